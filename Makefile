@@ -1,0 +1,44 @@
+# Every target builds .venv by itself when it is missing or older than pyproject.toml.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CONFORMANCE := .venv-conformance
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("langchain-coze needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 … / 需要 Python 3.11 或更新版本" % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,oauth]" --group dev
+	@touch $@
+
+demo: $(READY) ## a bot streams an answer with its sources, no account needed
+	@$(BIN)/python examples/quickstart.py
+
+test: $(READY) ## every test, offline
+	@$(BIN)/python tests/conformance/install.py $(CONFORMANCE)
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## ruff, mypy --strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## let ruff rewrite
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## timings side by side with other integrations
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
+	@$(BIN)/python tests/conformance/install.py $(CONFORMANCE)
+	$(BIN)/python -m tests.benchmarks
+
+clean: ## remove environments and caches
+	rm -rf $(VENV) $(CONFORMANCE) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The Coze protocol, without anything of LangChain: events, models, procedures, transport."""
