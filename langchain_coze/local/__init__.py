@@ -1,0 +1,95 @@
+"""A Coze-compatible server on this machine: for development, demos and tests (extra ``local``).
+
+```python
+from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge
+
+with LocalCoze(LocalBot(knowledge=LocalKnowledge(["Tea grows on hills."]))) as coze:
+    print(coze.base_url, coze.token, coze.bots[0].bot_id)
+```
+
+`local_coze`, a pytest fixture, can be imported from here too; it alone needs pytest.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_coze.local.app import RecordedRequest
+    from langchain_coze.local.bots import LocalBot
+    from langchain_coze.local.fault_specs import FAULTS, Fault
+    from langchain_coze.local.knowledge import LocalKnowledge, RecalledChunk
+    from langchain_coze.local.pieces import (
+        Card,
+        Fail,
+        FollowUp,
+        NewAnswer,
+        Pause,
+        Reasoning,
+        ServerTool,
+        Verbose,
+    )
+    from langchain_coze.local.pytest_plugin import local_coze as local_coze  # noqa: PLC0414 - re-export
+    from langchain_coze.local.server import LocalCoze
+    from langchain_coze.local.turns import Turn
+
+__all__ = [
+    "FAULTS",
+    "Card",
+    "Fail",
+    "Fault",
+    "FollowUp",
+    "LocalBot",
+    "LocalCoze",
+    "LocalKnowledge",
+    "NewAnswer",
+    "Pause",
+    "Reasoning",
+    "RecalledChunk",
+    "RecordedRequest",
+    "ServerTool",
+    "Turn",
+    "Verbose",
+]
+
+_HOMES = {
+    "FAULTS": "fault_specs",
+    "Card": "pieces",
+    "Fail": "pieces",
+    "Fault": "fault_specs",
+    "FollowUp": "pieces",
+    "LocalBot": "bots",
+    "LocalCoze": "server",
+    "LocalKnowledge": "knowledge",
+    "NewAnswer": "pieces",
+    "Pause": "pieces",
+    "Reasoning": "pieces",
+    "RecalledChunk": "knowledge",
+    "RecordedRequest": "app",
+    "ServerTool": "pieces",
+    "Turn": "turns",
+    "Verbose": "pieces",
+    "local_coze": "pytest_plugin",
+}
+_EXTRA = frozenset({"starlette", "uvicorn"})
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name in _EXTRA:
+            raise ImportError(
+                f'{name} needs {error.name}, which is missing: pip install "langchain-coze[local]"'
+                f" / 缺少 {error.name}，请运行上面的命令安装"
+            ) from error
+        raise
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

@@ -1,0 +1,173 @@
+"""The bots that a local server has."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from langchain_coze.local.extractive import extractive_reply
+from langchain_coze.local.fault_specs import read_faults
+from langchain_coze.local.ids import stable_id
+from langchain_coze.local.knowledge import LocalKnowledge
+from langchain_coze.local.replies import as_piece_source
+from langchain_coze.local.samples import sample_knowledge
+from langchain_coze.local.text import is_chinese
+
+__all__ = ["LocalBot", "as_bots", "sample_bot"]
+
+
+@dataclass(eq=False)
+class LocalBot:
+    """A bot of a `LocalCoze` server.
+
+    Attributes:
+        reply: What the bot says. A LangChain Runnable (chat model, chain, LangGraph graph) is called
+            with the messages of the conversation and streamed. A function is called with the
+            question; with a second parameter it also gets a `Turn`. It may be ``async``; it may
+            return a string, or yield strings and pieces such as `Reasoning` and `ServerTool`. None:
+            the bot answers with sentences from its knowledge base, in the language of the question.
+        bot_id: Its id; a decimal string of 19 digits made from the name when not given.
+        name: Its name; the function's name when not given.
+        description: What it is for.
+        prompt: Its system prompt; ``{{name}}`` stands for a prompt variable of the request
+            (``custom_variables``). Seen by Runnables and in `Turn.prompt`.
+        knowledge: Its knowledge base. Every turn of a bot that has one begins with a recall.
+        follow_ups: Questions to suggest after each answer, or a function from the question to them.
+        published: False: requests are refused with 4015 unless they ask for the draft.
+        delay: Seconds between two deltas.
+        burst: How many deltas may reach the client in one network write.
+        quota: After this many chats the bot refuses with 4028; None means never.
+        faults: What goes wrong, see `Fault`.
+
+    Raises:
+        TypeError: ``reply`` cannot be used as a reply.
+        ValueError: A fault is not known, or ``burst`` is below 1.
+
+    Example:
+        >>> def shout(question: str) -> str:
+        ...     return question.upper()
+        >>> LocalBot(shout).name
+        'shout'
+    """
+
+    reply: Any = None
+    _: KW_ONLY
+    bot_id: str = ""
+    name: str = ""
+    description: str = ""
+    prompt: str = ""
+    knowledge: LocalKnowledge | None = None
+    follow_ups: Sequence[str] | Callable[[str], Sequence[str]] = ()
+    published: bool = True
+    delay: float = 0.0
+    burst: int = 1
+    quota: int | None = None
+    faults: str | Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Fill in the name and id; refuse early what could not be served."""
+        self.name = self.name or _name_of(self.reply)
+        self.bot_id = self.bot_id or stable_id("bot", self.name)
+        if self.burst < 1:
+            raise ValueError("burst must be at least 1")
+        self.source = as_piece_source(extractive_reply if self.reply is None else self.reply)
+        read_faults(self.faults)
+        self.created_at = int(time.time())
+
+    def suggestions(self, question: str) -> Sequence[str]:
+        """The follow-up questions for a question."""
+        return self.follow_ups(question) if callable(self.follow_ups) else self.follow_ups
+
+    def as_json(self) -> dict[str, Any]:
+        """The bot object of ``GET /v1/bots/{bot_id}`` (wire 5.4)."""
+        bases = [self.knowledge] if self.knowledge else []
+        return {
+            "bot_id": self.bot_id,
+            "name": self.name,
+            "description": self.description,
+            "icon_url": "",
+            "create_time": self.created_at,
+            "update_time": self.created_at,
+            "version": str(self.created_at),
+            "prompt_info": {"prompt": self.prompt},
+            "onboarding_info": {"prologue": "", "suggested_questions": []},
+            "bot_mode": 0,
+            "plugin_info_list": [],
+            "model_info": {"model_id": "0", "model_name": "local"},
+            "knowledge": {"knowledge_infos": [{"id": b.dataset_id, "name": b.name} for b in bases]},
+            "workflow_info_list": [],
+            "shortcut_commands": [],
+            "variables": [],
+            "voice_info_list": [],
+        }
+
+    def as_list_item(self, owner_id: str) -> dict[str, Any]:
+        """The bot object of ``GET /v1/bots`` (wire 5.4)."""
+        return {
+            "id": self.bot_id,
+            "name": self.name,
+            "icon_url": "",
+            "folder_id": "0",
+            "updated_at": self.created_at,
+            "description": self.description,
+            "is_published": self.published,
+            "published_at": self.created_at if self.published else 0,
+            "owner_user_id": owner_id,
+        }
+
+
+def _name_of(reply: Any) -> str:
+    if reply is None:
+        return "local_bot"
+    name = getattr(reply, "__name__", None) or getattr(reply, "name", None)
+    return name if isinstance(name, str) and name else type(reply).__name__
+
+
+def sample_bot() -> LocalBot:
+    """The bot that a server has when it is given none: it knows a little of Coze and LangChain."""
+    return LocalBot(
+        name="Local Coze bot",
+        description="Answers from a few built-in documents, in English and Chinese",
+        knowledge=sample_knowledge(),
+        follow_ups=_sample_follow_ups,
+    )
+
+
+def _sample_follow_ups(question: str) -> Sequence[str]:
+    if is_chinese(question):
+        return ("扣子的知识库是怎么检索的？", "怎样把工作流当作工具使用？")
+    return ("How is a knowledge base searched?", "How do I use a workflow as a tool?")
+
+
+def as_bots(bots: Any) -> tuple[LocalBot, ...]:
+    """Make bots of whatever a server may be given.
+
+    Args:
+        bots: None for the sample bot; a `LocalBot`; anything that may serve as a reply; or an
+            iterable of these.
+
+    Raises:
+        TypeError: Something in it cannot be served.
+        ValueError: Two bots have the same id.
+
+    Example:
+        >>> [bot.name for bot in as_bots([LocalBot(name="a"), LocalBot(name="b")])]
+        ['a', 'b']
+    """
+    if bots is None:
+        return (sample_bot(),)
+    if isinstance(bots, Iterable) and not callable(bots) and not isinstance(bots, str):
+        served = tuple(_as_bot(bot) for bot in bots)
+    else:
+        served = (_as_bot(bots),)
+    ids = [bot.bot_id for bot in served]
+    for bot in served:
+        if ids.count(bot.bot_id) > 1:
+            raise ValueError(
+                f"two bots have the id {bot.bot_id}: give them names or ids of their own"
+            )
+    return served
+
+
+def _as_bot(bot: Any) -> LocalBot:
+    return bot if isinstance(bot, LocalBot) else LocalBot(bot)

@@ -1,0 +1,188 @@
+"""Names of the faults that a local server can show, and how they are written down."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+
+__all__ = ["FAULTS", "Fault", "FaultPlan", "read_faults"]
+
+
+class Fault(StrEnum):
+    """A fault by name; `FAULTS` says what each one does.
+
+    A fault is written as its name, or as ``name=value`` where it takes a value; several are
+    separated by commas. Three places accept them: ``LocalBot(faults=…)``, ``LocalCoze(faults=…)``
+    and the request header ``X-Local-Fault``.
+
+    Example:
+        >>> Fault.CUT_MID_LINE == "cut_mid_line"
+        True
+    """
+
+    ERROR = "error"
+    HTTP_502 = "http_502"
+    HTTP_429 = "http_429"
+    CLOSE = "close"
+    EMPTY_BODY = "empty_body"
+    SLOW_START = "slow_start"
+    FAILED = "failed"
+    FAILED_THEN_DONE = "failed_then_done"
+    FAILED_BARE = "failed_bare"
+    ERROR_EVENT = "error_event"
+    ERROR_EVENT_EMPTY = "error_event_empty"
+    NO_DELTAS = "no_deltas"
+    NO_DONE = "no_done"
+    NO_TERMINAL = "no_terminal"
+    DUPLICATE_COMPLETED = "duplicate_completed"
+    UNKNOWN_EVENT = "unknown_event"
+    UNKNOWN_TYPE = "unknown_type"
+    UNKNOWN_STATUS = "unknown_status"
+    UNKNOWN_MSG_TYPE = "unknown_msg_type"
+    PLAIN_VERBOSE = "plain_verbose"
+    RECALL_EMPTY = "recall_empty"
+    RECALL_NULL = "recall_null"
+    RECALL_FAILED = "recall_failed"
+    RECALL_SPLIT = "recall_split"
+    RECALL_BROKEN = "recall_broken"
+    RECALL_MISSING = "recall_missing"
+    IDLE = "idle"
+    JSON_LINE = "json_line"
+    SPACE = "space"
+    SPLIT_DATA = "split_data"
+    COMMENTS = "comments"
+    PING = "ping"
+    PING_NO_DATA = "ping_no_data"
+    CRLF = "crlf"
+    BOM = "bom"
+    CUT_AT = "cut_at"
+    CUT_MID_LINE = "cut_mid_line"
+    CUT_UTF8 = "cut_utf8"
+    CUT_HARD = "cut_hard"
+    CUT_RESET = "cut_reset"
+    ONE_CHUNK = "one_chunk"
+    ONE_BYTE = "one_byte"
+    TIMES = "times"
+    ON = "on"
+
+
+# name -> (default value, or None where no value is taken; what it does). The order is the order in
+# which they are applied.
+FAULTS: Mapping[Fault, tuple[str | None, str]] = {
+    # Instead of a reply; the chat is not started.
+    Fault.ERROR: ("5000", "a JSON error with this code, also where a stream was asked for"),
+    Fault.HTTP_502: (None, "an HTML page with status 502, as from a gateway"),
+    Fault.HTTP_429: ("1", "status 429 as plain text with Retry-After: this many seconds"),
+    Fault.CLOSE: (None, "the connection is closed before any byte of a reply"),
+    Fault.EMPTY_BODY: (None, "status 200, content type JSON, no body"),
+    Fault.SLOW_START: ("30", "this many seconds pass before the reply begins"),
+    # Changes to the events of a stream.
+    Fault.FAILED: ("5000", "chat.failed with this code where the answer would begin, then the end"),
+    Fault.FAILED_THEN_DONE: ("5000", "as failed, and a done event after it"),
+    Fault.FAILED_BARE: ("701231", "as failed, but its data is only {code, msg}"),
+    Fault.ERROR_EVENT: ("5000", "an error event with this code where the answer would begin"),
+    Fault.ERROR_EVENT_EMPTY: (None, "an error event with data {}"),
+    Fault.NO_DELTAS: (None, "no deltas; answers come only as completed messages"),
+    Fault.NO_DONE: (None, "the stream ends without done"),
+    Fault.NO_TERMINAL: (
+        None,
+        "the stream ends without chat.completed (or failed) and without done",
+    ),
+    Fault.DUPLICATE_COMPLETED: (None, "every completed message is sent twice"),
+    Fault.UNKNOWN_EVENT: (None, "an event with an unknown name before the answer"),
+    Fault.UNKNOWN_TYPE: (None, "a message of an unknown type before the answer"),
+    Fault.UNKNOWN_STATUS: (None, "the in_progress event carries an unknown status"),
+    Fault.UNKNOWN_MSG_TYPE: (None, "a verbose message with an unknown msg_type before the answer"),
+    Fault.PLAIN_VERBOSE: (None, "a verbose message whose content is not JSON before the answer"),
+    Fault.RECALL_EMPTY: (None, "the recall has no chunks: []"),
+    Fault.RECALL_NULL: (None, "the recall has no chunks: null"),
+    Fault.RECALL_FAILED: ("708882003", "the recall has no chunks and this status_code"),
+    Fault.RECALL_SPLIT: (None, "one recall message for each chunk"),
+    Fault.RECALL_BROKEN: (None, "the first chunk of the recall has the wrong shape"),
+    Fault.RECALL_MISSING: (None, "no recall message"),
+    Fault.IDLE: ("30", "this many seconds of silence before the answer"),
+    # Changes to the bytes of a stream.
+    Fault.JSON_LINE: ("4100", "the stream holds only a JSON error without field name or newline"),
+    Fault.SPACE: (None, "a space after each colon, as workflow streams have it"),
+    Fault.SPLIT_DATA: (None, "data spread over several data lines"),
+    Fault.COMMENTS: (None, "comment lines between the events"),
+    Fault.PING: (None, "PING events with data {} between the events"),
+    Fault.PING_NO_DATA: (None, "PING events without a data line between the events"),
+    Fault.CRLF: (None, "lines end in CR LF"),
+    Fault.BOM: (None, "a byte order mark before the first event"),
+    Fault.CUT_AT: ("", "the stream ends after this many bytes"),
+    Fault.CUT_MID_LINE: (None, "the stream ends in the middle of the second delta's line"),
+    Fault.CUT_UTF8: (None, "the stream ends inside a multi-byte character after the first delta"),
+    Fault.CUT_HARD: (
+        None,
+        "with or without a cut: the connection closes, the HTTP body is unfinished",
+    ),
+    Fault.CUT_RESET: (None, "as cut_hard, by a TCP reset; bytes on their way may be lost"),
+    Fault.ONE_CHUNK: (None, "the whole stream arrives as one piece, at its end"),
+    Fault.ONE_BYTE: (None, "each byte arrives as a piece of its own"),
+    # How often, and where.
+    Fault.TIMES: ("1", "only the first so many requests are hit, then all is well"),
+    Fault.ON: ("/v3/chat", "the path that is hit; * for every path"),
+}
+
+
+@dataclass(frozen=True)
+class FaultPlan:
+    """Faults that belong together.
+
+    Attributes:
+        values: The faults, each with its value; an empty string where it takes none.
+        text: How they were written.
+    """
+
+    values: Mapping[Fault, str] = field(default_factory=dict)
+    text: str = ""
+
+    @property
+    def times(self) -> int | None:
+        """How many requests are hit; None for all."""
+        return int(self.values[Fault.TIMES]) if Fault.TIMES in self.values else None
+
+    def hits(self, path: str) -> bool:
+        """Whether requests to ``path`` are hit."""
+        return self.values.get(Fault.ON, "/v3/chat") in {"*", path}
+
+
+def read_faults(faults: str | Sequence[str]) -> FaultPlan:
+    """Read faults as a user writes them.
+
+    Args:
+        faults: ``"cut_mid_line,times=2"``, or a sequence of such texts.
+
+    Raises:
+        ValueError: A name is not known, a value is missing, not wanted, or not a number.
+
+    Example:
+        >>> dict(read_faults(["error=4009", "times=2"]).values)
+        {<Fault.ERROR: 'error'>: '4009', <Fault.TIMES: 'times'>: '2'}
+    """
+    return _read(faults if isinstance(faults, str) else ",".join(faults))
+
+
+@lru_cache(maxsize=256)
+def _read(text: str) -> FaultPlan:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    return FaultPlan(dict(_read_one(part) for part in parts), text)
+
+
+def _read_one(part: str) -> tuple[Fault, str]:
+    name, given, value = (found.strip() for found in part.partition("="))
+    try:
+        fault = Fault(name)
+    except ValueError:
+        known = ", ".join(FAULTS)
+        raise ValueError(f"unknown fault {name!r}; known are: {known}") from None
+    default, _what = FAULTS[fault]
+    if default is None:
+        if given:
+            raise ValueError(f"the fault {name} takes no value")
+        return fault, ""
+    value = value or default
+    if fault is not Fault.ON and not value.replace(".", "", 1).isdecimal():
+        raise ValueError(f"the fault {name} needs a number: {name}=…")
+    return fault, value

@@ -1,0 +1,327 @@
+"""Faults as small transforms of a stream: of its events, then of its bytes.
+
+Each transform takes an async iterator and is one. A plan's transforms are chained in the order of
+the table `FAULTS`; what the chat itself does is not touched, only what this client sees of it.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from langchain_coze.local import gojson
+from langchain_coze.local.fault_specs import FAULTS, Fault, FaultPlan
+from langchain_coze.local.problems import Problem
+from langchain_coze.local.profiles import Event
+
+__all__ = ["BYTE_FAULTS", "EVENT_FAULTS", "event_faults", "with_byte_faults"]
+
+Item = TypeVar("Item")
+EventTransform: TypeAlias = Callable[[AsyncIterator[Event]], AsyncIterator[Event]]
+ByteTransform: TypeAlias = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
+
+_DELTA, _COMPLETED = "conversation.message.delta", "conversation.message.completed"
+_IN_PROGRESS = "conversation.chat.in_progress"
+_DONE = Event("done", '"[DONE]"')
+_UNKNOWN = "local_unknown"
+
+
+def event_faults(plan: FaultPlan, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    """Send events through the plan's event faults.
+
+    Args:
+        plan: The faults; those of other kinds are passed over.
+        events: The events of a turn.
+    """
+    for fault in FAULTS:
+        if fault in plan.values and fault in EVENT_FAULTS:
+            events = EVENT_FAULTS[fault](plan.values[fault])(events)
+    return events
+
+
+def with_byte_faults(plan: FaultPlan, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Send encoded events through the plan's byte faults.
+
+    Args:
+        plan: The faults; those of other kinds are passed over.
+        chunks: Encoded events, one each.
+    """
+    for fault in FAULTS:
+        if fault in plan.values and fault in BYTE_FAULTS:
+            chunks = BYTE_FAULTS[fault](plan.values[fault])(chunks)
+    return chunks
+
+
+def _each(
+    change: Callable[[Item], Iterable[Item]],
+) -> Callable[[AsyncIterator[Item]], AsyncIterator[Item]]:
+    """A transform that replaces each item by any number of items."""
+
+    async def transform(items: AsyncIterator[Item]) -> AsyncIterator[Item]:
+        async for item in items:
+            for changed in change(item):
+                yield changed
+
+    return transform
+
+
+def _drop(*names: str) -> EventTransform:
+    return _each(lambda event: () if event.name in names else (event,))
+
+
+# Event faults ---------------------------------------------------------------------------------
+
+
+def _instead_of_answer(make: Callable[[dict[str, Any]], Iterable[Event]]) -> EventTransform:
+    """End the stream where the answer would begin; ``make`` gets the chat object."""
+
+    async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+        chat: dict[str, Any] = {}
+        async for event in events:
+            if event.name == _IN_PROGRESS:
+                chat = json.loads(event.data)
+            elif _begins_answer(event):
+                for last in make(chat):
+                    yield last
+                return
+            yield event
+
+    return transform
+
+
+def _begins_answer(event: Event) -> bool:
+    return event.name == _DELTA or (event.name == _COMPLETED and '"type":"answer"' in event.data)
+
+
+def _failed_event(chat: Mapping[str, Any], code: int) -> Event:
+    known = dict(chat)
+    section = {"section_id": known.pop("section_id")} if "section_id" in known else {}
+    rest = {key: known.pop(key) for key in ("last_error", "status", "usage") if key in known}
+    ended = known.get("created_at", 0)
+    failed = {"last_error": {"code": code, "msg": _failure_text(code)}, "status": "failed"}
+    data = known | {"completed_at": ended, "failed_at": ended} | rest | failed | section
+    return Event("conversation.chat.failed", gojson.dumps(data))
+
+
+def _failure_text(code: int) -> str:
+    return "event interval error" if code == 5000 else Problem(code).message  # noqa: PLR2004 - recorded pair
+
+
+def _code_event(name: str, code: int, msg: str) -> Event:
+    return Event(name, gojson.dumps({"code": code, "msg": msg}))
+
+
+def _before_answer(make: Callable[[dict[str, Any]], Event]) -> EventTransform:
+    """Insert one event before the answer; ``make`` gets the chat object."""
+
+    async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+        chat: dict[str, Any] | None = None
+        async for event in events:
+            if event.name == _IN_PROGRESS:
+                chat = json.loads(event.data)
+            elif chat is not None and _begins_answer(event):
+                yield make(chat)
+                chat = None
+            yield event
+
+    return transform
+
+
+def _message_event(chat: Mapping[str, Any], kind: str, content: str) -> Event:
+    message = {
+        "id": chat["id"],
+        "conversation_id": chat["conversation_id"],
+        "bot_id": chat["bot_id"],
+        "role": "assistant",
+        "type": kind,
+        "content": content,
+        "content_type": "text",
+        "chat_id": chat["id"],
+        "section_id": chat["section_id"],
+    }
+    return Event(_COMPLETED, gojson.dumps(message))
+
+
+def _unknown_verbose(chat: Mapping[str, Any]) -> Event:
+    content = {"msg_type": _UNKNOWN, "data": "{}", "from_module": None, "from_unit": None}
+    return _message_event(chat, "verbose", gojson.dumps(content))
+
+
+def _unknown_status(event: Event) -> Iterable[Event]:
+    if event.name != _IN_PROGRESS:
+        return (event,)
+    return (Event(event.name, gojson.dumps(json.loads(event.data) | {"status": _UNKNOWN})),)
+
+
+def _change_recall(change: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> EventTransform:
+    """Replace the payload of a recall message by any number of payloads."""
+
+    def changed(event: Event) -> Iterable[Event]:
+        if event.name != _COMPLETED or "knowledge_recall" not in event.data:
+            yield event
+            return
+        message = json.loads(event.data)
+        content = json.loads(message["content"])
+        for payload in change(json.loads(content["data"])):
+            inner = gojson.dumps(content | {"data": gojson.dumps(payload)})
+            yield Event(event.name, gojson.dumps(message | {"content": inner}))
+
+    return _each(changed)
+
+
+def _broken_recall(payload: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    broken = [{"slice": None, "score": "high", "meta": "none"}]
+    return ({**payload, "chunks": broken + payload["chunks"][1:]},)
+
+
+def _idle(seconds: float) -> EventTransform:
+    async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+        waited = False
+        async for event in events:
+            if not waited and _begins_answer(event):
+                waited = True
+                await asyncio.sleep(seconds)
+            yield event
+
+    return transform
+
+
+EVENT_FAULTS: Mapping[Fault, Callable[[str], EventTransform]] = {
+    Fault.FAILED: lambda code: _instead_of_answer(lambda chat: [_failed_event(chat, int(code))]),
+    Fault.FAILED_THEN_DONE: lambda code: _instead_of_answer(
+        lambda chat: [_failed_event(chat, int(code)), _DONE]
+    ),
+    Fault.FAILED_BARE: lambda code: _instead_of_answer(
+        lambda _chat: [_code_event("conversation.chat.failed", int(code), "error")]
+    ),
+    Fault.ERROR_EVENT: lambda code: _instead_of_answer(
+        lambda _chat: [_code_event("error", int(code), Problem(int(code)).message)]
+    ),
+    Fault.ERROR_EVENT_EMPTY: lambda _: _instead_of_answer(lambda _chat: [Event("error", "{}")]),
+    Fault.NO_DELTAS: lambda _: _drop(_DELTA),
+    Fault.NO_DONE: lambda _: _drop("done"),
+    Fault.NO_TERMINAL: lambda _: _drop(
+        "done", "conversation.chat.completed", "conversation.chat.failed"
+    ),
+    Fault.DUPLICATE_COMPLETED: lambda _: _each(
+        lambda event: (event, event) if event.name == _COMPLETED else (event,)
+    ),
+    Fault.UNKNOWN_EVENT: lambda _: _before_answer(
+        lambda chat: Event("conversation.local.unknown", gojson.dumps({"id": chat["id"]}))
+    ),
+    Fault.UNKNOWN_TYPE: lambda _: _before_answer(lambda chat: _message_event(chat, _UNKNOWN, "?")),
+    Fault.UNKNOWN_STATUS: lambda _: _each(_unknown_status),
+    Fault.UNKNOWN_MSG_TYPE: lambda _: _before_answer(_unknown_verbose),
+    Fault.PLAIN_VERBOSE: lambda _: _before_answer(
+        lambda chat: _message_event(chat, "verbose", "empty result")
+    ),
+    Fault.RECALL_EMPTY: lambda _: _change_recall(lambda payload: [{**payload, "chunks": []}]),
+    Fault.RECALL_NULL: lambda _: _change_recall(lambda payload: [{**payload, "chunks": None}]),
+    Fault.RECALL_FAILED: lambda code: _change_recall(
+        lambda payload: [{**payload, "chunks": [], "status_code": int(code)}]
+    ),
+    Fault.RECALL_SPLIT: lambda _: _change_recall(
+        lambda payload: [{**payload, "chunks": [chunk]} for chunk in payload["chunks"]] or [payload]
+    ),
+    Fault.RECALL_BROKEN: lambda _: _change_recall(_broken_recall),
+    Fault.RECALL_MISSING: lambda _: _change_recall(lambda _payload: []),
+    Fault.IDLE: lambda seconds: _idle(float(seconds)),
+}
+
+
+# Byte faults ----------------------------------------------------------------------------------
+
+_FIELD = re.compile(rb"(?m)^(event|data):")
+
+
+def _json_line(code: int) -> ByteTransform:
+    async def transform(_chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        yield gojson.dumps({"code": code, "msg": Problem(code).message}).encode()
+
+    return transform
+
+
+def _prefix_each(prefix: bytes) -> ByteTransform:
+    return _each(lambda chunk: (prefix + chunk,))
+
+
+def _substitute(pattern: re.Pattern[bytes], by: bytes) -> ByteTransform:
+    return _each(lambda chunk: (pattern.sub(by, chunk),))
+
+
+async def _bom(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    first = True
+    async for chunk in chunks:
+        yield b"\xef\xbb\xbf" + chunk if first else chunk
+        first = False
+
+
+def _cut_at(limit: int) -> ByteTransform:
+    async def transform(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        left = limit
+        async for chunk in chunks:
+            if len(chunk) >= left:
+                yield chunk[:left]
+                return
+            left -= len(chunk)
+            yield chunk
+
+    return transform
+
+
+def _is_delta(chunk: bytes) -> bool:
+    return b"conversation.message.delta" in chunk
+
+
+def _ends_turn(chunk: bytes) -> bool:
+    return b"conversation.chat.completed" in chunk or b"conversation.chat.failed" in chunk
+
+
+async def _cut_mid_line(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    deltas = 0
+    async for chunk in chunks:
+        deltas += _is_delta(chunk)
+        # A turn with fewer than two deltas is cut in its last chat event.
+        if deltas == 2 or _ends_turn(chunk):  # noqa: PLR2004 - the second
+            yield chunk[: len(chunk) * 2 // 3]
+            return
+        yield chunk
+
+
+async def _cut_utf8(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    answering = False
+    async for chunk in chunks:
+        if answering and not chunk.isascii():
+            first = next(i for i, byte in enumerate(chunk) if byte >= 0x80)  # noqa: PLR2004 - not ASCII
+            yield chunk[: first + 1]
+            return
+        if _ends_turn(chunk):
+            # Nothing but ASCII: there is no character to cut, so cut the line.
+            yield chunk[: len(chunk) // 2]
+            return
+        answering = answering or _is_delta(chunk)
+        yield chunk
+
+
+async def _one_chunk(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield b"".join([chunk async for chunk in chunks])
+
+
+BYTE_FAULTS: Mapping[Fault, Callable[[str], ByteTransform]] = {
+    Fault.JSON_LINE: lambda code: _json_line(int(code)),
+    Fault.SPACE: lambda _: _substitute(_FIELD, rb"\1: "),
+    Fault.SPLIT_DATA: lambda _: _substitute(
+        re.compile(rb'(?m)^data:(\s?)\{"'), rb'data:\1{\ndata:\1"'
+    ),
+    Fault.COMMENTS: lambda _: _prefix_each(b": still here\n:\n"),
+    Fault.PING: lambda _: _prefix_each(b"event:PING\ndata:{}\n\n"),
+    Fault.PING_NO_DATA: lambda _: _prefix_each(b"event:PING\n\n"),
+    Fault.CRLF: lambda _: _substitute(re.compile(rb"\n"), b"\r\n"),
+    Fault.BOM: lambda _: _bom,
+    Fault.CUT_AT: lambda limit: _cut_at(int(limit)),
+    Fault.CUT_MID_LINE: lambda _: _cut_mid_line,
+    Fault.CUT_UTF8: lambda _: _cut_utf8,
+    Fault.ONE_CHUNK: lambda _: _one_chunk,
+    Fault.ONE_BYTE: lambda _: _each(lambda chunk: (bytes([byte]) for byte in chunk)),
+}

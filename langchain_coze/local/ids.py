@@ -1,0 +1,42 @@
+"""Identifiers as Coze writes them: decimal 64-bit numbers sent as strings of 19 digits."""
+
+import hashlib
+import itertools
+import secrets
+import time
+
+_counter = itertools.count(
+    7_500_000_000_000_000_000 + (time.time_ns() // 1_000_000) % 10**14 * 1000
+)
+
+
+def new_id() -> str:
+    """A new id, unique in this process, too large for a double-precision number.
+
+    Example:
+        >>> len(new_id())
+        19
+    """
+    return str(next(_counter))
+
+
+def stable_id(*parts: str) -> str:
+    """The id that always belongs to the same names.
+
+    Args:
+        *parts: Names that together mean one thing, for example a data set and a document.
+
+    Returns:
+        A string of 19 digits, below 2**63.
+
+    Example:
+        >>> stable_id("bot", "helper") == stable_id("bot", "helper")
+        True
+    """
+    digest = hashlib.sha256("\x00".join(parts).encode("utf-8", "replace")).digest()
+    return str(7_000_000_000_000_000_000 + int.from_bytes(digest[:8]) % 10**18)
+
+
+def new_logid() -> str:
+    """A log id in the form that Coze's gateway gives: local time, then 20 hexadecimal digits."""
+    return time.strftime("%Y%m%d%H%M%S") + secrets.token_hex(10).upper()

@@ -1,0 +1,265 @@
+"""A knowledge base that is really searched: BM25 over English and Chinese text."""
+
+import math
+import struct
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze.local.ids import stable_id
+from langchain_coze.local.text import index_terms, query_terms, sentences
+
+if TYPE_CHECKING:
+    from langchain_core.documents import Document
+
+__all__ = ["LocalKnowledge", "RecalledChunk"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecalledChunk:
+    """One passage that a search found.
+
+    Attributes:
+        slice: The text of the passage.
+        score: Relevance, above 0 and at most 1; higher is better.
+        document_id: Id of the document it was cut from, a decimal string.
+        document_name: Name of that document.
+        url: Where the document came from; empty when unknown.
+        index: Position of the passage within its document, from 1.
+        dataset_id: Id of the knowledge base, a decimal string.
+        dataset_name: Name of the knowledge base.
+    """
+
+    slice: str
+    score: float
+    document_id: str
+    document_name: str
+    url: str
+    index: int
+    dataset_id: str
+    dataset_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    text: str
+    document_id: str
+    document_name: str
+    url: str
+    index: int
+
+
+class LocalKnowledge:
+    """Documents that a `LocalBot` searches before it answers.
+
+    Long texts are cut into passages at paragraph and sentence ends. Searching uses BM25; Chinese is
+    matched by pairs of neighbouring characters, other languages by lower-cased words.
+
+    Args:
+        documents: LangChain ``Document`` objects or plain strings. Of the metadata, ``title`` is the
+            document's name, ``source`` its address (used as link when it is an http address, as
+            name when there is no title), ``document_id`` its id.
+        name: Name of the knowledge base.
+        dataset_id: Its id, a decimal string; made from the name when not given.
+        k: How many passages a search returns at most.
+        chunk_size: Longest passage, in characters.
+        min_score: Passages scored lower are left out; 0 keeps every passage that shares a term with
+            the question.
+
+    Raises:
+        ValueError: ``k`` or ``chunk_size`` is below 1.
+        TypeError: A document is neither a string nor a ``Document``.
+
+    Example:
+        >>> knowledge = LocalKnowledge(["Tea grows on hills.", "茶叶长在山上。"], name="tea")
+        >>> [chunk.slice for chunk in knowledge.search("茶叶在哪里？")]
+        ['茶叶长在山上。']
+    """
+
+    def __init__(
+        self,
+        documents: "Iterable[Document | str]",
+        *,
+        name: str = "local_knowledge",
+        dataset_id: str | None = None,
+        k: int = 3,
+        chunk_size: int = 400,
+        min_score: float = 0.1,
+    ) -> None:
+        """Cut the documents into passages; the search index is built at the first search."""
+        if k < 1 or chunk_size < 1:
+            raise ValueError("k and chunk_size must be at least 1")
+        self.name = name
+        self.dataset_id = dataset_id or stable_id("dataset", name)
+        self.k = k
+        self.chunk_size = chunk_size
+        self.min_score = min_score
+        self._passages = [
+            passage
+            for number, document in enumerate(documents, 1)
+            for passage in self._cut(document, number)
+        ]
+        self._index: Any = None
+        self._idf: dict[str, float] = {}
+        self._rarest = 1.0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """How many passages there are."""
+        return len(self._passages)
+
+    def __repr__(self) -> str:
+        """Name and size."""
+        return f"LocalKnowledge(name={self.name!r}, passages={len(self)})"
+
+    @property
+    def indexed(self) -> bool:
+        """Whether the search index has been built, so that a search is quick."""
+        return self._index is not None or not self._passages
+
+    def search(self, query: str, k: int | None = None) -> list[RecalledChunk]:
+        """Find the passages that answer a question best.
+
+        Args:
+            query: The question, in any mix of languages.
+            k: At most this many passages; the knowledge base's own ``k`` when None.
+
+        Returns:
+            Passages, best first. Empty when nothing matches. A score is the share of the question's
+            rarity-weighted terms that the passage covers, rounded to half precision as on Coze.
+
+        Raises:
+            ImportError: The search library is missing (extra ``local``).
+
+        Example:
+            >>> LocalKnowledge(["Coze bots answer."]).search("weather tomorrow")
+            []
+        """
+        terms = query_terms(query)
+        if not terms or not self._passages:
+            return []
+        self._build()
+        known = [term for term in terms if term in self._idf]
+        if not known:
+            return []
+        # A term of the question that no passage knows lowers every score: it was asked for too.
+        ideal = sum(self._idf.get(term, self._rarest) for term in terms)
+        scores = self._index.get_scores(known)
+        ranked = sorted(
+            ((float(s) / ideal, -i) for i, s in enumerate(scores) if s > 0), reverse=True
+        )
+        return [
+            self._chunk(self._passages[-position], score)
+            for score, position in ranked[: k or self.k]
+            if score >= self.min_score
+        ]
+
+    def _cut(self, document: "Document | str", number: int) -> list[_Passage]:
+        text, metadata = _text_and_metadata(document)
+        source = str(metadata.get("source") or "")
+        name = str(metadata.get("title") or source or f"{self.name}_{number}")
+        document_id = str(
+            metadata.get("document_id") or stable_id(self.dataset_id, str(number), name)
+        )
+        url = source if source.startswith(("http://", "https://")) else ""
+        return [
+            _Passage(part, document_id, name, url, index)
+            for index, part in enumerate(split_passages(text, self.chunk_size), 1)
+        ]
+
+    def _build(self) -> None:
+        with self._lock:
+            if self._index is not None:
+                return
+            try:
+                import bm25s  # noqa: PLC0415 - it brings numpy, which not every server needs
+            except ImportError as error:
+                raise ImportError(
+                    'Searching a knowledge base needs bm25s: pip install "langchain-coze[local]"'
+                ) from error
+            terms = [index_terms(f"{p.document_name}\n{p.text}") for p in self._passages]
+            frequency = Counter(term for passage in terms for term in set(passage))
+            total = len(terms)
+            self._idf = {
+                term: math.log(1 + (total - count + 0.5) / (count + 0.5))
+                for term, count in frequency.items()
+            }
+            self._rarest = math.log(1 + (total + 0.5) / 0.5)
+            index = bm25s.BM25(method="lucene")
+            index.index(terms, show_progress=False)
+            self._index = index
+
+    def _chunk(self, passage: _Passage, score: float) -> RecalledChunk:
+        return RecalledChunk(
+            slice=passage.text,
+            score=_half_precision(min(score, 1.0)),
+            document_id=passage.document_id,
+            document_name=passage.document_name,
+            url=passage.url,
+            index=passage.index,
+            dataset_id=self.dataset_id,
+            dataset_name=self.name,
+        )
+
+
+def _text_and_metadata(document: Any) -> tuple[str, Mapping[str, Any]]:
+    if isinstance(document, str):
+        return document, {}
+    text = getattr(document, "page_content", None)
+    if not isinstance(text, str):
+        raise TypeError(f"documents must be strings or Documents, not {type(document).__name__}")
+    return text, document.metadata or {}
+
+
+def _half_precision(score: float) -> float:
+    rounded: float = struct.unpack("e", struct.pack("e", score))[0]
+    # The smallest scores would round to nothing, and 0 means "not found".
+    return rounded or 2.0**-24
+
+
+def split_passages(text: str, size: int) -> list[str]:
+    """Cut a text at paragraph ends, then at sentence ends, then anywhere.
+
+    Args:
+        text: Any text; blank lines separate paragraphs.
+        size: Longest passage, in characters.
+
+    Returns:
+        Passages in order, each at most ``size`` characters long; empty for blank text.
+
+    Example:
+        >>> split_passages("One two. Three four.", 12)
+        ['One two.', 'Three four.']
+    """
+    passages: list[str] = []
+    for paragraph in text.replace("\r\n", "\n").split("\n\n"):
+        passages.extend(_pack(paragraph.strip(), size))
+    return _join_short(passages, size)
+
+
+def _pack(paragraph: str, size: int) -> list[str]:
+    if len(paragraph) <= size:
+        return [paragraph] if paragraph else []
+    packed: list[str] = []
+    for sentence in sentences(paragraph):
+        for start in range(0, len(sentence), size):
+            part = sentence[start : start + size]
+            space = " " if part.isascii() else ""
+            if packed and start == 0 and len(packed[-1]) + len(space) + len(part) <= size:
+                packed[-1] += space + part
+            else:
+                packed.append(part)
+    return packed
+
+
+def _join_short(passages: list[str], size: int) -> list[str]:
+    """Headings and one-line paragraphs say little alone: join them to their neighbour."""
+    joined: list[str] = []
+    for passage in passages:
+        if joined and len(joined[-1]) + 1 + len(passage) <= size // 2:
+            joined[-1] += "\n" + passage
+        else:
+            joined.append(passage)
+    return joined

@@ -1,0 +1,169 @@
+"""Adapters: functions, generators and LangChain Runnables as streams of pieces."""
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from typing import Any, TypeAlias, get_args
+
+from langchain_coze.local.pieces import Piece
+from langchain_coze.local.runnables import is_runnable, runnable_pieces
+from langchain_coze.local.text import small_pieces
+from langchain_coze.local.turns import Turn
+
+__all__ = ["PieceSource", "as_piece_source"]
+
+PieceSource: TypeAlias = Callable[[Turn], AsyncGenerator[Piece, None]]
+
+_PIECE_TYPES = get_args(Piece)
+# How far a generator in a thread may run ahead of what has been sent.
+_READ_AHEAD = 256
+_END = object()
+
+
+def as_piece_source(reply: Any) -> PieceSource:
+    """Make a stream of pieces from whatever may serve as a reply.
+
+    Args:
+        reply: A LangChain Runnable, which gets the messages of the conversation; or a function.
+            A function with one positional parameter is called ``reply(question)``; with a second one
+            that has no default, or is named ``turn``, ``reply(question, turn)``. It may be ``async``, may be a generator of either kind, and may
+            return a string, pieces, or a Runnable. A function that is not ``async`` runs in a thread.
+
+    Returns:
+        A function from a turn to an async generator of pieces.
+
+    Raises:
+        TypeError: ``reply`` is neither, or takes no parameter.
+    """
+    if is_runnable(reply):
+        return lambda turn: runnable_pieces(reply, turn)
+    if not callable(reply):
+        raise TypeError(
+            f"reply must be a function or a LangChain Runnable, not {type(reply).__name__}"
+        )
+    wants_turn = _wants_turn(reply)
+    body = reply if inspect.isroutine(reply) else getattr(reply, "__call__", reply)  # noqa: B004
+    in_loop = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
+
+    async def source(turn: Turn) -> AsyncGenerator[Piece, None]:
+        def call() -> Any:
+            return reply(turn.question, turn) if wants_turn else reply(turn.question)
+
+        result = call() if in_loop else _Threaded(call)
+        async with contextlib.aclosing(_flatten(result, turn)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    return source
+
+
+def _wants_turn(reply: Callable[..., Any]) -> bool:
+    parameters = inspect.signature(reply).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return True
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if not positional:
+        raise TypeError("a reply function needs a parameter for the question")
+    # A second parameter with a default (``lambda q, i=i: …``) is the function's own affair.
+    return any(p.default is p.empty or p.name == "turn" for p in positional[1:2])
+
+
+async def _flatten(result: Any, turn: Turn) -> AsyncGenerator[Piece, None]:
+    """Turn a reply function's result into pieces, whatever kind of result it is."""
+    if inspect.isawaitable(result):
+        result = await result
+    if isinstance(result, str):
+        for text in small_pieces(result):
+            yield text
+    elif isinstance(result, _PIECE_TYPES):
+        yield result
+    elif result is None:
+        return
+    elif is_runnable(result):
+        async for piece in runnable_pieces(result, turn):
+            yield piece
+    elif isinstance(result, AsyncIterator):
+        async for item in result:
+            yield _checked(item)
+    elif isinstance(result, _Threaded):
+        async for item in result.items():
+            if item.__class__ in _PIECE_TYPES:
+                yield item
+            else:
+                async for piece in _flatten(item, turn):
+                    yield piece
+    elif isinstance(result, Iterable):
+        for item in result:
+            yield _checked(item)
+    else:
+        raise TypeError(f"a reply cannot be a {type(result).__name__}")
+
+
+def _checked(item: Any) -> Piece:
+    if not isinstance(item, _PIECE_TYPES):
+        raise TypeError(f"a reply cannot yield a {type(item).__name__}")
+    piece: Piece = item
+    return piece
+
+
+class _Threaded:
+    """A function that may block, in a thread of its own; what it yields is handed over as it comes.
+
+    A thread for each call, not a pool: slow replies must not wait for each other, and a daemon
+    thread that never returns does not keep the process alive.
+    """
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
+        self._stopped = threading.Event()
+        self._room = threading.Semaphore(_READ_AHEAD)
+        self._error: BaseException | None = None
+
+    async def items(self) -> AsyncIterator[Any]:
+        loop = asyncio.get_running_loop()
+        queue: asyncio.Queue[Any] = asyncio.Queue()
+
+        def hand_over(item: Any) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(queue.put_nowait, item)
+
+        context = contextvars.copy_context()
+        threading.Thread(
+            target=context.run, args=(self._run, hand_over), name="local-coze-reply", daemon=True
+        ).start()
+        try:
+            while (item := await queue.get()) is not _END:
+                self._room.release()
+                yield item
+            if self._error is not None:
+                raise self._error
+        finally:
+            self._stopped.set()
+            self._room.release()
+
+    def _run(self, hand_over: Callable[[Any], None]) -> None:
+        try:
+            self._iterate(hand_over)
+        except Exception as error:  # noqa: BLE001 - it is raised again where the reply is awaited
+            self._error = error
+        finally:
+            hand_over(_END)
+
+    def _iterate(self, hand_over: Callable[[Any], None]) -> None:
+        result = self._call()
+        if isinstance(result, str):
+            result = small_pieces(result)
+        if not isinstance(result, Iterable) or is_runnable(result):
+            hand_over(result)
+            return
+        iterator = iter(result)
+        for item in iterator:
+            self._room.acquire()
+            if self._stopped.is_set():
+                break
+            hand_over(_checked(item))
+        if inspect.isgenerator(iterator):
+            iterator.close()

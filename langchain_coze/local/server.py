@@ -1,0 +1,221 @@
+"""A Coze-compatible server in a thread of the own process."""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+
+from langchain_coze.local.app import LocalApp, RecordedRequest
+from langchain_coze.local.bots import LocalBot, as_bots
+from langchain_coze.local.fault_specs import read_faults
+from langchain_coze.local.profiles import CloudProfile
+
+__all__ = ["LocalCoze"]
+
+_PROFILES = {"cloud": CloudProfile}
+_STARTING = 30.0  # seconds
+_BACKLOG = 2048
+
+
+@dataclass(eq=False)
+class LocalCoze:
+    """A server on this machine that speaks the Coze API, for development, demos and tests.
+
+    It runs in a thread; several can run at once. Conversations live as long as the server does.
+
+    Attributes:
+        bots: What it serves: None for one sample bot with a knowledge base, a `LocalBot`, a
+            function or Runnable, or an iterable of these. A tuple of `LocalBot` afterwards.
+        host: Address to listen on.
+        port: Port to listen on; 0 for any free one. The real one once started.
+        token: The token that clients must send; made up when not given.
+        profile: ``"cloud"``: the bytes of coze.cn and coze.com.
+        error_status: HTTP status of errors: ``"200"``, or ``"real"`` for 400, 401, 403, 404, 429.
+        quota: After this many chats the server refuses with 4028; None means never.
+        faults: What goes wrong, see `Fault`. May be changed while the server runs.
+        request_log: How many requests `requests` remembers.
+        stop_timeout: Seconds that `stop` waits for running chats before it ends them.
+
+    Raises:
+        ValueError: The profile, the error status or a fault is not known.
+        TypeError: Something in ``bots`` cannot be served.
+
+    Example:
+        >>> with LocalCoze() as coze:
+        ...     coze.base_url.startswith("http://127.0.0.1:"), coze.token.startswith("pat_")
+        (True, True)
+    """
+
+    bots: Any = None
+    _: KW_ONLY
+    host: str = "127.0.0.1"
+    port: int = 0
+    token: str = ""
+    profile: str = "cloud"
+    error_status: str = "200"
+    quota: int | None = None
+    faults: str | Sequence[str] = ()
+    request_log: int = 1000
+    stop_timeout: float = 0.5
+    _server: "_Server | None" = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse early what could not be served."""
+        if self.profile not in _PROFILES:
+            raise ValueError(f"profile must be one of {sorted(_PROFILES)}, not {self.profile!r}")
+        if self.error_status not in {"200", "real"}:
+            raise ValueError(f'error_status must be "200" or "real", not {self.error_status!r}')
+        read_faults(self.faults)
+        self.bots: tuple[LocalBot, ...] = as_bots(self.bots)
+        self.token = self.token or f"pat_{secrets.token_urlsafe(32)}"
+        self._recorded: deque[RecordedRequest] = deque(maxlen=self.request_log)
+
+    @property
+    def base_url(self) -> str:
+        """Where clients reach it, without a slash at the end.
+
+        Raises:
+            RuntimeError: The server has not been started.
+        """
+        if self._server is None:
+            raise RuntimeError(
+                "the server is not running: use `with LocalCoze() as coze:` or start()"
+            )
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """The requests received so far, oldest first."""
+        return list(self._recorded)
+
+    def reset(self) -> None:
+        """Forget recorded requests, used-up quotas, and how often faults have hit."""
+        self._recorded.clear()
+        if self._server is not None:
+            self._server.app.used.clear()
+
+    def start(self) -> Self:
+        """Listen, and return when requests are answered. Does nothing when it already runs.
+
+        Raises:
+            OSError: The address cannot be listened on, for example because the port is taken.
+        """
+        if self._server is None:
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            listener = socket.create_server((self.host, self.port), family=family, backlog=_BACKLOG)
+            self.port = listener.getsockname()[1]
+            app = LocalApp(self, self._recorded, _PROFILES[self.profile]())
+            self._server = _Server(app, listener, self.stop_timeout)
+            self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop listening, end what is still running, and wait until it has ended."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn in a thread, stopped by an event instead of by polling."""
+
+    def __init__(self, app: LocalApp, listener: socket.socket, stop_timeout: float) -> None:
+        config = uvicorn.Config(
+            app.asgi,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+        )
+        super().__init__(config)
+        self.app = app
+        app.connections.transports = self._transports
+        self._listener = listener
+        self._stop_timeout = stop_timeout
+        self._ready = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run_thread, name="local-coze", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        if not self._ready.wait(_STARTING) or self._error is not None:
+            self._listener.close()
+            raise RuntimeError("the local server did not start") from self._error
+
+    def stop(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def _run_thread(self) -> None:
+        try:
+            asyncio.run(self.serve(sockets=[self._listener]))
+        except BaseException as error:  # noqa: BLE001 - start() raises it in the caller's thread
+            self._error = error
+        finally:
+            self._ready.set()
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        self._ready.set()
+        await self._stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting; let chats end for a while; then cancel them and drop their clients."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        running = self.app.runs | self.app.connections.streams
+        if running:
+            await asyncio.wait(running, timeout=self._stop_timeout)
+        leftover = self.app.runs | self.app.connections.streams
+        for task in leftover:
+            task.cancel()
+        if leftover:
+            await asyncio.wait(leftover, timeout=1)
+        requests = set(self.server_state.tasks)
+        if requests:
+            await asyncio.wait(requests, timeout=self._stop_timeout)
+        for transport in self._transports().values():
+            transport.abort()
+        for server in self.servers:
+            await server.wait_closed()
+
+    def _transports(self) -> dict[tuple[str, int], asyncio.Transport]:
+        found: dict[tuple[str, int], asyncio.Transport] = {}
+        for connection in self.server_state.connections:
+            client: Any = connection.client
+            if client is not None:
+                found[client] = connection.transport  # type: ignore[assignment]
+        return found

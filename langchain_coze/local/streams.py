@@ -1,0 +1,123 @@
+"""Sending a turn's events over HTTP, and dropping connections on purpose."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from typing import TypeAlias
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from langchain_coze.local.chat import Outbox
+from langchain_coze.local.fault_specs import Fault, FaultPlan
+from langchain_coze.local.faults import event_faults, with_byte_faults
+from langchain_coze.local.profiles import CloudProfile, Event
+
+__all__ = ["Connections", "Dropped", "EventStream"]
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+# Long enough for a client on this machine to read what was sent before a reset throws it away.
+_BEFORE_RESET = 0.05
+
+Transports: TypeAlias = Callable[[], dict[tuple[str, int], asyncio.Transport]]
+
+
+class Connections:
+    """The open connections of a server, by the address of their client."""
+
+    def __init__(self) -> None:
+        """Know none until the server tells how to find them."""
+        self.transports: Transports = dict
+        self.streams: set[asyncio.Task[None]] = set()
+
+    async def drop(self, scope: Scope, *, reset: bool = False) -> None:
+        """Close a request's connection without finishing the reply."""
+        transport = self.transports().get(tuple(scope["client"]))
+        if transport is None or transport.is_closing():
+            return
+        if reset:
+            await asyncio.sleep(_BEFORE_RESET)
+            connection: socket.socket = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            transport.abort()
+        else:
+            transport.close()
+        # uvicorn must hear of the lost connection before the request returns without a reply.
+        while not transport.get_extra_info("socket").fileno() == -1:
+            await asyncio.sleep(0)
+
+
+class Dropped(Response):
+    """No reply at all: the connection is closed."""
+
+    def __init__(self, connections: Connections) -> None:
+        """Take the connections to find the one to close."""
+        super().__init__()
+        self._connections = connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Close the connection."""
+        await self._connections.drop(scope)
+
+
+class EventStream(Response):
+    """A turn as ``text/event-stream``.
+
+    Args:
+        outbox: The events, as the chat makes them.
+        profile: How an event is written.
+        plan: What goes wrong on the way.
+        connections: To drop the connection when that is asked for.
+    """
+
+    def __init__(
+        self, outbox: Outbox, profile: CloudProfile, plan: FaultPlan, connections: Connections
+    ) -> None:
+        """Prepare the headers; nothing is sent yet."""
+        super().__init__(headers=dict(profile.stream_headers))
+        del self.headers["content-length"]
+        self._outbox = outbox
+        self._profile = profile
+        self._plan = plan
+        self._connections = connections
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until the chat ends; the chat itself goes on when the client is gone."""
+        # A task of its own: when the server stops it cancels this, not the server's request task,
+        # which would complain.
+        writer = asyncio.ensure_future(self._write(send))
+        self._connections.streams.add(writer)
+        writer.add_done_callback(self._connections.streams.discard)
+        await asyncio.wait({writer})
+        hard = {Fault.CUT_HARD, Fault.CUT_RESET} & self._plan.values.keys()
+        if hard or writer.cancelled() or writer.exception():
+            await self._connections.drop(scope, reset=Fault.CUT_RESET in hard)
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _write(self, send: Send) -> None:
+        await send(
+            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        )
+        chunks = self._damaged() if self._plan.values else self._sound()
+        async for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def _sound(self) -> AsyncIterator[bytes]:
+        encode = self._profile.encode
+        async for batch in self._outbox.batches():
+            yield encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
+
+    def _damaged(self) -> AsyncIterator[bytes]:
+        events = event_faults(self._plan, self._events())
+        return with_byte_faults(self._plan, self._encoded(events))
+
+    async def _events(self) -> AsyncIterator[Event]:
+        async for batch in self._outbox.batches():
+            for event in batch:
+                yield event
+
+    async def _encoded(self, events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+        async for event in events:
+            yield self._profile.encode(event)

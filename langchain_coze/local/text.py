@@ -1,0 +1,142 @@
+"""Words, sentences and token counts of English and Chinese text, without a dictionary."""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
+
+_CJK_CHARACTER = re.compile(f"[{CJK}]")
+_RUN = re.compile(rf"(?P<cjk>[{CJK}]+)|(?:(?![{CJK}])[^\W_])+")
+_PIECE = re.compile(rf"[{CJK}]{{1,2}}|\s*[^\s{CJK}]{{1,12}}|\s+")
+_SENTENCE = re.compile(r"[^。！？!?\n]*?(?:[。！？!?]+[”’」』）)]*|\.(?=\s|$)|\n|$)")
+_LATIN_WORD = re.compile(rf"(?:(?![{CJK}])[^\W\d_])+")
+
+# Words that say how something is asked, not what is asked about.
+_ENGLISH_STOP_WORDS = frozenset(
+    "a about am an and any are as at be been but by can could did do does for from had has have "
+    "how i if in into is it its me my no not of on or our please shall should so some tell than "
+    "that the their them then there these they this those to was we were what when where which "
+    "who whom whose why will with would you your".split()
+)
+_CHINESE_QUESTION_WORDS = re.compile(
+    "为什么|是什么|什么|怎么样|怎么|怎样|如何|哪些|哪个|哪里|请问|多少|是否|能否|可以|介绍一下|[的了吗呢吧啊嘛么]"
+)
+_SUFFIXES = ("ing", "ed", "es", "s")
+_SHORTEST_STEM = 4
+
+
+def is_chinese(text: str) -> bool:
+    """Whether a reader would call ``text`` Chinese rather than English.
+
+    Args:
+        text: A question or a passage.
+
+    Returns:
+        True when it has at least as many Chinese characters as Latin words, and at least one.
+
+    Example:
+        >>> is_chinese("LangChain 是什么？"), is_chinese("What does 扣子 mean here?")
+        (True, False)
+    """
+    characters = len(_CJK_CHARACTER.findall(text))
+    return characters > 0 and characters >= len(_LATIN_WORD.findall(text))
+
+
+def _stem(word: str) -> str:
+    for suffix in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= _SHORTEST_STEM:
+            if not word.endswith("ss"):
+                word = word.removesuffix(suffix)
+            break
+    return word[:-1] if len(word) > _SHORTEST_STEM and word.endswith("e") else word
+
+
+def _runs(text: str) -> Iterator[tuple[str, bool]]:
+    for found in _RUN.finditer(unicodedata.normalize("NFKC", text).casefold()):
+        yield found[0], found["cjk"] is not None
+
+
+def index_terms(text: str) -> list[str]:
+    """Terms under which a passage can be found.
+
+    Args:
+        text: The passage.
+
+    Returns:
+        Lower-cased Latin words reduced to a plain stem; for Chinese both the single characters
+        and every overlapping pair of neighbours. Repeated as often as they occur.
+
+    Example:
+        >>> index_terms("Bots 知识库")
+        ['bots', '知', '识', '库', '知识', '识库']
+    """
+    terms: list[str] = []
+    for run, chinese in _runs(text):
+        if chinese:
+            terms.extend(run)
+            terms.extend(run[i : i + 2] for i in range(len(run) - 1))
+        else:
+            terms.append(_stem(run))
+    return terms
+
+
+def query_terms(text: str) -> list[str]:
+    """Terms a question looks for: as `index_terms`, without question and filler words.
+
+    Args:
+        text: The question.
+
+    Returns:
+        Distinct terms in order of appearance; Chinese as overlapping pairs, a character that
+        stands alone as itself. Empty when the question has only filler words.
+
+    Example:
+        >>> query_terms("扣子的知识库是什么？")
+        ['扣子', '知识', '识库']
+        >>> query_terms("What is a workflow?")
+        ['workflow']
+    """
+    terms: list[str] = []
+    for run, chinese in _runs(_CHINESE_QUESTION_WORDS.sub(" ", text)):
+        if not chinese:
+            if run not in _ENGLISH_STOP_WORDS:
+                terms.append(_stem(run))
+        elif len(run) == 1:
+            terms.append(run)
+        else:
+            terms.extend(run[i : i + 2] for i in range(len(run) - 1))
+    return list(dict.fromkeys(terms))
+
+
+def sentences(text: str) -> list[str]:
+    """Split a passage into sentences, in order and without surrounding white space.
+
+    Example:
+        >>> sentences("One. Two! 第三句。第四句")
+        ['One.', 'Two!', '第三句。', '第四句']
+    """
+    return [found for part in _SENTENCE.findall(text) if (found := part.strip())]
+
+
+def small_pieces(text: str) -> list[str]:
+    """Cut a text the way a model streams it: a word or one or two Chinese characters at a time.
+
+    Example:
+        >>> small_pieces("Hello 你好吗")
+        ['Hello', ' ', '你好', '吗']
+    """
+    return _PIECE.findall(text)
+
+
+def count_tokens(text: str) -> int:
+    """Estimate a token count: one per Chinese character, one per four other characters.
+
+    The same text always has the same count. It is an estimate for a server without a model.
+
+    Example:
+        >>> count_tokens("你好"), count_tokens("hello world")
+        (2, 3)
+    """
+    chinese = len(_CJK_CHARACTER.findall(text))
+    return chinese + -(-(len(text) - chinese) // 4)
