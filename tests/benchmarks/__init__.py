@@ -1,0 +1,1 @@
+"""Timings of `langchain_coze` beside other integrations: `python -m tests.benchmarks`."""

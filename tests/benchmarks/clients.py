@@ -1,0 +1,178 @@
+"""The integrations of this environment, each behind the same few calls (`jobs.Client`)."""
+
+import asyncio
+import contextlib
+import importlib
+import time
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+
+from tests.benchmarks import wire
+
+NOBODY = "https://127.0.0.1:9"  # the discard port: refused at once
+
+
+class RawHttpx:
+    """httpx reading the bytes and parsing nothing: the floor under every httpx model."""
+
+    def __init__(self, port: int) -> None:
+        url = f"http://127.0.0.1:{port}"
+        headers = {"Authorization": f"Bearer {wire.TOKEN}"}
+        limits = httpx.Limits(max_connections=4000, max_keepalive_connections=100)
+        self._sync = httpx.Client(base_url=url, headers=headers, timeout=120)
+        self._async = httpx.AsyncClient(base_url=url, headers=headers, timeout=120, limits=limits)
+
+    @staticmethod
+    def _body(question: str) -> dict[str, Any]:
+        message = {
+            "role": "user",
+            "type": "question",
+            "content": question,
+            "content_type": "text",
+        }
+        return {
+            "bot_id": wire.BOT_ID,
+            "user_id": "bench",
+            "stream": True,
+            "auto_save_history": False,
+            "additional_messages": [message],
+        }
+
+    def drain(self, question: str) -> list[bytes]:
+        with self._sync.stream("POST", "/v3/chat", json=self._body(question)) as response:
+            return list(response.iter_raw())
+
+    async def adrain(self, question: str) -> list[bytes]:
+        body = self._body(question)
+        async with self._async.stream("POST", "/v3/chat", json=body) as response:
+            return [piece async for piece in response.aiter_raw()]
+
+    def stream(self, question: str) -> Iterator[bytes]:
+        with self._sync.stream("POST", "/v3/chat", json=self._body(question)) as response:
+            yield from response.iter_raw()
+
+    async def astream(self, question: str) -> AsyncIterator[bytes]:
+        body = self._body(question)
+        async with self._async.stream("POST", "/v3/chat", json=body) as response:
+            async for piece in response.aiter_raw():
+                yield piece
+
+    @staticmethod
+    def _text(question: str, items: list[bytes]) -> str:
+        """Return the text asked for if as many bytes came; nothing is parsed on the clock."""
+        asked = wire.understand(question.encode())
+        if asked is None or sum(map(len, items)) != len(wire.stream_bytes("coze", asked.deltas)):
+            return ""
+        return wire.text(asked.deltas)
+
+    def invoke(self, question: str) -> str:
+        return self._text(question, self.drain(question))
+
+    async def ainvoke(self, question: str) -> str:
+        return self._text(question, await self.adrain(question))
+
+    async def abatch(self, questions: list[str]) -> list[str]:
+        return list(await asyncio.gather(*map(self.ainvoke, questions)))
+
+    def piece(self, item: bytes) -> str:
+        return "x" if item else ""
+
+    def complete(self, items: list[bytes], deltas: int) -> bool:
+        return b"".join(items) == wire.stream_bytes("coze", deltas)
+
+    def construct(self) -> float:
+        start = time.process_time()
+        httpx.Client()
+        return time.process_time() - start
+
+    def touch_tls(self) -> None:
+        return
+
+
+class LangChainClient:
+    """A LangChain chat model; subclasses say how one is made."""
+
+    def __init__(self, port: int) -> None:
+        self._origin = f"http://127.0.0.1:{port}"
+        self._model = self.make(self._origin)
+
+    @abstractmethod
+    def make(self, origin: str, **more: Any) -> Any: ...
+
+    def drain(self, question: str) -> list[Any]:
+        return list(self._model.stream(question))
+
+    async def adrain(self, question: str) -> list[Any]:
+        return [chunk async for chunk in self._model.astream(question)]
+
+    def stream(self, question: str) -> Iterator[Any]:
+        return self._model.stream(question)  # type: ignore[no-any-return]
+
+    def astream(self, question: str) -> AsyncIterator[Any]:
+        return self._model.astream(question)  # type: ignore[no-any-return]
+
+    def invoke(self, question: str) -> str:
+        return str(self._model.invoke(question).content)
+
+    async def ainvoke(self, question: str) -> str:
+        return str((await self._model.ainvoke(question)).content)
+
+    async def abatch(self, questions: list[str]) -> list[str]:
+        return [str(x.content) for x in await self._model.abatch(questions)]
+
+    def piece(self, item: Any) -> str:
+        return str(item.content)
+
+    def complete(self, items: list[Any], deltas: int) -> bool:
+        return "".join(map(self.piece, items)) == wire.text(deltas)
+
+    def construct(self) -> float:
+        start = time.process_time()
+        self.make(self._origin)
+        return time.process_time() - start
+
+    def touch_tls(self) -> None:
+        """Make two models connect to nobody: they fail, after building what they need."""
+        for model in (self.make(NOBODY, max_retries=0), self.make(NOBODY, max_retries=0)):
+            with contextlib.suppress(Exception):
+                model.invoke("Hello")
+            with contextlib.suppress(Exception):
+                asyncio.run(model.ainvoke("Hello"))
+
+
+class Coze(LangChainClient):
+    """The model of this package, with its default constructor."""
+
+    def make(self, origin: str, **more: Any) -> Any:
+        model = importlib.import_module("langchain_coze").ChatCoze
+        return model(bot_id=wire.BOT_ID, api_key=wire.TOKEN, base_url=origin, **more)
+
+
+class Naive(LangChainClient):
+    """The toy of `naive.py`."""
+
+    def make(self, origin: str, **more: Any) -> Any:
+        more.pop("max_retries", None)
+        return importlib.import_module("tests.benchmarks.naive").NaiveCoze(base_url=origin, **more)
+
+
+class OpenAI(LangChainClient):
+    """LangChain's OpenAI integration."""
+
+    def make(self, origin: str, **more: Any) -> Any:
+        model = importlib.import_module("langchain_openai").ChatOpenAI
+        return model(
+            model="gpt-4.1-mini", api_key="sk-bench", base_url=f"{origin}/openai/v1", **more
+        )
+
+
+class Mistral(LangChainClient):
+    """LangChain's Mistral integration, the leanest of the peers."""
+
+    def make(self, origin: str, **more: Any) -> Any:
+        model = importlib.import_module("langchain_mistralai").ChatMistralAI
+        url = f"{origin}/mistral/v1"
+        return model(model_name="mistral-small-latest", api_key="bench", base_url=url, **more)

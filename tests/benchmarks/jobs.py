@@ -1,0 +1,247 @@
+"""What is measured, and the clock. Standard library only, as the SDK's side runs it too.
+
+A job is one sample: a warm-up call, a garbage collection, then the timed part, in CPU time
+of this process. Text is checked after the clock has stopped.
+"""
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterable, Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, Self
+
+from tests.benchmarks import wire
+
+
+@dataclass(frozen=True)
+class Job:
+    """One sample to take; see the functions below for the kinds."""
+
+    kind: str
+    mode: str = "burst"
+    deltas: int = 1000
+    width: int = 1
+    repeat: int = 1
+    gc: bool = True
+
+    @property
+    def question(self) -> str:
+        return wire.ask(self.mode, self.deltas, self.width)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What came out: named figures, and how many answers were complete."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+    good: int = 0
+    total: int = 0
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Client(Protocol):
+    """One integration under test. Items are whatever its streams yield."""
+
+    def drain(self, question: str) -> list[Any]: ...
+    async def adrain(self, question: str) -> list[Any]: ...
+    def stream(self, question: str) -> Iterable[Any]: ...
+    def astream(self, question: str) -> AsyncIterable[Any]: ...
+    def invoke(self, question: str) -> str: ...
+    async def ainvoke(self, question: str) -> str: ...
+    async def abatch(self, questions: list[str]) -> list[str]: ...
+    def piece(self, item: Any) -> str:
+        """Return the text in one item, "" where it has none."""
+        ...
+
+    def complete(self, items: list[Any], deltas: int) -> bool:
+        """Tell whether these items are the whole answer of `deltas` deltas."""
+        ...
+
+    def construct(self) -> float:
+        """Build a fresh model and return the CPU seconds that took."""
+        ...
+
+    def touch_tls(self) -> None:
+        """Call two fresh models, sync and async, at an https address nobody serves."""
+        ...
+
+
+class Clock:
+    """CPU and wall time of a with-block that starts with a clean heap."""
+
+    cpu = 0.0
+    wall = 0.0
+
+    def __init__(self, *, gc_on: bool) -> None:
+        self._gc_on = gc_on
+
+    def __enter__(self) -> Self:
+        gc.collect()
+        if not self._gc_on:
+            gc.disable()
+        self._wall = time.perf_counter()
+        self._cpu = time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cpu = time.process_time() - self._cpu
+        self.wall = time.perf_counter() - self._wall
+        gc.enable()
+
+    def sample(self, units: int, answers: list[bool], note: str = "") -> Sample:
+        figures = {
+            "us": self.cpu / units * 1e6,
+            "wall": self.wall,
+            "failed": float(answers.count(False)),
+        }
+        return Sample(figures, answers.count(True), len(answers), note)
+
+
+def warm_up(client: Client) -> None:
+    client.drain(wire.ask("burst", 1))
+
+
+async def awarm_up(client: Client) -> None:
+    await client.adrain(wire.ask("burst", 1))
+
+
+def stream(client: Client, job: Job) -> Sample:
+    """Per delta: stream() read to the end."""
+    warm_up(client)
+    with Clock(gc_on=job.gc) as clock:
+        runs = [client.drain(job.question) for _ in range(job.repeat)]
+    return clock.sample(job.deltas * job.repeat, [client.complete(x, job.deltas) for x in runs])
+
+
+async def astream(client: Client, job: Job) -> Sample:
+    """Per delta: astream() read to the end."""
+    await awarm_up(client)
+    with Clock(gc_on=job.gc) as clock:
+        runs = [await client.adrain(job.question) for _ in range(job.repeat)]
+    return clock.sample(job.deltas * job.repeat, [client.complete(x, job.deltas) for x in runs])
+
+
+def _first_sample(spans: list[float], answers: list[bool]) -> Sample:
+    figures = {"us": sum(spans) / len(spans) * 1e6, "failed": float(answers.count(False))}
+    return Sample(figures, answers.count(True), len(answers))
+
+
+def first(client: Client, job: Job) -> Sample:
+    """Per call: stream() up to the first item with text; the rest is read off the clock."""
+    warm_up(client)
+    spans: list[float] = []
+    answers: list[bool] = []
+    gc.collect()
+    for _ in range(job.repeat):
+        items: list[Any] = []
+        span = 0.0
+        start = time.process_time()
+        for item in client.stream(job.question):
+            if not span and client.piece(item):
+                span = time.process_time() - start
+            items.append(item)
+        spans.append(span)
+        answers.append(client.complete(items, job.deltas))
+    return _first_sample(spans, answers)
+
+
+async def afirst(client: Client, job: Job) -> Sample:
+    """Per call: the same with astream()."""
+    await awarm_up(client)
+    spans: list[float] = []
+    answers: list[bool] = []
+    gc.collect()
+    for _ in range(job.repeat):
+        items: list[Any] = []
+        span = 0.0
+        start = time.process_time()
+        async for item in client.astream(job.question):
+            if not span and client.piece(item):
+                span = time.process_time() - start
+            items.append(item)
+        spans.append(span)
+        answers.append(client.complete(items, job.deltas))
+    return _first_sample(spans, answers)
+
+
+def invoke(client: Client, job: Job) -> Sample:
+    """Per call: invoke()."""
+    warm_up(client)
+    with Clock(gc_on=job.gc) as clock:
+        texts = [client.invoke(job.question) for _ in range(job.repeat)]
+    return clock.sample(job.repeat, [x == wire.text(job.deltas) for x in texts])
+
+
+async def ainvoke(client: Client, job: Job) -> Sample:
+    """Per call: ainvoke()."""
+    await awarm_up(client)
+    with Clock(gc_on=job.gc) as clock:
+        texts = [await client.ainvoke(job.question) for _ in range(job.repeat)]
+    return clock.sample(job.repeat, [x == wire.text(job.deltas) for x in texts])
+
+
+async def _wave(client: Client, job: Job) -> list[list[Any] | BaseException]:
+    calls = (client.adrain(job.question) for _ in range(job.width))
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+def _judge(
+    client: Client, job: Job, outcomes: list[list[Any] | BaseException]
+) -> tuple[list[bool], str]:
+    broken = [x for x in outcomes if isinstance(x, BaseException)]
+    answers = [
+        not isinstance(x, BaseException) and client.complete(x, job.deltas) for x in outcomes
+    ]
+    return answers, f"{type(broken[0]).__name__}: {broken[0]}"[:120] if broken else ""
+
+
+async def together(client: Client, job: Job) -> Sample:
+    """Per request: `width` streams in flight at once; the first, cold wave is not timed."""
+    cold, note = _judge(client, job, await _wave(client, job))
+    if note:
+        failed = float(cold.count(False))
+        return Sample({"failed": failed}, cold.count(True), len(cold), note)
+    with Clock(gc_on=job.gc) as clock:
+        outcomes = [x for _ in range(job.repeat) for x in await _wave(client, job)]
+    warm, note = _judge(client, job, outcomes)
+    return clock.sample(job.width * job.repeat, cold + warm, note)
+
+
+async def rate(client: Client, job: Job) -> Sample:
+    """Per delta: `width` slow streams on one loop, connections included."""
+    await awarm_up(client)
+    with Clock(gc_on=job.gc) as clock:
+        outcomes = await _wave(client, job)
+    answers, note = _judge(client, job, outcomes)
+    return clock.sample(job.width * job.deltas, answers, note)
+
+
+async def batch(client: Client, job: Job) -> Sample:
+    """Per answer: the second abatch() of `width` questions."""
+    questions = [job.question] * job.width
+    texts = await client.abatch(questions)
+    with Clock(gc_on=job.gc) as clock:
+        texts += await client.abatch(questions)
+    return clock.sample(job.width, [x == wire.text(job.deltas) for x in texts])
+
+
+SYNC: dict[str, Callable[[Client, Job], Sample]] = {
+    "stream": stream,
+    "first": first,
+    "invoke": invoke,
+}
+ASYNC: dict[str, Callable[[Client, Job], Any]] = {
+    "astream": astream,
+    "afirst": afirst,
+    "ainvoke": ainvoke,
+    "together": together,
+    "rate": rate,
+    "batch": batch,
+}

@@ -1,0 +1,286 @@
+"""What is run, beside what, and what is hoped for."""
+
+from dataclasses import dataclass, replace
+
+from tests.benchmarks.jobs import Job
+
+RAW, NAIVE, COZE = "raw httpx", "naive model", "ChatCoze"
+OPENAI, MISTRAL, SDK = "ChatOpenAI", "ChatMistralAI", "cozepy"
+EVERYONE = (COZE, RAW, SDK, NAIVE, MISTRAL, OPENAI)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One line of a scenario: a client and its job.
+
+    `fresh` gives every sample a process of its own; `rounds` bounds how often a dear cell runs.
+    """
+
+    key: str
+    client: str
+    job: Job
+    fresh: bool = False
+    rounds: int = 1000
+
+
+@dataclass(frozen=True)
+class Goal:
+    """`figure` of cell `top`, over that of `bottom` unless empty, is at most `limit`."""
+
+    text: str
+    limit: float
+    top: str = COZE
+    bottom: str = ""
+    figure: str = "us"
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Cells that are run in turn, round after round."""
+
+    name: str
+    title: str
+    unit: str
+    cells: tuple[Cell, ...]
+    goals: tuple[Goal, ...]
+    rounds: int
+    bases: tuple[str, ...] = (RAW, OPENAI, MISTRAL)
+    extra: tuple[str, ...] = ()
+    scale: float = 1.0
+
+    @property
+    def fresh(self) -> bool:
+        """Tell whether its samples run in processes of their own."""
+        return any(cell.fresh for cell in self.cells)
+
+
+def _beside(job: Job, clients: tuple[str, ...] = EVERYONE) -> tuple[Cell, ...]:
+    return tuple(Cell(client, client, job) for client in clients)
+
+
+def _against(text: str, **limits: float) -> tuple[Goal, ...]:
+    """Return one goal per peer, named raw, naive, openai or mistral."""
+    peers = {"raw": RAW, "naive": NAIVE, "openai": OPENAI, "mistral": MISTRAL}
+    return tuple(Goal(text, limit, bottom=peers[peer]) for peer, limit in limits.items())
+
+
+def _per_delta(deltas: int, paced: int) -> list[Scenario]:
+    burst = Job("stream", deltas=deltas)
+    waking = Job("stream", mode="paced", deltas=paced)
+    size = f"answer of {deltas:,} deltas"
+    wakes = f"one of {paced:,} deltas per wake-up"
+    return [
+        Scenario(
+            "stream-burst",
+            f"`stream()`, burst, {size}",
+            "CPU µs per delta",
+            _beside(burst),
+            _against("`stream()`, burst", openai=0.15, mistral=0.60, raw=2.2),
+            rounds=11,
+        ),
+        Scenario(
+            "astream-burst",
+            f"`astream()`, burst, {size}",
+            "CPU µs per delta",
+            _beside(replace(burst, kind="astream")),
+            _against("`astream()`, burst", openai=0.13, mistral=0.60, raw=2.2),
+            rounds=11,
+        ),
+        Scenario(
+            "stream-paced",
+            f"`stream()`, {wakes}",
+            "CPU µs per delta",
+            _beside(waking),
+            _against("`stream()`, one delta per wake-up", openai=0.30, raw=1.4),
+            rounds=7,
+        ),
+        Scenario(
+            "astream-paced",
+            f"`astream()`, {wakes}",
+            "CPU µs per delta",
+            _beside(replace(waking, kind="astream")),
+            _against("`astream()`, one delta per wake-up", openai=0.45, raw=1.3),
+            rounds=7,
+        ),
+    ]
+
+
+def _per_call(deltas: int, calls: int) -> list[Scenario]:
+    whole = Job("invoke", deltas=deltas)
+    quick = Job("first", deltas=1, repeat=calls)
+    clients = (COZE, RAW, NAIVE, MISTRAL, OPENAI)
+    bases = (RAW, NAIVE, OPENAI)
+    return [
+        Scenario(
+            name,
+            f"`{name}()`, answer of {deltas:,} deltas (OpenAI and Mistral: one JSON body)",
+            "CPU ms per call",
+            _beside(replace(whole, kind=name), clients),
+            _against(f"`{name}()` of {deltas:,} deltas", raw=1.35, naive=0.40),
+            rounds=11,
+            bases=bases,
+            scale=1e-3,
+        )
+        for name in ("invoke", "ainvoke")
+    ] + [
+        Scenario(
+            "first",
+            "Call to first delta, sync, warm (raw httpx: first byte)",
+            "CPU µs per call",
+            _beside(quick),
+            _against("first delta, sync", raw=1.7, openai=0.45),
+            rounds=11,
+        ),
+        Scenario(
+            "afirst",
+            "Call to first delta, async, warm (raw httpx: first byte)",
+            "CPU µs per call",
+            _beside(replace(quick, kind="afirst")),
+            _against("first delta, async", raw=1.5, openai=0.60),
+            rounds=11,
+        ),
+    ]
+
+
+def _in_flight(few: int, many: int, calls: int) -> Scenario:
+    def cell(client: str, width: int, rounds: int = 1000) -> Cell:
+        repeat = calls if width == 1 else 1
+        job = Job("together", mode="gate", deltas=10, width=width, repeat=repeat)
+        return Cell(f"{client}, {width}", client, job, fresh=True, rounds=rounds)
+
+    alone, crowd = f"{COZE}, 1", f"{COZE}, {many}"
+    return Scenario(
+        "in-flight",
+        f"`astream()`, requests in flight together: 1, {few}, {many} (10 deltas each)",
+        "CPU µs per request",
+        (
+            *(cell(COZE, width) for width in (1, few, many)),
+            *(cell(OPENAI, width) for width in (1, few, many)),
+            cell(RAW, 1),
+            cell(RAW, few, rounds=1),
+            cell(NAIVE, many, rounds=1),
+        ),
+        (
+            Goal(f"{many} in flight, per request", 1.2, top=crowd, bottom=alone),
+            Goal(
+                f"{many} in flight, default constructor: how many fail",
+                0,
+                top=crowd,
+                figure="failed",
+            ),
+        ),
+        rounds=3,
+        bases=(alone, f"{OPENAI}, {many}"),
+    )
+
+
+def _rate(width: int, deltas: int) -> Scenario:
+    job = Job("rate", mode="slow", deltas=deltas, width=width)
+    text = f"{width:,} streams at 10 deltas/s"
+    return Scenario(
+        "rate",
+        f"{text} on one loop, {deltas} deltas each ({deltas / 10:.0f} s would be perfect)",
+        "CPU µs per delta",
+        tuple(Cell(client, client, job, fresh=True) for client in (COZE, OPENAI)),
+        (
+            *_against(text, openai=0.40),
+            Goal(f"{text}: how many fail", 0, figure="failed"),
+        ),
+        rounds=2,
+        bases=(OPENAI,),
+        extra=("wall",),
+    )
+
+
+def _batch(width: int) -> Scenario:
+    job = Job("batch", deltas=50, width=width)
+    return Scenario(
+        "abatch",
+        f"`abatch()` of {width}, answers of 50 deltas (OpenAI and Mistral: one JSON body)",
+        "CPU ms per answer",
+        (
+            Cell(COZE, COZE, job, fresh=True),
+            Cell(OPENAI, OPENAI, job, fresh=True),
+            Cell(MISTRAL, MISTRAL, job, fresh=True, rounds=1),
+        ),
+        _against(f"`abatch()` of {width}", openai=0.65),
+        rounds=3,
+        bases=(OPENAI,),
+        extra=("wall",),
+        scale=1e-3,
+    )
+
+
+def _once(models: int, rounds: int) -> list[Scenario]:
+    clients = (COZE, MISTRAL, OPENAI)
+    build = Job("construct", repeat=models)
+    return [
+        Scenario(
+            "constructor",
+            "Constructing a model, from the second on; SSL contexts with 4 calls to https",
+            "CPU µs per model",
+            tuple(Cell(x, x, build, fresh=True) for x in (*clients, NAIVE)),
+            (
+                Goal("constructor, from the second on", 100, unit="µs"),
+                Goal("SSL contexts made by constructors", 0, figure="contexts made"),
+                Goal("SSL contexts in a process", 1, figure="contexts in all"),
+            ),
+            rounds=rounds,
+            bases=(OPENAI,),
+            extra=("contexts made", "contexts in all"),
+        ),
+        Scenario(
+            "import",
+            "Importing, on top of `langchain_core.language_models.BaseChatModel`",
+            "CPU ms",
+            tuple(Cell(x, x, Job("import"), fresh=True) for x in clients),
+            (Goal("import over langchain_core's", 30, unit="ms"),),
+            rounds=rounds + 2,
+            bases=(OPENAI,),
+        ),
+    ]
+
+
+def _growth(sizes: tuple[int, int, int]) -> Scenario:
+    cells = tuple(
+        Cell(f"{size:,} deltas, gc {name}", COZE, Job("stream", deltas=size, repeat=runs, gc=on))
+        for name, on in (("off", False), ("on", True))
+        for size, runs in zip(sizes, (10, 3, 1), strict=True)
+    )
+    return Scenario(
+        "growth",
+        "ChatCoze, `stream()`, burst, answers of growing length",
+        "CPU µs per delta",
+        cells,
+        tuple(
+            Goal(f"growth, gc {name}", limit, top=cells[base + 2].key, bottom=cells[base + 1].key)
+            for name, limit, base in (("off", 1.1, 0), ("on", 1.6, 3))
+        ),
+        rounds=7,
+        bases=(),
+    )
+
+
+def all_scenarios(*, quick: bool) -> list[Scenario]:
+    """Return every scenario, or a small version of each that only shows that it works."""
+    if not quick:
+        return [
+            *_per_delta(1000, 300),
+            *_per_call(1000, 20),
+            _growth((100, 1000, 10_000)),
+            *_once(200, 3),
+            _batch(500),
+            _in_flight(200, 1000, 100),
+            _rate(1000, 100),
+        ]
+    small = [
+        *_per_delta(200, 30),
+        *_per_call(200, 3),
+        _growth((20, 100, 1000)),
+        *_once(20, 1),
+        _batch(50),
+        _in_flight(20, 50, 10),
+        _rate(50, 10),
+    ]
+    return [replace(scenario, rounds=1 if scenario.fresh else 2) for scenario in small]

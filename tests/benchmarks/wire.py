@@ -1,0 +1,260 @@
+"""The bytes of one answer in three dialects: Coze, OpenAI, Mistral.
+
+The question itself says which answer is wanted (`ask`), so one model object, with one
+warm connection, can be asked for every size and every pace. Standard library only: the
+environment of the official SDK imports this module too.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+BOT_ID = "7374724495711502387"
+TOKEN = "pat_bench"
+MODES = ("burst", "paced", "slow", "gate")
+SLOW_INTERVAL = 0.1  # seconds between two deltas in mode "slow"
+PACED_INTERVAL = 0.001
+
+_CHAT_ID = "7516861354884710427"
+_CONVERSATION_ID = "7516861345346813988"
+_ANSWER_ID = "7516861356495323187"
+_FINISH_ID = "7516861615057354778"
+_TIME = 1750155668
+_WORDS = (
+    "扣子",
+    "的",
+    "智能体",
+    " streams",
+    " every",
+    "词",
+    "，",
+    "R&D",
+    " <b>",
+    "答案",
+    "。",
+    "\n",
+    "知识库",
+    "“引用”",
+    ' "raw"',
+    "流式",
+)
+_ASK = re.compile(rb"bench-(\w+)-(\d+)-(\d+)")
+_STREAM = re.compile(rb'"stream":\s*true')
+_GO_ESCAPES = (
+    ("&", "\\u0026"),
+    ("<", "\\u003c"),
+    (">", "\\u003e"),
+    ("\u2028", "\\u2028"),
+    ("\u2029", "\\u2029"),
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a request asks of the server."""
+
+    mode: str
+    deltas: int
+    width: int
+    stream: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The events of one streamed answer, each the payload of one HTTP chunk."""
+
+    prologue: tuple[bytes, ...]
+    deltas: tuple[bytes, ...]
+    tail: tuple[bytes, ...]
+
+    @property
+    def events(self) -> tuple[bytes, ...]:
+        return self.prologue + self.deltas + self.tail
+
+
+def ask(mode: str, deltas: int, width: int = 1) -> str:
+    """Return the prompt for `deltas` pieces; mode "gate" waits for `width` requests."""
+    return f"bench-{mode}-{deltas}-{width}"
+
+
+def understand(body: bytes) -> Question | None:
+    """Read `ask` back out of a request body of any dialect."""
+    found = _ASK.search(body)
+    if found is None or found[1].decode() not in MODES:
+        return None
+    return Question(
+        mode=found[1].decode(),
+        deltas=int(found[2]),
+        width=int(found[3]),
+        stream=_STREAM.search(body) is not None,
+    )
+
+
+@lru_cache(maxsize=64)
+def pieces(count: int) -> tuple[str, ...]:
+    """Return the text of each delta: 1 to 8 characters, as models send them."""
+    return tuple(_WORDS[index % len(_WORDS)] for index in range(count))
+
+
+@lru_cache(maxsize=64)
+def text(count: int) -> str:
+    """Return the whole answer of `count` deltas."""
+    return "".join(pieces(count))
+
+
+def compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def go_json(value: object) -> str:
+    """Encode as Go does: raw non-ASCII, five characters escaped."""
+    encoded = compact(value)
+    for character, escape in _GO_ESCAPES:
+        encoded = encoded.replace(character, escape)
+    return encoded
+
+
+def _coze_event(name: str, data: object) -> bytes:
+    return f"event:{name}\ndata:{go_json(data)}\n\n".encode()
+
+
+def _coze_chat(status: str, tokens: int, **more: object) -> dict[str, object]:
+    usage = {"token_count": tokens + 20, "output_count": tokens, "input_count": 20}
+    return {
+        "id": _CHAT_ID,
+        "conversation_id": _CONVERSATION_ID,
+        "bot_id": BOT_ID,
+        "created_at": _TIME,
+        **more,
+        "last_error": {"code": 0, "msg": ""},
+        "status": status,
+        "usage": usage if tokens else dict.fromkeys(usage, 0),
+        "section_id": _CONVERSATION_ID,
+    }
+
+
+def _coze_message(kind: str, content: str, **more: object) -> dict[str, object]:
+    return {
+        "id": _ANSWER_ID if kind == "answer" else _FINISH_ID,
+        "conversation_id": _CONVERSATION_ID,
+        "bot_id": BOT_ID,
+        "role": "assistant",
+        "type": kind,
+        "content": content,
+        "content_type": "text",
+        "chat_id": _CHAT_ID,
+        "section_id": _CONVERSATION_ID,
+        **more,
+    }
+
+
+def _coze(count: int) -> Answer:
+    finish = {
+        "msg_type": "generate_answer_finish",
+        "data": go_json({"finish_reason": 0, "FinData": ""}),
+        "from_module": None,
+        "from_unit": None,
+    }
+    stamps = {"created_at": _TIME + 61, "updated_at": _TIME + 61}
+    completed = "conversation.message.completed"
+    return Answer(
+        prologue=(
+            _coze_event("conversation.chat.created", _coze_chat("created", 0)),
+            _coze_event("conversation.chat.in_progress", _coze_chat("in_progress", 0)),
+        ),
+        deltas=tuple(
+            _coze_event("conversation.message.delta", _coze_message("answer", piece))
+            for piece in pieces(count)
+        ),
+        tail=(
+            _coze_event(completed, _coze_message("answer", text(count), created_at=_TIME + 58)),
+            _coze_event(completed, _coze_message("verbose", go_json(finish), **stamps)),
+            _coze_event(completed, _coze_message("follow_up", "还有什么要问的？", **stamps)),
+            _coze_event(
+                "conversation.chat.completed",
+                _coze_chat("completed", count, completed_at=_TIME + 61),
+            ),
+            b'event:done\ndata:"[DONE]"\n\n',
+        ),
+    )
+
+
+def _choice_event(head: dict[str, object], choice: dict[str, object], **more: object) -> bytes:
+    return f"data: {compact({**head, 'choices': [choice], **more})}\n\n".encode()
+
+
+def _openai_head(kind: str) -> dict[str, object]:
+    return {
+        "id": "chatcmpl-BkQZ0mLsgIcVd3u0BxZ8q1kTtbench",
+        "object": kind,
+        "created": _TIME,
+        "model": "gpt-4.1-mini-2025-04-14",
+        "service_tier": "default",
+        "system_fingerprint": "fp_62a23a81ef",
+    }
+
+
+def _usage(count: int) -> dict[str, object]:
+    return {"prompt_tokens": 20, "completion_tokens": count, "total_tokens": count + 20}
+
+
+def _openai(count: int) -> Answer:
+    head = _openai_head("chat.completion.chunk")
+
+    def event(delta: dict[str, object], reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return _choice_event(head, choice)
+
+    return Answer(
+        prologue=(event({"role": "assistant", "content": "", "refusal": None}),),
+        deltas=tuple(event({"content": piece}) for piece in pieces(count)),
+        tail=(event({}, "stop"), b"data: [DONE]\n\n"),
+    )
+
+
+def _mistral_head(kind: str) -> dict[str, object]:
+    return {
+        "id": "cmpl-e5cc70bb28c444948073e77776eb30ef",
+        "object": kind,
+        "created": _TIME,
+        "model": "mistral-small-latest",
+    }
+
+
+def _mistral(count: int) -> Answer:
+    head = _mistral_head("chat.completion.chunk")
+
+    def event(delta: dict[str, object], reason: str | None = None, **more: object) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        return _choice_event(head, choice, **more)
+
+    return Answer(
+        prologue=(event({"role": "assistant", "content": ""}),),
+        deltas=tuple(event({"content": piece}) for piece in pieces(count)),
+        tail=(event({"content": ""}, "stop", usage=_usage(count)), b"data: [DONE]\n\n"),
+    )
+
+
+_DIALECTS = {"coze": _coze, "openai": _openai, "mistral": _mistral}
+
+
+@lru_cache(maxsize=64)
+def answer(dialect: str, count: int) -> Answer:
+    """Return the stream of `count` deltas in a dialect: coze, openai or mistral."""
+    return _DIALECTS[dialect](count)
+
+
+@lru_cache(maxsize=64)
+def whole(dialect: str, count: int) -> bytes:
+    """Return the same answer as the one JSON body that openai and mistral give."""
+    head = (_openai_head if dialect == "openai" else _mistral_head)("chat.completion")
+    message: dict[str, object] = {"role": "assistant", "content": text(count)}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return compact({**head, "choices": [choice], "usage": _usage(count)}).encode()
+
+
+@lru_cache(maxsize=64)
+def stream_bytes(dialect: str, count: int) -> bytes:
+    """Return all events joined: what a reader that parses nothing must have received."""
+    return b"".join(answer(dialect, count).events)

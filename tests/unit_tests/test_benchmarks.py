@@ -1,0 +1,132 @@
+"""The benchmark measures what it says: its bytes, its server and its arithmetic."""
+
+import http.client
+import json
+import sys
+
+import pytest
+
+from tests.benchmarks import naive, server, wire
+from tests.benchmarks.fleet import Child
+from tests.benchmarks.jobs import Job, Sample
+from tests.benchmarks.scenarios import COZE, OPENAI, RAW, Cell, Goal, Scenario, all_scenarios
+from tests.benchmarks.table import Results, document, judge, number
+
+
+def coze_events(data: bytes) -> list[tuple[str, object]]:
+    events = []
+    for block in data.decode().split("\n\n")[:-1]:
+        name, payload = block.split("\n")
+        events.append((name.removeprefix("event:"), json.loads(payload.removeprefix("data:"))))
+    return events
+
+
+def test_coze_stream_is_a_whole_turn() -> None:
+    events = coze_events(wire.stream_bytes("coze", 40))
+    deltas = [
+        x["content"]
+        for name, x in events
+        if name == "conversation.message.delta" and isinstance(x, dict)
+    ]
+    assert "".join(deltas) == wire.text(40)
+    assert [name for name, _ in events[:2]] == [
+        "conversation.chat.created",
+        "conversation.chat.in_progress",
+    ]
+    completed = next(x for name, x in events if name == "conversation.message.completed")
+    assert isinstance(completed, dict)
+    assert completed["content"] == wire.text(40)
+    assert events[-1] == ("done", "[DONE]")
+
+
+def test_coze_bytes_are_escaped_as_go_does() -> None:
+    data = wire.stream_bytes("coze", 40)
+    assert b"R\\u0026D" in data
+    assert b"\\u003cb\\u003e" in data
+    assert "知识库".encode() in data
+    assert b"&" not in data
+
+
+@pytest.mark.parametrize("dialect", ["openai", "mistral"])
+def test_peers_get_the_same_text(dialect: str) -> None:
+    lines = wire.stream_bytes(dialect, 40).decode().split("\n\n")[:-1]
+    assert lines.pop() == "data: [DONE]"
+    choices = [json.loads(line.removeprefix("data: "))["choices"][0] for line in lines]
+    assert "".join(x["delta"].get("content", "") for x in choices) == wire.text(40)
+    assert choices[-1]["finish_reason"] == "stop"
+    body = json.loads(wire.whole(dialect, 40))
+    assert body["choices"][0]["message"]["content"] == wire.text(40)
+
+
+def test_question_survives_a_request_body() -> None:
+    body = json.dumps(naive.request_body(wire.ask("gate", 10, 200))).encode()
+    assert wire.understand(body) == wire.Question("gate", 10, 200, stream=True)
+    assert wire.understand(b'{"content":"bench-never-1-1"}') is None
+    assert wire.understand(b"{}") is None
+
+
+def test_server_sends_one_chunk_per_event() -> None:
+    child = Child(sys.executable, ["tests.benchmarks.server"])
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", int(child.receive()), timeout=10)
+        for mode in ("burst", "paced", "gate"):
+            body = json.dumps(naive.request_body(wire.ask(mode, 5)))
+            connection.request("POST", "/v3/chat", body)
+            response = connection.getresponse()
+            assert response.getheader("Content-Type") == "text/event-stream; charset=utf-8"
+            assert response.read() == wire.stream_bytes("coze", 5)
+        connection.request("POST", "/mistral/v1/chat/completions", wire.ask("burst", 5))
+        assert connection.getresponse().read() == wire.whole("mistral", 5)
+        connection.close()
+    finally:
+        child.close()
+    assert server.framed(b"abc") == b"3\r\nabc\r\n"
+
+
+def results(*, top: list[float], bottom: list[float], good: int = 1) -> Results:
+    job = Job("stream")
+    cells = (Cell(COZE, COZE, job), Cell(OPENAI, OPENAI, job))
+    made = Results(Scenario("x", "X", "CPU µs per delta", cells, (), 1, bases=(OPENAI,)))
+    for mine, other in zip(top, bottom, strict=True):
+        made.add(cells[0], Sample({"us": mine, "failed": 1.0 - good}, good, 1))
+        made.add(cells[1], Sample({"us": other, "failed": 0.0}, 1, 1))
+    return made
+
+
+def test_ratio_is_taken_within_each_round() -> None:
+    made = results(top=[1.0, 20.0, 3.0], bottom=[10.0, 100.0, 10.0])
+    assert made.ratio(COZE, OPENAI) == pytest.approx(0.2)
+    verdict = judge(made, Goal("x", 0.2, bottom=OPENAI))
+    assert (verdict.measured, verdict.outcome) == ("0.20×", "met")
+    assert judge(made, Goal("x", 0.19, bottom=OPENAI)).outcome == "**NOT MET**"
+
+
+def test_absolute_goals_need_no_peer() -> None:
+    made = results(top=[90.0, 110.0, 95.0], bottom=[1.0, 1.0, 1.0])
+    assert judge(made, Goal("x", 100)).outcome == "met"
+    assert judge(made, Goal("x", 0, figure="failed")).outcome == "met"
+
+
+def test_incomplete_answers_void_a_row_and_missing_clients_are_named() -> None:
+    made = results(top=[1.0], bottom=[10.0], good=0)
+    assert "VOID" in judge(made, Goal("x", 1, bottom=OPENAI)).outcome
+    assert judge(made, Goal("x", 0, figure="failed")).outcome == "**NOT MET**"
+    assert "MISSING" in judge(made, Goal("x", 1, bottom=RAW)).outcome
+    report = document([made], ["- one machine"], {"cozepy": "no environment"})
+    assert "**cozepy**: no environment" in report
+    assert "0 of 1" in report
+
+
+def test_numbers_have_three_figures() -> None:
+    shown = [number(x) for x in (0.0, 0.01234, 1.5, 12.345, 1234.5, 3.0)]
+    assert shown == ["0", "0.0123", "1.50", "12.3", "1,234", "3"]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_every_goal_and_base_names_a_cell(*, quick: bool) -> None:
+    offered = all_scenarios(quick=quick)
+    assert len({scenario.name for scenario in offered}) == len(offered)
+    for scenario in offered:
+        keys = {cell.key for cell in scenario.cells}
+        named = {x for goal in scenario.goals for x in (goal.top, goal.bottom)} - {""}
+        assert named | set(scenario.bases) <= keys
