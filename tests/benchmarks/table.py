@@ -129,7 +129,8 @@ def _detail_row(results: Results, cell: Cell) -> list[str]:
     samples = results.samples.get(cell.key, [])
     row.append(f"{sum(x.good for x in samples)} of {sum(x.total for x in samples)}")
     note = results.note(cell.key)
-    row.append(note if values else f"**MISSING** {note}".strip())
+    ran = any("failed" in sample.figures for sample in samples)
+    row.append(note if ran else f"**MISSING** {note}".strip())
     return row
 
 
