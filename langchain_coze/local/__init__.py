@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         ServerTool,
         Verbose,
     )
-    from langchain_coze.local.pytest_plugin import local_coze as local_coze  # noqa: PLC0414 - re-export
+    from langchain_coze.local.pytest_plugin import local_coze as local_coze
     from langchain_coze.local.server import LocalCoze
     from langchain_coze.local.turns import Turn
 

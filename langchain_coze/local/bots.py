@@ -21,8 +21,8 @@ class LocalBot:
     """A bot of a `LocalCoze` server.
 
     Attributes:
-        reply: What the bot says. A LangChain Runnable (chat model, chain, LangGraph graph) is called
-            with the messages of the conversation and streamed. A function is called with the
+        reply: What the bot says. A LangChain Runnable (chat model, chain, LangGraph graph) is
+            called with the messages of the conversation and streamed. A function is called with the
             question; with a second parameter it also gets a `Turn`. It may be ``async``; it may
             return a string, or yield strings and pieces such as `Reasoning` and `ServerTool`. None:
             the bot answers with sentences from its knowledge base, in the language of the question.

@@ -58,9 +58,9 @@ class LocalKnowledge:
     matched by pairs of neighbouring characters, other languages by lower-cased words.
 
     Args:
-        documents: LangChain ``Document`` objects or plain strings. Of the metadata, ``title`` is the
-            document's name, ``source`` its address (used as link when it is an http address, as
-            name when there is no title), ``document_id`` its id.
+        documents: LangChain ``Document`` objects or plain strings. Of the metadata, ``title`` is
+            the document's name, ``source`` its address (used as link when it is an http address,
+            as name when there is no title), ``document_id`` its id.
         name: Name of the knowledge base.
         dataset_id: Its id, a decimal string; made from the name when not given.
         k: How many passages a search returns at most.

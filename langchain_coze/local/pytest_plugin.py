@@ -1,7 +1,7 @@
 """A pytest fixture with a local Coze server.
 
-Load it with ``pytest_plugins = ["langchain_coze.local.pytest_plugin"]`` in ``conftest.py``, or import
-the fixture: ``from langchain_coze.local import local_coze``.
+Load it with ``pytest_plugins = ["langchain_coze.local.pytest_plugin"]`` in ``conftest.py``, or
+import the fixture: ``from langchain_coze.local import local_coze``.
 """
 
 from collections.abc import Iterator

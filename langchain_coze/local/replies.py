@@ -5,7 +5,8 @@ import contextlib
 import contextvars
 import inspect
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeAlias, get_args
 
 from langchain_coze.local.pieces import Piece
@@ -28,9 +29,10 @@ def as_piece_source(reply: Any) -> PieceSource:
 
     Args:
         reply: A LangChain Runnable, which gets the messages of the conversation; or a function.
-            A function with one positional parameter is called ``reply(question)``; with a second one
-            that has no default, or is named ``turn``, ``reply(question, turn)``. It may be ``async``, may be a generator of either kind, and may
-            return a string, pieces, or a Runnable. A function that is not ``async`` runs in a thread.
+            A function with one positional parameter is called ``reply(question)``; with a second
+            one that has no default, or is named ``turn``, ``reply(question, turn)``. It may be
+            ``async``, may be a generator of either kind, and may return a string, pieces, or a
+            Runnable. A function that is not ``async`` runs in a thread of its own.
 
     Returns:
         A function from a turn to an async generator of pieces.
@@ -52,8 +54,8 @@ def as_piece_source(reply: Any) -> PieceSource:
         def call() -> Any:
             return reply(turn.question, turn) if wants_turn else reply(turn.question)
 
-        result = call() if in_loop else _Threaded(call)
-        async with contextlib.aclosing(_flatten(result, turn)) as pieces:
+        reply_pieces = _in_loop(call(), turn) if in_loop else _in_thread(call, turn)
+        async with contextlib.aclosing(reply_pieces) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -71,35 +73,41 @@ def _wants_turn(reply: Callable[..., Any]) -> bool:
     return any(p.default is p.empty or p.name == "turn" for p in positional[1:2])
 
 
-async def _flatten(result: Any, turn: Turn) -> AsyncGenerator[Piece, None]:
-    """Turn a reply function's result into pieces, whatever kind of result it is."""
+async def _in_loop(result: Any, turn: Turn) -> AsyncGenerator[Piece, None]:
+    """The pieces of a reply function's result, whatever kind of result it is."""
     if inspect.isawaitable(result):
         result = await result
-    if isinstance(result, str):
-        for text in small_pieces(result):
-            yield text
-    elif isinstance(result, _PIECE_TYPES):
-        yield result
-    elif result is None:
+    if is_runnable(result):
+        result = runnable_pieces(result, turn)
+    if not isinstance(result, AsyncIterable):
+        for item in _items(result):
+            yield _checked(item)
         return
-    elif is_runnable(result):
-        async for piece in runnable_pieces(result, turn):
-            yield piece
-    elif isinstance(result, AsyncIterator):
-        async for item in result:
-            yield _checked(item)
-    elif isinstance(result, _Threaded):
-        async for item in result.items():
-            if item.__class__ in _PIECE_TYPES:
-                yield item
-            else:
-                async for piece in _flatten(item, turn):
+    async for item in result:
+        yield _checked(item)
+
+
+async def _in_thread(call: Callable[[], Any], turn: Turn) -> AsyncGenerator[Piece, None]:
+    """The pieces of a reply function that may block."""
+    async with contextlib.aclosing(_ReplyThread(call).items()) as items:
+        async for item in items:
+            if isinstance(item, _ForLoop):
+                async for piece in _in_loop(item.result, turn):
                     yield piece
-    elif isinstance(result, Iterable):
-        for item in result:
-            yield _checked(item)
-    else:
-        raise TypeError(f"a reply cannot be a {type(result).__name__}")
+            else:
+                yield item
+
+
+def _items(result: Any) -> Iterable[Any]:
+    if result is None:
+        return ()
+    if isinstance(result, str):
+        return small_pieces(result)
+    if isinstance(result, _PIECE_TYPES):
+        return (result,)
+    if isinstance(result, Iterable):
+        return result
+    raise TypeError(f"a reply cannot be a {type(result).__name__}")
 
 
 def _checked(item: Any) -> Piece:
@@ -109,7 +117,14 @@ def _checked(item: Any) -> Piece:
     return piece
 
 
-class _Threaded:
+@dataclass(frozen=True, slots=True)
+class _ForLoop:
+    """A result that only the event loop can work off: a coroutine, a Runnable, an async stream."""
+
+    result: Any
+
+
+class _ReplyThread:
     """A function that may block, in a thread of its own; what it yields is handed over as it comes.
 
     A thread for each call, not a pool: slow replies must not wait for each other, and a daemon
@@ -122,7 +137,7 @@ class _Threaded:
         self._room = threading.Semaphore(_READ_AHEAD)
         self._error: BaseException | None = None
 
-    async def items(self) -> AsyncIterator[Any]:
+    async def items(self) -> AsyncGenerator[Any, None]:
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[Any] = asyncio.Queue()
 
@@ -154,12 +169,10 @@ class _Threaded:
 
     def _iterate(self, hand_over: Callable[[Any], None]) -> None:
         result = self._call()
-        if isinstance(result, str):
-            result = small_pieces(result)
-        if not isinstance(result, Iterable) or is_runnable(result):
-            hand_over(result)
+        if inspect.isawaitable(result) or is_runnable(result) or isinstance(result, AsyncIterable):
+            hand_over(_ForLoop(result))
             return
-        iterator = iter(result)
+        iterator = iter(_items(result))
         for item in iterator:
             self._room.acquire()
             if self._stopped.is_set():

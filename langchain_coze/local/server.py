@@ -214,8 +214,8 @@ class _Server(uvicorn.Server):
 
     def _transports(self) -> dict[tuple[str, int], asyncio.Transport]:
         found: dict[tuple[str, int], asyncio.Transport] = {}
+        connection: Any
         for connection in self.server_state.connections:
-            client: Any = connection.client
-            if client is not None:
-                found[client] = connection.transport  # type: ignore[assignment]
+            if connection.client is not None:
+                found[connection.client] = connection.transport
         return found

@@ -19,6 +19,7 @@ __all__ = ["Connections", "Dropped", "EventStream"]
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 # Long enough for a client on this machine to read what was sent before a reset throws it away.
 _BEFORE_RESET = 0.05
+_TICK, _MOST_TICKS = 0.001, 1000
 
 Transports: TypeAlias = Callable[[], dict[tuple[str, int], asyncio.Transport]]
 
@@ -44,8 +45,10 @@ class Connections:
         else:
             transport.close()
         # uvicorn must hear of the lost connection before the request returns without a reply.
-        while not transport.get_extra_info("socket").fileno() == -1:
-            await asyncio.sleep(0)
+        for _ in range(_MOST_TICKS):
+            if tuple(scope["client"]) not in self.transports():
+                return
+            await asyncio.sleep(_TICK)
 
 
 class Dropped(Response):
@@ -56,7 +59,7 @@ class Dropped(Response):
         super().__init__()
         self._connections = connections
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
         """Close the connection."""
         await self._connections.drop(scope)
 
@@ -82,7 +85,7 @@ class EventStream(Response):
         self._plan = plan
         self._connections = connections
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send events until the chat ends; the chat itself goes on when the client is gone."""
         # A task of its own: when the server stops it cancels this, not the server's request task,
         # which would complain.

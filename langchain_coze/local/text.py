@@ -13,12 +13,13 @@ _SENTENCE = re.compile(r"[^。！？!?\n]*?(?:[。！？!?]+[”’」』）)]*|
 _LATIN_WORD = re.compile(rf"(?:(?![{CJK}])[^\W\d_])+")
 
 # Words that say how something is asked, not what is asked about.
-_ENGLISH_STOP_WORDS = frozenset(
+_ENGLISH_FILLERS = (
     "a about am an and any are as at be been but by can could did do does for from had has have "
     "how i if in into is it its me my no not of on or our please shall should so some tell than "
     "that the their them then there these they this those to was we were what when where which "
-    "who whom whose why will with would you your".split()
+    "who whom whose why will with would you your"
 )
+_ENGLISH_STOP_WORDS = frozenset(_ENGLISH_FILLERS.split())
 _CHINESE_QUESTION_WORDS = re.compile(
     "为什么|是什么|什么|怎么样|怎么|怎样|如何|哪些|哪个|哪里|请问|多少|是否|能否|可以|介绍一下|[的了吗呢吧啊嘛么]"
 )

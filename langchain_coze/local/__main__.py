@@ -1,0 +1,138 @@
+"""``python -m langchain_coze.local``: a Coze-compatible server on this machine."""
+
+import argparse
+import dataclasses
+import errno
+import importlib
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+_MISSING = (
+    'The local server needs its extra: pip install "langchain-coze[local]"\n'
+    '本地服务需要先安装附加依赖：pip install "langchain-coze[local]"'
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve bots until Ctrl-C or SIGTERM.
+
+    Args:
+        argv: Command line without the program's name; that of the process when None.
+
+    Returns:
+        Exit status: 0 after a regular end, 1 when the server could not be started.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        from langchain_coze.local.server import LocalCoze  # noqa: PLC0415 - the extra may be missing
+
+        coze = _make(LocalCoze, arguments)
+        coze.start()
+    except ModuleNotFoundError as error:
+        return _say_error(_MISSING if error.name in {"starlette", "uvicorn"} else str(error))
+    except OSError as error:
+        return _say_error(_address_error(error, arguments))
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        return _say_error(str(error))
+    try:
+        sys.stdout.write(_greeting(coze))
+        sys.stdout.flush()
+        _wait_for_end()
+    finally:
+        coze.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m langchain_coze.local",
+        description="A Coze-compatible server on this machine / 在本机运行的扣子兼容服务",
+    )
+    parser.add_argument(
+        "target",
+        nargs="?",
+        metavar="module:object",
+        help="a LocalBot, a LocalCoze, a list of bots, a function or a LangChain Runnable; "
+        "a sample bot with a knowledge base when left out",
+    )
+    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (any free one)")
+    parser.add_argument("--profile", help="whose bytes to speak: cloud")
+    parser.add_argument("--token", help="token that clients must send (made up)")
+    return parser
+
+
+def _make(local_coze: Any, arguments: argparse.Namespace) -> Any:
+    target = _load(arguments.target) if arguments.target else None
+    names = ("host", "port", "profile", "token")
+    given = {name: v for name in names if (v := getattr(arguments, name)) is not None}
+    if isinstance(target, local_coze):
+        return dataclasses.replace(target, **given)
+    return local_coze(target, **given)
+
+
+def _load(target: str) -> Any:
+    module_name, colon, path = target.partition(":")
+    if not colon or not path:
+        raise ValueError(f"{target!r} is not of the form module:object")
+    # As `python -m` does: modules of the current directory come first.
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
+    found: Any = importlib.import_module(module_name)
+    for name in path.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def _address_error(error: OSError, arguments: argparse.Namespace) -> str:
+    where = f"{arguments.host or '127.0.0.1'}:{arguments.port or 0}"
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"{where} is already in use: choose another --port, or leave it out for a free one.\n"
+            f"{where} 已被占用：请用 --port 指定其他端口，或不指定以自动选择空闲端口。"
+        )
+    return (
+        f"Cannot listen on {where}: {error.strerror or error}\n"
+        f"无法监听 {where}：{error.strerror or error}"
+    )
+
+
+def _say_error(text: str) -> int:
+    sys.stderr.write(text + "\n")
+    return 1
+
+
+def _greeting(coze: Any) -> str:
+    bots = "".join(f"  {bot.bot_id}  {bot.name}\n" for bot in coze.bots)
+    return (
+        f"Local Coze server / 本地扣子服务: {coze.base_url}\n"
+        f"Token / 令牌: {coze.token}\n"
+        f"Bots / 智能体:\n{bots}\n"
+        f"export COZE_API_BASE={coze.base_url}\n"
+        f"export COZE_API_TOKEN={coze.token}\n"
+        f"export COZE_BOT_ID={coze.bots[0].bot_id if coze.bots else ''}\n\n"
+        "Ctrl-C ends it / 按 Ctrl-C 结束\n"
+    )
+
+
+def _wait_for_end() -> None:
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ended.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

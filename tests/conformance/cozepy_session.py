@@ -1,0 +1,136 @@
+"""Scenes played with the official Python SDK, in the SDK's own environment.
+
+Called as ``python cozepy_session.py SCENE BASE_URL TOKEN BOT_ID``; prints one JSON text.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from cozepy import (  # type: ignore[import-not-found, unused-ignore]
+    ChatEventType,
+    Coze,
+    CozeAPIError,
+    Message,
+    TokenAuth,
+)
+
+QUESTION = "How do I publish a bot to the API?"
+
+
+def stream(coze: Any, bot_id: str) -> Any:
+    """Every event of a streamed chat, and its recall as the SDK hands it over."""
+    told = coze.chat.stream(
+        bot_id=bot_id,
+        user_id="conformance",
+        additional_messages=[Message.build_user_question_text(QUESTION)],
+    )
+    seen: dict[str, Any] = {"events": [], "deltas": "", "answers": [], "logid": ""}
+    for event in told:
+        seen["events"].append(str(event.event.value))
+        message = event.message
+        if event.event == ChatEventType.CONVERSATION_MESSAGE_DELTA:
+            seen["deltas"] += message.content
+        elif message is not None and message.type.value == "answer":
+            seen["answers"].append(message.content)
+        elif message is not None and "knowledge_recall" in message.content:
+            seen["recall"] = json.loads(json.loads(message.content)["data"])
+        elif event.event == ChatEventType.CONVERSATION_CHAT_COMPLETED:
+            seen["usage"] = event.chat.usage.model_dump()
+    seen["logid"] = told.response.logid
+    return seen
+
+
+def create_and_poll(coze: Any, bot_id: str) -> Any:
+    """A chat that is not streamed: create, retrieve until it ends, list its messages."""
+    poll = coze.chat.create_and_poll(
+        bot_id=bot_id,
+        user_id="conformance",
+        additional_messages=[Message.build_user_question_text(QUESTION)],
+    )
+    return {
+        "status": poll.chat.status.value,
+        "usage": poll.chat.usage.model_dump(),
+        "types": [message.type.value for message in poll.messages],
+        "answers": [m.content for m in poll.messages if m.type.value == "answer"],
+    }
+
+
+def cancel(coze: Any, bot_id: str) -> Any:
+    """A chat that is cancelled, and one that has ended and cannot be."""
+    chat = coze.chat.create(
+        bot_id=bot_id,
+        user_id="conformance",
+        additional_messages=[Message.build_user_question_text(QUESTION)],
+    )
+    ids = {"conversation_id": chat.conversation_id, "chat_id": chat.id}
+    cancelled = coze.chat.cancel(**ids)
+    return {
+        "status": cancelled.status.value,
+        "retrieved": coze.chat.retrieve(**ids).status.value,
+        "again": failure(lambda: coze.chat.cancel(**ids)),
+    }
+
+
+def conversation(coze: Any, bot_id: str) -> Any:
+    """Two chats of one conversation."""
+    made = coze.conversations.create(bot_id=bot_id, meta_data={"case": "42"})
+    answers = []
+    for text in ("one", "two"):
+        poll = coze.chat.create_and_poll(
+            bot_id=bot_id,
+            user_id="conformance",
+            conversation_id=made.id,
+            additional_messages=[Message.build_user_question_text(text)],
+        )
+        answers += [m.content for m in poll.messages if m.type.value == "answer"]
+    found = coze.conversations.retrieve(conversation_id=made.id)
+    return {"same": found.id == made.id, "meta_data": found.meta_data, "answers": answers}
+
+
+def served(coze: Any, bot_id: str) -> Any:
+    """What the server says about itself."""
+    workspaces = list(coze.workspaces.list())
+    bots = list(coze.bots.list(space_id=workspaces[0].id))
+    return {
+        "bot": coze.bots.retrieve(bot_id=bot_id).name,
+        "bots": [bot.bot_id for bot in bots],
+        "user": bool(coze.users.me().user_id),
+    }
+
+
+def errors(coze: Any, bot_id: str) -> Any:
+    """The error of a request that the server refuses, streamed and not."""
+
+    def ask(**changes: Any) -> Any:
+        question = [Message.build_user_question_text(QUESTION)]
+        request = {"bot_id": bot_id, "user_id": "conformance", "additional_messages": question}
+        return request | changes
+
+    return {
+        "create": failure(lambda: coze.chat.create(**ask())),
+        "stream": failure(lambda: list(coze.chat.stream(**ask()))),
+        "no_question": failure(lambda: coze.chat.create(**ask(additional_messages=[]))),
+    }
+
+
+def failure(call: Callable[[], Any]) -> Any:
+    """How the SDK reports that a call failed; None when it did not."""
+    try:
+        call()
+    except CozeAPIError as error:
+        return {"code": error.code, "msg": error.msg, "logid": bool(error.logid)}
+    return None
+
+
+def main() -> None:
+    """Play one scene."""
+    scene, base_url, token, bot_id = sys.argv[1:]
+    coze = Coze(auth=TokenAuth(token), base_url=base_url)
+    scenes = {f.__name__: f for f in (stream, create_and_poll, cancel, conversation, served, errors)}
+    sys.stdout.write(json.dumps(scenes[scene](coze, bot_id)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The official Python SDK, unchanged, against the local server."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langchain_coze.local import LocalBot, LocalCoze, Pause, Turn
+from tests.conformance.install import python_of, why_not_ready
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = Path(os.environ.get("COZE_CONFORMANCE_VENV") or ROOT / ".venv-conformance")
+LONGEST_SCENE = 60  # seconds
+
+
+def play(scene: str, coze: LocalCoze, bot: LocalBot | None = None, token: str = "") -> Any:
+    if problem := why_not_ready(ENVIRONMENT):
+        pytest.skip(problem)
+    script = str(Path(__file__).with_name("cozepy_session.py"))
+    bot_id = (bot or coze.bots[0]).bot_id
+    done = subprocess.run(  # noqa: S603 - our own arguments
+        [str(python_of(ENVIRONMENT)), script, scene, coze.base_url, token or coze.token, bot_id],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+        timeout=LONGEST_SCENE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_stream_gives_recall_answer_and_usage() -> None:
+    with LocalCoze() as coze:
+        seen = play("stream", coze)
+    assert seen["events"][:3] == [
+        "conversation.chat.created",
+        "conversation.chat.in_progress",
+        "conversation.message.completed",
+    ]
+    assert seen["events"][-1] == "conversation.chat.completed"
+    assert seen["events"].count("conversation.message.delta") > 5
+    assert seen["answers"] == [seen["deltas"]]
+    assert "4015" in seen["deltas"]
+    first = seen["recall"]["chunks"][0]
+    assert first["meta"]["document"]["name"] == "Publishing a bot to the API"
+    assert 0 < first["score"] <= 1
+    assert seen["recall"]["status_code"] == 0
+    usage = seen["usage"]
+    assert usage["token_count"] == usage["input_count"] + usage["output_count"] > 0
+    assert len(seen["logid"]) == 34
+
+
+def test_create_and_poll_lists_the_messages() -> None:
+    with LocalCoze() as coze:
+        seen = play("create_and_poll", coze)
+        asked = [request.path for request in coze.requests]
+    assert seen["status"] == "completed"
+    assert seen["usage"]["token_count"] > 0
+    assert seen["types"] == ["verbose", "verbose", "answer", "follow_up", "follow_up"]
+    assert "4015" in seen["answers"][0]
+    assert asked[0] == "/v3/chat"
+    assert asked[-1] == "/v3/chat/message/list"
+
+
+def test_cancel() -> None:
+    async def slow(_question: str) -> Any:
+        yield Pause(30)
+
+    with LocalCoze(LocalBot(slow), stop_timeout=0) as coze:
+        seen = play("cancel", coze)
+    assert seen["status"] == seen["retrieved"] == "canceled"
+    assert seen["again"] == {
+        "code": 4104,
+        "msg": "The chat cannot be cancelled in its present state",
+        "logid": True,
+    }
+
+
+def test_conversation_keeps_its_messages() -> None:
+    def count(_question: str, turn: Turn) -> str:
+        return f"I know {len(turn.messages)} messages"
+
+    with LocalCoze(LocalBot(count)) as coze:
+        seen = play("conversation", coze)
+    assert seen["same"] is True
+    assert seen["meta_data"] == {"case": "42"}
+    assert seen["answers"] == ["I know 1 messages", "I know 3 messages"]
+
+
+def test_what_is_served() -> None:
+    with LocalCoze([LocalBot(name="first"), LocalBot(name="second")]) as coze:
+        seen = play("served", coze)
+        ids = [bot.bot_id for bot in coze.bots]
+    assert seen == {"bot": "first", "bots": ids, "user": True}
+
+
+@pytest.mark.parametrize("error_status", ["200", "real"])
+def test_errors(error_status: str) -> None:
+    hidden = LocalBot(name="hidden", published=False)
+    with LocalCoze([LocalBot(), hidden], error_status=error_status) as coze:
+        fine = play("errors", coze)
+        unpublished = play("errors", coze, hidden)
+        wrong_token = play("errors", coze, token="pat_wrong")
+    assert fine["create"] is fine["stream"] is None
+    assert fine["no_question"]["code"] == 4000
+    assert fine["no_question"]["logid"] is True
+    for kind in ("create", "stream"):
+        assert unpublished[kind]["code"] == 4015
+        assert wrong_token[kind]["code"] == 4100
+        assert wrong_token[kind]["msg"] == "authentication is invalid"
