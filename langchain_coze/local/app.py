@@ -140,6 +140,9 @@ class LocalApp:
             ("/v1/conversation/retrieve", ["GET"], self._retrieve_conversation),
             ("/v1/bots", ["GET"], self._list_bots),
             ("/v1/bots/{bot_id}", ["GET"], self._retrieve_bot),
+            # The older twins of the two above; the official Python SDK still calls them first.
+            ("/v1/space/published_bots_list", ["GET"], self._list_published_bots),
+            ("/v1/bot/get_online_info", ["GET"], self._retrieve_bot),
             ("/v1/workspaces", ["GET"], self._list_workspaces),
             ("/v1/users/me", ["GET"], self._me),
         ]
@@ -268,9 +271,9 @@ class LocalApp:
         if not run.running:
             raise Problem(4104)
         run.cancel()
-        # Empty values stand here as in the API's own sample (wire 2.8).
-        empty = {"failed_at": None, "last_error": {"code": None, "msg": ""}, "usage": {}}
-        return _ok(run.as_json() | empty, call)
+        # As in the API's own sample (wire 2.8), save that last_error.code is null there: the
+        # official Python SDK refuses that, and no recording shows it.
+        return _ok(run.as_json() | {"failed_at": None, "usage": {}}, call)
 
     # Conversations ----------------------------------------------------------------------------
 
@@ -295,23 +298,28 @@ class LocalApp:
     # What is served ---------------------------------------------------------------------------
 
     async def _retrieve_bot(self, call: _Call) -> Response:
-        bot = self._bot(call.query["bot_id"])
+        bot = self._bot(call.required("bot_id"))
         if not bot.published and call.query.get("is_published", "true").lower() != "false":
             raise Problem(4015)
         return _ok(bot.as_json(), call)
 
     async def _list_bots(self, call: _Call) -> Response:
-        if call.required("workspace_id") != _WORKSPACE_ID:
-            raise Problem(4101)
+        _check_workspace(call.required("workspace_id"))
         wanted = call.query.get("publish_status") or "published_online"
         bots = [
             bot
             for bot in self.settings.bots
             if wanted == "all" or bot.published == (wanted != "unpublished_draft")
         ]
-        page = _page(bots, call, default_size=20)
+        page = _page(bots, call, 20)
         items = [bot.as_list_item(_OWNER_ID) for bot in page]
         return _ok({"items": items, "total": len(bots)}, call)
+
+    async def _list_published_bots(self, call: _Call) -> Response:
+        _check_workspace(call.required("space_id"))
+        bots = [bot for bot in self.settings.bots if bot.published]
+        items = [bot.as_published_item() for bot in _page(bots, call, 20, number="page_index")]
+        return _ok({"space_bots": items, "total": len(bots)}, call)
 
     async def _list_workspaces(self, call: _Call) -> Response:
         workspace = {
@@ -322,7 +330,7 @@ class LocalApp:
             "workspace_type": "personal",
             "enterprise_id": "",
         }
-        page = _page([workspace], call, default_size=20)
+        page = _page([workspace], call, 20)
         return _ok({"workspaces": page, "total_count": 1}, call)
 
     async def _me(self, call: _Call) -> Response:
@@ -379,9 +387,14 @@ async def _read_json(request: Request) -> Any:
         return None
 
 
-def _page(items: list[Any], call: _Call, default_size: int) -> list[Any]:
-    size = min(call.number("page_size", default_size), _LARGEST_PAGE)
-    start = (call.number("page_num", 1) - 1) * size
+def _check_workspace(workspace_id: str) -> None:
+    if workspace_id != _WORKSPACE_ID:
+        raise Problem(4101)
+
+
+def _page(items: list[Any], call: _Call, size: int, number: str = "page_num") -> list[Any]:
+    size = min(call.number("page_size", size), _LARGEST_PAGE)
+    start = (call.number(number, 1) - 1) * size
     return items[start : start + size]
 
 

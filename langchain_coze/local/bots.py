@@ -115,6 +115,16 @@ class LocalBot:
             "owner_user_id": owner_id,
         }
 
+    def as_published_item(self) -> dict[str, Any]:
+        """The bot object of the older ``GET /v1/space/published_bots_list`` (wire 5.4)."""
+        return {
+            "bot_id": self.bot_id,
+            "bot_name": self.name,
+            "description": self.description,
+            "icon_url": "",
+            "publish_time": str(self.created_at),
+        }
+
 
 def _name_of(reply: Any) -> str:
     if reply is None:

@@ -128,7 +128,9 @@ def main() -> None:
     """Play one scene."""
     scene, base_url, token, bot_id = sys.argv[1:]
     coze = Coze(auth=TokenAuth(token), base_url=base_url)
-    scenes = {f.__name__: f for f in (stream, create_and_poll, cancel, conversation, served, errors)}
+    scenes = {
+        f.__name__: f for f in (stream, create_and_poll, cancel, conversation, served, errors)
+    }
     sys.stdout.write(json.dumps(scenes[scene](coze, bot_id)))
 
 
