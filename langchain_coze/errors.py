@@ -446,6 +446,20 @@ def error_for(
     return entry.error(message, code=code, status_code=status_code, hint=hint, **facts)
 
 
+def cut_error(message: str, **facts: Any) -> CozeStreamError:
+    """Return the error for a stream that ended before its turn did.
+
+    Args:
+        message: What was seen.
+        **facts: Further attributes of `CozeError`: logid, chat_id, …
+    """
+    hint = hint_of(
+        "The answer is not whole. Ask again; check proxies that cut long connections.",
+        "回答不完整。请重试；并检查会中断长连接的代理。",
+    )
+    return CozeStreamError(message, hint=hint, **facts)
+
+
 def is_retryable(error: BaseException) -> bool:
     """Return whether the same call may be made again: it may succeed, and nothing had started.
 

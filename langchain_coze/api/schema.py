@@ -77,7 +77,7 @@ class Wire(BaseModel):
     ) -> Any:
         try:
             return handler(value)
-        except (ValidationError, ValueError):
+        except (ValidationError, ValueError, TypeError):
             return cls.model_fields[info.field_name or ""].get_default(call_default_factory=True)
 
 
@@ -100,7 +100,7 @@ class Usage(Wire):
     token_count: Count = 0
     output_count: Count = 0
     input_count: Count = 0
-    input_tokens_details: CachedTokens = Field(default_factory=CachedTokens)
+    input_tokens_details: CachedTokens | None = None
 
 
 class ToolFunction(Wire):

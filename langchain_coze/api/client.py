@@ -1,0 +1,142 @@
+"""The two faces of the procedures: one blocking, one for asyncio.
+
+Example:
+    ```python
+    from langchain_coze.api.client import Client
+    from langchain_coze.api.procedures import Policy
+    from langchain_coze.api.transport import Settings
+    from langchain_coze.auth import token_source
+
+    settings = Settings(base_url="https://api.coze.cn")
+    client = Client(settings, token_source("pat_example"), Policy(max_retries=2))
+    ```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze.api import clients, transport
+from langchain_coze.api.procedures import (
+    Close,
+    Command,
+    Flow,
+    Policy,
+    Read,
+    Renew,
+    Reply,
+    Request,
+    Sleep,
+    T,
+    exchange,
+)
+from langchain_coze.errors import CozeError
+
+if TYPE_CHECKING:
+    from langchain_coze.api.transport import Settings, Tokens
+
+
+class Client:
+    """Carries out procedures against one server; holds no connection itself.
+
+    Attributes:
+        settings: How to reach the server.
+        tokens: Where the token of each request comes from.
+        policy: How often a request is repeated.
+    """
+
+    __slots__ = ("policy", "settings", "tokens")
+
+    def __init__(self, settings: Settings, tokens: Tokens, policy: Policy) -> None:
+        """Take what is needed; nothing is opened."""
+        self.settings = settings
+        self.tokens = tokens
+        self.policy = policy
+
+    def run(self, flow: Flow[T]) -> T:
+        """Carry out a procedure, blocking.
+
+        Raises:
+            CozeError: What the procedure raises.
+        """
+        try:
+            command = next(flow)
+            while True:
+                try:
+                    result = self._do(command)
+                except CozeError as error:
+                    command = flow.throw(error)
+                else:
+                    command = flow.send(result)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return] # what the generator returned
+
+    async def arun(self, flow: Flow[T]) -> T:
+        """Carry out a procedure on the running event loop.
+
+        Raises:
+            CozeError: What the procedure raises.
+        """
+        try:
+            command = next(flow)
+            while True:
+                try:
+                    result = await self._ado(command)
+                except CozeError as error:
+                    command = flow.throw(error)
+                else:
+                    command = flow.send(result)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return] # what the generator returned
+
+    def _do(self, command: Command) -> Any:
+        match command:
+            case Request():
+                return transport.send(command, self.settings, self.tokens.get())
+            case Read(stream):
+                return stream.read()
+            case Sleep(seconds):
+                return time.sleep(seconds)
+            case Close(stream):
+                return stream.close()
+            case Renew():
+                return self.tokens.renew()
+
+    async def _ado(self, command: Command) -> Any:
+        match command:
+            case Request():
+                return await transport.asend(command, self.settings, await self.tokens.aget())
+            case Read(stream):
+                return await stream.read()
+            case Sleep(seconds):
+                return await asyncio.sleep(seconds)
+            case Close(stream):
+                return await stream.close()
+            case Renew():
+                return self.tokens.renew()
+
+    def open(self, request: Request) -> Reply:
+        """Open a stream of events, blocking; use `with reply.stream as stream` to read it.
+
+        Raises:
+            CozeError: Coze refuses, or could not be reached.
+        """
+        return self.run(exchange(request, self.policy))
+
+    async def aopen(self, request: Request) -> Reply:
+        """Open a stream of events; use `async with reply.stream as stream` to read it.
+
+        Raises:
+            CozeError: Coze refuses, or could not be reached.
+        """
+        return await self.arun(exchange(request, self.policy))
+
+    def close(self) -> None:
+        """Close the connections that this process holds to the server, blocking ones."""
+        clients.close(self.settings.base_url)
+
+    async def aclose(self) -> None:
+        """Close the connections that the running event loop holds to the server."""
+        await clients.aclose(self.settings.base_url)

@@ -1,0 +1,311 @@
+"""The httpx clients of this process: connection pools, proxies, TLS.
+
+No model holds a client: they live here, blocking ones by server, asyncio ones by event loop and
+server, and are dropped after a fork.
+
+httpx's own pool looks at every connection for every request, which makes each of 1,000 concurrent
+streams cost twenty times as much as a single one, and its defaults (100 connections, 5 s to get
+one) fail most of them. Here many small pools of 8 connections stand behind one transport instead.
+
+Example:
+    ```python
+    from langchain_coze.api import clients
+
+    client = clients.blocking("https://api.coze.cn")
+    assert client is clients.blocking("https://api.coze.cn")
+    clients.close("https://api.coze.cn")
+    ```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import heapq
+import importlib.util
+import os
+import threading
+import time
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from langchain_coze.errors import CozeConnectionError, hint_of
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+_POOL_SIZE = 8
+_KEEP_ALIVE = 30.0  # seconds that an idle connection, and an idle pool, is kept
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class _Slots:
+    """Which pool takes the next request: the first with room, so that few stay in use."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._room: list[int] = []  # a heap: one entry for each request that a pool can still take
+        self._pools: list[Any] = []
+        self._used: list[int] = []
+        self._since: list[float] = []
+        self._swept = 0.0
+        self._retired = False
+
+    def take(self) -> tuple[int, Any]:
+        """Return the number of a pool with room, and the pool."""
+        with self._lock:
+            if not self._room:
+                self._room = [len(self._pools)] * _POOL_SIZE
+                self._pools.append(None)
+                self._used.append(0)
+                self._since.append(0.0)
+            number = heapq.heappop(self._room)
+            self._used[number] += 1
+            pool = self._pools[number]
+            if pool is None:
+                pool = self._pools[number] = self._make()
+            return number, pool
+
+    def give(self, number: int) -> list[Any]:
+        """Take back the room of one request; return the pools that are to be closed."""
+        with self._lock:
+            now = time.monotonic()
+            heapq.heappush(self._room, number)
+            self._used[number] -= 1
+            self._since[number] = now
+            if not self._retired and now - self._swept < _KEEP_ALIVE:
+                return []
+            self._swept = now
+            return self._idle(0.0 if self._retired else _KEEP_ALIVE, now)
+
+    def retire(self) -> list[Any]:
+        """Return the idle pools to be closed; `give` will return the others when they are."""
+        with self._lock:
+            self._retired = True
+            return self._idle(0.0, time.monotonic())
+
+    def _idle(self, seconds: float, now: float) -> list[Any]:
+        found = []
+        for number, pool in enumerate(self._pools):
+            if pool is None or self._used[number] or now - self._since[number] < seconds:
+                continue
+            found.append(pool)
+            self._pools[number] = None
+        return found
+
+
+class _Tracked(httpx.SyncByteStream):
+    """A response's bytes; gives the room in the pool back when it is closed."""
+
+    def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
+        self._stream, self._slots, self._number = stream, slots, number
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+    def close(self) -> None:
+        slots, self._slots = self._slots, None  # type: ignore[assignment] # only once
+        self._stream.close()
+        for pool in slots.give(self._number) if slots else ():
+            pool.close()
+
+
+class _AsyncTracked(httpx.AsyncByteStream):
+    """The same for asyncio."""
+
+    def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
+        self._stream, self._slots, self._number = stream, slots, number
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._stream)
+
+    async def aclose(self) -> None:
+        slots, self._slots = self._slots, None  # type: ignore[assignment] # only once
+        try:
+            await self._stream.aclose()
+        finally:
+            for pool in slots.give(self._number) if slots else ():
+                await pool.aclose()
+
+
+class Pools(httpx.BaseTransport):
+    """A blocking transport of many small connection pools."""
+
+    def __init__(self, make: Callable[[], httpx.BaseTransport]) -> None:
+        """Take what makes one pool."""
+        self._slots = _Slots(make)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request through the first pool with room."""
+        number, pool = self._slots.take()
+        try:
+            response: httpx.Response = pool.handle_request(request)
+        except BaseException:
+            self._slots.give(number)
+            raise
+        response.stream = _Tracked(response.stream, self._slots, number)
+        return response
+
+    def close(self) -> None:
+        """Close what is idle now, and the rest as soon as it is."""
+        for pool in self._slots.retire():
+            pool.close()
+
+
+class AsyncPools(httpx.AsyncBaseTransport):
+    """An asyncio transport of many small connection pools."""
+
+    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
+        """Take what makes one pool."""
+        self._slots = _Slots(make)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request through the first pool with room."""
+        number, pool = self._slots.take()
+        try:
+            response: httpx.Response = await pool.handle_async_request(request)
+        except BaseException:
+            self._slots.give(number)
+            raise
+        response.stream = _AsyncTracked(response.stream, self._slots, number)
+        return response
+
+    async def aclose(self) -> None:
+        """Close what is idle now, and the rest as soon as it is."""
+        for pool in self._slots.retire():
+            await pool.aclose()
+
+
+@functools.lru_cache(maxsize=1)
+def _ssl_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context()  # 20 ms: one for the process
+
+
+def _proxy(base_url: str) -> str | None:
+    """Return the proxy that the environment asks for; never one for this machine itself."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if host in _LOOPBACK or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def _pool_options(base_url: str) -> dict[str, Any]:
+    proxy = _proxy(base_url)
+    if proxy and proxy.startswith("socks"):
+        _require_socks()
+    limits = httpx.Limits(
+        max_connections=_POOL_SIZE,
+        max_keepalive_connections=_POOL_SIZE,
+        keepalive_expiry=_KEEP_ALIVE,
+    )
+    return {"verify": _ssl_context(), "limits": limits, "proxy": proxy, "trust_env": False}
+
+
+def _require_socks() -> None:
+    if importlib.util.find_spec("socksio") is None:
+        hint = hint_of(
+            'Install it: pip install "httpx[socks]", or unset ALL_PROXY.',
+            '请安装：pip install "httpx[socks]"，或取消 ALL_PROXY。',
+        )
+        message = "The environment names a SOCKS proxy, which httpx needs socksio for."
+        raise CozeConnectionError(message, hint=hint)
+
+
+# --- The clients of this process -----------------------------------------------------------------
+
+
+class _Clients:
+    """The httpx clients of this process: blocking by server, asyncio by event loop and server."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocking: dict[str, httpx.Client] = {}
+        self._running: dict[asyncio.AbstractEventLoop, dict[str, httpx.AsyncClient]] = {}
+
+    def blocking(self, base_url: str) -> httpx.Client:
+        """Return the client for a server."""
+        client = self._blocking.get(base_url)
+        if client is None:
+            options = _pool_options(base_url)
+            transport = Pools(functools.partial(httpx.HTTPTransport, **options))
+            with self._lock:
+                client = self._blocking.setdefault(
+                    base_url, httpx.Client(transport=transport, cookies=_no_cookies())
+                )
+        return client
+
+    def running(self, base_url: str) -> httpx.AsyncClient:
+        """Return the client for a server on the running event loop."""
+        loop = asyncio.get_running_loop()
+        clients = self._running.get(loop)
+        if clients is None:
+            with self._lock:  # a client keeps its loop alive, so closed loops are swept out here
+                for old in [known for known in self._running if known.is_closed()]:
+                    del self._running[old]
+                clients = self._running.setdefault(loop, {})
+        client = clients.get(base_url)
+        if client is None:
+            options = _pool_options(base_url)
+            transport = AsyncPools(functools.partial(httpx.AsyncHTTPTransport, **options))
+            client = httpx.AsyncClient(transport=transport, cookies=_no_cookies())
+            clients[base_url] = client
+        return client
+
+    def close(self, base_url: str) -> None:
+        """Close the blocking client of a server."""
+        with self._lock:
+            client = self._blocking.pop(base_url, None)
+        if client is not None:
+            client.close()
+
+    async def aclose(self, base_url: str) -> None:
+        """Close the client of a server on the running event loop."""
+        client = self._running.get(asyncio.get_running_loop(), {}).pop(base_url, None)
+        if client is not None:
+            await client.aclose()
+
+
+def _no_cookies() -> CookieJar:
+    """Return a jar that takes nothing: all tokens share a client, no session may pass over."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
+
+
+_clients = _Clients()
+
+
+def _after_fork() -> None:
+    global _clients  # noqa: PLW0603 - a forked child must not touch its parent's connections
+    _clients = _Clients()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def blocking(base_url: str) -> httpx.Client:
+    """Return this process's blocking client for a server."""
+    return _clients.blocking(base_url)
+
+
+def running(base_url: str) -> httpx.AsyncClient:
+    """Return the running event loop's client for a server."""
+    return _clients.running(base_url)
+
+
+def close(base_url: str) -> None:
+    """Close the blocking connections to a server; running streams end in peace."""
+    _clients.close(base_url)
+
+
+async def aclose(base_url: str) -> None:
+    """Close the running event loop's connections to a server; running streams end in peace."""
+    await _clients.aclose(base_url)

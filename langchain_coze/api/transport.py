@@ -1,0 +1,315 @@
+"""HTTP with httpx: requests out, replies and streams in, time-outs and its exceptions as ours.
+
+Only this module and `langchain_coze.api.clients`, which makes the clients, know httpx. The token is
+put on each request, so all tokens share the connections.
+
+Example:
+    ```python
+    from langchain_coze.api.transport import Settings
+
+    settings = Settings(base_url="https://api.coze.cn")
+    assert settings.base_url == "https://api.coze.cn"
+    ```
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import platform
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+
+import httpx
+
+from langchain_coze._version import __version__
+from langchain_coze.api import clients
+from langchain_coze.api.procedures import Reply, Request
+from langchain_coze.errors import (
+    CozeConnectionError,
+    CozeError,
+    CozeInvalidRequestError,
+    CozeTimeoutError,
+    cut_error,
+    hint_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+CONNECT_SECONDS = 10.0
+_HTTP_ERROR = 400
+_USER_AGENT = f"langchain-coze/{__version__} python/{platform.python_version()}"
+
+
+class Tokens(Protocol):
+    """Where the token of each request comes from."""
+
+    def get(self) -> str:
+        """Return the token."""
+
+    async def aget(self) -> str:
+        """Return the token without blocking the event loop."""
+
+    def renew(self) -> bool:
+        """Forget the token; return whether `get` may now give another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to reach a server.
+
+    Attributes:
+        base_url: Its address, without a slash at the end.
+        timeout: Seconds of silence between bytes, an `httpx.Timeout`, or None for no limit;
+            `...` leaves it to a client of the user's.
+        headers: Further headers for each request.
+        http_client: A blocking httpx client of the user's, or None.
+        http_async_client: An asyncio httpx client of the user's, or None.
+    """
+
+    base_url: str
+    timeout: Any = 120.0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    http_client: Any = None
+    http_async_client: Any = None
+
+
+# --- Requests and replies ----------------------------------------------------------------------
+
+
+def _options(request: Request, settings: Settings, token: str) -> dict[str, Any]:
+    """Return the arguments of `build_request` of any httpx client."""
+    headers = {
+        "accept-encoding": "identity",  # events must arrive when they are sent
+        "user-agent": _USER_AGENT,
+        **settings.headers,
+        "authorization": f"Bearer {token}",
+    }
+    options: dict[str, Any] = {
+        "method": request.method,
+        "url": settings.base_url + request.path,
+        "headers": headers,
+    }
+    if request.query:
+        options["params"] = dict(request.query)
+    if request.body is not None:
+        headers["content-type"] = "application/json"
+        options["content"] = _json(request.body)
+    if settings.timeout is not ...:
+        options["timeout"] = _timeout(settings.timeout)
+    return options
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    try:
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        message = f"The request cannot be written as JSON: {error}"
+        raise CozeInvalidRequestError(message) from error
+    return text.encode("utf-8", "replace")  # a lone surrogate is no character
+
+
+@functools.lru_cache(maxsize=64)
+def _timeout(timeout: Any) -> Any:
+    if timeout is None or isinstance(timeout, (int, float)):
+        connect = CONNECT_SECONDS if timeout is None else min(CONNECT_SECONDS, timeout)
+        return httpx.Timeout(timeout, connect=connect, pool=None)
+    return timeout
+
+
+def _is_stream(request: Request, response: httpx.Response) -> bool:
+    kind: str = response.headers.get("content-type", "")
+    readable = response.status_code < _HTTP_ERROR and (not kind or "event-stream" in kind)
+    return request.stream and readable
+
+
+def _encoded(response: httpx.Response) -> bool:
+    return bool(response.headers.get("content-encoding", "identity") != "identity")
+
+
+def _reply(response: httpx.Response, body: bytes = b"", stream: Any = None) -> Reply:
+    headers = dict(response.headers.items())
+    return Reply(status_code=response.status_code, headers=headers, body=body, stream=stream)
+
+
+class Stream:
+    """The bytes of an open response, for blocking callers; leaving its `with` closes it."""
+
+    __slots__ = ("_head", "_parts", "_response")
+
+    def __init__(self, response: httpx.Response) -> None:
+        """Take over an open response."""
+        self._response = response
+        self._parts = response.iter_bytes() if _encoded(response) else response.iter_raw()
+        self._head = b""
+
+    def read(self) -> bytes | None:
+        """Return what arrives next, or None at the end."""
+        try:
+            return next(self._parts, None)
+        except BaseException as error:  # noqa: BLE001 - told apart in one place
+            self.close()
+            _reraise(error, streaming=True)
+
+    def unread(self, head: bytes) -> None:
+        """Put back what has been read, to be yielded first."""
+        self._head = head
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield what arrives.
+
+        Raises:
+            CozeStreamError: The connection broke.
+            CozeTimeoutError: Nothing arrived for too long.
+        """
+        if self._head:
+            yield self._head
+        try:
+            yield from self._parts
+        except Exception as error:  # noqa: BLE001 - told apart in one place
+            _reraise(error, streaming=True)
+
+    def close(self) -> None:
+        """Close the connection, unless the response has been read to its end."""
+        self._response.close()
+
+    def __enter__(self) -> Self:
+        """Return the stream."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+
+class AsyncStream:
+    """The bytes of an open response, for asyncio; leaving its `async with` closes it."""
+
+    __slots__ = ("_head", "_parts", "_response")
+
+    def __init__(self, response: httpx.Response) -> None:
+        """Take over an open response."""
+        self._response = response
+        self._parts = response.aiter_bytes() if _encoded(response) else response.aiter_raw()
+        self._head = b""
+
+    async def read(self) -> bytes | None:
+        """Return what arrives next, or None at the end."""
+        try:
+            return await anext(self._parts, None)
+        except BaseException as error:  # noqa: BLE001 - told apart in one place
+            await self.close()
+            _reraise(error, streaming=True)
+
+    def unread(self, head: bytes) -> None:
+        """Put back what has been read, to be yielded first."""
+        self._head = head
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield what arrives; raise as `Stream` does."""
+        if self._head:
+            yield self._head
+        try:
+            async for data in self._parts:
+                yield data
+        except Exception as error:  # noqa: BLE001 - told apart in one place
+            _reraise(error, streaming=True)
+
+    async def close(self) -> None:
+        """Close the connection, unless the response has been read to its end."""
+        await self._response.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Return the stream."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        await self.close()
+
+
+def send(request: Request, settings: Settings, token: str) -> Reply:
+    """Send a request and return the reply, with the open stream if it is one of events.
+
+    Raises:
+        CozeConnectionError: The server could not be reached, or the connection broke.
+        CozeTimeoutError: It was silent for too long.
+    """
+    try:
+        client = settings.http_client or clients.blocking(settings.base_url)
+        built = client.build_request(**_options(request, settings, token))
+        response = client.send(built, stream=True)
+        if _is_stream(request, response):
+            return _reply(response, stream=Stream(response))
+        try:
+            return _reply(response, body=response.read())
+        finally:
+            response.close()
+    except Exception as error:  # noqa: BLE001 - told apart in one place
+        _reraise(error)
+
+
+async def asend(request: Request, settings: Settings, token: str) -> Reply:
+    """Do what `send` does, for asyncio."""
+    try:
+        client = settings.http_async_client or clients.running(settings.base_url)
+        built = client.build_request(**_options(request, settings, token))
+        response = await client.send(built, stream=True)
+        if _is_stream(request, response):
+            return _reply(response, stream=AsyncStream(response))
+        try:
+            return _reply(response, body=await response.aread())
+        finally:
+            await response.aclose()
+    except Exception as error:  # noqa: BLE001 - told apart in one place
+        _reraise(error)
+
+
+# --- Exceptions --------------------------------------------------------------------------------
+
+_UNREACHABLE = hint_of(
+    "Check the network, the proxy settings and base_url.", "请检查网络、代理设置和 base_url。"
+)
+_SILENT = hint_of(
+    "Raise timeout=, or look in Coze at what the bot is waiting for.",
+    "请调大 timeout=，或在扣子中查看智能体在等待什么。",
+)
+
+
+def _reraise(error: BaseException, *, streaming: bool = False) -> NoReturn:
+    ours = translated(error, streaming=streaming)
+    if ours is error:
+        raise error
+    raise ours from error
+
+
+def translated(error: BaseException, *, streaming: bool = False) -> BaseException:
+    """Return our error for one of an httpx client; anything else is returned as it is.
+
+    The classes are told by name: the user's client may come from a fork of httpx.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, CozeError) or not names & {"HTTPError", "InvalidURL", "StreamError"}:
+        return error
+    if names & {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError"}:
+        # its text may quote a header, and so the token
+        return CozeInvalidRequestError(
+            f"The request could not be built ({type(error).__name__}).",
+            hint=hint_of(
+                "Check base_url (it starts with https:// or http://) and that the token and "
+                "default_headers are plain ASCII.",
+                "请检查 base_url（以 https:// 或 http:// 开头），"
+                "令牌和 default_headers 只能含 ASCII 字符。",
+            ),
+        )
+    told = f"{type(error).__name__}: {error}".rstrip(": ")
+    if names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}:
+        return CozeConnectionError(f"Coze could not be reached ({told}).", hint=_UNREACHABLE)
+    if "TimeoutException" in names:
+        return CozeTimeoutError(f"Coze was silent for too long ({told}).", hint=_SILENT)
+    if streaming:
+        return cut_error(f"The connection broke in the middle of the stream ({told}).")
+    broken = CozeConnectionError(f"The connection to Coze broke ({told}).", hint=_UNREACHABLE)
+    broken.sent = True
+    return broken

@@ -1,0 +1,369 @@
+r"""One turn of a bot as a state machine: bytes of its event stream in, message chunks out. No I/O.
+
+What a turn says arrives as deltas and again as completed messages (wire section 2.4); several
+answers may interleave; recalls, tool calls, suggestions and control messages stand between them. A
+`Turn` sorts that out by type, never by position. It works in one of two ways:
+
+* streaming: a chunk for each read, from the deltas;
+* whole: deltas are passed over unread, one chunk at the end, from the completed messages.
+
+Both keep the same order and give the same message in the end.
+
+Example:
+    ```python
+    from langchain_coze.turn import Turn
+
+    turn = Turn(model_name="7374724495711502387")
+    stream = (
+        b"event:conversation.message.delta\n"
+        b'data:{"id":"1","type":"answer","content":"Hi","content_type":"text"}\n\n'
+        b'event:conversation.chat.completed\ndata:{"id":"2","status":"completed"}\n\n'
+        b'event:done\ndata:"[DONE]"\n\n'
+    )
+    chunks = turn.receive(stream) + turn.finish()
+    assert chunks[0].text == "Hi"
+    assert chunks[-1].message.response_metadata["finish_reason"] == "stop"
+    ```
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic_core import from_json, to_json
+
+from langchain_coze.answers import Answers, content_of
+from langchain_coze.api.schema import Chat, Failure, Message, Usage, failure_in, parse
+from langchain_coze.api.sse import Decoder
+from langchain_coze.errors import CozeChatError, CozeError, cut_error, error_for
+from langchain_coze.recall import read_recall
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from langchain_core.messages.ai import UsageMetadata
+    from langchain_core.outputs import ChatGenerationChunk
+
+_DELTA = "conversation.message.delta"
+_IDS = ("conversation_id", "chat_id", "section_id")
+_BAD_ENDS = frozenset({"failed", "canceled", "expired"})
+_THINKS = b"reasoning_content"
+
+
+class Turn:
+    """What has been seen of one turn, and what is to be told of it.
+
+    Attributes:
+        ids: `conversation_id`, `chat_id` and `section_id`, as far as they are known.
+        finished: Whether the bot has said that the turn is over.
+    """
+
+    def __init__(self, model_name: str, *, logid: str | None = None, whole: bool = False) -> None:
+        """Begin a turn of which nothing has been seen yet.
+
+        Args:
+            model_name: The bot or workflow id, told in `response_metadata`.
+            logid: The log id of the response.
+            whole: Give one chunk at the end instead of a chunk for each read.
+        """
+        self.ids: dict[str, str] = {}
+        self.finished = False
+        self._logid = logid
+        self._about = {"model_provider": "coze", "model_name": model_name}
+        if logid:
+            self._about["logid"] = logid
+        self._whole = whole
+        self._decoder = Decoder()
+        self._answers = Answers(self._about, whole=whole)
+        self._skip: bytes | None = None  # how a delta begins that need not be read
+        self._skipped: list[str | bytes] = []
+        self._calls: deque[str] = deque()
+        self._recalled: list[dict[str, Any]] = []
+        self._follow_ups: list[str] = []
+        self._result: dict[str, Any] = {"finish_reason": "stop"}
+        self._chat = Chat()
+        self._ended = False
+
+    # --- What comes in -------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> list[ChatGenerationChunk]:
+        """Take the next bytes of the stream and return the chunks that they make.
+
+        Args:
+            data: Bytes as they were read; any length.
+
+        Raises:
+            CozeError: The bot, or Coze, reports an error.
+        """
+        for name, payload, _ in self._decoder.feed(data):
+            if self._ended:
+                break
+            if name != _DELTA:
+                self._event(name, payload)
+            elif self._skip is None or not payload.startswith(self._skip) or _THINKS in payload:
+                self._delta(payload)
+            else:
+                self._skipped.append(payload)
+        return self._answers.told()
+
+    def replay(self, chat: Mapping[str, Any], messages: Iterable[Any]) -> list[ChatGenerationChunk]:
+        """Take a turn that was polled for, and return its chunks.
+
+        Args:
+            chat: The chat at its end, as Coze sent it.
+            messages: Its messages, as Coze sent them, in any order.
+
+        Raises:
+            CozeError: The turn did not succeed.
+        """
+        self._identify(chat)
+        for message in messages:
+            self._completed(message)
+        status = Chat.model_validate(chat).status
+        if status in _BAD_ENDS:
+            self._failed(chat)
+        self._requires_action(chat) if status == "requires_action" else self._close(chat)
+        return self.finish()
+
+    def finish(self) -> list[ChatGenerationChunk]:
+        """Take the end of the stream and return the last chunks.
+
+        Raises:
+            CozeStreamError: The stream was cut: the turn has not come to its end.
+            CozeError: Its last bytes report an error.
+        """
+        for name, payload, _ in self._decoder.close():
+            self._event(name, payload)
+        if not self.finished:
+            seen = "before the turn was over" if self.ids else "before anything was said"
+            raise cut_error(f"The stream ended {seen}.", **self._facts())
+        self._end()
+        return self._answers.told()
+
+    def broke(self, error: CozeError) -> None:
+        """Take a broken connection: raise its error, unless the turn was over anyway.
+
+        Args:
+            error: Why nothing more can be read.
+
+        Raises:
+            CozeError: The same error, with the ids of the turn.
+        """
+        if not self.finished:
+            for name, value in self._facts().items():
+                setattr(error, name, value)
+            raise error
+
+    # --- Events --------------------------------------------------------------------------------
+
+    def _event(self, name: str, payload: bytes) -> None:
+        body = parse(payload)
+        handler = self._EVENTS.get(name)
+        if handler is not None:
+            handler(self, body)
+        elif name in {"", "error"}:
+            if name or failure_in(body) is not None:
+                self._failed(body if isinstance(body, dict) else {"msg": _text(payload)})
+        elif name.startswith("conversation.chat.") and isinstance(body, dict):
+            self._identify(body)
+            if Chat.model_validate(body).status in _BAD_ENDS:
+                self._failed(body)
+
+    def _identify(self, body: Any) -> None:
+        """Note the ids of the turn."""
+        if isinstance(body, dict):
+            chat = Chat.model_validate(body)
+            known = zip(_IDS, (chat.conversation_id, chat.id, chat.section_id), strict=True)
+            self.ids.update({name: value for name, value in known if value})
+            self._about.update(self.ids)
+
+    def _delta(self, payload: bytes) -> None:
+        try:
+            delta = from_json(payload)
+        except ValueError as error:
+            message = "The stream has a piece of an answer that is not JSON."
+            raise cut_error(message, **self._facts()) from error
+        if not isinstance(delta, dict) or delta.get("type", "answer") != "answer":
+            return
+        if delta.get("content_type") == "card":
+            return
+        number = delta.get("id")
+        thought = delta.get("reasoning_content")
+        if thought and isinstance(thought, str):
+            self._answers.think(number, thought)
+        text = content_of(delta)
+        if text:
+            answer = self._answers.say(number, text)
+            if self._whole and not answer.waiting:  # its completed message will have all of it
+                begin = b'{"id":' + to_json(number) + b","
+                self._skip = begin if payload.startswith(begin) else None
+                self._skipped = answer.parts
+
+    def _completed(self, body: Any) -> None:
+        if not isinstance(body, dict):
+            return
+        message = Message.model_validate(body)
+        if message.role == "user":
+            return  # Studio lists the user's question among the messages of a turn
+        handler = self._MESSAGES.get(message.type)
+        if handler is not None:
+            handler(self, message)
+
+    def _answer(self, message: Message) -> None:
+        self._skip = None
+        if message.content_type == "card":
+            card = parse(message.content.encode())
+            value = {"type": "card", "content": message.content if card is None else card}
+            self._answers.place({"type": "non_standard", "value": value})
+        else:
+            self._answers.complete(message.id, message.content, message.reasoning_content)
+
+    def _verbose(self, message: Message) -> None:
+        recall = read_recall(message.type, message.content, rank=len(self._recalled) + 1)
+        if recall is not None:
+            self._recalled += recall.chunks
+            return
+        body = parse(message.content.encode())
+        kind, data = (
+            (body.get("msg_type"), body.get("data")) if isinstance(body, dict) else ("", "")
+        )
+        finish = parse(data.encode()) if isinstance(data, str) else data
+        if kind == "interrupt" or (
+            kind == "generate_answer_finish"
+            and isinstance(finish, dict)
+            and finish.get("finish_reason") == 1
+        ):
+            self._result["finish_reason"] = "interrupt"
+
+    def _follow_up(self, message: Message) -> None:
+        self._follow_ups.append(message.content)
+
+    def _function_call(self, message: Message) -> None:
+        body = parse(message.content.encode())
+        call = body if isinstance(body, dict) else {"arguments": message.content}
+        arguments = call.get("arguments")
+        if isinstance(arguments, str):
+            arguments = parse(arguments.encode()) or arguments
+        if not isinstance(arguments, dict):
+            arguments = {} if arguments is None else {"input": arguments}
+        name = str(call.get("name") or call.get("plugin_name") or "")
+        self._calls.append(message.id)
+        self._answers.place(
+            {"type": "server_tool_call", "id": message.id, "name": name, "args": arguments}
+        )
+
+    def _tool_output(self, message: Message) -> None:
+        output = parse(message.content.encode())
+        if isinstance(output, dict) and isinstance(output.get("response_for_model"), str):
+            output = output["response_for_model"]
+        self._answers.place(
+            {
+                "type": "server_tool_result",
+                # the wire names no call: results come in the order of the calls
+                "tool_call_id": self._calls.popleft() if self._calls else message.id,
+                "status": "success",
+                "output": message.content if output is None else output,
+            }
+        )
+
+    def _requires_action(self, body: Any) -> None:
+        self._close(body)
+        self._result["finish_reason"] = "tool_calls"
+
+    def _close(self, body: Any) -> None:
+        """Take the word that the turn is over; more messages, or `done`, may follow."""
+        self._identify(body)
+        self._chat = Chat.model_validate(body if isinstance(body, dict) else {})
+        self.finished = True
+
+    def _failed(self, body: Any) -> None:
+        if self.finished:
+            return  # the bot has given its whole answer
+        self._identify(body)
+        failure = Failure.model_validate(body if isinstance(body, dict) else {})
+        status = Chat.model_validate(body if isinstance(body, dict) else {}).status
+        words = failure.words or f"The chat has ended: {status or 'error'}."
+        facts = {**self._facts(), "debug_url": failure.debug_url or None}
+        raise error_for(failure.number or None, words, default=CozeChatError, **facts)
+
+    def _done(self, body: Any) -> None:
+        if isinstance(body, dict) and isinstance(body.get("debug_url"), str):
+            self._result["debug_url"] = body["debug_url"]
+        self.finished = True
+        self._end()
+
+    _EVENTS: ClassVar[Mapping[str, Callable[[Turn, Any], None]]] = {
+        "conversation.chat.created": _identify,
+        "conversation.chat.in_progress": _identify,
+        "conversation.message.completed": _completed,
+        "conversation.chat.completed": _close,
+        "conversation.chat.requires_action": _requires_action,
+        "conversation.chat.failed": _failed,
+        "done": _done,
+        "Done": _done,
+        "conversation.stream.done": _done,
+    }
+
+    _MESSAGES: ClassVar[Mapping[str, Callable[[Turn, Message], None]]] = {
+        "answer": _answer,
+        "follow_up": _follow_up,
+        "verbose": _verbose,
+        "knowledge": _verbose,
+        "function_call": _function_call,
+        "tool_output": _tool_output,
+        "tool_response": _tool_output,
+    }
+
+    # --- What goes out -------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._result["follow_up_questions"] = self._follow_ups
+        self._result["knowledge_recall"] = self._recalled
+        calls = self._chat.required_action.submit_tool_outputs.tool_calls
+        asked = self._result["finish_reason"] == "tool_calls"
+        self._answers.end(
+            self._result,
+            cited=bool(self._recalled),
+            usage_metadata=_usage(self._chat.usage),
+            tool_call_chunks=[
+                {
+                    "type": "tool_call_chunk",
+                    "id": call.id,
+                    "name": call.function.name,
+                    "args": call.function.arguments,
+                    "index": index,
+                }
+                for index, call in enumerate(calls if asked else ())
+            ],
+        )
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what every error of this turn tells."""
+        return {
+            "logid": self._logid,
+            "chat_id": self.ids.get("chat_id"),
+            "conversation_id": self.ids.get("conversation_id"),
+        }
+
+
+def _usage(usage: Usage) -> UsageMetadata | None:
+    """Return LangChain's form of the usage; None when the server gave none."""
+    total = usage.token_count or usage.input_count + usage.output_count
+    if not total:
+        return None
+    told: UsageMetadata = {
+        "input_tokens": usage.input_count,
+        "output_tokens": usage.output_count,
+        "total_tokens": total,
+    }
+    if usage.input_tokens_details is not None:
+        told["input_token_details"] = {"cache_read": usage.input_tokens_details.cached_tokens}
+    return told
+
+
+def _text(payload: bytes) -> str:
+    return payload.decode("utf-8", "replace").strip()
