@@ -80,10 +80,11 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     except ModuleNotFoundError as error:
-        if error.name in _EXTRA:
+        package = (error.name or "").partition(".")[0]
+        if package in _EXTRA:
             raise ImportError(
-                f'{name} needs {error.name}, which is missing: pip install "langchain-coze[local]"'
-                f" / 缺少 {error.name}，请运行上面的命令安装"
+                f'{name} needs {package}, which is missing: pip install "langchain-coze[local]"'
+                f" / 缺少 {package}，请运行上面的命令安装"
             ) from error
         raise
     globals()[name] = value

@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         coze = _make(LocalCoze, arguments)
         coze.start()
     except ModuleNotFoundError as error:
-        return _say_error(_MISSING if error.name in {"starlette", "uvicorn"} else str(error))
+        package = (error.name or "").partition(".")[0]
+        return _say_error(_MISSING if package in {"starlette", "uvicorn"} else str(error))
     except OSError as error:
         return _say_error(_address_error(error, arguments))
     except (ImportError, AttributeError, TypeError, ValueError) as error:

@@ -1,0 +1,265 @@
+"""Faults as a client meets them, and what the server survives."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from langchain_coze.local import Fault, LocalBot, LocalCoze, Pause
+from tests.integration_tests.local.local_client import Client, answers, events
+
+BOT = LocalBot(lambda _: "茶叶长在山上。", name="faulty")
+WHOLE = b'event:done\ndata:"[DONE]"\n\n'
+
+
+@pytest.fixture(scope="module")
+def coze() -> Iterator[LocalCoze]:
+    with LocalCoze(BOT) as running:
+        yield running
+
+
+@pytest.fixture
+def client(coze: LocalCoze) -> Iterator[Client]:
+    coze.reset()
+    with Client(coze) as made:
+        yield made
+
+
+def test_json_error_on_a_stream_request(client: Client) -> None:
+    response = client.chat(fault="error=4009")
+    assert (response.status_code, response.json()["code"]) == (200, 4009)
+    assert client.chat(fault="error=700012006").json()["msg"] == "access token invalid"
+
+
+def test_gateway_replies(client: Client) -> None:
+    page = client.chat(fault="http_502")
+    assert (page.status_code, page.headers["content-type"]) == (502, "text/html; charset=utf-8")
+    assert "<html>" in page.text
+    busy = client.chat(fault="http_429=7")
+    assert (busy.status_code, busy.headers["retry-after"]) == (429, "7")
+    empty = client.chat(fault="empty_body")
+    assert (empty.status_code, empty.content) == (200, b"")
+    assert empty.headers["content-type"].startswith("application/json")
+
+
+def test_connection_closed_before_any_byte(client: Client) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.chat(fault="close")
+    assert answers(client.chat()) == ["茶叶长在山上。"]
+
+
+@pytest.mark.parametrize("fault", ["cut_mid_line", "cut_utf8", "cut_at=700"])
+def test_soft_cuts_end_the_body_properly(client: Client, fault: str) -> None:
+    content = client.chat(fault=fault).content
+    assert 0 < len(content)
+    assert not content.endswith(b"\n\n")
+    if fault == "cut_at=700":
+        assert len(content) == 700
+
+
+@pytest.mark.parametrize("fault", ["cut_mid_line,cut_hard", "cut_hard", "cut_at=700,cut_reset"])
+def test_hard_cuts_break_the_connection(client: Client, fault: str) -> None:
+    got = b""
+    body = client.body()
+    with (
+        pytest.raises(httpx.TransportError),
+        client.http.stream(
+            "POST", "/v3/chat", json=body, headers={"X-Local-Fault": fault}
+        ) as response,
+    ):
+        for chunk in response.iter_raw():
+            got += chunk
+    assert got.endswith(WHOLE) == (fault == "cut_hard")
+    assert got
+
+
+def test_stream_faults_reach_the_client(client: Client) -> None:
+    assert b"\r\n\r\n" in client.chat(fault="crlf").content
+    assert client.chat(fault="bom").content.startswith(b"\xef\xbb\xbfevent:")
+    assert client.chat(fault="json_line").content == (
+        b'{"code":4100,"msg":"authentication is invalid"}'
+    )
+    assert [n for n, _ in events(client.chat(fault="failed_then_done"))][-2:] == [
+        *("conversation.chat.failed", "done"),
+    ]
+    assert not client.chat(fault="no_terminal").content.endswith(WHOLE)
+    both = client.chat(fault=f"{Fault.PING}, {Fault.ONE_CHUNK}").content
+    assert both.count(b"event:PING") > 5
+
+
+def test_idle_and_slow_start(client: Client) -> None:
+    for fault in ("idle=0.2", "slow_start=0.2"):
+        begin = time.monotonic()
+        client.chat(fault=fault)
+        assert 0.2 <= time.monotonic() - begin < 5
+
+
+def test_fails_so_often_then_succeeds(client: Client) -> None:
+    codes = [client.chat(fault="error=4009,times=2", stream=False).json()["code"] for _ in range(4)]
+    assert codes == [4009, 4009, 0, 0]
+
+
+def test_faults_of_bot_and_server_and_other_paths() -> None:
+    bot = LocalBot(lambda _: "x", name="b", faults="error=4013,times=1")
+    with LocalCoze(bot, faults=["error=5000,on=/v1/users/me"]) as coze, Client(coze) as client:
+        assert client.get("/v1/users/me")["code"] == 5000
+        assert client.get("/v1/workspaces")["code"] == 0
+        assert client.chat(stream=False).json()["code"] == 4013
+        assert client.chat(stream=False).json()["code"] == 0
+        coze.faults = "error=4011"
+        assert client.chat(stream=False).json()["code"] == 4011
+        unknown = client.chat(stream=False, fault="nonsense").json()
+    assert unknown["code"] == 4000
+    assert "unknown fault 'nonsense'" in unknown["msg"]
+
+
+def test_a_client_that_vanishes_does_not_cancel_the_chat() -> None:
+    async def reply(_question: str) -> AsyncIterator[Any]:
+        yield "half"
+        yield Pause(0.2)
+        yield " whole"
+
+    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+        with client.http.stream("POST", "/v3/chat", json=client.body()) as response:
+            first = next(response.iter_raw())
+        chat = events(httpx.Response(200, content=first))[0][1]
+        ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
+        deadline = time.monotonic() + 5
+        while client.get("/v3/chat/retrieve", **ids)["data"]["status"] == "in_progress":
+            assert time.monotonic() < deadline
+        listed = client.get("/v3/chat/message/list", **ids)["data"]
+    assert "half whole" in [message["content"] for message in listed]
+
+
+async def test_five_hundred_streams_at_once() -> None:
+    async def reply(question: str) -> AsyncIterator[Any]:
+        yield question
+        yield Pause(0.5)
+        yield " done"
+
+    async def ask(http: httpx.AsyncClient, client: Client, number: int) -> str:
+        body = client.body()
+        body["additional_messages"][0]["content"] = str(number)
+        return answers(await http.post("/v3/chat", json=body))[0]
+
+    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+        # httpx's pool is slow when it is large: several small ones stand for many clients.
+        pools = [
+            httpx.AsyncClient(
+                base_url=coze.base_url, headers=client.http.headers, timeout=60, trust_env=False
+            )
+            for _ in range(10)
+        ]
+        got = await asyncio.gather(*(ask(pools[n % 10], client, n) for n in range(500)))
+        await asyncio.gather(*(pool.aclose() for pool in pools))
+    assert got == [f"{n} done" for n in range(500)]
+
+
+def test_stop_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+    async def endless(_question: str) -> AsyncIterator[Any]:
+        yield "x"
+        yield Pause(3600)
+
+    def blocking(_question: str) -> Iterator[Any]:
+        while True:
+            yield "y"
+
+    before = threading.active_count()
+    caplog.set_level(logging.WARNING)
+    coze = LocalCoze([LocalBot(endless), LocalBot(blocking)], stop_timeout=0.1).start()
+    streams = []
+    for bot in coze.bots:
+        client = Client(coze, bot)
+        stream = client.http.stream("POST", "/v3/chat", json=client.body())
+        response = stream.__enter__()
+        next(response.iter_raw())
+        streams.append((client, stream))
+    begin = time.monotonic()
+    coze.stop()
+    assert time.monotonic() - begin < 3
+    for client, stream in streams:
+        stream.__exit__(None, None, None)
+        client.http.close()
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline, threading.enumerate()
+        time.sleep(0.01)
+    with pytest.raises(OSError, match=r"."):
+        socket.create_connection((coze.host, coze.port), timeout=1).close()
+    gc.collect()
+    assert caplog.records == []
+
+
+def test_start_again_after_stop_and_busy_port() -> None:
+    coze = LocalCoze(BOT)
+    coze.start()
+    with pytest.raises(OSError, match=r"."):
+        LocalCoze(BOT, port=coze.port).start()
+    assert coze.start() is coze
+    coze.stop()
+    coze.stop()
+    with coze, Client(coze) as client:
+        assert answers(client.chat()) == ["茶叶长在山上。"]
+
+
+def run_command(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - our own arguments
+        [sys.executable, "-m", "langchain_coze.local", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_command_serves_until_it_is_told_to_end(number: signal.Signals) -> None:
+    target = "tests.integration_tests.local.test_local_faults_served:BOT"
+    process = run_command("--token", "pat_mine", target)
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line.strip())
+        if line.startswith("Ctrl-C"):
+            break
+    exports = dict(
+        line.removeprefix("export ").split("=", 1) for line in lines if "export " in line
+    )
+    assert exports["COZE_API_TOKEN"] == "pat_mine"
+    assert exports["COZE_BOT_ID"] == BOT.bot_id
+    reply = httpx.get(
+        f"{exports['COZE_API_BASE']}/v1/users/me", headers={"Authorization": "Bearer pat_mine"}
+    )
+    assert reply.json()["code"] == 0
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_command_says_in_one_sentence_what_is_wrong(coze: LocalCoze) -> None:
+    problems = [
+        (("--port", str(coze.port)), "already in use", "已被占用"),
+        (("no_such_module:bot",), "no_such_module", ""),
+        (("langchain_coze.local",), "module:object", ""),
+        (("--profile", "studio"), "profile", ""),
+    ]
+    for arguments, english, chinese in problems:
+        process = run_command(*arguments)
+        output, errors = process.communicate(timeout=20)
+        assert (process.returncode, output) == (1, "")
+        assert english in errors
+        assert chinese in errors
+        assert "Traceback" not in errors

@@ -1,0 +1,289 @@
+"""Every route and every error, over a real socket."""
+
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from langchain_coze.local import (
+    LocalBot,
+    LocalCoze,
+    LocalKnowledge,
+    Pause,
+    Reasoning,
+    ServerTool,
+    Turn,
+)
+from tests.integration_tests.local.local_client import Client, answers, events, user
+
+ECHO = LocalBot(lambda question: f"echo {question}", name="echo")
+HIDDEN = LocalBot(lambda _: "secret", name="hidden", published=False)
+
+
+@pytest.fixture(scope="module")
+def coze() -> Iterator[LocalCoze]:
+    with LocalCoze([ECHO, HIDDEN]) as running:
+        yield running
+
+
+@pytest.fixture
+def client(coze: LocalCoze) -> Iterator[Client]:
+    with Client(coze) as made:
+        yield made
+
+
+def polled(client: Client, chat: Any) -> Any:
+    """The chat, once it has ended."""
+    ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
+    for _ in range(2000):
+        found = client.get("/v3/chat/retrieve", **ids)["data"]
+        if found["status"] not in {"created", "in_progress"}:
+            return found
+    raise AssertionError("the chat did not end")
+
+
+def test_create_reply_has_no_detail(client: Client) -> None:
+    response = client.chat(stream=False, meta_data={"k": "v"})
+    reply = response.json()
+    assert list(reply) == ["data", "code", "msg"]
+    assert list(reply["data"]) == [
+        *("id", "conversation_id", "bot_id", "created_at", "last_error", "status"),
+    ]
+    assert reply["data"]["status"] == "in_progress"
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
+    assert len(response.headers["x-tt-logid"]) == 34
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+def test_retrieve_with_both_verbs(client: Client, verb: str) -> None:
+    chat = client.created(meta_data={"k": "v"})
+    polled(client, chat)
+    ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
+    response = client.http.request(verb, "/v3/chat/retrieve", params=ids)
+    reply = response.json()
+    assert reply["code"] == 0
+    assert reply["detail"]["logid"] == response.headers["x-tt-logid"]
+    assert reply["data"]["status"] == "completed"
+    assert reply["data"]["meta_data"] == {"k": "v"}
+    assert reply["data"]["usage"]["token_count"] > 0
+
+
+def test_message_list_order_and_reasoning() -> None:
+    async def reply(_question: str) -> AsyncIterator[Any]:
+        yield ServerTool("a-b", {}, {"ok": 1})
+        yield Reasoning("think")
+        yield "answer"
+
+    knowledge = LocalKnowledge(["hi there"])
+    bot = LocalBot(reply, knowledge=knowledge, follow_ups=["more?"])
+    with LocalCoze(bot) as coze, Client(coze) as client:
+        chat = client.created()
+        polled(client, chat)
+        ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
+        listed = client.get("/v3/chat/message/list", **ids)["data"]
+    assert [message["type"] for message in listed] == [
+        *("function_call", "tool_response", "verbose", "verbose", "answer", "follow_up"),
+    ]
+    assert listed[4]["reasoning_content"] == "think"
+    assert listed[1]["content"] == '{"ok":1}'
+
+
+def test_history_of_a_conversation(client: Client) -> None:
+    def recite(_question: str, turn: Turn) -> str:
+        return " | ".join(message.text for message in turn.messages)
+
+    bot = LocalBot(recite, name="recite")
+    with LocalCoze(bot) as coze, Client(coze) as own:
+        made = own.http.post("/v1/conversation/create", json={"messages": [user("zero")]})
+        conversation = made.json()["data"]["id"]
+        first = own.chat(conversation_id=conversation, additional_messages=[user("one")])
+        second = own.chat(conversation_id=conversation, additional_messages=[user("two")])
+        unsaved = own.chat(
+            conversation_id=conversation,
+            additional_messages=[user("three")],
+            auto_save_history=False,
+        )
+        again = own.chat(conversation_id=conversation, additional_messages=[])
+        # In the body it does nothing: a new conversation starts.
+        in_body = own.chat(**{"additional_messages": [user("five")], "conversation_id": None})
+        fresh = own.http.post("/v3/chat", json=own.body() | {"conversation_id": conversation})
+    assert answers(first) == ["zero | one"]
+    assert answers(second) == ["zero | one | zero | one | two"]
+    assert answers(unsaved)[0].endswith("| two | zero | one | zero | one | two | three")
+    assert "three" not in answers(again)[0]
+    assert answers(in_body) == ["five"]
+    assert events(fresh)[0][1]["conversation_id"] != conversation
+    assert answers(fresh) == ["hi"]
+
+
+def test_unsaved_chat_cannot_be_found(client: Client) -> None:
+    chat = events(client.chat(auto_save_history=False))[0][1]
+    ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
+    assert client.get("/v3/chat/retrieve", **ids)["code"] == 4001
+    assert client.get("/v3/chat/message/list", **ids)["code"] == 4001
+    assert client.http.post("/v3/chat/cancel", json=ids).json()["code"] == 4001
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"bot_id": "7000000000000000001"}, 4200),
+        ({"bot_id": "no-such-bot"}, 4006),
+        ({"bot_id": HIDDEN.bot_id}, 4015),
+        ({"conversation_id": "7000000000000000001"}, 4002),
+        ({"additional_messages": []}, 4000),
+        ({"additional_messages": [user(role="assistant", type="answer")]}, 4000),
+        ({"additional_messages": [user(role="system")]}, 4000),
+        ({"additional_messages": [user()] * 101}, 4004),
+        ({"meta_data": {"k": "v" * 513}}, 4003),
+        ({"stream": False, "auto_save_history": False}, 4007),
+        ({"publish_status": "unpublished_draft", "bot_version": "1"}, 4000),
+    ],
+)
+def test_refused_chats(client: Client, change: dict[str, Any], code: int) -> None:
+    response = client.chat(**change)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("application/json")
+    reply = response.json()
+    assert list(reply) == ["code", "msg", "detail"]
+    assert (reply["code"], reply["detail"]["logid"]) == (code, response.headers["x-tt-logid"])
+
+
+def test_draft_of_an_unpublished_bot(client: Client) -> None:
+    response = client.chat(bot_id=HIDDEN.bot_id, publish_status="unpublished_draft")
+    assert answers(response) == ["secret"]
+
+
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer pat_x"}, {"Authorization": "x"}])
+def test_wrong_token(coze: LocalCoze, header: dict[str, str]) -> None:
+    reply = httpx.post(f"{coze.base_url}/v3/chat", json={}, headers=header).json()
+    assert (reply["code"], reply["msg"]) == (4100, "authentication is invalid")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff"])
+def test_bodies_that_are_no_object(client: Client, body: bytes) -> None:
+    assert client.http.post("/v3/chat", content=body).json()["code"] == 4000
+
+
+def test_body_over_the_limit(client: Client) -> None:
+    reply = client.http.post("/v3/chat", content=b" " * (15 * 1024 * 1024 + 1)).json()
+    assert reply["code"] == 4000
+    assert "15 MB" in reply["msg"]
+
+
+def test_unknown_routes(client: Client) -> None:
+    assert client.http.get("/v1/nothing").status_code == 404
+    assert client.get("/v1/nothing")["code"] == 4200
+    assert client.http.get("/v3/chat").status_code == 405
+
+
+def test_one_chat_at_a_time_and_cancel() -> None:
+    started = threading.Event()
+
+    async def reply(question: str) -> AsyncIterator[Any]:
+        yield "half"
+        started.set()
+        yield Pause(0 if question == "quick" else 0.3)
+        yield " whole"
+
+    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+        conversation = client.http.post("/v1/conversation/create").json()["data"]["id"]
+        with client.http.stream(
+            "POST", "/v3/chat", json=client.body(), params={"conversation_id": conversation}
+        ) as response:
+            assert started.wait(5)
+            assert client.chat(conversation_id=conversation).json()["code"] == 4016
+            chunks = response.iter_raw()
+            first = next(chunks).decode()
+            chat_id = json.loads(first.split("data:")[1].split("\n")[0])["id"]
+            ids = {"conversation_id": conversation, "chat_id": chat_id}
+            cancelled = client.http.post("/v3/chat/cancel", json=ids).json()["data"]
+            # Cancelling frees the conversation, and does not end the stream (wire 2.8).
+            quick = client.chat(conversation_id=conversation, additional_messages=[user("quick")])
+            rest = b"".join(chunks).decode()
+        again = client.http.post("/v3/chat/cancel", json=ids).json()
+        kept = client.get("/v3/chat/retrieve", **ids)["data"]
+    assert (cancelled["status"], cancelled["failed_at"], cancelled["usage"]) == (
+        "canceled",
+        None,
+        {},
+    )
+    assert answers(quick) == ["half whole"]
+    # One question of its own; the cancelled turn is no context.
+    assert events(quick)[-2][1]["usage"]["input_count"] == 2
+    assert "half whole" in rest
+    assert rest.endswith('event:done\ndata:"[DONE]"\n\n')
+    assert again["code"] == 4104
+    assert kept["status"] == "canceled"
+
+
+def test_cancel_after_the_end(client: Client) -> None:
+    chat = client.created()
+    polled(client, chat)
+    ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
+    assert client.http.post("/v3/chat/cancel", json=ids).json()["code"] == 4104
+
+
+def test_quotas() -> None:
+    limited = LocalBot(lambda _: "x", name="limited", quota=1)
+    with LocalCoze([limited, ECHO], quota=3) as coze, Client(coze) as client:
+        codes = [client.chat(stream=False).json()["code"] for _ in range(2)]
+        other = [client.chat(stream=False, bot_id=ECHO.bot_id).json()["code"] for _ in range(3)]
+        assert (codes, other) == ([0, 4028], [0, 0, 4028])
+        coze.reset()
+        assert client.chat(stream=False).json()["code"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"bot_id": "7000000000000000001"}, 404),
+        ({"additional_messages": []}, 400),
+    ],
+)
+def test_real_statuses(change: dict[str, Any], status: int) -> None:
+    with LocalCoze(ECHO, error_status="real") as coze, Client(coze) as client:
+        assert client.chat(**change).status_code == status
+        assert httpx.get(f"{coze.base_url}/v1/users/me").status_code == 401
+
+
+def test_listings(client: Client) -> None:
+    workspaces = client.get("/v1/workspaces")["data"]
+    space = workspaces["workspaces"][0]["id"]
+    assert workspaces["total_count"] == 1
+    bots = client.get("/v1/bots", workspace_id=space)["data"]
+    assert [bot["id"] for bot in bots["items"]] == [ECHO.bot_id]
+    every = client.get("/v1/bots", workspace_id=space, publish_status="all", page_size="1")["data"]
+    assert (len(every["items"]), every["total"]) == (1, 2)
+    page = client.get("/v1/bots", workspace_id=space, publish_status="all", page_num="3")["data"]
+    assert page["items"] == []
+    old = client.get("/v1/space/published_bots_list", space_id=space)["data"]
+    assert old["space_bots"][0]["bot_name"] == "echo"
+    assert client.get("/v1/bots", workspace_id="1")["code"] == 4101
+    assert client.get("/v1/bots")["code"] == 4000
+    assert client.get("/v1/bots", workspace_id=space, page_num="x")["code"] == 4000
+    assert client.get("/v1/users/me")["data"]["user_id"].isdecimal()
+
+
+def test_bot_details(client: Client) -> None:
+    found = client.get(f"/v1/bots/{ECHO.bot_id}")["data"]
+    assert (found["bot_id"], found["name"], found["bot_mode"]) == (ECHO.bot_id, "echo", 0)
+    assert client.get(f"/v1/bots/{HIDDEN.bot_id}")["code"] == 4015
+    draft = client.get(f"/v1/bots/{HIDDEN.bot_id}", is_published="false")["data"]
+    assert draft["name"] == "hidden"
+    assert client.get("/v1/bot/get_online_info", bot_id=ECHO.bot_id)["data"]["name"] == "echo"
+
+
+def test_conversations(client: Client) -> None:
+    body = {"bot_id": ECHO.bot_id, "name": "n", "meta_data": {"k": "v"}}
+    made = client.http.post("/v1/conversation/create", json=body).json()["data"]
+    found = client.get("/v1/conversation/retrieve", conversation_id=made["id"])["data"]
+    assert found == made
+    assert (made["name"], made["meta_data"], made["connector_id"]) == ("n", {"k": "v"}, "1024")
+    assert made["last_section_id"]
+    assert client.get("/v1/conversation/retrieve", conversation_id="1")["code"] == 4002
+    long = {"name": "n" * 101}
+    assert client.http.post("/v1/conversation/create", json=long).json()["code"] == 4000

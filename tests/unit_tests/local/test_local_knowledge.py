@@ -1,0 +1,101 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.documents import Document
+
+from langchain_coze.local import LocalKnowledge
+from langchain_coze.local.knowledge import split_passages
+from langchain_coze.local.samples import sample_knowledge
+from langchain_coze.local.text import count_tokens, small_pieces
+
+SAMPLES = sample_knowledge()
+
+
+@pytest.mark.parametrize(
+    ("question", "title"),
+    [
+        ("How do I publish a bot to the API?", "Publishing a bot to the API"),
+        ("What happens at a question node of a workflow?", "Workflows in Coze"),
+        (
+            "Which error do I get when two chats run in one conversation?",
+            "Conversations and memory",
+        ),
+        ("What is LangGraph for?", "What LangChain is"),
+        ("怎么把智能体发布到 API 渠道？", "把智能体发布到 API"),
+        ("知识库的分片是怎么召回的？", "扣子知识库"),
+        ("继续一个会话要传什么参数？", "会话与记忆"),
+        ("LangChain 的检索器有统一的接口吗？", "LangChain 简介"),
+    ],
+)
+def test_both_languages_find_the_right_document(question: str, title: str) -> None:
+    found = SAMPLES.search(question)
+    assert found[0].document_name == title
+    assert all(0 < chunk.score <= 1 for chunk in found)
+    assert [c.score for c in found] == sorted((c.score for c in found), reverse=True)
+
+
+@pytest.mark.parametrize(
+    "question", ["今天天气怎么样？", "Who won the cup in 1998?", "what is it", "的了吗", "", "？！"]
+)
+def test_what_is_not_there_is_not_found(question: str) -> None:
+    assert SAMPLES.search(question) == []
+
+
+def test_metadata_names_and_links_a_document() -> None:
+    documents: list[Document | str] = [
+        Document("Green tea.", metadata={"title": "Tea", "source": "https://example.com/?a=1&b=2"}),
+        Document("Black coffee.", metadata={"source": "coffee.txt", "document_id": "7300"}),
+        "Plain water.",
+    ]
+    knowledge = LocalKnowledge(documents, name="drinks", dataset_id="7100")
+    tea, coffee, water = (knowledge.search(q)[0] for q in ("tea", "coffee", "water"))
+    assert (tea.document_name, tea.url) == ("Tea", "https://example.com/?a=1&b=2")
+    assert (coffee.document_name, coffee.url, coffee.document_id) == ("coffee.txt", "", "7300")
+    assert (water.document_name, water.dataset_id) == ("drinks_3", "7100")
+    assert len({tea.document_id, coffee.document_id, water.document_id}) == 3
+
+
+def test_k_and_min_score_limit_what_is_found() -> None:
+    texts = [f"apple number {n}" for n in range(5)]
+    assert len(LocalKnowledge(texts, k=2).search("apple")) == 2
+    assert len(LocalKnowledge(texts, k=2).search("apple", k=4)) == 4
+    weak = "apple banana cherry durian elderberry"
+    assert LocalKnowledge(texts, min_score=0.5).search(weak) == []
+    assert LocalKnowledge(texts, min_score=0).search(weak) != []
+
+
+def test_single_character_and_mixed_width_queries() -> None:
+    knowledge = LocalKnowledge(["茶叶长在山上", "ＡＰＩ 渠道"])
+    assert knowledge.search("茶")[0].slice == "茶叶长在山上"
+    assert knowledge.search("api")[0].slice == "ＡＰＩ 渠道"
+
+
+def test_empty_knowledge_and_wrong_documents() -> None:
+    assert LocalKnowledge([]).search("anything") == []
+    with pytest.raises(TypeError, match="not int"):
+        LocalKnowledge([3])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="at least 1"):
+        LocalKnowledge([], k=0)
+
+
+def test_long_text_is_cut_at_sentences() -> None:
+    text = "First sentence here. Second one follows.\n\n第一句话。第二句话！" + "长" * 50
+    passages = split_passages(text, 30)
+    assert all(len(passage) <= 30 for passage in passages)
+    assert passages[0] == "First sentence here."
+    assert "第一句话。第二句话！" in passages
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(max_size=200))
+def test_pieces_join_to_the_text(text: str) -> None:
+    assert "".join(small_pieces(text)) == text
+    assert count_tokens(text) >= (1 if text else 0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(alphabet="ab 中。.!\n", max_size=120), st.integers(1, 20))
+def test_splitting_loses_nothing_but_space(text: str, size: int) -> None:
+    passages = split_passages(text, size)
+    assert "".join("".join(passages).split()) == "".join(text.split())
+    assert all(0 < len(passage) <= size for passage in passages)

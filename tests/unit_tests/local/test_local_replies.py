@@ -1,0 +1,210 @@
+import asyncio
+import operator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any
+
+import pytest
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
+from langchain_core.runnables import RunnableLambda
+from langgraph.graph import END, START, StateGraph
+from typing_extensions import TypedDict
+
+from langchain_coze.local import LocalBot, LocalKnowledge, NewAnswer, Reasoning, ServerTool, Turn
+from langchain_coze.local.chat_request import EnterMessage
+
+
+def turn_of(bot: LocalBot, question: str = "hi", **fields: Any) -> Turn:
+    entry = EnterMessage("user", "question", question, "text")
+    return Turn(question=question, bot=bot, entries=(entry,), **fields)
+
+
+async def pieces_of(reply: Any, question: str = "hi") -> list[Any]:
+    bot = LocalBot(reply, name="tested")
+    return [piece async for piece in bot.source(turn_of(bot, question))]
+
+
+async def text_of(reply: Any, question: str = "hi") -> str:
+    return "".join(piece for piece in await pieces_of(reply, question) if isinstance(piece, str))
+
+
+async def test_plain_function_runs_in_a_thread() -> None:
+    threads: list[str] = []
+
+    def reply(question: str) -> str:
+        threads.append(threading.current_thread().name)
+        return f"you said {question}"
+
+    pieces = await pieces_of(reply, "hello there")
+    assert "".join(pieces) == "you said hello there"
+    assert len(pieces) > 2
+    assert threads == ["local-coze-reply"]
+
+
+async def test_every_kind_of_function() -> None:
+    def generator(question: str) -> Iterator[Any]:
+        yield Reasoning("hm")
+        yield question
+
+    async def coroutine(question: str) -> str:
+        return question
+
+    async def async_generator(question: str) -> AsyncIterator[Any]:
+        yield question[:1]
+        yield question[1:]
+
+    class Callable:
+        def __call__(self, question: str) -> list[Any]:
+            return [question, NewAnswer(), question]
+
+    assert await pieces_of(generator) == [Reasoning("hm"), "hi"]
+    assert await pieces_of(coroutine) == ["hi"]
+    assert await pieces_of(async_generator) == ["h", "i"]
+    assert await pieces_of(Callable()) == ["hi", NewAnswer(), "hi"]
+    assert await pieces_of(lambda _question: None) == []
+    assert await pieces_of(lambda question: coroutine(question + "!")) == ["hi!"]
+    assert (
+        await text_of(lambda _question: RunnableLambda(lambda _: "from a chain")) == "from a chain"
+    )
+
+
+async def test_second_parameter_gets_the_turn() -> None:
+    seen: list[Any] = []
+
+    def wants(_question: str, turn: Turn) -> str:
+        seen.append(turn)
+        return turn.prompt
+
+    bot = LocalBot(wants, prompt="Speak {{language}} to {{ who }}.")
+    turn = turn_of(bot, custom_variables={"language": "中文"})
+    assert "".join([p async for p in bot.source(turn)]) == "Speak 中文 to ."  # type: ignore[misc]
+    assert seen == [turn]
+    assert await text_of(lambda q, n=3: q * n) == "hihihi"
+
+
+async def test_generator_is_not_read_ahead_without_end_and_is_closed() -> None:
+    closed = threading.Event()
+    read: list[int] = []
+
+    def endless(_question: str) -> Iterator[str]:
+        try:
+            while True:
+                read.append(1)
+                yield "x"
+        finally:
+            closed.set()
+
+    bot = LocalBot(endless)
+    source = bot.source(turn_of(bot))
+    assert await anext(source) == "x"
+    await source.aclose()
+    assert await asyncio.to_thread(closed.wait, 5)
+    assert len(read) < 1000
+
+
+@pytest.mark.parametrize("result", [3, object(), [1, 2]])
+async def test_results_that_are_no_reply(result: Any) -> None:
+    with pytest.raises(TypeError, match="a reply cannot"):
+        await pieces_of(lambda _question: result)
+
+
+@pytest.mark.parametrize("reply", ["text", 3, lambda: "no parameter"])
+def test_replies_that_cannot_be_called(reply: Any) -> None:
+    with pytest.raises(TypeError, match="reply"):
+        LocalBot(reply, name="x")
+
+
+async def test_errors_of_a_reply_reach_the_chat() -> None:
+    def broken(_question: str) -> str:
+        raise KeyError("lost")
+
+    with pytest.raises(KeyError, match="lost"):
+        await pieces_of(broken)
+
+
+async def test_chat_model_streams_tokens_and_gets_the_recalled_text() -> None:
+    asked: list[Any] = []
+    model = GenericFakeChatModel(messages=iter([AIMessage("one two three")]))
+
+    def note(messages: Any) -> Any:
+        asked.extend(messages)
+        return messages
+
+    knowledge = LocalKnowledge(["Tea grows on hills."], name="tea")
+    bot = LocalBot(RunnableLambda(note) | model, knowledge=knowledge, name="tea bot")
+    turn = turn_of(bot, "tea?", chunks=tuple(knowledge.search("tea")))
+    assert [p async for p in bot.source(turn)] == ["one", " ", "two", " ", "three"]
+    assert [message.type for message in asked] == ["system", "human"]
+    assert "Tea grows on hills." in asked[0].text
+
+
+async def test_reasoning_of_a_model() -> None:
+    message = AIMessage("yes", additional_kwargs={"reasoning_content": "think"})
+    assert await pieces_of(RunnableLambda(lambda _: message)) == [Reasoning("think"), "yes"]
+
+
+class State(TypedDict):
+    messages: Annotated[list[AnyMessage], operator.add]
+
+
+def agent() -> Any:
+    call = {"name": "weather-today", "args": {"city": "杭州"}, "id": "c1", "type": "tool_call"}
+
+    def plan(_state: State) -> Any:
+        return {"messages": [AIMessage("Let me look.", tool_calls=[call], id="a1")]}
+
+    def tool(_state: State) -> Any:
+        return {"messages": [ToolMessage("22 degrees", tool_call_id="c1", name="weather-today")]}
+
+    def answer(_state: State) -> Any:
+        return {"messages": [AIMessage("It is 22 degrees.", id="a2")]}
+
+    graph = StateGraph(State)
+    graph.add_node("plan", plan)
+    graph.add_node("tool", tool)
+    graph.add_node("answer", answer)
+    graph.add_edge(START, "plan")
+    graph.add_edge("plan", "tool")
+    graph.add_edge("tool", "answer")
+    graph.add_edge("answer", END)
+    return graph.compile()
+
+
+async def test_graph_gives_answers_and_tools() -> None:
+    assert await pieces_of(agent()) == [
+        "Let me look.",
+        ServerTool("weather-today", {"city": "杭州"}, "22 degrees"),
+        NewAnswer(),
+        "It is 22 degrees.",
+    ]
+
+
+async def test_graph_streams_the_tokens_of_its_model() -> None:
+    model = GenericFakeChatModel(messages=iter([AIMessage("one two")]))
+
+    async def node(state: State) -> Any:
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    graph = StateGraph(State)
+    graph.add_node("node", node)
+    graph.add_edge(START, "node")
+    assert await pieces_of(graph.compile()) == ["one", " ", "two"]
+
+
+@pytest.mark.parametrize(
+    ("question", "begin", "needle"),
+    [
+        ("Where does tea grow?", "According to “tea_1”", "on hills"),
+        ("茶叶长在哪里？", "根据知识库中的《tea_2》：", "山上"),
+        ("How are cars built?", "I found nothing", "knowledge base"),
+        ("汽车怎么制造？", "我在知识库里没有找到", "内容"),
+    ],
+)
+async def test_default_reply_is_extractive(question: str, begin: str, needle: str) -> None:
+    knowledge = LocalKnowledge(["Tea grows on hills.", "茶叶长在山上。"], name="tea")
+    bot = LocalBot(knowledge=knowledge)
+    turn = turn_of(bot, question, chunks=tuple(knowledge.search(question)))
+    text = "".join([p async for p in bot.source(turn)])  # type: ignore[misc]
+    assert text.startswith(begin)
+    assert needle in text
