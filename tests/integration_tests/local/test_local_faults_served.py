@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from langchain_coze.local import Fault, LocalBot, LocalCoze, Pause
 from tests.integration_tests.local.local_client import Client, answers, events
 
 BOT = LocalBot(lambda _: "茶叶长在山上。", name="faulty")
+ROOT = Path(__file__).resolve().parents[3]
 WHOLE = b'event:done\ndata:"[DONE]"\n\n'
 
 
@@ -62,26 +64,26 @@ def test_connection_closed_before_any_byte(client: Client) -> None:
 @pytest.mark.parametrize("fault", ["cut_mid_line", "cut_utf8", "cut_at=700"])
 def test_soft_cuts_end_the_body_properly(client: Client, fault: str) -> None:
     content = client.chat(fault=fault).content
-    assert 0 < len(content)
+    assert content
     assert not content.endswith(b"\n\n")
     if fault == "cut_at=700":
         assert len(content) == 700
 
 
+def read_stream(client: Client, fault: str, into: list[bytes]) -> None:
+    headers = {"X-Local-Fault": fault}
+    with client.http.stream("POST", "/v3/chat", json=client.body(), headers=headers) as response:
+        into.extend(response.iter_raw())
+
+
 @pytest.mark.parametrize("fault", ["cut_mid_line,cut_hard", "cut_hard", "cut_at=700,cut_reset"])
 def test_hard_cuts_break_the_connection(client: Client, fault: str) -> None:
-    got = b""
-    body = client.body()
-    with (
-        pytest.raises(httpx.TransportError),
-        client.http.stream(
-            "POST", "/v3/chat", json=body, headers={"X-Local-Fault": fault}
-        ) as response,
-    ):
-        for chunk in response.iter_raw():
-            got += chunk
-    assert got.endswith(WHOLE) == (fault == "cut_hard")
-    assert got
+    got: list[bytes] = []
+    with pytest.raises(httpx.TransportError):
+        read_stream(client, fault, got)
+    stream = b"".join(got)
+    assert stream.endswith(WHOLE) == (fault == "cut_hard")
+    assert stream
 
 
 def test_stream_faults_reach_the_client(client: Client) -> None:
@@ -220,6 +222,7 @@ def run_command(*arguments: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
+        cwd=ROOT,
         env=os.environ | {"PYTHONIOENCODING": "utf-8"},
     )
 

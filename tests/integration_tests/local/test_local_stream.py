@@ -166,14 +166,18 @@ def test_failed_turn() -> None:
     assert other[-1][1]["last_error"] == {"code": 5000, "msg": "LookupError: no model"}
 
 
+def reads_with_deltas(client: Client) -> list[bytes]:
+    with client.http.stream("POST", "/v3/chat", json=client.body()) as response:
+        return [chunk for chunk in response.iter_raw() if b"message.delta" in chunk]
+
+
 def test_deltas_arrive_one_by_one_with_a_delay() -> None:
     async def reply(_question: str) -> AsyncIterator[Any]:
         for letter in "abcdef":
             yield letter
 
     with LocalCoze(LocalBot(reply, delay=0.02)) as coze, Client(coze) as client:
-        with client.http.stream("POST", "/v3/chat", json=client.body()) as response:
-            reads = [chunk for chunk in response.iter_raw() if b"message.delta" in chunk]
+        reads = reads_with_deltas(client)
     assert len(reads) == 6
 
 
@@ -183,8 +187,7 @@ def test_burst_joins_deltas() -> None:
             yield letter
 
     with LocalCoze(LocalBot(reply, burst=100)) as coze, Client(coze) as client:
-        with client.http.stream("POST", "/v3/chat", json=client.body()) as response:
-            reads = [chunk for chunk in response.iter_raw() if b"message.delta" in chunk]
+        reads = reads_with_deltas(client)
     assert reads[0].count(b"message.delta") == 6
 
 

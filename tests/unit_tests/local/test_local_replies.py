@@ -151,13 +151,13 @@ class State(TypedDict):
 def agent() -> Any:
     call = {"name": "weather-today", "args": {"city": "杭州"}, "id": "c1", "type": "tool_call"}
 
-    def plan(_state: State) -> Any:
+    def plan(state: State) -> Any:  # noqa: ARG001 - langgraph's types want this name
         return {"messages": [AIMessage("Let me look.", tool_calls=[call], id="a1")]}
 
-    def tool(_state: State) -> Any:
+    def tool(state: State) -> Any:  # noqa: ARG001 - as above
         return {"messages": [ToolMessage("22 degrees", tool_call_id="c1", name="weather-today")]}
 
-    def answer(_state: State) -> Any:
+    def answer(state: State) -> Any:  # noqa: ARG001 - as above
         return {"messages": [AIMessage("It is 22 degrees.", id="a2")]}
 
     graph = StateGraph(State)
