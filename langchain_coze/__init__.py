@@ -1,0 +1,80 @@
+"""Coze (扣子) bots as LangChain parts.
+
+Example:
+    ```python
+    from langchain_coze import ChatCoze
+
+    bot = ChatCoze(bot_id="7374724495711502387", api_key="pat_example")
+    assert bot.base_url == "https://api.coze.cn"
+    ```
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze._version import __version__
+
+if TYPE_CHECKING:
+    from langchain_coze.chat_models import ChatCoze
+    from langchain_coze.errors import (
+        CozeAuthenticationError,
+        CozeChatError,
+        CozeConnectionError,
+        CozeContentError,
+        CozeContextLengthError,
+        CozeConversationBusyError,
+        CozeError,
+        CozeInvalidRequestError,
+        CozeNotFoundError,
+        CozePermissionError,
+        CozeQuotaError,
+        CozeRateLimitError,
+        CozeRecallError,
+        CozeServerError,
+        CozeStreamError,
+        CozeTimeoutError,
+        is_retryable,
+    )
+    from langchain_coze.recall import recalled_documents
+
+__all__ = [
+    "ChatCoze",
+    "CozeAuthenticationError",
+    "CozeChatError",
+    "CozeConnectionError",
+    "CozeContentError",
+    "CozeContextLengthError",
+    "CozeConversationBusyError",
+    "CozeError",
+    "CozeInvalidRequestError",
+    "CozeNotFoundError",
+    "CozePermissionError",
+    "CozeQuotaError",
+    "CozeRateLimitError",
+    "CozeRecallError",
+    "CozeServerError",
+    "CozeStreamError",
+    "CozeTimeoutError",
+    "__version__",
+    "is_retryable",
+    "recalled_documents",
+]
+
+_MODULES = {"ChatCoze": "chat_models", "recalled_documents": "recall"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name not in __all__:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

@@ -1,8 +1,8 @@
 r"""The answers of one turn, told in order: text, reasoning and blocks in, message chunks out.
 
 Answers may interleave on the wire (parallel nodes of a workflow, several agents). Told as they
-come, their texts would be shuffled; here an answer that begins while another is unfinished waits for
-its turn, so that a stream adds up to the same message that a whole turn gives.
+come, their texts would be shuffled; here an answer that begins while another is unfinished waits
+for its turn, so that a stream adds up to the same message that a whole turn gives.
 
 Example:
     ```python

@@ -66,11 +66,10 @@ def to_coze(
     """
     system = [message for message in messages if _role(message) == "system"]
     variables = _system_variables(system, system_mode, system_variable)
-    keep_system = system_mode == "context"
+    wanted = messages if system_mode == "context" else [m for m in messages if _role(m) != "system"]
     entered = [
-        (message in system, entry)
-        for message in messages
-        if keep_system or message not in system
+        (_role(message) == "system", entry)
+        for message in wanted
         if (entry := _entry(message, bot_id)) is not None
     ]
     sent = [entry for _, entry in _newest(entered)]
@@ -203,7 +202,7 @@ def _system_variables(
 
 
 def _newest(entered: list[tuple[bool, EnterMessage]]) -> list[tuple[bool, EnterMessage]]:
-    """Return at most 100 messages: all system messages, and the newest others from a question on."""
+    """Return at most 100 messages: all system ones, and the newest others from a question on."""
     over = len(entered) - MOST_MESSAGES
     if over <= 0:
         return entered

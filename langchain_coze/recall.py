@@ -144,6 +144,7 @@ def citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
             continue
         extras = {key: metadata[key] for key in _CITED if key in metadata}
         found[source] = create_citation(
+            id=chunk.get("id"),
             url=metadata.get("link") or None,
             title=metadata.get("title") or metadata.get("document_name") or None,
             cited_text=chunk.get("page_content") or None,

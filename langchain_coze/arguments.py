@@ -1,0 +1,81 @@
+"""Arguments that Coze has no use for: told by name, never an error, never swallowed.
+
+Example:
+    ```python
+    import warnings
+
+    from langchain_coze.arguments import warn_ignored
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_ignored("temperature", {"bot_id"})
+    assert "temperature is set on the bot in Coze" in str(caught[0].message)
+    ```
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from typing import TYPE_CHECKING
+
+from pydantic import AliasChoices, BaseModel
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+# What other chat models take and a bot has already: its settings stand in Coze.
+_BOT_SETTINGS = frozenset(
+    {
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "model_kwargs",
+        "n",
+        "presence_penalty",
+        "reasoning_effort",
+        "response_format",
+        "seed",
+        "stop",
+        "temperature",
+        "top_k",
+        "top_logprobs",
+        "top_p",
+    }
+)
+
+
+def argument_names(model: type[BaseModel]) -> frozenset[str]:
+    """Return every name under which a model's constructor takes a field.
+
+    Args:
+        model: A pydantic model.
+    """
+    names = set(model.model_fields)
+    for field in model.model_fields.values():
+        if isinstance(field.validation_alias, AliasChoices):
+            names.update(str(choice) for choice in field.validation_alias.choices)
+        elif field.alias:
+            names.add(field.alias)
+    return frozenset(names)
+
+
+def warn_ignored(name: str, known: Collection[str], *, stacklevel: int = 2) -> None:
+    """Warn that an argument is ignored, and say what to do instead.
+
+    Args:
+        name: The argument.
+        known: The arguments that would have been understood.
+        stacklevel: As `warnings.warn` has it.
+    """
+    if name in _BOT_SETTINGS:
+        told = f"{name} is set on the bot in Coze; ignored. {name} 在扣子智能体中设置，此处忽略。"
+    else:
+        close = difflib.get_close_matches(name, known, n=1)
+        guess = f" Did you mean {close[0]}?" if close else ""
+        told = (
+            f"ChatCoze has no argument {name}; ignored.{guess} ChatCoze 没有参数 {name}，已忽略。"
+        )
+    warnings.warn(told, stacklevel=stacklevel + 1)
