@@ -1,10 +1,12 @@
 """A knowledge base that is really searched: BM25 over English and Chinese text."""
 
+import contextlib
+import logging
 import math
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 __all__ = ["LocalKnowledge", "RecalledChunk"]
+
+# Passages are short: that a term occurs matters more than how often, and length matters little.
+_K1, _B = 0.6, 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +187,11 @@ class LocalKnowledge:
             terms = [index_terms(f"{p.document_name}\n{p.text}") for p in self._passages]
             frequency = Counter(term for passage in terms for term in set(passage))
             total = len(terms)
-            self._idf = {
-                term: math.log(1 + (total - count + 0.5) / (count + 0.5))
-                for term, count in frequency.items()
-            }
-            self._rarest = math.log(1 + (total + 0.5) / 0.5)
-            index = bm25s.BM25(method="lucene")
-            index.index(terms, show_progress=False)
+            self._idf = {term: _rarity(count, total) for term, count in frequency.items()}
+            self._rarest = _rarity(1, total)
+            index = bm25s.BM25(method="lucene", k1=_K1, b=_B)
+            with _quiet(logging.getLogger("bm25s")):
+                index.index(terms, show_progress=False)
             self._index = index
 
     def _chunk(self, passage: _Passage, score: float) -> RecalledChunk:
@@ -211,6 +214,22 @@ def _text_and_metadata(document: Any) -> tuple[str, Mapping[str, Any]]:
     if not isinstance(text, str):
         raise TypeError(f"documents must be strings or Documents, not {type(document).__name__}")
     return text, document.metadata or {}
+
+
+def _rarity(count: int, total: int) -> float:
+    """Lucene's inverse document frequency of a term that ``count`` of ``total`` passages have."""
+    return math.log(1 + (total - count + 0.5) / (count + 0.5))
+
+
+@contextlib.contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    """Hold back the progress notes of a library whose logger lets every level through."""
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _half_precision(score: float) -> float:

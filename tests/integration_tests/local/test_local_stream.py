@@ -61,7 +61,7 @@ data:"[DONE]"
 # Wire 3.1, with a web page as source and an ampersand in its address.
 RECALL_CONTENT = (
     r'"content":"{\"msg_type\":\"knowledge_recall\",\"data\":\"{\\\"chunks\\\":[{\\\"slice\\\":'
-    r"\\\"green tea\\\",\\\"score\\\":0.33349609375,\\\"meta\\\":{\\\"dataset\\\":{\\\"id\\\":"
+    r"\\\"green tea\\\",\\\"score\\\":0.625,\\\"meta\\\":{\\\"dataset\\\":{\\\"id\\\":"
     r"\\\"<4>\\\",\\\"name\\\":\\\"kb\\\"},\\\"document\\\":{\\\"id\\\":\\\"<5>\\\",\\\"name\\\":"
     r"\\\"doc\\\",\\\"format_type\\\":0,\\\"source_type\\\":1},\\\"link\\\":{\\\"title\\\":"
     r"\\\"kb_doc\\\",\\\"url\\\":\\\"https://h/p?a=1\\\\u0026b=2\\\"},\\\"card\\\":{\\\"title\\\":"
@@ -95,9 +95,8 @@ def test_recall_byte_for_byte_and_its_leak() -> None:
         response = client.chat(additional_messages=[user("tea")])
         nothing = client.chat(additional_messages=[user("coffee")])
     stream = masked(response.content)
-    assert 0.3 < recall_of(events(response)[2][1])["chunks"][0]["score"] < 0.4
-    score = str(recall_of(events(response)[2][1])["chunks"][0]["score"])
-    assert RECALL_CONTENT.replace("0.33349609375", score) in stream
+    # One passage of average length that has the one term of the question: 1 / (1 + 0.6).
+    assert RECALL_CONTENT in stream
     recall = recall_of(events(response)[2][1])
     assert list(recall) == ["chunks", "ori_req", "status_code"]
     context = json.loads(json.loads(recall["ori_req"])["scene_context"]["bot_context"])

@@ -70,6 +70,11 @@ def test_single_character_and_mixed_width_queries() -> None:
     assert knowledge.search("api")[0].slice == "ＡＰＩ 渠道"
 
 
+def test_searching_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    assert LocalKnowledge(["some tea"]).search("tea")
+    assert caplog.records == []
+
+
 def test_empty_knowledge_and_wrong_documents() -> None:
     assert LocalKnowledge([]).search("anything") == []
     with pytest.raises(TypeError, match="not int"):
