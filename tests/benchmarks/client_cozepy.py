@@ -59,5 +59,5 @@ class Cozepy:
         self._make("Coze")
         return time.process_time() - start
 
-    def touch_tls(self) -> None:
-        return
+    def touch_tls(self) -> list[bool]:
+        return []

@@ -1,11 +1,11 @@
 """The integrations of this environment, each behind the same few calls (`jobs.Client`)."""
 
 import asyncio
-import contextlib
 import importlib
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,6 +13,23 @@ import httpx
 from tests.benchmarks import wire
 
 NOBODY = "https://127.0.0.1:9"  # the discard port: refused at once
+
+
+def refused(call: Callable[[], object]) -> bool:
+    """Tell whether a call failed by connecting: any earlier failure built no TLS context."""
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001 - the whole chain is looked at
+        link: BaseException | None = error
+        while link is not None:
+            if isinstance(link, ConnectionRefusedError) or type(link).__name__ == "ConnectError":
+                return True
+            link = link.__cause__ or link.__context__
+    return False
+
+
+def _run(model: Any) -> None:
+    asyncio.run(model.ainvoke("Hello"))
 
 
 class RawHttpx:
@@ -88,8 +105,8 @@ class RawHttpx:
         httpx.Client()
         return time.process_time() - start
 
-    def touch_tls(self) -> None:
-        return
+    def touch_tls(self) -> list[bool]:
+        return []
 
 
 class LangChainClient:
@@ -134,13 +151,13 @@ class LangChainClient:
         self.make(self._origin)
         return time.process_time() - start
 
-    def touch_tls(self) -> None:
-        """Make two models connect to nobody: they fail, after building what they need."""
+    def touch_tls(self) -> list[bool]:
+        """Let two models call nobody, sync and async: they fail, but only when connecting."""
+        calls = []
         for model in (self.make(NOBODY, max_retries=0), self.make(NOBODY, max_retries=0)):
-            with contextlib.suppress(Exception):
-                model.invoke("Hello")
-            with contextlib.suppress(Exception):
-                asyncio.run(model.ainvoke("Hello"))
+            calls.append(refused(partial(model.invoke, "Hello")))
+            calls.append(refused(partial(_run, model)))
+        return calls
 
 
 class Coze(LangChainClient):

@@ -68,8 +68,8 @@ class Client(Protocol):
         """Build a fresh model and return the CPU seconds that took."""
         ...
 
-    def touch_tls(self) -> None:
-        """Call two fresh models, sync and async, at an https address nobody serves."""
+    def touch_tls(self) -> list[bool]:
+        """Call https where nobody serves; tell for each call whether it got that far."""
         ...
 
 

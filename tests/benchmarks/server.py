@@ -22,7 +22,7 @@ _STREAM_HEAD = (
     b"Transfer-Encoding: chunked\r\n\r\n"
 )
 _END = b"0\r\n\r\n"
-_GATE_PATIENCE = 1.5  # seconds without a new request after which a gate opens all the same
+_GATE_PATIENCE = 3.0  # seconds without a new request after which a gate turns all away
 
 
 def framed(event: bytes) -> bytes:
@@ -51,7 +51,10 @@ def _plain(status: str, body: bytes) -> bytes:
 
 
 class Gate:
-    """Holds answers back until as many requests as agreed are in flight together."""
+    """Holds answers back until as many requests as agreed are in flight together.
+
+    A client that never has so many open gets 503: its figure would be for something else.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[asyncio.Transport, bytes]] = []
@@ -63,15 +66,22 @@ class Gate:
             self._timer.cancel()
             self._timer = None
         if len(self._waiting) >= width:
-            self._open()
+            for waiting, answer in self._take():
+                waiting.write(answer)
         else:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(_GATE_PATIENCE, self._open)
+            self._timer = loop.call_later(_GATE_PATIENCE, self._refuse, width)
 
-    def _open(self) -> None:
+    def _take(self) -> list[tuple[asyncio.Transport, bytes]]:
         waiting, self._waiting = self._waiting, []
-        for transport, data in waiting:
-            transport.write(data)
+        return waiting
+
+    def _refuse(self, width: int) -> None:
+        self._timer = None
+        waiting = self._take()
+        told = f"only {len(waiting)} of {width} requests were in flight together"
+        for transport, _ in waiting:
+            transport.write(_plain("503 Service Unavailable", wire.refusal(told)))
 
 
 GATE = Gate()

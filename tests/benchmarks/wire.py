@@ -254,6 +254,11 @@ def whole(dialect: str, count: int) -> bytes:
     return compact({**head, "choices": [choice], "usage": _usage(count)}).encode()
 
 
+def refusal(message: str) -> bytes:
+    """Return the JSON of a failure as Coze words it."""
+    return go_json({"code": 5000, "msg": message}).encode()
+
+
 @lru_cache(maxsize=64)
 def stream_bytes(dialect: str, count: int) -> bytes:
     """Return all events joined: what a reader that parses nothing must have received."""

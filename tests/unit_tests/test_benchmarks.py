@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.benchmarks import naive, server, wire
+from tests.benchmarks.clients import refused
 from tests.benchmarks.fleet import Child
 from tests.benchmarks.jobs import Job, Sample
 from tests.benchmarks.scenarios import COZE, OPENAI, RAW, Cell, Goal, Scenario, all_scenarios
@@ -81,6 +82,18 @@ def test_server_sends_one_chunk_per_event() -> None:
     finally:
         child.close()
     assert server.framed(b"abc") == b"3\r\nabc\r\n"
+
+
+def test_only_a_failed_connection_counts_as_having_reached_tls() -> None:
+    def early() -> None:
+        raise AttributeError
+
+    def late() -> None:
+        raise RuntimeError from ConnectionRefusedError()
+
+    assert refused(late)
+    assert not refused(early)
+    assert not refused(lambda: None)
 
 
 def results(*, top: list[float], bottom: list[float], good: int = 1) -> Results:
