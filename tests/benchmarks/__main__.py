@@ -65,7 +65,7 @@ def main() -> None:
             everything.append(run(scenario, fleet, arguments.rounds or scenario.rounds))
         fleet.dismiss()
         facts = machine_facts(fleet.versions, time.monotonic() - start)
-        report = document(everything, facts, fleet.missing)
+        report = document(everything, facts, fleet.missing, quick=arguments.quick)
     sys.stdout.write(report)
     if arguments.markdown:
         arguments.markdown.write_text(report, "utf-8")
