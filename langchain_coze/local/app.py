@@ -159,6 +159,9 @@ class LocalApp:
                 response = self._problem(problem, logid)
             except ClientDisconnect:
                 response = Response()
+            except asyncio.CancelledError:
+                # The server stops. uvicorn would report the cancellation as a fault of ours.
+                response = Dropped(self.connections)
             except Exception as error:
                 logger.exception("%s %s failed", request.method, request.url.path)
                 response = self._problem(Problem(5000, f"{type(error).__name__}: {error}"), logid)

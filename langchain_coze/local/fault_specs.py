@@ -13,7 +13,8 @@ class Fault(StrEnum):
 
     A fault is written as its name, or as ``name=value`` where it takes a value; several are
     separated by commas. Three places accept them: ``LocalBot(faults=…)``, ``LocalCoze(faults=…)``
-    and the request header ``X-Local-Fault``.
+    and the request header ``X-Local-Fault``. Faults of events and of bytes concern streams only;
+    a chat that fails for a client that polls is made with a reply that yields `Fail`.
 
     Example:
         >>> Fault.CUT_MID_LINE == "cut_mid_line"

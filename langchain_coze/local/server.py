@@ -23,6 +23,7 @@ __all__ = ["LocalCoze"]
 
 _PROFILES = {"cloud": CloudProfile}
 _STARTING = 30.0  # seconds
+_CANCELLING = 1.0
 _BACKLOG = 2048
 
 
@@ -138,6 +139,16 @@ class LocalCoze:
         self.stop()
 
 
+async def _finish(tasks: set[asyncio.Task[None]], patience: float) -> None:
+    """Give tasks a while to end, then cancel them."""
+    if tasks:
+        await asyncio.wait(set(tasks), timeout=patience)
+    for task in (leftover := set(tasks)):
+        task.cancel()
+    if leftover:
+        await asyncio.wait(leftover, timeout=_CANCELLING)
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol must be named: asyncio switches Nagle's algorithm off only for sockets that say
@@ -212,17 +223,9 @@ class _Server(uvicorn.Server):
             listener.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        running = self.app.runs | self.app.connections.streams
-        if running:
-            await asyncio.wait(running, timeout=self._stop_timeout)
-        leftover = self.app.runs | self.app.connections.streams
-        for task in leftover:
-            task.cancel()
-        if leftover:
-            await asyncio.wait(leftover, timeout=1)
-        requests = set(self.server_state.tasks)
-        if requests:
-            await asyncio.wait(requests, timeout=self._stop_timeout)
+        # Streams end by themselves when their chats do; requests when their streams do.
+        for tasks in (self.app.runs, self.app.connections.streams, self.server_state.tasks):
+            await _finish(tasks, self._stop_timeout)
         for transport in self._transports().values():
             transport.abort()
         for server in self.servers:

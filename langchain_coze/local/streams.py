@@ -35,7 +35,7 @@ class Connections:
     async def drop(self, scope: Scope, *, reset: bool = False) -> None:
         """Close a request's connection without finishing the reply."""
         transport = self.transports().get(tuple(scope["client"]))
-        if transport is None or transport.is_closing():
+        if transport is None:
             return
         if reset:
             await asyncio.sleep(_BEFORE_RESET)

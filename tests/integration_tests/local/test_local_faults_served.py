@@ -203,6 +203,28 @@ def test_stop_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
+def test_stop_ends_requests_that_wait(caplog: pytest.LogCaptureFixture) -> None:
+    with LocalCoze(BOT, stop_timeout=0.05) as coze, Client(coze) as client:
+        dropped: list[str] = []
+        for fault in ("slow_start=3600", "idle=3600"):
+            arguments = (client, fault, dropped)
+            threading.Thread(target=note_drop, args=arguments, daemon=True).start()
+        while len(coze.requests) < 2:
+            time.sleep(0.01)
+        begin = time.monotonic()
+        coze.stop()
+        while len(dropped) < 2:
+            assert time.monotonic() - begin < 5
+            time.sleep(0.01)
+    assert caplog.records == []
+
+
+def note_drop(client: Client, fault: str, into: list[str]) -> None:
+    with pytest.raises(httpx.TransportError):
+        client.chat(fault=fault)
+    into.append(fault)
+
+
 def test_start_again_after_stop_and_busy_port() -> None:
     coze = LocalCoze(BOT)
     coze.start()
