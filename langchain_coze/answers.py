@@ -8,7 +8,7 @@ Example:
     ```python
     from langchain_coze.answers import Answers
 
-    answers = Answers({"model_provider": "coze", "model_name": "7374724495711502387"})
+    answers = Answers({"model_name": "7374724495711502387"})
     answers.say("1", "Hel")
     answers.say("2", "Second.")  # waits
     answers.say("1", "lo")
@@ -73,7 +73,8 @@ class Answers:
     """The answers of one turn.
 
     Args:
-        about: What the first chunk tells in `response_metadata`; may still grow until then.
+        about: What the first chunk tells in `response_metadata`. It may still grow: what is not
+            known by then, the last chunk tells.
         whole: Make one chunk at the end instead of chunks on the way.
     """
 
@@ -87,12 +88,14 @@ class Answers:
         "_settled",
         "_text",
         "_thoughts",
+        "_told",
         "_whole",
     )
 
     def __init__(self, about: Mapping[str, Any], *, whole: bool = False) -> None:
         """Begin with no answer."""
-        self._about: Mapping[str, Any] | None = about
+        self._about = about
+        self._told: set[str] = set()
         self._whole = whole
         self._layout = Layout()
         self._by_id: dict[Any, Answer] = {}
@@ -256,7 +259,9 @@ class Answers:
     def _chunk(
         self, text: str, told: Mapping[str, Any] | None = None, **fields: Any
     ) -> ChatGenerationChunk:
-        """Return a chunk; the first one tells about the turn."""
-        about, self._about = self._about, None
-        metadata = {**(about or {}), **(told or {})}
-        return validated_chunk(text, response_metadata=metadata, **fields)
+        """Return a chunk; the first and the last one tell about the turn, each fact once."""
+        metadata: dict[str, Any] = {}
+        if told is not None or not self._told:
+            metadata = {key: self._about[key] for key in self._about if key not in self._told}
+            self._told.update(metadata)
+        return validated_chunk(text, {**metadata, **(told or {})}, **fields)

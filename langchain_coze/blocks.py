@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages.block_translators import register_translator
 
+from langchain_coze.chunks import PROVIDER
 from langchain_coze.recall import citations
 
 if TYPE_CHECKING:
@@ -193,9 +194,10 @@ def _laid_out(message: AIMessage) -> list[Any]:
     """Return the blocks of a message or chunk in their order, each with its index."""
     marks: list[Mark] = message.additional_kwargs.get(MARKS) or []
     thoughts = message.additional_kwargs.get("reasoning_content") or ""
+    text = str(message.text)  # a plain str: its subclass would not merge with one
     pieces = {
         **_pieces("reasoning", thoughts, marks, ""),
-        **_pieces("text", message.text, marks, SEPARATOR),
+        **_pieces("text", text, marks, SEPARATOR),
     }
     order = [mark["index"] for mark in marks]
     order = [_FIRST[kind] for kind in ("reasoning", "text") if _FIRST[kind] not in order] + order
@@ -206,9 +208,9 @@ def _laid_out(message: AIMessage) -> list[Any]:
     for index in order:
         if index in others:
             blocks.append(dict(others[index]))
-        elif index == last and (pieces.get(index) or not message.text):
-            text = pieces.get(index, "")
-            blocks.append({"type": "text", "text": text, "annotations": cited, "index": index})
+        elif index == last and (pieces.get(index) or not text):
+            piece = pieces.get(index, "")
+            blocks.append({"type": "text", "text": piece, "annotations": cited, "index": index})
         elif pieces.get(index):
             kind = "text" if index.startswith("lc_txt_") else "reasoning"
             blocks.append({"type": kind, kind: pieces[index], "index": index})
@@ -231,4 +233,4 @@ def _pieces(kind: Kind, text: str, marks: list[Mark], separator: str) -> dict[st
     return pieces
 
 
-register_translator("coze", translate, translate_chunk)
+register_translator(PROVIDER, translate, translate_chunk)

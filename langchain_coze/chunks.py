@@ -16,24 +16,36 @@ Example:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROVIDER = "coze"
+"""Our name in `response_metadata["model_provider"]`."""
 
 _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 _new = object.__new__
 _set = object.__setattr__
 
 
-def validated_chunk(content: str, **fields: Any) -> ChatGenerationChunk:
+def validated_chunk(
+    content: str, told: Mapping[str, Any] | None = None, **fields: Any
+) -> ChatGenerationChunk:
     """Return a chunk with anything in it, validated.
 
     Args:
         content: The text that this chunk adds.
+        told: What it tells in `response_metadata`. Every chunk names its provider besides: that is
+            how LangChain finds our translator of content blocks.
         **fields: Further fields of `AIMessageChunk`.
     """
-    return ChatGenerationChunk(message=AIMessageChunk(content=content, **fields))
+    metadata = {"model_provider": PROVIDER, **(told or {})}
+    message = AIMessageChunk(content=content, response_metadata=metadata, **fields)
+    return ChatGenerationChunk(message=message)
 
 
 _GENERATION = validated_chunk("")
@@ -52,7 +64,7 @@ def _built_chunk(content: str) -> ChatGenerationChunk:
     fields = _MESSAGE_FIELDS.copy()
     fields["content"] = content
     fields["additional_kwargs"] = {}
-    fields["response_metadata"] = {}
+    fields["response_metadata"] = {"model_provider": PROVIDER}
     fields["tool_calls"] = []
     fields["invalid_tool_calls"] = []
     fields["tool_call_chunks"] = []

@@ -70,7 +70,7 @@ class Turn:
         self.ids: dict[str, str] = {}
         self.finished = False
         self._logid = logid
-        self._about = {"model_provider": "coze", "model_name": model_name}
+        self._about = {"model_name": model_name}
         if logid:
             self._about["logid"] = logid
         self._whole = whole
@@ -179,6 +179,7 @@ class Turn:
             self._about.update(self.ids)
 
     def _delta(self, payload: bytes) -> None:
+        """Read a piece of an answer."""
         try:
             delta = from_json(payload)
         except ValueError as error:
@@ -188,6 +189,8 @@ class Turn:
             return
         if delta.get("content_type") == "card":
             return
+        if not self.ids:
+            self._identify({**delta, "id": delta.get("chat_id")})
         number = delta.get("id")
         thought = delta.get("reasoning_content")
         if thought and isinstance(thought, str):

@@ -1,0 +1,485 @@
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
+from langchain_core.outputs import ChatGenerationChunk
+
+from langchain_coze.errors import (
+    CozeChatError,
+    CozeInvalidRequestError,
+    CozeQuotaError,
+    CozeServerError,
+    CozeStreamError,
+)
+from langchain_coze.turn import Turn
+from tests.unit_tests.wire_fixtures import (
+    CHATFLOW_FAILED,
+    FAILED,
+    REASONING,
+    RECALL,
+    REQUIRES_ACTION,
+    SERVER_TOOL,
+    STUDIO_END,
+    TURN,
+    TURN_TEXT,
+)
+
+BOT = "7497178257633607721"
+COMPLETED = (
+    b'event:conversation.chat.completed\ndata:{"id":"7","conversation_id":"9","status":"completed",'
+    b'"usage":{"token_count":3,"output_count":1,"input_count":2}}\n\n'
+)
+DONE = b'event:done\ndata:"[DONE]"\n\n'
+
+
+def delta(number: str, text: str, **extra: str) -> bytes:
+    body = {"id": number, "role": "assistant", "type": "answer", "content": text, **extra}
+    return (
+        b"event:conversation.message.delta\ndata:"
+        + json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        + b"\n\n"
+    )
+
+
+def completed(number: str, text: str, kind: str = "answer", **extra: str) -> bytes:
+    body = {"id": number, "role": "assistant", "type": kind, "content": text, **extra}
+    return b"event:conversation.message.completed\ndata:" + json.dumps(body).encode() + b"\n\n"
+
+
+def card(number: str) -> bytes:
+    return completed(number, '{"card_type":3}', content_type="card")
+
+
+# Turns in which the order of things matters. The texts of deltas and completed messages agree.
+TURNS = {
+    "recorded": TURN,
+    "recalled": RECALL + TURN,
+    "reasoning": REASONING + COMPLETED + DONE,
+    "tools first": SERVER_TOOL + TURN,
+    "tools between": delta("1", "a")
+    + completed("1", "a")
+    + SERVER_TOOL
+    + delta("2", "b")
+    + completed("2", "b")
+    + COMPLETED
+    + DONE,
+    "two answers": RECALL
+    + delta("1", "one")
+    + delta("1", "!")
+    + completed("1", "one!")
+    + delta("2", "two")
+    + completed("2", "two")
+    + COMPLETED
+    + DONE,
+    "second without deltas": delta("1", "one")
+    + completed("1", "one")
+    + completed("2", "two")
+    + COMPLETED
+    + DONE,
+    "interleaved": delta("1", "a")
+    + delta("2", "x")
+    + delta("1", "b")
+    + delta("2", "y")
+    + completed("2", "xy")
+    + completed("1", "ab")
+    + COMPLETED
+    + DONE,
+    "three interleaved, reasoning": delta("1", "a")
+    + delta("2", "", reasoning_content="hm")
+    + delta("3", "q")
+    + delta("2", "x")
+    + completed("3", "q")
+    + completed("1", "a")
+    + completed("2", "x")
+    + RECALL
+    + COMPLETED
+    + DONE,
+    "card": delta("1", "see:") + completed("1", "see:") + card("5") + COMPLETED + DONE,
+    "card only": card("5") + COMPLETED + DONE,
+    "completed twice": delta("1", "a")
+    + completed("1", "a")
+    + completed("1", "a")
+    + COMPLETED
+    + DONE,
+    "completed missing": delta("1", "a") + delta("1", "b") + COMPLETED + DONE,
+    "reasoning on completed": completed("1", "a", reasoning_content="hm") + COMPLETED + DONE,
+    "done missing": delta("1", "a") + completed("1", "a") + COMPLETED,
+    "ended by done alone": delta("1", "a") + completed("1", "a") + DONE,
+    "studio": delta("1", "a", reasoning_content="") + completed("1", "a") + COMPLETED + STUDIO_END,
+    "plugin": RECALL + delta("1", "wait") + completed("1", "wait") + REQUIRES_ACTION,
+    "nothing said": COMPLETED + DONE,
+    "escapes": delta("1", "\u2028 “”\\n\n 👍🏽")
+    + completed("1", "\u2028 “”\\n\n 👍🏽")
+    + COMPLETED
+    + DONE,
+}
+
+
+def chunks_of(reads: list[bytes], *, whole: bool = False) -> list[ChatGenerationChunk]:
+    turn = Turn(BOT, logid="log1", whole=whole)
+    chunks = [chunk for read in reads for chunk in turn.receive(read)]
+    return chunks + turn.finish()
+
+
+def total(chunks: list[ChatGenerationChunk]) -> AIMessageChunk:
+    message = chunks[0].message
+    for chunk in chunks[1:]:
+        message = message + chunk.message  # type: ignore[assignment] # chunks add up to a chunk
+    assert isinstance(message, AIMessageChunk)
+    return message
+
+
+def streamed(*reads: bytes) -> AIMessageChunk:
+    return total(chunks_of(list(reads)))
+
+
+def whole(data: bytes) -> AIMessage:
+    (chunk,) = chunks_of([data], whole=True)
+    message = message_chunk_to_message(chunk.message)
+    assert isinstance(message, AIMessage)
+    return message
+
+
+def told(message: AIMessage) -> dict[str, Any]:
+    return {
+        "content": message.content,
+        "additional_kwargs": message.additional_kwargs,
+        "response_metadata": message.response_metadata,
+        "tool_calls": message.tool_calls,
+        "usage_metadata": message.usage_metadata,
+        "content_blocks": message.content_blocks,
+    }
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_a_stream_adds_up_to_the_whole_turn(name: str) -> None:
+    assert told(streamed(TURNS[name])) == told(whole(TURNS[name]))
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_every_cut_gives_the_same_message(name: str) -> None:
+    data = TURNS[name]
+    expected = told(whole(data))
+    for cut in range(0, len(data), 7):
+        assert told(streamed(data[:cut], data[cut:])) == expected
+    assert told(streamed(*(data[i : i + 1] for i in range(len(data))))) == expected
+
+
+@given(name=st.sampled_from(sorted(TURNS)), cuts=st.lists(st.integers(min_value=0), max_size=20))
+def test_any_split_gives_the_same_message(name: str, cuts: list[int]) -> None:
+    data = TURNS[name]
+    places = sorted({0, len(data), *(cut % len(data) for cut in cuts)})
+    reads = [data[a:b] for a, b in itertools.pairwise(places)]
+    assert told(streamed(*reads)) == told(whole(data))
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_blocks_of_streamed_chunks_add_up_as_langchain_merges_them(name: str) -> None:
+    """What `output_version="v1"` does: each chunk's content becomes its blocks, then they merge."""
+    message = None
+    for chunk in chunks_of([TURNS[name][i : i + 200] for i in range(0, len(TURNS[name]), 200)]):
+        part = chunk.message
+        part = part.model_copy(
+            update={
+                "content": part.content_blocks,
+                "response_metadata": {**part.response_metadata, "output_version": "v1"},
+            }
+        )
+        message = part if message is None else message + part
+    assert isinstance(message, AIMessageChunk)
+    blocks = [
+        {key: value for key, value in block.items() if key != "index"}
+        for block in message.content_blocks
+    ]
+    assert blocks == whole(TURNS[name]).content_blocks
+
+
+def test_recorded_turn() -> None:
+    message = streamed(TURN)
+    assert message.content == TURN_TEXT
+    assert message.additional_kwargs == {}
+    assert message.response_metadata == {
+        "model_provider": "coze",
+        "model_name": BOT,
+        "logid": "log1",
+        "conversation_id": "7516861345346813988",
+        "chat_id": "7516861354884710427",
+        "section_id": "7516861345346813988",
+        "finish_reason": "stop",
+        "follow_up_questions": ["提供一些处理退货运费的话术"],
+        "knowledge_recall": [],
+    }
+    assert message.usage_metadata == {
+        "input_tokens": 1761,
+        "output_tokens": 1334,
+        "total_tokens": 3095,
+        "input_token_details": {"cache_read": 0},
+    }
+    assert message.content_blocks == [{"type": "text", "text": TURN_TEXT}]
+
+
+def test_ids_stand_on_the_first_chunk_and_the_outcome_on_the_last() -> None:
+    first, *between, last = chunks_of([TURN[i : i + 300] for i in range(0, len(TURN), 300)])
+    assert first.message.response_metadata["chat_id"] == "7516861354884710427"
+    assert first.message.response_metadata["logid"] == "log1"
+    assert first.text
+    assert "finish_reason" not in first.message.response_metadata
+    assert all(c.message.response_metadata == {"model_provider": "coze"} for c in between)
+    assert isinstance(last.message, AIMessageChunk)
+    assert last.message.chunk_position == "last"
+    assert "chat_id" not in last.message.response_metadata
+    assert last.message.usage_metadata is not None
+
+
+def test_deltas_of_one_read_are_one_chunk() -> None:
+    chunks = chunks_of([delta("1", "a") + delta("1", "b"), completed("1", "ab") + COMPLETED + DONE])
+    assert [chunk.text for chunk in chunks] == ["ab", ""]
+
+
+def test_the_last_chunk_comes_with_done_and_not_later() -> None:
+    turn = Turn(BOT)
+    turn.receive(TURN[: -len(DONE)])
+    (last,) = turn.receive(DONE)
+    assert isinstance(last.message, AIMessageChunk)
+    assert last.message.chunk_position == "last"
+    assert turn.finish() == []
+
+
+def test_answers_are_told_in_order_although_they_interleave() -> None:
+    message = whole(TURNS["three interleaved, reasoning"])
+    assert message.content == "a\n\nx\n\nq"
+    assert [block["type"] for block in message.content_blocks] == [
+        "text",
+        "reasoning",
+        "text",
+        "text",
+    ]
+    texts = [block for block in message.content_blocks if block["type"] == "text"]
+    assert [block["text"] for block in texts] == ["a", "x", "q"]
+    assert ["annotations" in block for block in texts] == [False, False, True]
+
+
+def test_the_first_answer_is_streamed_while_another_waits() -> None:
+    turn = Turn(BOT)
+    assert [c.text for c in turn.receive(delta("1", "a"))] == ["a"]
+    assert turn.receive(delta("2", "x")) == []
+    assert [c.text for c in turn.receive(delta("1", "b"))] == ["b"]
+    assert [c.text for c in turn.receive(completed("1", "ab"))] == ["\n\nx"]
+    assert [c.text for c in turn.receive(delta("2", "y"))] == ["y"]
+
+
+def test_reasoning_stands_beside_the_answer() -> None:
+    message = whole(REASONING + COMPLETED + DONE)
+    assert message.content == "\n\n你好"
+    assert message.additional_kwargs == {"reasoning_content": "好的，用户"}
+    assert message.content_blocks == [
+        {"type": "reasoning", "reasoning": "好的，用户"},
+        {"type": "text", "text": "\n\n你好"},
+    ]
+
+
+def test_server_tools_are_blocks_with_matching_ids() -> None:
+    call, result, text = whole(TURNS["tools first"]).content_blocks
+    assert call == {
+        "type": "server_tool_call",
+        "id": "71",
+        "name": "toutiaosousuo-search",
+        "args": {"input_query": "coze"},
+    }
+    assert result == {
+        "type": "server_tool_result",
+        "tool_call_id": "71",
+        "status": "success",
+        "output": "found",
+    }
+    assert text == {"type": "text", "text": TURN_TEXT}
+
+
+def test_cards_stay_out_of_the_text() -> None:
+    message = whole(TURNS["card"])
+    assert message.content == "see:"
+    assert message.content_blocks[1] == {
+        "type": "non_standard",
+        "value": {"type": "card", "content": {"card_type": 3}},
+    }
+
+
+def test_sources_are_cited_once_each_on_the_last_answer() -> None:
+    again = RECALL.replace(b"7516861350000000001", b"7516861350000000002")
+    message = whole(RECALL + again + TURN)
+    (block,) = message.content_blocks
+    (citation,) = block["annotations"]  # type: ignore[typeddict-item] # a text block
+    assert citation["url"] == "https://h/p?a=1&b=2"
+    assert citation["title"] == "kb_doc"
+    assert citation["cited_text"] == "text"
+    assert [c["metadata"]["rank"] for c in message.response_metadata["knowledge_recall"]] == [1, 2]
+
+
+def test_a_local_plugin_gives_tool_calls() -> None:
+    message = streamed(TURNS["plugin"])
+    assert message.tool_calls == [
+        {
+            "name": "local_data_assistant",
+            "args": {"location": "南京", "type": 0},
+            "id": "BUJJF0dAQ0NAEBVeQkVKEV5HFURFXhFCEhFeFxdHShcSQEtFSxYRSUI=",
+            "type": "tool_call",
+        }
+    ]
+    assert message.response_metadata["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    "verbose",
+    [
+        {"msg_type": "interrupt", "data": ""},
+        {"msg_type": "generate_answer_finish", "data": '{"finish_reason":1}'},
+    ],
+)
+def test_an_interrupt_is_told(verbose: dict[str, str]) -> None:
+    data = completed("1", "Which?") + completed("2", json.dumps(verbose), "verbose") + DONE
+    assert whole(data).response_metadata["finish_reason"] == "interrupt"
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        completed("8", "empty result", "verbose"),
+        completed("8", "", "verbose"),
+        completed("8", '{"msg_type":"time_capsule_recall","data":"{}"}', "verbose"),
+        completed("8", '{"msg_type":"brand new","data":7}', "verbose"),
+        completed("8", "x", "brand_new_type"),
+        completed("8", "the question", "question", role="user"),
+        delta("8", "x", type="brand_new_type"),
+        b"event:brand.new\ndata:{}\n\n",
+        b"event:conversation.chat.brand_new\ndata:{}\n\n",
+        b"event:conversation.message.completed\ndata:7\n\n",
+        b"event:conversation.message.completed\ndata:not json\n\n",
+        b"event:PING\n\n",
+        b": comment\n\n",
+        b'{"code":0,"msg":""}\n\n',
+        b'event:conversation.message.delta\ndata:{"id":null,"content":null}\n\n',
+    ],
+)
+def test_what_is_not_known_changes_nothing(noise: bytes) -> None:
+    assert told(whole(noise + TURN)) == told(whole(TURN))
+    assert told(streamed(noise + TURN)) == told(whole(TURN))
+
+
+def test_the_whole_turn_has_the_completed_text_where_deltas_differ() -> None:
+    data = delta("1", "He said “hi") + completed("1", "He said “hi”") + COMPLETED + DONE
+    assert whole(data).content == "He said “hi”"
+    assert streamed(data).content == "He said “hi"
+
+
+@pytest.mark.parametrize("name", TURNS)
+@pytest.mark.parametrize("as_whole", [False, True])
+def test_a_cut_stream_is_never_a_success(name: str, *, as_whole: bool) -> None:
+    data = TURNS[name]
+    end = data.rfind(b"event:conversation.chat.")
+    end = data.rfind(b"event:done") if end < 0 else data.index(b"\n\n", end) + 2
+    for cut in range(0, end, 3):
+        with pytest.raises(CozeStreamError) as caught:
+            chunks_of([data[:cut]], whole=as_whole)
+        assert "logid log1" in str(caught.value)
+        assert "Hint:" in str(caught.value)
+        assert "提示：" in str(caught.value)
+
+
+def test_a_cut_stream_names_its_chat() -> None:
+    with pytest.raises(CozeStreamError) as caught:
+        chunks_of([TURN[:900]])
+    assert caught.value.chat_id == "7516861354884710427"
+    assert caught.value.conversation_id == "7516861345346813988"
+
+
+def test_failed_turn() -> None:
+    with pytest.raises(CozeServerError) as caught:
+        chunks_of([FAILED + DONE])
+    assert caught.value.code == 5000
+    assert caught.value.chat_id == "7390342853760696354"
+    assert caught.value.logid == "log1"
+    assert "event interval error" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sent", "error", "code"),
+    [
+        (CHATFLOW_FAILED, CozeInvalidRequestError, 720702204),
+        (b'event:error\ndata:{"code":4028,"msg":"quota"}\n\n', CozeQuotaError, 4028),
+        (b'event:error\ndata:{"code":701231,"msg":"error"}\n\n', CozeChatError, 701231),
+        (b"event:error\ndata:{}\n\n", CozeChatError, None),
+        (b"event:error\ndata:boom\n\n", CozeChatError, None),
+        (b'event:conversation.chat.failed\ndata:{"status":"failed"}\n\n', CozeChatError, None),
+        (b'event:conversation.chat.canceled\ndata:{"status":"canceled"}\n\n', CozeChatError, None),
+        (b'event:conversation.chat.x\ndata:{"status":"expired"}\n\n', CozeChatError, None),
+        (b'{"code":4028,"msg":"quota"}', CozeQuotaError, 4028),
+    ],
+)
+def test_failures(sent: bytes, error: type[Exception], code: int | None) -> None:
+    for as_whole in (False, True):
+        with pytest.raises(error) as caught:
+            chunks_of([sent], whole=as_whole)
+        assert getattr(caught.value, "code", None) == code
+
+
+def test_an_error_after_the_end_does_not_take_the_answer_back() -> None:
+    data = TURN[: -len(DONE)] + b'event:error\ndata:{"code":5000}\n\n' + DONE
+    assert whole(data).content == TURN_TEXT
+
+
+def test_a_broken_delta_is_not_passed_over() -> None:
+    with pytest.raises(CozeStreamError):
+        chunks_of([b'event:conversation.message.delta\ndata:{"id":"1","content":"a\n\n'])
+
+
+def test_a_broken_connection_after_the_end_is_none() -> None:
+    turn = Turn(BOT)
+    turn.receive(TURN[: -len(DONE)])
+    turn.broke(CozeStreamError("reset"))
+    (last,) = turn.finish()
+    assert last.message.response_metadata["finish_reason"] == "stop"
+
+
+def test_a_broken_connection_before_the_end_tells_the_ids() -> None:
+    turn = Turn(BOT, logid="log1")
+    turn.receive(TURN[:900])
+    with pytest.raises(CozeStreamError) as caught:
+        turn.broke(CozeStreamError("reset"))
+    assert caught.value.chat_id == "7516861354884710427"
+    assert caught.value.logid == "log1"
+
+
+def test_a_polled_turn_is_the_same_message() -> None:
+    """Messages of a list come in another order than events do (wire 2.8)."""
+    blocks = [block for block in TURN.split(b"\n\n") if b"message.completed" in block]
+    messages = [json.loads(block.split(b"\ndata:")[1]) for block in blocks]
+    chat = json.loads(TURN.split(b"\n\n")[-3].split(b"\ndata:")[1])
+    question = {"id": "1", "role": "user", "type": "question", "content": "运费？"}
+    listed = [question, *messages[1:], messages[0]]
+    (chunk,) = Turn(BOT, logid="log1", whole=True).replay(chat, listed)
+    assert isinstance(chunk.message, AIMessageChunk)
+    assert told(chunk.message) == told(whole(TURN))
+
+
+@pytest.mark.parametrize("status", ["failed", "canceled", "cancelled", "expired"])
+def test_a_polled_turn_that_failed(status: str) -> None:
+    chat = {"id": "7", "conversation_id": "9", "status": status, "last_error": {"code": 0}}
+    with pytest.raises(CozeChatError) as caught:
+        Turn(BOT, whole=True).replay(chat, [])
+    assert caught.value.chat_id == "7"
+
+
+def test_many_chunks_keep_no_state_in_common() -> None:
+    first, second, _ = chunks_of(
+        [delta("1", "a"), delta("1", "b"), completed("1", "ab") + COMPLETED + DONE]
+    )
+    second.message.response_metadata["x"] = 1
+    third = chunks_of([delta("1", "a"), delta("1", "b"), DONE])[1]
+    assert "x" not in third.message.response_metadata
+    assert "x" not in first.message.response_metadata
