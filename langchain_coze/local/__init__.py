@@ -10,6 +10,7 @@ with LocalCoze(LocalBot(knowledge=LocalKnowledge(["Tea grows on hills."]))) as c
 `local_coze`, a pytest fixture, can be imported from here too; it alone needs pytest.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,9 @@ __all__ = [
     "Turn",
     "Verbose",
 ]
+
+# A reply that fails is logged with its traceback, but only for programs that set up logging.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "FAULTS": "fault_specs",

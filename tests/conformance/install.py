@@ -33,10 +33,13 @@ def why_not_ready(directory: Path) -> str | None:
 
 def install(directory: Path) -> str | None:
     """Install the SDK; returns None, or a sentence that says why that was not possible."""
+    present = {path.name for path in directory.iterdir()} if directory.exists() else set()
+    if present - {_REASON} and "pyvenv.cfg" not in present:
+        return f"{directory} is not a virtual environment: it was left alone"
     try:
         venv.create(directory, with_pip=True, clear=True)
         command = [str(python_of(directory)), "-m", "pip", "install", "-q"]
-        command += ["--disable-pip-version-check", REQUIREMENT]
+        command += ["--disable-pip-version-check", "--retries=1", "--timeout=20", REQUIREMENT]
         done = subprocess.run(  # noqa: S603 - our own arguments
             command, capture_output=True, text=True, timeout=_LONGEST_INSTALL, check=False
         )
@@ -54,7 +57,7 @@ def main() -> int:
     if why_not_ready(directory) is None:
         return 0
     problem = install(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)  # the reason needs a place, too
     if problem is None:
         (directory / _REASON).unlink(missing_ok=True)
         (directory / _STAMP).write_text(REQUIREMENT, encoding="utf-8")

@@ -73,6 +73,12 @@ def test_retrieve_with_both_verbs(client: Client, verb: str) -> None:
     assert reply["data"]["usage"]["token_count"] > 0
 
 
+def test_chat_of_another_conversation_is_not_found(client: Client) -> None:
+    chat, other = client.created(), client.created()
+    mixed = {"conversation_id": other["conversation_id"], "chat_id": chat["id"]}
+    assert client.get("/v3/chat/retrieve", **mixed)["code"] == 4001
+
+
 def test_message_list_order_and_reasoning() -> None:
     async def reply(_question: str) -> AsyncIterator[Any]:
         yield ServerTool("a-b", {}, {"ok": 1})

@@ -158,6 +158,7 @@ def test_failed_turn() -> None:
     name, chat = got[-1]
     assert name == "conversation.chat.failed"
     assert chat["last_error"] == {"code": 4014, "msg": "cannot answer"}
+    assert chat["failed_at"] == chat["completed_at"] >= chat["created_at"]
     assert list(chat) == [
         *("id", "conversation_id", "bot_id", "created_at", "completed_at", "failed_at"),
         *("last_error", "status", "usage", "section_id"),

@@ -29,6 +29,17 @@ def test_importing_is_light() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_failing_reply_prints_nothing() -> None:
+    code = (
+        "import logging, langchain_coze.local; "
+        "logging.getLogger('langchain_coze.local.chat').error('a reply failed')"
+    )
+    done = subprocess.run(  # noqa: S603 - our own arguments
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_missing_extra_says_how_to_install_it() -> None:
     code = "import sys; sys.modules['starlette'] = None\nfrom langchain_coze.local import LocalCoze"
     done = subprocess.run(  # noqa: S603 - our own arguments
