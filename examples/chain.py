@@ -20,7 +20,7 @@ def main() -> None:
     with coze_bot() as bot:
         chain = prompt | bot | StrOutputParser()
 
-        print("invoke:", chain.invoke({"topic": "LangChain"}))
+        print("invoke:", chain.invoke({"topic": "the LangChain framework"}))
 
         print("\nstream:", end=" ")
         for text in chain.stream({"topic": "a Coze workflow"}):

@@ -6,7 +6,7 @@ Run it with `python examples/langgraph_node.py`.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from _where import coze_bot
 from langchain_core.messages import HumanMessage
@@ -17,6 +17,8 @@ from langgraph.types import RetryPolicy
 from langchain_coze import ChatCoze, CozeError, is_retryable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
 
@@ -49,7 +51,8 @@ def main() -> None:
         for question in ("What is LangGraph?", "And what did I ask before?"):
             print(f"> {question}")
             state: MessagesState = {"messages": [HumanMessage(question)]}
-            for chunk, _ in graph.stream(state, config, stream_mode="messages"):
+            tokens: Iterator[Any] = graph.stream(state, config, stream_mode="messages")
+            for chunk, _ in tokens:
                 print(chunk.text, end="", flush=True)
             print("\n")
 
