@@ -16,6 +16,7 @@ Example:
 from __future__ import annotations
 
 import difflib
+import functools
 import warnings
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ _BOT_SETTINGS = frozenset(
 )
 
 
+@functools.cache
 def argument_names(model: type[BaseModel]) -> frozenset[str]:
     """Return every name under which a model's constructor takes a field.
 

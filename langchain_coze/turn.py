@@ -78,6 +78,7 @@ class Turn:
         self._answers = Answers(self._about, whole=whole)
         self._skip: bytes | None = None  # how a delta begins that need not be read
         self._skipped: list[str | bytes] = []
+        self._seen: set[str] = set()
         self._calls: deque[str] = deque()
         self._recalled: list[dict[str, Any]] = []
         self._follow_ups: list[str] = []
@@ -207,8 +208,9 @@ class Turn:
         if not isinstance(body, dict):
             return
         message = Message.model_validate(body)
-        if message.role == "user":
+        if message.role == "user" or (message.id and message.id in self._seen):
             return  # Studio lists the user's question among the messages of a turn
+        self._seen.add(message.id)
         handler = self._MESSAGES.get(message.type)
         if handler is not None:
             handler(self, message)

@@ -20,6 +20,8 @@ Example:
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import functools
 import heapq
 import importlib.util
@@ -37,7 +39,7 @@ from langchain_coze.errors import CozeConnectionError, hint_of
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
 _POOL_SIZE = 8
 _KEEP_ALIVE = 30.0  # seconds that an idle connection, and an idle pool, is kept
@@ -229,7 +231,7 @@ class _Clients:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._blocking: dict[str, httpx.Client] = {}
-        self._running: dict[asyncio.AbstractEventLoop, dict[str, httpx.AsyncClient]] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, _LoopClients] = {}
 
     def blocking(self, base_url: str) -> httpx.Client:
         """Return the client for a server."""
@@ -246,32 +248,57 @@ class _Clients:
     def running(self, base_url: str) -> httpx.AsyncClient:
         """Return the client for a server on the running event loop."""
         loop = asyncio.get_running_loop()
-        clients = self._running.get(loop)
-        if clients is None:
+        known = self._loops.get(loop)
+        if known is None or known.ended:
+            known = _LoopClients()
             with self._lock:  # a client keeps its loop alive, so closed loops are swept out here
-                for old in [known for known in self._running if known.is_closed()]:
-                    del self._running[old]
-                clients = self._running.setdefault(loop, {})
-        client = clients.get(base_url)
+                for old in [old for old in self._loops if old.is_closed()]:
+                    del self._loops[old]
+                self._loops[loop] = known
+        client = known.by_server.get(base_url)
         if client is None:
             options = _pool_options(base_url)
             transport = AsyncPools(functools.partial(httpx.AsyncHTTPTransport, **options))
             client = httpx.AsyncClient(transport=transport, cookies=_no_cookies())
-            clients[base_url] = client
+            known.by_server[base_url] = client
         return client
 
-    def close(self, base_url: str) -> None:
-        """Close the blocking client of a server."""
+    def close(self, base_url: str | None = None) -> None:
+        """Close the blocking client of a server, or of all."""
         with self._lock:
-            client = self._blocking.pop(base_url, None)
-        if client is not None:
-            client.close()
+            urls = list(self._blocking) if base_url is None else [base_url]
+            found = [self._blocking.pop(url, None) for url in urls]
+        for client in found:
+            if client is not None:
+                client.close()
 
     async def aclose(self, base_url: str) -> None:
         """Close the client of a server on the running event loop."""
-        client = self._running.get(asyncio.get_running_loop(), {}).pop(base_url, None)
+        known = self._loops.get(asyncio.get_running_loop())
+        client = known.by_server.pop(base_url, None) if known else None
         if client is not None:
             await client.aclose()
+
+
+class _LoopClients:
+    """The clients of one event loop, closed when the loop is shut down."""
+
+    def __init__(self) -> None:
+        self.by_server: dict[str, httpx.AsyncClient] = {}
+        self.ended = False
+        # A loop closes its asynchronous generators before it ends (`asyncio.run` sees to that), so
+        # one that has been started here is told in time. It starts without awaiting anything.
+        self._watch = self._until_shutdown()
+        with contextlib.suppress(StopIteration):
+            self._watch.__anext__().send(None)
+
+    async def _until_shutdown(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            self.ended = True
+            for client in self.by_server.values():
+                await client.aclose()
 
 
 def _no_cookies() -> CookieJar:
@@ -280,6 +307,11 @@ def _no_cookies() -> CookieJar:
 
 
 _clients = _Clients()
+
+
+@atexit.register
+def _at_exit() -> None:
+    _clients.close()
 
 
 def _after_fork() -> None:

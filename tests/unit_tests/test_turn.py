@@ -130,7 +130,7 @@ def chunks_of(reads: list[bytes], *, whole: bool = False) -> list[ChatGeneration
 def total(chunks: list[ChatGenerationChunk]) -> AIMessageChunk:
     message = chunks[0].message
     for chunk in chunks[1:]:
-        message = message + chunk.message  # type: ignore[assignment] # chunks add up to a chunk
+        message = message + chunk.message
     assert isinstance(message, AIMessageChunk)
     return message
 
@@ -313,8 +313,9 @@ def test_cards_stay_out_of_the_text() -> None:
 def test_sources_are_cited_once_each_on_the_last_answer() -> None:
     again = RECALL.replace(b"7516861350000000001", b"7516861350000000002")
     message = whole(RECALL + again + TURN)
+    block: Any
     (block,) = message.content_blocks
-    (citation,) = block["annotations"]  # type: ignore[typeddict-item] # a text block
+    (citation,) = block["annotations"]
     assert citation["url"] == "https://h/p?a=1&b=2"
     assert citation["title"] == "kb_doc"
     assert citation["cited_text"] == "text"

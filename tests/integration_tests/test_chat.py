@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+
+from langchain_coze import ChatCoze, recalled_documents
+from langchain_coze.local import (
+    Card,
+    LocalBot,
+    LocalCoze,
+    LocalKnowledge,
+    NewAnswer,
+    Reasoning,
+    ServerTool,
+)
+from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
+from tests.integration_tests.ways import WAYS, ainvoke, invoke
+
+Make = Callable[..., ChatCoze]
+IDS = {"logid", "chat_id", "conversation_id", "section_id"}
+
+
+@pytest.mark.parametrize("ask", WAYS)
+def test_whole_answer_and_only_the_answer(chat: Make, ask: Callable[..., AIMessage]) -> None:
+    message = ask(chat(), QUESTION)
+    assert message.content == ANSWER
+    assert message.additional_kwargs == {"reasoning_content": "想一想。"}
+    told = message.response_metadata
+    assert {key: told[key] for key in told if key not in {*IDS, "knowledge_recall"}} == {
+        "model_provider": "coze",
+        "model_name": BOT.bot_id,
+        "finish_reason": "stop",
+        "follow_up_questions": ["还有呢？"],
+    }
+    assert all(told[key] for key in IDS)
+    assert message.usage_metadata is not None
+    assert message.usage_metadata["total_tokens"] > 0
+    assert message.id
+    assert message.id.startswith("lc_run-")
+    (document,) = recalled_documents(message)
+    assert document.page_content == "茶树长在山上。"
+    assert 0 < document.metadata["score"] <= 1
+    assert "ori_req" not in str(message)
+    assert "coze_api_key" not in str(message)
+
+
+def plain(message: Any) -> list[dict[str, Any]]:
+    """Blocks without what differs from call to call: stream indices, message ids of Coze."""
+    varying = {"index", "tool_call_id"}
+    return [
+        {
+            key: value
+            for key, value in block.items()
+            if key not in varying and not (key == "id" and block["type"] == "server_tool_call")
+        }
+        for block in message.content_blocks
+    ]
+
+
+def test_blocks_agree_whichever_way_they_come(chat: Make) -> None:
+    expected = invoke(chat(), QUESTION).content_blocks
+    assert [block["type"] for block in expected] == ["reasoning", "text"]
+    for ask in WAYS:
+        assert ask(chat(), QUESTION).content_blocks == expected
+        v1 = ask(chat(output_version="v1"), QUESTION)
+        assert isinstance(v1.content, list)
+        assert plain(v1) == expected
+    assert plain(chat().stream_events(QUESTION, version="v3").output) == expected
+
+
+def _busy(_: str) -> Any:
+    yield ServerTool("weather-today", {"city": "杭州"}, "晴")
+    yield "First."
+    yield NewAnswer()
+    yield Reasoning("Then.")
+    yield "Second."
+    yield Card('{"card_type":3}')
+
+
+def test_blocks_agree_in_a_busy_turn() -> None:
+    bot = LocalBot(_busy, name="busy", knowledge=LocalKnowledge(["hello"]))
+    with LocalCoze(bot) as coze:
+        model = ChatCoze(bot_id=bot.bot_id, api_key=coze.token, base_url=coze.base_url)
+        message = invoke(model, "hello")
+        expected = plain(message)
+        assert message.content == "First.\n\nSecond."
+        assert [block["type"] for block in expected] == [
+            "server_tool_call",
+            "server_tool_result",
+            "text",
+            "reasoning",
+            "text",
+            "non_standard",
+        ]
+        assert expected[0]["args"] == {"city": "杭州"}
+        assert "annotations" in expected[4]
+        v1 = model.model_copy(update={"output_version": "v1"})
+        for ask in WAYS:
+            assert plain(ask(model, "hello")) == expected
+            assert plain(ask(v1, "hello")) == expected
+        assert plain(model.stream_events("hello", version="v3").output) == expected
+        call, result, *_ = message.content_blocks
+        assert call["id"] == result["tool_call_id"]  # type: ignore[typeddict-item] # their types
+
+
+@pytest.mark.parametrize("ask", WAYS)
+def test_the_request_is_what_coze_documents(
+    chat: Make, coze: LocalCoze, ask: Callable[..., AIMessage]
+) -> None:
+    ask(
+        chat(
+            custom_variables={"city": "杭州", "days": 3},
+            meta_data={"a": "b"},
+            extra_params={"latitude": "30"},
+            parameters={"x": [1]},
+            enable_card=True,
+            connector_id="1024",
+            user_id="u1",
+        ),
+        [HumanMessage("Hi"), AIMessage("Hello"), HumanMessage(QUESTION)],
+    )
+    (request,) = coze.requests
+    assert (request.method, request.path, request.query) == ("POST", "/v3/chat", {})
+    assert request.headers["authorization"] == f"Bearer {coze.token}"
+    assert request.headers["content-type"] == "application/json"
+    text = {"content_type": "text"}
+    assert request.body == {
+        "bot_id": BOT.bot_id,
+        "user_id": "u1",
+        "stream": True,
+        "auto_save_history": False,
+        "additional_messages": [
+            {"role": "user", "type": "question", "content": "Hi", **text},
+            {"role": "assistant", "type": "answer", "content": "Hello", **text},
+            {"role": "user", "type": "question", "content": QUESTION, **text},
+        ],
+        "custom_variables": {"city": "杭州", "days": "3"},
+        "meta_data": {"a": "b"},
+        "extra_params": {"latitude": "30"},
+        "parameters": {"x": [1]},
+        "enable_card": True,
+        "connector_id": "1024",
+    }
+
+
+@pytest.mark.parametrize("ask", WAYS)
+def test_poll_mode_gives_the_same_message(
+    chat: Make, coze: LocalCoze, ask: Callable[..., AIMessage]
+) -> None:
+    polled = ask(chat(response_mode="poll", poll_interval=0.02), QUESTION)
+    create, *retrieves, listed = coze.requests
+    ids = {k: polled.response_metadata[k] for k in ("chat_id", "conversation_id")}
+    assert (create.method, create.path) == ("POST", "/v3/chat")
+    assert create.body["stream"] is False
+    assert create.body["auto_save_history"] is True
+    assert retrieves
+    for request in retrieves:
+        assert (request.method, request.path) == ("GET", "/v3/chat/retrieve")
+        assert request.query == ids
+    assert (listed.method, listed.path, listed.query) == ("GET", "/v3/chat/message/list", ids)
+    streamed = invoke(chat(), QUESTION)
+    assert polled.content == streamed.content
+    assert polled.content_blocks[-1] == streamed.content_blocks[-1]
+    assert set(polled.response_metadata) == set(streamed.response_metadata)
+
+
+def test_stream_in_poll_mode_is_one_chunk(chat: Make) -> None:
+    chunks = list(chat(response_mode="poll", poll_interval=0.02).stream(QUESTION))
+    assert [chunk.text for chunk in chunks] == [ANSWER]
+    assert chunks[0].chunk_position == "last"
+
+
+def test_per_call_arguments(chat: Make, coze: LocalCoze) -> None:
+    model = chat(bot_id="1", user_id="field")
+    message = model.invoke(QUESTION, model=BOT.bot_id, user_id="call", custom_variables={"a": 1})
+    assert message.response_metadata["model_name"] == BOT.bot_id
+    (request,) = coze.requests
+    assert request.body["bot_id"] == BOT.bot_id
+    assert request.body["user_id"] == "call"
+    assert request.body["custom_variables"] == {"a": "1"}
+    model.bind(bot_id=BOT.bot_id, auto_save_history=True).invoke(QUESTION)
+    assert coze.requests[-1].body["auto_save_history"] is True
+
+
+def test_chain(chat: Make) -> None:
+    prompt = ChatPromptTemplate.from_messages([("system", "Be brief."), ("human", "{question}")])
+    chain = prompt | chat() | StrOutputParser()
+    assert chain.invoke({"question": QUESTION}) == ANSWER
+    assert "".join(chain.stream({"question": QUESTION})) == ANSWER
+    assert chain.batch([{"question": QUESTION}] * 3) == [ANSWER] * 3
+
+
+SYSTEM = [SystemMessage("Be brief."), HumanMessage(QUESTION)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "contents", "variables"),
+    [
+        ({}, ["Be brief.", QUESTION], None),
+        ({"system_message_mode": "ignore"}, [QUESTION], None),
+        (
+            {"system_message_mode": "variable", "system_message_variable": "rules"},
+            [QUESTION],
+            {"rules": "Be brief."},
+        ),
+    ],
+)
+def test_system_messages(
+    chat: Make, coze: LocalCoze, fields: dict[str, Any], contents: list[str], variables: Any
+) -> None:
+    chat(**fields).invoke(SYSTEM)
+    (request,) = coze.requests
+    assert [m["content"] for m in request.body["additional_messages"]] == contents
+    assert {m["role"] for m in request.body["additional_messages"]} == {"user"}
+    assert request.body.get("custom_variables") == variables
+
+
+def test_histories_of_other_models_are_told_as_theirs(chat: Make, coze: LocalCoze) -> None:
+    call = {"name": "transfer_to_tea", "args": {}, "id": "1"}
+    chat().invoke(
+        [
+            HumanMessage(QUESTION),
+            AIMessage("I ask the expert.", name="supervisor", tool_calls=[call]),
+            ToolMessage("Transferred.", tool_call_id="1"),
+            AIMessage("", name="supervisor", tool_calls=[call]),
+        ]
+    )
+    sent = coze.requests[0].body["additional_messages"]
+    assert [(m["role"], m["content"]) for m in sent] == [
+        ("user", QUESTION),
+        ("user", "[supervisor] I ask the expert."),
+    ]
+
+
+def test_too_many_messages_are_cut_at_a_question(chat: Make, coze: LocalCoze) -> None:
+    history = [SystemMessage("Be brief.")]
+    for number in range(60):
+        history += [HumanMessage(f"q{number}"), AIMessage(f"a{number}")]  # type: ignore[list-item] # mixed
+    with pytest.warns(UserWarning, match="at most 100 messages") as caught:
+        chat().invoke([*history, HumanMessage(QUESTION)])
+    assert len(caught) == 1
+    sent = coze.requests[0].body["additional_messages"]
+    assert len(sent) <= 100
+    assert sent[0]["content"] == "Be brief."
+    assert sent[1]["content"] == "q11"
+    assert sent[-1]["content"] == QUESTION
+
+
+def test_what_is_stored_and_what_is_not(chat: Make, coze: LocalCoze) -> None:
+    """Nothing is left behind by default (design 4.2); poll mode must save."""
+    invoke(chat(), QUESTION)
+    ainvoke(chat(response_mode="poll", poll_interval=0.02), QUESTION)
+    saved = [r.body["auto_save_history"] for r in coze.requests if r.path == "/v3/chat"]
+    assert saved == [False, True]
+
+
+def test_a_checkpoint_keeps_the_sources(chat: Make) -> None:
+    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer  # noqa: PLC0415
+
+    message = chat().invoke(QUESTION)
+    serde = JsonPlusSerializer()
+    again = serde.loads_typed(serde.dumps_typed(message))
+    assert recalled_documents(again) == recalled_documents(message)
+    assert again.content_blocks == message.content_blocks
+    assert json.loads(json.dumps(message.response_metadata)) == message.response_metadata

@@ -1,0 +1,389 @@
+"""Each bad input and each fault: the true, typed error or the whole answer, nothing between."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from langchain_core.exceptions import ModelError
+from langchain_core.messages import AIMessage, HumanMessage
+
+from langchain_coze import (
+    ChatCoze,
+    CozeAuthenticationError,
+    CozeChatError,
+    CozeConnectionError,
+    CozeConversationBusyError,
+    CozeError,
+    CozeInvalidRequestError,
+    CozeNotFoundError,
+    CozeQuotaError,
+    CozeRateLimitError,
+    CozeServerError,
+    CozeStreamError,
+    CozeTimeoutError,
+    is_retryable,
+)
+from langchain_coze.local import LocalBot, LocalCoze
+from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
+from tests.integration_tests.ways import WAYS, ainvoke, astream, invoke, stream
+
+Make = Callable[..., ChatCoze]
+Ask = Callable[..., AIMessage]
+
+
+def caught(ask: Ask, model: ChatCoze, kind: type[CozeError], asked: Any = QUESTION) -> CozeError:
+    with pytest.raises(CozeError) as info:
+        ask(model, asked)
+    error = info.value
+    assert type(error) is kind
+    assert isinstance(error, ModelError)
+    assert "pat_" not in f"{error!s}{error!r}{vars(error)}"
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (kind, str(error))
+    return error
+
+
+def has_hint(error: CozeError) -> bool:
+    lines = str(error).splitlines()
+    return any(line.startswith("Hint: ") for line in lines) and any(
+        line.startswith("提示：") for line in lines
+    )
+
+
+# --- Bad input ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", WAYS)
+def test_no_token(chat: Make, monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
+    monkeypatch.delenv("COZE_API_TOKEN", raising=False)
+    monkeypatch.delenv("COZE_API_KEY", raising=False)
+    error = caught(ask, chat(api_key=None), CozeAuthenticationError)
+    assert has_hint(error)
+    assert "COZE_API_TOKEN" in str(error)
+
+
+@pytest.mark.parametrize("mode", ["stream", "poll"])
+@pytest.mark.parametrize("ask", WAYS)
+def test_wrong_token(chat: Make, coze: LocalCoze, ask: Ask, mode: str) -> None:
+    error = caught(ask, chat(api_key="pat_wrong", response_mode=mode), CozeAuthenticationError)
+    assert error.code == 4100
+    assert error.logid
+    assert f"logid {error.logid}" in str(error)
+    assert error.request_id == error.logid
+    assert isinstance(error, ValueError)
+    assert "https://api.coze.com" in str(error)  # the hint about the site
+    assert has_hint(error)
+    assert len(coze.requests) == 1  # a fixed token is not tried twice
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "code"),
+    [
+        ({"bot_id": "7000000000000000009"}, CozeNotFoundError, None),
+        (
+            {"bot_version": "1", "publish_status": "unpublished_draft"},
+            CozeInvalidRequestError,
+            4000,
+        ),
+        ({"meta_data": {str(i): "x" for i in range(17)}}, CozeInvalidRequestError, 4003),
+    ],
+)
+@pytest.mark.parametrize("mode", ["stream", "poll"])
+def test_what_coze_refuses(
+    chat: Make, fields: dict[str, Any], kind: type[CozeError], code: int | None, mode: str
+) -> None:
+    for ask in WAYS:
+        error = caught(ask, chat(response_mode=mode, **fields), kind)
+        assert error.code == code or code is None
+        assert error.logid
+        assert has_hint(error)
+        assert not is_retryable(error)
+
+
+@pytest.mark.parametrize("status", ["200", "real"])
+def test_unpublished_and_used_up(status: str) -> None:
+    bots = (LocalBot(name="draft", published=False), LocalBot(name="used", quota=0))
+    with LocalCoze(bots, error_status=status) as coze:
+        for ask in WAYS:
+            draft, used = (
+                ChatCoze(bot_id=bot.bot_id, api_key=coze.token, base_url=coze.base_url)
+                for bot in bots
+            )
+            error = caught(ask, draft, CozeNotFoundError)
+            assert error.code == 4015
+            assert "Publish it in Coze" in str(error)
+            error = caught(ask, used, CozeQuotaError)
+            assert error.code == 4028
+            assert has_hint(error)
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({}, []),
+        ({"bot_id": None}, QUESTION),
+        ({"response_mode": "poll", "auto_save_history": False}, QUESTION),
+        ({"system_message_mode": "raise"}, [("system", "Be brief."), ("human", "Hi")]),
+        ({"system_message_mode": "variable"}, [("system", "Be brief."), ("human", "Hi")]),
+        ({"system_message_mode": "ignore"}, [("system", "Be brief.")]),
+        ({}, [("human", "Hi"), ("ai", "Hello")]),
+        ({}, [HumanMessage([{"type": "image", "url": "https://h/i.png"}])]),
+        ({}, [("human", "Hi")] + [("system", "x")] * 100 + [("human", "Hi")]),
+        ({"parameters": {"x": object()}}, QUESTION),
+        ({"custom_variables": {"x": object()}}, QUESTION),
+    ],
+)
+def test_what_is_refused_before_any_request(
+    chat: Make,
+    coze: LocalCoze,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, Any],
+    asked: Any,
+) -> None:
+    monkeypatch.delenv("COZE_BOT_ID", raising=False)
+    for ask in WAYS:
+        caught(ask, chat(**fields), CozeInvalidRequestError, asked)
+    assert coze.requests == []
+
+
+@pytest.mark.parametrize("url", ["api.coze.cn", "ftp://api.coze.cn", "", "https://"])
+def test_base_url_is_checked_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="base_url must be an address like"):
+        ChatCoze(bot_id="1", api_key="pat_x", base_url=url)
+
+
+def test_token_with_characters_that_no_token_has(chat: Make) -> None:
+    for token in ("pat_“quoted”", "pat_two words", "pat_line\nbreak", " "):
+        caught(invoke, chat(api_key=token), CozeAuthenticationError)
+
+
+# --- The server misbehaves ------------------------------------------------------------------------
+
+HARMLESS = [
+    "no_deltas",
+    "no_done",
+    "duplicate_completed",
+    "unknown_event",
+    "unknown_type",
+    "unknown_status",
+    "unknown_msg_type",
+    "plain_verbose",
+    "recall_empty",
+    "recall_null",
+    "recall_failed",
+    "recall_split",
+    "recall_broken",
+    "recall_missing",
+    "idle=0.05",
+    "space",
+    "split_data",
+    "comments",
+    "ping",
+    "ping_no_data",
+    "crlf",
+    "bom",
+    "one_chunk",
+    "one_byte",
+    "crlf,bom,comments,split_data,space,one_byte",
+]
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+def test_the_answer_survives(chat: Make, coze: LocalCoze, fault: str) -> None:
+    coze.faults = fault
+    for ask in WAYS:
+        message = ask(chat(), QUESTION)
+        assert message.content == ANSWER
+        assert message.response_metadata["follow_up_questions"] == ["还有呢？"]
+        assert message.usage_metadata is not None
+
+
+CUTS = ["no_terminal", "cut_mid_line", "cut_utf8", "cut_at=1", "cut_at=900", "cut_at=0"]
+
+
+@pytest.mark.parametrize("end", ["", ",cut_hard", ",cut_reset"])
+@pytest.mark.parametrize("fault", CUTS)
+def test_a_cut_stream_is_never_a_success(chat: Make, coze: LocalCoze, fault: str, end: str) -> None:
+    coze.faults = fault + end
+    for ask in WAYS:
+        error = caught(ask, chat(max_retries=0), CozeStreamError)
+        assert has_hint(error)
+    assert len(coze.requests) == len(WAYS)
+
+
+def test_a_cut_stream_keeps_what_had_come(chat: Make, coze: LocalCoze) -> None:
+    coze.faults = "cut_mid_line"
+    came: list[Any] = []
+    with pytest.raises(CozeStreamError) as info:
+        came.extend(chat().stream(QUESTION))
+    assert [chunk.additional_kwargs for chunk in came] == [{"reasoning_content": "想一想。"}]
+    assert came[0].response_metadata["chat_id"] == info.value.chat_id
+    assert info.value.conversation_id
+    assert info.value.logid
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "code"),
+    [
+        ("error=4000", CozeInvalidRequestError, 4000),
+        ("error=4013", CozeServerError, 4013),
+        ("error=5000", CozeServerError, 5000),
+        ("error=702242001", CozeError, 702242001),
+        ("http_502", CozeServerError, None),
+        ("close", CozeConnectionError, None),
+        ("empty_body", CozeServerError, None),
+        ("failed=5000", CozeServerError, 5000),
+        ("failed=4028", CozeQuotaError, 4028),
+        ("failed_then_done=4028", CozeQuotaError, 4028),
+        ("failed_bare=701231", CozeChatError, 701231),
+        ("error_event=5000", CozeServerError, 5000),
+        ("error_event_empty", CozeChatError, None),
+        ("json_line=4100", CozeAuthenticationError, 4100),
+        ("idle=9", CozeTimeoutError, None),
+        ("slow_start=9", CozeTimeoutError, None),
+    ],
+)
+def test_failures_are_typed_and_not_repeated(
+    chat: Make, coze: LocalCoze, fault: str, kind: type[CozeError], code: int | None
+) -> None:
+    """A POST that may have started something is never sent twice (design 4.7)."""
+    coze.faults = fault
+    for ask in WAYS:
+        coze.reset()
+        error = caught(ask, chat(timeout=0.3), kind)
+        assert error.code == code
+        assert len(coze.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "fault", ["failed=4028", "failed_bare=701231", "error_event=5000", "idle=9"]
+)
+def test_errors_of_a_turn_that_had_started_name_it(chat: Make, coze: LocalCoze, fault: str) -> None:
+    coze.faults = fault
+    for ask in WAYS:
+        error = caught(ask, chat(timeout=0.3), type(_error(ask, chat(timeout=0.3))))
+        assert error.chat_id
+        assert error.conversation_id
+        assert f"chat_id {error.chat_id}" in str(error)
+        assert error.logid
+        assert not is_retryable(error)
+
+
+def _error(ask: Ask, model: ChatCoze) -> CozeError:
+    with pytest.raises(CozeError) as info:
+        ask(model, QUESTION)
+    return info.value
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("error=4009", CozeRateLimitError),
+        ("error=4016", CozeConversationBusyError),
+        ("error=4020", CozeRateLimitError),
+        ("http_429=0.01", CozeRateLimitError),
+        ("json_line=4009", CozeRateLimitError),
+    ],
+)
+def test_what_has_started_nothing_is_repeated(
+    chat: Make, coze: LocalCoze, fault: str, kind: type[CozeError]
+) -> None:
+    for ask in (invoke, astream):
+        coze.reset()
+        coze.faults = f"{fault},times=1"
+        assert ask(chat(max_retries=1), QUESTION).content == ANSWER
+        assert len(coze.requests) == 2
+        coze.reset()
+        coze.faults = fault
+        error = caught(ask, chat(max_retries=1), kind)
+        assert is_retryable(error)
+        assert len(coze.requests) == 2
+
+
+def test_a_long_retry_after_is_not_waited_for(chat: Make, coze: LocalCoze) -> None:
+    coze.faults = "http_429=3600"
+    error = caught(invoke, chat(), CozeRateLimitError)
+    assert error.retry_after == 3600
+    assert len(coze.requests) == 1
+
+
+@pytest.mark.parametrize("ask", WAYS)
+def test_nobody_listens(ask: Ask) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        model = ChatCoze(
+            bot_id="1", api_key="pat_x", base_url=f"http://127.0.0.1:{port}", max_retries=0
+        )
+        error = caught(ask, model, CozeConnectionError)
+        assert has_hint(error)
+        assert is_retryable(error)
+
+
+# --- Polling --------------------------------------------------------------------------------------
+
+
+def poller(chat: Make, **fields: Any) -> ChatCoze:
+    return chat(response_mode="poll", poll_interval=0.02, **fields)
+
+
+def test_a_poll_that_takes_too_long() -> None:
+    slow = LocalBot(lambda _: "x", name="slow", delay=3)
+    with LocalCoze(slow) as server:
+        for ask in (invoke, ainvoke):
+            model = ChatCoze(
+                bot_id=slow.bot_id,
+                api_key=server.token,
+                base_url=server.base_url,
+                response_mode="poll",
+                poll_interval=0.02,
+                poll_timeout=0.1,
+            )
+            error = caught(ask, model, CozeTimeoutError)
+            assert error.chat_id
+            assert "poll_timeout=0.1" in str(error)
+
+
+@pytest.mark.parametrize("path", ["/v3/chat/retrieve", "/v3/chat/message/list"])
+@pytest.mark.parametrize("fault", ["http_502", "close", "error=5000", "http_429=0.01"])
+def test_a_get_that_fails_is_repeated(chat: Make, coze: LocalCoze, fault: str, path: str) -> None:
+    for ask in (invoke, ainvoke):
+        coze.reset()
+        coze.faults = f"{fault},times=1,on={path}"
+        assert ask(poller(chat), QUESTION).content == ANSWER
+
+
+def test_a_get_that_goes_on_failing_names_the_turn(chat: Make, coze: LocalCoze) -> None:
+    coze.faults = "error=5000,on=/v3/chat/retrieve"
+    error = caught(invoke, poller(chat, max_retries=0), CozeServerError)
+    assert error.chat_id
+    assert error.conversation_id
+
+
+def test_a_polled_turn_that_failed(chat: Make) -> None:
+    from langchain_coze.local import Fail  # noqa: PLC0415
+
+    def fails(_: str) -> Any:
+        yield Fail(4028, "quota")
+
+    bot = LocalBot(fails, name="fails")
+    with LocalCoze(bot) as server:
+        for ask in (invoke, ainvoke, stream):
+            model = chat(
+                bot_id=bot.bot_id,
+                api_key=server.token,
+                base_url=server.base_url,
+                response_mode="poll",
+                poll_interval=0.02,
+            )
+            error = caught(ask, model, CozeQuotaError)
+            assert error.code == 4028
+            assert error.chat_id
+
+
+def test_the_sample_bot_id_is_the_one_asked(chat: Make) -> None:
+    assert invoke(chat(), QUESTION).response_metadata["model_name"] == BOT.bot_id
