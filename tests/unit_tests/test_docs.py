@@ -1,0 +1,357 @@
+"""The documentation is true: its code runs, its tables match the code, its languages match.
+
+How a page is run: the ```python blocks of a page, or of a docstring, run in order in one namespace;
+`await` may stand at the top level. A ```text block right after a python block is what that block
+prints; `…` stands for anything. A function `test_…(local_coze)` is called. A block marked
+```python no-run is passed over. Servers that a page leaves running are stopped at its end. Nothing
+but this machine can be reached.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import doctest
+import importlib
+import inspect
+import io
+import pkgutil
+import re
+import socket
+import textwrap
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from pydantic import AliasChoices
+
+import langchain_coze
+from langchain_coze import ChatCoze, CozeError
+from langchain_coze.errors import CODES
+from langchain_coze.local import FAULTS, LocalBot, LocalCoze
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+ROOT = Path(__file__).parent.parent.parent
+ENGLISH = [ROOT / "README.md", *sorted(ROOT.glob("docs/en/*.md"))]
+CHINESE = [ROOT / "README.zh-CN.md", *sorted(ROOT.glob("docs/zh/*.md"))]
+PAGES = sorted([*ENGLISH, *CHINESE, *ROOT.glob("docs/*.md"), ROOT / "CHANGELOG.md"])
+MOST_NOT_RUN = 1  # in each language
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+# --- Pages and their blocks ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block."""
+
+    info: str
+    text: str
+    line: int
+
+    @property
+    def runs(self) -> bool:
+        return self.info == "python"
+
+
+def blocks_of(text: str) -> list[Block]:
+    found: list[Block] = []
+    info, begin, lines = "", 0, list[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.lstrip().startswith("```"):
+            lines.append(line)
+        elif begin:
+            found.append(Block(info, textwrap.dedent("\n".join(lines)), begin))
+            begin = 0
+        else:
+            info, begin, lines = line.strip().removeprefix("```").strip(), number, []
+    assert not begin, f"the block of line {begin} has no end"
+    return found
+
+
+def outside_blocks(path: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return text.splitlines()
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def run_block(block: Block, namespace: dict[str, Any], where: str, runner: asyncio.Runner) -> str:
+    """Run a block and return what it prints."""
+    source = "\n" * block.line + block.text  # so that tracebacks show the line of the page
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(source, where, "exec", flags=flags, dont_inherit=True)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        result = eval(code, namespace)  # noqa: S307 - our own documentation
+        if inspect.iscoroutine(result):
+            runner.run(result)
+    return printed.getvalue()
+
+
+def run_blocks(blocks: list[Block], where: str) -> None:
+    namespace: dict[str, Any] = {"__name__": "__docs__"}
+    try:
+        with asyncio.Runner() as runner:
+            for block, after in zip(blocks, [*blocks[1:], None], strict=True):
+                if not block.runs:
+                    continue
+                printed = run_block(block, namespace, where, runner)
+                if after is not None and after.info == "text":
+                    wanted = ".*?".join(re.escape(part) for part in after.text.split("…"))
+                    told = f"{where}:{after.line}: the block prints\n{printed}"
+                    assert re.fullmatch(wanted, printed.rstrip(), re.DOTALL), told
+        for name, function in namespace.items():
+            if name.startswith("test_"):
+                with LocalCoze() as coze:
+                    function(local_coze=coze)
+    finally:
+        for value in namespace.values():
+            if isinstance(value, LocalCoze):
+                value.stop()
+
+
+@pytest.fixture(autouse=True)
+def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away the account of whoever runs the tests, and the network."""
+    for name in ("API_TOKEN", "API_KEY", "API_BASE", "BOT_ID", "USER_ID"):
+        monkeypatch.delenv(f"COZE_{name}", raising=False)
+    look_up = socket.getaddrinfo
+
+    def guarded(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        assert name in LOOPBACK, f"the documentation asks for {name}"
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", guarded)
+
+
+# --- Everything runs -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_blocks_of_a_page_run(page: Path) -> None:
+    run_blocks(blocks_of(page.read_text("utf-8")), str(page))
+
+
+def modules() -> list[ModuleType]:
+    found = pkgutil.walk_packages(langchain_coze.__path__, "langchain_coze.")
+    names = [module.name for module in found if not module.name.endswith("__main__")]
+    return [langchain_coze, *(importlib.import_module(name) for name in names)]
+
+
+def documented(module: ModuleType) -> Iterator[tuple[str, str]]:
+    """Give the name and the docstring of a module and of everything that is defined in it."""
+    yield module.__name__, module.__doc__ or ""
+    for name, value in vars(module).items():
+        if getattr(value, "__module__", None) == module.__name__ and inspect.getdoc(value):
+            yield f"{module.__name__}.{name}", inspect.getdoc(value) or ""
+            for inner, member in vars(value).items() if inspect.isclass(value) else ():
+                if getattr(member, "__doc__", None) and not inner.startswith("__"):
+                    yield f"{module.__name__}.{name}.{inner}", inspect.cleandoc(member.__doc__)
+
+
+DOCSTRINGS = [
+    pytest.param(text, id=name)
+    for module in modules()
+    for name, text in documented(module)
+    if "```python" in text
+]
+
+
+@pytest.mark.parametrize("text", DOCSTRINGS)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_examples_of_a_docstring_run(text: str, request: pytest.FixtureRequest) -> None:
+    run_blocks(blocks_of(text), request.node.callspec.id)
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
+def test_the_doctests_of_a_module_pass(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("pages", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_almost_every_python_block_runs(pages: list[Path]) -> None:
+    blocks = [block for page in pages for block in blocks_of(page.read_text("utf-8"))]
+    python = [block for block in blocks if block.info.startswith(("python", "py"))]
+    not_run = [block for block in python if not block.runs]
+    assert {block.info for block in not_run} <= {"python no-run"}
+    assert len(not_run) <= MOST_NOT_RUN
+    assert len(python) > 20  # the test above has something to run
+
+
+# --- Both languages say the same -----------------------------------------------------------------
+
+PAIRS = [pytest.param(en, zh, id=name_of(en)) for en, zh in zip(ENGLISH, CHINESE, strict=True)]
+
+
+def test_every_page_has_its_twin() -> None:
+    assert [page.name for page in ENGLISH[1:]] == [page.name for page in CHINESE[1:]]
+
+
+def heading_levels(page: Path) -> list[int]:
+    lines = outside_blocks(page)
+    return [len(line) - len(line.lstrip("#")) for line in lines if line.startswith("#")]
+
+
+def comparable(block: Block) -> tuple[str, str]:
+    """Return a block without its comments: those are in the language of the page."""
+    if block.info.startswith("python"):
+        return block.info, ast.dump(ast.parse(block.text))
+    return block.info, re.sub(r"\s*#.*", "", block.text)
+
+
+@pytest.mark.parametrize(("english", "chinese"), PAIRS)
+def test_both_languages_have_the_same_sections(english: Path, chinese: Path) -> None:
+    assert heading_levels(english) == heading_levels(chinese)
+
+
+@pytest.mark.parametrize(("english", "chinese"), PAIRS)
+def test_both_languages_have_the_same_code(english: Path, chinese: Path) -> None:
+    one, other = (blocks_of(page.read_text("utf-8")) for page in (english, chinese))
+    for left, right in zip(one, other, strict=True):
+        assert comparable(left) == comparable(right), (left.line, right.line)
+
+
+@pytest.mark.parametrize(("english", "chinese"), PAIRS)
+def test_both_languages_have_the_same_tables(english: Path, chinese: Path) -> None:
+    one, other = ([line.count("|") for line in tables(page)] for page in (english, chinese))
+    assert one == other
+
+
+# --- Links ---------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    headings = [line.lstrip("# ") for line in outside_blocks(page) if line.startswith("#")]
+    return {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    for target in re.findall(r"\]\(([^)\s]+)\)", "\n".join(outside_blocks(page))):
+        path, _, anchor = target.partition("#")
+        if not path.startswith(("http://", "https://")):
+            yield ((page.parent / path).resolve() if path else page), anchor
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target, anchor in links(page):
+        assert target.exists(), target
+        assert target.is_relative_to(ROOT)
+        if anchor:
+            assert anchor in anchors(target), f"{target}#{anchor}"
+
+
+# --- Tables that repeat the code -----------------------------------------------------------------
+
+
+def tables(page: Path) -> list[str]:
+    return [line for line in outside_blocks(page) if line.startswith("|")]
+
+
+def rows(page: Path, first: str) -> dict[str, list[str]]:
+    """Return the rows of the one table of a page whose first heading is `first`, by first cell."""
+    found: dict[str, list[str]] = {}
+    inside = False
+    for line in outside_blocks(page):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            inside = False
+        elif cells[0] == first:
+            inside = True
+        elif inside and not set(cells[0]) <= {"-", ":"}:
+            found[cells[0].strip("`")] = cells[1:]
+    return found
+
+
+def pages(name: str, *headings: str) -> Any:
+    languages = zip(("en", "zh"), headings, strict=True)
+    return pytest.mark.parametrize(
+        ("page", "heading"), [(ROOT / "docs" / code / name, heading) for code, heading in languages]
+    )
+
+
+def numbers(cell: str) -> set[int]:
+    return {int(number) for number in re.findall(r"\d+", cell)}
+
+
+@pages("chat.md", "Field", "字段")
+def test_the_table_of_fields_matches(page: Path, heading: str) -> None:
+    table = rows(page, heading)
+    fields = {
+        name: field
+        for name, field in ChatCoze.model_fields.items()
+        if name not in BaseChatModel.model_fields
+    }
+    assert table.keys() == fields.keys()
+    for name, field in fields.items():
+        _, default, meaning = table[name]
+        assert default == f"`{field.get_default(call_default_factory=True)!r}`", name
+        if isinstance(field.validation_alias, AliasChoices):
+            for alias in field.validation_alias.choices:
+                assert alias == name or f"`{alias}`" in meaning, alias
+
+
+@pages("chat.md", "Field", "字段")
+def test_the_table_tells_what_a_call_takes(page: Path, heading: str) -> None:
+    from langchain_coze.chat_models import _PER_CALL  # noqa: PLC0415 - a private matter
+
+    told = {
+        name for name, cells in rows(page, heading).items() if re.search("Per call|单次", cells[2])
+    }
+    assert told == _PER_CALL - {"model"}
+
+
+def error_classes() -> dict[str, type[CozeError]]:
+    public = {name: getattr(langchain_coze, name) for name in langchain_coze.__all__}
+    return {n: c for n, c in public.items() if inspect.isclass(c) and issubclass(c, CozeError)}
+
+
+@pages("errors.md", "Class", "类")
+def test_the_table_of_errors_matches(page: Path, heading: str) -> None:
+    table = rows(page, heading)
+    assert table.keys() == error_classes().keys()
+    for name, error in error_classes().items():
+        codes, also, again, what = table[name]
+        assert numbers(codes) == {code for code, entry in CODES.items() if entry.error is error}
+        bases = {base.__name__ for base in error.__mro__}
+        assert set(re.findall(r"`(\w+)`", also)) <= bases, name
+        assert ("`ValueError`" in also) == issubclass(error, ValueError), name
+        assert again in {"yes", "是"} if error("").is_retryable else again in {"no", "否"}, name
+        assert what
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"), [(ROOT / "README.md", "Class"), (ROOT / "README.zh-CN.md", "类")]
+)
+def test_the_readme_names_every_error(page: Path, heading: str) -> None:
+    assert rows(page, heading).keys() == error_classes().keys()
+
+
+@pytest.mark.parametrize("kind", [LocalBot, LocalCoze])
+@pages("local-server.md", "", "")
+def test_the_tables_of_the_local_server_match(page: Path, heading: str, kind: Any) -> None:
+    table = rows(page, heading or f"`{kind.__name__}(…)`")
+    public = [field for field in fields(kind) if field.init]
+    assert list(table) == [field.name for field in public]
+    assert [table[field.name][0] for field in public] == [f"`{f.default!r}`" for f in public]
+
+
+@pages("local-server.md", "Fault", "故障")
+def test_the_table_of_faults_matches(page: Path, heading: str) -> None:
+    table = rows(page, heading)
+    assert table.keys() == {fault.value for fault in FAULTS}
+    for fault, (default, _) in FAULTS.items():
+        wanted = {None: "", "": "–"}.get(default, f"`{default}`")
+        assert table[fault.value][0] == wanted, fault
