@@ -35,7 +35,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from langchain_coze.errors import CozeConnectionError, hint_of
+from langchain_coze.errors import CozeInvalidRequestError, hint_of
 
 if TYPE_CHECKING:
     import ssl
@@ -219,7 +219,7 @@ def _require_socks() -> None:
             '请安装：pip install "httpx[socks]"，或取消 ALL_PROXY。',
         )
         message = "The environment names a SOCKS proxy, which httpx needs socksio for."
-        raise CozeConnectionError(message, hint=hint)
+        raise CozeInvalidRequestError(message, hint=hint)
 
 
 # --- The clients of this process -----------------------------------------------------------------

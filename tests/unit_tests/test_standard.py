@@ -1,7 +1,7 @@
 """LangChain's own unit suite for chat models, offline.
 
 Declared as False, because a bot's tools and output format are set in Coze and nothing on the
-request can define or force them (wire 2.1): tool calling, tool choice, structured output, JSON mode.
+request can define or force them (wire 2.1): tool calling and choice, structured output, JSON mode.
 Images, files and audio, and tool turns, belong to the next milestone.
 """
 

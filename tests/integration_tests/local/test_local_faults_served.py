@@ -238,7 +238,7 @@ def test_start_again_after_stop_and_busy_port() -> None:
 
 
 def run_command(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - our own arguments
+    return subprocess.Popen(
         [sys.executable, "-m", "langchain_coze.local", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

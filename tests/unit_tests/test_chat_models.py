@@ -1,0 +1,207 @@
+"""What can be said of ChatCoze without asking a bot."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import subprocess
+import sys
+import traceback
+import warnings
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.load import dumpd, load
+from langchain_core.messages import BaseMessage, HumanMessage, trim_messages
+from pydantic import SecretStr
+
+import langchain_coze
+from langchain_coze import ChatCoze, CozeError
+from langchain_coze.arguments import argument_names
+
+SECRET = "pat_verysecret1234567890"
+BOT = "7374724495711502387"
+
+
+def model(**fields: Any) -> ChatCoze:
+    return ChatCoze(
+        **{"bot_id": BOT, "api_key": SECRET, "base_url": "http://127.0.0.1:9", **fields}
+    )
+
+
+class Source:
+    def __init__(self) -> None:
+        self.token = SECRET
+
+    def __repr__(self) -> str:
+        return f"Source({self.token})"
+
+
+def test_a_round_trip_through_langchain_s_serialization() -> None:
+    again = load(
+        dumpd(model(user_id="u1", custom_variables={"a": "b"})),
+        secrets_map={"COZE_API_TOKEN": SECRET},
+        allowed_objects=[ChatCoze],
+        valid_namespaces=["langchain_coze"],
+    )
+    assert again == model(user_id="u1", custom_variables={"a": "b"})
+
+
+@pytest.mark.parametrize("api_key", [SECRET, Source(), lambda: SECRET])
+def test_a_secret_appears_nowhere(api_key: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    bot = model(api_key=api_key, default_headers={"X-Gateway-Key": "gatewaysecret"}, max_retries=0)
+    seen: list[Any] = []
+
+    class Tracer(BaseCallbackHandler):
+        def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+            seen.append((args, kwargs))
+
+        def on_llm_error(self, *args: Any, **kwargs: Any) -> None:
+            seen.append((args, kwargs))
+
+    with pytest.raises(CozeError) as info:
+        bot.invoke("Hi", config={"callbacks": [Tracer()]})
+    shown = [
+        repr(bot),
+        str(bot),
+        json.dumps(dumpd(bot)),
+        json.dumps(bot.model_dump(mode="json", exclude={"api_key"})),
+        str(bot._identifying_params),
+        bot._get_llm_string(),
+        repr(seen),
+        "".join(traceback.format_exception(info.value)),
+        caplog.text,
+    ]
+    assert len(seen) == 2
+    for text in shown:
+        assert "verysecret" not in text
+        assert "gatewaysecret" not in text
+
+
+def test_the_visible_fields_of_a_pickle_show_no_secret() -> None:
+    again = pickle.loads(pickle.dumps(model()))
+    assert "verysecret" not in repr(vars(again))
+    assert again.api_key == SecretStr(SECRET)
+
+
+def test_traces_name_provider_bot_and_versions() -> None:
+    params = model()._get_ls_params()
+    assert params["ls_provider"] == "coze"
+    assert params["ls_model_name"] == BOT
+    assert params["ls_model_type"] == "chat"
+    assert model()._get_ls_params(model="1")["ls_model_name"] == "1"
+    assert model()._get_ls_params(bot_id="2")["ls_model_name"] == "2"
+    assert isinstance(model(bot_id=None)._get_ls_params()["ls_model_name"], str)
+    assert model().metadata is not None
+    assert model().metadata["lc_versions"]["langchain-coze"] == langchain_coze.__version__  # type: ignore[index] # set
+    assert model()._llm_type == "chat-coze"
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "value"),
+    [
+        ({"model": "5"}, "bot_id", "5"),
+        ({"bot_id": "5"}, "bot_id", "5"),
+        ({"coze_api_base": "https://api.coze.com/"}, "base_url", "https://api.coze.com"),
+        ({"base_url": " https://api.coze.com/ "}, "base_url", "https://api.coze.com"),
+        ({"request_timeout": 7}, "timeout", 7),
+        ({"user": "u"}, "user_id", "u"),
+    ],
+)
+def test_names_that_also_work(given: dict[str, Any], field: str, value: Any) -> None:
+    assert getattr(ChatCoze(**given), field) == value
+
+
+def test_defaults() -> None:
+    bot = ChatCoze(bot_id=BOT)
+    assert bot.base_url == "https://api.coze.cn"
+    assert bot.user_id == "langchain-coze"
+    assert bot.timeout == 120
+    assert bot.streaming is None
+    assert bot.response_mode == "stream"
+    assert bot.max_retries == 2
+
+
+def test_the_token_comes_from_either_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COZE_API_TOKEN", raising=False)
+    monkeypatch.setenv("COZE_API_KEY", "pat_second")
+    assert ChatCoze().api_key == SecretStr("pat_second")
+    monkeypatch.setenv("COZE_API_TOKEN", "pat_first")
+    assert ChatCoze().api_key == SecretStr("pat_first")
+    assert ChatCoze(coze_api_key="pat_given").api_key == SecretStr("pat_given")
+
+
+@pytest.mark.parametrize("name", ["temperature", "max_tokens", "stop", "top_p", "response_format"])
+def test_settings_of_the_bot_are_warned_about_by_name(name: str) -> None:
+    with pytest.warns(UserWarning, match=f"{name} is set on the bot in Coze; ignored") as caught:
+        model(**{name: 1})
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_mistyped_arguments_are_warned_about_with_a_guess() -> None:
+    with pytest.warns(UserWarning, match="no argument usr_id; ignored. Did you mean user_id"):
+        model(usr_id="x")
+
+
+def test_arguments_of_a_call_are_warned_about_once() -> None:
+    bot = model(max_retries=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            for ask in (bot.invoke, lambda *a, **k: list(bot.stream(*a, **k))):
+                with pytest.raises(CozeError):
+                    ask("Hi", temperature=1, stop=["x"], conversaton="y", user_id="u")
+    told = sorted(str(warning.message).split(" ")[0:5] for warning in caught)
+    assert [" ".join(words) for words in told] == [
+        "ChatCoze has no argument conversaton;",
+        "stop is set on the",
+        "temperature is set on the",
+    ]
+
+
+def test_an_argument_that_is_none_is_none() -> None:
+    bot = model(max_retries=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(CozeError):
+            bot.invoke("Hi", temperature=None)
+
+
+def test_tokens_are_estimated_without_another_package() -> None:
+    messages: list[BaseMessage] = [HumanMessage("word " * 50), HumanMessage("Hi")]
+    assert model().get_num_tokens_from_messages(messages) > 50
+    trimmed = trim_messages(messages, max_tokens=20, token_counter=model(), strategy="last")
+    assert trimmed == messages[1:]
+
+
+def test_every_public_name_can_be_imported() -> None:
+    assert list(langchain_coze.__all__) == sorted(langchain_coze.__all__)
+    for name in langchain_coze.__all__:
+        assert getattr(langchain_coze, name) is not None
+    assert dir(langchain_coze) == langchain_coze.__all__
+    with pytest.raises(AttributeError, match="no attribute 'ChatCzoe'"):
+        _ = langchain_coze.ChatCzoe
+
+
+def test_importing_is_light() -> None:
+    """Neither httpx, langgraph nor the local server comes with the class."""
+    script = (
+        "import sys\n"
+        "import langchain_coze\n"
+        "assert 'langchain_core' not in sys.modules\n"
+        "langchain_coze.ChatCoze(bot_id='1', api_key='x')\n"
+        "found = {m.partition('.')[0] for m in sys.modules} & {'httpx', 'langgraph', 'starlette'}\n"
+        "assert not found, found\n"
+        "assert not any(m.startswith('langchain_coze.local') for m in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_argument_names_know_every_alias() -> None:
+    names = argument_names(ChatCoze)
+    assert {"bot_id", "model", "coze_api_key", "coze_api_base", "user", "request_timeout"} <= names
+    assert {"callbacks", "tags", "metadata", "rate_limiter", "cache", "profile"} <= names

@@ -1,0 +1,48 @@
+"""Chunks built by hand are what validation would have made; where not, validation makes them."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from langchain_core.messages import AIMessageChunk
+
+from langchain_coze import chunks
+from langchain_coze.chunks import text_chunk, validated_chunk
+
+
+def test_a_built_chunk_equals_a_validated_one_down_to_its_slots() -> None:
+    built, right = text_chunk("Hi"), validated_chunk("Hi")
+    assert built == right
+    for one, other in ((built, right), (built.message, right.message)):
+        for slot in chunks._SLOTS:
+            assert getattr(one, slot) == getattr(other, slot)
+    assert built.model_dump() == right.model_dump()
+    assert pickle.loads(pickle.dumps(built)) == right
+    assert copy.deepcopy(built) == right
+    assert (built + built) == (right + right)
+    assert repr(built) == repr(right)
+
+
+def test_built_chunks_are_in_use_here() -> None:
+    assert text_chunk is chunks._built_chunk
+
+
+def test_chunks_share_nothing() -> None:
+    one, other = text_chunk("a").message, text_chunk("b").message
+    assert isinstance(one, AIMessageChunk)
+    assert isinstance(other, AIMessageChunk)
+    for name in ("additional_kwargs", "response_metadata", "tool_calls", "tool_call_chunks"):
+        assert getattr(one, name) is not getattr(other, name)
+    one.id = "x"
+    assert other.id is None
+
+
+def test_another_pydantic_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert chunks._reliable()
+    monkeypatch.setitem(chunks._MESSAGE_FIELDS, "a_new_field", 1)
+    assert not chunks._reliable()
+    monkeypatch.delitem(chunks._MESSAGE_FIELDS, "a_new_field")
+    monkeypatch.delitem(chunks._MESSAGE_FIELDS, "usage_metadata")
+    assert not chunks._reliable()

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from langchain_core import exceptions as core
+
+from langchain_coze import errors
+from langchain_coze.errors import CODES, CozeError, ErrorResponse, error_for, is_retryable, redact
+
+# wire 7.1, the official table: code -> what becomes of it
+TABLE = {
+    "CozeInvalidRequestError": "4000 4003 4004 4005 4007 4012 4021 4104 4201 4300 4301 4302 4303 "
+    "4304 4315 6003 720702204",
+    "CozeNotFoundError": "4001 4002 4006 4015 4200 4314",
+    "CozeQuotaError": "4008 4011 4019 4022 4027 4028",
+    "CozeRateLimitError": "4009 4020",
+    "CozeContextLengthError": "4010",
+    "CozeServerError": "4013 5000",
+    "CozeContentError": "4014 4102 4105",
+    "CozeConversationBusyError": "4016",
+    "CozeAuthenticationError": "4100 700012006",
+    "CozePermissionError": "4101",
+}
+RETRYABLE = {
+    "CozeRateLimitError",
+    "CozeServerError",
+    "CozeConversationBusyError",
+    "CozeConnectionError",
+    "CozeTimeoutError",
+    "CozeStreamError",
+}
+CORE = {
+    "CozeAuthenticationError": core.ModelAuthenticationError,
+    "CozePermissionError": core.ModelPermissionDeniedError,
+    "CozeNotFoundError": core.ModelNotFoundError,
+    "CozeInvalidRequestError": core.ModelInvalidRequestError,
+    "CozeContextLengthError": core.ContextOverflowError,
+    "CozeRateLimitError": core.ModelRateLimitError,
+    "CozeServerError": core.ModelAPIError,
+    "CozeConnectionError": core.ModelConnectionError,
+    "CozeTimeoutError": core.ModelTimeoutError,
+}
+CLASSES = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, CozeError)
+}
+
+
+def test_the_whole_table_of_codes() -> None:
+    expected = {int(code): name for name, codes in TABLE.items() for code in codes.split()}
+    assert {code: entry.error.__name__ for code, entry in CODES.items()} == expected
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_has_a_hint_in_both_languages(code: int) -> None:
+    text = str(error_for(code, "message", logid="L1"))
+    first, english, chinese = text.splitlines()
+    assert first == f"message (code {code}, logid L1)"
+    assert english.startswith("Hint: ")
+    assert english.isascii() or "…" in english
+    assert chinese.startswith("提示：")
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in chinese[3:])
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_classes_fit_langchain_and_langgraph(name: str) -> None:
+    from langgraph._internal._retry import default_retry_on  # noqa: PLC0415 - what users get
+
+    kind = CLASSES[name]
+    error = kind("message")
+    assert issubclass(kind, core.ModelError)
+    assert kind.is_retryable == (name in RETRYABLE)
+    assert is_retryable(error) == (name in RETRYABLE)
+    if name in CORE:
+        assert isinstance(error, CORE[name])
+    assert not isinstance(error, OSError)
+    if isinstance(error, ValueError):
+        assert not kind.is_retryable
+        assert not default_retry_on(error)
+
+
+def test_a_turn_that_had_started_is_not_retryable() -> None:
+    assert not is_retryable(error_for(5000, "m", chat_id="7"))
+    assert not is_retryable(ValueError("m"))
+    assert not is_retryable(TimeoutError("m"))
+
+
+def test_statuses_decide_what_codes_do_not() -> None:
+    kinds = {
+        400: errors.CozeInvalidRequestError,
+        401: errors.CozeAuthenticationError,
+        403: errors.CozePermissionError,
+        404: errors.CozeNotFoundError,
+        429: errors.CozeRateLimitError,
+        500: errors.CozeServerError,
+        503: errors.CozeServerError,
+        418: CozeError,
+    }
+    for status, kind in kinds.items():
+        assert type(error_for(None, "m", status_code=status)) is kind
+    assert type(error_for(4015, "m", status_code=500)) is errors.CozeNotFoundError
+    assert type(error_for(999, "m", default=errors.CozeChatError)) is errors.CozeChatError
+
+
+def test_an_error_survives_pickle_and_copy() -> None:
+    error = error_for(
+        4028,
+        "m",
+        logid="L",
+        chat_id="7",
+        conversation_id="9",
+        debug_url="https://h/d",
+        retry_after=3.0,
+        response=ErrorResponse(200, {"x-tt-logid": "L"}, '{"code":4028}'),
+    )
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(again) is type(error)
+        assert vars(again) == vars(error)
+        assert str(again) == str(error)
+    assert error.response is not None
+    assert error.response.json() == {"code": 4028}
+    assert "debug_url https://h/d" in str(error)
+
+
+def test_an_error_without_words_still_says_something() -> None:
+    assert str(CozeError()) == "CozeError"
+    assert str(error_for(None, "m", status_code=418)) == "m (HTTP 418)"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("pat_abcdefgh and czs_12345678.x", "pat_*** and czs_***"),
+        ("Authorization: Bearer abcdefghijkl", "Authorization: Bearer ***"),
+        ("bearer token is missing", "bearer token is missing"),
+        ("a path_to_file", "a path_to_file"),
+        ("my own hunter22", "my own ***"),
+    ],
+)
+def test_redaction(text: str, clean: str) -> None:
+    assert redact(text, "hunter22", "") == clean

@@ -1,0 +1,327 @@
+"""The procedures, step by step, without any I/O."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from langchain_coze.api.procedures import (
+    Close,
+    Policy,
+    Polling,
+    Read,
+    Renew,
+    Reply,
+    Request,
+    Sleep,
+    cancel,
+    chat_request,
+    error_in,
+    exchange,
+    poll,
+    retrieve,
+)
+from langchain_coze.api.schema import Chat
+from langchain_coze.errors import (
+    CozeAuthenticationError,
+    CozeConnectionError,
+    CozeError,
+    CozeInvalidRequestError,
+    CozeNotFoundError,
+    CozeRateLimitError,
+    CozeServerError,
+    CozeTimeoutError,
+)
+
+POST = Request(method="POST", path="/v3/chat", body={})
+GET = Request(method="GET", path="/v3/chat/retrieve")
+STREAM = Request(method="POST", path="/v3/chat", body={}, stream=True)
+OK = Reply(status_code=200, body=b'{"code":0,"data":{"id":"7"}}')
+UNREACHABLE = CozeConnectionError("no route")
+BROKEN = CozeConnectionError("reset")
+BROKEN.sent = True
+
+
+def refused(code: int, status: int = 200, **headers: str) -> Reply:
+    body = b'{"code":%d,"msg":"m","detail":{"logid":"L"}}' % code
+    return Reply(status_code=status, body=body, headers=headers)
+
+
+class FakeStream:
+    def __init__(self, *reads: bytes) -> None:
+        self.reads = [*reads, None]
+        self.head = b""
+
+    def unread(self, head: bytes) -> None:
+        self.head = head
+
+
+def drive(flow: Generator[Any, Any, Any], answers: list[Any]) -> tuple[list[Any], Any]:
+    """Answer requests from a list; return all commands and the result or the error."""
+    commands: list[Any] = []
+    pending = iter(answers)
+    result: Any = None
+    try:
+        command = next(flow)
+        while True:
+            commands.append(command)
+            if isinstance(command, Read):
+                command = flow.send(command.stream.reads.pop(0))
+                continue
+            answer = next(pending) if isinstance(command, (Request, Renew)) else None
+            command = flow.throw(answer) if isinstance(answer, CozeError) else flow.send(answer)
+    except StopIteration as done:
+        result = done.value
+    except CozeError as error:
+        result = error
+    assert next(pending, None) is None
+    return commands, result
+
+
+@pytest.mark.parametrize(
+    ("request_", "failure", "repeated"),
+    [
+        (POST, UNREACHABLE, True),
+        (POST, BROKEN, False),
+        (GET, BROKEN, True),
+        (POST, refused(4009), True),
+        (POST, refused(4016), True),
+        (POST, refused(4020), True),
+        (POST, Reply(status_code=429, body=b"slow down"), True),
+        (POST, refused(4013), False),
+        (POST, refused(5000), False),
+        (POST, Reply(status_code=502, body=b"<html>"), False),
+        (POST, Reply(status_code=503, body=b""), False),
+        (GET, refused(4013), True),
+        (GET, refused(5000), True),
+        (GET, Reply(status_code=502, body=b"<html>"), True),
+        (POST, refused(4000), False),
+        (GET, refused(4000), False),
+        (GET, refused(4200), False),
+        (STREAM, refused(4009), True),
+        (STREAM, refused(5000), False),
+    ],
+)
+def test_only_what_has_started_nothing_is_repeated(
+    request_: Request, failure: Any, *, repeated: bool
+) -> None:
+    stream = FakeStream(b"event:x\ndata:1\n\n")
+    good = Reply(status_code=200, stream=stream) if request_.stream else OK
+    answers = [failure, good] if repeated else [failure]
+    commands, result = drive(exchange(request_, Policy(max_retries=2)), answers)
+    assert isinstance(result, Reply) == repeated
+    assert sum(isinstance(command, Sleep) for command in commands) == repeated
+
+
+def test_repeating_ends() -> None:
+    commands, result = drive(exchange(POST, Policy(max_retries=2)), [refused(4009)] * 3)
+    assert isinstance(result, CozeRateLimitError)
+    pauses = [command.seconds for command in commands if isinstance(command, Sleep)]
+    assert len(pauses) == 2
+    assert 0.25 <= pauses[0] <= 0.5
+    assert 0.5 <= pauses[1] <= 1.0
+
+
+def test_retry_after_is_honoured_in_both_forms() -> None:
+    commands, _ = drive(exchange(POST, Policy()), [refused(4009, 429, **{"retry-after": "7"}), OK])
+    assert commands[1] == Sleep(7.0)
+    past = {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    commands, _ = drive(exchange(POST, Policy()), [refused(4009, 429, **past), OK])
+    assert commands[1] == Sleep(0.0)
+    commands, result = drive(
+        exchange(POST, Policy()), [refused(4009, 429, **{"retry-after": "61"})]
+    )
+    assert result.retry_after == 61
+    odd = {"retry-after": "soon"}
+    commands, _ = drive(exchange(POST, Policy()), [refused(4009, 429, **odd), OK])
+    assert 0 < commands[1].seconds <= 0.5
+
+
+@pytest.mark.parametrize("code", [4100, 700012006])
+def test_a_refused_token_is_renewed_once(code: int) -> None:
+    commands, result = drive(exchange(POST, Policy()), [refused(code), True, OK])
+    assert [type(command) for command in commands] == [Request, Renew, Request]
+    assert isinstance(result, Reply)
+    commands, result = drive(exchange(POST, Policy()), [refused(code), True, refused(code)])
+    assert isinstance(result, CozeAuthenticationError)
+    commands, result = drive(exchange(POST, Policy()), [refused(code), False])
+    assert isinstance(result, CozeAuthenticationError)
+
+
+def test_a_stream_is_looked_at_up_to_its_first_event() -> None:
+    stream = FakeStream(b"event:conversa", b"tion.chat.created\n", b"data:{}\n\nevent:x", b"more")
+    reply = Reply(status_code=200, stream=stream)
+    _, result = drive(exchange(STREAM, Policy()), [reply])
+    assert result.stream is stream
+    assert stream.head == b"event:conversation.chat.created\ndata:{}\n\nevent:x"
+    assert stream.reads == [b"more", None]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b'{"code":4100,"msg":"authentication is invalid"}', b'event:error\ndata:{"code":4100}\n\n'],
+)
+def test_an_error_in_place_of_the_first_event_is_that_error(sent: bytes) -> None:
+    stream = FakeStream(sent)
+    commands, result = drive(
+        exchange(STREAM, Policy()), [Reply(status_code=200, stream=stream), False]
+    )
+    assert isinstance(result, CozeAuthenticationError)
+    assert Close(stream) in commands
+
+
+def test_an_empty_stream_is_left_to_the_turn() -> None:
+    stream = FakeStream()
+    _, result = drive(exchange(STREAM, Policy()), [Reply(status_code=200, stream=stream)])
+    assert result.stream is stream
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "code"),
+    [
+        (refused(4000), CozeInvalidRequestError, 4000),
+        (refused(4100, 401), CozeAuthenticationError, 4100),
+        (refused(400, 400), CozeInvalidRequestError, 400),  # Studio
+        (refused(500, 500), CozeServerError, 500),  # Studio
+        (Reply(status_code=404, body=b"404 page not found"), CozeNotFoundError, None),
+        (Reply(status_code=200, body=b""), CozeServerError, None),
+        (Reply(status_code=200, body=b"<html>hi</html>"), CozeInvalidRequestError, None),
+        (Reply(status_code=302, body=b""), CozeServerError, None),
+        (
+            Reply(status_code=400, body=b'{"error_code":"invalid_client","error_message":"no"}'),
+            CozeInvalidRequestError,
+            None,
+        ),
+        (Reply(status_code=200, body=b'{"code":"720702204","msg":"m"}'), CozeError, 720702204),
+    ],
+)
+def test_errors_of_replies(reply: Reply, kind: type[CozeError], code: int | None) -> None:
+    error = error_in(reply, stream=False)
+    assert isinstance(error, kind)
+    assert error.code == code
+    assert error.status_code == reply.status_code
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"code":0}', b'{"msg":"","execute_id":"7"}', b'{"code":null}', b'{"code":"0"}']
+)
+def test_replies_without_an_error(body: bytes) -> None:
+    assert error_in(Reply(status_code=200, body=body), stream=False) is None
+
+
+def test_json_where_a_stream_was_asked_for_is_an_error() -> None:
+    assert isinstance(error_in(OK, stream=True), CozeInvalidRequestError)
+
+
+def test_the_log_id_comes_from_wherever_it_stands() -> None:
+    for reply in (
+        refused(4000),
+        refused(4000, 200, **{"x-tt-logid": "L"}),
+        refused(4000, 200, **{"x-log-id": "L"}),
+    ):
+        error = error_in(reply, stream=False)
+        assert error is not None
+        assert error.logid == "L"
+
+
+def test_a_token_in_an_answer_goes_nowhere() -> None:
+    body = b'{"code":4100,"msg":"token pat_abcdef123456 (Bearer czs_abcdef123456) is invalid"}'
+    error = error_in(Reply(status_code=200, body=body), stream=False)
+    assert error is not None
+    assert "abcdef" not in f"{error} {error!r} {error.response} {vars(error)}"
+
+
+def test_chat_request_has_the_conversation_in_the_query() -> None:
+    request = chat_request({"stream": True}, "c1")
+    assert request.query == {"conversation_id": "c1"}
+    assert request.stream
+    assert request.body == {"stream": True}
+    assert chat_request({"stream": False}).query == {}
+
+
+def test_retrieve_and_cancel() -> None:
+    chat = Chat(id="7", conversation_id="9")
+    commands, state = drive(retrieve(chat, Policy()), [OK])
+    assert commands == [
+        Request(
+            method="GET",
+            path="/v3/chat/retrieve",
+            query={"conversation_id": "9", "chat_id": "7"},
+        )
+    ]
+    assert state.id == "7"
+    canceled = b'{"ChatV3ChatDetail":{"id":"7","status":"cancelled"},"BaseResp":null}'  # Studio
+    commands, state = drive(cancel(chat, Policy()), [Reply(status_code=200, body=canceled)])
+    assert commands[0].path == "/v3/chat/cancel"
+    assert commands[0].body == {"conversation_id": "9", "chat_id": "7"}
+    assert state.status == "canceled"
+
+
+def state(status: str) -> Reply:
+    body = b'{"code":0,"data":{"id":"7","conversation_id":"9","status":"%s"}}' % status.encode()
+    return Reply(status_code=200, body=body)
+
+
+LISTED = Reply(status_code=200, body=b'{"code":0,"data":[{"id":"1"}]}')
+
+
+def polled(*answers: Any, **options: Any) -> tuple[list[Any], Any]:
+    return drive(poll(POST, Policy(max_retries=0), Polling(**options)), list(answers))
+
+
+@pytest.mark.parametrize("status", ["completed", "requires_action", "required_action"])
+def test_polling_ends_with_the_messages(status: str) -> None:
+    commands, (first, raw, messages) = polled(
+        state("in_progress"), state("created"), state(status), LISTED
+    )
+    asked = [command.path for command in commands if isinstance(command, Request)]
+    assert asked == [
+        "/v3/chat",
+        "/v3/chat/retrieve",
+        "/v3/chat/retrieve",
+        "/v3/chat/message/list",
+    ]
+    assert [command for command in commands if isinstance(command, Sleep)] == [Sleep(1.0)] * 2
+    assert raw["status"] == status
+    assert messages == [{"id": "1"}]
+    assert first.status_code == 200
+
+
+@pytest.mark.parametrize("status", ["failed", "canceled", "cancelled", "expired"])
+def test_polling_ends_on_every_bad_end(status: str) -> None:
+    _, (_, raw, messages) = polled(state("in_progress"), state(status))
+    assert raw["status"] == status
+    assert messages == []
+
+
+def test_polling_knows_studio_s_list() -> None:
+    listed = Reply(status_code=200, body=b'{"Messages":[{"id":"1"}],"code":0,"msg":""}')
+    assert polled(state("completed"), listed)[1][2] == [{"id": "1"}]
+
+
+def test_polling_gives_up_in_time() -> None:
+    now = itertools.count(0, 4)
+    commands, error = polled(
+        state("in_progress"),
+        state("in_progress"),
+        state("in_progress"),
+        timeout=10,
+        clock=lambda: next(now),
+    )
+    assert isinstance(error, CozeTimeoutError)
+    assert (error.chat_id, error.conversation_id) == ("7", "9")
+    assert [c.seconds for c in commands if isinstance(c, Sleep)] == [1.0, 1.0]
+
+
+def test_the_pauses_of_polling() -> None:
+    pauses = list(itertools.islice(Polling(interval=1.0).pauses(), 60))
+    assert pauses[:10] == [1.0] * 10
+    assert pauses[10] == 1.0
+    assert pauses[20] > 1.5
+    assert max(pauses) == 3.0
+    assert next(Polling(interval=0.01, floor=1.0).pauses()) == 1.0
+    assert next(Polling(interval=0.01).pauses()) == 0.01
+    assert max(itertools.islice(Polling(interval=5).pauses(), 60)) == 5

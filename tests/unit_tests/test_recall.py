@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage
+
+from langchain_coze import recalled_documents
+from langchain_coze.recall import Recall, citations, read_recall
+from tests.unit_tests.wire_fixtures import RECALL
+
+# wire 3.1: the levels of a recall recorded on coze.cn, with the account data that it leaks
+CHUNK = {
+    "slice": "text of the chunk",
+    "score": 0.50244140625,
+    "meta": {
+        "dataset": {"id": "7611703448279351315", "name": "customer_data"},
+        "document": {
+            "id": "7611709418610606118",
+            "name": "customer_data",
+            "format_type": 0,
+            "source_type": 2,
+        },
+        "link": {"title": "customer_data_customer_data", "url": ""},
+        "card": {"title": "customer_data", "con": "text of the chunk", "index": "1"},
+    },
+}
+DATA = {"chunks": [CHUNK], "ori_req": '{"coze_api_key_id":"SECRET"}', "status_code": 0}
+
+
+def content(data: Any, **outer: Any) -> str:
+    return json.dumps({"msg_type": "knowledge_recall", "data": data, **outer})
+
+
+def test_hosted_recall() -> None:
+    recall = read_recall("verbose", content(json.dumps(DATA), from_module=None, from_unit=None))
+    assert recall is not None
+    (chunk,) = recall.chunks
+    assert recall.status_code == 0
+    assert chunk["page_content"] == "text of the chunk"
+    assert chunk["metadata"] == {
+        "score": 0.50244140625,
+        "source": "customer_data",
+        "title": "customer_data_customer_data",
+        "dataset_id": "7611703448279351315",
+        "dataset_name": "customer_data",
+        "document_id": "7611709418610606118",
+        "document_name": "customer_data",
+        "link": "",
+        "format_type": 0,
+        "source_type": 2,
+        "rank": 1,
+    }
+    assert "SECRET" not in str(recall)
+
+
+def test_recall_as_it_stands_in_the_stream() -> None:
+    message = json.loads(RECALL.split(b"\ndata:")[1])
+    recall = read_recall(message["type"], message["content"])
+    assert recall is not None
+    assert recall.chunks[0]["metadata"]["link"] == "https://h/p?a=1&b=2"
+    assert recall.chunks[0]["metadata"]["source"] == "https://h/p?a=1&b=2"
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("knowledge", content(json.dumps(DATA))),  # Studio
+        ("verbose", content(DATA)),  # the inner level already an object
+        ("verbose", json.dumps({"verbose_type": "knowledge", "chunks": [CHUNK]})),  # deprecated
+    ],
+)
+def test_variants(kind: str, told: str) -> None:
+    recall = read_recall(kind, told)
+    assert recall is not None
+    assert recall.chunks[0]["metadata"]["score"] == 0.50244140625
+
+
+def test_old_plain_text_is_one_chunk_without_a_score() -> None:
+    recall = read_recall("knowledge", "---\nrecall slice 1:xxxxxxx\n")
+    assert recall is not None
+    (chunk,) = recall.chunks
+    assert chunk["page_content"] == "---\nrecall slice 1:xxxxxxx\n"
+    assert "score" not in chunk["metadata"]
+
+
+@pytest.mark.parametrize("chunks", [[], None, "junk", {}])
+def test_nothing_found(chunks: Any) -> None:
+    assert read_recall("verbose", content(json.dumps({"chunks": chunks}))) == Recall()
+
+
+def test_a_failed_search_is_told() -> None:
+    told = content(json.dumps({"chunks": [], "status_code": 708882003}))
+    recall = read_recall("verbose", told)
+    assert recall is not None
+    assert recall.status_code == 708882003
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("answer", content(json.dumps(DATA))),
+        ("verbose", ""),
+        ("verbose", "empty result"),
+        ("verbose", '{"msg_type":"generate_answer_finish","data":""}'),
+        ("verbose", "[1]"),
+        ("knowledge", ""),
+    ],
+)
+def test_other_messages_are_no_recall(kind: str, told: str) -> None:
+    assert read_recall(kind, told) is None
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+parts = st.dictionaries(st.sampled_from(["dataset", "document", "link", "card"]), junk)
+
+
+@given(st.lists(junk, max_size=5), st.lists(junk, max_size=5), junk)
+def test_a_bad_chunk_never_loses_a_good_one(before: list[Any], after: list[Any], rest: Any) -> None:
+    data = {"chunks": [*before, CHUNK, *after], "ori_req": rest, "status_code": rest}
+    recall = read_recall("verbose", content(json.dumps(data)))
+    assert recall is not None
+    assert "text of the chunk" in [chunk["page_content"] for chunk in recall.chunks]
+
+
+@given(meta=junk | parts, score=junk)
+def test_a_chunk_with_strange_details_keeps_its_text(meta: Any, score: Any) -> None:
+    data = {"chunks": [{"slice": "s", "score": score, "meta": meta}]}
+    recall = read_recall("verbose", content(json.dumps(data)))
+    assert recall is not None
+    assert [chunk["page_content"] for chunk in recall.chunks] == ["s"]
+    json.dumps(recall.chunks, allow_nan=False)
+
+
+@given(st.sampled_from(["verbose", "knowledge", "answer"]), junk | st.text())
+def test_any_content_is_taken(kind: str, told: Any) -> None:
+    text = told if isinstance(told, str) else json.dumps(told)
+    recall = read_recall(kind, text)
+    assert recall is None or isinstance(recall.chunks, list)
+
+
+def test_a_payload_cut_anywhere_keeps_the_chunks_before_the_cut() -> None:
+    chunks = [{**CHUNK, "slice": f"number {number}"} for number in range(3)]
+    data = json.dumps({"chunks": chunks, "status_code": 0})
+    one = data.index(json.dumps(chunks[1]))
+    for cut in range(one, len(data)):
+        recall = read_recall("verbose", content(data[:cut]))
+        assert recall is not None
+        assert recall.chunks[0]["page_content"] == "number 0"
+    whole = content(data)
+    recall = read_recall("verbose", whole[:-5])
+    assert recall is not None
+    assert len(recall.chunks) >= 2
+
+
+@pytest.mark.parametrize(
+    ("url", "link"),
+    [
+        ("https://h/p?a=1&b=2", "https://h/p?a=1&b=2"),
+        ("https://h/p?a=1\\u0026b=2", "https://h/p?a=1&b=2"),
+        ("https://h/p?a=1u0026b=2", "https://h/p?a=1&b=2"),
+        ("https://h/u0026/x", "https://h/u0026/x"),
+        ("https://h/p?a=1&u0026=2", "https://h/p?a=1&u0026=2"),
+    ],
+)
+def test_ampersands_of_links(url: str, link: str) -> None:
+    data = {"chunks": [{"slice": url, "meta": {"link": {"url": url}}}]}
+    recall = read_recall("verbose", content(json.dumps(data)))
+    assert recall is not None
+    assert recall.chunks[0]["metadata"]["link"] == link
+    assert recall.chunks[0]["page_content"] == url
+
+
+def test_documents_have_stable_ids_and_own_metadata() -> None:
+    first, second = (read_recall("verbose", content(json.dumps(DATA)), rank=r) for r in (1, 5))
+    assert first is not None
+    assert second is not None
+    assert first.chunks[0]["id"] == second.chunks[0]["id"]
+    assert second.chunks[0]["metadata"]["rank"] == 5
+    message = AIMessage("x", response_metadata={"knowledge_recall": first.chunks})
+    (document,) = recalled_documents(message)
+    document.metadata["score"] = 7
+    assert recalled_documents(message)[0].metadata["score"] == 0.50244140625
+    assert document.id == first.chunks[0]["id"]
+
+
+def test_messages_without_a_recall_have_no_documents() -> None:
+    assert recalled_documents(AIMessage("x")) == []
+    assert recalled_documents(AIMessage("x", response_metadata={"knowledge_recall": None})) == []
+
+
+def test_each_source_is_cited_once_by_its_best_chunk() -> None:
+    def chunk(text: str, source: str | None) -> dict[str, Any]:
+        metadata = {"source": source, "score": 0.5} if source else {}
+        return {"id": text, "page_content": text, "metadata": metadata}
+
+    found = citations([chunk("a", "s1"), chunk("b", "s1"), chunk("c", "s2"), chunk("d", None)])
+    assert [c["cited_text"] for c in found] == ["a", "c", "d"]

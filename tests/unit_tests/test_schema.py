@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_coze.api.schema import Chat, Failure, Message, failure_in, parse, payload_of
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize("kind", [Chat, Message, Failure])
+@given(data=st.data())
+def test_a_strange_field_never_loses_the_others(kind: Any, data: st.DataObject) -> None:
+    strange = data.draw(st.dictionaries(st.sampled_from(sorted(kind.model_fields)), junk))
+    strange.pop("id", None)
+    strange.pop("msg", None)
+    told = kind.model_validate({**strange, "id": 7, "msg": "m"})
+    assert getattr(told, "id", "7") == "7"
+    assert getattr(told, "msg", "m") == "m"
+
+
+def test_forms_of_a_chat() -> None:
+    chat = Chat.model_validate(
+        {
+            "id": 7390342853760696354,
+            "status": "required_action",
+            "last_error": {"code": None, "msg": ""},
+            "usage": {"token_count": "12", "output_count": None, "input_count": "x"},
+            "required_action": {
+                "submit_tool_outputs": {"tool_calls": ["junk", {"id": "1", "function": None}]}
+            },
+        }
+    )
+    assert chat.id == "7390342853760696354"
+    assert chat.status == "requires_action"
+    assert chat.last_error.code == 0
+    assert (chat.usage.token_count, chat.usage.output_count, chat.usage.input_count) == (12, 0, 0)
+    (call,) = chat.required_action.submit_tool_outputs.tool_calls
+    assert (call.id, call.function.name) == ("1", "")
+    assert Chat.model_validate({"status": "brand_new"}).status == "brand_new"
+
+
+def test_forms_of_a_message() -> None:
+    message = Message.model_validate({"content": {"a": "你"}, "type": None, "id": 1})
+    assert (message.content, message.type, message.id) == ('{"a":"你"}', "", "1")
+
+
+@pytest.mark.parametrize(
+    ("body", "number", "words"),
+    [
+        ({"code": 4000, "msg": "m"}, 4000, "m"),
+        ({"code": "720702204", "msg": "m"}, 720702204, "m"),
+        ({"error_code": 4000, "error_message": "m"}, 4000, "m"),
+        ({"error_code": "invalid_client", "error_message": "m"}, 0, "invalid_client: m"),
+        ({"last_error": {"code": 5000, "msg": "m"}}, 5000, "m"),
+    ],
+)
+def test_failures(body: Any, number: int, words: str) -> None:
+    failure = failure_in(body)
+    assert failure is not None
+    assert (failure.number, failure.words) == (number, words)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"code": 0}, {"code": None}, {}, {"msg": "x"}, [], None, 7, {"last_error": {"code": 0}}],
+)
+def test_no_failure(body: Any) -> None:
+    assert failure_in(body) is None
+
+
+@pytest.mark.parametrize(
+    "key", ["data", "message", "Messages", "ConversationData", "ChatV3ChatDetail"]
+)
+def test_payloads(key: str) -> None:
+    assert payload_of({"code": 0, "msg": "", key: {"id": "7"}}) == {"id": "7"}
+
+
+def test_no_payload() -> None:
+    assert payload_of({"data": None}) is None
+    assert payload_of([1]) is None
+    assert parse(b"not json") is None
