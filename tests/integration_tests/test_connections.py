@@ -1,0 +1,399 @@
+"""Connections: shared, closed at once when left, right on many loops, after pickles and forks."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import importlib.util
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import ConfigurableField
+
+from langchain_coze import ChatCoze, CozeError
+from langchain_coze.api import clients
+from langchain_coze.local import LocalBot, LocalCoze
+from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
+from tests.integration_tests.ways import WAYS, invoke
+
+Make = Callable[..., ChatCoze]
+
+
+class Tap:
+    """A bare server that streams one delta and then watches the connection."""
+
+    HEAD = (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nset-cookie: session=1\r\n"
+        b"transfer-encoding: chunked\r\n\r\n"
+    )
+    DELTA = b'event:conversation.message.delta\ndata:{"id":"1","type":"answer","content":"a"}\n\n'
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.asked = threading.Event()
+        self.left = threading.Event()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def _serve(self) -> None:
+        connection, _ = self.listener.accept()
+        with connection:
+            connection.settimeout(10)
+            connection.recv(65536)
+            self.asked.set()
+            connection.sendall(self.HEAD + b"%x\r\n%s\r\n" % (len(self.DELTA), self.DELTA))
+            try:
+                while connection.recv(1024):
+                    pass
+            except ConnectionError:
+                pass
+            self.left.set()
+
+
+@contextmanager
+def tap() -> Iterator[Tap]:
+    server = Tap()
+    try:
+        yield server
+    finally:
+        server.listener.close()
+        server.thread.join(timeout=10)
+        assert not server.thread.is_alive()
+
+
+def model_for(server: Tap) -> ChatCoze:
+    return ChatCoze(bot_id="1", api_key="pat_x", base_url=server.base_url, timeout=5)
+
+
+def test_leaving_a_stream_closes_the_connection_at_once() -> None:
+    with tap() as server:
+        for chunk in model_for(server).stream("Hi"):
+            assert chunk.text == "a"
+            break
+        assert server.left.wait(2)
+
+
+def test_leaving_an_async_stream_closes_the_connection_at_once() -> None:
+    async def public(server: Tap) -> None:
+        async for _ in model_for(server).astream("Hi"):
+            break
+        await asyncio.sleep(0.05)  # langchain-core leaves the closing to the event loop
+        assert await asyncio.to_thread(server.left.wait, 2)
+
+    async def ours(server: Tap) -> None:
+        chunks: Any = model_for(server)._astream([HumanMessage("Hi")])
+        async with aclosing(chunks):
+            await anext(chunks)
+        assert await asyncio.to_thread(server.left.wait, 2)
+
+    for run in (public, ours):
+        with tap() as server:
+            asyncio.run(run(server))
+
+
+def test_cancelling_a_call_closes_the_connection_at_once() -> None:
+    async def run(server: Tap) -> None:
+        task = asyncio.create_task(model_for(server).ainvoke("Hi"))
+        assert await asyncio.to_thread(server.asked.wait, 2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await asyncio.to_thread(server.left.wait, 2)
+
+    with tap() as server:
+        asyncio.run(run(server))
+
+
+def test_no_cookie_passes_from_one_call_to_another() -> None:
+    """Tokens share a client: a session of one must not reach another."""
+    with tap() as server:
+        next(iter(model_for(server).stream("Hi")))
+        assert not list(clients.blocking(server.base_url).cookies.jar)
+
+
+def test_a_connection_is_used_again(chat: Make, coze: LocalCoze) -> None:
+    model = chat()
+    model.close()
+    opened = _count_connects(coze, lambda: [model.invoke(QUESTION) for _ in range(5)])
+    assert opened == 1
+
+    async def run() -> None:
+        for _ in range(5):
+            await model.ainvoke(QUESTION)
+
+    assert _count_connects(coze, lambda: asyncio.run(run())) == 1
+
+
+def _count_connects(coze: LocalCoze, work: Callable[[], Any]) -> int:
+    """Count connections to the server; asyncio connects through the same method."""
+    coze.reset()
+    connects = 0
+    original = socket.socket.connect
+
+    def counted(self: socket.socket, address: Any) -> None:
+        nonlocal connects
+        connects += address[1] == coze.port
+        original(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", counted)
+        work()
+    return connects
+
+
+def test_many_event_loops_leave_nothing_behind(chat: Make) -> None:
+    model = chat()
+
+    async def run() -> str:
+        return (await model.ainvoke(QUESTION)).text
+
+    asyncio.run(run())
+    gc.collect()
+    before = _open_files()
+    for _ in range(30):
+        assert asyncio.run(run()) == ANSWER
+    gc.collect()
+    assert _open_files() <= before + 2
+    assert len(clients._clients._loops) <= 2
+
+
+def _open_files() -> int:
+    """Return how many files and sockets this process has open, where the system tells."""
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.is_dir() else 0
+
+
+def test_many_streams_at_once_on_one_loop(chat: Make) -> None:
+    """httpx's own pool would fail here: 100 connections, 5 s to get one."""
+
+    async def run() -> list[str]:
+        model = chat()
+        answers = await asyncio.gather(*(model.ainvoke(QUESTION) for _ in range(150)))
+        await model.aclose()
+        return [answer.text for answer in answers]
+
+    assert asyncio.run(run()) == [ANSWER] * 150
+
+
+def test_threads_and_batches(chat: Make) -> None:
+    model = chat()
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(lambda _: invoke(model, QUESTION).text, range(48))) == [ANSWER] * 48
+    assert [m.text for m in model.batch([QUESTION] * 10)] == [ANSWER] * 10
+    abatch = asyncio.run(model.abatch([QUESTION] * 10))
+    assert [m.text for m in abatch] == [ANSWER] * 10
+
+
+def test_closing_lets_running_streams_end(chat: Make) -> None:
+    model = chat()
+    stream = model.stream(QUESTION)
+    text = next(stream).text
+    model.close()
+    assert text + "".join(chunk.text for chunk in stream) == ANSWER
+    assert invoke(model, QUESTION).text == ANSWER  # a later call opens what it needs
+
+    with chat() as entered:
+        assert invoke(entered, QUESTION).text == ANSWER
+
+    async def run() -> None:
+        async with chat() as model:
+            chunks = model.astream(QUESTION)
+            text = (await anext(chunks)).text
+            await model.aclose()
+            assert text + "".join([chunk.text async for chunk in chunks]) == ANSWER
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("ask", WAYS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda model: pickle.loads(pickle.dumps(model)),
+        copy.copy,
+        copy.deepcopy,
+        lambda model: model.model_copy(update={"user_id": "u2"}),
+    ],
+)
+def test_a_used_model_can_be_copied(chat: Make, change: Any, ask: Any) -> None:
+    model = chat()
+    assert ask(model, QUESTION).text == ANSWER
+    again = change(model)
+    assert ask(again, QUESTION).text == ANSWER
+
+
+def test_a_copy_with_another_token_uses_it(chat: Make, coze: LocalCoze) -> None:
+    model = chat(api_key="pat_wrong")
+    with pytest.raises(CozeError):
+        model.invoke(QUESTION)
+    assert model.model_copy(update={"api_key": coze.token}).invoke(QUESTION).text == ANSWER
+
+
+def test_configurable_fields_keep_streaming(chat: Make) -> None:
+    model = chat().configurable_fields(user_id=ConfigurableField(id="user"))
+    chunks = list(model.stream(QUESTION, config={"configurable": {"user": "u3"}}))
+    assert len(chunks) > 3
+
+
+def test_a_fork_shares_no_connection(chat: Make) -> None:
+    model = chat()
+    assert invoke(model, QUESTION).text == ANSWER
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - the other process
+        try:
+            os.write(write, invoke(model, QUESTION).text.encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        assert pipe.read().decode() == ANSWER
+    os.waitpid(child, 0)
+    assert invoke(model, QUESTION).text == ANSWER
+
+
+def test_clients_of_the_user_are_used_and_left_open(chat: Make) -> None:
+    seen: list[Any] = []
+    with httpx.Client(event_hooks={"request": [seen.append]}) as client:
+        model = chat(http_client=client)
+        assert invoke(model, QUESTION).text == ANSWER
+        model.close()
+        assert not client.is_closed
+        assert len(seen) == 1
+        with pytest.raises(TypeError, match=r"http_client=.*cannot be pickled"):
+            pickle.dumps(model)
+
+    async def run() -> None:
+        async def hook(request: Any) -> None:
+            seen.append(request)
+
+        async with httpx.AsyncClient(event_hooks={"request": [hook]}) as client:
+            model = chat(http_async_client=client)
+            assert (await model.ainvoke(QUESTION)).text == ANSWER
+            assert len(seen) == 2
+
+    asyncio.run(run())
+
+
+def test_clients_of_the_wrong_kind_are_refused_at_once(chat: Make) -> None:
+    with pytest.raises(ValueError, match=r"takes an httpx\.Client"):
+        chat(http_client=httpx.AsyncClient())
+    with httpx.Client() as client, pytest.raises(ValueError, match=r"takes an httpx\.AsyncClient"):
+        chat(http_async_client=client)
+
+
+def test_the_environment_names_the_proxy_but_never_for_this_machine(
+    chat: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, address)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        model = chat()
+        model.close()
+        assert invoke(model, QUESTION).text == ANSWER
+
+        def answer() -> None:
+            connection, _ = proxy.accept()
+            with connection:
+                asked.append(connection.recv(4096).split(b"\r\n")[0])
+                connection.sendall(b"HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno")
+
+        asked: list[bytes] = []
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with pytest.raises(CozeError):
+            invoke(chat(base_url="http://coze.example"), QUESTION)
+        thread.join(5)
+        assert asked == [b"POST http://coze.example/v3/chat HTTP/1.1"]
+
+
+def test_a_socks_proxy_without_its_package_is_explained(
+    chat: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if importlib.util.find_spec("socksio"):
+        pytest.skip("socksio is installed")
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
+    monkeypatch.delenv("http_proxy", raising=False)
+    with pytest.raises(CozeError, match=r'pip install "httpx\[socks\]"'):
+        invoke(chat(base_url="http://socks.coze.example"), QUESTION)
+
+
+def test_idle_pools_are_closed_after_a_while() -> None:
+    closed = []
+
+    class Pool:
+        def close(self) -> None:
+            closed.append(self)
+
+    slots = clients._Slots(Pool)
+    taken = [slots.take()[0] for _ in range(20)]
+    assert len(slots._pools) == 3
+    for number in taken:
+        assert slots.give(number) == []
+    for number in range(3):
+        slots._since[number] -= 100
+    slots._swept -= 100
+    number, _ = slots.take()
+    assert number == 0
+    slots._since[0] -= 100
+    assert len(slots.give(number)) == 2  # the one just used stays
+    assert len(slots.retire()) == 1
+
+
+def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze) -> None:
+    """Sockets are closed with their loop and at exit: `-W error` finds nothing left open."""
+    script = (
+        "import asyncio\n"
+        "from langchain_coze import ChatCoze\n"
+        "bot = ChatCoze(timeout=5)\n"
+        "assert bot.invoke('hi').text == asyncio.run(bot.ainvoke('hi')).text\n"
+        "async def main():\n"
+        "    async for _ in bot.astream('hi'): break\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error::ResourceWarning", "-c", script],
+        env=os.environ
+        | {
+            "COZE_BOT_ID": BOT.bot_id,
+            "COZE_API_TOKEN": coze.token,
+            "COZE_API_BASE": coze.base_url,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_blocking_way_does_not_wait_for_more_than_it_needs() -> None:
+    """The last chunk comes with `done`, although the connection stays open for a while."""
+    bot = LocalBot(lambda _: "x", name="quick")
+    with LocalCoze(bot) as coze:
+        model = ChatCoze(bot_id=bot.bot_id, api_key=coze.token, base_url=coze.base_url)
+        model.invoke("warm")
+        started = time.monotonic()
+        model.invoke("Hi")
+        assert time.monotonic() - started < 1
