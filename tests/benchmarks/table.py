@@ -77,7 +77,7 @@ def judge(results: Results, goal: Goal) -> Verdict:
         return Verdict(goal, shown, beside, "–", f"**VOID** (incomplete: {wrong[0]})")
     if goal.bottom:
         measured = results.ratio(goal.top, goal.bottom) or 0.0
-        told = f"{measured:.2f}×"
+        told = f"{measured:.3f}×"  # a goal may be missed by less than a hundredth
     else:
         measured = max(values) if goal.figure != "us" else statistics.median(values)
         told = number(measured)

@@ -110,7 +110,7 @@ def test_ratio_is_taken_within_each_round() -> None:
     made = results(top=[1.0, 20.0, 3.0], bottom=[10.0, 100.0, 10.0])
     assert made.ratio(COZE, OPENAI) == pytest.approx(0.2)
     verdict = judge(made, Goal("x", 0.2, bottom=OPENAI))
-    assert (verdict.measured, verdict.outcome) == ("0.20×", "met")
+    assert (verdict.measured, verdict.outcome) == ("0.200×", "met")
     assert judge(made, Goal("x", 0.19, bottom=OPENAI)).outcome == "**NOT MET**"
 
 
