@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 
     from langchain_core.messages import AIMessage
 
-QUESTIONS = ("Which sources did the bot use for its answer?", "没有扣子账号，怎么测试智能体？")
-FOLLOW_UPS = (
-    ("What does is_retryable tell?", "How long does the timeout wait?"),
-    ("流式输出中断了会怎样？", "轮询模式什么时候用？"),
-)
+QUESTIONS = ("When is a request repeated?", "没有扣子账号，怎么测试智能体？")
+FOLLOW_UPS = {
+    "en": ("When should I choose poll mode?", "What does is_retryable tell?"),
+    "zh": ("流式输出中断了会怎样？", "轮询模式什么时候用？"),
+}
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 ROOT = Path(__file__).parent.parent
-NOT_PROSE = re.compile(r"^```.*?^```|^[|#].*?$", re.MULTILINE | re.DOTALL)
-MARKUP = re.compile(r"\[([^\]]*)\]\([^)]*\)|\*\*|`")
+NOT_PROSE = re.compile(r"^```.*?^```|^\|.*?$", re.MULTILINE | re.DOTALL)
+MARKUP = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 def say(text: str, style: str = "", end: str = "\n") -> None:
@@ -54,11 +55,11 @@ except ImportError:
 def docs() -> Iterator[Document]:
     """Give the sections of our own documentation, in English and Chinese."""
     for path in sorted(ROOT.glob("docs/??/*.md")):
-        for section in path.read_text("utf-8").split("\n## ")[1:]:
+        source = path.relative_to(ROOT).as_posix()
+        for section in re.split(r"^##? ", path.read_text("utf-8"), flags=re.MULTILINE)[1:]:
             heading, _, text = section.partition("\n")
             prose = MARKUP.sub(r"\1", NOT_PROSE.sub("", text))
-            source = path.relative_to(ROOT).as_posix()
-            yield Document(prose, metadata={"title": f"{heading}, {source}", "source": source})
+            yield Document(prose, metadata={"title": f"{heading} ({source})", "source": source})
 
 
 def local_bot() -> LocalBot:
@@ -66,7 +67,7 @@ def local_bot() -> LocalBot:
     return LocalBot(
         name="langchain-coze docs",
         knowledge=LocalKnowledge(docs(), name="langchain-coze docs"),
-        follow_ups=lambda question: FOLLOW_UPS[not question.isascii()],
+        follow_ups=lambda question: FOLLOW_UPS["zh" if CHINESE.search(question) else "en"],
         delay=0.02 if sys.stdout.isatty() else 0,
     )
 
