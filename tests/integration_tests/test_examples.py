@@ -1,0 +1,182 @@
+"""The examples do what they promise, as programs of their own, against local servers only."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT = Path(__file__).parent.parent.parent
+QUICKSTART = ROOT / "examples" / "quickstart.py"
+SECONDS = 60
+WRONG_TOKEN = "pat_" + "wrong" * 8
+ENDED_BY_CTRL_C = 0
+
+
+def environment(**coze: str) -> dict[str, str]:
+    """Return the environment of a user with no Coze account but what is given."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COZE_")}
+    return kept | {f"COZE_{name}": value for name, value in coze.items()}
+
+
+def run(
+    name: str, *arguments: str, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", ROOT / "examples" / name, *arguments],
+        env=env or environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def account(coze: LocalCoze, token: str = "") -> dict[str, str]:
+    """Return the environment of a user whose Coze is a local server."""
+    bot_id = coze.bots[0].bot_id
+    return environment(API_BASE=coze.base_url, API_TOKEN=token or coze.token, BOT_ID=bot_id)
+
+
+def test_quickstart_answers_in_both_languages_with_sources() -> None:
+    done = run("quickstart.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    english, chinese = re.split(r"^> ", done.stdout, flags=re.MULTILINE)[1:]
+    for turn, said, page in (
+        (english, "According to “", "(docs/en/"),
+        (chinese, "根据知识库中的《", "(docs/zh/"),
+    ):
+        answer, told = turn.split("Sources / 来源\n")
+        assert answer.split("\n")[1].startswith(said)
+        scores = re.findall(r"^  (0\.\d\d|1\.00)  .*\.md\)$", told, re.MULTILINE)
+        assert scores
+        assert float(scores[0]) > 0.4  # the question fits the documentation
+        assert page in told
+        tokens = re.search(r"^  (\d+) in \+ (\d+) out = (\d+)$", told, re.MULTILINE)
+        assert tokens
+        assert int(tokens[1]) + int(tokens[2]) == int(tokens[3]) > 0
+        assert len(re.findall(r"^  - .+[?？]$", told, re.MULTILINE)) == 2
+
+
+def test_quickstart_says_which_coze_it_talks_to() -> None:
+    done = run("quickstart.py", "What is ChatCoze?")
+    assert done.stdout.startswith("Local Coze server at http://127.0.0.1:")
+    assert "set COZE_API_TOKEN, COZE_BOT_ID" in done.stdout
+    assert re.findall(r"^> (.*)", done.stdout, re.MULTILINE) == ["What is ChatCoze?"]
+
+
+def test_quickstart_talks_to_the_account_of_the_environment() -> None:
+    tea = LocalBot(name="tea", knowledge=LocalKnowledge(["Tea grows on hills."]))
+    with LocalCoze(tea) as coze:
+        done = run("quickstart.py", "Where does tea grow?", env=account(coze))
+        assert [request.path for request in coze.requests] == ["/v3/chat"]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Coze, bot {tea.bot_id} at http://127.0.0.1:{coze.port}\n")
+    assert "Tea grows on hills." in done.stdout
+    assert coze.token not in done.stdout
+
+
+def test_quickstart_does_without_sources_and_suggestions() -> None:
+    with LocalCoze(lambda question: question.upper()) as coze:
+        done = run("quickstart.py", "hello", env=account(coze))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "HELLO" in done.stdout
+    assert "No sources / 没有来源" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["quickstart.py", "chain.py", "langgraph_node.py"])
+def test_a_wrong_token_is_told_with_a_hint_and_not_shown(name: str) -> None:
+    with LocalCoze() as coze:
+        done = run(name, env=account(coze, token=WRONG_TOKEN))
+    assert done.returncode == 1
+    assert "code 4100" in done.stderr
+    assert "Hint: Check COZE_API_TOKEN" in done.stderr
+    assert "提示：请检查 COZE_API_TOKEN" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert WRONG_TOKEN not in done.stdout + done.stderr
+
+
+def test_quickstart_in_a_terminal_says_the_same_in_colour() -> None:
+    ours, theirs = pytest.importorskip("pty").openpty()
+    command = [sys.executable, str(QUICKSTART), "What is ChatCoze?"]
+    env = environment() | {"TERM": "xterm-256color"}
+    env.pop("NO_COLOR", None)
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        seen = b""
+        while part := read(ours):
+            seen += part
+        assert process.wait(SECONDS) == 0
+    os.close(ours)
+    told = seen.decode().replace("\r\n", "\n")
+    assert "\x1b[" in told
+    told = re.sub(r"\x1b\[[\d;]*m", "", told)
+    assert without_port(told) == without_port(run("quickstart.py", "What is ChatCoze?").stdout)
+
+
+def read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # the program has ended
+        return b""
+
+
+def without_port(text: str) -> str:
+    return re.sub(r"127\.0\.0\.1:\d+", "", text)
+
+
+def test_chain_invokes_streams_and_batches() -> None:
+    done = run("chain.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    for begin in (
+        "invoke: ",
+        "stream: ",
+        "batch, a knowledge base in Coze: ",
+        "batch, error 4015: ",
+    ):
+        assert f"\n{begin}According to “" in done.stdout, begin
+
+
+def test_langgraph_node_keeps_the_history() -> None:
+    done = run("langgraph_node.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "That is question 1; the first was 'What is LangGraph?'." in done.stdout
+    assert "That is question 2; the first was 'What is LangGraph?'." in done.stdout
+
+
+def test_serve_runnable_asks_its_own_bot() -> None:
+    done = run("serve_runnable.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == "three two one"
+
+
+def test_serve_runnable_is_served_by_the_command_line() -> None:
+    command = [sys.executable, "-m", "langchain_coze.local", "examples.serve_runnable:bot"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, encoding="utf-8"
+    ) as server:
+        try:
+            assert server.stdout
+            told: dict[str, str] = {}
+            while "BOT_ID" not in told:
+                line = server.stdout.readline()
+                assert line, "the server has ended"
+                told.update(re.findall(r"export COZE_(\w+)=(\S+)", line))
+            done = run("quickstart.py", "one two three", env=environment(**told))
+        finally:
+            server.send_signal(signal.SIGINT)
+        assert server.wait(SECONDS) == ENDED_BY_CTRL_C
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "three two one" in done.stdout
+    assert "  - And once more?" in done.stdout
