@@ -39,7 +39,8 @@ class Answer:
     """One answer message of the turn.
 
     Attributes:
-        parts: The texts of its deltas that are still needed; bytes are unread deltas.
+        parts: The texts of its deltas that are still needed.
+        unread: Reads with one delta each that have not been looked into, after `parts`.
         thoughts: The same of its reasoning.
         whole: The text of its completed message, or None before that.
         spoke: Whether it has said anything.
@@ -48,7 +49,8 @@ class Answer:
         done: Whether nothing more comes.
     """
 
-    parts: list[str | bytes] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
+    unread: list[bytes] = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
     whole: str | None = None
     spoke: bool = False
@@ -58,9 +60,19 @@ class Answer:
 
     def text(self) -> str:
         """Return what this answer says: the completed text where there is one."""
-        return self.whole or "".join(
-            part if isinstance(part, str) else content_of(parse(part)) for part in self.parts
-        )
+        if self.whole:
+            return self.whole
+        self.read()
+        return "".join(self.parts)
+
+    def read(self) -> None:
+        """Look into what has not been looked into."""
+        deltas = (parse(data.partition(b"data:")[2]) for data in self.unread)
+        self.parts += [content_of(delta) for delta in deltas]
+        self.unread.clear()
+
+
+_NONE = object()
 
 
 def content_of(delta: Any) -> str:
@@ -84,6 +96,8 @@ class Answers:
         "_chunks",
         "_layout",
         "_now",
+        "_now_id",
+        "_plain_id",
         "_queue",
         "_settled",
         "_text",
@@ -101,10 +115,27 @@ class Answers:
         self._by_id: dict[Any, Answer] = {}
         self._queue: deque[Answer] = deque()
         self._now: Answer | None = None  # whose text is being collected
-        self._settled: Answer | None = None  # whose text needs nothing but itself
+        self._settled: Answer | None = None  # whose text needs no marks
+        self._plain_id: Any = _NONE  # whose deltas need nothing but chunks
+        self._now_id: Any = None
         self._text: list[str] = []
         self._thoughts: list[str] = []
         self._chunks: list[ChatGenerationChunk] = []
+
+    def is_plain(self, delta: Any) -> bool:
+        """Return whether a delta needs nothing but a chunk with its text.
+
+        That is so after the first piece of the first answer, and while nothing is collected.
+        """
+        return (
+            isinstance(delta, dict)
+            and delta.get("id") == self._plain_id
+            and delta.get("type") == "answer"
+            and delta.get("content_type") == "text"
+            and not delta.get("reasoning_content")
+            and isinstance(delta.get("content"), str)
+            and delta["content"] != ""
+        )
 
     def answer(self, message_id: Any) -> Answer:
         """Return the answer with an id; a new one waits for those before it."""
@@ -126,6 +157,7 @@ class Answers:
         if answer is not self._now:
             self.flush()
             self._now = answer
+        self._now_id = message_id
         self._text.append(text)
         return answer
 
@@ -154,6 +186,7 @@ class Answers:
             self.say(message_id, text)
         answer.whole = text
         answer.done = True
+        self._plain_id = _NONE
         self._advance()
 
     def place(self, block: Mapping[str, Any]) -> None:
@@ -187,6 +220,7 @@ class Answers:
             text = SEPARATOR + text if later else text
             if self._layout.is_first("text", answer):
                 self._settled = answer
+                self._plain_id = self._now_id
         extra: dict[str, Any] = {"reasoning_content": thoughts} if thoughts else {}
         if marks:
             extra[MARKS] = marks
@@ -235,7 +269,7 @@ class Answers:
                     self._layout.say(kind, answer, 0)  # type: ignore[arg-type] # one of the two
             return
         self._thoughts += answer.thoughts
-        self._text += [part for part in answer.parts if isinstance(part, str)]
+        self._text += answer.parts
         self.flush()
 
     def _sum(self) -> tuple[str, dict[str, Any]]:

@@ -276,24 +276,18 @@ class ChatCoze(Connection, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with closing(self._chunks(messages, stop, kwargs)) as chunks:
-            for chunk in chunks:
-                if run_manager:
-                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                yield chunk
+        chunks = self._chunks(messages, stop, kwargs)
+        return _reported(chunks, run_manager) if run_manager else chunks
 
-    async def _astream(
+    def _astream(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aclosing(self._achunks(messages, stop, kwargs)) as chunks:
-            async for chunk in chunks:
-                if run_manager:
-                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                yield chunk
+        chunks = self._achunks(messages, stop, kwargs)
+        return _areported(chunks, run_manager) if run_manager else chunks
 
     def _chunks(
         self,
@@ -310,12 +304,13 @@ class ChatCoze(Connection, BaseChatModel):
             return
         reply = client.open(request)
         turn = self._turn(bot, reply, whole=whole)
-        with reply.stream as stream:
-            try:
-                for data in stream:
+        try:
+            with reply.stream as stream:
+                yield from turn.receive(stream.head)
+                for data in stream.parts:
                     yield from turn.receive(data)
-            except CozeError as error:
-                turn.broke(error)
+        except CozeError as error:
+            turn.broke(error)
         yield from turn.finish()
 
     async def _achunks(
@@ -335,13 +330,15 @@ class ChatCoze(Connection, BaseChatModel):
             return
         reply = await client.aopen(request)
         turn = self._turn(bot, reply, whole=whole)
-        async with reply.stream as stream:
-            try:
-                async for data in stream:
+        try:
+            async with reply.stream as stream:
+                for chunk in turn.receive(stream.head):
+                    yield chunk
+                async for data in stream.parts:
                     for chunk in turn.receive(data):
                         yield chunk
-            except CozeError as error:
-                turn.broke(error)
+        except CozeError as error:
+            turn.broke(error)
         for chunk in turn.finish():
             yield chunk
 
@@ -412,6 +409,26 @@ class ChatCoze(Connection, BaseChatModel):
         for name in sorted(names - _PER_CALL - _CORE_KWARGS - self._warned):
             self._warned.add(name)
             warn_ignored(name, _PER_CALL, stacklevel=6)
+
+
+def _reported(
+    chunks: Generator[ChatGenerationChunk], run_manager: CallbackManagerForLLMRun
+) -> Iterator[ChatGenerationChunk]:
+    """Pass chunks on, and tell callbacks of each."""
+    with closing(chunks):
+        for chunk in chunks:
+            run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+
+async def _areported(
+    chunks: AsyncGenerator[ChatGenerationChunk], run_manager: AsyncCallbackManagerForLLMRun
+) -> AsyncIterator[ChatGenerationChunk]:
+    """Pass chunks on, and tell callbacks of each."""
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
 
 
 def _result(chunks: list[ChatGenerationChunk]) -> ChatResult:

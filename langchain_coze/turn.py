@@ -36,17 +36,20 @@ from pydantic_core import from_json, to_json
 from langchain_coze.answers import Answers, content_of
 from langchain_coze.api.schema import Chat, Failure, Message, Usage, failure_in, parse
 from langchain_coze.api.sse import Decoder
+from langchain_coze.chunks import text_chunk
 from langchain_coze.errors import CozeChatError, CozeError, cut_error, error_for
 from langchain_coze.recall import read_recall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from langchain_core.messages.ai import UsageMetadata
     from langchain_core.outputs import ChatGenerationChunk
 
 _DELTA = "conversation.message.delta"
-_IDS = ("conversation_id", "chat_id", "section_id")
+_DELTA_BEGIN = b"event:conversation.message.delta\ndata:"
+_NOTHING: tuple[ChatGenerationChunk, ...] = ()
+_IDS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
 _BAD_ENDS = frozenset({"failed", "canceled", "expired"})
 _THINKS = b"reasoning_content"
 
@@ -77,7 +80,7 @@ class Turn:
         self._decoder = Decoder()
         self._answers = Answers(self._about, whole=whole)
         self._skip: bytes | None = None  # how a delta begins that need not be read
-        self._skipped: list[str | bytes] = []
+        self._skipped: list[bytes] = []
         self._seen: set[str] = set()
         self._calls: deque[str] = deque()
         self._recalled: list[dict[str, Any]] = []
@@ -88,7 +91,7 @@ class Turn:
 
     # --- What comes in -------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> list[ChatGenerationChunk]:
+    def receive(self, data: bytes) -> Sequence[ChatGenerationChunk]:
         """Take the next bytes of the stream and return the chunks that they make.
 
         Args:
@@ -97,15 +100,23 @@ class Turn:
         Raises:
             CozeError: The bot, or Coze, reports an error.
         """
+        if self._skip is not None:
+            if self._decoder.only(data, self._skip) is not None and _THINKS not in data:
+                self._skipped.append(data)
+                return _NOTHING
+        elif (payload := self._decoder.only(data, _DELTA_BEGIN)) is not None:
+            delta = self._parsed(payload)
+            if self._answers.is_plain(delta):
+                return (text_chunk(delta["content"]),)
+            self._delta(delta, payload)
+            return self._answers.told()
         for name, payload, _ in self._decoder.feed(data):
             if self._ended:
                 break
-            if name != _DELTA:
-                self._event(name, payload)
-            elif self._skip is None or not payload.startswith(self._skip) or _THINKS in payload:
-                self._delta(payload)
+            if name == _DELTA:
+                self._delta(self._parsed(payload), payload)
             else:
-                self._skipped.append(payload)
+                self._event(name, payload)
         return self._answers.told()
 
     def replay(self, chat: Mapping[str, Any], messages: Iterable[Any]) -> list[ChatGenerationChunk]:
@@ -174,18 +185,20 @@ class Turn:
     def _identify(self, body: Any) -> None:
         """Note the ids of the turn."""
         if isinstance(body, dict):
-            chat = Chat.model_validate(body)
-            known = zip(_IDS, (chat.conversation_id, chat.id, chat.section_id), strict=True)
-            self.ids.update({name: value for name, value in known if value})
-            self._about.update(self.ids)
+            for key, name in _IDS.items():
+                value = body.get(key)
+                if value and isinstance(value, (str, int)):
+                    self._about[name] = self.ids[name] = str(value)
 
-    def _delta(self, payload: bytes) -> None:
-        """Read a piece of an answer."""
+    def _parsed(self, payload: bytes) -> Any:
         try:
-            delta = from_json(payload)
+            return from_json(payload)
         except ValueError as error:
             message = "The stream has a piece of an answer that is not JSON."
             raise cut_error(message, **self._facts()) from error
+
+    def _delta(self, delta: Any, payload: bytes) -> None:
+        """Take a piece of an answer."""
         if not isinstance(delta, dict) or delta.get("type", "answer") != "answer":
             return
         if delta.get("content_type") == "card":
@@ -201,8 +214,8 @@ class Turn:
             answer = self._answers.say(number, text)
             if self._whole and not answer.waiting:  # its completed message will have all of it
                 begin = b'{"id":' + to_json(number) + b","
-                self._skip = begin if payload.startswith(begin) else None
-                self._skipped = answer.parts
+                self._skip = _DELTA_BEGIN + begin if payload.startswith(begin) else None
+                self._skipped = answer.unread
 
     def _completed(self, body: Any) -> None:
         if not isinstance(body, dict):

@@ -198,7 +198,7 @@ def _first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
             break
         head += data
         events = decoder.feed(data)
-    reply.stream.unread(bytes(head))
+    reply.stream.head = bytes(head)
     if not events or events[0].name not in {"", "error"}:
         return reply, None
     told = Reply(status_code=reply.status_code, headers=reply.headers, body=events[0].data)

@@ -85,6 +85,29 @@ class Decoder:
         self._scanned = 0
         return _events(whole)
 
+    def only(self, data: bytes, begin: bytes) -> bytes | None:
+        r"""Return the rest of `data` if it is one whole event that begins so, else None.
+
+        This is the usual read of a stream, told apart without making an event of it. Where it
+        returns None, nothing has happened: `feed` takes the same bytes.
+
+        Args:
+            data: Bytes as they were read.
+            begin: How the event begins, for instance `event:x\ndata:`.
+        """
+        end = len(data) - 2
+        if (
+            self._buffer
+            or self._fresh
+            or self._after_cr
+            or not data.startswith(begin)
+            or data.find(b"\n", len(begin)) != end
+            or data[end:] != b"\n\n"
+            or b"\r" in data
+        ):
+            return None
+        return data[len(begin) : end]
+
     def close(self) -> list[Event]:
         """Return the failures that the end of the stream leaves, but never half an event.
 

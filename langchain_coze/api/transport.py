@@ -134,40 +134,33 @@ def _reply(response: httpx.Response, body: bytes = b"", stream: Any = None) -> R
 
 
 class Stream:
-    """The bytes of an open response, for blocking callers; leaving its `with` closes it."""
+    """The bytes of an open response, for blocking callers.
 
-    __slots__ = ("_head", "_parts", "_response")
+    Read it inside `with`: leaving that closes the connection, and an exception of the HTTP client
+    that passes becomes a `CozeStreamError` or `CozeTimeoutError`.
+
+    Attributes:
+        head: What has been read before, to be taken first.
+        parts: What arrives after that.
+    """
+
+    __slots__ = ("_response", "head", "parts")
 
     def __init__(self, response: httpx.Response) -> None:
         """Take over an open response."""
         self._response = response
-        self._parts = response.iter_bytes() if _encoded(response) else response.iter_raw()
-        self._head = b""
+        self.head = b""
+        # `response.stream` spares a layer that only counts bytes
+        self.parts: Iterator[bytes] = (
+            response.iter_bytes() if _encoded(response) else iter(response.stream)  # type: ignore[arg-type] # a blocking one
+        )
 
     def read(self) -> bytes | None:
         """Return what arrives next, or None at the end."""
         try:
-            return next(self._parts, None)
+            return next(self.parts, None)
         except BaseException as error:  # noqa: BLE001 - told apart in one place
             self.close()
-            _reraise(error, streaming=True)
-
-    def unread(self, head: bytes) -> None:
-        """Put back what has been read, to be yielded first."""
-        self._head = head
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield what arrives.
-
-        Raises:
-            CozeStreamError: The connection broke.
-            CozeTimeoutError: Nothing arrived for too long.
-        """
-        if self._head:
-            yield self._head
-        try:
-            yield from self._parts
-        except Exception as error:  # noqa: BLE001 - told apart in one place
             _reraise(error, streaming=True)
 
     def close(self) -> None:
@@ -178,42 +171,32 @@ class Stream:
         """Return the stream."""
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close it."""
         self.close()
+        if isinstance(error, Exception):
+            _reraise(error, streaming=True)
 
 
 class AsyncStream:
-    """The bytes of an open response, for asyncio; leaving its `async with` closes it."""
+    """The bytes of an open response, for asyncio; used like `Stream`, inside `async with`."""
 
-    __slots__ = ("_head", "_parts", "_response")
+    __slots__ = ("_response", "head", "parts")
 
     def __init__(self, response: httpx.Response) -> None:
         """Take over an open response."""
         self._response = response
-        self._parts = response.aiter_bytes() if _encoded(response) else response.aiter_raw()
-        self._head = b""
+        self.head = b""
+        self.parts: AsyncIterator[bytes] = (
+            response.aiter_bytes() if _encoded(response) else aiter(response.stream)  # type: ignore[arg-type] # an asynchronous one
+        )
 
     async def read(self) -> bytes | None:
         """Return what arrives next, or None at the end."""
         try:
-            return await anext(self._parts, None)
+            return await anext(self.parts, None)
         except BaseException as error:  # noqa: BLE001 - told apart in one place
             await self.close()
-            _reraise(error, streaming=True)
-
-    def unread(self, head: bytes) -> None:
-        """Put back what has been read, to be yielded first."""
-        self._head = head
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield what arrives; raise as `Stream` does."""
-        if self._head:
-            yield self._head
-        try:
-            async for data in self._parts:
-                yield data
-        except Exception as error:  # noqa: BLE001 - told apart in one place
             _reraise(error, streaming=True)
 
     async def close(self) -> None:
@@ -224,9 +207,11 @@ class AsyncStream:
         """Return the stream."""
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close it."""
         await self.close()
+        if isinstance(error, Exception):
+            _reraise(error, streaming=True)
 
 
 def send(request: Request, settings: Settings, token: str) -> Reply:

@@ -27,7 +27,7 @@ class MissingError(Exception):
 
 
 def _start(python: str, arguments: list[str], errors: IO[Any] | None) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - our own modules, no shell
+    return subprocess.Popen(
         [python, "-m", *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,

@@ -55,9 +55,6 @@ class FakeStream:
         self.reads = [*reads, None]
         self.head = b""
 
-    def unread(self, head: bytes) -> None:
-        self.head = head
-
 
 def drive(flow: Generator[Any, Any, Any], answers: list[Any]) -> tuple[list[Any], Any]:
     """Answer requests from a list; return all commands and the result or the error."""
