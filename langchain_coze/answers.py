@@ -84,6 +84,10 @@ def content_of(delta: Any) -> str:
 class Answers:
     """The answers of one turn.
 
+    Attributes:
+        plain_id: The id of the answer of which a delta, when nothing is collected, needs nothing
+            but a chunk with its text: the first answer, from its second piece to its end.
+
     Args:
         about: What the first chunk tells in `response_metadata`. It may still grow: what is not
             known by then, the last chunk tells.
@@ -97,13 +101,13 @@ class Answers:
         "_layout",
         "_now",
         "_now_id",
-        "_plain_id",
         "_queue",
         "_settled",
         "_text",
         "_thoughts",
         "_told",
         "_whole",
+        "plain_id",
     )
 
     def __init__(self, about: Mapping[str, Any], *, whole: bool = False) -> None:
@@ -116,26 +120,11 @@ class Answers:
         self._queue: deque[Answer] = deque()
         self._now: Answer | None = None  # whose text is being collected
         self._settled: Answer | None = None  # whose text needs no marks
-        self._plain_id: Any = _NONE  # whose deltas need nothing but chunks
+        self.plain_id: Any = _NONE
         self._now_id: Any = None
         self._text: list[str] = []
         self._thoughts: list[str] = []
         self._chunks: list[ChatGenerationChunk] = []
-
-    def is_plain(self, delta: Any) -> bool:
-        """Return whether a delta needs nothing but a chunk with its text.
-
-        That is so after the first piece of the first answer, and while nothing is collected.
-        """
-        return (
-            isinstance(delta, dict)
-            and delta.get("id") == self._plain_id
-            and delta.get("type") == "answer"
-            and delta.get("content_type") == "text"
-            and not delta.get("reasoning_content")
-            and isinstance(delta.get("content"), str)
-            and delta["content"] != ""
-        )
 
     def answer(self, message_id: Any) -> Answer:
         """Return the answer with an id; a new one waits for those before it."""
@@ -186,7 +175,7 @@ class Answers:
             self.say(message_id, text)
         answer.whole = text
         answer.done = True
-        self._plain_id = _NONE
+        self.plain_id = _NONE
         self._advance()
 
     def place(self, block: Mapping[str, Any]) -> None:
@@ -220,7 +209,7 @@ class Answers:
             text = SEPARATOR + text if later else text
             if self._layout.is_first("text", answer):
                 self._settled = answer
-                self._plain_id = self._now_id
+                self.plain_id = self._now_id
         extra: dict[str, Any] = {"reasoning_content": thoughts} if thoughts else {}
         if marks:
             extra[MARKS] = marks

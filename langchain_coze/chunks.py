@@ -1,9 +1,9 @@
 """Chunks of a streamed answer, made quickly.
 
 A stream makes one chunk for each delta, and validating two pydantic objects costs more than reading
-the delta. What is known to be right is therefore put together by hand, from a validated template.
-Whether the result equals a validated chunk is checked once, at import: where it does not (another
-pydantic, another langchain-core), chunks are validated as usual.
+the delta. What is known to be right is therefore put together by hand. Whether the result equals a
+validated chunk is checked once, at import: where it does not (another pydantic, another
+langchain-core), chunks are validated as usual.
 
 Example:
     ```python
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
+from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +29,6 @@ PROVIDER = "coze"
 """Our name in `response_metadata["model_provider"]`."""
 
 _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
-_new = object.__new__
-_set = object.__setattr__
 
 
 def validated_chunk(
@@ -48,39 +47,50 @@ def validated_chunk(
     return ChatGenerationChunk(message=message)
 
 
-_GENERATION = validated_chunk("")
-_MESSAGE = _GENERATION.message
-_MESSAGE_FIELDS = dict(_MESSAGE.__dict__)
-_MESSAGE_SET = frozenset(_MESSAGE.__pydantic_fields_set__)
-_MESSAGE_EXTRA = _MESSAGE.__pydantic_extra__
-_GENERATION_FIELDS = dict(_GENERATION.__dict__)
-_GENERATION_SET = frozenset(_GENERATION.__pydantic_fields_set__)
-_GENERATION_EXTRA = _GENERATION.__pydantic_extra__
+# The slots of a pydantic object, set without its __setattr__.
+_set_dict = BaseModel.__dict__["__dict__"].__set__
+_set_fields_set = BaseModel.__dict__["__pydantic_fields_set__"].__set__
+_set_extra = BaseModel.__dict__["__pydantic_extra__"].__set__
+_set_private = BaseModel.__dict__["__pydantic_private__"].__set__
+_new = object.__new__
 
 
 def _built_chunk(content: str) -> ChatGenerationChunk:
     """Return a chunk of text alone, put together by hand."""
     message = _new(AIMessageChunk)
-    fields = _MESSAGE_FIELDS.copy()
-    fields["content"] = content
-    fields["additional_kwargs"] = {}
-    fields["response_metadata"] = {"model_provider": PROVIDER}
-    fields["tool_calls"] = []
-    fields["invalid_tool_calls"] = []
-    fields["tool_call_chunks"] = []
-    _set(message, "__dict__", fields)
-    _set(message, "__pydantic_fields_set__", set(_MESSAGE_SET))
-    _set(message, "__pydantic_extra__", None if _MESSAGE_EXTRA is None else {})
-    _set(message, "__pydantic_private__", None)
-    generation = _new(ChatGenerationChunk)
-    fields = _GENERATION_FIELDS.copy()
-    fields["text"] = content
-    fields["message"] = message
-    _set(generation, "__dict__", fields)
-    _set(generation, "__pydantic_fields_set__", set(_GENERATION_SET))
-    _set(generation, "__pydantic_extra__", None if _GENERATION_EXTRA is None else {})
-    _set(generation, "__pydantic_private__", None)
-    return generation
+    _set_dict(
+        message,
+        {
+            "content": content,
+            "additional_kwargs": {},
+            "response_metadata": {"model_provider": PROVIDER},
+            "type": "AIMessageChunk",
+            "name": None,
+            "id": None,
+            "tool_calls": [],
+            "invalid_tool_calls": [],
+            "usage_metadata": None,
+            "tool_call_chunks": [],
+            "chunk_position": None,
+        },
+    )
+    _set_fields_set(message, {"content", "response_metadata"})
+    _set_extra(message, {})
+    _set_private(message, None)
+    chunk = _new(ChatGenerationChunk)
+    _set_dict(
+        chunk,
+        {
+            "text": content,
+            "generation_info": None,
+            "type": "ChatGenerationChunk",
+            "message": message,
+        },
+    )
+    _set_fields_set(chunk, {"text", "message"})
+    _set_extra(chunk, None)
+    _set_private(chunk, None)
+    return chunk
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -79,7 +79,7 @@ class Turn:
         self._whole = whole
         self._decoder = Decoder()
         self._answers = Answers(self._about, whole=whole)
-        self._skip: bytes | None = None  # how a delta begins that need not be read
+        self._begin = _DELTA_BEGIN  # how a read begins that is one delta, or one to be passed over
         self._skipped: list[bytes] = []
         self._seen: set[str] = set()
         self._calls: deque[str] = deque()
@@ -100,16 +100,17 @@ class Turn:
         Raises:
             CozeError: The bot, or Coze, reports an error.
         """
-        if self._skip is not None:
-            if self._decoder.only(data, self._skip) is not None and _THINKS not in data:
+        # Nearly all reads of a stream are one delta: they are told apart here, by their bytes.
+        if (
+            data.startswith(self._begin)
+            and data.endswith(b"}\n\n")
+            and data.find(b"\n", len(_DELTA_BEGIN)) == len(data) - 2
+            and self._decoder.idle
+        ):
+            if self._begin is not _DELTA_BEGIN and _THINKS not in data:
                 self._skipped.append(data)
                 return _NOTHING
-        elif (payload := self._decoder.only(data, _DELTA_BEGIN)) is not None:
-            delta = self._parsed(payload)
-            if self._answers.is_plain(delta):
-                return (text_chunk(delta["content"]),)
-            self._delta(delta, payload)
-            return self._answers.told()
+            return self._receive_delta(data[len(_DELTA_BEGIN) :])
         for name, payload, _ in self._decoder.feed(data):
             if self._ended:
                 break
@@ -117,6 +118,25 @@ class Turn:
                 self._delta(self._parsed(payload), payload)
             else:
                 self._event(name, payload)
+        return self._answers.told()
+
+    def _receive_delta(self, payload: bytes) -> Sequence[ChatGenerationChunk]:
+        """Take a delta that came alone; most need nothing but a chunk with their text."""
+        delta = self._parsed(payload)
+        try:
+            if (
+                delta["id"] == self._answers.plain_id
+                and delta["type"] == "answer"
+                and delta["content_type"] == "text"
+                and not delta.get("reasoning_content")
+            ):
+                text = delta["content"]
+                if text and isinstance(text, str):
+                    return (text_chunk(text),)
+        except (KeyError, TypeError):
+            pass  # another shape
+        if not self._ended:
+            self._delta(delta, payload)
         return self._answers.told()
 
     def replay(self, chat: Mapping[str, Any], messages: Iterable[Any]) -> list[ChatGenerationChunk]:
@@ -214,8 +234,9 @@ class Turn:
             answer = self._answers.say(number, text)
             if self._whole and not answer.waiting:  # its completed message will have all of it
                 begin = b'{"id":' + to_json(number) + b","
-                self._skip = _DELTA_BEGIN + begin if payload.startswith(begin) else None
-                self._skipped = answer.unread
+                if payload.startswith(begin):
+                    self._begin = _DELTA_BEGIN + begin
+                    self._skipped = answer.unread
 
     def _completed(self, body: Any) -> None:
         if not isinstance(body, dict):
@@ -229,7 +250,7 @@ class Turn:
             handler(self, message)
 
     def _answer(self, message: Message) -> None:
-        self._skip = None
+        self._begin = _DELTA_BEGIN
         if message.content_type == "card":
             card = parse(message.content.encode())
             value = {"type": "card", "content": message.content if card is None else card}

@@ -18,7 +18,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.api import clients, transport
+from langchain_coze.api import connections, transport
 from langchain_coze.api.procedures import (
     Close,
     Command,
@@ -135,8 +135,8 @@ class Client:
 
     def close(self) -> None:
         """Close the connections that this process holds to the server, blocking ones."""
-        clients.close(self.settings.base_url)
+        connections.close(self.settings.base_url)
 
     async def aclose(self) -> None:
         """Close the connections that the running event loop holds to the server."""
-        await clients.aclose(self.settings.base_url)
+        await connections.aclose(self.settings.base_url)

@@ -48,6 +48,10 @@ class Decoder:
     lines like `\n`; a byte order mark, comments, `retry` and unknown fields are passed over. An
     event that the end of the stream cuts short is never given out.
 
+    Attributes:
+        idle: Whether the next byte begins an event, so that a read which is one event as a whole
+            may be taken without asking `feed`.
+
     Example:
         ```python
         from langchain_coze.api.sse import Decoder, Event
@@ -56,7 +60,7 @@ class Decoder:
         ```
     """
 
-    __slots__ = ("_after_cr", "_buffer", "_fresh", "_scanned")
+    __slots__ = ("_after_cr", "_buffer", "_fresh", "_scanned", "idle")
 
     def __init__(self) -> None:
         """Make a decoder for one response."""
@@ -64,6 +68,7 @@ class Decoder:
         self._scanned = 0
         self._fresh = True
         self._after_cr = False
+        self.idle = False
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes and return the events that they complete.
@@ -74,7 +79,9 @@ class Decoder:
         if self._fresh or self._after_cr or b"\r" in data:
             data = self._normalise(data)
         if not self._buffer and data.endswith(b"\n\n"):  # whole events: the usual read
+            self.idle = not self._after_cr
             return _events(data)
+        self.idle = False
         self._buffer += data
         end = self._buffer.rfind(b"\n\n", max(self._scanned - 1, 0))
         if end < 0:
@@ -84,29 +91,6 @@ class Decoder:
         del self._buffer[: end + 2]
         self._scanned = 0
         return _events(whole)
-
-    def only(self, data: bytes, begin: bytes) -> bytes | None:
-        r"""Return the rest of `data` if it is one whole event that begins so, else None.
-
-        This is the usual read of a stream, told apart without making an event of it. Where it
-        returns None, nothing has happened: `feed` takes the same bytes.
-
-        Args:
-            data: Bytes as they were read.
-            begin: How the event begins, for instance `event:x\ndata:`.
-        """
-        end = len(data) - 2
-        if (
-            self._buffer
-            or self._fresh
-            or self._after_cr
-            or not data.startswith(begin)
-            or data.find(b"\n", len(begin)) != end
-            or data[end:] != b"\n\n"
-            or b"\r" in data
-        ):
-            return None
-        return data[len(begin) : end]
 
     def close(self) -> list[Event]:
         """Return the failures that the end of the stream leaves, but never half an event.

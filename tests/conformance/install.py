@@ -40,7 +40,7 @@ def install(directory: Path) -> str | None:
         venv.create(directory, with_pip=True, clear=True)
         command = [str(python_of(directory)), "-m", "pip", "install", "-q"]
         command += ["--disable-pip-version-check", "--retries=1", "--timeout=20", REQUIREMENT]
-        done = subprocess.run(  # noqa: S603 - our own arguments
+        done = subprocess.run(
             command, capture_output=True, text=True, timeout=_LONGEST_INSTALL, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:

@@ -21,7 +21,7 @@ def play(scene: str, coze: LocalCoze, bot: LocalBot | None = None, token: str = 
         pytest.skip(problem)
     script = str(Path(__file__).with_name("cozepy_session.py"))
     bot_id = (bot or coze.bots[0]).bot_id
-    done = subprocess.run(  # noqa: S603 - our own arguments
+    done = subprocess.run(
         [str(python_of(ENVIRONMENT)), script, scene, coze.base_url, token or coze.token, bot_id],
         capture_output=True,
         text=True,

@@ -25,10 +25,10 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import ConfigurableField
 
 from langchain_coze import ChatCoze, CozeError
-from langchain_coze.api import clients
+from langchain_coze.api import connections
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
-from tests.integration_tests.ways import WAYS, invoke
+from tests.integration_tests.ways import WAYS, ainvoke, invoke
 
 Make = Callable[..., ChatCoze]
 
@@ -122,11 +122,12 @@ def test_cancelling_a_call_closes_the_connection_at_once() -> None:
         asyncio.run(run(server))
 
 
-def test_no_cookie_passes_from_one_call_to_another() -> None:
-    """Tokens share a client: a session of one must not reach another."""
-    with tap() as server:
+def test_no_cookie_passes_from_one_call_to_another(chat: Make, coze: LocalCoze) -> None:
+    """Tokens share connections: a session that a server opens for one must not reach another."""
+    with tap() as server:  # it sets a cookie
         next(iter(model_for(server).stream("Hi")))
-        assert not list(clients.blocking(server.base_url).cookies.jar)
+    assert invoke(chat(), QUESTION).text == ANSWER
+    assert "cookie" not in coze.requests[-1].headers
 
 
 def test_a_connection_is_used_again(chat: Make, coze: LocalCoze) -> None:
@@ -172,7 +173,7 @@ def test_many_event_loops_leave_nothing_behind(chat: Make) -> None:
         assert asyncio.run(run()) == ANSWER
     gc.collect()
     assert _open_files() <= before + 2
-    assert len(clients._clients._loops) <= 2
+    assert len(connections._connections._loops) <= 2
 
 
 def _open_files() -> int:
@@ -273,8 +274,9 @@ def test_a_fork_shares_no_connection(chat: Make) -> None:
 def test_clients_of_the_user_are_used_and_left_open(chat: Make) -> None:
     seen: list[Any] = []
     with httpx.Client(event_hooks={"request": [seen.append]}) as client:
-        model = chat(http_client=client)
+        model = ChatCoze(http_client=client, **_where(chat()))
         assert invoke(model, QUESTION).text == ANSWER
+        assert ainvoke(model, QUESTION).text == ANSWER  # there is no client of the user's for this
         model.close()
         assert not client.is_closed
         assert len(seen) == 1
@@ -291,6 +293,11 @@ def test_clients_of_the_user_are_used_and_left_open(chat: Make) -> None:
             assert len(seen) == 2
 
     asyncio.run(run())
+
+
+def _where(model: ChatCoze) -> dict[str, Any]:
+    """Return what says where a model is, and nothing of its patience."""
+    return {"bot_id": model.bot_id, "api_key": model.api_key, "base_url": model.base_url}
 
 
 def test_clients_of_the_wrong_kind_are_refused_at_once(chat: Make) -> None:
@@ -346,7 +353,7 @@ def test_idle_pools_are_closed_after_a_while() -> None:
         def close(self) -> None:
             closed.append(self)
 
-    slots = clients._Slots(Pool)
+    slots = connections._Slots(Pool)
     taken = [slots.take()[0] for _ in range(20)]
     assert len(slots._pools) == 3
     for number in taken:

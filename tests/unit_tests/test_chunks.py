@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessageChunk
@@ -39,10 +40,22 @@ def test_chunks_share_nothing() -> None:
     assert other.id is None
 
 
-def test_another_pydantic_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_langchain_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new field, another default, another set of fields: each makes chunks be validated again."""
     assert chunks._reliable()
-    monkeypatch.setitem(chunks._MESSAGE_FIELDS, "a_new_field", 1)
-    assert not chunks._reliable()
-    monkeypatch.delitem(chunks._MESSAGE_FIELDS, "a_new_field")
-    monkeypatch.delitem(chunks._MESSAGE_FIELDS, "usage_metadata")
-    assert not chunks._reliable()
+    original = chunks.validated_chunk
+    changes: list[dict[str, Any]] = [{"a_new_field": 1}, {"usage_metadata": {}}, {"name": ""}]
+    for change in changes:
+
+        def changed(content: str, fields: dict[str, Any] = change) -> Any:
+            chunk = original(content)
+            chunk.message.__dict__.update(fields)
+            return chunk
+
+        with monkeypatch.context() as patch:
+            patch.setattr(chunks, "validated_chunk", changed)
+            assert not chunks._reliable()
+    with monkeypatch.context() as patch:
+        patch.setattr(chunks, "_set_extra", lambda *_: None)
+        assert not chunks._reliable()
+    assert chunks._reliable()

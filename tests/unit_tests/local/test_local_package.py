@@ -23,7 +23,7 @@ def test_importing_is_light() -> None:
         "heavy = ('pytest', 'numpy', 'bm25s', 'uvicorn', 'langgraph'); "
         "print([name for name in heavy if name in sys.modules])"
     )
-    done = subprocess.run(  # noqa: S603 - our own arguments
+    done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
@@ -34,7 +34,7 @@ def test_failing_reply_prints_nothing() -> None:
         "import logging, langchain_coze.local; "
         "logging.getLogger('langchain_coze.local.chat').error('a reply failed')"
     )
-    done = subprocess.run(  # noqa: S603 - our own arguments
+    done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert (done.stdout, done.stderr) == ("", "")
@@ -42,7 +42,7 @@ def test_failing_reply_prints_nothing() -> None:
 
 def test_missing_extra_says_how_to_install_it() -> None:
     code = "import sys; sys.modules['starlette'] = None\nfrom langchain_coze.local import LocalCoze"
-    done = subprocess.run(  # noqa: S603 - our own arguments
+    done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
     assert 'pip install "langchain-coze[local]"' in done.stderr

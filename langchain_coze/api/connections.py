@@ -1,7 +1,8 @@
-"""The httpx clients of this process: connection pools, proxies, TLS.
+"""The connections of this process: pools of httpx transports, proxies, TLS.
 
-No model holds a client: they live here, blocking ones by server, asyncio ones by event loop and
-server, and are dropped after a fork.
+No model holds a connection: they live here, blocking ones by server, asyncio ones by event loop and
+server, and are dropped after a fork. All tokens share them: nothing of a session, such as a cookie,
+is kept.
 
 httpx's own pool looks at every connection for every request, which makes each of 1,000 concurrent
 streams cost twenty times as much as a single one, and its defaults (100 connections, 5 s to get
@@ -9,11 +10,11 @@ one) fail most of them. Here many small pools of 8 connections stand behind one 
 
 Example:
     ```python
-    from langchain_coze.api import clients
+    from langchain_coze.api import connections
 
-    client = clients.blocking("https://api.coze.cn")
-    assert client is clients.blocking("https://api.coze.cn")
-    clients.close("https://api.coze.cn")
+    pools = connections.blocking("https://api.coze.cn")
+    assert pools is connections.blocking("https://api.coze.cn")
+    connections.close("https://api.coze.cn")
     ```
 """
 
@@ -28,7 +29,6 @@ import importlib.util
 import os
 import threading
 import time
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -225,66 +225,61 @@ def _require_socks() -> None:
 # --- The clients of this process -----------------------------------------------------------------
 
 
-class _Clients:
-    """The httpx clients of this process: blocking by server, asyncio by event loop and server."""
+class _Connections:
+    """The pools of this process: blocking by server, asyncio by event loop and server."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._blocking: dict[str, httpx.Client] = {}
-        self._loops: dict[asyncio.AbstractEventLoop, _LoopClients] = {}
+        self._blocking: dict[str, Pools] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, _LoopConnections] = {}
 
-    def blocking(self, base_url: str) -> httpx.Client:
-        """Return the client for a server."""
-        client = self._blocking.get(base_url)
-        if client is None:
-            options = _pool_options(base_url)
-            transport = Pools(functools.partial(httpx.HTTPTransport, **options))
+    def blocking(self, base_url: str) -> Pools:
+        """Return the pools for a server."""
+        pools = self._blocking.get(base_url)
+        if pools is None:
+            make = functools.partial(httpx.HTTPTransport, **_pool_options(base_url))
             with self._lock:
-                client = self._blocking.setdefault(
-                    base_url, httpx.Client(transport=transport, cookies=_no_cookies())
-                )
-        return client
+                pools = self._blocking.setdefault(base_url, Pools(make))
+        return pools
 
-    def running(self, base_url: str) -> httpx.AsyncClient:
-        """Return the client for a server on the running event loop."""
+    def running(self, base_url: str) -> AsyncPools:
+        """Return the pools for a server on the running event loop."""
         loop = asyncio.get_running_loop()
         known = self._loops.get(loop)
         if known is None or known.ended:
-            known = _LoopClients()
-            with self._lock:  # a client keeps its loop alive, so closed loops are swept out here
+            known = _LoopConnections()
+            with self._lock:  # pools keep their loop alive, so closed loops are swept out here
                 for old in [old for old in self._loops if old.is_closed()]:
                     del self._loops[old]
                 self._loops[loop] = known
-        client = known.by_server.get(base_url)
-        if client is None:
-            options = _pool_options(base_url)
-            transport = AsyncPools(functools.partial(httpx.AsyncHTTPTransport, **options))
-            client = httpx.AsyncClient(transport=transport, cookies=_no_cookies())
-            known.by_server[base_url] = client
-        return client
+        pools = known.by_server.get(base_url)
+        if pools is None:
+            make = functools.partial(httpx.AsyncHTTPTransport, **_pool_options(base_url))
+            pools = known.by_server[base_url] = AsyncPools(make)
+        return pools
 
     def close(self, base_url: str | None = None) -> None:
-        """Close the blocking client of a server, or of all."""
+        """Close the blocking pools of a server, or of all."""
         with self._lock:
             urls = list(self._blocking) if base_url is None else [base_url]
             found = [self._blocking.pop(url, None) for url in urls]
-        for client in found:
-            if client is not None:
-                client.close()
+        for pools in found:
+            if pools is not None:
+                pools.close()
 
     async def aclose(self, base_url: str) -> None:
-        """Close the client of a server on the running event loop."""
+        """Close the pools of a server on the running event loop."""
         known = self._loops.get(asyncio.get_running_loop())
-        client = known.by_server.pop(base_url, None) if known else None
-        if client is not None:
-            await client.aclose()
+        pools = known.by_server.pop(base_url, None) if known else None
+        if pools is not None:
+            await pools.aclose()
 
 
-class _LoopClients:
-    """The clients of one event loop, closed when the loop is shut down."""
+class _LoopConnections:
+    """The pools of one event loop, closed when the loop is shut down."""
 
     def __init__(self) -> None:
-        self.by_server: dict[str, httpx.AsyncClient] = {}
+        self.by_server: dict[str, AsyncPools] = {}
         self.ended = False
         # A loop closes its asynchronous generators before it ends (`asyncio.run` sees to that), so
         # one that has been started here is told in time. It starts without awaiting anything.
@@ -297,47 +292,42 @@ class _LoopClients:
             yield
         finally:
             self.ended = True
-            for client in self.by_server.values():
-                await client.aclose()
+            for pools in self.by_server.values():
+                await pools.aclose()
 
 
-def _no_cookies() -> CookieJar:
-    """Return a jar that takes nothing: all tokens share a client, no session may pass over."""
-    return CookieJar(DefaultCookiePolicy(allowed_domains=()))
-
-
-_clients = _Clients()
+_connections = _Connections()
 
 
 @atexit.register
 def _at_exit() -> None:
-    _clients.close()
+    _connections.close()
 
 
 def _after_fork() -> None:
-    global _clients  # noqa: PLW0603 - a forked child must not touch its parent's connections
-    _clients = _Clients()
+    global _connections  # noqa: PLW0603 - a forked child must not touch its parent's connections
+    _connections = _Connections()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def blocking(base_url: str) -> httpx.Client:
-    """Return this process's blocking client for a server."""
-    return _clients.blocking(base_url)
+def blocking(base_url: str) -> Pools:
+    """Return this process's blocking connections to a server."""
+    return _connections.blocking(base_url)
 
 
-def running(base_url: str) -> httpx.AsyncClient:
-    """Return the running event loop's client for a server."""
-    return _clients.running(base_url)
+def running(base_url: str) -> AsyncPools:
+    """Return the running event loop's connections to a server."""
+    return _connections.running(base_url)
 
 
 def close(base_url: str) -> None:
     """Close the blocking connections to a server; running streams end in peace."""
-    _clients.close(base_url)
+    _connections.close(base_url)
 
 
 async def aclose(base_url: str) -> None:
     """Close the running event loop's connections to a server; running streams end in peace."""
-    await _clients.aclose(base_url)
+    await _connections.aclose(base_url)
