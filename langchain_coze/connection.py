@@ -41,7 +41,7 @@ class Connection(BaseModel):
     used from several threads and event loops.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     api_key: SecretStr | Callable[[], Any] | Any = Field(
         default_factory=secret_from_env(["COZE_API_TOKEN", "COZE_API_KEY"], default=None),

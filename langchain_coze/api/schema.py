@@ -68,7 +68,8 @@ TERMINAL = frozenset({"completed", "failed", "requires_action", "canceled", "exp
 class Wire(BaseModel):
     """A thing that Coze sends: unknown keys are passed over, unreadable fields are the default."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    # built when first used: importing the package stays light
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
     @field_validator("*", mode="wrap")
     @classmethod

@@ -173,7 +173,7 @@ def test_many_event_loops_leave_nothing_behind(chat: Make) -> None:
         assert asyncio.run(run()) == ANSWER
     gc.collect()
     assert _open_files() <= before + 2
-    assert len(connections._connections._loops) <= 2
+    assert len(connections._process._loops) <= 2
 
 
 def _open_files() -> int:
@@ -346,26 +346,19 @@ def test_a_socks_proxy_without_its_package_is_explained(
         invoke(chat(base_url="http://socks.coze.example"), QUESTION)
 
 
-def test_idle_pools_are_closed_after_a_while() -> None:
-    closed = []
-
-    class Pool:
-        def close(self) -> None:
-            closed.append(self)
-
-    slots = connections._Slots(Pool)
-    taken = [slots.take()[0] for _ in range(20)]
-    assert len(slots._pools) == 3
-    for number in taken:
+def test_idle_connections_are_closed_after_a_while() -> None:
+    slots = connections._Slots(object)
+    taken = [slots.take() for _ in range(3)]
+    assert [number for number, _ in taken] == [0, 1, 2]
+    for number, _ in reversed(taken):
         assert slots.give(number) == []
-    for number in range(3):
-        slots._since[number] -= 100
+    assert slots.take() == taken[0]  # the first free one, so that few stay in use
+    slots._since[2] -= 100
     slots._swept -= 100
-    number, _ = slots.take()
-    assert number == 0
-    slots._since[0] -= 100
-    assert len(slots.give(number)) == 2  # the one just used stays
-    assert len(slots.retire()) == 1
+    assert slots.give(0) == [taken[2][1]]
+    assert slots.take()[0] == 0
+    assert slots.retire() == [taken[1][1]]
+    assert slots.give(0) == [taken[0][1]]  # what was in use is closed when it is free
 
 
 def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze) -> None:
