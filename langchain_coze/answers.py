@@ -21,7 +21,6 @@ Example:
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.api.schema import parse
@@ -34,14 +33,13 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk
 
 
-@dataclass(slots=True, eq=False)
 class Answer:
     """One answer message of the turn.
 
     Attributes:
         parts: The texts of its deltas that are still needed.
         unread: Reads with one delta each that have not been looked into, after `parts`.
-        thoughts: The same of its reasoning.
+        thoughts: The same as `parts`, of its reasoning.
         whole: The text of its completed message, or None before that.
         spoke: Whether it has said anything.
         thought: Whether it has reasoned.
@@ -49,14 +47,18 @@ class Answer:
         done: Whether nothing more comes.
     """
 
-    parts: list[str] = field(default_factory=list)
-    unread: list[bytes] = field(default_factory=list)
-    thoughts: list[str] = field(default_factory=list)
-    whole: str | None = None
-    spoke: bool = False
-    thought: bool = False
-    waiting: bool = False
-    done: bool = False
+    __slots__ = ("done", "parts", "spoke", "thought", "thoughts", "unread", "waiting", "whole")
+
+    def __init__(self, *, waiting: bool) -> None:
+        """Begin with nothing said."""
+        self.parts: list[str] = []
+        self.unread: list[bytes] = []
+        self.thoughts: list[str] = []
+        self.whole: str | None = None
+        self.spoke = False
+        self.thought = False
+        self.waiting = waiting
+        self.done = False
 
     def text(self) -> str:
         """Return what this answer says: the completed text where there is one."""

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import difflib
 import functools
-import warnings
 from typing import TYPE_CHECKING
 
 from pydantic import AliasChoices, BaseModel
+
+from langchain_coze.notices import warn_user
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -64,13 +65,12 @@ def argument_names(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(names)
 
 
-def warn_ignored(name: str, known: Collection[str], *, stacklevel: int = 2) -> None:
+def warn_ignored(name: str, known: Collection[str]) -> None:
     """Warn that an argument is ignored, and say what to do instead.
 
     Args:
         name: The argument.
         known: The arguments that would have been understood.
-        stacklevel: As `warnings.warn` has it.
     """
     if name in _BOT_SETTINGS:
         told = f"{name} is set on the bot in Coze; ignored. {name} 在扣子智能体中设置，此处忽略。"
@@ -80,4 +80,4 @@ def warn_ignored(name: str, known: Collection[str], *, stacklevel: int = 2) -> N
         told = (
             f"ChatCoze has no argument {name}; ignored.{guess} ChatCoze 没有参数 {name}，已忽略。"
         )
-    warnings.warn(told, stacklevel=stacklevel + 1)
+    warn_user(told)

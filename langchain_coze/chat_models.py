@@ -198,7 +198,7 @@ class ChatCoze(Connection, BaseChatModel):
         if isinstance(values, dict):
             known = argument_names(cls)
             for name in sorted(set(values) - known):
-                warn_ignored(name, known, stacklevel=4)
+                warn_ignored(name, known)
         return values
 
     @model_validator(mode="after")
@@ -408,7 +408,7 @@ class ChatCoze(Connection, BaseChatModel):
         )
         for name in sorted(names - _PER_CALL - _CORE_KWARGS - self._warned):
             self._warned.add(name)
-            warn_ignored(name, _PER_CALL, stacklevel=6)
+            warn_ignored(name, _PER_CALL)
 
 
 def _reported(

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core import exceptions as core
@@ -61,8 +60,7 @@ def redact(text: str, *secrets: str) -> str:
     return _BEARER.sub(r"\1 ***", _SECRET.sub(r"\1_***", text))
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorResponse:
+class ErrorResponse(NamedTuple):
     """What the server answered, kept so that traces show it (LangSmith reads `json`, `headers`).
 
     Attributes:
@@ -72,8 +70,8 @@ class ErrorResponse:
     """
 
     status_code: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    text: str = ""
+    headers: Mapping[str, str]
+    text: str
 
     def json(self) -> Any:
         """Return the body as JSON.

@@ -18,7 +18,6 @@ Example:
 from __future__ import annotations
 
 import json
-import warnings
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from langchain_core.messages import (
@@ -30,6 +29,7 @@ from langchain_core.messages import (
 )
 
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.notices import warn_user
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -220,10 +220,9 @@ def _newest(entered: list[tuple[bool, EnterMessage]]) -> list[tuple[bool, EnterM
             over -= 1  # too old, or an answer whose question is gone
         else:
             kept.append((is_system, entry))
-    warnings.warn(
+    warn_user(
         f"Coze takes at most {MOST_MESSAGES} messages: the oldest {len(entered) - len(kept)} of "
         f"{len(entered)} are not sent. Shorten the history yourself with trim_messages. "
-        f"扣子最多接受 {MOST_MESSAGES} 条消息，最早的消息未发送。",
-        stacklevel=2,
+        f"扣子最多接受 {MOST_MESSAGES} 条消息，最早的消息未发送。"
     )
     return kept

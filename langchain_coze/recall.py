@@ -23,8 +23,7 @@ from __future__ import annotations
 import math
 import re
 import uuid
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from langchain_core.documents import Document
 from langchain_core.messages.content import Citation, create_citation
@@ -39,8 +38,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:langchain-coze:recall")
 _BARE_ESCAPE = re.compile(r"(?<=[?\w%=])u0026(?=\w+=)")
 
 
-@dataclass(frozen=True, slots=True)
-class Recall:
+class Recall(NamedTuple):
     """One recall of a turn.
 
     Attributes:
@@ -49,7 +47,7 @@ class Recall:
         status_code: 0, or the reason why the search failed.
     """
 
-    chunks: list[dict[str, Any]] = field(default_factory=list)
+    chunks: list[dict[str, Any]]
     status_code: int = 0
 
 
@@ -76,7 +74,7 @@ def read_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
     else:
         return None
     if not isinstance(inner, dict):
-        return Recall()
+        return Recall([])
     found = inner.get("chunks")
     items = [item for item in found if _readable(item)] if isinstance(found, list) else []
     chunks = [_chunk(item, number) for number, item in enumerate(items, rank)]

@@ -38,6 +38,7 @@ from langchain_coze.api.schema import Chat, Failure, Message, Usage, failure_in,
 from langchain_coze.api.sse import Decoder
 from langchain_coze.chunks import text_chunk
 from langchain_coze.errors import CozeChatError, CozeError, cut_error, error_for
+from langchain_coze.notices import warn_user
 from langchain_coze.recall import read_recall
 
 if TYPE_CHECKING:
@@ -262,6 +263,12 @@ class Turn:
         recall = read_recall(message.type, message.content, rank=len(self._recalled) + 1)
         if recall is not None:
             self._recalled += recall.chunks
+            if recall.status_code:
+                warn_user(
+                    "The search in the bot's knowledge base failed (status_code "
+                    f"{recall.status_code}): the answer has no sources. "
+                    "知识库检索失败，回答没有引用来源。"
+                )
             return
         body = parse(message.content.encode())
         kind, data = (

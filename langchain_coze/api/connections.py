@@ -200,7 +200,9 @@ def _options(base_url: str) -> dict[str, Any]:
     proxy = _proxy(base_url)
     if proxy and proxy.startswith("socks"):
         _require_socks()
-    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_ALIVE)
+    limits = httpx.Limits(
+        max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_ALIVE
+    )
     return {"verify": _ssl_context(), "limits": limits, "proxy": proxy, "trust_env": False}
 
 

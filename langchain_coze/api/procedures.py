@@ -24,10 +24,10 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from langchain_coze.api.schema import TERMINAL, Chat, failure_in, parse, payload_of
 from langchain_coze.api.sse import Decoder, Event
@@ -46,6 +46,7 @@ from langchain_coze.errors import (
     redact,
 )
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _EXCERPT = 300
 _BODY_KEPT = 2000
 _HTTP_ERROR = 400
@@ -53,8 +54,7 @@ _LONGEST_WAIT = 60.0  # seconds of Retry-After that we are ready to wait
 _SUPPORT_HEADERS = ("content-type", "retry-after", "x-tt-logid", "x-log-id")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(NamedTuple):
     """A request to send. Its result is a `Reply`.
 
     Attributes:
@@ -67,38 +67,33 @@ class Request:
 
     method: str
     path: str
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = _NOTHING
     body: Mapping[str, Any] | None = None
     stream: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(NamedTuple):
     """Wait some seconds. Its result is None."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """Read what comes next on a stream. Its result is bytes, or None at the end."""
 
     stream: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(NamedTuple):
     """Close a stream at once. Its result is None."""
 
     stream: Any
 
 
-@dataclass(frozen=True, slots=True)
 class Renew:
     """Get a fresh token. Its result says whether the source can give one."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Reply:
     """What came back for a request.
 
@@ -109,10 +104,18 @@ class Reply:
         stream: The open stream of server-sent events, or None.
     """
 
-    status_code: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-    stream: Any = None
+    def __init__(
+        self,
+        status_code: int,
+        headers: Mapping[str, str] = _NOTHING,
+        body: bytes = b"",
+        stream: Any = None,
+    ) -> None:
+        """Take what came back."""
+        self.status_code = status_code
+        self.headers = headers
+        self.body = body
+        self.stream = stream
 
     @cached_property
     def json(self) -> Any:
@@ -130,8 +133,7 @@ T = TypeVar("T")
 Flow: TypeAlias = Generator[Command, Any, T]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(NamedTuple):
     """How often a request is repeated.
 
     Attributes:
@@ -344,8 +346,7 @@ def _object(reply: Reply) -> Mapping[str, Any]:
     return payload if isinstance(payload, Mapping) else {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Polling:
+class Polling(NamedTuple):
     """When a turn is asked for its state.
 
     Attributes:

@@ -14,7 +14,6 @@ Example:
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import platform
@@ -158,9 +157,9 @@ def _readable(request: Request, reply: Reply) -> bool:
     return request.stream and good
 
 
-def _reply(response: httpx.Response, stream: Any) -> Reply:
+def _reply(response: httpx.Response) -> Reply:
     headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers.raw}
-    return Reply(status_code=response.status_code, headers=headers, stream=stream)
+    return Reply(status_code=response.status_code, headers=headers)
 
 
 def _encoded(response: httpx.Response) -> bool:
@@ -263,13 +262,15 @@ def send(request: Request, settings: Settings, token: str) -> Reply:
         else:
             response = client.send(_built_by(client, request, settings, token), stream=True)
         stream = Stream(response)
-        reply = _reply(response, stream)
+        reply = _reply(response)
         if _readable(request, reply):
-            return reply
-        with stream:
-            return dataclasses.replace(reply, stream=None, body=response.read())
+            reply.stream = stream
+        else:
+            with stream:
+                reply.body = response.read()
     except Exception as error:  # noqa: BLE001 - told apart in one place
         _reraise(error)
+    return reply
 
 
 async def asend(request: Request, settings: Settings, token: str) -> Reply:
@@ -282,13 +283,15 @@ async def asend(request: Request, settings: Settings, token: str) -> Reply:
         else:
             response = await client.send(_built_by(client, request, settings, token), stream=True)
         stream = AsyncStream(response)
-        reply = _reply(response, stream)
+        reply = _reply(response)
         if _readable(request, reply):
-            return reply
-        async with stream:
-            return dataclasses.replace(reply, stream=None, body=await response.aread())
+            reply.stream = stream
+        else:
+            async with stream:
+                reply.body = await response.aread()
     except Exception as error:  # noqa: BLE001 - told apart in one place
         _reraise(error)
+    return reply
 
 
 # --- Exceptions --------------------------------------------------------------------------------

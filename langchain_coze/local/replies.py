@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, get_args
 
 from langchain_coze.local.pieces import Piece
-from langchain_coze.local.runnables import is_runnable, runnable_pieces
+from langchain_coze.local.runnables import blocking_pieces, is_runnable, runnable_pieces
 from langchain_coze.local.text import small_pieces
 from langchain_coze.local.turns import Turn
 
@@ -41,7 +41,7 @@ def as_piece_source(reply: Any) -> PieceSource:
         TypeError: ``reply`` is neither, or takes no parameter.
     """
     if is_runnable(reply):
-        return lambda turn: runnable_pieces(reply, turn)
+        return lambda turn: _of_runnable(reply, turn)
     if not callable(reply):
         raise TypeError(
             f"reply must be a function or a LangChain Runnable, not {type(reply).__name__}"
@@ -62,6 +62,23 @@ def as_piece_source(reply: Any) -> PieceSource:
     return source
 
 
+async def _of_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[Piece, None]:
+    """The pieces of a Runnable; one that cannot be awaited is read in a thread."""
+    begun = False
+    try:
+        async with contextlib.aclosing(runnable_pieces(runnable, turn)) as pieces:
+            async for piece in pieces:
+                begun = True
+                yield piece
+    except NotImplementedError:
+        if begun:
+            raise
+        blocking = _in_thread(lambda: blocking_pieces(runnable, turn), turn)
+        async with contextlib.aclosing(blocking) as pieces:
+            async for piece in pieces:
+                yield piece
+
+
 def _wants_turn(reply: Callable[..., Any]) -> bool:
     parameters = inspect.signature(reply).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
@@ -78,7 +95,7 @@ async def _in_loop(result: Any, turn: Turn) -> AsyncGenerator[Piece, None]:
     if inspect.isawaitable(result):
         result = await result
     if is_runnable(result):
-        result = runnable_pieces(result, turn)
+        result = _of_runnable(result, turn)
     if not isinstance(result, AsyncIterable):
         for item in _items(result):
             yield _checked(item)

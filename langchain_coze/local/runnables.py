@@ -6,7 +6,7 @@ from typing import Any
 from langchain_coze.local.pieces import NewAnswer, Piece, Reasoning, ServerTool
 from langchain_coze.local.turns import Turn
 
-__all__ = ["is_runnable", "runnable_pieces"]
+__all__ = ["blocking_pieces", "is_runnable", "runnable_pieces"]
 
 
 def is_runnable(value: Any) -> bool:
@@ -39,6 +39,12 @@ async def runnable_pieces(runnable: Any, turn: Turn) -> AsyncGenerator[Piece, No
     async for item in runnable.astream(turn.messages):
         for piece in _pieces_of(item):
             yield piece
+
+
+def blocking_pieces(runnable: Any, turn: Turn) -> Iterator[Piece]:
+    """Do what `runnable_pieces` does for a Runnable that has only a blocking way."""
+    for item in runnable.stream(turn.messages):
+        yield from _pieces_of(item)
 
 
 def _pieces_of(item: Any) -> Iterator[Piece]:

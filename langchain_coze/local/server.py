@@ -40,7 +40,7 @@ class LocalCoze:
         port: Port to listen on; 0 for any free one. The real one once started.
         token: The token that clients must send; made up when not given.
         profile: ``"cloud"``: the bytes of coze.cn and coze.com.
-        error_status: HTTP status of errors: ``"200"``, or ``"real"`` for 400, 401, 403, 404, 429.
+        error_status: HTTP status of errors: ``"200"``, or ``"real"`` for the matching one.
         quota: After this many chats the server refuses with 4028; None means never.
         faults: What goes wrong, see `Fault`. May be changed while the server runs.
         request_log: How many requests `requests` remembers.
@@ -60,7 +60,7 @@ class LocalCoze:
     _: KW_ONLY
     host: str = "127.0.0.1"
     port: int = 0
-    token: str = ""
+    token: str = field(default="", repr=False)
     profile: str = "cloud"
     error_status: str = "200"
     quota: int | None = None

@@ -174,7 +174,6 @@ HARMLESS = [
     "plain_verbose",
     "recall_empty",
     "recall_null",
-    "recall_failed",
     "recall_split",
     "recall_broken",
     "recall_missing",
@@ -200,6 +199,15 @@ def test_the_answer_survives(chat: Make, coze: LocalCoze, fault: str) -> None:
         assert message.content == ANSWER
         assert message.response_metadata["follow_up_questions"] == ["还有呢？"]
         assert message.usage_metadata is not None
+
+
+def test_a_failed_search_is_told(chat: Make, coze: LocalCoze) -> None:
+    coze.faults = "recall_failed"
+    for ask in WAYS:
+        with pytest.warns(UserWarning, match="failed \\(status_code 708882003\\)"):
+            message = ask(chat(), QUESTION)
+        assert message.content == ANSWER
+        assert message.response_metadata["knowledge_recall"] == []
 
 
 CUTS = ["no_terminal", "cut_mid_line", "cut_utf8", "cut_at=1", "cut_at=900", "cut_at=0"]

@@ -155,6 +155,7 @@ def test_arguments_of_a_call_are_warned_about_once() -> None:
             for ask in (bot.invoke, lambda *a, **k: list(bot.stream(*a, **k))):
                 with pytest.raises(CozeError):
                     ask("Hi", temperature=1, stop=["x"], conversaton="y", user_id="u")
+    assert {warning.filename for warning in caught} == {__file__}
     told = sorted(str(warning.message).split(" ")[0:5] for warning in caught)
     assert [" ".join(words) for words in told] == [
         "ChatCoze has no argument conversaton;",

@@ -89,7 +89,7 @@ def test_old_plain_text_is_one_chunk_without_a_score() -> None:
 
 @pytest.mark.parametrize("chunks", [[], None, "junk", {}])
 def test_nothing_found(chunks: Any) -> None:
-    assert read_recall("verbose", content(json.dumps({"chunks": chunks}))) == Recall()
+    assert read_recall("verbose", content(json.dumps({"chunks": chunks}))) == Recall([], 0)
 
 
 def test_a_failed_search_is_told() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableGenerator, RunnableLambda
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
@@ -208,3 +208,11 @@ async def test_default_reply_is_extractive(question: str, begin: str, needle: st
     text = "".join([p async for p in bot.source(turn)])  # type: ignore[misc]
     assert text.startswith(begin)
     assert needle in text
+
+
+async def test_a_runnable_with_only_a_blocking_way_is_read_in_a_thread() -> None:
+    def shout(items: Iterator[Any]) -> Iterator[str]:
+        for messages in items:
+            yield from (messages[-1].content.upper(), "!")
+
+    assert await pieces_of(RunnableGenerator(shout)) == ["HI", "!"]
