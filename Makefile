@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CONFORMANCE := .venv-conformance
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench bench-smoke clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -39,6 +39,10 @@ bench: $(READY) ## timings side by side with other integrations
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
 	@$(BIN)/python tests/conformance/install.py $(CONFORMANCE)
 	$(BIN)/python -m tests.benchmarks
+
+bench-smoke: $(READY) ## does the benchmark still run
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
+	$(BIN)/python -m tests.benchmarks --quick --only stream-burst invoke
 
 clean: ## remove environments and caches
 	rm -rf $(VENV) $(CONFORMANCE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
