@@ -233,6 +233,7 @@ class Answers:
         """
         for answer in self._queue:
             answer.done = True
+        self.plain_id = _NONE
         self._advance()
         self.flush()
         text, extra = self._sum() if self._whole else ("", self._marked(cited=cited))

@@ -108,18 +108,24 @@ class Turn:
             and data.find(b"\n", len(_DELTA_BEGIN)) == len(data) - 2
             and self._decoder.idle
         ):
-            if self._begin is not _DELTA_BEGIN and _THINKS not in data:
+            if self._passes(data):
                 self._skipped.append(data)
                 return _NOTHING
             return self._receive_delta(data[len(_DELTA_BEGIN) :])
         for name, payload, _ in self._decoder.feed(data):
             if self._ended:
                 break
-            if name == _DELTA:
-                self._delta(self._parsed(payload), payload)
-            else:
+            if name != _DELTA:
                 self._event(name, payload)
+            elif (read := _DELTA_BEGIN + payload).startswith(self._begin) and self._passes(read):
+                self._skipped.append(read)
+            else:
+                self._delta(self._parsed(payload), payload)
         return self._answers.told()
+
+    def _passes(self, read: bytes) -> bool:
+        """Return whether a delta of the right beginning need not be looked into."""
+        return self._begin is not _DELTA_BEGIN and _THINKS not in read
 
     def _receive_delta(self, payload: bytes) -> Sequence[ChatGenerationChunk]:
         """Take a delta that came alone; most need nothing but a chunk with their text."""
@@ -156,7 +162,10 @@ class Turn:
         status = Chat.model_validate(chat).status
         if status in _BAD_ENDS:
             self._failed(chat)
-        self._requires_action(chat) if status == "requires_action" else self._close(chat)
+        if status == "requires_action":
+            self._requires_action(chat)
+        else:
+            self._close(chat)
         return self.finish()
 
     def finish(self) -> list[ChatGenerationChunk]:

@@ -109,9 +109,11 @@ class _Tracked(httpx.SyncByteStream):
 
     def close(self) -> None:
         slots, self._slots = self._slots, None  # type: ignore[assignment] # only once
-        self._stream.close()
-        for transport in slots.give(self._number) if slots else ():
-            transport.close()
+        try:
+            self._stream.close()
+        finally:
+            for idle in slots.give(self._number) if slots else ():
+                idle.close()
 
 
 class _AsyncTracked(httpx.AsyncByteStream):
@@ -128,8 +130,8 @@ class _AsyncTracked(httpx.AsyncByteStream):
         try:
             await self._stream.aclose()
         finally:
-            for transport in slots.give(self._number) if slots else ():
-                await transport.aclose()
+            for idle in slots.give(self._number) if slots else ():
+                await idle.aclose()
 
 
 class Connections(httpx.BaseTransport):
@@ -145,15 +147,16 @@ class Connections(httpx.BaseTransport):
         try:
             response: httpx.Response = transport.handle_request(request)
         except BaseException:
-            self._slots.give(number)
+            for idle in self._slots.give(number):
+                idle.close()
             raise
         response.stream = _Tracked(response.stream, self._slots, number)
         return response
 
     def close(self) -> None:
         """Close what is idle now, and the rest as soon as it is."""
-        for transport in self._slots.retire():
-            transport.close()
+        for idle in self._slots.retire():
+            idle.close()
 
 
 class AsyncConnections(httpx.AsyncBaseTransport):
@@ -169,15 +172,16 @@ class AsyncConnections(httpx.AsyncBaseTransport):
         try:
             response: httpx.Response = await transport.handle_async_request(request)
         except BaseException:
-            self._slots.give(number)
+            for idle in self._slots.give(number):
+                await idle.aclose()
             raise
         response.stream = _AsyncTracked(response.stream, self._slots, number)
         return response
 
     async def aclose(self) -> None:
         """Close what is idle now, and the rest as soon as it is."""
-        for transport in self._slots.retire():
-            await transport.aclose()
+        for idle in self._slots.retire():
+            await idle.aclose()
 
 
 @functools.lru_cache(maxsize=1)

@@ -476,6 +476,26 @@ def test_a_polled_turn_that_failed(status: str) -> None:
     assert caught.value.chat_id == "7"
 
 
+@pytest.mark.parametrize("as_whole", [False, True])
+def test_nothing_is_told_after_the_end(*, as_whole: bool) -> None:
+    turn = Turn(BOT, whole=as_whole)
+    turn.receive(delta("1", "a"))
+    turn.receive(delta("1", "b", content_type="text"))
+    assert turn.receive(DONE)
+    assert list(turn.receive(delta("1", "c", content_type="text"))) == []
+    assert list(turn.receive(delta("1", "d") + delta("2", "e"))) == []
+    assert turn.finish() == []
+
+
+def test_deltas_are_passed_over_in_one_large_read_too() -> None:
+    """What stands in them is not even looked at, where a completed message follows."""
+    broken = delta("1", "b").replace(b'"content"', b'"content')
+    data = delta("1", "a") + broken + broken + completed("1", "abb") + COMPLETED + DONE
+    assert whole(data).content == "abb"
+    with pytest.raises(CozeStreamError):
+        streamed(data)
+
+
 def test_many_chunks_keep_no_state_in_common() -> None:
     first, second, _ = chunks_of(
         [delta("1", "a"), delta("1", "b"), completed("1", "ab") + COMPLETED + DONE]
