@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 _DELTA = "conversation.message.delta"
 _DELTA_BEGIN = b"event:conversation.message.delta\ndata:"
+_CONTENT = b'"content":"'
+_NEVER = b"\0"
 _NOTHING: tuple[ChatGenerationChunk, ...] = ()
 _IDS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
 _BAD_ENDS = frozenset({"failed", "canceled", "expired"})
@@ -82,6 +84,7 @@ class Turn:
         self._answers = Answers(self._about, whole=whole)
         self._begin = _DELTA_BEGIN  # how a read begins that is one delta, or one to be passed over
         self._skipped: list[bytes] = []
+        self._before = self._after = _NEVER  # what surrounds the text of a plain delta
         self._seen: set[str] = set()
         self._calls: deque[str] = deque()
         self._recalled: list[dict[str, Any]] = []
@@ -102,6 +105,11 @@ class Turn:
             CozeError: The bot, or Coze, reports an error.
         """
         # Nearly all reads of a stream are one delta: they are told apart here, by their bytes.
+        # The deltas of one answer differ in nothing but their text.
+        if data.startswith(self._before) and data.endswith(self._after) and self._decoder.idle:
+            text = data[len(self._before) : -len(self._after)]
+            if text and b'"' not in text and b"\\" not in text and b"\n" not in text:
+                return (text_chunk(text.decode("utf-8", "replace")),)
         if (
             data.startswith(self._begin)
             and data.endswith(b"}\n\n")
@@ -139,12 +147,21 @@ class Turn:
             ):
                 text = delta["content"]
                 if text and isinstance(text, str):
+                    self._learn(payload, text)
                     return (text_chunk(text),)
         except (KeyError, TypeError):
             pass  # another shape
         if not self._ended:
             self._delta(delta, payload)
         return self._answers.told()
+
+    def _learn(self, payload: bytes, text: str) -> None:
+        """Note what stands before and after the text of a plain delta."""
+        begin = payload.find(_CONTENT) + len(_CONTENT)
+        end = payload.find(b'"', begin)
+        if payload[begin:end] == text.encode("utf-8", "replace"):
+            self._before = _DELTA_BEGIN + payload[:begin]
+            self._after = payload[end:]
 
     def replay(self, chat: Mapping[str, Any], messages: Iterable[Any]) -> list[ChatGenerationChunk]:
         """Take a turn that was polled for, and return its chunks.
@@ -159,7 +176,7 @@ class Turn:
         self._identify(chat)
         for message in messages:
             self._completed(message)
-        status = Chat.model_validate(chat).status
+        status = _status(chat)
         if status in _BAD_ENDS:
             self._failed(chat)
         if status == "requires_action":
@@ -207,10 +224,8 @@ class Turn:
         elif name in {"", "error"}:
             if name or failure_in(body) is not None:
                 self._failed(body if isinstance(body, dict) else {"msg": _text(payload)})
-        elif name.startswith("conversation.chat.") and isinstance(body, dict):
-            self._identify(body)
-            if Chat.model_validate(body).status in _BAD_ENDS:
-                self._failed(body)
+        elif name.startswith("conversation.chat.") and _status(body) in _BAD_ENDS:
+            self._failed(body)
 
     def _identify(self, body: Any) -> None:
         """Note the ids of the turn."""
@@ -261,6 +276,7 @@ class Turn:
 
     def _answer(self, message: Message) -> None:
         self._begin = _DELTA_BEGIN
+        self._before = _NEVER
         if message.content_type == "card":
             card = parse(message.content.encode())
             value = {"type": "card", "content": message.content if card is None else card}
@@ -337,8 +353,7 @@ class Turn:
             return  # the bot has given its whole answer
         self._identify(body)
         failure = Failure.model_validate(body if isinstance(body, dict) else {})
-        status = Chat.model_validate(body if isinstance(body, dict) else {}).status
-        words = failure.words or f"The chat has ended: {status or 'error'}."
+        words = failure.words or f"The chat has ended: {_status(body) or 'error'}."
         facts = {**self._facts(), "debug_url": failure.debug_url or None}
         raise error_for(failure.number or None, words, default=CozeChatError, **facts)
 
@@ -376,6 +391,7 @@ class Turn:
         if self._ended:
             return
         self._ended = True
+        self._before = _NEVER
         self._result["follow_up_questions"] = self._follow_ups
         self._result["knowledge_recall"] = self._recalled
         calls = self._chat.required_action.submit_tool_outputs.tool_calls
@@ -418,6 +434,10 @@ def _usage(usage: Usage) -> UsageMetadata | None:
     if usage.input_tokens_details is not None:
         told["input_token_details"] = {"cache_read": usage.input_tokens_details.cached_tokens}
     return told
+
+
+def _status(body: Any) -> str:
+    return Chat.model_validate(body if isinstance(body, dict) else {}).status
 
 
 def _text(payload: bytes) -> str:

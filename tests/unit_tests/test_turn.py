@@ -108,6 +108,12 @@ TURNS = {
     + COMPLETED
     + DONE,
     "completed missing": delta("1", "a") + delta("1", "b") + COMPLETED + DONE,
+    "interleaved, completed missing": delta("1", "a")
+    + delta("2", "x")
+    + delta("3", "", reasoning_content="hm")
+    + delta("3", "y")
+    + COMPLETED
+    + DONE,
     "reasoning on completed": completed("1", "a", reasoning_content="hm") + COMPLETED + DONE,
     "done missing": delta("1", "a") + completed("1", "a") + COMPLETED,
     "ended by done alone": delta("1", "a") + completed("1", "a") + DONE,
@@ -198,6 +204,52 @@ def test_blocks_of_streamed_chunks_add_up_as_langchain_merges_them(name: str) ->
         for block in message.content_blocks
     ]
     assert blocks == whole(TURNS[name]).content_blocks
+
+
+@given(
+    texts=st.lists(st.text(max_size=12), min_size=1, max_size=12),
+    escape=st.booleans(),
+    together=st.booleans(),
+)
+def test_any_texts_arrive_as_they_were_said(
+    texts: list[str], *, escape: bool, together: bool
+) -> None:
+    """Plain deltas are read by their bytes: quotes, escapes and odd characters must not matter."""
+    text = "".join(texts)
+    reads = []
+    for said in texts:
+        body = {"id": "1", "role": "assistant", "type": "answer", "content": said}
+        told = json.dumps({**body, "content_type": "text", "chat_id": "7"}, ensure_ascii=escape)
+        reads.append(
+            f"event:conversation.message.delta\ndata:{told}\n\n".encode("utf-8", "replace")
+        )
+    compact = [read.replace(b'": ', b'":').replace(b', "', b',"') for read in reads]
+    end = completed("1", text) + COMPLETED + DONE
+    for sent in (reads, compact if '": ' not in text and ', "' not in text else reads):
+        whole_reads = [b"".join(sent), end] if together else [*sent, end]
+        message = streamed(*whole_reads)
+        if escape:
+            assert message.content == text
+        else:  # what is no character in UTF-8 cannot be sent as it is
+            assert message.content == text.encode("utf-8", "replace").decode()
+
+
+def test_a_delta_that_only_looks_plain_is_read() -> None:
+    plain = delta("1", "a", content_type="text")
+    thinks = delta("1", "b", content_type="text", reasoning_content="hm")
+    other = delta("2", "c", content_type="text")
+    raw_line_end = plain.replace(b'"content":"a"', b'"content":"a\n"')
+    turn = Turn(BOT)
+    for _ in range(3):
+        assert [c.text for c in turn.receive(plain)] == ["a"]
+    (chunk,) = turn.receive(thinks)
+    assert (chunk.text, chunk.message.additional_kwargs["reasoning_content"]) == ("b", "hm")
+    assert turn.receive(other) == []
+    assert turn.receive(plain.replace(b'"content":"a"', b'"content":""')) == []
+    assert [c.text for c in turn.receive(plain + plain)] == ["aa"]
+    assert [c.text for c in turn.receive(plain.replace(b'"a"', b'"\\u0026"'))] == ["&"]
+    with pytest.raises(CozeStreamError):
+        turn.receive(raw_line_end)
 
 
 def test_recorded_turn() -> None:
