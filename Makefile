@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CONFORMANCE := .venv-conformance
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench bench-smoke clean
+.PHONY: help demo test lint format docs bench bench-smoke clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -34,6 +34,9 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 format: $(READY) ## let ruff rewrite
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(READY) ## run every snippet of README, docs and docstrings
+	$(BIN)/python -m pytest -q tests/unit_tests/test_docs.py
 
 bench: $(READY) ## timings side by side with other integrations
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group bench

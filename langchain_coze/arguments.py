@@ -60,8 +60,6 @@ def argument_names(model: type[BaseModel]) -> frozenset[str]:
     for field in model.model_fields.values():
         if isinstance(field.validation_alias, AliasChoices):
             names.update(str(choice) for choice in field.validation_alias.choices)
-        elif field.alias:
-            names.add(field.alias)
     return frozenset(names)
 
 

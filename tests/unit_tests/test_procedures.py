@@ -122,6 +122,13 @@ def test_repeating_ends() -> None:
     assert 0.5 <= pauses[1] <= 1.0
 
 
+def test_pauses_double_up_to_8_seconds_with_jitter() -> None:
+    for attempt, longest in ((0, 0.5), (1, 1.0), (2, 2.0), (4, 8.0), (9, 8.0)):
+        pauses = [Policy().pause(attempt, None) for _ in range(200)]
+        assert longest / 2 <= min(pauses) < longest * 0.6
+        assert longest * 0.9 < max(pauses) <= longest
+
+
 def test_retry_after_is_honoured_in_both_forms() -> None:
     commands, _ = drive(exchange(POST, Policy()), [refused(4009, 429, **{"retry-after": "7"}), OK])
     assert commands[1] == Sleep(7.0)

@@ -62,6 +62,13 @@ def test_every_single_cut_gives_the_same_events(name: str) -> None:
         assert decode(data[:cut], data[cut:]) == whole
 
 
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+def test_every_single_cut_of_other_line_ends_gives_the_same_events(end: bytes) -> None:
+    data = TURN.replace(b"\n", end)
+    for cut in range(len(data) + 1):
+        assert decode(data[:cut], data[cut:]) == decode(TURN)
+
+
 @pytest.mark.parametrize("name", RECORDED)
 def test_one_byte_per_read_gives_the_same_events(name: str) -> None:
     data = RECORDED[name]
