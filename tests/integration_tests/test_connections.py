@@ -24,7 +24,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import ConfigurableField
 
-from langchain_coze import ChatCoze, CozeError
+from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError, CozeTimeoutError
 from langchain_coze.api import connections
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
@@ -81,6 +81,28 @@ def tap() -> Iterator[Tap]:
 
 def model_for(server: Tap) -> ChatCoze:
     return ChatCoze(bot_id="1", api_key="pat_x", base_url=server.base_url, timeout=5)
+
+
+def test_an_error_status_is_no_stream_whatever_its_type_says() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(
+                    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/event-stream\r\n"
+                    b"content-length: 27\r\nx-tt-logid: L1\r\n\r\n"
+                    b'{"code":4000,"msg":"wrong"}'
+                )
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(CozeInvalidRequestError) as caught:
+            ChatCoze(bot_id="1", api_key="pat_x", base_url=url, timeout=5).invoke("Hi")
+        thread.join(5)
+    assert (caught.value.code, caught.value.status_code, caught.value.logid) == (4000, 400, "L1")
 
 
 def test_leaving_a_stream_closes_the_connection_at_once() -> None:
@@ -293,6 +315,14 @@ def test_clients_of_the_user_are_used_and_left_open(chat: Make) -> None:
             assert len(seen) == 2
 
     asyncio.run(run())
+
+
+def test_a_client_of_the_user_keeps_its_patience_unless_told(chat: Make, coze: LocalCoze) -> None:
+    coze.faults = "idle=5"
+    with httpx.Client(timeout=0.2) as client, pytest.raises(CozeTimeoutError):
+        invoke(ChatCoze(http_client=client, **_where(chat())), QUESTION)
+    with httpx.Client(timeout=30) as client, pytest.raises(CozeTimeoutError):
+        invoke(ChatCoze(http_client=client, timeout=0.2, **_where(chat())), QUESTION)
 
 
 def _where(model: ChatCoze) -> dict[str, Any]:
