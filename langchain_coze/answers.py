@@ -118,7 +118,7 @@ class Answers:
         self._told: set[str] = set()
         self._whole = whole
         self._layout = Layout()
-        self._by_id: dict[Any, Answer] = {}
+        self._by_id: dict[str, Answer] = {}
         self._queue: deque[Answer] = deque()
         self._now: Answer | None = None  # whose text is being collected
         self._settled: Answer | None = None  # whose text needs no marks
@@ -128,15 +128,23 @@ class Answers:
         self._thoughts: list[str] = []
         self._chunks: list[ChatGenerationChunk] = []
 
-    def answer(self, message_id: Any) -> Answer:
-        """Return the answer with an id; a new one waits for those before it."""
+    @property
+    def begun(self) -> bool:
+        """Whether any answer has begun."""
+        return bool(self._by_id)
+
+    def answer(self, message_id: str) -> Answer:
+        """Return the answer with an id; a new one waits for those before it.
+
+        Where the server gives no ids, what follows an ended answer belongs to the next one.
+        """
         answer = self._by_id.get(message_id)
-        if answer is None:
+        if answer is None or (answer.done and not message_id):
             answer = self._by_id[message_id] = Answer(waiting=bool(self._queue))
             self._queue.append(answer)
         return answer
 
-    def say(self, message_id: Any, text: str) -> Answer:
+    def say(self, message_id: str, text: str) -> Answer:
         """Add text to an answer, and return the answer."""
         answer = self.answer(message_id)
         answer.spoke = True
@@ -152,7 +160,7 @@ class Answers:
         self._text.append(text)
         return answer
 
-    def think(self, message_id: Any, text: str) -> None:
+    def think(self, message_id: str, text: str) -> None:
         """Add reasoning to an answer."""
         answer = self.answer(message_id)
         answer.thought = True
@@ -166,7 +174,7 @@ class Answers:
             self._now = answer
         self._thoughts.append(text)
 
-    def complete(self, message_id: Any, text: str, reasoning: str = "") -> None:
+    def complete(self, message_id: str, text: str, reasoning: str = "") -> None:
         """End an answer with its whole text; what its deltas told is not told again."""
         answer = self.answer(message_id)
         if answer.done:

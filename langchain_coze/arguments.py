@@ -49,6 +49,12 @@ _BOT_SETTINGS = frozenset(
 )
 
 
+# What later releases will take: no guess at another name would help.
+_LATER = frozenset(
+    {"app_id", "cancel_on_close", "conversation", "conversation_id", "max_duration", "workflow_id"}
+)
+
+
 @functools.cache
 def argument_names(model: type[BaseModel]) -> frozenset[str]:
     """Return every name under which a model's constructor takes a field.
@@ -63,14 +69,22 @@ def argument_names(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(names)
 
 
-def warn_ignored(name: str, known: Collection[str]) -> None:
+def warn_ignored(name: str, known: Collection[str], *, fixed: Collection[str] = ()) -> None:
     """Warn that an argument is ignored, and say what to do instead.
 
     Args:
         name: The argument.
         known: The arguments that would have been understood.
+        fixed: Arguments that would have been understood by the constructor.
     """
-    if name in _BOT_SETTINGS:
+    if name in _LATER:
+        told = f"ChatCoze does not support {name} yet; ignored. ChatCoze 暂不支持 {name}，已忽略。"
+    elif name in fixed:
+        told = (
+            f"ChatCoze takes {name} when it is made, not for a call; ignored. "
+            f"{name} 需在构造 ChatCoze 时传入，已忽略。"
+        )
+    elif name in _BOT_SETTINGS:
         told = f"{name} is set on the bot in Coze; ignored. {name} 在扣子智能体中设置，此处忽略。"
     else:
         close = difflib.get_close_matches(name, known, n=1)

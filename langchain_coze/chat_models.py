@@ -11,13 +11,12 @@ from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import AIMessage, BaseMessage, message_chunk_to_message
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.utils import from_env
 from pydantic import AliasChoices, Field, PrivateAttr, model_validator
 
 from langchain_coze._version import __version__
 from langchain_coze.api.procedures import Polling, Reply, Request, chat_request, poll
 from langchain_coze.arguments import argument_names, warn_ignored
-from langchain_coze.connection import Connection
+from langchain_coze.connection import Connection, env
 from langchain_coze.errors import CozeError, CozeInvalidRequestError, hint_of
 from langchain_coze.messages import SystemMessageMode, text_map, to_coze
 from langchain_coze.turn import Turn
@@ -128,14 +127,15 @@ class ChatCoze(Connection, BaseChatModel):
     """
 
     bot_id: str | None = Field(
-        default_factory=from_env("COZE_BOT_ID", default=None),
+        default_factory=env("COZE_BOT_ID"),
         validation_alias=AliasChoices("bot_id", "model"),
+        coerce_numbers_to_str=True,
     )
     """The published bot, a decimal id. Also accepted as `model`; per call too.
     Env `COZE_BOT_ID`."""
 
     user_id: str = Field(
-        default_factory=from_env("COZE_USER_ID", default="langchain-coze"),
+        default_factory=env("COZE_USER_ID", default="langchain-coze"),
         validation_alias=AliasChoices("user_id", "user"),
     )
     """The end user: Coze keeps context, memory and database apart by it. Env `COZE_USER_ID`."""
@@ -393,10 +393,10 @@ class ChatCoze(Connection, BaseChatModel):
 
     def _bot(self, kwargs: Mapping[str, Any]) -> str | None:
         bot = kwargs.get("bot_id") or kwargs.get("model") or self.bot_id
-        return str(bot) if bot else None
+        return str(bot).strip() or None if bot else None
 
     def _turn(self, bot: str, reply: Reply, *, whole: bool) -> Turn:
-        return Turn(bot, logid=reply.logid, whole=whole)
+        return Turn(bot, logid=reply.logid, secret=reply.secret, whole=whole)
 
     def _polling(self) -> Polling:
         floor = 1.0 if urlsplit(self.base_url).hostname in _HOSTED else 0.0
@@ -408,7 +408,7 @@ class ChatCoze(Connection, BaseChatModel):
         )
         for name in sorted(names - _PER_CALL - _CORE_KWARGS - self._warned):
             self._warned.add(name)
-            warn_ignored(name, _PER_CALL)
+            warn_ignored(name, _PER_CALL, fixed=argument_names(type(self)))
 
 
 def _reported(

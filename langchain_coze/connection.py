@@ -12,11 +12,11 @@ Example:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from langchain_core.utils import from_env, secret_from_env
 from pydantic import (
     AliasChoices,
     BaseModel,
@@ -34,6 +34,22 @@ if TYPE_CHECKING:
     from langchain_coze.api.client import Client
 
 
+def env(*names: str, default: str | None = None) -> Callable[[], Any]:
+    """Return what reads the first of some environment variables that is set and not empty.
+
+    Args:
+        *names: The variables.
+        default: What counts when none is.
+    """
+    return lambda: next((found for name in names if (found := os.environ.get(name))), default)
+
+
+def env_secret(*names: str) -> Callable[[], SecretStr | None]:
+    """Return what reads a secret as `env` reads text."""
+    read = env(*names)
+    return lambda: SecretStr(found) if (found := read()) else None
+
+
 class Connection(BaseModel):
     """The fields that say how to reach Coze, and the connections of this process to it.
 
@@ -44,7 +60,7 @@ class Connection(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     api_key: SecretStr | Callable[[], Any] | Any = Field(
-        default_factory=secret_from_env(["COZE_API_TOKEN", "COZE_API_KEY"], default=None),
+        default_factory=env_secret("COZE_API_TOKEN", "COZE_API_KEY"),
         validation_alias=AliasChoices("api_key", "coze_api_key"),
         repr=False,
     )
@@ -52,7 +68,8 @@ class Connection(BaseModel):
     Env `COZE_API_TOKEN`, then `COZE_API_KEY`."""
 
     base_url: str = Field(
-        default_factory=from_env("COZE_API_BASE", default="https://api.coze.cn"),
+        default_factory=env("COZE_API_BASE", default="https://api.coze.cn"),
+        validate_default=True,
         validation_alias=AliasChoices("base_url", "coze_api_base"),
     )
     """The server: `https://api.coze.cn`, `https://api.coze.com`, or a Coze Studio.

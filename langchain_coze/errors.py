@@ -34,6 +34,7 @@ else:  # `ModelRefusalError` came with langchain-core 1.7.5
     _RefusalError = getattr(core, "ModelRefusalError", ModelError)
 
 _SECRET = re.compile(r"\b(pat|sat|czu|czs|cztei)_[A-Za-z0-9._-]{4,}")
+_SHORTEST_SECRET = 8  # shorter ones are words
 _BEARER = re.compile(r"(?i)\b(bearer)\s+[^\s\"',;]{8,}")
 
 
@@ -55,7 +56,7 @@ def redact(text: str, *secrets: str) -> str:
         ```
     """
     for secret in secrets:
-        if secret:
+        if len(secret) >= _SHORTEST_SECRET:
             text = text.replace(secret, "***")
     return _BEARER.sub(r"\1 ***", _SECRET.sub(r"\1_***", text))
 
@@ -99,6 +100,9 @@ class CozeError(ModelError):
 
     Source: wire sections 1.3 to 1.5 and 7.
     """
+
+    sent: bool = False
+    """Whether the request may have reached Coze, and started something, without an answer."""
 
     def __init__(  # noqa: PLR0913 - each is a named attribute of the error
         self,
@@ -194,13 +198,7 @@ class CozeServerError(CozeError, core.ModelAPIError):
 
 
 class CozeConnectionError(CozeError, core.ModelConnectionError):
-    """Coze could not be reached.
-
-    Attributes:
-        sent: Whether the request may have reached Coze before the connection failed.
-    """
-
-    sent: bool = False
+    """Coze could not be reached."""
 
 
 class CozeTimeoutError(CozeError, core.ModelTimeoutError):
@@ -281,6 +279,13 @@ _UPLOAD = _Entry(
     CozeInvalidRequestError,
     "Upload exactly one file, not empty, at most 512 MB, of a type that Coze lists.",
     "每次只能上传一个文件，不能为空，不超过 512 MB，且类型受支持。",
+)
+
+_UNKNOWN = _Entry(
+    CozeError,
+    "This code is not listed: look at debug_url where there is one, or give the logid to Coze's "
+    "support.",
+    "该错误码未公开：请查看 debug_url（如有），或向扣子客服提供 logid。",
 )
 
 CODES: Mapping[int, _Entry] = {
@@ -439,7 +444,7 @@ def error_for(
     if entry is None and status_code is not None:
         entry = _SERVER if status_code >= 500 else _STATUS.get(status_code)  # noqa: PLR2004 - HTTP
     if entry is None:
-        return (default or CozeError)(message, code=code, status_code=status_code, **facts)
+        entry = _UNKNOWN._replace(error=default or CozeError)
     hint = hint_of(entry.en, entry.zh)
     return entry.error(message, code=code, status_code=status_code, hint=hint, **facts)
 
@@ -461,8 +466,8 @@ def cut_error(message: str, **facts: Any) -> CozeStreamError:
 def is_retryable(error: BaseException) -> bool:
     """Return whether the same call may be made again: it may succeed, and nothing had started.
 
-    A turn that had started is not repeated: Coze would store the user's message twice and bill it
-    twice.
+    A turn that had started, or may have without our hearing of it, is not repeated: Coze would
+    store the user's message twice and bill it twice.
 
     Args:
         error: Any exception.
@@ -476,4 +481,5 @@ def is_retryable(error: BaseException) -> bool:
         policy = RetryPolicy(max_attempts=3, retry_on=is_retryable)
         ```
     """
-    return isinstance(error, CozeError) and error.is_retryable and error.chat_id is None
+    started = isinstance(error, CozeError) and (error.chat_id is not None or error.sent)
+    return isinstance(error, CozeError) and error.is_retryable and not started

@@ -72,7 +72,7 @@ def to_coze(
         for message in wanted
         if (entry := _entry(message, bot_id)) is not None
     ]
-    sent = [entry for _, entry in _newest(entered)]
+    sent = [entry for _, entry in _newest(_question_last(entered))]
     if not sent:
         raise CozeInvalidRequestError(
             "There is no message to send.",
@@ -80,7 +80,7 @@ def to_coze(
         )
     if sent[-1]["role"] != "user":
         raise CozeInvalidRequestError(
-            "The last message is the bot's own: there is no question to answer.",
+            "The last message is an answer: there is no question.",
             hint=hint_of(
                 "End the messages with a HumanMessage.", "消息列表应以 HumanMessage 结尾。"
             ),
@@ -199,6 +199,14 @@ def _system_variables(
             ),
         )
     return {variable: "\n\n".join(message.text for message in system)}
+
+
+def _question_last(entered: list[tuple[bool, EnterMessage]]) -> list[tuple[bool, EnterMessage]]:
+    """Move system messages from the end to before the question, which drives the recall."""
+    last = next((i for i in reversed(range(len(entered))) if not entered[i][0]), None)
+    if last is None or entered[last][1]["role"] != "user":
+        return entered
+    return [*entered[:last], *entered[last + 1 :], entered[last]]
 
 
 def _newest(entered: list[tuple[bool, EnterMessage]]) -> list[tuple[bool, EnterMessage]]:

@@ -31,13 +31,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from langchain_coze.answers import Answers, content_of
 from langchain_coze.api.schema import Chat, Failure, Message, Usage, failure_in, parse
 from langchain_coze.api.sse import Decoder
 from langchain_coze.chunks import text_chunk
-from langchain_coze.errors import CozeChatError, CozeError, cut_error, error_for
+from langchain_coze.errors import CozeChatError, CozeError, cut_error, error_for, redact
 from langchain_coze.notices import warn_user
 from langchain_coze.recall import read_recall
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk
 
 _DELTA = "conversation.message.delta"
+_COMPLETED = "conversation.message.completed"
 _DELTA_BEGIN = b"event:conversation.message.delta\ndata:"
 _CONTENT = b'"content":"'
 _NEVER = b"\0"
@@ -65,14 +66,18 @@ class Turn:
         finished: Whether the bot has said that the turn is over.
     """
 
-    def __init__(self, model_name: str, *, logid: str | None = None, whole: bool = False) -> None:
+    def __init__(
+        self, model_name: str, *, logid: str | None = None, secret: str = "", whole: bool = False
+    ) -> None:
         """Begin a turn of which nothing has been seen yet.
 
         Args:
             model_name: The bot or workflow id, told in `response_metadata`.
             logid: The log id of the response.
+            secret: The token, which must not appear in errors.
             whole: Give one chunk at the end instead of a chunk for each read.
         """
+        self._secret = secret
         self.ids: dict[str, str] = {}
         self.finished = False
         self._logid = logid
@@ -176,13 +181,7 @@ class Turn:
         self._identify(chat)
         for message in messages:
             self._completed(message)
-        status = _status(chat)
-        if status in _BAD_ENDS:
-            self._failed(chat)
-        if status == "requires_action":
-            self._requires_action(chat)
-        else:
-            self._close(chat)
+        self._close(chat)
         return self.finish()
 
     def finish(self) -> list[ChatGenerationChunk]:
@@ -219,7 +218,9 @@ class Turn:
     def _event(self, name: str, payload: bytes) -> None:
         body = parse(payload)
         handler = self._EVENTS.get(name)
-        if handler is not None:
+        if name == _COMPLETED:
+            self._completed(self._parsed(payload))
+        elif handler is not None:
             handler(self, body)
         elif name in {"", "error"}:
             if name or failure_in(body) is not None:
@@ -236,11 +237,12 @@ class Turn:
                     self._about[name] = self.ids[name] = str(value)
 
     def _parsed(self, payload: bytes) -> Any:
-        try:
-            return from_json(payload)
-        except ValueError as error:
+        """Return the JSON of a piece of an answer: an unreadable one must not go unnoticed."""
+        body = parse(payload)
+        if body is None:
             message = "The stream has a piece of an answer that is not JSON."
-            raise cut_error(message, **self._facts()) from error
+            raise cut_error(message, **self._facts())
+        return body
 
     def _delta(self, delta: Any, payload: bytes) -> None:
         """Take a piece of an answer."""
@@ -251,12 +253,13 @@ class Turn:
         if not self.ids:
             self._identify({**delta, "id": delta.get("chat_id")})
         number = delta.get("id")
+        message_id = "" if number is None else str(number)
         thought = delta.get("reasoning_content")
         if thought and isinstance(thought, str):
-            self._answers.think(number, thought)
+            self._answers.think(message_id, thought)
         text = content_of(delta)
         if text:
-            answer = self._answers.say(number, text)
+            answer = self._answers.say(message_id, text)
             if self._whole and not answer.waiting:  # its completed message will have all of it
                 begin = b'{"id":' + to_json(number) + b","
                 if payload.startswith(begin):
@@ -312,7 +315,9 @@ class Turn:
 
     def _function_call(self, message: Message) -> None:
         body = parse(message.content.encode())
-        call = body if isinstance(body, dict) else {"arguments": message.content}
+        call: Any = body if isinstance(body, dict) else {"arguments": message.content}
+        if isinstance(call.get("function"), dict):  # Studio's form
+            call = call["function"]
         arguments = call.get("arguments")
         if isinstance(arguments, str):
             arguments = parse(arguments.encode()) or arguments
@@ -344,6 +349,11 @@ class Turn:
 
     def _close(self, body: Any) -> None:
         """Take the word that the turn is over; more messages, or `done`, may follow."""
+        status = _status(body)
+        if status in _BAD_ENDS:
+            self._failed(body)
+        if status == "requires_action":
+            self._result["finish_reason"] = "tool_calls"
         self._identify(body)
         self._chat = Chat.model_validate(body if isinstance(body, dict) else {})
         self.finished = True
@@ -353,22 +363,25 @@ class Turn:
             return  # the bot has given its whole answer
         self._identify(body)
         failure = Failure.model_validate(body if isinstance(body, dict) else {})
-        words = failure.words or f"The chat has ended: {_status(body) or 'error'}."
+        words = redact(failure.words, self._secret)
+        words = words or f"The chat has ended: {_status(body) or 'error'}."
         facts = {**self._facts(), "debug_url": failure.debug_url or None}
         raise error_for(failure.number or None, words, default=CozeChatError, **facts)
 
     def _done(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("debug_url"), str):
             self._result["debug_url"] = body["debug_url"]
-        self.finished = True
-        self._end()
+        if self._seen or self._answers.begun:  # else it is the end of nothing: see `finish`
+            self.finished = True
+        if self.finished:
+            self._end()
 
     _EVENTS: ClassVar[Mapping[str, Callable[[Turn, Any], None]]] = {
         "conversation.chat.created": _identify,
         "conversation.chat.in_progress": _identify,
-        "conversation.message.completed": _completed,
         "conversation.chat.completed": _close,
         "conversation.chat.requires_action": _requires_action,
+        "conversation.chat.required_action": _requires_action,
         "conversation.chat.failed": _failed,
         "done": _done,
         "Done": _done,

@@ -50,6 +50,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 _EXCERPT = 300
 _BODY_KEPT = 2000
 _HTTP_ERROR = 400
+_HTTP_REDIRECT = 300
 _LONGEST_WAIT = 60.0  # seconds of Retry-After that we are ready to wait
 _SUPPORT_HEADERS = ("content-type", "retry-after", "x-tt-logid", "x-log-id")
 
@@ -63,6 +64,7 @@ class Request(NamedTuple):
         query: Query parameters.
         body: What is sent as JSON, or None.
         stream: Whether server-sent events are expected.
+        patience: Seconds of silence at most, where that is less than usual.
     """
 
     method: str
@@ -70,6 +72,7 @@ class Request(NamedTuple):
     query: Mapping[str, str] = _NOTHING
     body: Mapping[str, Any] | None = None
     stream: bool = False
+    patience: float | None = None
 
 
 class Sleep(NamedTuple):
@@ -102,6 +105,7 @@ class Reply:
         headers: The headers, names in lower case.
         body: The whole body; empty when `stream` is set.
         stream: The open stream of server-sent events, or None.
+        secret: The token that was sent, which must not appear in what is told of this.
     """
 
     def __init__(
@@ -110,8 +114,10 @@ class Reply:
         headers: Mapping[str, str] = _NOTHING,
         body: bytes = b"",
         stream: Any = None,
+        secret: str = "",
     ) -> None:
         """Take what came back."""
+        self.secret = secret
         self.status_code = status_code
         self.headers = headers
         self.body = body
@@ -203,7 +209,7 @@ def _first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
     reply.stream.head = bytes(head)
     if not events or events[0].name not in {"", "error"}:
         return reply, None
-    told = Reply(status_code=reply.status_code, headers=reply.headers, body=events[0].data)
+    told = Reply(reply.status_code, reply.headers, events[0].data, secret=reply.secret)
     if failure_in(told.json) is None:
         return reply, None
     yield Close(reply.stream)
@@ -235,18 +241,21 @@ def error_in(reply: Reply, *, stream: bool) -> CozeError | None:
     if failure is not None:
         facts["logid"] = facts["logid"] or failure.logid or None
         facts["debug_url"] = failure.debug_url or None
-        return error_for(failure.number or None, failure.words, **facts)
-    text = redact(reply.body[:_EXCERPT].decode("utf-8", "replace")).strip()
+        return error_for(failure.number or None, redact(failure.words, reply.secret), **facts)
+    text = redact(reply.body[:_EXCERPT].decode("utf-8", "replace"), reply.secret).strip()
     if reply.status_code >= _HTTP_ERROR:
         return error_for(None, f"Coze answered with HTTP {reply.status_code}: {text}", **facts)
+    hint = hint_of(
+        "Check base_url: it is the address of the API, for instance https://api.coze.cn, "
+        "not that of the website.",
+        "请检查 base_url：应为 API 地址，例如 https://api.coze.cn，而不是网站地址。",
+    )
+    if reply.status_code >= _HTTP_REDIRECT:
+        told = f"Coze answered with HTTP {reply.status_code}, a redirect, which is not followed."
+        return CozeInvalidRequestError(told, hint=hint, **facts)
     if not reply.body:
-        return CozeServerError("Coze answered with an empty body.", **facts)
+        return CozeServerError("Coze answered with an empty body.", hint=hint, **facts)
     if stream or not isinstance(reply.json, Mapping):
-        hint = hint_of(
-            "Check base_url: it is the address of the API, for instance https://api.coze.cn, "
-            "not that of the website.",
-            "请检查 base_url：应为 API 地址，例如 https://api.coze.cn，而不是网站地址。",
-        )
         wanted = "a stream of events" if stream else "JSON"
         message = f"Coze was expected to answer with {wanted}, but sent: {text}"
         return CozeInvalidRequestError(message, hint=hint, **facts)
@@ -261,7 +270,7 @@ def _facts(reply: Reply) -> dict[str, Any]:
         "response": ErrorResponse(
             status_code=reply.status_code,
             headers={k: reply.headers[k] for k in _SUPPORT_HEADERS if k in reply.headers},
-            text=redact(reply.body[:_BODY_KEPT].decode("utf-8", "replace")),
+            text=redact(reply.body[:_BODY_KEPT].decode("utf-8", "replace"), reply.secret),
         ),
     }
 
@@ -391,6 +400,11 @@ def poll(request: Request, policy: Policy, polling: Polling) -> Flow[tuple[Reply
     first = yield from exchange(request, policy)
     raw: Mapping[str, Any] = _object(first)
     chat = Chat.model_validate(raw)
+    if not chat.id:
+        raise CozeServerError(
+            "Coze accepted the request but named no chat to ask for.",
+            **(_facts(first) | {"hint": hint_of("Try again a little later.", "请稍后重试。")}),
+        )
     try:
         for pause in polling.pauses():
             if chat.status in TERMINAL:
@@ -399,7 +413,8 @@ def poll(request: Request, policy: Policy, polling: Polling) -> Flow[tuple[Reply
             if left <= 0:
                 raise _gave_up(first, polling)
             yield Sleep(min(pause, left))
-            raw = {**raw, **(yield from _payload(retrieve_request(chat), policy))}
+            asked = retrieve_request(chat)._replace(patience=max(left, 1.0))
+            raw = {**raw, **(yield from _payload(asked, policy))}
             chat = Chat.model_validate(raw)
         if chat.status not in {"completed", "requires_action"}:
             return first, raw, []

@@ -15,6 +15,7 @@ Example:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -56,6 +57,10 @@ def _objects(value: Any) -> list[Any]:
 Text = Annotated[str, BeforeValidator(_text)]
 Count = Annotated[int, BeforeValidator(_count)]
 
+_LONE_SURROGATE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 _STATUS = {
     "cancelled": "canceled",
     "required_action": "requires_action",
@@ -169,6 +174,7 @@ class Failure(Wire):
     error_message: Text = ""
     last_error: LastError = Field(default_factory=LastError)
     detail: dict[str, Any] = Field(default_factory=dict)
+    error: dict[str, Any] = Field(default_factory=dict)
     debug_url: Text = ""
 
     @property
@@ -185,14 +191,21 @@ class Failure(Wire):
 
     @property
     def logid(self) -> str:
-        """The log id of the `detail`, or an empty string."""
-        return _text(self.detail.get("logid"))
+        """The log id of the `detail`, or of the older `error`, or an empty string."""
+        return _text(self.detail.get("logid") or self.error.get("logid"))
 
 
 def parse(body: bytes) -> Any:
-    """Return the JSON of a body, or None when it is not JSON."""
+    """Return the JSON of a body, or None when it is not JSON.
+
+    Bytes and escapes that are no characters become U+FFFD: they must not lose the rest.
+    """
     try:
         return from_json(body)
+    except ValueError:
+        pass
+    try:
+        return from_json(_LONE_SURROGATE.sub(r"\\ufffd", body.decode("utf-8", "replace")))
     except ValueError:
         return None
 

@@ -107,7 +107,7 @@ def _built(request: Request, settings: Settings, token: str) -> httpx.Request:
         url.copy_merge_params(request.query) if request.query else url,
         headers=_headers(request, settings, token),
         content=_content(request),
-        extensions={"timeout": _timeout(settings.timeout).as_dict()},
+        extensions={"timeout": _timeout(settings, request).as_dict()},
     )
 
 
@@ -115,7 +115,7 @@ def _built_by(client: Any, request: Request, settings: Settings, token: str) -> 
     """Return the request for a client of the user's, built by itself."""
     options: dict[str, Any] = {}
     if settings.timeout is not ...:
-        options["timeout"] = _timeout(settings.timeout)
+        options["timeout"] = _timeout(settings, request)
     return client.build_request(
         request.method,
         settings.base_url + request.path,
@@ -140,14 +140,22 @@ def _json(body: Mapping[str, Any]) -> bytes:
     return text.encode("utf-8", "replace")  # a lone surrogate is no character
 
 
-@functools.lru_cache(maxsize=64)
-def _timeout(timeout: Any) -> Any:
+def _timeout(settings: Settings, request: Request) -> Any:
+    """Return the time-outs of one request."""
+    timeout = settings.timeout
     if timeout is ...:  # the user has a client of the other kind
         timeout = SILENCE_SECONDS
-    if timeout is None or isinstance(timeout, (int, float)):
-        connect = CONNECT_SECONDS if timeout is None else min(CONNECT_SECONDS, timeout)
-        return httpx.Timeout(timeout, connect=connect, pool=None)
-    return timeout
+    if timeout is not None and not isinstance(timeout, (int, float)):
+        return timeout
+    if request.patience is not None:
+        timeout = request.patience if timeout is None else min(timeout, request.patience)
+    return _seconds(timeout)
+
+
+@functools.lru_cache(maxsize=64)
+def _seconds(timeout: float | None) -> httpx.Timeout:
+    connect = CONNECT_SECONDS if timeout is None else min(CONNECT_SECONDS, timeout)
+    return httpx.Timeout(timeout, connect=connect, pool=None)
 
 
 def _readable(request: Request, reply: Reply) -> bool:
@@ -157,9 +165,9 @@ def _readable(request: Request, reply: Reply) -> bool:
     return request.stream and good
 
 
-def _reply(response: httpx.Response) -> Reply:
+def _reply(response: httpx.Response, token: str) -> Reply:
     headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers.raw}
-    return Reply(status_code=response.status_code, headers=headers)
+    return Reply(status_code=response.status_code, headers=headers, secret=token)
 
 
 def _encoded(response: httpx.Response) -> bool:
@@ -262,7 +270,7 @@ def send(request: Request, settings: Settings, token: str) -> Reply:
         else:
             response = client.send(_built_by(client, request, settings, token), stream=True)
         stream = Stream(response)
-        reply = _reply(response)
+        reply = _reply(response, token)
         if _readable(request, reply):
             reply.stream = stream
         else:
@@ -283,7 +291,7 @@ async def asend(request: Request, settings: Settings, token: str) -> Reply:
         else:
             response = await client.send(_built_by(client, request, settings, token), stream=True)
         stream = AsyncStream(response)
-        reply = _reply(response)
+        reply = _reply(response, token)
         if _readable(request, reply):
             reply.stream = stream
         else:
@@ -335,7 +343,9 @@ def translated(error: BaseException, *, streaming: bool = False) -> BaseExceptio
     if names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}:
         return CozeConnectionError(f"Coze could not be reached ({told}).", hint=_UNREACHABLE)
     if "TimeoutException" in names:
-        return CozeTimeoutError(f"Coze was silent for too long ({told}).", hint=_SILENT)
+        silent = CozeTimeoutError(f"Coze was silent for too long ({told}).", hint=_SILENT)
+        silent.sent = True
+        return silent
     if streaming:
         return cut_error(f"The connection broke in the middle of the stream ({told}).")
     broken = CozeConnectionError(f"The connection to Coze broke ({told}).", hint=_UNREACHABLE)

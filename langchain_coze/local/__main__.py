@@ -49,6 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:  # noqa: PLR2004 - what TCP has
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535 / 端口为 0 到 65535")
+    return port
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m langchain_coze.local",
@@ -62,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         "a sample bot with a knowledge base when left out",
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to listen on (any free one)")
+    parser.add_argument("--port", type=_port, help="port to listen on (any free one)")
     parser.add_argument("--profile", help="whose bytes to speak: cloud")
     parser.add_argument("--token", help="token that clients must send (made up)")
     return parser

@@ -31,7 +31,8 @@ class LocalBot:
         description: What it is for.
         prompt: Its system prompt; ``{{name}}`` stands for a prompt variable of the request
             (``custom_variables``). Seen by Runnables and in `Turn.prompt`.
-        knowledge: Its knowledge base. Every turn of a bot that has one begins with a recall.
+        knowledge: Its knowledge base, or documents or texts to make one of. Every turn of a bot
+            that has one begins with a recall.
         follow_ups: Questions to suggest after each answer, or a function from the question to them.
         published: False: requests are refused with 4015 unless they ask for the draft.
         delay: Seconds between two deltas.
@@ -56,7 +57,7 @@ class LocalBot:
     name: str = ""
     description: str = ""
     prompt: str = ""
-    knowledge: LocalKnowledge | None = None
+    knowledge: Any = None
     follow_ups: Sequence[str] | Callable[[str], Sequence[str]] = ()
     published: bool = True
     delay: float = 0.0
@@ -70,6 +71,8 @@ class LocalBot:
         self.bot_id = self.bot_id or stable_id("bot", self.name)
         if self.burst < 1:
             raise ValueError("burst must be at least 1")
+        if self.knowledge is not None and not isinstance(self.knowledge, LocalKnowledge):
+            self.knowledge = LocalKnowledge(self.knowledge)
         self.source = as_piece_source(extractive_reply if self.reply is None else self.reply)
         read_faults(self.faults)
         self.created_at = int(time.time())

@@ -221,6 +221,18 @@ def test_system_messages(
     assert request.body.get("custom_variables") == variables
 
 
+def test_the_question_is_last_although_an_instruction_follows_it(
+    chat: Make, coze: LocalCoze
+) -> None:
+    """What is last drives the recall: a graph's node may append its instruction (design 4.4)."""
+    chat().invoke([SystemMessage("S1"), HumanMessage(QUESTION), SystemMessage("S2")])
+    sent = [m["content"] for m in coze.requests[-1].body["additional_messages"]]
+    assert sent == ["S1", "S2", QUESTION]
+    chat().invoke([HumanMessage("q"), AIMessage("a"), SystemMessage("S1"), SystemMessage("S2")])
+    sent = [m["content"] for m in coze.requests[-1].body["additional_messages"]]
+    assert sent == ["q", "a", "S1", "S2"]
+
+
 def test_histories_of_other_models_are_told_as_theirs(chat: Make, coze: LocalCoze) -> None:
     call = {"name": "transfer_to_tea", "args": {}, "id": "1"}
     chat().invoke(

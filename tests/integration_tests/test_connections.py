@@ -325,6 +325,19 @@ def test_a_client_of_the_user_keeps_its_patience_unless_told(chat: Make, coze: L
         invoke(ChatCoze(http_client=client, timeout=0.2, **_where(chat())), QUESTION)
 
 
+def test_timeouts_of_httpx_are_taken(chat: Make, coze: LocalCoze) -> None:
+    patient = chat(timeout=httpx.Timeout(5, connect=1))
+    impatient = chat(timeout=httpx.Timeout(5, read=0.2))
+    unlimited = chat(timeout=None)
+    for ask in (invoke, ainvoke):
+        assert ask(patient, QUESTION).text == ANSWER
+        assert ask(unlimited, QUESTION).text == ANSWER
+    coze.faults = "idle=5"
+    for ask in (invoke, ainvoke):
+        with pytest.raises(CozeTimeoutError):
+            ask(impatient, QUESTION)
+
+
 def _where(model: ChatCoze) -> dict[str, Any]:
     """Return what says where a model is, and nothing of its patience."""
     return {"bot_id": model.bot_id, "api_key": model.api_key, "base_url": model.base_url}

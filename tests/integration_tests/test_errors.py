@@ -264,7 +264,17 @@ def test_failures_are_typed_and_not_repeated(
         coze.reset()
         error = caught(ask, chat(timeout=0.3), kind)
         assert error.code == code
+        assert has_hint(error)
         assert len(coze.requests) == 1
+
+
+@pytest.mark.parametrize("fault", ["close", "slow_start=9"])
+def test_what_may_have_started_is_not_retryable(chat: Make, coze: LocalCoze, fault: str) -> None:
+    coze.faults = fault
+    for ask in WAYS:
+        with pytest.raises(CozeError) as info:
+            ask(chat(timeout=0.3), QUESTION)
+        assert not is_retryable(info.value)
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,36 @@ def test_mistyped_arguments_are_warned_about_with_a_guess() -> None:
         model(usr_id="x")
 
 
+def test_what_comes_later_and_what_is_no_argument_of_a_call_is_told() -> None:
+    with pytest.warns(UserWarning, match="does not support conversation_id yet"):
+        model(conversation_id="7")
+    with pytest.warns(UserWarning, match="takes response_mode when it is made"):  # noqa: SIM117
+        with pytest.raises(CozeError):
+            model(max_retries=0).invoke("Hi", response_mode="poll")
+
+
+def test_empty_variables_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("COZE_API_TOKEN", "COZE_API_BASE", "COZE_USER_ID", "COZE_BOT_ID"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("COZE_API_KEY", "pat_second")
+    bot = ChatCoze()
+    assert bot.api_key == SecretStr("pat_second")
+    assert (bot.base_url, bot.user_id, bot.bot_id) == (
+        "https://api.coze.cn",
+        "langchain-coze",
+        None,
+    )
+    monkeypatch.setenv("COZE_API_BASE", " http://studio:8888/ ")
+    assert ChatCoze().base_url == "http://studio:8888"
+    monkeypatch.setenv("COZE_API_BASE", "studio:8888")
+    with pytest.raises(ValueError, match="base_url must be an address"):
+        ChatCoze()
+
+
+def test_a_bot_id_may_be_a_number() -> None:
+    assert ChatCoze(bot_id=7374724495711502387).bot_id == BOT
+
+
 def test_arguments_of_a_call_are_warned_about_once() -> None:
     bot = model(max_retries=0)
     with warnings.catch_warnings(record=True) as caught:

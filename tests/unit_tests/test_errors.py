@@ -86,6 +86,10 @@ def test_a_turn_that_had_started_is_not_retryable() -> None:
     assert not is_retryable(error_for(5000, "m", chat_id="7"))
     assert not is_retryable(ValueError("m"))
     assert not is_retryable(TimeoutError("m"))
+    unheard = errors.CozeTimeoutError("m")
+    assert is_retryable(unheard)
+    unheard.sent = True  # a POST that nobody answered may have started something
+    assert not is_retryable(unheard)
 
 
 def test_statuses_decide_what_codes_do_not() -> None:
@@ -127,7 +131,10 @@ def test_an_error_survives_pickle_and_copy() -> None:
 
 def test_an_error_without_words_still_says_something() -> None:
     assert str(CozeError()) == "CozeError"
-    assert str(error_for(None, "m", status_code=418)) == "m (HTTP 418)"
+    first, english, chinese = str(error_for(None, "m", status_code=418)).splitlines()
+    assert first == "m (HTTP 418)"
+    assert english.startswith("Hint: ")
+    assert chinese.startswith("提示：")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +145,8 @@ def test_an_error_without_words_still_says_something() -> None:
         ("bearer token is missing", "bearer token is missing"),
         ("a path_to_file", "a path_to_file"),
         ("my own hunter22", "my own ***"),
+        ("a short x stays", "a short x stays"),
     ],
 )
 def test_redaction(text: str, clean: str) -> None:
-    assert redact(text, "hunter22", "") == clean
+    assert redact(text, "hunter22", "", "x") == clean

@@ -193,7 +193,7 @@ def test_an_empty_stream_is_left_to_the_turn() -> None:
         (Reply(status_code=404, body=b"404 page not found"), CozeNotFoundError, None),
         (Reply(status_code=200, body=b""), CozeServerError, None),
         (Reply(status_code=200, body=b"<html>hi</html>"), CozeInvalidRequestError, None),
-        (Reply(status_code=302, body=b""), CozeServerError, None),
+        (Reply(status_code=302, body=b""), CozeInvalidRequestError, None),
         (
             Reply(status_code=400, body=b'{"error_code":"invalid_client","error_message":"no"}'),
             CozeInvalidRequestError,
@@ -236,6 +236,24 @@ def test_a_token_in_an_answer_goes_nowhere() -> None:
     error = error_in(Reply(status_code=200, body=body), stream=False)
     assert error is not None
     assert "abcdef" not in f"{error} {error!r} {error.response} {vars(error)}"
+
+
+def test_the_token_that_was_sent_is_masked_whatever_it_looks_like() -> None:
+    for body in (b'{"code":4100,"msg":"bad opaque-gateway-key"}', b"bad opaque-gateway-key"):
+        error = error_in(Reply(401, body=body, secret="opaque-gateway-key"), stream=False)
+        assert "opaque" not in f"{error} {error!r} {vars(error)}"
+    stream = FakeStream(b'{"code":4000,"msg":"bad opaque-gateway-key"}')
+    _, error = drive(
+        exchange(STREAM, Policy()), [Reply(200, stream=stream, secret="opaque-gateway-key")]
+    )
+    assert "opaque" not in f"{error} {error!r} {vars(error)}"
+
+
+def test_every_error_of_a_reply_has_a_hint() -> None:
+    for reply in (Reply(200), Reply(302), Reply(418), Reply(200, body=b"{"), refused(701231)):
+        error = error_in(reply, stream=False)
+        assert error is not None
+        assert error.hint
 
 
 def test_chat_request_has_the_conversation_in_the_query() -> None:
@@ -318,6 +336,21 @@ def test_polling_gives_up_in_time() -> None:
     assert isinstance(error, CozeTimeoutError)
     assert (error.chat_id, error.conversation_id) == ("7", "9")
     assert [c.seconds for c in commands if isinstance(c, Sleep)] == [1.0, 1.0]
+
+
+def test_a_reply_that_names_no_chat_is_not_asked_for() -> None:
+    commands, error = polled(Reply(200, {"x-tt-logid": "L"}, b'{"code":0,"msg":""}'))
+    assert isinstance(error, CozeServerError)
+    assert error.logid == "L"
+    assert error.hint
+    assert len(commands) == 1
+
+
+def test_a_question_waits_no_longer_than_the_whole_poll() -> None:
+    commands, _ = polled(state("in_progress"), state("completed"), LISTED, timeout=7)
+    (asked,) = [c for c in commands if isinstance(c, Request) and "retrieve" in c.path]
+    assert asked.patience is not None
+    assert 1.0 <= asked.patience <= 7
 
 
 def test_the_pauses_of_polling() -> None:

@@ -412,7 +412,6 @@ def test_an_interrupt_is_told(verbose: dict[str, str]) -> None:
         b"event:brand.new\ndata:{}\n\n",
         b"event:conversation.chat.brand_new\ndata:{}\n\n",
         b"event:conversation.message.completed\ndata:7\n\n",
-        b"event:conversation.message.completed\ndata:not json\n\n",
         b"event:PING\n\n",
         b": comment\n\n",
         b'{"code":0,"msg":""}\n\n',
@@ -486,9 +485,90 @@ def test_an_error_after_the_end_does_not_take_the_answer_back() -> None:
     assert whole(data).content == TURN_TEXT
 
 
-def test_a_broken_delta_is_not_passed_over() -> None:
+@pytest.mark.parametrize("as_whole", [False, True])
+@pytest.mark.parametrize("name", ["delta", "completed"])
+@pytest.mark.parametrize("payload", [b'{"id":"1","type":"answer","content":"a', b"", b"not json"])
+def test_a_broken_piece_of_an_answer_is_not_passed_over(
+    name: str, payload: bytes, *, as_whole: bool
+) -> None:
+    event = b"event:conversation.message.%s\ndata:%s\n\n" % (name.encode(), payload)
+    with pytest.raises(CozeStreamError) as caught:
+        chunks_of([TURN[:900], b"\n\n", event + COMPLETED + DONE], whole=as_whole)
+    assert caught.value.logid == "log1"
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (b'"a\\ud83d"', "a\ufffd"),
+        (b'"\\udf75b"', "\ufffdb"),
+        (b'"\\ud83c\\udf75 \\ud83d"', "🍵 \ufffd"),
+        (b'"a\xff"', "a\ufffd"),
+    ],
+)
+@pytest.mark.parametrize("name", ["delta", "completed"])
+def test_what_is_no_character_loses_nothing_else(name: str, said: bytes, text: str) -> None:
+    event = b'event:conversation.message.%s\ndata:{"id":"1","type":"answer","content":%s}\n\n'
+    data = event % (name.encode(), said) + COMPLETED + DONE
+    assert whole(data).content == text
+    assert streamed(data).content == text
+
+
+@pytest.mark.parametrize("number", [b'"id":123,', b'"id":null,', b""])
+def test_odd_or_missing_ids_double_nothing(number: bytes) -> None:
+    def event(kind: bytes, text: bytes) -> bytes:
+        body = b'{%s"type":"answer","content":"%s","content_type":"text"}' % (number, text)
+        return b"event:conversation.message.%s\ndata:%s\n\n" % (kind, body)
+
+    pieces = [event(b"delta", b"a"), event(b"delta", b"b"), event(b"completed", b"ab")]
+    assert streamed(*pieces, COMPLETED + DONE).content == "ab"
+    assert whole(b"".join(pieces) + COMPLETED + DONE).content == "ab"
+
+
+def test_answers_without_ids_are_told_apart_by_their_ends() -> None:
+    data = b"".join(
+        event.replace(b'"id": "1", ', b"").replace(b'"id":"1",', b"")
+        for event in (delta("1", "a"), completed("1", "a"), delta("1", "b"), completed("1", "b"))
+    )
+    assert b'"id"' not in data
+    assert streamed(data + COMPLETED + DONE).content == "a\n\nb"
+    assert whole(data + COMPLETED + DONE).content == "a\n\nb"
+
+
+@pytest.mark.parametrize("status", ["failed", "canceled", "cancelled", "expired"])
+def test_an_end_that_says_that_it_failed_is_a_failure(status: str) -> None:
+    end = b'event:conversation.chat.completed\ndata:{"id":"7","status":"%s"}\n\n'
+    with pytest.raises(CozeChatError) as caught:
+        chunks_of([delta("1", "a") + end % status.encode() + DONE])
+    assert caught.value.chat_id == "7"
+
+
+@pytest.mark.parametrize("name", [b"requires_action", b"required_action", b"completed"])
+def test_every_spelling_of_a_required_action(name: bytes) -> None:
+    data = REQUIRES_ACTION.replace(b"chat.requires_action", b"chat." + name)
+    message = whole(data)
+    assert message.response_metadata["finish_reason"] == "tool_calls"
+    assert len(message.tool_calls) == 1
+
+
+@pytest.mark.parametrize("sent", [DONE, TURN[:480] + b"\n\n" + DONE])
+def test_the_end_of_nothing_is_no_success(sent: bytes) -> None:
     with pytest.raises(CozeStreamError):
-        chunks_of([b'event:conversation.message.delta\ndata:{"id":"1","content":"a\n\n'])
+        chunks_of([sent])
+
+
+def test_studio_tells_calls_in_another_form() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "fn", "arguments": '{"q":1}'}}
+    data = completed("1", json.dumps(call), "function_call") + completed("2", "x") + COMPLETED
+    block: Any = whole(data + STUDIO_END).content_blocks[0]
+    assert (block["name"], block["args"]) == ("fn", {"q": 1})
+
+
+def test_the_token_that_was_sent_is_masked_in_errors() -> None:
+    turn = Turn(BOT, secret="opaque-gateway-key")
+    with pytest.raises(CozeQuotaError) as caught:
+        turn.receive(b'event:error\ndata:{"code":4028,"msg":"key opaque-gateway-key"}\n\n')
+    assert "opaque" not in str(caught.value)
 
 
 def test_a_broken_connection_after_the_end_is_none() -> None:

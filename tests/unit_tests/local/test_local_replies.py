@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 import pytest
+from langchain_core.documents import Document
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AnyMessage, ToolMessage
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
@@ -216,3 +217,9 @@ async def test_a_runnable_with_only_a_blocking_way_is_read_in_a_thread() -> None
             yield from (messages[-1].content.upper(), "!")
 
     assert await pieces_of(RunnableGenerator(shout)) == ["HI", "!"]
+
+
+def test_knowledge_may_be_given_as_documents() -> None:
+    bot = LocalBot(name="documents", knowledge=[Document("Tea grows on hills."), "Rice in water."])
+    assert isinstance(bot.knowledge, LocalKnowledge)
+    assert bot.knowledge.search("tea")[0].slice.startswith("Tea")
