@@ -112,9 +112,12 @@ class Turn:
         # Nearly all reads of a stream are one delta: they are told apart here, by their bytes.
         # The deltas of one answer differ in nothing but their text.
         if data.startswith(self._before) and data.endswith(self._after) and self._decoder.idle:
-            text = data[len(self._before) : -len(self._after)]
-            if text and b'"' not in text and b"\\" not in text and b"\n" not in text:
-                return (text_chunk(text.decode("utf-8", "replace")),)
+            said = data[len(self._before) : -len(self._after)]
+            if said and b'"' not in said and b"\\" not in said and b"\n" not in said:
+                return (text_chunk(said.decode("utf-8", "replace")),)
+            text = parse(b'"%s"' % said)  # with escapes; None where it is not one string
+            if text:
+                return (text_chunk(text),)
         if (
             data.startswith(self._begin)
             and data.endswith(b"}\n\n")
@@ -152,7 +155,8 @@ class Turn:
             ):
                 text = delta["content"]
                 if text and isinstance(text, str):
-                    self._learn(payload, text)
+                    if self._before is _NEVER:
+                        self._learn(payload, text)
                     return (text_chunk(text),)
         except (KeyError, TypeError):
             pass  # another shape
