@@ -37,6 +37,7 @@ class Answer:
     """One answer message of the turn.
 
     Attributes:
+        id: The message's id; empty when the server gives none.
         parts: The texts of its deltas that are still needed.
         unread: Reads with one delta each that have not been looked into, after `parts`.
         thoughts: The same as `parts`, of its reasoning.
@@ -47,10 +48,21 @@ class Answer:
         done: Whether nothing more comes.
     """
 
-    __slots__ = ("done", "parts", "spoke", "thought", "thoughts", "unread", "waiting", "whole")
+    __slots__ = (
+        "done",
+        "id",
+        "parts",
+        "spoke",
+        "thought",
+        "thoughts",
+        "unread",
+        "waiting",
+        "whole",
+    )
 
-    def __init__(self, *, waiting: bool) -> None:
+    def __init__(self, message_id: str, *, waiting: bool) -> None:
         """Begin with nothing said."""
+        self.id = message_id
         self.parts: list[str] = []
         self.unread: list[bytes] = []
         self.thoughts: list[str] = []
@@ -102,7 +114,6 @@ class Answers:
         "_chunks",
         "_layout",
         "_now",
-        "_now_id",
         "_queue",
         "_settled",
         "_text",
@@ -123,7 +134,6 @@ class Answers:
         self._now: Answer | None = None  # whose text is being collected
         self._settled: Answer | None = None  # whose text needs no marks
         self.plain_id: Any = _NONE
-        self._now_id: Any = None
         self._text: list[str] = []
         self._thoughts: list[str] = []
         self._chunks: list[ChatGenerationChunk] = []
@@ -140,7 +150,7 @@ class Answers:
         """
         answer = self._by_id.get(message_id)
         if answer is None or (answer.done and not message_id):
-            answer = self._by_id[message_id] = Answer(waiting=bool(self._queue))
+            answer = self._by_id[message_id] = Answer(message_id, waiting=bool(self._queue))
             self._queue.append(answer)
         return answer
 
@@ -156,7 +166,6 @@ class Answers:
         if answer is not self._now:
             self.flush()
             self._now = answer
-        self._now_id = message_id
         self._text.append(text)
         return answer
 
@@ -213,13 +222,13 @@ class Answers:
         self._text.clear()
         self._thoughts.clear()
         marks = self._layout.say("reasoning", answer, len(thoughts)) if thoughts else []
-        if text:
+        if text and answer:
             later = not self._layout.knows("text", answer) and self._settled is not None
             marks = marks + self._layout.say("text", answer, len(text))
             text = SEPARATOR + text if later else text
             if self._layout.is_first("text", answer):
                 self._settled = answer
-                self.plain_id = self._now_id
+                self.plain_id = answer.id or _NONE
         extra: dict[str, Any] = {"reasoning_content": thoughts} if thoughts else {}
         if marks:
             extra[MARKS] = marks
