@@ -1,7 +1,6 @@
 """LangChain's own integration suite for chat models, over a socket to the local server.
 
-Skipped by what is declared False: everything that defines or forces tools or an output format per
-call, which Coze has no field for (wire 2.1), and multimodal input, which is the next milestone.
+What is skipped, and why, is told in `tests/declared.py`.
 """
 
 from __future__ import annotations
@@ -10,11 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
-from langchain_coze import ChatCoze
 from langchain_coze.local import LocalBot, LocalCoze, Reasoning
+from tests.declared import DeclaredByCoze
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is set on the bot in Coze.*")
 
@@ -28,7 +26,7 @@ def _thinks(question: str) -> Iterator[str | Reasoning]:
 BOTS = (LocalBot(_thinks, name="one"), LocalBot(_thinks, name="two"))
 
 
-class TestChatCozeIntegration(ChatModelIntegrationTests):
+class TestChatCozeIntegration(DeclaredByCoze, ChatModelIntegrationTests):
     coze: LocalCoze
 
     @pytest.fixture(scope="class", autouse=True)
@@ -36,10 +34,6 @@ class TestChatCozeIntegration(ChatModelIntegrationTests):
     def _server(cls) -> Iterator[None]:
         with LocalCoze(BOTS) as cls.coze:
             yield
-
-    @property
-    def chat_model_class(self) -> type[BaseChatModel]:
-        return ChatCoze
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
@@ -52,22 +46,6 @@ class TestChatCozeIntegration(ChatModelIntegrationTests):
     @property
     def standard_chat_model_params(self) -> dict[str, Any]:
         return {}  # temperature and its kin are set on the bot; the unit suite gives them
-
-    @property
-    def has_tool_calling(self) -> bool:
-        return False
-
-    @property
-    def has_tool_choice(self) -> bool:
-        return False
-
-    @property
-    def has_structured_output(self) -> bool:
-        return False
-
-    @property
-    def supports_json_mode(self) -> bool:
-        return False
 
     @property
     def returns_usage_metadata(self) -> bool:

@@ -1,9 +1,4 @@
-"""LangChain's own unit suite for chat models, offline.
-
-Declared as False, because a bot's tools and output format are set in Coze and nothing on the
-request can define or force them (wire 2.1): tool calling and choice, structured output, JSON mode.
-Images, files and audio, and tool turns, belong to the next milestone.
-"""
+"""LangChain's own unit suite for chat models, offline. What is skipped: `tests/declared.py`."""
 
 from __future__ import annotations
 
@@ -13,16 +8,12 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_tests.unit_tests import ChatModelUnitTests
 
-from langchain_coze import ChatCoze
+from tests.declared import DeclaredByCoze
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is set on the bot in Coze.*")
 
 
-class TestChatCozeUnit(ChatModelUnitTests):
-    @property
-    def chat_model_class(self) -> type[BaseChatModel]:
-        return ChatCoze
-
+class TestChatCozeUnit(DeclaredByCoze, ChatModelUnitTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"bot_id": "7374724495711502387"}
@@ -44,22 +35,6 @@ class TestChatCozeUnit(ChatModelUnitTests):
                 "user_id": "somebody",
             },
         )
-
-    @property
-    def has_tool_calling(self) -> bool:
-        return False
-
-    @property
-    def has_tool_choice(self) -> bool:
-        return False
-
-    @property
-    def has_structured_output(self) -> bool:
-        return False
-
-    @property
-    def supports_json_mode(self) -> bool:
-        return False
 
     @pytest.mark.xfail(
         strict=True,

@@ -1,0 +1,34 @@
+"""What a Coze bot can honestly declare to LangChain's standard suites.
+
+A bot's tools and output format are set in Coze, and nothing on the request can define or force them
+(wire 2.1). Images, files and audio, and tool turns, belong to the next milestone. The suite's own
+timing of a stream needs recorded cassettes; `make bench` measures instead.
+"""
+
+from __future__ import annotations
+
+from langchain_core.language_models import BaseChatModel
+
+from langchain_coze import ChatCoze
+
+
+class DeclaredByCoze:
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatCoze
+
+    @property
+    def has_tool_calling(self) -> bool:
+        return False
+
+    @property
+    def has_tool_choice(self) -> bool:
+        return False
+
+    @property
+    def has_structured_output(self) -> bool:
+        return False
+
+    @property
+    def supports_json_mode(self) -> bool:
+        return False
