@@ -220,16 +220,14 @@ class Turn:
     # --- Events --------------------------------------------------------------------------------
 
     def _event(self, name: str, payload: bytes) -> None:
-        body = parse(payload)
+        body = self._parsed(payload) if name == _COMPLETED else parse(payload)
         handler = self._EVENTS.get(name)
-        if name == _COMPLETED:
-            self._completed(self._parsed(payload))
-        elif handler is not None:
+        if handler is not None:
             handler(self, body)
         elif name in {"", "error"}:
             if name or failure_in(body) is not None:
                 self._failed(body if isinstance(body, dict) else {"msg": _text(payload)})
-        elif name.startswith("conversation.chat.") and _status(body) in _BAD_ENDS:
+        elif name.startswith("conversation.chat.") and _chat(body).status in _BAD_ENDS:
             self._failed(body)
 
     def _identify(self, body: Any) -> None:
@@ -353,13 +351,12 @@ class Turn:
 
     def _close(self, body: Any) -> None:
         """Take the word that the turn is over; more messages, or `done`, may follow."""
-        status = _status(body)
-        if status in _BAD_ENDS:
+        self._chat = _chat(body)
+        if self._chat.status in _BAD_ENDS:
             self._failed(body)
-        if status == "requires_action":
+        if self._chat.status == "requires_action":
             self._result["finish_reason"] = "tool_calls"
         self._identify(body)
-        self._chat = Chat.model_validate(body if isinstance(body, dict) else {})
         self.finished = True
 
     def _failed(self, body: Any) -> None:
@@ -368,7 +365,7 @@ class Turn:
         self._identify(body)
         failure = Failure.model_validate(body if isinstance(body, dict) else {})
         words = redact(failure.words, self._secret)
-        words = words or f"The chat has ended: {_status(body) or 'error'}."
+        words = words or f"The chat has ended: {_chat(body).status or 'error'}."
         facts = {**self._facts(), "debug_url": failure.debug_url or None}
         raise error_for(failure.number or None, words, default=CozeChatError, **facts)
 
@@ -383,6 +380,7 @@ class Turn:
     _EVENTS: ClassVar[Mapping[str, Callable[[Turn, Any], None]]] = {
         "conversation.chat.created": _identify,
         "conversation.chat.in_progress": _identify,
+        _COMPLETED: _completed,
         "conversation.chat.completed": _close,
         "conversation.chat.requires_action": _requires_action,
         "conversation.chat.required_action": _requires_action,
@@ -453,8 +451,8 @@ def _usage(usage: Usage) -> UsageMetadata | None:
     return told
 
 
-def _status(body: Any) -> str:
-    return Chat.model_validate(body if isinstance(body, dict) else {}).status
+def _chat(body: Any) -> Chat:
+    return Chat.model_validate(body if isinstance(body, dict) else {})
 
 
 def _text(payload: bytes) -> str:

@@ -49,7 +49,9 @@ from langchain_coze.errors import (
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _EXCERPT = 300
 _BODY_KEPT = 2000
-_HTTP_ERROR = 400
+HTTP_ERROR = 400
+"""The HTTP statuses from here on are errors."""
+
 _HTTP_REDIRECT = 300
 _LONGEST_WAIT = 60.0  # seconds of Retry-After that we are ready to wait
 _SUPPORT_HEADERS = ("content-type", "retry-after", "x-tt-logid", "x-log-id")
@@ -243,7 +245,7 @@ def error_in(reply: Reply, *, stream: bool) -> CozeError | None:
         facts["debug_url"] = failure.debug_url or None
         return error_for(failure.number or None, redact(failure.words, reply.secret), **facts)
     text = redact(reply.body[:_EXCERPT].decode("utf-8", "replace"), reply.secret).strip()
-    if reply.status_code >= _HTTP_ERROR:
+    if reply.status_code >= HTTP_ERROR:
         return error_for(None, f"Coze answered with HTTP {reply.status_code}: {text}", **facts)
     hint = hint_of(
         "Check base_url: it is the address of the API, for instance https://api.coze.cn, "

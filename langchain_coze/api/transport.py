@@ -24,7 +24,7 @@ import httpx
 
 from langchain_coze._version import __version__
 from langchain_coze.api import connections
-from langchain_coze.api.procedures import Reply, Request
+from langchain_coze.api.procedures import HTTP_ERROR, Reply, Request
 from langchain_coze.errors import (
     CozeConnectionError,
     CozeError,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 120.0
-_HTTP_ERROR = 400
 _USER_AGENT = f"langchain-coze/{__version__} python/{platform.python_version()}"
 
 
@@ -161,7 +160,7 @@ def _seconds(timeout: float | None) -> httpx.Timeout:
 def _readable(request: Request, reply: Reply) -> bool:
     """Return whether a reply is the stream of events that was asked for."""
     kind = reply.headers.get("content-type", "")
-    good = reply.status_code < _HTTP_ERROR and (not kind or "event-stream" in kind)
+    good = reply.status_code < HTTP_ERROR and (not kind or "event-stream" in kind)
     return request.stream and good
 
 
