@@ -103,7 +103,7 @@ class LocalCoze:
         """Forget recorded requests, used-up quotas, and how often faults have hit."""
         self._recorded.clear()
         if self._server is not None:
-            self._server.app.used.clear()
+            self._server.app.site.used.clear()
 
     def start(self) -> Self:
         """Listen, and return when requests are answered. Does nothing when it already runs.
@@ -183,7 +183,7 @@ class _Server(uvicorn.Server):
         )
         super().__init__(config)
         self.app = app
-        app.connections.transports = self._transports
+        app.site.connections.transports = self._transports
         self._listener = listener
         self._stop_timeout = stop_timeout
         self._ready = threading.Event()
@@ -224,7 +224,11 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             connection.shutdown()
         # Streams end by themselves when their chats do; requests when their streams do.
-        for tasks in (self.app.runs, self.app.connections.streams, self.server_state.tasks):
+        for tasks in (
+            self.app.site.runs,
+            self.app.site.connections.streams,
+            self.server_state.tasks,
+        ):
             await _finish(tasks, self._stop_timeout)
         for transport in self._transports().values():
             transport.abort()

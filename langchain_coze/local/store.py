@@ -12,7 +12,7 @@ from langchain_coze.local.problems import Problem
 if TYPE_CHECKING:
     from langchain_coze.local.chat import ChatRun
 
-__all__ = ["Conversation", "SavedTurn", "Store"]
+__all__ = ["Conversation", "SavedTurn", "Store", "StoredFile"]
 
 
 @dataclass(slots=True)
@@ -58,11 +58,23 @@ class Conversation:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """An uploaded file (wire 5.3)."""
+
+    id: str
+    name: str
+    data: bytes
+    created_at: int
+    owner: str = ""
+
+
 class Store:
-    """All conversations of a server, and the chats that were saved."""
+    """All conversations of a server, the chats that were saved, and the uploaded files."""
 
     def __init__(self) -> None:
         """Start empty."""
+        self.files: dict[str, StoredFile] = {}
         self._conversations: dict[str, Conversation] = {}
         self._chats: dict[str, ChatRun] = {}
 

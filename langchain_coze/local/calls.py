@@ -1,0 +1,177 @@
+"""What the route groups of a server share: one request, the state behind it, and its reply.
+
+A group is a class that takes the `Site` and whose ``routes()`` lists its `RouteEntry` items; the
+groups are collected in `langchain_coze.local.app`.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from langchain_coze.local import gojson
+from langchain_coze.local.bots import LocalBot
+from langchain_coze.local.fault_specs import FaultPlan
+from langchain_coze.local.ids import stable_id
+from langchain_coze.local.problems import Problem
+from langchain_coze.local.profiles import CloudProfile
+from langchain_coze.local.store import Store
+from langchain_coze.local.streams import Connections
+
+__all__ = [
+    "OWNER_ID",
+    "WORKSPACE_ID",
+    "Call",
+    "Handler",
+    "RouteEntry",
+    "RouteGroup",
+    "Settings",
+    "Site",
+    "as_json",
+    "ok",
+    "page",
+]
+
+OWNER_ID = stable_id("owner", "local")
+WORKSPACE_ID = stable_id("workspace", "local")
+_LARGEST_PAGE = 50
+
+
+class Settings(Protocol):
+    """What the routes read from their `LocalCoze`, at each request anew."""
+
+    bots: tuple[LocalBot, ...]
+    token: str
+    error_status: str
+    quota: int | None
+    faults: str | Sequence[str]
+
+
+@dataclass
+class Site:
+    """The state of one running server."""
+
+    settings: Settings
+    profile: CloudProfile
+    store: Store = field(default_factory=Store)
+    connections: Connections = field(default_factory=Connections)
+    runs: set[asyncio.Task[None]] = field(default_factory=set)
+    used: Counter[str] = field(default_factory=Counter)
+
+    def owner(self, token: str) -> str:
+        """Who sends a token: an id that conversations, chats and files are kept apart by.
+
+        Raises:
+            Problem: 4100, nobody does.
+        """
+        if token != self.settings.token:
+            raise Problem(4100)
+        return OWNER_ID
+
+    def find_bot(self, bot_id: Any) -> LocalBot | None:
+        """The bot with this id, if there is one."""
+        return next((bot for bot in self.settings.bots if bot.bot_id == bot_id), None)
+
+    def bot(self, bot_id: str) -> LocalBot:
+        """Find a bot.
+
+        An id of the wrong form is an invalid bot (4006); one of the right form that nobody has is a
+        resource that was not found (4200). The hosted service's own choice is not documented.
+
+        Raises:
+            Problem: 4006 or 4200.
+        """
+        bot = self.find_bot(bot_id)
+        if bot is None:
+            known = 4200 if bot_id.isdecimal() else 4006
+            raise Problem(known, f"bot_id {bot_id!r} does not exist")
+        return bot
+
+
+@dataclass
+class Call:
+    """One request on its way through a route.
+
+    Attributes:
+        request: The request itself; its body has been read, unless it is multipart.
+        path: Without query.
+        query: Query parameters and the parameters in the path.
+        body: The decoded JSON; None when there was none, or it was not JSON.
+        logid: The log id of the reply.
+        plan: What goes wrong with the reply.
+        owner: Who sent it; empty on routes that need no token.
+    """
+
+    request: Request
+    path: str
+    query: Mapping[str, str]
+    body: Any
+    logid: str
+    plan: FaultPlan
+    owner: str
+
+    @property
+    def json_object(self) -> Mapping[str, Any]:
+        """The body, which must be a JSON object."""
+        if not isinstance(self.body, dict):
+            raise Problem(4000, "the request body must be a JSON object")
+        return self.body
+
+    def required(self, name: str) -> str:
+        """A query parameter that must be there."""
+        value = self.query.get(name)
+        if not value:
+            raise Problem(4000, f"query parameter {name} is required")
+        return value
+
+    def number(self, name: str, default: int) -> int:
+        """A query parameter that counts from 1."""
+        value = self.query.get(name, str(default))
+        if not value.isdecimal() or int(value) < 1:
+            raise Problem(4000, f"query parameter {name} must be a whole number from 1")
+        return int(value)
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Response]]
+
+
+class RouteEntry(NamedTuple):
+    """One route; ``open`` routes are answered without a token of the server."""
+
+    path: str
+    verbs: list[str]
+    handler: Handler
+    open: bool = False
+
+
+class RouteGroup(Protocol):
+    """Routes that belong together."""
+
+    def __init__(self, site: Site) -> None:
+        """Take what all groups share."""
+
+    def routes(self) -> list[RouteEntry]:
+        """Its routes."""
+        ...
+
+
+def page(items: list[Any], call: Call, size: int, number: str = "page_num") -> list[Any]:
+    """The items of the page that a request asks for; ``size`` when it does not say how many."""
+    size = min(call.number("page_size", size), _LARGEST_PAGE)
+    start = (call.number(number, 1) - 1) * size
+    return items[start : start + size]
+
+
+def as_json(value: Any, status: int = 200) -> Response:
+    """A JSON reply in Go's style."""
+    body = gojson.dumps(value).encode("utf-8", "replace")
+    return Response(body, status, media_type="application/json; charset=utf-8")
+
+
+def ok(data: Any, call: Call) -> Response:
+    """The usual envelope (wire 1.4)."""
+    return as_json({"code": 0, "msg": "", "data": data, "detail": {"logid": call.logid}})

@@ -1,0 +1,91 @@
+"""Routes of chats (wire 2)."""
+
+import asyncio
+
+from starlette.responses import Response
+
+from langchain_coze.local.bots import LocalBot
+from langchain_coze.local.calls import Call, RouteEntry, Site, as_json, ok
+from langchain_coze.local.chat import ChatRun
+from langchain_coze.local.chat_request import ChatRequest, read_chat_request
+from langchain_coze.local.problems import Problem
+from langchain_coze.local.store import Conversation
+from langchain_coze.local.streams import EventStream
+
+__all__ = ["ChatRoutes"]
+
+
+class ChatRoutes:
+    """Chats with bots."""
+
+    def __init__(self, site: Site) -> None:
+        """Take what all groups share."""
+        self._site = site
+
+    def routes(self) -> list[RouteEntry]:
+        """Its routes."""
+        return [
+            RouteEntry("/v3/chat", ["POST"], self._chat),
+            # The docs GET it, the official Python and JavaScript SDKs POST it (wire 2.8).
+            RouteEntry("/v3/chat/retrieve", ["GET", "POST"], self._retrieve),
+            RouteEntry("/v3/chat/message/list", ["GET"], self._list_messages),
+            RouteEntry("/v3/chat/cancel", ["POST"], self._cancel),
+        ]
+
+    async def _chat(self, call: Call) -> Response:
+        request = read_chat_request(call.json_object)
+        bot = self._site.bot(request.bot_id)
+        if not bot.published and request.publish_status != "unpublished_draft":
+            raise Problem(4015)
+        self._count_chat(bot)
+        conversation = self._conversation_for(call, request)
+        run = ChatRun(bot, request, conversation, self._site.profile)
+        if request.auto_save_history:
+            self._site.store.add_chat(run)
+        task = asyncio.create_task(run.execute())
+        self._site.runs.add(task)
+        task.add_done_callback(self._site.runs.discard)
+        if request.stream:
+            return EventStream(run.outbox, self._site.profile, call.plan, self._site.connections)
+        created = run.as_json("in_progress")
+        short = {k: created[k] for k in created if k not in {"usage", "section_id", "meta_data"}}
+        return as_json({"data": short, "code": 0, "msg": ""})
+
+    def _conversation_for(self, call: Call, request: ChatRequest) -> Conversation:
+        messages, asked_for = request.additional_messages, call.query.get("conversation_id")
+        if messages and messages[-1].role != "user":
+            raise Problem(4000, "the last of additional_messages must have the role user")
+        store = self._site.store
+        conversation = store.conversation(asked_for) if asked_for else Conversation()
+        if not messages and not conversation.history:
+            raise Problem(4000, "additional_messages is empty and the conversation has no messages")
+        if conversation.running is not None:
+            raise Problem(4016)
+        return conversation if asked_for else store.add_conversation(conversation)
+
+    def _count_chat(self, bot: LocalBot) -> None:
+        used, quota_of_all = self._site.used, self._site.settings.quota
+        for key, quota in (("chats", quota_of_all), (f"chats {bot.bot_id}", bot.quota)):
+            if quota is not None and used[key] >= quota:
+                raise Problem(4028)
+        used["chats"] += 1
+        used[f"chats {bot.bot_id}"] += 1
+
+    async def _retrieve(self, call: Call) -> Response:
+        return ok(self._run_of(call).as_json(), call)
+
+    async def _list_messages(self, call: Call) -> Response:
+        return ok(self._run_of(call).listed_messages(), call)
+
+    def _run_of(self, call: Call) -> ChatRun:
+        return self._site.store.chat(call.required("conversation_id"), call.required("chat_id"))
+
+    async def _cancel(self, call: Call) -> Response:
+        body = call.json_object
+        run = self._site.store.chat(str(body.get("conversation_id")), str(body.get("chat_id")))
+        if not run.running:
+            raise Problem(4104)
+        run.cancel()
+        # As in the API's own sample (wire 2.8), save that last_error.code is null there: the
+        # official Python SDK refuses that, and no recording shows it.
+        return ok(run.as_json() | {"failed_at": None, "usage": {}}, call)
