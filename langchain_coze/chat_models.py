@@ -14,7 +14,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import AliasChoices, Field, PrivateAttr, model_validator
 
 from langchain_coze._version import __version__
-from langchain_coze.api.procedures import Polling, Reply, Request, chat_request, poll
+from langchain_coze.api.procedures import Polling, chat_request, poll
 from langchain_coze.arguments import argument_names, warn_ignored
 from langchain_coze.connection import Connection, env
 from langchain_coze.errors import CozeError, CozeInvalidRequestError, hint_of
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+
+    from langchain_coze.api.commands import Reply, Request
 
 _MAPS = ("custom_variables", "meta_data", "extra_params")
 _OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "connector_id")

@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from langchain_coze.api.procedures import Policy
+from langchain_coze.api.commands import Policy
 from langchain_coze.auth import token_source
 
 if TYPE_CHECKING:

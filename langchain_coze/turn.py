@@ -37,7 +37,8 @@ from langchain_coze.answers import Answers, content_of
 from langchain_coze.api.schema import Chat, Failure, Message, Usage, failure_in, parse
 from langchain_coze.api.sse import Decoder
 from langchain_coze.chunks import text_chunk
-from langchain_coze.errors import CozeChatError, CozeError, cut_error, error_for, redact
+from langchain_coze.codes import cut_error, error_for
+from langchain_coze.errors import CozeChatError, CozeError, redact
 from langchain_coze.notices import warn_user
 from langchain_coze.recall import read_recall
 

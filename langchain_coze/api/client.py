@@ -3,7 +3,7 @@
 Example:
     ```python
     from langchain_coze.api.client import Client
-    from langchain_coze.api.procedures import Policy
+    from langchain_coze.api.commands import Policy
     from langchain_coze.api.transport import Settings
     from langchain_coze.auth import token_source
 
@@ -15,14 +15,18 @@ Example:
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import hashlib
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.api import connections, transport
-from langchain_coze.api.procedures import (
+from langchain_coze.api.commands import (
     Close,
     Command,
     Flow,
+    Identify,
     Policy,
     Read,
     Renew,
@@ -30,8 +34,9 @@ from langchain_coze.api.procedures import (
     Request,
     Sleep,
     T,
-    exchange,
+    Wait,
 )
+from langchain_coze.api.exchange import exchange
 from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
@@ -72,6 +77,8 @@ class Client:
                     command = flow.send(result)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return] # what the generator returned
+        finally:
+            flow.close()
 
     async def arun(self, flow: Flow[T]) -> T:
         """Carry out a procedure on the running event loop.
@@ -90,32 +97,48 @@ class Client:
                     command = flow.send(result)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return] # what the generator returned
+        finally:
+            flow.close()
 
     def _do(self, command: Command) -> Any:
+        result: Any = None
         match command:
             case Request():
-                return transport.send(command, self.settings, self.tokens.get())
+                result = transport.send(command, self.settings, self.tokens.get())
             case Read(stream):
-                return stream.read()
+                result = stream.read()
             case Sleep(seconds):
-                return time.sleep(seconds)
+                time.sleep(seconds)
             case Close(stream):
-                return stream.close()
+                stream.close()
+            case Wait():
+                result = _wait(command)
+            case Identify():
+                result = _fingerprint(self.tokens.get())
             case Renew():
-                return self.tokens.renew()
+                result = self.tokens.renew()
+        return result
 
     async def _ado(self, command: Command) -> Any:
+        result: Any = None
         match command:
             case Request():
-                return await transport.asend(command, self.settings, await self.tokens.aget())
+                token = await self.tokens.aget()
+                result = await transport.asend(command, self.settings, token)
             case Read(stream):
-                return await stream.read()
+                result = await stream.read()
             case Sleep(seconds):
-                return await asyncio.sleep(seconds)
+                await asyncio.sleep(seconds)
             case Close(stream):
-                return await stream.close()
+                await stream.close()
+            case Wait(future, seconds):
+                waited = asyncio.wrap_future(future)
+                result = bool((await asyncio.wait([waited], timeout=seconds))[0])
+            case Identify():
+                result = _fingerprint(await self.tokens.aget())
             case Renew():
-                return self.tokens.renew()
+                result = self.tokens.renew()
+        return result
 
     def open(self, request: Request) -> Reply:
         """Open a stream of events, blocking; use `with reply.stream as stream` to read it.
@@ -140,3 +163,24 @@ class Client:
     async def aclose(self) -> None:
         """Close the connections that the running event loop holds to the server."""
         await connections.aclose(self.settings.base_url)
+
+
+def _wait(command: Wait) -> bool:
+    """Wait with this thread; never for something that only this thread can bring about."""
+    if command.future.done():
+        return True
+    if command.thread == threading.get_ident() or _in_loop():
+        return False
+    return bool(concurrent.futures.wait([command.future], timeout=command.seconds).done)
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _fingerprint(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

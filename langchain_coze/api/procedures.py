@@ -1,295 +1,28 @@
-"""The calls of the Coze API, each written once, without I/O.
-
-A procedure is a plain generator: it yields commands (a `Request` to send, seconds to `Sleep`, a
-stream to `Read`) and is sent their results. `langchain_coze.api.client` has the two small loops
-that carry commands out, one blocking and one for asyncio, so that nothing here exists twice.
+"""The calls of the Coze API, each written once, without I/O; see `langchain_coze.api.commands`.
 
 Example:
     ```python
-    from langchain_coze.api.procedures import Policy, Reply, Request, exchange
+    from langchain_coze.api.procedures import cancel_request
+    from langchain_coze.api.schema import Chat
 
-    flow = exchange(Request(method="GET", path="/v1/users/me"), Policy())
-    request = next(flow)
-    assert (request.method, request.path) == ("GET", "/v1/users/me")
-    try:
-        flow.send(Reply(status_code=200, body=b'{"code":0,"data":{"user_id":"1"}}'))
-    except StopIteration as done:
-        assert done.value.json["data"] == {"user_id": "1"}
+    request = cancel_request(Chat(id="1", conversation_id="2"))
+    assert (request.path, request.body) == (
+        "/v3/chat/cancel",
+        {"conversation_id": "2", "chat_id": "1"},
+    )
     ```
 """
 
 from __future__ import annotations
 
-import itertools
-import random
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from email.utils import parsedate_to_datetime
-from functools import cached_property
-from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-from langchain_coze.api.schema import TERMINAL, Chat, failure_in, parse, payload_of
-from langchain_coze.api.sse import Decoder, Event
-from langchain_coze.errors import (
-    BUSY_CODES,
-    CozeAuthenticationError,
-    CozeConnectionError,
-    CozeError,
-    CozeInvalidRequestError,
-    CozeRateLimitError,
-    CozeServerError,
-    CozeTimeoutError,
-    ErrorResponse,
-    error_for,
-    hint_of,
-    redact,
-)
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
-_EXCERPT = 300
-_BODY_KEPT = 2000
-HTTP_ERROR = 400
-"""The HTTP statuses from here on are errors."""
-
-_HTTP_REDIRECT = 300
-_LONGEST_WAIT = 60.0  # seconds of Retry-After that we are ready to wait
-_SUPPORT_HEADERS = ("content-type", "retry-after", "x-tt-logid", "x-log-id")
-
-
-class Request(NamedTuple):
-    """A request to send. Its result is a `Reply`.
-
-    Attributes:
-        method: The HTTP method.
-        path: The path below `base_url`, starting with `/`.
-        query: Query parameters.
-        body: What is sent as JSON, or None.
-        stream: Whether server-sent events are expected.
-        patience: Seconds of silence at most, where that is less than usual.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str] = _NOTHING
-    body: Mapping[str, Any] | None = None
-    stream: bool = False
-    patience: float | None = None
-
-
-class Sleep(NamedTuple):
-    """Wait some seconds. Its result is None."""
-
-    seconds: float
-
-
-class Read(NamedTuple):
-    """Read what comes next on a stream. Its result is bytes, or None at the end."""
-
-    stream: Any
-
-
-class Close(NamedTuple):
-    """Close a stream at once. Its result is None."""
-
-    stream: Any
-
-
-class Renew:
-    """Get a fresh token. Its result says whether the source can give one."""
-
-
-class Reply:
-    """What came back for a request.
-
-    Attributes:
-        status_code: The HTTP status.
-        headers: The headers, names in lower case.
-        body: The whole body; empty when `stream` is set.
-        stream: The open stream of server-sent events, or None.
-        secret: The token that was sent, which must not appear in what is told of this.
-    """
-
-    def __init__(
-        self,
-        status_code: int,
-        headers: Mapping[str, str] = _NOTHING,
-        body: bytes = b"",
-        stream: Any = None,
-        secret: str = "",
-    ) -> None:
-        """Take what came back."""
-        self.secret = secret
-        self.status_code = status_code
-        self.headers = headers
-        self.body = body
-        self.stream = stream
-
-    @cached_property
-    def json(self) -> Any:
-        """The body as JSON, or None when it is not JSON."""
-        return parse(self.body)
-
-    @property
-    def logid(self) -> str | None:
-        """Coze's log id, from whichever header has it (wire section 1.3)."""
-        return self.headers.get("x-tt-logid") or self.headers.get("x-log-id")
-
-
-Command: TypeAlias = Request | Sleep | Read | Close | Renew
-T = TypeVar("T")
-Flow: TypeAlias = Generator[Command, Any, T]
-
-
-class Policy(NamedTuple):
-    """How often a request is repeated.
-
-    Attributes:
-        max_retries: Repetitions after the first attempt.
-        backoff: Seconds before the first repetition; doubled each time, with jitter.
-    """
-
-    max_retries: int = 2
-    backoff: float = 0.5
-
-    def pause(self, attempt: int, retry_after: float | None) -> float:
-        """Return the seconds to wait after attempt number `attempt` (from 0)."""
-        if retry_after is not None:
-            return retry_after
-        return min(self.backoff * 2.0**attempt, 8.0) * random.uniform(0.5, 1.0)  # noqa: S311
-
-
-def exchange(request: Request, policy: Policy) -> Flow[Reply]:
-    """Send a request and return the reply; repeat it only while nothing can have been started.
-
-    That is: after a failed connect, HTTP 429 and the codes that say "not now", and for GETs also
-    after broken connections and server errors. A refused token is renewed once. For a stream
-    request the reply has the open stream, still whole.
-
-    Args:
-        request: What to send.
-        policy: How often to repeat.
-
-    Raises:
-        CozeError: The error that Coze reports, or why it could not be reached.
-    """
-    renewed = False
-    for attempt in itertools.count():
-        reply, error = yield from _attempt(request)
-        if error is None:
-            return reply
-        if isinstance(error, CozeAuthenticationError) and not renewed:
-            renewed = True
-            if (yield Renew()):
-                continue
-        if attempt >= policy.max_retries or not _may_repeat(request, error):
-            raise error
-        yield Sleep(policy.pause(attempt, error.retry_after))
-    raise AssertionError  # pragma: no cover - count() does not end
-
-
-def _attempt(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
-    try:
-        reply: Reply = yield request
-    except CozeConnectionError as error:
-        return Reply(status_code=0), error
-    if reply.stream is None:
-        return reply, error_in(reply, stream=request.stream)
-    return (yield from _first_event(reply))
-
-
-def _first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
-    """Read up to the first event: an error there means that nothing has been started."""
-    decoder, head, events = Decoder(), bytearray(), list[Event]()
-    while not events:
-        data: bytes | None = yield Read(reply.stream)
-        if data is None:
-            events = decoder.close()
-            break
-        head += data
-        events = decoder.feed(data)
-    reply.stream.head = bytes(head)
-    if not events or events[0].name not in {"", "error"}:
-        return reply, None
-    told = Reply(reply.status_code, reply.headers, events[0].data, secret=reply.secret)
-    if failure_in(told.json) is None:
-        return reply, None
-    yield Close(reply.stream)
-    return told, error_in(told, stream=False)
-
-
-def _may_repeat(request: Request, error: CozeError) -> bool:
-    if error.retry_after is not None and error.retry_after > _LONGEST_WAIT:
-        return False
-    safe = request.method == "GET"
-    if isinstance(error, CozeConnectionError):
-        return safe or not error.sent
-    if error.code in BUSY_CODES or isinstance(error, CozeRateLimitError):
-        return True
-    return safe and isinstance(error, CozeServerError)
-
-
-def error_in(reply: Reply, *, stream: bool) -> CozeError | None:
-    """Return the error that a whole reply reports, or None (wire section 1.5).
-
-    The JSON decides first, whatever the HTTP status; the status is what is left.
-
-    Args:
-        reply: A reply with its body.
-        stream: Whether events had been asked for, so that a body of any other kind is an error.
-    """
-    facts = _facts(reply)
-    failure = failure_in(reply.json)
-    if failure is not None:
-        facts["logid"] = facts["logid"] or failure.logid or None
-        facts["debug_url"] = failure.debug_url or None
-        return error_for(failure.number or None, redact(failure.words, reply.secret), **facts)
-    text = redact(reply.body[:_EXCERPT].decode("utf-8", "replace"), reply.secret).strip()
-    if reply.status_code >= HTTP_ERROR:
-        return error_for(None, f"Coze answered with HTTP {reply.status_code}: {text}", **facts)
-    hint = hint_of(
-        "Check base_url: it is the address of the API, for instance https://api.coze.cn, "
-        "not that of the website.",
-        "请检查 base_url：应为 API 地址，例如 https://api.coze.cn，而不是网站地址。",
-    )
-    if reply.status_code >= _HTTP_REDIRECT:
-        told = f"Coze answered with HTTP {reply.status_code}, a redirect, which is not followed."
-        return CozeInvalidRequestError(told, hint=hint, **facts)
-    if not reply.body:
-        return CozeServerError("Coze answered with an empty body.", hint=hint, **facts)
-    if stream or not isinstance(reply.json, Mapping):
-        wanted = "a stream of events" if stream else "JSON"
-        message = f"Coze was expected to answer with {wanted}, but sent: {text}"
-        return CozeInvalidRequestError(message, hint=hint, **facts)
-    return None
-
-
-def _facts(reply: Reply) -> dict[str, Any]:
-    return {
-        "status_code": reply.status_code or None,
-        "logid": reply.logid,
-        "retry_after": _seconds(reply.headers.get("retry-after")),
-        "response": ErrorResponse(
-            status_code=reply.status_code,
-            headers={k: reply.headers[k] for k in _SUPPORT_HEADERS if k in reply.headers},
-            text=redact(reply.body[:_BODY_KEPT].decode("utf-8", "replace"), reply.secret),
-        ),
-    }
-
-
-def _seconds(value: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, which may also be a date."""
-    if not value:
-        return None
-    try:
-        return max(float(value), 0.0)
-    except ValueError:
-        pass
-    try:
-        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
-    except ValueError:
-        return None
-
+from langchain_coze.api.commands import Flow, Policy, Reply, Request, Sleep
+from langchain_coze.api.exchange import exchange, facts_of
+from langchain_coze.api.schema import TERMINAL, Chat, payload_of
+from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, hint_of
 
 # --- Chat (wire section 2) ---------------------------------------------------------------------
 
@@ -405,7 +138,7 @@ def poll(request: Request, policy: Policy, polling: Polling) -> Flow[tuple[Reply
     if not chat.id:
         raise CozeServerError(
             "Coze accepted the request but named no chat to ask for.",
-            **(_facts(first) | {"hint": hint_of("Try again a little later.", "请稍后重试。")}),
+            **(facts_of(first) | {"hint": hint_of("Try again a little later.", "请稍后重试。")}),
         )
     try:
         for pause in polling.pauses():

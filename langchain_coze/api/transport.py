@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import json
 import platform
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
@@ -24,13 +25,15 @@ import httpx
 
 from langchain_coze._version import __version__
 from langchain_coze.api import connections
-from langchain_coze.api.procedures import HTTP_ERROR, Reply, Request
+from langchain_coze.api.commands import Reply, Request
+from langchain_coze.api.exchange import HTTP_ERROR
+from langchain_coze.api.limits import Limit, in_time
+from langchain_coze.codes import cut_error, too_late
 from langchain_coze.errors import (
     CozeConnectionError,
     CozeError,
     CozeInvalidRequestError,
     CozeTimeoutError,
-    cut_error,
     hint_of,
 )
 
@@ -90,8 +93,11 @@ def _headers(request: Request, settings: Settings, token: str) -> dict[str, str]
     return headers
 
 
-def _content(request: Request) -> bytes | None:
-    return None if request.body is None else _json(request.body)
+def _content(request: Request) -> dict[str, Any]:
+    """Return what httpx takes as the content of a request."""
+    if request.file is not None:
+        return {"files": {"file": tuple(request.file)}}
+    return {} if request.body is None else {"content": _json(request.body)}
 
 
 def _built(request: Request, settings: Settings, token: str) -> httpx.Request:
@@ -105,8 +111,8 @@ def _built(request: Request, settings: Settings, token: str) -> httpx.Request:
         request.method,
         url.copy_merge_params(request.query) if request.query else url,
         headers=_headers(request, settings, token),
-        content=_content(request),
         extensions={"timeout": _timeout(settings, request).as_dict()},
+        **_content(request),
     )
 
 
@@ -120,7 +126,7 @@ def _built_by(client: Any, request: Request, settings: Settings, token: str) -> 
         settings.base_url + request.path,
         params=dict(request.query) or None,
         headers=_headers(request, settings, token),
-        content=_content(request),
+        **_content(request),
         **options,
     )
 
@@ -184,16 +190,19 @@ class Stream:
         parts: What arrives after that.
     """
 
-    __slots__ = ("_response", "head", "parts")
+    __slots__ = ("_limit", "_response", "head", "parts")
 
-    def __init__(self, response: httpx.Response) -> None:
-        """Take over an open response."""
+    def __init__(self, response: httpx.Response, until: float | None = None) -> None:
+        """Take over an open response; `until` is when it must be over."""
         self._response = response
         self.head = b""
         # `response.stream` spares a layer that only counts bytes
         self.parts: Iterator[bytes] = (
             response.iter_bytes() if _encoded(response) else iter(response.stream)  # type: ignore[arg-type] # a blocking one
         )
+        self._limit = None if until is None else Limit(until, response.extensions)
+        if self._limit:
+            self.parts = self._limit.checked(self.parts)
 
     def read(self) -> bytes | None:
         """Return what arrives next, or None at the end."""
@@ -201,10 +210,12 @@ class Stream:
             return next(self.parts, None)
         except BaseException as error:  # noqa: BLE001 - told apart in one place
             self.close()
-            _reraise(error, streaming=True)
+            self._reraise(error)
 
     def close(self) -> None:
         """Close the connection, unless the response has been read to its end."""
+        if self._limit:
+            self._limit.lift()
         self._response.close()
 
     def __enter__(self) -> Self:
@@ -215,7 +226,12 @@ class Stream:
         """Close it."""
         self.close()
         if isinstance(error, Exception):
-            _reraise(error, streaming=True)
+            self._reraise(error)
+
+    def _reraise(self, error: BaseException) -> NoReturn:
+        if self._limit and self._limit.passed and isinstance(error, Exception):
+            raise too_late() from error
+        _reraise(error, streaming=True)
 
 
 class AsyncStream:
@@ -223,13 +239,15 @@ class AsyncStream:
 
     __slots__ = ("_response", "head", "parts")
 
-    def __init__(self, response: httpx.Response) -> None:
-        """Take over an open response."""
+    def __init__(self, response: httpx.Response, until: float | None = None) -> None:
+        """Take over an open response; `until` is when it must be over."""
         self._response = response
         self.head = b""
         self.parts: AsyncIterator[bytes] = (
             response.aiter_bytes() if _encoded(response) else aiter(response.stream)  # type: ignore[arg-type] # an asynchronous one
         )
+        if until is not None:
+            self.parts = in_time(self.parts, until)
 
     async def read(self) -> bytes | None:
         """Return what arrives next, or None at the end."""
@@ -268,15 +286,15 @@ def send(request: Request, settings: Settings, token: str) -> Reply:
             response = connections.blocking(settings.base_url).handle_request(built)
         else:
             response = client.send(_built_by(client, request, settings, token), stream=True)
-        stream = Stream(response)
+        stream = Stream(response, request.until)
         reply = _reply(response, token)
         if _readable(request, reply):
             reply.stream = stream
         else:
             with stream:
-                reply.body = response.read()
+                reply.body = b"".join(stream.parts)
     except Exception as error:  # noqa: BLE001 - told apart in one place
-        _reraise(error)
+        _reraise(error, until=request.until)
     return reply
 
 
@@ -289,15 +307,15 @@ async def asend(request: Request, settings: Settings, token: str) -> Reply:
             response = await connections.running(settings.base_url).handle_async_request(built)
         else:
             response = await client.send(_built_by(client, request, settings, token), stream=True)
-        stream = AsyncStream(response)
+        stream = AsyncStream(response, request.until)
         reply = _reply(response, token)
         if _readable(request, reply):
             reply.stream = stream
         else:
             async with stream:
-                reply.body = await response.aread()
+                reply.body = b"".join([part async for part in stream.parts])
     except Exception as error:  # noqa: BLE001 - told apart in one place
-        _reraise(error)
+        _reraise(error, until=request.until)
     return reply
 
 
@@ -312,8 +330,14 @@ _SILENT = hint_of(
 )
 
 
-def _reraise(error: BaseException, *, streaming: bool = False) -> NoReturn:
+def _reraise(
+    error: BaseException, *, streaming: bool = False, until: float | None = None
+) -> NoReturn:
     ours = translated(error, streaming=streaming)
+    if until is not None and time.monotonic() >= until:
+        late = too_late()
+        late.sent = getattr(ours, "sent", False)
+        raise late from error
     if ours is error:
         raise error
     raise ours from error

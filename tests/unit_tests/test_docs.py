@@ -31,7 +31,7 @@ from pydantic import AliasChoices
 
 import langchain_coze
 from langchain_coze import ChatCoze, CozeError
-from langchain_coze.errors import CODES
+from langchain_coze.codes import CODES
 from langchain_coze.local import FAULTS, LocalBot, LocalCoze
 
 if TYPE_CHECKING:

@@ -8,22 +8,9 @@ from typing import Any
 
 import pytest
 
-from langchain_coze.api.procedures import (
-    Close,
-    Policy,
-    Polling,
-    Read,
-    Renew,
-    Reply,
-    Request,
-    Sleep,
-    cancel,
-    chat_request,
-    error_in,
-    exchange,
-    poll,
-    retrieve,
-)
+from langchain_coze.api.commands import Close, Policy, Read, Renew, Reply, Request, Sleep
+from langchain_coze.api.exchange import error_in, exchange
+from langchain_coze.api.procedures import Polling, cancel, chat_request, poll, retrieve
 from langchain_coze.api.schema import Chat
 from langchain_coze.errors import (
     CozeAuthenticationError,
