@@ -103,7 +103,12 @@ class ChatRun:
         self.last_error: dict[str, Any] = {"code": 0, "msg": ""}
         self.messages: list[dict[str, Any]] = []
         self._entries = (*conversation.history, *request.additional_messages)
-        self._saved = SavedTurn(list(request.additional_messages))
+        self._saved = SavedTurn(
+            list(request.additional_messages),
+            chat_id=self.ids.chat_id,
+            bot_id=bot.bot_id,
+            section_id=conversation.section_id,
+        )
         self._input_tokens = self._output_tokens = 0
         # The first answer's id is older than those of the steps before it: ids are not in order.
         self._spare_answer_id = new_id()
@@ -282,7 +287,7 @@ class ChatRun:
             # Streams leave it out of the completed message, stored messages carry it.
             fields["reasoning_content"] = reasoning
         self.messages.append(self.profile.message(self.ids, answer.id, fields))
-        self._saved.entries.append(EnterMessage("assistant", "answer", text, "text"))
+        self._saved.add(EnterMessage("assistant", "answer", text, "text"), answer.id)
 
     def _message(self, kind: str, content: str, content_type: str = "text") -> None:
         now = int(time.time())

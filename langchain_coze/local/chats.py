@@ -56,7 +56,11 @@ class ChatRoutes:
         if messages and messages[-1].role != "user":
             raise Problem(4000, "the last of additional_messages must have the role user")
         store = self._site.store
-        conversation = store.conversation(asked_for) if asked_for else Conversation()
+        conversation = (
+            store.conversation(asked_for, call.owner)
+            if asked_for
+            else Conversation(call.owner, bot_id=request.bot_id)
+        )
         if not messages and not conversation.history:
             raise Problem(4000, "additional_messages is empty and the conversation has no messages")
         if conversation.running is not None:
@@ -78,11 +82,13 @@ class ChatRoutes:
         return ok(self._run_of(call).listed_messages(), call)
 
     def _run_of(self, call: Call) -> ChatRun:
-        return self._site.store.chat(call.required("conversation_id"), call.required("chat_id"))
+        ids = call.required("conversation_id"), call.required("chat_id")
+        return self._site.store.chat(*ids, call.owner)
 
     async def _cancel(self, call: Call) -> Response:
         body = call.json_object
-        run = self._site.store.chat(str(body.get("conversation_id")), str(body.get("chat_id")))
+        ids = str(body.get("conversation_id")), str(body.get("chat_id"))
+        run = self._site.store.chat(*ids, call.owner)
         if not run.running:
             raise Problem(4104)
         run.cancel()

@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from langchain_coze.local.calls import OWNER_ID, Call, RouteEntry, Site, ok
+from langchain_coze.local.calls import Call, RouteEntry, Site, ok
 from langchain_coze.local.chat_request import read_messages, read_meta_data
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.store import Conversation, SavedTurn
@@ -34,12 +34,12 @@ class ConversationRoutes:
         if body.get("bot_id"):
             self._site.bot(str(body["bot_id"]))
         meta_data = read_meta_data(body.get("meta_data"))
-        conversation = Conversation(name=name, meta_data=meta_data)
+        conversation = Conversation(call.owner, name=name, meta_data=meta_data)
         if messages := read_messages(body.get("messages"), saved=True):
             conversation.turns.append(SavedTurn(list(messages)))
         self._site.store.add_conversation(conversation)
-        return ok(conversation.as_json(OWNER_ID), call)
+        return ok(conversation.as_json(), call)
 
     async def _retrieve(self, call: Call) -> Response:
-        conversation = self._site.store.conversation(call.required("conversation_id"))
-        return ok(conversation.as_json(OWNER_ID), call)
+        conversation = self._site.store.conversation(call.required("conversation_id"), call.owner)
+        return ok(conversation.as_json(), call)
