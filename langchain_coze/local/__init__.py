@@ -20,35 +20,44 @@ if TYPE_CHECKING:
     from langchain_coze.local.fault_specs import FAULTS, Fault
     from langchain_coze.local.knowledge import LocalKnowledge, RecalledChunk
     from langchain_coze.local.pieces import (
+        Ask,
         Card,
+        ClientTool,
         Fail,
         FollowUp,
+        Media,
         NewAnswer,
         Pause,
         Reasoning,
         ServerTool,
+        Speech,
         Verbose,
     )
     from langchain_coze.local.pytest_plugin import local_coze as local_coze
     from langchain_coze.local.server import LocalCoze
-    from langchain_coze.local.turns import Turn
+    from langchain_coze.local.turns import Turn, TurnFile
 
 __all__ = [
     "FAULTS",
+    "Ask",
     "Card",
+    "ClientTool",
     "Fail",
     "Fault",
     "FollowUp",
     "LocalBot",
     "LocalCoze",
     "LocalKnowledge",
+    "Media",
     "NewAnswer",
     "Pause",
     "Reasoning",
     "RecalledChunk",
     "RecordedRequest",
     "ServerTool",
+    "Speech",
     "Turn",
+    "TurnFile",
     "Verbose",
 ]
 
@@ -57,20 +66,25 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
     "FAULTS": "fault_specs",
+    "Ask": "pieces",
     "Card": "pieces",
+    "ClientTool": "pieces",
     "Fail": "pieces",
     "Fault": "fault_specs",
     "FollowUp": "pieces",
     "LocalBot": "bots",
     "LocalCoze": "server",
     "LocalKnowledge": "knowledge",
+    "Media": "pieces",
     "NewAnswer": "pieces",
     "Pause": "pieces",
     "Reasoning": "pieces",
     "RecalledChunk": "knowledge",
     "RecordedRequest": "app",
     "ServerTool": "pieces",
+    "Speech": "pieces",
     "Turn": "turns",
+    "TurnFile": "turns",
     "Verbose": "pieces",
     "local_coze": "pytest_plugin",
 }

@@ -77,6 +77,11 @@ class LocalBot:
         read_faults(self.faults)
         self.created_at = int(time.time())
 
+    @property
+    def wire_id(self) -> str:
+        """The id that its chats carry."""
+        return self.bot_id
+
     def suggestions(self, question: str) -> Sequence[str]:
         """The follow-up questions for a question."""
         return self.follow_ups(question) if callable(self.follow_ups) else self.follow_ups

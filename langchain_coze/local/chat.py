@@ -1,80 +1,38 @@
 """One chat: from a question and a bot to the events of a turn."""
 
 import asyncio
+import base64
 import logging
+import secrets
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from langchain_coze.local import gojson, pieces
 from langchain_coze.local.bots import LocalBot
 from langchain_coze.local.chat_request import ChatRequest, EnterMessage
-from langchain_coze.local.ids import new_id, stable_id
+from langchain_coze.local.ids import new_id
 from langchain_coze.local.knowledge import RecalledChunk
-from langchain_coze.local.profiles import CloudProfile, Event, MessageIds
-from langchain_coze.local.store import Conversation, SavedTurn
+from langchain_coze.local.outbox import Outbox
+from langchain_coze.local.problems import Problem
+from langchain_coze.local.profiles import ChatFacts, CloudProfile, Event, MessageIds
+from langchain_coze.local.steps import END, advance, close
+from langchain_coze.local.store import Conversation, SavedTurn, StoredFile
 from langchain_coze.local.text import count_tokens
 from langchain_coze.local.turns import Turn
+from langchain_coze.local.writer import TurnWriter
 
-__all__ = ["ChatRun", "Outbox"]
+__all__ = ["ChatRun"]
 
 logger = logging.getLogger(__name__)
 
-# In the list of a finished chat, working steps and verbose messages stand before the answer.
-_LIST_ORDER = {"function_call": 0, "tool_response": 0, "verbose": 1, "answer": 2, "follow_up": 3}
-_DELTA, _COMPLETED = "conversation.message.delta", "conversation.message.completed"
-
-
-class Outbox:
-    """Events on their way from a running chat to the one client that streams it."""
-
-    def __init__(self, *, wanted: bool) -> None:
-        """Make an outbox; when it is not ``wanted`` nothing is kept."""
-        self._events: list[Event] = []
-        self._wake = asyncio.Event()
-        self._wanted = wanted
-        self._closed = False
-
-    def put(self, event: Event) -> None:
-        """Add an event."""
-        if self._wanted:
-            self._events.append(event)
-            self._wake.set()
-
-    def close(self) -> None:
-        """There will be no more events."""
-        self._closed = True
-        self._wake.set()
-
-    async def batches(self) -> AsyncGenerator[list[Event], None]:
-        """Whatever events are ready, as soon as there are any."""
-        while True:
-            if self._events:
-                batch, self._events = self._events, []
-                yield batch
-            elif self._closed:
-                return
-            else:
-                self._wake.clear()
-                await self._wake.wait()
+_TOOL_CALL_ID_BYTES = 44  # base64 of so many is as long as the recorded ids (wire 2.6)
 
 
 class _Failed(Exception):  # noqa: N818 - the regular end of a turn that fails
     def __init__(self, code: int, msg: str) -> None:
         super().__init__(msg)
         self.code, self.msg = code, msg
-
-
-@dataclass
-class _Answer:
-    """The answer message that is being written."""
-
-    id: str
-    frame: tuple[str, str]
-    text: list[str] = field(default_factory=list)
-    reasoning: list[str] = field(default_factory=list)
 
 
 class ChatRun:
@@ -85,39 +43,47 @@ class ChatRun:
         request: The checked request.
         conversation: The conversation it runs in; its ``running`` is this chat until it ends.
         profile: The wire shapes to write.
+        uploads: The uploaded files, by id.
     """
 
     def __init__(
-        self, bot: LocalBot, request: ChatRequest, conversation: Conversation, profile: CloudProfile
+        self,
+        bot: LocalBot,
+        request: ChatRequest,
+        conversation: Conversation,
+        profile: CloudProfile,
+        uploads: Mapping[str, StoredFile],
     ) -> None:
         """Create the chat; `execute` runs it."""
-        self.bot = bot
-        self.request = request
+        self.bot, self.request, self.profile = bot, request, profile
         self.conversation = conversation
-        self.profile = profile
-        self.ids = MessageIds(conversation.id, bot.bot_id, new_id(), conversation.section_id)
-        self.outbox = Outbox(wanted=request.stream)
+        self.ids = MessageIds(conversation.id, bot.wire_id, new_id(), conversation.section_id)
         self.status = "created"
-        self.created_at = int(time.time())
-        self.ended_at = 0
-        self.last_error: dict[str, Any] = {"code": 0, "msg": ""}
-        self.messages: list[dict[str, Any]] = []
+        self._facts = ChatFacts(self.ids, int(time.time()), meta_data=request.meta_data)
+        self._uploads = uploads
         self._entries = (*conversation.history, *request.additional_messages)
         self._saved = SavedTurn(
             list(request.additional_messages),
             chat_id=self.ids.chat_id,
-            bot_id=bot.bot_id,
+            bot_id=bot.wire_id,
             section_id=conversation.section_id,
         )
-        self._input_tokens = self._output_tokens = 0
-        # The first answer's id is older than those of the steps before it: ids are not in order.
-        self._spare_answer_id = new_id()
-        self._answer: _Answer | None = None
+        self._writer = TurnWriter(profile, self.ids, self._saved, (bot.delay, bot.burst))
+        self._writer.outbox = Outbox(wanted=request.stream)
+        self._reply: AsyncGenerator[pieces.Piece, Any] | None = None
+        self._answer: Any = None  # what the reply is sent when it goes on
+        self._asked_for_several = False
+        self._input_tokens = 0
         self._follow_ups: list[str] = []
-        self._since_flush = 0
+        self._speech: list[bytes] = []
         conversation.running = self
         if request.auto_save_history:
             conversation.turns.append(self._saved)
+
+    @property
+    def outbox(self) -> Outbox:
+        """The events of the stream that is being answered."""
+        return self._writer.outbox
 
     @property
     def running(self) -> bool:
@@ -130,60 +96,100 @@ class ChatRun:
         self._saved.canceled = True
         self._leave_conversation()
 
+    def submit(self, outputs: Mapping[str, str], *, stream: bool) -> None:
+        """Take the results of the calls that the chat waits for; `execute` goes on with them.
+
+        Args:
+            outputs: The results by the ids of their calls.
+            stream: Whether the client wants the events of what follows.
+
+        Raises:
+            Problem: 4000, the chat waits for no calls or for others; 4016, another chat of the
+                conversation is running.
+        """
+        if self.status != "requires_action":
+            raise Problem(4000, f"the chat waits for no tool outputs: its status is {self.status}")
+        ids = [call["id"] for call in self._facts.tool_calls]
+        if unknown := sorted(outputs.keys() - set(ids)):
+            raise Problem(4000, f"tool_outputs: the chat has no call with the id {unknown[0]!r}")
+        if missing := [call_id for call_id in ids if call_id not in outputs]:
+            # Wire 2.6 does not say whether calls may be answered one by one; all at once works.
+            raise Problem(4000, f"tool_outputs: the output of the call {missing[0]!r} is missing")
+        if self.conversation.running is not None:
+            raise Problem(4016)
+        self.conversation.running, self.status = self, "in_progress"
+        self._writer.outbox = Outbox(wanted=stream)
+        texts = [outputs[call_id] for call_id in ids]
+        self._answer = texts if self._asked_for_several else texts[0]
+        self._input_tokens += sum(map(count_tokens, texts))
+        for call_id, text in zip(ids, texts, strict=True):
+            entry = EnterMessage("assistant", "tool_response", text, "text", (), call_id)
+            self._saved.add(entry)
+
     async def execute(self) -> None:
-        """Run the chat to its end. Never raises, except when the server stops."""
+        """Run the chat to its end or until it waits. Never raises, except when the server stops."""
+        waiting_for: pieces.Piece | None = None
         try:
-            await self._run()
-            self._end("completed")
+            waiting_for = await self._run()
+            await self._end(waiting_for)
         except _Failed as failure:
-            self._end("failed", failure.code, failure.msg)
+            self._fail(failure.code, failure.msg)
         except Exception as error:
+            waiting_for = None
             logger.exception("The reply of bot %s failed", self.bot.name)
-            self._end("failed", 5000, f"{type(error).__name__}: {error}")
+            self._fail(5000, f"{type(error).__name__}: {error}")
         finally:
             self._leave_conversation()
+            # Nobody can continue a chat that is not saved.
+            if self._reply and not (waiting_for and self.request.auto_save_history):
+                await close(self._reply)
             self.outbox.close()
 
     def as_json(self, status: str | None = None) -> dict[str, Any]:
-        """The chat object (wire 2.2), in the key order of coze.cn."""
-        status = status or self.status
-        chat: dict[str, Any] = {
-            "id": self.ids.chat_id,
-            "conversation_id": self.ids.conversation_id,
-            "bot_id": self.ids.bot_id,
-            "created_at": self.created_at,
-        }
-        if status in {"completed", "failed"}:
-            chat["completed_at"] = self.ended_at
-        if status == "failed":
-            chat["failed_at"] = self.ended_at
-        if self.request.meta_data:
-            chat["meta_data"] = dict(self.request.meta_data)
-        chat |= {"last_error": self.last_error, "status": status, "usage": self._usage(status)}
-        chat["section_id"] = self.ids.section_id
-        return chat
+        """The chat object (wire 2.2)."""
+        self._facts.usage = (self._input_tokens, self._writer.output_tokens)
+        return self.profile.chat(self._facts, status or self.status)
 
     def listed_messages(self) -> list[dict[str, Any]]:
-        """Messages as ``GET /v3/chat/message/list`` gives them: without the question (wire 2.8)."""
-        return sorted(self.messages, key=lambda message: _LIST_ORDER.get(message["type"], 2))
+        """Messages as ``GET /v3/chat/message/list`` gives them."""
+        return self._writer.listed()
 
-    async def _run(self) -> None:
-        self._emit_chat("created")
-        if self.status == "created":
-            self.status = "in_progress"
-        self._emit_chat("in_progress")
-        turn = await self._begin()
-        async with aclosing(self.bot.source(turn)) as reply:
-            async for piece in reply:
-                await self._take(piece)
-        self._close_answer()
-        self._message("verbose", self.profile.answer_finish())
-        for text in (*self._follow_ups, *self.bot.suggestions(turn.question)):
-            self._message("follow_up", text)
+    def forget(self, message_id: str, kinds: frozenset[str] = frozenset()) -> None:
+        """Delete a message, and all of these types, from the list of the chat's messages."""
+        self._writer.forget(message_id, kinds)
 
-    async def _begin(self) -> Turn:
-        """Search the knowledge base, tell the client what was recalled, and set up the turn."""
+    async def _run(self) -> pieces.Piece | None:
+        """Work off the reply; gives the piece that it waits for, or None at its end."""
+        if self._reply is None:
+            self._emit_chat("created")
+            if self.status == "created":
+                self.status = "in_progress"
+            self._emit_chat("in_progress")
+            self._reply = await self._begin()
+        else:
+            self._emit_chat("in_progress")
+        answer, self._answer = self._answer, None
+        while (piece := await advance(self._reply, answer)) is not END:
+            if pieces.waits(piece):
+                # A cancelled chat only says its last words.
+                return piece if self.status != "canceled" else None
+            answer = None
+            await self._take(piece)
+        return None
+
+    async def _begin(self) -> AsyncGenerator[pieces.Piece, Any]:
+        """The reply: a new one, or the one whose question this turn answers."""
         question = _question(self._entries)
+        if self.request.additional_messages:
+            paused = self.conversation.paused.pop(self.ids.bot_id, None)
+            if paused is not None:
+                self._answer = question
+                self._input_tokens = count_tokens(question)
+                return paused
+        return self.bot.source(await self._turn(question))
+
+    async def _turn(self, question: str) -> Turn:
+        """Search the knowledge base, tell the client what was recalled, and set up the turn."""
         knowledge, chunks = self.bot.knowledge, list[RecalledChunk]()
         if knowledge is not None:
             # The first search builds the index and may take a while.
@@ -191,7 +197,7 @@ class ChatRun:
             ready = knowledge.indexed
             chunks = search(question) if ready else await asyncio.to_thread(search, question)
             content = self.profile.recall(chunks, question, self.ids, self.request.user_id)
-            self._message("verbose", content)
+            self._writer.message("verbose", content)
         texts = [entry.text for entry in self._entries] + [chunk.slice for chunk in chunks]
         self._input_tokens = sum(map(count_tokens, [self.bot.prompt, *texts]))
         return Turn(
@@ -206,130 +212,120 @@ class ChatRun:
             conversation_id=self.ids.conversation_id,
             chat_id=self.ids.chat_id,
             entries=self._entries,
+            uploads=self._uploads,
         )
 
     async def _take(self, piece: pieces.Piece) -> None:
         if isinstance(piece, str):
-            await self._delta(piece)
+            await self._writer.text(piece)
         elif isinstance(piece, pieces.Reasoning):
-            await self._reasoning(piece.text)
+            await self._writer.reasoning(piece.text)
         elif isinstance(piece, pieces.Pause):
             await asyncio.sleep(piece.seconds)
         elif isinstance(piece, pieces.Fail):
             raise _Failed(piece.code, piece.msg)
         elif isinstance(piece, pieces.FollowUp):
             self._follow_ups.append(piece.text)
+        elif isinstance(piece, pieces.Speech):
+            self._speech.append(piece.data)
         else:
             self._take_message(piece)
 
-    def _take_message(
-        self, piece: pieces.NewAnswer | pieces.Card | pieces.Verbose | pieces.ServerTool
-    ) -> None:
+    def _take_message(self, piece: pieces.Piece) -> None:
         if isinstance(piece, pieces.Verbose):
-            data = piece.data if isinstance(piece.data, str) else gojson.dumps(piece.data)
-            self._message("verbose", self.profile.verbose(piece.msg_type, data))
-            return
-        self._close_answer()
-        if isinstance(piece, pieces.Card):
-            content = (
-                piece.content if isinstance(piece.content, str) else gojson.dumps(piece.content)
-            )
-            self._message("answer", content, content_type="card")
+            self._writer.verbose(piece)
         elif isinstance(piece, pieces.ServerTool):
-            tool_ids = (
-                stable_id("plugin", piece.name.partition("-")[0]),
-                stable_id("api", piece.name),
-            )
-            call = self.profile.function_call(piece.name, piece.arguments, tool_ids)
-            self._message("function_call", call)
-            self._message("tool_response", self.profile.tool_response(piece.output))
+            self._writer.tool(piece)
+        elif isinstance(piece, pieces.Card | pieces.Media):
+            self._writer.whole_answer(piece)
+        else:
+            self._writer.close_answer()
 
-    def _open_answer(self) -> _Answer:
-        if self._answer is None:
-            message_id, self._spare_answer_id = self._spare_answer_id or new_id(), ""
-            self._answer = _Answer(message_id, self.profile.delta_frame(self.ids, message_id))
-        return self._answer
+    # Ends -------------------------------------------------------------------------------------
 
-    async def _delta(self, text: str) -> None:
-        if not text:
-            return
-        answer = self._answer or self._open_answer()
-        answer.text.append(text)
-        before, after = answer.frame
-        self.outbox.put(Event(_DELTA, before + gojson.dumps(text) + after))
-        await self._breathe()
+    async def _end(self, waiting_for: pieces.Piece | None) -> None:
+        self._writer.close_answer()
+        if waiting_for is None:
+            self._complete()
+        elif isinstance(waiting_for, pieces.Ask):
+            await self._ask(waiting_for)
+        else:
+            self._asked_for_several = isinstance(waiting_for, tuple)
+            calls = waiting_for if isinstance(waiting_for, tuple) else (waiting_for,)
+            self._require_action([call for call in calls if isinstance(call, pieces.ClientTool)])
 
-    async def _reasoning(self, text: str) -> None:
-        answer = self._open_answer()
-        answer.reasoning.append(text)
-        fields = {"type": "answer", "content": "", "reasoning_content": text}
-        message = self.profile.message(self.ids, answer.id, fields)
-        self.outbox.put(Event(_DELTA, gojson.dumps(message)))
-        await self._breathe()
+    def _complete(self) -> None:
+        self._writer.message("verbose", self.profile.answer_finish())
+        question = _question(self._entries)
+        for text in (*self._follow_ups, *self.bot.suggestions(question)):
+            self._writer.message("follow_up", text)
+        self._emit_end()
+        for data in self._speech:
+            self._writer.speech(base64.b64encode(data).decode())
+        self.outbox.put(self.profile.done)
 
-    async def _breathe(self) -> None:
-        """Let the client's stream, and other chats, go on after every burst of deltas."""
-        self._since_flush += 1
-        if self.bot.delay or self._since_flush >= self.bot.burst:
-            self._since_flush = 0
-            await asyncio.sleep(self.bot.delay)
+    async def _ask(self, question: pieces.Ask) -> None:
+        """End with a question; the reply stays where it is until the user answers (wire 4.6)."""
+        await self._writer.text(question.text)
+        self._writer.close_answer()
+        self._writer.message("verbose", self.profile.verbose("interrupt", ""))
+        self._writer.message("verbose", self.profile.answer_finish(reason=1))
+        if self._reply is not None and self.request.auto_save_history:
+            self.conversation.paused[self.ids.bot_id] = self._reply
+        self._emit_end()
+        self.outbox.put(self.profile.done)
 
-    def _close_answer(self) -> None:
-        answer, self._answer = self._answer, None
-        if answer is None:
-            return
-        text, reasoning = "".join(answer.text), "".join(answer.reasoning)
-        self._output_tokens += count_tokens(text) + count_tokens(reasoning)
-        fields: dict[str, Any] = {"type": "answer", "content": text, "created_at": int(time.time())}
-        message = self.profile.message(self.ids, answer.id, fields)
-        self.outbox.put(Event(_COMPLETED, gojson.dumps(message)))
-        if reasoning:
-            # Streams leave it out of the completed message, stored messages carry it.
-            fields["reasoning_content"] = reasoning
-        self.messages.append(self.profile.message(self.ids, answer.id, fields))
-        self._saved.add(EnterMessage("assistant", "answer", text, "text"), answer.id)
+    def _require_action(self, calls: Sequence[pieces.ClientTool]) -> None:
+        """Stop until the client has run its tools.
 
-    def _message(self, kind: str, content: str, content_type: str = "text") -> None:
-        now = int(time.time())
-        fields = {
-            "type": kind,
-            "content": content,
-            "content_type": content_type,
-            "created_at": now,
-            "updated_at": now,
-        }
-        message = self.profile.message(self.ids, new_id(), fields)
-        self.messages.append(message)
-        self.outbox.put(Event(_COMPLETED, gojson.dumps(message)))
+        The conversation is free meanwhile: 4016 is about chats that run (our choice, the hosted
+        service's is not documented). So a client that never submits can ask something else.
+        """
+        self._facts.tool_calls = [_tool_call(call) for call in calls]
+        for call, sent in zip(calls, self._facts.tool_calls, strict=True):
+            content = gojson.dumps({"name": call.name, "arguments": call.arguments})
+            entry = EnterMessage("assistant", "function_call", content, "text", (), sent["id"])
+            self._saved.add(entry)
+        self.status = "requires_action"
+        self._leave_conversation()
+        self._emit_chat("requires_action")
+        # Whether hosted Coze ends with done here is not recorded (wire 2.6); the fault no_done
+        # plays the other case.
+        self.outbox.put(self.profile.done)
+
+    def _emit_end(self) -> None:
+        self._facts.ended_at = int(time.time())
+        if self.status != "canceled":
+            self.status = "completed"
+        self._leave_conversation()
+        self._emit_chat("completed")
+
+    def _fail(self, code: int, msg: str) -> None:
+        self._facts.ended_at = int(time.time())
+        self._facts.last_error = {"code": code, "msg": msg}
+        if self.status != "canceled":
+            self.status = "failed"
+        self._leave_conversation()
+        self._emit_chat("failed")
 
     def _emit_chat(self, status: str) -> None:
         chat = self.as_json(status)
         self.outbox.put(Event(f"conversation.chat.{status}", gojson.dumps(chat)))
 
-    def _end(self, status: str, code: int = 0, msg: str = "") -> None:
-        self.ended_at = int(time.time())
-        if code:
-            self.last_error = {"code": code, "msg": msg}
-        if self.status != "canceled":
-            self.status = status
-        self._leave_conversation()
-        self._emit_chat(status)
-        if status == "completed":
-            self.outbox.put(self.profile.done)
-
     def _leave_conversation(self) -> None:
         if self.conversation.running is self:
             self.conversation.running = None
 
-    def _usage(self, status: str) -> dict[str, Any]:
-        if status != "completed":
-            return {"token_count": 0, "output_count": 0, "input_count": 0}
-        return {
-            "token_count": self._input_tokens + self._output_tokens,
-            "output_count": self._output_tokens,
-            "input_count": self._input_tokens,
-            "input_tokens_details": {"cached_tokens": 0},
-        }
+
+def _tool_call(call: pieces.ClientTool) -> dict[str, Any]:
+    """A call as ``required_action`` lists it: its arguments are a JSON string (wire 2.6)."""
+    given = call.arguments
+    arguments = given if isinstance(given, str) else gojson.dumps(given)
+    return {
+        "id": base64.b64encode(secrets.token_bytes(_TOOL_CALL_ID_BYTES)).decode(),
+        "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    }
 
 
 def _question(entries: tuple[EnterMessage, ...]) -> str:

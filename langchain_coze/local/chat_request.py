@@ -7,7 +7,14 @@ from typing import Any
 
 from langchain_coze.local.problems import Problem
 
-__all__ = ["ChatRequest", "EnterMessage", "read_chat_request", "read_messages", "read_meta_data"]
+__all__ = [
+    "ChatRequest",
+    "EnterMessage",
+    "read_chat_request",
+    "read_messages",
+    "read_meta_data",
+    "read_tool_outputs",
+]
 
 _MOST_MESSAGES = 100
 _MOST_PAIRS, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
@@ -26,6 +33,7 @@ class EnterMessage:
         content: The text, or the JSON text of a list of items.
         content_type: ``text`` or ``object_string``.
         items: The items of an ``object_string``; empty for text.
+        tool_call_id: Of a saved call of a client's tool, and of its result: what joins them.
     """
 
     role: str
@@ -33,6 +41,7 @@ class EnterMessage:
     content: str
     content_type: str
     items: tuple[Mapping[str, Any], ...] = ()
+    tool_call_id: str = ""
 
     @property
     def text(self) -> str:
@@ -131,6 +140,39 @@ def read_meta_data(value: Any) -> dict[str, str]:
         if not (1 <= len(key) <= _LONGEST_KEY and 1 <= len(text) <= _LONGEST_VALUE):
             raise Problem(4003)
     return pairs
+
+
+def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
+    """Check the body of ``POST /v3/chat/submit_tool_outputs``.
+
+    Args:
+        body: The decoded JSON object.
+
+    Returns:
+        Whether to stream, and the outputs by the ids of their calls.
+
+    Raises:
+        Problem: 4000, with a sentence that names the field.
+
+    Source: Coze API, submit tool outputs (wire 2.6).
+    """
+    stream = _boolean(body, "stream", default=False)
+    given = body.get("tool_outputs")
+    if not isinstance(given, list) or not given:
+        raise Problem(4000, "tool_outputs is required and must be a list")
+    outputs: dict[str, str] = {}
+    for position, item in enumerate(given):
+        where = f"tool_outputs[{position}]"
+        output = _object(item, where)
+        call_id, text = output.get("tool_call_id"), output.get("output")
+        if not isinstance(call_id, str) or not call_id:
+            raise Problem(4000, f"{where}.tool_call_id is required and must be a string")
+        if not isinstance(text, str):
+            raise Problem(4000, f"{where}.output must be a string")
+        if call_id in outputs:
+            raise Problem(4000, f"{where}.tool_call_id: {call_id!r} stands there twice")
+        outputs[call_id] = text
+    return stream, outputs
 
 
 def _message(value: Any, where: str, allowed: frozenset[str]) -> EnterMessage:

@@ -1,13 +1,14 @@
 """Routes of chats (wire 2)."""
 
 import asyncio
+from typing import Any
 
 from starlette.responses import Response
 
 from langchain_coze.local.bots import LocalBot
 from langchain_coze.local.calls import Call, RouteEntry, Site, as_json, ok
 from langchain_coze.local.chat import ChatRun
-from langchain_coze.local.chat_request import ChatRequest, read_chat_request
+from langchain_coze.local.chat_request import ChatRequest, read_chat_request, read_tool_outputs
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.store import Conversation
 from langchain_coze.local.streams import EventStream
@@ -30,6 +31,7 @@ class ChatRoutes:
             RouteEntry("/v3/chat/retrieve", ["GET", "POST"], self._retrieve),
             RouteEntry("/v3/chat/message/list", ["GET"], self._list_messages),
             RouteEntry("/v3/chat/cancel", ["POST"], self._cancel),
+            RouteEntry("/v3/chat/submit_tool_outputs", ["POST"], self._submit),
         ]
 
     async def _chat(self, call: Call) -> Response:
@@ -39,17 +41,26 @@ class ChatRoutes:
             raise Problem(4015)
         self._count_chat(bot)
         conversation = self._conversation_for(call, request)
-        run = ChatRun(bot, request, conversation, self._site.profile)
-        if request.auto_save_history:
-            self._site.store.add_chat(run)
+        self._check_files(request, call.owner)
+        run = ChatRun(bot, request, conversation, self._site.profile, self._site.store.files)
+        self._site.store.add_chat(run)
+        self._start(run)
+        if request.stream:
+            return EventStream(run.outbox, self._site.profile, call.plan, self._site.connections)
+        return as_json({"data": _short(run), "code": 0, "msg": ""})
+
+    def _start(self, run: ChatRun) -> None:
         task = asyncio.create_task(run.execute())
         self._site.runs.add(task)
         task.add_done_callback(self._site.runs.discard)
-        if request.stream:
-            return EventStream(run.outbox, self._site.profile, call.plan, self._site.connections)
-        created = run.as_json("in_progress")
-        short = {k: created[k] for k in created if k not in {"usage", "section_id", "meta_data"}}
-        return as_json({"data": short, "code": 0, "msg": ""})
+
+    def _check_files(self, request: ChatRequest, owner: str) -> None:
+        """Only uploads of the same account can be used (wire 5.3)."""
+        for message in request.additional_messages:
+            for file_id in filter(None, (item.get("file_id") for item in message.items)):
+                stored = self._site.store.files.get(file_id)
+                if stored is None or stored.owner not in {"", owner}:
+                    raise Problem(4000, f"file_id {file_id!r} does not exist")
 
     def _conversation_for(self, call: Call, request: ChatRequest) -> Conversation:
         messages, asked_for = request.additional_messages, call.query.get("conversation_id")
@@ -95,3 +106,21 @@ class ChatRoutes:
         # As in the API's own sample (wire 2.8), save that last_error.code is null there: the
         # official Python SDK refuses that, and no recording shows it.
         return ok(run.as_json() | {"failed_at": None, "usage": {}}, call)
+
+    async def _submit(self, call: Call) -> Response:
+        ids = call.required("conversation_id"), call.required("chat_id")
+        stream, outputs = read_tool_outputs(call.json_object)
+        if self._site.store.was_not_saved(*ids):
+            raise Problem(5000, "tool outputs need a chat with auto_save_history=true")
+        run = self._site.store.chat(*ids, call.owner)
+        run.submit(outputs, stream=stream)
+        self._start(run)
+        if stream:
+            return EventStream(run.outbox, self._site.profile, call.plan, self._site.connections)
+        return ok(_short(run), call)
+
+
+def _short(run: ChatRun) -> dict[str, Any]:
+    """The chat object as a request that is not streamed gets it at once (wire 2.8)."""
+    created = run.as_json("in_progress")
+    return {k: created[k] for k in created if k not in {"usage", "section_id", "meta_data"}}

@@ -1,22 +1,30 @@
 """What a reply may consist of, besides plain text.
 
-A reply function that is a generator yields these, mixed with ``str`` (text of the answer).
+A reply function that is a generator yields these, mixed with ``str`` (text of the answer). For
+`ClientTool` and `Ask` the generator waits: ``output = yield ClientTool(…)`` goes on when the client
+has answered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 __all__ = [
+    "PIECES",
+    "Ask",
     "Card",
+    "ClientTool",
     "Fail",
     "FollowUp",
+    "Media",
     "NewAnswer",
     "Pause",
     "Piece",
     "Reasoning",
     "ServerTool",
+    "Speech",
     "Verbose",
+    "waits",
 ]
 
 
@@ -66,6 +74,55 @@ class ServerTool:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientTool:
+    """A call of a tool that the client runs: a local plugin (wire 2.6).
+
+    The turn stops with ``conversation.chat.requires_action``. When the client has submitted the
+    result, the generator goes on: ``output = yield ClientTool(…)`` is that result, a string. A
+    tuple of them asks for several calls at once and gives the list of their results, in order.
+
+    Attributes:
+        name: The name of the tool.
+        arguments: What to call it with. A string is sent as it is, so that arguments which are no
+            JSON can be sent on purpose.
+
+    Example:
+        >>> ClientTool("get_weather", {"city": "杭州"}).arguments
+        {'city': '杭州'}
+    """
+
+    name: str
+    arguments: Mapping[str, Any] | str = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question to the user, as a question node of a workflow asks it (wire 2.5, 4.6).
+
+    The turn ends with the question as its answer, and a ``verbose`` message ``interrupt``. The next
+    message of the user in the same conversation resumes the generator: ``answer = yield Ask(…)`` is
+    its text.
+
+    Attributes:
+        question: What to ask.
+        options: Answers to choose from. They stand below the question, a line each: how Coze
+            writes them as text is not recorded.
+
+    Example:
+        >>> Ask("Which city?", ["Hangzhou", "Suzhou"]).text.splitlines()
+        ['Which city?', 'Hangzhou', 'Suzhou']
+    """
+
+    question: str
+    options: Sequence[str] = ()
+
+    @property
+    def text(self) -> str:
+        """The question and its options."""
+        return "\n".join([self.question, *self.options])
+
+
+@dataclass(frozen=True, slots=True)
 class FollowUp:
     """A question the user might ask next; sent after all answers, as on Coze.
 
@@ -93,6 +150,47 @@ class Card:
     """
 
     content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An answer with images, files or audio: ``content_type`` object_string, sent complete.
+
+    Attributes:
+        items: As on the wire: each has a ``type`` (text, image, file or audio) and ``text``,
+            ``file_url`` or ``file_id`` (wire 2.1). That a bot's own answers take this form is an
+            assumption: the API's pages tell of it for questions.
+
+    Raises:
+        ValueError: An item has no known type.
+
+    Example:
+        >>> Media([{"type": "image", "file_url": "https://example.com/tea.png"}]).items[0]["type"]
+        'image'
+    """
+
+    items: Sequence[Mapping[str, str]]
+
+    def __post_init__(self) -> None:
+        """Refuse early what no client could read."""
+        for item in self.items:
+            if item.get("type") not in {"text", "image", "file", "audio"}:
+                raise ValueError(f"an item's type is text, image, file or audio: {item!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Spoken sound: ``conversation.audio.delta`` after ``chat.completed`` (wire 2.4).
+
+    Attributes:
+        data: A piece of the sound; Coze sends raw 16-bit samples at 24 kHz, one channel.
+
+    Example:
+        >>> len(Speech(bytes(480)).data)
+        480
+    """
+
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +242,38 @@ class Fail:
     msg: str = "event interval error"
 
 
+_ClientTools: TypeAlias = tuple[ClientTool, ...]
 Piece: TypeAlias = (
-    str | Reasoning | NewAnswer | ServerTool | FollowUp | Card | Verbose | Pause | Fail
+    str
+    | Reasoning
+    | NewAnswer
+    | ServerTool
+    | ClientTool
+    | _ClientTools
+    | Ask
+    | FollowUp
+    | Card
+    | Media
+    | Speech
+    | Verbose
+    | Pause
+    | Fail
 )
+
+# The types of the pieces, for isinstance; a tuple is one only when it holds calls, see `waits`.
+PIECES = (
+    *(str, Reasoning, NewAnswer, ServerTool, ClientTool, Ask, FollowUp),
+    *(Card, Media, Speech, Verbose, Pause, Fail),
+)
+
+
+def waits(item: Any) -> bool:
+    """Whether a reply that yields ``item`` waits for an answer to it.
+
+    Example:
+        >>> waits(Ask("Which city?")), waits((ClientTool("a"), ClientTool("b"))), waits("text")
+        (True, True, False)
+    """
+    if isinstance(item, tuple):
+        return bool(item) and all(isinstance(call, ClientTool) for call in item)
+    return isinstance(item, ClientTool | Ask)

@@ -3,14 +3,14 @@
 `CloudProfile` writes what coze.cn and coze.com write. The key order is theirs.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from langchain_coze.local import gojson
 from langchain_coze.local.knowledge import RecalledChunk
 
-__all__ = ["CloudProfile", "Event", "MessageIds"]
+__all__ = ["ChatFacts", "CloudProfile", "Event", "MessageIds"]
 
 # Accounts that never existed. Real recall messages carry such numbers in ori_req, bare and above
 # 2**53; a client must keep them out of documents, traces and logs.
@@ -36,6 +36,29 @@ class MessageIds:
     section_id: str
 
 
+@dataclass(slots=True)
+class ChatFacts:
+    """What a chat object tells besides its status.
+
+    Attributes:
+        ids: The ids of the chat.
+        created_at: Unix time in seconds.
+        ended_at: Unix time in seconds; 0 until it ends.
+        meta_data: The caller's own pairs.
+        last_error: ``code`` and ``msg``.
+        usage: Input and output tokens so far.
+        tool_calls: The calls that wait for the client, as on the wire.
+    """
+
+    ids: MessageIds
+    created_at: int
+    ended_at: int = 0
+    meta_data: Mapping[str, str] = field(default_factory=dict)
+    last_error: Mapping[str, Any] = field(default_factory=lambda: {"code": 0, "msg": ""})
+    usage: tuple[int, int] = (0, 0)
+    tool_calls: Sequence[Mapping[str, Any]] = ()
+
+
 class CloudProfile:
     """coze.cn and coze.com (wire 2 and 3, appendix B ``cloud.chat``)."""
 
@@ -50,6 +73,33 @@ class CloudProfile:
     def encode(event: Event) -> bytes:
         """Bytes of an event in this dialect: no space after the colon, one data line."""
         return f"event:{event.name}\ndata:{event.data}\n\n".encode("utf-8", "replace")
+
+    @staticmethod
+    def chat(facts: ChatFacts, status: str) -> dict[str, Any]:
+        """A chat object (wire 2.2)."""
+        chat: dict[str, Any] = {
+            "id": facts.ids.chat_id,
+            "conversation_id": facts.ids.conversation_id,
+            "bot_id": facts.ids.bot_id,
+            "created_at": facts.created_at,
+        }
+        if status in {"completed", "failed"}:
+            chat["completed_at"] = facts.ended_at
+        if status == "failed":
+            chat["failed_at"] = facts.ended_at
+        if facts.meta_data:
+            chat["meta_data"] = dict(facts.meta_data)
+        chat |= {"last_error": dict(facts.last_error), "status": status}
+        chat["usage"] = _usage(0, 0)
+        if status == "completed":
+            chat["usage"] = _usage(*facts.usage) | {"input_tokens_details": {"cached_tokens": 0}}
+        if status == "requires_action":
+            chat["required_action"] = {
+                "type": "submit_tool_outputs",
+                "submit_tool_outputs": {"tool_calls": list(facts.tool_calls)},
+            }
+        chat["section_id"] = facts.ids.section_id
+        return chat
 
     @staticmethod
     def message(ids: MessageIds, message_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,9 +143,14 @@ class CloudProfile:
             {"msg_type": msg_type, "data": data, "from_module": None, "from_unit": None}
         )
 
-    def answer_finish(self) -> str:
-        """The content of the message that says all answers are complete."""
-        return self.verbose("generate_answer_finish", '{"finish_reason":0,"FinData":""}')
+    def answer_finish(self, reason: int = 0) -> str:
+        """The content of the message that says all answers are complete.
+
+        Args:
+            reason: 0 in general; 1 when a question to the user has stopped the turn (wire 2.5).
+        """
+        data = gojson.dumps({"finish_reason": reason, "FinData": ""})
+        return self.verbose("generate_answer_finish", data)
 
     def recall(
         self, chunks: Iterable[RecalledChunk], query: str, ids: MessageIds, user_id: str
@@ -131,6 +186,14 @@ class CloudProfile:
         if isinstance(output, str):
             output = {"content_type": 1, "response_for_model": output, "type_for_model": 1}
         return gojson.dumps(output)
+
+
+def _usage(input_count: int, output_count: int) -> dict[str, Any]:
+    return {
+        "token_count": input_count + output_count,
+        "output_count": output_count,
+        "input_count": input_count,
+    }
 
 
 def _chunk(chunk: RecalledChunk) -> dict[str, Any]:

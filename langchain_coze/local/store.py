@@ -1,7 +1,7 @@
 """Conversations and chats, kept in memory for the life of a server."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +65,11 @@ class SavedTurn:
 
 @dataclass(slots=True)
 class Conversation:
-    """A conversation: its context and the chat that is running in it, if any."""
+    """A conversation: its context and the chat that is running in it, if any.
+
+    Attributes:
+        paused: Replies that have asked the user a question, by the id of their bot.
+    """
 
     owner: str
     id: str = field(default_factory=new_id)
@@ -75,6 +79,7 @@ class Conversation:
     section_id: str = ""
     turns: list[SavedTurn] = field(default_factory=list)
     running: "ChatRun | None" = None
+    paused: dict[str, AsyncGenerator[Any, Any]] = field(default_factory=dict)
     bot_id: str = ""
     updated_at: int = field(default_factory=_now)
     cleared: int = 0
@@ -127,6 +132,7 @@ class Store:
         self.files: dict[str, StoredFile] = {}
         self._conversations: dict[str, Conversation] = {}
         self._chats: dict[str, ChatRun] = {}
+        self._unsaved: set[tuple[str, str]] = set()
 
     def add_conversation(self, conversation: Conversation) -> Conversation:
         """Keep a new conversation."""
@@ -156,8 +162,15 @@ class Store:
                 del self._chats[chat_id]
 
     def add_chat(self, run: "ChatRun") -> None:
-        """Keep a chat whose history is saved."""
-        self._chats[run.ids.chat_id] = run
+        """Keep a chat whose history is saved; of another one only that it was there."""
+        if run.request.auto_save_history:
+            self._chats[run.ids.chat_id] = run
+        else:
+            self._unsaved.add((run.ids.conversation_id, run.ids.chat_id))
+
+    def was_not_saved(self, conversation_id: str, chat_id: str) -> bool:
+        """Whether the chat took place and left nothing behind."""
+        return (conversation_id, chat_id) in self._unsaved
 
     def chat(self, conversation_id: str, chat_id: str, owner: str) -> "ChatRun":
         """Find a saved chat.

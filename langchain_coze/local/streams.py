@@ -9,9 +9,9 @@ from typing import TypeAlias
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from langchain_coze.local.chat import Outbox
 from langchain_coze.local.fault_specs import Fault, FaultPlan
 from langchain_coze.local.faults import event_faults, with_byte_faults
+from langchain_coze.local.outbox import Outbox
 from langchain_coze.local.profiles import CloudProfile, Event
 
 __all__ = ["Connections", "Dropped", "EventStream"]
