@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import difflib
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import AliasChoices, BaseModel
 
+from langchain_coze.errors import CozeInvalidRequestError, hint_of
 from langchain_coze.notices import warn_user
 
 if TYPE_CHECKING:
@@ -49,12 +50,6 @@ _BOT_SETTINGS = frozenset(
 )
 
 
-# What later releases will take: no guess at another name would help.
-_LATER = frozenset(
-    {"app_id", "cancel_on_close", "conversation", "conversation_id", "max_duration", "workflow_id"}
-)
-
-
 @functools.cache
 def argument_names(model: type[BaseModel]) -> frozenset[str]:
     """Return every name under which a model's constructor takes a field.
@@ -77,9 +72,7 @@ def warn_ignored(name: str, known: Collection[str], *, fixed: Collection[str] = 
         known: The arguments that would have been understood.
         fixed: Arguments that would have been understood by the constructor.
     """
-    if name in _LATER:
-        told = f"ChatCoze does not support {name} yet; ignored. ChatCoze 暂不支持 {name}，已忽略。"
-    elif name in fixed:
+    if name in fixed:
         told = (
             f"ChatCoze takes {name} when it is made, not for a call; ignored. "
             f"{name} 需在构造 ChatCoze 时传入，已忽略。"
@@ -93,3 +86,40 @@ def warn_ignored(name: str, known: Collection[str], *, fixed: Collection[str] = 
             f"ChatCoze has no argument {name}; ignored.{guess} ChatCoze 没有参数 {name}，已忽略。"
         )
     warn_user(told)
+
+
+def check_choice(tool_choice: Any) -> None:
+    """Refuse to force a tool call.
+
+    Args:
+        tool_choice: None and `"auto"` leave it to the bot.
+
+    Raises:
+        CozeInvalidRequestError: It says anything else.
+    """
+    if tool_choice not in {None, "auto"}:
+        raise CozeInvalidRequestError(
+            f"tool_choice={tool_choice!r}: a bot decides itself which tools it calls.",
+            hint=hint_of(
+                "Leave tool_choice out, and say in the bot's prompt in Coze when to call a tool.",
+                "请不要设置 tool_choice，在扣子的智能体提示词中说明何时调用工具。",
+            ),
+        )
+
+
+def refuse_structure() -> NoReturn:
+    """Refuse to force a format of the answer.
+
+    Raises:
+        CozeInvalidRequestError: Always; it names the ways that there are.
+    """
+    raise CozeInvalidRequestError(
+        "Coze has no way to ask a bot for structured output.",
+        hint=hint_of(
+            "Set the output format of the bot's model to JSON in Coze and put a JsonOutputParser "
+            "or PydanticOutputParser after it; or call a workflow, whose outputs are typed; or let "
+            "another chat model structure the bot's answer.",
+            "请在扣子中将智能体模型的输出格式设为 JSON，并接上 JsonOutputParser 或 "
+            "PydanticOutputParser；或调用输出带类型的工作流；或用其他模型整理回答。",
+        ),
+    )

@@ -2,51 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import aclosing, closing
-from typing import TYPE_CHECKING, Any, Literal, Self
-from urllib.parse import urlsplit
+import asyncio
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
-from langchain_core.language_models import BaseChatModel, LangSmithParams
-from langchain_core.messages import AIMessage, BaseMessage, message_chunk_to_message
+from langchain_core.globals import get_llm_cache
+from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
 from langchain_core.messages.utils import count_tokens_approximately
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import AliasChoices, Field, PrivateAttr, model_validator
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import Field, PrivateAttr, model_validator
 
 from langchain_coze._version import __version__
-from langchain_coze.api.procedures import Polling, chat_request, poll
-from langchain_coze.arguments import argument_names, warn_ignored
-from langchain_coze.connection import Connection, env
-from langchain_coze.errors import CozeError, CozeInvalidRequestError, hint_of
-from langchain_coze.messages import SystemMessageMode, text_map, to_coze
-from langchain_coze.turn import Turn
+from langchain_coze.arguments import argument_names, check_choice, refuse_structure, warn_ignored
+from langchain_coze.bot import PER_CALL, Bot, addressed
+from langchain_coze.chunks import areported, reported, whole_result
+from langchain_coze.errors import (
+    CozeError,
+    CozeTimeoutError,
+)
+from langchain_coze.farewell import cancel_later
+from langchain_coze.memory import belongs_to_coze
+from langchain_coze.messages import SystemMessageMode
+from langchain_coze.requests import MAPS, OPTIONS
+from langchain_coze.session import add_usage, begin
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Generator,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult
+    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.tools import BaseTool
 
-    from langchain_coze.api.commands import Reply, Request
+    from langchain_coze.api.client import Client
+    from langchain_coze.requests import Call
+    from langchain_coze.session import Begun
 
-_MAPS = ("custom_variables", "meta_data", "extra_params")
-_OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "connector_id")
-_PER_CALL = frozenset({"bot_id", "model", "user_id", "auto_save_history", *_MAPS, *_OPTIONS})
 _IDENTIFYING = (
     "bot_id",
+    "workflow_id",
+    "app_id",
     "base_url",
     "user_id",
+    "conversation_id",
+    "conversation",
     "response_mode",
     "system_message_mode",
     "system_message_variable",
     "auto_save_history",
-    *_MAPS,
-    *_OPTIONS,
+    *MAPS,
+    *OPTIONS,
 )
-_CORE_KWARGS = frozenset({"stream"})  # LangChain's own, read before our methods are called
-_HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
+# LangChain's own: read before our methods are called, or by its tracers
+_CORE_KWARGS = frozenset({"stream", "tools", "tool_choice"})
+_LEAVING = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeoutError)
 
 
-class ChatCoze(Connection, BaseChatModel):
+class ChatCoze(Bot, BaseChatModel):
     """A Coze bot as a LangChain chat model.
 
     The answer is text; what the bot recalled, its follow-up questions, its reasoning, tool calls
@@ -128,23 +149,6 @@ class ChatCoze(Connection, BaseChatModel):
     Source: Coze API, chat v3 (wire section 2).
     """
 
-    bot_id: str | None = Field(
-        default_factory=env("COZE_BOT_ID"),
-        validation_alias=AliasChoices("bot_id", "model"),
-        coerce_numbers_to_str=True,
-    )
-    """The published bot, a decimal id. Also accepted as `model`; per call too.
-    Env `COZE_BOT_ID`."""
-
-    user_id: str = Field(
-        default_factory=env("COZE_USER_ID", default="langchain-coze"),
-        validation_alias=AliasChoices("user_id", "user"),
-    )
-    """The end user: Coze keeps context, memory and database apart by it. Env `COZE_USER_ID`."""
-
-    auto_save_history: bool | None = None
-    """Whether Coze keeps the turn. None: only where it must, which is in poll mode."""
-
     response_mode: Literal["stream", "poll"] = "stream"
     """How the answer is fetched: one streaming request, or create, poll and list."""
 
@@ -156,29 +160,9 @@ class ChatCoze(Connection, BaseChatModel):
     system_message_variable: str | None = None
     """The variable of the bot's prompt that takes system messages in mode `variable`."""
 
-    custom_variables: Mapping[str, Any] | None = None
-    """Values of the bot's prompt variables; what is not a str is sent as JSON. Per call too."""
-
-    parameters: Mapping[str, Any] | None = None
-    """Start-node values of a bot in chatflow mode. Per call too."""
-
-    meta_data: Mapping[str, Any] | None = None
-    """At most 16 pairs that Coze keeps with the turn. Per call too."""
-
-    extra_params: Mapping[str, Any] | None = None
-    """`latitude` and `longitude` for the bot's plugins. Per call too."""
-
-    bot_version: str | None = None
-    """A published version of the bot; None is the newest. Per call too."""
-
-    publish_status: Literal["published_online", "unpublished_draft"] | None = None
-    """Which state of the bot answers; None is the published one. Per call too."""
-
-    enable_card: bool | None = None
-    """Whether the bot may answer with cards, which come as content blocks. Per call too."""
-
-    connector_id: str | None = None
-    """The channel, for instance 1024 for the API. Per call too."""
+    conversation: Literal["stateless", "thread"] = "stateless"
+    """Who keeps the history. `stateless`: LangChain does, all of it is sent each time. `thread`:
+    Coze does, in the conversation that the history itself names; forks get a new one."""
 
     streaming: bool | None = None
     """LangChain's meaning: whether `invoke` goes through `stream`. None leaves it to LangChain."""
@@ -189,6 +173,10 @@ class ChatCoze(Connection, BaseChatModel):
 
     poll_timeout: float = Field(default=600.0, gt=0)
     """Poll mode: seconds until `CozeTimeoutError`."""
+
+    stream_usage: bool = False
+    """Whether token counts that a stream does not tell (Coze Studio) are asked for, with one more
+    request."""
 
     _warned: set[str] = PrivateAttr(default_factory=set)
 
@@ -233,7 +221,7 @@ class ChatCoze(Connection, BaseChatModel):
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = "coze"
         params["ls_model_type"] = "chat"
-        params["ls_model_name"] = self._bot(kwargs) or "unknown"
+        params["ls_model_name"] = self._model_name(kwargs) or "unknown"
         for name in ("ls_temperature", "ls_max_tokens", "ls_stop"):
             params.pop(name, None)  # type: ignore[misc] # a bot's settings stand in Coze
         return params
@@ -248,7 +236,122 @@ class ChatCoze(Connection, BaseChatModel):
         del tools
         return count_tokens_approximately(messages)
 
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return ModelProfile(
+            text_inputs=True,
+            text_outputs=True,
+            image_inputs=True,
+            image_url_inputs=True,
+            audio_inputs=True,
+            tool_calling=True,
+            tool_choice=False,
+            structured_output=False,
+        )
+
+    # --- Tools -----------------------------------------------------------------------------------
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Say which of the bot's local plugins (端插件) are run on this side.
+
+        Nothing of them is sent: which tools a bot has, and when it calls them, is set in Coze, so
+        the names must be those of the plugins there. What is bound makes Coze keep the turn, which
+        it must to take results, and lets agents run the calls.
+
+        Args:
+            tools: Tools, functions, models or JSON schemas.
+            tool_choice: None or `"auto"`.
+            **kwargs: Arguments for each call.
+
+        Raises:
+            CozeInvalidRequestError: A call, or a format of the answer, is to be forced.
+
+        Source: Coze API, submit tool outputs (wire section 2.6).
+        """
+        check_choice(tool_choice)
+        if kwargs.get("response_format") is not None:
+            refuse_structure()
+        return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
+    ) -> NoReturn:
+        """Refuse: Coze has no way to ask a bot for a format.
+
+        Args:
+            schema: Passed over.
+            include_raw: Passed over.
+            **kwargs: Passed over.
+
+        Raises:
+            CozeInvalidRequestError: Always; it names the ways that there are.
+        """
+        del schema, include_raw, kwargs
+        refuse_structure()
+
     # --- One turn --------------------------------------------------------------------------------
+
+    def invoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Ask the bot; see `BaseChatModel.invoke`. The config may name a conversation."""
+        return super().invoke(input, config, **addressed(config, kwargs))
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Ask the bot; see `BaseChatModel.ainvoke`. The config may name a conversation."""
+        return await super().ainvoke(input, config, **addressed(config, kwargs))
+
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Ask the bot; see `BaseChatModel.stream`. The config may name a conversation."""
+        return super().stream(input, config, **addressed(config, kwargs))
+
+    def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """Ask the bot; see `BaseChatModel.astream`. The config may name a conversation."""
+        return super().astream(input, config, **addressed(config, kwargs))
+
+    def _generate_with_cache(
+        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
+    ) -> ChatResult:
+        model = self._cached(messages, kwargs)
+        return super(ChatCoze, model)._generate_with_cache(messages, *args, **kwargs)
+
+    async def _agenerate_with_cache(
+        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
+    ) -> ChatResult:
+        model = self._cached(messages, kwargs)
+        return await super(ChatCoze, model)._agenerate_with_cache(messages, *args, **kwargs)
+
+    def _cached(self, messages: list[BaseMessage], kwargs: Mapping[str, Any]) -> Self:
+        """Return this model, without its cache where a cached answer would be a wrong one."""
+        if self.cache is False or (self.cache is None and get_llm_cache() is None):
+            return self
+        call = self._call(kwargs)
+        if call.tools or belongs_to_coze(messages, call.scope):
+            return self.model_copy(update={"cache": False})
+        return self
 
     def _generate(
         self,
@@ -258,7 +361,7 @@ class ChatCoze(Connection, BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        return _result(list(self._chunks(messages, stop, kwargs, whole=True)))
+        return whole_result(list(self._chunks(messages, stop, kwargs, whole=True)))
 
     async def _agenerate(
         self,
@@ -269,7 +372,7 @@ class ChatCoze(Connection, BaseChatModel):
     ) -> ChatResult:
         del run_manager
         chunks = self._achunks(messages, stop, kwargs, whole=True)
-        return _result([chunk async for chunk in chunks])
+        return whole_result([chunk async for chunk in chunks])
 
     def _stream(
         self,
@@ -279,7 +382,7 @@ class ChatCoze(Connection, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         chunks = self._chunks(messages, stop, kwargs)
-        return _reported(chunks, run_manager) if run_manager else chunks
+        return reported(chunks, run_manager) if run_manager else chunks
 
     def _astream(
         self,
@@ -289,7 +392,7 @@ class ChatCoze(Connection, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
         chunks = self._achunks(messages, stop, kwargs)
-        return _areported(chunks, run_manager) if run_manager else chunks
+        return areported(chunks, run_manager) if run_manager else chunks
 
     def _chunks(
         self,
@@ -299,21 +402,27 @@ class ChatCoze(Connection, BaseChatModel):
         *,
         whole: bool = False,
     ) -> Generator[ChatGenerationChunk]:
-        client, request, bot = self._client(), *self._request(messages, stop, kwargs)
-        if not request.stream:
-            first, chat, listed = client.run(poll(request, client.policy, self._polling()))
-            yield from self._turn(bot, first, whole=True).replay(chat, listed)
-            return
-        reply = client.open(request)
-        turn = self._turn(bot, reply, whole=whole)
+        client, call = self._client(), self._call(kwargs, stop=stop)
+        begun = client.run(begin(call, messages, whole=whole))
+        turn = begun.turn
         try:
-            with reply.stream as stream:
-                yield from turn.receive(stream.head)
-                for data in stream.parts:
-                    yield from turn.receive(data)
-        except CozeError as error:
-            turn.broke(error)
-        yield from turn.finish()
+            if begun.stream is None:
+                yield from turn.replay(begun.chat, begun.messages)
+                return
+            try:
+                with begun.stream as stream:
+                    yield from turn.receive(stream.head)
+                    for data in stream.parts:
+                        yield from turn.receive(data)
+            except CozeError as error:
+                turn.broke(error)
+            client.run(add_usage(call, turn))
+            yield from turn.finish()
+        except _LEAVING:
+            self._left(client, begun)
+            raise
+        finally:
+            begun.leave()
 
     async def _achunks(
         self,
@@ -323,119 +432,57 @@ class ChatCoze(Connection, BaseChatModel):
         *,
         whole: bool = False,
     ) -> AsyncGenerator[ChatGenerationChunk]:
-        client, request, bot = self._client(), *self._request(messages, stop, kwargs)
-        if not request.stream:
-            flow = poll(request, client.policy, self._polling())
-            first, chat, listed = await client.arun(flow)
-            for chunk in self._turn(bot, first, whole=True).replay(chat, listed):
-                yield chunk
-            return
-        reply = await client.aopen(request)
-        turn = self._turn(bot, reply, whole=whole)
+        client, call = self._client(), self._call(kwargs, stop=stop)
+        begun = await client.arun(begin(call, messages, whole=whole))
+        turn = begun.turn
         try:
-            async with reply.stream as stream:
-                for chunk in turn.receive(stream.head):
+            if begun.stream is None:
+                for chunk in turn.replay(begun.chat, begun.messages):
                     yield chunk
-                async for data in stream.parts:
-                    for chunk in turn.receive(data):
+                return
+            try:
+                async with begun.stream as stream:
+                    for chunk in turn.receive(stream.head):
                         yield chunk
-        except CozeError as error:
-            turn.broke(error)
-        for chunk in turn.finish():
-            yield chunk
+                    async for data in stream.parts:
+                        for chunk in turn.receive(data):
+                            yield chunk
+            except CozeError as error:
+                turn.broke(error)
+            await client.arun(add_usage(call, turn))
+            for chunk in turn.finish():
+                yield chunk
+        except _LEAVING:
+            self._left(client, begun)
+            raise
+        finally:
+            begun.leave()
 
-    def _request(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]
-    ) -> tuple[Request, str]:
-        """Return the request for a turn, and the bot that it goes to."""
+    def _left(self, client: Client, begun: Begun) -> None:
+        """Cancel a turn whose reader has left before its end, where that is wanted."""
+        if self.cancel_on_close and not begun.turn.finished:
+            cancel_later(client.settings, begun.secret, begun.turn.ids)
+
+    def _call(
+        self, kwargs: Mapping[str, Any], *, stop: list[str] | None = None, **fixed: Any
+    ) -> Call:
         self._warn_about_call(stop, kwargs)
-        bot = self._bot(kwargs)
-        if not bot:
-            raise CozeInvalidRequestError(
-                "No bot is set.",
-                hint=hint_of(
-                    "Pass bot_id= or set COZE_BOT_ID: the number after /bot/ in the bot's address.",
-                    "请传入 bot_id= 或设置 COZE_BOT_ID：即智能体网址中 /bot/ 后面的数字。",
-                ),
-            )
-        sent, variables = to_coze(
-            messages,
+        check_choice(kwargs.get("tool_choice"))
+        return super()._call(
+            kwargs,
+            stream=self.response_mode == "stream",
+            thread=self.conversation == "thread",
             system_mode=self.system_message_mode,
             system_variable=self.system_message_variable,
-            bot_id=bot,
+            late_usage=self.stream_usage,
+            polling=self._polling(self.poll_interval, self.poll_timeout),
+            **fixed,
         )
-        stream = self.response_mode == "stream"
-        body: dict[str, Any] = {
-            "bot_id": bot,
-            "user_id": kwargs.get("user_id") or self.user_id,
-            "additional_messages": sent,
-            "stream": stream,
-            "auto_save_history": self._saved(kwargs, stream=stream),
-        }
-        options = {name: kwargs.get(name, getattr(self, name)) for name in (*_MAPS, *_OPTIONS)}
-        options["custom_variables"] = {**(options["custom_variables"] or {}), **variables} or None
-        for name, value in options.items():
-            if value is not None:
-                body[name] = text_map(value) if name in _MAPS else value
-        return chat_request(body), bot
-
-    def _saved(self, kwargs: Mapping[str, Any], *, stream: bool) -> bool:
-        saved: bool | None = kwargs.get("auto_save_history", self.auto_save_history)
-        if saved is False and not stream:
-            raise CozeInvalidRequestError(
-                "auto_save_history=False goes only with response_mode='stream': a chat that is not "
-                "saved cannot be polled for.",
-                code=4007,
-                hint=hint_of(
-                    "Leave auto_save_history unset, or use response_mode='stream'.",
-                    "请不要设置 auto_save_history，或使用 response_mode='stream'。",
-                ),
-            )
-        return not stream if saved is None else saved
-
-    def _bot(self, kwargs: Mapping[str, Any]) -> str | None:
-        bot = kwargs.get("bot_id") or kwargs.get("model") or self.bot_id
-        return str(bot).strip() or None if bot else None
-
-    def _turn(self, bot: str, reply: Reply, *, whole: bool) -> Turn:
-        return Turn(bot, logid=reply.logid, secret=reply.secret, whole=whole)
-
-    def _polling(self) -> Polling:
-        floor = 1.0 if urlsplit(self.base_url).hostname in _HOSTED else 0.0
-        return Polling(interval=self.poll_interval, timeout=self.poll_timeout, floor=floor)
 
     def _warn_about_call(self, stop: list[str] | None, kwargs: Mapping[str, Any]) -> None:
         names = {name for name, value in kwargs.items() if value is not None} | (
             {"stop"} if stop else set()
         )
-        for name in sorted(names - _PER_CALL - _CORE_KWARGS - self._warned):
+        for name in sorted(names - PER_CALL - _CORE_KWARGS - self._warned):
             self._warned.add(name)
-            warn_ignored(name, _PER_CALL, fixed=argument_names(type(self)))
-
-
-def _reported(
-    chunks: Generator[ChatGenerationChunk], run_manager: CallbackManagerForLLMRun
-) -> Iterator[ChatGenerationChunk]:
-    """Pass chunks on, and tell callbacks of each."""
-    with closing(chunks):
-        for chunk in chunks:
-            run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
-
-
-async def _areported(
-    chunks: AsyncGenerator[ChatGenerationChunk], run_manager: AsyncCallbackManagerForLLMRun
-) -> AsyncIterator[ChatGenerationChunk]:
-    """Pass chunks on, and tell callbacks of each."""
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
-
-
-def _result(chunks: list[ChatGenerationChunk]) -> ChatResult:
-    (chunk,) = chunks  # a whole turn makes one
-    message = message_chunk_to_message(chunk.message)
-    if not isinstance(message, AIMessage):  # pragma: no cover - chunks of ours are AI messages
-        raise TypeError(type(message))
-    return ChatResult(generations=[ChatGeneration(message=message)])
+            warn_ignored(name, PER_CALL, fixed=argument_names(type(self)))

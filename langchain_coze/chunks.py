@@ -16,14 +16,17 @@ Example:
 
 from __future__ import annotations
 
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 
 PROVIDER = "coze"
 """Our name in `response_metadata["model_provider"]`."""
@@ -117,3 +120,36 @@ def _reliable() -> bool:
 
 text_chunk = _built_chunk if _reliable() else validated_chunk
 """Return a chunk that adds some text and nothing else."""
+
+
+def whole_result(chunks: list[ChatGenerationChunk]) -> ChatResult:
+    """Return the result of a turn that was told in one chunk.
+
+    Args:
+        chunks: That chunk.
+    """
+    (chunk,) = chunks  # a whole turn makes one
+    message = message_chunk_to_message(chunk.message)
+    if not isinstance(message, AIMessage):  # pragma: no cover - chunks of ours are AI messages
+        raise TypeError(type(message))
+    return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def reported(
+    chunks: Generator[ChatGenerationChunk], run_manager: CallbackManagerForLLMRun
+) -> Iterator[ChatGenerationChunk]:
+    """Pass chunks on, and tell callbacks of each."""
+    with closing(chunks):
+        for chunk in chunks:
+            run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+
+async def areported(
+    chunks: AsyncGenerator[ChatGenerationChunk], run_manager: AsyncCallbackManagerForLLMRun
+) -> AsyncIterator[ChatGenerationChunk]:
+    """Pass chunks on, and tell callbacks of each."""
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk

@@ -9,16 +9,15 @@ Example:
 
     from langchain_coze.messages import to_coze
 
-    sent, variables = to_coze([SystemMessage("Be brief."), HumanMessage("Hi")])
+    sent = to_coze([SystemMessage("Be brief."), HumanMessage("Hi")])
     assert [(m["role"], m["content"]) for m in sent] == [("user", "Be brief."), ("user", "Hi")]
-    assert variables == {}
     ```
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from langchain_core.messages import (
     AIMessage,
@@ -28,6 +27,7 @@ from langchain_core.messages import (
     SystemMessage,
 )
 
+from langchain_coze.attachments import Attachment, read_block
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
 from langchain_coze.notices import warn_user
 
@@ -35,44 +35,50 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MOST_MESSAGES = 100
-"""How many messages one request takes (wire section 2.1)."""
+"""How many messages a request to a bot takes (wire section 2.1)."""
+
+MOST_CHATFLOW_MESSAGES = 50
+"""How many messages a request to a chatflow takes (wire section 4.6)."""
 
 SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
-EnterMessage: TypeAlias = dict[str, str]
+EnterMessage: TypeAlias = dict[str, Any]
+"""A message of a request; where `content` is a list, its files have still to be uploaded."""
+
+
+class _Entry(NamedTuple):
+    """A message on its way, and what it is: system, said, or a note that may stand anywhere."""
+
+    kind: Literal["system", "said", "note"]
+    message: EnterMessage
 
 
 def to_coze(
     messages: Sequence[BaseMessage],
     *,
     system_mode: SystemMessageMode = "context",
-    system_variable: str | None = None,
     bot_id: str | None = None,
-) -> tuple[list[EnterMessage], dict[str, str]]:
-    """Return `additional_messages` for a request, and the prompt variables that go with them.
+    most: int = MOST_MESSAGES,
+) -> list[EnterMessage]:
+    """Return `additional_messages` for a request.
 
     Args:
         messages: The conversation so far; the last message is the question.
         system_mode: What becomes of system messages: `context` sends each as a user message of its
-            own, before the question; `variable` puts them into a prompt variable of the bot;
-            `ignore` drops them; `raise` refuses them.
-        system_variable: The name of that variable.
+            own, before the question; in the other modes they are not sent.
         bot_id: The bot that is asked: answers of other models are told as such.
+        most: How many messages the request takes.
 
     Returns:
-        At most 100 messages, and the variable of `system_mode="variable"`, if any.
+        The newest messages. Where one has files, its `content` is a list of its text and its
+        `Attachment`s; `settled` makes what is sent of it.
 
     Raises:
         CozeInvalidRequestError: There is no question, or something in it cannot be sent.
     """
-    system = [message for message in messages if _role(message) == "system"]
-    variables = _system_variables(system, system_mode, system_variable)
     wanted = messages if system_mode == "context" else [m for m in messages if _role(m) != "system"]
-    entered = [
-        (_role(message) == "system", entry)
-        for message in wanted
-        if (entry := _entry(message, bot_id)) is not None
-    ]
-    sent = [entry for _, entry in _newest(_question_last(entered))]
+    calls = _own_calls(messages, bot_id)
+    entered = [entry for message in wanted if (entry := _entry(message, bot_id, calls)) is not None]
+    sent = [entry.message for entry in _newest(_question_last(entered), most)]
     if not sent:
         raise CozeInvalidRequestError(
             "There is no message to send.",
@@ -85,7 +91,48 @@ def to_coze(
                 "End the messages with a HumanMessage.", "消息列表应以 HumanMessage 结尾。"
             ),
         )
-    return sent, variables
+    _check_files_have_text(sent)
+    return sent
+
+
+def attachments(sent: Sequence[EnterMessage]) -> list[Attachment]:
+    """Return the files of a request.
+
+    Args:
+        sent: What `to_coze` returns.
+    """
+    return [
+        part
+        for entry in sent
+        if isinstance(entry["content"], list)
+        for part in entry["content"]
+        if isinstance(part, Attachment)
+    ]
+
+
+def settled(sent: Sequence[EnterMessage], file_ids: Mapping[str, str]) -> list[EnterMessage]:
+    """Return the messages as they are sent, files as items of an `object_string`.
+
+    Args:
+        sent: What `to_coze` returns.
+        file_ids: The ids of uploaded files, by `Attachment.digest`.
+    """
+    return [
+        {**entry, "content": _object_string(entry["content"], file_ids)}
+        if isinstance(entry["content"], list)
+        else entry
+        for entry in sent
+    ]
+
+
+def _object_string(parts: Sequence[str | Attachment], file_ids: Mapping[str, str]) -> str:
+    items = [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else part.item(file_ids.get(part.digest, "") if part.data else "")
+        for part in parts
+    ]
+    return json.dumps(items, ensure_ascii=False, separators=(",", ":"))
 
 
 def text_map(values: Mapping[str, Any]) -> dict[str, str]:
@@ -127,59 +174,104 @@ def _role(message: BaseMessage) -> str:
     return "tool"
 
 
-def _entry(message: BaseMessage, bot_id: str | None) -> EnterMessage | None:
+def _own_calls(messages: Sequence[BaseMessage], bot_id: str | None) -> dict[str, str]:
+    """Return the tool calls that this bot has made: ids, and how each is told."""
+    return {
+        str(call["id"]): f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})"
+        for message in messages
+        if isinstance(message, AIMessage) and _is_ours(message, bot_id)
+        for call in message.tool_calls
+    }
+
+
+def _entry(message: BaseMessage, bot_id: str | None, calls: Mapping[str, str]) -> _Entry | None:
     """Return one message as Coze takes it, or None when it says nothing to the bot."""
     role = _role(message)
-    text = _text(message)
     if role == "tool":
-        return None  # the result of a call that this bot has not made
+        call = calls.get(getattr(message, "tool_call_id", ""))  # of a chat that is over
+        return _Entry("note", _enter(f"[{call}] {message.text}")) if call else None
     if role == "assistant":
-        if not text:
-            return None  # a bare hand-off
-        if not _is_foreign(message, bot_id):
-            return _enter("assistant", "answer", text)
-        text = f"[{message.name}] {text}"
-    elif role not in {"user", "system"}:
-        text = f"[{role}] {text}"
-    return _enter("user", "question", text)
+        return _assistant(message, bot_id)
+    if role == "user":
+        return _Entry("said", _enter(*_parts(message)))
+    if role == "system":
+        return _Entry("system", _enter(str(message.text)))
+    return _Entry("said", _enter(f"[{role}] {message.text}"))
 
 
-def _enter(role: str, kind: str, content: str) -> EnterMessage:
-    return {"role": role, "type": kind, "content": content, "content_type": "text"}
+def _assistant(message: BaseMessage, bot_id: str | None) -> _Entry | None:
+    """Return what an assistant said: this bot, or another agent, which is a user to this one."""
+    if not message.text:
+        return None  # a bare hand-off
+    if _is_foreign(message, bot_id):
+        return _Entry("said", _enter(f"[{message.name}] {message.text}"))
+    note = isinstance(message, AIMessage) and bool(message.tool_calls)
+    return _Entry("note" if note else "said", _answer(str(message.text)))
+
+
+def _answer(text: str) -> EnterMessage:
+    return {"role": "assistant", "type": "answer", "content": text, "content_type": "text"}
+
+
+def _enter(*parts: str | Attachment) -> EnterMessage:
+    """Return a message of the user: text alone, or one text and files."""
+    texts = [part for part in parts if isinstance(part, str) and part]
+    files = [part for part in parts if isinstance(part, Attachment)]
+    said = "\n".join(texts)
+    content: Any = [*([said] if said else []), *files] if files else said
+    kind = "object_string" if files else "text"
+    return {"role": "user", "type": "question", "content": content, "content_type": kind}
+
+
+def _parts(message: BaseMessage) -> list[str | Attachment]:
+    """Return the texts and files of a message of the user."""
+    if isinstance(message.content, str):
+        return [message.content]
+    return [read_block(block) for block in message.content]
+
+
+def _check_files_have_text(sent: Sequence[EnterMessage]) -> None:
+    """Refuse files that have no text beside them, which Coze answers with 4000 (wire 2.1)."""
+    for number, entry in enumerate(sent):
+        parts = entry["content"]
+        if not isinstance(parts, list) or isinstance(parts[0], str):
+            continue
+        beside = [*sent[max(number - 1, 0) : number], *sent[number + 1 : number + 2]]
+        if not any(other["content_type"] == "text" for other in beside):
+            raise CozeInvalidRequestError(
+                "A message has files but no text, and no message beside it has text.",
+                code=4000,
+                hint=hint_of(
+                    "Say in a text block what the bot is to do with the file.",
+                    "请添加文本内容块，说明希望智能体如何处理该文件。",
+                ),
+            )
+
+
+def _is_ours(message: BaseMessage, bot_id: str | None) -> bool:
+    told = message.response_metadata
+    return told.get("model_provider") == "coze" and told.get("model_name") == bot_id
 
 
 def _is_foreign(message: BaseMessage, bot_id: str | None) -> bool:
     """Return whether another agent, not this bot, has said this."""
-    told = message.response_metadata
-    ours = told.get("model_provider") == "coze" and told.get("model_name") == bot_id
-    return bool(message.name) and not ours
+    return bool(message.name) and not _is_ours(message, bot_id)
 
 
-def _text(message: BaseMessage) -> str:
-    """Return the text of a message.
+def system_variables(
+    messages: Sequence[BaseMessage], mode: SystemMessageMode, variable: str | None
+) -> dict[str, str]:
+    """Return the prompt variable that takes the system messages of a history, if any does.
+
+    Args:
+        messages: The whole history.
+        mode: What becomes of system messages.
+        variable: The name of the variable in mode `variable`.
 
     Raises:
-        CozeInvalidRequestError: It has something else besides.
+        CozeInvalidRequestError: There are system messages in mode `raise`, or no name.
     """
-    if isinstance(message.content, str):
-        return message.content
-    if _role(message) == "user":
-        for block in message.content:
-            kind = block.get("type") if isinstance(block, dict) else "text"
-            if kind not in {"text", "text-plain"}:
-                raise CozeInvalidRequestError(
-                    f"A message has content of type {kind!r}, which ChatCoze cannot send yet.",
-                    hint=hint_of(
-                        "Send text, or put a link to the file into the text.",
-                        "请发送文本，或在文本中给出文件链接。",
-                    ),
-                )
-    return message.text
-
-
-def _system_variables(
-    system: Sequence[BaseMessage], mode: SystemMessageMode, variable: str | None
-) -> dict[str, str]:
+    system = [message for message in messages if _role(message) == "system"]
     if not system or mode in {"context", "ignore"}:
         return {}
     if mode == "raise":
@@ -201,36 +293,39 @@ def _system_variables(
     return {variable: "\n\n".join(message.text for message in system)}
 
 
-def _question_last(entered: list[tuple[bool, EnterMessage]]) -> list[tuple[bool, EnterMessage]]:
-    """Move system messages from the end to before the question, which drives the recall."""
-    last = next((i for i in reversed(range(len(entered))) if not entered[i][0]), None)
-    if last is None or entered[last][1]["role"] != "user":
+def _question_last(entered: list[_Entry]) -> list[_Entry]:
+    """Move system messages and notes from the end to before the question, which drives recall."""
+    said = [number for number, entry in enumerate(entered) if entry.kind == "said"]
+    if not said or entered[said[-1]].message["role"] != "user":
         return entered
+    last = said[-1]
     return [*entered[:last], *entered[last + 1 :], entered[last]]
 
 
-def _newest(entered: list[tuple[bool, EnterMessage]]) -> list[tuple[bool, EnterMessage]]:
-    """Return at most 100 messages: all system ones, and the newest others from a question on."""
-    over = len(entered) - MOST_MESSAGES
+def _newest(entered: list[_Entry], most: int) -> list[_Entry]:
+    """Return at most `most` messages: all system ones, and the newest others from a question on."""
+    over = len(entered) - most
     if over <= 0:
         return entered
-    system = sum(is_system for is_system, _ in entered)
-    if system >= MOST_MESSAGES:
+    system = sum(entry.kind == "system" for entry in entered)
+    if system >= most:
         raise CozeInvalidRequestError(
-            f"There are {system} system messages; Coze takes {MOST_MESSAGES} messages in all.",
+            f"There are {system} system messages; Coze takes {most} messages in all.",
             hint=hint_of("Join them into one.", "请合并为一条。"),
         )
-    kept: list[tuple[bool, EnterMessage]] = []
-    for is_system, entry in entered:
-        if is_system:
-            kept.append((is_system, entry))
-        elif over > 0 or (entry["role"] != "user" and not any(not s for s, _ in kept)):
+    kept: list[_Entry] = []
+    for entry in entered:
+        if entry.kind == "system":
+            kept.append(entry)
+        elif over > 0 or (
+            entry.message["role"] != "user" and not any(e.kind == "said" for e in kept)
+        ):
             over -= 1  # too old, or an answer whose question is gone
         else:
-            kept.append((is_system, entry))
+            kept.append(entry)
     warn_user(
-        f"Coze takes at most {MOST_MESSAGES} messages: the oldest {len(entered) - len(kept)} of "
+        f"Coze takes at most {most} messages: the oldest {len(entered) - len(kept)} of "
         f"{len(entered)} are not sent. Shorten the history yourself with trim_messages. "
-        f"扣子最多接受 {MOST_MESSAGES} 条消息，最早的消息未发送。"
+        f"扣子最多接受 {most} 条消息，最早的消息未发送。"
     )
     return kept

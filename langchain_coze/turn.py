@@ -38,6 +38,15 @@ from langchain_coze.api.schema import Chat, Failure, Message, Usage, failure_in,
 from langchain_coze.api.sse import Decoder
 from langchain_coze.chunks import text_chunk
 from langchain_coze.codes import cut_error, error_for
+from langchain_coze.contents import (
+    Block,
+    audio_block,
+    call_block,
+    card_block,
+    is_interrupt,
+    read_items,
+    result_block,
+)
 from langchain_coze.errors import CozeChatError, CozeError, redact
 from langchain_coze.notices import warn_user
 from langchain_coze.recall import read_recall
@@ -47,6 +56,9 @@ if TYPE_CHECKING:
 
     from langchain_core.messages.ai import UsageMetadata
     from langchain_core.outputs import ChatGenerationChunk
+
+UNSAVED = "auto_save_history"
+"""The key under which an answer that waits for its user tells that its chat was not saved."""
 
 _DELTA = "conversation.message.delta"
 _COMPLETED = "conversation.message.completed"
@@ -68,7 +80,15 @@ class Turn:
     """
 
     def __init__(
-        self, model_name: str, *, logid: str | None = None, secret: str = "", whole: bool = False
+        self,
+        model_name: str,
+        *,
+        logid: str | None = None,
+        secret: str = "",
+        whole: bool = False,
+        saved: bool = True,
+        told: Iterable[str] = (),
+        late_usage: bool = False,
     ) -> None:
         """Begin a turn of which nothing has been seen yet.
 
@@ -77,7 +97,12 @@ class Turn:
             logid: The log id of the response.
             secret: The token, which must not appear in errors.
             whole: Give one chunk at the end instead of a chunk for each read.
+            saved: Whether Coze keeps the turn; an answer that waits for its user tells if not.
+            told: Ids of messages that are not to be told again.
+            late_usage: Hold the last chunk back until `finish`, so that `add_usage` can be called.
         """
+        self._saved = saved
+        self._late_usage = late_usage
         self._secret = secret
         self.ids: dict[str, str] = {}
         self.finished = False
@@ -91,13 +116,33 @@ class Turn:
         self._begin = _DELTA_BEGIN  # how a read begins that is one delta, or one to be passed over
         self._skipped: list[bytes] = []
         self._before = self._after = _NEVER  # what surrounds the text of a plain delta
-        self._seen: set[str] = set()
+        self._seen: set[str] = set(told)
         self._calls: deque[str] = deque()
+        self._sounds: list[str] = []
         self._recalled: list[dict[str, Any]] = []
         self._follow_ups: list[str] = []
         self._result: dict[str, Any] = {"finish_reason": "stop"}
         self._chat = Chat()
         self._ended = False
+
+    @property
+    def state(self) -> str:
+        """The finish reason, or `open` as long as the turn is not over."""
+        return str(self._result["finish_reason"]) if self.finished else "open"
+
+    @property
+    def message_ids(self) -> frozenset[str]:
+        """The ids of the messages that the turn has told."""
+        return frozenset(self._seen)
+
+    @property
+    def lacks_usage(self) -> bool:
+        """Whether the turn is over and nothing has told its token counts."""
+        return self.finished and self._late_usage and _usage(self._chat.usage) is None
+
+    def add_usage(self, usage: Usage) -> None:
+        """Take token counts that the stream did not tell (Coze Studio)."""
+        self._chat.usage = usage
 
     # --- What comes in -------------------------------------------------------------------------
 
@@ -251,8 +296,8 @@ class Turn:
         """Take a piece of an answer."""
         if not isinstance(delta, dict) or delta.get("type", "answer") != "answer":
             return
-        if delta.get("content_type") == "card":
-            return
+        if delta.get("content_type") in {"card", "object_string"}:
+            return  # JSON, which the completed message has in one piece
         if not self.ids:
             self._identify({**delta, "id": delta.get("chat_id")})
         number = delta.get("id")
@@ -284,11 +329,19 @@ class Turn:
         self._begin = _DELTA_BEGIN
         self._before = _NEVER
         if message.content_type == "card":
-            card = parse(message.content.encode())
-            value = {"type": "card", "content": message.content if card is None else card}
-            self._answers.place({"type": "non_standard", "value": value})
-        else:
-            self._answers.complete(message.id, message.content, message.reasoning_content)
+            self._answers.place(card_block(message.content))
+            return
+        text, blocks = message.content, list[Block]()
+        if message.content_type == "object_string":
+            text, blocks = read_items(message.content)
+        if text or not blocks:
+            self._answers.complete(message.id, text, message.reasoning_content)
+        for block in blocks:
+            self._answers.place(block)
+
+    def _audio(self, body: Any) -> None:
+        if isinstance(body, dict) and isinstance(body.get("content"), str):
+            self._sounds.append(body["content"])
 
     def _verbose(self, message: Message) -> None:
         recall = read_recall(message.type, message.content, rank=len(self._recalled) + 1)
@@ -301,54 +354,29 @@ class Turn:
                     "知识库检索失败，回答没有引用来源。"
                 )
             return
-        body = parse(message.content.encode())
-        kind, data = (
-            (body.get("msg_type"), body.get("data")) if isinstance(body, dict) else ("", "")
-        )
-        finish = parse(data.encode()) if isinstance(data, str) else data
-        if kind == "interrupt" or (
-            kind == "generate_answer_finish"
-            and isinstance(finish, dict)
-            and finish.get("finish_reason") == 1
-        ):
+        if is_interrupt(message.content):
             self._result["finish_reason"] = "interrupt"
 
     def _follow_up(self, message: Message) -> None:
         self._follow_ups.append(message.content)
 
     def _function_call(self, message: Message) -> None:
-        body = parse(message.content.encode())
-        call: Any = body if isinstance(body, dict) else {"arguments": message.content}
-        if isinstance(call.get("function"), dict):  # Studio's form
-            call = call["function"]
-        arguments = call.get("arguments")
-        if isinstance(arguments, str):
-            arguments = parse(arguments.encode()) or arguments
-        if not isinstance(arguments, dict):
-            arguments = {} if arguments is None else {"input": arguments}
-        name = str(call.get("name") or call.get("plugin_name") or "")
         self._calls.append(message.id)
-        self._answers.place(
-            {"type": "server_tool_call", "id": message.id, "name": name, "args": arguments}
-        )
+        self._answers.place(call_block(message.id, message.content))
 
     def _tool_output(self, message: Message) -> None:
-        output = parse(message.content.encode())
-        if isinstance(output, dict) and isinstance(output.get("response_for_model"), str):
-            output = output["response_for_model"]
-        self._answers.place(
-            {
-                "type": "server_tool_result",
-                # the wire names no call: results come in the order of the calls
-                "tool_call_id": self._calls.popleft() if self._calls else message.id,
-                "status": "success",
-                "output": message.content if output is None else output,
-            }
-        )
+        # the wire names no call: results come in the order of the calls
+        call_id = self._calls.popleft() if self._calls else message.id
+        self._answers.place(result_block(call_id, message.content))
 
     def _requires_action(self, body: Any) -> None:
         self._close(body)
-        self._result["finish_reason"] = "tool_calls"
+        self._wait_for_user()
+
+    def _wait_for_user(self) -> None:
+        """Note what the bot waits for: results of its calls, or, without calls, an answer."""
+        calls = self._chat.required_action.submit_tool_outputs.tool_calls
+        self._result["finish_reason"] = "tool_calls" if calls else "interrupt"
 
     def _close(self, body: Any) -> None:
         """Take the word that the turn is over; more messages, or `done`, may follow."""
@@ -356,7 +384,7 @@ class Turn:
         if self._chat.status in _BAD_ENDS:
             self._failed(body)
         if self._chat.status == "requires_action":
-            self._result["finish_reason"] = "tool_calls"
+            self._wait_for_user()
         self._identify(body)
         self.finished = True
 
@@ -375,13 +403,14 @@ class Turn:
             self._result["debug_url"] = body["debug_url"]
         if self._seen or self._answers.begun:  # else it is the end of nothing: see `finish`
             self.finished = True
-        if self.finished:
+        if self.finished and not self._late_usage:
             self._end()
 
     _EVENTS: ClassVar[Mapping[str, Callable[[Turn, Any], None]]] = {
         "conversation.chat.created": _identify,
         "conversation.chat.in_progress": _identify,
         _COMPLETED: _completed,
+        "conversation.audio.delta": _audio,
         "conversation.chat.completed": _close,
         "conversation.chat.requires_action": _requires_action,
         "conversation.chat.required_action": _requires_action,
@@ -408,6 +437,11 @@ class Turn:
             return
         self._ended = True
         self._before = _NEVER
+        sound = audio_block(self._sounds)
+        if sound:
+            self._answers.place(sound)
+        if not self._saved and self._result["finish_reason"] != "stop":
+            self._result[UNSAVED] = False  # so it cannot be gone on with: see `memory`
         self._result["follow_up_questions"] = self._follow_ups
         self._result["knowledge_recall"] = self._recalled
         calls = self._chat.required_action.submit_tool_outputs.tool_calls

@@ -19,9 +19,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from langchain_coze.api.commands import Flow, Policy, Reply, Request, Sleep
+from langchain_coze.api.commands import Flow, Policy, Reply, Request, Sleep, Upload
 from langchain_coze.api.exchange import exchange, facts_of
-from langchain_coze.api.schema import TERMINAL, Chat, payload_of
+from langchain_coze.api.schema import TERMINAL, Chat, Message, payload_of
 from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, hint_of
 
 # --- Chat (wire section 2) ---------------------------------------------------------------------
@@ -32,6 +32,30 @@ def chat_request(body: Mapping[str, Any], conversation_id: str | None = None) ->
     query = {"conversation_id": conversation_id} if conversation_id else {}
     return Request(
         method="POST", path="/v3/chat", query=query, body=body, stream=bool(body.get("stream"))
+    )
+
+
+def chatflow_request(body: Mapping[str, Any], conversation_id: str | None = None) -> Request:
+    """Return the request that runs a chatflow; the conversation goes into the body (wire 4.6)."""
+    place = {"conversation_id": conversation_id} if conversation_id else {}
+    return Request(method="POST", path="/v1/workflows/chat", body={**body, **place}, stream=True)
+
+
+def submit_request(chat: Chat, outputs: Mapping[str, str], *, stream: bool) -> Request:
+    """Return the request that gives a bot the results of its tool calls (wire section 2.6).
+
+    Args:
+        chat: The chat that waits, with its `id` and `conversation_id`.
+        outputs: The result of each call, by call id.
+        stream: Whether the rest of the turn is streamed.
+    """
+    given = [{"tool_call_id": id_, "output": output} for id_, output in outputs.items()]
+    return Request(
+        method="POST",
+        path="/v3/chat/submit_tool_outputs",
+        query=_ids(chat),
+        body={"tool_outputs": given, "stream": stream},
+        stream=stream,
     )
 
 
@@ -79,6 +103,49 @@ def cancel(chat: Chat, policy: Policy) -> Flow[Chat]:
         CozeError: What else Coze reports.
     """
     return Chat.model_validate((yield from _payload(cancel_request(chat), policy)))
+
+
+def newest_chat(conversation_id: str, policy: Policy) -> Flow[str]:
+    """Return the chat that the newest message of a conversation belongs to (wire section 5.2).
+
+    Args:
+        conversation_id: The conversation.
+        policy: How often to repeat.
+
+    Returns:
+        The chat's id, or an empty string when there is no message, or one that was made by hand.
+
+    Raises:
+        CozeError: What Coze reports.
+    """
+    request = Request(
+        method="POST",
+        path="/v1/conversation/message/list",
+        query={"conversation_id": conversation_id},
+        body={"order": "desc", "limit": 1},
+    )
+    listed = payload_of((yield from exchange(request, policy)).json)
+    newest = listed[0] if isinstance(listed, list) and listed else None
+    return Message.model_validate(newest).chat_id if isinstance(newest, Mapping) else ""
+
+
+def upload(file: Upload, policy: Policy) -> Flow[str]:
+    """Upload a file and return its id, which this account may use for three months (wire 5.3).
+
+    Args:
+        file: The file.
+        policy: How often to repeat.
+
+    Raises:
+        CozeInvalidRequestError: Coze does not take it (4300 to 4304).
+        CozeError: What else Coze reports.
+    """
+    request = Request(method="POST", path="/v1/files/upload", file=file)
+    reply = yield from exchange(request, policy)
+    file_id = Chat.model_validate(_object(reply)).id
+    if not file_id:
+        raise CozeServerError("Coze took the file but gave no id for it.", **facts_of(reply))
+    return file_id
 
 
 def _payload(request: Request, policy: Policy) -> Flow[Mapping[str, Any]]:
@@ -133,7 +200,8 @@ def poll(request: Request, policy: Policy, polling: Polling) -> Flow[tuple[Reply
     """
     started = polling.clock()
     first = yield from exchange(request, policy)
-    raw: Mapping[str, Any] = _object(first)
+    known = {"id": request.query.get("chat_id"), **request.query}  # where a turn goes on
+    raw: Mapping[str, Any] = {**known, **_object(first)}
     chat = Chat.model_validate(raw)
     if not chat.id:
         raise CozeServerError(
@@ -147,7 +215,8 @@ def poll(request: Request, policy: Policy, polling: Polling) -> Flow[tuple[Reply
             left = started + polling.timeout - polling.clock()
             if left <= 0:
                 raise _gave_up(first, polling)
-            yield Sleep(min(pause, left))
+            in_all = left if policy.until is None else policy.until - time.monotonic()
+            yield Sleep(max(min(pause, left, in_all), 0.0))
             asked = retrieve_request(chat)._replace(patience=max(left, 1.0))
             raw = {**raw, **(yield from _payload(asked, policy))}
             chat = Chat.model_validate(raw)

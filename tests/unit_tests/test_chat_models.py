@@ -147,9 +147,7 @@ def test_mistyped_arguments_are_warned_about_with_a_guess() -> None:
         model(usr_id="x")
 
 
-def test_what_comes_later_and_what_is_no_argument_of_a_call_is_told() -> None:
-    with pytest.warns(UserWarning, match="does not support conversation_id yet"):
-        model(conversation_id="7")
+def test_what_is_no_argument_of_a_call_is_told() -> None:
     with pytest.warns(UserWarning, match="takes response_mode when it is made"):  # noqa: SIM117
         with pytest.raises(CozeError):
             model(max_retries=0).invoke("Hi", response_mode="poll")

@@ -1,0 +1,191 @@
+"""The fields that say which bot is asked, and how; and what one call makes of them.
+
+Example:
+    ```python
+    from langchain_coze.bot import Bot
+
+    bot = Bot(bot_id="7374724495711502387", api_key="pat_example")
+    assert bot._call({"user_id": "42"}).user_id == "42"
+    ```
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from langchain_core.runnables import ensure_config
+from pydantic import AliasChoices, Field
+
+from langchain_coze.api.commands import Policy
+from langchain_coze.api.procedures import Polling
+from langchain_coze.connection import Connection, env
+from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.requests import DEFAULT_USER, MAPS, OPTIONS, Call, check
+
+PER_CALL = frozenset(
+    {
+        "app_id",
+        "auto_save_history",
+        "bot_id",
+        "conversation_id",
+        "model",
+        "user_id",
+        "workflow_id",
+        *MAPS,
+        *OPTIONS,
+    }
+)
+"""The fields that a single call can set."""
+
+CONVERSATION = "coze_conversation_id"
+"""The key of a conversation id in the `configurable` part of a config."""
+
+_HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
+
+
+class Bot(Connection):
+    """A bot, or a chatflow, and how it is asked."""
+
+    bot_id: str | None = Field(
+        default_factory=env("COZE_BOT_ID"),
+        validation_alias=AliasChoices("bot_id", "model"),
+        coerce_numbers_to_str=True,
+    )
+    """The published bot, a decimal id. Also accepted as `model`; per call too.
+    Env `COZE_BOT_ID`."""
+
+    workflow_id: str | None = Field(default=None, coerce_numbers_to_str=True)
+    """A chatflow that is run in place of a bot; then `bot_id` or `app_id` says where, not both.
+    Per call too."""
+
+    app_id: str | None = Field(default=None, coerce_numbers_to_str=True)
+    """The app that a chatflow belongs to. Per call too."""
+
+    user_id: str = Field(
+        default_factory=env("COZE_USER_ID", default="langchain-coze"),
+        validation_alias=AliasChoices("user_id", "user"),
+    )
+    """The end user: Coze keeps context, memory and database apart by it. Env `COZE_USER_ID`."""
+
+    conversation_id: str | None = Field(default=None, coerce_numbers_to_str=True)
+    """A conversation that Coze keeps: only messages that it has not seen are sent. Per call too, or
+    as `config={"configurable": {"coze_conversation_id": …}}`."""
+
+    auto_save_history: bool | None = None
+    """Whether Coze keeps the turn. None: only where it must: in poll mode, in a conversation, and
+    where bound tools have to be answered. Per call too."""
+
+    custom_variables: Mapping[str, Any] | None = None
+    """Values of the bot's prompt variables; what is not a str is sent as JSON. Per call too."""
+
+    parameters: Mapping[str, Any] | None = None
+    """Start-node values of a bot in chatflow mode. Per call too."""
+
+    meta_data: Mapping[str, Any] | None = None
+    """At most 16 pairs that Coze keeps with the turn. Per call too."""
+
+    extra_params: Mapping[str, Any] | None = None
+    """`latitude` and `longitude` for the bot's plugins. Per call too."""
+
+    bot_version: str | None = None
+    """A published version of the bot; None is the newest. Per call too."""
+
+    publish_status: Literal["published_online", "unpublished_draft"] | None = None
+    """Which state of the bot answers; None is the published one. Per call too."""
+
+    enable_card: bool | None = None
+    """Whether the bot may answer with cards, which come as content blocks. Per call too."""
+
+    connector_id: str | None = None
+    """The channel, for instance 1024 for the API. Per call too."""
+
+    max_duration: float | None = Field(default=None, gt=0)
+    """Seconds that one turn may take in all; then `CozeTimeoutError`. None for no limit."""
+
+    cancel_on_close: bool = False
+    """Whether a turn is cancelled in Coze when its reader leaves early. It does not stop the
+    billing of what has been generated."""
+
+    def _call(self, kwargs: Mapping[str, Any], **fixed: Any) -> Call:
+        """Return what one call asks for.
+
+        Args:
+            kwargs: The arguments of the call.
+            **fixed: Attributes of `Call` that are no fields of a bot.
+        """
+        values = {name: kwargs.get(name, getattr(self, name)) for name in (*MAPS, *OPTIONS)}
+        bot_id, workflow_id, app_id = self._target(kwargs)
+        until = None if self.max_duration is None else time.monotonic() + self.max_duration
+        call = Call(
+            bot_id=bot_id,
+            workflow_id=workflow_id,
+            app_id=app_id,
+            base_url=self.base_url,
+            user_id=_id(kwargs.get("user_id")) or self.user_id or DEFAULT_USER,
+            saved=kwargs.get("auto_save_history", self.auto_save_history),
+            tools=bool(kwargs.get("tools")),
+            conversation_id=self._conversation(kwargs, workflow_id or bot_id),
+            options={name: value for name, value in values.items() if value is not None},
+            policy=Policy(max_retries=self.max_retries, until=until),
+            **fixed,
+        )
+        check(call)
+        return call
+
+    def _target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
+        """Return the ids of the bot, the chatflow and the app; empty where there is none."""
+        bot_id = _id(kwargs.get("bot_id") or kwargs.get("model") or self.bot_id)
+        workflow_id = _id(kwargs.get("workflow_id") or self.workflow_id)
+        app_id = _id(kwargs.get("app_id") or self.app_id) if workflow_id else ""
+        asked_for = bool(kwargs.get("bot_id") or kwargs.get("model"))
+        if app_id and not asked_for and "bot_id" not in self.model_fields_set:
+            bot_id = ""  # it comes from the environment
+        return bot_id, workflow_id, app_id
+
+    def _model_name(self, kwargs: Mapping[str, Any]) -> str:
+        """Return what answers a call: the chatflow or the bot."""
+        bot_id, workflow_id, _ = self._target(kwargs)
+        return workflow_id or bot_id
+
+    def _conversation(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
+        """Return the conversation that a call names, or its config, or the field."""
+        named = kwargs.get("conversation_id")
+        if named is None:
+            named = (ensure_config().get("configurable") or {}).get(CONVERSATION)
+        if isinstance(named, Mapping):  # one for each bot
+            named = named.get(model_name)
+        if named is None:
+            named = self.conversation_id
+        if named is not None and not isinstance(named, (str, int)):
+            raise CozeInvalidRequestError(
+                f"{CONVERSATION} is a {type(named).__name__}.",
+                hint=hint_of(
+                    "Give an id, or a map of bot ids to ids.",
+                    "请提供会话 ID，或智能体 ID 到会话 ID 的映射。",
+                ),
+            )
+        return _id(named) or None
+
+    def _polling(self, interval: float, timeout: float) -> Polling:
+        floor = 1.0 if urlsplit(self.base_url).hostname in _HOSTED else 0.0
+        return Polling(interval=interval, timeout=timeout, floor=floor)
+
+
+def _id(value: Any) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def addressed(config: Mapping[str, Any] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call, with the conversation that its config names.
+
+    Inside a graph the config is found anyway; a model that is called by itself sees only this one.
+
+    Args:
+        config: The config of the call.
+        kwargs: Its arguments.
+    """
+    named = (config.get("configurable") or {}).get(CONVERSATION) if config else None
+    return kwargs if named is None else {"conversation_id": named, **kwargs}

@@ -1,0 +1,262 @@
+"""One call of a model, and the request that is made of it. Pure.
+
+A bot is asked by `/v3/chat` (wire section 2.1), a chatflow by `/v1/workflows/chat`, which has other
+fields and takes the conversation in its body (section 4.6).
+
+Example:
+    ```python
+    from langchain_core.messages import HumanMessage
+
+    from langchain_coze.memory import Plan
+    from langchain_coze.requests import Call, drafted, turn_request
+
+    call = Call(bot_id="7374", user_id="42")
+    plan = Plan([HumanMessage("Hi")], conversation_id="5")
+    request = turn_request(call, plan, drafted(call, plan))
+    assert (request.path, request.query) == ("/v3/chat", {"conversation_id": "5"})
+    assert request.body["additional_messages"][0]["content"] == "Hi"
+    ```
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_coze.api.commands import Policy, Request
+from langchain_coze.api.procedures import Polling, chat_request, chatflow_request, submit_request
+from langchain_coze.api.schema import Chat
+from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.memory import Plan, Scope
+from langchain_coze.messages import (
+    MOST_CHATFLOW_MESSAGES,
+    MOST_MESSAGES,
+    EnterMessage,
+    SystemMessageMode,
+    attachments,
+    settled,
+    system_variables,
+    text_map,
+    to_coze,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAPS = ("custom_variables", "meta_data", "extra_params")
+"""Options that are maps of str to str on the wire."""
+
+OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "connector_id")
+"""Options that are sent as they are."""
+
+DEFAULT_USER = "langchain-coze"
+_BOTS_ONLY = ("custom_variables", "meta_data", "publish_status", "enable_card")
+
+
+class Call(NamedTuple):
+    """What one call of a model asks for; see the fields of `ChatCoze`.
+
+    Attributes:
+        bot_id: The bot.
+        workflow_id: The chatflow that is asked in place of the bot.
+        app_id: The app that the chatflow belongs to.
+        base_url: The server.
+        user_id: The end user.
+        stream: Whether the answer is streamed to us.
+        saved: Whether Coze keeps the turn, as the user has it; None leaves it to `is_saved`.
+        tools: Whether the bot's tool calls are run on our side.
+        conversation_id: The conversation that the user names.
+        thread: Whether the conversation is found in the history.
+        system_mode: What becomes of system messages.
+        system_variable: The variable that takes them in mode `variable`.
+        options: The `MAPS` and `OPTIONS` that are set.
+        late_usage: Whether missing token counts are asked for at the end.
+        policy: How often requests are repeated, and until when.
+        polling: When a turn is asked for its state.
+    """
+
+    bot_id: str = ""
+    workflow_id: str = ""
+    app_id: str = ""
+    base_url: str = ""
+    user_id: str = DEFAULT_USER
+    stream: bool = True
+    saved: bool | None = None
+    tools: bool = False
+    conversation_id: str | None = None
+    thread: bool = False
+    system_mode: SystemMessageMode = "context"
+    system_variable: str | None = None
+    options: Mapping[str, Any] = {}
+    late_usage: bool = False
+    policy: Policy = Policy()
+    polling: Polling = Polling()
+
+    @property
+    def model_name(self) -> str:
+        """What answers: the chatflow or the bot."""
+        return self.workflow_id or self.bot_id
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether Coze keeps the turn: where it must, and where the user wants it."""
+        if self.saved is not None:
+            return self.saved
+        memory = self.thread or self.conversation_id is not None
+        return not self.stream or memory or self.tools or bool(self.workflow_id)
+
+    @property
+    def scope(self) -> Scope:
+        """What decides which conversation the call belongs to."""
+        return Scope(self.model_name, self.thread, self.conversation_id, self.saved)
+
+
+def check(call: Call) -> None:
+    """Refuse a call that cannot be made.
+
+    Raises:
+        CozeInvalidRequestError: The message says why.
+    """
+    if call.workflow_id:
+        _check_chatflow(call)
+        return
+    if not call.bot_id:
+        raise CozeInvalidRequestError(
+            "No bot is set.",
+            hint=hint_of(
+                "Pass bot_id= or set COZE_BOT_ID: the number after /bot/ in the bot's address.",
+                "请传入 bot_id= 或设置 COZE_BOT_ID：即智能体网址中 /bot/ 后面的数字。",
+            ),
+        )
+    if call.saved is False and not call.stream:
+        raise CozeInvalidRequestError(
+            "auto_save_history=False goes only with response_mode='stream': a chat that is not "
+            "saved cannot be polled for.",
+            code=4007,
+            hint=hint_of(
+                "Leave auto_save_history unset, or use response_mode='stream'.",
+                "请不要设置 auto_save_history，或使用 response_mode='stream'。",
+            ),
+        )
+
+
+def _check_chatflow(call: Call) -> None:
+    if bool(call.bot_id) == bool(call.app_id):
+        given = "both bot_id and app_id are" if call.bot_id else "neither bot_id nor app_id is"
+        raise CozeInvalidRequestError(
+            f"A chatflow runs in a bot or in an app: {given} set.",
+            code=4000,
+            hint=hint_of(
+                "Give app_id= for a chatflow of an app, bot_id= for one of a bot, not both.",
+                "应用中的对话流请传入 app_id=，智能体中的请传入 bot_id=，不能同时传入。",
+            ),
+        )
+    if not call.stream:
+        raise CozeInvalidRequestError(
+            "A chatflow only streams, but response_mode is 'poll'.",
+            hint=hint_of(
+                "Leave response_mode unset: invoke() works with it.",
+                "请不要设置 response_mode，invoke() 可直接使用。",
+            ),
+        )
+
+
+def drafted(call: Call, plan: Plan) -> list[EnterMessage]:
+    """Return the messages of a request, their files not yet uploaded.
+
+    Raises:
+        CozeInvalidRequestError: Something in them cannot be sent.
+    """
+    if plan.outputs is not None:
+        return []
+    chatflow = bool(call.workflow_id)
+    sent = to_coze(
+        plan.messages,
+        system_mode=call.system_mode,
+        bot_id=call.model_name,
+        most=MOST_CHATFLOW_MESSAGES if chatflow else MOST_MESSAGES,
+    )
+    if chatflow and attachments(sent):
+        raise CozeInvalidRequestError(
+            "A chatflow takes text messages only.",
+            hint=hint_of(
+                "Give the file to a parameter of its start node, with parameters=.",
+                "请通过 parameters= 将文件传给对话流开始节点的参数。",
+            ),
+        )
+    return sent
+
+
+def turn_request(
+    call: Call,
+    plan: Plan,
+    sent: Sequence[EnterMessage],
+    file_ids: Mapping[str, str] | None = None,
+) -> Request:
+    """Return the request that starts a turn, or goes on with it.
+
+    Args:
+        call: What is asked for.
+        plan: Which turn it is.
+        sent: What `drafted` returns.
+        file_ids: The ids of uploaded files, by `Attachment.digest`.
+
+    Raises:
+        CozeInvalidRequestError: An option cannot be sent.
+    """
+    if plan.outputs is not None:
+        chat = Chat(id=plan.open_chat, conversation_id=plan.conversation_id)
+        return submit_request(chat, plan.outputs, stream=call.stream)
+    messages = settled(sent, file_ids or {})
+    variables = system_variables(plan.whole, call.system_mode, call.system_variable)
+    options = {
+        name: text_map(value) if name in MAPS else value for name, value in call.options.items()
+    }
+    if call.workflow_id:
+        return chatflow_request(
+            _chatflow_body(call, options, messages, variables), plan.conversation_id
+        )
+    if variables:
+        options["custom_variables"] = {**options.get("custom_variables", {}), **variables}
+    body = {
+        "bot_id": call.bot_id,
+        "user_id": call.user_id,
+        "additional_messages": messages,
+        "stream": call.stream,
+        "auto_save_history": call.is_saved,
+        **options,
+    }
+    return chat_request(body, plan.conversation_id)
+
+
+def _chatflow_body(
+    call: Call,
+    options: Mapping[str, Any],
+    messages: Sequence[EnterMessage],
+    variables: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the body for a chatflow (wire section 4.6)."""
+    wrong = [name for name in _BOTS_ONLY if name in options]
+    if wrong:
+        raise CozeInvalidRequestError(
+            f"A chatflow does not take {', '.join(wrong)}.",
+            hint=hint_of(
+                "Give values of its start node with parameters=.",
+                "请使用 parameters= 传入开始节点的参数。",
+            ),
+        )
+    ext = dict(options.get("extra_params", {}))
+    if call.user_id != DEFAULT_USER:
+        ext.setdefault("user_id", call.user_id)
+    body: dict[str, Any] = {
+        "workflow_id": call.workflow_id,
+        "additional_messages": messages,
+        "parameters": {**options.get("parameters", {}), **variables},
+    }
+    optional = {
+        "bot_id": call.bot_id,
+        "app_id": call.app_id,
+        "ext": ext,
+        "workflow_version": options.get("bot_version"),
+        "connector_id": options.get("connector_id"),
+    }
+    return body | {name: value for name, value in optional.items() if value}
