@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.bots import LocalBot
     from langchain_coze.local.fault_specs import FAULTS, Fault
     from langchain_coze.local.knowledge import LocalKnowledge, RecalledChunk
+    from langchain_coze.local.oauth import LocalOAuthApp
     from langchain_coze.local.pieces import (
         Ask,
         Card,
@@ -48,6 +49,7 @@ __all__ = [
     "LocalBot",
     "LocalCoze",
     "LocalKnowledge",
+    "LocalOAuthApp",
     "Media",
     "NewAnswer",
     "Pause",
@@ -75,6 +77,7 @@ _HOMES = {
     "LocalBot": "bots",
     "LocalCoze": "server",
     "LocalKnowledge": "knowledge",
+    "LocalOAuthApp": "oauth",
     "Media": "pieces",
     "NewAnswer": "pieces",
     "Pause": "pieces",

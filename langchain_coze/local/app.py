@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,10 +17,12 @@ from starlette.routing import Route
 
 from langchain_coze.local.calls import Call, RouteEntry, RouteGroup, Settings, Site, as_json
 from langchain_coze.local.chats import ChatRoutes
-from langchain_coze.local.conversations import ConversationRoutes
+from langchain_coze.local.conversations import ConversationRoutes, MessageRoutes
 from langchain_coze.local.fault_specs import Fault, FaultPlan, read_faults
+from langchain_coze.local.files import FileRoutes
 from langchain_coze.local.ids import new_logid
 from langchain_coze.local.listings import ListingRoutes
+from langchain_coze.local.oauth import OAuthRoutes
 from langchain_coze.local.problems import Problem, http_status
 from langchain_coze.local.profiles import CloudProfile
 from langchain_coze.local.streams import Dropped
@@ -29,7 +32,14 @@ __all__ = ["LocalApp", "RecordedRequest"]
 logger = logging.getLogger(__name__)
 
 # Every group of routes that a server answers.
-_GROUPS: tuple[type[RouteGroup], ...] = (ChatRoutes, ConversationRoutes, ListingRoutes)
+_GROUPS: tuple[type[RouteGroup], ...] = (
+    ChatRoutes,
+    ConversationRoutes,
+    MessageRoutes,
+    FileRoutes,
+    OAuthRoutes,
+    ListingRoutes,
+)
 _LARGEST_BODY = 15 * 1024 * 1024
 _FAULT_HEADER = "x-local-fault"
 
@@ -90,6 +100,7 @@ class LocalApp:
                 logger.exception("%s %s failed", request.method, request.url.path)
                 response = self._problem(Problem(5000, f"{type(error).__name__}: {error}"), logid)
             response.headers["X-Tt-Logid"] = logid
+            response.headers["Date"] = formatdate(self.site.now, usegmt=True)
             return response
 
         return endpoint

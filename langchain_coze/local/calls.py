@@ -5,10 +5,11 @@ groups are collected in `langchain_coze.local.app`.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,11 +23,15 @@ from langchain_coze.local.profiles import CloudProfile
 from langchain_coze.local.store import Store
 from langchain_coze.local.streams import Connections
 
+if TYPE_CHECKING:
+    from langchain_coze.local.oauth import LocalOAuthApp
+
 __all__ = [
     "OWNER_ID",
     "WORKSPACE_ID",
     "Call",
     "Handler",
+    "Issued",
     "RouteEntry",
     "RouteGroup",
     "Settings",
@@ -49,6 +54,15 @@ class Settings(Protocol):
     error_status: str
     quota: int | None
     faults: str | Sequence[str]
+    oauth_apps: "tuple[LocalOAuthApp, ...]"
+    clock_offset: float
+
+
+class Issued(NamedTuple):
+    """An access token that an OAuth app got: who uses it, and until when (unix time)."""
+
+    owner: str
+    until: float
 
 
 @dataclass
@@ -61,16 +75,27 @@ class Site:
     connections: Connections = field(default_factory=Connections)
     runs: set[asyncio.Task[None]] = field(default_factory=set)
     used: Counter[str] = field(default_factory=Counter)
+    issued: dict[str, Issued] = field(default_factory=dict)
+
+    @property
+    def now(self) -> float:
+        """The time by the server's clock, which may be set off on purpose."""
+        return time.time() + self.settings.clock_offset
 
     def owner(self, token: str) -> str:
         """Who sends a token: an id that conversations, chats and files are kept apart by.
 
         Raises:
-            Problem: 4100, nobody does.
+            Problem: 4100, nobody does; 700012006, it has expired.
         """
-        if token != self.settings.token:
+        if token == self.settings.token:
+            return OWNER_ID
+        issued = self.issued.get(token)
+        if issued is None:
             raise Problem(4100)
-        return OWNER_ID
+        if issued.until <= self.now:
+            raise Problem(700012006)
+        return issued.owner
 
     def find_bot(self, bot_id: Any) -> LocalBot | None:
         """The bot with this id, if there is one."""

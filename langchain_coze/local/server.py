@@ -17,6 +17,7 @@ import uvicorn
 from langchain_coze.local.app import LocalApp, RecordedRequest
 from langchain_coze.local.bots import LocalBot, as_bots
 from langchain_coze.local.fault_specs import read_faults
+from langchain_coze.local.oauth import LocalOAuthApp, as_oauth_apps
 from langchain_coze.local.profiles import CloudProfile
 
 __all__ = ["LocalCoze"]
@@ -45,10 +46,12 @@ class LocalCoze:
         faults: What goes wrong, see `Fault`. May be changed while the server runs.
         request_log: How many requests `requests` remembers.
         stop_timeout: Seconds that `stop` waits for running chats before it ends them.
+        oauth_apps: The `LocalOAuthApp` whose signed JWTs are taken, or several. A tuple afterwards.
+        clock_offset: Seconds that the server's clock is ahead. May be changed while it runs.
 
     Raises:
         ValueError: The profile, the error status or a fault is not known.
-        TypeError: Something in ``bots`` cannot be served.
+        TypeError: Something in ``bots`` or ``oauth_apps`` cannot be served.
 
     Example:
         >>> with LocalCoze() as coze:
@@ -67,6 +70,8 @@ class LocalCoze:
     faults: str | Sequence[str] = ()
     request_log: int = 1000
     stop_timeout: float = 0.5
+    oauth_apps: Any = ()
+    clock_offset: float = 0.0
     _server: "_Server | None" = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +82,7 @@ class LocalCoze:
             raise ValueError(f'error_status must be "200" or "real", not {self.error_status!r}')
         read_faults(self.faults)
         self.bots: tuple[LocalBot, ...] = as_bots(self.bots)
+        self.oauth_apps: tuple[LocalOAuthApp, ...] = as_oauth_apps(self.oauth_apps)
         self.token = self.token or f"pat_{secrets.token_urlsafe(32)}"
         self._recorded: deque[RecordedRequest] = deque(maxlen=self.request_log)
 
