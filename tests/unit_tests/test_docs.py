@@ -31,6 +31,7 @@ from pydantic import AliasChoices
 
 import langchain_coze
 from langchain_coze import ChatCoze, CozeError
+from langchain_coze.bot import PER_CALL
 from langchain_coze.codes import CODES
 from langchain_coze.local import FAULTS, LocalBot, LocalCoze
 
@@ -305,12 +306,10 @@ def test_the_table_of_fields_matches(page: Path, heading: str) -> None:
 
 @pages("chat.md", "Field", "字段")
 def test_the_table_tells_what_a_call_takes(page: Path, heading: str) -> None:
-    from langchain_coze.chat_models import _PER_CALL  # noqa: PLC0415 - a private matter
-
     told = {
         name for name, cells in rows(page, heading).items() if re.search("Per call|单次", cells[2])
     }
-    assert told == _PER_CALL - {"model"}
+    assert told == PER_CALL - {"model"}
 
 
 def error_classes() -> dict[str, type[CozeError]]:
