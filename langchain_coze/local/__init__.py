@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.app import RecordedRequest
     from langchain_coze.local.bots import LocalBot
     from langchain_coze.local.fault_specs import FAULTS, Fault
+    from langchain_coze.local.flows import LocalChatflow
     from langchain_coze.local.knowledge import LocalKnowledge, RecalledChunk
     from langchain_coze.local.oauth import LocalOAuthApp
     from langchain_coze.local.pieces import (
@@ -47,6 +48,7 @@ __all__ = [
     "Fault",
     "FollowUp",
     "LocalBot",
+    "LocalChatflow",
     "LocalCoze",
     "LocalKnowledge",
     "LocalOAuthApp",
@@ -75,6 +77,7 @@ _HOMES = {
     "Fault": "fault_specs",
     "FollowUp": "pieces",
     "LocalBot": "bots",
+    "LocalChatflow": "flows",
     "LocalCoze": "server",
     "LocalKnowledge": "knowledge",
     "LocalOAuthApp": "oauth",

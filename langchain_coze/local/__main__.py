@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=_port, help="port to listen on (any free one)")
-    parser.add_argument("--profile", help="whose bytes to speak: cloud")
+    parser.add_argument("--profile", help="whose bytes to speak: cloud or studio")
     parser.add_argument("--token", help="token that clients must send (made up)")
     return parser
 
@@ -117,10 +117,12 @@ def _say_error(text: str) -> int:
 
 def _greeting(coze: Any) -> str:
     bots = "".join(f"  {bot.bot_id}  {bot.name}\n" for bot in coze.bots)
+    flows = "".join(f"  {flow.workflow_id}  {flow.name}\n" for flow in coze.chatflows)
+    flows = f"Chatflows / 对话流:\n{flows}" if flows else ""
     return (
         f"Local Coze server / 本地扣子服务: {coze.base_url}\n"
         f"Token / 令牌: {coze.token}\n"
-        f"Bots / 智能体:\n{bots}\n"
+        f"Bots / 智能体:\n{bots}{flows}\n"
         f"export COZE_API_BASE={coze.base_url}\n"
         f"export COZE_API_TOKEN={coze.token}\n"
         f"export COZE_BOT_ID={coze.bots[0].bot_id if coze.bots else ''}\n\n"

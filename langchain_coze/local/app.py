@@ -16,14 +16,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from langchain_coze.local.calls import Call, RouteEntry, RouteGroup, Settings, Site, as_json
+from langchain_coze.local.chatflows import ChatflowRoutes
 from langchain_coze.local.chats import ChatRoutes
 from langchain_coze.local.conversations import ConversationRoutes, MessageRoutes
 from langchain_coze.local.fault_specs import Fault, FaultPlan, read_faults
 from langchain_coze.local.files import FileRoutes
-from langchain_coze.local.ids import new_logid
 from langchain_coze.local.listings import ListingRoutes
 from langchain_coze.local.oauth import OAuthRoutes
-from langchain_coze.local.problems import Problem, http_status
+from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import CloudProfile
 from langchain_coze.local.streams import Dropped
 
@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 # Every group of routes that a server answers.
 _GROUPS: tuple[type[RouteGroup], ...] = (
     ChatRoutes,
+    ChatflowRoutes,
     ConversationRoutes,
     MessageRoutes,
     FileRoutes,
@@ -80,17 +81,21 @@ class LocalApp:
         self._requests = requests
         entries = [entry for group in _GROUPS for entry in group(self.site).routes()]
         self.asgi = Starlette(
-            routes=[Route(e.path, self._endpoint(e), methods=e.verbs) for e in entries],
+            routes=[
+                Route(entry.path, self._endpoint(entry), methods=verbs)
+                for entry in entries
+                if (verbs := profile.verbs(entry.path, entry.verbs))
+            ],
             exception_handlers={HTTPException: self._no_route},
         )
 
     def _endpoint(self, entry: RouteEntry) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            logid = new_logid()
+            logid = self.site.profile.new_logid()
             try:
                 response = await self._answer(request, entry, logid)
             except Problem as problem:
-                response = self._problem(problem, logid)
+                response = self._problem(problem, request, logid)
             except ClientDisconnect:
                 response = Response()
             except asyncio.CancelledError:
@@ -98,8 +103,9 @@ class LocalApp:
                 response = Dropped(self.site.connections)
             except Exception as error:
                 logger.exception("%s %s failed", request.method, request.url.path)
-                response = self._problem(Problem(5000, f"{type(error).__name__}: {error}"), logid)
-            response.headers["X-Tt-Logid"] = logid
+                unknown = Problem(5000, f"{type(error).__name__}: {error}")
+                response = self._problem(unknown, request, logid)
+            response.headers[self.site.profile.log_header] = logid
             response.headers["Date"] = formatdate(self.site.now, usegmt=True)
             return response
 
@@ -115,7 +121,7 @@ class LocalApp:
         plan = self._plan(path, headers, body)
         query |= request.path_params
         instead = await self._reply_fault(plan)
-        call = Call(request, path, query, body, logid, plan, owner)
+        call = Call(request, path, query, body, logid, plan, owner, self.site.profile)
         return instead or await entry.handler(call)
 
     def _owner(self, authorization: str) -> str:
@@ -128,8 +134,8 @@ class LocalApp:
         """The faults that hit this request: the server's, the bot's, and those it asks for."""
         try:
             sources = {"server": read_faults(self.site.settings.faults)}
-            if isinstance(body, dict) and (bot := self.site.find_bot(body.get("bot_id"))):
-                sources[bot.bot_id] = read_faults(bot.faults)
+            if served := self.site.asked(path, body):
+                sources[served.wire_id] = read_faults(served.faults)
             if _FAULT_HEADER in headers:
                 sources["header"] = read_faults(headers[_FAULT_HEADER])
         except ValueError as error:
@@ -164,17 +170,21 @@ class LocalApp:
 
     # Errors ------------------------------------------------------------------------------------
 
-    def _problem(self, problem: Problem, logid: str) -> Response:
-        status = http_status(problem.code) if self.site.settings.error_status == "real" else 200
-        body = {"code": problem.code, "msg": problem.message, "detail": {"logid": logid}}
+    def _problem(self, problem: Problem, request: Request, logid: str) -> Response:
+        real_status = self.site.settings.error_status == "real"
+        status, body = self.site.profile.problem(
+            problem, request.url.path, logid, real_status=real_status
+        )
         return as_json(body, status)
 
     async def _no_route(self, request: Request, error: Exception) -> Response:
-        logid = new_logid()
+        profile = self.site.profile
+        logid = profile.new_logid()
         status = error.status_code if isinstance(error, HTTPException) else 404
-        text = f"this local server does not answer {request.method} {request.url.path}"
-        response = as_json({"code": 4200, "msg": text, "detail": {"logid": logid}}, status)
-        response.headers["X-Tt-Logid"] = logid
+        body = profile.no_route(request.method, request.url.path, logid)
+        plain = isinstance(body, str)
+        response = Response(body, status, None, "text/plain") if plain else as_json(body, status)
+        response.headers[profile.log_header] = logid
         return response
 
 

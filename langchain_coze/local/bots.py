@@ -67,7 +67,7 @@ class LocalBot:
 
     def __post_init__(self) -> None:
         """Fill in the name and id; refuse early what could not be served."""
-        self.name = self.name or _name_of(self.reply)
+        self.name = self.name or name_of(self.reply)
         self.bot_id = self.bot_id or stable_id("bot", self.name)
         if self.burst < 1:
             raise ValueError("burst must be at least 1")
@@ -134,7 +134,7 @@ class LocalBot:
         }
 
 
-def _name_of(reply: Any) -> str:
+def name_of(reply: Any) -> str:
     if reply is None:
         return "local_bot"
     name = getattr(reply, "__name__", None) or getattr(reply, "name", None)

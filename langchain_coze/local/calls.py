@@ -7,7 +7,7 @@ groups are collected in `langchain_coze.local.app`.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
@@ -17,6 +17,7 @@ from starlette.responses import Response
 from langchain_coze.local import gojson
 from langchain_coze.local.bots import LocalBot
 from langchain_coze.local.fault_specs import FaultPlan
+from langchain_coze.local.flows import LocalChatflow
 from langchain_coze.local.ids import stable_id
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import CloudProfile
@@ -50,6 +51,7 @@ class Settings(Protocol):
     """What the routes read from their `LocalCoze`, at each request anew."""
 
     bots: tuple[LocalBot, ...]
+    chatflows: tuple[LocalChatflow, ...]
     token: str
     error_status: str
     quota: int | None
@@ -116,6 +118,49 @@ class Site:
             raise Problem(known, f"bot_id {bot_id!r} does not exist")
         return bot
 
+    def chatflow(self, workflow_id: str) -> LocalChatflow:
+        """Find a chatflow.
+
+        Raises:
+            Problem: 4200, there is none with this id, or it is not published.
+        """
+        flow = self.find_chatflow(workflow_id)
+        if flow is None or not flow.published:
+            raise Problem(4200, f"workflow_id {workflow_id!r} does not exist or is not published")
+        return flow
+
+    def find_chatflow(self, workflow_id: Any) -> LocalChatflow | None:
+        """The chatflow with this id, if there is one."""
+        flows = self.settings.chatflows
+        return next((flow for flow in flows if flow.workflow_id == workflow_id), None)
+
+    def asked(self, path: str, body: Any) -> LocalBot | LocalChatflow | None:
+        """The bot or chatflow that a request is for."""
+        if not isinstance(body, dict):
+            return None
+        # A chatflow may be run in a bot, which is not asked itself.
+        if path == "/v1/workflows/chat":
+            return self.find_chatflow(body.get("workflow_id"))
+        return self.find_bot(body.get("bot_id"))
+
+    def count_chat(self, served_id: str, own_quota: int | None) -> None:
+        """Count a chat.
+
+        Raises:
+            Problem: 4028, the quota of the server or of the bot is used up.
+        """
+        limits = (("chats", self.settings.quota), (f"chats {served_id}", own_quota))
+        for key, quota in limits:
+            if quota is not None and self.used[key] >= quota:
+                raise Problem(4028)
+        self.used.update(key for key, _ in limits)
+
+    def start(self, run: Coroutine[Any, Any, None]) -> None:
+        """Let a chat run, whether or not its client stays."""
+        task = asyncio.create_task(run)
+        self.runs.add(task)
+        task.add_done_callback(self.runs.discard)
+
 
 @dataclass
 class Call:
@@ -129,6 +174,7 @@ class Call:
         logid: The log id of the reply.
         plan: What goes wrong with the reply.
         owner: Who sent it; empty on routes that need no token.
+        profile: The wire shapes of the reply.
     """
 
     request: Request
@@ -138,6 +184,7 @@ class Call:
     logid: str
     plan: FaultPlan
     owner: str
+    profile: CloudProfile
 
     @property
     def json_object(self) -> Mapping[str, Any]:
@@ -199,4 +246,4 @@ def as_json(value: Any, status: int = 200) -> Response:
 
 def ok(data: Any, call: Call) -> Response:
     """The usual envelope (wire 1.4)."""
-    return as_json({"code": 0, "msg": "", "data": data, "detail": {"logid": call.logid}})
+    return as_json(call.profile.envelope(data, call.path, call.logid))

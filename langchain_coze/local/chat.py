@@ -11,11 +11,12 @@ from typing import Any
 from langchain_coze.local import gojson, pieces
 from langchain_coze.local.bots import LocalBot
 from langchain_coze.local.chat_request import ChatRequest, EnterMessage
+from langchain_coze.local.flows import LocalChatflow
 from langchain_coze.local.ids import new_id
 from langchain_coze.local.knowledge import RecalledChunk
 from langchain_coze.local.outbox import Outbox
 from langchain_coze.local.problems import Problem
-from langchain_coze.local.profiles import ChatFacts, CloudProfile, Event, MessageIds
+from langchain_coze.local.profiles import ChatFacts, CloudProfile, MessageIds
 from langchain_coze.local.steps import END, advance, close
 from langchain_coze.local.store import Conversation, SavedTurn, StoredFile
 from langchain_coze.local.text import count_tokens
@@ -39,7 +40,7 @@ class ChatRun:
     """A chat that runs on the server, whether or not a client is listening.
 
     Args:
-        bot: The bot that is asked.
+        bot: The bot or chatflow that is asked.
         request: The checked request.
         conversation: The conversation it runs in; its ``running`` is this chat until it ends.
         profile: The wire shapes to write.
@@ -48,7 +49,7 @@ class ChatRun:
 
     def __init__(
         self,
-        bot: LocalBot,
+        bot: LocalBot | LocalChatflow,
         request: ChatRequest,
         conversation: Conversation,
         profile: CloudProfile,
@@ -133,11 +134,11 @@ class ChatRun:
             waiting_for = await self._run()
             await self._end(waiting_for)
         except _Failed as failure:
-            self._fail(failure.code, failure.msg)
+            self._fail(failure.code, failure.msg, expected=True)
         except Exception as error:
             waiting_for = None
             logger.exception("The reply of bot %s failed", self.bot.name)
-            self._fail(5000, f"{type(error).__name__}: {error}")
+            self._fail(5000, f"{type(error).__name__}: {error}", expected=False)
         finally:
             self._leave_conversation()
             # Nobody can continue a chat that is not saved.
@@ -145,10 +146,13 @@ class ChatRun:
                 await close(self._reply)
             self.outbox.close()
 
-    def as_json(self, status: str | None = None) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The chat object (wire 2.2)."""
-        self._facts.usage = (self._input_tokens, self._writer.output_tokens)
-        return self.profile.chat(self._facts, status or self.status)
+        return self.profile.chat(self._counted(), self.status)
+
+    def as_short_json(self) -> dict[str, Any]:
+        """The chat object for a request that has just started it (wire 2.8)."""
+        return self.profile.short_chat(self._counted())
 
     def listed_messages(self) -> list[dict[str, Any]]:
         """Messages as ``GET /v3/chat/message/list`` gives them."""
@@ -197,7 +201,7 @@ class ChatRun:
             ready = knowledge.indexed
             chunks = search(question) if ready else await asyncio.to_thread(search, question)
             content = self.profile.recall(chunks, question, self.ids, self.request.user_id)
-            self._writer.message("verbose", content)
+            self._writer.message(self.profile.recall_type, content)
         texts = [entry.text for entry in self._entries] + [chunk.slice for chunk in chunks]
         self._input_tokens = sum(map(count_tokens, [self.bot.prompt, *texts]))
         return Turn(
@@ -249,31 +253,34 @@ class ChatRun:
             self._complete()
         elif isinstance(waiting_for, pieces.Ask):
             await self._ask(waiting_for)
+        elif not self.profile.has_client_tools:
+            raise TypeError("tools of the client cannot be called here: no route takes the results")
         else:
             self._asked_for_several = isinstance(waiting_for, tuple)
             calls = waiting_for if isinstance(waiting_for, tuple) else (waiting_for,)
             self._require_action([call for call in calls if isinstance(call, pieces.ClientTool)])
 
     def _complete(self) -> None:
-        self._writer.message("verbose", self.profile.answer_finish())
+        if finish := self.profile.answer_finish():
+            self._writer.message("verbose", finish)
         question = _question(self._entries)
         for text in (*self._follow_ups, *self.bot.suggestions(question)):
             self._writer.message("follow_up", text)
         self._emit_end()
         for data in self._speech:
             self._writer.speech(base64.b64encode(data).decode())
-        self.outbox.put(self.profile.done)
+        self.outbox.put(self.profile.done(self.ids))
 
     async def _ask(self, question: pieces.Ask) -> None:
         """End with a question; the reply stays where it is until the user answers (wire 4.6)."""
         await self._writer.text(question.text)
         self._writer.close_answer()
-        self._writer.message("verbose", self.profile.verbose("interrupt", ""))
-        self._writer.message("verbose", self.profile.answer_finish(reason=1))
+        for mark in self.profile.question_marks():
+            self._writer.message("verbose", mark)
         if self._reply is not None and self.request.auto_save_history:
             self.conversation.paused[self.ids.bot_id] = self._reply
-        self._emit_end()
-        self.outbox.put(self.profile.done)
+        self._emit_end(self.profile.after_question)
+        self.outbox.put(self.profile.done(self.ids))
 
     def _require_action(self, calls: Sequence[pieces.ClientTool]) -> None:
         """Stop until the client has run its tools.
@@ -291,26 +298,31 @@ class ChatRun:
         self._emit_chat("requires_action")
         # Whether hosted Coze ends with done here is not recorded (wire 2.6); the fault no_done
         # plays the other case.
-        self.outbox.put(self.profile.done)
+        self.outbox.put(self.profile.done(self.ids))
 
-    def _emit_end(self) -> None:
+    def _emit_end(self, status: str | None = "completed") -> None:
         self._facts.ended_at = int(time.time())
         if self.status != "canceled":
-            self.status = "completed"
+            self.status = status or "completed"
         self._leave_conversation()
-        self._emit_chat("completed")
+        if status:
+            self._emit_chat(status)
 
-    def _fail(self, code: int, msg: str) -> None:
+    def _fail(self, code: int, msg: str, *, expected: bool) -> None:
         self._facts.ended_at = int(time.time())
         self._facts.last_error = {"code": code, "msg": msg}
         if self.status != "canceled":
             self.status = "failed"
         self._leave_conversation()
-        self._emit_chat("failed")
+        for event in self.profile.failure(self._counted(), expected=expected):
+            self.outbox.put(event)
 
     def _emit_chat(self, status: str) -> None:
-        chat = self.as_json(status)
-        self.outbox.put(Event(f"conversation.chat.{status}", gojson.dumps(chat)))
+        self.outbox.put(self.profile.chat_event(self._counted(), status))
+
+    def _counted(self) -> ChatFacts:
+        self._facts.usage = (self._input_tokens, self._writer.output_tokens)
+        return self._facts
 
     def _leave_conversation(self) -> None:
         if self.conversation.running is self:

@@ -11,12 +11,13 @@ __all__ = [
     "ChatRequest",
     "EnterMessage",
     "read_chat_request",
+    "read_chatflow_request",
     "read_messages",
     "read_meta_data",
     "read_tool_outputs",
 ]
 
-_MOST_MESSAGES = 100
+_MOST_MESSAGES, _MOST_OF_CHATFLOW = 100, 50
 _MOST_PAIRS, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
 _SAVED_TYPES = frozenset({"question", "answer"})
 _UNSAVED_TYPES = _SAVED_TYPES | {"function_call", "tool_output", "tool_response"}
@@ -53,7 +54,10 @@ class EnterMessage:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A checked request for a chat; fields as on the wire."""
+    """A checked request for a chat; fields as on the wire.
+
+    Of a chatflow ``bot_id`` is the ``workflow_id``.
+    """
 
     bot_id: str
     user_id: str
@@ -103,22 +107,62 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
     )
 
 
-def read_messages(value: Any, *, saved: bool) -> tuple[EnterMessage, ...]:
+def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
+    """Check the body of ``POST /v1/workflows/chat``.
+
+    Args:
+        body: The decoded JSON object. Who runs the chatflow, and in which conversation, is for the
+            route to check.
+
+    Returns:
+        The request as one for a chat that is streamed and saved.
+
+    Raises:
+        Problem: 4000, 4003 or 4004, with a sentence that names the field.
+
+    Source: Coze API, chatflows (wire 4.6).
+    """
+    messages = read_messages(body.get("additional_messages"), saved=False, most=_MOST_OF_CHATFLOW)
+    if not messages:
+        raise Problem(4000, "additional_messages is required")
+    if messages[-1].role != "user":
+        raise Problem(4000, "the last of additional_messages must have the role user")
+    if any(message.content_type != "text" for message in messages):
+        raise Problem(4000, "additional_messages: a chatflow takes text only")
+    if not isinstance(body.get("parameters"), dict):
+        raise Problem(4000, "parameters is required and must be an object")
+    return ChatRequest(
+        bot_id=_required(body, "workflow_id"),
+        user_id=_string_map(body, "ext").get("user_id", ""),
+        additional_messages=messages,
+        stream=True,
+        auto_save_history=True,
+        custom_variables={},
+        meta_data={},
+        parameters=body["parameters"],
+        publish_status="published_online",
+    )
+
+
+def read_messages(
+    value: Any, *, saved: bool, most: int = _MOST_MESSAGES
+) -> tuple[EnterMessage, ...]:
     """Check ``additional_messages``, or the ``messages`` of a new conversation.
 
     Args:
         value: The decoded list; None stands for an empty one.
         saved: Whether history is saved, which allows fewer message types.
+        most: How many there may be.
 
     Raises:
-        Problem: 4004 for more than 100 messages, 4003 for too much meta data, else 4000.
+        Problem: 4004 for more messages, 4003 for too much meta data, else 4000.
     """
     if value is None:
         return ()
     if not isinstance(value, list):
         raise Problem(4000, "additional_messages must be a list")
-    if len(value) > _MOST_MESSAGES:
-        raise Problem(4004)
+    if len(value) > most:
+        raise Problem(4004, f"additional_messages over the limit of {most}")
     allowed = _SAVED_TYPES if saved else _UNSAVED_TYPES
     messages = tuple(
         _message(item, f"additional_messages[{i}]", allowed) for i, item in enumerate(value)

@@ -1,11 +1,7 @@
 """Routes of chats (wire 2)."""
 
-import asyncio
-from typing import Any
-
 from starlette.responses import Response
 
-from langchain_coze.local.bots import LocalBot
 from langchain_coze.local.calls import Call, RouteEntry, Site, as_json, ok
 from langchain_coze.local.chat import ChatRun
 from langchain_coze.local.chat_request import ChatRequest, read_chat_request, read_tool_outputs
@@ -35,24 +31,20 @@ class ChatRoutes:
         ]
 
     async def _chat(self, call: Call) -> Response:
-        request = read_chat_request(call.json_object)
+        profile = self._site.profile
+        request = read_chat_request(profile.chat_body(call.json_object))
         bot = self._site.bot(request.bot_id)
         if not bot.published and request.publish_status != "unpublished_draft":
             raise Problem(4015)
-        self._count_chat(bot)
+        self._site.count_chat(bot.bot_id, bot.quota)
         conversation = self._conversation_for(call, request)
         self._check_files(request, call.owner)
         run = ChatRun(bot, request, conversation, self._site.profile, self._site.store.files)
         self._site.store.add_chat(run)
-        self._start(run)
+        self._site.start(run.execute())
         if request.stream:
             return EventStream(run.outbox, self._site.profile, call.plan, self._site.connections)
-        return as_json({"data": _short(run), "code": 0, "msg": ""})
-
-    def _start(self, run: ChatRun) -> None:
-        task = asyncio.create_task(run.execute())
-        self._site.runs.add(task)
-        task.add_done_callback(self._site.runs.discard)
+        return as_json({"data": run.as_short_json(), "code": 0, "msg": "", **profile.reply_end})
 
     def _check_files(self, request: ChatRequest, owner: str) -> None:
         """Only uploads of the same account can be used (wire 5.3)."""
@@ -67,6 +59,8 @@ class ChatRoutes:
         if messages and messages[-1].role != "user":
             raise Problem(4000, "the last of additional_messages must have the role user")
         store = self._site.store
+        if asked_for:
+            self._site.profile.check_id("conversation_id", asked_for)
         conversation = (
             store.conversation(asked_for, call.owner)
             if asked_for
@@ -77,14 +71,6 @@ class ChatRoutes:
         if conversation.running is not None:
             raise Problem(4016)
         return conversation if asked_for else store.add_conversation(conversation)
-
-    def _count_chat(self, bot: LocalBot) -> None:
-        used, quota_of_all = self._site.used, self._site.settings.quota
-        for key, quota in (("chats", quota_of_all), (f"chats {bot.bot_id}", bot.quota)):
-            if quota is not None and used[key] >= quota:
-                raise Problem(4028)
-        used["chats"] += 1
-        used[f"chats {bot.bot_id}"] += 1
 
     async def _retrieve(self, call: Call) -> Response:
         return ok(self._run_of(call).as_json(), call)
@@ -114,13 +100,7 @@ class ChatRoutes:
             raise Problem(5000, "tool outputs need a chat with auto_save_history=true")
         run = self._site.store.chat(*ids, call.owner)
         run.submit(outputs, stream=stream)
-        self._start(run)
+        self._site.start(run.execute())
         if stream:
             return EventStream(run.outbox, self._site.profile, call.plan, self._site.connections)
-        return ok(_short(run), call)
-
-
-def _short(run: ChatRun) -> dict[str, Any]:
-    """The chat object as a request that is not streamed gets it at once (wire 2.8)."""
-    created = run.as_json("in_progress")
-    return {k: created[k] for k in created if k not in {"usage", "section_id", "meta_data"}}
+        return ok(run.as_short_json(), call)

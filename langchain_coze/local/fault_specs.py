@@ -123,7 +123,10 @@ FAULTS: Mapping[Fault, tuple[str | None, str]] = {
     Fault.ONE_BYTE: (None, "each byte arrives as a piece of its own"),
     # How often, and where.
     Fault.TIMES: ("1", "only the first so many requests are hit, then all is well"),
-    Fault.ON: ("/v3/chat", "the path that is hit; * for every path"),
+    Fault.ON: (
+        "/v3/chat",
+        "only this path is hit, unless given also /v1/workflows/chat; * for all",
+    ),
 }
 
 
@@ -145,8 +148,10 @@ class FaultPlan:
         return int(self.values[Fault.TIMES]) if Fault.TIMES in self.values else None
 
     def hits(self, path: str) -> bool:
-        """Whether requests to ``path`` are hit."""
-        return self.values.get(Fault.ON, "/v3/chat") in {"*", path}
+        """Whether requests to ``path`` are hit; by default those that begin a turn."""
+        if Fault.ON in self.values:
+            return self.values[Fault.ON] in {"*", path}
+        return path in {"/v3/chat", "/v1/workflows/chat"}
 
 
 def read_faults(faults: str | Sequence[str]) -> FaultPlan:

@@ -95,6 +95,11 @@ def _begins_answer(event: Event) -> bool:
 
 
 def _failed_event(chat: Mapping[str, Any], code: int) -> Event:
+    if "bot_id" not in chat:
+        # A chatflow tells no chat, and the code as a string (wire 4.6).
+        return Event(
+            "conversation.chat.failed", f'{{"code": "{code}","msg": {_failure_json(code)}}}'
+        )
     known = dict(chat)
     section = {"section_id": known.pop("section_id")} if "section_id" in known else {}
     rest = {key: known.pop(key) for key in ("last_error", "status", "usage") if key in known}
@@ -106,6 +111,10 @@ def _failed_event(chat: Mapping[str, Any], code: int) -> Event:
 
 def _failure_text(code: int) -> str:
     return "event interval error" if code == 5000 else Problem(code).message  # noqa: PLR2004 - recorded pair
+
+
+def _failure_json(code: int) -> str:
+    return gojson.dumps(_failure_text(code))
 
 
 def _code_event(name: str, code: int, msg: str) -> Event:
@@ -129,17 +138,10 @@ def _before_answer(make: Callable[[dict[str, Any]], Event]) -> EventTransform:
 
 
 def _message_event(chat: Mapping[str, Any], kind: str, content: str) -> Event:
-    message = {
-        "id": chat["id"],
-        "conversation_id": chat["conversation_id"],
-        "bot_id": chat["bot_id"],
-        "role": "assistant",
-        "type": kind,
-        "content": content,
-        "content_type": "text",
-        "chat_id": chat["id"],
-        "section_id": chat["section_id"],
-    }
+    # A chatflow tells no bot_id.
+    ids = {name: chat[name] for name in ("conversation_id", "bot_id", "section_id") if name in chat}
+    message = {"id": chat["id"], "role": "assistant", "type": kind, "content": content}
+    message |= {"content_type": "text", "chat_id": chat["id"]} | ids
     return Event(_COMPLETED, gojson.dumps(message))
 
 
@@ -232,7 +234,7 @@ EVENT_FAULTS: Mapping[Fault, Callable[[str], EventTransform]] = {
 
 # Byte faults ----------------------------------------------------------------------------------
 
-_FIELD = re.compile(rb"(?m)^(event|data):")
+_FIELD = re.compile(rb"(?m)^(event|data):(?! )")
 
 
 def _json_line(code: int) -> ByteTransform:

@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -17,12 +17,14 @@ import uvicorn
 from langchain_coze.local.app import LocalApp, RecordedRequest
 from langchain_coze.local.bots import LocalBot, as_bots
 from langchain_coze.local.fault_specs import read_faults
+from langchain_coze.local.flows import LocalChatflow, as_chatflows
 from langchain_coze.local.oauth import LocalOAuthApp, as_oauth_apps
 from langchain_coze.local.profiles import CloudProfile
+from langchain_coze.local.studio import StudioProfile
 
 __all__ = ["LocalCoze"]
 
-_PROFILES = {"cloud": CloudProfile}
+_PROFILES: Mapping[str, type[CloudProfile]] = {"cloud": CloudProfile, "studio": StudioProfile}
 _STARTING = 30.0  # seconds
 _CANCELLING = 1.0
 _BACKLOG = 2048
@@ -37,11 +39,13 @@ class LocalCoze:
     Attributes:
         bots: What it serves: None for one sample bot with a knowledge base, a `LocalBot`, a
             function or Runnable, or an iterable of these. A tuple of `LocalBot` afterwards.
+        chatflows: A `LocalChatflow`, or several, or functions to make them of. A tuple afterwards.
         host: Address to listen on.
         port: Port to listen on; 0 for any free one. The real one once started.
         token: The token that clients must send; made up when not given.
-        profile: ``"cloud"``: the bytes of coze.cn and coze.com.
-        error_status: HTTP status of errors: ``"200"``, or ``"real"`` for the matching one.
+        profile: ``"cloud"``: the bytes of coze.cn and coze.com; ``"studio"``: those of Coze Studio.
+        error_status: HTTP status of errors: ``"200"``, or ``"real"`` for the matching one. Studio
+            has statuses of its own.
         quota: After this many chats the server refuses with 4028; None means never.
         faults: What goes wrong, see `Fault`. May be changed while the server runs.
         request_log: How many requests `requests` remembers.
@@ -51,7 +55,7 @@ class LocalCoze:
 
     Raises:
         ValueError: The profile, the error status or a fault is not known.
-        TypeError: Something in ``bots`` or ``oauth_apps`` cannot be served.
+        TypeError: Something in ``bots``, ``chatflows`` or ``oauth_apps`` cannot be served.
 
     Example:
         >>> with LocalCoze() as coze:
@@ -61,6 +65,7 @@ class LocalCoze:
 
     bots: Any = None
     _: KW_ONLY
+    chatflows: Any = ()
     host: str = "127.0.0.1"
     port: int = 0
     token: str = field(default="", repr=False)
@@ -82,6 +87,7 @@ class LocalCoze:
             raise ValueError(f'error_status must be "200" or "real", not {self.error_status!r}')
         read_faults(self.faults)
         self.bots: tuple[LocalBot, ...] = as_bots(self.bots)
+        self.chatflows: tuple[LocalChatflow, ...] = as_chatflows(self.chatflows)
         self.oauth_apps: tuple[LocalOAuthApp, ...] = as_oauth_apps(self.oauth_apps)
         self.token = self.token or f"pat_{secrets.token_urlsafe(32)}"
         self._recorded: deque[RecordedRequest] = deque(maxlen=self.request_log)

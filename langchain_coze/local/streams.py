@@ -108,7 +108,7 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
     async def _sound(self) -> AsyncIterator[bytes]:
-        encode = self._profile.encode
+        encode = self._profile.encoder()
         async for batch in self._outbox.batches():
             yield encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
 
@@ -122,5 +122,6 @@ class EventStream(Response):
                 yield event
 
     async def _encoded(self, events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+        encode = self._profile.encoder()
         async for event in events:
-            yield self._profile.encode(event)
+            yield encode(event)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_coze.local.bots import LocalBot
+    from langchain_coze.local.flows import LocalChatflow
 
 __all__ = ["Turn", "TurnFile"]
 
@@ -51,12 +52,12 @@ class Turn:
 
     Attributes:
         question: Text of the user's last message.
-        bot: The bot that is asked.
+        bot: The bot or chatflow that is asked.
         chunks: Passages that its knowledge base gave for the question, best first.
         has_knowledge: Whether the bot has a knowledge base at all.
         user_id: The caller's own key of the user.
         custom_variables: Values for the bot's prompt variables.
-        parameters: Values for the start node of a chatflow bot.
+        parameters: Values for the start node of a chatflow, or of a bot that is one.
         meta_data: The caller's own pairs.
         conversation_id: Conversation the turn belongs to.
         chat_id: Id of the turn.
@@ -65,7 +66,7 @@ class Turn:
     """
 
     question: str
-    bot: "LocalBot"
+    bot: "LocalBot | LocalChatflow"
     chunks: tuple[RecalledChunk, ...] = ()
     has_knowledge: bool = False
     user_id: str = ""

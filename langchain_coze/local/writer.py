@@ -61,7 +61,9 @@ class TurnWriter:
         self._since_flush = 0
 
     def listed(self) -> list[dict[str, Any]]:
-        """Messages as ``GET /v3/chat/message/list`` gives them: without the question (wire 2.8)."""
+        """Messages as ``GET /v3/chat/message/list`` gives them (wire 2.8 and 8)."""
+        if self._profile.lists_question:
+            return [*self._questions(), *self.messages]
         return sorted(self.messages, key=lambda message: _LIST_ORDER.get(message["type"], 2))
 
     def forget(self, message_id: str, kinds: frozenset[str]) -> None:
@@ -84,6 +86,8 @@ class TurnWriter:
         """A delta of the thinking; it has the message id of the answer that follows."""
         answer = self._answer or self._open_answer()
         answer.reasoning.append(text)
+        if self._profile.only_answers:
+            return
         fields = {"type": "answer", "content": "", "reasoning_content": text}
         message = self._profile.message(self._ids, answer.id, fields)
         self.outbox.put(Event(_DELTA, gojson.dumps(message)))
@@ -118,7 +122,8 @@ class TurnWriter:
         message_id = new_id()
         message = self._profile.message(self._ids, message_id, fields)
         self.messages.append(message)
-        self.outbox.put(Event(_COMPLETED, gojson.dumps(message)))
+        if kind in {"answer", "follow_up"} or not self._profile.only_answers:
+            self.outbox.put(Event(_COMPLETED, gojson.dumps(message)))
         return message_id
 
     def verbose(self, piece: pieces.Verbose) -> None:
@@ -153,6 +158,25 @@ class TurnWriter:
         fields = {"type": "answer", "content": content, "content_type": "audio"}
         message = self._profile.message(self._ids, self._last_answer_id, fields)
         self.outbox.put(Event("conversation.audio.delta", gojson.dumps(message)))
+
+    def _questions(self) -> list[dict[str, Any]]:
+        """The user's messages of this turn."""
+        saved = zip(self._saved.entries, self._saved.marks, strict=True)
+        return [
+            self._profile.message(
+                self._ids,
+                mark.id,
+                {
+                    "role": "user",
+                    "type": "question",
+                    "content": entry.content,
+                    "content_type": entry.content_type,
+                    "created_at": mark.created_at,
+                },
+            )
+            for entry, mark in saved
+            if entry.role == "user"
+        ]
 
     def _open_answer(self) -> _Answer:
         message_id, self._spare_answer_id = self._spare_answer_id or new_id(), ""

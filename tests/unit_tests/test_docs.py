@@ -33,7 +33,7 @@ import langchain_coze
 from langchain_coze import ChatCoze, CozeError
 from langchain_coze.bot import PER_CALL
 from langchain_coze.codes import CODES
-from langchain_coze.local import FAULTS, LocalBot, LocalCoze
+from langchain_coze.local import FAULTS, LocalBot, LocalChatflow, LocalCoze
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -338,13 +338,15 @@ def test_the_readme_names_every_error(page: Path, heading: str) -> None:
     assert rows(page, heading).keys() == error_classes().keys()
 
 
-@pytest.mark.parametrize("kind", [LocalBot, LocalCoze])
+@pytest.mark.parametrize("kind", [LocalBot, LocalChatflow, LocalCoze])
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_tables_of_the_local_server_match(language: str, kind: Any) -> None:
     table = rows(ROOT / "docs" / language / "local-server.md", f"`{kind.__name__}(…)`")
     public = [field for field in dataclasses.fields(kind) if field.init]
     assert list(table) == [field.name for field in public]
-    assert [table[field.name][0] for field in public] == [f"`{f.default!r}`" for f in public]
+    needed = dataclasses.MISSING
+    defaults = ["" if f.default is needed else f"`{f.default!r}`" for f in public]
+    assert [table[field.name][0] for field in public] == defaults
 
 
 @pages("local-server.md", "Fault", "故障")

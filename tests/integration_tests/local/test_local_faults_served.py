@@ -279,7 +279,7 @@ def test_command_says_in_one_sentence_what_is_wrong(coze: LocalCoze) -> None:
         (("--port", str(coze.port)), "already in use", "已被占用"),
         (("no_such_module:bot",), "no_such_module", ""),
         (("langchain_coze.local",), "module:object", ""),
-        (("--profile", "studio"), "profile", ""),
+        (("--profile", "stadium"), "profile", ""),
     ]
     for arguments, english, chinese in problems:
         process = run_command(*arguments)

@@ -25,7 +25,8 @@ EVENTS = [
     Event("conversation.chat.completed", '{"status":"completed"}'),
     Event("done", '"[DONE]"'),
 ]
-WHOLE = b"".join(CloudProfile.encode(event) for event in EVENTS)
+ENCODE = CloudProfile().encoder()
+WHOLE = b"".join(ENCODE(event) for event in EVENTS)
 
 
 async def given(items: list[Any]) -> AsyncIterator[Any]:
@@ -38,7 +39,7 @@ async def events_with(fault: str) -> list[Event]:
 
 
 async def bytes_with(fault: str) -> list[bytes]:
-    encoded = [CloudProfile.encode(event) for event in EVENTS]
+    encoded = [ENCODE(event) for event in EVENTS]
     return [chunk async for chunk in with_byte_faults(read_faults(fault), given(encoded))]
 
 

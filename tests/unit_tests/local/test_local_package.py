@@ -51,7 +51,7 @@ def test_missing_extra_says_how_to_install_it() -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"profile": "studio"}, "profile"),
+        ({"profile": "stadium"}, "profile"),
         ({"error_status": "404"}, "error_status"),
         ({"faults": "no_such_fault"}, "no_such_fault"),
         ({"bots": [LocalBot(name="a"), LocalBot(name="a")]}, "two bots"),

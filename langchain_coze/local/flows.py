@@ -1,0 +1,109 @@
+"""The chatflows that a local server has."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from langchain_coze.local.bots import name_of
+from langchain_coze.local.fault_specs import read_faults
+from langchain_coze.local.ids import stable_id
+from langchain_coze.local.replies import as_piece_source
+
+__all__ = ["LocalChatflow", "as_chatflows"]
+
+
+@dataclass(eq=False)
+class LocalChatflow:
+    """A chatflow of a `LocalCoze` server: a workflow that talks (wire 4.6).
+
+    Attributes:
+        reply: What it says; whatever may be the reply of a `LocalBot`. `Turn.parameters` has the
+            values of its start node.
+        workflow_id: Its id; a decimal string of 19 digits made from the name when not given.
+        name: Its name; the function's name when not given.
+        app_id: The app it belongs to: requests must name it. A chatflow without one is from the
+            library: requests name a bot of the server, or any app.
+        description: What it is for.
+        follow_ups: Questions to suggest after each answer, or a function from the question to them.
+        published: False: requests are refused with 4200.
+        delay: Seconds between two deltas.
+        burst: How many deltas may reach the client in one network write.
+        quota: After this many runs it refuses with 4028; None means never.
+        faults: What goes wrong, see `Fault`.
+
+    Raises:
+        TypeError: ``reply`` cannot be used as a reply.
+        ValueError: A fault is not known, or ``burst`` is below 1.
+
+    Example:
+        >>> def order(question: str) -> str:
+        ...     return "Ordered: " + question
+        >>> LocalChatflow(order).name
+        'order'
+    """
+
+    reply: Any
+    _: KW_ONLY
+    workflow_id: str = ""
+    name: str = ""
+    app_id: str = ""
+    description: str = ""
+    follow_ups: Sequence[str] | Callable[[str], Sequence[str]] = ()
+    published: bool = True
+    delay: float = 0.0
+    burst: int = 1
+    quota: int | None = None
+    faults: str | Sequence[str] = ()
+
+    # What bots have and chatflows have not: their nodes search and prompt by themselves.
+    prompt = ""
+    knowledge = None
+
+    def __post_init__(self) -> None:
+        """Fill in the name and id; refuse early what could not be served."""
+        self.name = self.name or name_of(self.reply)
+        self.workflow_id = self.workflow_id or stable_id("chatflow", self.name)
+        if self.burst < 1:
+            raise ValueError("burst must be at least 1")
+        self.source = as_piece_source(self.reply)
+        read_faults(self.faults)
+        self.created_at = int(time.time())
+
+    @property
+    def wire_id(self) -> str:
+        """The id that its chats carry."""
+        return self.workflow_id
+
+    def suggestions(self, question: str) -> Sequence[str]:
+        """The follow-up questions for a question."""
+        return self.follow_ups(question) if callable(self.follow_ups) else self.follow_ups
+
+
+def as_chatflows(chatflows: Any) -> tuple[LocalChatflow, ...]:
+    """Make chatflows of whatever a server may be given.
+
+    Args:
+        chatflows: A `LocalChatflow`, anything that may serve as a reply, or an iterable of these.
+
+    Raises:
+        TypeError: Something in it cannot be served.
+        ValueError: Two chatflows have the same id.
+
+    Example:
+        >>> [flow.name for flow in as_chatflows(LocalChatflow(len, name="a"))]
+        ['a']
+    """
+    several = isinstance(chatflows, Iterable) and not callable(chatflows)
+    served = tuple(_as_chatflow(flow) for flow in (chatflows if several else (chatflows,)))
+    ids = [flow.workflow_id for flow in served]
+    for flow in served:
+        if ids.count(flow.workflow_id) > 1:
+            raise ValueError(
+                f"two chatflows have the id {flow.workflow_id}: give them names or ids of their own"
+            )
+    return served
+
+
+def _as_chatflow(flow: Any) -> LocalChatflow:
+    return flow if isinstance(flow, LocalChatflow) else LocalChatflow(flow)
