@@ -163,18 +163,26 @@ def _attachment(kind: Kind, told: Mapping[str, Any]) -> Attachment:
             f"A content block of type {kind!r} has neither a link nor bytes nor a file id.",
             hint=hint_of("Give url=, base64= or file_id=.", "请提供 url、base64 或 file_id。"),
         )
+    if not isinstance(told["data"], (str, bytes, bytearray)):
+        raise _not_base64()
     data = _bytes(told["data"])
     mime_type = str(told["mime_type"] or "")
     if kind == "image":
         mime_type = _image_type(data, mime_type)
     mime_type = mime_type or _DEFAULT_MIME[kind]
-    name = told["name"] or f"{kind}{mimetypes.guess_extension(mime_type) or ''}"
+    name = told["name"] or f"{kind}{_ending(mime_type)}"
     return Attachment(kind, data=data, name=str(name), mime_type=mime_type)
 
 
-def _bytes(value: Any) -> bytes:
+def _ending(mime_type: str) -> str:
+    """Return the ending of a file name: Coze tells the type of a file by it."""
+    subtype = mime_type.partition("/")[2]
+    return mimetypes.guess_extension(mime_type) or (f".{subtype}" if subtype.isalnum() else "")
+
+
+def _bytes(value: str | bytes | bytearray) -> bytes:
     """Return the bytes of a file, checked as far as Coze tells what it takes."""
-    size = len(value) if isinstance(value, (bytes, bytearray)) else len(value) * 3 // 4
+    size = len(value) * 3 // 4 if isinstance(value, str) else len(value)
     if size > LARGEST_FILE + 2:  # base64 pads with up to two
         raise CozeInvalidRequestError(
             f"A file has {size / 1024**2:.0f} MB; Coze takes at most 512 MB.",
@@ -184,7 +192,7 @@ def _bytes(value: Any) -> bytes:
                 "请缩小文件，或用 url= 提供公开链接。",
             ),
         )
-    data = bytes(value) if isinstance(value, (bytes, bytearray)) else _decoded(value)
+    data = _decoded(value) if isinstance(value, str) else bytes(value)
     if not data:
         raise CozeInvalidRequestError(
             "A file is empty.", code=4300, hint=hint_of("Give its bytes.", "请提供文件内容。")
@@ -192,18 +200,22 @@ def _bytes(value: Any) -> bytes:
     return data
 
 
-def _decoded(value: Any) -> bytes:
+def _decoded(value: str) -> bytes:
     try:
         text = "".join(value.split()).replace("-", "+").replace("_", "/")
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (AttributeError, ValueError, binascii.Error) as error:
-        raise CozeInvalidRequestError(
-            "A file of a message is not base64.",
-            hint=hint_of(
-                "Encode its bytes with base64.b64encode(…).decode(), or give the bytes.",
-                "请用 base64.b64encode(…).decode() 编码，或直接传入 bytes。",
-            ),
-        ) from error
+    except (ValueError, binascii.Error) as error:
+        raise _not_base64() from error
+
+
+def _not_base64() -> CozeInvalidRequestError:
+    return CozeInvalidRequestError(
+        "A file of a message is not base64.",
+        hint=hint_of(
+            "Encode its bytes with base64.b64encode(…).decode(), or give the bytes.",
+            "请用 base64.b64encode(…).decode() 编码，或直接传入 bytes。",
+        ),
+    )
 
 
 def _image_type(data: bytes, said: str) -> str:

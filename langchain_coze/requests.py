@@ -127,6 +127,12 @@ def check(call: Call) -> None:
                 "请传入 bot_id= 或设置 COZE_BOT_ID：即智能体网址中 /bot/ 后面的数字。",
             ),
         )
+    if call.saved is False and call.thread:
+        raise CozeInvalidRequestError(
+            "conversation='thread' lets Coze keep the history, which auto_save_history=False "
+            "forbids.",
+            hint=hint_of("Leave auto_save_history unset.", "请不要设置 auto_save_history。"),
+        )
     if call.saved is False and not call.stream:
         raise CozeInvalidRequestError(
             "auto_save_history=False goes only with response_mode='stream': a chat that is not "

@@ -45,6 +45,12 @@ HTTP_ERROR = 400
 """The HTTP statuses from here on are errors."""
 
 _HTTP_REDIRECT = 300
+_NO_SUCH_ROUTE = frozenset({404, 405})
+_NOT_IN_STUDIO = (
+    ("/v3/chat/submit_tool_outputs", "results of tool calls (submit_tool_outputs)"),
+    ("/api/permission/oauth2/", "OAuth"),
+    ("/v1/files/retrieve", "a look at an uploaded file"),
+)
 _LONGEST_WAIT = 60.0  # seconds of Retry-After that we are ready to wait
 _SUPPORT_HEADERS = ("content-type", "retry-after", "x-tt-logid", "x-log-id")
 
@@ -96,9 +102,24 @@ def _attempt(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
         reply: Reply = yield request
     except CozeConnectionError as error:
         return Reply(status_code=0), error
-    if reply.stream is None:
-        return reply, error_in(reply, stream=request.stream)
-    return (yield from _first_event(reply))
+    if reply.stream is not None:
+        return (yield from _first_event(reply))
+    found = error_in(reply, stream=request.stream)
+    if found is not None and found.code is None and reply.status_code in _NO_SUCH_ROUTE:
+        found.hint = _lacking(request) or found.hint
+    return reply, found
+
+
+def _lacking(request: Request) -> str | None:
+    """Return the hint for a call that Coze Studio does not offer (wire section 8)."""
+    what = next((what for begin, what in _NOT_IN_STUDIO if request.path.startswith(begin)), None)
+    if what is None:
+        return None
+    return hint_of(
+        f"This server does not offer {what}. Self-hosted Coze Studio does not; coze.cn and "
+        "coze.com do.",
+        f"该服务不提供 {request.path}：自建的 Coze Studio 没有此接口，coze.cn 和 coze.com 有。",
+    )
 
 
 def _first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:

@@ -1,0 +1,165 @@
+"""Content blocks of every form, to what Coze takes; pure."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from langchain_core.messages.content import (
+    create_audio_block,
+    create_file_block,
+    create_image_block,
+    create_plaintext_block,
+)
+
+from langchain_coze import attachments
+from langchain_coze.attachments import Attachment, read_block
+from langchain_coze.errors import CozeInvalidRequestError
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
+TEXT = base64.b64encode(PNG).decode()
+URL = "https://example.com/tea.png"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        create_image_block(url=URL),
+        {"type": "image", "source_type": "url", "url": URL},
+        {"type": "image_url", "image_url": {"url": URL, "detail": "low"}},
+        {"type": "image_url", "image_url": URL},
+        {"type": "image", "source": {"type": "url", "url": URL}},
+    ],
+)
+def test_a_link_is_passed_on(block: Any) -> None:
+    found = read_block(block)
+    assert isinstance(found, Attachment)
+    assert found.item() == {"type": "image", "file_url": URL}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        create_image_block(base64=TEXT, mime_type="image/png"),
+        create_image_block(base64=TEXT),
+        {"type": "image", "source_type": "base64", "data": TEXT, "mime_type": "image/png"},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{TEXT}"}},
+        {"type": "image_url", "image_url": f"data:image/png;base64,{TEXT}"},
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": TEXT}},
+        {"type": "image", "base64": PNG},
+        {"type": "image", "data": bytearray(PNG)},
+        {"type": "image", "base64": TEXT.rstrip("=") + "\n"},
+        {"type": "image", "base64": base64.urlsafe_b64encode(PNG).decode()},
+    ],
+)
+def test_bytes_are_read_in_every_form(block: Any) -> None:
+    found = read_block(block)
+    assert isinstance(found, Attachment)
+    assert (found.data, found.name, found.mime_type) == (PNG, "image.png", "image/png")
+    assert found.item("77") == {"type": "image", "file_id": "77"}
+
+
+@pytest.mark.parametrize(
+    ("block", "kind"),
+    [
+        (create_image_block(file_id="77"), "image"),
+        (create_file_block(file_id="77"), "file"),
+        (create_audio_block(file_id="77"), "audio"),
+        ({"type": "file", "source_type": "id", "id": "77"}, "file"),
+        ({"type": "file", "file": {"file_id": "77"}}, "file"),
+        ({"type": "document", "source": {"type": "file", "file_id": "77"}}, "file"),
+    ],
+)
+def test_an_uploaded_file_is_named_by_its_id(block: Any, kind: str) -> None:
+    found = read_block(block)
+    assert isinstance(found, Attachment)
+    assert found.item() == {"type": kind, "file_id": "77"}
+
+
+def test_names_and_types_of_files() -> None:
+    pdf = base64.b64encode(b"%PDF-1.7").decode()
+    found = [
+        read_block(create_file_block(base64=pdf, mime_type="application/pdf")),
+        read_block(create_file_block(base64=pdf, mime_type="application/pdf", filename="a.pdf")),
+        read_block(
+            {
+                "type": "file",
+                "file": {"file_data": f"data:application/pdf;base64,{pdf}", "filename": "b.pdf"},
+            }
+        ),
+        read_block({"type": "input_audio", "input_audio": {"data": pdf, "format": "wav"}}),
+        read_block({"type": "video", "base64": pdf, "mime_type": "video/mp4"}),
+        read_block({"type": "file", "base64": pdf}),
+    ]
+    told = [(f.kind, f.name, f.mime_type) for f in found if isinstance(f, Attachment)]
+    assert told == [
+        ("file", "file.pdf", "application/pdf"),
+        ("file", "a.pdf", "application/pdf"),
+        ("file", "b.pdf", "application/pdf"),
+        ("audio", "audio.wav", "audio/wav"),
+        ("file", "file.mp4", "video/mp4"),
+        ("file", "file.bin", "application/octet-stream"),
+    ]
+
+
+def test_text_is_text() -> None:
+    assert read_block("Hi") == "Hi"
+    assert read_block({"type": "text", "text": "Hi"}) == "Hi"
+    assert read_block(create_plaintext_block("A page")) == "A page"
+    assert read_block({"type": "file", "source_type": "text", "text": "A page"}) == "A page"
+
+
+@pytest.mark.parametrize(
+    ("data", "mime_type"),
+    [
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"GIF89a", "image/gif"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
+        (b"\0\0\0\x18ftypheic", "image/heic"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
+    ],
+)
+def test_the_type_of_an_image_is_that_of_its_bytes(data: bytes, mime_type: str) -> None:
+    found = read_block({"type": "image", "base64": data, "mime_type": "image/png"})
+    assert isinstance(found, Attachment)
+    assert found.mime_type == mime_type
+
+
+@pytest.mark.parametrize(
+    ("block", "code", "told"),
+    [
+        ({"type": "image", "base64": b"Hello"}, 4303, "says that it is an image"),
+        ({"type": "image", "base64": b""}, 4300, "empty"),
+        ({"type": "image", "base64": ""}, 4300, "empty"),
+        ({"type": "image", "base64": "%%%"}, None, "not base64"),
+        ({"type": "image", "base64": 7}, None, "not base64"),
+        ({"type": "image"}, None, "neither a link nor bytes"),
+        ({"type": "tool_use", "id": "1"}, None, "'tool_use', which Coze does not take"),
+        ({"no": "type"}, None, "'None', which Coze does not take"),
+        (7, None, "'int', which Coze does not take"),
+    ],
+)
+def test_what_is_known_to_be_wrong_is_said(block: Any, code: int | None, told: str) -> None:
+    with pytest.raises(CozeInvalidRequestError, match=told) as caught:
+        read_block(block)
+    assert caught.value.code == code
+    assert "提示：" in str(caught.value)
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(attachments, "LARGEST_FILE", 1000)
+    for data in (b"x" * 1003, "!" * 1400):  # not base64 either: it is not looked at
+        with pytest.raises(CozeInvalidRequestError, match="at most 512 MB") as caught:
+            read_block({"type": "file", "base64": data})
+        assert caught.value.code == 4302
+    assert read_block({"type": "file", "base64": b"x" * 1000})
+
+
+def test_the_same_bytes_have_the_same_digest() -> None:
+    one, other = (Attachment("file", data=data, name="a") for data in (b"1", b"2"))
+    assert one.digest == Attachment("image", data=b"1", name="a").digest
+    assert one.digest != other.digest
+    assert one.digest != one._replace(name="b").digest

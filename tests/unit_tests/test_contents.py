@@ -1,0 +1,152 @@
+"""Cards, files and speech of an answer; through a turn, streamed, whole and polled."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, message_chunk_to_message
+
+from langchain_coze.contents import audio_block, is_interrupt, read_items
+from langchain_coze.turn import Turn
+
+CHAT = '{"id":"6","conversation_id":"5","status":"completed"}'
+IMAGE = {"type": "image", "file_url": "https://h/p.png?a=1&b=2"}
+ONLY_IMAGE = json.dumps([IMAGE])
+ITEMS = json.dumps([{"type": "text", "text": "Here it is."}, IMAGE])
+
+
+def event(name: str, **data: Any) -> bytes:
+    return f"event:{name}\ndata:{json.dumps(data)}\n\n".encode()
+
+
+def answer(number: str, content: str, kind: str = "text") -> dict[str, Any]:
+    return {"id": number, "type": "answer", "role": "assistant", "content": content} | {
+        "content_type": kind
+    }
+
+
+def told(stream: bytes, *, whole: bool) -> AIMessage:
+    turn = Turn("7", whole=whole)
+    chunks = [*turn.receive(stream), *turn.finish()]
+    total = chunks[0]
+    for chunk in chunks[1:]:
+        total += chunk
+    message = message_chunk_to_message(total.message)
+    assert isinstance(message, AIMessage)
+    return message
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_files_of_an_answer_are_blocks_and_its_text_is_clean(whole: bool) -> None:  # noqa: FBT001
+    stream = (
+        event("conversation.chat.created", id="6", conversation_id="5")
+        + event("conversation.message.delta", **answer("1", ITEMS[:20], "object_string"))
+        + event("conversation.message.completed", **answer("1", ITEMS, "object_string"))
+        + event("conversation.message.completed", **answer("2", ONLY_IMAGE, "object_string"))
+        + f"event:conversation.chat.completed\ndata:{CHAT}\n\n".encode()
+        + b'event:done\ndata:"[DONE]"\n\n'
+    )
+    message = told(stream, whole=whole)
+    assert message.content == "Here it is."
+    url = {"type": "image", "url": "https://h/p.png?a=1&b=2"}
+    assert message.content_blocks == [{"type": "text", "text": "Here it is."}, url, url]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_speech_is_one_block_after_the_text(whole: bool) -> None:  # noqa: FBT001
+    pieces = [base64.b64encode(piece).decode() for piece in (b"OggS1", b"22", b"333")]
+    stream = (
+        event("conversation.message.delta", **answer("1", "Hello"))
+        + event("conversation.message.completed", **answer("1", "Hello"))
+        + f"event:conversation.chat.completed\ndata:{CHAT}\n\n".encode()
+        + b"".join(event("conversation.audio.delta", **answer("3", p, "audio")) for p in pieces)
+        + b'event:done\ndata:"[DONE]"\n\n'
+    )
+    message = told(stream, whole=whole)
+    sound = base64.b64encode(b"OggS122333").decode()
+    assert message.content == "Hello"
+    assert message.content_blocks == [
+        {"type": "text", "text": "Hello"},
+        {"type": "audio", "base64": sound, "mime_type": "audio/ogg"},
+    ]
+
+
+def test_the_type_of_speech() -> None:
+    kinds = {b"OggS": "audio/ogg", b"RIFF": "audio/wav", b"\0\1\0\2": "audio/pcm"}
+    for sound, kind in kinds.items():
+        block = audio_block([base64.b64encode(sound).decode().rstrip("=")])
+        assert block is not None
+        assert block["mime_type"] == kind
+    assert audio_block([]) is None
+    assert audio_block(["%"]) is None
+
+
+def test_items_that_are_none_are_kept() -> None:
+    assert read_items("plain") == ("plain", [])
+    assert read_items('{"a":1}') == ('{"a":1}', [])
+    text, blocks = read_items('[{"type":"hologram"},7,{"type":"text","text":null}]')
+    assert text == ""
+    assert [block["value"]["content"] for block in blocks] == [{"type": "hologram"}, 7]
+    _, (file,) = read_items('[{"type":"file","file_id":7,"name":"a.pdf"}]')
+    assert file == {"type": "file", "file_id": "7", "extras": {"name": "a.pdf"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "waits"),
+    [
+        ('{"msg_type":"interrupt","data":""}', True),
+        ('{"msg_type":"generate_answer_finish","data":"{\\"finish_reason\\":1}"}', True),
+        ('{"msg_type":"generate_answer_finish","data":"{\\"finish_reason\\":0}"}', False),
+        ('{"msg_type":"generate_answer_finish","data":""}', False),
+        ('{"msg_type":"other","data":{"finish_reason":1}}', False),
+        ("empty result", False),
+    ],
+)
+def test_whether_the_bot_waits(content: str, waits: bool) -> None:  # noqa: FBT001
+    assert is_interrupt(content) is waits
+
+
+ACTION = {
+    "type": "submit_tool_outputs",
+    "submit_tool_outputs": {
+        "tool_calls": [
+            {
+                "id": "BUJJF0dAQ0NAEBVeQkVKEV5HFURFXhFCEhFeFxdHShcSQEtFSxYRSUI=",
+                "type": "function",
+                "function": {
+                    "name": "local_data_assistant",
+                    "arguments": '{"location":"南京","type":0}',
+                },
+            }
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("saved", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("end", [b"", b'event:done\ndata:"[DONE]"\n\n'])
+def test_the_calls_of_a_required_action(*, saved: bool, whole: bool, end: bytes) -> None:
+    chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
+    stream = event("conversation.chat.requires_action", **chat, required_action=ACTION) + end
+    turn = Turn("7", whole=whole, saved=saved)
+    chunks = [*turn.receive(stream), *turn.finish()]
+    (chunk,) = chunks
+    message = message_chunk_to_message(chunk.message)
+    assert isinstance(message, AIMessage)
+    (call,) = message.tool_calls
+    assert (call["name"], call["args"]) == ("local_data_assistant", {"location": "南京", "type": 0})
+    assert call["id"] == "BUJJF0dAQ0NAEBVeQkVKEV5HFURFXhFCEhFeFxdHShcSQEtFSxYRSUI="
+    assert message.response_metadata["finish_reason"] == turn.state == "tool_calls"
+    assert message.response_metadata.get("auto_save_history") is (None if saved else False)
+
+
+def test_an_action_without_calls_waits_for_the_user() -> None:
+    chat = {"id": "6", "conversation_id": "5", "status": "required_action"}
+    turn = Turn("7")
+    assert turn.state == "open"
+    turn.receive(event("conversation.chat.requires_action", **chat))
+    assert turn.state == "interrupt"

@@ -1,0 +1,153 @@
+"""LangChain messages to those of a request; pure. `test_chat.py` has them on the wire."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+)
+
+from langchain_coze.errors import CozeInvalidRequestError
+from langchain_coze.messages import attachments, settled, system_variables, to_coze
+
+BOT = "7374724495711502387"
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
+OURS = {"model_provider": "coze", "model_name": BOT, "chat_id": "c1", "conversation_id": "v1"}
+
+
+def said(messages: list[BaseMessage], **options: Any) -> list[tuple[str, str, str]]:
+    sent = settled(to_coze(messages, bot_id=BOT, **options), {})
+    return [(entry["role"], entry["type"], entry["content"]) for entry in sent]
+
+
+def calling(text: str = "") -> AIMessage:
+    call = ToolCall(name="get_weather", args={"city": "杭州"}, id="1")
+    return AIMessage(text, tool_calls=[call], response_metadata=OURS)
+
+
+def test_a_message_with_files_is_an_object_string_as_the_wire_has_it() -> None:
+    question = HumanMessage(
+        [
+            {"type": "text", "text": "What is on it?"},
+            {"type": "image", "file_id": "736949598110202"},
+        ]
+    )
+    (entry,) = settled(to_coze([question]), {})
+    assert entry == {  # wire section 2.1
+        "role": "user",
+        "type": "question",
+        "content_type": "object_string",
+        "content": '[{"type":"text","text":"What is on it?"},'
+        '{"type":"image","file_id":"736949598110202"}]',
+    }
+
+
+def test_texts_of_a_message_are_one_and_stand_first() -> None:
+    image = {"type": "image", "url": "https://h/p.png"}
+    blocks: list[Any] = [
+        image,
+        {"type": "text", "text": "Look."},
+        {"type": "image", "base64": PNG},
+        "Well?",
+    ]
+    sent = to_coze([HumanMessage(blocks)])
+    (upload,) = [file for file in attachments(sent) if file.data]
+    (entry,) = settled(sent, {upload.digest: "77"})
+    assert json.loads(entry["content"]) == [
+        {"type": "text", "text": "Look.\nWell?"},
+        {"type": "image", "file_url": "https://h/p.png"},
+        {"type": "image", "file_id": "77"},
+    ]
+    texts_only: list[Any] = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
+    assert said([HumanMessage(texts_only)]) == [("user", "question", "one\ntwo")]
+
+
+def test_files_need_a_text_beside_them() -> None:
+    image = HumanMessage([{"type": "image", "url": "https://h/p.png"}])
+    with pytest.raises(CozeInvalidRequestError, match="files but no text") as caught:
+        to_coze([image])
+    assert caught.value.code == 4000
+    assert len(to_coze([HumanMessage("Look:"), image])) == 2
+    with pytest.raises(CozeInvalidRequestError, match="files but no text"):
+        to_coze([HumanMessage("Look:"), image, image])
+
+
+def test_own_tool_calls_of_the_past_are_told_before_the_question() -> None:
+    history = [HumanMessage("Weather?"), calling(), ToolMessage("sunny", tool_call_id="1")]
+    note = ("user", "question", '[get_weather({"city": "杭州"})] sunny')
+    question = ("user", "question", "Weather?")
+    assert said(history) == [note, question]
+    history[1] = calling("Let me look.")
+    assert said(history) == [("assistant", "answer", "Let me look."), note, question]
+    done = [*history, AIMessage("It is sunny.", response_metadata=OURS), HumanMessage("Thanks")]
+    assert said(done) == [
+        question,
+        ("assistant", "answer", "Let me look."),
+        note,
+        ("assistant", "answer", "It is sunny."),
+        ("user", "question", "Thanks"),
+    ]
+
+
+def test_tool_calls_of_others_are_left_out() -> None:
+    other = AIMessage("", tool_calls=[ToolCall(name="transfer", args={}, id="h")], name="boss")
+    history = [
+        HumanMessage("Weather?"),
+        other,
+        ToolMessage("transferred", tool_call_id="h"),
+        FunctionMessage(content="old", name="f"),
+    ]
+    assert said(history) == [("user", "question", "Weather?")]
+
+
+def test_what_others_say_is_told_with_their_name() -> None:
+    history = [
+        HumanMessage("Hi"),
+        AIMessage("I am the boss.", name="boss"),
+        AIMessage("I am myself.", name="me", response_metadata=OURS),
+        ChatMessage(content="noted", role="critic"),
+        ChatMessage(content="And you?", role="human"),
+    ]
+    assert said(history) == [
+        ("user", "question", "Hi"),
+        ("user", "question", "[boss] I am the boss."),
+        ("assistant", "answer", "I am myself."),
+        ("user", "question", "[critic] noted"),
+        ("user", "question", "And you?"),
+    ]
+
+
+def test_a_chatflow_takes_fewer_messages() -> None:
+    turns = [HumanMessage(str(number)) for number in range(60)]
+    with pytest.warns(UserWarning, match="at most 50 messages"):
+        sent = said([SystemMessage("Be brief."), *turns], most=50)
+    assert len(sent) == 50
+    assert (sent[0][2], sent[1][2], sent[-1][2]) == ("Be brief.", "11", "59")
+
+
+def test_notes_of_old_tool_calls_are_cut_like_other_messages() -> None:
+    old = [HumanMessage("old"), calling(), ToolMessage("sunny", tool_call_id="1")]
+    turns = [HumanMessage(str(number)) for number in range(5)]
+    with pytest.warns(UserWarning, match="at most 5 messages"):
+        assert [text for *_, text in said([*old, *turns], most=5)] == list("01234")
+
+
+def test_system_messages_as_a_variable_come_from_the_whole_history() -> None:
+    history = [SystemMessage("Be brief."), HumanMessage("Hi"), SystemMessage("Be kind.")]
+    assert system_variables(history, "variable", "rules") == {"rules": "Be brief.\n\nBe kind."}
+    assert system_variables(history, "context", None) == {}
+    assert said(history, system_mode="variable") == [("user", "question", "Hi")]
+    with pytest.raises(CozeInvalidRequestError, match="needs system_message_variable"):
+        system_variables(history, "variable", None)
+    with pytest.raises(CozeInvalidRequestError, match="system_message_mode is 'raise'"):
+        system_variables(history, "raise", None)
