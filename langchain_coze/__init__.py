@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         CozeTimeoutError,
         is_retryable,
     )
+    from langchain_coze.graphs import CozeContext, create_coze_agent
     from langchain_coze.recall import recalled_documents
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "CozeChatError",
     "CozeConnectionError",
     "CozeContentError",
+    "CozeContext",
     "CozeContextLengthError",
     "CozeConversationBusyError",
     "CozeError",
@@ -58,11 +60,17 @@ __all__ = [
     "CozeStreamError",
     "CozeTimeoutError",
     "__version__",
+    "create_coze_agent",
     "is_retryable",
     "recalled_documents",
 ]
 
-_MODULES = {"ChatCoze": "chat_models", "recalled_documents": "recall"}
+_MODULES = {
+    "ChatCoze": "chat_models",
+    "CozeContext": "graphs",
+    "create_coze_agent": "graphs",
+    "recalled_documents": "recall",
+}
 
 
 def __getattr__(name: str) -> Any:

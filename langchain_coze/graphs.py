@@ -1,0 +1,307 @@
+"""LangGraph: a bot and its tools as a graph.
+
+Coze runs the loop of a bot's model and plugins itself; what is left for a graph are the bot's
+local plugins (端插件), whose calls a client has to run. `create_coze_agent` runs them and submits
+the results to the same chat (wire section 2.6) until the bot is done.
+
+Example:
+    ```python
+    from langchain_coze import ChatCoze, create_coze_agent
+    from langchain_coze.local import ClientTool, LocalBot, LocalCoze
+
+
+    def weather_bot(question: str):
+        told = yield ClientTool("get_weather", {"city": "Hangzhou"})
+        yield f"The weather: {told}"
+
+
+    def get_weather(city: str) -> str:
+        "Return the weather of a city."
+        return f"sunny in {city}"
+
+
+    coze = LocalCoze(LocalBot(weather_bot)).start()
+    bot = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url)
+    agent = create_coze_agent(bot, [get_weather], name="weather")
+    state = agent.invoke({"messages": [("user", "What is the weather like?")]})
+    assert state["messages"][-1].text == "The weather: sunny in Hangzhou"
+    ```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall, ToolCall, ToolMessage
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig, RunnableLambda
+from langchain_core.runnables.configurable import DynamicRunnable
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.runtime import get_runtime
+from langgraph.types import Send
+from typing_extensions import TypedDict
+
+from langchain_coze.bot import PER_CALL
+from langchain_coze.errors import CozeInvalidRequestError, hint_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.tools import BaseTool
+    from langgraph.graph.state import CompiledStateGraph
+    from langgraph.store.base import BaseStore
+    from langgraph.types import All, Checkpointer
+
+_MODEL, _TOOLS, _REFUSE = "model", "tools", "refuse"
+_TAKEN_FROM_CONTEXT = PER_CALL - {"model"}
+_NOT_IN_NAMES = frozenset("|:")  # LangGraph parts the names of nested graphs with them
+
+
+class CozeContext(TypedDict, total=False):
+    """What a run tells the bot besides messages: `agent.invoke(…, context={"user_id": "42"})`.
+
+    A schema of your own may have other keys besides, for your tools, and may be a dataclass or a
+    pydantic model; all fields that a single call of `ChatCoze` takes are passed on.
+
+    Attributes:
+        user_id: The end user.
+        conversation_id: A conversation that Coze keeps; in a graph with several bots a map of bot
+            ids to ids.
+        custom_variables: Values of the bot's prompt variables.
+        parameters: Start-node values of a bot in chatflow mode, or of a chatflow.
+
+    Example:
+        ```python
+        from langchain_coze import CozeContext
+
+        context: CozeContext = {"user_id": "42", "custom_variables": {"city": "杭州"}}
+        ```
+    """
+
+    user_id: str
+    conversation_id: str | Mapping[str, str]
+    custom_variables: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+
+
+def create_coze_agent(  # noqa: PLR0913 - LangGraph's own options
+    model: Runnable[LanguageModelInput, Any],
+    tools: Sequence[BaseTool | Callable[..., Any]] | ToolNode = (),
+    *,
+    name: str,
+    checkpointer: Checkpointer = None,
+    store: BaseStore | None = None,
+    state_schema: type[Any] = MessagesState,
+    context_schema: type[Any] = CozeContext,
+    interrupt_before: All | list[str] | None = None,
+    interrupt_after: All | list[str] | None = None,
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Make a graph of one bot and the tools that it calls on this side.
+
+    The graph has the usual `messages` state and two nodes, `model` and `tools`. Calls that a bot
+    makes at once run in tasks of their own, so that each may `interrupt()` and be resumed. A call
+    of an unknown tool, or with arguments that are no JSON, is answered with an error, so that the
+    bot can go on; what a tool itself raises is raised, as in a `ToolNode`. It is a node or a
+    subgraph of other graphs, an agent of a supervisor or swarm, and is served by `langgraph dev`.
+
+    Args:
+        model: A `ChatCoze`, or any chat model or Runnable that has `bind_tools`.
+        tools: What runs the bot's local plugins: tools or functions with the names of those
+            plugins, or a `ToolNode` that is set up your way. Nothing of them is sent to Coze.
+        name: The name of the agent, on its messages and in graphs that it is a part of; different
+            for each.
+        checkpointer: Where threads are kept: LangGraph's meaning, as all that follow.
+        store: The store for tools.
+        state_schema: A state with `messages`, for tools that read other keys (`InjectedState`).
+        context_schema: What `context=` may tell a run; see `CozeContext`.
+        interrupt_before: Nodes to stop before, for instance `["tools"]`.
+        interrupt_after: Nodes to stop after.
+
+    Returns:
+        A compiled graph. When it runs it raises what the model and the tools raise: `CozeError`s
+        of the bot among them.
+
+    Raises:
+        CozeInvalidRequestError: The name cannot be used, or the model takes no tools.
+
+    Source: Coze API, submit tool outputs (wire section 2.6).
+
+    Example:
+        ```python
+        from langchain_coze import ChatCoze, create_coze_agent
+        from langchain_coze.local import LocalCoze
+
+        coze = LocalCoze().start()
+        bot = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url)
+        agent = create_coze_agent(bot, name="coze")
+        question = {"messages": [("user", "What is a Coze workflow?")]}
+        for chunk, _ in agent.stream(question, stream_mode="messages"):
+            print(chunk.text, end="")
+        ```
+    """
+    _check_name(name)
+    node = tools if isinstance(tools, ToolNode) else ToolNode(tools)
+    graph = StateGraph(state_schema, context_schema=context_schema)
+    graph.add_node(_MODEL, _asking(model, node, name))
+    graph.add_edge(START, _MODEL)
+    if node.tools_by_name:
+        graph.add_node(_TOOLS, node)
+        graph.add_node(_REFUSE, RunnableLambda[Any, Any](_refuse))
+        graph.add_conditional_edges(_MODEL, _calls, [_MODEL, _TOOLS, _REFUSE, END])
+        graph.add_conditional_edges(_TOOLS, _after(node), [_MODEL, END])
+        graph.add_edge(_REFUSE, _MODEL)
+    return graph.compile(
+        checkpointer=checkpointer,
+        store=store,
+        interrupt_before=interrupt_before,
+        interrupt_after=interrupt_after,
+        name=name,
+    )
+
+
+def _check_name(name: str) -> None:
+    if not isinstance(name, str) or not name.strip() or _NOT_IN_NAMES & set(name):
+        raise CozeInvalidRequestError(
+            f"An agent cannot be named {name!r}.",
+            hint=hint_of(
+                "Pass name=: a text of its own for each agent, without | and :.",
+                "请传入 name=：每个智能体使用不同的名称，且不含 | 和 :。",
+            ),
+        )
+
+
+# --- The model -----------------------------------------------------------------------------------
+
+
+def _asking(
+    model: Runnable[LanguageModelInput, Any], node: ToolNode, name: str
+) -> RunnableLambda[Any, Any]:
+    """Return the node that asks the bot."""
+    tools = list(node.tools_by_name.values())
+    bound = _bound(model, tools)
+
+    def ask(state: Any, config: RunnableConfig) -> dict[str, Any]:
+        answer = bound.invoke(_messages(state), config, **_told())
+        return _said(answer, name)
+
+    async def aask(state: Any, config: RunnableConfig) -> dict[str, Any]:
+        answer = await bound.ainvoke(_messages(state), config, **_told())
+        return _said(answer, name)
+
+    return RunnableLambda(ask, aask, name=_MODEL)
+
+
+def _bound(
+    model: Runnable[LanguageModelInput, Any], tools: Sequence[BaseTool]
+) -> Runnable[LanguageModelInput, Any]:
+    """Return a model with its tools bound, also one that has been bound or is configurable."""
+    if not tools:
+        return model
+    if isinstance(model, RunnableBinding):  # its own bind_tools would drop what is bound already
+        return model.model_copy(update={"bound": _bound(model.bound, tools)})
+    if isinstance(model, DynamicRunnable):
+        return _Configured(model, tools)
+    bind_tools = getattr(model, "bind_tools", None)
+    if bind_tools is None:
+        raise CozeInvalidRequestError(
+            f"A {type(model).__name__} takes no tools: it has no bind_tools.",
+            hint=hint_of("Pass a chat model.", "请传入聊天模型。"),
+        )
+    bound: Runnable[LanguageModelInput, Any] = bind_tools(tools)
+    return bound
+
+
+class _Configured(Runnable["LanguageModelInput", Any]):
+    """A configurable model: its tools are bound when a call has said which model it is."""
+
+    def __init__(
+        self, model: DynamicRunnable[LanguageModelInput, Any], tools: Sequence[BaseTool]
+    ) -> None:
+        self._model, self._tools = model, tools
+
+    def invoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        model, config = self._model.prepare(config)
+        return _bound(model, self._tools).invoke(input, config, **kwargs)
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        model, config = self._model.prepare(config)
+        return await _bound(model, self._tools).ainvoke(input, config, **kwargs)
+
+
+def _told() -> dict[str, Any]:
+    """Return the arguments of a call that the context of the run holds."""
+    context = get_runtime().context
+    if context is None:
+        return {}
+    get = context.get if isinstance(context, Mapping) else lambda key: getattr(context, key, None)
+    return {key: value for key in _TAKEN_FROM_CONTEXT if (value := get(key)) is not None}
+
+
+def _said(answer: BaseMessage, name: str) -> dict[str, Any]:
+    return {"messages": [answer.model_copy(update={"name": name})]}
+
+
+def _messages(state: Any) -> list[BaseMessage]:
+    found: list[BaseMessage] = state["messages"] if isinstance(state, Mapping) else state.messages
+    return found
+
+
+# --- The tools -----------------------------------------------------------------------------------
+
+
+def _calls(state: Any) -> str | list[Send]:
+    """Return where the last answer leads: to a task for each of its calls, or to the end."""
+    messages = _messages(state)
+    last = max(n for n, message in enumerate(messages) if isinstance(message, AIMessage))
+    asking = messages[last]
+    if not isinstance(asking, AIMessage) or not (asking.tool_calls or asking.invalid_tool_calls):
+        return END
+    # somebody may have given results in place of the tools, for instance with update_state
+    done = {m.tool_call_id for m in messages[last:] if isinstance(m, ToolMessage)}
+    calls: list[tuple[str, ToolCall | InvalidToolCall]] = [
+        *((_TOOLS, call) for call in asking.tool_calls),
+        *((_REFUSE, call) for call in asking.invalid_tool_calls),
+    ]
+    return [Send(to, [call]) for to, call in calls if call["id"] not in done] or _MODEL
+
+
+def _refuse(state: list[InvalidToolCall]) -> dict[str, Any]:
+    """Answer calls whose arguments are no JSON, so that the bot can make them again."""
+    return {
+        "messages": [
+            ToolMessage(
+                f"The arguments of this call are not valid JSON: {call['args']}",
+                name=call["name"],
+                tool_call_id=call["id"],
+                status="error",
+            )
+            for call in state
+        ]
+    }
+
+
+def _after(node: ToolNode) -> Callable[[Any], str]:
+    """Return where results lead: back to the bot, but for those of `return_direct` tools."""
+    last = {name for name, tool in node.tools_by_name.items() if tool.return_direct}
+
+    def after(state: Any) -> str:
+        for message in reversed(_messages(state)):
+            if not isinstance(message, ToolMessage):
+                break
+            if message.name in last:
+                return END
+        return _MODEL
+
+    return after
