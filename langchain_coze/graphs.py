@@ -150,8 +150,8 @@ def create_coze_agent(  # noqa: PLR0913 - LangGraph's own options
         graph.add_node(_TOOLS, node)
         graph.add_node(_REFUSE, RunnableLambda[Any, Any](_refuse))
         graph.add_conditional_edges(_MODEL, _calls, [_MODEL, _TOOLS, _REFUSE, END])
-        graph.add_conditional_edges(_TOOLS, _after(node), [_MODEL, END])
-        graph.add_edge(_REFUSE, _MODEL)
+        for answering in (_TOOLS, _REFUSE):
+            graph.add_conditional_edges(answering, _after(node), [_MODEL, END])
     return graph.compile(
         checkpointer=checkpointer,
         store=store,
@@ -263,13 +263,11 @@ def _messages(state: Any) -> list[BaseMessage]:
 
 def _calls(state: Any) -> str | list[Send]:
     """Return where the last answer leads: to a task for each of its calls, or to the end."""
-    messages = _messages(state)
-    last = max(n for n, message in enumerate(messages) if isinstance(message, AIMessage))
-    asking = messages[last]
-    if not isinstance(asking, AIMessage) or not (asking.tool_calls or asking.invalid_tool_calls):
+    asking, following = _last_answer(state)
+    if not (asking.tool_calls or asking.invalid_tool_calls):
         return END
     # somebody may have given results in place of the tools, for instance with update_state
-    done = {m.tool_call_id for m in messages[last:] if isinstance(m, ToolMessage)}
+    done = {m.tool_call_id for m in following if isinstance(m, ToolMessage)}
     calls: list[tuple[str, ToolCall | InvalidToolCall]] = [
         *((_TOOLS, call) for call in asking.tool_calls),
         *((_REFUSE, call) for call in asking.invalid_tool_calls),
@@ -293,15 +291,21 @@ def _refuse(state: list[InvalidToolCall]) -> dict[str, Any]:
 
 
 def _after(node: ToolNode) -> Callable[[Any], str]:
-    """Return where results lead: back to the bot, but for those of `return_direct` tools."""
+    """Return what says where results lead: to the bot, or to the end after `return_direct`."""
     last = {name for name, tool in node.tools_by_name.items() if tool.return_direct}
 
     def after(state: Any) -> str:
-        for message in reversed(_messages(state)):
-            if not isinstance(message, ToolMessage):
-                break
-            if message.name in last:
-                return END
-        return _MODEL
+        called = {call["name"] for call in _last_answer(state)[0].tool_calls}
+        return END if called & last else _MODEL
 
     return after
+
+
+def _last_answer(state: Any) -> tuple[AIMessage, list[BaseMessage]]:
+    """Return the last answer of a state, and the messages after it."""
+    following: list[BaseMessage] = []
+    for message in reversed(_messages(state)):
+        if isinstance(message, AIMessage):
+            return message, following
+        following.append(message)
+    return AIMessage(""), following
