@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         is_retryable,
     )
     from langchain_coze.graphs import CozeContext, create_coze_agent
+    from langchain_coze.oauth import CozeJWTAuth
     from langchain_coze.recall import recalled_documents
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "CozeConversationBusyError",
     "CozeError",
     "CozeInvalidRequestError",
+    "CozeJWTAuth",
     "CozeNotFoundError",
     "CozePermissionError",
     "CozeQuotaError",
@@ -68,6 +70,7 @@ __all__ = [
 _MODULES = {
     "ChatCoze": "chat_models",
     "CozeContext": "graphs",
+    "CozeJWTAuth": "oauth",
     "create_coze_agent": "graphs",
     "recalled_documents": "recall",
 }

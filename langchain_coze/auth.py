@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from langchain_coze.errors import CozeAuthenticationError, hint_of
+from langchain_coze.oauth import CozeJWTAuth
 
 if TYPE_CHECKING:
-    from langchain_coze.api.transport import Tokens
+    from langchain_coze.api.commands import Policy
+    from langchain_coze.api.transport import Settings, Tokens
 
 _HINT = hint_of(
     "Create a token in Coze (coze.cn → API & SDK → Authorization) and set COZE_API_TOKEN or pass "
@@ -33,6 +35,7 @@ class FixedToken:
     """A token that stays the same: a personal or a service access token (wire section 6)."""
 
     __slots__ = ("_token",)
+    identity = None
 
     def __init__(self, token: SecretStr) -> None:
         """Take the token; surrounding white space and a pasted `Bearer ` are dropped."""
@@ -59,6 +62,7 @@ class CalledToken:
     """
 
     __slots__ = ("_function",)
+    identity = None
 
     def __init__(self, function: Any) -> None:
         """Take the function: no arguments, returns a str or SecretStr, or an awaitable of one."""
@@ -88,12 +92,16 @@ class CalledToken:
         return True
 
 
-def token_source(api_key: Any) -> Tokens:
+def token_source(
+    api_key: Any, settings: Settings | None = None, policy: Policy | None = None
+) -> Tokens:
     """Return the source of tokens for what a user gives as `api_key`.
 
     Args:
         api_key: A str or SecretStr, a function that returns one (or, for asyncio, an awaitable of
-            one), or an object with such a `token` attribute.
+            one), an object with such a `token` attribute, or a `CozeJWTAuth`.
+        settings: How the server is reached that the tokens are for.
+        policy: How often a request for a token is repeated.
 
     Raises:
         CozeAuthenticationError: There is no token.
@@ -102,6 +110,8 @@ def token_source(api_key: Any) -> Tokens:
         api_key = SecretStr(api_key)
     if isinstance(api_key, SecretStr):
         return FixedToken(api_key)
+    if isinstance(api_key, CozeJWTAuth):
+        return api_key.tokens_for(settings, policy)
     if callable(api_key):
         return CalledToken(api_key)
     if hasattr(api_key, "token"):

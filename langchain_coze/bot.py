@@ -21,7 +21,8 @@ from pydantic import AliasChoices, Field
 
 from langchain_coze.api.commands import Policy
 from langchain_coze.api.procedures import Polling
-from langchain_coze.connection import Connection, env
+from langchain_coze.connection import Connection
+from langchain_coze.environment import env
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
 from langchain_coze.requests import DEFAULT_USER, MAPS, OPTIONS, Call, check
 

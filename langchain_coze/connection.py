@@ -12,10 +12,8 @@ Example:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -29,25 +27,10 @@ from pydantic import (
 
 from langchain_coze.api.commands import Policy
 from langchain_coze.auth import token_source
+from langchain_coze.environment import BASE_URL, base_url_of, env, env_secret
 
 if TYPE_CHECKING:
     from langchain_coze.api.client import Client
-
-
-def env(*names: str, default: str | None = None) -> Callable[[], Any]:
-    """Return what reads the first of some environment variables that is set and not empty.
-
-    Args:
-        *names: The variables.
-        default: What counts when none is.
-    """
-    return lambda: next((found for name in names if (found := os.environ.get(name))), default)
-
-
-def env_secret(*names: str) -> Callable[[], SecretStr | None]:
-    """Return what reads a secret as `env` reads text."""
-    read = env(*names)
-    return lambda: SecretStr(found) if (found := read()) else None
 
 
 class Connection(BaseModel):
@@ -64,11 +47,11 @@ class Connection(BaseModel):
         validation_alias=AliasChoices("api_key", "coze_api_key"),
         repr=False,
     )
-    """The token: a str, a function that returns one, or an object with a `token`.
+    """The token: a str, a function that returns one, an object with a `token`, or a `CozeJWTAuth`.
     Env `COZE_API_TOKEN`, then `COZE_API_KEY`."""
 
     base_url: str = Field(
-        default_factory=env("COZE_API_BASE", default="https://api.coze.cn"),
+        default_factory=env("COZE_API_BASE", default=BASE_URL),
         validate_default=True,
         validation_alias=AliasChoices("base_url", "coze_api_base"),
     )
@@ -94,13 +77,7 @@ class Connection(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _clean_base_url(cls, value: str) -> str:
-        url = value.strip().rstrip("/")
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
-            raise ValueError(
-                f"base_url must be an address like https://api.coze.cn, not {value!r}. "
-                "base_url 应为 https://api.coze.cn 这样的地址。"
-            )
-        return url
+        return base_url_of(value)
 
     @model_validator(mode="after")
     def _check_clients(self) -> Self:
@@ -123,7 +100,8 @@ class Connection(BaseModel):
             http_client=self.http_client,
             http_async_client=self.http_async_client,
         )
-        return Client(settings, token_source(self.api_key), Policy(max_retries=self.max_retries))
+        policy = Policy(max_retries=self.max_retries)
+        return Client(settings, token_source(self.api_key, settings, policy), policy)
 
     def close(self) -> None:
         """Close the blocking connections to the server; a later call opens new ones.

@@ -103,6 +103,9 @@ class CozeError(ModelError):
     sent: bool = False
     """Whether the request may have reached Coze, and started something, without an answer."""
 
+    exhausted: bool = False
+    """Whether it has been tried again as often as allowed, so that no one else tries again."""
+
     def __init__(  # noqa: PLR0913 - each is a named attribute of the error
         self,
         message: str = "",

@@ -114,7 +114,7 @@ class Client:
             case Wait():
                 result = _wait(command)
             case Identify():
-                result = _fingerprint(self.tokens.get())
+                result = self.tokens.identity or _fingerprint(self.tokens.get())
             case Renew():
                 result = self.tokens.renew()
         return result
@@ -135,7 +135,7 @@ class Client:
                 waited = asyncio.wrap_future(future)
                 result = bool((await asyncio.wait([waited], timeout=seconds))[0])
             case Identify():
-                result = _fingerprint(await self.tokens.aget())
+                result = self.tokens.identity or _fingerprint(await self.tokens.aget())
             case Renew():
                 result = self.tokens.renew()
         return result

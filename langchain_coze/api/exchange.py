@@ -52,7 +52,7 @@ _NOT_IN_STUDIO = (
     ("/v1/files/retrieve", "a look at an uploaded file"),
 )
 _LONGEST_WAIT = 60.0  # seconds of Retry-After that we are ready to wait
-_SUPPORT_HEADERS = ("content-type", "retry-after", "x-tt-logid", "x-log-id")
+_SUPPORT_HEADERS = ("content-type", "date", "retry-after", "x-tt-logid", "x-log-id")
 
 
 def exchange(request: Request, policy: Policy) -> Flow[Reply]:
@@ -143,7 +143,7 @@ def _first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
 
 
 def _may_repeat(request: Request, error: CozeError) -> bool:
-    if error.retry_after is not None and error.retry_after > _LONGEST_WAIT:
+    if error.exhausted or (error.retry_after or 0.0) > _LONGEST_WAIT:
         return False
     safe = request.method == "GET"
     if isinstance(error, CozeConnectionError):

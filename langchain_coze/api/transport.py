@@ -48,6 +48,10 @@ _USER_AGENT = f"langchain-coze/{__version__} python/{platform.python_version()}"
 class Tokens(Protocol):
     """Where the token of each request comes from."""
 
+    @property
+    def identity(self) -> str | None:
+        """What tells whose tokens they are although they change, or None."""
+
     def get(self) -> str:
         """Return the token."""
 
