@@ -87,7 +87,7 @@ class ConversationRoutes:
 
     async def _delete(self, call: Call) -> Response:
         self._site.store.delete_conversation(_conversation(self._site, call))
-        return as_json({"code": 0, "msg": "", "detail": {"logid": call.logid}})
+        return as_json({"code": 0, "msg": "", **call.profile.detail(call.logid)})
 
     async def _clear(self, call: Call) -> Response:
         conversation = _conversation(self._site, call)
@@ -177,7 +177,7 @@ class MessageRoutes:
             "has_more": has_more,
             "last_id": ids[-1],
             "msg": "",
-            "detail": {"logid": call.logid},
+            **call.profile.detail(call.logid),
         }
         return as_json(reply)
 

@@ -24,6 +24,7 @@ ByteTransform: TypeAlias = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]
 _DELTA, _COMPLETED = "conversation.message.delta", "conversation.message.completed"
 _IN_PROGRESS = "conversation.chat.in_progress"
 _DONE = Event("done", '"[DONE]"')
+_STUDIO_DONE = "conversation.stream.done"
 _UNKNOWN = "local_unknown"
 
 
@@ -202,9 +203,9 @@ EVENT_FAULTS: Mapping[Fault, Callable[[str], EventTransform]] = {
     ),
     Fault.ERROR_EVENT_EMPTY: lambda _: _instead_of_answer(lambda _chat: [Event("error", "{}")]),
     Fault.NO_DELTAS: lambda _: _drop(_DELTA),
-    Fault.NO_DONE: lambda _: _drop("done"),
+    Fault.NO_DONE: lambda _: _drop("done", _STUDIO_DONE),
     Fault.NO_TERMINAL: lambda _: _drop(
-        "done", "conversation.chat.completed", "conversation.chat.failed"
+        "done", _STUDIO_DONE, "conversation.chat.completed", "conversation.chat.failed"
     ),
     Fault.DUPLICATE_COMPLETED: lambda _: _each(
         lambda event: (event, event) if event.name == _COMPLETED else (event,)

@@ -134,7 +134,11 @@ class CloudProfile:
 
     def envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - Studio looks
         """A reply around its payload (wire 1.4)."""
-        return {"code": 0, "msg": "", "data": data, "detail": {"logid": logid}}
+        return {"code": 0, "msg": "", "data": data, **self.detail(logid)}
+
+    def detail(self, logid: str) -> dict[str, Any]:
+        """What every reply tells of itself."""
+        return {"detail": {"logid": logid}}
 
     def problem(
         self, problem: Problem, path: str, logid: str, *, real_status: bool
@@ -148,13 +152,13 @@ class CloudProfile:
             real_status: Whether the status is the matching one instead of 200.
         """
         del path
-        body = {"code": problem.code, "msg": problem.message, "detail": {"logid": logid}}
+        body = {"code": problem.code, "msg": problem.message, **self.detail(logid)}
         return (http_status(problem.code) if real_status else 200), body
 
     def no_route(self, method: str, path: str, logid: str) -> dict[str, Any] | str:
         """The body that answers a path which is not there."""
         text = f"this local server does not answer {method} {path}"
-        return {"code": 4200, "msg": text, "detail": {"logid": logid}}
+        return {"code": 4200, "msg": text, **self.detail(logid)}
 
     # Streams ----------------------------------------------------------------------------------
 

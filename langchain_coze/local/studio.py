@@ -124,6 +124,10 @@ class StudioProfile(CloudProfile):
             data = {"uri": f"local/{data['id']}", "url": ""} | told
         return {"data": data} | end
 
+    def detail(self, logid: str) -> dict[str, Any]:  # noqa: ARG002 - it stands in a header only
+        """Nothing."""
+        return {}
+
     def problem(
         self, problem: Problem, path: str, logid: str, *, real_status: bool
     ) -> tuple[int, dict[str, Any]]:
