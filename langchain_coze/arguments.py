@@ -97,7 +97,7 @@ def check_choice(tool_choice: Any) -> None:
     Raises:
         CozeInvalidRequestError: It says anything else.
     """
-    if tool_choice not in {None, "auto"}:
+    if tool_choice is not None and tool_choice != "auto":
         raise CozeInvalidRequestError(
             f"tool_choice={tool_choice!r}: a bot decides itself which tools it calls.",
             hint=hint_of(

@@ -23,6 +23,10 @@ from langchain_coze.api.schema import parse
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from langchain_core.messages.ai import UsageMetadata
+
+    from langchain_coze.api.schema import Usage
+
 Block = dict[str, Any]
 
 
@@ -145,3 +149,18 @@ def is_interrupt(content: str) -> bool:
         and isinstance(finish, dict)
         and finish.get("finish_reason") == 1
     )
+
+
+def usage_metadata(usage: Usage) -> UsageMetadata | None:
+    """Return LangChain's form of token counts; None when the server gave none (wire 2.2)."""
+    total = usage.token_count or usage.input_count + usage.output_count
+    if not total:
+        return None
+    told: UsageMetadata = {
+        "input_tokens": usage.input_count,
+        "output_tokens": usage.output_count,
+        "total_tokens": total,
+    }
+    if usage.input_tokens_details is not None:
+        told["input_token_details"] = {"cache_read": usage.input_tokens_details.cached_tokens}
+    return told

@@ -52,12 +52,18 @@ class Seen(NamedTuple):
     Attributes:
         chat_id: The turn.
         state: Its finish reason, or `OPEN`.
+        calls: The ids of the tool calls that it waits for: a turn may have several rounds.
         message_ids: The messages that it has told.
     """
 
     chat_id: str
     state: str
+    calls: frozenset[str] = frozenset()
     message_ids: frozenset[str] = frozenset()
+
+    def is_now(self, other: Seen) -> bool:
+        """Return whether nothing has happened in between."""
+        return self[:3] == other[:3]
 
 
 class Scope(NamedTuple):
@@ -119,7 +125,7 @@ def plan_turn(messages: Sequence[BaseMessage], scope: Scope) -> Plan:
     if found < 0:
         return Plan(messages, scope.conversation_id, whole=messages)
     told = messages[found].response_metadata
-    seen = Seen(told["chat_id"], str(told.get("finish_reason")))
+    seen = _seen(messages[found])
     following = messages[found + 1 :]
     waits = seen.state in {CALLS, "interrupt"} and told.get(UNSAVED) is not False
     open_chat = None
@@ -147,9 +153,15 @@ def _resumed(
         return Plan(messages[known + 1 :], scope.conversation_id, whole=messages)
     if not (scope.thread or interrupted):
         return Plan(messages, whole=messages)
-    told = messages[found].response_metadata
-    last = Seen(told["chat_id"], str(told.get("finish_reason")))
-    return Plan(messages[found + 1 :], told["conversation_id"], last=last, whole=messages)
+    conversation_id = messages[found].response_metadata["conversation_id"]
+    last = _seen(messages[found])
+    return Plan(messages[found + 1 :], conversation_id, last=last, whole=messages)
+
+
+def _seen(message: BaseMessage) -> Seen:
+    """Return what a history knows of the turn of an answer."""
+    told = message.response_metadata
+    return Seen(told["chat_id"], str(told.get("finish_reason")), frozenset(_asked(message)))
 
 
 def _before(messages: Sequence[BaseMessage], found: int, model_name: str) -> int:

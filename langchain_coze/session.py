@@ -88,7 +88,8 @@ class Begun:
         """Note how the turn ended, and let the next one of its conversation begin."""
         ids = self.turn.ids
         if self.call.is_saved and "conversation_id" in ids and "chat_id" in ids:
-            seen = Seen(ids["chat_id"], self.turn.state, self.turn.message_ids)
+            turn = self.turn
+            seen = Seen(ids["chat_id"], turn.state, turn.open_calls, turn.message_ids)
             heads.note(self.call.base_url, ids["conversation_id"], seen)
         self.give_up_place()
 
@@ -146,7 +147,7 @@ def _verified(call: Call, plan: Plan) -> Flow[Plan]:
     if plan.last is None or plan.conversation_id is None:
         return plan
     head = heads.find(call.base_url, plan.conversation_id)
-    if head is not None and (head.chat_id, head.state) == (plan.last.chat_id, plan.last.state):
+    if head is not None and head.is_now(plan.last):
         return plan
     if head is not None and head.chat_id == plan.last.chat_id:
         return plan.afresh()  # a step back into a turn that has gone on
@@ -169,7 +170,8 @@ def _is_newest(call: Call, conversation_id: str, last: Seen) -> Flow[bool]:
     if last.state == CALLS:
         chat = Chat(id=last.chat_id, conversation_id=conversation_id)
         chat = yield from retrieve(chat, call.policy)
-        return chat.status == "requires_action"
+        open_calls = chat.required_action.submit_tool_outputs.tool_calls
+        return chat.status == "requires_action" and last.calls == {c.id for c in open_calls}
     newest = yield from newest_chat(conversation_id, call.policy)
     return newest == last.chat_id
 

@@ -46,6 +46,7 @@ from langchain_coze.contents import (
     is_interrupt,
     read_items,
     result_block,
+    usage_metadata,
 )
 from langchain_coze.errors import CozeChatError, CozeError, redact
 from langchain_coze.notices import warn_user
@@ -54,7 +55,6 @@ from langchain_coze.recall import read_recall
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from langchain_core.messages.ai import UsageMetadata
     from langchain_core.outputs import ChatGenerationChunk
 
 UNSAVED = "auto_save_history"
@@ -131,6 +131,12 @@ class Turn:
         return str(self._result["finish_reason"]) if self.finished else "open"
 
     @property
+    def open_calls(self) -> frozenset[str]:
+        """The ids of the tool calls that the bot waits for."""
+        calls = self._chat.required_action.submit_tool_outputs.tool_calls
+        return frozenset(call.id for call in calls if self.state == "tool_calls")
+
+    @property
     def message_ids(self) -> frozenset[str]:
         """The ids of the messages that the turn has told."""
         return frozenset(self._seen)
@@ -138,7 +144,7 @@ class Turn:
     @property
     def lacks_usage(self) -> bool:
         """Whether the turn is over and nothing has told its token counts."""
-        return self.finished and self._late_usage and _usage(self._chat.usage) is None
+        return self.finished and self._late_usage and usage_metadata(self._chat.usage) is None
 
     def add_usage(self, usage: Usage) -> None:
         """Take token counts that the stream did not tell (Coze Studio)."""
@@ -449,7 +455,7 @@ class Turn:
         self._answers.end(
             self._result,
             cited=bool(self._recalled),
-            usage_metadata=_usage(self._chat.usage),
+            usage_metadata=usage_metadata(self._chat.usage),
             tool_call_chunks=[
                 {
                     "type": "tool_call_chunk",
@@ -469,21 +475,6 @@ class Turn:
             "chat_id": self.ids.get("chat_id"),
             "conversation_id": self.ids.get("conversation_id"),
         }
-
-
-def _usage(usage: Usage) -> UsageMetadata | None:
-    """Return LangChain's form of the usage; None when the server gave none."""
-    total = usage.token_count or usage.input_count + usage.output_count
-    if not total:
-        return None
-    told: UsageMetadata = {
-        "input_tokens": usage.input_count,
-        "output_tokens": usage.output_count,
-        "total_tokens": total,
-    }
-    if usage.input_tokens_details is not None:
-        told["input_token_details"] = {"cache_read": usage.input_tokens_details.cached_tokens}
-    return told
 
 
 def _chat(body: Any) -> Chat:

@@ -8,8 +8,6 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
-from langchain_coze import ChatCoze
-
 
 def _sum(chunks: list[AIMessageChunk]) -> AIMessage:
     total = chunks[0]
@@ -20,23 +18,26 @@ def _sum(chunks: list[AIMessageChunk]) -> AIMessage:
     return message
 
 
-def invoke(model: ChatCoze, asked: Any, **kwargs: Any) -> AIMessage:
+def invoke(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
     return model.invoke(asked, **kwargs)
 
 
-def ainvoke(model: ChatCoze, asked: Any, **kwargs: Any) -> AIMessage:
+def ainvoke(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
     return asyncio.run(model.ainvoke(asked, **kwargs))
 
 
-def stream(model: ChatCoze, asked: Any, **kwargs: Any) -> AIMessage:
+def stream(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
     return _sum(list(model.stream(asked, **kwargs)))
 
 
-def astream(model: ChatCoze, asked: Any, **kwargs: Any) -> AIMessage:
+def astream(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
     async def run() -> list[AIMessageChunk]:
         return [chunk async for chunk in model.astream(asked, **kwargs)]
 
     return _sum(asyncio.run(run()))
 
 
-WAYS: list[Callable[..., AIMessage]] = [invoke, ainvoke, stream, astream]
+Way = Callable[..., AIMessage]
+"""How a test asks: a function of the model, the messages and the arguments of the call."""
+
+WAYS: list[Way] = [invoke, ainvoke, stream, astream]

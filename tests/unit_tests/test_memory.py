@@ -87,7 +87,7 @@ def test_results_go_to_the_chat_that_asked(scope: Scope) -> None:
     plan = plan_turn([*history, SystemMessage("Be brief.")], scope)
     assert plan.outputs == {"1": "sunny", "2": "rain"}
     assert (plan.open_chat, plan.conversation_id) == ("c1", "v1")
-    assert plan.last == Seen("c1", "tool_calls")
+    assert plan.last == Seen("c1", "tool_calls", frozenset({"1", "2"}))
 
 
 def test_each_call_gets_an_output() -> None:

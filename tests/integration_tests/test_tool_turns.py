@@ -1,0 +1,246 @@
+"""The bot's calls of local plugins, run here and answered in the same chat; over sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.load import dumpd, load
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+from langchain_coze import (
+    ChatCoze,
+    CozeInvalidRequestError,
+    CozeNotFoundError,
+)
+from langchain_coze.local import ClientTool, LocalBot, LocalCoze, RecordedRequest, Turn
+from langchain_coze.memory import heads
+from tests.integration_tests.ways import WAYS, Way
+
+TOOL = {
+    "name": "get_weather",
+    "description": "The weather of a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}
+QUESTION = HumanMessage("Weather?")
+
+
+def weather(question: str, turn: Turn) -> Generator[Any, Any, None]:
+    """Ask for two cities at once, then for a third one."""
+    if question != QUESTION.text:
+        yield f"{len(turn.entries)} messages"
+        return
+    yield "Let me see. "
+    one, other = yield (
+        ClientTool("get_weather", {"city": "杭州"}),
+        ClientTool("get_weather", {"city": "北京"}),
+    )
+    third = yield ClientTool("get_weather", {"city": "上海"})
+    yield f"杭州 {one}, 北京 {other}, 上海 {third}."
+
+
+def careless(_: str) -> Generator[Any, Any, None]:
+    told = yield ClientTool("get_weather", "city: 杭州")
+    yield f"I heard: {told}"
+
+
+WEATHER, CARELESS = LocalBot(weather, name="weather"), LocalBot(careless, name="careless")
+
+
+@pytest.fixture(scope="module")
+def coze() -> Iterator[LocalCoze]:
+    with LocalCoze([WEATHER, CARELESS]) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def clean(coze: LocalCoze) -> Iterator[None]:
+    coze.reset()
+    yield
+    coze.faults = ()
+
+
+def bot(coze: LocalCoze, **fields: Any) -> ChatCoze:
+    known = {"bot_id": WEATHER.bot_id, "api_key": coze.token, "base_url": coze.base_url}
+    return ChatCoze(**{**known, "timeout": 5, "poll_interval": 0.02, **fields})
+
+
+def answered(asking: AIMessage) -> list[ToolMessage]:
+    return [
+        ToolMessage(f"sunny in {call['args']['city']}", tool_call_id=str(call["id"]))
+        for call in asking.tool_calls
+    ]
+
+
+def paths(coze: LocalCoze) -> list[str]:
+    return [request.path for request in coze.requests]
+
+
+def submits(coze: LocalCoze) -> list[RecordedRequest]:
+    return [request for request in coze.requests if request.path.endswith("submit_tool_outputs")]
+
+
+@pytest.mark.parametrize("mode", ["stream", "poll"])
+@pytest.mark.parametrize("way", WAYS)
+def test_two_rounds_in_one_chat(coze: LocalCoze, way: Way, mode: str) -> None:
+    model = bot(coze, response_mode=mode).bind_tools([TOOL])
+    history: list[BaseMessage] = [QUESTION]
+    asking = way(model, history)
+    assert [call["args"]["city"] for call in asking.tool_calls] == ["杭州", "北京"]
+    assert asking.content == "Let me see. "
+    history += [asking, *answered(asking)]
+    again = way(model, history)
+    assert (again.content, [c["args"]["city"] for c in again.tool_calls]) == ("", ["上海"])
+    history += [again, *answered(again)]
+    done = way(model, history)
+    assert done.content == "杭州 sunny in 杭州, 北京 sunny in 北京, 上海 sunny in 上海."
+    assert done.response_metadata["finish_reason"] == "stop"
+    told = {m.response_metadata["chat_id"] for m in (asking, again, done)}
+    assert len(told) == 1
+    started = [request for request in coze.requests if request.path == "/v3/chat"]
+    assert (len(started), len(submits(coze))) == (1, 2)
+    assert started[0].body["auto_save_history"] is True
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
+    model = bot(coze).bind_tools([TOOL])
+    asking = way(model, [QUESTION])
+    way(model, [QUESTION, asking, *answered(asking)])
+    (request,) = submits(coze)
+    told = asking.response_metadata
+    assert (request.method, request.path) == ("POST", "/v3/chat/submit_tool_outputs")
+    assert request.query == {
+        "conversation_id": told["conversation_id"],
+        "chat_id": told["chat_id"],
+    }
+    assert request.body == {  # wire section 2.6
+        "tool_outputs": [
+            {"tool_call_id": asking.tool_calls[0]["id"], "output": "sunny in 杭州"},
+            {"tool_call_id": asking.tool_calls[1]["id"], "output": "sunny in 北京"},
+        ],
+        "stream": True,
+    }
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_calls_survive_a_checkpoint_and_another_process(coze: LocalCoze, way: Way) -> None:
+    model = bot(coze).bind_tools([TOOL])
+    asking = way(model, [QUESTION])
+    stored = load(dumpd([QUESTION, asking, *answered(asking)]), allowed_objects="all")
+    heads.__init__()  # type: ignore[misc] # what another process knows
+    again = way(model, stored)
+    assert [call["args"]["city"] for call in again.tool_calls] == ["上海"]
+    assert paths(coze) == ["/v3/chat", "/v3/chat/retrieve", "/v3/chat/submit_tool_outputs"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_step_back_into_a_submitted_turn_starts_a_new_one(
+    coze: LocalCoze, way: Way, *, known: bool
+) -> None:
+    model = bot(coze).bind_tools([TOOL])
+    history: list[BaseMessage] = [QUESTION]
+    asking = way(model, history)
+    history += [asking, *answered(asking)]
+    way(model, history)
+    if not known:
+        heads.__init__()  # type: ignore[misc] # what another process knows
+    coze.reset()
+    again = way(model, history)
+    assert again.response_metadata["chat_id"] != asking.response_metadata["chat_id"]
+    assert paths(coze)[-1] == "/v3/chat"
+    texts = [entry["content"] for entry in coze.requests[-1].body["additional_messages"]]
+    assert texts == [
+        "Let me see. ",
+        '[get_weather({"city": "杭州"})] sunny in 杭州',
+        '[get_weather({"city": "北京"})] sunny in 北京',
+        QUESTION.text,
+    ]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_invalid_arguments_are_told_to_the_bot(coze: LocalCoze, way: Way) -> None:
+    model = bot(coze, bot_id=CARELESS.bot_id).bind_tools([TOOL])
+    asking = way(model, [QUESTION])
+    (wrong,) = asking.invalid_tool_calls
+    assert (asking.tool_calls, wrong["args"]) == ([], "city: 杭州")
+    refused = ToolMessage("no JSON", tool_call_id=str(wrong["id"]), status="error")
+    assert way(model, [QUESTION, asking, refused]).content == "I heard: no JSON"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_user_who_goes_on_abandons_the_call(coze: LocalCoze, way: Way) -> None:
+    model = bot(coze).bind_tools([TOOL])
+    asking = way(model, [QUESTION])
+    done = way(model, [QUESTION, asking, HumanMessage("Never mind.")])
+    assert paths(coze) == ["/v3/chat", "/v3/chat/cancel", "/v3/chat"]
+    told = asking.response_metadata
+    assert coze.requests[1].body == {
+        "conversation_id": told["conversation_id"],
+        "chat_id": told["chat_id"],
+    }
+    assert done.content == "3 messages"  # the cancel is refused (4104): the history is whole
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_chat_that_was_not_saved_cannot_be_answered(coze: LocalCoze, way: Way) -> None:
+    model = bot(coze)
+    asking = way(model, [QUESTION])
+    assert asking.tool_calls
+    with pytest.raises(CozeInvalidRequestError, match="was not saved in Coze"):
+        way(model.bind_tools([TOOL]), [QUESTION, asking, *answered(asking)])
+    assert paths(coze) == ["/v3/chat"]
+
+
+def test_nothing_is_sent_for_what_cannot_be_right(coze: LocalCoze) -> None:
+    model = bot(coze)
+    with pytest.raises(CozeInvalidRequestError, match="no message before it makes"):
+        model.invoke([QUESTION, ToolMessage("x", tool_call_id="unknown")])
+    for choice in ("any", "get_weather", "none", {"type": "function"}):
+        with pytest.raises(CozeInvalidRequestError, match="decides itself which tools"):
+            model.bind_tools([TOOL], tool_choice=choice)  # type: ignore[arg-type] # a dict
+        with pytest.raises(ValueError, match="decides itself which tools"):
+            model.invoke("Hi", tool_choice=choice)
+    with pytest.raises(CozeInvalidRequestError, match="no way to ask a bot for structured"):
+        model.with_structured_output(TOOL)
+    with pytest.raises(CozeInvalidRequestError, match="no way to ask a bot for structured"):
+        model.bind_tools([], response_format=TOOL)
+    assert paths(coze) == []
+    assert model.bind_tools([TOOL], tool_choice="auto")
+    assert model.profile
+    assert (model.profile["tool_calling"], model.profile["structured_output"]) == (True, False)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_tool_turn_is_never_answered_from_a_cache(coze: LocalCoze, way: Way) -> None:
+    cache = InMemoryCache()
+    model = bot(coze, cache=cache).bind_tools([TOOL])
+    first, second = way(model, [QUESTION]), way(model, [QUESTION])
+    assert first.response_metadata["chat_id"] != second.response_metadata["chat_id"]
+    unbound = bot(coze, cache=cache)
+    history = [QUESTION, first, *answered(first)]
+    assert way(unbound, history).tool_calls[0]["args"] == {"city": "上海"}
+    assert not cache._cache
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_server_without_submit_says_that_it_may_be_a_studio(coze: LocalCoze, way: Way) -> None:
+    asking = way(bot(coze).bind_tools([TOOL]), [QUESTION])
+    with LocalCoze(WEATHER, profile="studio") as studio:
+        model = bot(studio, api_key=studio.token).bind_tools([TOOL])
+        with pytest.raises(CozeNotFoundError) as caught:
+            way(model, [QUESTION, asking, *answered(asking)])
+    assert "Coze Studio does not" in str(caught.value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_failed_submit_is_not_sent_twice(coze: LocalCoze, way: Way) -> None:
+    model = bot(coze).bind_tools([TOOL])
+    asking = way(model, [QUESTION])
+    coze.faults = "error=5000,on=/v3/chat/submit_tool_outputs"
+    with pytest.raises(Exception, match="code 5000"):
+        way(model, [QUESTION, asking, *answered(asking)])
+    assert len(submits(coze)) == 1
