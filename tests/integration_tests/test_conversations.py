@@ -1,0 +1,318 @@
+"""History that Coze keeps: conversations named, found in the history, forked; over sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+
+from langchain_coze import (
+    ChatCoze,
+    CozeConversationBusyError,
+    CozeError,
+    CozeInvalidRequestError,
+    CozeNotFoundError,
+)
+from langchain_coze.local import LocalBot, LocalCoze, RecordedRequest, Turn
+from langchain_coze.memory import heads
+from tests.integration_tests.ways import WAYS, Way
+
+
+def remember(question: str, turn: Turn) -> Iterator[str]:
+    """Say all that the user has ever said in this conversation."""
+    yield " | ".join(entry.text for entry in turn.entries if entry.role == "user")
+    if question == "fail":
+        raise RuntimeError("as asked")
+
+
+def slow(question: str) -> Generator[Any, Any, None]:
+    for _ in range(5):
+        time.sleep(0.02)
+        yield question
+
+
+MEMORY = LocalBot(remember, name="memory")
+OTHER = LocalBot(remember, name="other")
+SLOW = LocalBot(slow, name="slow")
+
+
+@pytest.fixture(scope="module")
+def coze() -> Iterator[LocalCoze]:
+    with LocalCoze([MEMORY, OTHER, SLOW]) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def clean(coze: LocalCoze) -> Iterator[None]:
+    coze.reset()
+    yield
+    coze.faults = ()
+
+
+def bot(coze: LocalCoze, **fields: Any) -> ChatCoze:
+    known = {"bot_id": MEMORY.bot_id, "api_key": coze.token, "base_url": coze.base_url}
+    return ChatCoze(**{**known, "timeout": 5, "poll_interval": 0.02, **fields})
+
+
+def conversation(coze: LocalCoze) -> str:
+    """Return a new conversation, made by a first turn."""
+    answer = bot(coze, auto_save_history=True).invoke("zero")
+    coze.reset()
+    return str(answer.response_metadata["conversation_id"])
+
+
+def chats(coze: LocalCoze) -> list[RecordedRequest]:
+    return [request for request in coze.requests if request.path == "/v3/chat"]
+
+
+def sent(request: RecordedRequest) -> list[str]:
+    return [entry["content"] for entry in request.body["additional_messages"]]
+
+
+def forget() -> None:
+    """Know no more of conversations than another process does."""
+    heads.__init__()  # type: ignore[misc] # emptied
+
+
+# --- Named conversations -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["stream", "poll"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_named_conversation_goes_on(coze: LocalCoze, way: Way, mode: str) -> None:
+    named = conversation(coze)
+    model = bot(coze, conversation_id=named, response_mode=mode)
+    first = way(model, "one")
+    assert first.content == "zero | one"
+    second = way(model, [HumanMessage("one"), first, HumanMessage("two")])
+    assert second.content == "zero | one | two"
+    assert [sent(request) for request in chats(coze)] == [["one"], ["two"]]
+    for request in chats(coze):  # wire section 2.1: in the query, not in the body
+        assert request.query == {"conversation_id": named}
+        assert request.body == {
+            "bot_id": MEMORY.bot_id,
+            "user_id": "langchain-coze",
+            "additional_messages": request.body["additional_messages"],
+            "stream": mode == "stream",
+            "auto_save_history": True,
+        }
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_call_goes_before_the_config_and_the_config_before_the_field(
+    coze: LocalCoze, way: Way
+) -> None:
+    by_call, by_config, by_field = (conversation(coze) for _ in range(3))
+    model = bot(coze, conversation_id=by_field)
+    config: RunnableConfig = {"configurable": {"coze_conversation_id": by_config}}
+    per_bot: RunnableConfig = {
+        "configurable": {"coze_conversation_id": {MEMORY.bot_id: by_config, "7": "8"}}
+    }
+    way(model, "a", config=config, conversation_id=by_call)
+    way(model, "b", config=config)
+    way(model, "c", config=per_bot)
+    way(model, "d", config={"configurable": {"coze_conversation_id": {"7": "8"}}})
+    named = [request.query["conversation_id"] for request in chats(coze)]
+    assert named == [by_call, by_config, by_config, by_field]
+
+
+def test_a_config_reaches_the_bot_through_chains(coze: LocalCoze) -> None:
+    named = conversation(coze)
+    config: RunnableConfig = {"configurable": {"coze_conversation_id": named}}
+    model = bot(coze)
+    chain: Any = RunnableLambda(model.invoke)
+
+    async def ask(text: str) -> AIMessage:
+        return await model.ainvoke(text)
+
+    assert chain.invoke("one", config).content == "zero | one"
+    assert asyncio.run(RunnableLambda(ask).ainvoke("two", config)).content == "zero | one | two"
+    streamed = (RunnableLambda(lambda text: text) | model).stream("three", config)
+    assert "".join(chunk.text for chunk in streamed) == "zero | one | two | three"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_conversation_that_is_none_is_told(coze: LocalCoze, way: Way) -> None:
+    with pytest.raises(CozeNotFoundError, match="code 4002"):
+        way(bot(coze, conversation_id="123"), "one")
+    with pytest.raises(CozeInvalidRequestError, match="coze_conversation_id is a list"):
+        way(bot(coze), "one", config={"configurable": {"coze_conversation_id": ["1"]}})
+
+
+# --- Conversations found in the history ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_thread_sends_only_what_is_new(coze: LocalCoze, way: Way) -> None:
+    model = bot(coze, conversation="thread")
+    history: list[BaseMessage] = [SystemMessage("Be brief.")]
+    for question in ("one", "two", "three"):
+        history.append(HumanMessage(question))
+        history.append(way(model, history))
+    assert history[-1].content == "Be brief. | one | two | three"
+    assert [sent(request) for request in chats(coze)] == [
+        ["Be brief.", "one"],
+        ["two"],
+        ["three"],
+    ]
+    first, *later = [request.query.get("conversation_id") for request in chats(coze)]
+    assert (first, len(set(later))) == (None, 1)
+    assert len(coze.requests) == 3  # nothing is asked for where the end is known
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("way", WAYS)
+def test_forks_and_replays_hear_nothing_of_what_came_later(
+    coze: LocalCoze, way: Way, *, known: bool
+) -> None:
+    model = bot(coze, conversation="thread")
+    history: list[BaseMessage] = [HumanMessage("one")]
+    history.append(way(model, history))
+    past = [*history]
+    history.append(HumanMessage("two"))
+    history.append(way(model, history))
+    if not known:
+        forget()
+    fork = [*past, HumanMessage("fork")]
+    fork.append(way(model, fork))
+    assert fork[-1].content == "one | fork"
+    fork.append(HumanMessage("on"))
+    assert way(model, fork).content == "one | fork | on"
+    if not known:
+        forget()
+    history.append(HumanMessage("three"))
+    assert way(model, history).content == "one | two | three"
+    replay = [*past, HumanMessage("two")]
+    assert way(model, replay).content == "one | two"
+    used = [request.query.get("conversation_id") for request in chats(coze)]
+    assert len({request for request in used if request}) == 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_thread_goes_on_in_another_process(coze: LocalCoze, way: Way) -> None:
+    model = bot(coze, conversation="thread")
+    history: list[BaseMessage] = [HumanMessage("one")]
+    history += [way(model, history), HumanMessage("two")]
+    forget()
+    assert way(model, history).content == "one | two"
+    asked = coze.requests[1]
+    assert (asked.path, asked.body) == (
+        "/v1/conversation/message/list",
+        {"order": "desc", "limit": 1},
+    )
+    assert sent(chats(coze)[-1]) == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kept"), [("error=4101", False), ("error=5000", True), ("http_502", True)]
+)
+def test_where_the_end_cannot_be_asked_for(coze: LocalCoze, fault: str, *, kept: bool) -> None:
+    model = bot(coze, conversation="thread", max_retries=0)
+    history: list[BaseMessage] = [HumanMessage("one")]
+    history += [model.invoke(history), HumanMessage("two")]
+    forget()
+    coze.faults = f"{fault},on=/v1/conversation/message/list"
+    if kept:
+        assert model.invoke(history).content == "one | two"
+    else:
+        with pytest.warns(UserWarning, match="no permission listMessage"):
+            assert model.invoke(history).content == "one | two"
+    assert sent(chats(coze)[-1]) == (["two"] if kept else ["one", "one", "two"])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_turn_that_broke_off_is_not_repeated_into_its_conversation(
+    coze: LocalCoze, way: Way
+) -> None:
+    model = bot(coze, conversation="thread")
+    history: list[BaseMessage] = [HumanMessage("one")]
+    history.append(way(model, history))
+    with pytest.raises(CozeError):
+        way(model, [*history, HumanMessage("fail")])
+    again = way(model, [*history, HumanMessage("two")])
+    assert again.content == "one | two"  # and not "one | fail | two"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_two_bots_of_one_history_keep_their_own_conversations(coze: LocalCoze, way: Way) -> None:
+    one, other = (bot(coze, conversation="thread", bot_id=b.bot_id) for b in (MEMORY, OTHER))
+    history: list[BaseMessage] = [HumanMessage("one")]
+    for model in (one, other, one, other):
+        answer = way(model, history)
+        answer.name = "other" if model is other else "memory"
+        history += [answer, HumanMessage(f"to {answer.name}")]
+    asked = [(request.body["bot_id"], sent(request)) for request in chats(coze)]
+    assert asked[2] == (MEMORY.bot_id, ["to memory", f"[other] {history[3].content}", "to other"])
+    used = [request.query.get("conversation_id") for request in chats(coze)]
+    assert used[:2] == [None, None]
+    assert used[2] != used[3]
+
+
+def test_threads_never_share_a_conversation_or_a_cached_answer(coze: LocalCoze) -> None:
+    model = bot(coze, conversation="thread", cache=InMemoryCache())
+    answers = [model.invoke("same"), asyncio.run(model.ainvoke("same"))]
+    answers += model.batch(["same"] * 4)
+    assert len({a.response_metadata["conversation_id"] for a in answers}) == 6
+    named = bot(coze, conversation_id=conversation(coze), cache=InMemoryCache())
+    assert [named.invoke("same").content for _ in range(2)] == ["zero | same", "zero | same | same"]
+    stateless = bot(coze, cache=InMemoryCache())
+    assert stateless.invoke("same").response_metadata == (
+        stateless.invoke("same").response_metadata
+    )
+
+
+def test_a_thread_that_is_not_saved_is_refused(coze: LocalCoze) -> None:
+    with pytest.raises(CozeInvalidRequestError, match="auto_save_history=False forbids"):
+        bot(coze, conversation="thread", auto_save_history=False).invoke("one")
+
+
+# --- One turn at a time --------------------------------------------------------------------------
+
+
+def test_turns_of_a_conversation_wait_for_each_other(coze: LocalCoze) -> None:
+    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze), max_retries=0)
+
+    async def several() -> list[AIMessage]:
+        return await asyncio.gather(*(model.ainvoke(str(number)) for number in range(4)))
+
+    with ThreadPoolExecutor(5) as pool:
+        blocking = [pool.submit(model.invoke, str(number)) for number in range(3)]
+        loop = pool.submit(asyncio.run, several())
+        answers = [future.result(20) for future in blocking] + loop.result(20)
+    wanted = ["00000", "11111", "22222"] * 2 + ["33333"]
+    assert sorted(answer.text for answer in answers) == sorted(wanted)
+    assert len(chats(coze)) == 7  # and no 4016
+
+
+def test_a_stream_that_is_left_lets_the_next_turn_in(coze: LocalCoze) -> None:
+    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze), max_retries=4)
+    for chunk in model.stream("a"):
+        assert chunk.text == "a"
+        break
+    assert model.invoke("b").text == "bbbbb"  # after a few 4016: the bot had not ended
+
+
+def test_a_turn_inside_a_turn_of_the_same_conversation_is_refused(coze: LocalCoze) -> None:
+    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze))
+    stream = model.stream("a")
+    next(stream)
+    with pytest.raises(CozeConversationBusyError, match="Read or close the other stream first"):
+        model.invoke("b")
+    assert "".join(chunk.text for chunk in stream) == "aaaa"
+    assert [sent(request) for request in chats(coze)] == [["a"]]
+
+
+def test_a_busy_conversation_of_somebody_else_is_waited_for(coze: LocalCoze) -> None:
+    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze), max_retries=1)
+    coze.faults = "error=4016,times=1"
+    assert model.invoke("a").text == "aaaaa"
+    coze.faults = "error=4016"
+    with pytest.raises(CozeConversationBusyError):
+        model.invoke("b")
