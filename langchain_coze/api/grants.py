@@ -158,8 +158,8 @@ def _life(expires: Any, reply: Reply, asked: float) -> float:
     if seconds <= _ABSOLUTE:
         return seconds
     date = _date(reply.headers)
-    if date is not None:  # the clock that it was written by; ours may be off
-        return seconds - date
+    if date is not None:  # the clock that it was written by, in whole seconds; ours may be off
+        return seconds - date - 1
     left = seconds - time.time()
     return left if left > 0 else asked
 
@@ -173,6 +173,8 @@ def _date(headers: Mapping[str, str]) -> float | None:
 
 def _explained(error: CozeError) -> CozeError:
     """Return the error that says what to do about a refusal."""
+    if error.response is None:
+        return error
     word = _word(error)
     facts = {name: getattr(error, name) for name in ("code", "status_code", "logid", "response")}
     if word == "internal_error":
@@ -183,7 +185,7 @@ def _explained(error: CozeError) -> CozeError:
         hint = _HINTS.get(word, _CLIENT)
     else:
         return error
-    message = f"Coze gave the OAuth app no access token: {error.message}"
+    message = f"Coze gave the OAuth app no access token: {error.message.rstrip('.')}."
     told, remedy = _clock(error)
     return CozeAuthenticationError(message + told, hint=remedy + hint, **facts)
 
