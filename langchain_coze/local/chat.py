@@ -58,7 +58,9 @@ class ChatRun:
         """Create the chat; `execute` runs it."""
         self.bot, self.request, self.profile = bot, request, profile
         self.conversation = conversation
-        self.ids = MessageIds(conversation.id, bot.wire_id, new_id(), conversation.section_id)
+        self.ids = MessageIds(
+            conversation.id, bot.wire_id, new_id(), conversation.section_id, request.home_id
+        )
         self.status = "created"
         self._facts = ChatFacts(self.ids, int(time.time()), meta_data=request.meta_data)
         self._uploads = uploads

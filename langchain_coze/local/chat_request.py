@@ -56,7 +56,7 @@ class EnterMessage:
 class ChatRequest:
     """A checked request for a chat; fields as on the wire.
 
-    Of a chatflow ``bot_id`` is the ``workflow_id``.
+    Of a chatflow ``bot_id`` is the ``workflow_id``, and ``home_id`` the bot or app it runs in.
     """
 
     bot_id: str
@@ -68,6 +68,7 @@ class ChatRequest:
     meta_data: Mapping[str, str]
     parameters: Mapping[str, Any]
     publish_status: str
+    home_id: str = ""
 
 
 def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
@@ -141,6 +142,7 @@ def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
         meta_data={},
         parameters=body["parameters"],
         publish_status="published_online",
+        home_id=str(body.get("app_id") or body.get("bot_id") or ""),
     )
 
 

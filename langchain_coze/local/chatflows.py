@@ -66,11 +66,16 @@ class ChatflowRoutes:
         if asked_for := body.get("conversation_id"):
             return store.conversation(str(asked_for), call.owner)
         name = request.parameters.get("CONVERSATION_NAME")
-        if not name and self._site.profile.chatflow.needs_conversation_name:
-            raise Problem(4000, "conversation_id or parameters.CONVERSATION_NAME is required")
-        if body.get("app_id") and name:
-            named = (c for c in store.conversations(call.owner) if c.name == name)
-            return next(named, None)
-        # Without a name an app's default conversation is meant, which is not documented further: a
-        # new one plays it, as for a bot.
-        return store.add_conversation(Conversation(call.owner, bot_id=request.bot_id))
+        mine = store.conversations(call.owner)
+        known = next((found for found in mine if name and found.name == name), None)
+        if self._site.profile.chatflow.makes_named_conversations:
+            if not name:
+                raise Problem(4000, "conversation name is required")
+        elif body.get("app_id") and name:
+            return known
+        else:
+            # Without a name an app's default conversation is meant, which is not documented
+            # further: a new one plays it, as for a bot.
+            name, known = "", None
+        made = Conversation(call.owner, name=str(name), bot_id=request.bot_id)
+        return known or store.add_conversation(made)

@@ -44,13 +44,15 @@ class Event(NamedTuple):
 class MessageIds:
     """The ids that every message of one turn carries.
 
-    Of a chatflow ``bot_id`` is the id of the workflow, which its messages do not tell.
+    Of a chatflow ``bot_id`` is the id of the workflow, which its messages do not tell, and
+    ``home_id`` that of the bot or app it runs in.
     """
 
     conversation_id: str
     bot_id: str
     chat_id: str
     section_id: str
+    home_id: str = ""
 
 
 @dataclass(slots=True)
@@ -88,7 +90,8 @@ class CloudProfile:
         has_client_tools: Whether a turn can ask the client to run a tool.
         lists_question: Whether the messages of a chat are listed with the question.
         only_answers: Whether streams have answers and suggestions only.
-        needs_conversation_name: Whether a chatflow of an app needs a conversation or its name.
+        makes_named_conversations: Whether a chatflow wants the name of its conversation, and
+            makes one when it is not there.
         log_header: The header that tells the log id.
         after_question: The status that a chat tells when it has asked the user something; None when
             it says no more.
@@ -101,7 +104,7 @@ class CloudProfile:
     has_client_tools = True
     lists_question = False
     only_answers = False
-    needs_conversation_name = False
+    makes_named_conversations = False
     log_header = "X-Tt-Logid"
     after_question: str | None = "completed"
     reply_end: Mapping[str, None] = {}

@@ -98,6 +98,7 @@ class Conversation:
         """Begin a new section: what was said before is kept, but is no context any more."""
         self.section_id = new_id()
         self.cleared = len(self.turns)
+        self.paused.clear()
 
     def as_json(self) -> dict[str, Any]:
         """The conversation object of the API (wire 5.1)."""

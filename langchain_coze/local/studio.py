@@ -247,7 +247,7 @@ class StudioChatflow(CloudChatflow):
 
     after_question = "requires_action"
     only_answers = True
-    needs_conversation_name = True
+    makes_named_conversations = True
 
     def encoder(self) -> Encoder:
         """How the events of one stream are written: with numbers and spaces."""
@@ -268,7 +268,7 @@ class StudioChatflow(CloudChatflow):
             "conversation_id": facts.ids.conversation_id,
         }
         if status == "completed":
-            chat["bot_id"] = stable_id("app", facts.ids.bot_id)
+            chat["bot_id"] = facts.ids.home_id or "0"
         chat["status"] = status
         if status == "completed":
             count, output = facts.usage
@@ -292,7 +292,7 @@ class StudioChatflow(CloudChatflow):
             "id": message_id,
             "chat_id": ids.chat_id,
             "conversation_id": ids.conversation_id,
-            "bot_id": stable_id("app", ids.bot_id),
+            "bot_id": ids.home_id or "0",
             "role": "assistant",
             "type": fields["type"],
             "content": fields["content"],
