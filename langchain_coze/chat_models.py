@@ -335,17 +335,20 @@ class ChatCoze(Bot, BaseChatModel):
     def _generate_with_cache(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> ChatResult:
-        model = self._cached(messages, kwargs)
+        model = self._cached(messages, **kwargs)
         return super(ChatCoze, model)._generate_with_cache(messages, *args, **kwargs)
 
     async def _agenerate_with_cache(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> ChatResult:
-        model = self._cached(messages, kwargs)
+        model = self._cached(messages, **kwargs)
         return await super(ChatCoze, model)._agenerate_with_cache(messages, *args, **kwargs)
 
-    def _cached(self, messages: list[BaseMessage], kwargs: Mapping[str, Any]) -> Self:
+    def _cached(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> Self:
         """Return this model, without its cache where a cached answer would be a wrong one."""
+        del stop, run_manager
         if self.cache is False or (self.cache is None and get_llm_cache() is None):
             return self
         call = self._call(kwargs)

@@ -1,0 +1,146 @@
+"""Images, files and audio, to the bot and from it; over sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
+from langchain_coze.local import LocalBot, LocalCoze, Media, Speech, Turn
+from tests.integration_tests.ways import WAYS, Way
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
+IMAGE = {"type": "image", "mime_type": "image/png"}  # LangChain itself wants the MIME type
+FILE = {"type": "file", "mime_type": "application/octet-stream"}
+TEXT = base64.b64encode(PNG).decode()
+
+
+def look(_: str, turn: Turn) -> str:
+    return json.dumps([[file.kind, file.url, len(file.data)] for file in turn.files])
+
+
+def show(_: str) -> Iterator[Any]:
+    yield "Look: "
+    yield Media(
+        [
+            {"type": "text", "text": "a leaf"},
+            {"type": "image", "file_url": "https://h/leaf.png?a=1&b=2"},
+        ]
+    )
+    yield Speech(b"\1\2\3")
+    yield Speech(b"\4\5")
+
+
+LOOK, SHOW = LocalBot(look, name="look"), LocalBot(show, name="show")
+
+
+@pytest.fixture
+def coze() -> Iterator[LocalCoze]:
+    with LocalCoze([LOOK, SHOW]) as server:
+        yield server
+
+
+def bot(coze: LocalCoze, **fields: Any) -> ChatCoze:
+    known = {"bot_id": LOOK.bot_id, "api_key": coze.token, "base_url": coze.base_url}
+    return ChatCoze(**{**known, "timeout": 5, "max_retries": 0, **fields})
+
+
+def ask(*blocks: dict[str, Any], text: str = "What is it?") -> list[HumanMessage]:
+    return [HumanMessage([{"type": "text", "text": text}, *blocks])]
+
+
+def paths(coze: LocalCoze) -> list[str]:
+    return [request.path for request in coze.requests]
+
+
+@pytest.mark.parametrize("mode", ["stream", "poll"])
+@pytest.mark.parametrize("way", WAYS)
+def test_bytes_are_uploaded_and_links_passed_on(coze: LocalCoze, way: Way, mode: str) -> None:
+    image, link = {**IMAGE, "base64": TEXT}, {"type": "image", "url": "https://h/a.png"}
+    seen = way(bot(coze, response_mode=mode, poll_interval=0.02), ask(image, link)).text
+    assert json.loads(seen) == [["image", "", len(PNG)], ["image", "https://h/a.png", 0]]
+    upload, chat = coze.requests[:2]
+    assert (upload.method, upload.path, chat.path) == ("POST", "/v1/files/upload", "/v3/chat")
+    assert upload.headers["content-type"].startswith("multipart/form-data; boundary=")
+    (entry,) = chat.body["additional_messages"]
+    text, stored, linked = json.loads(entry["content"])
+    assert entry["content_type"] == "object_string"
+    assert text == {"type": "text", "text": "What is it?"}
+    assert stored.keys() == {"type", "file_id"}
+    assert linked == {"type": "image", "file_url": "https://h/a.png"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_same_bytes_are_uploaded_once(coze: LocalCoze, way: Way) -> None:
+    model = bot(coze)
+    image = {**IMAGE, "base64": PNG}
+    as_openai = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{TEXT}"}}
+    for blocks in ((image, image), (as_openai,), (image,)):
+        way(model, ask(*blocks))
+    assert paths(coze) == ["/v1/files/upload", "/v3/chat", "/v3/chat", "/v3/chat"]
+    way(bot(coze), ask({**IMAGE, "base64": PNG + b"more"}))
+    assert paths(coze).count("/v1/files/upload") == 2
+
+
+def test_many_at_once_upload_once(coze: LocalCoze) -> None:
+    model, question = bot(coze), ask({**IMAGE, "base64": PNG})
+    model.batch([question] * 10)
+    asyncio.run(model.abatch([question] * 10))
+    assert paths(coze).count("/v1/files/upload") == 1
+    assert paths(coze).count("/v3/chat") == 20
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_file_that_cannot_be_taken_is_told_before_any_request(coze: LocalCoze, way: Way) -> None:
+    for block, told in (
+        ({**IMAGE, "base64": base64.b64encode(b"Hello").decode()}, "its bytes are none"),
+        ({**FILE, "base64": b""}, "empty"),
+        ({**FILE, "base64": bytes(513 * 1024**2)}, "at most 512 MB"),
+        ({"type": "tool_use", "id": "1"}, "does not take"),
+    ):
+        with pytest.raises(CozeInvalidRequestError, match=told):
+            way(bot(coze), ask(block))
+    assert paths(coze) == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_refused_upload_is_told_and_tried_again_by_the_next_call(
+    coze: LocalCoze, way: Way
+) -> None:
+    coze.faults = "error=4303,times=1,on=/v1/files/upload"
+    question = ask({**FILE, "base64": b"x", "filename": "x.exe"})
+    with pytest.raises(CozeInvalidRequestError, match="code 4303") as caught:
+        way(bot(coze), question)
+    assert "Upload exactly one file" in str(caught.value)
+    assert way(bot(coze), question).content == '[["file", "", 1]]'
+    assert paths(coze) == ["/v1/files/upload", "/v1/files/upload", "/v3/chat"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_unknown_file_id_is_told(coze: LocalCoze, way: Way) -> None:
+    with pytest.raises(CozeError, match="code 4000"):
+        way(bot(coze), ask({"type": "image", "file_id": "77"}))
+
+
+@pytest.mark.parametrize("mode", ["stream", "poll"])
+@pytest.mark.parametrize("way", WAYS)
+def test_files_and_speech_of_an_answer_are_blocks(coze: LocalCoze, way: Way, mode: str) -> None:
+    model = bot(coze, bot_id=SHOW.bot_id, response_mode=mode, poll_interval=0.02)
+    answer = way(model, "Show me")
+    assert answer.content == "Look: \n\na leaf"
+    kinds = [block["type"] for block in answer.content_blocks]
+    sound = ["audio"] if mode == "stream" else []  # a list of messages has none (wire 2.4)
+    assert kinds == ["text", "text", "image", *sound]
+    assert answer.content_blocks[2] == {"type": "image", "url": "https://h/leaf.png?a=1&b=2"}
+    if sound:
+        assert answer.content_blocks[3] == {
+            "type": "audio",
+            "base64": base64.b64encode(b"\1\2\3\4\5").decode(),
+            "mime_type": "audio/pcm",
+        }
