@@ -5,15 +5,18 @@ Called as ``python cozepy_session.py SCENE BASE_URL TOKEN BOT_ID``; prints one J
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 from cozepy import (  # type: ignore[import-not-found, unused-ignore]
     ChatEventType,
+    ChatStatus,
     Coze,
     CozeAPIError,
     Message,
     TokenAuth,
+    ToolOutput,
 )
 
 QUESTION = "How do I publish a bot to the API?"
@@ -115,6 +118,54 @@ def errors(coze: Any, bot_id: str) -> Any:
     }
 
 
+def tools(coze: Any, bot_id: str) -> Any:
+    """A tool that the client runs: its result is streamed on, then submitted without a stream."""
+    question = [Message.build_user_question_text(QUESTION)]
+    request = {"bot_id": bot_id, "user_id": "conformance", "additional_messages": question}
+    *_, stopped = coze.chat.stream(**request)
+    calls = stopped.chat.required_action.submit_tool_outputs.tool_calls
+    outputs = [ToolOutput(tool_call_id=call.id, output="22") for call in calls]
+    ids = {"conversation_id": stopped.chat.conversation_id, "chat_id": stopped.chat.id}
+    told = list(coze.chat.submit_tool_outputs(**ids, tool_outputs=outputs, stream=True))
+    poll = coze.chat.create_and_poll(**request)
+    waiting = poll.chat.required_action.submit_tool_outputs.tool_calls
+    ids = {"conversation_id": poll.chat.conversation_id, "chat_id": poll.chat.id}
+    outputs = [ToolOutput(tool_call_id=call.id, output="33") for call in waiting]
+    again = coze.chat.submit_tool_outputs(**ids, tool_outputs=outputs, stream=False)
+    while (chat := coze.chat.retrieve(**ids)).status == ChatStatus.IN_PROGRESS:
+        time.sleep(0.05)
+    listed = coze.chat.messages.list(**ids)
+    return {
+        "stopped": stopped.event.value,
+        "calls": [(call.function.name, call.function.arguments) for call in calls],
+        "same": {event.chat.id for event in told if event.chat} == {stopped.chat.id},
+        "told": [event.event.value for event in told],
+        "statuses": [poll.chat.status.value, again.status.value, chat.status.value],
+        "answers": [m.content for m in listed if m.type.value == "answer"],
+    }
+
+
+def chatflow(coze: Any, ids: str) -> Any:
+    """A chatflow that asks something back; ``ids`` are of the workflow and of the bot."""
+    workflow_id, bot_id = ids.split("/")
+    request = {"workflow_id": workflow_id, "bot_id": bot_id, "parameters": {}}
+    seen: dict[str, Any] = {"events": [], "answers": []}
+    conversation_id = None
+    for text in ("go", "Hangzhou"):
+        question = [Message.build_user_question_text(text)]
+        told = coze.workflows.chat.stream(
+            **request, additional_messages=question, conversation_id=conversation_id
+        )
+        for event in told:
+            seen["events"].append(event.event.value)
+            if event.event == ChatEventType.CONVERSATION_MESSAGE_COMPLETED:
+                if event.message.type.value == "answer":
+                    seen["answers"].append(event.message.content)
+            elif event.chat is not None:
+                conversation_id = event.chat.conversation_id
+    return seen
+
+
 def failure(call: Callable[[], Any]) -> Any:
     """How the SDK reports that a call failed; None when it did not."""
     try:
@@ -129,7 +180,8 @@ def main() -> None:
     scene, base_url, token, bot_id = sys.argv[1:]
     coze = Coze(auth=TokenAuth(token), base_url=base_url)
     scenes = {
-        f.__name__: f for f in (stream, create_and_poll, cancel, conversation, served, errors)
+        f.__name__: f
+        for f in (stream, create_and_poll, cancel, conversation, served, errors, tools, chatflow)
     }
     sys.stdout.write(json.dumps(scenes[scene](coze, bot_id)))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from langchain_coze.local import LocalBot, LocalCoze, Pause, Turn
+from langchain_coze.local import Ask, ClientTool, LocalBot, LocalCoze, Pause, Turn
 from tests.conformance.install import python_of, why_not_ready
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,11 +16,13 @@ ENVIRONMENT = Path(os.environ.get("COZE_CONFORMANCE_VENV") or ROOT / ".venv-conf
 LONGEST_SCENE = 60  # seconds
 
 
-def play(scene: str, coze: LocalCoze, bot: LocalBot | None = None, token: str = "") -> Any:
+def play(
+    scene: str, coze: LocalCoze, bot: LocalBot | None = None, token: str = "", bot_id: str = ""
+) -> Any:
     if problem := why_not_ready(ENVIRONMENT):
         pytest.skip(problem)
     script = str(Path(__file__).with_name("cozepy_session.py"))
-    bot_id = (bot or coze.bots[0]).bot_id
+    bot_id = bot_id or (bot or coze.bots[0]).bot_id
     done = subprocess.run(
         [str(python_of(ENVIRONMENT)), script, scene, coze.base_url, token or coze.token, bot_id],
         capture_output=True,
@@ -113,3 +115,32 @@ def test_errors(error_status: str) -> None:
         assert unpublished[kind]["code"] == 4015
         assert wrong_token[kind]["code"] == 4100
         assert wrong_token[kind]["msg"] == "authentication is invalid"
+
+
+def test_tools_of_the_client() -> None:
+    def weather(_question: str) -> Any:
+        degrees = yield ClientTool("get_weather", {"city": "Hangzhou"})
+        yield f"It is {degrees} degrees."
+
+    with LocalCoze(LocalBot(weather)) as coze:
+        seen = play("tools", coze)
+    assert seen["stopped"] == "conversation.chat.requires_action"
+    assert seen["calls"] == [["get_weather", '{"city":"Hangzhou"}']]
+    assert seen["same"] is True
+    assert seen["told"][0] == "conversation.chat.in_progress"
+    assert seen["told"][-1] == "conversation.chat.completed"
+    assert seen["statuses"] == ["requires_action", "in_progress", "completed"]
+    assert seen["answers"] == ["It is 33 degrees."]
+
+
+def test_a_chatflow_that_asks_something_back() -> None:
+    def order(question: str) -> Any:
+        city = yield Ask("Where to?")
+        yield f"{question} to {city}"
+
+    with LocalCoze(chatflows=order) as coze:
+        ids = f"{coze.chatflows[0].workflow_id}/{coze.bots[0].bot_id}"
+        seen = play("chatflow", coze, bot_id=ids)
+    assert seen["answers"] == ["Where to?", "go to Hangzhou"]
+    assert seen["events"][-1] == "conversation.chat.completed"
+    assert seen["events"].count("conversation.chat.completed") == 1
