@@ -1,0 +1,252 @@
+"""Leaving a turn early, and turns that take too long; over sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import httpx
+import pytest
+
+from langchain_coze import ChatCoze, CozeError, CozeTimeoutError
+from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Pause
+from tests.integration_tests.ways import WAYS, Way
+
+LONG = 20.0
+
+
+async def talk(_: str) -> AsyncIterator[Any]:
+    for number in range(400):
+        yield f"{number} "
+        yield Pause(0.05)
+
+
+async def fall_silent(_: str) -> AsyncIterator[Any]:
+    yield "Well, "
+    yield Pause(LONG)
+
+
+def think(_: str) -> Any:
+    time.sleep(0.2)
+    return "Done."
+
+
+def ask_back(_: str) -> Iterator[Any]:
+    yield ClientTool("f", {})
+
+
+TALK, SILENT = LocalBot(talk, name="talk"), LocalBot(fall_silent, name="silent")
+THINK, ASKS = LocalBot(think, name="think"), LocalBot(ask_back, name="asks")
+
+
+@pytest.fixture(scope="module")
+def coze() -> Iterator[LocalCoze]:
+    with LocalCoze([TALK, SILENT, THINK, ASKS], stop_timeout=0) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def clean(coze: LocalCoze) -> Iterator[None]:
+    coze.reset()
+    yield
+    coze.faults = ()
+
+
+def bot(coze: LocalCoze, local: LocalBot = TALK, **fields: Any) -> ChatCoze:
+    known = {"bot_id": local.bot_id, "api_key": coze.token, "base_url": coze.base_url}
+    return ChatCoze(**{**known, "timeout": 10, "poll_interval": 0.02, **fields})
+
+
+def cancels(coze: LocalCoze) -> list[Any]:
+    return [request.body for request in coze.requests if request.path == "/v3/chat/cancel"]
+
+
+def soon(condition: Callable[[], Any]) -> bool:
+    for _ in range(200):
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+# --- Cancelling ----------------------------------------------------------------------------------
+
+
+def leave_stream(model: ChatCoze) -> Any:
+    for chunk in model.stream("Hi"):
+        return chunk
+    raise AssertionError
+
+
+def leave_astream(model: ChatCoze) -> Any:
+    async def run() -> Any:
+        async with aclosing(model.astream("Hi")) as chunks:  # type: ignore[type-var] # a generator
+            async for chunk in chunks:
+                return chunk
+        raise AssertionError
+
+    return asyncio.run(run())
+
+
+def cancel_ainvoke(model: ChatCoze) -> None:
+    async def run() -> None:
+        task = asyncio.create_task(model.ainvoke("Hi"))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+
+
+def give_up_astream(model: ChatCoze) -> None:
+    async def read() -> None:
+        async for _ in model.astream("Hi"):
+            pass
+
+    async def run() -> None:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(read(), 0.3)
+
+    asyncio.run(run())
+
+
+LEAVES = [leave_stream, leave_astream, cancel_ainvoke, give_up_astream]
+
+
+@pytest.mark.parametrize("leave", LEAVES)
+def test_leaving_cancels_the_turn_where_that_is_wanted(
+    coze: LocalCoze, leave: Callable[[ChatCoze], Any]
+) -> None:
+    leave(bot(coze, cancel_on_close=True, auto_save_history=True))
+    assert soon(lambda: cancels(coze))
+    (body,) = cancels(coze)
+    assert body.keys() == {"conversation_id", "chat_id"}  # wire section 2.8
+    begun = coze.requests[-1]
+    assert begun.headers["authorization"] == f"Bearer {coze.token}"
+
+
+@pytest.mark.parametrize("leave", LEAVES)
+def test_leaving_cancels_nothing_by_default(
+    coze: LocalCoze, leave: Callable[[ChatCoze], Any]
+) -> None:
+    leave(bot(coze, auto_save_history=True))
+    time.sleep(0.1)
+    assert cancels(coze) == []
+
+
+def test_a_turn_that_has_ended_or_failed_is_not_cancelled(coze: LocalCoze) -> None:
+    bot(coze, THINK, cancel_on_close=True).invoke("Hi")
+    bot(coze, ASKS, cancel_on_close=True).invoke("Hi")
+    coze.faults = "failed"
+    with pytest.raises(CozeError):
+        bot(coze, THINK, cancel_on_close=True).invoke("Hi")
+    time.sleep(0.1)
+    assert cancels(coze) == []
+
+
+def test_a_cancel_arrives_although_the_program_ends(coze: LocalCoze) -> None:
+    program = f"""
+        from langchain_coze import ChatCoze
+        bot = ChatCoze(bot_id={TALK.bot_id!r}, api_key={coze.token!r}, base_url={coze.base_url!r},
+                       cancel_on_close=True, auto_save_history=True)
+        for chunk in bot.stream("Hi"):
+            break
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    assert subprocess.run(command, timeout=LONG, check=False).returncode == 0
+    assert len(cancels(coze)) == 1
+
+
+# --- Time ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("local", [TALK, SILENT], ids=["talk", "silent"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, way: Way, local: LocalBot) -> None:
+    model = bot(coze, local, max_duration=0.4, cancel_on_close=True, auto_save_history=True)
+    begin = time.monotonic()
+    with pytest.raises(CozeTimeoutError, match="longer than max_duration allows") as caught:
+        way(model, "Hi")
+    assert 0.35 < time.monotonic() - begin < 2.0
+    error = caught.value
+    assert error.chat_id
+    assert error.conversation_id
+    assert error.logid
+    assert soon(lambda: cancels(coze))
+    assert cancels(coze) == [{"conversation_id": error.conversation_id, "chat_id": error.chat_id}]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_time_includes_the_wait_for_a_reply(coze: LocalCoze, way: Way) -> None:
+    coze.faults = "slow_start=5"
+    begin = time.monotonic()
+    with pytest.raises(CozeTimeoutError, match="longer than max_duration allows"):
+        way(bot(coze, THINK, max_duration=0.3), "Hi")
+    assert time.monotonic() - begin < 2.0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_time_includes_repetitions(coze: LocalCoze, way: Way) -> None:
+    coze.faults = "error=4009"
+    begin = time.monotonic()
+    with pytest.raises(CozeError, match="code 4009"):
+        way(bot(coze, THINK, max_duration=0.6, max_retries=50), "Hi")
+    assert time.monotonic() - begin < 2.0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_time_bounds_polling(coze: LocalCoze, way: Way) -> None:
+    begin = time.monotonic()
+    with pytest.raises(CozeTimeoutError, match="max_duration") as caught:
+        way(bot(coze, SILENT, max_duration=0.4, response_mode="poll"), "Hi")
+    assert time.monotonic() - begin < 2.0
+    assert caught.value.chat_id
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_time_enough_changes_nothing(coze: LocalCoze, way: Way) -> None:
+    model = bot(coze, THINK, max_duration=30)
+    before = threading.active_count()
+    assert [way(model, "Hi").content for _ in range(3)] == ["Done."] * 3
+    assert threading.active_count() <= before + 1  # the executor of asyncio, if any
+
+
+def test_clients_of_the_user_are_bounded_too(coze: LocalCoze) -> None:
+    with httpx.Client() as client:
+        model = bot(coze, SILENT, max_duration=0.4, http_client=client)
+        begin = time.monotonic()
+        with pytest.raises(CozeTimeoutError, match="max_duration"):
+            model.invoke("Hi")
+        assert time.monotonic() - begin < 2.0
+
+    async def run() -> None:
+        async with httpx.AsyncClient() as client:
+            model = bot(coze, SILENT, max_duration=0.4, http_async_client=client)
+            with pytest.raises(CozeTimeoutError, match="max_duration"):
+                await model.ainvoke("Hi")
+
+    asyncio.run(run())
+
+
+def test_a_client_without_a_socket_is_bounded_by_what_arrives() -> None:
+    class Slow(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for _ in range(100):
+                time.sleep(0.05)
+                yield b": wait\n\n"
+
+    def reply(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Slow())
+
+    with httpx.Client(transport=httpx.MockTransport(reply)) as client:
+        model = ChatCoze(bot_id="7", api_key="pat_example", http_client=client, max_duration=0.3)
+        with pytest.raises(CozeTimeoutError, match="max_duration"):
+            model.invoke("Hi")
