@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from langchain_coze import ChatCoze, create_coze_agent
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Turn
 
 MakeAgent = Callable[..., Any]
+Run = Callable[..., Any]
 Seen = tuple[Any, ...]
 
 
@@ -114,3 +116,30 @@ def _short(path: str, query: Mapping[str, str], body: Any) -> Seen:
 
 def verbs(coze: LocalCoze) -> list[str]:
     return [request[0] for request in seen(coze)]
+
+
+# --- The ways to run an agent --------------------------------------------------------------------
+
+
+def invoke(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
+    return agent.invoke(given, config, **options)
+
+
+def ainvoke(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
+    return asyncio.run(agent.ainvoke(given, config, **options))
+
+
+def stream(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
+    return list(agent.stream(given, config, stream_mode="values", **options))[-1]
+
+
+def astream(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
+    async def run() -> list[Any]:
+        parts = agent.astream(given, config, stream_mode="values", **options)
+        return [part async for part in parts]
+
+    return asyncio.run(run())[-1]
+
+
+RUNS = [invoke, ainvoke, stream, astream]
+EITHER = [invoke, ainvoke]

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_core.runnables import ConfigurableField, RunnableLambda
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import ToolException, tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import MessagesState
-from langgraph.prebuilt import InjectedState, ToolNode
-from langgraph.types import Command, interrupt
+from langgraph.prebuilt import ToolNode
 
 from langchain_coze import CozeInvalidRequestError, CozeNotFoundError, create_coze_agent
-from langchain_coze.local import LocalBot, LocalCoze
+from langchain_coze.local import LocalCoze
 from tests.integration_tests.agents import (
+    EITHER,
     MAKERS,
+    RUNS,
     WEATHER,
     MakeAgent,
+    Run,
     ask,
     bot_of,
     get_weather,
@@ -37,46 +33,16 @@ from tests.integration_tests.agents import (
     verbs,
 )
 
-OTHER = LocalBot(lambda question: f"other: {question}", name="other")
-
 
 @pytest.fixture(scope="module")
 def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([WEATHER, OTHER]) as server:
+    with LocalCoze(WEATHER) as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
 def _fresh(coze: LocalCoze) -> None:
     coze.reset()
-
-
-# --- The ways to run an agent --------------------------------------------------------------------
-
-
-def invoke(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
-    return agent.invoke(given, config, **options)
-
-
-def ainvoke(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
-    return asyncio.run(agent.ainvoke(given, config, **options))
-
-
-def stream(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
-    return list(agent.stream(given, config, stream_mode="values", **options))[-1]
-
-
-def astream(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
-    async def run() -> list[Any]:
-        parts = agent.astream(given, config, stream_mode="values", **options)
-        return [part async for part in parts]
-
-    return asyncio.run(run())[-1]
-
-
-Run = Callable[..., Any]
-RUNS = [invoke, ainvoke, stream, astream]
-EITHER = [invoke, ainvoke]
 
 
 # --- The loop ------------------------------------------------------------------------------------
@@ -120,12 +86,13 @@ def test_the_history_of_two_turns(coze: LocalCoze, make: MakeAgent) -> None:
     agent = make(bot_of(coze), [get_weather], name="weather", checkpointer=InMemorySaver())
     agent.invoke(ask("one"), thread())
     state = agent.invoke(ask("and now?"), thread())
-    told = ["one", '[get_weather({"city": "Hangzhou"})] sunny in Hangzhou', ANSWER_TO_ONE]
+    told = [
+        "one",
+        '[get_weather({"city": "Hangzhou"})] sunny in Hangzhou',
+        "It is sunny in Hangzhou.",
+    ]
     assert seen(coze)[2:] == [("chat", None, [*told, "and now?"])]
     assert last(state).endswith(" | and now?")
-
-
-ANSWER_TO_ONE = "It is sunny in Hangzhou."
 
 
 # --- Streams -------------------------------------------------------------------------------------
@@ -299,205 +266,3 @@ def test_a_name_is_needed(coze: LocalCoze, name: Any) -> None:
 def test_a_model_that_takes_no_tools_is_refused() -> None:
     with pytest.raises(CozeInvalidRequestError, match="takes no tools"):
         create_coze_agent(RunnableLambda(lambda _: "no"), [get_weather], name="weather")
-
-
-# --- People in the loop --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("run", EITHER)
-@pytest.mark.parametrize("make", MAKERS)
-def test_stopping_before_the_tools(coze: LocalCoze, make: MakeAgent, run: Run) -> None:
-    agent = make(
-        bot_of(coze),
-        [get_weather],
-        name="weather",
-        checkpointer=InMemorySaver(),
-        interrupt_before=["tools"],
-    )
-    state = run(agent, ask("both"), thread())
-    assert kinds(state) == ["human", "ai"]
-    assert verbs(coze) == ["chat"]
-    state = run(agent, None, thread())
-    assert last(state) == "It is sunny in Hangzhou and sunny in Suzhou."
-    assert verbs(coze) == ["chat", "submit"]
-
-
-def test_results_may_be_given_in_place_of_the_tools(coze: LocalCoze) -> None:
-    agent = create_coze_agent(
-        bot_of(coze),
-        [get_weather],
-        name="weather",
-        checkpointer=InMemorySaver(),
-        interrupt_before=["tools"],
-    )
-    state = agent.invoke(ask("one"), thread())
-    (asked,) = state["messages"][-1].tool_calls
-    given = [ToolMessage("rainy", tool_call_id=asked["id"])]
-    agent.update_state(thread(), {"messages": given}, as_node="model")
-    assert last(agent.invoke(None, thread())) == "It is rainy."
-    assert seen(coze)[1][2] == ["rainy"]
-
-
-@tool("get_weather")
-def asking_weather(city: str) -> str:
-    """Ask a person for the weather."""
-    return str(interrupt(f"How is the weather in {city}?"))
-
-
-@pytest.mark.parametrize("run", EITHER)
-@pytest.mark.parametrize("make", MAKERS)
-def test_parallel_tools_that_ask_a_person(coze: LocalCoze, make: MakeAgent, run: Run) -> None:
-    agent = make(bot_of(coze), [asking_weather], name="weather", checkpointer=InMemorySaver())
-    state = run(agent, ask("both"), thread())
-    assert verbs(coze) == ["chat"]
-    questions = {question.value: question.id for question in state["__interrupt__"]}
-    answers = {
-        questions["How is the weather in Suzhou?"]: "wet",
-        questions["How is the weather in Hangzhou?"]: "dry",
-    }
-    state = run(agent, Command(resume=answers), thread())
-    assert last(state) == "It is dry and wet."
-    assert seen(coze)[1][2] == ["dry", "wet"]
-    assert len(seen(coze)) == 2
-
-
-@pytest.mark.parametrize(
-    ("decision", "outputs"),
-    [
-        ({"type": "approve"}, ["sunny in Hangzhou"]),
-        (
-            {"type": "edit", "edited_action": {"name": "get_weather", "args": {"city": "Rome"}}},
-            ["sunny in Rome"],
-        ),
-        ({"type": "reject", "message": "not today"}, ["not today"]),
-    ],
-    ids=["approve", "edit", "reject"],
-)
-def test_decisions_of_a_person(coze: LocalCoze, decision: Any, outputs: list[str]) -> None:
-    middleware = pytest.importorskip("langchain.agents.middleware")
-    agent = langchain_agent(
-        bot_of(coze),
-        [get_weather],
-        checkpointer=InMemorySaver(),
-        middleware=[middleware.HumanInTheLoopMiddleware({"get_weather": True})],
-    )
-    state = agent.invoke(ask("one"), thread())
-    assert "__interrupt__" in state
-    state = agent.invoke(Command(resume={"decisions": [decision]}), thread())
-    (first, submit) = seen(coze)
-    assert first == ("chat", None, ["one"])
-    assert outputs[0] in submit[2][0]  # edits are told to the model as well
-    assert last(state) == f"It is {submit[2][0]}."
-
-
-# --- Tools, contexts, models ---------------------------------------------------------------------
-
-
-class Cities(MessagesState):
-    visited: str
-
-
-def test_tools_may_read_the_state(coze: LocalCoze) -> None:
-    @tool("get_weather")
-    def reading(city: str, visited: Annotated[str, InjectedState("visited")]) -> str:
-        """Return the weather of a city."""
-        return f"{city} after {visited}"
-
-    agent = create_coze_agent(bot_of(coze), [reading], name="weather", state_schema=Cities)
-    state = agent.invoke({**ask("both"), "visited": "Rome"})
-    assert last(state) == "It is Hangzhou after Rome and Suzhou after Rome."
-
-
-def test_a_tool_whose_result_is_the_end(coze: LocalCoze) -> None:
-    @tool("get_weather", return_direct=True)
-    def final(city: str) -> str:
-        """Return the weather of a city."""
-        return f"sunny in {city}"
-
-    agent = create_coze_agent(bot_of(coze), [final], name="weather", checkpointer=InMemorySaver())
-    assert kinds(agent.invoke(ask("both"), thread())) == ["human", "ai", "tool", "tool"]
-    assert verbs(coze) == ["chat"]
-
-
-@dataclass
-class Customer:
-    user_id: str
-    level: str = "gold"
-
-
-CONTEXT = {
-    "user_id": "42",
-    "custom_variables": {"city": "杭州"},
-    "parameters": {"days": 3},
-}
-
-
-@pytest.mark.parametrize("run", RUNS)
-def test_the_context_of_a_run_is_told_to_coze(coze: LocalCoze, run: Run) -> None:
-    agent = create_coze_agent(bot_of(coze), [get_weather], name="weather")
-    run(agent, ask("hello"), context=CONTEXT)
-    run(agent, ask("hello"))
-    with_context, without = (request.body for request in coze.requests)
-    assert {key: with_context[key] for key in CONTEXT} == CONTEXT
-    assert without["user_id"] == "langchain-coze"
-    assert "custom_variables" not in without
-
-
-def test_a_context_may_name_the_conversation(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze), name="weather")
-    state = agent.invoke(ask("hello"), context={})
-    known = bot_of(coze, auto_save_history=True).invoke("hello").response_metadata
-    coze.reset()
-    for named in (known["conversation_id"], {WEATHER.bot_id: known["conversation_id"]}):
-        state = agent.invoke(ask("again"), context={"conversation_id": named})
-        assert seen(coze)[-1] == ("chat", known["conversation_id"], ["again"])
-    assert last(state) == "asked: hello | again | again"
-
-
-def test_a_context_of_one_s_own(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze), name="weather", context_schema=Customer)
-    agent.invoke(ask("hello"), context=Customer("43"))
-    assert coze.requests[0].body["user_id"] == "43"
-    assert "level" not in coze.requests[0].body
-
-
-@pytest.mark.parametrize("run", EITHER)
-def test_what_is_bound_to_a_model_stays(coze: LocalCoze, run: Run) -> None:
-    model = bot_of(coze).bind(user_id="44").with_config(tags=["mine"])
-    state = run(create_coze_agent(model, [get_weather], name="weather"), ask("one"))
-    assert coze.requests[0].body["user_id"] == "44"
-    assert coze.requests[0].body["auto_save_history"] is True  # the tools are bound as well
-    assert last(state) == ANSWER_TO_ONE
-
-
-@pytest.mark.parametrize("run", EITHER)
-def test_a_model_may_be_configured_for_a_run(coze: LocalCoze, run: Run) -> None:
-    model = bot_of(coze).configurable_fields(bot_id=ConfigurableField("bot_id"))
-    agent = create_coze_agent(model, [get_weather], name="weather")
-    assert last(run(agent, ask("one"))) == ANSWER_TO_ONE
-    other = run(agent, ask("one"), {"configurable": {"bot_id": OTHER.bot_id}})
-    assert last(other) == "other: one"
-
-
-def test_another_chat_model_may_be_the_model() -> None:
-    class Scripted(GenericFakeChatModel):
-        def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-            assert [each.name for each in tools] == ["get_weather"]
-            return self.bind(**kwargs)
-
-    made = {"name": "get_weather", "args": {"city": "Rome"}, "id": "1"}
-    script = iter([AIMessage("", tool_calls=[made]), AIMessage("done")])
-    agent = create_coze_agent(Scripted(messages=script), [get_weather], name="scripted")
-    state = agent.invoke({"messages": [HumanMessage("hi")]})
-    assert [message.text for message in results(state)] == ["sunny in Rome"]
-    assert last(state) == "done"
-
-
-def test_langchain_is_not_needed() -> None:
-    code = (
-        "import sys\n"
-        "sys.modules['langchain'] = None\n"
-        "from langchain_coze import ChatCoze, create_coze_agent\n"
-        "create_coze_agent(ChatCoze(bot_id='1', api_key='pat_x'), name='coze')\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
