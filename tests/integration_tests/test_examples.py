@@ -95,7 +95,9 @@ def test_quickstart_does_without_sources_and_suggestions() -> None:
     assert "No sources / 没有来源" in done.stdout
 
 
-@pytest.mark.parametrize("name", ["quickstart.py", "chain.py", "langgraph_node.py"])
+@pytest.mark.parametrize(
+    "name", ["quickstart.py", "chain.py", "langgraph_node.py", "multimodal.py"]
+)
 def test_a_wrong_token_is_told_with_a_hint_and_not_shown(name: str) -> None:
     with LocalCoze() as coze:
         done = run(name, env=account(coze, token=WRONG_TOKEN))
@@ -153,6 +155,75 @@ def test_langgraph_node_keeps_the_history() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "That is question 1; the first was 'What is LangGraph?'." in done.stdout
     assert "That is question 2; the first was 'What is LangGraph?'." in done.stdout
+
+
+def test_multimodal_uploads_bytes_and_passes_a_link_on() -> None:
+    with LocalCoze(lambda _, turn: f"{turn.files[0].name}{turn.files[0].url}") as coze:
+        done = run("multimodal.py", env=account(coze))
+        uploads = [request.path for request in coze.requests].count("/v1/files/upload")
+    assert (done.returncode, done.stderr, uploads) == (0, "", 1)
+    assert done.stdout.splitlines()[-2:] == [
+        "square.png",
+        "https://www.python.org/static/img/python-logo.png",
+    ]
+
+
+def test_multimodal_tells_what_the_local_bot_was_sent() -> None:
+    done = run("multimodal.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"^I was sent an image: square\.png, \d+ bytes\.$", done.stdout, re.MULTILINE)
+    assert "I was sent an image: the link https://www.python.org/" in done.stdout
+    assert done.stdout.count("The bot's own image: https://example.com/painted.png\n") == 2
+
+
+def test_chatflow_asks_back_and_goes_on() -> None:
+    done = run("chatflow.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "user: Tea, please.",
+        "chatflow: Which tea? / Longjing / Pu'er",
+        "user: Longjing",
+        "chatflow: Which size? / small / large",
+        "user: large",
+        "chatflow: Tea, please. One large Longjing, coming, Ada.",
+    ]
+
+
+def test_leave_early_cancels_only_where_that_is_wanted() -> None:
+    done = run("leave_early.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "break: /v3/chat",
+        "break, cancel_on_close: /v3/chat /v3/chat/cancel",
+        "async, cancel_on_close: /v3/chat /v3/chat/cancel",
+        "max_duration: The turn took longer than max_duration allows.",
+        "max_duration, cancel_on_close: /v3/chat /v3/chat/cancel",
+    ]
+
+
+def test_studio_tells_usage_when_it_is_asked_for() -> None:
+    done = run("studio.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("According to “Workflows in Coze”")
+    assert "source 0.83: Workflows in Coze\n" in done.stdout
+    assert "usage of a stream: None\n" in done.stdout
+    assert re.search(r"usage with stream_usage=True: .*'total_tokens': [1-9]", done.stdout)
+    assert "requests: POST /v3/chat GET /v3/chat/retrieve\n" in done.stdout
+
+
+def test_tracing_shows_a_run_and_a_failed_one() -> None:
+    done = run("tracing.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    good, bad = re.split(r"^run: ", done.stdout, flags=re.MULTILINE)[1:]
+    assert re.search(r"provider and model: coze \d{19}$", good, re.MULTILINE)
+    assert "input: What is a Coze workflow?" in good
+    assert "output: According to “Workflows in Coze”" in good
+    assert re.search(r"usage: [1-9]\d* tokens$", good, re.MULTILINE)
+    told = re.search(r"error: CozeQuotaError: .* \(code 4028, logid (\w+)\)$", bad, re.MULTILINE)
+    assert told
+    assert f"'detail': {{'logid': '{told[1]}'}}" in bad
+    assert f"raised: CozeQuotaError, logid {told[1]}" in bad
+    assert "pat_" not in done.stdout
 
 
 def test_serve_runnable_asks_its_own_bot() -> None:
