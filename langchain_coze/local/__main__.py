@@ -65,8 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         "target",
         nargs="?",
         metavar="module:object",
-        help="a LocalBot, a LocalCoze, a list of bots, a function or a LangChain Runnable; "
-        "a sample bot with a knowledge base when left out",
+        help="a LocalBot, a LocalChatflow, a LocalCoze, a list of bots, a function or a LangChain "
+        "Runnable; a sample bot with a knowledge base when left out",
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=_port, help="port to listen on (any free one)")
@@ -76,11 +76,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(local_coze: Any, arguments: argparse.Namespace) -> Any:
+    from langchain_coze.local.flows import LocalChatflow  # noqa: PLC0415 - as above
+
     target = _load(arguments.target) if arguments.target else None
     names = ("host", "port", "profile", "token")
     given = {name: v for name in names if (v := getattr(arguments, name)) is not None}
     if isinstance(target, local_coze):
         return dataclasses.replace(target, **given)
+    if isinstance(target, LocalChatflow):
+        return local_coze(chatflows=target, **given)
     return local_coze(target, **given)
 
 

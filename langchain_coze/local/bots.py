@@ -24,7 +24,7 @@ class LocalBot:
         reply: What the bot says. A LangChain Runnable (chat model, chain, LangGraph graph) is
             called with the messages of the conversation and streamed. A function is called with the
             question; with a second parameter it also gets a `Turn`. It may be ``async``; it may
-            return a string, or yield strings and pieces such as `Reasoning` and `ServerTool`. None:
+            return a string, or yield strings and pieces such as `Reasoning` and `ClientTool`. None:
             the bot answers with sentences from its knowledge base, in the language of the question.
         bot_id: Its id; a decimal string of 19 digits made from the name when not given.
         name: Its name; the function's name when not given.

@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -26,6 +28,7 @@ from langchain_coze.local import (
     Turn,
 )
 from tests.integration_tests.local.local_client import Client, masked, user
+from tests.integration_tests.local.test_local_faults_served import run_command
 
 
 async def reply(_question: str) -> AsyncIterator[Any]:
@@ -293,3 +296,21 @@ def test_the_package_talks_to_it(coze: LocalCoze) -> None:
     assert answer.content == "您 & 我"
     assert answer.additional_kwargs["reasoning_content"] == "好的"
     assert answer.usage_metadata is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_the_command_serves_a_chatflow_as_studio() -> None:
+    target = "tests.integration_tests.local.test_local_studio:FLOW"
+    process = run_command("--profile", "studio", "--token", "pat_mine", target)
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line.strip())
+        if line.startswith("Ctrl-C"):
+            break
+    base_url = lines[0].rpartition(" ")[2]
+    wrong = httpx.get(f"{base_url}/v1/users/me", headers={"Authorization": "Bearer pat_mine"})
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    assert f"{FLOW.workflow_id}  flow" in lines
+    assert (wrong.status_code, wrong.text) == (404, "404 page not found")

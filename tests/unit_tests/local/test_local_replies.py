@@ -1,4 +1,5 @@
 import asyncio
+import json
 import operator
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -12,8 +13,18 @@ from langchain_core.runnables import RunnableGenerator, RunnableLambda
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
-from langchain_coze.local import LocalBot, LocalKnowledge, NewAnswer, Reasoning, ServerTool, Turn
+from langchain_coze.local import (
+    Ask,
+    ClientTool,
+    LocalBot,
+    LocalKnowledge,
+    NewAnswer,
+    Reasoning,
+    ServerTool,
+    Turn,
+)
 from langchain_coze.local.chat_request import EnterMessage
+from langchain_coze.local.pieces import waits
 
 
 def turn_of(bot: LocalBot, question: str = "hi", **fields: Any) -> Turn:
@@ -223,3 +234,116 @@ def test_knowledge_may_be_given_as_documents() -> None:
     bot = LocalBot(name="documents", knowledge=[Document("Tea grows on hills."), "Rice in water."])
     assert isinstance(bot.knowledge, LocalKnowledge)
     assert bot.knowledge.search("tea")[0].slice.startswith("Tea")
+
+
+async def played(reply: Any, *answers: Any) -> list[Any]:
+    """The pieces of a reply that is sent these answers to the pieces that wait."""
+    bot, left = LocalBot(reply, name="tested"), iter(answers)
+    pieces = bot.source(turn_of(bot))
+    seen, answer = [], None
+    while True:
+        try:
+            seen.append(await pieces.asend(answer))
+        except StopAsyncIteration:
+            return seen
+        answer = next(left) if waits(seen[-1]) else None
+
+
+async def test_answers_reach_every_kind_of_generator() -> None:
+    def in_thread(_question: str) -> Iterator[Any]:
+        assert (yield "text") is None
+        yield (yield ClientTool("a"))
+        yield str((yield (ClientTool("b"), ClientTool("c"))))
+
+    async def in_loop(_question: str) -> AsyncIterator[Any]:
+        assert (yield "text") is None
+        yield (yield ClientTool("a"))
+        yield str((yield (ClientTool("b"), ClientTool("c"))))
+
+    async def returned(question: str) -> Any:
+        return in_thread(question)
+
+    wanted = [
+        *("text", ClientTool("a"), "one"),
+        *((ClientTool("b"), ClientTool("c")), "['two', 'three']"),
+    ]
+
+    def handed_on(question: str) -> Any:
+        return in_loop(question)
+
+    for reply in (in_thread, in_loop, returned, handed_on):
+        assert await played(reply, "one", ["two", "three"]) == wanted
+
+
+async def test_a_thread_that_waits_ends_when_its_reply_is_closed() -> None:
+    ended = threading.Event()
+
+    def reply(_question: str) -> Iterator[Any]:
+        try:
+            yield Ask("?")
+        finally:
+            ended.set()
+
+    bot = LocalBot(reply, name="tested")
+    pieces = bot.source(turn_of(bot))
+    assert await anext(pieces) == Ask("?")
+    await pieces.aclose()
+    assert await asyncio.to_thread(ended.wait, 5)
+
+
+async def test_a_tuple_of_other_things_is_no_piece() -> None:
+    for wrong in ((), ("text",), (ClientTool("a"), "text")):
+        with pytest.raises(TypeError, match="tuple"):
+            await pieces_of(lambda _question, wrong=wrong: [wrong])
+
+
+def history(*entries: EnterMessage) -> list[Any]:
+    return Turn("hi", LocalBot(len, name="tested"), entries=entries).messages
+
+
+def entry(kind: str, content: str, call_id: str = "") -> EnterMessage:
+    role = "user" if kind == "question" else "assistant"
+    return EnterMessage(role, kind, content, "text", (), call_id)
+
+
+CALL = entry("function_call", '{"name":"a","arguments":{"x":1}}')
+
+
+def test_calls_of_the_history_are_paired_with_their_results() -> None:
+    human, text, one, other, answer = history(
+        entry("question", "q"),
+        entry("answer", "Let me look."),
+        CALL,
+        CALL,
+        entry("tool_output", "1"),
+        entry("tool_response", "2"),
+        entry("answer", "done"),
+    )
+    assert human.type == "human"
+    assert [call["args"] for call in text.tool_calls] == [{"x": 1}, {"x": 1}]
+    assert [one.tool_call_id, other.tool_call_id] == [call["id"] for call in text.tool_calls]
+    assert (one.content, other.content, answer.content) == ("1", "2", "done")
+
+
+def test_calls_without_results_and_results_without_calls_are_left_out() -> None:
+    kept = history(
+        entry("question", "q"),
+        entry("tool_response", "of nothing"),
+        entry("function_call", '{"name":"a","arguments":"{broken"}', "c1"),
+        entry("function_call", "no JSON", "c2"),
+        entry("tool_response", "2", "c2"),
+        entry("question", "q"),
+        CALL,
+    )
+    assert [message.type for message in kept] == ["human", "ai", "tool", "human"]
+    assert [call["id"] for call in kept[1].tool_calls] == ["c2"]
+
+
+def test_files_of_the_question_only() -> None:
+    def asked(number: int) -> EnterMessage:
+        item = {"type": "image", "file_url": f"https://h/{number}"}
+        return EnterMessage("user", "question", json.dumps([item]), "object_string", (item,))
+
+    entries = (asked(1), entry("answer", "x"), asked(2), entry("question", "q"), asked(3))
+    turn = Turn("hi", LocalBot(len, name="tested"), entries=entries)
+    assert [file.url for file in turn.files] == ["https://h/2", "https://h/3"]
