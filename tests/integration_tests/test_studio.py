@@ -1,0 +1,147 @@
+"""The same code against a self-hosted Coze Studio (wire section 8); over sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+
+from langchain_coze import (
+    ChatCoze,
+    CozeAuthenticationError,
+    CozeError,
+    CozeStreamError,
+    recalled_documents,
+)
+from langchain_coze.local import (
+    Fail,
+    LocalBot,
+    LocalCoze,
+    LocalKnowledge,
+    Reasoning,
+    ServerTool,
+    Turn,
+)
+from langchain_coze.memory import heads
+from tests.integration_tests.ways import WAYS, Way
+
+
+def tea(question: str, turn: Turn) -> Iterator[Any]:
+    yield Reasoning("想一想。")
+    yield ServerTool("weather-today", {"city": "杭州"}, "22 degrees")
+    if question == "fail":
+        yield Fail(5000, "the model is gone")
+    yield " | ".join(f"{entry.role}: {entry.text}" for entry in turn.entries)
+
+
+BOT = LocalBot(tea, name="tea", knowledge=LocalKnowledge(["茶树长在山上。"]))
+
+
+@pytest.fixture(scope="module")
+def studio() -> Iterator[LocalCoze]:
+    with LocalCoze(BOT, profile="studio") as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def clean(studio: LocalCoze) -> Iterator[None]:
+    studio.reset()
+    yield
+    studio.faults = ()
+
+
+def bot(studio: LocalCoze, **fields: Any) -> ChatCoze:
+    known = {"bot_id": BOT.bot_id, "api_key": studio.token, "base_url": studio.base_url}
+    return ChatCoze(**{**known, "timeout": 5, "poll_interval": 0.02, "max_retries": 0, **fields})
+
+
+def paths(studio: LocalCoze) -> list[str]:
+    return [f"{request.method} {request.path}" for request in studio.requests]
+
+
+@pytest.mark.parametrize("mode", ["stream", "poll"])
+@pytest.mark.parametrize("way", WAYS)
+def test_an_answer_with_all_that_belongs_to_it(studio: LocalCoze, way: Way, mode: str) -> None:
+    answer = way(bot(studio, response_mode=mode), "茶树长在哪里？")
+    assert answer.content == "user: 茶树长在哪里？"
+    assert answer.additional_kwargs["reasoning_content"] == "想一想。"
+    (document,) = recalled_documents(answer)
+    assert document.page_content == "茶树长在山上。"
+    kinds = [block["type"] for block in answer.content_blocks]
+    assert sorted(kinds) == ["reasoning", "server_tool_call", "server_tool_result", "text"]
+    call = next(b for b in answer.content_blocks if b["type"] == "server_tool_call")
+    assert (call["name"], call["args"]) == ("weather-today", {"city": "杭州"})
+    told = answer.response_metadata
+    assert (told["finish_reason"], told["model_name"]) == ("stop", BOT.bot_id)
+    assert told["logid"]
+    assert (answer.usage_metadata is None) == (mode == "stream")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_token_counts_are_asked_for_once_where_that_is_wanted(studio: LocalCoze, way: Way) -> None:
+    answer = way(bot(studio, stream_usage=True), "Hi")
+    assert answer.usage_metadata
+    assert answer.usage_metadata["total_tokens"] > 0
+    assert paths(studio) == ["POST /v3/chat", "GET /v3/chat/retrieve"]
+    assert studio.requests[1].query == {
+        "conversation_id": answer.response_metadata["conversation_id"],
+        "chat_id": answer.response_metadata["chat_id"],
+    }
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_answer_is_not_lost_when_its_token_counts_are(studio: LocalCoze, way: Way) -> None:
+    studio.faults = "error=5000,on=/v3/chat/retrieve"
+    with pytest.warns(UserWarning, match="token counts of an answer could not be asked for"):
+        answer = way(bot(studio, stream_usage=True), "Hi")
+    assert (answer.content, answer.usage_metadata) == ("user: Hi", None)
+
+
+def test_token_counts_that_a_stream_tells_are_not_asked_for() -> None:
+    with LocalCoze(BOT) as cloud:
+        assert bot(cloud, stream_usage=True).invoke("Hi").usage_metadata
+        assert paths(cloud) == ["POST /v3/chat"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_histories_are_taken_as_they_are_meant(studio: LocalCoze, way: Way) -> None:
+    history = [
+        SystemMessage("Be brief."),
+        HumanMessage("one"),
+        AIMessage("first"),
+        HumanMessage("two"),
+    ]
+    wanted = "user: Be brief. | user: one | assistant: first | user: two"
+    assert way(bot(studio), history).content == wanted
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_thread_goes_on(studio: LocalCoze, way: Way, *, known: bool) -> None:
+    model = bot(studio, conversation="thread")
+    history: list[BaseMessage] = [HumanMessage("one")]
+    history += [way(model, history), HumanMessage("two")]
+    if not known:
+        heads.__init__()  # type: ignore[misc] # what another process knows
+    assert way(model, history).text.endswith("user: two")
+    sent = [r.body["additional_messages"] for r in studio.requests if r.path == "/v3/chat"]
+    assert [len(messages) for messages in sent] == [1, 1]
+    fork = [*history[:2], HumanMessage("fork")]
+    assert "two" not in way(model, fork).text
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_errors_are_studio_s(studio: LocalCoze, way: Way) -> None:
+    with pytest.raises(CozeAuthenticationError) as caught:
+        way(bot(studio, api_key="pat_wrongwrong"), "Hi")
+    assert caught.value.code == 700012006
+    assert "pat_wrongwrong" not in str(caught.value)
+    with pytest.raises(CozeError) as failed:
+        way(bot(studio), "fail")
+    assert failed.value.chat_id
+    assert failed.value.logid
+    studio.faults = "no_terminal,no_done"
+    with pytest.raises(CozeStreamError):
+        way(bot(studio), "Hi")
