@@ -48,7 +48,6 @@ from langchain_coze.errors import CozeInvalidRequestError, hint_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from langchain_core.language_models import LanguageModelInput
     from langchain_core.tools import BaseTool
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.store.base import BaseStore
@@ -87,7 +86,7 @@ class CozeContext(TypedDict, total=False):
 
 
 def create_coze_agent(  # noqa: PLR0913 - LangGraph's own options
-    model: Runnable[LanguageModelInput, Any],
+    model: Runnable[Any, Any],
     tools: Sequence[BaseTool | Callable[..., Any]] | ToolNode = (),
     *,
     name: str,
@@ -175,9 +174,7 @@ def _check_name(name: str) -> None:
 # --- The model -----------------------------------------------------------------------------------
 
 
-def _asking(
-    model: Runnable[LanguageModelInput, Any], node: ToolNode, name: str
-) -> RunnableLambda[Any, Any]:
+def _asking(model: Runnable[Any, Any], node: ToolNode, name: str) -> RunnableLambda[Any, Any]:
     """Return the node that asks the bot."""
     tools = list(node.tools_by_name.values())
     bound = _bound(model, tools)
@@ -193,9 +190,7 @@ def _asking(
     return RunnableLambda(ask, aask, name=_MODEL)
 
 
-def _bound(
-    model: Runnable[LanguageModelInput, Any], tools: Sequence[BaseTool]
-) -> Runnable[LanguageModelInput, Any]:
+def _bound(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnable[Any, Any]:
     """Return a model with its tools bound, also one that has been bound or is configurable."""
     if not tools:
         return model
@@ -209,21 +204,19 @@ def _bound(
             f"A {type(model).__name__} takes no tools: it has no bind_tools.",
             hint=hint_of("Pass a chat model.", "请传入聊天模型。"),
         )
-    bound: Runnable[LanguageModelInput, Any] = bind_tools(tools)
+    bound: Runnable[Any, Any] = bind_tools(tools)
     return bound
 
 
-class _Configured(Runnable["LanguageModelInput", Any]):
+class _Configured(Runnable[Any, Any]):
     """A configurable model: its tools are bound when a call has said which model it is."""
 
-    def __init__(
-        self, model: DynamicRunnable[LanguageModelInput, Any], tools: Sequence[BaseTool]
-    ) -> None:
+    def __init__(self, model: DynamicRunnable[Any, Any], tools: Sequence[BaseTool]) -> None:
         self._model, self._tools = model, tools
 
     def invoke(
         self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        input: Any,  # noqa: A002 - LangChain's name
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -232,7 +225,7 @@ class _Configured(Runnable["LanguageModelInput", Any]):
 
     async def ainvoke(
         self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
+        input: Any,  # noqa: A002 - LangChain's name
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> Any:

@@ -86,11 +86,8 @@ def test_the_history_of_two_turns(coze: LocalCoze, make: MakeAgent) -> None:
     agent = make(bot_of(coze), [get_weather], name="weather", checkpointer=InMemorySaver())
     agent.invoke(ask("one"), thread())
     state = agent.invoke(ask("and now?"), thread())
-    told = [
-        "one",
-        '[get_weather({"city": "Hangzhou"})] sunny in Hangzhou',
-        "It is sunny in Hangzhou.",
-    ]
+    note = '[get_weather({"city": "Hangzhou"})] sunny in Hangzhou'
+    told = ["one", note, "It is sunny in Hangzhou."]
     assert seen(coze)[2:] == [("chat", None, [*told, "and now?"])]
     assert last(state).endswith(" | and now?")
 

@@ -1,0 +1,319 @@
+"""Agents that remember: threads, checkpointers, forks, replays and restarts of the program."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import trim_messages
+from langgraph.checkpoint.memory import InMemorySaver
+
+from langchain_coze import create_coze_agent
+from langchain_coze.local import LocalCoze
+from tests.integration_tests.agents import (
+    MAKERS,
+    WEATHER,
+    MakeAgent,
+    ask,
+    bot_of,
+    get_weather,
+    langchain_agent,
+    last,
+    seen,
+    thread,
+    verbs,
+)
+
+ROOT = Path(__file__).parent.parent.parent
+NEWEST = "/v1/conversation/message/list"
+NOTE = '[get_weather({"city": "Hangzhou"})] sunny in Hangzhou'
+
+
+@pytest.fixture(scope="module")
+def coze() -> Iterator[LocalCoze]:
+    with LocalCoze(WEATHER) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _fresh(coze: LocalCoze) -> None:
+    coze.reset()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    if request.param == "memory":
+        yield InMemorySaver()
+        return
+    sqlite = pytest.importorskip("langgraph.checkpoint.sqlite")
+    with ExitStack() as stack:
+        yield stack.enter_context(sqlite.SqliteSaver.from_conn_string(str(tmp_path / "c.db")))
+
+
+def told(state: Any) -> dict[str, Any]:
+    metadata: dict[str, Any] = state["messages"][-1].response_metadata
+    return metadata
+
+
+def chats(coze: LocalCoze) -> list[Any]:
+    return [request for request in seen(coze) if request[0] == "chat"]
+
+
+def conversation(state: Any) -> str:
+    return str(told(state)["conversation_id"])
+
+
+def after(agent: Any, messages: int, config: Any) -> Any:
+    """Return the checkpoint in which a run has ended with so many messages."""
+    return next(
+        state.config
+        for state in agent.get_state_history(config)
+        if not state.next and len(state.values["messages"]) == messages
+    )
+
+
+def before_model(agent: Any, messages: int, config: Any) -> Any:
+    """Return the checkpoint in which the bot is about to be asked, with so many messages."""
+    return next(
+        state.config
+        for state in agent.get_state_history(config)
+        if state.next == ("model",) and len(state.values["messages"]) == messages
+    )
+
+
+# --- One thread, one conversation ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_coze_keeps_the_history_of_a_thread(coze: LocalCoze, make: MakeAgent, saver: Any) -> None:
+    model = bot_of(coze, conversation="thread")
+    agent = make(model, [get_weather], name="weather", checkpointer=saver)
+    first = agent.invoke(ask("one"), thread())
+    second = agent.invoke(ask("and now?"), thread())
+    known = conversation(first)
+    assert conversation(second) == known
+    assert seen(coze) == [
+        ("chat", None, ["one"]),
+        ("submit", first["messages"][1].response_metadata["chat_id"], ["sunny in Hangzhou"]),
+        ("chat", known, ["and now?"]),
+    ]
+    assert last(second) == "asked: one | and now?"  # Coze knows what was not sent again
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_threads_never_share_a_conversation(coze: LocalCoze, make: MakeAgent) -> None:
+    model = bot_of(coze, conversation="thread")
+    agent = make(model, name="weather", checkpointer=InMemorySaver())
+    rounds = [
+        {name: agent.invoke(ask(f"{name} {number}"), thread(name)) for name in ("a", "b")}
+        for number in (1, 2)
+    ]
+    first, second = ({name: conversation(s) for name, s in states.items()} for states in rounds)
+    assert first == second
+    assert len(set(first.values())) == 2
+    assert last(rounds[1]["a"]) == "asked: a 1 | a 2"
+    assert last(rounds[1]["b"]) == "asked: b 1 | b 2"
+
+
+def test_a_config_names_the_conversation(coze: LocalCoze) -> None:
+    known = bot_of(coze, auto_save_history=True).invoke("hello").response_metadata
+    agent = create_coze_agent(bot_of(coze), name="weather")
+    named: Any = {"configurable": {"coze_conversation_id": known["conversation_id"]}}
+    assert last(agent.invoke(ask("again"), named)) == "asked: hello | again"
+    assert seen(coze)[-1] == ("chat", known["conversation_id"], ["again"])
+
+
+# --- Forks and replays ---------------------------------------------------------------------------
+
+
+def three_turns(coze: LocalCoze, make: MakeAgent, saver: Any) -> tuple[Any, Any]:
+    """Return an agent that has been asked q1, q2 and q3 in one conversation, and its last state."""
+    model = bot_of(coze, conversation="thread")
+    agent = make(model, name="weather", checkpointer=saver)
+    states = [agent.invoke(ask(question), thread()) for question in ("q1", "q2", "q3")]
+    assert len({conversation(state) for state in states}) == 1
+    coze.reset()
+    return agent, states[-1]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_fork_hears_nothing_of_later_turns(coze: LocalCoze, make: MakeAgent, saver: Any) -> None:
+    agent, end = three_turns(coze, make, saver)
+    fork = agent.invoke(ask("fork"), after(agent, 2, thread()))
+    assert chats(coze) == [("chat", None, ["q1", "asked: q1", "fork"])]
+    assert conversation(fork) != conversation(end)
+    assert last(fork) == "asked: q1 | fork"
+    again = agent.invoke(ask("fork 2"), thread())
+    assert chats(coze)[1:] == [("chat", conversation(fork), ["fork 2"])]
+    assert last(again) == "asked: q1 | fork | fork 2"
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_the_first_branch_goes_on_in_its_conversation(coze: LocalCoze, make: MakeAgent) -> None:
+    agent, end = three_turns(coze, make, InMemorySaver())
+    tip = agent.get_state(thread()).config
+    agent.invoke(ask("fork"), after(agent, 2, thread()))
+    state = agent.invoke(ask("q4"), tip)
+    assert seen(coze)[-1] == ("chat", conversation(end), ["q4"])
+    assert last(state) == "asked: q1 | q2 | q3 | q4"
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_replay_is_not_heard_twice(coze: LocalCoze, make: MakeAgent, saver: Any) -> None:
+    agent, end = three_turns(coze, make, saver)
+    state = agent.invoke(None, before_model(agent, 3, thread()))
+    assert chats(coze) == [("chat", None, ["q1", "asked: q1", "q2"])]
+    assert conversation(state) != conversation(end)
+    assert last(state) == "asked: q1 | q2"
+
+
+@pytest.mark.parametrize("kept", ["stateless", "thread"])
+@pytest.mark.parametrize("make", MAKERS)
+def test_time_travel_into_calls_that_have_been_answered(
+    coze: LocalCoze, make: MakeAgent, kept: str
+) -> None:
+    """Coze takes results only once: the bot is asked anew, in a chat of its own."""
+    model = bot_of(coze, conversation=kept)
+    agent = make(model, [get_weather], name="weather", checkpointer=InMemorySaver())
+    done = agent.invoke(ask("one"), thread())
+    coze.reset()
+    state = agent.invoke(None, before_model(agent, 3, thread()))
+    assert last(state) == "It is sunny in Hangzhou."
+    assert told(state)["chat_id"] != told(done)["chat_id"]
+    assert seen(coze)[0] == ("chat", None, [NOTE, "one"])
+    assert ("submit", told(done)["chat_id"], ["sunny in Hangzhou"]) not in seen(coze)
+
+
+# --- Shortened histories -------------------------------------------------------------------------
+
+
+def test_a_trimmed_history_begins_a_conversation(coze: LocalCoze) -> None:
+    shorten = trim_messages(max_tokens=1, token_counter=len, strategy="last", start_on="human")
+    model = shorten | bot_of(coze, conversation="thread")
+    agent = create_coze_agent(model, name="weather", checkpointer=InMemorySaver())
+    first, second = (agent.invoke(ask(question), thread()) for question in ("q1", "q2"))
+    assert conversation(first) != conversation(second)
+    assert seen(coze)[1] == ("chat", None, ["q2"])
+    assert last(second) == "asked: q2"
+
+
+def test_a_summary_begins_a_conversation(coze: LocalCoze) -> None:
+    middleware = pytest.importorskip("langchain.agents.middleware")
+    summarize = middleware.SummarizationMiddleware(
+        FakeListChatModel(responses=["They talked."]), trigger=("messages", 3), keep=("messages", 1)
+    )
+    agent = langchain_agent(
+        bot_of(coze, conversation="thread"), checkpointer=InMemorySaver(), middleware=[summarize]
+    )
+    states = [agent.invoke(ask(asked), thread()) for asked in ("q1", "q2")]
+    assert conversation(states[0]) != conversation(states[1])
+    summary, question = seen(coze)[1][2]
+    assert seen(coze)[1][1] is None
+    assert ("They talked." in summary, question) == (True, "q2")
+
+
+# --- Restarts ------------------------------------------------------------------------------------
+
+PROGRAM = """
+import sys
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langchain_coze import ChatCoze, create_coze_agent
+
+def get_weather(city: str) -> str:
+    "Return the weather of a city."
+    return f"sunny in {city}"
+
+database, base_url, token, bot_id, kept, stop, question = sys.argv[1:]
+bot = ChatCoze(bot_id=bot_id, api_key=token, base_url=base_url, conversation=kept)
+with SqliteSaver.from_conn_string(database) as saver:
+    agent = create_coze_agent(
+        bot, [get_weather], name="weather", checkpointer=saver,
+        interrupt_before=["tools"] if stop else None,
+    )
+    given = {"messages": [("user", question)]} if question else None
+    agent.invoke(given, {"configurable": {"thread_id": "t"}})
+"""
+
+
+@pytest.fixture
+def program(coze: LocalCoze, tmp_path: Path) -> Callable[..., Any]:
+    """Return what runs a turn in a process of its own."""
+    pytest.importorskip("langgraph.checkpoint.sqlite")
+    account = [coze.base_url, coze.token, WEATHER.bot_id]
+
+    def run(question: str = "", *, kept: str = "thread", stop: bool = False) -> None:
+        options = [kept, "stop" if stop else "", question]
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path / "t.db"), *account, *options]
+        subprocess.run(command, check=True, timeout=60)
+
+    return run
+
+
+def resumed(coze: LocalCoze, path: Path, kept: str, given: Any, config: Any = None) -> Any:
+    """Go on in this process, which has seen nothing of the thread."""
+    from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415 - may be missing
+
+    with SqliteSaver.from_conn_string(str(path / "t.db")) as saver:
+        model = bot_of(coze, conversation=kept)
+        agent = create_coze_agent(model, [get_weather], name="weather", checkpointer=saver)
+        if callable(config):
+            config = config(agent)
+        return agent.invoke(given, config or thread())
+
+
+@pytest.mark.parametrize("kept", ["stateless", "thread"])
+def test_results_are_submitted_by_another_process(
+    coze: LocalCoze, program: Callable[..., Any], tmp_path: Path, kept: str
+) -> None:
+    program("both", kept=kept, stop=True)
+    assert verbs(coze) == ["chat"]
+    state = resumed(coze, tmp_path, kept, None)
+    assert last(state) == "It is sunny in Hangzhou and sunny in Suzhou."
+    assert verbs(coze) == ["chat", "/v3/chat/retrieve", "submit"]  # it looks before it submits
+
+
+def test_a_thread_goes_on_in_another_process(
+    coze: LocalCoze, program: Callable[..., Any], tmp_path: Path
+) -> None:
+    program("q1")
+    program("q2")
+    state = resumed(coze, tmp_path, "thread", ask("q3"))
+    known = conversation(state)
+    assert chats(coze) == [
+        ("chat", None, ["q1"]),
+        ("chat", known, ["q2"]),
+        ("chat", known, ["q3"]),
+    ]
+    assert verbs(coze).count(NEWEST) == 2
+    assert last(state) == "asked: q1 | q2 | q3"
+
+
+def test_a_fork_in_another_process_hears_nothing_of_later_turns(
+    coze: LocalCoze, program: Callable[..., Any], tmp_path: Path
+) -> None:
+    program("q1")
+    program("q2")
+    state = resumed(coze, tmp_path, "thread", ask("fork"), lambda agent: after(agent, 2, thread()))
+    assert seen(coze)[-1] == ("chat", None, ["q1", "asked: q1", "fork"])
+    assert last(state) == "asked: q1 | fork"
+
+
+def test_an_asynchronous_checkpointer(coze: LocalCoze, tmp_path: Path) -> None:
+    sqlite = pytest.importorskip("langgraph.checkpoint.sqlite.aio")
+
+    async def run() -> list[Any]:
+        async with sqlite.AsyncSqliteSaver.from_conn_string(str(tmp_path / "a.db")) as saver:
+            model = bot_of(coze, conversation="thread")
+            agent = create_coze_agent(model, [get_weather], name="weather", checkpointer=saver)
+            return [await agent.ainvoke(ask(question), thread()) for question in ("one", "q2")]
+
+    first, second = asyncio.run(run())
+    assert conversation(first) == conversation(second)
+    assert seen(coze)[-1] == ("chat", conversation(first), ["q2"])
