@@ -254,6 +254,25 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in anchors(target), f"{target}#{anchor}"
 
 
+def cited_sections() -> set[str]:
+    """Return the numbers of the wire sections that the code names."""
+    sources = "\n".join(path.read_text("utf-8") for path in ROOT.glob("langchain_coze/**/*.py"))
+    lists = re.findall(
+        r"\b[Ww]ire(?:\s+sections?)?\s+(\d[\d.,\s]*(?:(?:and|to)\s+\d[\d.]*)?)", sources
+    )
+    return {number.rstrip(".") for cited in lists for number in re.findall(r"\d[\d.]*", cited)}
+
+
+def test_every_wire_section_that_the_code_names_is_there() -> None:
+    headings = {
+        line.split()[1].rstrip(".")
+        for line in outside_blocks(ROOT / "docs" / "wire.md")
+        if line.startswith(("## ", "### "))
+    }
+    assert cited_sections() > {"2.1", "4.6", "8"}  # the test has found some
+    assert cited_sections() <= headings
+
+
 # --- Tables that repeat the code -----------------------------------------------------------------
 
 
