@@ -17,6 +17,7 @@ Example:
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -36,6 +37,7 @@ from langchain_coze.errors import (
 _ABSOLUTE = 10**9  # an `expires_in` above is a time, below it is a duration
 _LONGEST_MARGIN, _MARGIN = 60.0, 0.1
 _PATIENCE = 30.0  # seconds of silence of the token endpoint
+_FAILURE_SHARED = 0.25  # seconds for which a failure is also that of others
 _CLOCK_OFF = 30.0  # seconds from which a clock is worth a word
 _NO_SUCH_ROUTE = frozenset({404, 405})
 
@@ -114,7 +116,9 @@ class Signer:
 def token_flow(grant: Grant, policy: Policy) -> Flow[str]:
     """Return the access token of a grant: the shared one, or a new one that is shared from now on.
 
-    It is good for a while yet: the last tenth of its life, at most a minute, is not used.
+    It is good for a while yet: the last tenth of its life, at most a minute, is not used. Who waits
+    while somebody else is refused gets the same error, so that an outage is not asked a thousand
+    times.
 
     Args:
         grant: What is asked for; each request must carry a new JWT, as `Signer` sees to.
@@ -124,7 +128,10 @@ def token_flow(grant: Grant, policy: Policy) -> Flow[str]:
         CozeAuthenticationError: The server refuses the app or the JWT.
         CozeError: What else goes wrong.
     """
-    return (yield from shared(_tokens, grant.key, lambda: _made(grant, policy)))
+    found = yield from shared(_tokens, grant.key, lambda: _outcome(grant, policy))
+    if isinstance(found, str):
+        return found
+    raise copy.copy(found)  # each gets a traceback of its own
 
 
 def forget(key: str, token: str) -> None:
@@ -132,14 +139,20 @@ def forget(key: str, token: str) -> None:
     _tokens.drop(key, token)
 
 
+def _outcome(grant: Grant, policy: Policy) -> Flow[tuple[str | CozeError, float]]:
+    try:
+        return (yield from _made(grant, policy))
+    except CozeError as error:
+        error.exhausted = True  # it was repeated here
+        return error.with_traceback(None), _FAILURE_SHARED
+
+
 def _made(grant: Grant, policy: Policy) -> Flow[tuple[str, float]]:
     request = Request(method="POST", path=grant.path, body=grant.body, patience=_PATIENCE)
     try:
         reply: Reply = yield from exchange(request, policy)
     except CozeError as error:
-        explained = _explained(error)
-        explained.exhausted = True  # it was repeated here
-        raise explained from None
+        raise _explained(error) from None
     body = reply.json if "access_token" in reply.json else payload_of(reply.json)
     token = body.get("access_token") if isinstance(body, Mapping) else None
     if not isinstance(token, str) or not token:

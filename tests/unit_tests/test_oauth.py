@@ -367,8 +367,14 @@ def test_it_is_repeated_as_often_as_allowed_and_no_one_repeats_it_again(
     assert answered(token_flow(grant(), policy), make(), make(), token()) == "czs_1"
 
 
-def test_after_a_failure_the_next_one_asks_again() -> None:
-    wanted = grant()
-    with pytest.raises(CozeAuthenticationError):
+def test_a_failure_is_shared_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, clock = grant(), 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    with pytest.raises(CozeAuthenticationError) as first:
         answered(token_flow(wanted, Policy()), refusal("invalid_client"))
+    with pytest.raises(CozeAuthenticationError) as second:
+        answered(token_flow(wanted, Policy()))
+    assert str(second.value) == str(first.value)
+    assert second.value is not first.value
+    clock += 0.3
     assert answered(token_flow(wanted, Policy()), token()) == "czs_1"
