@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge
+from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, LocalOAuthApp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -224,6 +224,33 @@ def test_tracing_shows_a_run_and_a_failed_one() -> None:
     assert f"'detail': {{'logid': '{told[1]}'}}" in bad
     assert f"raised: CozeQuotaError, logid {told[1]}" in bad
     assert "pat_" not in done.stdout
+
+
+def test_oauth_jwt_keeps_the_conversations_of_users_apart() -> None:
+    done = run("oauth_jwt.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Ada: 'Who am I?': this conversation began with 'Hello, I am Ada'." in done.stdout
+    assert "Ben may not read it: Invalid conversation" in done.stdout
+
+
+def test_oauth_jwt_takes_the_app_of_the_environment(tmp_path: Path) -> None:
+    app, key = LocalOAuthApp(), tmp_path / "private_key.pem"
+    key.write_text(app.private_key)
+    with LocalCoze(LocalBot(lambda _: "hello", name="hello"), oauth_apps=app) as coze:
+        env = environment(
+            API_BASE=coze.base_url,
+            BOT_ID=coze.bots[0].bot_id,
+            JWT_OAUTH_CLIENT_ID=app.client_id,
+            JWT_OAUTH_PRIVATE_KEY_FILE_PATH=str(key),
+            JWT_OAUTH_PUBLIC_KEY_ID=app.key_id,
+        )
+        done = run("oauth_jwt.py", env=env)
+        wrong = run("oauth_jwt.py", env=env | {"COZE_JWT_OAUTH_PUBLIC_KEY_ID": "7"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Ada: hello\n")
+    assert wrong.returncode == 1
+    assert "invalid_client" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
 
 
 def test_serve_runnable_asks_its_own_bot() -> None:
