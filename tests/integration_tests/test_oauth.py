@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from langchain_core.tracers.context import collect_runs
 
 from langchain_coze import (
     ChatCoze,
@@ -412,8 +413,9 @@ def test_no_secret_is_told(
     caplog.set_level(logging.DEBUG)
     auth = auth_of(app)
     model = model_of(coze, auth)
-    invoke(model, "a")
-    told = [repr(model), repr(auth), str(vars(auth))]
+    with collect_runs() as collected:
+        invoke(model, "a")
+    told = [repr(model), repr(auth), str(vars(auth)), str(collected.traced_runs[0].model_dump())]
     coze.faults = "error=4100"
     for each in (model, model_of(coze, auth_of(app, public_key_id="7"))):
         with pytest.raises(CozeAuthenticationError) as caught:
