@@ -14,7 +14,12 @@ from cozepy import (  # type: ignore[import-not-found, unused-ignore]
     ChatStatus,
     Coze,
     CozeAPIError,
+    JWTAuth,
+    JWTOAuthApp,
     Message,
+    MessageContentType,
+    MessageObjectString,
+    MessageRole,
     TokenAuth,
     ToolOutput,
 )
@@ -166,6 +171,77 @@ def chatflow(coze: Any, ids: str) -> Any:
     return seen
 
 
+def files(coze: Any, bot_id: str) -> Any:
+    """A file that is uploaded, found, and sent to a bot."""
+    uploaded = coze.files.upload(file=("tea.txt", b"Tea grows on hills."))
+    found = coze.files.retrieve(file_id=uploaded.id)
+    parts = [
+        MessageObjectString.build_text("What does it say?"),
+        MessageObjectString.build_file(file_id=uploaded.id),
+    ]
+    poll = coze.chat.create_and_poll(
+        bot_id=bot_id,
+        user_id="conformance",
+        additional_messages=[Message.build_user_question_objects(parts)],
+    )
+    return {
+        "file": [found.id == uploaded.id, found.bytes, found.file_name],
+        "answers": [m.content for m in poll.messages if m.type.value == "answer"],
+        "missing": failure(lambda: coze.files.retrieve(file_id="7")),
+    }
+
+
+def resources(coze: Any, bot_id: str) -> Any:
+    """Conversations and their messages: made, listed page by page, changed and deleted."""
+    made = [coze.conversations.create(bot_id=bot_id, name=str(n)) for n in range(3)]
+    place = {"conversation_id": made[0].id}
+    messages = coze.conversations.messages
+    written = [
+        messages.create(
+            **place, role=MessageRole.USER, content=text, content_type=MessageContentType.TEXT
+        )
+        for text in ("one", "two", "three")
+    ]
+    changed = messages.update(**place, message_id=written[0].id, content="changed")
+    deleted = messages.delete(**place, message_id=written[1].id)
+    section = coze.conversations.clear(**place)
+    coze.conversations.update(**place, name="renamed")
+    renamed = coze.conversations.retrieve(**place)
+    coze.conversations.delete(conversation_id=made[1].id)
+    listed = coze.conversations.list(bot_id=bot_id, page_size=1)
+    return {
+        "changed": [changed.id == written[0].id, changed.content],
+        "deleted": deleted.content,
+        "read": messages.retrieve(**place, message_id=written[2].id).content,
+        "pages": [m.content for m in messages.list(**place, limit=1)],
+        "ascending": [m.content for m in messages.list(**place, order="asc")],
+        "section": [section.conversation_id == made[0].id, renamed.last_section_id == section.id],
+        "conversations": [conversation.name for conversation in listed],
+        "gone": failure(lambda: coze.conversations.retrieve(conversation_id=made[1].id)),
+    }
+
+
+def oauth(coze: Any, app_json: str) -> Any:
+    """The SDK's own OAuth: a token, a session of its own, and an app that is not known."""
+    base_url = coze._base_url
+    app = json.loads(app_json)
+    bot_id = app.pop("bot_id")
+    sdk_app = JWTOAuthApp(**app, base_url=base_url)
+    tokens = [sdk_app.get_access_token(ttl=60, session_name=name) for name in ("ada", "ben")]
+    ada, ben = (Coze(auth=TokenAuth(t.access_token), base_url=base_url) for t in tokens)
+    made = ada.conversations.create(bot_id=bot_id)
+    mine = Coze(auth=JWTAuth(oauth_app=sdk_app, ttl=60), base_url=base_url)
+    wrong = JWTOAuthApp(**(app | {"public_key_id": "7"}), base_url=base_url)
+    return {
+        "type": tokens[0].token_type,
+        "left": tokens[0].expires_in - time.time(),
+        "me": bool(mine.users.me().user_id),
+        "own": ada.conversations.retrieve(conversation_id=made.id).id == made.id,
+        "other": failure(lambda: ben.conversations.retrieve(conversation_id=made.id)),
+        "wrong": failure(wrong.get_access_token),
+    }
+
+
 def failure(call: Callable[[], Any]) -> Any:
     """How the SDK reports that a call failed; None when it did not."""
     try:
@@ -179,10 +255,8 @@ def main() -> None:
     """Play one scene."""
     scene, base_url, token, bot_id = sys.argv[1:]
     coze = Coze(auth=TokenAuth(token), base_url=base_url)
-    scenes = {
-        f.__name__: f
-        for f in (stream, create_and_poll, cancel, conversation, served, errors, tools, chatflow)
-    }
+    chats = (stream, create_and_poll, cancel, conversation, errors, tools, chatflow)
+    scenes = {f.__name__: f for f in (*chats, served, files, resources, oauth)}
     sys.stdout.write(json.dumps(scenes[scene](coze, bot_id)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from langchain_coze.local import Ask, ClientTool, LocalBot, LocalCoze, Pause, Turn
+from langchain_coze.local import Ask, ClientTool, LocalBot, LocalCoze, LocalOAuthApp, Pause, Turn
 from tests.conformance.install import python_of, why_not_ready
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,3 +144,44 @@ def test_a_chatflow_that_asks_something_back() -> None:
     assert seen["answers"] == ["Where to?", "go to Hangzhou"]
     assert seen["events"][-1] == "conversation.chat.completed"
     assert seen["events"].count("conversation.chat.completed") == 1
+
+
+def test_files() -> None:
+    def read(_question: str, turn: Turn) -> str:
+        return ", ".join(f"{file.name}: {file.data.decode()}" for file in turn.files)
+
+    with LocalCoze(LocalBot(read)) as coze:
+        seen = play("files", coze)
+    assert seen["file"] == [True, 19, "tea.txt"]
+    assert seen["answers"] == ["tea.txt: Tea grows on hills."]
+    assert seen["missing"]["code"] == 4000
+
+
+def test_conversations_and_their_messages() -> None:
+    with LocalCoze() as coze:
+        seen = play("resources", coze)
+    assert seen["changed"] == [True, "changed"]
+    assert seen["deleted"] == "two"
+    assert seen["read"] == "three"
+    assert seen["pages"] == ["three", "changed"]
+    assert seen["ascending"] == ["changed", "three"]
+    assert seen["section"] == [True, True]
+    assert seen["conversations"] == ["2", "renamed"]
+    assert seen["gone"]["code"] == 4002
+
+
+def test_oauth() -> None:
+    app = LocalOAuthApp()
+    with LocalCoze(oauth_apps=app) as coze:
+        known = {
+            "client_id": app.client_id,
+            "private_key": app.private_key,
+            "public_key_id": app.key_id,
+            "bot_id": coze.bots[0].bot_id,
+        }
+        seen = play("oauth", coze, bot_id=json.dumps(known))
+    assert seen["type"] == "Bearer"
+    assert 50 < seen["left"] <= 61
+    assert seen["me"] is seen["own"] is True
+    assert seen["other"]["code"] == 4002
+    assert "no app with this iss and this kid" in seen["wrong"]["msg"]
