@@ -40,6 +40,8 @@ MOST_MESSAGES = 100
 MOST_CHATFLOW_MESSAGES = 50
 """How many messages a request to a chatflow takes (wire section 4.6)."""
 
+_HAND_BACK = "__is_handoff_back"  # langgraph-supervisor's mark of "Transferring back to …"
+
 SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
 EnterMessage: TypeAlias = dict[str, Any]
 """A message of a request; where `content` is a list, its files have still to be uploaded."""
@@ -201,10 +203,10 @@ def _entry(message: BaseMessage, bot_id: str | None, calls: Mapping[str, str]) -
 
 def _assistant(message: BaseMessage, bot_id: str | None) -> _Entry | None:
     """Return what an assistant said: this bot, or another agent, which is a user to this one."""
-    if not message.text:
+    if not message.text or message.response_metadata.get(_HAND_BACK):
         return None  # a bare hand-off
-    if _is_foreign(message, bot_id):
-        return _Entry("said", _enter(f"[{message.name}] {message.text}"))
+    if _is_foreign(message, bot_id):  # it helps to answer the user's question, and is none itself
+        return _Entry("note", _enter(f"[{message.name}] {message.text}"))
     note = isinstance(message, AIMessage) and bool(message.tool_calls)
     return _Entry("note" if note else "said", _answer(str(message.text)))
 

@@ -127,6 +127,20 @@ def test_what_others_say_is_told_with_their_name() -> None:
     ]
 
 
+def test_what_others_say_does_not_displace_the_question() -> None:
+    """Coze answers the last message, and searches its knowledge bases for it."""
+    back = {"__is_handoff_back": True}
+    history = [
+        HumanMessage("Tea?"),
+        AIMessage("Tea grows on hills.", name="botanist"),
+        AIMessage("Transferring back to supervisor", name="botanist", response_metadata=back),
+    ]
+    note = ("user", "question", "[botanist] Tea grows on hills.")
+    assert said(history) == [note, ("user", "question", "Tea?")]
+    history.insert(1, AIMessage("I know.", response_metadata=OURS))
+    assert said(history)[-1] == note  # the question has been answered
+
+
 def test_a_chatflow_takes_fewer_messages() -> None:
     turns = [HumanMessage(str(number)) for number in range(60)]
     with pytest.warns(UserWarning, match="at most 50 messages"):
