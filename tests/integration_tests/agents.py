@@ -79,7 +79,7 @@ MAKERS = [
 ]
 
 
-def ask(question: str) -> dict[str, Any]:
+def ask(question: str) -> Any:
     return {"messages": [("user", question)]}
 
 
