@@ -125,7 +125,7 @@ class CozeJWTAuth(BaseModel):
     client_id: str = Field(
         default_factory=env("COZE_JWT_OAUTH_CLIENT_ID", default=""), coerce_numbers_to_str=True
     )
-    private_key: SecretStr = Field(
+    private_key: SecretStr | Any = Field(
         default_factory=_key_of_environment, repr=False, exclude=True, validate_default=True
     )
     public_key_id: str = Field(default_factory=env("COZE_JWT_OAUTH_PUBLIC_KEY_ID", default=""))
