@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 from pydantic import AliasChoices, BaseModel
 
@@ -26,6 +26,18 @@ from langchain_coze.notices import warn_user
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+MAPS = ("custom_variables", "meta_data", "extra_params")
+"""Options that are maps of str to str on the wire (wire section 2.1)."""
+
+OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "connector_id")
+"""Options that are sent as they are (wire section 2.1)."""
+
+DEFAULT_USER = "langchain-coze"
+"""The end user where none is named."""
+
+SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
+"""What becomes of system messages."""
 
 # What other chat models take and a bot has already: its settings stand in Coze.
 _BOT_SETTINGS = frozenset(

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from langchain_core.runnables import ensure_config
 from pydantic import AliasChoices, Field
 
-from langchain_coze.api.commands import Policy
-from langchain_coze.api.procedures import Polling
+from langchain_coze.arguments import DEFAULT_USER, MAPS, OPTIONS
 from langchain_coze.connection import Connection
 from langchain_coze.environment import env
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
-from langchain_coze.requests import DEFAULT_USER, MAPS, OPTIONS, Call, check
+
+if TYPE_CHECKING:
+    from langchain_coze.api.procedures import Polling
+    from langchain_coze.requests import Call
 
 PER_CALL = frozenset(
     {
@@ -40,6 +42,19 @@ PER_CALL = frozenset(
     }
 )
 """The fields that a single call can set."""
+
+IDENTIFYING = (
+    "bot_id",
+    "workflow_id",
+    "app_id",
+    "base_url",
+    "user_id",
+    "conversation_id",
+    "auto_save_history",
+    *MAPS,
+    *OPTIONS,
+)
+"""The fields that change an answer: traces and caches tell them."""
 
 CONVERSATION = "coze_conversation_id"
 """The key of a conversation id in the `configurable` part of a config."""
@@ -117,10 +132,13 @@ class Bot(Connection):
             kwargs: The arguments of the call.
             **fixed: Attributes of `Call` that are no fields of a bot.
         """
+        from langchain_coze import requests  # noqa: PLC0415 - importing a model stays light
+        from langchain_coze.api.commands import Policy  # noqa: PLC0415 - the same
+
         values = {name: kwargs.get(name, getattr(self, name)) for name in (*MAPS, *OPTIONS)}
         bot_id, workflow_id, app_id = self._target(kwargs)
         until = None if self.max_duration is None else time.monotonic() + self.max_duration
-        call = Call(
+        call = requests.Call(
             bot_id=bot_id,
             workflow_id=workflow_id,
             app_id=app_id,
@@ -133,7 +151,7 @@ class Bot(Connection):
             policy=Policy(max_retries=self.max_retries, until=until),
             **fixed,
         )
-        check(call)
+        requests.check(call)
         return call
 
     def _target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -171,6 +189,8 @@ class Bot(Connection):
         return _id(named) or None
 
     def _polling(self, interval: float, timeout: float) -> Polling:
+        from langchain_coze.api.procedures import Polling  # noqa: PLC0415 - the same
+
         floor = 1.0 if urlsplit(self.base_url).hostname in _HOSTED else 0.0
         return Polling(interval=interval, timeout=timeout, floor=floor)
 

@@ -11,19 +11,21 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr, model_validator
 
+from langchain_coze import blocks  # noqa: F401 - registers our translator of content blocks
 from langchain_coze._version import __version__
-from langchain_coze.arguments import argument_names, check_choice, refuse_structure, warn_ignored
-from langchain_coze.bot import PER_CALL, Bot, addressed
+from langchain_coze.arguments import (
+    SystemMessageMode,
+    argument_names,
+    check_choice,
+    refuse_structure,
+    warn_ignored,
+)
+from langchain_coze.bot import IDENTIFYING, PER_CALL, Bot, addressed
 from langchain_coze.chunks import areported, reported, whole_result
 from langchain_coze.errors import (
     CozeError,
     CozeTimeoutError,
 )
-from langchain_coze.farewell import cancel_later
-from langchain_coze.memory import belongs_to_coze
-from langchain_coze.messages import SystemMessageMode
-from langchain_coze.requests import MAPS, OPTIONS
-from langchain_coze.session import add_usage, begin
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -48,19 +50,11 @@ if TYPE_CHECKING:
     from langchain_coze.session import Begun
 
 _IDENTIFYING = (
-    "bot_id",
-    "workflow_id",
-    "app_id",
-    "base_url",
-    "user_id",
-    "conversation_id",
+    *IDENTIFYING,
     "conversation",
     "response_mode",
     "system_message_mode",
     "system_message_variable",
-    "auto_save_history",
-    *MAPS,
-    *OPTIONS,
 )
 # LangChain's own: read before our methods are called, or by its tracers
 _CORE_KWARGS = frozenset({"stream", "tools", "tool_choice"})
@@ -351,6 +345,8 @@ class ChatCoze(Bot, BaseChatModel):
         del stop, run_manager
         if self.cache is False or (self.cache is None and get_llm_cache() is None):
             return self
+        from langchain_coze.memory import belongs_to_coze  # noqa: PLC0415 - the same
+
         call = self._call(kwargs)
         if call.tools or belongs_to_coze(messages, call.scope):
             return self.model_copy(update={"cache": False})
@@ -405,6 +401,8 @@ class ChatCoze(Bot, BaseChatModel):
         *,
         whole: bool = False,
     ) -> Generator[ChatGenerationChunk]:
+        from langchain_coze.session import add_usage, begin  # noqa: PLC0415 - importing stays light
+
         client, call = self._client(), self._call(kwargs, stop=stop)
         begun = client.run(begin(call, messages, whole=whole))
         turn = begun.turn
@@ -435,6 +433,8 @@ class ChatCoze(Bot, BaseChatModel):
         *,
         whole: bool = False,
     ) -> AsyncGenerator[ChatGenerationChunk]:
+        from langchain_coze.session import add_usage, begin  # noqa: PLC0415 - importing stays light
+
         client, call = self._client(), self._call(kwargs, stop=stop)
         begun = await client.arun(begin(call, messages, whole=whole))
         turn = begun.turn
@@ -463,6 +463,8 @@ class ChatCoze(Bot, BaseChatModel):
 
     def _left(self, client: Client, begun: Begun) -> None:
         """Cancel a turn whose reader has left before its end, where that is wanted."""
+        from langchain_coze.farewell import cancel_later  # noqa: PLC0415 - the same
+
         if self.cancel_on_close and not begun.turn.finished:
             cancel_later(client.settings, begun.secret, begun.turn.ids)
 

@@ -25,7 +25,6 @@ from pydantic import (
     model_validator,
 )
 
-from langchain_coze.api.commands import Policy
 from langchain_coze.auth import token_source
 from langchain_coze.environment import BASE_URL, base_url_of, env, env_secret
 
@@ -90,6 +89,7 @@ class Connection(BaseModel):
     def _client(self) -> Client:
         """Return what talks to Coze; it holds no connection, so making it costs nothing."""
         from langchain_coze.api.client import Client  # noqa: PLC0415 - httpx costs 50 ms to import
+        from langchain_coze.api.commands import Policy  # noqa: PLC0415 - the same
         from langchain_coze.api.transport import Settings  # noqa: PLC0415 - the same
 
         ours = self.http_client is None and self.http_async_client is None

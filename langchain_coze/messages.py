@@ -34,6 +34,8 @@ from langchain_coze.notices import warn_user
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from langchain_coze.arguments import SystemMessageMode
+
 MOST_MESSAGES = 100
 """How many messages a request to a bot takes (wire section 2.1)."""
 
@@ -42,7 +44,6 @@ MOST_CHATFLOW_MESSAGES = 50
 
 _HAND_BACK = "__is_handoff_back"  # langgraph-supervisor's mark of "Transferring back to …"
 
-SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
 EnterMessage: TypeAlias = dict[str, Any]
 """A message of a request; where `content` is a list, its files have still to be uploaded."""
 

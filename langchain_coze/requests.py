@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_coze.api.commands import Policy, Request
 from langchain_coze.api.procedures import Polling, chat_request, chatflow_request, submit_request
 from langchain_coze.api.schema import Chat
+from langchain_coze.arguments import DEFAULT_USER, MAPS
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
 from langchain_coze.memory import Plan, Scope
 from langchain_coze.messages import (
     MOST_CHATFLOW_MESSAGES,
     MOST_MESSAGES,
     EnterMessage,
-    SystemMessageMode,
     attachments,
     settled,
     system_variables,
@@ -42,13 +42,8 @@ from langchain_coze.messages import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MAPS = ("custom_variables", "meta_data", "extra_params")
-"""Options that are maps of str to str on the wire."""
+    from langchain_coze.arguments import SystemMessageMode
 
-OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "connector_id")
-"""Options that are sent as they are."""
-
-DEFAULT_USER = "langchain-coze"
 _BOTS_ONLY = ("custom_variables", "meta_data", "publish_status", "enable_card")
 
 

@@ -245,8 +245,8 @@ def test_histories_of_other_models_are_told_as_theirs(chat: Make, coze: LocalCoz
     )
     sent = coze.requests[0].body["additional_messages"]
     assert [(m["role"], m["content"]) for m in sent] == [
-        ("user", QUESTION),
         ("user", "[supervisor] I ask the expert."),
+        ("user", QUESTION),  # which the bot answers, and searches for
     ]
 
 
