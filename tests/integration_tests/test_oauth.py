@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from langchain_core.messages import HumanMessage
 from langchain_core.tracers.context import collect_runs
 
 from langchain_coze import (
@@ -294,6 +295,24 @@ def test_a_server_that_forgot_its_tokens_gives_one_new_token(
         told = [each.result(20) for each in [pool.submit(ask) for _ in range(callers)]]
         assert told == ["echo a"] * callers
         assert len(asked(coze)) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_files_outlive_the_token_but_not_the_session(
+    coze: LocalCoze, app: LocalOAuthApp, way: Way
+) -> None:
+    picture = {"type": "file", "base64": "dGVh", "mime_type": "text/plain"}
+    asked_with = [HumanMessage([{"type": "text", "text": "a"}, picture])]
+    ada = model_of(coze, auth_of(app, session_name="ada"))
+    way(ada, asked_with)
+    coze.faults = "error=4100,times=1"
+    for _ in range(2):
+        assert way(ada, asked_with).text == "echo a"
+    assert len(set(sent_tokens(coze))) == 2
+    assert len(asked(coze, "/v1/files/upload")) == 1
+    ben = model_of(coze, auth_of(app, session_name="ben"))
+    assert way(ben, asked_with).text == "echo a"
+    assert len(asked(coze, "/v1/files/upload")) == 2
 
 
 def test_a_token_is_renewed_before_it_expires() -> None:
