@@ -100,6 +100,14 @@ def results(state: Any) -> list[ToolMessage]:
     return [message for message in state["messages"] if isinstance(message, ToolMessage)]
 
 
+def events(graph: Any, given: Any, config: Any = None) -> Any:
+    """Return a run as events of version 3, where this langgraph has them."""
+    try:
+        return graph.stream_events(given, config, version="v3")
+    except NotImplementedError:
+        return pytest.skip("this langgraph has no events of version 3")
+
+
 def seen(coze: LocalCoze) -> list[Seen]:
     """Return the requests: chats with texts, submits with outputs, and whatever else there was."""
     return [_short(request.path, request.query, request.body) for request in coze.requests]

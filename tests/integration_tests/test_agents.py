@@ -23,6 +23,7 @@ from tests.integration_tests.agents import (
     Run,
     ask,
     bot_of,
+    events,
     get_weather,
     kinds,
     langchain_agent,
@@ -134,9 +135,7 @@ def test_updates_are_streamed(coze: LocalCoze, make: MakeAgent, *, native: bool)
 
 def test_version_3_events(coze: LocalCoze) -> None:
     agent = create_coze_agent(bot_of(coze), [get_weather], name="weather")
-    if not hasattr(agent, "stream_events"):
-        pytest.skip("this langgraph has no stream_events")
-    run = agent.stream_events(ask("both"), version="v3")
+    run = events(agent, ask("both"))
     texts = ["".join(message.text) for message in run.messages]
     assert texts == ["", "It is sunny in Hangzhou and sunny in Suzhou."]
     assert last(run.output) == texts[-1]

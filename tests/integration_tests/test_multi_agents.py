@@ -24,6 +24,7 @@ from tests.integration_tests.agents import (
     ask,
     bot_of,
     call,
+    events,
     get_weather,
     kinds,
     last,
@@ -235,9 +236,7 @@ def test_a_question_to_a_person_reaches_the_outer_graph(coze: LocalCoze) -> None
 
 def test_version_3_events_of_an_agent_in_a_graph(coze: LocalCoze) -> None:
     graph = nested(create_coze_agent(bot_of(coze, B), [get_weather], name="bot_b"))
-    if not hasattr(graph, "stream_events"):
-        pytest.skip("this langgraph has no stream_events")
-    run = graph.stream_events(ask("x"), thread(), version="v3")
+    run = events(graph, ask("x"), thread())
     told = [
         (part.graph_name, "".join("".join(message.text) for message in part.messages))
         for part in run.subgraphs
