@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from langchain_coze.errors import CozeAuthenticationError, hint_of
-from langchain_coze.oauth import CozeJWTAuth
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from langchain_coze.api.commands import Policy
     from langchain_coze.api.transport import Settings, Tokens
 
@@ -110,8 +111,9 @@ def token_source(
         api_key = SecretStr(api_key)
     if isinstance(api_key, SecretStr):
         return FixedToken(api_key)
-    if isinstance(api_key, CozeJWTAuth):
-        return api_key.tokens_for(settings, policy)
+    tokens_for: Callable[..., Tokens] | None = getattr(api_key, "tokens_for", None)
+    if tokens_for is not None:  # a CozeJWTAuth, which is not imported for those who have none
+        return tokens_for(settings, policy)
     if callable(api_key):
         return CalledToken(api_key)
     if hasattr(api_key, "token"):

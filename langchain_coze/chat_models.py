@@ -348,7 +348,8 @@ class ChatCoze(Bot, BaseChatModel):
         from langchain_coze.memory import belongs_to_coze  # noqa: PLC0415 - the same
 
         call = self._call(kwargs)
-        if call.tools or belongs_to_coze(messages, call.scope):
+        session = getattr(self.api_key, "session_name", None)  # no part of the key of a cache
+        if session or call.tools or belongs_to_coze(messages, call.scope):
             return self.model_copy(update={"cache": False})
         return self
 

@@ -48,7 +48,6 @@ _HTTP_REDIRECT = 300
 _NO_SUCH_ROUTE = frozenset({404, 405})
 _NOT_IN_STUDIO = (
     ("/v3/chat/submit_tool_outputs", "results of tool calls (submit_tool_outputs)"),
-    ("/api/permission/oauth2/", "OAuth"),
     ("/v1/files/retrieve", "a look at an uploaded file"),
 )
 _LONGEST_WAIT = 60.0  # seconds of Retry-After that we are ready to wait

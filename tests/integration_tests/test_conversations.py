@@ -268,6 +268,23 @@ def test_threads_never_share_a_conversation_or_a_cached_answer(coze: LocalCoze) 
     )
 
 
+@pytest.mark.parametrize("way", WAYS[:2])
+def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, way: Way) -> None:
+    class Session:
+        """A token source of one end user, as `CozeJWTAuth` is."""
+
+        def __init__(self, session_name: str | None) -> None:
+            self.session_name = session_name
+            self.token = coze.token
+
+    cache = InMemoryCache()
+    chat_ids = [
+        way(bot(coze, api_key=Session(name), cache=cache), "same").response_metadata["chat_id"]
+        for name in ("a", "b", "a", None, None)
+    ]
+    assert len(set(chat_ids)) == 4
+
+
 def test_a_thread_that_is_not_saved_is_refused(coze: LocalCoze) -> None:
     with pytest.raises(CozeInvalidRequestError, match="auto_save_history=False forbids"):
         bot(coze, conversation="thread", auto_save_history=False).invoke("one")

@@ -19,11 +19,13 @@ def _sum(chunks: list[AIMessageChunk]) -> AIMessage:
 
 
 def invoke(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
-    return model.invoke(asked, **kwargs)
+    answer: AIMessage = model.invoke(asked, **kwargs)
+    return answer
 
 
 def ainvoke(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
-    return asyncio.run(model.ainvoke(asked, **kwargs))
+    answer: AIMessage = asyncio.run(model.ainvoke(asked, **kwargs))
+    return answer
 
 
 def stream(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
