@@ -18,8 +18,10 @@ import base64
 import binascii
 import hashlib
 import mimetypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
+
+from langchain_core.messages import BaseMessage
 
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
 
@@ -28,7 +30,7 @@ LARGEST_FILE = 512 * 1024 * 1024
 
 Kind = Literal["image", "file", "audio"]
 
-_KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, Kind] = {
     "image": "image",
     "image_url": "image",
     "audio": "audio",
@@ -38,6 +40,8 @@ _KINDS: Mapping[str, Kind] = {
     "video": "file",
     "text-plain": "file",
 }
+"""The types of content blocks that hold files, and what each is to Coze."""
+
 _IMAGES: Mapping[bytes, str] = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -115,9 +119,41 @@ def read_block(block: Any) -> str | Attachment:
     kind = str(block.get("type"))
     if isinstance(block.get("text"), str) and kind in {"text", "text-plain", "file", "input_text"}:
         return str(block["text"])
-    if kind not in _KINDS:
+    if kind not in KINDS:
         raise _unknown(kind)
-    return _attachment(_KINDS[kind], _facts(block))
+    return _attachment(KINDS[kind], _facts(block))
+
+
+def plain_data(messages: Sequence[Any]) -> list[Any]:
+    """Return messages whose files can be shown in a trace: bytes as base64, with a MIME type.
+
+    LangChain's tracers write the bytes of a block as they are, and refuse a block without a type.
+
+    Args:
+        messages: Anything that a chat model takes as a list; what has no such files is kept.
+    """
+    return [
+        message.model_copy(update={"content": [_plain(block) for block in message.content]})
+        if isinstance(message, BaseMessage)
+        and isinstance(message.content, list)
+        and any(_plain(block) is not block for block in message.content)
+        else message
+        for message in messages
+    ]
+
+
+def _plain(block: Any) -> Any:
+    key = next((k for k in _BYTES if isinstance(block, dict) and block.get(k) is not None), None)
+    if key is None or block.get("type") not in KINDS:
+        return block
+    value = block[key]
+    if isinstance(value, str) and block.get("mime_type"):
+        return block
+    found = read_block(block)
+    if not isinstance(found, Attachment):
+        return block
+    text = value if isinstance(value, str) else base64.b64encode(found.data).decode()
+    return {**block, key: text, "mime_type": block.get("mime_type") or found.mime_type}
 
 
 def _facts(block: Mapping[str, Any]) -> dict[str, Any]:

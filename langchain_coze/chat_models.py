@@ -20,7 +20,7 @@ from langchain_coze.arguments import (
     refuse_structure,
     warn_ignored,
 )
-from langchain_coze.bot import IDENTIFYING, PER_CALL, Bot, addressed
+from langchain_coze.bot import IDENTIFYING, PER_CALL, Bot, addressed, shown
 from langchain_coze.chunks import areported, reported, whole_result
 from langchain_coze.errors import (
     CozeError,
@@ -297,7 +297,7 @@ class ChatCoze(Bot, BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Ask the bot; see `BaseChatModel.invoke`. The config may name a conversation."""
-        return super().invoke(input, config, **addressed(config, kwargs))
+        return super().invoke(shown(input), config, **addressed(config, kwargs))
 
     async def ainvoke(
         self,
@@ -306,7 +306,7 @@ class ChatCoze(Bot, BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """Ask the bot; see `BaseChatModel.ainvoke`. The config may name a conversation."""
-        return await super().ainvoke(input, config, **addressed(config, kwargs))
+        return await super().ainvoke(shown(input), config, **addressed(config, kwargs))
 
     def stream(
         self,
@@ -315,7 +315,7 @@ class ChatCoze(Bot, BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
         """Ask the bot; see `BaseChatModel.stream`. The config may name a conversation."""
-        return super().stream(input, config, **addressed(config, kwargs))
+        return super().stream(shown(input), config, **addressed(config, kwargs))
 
     def astream(
         self,
@@ -324,7 +324,7 @@ class ChatCoze(Bot, BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """Ask the bot; see `BaseChatModel.astream`. The config may name a conversation."""
-        return super().astream(input, config, **addressed(config, kwargs))
+        return super().astream(shown(input), config, **addressed(config, kwargs))
 
     def _generate_with_cache(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any

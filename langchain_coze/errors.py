@@ -204,7 +204,7 @@ class CozeConnectionError(CozeError, core.ModelConnectionError):
 
 
 class CozeTimeoutError(CozeError, core.ModelTimeoutError):
-    """Coze took longer than `timeout` or `poll_timeout` allows."""
+    """Coze took longer than `timeout`, `max_duration` or `poll_timeout` allows."""
 
 
 class CozeStreamError(CozeError, core.ModelConnectionError):

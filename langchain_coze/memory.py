@@ -35,6 +35,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 
 from langchain_coze.chunks import PROVIDER
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.notices import warn_user
 from langchain_coze.turn import UNSAVED
 
 if TYPE_CHECKING:
@@ -127,7 +128,15 @@ def plan_turn(messages: Sequence[BaseMessage], scope: Scope) -> Plan:
     told = messages[found].response_metadata
     seen = _seen(messages[found])
     following = messages[found + 1 :]
-    waits = seen.state in {CALLS, "interrupt"} and told.get(UNSAVED) is not False
+    saved = told.get(UNSAVED) is not False
+    waits = seen.state in {CALLS, "interrupt"} and saved
+    if seen.state == "interrupt" and not saved:
+        warn_user(
+            "The bot had asked its user something in a chat that was not saved, so it begins "
+            "anew. Use conversation='thread' or auto_save_history=True to let it go on. "
+            "智能体的提问所在的对话未保存，将重新开始；请使用 conversation='thread' "
+            "或 auto_save_history=True。"
+        )
     open_chat = None
     if seen.state == CALLS and (asked := _asked(messages[found])):
         outputs = _outputs(asked, following)

@@ -27,7 +27,7 @@ from langchain_core.messages import (
     SystemMessage,
 )
 
-from langchain_coze.attachments import Attachment, read_block
+from langchain_coze.attachments import KINDS, Attachment, read_block
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
 from langchain_coze.notices import warn_user
 
@@ -204,12 +204,21 @@ def _entry(message: BaseMessage, bot_id: str | None, calls: Mapping[str, str]) -
 
 def _assistant(message: BaseMessage, bot_id: str | None) -> _Entry | None:
     """Return what an assistant said: this bot, or another agent, which is a user to this one."""
+    if not isinstance(message.content, str) and any(map(_is_file, message.content)):
+        warn_user(
+            "Coze takes files from users only: those of an AIMessage are not sent. "
+            "扣子只接受用户消息中的文件，AIMessage 中的文件未发送。"
+        )
     if not message.text or message.response_metadata.get(_HAND_BACK):
         return None  # a bare hand-off
     if _is_foreign(message, bot_id):  # it helps to answer the user's question, and is none itself
         return _Entry("note", _enter(f"[{message.name}] {message.text}"))
     note = isinstance(message, AIMessage) and bool(message.tool_calls)
     return _Entry("note" if note else "said", _answer(str(message.text)))
+
+
+def _is_file(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") in KINDS
 
 
 def _answer(text: str) -> EnterMessage:

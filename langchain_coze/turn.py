@@ -48,7 +48,7 @@ from langchain_coze.contents import (
     result_block,
     usage_metadata,
 )
-from langchain_coze.errors import CozeChatError, CozeError, redact
+from langchain_coze.errors import CozeChatError, CozeError, ErrorResponse, redact
 from langchain_coze.notices import warn_user
 from langchain_coze.recall import read_recall
 
@@ -67,6 +67,8 @@ _CONTENT = b'"content":"'
 _NEVER = b"\0"
 _NOTHING: tuple[ChatGenerationChunk, ...] = ()
 _IDS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
+_HTTP_OK = 200
+_BODY_KEPT = 2000  # characters
 _BAD_ENDS = frozenset({"failed", "canceled", "expired"})
 _THINKS = b"reasoning_content"
 
@@ -143,8 +145,9 @@ class Turn:
 
     @property
     def lacks_usage(self) -> bool:
-        """Whether the turn is over and nothing has told its token counts."""
-        return self.finished and self._late_usage and usage_metadata(self._chat.usage) is None
+        """Whether the turn has ended well and nothing has told its token counts."""
+        wanted = self._late_usage and self.state == "stop"
+        return wanted and usage_metadata(self._chat.usage) is None
 
     def add_usage(self, usage: Usage) -> None:
         """Take token counts that the stream did not tell (Coze Studio)."""
@@ -401,7 +404,12 @@ class Turn:
         failure = Failure.model_validate(body if isinstance(body, dict) else {})
         words = redact(failure.words, self._secret)
         words = words or f"The chat has ended: {_chat(body).status or 'error'}."
-        facts = {**self._facts(), "debug_url": failure.debug_url or None}
+        told = redact(to_json(body).decode()[:_BODY_KEPT], self._secret)
+        facts = {
+            **self._facts(),
+            "debug_url": failure.debug_url or None,
+            "response": ErrorResponse(status_code=_HTTP_OK, headers={}, text=told),
+        }
         raise error_for(failure.number or None, words, default=CozeChatError, **facts)
 
     def _done(self, body: Any) -> None:

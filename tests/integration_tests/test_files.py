@@ -6,18 +6,19 @@ import asyncio
 import base64
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
+from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, Media, Speech, Turn
 from tests.integration_tests.ways import WAYS, Way
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
-IMAGE = {"type": "image", "mime_type": "image/png"}  # LangChain itself wants the MIME type
-FILE = {"type": "file", "mime_type": "application/octet-stream"}
+IMAGE, FILE = {"type": "image"}, {"type": "file"}
 TEXT = base64.b64encode(PNG).decode()
 
 
@@ -120,6 +121,24 @@ def test_a_refused_upload_is_told_and_tried_again_by_the_next_call(
     assert "Upload exactly one file" in str(caught.value)
     assert way(bot(coze), question).content == '[["file", "", 1]]'
     assert paths(coze) == ["/v1/files/upload", "/v1/files/upload", "/v3/chat"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_bytes_are_traced_as_base64(coze: LocalCoze, way: Way) -> None:
+    class Seen(BaseCallbackHandler):
+        traced: ClassVar[list[str]] = []
+
+        def on_chat_model_start(self, serialized: Any, messages: Any, **_: Any) -> None:
+            del serialized
+            self.traced.append(json.dumps(messages[0][0].content, default=repr))
+
+    question = ask({"type": "image", "base64": PNG})
+    for asked in (question, ChatPromptValue(messages=question)):
+        way(bot(coze), asked, config={"callbacks": [Seen()]})
+    assert len(Seen.traced) == 2
+    for traced in Seen.traced:
+        assert f"data:image/png;base64,{TEXT}" in traced
+    assert question[0].content[1]["base64"] == PNG  # type: ignore[index] # a block; unchanged
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -173,8 +173,10 @@ def test_a_run_that_fails_in_the_stream_has_code_and_logid(
 ) -> None:
     coze.faults = "failed=4014"
     run = traced(ask, chat(), QUESTION)
-    logid = output_of(run)["response_metadata"]["request_id"]
+    told = output_of(run)["response_metadata"]
+    logid = told["request_id"]
     assert logid
+    assert told["body"]["last_error"]["code"] == 4014
     assert run.error is not None
     assert f"(code 4014, logid {logid}, chat_id " in run.error
 

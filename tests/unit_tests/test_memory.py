@@ -177,7 +177,8 @@ def test_an_interrupted_turn_goes_on_in_its_conversation_whatever_the_mode() -> 
     assert (texts(plan.messages), plan.conversation_id) == (["q2"], "v1")
     assert plan.last == Seen("c1", "interrupt")
     unsaved = told("Which city?", finish="interrupt", metadata={"auto_save_history": False})
-    plan = plan_turn([Q1, unsaved, Q2], STATELESS)
+    with pytest.warns(UserWarning, match="had asked its user something in a chat that was not"):
+        plan = plan_turn([Q1, unsaved, Q2], STATELESS)
     assert (len(plan.messages), plan.conversation_id) == (3, None)
 
 

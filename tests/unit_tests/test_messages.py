@@ -141,6 +141,14 @@ def test_what_others_say_does_not_displace_the_question() -> None:
     assert said(history)[-1] == note  # the question has been answered
 
 
+def test_files_of_an_answer_are_left_out_with_a_word() -> None:
+    image = {"type": "image", "url": "https://h/p.png"}
+    shown: list[Any] = [{"type": "text", "text": "Here."}, image]
+    history = [HumanMessage("Draw."), AIMessage(shown), HumanMessage("Again.")]
+    with pytest.warns(UserWarning, match="those of an AIMessage are not sent"):
+        assert said(history)[1] == ("assistant", "answer", "Here.")
+
+
 def test_a_chatflow_takes_fewer_messages() -> None:
     turns = [HumanMessage(str(number)) for number in range(60)]
     with pytest.warns(UserWarning, match="at most 50 messages"):
