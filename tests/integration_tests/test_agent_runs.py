@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +16,13 @@ from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import MessagesState
-from langgraph.prebuilt import InjectedState
+from langgraph.prebuilt import InjectedState, InjectedStore
+from langgraph.store.base import BaseStore
+from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command, interrupt
 
 from langchain_coze import create_coze_agent
-from langchain_coze.local import LocalBot, LocalCoze
+from langchain_coze.local import LocalBot, LocalCoze, Pause
 from tests.integration_tests.agents import (
     EITHER,
     MAKERS,
@@ -39,12 +42,18 @@ from tests.integration_tests.agents import (
     verbs,
 )
 
-OTHER = LocalBot(lambda question: f"other: {question}", name="other")
+
+def slow(_: str) -> Iterator[Any]:
+    yield Pause(0.3)
+    yield "At last."
+
+
+OTHER, SLOW = LocalBot(lambda question: f"other: {question}", name="other"), LocalBot(slow)
 
 
 @pytest.fixture(scope="module")
 def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([WEATHER, OTHER]) as server:
+    with LocalCoze([WEATHER, OTHER, SLOW]) as server:
         yield server
 
 
@@ -72,6 +81,19 @@ def test_stopping_before_the_tools(coze: LocalCoze, make: MakeAgent, run: Run) -
     state = run(agent, None, thread())
     assert last(state) == "It is sunny in Hangzhou and sunny in Suzhou."
     assert verbs(coze) == ["chat", "submit"]
+
+
+def test_stopping_after_the_bot(coze: LocalCoze) -> None:
+    agent = create_coze_agent(
+        bot_of(coze),
+        [get_weather],
+        name="weather",
+        checkpointer=InMemorySaver(),
+        interrupt_after=["tools"],
+    )
+    assert kinds(agent.invoke(ask("one"), thread())) == ["human", "ai", "tool"]
+    assert verbs(coze) == ["chat"]
+    assert last(agent.invoke(None, thread())) == "It is sunny in Hangzhou."
 
 
 def test_results_may_be_given_in_place_of_the_tools(coze: LocalCoze) -> None:
@@ -160,6 +182,33 @@ def test_tools_may_read_the_state(coze: LocalCoze) -> None:
     assert last(state) == "It is Hangzhou after Rome and Suzhou after Rome."
 
 
+def test_tools_may_use_the_store(coze: LocalCoze) -> None:
+    @tool("get_weather")
+    def noting(city: str, store: Annotated[BaseStore, InjectedStore()]) -> str:
+        """Return the weather of a city, and note that somebody asked."""
+        store.put(("cities",), city, {"asked": True})
+        return f"sunny in {city}"
+
+    store = InMemoryStore()
+    create_coze_agent(bot_of(coze), [noting], name="weather", store=store).invoke(ask("both"))
+    assert {item.key for item in store.search(("cities",))} == {"Hangzhou", "Suzhou"}
+
+
+def test_the_event_loop_is_not_held_up(coze: LocalCoze) -> None:
+    agent = create_coze_agent(bot_of(coze, SLOW), name="slow")
+
+    async def run() -> int:
+        asking = asyncio.create_task(agent.ainvoke(ask("hello")))
+        ticks = 0
+        while not asking.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+        await asking
+        return ticks
+
+    assert asyncio.run(run()) > 5
+
+
 def test_a_tool_whose_result_is_the_end(coze: LocalCoze) -> None:
     @tool("get_weather", return_direct=True)
     def final(city: str) -> str:
@@ -206,11 +255,12 @@ def test_a_context_may_name_the_conversation(coze: LocalCoze) -> None:
     assert last(state) == "asked: hello | again | again"
 
 
-def test_a_context_of_one_s_own(coze: LocalCoze) -> None:
+def test_a_context_of_one_s_own(coze: LocalCoze, recwarn: pytest.WarningsRecorder) -> None:
     agent = create_coze_agent(bot_of(coze), name="weather", context_schema=Customer)
     agent.invoke(ask("hello"), context=Customer("43"))
     assert coze.requests[0].body["user_id"] == "43"
     assert "level" not in coze.requests[0].body
+    assert not recwarn.list  # the model is not given what it does not take
 
 
 @pytest.mark.parametrize("run", EITHER)

@@ -148,7 +148,7 @@ def test_version_3_events(coze: LocalCoze) -> None:
 def test_an_answer_to_calls_that_are_no_json(coze: LocalCoze) -> None:
     state = create_coze_agent(bot_of(coze), [get_weather], name="weather").invoke(ask("broken"))
     (refused, told) = results(state)
-    assert refused.status == "error"
+    assert (refused.status, refused.name) == ("error", "get_weather")
     assert refused.text == "The arguments of this call are not valid JSON: city=Rome"
     assert last(state) == f"{refused.text} / {told.text}"
     assert [request[2] for request in seen(coze)[1:]] == [[refused.text], ["sunny in Hangzhou"]]
