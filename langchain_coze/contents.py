@@ -18,6 +18,8 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.utils.json import parse_partial_json
+
 from langchain_coze.api.schema import parse
 
 if TYPE_CHECKING:
@@ -149,6 +151,24 @@ def is_interrupt(content: str) -> bool:
         and isinstance(finish, dict)
         and finish.get("finish_reason") == 1
     )
+
+
+def whole_arguments(arguments: str) -> str:
+    """Return the arguments of a client-side call so that LangChain does not repair them.
+
+    Its chunks complete JSON that breaks off, as it may while it streams. Coze sends arguments whole
+    (wire section 2.6): what breaks off is wrong, and no tool must run with half of it.
+
+    Args:
+        arguments: JSON text, or what should be.
+    """
+    if not arguments or parse(arguments.encode()) is not None:
+        return arguments
+    try:
+        parse_partial_json(arguments)
+    except ValueError:
+        return arguments  # beyond repair
+    return f"(broken off) {arguments}"
 
 
 def usage_metadata(usage: Usage) -> UsageMetadata | None:

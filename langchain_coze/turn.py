@@ -47,6 +47,7 @@ from langchain_coze.contents import (
     read_items,
     result_block,
     usage_metadata,
+    whole_arguments,
 )
 from langchain_coze.errors import CozeChatError, CozeError, ErrorResponse, redact
 from langchain_coze.notices import warn_user
@@ -469,7 +470,7 @@ class Turn:
                     "type": "tool_call_chunk",
                     "id": call.id,
                     "name": call.function.name,
-                    "args": call.function.arguments,
+                    "args": whole_arguments(call.function.arguments),
                     "index": index,
                 }
                 for index, call in enumerate(calls if asked else ())

@@ -132,12 +132,13 @@ def test_bytes_are_traced_as_base64(coze: LocalCoze, way: Way) -> None:
             del serialized
             self.traced.append(json.dumps(messages[0][0].content, default=repr))
 
-    question = ask({"type": "image", "base64": PNG})
+    typed = {"type": "image", "base64": TEXT, "mime_type": "image/png"}
+    question = ask({"type": "image", "base64": PNG}, typed)
     for asked in (question, ChatPromptValue(messages=question)):
         way(bot(coze), asked, config={"callbacks": [Seen()]})
     assert len(Seen.traced) == 2
     for traced in Seen.traced:
-        assert f"data:image/png;base64,{TEXT}" in traced
+        assert traced.count(f"data:image/png;base64,{TEXT}") == 2
     assert question[0].content[1]["base64"] == PNG  # type: ignore[index] # a block; unchanged
 
 

@@ -186,6 +186,21 @@ def test_a_user_who_goes_on_abandons_the_call(coze: LocalCoze, way: Way) -> None
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_an_abandoned_call_that_keeps_its_conversation_busy_is_left_behind(
+    coze: LocalCoze, way: Way
+) -> None:
+    model = bot(coze, conversation="thread", max_retries=0).bind_tools([TOOL])
+    asking = way(model, [QUESTION])
+    coze.faults = "error=4016,on=/v3/chat,times=1"
+    done = way(model, [QUESTION, asking, HumanMessage("Never mind.")])
+    told, new = asking.response_metadata, done.response_metadata
+    assert new["conversation_id"] != told["conversation_id"]
+    assert done.content == "3 messages"  # the new conversation has the whole history
+    tried = [request.query for request in coze.requests if request.path == "/v3/chat"]
+    assert tried == [{}, {"conversation_id": told["conversation_id"]}, {}]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_a_chat_that_was_not_saved_cannot_be_answered(coze: LocalCoze, way: Way) -> None:
     model = bot(coze)
     asking = way(model, [QUESTION])

@@ -144,6 +144,41 @@ def test_the_calls_of_a_required_action(*, saved: bool, whole: bool, end: bytes)
     assert message.response_metadata.get("auto_save_history") is (None if saved else False)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        ('{"city": "Hang', '(broken off) {"city": "Hang'),
+        ('{"city": ', '(broken off) {"city": '),
+        ("{", "(broken off) {"),
+        ("city: 杭州", "city: 杭州"),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_arguments_that_break_off_are_not_repaired(
+    *, arguments: str, kept: str, whole: bool
+) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [call]}}
+    chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
+    message = told(
+        event("conversation.message.delta", **answer("1", "Let me see."))
+        + event("conversation.chat.requires_action", **chat, required_action=action),
+        whole=whole,
+    )
+    assert message.tool_calls == []
+    (wrong,) = message.invalid_tool_calls
+    assert (wrong["id"], wrong["name"], wrong["args"]) == ("1", "f", kept)
+
+
+@pytest.mark.parametrize("arguments", ["", "{}"])
+def test_a_call_without_arguments_is_one(arguments: str) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [call]}}
+    chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
+    stream = event("conversation.chat.requires_action", **chat, required_action=action)
+    assert told(stream, whole=False).tool_calls[0]["args"] == {}
+
+
 def test_an_action_without_calls_waits_for_the_user() -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "required_action"}
     turn = Turn("7")
