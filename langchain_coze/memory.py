@@ -100,7 +100,7 @@ class Plan(NamedTuple):
     messages: Sequence[BaseMessage]
     conversation_id: str | None = None
     outputs: Mapping[str, str] | None = None
-    open_chat: str | None = None
+    open_chat: Seen | None = None
     last: Seen | None = None
     whole: Sequence[BaseMessage] = ()
     since: Sequence[BaseMessage] = ()
@@ -143,9 +143,9 @@ def plan_turn(messages: Sequence[BaseMessage], scope: Scope) -> Plan:
         if outputs is not None:
             _check_saved(told, scope)
             conversation_id = told["conversation_id"]
-            return Plan(following, conversation_id, outputs, seen.chat_id, seen, messages)
+            return Plan(following, conversation_id, outputs, seen, seen, messages)
         _check_answered(asked, following)
-        open_chat = seen.chat_id if waits else None
+        open_chat = seen if waits else None
     plan = _resumed(messages, scope, found, interrupted=waits and seen.state != CALLS)
     if open_chat is None:
         return plan

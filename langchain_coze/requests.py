@@ -204,8 +204,8 @@ def turn_request(
     Raises:
         CozeInvalidRequestError: An option cannot be sent.
     """
-    if plan.outputs is not None:
-        chat = Chat(id=plan.open_chat, conversation_id=plan.conversation_id)
+    if plan.outputs is not None and plan.open_chat is not None:
+        chat = Chat(id=plan.open_chat.chat_id, conversation_id=plan.conversation_id)
         return submit_request(chat, plan.outputs, stream=call.stream)
     messages = settled(sent, file_ids or {})
     variables = system_variables(plan.whole, call.system_mode, call.system_variable)

@@ -180,11 +180,11 @@ def _without_open_chat(call: Call, plan: Plan) -> Flow[tuple[Plan, bool]]:
     """Cancel a chat that the user has abandoned; tell whether Coze refused that."""
     if plan.open_chat is None or plan.outputs is not None or not plan.since:
         return plan, False
-    conversation_id = _conversation_of(plan)
+    conversation_id = _conversation_of(plan, plan.open_chat.chat_id)
     head = heads.find(call.base_url, conversation_id)
-    if head is not None and (head.chat_id, head.state) != (plan.open_chat, CALLS):
+    if head is not None and not head.is_now(plan.open_chat):
         return plan, False  # it has gone on in another history
-    chat = Chat(id=plan.open_chat, conversation_id=conversation_id)
+    chat = Chat(id=plan.open_chat.chat_id, conversation_id=conversation_id)
     try:
         yield from cancel(chat, call.policy)
     except CozeError:  # it may have expired; Coze documents 4104 for a chat that waits
@@ -192,12 +192,12 @@ def _without_open_chat(call: Call, plan: Plan) -> Flow[tuple[Plan, bool]]:
     return plan._replace(messages=plan.since), False  # a cancelled turn is no context
 
 
-def _conversation_of(plan: Plan) -> str:
-    """Return the conversation of the open chat, also where the new turn has none."""
+def _conversation_of(plan: Plan, chat_id: str) -> str:
+    """Return the conversation of a chat of the history, also where the new turn has none."""
     return next(
         str(message.response_metadata["conversation_id"])
         for message in reversed(plan.whole)
-        if message.response_metadata.get("chat_id") == plan.open_chat
+        if message.response_metadata.get("chat_id") == chat_id
     )
 
 

@@ -19,6 +19,7 @@ from langchain_coze import (
     CozeError,
     CozeInvalidRequestError,
     CozeNotFoundError,
+    CozeTimeoutError,
 )
 from langchain_coze.local import LocalBot, LocalCoze, RecordedRequest, Turn
 from langchain_coze.memory import heads
@@ -238,6 +239,21 @@ def test_a_turn_that_broke_off_is_not_repeated_into_its_conversation(
         way(model, [*history, HumanMessage("fail")])
     again = way(model, [*history, HumanMessage("two")])
     assert again.content == "one | two"  # and not "one | fail | two"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_turn_that_was_given_up_is_not_repeated_into_its_conversation(
+    coze: LocalCoze, way: Way
+) -> None:
+    fields = {"bot_id": SLOW.bot_id, "conversation": "thread", "response_mode": "poll"}
+    history: list[BaseMessage] = [HumanMessage("one")]
+    history.append(way(bot(coze, **fields), history))
+    with pytest.raises(CozeTimeoutError):
+        way(bot(coze, **fields, poll_timeout=0.01), [*history, HumanMessage("late")])
+    again = way(bot(coze, **fields), [*history, HumanMessage("two")])
+    conversations = [a.response_metadata["conversation_id"] for a in (history[-1], again)]
+    assert len(set(conversations)) == 2
+    assert sent(chats(coze)[-1]) == ["one", "one" * 5, "two"]
 
 
 @pytest.mark.parametrize("way", WAYS)

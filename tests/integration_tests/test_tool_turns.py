@@ -186,6 +186,19 @@ def test_a_user_who_goes_on_abandons_the_call(coze: LocalCoze, way: Way) -> None
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_a_call_that_was_answered_in_another_history_is_not_cancelled(
+    coze: LocalCoze, way: Way
+) -> None:
+    model = bot(coze).bind_tools([TOOL])
+    asking = way(model, [QUESTION])
+    again = way(model, [QUESTION, asking, *answered(asking)])  # waits for its second round
+    way(model, [QUESTION, asking, HumanMessage("Never mind.")])
+    assert "/v3/chat/cancel" not in paths(coze)
+    history = [QUESTION, asking, *answered(asking), again, *answered(again)]
+    assert way(model, history).text.startswith("杭州 sunny in 杭州")
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_an_abandoned_call_that_keeps_its_conversation_busy_is_left_behind(
     coze: LocalCoze, way: Way
 ) -> None:

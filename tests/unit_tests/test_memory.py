@@ -86,7 +86,7 @@ def test_results_go_to_the_chat_that_asked(scope: Scope) -> None:
     history = [Q1, told("", calls=["1", "2"]), result("2", "rain"), result("9"), result("1")]
     plan = plan_turn([*history, SystemMessage("Be brief.")], scope)
     assert plan.outputs == {"1": "sunny", "2": "rain"}
-    assert (plan.open_chat, plan.conversation_id) == ("c1", "v1")
+    assert (plan.open_chat, plan.conversation_id) == (plan.last, "v1")
     assert plan.last == Seen("c1", "tool_calls", frozenset({"1", "2"}))
 
 
@@ -123,7 +123,8 @@ def test_a_user_who_goes_on_abandons_the_calls(went_on: list[BaseMessage]) -> No
     history = [Q1, told("a1"), Q2, told("", chat="c2", calls=["1"]), *went_on]
     stateless, thread = (plan_turn(history, scope) for scope in (STATELESS, THREAD))
     for plan in (stateless, thread):
-        assert (plan.outputs, plan.open_chat) == (None, "c2")
+        assert plan.outputs is None
+        assert plan.open_chat == Seen("c2", "tool_calls", frozenset({"1"}))
     assert stateless.messages == history
     assert thread.messages == went_on
     assert thread.since == [Q2, history[3], *went_on]  # when the turn is cancelled, it is forgotten
@@ -168,7 +169,7 @@ def test_the_calls_of_a_chat_that_was_not_saved_cannot_be_answered(
     assert "auto_save_history=True" in str(caught.value)
     # but the user may go on without them, and there is nothing to be cancelled
     plan = plan_turn([*history[:2], Q2], STATELESS)
-    assert plan.open_chat == (None if metadata else "c1")
+    assert (plan.open_chat is None) == bool(metadata)
 
 
 def test_an_interrupted_turn_goes_on_in_its_conversation_whatever_the_mode() -> None:
