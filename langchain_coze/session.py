@@ -253,6 +253,5 @@ def add_usage(call: Call, turn: Turn) -> Flow[None]:
     try:
         turn.add_usage((yield from retrieve(chat, call.policy)).usage)
     except CozeError as error:
-        if isinstance(error, CozeNotFoundError) and not call.is_saved:
-            return  # the answer is whole without it
-        warn_user(f"The token counts of an answer could not be asked for: {error.message}")
+        if not isinstance(error, CozeNotFoundError):  # what was not saved cannot be asked for
+            warn_user(f"The token counts of an answer could not be asked for: {error.message}")
