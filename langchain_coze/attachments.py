@@ -191,7 +191,7 @@ def _is_by_id(facts: Mapping[str, Any]) -> bool:
 
 def _attachment(kind: Kind, told: Mapping[str, Any]) -> Attachment:
     if told["url"]:
-        return Attachment(kind, url=str(told["url"]))
+        return Attachment(kind, url=_public(str(told["url"])))
     if told["file_id"]:
         return Attachment(kind, file_id=str(told["file_id"]))
     if told["data"] is None:
@@ -208,6 +208,18 @@ def _attachment(kind: Kind, told: Mapping[str, Any]) -> Attachment:
     mime_type = mime_type or _DEFAULT_MIME[kind]
     name = told["name"] or f"{kind}{_ending(mime_type)}"
     return Attachment(kind, data=data, name=str(name), mime_type=mime_type)
+
+
+def _public(url: str) -> str:
+    if not url.lower().startswith(("http://", "https://")):
+        raise CozeInvalidRequestError(
+            f"Coze cannot fetch a file from {url[:80]!r}.",
+            hint=hint_of(
+                "Give a public link that starts with https://, or the bytes with base64=.",
+                "请提供以 https:// 开头的公开链接，或用 base64= 传入文件内容。",
+            ),
+        )
+    return url
 
 
 def _ending(mime_type: str) -> str:

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from langchain_core.prompt_values import ChatPromptValue
 from langchain_core.runnables import ensure_config
 from pydantic import AliasChoices, Field
 
@@ -198,32 +197,3 @@ class Bot(Connection):
 
 def _id(value: Any) -> str:
     return "" if value is None else str(value).strip()
-
-
-def addressed(config: Mapping[str, Any] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call, with the conversation that its config names.
-
-    Inside a graph the config is found anyway; a model that is called by itself sees only this one.
-
-    Args:
-        config: The config of the call.
-        kwargs: Its arguments.
-    """
-    named = (config.get("configurable") or {}).get(CONVERSATION) if config else None
-    return kwargs if named is None else {"conversation_id": named, **kwargs}
-
-
-def shown(given: Any) -> Any:
-    """Return the input of a call as traces can show it: see `attachments.plain_data`.
-
-    Args:
-        given: What a chat model takes: a str, messages, or a prompt value.
-    """
-    messages = given.messages if isinstance(given, ChatPromptValue) else given
-    if not isinstance(messages, (list, tuple)) or all(
-        isinstance(getattr(message, "content", ""), str) for message in messages
-    ):
-        return given
-    from langchain_coze.attachments import plain_data  # noqa: PLC0415 - few messages have files
-
-    return plain_data(messages)

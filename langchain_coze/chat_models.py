@@ -6,13 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from langchain_core.globals import get_llm_cache
-from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
+from langchain_core.language_models import LangSmithParams, ModelProfile
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr, model_validator
 
 from langchain_coze import blocks  # noqa: F401 - registers our translator of content blocks
 from langchain_coze._version import __version__
+from langchain_coze.addressing import Addressed
 from langchain_coze.arguments import (
     SystemMessageMode,
     argument_names,
@@ -20,7 +21,7 @@ from langchain_coze.arguments import (
     refuse_structure,
     warn_ignored,
 )
-from langchain_coze.bot import IDENTIFYING, PER_CALL, Bot, addressed, shown
+from langchain_coze.bot import IDENTIFYING, PER_CALL, Bot
 from langchain_coze.chunks import areported, reported, whole_result
 from langchain_coze.errors import (
     CozeError,
@@ -40,14 +41,14 @@ if TYPE_CHECKING:
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput
-    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+    from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
-    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
     from langchain_coze.api.client import Client
     from langchain_coze.requests import Call
-    from langchain_coze.session import Begun
+    from langchain_coze.session import Session
 
 _IDENTIFYING = (
     *IDENTIFYING,
@@ -61,7 +62,7 @@ _CORE_KWARGS = frozenset({"stream", "tools", "tool_choice"})
 _LEAVING = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeoutError)
 
 
-class ChatCoze(Bot, BaseChatModel):
+class ChatCoze(Bot, Addressed):
     """A Coze bot as a LangChain chat model.
 
     The answer is text; what the bot recalled, its follow-up questions, its reasoning, tool calls
@@ -290,42 +291,6 @@ class ChatCoze(Bot, BaseChatModel):
 
     # --- One turn --------------------------------------------------------------------------------
 
-    def invoke(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AIMessage:
-        """Ask the bot; see `BaseChatModel.invoke`. The config may name a conversation."""
-        return super().invoke(shown(input), config, **addressed(config, kwargs))
-
-    async def ainvoke(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AIMessage:
-        """Ask the bot; see `BaseChatModel.ainvoke`. The config may name a conversation."""
-        return await super().ainvoke(shown(input), config, **addressed(config, kwargs))
-
-    def stream(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Iterator[AIMessageChunk]:
-        """Ask the bot; see `BaseChatModel.stream`. The config may name a conversation."""
-        return super().stream(shown(input), config, **addressed(config, kwargs))
-
-    def astream(
-        self,
-        input: LanguageModelInput,  # noqa: A002 - LangChain's name
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[AIMessageChunk]:
-        """Ask the bot; see `BaseChatModel.astream`. The config may name a conversation."""
-        return super().astream(shown(input), config, **addressed(config, kwargs))
-
     def _generate_with_cache(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> ChatResult:
@@ -402,29 +367,29 @@ class ChatCoze(Bot, BaseChatModel):
         *,
         whole: bool = False,
     ) -> Generator[ChatGenerationChunk]:
-        from langchain_coze.session import add_usage, begin  # noqa: PLC0415 - importing stays light
+        from langchain_coze.session import Session, add_usage, begin  # noqa: PLC0415 - stays light
 
-        client, call = self._client(), self._call(kwargs, stop=stop)
-        begun = client.run(begin(call, messages, whole=whole))
-        turn = begun.turn
+        client, session = self._client(), Session(self._call(kwargs, stop=stop))
         try:
-            if begun.stream is None:
-                yield from turn.replay(begun.chat, begun.messages)
+            client.run(begin(session, messages, whole=whole))
+            turn = session.turn
+            if session.stream is None:
+                yield from turn.replay(session.chat, session.messages)
                 return
             try:
-                with begun.stream as stream:
+                with session.stream as stream:
                     yield from turn.receive(stream.head)
                     for data in stream.parts:
                         yield from turn.receive(data)
             except CozeError as error:
                 turn.broke(error)
-            client.run(add_usage(call, turn))
+            client.run(add_usage(session))
             yield from turn.finish()
         except _LEAVING:
-            self._left(client, begun)
+            self._left(client, session)
             raise
         finally:
-            begun.leave()
+            session.leave()
 
     async def _achunks(
         self,
@@ -434,18 +399,18 @@ class ChatCoze(Bot, BaseChatModel):
         *,
         whole: bool = False,
     ) -> AsyncGenerator[ChatGenerationChunk]:
-        from langchain_coze.session import add_usage, begin  # noqa: PLC0415 - importing stays light
+        from langchain_coze.session import Session, add_usage, begin  # noqa: PLC0415 - stays light
 
-        client, call = self._client(), self._call(kwargs, stop=stop)
-        begun = await client.arun(begin(call, messages, whole=whole))
-        turn = begun.turn
+        client, session = self._client(), Session(self._call(kwargs, stop=stop))
         try:
-            if begun.stream is None:
-                for chunk in turn.replay(begun.chat, begun.messages):
+            await client.arun(begin(session, messages, whole=whole))
+            turn = session.turn
+            if session.stream is None:
+                for chunk in turn.replay(session.chat, session.messages):
                     yield chunk
                 return
             try:
-                async with begun.stream as stream:
+                async with session.stream as stream:
                     for chunk in turn.receive(stream.head):
                         yield chunk
                     async for data in stream.parts:
@@ -453,21 +418,21 @@ class ChatCoze(Bot, BaseChatModel):
                             yield chunk
             except CozeError as error:
                 turn.broke(error)
-            await client.arun(add_usage(call, turn))
+            await client.arun(add_usage(session))
             for chunk in turn.finish():
                 yield chunk
         except _LEAVING:
-            self._left(client, begun)
+            self._left(client, session)
             raise
         finally:
-            begun.leave()
+            session.leave()
 
-    def _left(self, client: Client, begun: Begun) -> None:
+    def _left(self, client: Client, session: Session) -> None:
         """Cancel a turn whose reader has left before its end, where that is wanted."""
         from langchain_coze.farewell import cancel_later  # noqa: PLC0415 - the same
 
-        if self.cancel_on_close and not begun.turn.finished:
-            cancel_later(client.settings, begun.secret, begun.turn.ids)
+        if self.cancel_on_close and not session.turn.finished:
+            cancel_later(client.settings, session.secret, session.ids)
 
     def _call(
         self, kwargs: Mapping[str, Any], *, stop: list[str] | None = None, **fixed: Any

@@ -107,6 +107,13 @@ _UNKNOWN = _Entry(
     "该错误码未公开：请查看 debug_url（如有），或向扣子客服提供 logid。",
 )
 
+_NO_CODE = _Entry(
+    CozeError,
+    "Coze told no code: try again, look at debug_url where there is one, or give the logid to its "
+    "support.",
+    "扣子未返回错误码：请重试，查看 debug_url（如有），或向扣子客服提供 logid。",
+)
+
 CODES: Mapping[int, _Entry] = {
     4000: _REQUEST,
     4001: _ID,
@@ -214,6 +221,7 @@ _STATUS: Mapping[int, _Entry] = {
         "请检查 base_url：应为 API 地址（https://api.coze.cn、https://api.coze.com "
         "或自建的 Coze Studio），不带路径。",
     ),
+    413: _UPLOAD,
     429: _RATE,
 }
 
@@ -247,7 +255,7 @@ def error_for(
     if entry is None and status_code is not None:
         entry = _SERVER if status_code >= 500 else _STATUS.get(status_code)  # noqa: PLR2004 - HTTP
     if entry is None:
-        entry = _UNKNOWN._replace(error=default or CozeError)
+        entry = (_NO_CODE if code is None else _UNKNOWN)._replace(error=default or CozeError)
     hint = hint_of(entry.en, entry.zh)
     return entry.error(message, code=code, status_code=status_code, hint=hint, **facts)
 
@@ -263,7 +271,9 @@ def cut_error(message: str, **facts: Any) -> CozeStreamError:
         "The answer is not whole. Ask again; check proxies that cut long connections.",
         "回答不完整。请重试；并检查会中断长连接的代理。",
     )
-    return CozeStreamError(message, hint=hint, **facts)
+    cut = CozeStreamError(message, hint=hint, **facts)
+    cut.sent = True
+    return cut
 
 
 def too_late() -> CozeTimeoutError:

@@ -78,6 +78,17 @@ class Connection(BaseModel):
     def _clean_base_url(cls, value: str) -> str:
         return base_url_of(value)
 
+    @field_validator("timeout")
+    @classmethod
+    def _check_timeout(cls, value: Any) -> Any:
+        seconds = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is None or (seconds and value > 0) or hasattr(value, "as_dict"):
+            return value
+        raise ValueError(
+            f"timeout is a number of seconds above 0, an httpx.Timeout or None, not {value!r}. "
+            "timeout 应为大于 0 的秒数、httpx.Timeout 或 None。"
+        )
+
     @model_validator(mode="after")
     def _check_clients(self) -> Self:
         if self.http_client is not None and hasattr(self.http_client, "aclose"):

@@ -94,7 +94,9 @@ class Plan(NamedTuple):
         open_chat: The chat that waits for its user: for `outputs`, or to be cancelled.
         last: The turn that must be the last one of the conversation, if this is to be checked.
         whole: The whole history, which is sent where the conversation has gone on without it.
-        since: What is sent when `open_chat` has been cancelled: Coze forgets the turn with it.
+        since: The history from the question of `open_chat` on: what is sent when that has been
+            cancelled, since Coze forgets the turn with it.
+        named: The conversation that the caller names, which is not left.
     """
 
     messages: Sequence[BaseMessage]
@@ -104,9 +106,12 @@ class Plan(NamedTuple):
     last: Seen | None = None
     whole: Sequence[BaseMessage] = ()
     since: Sequence[BaseMessage] = ()
+    named: str | None = None
 
     def afresh(self) -> Plan:
         """Return the plan for a history that is not the conversation's any more."""
+        if self.named is not None:
+            return Plan(self.since, self.named, whole=self.whole)
         return Plan(self.whole, whole=self.whole)
 
 
@@ -143,7 +148,9 @@ def plan_turn(messages: Sequence[BaseMessage], scope: Scope) -> Plan:
         if outputs is not None:
             _check_saved(told, scope)
             conversation_id = told["conversation_id"]
-            return Plan(following, conversation_id, outputs, seen, seen, messages)
+            plan = Plan(following, conversation_id, outputs, seen, seen, messages)
+            since = messages[_before(messages, found, scope.model_name) :]
+            return plan._replace(since=since, named=scope.conversation_id)
         _check_answered(asked, following)
         open_chat = seen if waits else None
     plan = _resumed(messages, scope, found, interrupted=waits and seen.state != CALLS)

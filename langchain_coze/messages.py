@@ -242,11 +242,16 @@ def _parts(message: BaseMessage) -> list[str | Attachment]:
     return [read_block(block) for block in message.content]
 
 
+def _is_voice(parts: Sequence[Any]) -> bool:
+    """Return whether a message is spoken: that is a question by itself."""
+    return all(isinstance(part, Attachment) and part.kind == "audio" for part in parts)
+
+
 def _check_files_have_text(sent: Sequence[EnterMessage]) -> None:
     """Refuse files that have no text beside them, which Coze answers with 4000 (wire 2.1)."""
     for number, entry in enumerate(sent):
         parts = entry["content"]
-        if not isinstance(parts, list) or isinstance(parts[0], str):
+        if not isinstance(parts, list) or isinstance(parts[0], str) or _is_voice(parts):
             continue
         beside = [*sent[max(number - 1, 0) : number], *sent[number + 1 : number + 2]]
         if not any(other["content_type"] == "text" for other in beside):

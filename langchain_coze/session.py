@@ -9,9 +9,10 @@ Example:
     from langchain_core.messages import HumanMessage
 
     from langchain_coze.requests import Call
-    from langchain_coze.session import begin
+    from langchain_coze.session import Session, begin
 
-    flow = begin(Call(bot_id="7374", base_url="https://api.coze.cn"), [HumanMessage("Hi")])
+    session = Session(Call(bot_id="7374", base_url="https://api.coze.cn"))
+    flow = begin(session, [HumanMessage("Hi")])
     assert next(flow).path == "/v3/chat"
     flow.close()
     ```
@@ -28,13 +29,14 @@ from langchain_coze.api.exchange import exchange
 from langchain_coze.api.procedures import cancel, newest_chat, poll, retrieve, upload
 from langchain_coze.api.schema import Chat
 from langchain_coze.api.sharing import Place, Shared, Turnstiles, entered, shared
+from langchain_coze.codes import too_late
 from langchain_coze.errors import (
     CozeConversationBusyError,
     CozeError,
-    CozeNotFoundError,
-    CozePermissionError,
+    CozeServerError,
+    CozeStreamError,
 )
-from langchain_coze.memory import CALLS, OPEN, Plan, Seen, heads, plan_turn
+from langchain_coze.memory import Plan, Seen, heads, plan_turn
 from langchain_coze.messages import attachments
 from langchain_coze.notices import warn_user
 from langchain_coze.requests import drafted, turn_request
@@ -57,10 +59,11 @@ _turnstiles = Turnstiles()
 _uploads = Shared()
 
 
-class Begun:
-    """A turn that has begun.
+class Session:
+    """One turn, from before its beginning until after its end.
 
     Attributes:
+        call: What is asked for.
         turn: What is told of it.
         stream: Its open stream, or None when it was polled for.
         chat: When it was polled for: the chat at its end, as Coze sent it.
@@ -68,65 +71,69 @@ class Begun:
         secret: The token that was sent.
     """
 
-    def __init__(self, call: Call, place: Place | None) -> None:
-        """Take the call and the place in the queue of its conversation."""
+    def __init__(self, call: Call) -> None:
+        """Take the call; nothing has begun yet."""
         self.call = call
         self.turn = Turn(call.model_name)
         self.stream: Any = None
         self.chat: Mapping[str, Any] = {}
         self.messages: Sequence[Any] = ()
         self.secret = ""
-        self._place = place
+        self.place: Place | None = None
+        self._started: dict[str, str] = {}
+
+    @property
+    def ids(self) -> Mapping[str, str]:
+        """The `chat_id` and `conversation_id` of the turn, as far as they are known."""
+        return {**self._started, **self.turn.ids}
+
+    def started(self, reply: Reply, chat: Chat) -> None:
+        """Note that Coze has started a turn that is polled for."""
+        self.secret = reply.secret
+        self._started = {"chat_id": chat.id, "conversation_id": chat.conversation_id}
 
     def give_up_place(self) -> None:
         """Let the next turn of the conversation begin."""
-        if self._place is not None:
-            self._place.leave()
-            self._place = None
+        if self.place is not None:
+            self.place.leave()
+            self.place = None
 
     def leave(self) -> None:
         """Note how the turn ended, and let the next one of its conversation begin."""
-        ids = self.turn.ids
-        if self.call.is_saved and "conversation_id" in ids and "chat_id" in ids:
-            turn = self.turn
+        ids, turn = self.ids, self.turn
+        if self.call.is_saved and ids.get("conversation_id") and ids.get("chat_id"):
             seen = Seen(ids["chat_id"], turn.state, turn.open_calls, turn.message_ids)
             heads.note(self.call.base_url, ids["conversation_id"], seen)
         self.give_up_place()
 
 
-def begin(call: Call, messages: Sequence[BaseMessage], *, whole: bool = False) -> Flow[Begun]:
-    """Begin the next turn of a history.
+def begin(session: Session, messages: Sequence[BaseMessage], *, whole: bool = False) -> Flow[None]:
+    """Begin the next turn of a history; however that ends, the session must be left.
 
     Args:
-        call: What is asked for.
+        session: What is asked for, and what becomes of it.
         messages: The whole history.
         whole: Whether the turn is told in one chunk.
 
     Raises:
         CozeError: The history cannot be sent, or Coze refuses.
     """
+    call = session.call
     plan = plan_turn(messages, call.scope)
     draft = plan.messages, drafted(call, plan)  # what is wrong is said before any request
-    begun = Begun(call, (yield from _queued(call, plan)))
+    session.place = yield from _queued(call, plan)
+    plan = yield from _verified(call, plan)
+    plan, refused = yield from _without_open_chat(call, plan)
     try:
-        plan = yield from _verified(call, plan)
-        plan, refused = yield from _without_open_chat(call, plan)
-        try:
-            sent = draft[1] if plan.messages is draft[0] else drafted(call, plan)
-            yield from _send(begun, plan, sent, whole=whole)
-        except CozeConversationBusyError:
-            if not refused or call.conversation_id:
-                raise
-            plan = plan.afresh()  # the chat that was abandoned keeps its conversation busy
-            yield from _send(begun, plan, drafted(call, plan), whole=whole)
-        if plan.conversation_id is None:
-            begun.give_up_place()
-    except BaseException as error:  # also when the driver is cancelled
-        if isinstance(error, CozeError) and error.chat_id and error.conversation_id:
-            heads.note(call.base_url, error.conversation_id, Seen(error.chat_id, OPEN))
-        begun.give_up_place()
-        raise
-    return begun
+        sent = draft[1] if plan.messages is draft[0] else drafted(call, plan)
+        yield from _send(session, plan, sent, whole=whole)
+    except CozeConversationBusyError:
+        if not refused or call.conversation_id:
+            raise
+        plan = plan.afresh()  # the chat that was abandoned keeps its conversation busy
+        yield from _send(session, plan, drafted(call, plan), whole=whole)
+    if plan.conversation_id is None:
+        session.give_up_place()
 
 
 def _queued(call: Call, plan: Plan) -> Flow[Place | None]:
@@ -135,7 +142,12 @@ def _queued(call: Call, plan: Plan) -> Flow[Place | None]:
         return None
     until = call.policy.until
     left = _LONGEST_QUEUE if until is None else min(until - time.monotonic(), _LONGEST_QUEUE)
-    return (yield from entered(_turnstiles, (call.base_url, plan.conversation_id), left))
+    try:
+        return (yield from entered(_turnstiles, (call.base_url, plan.conversation_id), left))
+    except CozeConversationBusyError:
+        if until is not None and time.monotonic() >= until:
+            raise too_late() from None
+        raise
 
 
 def _verified(call: Call, plan: Plan) -> Flow[Plan]:
@@ -151,29 +163,31 @@ def _verified(call: Call, plan: Plan) -> Flow[Plan]:
         return plan
     if head is not None and head.chat_id == plan.last.chat_id:
         return plan.afresh()  # a step back into a turn that has gone on
+    if plan.outputs is not None:
+        return (yield from _still_open(call, plan, plan.last))
     try:
-        newest = yield from _is_newest(call, plan.conversation_id, plan.last)
-    except CozePermissionError:
+        newest = yield from newest_chat(plan.conversation_id, call.policy)
+    except CozeError as error:
         warn_user(
-            "The token has no permission listMessage, so it cannot be seen whether this history is "
-            "still that of its conversation: a new conversation begins, with the whole history. "
-            "令牌没有 listMessage 权限，无法确认会话状态，将新建会话并发送全部历史。"
+            "It cannot be seen whether this history is still that of its conversation "
+            f"({error.message}): a new conversation begins, with the whole history. Where it is "
+            "the token that may not, give it the permission listMessage. "
+            "无法确认会话状态，将新建会话并发送全部历史；如为权限问题，请为令牌勾选 listMessage。"
         )
-        newest = False
-    except CozeError:
-        newest = head is None  # nothing speaks against it
-    return plan if newest else plan.afresh()
+        return plan.afresh()
+    return plan if newest == plan.last.chat_id else plan.afresh()
 
 
-def _is_newest(call: Call, conversation_id: str, last: Seen) -> Flow[bool]:
-    """Ask Coze whether a turn is the last one of its conversation."""
-    if last.state == CALLS:
-        chat = Chat(id=last.chat_id, conversation_id=conversation_id)
+def _still_open(call: Call, plan: Plan, last: Seen) -> Flow[Plan]:
+    """Return the plan, or one from the beginning where the calls have been answered before."""
+    chat = Chat(id=last.chat_id, conversation_id=plan.conversation_id)
+    try:
         chat = yield from retrieve(chat, call.policy)
-        open_calls = chat.required_action.submit_tool_outputs.tool_calls
-        return chat.status == "requires_action" and last.calls == {c.id for c in open_calls}
-    newest = yield from newest_chat(conversation_id, call.policy)
-    return newest == last.chat_id
+    except CozeError:
+        return plan  # Coze itself refuses results that it does not wait for
+    open_calls = {one.id for one in chat.required_action.submit_tool_outputs.tool_calls}
+    waits = chat.status == "requires_action" and last.calls == open_calls
+    return plan if waits else plan.afresh()
 
 
 def _without_open_chat(call: Call, plan: Plan) -> Flow[tuple[Plan, bool]]:
@@ -201,21 +215,29 @@ def _conversation_of(plan: Plan, chat_id: str) -> str:
     )
 
 
-def _send(begun: Begun, plan: Plan, sent: Sequence[EnterMessage], *, whole: bool) -> Flow[None]:
-    call = begun.call
+def _send(session: Session, plan: Plan, sent: Sequence[EnterMessage], *, whole: bool) -> Flow[None]:
+    call = session.call
     request = turn_request(call, plan, sent, (yield from _uploaded(call, sent)))
     told: frozenset[str] = frozenset()
     if plan.outputs is not None and plan.conversation_id is not None:
         head = heads.find(call.base_url, plan.conversation_id)
         told = head.message_ids if head is not None else told
-    if request.stream:
-        reply: Reply = yield from exchange(request, call.policy)
-        begun.stream = reply.stream
-    else:
-        flow = poll(request, call.policy, call.polling)
-        reply, begun.chat, begun.messages = yield from flow
-    begun.secret = reply.secret
-    begun.turn = Turn(
+    try:
+        reply: Reply
+        if request.stream:
+            reply = yield from exchange(request, call.policy)
+            session.stream = reply.stream
+        else:
+            flow = poll(request, call.policy, call.polling, started=session.started)
+            reply, session.chat, session.messages = yield from flow
+    except CozeError as error:
+        if isinstance(error, (CozeServerError, CozeStreamError)):
+            error.sent = True  # Coze had the request: the turn may have started
+        if plan.outputs is not None and plan.open_chat is not None:
+            error.chat_id, error.conversation_id = plan.open_chat.chat_id, plan.conversation_id
+        raise
+    session.secret = reply.secret
+    session.turn = Turn(
         call.model_name,
         logid=reply.logid,
         secret=reply.secret,
@@ -245,13 +267,14 @@ def _upload(file: Attachment, policy: Policy) -> Flow[tuple[str, float]]:
     return file_id, _UPLOAD_KEPT
 
 
-def add_usage(call: Call, turn: Turn) -> Flow[None]:
+def add_usage(session: Session) -> Flow[None]:
     """Ask once for the token counts of a turn whose stream has told none (Coze Studio)."""
-    if not turn.lacks_usage or "chat_id" not in turn.ids:
+    ids = session.ids
+    if not session.turn.lacks_usage or not ids.get("chat_id"):
         return
-    chat = Chat(id=turn.ids["chat_id"], conversation_id=turn.ids.get("conversation_id"))
+    chat = Chat(id=ids["chat_id"], conversation_id=ids.get("conversation_id"))
     try:
-        turn.add_usage((yield from retrieve(chat, call.policy)).usage)
+        chat = yield from retrieve(chat, session.call.policy)
+        session.turn.add_usage(chat.usage)
     except CozeError as error:
-        if not isinstance(error, CozeNotFoundError):  # what was not saved cannot be asked for
-            warn_user(f"The token counts of an answer could not be asked for: {error.message}")
+        warn_user(f"The token counts of an answer could not be asked for: {error.message}")

@@ -183,13 +183,19 @@ class Polling(NamedTuple):
             yield pause
 
 
-def poll(request: Request, policy: Policy, polling: Polling) -> Flow[tuple[Reply, Any, list[Any]]]:
+def poll(
+    request: Request,
+    policy: Policy,
+    polling: Polling,
+    started: Callable[[Reply, Chat], None] | None = None,
+) -> Flow[tuple[Reply, Any, list[Any]]]:
     """Start a turn without streaming and wait for its end (wire section 2.8).
 
     Args:
         request: What `chat_request` gives, with `stream` false.
         policy: How often to repeat each request.
         polling: When to ask, and for how long.
+        started: What is told, at once, that the turn has started.
 
     Returns:
         The reply that started the turn, the chat at its end and its messages, as Coze sent them.
@@ -198,7 +204,7 @@ def poll(request: Request, policy: Policy, polling: Polling) -> Flow[tuple[Reply
         CozeTimeoutError: The turn had not ended within `polling.timeout` seconds.
         CozeError: What else Coze reports. The outcome of the turn itself is not judged here.
     """
-    started = polling.clock()
+    begin = polling.clock()
     first = yield from exchange(request, policy)
     known = {"id": request.query.get("chat_id"), **request.query}  # where a turn goes on
     raw: Mapping[str, Any] = {**known, **_object(first)}
@@ -208,11 +214,13 @@ def poll(request: Request, policy: Policy, polling: Polling) -> Flow[tuple[Reply
             "Coze accepted the request but named no chat to ask for.",
             **(facts_of(first) | {"hint": hint_of("Try again a little later.", "请稍后重试。")}),
         )
+    if started is not None:
+        started(first, chat)
     try:
         for pause in polling.pauses():
             if chat.status in TERMINAL:
                 break
-            left = started + polling.timeout - polling.clock()
+            left = begin + polling.timeout - polling.clock()
             if left <= 0:
                 raise _gave_up(first, polling)
             in_all = left if policy.until is None else policy.until - time.monotonic()

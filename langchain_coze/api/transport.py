@@ -234,7 +234,9 @@ class Stream:
 
     def _reraise(self, error: BaseException) -> NoReturn:
         if self._limit and self._limit.passed and isinstance(error, Exception):
-            raise too_late() from error
+            late = too_late()
+            late.sent = True
+            raise late from error
         _reraise(error, streaming=True)
 
 

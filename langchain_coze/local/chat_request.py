@@ -265,7 +265,8 @@ def _items(content: str, where: str) -> tuple[Mapping[str, Any], ...]:
 
 def _check_files_have_text(messages: tuple[EnterMessage, ...]) -> None:
     for position, message in enumerate(messages):
-        if message.content_type == "text" or message.text:
+        spoken = all(item["type"] == "audio" for item in message.items)  # a question by itself
+        if message.content_type == "text" or message.text or spoken:
             continue
         neighbours = (
             messages[max(position - 1, 0) : position] + messages[position + 1 : position + 2]

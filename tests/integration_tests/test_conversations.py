@@ -147,6 +147,24 @@ def test_a_conversation_that_is_none_is_told(coze: LocalCoze, way: Way) -> None:
         way(bot(coze), "one", config={"configurable": {"coze_conversation_id": ["1"]}})
 
 
+def test_every_door_of_the_model_takes_the_conversation_of_the_config(coze: LocalCoze) -> None:
+    named = conversation(coze)
+    config: RunnableConfig = {"configurable": {"coze_conversation_id": named}}
+    model = bot(coze)
+
+    async def events() -> None:
+        stream = await model.astream_events("c", config, version="v3")
+        await stream.output
+        async for _ in model.astream_events("d", config, version="v2"):
+            pass
+
+    assert model.stream_events("a", config, version="v3").output.text == "zero | a"
+    assert model.invoke("b", config).text == "zero | a | b"
+    asyncio.run(events())
+    model.batch(["e"], config)
+    assert [request.query for request in chats(coze)] == [{"conversation_id": named}] * 5
+
+
 # --- Conversations found in the history ----------------------------------------------------------
 
 
@@ -211,21 +229,20 @@ def test_a_thread_goes_on_in_another_process(coze: LocalCoze, way: Way) -> None:
     assert sent(chats(coze)[-1]) == ["two"]
 
 
-@pytest.mark.parametrize(
-    ("fault", "kept"), [("error=4101", False), ("error=5000", True), ("http_502", True)]
-)
-def test_where_the_end_cannot_be_asked_for(coze: LocalCoze, fault: str, *, kept: bool) -> None:
+@pytest.mark.parametrize("fault", ["error=4101", "error=5000", "http_502", "close", "empty_body"])
+@pytest.mark.parametrize("way", WAYS)
+def test_where_the_end_cannot_be_asked_for_a_conversation_begins(
+    coze: LocalCoze, way: Way, fault: str
+) -> None:
     model = bot(coze, conversation="thread", max_retries=0)
     history: list[BaseMessage] = [HumanMessage("one")]
-    history += [model.invoke(history), HumanMessage("two")]
+    history += [way(model, history), HumanMessage("two")]
     forget()
     coze.faults = f"{fault},on=/v1/conversation/message/list"
-    if kept:
-        assert model.invoke(history).content == "one | two"
-    else:
-        with pytest.warns(UserWarning, match="no permission listMessage"):
-            assert model.invoke(history).content == "one | two"
-    assert sent(chats(coze)[-1]) == (["two"] if kept else ["one", "one", "two"])
+    with pytest.warns(UserWarning, match="cannot be seen whether .*give it the permission"):
+        assert way(model, history).content == "one | two"
+    assert sent(chats(coze)[-1]) == ["one", "one", "two"]
+    assert chats(coze)[-1].query == {}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -330,6 +347,16 @@ def test_a_stream_that_is_left_lets_the_next_turn_in(coze: LocalCoze) -> None:
         assert chunk.text == "a"
         break
     assert model.invoke("b").text == "bbbbb"  # after a few 4016: the bot had not ended
+
+
+def test_the_time_of_a_turn_includes_the_queue(coze: LocalCoze) -> None:
+    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze))
+    stream = model.stream("a")
+    next(stream)
+    hurried = model.model_copy(update={"max_duration": 0.05})
+    with ThreadPoolExecutor(1) as pool, pytest.raises(CozeTimeoutError, match="max_duration"):
+        pool.submit(hurried.invoke, "b").result(20)
+    stream.close()  # type: ignore[attr-defined] # a generator
 
 
 def test_a_turn_inside_a_turn_of_the_same_conversation_is_refused(coze: LocalCoze) -> None:

@@ -152,6 +152,21 @@ def test_a_turn_that_has_ended_or_failed_is_not_cancelled(coze: LocalCoze) -> No
     assert cancels(coze) == []
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_polled_turn_is_cancelled_too(coze: LocalCoze, way: Way) -> None:
+    model = bot(coze, SILENT, response_mode="poll", cancel_on_close=True)
+    hurried = model.model_copy(update={"max_duration": 0.3})
+    with pytest.raises(CozeTimeoutError) as caught:
+        way(hurried, "Hi")
+    assert soon(lambda: cancels(coze))
+    assert cancels(coze)[0]["chat_id"] == caught.value.chat_id
+
+
+def test_a_polled_turn_of_a_cancelled_task_is_cancelled(coze: LocalCoze) -> None:
+    cancel_ainvoke(bot(coze, SILENT, response_mode="poll", cancel_on_close=True))
+    assert soon(lambda: cancels(coze))
+
+
 def test_a_cancel_arrives_although_the_program_ends(coze: LocalCoze) -> None:
     program = f"""
         from langchain_coze import ChatCoze

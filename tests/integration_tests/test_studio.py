@@ -99,14 +99,6 @@ def test_an_answer_is_not_lost_when_its_token_counts_are(studio: LocalCoze, way:
     assert (answer.content, answer.usage_metadata) == ("user: Hi", None)
 
 
-def test_token_counts_of_a_chat_that_is_not_kept_are_left_out(
-    studio: LocalCoze, recwarn: pytest.WarningsRecorder
-) -> None:
-    studio.faults = "error=4001,on=/v3/chat/retrieve"
-    assert bot(studio, stream_usage=True).invoke("Hi").usage_metadata is None
-    assert [str(warning.message) for warning in recwarn] == []
-
-
 def test_token_counts_that_a_stream_tells_are_not_asked_for() -> None:
     with LocalCoze(BOT) as cloud:
         assert bot(cloud, stream_usage=True).invoke("Hi").usage_metadata

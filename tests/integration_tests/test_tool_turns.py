@@ -14,6 +14,8 @@ from langchain_coze import (
     ChatCoze,
     CozeInvalidRequestError,
     CozeNotFoundError,
+    CozeServerError,
+    is_retryable,
 )
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, RecordedRequest, Turn
 from langchain_coze.memory import heads
@@ -199,6 +201,31 @@ def test_a_call_that_was_answered_in_another_history_is_not_cancelled(
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_a_named_conversation_is_not_left_by_a_step_back(coze: LocalCoze, way: Way) -> None:
+    named = way(bot(coze, auto_save_history=True), "Hi").response_metadata["conversation_id"]
+    model = bot(coze, conversation_id=named).bind_tools([TOOL])
+    asking = way(model, [HumanMessage("Hi"), QUESTION])
+    history = [HumanMessage("Hi"), QUESTION, asking, *answered(asking)]
+    way(model, history)
+    coze.reset()
+    way(model, history)
+    (request,) = coze.requests
+    assert (request.path, request.query) == ("/v3/chat", {"conversation_id": named})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_results_are_sent_where_it_cannot_be_seen_whether_they_are_waited_for(
+    coze: LocalCoze, way: Way
+) -> None:
+    model = bot(coze, max_retries=0).bind_tools([TOOL])
+    asking = way(model, [QUESTION])
+    heads.__init__()  # type: ignore[misc] # what another process knows
+    coze.faults = "error=4101,on=/v3/chat/retrieve"
+    assert way(model, [QUESTION, asking, *answered(asking)]).tool_calls
+    assert len(submits(coze)) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_an_abandoned_call_that_keeps_its_conversation_busy_is_left_behind(
     coze: LocalCoze, way: Way
 ) -> None:
@@ -269,6 +296,10 @@ def test_a_failed_submit_is_not_sent_twice(coze: LocalCoze, way: Way) -> None:
     model = bot(coze).bind_tools([TOOL])
     asking = way(model, [QUESTION])
     coze.faults = "error=5000,on=/v3/chat/submit_tool_outputs"
-    with pytest.raises(Exception, match="code 5000"):
+    with pytest.raises(CozeServerError) as caught:
         way(model, [QUESTION, asking, *answered(asking)])
     assert len(submits(coze)) == 1
+    told = asking.response_metadata
+    assert caught.value.chat_id == told["chat_id"]
+    assert caught.value.conversation_id == told["conversation_id"]
+    assert not is_retryable(caught.value)

@@ -134,6 +134,8 @@ def test_the_type_of_an_image_is_that_of_its_bytes(data: bytes, mime_type: str) 
         ({"type": "image", "base64": ""}, 4300, "empty"),
         ({"type": "image", "base64": "%%%"}, None, "not base64"),
         ({"type": "image", "base64": 7}, None, "not base64"),
+        ({"type": "image", "url": "file:///tea.png"}, None, "cannot fetch a file from 'file:"),
+        ({"type": "image", "url": "tea.png"}, None, "cannot fetch a file"),
         ({"type": "image"}, None, "neither a link nor bytes"),
         ({"type": "tool_use", "id": "1"}, None, "'tool_use', which Coze does not take"),
         ({"no": "type"}, None, "'None', which Coze does not take"),

@@ -78,6 +78,8 @@ def test_files_need_a_text_beside_them() -> None:
         to_coze([image])
     assert caught.value.code == 4000
     assert len(to_coze([HumanMessage("Look:"), image])) == 2
+    spoken = {"type": "audio", "url": "https://h/question.wav"}
+    assert len(to_coze([HumanMessage([spoken])])) == 1  # a question by itself
     with pytest.raises(CozeInvalidRequestError, match="files but no text"):
         to_coze([HumanMessage("Look:"), image, image])
 
