@@ -76,8 +76,8 @@ async def _only_file(request: Request) -> tuple[str, bytes]:
     try:
         parser = MultiPartParser(request.headers, _bounded(request), max_files=_MOST_FILES)
         form = await parser.parse()
-    except MultiPartException as error:
-        raise Problem(4304, f"the form cannot be read: {error.message}") from None
+    except (MultiPartException, ValueError) as error:  # older versions pass the parser's own on
+        raise Problem(4304, f"the form cannot be read: {error}") from None
     try:
         files = [part for part in form.getlist(_PART) if isinstance(part, UploadFile)]
         if not files:
