@@ -395,11 +395,13 @@ class Turn:
             self._failed(body)
         if self._chat.status == "requires_action":
             self._wait_for_user()
+        elif self._result["finish_reason"] == "tool_calls":
+            self._result["finish_reason"] = "stop"  # it went on without us
         self._identify(body)
         self.finished = True
 
     def _failed(self, body: Any) -> None:
-        if self.finished:
+        if self.finished and self.state != "tool_calls":
             return  # the bot has given its whole answer
         self._identify(body)
         failure = Failure.model_validate(body if isinstance(body, dict) else {})

@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 from langchain_core.messages.content import (
     create_audio_block,
     create_file_block,
@@ -14,7 +15,7 @@ from langchain_core.messages.content import (
 )
 
 from langchain_coze import attachments
-from langchain_coze.attachments import Attachment, read_block
+from langchain_coze.attachments import Attachment, plain_data, read_block
 from langchain_coze.errors import CozeInvalidRequestError
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
@@ -158,6 +159,20 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_decoded(
             read_block({"type": "file", "base64": data})
         assert caught.value.code == 4302
     assert read_block({"type": "file", "base64": b"x" * 1000})
+
+
+def test_only_messages_with_such_files_are_changed_for_traces() -> None:
+    plain, listed = HumanMessage("Hi"), HumanMessage(["Hi"])
+    typed = HumanMessage([{"type": "image", "base64": TEXT, "mime_type": "image/png"}])
+    linked = HumanMessage([{"type": "image", "url": URL}])
+    raw = HumanMessage([{"type": "image", "base64": PNG}, {"type": "audio", "data": b"RIFF"}])
+    given: list[Any] = [plain, listed, typed, linked, ("user", "Hi"), raw]
+    *same, changed = plain_data(given)
+    assert all(one is other for one, other in zip(same, given, strict=False))
+    assert changed.content == [
+        {"type": "image", "base64": TEXT, "mime_type": "image/png"},
+        {"type": "audio", "data": base64.b64encode(b"RIFF").decode(), "mime_type": "audio/wav"},
+    ]
 
 
 def test_the_same_bytes_have_the_same_digest() -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, message_chunk_to_message
 
-from langchain_coze.contents import audio_block, is_interrupt, read_items
+from langchain_coze.api.schema import Usage
+from langchain_coze.contents import audio_block, is_interrupt, read_items, usage_metadata
+from langchain_coze.errors import CozeServerError
 from langchain_coze.turn import Turn
 
 CHAT = '{"id":"6","conversation_id":"5","status":"completed"}'
@@ -177,6 +179,36 @@ def test_a_call_without_arguments_is_one(arguments: str) -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
     stream = event("conversation.chat.requires_action", **chat, required_action=action)
     assert told(stream, whole=False).tool_calls[0]["args"] == {}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_follows_a_required_action_counts(*, whole: bool) -> None:
+    chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
+    asked = event("conversation.chat.requires_action", **chat, required_action=ACTION)
+    went_on = asked + event("conversation.chat.completed", **{**chat, "status": "completed"})
+    message = told(went_on, whole=whole)
+    assert (message.response_metadata["finish_reason"], message.tool_calls) == ("stop", [])
+    failure = {"code": 5000, "msg": "gone"}
+    turn = Turn("7", whole=whole)
+    with pytest.raises(CozeServerError, match="gone"):
+        turn.receive(asked + event("conversation.chat.failed", **chat, last_error=failure))
+
+
+@pytest.mark.parametrize(
+    ("usage", "total"),
+    [
+        ({"token_count": 7, "input_count": 4, "output_count": 2}, 7),  # the server's word
+        ({"token_count": 0, "input_count": 4, "output_count": 2}, 6),
+        ({"input_count": "4", "output_count": 2}, 6),
+    ],
+)
+def test_the_total_of_token_counts(usage: dict[str, Any], total: int) -> None:
+    counted = usage_metadata(Usage.model_validate(usage))
+    assert counted == {"input_tokens": 4, "output_tokens": 2, "total_tokens": total}
+
+
+def test_no_token_counts_are_none() -> None:
+    assert usage_metadata(Usage()) is None
 
 
 def test_an_action_without_calls_waits_for_the_user() -> None:

@@ -47,13 +47,16 @@ def texts(messages: Any) -> list[str]:
 Q1, Q2 = HumanMessage("q1"), HumanMessage("q2")
 
 
-def test_stateless_sends_everything_and_names_no_conversation() -> None:
+def test_stateless_sends_everything_and_names_no_conversation(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
     plan = plan_turn([Q1, told("a1"), Q2], STATELESS)
     assert (texts(plan.messages), plan.conversation_id, plan.last) == (
         ["q1", "a1", "q2"],
         None,
         None,
     )
+    assert not recwarn
 
 
 def test_a_thread_sends_what_follows_the_last_answer_of_this_bot() -> None:
@@ -105,9 +108,9 @@ def test_each_call_gets_an_output() -> None:
 
 
 def test_a_result_that_is_no_text_is_sent_as_json() -> None:
-    image = ToolMessage([{"type": "image", "url": "https://h/p.png"}], tool_call_id="1")
+    image = ToolMessage([{"type": "image", "url": "https://h/茶.png"}], tool_call_id="1")
     outputs = plan_turn([Q1, told("", calls=["1"]), image], STATELESS).outputs
-    assert outputs == {"1": '[{"type": "image", "url": "https://h/p.png"}]'}
+    assert outputs == {"1": '[{"type": "image", "url": "https://h/茶.png"}]'}
 
 
 @pytest.mark.parametrize(
