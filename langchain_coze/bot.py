@@ -59,6 +59,7 @@ IDENTIFYING = (
 CONVERSATION = "coze_conversation_id"
 """The key of a conversation id in the `configurable` part of a config."""
 
+_OPTIONS = (*MAPS, *OPTIONS)
 _HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
 
 
@@ -135,7 +136,7 @@ class Bot(Connection):
         from langchain_coze import requests  # noqa: PLC0415 - importing a model stays light
         from langchain_coze.api.commands import Policy  # noqa: PLC0415 - the same
 
-        values = {name: kwargs.get(name, getattr(self, name)) for name in (*MAPS, *OPTIONS)}
+        fields = self.__dict__
         bot_id, workflow_id, app_id = self._target(kwargs)
         until = None if self.max_duration is None else time.monotonic() + self.max_duration
         call = requests.Call(
@@ -147,7 +148,11 @@ class Bot(Connection):
             saved=kwargs.get("auto_save_history", self.auto_save_history),
             tools=bool(kwargs.get("tools")),
             conversation_id=self._conversation(kwargs, workflow_id or bot_id),
-            options={name: value for name, value in values.items() if value is not None},
+            options={
+                name: value
+                for name in _OPTIONS
+                if (value := kwargs.get(name, fields[name])) is not None
+            },
             policy=Policy(max_retries=self.max_retries, until=until),
             **fixed,
         )

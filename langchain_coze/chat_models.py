@@ -371,8 +371,7 @@ class ChatCoze(Bot, Addressed):
 
         client, session = self._client(), Session(self._call(kwargs, stop=stop))
         try:
-            client.run(begin(session, messages, whole=whole))
-            turn = session.turn
+            turn = client.run(begin(session, messages, whole=whole))
             if session.stream is None:
                 yield from turn.replay(session.chat, session.messages)
                 return
@@ -383,7 +382,8 @@ class ChatCoze(Bot, Addressed):
                         yield from turn.receive(data)
             except CozeError as error:
                 turn.broke(error)
-            client.run(add_usage(session))
+            if self.stream_usage:
+                client.run(add_usage(session))
             yield from turn.finish()
         except _LEAVING:
             self._left(client, session)
@@ -403,8 +403,7 @@ class ChatCoze(Bot, Addressed):
 
         client, session = self._client(), Session(self._call(kwargs, stop=stop))
         try:
-            await client.arun(begin(session, messages, whole=whole))
-            turn = session.turn
+            turn = await client.arun(begin(session, messages, whole=whole))
             if session.stream is None:
                 for chunk in turn.replay(session.chat, session.messages):
                     yield chunk
@@ -418,7 +417,8 @@ class ChatCoze(Bot, Addressed):
                             yield chunk
             except CozeError as error:
                 turn.broke(error)
-            await client.arun(add_usage(session))
+            if self.stream_usage:
+                await client.arun(add_usage(session))
             for chunk in turn.finish():
                 yield chunk
         except _LEAVING:
@@ -431,14 +431,17 @@ class ChatCoze(Bot, Addressed):
         """Cancel a turn whose reader has left before its end, where that is wanted."""
         from langchain_coze.farewell import cancel_later  # noqa: PLC0415 - the same
 
-        if self.cancel_on_close and not session.turn.finished:
+        if self.cancel_on_close and not session.over:
             cancel_later(client.settings, session.secret, session.ids)
 
     def _call(
         self, kwargs: Mapping[str, Any], *, stop: list[str] | None = None, **fixed: Any
     ) -> Call:
-        self._warn_about_call(stop, kwargs)
-        check_choice(kwargs.get("tool_choice"))
+        if kwargs or stop:
+            self._warn_about_call(stop, kwargs)
+            check_choice(kwargs.get("tool_choice"))
+        if self.response_mode == "poll":
+            fixed["polling"] = self._polling(self.poll_interval, self.poll_timeout)
         return super()._call(
             kwargs,
             stream=self.response_mode == "stream",
@@ -446,7 +449,6 @@ class ChatCoze(Bot, Addressed):
             system_mode=self.system_message_mode,
             system_variable=self.system_message_variable,
             late_usage=self.stream_usage,
-            polling=self._polling(self.poll_interval, self.poll_timeout),
             **fixed,
         )
 

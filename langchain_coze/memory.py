@@ -157,7 +157,8 @@ def plan_turn(messages: Sequence[BaseMessage], scope: Scope) -> Plan:
     if open_chat is None:
         return plan
     before = _before(messages, found, scope.model_name) if plan.conversation_id else 0
-    return plan._replace(open_chat=open_chat, since=messages[before:])
+    since = messages[before:] if before else messages
+    return plan._replace(open_chat=open_chat, since=since)
 
 
 def _resumed(
@@ -165,8 +166,9 @@ def _resumed(
 ) -> Plan:
     """Return the turn of a user who says something new."""
     if scope.conversation_id:
-        known = _last_own(messages, scope.model_name, scope.conversation_id)
-        return Plan(messages[known + 1 :], scope.conversation_id, whole=messages)
+        named = scope.conversation_id
+        known = _last_own(messages, scope.model_name, named)
+        return Plan(messages[known + 1 :], named, whole=messages, named=named)
     if not (scope.thread or interrupted):
         return Plan(messages, whole=messages)
     conversation_id = messages[found].response_metadata["conversation_id"]

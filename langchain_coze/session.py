@@ -33,10 +33,12 @@ from langchain_coze.codes import too_late
 from langchain_coze.errors import (
     CozeConversationBusyError,
     CozeError,
+    CozeInvalidRequestError,
+    CozeNotFoundError,
     CozeServerError,
     CozeStreamError,
 )
-from langchain_coze.memory import Plan, Seen, heads, plan_turn
+from langchain_coze.memory import OPEN, Plan, Seen, heads, plan_turn
 from langchain_coze.messages import attachments
 from langchain_coze.notices import warn_user
 from langchain_coze.requests import drafted, turn_request
@@ -64,7 +66,7 @@ class Session:
 
     Attributes:
         call: What is asked for.
-        turn: What is told of it.
+        turn: What is told of it, from its beginning on.
         stream: Its open stream, or None when it was polled for.
         chat: When it was polled for: the chat at its end, as Coze sent it.
         messages: When it was polled for: its messages, as Coze sent them.
@@ -74,7 +76,7 @@ class Session:
     def __init__(self, call: Call) -> None:
         """Take the call; nothing has begun yet."""
         self.call = call
-        self.turn = Turn(call.model_name)
+        self.turn: Turn | None = None
         self.stream: Any = None
         self.chat: Mapping[str, Any] = {}
         self.messages: Sequence[Any] = ()
@@ -85,7 +87,12 @@ class Session:
     @property
     def ids(self) -> Mapping[str, str]:
         """The `chat_id` and `conversation_id` of the turn, as far as they are known."""
-        return {**self._started, **self.turn.ids}
+        return self._started if self.turn is None else {**self._started, **self.turn.ids}
+
+    @property
+    def over(self) -> bool:
+        """Whether the bot has said that the turn is over."""
+        return self.turn is not None and self.turn.finished
 
     def started(self, reply: Reply, chat: Chat) -> None:
         """Note that Coze has started a turn that is polled for."""
@@ -100,20 +107,26 @@ class Session:
 
     def leave(self) -> None:
         """Note how the turn ended, and let the next one of its conversation begin."""
-        ids, turn = self.ids, self.turn
-        if self.call.is_saved and ids.get("conversation_id") and ids.get("chat_id"):
-            seen = Seen(ids["chat_id"], turn.state, turn.open_calls, turn.message_ids)
-            heads.note(self.call.base_url, ids["conversation_id"], seen)
+        if self.call.is_saved:
+            ids, turn = self.ids, self.turn
+            if ids.get("conversation_id") and ids.get("chat_id"):
+                seen = Seen(ids["chat_id"], OPEN)
+                if turn is not None:
+                    seen = Seen(ids["chat_id"], turn.state, turn.open_calls, turn.message_ids)
+                heads.note(self.call.base_url, ids["conversation_id"], seen)
         self.give_up_place()
 
 
-def begin(session: Session, messages: Sequence[BaseMessage], *, whole: bool = False) -> Flow[None]:
+def begin(session: Session, messages: Sequence[BaseMessage], *, whole: bool = False) -> Flow[Turn]:
     """Begin the next turn of a history; however that ends, the session must be left.
 
     Args:
         session: What is asked for, and what becomes of it.
         messages: The whole history.
         whole: Whether the turn is told in one chunk.
+
+    Returns:
+        What is told of the turn.
 
     Raises:
         CozeError: The history cannot be sent, or Coze refuses.
@@ -126,14 +139,29 @@ def begin(session: Session, messages: Sequence[BaseMessage], *, whole: bool = Fa
     plan, refused = yield from _without_open_chat(call, plan)
     try:
         sent = draft[1] if plan.messages is draft[0] else drafted(call, plan)
-        yield from _send(session, plan, sent, whole=whole)
-    except CozeConversationBusyError:
-        if not refused or call.conversation_id:
+        turn = yield from _send(session, plan, sent, whole=whole)
+    except CozeError as error:
+        busy = refused and isinstance(error, CozeConversationBusyError)
+        if not (busy and plan.named is None) and not _was_answered(call, plan, error):
             raise
-        plan = plan.afresh()  # the chat that was abandoned keeps its conversation busy
-        yield from _send(session, plan, drafted(call, plan), whole=whole)
+        plan = plan.afresh()
+        turn = yield from _send(session, plan, drafted(call, plan), whole=whole)
     if plan.conversation_id is None:
         session.give_up_place()
+    return turn
+
+
+def _was_answered(call: Call, plan: Plan, error: CozeError) -> bool:
+    """Return whether Coze refuses results because it does not wait for them any more.
+
+    That is a step back into a turn that has gone on, which this process did not see.
+    """
+    if plan.outputs is None or plan.last is None or plan.conversation_id is None:
+        return False
+    head = heads.find(call.base_url, plan.conversation_id)
+    unseen = head is None or head.chat_id != plan.last.chat_id
+    refused = isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
+    return unseen and refused and error.code is not None
 
 
 def _queued(call: Call, plan: Plan) -> Flow[Place | None]:
@@ -164,7 +192,7 @@ def _verified(call: Call, plan: Plan) -> Flow[Plan]:
     if head is not None and head.chat_id == plan.last.chat_id:
         return plan.afresh()  # a step back into a turn that has gone on
     if plan.outputs is not None:
-        return (yield from _still_open(call, plan, plan.last))
+        return plan  # Coze refuses results that it does not wait for
     try:
         newest = yield from newest_chat(plan.conversation_id, call.policy)
     except CozeError as error:
@@ -176,18 +204,6 @@ def _verified(call: Call, plan: Plan) -> Flow[Plan]:
         )
         return plan.afresh()
     return plan if newest == plan.last.chat_id else plan.afresh()
-
-
-def _still_open(call: Call, plan: Plan, last: Seen) -> Flow[Plan]:
-    """Return the plan, or one from the beginning where the calls have been answered before."""
-    chat = Chat(id=last.chat_id, conversation_id=plan.conversation_id)
-    try:
-        chat = yield from retrieve(chat, call.policy)
-    except CozeError:
-        return plan  # Coze itself refuses results that it does not wait for
-    open_calls = {one.id for one in chat.required_action.submit_tool_outputs.tool_calls}
-    waits = chat.status == "requires_action" and last.calls == open_calls
-    return plan if waits else plan.afresh()
 
 
 def _without_open_chat(call: Call, plan: Plan) -> Flow[tuple[Plan, bool]]:
@@ -215,7 +231,7 @@ def _conversation_of(plan: Plan, chat_id: str) -> str:
     )
 
 
-def _send(session: Session, plan: Plan, sent: Sequence[EnterMessage], *, whole: bool) -> Flow[None]:
+def _send(session: Session, plan: Plan, sent: Sequence[EnterMessage], *, whole: bool) -> Flow[Turn]:
     call = session.call
     request = turn_request(call, plan, sent, (yield from _uploaded(call, sent)))
     told: frozenset[str] = frozenset()
@@ -237,7 +253,7 @@ def _send(session: Session, plan: Plan, sent: Sequence[EnterMessage], *, whole: 
             error.chat_id, error.conversation_id = plan.open_chat.chat_id, plan.conversation_id
         raise
     session.secret = reply.secret
-    session.turn = Turn(
+    session.turn = turn = Turn(
         call.model_name,
         logid=reply.logid,
         secret=reply.secret,
@@ -246,6 +262,7 @@ def _send(session: Session, plan: Plan, sent: Sequence[EnterMessage], *, whole: 
         told=told,
         late_usage=call.late_usage,
     )
+    return turn
 
 
 def _uploaded(call: Call, sent: Sequence[EnterMessage]) -> Flow[dict[str, str]]:
@@ -269,12 +286,12 @@ def _upload(file: Attachment, policy: Policy) -> Flow[tuple[str, float]]:
 
 def add_usage(session: Session) -> Flow[None]:
     """Ask once for the token counts of a turn whose stream has told none (Coze Studio)."""
-    ids = session.ids
-    if not session.turn.lacks_usage or not ids.get("chat_id"):
+    turn, ids = session.turn, session.ids
+    if turn is None or not turn.lacks_usage or not ids.get("chat_id"):
         return
     chat = Chat(id=ids["chat_id"], conversation_id=ids.get("conversation_id"))
     try:
         chat = yield from retrieve(chat, session.call.policy)
-        session.turn.add_usage(chat.usage)
+        turn.add_usage(chat.usage)
     except CozeError as error:
         warn_user(f"The token counts of an answer could not be asked for: {error.message}")

@@ -68,6 +68,7 @@ _CONTENT = b'"content":"'
 _NEVER = b"\0"
 _NOTHING: tuple[ChatGenerationChunk, ...] = ()
 _IDS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
+_NO_CHAT = Chat()  # of which nothing is known
 _HTTP_OK = 200
 _BODY_KEPT = 2000  # characters
 _BAD_ENDS = frozenset({"failed", "canceled", "expired"})
@@ -125,7 +126,7 @@ class Turn:
         self._recalled: list[dict[str, Any]] = []
         self._follow_ups: list[str] = []
         self._result: dict[str, Any] = {"finish_reason": "stop"}
-        self._chat = Chat()
+        self._chat = _NO_CHAT
         self._ended = False
 
     @property
@@ -152,7 +153,7 @@ class Turn:
 
     def add_usage(self, usage: Usage) -> None:
         """Take token counts that the stream did not tell (Coze Studio)."""
-        self._chat.usage = usage
+        self._chat = self._chat.model_copy(update={"usage": usage})
 
     # --- What comes in -------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langchain_coze import (
     ChatCoze,
+    CozeError,
     CozeInvalidRequestError,
     CozeNotFoundError,
     CozeServerError,
@@ -135,7 +136,7 @@ def test_calls_survive_a_checkpoint_and_another_process(coze: LocalCoze, way: Wa
     heads.__init__()  # type: ignore[misc] # what another process knows
     again = way(model, stored)
     assert [call["args"]["city"] for call in again.tool_calls] == ["上海"]
-    assert paths(coze) == ["/v3/chat", "/v3/chat/retrieve", "/v3/chat/submit_tool_outputs"]
+    assert paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -213,16 +214,16 @@ def test_a_named_conversation_is_not_left_by_a_step_back(coze: LocalCoze, way: W
     assert (request.path, request.query) == ("/v3/chat", {"conversation_id": named})
 
 
+@pytest.mark.parametrize("fault", ["error=4101", "error=4009", "error=5000", "http_502"])
 @pytest.mark.parametrize("way", WAYS)
-def test_results_are_sent_where_it_cannot_be_seen_whether_they_are_waited_for(
-    coze: LocalCoze, way: Way
-) -> None:
+def test_other_refusals_of_results_are_told(coze: LocalCoze, way: Way, fault: str) -> None:
     model = bot(coze, max_retries=0).bind_tools([TOOL])
     asking = way(model, [QUESTION])
     heads.__init__()  # type: ignore[misc] # what another process knows
-    coze.faults = "error=4101,on=/v3/chat/retrieve"
-    assert way(model, [QUESTION, asking, *answered(asking)]).tool_calls
-    assert len(submits(coze)) == 1
+    coze.faults = f"{fault},on=/v3/chat/submit_tool_outputs"
+    with pytest.raises(CozeError):
+        way(model, [QUESTION, asking, *answered(asking)])
+    assert paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
 
 
 @pytest.mark.parametrize("way", WAYS)
