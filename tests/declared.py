@@ -1,8 +1,9 @@
 """What a Coze bot can honestly declare to LangChain's standard suites.
 
 A bot's tools and output format are set in Coze, and nothing on the request can define or force them
-(wire 2.1). Images, files and audio, and tool turns, belong to the next milestone. The suite's own
-timing of a stream needs recorded cassettes; `make bench` measures instead.
+(wire 2.1): its tool turns have tests of their own (`test_tool_turns.py`, `test_agents.py`). Images,
+files and audio are sent, but the suite fetches its samples from the internet: `test_files.py` has
+its own. The suite's timing of a stream needs recorded cassettes; `make bench` measures instead.
 """
 
 from __future__ import annotations
