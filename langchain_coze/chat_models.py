@@ -85,9 +85,11 @@ class ChatCoze(Bot, Addressed):
         response_mode: `stream` (default) or `poll`.
         system_message_mode: What becomes of system messages.
         custom_variables: Values of the bot's prompt variables.
+        conversation: Who keeps the history: LangChain (`stateless`, default) or Coze (`thread`).
+        workflow_id: A chatflow that is run in place of a bot.
 
     Key init args — client:
-        api_key: The token, or where it comes from.
+        api_key: The token, or where it comes from, for instance a `CozeJWTAuth`.
         base_url: `https://api.coze.cn`, `https://api.coze.com`, or a Coze Studio.
         timeout: Seconds of silence.
         max_retries: Repetitions while nothing has been started.
@@ -126,6 +128,18 @@ class ChatCoze(Bot, Addressed):
 
         for document in recalled_documents(answer):
             print(document.metadata["score"], document.metadata["source"])
+        ```
+
+    Tool calling:
+        The bot calls its local plugins (端插件) when its prompt says so; see `bind_tools`, and
+        `create_coze_agent` for the whole loop.
+
+    Image input:
+        ```python
+        from langchain_core.messages import HumanMessage
+
+        picture = {"type": "image", "url": "https://example.com/tea.png"}
+        print(bot.invoke([HumanMessage([{"type": "text", "text": "What is it?"}, picture])]).text)
         ```
 
     Token usage:
