@@ -135,7 +135,10 @@ def begin(session: Session, messages: Sequence[BaseMessage], *, whole: bool = Fa
     plan = plan_turn(messages, call.scope)
     draft = plan.messages, drafted(call, plan)  # what is wrong is said before any request
     session.place = yield from _queued(call, plan)
+    queued_for = plan.conversation_id
     plan = yield from _verified(call, plan)
+    if plan.conversation_id not in {None, queued_for}:
+        yield from _requeued(session, plan)
     plan, refused = yield from _without_open_chat(call, plan)
     try:
         sent = draft[1] if plan.messages is draft[0] else drafted(call, plan)
@@ -145,10 +148,17 @@ def begin(session: Session, messages: Sequence[BaseMessage], *, whole: bool = Fa
         if not (busy and plan.named is None) and not _was_answered(call, plan, error):
             raise
         plan = plan.afresh()
+        yield from _requeued(session, plan)
         turn = yield from _send(session, plan, drafted(call, plan), whole=whole)
     if plan.conversation_id is None:
         session.give_up_place()
     return turn
+
+
+def _requeued(session: Session, plan: Plan) -> Flow[None]:
+    """Leave the queue of one conversation for that of another, where the plan has changed."""
+    session.give_up_place()
+    session.place = yield from _queued(session.call, plan)
 
 
 def _was_answered(call: Call, plan: Plan, error: CozeError) -> bool:

@@ -72,16 +72,23 @@ class _Slots:
                 transport = self._all[number] = self._make()
             return number, transport
 
-    def give(self, number: int) -> list[Any]:
-        """Take a transport back; return the transports that are to be closed."""
+    def give(self, number: int, *, broken: bool = False) -> list[Any]:
+        """Take a transport back; return the transports that are to be closed.
+
+        A broken one is not used again: a request that was cancelled at the wrong moment may never
+        release its connection, and there is only one.
+        """
         with self._lock:
             now = time.monotonic()
+            found = [self._all[number]] if broken else []
+            if broken:
+                self._all[number] = None
             heapq.heappush(self._free, number)
             self._since[number] = now
             if not self._retired and now - self._swept < _KEEP_ALIVE:
-                return []
+                return found
             self._swept = now
-            return self._idle(0.0 if self._retired else _KEEP_ALIVE, now)
+            return found + self._idle(0.0 if self._retired else _KEEP_ALIVE, now)
 
     def retire(self) -> list[Any]:
         """Return the free transports to be closed; `give` will return the others."""
@@ -103,16 +110,19 @@ class _Tracked(httpx.SyncByteStream):
 
     def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
         self._stream, self._slots, self._number = stream, slots, number
+        self.broken = False
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._stream)
 
     def close(self) -> None:
         slots, self._slots = self._slots, None  # type: ignore[assignment] # only once
+        broken = True
         try:
             self._stream.close()
+            broken = self.broken
         finally:
-            for idle in slots.give(self._number) if slots else ():
+            for idle in slots.give(self._number, broken=broken) if slots else ():
                 idle.close()
 
 
@@ -121,17 +131,26 @@ class _AsyncTracked(httpx.AsyncByteStream):
 
     def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
         self._stream, self._slots, self._number = stream, slots, number
+        self.broken = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return aiter(self._stream)
 
     async def aclose(self) -> None:
         slots, self._slots = self._slots, None  # type: ignore[assignment] # only once
+        broken = True
         try:
             await self._stream.aclose()
+            broken = self.broken
         finally:
-            for idle in slots.give(self._number) if slots else ():
+            for idle in slots.give(self._number, broken=broken) if slots else ():
                 await idle.aclose()
+
+
+def mark_broken(response: httpx.Response) -> None:
+    """Note that a response was not read to its end, so that its connection is not used again."""
+    if isinstance(response.stream, (_Tracked, _AsyncTracked)):
+        response.stream.broken = True
 
 
 class Connections(httpx.BaseTransport):
@@ -147,7 +166,7 @@ class Connections(httpx.BaseTransport):
         try:
             response: httpx.Response = transport.handle_request(request)
         except BaseException:
-            for idle in self._slots.give(number):
+            for idle in self._slots.give(number, broken=True):
                 idle.close()
             raise
         response.stream = _Tracked(response.stream, self._slots, number)
@@ -172,7 +191,7 @@ class AsyncConnections(httpx.AsyncBaseTransport):
         try:
             response: httpx.Response = await transport.handle_async_request(request)
         except BaseException:
-            for idle in self._slots.give(number):
+            for idle in self._slots.give(number, broken=True):
                 await idle.aclose()
             raise
         response.stream = _AsyncTracked(response.stream, self._slots, number)

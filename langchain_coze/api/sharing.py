@@ -171,6 +171,7 @@ class Turnstiles:
                 del self._queues[key], self._threads[key]
                 return
             following = queue.popleft()
+            self._threads[key] = 0  # until the next one has come in
             following.set_result(None)
 
 

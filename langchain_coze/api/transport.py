@@ -164,7 +164,7 @@ def _timeout(settings: Settings, request: Request) -> Any:
 @functools.lru_cache(maxsize=64)
 def _seconds(timeout: float | None) -> httpx.Timeout:
     connect = CONNECT_SECONDS if timeout is None else min(CONNECT_SECONDS, timeout)
-    return httpx.Timeout(timeout, connect=connect, pool=None)
+    return httpx.Timeout(timeout, connect=connect)
 
 
 def _readable(request: Request, reply: Reply) -> bool:
@@ -213,6 +213,7 @@ class Stream:
         try:
             return next(self.parts, None)
         except BaseException as error:  # noqa: BLE001 - told apart in one place
+            connections.mark_broken(self._response)
             self.close()
             self._reraise(error)
 
@@ -228,6 +229,8 @@ class Stream:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close it."""
+        if error is not None:
+            connections.mark_broken(self._response)
         self.close()
         if isinstance(error, Exception):
             self._reraise(error)
@@ -260,6 +263,7 @@ class AsyncStream:
         try:
             return await anext(self.parts, None)
         except BaseException as error:  # noqa: BLE001 - told apart in one place
+            connections.mark_broken(self._response)
             await self.close()
             _reraise(error, streaming=True)
 
@@ -273,6 +277,8 @@ class AsyncStream:
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close it."""
+        if error is not None:
+            connections.mark_broken(self._response)
         await self.close()
         if isinstance(error, Exception):
             _reraise(error, streaming=True)

@@ -341,6 +341,13 @@ def test_turns_of_a_conversation_wait_for_each_other(coze: LocalCoze) -> None:
     assert len(chats(coze)) == 7  # and no 4016
 
 
+def test_a_batch_of_one_conversation_has_one_turn_at_a_time(coze: LocalCoze) -> None:
+    model = bot(coze, conversation_id=conversation(coze), max_retries=0)
+    asked: list[Any] = [str(number) for number in range(24)]
+    answers = model.batch(asked, {"max_concurrency": 4})
+    assert sorted(len(answer.text.split(" | ")) for answer in answers) == list(range(2, 26))
+
+
 def test_a_stream_that_is_left_lets_the_next_turn_in(coze: LocalCoze) -> None:
     model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze), max_retries=4)
     for chunk in model.stream("a"):

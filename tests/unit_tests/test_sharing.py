@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -156,6 +157,17 @@ def test_who_is_inside_cannot_wait_for_itself() -> None:
     assert caught.value.code == 4016
     place.leave()
     CLIENT.run(entered(stiles, "v1", LONG)).leave()
+
+
+def test_who_has_just_left_may_queue_again() -> None:
+    stiles = Turnstiles()
+    place = CLIENT.run(entered(stiles, "v1", LONG))
+    ticket, _ = stiles.queue("v1")
+    place.leave()  # the next one's turn has come, but it has not woken up yet
+    assert ticket is not None
+    assert ticket.done()
+    _, thread = stiles.queue("v1")
+    assert thread != threading.get_ident()
 
 
 def test_who_waits_too_long_or_is_cancelled_does_not_hold_up_the_others() -> None:
