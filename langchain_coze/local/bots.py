@@ -16,8 +16,29 @@ from langchain_coze.local.text import is_chinese
 __all__ = ["LocalBot", "as_bots", "sample_bot"]
 
 
+class Served:
+    """What bots and chatflows have in common: a reply with a name, and how it is sent."""
+
+    name: str
+    follow_ups: Sequence[str] | Callable[[str], Sequence[str]]
+    burst: int
+    faults: str | Sequence[str]
+
+    def _serve(self, reply: Any) -> None:
+        """Take the reply; refuse early what could not be served."""
+        if self.burst < 1:
+            raise ValueError("burst must be at least 1")
+        self.source = as_piece_source(reply)
+        read_faults(self.faults)
+        self.created_at = int(time.time())
+
+    def suggestions(self, question: str) -> Sequence[str]:
+        """The follow-up questions for a question."""
+        return self.follow_ups(question) if callable(self.follow_ups) else self.follow_ups
+
+
 @dataclass(eq=False)
-class LocalBot:
+class LocalBot(Served):
     """A bot of a `LocalCoze` server.
 
     Attributes:
@@ -69,22 +90,14 @@ class LocalBot:
         """Fill in the name and id; refuse early what could not be served."""
         self.name = self.name or name_of(self.reply)
         self.bot_id = self.bot_id or stable_id("bot", self.name)
-        if self.burst < 1:
-            raise ValueError("burst must be at least 1")
         if self.knowledge is not None and not isinstance(self.knowledge, LocalKnowledge):
             self.knowledge = LocalKnowledge(self.knowledge)
-        self.source = as_piece_source(extractive_reply if self.reply is None else self.reply)
-        read_faults(self.faults)
-        self.created_at = int(time.time())
+        self._serve(extractive_reply if self.reply is None else self.reply)
 
     @property
     def wire_id(self) -> str:
         """The id that its chats carry."""
         return self.bot_id
-
-    def suggestions(self, question: str) -> Sequence[str]:
-        """The follow-up questions for a question."""
-        return self.follow_ups(question) if callable(self.follow_ups) else self.follow_ups
 
     def as_json(self) -> dict[str, Any]:
         """The bot object of ``GET /v1/bots/{bot_id}`` (wire 5.4)."""
@@ -178,13 +191,23 @@ def as_bots(bots: Any) -> tuple[LocalBot, ...]:
         served = tuple(_as_bot(bot) for bot in bots)
     else:
         served = (_as_bot(bots),)
-    ids = [bot.bot_id for bot in served]
-    for bot in served:
-        if ids.count(bot.bot_id) > 1:
-            raise ValueError(
-                f"two bots have the id {bot.bot_id}: give them names or ids of their own"
-            )
+    refuse_twins("bots", [bot.bot_id for bot in served])
     return served
+
+
+def refuse_twins(what: str, ids: Sequence[str]) -> None:
+    """Refuse things of a server that could not be told apart.
+
+    Args:
+        what: What they are, for the message.
+        ids: Their ids.
+
+    Raises:
+        ValueError: Two have the same id.
+    """
+    for known in ids:
+        if ids.count(known) > 1:
+            raise ValueError(f"two {what} have the id {known}: give them names or ids of their own")
 
 
 def _as_bot(bot: Any) -> LocalBot:

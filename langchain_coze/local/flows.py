@@ -1,20 +1,17 @@
 """The chatflows that a local server has."""
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from langchain_coze.local.bots import name_of
-from langchain_coze.local.fault_specs import read_faults
+from langchain_coze.local.bots import Served, name_of, refuse_twins
 from langchain_coze.local.ids import stable_id
-from langchain_coze.local.replies import as_piece_source
 
 __all__ = ["LocalChatflow", "as_chatflows"]
 
 
 @dataclass(eq=False)
-class LocalChatflow:
+class LocalChatflow(Served):
     """A chatflow of a `LocalCoze` server: a workflow that talks (wire 4.6).
 
     Attributes:
@@ -64,20 +61,12 @@ class LocalChatflow:
         """Fill in the name and id; refuse early what could not be served."""
         self.name = self.name or name_of(self.reply)
         self.workflow_id = self.workflow_id or stable_id("chatflow", self.name)
-        if self.burst < 1:
-            raise ValueError("burst must be at least 1")
-        self.source = as_piece_source(self.reply)
-        read_faults(self.faults)
-        self.created_at = int(time.time())
+        self._serve(self.reply)
 
     @property
     def wire_id(self) -> str:
         """The id that its chats carry."""
         return self.workflow_id
-
-    def suggestions(self, question: str) -> Sequence[str]:
-        """The follow-up questions for a question."""
-        return self.follow_ups(question) if callable(self.follow_ups) else self.follow_ups
 
 
 def as_chatflows(chatflows: Any) -> tuple[LocalChatflow, ...]:
@@ -96,12 +85,7 @@ def as_chatflows(chatflows: Any) -> tuple[LocalChatflow, ...]:
     """
     several = isinstance(chatflows, Iterable) and not callable(chatflows)
     served = tuple(_as_chatflow(flow) for flow in (chatflows if several else (chatflows,)))
-    ids = [flow.workflow_id for flow in served]
-    for flow in served:
-        if ids.count(flow.workflow_id) > 1:
-            raise ValueError(
-                f"two chatflows have the id {flow.workflow_id}: give them names or ids of their own"
-            )
+    refuse_twins("chatflows", [flow.workflow_id for flow in served])
     return served
 
 
