@@ -443,9 +443,9 @@ class ChatCoze(Bot, Addressed):
 
     def _left(self, client: Client, session: Session) -> None:
         """Cancel a turn whose reader has left before its end, where that is wanted."""
-        from langchain_coze.farewell import cancel_later  # noqa: PLC0415 - the same
-
         if self.cancel_on_close and not session.over:
+            from langchain_coze.farewell import cancel_later  # noqa: PLC0415 - few calls are left
+
             cancel_later(client.settings, session.secret, session.ids)
 
     def _call(

@@ -276,10 +276,16 @@ def cut_error(message: str, **facts: Any) -> CozeStreamError:
     return cut
 
 
-def too_late() -> CozeTimeoutError:
-    """Return the error for a turn that took longer than `max_duration`."""
+def too_late(*, sent: bool = False) -> CozeTimeoutError:
+    """Return the error for a turn that took longer than `max_duration`.
+
+    Args:
+        sent: Whether the request may have started something.
+    """
     hint = hint_of(
         "Raise max_duration, or look in Coze at what takes so long.",
         "请调大 max_duration，或在扣子中查看耗时原因。",
     )
-    return CozeTimeoutError("The turn took longer than max_duration allows.", hint=hint)
+    late = CozeTimeoutError("The turn took longer than max_duration allows.", hint=hint)
+    late.sent = sent
+    return late

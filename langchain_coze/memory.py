@@ -27,12 +27,12 @@ Example:
 from __future__ import annotations
 
 import json
-import threading
-from collections import OrderedDict
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
+from langchain_coze.api.sharing import Shared
 from langchain_coze.chunks import PROVIDER
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
 from langchain_coze.notices import warn_user
@@ -148,16 +148,15 @@ def plan_turn(messages: Sequence[BaseMessage], scope: Scope) -> Plan:
         if outputs is not None:
             _check_saved(told, scope)
             conversation_id = told["conversation_id"]
-            plan = Plan(following, conversation_id, outputs, seen, seen, messages)
-            since = messages[_before(messages, found, scope.model_name) :]
-            return plan._replace(since=since, named=scope.conversation_id)
+            since = _since(messages, found, scope.model_name)
+            named = scope.conversation_id
+            return Plan(following, conversation_id, outputs, seen, seen, messages, since, named)
         _check_answered(asked, following)
         open_chat = seen if waits else None
     plan = _resumed(messages, scope, found, interrupted=waits and seen.state != CALLS)
     if open_chat is None:
         return plan
-    before = _before(messages, found, scope.model_name) if plan.conversation_id else 0
-    since = messages[before:] if before else messages
+    since = _since(messages, found, scope.model_name) if plan.conversation_id else messages
     return plan._replace(open_chat=open_chat, since=since)
 
 
@@ -182,13 +181,13 @@ def _seen(message: BaseMessage) -> Seen:
     return Seen(told["chat_id"], str(told.get("finish_reason")), frozenset(_asked(message)))
 
 
-def _before(messages: Sequence[BaseMessage], found: int, model_name: str) -> int:
-    """Return where the turn of an answer begins: after the last answer of another chat."""
+def _since(messages: Sequence[BaseMessage], found: int, model_name: str) -> Sequence[BaseMessage]:
+    """Return what follows the last answer of another chat: the turn of an answer, and the rest."""
     chat_id = messages[found].response_metadata["chat_id"]
     known = found
     while known >= 0 and messages[known].response_metadata["chat_id"] == chat_id:
         known = _last_own(messages[:known], model_name)
-    return known + 1
+    return messages[known + 1 :]
 
 
 def belongs_to_coze(messages: Sequence[BaseMessage], scope: Scope) -> bool:
@@ -317,22 +316,16 @@ class Heads:
 
     def __init__(self, most: int = 10_000) -> None:
         """Take how many conversations are remembered."""
-        self._most = most
-        self._lock = threading.Lock()
-        self._seen: OrderedDict[tuple[str, str], Seen] = OrderedDict()
+        self._seen = Shared(most)
 
     def note(self, base_url: str, conversation_id: str, seen: Seen) -> None:
         """Remember the last turn of a conversation."""
-        with self._lock:
-            self._seen[base_url, conversation_id] = seen
-            self._seen.move_to_end((base_url, conversation_id))
-            while len(self._seen) > self._most:
-                self._seen.popitem(last=False)
+        self._seen.land((base_url, conversation_id), seen, math.inf)
 
     def find(self, base_url: str, conversation_id: str) -> Seen | None:
         """Return the last turn of a conversation, or None when it is not known."""
-        with self._lock:
-            return self._seen.get((base_url, conversation_id))
+        found: Seen | None = self._seen.find((base_url, conversation_id))
+        return found
 
 
 heads = Heads()

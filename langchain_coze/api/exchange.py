@@ -45,7 +45,9 @@ HTTP_ERROR = 400
 """The HTTP statuses from here on are errors."""
 
 _HTTP_REDIRECT = 300
-_NO_SUCH_ROUTE = frozenset({404, 405})
+NO_SUCH_ROUTE = frozenset({404, 405})
+"""The HTTP statuses of a server that does not offer a call."""
+
 _NOT_IN_STUDIO = (
     ("/v3/chat/submit_tool_outputs", "results of tool calls (submit_tool_outputs)"),
     ("/v1/files/retrieve", "a look at an uploaded file"),
@@ -104,7 +106,7 @@ def _attempt(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
     if reply.stream is not None:
         return (yield from _first_event(reply))
     found = error_in(reply, stream=request.stream)
-    if found is not None and found.code is None and reply.status_code in _NO_SUCH_ROUTE:
+    if found is not None and found.code is None and reply.status_code in NO_SUCH_ROUTE:
         found.hint = _lacking(request) or found.hint
     return reply, found
 

@@ -24,7 +24,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from langchain_coze.api.commands import Flow, Policy, Reply, Request
-from langchain_coze.api.exchange import exchange, facts_of
+from langchain_coze.api.exchange import NO_SUCH_ROUTE, exchange, facts_of
 from langchain_coze.api.schema import payload_of
 from langchain_coze.api.sharing import Shared, shared
 from langchain_coze.errors import (
@@ -39,7 +39,6 @@ _LONGEST_MARGIN, _MARGIN = 60.0, 0.1
 _PATIENCE = 30.0  # seconds of silence of the token endpoint
 _FAILURE_SHARED = 0.25  # seconds for which a failure is also that of others
 _CLOCK_OFF = 30.0  # seconds from which a clock is worth a word
-_NO_SUCH_ROUTE = frozenset({404, 405})
 
 _CLIENT = hint_of(
     "Check that client_id is the app's id, that public_key_id is the fingerprint of the public key "
@@ -192,7 +191,7 @@ def _explained(error: CozeError) -> CozeError:
     facts = {name: getattr(error, name) for name in ("code", "status_code", "logid", "response")}
     if word == "internal_error":
         return CozeServerError(error.message, hint=error.hint, **facts)
-    if not word and error.status_code in _NO_SUCH_ROUTE:
+    if not word and error.status_code in NO_SUCH_ROUTE:
         hint = _NO_OAUTH
     elif word in _HINTS or isinstance(error, CozeAuthenticationError):
         hint = _HINTS.get(word, _CLIENT)

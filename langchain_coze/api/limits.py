@@ -34,8 +34,6 @@ from langchain_coze.codes import too_late
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 
-    from langchain_coze.errors import CozeTimeoutError
-
 
 class Limit:
     """Ends a blocking stream when its time is up.
@@ -72,10 +70,10 @@ class Limit:
         """
         for part in parts:
             if self.passed:
-                raise _late()
+                raise too_late(sent=True)
             yield part
         if self.passed:  # a connection that was shut down may look like the end
-            raise _late()
+            raise too_late(sent=True)
 
     def lift(self) -> None:
         """Stop the timer."""
@@ -83,12 +81,6 @@ class Limit:
             self._timer.cancel()
             if self._timer is not threading.current_thread():
                 self._timer.join()  # it ends at once, and must not hit the next request
-
-
-def _late() -> CozeTimeoutError:
-    late = too_late()
-    late.sent = True  # there is a reply
-    return late
 
 
 def _shut(connection: socket.socket) -> None:
@@ -112,7 +104,7 @@ async def in_time(parts: AsyncIterator[bytes], until: float) -> AsyncGenerator[b
             async with asyncio.timeout(until - time.monotonic()):
                 part = await anext(parts, None)
         except TimeoutError as error:
-            raise _late() from error
+            raise too_late(sent=True) from error
         if part is None:
             return
         yield part

@@ -237,9 +237,7 @@ class Stream:
 
     def _reraise(self, error: BaseException) -> NoReturn:
         if self._limit and self._limit.passed and isinstance(error, Exception):
-            late = too_late()
-            late.sent = True
-            raise late from error
+            raise too_late(sent=True) from error
         _reraise(error, streaming=True)
 
 
@@ -347,9 +345,7 @@ def _reraise(
 ) -> NoReturn:
     ours = translated(error, streaming=streaming)
     if until is not None and time.monotonic() >= until:
-        late = too_late()
-        late.sent = getattr(ours, "sent", False)
-        raise late from error
+        raise too_late(sent=getattr(ours, "sent", False)) from error
     if ours is error:
         raise error
     raise ours from error
