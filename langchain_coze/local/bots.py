@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from langchain_coze.local.extractive import extractive_reply
 from langchain_coze.local.fault_specs import read_faults
 from langchain_coze.local.ids import stable_id
-from langchain_coze.local.knowledge import LocalKnowledge
+from langchain_coze.local.recalls import RecallPlan, knowledge_bases
 from langchain_coze.local.replies import as_piece_source
 from langchain_coze.local.samples import sample_knowledge
 from langchain_coze.local.text import is_chinese
@@ -52,8 +52,15 @@ class LocalBot(Served):
         description: What it is for.
         prompt: Its system prompt; ``{{name}}`` stands for a prompt variable of the request
             (``custom_variables``). Seen by Runnables and in `Turn.prompt`.
-        knowledge: Its knowledge base, or documents or texts to make one of. Every turn of a bot
-            that has one begins with a recall.
+        knowledge: Its knowledge base, or several as a list of `LocalKnowledge`, or documents or
+            texts to make one of. Every turn of a bot that has one begins with a recall: the best
+            passages of all of them, each with the id and name of its own.
+        k: How many passages a recall has at most; None: the largest ``k`` of the knowledge bases.
+        recalls: ``"one"`` message for all knowledge bases, or one for ``"each"``, in their order
+            and each with an agent of its own: how bots of several agents tell their recalls.
+        on_demand: The model calls for the search: a ``function_call`` and a ``tool_response`` of
+            the knowledge plugin come before the recall, and no recall when nothing was found. How
+            Coze shows such a call is not recorded (wire 3.5); names and output are our choice.
         follow_ups: Questions to suggest after each answer, or a function from the question to them.
         published: False: requests are refused with 4015 unless they ask for the draft.
         delay: Seconds between two deltas.
@@ -62,8 +69,9 @@ class LocalBot(Served):
         faults: What goes wrong, see `Fault`.
 
     Raises:
-        TypeError: ``reply`` cannot be used as a reply.
-        ValueError: A fault is not known, or ``burst`` is below 1.
+        TypeError: ``reply`` cannot be used as a reply, or ``knowledge`` as knowledge.
+        ValueError: A fault is not known, ``burst`` or ``k`` is below 1, ``recalls`` is none of its
+            words, or two knowledge bases have the same id.
 
     Example:
         >>> def shout(question: str) -> str:
@@ -79,6 +87,9 @@ class LocalBot(Served):
     description: str = ""
     prompt: str = ""
     knowledge: Any = None
+    k: int | None = None
+    recalls: Literal["one", "each"] = "one"
+    on_demand: bool = False
     follow_ups: Sequence[str] | Callable[[str], Sequence[str]] = ()
     published: bool = True
     delay: float = 0.0
@@ -90,8 +101,10 @@ class LocalBot(Served):
         """Fill in the name and id; refuse early what could not be served."""
         self.name = self.name or name_of(self.reply)
         self.bot_id = self.bot_id or stable_id("bot", self.name)
-        if self.knowledge is not None and not isinstance(self.knowledge, LocalKnowledge):
-            self.knowledge = LocalKnowledge(self.knowledge)
+        bases = knowledge_bases(self.knowledge)
+        refuse_twins("knowledge bases", [base.dataset_id for base in bases])
+        self.knowledge = bases[0] if len(bases) == 1 else bases or None
+        self.recall_plan = RecallPlan(bases, self.k, self.recalls, on_demand=self.on_demand)
         self._serve(extractive_reply if self.reply is None else self.reply)
 
     @property
@@ -101,7 +114,7 @@ class LocalBot(Served):
 
     def as_json(self) -> dict[str, Any]:
         """The bot object of ``GET /v1/bots/{bot_id}`` (wire 5.4)."""
-        bases = [self.knowledge] if self.knowledge else []
+        bases = self.recall_plan.bases
         return {
             "bot_id": self.bot_id,
             "name": self.name,

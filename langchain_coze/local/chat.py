@@ -17,6 +17,7 @@ from langchain_coze.local.knowledge import RecalledChunk
 from langchain_coze.local.outbox import Outbox
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import ChatFacts, CloudProfile, MessageIds
+from langchain_coze.local.recalls import ON_DEMAND_TOOL, Recall, best_first
 from langchain_coze.local.steps import END, advance, close
 from langchain_coze.local.store import Conversation, SavedTurn, StoredFile
 from langchain_coze.local.text import count_tokens
@@ -195,22 +196,17 @@ class ChatRun:
         return self.bot.source(await self._turn(question))
 
     async def _turn(self, question: str) -> Turn:
-        """Search the knowledge base, tell the client what was recalled, and set up the turn."""
-        knowledge, chunks = self.bot.knowledge, list[RecalledChunk]()
-        if knowledge is not None:
-            # The first search builds the index and may take a while.
-            search = knowledge.search
-            ready = knowledge.indexed
-            chunks = search(question) if ready else await asyncio.to_thread(search, question)
-            content = self.profile.recall(chunks, question, self.ids, self.request.user_id)
-            self._writer.message(self.profile.recall_type, content)
+        """Search the knowledge bases, tell the client what was recalled, and set up the turn."""
+        plan = self.bot.recall_plan
+        searching = self._recall_on_demand if plan.on_demand else self._recall
+        chunks = await searching(question) if plan.bases else ()
         texts = [entry.text for entry in self._entries] + [chunk.slice for chunk in chunks]
         self._input_tokens = sum(map(count_tokens, [self.bot.prompt, *texts]))
         return Turn(
             question=question,
             bot=self.bot,
-            chunks=tuple(chunks),
-            has_knowledge=knowledge is not None,
+            chunks=chunks,
+            has_knowledge=bool(plan.bases),
             user_id=self.request.user_id,
             custom_variables=self.request.custom_variables,
             parameters=self.request.parameters,
@@ -220,6 +216,26 @@ class ChatRun:
             entries=self._entries,
             uploads=self._uploads,
         )
+
+    async def _recall(self, question: str) -> tuple[RecalledChunk, ...]:
+        chunks: list[RecalledChunk] = []
+        async for recall in self.bot.recall_plan.search(question):
+            self._tell_recall(recall, question)
+            chunks += recall.chunks
+        return best_first(chunks)
+
+    async def _recall_on_demand(self, question: str) -> tuple[RecalledChunk, ...]:
+        self._writer.tool_call(pieces.ServerTool(ON_DEMAND_TOOL, {"query": question}))
+        found = [recall async for recall in self.bot.recall_plan.search(question) if recall.chunks]
+        chunks = best_first(chunk for recall in found for chunk in recall.chunks)
+        self._writer.tool_result("\n\n".join(chunk.slice for chunk in chunks))
+        for recall in found:
+            self._tell_recall(recall, question)
+        return chunks
+
+    def _tell_recall(self, recall: Recall, question: str) -> None:
+        content = self.profile.recall(recall, question, self.ids, self.request.user_id)
+        self._writer.message(self.profile.recall_type, content)
 
     async def _take(self, piece: pieces.Piece) -> None:
         if isinstance(piece, str):

@@ -6,6 +6,7 @@ from typing import Any
 
 from langchain_coze.local.bots import Served, name_of, refuse_twins
 from langchain_coze.local.ids import stable_id
+from langchain_coze.local.recalls import RecallPlan
 
 __all__ = ["LocalChatflow", "as_chatflows"]
 
@@ -55,7 +56,7 @@ class LocalChatflow(Served):
 
     # What bots have and chatflows have not: their nodes search and prompt by themselves.
     prompt = ""
-    knowledge = None
+    recall_plan = RecallPlan()
 
     def __post_init__(self) -> None:
         """Fill in the name and id; refuse early what could not be served."""

@@ -1,5 +1,6 @@
 """A knowledge base that is really searched: BM25 over English and Chinese text."""
 
+import asyncio
 import contextlib
 import logging
 import math
@@ -35,6 +36,8 @@ class RecalledChunk:
         index: Position of the passage within its document, from 1.
         dataset_id: Id of the knowledge base, a decimal string.
         dataset_name: Name of the knowledge base.
+        format_type: 0 text, 1 table, 2 image (wire 3.2).
+        source_type: 0 local file, 1 web page, 2 another, 5 an uploaded file.
     """
 
     slice: str
@@ -45,6 +48,8 @@ class RecalledChunk:
     index: int
     dataset_id: str
     dataset_name: str
+    format_type: int = 0
+    source_type: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class _Passage:
     document_id: str
     document_name: str
     url: str
+    types: tuple[int, int]
     index: int
 
 
@@ -65,16 +71,18 @@ class LocalKnowledge:
     Args:
         documents: LangChain ``Document`` objects or plain strings. Of the metadata, ``title`` is
             the document's name, ``source`` its address (used as link when it is an http address,
-            as name when there is no title), ``document_id`` its id.
+            as name when there is no title), ``document_id`` its id; ``format_type`` and
+            ``source_type`` say what it is, by default a text, from a web page if it has a link.
         name: Name of the knowledge base.
         dataset_id: Its id, a decimal string; made from the name when not given.
         k: How many passages a search returns at most.
         chunk_size: Longest passage, in characters.
         min_score: Passages scored lower are left out; 0 keeps every passage that shares a term with
             the question.
+        delay: Seconds that a bot's search takes besides; `search` itself does not wait.
 
     Raises:
-        ValueError: ``k`` or ``chunk_size`` is below 1.
+        ValueError: ``k`` or ``chunk_size`` is below 1, or ``delay`` below 0.
         TypeError: A document is neither a string nor a ``Document``.
 
     Example:
@@ -92,15 +100,19 @@ class LocalKnowledge:
         k: int = 3,
         chunk_size: int = 400,
         min_score: float = 0.1,
+        delay: float = 0.0,
     ) -> None:
         """Cut the documents into passages; the search index is built at the first search."""
         if k < 1 or chunk_size < 1:
             raise ValueError("k and chunk_size must be at least 1")
+        if delay < 0:
+            raise ValueError("delay must not be below 0")
         self.name = name
         self.dataset_id = dataset_id or stable_id("dataset", name)
         self.k = k
         self.chunk_size = chunk_size
         self.min_score = min_score
+        self.delay = delay
         self._passages = [
             passage
             for number, document in enumerate(documents, 1)
@@ -161,6 +173,23 @@ class LocalKnowledge:
             if score >= self.min_score
         ]
 
+    async def asearch(self, query: str, k: int | None = None) -> list[RecalledChunk]:
+        """Search as `search` does, without holding up the event loop, after ``delay`` seconds.
+
+        Args:
+            query: The question, in any mix of languages.
+            k: At most this many passages; the knowledge base's own ``k`` when None.
+
+        Raises:
+            ImportError: The search library is missing (extra ``local``).
+        """
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if self.indexed:
+            return self.search(query, k)
+        # The first search builds the index and may take a while.
+        return await asyncio.to_thread(self.search, query, k)
+
     def _cut(self, document: "Document | str", number: int) -> list[_Passage]:
         text, metadata = _text_and_metadata(document)
         source = str(metadata.get("source") or "")
@@ -169,8 +198,12 @@ class LocalKnowledge:
             metadata.get("document_id") or stable_id(self.dataset_id, str(number), name)
         )
         url = source if source.startswith(("http://", "https://")) else ""
+        types = (
+            _whole(metadata.get("format_type"), 0),
+            _whole(metadata.get("source_type"), 1 if url else 0),
+        )
         return [
-            _Passage(part, document_id, name, url, index)
+            _Passage(part, document_id, name, url, types, index)
             for index, part in enumerate(split_passages(text, self.chunk_size), 1)
         ]
 
@@ -204,6 +237,8 @@ class LocalKnowledge:
             index=passage.index,
             dataset_id=self.dataset_id,
             dataset_name=self.name,
+            format_type=passage.types[0],
+            source_type=passage.types[1],
         )
 
 
@@ -214,6 +249,11 @@ def _text_and_metadata(document: Any) -> tuple[str, Mapping[str, Any]]:
     if not isinstance(text, str):
         raise TypeError(f"documents must be strings or Documents, not {type(document).__name__}")
     return text, document.metadata or {}
+
+
+def _whole(value: Any, default: int) -> int:
+    """A number; other loaders use the same keys for words."""
+    return value if isinstance(value, int) else default
 
 
 def _rarity(count: int, total: int) -> float:

@@ -5,7 +5,7 @@ The key order is theirs. `langchain_coze.local.studio` has the shapes of Coze St
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,6 +13,7 @@ from langchain_coze.local import gojson
 from langchain_coze.local.ids import new_logid, stable_id
 from langchain_coze.local.knowledge import RecalledChunk
 from langchain_coze.local.problems import Problem, http_status
+from langchain_coze.local.recalls import Recall
 
 __all__ = [
     "ChatFacts",
@@ -275,13 +276,11 @@ class CloudProfile:
         """The contents of the messages that follow a question to the user (wire 4.6)."""
         return [self.verbose("interrupt", ""), self.answer_finish(reason=1)]
 
-    def recall(
-        self, chunks: Iterable[RecalledChunk], query: str, ids: MessageIds, user_id: str
-    ) -> str:
+    def recall(self, recall: Recall, query: str, ids: MessageIds, user_id: str) -> str:
         """The content of a ``knowledge_recall`` message; ``chunks`` is ``[]`` when nothing fits."""
         payload = {
-            "chunks": [recalled_chunk(chunk) for chunk in chunks],
-            "ori_req": _original_request(query, ids, user_id),
+            "chunks": [recalled_chunk(chunk) for chunk in recall.chunks],
+            "ori_req": _original_request(query, ids, user_id, recall.agent_id or ids.bot_id),
             "status_code": 0,
         }
         return self.verbose("knowledge_recall", gojson.dumps(payload))
@@ -395,8 +394,8 @@ def recalled_chunk(chunk: RecalledChunk) -> dict[str, Any]:
             "document": {
                 "id": chunk.document_id,
                 "name": chunk.document_name,
-                "format_type": 0,
-                "source_type": 1 if chunk.url else 0,
+                "format_type": chunk.format_type,
+                "source_type": chunk.source_type,
             },
             "link": {"title": f"{chunk.dataset_name}_{chunk.document_name}", "url": chunk.url},
             "card": {"title": chunk.dataset_name, "con": chunk.slice, "index": str(chunk.index)},
@@ -404,8 +403,11 @@ def recalled_chunk(chunk: RecalledChunk) -> dict[str, Any]:
     }
 
 
-def _original_request(query: str, ids: MessageIds, user_id: str) -> str:
-    bot_id = int(ids.bot_id) if ids.bot_id.isdecimal() else ids.bot_id
+def _bare_id(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+def _original_request(query: str, ids: MessageIds, user_id: str, agent_id: str) -> str:
     context = {
         "coze_api_key_id": _FAKE_KEY,
         "coze_api_key_owner_id": _FAKE_OWNER,
@@ -417,14 +419,14 @@ def _original_request(query: str, ids: MessageIds, user_id: str) -> str:
     return gojson.dumps(
         {
             "message": {"role": "user", "content": query},
-            "bot_id": bot_id,
+            "bot_id": _bare_id(ids.bot_id),
             "connector_id": 1024,
             "connector_uid": user_id,
             "user_id": _FAKE_OWNER,
             "max_token": 4096,
             "scene_context": {
                 "_WORKFLOW_INPUT": gojson.dumps({"USER_INPUT": query}),
-                "agent_id": bot_id,
+                "agent_id": _bare_id(agent_id),
                 "bot_context": gojson.dumps(context),
             },
         }

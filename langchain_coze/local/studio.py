@@ -4,12 +4,11 @@ What the reference does not tell, such as the numbers of most errors, follows th
 """
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_coze.local import gojson
 from langchain_coze.local.ids import stable_id
-from langchain_coze.local.knowledge import RecalledChunk
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import (
     ChatFacts,
@@ -22,6 +21,7 @@ from langchain_coze.local.profiles import (
     recalled_chunk,
     token_usage,
 )
+from langchain_coze.local.recalls import Recall
 
 __all__ = ["StudioChatflow", "StudioProfile"]
 
@@ -222,13 +222,13 @@ class StudioProfile(CloudProfile):
 
     def recall(
         self,
-        chunks: Iterable[RecalledChunk],
+        recall: Recall,
         query: str,  # noqa: ARG002 - Studio keeps it to itself
         ids: MessageIds,  # noqa: ARG002
         user_id: str,  # noqa: ARG002
     ) -> str:
         """The content of a ``knowledge`` message; ``chunks`` is null when nothing fits."""
-        found = [_bare(recalled_chunk(chunk)) for chunk in chunks]
+        found = [_bare(recalled_chunk(chunk)) for chunk in recall.chunks]
         payload = {"chunks": found or None, "ori_req": "", "status_code": 0}
         return gojson.dumps({"msg_type": "knowledge_recall", "data": gojson.dumps(payload)})
 

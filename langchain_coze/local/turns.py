@@ -53,7 +53,7 @@ class Turn:
     Attributes:
         question: Text of the user's last message.
         bot: The bot or chatflow that is asked.
-        chunks: Passages that its knowledge base gave for the question, best first.
+        chunks: Passages that its knowledge bases gave for the question, best first.
         has_knowledge: Whether the bot has a knowledge base at all.
         user_id: The caller's own key of the user.
         custom_variables: Values for the bot's prompt variables.

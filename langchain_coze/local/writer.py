@@ -133,12 +133,20 @@ class TurnWriter:
 
     def tool(self, piece: pieces.ServerTool) -> None:
         """A tool that ran on the server, and its result."""
+        self.tool_call(piece)
+        self.tool_result(piece.output)
+
+    def tool_call(self, piece: pieces.ServerTool) -> None:
+        """A tool that the server is about to run."""
         self.close_answer()
         plugin = stable_id("plugin", piece.name.partition("-")[0])
         ids = (plugin, stable_id("api", piece.name))
         call = self._profile.function_call(piece.name, piece.arguments, ids)
         self.message("function_call", call)
-        self.message("tool_response", self._profile.tool_response(piece.output))
+
+    def tool_result(self, output: Any) -> None:
+        """What a tool on the server gave."""
+        self.message("tool_response", self._profile.tool_response(output))
 
     def whole_answer(self, piece: pieces.Card | pieces.Media) -> None:
         """An answer that is sent complete, under a message id of its own."""

@@ -1,14 +1,19 @@
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 
-from langchain_coze.local import LocalKnowledge
+from langchain_coze.local import LocalBot, LocalKnowledge
 from langchain_coze.local.knowledge import split_passages
+from langchain_coze.local.recalls import RecallPlan
 from langchain_coze.local.samples import sample_knowledge
 from langchain_coze.local.text import count_tokens, small_pieces
 
 SAMPLES = sample_knowledge()
+TEAS = LocalKnowledge(["green tea", "green tea from the green hills"], name="teas")
+PAINTS = LocalKnowledge(["green paint", "green tea cups, green paint"], name="paints", k=2)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,10 @@ def test_metadata_names_and_links_a_document() -> None:
     assert (coffee.document_name, coffee.url, coffee.document_id) == ("coffee.txt", "", "7300")
     assert (water.document_name, water.dataset_id) == ("drinks_3", "7100")
     assert len({tea.document_id, coffee.document_id, water.document_id}) == 3
+    assert [(c.format_type, c.source_type) for c in (tea, coffee)] == [(0, 1), (0, 0)]
+    kinds = [{"source_type": 2, "format_type": 1}, {"source_type": "pdf"}]
+    told = LocalKnowledge([Document("tea", metadata=kind) for kind in kinds], min_score=0)
+    assert {(c.format_type, c.source_type) for c in told.search("tea")} == {(1, 2), (0, 0)}
 
 
 def test_k_and_min_score_limit_what_is_found() -> None:
@@ -62,6 +71,65 @@ def test_k_and_min_score_limit_what_is_found() -> None:
     weak = "apple banana cherry durian elderberry"
     assert LocalKnowledge(texts, min_score=0.5).search(weak) == []
     assert LocalKnowledge(texts, min_score=0).search(weak) != []
+
+
+async def recalled(plan: RecallPlan, question: str) -> list[list[tuple[str, str]]]:
+    recalls = [recall async for recall in plan.search(question)]
+    return [[(chunk.dataset_name, chunk.slice) for chunk in recall.chunks] for recall in recalls]
+
+
+async def test_several_bases_are_searched_and_merged_best_first() -> None:
+    plan = RecallPlan((PAINTS, TEAS))
+    ((*found,),) = await recalled(plan, "green tea")
+    alone = [*TEAS.search("green tea"), *PAINTS.search("green tea")]
+    best = sorted(alone, key=lambda chunk: -chunk.score)[:3]
+    assert [text for _, text in found] == [chunk.slice for chunk in best]
+    assert {name for name, _ in found} == {"teas", "paints"}
+    ids = {TEAS.dataset_id: "teas", PAINTS.dataset_id: "paints"}
+    (recall,) = [recall async for recall in plan.search("green tea")]
+    assert all(ids[chunk.dataset_id] == chunk.dataset_name for chunk in recall.chunks)
+
+
+async def test_a_bot_has_a_limit_of_its_own() -> None:
+    assert [len(r) for r in await recalled(RecallPlan((TEAS, PAINTS), 1), "green tea")] == [1]
+    assert [len(r) for r in await recalled(RecallPlan((TEAS, PAINTS), 9), "green tea")] == [4]
+    each = RecallPlan((TEAS, PAINTS), 1, "each")
+    assert [len(r) for r in await recalled(each, "green tea")] == [1, 1]
+
+
+async def test_each_base_may_have_a_recall_of_its_own() -> None:
+    plan = RecallPlan((TEAS, PAINTS, LocalKnowledge(["coffee"])), None, "each")
+    recalls = [recall async for recall in plan.search("green")]
+    assert [{c.dataset_name for c in r.chunks} for r in recalls] == [{"teas"}, {"paints"}, set()]
+    assert len({recall.agent_id for recall in recalls}) == 3
+
+
+async def test_a_search_may_take_a_while_without_holding_up_the_loop() -> None:
+    bases = [LocalKnowledge(["tea"], name=str(n), delay=0.2) for n in range(3)]
+    start = time.monotonic()
+    await recalled(RecallPlan(tuple(bases)), "tea")
+    assert 0.2 <= time.monotonic() - start < 0.5  # together, not one after the other
+    start = time.monotonic()
+    assert bases[0].search("tea")
+    assert time.monotonic() - start < 0.2
+
+
+def test_what_a_bot_may_be_given_as_knowledge() -> None:
+    bot = LocalBot(name="a", knowledge=[TEAS, PAINTS])
+    assert bot.knowledge == (TEAS, PAINTS)
+    infos = bot.as_json()["knowledge"]["knowledge_infos"]
+    assert [info["name"] for info in infos] == ["teas", "paints"]
+    assert LocalBot(name="a", knowledge=TEAS).knowledge is TEAS
+    assert len(LocalBot(name="a", knowledge="one text").knowledge) == 1
+    assert LocalBot(name="a").knowledge is None
+    with pytest.raises(TypeError, match="not both"):
+        LocalBot(name="a", knowledge=[TEAS, "text"])
+    with pytest.raises(ValueError, match="two knowledge bases"):
+        LocalBot(name="a", knowledge=[TEAS, LocalKnowledge([], name="teas")])
+    with pytest.raises(ValueError, match="recalls"):
+        LocalBot(name="a", recalls="all")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="k must"):
+        LocalBot(name="a", k=0)
 
 
 def test_single_character_and_mixed_width_queries() -> None:
@@ -81,6 +149,8 @@ def test_empty_knowledge_and_wrong_documents() -> None:
         LocalKnowledge([3])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="at least 1"):
         LocalKnowledge([], k=0)
+    with pytest.raises(ValueError, match="delay"):
+        LocalKnowledge([], delay=-1)
 
 
 def test_long_text_is_cut_at_sentences() -> None:
