@@ -44,9 +44,12 @@ class Fault(StrEnum):
     RECALL_EMPTY = "recall_empty"
     RECALL_NULL = "recall_null"
     RECALL_FAILED = "recall_failed"
-    RECALL_SPLIT = "recall_split"
     RECALL_BROKEN = "recall_broken"
+    RECALL_SPLIT = "recall_split"
     RECALL_MISSING = "recall_missing"
+    RECALL_LATE = "recall_late"
+    RECALL_VARIANT = "recall_variant"
+    RECALL_CUT = "recall_cut"
     IDLE = "idle"
     JSON_LINE = "json_line"
     SPACE = "space"
@@ -98,9 +101,15 @@ FAULTS: Mapping[Fault, tuple[str | None, str]] = {
     Fault.RECALL_EMPTY: (None, "the recall has no chunks: []"),
     Fault.RECALL_NULL: (None, "the recall has no chunks: null"),
     Fault.RECALL_FAILED: ("708882003", "the recall has no chunks and this status_code"),
-    Fault.RECALL_SPLIT: (None, "one recall message for each chunk"),
     Fault.RECALL_BROKEN: (None, "the first chunk of the recall has the wrong shape"),
+    Fault.RECALL_SPLIT: ("0", "one recall message for each chunk, this many seconds apart"),
     Fault.RECALL_MISSING: (None, "no recall message"),
+    Fault.RECALL_LATE: ("0.3", "this many seconds of silence before the recall"),
+    Fault.RECALL_VARIANT: (
+        "plain",
+        "the recall in a form of other times (wire 3.3): plain text (C), flat (D), object (E)",
+    ),
+    Fault.RECALL_CUT: (None, "the JSON inside the recall ends in the middle of its last chunk"),
     Fault.IDLE: ("30", "this many seconds of silence before the answer"),
     # Changes to the bytes of a stream.
     Fault.JSON_LINE: ("4100", "the stream holds only a JSON error without field name or newline"),
@@ -125,9 +134,15 @@ FAULTS: Mapping[Fault, tuple[str | None, str]] = {
     Fault.TIMES: ("1", "only the first so many requests are hit, then all is well"),
     Fault.ON: (
         "/v3/chat",
-        "only this path is hit, unless given also /v1/workflows/chat; * for all",
+        "only this path is hit; unless given, all that begin a turn or a run; * for all",
     ),
 }
+_BEGINNINGS = frozenset(
+    {"/v3/chat", "/v1/workflows/chat", "/v1/workflow/run", "/v1/workflow/stream_run"}
+)
+
+# The values that are words; all others are numbers, but for the path of `Fault.ON`.
+_WORDS: Mapping[Fault, tuple[str, ...]] = {Fault.RECALL_VARIANT: ("plain", "flat", "object")}
 
 
 @dataclass(frozen=True)
@@ -148,10 +163,10 @@ class FaultPlan:
         return int(self.values[Fault.TIMES]) if Fault.TIMES in self.values else None
 
     def hits(self, path: str) -> bool:
-        """Whether requests to ``path`` are hit; by default those that begin a turn."""
+        """Whether requests to ``path`` are hit; by default those that begin a turn or a run."""
         if Fault.ON in self.values:
             return self.values[Fault.ON] in {"*", path}
-        return path in {"/v3/chat", "/v1/workflows/chat"}
+        return path in _BEGINNINGS
 
 
 def read_faults(faults: str | Sequence[str]) -> FaultPlan:
@@ -189,6 +204,9 @@ def _read_one(part: str) -> tuple[Fault, str]:
             raise ValueError(f"the fault {name} takes no value")
         return fault, ""
     value = value or default
-    if fault is not Fault.ON and not value.replace(".", "", 1).isdecimal():
+    if fault in _WORDS:
+        if value not in _WORDS[fault]:
+            raise ValueError(f"the fault {name} is one of: {', '.join(_WORDS[fault])}")
+    elif fault is not Fault.ON and not value.replace(".", "", 1).isdecimal():
         raise ValueError(f"the fault {name} needs a number: {name}=…")
     return fault, value

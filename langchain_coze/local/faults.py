@@ -14,11 +14,11 @@ from langchain_coze.local import gojson
 from langchain_coze.local.fault_specs import FAULTS, Fault, FaultPlan
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import Event
+from langchain_coze.local.recall_faults import RECALL_FAULTS, EventTransform
 
 __all__ = ["BYTE_FAULTS", "EVENT_FAULTS", "event_faults", "with_byte_faults"]
 
 Item = TypeVar("Item")
-EventTransform: TypeAlias = Callable[[AsyncIterator[Event]], AsyncIterator[Event]]
 ByteTransform: TypeAlias = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
 
 _DELTA, _COMPLETED = "conversation.message.delta", "conversation.message.completed"
@@ -157,27 +157,6 @@ def _unknown_status(event: Event) -> Iterable[Event]:
     return (Event(event.name, gojson.dumps(json.loads(event.data) | {"status": _UNKNOWN})),)
 
 
-def _change_recall(change: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> EventTransform:
-    """Replace the payload of a recall message by any number of payloads."""
-
-    def changed(event: Event) -> Iterable[Event]:
-        if event.name != _COMPLETED or "knowledge_recall" not in event.data:
-            yield event
-            return
-        message = json.loads(event.data)
-        content = json.loads(message["content"])
-        for payload in change(json.loads(content["data"])):
-            inner = gojson.dumps(content | {"data": gojson.dumps(payload)})
-            yield Event(event.name, gojson.dumps(message | {"content": inner}))
-
-    return _each(changed)
-
-
-def _broken_recall(payload: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    broken = [{"slice": None, "score": "high", "meta": "none"}]
-    return ({**payload, "chunks": broken + payload["chunks"][1:]},)
-
-
 def _idle(seconds: float) -> EventTransform:
     async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
         waited = False
@@ -219,16 +198,7 @@ EVENT_FAULTS: Mapping[Fault, Callable[[str], EventTransform]] = {
     Fault.PLAIN_VERBOSE: lambda _: _before_answer(
         lambda chat: _message_event(chat, "verbose", "empty result")
     ),
-    Fault.RECALL_EMPTY: lambda _: _change_recall(lambda payload: [{**payload, "chunks": []}]),
-    Fault.RECALL_NULL: lambda _: _change_recall(lambda payload: [{**payload, "chunks": None}]),
-    Fault.RECALL_FAILED: lambda code: _change_recall(
-        lambda payload: [{**payload, "chunks": [], "status_code": int(code)}]
-    ),
-    Fault.RECALL_SPLIT: lambda _: _change_recall(
-        lambda payload: [{**payload, "chunks": [chunk]} for chunk in payload["chunks"]] or [payload]
-    ),
-    Fault.RECALL_BROKEN: lambda _: _change_recall(_broken_recall),
-    Fault.RECALL_MISSING: lambda _: _change_recall(lambda _payload: []),
+    **RECALL_FAULTS,
     Fault.IDLE: lambda seconds: _idle(float(seconds)),
 }
 

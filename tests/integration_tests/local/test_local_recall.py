@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 
 from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, RecalledChunk, gojson
 from langchain_coze.local.profiles import CloudProfile, Event, MessageIds, recalled_chunk
-from tests.integration_tests.local.local_client import Client, events, user
+from tests.integration_tests.local.local_client import Client, answers, events, user
 
 # The sample line of wire 3.1, word for word.
 WIRE_EVENT = rb"""event:conversation.message.completed
@@ -193,6 +193,30 @@ def test_nothing_found_is_still_told(
         r'"{\"chunks\":null,\"ori_req\":\"\",\"status_code\":0}"}'
     )
     assert told(client, bots["none"], **ask("green")) == []
+
+
+def test_faults_of_recalls_on_the_wire(client: Client, bots: dict[str, LocalBot]) -> None:
+    def content(fault: str) -> Any:
+        response = client.chat(fault=fault, bot_id=bots["one"].bot_id, **ask("green tea"))
+        return [data["content"] for _, data in events(response)[2:4] if data["type"] != "answer"]
+
+    (cut,) = content("recall_cut")
+    assert json.loads(cut)["data"].endswith('"slice":"g')
+    (plain,) = content("recall_variant")
+    assert plain.startswith("---\nrecall slice 1:green tea\n")
+    (failed,) = content("recall_failed")
+    assert json.loads(failed)["data"].endswith(r',"status_code":708882003}')
+    assert content("recall_missing") == []
+    first, second = content("recall_split=0.1")
+    assert len(json.loads(json.loads(first)["data"])["chunks"]) == 1
+    assert first != second
+
+
+def test_an_answer_may_tell_of_recalls() -> None:
+    bot = LocalBot(lambda _: "look for knowledge_recall", name="teller", knowledge=TEAS)
+    with LocalCoze(bot) as coze, Client(coze) as other:
+        for fault in ("recall_split", "recall_cut", "recall_broken"):
+            assert answers(other.chat(fault=fault)) == ["look for knowledge_recall"]
 
 
 def test_recalls_of_a_polled_chat_are_listed(client: Client, bots: dict[str, LocalBot]) -> None:

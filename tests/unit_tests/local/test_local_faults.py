@@ -1,12 +1,13 @@
 """Fault transforms on a small stream that is written out by hand."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from langchain_coze.local import FAULTS, Fault
+from langchain_coze.local import FAULTS, Fault, gojson
 from langchain_coze.local.fault_specs import read_faults
 from langchain_coze.local.faults import BYTE_FAULTS, EVENT_FAULTS, event_faults, with_byte_faults
 from langchain_coze.local.profiles import CloudProfile, Event
@@ -14,11 +15,14 @@ from langchain_coze.local.profiles import CloudProfile, Event
 CHAT = {"id": "1", "conversation_id": "2", "bot_id": "3", "created_at": 9, "last_error": None}
 CHAT |= {"status": "in_progress", "usage": {}, "section_id": "2"}
 RECALL = {"chunks": [{"slice": "a"}, {"slice": "b"}], "ori_req": "", "status_code": 0}
-CONTENT = {"msg_type": "knowledge_recall", "data": json.dumps(RECALL)}
+CONTENT = {"msg_type": "knowledge_recall", "data": gojson.dumps(RECALL)}
 EVENTS = [
     Event("conversation.chat.created", json.dumps(CHAT)),
     Event("conversation.chat.in_progress", json.dumps(CHAT)),
-    Event("conversation.message.completed", json.dumps({"content": json.dumps(CONTENT)})),
+    Event(
+        "conversation.message.completed",
+        json.dumps({"type": "verbose", "content": json.dumps(CONTENT)}),
+    ),
     Event("conversation.message.delta", '{"type":"answer","content":"茶"}'),
     Event("conversation.message.delta", '{"type":"answer","content":"叶"}'),
     Event("conversation.message.completed", '{"type":"answer","content":"茶叶"}'),
@@ -140,6 +144,82 @@ async def test_recall_faults() -> None:
     (broken,) = await recalls_with("recall_broken")
     assert broken["chunks"][0]["slice"] is None
     assert broken["chunks"][1] == {"slice": "b"}
+    bad, good = await recalls_with("recall_split,recall_broken")
+    assert bad["chunks"][0]["slice"] is None
+    assert good["chunks"] == [{"slice": "b"}]
+
+
+async def recall_content(fault: str) -> tuple[str, str]:
+    message = json.loads((await events_with(fault))[2].data)
+    return message["type"], message["content"]
+
+
+async def test_recall_variants() -> None:
+    assert await recall_content("recall_variant") == (
+        "knowledge",
+        "---\nrecall slice 1:a\n---\nrecall slice 2:b\n",
+    )
+    kind, flat = await recall_content("recall_variant=flat")
+    assert (kind, json.loads(flat)) == (
+        "verbose",
+        {"verbose_type": "knowledge", "chunks": RECALL["chunks"]},
+    )
+    _, whole = await recall_content("recall_variant=object")
+    assert json.loads(whole)["data"] == RECALL
+
+
+async def test_a_cut_recall_is_cut_inside_its_last_chunk_only() -> None:
+    _, content = await recall_content("recall_cut")
+    assert json.loads(content)["data"] == '{"chunks":[{"slice":"a"},{"slice":"b'
+    _, flat = await recall_content("recall_variant=flat,recall_cut")
+    assert flat == '{"verbose_type":"knowledge","chunks":[{"slice":"a"},{"slice":"b'
+    _, empty = await recall_content("recall_empty,recall_cut")
+    whole = '{"chunks":[],"ori_req":"","status_code":0}'
+    assert json.loads(empty)["data"] == whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize("fault", ["recall_late=0.2", "recall_split=0.2"])
+async def test_recall_faults_that_take_time(fault: str) -> None:
+    start = time.monotonic()
+    told = event_faults(read_faults(fault), given(EVENTS))
+    came = [(time.monotonic() - start, event.data) async for event in told]
+    before = [at for at, data in came if "slice" not in data and '"answer"' not in data][:2]
+    recalls = [at for at, data in came if "slice" in data]
+    waits = {"recall_late": [0.2], "recall_split": [0, 0.2]}[fault.partition("=")[0]]
+    assert max(before) < 0.1
+    assert len(recalls) == len(waits)
+    assert all(wait <= at < wait + 0.15 for at, wait in zip(recalls, waits, strict=True))
+
+
+@pytest.mark.parametrize("fault", [f.value for f in Fault if f.value.startswith("recall_")])
+async def test_what_is_no_recall_stays_as_it_is(fault: str) -> None:
+    told = [
+        {"type": "answer", "content": "look for knowledge_recall"},
+        {"type": "answer", "content": json.dumps(CONTENT)},
+        {"type": "verbose", "content": "knowledge_recall"},
+        {"type": "verbose", "content": '"knowledge_recall"'},
+    ]
+    others = [Event("conversation.message.completed", json.dumps(data)) for data in told]
+    assert [e async for e in event_faults(read_faults(fault), given(others))] == others
+
+
+@pytest.mark.parametrize("fault", [f.value for f in Fault if f.value.startswith("recall_")])
+async def test_a_recall_that_found_nothing_bears_every_fault(fault: str) -> None:
+    for chunks in ("[]", "null"):
+        payload = f'{{"chunks":{chunks},"ori_req":"","status_code":0}}'
+        content = json.dumps({"msg_type": "knowledge_recall", "data": payload})
+        data = json.dumps({"type": "knowledge", "content": content})
+        nothing = Event("conversation.message.completed", data)
+        found = [e async for e in event_faults(read_faults(fault), given([nothing]))]
+        assert len(found) == (0 if fault == "recall_missing" else 1)
+
+
+async def test_a_failed_recall_has_no_chunks_as_its_installation_writes_that() -> None:
+    content = json.dumps(CONTENT)
+    data = json.dumps({"type": "knowledge", "content": content})
+    event = Event("conversation.message.completed", data)
+    (failed,) = [e async for e in event_faults(read_faults("recall_failed"), given([event]))]
+    assert json.loads(json.loads(json.loads(failed.data)["content"])["data"])["chunks"] is None
 
 
 @pytest.mark.parametrize(
@@ -181,7 +261,11 @@ async def test_cuts_end_where_they_say() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["no_such", "cut_at", "cut_at=x", "crlf=3", "error=-1", "cut_mid_line,typo"]
+    "text",
+    [
+        *("no_such", "cut_at", "cut_at=x", "crlf=3", "error=-1", "cut_mid_line,typo"),
+        *("recall_variant=c", "recall_variant=1", "recall_late=soon"),
+    ],
 )
 def test_what_cannot_be_read(text: str) -> None:
     with pytest.raises(ValueError, match="fault"):
