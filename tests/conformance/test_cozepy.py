@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from langchain_coze.local import Ask, ClientTool, LocalBot, LocalCoze, LocalOAuthApp, Pause, Turn
+from langchain_coze.local import (
+    Ask,
+    ClientTool,
+    LocalBot,
+    LocalCoze,
+    LocalKnowledge,
+    LocalOAuthApp,
+    Pause,
+    Turn,
+)
 from tests.conformance.install import python_of, why_not_ready
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +64,25 @@ def test_stream_gives_recall_answer_and_usage() -> None:
     usage = seen["usage"]
     assert usage["token_count"] == usage["input_count"] + usage["output_count"] > 0
     assert len(seen["logid"]) == 34
+
+
+@pytest.mark.parametrize(
+    ("settings", "faults", "steps"),
+    [
+        ({"recalls": "each"}, "", 2),
+        ({"on_demand": True}, "", 3),  # a call, its response, the recall
+        ({}, "recall_split", 2),
+        ({}, "recall_late", 1),
+    ],
+)
+def test_recalls_of_every_kind(settings: Any, faults: str, steps: int) -> None:
+    bases = [LocalKnowledge([f"publish a bot, page {n}"], name=f"kb{n}") for n in range(2)]
+    with LocalCoze(LocalBot(knowledge=bases, **settings), faults=faults) as coze:
+        seen = play("stream", coze)
+    assert seen["events"][2 : 2 + steps] == ["conversation.message.completed"] * steps
+    assert seen["events"][2 + steps] == "conversation.message.delta"
+    assert {c["meta"]["dataset"]["name"] for c in seen["recall"]["chunks"]} <= {"kb0", "kb1"}
+    assert seen["answers"] == [seen["deltas"]]
 
 
 def test_create_and_poll_lists_the_messages() -> None:
