@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from langchain_coze.graphs import CozeContext, create_coze_agent
     from langchain_coze.oauth import CozeJWTAuth
     from langchain_coze.recall import recalled_documents
+    from langchain_coze.retrievers import CozeRecallRetriever
 
 __all__ = [
     "ChatCoze",
@@ -58,6 +59,7 @@ __all__ = [
     "CozeQuotaError",
     "CozeRateLimitError",
     "CozeRecallError",
+    "CozeRecallRetriever",
     "CozeServerError",
     "CozeStreamError",
     "CozeTimeoutError",
@@ -71,6 +73,7 @@ _MODULES = {
     "ChatCoze": "chat_models",
     "CozeContext": "graphs",
     "CozeJWTAuth": "oauth",
+    "CozeRecallRetriever": "retrievers",
     "create_coze_agent": "graphs",
     "recalled_documents": "recall",
 }

@@ -76,27 +76,28 @@ def argument_names(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(names)
 
 
-def warn_ignored(name: str, known: Collection[str], *, fixed: Collection[str] = ()) -> None:
+def warn_ignored(
+    name: str, known: Collection[str], *, fixed: Collection[str] = (), taker: str = "ChatCoze"
+) -> None:
     """Warn that an argument is ignored, and say what to do instead.
 
     Args:
         name: The argument.
         known: The arguments that would have been understood.
         fixed: Arguments that would have been understood by the constructor.
+        taker: Who was given the argument.
     """
     if name in fixed:
         told = (
-            f"ChatCoze takes {name} when it is made, not for a call; ignored. "
-            f"{name} 需在构造 ChatCoze 时传入，已忽略。"
+            f"{taker} takes {name} when it is made, not for a call; ignored. "
+            f"{name} 需在构造 {taker} 时传入，已忽略。"
         )
     elif name in _BOT_SETTINGS:
         told = f"{name} is set on the bot in Coze; ignored. {name} 在扣子智能体中设置，此处忽略。"
     else:
         close = difflib.get_close_matches(name, known, n=1)
         guess = f" Did you mean {close[0]}?" if close else ""
-        told = (
-            f"ChatCoze has no argument {name}; ignored.{guess} ChatCoze 没有参数 {name}，已忽略。"
-        )
+        told = f"{taker} has no argument {name}; ignored.{guess} {taker} 没有参数 {name}，已忽略。"
     warn_user(told)
 
 

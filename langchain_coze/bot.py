@@ -11,22 +11,27 @@ Example:
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from langchain_core.runnables import ensure_config
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, PrivateAttr, model_validator
 
-from langchain_coze.arguments import DEFAULT_USER, MAPS, OPTIONS
+from langchain_coze.arguments import DEFAULT_USER, MAPS, OPTIONS, argument_names, warn_ignored
 from langchain_coze.connection import Connection
 from langchain_coze.environment import env
-from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.errors import CozeInvalidRequestError, CozeTimeoutError, hint_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from langchain_coze.api.client import Client
     from langchain_coze.api.procedures import Polling
     from langchain_coze.requests import Call
+    from langchain_coze.session import Session
 
 PER_CALL = frozenset(
     {
@@ -58,6 +63,9 @@ IDENTIFYING = (
 
 CONVERSATION = "coze_conversation_id"
 """The key of a conversation id in the `configurable` part of a config."""
+
+LEAVING = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeoutError)
+"""What ends a call on our side, before the turn is over on Coze's."""
 
 _OPTIONS = (*MAPS, *OPTIONS)
 _HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
@@ -125,6 +133,41 @@ class Bot(Connection):
     cancel_on_close: bool = False
     """Whether a turn is cancelled in Coze when its reader leaves early. It does not stop the
     billing of what has been generated."""
+
+    _warned: set[str] = PrivateAttr(default_factory=set)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _warn_about_arguments(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            known = argument_names(cls)
+            for name in sorted(set(values) - known):
+                warn_ignored(name, known, taker=cls.__name__)
+        return values
+
+    def _warn_about_call(self, given: Iterable[str], known: Collection[str]) -> None:
+        """Warn once about each argument of a call that is not known."""
+        for name in sorted(set(given) - set(known) - self._warned):
+            self._warned.add(name)
+            fixed = argument_names(type(self))
+            warn_ignored(name, known, fixed=fixed, taker=type(self).__name__)
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The environment variable of each secret."""
+        return {"api_key": "COZE_API_TOKEN"}
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return True: traces and cache keys show the fields, without the token."""
+        return True
+
+    def _left(self, client: Client, session: Session[Any]) -> None:
+        """Cancel a turn whose reader has left before its end, where that is wanted."""
+        if self.cancel_on_close and not session.over:
+            from langchain_coze.farewell import cancel_later  # noqa: PLC0415 - few calls are left
+
+            cancel_later(client.settings, session.secret, session.ids)
 
     def _call(self, kwargs: Mapping[str, Any], **fixed: Any) -> Call:
         """Return what one call asks for.

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import LangSmithParams, ModelProfile
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
 from langchain_coze import blocks  # noqa: F401 - registers our translator of content blocks
 from langchain_coze._version import __version__
 from langchain_coze.addressing import Addressed
 from langchain_coze.arguments import (
     SystemMessageMode,
-    argument_names,
     check_choice,
     refuse_structure,
-    warn_ignored,
 )
-from langchain_coze.bot import IDENTIFYING, PER_CALL, Bot
+from langchain_coze.bot import IDENTIFYING, LEAVING, PER_CALL, Bot
 from langchain_coze.chunks import areported, reported, whole_result
-from langchain_coze.errors import (
-    CozeError,
-    CozeTimeoutError,
-)
+from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -46,9 +40,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
-    from langchain_coze.api.client import Client
     from langchain_coze.requests import Call
-    from langchain_coze.session import Session
 
 _IDENTIFYING = (
     *IDENTIFYING,
@@ -58,8 +50,7 @@ _IDENTIFYING = (
     "system_message_variable",
 )
 # LangChain's own: read before our methods are called, or by its tracers
-_CORE_KWARGS = frozenset({"stream", "tools", "tool_choice"})
-_LEAVING = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeoutError)
+_KNOWN = PER_CALL | {"stream", "tools", "tool_choice"}
 
 
 class ChatCoze(Bot, Addressed):
@@ -187,18 +178,7 @@ class ChatCoze(Bot, Addressed):
     """Whether token counts that a stream does not tell (Coze Studio) are asked for, with one more
     request."""
 
-    _warned: set[str] = PrivateAttr(default_factory=set)
-
     # --- Construction --------------------------------------------------------------------------
-
-    @model_validator(mode="before")
-    @classmethod
-    def _warn_about_arguments(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            known = argument_names(cls)
-            for name in sorted(set(values) - known):
-                warn_ignored(name, known)
-        return values
 
     @model_validator(mode="after")
     def _set_coze_version(self) -> Self:
@@ -210,16 +190,6 @@ class ChatCoze(Bot, Addressed):
     @property
     def _llm_type(self) -> str:
         return "chat-coze"
-
-    @property
-    def lc_secrets(self) -> dict[str, str]:
-        """The environment variable of each secret."""
-        return {"api_key": "COZE_API_TOKEN"}
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Return True: traces and cache keys show the model, without its token."""
-        return True
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
@@ -381,11 +351,12 @@ class ChatCoze(Bot, Addressed):
         *,
         whole: bool = False,
     ) -> Generator[ChatGenerationChunk]:
-        from langchain_coze.session import Session, add_usage, begin  # noqa: PLC0415 - stays light
+        from langchain_coze.session import add_usage, answering, begin  # noqa: PLC0415 - stays light
 
-        client, session = self._client(), Session(self._call(kwargs, stop=stop))
+        client = self._client()
+        session = answering(self._call(kwargs, stop=stop), whole=whole)
         try:
-            turn = client.run(begin(session, messages, whole=whole))
+            turn = client.run(begin(session, messages))
             if session.stream is None:
                 yield from turn.replay(session.chat, session.messages)
                 return
@@ -399,7 +370,7 @@ class ChatCoze(Bot, Addressed):
             if self.stream_usage:
                 client.run(add_usage(session))
             yield from turn.finish()
-        except _LEAVING:
+        except LEAVING:
             self._left(client, session)
             raise
         finally:
@@ -413,11 +384,12 @@ class ChatCoze(Bot, Addressed):
         *,
         whole: bool = False,
     ) -> AsyncGenerator[ChatGenerationChunk]:
-        from langchain_coze.session import Session, add_usage, begin  # noqa: PLC0415 - stays light
+        from langchain_coze.session import add_usage, answering, begin  # noqa: PLC0415 - stays light
 
-        client, session = self._client(), Session(self._call(kwargs, stop=stop))
+        client = self._client()
+        session = answering(self._call(kwargs, stop=stop), whole=whole)
         try:
-            turn = await client.arun(begin(session, messages, whole=whole))
+            turn = await client.arun(begin(session, messages))
             if session.stream is None:
                 for chunk in turn.replay(session.chat, session.messages):
                     yield chunk
@@ -435,24 +407,18 @@ class ChatCoze(Bot, Addressed):
                 await client.arun(add_usage(session))
             for chunk in turn.finish():
                 yield chunk
-        except _LEAVING:
+        except LEAVING:
             self._left(client, session)
             raise
         finally:
             session.leave()
 
-    def _left(self, client: Client, session: Session) -> None:
-        """Cancel a turn whose reader has left before its end, where that is wanted."""
-        if self.cancel_on_close and not session.over:
-            from langchain_coze.farewell import cancel_later  # noqa: PLC0415 - few calls are left
-
-            cancel_later(client.settings, session.secret, session.ids)
-
     def _call(
         self, kwargs: Mapping[str, Any], *, stop: list[str] | None = None, **fixed: Any
     ) -> Call:
         if kwargs or stop:
-            self._warn_about_call(stop, kwargs)
+            given = {name for name, value in kwargs.items() if value is not None}
+            self._warn_about_call(given | ({"stop"} if stop else set()), _KNOWN)
             check_choice(kwargs.get("tool_choice"))
         if self.response_mode == "poll":
             fixed["polling"] = self._polling(self.poll_interval, self.poll_timeout)
@@ -465,11 +431,3 @@ class ChatCoze(Bot, Addressed):
             late_usage=self.stream_usage,
             **fixed,
         )
-
-    def _warn_about_call(self, stop: list[str] | None, kwargs: Mapping[str, Any]) -> None:
-        names = {name for name, value in kwargs.items() if value is not None} | (
-            {"stop"} if stop else set()
-        )
-        for name in sorted(names - PER_CALL - _CORE_KWARGS - self._warned):
-            self._warned.add(name)
-            warn_ignored(name, PER_CALL, fixed=argument_names(type(self)))

@@ -20,6 +20,8 @@ Example:
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 import re
 import uuid
@@ -29,12 +31,15 @@ from langchain_core.documents import Document
 from langchain_core.messages.content import Citation, create_citation
 from pydantic_core import from_json
 
+from langchain_coze.api.schema import parse
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:langchain-coze:recall")
+_CHUNK_BEGIN = re.compile(r'\{\s*"slice"\s*:')
 _BARE_ESCAPE = re.compile(r"(?<=[?\w%=])u0026(?=\w+=)")
 
 
@@ -45,10 +50,12 @@ class Recall(NamedTuple):
         chunks: What was found, each a dict with `id`, `page_content` and flat `metadata`, as
             `langchain_core.documents.Document` takes them. Empty when nothing was found.
         status_code: 0, or the reason why the search failed.
+        damage: What of the payload could not be read, or an empty string.
     """
 
     chunks: list[dict[str, Any]]
     status_code: int = 0
+    damage: str = ""
 
 
 def read_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
@@ -63,22 +70,80 @@ def read_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
     """
     if kind not in {"verbose", "knowledge"}:
         return None
-    outer = _json(content, cut="trailing-strings")
+    outer, cut = _json(content, cut="trailing-strings")
     if isinstance(outer, dict) and outer.get("msg_type") == "knowledge_recall":
-        data = outer.get("data")
-        inner = _json(data, cut=True) if isinstance(data, str) else data
+        inner = outer.get("data")
+        if isinstance(inner, str):
+            inner, inner_cut = _json(inner, cut=True)
+            cut = cut or inner_cut
     elif isinstance(outer, dict) and outer.get("verbose_type") == "knowledge":
         inner = outer
     elif kind == "knowledge" and not isinstance(outer, dict) and content.strip():
         return Recall([_chunk({"slice": content}, rank)])
     else:
         return None
-    if not isinstance(inner, dict):
-        return Recall([])
-    found = inner.get("chunks")
-    items = [item for item in found if _readable(item)] if isinstance(found, list) else []
-    chunks = [_chunk(item, number) for number, item in enumerate(items, rank)]
-    return Recall(chunks, _whole(inner.get("status_code")))
+    return _read(inner, rank, cut=cut)
+
+
+def _read(payload: Any, rank: int, *, cut: bool) -> Recall:
+    """Return the recall of a payload: a dict with `chunks` and `status_code`."""
+    if not isinstance(payload, dict):
+        return Recall([], damage="it is no JSON object")
+    found = payload.get("chunks")
+    items = found if isinstance(found, list) else []
+    good = [item for item in items if _readable(item)]
+    damage = ""
+    if cut:
+        damage = "its JSON is broken"
+    elif found is not None and not isinstance(found, list):
+        damage = "its chunks are no list"
+    elif len(good) < len(items):
+        damage = f"{len(items) - len(good)} of its {len(items)} chunks have no text"
+    chunks = [_chunk(item, number) for number, item in enumerate(good, rank)]
+    return Recall(chunks, _whole(payload.get("status_code")), damage)
+
+
+def troubles(recall: Recall) -> list[str]:
+    """Return what a user should know of a recall that did not go well, in English and Chinese.
+
+    Args:
+        recall: A recall.
+    """
+    told = []
+    if recall.status_code:
+        told.append(
+            f"The search in the knowledge base failed (status_code {recall.status_code}): sources "
+            f"are missing. 知识库检索失败（status_code {recall.status_code}），引用来源不完整。"
+        )
+    if recall.damage:
+        told.append(
+            f"What the knowledge base gave is damaged ({recall.damage}): of it, "
+            f"{len(recall.chunks)} chunks could be read. "
+            f"知识库返回的数据有损坏，仅读取到 {len(recall.chunks)} 个片段。"
+        )
+    return told
+
+
+def read_items(items: Sequence[Any]) -> Recall:
+    """Return the recall that the output of a workflow holds.
+
+    Args:
+        items: What its knowledge node found: texts, dicts of a text with its document (`output` and
+            `documentId` from the node itself, other names from nodes that stand after it), or
+            chunks as a bot recalls them. Further plain values of a dict are kept as metadata.
+
+    Source: wire section 3.5.
+    """
+    chunks: list[dict[str, Any]] = []
+    for item in items:
+        chunk, more = ({"slice": item}, {}) if isinstance(item, str) else _renamed(item)
+        if _readable(chunk) and chunk["slice"]:
+            read = _chunk(chunk, len(chunks) + 1)
+            read["metadata"] = {**more, **read["metadata"]}
+            chunks.append(read)
+    lost = len(items) - len(chunks)
+    damage = f"{lost} of its {len(items)} items have no text" if lost else ""
+    return Recall(chunks, damage=damage)
 
 
 def recalled_documents(message: BaseMessage) -> list[Document]:
@@ -154,21 +219,63 @@ def citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
 _CITED = ("score", "source", "dataset_id", "dataset_name", "document_id", "document_name")
 
 
-def _json(text: str, *, cut: bool | Literal["trailing-strings"]) -> Any:
-    """Return the JSON of a text, or of its readable beginning if it is cut, or None.
+def _json(text: str, *, cut: bool | Literal["trailing-strings"]) -> tuple[Any, bool]:
+    """Return the JSON of a text, or what can be read of it, or None; and whether it is damaged.
 
     `cut` says what becomes of a string that ends too early: True drops it.
     """
+    whole = parse(text.encode("utf-8", "replace"))
+    if whole is not None or not text.lstrip().startswith("{"):
+        return whole, whole is None
     try:
-        return from_json(text)
+        return from_json(text, allow_partial=cut), True
     except ValueError:
-        pass
-    if not text.lstrip().startswith("{"):
-        return None
-    try:
-        return from_json(text, allow_partial=cut)
-    except ValueError:
-        return None
+        return {"chunks": _salvaged(text)}, True
+
+
+def _salvaged(text: str) -> list[Any]:
+    """Return the chunks that stand whole in a payload that is no JSON."""
+    decoder = json.JSONDecoder()
+    chunks = []
+    for begin in _CHUNK_BEGIN.finditer(text):
+        with contextlib.suppress(ValueError, RecursionError):
+            chunks.append(decoder.raw_decode(text, begin.start())[0])
+    return chunks
+
+
+_PLACES: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(("slice", "output", "content", "text", "pagecontent"), ("chunk", "slice")),
+    "score": ("chunk", "score"),
+    **dict.fromkeys(("documentid", "docid"), ("document", "id")),
+    **dict.fromkeys(("documentname", "docname", "filename"), ("document", "name")),
+    **dict.fromkeys(("datasetid", "knowledgeid"), ("dataset", "id")),
+    **dict.fromkeys(("datasetname", "knowledgename"), ("dataset", "name")),
+    "title": ("link", "title"),
+    **dict.fromkeys(("url", "link"), ("link", "url")),
+}
+"""Where the values of a workflow's items belong in a chunk, by their names without `_` and case."""
+
+_PRIVATE = frozenset({"orireq", "userid", "connectoruid", "spaceid", "meta"})
+
+
+def _renamed(item: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return an item of a workflow in the shape of a bot's chunks, and what else it has."""
+    if not isinstance(item, dict) or isinstance(item.get("meta"), dict):
+        return item, {}
+    parts: dict[str, dict[str, Any]] = {"chunk": {}, "document": {}, "dataset": {}, "link": {}}
+    more: dict[str, Any] = {}
+    for key, value in item.items():
+        name = key.replace("_", "").lower()
+        if name in _PLACES:
+            part, place = _PLACES[name]
+            parts[part].setdefault(place, value)
+        elif name not in _PRIVATE and _is_plain(value):
+            more[key] = value
+    return {**parts.pop("chunk"), "meta": parts}, more
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _readable(item: Any) -> bool:
@@ -189,8 +296,8 @@ def _chunk(item: Mapping[str, Any], rank: int) -> dict[str, Any]:
         "document_id": _word(document.get("id")),
         "document_name": _word(document.get("name")),
         "link": url,
-        "format_type": document.get("format_type"),
-        "source_type": document.get("source_type"),
+        "format_type": _kind(document.get("format_type")),
+        "source_type": _kind(document.get("source_type")),
         "rank": rank,
     }
     text: str = item["slice"]
@@ -209,13 +316,21 @@ def _part(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _word(value: Any) -> str | None:
     """Return an id or a name as text: ids may be numbers."""
-    return None if value is None or isinstance(value, (dict, list)) else str(value)
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):  # a number of thousands of digits
+            return str(value)
+    return None
+
+
+def _kind(value: Any) -> int | str | None:
+    """Return the value of an enumeration."""
+    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
 def _number(value: Any) -> float | None:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
 

@@ -52,13 +52,14 @@ class Call(NamedTuple):
 
     Attributes:
         bot_id: The bot.
-        workflow_id: The chatflow that is asked in place of the bot.
+        workflow_id: The chatflow that is asked in place of the bot, or the workflow that is run.
         app_id: The app that the chatflow belongs to.
         base_url: The server.
         user_id: The end user.
         stream: Whether the answer is streamed to us.
         saved: Whether Coze keeps the turn, as the user has it; None leaves it to `is_saved`.
         tools: Whether the bot's tool calls are run on our side.
+        runs: Whether a `workflow_id` is that of a workflow, which runs without a conversation.
         conversation_id: The conversation that the user names.
         thread: Whether the conversation is found in the history.
         system_mode: What becomes of system messages.
@@ -77,6 +78,7 @@ class Call(NamedTuple):
     stream: bool = True
     saved: bool | None = None
     tools: bool = False
+    runs: bool = False
     conversation_id: str | None = None
     thread: bool = False
     system_mode: SystemMessageMode = "context"
@@ -112,7 +114,7 @@ def check(call: Call) -> None:
         CozeInvalidRequestError: The message says why.
     """
     if call.workflow_id:
-        _check_chatflow(call)
+        _check_workflow(call)
         return
     if not call.bot_id:
         raise CozeInvalidRequestError(
@@ -140,15 +142,17 @@ def check(call: Call) -> None:
         )
 
 
-def _check_chatflow(call: Call) -> None:
-    if bool(call.bot_id) == bool(call.app_id):
-        given = "both bot_id and app_id are" if call.bot_id else "neither bot_id nor app_id is"
+def _check_workflow(call: Call) -> None:
+    both, neither = call.bot_id and call.app_id, not (call.bot_id or call.app_id)
+    if both or (neither and not call.runs):
+        what, zh = ("workflow", "工作流") if call.runs else ("chatflow", "对话流")
+        given = "both bot_id and app_id are" if both else "neither bot_id nor app_id is"
         raise CozeInvalidRequestError(
-            f"A chatflow runs in a bot or in an app: {given} set.",
+            f"A {what} runs in a bot or in an app: {given} set.",
             code=4000,
             hint=hint_of(
-                "Give app_id= for a chatflow of an app, bot_id= for one of a bot, not both.",
-                "应用中的对话流请传入 app_id=，智能体中的请传入 bot_id=，不能同时传入。",
+                f"Give app_id= for a {what} of an app, bot_id= for one of a bot, not both.",
+                f"应用中的{zh}请传入 app_id=，智能体中的请传入 bot_id=，不能同时传入。",
             ),
         )
     if not call.stream:
@@ -209,13 +213,10 @@ def turn_request(
         return submit_request(chat, plan.outputs, stream=call.stream)
     messages = settled(sent, file_ids or {})
     variables = system_variables(plan.whole, call.system_mode, call.system_variable)
-    options = {
-        name: text_map(value) if name in MAPS else value for name, value in call.options.items()
-    }
+    options = _written(call)
     if call.workflow_id:
-        return chatflow_request(
-            _chatflow_body(call, options, messages, variables), plan.conversation_id
-        )
+        body = _workflow_body(call, options, variables)
+        return chatflow_request({**body, "additional_messages": messages}, plan.conversation_id)
     if variables:
         options["custom_variables"] = {**options.get("custom_variables", {}), **variables}
     body = {
@@ -229,17 +230,34 @@ def turn_request(
     return chat_request(body, plan.conversation_id)
 
 
-def _chatflow_body(
-    call: Call,
-    options: Mapping[str, Any],
-    messages: Sequence[EnterMessage],
-    variables: Mapping[str, str],
+def _written(call: Call) -> dict[str, Any]:
+    """Return the options of a call as they are sent."""
+    return {
+        name: text_map(value) if name in MAPS else value for name, value in call.options.items()
+    }
+
+
+def run_body(call: Call, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of the request that runs a workflow (wire section 4.2).
+
+    Args:
+        call: What is asked for.
+        inputs: Values of the start node, besides the `parameters` of the call.
+
+    Raises:
+        CozeInvalidRequestError: An option cannot be sent.
+    """
+    return _workflow_body(call, _written(call), inputs)
+
+
+def _workflow_body(
+    call: Call, options: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the body for a chatflow (wire section 4.6)."""
+    """Return what workflows and chatflows take alike."""
     wrong = [name for name in _BOTS_ONLY if name in options]
     if wrong:
         raise CozeInvalidRequestError(
-            f"A chatflow does not take {', '.join(wrong)}.",
+            f"A {'workflow' if call.runs else 'chatflow'} does not take {', '.join(wrong)}.",
             hint=hint_of(
                 "Give values of its start node with parameters=.",
                 "请使用 parameters= 传入开始节点的参数。",
@@ -250,8 +268,7 @@ def _chatflow_body(
         ext.setdefault("user_id", call.user_id)
     body: dict[str, Any] = {
         "workflow_id": call.workflow_id,
-        "additional_messages": messages,
-        "parameters": {**options.get("parameters", {}), **variables},
+        "parameters": {**options.get("parameters", {}), **inputs},
     }
     optional = {
         "bot_id": call.bot_id,

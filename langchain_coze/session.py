@@ -9,9 +9,9 @@ Example:
     from langchain_core.messages import HumanMessage
 
     from langchain_coze.requests import Call
-    from langchain_coze.session import Session, begin
+    from langchain_coze.session import answering, begin
 
-    session = Session(Call(bot_id="7374", base_url="https://api.coze.cn"))
+    session = answering(Call(bot_id="7374", base_url="https://api.coze.cn"))
     flow = begin(session, [HumanMessage("Hi")])
     assert next(flow).path == "/v3/chat"
     flow.close()
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from langchain_coze.api.commands import Flow, Identify, Reply, Upload
 from langchain_coze.api.exchange import exchange
@@ -41,11 +41,12 @@ from langchain_coze.errors import (
 from langchain_coze.memory import OPEN, Plan, Seen, heads, plan_turn
 from langchain_coze.messages import attachments
 from langchain_coze.notices import warn_user
+from langchain_coze.progress import Progress
 from langchain_coze.requests import drafted, turn_request
 from langchain_coze.turn import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
 
@@ -57,26 +58,35 @@ if TYPE_CHECKING:
 _LONGEST_QUEUE = 600.0  # seconds that a turn waits for the others of its conversation
 _UPLOAD_KEPT = 24 * 3600.0  # seconds; Coze keeps files for three months
 
+P = TypeVar("P", bound=Progress)
+
 _turnstiles = Turnstiles()
 _uploads = Shared()
 
 
-class Session:
+class Session(Generic[P]):
     """One turn, from before its beginning until after its end.
 
     Attributes:
         call: What is asked for.
-        turn: What is told of it, from its beginning on.
+        turn: Who listens to it, from its beginning on.
         stream: Its open stream, or None when it was polled for.
         chat: When it was polled for: the chat at its end, as Coze sent it.
         messages: When it was polled for: its messages, as Coze sent them.
         secret: The token that was sent.
     """
 
-    def __init__(self, call: Call) -> None:
-        """Take the call; nothing has begun yet."""
+    def __init__(self, call: Call, listen: Callable[[Reply, frozenset[str]], P]) -> None:
+        """Take the call; nothing has begun yet.
+
+        Args:
+            call: What is asked for.
+            listen: Makes who listens, of the reply that begins the turn and the ids of the messages
+                that have been told before.
+        """
         self.call = call
-        self.turn: Turn | None = None
+        self.listen = listen
+        self.turn: P | None = None
         self.stream: Any = None
         self.chat: Mapping[str, Any] = {}
         self.messages: Sequence[Any] = ()
@@ -117,16 +127,37 @@ class Session:
         self.give_up_place()
 
 
-def begin(session: Session, messages: Sequence[BaseMessage], *, whole: bool = False) -> Flow[Turn]:
+def answering(call: Call, *, whole: bool = False) -> Session[Turn]:
+    """Return the session of a turn whose answer is wanted.
+
+    Args:
+        call: What is asked for.
+        whole: Whether the turn is told in one chunk.
+    """
+
+    def listen(reply: Reply, told: frozenset[str]) -> Turn:
+        return Turn(
+            call.model_name,
+            logid=reply.logid,
+            secret=reply.secret,
+            whole=whole or not call.stream,
+            saved=call.is_saved,
+            told=told,
+            late_usage=call.late_usage,
+        )
+
+    return Session(call, listen)
+
+
+def begin(session: Session[P], messages: Sequence[BaseMessage]) -> Flow[P]:
     """Begin the next turn of a history; however that ends, the session must be left.
 
     Args:
         session: What is asked for, and what becomes of it.
         messages: The whole history.
-        whole: Whether the turn is told in one chunk.
 
     Returns:
-        What is told of the turn.
+        Who listens to the turn.
 
     Raises:
         CozeError: The history cannot be sent, or Coze refuses.
@@ -142,20 +173,20 @@ def begin(session: Session, messages: Sequence[BaseMessage], *, whole: bool = Fa
     plan, refused = yield from _without_open_chat(call, plan)
     try:
         sent = draft[1] if plan.messages is draft[0] else drafted(call, plan)
-        turn = yield from _send(session, plan, sent, whole=whole)
+        turn = yield from _send(session, plan, sent)
     except CozeError as error:
         busy = refused and isinstance(error, CozeConversationBusyError)
         if not (busy and plan.named is None) and not _was_answered(call, plan, error):
             raise
         plan = plan.afresh()
         yield from _requeued(session, plan)
-        turn = yield from _send(session, plan, drafted(call, plan), whole=whole)
+        turn = yield from _send(session, plan, drafted(call, plan))
     if plan.conversation_id is None:
         session.give_up_place()
     return turn
 
 
-def _requeued(session: Session, plan: Plan) -> Flow[None]:
+def _requeued(session: Session[P], plan: Plan) -> Flow[None]:
     """Leave the queue of one conversation for that of another, where the plan has changed."""
     session.give_up_place()
     session.place = yield from _queued(session.call, plan)
@@ -241,7 +272,7 @@ def _conversation_of(plan: Plan, chat_id: str) -> str:
     )
 
 
-def _send(session: Session, plan: Plan, sent: Sequence[EnterMessage], *, whole: bool) -> Flow[Turn]:
+def _send(session: Session[P], plan: Plan, sent: Sequence[EnterMessage]) -> Flow[P]:
     call = session.call
     request = turn_request(call, plan, sent, (yield from _uploaded(call, sent)))
     told: frozenset[str] = frozenset()
@@ -263,15 +294,7 @@ def _send(session: Session, plan: Plan, sent: Sequence[EnterMessage], *, whole: 
             error.chat_id, error.conversation_id = plan.open_chat.chat_id, plan.conversation_id
         raise
     session.secret = reply.secret
-    session.turn = turn = Turn(
-        call.model_name,
-        logid=reply.logid,
-        secret=reply.secret,
-        whole=whole or not request.stream,
-        saved=call.is_saved,
-        told=told,
-        late_usage=call.late_usage,
-    )
+    session.turn = turn = session.listen(reply, told)
     return turn
 
 
@@ -294,7 +317,7 @@ def _upload(file: Attachment, policy: Policy) -> Flow[tuple[str, float]]:
     return file_id, _UPLOAD_KEPT
 
 
-def add_usage(session: Session) -> Flow[None]:
+def add_usage(session: Session[Turn]) -> Flow[None]:
     """Ask once for the token counts of a turn whose stream has told none (Coze Studio)."""
     turn, ids = session.turn, session.ids
     if turn is None or not turn.lacks_usage or not ids.get("chat_id"):

@@ -28,16 +28,14 @@ Example:
 
 from __future__ import annotations
 
-from collections import deque
+from collections import ChainMap, deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import to_json
 
 from langchain_coze.answers import Answers, content_of
-from langchain_coze.api.schema import Chat, Failure, Message, Usage, failure_in, parse
-from langchain_coze.api.sse import Decoder
+from langchain_coze.api.schema import Message, Usage, parse
 from langchain_coze.chunks import text_chunk
-from langchain_coze.codes import cut_error, error_for
 from langchain_coze.contents import (
     Block,
     audio_block,
@@ -49,9 +47,9 @@ from langchain_coze.contents import (
     usage_metadata,
     whole_arguments,
 )
-from langchain_coze.errors import CozeChatError, CozeError, ErrorResponse, redact
 from langchain_coze.notices import warn_user
-from langchain_coze.recall import read_recall
+from langchain_coze.progress import DELTA, Progress
+from langchain_coze.recall import read_recall, troubles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,27 +59,15 @@ if TYPE_CHECKING:
 UNSAVED = "auto_save_history"
 """The key under which an answer that waits for its user tells that its chat was not saved."""
 
-_DELTA = "conversation.message.delta"
-_COMPLETED = "conversation.message.completed"
 _DELTA_BEGIN = b"event:conversation.message.delta\ndata:"
 _CONTENT = b'"content":"'
 _NEVER = b"\0"
 _NOTHING: tuple[ChatGenerationChunk, ...] = ()
-_IDS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
-_NO_CHAT = Chat()  # of which nothing is known
-_HTTP_OK = 200
-_BODY_KEPT = 2000  # characters
-_BAD_ENDS = frozenset({"failed", "canceled", "expired"})
 _THINKS = b"reasoning_content"
 
 
-class Turn:
-    """What has been seen of one turn, and what is to be told of it.
-
-    Attributes:
-        ids: `conversation_id`, `chat_id` and `section_id`, as far as they are known.
-        finished: Whether the bot has said that the turn is over.
-    """
+class Turn(Progress):
+    """What has been seen of one turn, and what is to be told of it."""
 
     def __init__(
         self,
@@ -105,45 +91,20 @@ class Turn:
             told: Ids of messages that are not to be told again.
             late_usage: Hold the last chunk back until `finish`, so that `add_usage` can be called.
         """
+        super().__init__(logid=logid, secret=secret, told=told)
         self._saved = saved
         self._late_usage = late_usage
-        self._secret = secret
-        self.ids: dict[str, str] = {}
-        self.finished = False
-        self._logid = logid
-        self._about = {"model_name": model_name}
-        if logid:
-            self._about["logid"] = logid
+        about = {"model_name": model_name, **({"logid": logid} if logid else {})}
         self._whole = whole
-        self._decoder = Decoder()
-        self._answers = Answers(self._about, whole=whole)
+        self._answers = Answers(ChainMap(self.ids, about), whole=whole)
         self._begin = _DELTA_BEGIN  # how a read begins that is one delta, or one to be passed over
         self._skipped: list[bytes] = []
         self._before = self._after = _NEVER  # what surrounds the text of a plain delta
-        self._seen: set[str] = set(told)
         self._calls: deque[str] = deque()
         self._sounds: list[str] = []
         self._recalled: list[dict[str, Any]] = []
         self._follow_ups: list[str] = []
-        self._result: dict[str, Any] = {"finish_reason": "stop"}
-        self._chat = _NO_CHAT
         self._ended = False
-
-    @property
-    def state(self) -> str:
-        """The finish reason, or `open` as long as the turn is not over."""
-        return str(self._result["finish_reason"]) if self.finished else "open"
-
-    @property
-    def open_calls(self) -> frozenset[str]:
-        """The ids of the tool calls that the bot waits for."""
-        calls = self._chat.required_action.submit_tool_outputs.tool_calls
-        return frozenset(call.id for call in calls if self.state == "tool_calls")
-
-    @property
-    def message_ids(self) -> frozenset[str]:
-        """The ids of the messages that the turn has told."""
-        return frozenset(self._seen)
 
     @property
     def lacks_usage(self) -> bool:
@@ -188,8 +149,8 @@ class Turn:
         for name, payload, _ in self._decoder.feed(data):
             if self._ended:
                 break
-            if name != _DELTA:
-                self._event(name, payload)
+            if name != DELTA:
+                self.event(name, payload)
             elif (read := _DELTA_BEGIN + payload).startswith(self._begin) and self._passes(read):
                 self._skipped.append(read)
             else:
@@ -252,56 +213,11 @@ class Turn:
             CozeStreamError: The stream was cut: the turn has not come to its end.
             CozeError: Its last bytes report an error.
         """
-        for name, payload, _ in self._decoder.close():
-            self._event(name, payload)
-        if not self.finished:
-            seen = "before the turn was over" if self.ids else "before anything was said"
-            raise cut_error(f"The stream ended {seen}.", **self._facts())
+        self.close()
         self._end()
         return self._answers.told()
 
-    def broke(self, error: CozeError) -> None:
-        """Take a broken connection: raise its error, unless the turn was over anyway.
-
-        Args:
-            error: Why nothing more can be read.
-
-        Raises:
-            CozeError: The same error, with the ids of the turn.
-        """
-        if not self.finished:
-            for name, value in self._facts().items():
-                setattr(error, name, value)
-            raise error
-
     # --- Events --------------------------------------------------------------------------------
-
-    def _event(self, name: str, payload: bytes) -> None:
-        body = self._parsed(payload) if name == _COMPLETED else parse(payload)
-        handler = self._EVENTS.get(name)
-        if handler is not None:
-            handler(self, body)
-        elif name in {"", "error"}:
-            if name or failure_in(body) is not None:
-                self._failed(body if isinstance(body, dict) else {"msg": _text(payload)})
-        elif name.startswith("conversation.chat.") and _chat(body).status in _BAD_ENDS:
-            self._failed(body)
-
-    def _identify(self, body: Any) -> None:
-        """Note the ids of the turn."""
-        if isinstance(body, dict):
-            for key, name in _IDS.items():
-                value = body.get(key)
-                if value and isinstance(value, (str, int)):
-                    self._about[name] = self.ids[name] = str(value)
-
-    def _parsed(self, payload: bytes) -> Any:
-        """Return the JSON of a piece of an answer: an unreadable one must not go unnoticed."""
-        body = parse(payload)
-        if body is None:
-            message = "The stream has a piece of an answer that is not JSON."
-            raise cut_error(message, **self._facts())
-        return body
 
     def _delta(self, delta: Any, payload: bytes) -> None:
         """Take a piece of an answer."""
@@ -325,17 +241,6 @@ class Turn:
                     self._begin = _DELTA_BEGIN + begin
                     self._skipped = answer.unread
 
-    def _completed(self, body: Any) -> None:
-        if not isinstance(body, dict):
-            return
-        message = Message.model_validate(body)
-        if message.role == "user" or (message.id and message.id in self._seen):
-            return  # Studio lists the user's question among the messages of a turn
-        self._seen.add(message.id)
-        handler = self._MESSAGES.get(message.type)
-        if handler is not None:
-            handler(self, message)
-
     def _answer(self, message: Message) -> None:
         self._begin = _DELTA_BEGIN
         self._before = _NEVER
@@ -358,12 +263,8 @@ class Turn:
         recall = read_recall(message.type, message.content, rank=len(self._recalled) + 1)
         if recall is not None:
             self._recalled += recall.chunks
-            if recall.status_code:
-                warn_user(
-                    "The search in the bot's knowledge base failed (status_code "
-                    f"{recall.status_code}): the answer has no sources. "
-                    "知识库检索失败，回答没有引用来源。"
-                )
+            for trouble in troubles(recall):
+                warn_user(trouble)
             return
         if is_interrupt(message.content):
             self._result["finish_reason"] = "interrupt"
@@ -380,65 +281,19 @@ class Turn:
         call_id = self._calls.popleft() if self._calls else message.id
         self._answers.place(result_block(call_id, message.content))
 
-    def _requires_action(self, body: Any) -> None:
-        self._close(body)
-        self._wait_for_user()
-
-    def _wait_for_user(self) -> None:
-        """Note what the bot waits for: results of its calls, or, without calls, an answer."""
-        calls = self._chat.required_action.submit_tool_outputs.tool_calls
-        self._result["finish_reason"] = "tool_calls" if calls else "interrupt"
-
-    def _close(self, body: Any) -> None:
-        """Take the word that the turn is over; more messages, or `done`, may follow."""
-        self._chat = _chat(body)
-        if self._chat.status in _BAD_ENDS:
-            self._failed(body)
-        if self._chat.status == "requires_action":
-            self._wait_for_user()
-        elif self._result["finish_reason"] == "tool_calls":
-            self._result["finish_reason"] = "stop"  # it went on without us
-        self._identify(body)
-        self.finished = True
-
-    def _failed(self, body: Any) -> None:
-        if self.finished and self.state != "tool_calls":
-            return  # the bot has given its whole answer
-        self._identify(body)
-        failure = Failure.model_validate(body if isinstance(body, dict) else {})
-        words = redact(failure.words, self._secret)
-        words = words or f"The chat has ended: {_chat(body).status or 'error'}."
-        told = redact(to_json(body).decode()[:_BODY_KEPT], self._secret)
-        facts = {
-            **self._facts(),
-            "debug_url": failure.debug_url or None,
-            "response": ErrorResponse(status_code=_HTTP_OK, headers={}, text=told),
-        }
-        raise error_for(failure.number or None, words, default=CozeChatError, **facts)
-
     def _done(self, body: Any) -> None:
-        if isinstance(body, dict) and isinstance(body.get("debug_url"), str):
-            self._result["debug_url"] = body["debug_url"]
-        if self._seen or self._answers.begun:  # else it is the end of nothing: see `finish`
-            self.finished = True
+        super()._done(body)
+        self.finished = self.finished or self._answers.begun
         if self.finished and not self._late_usage:
             self._end()
 
-    _EVENTS: ClassVar[Mapping[str, Callable[[Turn, Any], None]]] = {
-        "conversation.chat.created": _identify,
-        "conversation.chat.in_progress": _identify,
-        _COMPLETED: _completed,
+    _EVENTS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {
+        **Progress._EVENTS,  # noqa: SLF001 - what this class is made for
         "conversation.audio.delta": _audio,
-        "conversation.chat.completed": _close,
-        "conversation.chat.requires_action": _requires_action,
-        "conversation.chat.required_action": _requires_action,
-        "conversation.chat.failed": _failed,
-        "done": _done,
-        "Done": _done,
-        "conversation.stream.done": _done,
+        **dict.fromkeys(("done", "Done", "conversation.stream.done"), _done),
     }
 
-    _MESSAGES: ClassVar[Mapping[str, Callable[[Turn, Message], None]]] = {
+    _MESSAGES: ClassVar[Mapping[str, Callable[[Any, Message], None]]] = {
         "answer": _answer,
         "follow_up": _follow_up,
         "verbose": _verbose,
@@ -479,19 +334,3 @@ class Turn:
                 for index, call in enumerate(calls if asked else ())
             ],
         )
-
-    def _facts(self) -> dict[str, Any]:
-        """Return what every error of this turn tells."""
-        return {
-            "logid": self._logid,
-            "chat_id": self.ids.get("chat_id"),
-            "conversation_id": self.ids.get("conversation_id"),
-        }
-
-
-def _chat(body: Any) -> Chat:
-    return Chat.model_validate(body if isinstance(body, dict) else {})
-
-
-def _text(payload: bytes) -> str:
-    return payload.decode("utf-8", "replace").strip()

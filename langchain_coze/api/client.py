@@ -105,8 +105,8 @@ class Client:
         match command:
             case Request():
                 result = transport.send(command, self.settings, self.tokens.get())
-            case Read(stream):
-                result = stream.read()
+            case Read(stream, until):
+                result = stream.read(until)
             case Sleep(seconds):
                 time.sleep(seconds)
             case Close(stream):
@@ -125,8 +125,8 @@ class Client:
             case Request():
                 token = await self.tokens.aget()
                 result = await transport.asend(command, self.settings, token)
-            case Read(stream):
-                result = await stream.read()
+            case Read(stream, until):
+                result = await stream.read(until)
             case Sleep(seconds):
                 await asyncio.sleep(seconds)
             case Close(stream):

@@ -75,9 +75,16 @@ class Sleep(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Read what comes next on a stream. Its result is bytes, or None at the end."""
+    """Read what comes next on a stream. Its result is bytes, or None at the end.
+
+    Attributes:
+        stream: The stream.
+        until: When the stream is given up if nothing has come, by `time.monotonic()`: the result is
+            None then, and the stream is closed. None to wait as long as the stream does.
+    """
 
     stream: Any
+    until: float | None = None
 
 
 class Close(NamedTuple):

@@ -51,7 +51,8 @@ class Limit:
         self._timer: threading.Timer | None = None
         connection = extensions.get("network_stream")
         found = connection.get_extra_info("socket") if connection is not None else None
-        if isinstance(found, socket.socket):
+        alone = extensions.get("http_version") != b"HTTP/2"  # else other streams use it as well
+        if alone and isinstance(found, socket.socket):
             left = max(until - time.monotonic(), 0.0)
             self._timer = threading.Timer(left, _shut, [found])
             self._timer.daemon = True

@@ -165,6 +165,24 @@ class Message(Wire):
     reasoning_content: Text = ""
 
 
+class Interrupt(Wire):
+    """What a run waits for (wire sections 4.2 and 4.4); `type` and `event_id` are sent back."""
+
+    data: Text = ""
+    event_id: Text = ""
+    type: Count = 0
+    required_parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class Run(Wire):
+    """One run of a workflow, as its reply tells it (wire section 4.2)."""
+
+    data: Text = ""
+    execute_id: Text = ""
+    debug_url: Text = ""
+    interrupt_data: Interrupt | None = None
+
+
 class Failure(Wire):
     """An error wherever it may stand: reply, `error` event, workflow, OAuth (wire section 1.4)."""
 

@@ -14,6 +14,7 @@ Example:
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 import platform
@@ -208,14 +209,25 @@ class Stream:
         if self._limit:
             self.parts = self._limit.checked(self.parts)
 
-    def read(self) -> bytes | None:
-        """Return what arrives next, or None at the end."""
+    def read(self, until: float | None = None) -> bytes | None:
+        """Return what arrives next, or None at the end.
+
+        Args:
+            until: When to give the stream up: that is its end, too. It needs the connection, which
+                a client of the user's may not tell, and must not be shared with other streams.
+        """
+        limit = None if until is None else Limit(until, self._response.extensions)
         try:
             return next(self.parts, None)
         except BaseException as error:  # noqa: BLE001 - told apart in one place
             connections.mark_broken(self._response)
             self.close()
+            if limit and limit.passed and isinstance(error, Exception):
+                return None
             self._reraise(error)
+        finally:
+            if limit:
+                limit.lift()
 
     def close(self) -> None:
         """Close the connection, unless the response has been read to its end."""
@@ -256,13 +268,17 @@ class AsyncStream:
         if until is not None:
             self.parts = in_time(self.parts, until)
 
-    async def read(self) -> bytes | None:
-        """Return what arrives next, or None at the end."""
+    async def read(self, until: float | None = None) -> bytes | None:
+        """Return what arrives next, or None at the end; see `Stream.read`."""
+        patience = None if until is None else max(until - time.monotonic(), 0.0)
         try:
-            return await anext(self.parts, None)
+            async with asyncio.timeout(patience) as limit:
+                return await anext(self.parts, None)
         except BaseException as error:  # noqa: BLE001 - told apart in one place
             connections.mark_broken(self._response)
             await self.close()
+            if limit.expired() and isinstance(error, TimeoutError):
+                return None
             _reraise(error, streaming=True)
 
     async def close(self) -> None:

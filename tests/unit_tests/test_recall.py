@@ -87,9 +87,29 @@ def test_old_plain_text_is_one_chunk_without_a_score() -> None:
     assert "score" not in chunk["metadata"]
 
 
-@pytest.mark.parametrize("chunks", [[], None, "junk", {}])
+@pytest.mark.parametrize("chunks", [[], None])
 def test_nothing_found(chunks: Any) -> None:
     assert read_recall("verbose", content(json.dumps({"chunks": chunks}))) == Recall([], 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "damage"),
+    [
+        ('{"chunks":"junk"}', "its chunks are no list"),
+        ('{"chunks":{}}', "its chunks are no list"),
+        ('{"chunks":[{"score":1},{"slice":"good"}]}', "1 of its 2 chunks have no text"),
+        ('{"chunks":[{"slice":"good"},{"sli', "its JSON is broken"),
+        ('{"chunks":[{"slice":"good"},{"slice":oops},{"slice":"well"}]}', "its JSON is broken"),
+        ("[]", "it is no JSON object"),
+        ("", "it is no JSON object"),
+        ("junk", "it is no JSON object"),
+    ],
+)
+def test_what_cannot_be_read_is_told_and_loses_nothing_else(data: str, damage: str) -> None:
+    recall = read_recall("verbose", content(data))
+    assert recall is not None
+    assert recall.damage == damage
+    assert len(recall.chunks) == data.count("good") + data.count("well")
 
 
 def test_a_failed_search_is_told() -> None:

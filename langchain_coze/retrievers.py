@@ -1,0 +1,241 @@
+"""`CozeRecallRetriever`: what bots and workflows find in knowledge bases, as documents."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.retrievers import BaseRetriever
+from pydantic import Field
+
+from langchain_coze.bot import LEAVING, PER_CALL, Bot
+from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.notices import warn_user
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from langchain_core.callbacks import (
+        AsyncCallbackManagerForRetrieverRun,
+        CallbackManagerForRetrieverRun,
+    )
+    from langchain_core.documents import Document
+    from langchain_core.retrievers import LangSmithRetrieverParams
+
+    from langchain_coze.api.client import Client
+    from langchain_coze.api.commands import Flow
+
+_KNOWN = PER_CALL | {"k", "score_threshold", "verbose"}
+
+
+class CozeRecallRetriever(Bot, BaseRetriever):
+    r"""The knowledge bases of a Coze bot, or of a Coze workflow, as a LangChain retriever.
+
+    Coze has no call that searches a knowledge base. With a bot, its turn is begun and left as soon
+    as it has told what it recalled, so the answer is not waited for; its tokens are billed. With a
+    workflow that has a knowledge node, no model is needed.
+
+    Setup:
+        Bind a knowledge base to a bot, have it called automatically (自动调用), publish the bot
+        with the API channel, and create a token:
+
+        ```bash
+        pip install langchain-coze
+        export COZE_API_TOKEN="pat_…"
+        export COZE_BOT_ID="7374724495711502387"
+        ```
+
+        Without an account, `python -m langchain_coze.local` (extra `local`) is a server to try.
+
+    Key init args — search:
+        bot_id: The published bot whose knowledge bases are searched.
+        workflow_id: A published workflow that is run in place of a bot.
+        k: How many documents at most.
+        score_threshold: The lowest score of a document.
+        query_parameter: Workflow: the start-node variable that takes the question.
+        output_path: Workflow: where in its output the list is.
+
+    Key init args — client:
+        api_key: The token, or where it comes from, for instance a `CozeJWTAuth`.
+        base_url: `https://api.coze.cn`, `https://api.coze.com`, or a Coze Studio.
+        timeout: Seconds of silence.
+        max_retries: Repetitions while nothing has been started.
+
+    Instantiate:
+        ```python
+        from langchain_coze import CozeRecallRetriever
+        from langchain_coze.local import LocalCoze
+
+        coze = LocalCoze().start()
+        retriever = CozeRecallRetriever(
+            bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url, k=3
+        )
+        ```
+
+    Usage:
+        ```python
+        for document in retriever.invoke("What is a Coze workflow?"):
+            print(document.metadata["score"], document.metadata["source"], document.page_content)
+        ```
+
+    Per call:
+        ```python
+        documents = retriever.invoke("What is a Coze workflow?", k=1, score_threshold=0.2)
+        ```
+
+    Async:
+        ```python
+        documents = await retriever.ainvoke("什么是扣子工作流？")
+        ```
+
+    Use within a chain:
+        ```python
+        from langchain_core.prompts import ChatPromptTemplate
+        from langchain_core.runnables import RunnablePassthrough
+
+        prompt = ChatPromptTemplate.from_template("{context}\n\nQuestion: {question}")
+        together = retriever | (lambda found: "\n\n".join(d.page_content for d in found))
+        chain = {"context": together, "question": RunnablePassthrough()} | prompt
+        print(chain.invoke("What is a Coze workflow?").to_string())
+        ```
+
+    Returns:
+        `Document`s in the order in which they were recalled. `id` is stable; the metadata is flat,
+        with what Coze tells of: `score`, `source` (the link, or else the document's name), `title`,
+        `dataset_id`, `dataset_name`, `document_id`, `document_name`, `link`, `format_type`,
+        `source_type`, and `rank` from 1. Empty when nothing was found.
+
+    Raises:
+        CozeRecallError: The search failed.
+        CozeError: What else goes wrong, one class for each condition.
+
+    Source: Coze API, chat v3 and workflow run (wire sections 3 and 4.2).
+    """
+
+    auto_save_history: bool | None = False
+    """Whether Coze keeps the turn that a search is. Per call too."""
+
+    k: int | None = Field(default=None, ge=1)
+    """How many documents at most, the first that were recalled; None for all. Per call too. How
+    many are recalled at most is set in Coze."""
+
+    score_threshold: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """The lowest score of a document; None for any. Coze does not document its scale: look at the
+    scores of your own documents. Documents without a score are kept. Per call too."""
+
+    query_parameter: str = Field(default="input", min_length=1)
+    """Workflow: the variable of its start node that takes the question."""
+
+    output_path: str | None = None
+    """Workflow: where in its output the list of what was found is, keys and positions with dots
+    between them. None for `outputList`, or else the only list that there is."""
+
+    recall_grace: float = Field(default=0.25, ge=0, allow_inf_nan=False)
+    """Bot: seconds of silence after a recall until no further one is waited for. Whatever else the
+    bot says ends the waiting at once."""
+
+    def _get_relevant_documents(
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        del run_manager
+        wanted = self._wanted(query, kwargs)
+        with self._search(query, kwargs) as (client, flow):
+            chunks = client.run(flow)
+        return _documents(chunks, *wanted)
+
+    async def _aget_relevant_documents(
+        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
+    ) -> list[Document]:
+        del run_manager
+        wanted = self._wanted(query, kwargs)
+        with self._search(query, kwargs) as (client, flow):
+            chunks = await client.arun(flow)
+        return _documents(chunks, *wanted)
+
+    def _wanted(self, query: Any, kwargs: Mapping[str, Any]) -> tuple[int | None, float | None]:
+        """Return how many documents are wanted, and from which score on; refuse what is none."""
+        if not isinstance(query, str) or not query.strip():
+            given = "empty" if isinstance(query, str) else f"a {type(query).__name__}"
+            raise CozeInvalidRequestError(
+                f"The query is {given}.",
+                hint=hint_of("A query is a str with some text.", "检索内容应为非空字符串。"),
+            )
+        self._warn_about_call({n for n, value in kwargs.items() if value is not None}, _KNOWN)
+        k, threshold = kwargs.get("k"), kwargs.get("score_threshold")
+        if k is not None and (not isinstance(k, int) or isinstance(k, bool) or k < 1):
+            raise _refused("k", k, "a whole number from 1 on", "大于等于 1 的整数")
+        number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
+        if threshold is not None and not (number and 0 <= threshold < math.inf):
+            raise _refused("score_threshold", threshold, "a number from 0 on", "大于等于 0 的数")
+        return (
+            self.k if k is None else k,
+            self.score_threshold if threshold is None else threshold,
+        )
+
+    @contextlib.contextmanager
+    def _search(
+        self, query: str, kwargs: Mapping[str, Any]
+    ) -> Iterator[tuple[Client, Flow[list[dict[str, Any]]]]]:
+        """Provide what searches, and leave the turn behind when that is done."""
+        from langchain_coze.search import found_by, recall_of, searching  # noqa: PLC0415 - stays light
+
+        client, call = self._client(), self._call(kwargs, runs=True)
+        if call.workflow_id:
+            yield client, found_by(call, {self.query_parameter: query}, self.output_path)
+            return
+        session = searching(call)
+        try:
+            yield client, recall_of(session, query, self.recall_grace)
+        except LEAVING:
+            self._left(client, session)
+            raise
+        else:
+            self._left(client, session)
+        finally:
+            session.leave()
+
+    def _target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
+        bot_id, workflow_id, app_id = super()._target(kwargs)
+        asked_for = bool(kwargs.get("bot_id") or kwargs.get("model"))
+        if workflow_id and not asked_for and "bot_id" not in self.model_fields_set:
+            bot_id = ""  # it comes from the environment, and is the bot of another call
+        return bot_id, workflow_id, app_id
+
+    def _conversation(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
+        """Return the conversation that was named for this search, never that of a config.
+
+        What a config names is where the user talks with a bot, which a search must not disturb.
+        """
+        del model_name
+        named = kwargs.get("conversation_id") or self.conversation_id
+        return None if named is None else str(named)
+
+    def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
+        params = super()._get_ls_params(**kwargs)
+        params["ls_retriever_name"] = "coze_recall"
+        return params
+
+
+def _documents(
+    chunks: Sequence[Mapping[str, Any]], k: int | None, threshold: float | None
+) -> list[Document]:
+    """Return the documents of the chunks that are wanted."""
+    from langchain_coze.recall import documents  # noqa: PLC0415 - importing stays light
+
+    if threshold is not None:
+        if chunks and all("score" not in chunk["metadata"] for chunk in chunks):
+            warn_user(
+                "score_threshold has no effect: what was found has no scores. "
+                "检索结果没有分数，score_threshold 不起作用。"
+            )
+        chunks = [
+            chunk for chunk in chunks if chunk["metadata"].get("score", math.inf) >= threshold
+        ]
+    return documents(chunks[:k])
+
+
+def _refused(name: str, value: Any, wanted: str, zh: str) -> CozeInvalidRequestError:
+    return CozeInvalidRequestError(
+        f"{name} is {value!r}.", hint=hint_of(f"Give {wanted}.", f"{name} 应为{zh}。")
+    )
