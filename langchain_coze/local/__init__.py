@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.fault_specs import FAULTS, Fault
     from langchain_coze.local.flows import LocalChatflow
     from langchain_coze.local.knowledge import LocalKnowledge, RecalledChunk
+    from langchain_coze.local.knowledge_workflows import knowledge_workflow
     from langchain_coze.local.oauth import LocalOAuthApp
     from langchain_coze.local.pieces import (
         Ask,
@@ -36,8 +37,11 @@ if TYPE_CHECKING:
         Verbose,
     )
     from langchain_coze.local.pytest_plugin import local_coze as local_coze
+    from langchain_coze.local.run_steps import Output, RunContext
     from langchain_coze.local.server import LocalCoze
     from langchain_coze.local.turns import Turn, TurnFile
+    from langchain_coze.local.workflow_files import FileKind
+    from langchain_coze.local.workflows import LocalWorkflow
 
 __all__ = [
     "FAULTS",
@@ -46,23 +50,28 @@ __all__ = [
     "ClientTool",
     "Fail",
     "Fault",
+    "FileKind",
     "FollowUp",
     "LocalBot",
     "LocalChatflow",
     "LocalCoze",
     "LocalKnowledge",
     "LocalOAuthApp",
+    "LocalWorkflow",
     "Media",
     "NewAnswer",
+    "Output",
     "Pause",
     "Reasoning",
     "RecalledChunk",
     "RecordedRequest",
+    "RunContext",
     "ServerTool",
     "Speech",
     "Turn",
     "TurnFile",
     "Verbose",
+    "knowledge_workflow",
 ]
 
 # A reply that fails is logged with its traceback, but only for programs that set up logging.
@@ -75,23 +84,28 @@ _HOMES = {
     "ClientTool": "pieces",
     "Fail": "pieces",
     "Fault": "fault_specs",
+    "FileKind": "workflow_files",
     "FollowUp": "pieces",
     "LocalBot": "bots",
     "LocalChatflow": "flows",
     "LocalCoze": "server",
     "LocalKnowledge": "knowledge",
     "LocalOAuthApp": "oauth",
+    "LocalWorkflow": "workflows",
     "Media": "pieces",
     "NewAnswer": "pieces",
+    "Output": "run_steps",
     "Pause": "pieces",
     "Reasoning": "pieces",
     "RecalledChunk": "knowledge",
     "RecordedRequest": "app",
+    "RunContext": "run_steps",
     "ServerTool": "pieces",
     "Speech": "pieces",
     "Turn": "turns",
     "TurnFile": "turns",
     "Verbose": "pieces",
+    "knowledge_workflow": "knowledge_workflows",
     "local_coze": "pytest_plugin",
 }
 _EXTRA = frozenset({"starlette", "uvicorn"})

@@ -65,8 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         "target",
         nargs="?",
         metavar="module:object",
-        help="a LocalBot, a LocalChatflow, a LocalCoze, a list of bots, a function or a LangChain "
-        "Runnable; a sample bot with a knowledge base when left out",
+        help="a LocalBot, a LocalChatflow, a LocalWorkflow, a LocalCoze, a list of bots, a "
+        "function or a LangChain Runnable; a sample bot with a knowledge base when left out",
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=_port, help="port to listen on (any free one)")
@@ -77,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _make(local_coze: Any, arguments: argparse.Namespace) -> Any:
     from langchain_coze.local.flows import LocalChatflow  # noqa: PLC0415 - as above
+    from langchain_coze.local.workflows import LocalWorkflow  # noqa: PLC0415 - as above
 
     target = _load(arguments.target) if arguments.target else None
     names = ("host", "port", "profile", "token")
@@ -85,6 +86,8 @@ def _make(local_coze: Any, arguments: argparse.Namespace) -> Any:
         return dataclasses.replace(target, **given)
     if isinstance(target, LocalChatflow):
         return local_coze(chatflows=target, **given)
+    if isinstance(target, LocalWorkflow):
+        return local_coze(workflows=target, **given)
     return local_coze(target, **given)
 
 
@@ -121,8 +124,8 @@ def _say_error(text: str) -> int:
 
 def _greeting(coze: Any) -> str:
     bots = "".join(f"  {bot.bot_id}  {bot.name}\n" for bot in coze.bots)
-    flows = "".join(f"  {flow.workflow_id}  {flow.name}\n" for flow in coze.chatflows)
-    flows = f"Chatflows / 对话流:\n{flows}" if flows else ""
+    flows = _listed("Chatflows / 对话流", coze.chatflows)
+    flows += _listed("Workflows / 工作流", coze.workflows)
     return (
         f"Local Coze server / 本地扣子服务: {coze.base_url}\n"
         f"Token / 令牌: {coze.token}\n"
@@ -132,6 +135,11 @@ def _greeting(coze: Any) -> str:
         f"export COZE_BOT_ID={coze.bots[0].bot_id if coze.bots else ''}\n\n"
         "Ctrl-C ends it / 按 Ctrl-C 结束\n"
     )
+
+
+def _listed(title: str, flows: Sequence[Any]) -> str:
+    lines = "".join(f"  {flow.workflow_id}  {flow.name}\n" for flow in flows)
+    return f"{title}:\n{lines}" if lines else ""
 
 
 def _wait_for_end() -> None:

@@ -26,6 +26,7 @@ from langchain_coze.local.oauth import OAuthRoutes
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import CloudProfile
 from langchain_coze.local.streams import Dropped
+from langchain_coze.local.workflow_routes import WorkflowRoutes
 
 __all__ = ["LocalApp", "RecordedRequest"]
 
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 _GROUPS: tuple[type[RouteGroup], ...] = (
     ChatRoutes,
     ChatflowRoutes,
+    WorkflowRoutes,
     ConversationRoutes,
     MessageRoutes,
     FileRoutes,

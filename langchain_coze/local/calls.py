@@ -23,6 +23,7 @@ from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import CloudProfile
 from langchain_coze.local.store import Store
 from langchain_coze.local.streams import Connections
+from langchain_coze.local.workflows import LocalWorkflow
 
 if TYPE_CHECKING:
     from langchain_coze.local.oauth import LocalOAuthApp
@@ -52,6 +53,7 @@ class Settings(Protocol):
 
     bots: tuple[LocalBot, ...]
     chatflows: tuple[LocalChatflow, ...]
+    workflows: tuple[LocalWorkflow, ...]
     token: str
     error_status: str
     quota: int | None
@@ -134,13 +136,20 @@ class Site:
         flows = self.settings.chatflows
         return next((flow for flow in flows if flow.workflow_id == workflow_id), None)
 
-    def asked(self, path: str, body: Any) -> LocalBot | LocalChatflow | None:
-        """The bot or chatflow that a request is for."""
+    def find_workflow(self, workflow_id: Any) -> LocalWorkflow | None:
+        """The workflow with this id, if there is one."""
+        flows = self.settings.workflows
+        return next((flow for flow in flows if flow.workflow_id == workflow_id), None)
+
+    def asked(self, path: str, body: Any) -> LocalBot | LocalChatflow | LocalWorkflow | None:
+        """The bot, chatflow or workflow that a request is for."""
         if not isinstance(body, dict):
             return None
-        # A chatflow may be run in a bot, which is not asked itself.
+        # A chatflow or workflow may be run in a bot, which is not asked itself.
         if path == "/v1/workflows/chat":
             return self.find_chatflow(body.get("workflow_id"))
+        if path.startswith(("/v1/workflow/", "/v1/workflows/")):
+            return self.find_workflow(body.get("workflow_id"))
         return self.find_bot(body.get("bot_id"))
 
     def count_chat(self, served_id: str, own_quota: int | None) -> None:

@@ -20,7 +20,9 @@ from langchain_coze.local.fault_specs import read_faults
 from langchain_coze.local.flows import LocalChatflow, as_chatflows
 from langchain_coze.local.oauth import LocalOAuthApp, as_oauth_apps
 from langchain_coze.local.profiles import CloudProfile
+from langchain_coze.local.sample_workflows import sample_workflows
 from langchain_coze.local.studio import StudioProfile
+from langchain_coze.local.workflows import LocalWorkflow, as_workflows
 
 __all__ = ["LocalCoze"]
 
@@ -40,13 +42,15 @@ class LocalCoze:
         bots: What it serves: None for one sample bot with a knowledge base, a `LocalBot`, a
             function or Runnable, or an iterable of these. A tuple of `LocalBot` afterwards.
         chatflows: A `LocalChatflow`, or several, or functions to make them of. A tuple afterwards.
+        workflows: A `LocalWorkflow`, or several, or functions to make them of; None for those that
+            go with the sample bot, where that is served, and else for none. A tuple afterwards.
         host: Address to listen on.
         port: Port to listen on; 0 for any free one. The real one once started.
         token: The token that clients must send; made up when not given.
         profile: ``"cloud"``: the bytes of coze.cn and coze.com; ``"studio"``: those of Coze Studio.
         error_status: HTTP status of errors: ``"200"``, or ``"real"`` for the matching one. Studio
             has statuses of its own.
-        quota: After this many chats the server refuses with 4028; None means never.
+        quota: After this many chats and runs the server refuses with 4028; None means never.
         faults: What goes wrong, see `Fault`. May be changed while the server runs.
         request_log: How many requests `requests` remembers.
         stop_timeout: Seconds that `stop` waits for running chats before it ends them.
@@ -55,7 +59,8 @@ class LocalCoze:
 
     Raises:
         ValueError: The profile, the error status or a fault is not known.
-        TypeError: Something in ``bots``, ``chatflows`` or ``oauth_apps`` cannot be served.
+        TypeError: Something in ``bots``, ``chatflows``, ``workflows`` or ``oauth_apps`` cannot be
+            served.
 
     Example:
         >>> with LocalCoze() as coze:
@@ -66,6 +71,7 @@ class LocalCoze:
     bots: Any = None
     _: KW_ONLY
     chatflows: Any = ()
+    workflows: Any = None
     host: str = "127.0.0.1"
     port: int = 0
     token: str = field(default="", repr=False)
@@ -86,6 +92,9 @@ class LocalCoze:
         if self.error_status not in {"200", "real"}:
             raise ValueError(f'error_status must be "200" or "real", not {self.error_status!r}')
         read_faults(self.faults)
+        if self.workflows is None:
+            self.workflows = sample_workflows() if self.bots is None else ()
+        self.workflows: tuple[LocalWorkflow, ...] = as_workflows(self.workflows)
         self.bots: tuple[LocalBot, ...] = as_bots(self.bots)
         self.chatflows: tuple[LocalChatflow, ...] = as_chatflows(self.chatflows)
         self.oauth_apps: tuple[LocalOAuthApp, ...] = as_oauth_apps(self.oauth_apps)

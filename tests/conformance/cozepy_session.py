@@ -171,6 +171,21 @@ def chatflow(coze: Any, ids: str) -> Any:
     return seen
 
 
+def workflow(coze: Any, ids: str) -> Any:
+    """Runs of workflows that are not streamed; ``ids`` are of one that runs and one that fails."""
+    good, bad = ids.split("/")
+    runs = coze.workflows.runs
+    done = runs.create(workflow_id=good, parameters={"city": "杭州"})
+    return {
+        "data": done.data,
+        "debug_url": done.debug_url,
+        "usage": done.usage.model_dump() if done.usage else None,
+        "missing": failure(lambda: runs.create(workflow_id=good)),
+        "failed": failure(lambda: runs.create(workflow_id=bad)),
+        "unknown": failure(lambda: runs.create(workflow_id="7")),
+    }
+
+
 def files(coze: Any, bot_id: str) -> Any:
     """A file that is uploaded, found, and sent to a bot."""
     uploaded = coze.files.upload(file=("tea.txt", b"Tea grows on hills."))
@@ -255,7 +270,7 @@ def main() -> None:
     """Play one scene."""
     scene, base_url, token, bot_id = sys.argv[1:]
     coze = Coze(auth=TokenAuth(token), base_url=base_url)
-    chats = (stream, create_and_poll, cancel, conversation, errors, tools, chatflow)
+    chats = (stream, create_and_poll, cancel, conversation, errors, tools, chatflow, workflow)
     scenes = {f.__name__: f for f in (*chats, served, files, resources, oauth)}
     sys.stdout.write(json.dumps(scenes[scene](coze, bot_id)))
 

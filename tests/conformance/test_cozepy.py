@@ -174,6 +174,27 @@ def test_a_chatflow_that_asks_something_back() -> None:
     assert seen["events"].count("conversation.chat.completed") == 1
 
 
+@pytest.mark.parametrize("profile", ["cloud", "studio"])
+def test_workflows(profile: str) -> None:
+    def locate(city: str) -> str:
+        return f"{city} & 116.4°E"
+
+    def fail() -> str:
+        raise ValueError("no room")
+
+    with LocalCoze(workflows=[locate, fail], profile=profile) as coze:
+        ids = [workflow.workflow_id for workflow in coze.workflows]
+        seen = play("workflow", coze, bot_id="/".join(ids))
+    cloud = profile == "cloud"
+    assert json.loads(seen["data"]) == {"output": "杭州 & 116.4°E"}
+    assert seen["debug_url"].endswith(f"&workflow_id={ids[0]}")
+    assert (seen["usage"] is not None) == cloud
+    assert seen["missing"]["code"] == 4000
+    assert "parameters.city" in seen["missing"]["msg"]
+    assert seen["failed"] == {"code": 720701013, "msg": "ValueError: no room", "logid": cloud}
+    assert seen["unknown"]["code"] == (4200 if cloud else 6031)
+
+
 def test_files() -> None:
     def read(_question: str, turn: Turn) -> str:
         return ", ".join(f"{file.name}: {file.data.decode()}" for file in turn.files)

@@ -1,0 +1,268 @@
+"""Runs of workflows that are not streamed, over a real socket (wire 4.2, 4.8, 8)."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any
+
+import httpx
+import pytest
+
+from langchain_coze.local import (
+    Fail,
+    FileKind,
+    LocalBot,
+    LocalCoze,
+    LocalKnowledge,
+    LocalWorkflow,
+    Output,
+    Pause,
+    RunContext,
+    TurnFile,
+    knowledge_workflow,
+)
+from tests.integration_tests.local.local_client import Client
+
+APP = "7400000000000000001"
+FINISHED: list[str] = []
+
+
+def locate(city: str, digits: int = 1) -> dict[str, Any]:
+    return {"output": f"{city}的经度为{116.4074:.{digits}f}°E & <N>"}
+
+
+def fails(how: str) -> Any:
+    if how == "raise":
+        raise ValueError("no room in 杭州")
+    return Fail(702093001, "node & failed") if how == "fail" else float("nan")
+
+
+async def slow(seconds: float) -> str:
+    await asyncio.sleep(seconds)
+    FINISHED.append("slow")
+    return "late"
+
+
+async def stepwise(text: str) -> AsyncIterator[Any]:
+    yield Pause(0.01)
+    yield Output({"text": text, "count": 2})
+
+
+def who(context: RunContext) -> dict[str, Any]:
+    return {"ext": context.ext, "bot": context.bot_id, "app": context.app_id}
+
+
+def look(photo: Annotated[TurnFile, FileKind("image")]) -> str:
+    return f"{photo.kind} {photo.name} {photo.data.decode()} {photo.url}"
+
+
+WORKFLOWS = {
+    workflow.name: workflow
+    for workflow in (
+        LocalWorkflow(locate),
+        LocalWorkflow(lambda: "a & 茶", name="text", terminate_plan="use_answer_content"),
+        LocalWorkflow(lambda: [1, None], name="values"),
+        LocalWorkflow(lambda: [1], name="number", terminate_plan="use_answer_content"),
+        LocalWorkflow(lambda: None, name="nothing"),
+        LocalWorkflow(fails),
+        LocalWorkflow(slow, gateway_timeout=0.1),
+        LocalWorkflow(stepwise),
+        LocalWorkflow(who, app_id=APP),
+        LocalWorkflow(who, name="free"),
+        LocalWorkflow(look),
+        LocalWorkflow(locate, name="hidden", published=False),
+        LocalWorkflow(locate, name="twice", quota=2),
+        LocalWorkflow(locate, name="broken", faults="error=4009,times=1"),
+        knowledge_workflow(LocalKnowledge(["Tea grows on hills.", "茶叶长在山上。"], name="tea")),
+        knowledge_workflow(["Tea."], name="renamed", parameter="q", output="found"),
+    )
+}
+
+
+@pytest.fixture(scope="module", params=["cloud", "studio"])
+def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
+    bot = LocalBot(lambda _: "bot", name="bot")
+    workflows = WORKFLOWS.values()
+    with LocalCoze(bot, workflows=workflows, profile=request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def client(coze: LocalCoze) -> Iterator[Client]:
+    coze.reset()
+    with Client(coze) as made:
+        yield made
+
+
+def run(client: Client, name: str, parameters: Any = None, **fields: Any) -> httpx.Response:
+    headers = fields.pop("headers", {})
+    body = {"workflow_id": WORKFLOWS[name].workflow_id, "parameters": parameters or {}}
+    return client.http.post("/v1/workflow/run", json=body | fields, headers=headers)
+
+
+def data(client: Client, name: str, parameters: Any = None, **fields: Any) -> Any:
+    return json.loads(run(client, name, parameters, **fields).json()["data"])
+
+
+def code(response: httpx.Response) -> Any:
+    return response.json()["code"]
+
+
+def is_cloud(client: Client) -> bool:
+    return client.coze.profile == "cloud"
+
+
+URL = r"https://www.coze.cn/work_flow?execute_id=N\u0026space_id=N\u0026workflow_id=N"
+
+
+def test_the_bytes_of_a_reply(client: Client) -> None:
+    response = run(client, "locate", {"city": "北京", "digits": 4})
+    output = r'"{\"output\":\"北京的经度为116.4074°E \\u0026 \\u003cN\\u003e\"}"'
+    usage = '"usage":{"input_count":0,"token_count":0,"output_count":0}'
+    cloud = f'{{"code":0,"data":{output},"debug_url":"{URL}","msg":"",{usage}}}'
+    studio = (
+        f'{{"code":0,"msg":null,"data":{output},"token":0,"cost":"0.00000",'
+        f'"debug_url":"{URL}","execute_id":"N","BaseResp":null}}'
+    )
+    assert re.sub(r"\d{19}", "N", response.text) == (cloud if is_cloud(client) else studio)
+    assert WORKFLOWS["locate"].workflow_id in response.json()["debug_url"]
+    assert response.headers["content-type"].startswith("application/json")
+    assert response.headers["x-tt-logid" if is_cloud(client) else "x-log-id"]
+
+
+def test_a_text_stands_in_a_wrapper(client: Client) -> None:
+    original = {"original_result": None} if is_cloud(client) else {}
+    wrapper = {"content_type": 1, "data": "a & 茶", **original, "type_for_model": 2}
+    assert list(data(client, "text").items()) == list(wrapper.items())
+    assert data(client, "number")["data"] == "[1]"
+
+
+def test_what_a_function_may_give(client: Client) -> None:
+    assert data(client, "values") == {"output": [1, None]}
+    assert data(client, "nothing") == {}
+    assert data(client, "stepwise", {"text": "茶"}) == {"text": "茶", "count": 2}
+
+
+def test_parameters_as_json_text(client: Client) -> None:
+    assert "北京" in data(client, "locate", '{"city":"北京"}')["output"]
+    assert code(run(client, "locate", "{")) == (4000 if is_cloud(client) else 400)
+    assert code(run(client, "locate", "[]")) == (4000 if is_cloud(client) else 400)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "cloud", "studio"),
+    [
+        ("locate", {"parameters": {}}, 4000, 4000),
+        ("locate", {"parameters": {"city": 3}}, 4000, 4000),
+        ("locate", {"workflow_id": ""}, 4000, 400),
+        ("locate", {"workflow_id": 7}, 4000, 400),
+        ("locate", {"workflow_id": "7000000000000000001"}, 4200, 6031),
+        ("hidden", {}, 4200, 6031),
+        ("free", {"bot_id": "7000000000000000001"}, 4200, 4200),
+        ("free", {"bot_id": "7", "app_id": APP}, 4000, 400),
+        ("free", {"ext": {"user_id": 3}}, 4000, 400),
+        ("who", {}, 4000, 4000),
+        ("who", {"app_id": "7400000000000000002"}, 4000, 4000),
+        ("fails", {"parameters": {"how": "raise"}}, 720701013, 720701013),
+        ("fails", {"parameters": {"how": "fail"}}, 702093001, 702093001),
+        ("fails", {"parameters": {"how": "nan"}}, 720701013, 720701013),
+    ],
+)
+def test_refused_or_failed(
+    client: Client, name: str, fields: dict[str, Any], cloud: int, studio: int
+) -> None:
+    response = run(client, name, **fields)
+    assert code(response) == (cloud if is_cloud(client) else studio)
+    assert response.json()["msg"]
+    assert ("detail" in response.json()) == is_cloud(client)
+
+
+def test_the_message_of_a_failure(client: Client) -> None:
+    failed = run(client, "fails", {"how": "raise"}).json()
+    assert failed["msg"] == "ValueError: no room in 杭州"
+    assert ("debug_url" in failed) == is_cloud(client)
+    assert run(client, "fails", {"how": "fail"}).json()["msg"] == "node & failed"
+    missing = run(client, "locate").json()["msg"]
+    assert missing == "parameters.city is required"
+
+
+def test_the_status_of_a_failure(client: Client) -> None:
+    client.coze.error_status = "real"
+    try:
+        missing = run(client, "locate", workflow_id="7000000000000000001")
+        failed = run(client, "fails", {"how": "raise"})
+    finally:
+        client.coze.error_status = "200"
+    wanted = [404, 400] if is_cloud(client) else [200, 200]
+    assert [missing.status_code, failed.status_code] == wanted
+
+
+def test_what_the_function_may_know(client: Client) -> None:
+    ext = {"user_id": "ada"}
+    assert data(client, "who", app_id=APP, ext=ext) == {"ext": ext, "bot": "", "app": APP}
+    bot_id = client.bot.bot_id
+    assert data(client, "free", bot_id=bot_id) == {"ext": {}, "bot": bot_id, "app": ""}
+
+
+def test_files(client: Client) -> None:
+    upload = client.http.post("/v1/files/upload", files={"file": ("tea.png", b"png")})
+    file_id = json.dumps({"file_id": upload.json()["data"]["id"]})
+    assert data(client, "look", {"photo": file_id}) == {"output": "image tea.png png "}
+    url = "https://example.com/tea.png?a=1&b=2"
+    assert data(client, "look", {"photo": url}) == {"output": f"image   {url}"}
+    assert code(run(client, "look", {"photo": '{"file_id":"7"}'})) == 4000
+
+
+def test_a_slow_run_outlives_its_connection(client: Client) -> None:
+    FINISHED.clear()
+    with pytest.raises(httpx.RemoteProtocolError):
+        run(client, "slow", {"seconds": 0.3})
+    assert FINISHED == []
+    deadline = time.monotonic() + 5
+    while not FINISHED and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert FINISHED == ["slow"]
+
+
+def test_quota(client: Client) -> None:
+    codes = [code(run(client, "twice", {"city": "x"})) for _ in range(3)]
+    assert codes == [0, 0, 4028]
+    assert code(run(client, "locate", {"city": "x"})) == 0
+
+
+def test_faults(client: Client) -> None:
+    assert [code(run(client, "broken", {"city": "x"})) for _ in range(2)] == [4009, 0]
+    aimed = {"X-Local-Fault": "http_502,on=/v1/workflow/run"}
+    assert run(client, "locate", {"city": "x"}, headers=aimed).status_code == 502
+    elsewhere = {"X-Local-Fault": "http_502,on=/v3/chat"}
+    assert code(run(client, "locate", {"city": "x"}, headers=elsewhere)) == 0
+
+
+def test_a_token_is_needed(client: Client) -> None:
+    response = run(client, "locate", {"city": "x"}, headers={"Authorization": "Bearer pat_other"})
+    assert code(response) == (4100 if is_cloud(client) else 700012006)
+
+
+def test_knowledge(client: Client) -> None:
+    response = run(client, "tea", {"input": "茶叶在哪里？"})
+    found = json.loads(response.json()["data"])["outputList"]
+    assert [passage["output"] for passage in found] == ["茶叶长在山上。"]
+    assert found[0].keys() == {"documentId", "output"}
+    assert isinstance(found[0]["documentId"], int)
+    assert found[0]["documentId"] > 2**53
+    nothing = data(client, "tea", {"input": "zzz"})
+    assert nothing == {"outputList": [] if is_cloud(client) else None}
+    assert data(client, "renamed", {"q": "tea"})["found"][0]["output"] == "Tea."
+    assert code(run(client, "renamed", {"input": "tea"})) == 4000
+
+
+def test_a_server_that_stops_ends_its_runs() -> None:
+    begun = time.monotonic()
+    workflow = LocalWorkflow(slow, name="endless")
+    with LocalCoze(workflows=workflow, stop_timeout=0) as coze, Client(coze) as client:
+        body = {"workflow_id": workflow.workflow_id, "parameters": {"seconds": 60}}
+        with pytest.raises(httpx.ReadTimeout):
+            client.http.post("/v1/workflow/run", json=body, timeout=0.2)
+    assert time.monotonic() - begun < 10
