@@ -19,6 +19,7 @@ CLIENTS = {
     "raw httpx": ("tests.benchmarks.clients", "RawHttpx", "httpx"),
     "naive model": ("tests.benchmarks.clients", "Naive", "langchain-core"),
     "ChatCoze": ("tests.benchmarks.clients", "Coze", "langchain-coze"),
+    "CozeRecallRetriever": ("tests.benchmarks.clients", "Retriever", "langchain-coze"),
     "ChatOpenAI": ("tests.benchmarks.clients", "OpenAI", "langchain-openai"),
     "ChatMistralAI": ("tests.benchmarks.clients", "Mistral", "langchain-mistralai"),
     "cozepy": ("tests.benchmarks.client_cozepy", "Cozepy", "cozepy"),

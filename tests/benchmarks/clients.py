@@ -94,6 +94,24 @@ class RawHttpx:
     async def abatch(self, questions: list[str]) -> list[str]:
         return list(await asyncio.gather(*map(self.ainvoke, questions)))
 
+    def recall(self, question: str) -> list[str]:
+        body = b""
+        with self._sync.stream("POST", "/v3/chat", json=self._body(question)) as response:
+            for piece in response.iter_raw():
+                body += piece
+                if names := wire.recalled(body):
+                    return names
+        return []
+
+    async def arecall(self, question: str) -> list[str]:
+        body, asked = b"", self._body(question)
+        async with self._async.stream("POST", "/v3/chat", json=asked) as response:
+            async for piece in response.aiter_raw():
+                body += piece
+                if names := wire.recalled(body):
+                    return names
+        return []
+
     def piece(self, item: bytes) -> str:
         return "x" if item else ""
 
@@ -166,6 +184,33 @@ class Coze(LangChainClient):
     def make(self, origin: str, **more: Any) -> Any:
         model = importlib.import_module("langchain_coze").ChatCoze
         return model(bot_id=wire.BOT_ID, api_key=wire.TOKEN, base_url=origin, **more)
+
+    def recall(self, question: str) -> list[str]:
+        """Wait for the whole answer: what there is without a retriever."""
+        return self._names(self._model.invoke(question))
+
+    async def arecall(self, question: str) -> list[str]:
+        return self._names(await self._model.ainvoke(question))
+
+    @staticmethod
+    def _names(message: Any) -> list[str]:
+        read = importlib.import_module("langchain_coze").recalled_documents
+        return [document.metadata["document_name"] for document in read(message)]
+
+
+class Retriever:
+    """The retriever of this package, with its default constructor."""
+
+    def __init__(self, port: int) -> None:
+        retriever = importlib.import_module("langchain_coze").CozeRecallRetriever
+        origin = f"http://127.0.0.1:{port}"
+        self._retriever = retriever(bot_id=wire.BOT_ID, api_key=wire.TOKEN, base_url=origin)
+
+    def recall(self, question: str) -> list[str]:
+        return [x.metadata["document_name"] for x in self._retriever.invoke(question)]
+
+    async def arecall(self, question: str) -> list[str]:
+        return [x.metadata["document_name"] for x in await self._retriever.ainvoke(question)]
 
 
 class Naive(LangChainClient):

@@ -6,6 +6,7 @@ of this process. Text is checked after the clock has stopped.
 
 import asyncio
 import gc
+import statistics
 import time
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -71,6 +72,16 @@ class Client(Protocol):
     def touch_tls(self) -> list[bool]:
         """Call https where nobody serves; tell for each call whether it got that far."""
         ...
+
+
+class Recaller(Protocol):
+    """Something that gets what a bot recalls."""
+
+    def recall(self, question: str) -> list[str]:
+        """Return the names of the recalled documents; they tell when they were sent."""
+        ...
+
+    async def arecall(self, question: str) -> list[str]: ...
 
 
 class Clock:
@@ -232,16 +243,69 @@ async def batch(client: Client, job: Job) -> Sample:
     return clock.sample(job.width, [x == wire.text(job.deltas) for x in texts])
 
 
-SYNC: dict[str, Callable[[Client, Job], Sample]] = {
+_WARM_UPS = 3  # a call takes little more than a millisecond: whatever is slow at first would show
+
+
+@dataclass
+class _Recalls:
+    """What several calls of a recaller took, in wall seconds."""
+
+    whole: list[float] = field(default_factory=list)
+    after: list[float] = field(default_factory=list)
+    answers: list[bool] = field(default_factory=list)
+
+    def add(self, start: float, end: float, names: list[str]) -> None:
+        self.whole.append(end - start)
+        self.after.append(end - wire.sent_at(names[0]) if names else float("nan"))
+        self.answers.append(len(names) == wire.CHUNKS and len(set(names)) == 1)
+
+    def sample(self) -> Sample:
+        figures = {
+            "us": statistics.median(self.whole) * 1e6,
+            "after": statistics.median(self.after) * 1e3,
+            "failed": float(self.answers.count(False)),
+        }
+        return Sample(figures, self.answers.count(True), len(self.answers))
+
+
+def recall(client: Recaller, job: Job) -> Sample:
+    """Per call, in wall time: until documents are there; of that, after they were sent."""
+    for _ in range(_WARM_UPS):
+        client.recall(wire.ask("recall", 1, 0))
+    recalls = _Recalls()
+    gc.collect()
+    for _ in range(job.repeat):
+        start = time.monotonic()
+        names = client.recall(job.question)
+        recalls.add(start, time.monotonic(), names)
+    return recalls.sample()
+
+
+async def arecall(client: Recaller, job: Job) -> Sample:
+    """Per call: the same on an event loop."""
+    for _ in range(_WARM_UPS):
+        await client.arecall(wire.ask("recall", 1, 0))
+    recalls = _Recalls()
+    gc.collect()
+    for _ in range(job.repeat):
+        start = time.monotonic()
+        names = await client.arecall(job.question)
+        recalls.add(start, time.monotonic(), names)
+    return recalls.sample()
+
+
+SYNC: dict[str, Callable[[Any, Job], Sample]] = {
     "stream": stream,
     "first": first,
     "invoke": invoke,
+    "recall": recall,
 }
-ASYNC: dict[str, Callable[[Client, Job], Any]] = {
+ASYNC: dict[str, Callable[[Any, Job], Any]] = {
     "astream": astream,
     "afirst": afirst,
     "ainvoke": ainvoke,
     "together": together,
     "rate": rate,
     "batch": batch,
+    "arecall": arecall,
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from tests.benchmarks.jobs import Job
 
 RAW, NAIVE, COZE = "raw httpx", "naive model", "ChatCoze"
+RETRIEVER = "CozeRecallRetriever"
 OPENAI, MISTRAL, SDK = "ChatOpenAI", "ChatMistralAI", "cozepy"
 EVERYONE = (COZE, RAW, SDK, NAIVE, MISTRAL, OPENAI)
 
@@ -262,6 +263,56 @@ def _growth(sizes: tuple[int, int, int]) -> Scenario:
     )
 
 
+def _recall(holds: tuple[float, float, float], calls: int) -> Scenario:
+    """Build the retriever's scenario; `holds` are the seconds for which an answer is held back."""
+    kinds = ("recall", "arecall")
+
+    def job(kind: str, hold: float, mode: str = "recall", repeat: int = calls) -> Job:
+        return Job(kind, mode=mode, deltas=10, width=round(hold * 1000), repeat=repeat)
+
+    def cell(client: str, named: str, work: Job) -> Cell:
+        suffix = ", async" if work.kind == "arecall" else ""
+        return Cell(", ".join(filter(None, (client, named))) + suffix, client, work)
+
+    left = [cell(RETRIEVER, f"{x:g} s", job(kind, x)) for kind in kinds for x in holds]
+    still = [
+        cell(RETRIEVER, f"{x:g} s of silence", job(kind, x, "silence", max(1, calls // 4)))
+        for kind in kinds
+        for x in holds
+    ]
+    raw = [cell(RAW, "", job(kind, holds[-1])) for kind in kinds]
+    waited = [Cell(f"{COZE}, {x:g} s", COZE, job("recall", x, repeat=1), rounds=2) for x in holds]
+
+    def soon(cells: list[Cell], limit: float) -> tuple[Goal, ...]:
+        text = "recall sent to documents, at most: "
+        return tuple(Goal(text + x.key, limit, x.key, figure="after", unit="ms") for x in cells)
+
+    ratios = (
+        Goal(
+            "documents, sync: the longest answer beside the shortest", 1.3, left[2].key, left[0].key
+        ),
+        Goal("documents, async: the same", 1.3, left[5].key, left[3].key),
+        Goal("documents, sync", 2, left[0].key, raw[0].key),
+        Goal("documents, async", 2, left[3].key, raw[1].key),
+        *(
+            Goal("documents beside the whole answer", 0.02, mine.key, whole.key)
+            for mine, whole in zip(left, waited, strict=False)
+        ),
+    )
+    return Scenario(
+        "recall",
+        "Recalled documents of answers that take as long (raw httpx: up to the recall event;"
+        " silence: with the retriever's `recall_grace` of 250 ms)",
+        "wall ms per call",
+        (*left, *still, *raw, *waited),
+        (*soon(left, 5), *soon(still, 260), *ratios),
+        rounds=5,
+        bases=(raw[0].key, raw[1].key, waited[2].key),
+        extra=("after",),
+        scale=1e-3,
+    )
+
+
 def all_scenarios(*, quick: bool) -> list[Scenario]:
     """Return every scenario, or a small version of each that only shows that it works."""
     if not quick:
@@ -269,6 +320,7 @@ def all_scenarios(*, quick: bool) -> list[Scenario]:
             *_per_delta(1000, 300),
             *_per_call(1000, 20),
             _growth((100, 1000, 10_000)),
+            _recall((1, 5, 20), 8),
             *_once(200, 3),
             _batch(500),
             _in_flight(200, 1000, 100),
@@ -278,6 +330,7 @@ def all_scenarios(*, quick: bool) -> list[Scenario]:
         *_per_delta(200, 30),
         *_per_call(200, 3),
         _growth((20, 100, 1000)),
+        _recall((0.3, 0.6, 1.2), 4),
         *_once(20, 1),
         _batch(50),
         _in_flight(20, 50, 10),

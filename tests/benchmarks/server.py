@@ -45,6 +45,18 @@ def _steps(dialect: str, count: int, mode: str) -> tuple[bytes, ...]:
     return (prologue + b"".join(deltas) + tail,)
 
 
+@lru_cache(maxsize=64)
+def _recall_steps(count: int) -> tuple[bytes, bytes, tuple[bytes, ...], bytes]:
+    """Return what comes before a recall, the recall, the answer's deltas, and the end."""
+    recall, answer = wire.answer("recall", 0), wire.answer("coze", count)
+    return (
+        _STREAM_HEAD + b"".join(map(framed, recall.prologue)),
+        framed(recall.deltas[0]),
+        tuple(map(framed, answer.deltas)),
+        b"".join(map(framed, answer.tail)) + _END,
+    )
+
+
 def _plain(status: str, body: bytes) -> bytes:
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
     return head.encode() + b"\r\n\r\n" + body
@@ -128,6 +140,8 @@ class Connection(asyncio.Protocol):
             GATE.join(self._transport, steps[0], asked.width)
         elif asked.mode == "paced":
             self._walk(steps, 0)
+        elif asked.mode in {"recall", "silence"}:
+            self._recall(asked)
         elif asked.mode == "slow":
             self._march(steps, 0, asyncio.get_running_loop().time())
         else:
@@ -141,6 +155,21 @@ class Connection(asyncio.Protocol):
         if index + 1 < len(steps):
             loop = asyncio.get_running_loop()
             loop.call_later(wire.PACED_INTERVAL, self._walk, steps, index + 1)
+
+    def _recall(self, asked: wire.Question) -> None:
+        """Write a recall, then hold the answer back; a client that has gone needs no answer."""
+        prologue, recall, deltas, tail = _recall_steps(asked.deltas)
+        early = 1 if asked.mode == "recall" else 0
+        self._transport.write(prologue)
+        self._transport.write(wire.send_now(recall))
+        for delta in deltas[:early]:
+            self._transport.write(delta)
+        rest = b"".join(deltas[early:]) + tail
+        asyncio.get_running_loop().call_later(asked.width / 1000, self._finish, rest)
+
+    def _finish(self, rest: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(rest)
 
     def _march(self, steps: tuple[bytes, ...], index: int, start: float) -> None:
         """Write a step when its time has come by the clock, however slow the reader."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.benchmarks.jobs import Sample
 from tests.benchmarks.scenarios import COZE, Cell, Goal, Scenario
 
-EXTRA_UNITS = {"wall": "wall s"}
+EXTRA_UNITS = {"wall": "wall s", "after": "ms after they were sent"}
 
 
 @dataclass
@@ -112,6 +112,10 @@ def goals_table(everything: list[Results]) -> list[str]:
     return lines
 
 
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio >= 0.01 else number(ratio)  # what is next to nothing counts too
+
+
 def _detail_row(results: Results, cell: Cell) -> list[str]:
     scenario = results.scenario
     values = results.values(cell.key)
@@ -122,7 +126,7 @@ def _detail_row(results: Results, cell: Cell) -> list[str]:
         row += ["–", "–"]
     for base in scenario.bases:
         ratio = results.ratio(cell.key, base)
-        row.append("–" if ratio is None else f"{ratio:.2f}")
+        row.append("–" if ratio is None else _times(ratio))
     for figure in scenario.extra:
         extra = results.values(cell.key, figure)
         row.append(number(statistics.median(extra)) if extra else "–")
@@ -171,9 +175,9 @@ def document(
     lines = [
         "# Benchmark",
         "",
-        "CPU time of the client process; medians over interleaved rounds, every client in a",
-        "process of its own, the server in another. A ratio is the median of the rounds' own",
-        "ratios: only ratios within one run mean something.",
+        "CPU time of the client process, or wall time where that is said; medians over",
+        "interleaved rounds, every client in a process of its own, the server in another. A ratio",
+        "is the median of the rounds' own ratios: only ratios within one run mean something.",
         "",
         *facts,
         "",

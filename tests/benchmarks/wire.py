@@ -7,18 +7,21 @@ environment of the official SDK imports this module too.
 
 import json
 import re
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 
 BOT_ID = "7374724495711502387"
 TOKEN = "pat_bench"
-MODES = ("burst", "paced", "slow", "gate")
+MODES = ("burst", "paced", "slow", "gate", "recall", "silence")
+CHUNKS = 3  # passages in a recall
 SLOW_INTERVAL = 0.1  # seconds between two deltas in mode "slow"
 PACED_INTERVAL = 0.001
 
 _CHAT_ID = "7516861354884710427"
 _CONVERSATION_ID = "7516861345346813988"
 _ANSWER_ID = "7516861356495323187"
+_RECALL_ID = "7516861350000000001"
 _FINISH_ID = "7516861615057354778"
 _TIME = 1750155668
 _WORDS = (
@@ -40,6 +43,8 @@ _WORDS = (
     "流式",
 )
 _ASK = re.compile(rb"bench-(\w+)-(\d+)-(\d+)")
+_SENT = re.compile(rb"sent-(\d{19})")
+_UNSENT = b"sent-" + b"0" * 19
 _STREAM = re.compile(rb'"stream":\s*true')
 _GO_ESCAPES = (
     ("&", "\\u0026"),
@@ -74,7 +79,11 @@ class Answer:
 
 
 def ask(mode: str, deltas: int, width: int = 1) -> str:
-    """Return the prompt for `deltas` pieces; mode "gate" waits for `width` requests."""
+    """Return the prompt for `deltas` pieces.
+
+    Mode "gate" waits for `width` requests. Modes "recall" and "silence" send what was recalled and
+    hold the answer back for `width` milliseconds: all but its first delta, or all of it.
+    """
     return f"bench-{mode}-{deltas}-{width}"
 
 
@@ -180,6 +189,57 @@ def _coze(count: int) -> Answer:
     )
 
 
+def _recall(_count: int) -> Answer:
+    """Return a turn's first events and its recall; nobody has sent it yet."""
+    chunks = [
+        {
+            "slice": text(100),
+            "score": 0.50244140625 - number / 1024,
+            "meta": {
+                "dataset": {"id": "7611703448279351315", "name": "kb"},
+                "document": {
+                    "id": str(7611709418610606118 + number),
+                    "name": _UNSENT.decode(),
+                    "format_type": 0,
+                    "source_type": 1,
+                },
+                "link": {
+                    "title": "kb_doc",
+                    "url": f"https://example.com/doc?page={number}&lang=zh",
+                },
+                "card": {"title": "kb", "con": text(100), "index": str(number + 1)},
+            },
+        }
+        for number in range(CHUNKS)
+    ]
+    payload = go_json({"chunks": chunks, "ori_req": "{}", "status_code": 0})
+    content = go_json({"msg_type": "knowledge_recall", "data": payload})
+    message = _coze_message("verbose", content) | {"id": _RECALL_ID, "created_at": _TIME + 1}
+    return Answer(
+        prologue=_coze(1).prologue,
+        deltas=(_coze_event("conversation.message.completed", message),),
+        tail=(),
+    )
+
+
+def send_now(event: bytes) -> bytes:
+    """Return a recall whose documents are named after this moment, on the machine's clock."""
+    return event.replace(_UNSENT, b"sent-%019d" % time.monotonic_ns())
+
+
+def recalled(body: bytes) -> list[str]:
+    """Return the names of the documents once a body holds the whole recall."""
+    start = body.find(b"knowledge_recall")
+    end = body.find(b"\n\n", start) if start >= 0 else -1
+    return [name.decode() for name in re.findall(rb"sent-\d{19}", body[:end])] if end >= 0 else []
+
+
+def sent_at(name: str) -> float:
+    """Return when a recalled document was sent, in seconds of `time.monotonic`."""
+    found = _SENT.fullmatch(name.encode())
+    return int(found[1]) / 1e9 if found else float("nan")
+
+
 def _choice_event(head: dict[str, object], choice: dict[str, object], **more: object) -> bytes:
     return f"data: {compact({**head, 'choices': [choice], **more})}\n\n".encode()
 
@@ -236,12 +296,12 @@ def _mistral(count: int) -> Answer:
     )
 
 
-_DIALECTS = {"coze": _coze, "openai": _openai, "mistral": _mistral}
+_DIALECTS = {"coze": _coze, "recall": _recall, "openai": _openai, "mistral": _mistral}
 
 
 @lru_cache(maxsize=64)
 def answer(dialect: str, count: int) -> Answer:
-    """Return the stream of `count` deltas in a dialect: coze, openai or mistral."""
+    """Return the stream of `count` deltas in a dialect: coze, openai, mistral; or a recall."""
     return _DIALECTS[dialect](count)
 
 

@@ -3,11 +3,13 @@
 import http.client
 import json
 import sys
+import time
+from collections.abc import Iterator
 
 import pytest
 
-from tests.benchmarks import naive, server, wire
-from tests.benchmarks.clients import refused
+from tests.benchmarks import jobs, naive, server, wire
+from tests.benchmarks.clients import Coze, RawHttpx, refused
 from tests.benchmarks.fleet import Child
 from tests.benchmarks.jobs import Job, Sample
 from tests.benchmarks.scenarios import COZE, OPENAI, RAW, Cell, Goal, Scenario, all_scenarios
@@ -82,6 +84,65 @@ def test_server_sends_one_chunk_per_event() -> None:
     finally:
         child.close()
     assert server.framed(b"abc") == b"3\r\nabc\r\n"
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    child = Child(sys.executable, ["tests.benchmarks.server"])
+    yield int(child.receive())
+    child.close()
+
+
+@pytest.mark.parametrize(("mode", "at_once"), [("recall", True), ("silence", False)])
+def test_a_recall_is_sent_and_then_the_answer_held_back(
+    port: int, mode: str, *, at_once: bool
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    body = json.dumps(naive.request_body(wire.ask(mode, 5, 300)))
+    start = time.monotonic()
+    connection.request("POST", "/v3/chat", body)
+    response = connection.getresponse()
+    read, came = b"", dict[str, float]()
+    while piece := response.read1():
+        read += piece
+        for mark in ("knowledge_recall", "message.delta", "done"):
+            if mark.encode() in read:
+                came.setdefault(mark, time.monotonic())
+    connection.close()
+    names = wire.recalled(read)
+    sent = wire.sent_at(names[0])
+    assert start < sent < came["knowledge_recall"] < sent + 0.2
+    assert (came["message.delta"] < sent + 0.2) is at_once
+    assert came["done"] >= sent + 0.299
+    events = coze_events(read)
+    verbose = events.pop(2)[1]
+    assert isinstance(verbose, dict)
+    payload = json.loads(json.loads(verbose["content"])["data"])
+    assert [chunk["meta"]["document"]["name"] for chunk in payload["chunks"]] == names
+    assert len(names) == wire.CHUNKS
+    assert "&lang" in payload["chunks"][0]["meta"]["link"]["url"]
+    assert b"&" not in read
+    assert events == coze_events(wire.stream_bytes("coze", 5))
+
+
+async def test_the_clock_of_a_recall_ends_when_documents_are_there(port: int) -> None:
+    job = jobs.Job("recall", mode="recall", deltas=3, width=300, repeat=3)
+    left = jobs.recall(RawHttpx(port), job)
+    also = await jobs.arecall(RawHttpx(port), job)
+    waited = jobs.recall(Coze(port), jobs.Job("recall", mode="silence", deltas=3, width=300))
+    for sample in (left, also):
+        assert (sample.good, sample.total) == (3, 3)
+        assert 0 < sample.figures["after"] < 200
+        assert sample.figures["after"] < sample.figures["us"] / 1e3
+    assert waited.good == 1
+    assert waited.figures["after"] >= 299
+
+
+def test_recalls_without_documents_are_no_good() -> None:
+    recalls = jobs._Recalls()
+    recalls.add(0.0, 1.0, [])
+    assert recalls.sample().good == 0
+    assert wire.recalled(wire.answer("recall", 0).deltas[0][:-1]) == []
 
 
 def test_only_a_failed_connection_counts_as_having_reached_tls() -> None:
