@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from langchain_coze.local import gojson
 from langchain_coze.local.fault_specs import Fault
+from langchain_coze.local.ids import new_id
 from langchain_coze.local.profiles import Event
 
 __all__ = ["RECALL_FAULTS"]
@@ -33,9 +34,10 @@ class _Recall(NamedTuple):
         """How its installation writes that nothing was found (wire 3.3)."""
         return None if self.message["type"] == "knowledge" else []
 
-    def saying(self, payload: Payload) -> Event:
+    def saying(self, payload: Payload, **changes: str) -> Event:
         """The same message with another payload."""
-        return self.reading(gojson.dumps(self.content | {"data": gojson.dumps(payload)}))
+        content = gojson.dumps(self.content | {"data": gojson.dumps(payload)})
+        return self.reading(content, **changes)
 
     def reading(self, content: str, **changes: str) -> Event:
         """The same message with another content."""
@@ -79,10 +81,12 @@ def _says(make: Callable[[_Recall], Payload]) -> EventTransform:
 
 
 def _split(recall: _Recall) -> Iterable[Event]:
-    chunks = recall.payload["chunks"] or []
-    return [recall.saying(recall.payload | {"chunks": [chunk]}) for chunk in chunks] or [
-        recall.saying(recall.payload)
-    ]
+    payload = recall.payload
+    # Messages of their own: a client that knows an id already may take the rest for repetitions.
+    for chunk in payload["chunks"] or ():
+        yield recall.saying(payload | {"chunks": [chunk]}, id=new_id())
+    if not payload["chunks"]:
+        yield recall.saying(payload)
 
 
 def _broken(recall: _Recall) -> Payload:
