@@ -176,6 +176,7 @@ CODES: Mapping[int, _Entry] = {
     ),
     4105: _CONTENT,
     4200: _PUBLISH,
+    6031: _PUBLISH,  # Coze Studio
     4201: _REQUEST,
     4300: _UPLOAD,
     4301: _UPLOAD,

@@ -33,7 +33,13 @@ from langchain_coze.api.commands import Close, Flow, Read, Reply
 from langchain_coze.api.exchange import facts_of
 from langchain_coze.api.procedures import run_workflow
 from langchain_coze.api.schema import parse
-from langchain_coze.errors import CozeError, CozeRecallError, CozeStreamError, hint_of
+from langchain_coze.errors import (
+    CozeError,
+    CozeRecallError,
+    CozeStreamError,
+    CozeTimeoutError,
+    hint_of,
+)
 from langchain_coze.notices import warn_user
 from langchain_coze.outputs import listed, unwrapped
 from langchain_coze.progress import COMPLETED, DELTA, Progress
@@ -101,10 +107,11 @@ class Search(Progress):
         """
         if not self.recalls:
             super().broke(error)
-        warn_user(
-            f"The turn broke off after its recall, so there may have been more ({error.message}). "
-            "召回之后连接或对话中断，可能还有未收到的内容。"
-        )
+        elif not isinstance(error, CozeTimeoutError):  # that one is the end of our patience
+            warn_user(
+                "The turn broke off after its recall, so there may have been more "
+                f"({error.message}). 召回之后连接或对话中断，可能还有未收到的内容。"
+            )
 
     def close(self) -> None:
         """Take the end of the stream: it completes a recall.

@@ -1,4 +1,4 @@
-"""LangChain's own integration suite for chat models, over a socket to the local server.
+"""LangChain's own integration suites, over a socket to the local server.
 
 What is skipped, and why, is told in `tests/declared.py`.
 """
@@ -9,9 +9,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langchain_tests.integration_tests import ChatModelIntegrationTests
+from langchain_core.retrievers import BaseRetriever
+from langchain_tests.integration_tests import (
+    ChatModelIntegrationTests,
+    RetrieversIntegrationTests,
+)
 
-from langchain_coze.local import LocalBot, LocalCoze, Reasoning
+from langchain_coze import CozeRecallRetriever
+from langchain_coze.local import (
+    LocalBot,
+    LocalCoze,
+    LocalKnowledge,
+    Reasoning,
+    knowledge_workflow,
+)
 from tests.declared import DeclaredByCoze
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is set on the bot in Coze.*")
@@ -58,3 +69,46 @@ class TestChatCozeIntegration(DeclaredByCoze, ChatModelIntegrationTests):
     @property
     def model_override_value(self) -> str:
         return BOTS[1].bot_id
+
+
+BASE = LocalKnowledge([f"Tea number {n} grows on hills." for n in range(5)], name="tea", k=5)
+SEARCHED = LocalBot(_thinks, name="searched", knowledge=BASE)
+FLOW = knowledge_workflow(BASE)
+
+
+class _RetrieverSuite(RetrieversIntegrationTests):
+    coze: LocalCoze
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _server(cls) -> Iterator[None]:
+        with LocalCoze(SEARCHED, workflows=FLOW) as cls.coze:
+            yield
+
+    @property
+    def retriever_constructor(self) -> type[BaseRetriever]:
+        return CozeRecallRetriever
+
+    @property
+    def retriever_query_example(self) -> str:
+        return "Where does tea grow?"
+
+
+class TestRetrieverOfABot(_RetrieverSuite):
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        return {
+            "bot_id": SEARCHED.bot_id,
+            "api_key": self.coze.token,
+            "base_url": self.coze.base_url,
+        }
+
+
+class TestRetrieverOfAWorkflow(_RetrieverSuite):
+    @property
+    def retriever_constructor_params(self) -> dict[str, Any]:
+        return {
+            "workflow_id": FLOW.workflow_id,
+            "api_key": self.coze.token,
+            "base_url": self.coze.base_url,
+        }

@@ -33,7 +33,7 @@ import langchain_coze
 from langchain_coze import ChatCoze, CozeError
 from langchain_coze.bot import PER_CALL
 from langchain_coze.codes import CODES
-from langchain_coze.local import FAULTS, LocalBot, LocalChatflow, LocalCoze
+from langchain_coze.local import FAULTS, LocalBot, LocalChatflow, LocalCoze, LocalWorkflow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -357,7 +357,7 @@ def test_the_readme_names_every_error(page: Path, heading: str) -> None:
     assert rows(page, heading).keys() == error_classes().keys()
 
 
-@pytest.mark.parametrize("kind", [LocalBot, LocalChatflow, LocalCoze])
+@pytest.mark.parametrize("kind", [LocalBot, LocalChatflow, LocalCoze, LocalWorkflow])
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_tables_of_the_local_server_match(language: str, kind: Any) -> None:
     table = rows(ROOT / "docs" / language / "local-server.md", f"`{kind.__name__}(…)`")

@@ -1,0 +1,105 @@
+"""A server that answers each request with bytes and pauses that a test has written down."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Tt-Logid: 0217\r\n\r\n"
+_LONGEST = 30.0  # seconds that a connection lives at most
+
+Step = bytes | float | BaseException
+
+
+class Scripted:
+    """What a test says that the server does: bytes are sent, numbers are seconds of silence.
+
+    `ConnectionResetError()` as a step resets the connection; at the end of the steps it is closed.
+
+    Attributes:
+        bodies: The JSON of the requests.
+        paths: The paths of the requests, with their queries.
+        sent: When each step had been done, by `time.monotonic()`, for the last request.
+        left: Set when a client has closed its connection before the end of the steps.
+    """
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        self.steps = list(steps)
+        self.bodies: list[Any] = []
+        self.paths: list[str] = []
+        self.sent: list[float] = []
+        self.left = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def serve(self) -> None:
+        with suppress(OSError):  # closed
+            while True:
+                client, _ = self._listener.accept()
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._answer, args=[client], daemon=True).start()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _answer(self, client: socket.socket) -> None:
+        client.settimeout(_LONGEST)
+        with client, suppress(OSError):
+            self._read(client)
+            self.sent = []
+            client.sendall(HEAD)
+            for step in self.steps:
+                if isinstance(step, bytes):
+                    client.sendall(step)
+                elif isinstance(step, (int, float)):
+                    if self._gone(client, step):
+                        return
+                else:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    return
+                self.sent.append(time.monotonic())
+
+    def _read(self, client: socket.socket) -> None:
+        read = b""
+        while b"\r\n\r\n" not in read:
+            read += client.recv(65536)
+        head, _, body = read.partition(b"\r\n\r\n")
+        fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+        while len(body) < int(fields.get(b"content-length", b"0")):
+            body += client.recv(65536)
+        self.paths.append(head.split(b" ")[1].decode())
+        self.bodies.append(json.loads(body) if body else None)
+
+    def _gone(self, client: socket.socket, seconds: float) -> bool:
+        """Wait; return whether the client closes the connection meanwhile."""
+        client.settimeout(seconds)
+        try:
+            gone = client.recv(1) == b""
+        except TimeoutError:
+            gone = False
+        except OSError:
+            gone = True
+        client.settimeout(_LONGEST)
+        if gone:
+            self.left.set()
+        return gone
+
+
+@contextmanager
+def scripted(*steps: Step) -> Iterator[Scripted]:
+    """Serve these steps for each request."""
+    server = Scripted(steps)
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.close()
+        thread.join(5)

@@ -1,0 +1,450 @@
+"""The retriever over sockets: against the local server, and against bytes written by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from langchain_core.documents import Document
+from langchain_core.load import dumps
+
+from langchain_coze import (
+    ChatCoze,
+    CozeAuthenticationError,
+    CozeInvalidRequestError,
+    CozeNotFoundError,
+    CozeRecallError,
+    CozeRecallRetriever,
+    recalled_documents,
+)
+from langchain_coze.local import (
+    ClientTool,
+    LocalBot,
+    LocalCoze,
+    LocalKnowledge,
+    LocalWorkflow,
+    Pause,
+    knowledge_workflow,
+)
+
+QUESTION = "Where does tea grow?"
+TEXTS = ["Tea grows on hills.", "Tea likes rain.", "Green tea and black tea are one plant."]
+Search = Callable[..., list[Document]]
+
+
+def invoke(retriever: CozeRecallRetriever, query: Any, **kwargs: Any) -> list[Document]:
+    return retriever.invoke(query, **kwargs)
+
+
+def ainvoke(retriever: CozeRecallRetriever, query: Any, **kwargs: Any) -> list[Document]:
+    return asyncio.run(retriever.ainvoke(query, **kwargs))
+
+
+both = pytest.mark.parametrize("search", [invoke, ainvoke])
+
+
+def answer(_: str) -> Iterator[Any]:
+    yield "On hills."
+    yield Pause(20)
+    yield "And so on."
+
+
+def ask(_: str) -> Iterator[Any]:
+    yield ClientTool("f", {})
+
+
+BASE = LocalKnowledge(TEXTS, name="tea", min_score=0)
+BOT = LocalBot(answer, name="tea", knowledge=BASE)
+TWO = LocalBot(answer, name="two", knowledge=[BASE, LocalKnowledge(["Tea is drunk."], name="use")])
+QUICK = LocalBot(lambda _: "On hills.", name="quick", knowledge=BASE)
+ASKS, BARE = LocalBot(ask, name="asks"), LocalBot(lambda _: "Hills.", name="bare")
+
+
+def other_shape(question: str) -> dict[str, Any]:
+    found = [{"text": text, "score": 0.9 - n / 10} for n, text in enumerate(TEXTS)]
+    return {"data": {"hits": found}, "asked": question, "others": [1]}
+
+
+def texts(question: str) -> dict[str, Any]:
+    return {"answer": TEXTS, "asked": question}
+
+
+def fails(question: str) -> str:
+    raise RuntimeError(f"the node is broken: {question}")
+
+
+FLOW = knowledge_workflow(BASE, name="find_tea")
+OTHER, PLAIN, FAILS = LocalWorkflow(other_shape), LocalWorkflow(texts), LocalWorkflow(fails)
+
+
+@pytest.fixture(scope="module", params=["cloud", "studio"])
+def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
+    bots, flows = [BOT, TWO, ASKS, BARE, QUICK], [FLOW, OTHER, PLAIN, FAILS]
+    if request.param == "studio":
+        bots.remove(ASKS)  # it has no tools of the client
+    with LocalCoze(bots, workflows=flows, profile=request.param, stop_timeout=0) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def clean(coze: LocalCoze) -> Iterator[None]:
+    coze.reset()
+    yield
+    coze.faults = ()
+
+
+def finder(coze: LocalCoze, local: LocalBot = BOT, **fields: Any) -> CozeRecallRetriever:
+    known = {"bot_id": local.bot_id, "api_key": coze.token, "base_url": coze.base_url}
+    return CozeRecallRetriever(**{**known, "timeout": 10, **fields})
+
+
+def runner(coze: LocalCoze, flow: LocalWorkflow = FLOW, **fields: Any) -> CozeRecallRetriever:
+    known = {"workflow_id": flow.workflow_id, "api_key": coze.token, "base_url": coze.base_url}
+    return CozeRecallRetriever(**{**known, "timeout": 10, **fields})
+
+
+def contents(documents: list[Document]) -> list[str]:
+    return [document.page_content for document in documents]
+
+
+# --- Bot mode ------------------------------------------------------------------------------------
+
+
+@both
+def test_documents_of_a_bot(coze: LocalCoze, search: Search) -> None:
+    found = search(finder(coze), QUESTION)
+    assert sorted(contents(found)) == sorted(TEXTS)
+    first = found[0].metadata
+    assert (first["dataset_name"], first["rank"]) == ("tea", 1)
+    assert 0 < first["score"] <= 1
+    assert found[0].id
+    assert found == search(finder(coze), QUESTION)  # the ids are stable
+
+
+@both
+def test_one_request_that_leaves_nothing_behind(coze: LocalCoze, search: Search) -> None:
+    search(finder(coze, user_id="42", custom_variables={"a": 1}), QUESTION)
+    (request,) = coze.requests
+    assert (request.method, request.path, request.query) == ("POST", "/v3/chat", {})
+    assert request.body == {
+        "bot_id": BOT.bot_id,
+        "user_id": "42",
+        "additional_messages": [
+            {"role": "user", "type": "question", "content": QUESTION, "content_type": "text"}
+        ],
+        "stream": True,
+        "auto_save_history": False,
+        "custom_variables": {"a": "1"},
+    }
+
+
+@both
+def test_k_and_threshold_of_the_retriever_and_of_a_call(coze: LocalCoze, search: Search) -> None:
+    whole = search(finder(coze), QUESTION)
+    middle = whole[1].metadata["score"]
+    assert search(finder(coze, k=2), QUESTION) == whole[:2]
+    assert search(finder(coze, k=2), QUESTION, k=1) == whole[:1]
+    good = [found for found in whole if found.metadata["score"] >= middle]
+    assert search(finder(coze, score_threshold=middle), QUESTION) == good
+    assert search(finder(coze), QUESTION, score_threshold=middle) == good
+    assert search(finder(coze, k=9), QUESTION, score_threshold=1e9) == []
+
+
+@both
+def test_a_call_may_name_another_bot_and_user(coze: LocalCoze, search: Search) -> None:
+    assert len(search(finder(coze, BARE), QUESTION, bot_id=BOT.bot_id, user_id="7")) == 3
+    assert coze.requests[0].body["user_id"] == "7"
+
+
+@both
+def test_several_knowledge_bases(coze: LocalCoze, search: Search) -> None:
+    found = search(finder(coze, TWO), "Tea is drunk. Where does it grow?")
+    assert {document.metadata["dataset_name"] for document in found} == {"tea", "use"}
+    assert [document.metadata["rank"] for document in found] == list(range(1, len(found) + 1))
+
+
+@both
+@pytest.mark.parametrize("fault", ["recall_empty", "recall_null"])
+def test_nothing_found(coze: LocalCoze, search: Search, fault: str) -> None:
+    coze.faults = fault
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert search(finder(coze), QUESTION) == []
+
+
+@both
+def test_a_failed_search_is_an_error(coze: LocalCoze, search: Search) -> None:
+    coze.faults = "recall_failed=708882003"
+    with pytest.raises(CozeRecallError, match="708882003") as caught:
+        search(finder(coze), QUESTION)
+    error = caught.value
+    assert error.code == 708882003
+    assert error.chat_id
+    assert error.logid
+    assert "云盘" in str(error)
+
+
+@both
+@pytest.mark.parametrize("local", [BARE, QUICK])
+def test_no_recall_is_told_once(coze: LocalCoze, search: Search, local: LocalBot) -> None:
+    coze.faults = "recall_missing"
+    with pytest.warns(UserWarning, match="told of no recall") as caught:
+        assert search(finder(coze, local), QUESTION) == []
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_a_bot_that_waits_for_a_tool_has_recalled_nothing(coze: LocalCoze) -> None:
+    if coze.profile == "studio":
+        pytest.skip("Studio has no tools of the client (wire section 8)")
+    with pytest.warns(UserWarning, match="told of no recall"):
+        assert finder(coze, ASKS).invoke(QUESTION) == []
+
+
+@both
+@pytest.mark.parametrize("fault", ["recall_split", "recall_split=0.05", "recall_late=0.3"])
+def test_recalls_in_pieces_and_late_ones(coze: LocalCoze, search: Search, fault: str) -> None:
+    whole = search(finder(coze), QUESTION)
+    coze.faults = fault
+    assert search(finder(coze), QUESTION) == whole
+
+
+@both
+@pytest.mark.parametrize("fault", ["recall_variant=flat", "recall_variant=object"])
+def test_other_forms_of_a_recall(coze: LocalCoze, search: Search, fault: str) -> None:
+    whole = search(finder(coze), QUESTION)
+    coze.faults = fault
+    assert search(finder(coze), QUESTION) == whole
+
+
+@both
+def test_a_recall_of_plain_text(coze: LocalCoze, search: Search) -> None:
+    coze.faults = "recall_variant=plain"
+    with pytest.warns(UserWarning, match="no scores"):
+        found = search(finder(coze), QUESTION, score_threshold=0.1)
+    assert "Tea" in found[0].page_content
+    assert "score" not in found[0].metadata
+
+
+@both
+@pytest.mark.parametrize("fault", ["recall_broken", "recall_cut"])
+def test_a_damaged_recall_loses_no_good_chunk(coze: LocalCoze, search: Search, fault: str) -> None:
+    whole = search(finder(coze), QUESTION)
+    coze.faults = fault
+    with pytest.warns(UserWarning, match="damaged") as caught:
+        found = search(finder(coze), QUESTION)
+    assert len(caught) == 1
+    assert contents(found) == contents(whole[1:] if fault == "recall_broken" else whole[:-1])
+
+
+@both
+def test_the_answer_of_a_chat_has_the_same_documents(coze: LocalCoze, search: Search) -> None:
+    model = ChatCoze(bot_id=QUICK.bot_id, api_key=coze.token, base_url=coze.base_url)
+    message = model.invoke(QUESTION)
+    assert recalled_documents(message) == search(finder(coze, QUICK), QUESTION)
+
+
+@both
+def test_private_data_of_a_recall_goes_nowhere(coze: LocalCoze, search: Search) -> None:
+    retriever = finder(coze)
+    found = search(retriever, QUESTION)
+    told = f"{found!r} {retriever!r} {[d.metadata for d in found]}"
+    for word in ("ori_req", "coze_api_key", "connector_uid", coze.token):
+        assert word not in told
+
+
+# --- Leaving -------------------------------------------------------------------------------------
+
+
+def cancels(coze: LocalCoze) -> int:
+    return sum(request.path == "/v3/chat/cancel" for request in coze.requests)
+
+
+@both
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_turn_is_cancelled_where_that_is_wanted(
+    coze: LocalCoze, search: Search, *, wanted: bool
+) -> None:
+    search(finder(coze, cancel_on_close=wanted), QUESTION)
+    deadline = time.monotonic() + (2 if wanted else 0.2)
+    while time.monotonic() < deadline and not cancels(coze):
+        time.sleep(0.01)
+    assert cancels(coze) == wanted
+
+
+def test_many_searches_at_once(coze: LocalCoze) -> None:
+    retriever = finder(coze, k=1)
+
+    async def run() -> list[list[Document]]:
+        return await retriever.abatch([QUESTION] * 100)
+
+    found = asyncio.run(run())
+    assert {len(documents) for documents in found} == {1}
+    assert {len(documents) for documents in retriever.batch([QUESTION] * 40)} == {1}
+
+
+def test_a_retriever_goes_through_pickle(coze: LocalCoze) -> None:
+    retriever = pickle.loads(pickle.dumps(finder(coze, k=1)))
+    assert len(retriever.invoke(QUESTION)) == 1
+
+
+# --- Workflow mode -------------------------------------------------------------------------------
+
+
+@both
+def test_documents_of_a_workflow(coze: LocalCoze, search: Search) -> None:
+    found = search(runner(coze), QUESTION)
+    assert sorted(contents(found)) == sorted(TEXTS)
+    assert int(found[0].metadata["document_id"]) > 2**53
+    assert [document.metadata["rank"] for document in found] == [1, 2, 3]
+    (request,) = coze.requests
+    assert (request.method, request.path) == ("POST", "/v1/workflow/run")
+    assert request.body == {"workflow_id": FLOW.workflow_id, "parameters": {"input": QUESTION}}
+    assert search(runner(coze, k=2), QUESTION) == found[:2]
+    assert search(runner(coze), QUESTION, k=1) == found[:1]
+
+
+@both
+def test_the_bot_of_the_environment_is_not_that_of_a_workflow(
+    coze: LocalCoze, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COZE_BOT_ID", BOT.bot_id)
+    assert len(search(runner(coze), QUESTION)) == 3
+    assert "bot_id" not in coze.requests[0].body
+    search(runner(coze, bot_id=BOT.bot_id, user_id="7", parameters={}, bot_version="3"), QUESTION)
+    sent = coze.requests[1].body
+    assert (sent["bot_id"], sent["ext"]) == (BOT.bot_id, {"user_id": "7"})
+    assert sent["workflow_version"] == "3"
+
+
+@both
+def test_other_names_and_shapes(coze: LocalCoze, search: Search) -> None:
+    retriever = runner(coze, OTHER, query_parameter="question", output_path="data.hits")
+    found = search(retriever, QUESTION, score_threshold=0.75)
+    assert contents(found) == TEXTS[:2]
+    assert found[1].metadata["score"] == pytest.approx(0.8)
+    retriever = runner(coze, PLAIN, query_parameter="question")
+    assert contents(search(retriever, QUESTION)) == TEXTS
+    with pytest.warns(UserWarning, match="no scores"):
+        assert len(search(retriever, QUESTION, score_threshold=0.5)) == 3
+
+
+@both
+def test_a_workflow_that_finds_nothing(coze: LocalCoze, search: Search) -> None:
+    assert search(runner(coze), "zzz") == []
+
+
+@both
+def test_a_path_that_leads_nowhere(coze: LocalCoze, search: Search) -> None:
+    with pytest.raises(CozeInvalidRequestError, match="keys outputList"):
+        search(runner(coze, output_path="hits"), QUESTION)
+    with pytest.raises(CozeInvalidRequestError, match=r"several lists: data\.hits, others"):
+        search(runner(coze, OTHER, query_parameter="question"), QUESTION)
+
+
+@both
+def test_a_workflow_that_fails(coze: LocalCoze, search: Search) -> None:
+    with pytest.raises(CozeRecallError, match="the node is broken") as caught:
+        search(runner(coze, FAILS, query_parameter="question"), QUESTION)
+    assert caught.value.code
+    assert caught.value.logid
+
+
+@both
+def test_a_workflow_that_is_not_there(coze: LocalCoze, search: Search) -> None:
+    with pytest.raises(CozeNotFoundError):
+        search(runner(coze, workflow_id="7000000000000000001"), QUESTION)
+
+
+@both
+def test_a_wrong_token(coze: LocalCoze, search: Search) -> None:
+    for retriever in (finder(coze, api_key="pat_wrong"), runner(coze, api_key="pat_wrong")):
+        with pytest.raises(CozeAuthenticationError):
+            search(retriever, QUESTION)
+
+
+# --- What cannot be searched ---------------------------------------------------------------------
+
+
+@both
+@pytest.mark.parametrize(
+    ("query", "kwargs", "told"),
+    [
+        ("", {}, "The query is empty"),
+        (" \n", {}, "The query is empty"),
+        ({"question": "Tea?"}, {}, "The query is a dict"),
+        (None, {}, "The query is a NoneType"),
+        ("Tea?", {"k": 0}, "k is 0"),
+        ("Tea?", {"k": -1}, "k is -1"),
+        ("Tea?", {"k": "3"}, "k is '3'"),
+        ("Tea?", {"k": True}, "k is True"),
+        ("Tea?", {"score_threshold": -0.1}, "score_threshold is -0.1"),
+        ("Tea?", {"score_threshold": float("nan")}, "score_threshold is nan"),
+        ("Tea?", {"score_threshold": "high"}, "score_threshold is 'high'"),
+    ],
+)
+def test_bad_input_is_refused_before_any_request(
+    coze: LocalCoze, search: Search, query: Any, kwargs: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(CozeInvalidRequestError, match=told):
+        search(finder(coze), query, **kwargs)
+    assert coze.requests == []
+
+
+@both
+def test_a_very_long_query_is_sent_as_it_is(coze: LocalCoze, search: Search) -> None:
+    query = "Where does tea grow? " * 20_000
+    assert search(finder(coze), query)
+    assert coze.requests[0].body["additional_messages"][0]["content"] == query
+
+
+@both
+def test_unknown_arguments_of_a_call_are_told(coze: LocalCoze, search: Search) -> None:
+    with pytest.warns(UserWarning, match="CozeRecallRetriever has no argument top"):
+        search(finder(coze), QUESTION, top=3)
+    with pytest.warns(UserWarning, match="takes recall_grace when it is made"):
+        search(finder(coze), QUESTION, recall_grace=3)
+
+
+# --- In a graph ----------------------------------------------------------------------------------
+
+
+def test_a_search_stays_out_of_the_user_s_conversation(coze: LocalCoze) -> None:
+    config = {"configurable": {"coze_conversation_id": "7516861345346813988"}}
+    assert finder(coze).invoke(QUESTION, config)  # type: ignore[arg-type] # a dict is one
+    assert coze.requests[0].query == {}
+
+
+@both
+def test_a_search_may_be_put_into_a_conversation(coze: LocalCoze, search: Search) -> None:
+    chat = ChatCoze(bot_id=QUICK.bot_id, api_key=coze.token, base_url=coze.base_url)
+    made = chat.invoke("Hi", auto_save_history=True).response_metadata["conversation_id"]
+    search(finder(coze, QUICK, conversation_id=made), QUESTION)
+    assert coze.requests[-1].query == {"conversation_id": made}
+
+
+def test_threads_share_a_retriever(coze: LocalCoze) -> None:
+    retriever, found = finder(coze, k=1), list[int]()
+    threads = [
+        threading.Thread(target=lambda: found.append(len(retriever.invoke(QUESTION))))
+        for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [1] * 20
+
+
+def test_traces_show_no_secret(coze: LocalCoze) -> None:
+
+    retriever = finder(coze)
+    assert coze.token not in dumps(retriever)
+    assert json.loads(dumps(retriever))["kwargs"]["api_key"]["id"] == ["COZE_API_TOKEN"]

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_coze.errors import CozeInvalidRequestError
+from langchain_coze.outputs import listed, unwrapped
+from langchain_coze.recall import documents, read_items
+
+# wire 3.5: what a knowledge node puts out; the id is above 2^53
+FOUND = [{"documentId": 7611709418610606118, "output": "Tea grows on hills."}]
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        # wire 4.2, the sample of the API page
+        (
+            '{"output":"北京的经度为116.4074°E，纬度为39.9042°N。"}',
+            {"output": "北京的经度为116.4074°E，纬度为39.9042°N。"},
+        ),
+        ('{"content_type":1,"data":"text","original_result":null,"type_for_model":2}', "text"),
+        ('{"content_type":1,"data":"text","type_for_model":2}', "text"),
+        ('{"content_type":1,"data":"text"}', {"content_type": 1, "data": "text"}),
+        ("123", 123),
+        ("plain text", "plain text"),
+        ("{broken", "{broken"),
+        ("", ""),
+    ],
+)
+def test_data_is_unwrapped(data: str, value: Any) -> None:
+    assert unwrapped(data) == value
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"outputList": FOUND},
+        {"outputList": FOUND, "others": [1]},
+        {"result": FOUND},
+        {"result": {"outputList": FOUND}, "others": [1]},
+        {"result": json.dumps(FOUND)},
+        json.dumps(FOUND),
+        json.dumps({"outputList": FOUND}),
+        {"a": {"b": {"c": FOUND}}, "text": "[not json"},
+        FOUND,
+    ],
+)
+def test_the_list_is_found(output: Any) -> None:
+    assert listed(output) == FOUND
+
+
+@pytest.mark.parametrize(
+    ("path", "output"),
+    [
+        ("hits", {"hits": FOUND, "outputList": []}),
+        ("data.hits", {"data": {"hits": FOUND}}),
+        ("data.hits", {"data": json.dumps({"hits": json.dumps(FOUND)})}),
+        ("all.1", {"all": [[], FOUND]}),
+        ("best", {"best": FOUND[0]}),
+    ],
+)
+def test_a_path_leads_to_the_list(path: str, output: Any) -> None:
+    assert listed(output, path) == FOUND
+
+
+@pytest.mark.parametrize(
+    ("output", "path"),
+    [
+        ({"outputList": []}, None),
+        ({"outputList": None}, None),
+        ({"outputList": ""}, None),
+        ({"hits": None}, None),
+        ({"hits": None}, "hits"),
+        ({"hits": ""}, "hits"),
+        ([], None),
+    ],
+)
+def test_nothing_found(output: Any, path: str | None) -> None:
+    assert listed(output, path) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "path", "told"),
+    [
+        ({"a": [1], "b": {"c": [2]}}, None, r"several lists: a, b\.c"),
+        ({"x": {"outputList": []}, "y": {"outputList": []}}, None, r"several lists: x\.out.*, y"),
+        ({"answer": "Tea"}, None, "no list: it is an object with the keys answer"),
+        ("Tea", None, "no list: it is text"),
+        ({}, None, "an empty object"),
+        (None, None, "nothing"),
+        (7, None, "a int"),
+        ({"a": {"b": 1}}, "a.c", r"'a\.c' leads to no list .* at 'c' there is the keys b"),
+        ({"a": {"b": 1}}, "a.b", "leads to no list"),
+        ({"a": [1]}, "a.1", "leads to no list"),
+        ({"a": [1]}, "a.²", "leads to no list"),
+    ],
+)
+def test_where_no_list_is_it_is_said(output: Any, path: str | None, told: str) -> None:
+    with pytest.raises(CozeInvalidRequestError, match=told):
+        listed(output, path)
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
+    max_leaves=10,
+)
+
+
+@given(junk, st.none() | st.text(max_size=6))
+def test_any_output_gives_a_list_or_our_error(output: Any, path: str | None) -> None:
+    try:
+        found = listed(output, path)
+    except CozeInvalidRequestError:
+        return
+    assert isinstance(found, list)
+
+
+# --- Items to documents --------------------------------------------------------------------------
+
+
+def test_the_node_s_own_items() -> None:
+    (document,) = documents(read_items(FOUND).chunks)
+    assert document.page_content == "Tea grows on hills."
+    assert document.metadata == {"document_id": "7611709418610606118", "rank": 1}
+    assert document.id
+
+
+def test_texts() -> None:
+    found = read_items(["Tea.", "", "Rice."])
+    assert [chunk["page_content"] for chunk in found.chunks] == ["Tea.", "Rice."]
+    assert [chunk["metadata"]["rank"] for chunk in found.chunks] == [1, 2]
+    assert found.damage == "1 of its 3 items have no text"
+
+
+def test_items_of_other_nodes_keep_their_values() -> None:
+    item = {
+        "content": "Tea.",
+        "score": "0.5",
+        "document_name": "tea.md",
+        "url": "https://h/p?a=1\\u0026b=2",
+        "page": 3,
+        "nested": {"dropped": 1},
+        "ori_req": "SECRET",
+        "user_id": "SECRET",
+        "connector_uid": "SECRET",
+    }
+    (chunk,) = read_items([item]).chunks
+    assert chunk["metadata"] == {
+        "score": 0.5,
+        "source": "https://h/p?a=1&b=2",
+        "title": "tea.md",
+        "document_name": "tea.md",
+        "link": "https://h/p?a=1&b=2",
+        "page": 3,
+        "rank": 1,
+    }
+
+
+def test_chunks_as_a_bot_recalls_them() -> None:
+    chunk = {"slice": "Tea.", "score": 0.5, "meta": {"document": {"id": "7", "name": "tea"}}}
+    (read,) = read_items([{**chunk, "ori_req": "SECRET", "more": "x"}]).chunks
+    assert read["metadata"] == {
+        "score": 0.5,
+        "source": "tea",
+        "title": "tea",
+        "document_id": "7",
+        "document_name": "tea",
+        "rank": 1,
+    }
+
+
+@given(st.lists(junk, max_size=5), st.lists(junk, max_size=5))
+def test_a_bad_item_never_loses_a_good_one(before: list[Any], after: list[Any]) -> None:
+    found = read_items([*before, *FOUND, *after])
+    assert "Tea grows on hills." in [chunk["page_content"] for chunk in found.chunks]
+    json.dumps(found.chunks, allow_nan=False)
+
+
+@given(st.dictionaries(st.sampled_from(["output", "documentId", "score", "url", "title"]), junk))
+def test_any_item_is_taken(item: dict[str, Any]) -> None:
+    for document in documents(read_items([item]).chunks):
+        assert document.page_content == item["output"]

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_coze.errors import CozeChatError, CozeError, CozeQuotaError, CozeStreamError
+from langchain_coze.search import Search
+from tests.unit_tests.wire_fixtures import FAILED, RECALL, SERVER_TOOL, STUDIO_END, TURN
+
+CREATED = TURN[: TURN.index(b"event:conversation.message.delta")]
+REST = TURN[len(CREATED) :]
+DELTA = REST[: REST.index(b"event:", 1)]
+
+
+def message(kind: str, content: str, number: str = "5") -> bytes:
+    body = {"id": number, "role": "assistant", "type": kind, "content": content}
+    return b"event:conversation.message.completed\ndata:" + json.dumps(body).encode() + b"\n\n"
+
+
+def verbose(msg_type: str, data: str = "", number: str = "6") -> bytes:
+    return message("verbose", json.dumps({"msg_type": msg_type, "data": data}), number)
+
+
+def recall(*slices: str, number: str = "8") -> bytes:
+    data = json.dumps({"chunks": [{"slice": text} for text in slices], "status_code": 0})
+    return verbose("knowledge_recall", data, number)
+
+
+def heard(*reads: bytes) -> Search:
+    search = Search(logid="0217")
+    for read in reads:
+        search.receive(read)
+    return search
+
+
+def texts(search: Search) -> list[str]:
+    return [chunk["page_content"] for recalled in search.recalls for chunk in recalled.chunks]
+
+
+def test_a_recall_as_coze_sends_it_is_complete_with_the_next_event() -> None:
+    search = heard(CREATED, RECALL)
+    assert texts(search) == ["text"]
+    assert not search.complete
+    search.receive(DELTA)
+    assert search.complete
+    assert search.ids["chat_id"] == "7516861354884710427"
+    assert search.recalls[0].chunks[0]["metadata"]["link"] == "https://h/p?a=1&b=2"
+
+
+def test_any_split_finds_the_same() -> None:
+    stream = CREATED + RECALL + recall("two", "three") + REST
+    for cut in range(len(stream)):
+        search = heard(stream[:cut], stream[cut:])
+        assert texts(search) == ["text", "two", "three"]
+        assert search.complete
+
+
+@given(st.lists(st.integers(0, len(CREATED + RECALL + REST)), max_size=6))
+def test_any_splits_find_the_same(cuts: list[int]) -> None:
+    stream = CREATED + RECALL + REST
+    edges = [0, *sorted(cuts), len(stream)]
+    search = heard(*(stream[a:b] for a, b in itertools.pairwise(edges)))
+    assert texts(search) == ["text"]
+    assert search.complete
+
+
+@pytest.mark.parametrize(
+    "follows",
+    [
+        DELTA,
+        SERVER_TOOL,
+        message("answer", "Hi"),
+        message("function_call", "{}"),
+        message("follow_up", "And?"),
+        verbose("generate_answer_finish", '{"finish_reason":0}'),
+        verbose("time_capsule_recall", '{"wraped_text":""}'),
+        b'event:conversation.chat.completed\ndata:{"id":"7","status":"completed"}\n\n',
+        b"event:conversation.chat.failed\ndata:" + FAILED.split(b"data:")[-1],
+        b'event:error\ndata:{"code":5000,"msg":"oh"}\n\n',
+        b'event:done\ndata:"[DONE]"\n\n',
+        b"event:something.new\ndata:{}\n\n",
+        STUDIO_END,
+    ],
+)
+def test_whatever_else_follows_completes_a_recall(follows: bytes) -> None:
+    search = heard(RECALL, follows)
+    assert search.complete
+    assert texts(search) == ["text"]
+
+
+@pytest.mark.parametrize(
+    "follows",
+    [
+        b": comment\n\n",
+        b"event: PING\ndata:\n\n",
+        b"event: PING\n\n",
+        b"retry: 3\n\n",
+        verbose("multi_agents_jump_to_agent", '{"agent_name":"b"}'),
+        recall(),
+    ],
+)
+def test_heartbeats_and_other_agents_do_not_complete_a_recall(follows: bytes) -> None:
+    search = heard(RECALL, follows)
+    assert not search.complete
+    search.receive(recall("more", number="9"))
+    assert texts(search) == ["text", "more"]
+
+
+def test_ranks_go_on_over_several_recalls() -> None:
+    search = heard(recall("a", "b", number="1"), recall("c", number="2"))
+    ranks = [chunk["metadata"]["rank"] for found in search.recalls for chunk in found.chunks]
+    assert ranks == [1, 2, 3]
+
+
+def test_a_recall_that_is_sent_twice_counts_once() -> None:
+    assert texts(heard(RECALL, RECALL)) == ["text"]
+
+
+def test_a_late_recall_is_waited_for() -> None:
+    search = heard(CREATED, DELTA, SERVER_TOOL, message("answer", "Let me look."))
+    assert not search.complete
+    search.receive(RECALL)
+    assert texts(search) == ["text"]
+    assert not search.complete
+
+
+def test_a_turn_without_a_recall_is_over_when_the_bot_says_so() -> None:
+    search = heard(TURN)
+    assert (search.recalls, search.complete, search.finished) == ([], False, True)
+
+
+@pytest.mark.parametrize(
+    ("stream", "kind"),
+    [
+        (FAILED, CozeError),
+        (b'event:error\ndata:{"code":4028,"msg":"quota"}\n\n', CozeQuotaError),
+        (b'event:conversation.chat.failed\ndata:{"id":"1","status":"failed"}\n\n', CozeChatError),
+        (b'event:conversation.message.completed\ndata:{"id\n\n', CozeStreamError),
+    ],
+)
+def test_an_error_before_any_recall_is_that_error(stream: bytes, kind: type[CozeError]) -> None:
+    with pytest.raises(kind):
+        heard(CREATED, stream)
+
+
+@pytest.mark.parametrize("cut", [CREATED, CREATED + DELTA, CREATED + RECALL[:-40]])
+def test_a_stream_that_ends_before_any_recall_is_cut(cut: bytes) -> None:
+    search = heard(cut)
+    with pytest.raises(CozeStreamError) as caught:
+        search.close()
+    assert caught.value.chat_id == "7516861354884710427"
+    assert caught.value.logid == "0217"
+
+
+def test_the_end_of_the_stream_completes_a_recall() -> None:
+    search = heard(CREATED, RECALL)
+    search.close()
+    assert texts(search) == ["text"]
+
+
+def test_a_broken_connection_loses_no_recall() -> None:
+    search = heard(CREATED)
+    with pytest.raises(CozeStreamError):
+        search.broke(CozeStreamError("reset"))
+    search.receive(RECALL)
+    with pytest.warns(UserWarning, match="broke off after its recall"):
+        search.broke(CozeStreamError("reset"))
+    assert texts(search) == ["text"]
+
+
+@pytest.mark.parametrize(
+    "kind_and_content",
+    [
+        ("knowledge", '{"msg_type":"knowledge_recall","data":"{\\"chunks\\":null}"}'),
+        ("verbose", '{"msg_type":"knowledge_recall","data":""}'),
+        ("verbose", '{"verbose_type":"knowledge","chunks":[]}'),
+    ],
+)
+def test_a_recall_that_found_nothing_is_a_recall(kind_and_content: tuple[str, str]) -> None:
+    search = heard(message(*kind_and_content))
+    assert len(search.recalls) == 1
+    assert texts(search) == []
+
+
+def test_other_messages_of_these_types_are_no_recalls() -> None:
+    contents: list[Any] = ["", "empty result", "[]", "{}", '{"msg_type":7}']
+    assert heard(*(message("verbose", content) for content in contents)).recalls == []
