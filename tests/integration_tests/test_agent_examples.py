@@ -34,6 +34,18 @@ def test_agent_tools_run_here_after_a_person_agrees() -> None:
     ]
 
 
+def test_the_retriever_is_a_tool_of_an_agent() -> None:
+    pytest.importorskip("langchain.agents")
+    done = run("retriever_tool.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    question, call, found, answer = done.stdout.splitlines()[-4:]
+    asked = question.removeprefix("human: ")
+    assert call == f"agent calls / 调用: search_knowledge({asked!r})"
+    assert found == "tool / 工具: 2 documents / 文档"
+    assert answer.startswith("ai: I have looked it up: A Coze workflow joins nodes")
+    assert answer.endswith("(https://www.coze.com/open/docs/guides/workflow)")
+
+
 def test_the_supervisor_is_a_bot() -> None:
     pytest.importorskip("langgraph_supervisor")
     program = [

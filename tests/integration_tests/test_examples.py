@@ -96,7 +96,15 @@ def test_quickstart_does_without_sources_and_suggestions() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["quickstart.py", "chain.py", "langgraph_node.py", "multimodal.py"]
+    "name",
+    [
+        "quickstart.py",
+        "chain.py",
+        "langgraph_node.py",
+        "multimodal.py",
+        "retriever.py",
+        "citations.py",
+    ],
 )
 def test_a_wrong_token_is_told_with_a_hint_and_not_shown(name: str) -> None:
     with LocalCoze() as coze:
@@ -199,6 +207,67 @@ def test_leave_early_cancels_only_where_that_is_wanted() -> None:
         "max_duration: The turn took longer than max_duration allows.",
         "max_duration, cancel_on_close: /v3/chat /v3/chat/cancel",
     ]
+
+
+def test_retriever_has_the_documents_long_before_the_answer() -> None:
+    done = run("retriever.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    scores = re.findall(r"^  \d\. (0\.\d\d)  ", done.stdout, re.MULTILINE)
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    assert "Longjing  https://example.com/longjing\n" in done.stdout
+    assert "k=1, score_threshold=0.2: 龙井茶产自杭州西湖周围的山上。\n" in done.stdout
+    waited, at_once, told = map(float, re.findall(r": (\d+\.\d{3}) s", done.stdout))
+    assert at_once < waited < told
+    assert waited >= 0.25
+    assert told >= 2
+    assert done.stdout.endswith("model: 龙井茶产自杭州西湖周围的山上。 [1]\n")
+
+
+def test_retriever_searches_the_account_of_the_environment() -> None:
+    rice = LocalBot(name="rice", knowledge=["Rice grows in water."])
+    with LocalCoze(rice) as coze:
+        done = run("retriever.py", "Where does rice grow?", env=account(coze))
+        assert {request.path for request in coze.requests} == {"/v3/chat"}
+        kept = [request.body["auto_save_history"] for request in coze.requests]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not any(kept)
+    assert done.stdout.endswith("model: Rice grows in water. [1]\n")
+    assert coze.token not in done.stdout
+
+
+def test_citations_are_numbered_and_come_with_the_answer() -> None:
+    with LocalCoze() as coze:
+        done = run("citations.py", env=account(coze))
+        assert [request.path for request in coze.requests] == ["/v3/chat"] * 2
+    assert (done.returncode, done.stderr) == (0, "")
+    english, chinese = re.split(r"^> ", done.stdout, flags=re.MULTILINE)[1:]
+    for turn, title in ((english, "Workflows in Coze  "), (chinese, "把智能体发布到 API  ")):
+        answer, told = turn.split("\nSources / 来源\n")
+        sources = re.findall(r"^  (\[\d\]) (.*)$", told, re.MULTILINE)
+        assert re.search(r"[.。]((?: \[\d\])+)$", answer)
+        assert [number for number, _ in sources] == re.findall(r"\[\d\]", answer)
+        assert sources[0][1].startswith(f"{title}https://www.coze.c")
+        assert re.search(r"^      0\.\d\d  ", told, re.MULTILINE)
+
+
+def test_citations_do_without_sources() -> None:
+    with LocalCoze(lambda question: question.upper()) as coze:
+        done = run("citations.py", "hello", env=account(coze))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("> hello\nHELLO\nNo sources / 没有来源\n\n")
+
+
+def test_knowledge_workflow_searches_without_a_model() -> None:
+    done = run("knowledge_workflow.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    english, chinese, named = re.findall(r"^  (.*)$", done.stdout, re.MULTILINE)
+    assert english.startswith("Longjing tea grows on the hills")
+    assert chinese.startswith("龙井茶产自杭州西湖")
+    assert "'score'" not in english + chinese  # a knowledge node tells none
+    assert named.startswith("Pu'er tea grows in Yunnan.  {'score': 0.")
+    assert "'document_name': 'tea_2'" in named
+    assert done.stdout.endswith("requests / 请求:" + " /v1/workflow/run" * 3 + "\n")
 
 
 def test_studio_tells_usage_when_it_is_asked_for() -> None:
