@@ -31,7 +31,7 @@ from langchain_core.messages import HumanMessage
 
 from langchain_coze.api.commands import Close, Flow, Read, Reply
 from langchain_coze.api.exchange import facts_of
-from langchain_coze.api.procedures import run_workflow
+from langchain_coze.api.runs import run_request, run_workflow
 from langchain_coze.api.schema import parse
 from langchain_coze.errors import (
     CozeError,
@@ -222,7 +222,7 @@ def found_by(
         CozeError: What else Coze reports.
     """
     try:
-        reply, run = yield from run_workflow(run_body(call, inputs), call.policy)
+        reply, run = yield from run_workflow(run_request(run_body(call, inputs)), call.policy)
     except CozeError as error:
         if type(error) is CozeError:  # a code of a node, which no table has
             raise _failed(error) from error

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from langchain_coze.api.commands import Flow, Policy, Reply, Request, Sleep, Upload
 from langchain_coze.api.exchange import exchange, facts_of
-from langchain_coze.api.schema import TERMINAL, Chat, Message, Run, payload_of
+from langchain_coze.api.schema import TERMINAL, Chat, Message, payload_of
 from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, hint_of
 
 # --- Chat (wire section 2) ---------------------------------------------------------------------
@@ -127,25 +127,6 @@ def newest_chat(conversation_id: str, policy: Policy) -> Flow[str]:
     listed = payload_of((yield from exchange(request, policy)).json)
     newest = listed[0] if isinstance(listed, list) and listed else None
     return Message.model_validate(newest).chat_id if isinstance(newest, Mapping) else ""
-
-
-def run_request(body: Mapping[str, Any]) -> Request:
-    """Return the request that runs a workflow to its end (wire section 4.2)."""
-    return Request(method="POST", path="/v1/workflow/run", body=body)
-
-
-def run_workflow(body: Mapping[str, Any], policy: Policy) -> Flow[tuple[Reply, Run]]:
-    """Run a workflow, and return the reply and the run that it tells of (wire section 4.2).
-
-    Args:
-        body: `workflow_id`, `parameters` and what else the API takes.
-        policy: How often to repeat.
-
-    Raises:
-        CozeError: What Coze reports.
-    """
-    reply = yield from exchange(run_request(body), policy)
-    return reply, Run.model_validate(reply.json)
 
 
 def upload(file: Upload, policy: Policy) -> Flow[str]:

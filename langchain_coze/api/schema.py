@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -180,7 +181,40 @@ class Run(Wire):
     data: Text = ""
     execute_id: Text = ""
     debug_url: Text = ""
+    usage: Usage = Field(default_factory=Usage)
+    token: Count = 0
     interrupt_data: Interrupt | None = None
+
+
+class History(Wire):
+    """One run of a workflow, as its history tells it (wire section 4.3)."""
+
+    execute_id: Text = ""
+    execute_status: Text = ""
+    output: Text = ""
+    debug_url: Text = ""
+    usage: Usage = Field(default_factory=Usage)
+    token: Count = 0
+    error_code: Text = ""
+    error_message: Annotated[
+        Text, Field(validation_alias=AliasChoices("error_message", "error_msg"))
+    ] = ""
+    interrupt_data: Interrupt | None = None
+
+
+class NodeMessage(Wire):
+    """A piece of what a node of a workflow says (wire section 4.4)."""
+
+    content: Text = ""
+    content_type: Text = ""
+    node_title: Text = ""
+    node_seq_id: Text = ""
+    node_is_finish: bool = False
+    node_id: Text = ""
+    node_type: Text = ""
+    node_execute_uuid: Text = ""
+    usage: Usage = Field(default_factory=Usage)
+    token: Count = 0
 
 
 class Failure(Wire):

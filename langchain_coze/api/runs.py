@@ -1,0 +1,172 @@
+"""The calls about workflows, each written once, without I/O; see `langchain_coze.api.commands`.
+
+Example:
+    ```python
+    from langchain_coze.api.runs import run_request
+
+    request = run_request({"workflow_id": "73", "parameters": {}}, stream=True)
+    assert (request.path, request.stream) == ("/v1/workflow/stream_run", True)
+    ```
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze.api.commands import Flow, Policy, Reply, Request, Sleep
+from langchain_coze.api.exchange import NO_SUCH_ROUTE, exchange, facts_of
+from langchain_coze.api.schema import History, Run, payload_of
+from langchain_coze.codes import too_late
+from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, hint_of
+
+if TYPE_CHECKING:
+    from langchain_coze.api.procedures import Polling
+
+_PAGE = 30  # the most that a page may have (wire section 4.7)
+_MOST_PAGES = 1000
+_RUNNING = frozenset({"", "Running"})
+
+
+def run_request(
+    body: Mapping[str, Any], *, stream: bool = False, endpoint: str | None = None
+) -> Request:
+    """Return the request that runs a workflow (wire sections 4.2 and 4.4).
+
+    Args:
+        body: `workflow_id`, `parameters` and what else the API takes.
+        stream: Whether its events are streamed.
+        endpoint: Another path, for a gateway that has one.
+    """
+    path = endpoint or ("/v1/workflow/stream_run" if stream else "/v1/workflow/run")
+    return Request(method="POST", path=path, body=body, stream=stream)
+
+
+def resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
+    """Return the request that answers a run which waits (wire sections 4.4 and 4.5).
+
+    Args:
+        body: `workflow_id`, `event_id`, `interrupt_type` and `resume_data`.
+        stream: Whether the run was streamed; the two kinds do not mix.
+    """
+    path = "/v1/workflow/stream_resume" if stream else "/v1/workflows/resume"
+    return Request(method="POST", path=path, body=body, stream=stream)
+
+
+def run_workflow(request: Request, policy: Policy) -> Flow[tuple[Reply, Run]]:
+    """Run a workflow, or go on with it, without streaming; return the reply and what it tells.
+
+    Args:
+        request: What `run_request` or `resume_request` gives, with `stream` false.
+        policy: How often to repeat.
+
+    Raises:
+        CozeError: What Coze reports.
+    """
+    reply = yield from exchange(request, policy)
+    return reply, Run.model_validate(reply.json)
+
+
+def poll_run(
+    workflow_id: str, execute_id: str, policy: Policy, polling: Polling
+) -> Flow[tuple[Reply, History]]:
+    """Wait for the end of a run that goes on by itself (wire section 4.3).
+
+    Args:
+        workflow_id: The workflow.
+        execute_id: The run.
+        policy: How often to repeat each request.
+        polling: When to ask, and for how long.
+
+    Raises:
+        CozeTimeoutError: It had not ended within `polling.timeout` seconds.
+        CozeError: What else Coze reports. How the run itself ended is not judged here.
+    """
+    begin = polling.clock()
+    for pause in polling.pauses():
+        left = begin + polling.timeout - polling.clock()
+        if left <= 0:
+            break
+        in_all = left if policy.until is None else policy.until - time.monotonic()
+        if in_all <= 0:
+            raise too_late(sent=True)
+        yield Sleep(max(min(pause, left, in_all), 0.0))
+        reply, history = yield from run_history(workflow_id, execute_id, policy)
+        if history.execute_status not in _RUNNING:
+            return reply, history
+    raise CozeTimeoutError(
+        f"The run had not ended within poll_timeout={polling.timeout:g} s; it goes on in Coze "
+        f"(execute_id {execute_id}).",
+        hint=hint_of("Raise poll_timeout.", "请调大 poll_timeout。"),
+    )
+
+
+def run_history(workflow_id: str, execute_id: str, policy: Policy) -> Flow[tuple[Reply, History]]:
+    """Return what is told of a run; Coze Studio has it elsewhere (wire section 4.3).
+
+    Args:
+        workflow_id: The workflow.
+        execute_id: The run.
+        policy: How often to repeat.
+
+    Raises:
+        CozeError: What Coze reports.
+    """
+    path = f"/v1/workflows/{workflow_id}/run_histories/{execute_id}"
+    try:
+        reply = yield from exchange(Request(method="GET", path=path), policy)
+    except CozeError as error:
+        if error.code is not None or error.status_code not in NO_SUCH_ROUTE:
+            raise
+        query = {"workflow_id": workflow_id, "execute_id": execute_id}
+        studio = Request(method="GET", path="/v1/workflow/get_run_history", query=query)
+        reply = yield from exchange(studio, policy)
+    told = payload_of(reply.json)
+    if not isinstance(told, list) or not told:
+        raise CozeServerError("Coze told nothing of the run.", **facts_of(reply))
+    return reply, History.model_validate(told[0])
+
+
+def workflow_info(workflow_id: str, policy: Policy) -> Flow[Mapping[str, Any]]:
+    """Return what is told of a workflow, with its inputs and outputs (wire section 4.7).
+
+    Args:
+        workflow_id: The workflow.
+        policy: How often to repeat.
+
+    Returns:
+        `workflow_detail`, `input` and `output`, as far as the server gives them.
+
+    Raises:
+        CozeError: What Coze reports.
+    """
+    request = Request(
+        method="GET",
+        path=f"/v1/workflows/{workflow_id}",
+        query={"include_input_output": "true"},
+    )
+    told = payload_of((yield from exchange(request, policy)).json)
+    return told if isinstance(told, Mapping) else {}
+
+
+def list_workflows(query: Mapping[str, str], policy: Policy) -> Flow[list[Mapping[str, Any]]]:
+    """Return the workflows of a workspace, from all pages (wire section 4.7).
+
+    Args:
+        query: `workspace_id`, and what else the API takes to choose.
+        policy: How often to repeat each request.
+
+    Raises:
+        CozeError: What Coze reports.
+    """
+    found: list[Mapping[str, Any]] = []
+    for page in range(1, _MOST_PAGES + 1):
+        paged = {**query, "page_num": str(page), "page_size": str(_PAGE)}
+        request = Request(method="GET", path="/v1/workflows", query=paged)
+        told = payload_of((yield from exchange(request, policy)).json)
+        items = told.get("items") if isinstance(told, Mapping) else None
+        found += [item for item in items or [] if isinstance(item, Mapping)]
+        if not items or not told.get("has_more"):
+            break
+    return found
