@@ -27,10 +27,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel
+from langchain_core.retrievers import BaseRetriever
 from pydantic import AliasChoices
 
 import langchain_coze
-from langchain_coze import ChatCoze, CozeError
+from langchain_coze import ChatCoze, CozeError, CozeRecallRetriever
 from langchain_coze.bot import PER_CALL
 from langchain_coze.codes import CODES
 from langchain_coze.local import FAULTS, LocalBot, LocalChatflow, LocalCoze, LocalWorkflow
@@ -329,6 +330,22 @@ def test_the_table_tells_what_a_call_takes(page: Path, heading: str) -> None:
         name for name, cells in rows(page, heading).items() if re.search("Per call|单次", cells[2])
     }
     assert told == PER_CALL - {"model"}
+
+
+@pages("retriever.md", "Field", "字段")
+def test_the_table_tells_the_retrievers_own_fields(page: Path, heading: str) -> None:
+    table = rows(page, heading)
+    bots = ChatCoze.model_fields
+    own = {
+        name: field
+        for name, field in CozeRecallRetriever.model_fields.items()
+        if name not in BaseRetriever.model_fields
+        and (name not in bots or bots[name].default != field.default)
+        and field.default_factory is None
+    }
+    assert table.keys() == own.keys() > {"k", "output_path", "auto_save_history"}
+    for name, field in own.items():
+        assert table[name][1] == f"`{field.default!r}`", name
 
 
 def error_classes() -> dict[str, type[CozeError]]:
