@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Verbose,
     )
     from langchain_coze.local.pytest_plugin import local_coze as local_coze
+    from langchain_coze.local.run_pieces import AskInput, Message, TokenUsage
     from langchain_coze.local.run_steps import Output, RunContext
     from langchain_coze.local.server import LocalCoze
     from langchain_coze.local.turns import Turn, TurnFile
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FAULTS",
     "Ask",
+    "AskInput",
     "Card",
     "ClientTool",
     "Fail",
@@ -59,6 +61,7 @@ __all__ = [
     "LocalOAuthApp",
     "LocalWorkflow",
     "Media",
+    "Message",
     "NewAnswer",
     "Output",
     "Pause",
@@ -68,6 +71,7 @@ __all__ = [
     "RunContext",
     "ServerTool",
     "Speech",
+    "TokenUsage",
     "Turn",
     "TurnFile",
     "Verbose",
@@ -80,6 +84,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 _HOMES = {
     "FAULTS": "fault_specs",
     "Ask": "pieces",
+    "AskInput": "run_pieces",
     "Card": "pieces",
     "ClientTool": "pieces",
     "Fail": "pieces",
@@ -93,6 +98,7 @@ _HOMES = {
     "LocalOAuthApp": "oauth",
     "LocalWorkflow": "workflows",
     "Media": "pieces",
+    "Message": "run_pieces",
     "NewAnswer": "pieces",
     "Output": "run_steps",
     "Pause": "pieces",
@@ -102,6 +108,7 @@ _HOMES = {
     "RunContext": "run_steps",
     "ServerTool": "pieces",
     "Speech": "pieces",
+    "TokenUsage": "run_pieces",
     "Turn": "turns",
     "TurnFile": "turns",
     "Verbose": "pieces",

@@ -25,7 +25,9 @@ from langchain_coze.local.listings import ListingRoutes
 from langchain_coze.local.oauth import OAuthRoutes
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import CloudProfile
+from langchain_coze.local.run_histories import RunHistoryRoutes
 from langchain_coze.local.streams import Dropped
+from langchain_coze.local.workflow_listings import WorkflowListingRoutes
 from langchain_coze.local.workflow_routes import WorkflowRoutes
 
 __all__ = ["LocalApp", "RecordedRequest"]
@@ -37,6 +39,8 @@ _GROUPS: tuple[type[RouteGroup], ...] = (
     ChatRoutes,
     ChatflowRoutes,
     WorkflowRoutes,
+    RunHistoryRoutes,
+    WorkflowListingRoutes,
     ConversationRoutes,
     MessageRoutes,
     FileRoutes,

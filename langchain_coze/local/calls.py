@@ -27,6 +27,7 @@ from langchain_coze.local.workflows import LocalWorkflow
 
 if TYPE_CHECKING:
     from langchain_coze.local.oauth import LocalOAuthApp
+    from langchain_coze.local.runs import WorkflowRun
 
 __all__ = [
     "OWNER_ID",
@@ -39,6 +40,7 @@ __all__ = [
     "Settings",
     "Site",
     "as_json",
+    "check_workspace",
     "ok",
     "page",
 ]
@@ -80,6 +82,7 @@ class Site:
     runs: set[asyncio.Task[None]] = field(default_factory=set)
     used: Counter[str] = field(default_factory=Counter)
     issued: dict[str, Issued] = field(default_factory=dict)
+    workflow_runs: "dict[str, WorkflowRun]" = field(default_factory=dict)
 
     @property
     def now(self) -> float:
@@ -140,6 +143,17 @@ class Site:
         """The workflow with this id, if there is one."""
         flows = self.settings.workflows
         return next((flow for flow in flows if flow.workflow_id == workflow_id), None)
+
+    def workflow_run(self, execute_id: str, owner: str) -> "WorkflowRun":
+        """Find a run.
+
+        Raises:
+            Problem: 4314, its owner has none with this id.
+        """
+        run = self.workflow_runs.get(execute_id)
+        if run is None or run.facts.owner != owner:
+            raise Problem(4314)
+        return run
 
     def asked(self, path: str, body: Any) -> LocalBot | LocalChatflow | LocalWorkflow | None:
         """The bot, chatflow or workflow that a request is for."""
@@ -238,6 +252,16 @@ class RouteGroup(Protocol):
     def routes(self) -> list[RouteEntry]:
         """Its routes."""
         ...
+
+
+def check_workspace(workspace_id: str) -> None:
+    """Refuse a workspace that is not the server's.
+
+    Raises:
+        Problem: 4101.
+    """
+    if workspace_id != WORKSPACE_ID:
+        raise Problem(4101)
 
 
 def page(items: list[Any], call: Call, size: int, number: str = "page_num") -> list[Any]:

@@ -244,11 +244,12 @@ def _cut_at(limit: int) -> ByteTransform:
 
 
 def _is_delta(chunk: bytes) -> bool:
-    return b"conversation.message.delta" in chunk
+    return b"conversation.message.delta" in chunk or b"event: Message\n" in chunk
 
 
 def _ends_turn(chunk: bytes) -> bool:
-    return b"conversation.chat.completed" in chunk or b"conversation.chat.failed" in chunk
+    ends = (b"conversation.chat.completed", b"conversation.chat.failed", b"event: Done\n")
+    return any(end in chunk for end in ends)
 
 
 async def _cut_mid_line(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -2,7 +2,16 @@
 
 from starlette.responses import Response
 
-from langchain_coze.local.calls import OWNER_ID, WORKSPACE_ID, Call, RouteEntry, Site, ok, page
+from langchain_coze.local.calls import (
+    OWNER_ID,
+    WORKSPACE_ID,
+    Call,
+    RouteEntry,
+    Site,
+    check_workspace,
+    ok,
+    page,
+)
 from langchain_coze.local.problems import Problem
 
 __all__ = ["ListingRoutes"]
@@ -34,7 +43,7 @@ class ListingRoutes:
         return ok(bot.as_json(), call)
 
     async def _list_bots(self, call: Call) -> Response:
-        _check_workspace(call.required("workspace_id"))
+        check_workspace(call.required("workspace_id"))
         wanted = call.query.get("publish_status") or "published_online"
         bots = [
             bot
@@ -45,7 +54,7 @@ class ListingRoutes:
         return ok({"items": items, "total": len(bots)}, call)
 
     async def _list_published_bots(self, call: Call) -> Response:
-        _check_workspace(call.required("space_id"))
+        check_workspace(call.required("space_id"))
         bots = [bot for bot in self._site.settings.bots if bot.published]
         items = [bot.as_published_item() for bot in page(bots, call, 20, number="page_index")]
         return ok({"space_bots": items, "total": len(bots)}, call)
@@ -64,8 +73,3 @@ class ListingRoutes:
     async def _me(self, call: Call) -> Response:
         user = {"user_id": OWNER_ID, "user_name": "local", "nick_name": "Local", "avatar_url": ""}
         return ok(user, call)
-
-
-def _check_workspace(workspace_id: str) -> None:
-    if workspace_id != WORKSPACE_ID:
-        raise Problem(4101)

@@ -24,8 +24,15 @@ __all__ = [
     "ServerTool",
     "Speech",
     "Verbose",
+    "Waiting",
     "waits",
 ]
+
+
+class Waiting:
+    """A piece that a reply waits for an answer to; the base of those that stand elsewhere."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,4 +283,4 @@ def waits(item: Any) -> bool:
     """
     if isinstance(item, tuple):
         return bool(item) and all(isinstance(call, ClientTool) for call in item)
-    return isinstance(item, ClientTool | Ask)
+    return isinstance(item, ClientTool | Ask | Waiting)

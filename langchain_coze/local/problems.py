@@ -18,7 +18,12 @@ _MESSAGES = {
     "Please verify whether the resource ID or token is correct.",
     4104: "The chat cannot be cancelled in its present state",
     4200: "The requested resource does not exist or is not published",
+    4314: "The run does not exist",
+    4315: "The run has ended",
     5000: "Internal server error",
+    6003: "Workflow execution with is_async=true is a premium feature available only to "
+    "Coze Professional users",
+    6039: "A run that is not streamed cannot wait for an answer",
     700012006: "access token invalid",
 }
 

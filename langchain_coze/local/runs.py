@@ -3,20 +3,28 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic_core import to_jsonable_python
 
 from langchain_coze.local import gojson, pieces
 from langchain_coze.local.ids import new_id
 from langchain_coze.local.problems import Problem
+from langchain_coze.local.run_pieces import MESSAGE_NODE, AskInput, Message, TokenUsage
 from langchain_coze.local.run_steps import Output, RunContext, run_steps
+from langchain_coze.local.run_writer import RunWriter
 from langchain_coze.local.steps import END, advance
-from langchain_coze.local.workflows import LocalWorkflow
+from langchain_coze.local.store import StoredFile
 
-__all__ = ["EXECUTION_FAILED", "RunRequest", "WorkflowRun", "new_context", "read_run_request"]
+if TYPE_CHECKING:
+    from langchain_coze.local.outbox import Outbox
+    from langchain_coze.local.workflow_shapes import CloudWorkflows
+    from langchain_coze.local.workflows import LocalWorkflow
+
+__all__ = ["ASYNC", "EXECUTION_FAILED", "STREAM", "SYNC", "Interrupt", "RunFacts", "WorkflowRun"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,99 +32,101 @@ logger = logging.getLogger(__name__)
 # are not listed (wire 4.8): that it is this one there, too, is our choice.
 EXECUTION_FAILED = 720701013
 
+SYNC, STREAM, ASYNC = 0, 1, 2
+"""How a run answers; the numbers are those of ``run_mode`` (wire 4.3)."""
+
+_QUESTION, _INPUT = 2, 5
+_NOT_STREAMED = 6039
+_MOST_ANSWERS = 3
+
+Question: TypeAlias = pieces.Ask | AskInput
+
 
 @dataclass(frozen=True, slots=True)
-class RunRequest:
-    """A checked request for a run; fields as on the wire."""
+class RunFacts:
+    """Where a run comes from.
 
-    workflow_id: str
-    parameters: Mapping[str, Any]
-    bot_id: str = ""
-    app_id: str = ""
-    ext: Mapping[str, str] = field(default_factory=dict)
-
-
-def read_run_request(body: Mapping[str, Any]) -> RunRequest:
-    """Check the body of a request that begins a run.
-
-    Args:
-        body: The decoded JSON object. Unknown fields are passed over.
-
-    Raises:
-        Problem: 4000, with a sentence that names the field.
-
-    Source: Coze API, workflow run (wire 4.2).
+    Attributes:
+        owner: Whose run it is.
+        logid: The log id of the request that began it.
+        mode: `SYNC`, `STREAM` or `ASYNC`.
     """
-    ext = body.get("ext") or {}
-    if not isinstance(ext, dict) or not all(isinstance(value, str) for value in ext.values()):
-        raise Problem(4000, "ext must be an object of strings")
-    request = RunRequest(
-        workflow_id=read_text(body, "workflow_id", required=True),
-        parameters=_read_parameters(body.get("parameters")),
-        bot_id=read_text(body, "bot_id"),
-        app_id=read_text(body, "app_id"),
-        ext=ext,
-    )
-    if request.bot_id and request.app_id:
-        raise Problem(4000, "bot_id and app_id cannot be given together")
-    return request
+
+    owner: str
+    logid: str
+    mode: int = SYNC
 
 
-def read_text(body: Mapping[str, Any], name: str, *, required: bool = False) -> str:
-    """A field that is a string.
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """What a run waits for.
 
-    Raises:
-        Problem: 4000, it is something else, or required and not there.
+    Attributes:
+        event_id: What the client names it by.
+        question: The question.
+        answers: What was answered so far and could not be used.
     """
-    value = body.get(name) or ""
-    if not isinstance(value, str):
-        raise Problem(4000, f"{name} must be a string")
-    if required and not value:
-        raise Problem(4000, f"{name} is required and must be a string")
-    return value
+
+    event_id: str
+    question: Question
+    answers: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> int:
+        """2 for a question node, 5 for an input node (wire 4.4)."""
+        return _INPUT if isinstance(self.question, AskInput) else _QUESTION
+
+    def read(self, text: str, uploads: Mapping[str, StoredFile]) -> Any:
+        """The answer as the function gets it.
+
+        Raises:
+            Problem: 4000, it cannot be used.
+        """
+        if isinstance(self.question, AskInput):
+            return self.question.read(text, uploads)
+        if not text.strip():
+            raise Problem(4000, "resume_data is empty")
+        if self.question.options and text not in self.question.options:
+            raise Problem(4000, f"resume_data must be one of {list(self.question.options)}")
+        return text
 
 
-def _read_parameters(given: Any) -> Mapping[str, Any]:
-    """The parameters: an object, or the JSON text of one, of which the API's pages tell."""
-    if isinstance(given, str) and given:
-        try:
-            given = json.loads(given)
-        except ValueError:
-            raise Problem(4000, "parameters is a string, but no JSON text") from None
-    if given in (None, ""):
-        return {}
-    if not isinstance(given, dict):
-        raise Problem(4000, "parameters must be an object, or the JSON text of one")
-    return given
-
-
+@dataclass
 class WorkflowRun:
     """A run of a workflow, whether or not a client is waiting for it.
 
-    Args:
+    Attributes:
         workflow: The workflow.
         inputs: The checked parameters, as `Signature.read` gives them.
         context: What the function may ask for; ``execute_id`` is the id of this run.
-        owner: Whose run it is.
-
-    Attributes:
+        facts: Where the run comes from.
+        shapes: The wire shapes to write.
         failure: Code and message once it has failed.
         output: What the End node gave once it has.
+        waiting: What it waits for, if it does.
         usage: Tokens that went in and came out.
-        stopped: Set when there is nothing more to come.
+        stopped: Set while there is nothing to come: at the end, and at a question.
     """
 
-    def __init__(
-        self, workflow: LocalWorkflow, inputs: Mapping[str, Any], context: RunContext, owner: str
-    ) -> None:
-        """Create the run; `execute` works it off."""
-        self.workflow, self.context, self.owner = workflow, context, owner
-        self.failure: tuple[int, str] | None = None
-        self.output: Output | None = None
-        self.usage = (0, 0)
-        self.stopped = asyncio.Event()
+    workflow: "LocalWorkflow"
+    inputs: Mapping[str, Any]
+    context: RunContext
+    facts: RunFacts
+    shapes: "CloudWorkflows"
+    failure: tuple[int, str] | None = None
+    output: Output | None = None
+    waiting: Interrupt | None = None
+    usage: tuple[int, int] = (0, 0)
+    resumes: int = 0
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Prepare the run; `execute` works it off."""
+        self.created_at = self.updated_at = int(time.time())
+        self.writer = RunWriter(self, streamed=self.facts.mode == STREAM)
         self._steps: AsyncGenerator[Any, Any] = run_steps(
-            lambda: workflow.signature.call(inputs, context), in_loop=workflow.in_loop
+            lambda: self.workflow.signature.call(self.inputs, self.context),
+            in_loop=self.workflow.in_loop,
         )
 
     @property
@@ -124,53 +134,127 @@ class WorkflowRun:
         """The id of the run."""
         return self.context.execute_id
 
-    async def execute(self) -> None:
-        """Work off the run. Never raises, except when the server stops."""
+    @property
+    def outbox(self) -> "Outbox":
+        """The events of the stream that is being answered."""
+        return self.writer.outbox
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has an output or has failed."""
+        return self.output is not None or self.failure is not None
+
+    async def execute(self, answer: Any = None) -> None:
+        """Work off the run to its end or to a question.
+
+        Never raises, except when the server stops.
+
+        Args:
+            answer: What the function's question was answered with; None at the beginning.
+        """
         try:
-            while (step := await advance(self._steps, None)) is not END:
-                await self._take(step)
-                if self.output or self.failure:
-                    break
+            question = await self._work(answer)
+            if question is not None:
+                self._ask(Interrupt(self._new_event_id(), question))
         except Exception as error:
             logger.exception("The function of workflow %s failed", self.workflow.name)
-            self.failure = EXECUTION_FAILED, f"{type(error).__name__}: {error}"
+            self._fail(EXECUTION_FAILED, f"{type(error).__name__}: {error}")
         finally:
-            await self._steps.aclose()
-            self.stopped.set()
+            await self._stop()
+
+    def take_answer(self, text: str, uploads: Mapping[str, StoredFile]) -> Any:
+        """Take the answer to what the run waits for.
+
+        Returns:
+            The coroutine that goes on with it.
+        """
+        interrupt, self.waiting = self.waiting, None
+        if interrupt is None:
+            raise Problem(4315)
+        self.resumes += 1
+        self.updated_at = int(time.time())
+        self.stopped.clear()
+        self.writer.begin(streamed=self.facts.mode == STREAM)
+        try:
+            return self.execute(interrupt.read(text, uploads))
+        except Problem as problem:
+            return self._ask_again(interrupt, text, problem)
+
+    async def abandon(self) -> None:
+        """Fail a run that nobody can resume."""
+        self.waiting = None
+        self.failure = _NOT_STREAMED, Problem(_NOT_STREAMED).message
+        await self._stop()
+
+    async def _work(self, answer: Any) -> Question | None:
+        while (step := await advance(self._steps, answer)) is not END:
+            answer = None
+            if isinstance(step, Question):
+                return step
+            await self._take(step)
+            if self.ended:
+                return None
+        # An async generator that yields no output ends with none.
+        await self._end(Output(None))
+        return None
 
     async def _take(self, step: Any) -> None:
-        if isinstance(step, Output):
-            if isinstance(step.value, pieces.Fail):
-                self.failure = step.value.code, step.value.msg
-            else:
-                self.output = Output(_as_json_value(step.value))
+        if isinstance(step, str):
+            await self._say(Message(step, MESSAGE_NODE, finished=False))
+        elif isinstance(step, Message):
+            await self._say(step)
+        elif isinstance(step, TokenUsage):
+            self.usage = self.usage[0] + step.input_count, self.usage[1] + step.output_count
         elif isinstance(step, pieces.Pause):
             await asyncio.sleep(step.seconds)
         elif isinstance(step, pieces.Fail):
-            self.failure = step.code, step.msg
+            self._fail(step.code, step.msg)
+        elif isinstance(step, Output):
+            await self._end(step)
         else:
             raise TypeError(f"a workflow cannot yield a {type(step).__name__}")
 
+    async def _say(self, message: Message) -> None:
+        self.writer.say(message)
+        await asyncio.sleep(self.workflow.delay)
 
-def _as_json_value(value: Any) -> Any:
-    """What the function gave, as JSON has it.
+    async def _end(self, output: Output) -> None:
+        if isinstance(output.value, pieces.Fail):
+            self._fail(output.value.code, output.value.msg)
+            return
+        # What JSON has no form for fails here, not in the reply.
+        value = json.loads(gojson.dumps(to_jsonable_python(output.value)))
+        for part in self.writer.end(Output(value)):
+            self.outbox.put(part)
+            await asyncio.sleep(self.workflow.delay)
+        self.output = Output(value)
+        self.outbox.put(self.shapes.done(self))
 
-    Raises:
-        ValueError: JSON has no form for it.
-    """
-    found = to_jsonable_python(value)
-    gojson.dumps(found)
-    return found
+    def _fail(self, code: int, msg: str) -> None:
+        self.failure = code, msg
+        self.outbox.put(self.shapes.error(self, code, msg))
 
+    def _ask(self, interrupt: Interrupt) -> None:
+        most = self.shapes.most_resumes
+        if most is not None and self.resumes >= most:
+            self._fail(EXECUTION_FAILED, f"the run has been resumed {most} times and asks again")
+            return
+        self.waiting = interrupt
+        self.writer.ask(interrupt)
 
-def new_context(workflow: LocalWorkflow, request: RunRequest, profile: str) -> RunContext:
-    """What a new run may be asked for."""
-    return RunContext(
-        workflow=workflow,
-        execute_id=new_id(),
-        parameters=request.parameters,
-        bot_id=request.bot_id,
-        app_id=request.app_id,
-        ext=request.ext,
-        profile=profile,
-    )
+    async def _ask_again(self, interrupt: Interrupt, text: str, problem: Problem) -> None:
+        answers = (*interrupt.answers, text)
+        if len(answers) >= _MOST_ANSWERS:
+            self._fail(EXECUTION_FAILED, f"no usable answer in {len(answers)}: {problem.message}")
+        else:
+            self._ask(Interrupt(self._new_event_id(), interrupt.question, answers))
+        await self._stop()
+
+    def _new_event_id(self) -> str:
+        return f"{self.execute_id}/{new_id()}"
+
+    async def _stop(self) -> None:
+        if self.waiting is None:
+            await self._steps.aclose()
+        self.stopped.set()
+        self.outbox.close()

@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
-from typing import TypeAlias
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import Protocol, TypeAlias
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -12,9 +12,9 @@ from starlette.types import Receive, Scope, Send
 from langchain_coze.local.fault_specs import Fault, FaultPlan
 from langchain_coze.local.faults import event_faults, with_byte_faults
 from langchain_coze.local.outbox import Outbox
-from langchain_coze.local.profiles import CloudProfile, Event
+from langchain_coze.local.profiles import Encoder, Event
 
-__all__ = ["Connections", "Dropped", "EventStream"]
+__all__ = ["Connections", "Dropped", "EventStream", "StreamShapes"]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 # Long enough for a client on this machine to read what was sent before a reset throws it away.
@@ -22,6 +22,19 @@ _BEFORE_RESET = 0.05
 _TICK, _MOST_TICKS = 0.001, 1000
 
 Transports: TypeAlias = Callable[[], dict[tuple[str, int], asyncio.Transport]]
+
+
+class StreamShapes(Protocol):
+    """How the events of a stream are written."""
+
+    @property
+    def stream_headers(self) -> Mapping[str, str]:
+        """Headers of every stream."""
+        ...
+
+    def encoder(self) -> Encoder:
+        """What writes the events of one stream."""
+        ...
 
 
 class Connections:
@@ -65,17 +78,17 @@ class Dropped(Response):
 
 
 class EventStream(Response):
-    """A turn as ``text/event-stream``.
+    """A turn or a run as ``text/event-stream``.
 
     Args:
-        outbox: The events, as the chat makes them.
+        outbox: The events, as the chat or run makes them.
         profile: How an event is written.
         plan: What goes wrong on the way.
         connections: To drop the connection when that is asked for.
     """
 
     def __init__(
-        self, outbox: Outbox, profile: CloudProfile, plan: FaultPlan, connections: Connections
+        self, outbox: Outbox, profile: StreamShapes, plan: FaultPlan, connections: Connections
     ) -> None:
         """Prepare the headers; nothing is sent yet."""
         super().__init__(headers=dict(profile.stream_headers))
@@ -107,9 +120,12 @@ class EventStream(Response):
         async for chunk in chunks:
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
+    def _batches(self) -> AsyncGenerator[list[Event], None]:
+        return self._outbox.batches()
+
     async def _sound(self) -> AsyncIterator[bytes]:
         encode = self._profile.encoder()
-        async for batch in self._outbox.batches():
+        async for batch in self._batches():
             yield encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
 
     def _damaged(self) -> AsyncIterator[bytes]:
@@ -117,7 +133,7 @@ class EventStream(Response):
         return with_byte_faults(self._plan, self._encoded(events))
 
     async def _events(self) -> AsyncIterator[Event]:
-        async for batch in self._outbox.batches():
+        async for batch in self._batches():
             for event in batch:
                 yield event
 

@@ -16,7 +16,7 @@ from langchain_coze.local.problems import Problem
 from langchain_coze.local.run_steps import RunContext
 from langchain_coze.local.store import StoredFile
 
-__all__ = ["Parameter", "Signature", "first_paragraph"]
+__all__ = ["Parameter", "Signature", "first_paragraph", "parameters_of"]
 
 _ARGUMENT = re.compile(r"(\w+)(?: \([^)]*\))?:(.*)", re.DOTALL)
 _REQUIRED: Any = inspect.Parameter.empty
@@ -55,12 +55,13 @@ class Parameter:
             shape["default_value"] = default
         return shape
 
-    def read(self, value: Any, uploads: Mapping[str, StoredFile]) -> Any:
-        """Check a value.
+    def read_from(self, given: Mapping[str, Any], uploads: Mapping[str, StoredFile]) -> Any:
+        """Check the value that stands among others.
 
         Raises:
             Problem: 4000, it is missing, or not of the parameter's type.
         """
+        value = given.get(self.name, _REQUIRED)
         if value is _REQUIRED or (value is None and not self.required):
             if self.required:
                 raise Problem(4000, f"parameters.{self.name} is required")
@@ -140,7 +141,7 @@ class Signature:
         Raises:
             Problem: 4000, with a sentence that names the parameter.
         """
-        known = {p.name: p.read(given.get(p.name, _REQUIRED), uploads) for p in self.parameters}
+        known = {p.name: p.read_from(given, uploads) for p in self.parameters}
         return {**given, **known} if self._takes_all else known
 
     def call(self, inputs: Mapping[str, Any], context: RunContext) -> Any:
@@ -166,6 +167,27 @@ class Signature:
             return {"output": shape}
         properties: dict[str, Any] = shape.get("properties", {})
         return {name: {"type": p["type"]} for name, p in properties.items()}
+
+
+def parameters_of(fields: Mapping[str, Any]) -> tuple[Parameter, ...]:
+    """Parameters by their types.
+
+    Args:
+        fields: A type by name, or a tuple of a type and a default.
+
+    Raises:
+        TypeError: No value can be checked by a type.
+
+    Example:
+        >>> [(p.name, p.required) for p in parameters_of({"city": str, "nights": (int, 1)})]
+        [('city', True), ('nights', False)]
+    """
+    kind = inspect.Parameter
+    found = []
+    for name, field in fields.items():
+        annotation, default = field if isinstance(field, tuple) else (field, _REQUIRED)
+        found.append(kind(name, kind.KEYWORD_ONLY, annotation=annotation, default=default))
+    return tuple(_parameter(parameter, "") for parameter in found)
 
 
 def first_paragraph(function: Any) -> str:

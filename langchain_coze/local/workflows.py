@@ -24,7 +24,10 @@ class LocalWorkflow:
         function: What it does. Its parameters are those of the start node: names, types, defaults
             and descriptions come from its signature and docstring. What it returns is the output
             of the End node: a mapping is its variables, any other value its variable ``output``.
-            It may be ``async``. When it raises, or returns `Fail`, the run fails.
+            It may be ``async``. When it raises, or returns `Fail`, the run fails. A generator may
+            yield text and `Message` on its way, and the questions `Ask` and `AskInput`: the run
+            stops there, and the answer becomes the value of ``yield``. `TokenUsage`, `Pause` and
+            `Fail` may be yielded, too; an async generator ends with `Output`.
         workflow_id: Its id; a decimal string of 19 digits made from the name when not given.
         name: Its name; the function's name when not given.
         description: What it is for; the first paragraph of the docstring when not given.
@@ -33,6 +36,9 @@ class LocalWorkflow:
         published: False: requests are refused with 4200.
         terminate_plan: What the End node gives: ``"return_variables"``, or
             ``"use_answer_content"``, a text.
+        delay: Seconds after each message of a stream.
+        ping: Seconds of silence after which a stream has a heartbeat; 0 for none.
+        paid: False: as on a plan that is not paid for, runs that are polled are refused with 6003.
         gateway_timeout: Seconds that a request which is not streamed may take; then the connection
             is closed, and the run goes on.
         quota: After this many runs it refuses with 4028; None means never.
@@ -59,6 +65,9 @@ class LocalWorkflow:
     app_id: str = ""
     published: bool = True
     terminate_plan: str = "return_variables"
+    delay: float = 0.0
+    ping: float = 0.0
+    paid: bool = True
     gateway_timeout: float = 90.0
     quota: int | None = None
     faults: str | Sequence[str] = ()

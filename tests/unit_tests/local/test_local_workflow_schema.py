@@ -7,9 +7,10 @@ import pytest
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from langchain_coze.local import FileKind, LocalCoze, LocalWorkflow, RunContext, TurnFile
+from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, RunContext, TurnFile
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.store import StoredFile
+from langchain_coze.local.workflow_forms import form_items
 from langchain_coze.local.workflow_schema import Signature
 
 
@@ -244,6 +245,35 @@ def test_what_is_no_workflow(function: Any) -> None:
         LocalWorkflow(function)
 
 
+def test_forms() -> None:
+    form = AskInput(
+        {
+            "photo": Annotated[str, FileKind("image"), "of the <room>"],
+            "page": Annotated[str, FileKind()],
+            "prices": (list[float], []),
+            "guest": Guest,
+        }
+    )
+    photo, page, prices, guest = form_items(form.parameters)
+    assert photo == {
+        "type": "string",
+        "name": "photo",
+        "required": True,
+        "assistType": 2,
+        "description": "of the <room>",
+    }
+    assert page["assistType"] == 1
+    assert prices == {
+        "type": "list",
+        "name": "prices",
+        "required": False,
+        "schema": {"type": "float"},
+    }
+    assert [field["name"] for field in guest["schema"]] == ["name", "age", "friends"]
+    with pytest.raises(TypeError):
+        AskInput({"x": 3})
+
+
 def test_settings_that_are_refused() -> None:
     with pytest.raises(ValueError, match="terminate_plan"):
         LocalWorkflow(book, terminate_plan="text")
@@ -253,7 +283,8 @@ def test_settings_that_are_refused() -> None:
         LocalCoze(workflows=[book, LocalWorkflow(book)])
 
 
-def test_the_sample_workflow_goes_with_the_sample_bot() -> None:
-    assert [workflow.name for workflow in LocalCoze().workflows] == ["search_knowledge"]
+def test_the_sample_workflows_go_with_the_sample_bot() -> None:
+    names = ["count_words", "book_room", "search_knowledge"]
+    assert [workflow.name for workflow in LocalCoze().workflows] == names
     assert LocalCoze(lambda _: "x").workflows == ()
     assert [workflow.name for workflow in LocalCoze(workflows=book).workflows] == ["book"]

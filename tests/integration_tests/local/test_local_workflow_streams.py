@@ -1,0 +1,435 @@
+"""Streamed runs of workflows, their questions and answers, over a real socket (wire 4.4)."""
+
+import json
+import re
+import threading
+import time
+from collections.abc import AsyncIterator, Generator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from langchain_coze.local import (
+    Ask,
+    AskInput,
+    ClientTool,
+    Fail,
+    LocalBot,
+    LocalCoze,
+    LocalOAuthApp,
+    LocalWorkflow,
+    Message,
+    Output,
+    Pause,
+    TokenUsage,
+)
+from tests.integration_tests.local.local_client import Client
+from tests.integration_tests.local.test_local_oauth import exchange, signed
+
+RELEASE = threading.Event()
+FINISHED: list[str] = []
+
+
+def joke(text: str) -> Generator[Any, None, dict[str, str]]:
+    yield "为"
+    yield f"什么 & {text}"
+    yield Message("3 found", node_title="Search")
+    yield TokenUsage(50, 100)
+    return {"output": text}
+
+
+def weather(city: str = "") -> Generator[Any, str, str]:
+    city = city or (yield Ask("请问你想查看哪个城市的天气呢"))
+    day = yield Ask("Which day?", ["today", "tomorrow"])
+    return f"{city} {day}: rain"
+
+
+def book() -> Generator[Any, Any, dict[str, Any]]:
+    yield "looking"
+    stay = yield AskInput({"city": str, "nights": (int, 1)})
+    return {"booked": stay}
+
+
+def endless() -> Generator[Any, str, None]:
+    while True:
+        yield Ask("More?")
+
+
+async def counted(to: int) -> AsyncIterator[Any]:
+    for number in range(to):
+        yield Message(str(number), node_title="Count", finished=False)
+    answer = yield Ask("Enough?")
+    yield Output({"enough": answer})
+
+
+def left() -> Generator[Any, None, str]:
+    yield "working"
+    RELEASE.wait(10)
+    FINISHED.append("left")
+    return "done"
+
+
+WORKFLOWS = {
+    workflow.name: workflow
+    for workflow in (
+        LocalWorkflow(joke),
+        LocalWorkflow(lambda: "Tea grows. 茶", name="text", terminate_plan="use_answer_content"),
+        LocalWorkflow(weather),
+        LocalWorkflow(book),
+        LocalWorkflow(endless),
+        LocalWorkflow(counted),
+        LocalWorkflow(left),
+        LocalWorkflow(lambda: (yield Fail(702093001, "node & failed")), name="fails"),
+        LocalWorkflow(lambda: (yield ClientTool("x")), name="client_tool"),
+        LocalWorkflow(lambda: (yield Pause(0.5)), name="quiet", ping=0.1),
+        LocalWorkflow(joke, name="hidden", published=False),
+        LocalWorkflow(joke, name="slow", delay=0.1),
+        LocalWorkflow(joke, name="broken", faults="failed=4009,times=1"),
+    )
+}
+APP = LocalOAuthApp()
+
+
+@pytest.fixture(scope="module", params=["cloud", "studio"])
+def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
+    bot = LocalBot(lambda _: "bot", name="bot")
+    workflows = WORKFLOWS.values()
+    with LocalCoze(bot, workflows=workflows, profile=request.param, oauth_apps=APP) as running:
+        yield running
+
+
+@pytest.fixture
+def client(coze: LocalCoze) -> Iterator[Client]:
+    coze.reset()
+    with Client(coze) as made:
+        yield made
+
+
+def is_cloud(client: Client) -> bool:
+    return client.coze.profile == "cloud"
+
+
+def stream(
+    client: Client, name: str, parameters: Any = None, fault: str = "", **fields: Any
+) -> httpx.Response:
+    body = {"workflow_id": WORKFLOWS[name].workflow_id, "parameters": parameters or {}} | fields
+    headers = {"X-Local-Fault": fault} if fault else {}
+    return client.http.post("/v1/workflow/stream_run", json=body, headers=headers)
+
+
+def resume(
+    client: Client, name: str, interrupt: dict[str, Any], answer: Any, **fields: Any
+) -> httpx.Response:
+    body = {
+        "workflow_id": WORKFLOWS[name].workflow_id,
+        "event_id": interrupt["event_id"],
+        "interrupt_type": interrupt["type"],
+        "resume_data": answer,
+    }
+    return client.http.post("/v1/workflow/stream_resume", json=body | fields)
+
+
+def told(response: httpx.Response) -> list[tuple[str, Any]]:
+    """Names and data of a stream; its ids count from 0."""
+    found = re.findall(r"id: (\d+)\nevent: (.*)\ndata: (.*)\n\n", response.text)
+    whole = "".join(f"id: {i}\nevent: {n}\ndata: {d}\n\n" for i, n, d in found)
+    assert whole == response.text
+    assert [int(number) for number, _, _ in found] == list(range(len(found)))
+    return [(name, json.loads(data) if data else None) for _, name, data in found]
+
+
+def said(events: list[tuple[str, Any]]) -> list[tuple[str, str, str, bool]]:
+    keys = ("node_title", "node_seq_id", "content", "node_is_finish")
+    return [tuple(data[key] for key in keys) for name, data in events if name == "Message"]
+
+
+def interrupt_of(response: httpx.Response) -> dict[str, Any]:
+    name, data = told(response)[-1]
+    assert name == "Interrupt", response.text
+    found: dict[str, Any] = data["interrupt_data"]
+    return found
+
+
+def test_messages_come_node_by_node(client: Client) -> None:
+    response = stream(client, "joke", {"text": "尺子"})
+    events = told(response)
+    assert said(events) == [
+        ("Message", "0", "为", False),
+        ("Message", "1", "什么 & 尺子", False),
+        ("Message", "2", "", True),
+        ("Search", "0", "3 found", True),
+        ("End", "0", '{"output":"尺子"}', True),
+    ]
+    name, done = events[-1]
+    assert name == "Done"
+    assert done["debug_url"].endswith(f"&workflow_id={WORKFLOWS['joke'].workflow_id}")
+    last = events[-2][1]
+    assert last["token"] == 150
+    if is_cloud(client):
+        assert last["usage"] == {"input_count": 50, "token_count": 150, "output_count": 100}
+    assert response.headers["content-type"].startswith("text/event-stream")
+
+
+CLOUD_BYTES = r"""id: 0
+event: Message
+data: {"content":"请问你想查看哪个城市的天气呢","content_type":"text","node_execute_uuid":"N","node_id":"1NODE","node_is_finish":true,"node_seq_id":"0","node_title":"问答"}
+
+id: 1
+event: Interrupt
+data: {"interrupt_data":{"data":"","event_id":"N/N","type":2},"node_title":"问答"}
+
+"""  # noqa: E501 - as on the wire
+STUDIO_BYTES = r"""id: 0
+event: Message
+data: {"content":"{\"messages\":[{\"type\":\"question\",\"content_type\":\"text\",\"content\":\"请问你想查看哪个城市的天气呢\"}]}","content_type":"text","node_seq_id":"0","node_id":"1NODE","node_is_finish":true,"node_type":"Question","node_title":"问答"}
+
+id: 1
+event: Interrupt
+data: {"debug_url":"https://www.coze.cn/work_flow?execute_id=N\u0026space_id=N\u0026workflow_id=N","interrupt_data":{"event_id":"N/N","type":2,"data":"{\"messages\":[{\"type\":\"question\",\"content_type\":\"text\",\"content\":\"请问你想查看哪个城市的天气呢\"}]}"}}
+
+"""  # noqa: E501 - as on the wire
+
+
+def test_the_bytes_of_a_question(client: Client) -> None:
+    text = re.sub(r"\d{19}", "N", stream(client, "weather").text)
+    text = re.sub(r'"1\d{5}"', '"1NODE"', text)
+    assert text == (CLOUD_BYTES if is_cloud(client) else STUDIO_BYTES)
+
+
+def test_two_questions_in_a_row(client: Client) -> None:
+    first = stream(client, "weather")
+    second = resume(client, "weather", interrupt_of(first), "杭州")
+    third = resume(client, "weather", interrupt_of(second), "today")
+    assert interrupt_of(first)["event_id"] != interrupt_of(second)["event_id"]
+    assert len({interrupt_of(r)["event_id"].split("/")[0] for r in (first, second)}) == 1
+    assert said(told(third)) == [("End", "0", '{"output":"杭州 today: rain"}', True)]
+    assert told(third)[-1][0] == "Done"
+
+
+def test_the_options_of_a_question(client: Client) -> None:
+    response = stream(client, "weather", {"city": "x"})
+    interrupt, asked = interrupt_of(response), said(told(response))[0][2]
+    if is_cloud(client):
+        assert (interrupt["data"], asked) == ("", "Which day?\ntoday\ntomorrow")
+        return
+    assert asked == interrupt["data"]
+    assert json.loads(asked)["messages"] == [
+        {
+            "type": "question",
+            "content_type": "option",
+            "content": {
+                "options": [{"name": "today"}, {"name": "tomorrow"}],
+                "question": "Which day?",
+            },
+        }
+    ]
+
+
+def test_an_input_node(client: Client) -> None:
+    response = stream(client, "book")
+    interrupt = interrupt_of(response)
+    assert interrupt["type"] == 5
+    assert json.loads(interrupt["data"]) == {
+        "content_type": "text" if is_cloud(client) else "form_schema",
+        "content": '[{"type":"string","name":"city","required":true},'
+        '{"type":"integer","name":"nights","required":false}]',
+    }
+    if is_cloud(client):
+        assert interrupt["required_parameters"] == {
+            "city": {"type": "string", "required": True},
+            "nights": {"type": "integer", "required": False, "default_value": "1"},
+        }
+    answered = resume(client, "book", interrupt, '{"city":"杭州","nights":2}')
+    assert said(told(answered)) == [("End", "0", '{"booked":{"city":"杭州","nights":2}}', True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "bad", "good"),
+    [
+        ("book", {}, ["杭州", '{"nights":2}'], '{"city":"杭州"}'),
+        ("weather", {"city": "x"}, ["yesterday", " "], "tomorrow"),
+    ],
+)
+def test_an_unusable_answer_is_asked_again(
+    client: Client, name: str, parameters: Any, bad: list[str], good: str
+) -> None:
+    interrupt = interrupt_of(stream(client, name, parameters))
+    for answer in bad:
+        again = interrupt_of(resume(client, name, interrupt, answer))
+        assert again["event_id"] != interrupt["event_id"]
+        interrupt = again
+    if not is_cloud(client) and name == "weather":
+        kinds = [message["type"] for message in json.loads(interrupt["data"])["messages"]]
+        assert kinds == ["question", "answer", "question", "answer", "question"]
+    assert told(resume(client, name, interrupt, good))[-1][0] == "Done"
+
+
+def test_a_third_unusable_answer_fails_the_run(client: Client) -> None:
+    interrupt = interrupt_of(stream(client, "book"))
+    for _ in range(2):
+        interrupt = interrupt_of(resume(client, "book", interrupt, "?"))
+    response = resume(client, "book", interrupt, "?")
+    (name, error), *rest = told(response)
+    assert (name, error["error_code"], rest) == ("Error", 720701013, [])
+    assert "no usable answer in 3" in error["error_message"]
+    refused(client, resume(client, "book", interrupt, '{"city":"x"}'), 4315)
+
+
+def test_a_run_is_resumed_three_times_at_most(client: Client) -> None:
+    interrupt = interrupt_of(stream(client, "endless"))
+    for _ in range(2):
+        interrupt = interrupt_of(resume(client, "endless", interrupt, "yes"))
+    name, _ = told(resume(client, "endless", interrupt, "yes"))[-1]
+    assert name == ("Error" if is_cloud(client) else "Interrupt")
+
+
+def refused(client: Client, response: httpx.Response, code: int) -> None:
+    """No stream but an error; Studio loses its body (wire 8)."""
+    assert response.headers["content-type"].startswith("application/json")
+    if is_cloud(client):
+        assert response.json()["code"] == code
+    else:
+        assert response.content == b""
+
+
+def test_answers_that_no_run_waits_for(client: Client) -> None:
+    interrupt = interrupt_of(stream(client, "weather"))
+    unknown = "7000000000000000001/7000000000000000002"
+    refused(client, resume(client, "weather", interrupt, "x", event_id=unknown), 4314)
+    refused(client, resume(client, "book", interrupt, "x"), 4314)
+    refused(client, resume(client, "weather", interrupt, "x", interrupt_type=5), 4000)
+    second = interrupt_of(resume(client, "weather", interrupt, "x"))
+    refused(client, resume(client, "weather", interrupt, "x"), 4000)
+    assert told(resume(client, "weather", second, "today"))[-1][0] == "Done"
+    refused(client, resume(client, "weather", second, "today"), 4315)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"event_id": ""}, {"interrupt_type": "2"}, {"resume_data": {"a": 1}}, {"workflow_id": None}],
+)
+def test_a_resume_that_lacks_something(client: Client, fields: dict[str, Any]) -> None:
+    response = resume(client, "weather", {"event_id": "1/2", "type": 2}, "x", **fields)
+    assert response.json()["code"] == (4000 if is_cloud(client) else 400)
+
+
+def test_a_text_of_the_end_node_comes_in_pieces(client: Client) -> None:
+    pieces = said(told(stream(client, "text")))
+    assert len(pieces) > 3
+    assert "".join(text for _, _, text, _ in pieces) == "Tea grows. 茶"
+    assert [finished for *_, finished in pieces] == [False] * (len(pieces) - 1) + [True]
+    assert [int(sequence) for _, sequence, _, _ in pieces] == list(range(len(pieces)))
+
+
+def test_an_async_generator(client: Client) -> None:
+    response = stream(client, "counted", {"to": 2})
+    assert [text for title, _, text, _ in said(told(response)) if title == "Count"] == [
+        "0",
+        "1",
+        "",
+    ]
+    answered = resume(client, "counted", interrupt_of(response), "yes")
+    assert said(told(answered))[-1][2] == '{"enough":"yes"}'
+
+
+def test_failures(client: Client) -> None:
+    events = told(stream(client, "fails"))
+    assert [name for name, _ in events] == ["Error"]
+    error = events[0][1]
+    assert ("debug_url" in error) != is_cloud(client)
+    assert (error["error_code"], error["error_message"]) == (702093001, "node & failed")
+    name, error = told(stream(client, "client_tool"))[-1]
+    assert (name, error["error_code"]) == ("Error", 720701013)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "wanted"),
+    [("hidden", {}, 4200), ("joke", {}, 4000), ("joke", {"parameters": {"text": 3}}, 4000)],
+)
+def test_refused(client: Client, name: str, fields: dict[str, Any], wanted: int) -> None:
+    refused(client, stream(client, name, **fields), wanted)
+
+
+def test_heartbeats(client: Client) -> None:
+    response = stream(client, "quiet")
+    names = [name for name, _ in told(response)]
+    assert names[-2:] == ["Message", "Done"]
+    assert (names.count("PING") >= 2) == is_cloud(client)
+    assert ("event: PING\ndata: \n\n" in response.text) == is_cloud(client)
+
+
+def test_messages_come_while_the_run_goes_on(client: Client) -> None:
+    begun, arrived = time.monotonic(), list[float]()
+    body = {"workflow_id": WORKFLOWS["slow"].workflow_id, "parameters": {"text": "x"}}
+    with client.http.stream("POST", "/v1/workflow/stream_run", json=body) as response:
+        for line in response.iter_lines():
+            if line.startswith("event: Message"):
+                arrived.append(time.monotonic() - begun)
+    assert len(arrived) == 5
+    assert arrived[-1] - arrived[0] > 0.25
+
+
+def test_a_run_goes_on_when_its_client_is_gone(client: Client) -> None:
+    RELEASE.clear()
+    FINISHED.clear()
+    body = {"workflow_id": WORKFLOWS["left"].workflow_id}
+    with client.http.stream("POST", "/v1/workflow/stream_run", json=body) as response:
+        assert "working" in next(chunk for chunk in response.iter_text() if chunk)
+    RELEASE.set()
+    deadline = time.monotonic() + 5
+    while not FINISHED and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert FINISHED == ["left"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "names"),
+    [
+        ("failed=4009", ["Error"]),
+        ("error_event", ["Error"]),
+        ("no_done", ["Message"] * 5),
+        ("unknown_event", ["LocalUnknown", *["Message"] * 5, "Done"]),
+        ("idle=0.1", [*["Message"] * 5, "Done"]),
+        ("error=5000,on=/v3/chat", [*["Message"] * 5, "Done"]),
+    ],
+)
+def test_faults(client: Client, fault: str, names: list[str]) -> None:
+    response = stream(client, "joke", {"text": "x"}, fault=fault)
+    assert [name for name, _ in told(response)] == names
+    if fault == "failed=4009":
+        assert told(response)[0][1]["error_code"] == 4009
+
+
+@pytest.mark.parametrize("fault", ["cut_mid_line", "cut_utf8", "no_terminal", "cut_at=200"])
+def test_streams_that_are_cut(client: Client, fault: str) -> None:
+    text = stream(client, "joke", {"text": "尺子"}, fault=fault).content
+    assert b"event: Message" in text
+    assert b"event: Done" not in text
+    assert (text[-2:] == b"\n\n") == (fault == "no_terminal")
+
+
+def test_a_fault_of_the_workflow(client: Client) -> None:
+    names = [told(stream(client, "broken", {"text": "x"}))[-1][0] for _ in range(2)]
+    assert names == ["Error", "Done"]
+
+
+def test_a_run_belongs_to_its_token() -> None:
+    with (
+        LocalCoze(workflows=WORKFLOWS["weather"], oauth_apps=APP) as coze,
+        Client(coze) as client,
+    ):
+        interrupt = interrupt_of(stream(client, "weather"))
+        jwt = signed(coze, APP, session_name="other")
+        token = exchange(coze, jwt).json()["access_token"]
+        mine, client.http.headers["Authorization"] = (
+            client.http.headers["Authorization"],
+            f"Bearer {token}",
+        )
+        refused(client, resume(client, "weather", interrupt, "x"), 4314)
+        history = f"/v1/workflows/{WORKFLOWS['weather'].workflow_id}/run_histories/"
+        execute_id = interrupt["event_id"].partition("/")[0]
+        assert client.get(history + execute_id)["code"] == 4314
+        client.http.headers["Authorization"] = mine
+        assert client.get(history + execute_id)["code"] == 0
+        assert interrupt_of(resume(client, "weather", interrupt, "杭州"))
