@@ -243,13 +243,18 @@ def _cut_at(limit: int) -> ByteTransform:
     return transform
 
 
+_ENDS = (
+    *(b"conversation.chat.completed", b"conversation.chat.failed"),
+    *(b"event: Done\n", b"event: Error\n", b"event: Interrupt\n"),
+)
+
+
 def _is_delta(chunk: bytes) -> bool:
     return b"conversation.message.delta" in chunk or b"event: Message\n" in chunk
 
 
 def _ends_turn(chunk: bytes) -> bool:
-    ends = (b"conversation.chat.completed", b"conversation.chat.failed", b"event: Done\n")
-    return any(end in chunk for end in ends)
+    return any(end in chunk for end in _ENDS)
 
 
 async def _cut_mid_line(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

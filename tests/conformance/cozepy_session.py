@@ -186,6 +186,54 @@ def workflow(coze: Any, ids: str) -> Any:
     }
 
 
+def workflow_stream(coze: Any, workflow_id: str) -> Any:
+    """A streamed run that asks something back."""
+    runs = coze.workflows.runs
+    seen: dict[str, Any] = {"events": [], "messages": [], "ids": []}
+    told = runs.stream(workflow_id=workflow_id, parameters={"city": "杭州"})
+    while told is not None:
+        stream, told = told, None
+        for event in stream:
+            seen["events"].append(event.event.value)
+            seen["ids"].append(event.id)
+            if event.message is not None:
+                message = event.message
+                seen["messages"].append([message.node_title, message.content])
+                seen["usage"] = message.usage.model_dump() if message.usage else None
+            elif event.interrupt is not None:
+                data = event.interrupt.interrupt_data
+                answers = {2: "yes", 5: '{"nights":2}'}
+                told = runs.resume(
+                    workflow_id=workflow_id,
+                    event_id=data.event_id,
+                    interrupt_type=data.type,
+                    resume_data=answers[data.type],
+                )
+            elif event.error is not None:
+                seen["error"] = [event.error.error_code, event.error.error_message]
+    return seen
+
+
+def workflow_poll(coze: Any, workflow_id: str) -> Any:
+    """A run that is polled, and what the server tells of its workflows."""
+    runs = coze.workflows.runs
+    begun = runs.create(workflow_id=workflow_id, parameters={"city": "杭州"}, is_async=True)
+    ids = {"workflow_id": workflow_id, "execute_id": begun.execute_id}
+    while (run := runs.run_histories.retrieve(**ids)).execute_status.value == "Running":
+        time.sleep(0.05)
+    workspace = next(iter(coze.workspaces.list()))
+    listed = list(coze.workflows.list(workspace_id=workspace.id, page_size=1))
+    info = coze.workflows.retrieve(workflow_id=workflow_id).workflow_detail
+    return {
+        "run": [run.execute_status.value, run.run_mode.value, run.error_code, run.output],
+        "listed": [workflow.workflow_name for workflow in listed],
+        "info": [info.workflow_name, info.description],
+        "unknown": failure(
+            lambda: runs.run_histories.retrieve(workflow_id=workflow_id, execute_id="7")
+        ),
+    }
+
+
 def files(coze: Any, bot_id: str) -> Any:
     """A file that is uploaded, found, and sent to a bot."""
     uploaded = coze.files.upload(file=("tea.txt", b"Tea grows on hills."))
@@ -270,8 +318,9 @@ def main() -> None:
     """Play one scene."""
     scene, base_url, token, bot_id = sys.argv[1:]
     coze = Coze(auth=TokenAuth(token), base_url=base_url)
-    chats = (stream, create_and_poll, cancel, conversation, errors, tools, chatflow, workflow)
-    scenes = {f.__name__: f for f in (*chats, served, files, resources, oauth)}
+    chats = (stream, create_and_poll, cancel, conversation, errors, tools, chatflow)
+    flows = (workflow, workflow_stream, workflow_poll)
+    scenes = {f.__name__: f for f in (*chats, *flows, served, files, resources, oauth)}
     sys.stdout.write(json.dumps(scenes[scene](coze, bot_id)))
 
 

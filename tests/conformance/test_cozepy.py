@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 
 from langchain_coze.local import (
     Ask,
+    AskInput,
     ClientTool,
     LocalBot,
     LocalCoze,
     LocalKnowledge,
     LocalOAuthApp,
     Pause,
+    TokenUsage,
     Turn,
 )
 from tests.conformance.install import python_of, why_not_ready
@@ -193,6 +196,58 @@ def test_workflows(profile: str) -> None:
     assert "parameters.city" in seen["missing"]["msg"]
     assert seen["failed"] == {"code": 720701013, "msg": "ValueError: no room", "logid": cloud}
     assert seen["unknown"]["code"] == (4200 if cloud else 6031)
+
+
+def test_a_streamed_workflow_that_asks_something_back() -> None:
+    def book(city: str) -> Any:
+        yield f"Looking in {city}"
+        stay = yield AskInput({"nights": int})
+        yield TokenUsage(50, 100)
+        answer = yield Ask("Sure?", ["yes", "no"])
+        return {"booked": answer, **stay}
+
+    with LocalCoze(workflows=book) as coze:
+        seen = play("workflow_stream", coze, bot_id=coze.workflows[0].workflow_id)
+    message, interrupt = "Message", "Interrupt"
+    assert seen["events"] == [
+        *(message, message, message, interrupt),
+        *(message, interrupt, message),
+    ]
+    assert seen["ids"] == [0, 1, 2, 3, 0, 1, 0]
+    titles = [title for title, _ in seen["messages"]]
+    assert titles == ["Message", "Message", "输入", "问答", "End"]
+    assert json.loads(seen["messages"][-1][1]) == {"booked": "yes", "nights": 2}
+    assert seen["usage"]["token_count"] == 150
+
+
+@pytest.mark.parametrize("profile", ["cloud", "studio"])
+def test_a_streamed_workflow_that_fails(profile: str) -> None:
+    def fail(city: str) -> Any:
+        raise ValueError(f"no room in {city}")
+
+    with LocalCoze(workflows=fail, profile=profile) as coze:
+        seen = play("workflow_stream", coze, bot_id=coze.workflows[0].workflow_id)
+    assert seen["events"] == ["Error"]
+    assert seen["error"] == [720701013, "ValueError: no room in 杭州"]
+
+
+def test_a_workflow_that_is_polled() -> None:
+    def locate(city: str) -> str:
+        """Find a city."""
+        time.sleep(0.2)
+        return f"{city} & 116.4°E"
+
+    def other() -> None:
+        raise NotImplementedError
+
+    with LocalCoze(workflows=[locate, other]) as coze:
+        seen = play("workflow_poll", coze, bot_id=coze.workflows[0].workflow_id)
+    *status, output = seen["run"]
+    assert status == ["Success", 2, 0]
+    assert json.loads(json.loads(output)["Output"]) == {"output": "杭州 & 116.4°E"}
+    assert seen["listed"] == ["locate", "other"]
+    assert seen["info"] == ["locate", "Find a city."]
+    assert seen["unknown"]["code"] == 4314
 
 
 def test_files() -> None:
