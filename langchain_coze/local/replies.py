@@ -4,7 +4,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Any, TypeAlias
 
-from langchain_coze.local.pieces import PIECES, Piece, waits
+from langchain_coze.local.pieces import PIECES, Piece, Waiting, waits
 from langchain_coze.local.runnables import runnable_pieces
 from langchain_coze.local.steps import (
     END,
@@ -93,7 +93,8 @@ async def _opened(result: Any, turn: Turn) -> Any:
 
 
 def _checked(item: Any) -> Piece:
-    if not isinstance(item, PIECES) and not waits(item):
+    # A form is for workflows: the turn of a chat has no way to show one.
+    if isinstance(item, Waiting) or not (isinstance(item, PIECES) or waits(item)):
         raise TypeError(f"a reply cannot yield a {type(item).__name__}")
     piece: Piece = item
     return piece

@@ -12,8 +12,17 @@ __all__ = ["form_items"]
 _CANVAS_TYPES = {"number": "float", "array": "list"}
 _PLAIN_TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array"})
 _FILE_TYPES = {
-    "image": 2, "doc": 3, "code": 4, "ppt": 5, "txt": 6, "excel": 7,
-    "audio": 8, "zip": 9, "video": 10, "svg": 11, "voice": 12,
+    "image": 2,
+    "doc": 3,
+    "code": 4,
+    "ppt": 5,
+    "txt": 6,
+    "excel": 7,
+    "audio": 8,
+    "zip": 9,
+    "video": 10,
+    "svg": 11,
+    "voice": 12,
 }
 _ANY_FILE = 1
 

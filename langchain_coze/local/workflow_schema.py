@@ -207,6 +207,7 @@ def _parameter(found: inspect.Parameter, told: str) -> Parameter:
         told = next((note for note in get_args(annotation)[1:] if isinstance(note, str)), told)
     try:
         adapter = TypeAdapter[Any](annotation)
+        _shape_of(adapter)  # what has no schema is refused now, not when it is asked for
     except PydanticUserError as error:
         raise TypeError(f"{found.name}: {error.message}") from None
     return Parameter(found.name, adapter, found.default, told)

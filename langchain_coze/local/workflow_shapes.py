@@ -52,7 +52,8 @@ class CloudWorkflows:
     def data(self, run: WorkflowRun) -> str:
         """The output of a run as its reply tells it: always a string (wire 4.2)."""
         text = self.end_text(run.workflow, run.output or Output(None))
-        return _json(self.wrapper(text)) if run.workflow.gives_text else text
+        wrapped = run.workflow.gives_text and run.workflow.wrapped
+        return _json(self.wrapper(text)) if wrapped else text
 
     def wrapper(self, text: str) -> dict[str, Any]:
         """The wrapper around the text of an End node."""

@@ -36,6 +36,7 @@ class LocalWorkflow:
         published: False: requests are refused with 4200.
         terminate_plan: What the End node gives: ``"return_variables"``, or
             ``"use_answer_content"``, a text.
+        wrapped: Whether a text stands in its wrapper where the run is not streamed (wire 4.2).
         delay: Seconds after each message of a stream.
         ping: Seconds of silence after which a stream has a heartbeat; 0 for none.
         paid: False: as on a plan that is not paid for, runs that are polled are refused with 6003.
@@ -65,6 +66,7 @@ class LocalWorkflow:
     app_id: str = ""
     published: bool = True
     terminate_plan: str = "return_variables"
+    wrapped: bool = True
     delay: float = 0.0
     ping: float = 0.0
     paid: bool = True

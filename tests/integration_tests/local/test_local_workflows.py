@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
@@ -11,6 +13,7 @@ import httpx
 import pytest
 
 from langchain_coze.local import (
+    AskInput,
     Fail,
     FileKind,
     LocalBot,
@@ -24,6 +27,7 @@ from langchain_coze.local import (
     knowledge_workflow,
 )
 from tests.integration_tests.local.local_client import Client
+from tests.integration_tests.local.test_local_faults_served import run_command
 
 APP = "7400000000000000001"
 FINISHED: list[str] = []
@@ -63,6 +67,9 @@ WORKFLOWS = {
     for workflow in (
         LocalWorkflow(locate),
         LocalWorkflow(lambda: "a & 茶", name="text", terminate_plan="use_answer_content"),
+        LocalWorkflow(
+            lambda: "a & 茶", name="bare", terminate_plan="use_answer_content", wrapped=False
+        ),
         LocalWorkflow(lambda: [1, None], name="values"),
         LocalWorkflow(lambda: [1], name="number", terminate_plan="use_answer_content"),
         LocalWorkflow(lambda: None, name="nothing"),
@@ -79,6 +86,8 @@ WORKFLOWS = {
         knowledge_workflow(["Tea."], name="renamed", parameter="q", output="found"),
     )
 }
+
+GREETING = WORKFLOWS["locate"]
 
 
 @pytest.fixture(scope="module", params=["cloud", "studio"])
@@ -137,6 +146,7 @@ def test_a_text_stands_in_a_wrapper(client: Client) -> None:
     wrapper = {"content_type": 1, "data": "a & 茶", **original, "type_for_model": 2}
     assert list(data(client, "text").items()) == list(wrapper.items())
     assert data(client, "number")["data"] == "[1]"
+    assert run(client, "bare").json()["data"] == "a & 茶"
 
 
 def test_what_a_function_may_give(client: Client) -> None:
@@ -266,3 +276,59 @@ def test_a_server_that_stops_ends_its_runs() -> None:
         with pytest.raises(httpx.ReadTimeout):
             client.http.post("/v1/workflow/run", json=body, timeout=0.2)
     assert time.monotonic() - begun < 10
+
+
+def test_a_chat_has_no_forms() -> None:
+    with LocalCoze(LocalBot(lambda _: [AskInput({"city": str})])) as coze, Client(coze) as client:
+        last = client.chat().text
+    assert "cannot yield a AskInput" in last
+
+
+def test_the_sample_workflows() -> None:
+    with LocalCoze() as coze, Client(coze) as client:
+        ids = {workflow.name: workflow.workflow_id for workflow in coze.workflows}
+
+        def post(path: str, name: str, **fields: Any) -> Any:
+            body = {"workflow_id": ids[name]} | fields
+            return client.http.post(f"/v1/{path}", json=body).json()
+
+        counted = post("workflow/run", "count_words", parameters={"text": "tea 茶叶 grows"})
+        found = post("workflow/run", "search_knowledge", parameters={"input": "怎么发布智能体？"})
+        asked = post("workflow/run", "book_room", parameters={"city": "杭州"})["interrupt_data"]
+        for answer in ('{"guest":"Ada","nights":2}', "yes"):
+            reply = post(
+                "workflows/resume",
+                "book_room",
+                event_id=asked["event_id"],
+                interrupt_type=asked["type"],
+                resume_data=answer,
+            )
+            asked = reply.get("interrupt_data")
+    assert json.loads(counted["data"]) == {"words": 3, "characters": 12, "longest": "grows"}
+    assert "勾选" in json.loads(found["data"])["outputList"][0]["output"]
+    booked = {"booked": True, "city": "杭州", "guest": "Ada", "nights": 2}
+    assert json.loads(reply["data"]) == booked
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        (["tests.integration_tests.local.test_local_workflows:GREETING"], ["locate"]),
+        ([], ["count_words", "book_room", "search_knowledge"]),
+    ],
+)
+def test_the_command_serves_workflows(target: list[str], wanted: list[str]) -> None:
+    process = run_command(*target)
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line.strip())
+        if line.startswith("Ctrl-C"):
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=10)
+    first = lines.index("Workflows / 工作流:") + 1
+    listed = [line.split() for line in lines[first : first + len(wanted)]]
+    assert [name for _, name in listed] == wanted
+    assert all(len(number) == 19 for number, _ in listed)

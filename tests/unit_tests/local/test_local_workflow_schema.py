@@ -235,11 +235,17 @@ def test_a_file_that_is_none(value: Any) -> None:
 NO_TYPE = iter(())
 
 
+def calls(x: Callable[[], None]) -> None:
+    raise NotImplementedError
+
+
 def lost(x: "Nowhere") -> None:  # type: ignore[name-defined]  # noqa: F821 - on purpose
     raise NotImplementedError
 
 
-@pytest.mark.parametrize("function", [3, lambda *several: several, lambda x=NO_TYPE: x, lost])
+@pytest.mark.parametrize(
+    "function", [3, lambda *several: several, lambda x=NO_TYPE: x, lost, calls]
+)
 def test_what_is_no_workflow(function: Any) -> None:
     with pytest.raises(TypeError):
         LocalWorkflow(function)
