@@ -47,7 +47,8 @@ _GROUPS: tuple[type[RouteGroup], ...] = (
     OAuthRoutes,
     ListingRoutes,
 )
-_LARGEST_BODY = 15 * 1024 * 1024
+_MEGABYTE = 1024 * 1024
+_LARGEST_BODY, _LARGEST_RUN = 15 * _MEGABYTE, 20 * _MEGABYTE  # wire 1.6
 _FAULT_HEADER = "x-local-fault"
 
 
@@ -199,14 +200,16 @@ async def _read_json(request: Request) -> Any:
 
     A body that is too large is still read to its end, so that the client gets to see the answer.
     """
+    is_run = request.url.path.startswith(("/v1/workflow/", "/v1/workflows/"))
+    largest = _LARGEST_RUN if is_run else _LARGEST_BODY
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
-        if size <= _LARGEST_BODY:
+        if size <= largest:
             parts.append(part)
-    if size > _LARGEST_BODY:
-        raise Problem(4000, f"the request body is over {_LARGEST_BODY // 1024**2} MB")
+    if size > largest:
+        raise Problem(4000, f"the request body is over {largest // _MEGABYTE} MB")
     try:
         return json.loads(b"".join(parts)) if size else None
     except (ValueError, RecursionError):

@@ -64,6 +64,7 @@ class RunWriter:
     def begin(self, *, streamed: bool) -> None:
         """Begin another stream."""
         self.outbox = Outbox(wanted=streamed)
+        self._said: dict[str, int] = {}
 
     def say(self, message: Message) -> None:
         """Say a piece of an output node's text."""
@@ -101,6 +102,10 @@ class RunWriter:
         self.outbox.put(shapes.interrupt(self._run, interrupt, node))
 
     def _event(self, node: Node, text: str, *, finished: bool) -> Event:
-        event = self._run.shapes.message(self._run, node, text, finished=finished)
+        shapes = self._run.shapes
+        if shapes.counts_on:
+            node.sequence = self._said.get(node.id, 0)
+            self._said[node.id] = node.sequence + 1
+        event = shapes.message(self._run, node, text, finished=finished)
         node.sequence += 1
         return event

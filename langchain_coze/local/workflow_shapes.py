@@ -27,6 +27,7 @@ class CloudWorkflows:
         charges_async: Whether only paid plans have runs that are polled.
         loses_errors: Whether the errors of requests for a stream come without a body.
         pings: Whether streams have heartbeats.
+        counts_on: Whether the pieces of a node that speaks again are counted on, not from 0.
         form_type: The ``content_type`` of an input node's form.
         stream_headers: Headers of every stream.
     """
@@ -37,6 +38,7 @@ class CloudWorkflows:
     charges_async = True
     loses_errors = False
     pings = True
+    counts_on = False
     form_type = "text"
     stream_headers: Mapping[str, str] = CloudProfile.stream_headers
 
@@ -192,6 +194,7 @@ class StudioWorkflows(CloudWorkflows):
     charges_async = False
     loses_errors = True
     pings = False
+    counts_on = True
     form_type = "form_schema"
     stream_headers: Mapping[str, str] = {
         "content-type": "text/event-stream; charset=utf-8",

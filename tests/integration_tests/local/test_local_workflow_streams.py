@@ -171,6 +171,18 @@ def test_messages_come_node_by_node(client: Client) -> None:
     assert response.headers["content-type"].startswith("text/event-stream")
 
 
+def test_a_node_that_speaks_again(client: Client) -> None:
+    def again() -> Generator[Any, None, None]:
+        for text in ("a", "b", "c"):
+            yield Message(text, node_title="Loop" if text != "b" else "Other")
+
+    with LocalCoze(workflows=again, profile=client.coze.profile) as coze, Client(coze) as other:
+        body = {"workflow_id": coze.workflows[0].workflow_id}
+        response = other.http.post("/v1/workflow/stream_run", json=body)
+    loop = [sequence for title, sequence, *_ in said(told(response)) if title == "Loop"]
+    assert loop == (["0", "0"] if is_cloud(client) else ["0", "1"])
+
+
 CLOUD_BYTES = r"""id: 0
 event: Message
 data: {"content":"请问你想查看哪个城市的天气呢","content_type":"text","node_execute_uuid":"N","node_id":"1NODE","node_is_finish":true,"node_seq_id":"0","node_title":"问答"}

@@ -1,12 +1,14 @@
 """Runs of workflows that are not streamed, over a real socket (wire 4.2, 4.8, 8)."""
 
 import asyncio
+import functools
 import json
 import re
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import date
 from typing import Annotated, Any
 
 import httpx
@@ -153,6 +155,41 @@ def test_what_a_function_may_give(client: Client) -> None:
     assert data(client, "values") == {"output": [1, None]}
     assert data(client, "nothing") == {}
     assert data(client, "stepwise", {"text": "茶"}) == {"text": "茶", "count": 2}
+
+
+async def gives_a_generator() -> Any:
+    def steps() -> Iterator[Any]:
+        yield "said"
+        yield Output({"late": True})
+        raise AssertionError("after the end")
+
+    return steps()
+
+
+@pytest.mark.parametrize(
+    ("function", "output"),
+    [
+        (lambda: Output(3), {"output": 3}),
+        (lambda: gives_a_generator(), {"late": True}),  # noqa: PLW0108 - not async itself
+        (gives_a_generator, {"late": True}),
+        (functools.partial(locate, "x", digits=0), {"output": "x的经度为116°E & <N>"}),
+        (lambda: (yield Pause(0)), {}),
+        (lambda: {date(2026, 5, 1): {1}}, {"2026-05-01": [1]}),
+    ],
+)
+def test_functions_of_every_kind(function: Any, output: Any) -> None:
+    workflow = LocalWorkflow(function, name="any")
+    with LocalCoze(workflows=workflow) as coze, Client(coze) as client:
+        body = {"workflow_id": workflow.workflow_id}
+        reply = client.http.post("/v1/workflow/run", json=body).json()
+    assert json.loads(reply["data"]) == output
+
+
+def test_the_largest_request(client: Client) -> None:
+    large = run(client, "locate", {"city": "x", "more": "x" * 16_000_000})
+    assert code(large) == 0
+    too_large = run(client, "locate", {"city": "x", "more": "x" * 21_000_000}).json()
+    assert "20 MB" in too_large["msg"]
 
 
 def test_parameters_as_json_text(client: Client) -> None:
