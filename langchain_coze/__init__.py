@@ -35,12 +35,16 @@ if TYPE_CHECKING:
         CozeServerError,
         CozeStreamError,
         CozeTimeoutError,
+        CozeWorkflowInterrupt,
         is_retryable,
     )
-    from langchain_coze.graphs import CozeContext, create_coze_agent
+    from langchain_coze.graphs import CozeContext, create_coze_agent, create_workflow_graph
     from langchain_coze.oauth import CozeJWTAuth
     from langchain_coze.recall import recalled_documents
     from langchain_coze.retrievers import CozeRecallRetriever
+    from langchain_coze.runs import WorkflowRun
+    from langchain_coze.tools import CozeToolkit, CozeWorkflowTool
+    from langchain_coze.workflow_errors import CozeWorkflowError
 
 __all__ = [
     "ChatCoze",
@@ -63,8 +67,14 @@ __all__ = [
     "CozeServerError",
     "CozeStreamError",
     "CozeTimeoutError",
+    "CozeToolkit",
+    "CozeWorkflowError",
+    "CozeWorkflowInterrupt",
+    "CozeWorkflowTool",
+    "WorkflowRun",
     "__version__",
     "create_coze_agent",
+    "create_workflow_graph",
     "is_retryable",
     "recalled_documents",
 ]
@@ -74,7 +84,12 @@ _MODULES = {
     "CozeContext": "graphs",
     "CozeJWTAuth": "oauth",
     "CozeRecallRetriever": "retrievers",
+    "CozeToolkit": "tools",
+    "CozeWorkflowError": "workflow_errors",
+    "CozeWorkflowTool": "tools",
+    "WorkflowRun": "runs",
     "create_coze_agent": "graphs",
+    "create_workflow_graph": "graphs",
     "recalled_documents": "recall",
 }
 

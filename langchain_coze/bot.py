@@ -15,7 +15,6 @@ import asyncio
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from langchain_core.runnables import ensure_config
 from pydantic import AliasChoices, Field, PrivateAttr, model_validator
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from langchain_coze.api.client import Client
-    from langchain_coze.api.procedures import Polling
     from langchain_coze.requests import Call
     from langchain_coze.session import Session
 
@@ -68,7 +66,6 @@ LEAVING = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeout
 """What ends a call on our side, before the turn is over on Coze's."""
 
 _OPTIONS = (*MAPS, *OPTIONS)
-_HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
 
 
 class Bot(Connection):
@@ -235,12 +232,6 @@ class Bot(Connection):
                 ),
             )
         return _id(named) or None
-
-    def _polling(self, interval: float, timeout: float) -> Polling:
-        from langchain_coze.api.procedures import Polling  # noqa: PLC0415 - the same
-
-        floor = 1.0 if urlsplit(self.base_url).hostname in _HOSTED else 0.0
-        return Polling(interval=interval, timeout=timeout, floor=floor)
 
 
 def _id(value: Any) -> str:

@@ -219,6 +219,42 @@ class CozeRecallError(CozeError):
     """The search in the knowledge base failed (a recall with a `status_code` other than 0)."""
 
 
+class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - LangGraph's own word for it
+    """A workflow asks its user something, where nobody can be asked: outside of a graph.
+
+    `CozeWorkflowTool.resume` goes on with the answer.
+
+    Attributes:
+        event_id: What the answer goes to; good for one answer.
+        type: What asks: 2 a question node, 5 an input node, 6 a local plugin, 7 an authorisation.
+        question: What is asked, as text.
+        required_parameters: The values that an input node asks for, by name; empty for a question.
+        workflow_id: The workflow.
+        pending: All of that, and what else the workflow tells of its question, as plain data.
+        run: What the run has told so far, as plain data; see `WorkflowRun`.
+
+    Source: wire section 4.4.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        pending: Mapping[str, Any] | None = None,
+        run: Mapping[str, Any] | None = None,
+        **facts: Any,
+    ) -> None:
+        """Make the error of what a run waits for."""
+        super().__init__(message, **facts)
+        self.pending: dict[str, Any] = dict(pending or {})
+        self.run: dict[str, Any] = dict(run or {})
+        self.event_id: str = self.pending.get("event_id", "")
+        self.type: int = self.pending.get("type", 0)
+        self.question: str = self.pending.get("question", "")
+        self.required_parameters: dict[str, Any] = self.pending.get("required_parameters", {})
+        self.workflow_id: str = self.pending.get("workflow_id", "")
+
+
 def hint_of(en: str, zh: str) -> str:
     """Return the two lines of a hint, as `CozeError.hint` has them.
 

@@ -44,6 +44,8 @@ from typing_extensions import TypedDict
 
 from langchain_coze.bot import PER_CALL
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.reporting import Reporter
+from langchain_coze.workflow_graphs import workflow_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,6 +54,8 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.store.base import BaseStore
     from langgraph.types import All, Checkpointer
+
+    from langchain_coze.tools import CozeWorkflowTool
 
 _MODEL, _TOOLS, _REFUSE = "model", "tools", "refuse"
 _TAKEN_FROM_CONTEXT = PER_CALL - {"model"}
@@ -157,6 +161,57 @@ def create_coze_agent(  # noqa: PLR0913 - LangGraph's own options
         interrupt_before=interrupt_before,
         interrupt_after=interrupt_after,
         name=name,
+    )
+
+
+def create_workflow_graph(
+    tool: CozeWorkflowTool, *, name: str | None = None, checkpointer: Checkpointer = None
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Make a graph of one workflow: a node of another graph, or served by `langgraph dev`.
+
+    A question of the workflow is an `interrupt`; `Command(resume=answer)` goes on with the same
+    run, which needs a checkpointer, here or in the graph around it.
+
+    Args:
+        tool: The workflow.
+        name: The name of the graph; that of the tool when not given.
+        checkpointer: Where threads are kept: LangGraph's meaning.
+
+    Returns:
+        A compiled graph: `{"parameters": dict}` in, `{"output": …, "run": dict}` out; `run` is a
+        `WorkflowRun`. When it runs it raises `CozeWorkflowError` and other `CozeError`s.
+
+    Raises:
+        CozeInvalidRequestError: The name cannot be used.
+
+    Source: Coze API, stream run and stream resume (wire section 4.4).
+
+    Example:
+        ```python
+        from langchain_coze import CozeWorkflowTool, create_workflow_graph
+        from langchain_coze.local import LocalCoze
+
+
+        def weather(city: str) -> str:
+            return f"sunny in {city}"
+
+
+        coze = LocalCoze(workflows=weather).start()
+        tool = CozeWorkflowTool.from_workflow(
+            coze.workflows[0].workflow_id, api_key=coze.token, base_url=coze.base_url
+        )
+        graph = create_workflow_graph(tool)
+        state = graph.invoke({"parameters": {"city": "杭州"}})
+        assert state["output"] == {"output": "sunny in 杭州"}
+        ```
+    """
+    name = tool.name if name is None else name
+    _check_name(name)
+    return workflow_graph(
+        tool._engine(),  # noqa: SLF001 - what this graph is made of
+        name=name,
+        checkpointer=checkpointer,
+        listen=lambda: Reporter(tool.workflow_id, None),
     )
 
 

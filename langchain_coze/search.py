@@ -58,6 +58,12 @@ _HAND_OVER = "multi_agents_"  # how the messages begin between the agents of a b
 
 
 _UNAUTHORISED = 708882003
+_BAD_REQUEST = 4000
+_PARAMETERS = hint_of(
+    "Say with query_parameter= which variable of the start node takes the question; give values of "
+    "the others with parameters=.",
+    "请用 query_parameter= 指定接收问题的开始节点变量，其他变量用 parameters= 传入。",
+)
 _NO_RECALL = (
     "The bot told of no recall. Bind a knowledge base to it in Coze, have it called automatically "
     "(自动调用) rather than on demand, and publish the bot again. "
@@ -226,6 +232,8 @@ def found_by(
     except CozeError as error:
         if type(error) is CozeError:  # a code of a node, which no table has
             raise _failed(error) from error
+        if error.code == _BAD_REQUEST:
+            error.hint = _PARAMETERS
         raise
     facts = {**facts_of(reply), "debug_url": run.debug_url or None}
     if run.interrupt_data is not None:

@@ -21,14 +21,12 @@ Example:
 from __future__ import annotations
 
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from langchain_coze.api.commands import Flow, Identify, Reply, Upload
 from langchain_coze.api.exchange import exchange
-from langchain_coze.api.procedures import cancel, newest_chat, poll, retrieve, upload
+from langchain_coze.api.procedures import cancel, newest_chat, poll, retrieve
 from langchain_coze.api.schema import Chat
-from langchain_coze.api.sharing import Place, Shared, Turnstiles, entered, shared
+from langchain_coze.api.sharing import Place, Turnstiles, entered
 from langchain_coze.codes import too_late
 from langchain_coze.errors import (
     CozeConversationBusyError,
@@ -44,24 +42,22 @@ from langchain_coze.notices import warn_user
 from langchain_coze.progress import Progress
 from langchain_coze.requests import drafted, turn_request
 from langchain_coze.turn import Turn
+from langchain_coze.uploads import uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
 
-    from langchain_coze.api.commands import Policy
-    from langchain_coze.attachments import Attachment
+    from langchain_coze.api.commands import Flow, Reply
     from langchain_coze.messages import EnterMessage
     from langchain_coze.requests import Call
 
 _LONGEST_QUEUE = 600.0  # seconds that a turn waits for the others of its conversation
-_UPLOAD_KEPT = 24 * 3600.0  # seconds; Coze keeps files for three months
 
 P = TypeVar("P", bound=Progress)
 
 _turnstiles = Turnstiles()
-_uploads = Shared()
 
 
 class Session(Generic[P]):
@@ -274,7 +270,9 @@ def _conversation_of(plan: Plan, chat_id: str) -> str:
 
 def _send(session: Session[P], plan: Plan, sent: Sequence[EnterMessage]) -> Flow[P]:
     call = session.call
-    request = turn_request(call, plan, sent, (yield from _uploaded(call, sent)))
+    request = turn_request(
+        call, plan, sent, (yield from uploaded(attachments(sent), call.base_url, call.policy))
+    )
     told: frozenset[str] = frozenset()
     if plan.outputs is not None and plan.conversation_id is not None:
         head = heads.find(call.base_url, plan.conversation_id)
@@ -296,25 +294,6 @@ def _send(session: Session[P], plan: Plan, sent: Sequence[EnterMessage]) -> Flow
     session.secret = reply.secret
     session.turn = turn = session.listen(reply, told)
     return turn
-
-
-def _uploaded(call: Call, sent: Sequence[EnterMessage]) -> Flow[dict[str, str]]:
-    """Upload the files of a request, the same bytes once; return their ids."""
-    files = [file for file in attachments(sent) if file.data]
-    if not files:
-        return {}
-    account = yield Identify()
-    ids: dict[str, str] = {}
-    for file in files:
-        key = (call.base_url, account, file.digest)
-        make = partial(_upload, file, call.policy)
-        ids[file.digest] = yield from shared(_uploads, key, make)
-    return ids
-
-
-def _upload(file: Attachment, policy: Policy) -> Flow[tuple[str, float]]:
-    file_id = yield from upload(Upload(file.name, file.data, file.mime_type), policy)
-    return file_id, _UPLOAD_KEPT
 
 
 def add_usage(session: Session[Turn]) -> Flow[None]:

@@ -34,10 +34,10 @@ from langchain_coze.api.commands import (
     Request,
     Sleep,
     T,
+    Tell,
     Wait,
 )
 from langchain_coze.api.exchange import exchange
-from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
     from langchain_coze.api.transport import Settings, Tokens
@@ -71,7 +71,7 @@ class Client:
             while True:
                 try:
                     result = self._do(command)
-                except CozeError as error:
+                except BaseException as error:  # noqa: BLE001 - the procedure has to clean up
                     command = flow.throw(error)
                 else:
                     command = flow.send(result)
@@ -91,7 +91,7 @@ class Client:
             while True:
                 try:
                     result = await self._ado(command)
-                except CozeError as error:
+                except BaseException as error:  # noqa: BLE001 - the procedure has to clean up
                     command = flow.throw(error)
                 else:
                     command = flow.send(result)
@@ -113,6 +113,8 @@ class Client:
                 stream.close()
             case Wait():
                 result = _wait(command)
+            case Tell(listener, told):
+                listener.tell(told)
             case Identify():
                 result = self.tokens.identity or _fingerprint(self.tokens.get())
             case Renew():
@@ -134,6 +136,8 @@ class Client:
             case Wait(future, seconds):
                 waited = asyncio.wrap_future(future)
                 result = bool((await asyncio.wait([waited], timeout=seconds))[0])
+            case Tell(listener, told):
+                await listener.atell(told)
             case Identify():
                 result = self.tokens.identity or _fingerprint(await self.tokens.aget())
             case Renew():

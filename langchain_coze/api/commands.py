@@ -109,6 +109,18 @@ class Wait(NamedTuple):
     thread: int = 0
 
 
+class Tell(NamedTuple):
+    """Tell somebody what has happened, before going on. Its result is None.
+
+    Attributes:
+        listener: Who has `tell` and, for asyncio, `atell`.
+        told: What they are told.
+    """
+
+    listener: Any
+    told: Any
+
+
 class Identify:
     """Tell whose token is used. Its result is a str that does not tell the token."""
 
@@ -154,7 +166,7 @@ class Reply:
         return self.headers.get("x-tt-logid") or self.headers.get("x-log-id")
 
 
-Command: TypeAlias = Request | Sleep | Read | Close | Wait | Identify | Renew
+Command: TypeAlias = Request | Sleep | Read | Close | Wait | Tell | Identify | Renew
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Command, Any, T]
 

@@ -16,6 +16,7 @@ import uvicorn
 
 from langchain_coze.local.app import LocalApp, RecordedRequest
 from langchain_coze.local.bots import LocalBot, as_bots
+from langchain_coze.local.calls import WORKSPACE_ID
 from langchain_coze.local.fault_specs import read_faults
 from langchain_coze.local.flows import LocalChatflow, as_chatflows
 from langchain_coze.local.oauth import LocalOAuthApp, as_oauth_apps
@@ -114,6 +115,11 @@ class LocalCoze:
             )
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def workspace_id(self) -> str:
+        """The workspace that holds what it serves."""
+        return WORKSPACE_ID
 
     @property
     def requests(self) -> list[RecordedRequest]:

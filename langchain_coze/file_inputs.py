@@ -1,0 +1,108 @@
+"""Files among the parameters of a workflow: every form that a user has to the one that Coze takes.
+
+Example:
+    ```python
+    from langchain_coze.file_inputs import file_of
+
+    assert file_of("https://example.com/tea.png") == "https://example.com/tea.png"
+    assert file_of("7374724495711502387") == '{"file_id":"7374724495711502387"}'
+    assert file_of(b"Tea grows on hills.").data == b"Tea grows on hills."
+    ```
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from langchain_coze.attachments import read_block
+from langchain_coze.inputs import COZE_TYPE, FILE_HINT, shown
+from langchain_coze.workflow_errors import CozeWorkflowError
+
+
+def with_files(schema: Mapping[str, Any], values: Any, place: Callable[[Any], Any]) -> Any:
+    """Return values with each file among them put into another form.
+
+    Args:
+        schema: The JSON schema of the values; it tells which of them are files. Bytes and paths
+            are files wherever they stand.
+        values: What the workflow is given.
+        place: Gives the form of one file.
+    """
+    if COZE_TYPE in schema or isinstance(values, (bytes, bytearray, PurePath)):
+        return place(values)
+    if isinstance(values, Mapping):
+        properties = schema.get("properties") or {}
+        return {k: with_files(properties.get(k) or {}, v, place) for k, v in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [with_files(schema.get("items") or {}, value, place) for value in values]
+    return values
+
+
+def file_of(value: Any, *, local: bool = True) -> Any:
+    """Return a file as it is sent, or the `Attachment` that has to be uploaded first.
+
+    Args:
+        value: Bytes, a path, a link, the id of an uploaded file, a content block with one of these,
+            or a list of them.
+        local: Whether a str may be a path: not where a model wrote it, which must not get at files
+            of this machine.
+
+    Raises:
+        CozeWorkflowError: It is none of these, or a path that cannot be read.
+    """
+    if isinstance(value, (list, tuple)):
+        return [file_of(item, local=local) for item in value]
+    if isinstance(value, (bytes, bytearray)):
+        return _attached({"type": "file", "base64": bytes(value)})
+    if isinstance(value, PurePath):
+        return _from_disk(value)
+    if isinstance(value, Mapping):
+        return _attached(value) if "type" in value else reference(str(value.get("file_id")))
+    return _of_text(str(value).strip(), local=local)
+
+
+def reference(file_id: str) -> str:
+    """Return how an uploaded file stands in the parameters: as JSON in a str (wire section 4.2).
+
+    Args:
+        file_id: What the upload gave.
+    """
+    return json.dumps({"file_id": file_id}, separators=(",", ":"))
+
+
+def _of_text(text: str, *, local: bool) -> Any:
+    if text.startswith(("http://", "https://", "{")):
+        return text
+    if text.startswith("data:"):
+        return _attached({"type": "file", "url": text})
+    if text.isdecimal():
+        return reference(text)
+    if local:
+        return _from_disk(PurePath(text))
+    raise CozeWorkflowError(
+        f"{shown(text)} is no file: give {FILE_HINT}. Paths are for programs, not for models."
+    )
+
+
+def _from_disk(path: PurePath) -> Any:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise CozeWorkflowError(f"The file {path} cannot be read: {error.strerror}.") from error
+    mime_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return _attached(
+        {"type": "file", "base64": data, "filename": path.name, "mime_type": mime_type}
+    )
+
+
+def _attached(block: Mapping[str, Any]) -> Any:
+    found = read_block(block)
+    if isinstance(found, str):
+        raise CozeWorkflowError("A text is no file.")
+    if found.url:
+        return found.url
+    return reference(found.file_id) if found.file_id else found

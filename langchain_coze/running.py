@@ -1,0 +1,308 @@
+"""Running a workflow: from its start, or from an answer, to its end or its next question.
+
+All of it is one procedure for each of the two; blocking and asyncio callers differ only in who
+carries it out.
+
+Example:
+    ```python
+    from langchain_coze.running import Job, start
+
+    flow = start(Job("7374", base_url="https://api.coze.cn"), {"city": "杭州"})
+    request = next(flow)
+    assert request.path == "/v1/workflow/stream_run"
+    assert request.body == {"workflow_id": "7374", "parameters": {"city": "杭州"}}
+    flow.close()
+    ```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from langchain_coze.api.commands import Close, Flow, Policy, Read, Tell
+from langchain_coze.api.exchange import exchange, facts_of
+from langchain_coze.api.procedures import Polling
+from langchain_coze.api.runs import poll_run, resume_request, run_request
+from langchain_coze.api.schema import Run
+from langchain_coze.attachments import Attachment
+from langchain_coze.errors import CozeError, CozeServerError, CozeStreamError
+from langchain_coze.file_inputs import file_of, reference, with_files
+from langchain_coze.inputs import checked
+from langchain_coze.notices import warn_user
+from langchain_coze.runs import Leg, WorkflowRun, answer_text
+from langchain_coze.uploads import uploaded
+from langchain_coze.workflow_errors import refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from langchain_coze.api.client import Client
+    from langchain_coze.api.commands import Request
+
+_NO_ASYNC = 6003  # "asynchronous runs need a paid plan"
+_LAST_WORDS = 0.05  # seconds for the end of a response, so that its connection can be used again
+_STREAMED = "streamed"
+
+
+class Job(NamedTuple):
+    """What is run, and how.
+
+    Attributes:
+        workflow_id: The workflow.
+        body: What is sent beside its parameters.
+        base_url: The server.
+        stream: Whether its events are streamed.
+        is_async: Whether it is started only, and then asked for.
+        endpoint: Another path to start it, or None.
+        policy: How often requests are repeated, and until when.
+        polling: When an asynchronous run is asked for.
+    """
+
+    workflow_id: str
+    body: Mapping[str, Any] = {}
+    base_url: str = ""
+    stream: bool = True
+    is_async: bool = False
+    endpoint: str | None = None
+    policy: Policy = Policy()
+    polling: Polling = Polling()
+
+
+class Engine:
+    """Runs one workflow, leg by leg, for blocking and for asyncio callers.
+
+    Args:
+        client: What talks to Coze.
+        job: Gives what is run; asked for each leg, because its time begins then.
+        schema: The JSON schema of its parameters, as far as it is known.
+    """
+
+    def __init__(self, client: Client, job: Callable[[], Job], schema: Mapping[str, Any]) -> None:
+        """Take what is needed; nothing is sent."""
+        self._client = client
+        self._job = job
+        self._schema = schema
+
+    def sendable(self, values: Mapping[str, Any], *, by_model: bool = False) -> dict[str, Any]:
+        """Return parameters as `start` takes them: checked, and with files read (which blocks).
+
+        Args:
+            values: Parameters as a user or a model gives them.
+            by_model: Whether a model does: it must not read files of this machine.
+
+        Raises:
+            CozeWorkflowError: The workflow does not take them.
+        """
+        sent: dict[str, Any] = with_files(
+            self._schema,
+            checked(self._schema, values),
+            lambda value: file_of(value, local=not by_model),
+        )
+        return sent
+
+    def start(self, parameters: Mapping[str, Any], listener: Any = None) -> Step:
+        """Start a run; see `start`."""
+        return self._client.run(start(self._job(), parameters, listener))
+
+    async def astart(self, parameters: Mapping[str, Any], listener: Any = None) -> Step:
+        """Start a run; see `start`."""
+        return await self._client.arun(start(self._job(), parameters, listener))
+
+    def answer(
+        self, pending: Mapping[str, Any], given: Any, before: Sequence[Any], listener: Any = None
+    ) -> Step:
+        """Answer what a run waits for; see `answer`."""
+        sent = with_files({}, given, file_of)
+        flow = answer(self._job(), pending, sent, before=before, listener=listener)
+        return self._client.run(flow)
+
+    async def aanswer(
+        self, pending: Mapping[str, Any], given: Any, before: Sequence[Any], listener: Any = None
+    ) -> Step:
+        """Answer what a run waits for; see `answer`."""
+        sent = await asyncio.to_thread(with_files, {}, given, file_of)
+        flow = answer(self._job(), pending, sent, before=before, listener=listener)
+        return await self._client.arun(flow)
+
+
+class Step(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        run: What it has told.
+        pending: What it waits for, as plain data, or None when it has ended.
+    """
+
+    run: WorkflowRun
+    pending: dict[str, Any] | None
+
+
+def start(job: Job, parameters: Mapping[str, Any], listener: Any = None) -> Flow[Step]:
+    """Start a run.
+
+    Args:
+        job: What is run.
+        parameters: Values of its start node, with an `Attachment` for each file to be uploaded.
+        listener: Who is told each message, see `Tell`.
+
+    Raises:
+        CozeWorkflowError: It failed.
+        CozeError: What else Coze reports.
+    """
+    sent = yield from _with_uploads(job, parameters, reference)
+    body = {"workflow_id": job.workflow_id, **job.body, "parameters": sent}
+    if job.is_async:
+        step = yield from _start_async(job, body)
+        if step is not None:
+            return step
+        job = job._replace(stream=True)
+    request = run_request(body, stream=job.stream, endpoint=job.endpoint)
+    return (yield from _leg(job, request, (), listener))
+
+
+def answer(
+    job: Job,
+    pending: Mapping[str, Any],
+    given: Any,
+    *,
+    before: Sequence[Any] = (),
+    listener: Any = None,
+) -> Flow[Step]:
+    """Answer what a run waits for.
+
+    Args:
+        job: What is run.
+        pending: What it waits for.
+        given: The answer: text, or the values that an input node asks for.
+        before: The messages of the run so far.
+        listener: Who is told each further message, see `Tell`.
+
+    Raises:
+        CozeWorkflowError: It failed, or does not wait for this any more.
+        CozeError: What else Coze reports.
+    """
+    stream = bool(pending.get(_STREAMED, True))
+    sent = yield from _with_uploads(job, given, lambda file_id: {"file_id": file_id})
+    body = {
+        "workflow_id": job.workflow_id,
+        "event_id": pending["event_id"],
+        "interrupt_type": pending.get("type", 0),
+        "resume_data": answer_text(pending, sent),
+    }
+    request = resume_request(body, stream=stream)
+    return (yield from _leg(job, request, before, listener, answering=True))
+
+
+def _with_uploads(job: Job, values: Any, placed: Any) -> Flow[Any]:
+    """Return values whose files have been uploaded; `placed` writes the id of one."""
+    files: list[Attachment] = []
+
+    def note(value: Any) -> Any:
+        if isinstance(value, Attachment):
+            files.append(value)
+        return value
+
+    _each(values, note)
+    ids = yield from uploaded(files, job.base_url, job.policy)
+    return _each(values, lambda v: placed(ids[v.digest]) if isinstance(v, Attachment) else v)
+
+
+def _each(values: Any, change: Any) -> Any:
+    """Return plain data with each of its leaves changed."""
+    if isinstance(values, dict):
+        return {key: _each(value, change) for key, value in values.items()}
+    if isinstance(values, list):
+        return [_each(value, change) for value in values]
+    return change(values)
+
+
+def _start_async(job: Job, body: Mapping[str, Any]) -> Flow[Step | None]:
+    """Start a run and wait for its end; None where that needs a paid plan."""
+    request = run_request({**body, "is_async": True}, endpoint=job.endpoint)
+    try:
+        reply = yield from _asked(request, job.policy)
+    except CozeError as error:
+        if error.code != _NO_ASYNC:
+            raise
+        warn_user(
+            "Asynchronous runs need a paid plan (6003): the workflow is run as a stream. "
+            "异步运行需要付费套餐（6003），已改为流式运行。"
+        )
+        return None
+    run = Run.model_validate(reply.json)
+    leg = Leg(logid=reply.logid, secret=reply.secret)
+    if not run.execute_id:
+        leg.reply(run)  # it has ended already
+    else:
+        reply, history = yield from poll_run(
+            job.workflow_id, run.execute_id, job.policy, job.polling
+        )
+        leg.history(history)
+    return _step(leg, job, streamed=False)
+
+
+def _asked(request: Request, policy: Policy, *, answering: bool = False) -> Flow[Any]:
+    """Send what starts a run or goes on with it, and return the reply."""
+    try:
+        return (yield from exchange(request, policy))
+    except CozeError as error:
+        if isinstance(error, (CozeServerError, CozeStreamError)):
+            error.sent = True  # Coze had the request: the run may have started
+        changed = refused(error, answering=answering)
+        if changed is error:
+            raise
+        raise changed from error
+
+
+def _leg(
+    job: Job,
+    request: Request,
+    before: Sequence[Any],
+    listener: Any,
+    *,
+    answering: bool = False,
+) -> Flow[Step]:
+    reply = yield from _asked(request, job.policy, answering=answering)
+    leg = Leg(logid=reply.logid, secret=reply.secret, before=before)
+    if reply.stream is not None:
+        yield from _heard(leg, reply.stream, listener)
+    elif "event-stream" in reply.headers.get("content-type", ""):  # a gateway's own way
+        for message in leg.receive(reply.body):
+            yield from _tell(listener, message)
+        leg.close()
+    else:
+        run = Run.model_validate(reply.json)
+        leg.reply(run)
+        if not (run.data or run.interrupt_data or run.execute_id or run.debug_url):
+            raise CozeServerError("Coze told nothing of the run.", **facts_of(reply))
+    return _step(leg, job, streamed=reply.stream is not None)
+
+
+def _heard(leg: Leg, stream: Any, listener: Any) -> Flow[None]:
+    """Read a stream until the run has ended, or waits."""
+    data: bytes | None = stream.head
+    try:
+        while data is not None and not leg.finished:
+            for message in leg.receive(data):
+                yield from _tell(listener, message)
+            until = time.monotonic() + _LAST_WORDS if leg.finished else None
+            data = yield Read(stream, until)
+        leg.close()
+    except BaseException:
+        yield Close(stream)
+        raise
+    yield Close(stream)
+
+
+def _tell(listener: Any, message: Any) -> Flow[None]:
+    if listener is not None:
+        yield Tell(listener, message)
+
+
+def _step(leg: Leg, job: Job, *, streamed: bool) -> Step:
+    pending = leg.question(job.workflow_id)
+    if pending is not None:
+        pending[_STREAMED] = streamed
+    return Step(leg.run(job.workflow_id), pending)

@@ -1,0 +1,210 @@
+"""A workflow as a graph of LangGraph, so that its questions are LangGraph's interrupts.
+
+On `Command(resume=…)` LangGraph runs a whole node again, and with it a whole tool. So that a run is
+started once for one call, the tool runs a small graph of its own: start, then ask and resume as
+often as the workflow asks. Its state is kept with the checkpoints of the graph around it, under the
+id of the tool call.
+
+Example:
+    ```python
+    from langchain_coze.workflow_graphs import nested
+
+    assert nested({"configurable": {}}, "call_1") is None  # not inside of a graph
+    ```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables.config import set_config_context
+from langgraph.errors import GraphInterrupt
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
+from typing_extensions import TypedDict
+
+from langchain_coze.runs import WorkflowRun
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from langgraph.graph.state import CompiledStateGraph
+    from langgraph.types import Checkpointer
+
+    from langchain_coze.running import Engine, Step
+
+# Private keys of LangGraph, all of them guarded: tests/integration_tests/test_workflow_graphs.py
+# fails loudly when they change.
+_TASK = "__pregel_task_id"
+_SCRATCHPAD = "__pregel_scratchpad"
+_CHECKPOINTER = "__pregel_checkpointer"
+_SPACE = "checkpoint_ns"
+_NAME = "coze_workflow"
+
+
+class WorkflowInput(TypedDict, total=False):
+    """What the graph of a workflow takes: values of its start node."""
+
+    parameters: dict[str, Any]
+
+
+class WorkflowOutput(TypedDict, total=False):
+    """What the graph of a workflow gives: what it put out, and its `WorkflowRun` as a dict."""
+
+    output: Any
+    run: dict[str, Any]
+
+
+class WorkflowState(WorkflowInput, WorkflowOutput, total=False):
+    """The state of a workflow's graph; plain data, so that every checkpointer can keep it."""
+
+    pending: dict[str, Any] | None
+    answer: Any
+
+
+def workflow_graph(
+    engine: Engine,
+    *,
+    name: str = _NAME,
+    checkpointer: Checkpointer = None,
+    given: Mapping[str, Any] | None = None,
+    listen: Callable[[], Any],
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Return the graph of one workflow.
+
+    Args:
+        engine: What runs it.
+        name: The name of the graph.
+        checkpointer: Where its threads are kept, when it stands alone.
+        given: The parameters of this one run; None where the state has them.
+        listen: Makes who is told what it says, for each leg.
+    """
+
+    def start(state: WorkflowState) -> WorkflowState:
+        parameters = engine.sendable(state.get("parameters") or {}) if given is None else given
+        return _update(engine.start(parameters, listen()))
+
+    async def astart(state: WorkflowState) -> WorkflowState:
+        parameters = given
+        if parameters is None:  # a thread: files may have to be read
+            parameters = await asyncio.to_thread(engine.sendable, state.get("parameters") or {})
+        return _update(await engine.astart(parameters, listen()))
+
+    def resume(state: WorkflowState) -> WorkflowState:
+        return _update(engine.answer(*_answered(state), listen()))
+
+    async def aresume(state: WorkflowState) -> WorkflowState:
+        return _update(await engine.aanswer(*_answered(state), listen()))
+
+    graph = StateGraph(WorkflowState, input_schema=WorkflowInput, output_schema=WorkflowOutput)
+    graph.add_node("start", RunnableLambda(start, astart, name="start"))
+    graph.add_node("ask", _ask)
+    graph.add_node("resume", RunnableLambda(resume, aresume, name="resume"))
+    graph.add_edge(START, "start")
+    graph.add_conditional_edges("start", _after, ["ask", END])
+    graph.add_edge("ask", "resume")
+    graph.add_conditional_edges("resume", _after, ["ask", END])
+    return graph.compile(name=name, checkpointer=checkpointer)
+
+
+def _answered(state: WorkflowState) -> tuple[dict[str, Any], Any, list[Any]]:
+    """Return what was asked, the answer, and the messages of the run so far."""
+    return state["pending"] or {}, state["answer"], state["run"].get("messages") or []
+
+
+def _update(step: Step) -> WorkflowState:
+    told = step.run.model_dump()
+    return {"run": told, "pending": step.pending, "output": told["output"]}
+
+
+def _after(state: WorkflowState) -> str:
+    return "ask" if state.get("pending") else END
+
+
+def _ask(state: WorkflowState, config: RunnableConfig) -> WorkflowState:
+    # Python 3.10 style of passing the config: elsewhere the context variable may be another task's
+    with set_config_context(config) as context:
+        return context.run(_asked, state["pending"] or {})
+
+
+def _asked(pending: dict[str, Any]) -> WorkflowState:
+    """Ask LangGraph's user; an answer that names another question is never sent."""
+    while True:
+        answer = interrupt(pending)
+        if isinstance(answer, dict) and answer.keys() >= {"event_id", "answer"}:
+            if answer["event_id"] != pending["event_id"]:
+                continue
+            answer = answer["answer"]
+        return {"answer": answer}
+
+
+# --- Inside of a tool call ------------------------------------------------------------------------
+
+
+def nested(config: RunnableConfig | None, tool_call_id: str | None) -> RunnableConfig | None:
+    """Return the config for the graph of one tool call, or None where nobody can be asked.
+
+    That is outside of LangGraph, and in a graph without a checkpointer, which can never go on.
+
+    Args:
+        config: The config of the tool.
+        tool_call_id: The call; its graph is kept under it, and not in the order of the calls.
+    """
+    inside = dict((config or {}).get("configurable") or {})
+    if _TASK not in inside or not inside.get(_CHECKPOINTER):
+        return None
+    if tool_call_id:
+        safe = "".join("_" if char in ":|" else char for char in tool_call_id)
+        inside[_SPACE] = f"{inside.get(_SPACE, '')}|{_NAME}:{safe}"
+        scratchpad: Any = inside.get(_SCRATCHPAD)
+        if dataclasses.is_dataclass(scratchpad) and hasattr(scratchpad, "subgraph_counter"):
+            changed: Any = {"subgraph_counter": _zero}  # else a number is added to the namespace
+            inside[_SCRATCHPAD] = dataclasses.replace(scratchpad, **changed)  # type: ignore[type-var] # an instance
+    return {**(config or {}), "configurable": inside}
+
+
+def _zero() -> int:
+    return 0
+
+
+_groups: dict[str, set[asyncio.Event]] = {}
+
+
+async def with_siblings(
+    config: RunnableConfig, call: Callable[[], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Await one of several tool calls of a task; none interrupts before all have come to rest.
+
+    A `ToolNode` awaits its calls together. The first that interrupts would leave the others behind
+    as orphans, which go on to use up the questions of their runs, and nobody keeps the answers.
+
+    Args:
+        config: What `nested` returned.
+        call: The call.
+    """
+    task = config["configurable"][_TASK]
+    group, mine = _groups.setdefault(task, set()), asyncio.Event()
+    group.add(mine)
+    try:
+        await asyncio.sleep(0)  # until the others are there
+        return await call()
+    except GraphInterrupt:
+        mine.set()
+        await asyncio.gather(*(event.wait() for event in list(group)))
+        raise
+    finally:
+        mine.set()
+        if all(event.is_set() for event in group):
+            _groups.pop(task, None)
+
+
+def run_of(state: Mapping[str, Any]) -> WorkflowRun:
+    """Return the run that the state of a graph holds.
+
+    Args:
+        state: The output of the graph.
+    """
+    return WorkflowRun.model_validate(state["run"])
