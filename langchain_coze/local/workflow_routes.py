@@ -103,7 +103,6 @@ class WorkflowRoutes:
         return run
 
     def _workflow(self, request: RunRequest) -> LocalWorkflow:
-        self._site.profile.check_id("workflow_id", request.workflow_id)
         workflow = self._site.find_workflow(request.workflow_id)
         if workflow is None or not workflow.published:
             raise Problem(

@@ -345,6 +345,7 @@ def test_pages_of_the_list(cloud: Client) -> None:
     first, second = (listed(cloud, page_size="4", page_num=n)["data"] for n in ("1", "2"))
     assert (len(first["items"]), first["has_more"]) == (4, True)
     assert (len(second["items"]), second["has_more"]) == (3, False)
+    assert listed(cloud, page_size="7")["data"]["has_more"] is False
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def joke(text: str) -> Generator[Any, None, dict[str, str]]:
     yield "为"
     yield f"什么 & {text}"
     yield Message("3 found", node_title="Search")
-    yield TokenUsage(50, 100)
+    yield TokenUsage(20, 60)
+    yield TokenUsage(30, 40)
     return {"output": text}
 
 
@@ -75,6 +76,7 @@ WORKFLOWS = {
     for workflow in (
         LocalWorkflow(joke),
         LocalWorkflow(lambda: "Tea grows. 茶", name="text", terminate_plan="use_answer_content"),
+        LocalWorkflow(lambda: None, name="silent", terminate_plan="use_answer_content"),
         LocalWorkflow(weather),
         LocalWorkflow(book),
         LocalWorkflow(endless),
@@ -168,7 +170,9 @@ def test_messages_come_node_by_node(client: Client) -> None:
     assert last["token"] == 150
     if is_cloud(client):
         assert last["usage"] == {"input_count": 50, "token_count": 150, "output_count": 100}
-    assert response.headers["content-type"].startswith("text/event-stream")
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["cache-control"] == "no-cache"
+    assert ("access-control-allow-origin" in response.headers) != is_cloud(client)
 
 
 def test_a_node_that_speaks_again(client: Client) -> None:
@@ -248,6 +252,7 @@ def test_an_input_node(client: Client) -> None:
         '{"type":"integer","name":"nights","required":false}]',
     }
     if is_cloud(client):
+        assert list(interrupt) == ["data", "event_id", "required_parameters", "type"]
         assert interrupt["required_parameters"] == {
             "city": {"type": "string", "required": True},
             "nights": {"type": "integer", "required": False, "default_value": "1"},
@@ -260,7 +265,7 @@ def test_an_input_node(client: Client) -> None:
     ("name", "parameters", "bad", "good"),
     [
         ("book", {}, ["杭州", '{"nights":2}'], '{"city":"杭州"}'),
-        ("weather", {"city": "x"}, ["yesterday", " "], "tomorrow"),
+        ("weather", {"city": "x"}, ["yesterday", "Today"], "tomorrow"),
     ],
 )
 def test_an_unusable_answer_is_asked_again(
@@ -275,6 +280,12 @@ def test_an_unusable_answer_is_asked_again(
         kinds = [message["type"] for message in json.loads(interrupt["data"])["messages"]]
         assert kinds == ["question", "answer", "question", "answer", "question"]
     assert told(resume(client, name, interrupt, good))[-1][0] == "Done"
+
+
+def test_an_answer_says_something(client: Client) -> None:
+    interrupt = interrupt_of(stream(client, "weather"))
+    again = resume(client, "weather", interrupt, " \n")
+    assert "请问你想查看哪个城市的天气呢" in said(told(again))[0][2]
 
 
 def test_a_third_unusable_answer_fails_the_run(client: Client) -> None:
@@ -332,6 +343,7 @@ def test_a_text_of_the_end_node_comes_in_pieces(client: Client) -> None:
     assert "".join(text for _, _, text, _ in pieces) == "Tea grows. 茶"
     assert [finished for *_, finished in pieces] == [False] * (len(pieces) - 1) + [True]
     assert [int(sequence) for _, sequence, _, _ in pieces] == list(range(len(pieces)))
+    assert said(told(stream(client, "silent"))) == [("End", "0", "", True)]
 
 
 def test_an_async_generator(client: Client) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
+from langchain_core.documents import Document
 
 from langchain_coze.local import (
     AskInput,
@@ -21,6 +22,7 @@ from langchain_coze.local import (
     LocalBot,
     LocalCoze,
     LocalKnowledge,
+    LocalOAuthApp,
     LocalWorkflow,
     Output,
     Pause,
@@ -30,6 +32,7 @@ from langchain_coze.local import (
 )
 from tests.integration_tests.local.local_client import Client
 from tests.integration_tests.local.test_local_faults_served import run_command
+from tests.integration_tests.local.test_local_oauth import exchange, signed
 
 APP = "7400000000000000001"
 FINISHED: list[str] = []
@@ -206,6 +209,7 @@ def test_parameters_as_json_text(client: Client) -> None:
         ("locate", {"workflow_id": ""}, 4000, 400),
         ("locate", {"workflow_id": 7}, 4000, 400),
         ("locate", {"workflow_id": "7000000000000000001"}, 4200, 6031),
+        ("locate", {"workflow_id": "locate"}, 4200, 6031),
         ("hidden", {}, 4200, 6031),
         ("free", {"bot_id": "7000000000000000001"}, 4200, 4200),
         ("free", {"bot_id": "7", "app_id": APP}, 4000, 400),
@@ -303,6 +307,29 @@ def test_knowledge(client: Client) -> None:
     assert nothing == {"outputList": [] if is_cloud(client) else None}
     assert data(client, "renamed", {"q": "tea"})["found"][0]["output"] == "Tea."
     assert code(run(client, "renamed", {"input": "tea"})) == 4000
+
+
+def test_ids_of_documents_are_numbers() -> None:
+    pages = [Document("tea a", metadata={"document_id": text}) for text in ("1001", "page")]
+    workflow = knowledge_workflow(pages, name="ids")
+    with LocalCoze(workflows=workflow) as coze, Client(coze) as client:
+        body = {"workflow_id": workflow.workflow_id, "parameters": {"input": "tea"}}
+        reply = client.http.post("/v1/workflow/run", json=body).json()
+    ids = sorted(found["documentId"] for found in json.loads(reply["data"])["outputList"])
+    assert ids[0] == 1001
+    assert len(str(ids[1])) == 19
+
+
+def test_files_of_others_cannot_be_used() -> None:
+    app = LocalOAuthApp()
+    with LocalCoze(workflows=WORKFLOWS["look"], oauth_apps=app) as coze, Client(coze) as client:
+        upload = client.http.post("/v1/files/upload", files={"file": ("tea.png", b"png")})
+        photo = json.dumps({"file_id": upload.json()["data"]["id"]})
+        mine = run(client, "look", {"photo": photo})
+        token = exchange(coze, signed(coze, app, session_name="other")).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        other = run(client, "look", {"photo": photo}, headers=headers)
+    assert [code(mine), code(other)] == [0, 4000]
 
 
 def test_a_server_that_stops_ends_its_runs() -> None:
