@@ -64,7 +64,7 @@ def listed(output: Any, path: str | None = None) -> list[Any]:
     choice = named or found
     if len(choice) == 1:
         return next(iter(choice.values()))
-    if isinstance(output, dict) and output and all(value is None for value in output.values()):
+    if not found and isinstance(output, dict) and None in output.values():
         return []  # an empty list of Go
     raise _unclear(output, sorted(choice))
 
@@ -99,6 +99,8 @@ def _lists(value: Any, where: str, depth: int) -> list[tuple[str, list[Any]]]:
     value = _read(value)
     if isinstance(value, list):
         return [(where, value)]
+    if value is None and where.endswith(f".{KNOWLEDGE}"):
+        return [(where, [])]
     if not isinstance(value, dict) or not depth:
         return []
     places = [(f"{where}.{key}".lstrip("."), inner) for key, inner in value.items()]
@@ -144,5 +146,7 @@ def _unclear(output: Any, places: list[str]) -> CozeInvalidRequestError:
 def _kind(value: Any) -> str:
     if isinstance(value, dict):
         return f"an object with the keys {', '.join(value)}" if value else "an empty object"
+    if value == "":
+        return "nothing"
     names = {str: "text", type(None): "nothing", list: "a list"}
     return names.get(type(value), f"a {type(value).__name__}")

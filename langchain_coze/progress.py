@@ -37,6 +37,7 @@ _IDS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "se
 _NO_CHAT = Chat()  # of which nothing is known
 _HTTP_OK = 200
 _BODY_KEPT = 2000  # characters
+_BESIDE = frozenset({"verbose", "knowledge"})  # the types of messages for programs
 _BAD_ENDS = frozenset({"failed", "canceled", "expired"})
 
 
@@ -63,7 +64,8 @@ class Progress:
         self._logid = logid
         self._secret = secret
         self._decoder = Decoder()
-        self._seen: set[str] = set(told)
+        self._told = frozenset(told)
+        self._seen: set[str] = set(self._told)
         self._result: dict[str, Any] = {"finish_reason": "stop"}
         self._chat = _NO_CHAT
 
@@ -145,7 +147,7 @@ class Progress:
     def _parsed(self, payload: bytes) -> Any:
         """Return the JSON of a piece of an answer: an unreadable one must not go unnoticed."""
         body = parse(payload)
-        if body is None:
+        if body is None and payload.strip() != b"null":
             message = "The stream has a piece of an answer that is not JSON."
             raise cut_error(message, **self.facts())
         return body
@@ -162,9 +164,14 @@ class Progress:
         if not isinstance(body, dict):
             return
         message = Message.model_validate(body)
-        if message.role == "user" or (message.id and message.id in self._seen):
+        if message.role == "user":
             return  # Studio lists the user's question among the messages of a turn
-        self._seen.add(message.id)
+        # several messages beside the answer may share an id
+        beside = message.type in _BESIDE and message.id not in self._told
+        mark = f"{message.id} {message.content}" if beside else message.id
+        if message.id and mark in self._seen:
+            return
+        self._seen |= {message.id, mark}
         handler = self._MESSAGES.get(message.type)
         if handler is not None:
             handler(self, message)

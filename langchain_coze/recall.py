@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:langchain-coze:recall")
-_CHUNK_BEGIN = re.compile(r'\{\s*"slice"\s*:')
+_CHUNK_BEGIN = re.compile(r'\{\s*"(?:slice|score|meta)"\s*:')
+_DATA = re.compile(r'"data"\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
+_RECALL = '"knowledge_recall"'
+_KINDS = frozenset({"msg_type", "verbose_type"})
 _BARE_ESCAPE = re.compile(r"(?<=[?\w%=])u0026(?=\w+=)")
 
 
@@ -71,22 +74,32 @@ def read_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
     if kind not in {"verbose", "knowledge"}:
         return None
     outer, cut = _json(content, cut="trailing-strings")
-    if isinstance(outer, dict) and outer.get("msg_type") == "knowledge_recall":
-        inner = outer.get("data")
+    told = outer if isinstance(outer, dict) else {}
+    if told.get("msg_type") == "knowledge_recall":
+        inner = told.get("data")
         if isinstance(inner, str):
             inner, inner_cut = _json(inner, cut=True)
             cut = cut or inner_cut
-    elif isinstance(outer, dict) and outer.get("verbose_type") == "knowledge":
-        inner = outer
-    elif kind == "knowledge" and not isinstance(outer, dict) and content.strip():
+    elif told.get("verbose_type") == "knowledge":
+        inner = told
+    elif cut and _RECALL in content:
+        found = _DATA.search(content)
+        inner, _ = _json(_unquoted(found[1]), cut=True) if found else (None, True)
+    elif kind == "knowledge" and not _KINDS & told.keys() and content.strip():
         return Recall([_chunk({"slice": content}, rank)])
     else:
         return None
-    return _read(inner, rank, cut=cut)
+    return read_payload(inner, rank, cut=cut)
 
 
-def _read(payload: Any, rank: int, *, cut: bool) -> Recall:
-    """Return the recall of a payload: a dict with `chunks` and `status_code`."""
+def read_payload(payload: Any, rank: int = 1, *, cut: bool = False) -> Recall:
+    """Return the recall of a payload: a dict with `chunks` and `status_code` (wire section 3.2).
+
+    Args:
+        payload: What the third level of a recall holds.
+        rank: The rank of the first chunk.
+        cut: Whether it could not be read whole.
+    """
     if not isinstance(payload, dict):
         return Recall([], damage="it is no JSON object")
     found = payload.get("chunks")
@@ -186,15 +199,16 @@ def documents(chunks: Iterable[Mapping[str, Any]]) -> list[Document]:
     return [
         Document(
             id=chunk.get("id"),
-            page_content=chunk.get("page_content") or "",
+            page_content=chunk["page_content"],
             metadata=dict(chunk.get("metadata") or {}),
         )
         for chunk in chunks
+        if isinstance(chunk, dict) and isinstance(chunk.get("page_content"), str)
     ]
 
 
 def citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
-    """Return one citation for each source among recalled chunks, best chunk first.
+    """Return one citation for each source among recalled chunks, in their order.
 
     Args:
         chunks: Dicts with `id`, `page_content` and `metadata`.
@@ -202,7 +216,8 @@ def citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
     found: dict[str, Citation] = {}
     for chunk in chunks:
         metadata = chunk.get("metadata") or {}
-        source = str(metadata.get("source") or metadata.get("document_id") or chunk.get("id"))
+        names = ("link", "document_id", "source")
+        source = next((str(metadata[n]) for n in names if metadata.get(n)), str(chunk.get("id")))
         if source in found:
             continue
         extras = {key: metadata[key] for key in _CITED if key in metadata}
@@ -227,6 +242,8 @@ def _json(text: str, *, cut: bool | Literal["trailing-strings"]) -> tuple[Any, b
     whole = parse(text.encode("utf-8", "replace"))
     if whole is not None or not text.lstrip().startswith("{"):
         return whole, whole is None
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(text, strict=False), False  # control characters in a text
     try:
         return from_json(text, allow_partial=cut), True
     except ValueError:
@@ -235,12 +252,24 @@ def _json(text: str, *, cut: bool | Literal["trailing-strings"]) -> tuple[Any, b
 
 def _salvaged(text: str) -> list[Any]:
     """Return the chunks that stand whole in a payload that is no JSON."""
-    decoder = json.JSONDecoder()
-    chunks = []
-    for begin in _CHUNK_BEGIN.finditer(text):
-        with contextlib.suppress(ValueError, RecursionError):
-            chunks.append(decoder.raw_decode(text, begin.start())[0])
-    return chunks
+    decoder = json.JSONDecoder(strict=False)
+    chunks, at = [], 0
+    while begin := _CHUNK_BEGIN.search(text, at):
+        try:
+            chunk, at = decoder.raw_decode(text, begin.start())
+        except json.JSONDecodeError as error:
+            at = max(error.pos, begin.end())  # what stands before is a part of this chunk
+        except RecursionError:
+            break
+        else:
+            chunks.append(chunk)
+    return [chunk for chunk in chunks if _readable(chunk)]
+
+
+def _unquoted(literal: str) -> str:
+    with contextlib.suppress(ValueError):
+        return str(json.loads(literal, strict=False))
+    return ""
 
 
 _PLACES: Mapping[str, tuple[str, str]] = {
@@ -255,21 +284,23 @@ _PLACES: Mapping[str, tuple[str, str]] = {
 }
 """Where the values of a workflow's items belong in a chunk, by their names without `_` and case."""
 
-_PRIVATE = frozenset({"orireq", "userid", "connectoruid", "spaceid", "meta"})
+_PRIVATE = ("orireq", "userid", "connector", "space", "coze", "botcontext", "scenecontext", "meta")
+"""How the names begin of what tells of accounts (wire section 3.2)."""
 
 
 def _renamed(item: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Return an item of a workflow in the shape of a bot's chunks, and what else it has."""
-    if not isinstance(item, dict) or isinstance(item.get("meta"), dict):
+    if not isinstance(item, dict):
         return item, {}
-    parts: dict[str, dict[str, Any]] = {"chunk": {}, "document": {}, "dataset": {}, "link": {}}
+    meta = _part(item, "meta")
+    parts = {name: dict(_part(meta, name)) for name in ("chunk", "document", "dataset", "link")}
     more: dict[str, Any] = {}
     for key, value in item.items():
         name = key.replace("_", "").lower()
-        if name in _PLACES:
+        if name in _PLACES and value is not None:
             part, place = _PLACES[name]
             parts[part].setdefault(place, value)
-        elif name not in _PRIVATE and _is_plain(value):
+        elif _is_plain(value) and not name.startswith(_PRIVATE):
             more[key] = value
     return {**parts.pop("chunk"), "meta": parts}, more
 

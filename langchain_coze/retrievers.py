@@ -133,7 +133,8 @@ class CozeRecallRetriever(Bot, BaseRetriever):
 
     recall_grace: float = Field(default=0.25, ge=0, allow_inf_nan=False)
     """Bot: seconds of silence after a recall until no further one is waited for. Whatever else the
-    bot says ends the waiting at once."""
+    bot says ends the waiting at once. It takes the connection to end a blocking read: a client of
+    yours that does not tell it, or shares it (HTTP/2), waits for what the bot says next."""
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
@@ -162,16 +163,14 @@ class CozeRecallRetriever(Bot, BaseRetriever):
                 hint=hint_of("A query is a str with some text.", "检索内容应为非空字符串。"),
             )
         self._warn_about_call({n for n, value in kwargs.items() if value is not None}, _KNOWN)
-        k, threshold = kwargs.get("k"), kwargs.get("score_threshold")
+        k = kwargs.get("k", self.k)
+        threshold = kwargs.get("score_threshold", self.score_threshold)
         if k is not None and (not isinstance(k, int) or isinstance(k, bool) or k < 1):
             raise _refused("k", k, "a whole number from 1 on", "大于等于 1 的整数")
         number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
         if threshold is not None and not (number and 0 <= threshold < math.inf):
             raise _refused("score_threshold", threshold, "a number from 0 on", "大于等于 0 的数")
-        return (
-            self.k if k is None else k,
-            self.score_threshold if threshold is None else threshold,
-        )
+        return k, threshold
 
     @contextlib.contextmanager
     def _search(

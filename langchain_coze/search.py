@@ -35,6 +35,7 @@ from langchain_coze.api.runs import run_request, run_workflow
 from langchain_coze.api.schema import parse
 from langchain_coze.errors import (
     CozeError,
+    CozeInvalidRequestError,
     CozeRecallError,
     CozeStreamError,
     CozeTimeoutError,
@@ -43,7 +44,7 @@ from langchain_coze.errors import (
 from langchain_coze.notices import warn_user
 from langchain_coze.outputs import listed, unwrapped
 from langchain_coze.progress import COMPLETED, DELTA, Progress
-from langchain_coze.recall import Recall, read_items, read_recall, troubles
+from langchain_coze.recall import Recall, read_items, read_payload, read_recall, troubles
 from langchain_coze.requests import run_body
 from langchain_coze.session import Session, begin
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from langchain_coze.requests import Call
 
 _HEARTBEATS = frozenset({"", "PING", "ping"})
+_PAYLOAD = frozenset({"chunks", "status_code"})  # what a bot recalls, put out by a workflow
 _HAND_OVER = "multi_agents_"  # how the messages begin between the agents of a bot
 
 
@@ -84,6 +86,11 @@ class Search(Progress):
         super().__init__(**about)
         self.recalls: list[Recall] = []
         self.complete = False
+
+    @property
+    def midway(self) -> bool:
+        """Whether a part of an event has come, and not its end."""
+        return self._decoder.midway
 
     def receive(self, data: bytes) -> None:
         """Take the next bytes of the stream.
@@ -125,11 +132,19 @@ class Search(Progress):
         Raises:
             CozeError: Nothing was recalled, and the turn has not come to its end; see `Progress`.
         """
+        midway = self.midway
         try:
             super().close()
         except CozeStreamError:
-            if not self.recalls:
+            if midway or not self.recalls:
                 raise
+
+    def _parsed(self, payload: bytes) -> Any:
+        """Return the JSON of a message; only one that holds a recall is missed."""
+        body = parse(payload)
+        if body is None and b"knowledge_recall" in payload:
+            self.recalls.append(Recall([], damage="its message is no JSON"))
+        return body
 
     def _message(self, message: Message) -> None:
         """Take a message that holds no recall."""
@@ -203,7 +218,7 @@ def _listen(search: Search, stream: Any, grace: float) -> Flow[None]:
         search.receive(data)
         if search.complete or search.finished:
             return
-        if len(search.recalls) > recalls:
+        if search.recalls and (search.midway or len(search.recalls) > recalls):
             recalls, until = len(search.recalls), time.monotonic() + grace
         data = yield Read(stream, until)
     search.close()
@@ -245,7 +260,15 @@ def found_by(
             ),
             **facts,
         )
-    return _chunks_of([read_items(listed(unwrapped(run.data), output_path))], facts)
+    output = unwrapped(run.data)
+    if output_path is None and isinstance(output, dict) and output.keys() >= _PAYLOAD:
+        return _chunks_of([read_payload(output)], facts)
+    try:
+        items = listed(output, output_path)
+    except CozeInvalidRequestError as error:
+        error.__dict__.update(facts)
+        raise
+    return _chunks_of([read_items(items)], facts)
 
 
 def _failed(error: CozeError) -> CozeRecallError:

@@ -70,6 +70,11 @@ class Decoder:
         self._after_cr = False
         self.idle = False
 
+    @property
+    def midway(self) -> bool:
+        """Whether a part of an event has come, and not its end."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes and return the events that they complete.
 

@@ -151,6 +151,7 @@ def test_k_and_threshold_of_the_retriever_and_of_a_call(coze: LocalCoze, search:
     middle = whole[1].metadata["score"]
     assert search(finder(coze, k=2), QUESTION) == whole[:2]
     assert search(finder(coze, k=2), QUESTION, k=1) == whole[:1]
+    assert search(finder(coze, k=2), QUESTION, k=None) == whole
     good = [found for found in whole if found.metadata["score"] >= middle]
     assert search(finder(coze, score_threshold=middle), QUESTION) == good
     assert search(finder(coze), QUESTION, score_threshold=middle) == good
@@ -343,8 +344,10 @@ def test_a_workflow_that_finds_nothing(coze: LocalCoze, search: Search) -> None:
 
 @both
 def test_a_path_that_leads_nowhere(coze: LocalCoze, search: Search) -> None:
-    with pytest.raises(CozeInvalidRequestError, match="keys outputList"):
+    with pytest.raises(CozeInvalidRequestError, match="keys outputList") as caught:
         search(runner(coze, output_path="hits"), QUESTION)
+    assert caught.value.logid
+    assert caught.value.debug_url
     with pytest.raises(CozeInvalidRequestError, match=r"several lists: data\.hits, others"):
         search(runner(coze, OTHER, query_parameter="question"), QUESTION)
 

@@ -78,6 +78,22 @@ def test_a_second_recall_within_the_grace_is_taken(search: Search) -> None:
 
 
 @both
+def test_a_second_recall_that_is_slow_to_arrive_is_not_lost(search: Search) -> None:
+    pieces: list[bytes | float] = []
+    for begin in range(0, len(MORE), 60):
+        pieces += [MORE[begin : begin + 60], 0.03]
+    with scripted(CREATED, RECALL, *pieces, REST, 20.0) as server:
+        assert len(pieces) * 0.015 > 0.15
+        found = search(by_hand(server.base_url, recall_grace=0.15), "Tea?")
+        assert contents(found) == ["text", "more"]
+    with (
+        scripted(CREATED, RECALL, MORE[:80], 20.0) as server,
+        pytest.warns(UserWarning, match="broke off"),
+    ):
+        assert contents(search(by_hand(server.base_url, recall_grace=0.1), "Tea?")) == ["text"]
+
+
+@both
 def test_heartbeats_do_not_stretch_the_grace(search: Search) -> None:
     beats: list[bytes | float] = [b": still here\n\n", 0.05] * 40
     with scripted(CREATED, RECALL, *beats, REST) as server:

@@ -75,6 +75,8 @@ def test_a_path_leads_to_the_list(path: str, output: Any) -> None:
         ({"outputList": None}, None),
         ({"outputList": ""}, None),
         ({"hits": None}, None),
+        ({"hits": None, "count": 0}, None),
+        ({"output": {"outputList": None}}, None),
         ({"hits": None}, "hits"),
         ({"hits": ""}, "hits"),
         ([], None),
@@ -93,6 +95,7 @@ def test_nothing_found(output: Any, path: str | None) -> None:
         ("Tea", None, "no list: it is text"),
         ({}, None, "an empty object"),
         (None, None, "nothing"),
+        ("", None, "it is nothing"),
         (7, None, "a int"),
         ({"a": {"b": 1}}, "a.c", r"'a\.c' leads to no list .* at 'c' there is the keys b"),
         ({"a": {"b": 1}}, "a.b", "leads to no list"),
@@ -171,8 +174,25 @@ def test_chunks_as_a_bot_recalls_them() -> None:
         "title": "tea",
         "document_id": "7",
         "document_name": "tea",
+        "more": "x",
         "rank": 1,
     }
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"output": None, "content": "Tea."},
+        {"output": "Tea.", "meta": {"document": {"id": "7"}}},
+        {"output": "Tea.", "coze_api_key_owner_id": "SECRET", "bot_context": "SECRET"},
+        {"output": "Tea.", "connectorUid": "SECRET", "space_id": "SECRET", "ori_req": "SECRET"},
+    ],
+)
+def test_items_with_oddities(item: dict[str, Any]) -> None:
+    found = read_items([item])
+    assert [chunk["page_content"] for chunk in found.chunks] == ["Tea."]
+    assert not found.damage
+    assert "SECRET" not in str(found)
 
 
 @given(st.lists(junk, max_size=5), st.lists(junk, max_size=5))

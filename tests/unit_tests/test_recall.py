@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -178,6 +179,67 @@ def test_a_payload_cut_anywhere_keeps_the_chunks_before_the_cut() -> None:
     recall = read_recall("verbose", whole[:-5])
     assert recall is not None
     assert len(recall.chunks) >= 2
+
+
+def test_chunks_are_found_in_a_payload_that_is_no_json() -> None:
+    chunks = [
+        f'{{"meta":{{"document":{{"id":"{text}"}}}},"score":0.5,"slice":"{text}"}}'
+        for text in ("one", "bad \\x", "three")
+    ]
+    data = f'{{"status_code":0,"chunks":[{",".join(chunks)}]}}'
+    recall = read_recall("verbose", content(data))
+    assert recall is not None
+    assert [found["page_content"] for found in recall.chunks] == ["one", "three"]
+    assert recall.damage
+
+
+@pytest.mark.parametrize("broken", ['"from_module":nul}', '"x":"\\x"}', "oops}"])
+def test_a_recall_in_a_broken_message_is_a_recall(broken: str) -> None:
+    whole = content(json.dumps(DATA))
+    recall = read_recall("verbose", f"{whole[:-1]},{broken}")
+    assert recall is not None
+    assert [chunk["page_content"] for chunk in recall.chunks] == ["text of the chunk"]
+    assert recall.damage
+    recall = read_recall("verbose", '{"msg_type":"knowledge_recall","data":nul}')
+    assert recall is not None
+    assert (recall.chunks, recall.damage) == ([], "it is no JSON object")
+
+
+def test_line_ends_in_a_text_are_no_damage() -> None:
+    recall = read_recall("verbose", content('{"chunks":[{"slice":"a\nb"}]}'))
+    assert recall is not None
+    assert (recall.chunks[0]["page_content"], recall.damage) == ("a\nb", "")
+
+
+@pytest.mark.parametrize(
+    "told", ['{"chunks":[' + '{"slice":[1,1,' * 20_000 + "x", '{"slice":' * 60_000]
+)
+def test_hostile_payloads_take_no_time(told: str) -> None:
+    begin = time.process_time()
+    recall = read_recall("verbose", content(told))
+    assert recall is not None
+    assert recall.chunks == []
+    assert time.process_time() - begin < 2
+
+
+@pytest.mark.parametrize("text", ['{"name": "table row"}', "{{name}} is the template", "5", "[1]"])
+def test_plain_text_may_look_like_json(text: str) -> None:
+    recall = read_recall("knowledge", text)
+    assert recall is not None
+    assert [chunk["page_content"] for chunk in recall.chunks] == [text]
+
+
+def test_junk_in_the_metadata_of_a_message_is_passed_over() -> None:
+    junk: list[Any] = [None, 5, "x", {}, {"page_content": 5}, {"page_content": "good"}]
+    message = AIMessage("", response_metadata={"knowledge_recall": junk})
+    assert [found.page_content for found in recalled_documents(message)] == ["good"]
+
+
+def test_documents_of_one_name_are_two_sources() -> None:
+    chunks = [{"slice": "a", "meta": {"document": {"id": n, "name": "faq"}}} for n in "12"]
+    recall = read_recall("verbose", content(json.dumps({"chunks": chunks})))
+    assert recall is not None
+    assert len(citations(recall.chunks)) == 2
 
 
 @pytest.mark.parametrize(

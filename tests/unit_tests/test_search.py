@@ -14,6 +14,7 @@ from tests.unit_tests.wire_fixtures import FAILED, RECALL, SERVER_TOOL, STUDIO_E
 
 CREATED = TURN[: TURN.index(b"event:conversation.message.delta")]
 REST = TURN[len(CREATED) :]
+MORE = RECALL.replace(b"7516861350000000001", b"2").replace(b'"text', b'"more')
 DELTA = REST[: REST.index(b"event:", 1)]
 
 
@@ -140,7 +141,6 @@ def test_a_turn_without_a_recall_is_over_when_the_bot_says_so() -> None:
         (FAILED, CozeError),
         (b'event:error\ndata:{"code":4028,"msg":"quota"}\n\n', CozeQuotaError),
         (b'event:conversation.chat.failed\ndata:{"id":"1","status":"failed"}\n\n', CozeChatError),
-        (b'event:conversation.message.completed\ndata:{"id\n\n', CozeStreamError),
     ],
 )
 def test_an_error_before_any_recall_is_that_error(stream: bytes, kind: type[CozeError]) -> None:
@@ -190,3 +190,29 @@ def test_a_recall_that_found_nothing_is_a_recall(kind_and_content: tuple[str, st
 def test_other_messages_of_these_types_are_no_recalls() -> None:
     contents: list[Any] = ["", "empty result", "[]", "{}", '{"msg_type":7}']
     assert heard(*(message("verbose", content) for content in contents)).recalls == []
+
+
+@pytest.mark.parametrize("payload", [b"null", b"{tr", b"[]", b""])
+def test_messages_that_cannot_be_read_do_not_hide_a_recall(payload: bytes) -> None:
+    search = heard(CREATED, b"event:conversation.message.completed\ndata:" + payload + b"\n\n")
+    search.receive(RECALL)
+    assert texts(search) == ["text"]
+
+
+def test_a_recall_whose_message_is_no_json_is_damaged_and_not_missing() -> None:
+    cut = RECALL.replace(b'"chat_id":', b'"chat_id"')
+    search = heard(CREATED, cut)
+    assert [found.damage for found in search.recalls] == ["its message is no JSON"]
+
+
+def test_two_recalls_with_one_id_are_two() -> None:
+    assert texts(heard(recall("a", number="0"), recall("b", number="0"))) == ["a", "b"]
+
+
+def test_half_a_recall_is_seen_to_be_on_its_way() -> None:
+    search = heard(RECALL)
+    assert not search.midway
+    search.receive(MORE[:90])
+    assert search.midway
+    with pytest.raises(CozeStreamError):
+        search.close()
