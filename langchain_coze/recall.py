@@ -149,7 +149,7 @@ def read_items(items: Sequence[Any]) -> Recall:
     """
     chunks: list[dict[str, Any]] = []
     for item in items:
-        chunk, more = ({"slice": item}, {}) if isinstance(item, str) else _renamed(item)
+        chunk, more = _renamed(_item(item))
         if _readable(chunk) and chunk["slice"]:
             read = _chunk(chunk, len(chunks) + 1)
             read["metadata"] = {**more, **read["metadata"]}
@@ -284,8 +284,17 @@ _PLACES: Mapping[str, tuple[str, str]] = {
 }
 """Where the values of a workflow's items belong in a chunk, by their names without `_` and case."""
 
+_NODE_ITEM = frozenset({"documentId", "output"})
 _PRIVATE = ("orireq", "userid", "connector", "space", "coze", "botcontext", "scenecontext", "meta")
 """How the names begin of what tells of accounts (wire section 3.2)."""
+
+
+def _item(item: Any) -> Any:
+    """Return an item as a dict; a text may be one, if it names its document as the node does."""
+    if not isinstance(item, str):
+        return item
+    found = parse(item.encode("utf-8", "replace")) if item.startswith("{") else None
+    return found if isinstance(found, dict) and found.keys() >= _NODE_ITEM else {"slice": item}
 
 
 def _renamed(item: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

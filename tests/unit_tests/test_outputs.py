@@ -134,6 +134,12 @@ def test_the_node_s_own_items() -> None:
     assert document.id
 
 
+def test_the_node_s_items_as_text() -> None:
+    assert read_items([json.dumps(item) for item in FOUND]) == read_items(FOUND)
+    row = '{"name":"tea","output":"green"}'  # a row of a table
+    assert read_items([row]).chunks[0]["page_content"] == row
+
+
 def test_texts() -> None:
     found = read_items(["Tea.", "", "Rice."])
     assert [chunk["page_content"] for chunk in found.chunks] == ["Tea.", "Rice."]
