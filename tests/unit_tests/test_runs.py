@@ -1,0 +1,320 @@
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_coze import CozeError, CozeQuotaError, CozeStreamError, CozeWorkflowError
+from langchain_coze.api.schema import History, Interrupt, Run
+from langchain_coze.runs import Leg, WorkflowRun, answer_text, text_of
+from tests.unit_tests.wire_fixtures import WORKFLOW
+
+# wire 4.4: the events of the fixture of the official Python SDK, the result among them
+JOKE = (
+    "id: 5\nevent: Message\n"
+    'data: {"content":"{\\"output\\":\\"为什么小明要带一把尺子去看电影？\\"}","cost":"0.00",'
+    '"node_is_finish":true,"node_seq_id":"0","node_title":"","token":0}\n\n'
+).encode()
+SPOKEN = WORKFLOW[: WORKFLOW.index(b"id: 0\nevent: Error")]
+ERROR = WORKFLOW[len(SPOKEN) : WORKFLOW.index(b"id: 6")]
+DONE = WORKFLOW[WORKFLOW.index(b"id: 6") :]
+ASKED = (
+    "id: 1\nevent: Interrupt\n"
+    'data: {"interrupt_data":{"data":"","event_id":"7404830425073352713/2769808280134765896",'
+    '"type":2},"node_title":"问答"}\n\n'
+).encode()
+
+
+def message(text: str, title: str, *, last: bool = True, seq: int = 0, **more: Any) -> bytes:
+    body = {"content": text, "node_title": title, "node_is_finish": last, "node_seq_id": str(seq)}
+    return b"event: Message\ndata: " + json.dumps({**body, **more}).encode() + b"\n\n"
+
+
+def heard(*reads: bytes) -> Leg:
+    leg = Leg(logid="0217")
+    for read in reads:
+        leg.receive(read)
+    leg.close()
+    return leg
+
+
+def run_of(*reads: bytes) -> WorkflowRun:
+    return heard(*reads).run("73")
+
+
+def test_the_recorded_run() -> None:
+    run = run_of(SPOKEN, JOKE, DONE)
+    assert run.output == {"output": "为什么小明要带一把尺子去看电影？"}
+    assert json.loads(run.content) == run.output
+    assert [told["node_title"] for told in run.messages] == ["Message", "Message", ""]
+    assert (run.workflow_id, run.logid, run.usage) == ("73", "0217", None)
+
+
+def test_any_split_tells_the_same() -> None:
+    stream = SPOKEN + JOKE + DONE
+    whole = run_of(stream)
+    for cut in range(len(stream)):
+        assert run_of(stream[:cut], stream[cut:]) == whole
+
+
+@given(st.lists(st.integers(0, len(SPOKEN + ASKED)), max_size=5))
+def test_any_splits_ask_the_same(cuts: list[int]) -> None:
+    stream = SPOKEN + ASKED
+    edges = [0, *sorted(cuts), len(stream)]
+    leg = heard(*(stream[a:b] for a, b in itertools.pairwise(edges)))
+    assert leg.question("73") == heard(stream).question("73")
+
+
+def test_messages_are_told_as_they_come() -> None:
+    leg = Leg()
+    assert [m["content"] for m in leg.receive(SPOKEN)] == ["msg", "坐不下！"]
+    assert leg.receive(b"event: PING\n\n") == []
+    assert len(leg.receive(JOKE + DONE)) == 1
+
+
+@pytest.mark.parametrize("title", ["End", "", "结束"])
+def test_the_end_node_says_the_result_wherever_it_stands(title: str) -> None:
+    stream = message("Tea", title, last=False), message("!", title, seq=1), message("after", "Log")
+    assert run_of(*stream, DONE).output == "Tea!"
+
+
+def test_without_an_end_node_the_last_node_says_it() -> None:
+    stream = message("a", "A"), message("b", "B", last=False), message("c", "B", seq=1)
+    assert run_of(*stream, DONE).content == "bc"
+
+
+def test_nodes_that_speak_at_once_and_again() -> None:
+    stream = (
+        message("1", "End", last=False, node_id="1"),
+        message("x", "Log", node_id="2"),
+        message("2", "End", seq=1, node_id="1"),
+        message("3", "End", node_id="1"),
+    )
+    assert run_of(*stream, DONE).content == "3"
+    assert run_of(*stream[:3], DONE).content == "12"
+
+
+def test_studio_tells_the_type_of_a_node() -> None:
+    stream = message("result", "收尾", node_type="End"), message("x", "Log", node_type="Output")
+    assert run_of(*stream, DONE).content == "result"
+
+
+def test_tokens_and_addresses() -> None:
+    done = (
+        b'event: Done\ndata: {"debug_url":"https://www.coze.cn/work_flow?execute_id=741\\u0026'
+        b'space_id=1"}\n\n'
+    )
+    usage = {"input_count": 50, "token_count": 150, "output_count": 100}
+    run = run_of(message("x", "End", usage=usage), done)
+    assert run.usage == {"input_tokens": 50, "output_tokens": 100, "total_tokens": 150}
+    assert run.execute_id == "741"
+    assert run.debug_url == "https://www.coze.cn/work_flow?execute_id=741&space_id=1"
+    old = run_of(message("x", "End", token=7), done).usage
+    assert old is not None
+    assert old["total_tokens"] == 7
+
+
+# --- Failures ------------------------------------------------------------------------------------
+
+
+def test_a_run_that_fails() -> None:
+    with pytest.raises(CozeWorkflowError, match="Request parameter error") as caught:
+        heard(SPOKEN, ERROR)
+    assert (caught.value.code, caught.value.logid) == (4000, "0217")
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "code"),
+    [
+        (b'event: Error\ndata: {"error_code":4028,"error_message":"x"}\n\n', CozeQuotaError, 4028),
+        (
+            b'event: Error\ndata: {"error_code":5000,"error_message":"x"}\n\n',
+            CozeWorkflowError,
+            5000,
+        ),
+        (b'event: Error\ndata: {"error_code":"720701013"}\n\n', CozeWorkflowError, 720701013),
+        (b"event: Error\ndata: {}\n\n", CozeWorkflowError, None),
+        (b"event: error\ndata: the graph broke\n\n", CozeWorkflowError, None),
+        (b'{"code":4200,"msg":"not published"}\n\n', CozeError, 4200),
+    ],
+)
+def test_kinds_of_failures(event: bytes, kind: type[CozeError], code: int | None) -> None:
+    with pytest.raises(kind) as caught:
+        heard(event)
+    assert caught.value.code == code
+
+
+def test_a_failure_tells_where_to_look() -> None:
+    event = b'event: Error\ndata: {"error_code":1,"error_message":"x","debug_url":"https://d"}\n\n'
+    with pytest.raises(CozeWorkflowError) as caught:
+        heard(event)
+    assert caught.value.debug_url == "https://d"
+
+
+def test_no_token_in_a_failure() -> None:
+    leg = Leg(secret="sesame-open-now")
+    with pytest.raises(CozeWorkflowError) as caught:
+        leg.receive(b'event: Error\ndata: {"error_message":"sesame-open-now is wrong"}\n\n')
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stream", [b"", SPOKEN, SPOKEN + JOKE, JOKE[:-30], DONE[:9]])
+def test_a_stream_that_is_cut_is_no_result(stream: bytes) -> None:
+    with pytest.raises(CozeStreamError):
+        heard(stream)
+
+
+def test_a_message_that_is_no_json_does_not_go_unnoticed() -> None:
+    with pytest.raises(CozeStreamError):
+        heard(b"event: Message\ndata: {half\n\n", DONE)
+
+
+def test_nothing_counts_after_the_end() -> None:
+    assert run_of(JOKE, DONE, ERROR, message("x", "End")).output["output"]
+
+
+# --- Questions -----------------------------------------------------------------------------------
+
+
+def question(**interrupt: Any) -> dict[str, Any]:
+    body = {"interrupt_data": {"event_id": "1/2", "type": 2, **interrupt}, "node_title": "Ask"}
+    event = b"event: Interrupt\ndata: " + json.dumps(body).encode() + b"\n\n"
+    asked = heard(message("Which city?", "Ask"), event).question("73")
+    assert asked is not None
+    return asked
+
+
+def test_the_recorded_question() -> None:
+    leg = heard(message("Which city?", "问答"), ASKED)
+    assert leg.question("73") == {
+        "event_id": "7404830425073352713/2769808280134765896",
+        "type": 2,
+        "question": "Which city?",
+        "options": [],
+        "node": "问答",
+        "required_parameters": {},
+        "workflow_id": "73",
+    }
+    assert leg.run("73").output is None
+
+
+def test_a_question_of_studio_is_the_last_of_its_node() -> None:
+    messages = [
+        {"type": "question", "content_type": "text", "content": "Which city?"},
+        {"type": "answer", "content_type": "text", "content": "?"},
+        {"type": "question", "content_type": "text", "content": "The city, please?"},
+    ]
+    assert question(data=json.dumps({"messages": messages}))["question"] == "The city, please?"
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_a_question_with_options(*, as_text: bool) -> None:
+    content: Any = {"options": [{"name": "A"}, {"name": "B"}], "question": "Which?"}
+    told = json.dumps(content) if as_text else content
+    item = {"type": "question", "content_type": "option", "content": told}
+    asked = question(data=json.dumps({"messages": [item]}))
+    assert (asked["question"], asked["options"]) == ("Which?", ["A", "B"])
+
+
+def test_an_input_node() -> None:
+    # wire 4.2, the sample of the API page
+    data = (
+        '{"content_type":"text","content":"[{\\"type\\":\\"string\\",\\"name\\":\\"img\\",'
+        '\\"required\\":true,\\"assistType\\":2}]"}'
+    )
+    wanted = {"img": {"required": True, "type": "image"}}
+    asked = question(data=data, type=5, required_parameters=wanted)
+    assert (asked["question"], asked["required_parameters"]) == ("Which city?", wanted)
+    asked = question(data=data, type=5)
+    assert asked["required_parameters"]["img"]["type"] == "string"
+    leg = Leg()
+    leg.reply(Run(interrupt_data=Interrupt(data=data, event_id="1", type=5)))
+    asked_alone = leg.question("73")
+    assert asked_alone is not None
+    assert asked_alone["question"] == "img (string)"
+
+
+@pytest.mark.parametrize("data", ["Which city?", ' "quoted" ', "[]", "{}", "null", "7", "{broken"])
+def test_any_data_of_a_question_is_taken(data: str) -> None:
+    assert isinstance(question(data=data)["question"], str)
+
+
+@pytest.mark.parametrize(
+    ("pending", "answer", "sent"),
+    [
+        ({"type": 2}, "Hangzhou", "Hangzhou"),
+        ({"type": 2}, "", ""),
+        ({"type": 2}, 7, "7"),
+        ({"type": 2}, True, "true"),
+        ({"type": 2}, ["杭州"], '["杭州"]'),
+        ({"type": 5}, {"city": "杭州"}, '{"city": "杭州"}'),
+        ({"type": 5, "required_parameters": {"city": {}}}, "杭州", '{"city": "杭州"}'),
+        ({"type": 5, "required_parameters": {"city": {}}}, '{"city":"x"}', '{"city":"x"}'),
+        ({"type": 5, "required_parameters": {"a": {}, "b": {}}}, "x", "x"),
+    ],
+)
+def test_answers_are_sent_as_text(pending: dict[str, Any], answer: Any, sent: str) -> None:
+    assert answer_text(pending, answer) == sent
+
+
+# --- Replies and histories -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "output", "content"),
+    [
+        ('{"output":"Tea."}', {"output": "Tea."}, '{"output": "Tea."}'),
+        (
+            '{"content_type":1,"data":"Tea.","original_result":null,"type_for_model":2}',
+            "Tea.",
+            "Tea.",
+        ),
+        ("Tea.", "Tea.", "Tea."),
+        ("123", 123, "123"),
+        ("true", True, "true"),
+        ("[1]", [1], "[1]"),
+        ("", "", ""),
+    ],
+)
+def test_replies(data: str, output: Any, content: str) -> None:
+    leg = Leg()
+    leg.reply(Run(data=data))
+    run = leg.run("73")
+    assert (run.output, run.content, run.data) == (output, content, data)
+
+
+def test_a_history_has_three_levels() -> None:
+    # wire 4.3
+    inner = '{"content_type":1,"data":"Tea.","original_result":null,"type_for_model":2}'
+    told = History(execute_status="Success", execute_id="7", output=json.dumps({"Output": inner}))
+    leg = Leg()
+    leg.history(told)
+    assert (leg.run("73").output, leg.run("73").execute_id) == ("Tea.", "7")
+    leg.history(History(execute_status="Success", output='{"Output":"{\\"a\\":1}"}'))
+    assert leg.run("73").output == {"a": 1}
+    leg.history(History(execute_status="Success", output='{"Output":{"a":1}}'))
+    assert leg.run("73").output == {"a": 1}
+    leg.history(History(execute_status="Success", output="text"))
+    assert leg.run("73").output == "text"
+
+
+@pytest.mark.parametrize("status", ["Fail", "Cancel", "new"])
+def test_a_history_of_a_failure(status: str) -> None:
+    told = {"execute_status": status, "error_code": "720701013", "error_msg": "the node broke"}
+    with pytest.raises(CozeWorkflowError, match="the node broke") as caught:
+        Leg().history(History.model_validate(told))
+    assert caught.value.code == 720701013
+
+
+def test_texts_for_models() -> None:
+    assert text_of({"城市": "杭州"}) == '{"城市": "杭州"}'
+    assert text_of(None) == ""
+
+
+def test_a_run_goes_through_json() -> None:
+    run = run_of(SPOKEN, JOKE, DONE)
+    assert WorkflowRun.model_validate(json.loads(run.model_dump_json())) == run
