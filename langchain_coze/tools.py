@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from langchain_coze.connection import Connection
 from langchain_coze.errors import (
+    CozeError,
     CozeInvalidRequestError,
     CozeNotFoundError,
     CozeWorkflowInterrupt,
@@ -192,9 +193,17 @@ class CozeWorkflowTool(Connection, BaseTool):
     def _described(self, given: Mapping[str, Any]) -> Flow[Self]:
         """Return this tool with what Coze tells of its workflow."""
         from langchain_coze.api.commands import Policy  # noqa: PLC0415 - importing stays light
-        from langchain_coze.api.runs import workflow_info  # noqa: PLC0415 - the same
+        from langchain_coze.api.runs import tells_nothing, workflow_info  # noqa: PLC0415 - the same
 
-        info = yield from workflow_info(self.workflow_id, Policy(max_retries=self.max_retries))
+        has_schema, info = given.get("args_schema") is not None, dict[str, Any]()
+        try:
+            policy = Policy(max_retries=self.max_retries)
+            info = dict((yield from workflow_info(self.workflow_id, policy)))
+        except CozeError as error:
+            if not tells_nothing(error):
+                raise
+            if not has_schema:
+                raise _no_schema(self.workflow_id, error) from error
         detail, inputs = _part(info, "workflow_detail"), _part(info, "input")
         name = str(detail.get("workflow_name") or "")
         told = {
@@ -202,7 +211,7 @@ class CozeWorkflowTool(Connection, BaseTool):
             "description": str(detail.get("description") or "") or name or self.description,
         }
         changes = {field: given.get(field) or value for field, value in told.items()}
-        if given.get("args_schema") is None:
+        if not has_schema:
             if "parameters" not in inputs:
                 raise _no_schema(self.workflow_id)
             parameters = _part(inputs, "parameters")
@@ -435,9 +444,10 @@ def _only(schema: Mapping[str, Any]) -> str:
     )
 
 
-def _no_schema(workflow_id: str) -> CozeInvalidRequestError:
+def _no_schema(workflow_id: str, error: CozeError | None = None) -> CozeInvalidRequestError:
+    why = f" ({error.message})" if error else ""
     return CozeInvalidRequestError(
-        f"The server tells no inputs of the workflow {workflow_id}. Coze Studio tells none.",
+        f"The server tells no inputs of the workflow {workflow_id}{why}. Coze Studio tells none.",
         hint=hint_of(
             "Give args_schema=: a JSON schema or a pydantic model of the start node's variables.",
             "请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze.api.commands import Flow, Policy, Reply, Request, Sleep
 from langchain_coze.api.exchange import NO_SUCH_ROUTE, exchange, facts_of
 from langchain_coze.api.schema import History, Run, payload_of
-from langchain_coze.codes import too_late
+from langchain_coze.codes import CODES, too_late
 from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, hint_of
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def poll_run(
             raise too_late(sent=True)
         yield Sleep(max(min(pause, left, in_all), 0.0))
         reply, history = yield from run_history(workflow_id, execute_id, policy)
-        if history.execute_status not in _RUNNING:
+        waits = history.interrupt_data is not None
+        if waits or history.execute_status not in _RUNNING:
             return reply, history
     raise CozeTimeoutError(
         f"The run had not ended within poll_timeout={polling.timeout:g} s; it goes on in Coze "
@@ -148,6 +149,16 @@ def workflow_info(workflow_id: str, policy: Policy) -> Flow[Mapping[str, Any]]:
     )
     told = payload_of((yield from exchange(request, policy)).json)
     return told if isinstance(told, Mapping) else {}
+
+
+def tells_nothing(error: CozeError) -> bool:
+    """Return whether a server has no such call, or nothing to tell: Coze Studio (wire section 4.7).
+
+    Args:
+        error: What `workflow_info` raised.
+    """
+    unknown = error.code is not None and error.code not in CODES
+    return unknown or (error.code is None and error.status_code in NO_SUCH_ROUTE)
 
 
 def list_workflows(query: Mapping[str, str], policy: Policy) -> Flow[list[Mapping[str, Any]]]:

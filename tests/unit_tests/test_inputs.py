@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_coze import CozeWorkflowError
+from langchain_coze.attachments import Attachment
+from langchain_coze.file_inputs import file_of, with_files
+from langchain_coze.inputs import COZE_TYPE, checked, json_schema, tool_name
+
+# wire 4.7, the sample of the API page, with the other types beside it
+TOLD = {
+    "CONVERSATION_NAME": {
+        "required": False,
+        "description": "",
+        "default_value": "",
+        "type": "string",
+    },
+    "city": {"type": "string", "required": True, "description": "Which city"},
+    "nights": {"type": "integer", "required": False, "default_value": "2"},
+    "price": {"type": "number"},
+    "late": {"type": "boolean", "default_value": "false"},
+    "guest": {
+        "type": "object",
+        "properties": {"name": {"type": "string", "required": True}, "age": {"type": "integer"}},
+    },
+    "tags": {"type": "array", "items": {"type": "string"}},
+    "photo": {"type": "image", "description": "The room"},
+    "papers": {"type": "array", "items": {"type": "doc"}},
+    "anything": {"type": "new kind"},
+}
+SCHEMA = json_schema("book", TOLD, "Books a room")
+
+
+def test_the_schema_of_a_workflow() -> None:
+    assert SCHEMA == {
+        "title": "book",
+        "description": "Books a room",
+        "type": "object",
+        "properties": {
+            "CONVERSATION_NAME": {"type": "string"},
+            "city": {"type": "string", "description": "Which city"},
+            "nights": {"type": "integer", "default": 2},
+            "price": {"type": "number"},
+            "late": {"type": "boolean", "default": False},
+            "guest": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+                "required": ["name"],
+                "additionalProperties": False,
+            },
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "photo": {
+                "type": "string",
+                COZE_TYPE: "image",
+                "description": "The room (image: a URL, or the id of an uploaded file)",
+            },
+            "papers": {
+                "type": "array",
+                "items": {
+                    "type": "string",
+                    COZE_TYPE: "doc",
+                    "description": "(doc: a URL, or the id of an uploaded file)",
+                },
+            },
+            "anything": {},
+        },
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(max_size=5), junk | st.fixed_dictionaries({"type": junk})))
+def test_any_inputs_give_a_schema(told: dict[str, Any]) -> None:
+    json.dumps(json_schema("x", told))
+
+
+@given(st.dictionaries(st.sampled_from(list(TOLD)), junk))
+def test_any_values_are_taken_or_refused(values: dict[str, Any]) -> None:
+    try:
+        checked(SCHEMA, values)
+    except CozeWorkflowError as error:
+        assert "parameters of the workflow" in str(error)  # noqa: PT017 - only some are refused
+
+
+def test_values_are_sent_as_they_are() -> None:
+    values = {
+        "city": "杭州",
+        "nights": 3,
+        "guest": {"name": "Li", "age": 30},
+        "tags": ["a", "b"],
+        "anything": [1, {"x": None}],
+    }
+    assert checked(SCHEMA, {**values, "price": None}) == values
+
+
+def test_values_that_say_the_same_are_mended() -> None:
+    values = {"city": "x", "nights": "3", "price": "1.5", "late": "true", "tags": '["a"]'}
+    assert checked(SCHEMA, values) == {
+        "city": "x",
+        "nights": 3,
+        "price": 1.5,
+        "late": True,
+        "tags": ["a"],
+    }
+    assert checked(SCHEMA, {"city": "x", "nights": 3.0, "guest": '{"name":"Li"}'})["guest"] == {
+        "name": "Li"
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({}, "city is missing"),
+        ({"city": None}, "city is missing"),
+        ({"city": 7}, "city is 7, but should be of type string"),
+        ({"city": "x", "nights": "many"}, "nights is 'many', but should be of type integer"),
+        ({"city": "x", "nights": 1.5}, "nights is 1.5, but should be of type integer"),
+        ({"city": "x", "nights": True}, "nights is True, but should be of type integer"),
+        ({"city": "x", "price": float("nan")}, "price is nan"),
+        ({"city": "x", "late": "perhaps"}, "late is 'perhaps', but should be of type boolean"),
+        ({"city": "x", "guest": {}}, r"guest\.name is missing"),
+        ({"city": "x", "guest": {"name": "Li", "age": "old"}}, r"guest\.age is 'old'"),
+        ({"city": "x", "guest": [1]}, "guest is .* but should be of type object"),
+        ({"city": "x", "tags": ["a", 7]}, r"tags\[1\] is 7, but should be of type string"),
+        ({"city": "x", "colour": "red"}, "colour is not known.*: CONVERSATION_NAME, city, nights"),
+        ({"city": "x" * 99, "price": "y" * 99}, "price is a str, but"),
+    ],
+)
+def test_what_a_workflow_does_not_take_is_said(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(CozeWorkflowError, match=told):
+        checked(SCHEMA, values)
+
+
+def test_a_required_value_with_a_default_may_be_missing() -> None:
+    schema = json_schema("x", {"n": {"type": "integer", "required": True, "default_value": "1"}})
+    assert checked(schema, {}) == {}
+
+
+def test_without_a_schema_everything_is_taken() -> None:
+    assert checked({"type": "object", "properties": {}}, {"a": 1}) == {"a": 1}
+
+
+# --- Names ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("Book a table!", "book_a_table"),
+        ("workflow_image", "workflow_image"),
+        ("订位", "coze_workflow_7374724495711502387"),
+        ("订位 v2", "v2_7374724495711502387"),
+        ("café", "cafe_7374724495711502387"),
+        ("3 wishes", "coze_workflow_7374724495711502387"),
+        ("", "coze_workflow_7374724495711502387"),
+        ("x" * 90, "x" * 64),
+    ],
+)
+def test_names_of_tools(name: str, made: str) -> None:
+    assert tool_name(name, "7374724495711502387") == made
+
+
+@given(st.text(max_size=99), st.text(max_size=30))
+def test_any_name_gives_one_that_models_take(name: str, workflow_id: str) -> None:
+    made = tool_name(name, workflow_id)
+    assert made == tool_name(name, workflow_id)
+    assert 0 < len(made) <= 64
+    assert made.replace("_", "").isalnum()
+    assert made.isascii()
+
+
+# --- Files ---------------------------------------------------------------------------------------
+
+
+def test_every_form_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "茶.txt"
+    path.write_text("Tea.")
+    assert file_of("https://h/p.png") == "https://h/p.png"
+    assert file_of("7374724495711502387") == '{"file_id":"7374724495711502387"}'
+    assert file_of({"file_id": "7"}) == '{"file_id":"7"}'
+    assert file_of('{"file_id":"7"}') == '{"file_id":"7"}'
+    for value in (path, str(path)):
+        found = file_of(value)
+        assert (found.data, found.name, found.mime_type) == (b"Tea.", "茶.txt", "text/plain")
+    assert file_of(b"Tea.").data == b"Tea."
+    assert file_of("data:text/plain;base64,VGVhLg==").data == b"Tea."
+    assert file_of({"type": "file", "url": "https://h/x"}) == "https://h/x"
+    assert file_of(["https://h/x", b"y"])[1].data == b"y"
+
+
+def test_a_model_must_not_read_files_of_this_machine(tmp_path: Path) -> None:
+    path = tmp_path / "secret.txt"
+    path.write_text("SECRET")
+    with pytest.raises(CozeWorkflowError, match="Paths are for programs"):
+        file_of(str(path), local=False)
+
+
+def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(CozeWorkflowError, match="cannot be read: No such file"):
+        file_of(tmp_path / "none")
+
+
+def test_files_are_found_where_the_schema_has_them() -> None:
+    values = {
+        "city": "7",
+        "photo": "8",
+        "papers": ["9", b"x"],
+        "guest": {"name": b"y"},
+        "unknown": Path("z"),
+    }
+    seen: list[Any] = []
+
+    def place(value: Any) -> str:
+        seen.append(value)
+        return "placed"
+
+    placed = with_files(SCHEMA, values, place)
+    assert seen == ["8", "9", b"x", b"y", Path("z")]
+    assert placed == {
+        "city": "7",
+        "photo": "placed",
+        "papers": ["placed", "placed"],
+        "guest": {"name": "placed"},
+        "unknown": "placed",
+    }
+    assert isinstance(with_files(SCHEMA, {"photo": b"x"}, file_of)["photo"], Attachment)
