@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from langchain_coze.api.client import Client
-    from langchain_coze.api.commands import Request
+    from langchain_coze.api.commands import Reply, Request
 
 _NO_ASYNC = 6003  # "asynchronous runs need a paid plan"
 _LAST_WORDS = 0.05  # seconds for the end of a response, so that its connection can be used again
@@ -157,7 +157,7 @@ def start(job: Job, parameters: Mapping[str, Any], listener: Any = None) -> Flow
         step = yield from _start_async(job, body)
         if step is not None:
             return step
-        job = job._replace(stream=True)
+        job = job._replace(stream=True, is_async=False)
     request = run_request(body, stream=job.stream, endpoint=job.endpoint)
     return (yield from _leg(job, request, (), listener))
 
@@ -231,16 +231,21 @@ def _start_async(job: Job, body: Mapping[str, Any]) -> Flow[Step | None]:
             "异步运行需要付费套餐（6003），已改为流式运行。"
         )
         return None
-    run = Run.model_validate(reply.json)
     leg = Leg(logid=reply.logid, secret=reply.secret)
-    if not run.execute_id:
-        leg.reply(run)  # it has ended already
-    else:
-        reply, history = yield from poll_run(
-            job.workflow_id, run.execute_id, job.policy, job.polling
-        )
-        leg.history(history)
+    yield from _replied(leg, job, reply)
     return _step(leg, job, streamed=False)
+
+
+def _replied(leg: Leg, job: Job, reply: Reply) -> Flow[None]:
+    """Take the reply to a run that is not streamed; an asynchronous one is waited for."""
+    run = Run.model_validate(reply.json)
+    if job.is_async and run.execute_id and not run.data and run.interrupt_data is None:
+        polled = yield from poll_run(job.workflow_id, run.execute_id, job.policy, job.polling)
+        leg.history(polled[1])
+        return
+    leg.reply(run)
+    if not (run.data or run.interrupt_data or run.execute_id or run.debug_url):
+        raise CozeServerError("Coze told nothing of the run.", **facts_of(reply))
 
 
 def _asked(request: Request, policy: Policy, *, answering: bool = False) -> Flow[Any]:
@@ -268,15 +273,8 @@ def _leg(
     leg = Leg(logid=reply.logid, secret=reply.secret, before=before)
     if reply.stream is not None:
         yield from _heard(leg, reply.stream, listener)
-    elif "event-stream" in reply.headers.get("content-type", ""):  # a gateway's own way
-        for message in leg.receive(reply.body):
-            yield from _tell(listener, message)
-        leg.close()
     else:
-        run = Run.model_validate(reply.json)
-        leg.reply(run)
-        if not (run.data or run.interrupt_data or run.execute_id or run.debug_url):
-            raise CozeServerError("Coze told nothing of the run.", **facts_of(reply))
+        yield from _replied(leg, job, reply)
     return _step(leg, job, streamed=reply.stream is not None)
 
 

@@ -167,12 +167,12 @@ class Leg:
         self.pending = history.interrupt_data
         if history.execute_status != "Success" and self.pending is None:
             code = int(history.error_code) if history.error_code.isdecimal() else None
-            told = history.error_message or f"The run has ended: {history.execute_status}."
-            raise run_error(code or None, redact(told, self._secret), **self._facts())
+            words = history.error_message or f"The run has ended: {history.execute_status}."
+            raise run_error(code or None, redact(words, self._secret), **self._facts())
         outputs = parse(history.output.encode("utf-8", "replace"))
         self._data = history.output
-        if isinstance(outputs, dict):
-            told = outputs.get(_END_KEY, next(iter(outputs.values()), "") if outputs else "")
+        if isinstance(outputs, dict) and _END_KEY in outputs:  # Coze Studio has one level less
+            told = outputs[_END_KEY]
             self._data = told if isinstance(told, str) else to_json(told).decode()
         self.finished = True
 

@@ -6,7 +6,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain reads it
@@ -243,10 +242,15 @@ class CozeWorkflowTool(Connection, BaseTool):
         inside = self._inside(config, tool_call_id)
         if inside is None:
             return _told(engine.start(parameters, listener))
-        from langchain_coze.workflow_graphs import run_of, workflow_graph  # noqa: PLC0415 - langgraph
+        from langchain_coze.workflow_graphs import run_of, shown, workflow_graph  # noqa: PLC0415 - langgraph
 
-        graph = workflow_graph(engine, given=parameters, listen=lambda: listener)
-        run = run_of(graph.invoke({"parameters": _shown(values)}, inside))
+        graph = workflow_graph(
+            engine,
+            given=parameters,
+            keep_failures=bool(self.handle_tool_error),
+            listen=lambda: listener,
+        )
+        run = run_of(graph.invoke({"parameters": shown(values)}, inside))
         return run.content, run
 
     async def _arun(
@@ -257,21 +261,32 @@ class CozeWorkflowTool(Connection, BaseTool):
         config: RunnableConfig,
     ) -> tuple[str, Any]:
         engine, listener = self._engine(), Reporter(self.workflow_id, tool_call_id)
-        by_model = tool_call_id is not None
-        # a thread: files may have to be read
-        parameters = await asyncio.to_thread(engine.sendable, values, by_model=by_model)
         inside = self._inside(config, tool_call_id)
+
+        async def sendable() -> dict[str, Any]:  # a thread: files may have to be read
+            by_model = tool_call_id is not None
+            return await asyncio.to_thread(engine.sendable, values, by_model=by_model)
+
         if inside is None:
-            return _told(await engine.astart(parameters, listener))
+            return _told(await engine.astart(await sendable(), listener))
         from langchain_coze.workflow_graphs import (  # noqa: PLC0415 - langgraph
             run_of,
+            shown,
             with_siblings,
             workflow_graph,
         )
 
-        graph = workflow_graph(engine, given=parameters, listen=lambda: listener)
-        shown = {"parameters": _shown(values)}
-        run = run_of(await with_siblings(inside, lambda: graph.ainvoke(shown, inside)))
+        async def run_graph() -> dict[str, Any]:
+            graph = workflow_graph(
+                engine,
+                given=await sendable(),
+                keep_failures=bool(self.handle_tool_error),
+                listen=lambda: listener,
+            )
+            state: dict[str, Any] = await graph.ainvoke({"parameters": shown(values)}, inside)
+            return state
+
+        run = run_of(await with_siblings(config, run_graph))
         return run.content, run
 
     def _inside(self, config: RunnableConfig, tool_call_id: str | None) -> RunnableConfig | None:
@@ -453,17 +468,6 @@ def _no_schema(workflow_id: str, error: CozeError | None = None) -> CozeInvalidR
             "请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。",
         ),
     )
-
-
-def _shown(values: Any) -> Any:
-    """Return parameters as checkpoints and traces can show them."""
-    if isinstance(values, Mapping):
-        return {str(key): _shown(value) for key, value in values.items()}
-    if isinstance(values, (list, tuple)):
-        return [_shown(value) for value in values]
-    if isinstance(values, (bytes, bytearray)):
-        return f"<{len(values)} bytes>"
-    return str(values) if isinstance(values, PurePath) else values
 
 
 def _ended(step: Step) -> WorkflowRun:

@@ -47,6 +47,11 @@ class CozeWorkflowError(CozeError, ToolException, ValueError):
     It is a `ToolException`: an agent gets its text, and may try something else.
     """
 
+    def __init__(self, message: str = "", **facts: Any) -> None:
+        """Make the error; LangChain gives a model `args[0]`, which has to tell the code, too."""
+        super().__init__(message, **facts)
+        self.args = (str(self),)
+
 
 def run_error(code: int | None, message: str, **facts: Any) -> CozeError:
     """Return the error for what a run reports.
@@ -91,4 +96,5 @@ def as_workflow_error(error: CozeError) -> CozeWorkflowError:
         return error
     made = CozeWorkflowError(error.message)
     made.__dict__.update(error.__dict__)
+    made.args = (str(made),)
     return made

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import set_config_context
@@ -26,10 +28,12 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
+from langchain_coze.errors import ErrorResponse
 from langchain_coze.runs import WorkflowRun
+from langchain_coze.workflow_errors import CozeWorkflowError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.types import Checkpointer
@@ -43,6 +47,8 @@ _SCRATCHPAD = "__pregel_scratchpad"
 _CHECKPOINTER = "__pregel_checkpointer"
 _SPACE = "checkpoint_ns"
 _NAME = "coze_workflow"
+_TOLD = ("message", "code", "status_code", "logid", "debug_url", "hint")
+_MOST_GROUPS = 256  # tasks of which is known that their calls have left
 
 
 class WorkflowInput(TypedDict, total=False):
@@ -58,7 +64,11 @@ class WorkflowOutput(TypedDict, total=False):
     run: dict[str, Any]
 
 
-class WorkflowState(WorkflowInput, WorkflowOutput, total=False):
+class _KeptOutput(WorkflowOutput, total=False):
+    failure: dict[str, Any] | None
+
+
+class WorkflowState(WorkflowInput, _KeptOutput, total=False):
     """The state of a workflow's graph; plain data, so that every checkpointer can keep it."""
 
     pending: dict[str, Any] | None
@@ -71,6 +81,7 @@ def workflow_graph(
     name: str = _NAME,
     checkpointer: Checkpointer = None,
     given: Mapping[str, Any] | None = None,
+    keep_failures: bool = False,
     listen: Callable[[], Any],
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Return the graph of one workflow.
@@ -80,26 +91,37 @@ def workflow_graph(
         name: The name of the graph.
         checkpointer: Where its threads are kept, when it stands alone.
         given: The parameters of this one run; None where the state has them.
+        keep_failures: Whether a failed run is an end of the graph, which `run_of` raises, so that
+            it is not run again with its siblings.
         listen: Makes who is told what it says, for each leg.
     """
 
     def start(state: WorkflowState) -> WorkflowState:
         parameters = engine.sendable(state.get("parameters") or {}) if given is None else given
-        return _update(engine.start(parameters, listen()))
+        with _Failure(keep=keep_failures) as failure:
+            return _update(engine.start(parameters, listen()))
+        return failure.state
 
     async def astart(state: WorkflowState) -> WorkflowState:
         parameters = given
         if parameters is None:  # a thread: files may have to be read
             parameters = await asyncio.to_thread(engine.sendable, state.get("parameters") or {})
-        return _update(await engine.astart(parameters, listen()))
+        with _Failure(keep=keep_failures) as failure:
+            return _update(await engine.astart(parameters, listen()))
+        return failure.state
 
     def resume(state: WorkflowState) -> WorkflowState:
-        return _update(engine.answer(*_answered(state), listen()))
+        with _Failure(keep=keep_failures) as failure:
+            return _update(engine.answer(*_answered(state), listen()))
+        return failure.state
 
     async def aresume(state: WorkflowState) -> WorkflowState:
-        return _update(await engine.aanswer(*_answered(state), listen()))
+        with _Failure(keep=keep_failures) as failure:
+            return _update(await engine.aanswer(*_answered(state), listen()))
+        return failure.state
 
-    graph = StateGraph(WorkflowState, input_schema=WorkflowInput, output_schema=WorkflowOutput)
+    output = _KeptOutput if keep_failures else WorkflowOutput
+    graph = StateGraph(WorkflowState, input_schema=WorkflowInput, output_schema=output)
     graph.add_node("start", RunnableLambda(start, astart, name="start"))
     graph.add_node("ask", _ask)
     graph.add_node("resume", RunnableLambda(resume, aresume, name="resume"))
@@ -108,6 +130,26 @@ def workflow_graph(
     graph.add_edge("ask", "resume")
     graph.add_conditional_edges("resume", _after, ["ask", END])
     return graph.compile(name=name, checkpointer=checkpointer)
+
+
+class _Failure:
+    """Turns the failure of a run into a state, as plain data, where it is to be kept."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self._keep = keep
+        self.state: WorkflowState = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not (self._keep and isinstance(error, CozeWorkflowError)):
+            return False
+        told = {name: getattr(error, name) for name in _TOLD}
+        if error.response is not None:
+            told["response"] = list(error.response)
+        self.state = {"failure": told, "pending": None}
+        return True
 
 
 def _answered(state: WorkflowState) -> tuple[dict[str, Any], Any, list[Any]]:
@@ -170,7 +212,20 @@ def _zero() -> int:
     return 0
 
 
-_groups: dict[str, set[asyncio.Event]] = {}
+class _Group:
+    """The calls of one attempt of a task.
+
+    Attributes:
+        calls: An event for each, set when it has come to rest.
+        left: Whether one of them has interrupted: the attempt is over.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[asyncio.Event] = []
+        self.left = False
+
+
+_groups: dict[Any, _Group] = {}
 
 
 async def with_siblings(
@@ -179,26 +234,55 @@ async def with_siblings(
     """Await one of several tool calls of a task; none interrupts before all have come to rest.
 
     A `ToolNode` awaits its calls together. The first that interrupts would leave the others behind
-    as orphans, which go on to use up the questions of their runs, and nobody keeps the answers.
+    as orphans, which go on to use up the questions of their runs, and nobody keeps the answers. One
+    that begins only then, because callbacks took long, does nothing: it will be called again.
 
     Args:
-        config: What `nested` returned.
+        config: The config of the tool.
         call: The call.
     """
-    task = config["configurable"][_TASK]
-    group, mine = _groups.setdefault(task, set()), asyncio.Event()
-    group.add(mine)
+    scratchpad = config["configurable"].get(_SCRATCHPAD)
+    attempt = getattr(scratchpad, "subgraph_counter", None)  # each attempt has one of its own
+    key = config["configurable"][_TASK] if attempt is None else attempt
+    group, mine = _groups.setdefault(key, _Group()), asyncio.Event()
+    if group.left:
+        raise GraphInterrupt
+    group.calls.append(mine)
     try:
         await asyncio.sleep(0)  # until the others are there
         return await call()
     except GraphInterrupt:
         mine.set()
-        await asyncio.gather(*(event.wait() for event in list(group)))
+        await asyncio.gather(*(event.wait() for event in list(group.calls)))
+        group.left = attempt is not None
         raise
     finally:
         mine.set()
-        if all(event.is_set() for event in group):
-            _groups.pop(task, None)
+        if not group.left and all(event.is_set() for event in group.calls):
+            _groups.pop(key, None)
+        _forget_some()
+
+
+def _forget_some() -> None:
+    """Forget the oldest attempts that are over: nothing can be so late."""
+    for key, group in list(_groups.items())[:-_MOST_GROUPS]:
+        if group.left:
+            _groups.pop(key, None)
+
+
+def shown(values: Any) -> Any:
+    """Return parameters as checkpoints and traces can show them.
+
+    Args:
+        values: Plain data, paths, and bytes.
+    """
+    if isinstance(values, Mapping):
+        return {str(key): shown(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [shown(value) for value in values]
+    if isinstance(values, (bytes, bytearray)):
+        return f"<{len(values)} bytes>"
+    return str(values) if isinstance(values, PurePath) else values
 
 
 def run_of(state: Mapping[str, Any]) -> WorkflowRun:
@@ -206,5 +290,13 @@ def run_of(state: Mapping[str, Any]) -> WorkflowRun:
 
     Args:
         state: The output of the graph.
+
+    Raises:
+        CozeWorkflowError: The run has failed.
     """
+    failure = state.get("failure")
+    if failure:
+        response = failure.get("response")
+        kept = {**failure, "response": ErrorResponse(*response) if response else None}
+        raise CozeWorkflowError(**kept)
     return WorkflowRun.model_validate(state["run"])

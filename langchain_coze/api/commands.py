@@ -53,6 +53,7 @@ class Request(NamedTuple):
         query: Query parameters.
         body: What is sent as JSON, or None.
         stream: Whether server-sent events are expected.
+        either: Whether events or JSON may come.
         patience: Seconds of silence at most, where that is less than usual.
         file: What is sent as the `file` of a form, in place of a body.
         until: When the reply, with its stream, must be over, by `time.monotonic()`.
@@ -63,6 +64,7 @@ class Request(NamedTuple):
     query: Mapping[str, str] = _NOTHING
     body: Mapping[str, Any] | None = None
     stream: bool = False
+    either: bool = False
     patience: float | None = None
     file: Upload | None = None
     until: float | None = None

@@ -105,7 +105,7 @@ def _attempt(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
         return Reply(status_code=0), error
     if reply.stream is not None:
         return (yield from _first_event(reply))
-    found = error_in(reply, stream=request.stream)
+    found = error_in(reply, stream=request.stream and not request.either)
     if found is not None and found.code is None and reply.status_code in NO_SUCH_ROUTE:
         found.hint = _lacking(request) or found.hint
     return reply, found

@@ -37,10 +37,10 @@ def run_request(
     Args:
         body: `workflow_id`, `parameters` and what else the API takes.
         stream: Whether its events are streamed.
-        endpoint: Another path, for a gateway that has one.
+        endpoint: Another path, for a gateway that has one; it may answer either way.
     """
     path = endpoint or ("/v1/workflow/stream_run" if stream else "/v1/workflow/run")
-    return Request(method="POST", path=path, body=body, stream=stream)
+    return Request(method="POST", path=path, body=body, stream=stream, either=endpoint is not None)
 
 
 def resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:

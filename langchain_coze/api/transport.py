@@ -171,8 +171,9 @@ def _seconds(timeout: float | None) -> httpx.Timeout:
 def _readable(request: Request, reply: Reply) -> bool:
     """Return whether a reply is the stream of events that was asked for."""
     kind = reply.headers.get("content-type", "").lower()
-    good = reply.status_code < HTTP_ERROR and (not kind or "event-stream" in kind)
-    return request.stream and good
+    events = "event-stream" in kind
+    wanted = events if request.either else request.stream and (events or not kind)
+    return wanted and reply.status_code < HTTP_ERROR
 
 
 def _reply(response: httpx.Response, token: str) -> Reply:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Tt-Logid: 0217\r\n\r\n"
+_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nX-Tt-Logid: 0217\r\nConnection: close\r\n\r\n"
 _LONGEST = 30.0  # seconds that a connection lives at most
 
 Step = bytes | float | BaseException
@@ -28,8 +28,9 @@ class Scripted:
         left: Set when a client has closed its connection before the end of the steps.
     """
 
-    def __init__(self, steps: Iterable[Step]) -> None:
+    def __init__(self, steps: Iterable[Step], kind: str) -> None:
         self.steps = list(steps)
+        self.head = _HEAD.format(kind).encode()
         self.bodies: list[Any] = []
         self.paths: list[str] = []
         self.sent: list[float] = []
@@ -54,7 +55,7 @@ class Scripted:
         with client, suppress(OSError):
             self._read(client)
             self.sent = []
-            client.sendall(HEAD)
+            client.sendall(self.head)
             for step in self.steps:
                 if isinstance(step, bytes):
                     client.sendall(step)
@@ -93,9 +94,9 @@ class Scripted:
 
 
 @contextmanager
-def scripted(*steps: Step) -> Iterator[Scripted]:
+def scripted(*steps: Step, kind: str = "text/event-stream") -> Iterator[Scripted]:
     """Serve these steps for each request."""
-    server = Scripted(steps)
+    server = Scripted(steps, kind)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:

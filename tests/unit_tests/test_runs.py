@@ -298,6 +298,8 @@ def test_a_history_has_three_levels() -> None:
     assert leg.run("73").output == {"a": 1}
     leg.history(History(execute_status="Success", output='{"Output":{"a":1}}'))
     assert leg.run("73").output == {"a": 1}
+    leg.history(History(execute_status="Success", output='{"a":"1","b":"2"}'))  # Coze Studio
+    assert leg.run("73").output == {"a": "1", "b": "2"}
     leg.history(History(execute_status="Success", output="text"))
     assert leg.run("73").output == "text"
 
