@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from langchain_core import exceptions as core
 from langchain_core.exceptions import ModelError
@@ -270,6 +270,28 @@ def hint_of(en: str, zh: str) -> str:
         ```
     """
     return f"Hint: {en}\n提示：{zh}"
+
+
+_E = TypeVar("_E", bound=CozeError)
+
+
+def converted(error: CozeError, kind: type[_E]) -> _E:
+    """Return the same error, with all that it tells, as one of another class.
+
+    Args:
+        error: Any error.
+        kind: The class.
+
+    Example:
+        ```python
+        from langchain_coze.errors import CozeError, CozeRecallError, converted
+
+        assert converted(CozeError("oh", code=7), CozeRecallError).code == 7
+        ```
+    """
+    made = kind(error.message)
+    made.__dict__.update(error.__dict__)
+    return made
 
 
 def is_retryable(error: BaseException) -> bool:

@@ -175,6 +175,11 @@ class Progress:
         handler = self._MESSAGES.get(message.type)
         if handler is not None:
             handler(self, message)
+        else:
+            self._other(message)
+
+    def _other(self, message: Message) -> None:
+        """Take a message of a type that nobody listens for."""
 
     def _requires_action(self, body: Any) -> None:
         self._close(body)

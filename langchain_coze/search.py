@@ -39,6 +39,7 @@ from langchain_coze.errors import (
     CozeRecallError,
     CozeStreamError,
     CozeTimeoutError,
+    converted,
     hint_of,
 )
 from langchain_coze.notices import warn_user
@@ -146,7 +147,7 @@ class Search(Progress):
             self.recalls.append(Recall([], damage="its message is no JSON"))
         return body
 
-    def _message(self, message: Message) -> None:
+    def _other(self, message: Message) -> None:
         """Take a message that holds no recall."""
         if self.recalls and not _is_hand_over(message.content):
             self.complete = True
@@ -155,15 +156,13 @@ class Search(Progress):
         rank = sum(len(recall.chunks) for recall in self.recalls) + 1
         recall = read_recall(message.type, message.content, rank=rank)
         if recall is None:
-            self._message(message)
+            self._other(message)
         else:
             self.recalls.append(recall)
 
     _MESSAGES: ClassVar[Mapping[str, Callable[[Any, Message], None]]] = {
-        **dict.fromkeys(("verbose", "knowledge"), _verbose),
-        **dict.fromkeys(
-            ("answer", "follow_up", "function_call", "tool_output", "tool_response"), _message
-        ),
+        "verbose": _verbose,
+        "knowledge": _verbose,
     }
 
 
@@ -246,7 +245,7 @@ def found_by(
         reply, run = yield from run_workflow(run_request(run_body(call, inputs)), call.policy)
     except CozeError as error:
         if type(error) is CozeError:  # a code of a node, which no table has
-            raise _failed(error) from error
+            raise converted(error, CozeRecallError) from error
         if error.code == _BAD_REQUEST:
             error.hint = _PARAMETERS
         raise
@@ -269,14 +268,6 @@ def found_by(
         error.__dict__.update(facts)
         raise
     return _chunks_of([read_items(items)], facts)
-
-
-def _failed(error: CozeError) -> CozeRecallError:
-    """Return the error of a run that failed for a reason of its own."""
-    facts = {name: value for name, value in vars(error).items() if name != "message"}
-    failed = CozeRecallError(error.message)
-    failed.__dict__.update(facts)
-    return failed
 
 
 def _is_hand_over(content: str) -> bool:

@@ -29,6 +29,7 @@ from langchain_coze.errors import (
     CozePermissionError,
     CozeQuotaError,
     CozeRateLimitError,
+    converted,
 )
 
 _OF_THE_PROGRAM = (
@@ -66,7 +67,7 @@ def run_error(code: int | None, message: str, **facts: Any) -> CozeError:
         permission, publishing, quota, rate.
     """
     error = error_for(code, message, default=CozeWorkflowError, **facts)
-    return error if isinstance(error, _OF_THE_PROGRAM) else as_workflow_error(error)
+    return error if isinstance(error, _OF_THE_PROGRAM) else converted(error, CozeWorkflowError)
 
 
 def refused(error: CozeError, *, answering: bool = False) -> CozeError:
@@ -83,18 +84,4 @@ def refused(error: CozeError, *, answering: bool = False) -> CozeError:
     of_a_node = error.code is not None and error.code not in CODES
     late = answering and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
     of_the_run = of_a_node or late or error.code == _BAD_REQUEST
-    return as_workflow_error(error) if of_the_run else error
-
-
-def as_workflow_error(error: CozeError) -> CozeWorkflowError:
-    """Return the same error as one that an agent can read.
-
-    Args:
-        error: Any error.
-    """
-    if isinstance(error, CozeWorkflowError):
-        return error
-    made = CozeWorkflowError(error.message)
-    made.__dict__.update(error.__dict__)
-    made.args = (str(made),)
-    return made
+    return converted(error, CozeWorkflowError) if of_the_run else error

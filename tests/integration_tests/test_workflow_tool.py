@@ -105,10 +105,10 @@ def odd(config: str, self_: str = "", values: str = "", run_manager: str = "") -
     return f"{config}{self_}{values}{run_manager}"
 
 
-FLOWS = [
+FLOWS: list[LocalWorkflow] = [
     LocalWorkflow(weather, name="天气 weather"),
     LocalWorkflow(text, terminate_plan="use_answer_content"),
-    *map(LocalWorkflow, (book, one_question, broken, look, slow, odd)),
+    *(LocalWorkflow(flow) for flow in (book, one_question, broken, look, slow, odd)),
     LocalWorkflow(lambda: "x", name="hidden", published=False),
     LocalWorkflow(lambda: "app", name="of_an_app", app_id=App),
 ]

@@ -78,6 +78,7 @@ def test_any_splits_find_the_same(cuts: list[int]) -> None:
         message("answer", "Hi"),
         message("function_call", "{}"),
         message("follow_up", "And?"),
+        message("something_new", "?"),
         verbose("generate_answer_finish", '{"finish_reason":0}'),
         verbose("time_capsule_recall", '{"wraped_text":""}'),
         b'event:conversation.chat.completed\ndata:{"id":"7","status":"completed"}\n\n',
