@@ -186,14 +186,19 @@ def talk(
     kept: Kept = memory,
     config: Any = None,
     answers: Callable[[Any], Any] | None = None,
+    given: Any = GO,
+    most: int = _MOST,
     **options: Any,
 ) -> Talk:
-    """Run a graph, and answer what it asks until it has ended."""
+    """Run a graph, and answer what it asks until it has ended; without input, what it has asked."""
     config, answers = _thread(config), answers or each
     with kept(folder) as saver:
         graph, asked = build(saver), list[list[str]]()
-        state = graph.invoke(GO, config, **options)
-        while (waits := state.get("__interrupt__")) and len(asked) < _MOST:
+        if given is None:
+            state = {"__interrupt__": graph.get_state(config).interrupts}
+        else:
+            state = graph.invoke(given, config, **options)
+        while (waits := state.get("__interrupt__")) and len(asked) < most:
             asked.append(_questions(waits))
             state = graph.invoke(Command(resume=answers(waits)), config, **options)
     return Talk(state, asked)
@@ -206,6 +211,8 @@ def atalk(
     kept: Kept = memory,
     config: Any = None,
     answers: Callable[[Any], Any] | None = None,
+    given: Any = GO,
+    most: int = _MOST,
     **options: Any,
 ) -> Talk:
     """Do what `talk` does, on an event loop."""
@@ -214,8 +221,11 @@ def atalk(
     async def run() -> Talk:
         async with _ASYNC[kept](folder) as saver:
             graph, asked = build(saver), list[list[str]]()
-            state = await graph.ainvoke(GO, config, **options)
-            while (waits := state.get("__interrupt__")) and len(asked) < _MOST:
+            if given is None:
+                state = {"__interrupt__": (await graph.aget_state(config)).interrupts}
+            else:
+                state = await graph.ainvoke(given, config, **options)
+            while (waits := state.get("__interrupt__")) and len(asked) < most:
                 asked.append(_questions(waits))
                 state = await graph.ainvoke(Command(resume=answers(waits)), config, **options)
         return Talk(state, asked)

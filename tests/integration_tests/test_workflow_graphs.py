@@ -7,18 +7,27 @@ where threads are kept. Some of these deadlock, or answer wrongly, when built in
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.messages import ToolMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from pydantic import Field
 
 from langchain_coze import workflow_graphs
 from langchain_coze.local import LocalCoze
+from tests.integration_tests.flow_process import MAKER_NAMES, WAY_NAMES
 from tests.integration_tests.flows import (
     BOOK,
+    GO,
     MAKERS,
     ONE,
     SAVERS,
@@ -32,12 +41,15 @@ from tests.integration_tests.flows import (
     atalk,
     called,
     listing,
+    memory,
     resumed,
     sending,
+    sqlite,
     started,
     thread,
     tool_of,
 )
+from tests.integration_tests.test_examples import ROOT, environment
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -96,6 +108,120 @@ def test_more_calls_than_threads(coze: LocalCoze, make: Maker, way: Way, tmp_pat
     config = {"configurable": {"thread_id": "t"}, "max_concurrency": 2}
     done = way(lambda saver: make(tool, calls, saver), tmp_path, config=config)
     assert_right(coze, calls, done)
+
+
+# --- Another process -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", ["Send", "list"])
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_the_answers_come_in_another_process(
+    coze: LocalCoze, way: str, make: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("langgraph.checkpoint.sqlite")
+    tool = tool_of(coze)
+    begun = WAY_NAMES[way](
+        lambda saver: MAKER_NAMES[make](tool, THREE, saver), tmp_path, kept=sqlite, most=0
+    )
+    assert begun.state["__interrupt__"]
+    assert resumed(coze) == []
+    command = [sys.executable, "-m", "tests.integration_tests.flow_process"]
+    printed = subprocess.check_output(
+        [*command, way, make, str(tmp_path)], cwd=ROOT, env=account_of(coze), timeout=60
+    )
+    told = json.loads(printed)
+    done = Talk({"messages": [ToolMessage(t, tool_call_id="c") for t in told["state"]]}, [])
+    assert_right(coze, THREE, done)
+    assert coze.token.encode() not in (tmp_path / "threads.db").read_bytes()
+
+
+def account_of(coze: LocalCoze) -> dict[str, str]:
+    return environment(API_BASE=coze.base_url, API_TOKEN=coze.token)
+
+
+# --- What is private in LangGraph ----------------------------------------------------------------
+
+
+class Peek(BaseTool):
+    """A tool that keeps the configs it is called with."""
+
+    name: str = "peek"
+    description: str = "Peeks."
+    seen: list[Any] = Field(default_factory=list)
+
+    def _run(self, config: RunnableConfig) -> str:
+        self.seen.append(config)
+        return "seen"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_private_keys_that_nested_relies_on(way: Way, tmp_path: Path) -> None:
+    """When this fails LangGraph has changed: look at `workflow_graphs.nested` and `with_siblings`."""
+    peek, savers = Peek(), list[Any]()
+    calls = [called("peek", id=f"c_{n}") for n in range(2)]
+
+    def build(saver: Any) -> Any:
+        savers.append(saver)
+        return listing(peek, calls, saver)
+
+    way(build, tmp_path)
+    first, second = (config["configurable"] for config in peek.seen)
+    assert isinstance(first["__pregel_task_id"], str)
+    assert first["checkpoint_ns"] == f"tools:{first['__pregel_task_id']}"
+    assert first["__pregel_checkpointer"] is savers[0]
+    pad = first["__pregel_scratchpad"]
+    assert dataclasses.is_dataclass(type(pad))
+    assert (pad.subgraph_counter(), pad.subgraph_counter()) == (0, 1)
+    assert second["__pregel_scratchpad"].subgraph_counter is pad.subgraph_counter
+    made = workflow_graphs.nested(peek.seen[0], "a:b|c")
+    assert made is not None
+    inside = made["configurable"]
+    assert inside["checkpoint_ns"] == f"tools:{first['__pregel_task_id']}|coze_workflow:a_b_c"
+    assert [inside["__pregel_scratchpad"].subgraph_counter() for _ in range(2)] == [0, 0]
+
+
+def test_each_attempt_of_a_task_has_a_counter_of_its_own(tmp_path: Path) -> None:
+    peek = Peek()
+    calls = [called("peek")]
+    with memory(tmp_path) as saver:
+        graph = listing(peek, calls, saver, interrupt_after=["model"])
+        graph.invoke(GO, thread())
+        waits = graph.get_state(thread()).config
+        graph.invoke(None, waits)
+        graph.invoke(None, waits)
+    pads = [config["configurable"]["__pregel_scratchpad"] for config in peek.seen]
+    assert pads[0].subgraph_counter is not pads[1].subgraph_counter
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_graph_without_a_checkpointer_says_so(way: Way, tmp_path: Path) -> None:
+    peek = Peek()
+    way(lambda _: listing(peek, [called("peek")]), tmp_path)
+    (config,) = peek.seen
+    assert config["configurable"]["__pregel_task_id"]
+    assert config["configurable"].get("__pregel_checkpointer") is None
+    assert workflow_graphs.nested(config, "c_a") is None
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("make", MAKERS)
+def test_where_the_state_of_a_call_is_kept(
+    coze: LocalCoze, make: Maker, way: Way, tmp_path: Path
+) -> None:
+    tool = tool_of(coze)
+    calls = [called(id=f"call|{name}:1", name=name) for name in "ab"]
+    savers: list[Any] = []
+
+    def build(saver: Any) -> Any:
+        savers.append(saver)
+        return make(tool, calls, saver)
+
+    assert_right(coze, calls, way(build, tmp_path))
+    spaces = {kept.config["configurable"]["checkpoint_ns"] for kept in savers[0].list(None)}
+    assert {space.partition("|")[2] for space in spaces if space} == {
+        "coze_workflow:call_a_1",
+        "coze_workflow:call_b_1",
+    }
 
 
 # --- Calls of one task, on an event loop -------------------------------------------------------
