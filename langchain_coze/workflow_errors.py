@@ -48,10 +48,10 @@ class CozeWorkflowError(CozeError, ToolException, ValueError):
     It is a `ToolException`: an agent gets its text, and may try something else.
     """
 
-    def __init__(self, message: str = "", **facts: Any) -> None:
-        """Make the error; LangChain gives a model `args[0]`, which has to tell the code, too."""
-        super().__init__(message, **facts)
-        self.args = (str(self),)
+    @property
+    def args(self) -> tuple[str]:  # type: ignore[override] # BaseException has a setter
+        """What LangChain gives a model: all that is known, the code and the hint with it."""
+        return (str(self),)
 
 
 def run_error(code: int | None, message: str, **facts: Any) -> CozeError:

@@ -14,7 +14,7 @@ from langchain_coze.errors import CozeError, ErrorResponse, is_retryable, redact
 TABLE = {
     "CozeInvalidRequestError": "4000 4003 4004 4005 4007 4012 4021 4104 4201 4300 4301 4302 4303 "
     "4304 4315 6003 720702204",
-    "CozeNotFoundError": "4001 4002 4006 4015 4200 4314",
+    "CozeNotFoundError": "4001 4002 4006 4015 4200 4314 6031",
     "CozeQuotaError": "4008 4011 4019 4022 4027 4028",
     "CozeRateLimitError": "4009 4020",
     "CozeContextLengthError": "4010",
@@ -47,7 +47,7 @@ CLASSES = {
     name: kind
     for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, CozeError)
-}
+} | {"CozeWorkflowError": CozeWorkflowError}
 
 
 def test_the_whole_table_of_codes() -> None:
