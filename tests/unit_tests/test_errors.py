@@ -6,7 +6,7 @@ import pickle
 import pytest
 from langchain_core import exceptions as core
 
-from langchain_coze import errors
+from langchain_coze import CozeWorkflowError, errors
 from langchain_coze.codes import CODES, error_for
 from langchain_coze.errors import CozeError, ErrorResponse, is_retryable, redact
 
