@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -44,6 +47,59 @@ def test_the_retriever_is_a_tool_of_an_agent() -> None:
     assert found == "tool / 工具: 2 documents / 文档"
     assert answer.startswith("ai: I have looked it up: A Coze workflow joins nodes")
     assert answer.endswith("(https://www.coze.com/open/docs/guides/workflow)")
+
+
+def test_an_agent_mends_its_call_of_a_workflow() -> None:
+    pytest.importorskip("langchain.agents")
+    done = run("workflow_agent.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    steps = [line.partition(": ") for line in done.stdout.splitlines() if ": " in line]
+    told = [(who, what) for who, _, what in steps if not who.startswith(("Hint", "提示"))]
+    assert told[1] == ("agent calls / 调用", "plan_trip({'city': 'Hangzhou', 'days': 20})")
+    assert told[2][0] == "tool / 工具 (error)"
+    assert "days is 20, but must be from 1 to 3" in told[2][1]
+    plan = '{"plan": ["Day 1: West Lake", "Day 2: Lingyin Temple"]}'
+    assert told[3:] == [
+        ("agent calls / 调用", "plan_trip({'city': 'Hangzhou', 'days': 2})"),
+        ("  Search", "Looking for sights in Hangzhou"),
+        ("  Plan", "Planning 2 days"),
+        ("  End", plan.replace('": [', '":[').replace('", "', '","')),
+        ("tool / 工具 (success)", plan),
+        ("agent", f"Here you are: {plan}"),
+    ]
+
+
+def test_a_booking_asks_a_person_and_is_run_once() -> None:
+    done = run("booking.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    booked = '{"booked": true, "city": "Hangzhou", "guest": "Ada", "nights": 2}'
+    assert done.stdout.splitlines() == [
+        "user: A room in Hangzhou, please.",
+        "? guest (string): Ada",
+        "? nights (integer): 2",
+        "? 2 night(s) in Hangzhou: book it? / yes / no yes",
+        f"agent: The workflow says: {booked}",
+        "requests / 请求: /v1/workflow/stream_run" + " /v1/workflow/stream_resume" * 2,
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
+def test_a_booking_takes_what_is_typed_at_the_terminal() -> None:
+    import pty  # noqa: PLC0415 - not on Windows
+
+    ours, theirs = pty.openpty()
+    program = [sys.executable, "-W", "error", str(ROOT / "examples" / "booking.py")]
+    with subprocess.Popen(
+        program, env=environment(), stdin=theirs, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        os.write(ours, "小明\n\nno\n".encode())  # the number of nights has a default
+        told, _ = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 0
+    assert "? 1 night(s) in Hangzhou: book it?" in told
+    wanted = '{"booked": false, "city": "Hangzhou", "guest": "小明", "nights": 1}'
+    assert f"agent: The workflow says: {wanted}\n" in told
 
 
 def test_the_supervisor_is_a_bot() -> None:
@@ -104,9 +160,16 @@ def coze() -> Iterator[LocalCoze]:
 @pytest.fixture
 def dev_server(coze: LocalCoze, tmp_path: Path) -> Iterator[str]:
     """Serve a copy of the example with `langgraph dev`; give its address."""
+    shutil.copytree(DEV, tmp_path, dirs_exist_ok=True)
+    with langgraph_dev(tmp_path, account(coze)) as url:
+        yield url
+
+
+@contextmanager
+def langgraph_dev(folder: Path, env: Mapping[str, str]) -> Iterator[str]:
+    """Serve the graphs of a folder with `langgraph dev`; give its address."""
     pytest.importorskip("langgraph_cli", reason="langgraph-cli is not installed")
     pytest.importorskip("langgraph_api", reason="langgraph-cli has not its extra inmem")
-    shutil.copytree(DEV, tmp_path, dirs_exist_ok=True)
     port = free_port()
     options = ["--no-browser", "--no-reload", "--host", "127.0.0.1", "--port", str(port)]
     quiet = {
@@ -114,13 +177,13 @@ def dev_server(coze: LocalCoze, tmp_path: Path) -> Iterator[str]:
         "LANGGRAPH_CLI_NO_ANALYTICS": "1",
         "LANGSMITH_TRACING": "false",
     }
-    log = tmp_path / "dev.log"
+    log = folder / "dev.log"
     with (
         log.open("w") as output,
         subprocess.Popen(
             [sys.executable, "-m", "langgraph_cli", "dev", *options, "--n-jobs-per-worker", "2"],
-            cwd=tmp_path,
-            env=account(coze) | quiet,
+            cwd=folder,
+            env={**env, **quiet},
             stdout=output,
             stderr=subprocess.STDOUT,
         ) as process,
@@ -165,4 +228,40 @@ def test_langgraph_dev_serves_the_bot(coze: LocalCoze, dev_server: str, tmp_path
     assert answer["messages"][-1]["name"] == "coze"
     assert verbs(coze) == ["chat"]
     assert coze.requests[0].body["user_id"] == "42"
+    assert "BlockingError" not in (tmp_path / "dev.log").read_text("utf-8")
+
+
+def test_the_workflow_of_langgraph_dev_needs_no_account() -> None:
+    code = (
+        "from graph import workflow\n"
+        "from langgraph.checkpoint.memory import InMemorySaver\n"
+        "workflow.checkpointer = InMemorySaver()\n"
+        "config = {'configurable': {'thread_id': '1'}}\n"
+        "state = workflow.invoke({'parameters': {'city': 'Hangzhou'}}, config)\n"
+        "print(*state['__interrupt__'][0].value['required_parameters'])\n"
+    )
+    program = [sys.executable, "-W", "error", "-c", code]
+    told = subprocess.check_output(
+        program, cwd=DEV, env=environment(), encoding="utf-8", timeout=60
+    )
+    assert told == "guest nights\n"
+
+
+def test_langgraph_dev_serves_a_workflow_that_asks(dev_server: str, tmp_path: Path) -> None:
+    with httpx.Client(base_url=dev_server, timeout=30) as client:
+        thread = client.post("/threads", json={}).json()["thread_id"]
+
+        def wait(**given: object) -> dict[str, Any]:
+            body = {"assistant_id": "workflow", **given}
+            told: dict[str, Any] = client.post(f"/threads/{thread}/runs/wait", json=body).json()
+            return told
+
+        form = wait(input={"parameters": {"city": "Hangzhou"}})["__interrupt__"][0]["value"]
+        assert list(form["required_parameters"]) == ["guest", "nights"]
+        stay = {"guest": "Ada", "nights": 2}
+        question = wait(command={"resume": stay})["__interrupt__"][0]["value"]
+        assert question["question"].startswith("2 night(s) in Hangzhou: book it?")
+        done = wait(command={"resume": "yes"})
+    assert done["output"] == {"booked": True, "city": "Hangzhou", **stay}
+    assert done["run"]["execute_id"]
     assert "BlockingError" not in (tmp_path / "dev.log").read_text("utf-8")

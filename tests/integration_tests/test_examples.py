@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -12,7 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, LocalOAuthApp
+from langchain_coze.local import (
+    LocalBot,
+    LocalCoze,
+    LocalKnowledge,
+    LocalOAuthApp,
+    LocalWorkflow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -268,6 +275,64 @@ def test_knowledge_workflow_searches_without_a_model() -> None:
     assert named.startswith("Pu'er tea grows in Yunnan.  {'score': 0.")
     assert "'document_name': 'tea_2'" in named
     assert done.stdout.endswith("requests / 请求:" + " /v1/workflow/run" * 3 + "\n")
+
+
+def test_workflow_tool_is_used_by_programs_and_agents() -> None:
+    done = run("workflow_tool.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    parts = re.split(r"^> .*\n", done.stdout, flags=re.MULTILINE)
+    schema, program, agent, progress, failures = parts
+    assert schema.splitlines() == [
+        "write_poem: Write a poem.",
+        "  topic (string): What it is about.",
+        "  lines (integer): How many lines, at most 2.",
+    ]
+    assert json.loads(program) == {"title": "Tea", "poem": "Green leaves at dawn,"}
+    told = dict(line.split(": ", 1) for line in agent.splitlines())
+    assert told["output"] == json.loads(told["content"])["title"] == "Tea"
+    assert told["tokens"] == "42"
+    assert told["debug_url"].startswith("https://www.coze.cn/work_flow?execute_id=")
+    assert [line.split(":")[0].strip() for line in progress.splitlines()] == [
+        "Plan",
+        "Write",
+        "Write",
+        "End",
+    ]
+    refused, unsent = re.findall(r"^error: (.*)", failures, re.MULTILINE)
+    assert refused.startswith("lines is at most 2")
+    assert unsent == "topic is missing. The parameters of the workflow: topic, lines."
+
+
+def test_toolkit_makes_a_tool_of_each_workflow() -> None:
+    done = run("toolkit.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.findall(r"^([a-z_]+\w*): [^{]", done.stdout, re.MULTILINE) == [
+        "count_words",
+        "book_room",
+        "search_knowledge",
+        f"coze_workflow_{LocalWorkflow(len_of, name='订位').workflow_id}",
+    ]
+    assert "  people (integer)\n" in done.stdout
+    assert done.stdout.endswith('count_words: {"words": 4, "characters": 18, "longest": "small"}\n')
+
+
+def len_of(text: str) -> int:
+    return len(text)
+
+
+def test_toolkit_lists_the_workspace_of_the_environment() -> None:
+    with LocalCoze(workflows=len_of) as coze:
+        env = environment(
+            API_BASE=coze.base_url, API_TOKEN=coze.token, WORKSPACE_ID=coze.workspace_id
+        )
+        done = run("toolkit.py", env=env)
+        verbs = {request.method for request in coze.requests}
+        wrong = run("toolkit.py", env=env | {"COZE_API_TOKEN": WRONG_TOKEN})
+    assert (done.returncode, done.stderr, verbs) == (0, "", {"GET"})
+    assert done.stdout.startswith("len_of: ")
+    assert wrong.returncode == 1
+    assert "提示：" in wrong.stderr
+    assert WRONG_TOKEN not in wrong.stdout + wrong.stderr
 
 
 def test_studio_tells_usage_when_it_is_asked_for() -> None:
