@@ -25,7 +25,7 @@ from langgraph.prebuilt import ToolNode
 from langgraph.types import Command
 
 from langchain_coze import CozeWorkflowTool
-from langchain_coze.local import Ask, LocalCoze, LocalWorkflow, Message, Pause
+from langchain_coze.local import Ask, Fail, LocalCoze, LocalWorkflow, Message, Pause
 
 STARTED, RESUMED = "/v1/workflow/stream_run", "/v1/workflow/stream_resume"
 
@@ -43,7 +43,13 @@ def book(name: str, questions: int = 1, wait: float = 0) -> Play:
     return {"name": name, "answers": answers}
 
 
-BOOK = LocalWorkflow(book)
+def breaks() -> Play:
+    """Fail after the answer."""
+    answer = yield Ask("Which table?")
+    yield Fail(720701013, f"there is no table {answer}")
+
+
+BOOK, BREAKS = LocalWorkflow(book), LocalWorkflow(breaks)
 
 
 def tool_of(coze: LocalCoze, workflow: LocalWorkflow = BOOK, **fields: Any) -> CozeWorkflowTool:

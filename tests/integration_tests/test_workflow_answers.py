@@ -21,6 +21,7 @@ from langchain_coze.local import Ask, AskInput, Fail, LocalCoze, LocalWorkflow
 from tests.integration_tests.agents import EITHER, Run
 from tests.integration_tests.flows import (
     BOOK,
+    BREAKS,
     GO,
     MAKERS,
     RESUMED,
@@ -54,18 +55,12 @@ def choose() -> Play:
     return {"chosen": chosen}
 
 
-def breaks() -> Play:
-    """Fail after the answer."""
-    answer = yield Ask("Which table?")
-    yield Fail(720701013, f"there is no table {answer}")
-
-
 def fails() -> Play:
     """Fail at once."""
     yield Fail(720701013, "the kitchen is closed")
 
 
-FORM, CHOOSE, BREAKS, FAILS = (LocalWorkflow(one) for one in (form, choose, breaks, fails))
+FORM, CHOOSE, FAILS = (LocalWorkflow(one) for one in (form, choose, fails))
 ASKS = [called(name="a", questions=1)]
 
 

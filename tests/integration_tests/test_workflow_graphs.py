@@ -156,7 +156,7 @@ class Peek(BaseTool):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_private_keys_that_nested_relies_on(way: Way, tmp_path: Path) -> None:
-    """When this fails LangGraph has changed: look at `workflow_graphs.nested` and `with_siblings`."""
+    """When this fails LangGraph has changed: look at `nested` and `with_siblings`."""
     peek, savers = Peek(), list[Any]()
     calls = [called("peek", id=f"c_{n}") for n in range(2)]
 
