@@ -1,0 +1,325 @@
+"""What a workflow says on its way reaches LangGraph's streams and LangChain's callbacks, once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.runnables import RunnableLambda
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command
+
+from langchain_coze import create_workflow_graph
+from langchain_coze.local import Ask, LocalCoze, LocalWorkflow, Message
+from langchain_coze.workflow_graphs import WorkflowState
+from tests.integration_tests.agents import events
+from tests.integration_tests.flows import (
+    GO,
+    MAKERS,
+    Maker,
+    Play,
+    called,
+    listing,
+    sending,
+    thread,
+    tool_of,
+)
+
+pytestmark = [
+    pytest.mark.timeout(60),
+    pytest.mark.filterwarnings("ignore:The v3 streaming protocol"),
+]
+
+HEARD = threading.Event()
+
+
+def brew(leaf: str) -> Play:
+    """Make tea."""
+    yield "The water "
+    yield f"for {leaf} boils."
+    milk = yield Ask("Milk?")
+    yield Message(f"Milk: {milk}", node_title="Pour")
+    return {"cup": leaf}
+
+
+def pour(leaf: str, times: int = 3) -> Play:
+    """Pour tea."""
+    for number in range(times):
+        yield Message(f"{leaf} {number}", node_title=f"Cup {number}")
+    return {"cup": leaf}
+
+
+def held(leaf: str) -> Play:
+    """Wait until what was said has been heard."""
+    yield Message("listen", node_title="Say")
+    return {"leaf": leaf, "heard": HEARD.wait(5)}
+
+
+BREW, POUR, HELD = (LocalWorkflow(one) for one in (brew, pour, held))
+POURED = [("Cup 0", "oolong 0"), ("Cup 1", "oolong 1"), ("Cup 2", "oolong 2")]
+POURED += [("End", '{"cup":"oolong"}')]
+ASKED = [("Message", "The water "), ("Message", "for oolong boils."), ("Message", "")]
+ASKED += [("问答", "Milk?")]
+ANSWERED = [("Pour", "Milk: no"), ("End", '{"cup":"oolong"}')]
+
+
+@pytest.fixture(scope="module")
+def coze() -> Iterator[LocalCoze]:
+    with LocalCoze(workflows=[BREW, POUR, HELD]) as server:
+        yield server
+
+
+class Listener(BaseCallbackHandler):
+    """Keeps the custom events of callbacks."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
+        assert name == "coze_workflow_message"
+        self.told.append(data)
+
+
+class AsyncListener(AsyncCallbackHandler):
+    """Does the same, on the event loop."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    async def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
+        assert name == "coze_workflow_message"
+        await asyncio.sleep(0.01)  # one that takes long does not change the order
+        self.told.append(data)
+
+
+def said(told: list[Any]) -> list[tuple[str, str]]:
+    return [(event["node"], event["content"]) for event in told]
+
+
+def parts(graph: Any, given: Any, config: Any, **options: Any) -> list[Any]:
+    return list(graph.stream(given, config, **options))
+
+
+def aparts(graph: Any, given: Any, config: Any, **options: Any) -> list[Any]:
+    async def run() -> list[Any]:
+        return [part async for part in graph.astream(given, config, **options)]
+
+    return asyncio.run(run())
+
+
+Parts = Callable[..., list[Any]]
+STREAMS = [pytest.param(parts, id="sync"), pytest.param(aparts, id="async")]
+
+
+# --- LangGraph's streams -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subgraphs", [False, True])
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("make", MAKERS)
+def test_both_legs_reach_every_channel_once(
+    coze: LocalCoze, make: Maker, stream: Parts, *, subgraphs: bool
+) -> None:
+    graph = make(tool_of(coze, BREW), [called("brew", leaf="oolong")], InMemorySaver())
+    listener = Listener()
+    config = thread(callbacks=[listener])
+    modes = ["custom", "tools"]
+    for given, expected in ((GO, ASKED), (Command(resume="no"), ANSWERED)):
+        listener.told.clear()
+        streamed = stream(graph, given, config, stream_mode=modes, subgraphs=subgraphs)
+        if subgraphs:
+            assert {space for space, *_ in streamed} == {()}
+            streamed = [tuple(rest) for _, *rest in streamed]
+        customs = [event for mode, event in streamed if mode == "custom"]
+        deltas = [event for mode, event in streamed if mode == "tools" and "delta" in event]
+        assert said(customs) == expected
+        assert said(listener.told) == expected
+        assert [event["delta"] for event in deltas] == [text for _, text in expected if text]
+        assert {event["event"] for event in deltas} == {"tool-output-delta"}
+        assert {event["tool_call_id"] for event in customs + deltas} == {"c_a"}
+
+
+def test_what_an_event_tells(coze: LocalCoze) -> None:
+    graph = listing(tool_of(coze, BREW), [called("brew", leaf="oolong")], InMemorySaver())
+    first, *_, last = parts(graph, GO, thread(), stream_mode="custom")
+    about = {
+        "type": "coze_workflow_message",
+        "tool_call_id": "c_a",
+        "workflow_id": BREW.workflow_id,
+    }
+    assert first == {**about, "node": "Message", "content": "The water ", "is_finish": False}
+    assert last == {**about, "node": "问答", "content": "Milk?", "is_finish": True}
+    json.dumps([first, last])
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("make", MAKERS)
+def test_parallel_calls_are_told_apart(coze: LocalCoze, make: Maker, stream: Parts) -> None:
+    leaves = ["oolong", "sencha", "assam"]
+    calls = [called("pour", id=f"c_{leaf}", leaf=leaf) for leaf in leaves]
+    graph = make(tool_of(coze, POUR), calls)
+    streamed = stream(graph, GO, thread(), stream_mode=["custom", "tools"])
+    for leaf in leaves:
+        expected = [f"{leaf} {n}" for n in range(3)] + [f'{{"cup":"{leaf}"}}']
+        mine = [event for _, event in streamed if event["tool_call_id"] == f"c_{leaf}"]
+        assert [event["delta"] for event in mine if "delta" in event] == expected
+        assert [event["content"] for event in mine if "content" in event] == expected
+
+
+@pytest.mark.parametrize("mode", ["custom", "tools"])
+@pytest.mark.parametrize("make", MAKERS)
+def test_messages_come_while_the_workflow_runs(coze: LocalCoze, make: Maker, mode: str) -> None:
+    HEARD.clear()
+    graph = make(tool_of(coze, HELD), [called("held", leaf="oolong")], InMemorySaver())
+    # "tools" alone is streamed at the end of a step: LangGraph's own way, with any tool
+    for name, event in graph.stream(GO, thread(), stream_mode=["custom", "tools"]):
+        if name == mode and "listen" in (event.get("content"), event.get("delta")):
+            HEARD.set()
+    (answer,) = (m for m in graph.get_state(thread()).values["messages"] if m.type == "tool")
+    assert json.loads(answer.content) == {"leaf": "oolong", "heard": True}
+
+
+async def test_messages_come_while_the_workflow_runs_async(coze: LocalCoze) -> None:
+    HEARD.clear()
+    graph = listing(tool_of(coze, HELD), [called("held", leaf="oolong")], InMemorySaver())
+    async for event in graph.astream(GO, thread(), stream_mode="custom"):
+        if event["content"] == "listen":
+            HEARD.set()
+    state = await graph.aget_state(thread())
+    assert json.loads(state.values["messages"][-1].content)["heard"] is True
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_graph_without_a_checkpointer(coze: LocalCoze, stream: Parts) -> None:
+    graph = listing(tool_of(coze, POUR), [called("pour", leaf="oolong")])
+    listener = Listener()
+    streamed = stream(graph, GO, {"callbacks": [listener]}, stream_mode=["custom", "tools"])
+    assert said([event for mode, event in streamed if mode == "custom"]) == POURED
+    assert [event["delta"] for _, event in streamed if "delta" in event] == [t for _, t in POURED]
+    assert said(listener.told) == POURED
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_tool_in_a_node_of_ones_own(coze: LocalCoze, stream: Parts) -> None:
+    tool = tool_of(coze, POUR)
+
+    def node(_: Any) -> Any:
+        return {"output": tool.invoke({"leaf": "oolong"})}
+
+    async def anode(_: Any) -> Any:
+        return {"output": await tool.ainvoke({"leaf": "oolong"})}
+
+    made = StateGraph(WorkflowState)
+    made.add_node("pour", RunnableLambda(node, anode))
+    graph = made.add_edge(START, "pour").compile(checkpointer=InMemorySaver())
+    told = stream(graph, {}, thread(), stream_mode="custom")
+    assert said(told) == POURED
+    assert {event["tool_call_id"] for event in told} == {None}
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_workflow_graph_alone(coze: LocalCoze, stream: Parts) -> None:
+    graph = create_workflow_graph(tool_of(coze, BREW), checkpointer=InMemorySaver())
+    listener = Listener()
+    config = thread(callbacks=[listener])
+    given = {"parameters": {"leaf": "oolong"}}
+    assert said(stream(graph, given, config, stream_mode="custom")) == ASKED
+    assert said(stream(graph, Command(resume="no"), config, stream_mode="custom")) == ANSWERED
+    assert said(listener.told) == ASKED + ANSWERED
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_a_workflow_graph_as_a_node(coze: LocalCoze, stream: Parts) -> None:
+    made = StateGraph(WorkflowState)
+    made.add_node("pour", create_workflow_graph(tool_of(coze, POUR)))
+    graph = made.add_edge(START, "pour").compile()
+    given = {"parameters": {"leaf": "oolong"}}
+    streamed = stream(graph, given, thread(), stream_mode="custom", subgraphs=True)
+    assert said([event for _, event in streamed]) == POURED
+    assert {space[0].split(":")[0] for space, _ in streamed} == {"pour"}
+
+
+# --- LangChain's events --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", MAKERS)
+async def test_events_of_version_2(coze: LocalCoze, make: Maker) -> None:
+    graph = make(tool_of(coze, BREW), [called("brew", leaf="oolong")], InMemorySaver())
+    for given, expected in ((GO, ASKED), (Command(resume="no"), ANSWERED)):
+        found = [event async for event in graph.astream_events(given, thread(), version="v2")]
+        customs = [event for event in found if event["event"] == "on_custom_event"]
+        assert said([event["data"] for event in customs]) == expected
+        tools = {event["run_id"] for event in found if event["event"] == "on_tool_start"}
+        assert {event["run_id"] for event in customs} == tools  # each belongs to the tool's run
+        assert len(tools) == 1
+
+
+def test_runs_of_version_3(coze: LocalCoze) -> None:
+    graph = sending(tool_of(coze, POUR), [called("pour", leaf="oolong")], InMemorySaver())
+    run = events(graph, GO, thread())
+    told = [(call.tool_name, list(call.output_deltas)) for call in run.tool_calls]
+    assert told == [("pour", [text for _, text in POURED])]
+
+
+async def test_parallel_calls_in_runs_of_version_3(coze: LocalCoze) -> None:
+    leaves = ["oolong", "sencha", "assam"]
+    calls = [called("pour", id=f"c_{leaf}", leaf=leaf) for leaf in leaves]
+    graph = sending(tool_of(coze, POUR), calls, InMemorySaver())
+    run = await graph.astream_events(GO, thread(), version="v3")
+
+    async def read(call: Any) -> tuple[str, list[str]]:
+        return call.tool_call_id, [delta async for delta in call.output_deltas]
+
+    readers = [asyncio.create_task(read(call)) async for call in run.tool_calls]
+    assert dict(await asyncio.gather(*readers)) == {
+        f"c_{leaf}": [f"{leaf} {n}" for n in range(3)] + [f'{{"cup":"{leaf}"}}'] for leaf in leaves
+    }
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_the_custom_projection_of_version_3(coze: LocalCoze, make: Maker) -> None:
+    transformers = pytest.importorskip("langgraph.stream.transformers")
+    graph = make(tool_of(coze, POUR), [called("pour", leaf="oolong")], InMemorySaver())
+    run = graph.stream_events(
+        GO, thread(), version="v3", transformers=[transformers.CustomTransformer]
+    )
+    assert said(list(run.custom)) == POURED
+
+
+# --- Outside of graphs ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make_listener", [Listener, AsyncListener])
+def test_a_tool_alone(coze: LocalCoze, make_listener: Any) -> None:
+    tool, listener = tool_of(coze, POUR), make_listener()
+    config: Any = {"callbacks": [listener]}
+    if make_listener is Listener:
+        tool.invoke({"leaf": "oolong"}, config)
+        assert said(listener.told) == POURED
+        listener.told.clear()
+    asyncio.run(tool.ainvoke(called("pour", leaf="oolong"), config))
+    assert said(listener.told) == POURED
+    assert {event["tool_call_id"] for event in listener.told} == {"c_a"}
+
+
+def test_a_tool_in_a_chain(coze: LocalCoze) -> None:
+    listener = Listener()
+    named = RunnableLambda[str, dict[str, str]](lambda leaf: {"leaf": leaf})
+    chain = named | tool_of(coze, POUR)
+    assert json.loads(chain.invoke("oolong", {"callbacks": [listener]})) == {"cup": "oolong"}
+    assert said(listener.told) == POURED
+
+
+def test_a_listener_that_fails_does_not_stop_the_run(coze: LocalCoze) -> None:
+    class Failing(BaseCallbackHandler):
+        def on_custom_event(self, *_: Any, **__: Any) -> None:
+            raise RuntimeError("not listening")
+
+    told = tool_of(coze, POUR).invoke({"leaf": "oolong"}, {"callbacks": [Failing()]})
+    assert json.loads(told) == {"cup": "oolong"}
