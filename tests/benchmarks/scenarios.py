@@ -284,7 +284,7 @@ def _recall(holds: tuple[float, float, float], calls: int) -> Scenario:
     waited = [Cell(f"{COZE}, {x:g} s", COZE, job("recall", x, repeat=1), rounds=2) for x in holds]
 
     def soon(cells: list[Cell], limit: float) -> tuple[Goal, ...]:
-        text = "recall sent to documents, at most: "
+        text = "recall sent to documents: "
         return tuple(Goal(text + x.key, limit, x.key, figure="after", unit="ms") for x in cells)
 
     ratios = (
@@ -305,7 +305,7 @@ def _recall(holds: tuple[float, float, float], calls: int) -> Scenario:
         " silence: with the retriever's `recall_grace` of 250 ms)",
         "wall ms per call",
         (*left, *still, *raw, *waited),
-        (*soon(left, 5), *soon(still, 260), *ratios),
+        (*soon(left, 2), *soon(still, 260), *ratios),
         rounds=5,
         bases=(raw[0].key, raw[1].key, waited[2].key),
         extra=("after",),
