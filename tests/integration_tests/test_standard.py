@@ -10,16 +10,20 @@ from typing import Any
 
 import pytest
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.tools import BaseTool
 from langchain_tests.integration_tests import (
     ChatModelIntegrationTests,
     RetrieversIntegrationTests,
+    ToolsIntegrationTests,
 )
+from pydantic import BaseModel
 
-from langchain_coze import CozeRecallRetriever
+from langchain_coze import CozeRecallRetriever, CozeWorkflowTool
 from langchain_coze.local import (
     LocalBot,
     LocalCoze,
     LocalKnowledge,
+    LocalWorkflow,
     Reasoning,
     knowledge_workflow,
 )
@@ -112,3 +116,69 @@ class TestRetrieverOfAWorkflow(_RetrieverSuite):
             "api_key": self.coze.token,
             "base_url": self.coze.base_url,
         }
+
+
+def book(city: str, nights: int = 1) -> dict[str, str]:
+    """Book a room."""
+    return {"booked": f"{nights} nights in {city}"}
+
+
+class Stay(BaseModel):
+    """Book a room."""
+
+    city: str
+    nights: int = 1
+
+
+ROOM = LocalWorkflow(book)
+
+
+class _ToolSuite(ToolsIntegrationTests):
+    coze: LocalCoze
+    run_mode = "auto"
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _server(cls) -> Iterator[None]:
+        with LocalCoze(SEARCHED, workflows=ROOM) as cls.coze:
+            yield
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return {
+            "workflow_id": ROOM.workflow_id,
+            "run_mode": self.run_mode,
+            "poll_interval": 0.02,
+            "api_key": self.coze.token,
+            "base_url": self.coze.base_url,
+        }
+
+    @property
+    def tool_constructor(self) -> type[BaseTool] | BaseTool:
+        return CozeWorkflowTool.from_workflow(**self.fields)
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"city": "杭州", "nights": 2}
+
+
+class TestToolThatStreams(_ToolSuite):
+    pass
+
+
+class TestToolThatWaits(_ToolSuite):
+    run_mode = "sync"
+
+
+class TestToolThatPolls(_ToolSuite):
+    run_mode = "async"
+
+
+class TestToolWithAModel(_ToolSuite):
+    @property
+    def tool_constructor(self) -> type[BaseTool]:
+        return CozeWorkflowTool
+
+    @property
+    def tool_constructor_params(self) -> dict[str, Any]:
+        return {**self.fields, "args_schema": Stay}

@@ -1,4 +1,4 @@
-"""LangChain's own unit suite for chat models, offline. What is skipped: `tests/declared.py`."""
+"""LangChain's own unit suites, offline. What is skipped: `tests/declared.py`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel
-from langchain_tests.unit_tests import ChatModelUnitTests
+from langchain_core.tools import BaseTool
+from langchain_tests.unit_tests import ChatModelUnitTests, ToolsUnitTests
+from pydantic import BaseModel, Field
 
+from langchain_coze import CozeWorkflowTool
 from tests.declared import DeclaredByCoze
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is set on the bot in Coze.*")
@@ -43,3 +46,50 @@ class TestChatCozeUnit(DeclaredByCoze, ChatModelUnitTests):
     )
     def test_serdes(self, model: BaseChatModel, snapshot: Any) -> None:
         super().test_serdes(model, snapshot)
+
+
+class Stay(BaseModel):
+    """Book a room."""
+
+    city: str = Field(description="Which city")
+    nights: int = 1
+
+
+STAY = {
+    "title": "book",
+    "description": "Book a room.",
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "nights": {"type": "integer", "default": 1}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+
+
+class _ToolSuite(ToolsUnitTests):
+    @property
+    def tool_constructor(self) -> type[BaseTool]:
+        return CozeWorkflowTool
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"city": "Hangzhou", "nights": 2}
+
+    @property
+    def init_from_env_params(self) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+        return (
+            {"COZE_API_TOKEN": "pat_from_env", "COZE_API_BASE": "https://api.coze.com"},
+            {"workflow_id": "7374724495711502387"},
+            {"api_key": "pat_from_env", "base_url": "https://api.coze.com"},
+        )
+
+
+class TestToolWithAModel(_ToolSuite):
+    @property
+    def tool_constructor_params(self) -> dict[str, Any]:
+        return {"workflow_id": "7374724495711502387", "args_schema": Stay}
+
+
+class TestToolWithASchema(_ToolSuite):
+    @property
+    def tool_constructor_params(self) -> dict[str, Any]:
+        return {"workflow_id": "7374724495711502387", "args_schema": STAY}
