@@ -23,17 +23,25 @@ import re
 import socket
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.tools import BaseTool
 from pydantic import AliasChoices
 
 import langchain_coze
-from langchain_coze import ChatCoze, CozeError, CozeRecallRetriever
+from langchain_coze import (
+    ChatCoze,
+    CozeError,
+    CozeRecallRetriever,
+    CozeWorkflowTool,
+    WorkflowRun,
+)
 from langchain_coze.bot import PER_CALL
 from langchain_coze.codes import CODES
+from langchain_coze.connection import Connection
 from langchain_coze.local import FAULTS, LocalBot, LocalChatflow, LocalCoze, LocalWorkflow
 
 if TYPE_CHECKING:
@@ -346,6 +354,38 @@ def test_the_table_tells_the_retrievers_own_fields(page: Path, heading: str) -> 
     assert table.keys() == own.keys() > {"k", "output_path", "auto_save_history"}
     for name, field in own.items():
         assert table[name][1] == f"`{field.default!r}`", name
+
+
+@pages("workflows.md", "Field", "字段")
+def test_the_table_tells_the_tools_own_fields(page: Path, heading: str) -> None:
+    table = rows(page, heading)
+    plain = {**BaseTool.model_fields, **Connection.model_fields}
+    own = {
+        name: field
+        for name, field in CozeWorkflowTool.model_fields.items()
+        if name not in plain or plain[name].default != field.default
+    }
+    assert table.keys() == own.keys() > {"run_mode", "handle_tool_error", "poll_timeout"}
+    for name, field in own.items():
+        wanted = "" if field.is_required() else f"`{field.default!r}`"
+        assert table[name][1] == wanted, name
+
+
+@pages("workflows.md", "Mode", "模式")
+def test_the_table_tells_every_run_mode(page: Path, heading: str) -> None:
+    modes = get_args(CozeWorkflowTool.model_fields["run_mode"].annotation)
+    told = [cell.partition("`")[0].strip('"') for cell in rows(page, heading)]
+    assert told == list(modes)
+
+
+@pages("workflows.md", "Field of `WorkflowRun`", "`WorkflowRun` 的字段")
+def test_the_table_of_a_run_matches(page: Path, heading: str) -> None:
+    named = {name for row in run_rows(page, heading) for name in re.findall(r"`(\w+)`", row)}
+    assert named == set(WorkflowRun.model_fields)
+
+
+def run_rows(page: Path, heading: str) -> list[str]:
+    return [f"`{name}` {' '.join(cells)}" for name, cells in rows(page, heading).items()]
 
 
 def error_classes() -> dict[str, type[CozeError]]:
