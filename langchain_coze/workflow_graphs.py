@@ -91,45 +91,64 @@ def workflow_graph(
         name: The name of the graph.
         checkpointer: Where its threads are kept, when it stands alone.
         given: The parameters of this one run; None where the state has them.
-        keep_failures: Whether a failed run is an end of the graph, which `run_of` raises, so that
-            it is not run again with its siblings.
+        keep_failures: Whether a run that fails at once is an end of the graph, which `run_of`
+            raises, so that it is not started again when a sibling is resumed. One that fails after
+            an answer always is where `given` is: no answer can be given twice.
         listen: Makes who is told what it says, for each leg.
     """
-
-    def start(state: WorkflowState) -> WorkflowState:
-        parameters = engine.sendable(state.get("parameters") or {}) if given is None else given
-        with _Failure(keep=keep_failures) as failure:
-            return _update(engine.start(parameters, listen()))
-        return failure.state
-
-    async def astart(state: WorkflowState) -> WorkflowState:
-        parameters = given
-        if parameters is None:  # a thread: files may have to be read
-            parameters = await asyncio.to_thread(engine.sendable, state.get("parameters") or {})
-        with _Failure(keep=keep_failures) as failure:
-            return _update(await engine.astart(parameters, listen()))
-        return failure.state
-
-    def resume(state: WorkflowState) -> WorkflowState:
-        with _Failure(keep=keep_failures) as failure:
-            return _update(engine.answer(*_answered(state), listen()))
-        return failure.state
-
-    async def aresume(state: WorkflowState) -> WorkflowState:
-        with _Failure(keep=keep_failures) as failure:
-            return _update(await engine.aanswer(*_answered(state), listen()))
-        return failure.state
-
-    output = _KeptOutput if keep_failures else WorkflowOutput
+    legs = _Legs(engine, given, listen, keep_failures=keep_failures)
+    output = WorkflowOutput if given is None else _KeptOutput
     graph = StateGraph(WorkflowState, input_schema=WorkflowInput, output_schema=output)
-    graph.add_node("start", RunnableLambda(start, astart, name="start"))
+    graph.add_node("start", RunnableLambda(legs.start, legs.astart, name="start"))
     graph.add_node("ask", _ask)
-    graph.add_node("resume", RunnableLambda(resume, aresume, name="resume"))
+    graph.add_node("resume", RunnableLambda(legs.resume, legs.aresume, name="resume"))
     graph.add_edge(START, "start")
     graph.add_conditional_edges("start", _after, ["ask", END])
     graph.add_edge("ask", "resume")
     graph.add_conditional_edges("resume", _after, ["ask", END])
     return graph.compile(name=name, checkpointer=checkpointer)
+
+
+class _Legs:
+    """The nodes that talk to Coze."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        given: Mapping[str, Any] | None,
+        listen: Callable[[], Any],
+        *,
+        keep_failures: bool,
+    ) -> None:
+        self._engine, self._given, self._listen = engine, given, listen
+        self._keep_first = given is not None and keep_failures
+        self._keep_later = given is not None
+
+    def start(self, state: WorkflowState) -> WorkflowState:
+        parameters = self._given
+        if parameters is None:
+            parameters = self._engine.sendable(state.get("parameters") or {})
+        with _Failure(keep=self._keep_first) as failure:
+            return _update(self._engine.start(parameters, self._listen()))
+        return failure.state
+
+    async def astart(self, state: WorkflowState) -> WorkflowState:
+        parameters, given = self._given, state.get("parameters") or {}
+        if parameters is None:  # a thread: files may have to be read
+            parameters = await asyncio.to_thread(self._engine.sendable, given)
+        with _Failure(keep=self._keep_first) as failure:
+            return _update(await self._engine.astart(parameters, self._listen()))
+        return failure.state
+
+    def resume(self, state: WorkflowState) -> WorkflowState:
+        with _Failure(keep=self._keep_later) as failure:
+            return _update(self._engine.answer(*_answered(state), self._listen()))
+        return failure.state
+
+    async def aresume(self, state: WorkflowState) -> WorkflowState:
+        with _Failure(keep=self._keep_later) as failure:
+            return _update(await self._engine.aanswer(*_answered(state), self._listen()))
+        return failure.state
 
 
 class _Failure:
@@ -147,7 +166,8 @@ class _Failure:
             return False
         told = {name: getattr(error, name) for name in _TOLD}
         if error.response is not None:
-            told["response"] = list(error.response)
+            status, headers, text = error.response
+            told["response"] = [status, dict(headers), text]
         self.state = {"failure": told, "pending": None}
         return True
 

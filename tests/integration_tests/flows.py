@@ -252,7 +252,7 @@ def _thread(config: Any) -> Any:
 
 
 def _questions(waits: Any) -> list[str]:
-    return [wait.value["question"] for wait in waits]
+    return [wait.value.get("question", "") for wait in waits]
 
 
 def each(waits: Any) -> Any:

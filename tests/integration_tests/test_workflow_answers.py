@@ -25,7 +25,9 @@ from tests.integration_tests.flows import (
     GO,
     MAKERS,
     RESUMED,
+    SAVERS,
     WAYS,
+    Kept,
     Maker,
     Play,
     Way,
@@ -223,13 +225,48 @@ def test_a_run_that_fails_while_it_is_resumed(
 
 
 @pytest.mark.parametrize("run", EITHER)
-def test_a_failure_may_be_raised_and_nothing_is_sent_twice(coze: LocalCoze, run: Run) -> None:
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_failure_may_be_raised_and_stays_what_it_was(
+    coze: LocalCoze, make: Maker, run: Run
+) -> None:
     tool = tool_of(coze, BREAKS, handle_tool_error=False)
-    graph = listing(tool, [called("breaks")], InMemorySaver())
+    graph = make(tool, [called("breaks")], InMemorySaver())
     run(graph, GO, thread())
-    with pytest.raises(CozeWorkflowError, match="there is no table 9"):
-        run(graph, Command(resume="9"), thread())
+    for given in (Command(resume="9"), None):  # LangGraph may be asked to go on: nothing is sent
+        with pytest.raises(CozeWorkflowError, match="there is no table 9") as raised:
+            run(graph, given, thread())
+        assert raised.value.code == 720701013
+        assert raised.value.logid
     assert (len(started(coze)), resumed(coze)) == (1, ["9"])
+
+
+@pytest.mark.parametrize("run", EITHER)
+def test_a_failure_at_once_may_be_raised_and_run_again(coze: LocalCoze, run: Run) -> None:
+    tool = tool_of(coze, FAILS, handle_tool_error=False)
+    graph = listing(tool, [called("fails")], InMemorySaver())
+    tries: list[Any] = [GO, None]  # that is how LangGraph is asked to try again
+    for given in tries:
+        with pytest.raises(CozeWorkflowError, match="the kitchen is closed"):
+            run(graph, given, thread())
+    assert len(started(coze)) == 2
+
+
+@pytest.mark.parametrize("kept", SAVERS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_refusal_is_kept_beside_one_that_asks(
+    coze: LocalCoze, way: Way, kept: Kept, tmp_path: Path
+) -> None:
+    if coze.profile == "studio":
+        pytest.skip("Studio refuses with a body that is empty")
+    loose = {"title": "book", "description": "Books.", "type": "object", "properties": {}}
+    tool = tool_of(coze, args_schema=loose)
+    calls = [called(id="c_a", name="a"), called(id="c_b", name="b", questions="many")]
+    done = way(lambda saver: listing(tool, calls, saver), tmp_path, kept=kept)
+    asked, refused = told(done.state)
+    assert json.loads(asked.text)["answers"] == ["A(a: question 1?)"]
+    assert refused.status == "error"
+    assert "4000" in refused.text
+    assert len(started(coze)) == 2
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -22,8 +22,9 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from pydantic import Field
 
-from langchain_coze import workflow_graphs
-from langchain_coze.local import LocalCoze
+from langchain_coze import create_coze_agent, workflow_graphs
+from langchain_coze.local import ClientTool, LocalBot, LocalCoze
+from tests.integration_tests.agents import bot_of, last
 from tests.integration_tests.flow_process import MAKER_NAMES, WAY_NAMES
 from tests.integration_tests.flows import (
     BOOK,
@@ -40,6 +41,7 @@ from tests.integration_tests.flows import (
     answered_twice,
     atalk,
     called,
+    each,
     listing,
     memory,
     resumed,
@@ -108,6 +110,48 @@ def test_more_calls_than_threads(coze: LocalCoze, make: Maker, way: Way, tmp_pat
     config = {"configurable": {"thread_id": "t"}, "max_concurrency": 2}
     done = way(lambda saver: make(tool, calls, saver), tmp_path, config=config)
     assert_right(coze, calls, done)
+
+
+def planner(_: str) -> Any:
+    """Call one workflow several times at once."""
+    calls = [ClientTool("book", call["args"]) for call in THREE]
+    answers = yield tuple(calls)
+    yield " | ".join(answers)
+
+
+PLANNER = LocalBot(planner, name="planner")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_bot_calls_workflows_that_ask(way: Way, tmp_path: Path) -> None:
+    with LocalCoze(PLANNER, workflows=BOOK) as coze:
+        tool, bot = tool_of(coze), bot_of(coze, PLANNER)
+        done = way(
+            lambda saver: create_coze_agent(bot, [tool], name="planner", checkpointer=saver),
+            tmp_path,
+        )
+        assert_right(coze, THREE, done)
+    assert last(done.state) == " | ".join(done.told)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_person_agrees_to_a_call_before_it_asks(
+    coze: LocalCoze, way: Way, tmp_path: Path
+) -> None:
+    middleware = pytest.importorskip("langchain.agents.middleware")
+    agree = middleware.HumanInTheLoopMiddleware(interrupt_on={"book": True})
+    tool = tool_of(coze)
+
+    def build(saver: Any) -> Any:
+        return sending(tool, ONE, saver, middleware=[agree])
+
+    def answer(waits: Any) -> Any:
+        if "question" in waits[0].value:
+            return each(waits)
+        assert started(coze) == []
+        return {"decisions": [{"type": "approve"}]}
+
+    assert_right(coze, ONE, way(build, tmp_path, answers=answer))
 
 
 # --- Another process -----------------------------------------------------------------------------
