@@ -16,7 +16,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 from typing_extensions import TypedDict
 
-from langchain_coze import CozeWorkflowError, CozeWorkflowInterrupt
+from langchain_coze import CozeRateLimitError, CozeWorkflowError, CozeWorkflowInterrupt
 from langchain_coze.local import Ask, AskInput, Fail, LocalCoze, LocalWorkflow
 from tests.integration_tests.agents import EITHER, Run
 from tests.integration_tests.flows import (
@@ -232,12 +232,29 @@ def test_a_failure_may_be_raised_and_stays_what_it_was(
     tool = tool_of(coze, BREAKS, handle_tool_error=False)
     graph = make(tool, [called("breaks")], InMemorySaver())
     run(graph, GO, thread())
-    for given in (Command(resume="9"), None):  # LangGraph may be asked to go on: nothing is sent
+    tries: list[Any] = [Command(resume="9"), None]  # asked to go on, it sends nothing
+    for given in tries:
         with pytest.raises(CozeWorkflowError, match="there is no table 9") as raised:
             run(graph, given, thread())
         assert raised.value.code == 720701013
         assert raised.value.logid
     assert (len(started(coze)), resumed(coze)) == (1, ["9"])
+
+
+@pytest.mark.parametrize("run", EITHER)
+@pytest.mark.parametrize("make", MAKERS)
+def test_an_answer_that_was_not_taken_is_kept(coze: LocalCoze, make: Maker, run: Run) -> None:
+    graph = make(tool_of(coze, max_retries=0), ASKS, InMemorySaver())
+    run(graph, GO, thread())
+    coze.faults = f"http_429,on={RESUMED}"
+    try:
+        with pytest.raises(CozeRateLimitError):
+            run(graph, Command(resume="x"), thread())
+    finally:
+        coze.faults = ()
+    state = run(graph, None, thread())  # nobody is asked again
+    assert output(state)["answers"] == ["x"]
+    assert (len(started(coze)), resumed(coze)) == (1, ["x", "x"])
 
 
 @pytest.mark.parametrize("run", EITHER)
