@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from langchain_core import exceptions as core
@@ -270,6 +271,14 @@ def hint_of(en: str, zh: str) -> str:
         ```
     """
     return f"Hint: {en}\n提示：{zh}"
+
+
+def __getattr__(name: str) -> Any:
+    """Give `CozeWorkflowError`, which is a `ToolException`: importing that takes half a second."""
+    if name == "CozeWorkflowError":
+        return import_module("langchain_coze.workflow_errors").CozeWorkflowError
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
 
 
 _E = TypeVar("_E", bound=CozeError)

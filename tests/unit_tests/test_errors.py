@@ -151,3 +151,8 @@ def test_an_error_without_words_still_says_something() -> None:
 )
 def test_redaction(text: str, clean: str) -> None:
     assert redact(text, "hunter22", "", "x") == clean
+
+
+def test_every_class_is_found_among_the_errors() -> None:
+    assert errors.CozeWorkflowError is CozeWorkflowError
+    assert not hasattr(errors, "CozeNothing")
