@@ -1,9 +1,11 @@
 """``python -m langchain_coze.local``: a Coze-compatible server on this machine."""
 
 import argparse
+import contextlib
 import dataclasses
 import errno
 import importlib
+import ipaddress
 import signal
 import sys
 import threading
@@ -33,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         coze = _make(LocalCoze, arguments)
         coze.start()
+        _warn_of_strangers(coze)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         return _say_error(_MISSING if package in {"starlette", "uvicorn"} else str(error))
@@ -120,6 +123,20 @@ def _address_error(error: OSError, arguments: argparse.Namespace) -> str:
 def _say_error(text: str) -> int:
     sys.stderr.write(text + "\n")
     return 1
+
+
+def _warn_of_strangers(coze: Any) -> None:
+    """Say so when other machines can reach the server."""
+    with contextlib.suppress(ValueError):
+        if coze.host == "localhost" or ipaddress.ip_address(coze.host).is_loopback:
+            return
+    where = f"{coze.host}:{coze.port}"
+    sys.stderr.write(
+        f"Warning: other machines can reach {where}. Whoever knows the token can run your code; "
+        "it travels unencrypted. Leave out --host for this machine only.\n"
+        f"警告：其他机器可以访问 {where}。任何知道令牌的人都能运行你的代码，且令牌以明文传输。"
+        "不指定 --host 则仅限本机访问。\n"
+    )
 
 
 def _greeting(coze: Any) -> str:

@@ -5,7 +5,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
 
@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from langchain_coze.local.bodies import drop_body, read_body
 from langchain_coze.local.calls import Call, RouteEntry, RouteGroup, Settings, Site, as_json
 from langchain_coze.local.chatflows import ChatflowRoutes
 from langchain_coze.local.chats import ChatRoutes
@@ -67,7 +68,7 @@ class RecordedRequest:
     method: str
     path: str
     query: Mapping[str, str]
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # a token is among them
     body: Any
 
 
@@ -95,6 +96,8 @@ class LocalApp:
             ],
             exception_handlers={HTTPException: self._no_route},
         )
+        # A path with a slash too many is another path.
+        self.asgi.router.redirect_slashes = False
 
     def _endpoint(self, entry: RouteEntry) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -104,7 +107,7 @@ class LocalApp:
             except Problem as problem:
                 response = self._problem(problem, request, logid)
             except ClientDisconnect:
-                response = Response()
+                response = Dropped(self.site.connections)
             except asyncio.CancelledError:
                 # The server stops. uvicorn would report the cancellation as a fault of ours.
                 response = Dropped(self.site.connections)
@@ -120,20 +123,26 @@ class LocalApp:
 
     async def _answer(self, request: Request, entry: RouteEntry, logid: str) -> Response:
         path, query, headers = request.url.path, dict(request.query_params), dict(request.headers)
+        refused, owner = self._check_token(entry, headers.get("authorization", ""))
         # A route that takes files reads them itself.
         multipart = headers.get("content-type", "").startswith("multipart/")
-        body = None if multipart else await _read_json(request)
+        body = None if multipart else await _read_json(request, keep=not refused)
         self._requests.append(RecordedRequest(request.method, path, query, headers, body))
-        owner = "" if entry.open else self._owner(headers.get("authorization", ""))
+        if refused:
+            raise refused
         plan = self._plan(path, headers, body)
         query |= request.path_params
         instead = await self._reply_fault(plan)
         call = Call(request, path, query, body, logid, plan, owner, self.site.profile)
         return instead or await entry.handler(call)
 
-    def _owner(self, authorization: str) -> str:
+    def _check_token(self, entry: RouteEntry, authorization: str) -> tuple[Problem | None, str]:
+        """What is wrong with the token of a request, or whose it is."""
         scheme, _, token = authorization.partition(" ")
-        return self.site.owner(token if scheme == "Bearer" else "")
+        try:
+            return None, "" if entry.open else self.site.owner(token if scheme == "Bearer" else "")
+        except Problem as problem:
+            return problem, ""
 
     # Faults -----------------------------------------------------------------------------------
 
@@ -191,26 +200,20 @@ class LocalApp:
         body = profile.no_route(request.method, request.url.path, logid)
         plain = isinstance(body, str)
         response = Response(body, status, None, "text/plain") if plain else as_json(body, status)
+        response.headers.update(getattr(error, "headers", None) or {})
         response.headers[profile.log_header] = logid
         return response
 
 
-async def _read_json(request: Request) -> Any:
-    """The decoded body; None when it is empty or not JSON.
-
-    A body that is too large is still read to its end, so that the client gets to see the answer.
-    """
+async def _read_json(request: Request, *, keep: bool) -> Any:
+    """The decoded body; None when it is empty, or not JSON, or not to be kept."""
+    if not keep:
+        return await drop_body(request)
     is_run = request.url.path.startswith(("/v1/workflow/", "/v1/workflows/"))
     largest = _LARGEST_RUN if is_run else _LARGEST_BODY
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= largest:
-            parts.append(part)
-    if size > largest:
-        raise Problem(4000, f"the request body is over {largest // _MEGABYTE} MB")
+    too_large = Problem(4000, f"the request body is over {largest // _MEGABYTE} MB")
+    body = await read_body(request, largest, too_large)
     try:
-        return json.loads(b"".join(parts)) if size else None
+        return json.loads(body) if body else None
     except (ValueError, RecursionError):
         return None

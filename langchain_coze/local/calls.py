@@ -5,6 +5,8 @@ groups are collected in `langchain_coze.local.app`.
 """
 
 import asyncio
+import hashlib
+import hmac
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -41,6 +43,7 @@ __all__ = [
     "Site",
     "as_json",
     "check_workspace",
+    "digest",
     "ok",
     "page",
 ]
@@ -63,6 +66,11 @@ class Settings(Protocol):
     oauth_apps: "tuple[LocalOAuthApp, ...]"
     clock_offset: float
 
+    @property
+    def more_tokens(self) -> Sequence[str]:
+        """The tokens of other users."""
+        ...
+
 
 class Issued(NamedTuple):
     """An access token that an OAuth app got: who uses it, and until when (unix time)."""
@@ -81,7 +89,7 @@ class Site:
     connections: Connections = field(default_factory=Connections)
     runs: set[asyncio.Task[None]] = field(default_factory=set)
     used: Counter[str] = field(default_factory=Counter)
-    issued: dict[str, Issued] = field(default_factory=dict)
+    issued: dict[bytes, Issued] = field(default_factory=dict)
     workflow_runs: "dict[str, WorkflowRun]" = field(default_factory=dict)
 
     @property
@@ -95,9 +103,12 @@ class Site:
         Raises:
             Problem: 4100, nobody does; 700012006, it has expired.
         """
-        if token == self.settings.token:
-            return OWNER_ID
-        issued = self.issued.get(token)
+        # Digests are compared, and looked up: how long it takes tells nothing of a known token.
+        given = digest(token)
+        for number, known in enumerate((self.settings.token, *self.settings.more_tokens)):
+            if hmac.compare_digest(given, digest(known)):
+                return stable_id("owner", "local", str(number)) if number else OWNER_ID
+        issued = self.issued.get(given)
         if issued is None:
             raise Problem(4100)
         if issued.until <= self.now:
@@ -252,6 +263,11 @@ class RouteGroup(Protocol):
     def routes(self) -> list[RouteEntry]:
         """Its routes."""
         ...
+
+
+def digest(token: str) -> bytes:
+    """What a server keeps of a token that it has given out."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def check_workspace(workspace_id: str) -> None:

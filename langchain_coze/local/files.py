@@ -1,7 +1,6 @@
 """Routes of uploaded files (wire 5.3)."""
 
 import time
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from starlette.datastructures import UploadFile
@@ -9,6 +8,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 
+from langchain_coze.local.bodies import bounded_parts
 from langchain_coze.local.calls import Call, RouteEntry, Site, ok
 from langchain_coze.local.ids import new_id
 from langchain_coze.local.problems import Problem
@@ -73,8 +73,9 @@ def _as_json(stored: StoredFile) -> dict[str, Any]:
 async def _only_file(request: Request) -> tuple[str, bytes]:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise Problem(4000, "a file is uploaded as multipart/form-data")
+    parts = bounded_parts(request, LARGEST_FILE + _OVERHEAD, Problem(4302, _TOO_LARGE))
     try:
-        parser = MultiPartParser(request.headers, _bounded(request), max_files=_MOST_FILES)
+        parser = MultiPartParser(request.headers, parts, max_files=_MOST_FILES)
         form = await parser.parse()
     except (MultiPartException, ValueError) as error:  # older versions pass the parser's own on
         raise Problem(4304, f"the form cannot be read: {error}") from None
@@ -87,17 +88,3 @@ async def _only_file(request: Request) -> tuple[str, bytes]:
         return files[0].filename or "", await files[0].read()
     finally:
         await form.close()
-
-
-async def _bounded(request: Request) -> AsyncGenerator[bytes, None]:
-    """The body as it arrives, which goes to disk where it is large.
-
-    One that is too large is still read to its end, so that the client gets to see the answer.
-    """
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= LARGEST_FILE + _OVERHEAD:
-            yield part
-    if size > LARGEST_FILE + _OVERHEAD:
-        raise Problem(4302, _TOO_LARGE)

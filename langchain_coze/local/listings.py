@@ -71,5 +71,5 @@ class ListingRoutes:
         return ok({"workspaces": page([workspace], call, 20), "total_count": 1}, call)
 
     async def _me(self, call: Call) -> Response:
-        user = {"user_id": OWNER_ID, "user_name": "local", "nick_name": "Local", "avatar_url": ""}
+        user = {"user_id": call.owner, "user_name": "local", "nick_name": "Local", "avatar_url": ""}
         return ok(user, call)

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from langchain_coze.local.calls import Call, Issued, RouteEntry, Site, as_json
+from langchain_coze.local.calls import Call, Issued, RouteEntry, Site, as_json, digest
 from langchain_coze.local.ids import new_id, stable_id
 
 __all__ = ["LocalOAuthApp", "OAuthRoutes", "as_oauth_apps"]
@@ -115,7 +115,7 @@ class OAuthRoutes:
         owner = stable_id("owner", app.client_id, account, claims.get("session_name") or "")
         token = f"czs_{secrets.token_urlsafe(48)}"
         until = math.ceil(self._site.now + min(seconds, app.max_seconds))
-        self._site.issued[token] = Issued(owner, until)
+        self._site.issued[digest(token)] = Issued(owner, until)
         # An absolute time, in spite of its name.
         return as_json({"access_token": token, "expires_in": until, "token_type": "Bearer"})
 

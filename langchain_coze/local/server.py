@@ -21,6 +21,7 @@ from langchain_coze.local.fault_specs import read_faults
 from langchain_coze.local.flows import LocalChatflow, as_chatflows
 from langchain_coze.local.oauth import LocalOAuthApp, as_oauth_apps
 from langchain_coze.local.profiles import CloudProfile
+from langchain_coze.local.protocol import PatientProtocol
 from langchain_coze.local.sample_workflows import sample_workflows
 from langchain_coze.local.studio import StudioProfile
 from langchain_coze.local.workflows import LocalWorkflow, as_workflows
@@ -31,6 +32,8 @@ _PROFILES: Mapping[str, type[CloudProfile]] = {"cloud": CloudProfile, "studio": 
 _STARTING = 30.0  # seconds
 _CANCELLING = 1.0
 _BACKLOG = 2048
+# Addresses that can be listened on, but not asked.
+_LOOPBACK: Mapping[str, str] = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is compared, not bound
 
 
 @dataclass(eq=False)
@@ -48,6 +51,8 @@ class LocalCoze:
         host: Address to listen on.
         port: Port to listen on; 0 for any free one. The real one once started.
         token: The token that clients must send; made up when not given.
+        more_tokens: Tokens of other users. Each has conversations, chats, files and runs of its
+            own. A tuple afterwards.
         profile: ``"cloud"``: the bytes of coze.cn and coze.com; ``"studio"``: those of Coze Studio.
         error_status: HTTP status of errors: ``"200"``, or ``"real"`` for the matching one. Studio
             has statuses of its own.
@@ -59,7 +64,8 @@ class LocalCoze:
         clock_offset: Seconds that the server's clock is ahead. May be changed while it runs.
 
     Raises:
-        ValueError: The profile, the error status or a fault is not known.
+        ValueError: The profile, the error status or a fault is not known, or two tokens are the
+            same.
         TypeError: Something in ``bots``, ``chatflows``, ``workflows`` or ``oauth_apps`` cannot be
             served.
 
@@ -84,6 +90,7 @@ class LocalCoze:
     stop_timeout: float = 0.5
     oauth_apps: Any = ()
     clock_offset: float = 0.0
+    more_tokens: Sequence[str] = field(default=(), repr=False)
     _server: "_Server | None" = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -100,11 +107,15 @@ class LocalCoze:
         self.chatflows: tuple[LocalChatflow, ...] = as_chatflows(self.chatflows)
         self.oauth_apps: tuple[LocalOAuthApp, ...] = as_oauth_apps(self.oauth_apps)
         self.token = self.token or f"pat_{secrets.token_urlsafe(32)}"
+        self.more_tokens = tuple(self.more_tokens)
+        tokens = {self.token, *self.more_tokens}
+        if "" in tokens or len(tokens) <= len(self.more_tokens):
+            raise ValueError("more_tokens: every user needs a token of their own")
         self._recorded: deque[RecordedRequest] = deque(maxlen=self.request_log)
 
     @property
     def base_url(self) -> str:
-        """Where clients reach it, without a slash at the end.
+        """Where clients on this machine reach it, without a slash at the end.
 
         Raises:
             RuntimeError: The server has not been started.
@@ -113,7 +124,8 @@ class LocalCoze:
             raise RuntimeError(
                 "the server is not running: use `with LocalCoze() as coze:` or start()"
             )
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = _LOOPBACK.get(self.host, self.host)
+        host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}"
 
     @property
@@ -199,7 +211,7 @@ class _Server(uvicorn.Server):
         config = uvicorn.Config(
             app.asgi,
             loop="asyncio",
-            http="h11",
+            http=PatientProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -262,8 +274,8 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             await server.wait_closed()
 
-    def _transports(self) -> dict[tuple[str, int], asyncio.Transport]:
-        found: dict[tuple[str, int], asyncio.Transport] = {}
+    def _transports(self) -> dict[tuple[Any, ...], asyncio.Transport]:
+        found: dict[tuple[Any, ...], asyncio.Transport] = {}
         connection: Any
         for connection in self.server_state.connections:
             if connection.client is not None:

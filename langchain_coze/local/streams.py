@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -21,7 +21,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _BEFORE_RESET = 0.05
 _TICK, _MOST_TICKS = 0.001, 1000
 
-Transports: TypeAlias = Callable[[], dict[tuple[str, int], asyncio.Transport]]
+Transports: TypeAlias = Callable[[], dict[tuple[Any, ...], asyncio.Transport]]
 
 
 class StreamShapes(Protocol):
@@ -47,7 +47,9 @@ class Connections:
 
     async def drop(self, scope: Scope, *, reset: bool = False) -> None:
         """Close a request's connection without finishing the reply."""
-        transport = self.transports().get(tuple(scope["client"]))
+        # A client that left before it was looked at has no address.
+        client = tuple(scope["client"] or ())
+        transport = self.transports().get(client)
         if transport is None:
             return
         if reset:
@@ -59,7 +61,7 @@ class Connections:
             transport.close()
         # uvicorn must hear of the lost connection before the request returns without a reply.
         for _ in range(_MOST_TICKS):
-            if tuple(scope["client"]) not in self.transports():
+            if client not in self.transports():
                 return
             await asyncio.sleep(_TICK)
 

@@ -1,0 +1,367 @@
+"""What strangers, vanishing clients and slow ones cannot do to the local server."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import struct
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp, Pause, app, bodies, protocol
+from tests.integration_tests.local.local_client import Client, answers
+from tests.integration_tests.local.test_local_faults_served import run_command
+
+TOKEN = "pat_of_the_safety_tests_0123456789"
+OTHER = "pat_of_somebody_else_0123456789"
+RESET = struct.pack("ii", 1, 0)
+
+
+async def slow(question: str) -> AsyncIterator[Any]:
+    yield "half"
+    yield Pause(float(question))
+    yield " whole"
+
+
+def echo(text: str = "") -> str:
+    return text
+
+
+def served(**fields: Any) -> LocalCoze:
+    return LocalCoze(
+        LocalBot(slow), chatflows=slow, workflows=echo, token=TOKEN, more_tokens=[OTHER], **fields
+    )
+
+
+@pytest.fixture(scope="module", params=["cloud", "studio"])
+def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
+    with served(profile=request.param, oauth_apps=LocalOAuthApp()) as running:
+        yield running
+
+
+@pytest.fixture
+def http(coze: LocalCoze) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=coze.base_url, timeout=20, trust_env=False) as client:
+        yield client
+
+
+def routes(coze: LocalCoze) -> list[tuple[str, str]]:
+    """Every route with a verb, ids filled in."""
+    assert coze._server is not None
+    found: dict[str, set[str]] = {}
+    for route in coze._server.app.asgi.routes:
+        for verb in getattr(route, "methods", ()):
+            found.setdefault(getattr(route, "path", ""), set()).add(verb)
+    made = [(v, p.replace("{", "").replace("}", "")) for p in found for v in sorted(found[p])]
+    assert len(made) > 20  # the tests have something to walk
+    return made
+
+
+def is_open(path: str) -> bool:
+    return path.startswith("/api/permission/oauth2/")
+
+
+# --- Strangers -----------------------------------------------------------------------------------
+
+STRANGERS = [
+    *("", "Bearer", "Bearer pat_x", TOKEN, f"bearer {TOKEN}", f"Basic {TOKEN}"),
+    *(f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}x", f"Bearer  {TOKEN}", f"Bearer {TOKEN} {TOKEN}"),
+    *(f"Bearer {TOKEN.upper()}", "Bearer \xff\xfe", "Bearer None"),
+]
+
+
+@pytest.mark.parametrize("authorization", STRANGERS)
+def test_no_route_answers_strangers(
+    coze: LocalCoze, http: httpx.Client, authorization: str
+) -> None:
+    refusal = {"cloud": 4100, "studio": 700012006}[coze.profile]
+    headers = {b"Authorization": authorization.encode("latin-1")} if authorization else {}
+    for verb, path in routes(coze):
+        reply = http.request(verb, path, headers=headers, content=b'{"stream":true}')
+        if verb == "HEAD":
+            assert reply.content == b""
+        elif is_open(path):
+            assert reply.json()["error_code"] in {"invalid_request", "invalid_client"}, path
+        else:
+            assert reply.json()["code"] == refusal, (verb, path)
+        assert TOKEN not in reply.text + str(reply.headers)
+    assert {request.body for request in coze.requests if not is_open(request.path)} == {None}
+
+
+def test_no_route_takes_another_verb(coze: LocalCoze, http: httpx.Client) -> None:
+    # These two can be read as ids of workflows.
+    known = {*routes(coze), ("GET", "/v1/workflows/chat"), ("GET", "/v1/workflows/resume")}
+    http.headers["Authorization"] = f"Bearer {TOKEN}"
+    for path in {path for _, path in known}:
+        for verb in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "LOCAL"):
+            if (verb, path) not in known:
+                reply = http.request(verb, path)
+                assert reply.status_code == 405, (verb, path)
+                assert verb not in reply.headers["allow"].split(", ")
+    assert http.get("/v1/bots/").status_code == 404  # no redirect to where a Host header says
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["counted", "chunked"])
+def test_every_body_has_a_limit(
+    coze: LocalCoze, http: httpx.Client, monkeypatch: pytest.MonkeyPatch, *, chunked: bool
+) -> None:
+    monkeypatch.setattr(app, "_LARGEST_BODY", 100_000)
+    monkeypatch.setattr(app, "_LARGEST_RUN", 100_000)
+    body = b'{"x":"' + b" " * 100_000 + b'"}'
+    http.headers.update({"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"})
+    walked = [(v, p) for v, p in routes(coze) if v in {"POST", "PUT"}]
+    for verb, path in walked:
+        content: Any = iter([body[:9], body[9:]]) if chunked else body
+        reply = http.request(verb, path, content=content).json()
+        assert "MB" in reply["msg"], (verb, path)
+    assert len(walked) >= 7
+
+
+def test_a_form_is_read_only_where_files_are_taken(coze: LocalCoze, http: httpx.Client) -> None:
+    http.headers["Authorization"] = f"Bearer {TOKEN}"
+    form = {"file": ("x.txt", b"x" * 1_000_000)}
+    for verb, path in routes(coze):
+        if verb == "POST" and not is_open(path) and "files" not in path:
+            assert http.post(path, files=form).status_code < 500, path
+    assert http.post("/v1/files/upload", files=form).json()["code"] == 0
+
+
+def test_secrets_are_in_no_log_no_error_and_no_repr(
+    coze: LocalCoze, http: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    told = []
+    for token in (TOKEN, OTHER):
+        for fault in ("", "error=5000", "nonsense", "http_502"):
+            headers = {"Authorization": f"Bearer {token}", "X-Local-Fault": f"{fault},on=*"}
+            for verb, path in routes(coze):
+                reply = http.request(verb, path, headers=headers, json=[token[:3]])
+                told.append(reply.text + str(reply.headers))
+    assert coze._server is not None
+    site = coze._server.app.site
+    told += [repr(coze), str(coze), repr(coze.requests), repr(site), str(coze._server)]
+    told += [record.getMessage() + str(record.exc_text) for record in caplog.records]
+    assert not [text for text in told if TOKEN in text or OTHER in text]
+
+
+def test_tokens_of_users_differ() -> None:
+    for tokens in (["pat_a", "pat_a"], [""], [TOKEN]):
+        with pytest.raises(ValueError, match="of their own"):
+            LocalCoze(token=TOKEN, more_tokens=tokens)
+
+
+# --- Clients that vanish ------------------------------------------------------------------------
+
+
+def open_files() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+def head(coze: LocalCoze, path: str, size: int, kind: str = "application/json") -> bytes:
+    lines = [f"POST {path} HTTP/1.1", f"Host: {coze.host}", f"Authorization: Bearer {coze.token}"]
+    lines += [f"Content-Type: {kind}", f"Content-Length: {size}", "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def question(coze: LocalCoze, seconds: float) -> bytes:
+    message = {"role": "user", "type": "question", "content": str(seconds), "content_type": "text"}
+    body = {"bot_id": coze.bots[0].bot_id, "user_id": "u", "stream": True}
+    return json.dumps(body | {"additional_messages": [message]}).encode()
+
+
+def asked(coze: LocalCoze, seconds: float) -> bytes:
+    body = question(coze, seconds)
+    return head(coze, "/v3/chat", len(body)) + body
+
+
+def half_upload(coze: LocalCoze) -> bytes:
+    form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
+    kind = "multipart/form-data; boundary=b"
+    return head(coze, "/v1/files/upload", 9_000_000, kind) + form + b"x" * 2_000_000
+
+
+def connected(coze: LocalCoze) -> socket.socket:
+    return socket.create_connection((coze.host, coze.port), timeout=5)
+
+
+def reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    client.close()
+
+
+def is_quiet(coze: LocalCoze) -> bool:
+    assert coze._server is not None
+    site = coze._server.app.site
+    state = coze._server.server_state
+    return not (state.connections or state.tasks or site.runs or site.connections.streams)
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_hundreds_of_clients_vanish_abruptly(caplog: pytest.LogCaptureFixture) -> None:
+    with served() as coze, Client(coze) as client:
+        parts = [b"", b"POST /v3/ch", head(coze, "/v3/chat", 500), asked(coze, 0)[:-20]]
+        parts += [half_upload(coze), asked(coze, 0.05), asked(coze, 0)]
+        files, threads = open_files(), threading.active_count()
+        for number in range(60 * len(parts)):
+            gone = connected(coze)
+            gone.sendall(parts[number % len(parts)])
+            if number % len(parts) >= 5:
+                gone.recv(1 + number % 3)
+            reset(gone)
+        wait_until(lambda: is_quiet(coze))
+        assert answers(client.chat(additional_messages=[user_says("0")])) == ["half whole"]
+        client.http.close()
+        wait_until(lambda: open_files() <= files)
+        assert threading.active_count() <= threads
+    assert caplog.records == []
+
+
+def user_says(text: str) -> dict[str, str]:
+    return {"role": "user", "type": "question", "content": text, "content_type": "text"}
+
+
+# --- Clients that are slow, and heads that are large --------------------------------------------
+
+
+def is_closed(client: socket.socket) -> bool:
+    """Whether the server has hung up; what it said before is read away."""
+    try:
+        while client.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
+@pytest.mark.parametrize("before", [b"", b"whole"], ids=["first", "second"])
+def test_a_head_that_never_ends_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, before: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "HEADERS_WITHIN", 0.3)
+    with served() as coze, connected(coze) as client:
+        begin = time.monotonic()
+        # A turn may well take longer than its head.
+        client.sendall(asked(coze, 0.5) if before else b"")
+        while before and b"[DONE]" not in client.recv(65536):
+            pass
+        with contextlib.suppress(OSError):
+            for byte in head(coze, "/v3/chat", 5):
+                client.sendall(bytes([byte]))
+                time.sleep(0.05)
+        assert is_closed(client)
+        assert 0.3 <= time.monotonic() - begin < 4
+        wait_until(lambda: is_quiet(coze))
+
+
+def test_a_body_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BETWEEN_PARTS", 0.2)
+    with served() as coze:
+        for half in (asked(coze, 0)[:-5], half_upload(coze), head(coze, "/v1/workflow/run", 9)):
+            with connected(coze) as client:
+                client.sendall(half)
+                assert client.recv(100) == b""  # no answer to half a question
+        wait_until(lambda: is_quiet(coze))
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 1_000_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: a\r\n" * 200_000 + b"\r\n",
+        b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"\x16\x03\x01 no HTTP at all\r\n\r\n",
+    ],
+    ids=["header", "headers", "path", "two lengths", "negative length", "no http"],
+)
+def test_heads_that_are_too_large_or_wrong(flood: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with served() as coze:
+        with connected(coze) as client:
+            with contextlib.suppress(OSError):
+                client.sendall(flood)
+            assert is_closed(client)
+        wait_until(lambda: is_quiet(coze))
+        with Client(coze) as own:
+            assert own.get("/v1/users/me")["code"] == 0
+    told = {record.getMessage() for record in caplog.records if record.name != "httpx"}
+    assert told <= {"Invalid HTTP request received."}
+
+
+# --- Stopping ------------------------------------------------------------------------------------
+
+
+def test_stop_hangs_up_on_everyone(caplog: pytest.LogCaptureFixture) -> None:
+    files, threads = open_files(), threading.active_count()
+    coze = served(stop_timeout=0.05).start()
+    parts = [b"", b"POST /v3/ch", head(coze, "/v3/chat", 500), half_upload(coze)]
+    parts += [asked(coze, 60)] * 20
+    clients = [connected(coze) for _ in parts]
+    for client, part in zip(clients, parts, strict=True):
+        client.sendall(part)
+    for client in clients[-20:]:
+        assert client.recv(10)
+    site = coze._server.app.site if coze._server else None
+    begin = time.monotonic()
+    coze.stop()
+    assert time.monotonic() - begin < 3
+    for client in clients:
+        assert is_closed(client)
+        client.close()
+    assert site is not None
+    assert (site.runs, site.connections.streams) == (set(), set())
+    wait_until(lambda: open_files() <= files)
+    wait_until(lambda: threading.active_count() <= threads)
+    assert caplog.records == []
+
+
+async def test_start_and_stop_again_and_again() -> None:
+    files, threads = open_files(), threading.active_count()
+    for _ in range(10):
+        await asyncio.to_thread(lambda: served().start().stop())
+    assert open_files() <= files + 3  # the pool of threads of this loop
+    assert threading.active_count() <= threads + 2
+
+
+# --- Who is let in -------------------------------------------------------------------------------
+
+
+def test_only_this_machine_is_served() -> None:
+    with served() as coze:
+        assert coze.base_url.startswith("http://127.0.0.1:")
+        assert coze._server is not None
+        bound = coze._server._listener.getsockname()
+        assert bound[0] == "127.0.0.1"
+
+
+def test_a_server_for_other_machines_is_reached_from_here() -> None:
+    with served(host="0.0.0.0") as coze, Client(coze) as client:  # noqa: S104 - that is the test
+        assert coze.base_url == f"http://127.0.0.1:{coze.port}"
+        assert client.get("/v1/users/me")["code"] == 0
+
+
+def test_the_command_warns_when_other_machines_are_let_in() -> None:
+    process = run_command("--host", "0.0.0.0")  # noqa: S104 - as above
+    assert process.stdout is not None
+    assert process.stderr is not None
+    told = [process.stderr.readline() for _ in range(2)]
+    process.terminate()
+    process.communicate(timeout=10)
+    assert "Warning: other machines can reach 0.0.0.0:" in told[0]
+    assert "其他机器可以访问" in told[1]
