@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-CONFORMANCE := .venv-conformance
+COZEPY := .venv-conformance
+COZE_JS := .node-conformance
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench bench-smoke clean
+.PHONY: help demo test conformance lint format docs bench bench-smoke clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -22,8 +23,14 @@ demo: $(READY) ## a bot streams an answer with its sources, no account needed
 	@$(BIN)/python examples/quickstart.py
 
 test: $(READY) ## every test, offline
-	@$(BIN)/python tests/conformance/install.py $(CONFORMANCE)
+	@$(BIN)/python tests/conformance/install.py cozepy $(COZEPY)
+	@$(BIN)/python tests/conformance/install.py coze-js $(COZE_JS)
 	$(BIN)/python -m pytest
+
+conformance: $(READY) ## what the official SDKs make of the local server, as a table
+	@$(BIN)/python tests/conformance/install.py cozepy $(COZEPY)
+	@$(BIN)/python tests/conformance/install.py coze-js $(COZE_JS)
+	@$(BIN)/python -m tests.conformance
 
 lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
@@ -40,7 +47,7 @@ docs: $(READY) ## run every snippet of README, docs and docstrings
 
 bench: $(READY) ## timings side by side with other integrations
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
-	@$(BIN)/python tests/conformance/install.py $(CONFORMANCE)
+	@$(BIN)/python tests/conformance/install.py cozepy $(COZEPY)
 	$(BIN)/python -m tests.benchmarks
 
 bench-smoke: $(READY) ## does the benchmark still run
@@ -48,4 +55,4 @@ bench-smoke: $(READY) ## does the benchmark still run
 	$(BIN)/python -m tests.benchmarks --quick --only stream-burst invoke
 
 clean: ## remove environments and caches
-	rm -rf $(VENV) $(CONFORMANCE) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(COZEPY) $(COZE_JS) .mypy_cache .ruff_cache .pytest_cache .hypothesis

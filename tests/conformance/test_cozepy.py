@@ -21,7 +21,7 @@ from langchain_coze.local import (
     TokenUsage,
     Turn,
 )
-from tests.conformance.install import python_of, why_not_ready
+from tests.conformance.install import SDKS, python_of
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = Path(os.environ.get("COZE_CONFORMANCE_VENV") or ROOT / ".venv-conformance")
@@ -31,7 +31,7 @@ LONGEST_SCENE = 60  # seconds
 def play(
     scene: str, coze: LocalCoze, bot: LocalBot | None = None, token: str = "", bot_id: str = ""
 ) -> Any:
-    if problem := why_not_ready(ENVIRONMENT):
+    if problem := SDKS["cozepy"].why_not_ready(ENVIRONMENT):
         pytest.skip(problem)
     script = str(Path(__file__).with_name("cozepy_session.py"))
     bot_id = bot_id or (bot or coze.bots[0]).bot_id
