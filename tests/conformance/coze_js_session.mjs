@@ -113,26 +113,21 @@ async function uploaded() {
 
 /** What a streamed run tells, with its questions answered. */
 async function flow(name) {
-  const seen = { events: [], ids: [], texts: [] };
+  const seen = { events: [], texts: [] };
   const workflow_id = workflows[name];
   let stream = coze.workflows.runs.stream({ workflow_id, parameters: { city: '杭州' } });
   while (stream) {
     const events = stream;
     stream = null;
-    for await (const { id, event, data } of events) {
+    for await (const { event, data } of events) {
       seen.events.push(event);
-      seen.ids.push(id);
       if (event === 'Message') seen.texts.push(data.content);
       if (event === 'Error') seen.texts.push(data.error_message);
       if (event !== 'Interrupt') continue;
       const { event_id, type } = data.interrupt_data;
       const resume_data = { 2: 'yes', 5: '{"nights":2}' }[type];
-      stream = coze.workflows.runs.resume({
-        workflow_id,
-        event_id,
-        interrupt_type: type,
-        resume_data,
-      });
+      const about = { workflow_id, event_id, interrupt_type: type };
+      stream = coze.workflows.runs.resume({ ...about, resume_data });
     }
   }
   return seen;

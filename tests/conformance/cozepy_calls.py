@@ -330,13 +330,12 @@ def _runs_async() -> Any:
 def flow(name: str) -> dict[str, Any]:
     """What a streamed run tells, with its questions answered."""
     runs, place = COZE.workflows.runs, {"workflow_id": WORKFLOWS[name]}
-    seen: dict[str, Any] = {"events": [], "ids": [], "texts": []}
+    seen: dict[str, Any] = {"events": [], "texts": []}
     stream = runs.stream(**place, parameters={"city": "杭州"})
     while stream is not None:
         events, stream = stream, None
         for event in events:
             seen["events"].append(event.event.value)
-            seen["ids"].append(event.id)
             if event.message:
                 seen["texts"].append(event.message.content)
             if event.error:
