@@ -45,7 +45,7 @@ class ChatRun:
         request: The checked request.
         conversation: The conversation it runs in; its ``running`` is this chat until it ends.
         profile: The wire shapes to write.
-        uploads: The uploaded files, by id.
+        uploads: The files that the user has uploaded, by id.
     """
 
     def __init__(

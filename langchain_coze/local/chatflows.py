@@ -45,7 +45,7 @@ class ChatflowRoutes:
         if conversation.running is not None:
             raise Problem(4016)
         site.count_chat(flow.workflow_id, flow.quota)
-        run = ChatRun(flow, request, conversation, profile, site.store.files)
+        run = ChatRun(flow, request, conversation, profile, site.store.files_of(call.owner))
         site.store.add_chat(run)
         site.start(run.execute())
         return EventStream(run.outbox, profile, call.plan, site.connections)

@@ -1,12 +1,14 @@
 """Routes of chats (wire 2)."""
 
+from collections.abc import Mapping
+
 from starlette.responses import Response
 
 from langchain_coze.local.calls import Call, RouteEntry, Site, as_json, ok
 from langchain_coze.local.chat import ChatRun
 from langchain_coze.local.chat_request import ChatRequest, read_chat_request, read_tool_outputs
 from langchain_coze.local.problems import Problem
-from langchain_coze.local.store import Conversation
+from langchain_coze.local.store import Conversation, StoredFile
 from langchain_coze.local.streams import EventStream
 
 __all__ = ["ChatRoutes"]
@@ -38,21 +40,14 @@ class ChatRoutes:
             raise Problem(4015)
         self._site.count_chat(bot.bot_id, bot.quota)
         conversation = self._conversation_for(call, request)
-        self._check_files(request, call.owner)
-        run = ChatRun(bot, request, conversation, self._site.profile, self._site.store.files)
+        uploads = self._site.store.files_of(call.owner)
+        _check_files(request, uploads)
+        run = ChatRun(bot, request, conversation, self._site.profile, uploads)
         self._site.store.add_chat(run)
         self._site.start(run.execute())
         if request.stream:
             return EventStream(run.outbox, self._site.profile, call.plan, self._site.connections)
         return as_json({"data": run.as_short_json(), "code": 0, "msg": "", **profile.reply_end})
-
-    def _check_files(self, request: ChatRequest, owner: str) -> None:
-        """Only uploads of the same account can be used (wire 5.3)."""
-        for message in request.additional_messages:
-            for file_id in filter(None, (item.get("file_id") for item in message.items)):
-                stored = self._site.store.files.get(file_id)
-                if stored is None or stored.owner not in {"", owner}:
-                    raise Problem(4000, f"file_id {file_id!r} does not exist")
 
     def _conversation_for(self, call: Call, request: ChatRequest) -> Conversation:
         messages, asked_for = request.additional_messages, call.query.get("conversation_id")
@@ -96,7 +91,7 @@ class ChatRoutes:
     async def _submit(self, call: Call) -> Response:
         ids = call.required("conversation_id"), call.required("chat_id")
         stream, outputs = read_tool_outputs(call.json_object)
-        if self._site.store.was_not_saved(*ids):
+        if self._site.store.was_not_saved(*ids, call.owner):
             raise Problem(5000, "tool outputs need a chat with auto_save_history=true")
         run = self._site.store.chat(*ids, call.owner)
         run.submit(outputs, stream=stream)
@@ -104,3 +99,11 @@ class ChatRoutes:
         if stream:
             return EventStream(run.outbox, self._site.profile, call.plan, self._site.connections)
         return ok(run.as_short_json(), call)
+
+
+def _check_files(request: ChatRequest, uploads: Mapping[str, StoredFile]) -> None:
+    """Only uploads of the same account can be used (wire 5.3)."""
+    for message in request.additional_messages:
+        for file_id in filter(None, (item.get("file_id") for item in message.items)):
+            if file_id not in uploads:
+                raise Problem(4000, f"file_id {file_id!r} does not exist")

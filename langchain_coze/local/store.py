@@ -122,7 +122,7 @@ class StoredFile:
     name: str
     data: bytes
     created_at: int
-    owner: str = ""
+    owner: str
 
 
 class Store:
@@ -133,7 +133,11 @@ class Store:
         self.files: dict[str, StoredFile] = {}
         self._conversations: dict[str, Conversation] = {}
         self._chats: dict[str, ChatRun] = {}
-        self._unsaved: set[tuple[str, str]] = set()
+        self._unsaved: set[tuple[str, str, str]] = set()
+
+    def files_of(self, owner: str) -> dict[str, StoredFile]:
+        """The files that a user has uploaded and may use, by id (wire 5.3)."""
+        return {file_id: file for file_id, file in self.files.items() if file.owner == owner}
 
     def add_conversation(self, conversation: Conversation) -> Conversation:
         """Keep a new conversation."""
@@ -167,11 +171,12 @@ class Store:
         if run.request.auto_save_history:
             self._chats[run.ids.chat_id] = run
         else:
-            self._unsaved.add((run.ids.conversation_id, run.ids.chat_id))
+            owner = run.conversation.owner
+            self._unsaved.add((run.ids.conversation_id, run.ids.chat_id, owner))
 
-    def was_not_saved(self, conversation_id: str, chat_id: str) -> bool:
-        """Whether the chat took place and left nothing behind."""
-        return (conversation_id, chat_id) in self._unsaved
+    def was_not_saved(self, conversation_id: str, chat_id: str, owner: str) -> bool:
+        """Whether a chat of this owner took place and left nothing behind."""
+        return (conversation_id, chat_id, owner) in self._unsaved
 
     def chat(self, conversation_id: str, chat_id: str, owner: str) -> "ChatRun":
         """Find a saved chat.

@@ -19,7 +19,6 @@ from langchain_coze.local.run_request import (
 from langchain_coze.local.run_steps import RunContext
 from langchain_coze.local.run_streams import RunStream
 from langchain_coze.local.runs import ASYNC, STREAM, SYNC, RunFacts, WorkflowRun
-from langchain_coze.local.store import StoredFile
 from langchain_coze.local.streams import Dropped
 from langchain_coze.local.workflow_shapes import workflow_shapes
 from langchain_coze.local.workflows import LocalWorkflow
@@ -85,7 +84,7 @@ class WorkflowRoutes:
         workflow = self._workflow(request)
         if mode == ASYNC and not workflow.paid and self._shapes.charges_async:
             raise Problem(6003)
-        inputs = workflow.signature.read(request.parameters, self._uploads(call))
+        inputs = workflow.signature.read(request.parameters, self._site.store.files_of(call.owner))
         self._site.count_chat(workflow.workflow_id, workflow.quota)
         context = RunContext(
             workflow=workflow,
@@ -115,11 +114,6 @@ class WorkflowRoutes:
             self._site.bot(request.bot_id)
         return workflow
 
-    def _uploads(self, call: Call) -> dict[str, StoredFile]:
-        """The files that the caller may use."""
-        files = self._site.store.files
-        return {i: stored for i, stored in files.items() if stored.owner in {"", call.owner}}
-
     def _go_on(self, request: ResumeRequest, call: Call, *, streamed: bool) -> WorkflowRun:
         """Give a run the answer that it waits for."""
         run = self._waiting(request, call)
@@ -129,7 +123,9 @@ class WorkflowRoutes:
                 "/v1/workflow/stream_resume" if run.facts.mode == STREAM else "/v1/workflows/resume"
             )
             raise Problem(4000, f"this run is resumed with {right}")
-        self._site.start(run.take_answer(request.resume_data, self._uploads(call)))
+        self._site.start(
+            run.take_answer(request.resume_data, self._site.store.files_of(call.owner))
+        )
         return run
 
     def _waiting(self, request: ResumeRequest, call: Call) -> WorkflowRun:

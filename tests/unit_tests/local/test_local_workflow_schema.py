@@ -216,7 +216,7 @@ def album(photos: list[Annotated[TurnFile, FileKind("image")]]) -> None:
 
 
 def test_files() -> None:
-    uploads = {"42": StoredFile("42", "tea.png", b"png", 0)}
+    uploads = {"42": StoredFile("42", "tea.png", b"png", 0, "1")}
     one, many = Signature(describe), Signature(album)
     assert one.inputs_as_json()["photo"] == {"type": "image", "required": True}
     assert many.inputs_as_json()["photos"]["items"] == {"type": "image"}
