@@ -129,7 +129,7 @@ _BY_POST = {
 _UNPLAYED = {"studio": Told({}, "nowhere")}
 _ANSWER = "tea: 杯 & <2>"
 _TURN = {
-    "deltas": _ANSWER,
+    "deltas": ["tea: ", "杯 & <2>"],
     "answers": [_ANSWER],
     "recalled": ["Tea grows on hills."],
     "follow_ups": ["Which hills?"],

@@ -47,7 +47,7 @@ async function until(chat) {
 
 /** What the events of a chat tell. */
 async function told(events) {
-  const seen = { deltas: '', answers: [], recalled: [], follow_ups: [] };
+  const seen = { deltas: [], answers: [], recalled: [], follow_ups: [] };
   Object.assign(seen, { usage: false, end: null, failed: [] });
   for await (const { event, data } of events) {
     if (event.startsWith('conversation.chat.')) {
@@ -55,7 +55,7 @@ async function told(events) {
       seen.usage ||= Boolean(data.usage?.token_count);
       if (event.endsWith('failed')) seen.failed = [data.last_error.code, data.last_error.msg];
     } else if (event === 'conversation.message.delta') {
-      seen.deltas += data.content;
+      seen.deltas.push(data.content);
     } else if (event === 'conversation.message.completed' && data.type === 'answer') {
       seen.answers.push(data.content);
     } else if (event === 'conversation.message.completed' && data.type === 'follow_up') {

@@ -63,7 +63,7 @@ def until(chat: Any) -> Any:
 
 def told(events: Any) -> dict[str, Any]:
     """What the events of a chat tell."""
-    seen: dict[str, Any] = {"deltas": "", "answers": [], "recalled": [], "follow_ups": []}
+    seen: dict[str, Any] = {"deltas": [], "answers": [], "recalled": [], "follow_ups": []}
     seen |= {"usage": False, "end": None, "failed": []}
     for event in events:
         name, message = event.event.value, event.message
@@ -74,7 +74,7 @@ def told(events: Any) -> dict[str, Any]:
             if name.endswith("failed"):
                 seen["failed"] = [event.chat.last_error.code, event.chat.last_error.msg]
         elif name.endswith("delta"):
-            seen["deltas"] += message.content
+            seen["deltas"].append(message.content)
         elif message is not None and message.type.value == "answer":
             seen["answers"].append(message.content)
         elif message is not None and message.type.value == "follow_up":

@@ -97,11 +97,17 @@ def fail() -> str:
     raise ValueError("no room")
 
 
-def server(profile: str, error_status: str = "200") -> LocalCoze:
-    """A server that has one of everything that the sessions ask for."""
+def server(profile: str, error_status: str = "200", tea: LocalBot | None = None) -> LocalCoze:
+    """A server that has one of everything that the sessions ask for.
+
+    Args:
+        profile: Whose bytes it speaks.
+        error_status: HTTP status of errors.
+        tea: A bot of the name tea in the place of the usual one.
+    """
     plants = LocalKnowledge(["Tea grows on hills."], name="plants")
     bots = [
-        LocalBot(_tea, name="tea", knowledge=plants, follow_ups=["Which hills?"]),
+        tea or LocalBot(_tea, name="tea", knowledge=plants, follow_ups=["Which hills?"]),
         LocalBot(_weather, name="weather"),
         LocalBot(_slow, name="slow"),
         LocalBot(_read, name="read"),
