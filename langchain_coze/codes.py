@@ -278,7 +278,7 @@ def cut_error(message: str, **facts: Any) -> CozeStreamError:
 
 
 def too_late(*, sent: bool = False) -> CozeTimeoutError:
-    """Return the error for a turn that took longer than `max_duration`.
+    """Return the error for a call that took longer than `max_duration`.
 
     Args:
         sent: Whether the request may have started something.
@@ -287,6 +287,6 @@ def too_late(*, sent: bool = False) -> CozeTimeoutError:
         "Raise max_duration, or look in Coze at what takes so long.",
         "请调大 max_duration，或在扣子中查看耗时原因。",
     )
-    late = CozeTimeoutError("The turn took longer than max_duration allows.", hint=hint)
+    late = CozeTimeoutError("The call took longer than max_duration allows.", hint=hint)
     late.sent = sent
     return late

@@ -83,6 +83,9 @@ class ErrorResponse(NamedTuple):
         return json.loads(self.text)
 
 
+_BEGUN = frozenset({"sent", "chat_id"})  # what an error tells of a request that Coze had
+
+
 class CozeError(ModelError):
     """Anything that goes wrong between LangChain and Coze.
 
@@ -133,6 +136,12 @@ class CozeError(ModelError):
         self.chat_id = chat_id
         self.conversation_id = conversation_id
         self.retry_after = retry_after
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; what has begun is not made again: it would begin twice."""
+        super().__setattr__(name, value)
+        if name in _BEGUN and value:
+            super().__setattr__("is_retryable", False)
 
     @property
     def request_id(self) -> str | None:
@@ -321,5 +330,4 @@ def is_retryable(error: BaseException) -> bool:
         policy = RetryPolicy(max_attempts=3, retry_on=is_retryable)
         ```
     """
-    started = isinstance(error, CozeError) and (error.chat_id is not None or error.sent)
-    return isinstance(error, CozeError) and error.is_retryable and not started
+    return isinstance(error, CozeError) and error.is_retryable

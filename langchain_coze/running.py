@@ -56,6 +56,7 @@ class Job(NamedTuple):
         stream: Whether its events are streamed.
         is_async: Whether it is started only, and then asked for.
         endpoint: Another path to start it, or None.
+        tool_call_id: The call that it is run for, or None; questions tell it.
         policy: How often requests are repeated, and until when.
         polling: When an asynchronous run is asked for.
     """
@@ -66,6 +67,7 @@ class Job(NamedTuple):
     stream: bool = True
     is_async: bool = False
     endpoint: str | None = None
+    tool_call_id: str | None = None
     policy: Policy = Policy()
     polling: Polling = Polling()
 
@@ -302,5 +304,5 @@ def _tell(listener: Any, message: Any) -> Flow[None]:
 def _step(leg: Leg, job: Job, *, streamed: bool) -> Step:
     pending = leg.question(job.workflow_id)
     if pending is not None:
-        pending[_STREAMED] = streamed
+        pending |= {_STREAMED: streamed, "tool_call_id": job.tool_call_id}
     return Step(leg.run(job.workflow_id), pending)

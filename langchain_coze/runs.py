@@ -259,6 +259,8 @@ class Leg:
             return None
         asked, options = _asked(self.pending.data)
         told = self._spoken[-1].text if self._spoken else ""
+        if _fields(told):  # the fields of an input node, which are no question
+            told = ""
         wanted = self.pending.required_parameters or _fields(self.pending.data)
         question = asked or told or _wanted_text(wanted)
         return {

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain reads it
@@ -237,16 +238,16 @@ class CozeWorkflowTool(Connection, BaseTool):
         tool_call_id: str | None = None,
         config: RunnableConfig,
     ) -> tuple[str, Any]:  # LangChain reads the annotations: all of them have to be importable
-        engine, listener = self._engine(), Reporter(self.workflow_id, tool_call_id)
-        parameters = engine.sendable(values, by_model=tool_call_id is not None)
+        engine, listener = self._engine(tool_call_id), Reporter(self.workflow_id, tool_call_id)
+        given = partial(engine.sendable, values, by_model=tool_call_id is not None)
         inside = self._inside(config, tool_call_id)
         if inside is None:
-            return _told(engine.start(parameters, listener))
+            return _told(engine.start(given(), listener))
         from langchain_coze.workflow_graphs import run_of, shown, workflow_graph  # noqa: PLC0415 - langgraph
 
         graph = workflow_graph(
             engine,
-            given=parameters,
+            given=given,
             keep_failures=bool(self.handle_tool_error),
             listen=lambda: listener,
         )
@@ -260,15 +261,11 @@ class CozeWorkflowTool(Connection, BaseTool):
         tool_call_id: str | None = None,
         config: RunnableConfig,
     ) -> tuple[str, Any]:
-        engine, listener = self._engine(), Reporter(self.workflow_id, tool_call_id)
+        engine, listener = self._engine(tool_call_id), Reporter(self.workflow_id, tool_call_id)
+        given = partial(engine.sendable, values, by_model=tool_call_id is not None)
         inside = self._inside(config, tool_call_id)
-
-        async def sendable() -> dict[str, Any]:  # a thread: files may have to be read
-            by_model = tool_call_id is not None
-            return await asyncio.to_thread(engine.sendable, values, by_model=by_model)
-
-        if inside is None:
-            return _told(await engine.astart(await sendable(), listener))
+        if inside is None:  # a thread: files may have to be read
+            return _told(await engine.astart(await asyncio.to_thread(given), listener))
         from langchain_coze.workflow_graphs import (  # noqa: PLC0415 - langgraph
             run_of,
             shown,
@@ -276,17 +273,14 @@ class CozeWorkflowTool(Connection, BaseTool):
             workflow_graph,
         )
 
-        async def run_graph() -> dict[str, Any]:
-            graph = workflow_graph(
-                engine,
-                given=await sendable(),
-                keep_failures=bool(self.handle_tool_error),
-                listen=lambda: listener,
-            )
-            state: dict[str, Any] = await graph.ainvoke({"parameters": shown(values)}, inside)
-            return state
-
-        run = run_of(await with_siblings(config, run_graph))
+        graph = workflow_graph(
+            engine,
+            given=given,
+            keep_failures=bool(self.handle_tool_error),
+            listen=lambda: listener,
+        )
+        told = {"parameters": shown(values)}
+        run = run_of(await with_siblings(config, lambda: graph.ainvoke(told, inside)))
         return run.content, run
 
     def _inside(self, config: RunnableConfig, tool_call_id: str | None) -> RunnableConfig | None:
@@ -297,13 +291,13 @@ class CozeWorkflowTool(Connection, BaseTool):
 
         return nested(config, tool_call_id)
 
-    def _engine(self) -> Engine:
+    def _engine(self, tool_call_id: str | None = None) -> Engine:
         from langchain_coze.running import Engine  # noqa: PLC0415 - importing stays light
 
         schema = self.args_schema if isinstance(self.args_schema, dict) else {}
-        return Engine(self._client(), self._job, schema)
+        return Engine(self._client(), lambda: self._job(tool_call_id), schema)
 
-    def _job(self) -> Job:
+    def _job(self, tool_call_id: str | None) -> Job:
         """Return what is run.
 
         Raises:
@@ -335,6 +329,7 @@ class CozeWorkflowTool(Connection, BaseTool):
             stream=streamed,
             is_async=self.run_mode == "async",
             endpoint=self.endpoint,
+            tool_call_id=tool_call_id,
             policy=Policy(max_retries=self.max_retries, until=until),
             polling=self._polling(self.poll_interval, self.poll_timeout),
         )

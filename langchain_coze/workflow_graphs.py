@@ -80,7 +80,7 @@ def workflow_graph(
     *,
     name: str = _NAME,
     checkpointer: Checkpointer = None,
-    given: Mapping[str, Any] | None = None,
+    given: Callable[[], Mapping[str, Any]] | None = None,
     keep_failures: bool = False,
     listen: Callable[[], Any],
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -90,7 +90,8 @@ def workflow_graph(
         engine: What runs it.
         name: The name of the graph.
         checkpointer: Where its threads are kept, when it stands alone.
-        given: The parameters of this one run; None where the state has them.
+        given: Gives the parameters of this one run, which blocks; None where the state has them.
+            It is asked once: files may be gone when a question is answered.
         keep_failures: Whether a run that fails at once is an end of the graph, which `run_of`
             raises, so that it is not started again when a sibling is resumed. One that fails after
             an answer always is where `given` is: no answer can be given twice.
@@ -115,30 +116,33 @@ class _Legs:
     def __init__(
         self,
         engine: Engine,
-        given: Mapping[str, Any] | None,
+        given: Callable[[], Mapping[str, Any]] | None,
         listen: Callable[[], Any],
         *,
         keep_failures: bool,
     ) -> None:
-        self._engine, self._given, self._listen = engine, given, listen
+        self._engine, self._listen = engine, listen
+        self._given = given
         self._keep_first = given is not None and keep_failures
         self._keep_later = given is not None
 
     def start(self, state: WorkflowState) -> WorkflowState:
-        parameters = self._given
-        if parameters is None:
-            parameters = self._engine.sendable(state.get("parameters") or {})
+        parameters = self._parameters(state)
         with _Failure(keep=self._keep_first) as failure:
             return _update(self._engine.start(parameters, self._listen()))
         return failure.state
 
     async def astart(self, state: WorkflowState) -> WorkflowState:
-        parameters, given = self._given, state.get("parameters") or {}
-        if parameters is None:  # a thread: files may have to be read
-            parameters = await asyncio.to_thread(self._engine.sendable, given)
+        # a thread: files may have to be read
+        parameters = await asyncio.to_thread(self._parameters, state)
         with _Failure(keep=self._keep_first) as failure:
             return _update(await self._engine.astart(parameters, self._listen()))
         return failure.state
+
+    def _parameters(self, state: WorkflowState) -> Mapping[str, Any]:
+        if self._given is not None:
+            return self._given()
+        return self._engine.sendable(state.get("parameters") or {})
 
     def resume(self, state: WorkflowState) -> WorkflowState:
         with _Failure(keep=self._keep_later) as failure:

@@ -51,6 +51,8 @@ NO_SUCH_ROUTE = frozenset({404, 405})
 _NOT_IN_STUDIO = (
     ("/v3/chat/submit_tool_outputs", "results of tool calls (submit_tool_outputs)"),
     ("/v1/files/retrieve", "a look at an uploaded file"),
+    ("/v1/workflows/resume", "answers to runs that are not streamed"),
+    ("/v1/workflows?", "a list of workflows"),
 )
 _LONGEST_WAIT = 60.0  # seconds of Retry-After that we are ready to wait
 _SUPPORT_HEADERS = ("content-type", "date", "retry-after", "x-tt-logid", "x-log-id")
@@ -113,7 +115,8 @@ def _attempt(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
 
 def _lacking(request: Request) -> str | None:
     """Return the hint for a call that Coze Studio does not offer (wire section 8)."""
-    what = next((what for begin, what in _NOT_IN_STUDIO if request.path.startswith(begin)), None)
+    asked = f"{request.path}?"  # with a `?` at its end a path of the table is meant as a whole
+    what = next((what for begin, what in _NOT_IN_STUDIO if asked.startswith(begin)), None)
     if what is None:
         return None
     return hint_of(

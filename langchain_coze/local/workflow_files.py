@@ -53,6 +53,8 @@ class FileKind:
         return {"type": self.kind}
 
     def _read(self, value: Any, info: core_schema.ValidationInfo) -> TurnFile:
+        if isinstance(value, dict):  # in the values of a form (wire 4.4)
+            value = json.dumps(value)
         if not isinstance(value, str) or not value:
             raise ValueError(_FORMS)
         if value.startswith(("http://", "https://")):

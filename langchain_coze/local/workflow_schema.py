@@ -77,6 +77,22 @@ class Parameter:
             raise Problem(4000, f"parameters.{self.name}{where}: {text}") from None
 
 
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature of a function; a return type may be known to type checkers alone."""
+    try:
+        return inspect.signature(function, eval_str=True)
+    except NameError:
+        signature = inspect.signature(function)
+        names = {**getattr(inspect.unwrap(function), "__globals__", {})}
+        parameters = [
+            found.replace(annotation=eval(found.annotation, names))  # noqa: S307 - as inspect does
+            if isinstance(found.annotation, str)
+            else found
+            for found in signature.parameters.values()
+        ]
+        return signature.replace(parameters=parameters, return_annotation=Any)
+
+
 class Signature:
     """What a workflow's function takes and gives.
 
@@ -102,7 +118,7 @@ class Signature:
             raise TypeError(f"a workflow is a function, not {type(function).__name__}")
         self._function = function
         try:
-            signature = inspect.signature(function, eval_str=True)
+            signature = _signature(function)
         except (NameError, ValueError) as error:
             raise TypeError(f"the signature of {function!r} cannot be read: {error}") from None
         self._context: list[str] = []

@@ -211,7 +211,7 @@ def test_leave_early_cancels_only_where_that_is_wanted() -> None:
         "break: /v3/chat",
         "break, cancel_on_close: /v3/chat /v3/chat/cancel",
         "async, cancel_on_close: /v3/chat /v3/chat/cancel",
-        "max_duration: The turn took longer than max_duration allows.",
+        "max_duration: The call took longer than max_duration allows.",
         "max_duration, cancel_on_close: /v3/chat /v3/chat/cancel",
     ]
 

@@ -530,6 +530,25 @@ def test_the_third_answer_that_says_nothing_ends_the_run(
     assert started(cloud) == 1
 
 
+def test_files_in_answers(cloud: LocalCoze) -> None:
+    def show() -> Generator[Any, Any, dict[str, Any]]:
+        form = yield AskInput({"photo": Annotated[TurnFile, FileKind("image")]})
+        return {"bytes": len(form["photo"].data), "url": form["photo"].url}
+
+    asking = LocalWorkflow(show)
+    with LocalCoze(workflows=asking) as other:
+        fields = {"workflow_id": asking.workflow_id, "base_url": other.base_url}
+        made = tool(cloud, "text", **fields, api_key=other.token)
+        for answer, seen in (
+            ({"photo": b"tea"}, {"bytes": 3, "url": ""}),
+            ({"photo": "https://h/t.png"}, {"bytes": 0, "url": "https://h/t.png"}),
+        ):
+            with pytest.raises(CozeWorkflowInterrupt) as caught:
+                made.invoke({})
+            assert caught.value.question == "photo (image)"
+            assert made.resume(caught.value, answer).output == seen
+
+
 @both
 def test_a_sync_run_of_studio_cannot_ask(coze: LocalCoze, way: Way) -> None:
     if coze.profile == "cloud":
@@ -595,6 +614,13 @@ def test_studio_tells_no_inputs() -> None:
         schema = {"title": "t", "type": "object", "properties": {"question": {"type": "string"}}}
         made = CozeWorkflowTool.from_workflow(workflow_id, args_schema=schema, name="t", **known)
         assert made.invoke({"question": "x"}) == "A: x"
+
+
+def test_studio_lists_no_workflows() -> None:
+    with LocalCoze(workflows=FLOWS, profile="studio") as studio:
+        toolkit = CozeToolkit(workspace_id="1", api_key=studio.token, base_url=studio.base_url)
+        with pytest.raises(CozeNotFoundError, match="does not offer a list of workflows"):
+            toolkit.get_tools()
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])

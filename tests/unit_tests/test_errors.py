@@ -156,3 +156,12 @@ def test_redaction(text: str, clean: str) -> None:
 def test_every_class_is_found_among_the_errors() -> None:
     assert errors.CozeWorkflowError is CozeWorkflowError
     assert not hasattr(errors, "CozeNothing")
+
+
+def test_what_has_begun_is_not_retryable_for_anybody() -> None:
+    late, cut = errors.CozeTimeoutError("late"), errors.CozeStreamError("cut", chat_id="7")
+    assert late.is_retryable
+    late.sent = True
+    assert (late.is_retryable, cut.is_retryable) == (False, False)
+    assert errors.CozeTimeoutError.is_retryable
+    assert not pickle.loads(pickle.dumps(late)).is_retryable

@@ -231,6 +231,11 @@ def test_an_input_node() -> None:
     assert (asked["question"], asked["required_parameters"]) == ("Which city?", wanted)
     asked = question(data=data, type=5)
     assert asked["required_parameters"]["img"]["type"] == "string"
+    body = {"interrupt_data": {"event_id": "1", "type": 5, "data": data}}
+    event = b"event: Interrupt\ndata: " + json.dumps(body).encode() + b"\n\n"
+    spoken = heard(message(data, "Form"), event).question("73")  # Coze says the fields themselves
+    assert spoken is not None
+    assert spoken["question"] == "img (string)"
     leg = Leg()
     leg.reply(Run(interrupt_data=Interrupt(data=data, event_id="1", type=5)))
     asked_alone = leg.question("73")
