@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import ToolMessage
@@ -17,7 +17,8 @@ from langgraph.types import Command
 from typing_extensions import TypedDict
 
 from langchain_coze import CozeRateLimitError, CozeWorkflowError, CozeWorkflowInterrupt
-from langchain_coze.local import Ask, AskInput, Fail, LocalCoze, LocalWorkflow
+from langchain_coze.inputs import json_schema
+from langchain_coze.local import Ask, AskInput, Fail, FileKind, LocalCoze, LocalWorkflow, TurnFile
 from tests.integration_tests.agents import EITHER, Run
 from tests.integration_tests.flows import (
     BOOK,
@@ -68,7 +69,7 @@ ASKS = [called(name="a", questions=1)]
 
 @pytest.fixture(scope="module", params=["cloud", "studio"])
 def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    workflows = [BOOK, FORM, CHOOSE, BREAKS, FAILS]
+    workflows = [BOOK, FORM, CHOOSE, BREAKS, FAILS, FRAME]
     with LocalCoze(workflows=workflows, profile=request.param) as server:
         yield server
 
@@ -323,9 +324,41 @@ def test_a_graph_without_a_checkpointer_runs_what_does_not_ask(coze: LocalCoze, 
 # --- Where a tool may stand ----------------------------------------------------------------------
 
 
+def frame(photo: Annotated[TurnFile, FileKind("image")]) -> Play:
+    """Frame a photo."""
+    colour = yield Ask("Which colour?")
+    return {"photo": photo.name, "colour": colour}
+
+
+FRAME = LocalWorkflow(frame)
+
+
 class Asked(TypedDict, total=False):
     first: Any
     second: Any
+
+
+@pytest.mark.parametrize("run", EITHER)
+def test_files_are_read_and_uploaded_once(coze: LocalCoze, run: Run, tmp_path: Path) -> None:
+    schema = json_schema("frame", {"photo": {"type": "image", "required": True}})
+    tool, photo = tool_of(coze, FRAME, args_schema=schema), tmp_path / "tea.png"
+    photo.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(tmp_path))  # none has been uploaded before
+
+    def node(_: Asked) -> Any:
+        return {"first": tool.invoke({"photo": str(photo)})}
+
+    async def anode(_: Asked) -> Any:
+        return {"first": await tool.ainvoke({"photo": str(photo)})}
+
+    made = StateGraph(Asked)
+    made.add_node("tools", RunnableLambda(node, anode))
+    graph = made.add_edge(START, "tools").compile(checkpointer=InMemorySaver())
+    run(graph, {}, thread())
+    photo.unlink()
+    state = run(graph, Command(resume="red"), thread())
+    assert json.loads(state["first"])["colour"] == "red"
+    assert [r.path for r in coze.requests].count("/v1/files/upload") == 1
+    assert (len(started(coze)), resumed(coze)) == (1, ["red"])
 
 
 @pytest.mark.parametrize("run", EITHER)
