@@ -97,17 +97,6 @@ def conversation(coze: Any, bot_id: str) -> Any:
     return {"same": found.id == made.id, "meta_data": found.meta_data, "answers": answers}
 
 
-def served(coze: Any, bot_id: str) -> Any:
-    """What the server says about itself."""
-    workspaces = list(coze.workspaces.list())
-    bots = list(coze.bots.list(space_id=workspaces[0].id))
-    return {
-        "bot": coze.bots.retrieve(bot_id=bot_id).name,
-        "bots": [bot.bot_id for bot in bots],
-        "user": bool(coze.users.me().user_id),
-    }
-
-
 def errors(coze: Any, bot_id: str) -> Any:
     """The error of a request that the server refuses, streamed and not."""
 
@@ -320,7 +309,7 @@ def main() -> None:
     coze = Coze(auth=TokenAuth(token), base_url=base_url)
     chats = (stream, create_and_poll, cancel, conversation, errors, tools, chatflow)
     flows = (workflow, workflow_stream, workflow_poll)
-    scenes = {f.__name__: f for f in (*chats, *flows, served, files, resources, oauth)}
+    scenes = {f.__name__: f for f in (*chats, *flows, files, resources, oauth)}
     sys.stdout.write(json.dumps(scenes[scene](coze, bot_id)))
 
 
