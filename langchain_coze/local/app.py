@@ -198,9 +198,12 @@ class LocalApp:
         logid = profile.new_logid()
         status = error.status_code if isinstance(error, HTTPException) else 404
         body = profile.no_route(request.method, request.url.path, logid)
-        plain = isinstance(body, str)
-        response = Response(body, status, None, "text/plain") if plain else as_json(body, status)
-        response.headers.update(getattr(error, "headers", None) or {})
+        if isinstance(body, str):
+            # Studio's web framework does not tell another verb from another path.
+            response = Response(body, 404, None, "text/plain")
+        else:
+            response = as_json(body, status)
+            response.headers.update(getattr(error, "headers", None) or {})
         response.headers[profile.log_header] = logid
         return response
 

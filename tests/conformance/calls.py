@@ -123,8 +123,8 @@ _NOWHERE = {
     "coze-js/studio": Told({"error": ["NotFoundError", 404]}, "nowhere"),
 }
 _BY_POST = {
-    "cozepy/studio": raises(_POST, "CozeAPIError", 405),
-    "coze-js/studio": raises(_POST, "APIError", 405),
+    "cozepy/studio": raises(_POST, "CozeAPIError", 404),
+    "coze-js/studio": raises(_POST, "NotFoundError", 404),
 }
 _UNPLAYED = {"studio": Told({}, "nowhere")}
 _ANSWER = "tea: 杯 & <2>"
@@ -191,7 +191,7 @@ CALLS: Mapping[str, Mapping[str, Told]] = {
         "": saw("canceled"),
         "coze-js": wrong(_LOOPS, {"saw": "still polling"}),
         "cozepy/studio": raises(_CANCEL, "ValidationError", "2 validation errors for Chat"),
-        "coze-js/studio": raises(_POST, "APIError", 405),
+        "coze-js/studio": raises(_POST, "NotFoundError", 404),
     },
     "chat.retrieve": {"": saw(["in_progress", True, "in_progress"]), **_BY_POST},
     "chat.cancel": {

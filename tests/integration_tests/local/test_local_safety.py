@@ -103,6 +103,9 @@ def test_no_route_takes_another_verb(coze: LocalCoze, http: httpx.Client) -> Non
         for verb in ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "LOCAL"):
             if (verb, path) not in known:
                 reply = http.request(verb, path)
+                if coze.profile == "studio":  # its web framework calls that another path
+                    assert (reply.status_code, "allow" in reply.headers) == (404, False)
+                    continue
                 assert reply.status_code == 405, (verb, path)
                 assert verb not in reply.headers["allow"].split(", ")
     assert http.get("/v1/bots/").status_code == 404  # no redirect to where a Host header says
