@@ -20,14 +20,14 @@ from langchain_coze.local.calls import Call, RouteEntry, RouteGroup, Settings, S
 from langchain_coze.local.chatflows import ChatflowRoutes
 from langchain_coze.local.chats import ChatRoutes
 from langchain_coze.local.conversations import ConversationRoutes, MessageRoutes
-from langchain_coze.local.fault_specs import Fault, FaultPlan, read_faults
+from langchain_coze.local.fault_specs import REPLY_FAULTS, Fault, FaultPlan, read_faults
 from langchain_coze.local.files import FileRoutes
 from langchain_coze.local.listings import ListingRoutes
 from langchain_coze.local.oauth import OAuthRoutes
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import CloudProfile
 from langchain_coze.local.run_histories import RunHistoryRoutes
-from langchain_coze.local.streams import Dropped
+from langchain_coze.local.streams import DamagedReply, Dropped
 from langchain_coze.local.workflow_listings import WorkflowListingRoutes
 from langchain_coze.local.workflow_routes import WorkflowRoutes
 
@@ -132,9 +132,12 @@ class LocalApp:
             raise refused
         plan = self._plan(path, headers, body)
         query |= request.path_params
-        instead = await self._reply_fault(plan)
+        if instead := await self._reply_fault(plan):
+            return instead
         call = Call(request, path, query, body, logid, plan, owner, self.site.profile)
-        return instead or await entry.handler(call)
+        reply = await entry.handler(call)
+        damaged = type(reply) is Response and not REPLY_FAULTS.isdisjoint(plan.values)
+        return DamagedReply(reply, plan, self.site.connections) if damaged else reply
 
     def _check_token(self, entry: RouteEntry, authorization: str) -> tuple[Problem | None, str]:
         """What is wrong with the token of a request, or whose it is."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
-__all__ = ["FAULTS", "Fault", "FaultPlan", "read_faults"]
+__all__ = ["FAULTS", "REPLY_FAULTS", "Fault", "FaultPlan", "read_faults"]
 
 
 class Fault(StrEnum):
@@ -13,8 +13,10 @@ class Fault(StrEnum):
 
     A fault is written as its name, or as ``name=value`` where it takes a value; several are
     separated by commas. Three places accept them: ``LocalBot(faults=…)``, ``LocalCoze(faults=…)``
-    and the request header ``X-Local-Fault``. Faults of events and of bytes concern streams only;
-    a chat that fails for a client that polls is made with a reply that yields `Fail`.
+    and the request header ``X-Local-Fault``; chatflows and workflows have ``faults`` as bots have.
+    Faults of events concern streams only, and a stream without the event in question stays as it
+    is; a chat that fails for a client that polls is made with a reply that yields `Fail`. Of the
+    faults of bytes `REPLY_FAULTS` hit replies that are no streams, too.
 
     Example:
         >>> Fault.CUT_MID_LINE == "cut_mid_line"
@@ -32,10 +34,12 @@ class Fault(StrEnum):
     FAILED_BARE = "failed_bare"
     ERROR_EVENT = "error_event"
     ERROR_EVENT_EMPTY = "error_event_empty"
+    ERROR_EVENT_TEXT = "error_event_text"
     NO_DELTAS = "no_deltas"
     NO_DONE = "no_done"
     NO_TERMINAL = "no_terminal"
     DUPLICATE_COMPLETED = "duplicate_completed"
+    TWO_ANSWERS = "two_answers"
     UNKNOWN_EVENT = "unknown_event"
     UNKNOWN_TYPE = "unknown_type"
     UNKNOWN_STATUS = "unknown_status"
@@ -86,6 +90,7 @@ FAULTS: Mapping[Fault, tuple[str | None, str]] = {
     Fault.FAILED_BARE: ("701231", "as failed, but its data is only {code, msg}"),
     Fault.ERROR_EVENT: ("5000", "an error event with this code where the answer would begin"),
     Fault.ERROR_EVENT_EMPTY: (None, "an error event with data {}"),
+    Fault.ERROR_EVENT_TEXT: (None, "an error event whose data is plain text"),
     Fault.NO_DELTAS: (None, "no deltas; answers come only as completed messages"),
     Fault.NO_DONE: (None, "the stream ends without done"),
     Fault.NO_TERMINAL: (
@@ -93,6 +98,7 @@ FAULTS: Mapping[Fault, tuple[str | None, str]] = {
         "the stream ends without chat.completed (or failed) and without done",
     ),
     Fault.DUPLICATE_COMPLETED: (None, "every completed message is sent twice"),
+    Fault.TWO_ANSWERS: (None, "a second answer, with a message id of its own, after the first"),
     Fault.UNKNOWN_EVENT: (None, "an event with an unknown name before the answer"),
     Fault.UNKNOWN_TYPE: (None, "a message of an unknown type before the answer"),
     Fault.UNKNOWN_STATUS: (None, "the in_progress event carries an unknown status"),
@@ -137,6 +143,15 @@ FAULTS: Mapping[Fault, tuple[str | None, str]] = {
         "only this path is hit; unless given, all that begin a turn or a run; * for all",
     ),
 }
+
+REPLY_FAULTS = frozenset(
+    {
+        *(Fault.BOM, Fault.CUT_AT, Fault.CUT_MID_LINE, Fault.CUT_UTF8),
+        *(Fault.CUT_HARD, Fault.CUT_RESET, Fault.ONE_BYTE),
+    }
+)
+"""Faults of bytes that hit the JSON of replies, too."""
+
 _BEGINNINGS = frozenset(
     {"/v3/chat", "/v1/workflows/chat", "/v1/workflow/run", "/v1/workflow/stream_run"}
 )

@@ -12,11 +12,12 @@ from typing import Any, TypeAlias, TypeVar
 
 from langchain_coze.local import gojson
 from langchain_coze.local.fault_specs import FAULTS, Fault, FaultPlan
+from langchain_coze.local.ids import new_id
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import Event
 from langchain_coze.local.recall_faults import RECALL_FAULTS, EventTransform
 
-__all__ = ["BYTE_FAULTS", "EVENT_FAULTS", "event_faults", "with_byte_faults"]
+__all__ = ["BYTE_FAULTS", "ERROR_TEXT", "EVENT_FAULTS", "event_faults", "with_byte_faults"]
 
 Item = TypeVar("Item")
 ByteTransform: TypeAlias = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
@@ -26,6 +27,8 @@ _IN_PROGRESS = "conversation.chat.in_progress"
 _DONE = Event("done", '"[DONE]"')
 _STUDIO_DONE = "conversation.stream.done"
 _UNKNOWN = "local_unknown"
+ERROR_TEXT = "stream read failed: connection reset"
+"""What an error event says that has no JSON."""
 
 
 def event_faults(plan: FaultPlan, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
@@ -157,6 +160,28 @@ def _unknown_status(event: Event) -> Iterable[Event]:
     return (Event(event.name, gojson.dumps(json.loads(event.data) | {"status": _UNKNOWN})),)
 
 
+def _second_answer(event: Event) -> Iterable[Event]:
+    """The event; after the first answer another one, whole, under an id of its own."""
+    if event.name != _COMPLETED or (first := json.loads(event.data)).get("type") != "answer":
+        return (event,)
+    second = gojson.dumps(first | {"id": new_id(), "content": "A second answer. 第二个回答。"})
+    return (event, Event(_DELTA, second), Event(_COMPLETED, second))
+
+
+def _once(change: Callable[[Event], Iterable[Event]]) -> EventTransform:
+    """A transform that replaces the first event which ``change`` does not leave as it is."""
+
+    async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+        changed = False
+        async for event in events:
+            made = (event,) if changed else tuple(change(event))
+            changed = changed or made != (event,)
+            for one in made:
+                yield one
+
+    return transform
+
+
 def _idle(seconds: float) -> EventTransform:
     async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
         waited = False
@@ -181,6 +206,9 @@ EVENT_FAULTS: Mapping[Fault, Callable[[str], EventTransform]] = {
         lambda _chat: [_code_event("error", int(code), Problem(int(code)).message)]
     ),
     Fault.ERROR_EVENT_EMPTY: lambda _: _instead_of_answer(lambda _chat: [Event("error", "{}")]),
+    Fault.ERROR_EVENT_TEXT: lambda _: _instead_of_answer(
+        lambda _chat: [Event("error", ERROR_TEXT)]
+    ),
     Fault.NO_DELTAS: lambda _: _drop(_DELTA),
     Fault.NO_DONE: lambda _: _drop("done", _STUDIO_DONE),
     Fault.NO_TERMINAL: lambda _: _drop(
@@ -189,6 +217,7 @@ EVENT_FAULTS: Mapping[Fault, Callable[[str], EventTransform]] = {
     Fault.DUPLICATE_COMPLETED: lambda _: _each(
         lambda event: (event, event) if event.name == _COMPLETED else (event,)
     ),
+    Fault.TWO_ANSWERS: lambda _: _once(_second_answer),
     Fault.UNKNOWN_EVENT: lambda _: _before_answer(
         lambda chat: Event("conversation.local.unknown", gojson.dumps({"id": chat["id"]}))
     ),
@@ -216,7 +245,9 @@ def _json_line(code: int) -> ByteTransform:
 
 
 def _prefix_each(prefix: bytes) -> ByteTransform:
-    return _each(lambda chunk: (prefix + chunk,))
+    """Something before each event, with spaces after the colons where the stream has them."""
+    spaced = prefix.replace(b"event:", b"event: ").replace(b"data:", b"data: ")
+    return _each(lambda chunk: ((spaced if b"event: " in chunk else prefix) + chunk,))
 
 
 def _substitute(pattern: re.Pattern[bytes], by: bytes) -> ByteTransform:
@@ -254,7 +285,8 @@ def _is_delta(chunk: bytes) -> bool:
 
 
 def _ends_turn(chunk: bytes) -> bool:
-    return any(end in chunk for end in _ENDS)
+    # A reply that is no stream is one JSON object.
+    return chunk.startswith(b"{") or any(end in chunk for end in _ENDS)
 
 
 async def _cut_mid_line(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -263,7 +295,8 @@ async def _cut_mid_line(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         deltas += _is_delta(chunk)
         # A turn with fewer than two deltas is cut in its last chat event.
         if deltas == 2 or _ends_turn(chunk):  # noqa: PLR2004 - the second
-            yield chunk[: len(chunk) * 2 // 3]
+            # Between two characters: inside of one is another fault.
+            yield chunk[: len(chunk) * 2 // 3].decode("utf-8", "ignore").encode()
             return
         yield chunk
 

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from langchain_coze.local import gojson
 from langchain_coze.local.calls import Call
 from langchain_coze.local.fault_specs import FAULTS, Fault
-from langchain_coze.local.faults import with_byte_faults
+from langchain_coze.local.faults import ERROR_TEXT, with_byte_faults
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import Event
 from langchain_coze.local.streams import Connections, EventStream
@@ -88,10 +89,32 @@ def _failed(code: str, events: Events) -> Events:
     return _error_instead(Event("Error", gojson.dumps(data)), events)
 
 
+async def _then_done(events: Events) -> Events:
+    async for event in events:
+        yield event
+    yield Event("Done", "{}")
+
+
+async def _twice(events: Events) -> Events:
+    """The last piece of every node again."""
+    async for event in events:
+        yield event
+        if event.name == "Message" and json.loads(event.data).get("node_is_finish"):
+            yield event
+
+
 async def _without(names: frozenset[str], events: Events) -> Events:
     async for event in events:
         if event.name not in names:
             yield event
+
+
+def _unknown_message() -> Event:
+    """What a node of an unknown kind says, in a form that is not known."""
+    known = {"node_is_finish": True, "node_seq_id": "0", "node_title": "LocalUnknown"}
+    return Event(
+        "Message", gojson.dumps({"content": "?", "content_type": "local_unknown", **known})
+    )
 
 
 async def _before_message(seconds: float, inserted: list[Event], events: Events) -> Events:
@@ -108,8 +131,13 @@ async def _before_message(seconds: float, inserted: list[Event], events: Events)
 
 _EVENT_FAULTS: Mapping[Fault, Callable[[str, Events], Events]] = {
     Fault.FAILED: _failed,
+    Fault.FAILED_THEN_DONE: lambda code, events: _then_done(_failed(code, events)),
+    Fault.FAILED_BARE: _failed,
     Fault.ERROR_EVENT: _failed,
     Fault.ERROR_EVENT_EMPTY: lambda _, events: _error_instead(Event("Error", "{}"), events),
+    Fault.ERROR_EVENT_TEXT: lambda _, events: _error_instead(Event("error", ERROR_TEXT), events),
+    Fault.DUPLICATE_COMPLETED: lambda _, events: _twice(events),
+    Fault.UNKNOWN_TYPE: lambda _, events: _before_message(0, [_unknown_message()], events),
     Fault.NO_DONE: lambda _, events: _without(frozenset({"Done"}), events),
     Fault.NO_TERMINAL: lambda _, events: _without(_ENDS, events),
     Fault.UNKNOWN_EVENT: lambda _, events: _before_message(

@@ -9,12 +9,12 @@ from typing import Any, Protocol, TypeAlias
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from langchain_coze.local.fault_specs import Fault, FaultPlan
+from langchain_coze.local.fault_specs import REPLY_FAULTS, Fault, FaultPlan
 from langchain_coze.local.faults import event_faults, with_byte_faults
 from langchain_coze.local.outbox import Outbox
 from langchain_coze.local.profiles import Encoder, Event
 
-__all__ = ["Connections", "Dropped", "EventStream", "StreamShapes"]
+__all__ = ["Connections", "DamagedReply", "Dropped", "EventStream", "StreamShapes"]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 # Long enough for a client on this machine to read what was sent before a reset throws it away.
@@ -79,29 +79,19 @@ class Dropped(Response):
         await self._connections.drop(scope)
 
 
-class EventStream(Response):
-    """A turn or a run as ``text/event-stream``.
-
-    Args:
-        outbox: The events, as the chat or run makes them.
-        profile: How an event is written.
-        plan: What goes wrong on the way.
-        connections: To drop the connection when that is asked for.
-    """
+class _Streamed(Response):
+    """A reply in pieces, which may be damaged on the way."""
 
     def __init__(
-        self, outbox: Outbox, profile: StreamShapes, plan: FaultPlan, connections: Connections
+        self, headers: Mapping[str, str], plan: FaultPlan, connections: Connections
     ) -> None:
-        """Prepare the headers; nothing is sent yet."""
-        super().__init__(headers=dict(profile.stream_headers))
+        super().__init__(headers=dict(headers))
         del self.headers["content-length"]
-        self._outbox = outbox
-        self._profile = profile
         self._plan = plan
         self._connections = connections
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send events until the chat ends; the chat itself goes on when the client is gone."""
+        """Send the pieces to the end; what makes them goes on when the client is gone."""
         # A task of its own: when the server stops it cancels this, not the server's request task,
         # which would complain.
         writer = asyncio.ensure_future(self._write(send))
@@ -118,9 +108,33 @@ class EventStream(Response):
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
-        chunks = self._damaged() if self._plan.values else self._sound()
-        async for chunk in chunks:
+        async for chunk in self._chunks():
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    def _chunks(self) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+
+
+class EventStream(_Streamed):
+    """A turn or a run as ``text/event-stream``.
+
+    Args:
+        outbox: The events, as the chat or run makes them.
+        profile: How an event is written.
+        plan: What goes wrong on the way.
+        connections: To drop the connection when that is asked for.
+    """
+
+    def __init__(
+        self, outbox: Outbox, profile: StreamShapes, plan: FaultPlan, connections: Connections
+    ) -> None:
+        """Prepare the headers; nothing is sent yet."""
+        super().__init__(profile.stream_headers, plan, connections)
+        self._outbox = outbox
+        self._profile = profile
+
+    def _chunks(self) -> AsyncIterator[bytes]:
+        return self._damaged() if self._plan.values else self._sound()
 
     def _batches(self) -> AsyncGenerator[list[Event], None]:
         return self._outbox.batches()
@@ -143,3 +157,26 @@ class EventStream(Response):
         encode = self._profile.encoder()
         async for event in events:
             yield encode(event)
+
+
+class DamagedReply(_Streamed):
+    """A JSON reply that suffers on the way.
+
+    Args:
+        reply: The reply as it should be.
+        plan: What goes wrong.
+        connections: To drop the connection when that is asked for.
+    """
+
+    def __init__(self, reply: Response, plan: FaultPlan, connections: Connections) -> None:
+        """Prepare the headers; nothing is sent yet."""
+        values = {fault: value for fault, value in plan.values.items() if fault in REPLY_FAULTS}
+        super().__init__(dict(reply.headers), FaultPlan(values), connections)
+        self.status_code = reply.status_code
+        self._whole = bytes(reply.body)
+
+    def _chunks(self) -> AsyncIterator[bytes]:
+        return with_byte_faults(self._plan, self._one())
+
+    async def _one(self) -> AsyncIterator[bytes]:
+        yield self._whole
