@@ -64,7 +64,10 @@ def parsed(body: bytes) -> list[tuple[str, Any]]:
     """Names and data; written for these tests and stricter than any client."""
     found = []
     for block in body.decode().removesuffix("\n\n").split("\n\n"):
-        fields = dict(re.fullmatch(r"(\w+): ?(.*)", line).groups() for line in block.split("\n"))  # type: ignore[union-attr] - it must match
+        fields = {}
+        for line in block.split("\n"):
+            name, value = re.findall(r"^(\w+): ?(.*)$", line)[0]
+            fields[name] = value
         try:
             data = json.loads(fields["data"])
         except ValueError:
@@ -87,8 +90,13 @@ def target(kind: str) -> tuple[str, dict[str, Any]]:
     if kind == "chatflow":
         body = {"workflow_id": FLOW.workflow_id, "bot_id": BOT.bot_id}
         return "/v1/workflows/chat", body | place | {"additional_messages": [user()]}
-    body = {"bot_id": BOT.bot_id, "user_id": "u", "additional_messages": [user("茶叶")]}
-    return "/v3/chat", body | {"stream": True}
+    asked = [user("茶叶")]
+    return "/v3/chat", {
+        "bot_id": BOT.bot_id,
+        "user_id": "u",
+        "stream": True,
+        "additional_messages": asked,
+    }
 
 
 def ask(coze: LocalCoze, kind: str, fault: str = "", **fields: Any) -> Raw:
@@ -109,7 +117,7 @@ def ask(coze: LocalCoze, kind: str, fault: str = "", **fields: Any) -> Raw:
 
 
 def unchunked(rest: bytes) -> tuple[list[bytes], bool]:
-    chunks = []
+    chunks: list[bytes] = []
     while rest:
         size, _, rest = rest.partition(b"\r\n")
         if int(size, 16) == 0:
