@@ -218,10 +218,10 @@ def create_workflow_graph(
 def _check_name(name: str) -> None:
     if not isinstance(name, str) or not name.strip() or _NOT_IN_NAMES & set(name):
         raise CozeInvalidRequestError(
-            f"An agent cannot be named {name!r}.",
+            f"A graph cannot be named {name!r}.",
             hint=hint_of(
-                "Pass name=: a text of its own for each agent, without | and :.",
-                "请传入 name=：每个智能体使用不同的名称，且不含 | 和 :。",
+                "Pass name=: a text of its own for each graph, without | and :.",
+                "请传入 name=：每个图使用不同的名称，且不含 | 和 :。",
             ),
         )
 

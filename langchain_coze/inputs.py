@@ -21,7 +21,12 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import PurePath
 from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from langchain_coze.api.schema import parse
 from langchain_coze.workflow_errors import CozeWorkflowError
@@ -126,12 +131,22 @@ def _default(value: Any, schema: Mapping[str, Any]) -> Any:
     return value if _fits(kind, value) else None
 
 
-def tool_name(name: str, workflow_id: str) -> str:
+def fields_schema(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON schema of the values that an input node asks for.
+
+    Args:
+        fields: `required_parameters` of an interrupt: what is told of each value, by name.
+    """
+    return {**_object(fields, _DEEPEST), "additionalProperties": True}
+
+
+def tool_name(name: str, workflow_id: str, *, numbered: bool = False) -> str:
     """Return the name of a tool for a workflow: ASCII, and the same each time.
 
     Args:
         name: The workflow's name, in any language.
         workflow_id: The workflow.
+        numbered: Whether its id is told in any case: another one has the same name.
 
     Example:
         ```python
@@ -143,7 +158,7 @@ def tool_name(name: str, workflow_id: str) -> str:
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^A-Za-z0-9]+", "_", plain).strip("_").lower()
-    whole = all(char.isascii() for char in name)
+    whole = not numbered and all(char.isascii() for char in name)
     if whole and slug and not slug[0].isdigit():
         return slug[:_LONGEST_NAME].strip("_")
     number = re.sub(r"[^A-Za-z0-9]+", "", workflow_id) or hashlib.sha256(name.encode()).hexdigest()
@@ -152,6 +167,38 @@ def tool_name(name: str, workflow_id: str) -> str:
 
 
 # --- Values --------------------------------------------------------------------------------------
+
+
+def plain(value: Any) -> Any:
+    """Return a value as plain data: what pydantic models hold, and what has a form in JSON.
+
+    Bytes and paths stay: they are files.
+
+    Args:
+        value: A value, or values in dicts and lists.
+
+    Raises:
+        CozeWorkflowError: It has no form in JSON.
+    """
+    if isinstance(value, BaseModel):
+        return plain(value.model_dump(by_alias=True))
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(inner) for inner in value]
+    if value is None or isinstance(value, (str, bool, int, bytes, bytearray, PurePath)):
+        return value.value if isinstance(value, Enum) else value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    try:
+        found = to_jsonable_python(value, inf_nan_mode="strings")
+    except ValueError as error:
+        raise CozeWorkflowError(
+            f"{shown(value)} cannot be sent: it has no form in JSON."
+        ) from error
+    if isinstance(value, float):
+        raise CozeWorkflowError(f"{shown(value)} cannot be sent: it is no number.")
+    return found
 
 
 def checked(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

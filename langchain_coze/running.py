@@ -18,8 +18,10 @@ Example:
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from langchain_coze.api.commands import Close, Flow, Policy, Read, Tell
 from langchain_coze.api.exchange import exchange, facts_of
@@ -27,11 +29,17 @@ from langchain_coze.api.procedures import Polling
 from langchain_coze.api.runs import poll_run, resume_request, run_request
 from langchain_coze.api.schema import Run
 from langchain_coze.attachments import Attachment
-from langchain_coze.errors import CozeError, CozeServerError, CozeStreamError
+from langchain_coze.errors import (
+    CozeError,
+    CozeInvalidRequestError,
+    CozeServerError,
+    CozeStreamError,
+    hint_of,
+)
 from langchain_coze.file_inputs import file_of, reference, with_files
-from langchain_coze.inputs import checked
+from langchain_coze.inputs import checked, fields_schema, plain
 from langchain_coze.notices import warn_user
-from langchain_coze.runs import Leg, WorkflowRun, answer_text
+from langchain_coze.runs import Leg, WorkflowRun, answer_text, placed
 from langchain_coze.uploads import uploaded
 from langchain_coze.workflow_errors import refused
 
@@ -44,6 +52,10 @@ if TYPE_CHECKING:
 _NO_ASYNC = 6003  # "asynchronous runs need a paid plan"
 _LAST_WORDS = 0.05  # seconds for the end of a response, so that its connection can be used again
 _STREAMED = "streamed"
+
+Author: TypeAlias = Literal["program", "network", "coercion"]
+"""Who gives a file. A program may give paths; a text that a model wrote, or that came over the
+network, is none; and where a schema makes paths of a model's texts, no path is taken at all."""
 
 
 class Job(NamedTuple):
@@ -72,6 +84,21 @@ class Job(NamedTuple):
     polling: Polling = Polling()
 
 
+class Step(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+        run: What it has told.
+        pending: What it waits for, as plain data, or None when it has ended.
+    """
+
+    run: WorkflowRun
+    pending: dict[str, Any] | None
+
+
+# --- Two faces -----------------------------------------------------------------------------------
+
+
 class Engine:
     """Runs one workflow, leg by leg, for blocking and for asyncio callers.
 
@@ -87,20 +114,20 @@ class Engine:
         self._job = job
         self._schema = schema
 
-    def sendable(self, values: Mapping[str, Any], *, by_model: bool = False) -> dict[str, Any]:
+    def sendable(self, values: Mapping[str, Any], *, by: Author = "program") -> dict[str, Any]:
         """Return parameters as `start` takes them: checked, and with files read (which blocks).
 
         Args:
-            values: Parameters as a user or a model gives them.
-            by_model: Whether a model does: it must not read files of this machine.
+            values: The parameters.
+            by: Who gives them.
 
         Raises:
             CozeWorkflowError: The workflow does not take them.
         """
         sent: dict[str, Any] = with_files(
             self._schema,
-            checked(self._schema, values),
-            lambda value: file_of(value, local=not by_model),
+            checked(self._schema, plain(values)),
+            lambda value: file_of(value, local=by == "program", paths=by != "coercion"),
         )
         return sent
 
@@ -113,32 +140,65 @@ class Engine:
         return await self._client.arun(start(self._job(), parameters, listener))
 
     def answer(
-        self, pending: Mapping[str, Any], given: Any, before: Sequence[Any], listener: Any = None
+        self,
+        pending: Mapping[str, Any],
+        given: Any,
+        before: Sequence[Any] = (),
+        listener: Any = None,
+        *,
+        by: Author = "network",
     ) -> Step:
         """Answer what a run waits for; see `answer`."""
-        sent = with_files({}, given, file_of)
+        sent = answerable(pending, given, by=by)
         flow = answer(self._job(), pending, sent, before=before, listener=listener)
         return self._client.run(flow)
 
     async def aanswer(
-        self, pending: Mapping[str, Any], given: Any, before: Sequence[Any], listener: Any = None
+        self,
+        pending: Mapping[str, Any],
+        given: Any,
+        before: Sequence[Any] = (),
+        listener: Any = None,
+        *,
+        by: Author = "network",
     ) -> Step:
         """Answer what a run waits for; see `answer`."""
-        sent = await asyncio.to_thread(with_files, {}, given, file_of)
+        sent = await asyncio.to_thread(answerable, pending, given, by=by)
         flow = answer(self._job(), pending, sent, before=before, listener=listener)
         return await self._client.arun(flow)
 
 
-class Step(NamedTuple):
-    """How far a run has come.
+def answerable(pending: Mapping[str, Any], given: Any, *, by: Author) -> Any:
+    """Return an answer as `answer` takes it: with its names, and with files read (which blocks).
 
-    Attributes:
-        run: What it has told.
-        pending: What it waits for, as plain data, or None when it has ended.
+    Args:
+        pending: What the run waits for.
+        given: The answer, as a user gives it.
+        by: Who gives it.
+
+    Raises:
+        CozeInvalidRequestError: There is no answer, or no question.
+        CozeWorkflowError: It cannot be sent.
     """
 
-    run: WorkflowRun
-    pending: dict[str, Any] | None
+    def file(value: Any) -> Any:
+        found = file_of(value, local=by == "program", paths=by != "coercion")
+        is_reference = isinstance(found, str) and found.startswith("{")
+        return json.loads(found) if is_reference else found  # an object, inside of an answer
+
+    if given is None or not pending.get("event_id"):
+        raise CozeInvalidRequestError(
+            f"There is no {'answer' if given is None else 'question that could be answered'}.",
+            hint=hint_of(
+                "Give the CozeWorkflowInterrupt that was raised, and a text or a dict of values.",
+                "请传入抛出的 CozeWorkflowInterrupt，以及文本或字典形式的回答。",
+            ),
+        )
+    schema = fields_schema(pending.get("required_parameters") or {})
+    return with_files(schema, placed(pending, plain(given)), file)
+
+
+# --- One procedure for each ----------------------------------------------------------------------
 
 
 def start(job: Job, parameters: Mapping[str, Any], listener: Any = None) -> Flow[Step]:
@@ -156,12 +216,19 @@ def start(job: Job, parameters: Mapping[str, Any], listener: Any = None) -> Flow
     sent = yield from _with_uploads(job, parameters, reference)
     body = {"workflow_id": job.workflow_id, **job.body, "parameters": sent}
     if job.is_async:
-        step = yield from _start_async(job, body)
-        if step is not None:
-            return step
+        request = run_request({**body, "is_async": True}, endpoint=job.endpoint)
+        try:
+            return (yield from _leg(job, request, listener))
+        except CozeError as error:
+            if error.code != _NO_ASYNC:
+                raise
+        warn_user(
+            "Asynchronous runs need a paid plan (6003): the workflow is run as a stream. "
+            "异步运行需要付费套餐（6003），已改为流式运行。"
+        )
         job = job._replace(stream=True, is_async=False)
     request = run_request(body, stream=job.stream, endpoint=job.endpoint)
-    return (yield from _leg(job, request, (), listener))
+    return (yield from _leg(job, request, listener))
 
 
 def answer(
@@ -177,7 +244,8 @@ def answer(
     Args:
         job: What is run.
         pending: What it waits for.
-        given: The answer: text, or the values that an input node asks for.
+        given: The answer: text, or the values that an input node asks for, with an `Attachment`
+            for each file to be uploaded.
         before: The messages of the run so far.
         listener: Who is told each further message, see `Tell`.
 
@@ -185,20 +253,19 @@ def answer(
         CozeWorkflowError: It failed, or does not wait for this any more.
         CozeError: What else Coze reports.
     """
-    stream = bool(pending.get(_STREAMED, True))
     sent = yield from _with_uploads(job, given, lambda file_id: {"file_id": file_id})
     body = {
-        "workflow_id": job.workflow_id,
+        "workflow_id": pending.get("workflow_id") or job.workflow_id,
         "event_id": pending["event_id"],
         "interrupt_type": pending.get("type", 0),
-        "resume_data": answer_text(pending, sent),
+        "resume_data": answer_text(sent),
     }
-    request = resume_request(body, stream=stream)
-    return (yield from _leg(job, request, before, listener, answering=True))
+    request = resume_request(body, stream=bool(pending.get(_STREAMED, True)))
+    return (yield from _leg(job, request, listener, before=before, answering=True))
 
 
-def _with_uploads(job: Job, values: Any, placed: Any) -> Flow[Any]:
-    """Return values whose files have been uploaded; `placed` writes the id of one."""
+def _with_uploads(job: Job, values: Any, written: Callable[[str], Any]) -> Flow[Any]:
+    """Return values whose files have been uploaded; `written` gives the form of an id."""
     files: list[Attachment] = []
 
     def note(value: Any) -> Any:
@@ -208,10 +275,10 @@ def _with_uploads(job: Job, values: Any, placed: Any) -> Flow[Any]:
 
     _each(values, note)
     ids = yield from uploaded(files, job.base_url, job.policy)
-    return _each(values, lambda v: placed(ids[v.digest]) if isinstance(v, Attachment) else v)
+    return _each(values, lambda v: written(ids[v.digest]) if isinstance(v, Attachment) else v)
 
 
-def _each(values: Any, change: Any) -> Any:
+def _each(values: Any, change: Callable[[Any], Any]) -> Any:
     """Return plain data with each of its leaves changed."""
     if isinstance(values, dict):
         return {key: _each(value, change) for key, value in values.items()}
@@ -220,38 +287,30 @@ def _each(values: Any, change: Any) -> Any:
     return change(values)
 
 
-def _start_async(job: Job, body: Mapping[str, Any]) -> Flow[Step | None]:
-    """Start a run and wait for its end; None where that needs a paid plan."""
-    request = run_request({**body, "is_async": True}, endpoint=job.endpoint)
-    try:
-        reply = yield from _asked(request, job.policy)
-    except CozeError as error:
-        if error.code != _NO_ASYNC:
-            raise
-        warn_user(
-            "Asynchronous runs need a paid plan (6003): the workflow is run as a stream. "
-            "异步运行需要付费套餐（6003），已改为流式运行。"
-        )
-        return None
-    leg = Leg(logid=reply.logid, secret=reply.secret)
-    yield from _replied(leg, job, reply)
-    return _step(leg, job, streamed=False)
+def _leg(
+    job: Job,
+    request: Request,
+    listener: Any,
+    *,
+    before: Sequence[Any] = (),
+    answering: bool = False,
+) -> Flow[Step]:
+    """Send what starts a run, or goes on with it; listen until it has ended or waits."""
+    reply = yield from _asked(request, job.policy, answering=answering)
+    leg = Leg(logid=reply.logid, secret=reply.secret, before=before)
+    if reply.stream is not None:
+        yield from _heard(leg, reply.stream, listener)
+    else:
+        yield from _replied(leg, job, reply)
+    pending = leg.question(job.workflow_id)
+    if pending is not None:
+        streamed = reply.stream is not None
+        pending |= {_STREAMED: streamed, "tool_call_id": job.tool_call_id}
+    return Step(leg.run(job.workflow_id), pending)
 
 
-def _replied(leg: Leg, job: Job, reply: Reply) -> Flow[None]:
-    """Take the reply to a run that is not streamed; an asynchronous one is waited for."""
-    run = Run.model_validate(reply.json)
-    if job.is_async and run.execute_id and not run.data and run.interrupt_data is None:
-        polled = yield from poll_run(job.workflow_id, run.execute_id, job.policy, job.polling)
-        leg.history(polled[1])
-        return
-    leg.reply(run)
-    if not (run.data or run.interrupt_data or run.execute_id or run.debug_url):
-        raise CozeServerError("Coze told nothing of the run.", **facts_of(reply))
-
-
-def _asked(request: Request, policy: Policy, *, answering: bool = False) -> Flow[Any]:
-    """Send what starts a run or goes on with it, and return the reply."""
+def _asked(request: Request, policy: Policy, *, answering: bool) -> Flow[Reply]:
+    """Send a request, and return the reply; errors become those of a run, where they are."""
     try:
         return (yield from exchange(request, policy))
     except CozeError as error:
@@ -263,46 +322,37 @@ def _asked(request: Request, policy: Policy, *, answering: bool = False) -> Flow
         raise changed from error
 
 
-def _leg(
-    job: Job,
-    request: Request,
-    before: Sequence[Any],
-    listener: Any,
-    *,
-    answering: bool = False,
-) -> Flow[Step]:
-    reply = yield from _asked(request, job.policy, answering=answering)
-    leg = Leg(logid=reply.logid, secret=reply.secret, before=before)
-    if reply.stream is not None:
-        yield from _heard(leg, reply.stream, listener)
-    else:
-        yield from _replied(leg, job, reply)
-    return _step(leg, job, streamed=reply.stream is not None)
+def _replied(leg: Leg, job: Job, reply: Reply) -> Flow[None]:
+    """Take the reply to a run that is not streamed; an asynchronous one is waited for."""
+    run = Run.model_validate(reply.json)
+    if job.is_async and run.execute_id and not run.data and run.interrupt_data is None:
+        try:
+            polled = yield from poll_run(job.workflow_id, run.execute_id, job.policy, job.polling)
+        except CozeError as error:
+            error.debug_url = error.debug_url or run.debug_url or None  # where it goes on
+            raise
+        leg.history(polled[1])
+        return
+    leg.reply(run)
+    if not (run.data or run.interrupt_data or run.execute_id or run.debug_url):
+        raise CozeServerError("Coze told nothing of the run.", **facts_of(reply))
 
 
 def _heard(leg: Leg, stream: Any, listener: Any) -> Flow[None]:
     """Read a stream until the run has ended, or waits."""
     data: bytes | None = stream.head
     try:
-        while data is not None and not leg.finished:
+        while data is not None:
             for message in leg.receive(data):
-                yield from _tell(listener, message)
-            until = time.monotonic() + _LAST_WORDS if leg.finished else None
-            data = yield Read(stream, until)
+                if listener is not None:
+                    yield Tell(listener, message)
+            if leg.finished:
+                break
+            data = yield Read(stream)
         leg.close()
+        with contextlib.suppress(CozeError):  # it has said all
+            yield Read(stream, time.monotonic() + _LAST_WORDS)
     except BaseException:
         yield Close(stream)
         raise
     yield Close(stream)
-
-
-def _tell(listener: Any, message: Any) -> Flow[None]:
-    if listener is not None:
-        yield Tell(listener, message)
-
-
-def _step(leg: Leg, job: Job, *, streamed: bool) -> Step:
-    pending = leg.question(job.workflow_id)
-    if pending is not None:
-        pending |= {_STREAMED: streamed, "tool_call_id": job.tool_call_id}
-    return Step(leg.run(job.workflow_id), pending)

@@ -114,6 +114,7 @@ class Leg:
         self._secret = secret
         self._messages: list[dict[str, Any]] = list(before)
         self._spoken: list[_Spoken] = []
+        self._open: dict[str, _Spoken] = {}  # those who have not finished, by node
         self._decoder = Decoder()
         self._debug_url = ""
         self._execute_id = ""
@@ -154,7 +155,7 @@ class Leg:
         """Take the reply to a run that was not streamed (wire section 4.2)."""
         self._data = run.data
         self._about(run)
-        self.pending = run.interrupt_data
+        self.pending = _asking(run.interrupt_data)
         self.finished = True
 
     def history(self, history: History) -> None:
@@ -164,7 +165,7 @@ class Leg:
             CozeError: The run failed.
         """
         self._about(history)
-        self.pending = history.interrupt_data
+        self.pending = _asking(history.interrupt_data)
         if history.execute_status != "Success" and self.pending is None:
             code = int(history.error_code) if history.error_code.isdecimal() else None
             words = history.error_message or f"The run has ended: {history.execute_status}."
@@ -181,9 +182,14 @@ class Leg:
         if name == "message" and isinstance(body, dict):
             self._message(body)
         elif name == "interrupt" and isinstance(body, dict):
-            self._about(Run.model_validate(body))
+            told = Run.model_validate(body)
+            self._about(told)
             self._title = NodeMessage.model_validate(body).node_title
-            self.pending = Interrupt.model_validate(body.get("interrupt_data") or {})
+            self.pending = _asking(told.interrupt_data)
+            if self.pending is None:
+                raise cut_error(
+                    "The run asks something, but not to whom to answer.", **self._facts()
+                )
             self.finished = True
         elif name == "done":
             self._about(Run.model_validate(body if isinstance(body, dict) else {}))
@@ -198,12 +204,13 @@ class Leg:
         self._messages.append(body)
         self._count(message.usage, message.token)
         key = message.node_execute_uuid or message.node_id or message.node_title
-        spoken = next((s for s in reversed(self._spoken) if s.key == key and not s.whole), None)
+        spoken = self._open.get(key)
         if spoken is None:
-            spoken = _Spoken(key, message)
+            spoken = self._open[key] = _Spoken(message)
             self._spoken.append(spoken)
         spoken.parts.append(message.content)
-        spoken.whole = message.node_is_finish
+        if message.node_is_finish:
+            del self._open[key]
 
     def _failed(self, body: Any, payload: bytes) -> None:
         told = body if isinstance(body, dict) else {"msg": payload.decode("utf-8", "replace")}
@@ -239,7 +246,7 @@ class Leg:
         output = None if self.pending is not None else unwrapped(data)
         return WorkflowRun(
             workflow_id=workflow_id,
-            content=text_of(output),
+            content=text_of(output, data),
             output=output,
             data=data,
             messages=self._messages,
@@ -282,26 +289,36 @@ class Leg:
 class _Spoken:
     """What a node says, in pieces."""
 
-    def __init__(self, key: str, message: NodeMessage) -> None:
-        self.key = key
+    def __init__(self, message: NodeMessage) -> None:
         self.is_end = message.node_type in _END_TYPES or message.node_title in _END_TITLES
         self.parts: list[str] = []
-        self.whole = False
 
     @property
     def text(self) -> str:
         return "".join(self.parts)
 
 
-def text_of(output: Any) -> str:
-    """Return an output as a model should read it: text as it is, anything else as JSON.
+def text_of(output: Any, data: str) -> str:
+    """Return an output as a model should read it.
 
     Args:
         output: What a workflow put out.
+        data: The same as Coze sent it. It is what is told of numbers and other words that are JSON
+            by chance: `1.10` stays `1.10`.
     """
     if isinstance(output, str):
         return output
-    return "" if output is None else json.dumps(output, ensure_ascii=False)
+    if not isinstance(output, (dict, list)):
+        return "" if output is None else data
+    try:
+        return json.dumps(output, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return data
+
+
+def _asking(interrupt: Interrupt | None) -> Interrupt | None:
+    """Return what a run waits for; without an id nothing can be answered."""
+    return interrupt if interrupt is not None and interrupt.event_id else None
 
 
 def _in_query(url: str, name: str) -> str | None:
@@ -317,7 +334,8 @@ def _asked(data: str) -> tuple[str, list[str]]:
     """
     body = parse(data.encode("utf-8", "replace"))
     if not isinstance(body, dict):
-        return ("" if isinstance(body, list) else data.strip()), []
+        is_json = data.lstrip().startswith(("{", "[")) or data.strip() == "null"
+        return ("" if is_json else data.strip()), []
     messages = body.get("messages")
     item = messages[-1] if isinstance(messages, list) and messages else body
     content = item.get("content") if isinstance(item, Mapping) else None
@@ -361,8 +379,8 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def answer_text(pending: Mapping[str, Any], answer: Any) -> str:
-    """Return an answer as it is sent: always a str (wire section 4.4).
+def placed(pending: Mapping[str, Any], answer: Any) -> Any:
+    """Return an answer with the names of its values.
 
     Args:
         pending: What the run waits for.
@@ -370,8 +388,16 @@ def answer_text(pending: Mapping[str, Any], answer: Any) -> str:
             value, where an input node asks for one only.
     """
     wanted = pending.get("required_parameters") or {}
-    if pending.get("type") == _INPUT and not isinstance(answer, dict):
-        given = parse(answer.encode("utf-8", "replace")) if isinstance(answer, str) else None
-        if not isinstance(given, dict) and len(wanted) == 1:
-            answer = {next(iter(wanted)): answer}
+    if pending.get("type") != _INPUT or isinstance(answer, Mapping) or len(wanted) != 1:
+        return answer
+    given = parse(answer.encode("utf-8", "replace")) if isinstance(answer, str) else None
+    return answer if isinstance(given, dict) else {next(iter(wanted)): answer}
+
+
+def answer_text(answer: Any) -> str:
+    """Return an answer as it is sent: always a str (wire section 4.4).
+
+    Args:
+        answer: Text or plain data.
+    """
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)

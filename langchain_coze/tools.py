@@ -11,22 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain reads it
 from langchain_core.tools import BaseTool, BaseToolkit
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
 from langchain_coze.connection import Connection
 from langchain_coze.errors import (
-    CozeError,
     CozeInvalidRequestError,
-    CozeNotFoundError,
     CozeWorkflowInterrupt,
     hint_of,
 )
-from langchain_coze.inputs import json_schema, tool_name
+from langchain_coze.inputs import plain, tool_name
 from langchain_coze.reporting import Reporter
 
 if TYPE_CHECKING:
     from langchain_coze.api.commands import Flow
-    from langchain_coze.running import Engine, Job, Step
+    from langchain_coze.running import Author, Engine, Job, Step
     from langchain_coze.runs import WorkflowRun
 
 _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -182,43 +180,20 @@ class CozeWorkflowTool(Connection, BaseTool):
         Source: wire section 4.7.
         """
         bare = cls(workflow_id=workflow_id, **fields)
-        return bare._client().run(bare._described(fields))
+        return bare.model_copy(update=bare._client().run(bare._told(fields)))
 
     @classmethod
     async def afrom_workflow(cls, workflow_id: str, **fields: Any) -> Self:
         """Do what `from_workflow` does, for asyncio."""
         bare = cls(workflow_id=workflow_id, **fields)
-        return await bare._client().arun(bare._described(fields))
+        return bare.model_copy(update=await bare._client().arun(bare._told(fields)))
 
-    def _described(self, given: Mapping[str, Any]) -> Flow[Self]:
-        """Return this tool with what Coze tells of its workflow."""
+    def _told(self, given: Mapping[str, Any]) -> Flow[dict[str, Any]]:
+        """Return what Coze tells of the workflow, as fields of the tool."""
         from langchain_coze.api.commands import Policy  # noqa: PLC0415 - importing stays light
-        from langchain_coze.api.runs import tells_nothing, workflow_info  # noqa: PLC0415 - the same
+        from langchain_coze.discovery import described  # noqa: PLC0415 - the same
 
-        has_schema, info = given.get("args_schema") is not None, dict[str, Any]()
-        try:
-            policy = Policy(max_retries=self.max_retries)
-            info = dict((yield from workflow_info(self.workflow_id, policy)))
-        except CozeError as error:
-            if not tells_nothing(error):
-                raise
-            if not has_schema:
-                raise _no_schema(self.workflow_id, error) from error
-        detail, inputs = _part(info, "workflow_detail"), _part(info, "input")
-        name = str(detail.get("workflow_name") or "")
-        told = {
-            "name": tool_name(name, self.workflow_id),
-            "description": str(detail.get("description") or "") or name or self.description,
-        }
-        changes = {field: given.get(field) or value for field, value in told.items()}
-        if not has_schema:
-            if "parameters" not in inputs:
-                raise _no_schema(self.workflow_id)
-            parameters = _part(inputs, "parameters")
-            changes["args_schema"] = json_schema(
-                changes["name"], parameters, changes["description"]
-            )
-        return self.model_copy(update=changes)
+        return described(self.workflow_id, given, Policy(max_retries=self.max_retries))
 
     # --- One call --------------------------------------------------------------------------------
 
@@ -229,7 +204,8 @@ class CozeWorkflowTool(Connection, BaseTool):
         if isinstance(tool_input, str) and isinstance(self.args_schema, dict):
             tool_input = {_only(self.args_schema): tool_input}
         _, values = super()._to_args_and_kwargs(tool_input, tool_call_id)
-        return (), {"values": values, "tool_call_id": tool_call_id}
+        named = {_wire_name(self.args_schema, name): value for name, value in values.items()}
+        return (), {"values": plain(named), "tool_call_id": tool_call_id}
 
     def _run(
         self,
@@ -239,7 +215,7 @@ class CozeWorkflowTool(Connection, BaseTool):
         config: RunnableConfig,
     ) -> tuple[str, Any]:  # LangChain reads the annotations: all of them have to be importable
         engine, listener = self._engine(tool_call_id), Reporter(self.workflow_id, tool_call_id)
-        given = partial(engine.sendable, values, by_model=tool_call_id is not None)
+        given = partial(engine.sendable, values, by=self._author(tool_call_id))
         inside = self._inside(config, tool_call_id)
         if inside is None:
             return _told(engine.start(given(), listener))
@@ -262,7 +238,7 @@ class CozeWorkflowTool(Connection, BaseTool):
         config: RunnableConfig,
     ) -> tuple[str, Any]:
         engine, listener = self._engine(tool_call_id), Reporter(self.workflow_id, tool_call_id)
-        given = partial(engine.sendable, values, by_model=tool_call_id is not None)
+        given = partial(engine.sendable, values, by=self._author(tool_call_id))
         inside = self._inside(config, tool_call_id)
         if inside is None:  # a thread: files may have to be read
             return _told(await engine.astart(await asyncio.to_thread(given), listener))
@@ -282,6 +258,12 @@ class CozeWorkflowTool(Connection, BaseTool):
         told = {"parameters": shown(values)}
         run = run_of(await with_siblings(config, lambda: graph.ainvoke(told, inside)))
         return run.content, run
+
+    def _author(self, tool_call_id: str | None) -> Author:
+        """Return who has written the parameters of a call."""
+        if tool_call_id is None:
+            return "program"
+        return "network" if isinstance(self.args_schema, dict) else "coercion"
 
     def _inside(self, config: RunnableConfig, tool_call_id: str | None) -> RunnableConfig | None:
         """Return the config for a graph of this call, or None outside of LangGraph."""
@@ -356,13 +338,16 @@ class CozeWorkflowTool(Connection, BaseTool):
         """
         before = interrupt.run.get("messages") or []
         listener = Reporter(self.workflow_id, None)
-        return _ended(self._engine().answer(interrupt.pending, answer, before, listener))
+        engine = self._engine()
+        return _ended(engine.answer(interrupt.pending, answer, before, listener, by="program"))
 
     async def aresume(self, interrupt: CozeWorkflowInterrupt, answer: Any) -> WorkflowRun:
         """Do what `resume` does, for asyncio."""
         before = interrupt.run.get("messages") or []
         listener = Reporter(self.workflow_id, None)
-        return _ended(await self._engine().aanswer(interrupt.pending, answer, before, listener))
+        engine = self._engine()
+        step = await engine.aanswer(interrupt.pending, answer, before, listener, by="program")
+        return _ended(step)
 
 
 class CozeToolkit(Connection, BaseToolkit):
@@ -397,50 +382,39 @@ class CozeToolkit(Connection, BaseToolkit):
     tool_options: Mapping[str, Any] = {}
     """Fields for each tool, for instance `{"run_mode": "sync"}`."""
 
-    _tools: list[BaseTool] | None = PrivateAttr(default=None)
-
     def get_tools(self) -> list[BaseTool]:
         """Return a tool for each published workflow; Coze is asked for them each time.
 
         Raises:
             CozeError: What Coze reports.
         """
-        return self._client().run(self._found())
+        return self._made(self._client().run(self._found()))
 
     async def aget_tools(self) -> list[BaseTool]:
         """Do what `get_tools` does, for asyncio."""
-        return await self._client().arun(self._found())
+        return self._made(await self._client().arun(self._found()))
 
-    def _found(self) -> Flow[list[BaseTool]]:
+    def _found(self) -> Flow[list[dict[str, Any]]]:
         from langchain_coze.api.commands import Policy  # noqa: PLC0415 - importing stays light
-        from langchain_coze.api.runs import list_workflows  # noqa: PLC0415 - the same
+        from langchain_coze.discovery import found  # noqa: PLC0415 - the same
 
         query = {"workspace_id": self.workspace_id, "workflow_mode": "workflow"}
         if self.app_id:
             query["app_id"] = self.app_id
+        return found(query, self.tool_options, Policy(max_retries=self.max_retries))
+
+    def _made(self, found: list[dict[str, Any]]) -> list[BaseTool]:
+        """Return the tools of what was found."""
         fields = {name: getattr(self, name) for name in Connection.model_fields}
         if self.app_id:
             fields["app_id"] = self.app_id
-        tools: list[BaseTool] = []
-        names: set[str] = set()
-        items = yield from list_workflows(query, Policy(max_retries=self.max_retries))
-        for item in items:
-            workflow_id = str(item.get("workflow_id"))
-            bare = CozeWorkflowTool(workflow_id=workflow_id, **{**fields, **self.tool_options})
-            try:
-                tool = yield from bare._described(self.tool_options)  # noqa: SLF001 - one module
-            except CozeNotFoundError:
-                continue  # not published
-            if tool.name in names:
-                tool.name = tool_name(f"{tool.name}é", tool.workflow_id)
-            names.add(tool.name)
-            tools.append(tool)
-        return tools
+        return [CozeWorkflowTool(**{**fields, **self.tool_options, **told}) for told in found]
 
 
-def _part(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    part = told.get(key)
-    return part if isinstance(part, Mapping) else {}
+def _wire_name(schema: Any, name: str) -> str:
+    """Return the name that a parameter has for Coze: a pydantic model may have another one."""
+    field = getattr(schema, "model_fields", {}).get(name)
+    return (field.serialization_alias or field.alias or name) if field is not None else name
 
 
 def _only(schema: Mapping[str, Any]) -> str:
@@ -451,17 +425,6 @@ def _only(schema: Mapping[str, Any]) -> str:
     raise CozeInvalidRequestError(
         f"The workflow takes {len(names)} parameters: a text alone is none of them.",
         hint=hint_of("Give a dict of parameters.", "请以字典形式传入参数。"),
-    )
-
-
-def _no_schema(workflow_id: str, error: CozeError | None = None) -> CozeInvalidRequestError:
-    why = f" ({error.message})" if error else ""
-    return CozeInvalidRequestError(
-        f"The server tells no inputs of the workflow {workflow_id}{why}. Coze Studio tells none.",
-        hint=hint_of(
-            "Give args_schema=: a JSON schema or a pydantic model of the start node's variables.",
-            "请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。",
-        ),
     )
 
 

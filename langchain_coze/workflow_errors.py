@@ -29,6 +29,7 @@ from langchain_coze.errors import (
     CozePermissionError,
     CozeQuotaError,
     CozeRateLimitError,
+    CozeServerError,
     converted,
 )
 
@@ -81,7 +82,7 @@ def refused(error: CozeError, *, answering: bool = False) -> CozeError:
         A `CozeWorkflowError` where the parameters, a node or the answer are at fault, or where the
         run has ended; else the same error.
     """
-    of_a_node = error.code is not None and error.code not in CODES
+    known = error.code is None or error.code in CODES or isinstance(error, CozeServerError)
     late = answering and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
-    of_the_run = of_a_node or late or error.code == _BAD_REQUEST
+    of_the_run = not known or late or error.code == _BAD_REQUEST
     return converted(error, CozeWorkflowError) if of_the_run else error

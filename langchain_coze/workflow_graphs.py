@@ -142,7 +142,7 @@ class _Legs:
     def _parameters(self, state: WorkflowState) -> Mapping[str, Any]:
         if self._given is not None:
             return self._given()
-        return self._engine.sendable(state.get("parameters") or {})
+        return self._engine.sendable(state.get("parameters") or {}, by="network")
 
     def resume(self, state: WorkflowState) -> WorkflowState:
         with _Failure(keep=self._keep_later) as failure:

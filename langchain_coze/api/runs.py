@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze.api.commands import Flow, Policy, Reply, Request, Sleep
 from langchain_coze.api.exchange import NO_SUCH_ROUTE, exchange, facts_of
 from langchain_coze.api.schema import History, Run, payload_of
-from langchain_coze.codes import CODES, too_late
+from langchain_coze.codes import too_late
 from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, hint_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 _PAGE = 30  # the most that a page may have (wire section 4.7)
 _MOST_PAGES = 1000
 _RUNNING = frozenset({"", "Running"})
+_NOT_YET = 4314  # no record of a run, as right after its start
+_STUDIO_CODES = range(777777700, 777777800)  # of its workflows (wire section 4.8)
+
+
+class _NothingToldError(CozeServerError):
+    """A history without the run: it may have only just begun."""
 
 
 def run_request(
@@ -39,7 +45,11 @@ def run_request(
         stream: Whether its events are streamed.
         endpoint: Another path, for a gateway that has one; it may answer either way.
     """
-    path = endpoint or ("/v1/workflow/stream_run" if stream else "/v1/workflow/run")
+    path = (
+        f"/{endpoint.lstrip('/')}"
+        if endpoint
+        else ("/v1/workflow/stream_run" if stream else "/v1/workflow/run")
+    )
     return Request(method="POST", path=path, body=body, stream=stream, either=endpoint is not None)
 
 
@@ -92,7 +102,13 @@ def poll_run(
         if in_all <= 0:
             raise too_late(sent=True)
         yield Sleep(max(min(pause, left, in_all), 0.0))
-        reply, history = yield from run_history(workflow_id, execute_id, policy)
+        try:
+            reply, history = yield from run_history(workflow_id, execute_id, policy)
+        except CozeError as error:
+            if error.code != _NOT_YET and not isinstance(error, _NothingToldError):
+                error.sent = True
+                raise
+            continue
         waits = history.interrupt_data is not None
         if waits or history.execute_status not in _RUNNING:
             return reply, history
@@ -125,7 +141,7 @@ def run_history(workflow_id: str, execute_id: str, policy: Policy) -> Flow[tuple
         reply = yield from exchange(studio, policy)
     told = payload_of(reply.json)
     if not isinstance(told, list) or not told:
-        raise CozeServerError("Coze told nothing of the run.", **facts_of(reply))
+        raise _NothingToldError("Coze told nothing of the run.", **facts_of(reply))
     return reply, History.model_validate(told[0])
 
 
@@ -157,8 +173,9 @@ def tells_nothing(error: CozeError) -> bool:
     Args:
         error: What `workflow_info` raised.
     """
-    unknown = error.code is not None and error.code not in CODES
-    return unknown or (error.code is None and error.status_code in NO_SUCH_ROUTE)
+    if error.code is None:
+        return error.status_code in NO_SUCH_ROUTE
+    return error.code in _STUDIO_CODES
 
 
 def list_workflows(query: Mapping[str, str], policy: Policy) -> Flow[list[Mapping[str, Any]]]:
@@ -171,13 +188,16 @@ def list_workflows(query: Mapping[str, str], policy: Policy) -> Flow[list[Mappin
     Raises:
         CozeError: What Coze reports.
     """
-    found: list[Mapping[str, Any]] = []
+    found: dict[str, Mapping[str, Any]] = {}
     for page in range(1, _MOST_PAGES + 1):
         paged = {**query, "page_num": str(page), "page_size": str(_PAGE)}
         request = Request(method="GET", path="/v1/workflows", query=paged)
         told = payload_of((yield from exchange(request, policy)).json)
         items = told.get("items") if isinstance(told, Mapping) else None
-        found += [item for item in items or [] if isinstance(item, Mapping)]
-        if not items or not told.get("has_more"):
-            break
-    return found
+        known = len(found)
+        for item in items or []:
+            if isinstance(item, Mapping) and item.get("workflow_id"):
+                found.setdefault(str(item["workflow_id"]), item)
+        if len(found) == known or not told.get("has_more"):
+            break  # a server may repeat its last page
+    return list(found.values())

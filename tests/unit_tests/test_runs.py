@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from langchain_coze import CozeError, CozeQuotaError, CozeStreamError, CozeWorkflowError
 from langchain_coze.api.schema import History, Interrupt, Run
-from langchain_coze.runs import Leg, WorkflowRun, answer_text, text_of
+from langchain_coze.runs import Leg, WorkflowRun, answer_text, placed, text_of
 from tests.unit_tests.wire_fixtures import WORKFLOW
 
 # wire 4.4: the events of the fixture of the official Python SDK, the result among them
@@ -263,7 +263,7 @@ def test_any_data_of_a_question_is_taken(data: str) -> None:
     ],
 )
 def test_answers_are_sent_as_text(pending: dict[str, Any], answer: Any, sent: str) -> None:
-    assert answer_text(pending, answer) == sent
+    assert answer_text(placed(pending, answer)) == sent
 
 
 # --- Replies and histories -----------------------------------------------------------------------
@@ -280,6 +280,8 @@ def test_answers_are_sent_as_text(pending: dict[str, Any], answer: Any, sent: st
         ),
         ("Tea.", "Tea.", "Tea."),
         ("123", 123, "123"),
+        ("1.10", 1.1, "1.10"),
+        ("1e3", 1000.0, "1e3"),
         ("true", True, "true"),
         ("[1]", [1], "[1]"),
         ("", "", ""),
@@ -318,8 +320,9 @@ def test_a_history_of_a_failure(status: str) -> None:
 
 
 def test_texts_for_models() -> None:
-    assert text_of({"城市": "杭州"}) == '{"城市": "杭州"}'
-    assert text_of(None) == ""
+    assert text_of({"城市": "杭州"}, "") == '{"城市": "杭州"}'
+    assert text_of(None, "null") == ""
+    assert text_of({"a": float("inf")}, '{"a":1e999}') == '{"a":1e999}'
 
 
 def test_a_run_goes_through_json() -> None:

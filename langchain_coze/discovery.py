@@ -1,0 +1,127 @@
+"""What Coze tells of workflows, as the name, description and inputs of tools.
+
+Example:
+    ```python
+    from langchain_coze.api.commands import Policy
+    from langchain_coze.discovery import described
+
+    flow = described("7374", {"name": "w", "description": "d", "args_schema": {}}, Policy())
+    try:
+        next(flow)
+    except StopIteration as done:  # all of it is given: nothing is asked
+        assert done.value["name"] == "w"
+    ```
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze.api.runs import list_workflows, tells_nothing, workflow_info
+from langchain_coze.errors import (
+    CozeError,
+    CozeInvalidRequestError,
+    CozeNotFoundError,
+    CozePermissionError,
+    hint_of,
+)
+from langchain_coze.inputs import json_schema, tool_name
+from langchain_coze.notices import warn_user
+
+if TYPE_CHECKING:
+    from langchain_coze.api.commands import Flow, Policy
+
+_FIELDS = ("name", "description", "args_schema")
+
+
+def described(
+    workflow_id: str, given: Mapping[str, Any], policy: Policy, *, numbered: bool = False
+) -> Flow[dict[str, Any]]:
+    """Return the name, description and `args_schema` of a tool for a workflow.
+
+    Args:
+        workflow_id: The published workflow.
+        given: What of them is known already.
+        policy: How often to repeat.
+        numbered: Whether the name tells the id, because another workflow has the same name.
+
+    Raises:
+        CozeInvalidRequestError: The server tells no inputs, and none are given.
+        CozeError: What else Coze reports.
+    """
+    known = {name: given[name] for name in _FIELDS if given.get(name)}
+    if given.get("args_schema") is not None:
+        known["args_schema"] = given["args_schema"]
+    if len(known) == len(_FIELDS):
+        return known
+    info: Mapping[str, Any] = {}
+    try:
+        info = yield from workflow_info(workflow_id, policy)
+    except CozeError as error:
+        if not tells_nothing(error):
+            raise
+        if "args_schema" not in known:
+            raise _no_inputs(workflow_id, error.message) from error
+    detail, inputs = _part(info, "workflow_detail"), _part(info, "input")
+    title = str(detail.get("workflow_name") or "")
+    name = known.get("name") or tool_name(title, workflow_id, numbered=numbered)
+    description = known.get("description") or str(detail.get("description") or "") or title
+    if "args_schema" not in known:
+        if "parameters" not in inputs:
+            raise _no_inputs(workflow_id)
+        known["args_schema"] = json_schema(name, _part(inputs, "parameters"), description)
+    return {**known, "name": name, "description": description}
+
+
+def found(
+    query: Mapping[str, str], given: Mapping[str, Any], policy: Policy
+) -> Flow[list[dict[str, Any]]]:
+    """Return the id, name, description and `args_schema` of each workflow of a workspace.
+
+    Those that cannot be used are left out: what is not published, and, with a warning, what the
+    token may not see or the server tells no inputs of.
+
+    Args:
+        query: Which workflows; see `list_workflows`.
+        given: What is known of all of them already.
+        policy: How often to repeat each request.
+
+    Raises:
+        CozeError: What Coze reports.
+    """
+    items = yield from list_workflows(query, policy)
+    named = [(str(item["workflow_id"]), str(item.get("workflow_name") or "")) for item in items]
+    names = Counter(tool_name(title, workflow_id) for workflow_id, title in named)
+    tools: list[dict[str, Any]] = []
+    for workflow_id, title in named:
+        twins = names[tool_name(title, workflow_id)] > 1
+        try:
+            fields = yield from described(workflow_id, given, policy, numbered=twins)
+        except CozeNotFoundError:
+            continue  # it is not published
+        except (CozePermissionError, CozeInvalidRequestError) as error:
+            warn_user(
+                f"The workflow {title or workflow_id} is left out: {error.message} "
+                f"工作流 {title or workflow_id} 已跳过。"
+            )
+            continue
+        tools.append({"workflow_id": workflow_id, **fields})
+    return tools
+
+
+def _part(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    part = told.get(key)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _no_inputs(workflow_id: str, why: str = "") -> CozeInvalidRequestError:
+    return CozeInvalidRequestError(
+        f"The server tells no inputs of the workflow {workflow_id}{why and f' ({why})'}. "
+        "Coze Studio tells none.",
+        hint=hint_of(
+            "Give args_schema=: a JSON schema or a pydantic model of the start node's variables.",
+            "请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。",
+        ),
+    )
