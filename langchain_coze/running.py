@@ -254,8 +254,9 @@ def answer(
         CozeError: What else Coze reports.
     """
     sent = yield from _with_uploads(job, given, lambda file_id: {"file_id": file_id})
+    job = job._replace(workflow_id=pending.get("workflow_id") or job.workflow_id)
     body = {
-        "workflow_id": pending.get("workflow_id") or job.workflow_id,
+        "workflow_id": job.workflow_id,
         "event_id": pending["event_id"],
         "interrupt_type": pending.get("type", 0),
         "resume_data": answer_text(sent),

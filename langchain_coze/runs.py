@@ -187,9 +187,7 @@ class Leg:
             self._title = NodeMessage.model_validate(body).node_title
             self.pending = _asking(told.interrupt_data)
             if self.pending is None:
-                raise cut_error(
-                    "The run asks something, but not to whom to answer.", **self._facts()
-                )
+                raise cut_error("The run asks something without an event_id.", **self._facts())
             self.finished = True
         elif name == "done":
             self._about(Run.model_validate(body if isinstance(body, dict) else {}))

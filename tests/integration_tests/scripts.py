@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nX-Tt-Logid: 0217\r\nConnection: close\r\n\r\n"
+_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nX-Tt-Logid: 0217\r\nConnection: close\r\n{}\r\n"
+_CHUNKED = "Transfer-Encoding: chunked\r\n"
 _LONGEST = 30.0  # seconds that a connection lives at most
 
 Step = bytes | float | BaseException
@@ -28,9 +29,10 @@ class Scripted:
         left: Set when a client has closed its connection before the end of the steps.
     """
 
-    def __init__(self, steps: Iterable[Step], kind: str) -> None:
+    def __init__(self, steps: Iterable[Step], kind: str, *, chunked: bool) -> None:
         self.steps = list(steps)
-        self.head = _HEAD.format(kind).encode()
+        self.chunked = chunked
+        self.head = _HEAD.format(kind, _CHUNKED if chunked else "").encode()
         self.bodies: list[Any] = []
         self.paths: list[str] = []
         self.sent: list[float] = []
@@ -58,7 +60,7 @@ class Scripted:
             client.sendall(self.head)
             for step in self.steps:
                 if isinstance(step, bytes):
-                    client.sendall(step)
+                    client.sendall(b"%x\r\n%s\r\n" % (len(step), step) if self.chunked else step)
                 elif isinstance(step, (int, float)):
                     if self._gone(client, step):
                         return
@@ -94,9 +96,11 @@ class Scripted:
 
 
 @contextmanager
-def scripted(*steps: Step, kind: str = "text/event-stream") -> Iterator[Scripted]:
-    """Serve these steps for each request."""
-    server = Scripted(steps, kind)
+def scripted(
+    *steps: Step, kind: str = "text/event-stream", chunked: bool = False
+) -> Iterator[Scripted]:
+    """Serve these steps for each request; a chunked body never comes to its end."""
+    server = Scripted(steps, kind, chunked=chunked)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:

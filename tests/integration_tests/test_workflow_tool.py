@@ -9,6 +9,7 @@ import pickle
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import ToolMessage
 from langchain_core.runnables import Runnable
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_coze import (
     CozeAuthenticationError,
@@ -48,6 +49,11 @@ from langchain_coze.local import (
 from tests.integration_tests.scripts import scripted
 
 App = "7400000000000000001"
+DONE = (
+    b'event: Message\ndata: {"content":"Tea.","node_title":"End","node_is_finish":true}\n\n'
+    b"event: Done\ndata: {}\n\n"
+)
+ASKS = b'event: Interrupt\ndata: {"interrupt_data":{"data":"?","event_id":"1/2","type":2}}\n\n'
 
 
 def weather(city: str, days: int = 1) -> Generator[Any, Any, dict[str, Any]]:
@@ -271,6 +277,81 @@ def test_arguments_of_a_pydantic_model(coze: LocalCoze, way: Way) -> None:
     assert json.loads(way(made, {"city": "x"}))["days"] == 3
     with pytest.raises(ValueError, match="days"):
         way(made, {"city": "x", "days": 0})
+
+
+class Guest(BaseModel):
+    """Who sleeps there."""
+
+    name: str
+    born: date
+
+
+class Stay(BaseModel):
+    """A stay."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    city: str = Field(alias="城市")
+    guests: list[Guest]
+
+
+@both
+def test_arguments_of_nested_models(way: Way) -> None:
+    with scripted(DONE) as server:
+        made = by_hand(server.base_url, args_schema=Stay)
+        guests = [{"name": "Li", "born": "1990-01-02"}]
+        assert way(made, {"city": "杭州", "guests": guests}) == "Tea."
+        assert server.bodies[0]["parameters"] == {"城市": "杭州", "guests": guests}
+
+
+@both
+@pytest.mark.parametrize("end", [DONE, ASKS])
+def test_a_run_that_has_said_all_survives_its_connection(way: Way, end: bytes) -> None:
+    for cut in (0.0, 0.02):
+        steps: list[Any] = [end, cut, ConnectionResetError()] if cut else [end]
+        with scripted(*steps, chunked=True) as server:
+            if end is DONE:
+                assert way(by_hand(server.base_url), {}) == "Tea."
+            else:
+                with pytest.raises(CozeWorkflowInterrupt):
+                    way(by_hand(server.base_url), {})
+
+
+@both
+@pytest.mark.parametrize("interrupt", ["{}", '{"event_id":""}', '"x"', "null"])
+def test_what_gives_no_event_is_no_question(way: Way, interrupt: str) -> None:
+    reply = f'{{"code":0,"data":"{{\\"o\\":1}}","interrupt_data":{interrupt}}}'.encode()
+    with scripted(reply, kind="application/json") as server:
+        assert way(by_hand(server.base_url, run_mode="sync"), {}) == '{"o": 1}'
+    event = f'event: Interrupt\ndata: {{"interrupt_data":{interrupt}}}\n\n'.encode()
+    with scripted(event) as server, pytest.raises(CozeStreamError, match="without an event_id"):
+        way(by_hand(server.base_url), {})
+
+
+def test_the_answer_goes_to_the_workflow_that_asked() -> None:
+    with scripted(ASKS) as server:
+        one, other = by_hand(server.base_url), by_hand(server.base_url, workflow_id="99")
+        with pytest.raises(CozeWorkflowInterrupt) as caught:
+            one.invoke({})
+        with pytest.raises(CozeWorkflowInterrupt):
+            other.resume(caught.value, "x")
+        assert server.bodies[1]["workflow_id"] == "73"
+        for answer, asked in ((None, caught.value), ("x", CozeWorkflowInterrupt("?"))):
+            with pytest.raises(CozeInvalidRequestError, match="There is no"):
+                one.resume(asked, answer)
+        assert len(server.bodies) == 2
+
+
+def test_thousands_of_messages_take_no_time() -> None:
+    said = b"".join(
+        b'event: Message\ndata: {"content":"x","node_title":"A","node_is_finish":%s}\n\n' % end
+        for end in (b"true", b"false")
+        for _ in range(10_000)
+    )
+    begin = time.process_time()
+    with scripted(said + DONE) as server:
+        assert by_hand(server.base_url).invoke({}) == "Tea."
+    assert time.process_time() - begin < 4
 
 
 @both
@@ -542,6 +623,7 @@ def test_files_in_answers(cloud: LocalCoze) -> None:
         for answer, seen in (
             ({"photo": b"tea"}, {"bytes": 3, "url": ""}),
             ({"photo": "https://h/t.png"}, {"bytes": 0, "url": "https://h/t.png"}),
+            (b"tea", {"bytes": 3, "url": ""}),  # the only value that is asked for
         ):
             with pytest.raises(CozeWorkflowInterrupt) as caught:
                 made.invoke({})
@@ -623,6 +705,17 @@ def test_studio_lists_no_workflows() -> None:
             toolkit.get_tools()
 
 
+def test_what_a_server_tells_wrong_is_told_as_it_is(cloud: LocalCoze) -> None:
+    known = {"api_key": cloud.token, "base_url": cloud.base_url}
+    cloud.faults = "error=5000,on=*"
+    with pytest.raises(CozeServerError):
+        CozeWorkflowTool.from_workflow(BY_NAME["text"].workflow_id, max_retries=0, **known)
+    given = {"name": "n", "description": "d", "args_schema": {"type": "object", "properties": {}}}
+    cloud.reset()
+    assert CozeWorkflowTool.from_workflow("73", **given, **known).name == "n"
+    assert cloud.requests == []
+
+
 @pytest.mark.parametrize("asynchronous", [True, False])
 def test_a_toolkit(*, asynchronous: bool) -> None:
     flows = [LocalWorkflow(text, name=f"flow {n}") for n in range(34)]
@@ -636,6 +729,8 @@ def test_a_toolkit(*, asynchronous: bool) -> None:
             tool_options={"run_mode": "sync"},
         )
         tools = asyncio.run(toolkit.aget_tools()) if asynchronous else toolkit.get_tools()
+        numbered = {made.name for made in tools if made.name.startswith("a_b")}
+        assert numbered == {f"a_b_{twin.workflow_id}" for twin in twins}
         assert len({made.name for made in tools}) == len(tools) == 36
         assert json.loads(tools[0].invoke({"question": "x"})) == {"output": "A: x"}
         paths = [request.path for request in many.requests]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from datetime import date
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_coze import CozeWorkflowError
+from langchain_coze import CozeInvalidRequestError, CozeWorkflowError
 from langchain_coze.attachments import Attachment
 from langchain_coze.file_inputs import file_of, with_files
-from langchain_coze.inputs import COZE_TYPE, checked, json_schema, tool_name
+from langchain_coze.inputs import COZE_TYPE, checked, json_schema, plain, tool_name
 
 # wire 4.7, the sample of the API page, with the other types beside it
 TOLD = {
@@ -153,6 +155,24 @@ def test_without_a_schema_everything_is_taken() -> None:
     assert checked({"type": "object", "properties": {}}, {"a": 1}) == {"a": 1}
 
 
+def test_plain_data() -> None:
+    class Colour(Enum):
+        RED = "red"
+
+    value = {"c": Colour.RED, "s": {1}, "d": date(2026, 1, 2), "b": b"x", "p": Path("x"), 3: None}
+    assert plain(value) == {
+        "c": "red",
+        "s": [1],
+        "d": "2026-01-02",
+        "b": b"x",
+        "p": Path("x"),
+        "3": None,
+    }
+    for strange in (object(), float("nan"), [float("inf")]):
+        with pytest.raises(CozeWorkflowError, match="cannot be sent"):
+            plain(strange)
+
+
 # --- Names ---------------------------------------------------------------------------------------
 
 
@@ -190,6 +210,7 @@ def test_every_form_of_a_file(tmp_path: Path) -> None:
     path.write_text("Tea.")
     assert file_of("https://h/p.png") == "https://h/p.png"
     assert file_of("7374724495711502387") == '{"file_id":"7374724495711502387"}'
+    assert file_of({"url": "HTTPS://h/x"}) == "HTTPS://h/x"
     assert file_of({"file_id": "7"}) == '{"file_id":"7"}'
     assert file_of('{"file_id":"7"}') == '{"file_id":"7"}'
     for value in (path, str(path)):
@@ -206,6 +227,26 @@ def test_a_model_must_not_read_files_of_this_machine(tmp_path: Path) -> None:
     path.write_text("SECRET")
     with pytest.raises(CozeWorkflowError, match="Paths are for programs"):
         file_of(str(path), local=False)
+    with pytest.raises(CozeWorkflowError, match="Paths are for programs"):
+        file_of(path, local=False, paths=False)  # a schema made it of a text
+    assert file_of(path, local=False).data == b"SECRET"  # no text: a program's own
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"file_id": ""}, {"type": "text", "text": "x"}, "a\0b", "\ud800", "no/such"]
+)
+def test_what_is_no_file_is_refused(value: Any) -> None:
+    with pytest.raises((CozeWorkflowError, CozeInvalidRequestError)):
+        file_of(value)
+
+
+def test_ids_that_are_no_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert file_of("file_abc") == '{"file_id":"file_abc"}'
+    assert file_of("7369****", local=False) == '{"file_id":"7369****"}'
+    (tmp_path / "file_abc").write_text("Tea.")
+    assert file_of("file_abc").data == b"Tea."
+    assert file_of("file_abc", local=False) == '{"file_id":"file_abc"}'
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:
