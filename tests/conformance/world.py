@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,17 +97,11 @@ def fail() -> str:
     raise ValueError("no room")
 
 
-def server(profile: str, error_status: str = "200", tea: LocalBot | None = None) -> LocalCoze:
-    """A server that has one of everything that the sessions ask for.
-
-    Args:
-        profile: Whose bytes it speaks.
-        error_status: HTTP status of errors.
-        tea: A bot of the name tea in the place of the usual one.
-    """
+def server(profile: str, error_status: str = "200") -> LocalCoze:
+    """A server that has one of everything that the sessions ask for."""
     plants = LocalKnowledge(["Tea grows on hills."], name="plants")
     bots = [
-        tea or LocalBot(_tea, name="tea", knowledge=plants, follow_ups=["Which hills?"]),
+        LocalBot(_tea, name="tea", knowledge=plants, follow_ups=["Which hills?"]),
         LocalBot(_weather, name="weather"),
         LocalBot(_slow, name="slow"),
         LocalBot(_read, name="read"),
@@ -151,11 +145,20 @@ def command_of(sdk: str) -> list[str]:
 
 
 def play(sdk: str, coze: LocalCoze, *only: str) -> dict[str, Any]:
-    """Play the calls of an SDK against a server.
+    """Play the calls of an SDK against a server made with `server`; see `play_at`."""
+    return play_at(sdk, coze.base_url, coze.token, _facts(coze), *only)
+
+
+def play_at(
+    sdk: str, base_url: str, token: str, facts: Mapping[str, Any], *only: str
+) -> dict[str, Any]:
+    """Play the calls of an SDK against any server.
 
     Args:
         sdk: ``"cozepy"`` or ``"coze-js"``.
-        coze: The server, made with `server` and running.
+        base_url: Where the server is.
+        token: What it wants to be told.
+        facts: The ids of what it serves, by name.
         only: Names of calls; all of them when none is given.
 
     Returns:
@@ -164,7 +167,7 @@ def play(sdk: str, coze: LocalCoze, *only: str) -> dict[str, Any]:
         such method.
     """
     done = subprocess.run(
-        [*command_of(sdk), coze.base_url, coze.token, json.dumps(_facts(coze)), *only],
+        [*command_of(sdk), base_url, token, json.dumps(facts), *only],
         capture_output=True,
         text=True,
         encoding="utf-8",
