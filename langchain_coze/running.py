@@ -69,6 +69,7 @@ class Job(NamedTuple):
         is_async: Whether it is started only, and then asked for.
         endpoint: Another path to start it, or None.
         tool_call_id: The call that it is run for, or None; questions tell it.
+        unpaid: What is told that asynchronous runs need a paid plan, or None.
         policy: How often requests are repeated, and until when.
         polling: When an asynchronous run is asked for.
     """
@@ -80,6 +81,7 @@ class Job(NamedTuple):
     is_async: bool = False
     endpoint: str | None = None
     tool_call_id: str | None = None
+    unpaid: Callable[[], None] | None = None
     policy: Policy = Policy()
     polling: Polling = Polling()
 
@@ -222,6 +224,8 @@ def start(job: Job, parameters: Mapping[str, Any], listener: Any = None) -> Flow
         except CozeError as error:
             if error.code != _NO_ASYNC:
                 raise
+        if job.unpaid is not None:
+            job.unpaid()
         warn_user(
             "Asynchronous runs need a paid plan (6003): the workflow is run as a stream. "
             "异步运行需要付费套餐（6003），已改为流式运行。"
@@ -335,7 +339,7 @@ def _replied(leg: Leg, job: Job, reply: Reply) -> Flow[None]:
         leg.history(polled[1])
         return
     leg.reply(run)
-    if not (run.data or run.interrupt_data or run.execute_id or run.debug_url):
+    if "data" not in reply.json and not (run.interrupt_data or run.execute_id or run.debug_url):
         raise CozeServerError("Coze told nothing of the run.", **facts_of(reply))
 
 

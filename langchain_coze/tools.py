@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain reads it
 from langchain_core.tools import BaseTool, BaseToolkit
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from langchain_coze.connection import Connection
 from langchain_coze.errors import (
@@ -151,6 +151,8 @@ class CozeWorkflowTool(Connection, BaseTool):
     handle_tool_error: Any = True
     """LangChain's meaning: what becomes of a `CozeWorkflowError`. True: its text is the answer to
     the model. False: it is raised."""
+
+    _unpaid: bool = PrivateAttr(default=False)  # whether Coze has refused asynchronous runs
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -303,18 +305,22 @@ class CozeWorkflowTool(Connection, BaseTool):
         if self.ext:
             body["ext"] = text_map(self.ext)
         until = None if self.max_duration is None else time.monotonic() + self.max_duration
-        streamed = self.run_mode == "stream" or (self.run_mode == "auto" and not self.endpoint)
+        waits = self.run_mode == "sync" or (self.run_mode == "auto" and self.endpoint)
         return Job(
             self.workflow_id,
             body,
             base_url=self.base_url,
-            stream=streamed,
-            is_async=self.run_mode == "async",
+            stream=not waits,
+            is_async=self.run_mode == "async" and not self._unpaid,
             endpoint=self.endpoint,
             tool_call_id=tool_call_id,
+            unpaid=self._note_unpaid,
             policy=Policy(max_retries=self.max_retries, until=until),
             polling=self._polling(self.poll_interval, self.poll_timeout),
         )
+
+    def _note_unpaid(self) -> None:
+        self._unpaid = True
 
     # --- Answers outside of a graph --------------------------------------------------------------
 

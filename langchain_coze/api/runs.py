@@ -173,9 +173,8 @@ def tells_nothing(error: CozeError) -> bool:
     Args:
         error: What `workflow_info` raised.
     """
-    if error.code is None:
-        return error.status_code in NO_SUCH_ROUTE
-    return error.code in _STUDIO_CODES
+    no_route = error.status_code in NO_SUCH_ROUTE and error.code in {None, *NO_SUCH_ROUTE}
+    return no_route or error.code in _STUDIO_CODES
 
 
 def list_workflows(query: Mapping[str, str], policy: Policy) -> Flow[list[Mapping[str, Any]]]:

@@ -471,8 +471,14 @@ def test_asynchronous_runs_need_a_paid_plan(cloud: LocalCoze, way: Way) -> None:
         made = tool(cloud, "text", workflow_id=free.workflow_id, base_url=other.base_url)
         made = made.model_copy(update={"api_key": other.token, "run_mode": "async"})
         with pytest.warns(UserWarning, match="paid plan") as caught:
-            assert json.loads(way(made, {"question": "x"})) == {"output": "A: x"}
+            for _ in range(2):
+                assert json.loads(way(made, {"question": "x"})) == {"output": "A: x"}
         assert len(caught) == 1
+        assert [request.path.rpartition("/")[2] for request in other.requests] == [
+            "run",
+            "stream_run",
+            "stream_run",
+        ]
 
 
 @both
@@ -556,6 +562,7 @@ def test_a_run_that_asks_twice(coze: LocalCoze, way: Way, go_on: Way) -> None:
     assert "guest" in second.value.required_parameters
     run = go_on(made, second.value, {"guest": "李"})
     assert json.loads(run.content) == {"booked": "杭州 2 李"}
+    assert len(run.messages) > len(second.value.run["messages"]) > len(asked.run["messages"]) > 0
     assert started(coze) == 1
     resumes = [r.body for r in coze.requests if r.path == "/v1/workflow/stream_resume"]
     assert resumes[0] == {
@@ -740,6 +747,16 @@ def test_a_toolkit(*, asynchronous: bool) -> None:
 
 
 # --- A tool like any other -----------------------------------------------------------------------
+
+
+def test_names_are_made_where_none_are_given() -> None:
+    made = CozeWorkflowTool(workflow_id="7374", api_key="pat_x")
+    assert (made.name, made.description) == (
+        "coze_workflow_7374",
+        "Runs the Coze workflow 7374.",
+    )
+    given = CozeWorkflowTool(workflow_id=7374, name="n", description="d", api_key="pat_x")
+    assert (given.workflow_id, given.name, given.description) == ("7374", "n", "d")
 
 
 def test_no_token_is_shown(cloud: LocalCoze) -> None:
