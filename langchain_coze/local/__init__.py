@@ -7,7 +7,8 @@ with LocalCoze(LocalBot(knowledge=LocalKnowledge(["Tea grows on hills."]))) as c
     print(coze.base_url, coze.token, coze.bots[0].bot_id)
 ```
 
-`local_coze`, a pytest fixture, can be imported from here too; it alone needs pytest.
+`local_coze` and `local_coze_env`, pytest fixtures, can be imported from here too; they alone need
+pytest.
 """
 
 import logging
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         Verbose,
     )
     from langchain_coze.local.pytest_plugin import local_coze as local_coze
+    from langchain_coze.local.pytest_plugin import local_coze_env as local_coze_env
     from langchain_coze.local.run_pieces import AskInput, Message, TokenUsage
     from langchain_coze.local.run_steps import Output, RunContext
     from langchain_coze.local.server import LocalCoze
@@ -114,6 +116,7 @@ _HOMES = {
     "Verbose": "pieces",
     "knowledge_workflow": "knowledge_workflows",
     "local_coze": "pytest_plugin",
+    "local_coze_env": "pytest_plugin",
 }
 _EXTRA = frozenset({"starlette", "uvicorn"})
 

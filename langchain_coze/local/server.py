@@ -134,6 +134,19 @@ class LocalCoze:
         return WORKSPACE_ID
 
     @property
+    def environment(self) -> dict[str, str]:
+        """The variables of the environment that lead a client to this server; one is its token.
+
+        Raises:
+            RuntimeError: The server has not been started.
+        """
+        found = {"COZE_API_BASE": self.base_url, "COZE_API_TOKEN": self.token}
+        found["COZE_WORKSPACE_ID"] = self.workspace_id
+        if self.bots:
+            found["COZE_BOT_ID"] = self.bots[0].bot_id
+        return found
+
+    @property
     def requests(self) -> list[RecordedRequest]:
         """The requests received so far, oldest first."""
         return list(self._recorded)
