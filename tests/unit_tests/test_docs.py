@@ -2,7 +2,8 @@
 
 How a page is run: the ```python blocks of a page, or of a docstring, run in order in one namespace;
 `await` may stand at the top level. A ```text block right after a python block is what that block
-prints; `…` stands for anything. A function `test_…(local_coze)` is called. A block marked
+prints; `…` stands for anything. A function `test_…(local_coze)` is called. The blocks of
+`testing.md` are files, whose names stand in their first lines: pytest runs them. A block marked
 ```python no-run is passed over. Servers that a page leaves running are stopped at its end. Nothing
 but this machine can be reached.
 """
@@ -21,6 +22,8 @@ import itertools
 import pkgutil
 import re
 import socket
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -53,6 +56,7 @@ ENGLISH = [ROOT / "README.md", *sorted(ROOT.glob("docs/en/*.md"))]
 CHINESE = [ROOT / "README.zh-CN.md", *sorted(ROOT.glob("docs/zh/*.md"))]
 PAGES = sorted([*ENGLISH, *CHINESE, *ROOT.glob("docs/*.md"), ROOT / "CHANGELOG.md"])
 MOST_NOT_RUN = 1  # in each language
+FILES = "testing.md"  # the page whose blocks are files
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -148,9 +152,26 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- Everything runs -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != FILES], ids=name_of)
 def test_the_blocks_of_a_page_run(page: Path) -> None:
     run_blocks(blocks_of(page.read_text("utf-8")), str(page))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name == FILES], ids=name_of)
+def test_the_files_of_a_page_are_a_test_suite_that_passes(page: Path, tmp_path: Path) -> None:
+    sources = [block.text for block in blocks_of(page.read_text("utf-8")) if block.runs]
+    for source in sources:
+        name = re.findall(r"\A# (\w+\.py)\n", source)[0]
+        (tmp_path / name).write_text(source + "\n", "utf-8")
+    command = [sys.executable, "-m", "pytest", "--strict-markers", "-W", "error", "-rA"]
+    command += ["-o", "asyncio_default_fixture_loop_scope=function", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    passed = set(re.findall(r"^PASSED \S+::(\w+)", done.stdout, re.MULTILINE))
+    written = re.findall(r"^(?:async )?def (test_\w+)", "\n".join(sources), re.MULTILINE)
+    assert passed == set(written) > {"test_the_agent_answers"}
 
 
 def modules() -> list[ModuleType]:
