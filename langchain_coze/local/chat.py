@@ -64,8 +64,8 @@ class ChatRun:
         )
         self.status = "created"
         self._facts = ChatFacts(self.ids, int(time.time()), meta_data=request.meta_data)
-        self._uploads = uploads
         self._entries = (*conversation.history, *request.additional_messages)
+        self._uploads = _named(self._entries, uploads)
         self._saved = SavedTurn(
             list(request.additional_messages),
             chat_id=self.ids.chat_id,
@@ -356,6 +356,14 @@ def _tool_call(call: pieces.ClientTool) -> dict[str, Any]:
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
     }
+
+
+def _named(
+    entries: tuple[EnterMessage, ...], uploads: Mapping[str, StoredFile]
+) -> dict[str, StoredFile]:
+    """The files that messages name: a chat is kept, and must not keep all others with it."""
+    ids = {str(item.get("file_id") or "") for entry in entries for item in entry.items}
+    return {file_id: uploads[file_id] for file_id in ids if file_id in uploads}
 
 
 def _question(entries: tuple[EnterMessage, ...]) -> str:

@@ -62,7 +62,7 @@ class Turn:
         conversation_id: Conversation the turn belongs to.
         chat_id: Id of the turn.
         entries: The messages of the conversation as they came over the wire, oldest first.
-        uploads: The files that the user has uploaded, by file id.
+        uploads: The user's uploaded files that the messages name, by file id.
     """
 
     question: str
