@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from langchain_coze.oauth import CozeJWTAuth
     from langchain_coze.recall import recalled_documents
     from langchain_coze.retrievers import CozeRecallRetriever
-    from langchain_coze.runs import WorkflowRun
     from langchain_coze.tools import CozeToolkit, CozeWorkflowTool
-    from langchain_coze.workflow_errors import CozeWorkflowError
+    from langchain_coze.workflows.errors import CozeWorkflowError
+    from langchain_coze.workflows.runs import WorkflowRun
 
 __all__ = [
     "ChatCoze",
@@ -85,9 +85,9 @@ _MODULES = {
     "CozeJWTAuth": "oauth",
     "CozeRecallRetriever": "retrievers",
     "CozeToolkit": "tools",
-    "CozeWorkflowError": "workflow_errors",
+    "CozeWorkflowError": "workflows.errors",
     "CozeWorkflowTool": "tools",
-    "WorkflowRun": "runs",
+    "WorkflowRun": "workflows.runs",
     "create_coze_agent": "graphs",
     "create_workflow_graph": "graphs",
     "recalled_documents": "recall",

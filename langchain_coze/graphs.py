@@ -44,8 +44,8 @@ from typing_extensions import TypedDict
 
 from langchain_coze.bot import PER_CALL
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
-from langchain_coze.reporting import Reporter
-from langchain_coze.workflow_graphs import workflow_graph
+from langchain_coze.workflows.graph import workflow_graph
+from langchain_coze.workflows.reporting import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

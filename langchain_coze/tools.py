@@ -19,13 +19,13 @@ from langchain_coze.errors import (
     CozeWorkflowInterrupt,
     hint_of,
 )
-from langchain_coze.inputs import plain, tool_name
-from langchain_coze.reporting import Reporter
+from langchain_coze.workflows.inputs import plain, tool_name
+from langchain_coze.workflows.reporting import Reporter
 
 if TYPE_CHECKING:
     from langchain_coze.api.commands import Flow
-    from langchain_coze.running import Author, Engine, Job, Step
-    from langchain_coze.runs import WorkflowRun
+    from langchain_coze.workflows.running import Author, Engine, Job, Step
+    from langchain_coze.workflows.runs import WorkflowRun
 
 _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -193,7 +193,7 @@ class CozeWorkflowTool(Connection, BaseTool):
     def _told(self, given: Mapping[str, Any]) -> Flow[dict[str, Any]]:
         """Return what Coze tells of the workflow, as fields of the tool."""
         from langchain_coze.api.commands import Policy  # noqa: PLC0415 - importing stays light
-        from langchain_coze.discovery import described  # noqa: PLC0415 - the same
+        from langchain_coze.workflows.discovery import described  # noqa: PLC0415 - the same
 
         return described(self.workflow_id, given, Policy(max_retries=self.max_retries))
 
@@ -221,7 +221,7 @@ class CozeWorkflowTool(Connection, BaseTool):
         inside = self._inside(config, tool_call_id)
         if inside is None:
             return _told(engine.start(given(), listener))
-        from langchain_coze.workflow_graphs import run_of, shown, workflow_graph  # noqa: PLC0415 - langgraph
+        from langchain_coze.workflows.graph import run_of, shown, workflow_graph  # noqa: PLC0415 - langgraph
 
         graph = workflow_graph(
             engine,
@@ -244,7 +244,7 @@ class CozeWorkflowTool(Connection, BaseTool):
         inside = self._inside(config, tool_call_id)
         if inside is None:  # a thread: files may have to be read
             return _told(await engine.astart(await asyncio.to_thread(given), listener))
-        from langchain_coze.workflow_graphs import (  # noqa: PLC0415 - langgraph
+        from langchain_coze.workflows.graph import (  # noqa: PLC0415 - langgraph
             run_of,
             shown,
             with_siblings,
@@ -271,12 +271,12 @@ class CozeWorkflowTool(Connection, BaseTool):
         """Return the config for a graph of this call, or None outside of LangGraph."""
         if "langgraph" not in sys.modules:
             return None
-        from langchain_coze.workflow_graphs import nested  # noqa: PLC0415 - langgraph
+        from langchain_coze.workflows.graph import nested  # noqa: PLC0415 - langgraph
 
         return nested(config, tool_call_id)
 
     def _engine(self, tool_call_id: str | None = None) -> Engine:
-        from langchain_coze.running import Engine  # noqa: PLC0415 - importing stays light
+        from langchain_coze.workflows.running import Engine  # noqa: PLC0415 - importing stays light
 
         schema = self.args_schema if isinstance(self.args_schema, dict) else {}
         return Engine(self._client(), lambda: self._job(tool_call_id), schema)
@@ -289,7 +289,7 @@ class CozeWorkflowTool(Connection, BaseTool):
         """
         from langchain_coze.api.commands import Policy  # noqa: PLC0415 - the same
         from langchain_coze.messages import text_map  # noqa: PLC0415 - the same
-        from langchain_coze.running import Job  # noqa: PLC0415 - the same
+        from langchain_coze.workflows.running import Job  # noqa: PLC0415 - the same
 
         if self.bot_id and self.app_id:
             raise CozeInvalidRequestError(
@@ -402,7 +402,7 @@ class CozeToolkit(Connection, BaseToolkit):
 
     def _found(self) -> Flow[list[dict[str, Any]]]:
         from langchain_coze.api.commands import Policy  # noqa: PLC0415 - importing stays light
-        from langchain_coze.discovery import found  # noqa: PLC0415 - the same
+        from langchain_coze.workflows.discovery import found  # noqa: PLC0415 - the same
 
         query = {"workspace_id": self.workspace_id, "workflow_mode": "workflow"}
         if self.app_id:

@@ -471,8 +471,8 @@ def test_asynchronous_runs_need_a_paid_plan(cloud: LocalCoze, way: Way) -> None:
         made = tool(cloud, "text", workflow_id=free.workflow_id, base_url=other.base_url)
         made = made.model_copy(update={"api_key": other.token, "run_mode": "async"})
         with pytest.warns(UserWarning, match="paid plan") as caught:
-            for _ in range(2):
-                assert json.loads(way(made, {"question": "x"})) == {"output": "A: x"}
+            answers = [way(made, {"question": "x"}), way(made, {"question": "x"})]
+        assert [json.loads(answer) for answer in answers] == [{"output": "A: x"}] * 2
         assert len(caught) == 1
         assert [request.path.rpartition("/")[2] for request in other.requests] == [
             "run",

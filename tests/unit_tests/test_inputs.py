@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from langchain_coze import CozeInvalidRequestError, CozeWorkflowError
 from langchain_coze.attachments import Attachment
-from langchain_coze.file_inputs import file_of, with_files
-from langchain_coze.inputs import COZE_TYPE, checked, json_schema, plain, tool_name
+from langchain_coze.workflows.files import file_of, with_files
+from langchain_coze.workflows.inputs import COZE_TYPE, checked, json_schema, plain, tool_name
 
 # wire 4.7, the sample of the API page, with the other types beside it
 TOLD = {

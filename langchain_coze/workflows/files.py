@@ -2,7 +2,7 @@
 
 Example:
     ```python
-    from langchain_coze.file_inputs import file_of
+    from langchain_coze.workflows.files import file_of
 
     assert file_of("https://example.com/tea.png") == "https://example.com/tea.png"
     assert file_of("7374724495711502387") == '{"file_id":"7374724495711502387"}'
@@ -20,8 +20,8 @@ from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from langchain_coze.attachments import read_block
-from langchain_coze.inputs import COZE_TYPE, FILE_HINT, shown
-from langchain_coze.workflow_errors import CozeWorkflowError
+from langchain_coze.workflows.errors import CozeWorkflowError
+from langchain_coze.workflows.inputs import COZE_TYPE, FILE_HINT, shown
 
 _FILE_ID = re.compile(r"\d+|[A-Za-z0-9]+[_*-][A-Za-z0-9_*-]+")
 

@@ -6,7 +6,7 @@ Example:
 
     from langchain_coze import CozeWorkflowError
     from langchain_coze.errors import CozeQuotaError
-    from langchain_coze.workflow_errors import run_error
+    from langchain_coze.workflows.errors import run_error
 
     assert isinstance(run_error(4000, "city is missing"), ToolException)
     assert isinstance(run_error(4028, "nothing left"), CozeQuotaError)

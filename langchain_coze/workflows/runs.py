@@ -5,7 +5,7 @@ section 4.4). Nodes speak in pieces; the end node says the result.
 
 Example:
     ```python
-    from langchain_coze.runs import Leg
+    from langchain_coze.workflows.runs import Leg
 
     leg = Leg()
     leg.receive(
@@ -43,7 +43,7 @@ from langchain_coze.codes import cut_error
 from langchain_coze.contents import usage_metadata
 from langchain_coze.errors import redact
 from langchain_coze.outputs import unwrapped
-from langchain_coze.workflow_errors import run_error
+from langchain_coze.workflows.errors import run_error
 
 _END_TITLES = frozenset({"", "End", "结束"})
 _END_TYPES = frozenset({"End", "Exit"})

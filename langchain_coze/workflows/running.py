@@ -5,7 +5,7 @@ carries it out.
 
 Example:
     ```python
-    from langchain_coze.running import Job, start
+    from langchain_coze.workflows.running import Job, start
 
     flow = start(Job("7374", base_url="https://api.coze.cn"), {"city": "杭州"})
     request = next(flow)
@@ -36,12 +36,12 @@ from langchain_coze.errors import (
     CozeStreamError,
     hint_of,
 )
-from langchain_coze.file_inputs import file_of, reference, with_files
-from langchain_coze.inputs import checked, fields_schema, plain
 from langchain_coze.notices import warn_user
-from langchain_coze.runs import Leg, WorkflowRun, answer_text, placed
 from langchain_coze.uploads import uploaded
-from langchain_coze.workflow_errors import refused
+from langchain_coze.workflows.errors import refused
+from langchain_coze.workflows.files import file_of, reference, with_files
+from langchain_coze.workflows.inputs import checked, fields_schema, plain
+from langchain_coze.workflows.runs import Leg, WorkflowRun, answer_text, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

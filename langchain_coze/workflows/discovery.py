@@ -3,7 +3,7 @@
 Example:
     ```python
     from langchain_coze.api.commands import Policy
-    from langchain_coze.discovery import described
+    from langchain_coze.workflows.discovery import described
 
     flow = described("7374", {"name": "w", "description": "d", "args_schema": {}}, Policy())
     try:
@@ -27,8 +27,8 @@ from langchain_coze.errors import (
     CozePermissionError,
     hint_of,
 )
-from langchain_coze.inputs import json_schema, tool_name
 from langchain_coze.notices import warn_user
+from langchain_coze.workflows.inputs import json_schema, tool_name
 
 if TYPE_CHECKING:
     from langchain_coze.api.commands import Flow, Policy

@@ -5,7 +5,7 @@ with `coze_type` beside the type where JSON has none for it: files of all kinds.
 
 Example:
     ```python
-    from langchain_coze.inputs import checked, json_schema
+    from langchain_coze.workflows.inputs import checked, json_schema
 
     told = {"city": {"type": "string", "required": True, "description": "Which city"}}
     schema = json_schema("weather", told)
@@ -29,7 +29,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from langchain_coze.api.schema import parse
-from langchain_coze.workflow_errors import CozeWorkflowError
+from langchain_coze.workflows.errors import CozeWorkflowError
 
 FILE_KINDS = frozenset(
     {
@@ -150,7 +150,7 @@ def tool_name(name: str, workflow_id: str, *, numbered: bool = False) -> str:
 
     Example:
         ```python
-        from langchain_coze.inputs import tool_name
+        from langchain_coze.workflows.inputs import tool_name
 
         assert tool_name("Book a table", "73") == "book_a_table"
         assert tool_name("订位", "7374724495711502387") == "coze_workflow_7374724495711502387"

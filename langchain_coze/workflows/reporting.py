@@ -6,7 +6,7 @@ inside, what is told would be filed under that graph, and mostly lost.
 
 Example:
     ```python
-    from langchain_coze.reporting import Reporter
+    from langchain_coze.workflows.reporting import Reporter
 
     Reporter("7374", None).tell({"content": "Tea.", "node_title": "Brew"})  # nobody listens: fine
     ```

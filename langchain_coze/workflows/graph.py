@@ -7,7 +7,7 @@ id of the tool call.
 
 Example:
     ```python
-    from langchain_coze.workflow_graphs import nested
+    from langchain_coze.workflows.graph import nested
 
     assert nested({"configurable": {}}, "call_1") is None  # not inside of a graph
     ```
@@ -29,8 +29,8 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from langchain_coze.errors import ErrorResponse
-from langchain_coze.runs import WorkflowRun
-from langchain_coze.workflow_errors import CozeWorkflowError
+from langchain_coze.workflows.errors import CozeWorkflowError
+from langchain_coze.workflows.runs import WorkflowRun
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.types import Checkpointer
 
-    from langchain_coze.running import Engine, Step
+    from langchain_coze.workflows.running import Engine, Step
 
 # Private keys of LangGraph, all of them guarded: tests/integration_tests/test_workflow_graphs.py
 # fails loudly when they change.
