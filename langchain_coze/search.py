@@ -250,7 +250,7 @@ def found_by(
             error.hint = _PARAMETERS
         raise
     facts = {**facts_of(reply), "debug_url": run.debug_url or None}
-    if run.interrupt_data is not None:
+    if run.asks is not None:
         raise CozeRecallError(
             "The workflow asks its user something, and so gives no documents.",
             hint=hint_of(

@@ -45,11 +45,9 @@ def run_request(
         stream: Whether its events are streamed.
         endpoint: Another path, for a gateway that has one; it may answer either way.
     """
-    path = (
-        f"/{endpoint.lstrip('/')}"
-        if endpoint
-        else ("/v1/workflow/stream_run" if stream else "/v1/workflow/run")
-    )
+    path = "/v1/workflow/stream_run" if stream else "/v1/workflow/run"
+    if endpoint:
+        path = f"/{endpoint.lstrip('/')}"
     return Request(method="POST", path=path, body=body, stream=stream, either=endpoint is not None)
 
 
@@ -109,8 +107,7 @@ def poll_run(
                 error.sent = True
                 raise
             continue
-        waits = history.interrupt_data is not None
-        if waits or history.execute_status not in _RUNNING:
+        if history.asks or history.execute_status not in _RUNNING:
             return reply, history
     raise CozeTimeoutError(
         f"The run had not ended within poll_timeout={polling.timeout:g} s; it goes on in Coze "
@@ -134,7 +131,7 @@ def run_history(workflow_id: str, execute_id: str, policy: Policy) -> Flow[tuple
     try:
         reply = yield from exchange(Request(method="GET", path=path), policy)
     except CozeError as error:
-        if error.code is not None or error.status_code not in NO_SUCH_ROUTE:
+        if not _no_route(error):
             raise
         query = {"workflow_id": workflow_id, "execute_id": execute_id}
         studio = Request(method="GET", path="/v1/workflow/get_run_history", query=query)
@@ -173,8 +170,11 @@ def tells_nothing(error: CozeError) -> bool:
     Args:
         error: What `workflow_info` raised.
     """
-    no_route = error.status_code in NO_SUCH_ROUTE and error.code in {None, *NO_SUCH_ROUTE}
-    return no_route or error.code in _STUDIO_CODES
+    return _no_route(error) or error.code in _STUDIO_CODES
+
+
+def _no_route(error: CozeError) -> bool:
+    return error.status_code in NO_SUCH_ROUTE and error.code in {None, *NO_SUCH_ROUTE}
 
 
 def list_workflows(query: Mapping[str, str], policy: Policy) -> Flow[list[Mapping[str, Any]]]:

@@ -175,31 +175,37 @@ class Interrupt(Wire):
     required_parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class Run(Wire):
-    """One run of a workflow, as its reply tells it (wire section 4.2)."""
+class _Told(Wire):
+    """What replies, histories and last events tell of a run alike."""
 
-    data: Text = ""
     execute_id: Text = ""
     debug_url: Text = ""
     usage: Usage = Field(default_factory=Usage)
     token: Count = 0
     interrupt_data: Interrupt | None = None
 
+    @property
+    def asks(self) -> Interrupt | None:
+        """What the run waits for; without an id nothing can be answered."""
+        asked = self.interrupt_data
+        return asked if asked is not None and asked.event_id else None
 
-class History(Wire):
+
+class Run(_Told):
+    """One run of a workflow, as its reply tells it (wire section 4.2)."""
+
+    data: Text = ""
+
+
+class History(_Told):
     """One run of a workflow, as its history tells it (wire section 4.3)."""
 
-    execute_id: Text = ""
     execute_status: Text = ""
     output: Text = ""
-    debug_url: Text = ""
-    usage: Usage = Field(default_factory=Usage)
-    token: Count = 0
     error_code: Text = ""
     error_message: Annotated[
         Text, Field(validation_alias=AliasChoices("error_message", "error_msg"))
     ] = ""
-    interrupt_data: Interrupt | None = None
 
 
 class NodeMessage(Wire):

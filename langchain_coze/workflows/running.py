@@ -330,7 +330,7 @@ def _asked(request: Request, policy: Policy, *, answering: bool) -> Flow[Reply]:
 def _replied(leg: Leg, job: Job, reply: Reply) -> Flow[None]:
     """Take the reply to a run that is not streamed; an asynchronous one is waited for."""
     run = Run.model_validate(reply.json)
-    if job.is_async and run.execute_id and not run.data and run.interrupt_data is None:
+    if job.is_async and run.execute_id and not run.data and run.asks is None:
         try:
             polled = yield from poll_run(job.workflow_id, run.execute_id, job.policy, job.polling)
         except CozeError as error:
@@ -339,7 +339,7 @@ def _replied(leg: Leg, job: Job, reply: Reply) -> Flow[None]:
         leg.history(polled[1])
         return
     leg.reply(run)
-    if "data" not in reply.json and not (run.interrupt_data or run.execute_id or run.debug_url):
+    if "data" not in reply.json and not (run.asks or run.execute_id or run.debug_url):
         raise CozeServerError("Coze told nothing of the run.", **facts_of(reply))
 
 

@@ -155,7 +155,7 @@ class Leg:
         """Take the reply to a run that was not streamed (wire section 4.2)."""
         self._data = run.data
         self._about(run)
-        self.pending = _asking(run.interrupt_data)
+        self.pending = run.asks
         self.finished = True
 
     def history(self, history: History) -> None:
@@ -165,7 +165,7 @@ class Leg:
             CozeError: The run failed.
         """
         self._about(history)
-        self.pending = _asking(history.interrupt_data)
+        self.pending = history.asks
         if history.execute_status != "Success" and self.pending is None:
             code = int(history.error_code) if history.error_code.isdecimal() else None
             words = history.error_message or f"The run has ended: {history.execute_status}."
@@ -185,7 +185,7 @@ class Leg:
             told = Run.model_validate(body)
             self._about(told)
             self._title = NodeMessage.model_validate(body).node_title
-            self.pending = _asking(told.interrupt_data)
+            self.pending = told.asks
             if self.pending is None:
                 raise cut_error("The run asks something without an event_id.", **self._facts())
             self.finished = True
@@ -312,11 +312,6 @@ def text_of(output: Any, data: str) -> str:
         return json.dumps(output, ensure_ascii=False, allow_nan=False)
     except ValueError:
         return data
-
-
-def _asking(interrupt: Interrupt | None) -> Interrupt | None:
-    """Return what a run waits for; without an id nothing can be answered."""
-    return interrupt if interrupt is not None and interrupt.event_id else None
 
 
 def _in_query(url: str, name: str) -> str | None:
