@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.runnables import ensure_config
-from pydantic import AliasChoices, Field, PrivateAttr, model_validator
+from pydantic import AliasChoices, Field, PrivateAttr
 
 from langchain_coze.arguments import DEFAULT_USER, MAPS, OPTIONS, argument_names, warn_ignored
 from langchain_coze.connection import Connection
@@ -132,15 +132,6 @@ class Bot(Connection):
     billing of what has been generated."""
 
     _warned: set[str] = PrivateAttr(default_factory=set)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _warn_about_arguments(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            known = argument_names(cls)
-            for name in sorted(set(values) - known):
-                warn_ignored(name, known, taker=cls.__name__)
-        return values
 
     def _warn_about_call(self, given: Iterable[str], known: Collection[str]) -> None:
         """Warn once about each argument of a call that is not known."""

@@ -26,6 +26,7 @@ from pydantic import (
     model_validator,
 )
 
+from langchain_coze.arguments import argument_names, warn_ignored
 from langchain_coze.auth import token_source
 from langchain_coze.environment import BASE_URL, base_url_of, env, env_secret
 
@@ -76,6 +77,15 @@ class Connection(BaseModel):
 
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Further headers for each request, for instance for a gateway."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _warn_about_arguments(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            known = argument_names(cls)
+            for name in sorted(set(values) - known):
+                warn_ignored(name, known, taker=cls.__name__)
+        return values
 
     @field_validator("base_url")
     @classmethod

@@ -67,7 +67,8 @@ def described(
     detail, inputs = _part(info, "workflow_detail"), _part(info, "input")
     title = str(detail.get("workflow_name") or "")
     name = known.get("name") or tool_name(title, workflow_id, numbered=numbered)
-    description = known.get("description") or str(detail.get("description") or "") or title
+    told = str(detail.get("description") or "") or title
+    description = known.get("description") or told or f"Runs the Coze workflow {workflow_id}."
     if "args_schema" not in known:
         if "parameters" not in inputs:
             raise _no_inputs(workflow_id)

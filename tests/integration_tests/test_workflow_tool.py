@@ -759,6 +759,11 @@ def test_names_are_made_where_none_are_given() -> None:
     assert (given.workflow_id, given.name, given.description) == ("7374", "n", "d")
 
 
+def test_a_misspelt_field_is_told() -> None:
+    with pytest.warns(UserWarning, match=r"CozeWorkflowTool has no argument run_mod.*run_mode\?"):
+        CozeWorkflowTool(workflow_id="7374", api_key="pat_x", run_mod="sync")
+
+
 def test_no_token_is_shown(cloud: LocalCoze) -> None:
     made = tool(cloud, "text")
     assert cloud.token not in f"{made!r} {made}"
