@@ -207,6 +207,13 @@ def is_quiet(coze: LocalCoze) -> bool:
     return not (state.connections or state.tasks or site.runs or site.connections.streams)
 
 
+def deadlines(coze: LocalCoze) -> int:
+    """How many clients the server still means to hang up on."""
+    assert coze._server is not None
+    timers: list[Any] = getattr(coze._server._loop, "_scheduled", [])
+    return sum("abort" in repr(timer) for timer in timers if not timer.cancelled())
+
+
 def wait_until(is_so: Callable[[], bool], seconds: float = 5) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
@@ -231,6 +238,9 @@ def test_hundreds_of_clients_vanish_abruptly(caplog: pytest.LogCaptureFixture) -
                 gone.recv(1 + number % 3)
             reset(gone)
         wait_until(lambda: is_quiet(coze))
+        assert deadlines(coze) == 0
+        with connected(coze):
+            wait_until(lambda: deadlines(coze) == 1)
         assert answers(client.chat(additional_messages=[user_says("0")])) == ["half whole"]
         client.http.close()
         wait_until(lambda: open_files() <= files)

@@ -131,6 +131,14 @@ async def test_unknown_status_and_duplicates() -> None:
     assert [doubled.count(event) for event in EVENTS] == [1, 1, 2, 1, 1, 2, 1, 1]
 
 
+async def test_a_second_answer_comes_once() -> None:
+    told = [e async for e in event_faults(read_faults("two_answers"), given(EVENTS + EVENTS))]
+    extra = [event for event in told if event not in EVENTS]
+    assert [e.name.rpartition(".")[2] for e in extra] == ["delta", "completed"]
+    assert told.index(extra[0]) == EVENTS.index(EVENTS[5]) + 1
+    assert len(told) == 2 * len(EVENTS) + 2
+
+
 async def test_recall_faults() -> None:
     assert await recalls_with("recall_empty") == [RECALL | {"chunks": []}]
     assert await recalls_with("recall_null") == [RECALL | {"chunks": None}]
