@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from langchain_coze.local.fault_specs import FAULTS, Fault
     from langchain_coze.local.flows import LocalChatflow
     from langchain_coze.local.knowledge import LocalKnowledge, RecalledChunk
-    from langchain_coze.local.knowledge_workflows import knowledge_workflow
     from langchain_coze.local.oauth import LocalOAuthApp
     from langchain_coze.local.pieces import (
         Ask,
@@ -39,12 +38,13 @@ if TYPE_CHECKING:
     )
     from langchain_coze.local.pytest_plugin import local_coze as local_coze
     from langchain_coze.local.pytest_plugin import local_coze_env as local_coze_env
-    from langchain_coze.local.run_pieces import AskInput, Message, TokenUsage
-    from langchain_coze.local.run_steps import Output, RunContext
     from langchain_coze.local.server import LocalCoze
     from langchain_coze.local.turns import Turn, TurnFile
-    from langchain_coze.local.workflow_files import FileKind
-    from langchain_coze.local.workflows import LocalWorkflow
+    from langchain_coze.local.workflows.files import FileKind
+    from langchain_coze.local.workflows.knowledge import knowledge_workflow
+    from langchain_coze.local.workflows.pieces import AskInput, Message, TokenUsage
+    from langchain_coze.local.workflows.steps import Output, RunContext
+    from langchain_coze.local.workflows.workflow import LocalWorkflow
 
 __all__ = [
     "FAULTS",
@@ -86,35 +86,35 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 _HOMES = {
     "FAULTS": "fault_specs",
     "Ask": "pieces",
-    "AskInput": "run_pieces",
+    "AskInput": "workflows.pieces",
     "Card": "pieces",
     "ClientTool": "pieces",
     "Fail": "pieces",
     "Fault": "fault_specs",
-    "FileKind": "workflow_files",
+    "FileKind": "workflows.files",
     "FollowUp": "pieces",
     "LocalBot": "bots",
     "LocalChatflow": "flows",
     "LocalCoze": "server",
     "LocalKnowledge": "knowledge",
     "LocalOAuthApp": "oauth",
-    "LocalWorkflow": "workflows",
+    "LocalWorkflow": "workflows.workflow",
     "Media": "pieces",
-    "Message": "run_pieces",
+    "Message": "workflows.pieces",
     "NewAnswer": "pieces",
-    "Output": "run_steps",
+    "Output": "workflows.steps",
     "Pause": "pieces",
     "Reasoning": "pieces",
     "RecalledChunk": "knowledge",
     "RecordedRequest": "app",
-    "RunContext": "run_steps",
+    "RunContext": "workflows.steps",
     "ServerTool": "pieces",
     "Speech": "pieces",
-    "TokenUsage": "run_pieces",
+    "TokenUsage": "workflows.pieces",
     "Turn": "turns",
     "TurnFile": "turns",
     "Verbose": "pieces",
-    "knowledge_workflow": "knowledge_workflows",
+    "knowledge_workflow": "workflows.knowledge",
     "local_coze": "pytest_plugin",
     "local_coze_env": "pytest_plugin",
 }

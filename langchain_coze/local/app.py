@@ -26,10 +26,10 @@ from langchain_coze.local.listings import ListingRoutes
 from langchain_coze.local.oauth import OAuthRoutes
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import CloudProfile
-from langchain_coze.local.run_histories import RunHistoryRoutes
 from langchain_coze.local.streams import DamagedReply, Dropped
-from langchain_coze.local.workflow_listings import WorkflowListingRoutes
-from langchain_coze.local.workflow_routes import WorkflowRoutes
+from langchain_coze.local.workflows.histories import RunHistoryRoutes
+from langchain_coze.local.workflows.listings import WorkflowListingRoutes
+from langchain_coze.local.workflows.routes import WorkflowRoutes
 
 __all__ = ["LocalApp", "RecordedRequest"]
 

@@ -25,11 +25,11 @@ from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import CloudProfile
 from langchain_coze.local.store import Store
 from langchain_coze.local.streams import Connections
-from langchain_coze.local.workflows import LocalWorkflow
+from langchain_coze.local.workflows.workflow import LocalWorkflow
 
 if TYPE_CHECKING:
     from langchain_coze.local.oauth import LocalOAuthApp
-    from langchain_coze.local.runs import WorkflowRun
+    from langchain_coze.local.workflows.runs import WorkflowRun
 
 __all__ = [
     "OWNER_ID",

@@ -22,9 +22,9 @@ from langchain_coze.local.flows import LocalChatflow, as_chatflows
 from langchain_coze.local.oauth import LocalOAuthApp, as_oauth_apps
 from langchain_coze.local.profiles import CloudProfile
 from langchain_coze.local.protocol import PatientProtocol
-from langchain_coze.local.sample_workflows import sample_workflows
 from langchain_coze.local.studio import StudioProfile
-from langchain_coze.local.workflows import LocalWorkflow, as_workflows
+from langchain_coze.local.workflows.samples import sample_workflows
+from langchain_coze.local.workflows.workflow import LocalWorkflow, as_workflows
 
 __all__ = ["LocalCoze"]
 

@@ -10,8 +10,8 @@ from typing_extensions import TypedDict
 from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, RunContext, TurnFile
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.store import StoredFile
-from langchain_coze.local.workflow_forms import form_items
-from langchain_coze.local.workflow_schema import Signature
+from langchain_coze.local.workflows.forms import form_items
+from langchain_coze.local.workflows.schema import Signature
 
 
 class Guest(BaseModel):

@@ -13,16 +13,16 @@ from pydantic_core import to_jsonable_python
 from langchain_coze.local import gojson, pieces
 from langchain_coze.local.ids import new_id
 from langchain_coze.local.problems import Problem
-from langchain_coze.local.run_pieces import MESSAGE_NODE, AskInput, Message, TokenUsage
-from langchain_coze.local.run_steps import Output, RunContext, run_steps
-from langchain_coze.local.run_writer import RunWriter
 from langchain_coze.local.steps import END, advance
 from langchain_coze.local.store import StoredFile
+from langchain_coze.local.workflows.pieces import MESSAGE_NODE, AskInput, Message, TokenUsage
+from langchain_coze.local.workflows.steps import Output, RunContext, run_steps
+from langchain_coze.local.workflows.writer import RunWriter
 
 if TYPE_CHECKING:
     from langchain_coze.local.outbox import Outbox
-    from langchain_coze.local.workflow_shapes import CloudWorkflows
-    from langchain_coze.local.workflows import LocalWorkflow
+    from langchain_coze.local.workflows.shapes import CloudWorkflows
+    from langchain_coze.local.workflows.workflow import LocalWorkflow
 
 __all__ = ["ASYNC", "EXECUTION_FAILED", "STREAM", "SYNC", "Interrupt", "RunFacts", "WorkflowRun"]
 

@@ -3,11 +3,11 @@
 from collections.abc import Generator
 from typing import Any
 
-from langchain_coze.local.knowledge_workflows import knowledge_workflow
 from langchain_coze.local.pieces import Ask
-from langchain_coze.local.run_pieces import AskInput, Message
 from langchain_coze.local.samples import sample_knowledge
-from langchain_coze.local.workflows import LocalWorkflow
+from langchain_coze.local.workflows.knowledge import knowledge_workflow
+from langchain_coze.local.workflows.pieces import AskInput, Message
+from langchain_coze.local.workflows.workflow import LocalWorkflow
 
 __all__ = ["sample_workflows"]
 

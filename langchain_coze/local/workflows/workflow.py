@@ -9,7 +9,7 @@ from typing import Any
 from langchain_coze.local.bots import name_of, refuse_twins
 from langchain_coze.local.fault_specs import read_faults
 from langchain_coze.local.ids import stable_id
-from langchain_coze.local.workflow_schema import Signature, first_paragraph
+from langchain_coze.local.workflows.schema import Signature, first_paragraph
 
 __all__ = ["LocalWorkflow", "as_workflows"]
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from langchain_coze.local.calls import OWNER_ID, Call, RouteEntry, Site, check_workspace, ok
 from langchain_coze.local.flows import LocalChatflow
 from langchain_coze.local.problems import Problem
-from langchain_coze.local.workflows import LocalWorkflow
+from langchain_coze.local.workflows.workflow import LocalWorkflow
 
 __all__ = ["WorkflowListingRoutes"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze.local.steps import END, Deferred, ReplyThread, advance, close
 
 if TYPE_CHECKING:
-    from langchain_coze.local.workflows import LocalWorkflow
+    from langchain_coze.local.workflows.workflow import LocalWorkflow
 
 __all__ = ["Output", "RunContext", "run_steps"]
 

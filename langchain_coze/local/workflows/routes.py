@@ -10,18 +10,18 @@ from starlette.responses import Response
 from langchain_coze.local.calls import Call, RouteEntry, Site, as_json
 from langchain_coze.local.ids import new_id
 from langchain_coze.local.problems import Problem
-from langchain_coze.local.run_request import (
+from langchain_coze.local.streams import Dropped
+from langchain_coze.local.workflows.request import (
     ResumeRequest,
     RunRequest,
     read_resume_request,
     read_run_request,
 )
-from langchain_coze.local.run_steps import RunContext
-from langchain_coze.local.run_streams import RunStream
-from langchain_coze.local.runs import ASYNC, STREAM, SYNC, RunFacts, WorkflowRun
-from langchain_coze.local.streams import Dropped
-from langchain_coze.local.workflow_shapes import workflow_shapes
-from langchain_coze.local.workflows import LocalWorkflow
+from langchain_coze.local.workflows.runs import ASYNC, STREAM, SYNC, RunFacts, WorkflowRun
+from langchain_coze.local.workflows.shapes import workflow_shapes
+from langchain_coze.local.workflows.steps import RunContext
+from langchain_coze.local.workflows.streams import RunStream
+from langchain_coze.local.workflows.workflow import LocalWorkflow
 
 __all__ = ["WorkflowRoutes"]
 

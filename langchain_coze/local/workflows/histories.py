@@ -7,8 +7,8 @@ from starlette.responses import Response
 from langchain_coze.local import gojson
 from langchain_coze.local.calls import Call, RouteEntry, Site, as_json, ok
 from langchain_coze.local.problems import Problem
-from langchain_coze.local.runs import WorkflowRun
-from langchain_coze.local.workflow_shapes import usage
+from langchain_coze.local.workflows.runs import WorkflowRun
+from langchain_coze.local.workflows.shapes import usage
 
 __all__ = ["RunHistoryRoutes"]
 

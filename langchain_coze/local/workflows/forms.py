@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from langchain_coze.local.workflow_schema import Parameter
+from langchain_coze.local.workflows.schema import Parameter
 
 __all__ = ["form_items"]
 
@@ -34,7 +34,7 @@ def form_items(parameters: Iterable[Parameter]) -> list[dict[str, Any]]:
         parameters: What is asked for.
 
     Example:
-        >>> from langchain_coze.local.workflow_schema import parameters_of
+        >>> from langchain_coze.local.workflows.schema import parameters_of
         >>> form_items(parameters_of({"nights": (float, 1)}))
         [{'type': 'float', 'name': 'nights', 'required': False}]
     """

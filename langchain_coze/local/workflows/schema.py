@@ -13,8 +13,8 @@ from pydantic.errors import PydanticUserError
 
 from langchain_coze.local import gojson
 from langchain_coze.local.problems import Problem
-from langchain_coze.local.run_steps import RunContext
 from langchain_coze.local.store import StoredFile
+from langchain_coze.local.workflows.steps import RunContext
 
 __all__ = ["Parameter", "Signature", "first_paragraph", "parameters_of"]
 

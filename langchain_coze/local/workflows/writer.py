@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from langchain_coze.local.ids import new_id, stable_id
 from langchain_coze.local.outbox import Outbox
 from langchain_coze.local.profiles import Event
-from langchain_coze.local.run_pieces import AskInput, Message
-from langchain_coze.local.run_steps import Output
 from langchain_coze.local.text import small_pieces
+from langchain_coze.local.workflows.pieces import AskInput, Message
+from langchain_coze.local.workflows.steps import Output
 
 if TYPE_CHECKING:
-    from langchain_coze.local.runs import Interrupt, WorkflowRun
+    from langchain_coze.local.workflows.runs import Interrupt, WorkflowRun
 
 __all__ = ["Node", "RunWriter"]
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from langchain_coze.local.ids import stable_id
 from langchain_coze.local.knowledge import LocalKnowledge
-from langchain_coze.local.run_steps import RunContext
-from langchain_coze.local.workflows import LocalWorkflow
+from langchain_coze.local.workflows.steps import RunContext
+from langchain_coze.local.workflows.workflow import LocalWorkflow
 
 __all__ = ["knowledge_workflow"]
 

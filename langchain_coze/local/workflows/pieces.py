@@ -8,7 +8,7 @@ from typing import Any
 from langchain_coze.local.pieces import Waiting
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.store import StoredFile
-from langchain_coze.local.workflow_schema import Parameter, parameters_of
+from langchain_coze.local.workflows.schema import Parameter, parameters_of
 
 __all__ = ["AskInput", "Message", "TokenUsage"]
 

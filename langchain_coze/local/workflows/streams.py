@@ -15,7 +15,7 @@ from langchain_coze.local.profiles import Event
 from langchain_coze.local.streams import Connections, EventStream
 
 if TYPE_CHECKING:
-    from langchain_coze.local.runs import WorkflowRun
+    from langchain_coze.local.workflows.runs import WorkflowRun
 
 __all__ = ["RunStream"]
 

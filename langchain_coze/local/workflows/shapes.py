@@ -7,12 +7,12 @@ from langchain_coze.local import gojson
 from langchain_coze.local.ids import stable_id
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import CloudProfile, Encoder, Event, token_usage
-from langchain_coze.local.run_pieces import AskInput
-from langchain_coze.local.run_steps import Output
-from langchain_coze.local.run_writer import END_NODE, Node
-from langchain_coze.local.runs import Interrupt, WorkflowRun
-from langchain_coze.local.workflow_forms import form_items
-from langchain_coze.local.workflows import LocalWorkflow
+from langchain_coze.local.workflows.forms import form_items
+from langchain_coze.local.workflows.pieces import AskInput
+from langchain_coze.local.workflows.runs import Interrupt, WorkflowRun
+from langchain_coze.local.workflows.steps import Output
+from langchain_coze.local.workflows.workflow import LocalWorkflow
+from langchain_coze.local.workflows.writer import END_NODE, Node
 
 __all__ = ["CloudWorkflows", "StudioWorkflows", "usage", "workflow_shapes"]
 

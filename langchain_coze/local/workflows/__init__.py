@@ -1,0 +1,1 @@
+"""Workflows of the local server: what they are, how they run, what they answer (wire 4)."""
