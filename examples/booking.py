@@ -4,7 +4,7 @@ An agent calls the workflow as its tool. Each question of the workflow is an int
 the answer goes on with the same run in Coze, which is started once.
 
 Run it with `python examples/booking.py`. It asks a local server; with a workflow of yours, give its
-`workflow_id` and your token, which needs the permission `run`.
+`workflow_id` and your token, which needs the permissions to run (`run`) and to read workflows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A Coze workflow as a LangChain tool: its schema, its output, its progress, its failures.
 
 Run it with `python examples/workflow_tool.py`. It asks a local server; with a workflow of yours,
-give its `workflow_id` and your token, which needs the permission `run`.
+give its `workflow_id` and your token, which needs the permissions to run (`run`) and to read
+workflows.
 """
 
 from __future__ import annotations

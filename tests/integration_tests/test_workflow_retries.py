@@ -1,0 +1,89 @@
+"""What starts a workflow again when its call has failed: the table of docs/en/workflows.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langgraph.graph import START, StateGraph
+from langgraph.types import RetryPolicy
+
+from langchain_coze import ChatCoze, CozeError, CozeWorkflowTool, is_retryable
+from langchain_coze.local import ClientTool, LocalCoze, LocalWorkflow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FAULTS = ("error=4009", "cut_at=20")  # before the start of a run, and after it
+SOON = 0.01  # seconds between two tries
+
+
+def brew(tea: str) -> str:
+    return f"a cup of {tea}"
+
+
+def guest(_: str) -> Any:
+    told = yield ClientTool("brew", {"tea": "Longjing"})
+    yield told
+
+
+@pytest.fixture
+def coze() -> Iterator[LocalCoze]:
+    with LocalCoze(guest, workflows=LocalWorkflow(brew, description="Brews tea.")) as server:
+        yield server
+
+
+def by_middleware(coze: LocalCoze, tool: CozeWorkflowTool) -> None:
+    pytest.importorskip("langchain")
+    from langchain.agents import create_agent  # noqa: PLC0415 - it may be missing
+    from langchain.agents.middleware import ToolRetryMiddleware  # noqa: PLC0415 - the same
+
+    model = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url)
+    again = ToolRetryMiddleware(max_retries=1, initial_delay=SOON, on_failure="error")
+    agent: Any = create_agent(model, [tool], middleware=[again])
+    agent.invoke({"messages": [("user", "Tea, please")]})
+
+
+def by_node(policy: RetryPolicy) -> Callable[[LocalCoze, CozeWorkflowTool], None]:
+    def invoke(_: LocalCoze, tool: CozeWorkflowTool) -> None:
+        def brewing(_: dict[str, Any]) -> dict[str, Any]:
+            return {"told": tool.invoke({"tea": "Longjing"})}
+
+        graph: Any = StateGraph(dict)
+        graph.add_node("brew", brewing, retry_policy=policy)
+        graph.add_edge(START, "brew")
+        graph.compile().invoke({})
+
+    return invoke
+
+
+def by_runnable(_: LocalCoze, tool: CozeWorkflowTool) -> None:
+    again = tool.with_retry(stop_after_attempt=2, exponential_jitter_params={"initial": SOON})
+    again.invoke({"tea": "Longjing"})
+
+
+PATIENT = RetryPolicy(max_attempts=2, initial_interval=SOON)
+
+
+@pytest.mark.parametrize(
+    ("call", "tries"),
+    [
+        pytest.param(by_middleware, (2, 1), id="middleware"),
+        pytest.param(by_node(PATIENT._replace(retry_on=is_retryable)), (2, 1), id="policy-asks"),
+        pytest.param(by_node(PATIENT), (2, 2), id="policy"),
+        pytest.param(by_runnable, (2, 2), id="with_retry"),
+    ],
+)
+def test_what_calls_a_workflow_again(
+    coze: LocalCoze, call: Callable[[LocalCoze, CozeWorkflowTool], None], tries: tuple[int, int]
+) -> None:
+    tool = CozeWorkflowTool.from_workflow(
+        coze.workflows[0].workflow_id, api_key=coze.token, base_url=coze.base_url, max_retries=0
+    )
+    for fault, wanted in zip(FAULTS, tries, strict=True):
+        coze.reset()
+        coze.faults = f"{fault},on=/v1/workflow/stream_run"
+        with pytest.raises(CozeError):
+            call(coze, tool)
+        started = [r for r in coze.requests if r.path == "/v1/workflow/stream_run"]
+        assert len(started) == wanted, fault
