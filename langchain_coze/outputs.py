@@ -116,10 +116,9 @@ def _read(value: Any) -> Any:
 
 
 def _missing(path: str, part: str, value: Any) -> CozeInvalidRequestError:
-    has = f"the keys {', '.join(value)}" if isinstance(value, dict) and value else _kind(value)
     return CozeInvalidRequestError(
         f"output_path={path!r} leads to no list in the workflow's output: at {part!r} there is "
-        f"{has}.",
+        f"{_kind(value)}.",
         hint=hint_of(
             "Correct output_path=, or the outputs of the workflow's end node.",
             "请修改 output_path=，或工作流结束节点的输出。",

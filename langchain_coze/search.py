@@ -121,7 +121,7 @@ class Search(Progress):
         """
         if not self.recalls:
             super().broke(error)
-        elif not isinstance(error, CozeTimeoutError):  # that one is the end of our patience
+        elif self.midway or not isinstance(error, CozeTimeoutError):  # that ends our patience
             warn_user(
                 "The turn broke off after its recall, so there may have been more "
                 f"({error.message}). 召回之后连接或对话中断，可能还有未收到的内容。"
@@ -200,6 +200,9 @@ def recall_of(session: Session[Search], query: str, grace: float) -> Flow[list[d
         yield from _listen(search, session.stream, grace)
     except CozeError as error:
         broken = error
+    except BaseException:
+        yield Close(session.stream)
+        raise
     yield Close(session.stream)
     if broken is not None:
         search.broke(broken)
@@ -249,7 +252,7 @@ def found_by(
         if error.code == _BAD_REQUEST:
             error.hint = _PARAMETERS
         raise
-    facts = {**facts_of(reply), "debug_url": run.debug_url or None}
+    facts = {**facts_of(reply), "status_code": None, "debug_url": run.debug_url or None}
     if run.asks is not None:
         raise CozeRecallError(
             "The workflow asks its user something, and so gives no documents.",

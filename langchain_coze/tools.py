@@ -428,8 +428,9 @@ def _only(schema: Mapping[str, Any]) -> str:
     names = schema.get("required") or list(schema.get("properties") or ())
     if len(names) == 1:
         return str(names[0])
+    known = f"takes {len(names)} parameters" if names else "has parameters that are not known"
     raise CozeInvalidRequestError(
-        f"The workflow takes {len(names)} parameters: a text alone is none of them.",
+        f"The workflow {known}: a text alone is none of them.",
         hint=hint_of("Give a dict of parameters.", "请以字典形式传入参数。"),
     )
 

@@ -108,7 +108,8 @@ def _attempt(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
     if reply.stream is not None:
         return (yield from _first_event(reply))
     found = error_in(reply, stream=request.stream and not request.either)
-    if found is not None and found.code is None and reply.status_code in NO_SUCH_ROUTE:
+    no_route = reply.status_code in NO_SUCH_ROUTE
+    if found is not None and no_route and found.code in {None, *NO_SUCH_ROUTE}:
         found.hint = _lacking(request) or found.hint
     return reply, found
 
@@ -129,13 +130,17 @@ def _lacking(request: Request) -> str | None:
 def _first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
     """Read up to the first event: an error there means that nothing has been started."""
     decoder, head, events = Decoder(), bytearray(), list[Event]()
-    while not events:
-        data: bytes | None = yield Read(reply.stream)
-        if data is None:
-            events = decoder.close()
-            break
-        head += data
-        events = decoder.feed(data)
+    try:
+        while not events:
+            data: bytes | None = yield Read(reply.stream)
+            if data is None:
+                events = decoder.close()
+                break
+            head += data
+            events = decoder.feed(data)
+    except BaseException:
+        yield Close(reply.stream)
+        raise
     reply.stream.head = bytes(head)
     if not events or events[0].name not in {"", "error"}:
         return reply, None

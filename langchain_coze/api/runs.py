@@ -101,7 +101,9 @@ def poll_run(
             raise too_late(sent=True)
         yield Sleep(max(min(pause, left, in_all), 0.0))
         try:
-            reply, history = yield from run_history(workflow_id, execute_id, policy)
+            patience = max(left, 1.0)
+            flow = run_history(workflow_id, execute_id, policy, patience=patience)
+            reply, history = yield from flow
         except CozeError as error:
             if error.code != _NOT_YET and not isinstance(error, _NothingToldError):
                 error.sent = True
@@ -109,35 +111,41 @@ def poll_run(
             continue
         if history.asks or history.execute_status not in _RUNNING:
             return reply, history
-    raise CozeTimeoutError(
+    late = CozeTimeoutError(
         f"The run had not ended within poll_timeout={polling.timeout:g} s; it goes on in Coze "
         f"(execute_id {execute_id}).",
         hint=hint_of("Raise poll_timeout.", "请调大 poll_timeout。"),
     )
+    late.sent = True
+    raise late
 
 
-def run_history(workflow_id: str, execute_id: str, policy: Policy) -> Flow[tuple[Reply, History]]:
+def run_history(
+    workflow_id: str, execute_id: str, policy: Policy, *, patience: float | None = None
+) -> Flow[tuple[Reply, History]]:
     """Return what is told of a run; Coze Studio has it elsewhere (wire section 4.3).
 
     Args:
         workflow_id: The workflow.
         execute_id: The run.
         policy: How often to repeat.
+        patience: Seconds of silence at most, where that is less than usual.
 
     Raises:
         CozeError: What Coze reports.
     """
     path = f"/v1/workflows/{workflow_id}/run_histories/{execute_id}"
     try:
-        reply = yield from exchange(Request(method="GET", path=path), policy)
+        reply = yield from exchange(Request(method="GET", path=path, patience=patience), policy)
     except CozeError as error:
         if not _no_route(error):
             raise
         query = {"workflow_id": workflow_id, "execute_id": execute_id}
-        studio = Request(method="GET", path="/v1/workflow/get_run_history", query=query)
+        path = "/v1/workflow/get_run_history"
+        studio = Request(method="GET", path=path, query=query, patience=patience)
         reply = yield from exchange(studio, policy)
     told = payload_of(reply.json)
-    if not isinstance(told, list) or not told:
+    if not isinstance(told, list) or not told or not isinstance(told[0], Mapping):
         raise _NothingToldError("Coze told nothing of the run.", **facts_of(reply))
     return reply, History.model_validate(told[0])
 

@@ -33,19 +33,17 @@ from langchain_coze.workflows.inputs import json_schema, tool_name
 if TYPE_CHECKING:
     from langchain_coze.api.commands import Flow, Policy
 
+_OF_ONE_WORKFLOW = {CozePermissionError, CozeInvalidRequestError, CozeError}
 _FIELDS = ("name", "description", "args_schema")
 
 
-def described(
-    workflow_id: str, given: Mapping[str, Any], policy: Policy, *, numbered: bool = False
-) -> Flow[dict[str, Any]]:
+def described(workflow_id: str, given: Mapping[str, Any], policy: Policy) -> Flow[dict[str, Any]]:
     """Return the name, description and `args_schema` of a tool for a workflow.
 
     Args:
         workflow_id: The published workflow.
         given: What of them is known already.
         policy: How often to repeat.
-        numbered: Whether the name tells the id, because another workflow has the same name.
 
     Raises:
         CozeInvalidRequestError: The server tells no inputs, and none are given.
@@ -66,7 +64,7 @@ def described(
             raise _no_inputs(workflow_id, error.message) from error
     detail, inputs = _part(info, "workflow_detail"), _part(info, "input")
     title = str(detail.get("workflow_name") or "")
-    name = known.get("name") or tool_name(title, workflow_id, numbered=numbered)
+    name = known.get("name") or tool_name(title, workflow_id)
     told = str(detail.get("description") or "") or title
     description = known.get("description") or told or f"Runs the Coze workflow {workflow_id}."
     if "args_schema" not in known:
@@ -92,24 +90,30 @@ def found(
     Raises:
         CozeError: What Coze reports.
     """
-    items = yield from list_workflows(query, policy)
-    named = [(str(item["workflow_id"]), str(item.get("workflow_name") or "")) for item in items]
-    names = Counter(tool_name(title, workflow_id) for workflow_id, title in named)
     tools: list[dict[str, Any]] = []
-    for workflow_id, title in named:
-        twins = names[tool_name(title, workflow_id)] > 1
+    for item in (yield from list_workflows(query, policy)):
+        workflow_id = str(item["workflow_id"])
         try:
-            fields = yield from described(workflow_id, given, policy, numbered=twins)
+            fields = yield from described(workflow_id, given, policy)
         except CozeNotFoundError:
             continue  # it is not published
-        except (CozePermissionError, CozeInvalidRequestError) as error:
-            warn_user(
-                f"The workflow {title or workflow_id} is left out: {error.message} "
-                f"工作流 {title or workflow_id} 已跳过。"
-            )
+        except CozeError as error:
+            if type(error) not in _OF_ONE_WORKFLOW:
+                raise
+            title = str(item.get("workflow_name") or workflow_id)
+            warn_user(f"The workflow {title} is left out: {error.message} 工作流 {title} 已跳过。")
             continue
         tools.append({"workflow_id": workflow_id, **fields})
-    return tools
+    names = Counter(tool["name"] for tool in tools)
+    return [tool if names[tool["name"]] == 1 else _numbered(tool) for tool in tools]
+
+
+def _numbered(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool whose name tells its id: others have the same name."""
+    name = tool_name(tool["name"], tool["workflow_id"], numbered=True)
+    schema = tool["args_schema"]
+    titled = {**schema, "title": name} if isinstance(schema, dict) else schema
+    return {**tool, "name": name, "args_schema": titled}
 
 
 def _part(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:

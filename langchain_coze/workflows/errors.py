@@ -31,6 +31,7 @@ from langchain_coze.errors import (
     CozeRateLimitError,
     CozeServerError,
     converted,
+    hint_of,
 )
 
 _OF_THE_PROGRAM = (
@@ -68,7 +69,7 @@ def run_error(code: int | None, message: str, **facts: Any) -> CozeError:
         permission, publishing, quota, rate.
     """
     error = error_for(code, message, default=CozeWorkflowError, **facts)
-    return error if isinstance(error, _OF_THE_PROGRAM) else converted(error, CozeWorkflowError)
+    return error if isinstance(error, _OF_THE_PROGRAM) else _of_the_run(error)
 
 
 def refused(error: CozeError, *, answering: bool = False) -> CozeError:
@@ -85,4 +86,14 @@ def refused(error: CozeError, *, answering: bool = False) -> CozeError:
     known = error.code is None or error.code in CODES or isinstance(error, CozeServerError)
     late = answering and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
     of_the_run = not known or late or error.code == _BAD_REQUEST
-    return converted(error, CozeWorkflowError) if of_the_run else error
+    return _of_the_run(error) if of_the_run else error
+
+
+def _of_the_run(error: CozeError) -> CozeWorkflowError:
+    made = converted(error, CozeWorkflowError)
+    if made.code not in CODES:  # a node's own
+        made.hint = hint_of(
+            "A node of the workflow failed: try other parameters, or look at its trace in Coze.",
+            "工作流的某个节点运行失败：请更换参数，或在扣子中查看运行日志。",
+        )
+    return made

@@ -20,6 +20,7 @@ from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from langchain_coze.attachments import read_block
+from langchain_coze.errors import CozeInvalidRequestError, converted
 from langchain_coze.workflows.errors import CozeWorkflowError
 from langchain_coze.workflows.inputs import COZE_TYPE, FILE_HINT, shown
 
@@ -35,6 +36,8 @@ def with_files(schema: Mapping[str, Any], values: Any, place: Callable[[Any], An
         values: What the workflow is given.
         place: Gives the form of one file.
     """
+    if values is None:
+        return None
     if COZE_TYPE in schema or isinstance(values, (bytes, bytearray, PurePath)):
         return place(values)
     if isinstance(values, Mapping):
@@ -100,7 +103,7 @@ def _of_text(text: str, *, local: bool) -> Any:
 
 def _refuse_path(text: str) -> NoReturn:
     raise CozeWorkflowError(
-        f"{shown(text)} is no file: give {FILE_HINT}. Paths are for programs, not for models."
+        f"{shown(text)} is no file: give {FILE_HINT}. Only a program may give a path, as a Path."
     )
 
 
@@ -124,7 +127,10 @@ def _from_disk(path: PurePath) -> Any:
 
 
 def _attached(block: Mapping[str, Any]) -> Any:
-    found = read_block(block)
+    try:
+        found = read_block(block)
+    except CozeInvalidRequestError as error:
+        raise converted(error, CozeWorkflowError) from error
     if isinstance(found, str):
         raise CozeWorkflowError("A text is no file.")
     if found.url:

@@ -28,8 +28,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
-from langchain_coze.errors import ErrorResponse
+from langchain_coze.errors import CozeError, ErrorResponse
 from langchain_coze.workflows.errors import CozeWorkflowError
+from langchain_coze.workflows.running import answerable
 from langchain_coze.workflows.runs import WorkflowRun
 
 if TYPE_CHECKING:
@@ -197,13 +198,18 @@ def _ask(state: WorkflowState, config: RunnableConfig) -> WorkflowState:
 
 
 def _asked(pending: dict[str, Any]) -> WorkflowState:
-    """Ask LangGraph's user; an answer that names another question is never sent."""
+    """Ask LangGraph's user; what names another question, or cannot be sent, is never sent."""
     while True:
         answer = interrupt(pending)
         if isinstance(answer, dict) and answer.keys() >= {"event_id", "answer"}:
             if answer["event_id"] != pending["event_id"]:
                 continue
             answer = answer["answer"]
+        try:
+            answerable(pending, answer, by="network")
+        except CozeError as error:  # it is asked for again, and told why
+            pending = {**pending, "error": error.message}
+            continue
         return {"answer": answer}
 
 

@@ -16,6 +16,8 @@ Example:
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import math
 import re
@@ -181,23 +183,33 @@ def plain(value: Any) -> Any:
         CozeWorkflowError: It has no form in JSON.
     """
     if isinstance(value, BaseModel):
-        return plain(value.model_dump(by_alias=True))
+        value = value.model_dump(by_alias=True, exclude_none=True)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    elif isinstance(value, Enum):
+        value = value.value
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return {_key(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(inner) for inner in value]
     if value is None or isinstance(value, (str, bool, int, bytes, bytearray, PurePath)):
-        return value.value if isinstance(value, Enum) else value
-    if isinstance(value, float) and math.isfinite(value):
         return value
-    try:
-        found = to_jsonable_python(value, inf_nan_mode="strings")
-    except ValueError as error:
-        raise CozeWorkflowError(
-            f"{shown(value)} cannot be sent: it has no form in JSON."
-        ) from error
-    if isinstance(value, float):
-        raise CozeWorkflowError(f"{shown(value)} cannot be sent: it is no number.")
+    return _in_json(value)
+
+
+def _key(key: Any) -> str:
+    return str(key.value if isinstance(key, Enum) else key)
+
+
+def _in_json(value: Any) -> Any:
+    """Return the form that a value has in JSON; a secret has none that would be of use."""
+    found: Any = None
+    secret = hasattr(value, "get_secret_value")
+    if not secret and not (isinstance(value, float) and not math.isfinite(value)):
+        with contextlib.suppress(ValueError):
+            found = to_jsonable_python(value)
+    if found is None:
+        raise CozeWorkflowError(f"{shown(value)} cannot be sent: it has no form in JSON.")
     return found
 
 

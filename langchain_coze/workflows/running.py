@@ -220,19 +220,16 @@ def start(job: Job, parameters: Mapping[str, Any], listener: Any = None) -> Flow
     if job.is_async:
         request = run_request({**body, "is_async": True}, endpoint=job.endpoint)
         try:
-            return (yield from _leg(job, request, listener))
+            reply = yield from _asked(request, job.policy)
         except CozeError as error:
             if error.code != _NO_ASYNC:
                 raise
-        if job.unpaid is not None:
-            job.unpaid()
-        warn_user(
-            "Asynchronous runs need a paid plan (6003): the workflow is run as a stream. "
-            "异步运行需要付费套餐（6003），已改为流式运行。"
-        )
-        job = job._replace(stream=True, is_async=False)
+            job = _as_unpaid(job)
+        else:
+            return (yield from _followed(job, reply, listener))
     request = run_request(body, stream=job.stream, endpoint=job.endpoint)
-    return (yield from _leg(job, request, listener))
+    reply = yield from _asked(request, job.policy)
+    return (yield from _followed(job, reply, listener))
 
 
 def answer(
@@ -266,7 +263,8 @@ def answer(
         "resume_data": answer_text(sent),
     }
     request = resume_request(body, stream=bool(pending.get(_STREAMED, True)))
-    return (yield from _leg(job, request, listener, before=before, answering=True))
+    reply = yield from _asked(request, job.policy, answering=True)
+    return (yield from _followed(job, reply, listener, before=before))
 
 
 def _with_uploads(job: Job, values: Any, written: Callable[[str], Any]) -> Flow[Any]:
@@ -292,16 +290,19 @@ def _each(values: Any, change: Callable[[Any], Any]) -> Any:
     return change(values)
 
 
-def _leg(
-    job: Job,
-    request: Request,
-    listener: Any,
-    *,
-    before: Sequence[Any] = (),
-    answering: bool = False,
-) -> Flow[Step]:
-    """Send what starts a run, or goes on with it; listen until it has ended or waits."""
-    reply = yield from _asked(request, job.policy, answering=answering)
+def _as_unpaid(job: Job) -> Job:
+    """Return a job that is streamed, because its runs may not be asynchronous."""
+    if job.unpaid is not None:
+        job.unpaid()
+    warn_user(
+        "Asynchronous runs need a paid plan (6003): the workflow is run as a stream. "
+        "异步运行需要付费套餐（6003），已改为流式运行。"
+    )
+    return job._replace(stream=True, is_async=False)
+
+
+def _followed(job: Job, reply: Reply, listener: Any, *, before: Sequence[Any] = ()) -> Flow[Step]:
+    """Listen to a run that goes on, until it has ended or waits."""
     leg = Leg(logid=reply.logid, secret=reply.secret, before=before)
     if reply.stream is not None:
         yield from _heard(leg, reply.stream, listener)
@@ -314,7 +315,7 @@ def _leg(
     return Step(leg.run(job.workflow_id), pending)
 
 
-def _asked(request: Request, policy: Policy, *, answering: bool) -> Flow[Reply]:
+def _asked(request: Request, policy: Policy, *, answering: bool = False) -> Flow[Reply]:
     """Send a request, and return the reply; errors become those of a run, where they are."""
     try:
         return (yield from exchange(request, policy))
@@ -331,6 +332,7 @@ def _replied(leg: Leg, job: Job, reply: Reply) -> Flow[None]:
     """Take the reply to a run that is not streamed; an asynchronous one is waited for."""
     run = Run.model_validate(reply.json)
     if job.is_async and run.execute_id and not run.data and run.asks is None:
+        leg.begun(run)
         try:
             polled = yield from poll_run(job.workflow_id, run.execute_id, job.policy, job.polling)
         except CozeError as error:

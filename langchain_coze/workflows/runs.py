@@ -151,6 +151,10 @@ class Leg:
         if not self.finished:
             raise cut_error("The stream ended before the run did.", logid=self._logid)
 
+    def begun(self, run: Run) -> None:
+        """Take the word that a run has begun, which goes on by itself."""
+        self._about(run)
+
     def reply(self, run: Run) -> None:
         """Take the reply to a run that was not streamed (wire section 4.2)."""
         self._data = run.data

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -29,8 +29,11 @@ class Scripted:
         left: Set when a client has closed its connection before the end of the steps.
     """
 
-    def __init__(self, steps: Iterable[Step], kind: str, *, chunked: bool) -> None:
+    def __init__(
+        self, steps: Iterable[Step], kind: str, *, chunked: bool, replies: Sequence[bytes]
+    ) -> None:
         self.steps = list(steps)
+        self.replies = list(replies)
         self.chunked = chunked
         self.head = _HEAD.format(kind, _CHUNKED if chunked else "").encode()
         self.bodies: list[Any] = []
@@ -58,7 +61,7 @@ class Scripted:
             self._read(client)
             self.sent = []
             client.sendall(self.head)
-            for step in self.steps:
+            for step in self._next():
                 if isinstance(step, bytes):
                     client.sendall(b"%x\r\n%s\r\n" % (len(step), step) if self.chunked else step)
                 elif isinstance(step, (int, float)):
@@ -68,6 +71,12 @@ class Scripted:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                     return
                 self.sent.append(time.monotonic())
+
+    def _next(self) -> list[Step]:
+        """Return what the next request gets; the last of the replies serves all further ones."""
+        if not self.replies:
+            return self.steps
+        return [self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]]
 
     def _read(self, client: socket.socket) -> None:
         read = b""
@@ -97,10 +106,16 @@ class Scripted:
 
 @contextmanager
 def scripted(
-    *steps: Step, kind: str = "text/event-stream", chunked: bool = False
+    *steps: Step,
+    kind: str = "text/event-stream",
+    chunked: bool = False,
+    replies: Sequence[bytes] = (),
 ) -> Iterator[Scripted]:
-    """Serve these steps for each request; a chunked body never comes to its end."""
-    server = Scripted(steps, kind, chunked=chunked)
+    """Serve these steps for each request, or one of the replies after the other.
+
+    A chunked body never comes to its end.
+    """
+    server = Scripted(steps, kind, chunked=chunked, replies=replies)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:

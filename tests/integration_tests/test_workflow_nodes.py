@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
@@ -21,7 +21,7 @@ from langchain_coze import (
     WorkflowRun,
     create_workflow_graph,
 )
-from langchain_coze.local import LocalCoze
+from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, TurnFile
 from tests.integration_tests.agents import EITHER, Run
 from tests.integration_tests.flows import (
     BOOK,
@@ -29,6 +29,7 @@ from tests.integration_tests.flows import (
     SAVERS,
     WAYS,
     Kept,
+    Play,
     Way,
     always,
     answered_twice,
@@ -258,3 +259,26 @@ def test_a_graph_is_used_from_several_event_loops(coze: LocalCoze) -> None:
     asyncio.run(graph.ainvoke({"parameters": {"name": "a"}}, thread()))
     state = asyncio.run(graph.ainvoke(Command(resume="x"), thread()))
     assert state["output"] == {"name": "a", "answers": ["x"]}
+
+
+def photo_form() -> Play:
+    """Ask for a photo."""
+    form = yield AskInput({"photo": Annotated[TurnFile, FileKind("image")]})
+    return {"url": form["photo"].url}
+
+
+@pytest.mark.parametrize("run", EITHER)
+def test_an_answer_that_cannot_be_sent_is_asked_for_again(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "secret.png"
+    path.write_text("SECRET")
+    flow = LocalWorkflow(photo_form)
+    with LocalCoze(workflows=flow) as cloud:
+        graph = create_workflow_graph(tool_of(cloud, flow), checkpointer=InMemorySaver())
+        run(graph, {"parameters": {}}, thread())
+        state = run(graph, Command(resume={"photo": str(path)}), thread())
+        (wait,) = state["__interrupt__"]
+        assert "Only a program may give a path" in wait.value["error"]
+        state = run(graph, Command(resume={"photo": "https://h/t.png"}), thread())
+        assert state["output"] == {"url": "https://h/t.png"}
+        assert (len(started(cloud)), len(resumed(cloud))) == (1, 1)
+        assert [r.path for r in cloud.requests].count("/v1/files/upload") == 0

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
-from langchain_coze import CozeInvalidRequestError, CozeWorkflowError
+from langchain_coze import CozeWorkflowError
 from langchain_coze.attachments import Attachment
 from langchain_coze.workflows.files import file_of, with_files
 from langchain_coze.workflows.inputs import COZE_TYPE, checked, json_schema, plain, tool_name
@@ -168,7 +170,16 @@ def test_plain_data() -> None:
         "p": Path("x"),
         "3": None,
     }
-    for strange in (object(), float("nan"), [float("inf")]):
+
+    @dataclass
+    class Shot:
+        where: Path
+        at: datetime
+
+    assert plain({Colour.RED: Shot(Path("x"), datetime(2026, 1, 2, tzinfo=UTC))}) == {
+        "red": {"where": Path("x"), "at": "2026-01-02T00:00:00Z"}
+    }
+    for strange in (object(), float("nan"), [float("inf")], SecretStr("x")):
         with pytest.raises(CozeWorkflowError, match="cannot be sent"):
             plain(strange)
 
@@ -225,18 +236,29 @@ def test_every_form_of_a_file(tmp_path: Path) -> None:
 def test_a_model_must_not_read_files_of_this_machine(tmp_path: Path) -> None:
     path = tmp_path / "secret.txt"
     path.write_text("SECRET")
-    with pytest.raises(CozeWorkflowError, match="Paths are for programs"):
+    with pytest.raises(CozeWorkflowError, match="Only a program may give a path"):
         file_of(str(path), local=False)
-    with pytest.raises(CozeWorkflowError, match="Paths are for programs"):
+    with pytest.raises(CozeWorkflowError, match="Only a program may give a path"):
         file_of(path, local=False, paths=False)  # a schema made it of a text
     assert file_of(path, local=False).data == b"SECRET"  # no text: a program's own
 
 
 @pytest.mark.parametrize(
-    "value", [{}, {"file_id": ""}, {"type": "text", "text": "x"}, "a\0b", "\ud800", "no/such"]
+    "value",
+    [
+        {"type": "file", "path": "x"},
+        {"type": "file", "url": "file:///x"},
+        "data:text/plain;base64,%%",
+        {},
+        {"file_id": ""},
+        {"type": "text", "text": "x"},
+        "a\0b",
+        "\ud800",
+        "no/such",
+    ],
 )
 def test_what_is_no_file_is_refused(value: Any) -> None:
-    with pytest.raises((CozeWorkflowError, CozeInvalidRequestError)):
+    with pytest.raises(CozeWorkflowError):
         file_of(value)
 
 

@@ -97,7 +97,11 @@ def test_nothing_found(output: Any, path: str | None) -> None:
         (None, None, "nothing"),
         ("", None, "it is nothing"),
         (7, None, "a int"),
-        ({"a": {"b": 1}}, "a.c", r"'a\.c' leads to no list .* at 'c' there is the keys b"),
+        (
+            {"a": {"b": 1}},
+            "a.c",
+            r"'a\.c' leads to no list .* at 'c' there is an object with the keys b",
+        ),
         ({"a": {"b": 1}}, "a.b", "leads to no list"),
         ({"a": [1]}, "a.1", "leads to no list"),
         ({"a": [1]}, "a.²", "leads to no list"),

@@ -1,0 +1,267 @@
+"""The workflow tool over sockets: workflows that fail, streams that break, routes that differ."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+
+from langchain_coze import (
+    CozeAuthenticationError,
+    CozeError,
+    CozeNotFoundError,
+    CozeQuotaError,
+    CozeServerError,
+    CozeStreamError,
+    CozeTimeoutError,
+    CozeWorkflowError,
+    CozeWorkflowTool,
+)
+from langchain_coze.local import (
+    LocalCoze,
+    LocalWorkflow,
+)
+from tests.integration_tests.scripts import scripted
+from tests.integration_tests.workflow_tools import (
+    BY_NAME,
+    Way,
+    both,
+    by_hand,
+    call,
+    serving,
+    slow,
+    started,
+    text,
+    tool,
+)
+
+
+@pytest.fixture(scope="module", params=["cloud", "studio"])
+def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
+    with serving(request.param) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[LocalCoze]:
+    with serving("cloud") as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def clean(request: pytest.FixtureRequest) -> Iterator[None]:
+    names = {"coze", "cloud"} & set(request.fixturenames)
+    servers = [request.getfixturevalue(name) for name in names]
+    for server in servers:
+        server.reset()
+    yield
+    for server in servers:
+        server.faults = ()
+
+
+@both
+@pytest.mark.parametrize("mode", ["stream", "sync", "async"])
+def test_a_workflow_that_fails(coze: LocalCoze, way: Way, mode: str) -> None:
+    made = tool(coze, "broken", run_mode=mode)
+    with pytest.raises(CozeWorkflowError, match="the node is broken") as caught:
+        way(made, {"how": "raise"})
+    assert caught.value.code
+    assert caught.value.logid
+    made = tool(coze, "broken", run_mode=mode, handle_tool_error=True)
+    message = way(made, call({"how": "raise"}))
+    assert message.status == "error"
+    assert str(caught.value.code) in message.content
+    assert "the node is broken" in message.content
+    if mode == "async":
+        assert "debug_url" in message.content
+    assert started(coze) == 2
+
+
+@both
+def test_what_parameters_cannot_mend_is_raised(cloud: LocalCoze, way: Way) -> None:
+    with pytest.raises(CozeQuotaError):
+        way(tool(cloud, "broken", handle_tool_error=True), {"how": "quota"})
+    with pytest.raises(CozeNotFoundError):
+        way(tool(cloud, "hidden", handle_tool_error=True), {})
+    with pytest.raises(CozeAuthenticationError):
+        way(tool(cloud, "text", api_key="pat_wrong", handle_tool_error=True), {"question": "x"})
+
+
+@both
+def test_wrong_parameters_without_a_schema_are_read_by_the_agent(
+    cloud: LocalCoze, way: Way
+) -> None:
+    message = way(tool(cloud, "天气 weather", handle_tool_error=True), call({"days": 1}))
+    assert message.status == "error"
+    assert "city" in message.content
+
+
+@both
+def test_wrong_parameters_are_said_before_any_request(cloud: LocalCoze, way: Way) -> None:
+    flow = CozeWorkflowTool.from_workflow(
+        BY_NAME["天气 weather"].workflow_id, api_key=cloud.token, base_url=cloud.base_url
+    )
+    cloud.reset()
+    message = way(flow, call({"days": "many", "colour": "red"}))
+    assert message.status == "error"
+    for told in ("city is missing", "days is 'many'", "colour is not known", "city, days"):
+        assert told in message.content
+    assert cloud.requests == []
+
+
+@both
+@pytest.mark.parametrize("fault", ["cut_at=150", "cut_mid_line", "no_terminal"])
+def test_a_stream_that_breaks_is_no_result_and_is_not_repeated(
+    cloud: LocalCoze, way: Way, fault: str
+) -> None:
+    cloud.faults = fault
+    with pytest.raises(CozeStreamError):
+        way(tool(cloud, "天气 weather"), {"city": "x"})
+    assert started(cloud) == 1
+
+
+@both
+def test_refusals_that_may_pass_are_repeated(cloud: LocalCoze, way: Way) -> None:
+    cloud.faults = "http_429=0,times=1"
+    assert way(tool(cloud, "text"), {"question": "x"}) == "A: x"
+    assert started(cloud) == 2
+
+
+@both
+def test_an_empty_reply_is_no_empty_result(cloud: LocalCoze, way: Way) -> None:
+    cloud.faults = "empty_body"
+    for mode in ("stream", "sync"):
+        with pytest.raises(CozeServerError):
+            way(tool(cloud, "text", run_mode=mode), {"question": "x"})
+
+
+@both
+def test_a_gateway_that_gives_up(cloud: LocalCoze, way: Way) -> None:
+    hasty = LocalWorkflow(slow, name="hasty", gateway_timeout=0.2)
+    with LocalCoze(workflows=hasty, stop_timeout=0) as other:
+        fields = {"workflow_id": hasty.workflow_id, "base_url": other.base_url}
+        made = tool(cloud, "slow", **fields, api_key=other.token, run_mode="sync")
+        with pytest.raises(CozeError, match="broke"):
+            way(made, {"seconds": 1})
+        assert started(other) == 1
+
+
+@both
+def test_the_total_time_is_bounded(cloud: LocalCoze, way: Way) -> None:
+    begin = time.monotonic()
+    for mode in ("stream", "async"):
+        with pytest.raises(CozeTimeoutError):
+            way(tool(cloud, "slow", max_duration=0.3, run_mode=mode), {"seconds": 20})
+    with pytest.raises(CozeTimeoutError, match="poll_timeout"):
+        way(tool(cloud, "slow", poll_timeout=0.2, run_mode="async"), {"seconds": 20})
+    assert time.monotonic() - begin < 5
+
+
+@both
+def test_asynchronous_runs_need_a_paid_plan(cloud: LocalCoze, way: Way) -> None:
+    free = LocalWorkflow(text, name="free", paid=False)
+    with LocalCoze(workflows=free) as other:
+        made = tool(cloud, "text", workflow_id=free.workflow_id, base_url=other.base_url)
+        made = made.model_copy(update={"api_key": other.token, "run_mode": "async"})
+        with pytest.warns(UserWarning, match="paid plan") as caught:
+            answers = [way(made, {"question": "x"}), way(made, {"question": "x"})]
+        assert [json.loads(answer) for answer in answers] == [{"output": "A: x"}] * 2
+        assert len(caught) == 1
+        assert [request.path.rpartition("/")[2] for request in other.requests] == [
+            "run",
+            "stream_run",
+            "stream_run",
+        ]
+
+
+HISTORY = '{"code":0,"data":[{"execute_id":"7","execute_status":"%s","error_code":"%s"}]}'
+
+
+@both
+@pytest.mark.parametrize("code", [6003, 702093001])
+def test_an_asynchronous_run_that_fails_is_not_started_again(way: Way, code: int) -> None:
+    begun = b'{"code":0,"msg":"","execute_id":"7","debug_url":"https://d"}'
+    failed = (HISTORY % ("Fail", code)).encode()
+    with scripted(kind="application/json", replies=[begun, b'{"code":4314}', failed]) as server:
+        made = by_hand(server.base_url, run_mode="async", poll_interval=0.01)
+        with pytest.raises(CozeWorkflowError) as caught:
+            way(made, {})
+        assert (caught.value.code, caught.value.debug_url) == (code, "https://d")
+        assert [path for path in server.paths if "histor" not in path] == ["/v1/workflow/run"]
+
+
+@both
+@pytest.mark.parametrize("junk", [b'{"code":0,"data":[null]}', b'{"code":0,"data":["x"]}'])
+def test_a_run_that_goes_on_is_not_for_another_try(way: Way, junk: bytes) -> None:
+    begun = b'{"code":0,"msg":"","execute_id":"7","debug_url":"https://d"}'
+    running = (HISTORY % ("Running", "")).encode()
+    with scripted(kind="application/json", replies=[begun, junk, running]) as server:
+        made = by_hand(server.base_url, run_mode="async", poll_interval=0.05, poll_timeout=0.4)
+        with pytest.raises(CozeTimeoutError, match="poll_timeout") as caught:
+            way(made, {})
+        assert not caught.value.is_retryable
+        assert caught.value.debug_url == "https://d"
+
+
+@both
+def test_another_path(way: Way) -> None:
+    reply = b'{"code":0,"msg":"","data":"{\\"output\\":\\"Tea.\\"}","debug_url":""}'
+    with scripted(reply, kind="application/json") as server:
+        made = by_hand(server.base_url, endpoint="/v3/workflows/run")
+        assert json.loads(way(made, {})) == {"output": "Tea."}
+        assert server.paths == ["/v3/workflows/run"]
+    stream = (
+        b'id: 0\nevent: Message\ndata: {"content":"Tea.","node_title":"End",'
+        b'"node_is_finish":true}\n\nid: 1\nevent: Done\ndata: {}\n\n'
+    )
+    for mode in ("auto", "stream"):
+        with scripted(stream) as server:
+            made = by_hand(server.base_url, endpoint="/v3/workflows/run", run_mode=mode)
+            assert way(made, {}) == "Tea."
+
+
+@both
+def test_an_end_that_keeps_the_connection_open(way: Way) -> None:
+    stream = (
+        b'event: Message\ndata: {"content":"Tea.","node_title":"End","node_is_finish":true}\n\n'
+        b"event: Done\ndata: {}\n\n"
+    )
+    with scripted(stream, 20.0) as server:
+        begin = time.monotonic()
+        assert way(by_hand(server.base_url), {}) == "Tea."
+        assert time.monotonic() - begin < 1
+        assert server.left.wait(2)
+
+
+def test_a_cancelled_call_closes_its_stream() -> None:
+    async def run(base_url: str) -> None:
+        task = asyncio.create_task(by_hand(base_url).ainvoke({}))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with scripted(b"event: PING\n\n", 20.0) as server:
+        asyncio.run(run(server.base_url))
+        assert server.left.wait(2)
+
+
+@both
+def test_a_listener_that_fails_leaves_no_stream_open(way: Way) -> None:
+    class Stubborn(BaseCallbackHandler):
+        raise_error = True
+
+        def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
+            raise LookupError(name, data)
+
+    message = b'event: Message\ndata: {"content":"x","node_title":"A"}\n\n'
+    with scripted(message, 20.0) as server:
+        made = by_hand(server.base_url).with_config(callbacks=[Stubborn()])
+        with pytest.raises(LookupError):
+            way(made, {})
+        assert server.left.wait(2)

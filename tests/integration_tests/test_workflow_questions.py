@@ -1,0 +1,285 @@
+"""The workflow tool over sockets: questions outside of graphs, files, and listings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+
+from langchain_coze import (
+    CozeInvalidRequestError,
+    CozeNotFoundError,
+    CozeServerError,
+    CozeToolkit,
+    CozeWorkflowError,
+    CozeWorkflowInterrupt,
+    CozeWorkflowTool,
+)
+from langchain_coze.local import (
+    AskInput,
+    FileKind,
+    LocalCoze,
+    LocalWorkflow,
+    TurnFile,
+)
+from tests.integration_tests.scripts import scripted
+from tests.integration_tests.workflow_tools import (
+    BY_NAME,
+    FLOWS,
+    Way,
+    both,
+    both_resume,
+    call,
+    serving,
+    started,
+    text,
+    tool,
+)
+
+
+@pytest.fixture(scope="module", params=["cloud", "studio"])
+def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
+    with serving(request.param) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[LocalCoze]:
+    with serving("cloud") as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def clean(request: pytest.FixtureRequest) -> Iterator[None]:
+    names = {"coze", "cloud"} & set(request.fixturenames)
+    servers = [request.getfixturevalue(name) for name in names]
+    for server in servers:
+        server.reset()
+    yield
+    for server in servers:
+        server.faults = ()
+
+
+# --- Questions ------------------------------------------------------------------------------------
+
+
+@both_resume
+def test_a_run_that_asks_twice(coze: LocalCoze, way: Way, go_on: Way) -> None:
+    made = tool(coze, "book", handle_tool_error=True)
+    with pytest.raises(CozeWorkflowInterrupt, match="How many nights") as first:
+        way(made, call({"city": "杭州"}))
+    asked = first.value
+    assert (asked.type, asked.question, asked.workflow_id) == (
+        2,
+        "How many nights?",
+        BY_NAME["book"].workflow_id,
+    )
+    assert asked.event_id
+    assert asked.required_parameters == {}
+    with pytest.raises(CozeWorkflowInterrupt) as second:
+        go_on(made, pickle.loads(pickle.dumps(asked)), "2")
+    assert second.value.type == 5
+    assert "guest" in second.value.required_parameters
+    run = go_on(made, second.value, {"guest": "李"})
+    assert json.loads(run.content) == {"booked": "杭州 2 李"}
+    assert len(run.messages) > len(second.value.run["messages"]) > len(asked.run["messages"]) > 0
+    assert started(coze) == 1
+    resumes = [r.body for r in coze.requests if r.path == "/v1/workflow/stream_resume"]
+    assert resumes[0] == {
+        "workflow_id": BY_NAME["book"].workflow_id,
+        "event_id": asked.event_id,
+        "interrupt_type": 2,
+        "resume_data": "2",
+    }
+    assert json.loads(resumes[1]["resume_data"]) == {"guest": "李"}
+
+
+@both_resume
+def test_a_run_that_was_not_streamed_is_resumed_its_own_way(
+    cloud: LocalCoze, way: Way, go_on: Way
+) -> None:
+    for mode in ("sync", "async"):
+        made = tool(cloud, "one_question", run_mode=mode)
+        with pytest.raises(CozeWorkflowInterrupt) as caught:
+            way(made, {"city": "杭州"})
+        assert "Is it 杭州?" in caught.value.question
+        run = go_on(made, caught.value, "yes")
+        assert run.output == {"sure": "yes"}
+    paths = [request.path for request in cloud.requests]
+    assert paths.count("/v1/workflows/resume") == 2
+    assert "/v1/workflow/stream_resume" not in paths
+
+
+@both_resume
+def test_answers_that_come_too_late(cloud: LocalCoze, way: Way, go_on: Way) -> None:
+    made = tool(cloud, "one_question")
+    with pytest.raises(CozeWorkflowInterrupt) as caught:
+        way(made, {"city": "x"})
+    go_on(made, caught.value, "yes")
+    with pytest.raises(CozeWorkflowError) as late:
+        go_on(made, caught.value, "no")
+    assert late.value.code in {4000, 4315}
+
+
+@both_resume
+def test_the_third_answer_that_says_nothing_ends_the_run(
+    cloud: LocalCoze, way: Way, go_on: Way
+) -> None:
+    made = tool(cloud, "one_question")
+    with pytest.raises(CozeWorkflowInterrupt) as caught:
+        way(made, {"city": "x"})
+    asked = caught.value
+    for _ in range(2):
+        with pytest.raises(CozeWorkflowInterrupt) as again:
+            go_on(made, asked, "perhaps")
+        asked = again.value
+    with pytest.raises(CozeWorkflowError):
+        go_on(made, asked, "perhaps")
+    assert started(cloud) == 1
+
+
+def test_files_in_answers(cloud: LocalCoze) -> None:
+    def show() -> Generator[Any, Any, dict[str, Any]]:
+        form = yield AskInput({"photo": Annotated[TurnFile, FileKind("image")]})
+        return {"bytes": len(form["photo"].data), "url": form["photo"].url}
+
+    asking = LocalWorkflow(show)
+    with LocalCoze(workflows=asking) as other:
+        fields = {"workflow_id": asking.workflow_id, "base_url": other.base_url}
+        made = tool(cloud, "text", **fields, api_key=other.token)
+        for answer, seen in (
+            ({"photo": b"tea"}, {"bytes": 3, "url": ""}),
+            ({"photo": "https://h/t.png"}, {"bytes": 0, "url": "https://h/t.png"}),
+            (b"tea", {"bytes": 3, "url": ""}),  # the only value that is asked for
+        ):
+            with pytest.raises(CozeWorkflowInterrupt) as caught:
+                made.invoke({})
+            assert caught.value.question == "photo (image)"
+            assert made.resume(caught.value, answer).output == seen
+
+
+@both
+def test_a_sync_run_of_studio_cannot_ask(coze: LocalCoze, way: Way) -> None:
+    if coze.profile == "cloud":
+        pytest.skip("the hosted service can (wire section 4.2)")
+    with pytest.raises(CozeWorkflowError) as caught:
+        way(tool(coze, "one_question", run_mode="sync"), {"city": "x"})
+    assert caught.value.code == 6039
+
+
+# --- Files ----------------------------------------------------------------------------------------
+
+
+@both
+def test_files_in_every_form(cloud: LocalCoze, way: Way, tmp_path: Path) -> None:
+    path = tmp_path / "tea.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + way.__name__.ljust(8).encode())
+    flow = CozeWorkflowTool.from_workflow(
+        BY_NAME["look"].workflow_id, api_key=cloud.token, base_url=cloud.base_url
+    )
+    cloud.reset()
+    assert json.loads(way(flow, {"photo": path}))["name"] == "tea.png"
+    assert json.loads(way(flow, {"photo": str(path)}))["bytes"] == 16
+    assert json.loads(way(flow, {"photo": path.read_bytes(), "note": "7"}))["bytes"] == 16
+    uploads = [r for r in cloud.requests if r.path == "/v1/files/upload"]
+    assert len(uploads) == 2  # the path once, the bytes under a name of their own
+    runs = [r.body["parameters"] for r in cloud.requests if r.path.endswith("stream_run")]
+    reference = json.loads(runs[0]["photo"])
+    assert list(reference) == ["file_id"]
+    assert runs[2]["note"] == "7"
+    assert json.loads(way(flow, {"photo": reference["file_id"]}))["name"] == "tea.png"
+    assert json.loads(way(flow, {"photo": "https://h/t.png"}))["url"] == "https://h/t.png"
+    message = way(flow, call({"photo": str(path)}))
+    assert message.status == "error"
+    assert "Only a program may give a path" in message.content
+
+
+# --- What Coze tells of workflows -----------------------------------------------------------------
+
+
+def test_a_tool_from_what_coze_tells(cloud: LocalCoze) -> None:
+    known = {"api_key": cloud.token, "base_url": cloud.base_url}
+    workflow_id = BY_NAME["天气 weather"].workflow_id
+    made = CozeWorkflowTool.from_workflow(workflow_id, **known)
+    assert made.name == f"weather_{workflow_id}"
+    assert made.description == "Tell the weather."
+    assert made.args == {
+        "city": {"type": "string", "description": "Which city."},
+        "days": {"type": "integer", "description": "For how many days.", "default": 1},
+    }
+    assert asyncio.run(CozeWorkflowTool.afrom_workflow(workflow_id, **known)) == made
+    named = CozeWorkflowTool.from_workflow(workflow_id, name="w", description="d", **known)
+    assert (named.name, named.description) == ("w", "d")
+    assert isinstance(named.args_schema, dict)
+    assert named.args_schema["title"] == "w"
+
+
+def test_studio_tells_no_inputs() -> None:
+    with LocalCoze(workflows=FLOWS, profile="studio") as studio:
+        known = {"api_key": studio.token, "base_url": studio.base_url}
+        workflow_id = BY_NAME["text"].workflow_id
+        with pytest.raises(CozeInvalidRequestError, match="args_schema"):
+            CozeWorkflowTool.from_workflow(workflow_id, **known)
+        schema = {"title": "t", "type": "object", "properties": {"question": {"type": "string"}}}
+        made = CozeWorkflowTool.from_workflow(workflow_id, args_schema=schema, name="t", **known)
+        assert made.invoke({"question": "x"}) == "A: x"
+
+
+def test_studio_lists_no_workflows() -> None:
+    with LocalCoze(workflows=FLOWS, profile="studio") as studio:
+        toolkit = CozeToolkit(workspace_id="1", api_key=studio.token, base_url=studio.base_url)
+        with pytest.raises(CozeNotFoundError, match="does not offer a list of workflows"):
+            toolkit.get_tools()
+
+
+def test_workflows_of_one_name_are_numbered_whatever_the_list_says() -> None:
+    info = (
+        '{"code":0,"data":{"workflow_detail":{"workflow_name":"Same"},"input":{"parameters":{}}}}'
+    )
+    items = ",".join(f'{{"workflow_id":"{n}","workflow_name":"Old {n}"}}' for n in "123")
+    listed = f'{{"code":0,"data":{{"items":[{items}],"has_more":false}}}}'
+    replies = [listed.encode(), info.encode(), b'{"code":99999,"msg":"odd"}', info.encode()]
+    with scripted(kind="application/json", replies=replies) as server:
+        toolkit = CozeToolkit(workspace_id="1", api_key="pat_x", base_url=server.base_url)
+        with pytest.warns(UserWarning, match="Old 2 is left out: odd"):
+            tools = toolkit.get_tools()
+    assert [made.name for made in tools] == ["same_1", "same_3"]
+
+
+def test_what_a_server_tells_wrong_is_told_as_it_is(cloud: LocalCoze) -> None:
+    known = {"api_key": cloud.token, "base_url": cloud.base_url}
+    cloud.faults = "error=5000,on=*"
+    with pytest.raises(CozeServerError):
+        CozeWorkflowTool.from_workflow(BY_NAME["text"].workflow_id, max_retries=0, **known)
+    given = {"name": "n", "description": "d", "args_schema": {"type": "object", "properties": {}}}
+    cloud.reset()
+    assert CozeWorkflowTool.from_workflow("73", **given, **known).name == "n"
+    assert cloud.requests == []
+
+
+@pytest.mark.parametrize("asynchronous", [True, False])
+def test_a_toolkit(*, asynchronous: bool) -> None:
+    flows = [LocalWorkflow(text, name=f"flow {n}") for n in range(34)]
+    twins = [LocalWorkflow(text, name="a b"), LocalWorkflow(text, name="a_b")]
+    hidden = BY_NAME["hidden"]
+    with LocalCoze(workflows=[*flows, *twins, hidden]) as many:
+        toolkit = CozeToolkit(
+            workspace_id=many.workspace_id,
+            api_key=many.token,
+            base_url=many.base_url,
+            tool_options={"run_mode": "sync"},
+        )
+        tools = asyncio.run(toolkit.aget_tools()) if asynchronous else toolkit.get_tools()
+        numbered = {made.name for made in tools if made.name.startswith("a_b")}
+        assert numbered == {f"a_b_{twin.workflow_id}" for twin in twins}
+        assert len({made.name for made in tools}) == len(tools) == 36
+        assert json.loads(tools[0].invoke({"question": "x"})) == {"output": "A: x"}
+        paths = [request.path for request in many.requests]
+        assert paths.count("/v1/workflows") == 2  # 37 workflows on pages of 30
+        assert paths[-1] == "/v1/workflow/run"
+        assert many.token not in repr(toolkit)
