@@ -160,6 +160,7 @@ def test_the_total_time_is_bounded(cloud: LocalCoze, way: Way) -> None:
     with pytest.raises(CozeTimeoutError, match="poll_timeout"):
         way(tool(cloud, "slow", poll_timeout=0.2, run_mode="async"), {"seconds": 20})
     assert time.monotonic() - begin < 5
+    assert way(tool(cloud, "slow", max_duration=5), {"seconds": 0}) == '{"output": "done"}'
 
 
 @both
