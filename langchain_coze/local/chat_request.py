@@ -130,7 +130,8 @@ def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
         raise Problem(4000, "the last of additional_messages must have the role user")
     if any(message.content_type != "text" for message in messages):
         raise Problem(4000, "additional_messages: a chatflow takes text only")
-    if not isinstance(body.get("parameters"), dict):
+    # required by the documentation, but the official Python SDK sends null where it is given none
+    if "parameters" not in body or not isinstance(body["parameters"] or {}, dict):
         raise Problem(4000, "parameters is required and must be an object")
     return ChatRequest(
         bot_id=_required(body, "workflow_id"),
@@ -140,7 +141,7 @@ def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
         auto_save_history=True,
         custom_variables={},
         meta_data={},
-        parameters=body["parameters"],
+        parameters=body["parameters"] or {},
         publish_status="published_online",
         home_id=str(body.get("app_id") or body.get("bot_id") or ""),
     )

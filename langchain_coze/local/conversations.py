@@ -144,7 +144,17 @@ class MessageRoutes:
             RouteEntry("/v1/conversation/message/retrieve", ["GET"], self._retrieve),
             RouteEntry("/v1/conversation/message/modify", ["POST"], self._modify),
             RouteEntry("/v1/conversation/message/delete", ["POST"], self._delete),
+            RouteEntry(
+                "/v1/conversations/{conversation_id}/messages/{message_id}/feedback",
+                ["POST", "DELETE"],
+                self._feedback,
+            ),
         ]
+
+    async def _feedback(self, call: Call) -> Response:
+        """Take a like, or take it back; nothing is made of it."""
+        _find(_conversation(self._site, call), call)
+        return ok({}, call)
 
     async def _create(self, call: Call) -> Response:
         conversation = _conversation(self._site, call)

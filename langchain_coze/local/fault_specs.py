@@ -157,6 +157,7 @@ _BEGINNINGS = frozenset(
 )
 
 # The values that are words; all others are numbers, but for the path of `Fault.ON`.
+_SECONDS = {Fault.SLOW_START, Fault.RECALL_SPLIT, Fault.RECALL_LATE, Fault.IDLE, Fault.HTTP_429}
 _WORDS: Mapping[Fault, tuple[str, ...]] = {Fault.RECALL_VARIANT: ("plain", "flat", "object")}
 
 
@@ -206,6 +207,10 @@ def _read(text: str) -> FaultPlan:
     return FaultPlan(dict(_read_one(part) for part in parts), text)
 
 
+def _is_number(fault: Fault, value: str) -> bool:
+    return (value.replace(".", "", 1) if fault in _SECONDS else value).isdecimal()
+
+
 def _read_one(part: str) -> tuple[Fault, str]:
     name, given, value = (found.strip() for found in part.partition("="))
     try:
@@ -222,6 +227,7 @@ def _read_one(part: str) -> tuple[Fault, str]:
     if fault in _WORDS:
         if value not in _WORDS[fault]:
             raise ValueError(f"the fault {name} is one of: {', '.join(_WORDS[fault])}")
-    elif fault is not Fault.ON and not value.replace(".", "", 1).isdecimal():
-        raise ValueError(f"the fault {name} needs a number: {name}=…")
+    elif fault is not Fault.ON and not _is_number(fault, value):
+        kind = "number" if fault in _SECONDS else "whole number"
+        raise ValueError(f"the fault {name} needs a {kind}: {name}=…")
     return fault, value

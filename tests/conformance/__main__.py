@@ -15,7 +15,7 @@ def main() -> int:
             sys.stderr.write(f"*** {problem}\n")
     text = Matrix().markdown(language)
     sys.stdout.write(text + "\n")
-    return int("WRONG" in text or "错误" in text or any(map(why_not_ready, SDKS)))
+    return int("WRONG" in text or "不符预期" in text or any(map(why_not_ready, SDKS)))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ _WORDS = {
     "defect": ("defect", "缺陷"),
     "missing": ("not offered", "未提供"),
     "nowhere": ("not there", "无此功能"),
-    "wrong": ("WRONG", "错误"),
+    "wrong": ("WRONG", "不符预期"),
     "absent": ("not installed", "未安装"),
 }
 _LANGUAGES = ("en", "zh")

@@ -159,6 +159,12 @@ def test_a_conversation_by_name(client: Client) -> None:
     assert spaced(known)[0][1]["conversation_id"] == made["id"]
 
 
+def test_parameters_may_be_null(client: Client) -> None:
+    """The official Python SDK sends null where it is given none."""
+    response = run(client, FLOWS[0], parameters=None)
+    assert response.headers["content-type"].startswith("text/event-stream")
+
+
 @pytest.mark.parametrize(
     ("flow", "changes", "code"),
     [
@@ -168,7 +174,7 @@ def test_a_conversation_by_name(client: Client) -> None:
         (0, {"additional_messages": [user(role="assistant", type="answer")]}, 4000),
         (0, {"additional_messages": [user()] * 51}, 4004),
         (0, {"additional_messages": [user("[]", content_type="object_string")]}, 4000),
-        (0, {"parameters": None}, 4000),
+        (0, {"parameters": "x"}, 4000),
         (0, {"app_id": APP}, 4000),
         (0, {"bot_id": None}, 4000),
         (0, {"bot_id": "7000000000000000001"}, 4200),

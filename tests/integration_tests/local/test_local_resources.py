@@ -198,6 +198,16 @@ def test_a_message_is_made_by_hand_read_and_changed(client: Client) -> None:
     assert on_message(client, "modify", ids, content_type="card")["code"] == 4000
 
 
+def test_likes_are_taken(client: Client) -> None:
+    conversation = made(client)
+    message_id = add(client, conversation, "tea")["data"]["id"]
+    place = f"/v1/conversations/{conversation}/messages"
+    liked = client.http.post(f"{place}/{message_id}/feedback", json={}).json()
+    assert liked["code"] == 0
+    assert client.http.delete(f"{place}/{message_id}/feedback").json()["code"] == 0
+    assert client.http.post(f"{place}/1/feedback", json={}).json()["code"] == 4005
+
+
 def test_a_picture_alone_is_a_message(client: Client) -> None:
     content = json.dumps([{"type": "image", "file_url": "https://example.com/tea.png"}])
     reply = add(client, made(client), content, content_type="object_string")

@@ -287,3 +287,10 @@ def test_plans_say_where_and_how_often() -> None:
     assert not plan.hits("/v3/chat")
     assert read_faults("crlf").hits("/v3/chat")
     assert read_faults("crlf,on=*").hits("/v1/bots")
+
+
+@pytest.mark.parametrize("fault", ["error=1.5", "times=0.5", "cut_at=1.5", "idle=x", "failed=-1"])
+def test_numbers_of_faults_are_checked_at_once(fault: str) -> None:
+    with pytest.raises(ValueError, match="number"):
+        read_faults(fault)
+    assert read_faults("idle=0.5").values
