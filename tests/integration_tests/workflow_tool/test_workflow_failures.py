@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,35 +32,11 @@ from tests.integration_tests.workflow_tools import (
     both,
     by_hand,
     call,
-    serving,
     slow,
     started,
     text,
     tool,
 )
-
-
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    with serving(request.param) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[LocalCoze]:
-    with serving("cloud") as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def clean(request: pytest.FixtureRequest) -> Iterator[None]:
-    names = {"coze", "cloud"} & set(request.fixturenames)
-    servers = [request.getfixturevalue(name) for name in names]
-    for server in servers:
-        server.reset()
-    yield
-    for server in servers:
-        server.faults = ()
 
 
 @both

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,35 +35,10 @@ from tests.integration_tests.workflow_tools import (
     both,
     both_resume,
     call,
-    serving,
     started,
     text,
     tool,
 )
-
-
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    with serving(request.param) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[LocalCoze]:
-    with serving("cloud") as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def clean(request: pytest.FixtureRequest) -> Iterator[None]:
-    names = {"coze", "cloud"} & set(request.fixturenames)
-    servers = [request.getfixturevalue(name) for name in names]
-    for server in servers:
-        server.reset()
-    yield
-    for server in servers:
-        server.faults = ()
-
 
 # --- Questions ------------------------------------------------------------------------------------
 

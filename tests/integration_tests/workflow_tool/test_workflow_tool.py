@@ -8,7 +8,6 @@ import json
 import pickle
 import time
 import warnings
-from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -38,35 +37,10 @@ from tests.integration_tests.workflow_tools import (
     both,
     by_hand,
     call,
-    serving,
     slow,
     started,
     tool,
 )
-
-
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    with serving(request.param) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[LocalCoze]:
-    with serving("cloud") as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def clean(request: pytest.FixtureRequest) -> Iterator[None]:
-    names = {"coze", "cloud"} & set(request.fixturenames)
-    servers = [request.getfixturevalue(name) for name in names]
-    for server in servers:
-        server.reset()
-    yield
-    for server in servers:
-        server.faults = ()
-
 
 # --- Runs -----------------------------------------------------------------------------------------
 
