@@ -20,7 +20,7 @@ Example:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from langchain_coze.api.commands import Policy, Request
 from langchain_coze.api.procedures import Polling, chat_request, chatflow_request, submit_request
@@ -142,10 +142,27 @@ def check(call: Call) -> None:
         )
 
 
-def _check_workflow(call: Call) -> None:
-    both, neither = call.bot_id and call.app_id, not (call.bot_id or call.app_id)
-    if both or (neither and not call.runs):
-        what, zh = ("workflow", "工作流") if call.runs else ("chatflow", "对话流")
+def check_place(
+    what: Literal["workflow", "chatflow"],
+    bot_id: str | None,
+    app_id: str | None,
+    *,
+    needed: bool,
+) -> None:
+    """Refuse a workflow or chatflow that would run in a bot and in an app at once.
+
+    Args:
+        what: What runs.
+        bot_id: The bot that it runs in.
+        app_id: The app that it belongs to.
+        needed: Whether one of them must be named.
+
+    Raises:
+        CozeInvalidRequestError: Both are named, or neither where one must be.
+    """
+    both, neither = bot_id and app_id, not (bot_id or app_id)
+    if both or (neither and needed):
+        zh = {"workflow": "工作流", "chatflow": "对话流"}[what]
         given = "both bot_id and app_id are" if both else "neither bot_id nor app_id is"
         raise CozeInvalidRequestError(
             f"A {what} runs in a bot or in an app: {given} set.",
@@ -155,6 +172,11 @@ def _check_workflow(call: Call) -> None:
                 f"应用中的{zh}请传入 app_id=，智能体中的请传入 bot_id=，不能同时传入。",
             ),
         )
+
+
+def _check_workflow(call: Call) -> None:
+    what: Literal["workflow", "chatflow"] = "workflow" if call.runs else "chatflow"
+    check_place(what, call.bot_id, call.app_id, needed=not call.runs)
     if not call.stream:
         raise CozeInvalidRequestError(
             "A chatflow only streams, but response_mode is 'poll'.",

@@ -23,6 +23,8 @@ from langchain_coze.workflows.inputs import plain, tool_name
 from langchain_coze.workflows.reporting import Reporter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from langchain_coze.api.commands import Flow
     from langchain_coze.workflows.running import Author, Engine, Job, Step
     from langchain_coze.workflows.runs import WorkflowRun
@@ -221,14 +223,9 @@ class CozeWorkflowTool(Connection, BaseTool):
         inside = self._inside(config, tool_call_id)
         if inside is None:
             return _told(engine.start(given(), listener))
-        from langchain_coze.workflows.graph import run_of, shown, workflow_graph  # noqa: PLC0415 - langgraph
+        from langchain_coze.workflows.graph import run_of, shown  # noqa: PLC0415 - langgraph
 
-        graph = workflow_graph(
-            engine,
-            given=given,
-            keep_failures=bool(self.handle_tool_error),
-            listen=lambda: listener,
-        )
+        graph = self._graph(engine, given, listener)
         run = run_of(graph.invoke({"parameters": shown(values)}, inside))
         return run.content, run
 
@@ -244,22 +241,23 @@ class CozeWorkflowTool(Connection, BaseTool):
         inside = self._inside(config, tool_call_id)
         if inside is None:  # a thread: files may have to be read
             return _told(await engine.astart(await asyncio.to_thread(given), listener))
-        from langchain_coze.workflows.graph import (  # noqa: PLC0415 - langgraph
-            run_of,
-            shown,
-            with_siblings,
-            workflow_graph,
-        )
+        from langchain_coze.workflows.graph import run_of, shown, with_siblings  # noqa: PLC0415 - langgraph
 
-        graph = workflow_graph(
+        graph = self._graph(engine, given, listener)
+        told = {"parameters": shown(values)}
+        run = run_of(await with_siblings(config, lambda: graph.ainvoke(told, inside)))
+        return run.content, run
+
+    def _graph(self, engine: Engine, given: Callable[[], Any], listener: Reporter) -> Any:
+        """Return the graph that runs one call inside of LangGraph."""
+        from langchain_coze.workflows.graph import workflow_graph  # noqa: PLC0415 - langgraph
+
+        return workflow_graph(
             engine,
             given=given,
             keep_failures=bool(self.handle_tool_error),
             listen=lambda: listener,
         )
-        told = {"parameters": shown(values)}
-        run = run_of(await with_siblings(config, lambda: graph.ainvoke(told, inside)))
-        return run.content, run
 
     def _author(self, tool_call_id: str | None) -> Author:
         """Return who has written the parameters of a call."""
@@ -289,17 +287,10 @@ class CozeWorkflowTool(Connection, BaseTool):
         """
         from langchain_coze.api.commands import Policy  # noqa: PLC0415 - the same
         from langchain_coze.messages import text_map  # noqa: PLC0415 - the same
+        from langchain_coze.requests import check_place  # noqa: PLC0415 - the same
         from langchain_coze.workflows.running import Job  # noqa: PLC0415 - the same
 
-        if self.bot_id and self.app_id:
-            raise CozeInvalidRequestError(
-                "A workflow runs in a bot or in an app: both bot_id and app_id are set.",
-                code=4000,
-                hint=hint_of(
-                    "Give app_id= for a workflow of an app, bot_id= for one of a bot, not both.",
-                    "应用中的工作流请传入 app_id=，智能体中的请传入 bot_id=，不能同时传入。",
-                ),
-            )
+        check_place("workflow", self.bot_id, self.app_id, needed=False)
         named = ("bot_id", "app_id", "workflow_version", "connector_id")
         body = {name: value for name in named if (value := getattr(self, name))}
         if self.ext:

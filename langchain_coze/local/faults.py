@@ -4,7 +4,6 @@ Each transform takes an async iterator and is one. A plan's transforms are chain
 the table `FAULTS`; what the chat itself does is not touched, only what this client sees of it.
 """
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -15,7 +14,7 @@ from langchain_coze.local.fault_specs import FAULTS, Fault, FaultPlan
 from langchain_coze.local.ids import new_id
 from langchain_coze.local.problems import Problem
 from langchain_coze.local.profiles import Event
-from langchain_coze.local.recall_faults import RECALL_FAULTS, EventTransform
+from langchain_coze.local.recall_faults import RECALL_FAULTS, EventTransform, silence_before
 
 __all__ = ["BYTE_FAULTS", "ERROR_TEXT", "EVENT_FAULTS", "event_faults", "with_byte_faults"]
 
@@ -182,18 +181,6 @@ def _once(change: Callable[[Event], Iterable[Event]]) -> EventTransform:
     return transform
 
 
-def _idle(seconds: float) -> EventTransform:
-    async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-        waited = False
-        async for event in events:
-            if not waited and _begins_answer(event):
-                waited = True
-                await asyncio.sleep(seconds)
-            yield event
-
-    return transform
-
-
 EVENT_FAULTS: Mapping[Fault, Callable[[str], EventTransform]] = {
     Fault.FAILED: lambda code: _instead_of_answer(lambda chat: [_failed_event(chat, int(code))]),
     Fault.FAILED_THEN_DONE: lambda code: _instead_of_answer(
@@ -228,7 +215,7 @@ EVENT_FAULTS: Mapping[Fault, Callable[[str], EventTransform]] = {
         lambda chat: _message_event(chat, "verbose", "empty result")
     ),
     **RECALL_FAULTS,
-    Fault.IDLE: lambda seconds: _idle(float(seconds)),
+    Fault.IDLE: lambda seconds: silence_before(_begins_answer, float(seconds)),
 }
 
 

@@ -94,11 +94,18 @@ def _broken(recall: _Recall) -> Payload:
     return {"chunks": [{"slice": None, "score": "high", "meta": "none"}, *chunks[1:]]}
 
 
-def _late(seconds: float) -> EventTransform:
+def silence_before(is_it: Callable[[Event], Any], seconds: float) -> EventTransform:
+    """Hold back the first event of a kind, and all after it.
+
+    Args:
+        is_it: Whether an event is of that kind.
+        seconds: For how long.
+    """
+
     async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
         waited = False
         async for event in events:
-            if not waited and _read(event):
+            if not waited and is_it(event):
                 waited = True
                 await asyncio.sleep(seconds)
             yield event
@@ -144,7 +151,7 @@ RECALL_FAULTS: Mapping[Fault, Callable[[str], EventTransform]] = {
     Fault.RECALL_BROKEN: lambda _: _says(_broken),
     Fault.RECALL_SPLIT: lambda seconds: _change(_split, float(seconds)),
     Fault.RECALL_MISSING: lambda _: _change(lambda _recall: ()),
-    Fault.RECALL_LATE: lambda seconds: _late(float(seconds)),
+    Fault.RECALL_LATE: lambda seconds: silence_before(_read, float(seconds)),
     Fault.RECALL_VARIANT: lambda name: _change(lambda recall: [_VARIANTS[name](recall)]),
     Fault.RECALL_CUT: lambda _: _change(_cut),
 }
