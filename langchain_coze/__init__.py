@@ -17,6 +17,10 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze._version import __version__
 
 if TYPE_CHECKING:
+    from langchain_coze._convert.recall import recalled_documents
+    from langchain_coze._workflows.errors import CozeWorkflowError
+    from langchain_coze._workflows.run import WorkflowRun
+    from langchain_coze.auth import CozeJWTAuth
     from langchain_coze.chat_models import ChatCoze
     from langchain_coze.errors import (
         CozeAuthenticationError,
@@ -39,12 +43,8 @@ if TYPE_CHECKING:
         is_retryable,
     )
     from langchain_coze.graphs import CozeContext, create_coze_agent, create_workflow_graph
-    from langchain_coze.oauth import CozeJWTAuth
-    from langchain_coze.recall import recalled_documents
     from langchain_coze.retrievers import CozeRecallRetriever
     from langchain_coze.tools import CozeToolkit, CozeWorkflowTool
-    from langchain_coze.workflows.errors import CozeWorkflowError
-    from langchain_coze.workflows.runs import WorkflowRun
 
 __all__ = [
     "ChatCoze",
@@ -82,15 +82,15 @@ __all__ = [
 _MODULES = {
     "ChatCoze": "chat_models",
     "CozeContext": "graphs",
-    "CozeJWTAuth": "oauth",
+    "CozeJWTAuth": "auth",
     "CozeRecallRetriever": "retrievers",
     "CozeToolkit": "tools",
-    "CozeWorkflowError": "workflows.errors",
+    "CozeWorkflowError": "_workflows.errors",
     "CozeWorkflowTool": "tools",
-    "WorkflowRun": "workflows.runs",
+    "WorkflowRun": "_workflows.run",
     "create_coze_agent": "graphs",
     "create_workflow_graph": "graphs",
-    "recalled_documents": "recall",
+    "recalled_documents": "_convert.recall",
 }
 
 

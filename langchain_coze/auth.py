@@ -1,137 +1,338 @@
-"""Where the token of each request comes from.
+"""OAuth service apps: access tokens that are fetched and renewed as needed (wire section 6.1).
 
 Example:
     ```python
-    from langchain_coze.auth import token_source
+    from langchain_coze import ChatCoze, CozeJWTAuth
+    from langchain_coze.local import LocalCoze, LocalOAuthApp
 
-    assert token_source("pat_example").get() == "pat_example"
-    assert token_source(lambda: "czs_fresh").get() == "czs_fresh"
+    app = LocalOAuthApp()  # in Coze: API & SDK → Authorization → OAuth apps
+    auth = CozeJWTAuth(
+        client_id=app.client_id,
+        private_key=app.private_key,
+        public_key_id=app.key_id,
+        session_name="user-42",
+    )
+    with LocalCoze(oauth_apps=app) as coze:
+        bot = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=auth, base_url=coze.base_url)
+        assert bot.invoke("What is Coze?").text
     ```
 """
 
 from __future__ import annotations
 
-import inspect
-from typing import TYPE_CHECKING, Any
+import dataclasses
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from langchain_coze._api.effects import Flow, Policy
+from langchain_coze._api.oauth import Grant, Signer, forget, token_flow
+from langchain_coze._environment import BASE_URL, base_url_of, env
 from langchain_coze.errors import CozeAuthenticationError, hint_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from langchain_coze._api.client import Client
+    from langchain_coze._api.transport import Settings
 
-    from langchain_coze.api.commands import Policy
-    from langchain_coze.api.transport import Settings, Tokens
+_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_JWT_SECONDS = 600  # the life of a JWT, not of the token: it is sent once, at once
+_JTI_BYTES = 32
+_MOST_SECONDS = 86399
 
-_HINT = hint_of(
-    "Create a token in Coze (coze.cn → API & SDK → Authorization) and set COZE_API_TOKEN or pass "
-    "api_key=. Without an account: python -m langchain_coze.local",
-    "请在扣子（coze.cn → API & SDK → 授权）创建令牌，设置环境变量 COZE_API_TOKEN "
-    "或传入 api_key=。没有账号可运行：python -m langchain_coze.local",
+_SETUP = hint_of(
+    "Set COZE_JWT_OAUTH_CLIENT_ID, COZE_JWT_OAUTH_PRIVATE_KEY (or …_PRIVATE_KEY_FILE_PATH) and "
+    "COZE_JWT_OAUTH_PUBLIC_KEY_ID, or pass client_id=, private_key= and public_key_id=.",
+    "请设置环境变量 COZE_JWT_OAUTH_CLIENT_ID、COZE_JWT_OAUTH_PRIVATE_KEY"
+    "（或 …_PRIVATE_KEY_FILE_PATH）和 COZE_JWT_OAUTH_PUBLIC_KEY_ID，"
+    "或传入 client_id=、private_key= 和 public_key_id=。",
+)
+_KEY = hint_of(
+    "private_key is the text of the private_key.pem that Coze offered when the key was made, or a "
+    "pathlib.Path to that file.",
+    "private_key 应为创建密钥时扣子提供下载的 private_key.pem 的内容，"
+    "或指向该文件的 pathlib.Path。",
 )
 
 
-class FixedToken:
-    """A token that stays the same: a personal or a service access token (wire section 6)."""
-
-    __slots__ = ("_token",)
-    identity = None
-
-    def __init__(self, token: SecretStr) -> None:
-        """Take the token; surrounding white space and a pasted `Bearer ` are dropped."""
-        self._token = SecretStr(_checked(token.get_secret_value()))
-
-    def get(self) -> str:
-        """Return the token."""
-        return self._token.get_secret_value()
-
-    async def aget(self) -> str:
-        """Return the token."""
-        return self._token.get_secret_value()
-
-    def renew(self) -> bool:
-        """Return False: there is no other token."""
-        return False
+def _key_of_environment() -> Any:
+    path = env("COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH")()
+    return env("COZE_JWT_OAUTH_PRIVATE_KEY")() or (Path(path) if path else "")
 
 
-class CalledToken:
-    """A token that a function gives for each request.
+class CozeJWTAuth(BaseModel):
+    """An OAuth service app, to be given as `api_key` of a `ChatCoze`.
 
-    The function may be a coroutine function for `ainvoke` and `astream`; it is called for each
-    request, so it should keep what it fetches.
-    """
-
-    __slots__ = ("_function",)
-    identity = None
-
-    def __init__(self, function: Any) -> None:
-        """Take the function: no arguments, returns a str or SecretStr, or an awaitable of one."""
-        self._function = function
-
-    def get(self) -> str:
-        """Return what the function gives.
-
-        Raises:
-            CozeAuthenticationError: It gives no token, or only asynchronously.
-        """
-        value = self._function()
-        if inspect.isawaitable(value):
-            if inspect.iscoroutine(value):
-                value.close()
-            message = "api_key is a coroutine function, which only ainvoke and astream can await."
-            raise CozeAuthenticationError(message, hint=_HINT)
-        return _checked(value)
-
-    async def aget(self) -> str:
-        """Return what the function gives, awaited where needed."""
-        value = self._function()
-        return _checked(await value if inspect.isawaitable(value) else value)
-
-    def renew(self) -> bool:
-        """Return True: the function is asked again for each request."""
-        return True
-
-
-def token_source(
-    api_key: Any, settings: Settings | None = None, policy: Policy | None = None
-) -> Tokens:
-    """Return the source of tokens for what a user gives as `api_key`.
+    It is plain data: it can be pickled, copied, and used from several threads and event loops. The
+    tokens live in a cache of the process, which all objects for the same app share. A pickle holds
+    the private key: keep it as you keep the key. Needs the extra `oauth`.
 
     Args:
-        api_key: A str or SecretStr, a function that returns one (or, for asyncio, an awaitable of
-            one), an object with such a `token` attribute, or a `CozeJWTAuth`.
-        settings: How the server is reached that the tokens are for.
-        policy: How often a request for a token is repeated.
+        client_id: The id of the OAuth app. Env `COZE_JWT_OAUTH_CLIENT_ID`.
+        private_key: Its private key as PEM text, or a path-like object that names a PEM file. Env
+            `COZE_JWT_OAUTH_PRIVATE_KEY`, then `COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH`.
+        public_key_id: The fingerprint of the public key. Env `COZE_JWT_OAUTH_PUBLIC_KEY_ID`.
+        session_name: The end user whose conversations are kept apart from those of others, or a
+            function that tells it for each request; each session has a token of its own.
+        duration_seconds: How long a token lives, 1 to 86399 seconds.
+        scope: What the token may do, as on the wire; for channel apps.
+        session_context: What the JWT tells of a device, as on the wire.
+        account_id: The organization in which the token is asked for, or None.
+        enterprise_id: The enterprise in which it is asked for, or None.
+        base_url: The server of the app; None is the one of the model.
 
     Raises:
-        CozeAuthenticationError: There is no token.
+        ImportError: The extra is missing.
+        ValueError: A field is missing or cannot be right (a pydantic `ValidationError`).
+
+    Source: wire section 6.1.
+
+    Example:
+        ```python
+        from langchain_coze import CozeJWTAuth
+        from langchain_coze.local import LocalCoze, LocalOAuthApp
+
+        app = LocalOAuthApp()
+        with LocalCoze(oauth_apps=app) as coze:
+            auth = CozeJWTAuth(
+                client_id=app.client_id,
+                private_key=app.private_key,
+                public_key_id=app.key_id,
+                base_url=coze.base_url,
+            )
+            assert auth.token == auth()
+            assert auth.for_session("user-42").token != auth.token
+        assert app.private_key not in repr(auth)
+        ```
     """
-    if isinstance(api_key, str):
-        api_key = SecretStr(api_key)
-    if isinstance(api_key, SecretStr):
-        return FixedToken(api_key)
-    tokens_for: Callable[..., Tokens] | None = getattr(api_key, "tokens_for", None)
-    if tokens_for is not None:  # a CozeJWTAuth, which is not imported for those who have none
-        return tokens_for(settings, policy)
-    if callable(api_key):
-        return CalledToken(api_key)
-    if hasattr(api_key, "token"):
-        return CalledToken(lambda: _attribute(api_key))
-    raise CozeAuthenticationError("No Coze token is set.", hint=_HINT)
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        defer_build=True,
+        hide_input_in_errors=True,  # it may be the private key
+    )
+
+    client_id: str = Field(
+        default_factory=env("COZE_JWT_OAUTH_CLIENT_ID", default=""), coerce_numbers_to_str=True
+    )
+    private_key: SecretStr | Any = Field(
+        default_factory=_key_of_environment, repr=False, exclude=True, validate_default=True
+    )
+    public_key_id: str = Field(default_factory=env("COZE_JWT_OAUTH_PUBLIC_KEY_ID", default=""))
+    session_name: str | Callable[[], str | None] | None = None
+    duration_seconds: int = Field(default=900, ge=1, le=_MOST_SECONDS)
+    scope: Mapping[str, Any] | None = None
+    session_context: Mapping[str, Any] | None = None
+    account_id: str | None = Field(default=None, coerce_numbers_to_str=True)
+    enterprise_id: str | None = Field(default=None, coerce_numbers_to_str=True)
+    base_url: str | None = None
+
+    @field_validator("private_key", mode="before")
+    @classmethod
+    def _read_key(cls, value: Any) -> Any:
+        if isinstance(value, os.PathLike):
+            try:
+                value = Path(value).read_text("utf-8")
+            except (OSError, ValueError) as error:
+                told = getattr(error, "strerror", None) or "it is not text"
+                raise ValueError(f"The private key cannot be read: {told}.\n{_KEY}") from None
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not text:
+            raise ValueError(f"No private key is given.\n{_SETUP}")
+        if not isinstance(text, str) or "PRIVATE KEY-----" not in text:
+            raise ValueError(f"This is no private key in PEM form.\n{_KEY}")
+        return SecretStr(text.replace("\\n", "\n"))  # as environment files write line ends
+
+    @field_validator("base_url")
+    @classmethod
+    def _clean_base_url(cls, value: str | None) -> str | None:
+        return None if value is None else base_url_of(value)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_extra()
+        for name in ("client_id", "public_key_id"):
+            if not getattr(self, name):
+                raise ValueError(f"No {name} is given.\n{_SETUP}")
+        if self.account_id and self.enterprise_id:
+            raise ValueError(
+                "Give account_id or enterprise_id, not both. "
+                "account_id 与 enterprise_id 只能二选一。"
+            )
+        return self
+
+    def for_session(self, session_name: str | Callable[[], str | None] | None) -> Self:
+        """Return the same app for another session.
+
+        Args:
+            session_name: The end user, a function that tells it for each request, or None.
+        """
+        return self.model_copy(update={"session_name": session_name})
+
+    @property
+    def token(self) -> str:
+        """A token that is good for a while yet, for use elsewhere; blocking.
+
+        Raises:
+            CozeAuthenticationError: Coze refuses the app or the JWT.
+            CozeError: What else goes wrong on the way.
+        """
+        return self.tokens_for().get()
+
+    def __call__(self) -> str:
+        """Return `token`."""
+        return self.token
+
+    async def atoken(self) -> str:
+        """Return a token as `token` does, without blocking the event loop.
+
+        Raises:
+            CozeAuthenticationError: Coze refuses the app or the JWT.
+            CozeError: What else goes wrong on the way.
+        """
+        return await self.tokens_for().aget()
+
+    def tokens_for(
+        self, settings: Settings | None = None, policy: Policy | None = None
+    ) -> JWTTokens:
+        """Return the tokens for requests to one server, as a model uses them.
+
+        Args:
+            settings: How that server is reached; None for `base_url`, else env `COZE_API_BASE`.
+            policy: How often a request for a token is repeated.
+        """
+        from langchain_coze._api.transport import Settings  # noqa: PLC0415 - httpx is slow to import
+
+        if settings is None:
+            default = self.base_url or env("COZE_API_BASE", default=BASE_URL)()
+            settings = Settings(base_url=base_url_of(default))
+        elif self.base_url not in {None, settings.base_url}:
+            # The headers are meant for the other server.
+            settings = dataclasses.replace(settings, base_url=self.base_url, headers={})
+        return JWTTokens(functools.partial(self._grant, settings.base_url), settings, policy)
+
+    def _grant(self, base_url: str) -> Grant:
+        name = self.session_name
+        session = (name() if callable(name) else name) or None
+        asked = self.model_dump(exclude={"session_name", "base_url"})
+        secret = self.private_key.get_secret_value()
+        told = json.dumps([base_url, session, asked, secret], sort_keys=True, default=str)
+        body: dict[str, Any] = {"grant_type": _GRANT, "duration_seconds": self.duration_seconds}
+        return Grant(
+            key=hashlib.sha256(told.encode()).hexdigest(),
+            path=self._path,
+            body=body | ({"scope": dict(self.scope)} if self.scope else {}),
+            seconds=self.duration_seconds,
+            sign=functools.partial(self._jwt, urlsplit(base_url).netloc, session),
+        )
+
+    @property
+    def _path(self) -> str:
+        place = ""
+        if self.account_id:
+            place = f"account/{self.account_id}/"
+        elif self.enterprise_id:
+            place = f"enterprise_id/{self.enterprise_id}/"
+        return f"/api/permission/oauth2/{place}token"
+
+    def _jwt(self, audience: str, session: str | None) -> str:
+        import jwt  # noqa: PLC0415 - an extra
+
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": self.client_id,
+            "aud": audience,
+            "iat": now,
+            "exp": now + _JWT_SECONDS,
+            "jti": secrets.token_hex(_JTI_BYTES),
+        }
+        if session:
+            claims["session_name"] = session
+        if self.session_context:
+            claims["session_context"] = dict(self.session_context)
+        headers = {"kid": self.public_key_id, "typ": "JWT"}
+        return jwt.encode(claims, _parsed(self.private_key), algorithm="RS256", headers=headers)
 
 
-def _attribute(source: Any) -> Any:
-    token = source.token
-    return token() if callable(token) else token
+class JWTTokens:
+    """The tokens of an app for one server; the process shares them."""
+
+    __slots__ = ("_given", "_grant", "_policy", "_settings")
+
+    def __init__(
+        self, grant: Callable[[], Grant], settings: Settings, policy: Policy | None = None
+    ) -> None:
+        """Take what tells, for each request, what is asked for; nothing is fetched yet."""
+        self._grant = grant
+        self._settings = settings
+        self._policy = policy or Policy()
+        self._given: tuple[str, str] | None = None
+
+    @property
+    def identity(self) -> str:
+        """What stays the same when a token is renewed: the app and its session."""
+        return self._grant().key
+
+    def get(self) -> str:
+        """Return a token that is good for a while yet.
+
+        Raises:
+            CozeError: There is none to be had.
+        """
+        client, flow = self._asked()
+        return client.run(flow)
+
+    async def aget(self) -> str:
+        """Return a token as `get` does, for asyncio."""
+        client, flow = self._asked()
+        return await client.arun(flow)
+
+    def renew(self) -> bool:
+        """Forget the token that was given last, unless another one has taken its place."""
+        if self._given is not None:
+            forget(*self._given)
+        return True
+
+    def _asked(self) -> tuple[Client, Flow[str]]:
+        from langchain_coze._api.client import Client  # noqa: PLC0415 - httpx is slow to import
+
+        grant = self._grant()
+        return Client(self._settings, Signer(grant), self._policy), self._noted(grant)
+
+    def _noted(self, grant: Grant) -> Flow[str]:
+        token = yield from token_flow(grant, self._policy)
+        self._given = grant.key, token
+        return token
 
 
-def _checked(value: Any) -> str:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    text = text.strip().removeprefix("Bearer ").strip() if isinstance(text, str) else ""
-    if not text:
-        raise CozeAuthenticationError("No Coze token is set.", hint=_HINT)
-    if not text.isascii() or not text.isprintable() or " " in text:
-        message = "The Coze token has characters that no token has (spaces, quotes, Chinese …)."
-        raise CozeAuthenticationError(message, hint=_HINT)
-    return text
+@functools.lru_cache(maxsize=16)
+def _parsed(private_key: SecretStr) -> Any:
+    """Return the key as an object: reading it takes a hundred times as long as signing."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - an extra
+    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415 - the same
+    from jwt.exceptions import PyJWTError  # noqa: PLC0415 - the same
+
+    try:
+        return RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(private_key.get_secret_value())
+    except (PyJWTError, TypeError, UnsupportedAlgorithm, ValueError):
+        message = "private_key cannot be read as an RSA key without a password."
+        raise CozeAuthenticationError(message, hint=_KEY) from None  # that may quote the key
+
+
+def _check_extra() -> None:
+    for module, package in (("jwt", "PyJWT"), ("cryptography", "cryptography")):
+        if importlib.util.find_spec(module) is None:
+            raise ImportError(
+                f"CozeJWTAuth needs {package}, which is missing: "
+                f'pip install "langchain-coze[oauth]" / 缺少 {package}，请运行上面的命令安装'
+            )

@@ -10,16 +10,16 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, model_validator
 
-from langchain_coze import blocks  # noqa: F401 - registers our translator of content blocks
-from langchain_coze._version import __version__
-from langchain_coze.addressing import Addressed
-from langchain_coze.arguments import (
+from langchain_coze._base.bot import IDENTIFYING, LEAVING, PER_CALL, Bot
+from langchain_coze._base.config_routing import Addressed
+from langchain_coze._base.unsupported import (
     SystemMessageMode,
     check_choice,
     refuse_structure,
 )
-from langchain_coze.bot import IDENTIFYING, LEAVING, PER_CALL, Bot
-from langchain_coze.chunks import areported, reported, whole_result
+from langchain_coze._convert import content_blocks  # noqa: F401 - registers our block translator
+from langchain_coze._convert.chunks import areported, reported, whole_result
+from langchain_coze._version import __version__
 from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
-    from langchain_coze.requests import Call
+    from langchain_coze._chat.request import Call
 
 _IDENTIFYING = (
     *IDENTIFYING,
@@ -294,7 +294,7 @@ class ChatCoze(Bot, Addressed):
         del stop, run_manager
         if self.cache is False or (self.cache is None and get_llm_cache() is None):
             return self
-        from langchain_coze.memory import belongs_to_coze  # noqa: PLC0415 - the same
+        from langchain_coze._chat.history import belongs_to_coze  # noqa: PLC0415 - the same
 
         call = self._call(kwargs)
         session = getattr(self.api_key, "session_name", None)  # no part of the key of a cache
@@ -351,7 +351,7 @@ class ChatCoze(Bot, Addressed):
         *,
         whole: bool = False,
     ) -> Generator[ChatGenerationChunk]:
-        from langchain_coze.session import add_usage, answering, begin  # noqa: PLC0415 - stays light
+        from langchain_coze._chat.runner import add_usage, answering, begin  # noqa: PLC0415 - stays light
 
         client = self._client()
         session = answering(self._call(kwargs, stop=stop), whole=whole)
@@ -384,7 +384,7 @@ class ChatCoze(Bot, Addressed):
         *,
         whole: bool = False,
     ) -> AsyncGenerator[ChatGenerationChunk]:
-        from langchain_coze.session import add_usage, answering, begin  # noqa: PLC0415 - stays light
+        from langchain_coze._chat.runner import add_usage, answering, begin  # noqa: PLC0415 - stays light
 
         client = self._client()
         session = answering(self._call(kwargs, stop=stop), whole=whole)

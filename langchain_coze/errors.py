@@ -285,7 +285,7 @@ def hint_of(en: str, zh: str) -> str:
 def __getattr__(name: str) -> Any:
     """Give `CozeWorkflowError`, which is a `ToolException`: importing that takes half a second."""
     if name == "CozeWorkflowError":
-        return import_module("langchain_coze.workflows.errors").CozeWorkflowError
+        return import_module("langchain_coze._workflows.errors").CozeWorkflowError
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)
 

@@ -42,10 +42,10 @@ from langgraph.runtime import get_runtime
 from langgraph.types import Send
 from typing_extensions import TypedDict
 
-from langchain_coze.bot import PER_CALL
+from langchain_coze._base.bot import PER_CALL
+from langchain_coze._workflows.graph import workflow_graph
+from langchain_coze._workflows.progress import Reporter
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
-from langchain_coze.workflows.graph import workflow_graph
-from langchain_coze.workflows.reporting import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
-from langchain_coze.bot import LEAVING, PER_CALL, Bot
+from langchain_coze._base.bot import LEAVING, PER_CALL, Bot
+from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError, hint_of
-from langchain_coze.notices import warn_user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.retrievers import LangSmithRetrieverParams
 
-    from langchain_coze.api.client import Client
-    from langchain_coze.api.commands import Flow
+    from langchain_coze._api.client import Client
+    from langchain_coze._api.effects import Flow
 
 _KNOWN = PER_CALL | {"k", "score_threshold", "verbose"}
 
@@ -177,7 +177,7 @@ class CozeRecallRetriever(Bot, BaseRetriever):
         self, query: str, kwargs: Mapping[str, Any]
     ) -> Iterator[tuple[Client, Flow[list[dict[str, Any]]]]]:
         """Provide what searches, and leave the turn behind when that is done."""
-        from langchain_coze.search import found_by, recall_of, searching  # noqa: PLC0415 - stays light
+        from langchain_coze._chat.search import found_by, recall_of, searching  # noqa: PLC0415 - stays light
 
         client, call = self._client(), self._call(kwargs, runs=True)
         if call.workflow_id:
@@ -220,7 +220,7 @@ def _documents(
     chunks: Sequence[Mapping[str, Any]], k: int | None, threshold: float | None
 ) -> list[Document]:
     """Return the documents of the chunks that are wanted."""
-    from langchain_coze.recall import documents  # noqa: PLC0415 - importing stays light
+    from langchain_coze._convert.recall import documents  # noqa: PLC0415 - importing stays light
 
     if threshold is not None:
         if chunks and all("score" not in chunk["metadata"] for chunk in chunks):

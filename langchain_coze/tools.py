@@ -13,21 +13,21 @@ from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain r
 from langchain_core.tools import BaseTool, BaseToolkit
 from pydantic import Field, PrivateAttr, model_validator
 
-from langchain_coze.connection import Connection
+from langchain_coze._base.connection import Connection
+from langchain_coze._workflows.input_schema import plain, tool_name
+from langchain_coze._workflows.progress import Reporter
 from langchain_coze.errors import (
     CozeInvalidRequestError,
     CozeWorkflowInterrupt,
     hint_of,
 )
-from langchain_coze.workflows.inputs import plain, tool_name
-from langchain_coze.workflows.reporting import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_coze.api.commands import Flow
-    from langchain_coze.workflows.running import Author, Engine, Job, Step
-    from langchain_coze.workflows.runs import WorkflowRun
+    from langchain_coze._api.effects import Flow
+    from langchain_coze._workflows.engine import Author, Engine, Job, Step
+    from langchain_coze._workflows.run import WorkflowRun
 
 _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -194,8 +194,8 @@ class CozeWorkflowTool(Connection, BaseTool):
 
     def _told(self, given: Mapping[str, Any]) -> Flow[dict[str, Any]]:
         """Return what Coze tells of the workflow, as fields of the tool."""
-        from langchain_coze.api.commands import Policy  # noqa: PLC0415 - importing stays light
-        from langchain_coze.workflows.discovery import described  # noqa: PLC0415 - the same
+        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - importing stays light
+        from langchain_coze._workflows.metadata import described  # noqa: PLC0415 - the same
 
         return described(self.workflow_id, given, Policy(max_retries=self.max_retries))
 
@@ -223,7 +223,7 @@ class CozeWorkflowTool(Connection, BaseTool):
         inside = self._inside(config, tool_call_id)
         if inside is None:
             return _told(engine.start(given(), listener))
-        from langchain_coze.workflows.graph import run_of, shown  # noqa: PLC0415 - langgraph
+        from langchain_coze._workflows.graph import run_of, shown  # noqa: PLC0415 - langgraph
 
         graph = self._graph(engine, given, listener)
         run = run_of(graph.invoke({"parameters": shown(values)}, inside))
@@ -241,7 +241,7 @@ class CozeWorkflowTool(Connection, BaseTool):
         inside = self._inside(config, tool_call_id)
         if inside is None:  # a thread: files may have to be read
             return _told(await engine.astart(await asyncio.to_thread(given), listener))
-        from langchain_coze.workflows.graph import run_of, shown, with_siblings  # noqa: PLC0415 - langgraph
+        from langchain_coze._workflows.graph import run_of, shown, with_siblings  # noqa: PLC0415 - langgraph
 
         graph = self._graph(engine, given, listener)
         told = {"parameters": shown(values)}
@@ -250,7 +250,7 @@ class CozeWorkflowTool(Connection, BaseTool):
 
     def _graph(self, engine: Engine, given: Callable[[], Any], listener: Reporter) -> Any:
         """Return the graph that runs one call inside of LangGraph."""
-        from langchain_coze.workflows.graph import workflow_graph  # noqa: PLC0415 - langgraph
+        from langchain_coze._workflows.graph import workflow_graph  # noqa: PLC0415 - langgraph
 
         return workflow_graph(
             engine,
@@ -269,12 +269,12 @@ class CozeWorkflowTool(Connection, BaseTool):
         """Return the config for a graph of this call, or None outside of LangGraph."""
         if "langgraph" not in sys.modules:
             return None
-        from langchain_coze.workflows.graph import nested  # noqa: PLC0415 - langgraph
+        from langchain_coze._workflows.graph import nested  # noqa: PLC0415 - langgraph
 
         return nested(config, tool_call_id)
 
     def _engine(self, tool_call_id: str | None = None) -> Engine:
-        from langchain_coze.workflows.running import Engine  # noqa: PLC0415 - importing stays light
+        from langchain_coze._workflows.engine import Engine  # noqa: PLC0415 - importing stays light
 
         schema = self.args_schema if isinstance(self.args_schema, dict) else {}
         return Engine(self._client(), lambda: self._job(tool_call_id), schema)
@@ -285,10 +285,10 @@ class CozeWorkflowTool(Connection, BaseTool):
         Raises:
             CozeInvalidRequestError: Both a bot and an app are named.
         """
-        from langchain_coze.api.commands import Policy  # noqa: PLC0415 - the same
-        from langchain_coze.messages import text_map  # noqa: PLC0415 - the same
-        from langchain_coze.requests import check_place  # noqa: PLC0415 - the same
-        from langchain_coze.workflows.running import Job  # noqa: PLC0415 - the same
+        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - the same
+        from langchain_coze._chat.request import check_place  # noqa: PLC0415 - the same
+        from langchain_coze._convert.to_coze import text_map  # noqa: PLC0415 - the same
+        from langchain_coze._workflows.engine import Job  # noqa: PLC0415 - the same
 
         check_place("workflow", self.bot_id, self.app_id, needed=False)
         named = ("bot_id", "app_id", "workflow_version", "connector_id")
@@ -392,8 +392,8 @@ class CozeToolkit(Connection, BaseToolkit):
         return self._made(await self._client().arun(self._found()))
 
     def _found(self) -> Flow[list[dict[str, Any]]]:
-        from langchain_coze.api.commands import Policy  # noqa: PLC0415 - importing stays light
-        from langchain_coze.workflows.discovery import found  # noqa: PLC0415 - the same
+        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - importing stays light
+        from langchain_coze._workflows.metadata import found  # noqa: PLC0415 - the same
 
         query = {"workspace_id": self.workspace_id, "workflow_mode": "workflow"}
         if self.app_id:

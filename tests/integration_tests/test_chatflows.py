@@ -10,8 +10,8 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
+from langchain_coze._chat.history import heads
 from langchain_coze.local import Ask, LocalBot, LocalChatflow, LocalCoze, RecordedRequest, Turn
-from langchain_coze.memory import heads
 from tests.integration_tests.ways import WAYS, Way
 
 _numbers = itertools.count()

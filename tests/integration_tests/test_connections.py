@@ -25,7 +25,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import ConfigurableField
 
 from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError, CozeTimeoutError
-from langchain_coze.api import connections
+from langchain_coze._api import pool
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
 from tests.integration_tests.ways import WAYS, ainvoke, invoke
@@ -195,7 +195,7 @@ def test_many_event_loops_leave_nothing_behind(chat: Make) -> None:
         assert asyncio.run(run()) == ANSWER
     gc.collect()
     assert _open_files() <= before + 2
-    assert len(connections._process._loops) <= 2
+    assert len(pool._process._loops) <= 2
 
 
 def _open_files() -> int:
@@ -390,7 +390,7 @@ def test_a_socks_proxy_without_its_package_is_explained(
 
 
 def test_idle_connections_are_closed_after_a_while() -> None:
-    slots = connections._Slots(object)
+    slots = pool._Slots(object)
     taken = [slots.take() for _ in range(3)]
     assert [number for number, _ in taken] == [0, 1, 2]
     for number, _ in reversed(taken):

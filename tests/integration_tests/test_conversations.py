@@ -21,8 +21,8 @@ from langchain_coze import (
     CozeNotFoundError,
     CozeTimeoutError,
 )
+from langchain_coze._chat.history import heads
 from langchain_coze.local import LocalBot, LocalCoze, RecordedRequest, Turn
-from langchain_coze.memory import heads
 from tests.integration_tests.ways import WAYS, Way
 
 

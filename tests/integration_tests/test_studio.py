@@ -15,6 +15,7 @@ from langchain_coze import (
     CozeStreamError,
     recalled_documents,
 )
+from langchain_coze._chat.history import heads
 from langchain_coze.local import (
     Fail,
     LocalBot,
@@ -24,7 +25,6 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
-from langchain_coze.memory import heads
 from tests.integration_tests.ways import WAYS, Way
 
 

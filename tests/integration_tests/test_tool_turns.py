@@ -18,8 +18,8 @@ from langchain_coze import (
     CozeServerError,
     is_retryable,
 )
+from langchain_coze._chat.history import heads
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, RecordedRequest, Turn
-from langchain_coze.memory import heads
 from tests.integration_tests.ways import WAYS, Way
 
 TOOL = {

@@ -19,8 +19,8 @@ from packaging.version import Version
 from typing_extensions import TypedDict
 
 from langchain_coze import CozeRateLimitError, CozeWorkflowError, CozeWorkflowInterrupt
+from langchain_coze._workflows.input_schema import json_schema
 from langchain_coze.local import Ask, AskInput, Fail, FileKind, LocalCoze, LocalWorkflow, TurnFile
-from langchain_coze.workflows.inputs import json_schema
 from tests.integration_tests.agents import EITHER, Run
 from tests.integration_tests.flows import (
     BOOK,

@@ -23,8 +23,8 @@ from langchain_core.tools import BaseTool
 from pydantic import Field
 
 from langchain_coze import create_coze_agent
+from langchain_coze._workflows import graph as graph_module
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze
-from langchain_coze.workflows import graph as graph_module
 from tests.integration_tests.agents import bot_of, last
 from tests.integration_tests.flow_process import MAKER_NAMES, WAY_NAMES
 from tests.integration_tests.flows import (

@@ -17,8 +17,8 @@ from langgraph.prebuilt import ToolRuntime
 from langgraph.types import Command
 
 from langchain_coze import create_workflow_graph
+from langchain_coze._workflows.graph import WorkflowState
 from langchain_coze.local import Ask, LocalCoze, LocalWorkflow, Message
-from langchain_coze.workflows.graph import WorkflowState
 from tests.integration_tests.agents import events
 from tests.integration_tests.flows import (
     GO,

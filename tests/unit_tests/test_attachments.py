@@ -14,8 +14,8 @@ from langchain_core.messages.content import (
     create_plaintext_block,
 )
 
-from langchain_coze import attachments
-from langchain_coze.attachments import Attachment, plain_data, read_block
+from langchain_coze._convert import attachments
+from langchain_coze._convert.attachments import Attachment, plain_data, read_block
 from langchain_coze.errors import CozeInvalidRequestError
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16

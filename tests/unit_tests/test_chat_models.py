@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 import langchain_coze
 from langchain_coze import ChatCoze, CozeError
-from langchain_coze.arguments import argument_names
+from langchain_coze._base.unsupported import argument_names
 
 SECRET = "pat_verysecret1234567890"
 BOT = "7374724495711502387"

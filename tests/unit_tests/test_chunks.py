@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from langchain_coze import chunks
-from langchain_coze.chunks import text_chunk, validated_chunk
+from langchain_coze._convert import chunks
+from langchain_coze._convert.chunks import text_chunk, validated_chunk
 
 
 def test_a_built_chunk_equals_a_validated_one_down_to_its_slots() -> None:

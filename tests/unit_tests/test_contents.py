@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, message_chunk_to_message
 
-from langchain_coze.api.schema import Usage
-from langchain_coze.contents import audio_block, is_interrupt, read_items, usage_metadata
+from langchain_coze._api.models import Usage
+from langchain_coze._chat.answer import Turn
+from langchain_coze._convert.from_coze import audio_block, is_interrupt, read_items, usage_metadata
 from langchain_coze.errors import CozeServerError
-from langchain_coze.turn import Turn
 
 CHAT = '{"id":"6","conversation_id":"5","status":"completed"}'
 IMAGE = {"type": "image", "file_url": "https://h/p.png?a=1&b=2"}

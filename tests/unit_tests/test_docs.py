@@ -42,9 +42,9 @@ from langchain_coze import (
     CozeWorkflowTool,
     WorkflowRun,
 )
-from langchain_coze.bot import PER_CALL
-from langchain_coze.codes import CODES
-from langchain_coze.connection import Connection
+from langchain_coze._api.error_codes import CODES
+from langchain_coze._base.bot import PER_CALL
+from langchain_coze._base.connection import Connection
 from langchain_coze.local import FAULTS, LocalBot, LocalChatflow, LocalCoze, LocalWorkflow
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 from langchain_core import exceptions as core
 
 from langchain_coze import CozeWorkflowError, errors
-from langchain_coze.codes import CODES, error_for
+from langchain_coze._api.error_codes import CODES, error_for
 from langchain_coze.errors import CozeError, ErrorResponse, is_retryable, redact
 
 # wire 7.1, the official table: code -> what becomes of it

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from langchain_coze import CozeWorkflowError
-from langchain_coze.attachments import Attachment
-from langchain_coze.workflows.files import file_of, with_files
-from langchain_coze.workflows.inputs import COZE_TYPE, checked, json_schema, plain, tool_name
+from langchain_coze._convert.attachments import Attachment
+from langchain_coze._workflows.files import file_of, with_files
+from langchain_coze._workflows.input_schema import COZE_TYPE, checked, json_schema, plain, tool_name
 
 # wire 4.7, the sample of the API page, with the other types beside it
 TOLD = {

@@ -14,8 +14,8 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from langchain_coze._chat.history import Heads, Plan, Scope, Seen, belongs_to_coze, plan_turn
 from langchain_coze.errors import CozeInvalidRequestError
-from langchain_coze.memory import Heads, Plan, Scope, Seen, belongs_to_coze, plan_turn
 
 BOT = "7374724495711502387"
 STATELESS, THREAD = Scope(BOT), Scope(BOT, thread=True)

@@ -17,8 +17,8 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from langchain_coze._convert.to_coze import attachments, settled, system_variables, to_coze
 from langchain_coze.errors import CozeInvalidRequestError
-from langchain_coze.messages import attachments, settled, system_variables, to_coze
 
 BOT = "7374724495711502387"
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16

@@ -19,9 +19,9 @@ from langchain_core.load import dumps
 from pydantic import SecretStr, ValidationError
 
 from langchain_coze import ChatCoze, CozeJWTAuth
-from langchain_coze.api.commands import Policy, Renew, Reply, Request
-from langchain_coze.api.grants import Grant, Signer, forget, token_flow
-from langchain_coze.api.transport import Settings
+from langchain_coze._api.effects import Policy, Renew, Reply, Request
+from langchain_coze._api.oauth import Grant, Signer, forget, token_flow
+from langchain_coze._api.transport import Settings
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeConnectionError,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_coze._convert.recall import documents, read_items
+from langchain_coze._convert.workflow_output import listed, unwrapped
 from langchain_coze.errors import CozeInvalidRequestError
-from langchain_coze.outputs import listed, unwrapped
-from langchain_coze.recall import documents, read_items
 
 # wire 3.5: what a knowledge node puts out; the id is above 2^53
 FOUND = [{"documentId": 7611709418610606118, "output": "Tea grows on hills."}]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from langchain_coze.api.commands import Close, Policy, Read, Renew, Reply, Request, Sleep
-from langchain_coze.api.exchange import error_in, exchange
-from langchain_coze.api.procedures import Polling, cancel, chat_request, poll, retrieve
-from langchain_coze.api.schema import Chat
+from langchain_coze._api.chats import Polling, cancel, chat_request, poll, retrieve
+from langchain_coze._api.effects import Close, Policy, Read, Renew, Reply, Request, Sleep
+from langchain_coze._api.models import Chat
+from langchain_coze._api.retry import error_in, exchange
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeConnectionError,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
 from langchain_coze import recalled_documents
-from langchain_coze.recall import Recall, citations, read_recall
+from langchain_coze._convert.recall import Recall, citations, read_recall
 from tests.unit_tests.wire_fixtures import RECALL
 
 # wire 3.1: the levels of a recall recorded on coze.cn, with the account data that it leaks

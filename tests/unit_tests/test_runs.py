@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_coze import CozeError, CozeQuotaError, CozeStreamError, CozeWorkflowError
-from langchain_coze.api.schema import History, Interrupt, Run
-from langchain_coze.workflows.runs import Leg, WorkflowRun, answer_text, placed, text_of
+from langchain_coze._api.models import History, Interrupt, Run
+from langchain_coze._workflows.run import Leg, WorkflowRun, answer_text, placed, text_of
 from tests.unit_tests.wire_fixtures import WORKFLOW
 
 # wire 4.4: the events of the fixture of the official Python SDK, the result among them

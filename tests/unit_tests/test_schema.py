@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_coze.api.schema import Chat, Failure, Message, failure_in, parse, payload_of
+from langchain_coze._api.models import Chat, Failure, Message, failure_in, parse, payload_of
 
 junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from langchain_coze._chat.search import Search
 from langchain_coze.errors import CozeChatError, CozeError, CozeQuotaError, CozeStreamError
-from langchain_coze.search import Search
 from tests.unit_tests.wire_fixtures import FAILED, RECALL, SERVER_TOOL, STUDIO_END, TURN
 
 CREATED = TURN[: TURN.index(b"event:conversation.message.delta")]

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from langchain_coze.api.client import Client
-from langchain_coze.api.commands import Flow, Policy, Sleep
-from langchain_coze.api.sharing import Place, Shared, Turnstiles, entered, shared
-from langchain_coze.api.transport import Settings
-from langchain_coze.auth import token_source
+from langchain_coze._api.client import Client
+from langchain_coze._api.effects import Flow, Policy, Sleep
+from langchain_coze._api.sharing import Place, Shared, Turnstiles, entered, shared
+from langchain_coze._api.tokens import token_source
+from langchain_coze._api.transport import Settings
 from langchain_coze.errors import CozeConversationBusyError, CozeError, CozeServerError
 
 CLIENT = Client(Settings(base_url="http://127.0.0.1:1"), token_source("pat_example"), Policy())

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from langchain_coze.api.connections import AsyncConnections, mark_broken
+from langchain_coze._api.pool import AsyncConnections, mark_broken
 
 
 class Body(httpx.AsyncByteStream):

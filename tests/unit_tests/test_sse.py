@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_coze.api.sse import Decoder, Event
+from langchain_coze._api.sse import Decoder, Event
 from tests.unit_tests.wire_fixtures import CHATFLOW_FAILED, RECORDED, TURN, WORKFLOW
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk
 
+from langchain_coze._chat.answer import Turn
 from langchain_coze.errors import (
     CozeChatError,
     CozeInvalidRequestError,
@@ -17,7 +18,6 @@ from langchain_coze.errors import (
     CozeServerError,
     CozeStreamError,
 )
-from langchain_coze.turn import Turn
 from tests.unit_tests.wire_fixtures import (
     CHATFLOW_FAILED,
     FAILED,

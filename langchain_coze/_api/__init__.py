@@ -1,0 +1,1 @@
+"""The Coze protocol: requests, replies, events and connections. Imports nothing of LangChain."""

@@ -1,0 +1,190 @@
+"""The two faces of the procedures: one blocking, one for asyncio.
+
+Example:
+    ```python
+    from langchain_coze._api.client import Client
+    from langchain_coze._api.effects import Policy
+    from langchain_coze._api.transport import Settings
+    from langchain_coze._api.tokens import token_source
+
+    settings = Settings(base_url="https://api.coze.cn")
+    client = Client(settings, token_source("pat_example"), Policy(max_retries=2))
+    ```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import hashlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze._api import pool, transport
+from langchain_coze._api.effects import (
+    Close,
+    Command,
+    Flow,
+    Identify,
+    Policy,
+    Read,
+    Renew,
+    Reply,
+    Request,
+    Sleep,
+    T,
+    Tell,
+    Wait,
+)
+from langchain_coze._api.retry import exchange
+
+if TYPE_CHECKING:
+    from langchain_coze._api.transport import Settings, Tokens
+
+
+class Client:
+    """Carries out procedures against one server; holds no connection itself.
+
+    Attributes:
+        settings: How to reach the server.
+        tokens: Where the token of each request comes from.
+        policy: How often a request is repeated.
+    """
+
+    __slots__ = ("policy", "settings", "tokens")
+
+    def __init__(self, settings: Settings, tokens: Tokens, policy: Policy) -> None:
+        """Take what is needed; nothing is opened."""
+        self.settings = settings
+        self.tokens = tokens
+        self.policy = policy
+
+    def run(self, flow: Flow[T]) -> T:
+        """Carry out a procedure, blocking.
+
+        Raises:
+            CozeError: What the procedure raises.
+        """
+        try:
+            command = next(flow)
+            while True:
+                try:
+                    result = self._do(command)
+                except BaseException as error:  # noqa: BLE001 - the procedure has to clean up
+                    command = flow.throw(error)
+                else:
+                    command = flow.send(result)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return] # what the generator returned
+        finally:
+            flow.close()
+
+    async def arun(self, flow: Flow[T]) -> T:
+        """Carry out a procedure on the running event loop.
+
+        Raises:
+            CozeError: What the procedure raises.
+        """
+        try:
+            command = next(flow)
+            while True:
+                try:
+                    result = await self._ado(command)
+                except BaseException as error:  # noqa: BLE001 - the procedure has to clean up
+                    command = flow.throw(error)
+                else:
+                    command = flow.send(result)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return] # what the generator returned
+        finally:
+            flow.close()
+
+    def _do(self, command: Command) -> Any:
+        result: Any = None
+        match command:
+            case Request():
+                result = transport.send(command, self.settings, self.tokens.get())
+            case Read(stream, until):
+                result = stream.read(until)
+            case Sleep(seconds):
+                time.sleep(seconds)
+            case Close(stream):
+                stream.close()
+            case Wait():
+                result = _wait(command)
+            case Tell(listener, told):
+                listener.tell(told)
+            case Identify():
+                result = self.tokens.identity or _fingerprint(self.tokens.get())
+            case Renew():
+                result = self.tokens.renew()
+        return result
+
+    async def _ado(self, command: Command) -> Any:
+        result: Any = None
+        match command:
+            case Request():
+                token = await self.tokens.aget()
+                result = await transport.asend(command, self.settings, token)
+            case Read(stream, until):
+                result = await stream.read(until)
+            case Sleep(seconds):
+                await asyncio.sleep(seconds)
+            case Close(stream):
+                await stream.close()
+            case Wait(future, seconds):
+                waited = asyncio.wrap_future(future)
+                result = bool((await asyncio.wait([waited], timeout=seconds))[0])
+            case Tell(listener, told):
+                await listener.atell(told)
+            case Identify():
+                result = self.tokens.identity or _fingerprint(await self.tokens.aget())
+            case Renew():
+                result = self.tokens.renew()
+        return result
+
+    def open(self, request: Request) -> Reply:
+        """Open a stream of events, blocking; use `with reply.stream as stream` to read it.
+
+        Raises:
+            CozeError: Coze refuses, or could not be reached.
+        """
+        return self.run(exchange(request, self.policy))
+
+    async def aopen(self, request: Request) -> Reply:
+        """Open a stream of events; use `async with reply.stream as stream` to read it.
+
+        Raises:
+            CozeError: Coze refuses, or could not be reached.
+        """
+        return await self.arun(exchange(request, self.policy))
+
+    def close(self) -> None:
+        """Close the connections that this process holds to the server, blocking ones."""
+        pool.close(self.settings.base_url)
+
+    async def aclose(self) -> None:
+        """Close the connections that the running event loop holds to the server."""
+        await pool.aclose(self.settings.base_url)
+
+
+def _wait(command: Wait) -> bool:
+    """Wait with this thread; never for something that only this thread can bring about."""
+    if command.future.done():
+        return True
+    if command.thread == threading.get_ident() or _in_loop():
+        return False
+    return bool(concurrent.futures.wait([command.future], timeout=command.seconds).done)
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _fingerprint(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,111 @@
+"""The total time of a stream: its end comes on time, whatever the server does.
+
+A read time-out bounds silence only. A blocking read that waits for bytes can be ended from outside
+by shutting the socket down, which is what a timer does here; asyncio has time-outs of its own.
+
+Example:
+    ```python
+    import time
+
+    from langchain_coze._api.deadlines import Limit
+    from langchain_coze.errors import CozeTimeoutError
+
+    limit = Limit(time.monotonic() + 60, {})
+    assert b"".join(limit.checked(iter([b"in ", b"time"]))) == b"in time"
+    limit.lift()
+    try:
+        list(Limit(time.monotonic() - 1, {}).checked(iter([b"late"])))
+    except CozeTimeoutError as error:
+        assert "max_duration" in str(error)
+    ```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze._api.error_codes import too_late
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+
+
+class Limit:
+    """Ends a blocking stream when its time is up.
+
+    Args:
+        until: When, by `time.monotonic()`.
+        extensions: What httpx tells of the response: its connection, where that is known.
+    """
+
+    __slots__ = ("_timer", "_until")
+
+    def __init__(self, until: float, extensions: Mapping[str, Any]) -> None:
+        """Start the timer, if there is a socket that it could shut down."""
+        self._until = until
+        self._timer: threading.Timer | None = None
+        connection = extensions.get("network_stream")
+        found = connection.get_extra_info("socket") if connection is not None else None
+        alone = extensions.get("http_version") != b"HTTP/2"  # else other streams use it as well
+        if alone and isinstance(found, socket.socket):
+            left = max(until - time.monotonic(), 0.0)
+            self._timer = threading.Timer(left, _shut, [found])
+            self._timer.daemon = True
+            self._timer.start()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self._until
+
+    def checked(self, parts: Iterator[bytes]) -> Generator[bytes]:
+        """Pass on what arrives in time.
+
+        Raises:
+            CozeTimeoutError: The time is up.
+        """
+        for part in parts:
+            if self.passed:
+                raise too_late(sent=True)
+            yield part
+        if self.passed:  # a connection that was shut down may look like the end
+            raise too_late(sent=True)
+
+    def lift(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            if self._timer is not threading.current_thread():
+                self._timer.join()  # it ends at once, and must not hit the next request
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # closed in the meantime
+        # past the method of an SSL socket, which is not made for other threads
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+async def in_time(parts: AsyncIterator[bytes], until: float) -> AsyncGenerator[bytes]:
+    """Pass on what arrives in time.
+
+    Args:
+        parts: What arrives.
+        until: When the time is up, by `time.monotonic()`.
+
+    Raises:
+        CozeTimeoutError: The time is up.
+    """
+    while True:
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                part = await anext(parts, None)
+        except TimeoutError as error:
+            raise too_late(sent=True) from error
+        if part is None:
+            return
+        yield part

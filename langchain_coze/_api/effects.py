@@ -1,0 +1,193 @@
+"""What a procedure asks for, and what it is answered: the vocabulary of the sans-I/O layer.
+
+A procedure is a plain generator: it yields commands (a `Request` to send, seconds to `Sleep`, a
+stream to `Read`) and is sent their results. `langchain_coze._api.client` has the two small loops
+that carry commands out, one blocking and one for asyncio, so that nothing exists twice.
+
+Example:
+    ```python
+    from langchain_coze._api.effects import Policy, Reply, Request
+
+    assert Request(method="GET", path="/v1/users/me").stream is False
+    assert Reply(status_code=200, body=b'{"code":0}').json == {"code": 0}
+    assert 0.25 <= Policy().pause(0, None) <= 0.5
+    ```
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+
+from langchain_coze._api.models import parse
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Upload(NamedTuple):
+    """A file to send.
+
+    Attributes:
+        name: Its name, with the ending that tells its type.
+        data: Its bytes.
+        mime_type: Its MIME type.
+    """
+
+    name: str
+    data: bytes
+    mime_type: str = "application/octet-stream"
+
+
+class Request(NamedTuple):
+    """A request to send. Its result is a `Reply`.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path below `base_url`, starting with `/`.
+        query: Query parameters.
+        body: What is sent as JSON, or None.
+        stream: Whether server-sent events are expected.
+        either: Whether events or JSON may come.
+        patience: Seconds of silence at most, where that is less than usual.
+        file: What is sent as the `file` of a form, in place of a body.
+        until: When the reply, with its stream, must be over, by `time.monotonic()`.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = _NOTHING
+    body: Mapping[str, Any] | None = None
+    stream: bool = False
+    either: bool = False
+    patience: float | None = None
+    file: Upload | None = None
+    until: float | None = None
+
+
+class Sleep(NamedTuple):
+    """Wait some seconds. Its result is None."""
+
+    seconds: float
+
+
+class Read(NamedTuple):
+    """Read what comes next on a stream. Its result is bytes, or None at the end.
+
+    Attributes:
+        stream: The stream.
+        until: When the stream is given up if nothing has come, by `time.monotonic()`: the result is
+            None then, and the stream is closed. None to wait as long as the stream does.
+    """
+
+    stream: Any
+    until: float | None = None
+
+
+class Close(NamedTuple):
+    """Close a stream at once. Its result is None."""
+
+    stream: Any
+
+
+class Wait(NamedTuple):
+    """Wait until somebody else is done. Its result is whether that was in time.
+
+    How it ended for them is not told: look at the future.
+
+    Attributes:
+        future: What they complete.
+        seconds: The longest to wait.
+        thread: The thread whose caller completes it, if that is known: it cannot wait for itself.
+    """
+
+    future: Future[Any]
+    seconds: float
+    thread: int = 0
+
+
+class Tell(NamedTuple):
+    """Tell somebody what has happened, before going on. Its result is None.
+
+    Attributes:
+        listener: Who has `tell` and, for asyncio, `atell`.
+        told: What they are told.
+    """
+
+    listener: Any
+    told: Any
+
+
+class Identify:
+    """Tell whose token is used. Its result is a str that does not tell the token."""
+
+
+class Renew:
+    """Get a fresh token. Its result says whether the source can give one."""
+
+
+class Reply:
+    """What came back for a request.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: The headers, names in lower case.
+        body: The whole body; empty when `stream` is set.
+        stream: The open stream of server-sent events, or None.
+        secret: The token that was sent, which must not appear in what is told of this.
+    """
+
+    def __init__(
+        self,
+        status_code: int,
+        headers: Mapping[str, str] = _NOTHING,
+        body: bytes = b"",
+        stream: Any = None,
+        secret: str = "",
+    ) -> None:
+        """Take what came back."""
+        self.secret = secret
+        self.status_code = status_code
+        self.headers = headers
+        self.body = body
+        self.stream = stream
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON, or None when it is not JSON."""
+        return parse(self.body)
+
+    @property
+    def logid(self) -> str | None:
+        """Coze's log id, from whichever header has it (wire section 1.3)."""
+        return self.headers.get("x-tt-logid") or self.headers.get("x-log-id")
+
+
+Command: TypeAlias = Request | Sleep | Read | Close | Wait | Tell | Identify | Renew
+T = TypeVar("T")
+Flow: TypeAlias = Generator[Command, Any, T]
+
+
+class Policy(NamedTuple):
+    """How often a request is repeated.
+
+    Attributes:
+        max_retries: Repetitions after the first attempt.
+        backoff: Seconds before the first repetition; doubled each time, with jitter.
+        until: When everything must be over, by `time.monotonic()`; None for no limit.
+    """
+
+    max_retries: int = 2
+    backoff: float = 0.5
+    until: float | None = None
+
+    def pause(self, attempt: int, retry_after: float | None) -> float:
+        """Return the seconds to wait after attempt number `attempt` (from 0)."""
+        if retry_after is not None:
+            return retry_after
+        return min(self.backoff * 2.0**attempt, 8.0) * random.uniform(0.5, 1.0)  # noqa: S311

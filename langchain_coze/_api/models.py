@@ -1,0 +1,292 @@
+"""What we read from Coze, as tolerant models: a strange field never loses the rest of an object.
+
+Numbers may be digit strings, anything may be null or missing, enumerations may hold words we do not
+know, and the payload of a reply may stand under other names than `data` (wire sections 1.4, 1.6,
+2.2, 2.3 and 8).
+
+Example:
+    ```python
+    from langchain_coze._api.models import Chat
+
+    chat = Chat.model_validate({"id": 7, "status": "cancelled", "usage": {"token_count": "12"}})
+    assert (chat.id, chat.status, chat.usage.token_count) == ("7", "canceled", 12)
+    ```
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
+from pydantic_core import from_json, to_json
+
+
+def _text(value: Any) -> str:
+    """Read text: null is empty, a number its digits, an object its JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, (dict, list, bool)):
+        return to_json(value).decode()
+    return str(value)
+
+
+def _count(value: Any) -> int:
+    """Read a count or a code: null and words are 0."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
+
+
+def _objects(value: Any) -> list[Any]:
+    """Read a list of objects: whatever else is in it is passed over."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Count = Annotated[int, BeforeValidator(_count)]
+
+_LONE_SURROGATE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+_STATUS = {
+    "cancelled": "canceled",
+    "required_action": "requires_action",
+    "compleated": "completed",
+}
+TERMINAL = frozenset({"completed", "failed", "requires_action", "canceled", "expired"})
+"""The chat statuses after which nothing more happens by itself."""
+
+
+class Wire(BaseModel):
+    """A thing that Coze sends: unknown keys are passed over, unreadable fields are the default."""
+
+    # built when first used: importing the package stays light
+    model_config = ConfigDict(extra="ignore", defer_build=True)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _tolerate(
+        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        try:
+            return handler(value)
+        except (ValidationError, ValueError, TypeError):
+            return cls.model_fields[info.field_name or ""].get_default(call_default_factory=True)
+
+
+class LastError(Wire):
+    """The error of a chat; code 0 means none (wire section 2.2)."""
+
+    code: Count = 0
+    msg: Text = ""
+
+
+class CachedTokens(Wire):
+    """The part of the input tokens that a cache answered."""
+
+    cached_tokens: Count = 0
+
+
+class Usage(Wire):
+    """Tokens of a turn; all 0 until it is completed (wire section 2.2)."""
+
+    token_count: Count = 0
+    output_count: Count = 0
+    input_count: Count = 0
+    input_tokens_details: CachedTokens | None = None
+
+
+class ToolFunction(Wire):
+    """Name and arguments of a call; `arguments` is a JSON string (wire section 2.6)."""
+
+    name: Text = ""
+    arguments: Text = ""
+
+
+class ToolCall(Wire):
+    """One call that the bot asks its client to run (wire section 2.6)."""
+
+    id: Text = ""
+    type: Text = ""
+    function: ToolFunction = Field(default_factory=ToolFunction)
+
+
+class SubmitToolOutputs(Wire):
+    """The calls of a required action."""
+
+    tool_calls: Annotated[list[ToolCall], BeforeValidator(_objects)] = Field(default_factory=list)
+
+
+class RequiredAction(Wire):
+    """What a chat waits for; may be present and empty (wire section 2.2)."""
+
+    type: Text = ""
+    submit_tool_outputs: SubmitToolOutputs = Field(default_factory=SubmitToolOutputs)
+
+
+class Chat(Wire):
+    """One turn of a bot (wire section 2.2)."""
+
+    id: Text = ""
+    conversation_id: Text = ""
+    section_id: Text = ""
+    bot_id: Text = ""
+    status: Annotated[Text, BeforeValidator(lambda word: _STATUS.get(word, word))] = ""
+    last_error: LastError = Field(default_factory=LastError)
+    required_action: RequiredAction = Field(default_factory=RequiredAction)
+    usage: Usage = Field(default_factory=Usage)
+    debug_url: Text = ""
+
+
+class Message(Wire):
+    """One message of a turn (wire section 2.3)."""
+
+    id: Text = ""
+    conversation_id: Text = ""
+    chat_id: Text = ""
+    section_id: Text = ""
+    role: Text = ""
+    type: Text = ""
+    content: Text = ""
+    content_type: Text = ""
+    reasoning_content: Text = ""
+
+
+class Interrupt(Wire):
+    """What a run waits for (wire sections 4.2 and 4.4); `type` and `event_id` are sent back."""
+
+    data: Text = ""
+    event_id: Text = ""
+    type: Count = 0
+    required_parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Told(Wire):
+    """What replies, histories and last events tell of a run alike."""
+
+    execute_id: Text = ""
+    debug_url: Text = ""
+    usage: Usage = Field(default_factory=Usage)
+    token: Count = 0
+    interrupt_data: Interrupt | None = None
+
+    @property
+    def asks(self) -> Interrupt | None:
+        """What the run waits for; without an id nothing can be answered."""
+        asked = self.interrupt_data
+        return asked if asked is not None and asked.event_id else None
+
+
+class Run(_Told):
+    """One run of a workflow, as its reply tells it (wire section 4.2)."""
+
+    data: Text = ""
+
+
+class History(_Told):
+    """One run of a workflow, as its history tells it (wire section 4.3)."""
+
+    execute_status: Text = ""
+    output: Text = ""
+    error_code: Text = ""
+    error_message: Annotated[
+        Text, Field(validation_alias=AliasChoices("error_message", "error_msg"))
+    ] = ""
+
+
+class NodeMessage(Wire):
+    """A piece of what a node of a workflow says (wire section 4.4)."""
+
+    content: Text = ""
+    content_type: Text = ""
+    node_title: Text = ""
+    node_seq_id: Text = ""
+    node_is_finish: bool = False
+    node_id: Text = ""
+    node_type: Text = ""
+    node_execute_uuid: Text = ""
+    usage: Usage = Field(default_factory=Usage)
+    token: Count = 0
+
+
+class Failure(Wire):
+    """An error wherever it may stand: reply, `error` event, workflow, OAuth (wire section 1.4)."""
+
+    code: Count = 0
+    msg: Text = ""
+    error_code: Text = ""
+    error_message: Text = ""
+    last_error: LastError = Field(default_factory=LastError)
+    detail: dict[str, Any] = Field(default_factory=dict)
+    error: dict[str, Any] = Field(default_factory=dict)
+    debug_url: Text = ""
+
+    @property
+    def number(self) -> int:
+        """The code, wherever it stood; 0 when there is none."""
+        return self.code or self.last_error.code or _count(self.error_code)
+
+    @property
+    def words(self) -> str:
+        """The message, wherever it stood; a word in place of the code is kept."""
+        told = self.msg or self.last_error.msg or self.error_message
+        word = self.error_code if self.error_code and not _count(self.error_code) else ""
+        return f"{word}: {told}" if word and told else told or word
+
+    @property
+    def logid(self) -> str:
+        """The log id of the `detail`, or of the older `error`, or an empty string."""
+        return _text(self.detail.get("logid") or self.error.get("logid"))
+
+
+def parse(body: bytes) -> Any:
+    """Return the JSON of a body, or None when it is not JSON.
+
+    Bytes and escapes that are no characters become U+FFFD: they must not lose the rest.
+    """
+    try:
+        return from_json(body)
+    except ValueError:
+        pass
+    try:
+        return from_json(_LONE_SURROGATE.sub(r"\\ufffd", body.decode("utf-8", "replace")))
+    except ValueError:
+        return None
+
+
+def failure_in(body: Any) -> Failure | None:
+    """Return the failure that a JSON body reports, or None when it reports none.
+
+    Args:
+        body: What `parse` returned.
+    """
+    if not isinstance(body, Mapping):
+        return None
+    failure = Failure.model_validate(body)
+    return failure if failure.number or failure.error_code else None
+
+
+_PAYLOADS = ("data", "message", "Messages", "ConversationData", "ChatV3ChatDetail")
+
+
+def payload_of(body: Any) -> Any:
+    """Return the payload of a reply, whichever key it stands under (wire sections 1.4 and 8)."""
+    if isinstance(body, Mapping):
+        for key in _PAYLOADS:
+            if body.get(key) is not None:
+                return body[key]
+    return None

@@ -1,0 +1,352 @@
+"""The connections of this process: one for each request in flight, proxies, TLS.
+
+No model holds a connection: they live here, blocking ones by server, asyncio ones by event loop and
+server, and are dropped after a fork. All tokens share them: nothing of a session, such as a cookie,
+is kept.
+
+httpx's own pool looks at every connection for every request, which makes each of 1,000 concurrent
+streams cost twenty times as much as a single one, and its defaults (100 connections, 5 s to get
+one) fail most of them. Here each connection is a transport of its own, and the first that is free
+takes the next request.
+
+Example:
+    ```python
+    from langchain_coze._api import pool
+
+    coze = pool.blocking("https://api.coze.cn")
+    assert coze is pool.blocking("https://api.coze.cn")
+    pool.close("https://api.coze.cn")
+    ```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import heapq
+import importlib.util
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from langchain_coze.errors import CozeInvalidRequestError, hint_of
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+
+_KEEP_ALIVE = 30.0  # seconds that an idle connection is kept
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class _Slots:
+    """Transports of one connection each: the first free one is taken, so that few stay in use."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._all: list[Any] = []  # None where a transport has been closed
+        self._since: list[float] = []
+        self._free: list[int] = []  # a heap of numbers
+        self._swept = time.monotonic()
+        self._retired = False
+
+    def take(self) -> tuple[int, Any]:
+        """Return the number of a free transport, and the transport."""
+        with self._lock:
+            if self._free:
+                number = heapq.heappop(self._free)
+            else:
+                number = len(self._all)
+                self._all.append(None)
+                self._since.append(0.0)
+            transport = self._all[number]
+            if transport is None:
+                transport = self._all[number] = self._make()
+            return number, transport
+
+    def give(self, number: int, *, broken: bool = False) -> list[Any]:
+        """Take a transport back; return the transports that are to be closed.
+
+        A broken one is not used again: a request that was cancelled at the wrong moment may never
+        release its connection, and there is only one.
+        """
+        with self._lock:
+            now = time.monotonic()
+            found = [self._all[number]] if broken else []
+            if broken:
+                self._all[number] = None
+            heapq.heappush(self._free, number)
+            self._since[number] = now
+            if not self._retired and now - self._swept < _KEEP_ALIVE:
+                return found
+            self._swept = now
+            return found + self._idle(0.0 if self._retired else _KEEP_ALIVE, now)
+
+    def retire(self) -> list[Any]:
+        """Return the free transports to be closed; `give` will return the others."""
+        with self._lock:
+            self._retired = True
+            return self._idle(0.0, time.monotonic())
+
+    def _idle(self, seconds: float, now: float) -> list[Any]:
+        found = []
+        for number in self._free:
+            if self._all[number] is not None and now - self._since[number] >= seconds:
+                found.append(self._all[number])
+                self._all[number] = None
+        return found
+
+
+class _Tracked(httpx.SyncByteStream):
+    """A response's bytes; gives its transport back when it is closed."""
+
+    def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
+        self._stream, self._slots, self._number = stream, slots, number
+        self.broken = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
+
+    def close(self) -> None:
+        slots, self._slots = self._slots, None  # type: ignore[assignment] # only once
+        broken = True
+        try:
+            self._stream.close()
+            broken = self.broken
+        finally:
+            for idle in slots.give(self._number, broken=broken) if slots else ():
+                idle.close()
+
+
+class _AsyncTracked(httpx.AsyncByteStream):
+    """The same for asyncio."""
+
+    def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
+        self._stream, self._slots, self._number = stream, slots, number
+        self.broken = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._stream)
+
+    async def aclose(self) -> None:
+        slots, self._slots = self._slots, None  # type: ignore[assignment] # only once
+        broken = True
+        try:
+            await self._stream.aclose()
+            broken = self.broken
+        finally:
+            for idle in slots.give(self._number, broken=broken) if slots else ():
+                await idle.aclose()
+
+
+def mark_broken(response: httpx.Response) -> None:
+    """Note that a response was not read to its end, so that its connection is not used again."""
+    if isinstance(response.stream, (_Tracked, _AsyncTracked)):
+        response.stream.broken = True
+
+
+class Connections(httpx.BaseTransport):
+    """A blocking transport with a connection for each request in flight, kept for the next."""
+
+    def __init__(self, make: Callable[[], httpx.BaseTransport]) -> None:
+        """Take what makes the transport of one connection."""
+        self._slots = _Slots(make)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request over the first free connection."""
+        number, transport = self._slots.take()
+        try:
+            response: httpx.Response = transport.handle_request(request)
+        except BaseException:
+            for idle in self._slots.give(number, broken=True):
+                idle.close()
+            raise
+        response.stream = _Tracked(response.stream, self._slots, number)
+        return response
+
+    def close(self) -> None:
+        """Close what is idle now, and the rest as soon as it is."""
+        for idle in self._slots.retire():
+            idle.close()
+
+
+class AsyncConnections(httpx.AsyncBaseTransport):
+    """An asyncio transport with a connection for each request in flight, kept for the next."""
+
+    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
+        """Take what makes the transport of one connection."""
+        self._slots = _Slots(make)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request over the first free connection."""
+        number, transport = self._slots.take()
+        try:
+            response: httpx.Response = await transport.handle_async_request(request)
+        except BaseException:
+            for idle in self._slots.give(number, broken=True):
+                await idle.aclose()
+            raise
+        response.stream = _AsyncTracked(response.stream, self._slots, number)
+        return response
+
+    async def aclose(self) -> None:
+        """Close what is idle now, and the rest as soon as it is."""
+        for idle in self._slots.retire():
+            await idle.aclose()
+
+
+@functools.lru_cache(maxsize=1)
+def _ssl_context() -> ssl.SSLContext:
+    return httpx.create_ssl_context()  # 20 ms: one for the process
+
+
+def _proxy(base_url: str) -> str | None:
+    """Return the proxy that the environment asks for; never one for this machine itself."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    if host in _LOOPBACK or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def _options(base_url: str) -> dict[str, Any]:
+    proxy = _proxy(base_url)
+    if proxy and proxy.startswith("socks"):
+        _require_socks()
+    limits = httpx.Limits(
+        max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_ALIVE
+    )
+    return {"verify": _ssl_context(), "limits": limits, "proxy": proxy, "trust_env": False}
+
+
+def _require_socks() -> None:
+    if importlib.util.find_spec("socksio") is None:
+        hint = hint_of(
+            'Install it: pip install "httpx[socks]", or unset ALL_PROXY.',
+            '请安装：pip install "httpx[socks]"，或取消 ALL_PROXY。',
+        )
+        message = "The environment names a SOCKS proxy, which httpx needs socksio for."
+        raise CozeInvalidRequestError(message, hint=hint)
+
+
+# --- The clients of this process -----------------------------------------------------------------
+
+
+class _Process:
+    """The connections of this process: blocking by server, asyncio by event loop and server."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocking: dict[str, Connections] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
+
+    def blocking(self, base_url: str) -> Connections:
+        """Return the connections to a server."""
+        connections = self._blocking.get(base_url)
+        if connections is None:
+            make = functools.partial(httpx.HTTPTransport, **_options(base_url))
+            with self._lock:
+                connections = self._blocking.setdefault(base_url, Connections(make))
+        return connections
+
+    def running(self, base_url: str) -> AsyncConnections:
+        """Return the connections to a server on the running event loop."""
+        loop = asyncio.get_running_loop()
+        known = self._loops.get(loop)
+        if known is None or known.ended:
+            known = _Loop()
+            with (
+                self._lock
+            ):  # connections keep their loop alive, so closed loops are swept out here
+                for old in [old for old in self._loops if old.is_closed()]:
+                    del self._loops[old]
+                self._loops[loop] = known
+        connections = known.by_server.get(base_url)
+        if connections is None:
+            make = functools.partial(httpx.AsyncHTTPTransport, **_options(base_url))
+            connections = known.by_server[base_url] = AsyncConnections(make)
+        return connections
+
+    def close(self, base_url: str | None = None) -> None:
+        """Close the blocking connections to a server, or to all."""
+        with self._lock:
+            urls = list(self._blocking) if base_url is None else [base_url]
+            found = [self._blocking.pop(url, None) for url in urls]
+        for connections in found:
+            if connections is not None:
+                connections.close()
+
+    async def aclose(self, base_url: str) -> None:
+        """Close the connections to a server on the running event loop."""
+        known = self._loops.get(asyncio.get_running_loop())
+        connections = known.by_server.pop(base_url, None) if known else None
+        if connections is not None:
+            await connections.aclose()
+
+
+class _Loop:
+    """The connections of one event loop, closed when the loop is shut down."""
+
+    def __init__(self) -> None:
+        self.by_server: dict[str, AsyncConnections] = {}
+        self.ended = False
+        # A loop closes its asynchronous generators before it ends (`asyncio.run` sees to that), so
+        # one that has been started here is told in time. It starts without awaiting anything.
+        self._watch = self._until_shutdown()
+        with contextlib.suppress(StopIteration):
+            self._watch.__anext__().send(None)
+
+    async def _until_shutdown(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            self.ended = True
+            for connections in self.by_server.values():
+                await connections.aclose()
+
+
+_process = _Process()
+
+
+@atexit.register
+def _at_exit() -> None:
+    _process.close()
+
+
+def _after_fork() -> None:
+    global _process  # noqa: PLW0603 - a forked child must not touch its parent's connections
+    _process = _Process()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def blocking(base_url: str) -> Connections:
+    """Return this process's blocking connections to a server."""
+    return _process.blocking(base_url)
+
+
+def running(base_url: str) -> AsyncConnections:
+    """Return the running event loop's connections to a server."""
+    return _process.running(base_url)
+
+
+def close(base_url: str) -> None:
+    """Close the blocking connections to a server; running streams end in peace."""
+    _process.close(base_url)
+
+
+async def aclose(base_url: str) -> None:
+    """Close the running event loop's connections to a server; running streams end in peace."""
+    await _process.aclose(base_url)

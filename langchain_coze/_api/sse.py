@@ -1,0 +1,184 @@
+r"""Server-sent events: bytes in, events out, without any I/O.
+
+Coze writes two dialects (`event:x` and `event: x`, wire sections 2.4 and 4.4) and, on failure, raw
+JSON lines inside a stream (wire section 1.5). The decoder takes both, split anywhere, and works on
+bytes: a text decoder would cut JSON at U+2028 or U+0085, which are no line ends here.
+
+Example:
+    ```python
+    from langchain_coze._api.sse import Decoder
+
+    decoder = Decoder()
+    assert decoder.feed(b'event:done\ndata:"[DO') == []
+    (event,) = decoder.feed(b'NE]"\n\n')
+    assert (event.name, event.data) == ("done", b'"[DONE]"')
+    ```
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pydantic_core import from_json, to_json
+
+FAILURES = frozenset({"", "error", "Error", "conversation.chat.failed"})
+"""Names of events that report a failure; a raw JSON line has none."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Event(NamedTuple):
+    """One server-sent event.
+
+    Attributes:
+        name: The event's name; empty for data without a name and for a raw JSON line.
+        data: Its data as bytes, several data lines joined by a newline; empty if it has none.
+        id: Its `id` line, or None.
+    """
+
+    name: str
+    data: bytes
+    id: str | None = None
+
+
+class Decoder:
+    r"""Turns the bytes of one response into events, whatever the reads cut.
+
+    Fields may come in any order, with or without the one space after the colon; `\r\n` and `\r` end
+    lines like `\n`; a byte order mark, comments, `retry` and unknown fields are passed over. An
+    event that the end of the stream cuts short is never given out.
+
+    Attributes:
+        idle: Whether the next byte begins an event, so that a read which is one event as a whole
+            may be taken without asking `feed`.
+
+    Example:
+        ```python
+        from langchain_coze._api.sse import Decoder, Event
+
+        assert Decoder().feed(b"event: PING\n\n") == [Event("PING", b"")]
+        ```
+    """
+
+    __slots__ = ("_after_cr", "_buffer", "_fresh", "_scanned", "idle")
+
+    def __init__(self) -> None:
+        """Make a decoder for one response."""
+        self._buffer = bytearray()
+        self._scanned = 0
+        self._fresh = True
+        self._after_cr = False
+        self.idle = False
+
+    @property
+    def midway(self) -> bool:
+        """Whether a part of an event has come, and not its end."""
+        return bool(self._buffer)
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes and return the events that they complete.
+
+        Args:
+            data: Bytes as they were read; any length.
+        """
+        if self._fresh or self._after_cr or b"\r" in data:
+            data = self._normalise(data)
+        if not self._buffer and data.endswith(b"\n\n"):  # whole events: the usual read
+            self.idle = not self._after_cr
+            return _events(data)
+        self.idle = False
+        self._buffer += data
+        end = self._buffer.rfind(b"\n\n", max(self._scanned - 1, 0))
+        if end < 0:
+            self._scanned = len(self._buffer)
+            return []
+        whole = bytes(self._buffer[:end])
+        del self._buffer[: end + 2]
+        self._scanned = 0
+        return _events(whole)
+
+    def close(self) -> list[Event]:
+        """Return the failures that the end of the stream leaves, but never half an event.
+
+        A raw JSON line often has no line end, and a failure is one with or without its blank line.
+        """
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return [event for event in _events(rest) if event.name in FAILURES and _is_json(event.data)]
+
+    def _normalise(self, data: bytes) -> bytes:
+        if self._fresh:
+            data = bytes(self._buffer) + data
+            self._buffer.clear()
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._buffer += data
+                return b""
+            data = data.removeprefix(_BOM)
+            self._fresh = False
+        if self._after_cr and data:
+            self._after_cr = False
+            data = data.removeprefix(b"\n")
+        if data.endswith(b"\r"):  # its line feed may come with the next read
+            self._after_cr = True
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _events(data: bytes) -> list[Event]:
+    """Return the events of bytes that end where an event ends."""
+    events: list[Event] = []
+    for block in data.split(b"\n\n"):
+        if not block:
+            continue
+        head, _, rest = block.partition(b"\n")
+        if head.startswith(b"event:") and rest.startswith(b"data:") and b"\n" not in rest:
+            name = head[6:].decode("utf-8", "replace").strip()
+            events.append(Event(name, rest[6:] if rest.startswith(b"data: ") else rest[5:]))
+        elif block.lstrip(b"\n").startswith(b"{"):
+            events.append(Event("", block.strip()))
+        else:
+            events.extend(_fields(block))
+    return events
+
+
+def _fields(block: bytes) -> list[Event]:
+    """Return the event of one block, field by field, and any raw JSON lines in it."""
+    events: list[Event] = []
+    lines: list[bytes] = []
+    name: str | None = None
+    number: str | None = None
+    for line in block.split(b"\n"):
+        if line.startswith(b"{"):
+            events.append(Event("", line))
+            continue
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            lines.append(value)
+        elif field == b"event":
+            name = value.decode("utf-8", "replace").strip()
+        elif field == b"id":
+            number = value.decode("utf-8", "replace").strip()
+    if name is not None:
+        events.insert(0, Event(name, b"\n".join(lines), number))
+    elif lines:
+        events.insert(0, _inline(b"\n".join(lines), number))
+    return events
+
+
+def _inline(data: bytes, number: str | None) -> Event:
+    """Return the event of data without a name, which may hold name and data itself."""
+    if b'"event"' in data and _is_json(data):
+        inner = from_json(data)
+        if isinstance(inner, dict) and isinstance(inner.get("event"), str):
+            payload = inner.get("data")
+            text = payload.encode() if isinstance(payload, str) else to_json(payload)
+            return Event(inner["event"], text, number)
+    return Event("", data, number)
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        from_json(data)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""Where the token of each request comes from.
+
+Example:
+    ```python
+    from langchain_coze._api.tokens import token_source
+
+    assert token_source("pat_example").get() == "pat_example"
+    assert token_source(lambda: "czs_fresh").get() == "czs_fresh"
+    ```
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from langchain_coze.errors import CozeAuthenticationError, hint_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from langchain_coze._api.effects import Policy
+    from langchain_coze._api.transport import Settings, Tokens
+
+_HINT = hint_of(
+    "Create a token in Coze (coze.cn → API & SDK → Authorization) and set COZE_API_TOKEN or pass "
+    "api_key=. Without an account: python -m langchain_coze.local",
+    "请在扣子（coze.cn → API & SDK → 授权）创建令牌，设置环境变量 COZE_API_TOKEN "
+    "或传入 api_key=。没有账号可运行：python -m langchain_coze.local",
+)
+
+
+class FixedToken:
+    """A token that stays the same: a personal or a service access token (wire section 6)."""
+
+    __slots__ = ("_token",)
+    identity = None
+
+    def __init__(self, token: SecretStr) -> None:
+        """Take the token; surrounding white space and a pasted `Bearer ` are dropped."""
+        self._token = SecretStr(_checked(token.get_secret_value()))
+
+    def get(self) -> str:
+        """Return the token."""
+        return self._token.get_secret_value()
+
+    async def aget(self) -> str:
+        """Return the token."""
+        return self._token.get_secret_value()
+
+    def renew(self) -> bool:
+        """Return False: there is no other token."""
+        return False
+
+
+class CalledToken:
+    """A token that a function gives for each request.
+
+    The function may be a coroutine function for `ainvoke` and `astream`; it is called for each
+    request, so it should keep what it fetches.
+    """
+
+    __slots__ = ("_function",)
+    identity = None
+
+    def __init__(self, function: Any) -> None:
+        """Take the function: no arguments, returns a str or SecretStr, or an awaitable of one."""
+        self._function = function
+
+    def get(self) -> str:
+        """Return what the function gives.
+
+        Raises:
+            CozeAuthenticationError: It gives no token, or only asynchronously.
+        """
+        value = self._function()
+        if inspect.isawaitable(value):
+            if inspect.iscoroutine(value):
+                value.close()
+            message = "api_key is a coroutine function, which only ainvoke and astream can await."
+            raise CozeAuthenticationError(message, hint=_HINT)
+        return _checked(value)
+
+    async def aget(self) -> str:
+        """Return what the function gives, awaited where needed."""
+        value = self._function()
+        return _checked(await value if inspect.isawaitable(value) else value)
+
+    def renew(self) -> bool:
+        """Return True: the function is asked again for each request."""
+        return True
+
+
+def token_source(
+    api_key: Any, settings: Settings | None = None, policy: Policy | None = None
+) -> Tokens:
+    """Return the source of tokens for what a user gives as `api_key`.
+
+    Args:
+        api_key: A str or SecretStr, a function that returns one (or, for asyncio, an awaitable of
+            one), an object with such a `token` attribute, or a `CozeJWTAuth`.
+        settings: How the server is reached that the tokens are for.
+        policy: How often a request for a token is repeated.
+
+    Raises:
+        CozeAuthenticationError: There is no token.
+    """
+    if isinstance(api_key, str):
+        api_key = SecretStr(api_key)
+    if isinstance(api_key, SecretStr):
+        return FixedToken(api_key)
+    tokens_for: Callable[..., Tokens] | None = getattr(api_key, "tokens_for", None)
+    if tokens_for is not None:  # a CozeJWTAuth, which is not imported for those who have none
+        return tokens_for(settings, policy)
+    if callable(api_key):
+        return CalledToken(api_key)
+    if hasattr(api_key, "token"):
+        return CalledToken(lambda: _attribute(api_key))
+    raise CozeAuthenticationError("No Coze token is set.", hint=_HINT)
+
+
+def _attribute(source: Any) -> Any:
+    token = source.token
+    return token() if callable(token) else token
+
+
+def _checked(value: Any) -> str:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    text = text.strip().removeprefix("Bearer ").strip() if isinstance(text, str) else ""
+    if not text:
+        raise CozeAuthenticationError("No Coze token is set.", hint=_HINT)
+    if not text.isascii() or not text.isprintable() or " " in text:
+        message = "The Coze token has characters that no token has (spaces, quotes, Chinese …)."
+        raise CozeAuthenticationError(message, hint=_HINT)
+    return text

@@ -1,0 +1,401 @@
+"""HTTP with httpx: requests out, replies and streams in, time-outs and its exceptions as ours.
+
+Only this module and `langchain_coze._api.pool` know httpx. The token is put on each request,
+so all tokens share the connections.
+
+Example:
+    ```python
+    from langchain_coze._api.transport import Settings
+
+    settings = Settings(base_url="https://api.coze.cn")
+    assert settings.base_url == "https://api.coze.cn"
+    ```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import platform
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+
+import httpx
+
+from langchain_coze._api import pool
+from langchain_coze._api.deadlines import Limit, in_time
+from langchain_coze._api.effects import Reply, Request
+from langchain_coze._api.error_codes import cut_error, too_late
+from langchain_coze._api.retry import HTTP_ERROR
+from langchain_coze._version import __version__
+from langchain_coze.errors import (
+    CozeConnectionError,
+    CozeError,
+    CozeInvalidRequestError,
+    CozeTimeoutError,
+    hint_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping
+
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 120.0
+_USER_AGENT = f"langchain-coze/{__version__} python/{platform.python_version()}"
+
+
+class Tokens(Protocol):
+    """Where the token of each request comes from."""
+
+    @property
+    def identity(self) -> str | None:
+        """What tells whose tokens they are although they change, or None."""
+
+    def get(self) -> str:
+        """Return the token."""
+
+    async def aget(self) -> str:
+        """Return the token without blocking the event loop."""
+
+    def renew(self) -> bool:
+        """Forget the token; return whether `get` may now give another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to reach a server.
+
+    Attributes:
+        base_url: Its address, without a slash at the end.
+        timeout: Seconds of silence between bytes, an `httpx.Timeout`, or None for no limit;
+            `...` leaves it to a client of the user's.
+        headers: Further headers for each request.
+        http_client: A blocking httpx client of the user's, or None.
+        http_async_client: An asyncio httpx client of the user's, or None.
+    """
+
+    base_url: str
+    timeout: Any = SILENCE_SECONDS
+    headers: Mapping[str, str] = field(default_factory=dict)
+    http_client: Any = None
+    http_async_client: Any = None
+
+
+# --- Requests and replies ----------------------------------------------------------------------
+
+
+def _headers(request: Request, settings: Settings, token: str) -> dict[str, str]:
+    headers = {
+        "accept-encoding": "identity",  # events must arrive when they are sent
+        "user-agent": _USER_AGENT,
+        **settings.headers,
+        "authorization": f"Bearer {token}",
+    }
+    if request.body is not None:
+        headers["content-type"] = "application/json"
+    return headers
+
+
+def _content(request: Request) -> dict[str, Any]:
+    """Return what httpx takes as the content of a request."""
+    if request.file is not None:
+        return {"files": {"file": tuple(request.file)}}
+    return {} if request.body is None else {"content": _json(request.body)}
+
+
+def _built(request: Request, settings: Settings, token: str) -> httpx.Request:
+    """Return the request for our own connections.
+
+    They are used without an `httpx.Client`: what a client adds (cookies, redirects, authentication
+    flows) is not wanted here, and takes a third of the time to the first byte.
+    """
+    url = _url(settings.base_url + request.path)
+    return httpx.Request(
+        request.method,
+        url.copy_merge_params(request.query) if request.query else url,
+        headers=_headers(request, settings, token),
+        extensions={"timeout": _timeout(settings, request).as_dict()},
+        **_content(request),
+    )
+
+
+def _built_by(client: Any, request: Request, settings: Settings, token: str) -> Any:
+    """Return the request for a client of the user's, built by itself."""
+    options: dict[str, Any] = {}
+    if settings.timeout is not ...:
+        options["timeout"] = _timeout(settings, request)
+    return client.build_request(
+        request.method,
+        settings.base_url + request.path,
+        params=dict(request.query) or None,
+        headers=_headers(request, settings, token),
+        **_content(request),
+        **options,
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _url(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    try:
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        message = f"The request cannot be written as JSON: {error}"
+        raise CozeInvalidRequestError(message) from error
+    return text.encode("utf-8", "replace")  # a lone surrogate is no character
+
+
+def _timeout(settings: Settings, request: Request) -> Any:
+    """Return the time-outs of one request."""
+    timeout = settings.timeout
+    if timeout is ...:  # the user has a client of the other kind
+        timeout = SILENCE_SECONDS
+    if timeout is not None and not isinstance(timeout, (int, float)):
+        return timeout
+    if request.patience is not None:
+        timeout = request.patience if timeout is None else min(timeout, request.patience)
+    return _seconds(timeout)
+
+
+@functools.lru_cache(maxsize=64)
+def _seconds(timeout: float | None) -> httpx.Timeout:
+    connect = CONNECT_SECONDS if timeout is None else min(CONNECT_SECONDS, timeout)
+    return httpx.Timeout(timeout, connect=connect)
+
+
+def _readable(request: Request, reply: Reply) -> bool:
+    """Return whether a reply is the stream of events that was asked for."""
+    kind = reply.headers.get("content-type", "").lower()
+    events = "event-stream" in kind
+    wanted = events if request.either else request.stream and (events or not kind)
+    return wanted and reply.status_code < HTTP_ERROR
+
+
+def _reply(response: httpx.Response, token: str) -> Reply:
+    headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers.raw}
+    return Reply(status_code=response.status_code, headers=headers, secret=token)
+
+
+def _encoded(response: httpx.Response) -> bool:
+    return bool(response.headers.get("content-encoding", "identity") != "identity")
+
+
+class Stream:
+    """The bytes of an open response, for blocking callers.
+
+    Read it inside `with`: leaving that closes the connection, and an exception of the HTTP client
+    that passes becomes a `CozeStreamError` or `CozeTimeoutError`.
+
+    Attributes:
+        head: What has been read before, to be taken first.
+        parts: What arrives after that.
+    """
+
+    __slots__ = ("_limit", "_response", "head", "parts")
+
+    def __init__(self, response: httpx.Response, until: float | None = None) -> None:
+        """Take over an open response; `until` is when it must be over."""
+        self._response = response
+        self.head = b""
+        # `response.stream` spares a layer that only counts bytes
+        self.parts: Iterator[bytes] = (
+            response.iter_bytes() if _encoded(response) else iter(response.stream)  # type: ignore[arg-type] # a blocking one
+        )
+        self._limit = None if until is None else Limit(until, response.extensions)
+        if self._limit:
+            self.parts = self._limit.checked(self.parts)
+
+    def read(self, until: float | None = None) -> bytes | None:
+        """Return what arrives next, or None at the end.
+
+        Args:
+            until: When to give the stream up: that is its end, too. It needs the connection, which
+                a client of the user's may not tell, and must not be shared with other streams.
+        """
+        limit = None if until is None else Limit(until, self._response.extensions)
+        try:
+            return next(self.parts, None)
+        except BaseException as error:  # noqa: BLE001 - told apart in one place
+            pool.mark_broken(self._response)
+            self.close()
+            if limit and limit.passed and isinstance(error, Exception):
+                return None
+            self._reraise(error)
+        finally:
+            if limit:
+                limit.lift()
+
+    def close(self) -> None:
+        """Close the connection, unless the response has been read to its end."""
+        if self._limit:
+            self._limit.lift()
+        self._response.close()
+
+    def __enter__(self) -> Self:
+        """Return the stream."""
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Close it."""
+        if error is not None:
+            pool.mark_broken(self._response)
+        self.close()
+        if isinstance(error, Exception):
+            self._reraise(error)
+
+    def _reraise(self, error: BaseException) -> NoReturn:
+        if self._limit and self._limit.passed and isinstance(error, Exception):
+            raise too_late(sent=True) from error
+        _reraise(error, streaming=True)
+
+
+class AsyncStream:
+    """The bytes of an open response, for asyncio; used like `Stream`, inside `async with`."""
+
+    __slots__ = ("_response", "head", "parts")
+
+    def __init__(self, response: httpx.Response, until: float | None = None) -> None:
+        """Take over an open response; `until` is when it must be over."""
+        self._response = response
+        self.head = b""
+        self.parts: AsyncIterator[bytes] = (
+            response.aiter_bytes() if _encoded(response) else aiter(response.stream)  # type: ignore[arg-type] # an asynchronous one
+        )
+        if until is not None:
+            self.parts = in_time(self.parts, until)
+
+    async def read(self, until: float | None = None) -> bytes | None:
+        """Return what arrives next, or None at the end; see `Stream.read`."""
+        patience = None if until is None else max(until - time.monotonic(), 0.0)
+        try:
+            async with asyncio.timeout(patience) as limit:
+                return await anext(self.parts, None)
+        except BaseException as error:  # noqa: BLE001 - told apart in one place
+            pool.mark_broken(self._response)
+            await self.close()
+            if limit.expired() and isinstance(error, TimeoutError):
+                return None
+            _reraise(error, streaming=True)
+
+    async def close(self) -> None:
+        """Close the connection, unless the response has been read to its end."""
+        await self._response.aclose()
+
+    async def __aenter__(self) -> Self:
+        """Return the stream."""
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        """Close it."""
+        if error is not None:
+            pool.mark_broken(self._response)
+        await self.close()
+        if isinstance(error, Exception):
+            _reraise(error, streaming=True)
+
+
+def send(request: Request, settings: Settings, token: str) -> Reply:
+    """Send a request and return the reply, with the open stream if it is one of events.
+
+    Raises:
+        CozeConnectionError: The server could not be reached, or the connection broke.
+        CozeTimeoutError: It was silent for too long.
+    """
+    try:
+        client = settings.http_client
+        if client is None:
+            built = _built(request, settings, token)
+            response = pool.blocking(settings.base_url).handle_request(built)
+        else:
+            response = client.send(_built_by(client, request, settings, token), stream=True)
+        stream = Stream(response, request.until)
+        reply = _reply(response, token)
+        if _readable(request, reply):
+            reply.stream = stream
+        else:
+            with stream:
+                reply.body = b"".join(stream.parts)
+    except Exception as error:  # noqa: BLE001 - told apart in one place
+        _reraise(error, until=request.until)
+    return reply
+
+
+async def asend(request: Request, settings: Settings, token: str) -> Reply:
+    """Do what `send` does, for asyncio."""
+    try:
+        client = settings.http_async_client
+        if client is None:
+            built = _built(request, settings, token)
+            response = await pool.running(settings.base_url).handle_async_request(built)
+        else:
+            response = await client.send(_built_by(client, request, settings, token), stream=True)
+        stream = AsyncStream(response, request.until)
+        reply = _reply(response, token)
+        if _readable(request, reply):
+            reply.stream = stream
+        else:
+            async with stream:
+                reply.body = b"".join([part async for part in stream.parts])
+    except Exception as error:  # noqa: BLE001 - told apart in one place
+        _reraise(error, until=request.until)
+    return reply
+
+
+# --- Exceptions --------------------------------------------------------------------------------
+
+_UNREACHABLE = hint_of(
+    "Check the network, the proxy settings and base_url.", "请检查网络、代理设置和 base_url。"
+)
+_SILENT = hint_of(
+    "Raise timeout=, or look in Coze at what the bot is waiting for.",
+    "请调大 timeout=，或在扣子中查看智能体在等待什么。",
+)
+
+
+def _reraise(
+    error: BaseException, *, streaming: bool = False, until: float | None = None
+) -> NoReturn:
+    ours = translated(error, streaming=streaming)
+    if until is not None and time.monotonic() >= until:
+        raise too_late(sent=getattr(ours, "sent", False)) from error
+    if ours is error:
+        raise error
+    raise ours from error
+
+
+def translated(error: BaseException, *, streaming: bool = False) -> BaseException:
+    """Return our error for one of an httpx client; anything else is returned as it is.
+
+    The classes are told by name: the user's client may come from a fork of httpx.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, CozeError) or not names & {"HTTPError", "InvalidURL", "StreamError"}:
+        return error
+    if names & {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError"}:
+        # its text may quote a header, and so the token
+        return CozeInvalidRequestError(
+            f"The request could not be built ({type(error).__name__}).",
+            hint=hint_of(
+                "Check base_url (it starts with https:// or http://) and that the token and "
+                "default_headers are plain ASCII.",
+                "请检查 base_url（以 https:// 或 http:// 开头），"
+                "令牌和 default_headers 只能含 ASCII 字符。",
+            ),
+        )
+    told = f"{type(error).__name__}: {error}".rstrip(": ")
+    if names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}:
+        return CozeConnectionError(f"Coze could not be reached ({told}).", hint=_UNREACHABLE)
+    if "TimeoutException" in names:
+        silent = CozeTimeoutError(f"Coze was silent for too long ({told}).", hint=_SILENT)
+        silent.sent = True
+        return silent
+    if streaming:
+        return cut_error(f"The connection broke in the middle of the stream ({told}).")
+    broken = CozeConnectionError(f"The connection to Coze broke ({told}).", hint=_UNREACHABLE)
+    broken.sent = True
+    return broken

@@ -1,0 +1,210 @@
+"""The calls about workflows, each written once, without I/O; see `langchain_coze._api.effects`.
+
+Example:
+    ```python
+    from langchain_coze._api.workflows import run_request
+
+    request = run_request({"workflow_id": "73", "parameters": {}}, stream=True)
+    assert (request.path, request.stream) == ("/v1/workflow/stream_run", True)
+    ```
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze._api.effects import Flow, Policy, Reply, Request, Sleep
+from langchain_coze._api.error_codes import too_late
+from langchain_coze._api.models import History, Run, payload_of
+from langchain_coze._api.retry import NO_SUCH_ROUTE, exchange, facts_of
+from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, hint_of
+
+if TYPE_CHECKING:
+    from langchain_coze._api.chats import Polling
+
+_PAGE = 30  # the most that a page may have (wire section 4.7)
+_MOST_PAGES = 1000
+_RUNNING = frozenset({"", "Running"})
+_NOT_YET = 4314  # no record of a run, as right after its start
+_STUDIO_CODES = range(777777700, 777777800)  # of its workflows (wire section 4.8)
+
+
+class _NothingToldError(CozeServerError):
+    """A history without the run: it may have only just begun."""
+
+
+def run_request(
+    body: Mapping[str, Any], *, stream: bool = False, endpoint: str | None = None
+) -> Request:
+    """Return the request that runs a workflow (wire sections 4.2 and 4.4).
+
+    Args:
+        body: `workflow_id`, `parameters` and what else the API takes.
+        stream: Whether its events are streamed.
+        endpoint: Another path, for a gateway that has one; it may answer either way.
+    """
+    path = "/v1/workflow/stream_run" if stream else "/v1/workflow/run"
+    if endpoint:
+        path = f"/{endpoint.lstrip('/')}"
+    return Request(method="POST", path=path, body=body, stream=stream, either=endpoint is not None)
+
+
+def resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
+    """Return the request that answers a run which waits (wire sections 4.4 and 4.5).
+
+    Args:
+        body: `workflow_id`, `event_id`, `interrupt_type` and `resume_data`.
+        stream: Whether the run was streamed; the two kinds do not mix.
+    """
+    path = "/v1/workflow/stream_resume" if stream else "/v1/workflows/resume"
+    return Request(method="POST", path=path, body=body, stream=stream)
+
+
+def run_workflow(request: Request, policy: Policy) -> Flow[tuple[Reply, Run]]:
+    """Run a workflow, or go on with it, without streaming; return the reply and what it tells.
+
+    Args:
+        request: What `run_request` or `resume_request` gives, with `stream` false.
+        policy: How often to repeat.
+
+    Raises:
+        CozeError: What Coze reports.
+    """
+    reply = yield from exchange(request, policy)
+    return reply, Run.model_validate(reply.json)
+
+
+def poll_run(
+    workflow_id: str, execute_id: str, policy: Policy, polling: Polling
+) -> Flow[tuple[Reply, History]]:
+    """Wait for the end of a run that goes on by itself (wire section 4.3).
+
+    Args:
+        workflow_id: The workflow.
+        execute_id: The run.
+        policy: How often to repeat each request.
+        polling: When to ask, and for how long.
+
+    Raises:
+        CozeTimeoutError: It had not ended within `polling.timeout` seconds.
+        CozeError: What else Coze reports. How the run itself ended is not judged here.
+    """
+    begin = polling.clock()
+    for pause in polling.pauses():
+        left = begin + polling.timeout - polling.clock()
+        if left <= 0:
+            break
+        in_all = left if policy.until is None else policy.until - time.monotonic()
+        if in_all <= 0:
+            raise too_late(sent=True)
+        yield Sleep(max(min(pause, left, in_all), 0.0))
+        try:
+            patience = max(left, 1.0)
+            flow = run_history(workflow_id, execute_id, policy, patience=patience)
+            reply, history = yield from flow
+        except CozeError as error:
+            if error.code != _NOT_YET and not isinstance(error, _NothingToldError):
+                error.sent = True
+                raise
+            continue
+        if history.asks or history.execute_status not in _RUNNING:
+            return reply, history
+    late = CozeTimeoutError(
+        f"The run had not ended within poll_timeout={polling.timeout:g} s; it goes on in Coze "
+        f"(execute_id {execute_id}).",
+        hint=hint_of("Raise poll_timeout.", "请调大 poll_timeout。"),
+    )
+    late.sent = True
+    raise late
+
+
+def run_history(
+    workflow_id: str, execute_id: str, policy: Policy, *, patience: float | None = None
+) -> Flow[tuple[Reply, History]]:
+    """Return what is told of a run; Coze Studio has it elsewhere (wire section 4.3).
+
+    Args:
+        workflow_id: The workflow.
+        execute_id: The run.
+        policy: How often to repeat.
+        patience: Seconds of silence at most, where that is less than usual.
+
+    Raises:
+        CozeError: What Coze reports.
+    """
+    path = f"/v1/workflows/{workflow_id}/run_histories/{execute_id}"
+    try:
+        reply = yield from exchange(Request(method="GET", path=path, patience=patience), policy)
+    except CozeError as error:
+        if not _no_route(error):
+            raise
+        query = {"workflow_id": workflow_id, "execute_id": execute_id}
+        path = "/v1/workflow/get_run_history"
+        studio = Request(method="GET", path=path, query=query, patience=patience)
+        reply = yield from exchange(studio, policy)
+    told = payload_of(reply.json)
+    if not isinstance(told, list) or not told or not isinstance(told[0], Mapping):
+        raise _NothingToldError("Coze told nothing of the run.", **facts_of(reply))
+    return reply, History.model_validate(told[0])
+
+
+def workflow_info(workflow_id: str, policy: Policy) -> Flow[Mapping[str, Any]]:
+    """Return what is told of a workflow, with its inputs and outputs (wire section 4.7).
+
+    Args:
+        workflow_id: The workflow.
+        policy: How often to repeat.
+
+    Returns:
+        `workflow_detail`, `input` and `output`, as far as the server gives them.
+
+    Raises:
+        CozeError: What Coze reports.
+    """
+    request = Request(
+        method="GET",
+        path=f"/v1/workflows/{workflow_id}",
+        query={"include_input_output": "true"},
+    )
+    told = payload_of((yield from exchange(request, policy)).json)
+    return told if isinstance(told, Mapping) else {}
+
+
+def tells_nothing(error: CozeError) -> bool:
+    """Return whether a server has no such call, or nothing to tell: Coze Studio (wire section 4.7).
+
+    Args:
+        error: What `workflow_info` raised.
+    """
+    return _no_route(error) or error.code in _STUDIO_CODES
+
+
+def _no_route(error: CozeError) -> bool:
+    return error.status_code in NO_SUCH_ROUTE and error.code in {None, *NO_SUCH_ROUTE}
+
+
+def list_workflows(query: Mapping[str, str], policy: Policy) -> Flow[list[Mapping[str, Any]]]:
+    """Return the workflows of a workspace, from all pages (wire section 4.7).
+
+    Args:
+        query: `workspace_id`, and what else the API takes to choose.
+        policy: How often to repeat each request.
+
+    Raises:
+        CozeError: What Coze reports.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for page in range(1, _MOST_PAGES + 1):
+        paged = {**query, "page_num": str(page), "page_size": str(_PAGE)}
+        request = Request(method="GET", path="/v1/workflows", query=paged)
+        told = payload_of((yield from exchange(request, policy)).json)
+        items = told.get("items") if isinstance(told, Mapping) else None
+        known = len(found)
+        for item in items or []:
+            if isinstance(item, Mapping) and item.get("workflow_id"):
+                found.setdefault(str(item["workflow_id"]), item)
+        if len(found) == known or not told.get("has_more"):
+            break  # a server may repeat its last page
+    return list(found.values())

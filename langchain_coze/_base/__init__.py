@@ -1,0 +1,1 @@
+"""Pydantic fields and behaviour that the public classes share."""

@@ -1,0 +1,235 @@
+"""The fields that say which bot is asked, and how; and what one call makes of them.
+
+Example:
+    ```python
+    from langchain_coze._base.bot import Bot
+
+    bot = Bot(bot_id="7374724495711502387", api_key="pat_example")
+    assert bot._call({"user_id": "42"}).user_id == "42"
+    ```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.runnables import ensure_config
+from pydantic import AliasChoices, Field, PrivateAttr
+
+from langchain_coze._base.connection import Connection
+from langchain_coze._base.unsupported import (
+    DEFAULT_USER,
+    MAPS,
+    OPTIONS,
+    argument_names,
+    warn_ignored,
+)
+from langchain_coze._environment import env
+from langchain_coze.errors import CozeInvalidRequestError, CozeTimeoutError, hint_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from langchain_coze._api.client import Client
+    from langchain_coze._chat.request import Call
+    from langchain_coze._chat.runner import Session
+
+PER_CALL = frozenset(
+    {
+        "app_id",
+        "auto_save_history",
+        "bot_id",
+        "conversation_id",
+        "model",
+        "user_id",
+        "workflow_id",
+        *MAPS,
+        *OPTIONS,
+    }
+)
+"""The fields that a single call can set."""
+
+IDENTIFYING = (
+    "bot_id",
+    "workflow_id",
+    "app_id",
+    "base_url",
+    "user_id",
+    "conversation_id",
+    "auto_save_history",
+    *MAPS,
+    *OPTIONS,
+)
+"""The fields that change an answer: traces and caches tell them."""
+
+CONVERSATION = "coze_conversation_id"
+"""The key of a conversation id in the `configurable` part of a config."""
+
+LEAVING = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeoutError)
+"""What ends a call on our side, before the turn is over on Coze's."""
+
+_OPTIONS = (*MAPS, *OPTIONS)
+
+
+class Bot(Connection):
+    """A bot, or a chatflow, and how it is asked."""
+
+    bot_id: str | None = Field(
+        default_factory=env("COZE_BOT_ID"),
+        validation_alias=AliasChoices("bot_id", "model"),
+        coerce_numbers_to_str=True,
+    )
+    """The published bot, a decimal id. Also accepted as `model`; per call too.
+    Env `COZE_BOT_ID`."""
+
+    workflow_id: str | None = Field(default=None, coerce_numbers_to_str=True)
+    """A chatflow that is run in place of a bot; then `bot_id` or `app_id` says where, not both.
+    Per call too."""
+
+    app_id: str | None = Field(default=None, coerce_numbers_to_str=True)
+    """The app that a chatflow belongs to. Per call too."""
+
+    user_id: str = Field(
+        default_factory=env("COZE_USER_ID", default="langchain-coze"),
+        validation_alias=AliasChoices("user_id", "user"),
+    )
+    """The end user: Coze keeps context, memory and database apart by it. Env `COZE_USER_ID`."""
+
+    conversation_id: str | None = Field(default=None, coerce_numbers_to_str=True)
+    """A conversation that Coze keeps: only messages that it has not seen are sent. Per call too, or
+    as `config={"configurable": {"coze_conversation_id": …}}`."""
+
+    auto_save_history: bool | None = None
+    """Whether Coze keeps the turn. None: only where it must: in poll mode, in a conversation, and
+    where bound tools have to be answered. Per call too."""
+
+    custom_variables: Mapping[str, Any] | None = None
+    """Values of the bot's prompt variables; what is not a str is sent as JSON. Per call too."""
+
+    parameters: Mapping[str, Any] | None = None
+    """Start-node values of a bot in chatflow mode. Per call too."""
+
+    meta_data: Mapping[str, Any] | None = None
+    """At most 16 pairs that Coze keeps with the turn. Per call too."""
+
+    extra_params: Mapping[str, Any] | None = None
+    """`latitude` and `longitude` for the bot's plugins. Per call too."""
+
+    bot_version: str | None = None
+    """A published version of the bot; None is the newest. Per call too."""
+
+    publish_status: Literal["published_online", "unpublished_draft"] | None = None
+    """Which state of the bot answers; None is the published one. Per call too."""
+
+    enable_card: bool | None = None
+    """Whether the bot may answer with cards, which come as content blocks. Per call too."""
+
+    connector_id: str | None = None
+    """The channel, for instance 1024 for the API. Per call too."""
+
+    max_duration: float | None = Field(default=None, gt=0)
+    """Seconds that one turn may take in all; then `CozeTimeoutError`. None for no limit."""
+
+    cancel_on_close: bool = False
+    """Whether a turn is cancelled in Coze when its reader leaves early. It does not stop the
+    billing of what has been generated."""
+
+    _warned: set[str] = PrivateAttr(default_factory=set)
+
+    def _warn_about_call(self, given: Iterable[str], known: Collection[str]) -> None:
+        """Warn once about each argument of a call that is not known."""
+        for name in sorted(set(given) - set(known) - self._warned):
+            self._warned.add(name)
+            fixed = argument_names(type(self))
+            warn_ignored(name, known, fixed=fixed, taker=type(self).__name__)
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The environment variable of each secret."""
+        return {"api_key": "COZE_API_TOKEN"}
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return True: traces and cache keys show the fields, without the token."""
+        return True
+
+    def _left(self, client: Client, session: Session[Any]) -> None:
+        """Cancel a turn whose reader has left before its end, where that is wanted."""
+        if self.cancel_on_close and not session.over:
+            from langchain_coze._chat.cancel import cancel_later  # noqa: PLC0415 - few calls are left
+
+            cancel_later(client.settings, session.secret, session.ids)
+
+    def _call(self, kwargs: Mapping[str, Any], **fixed: Any) -> Call:
+        """Return what one call asks for.
+
+        Args:
+            kwargs: The arguments of the call.
+            **fixed: Attributes of `Call` that are no fields of a bot.
+        """
+        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - importing a model stays light
+        from langchain_coze._chat.request import Call, check  # noqa: PLC0415 - the same
+
+        fields = self.__dict__
+        bot_id, workflow_id, app_id = self._target(kwargs)
+        until = None if self.max_duration is None else time.monotonic() + self.max_duration
+        call = Call(
+            bot_id=bot_id,
+            workflow_id=workflow_id,
+            app_id=app_id,
+            base_url=self.base_url,
+            user_id=_id(kwargs.get("user_id")) or self.user_id or DEFAULT_USER,
+            saved=kwargs.get("auto_save_history", self.auto_save_history),
+            tools=bool(kwargs.get("tools")),
+            conversation_id=self._conversation(kwargs, workflow_id or bot_id),
+            options={
+                name: value
+                for name in _OPTIONS
+                if (value := kwargs.get(name, fields[name])) is not None
+            },
+            policy=Policy(max_retries=self.max_retries, until=until),
+            **fixed,
+        )
+        check(call)
+        return call
+
+    def _target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
+        """Return the ids of the bot, the chatflow and the app; empty where there is none."""
+        bot_id = _id(kwargs.get("bot_id") or kwargs.get("model") or self.bot_id)
+        workflow_id = _id(kwargs.get("workflow_id") or self.workflow_id)
+        app_id = _id(kwargs.get("app_id") or self.app_id) if workflow_id else ""
+        asked_for = bool(kwargs.get("bot_id") or kwargs.get("model"))
+        if app_id and not asked_for and "bot_id" not in self.model_fields_set:
+            bot_id = ""  # it comes from the environment
+        return bot_id, workflow_id, app_id
+
+    def _model_name(self, kwargs: Mapping[str, Any]) -> str:
+        """Return what answers a call: the chatflow or the bot."""
+        bot_id, workflow_id, _ = self._target(kwargs)
+        return workflow_id or bot_id
+
+    def _conversation(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
+        """Return the conversation that a call names, or its config, or the field."""
+        named = kwargs.get("conversation_id")
+        if named is None:
+            named = (ensure_config().get("configurable") or {}).get(CONVERSATION)
+        if isinstance(named, Mapping):  # one for each bot
+            named = named.get(model_name)
+        if named is None:
+            named = self.conversation_id
+        if named is not None and not isinstance(named, (str, int)):
+            raise CozeInvalidRequestError(
+                f"{CONVERSATION} is a {type(named).__name__}.",
+                hint=hint_of(
+                    "Give an id, or a map of bot ids to ids.",
+                    "请提供会话 ID，或智能体 ID 到会话 ID 的映射。",
+                ),
+            )
+        return _id(named) or None
+
+
+def _id(value: Any) -> str:
+    return "" if value is None else str(value).strip()

@@ -1,0 +1,179 @@
+"""What every part of this package needs to reach Coze: address, token, patience, and connections.
+
+Example:
+    ```python
+    from langchain_coze._base.connection import Connection
+
+    connection = Connection(api_key="pat_example", base_url="https://api.coze.com/")
+    assert connection.base_url == "https://api.coze.com"
+    assert "pat_example" not in repr(connection)
+    ```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from langchain_coze._api.tokens import token_source
+from langchain_coze._base.unsupported import argument_names, warn_ignored
+from langchain_coze._environment import BASE_URL, base_url_of, env, env_secret
+
+if TYPE_CHECKING:
+    from langchain_coze._api.chats import Polling
+    from langchain_coze._api.client import Client
+
+_HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
+
+
+class Connection(BaseModel):
+    """The fields that say how to reach Coze, and the connections of this process to it.
+
+    No client or socket is held in a field: an object with these fields can be pickled, copied, and
+    used from several threads and event loops.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
+
+    api_key: SecretStr | Callable[[], Any] | Any = Field(
+        default_factory=env_secret("COZE_API_TOKEN", "COZE_API_KEY"),
+        validation_alias=AliasChoices("api_key", "coze_api_key"),
+        repr=False,
+    )
+    """The token: a str, a function that returns one, an object with a `token`, or a `CozeJWTAuth`.
+    Env `COZE_API_TOKEN`, then `COZE_API_KEY`."""
+
+    base_url: str = Field(
+        default_factory=env("COZE_API_BASE", default=BASE_URL),
+        validate_default=True,
+        validation_alias=AliasChoices("base_url", "coze_api_base"),
+    )
+    """The server: `https://api.coze.cn`, `https://api.coze.com`, or a Coze Studio.
+    Env `COZE_API_BASE`."""
+
+    timeout: Any = Field(default=120.0, validation_alias=AliasChoices("timeout", "request_timeout"))
+    """Seconds of silence between bytes, an `httpx.Timeout`, or None for no limit. Connecting gets
+    10 s."""
+
+    max_retries: int = Field(default=2, ge=0)
+    """How often a request is repeated while nothing can have been started by it."""
+
+    http_client: Any = Field(default=None, exclude=True, repr=False)
+    """An `httpx.Client` of yours for blocking calls, used as it is and never closed by us."""
+
+    http_async_client: Any = Field(default=None, exclude=True, repr=False)
+    """An `httpx.AsyncClient` of yours for asynchronous calls, used as it is and never closed."""
+
+    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
+    """Further headers for each request, for instance for a gateway."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _warn_about_arguments(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            known = argument_names(cls)
+            for name in sorted(set(values) - known):
+                warn_ignored(name, known, taker=cls.__name__)
+        return values
+
+    @field_validator("base_url")
+    @classmethod
+    def _clean_base_url(cls, value: str) -> str:
+        return base_url_of(value)
+
+    @field_validator("timeout")
+    @classmethod
+    def _check_timeout(cls, value: Any) -> Any:
+        seconds = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is None or (seconds and value > 0) or hasattr(value, "as_dict"):
+            return value
+        raise ValueError(
+            f"timeout is a number of seconds above 0, an httpx.Timeout or None, not {value!r}. "
+            "timeout 应为大于 0 的秒数、httpx.Timeout 或 None。"
+        )
+
+    @model_validator(mode="after")
+    def _check_clients(self) -> Self:
+        if self.http_client is not None and hasattr(self.http_client, "aclose"):
+            raise ValueError("http_client takes an httpx.Client, not an AsyncClient.")
+        if self.http_async_client is not None and not hasattr(self.http_async_client, "aclose"):
+            raise ValueError("http_async_client takes an httpx.AsyncClient.")
+        return self
+
+    def _client(self) -> Client:
+        """Return what talks to Coze; it holds no connection, so making it costs nothing."""
+        from langchain_coze._api.client import Client  # noqa: PLC0415 - httpx costs 50 ms to import
+        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - the same
+        from langchain_coze._api.transport import Settings  # noqa: PLC0415 - the same
+
+        ours = self.http_client is None and self.http_async_client is None
+        settings = Settings(
+            base_url=self.base_url,
+            timeout=self.timeout if ours or "timeout" in self.model_fields_set else ...,
+            headers=self.default_headers or {},
+            http_client=self.http_client,
+            http_async_client=self.http_async_client,
+        )
+        policy = Policy(max_retries=self.max_retries)
+        return Client(settings, token_source(self.api_key, settings, policy), policy)
+
+    def _polling(self, interval: float, timeout: float) -> Polling:
+        """Return when something that runs in Coze is asked for: not too often on its own hosts."""
+        from langchain_coze._api.chats import Polling  # noqa: PLC0415 - the same
+
+        floor = 1.0 if urlsplit(self.base_url).hostname in _HOSTED else 0.0
+        return Polling(interval=interval, timeout=timeout, floor=floor)
+
+    def close(self) -> None:
+        """Close the blocking connections to the server; a later call opens new ones.
+
+        They belong to the process, not to this model: other models only have to connect again, and
+        running streams end in peace.
+        """
+        self._client().close()
+
+    async def aclose(self) -> None:
+        """Close the running event loop's connections to the server, as `close` does."""
+        await self._client().aclose()
+
+    def __enter__(self) -> Self:
+        """Return the model; leaving the `with` closes the connections."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        """Return the model; leaving the `async with` closes the connections."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the connections."""
+        await self.aclose()
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Return what is pickled.
+
+        Raises:
+            TypeError: The model holds an HTTP client of the user's, which cannot be pickled.
+        """
+        for name in ("http_client", "http_async_client"):
+            if getattr(self, name) is not None:
+                raise TypeError(
+                    f"This object holds a client of yours ({name}=), which cannot be pickled. "
+                    "Leave it out: clients are made and shared without it. "
+                    f"此对象持有您传入的 {name}，无法序列化；请不要传入，连接会自动创建并共享。"
+                )
+        return super().__getstate__()

@@ -1,0 +1,138 @@
+"""Arguments that Coze has no use for: told by name, never an error, never swallowed.
+
+Example:
+    ```python
+    import warnings
+
+    from langchain_coze._base.unsupported import warn_ignored
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_ignored("temperature", {"bot_id"})
+    assert "temperature is set on the bot in Coze" in str(caught[0].message)
+    ```
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+
+from pydantic import AliasChoices, BaseModel
+
+from langchain_coze._warnings import warn_user
+from langchain_coze.errors import CozeInvalidRequestError, hint_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+MAPS = ("custom_variables", "meta_data", "extra_params")
+"""Options that are maps of str to str on the wire (wire section 2.1)."""
+
+OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "connector_id")
+"""Options that are sent as they are (wire section 2.1)."""
+
+DEFAULT_USER = "langchain-coze"
+"""The end user where none is named."""
+
+SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
+"""What becomes of system messages."""
+
+# What other chat models take and a bot has already: its settings stand in Coze.
+_BOT_SETTINGS = frozenset(
+    {
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "model_kwargs",
+        "n",
+        "presence_penalty",
+        "reasoning_effort",
+        "response_format",
+        "seed",
+        "stop",
+        "temperature",
+        "top_k",
+        "top_logprobs",
+        "top_p",
+    }
+)
+
+
+@functools.cache
+def argument_names(model: type[BaseModel]) -> frozenset[str]:
+    """Return every name under which a model's constructor takes a field.
+
+    Args:
+        model: A pydantic model.
+    """
+    names = set(model.model_fields)
+    for field in model.model_fields.values():
+        if isinstance(field.validation_alias, AliasChoices):
+            names.update(str(choice) for choice in field.validation_alias.choices)
+    return frozenset(names)
+
+
+def warn_ignored(
+    name: str, known: Collection[str], *, fixed: Collection[str] = (), taker: str = "ChatCoze"
+) -> None:
+    """Warn that an argument is ignored, and say what to do instead.
+
+    Args:
+        name: The argument.
+        known: The arguments that would have been understood.
+        fixed: Arguments that would have been understood by the constructor.
+        taker: Who was given the argument.
+    """
+    if name in fixed:
+        told = (
+            f"{taker} takes {name} when it is made, not for a call; ignored. "
+            f"{name} 需在构造 {taker} 时传入，已忽略。"
+        )
+    elif name in _BOT_SETTINGS:
+        told = f"{name} is set on the bot in Coze; ignored. {name} 在扣子智能体中设置，此处忽略。"
+    else:
+        close = difflib.get_close_matches(name, known, n=1)
+        guess = f" Did you mean {close[0]}?" if close else ""
+        told = f"{taker} has no argument {name}; ignored.{guess} {taker} 没有参数 {name}，已忽略。"
+    warn_user(told)
+
+
+def check_choice(tool_choice: Any) -> None:
+    """Refuse to force a tool call.
+
+    Args:
+        tool_choice: None and `"auto"` leave it to the bot.
+
+    Raises:
+        CozeInvalidRequestError: It says anything else.
+    """
+    if tool_choice is not None and tool_choice != "auto":
+        raise CozeInvalidRequestError(
+            f"tool_choice={tool_choice!r}: a bot decides itself which tools it calls.",
+            hint=hint_of(
+                "Leave tool_choice out, and say in the bot's prompt in Coze when to call a tool.",
+                "请不要设置 tool_choice，在扣子的智能体提示词中说明何时调用工具。",
+            ),
+        )
+
+
+def refuse_structure() -> NoReturn:
+    """Refuse to force a format of the answer.
+
+    Raises:
+        CozeInvalidRequestError: Always; it names the ways that there are.
+    """
+    raise CozeInvalidRequestError(
+        "Coze has no way to ask a bot for structured output.",
+        hint=hint_of(
+            "Set the output format of the bot's model to JSON in Coze and put a JsonOutputParser "
+            "or PydanticOutputParser after it; or call a workflow, whose outputs are typed; or let "
+            "another chat model structure the bot's answer.",
+            "请在扣子中将智能体模型的输出格式设为 JSON，并接上 JsonOutputParser 或 "
+            "PydanticOutputParser；或调用输出带类型的工作流；或用其他模型整理回答。",
+        ),
+    )

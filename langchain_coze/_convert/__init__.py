@@ -1,0 +1,1 @@
+"""Conversions between LangChain values and Coze values. Pure functions, no I/O."""

@@ -1,0 +1,186 @@
+"""What the messages of a turn hold besides text, as standard content blocks. Pure.
+
+Plugin calls, cards, images, files and audio arrive as JSON in a message's `content` (wire sections
+2.1, 2.3 and 2.5). What cannot be read is kept as it came.
+
+Example:
+    ```python
+    from langchain_coze._convert.from_coze import read_items
+
+    text, blocks = read_items('[{"type":"image","file_url":"https://example.com/tea.png"}]')
+    assert (text, blocks) == ("", [{"type": "image", "url": "https://example.com/tea.png"}])
+    ```
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.utils.json import parse_partial_json
+
+from langchain_coze._api.models import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from langchain_core.messages.ai import UsageMetadata
+
+    from langchain_coze._api.models import Usage
+
+Block = dict[str, Any]
+
+
+def card_block(content: str) -> Block:
+    """Return the block of a card: its JSON, or its text where it is none."""
+    card = parse(content.encode())
+    value = {"type": "card", "content": content if card is None else card}
+    return {"type": "non_standard", "value": value}
+
+
+def call_block(message_id: str, content: str) -> Block:
+    """Return the block of a plugin call that the bot has made in Coze.
+
+    Args:
+        message_id: What stands for the call: the wire gives it no id.
+        content: The content of a `function_call` message, also in Studio's form.
+    """
+    body = parse(content.encode())
+    call: Any = body if isinstance(body, dict) else {"arguments": content}
+    if isinstance(call.get("function"), dict):  # Studio's form
+        call = call["function"]
+    arguments = call.get("arguments")
+    if isinstance(arguments, str):
+        arguments = parse(arguments.encode()) or arguments
+    if not isinstance(arguments, dict):
+        arguments = {} if arguments is None else {"input": arguments}
+    name = str(call.get("name") or call.get("plugin_name") or "")
+    return {"type": "server_tool_call", "id": message_id, "name": name, "args": arguments}
+
+
+def result_block(call_id: str, content: str) -> Block:
+    """Return the block of a plugin's result.
+
+    Args:
+        call_id: The id of its call's block.
+        content: The content of a `tool_response` message.
+    """
+    output = parse(content.encode())
+    if isinstance(output, dict) and isinstance(output.get("response_for_model"), str):
+        output = output["response_for_model"]
+    return {
+        "type": "server_tool_result",
+        "tool_call_id": call_id,
+        "status": "success",
+        "output": content if output is None else output,
+    }
+
+
+def read_items(content: str) -> tuple[str, list[Block]]:
+    """Return the text of an `object_string` answer, and the blocks of its images and files.
+
+    Args:
+        content: The content of the message (wire section 2.1).
+    """
+    items = parse(content.encode())
+    if not isinstance(items, list):
+        return content, []
+    texts: list[str] = []
+    blocks: list[Block] = []
+    for item in items:
+        kind = item.get("type") if isinstance(item, dict) else None
+        if kind == "text":
+            texts.append(str(item.get("text") or ""))
+        elif kind in {"image", "file", "audio"}:
+            blocks.append(_file_block(item))
+        else:
+            blocks.append({"type": "non_standard", "value": {"type": "item", "content": item}})
+    return "\n".join(text for text in texts if text), blocks
+
+
+def _file_block(item: Block) -> Block:
+    block: Block = {"type": item["type"]}
+    if item.get("file_url"):
+        block["url"] = str(item["file_url"])
+    if item.get("file_id"):
+        block["file_id"] = str(item["file_id"])
+    if item.get("name"):  # Studio adds it
+        block["extras"] = {"name": str(item["name"])}
+    return block
+
+
+def audio_block(pieces: Iterable[str]) -> Block | None:
+    """Return the block of a spoken answer, or None when there is nothing to hear.
+
+    Ogg tells its type by its first bytes; what has none is Coze's other form, raw PCM of 16 bits,
+    24 kHz, one channel (wire section 2.4).
+
+    Args:
+        pieces: The contents of the audio deltas, base64 each.
+    """
+    sound = b"".join(map(_decoded, pieces))
+    if not sound:
+        return None
+    mime_type = "audio/ogg" if sound.startswith(b"OggS") else "audio/pcm"
+    return {
+        "type": "audio",
+        "base64": base64.b64encode(sound).decode(),
+        "mime_type": "audio/wav" if sound.startswith(b"RIFF") else mime_type,
+    }
+
+
+def _decoded(piece: str) -> bytes:
+    try:
+        return base64.b64decode(piece + "=" * (-len(piece) % 4))
+    except (ValueError, binascii.Error):
+        return b""
+
+
+def is_interrupt(content: str) -> bool:
+    """Return whether a `verbose` message says that the bot waits for its user (wire 2.5)."""
+    body = parse(content.encode())
+    if not isinstance(body, dict):
+        return False
+    if body.get("msg_type") == "interrupt":
+        return True
+    data = body.get("data")
+    finish = parse(data.encode()) if isinstance(data, str) else data
+    return (
+        body.get("msg_type") == "generate_answer_finish"
+        and isinstance(finish, dict)
+        and finish.get("finish_reason") == 1
+    )
+
+
+def whole_arguments(arguments: str) -> str:
+    """Return the arguments of a client-side call so that LangChain does not repair them.
+
+    Its chunks complete JSON that breaks off, as it may while it streams. Coze sends arguments whole
+    (wire section 2.6): what breaks off is wrong, and no tool must run with half of it.
+
+    Args:
+        arguments: JSON text, or what should be.
+    """
+    if not arguments or parse(arguments.encode()) is not None:
+        return arguments
+    try:
+        parse_partial_json(arguments)
+    except ValueError:
+        return arguments  # beyond repair
+    return f"(broken off) {arguments}"
+
+
+def usage_metadata(usage: Usage) -> UsageMetadata | None:
+    """Return LangChain's form of token counts; None when the server gave none (wire 2.2)."""
+    total = usage.token_count or usage.input_count + usage.output_count
+    if not total:
+        return None
+    told: UsageMetadata = {
+        "input_tokens": usage.input_count,
+        "output_tokens": usage.output_count,
+        "total_tokens": total,
+    }
+    if usage.input_tokens_details is not None:
+        told["input_token_details"] = {"cache_read": usage.input_tokens_details.cached_tokens}
+    return told

@@ -1,0 +1,388 @@
+"""What a bot recalled from its knowledge bases: payloads of `knowledge_recall` to documents.
+
+A recall arrives as three JSON levels inside one message (wire section 3.1), in one of five forms
+(wire section 3.3). Its fourth level, `ori_req`, names accounts and keys of the bot's owner: it is
+never read here, and so never gets anywhere.
+
+Example:
+    ```python
+    import json
+
+    from langchain_coze._convert.recall import read_recall
+
+    data = {"chunks": [{"slice": "Bots answer.", "score": 0.5, "meta": {}}], "status_code": 0}
+    content = json.dumps({"msg_type": "knowledge_recall", "data": json.dumps(data)})
+    recall = read_recall("verbose", content)
+    assert recall is not None
+    assert recall.chunks[0]["page_content"] == "Bots answer."
+    ```
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import re
+import uuid
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from langchain_core.documents import Document
+from langchain_core.messages.content import Citation, create_citation
+from pydantic_core import from_json
+
+from langchain_coze._api.models import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from langchain_core.messages import BaseMessage
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:langchain-coze:recall")
+_CHUNK_BEGIN = re.compile(r'\{\s*"(?:slice|score|meta)"\s*:')
+_DATA = re.compile(r'"data"\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
+_RECALL = '"knowledge_recall"'
+_KINDS = frozenset({"msg_type", "verbose_type"})
+_BARE_ESCAPE = re.compile(r"(?<=[?\w%=])u0026(?=\w+=)")
+
+
+class Recall(NamedTuple):
+    """One recall of a turn.
+
+    Attributes:
+        chunks: What was found, each a dict with `id`, `page_content` and flat `metadata`, as
+            `langchain_core.documents.Document` takes them. Empty when nothing was found.
+        status_code: 0, or the reason why the search failed.
+        damage: What of the payload could not be read, or an empty string.
+    """
+
+    chunks: list[dict[str, Any]]
+    status_code: int = 0
+    damage: str = ""
+
+
+def read_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
+    """Return the recall that a message holds, or None when it holds none.
+
+    Args:
+        kind: The message's `type`.
+        content: Its `content`.
+        rank: The rank of the first chunk, for turns with several recalls.
+
+    Source: wire section 3.3. One broken chunk never loses the others, nor does a cut payload.
+    """
+    if kind not in {"verbose", "knowledge"}:
+        return None
+    outer, cut = _json(content, cut="trailing-strings")
+    told = outer if isinstance(outer, dict) else {}
+    if told.get("msg_type") == "knowledge_recall":
+        inner = told.get("data")
+        if isinstance(inner, str):
+            inner, inner_cut = _json(inner, cut=True)
+            cut = cut or inner_cut
+    elif told.get("verbose_type") == "knowledge":
+        inner = told
+    elif cut and _RECALL in content:
+        found = _DATA.search(content)
+        inner, _ = _json(_unquoted(found[1]), cut=True) if found else (None, True)
+    elif kind == "knowledge" and not _KINDS & told.keys() and content.strip():
+        return Recall([_chunk({"slice": content}, rank)])
+    else:
+        return None
+    return read_payload(inner, rank, cut=cut)
+
+
+def read_payload(payload: Any, rank: int = 1, *, cut: bool = False) -> Recall:
+    """Return the recall of a payload: a dict with `chunks` and `status_code` (wire section 3.2).
+
+    Args:
+        payload: What the third level of a recall holds.
+        rank: The rank of the first chunk.
+        cut: Whether it could not be read whole.
+    """
+    if not isinstance(payload, dict):
+        return Recall([], damage="it is no JSON object")
+    found = payload.get("chunks")
+    items = found if isinstance(found, list) else []
+    good = [item for item in items if _readable(item)]
+    damage = ""
+    if cut:
+        damage = "its JSON is broken"
+    elif found is not None and not isinstance(found, list):
+        damage = "its chunks are no list"
+    elif len(good) < len(items):
+        damage = f"{len(items) - len(good)} of its {len(items)} chunks have no text"
+    chunks = [_chunk(item, number) for number, item in enumerate(good, rank)]
+    return Recall(chunks, _whole(payload.get("status_code")), damage)
+
+
+def troubles(recall: Recall) -> list[str]:
+    """Return what a user should know of a recall that did not go well, in English and Chinese.
+
+    Args:
+        recall: A recall.
+    """
+    told = []
+    if recall.status_code:
+        told.append(
+            f"The search in the knowledge base failed (status_code {recall.status_code}): sources "
+            f"are missing. 知识库检索失败（status_code {recall.status_code}），引用来源不完整。"
+        )
+    if recall.damage:
+        told.append(
+            f"What the knowledge base gave is damaged ({recall.damage}): of it, "
+            f"{len(recall.chunks)} chunks could be read. "
+            f"知识库返回的数据有损坏，仅读取到 {len(recall.chunks)} 个片段。"
+        )
+    return told
+
+
+def read_items(items: Sequence[Any]) -> Recall:
+    """Return the recall that the output of a workflow holds.
+
+    Args:
+        items: What its knowledge node found: texts, dicts of a text with its document (`output` and
+            `documentId` from the node itself, other names from nodes that stand after it), or
+            chunks as a bot recalls them. Further plain values of a dict are kept as metadata.
+
+    Source: wire section 3.5.
+    """
+    chunks: list[dict[str, Any]] = []
+    for item in items:
+        chunk, more = _renamed(_item(item))
+        if _readable(chunk) and chunk["slice"]:
+            read = _chunk(chunk, len(chunks) + 1)
+            read["metadata"] = {**more, **read["metadata"]}
+            chunks.append(read)
+    lost = len(items) - len(chunks)
+    damage = f"{lost} of its {len(items)} items have no text" if lost else ""
+    return Recall(chunks, damage=damage)
+
+
+def recalled_documents(message: BaseMessage) -> list[Document]:
+    """Return what the bot recalled for an answer, as documents.
+
+    Works on any message of ours, streamed or not, also after it has been through a checkpoint.
+
+    Args:
+        message: An `AIMessage` from `ChatCoze`.
+
+    Returns:
+        One `Document` for each recalled chunk, in the bot's order; empty when there are none. The
+        metadata has `score`, `source`, `title`, `dataset_id`, `dataset_name`, `document_id`,
+        `document_name`, `link`, `format_type`, `source_type` (each where the bot gave it), `rank`.
+
+    Source: wire section 3.2.
+
+    Example:
+        ```python
+        from langchain_coze import ChatCoze, recalled_documents
+        from langchain_coze.local import LocalCoze
+
+        with LocalCoze() as coze:
+            bot = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url)
+            answer = bot.invoke("What is a Coze workflow?")
+        for document in recalled_documents(answer):
+            print(document.metadata["score"], document.metadata["source"])
+        ```
+    """
+    found = message.response_metadata.get("knowledge_recall")
+    return documents(found if isinstance(found, list) else [])
+
+
+def documents(chunks: Iterable[Mapping[str, Any]]) -> list[Document]:
+    """Return chunks of a `Recall` as documents.
+
+    Args:
+        chunks: Dicts with `id`, `page_content` and `metadata`.
+    """
+    return [
+        Document(
+            id=chunk.get("id"),
+            page_content=chunk["page_content"],
+            metadata=dict(chunk.get("metadata") or {}),
+        )
+        for chunk in chunks
+        if isinstance(chunk, dict) and isinstance(chunk.get("page_content"), str)
+    ]
+
+
+def citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
+    """Return one citation for each source among recalled chunks, in their order.
+
+    Args:
+        chunks: Dicts with `id`, `page_content` and `metadata`.
+    """
+    found: dict[str, Citation] = {}
+    for chunk in chunks:
+        metadata = chunk.get("metadata") or {}
+        names = ("link", "document_id", "source")
+        source = next((str(metadata[n]) for n in names if metadata.get(n)), str(chunk.get("id")))
+        if source in found:
+            continue
+        extras = {key: metadata[key] for key in _CITED if key in metadata}
+        found[source] = create_citation(
+            id=chunk.get("id"),
+            url=metadata.get("link") or None,
+            title=metadata.get("title") or metadata.get("document_name") or None,
+            cited_text=chunk.get("page_content") or None,
+            **extras,
+        )
+    return list(found.values())
+
+
+_CITED = ("score", "source", "dataset_id", "dataset_name", "document_id", "document_name")
+
+
+def _json(text: str, *, cut: bool | Literal["trailing-strings"]) -> tuple[Any, bool]:
+    """Return the JSON of a text, or what can be read of it, or None; and whether it is damaged.
+
+    `cut` says what becomes of a string that ends too early: True drops it.
+    """
+    whole = parse(text.encode("utf-8", "replace"))
+    if whole is not None or not text.lstrip().startswith("{"):
+        return whole, whole is None
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(text, strict=False), False  # control characters in a text
+    try:
+        return from_json(text, allow_partial=cut), True
+    except ValueError:
+        return {"chunks": _salvaged(text)}, True
+
+
+def _salvaged(text: str) -> list[Any]:
+    """Return the chunks that stand whole in a payload that is no JSON."""
+    decoder = json.JSONDecoder(strict=False)
+    chunks, at = [], 0
+    while begin := _CHUNK_BEGIN.search(text, at):
+        try:
+            chunk, at = decoder.raw_decode(text, begin.start())
+        except json.JSONDecodeError as error:
+            at = max(error.pos, begin.end())  # what stands before is a part of this chunk
+        except RecursionError:
+            break
+        else:
+            chunks.append(chunk)
+    return [chunk for chunk in chunks if _readable(chunk)]
+
+
+def _unquoted(literal: str) -> str:
+    with contextlib.suppress(ValueError):
+        return str(json.loads(literal, strict=False))
+    return ""
+
+
+_PLACES: Mapping[str, tuple[str, str]] = {
+    **dict.fromkeys(("slice", "output", "content", "text", "pagecontent"), ("chunk", "slice")),
+    "score": ("chunk", "score"),
+    **dict.fromkeys(("documentid", "docid"), ("document", "id")),
+    **dict.fromkeys(("documentname", "docname", "filename"), ("document", "name")),
+    **dict.fromkeys(("datasetid", "knowledgeid"), ("dataset", "id")),
+    **dict.fromkeys(("datasetname", "knowledgename"), ("dataset", "name")),
+    "title": ("link", "title"),
+    **dict.fromkeys(("url", "link"), ("link", "url")),
+}
+"""Where the values of a workflow's items belong in a chunk, by their names without `_` and case."""
+
+_NODE_ITEM = frozenset({"documentId", "output"})
+_PRIVATE = ("orireq", "userid", "connector", "space", "coze", "botcontext", "scenecontext", "meta")
+"""How the names begin of what tells of accounts (wire section 3.2)."""
+
+
+def _item(item: Any) -> Any:
+    """Return an item as a dict; a text may be one, if it names its document as the node does."""
+    if not isinstance(item, str):
+        return item
+    found = parse(item.encode("utf-8", "replace")) if item.startswith("{") else None
+    return found if isinstance(found, dict) and found.keys() >= _NODE_ITEM else {"slice": item}
+
+
+def _renamed(item: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return an item of a workflow in the shape of a bot's chunks, and what else it has."""
+    if not isinstance(item, dict):
+        return item, {}
+    meta = _part(item, "meta")
+    parts = {name: dict(_part(meta, name)) for name in ("chunk", "document", "dataset", "link")}
+    more: dict[str, Any] = {}
+    for key, value in item.items():
+        name = key.replace("_", "").lower()
+        if name in _PLACES and value is not None:
+            part, place = _PLACES[name]
+            parts[part].setdefault(place, value)
+        elif _is_plain(value) and not name.startswith(_PRIVATE):
+            more[key] = value
+    return {**parts.pop("chunk"), "meta": parts}, more
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _readable(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("slice"), str)
+
+
+def _chunk(item: Mapping[str, Any], rank: int) -> dict[str, Any]:
+    meta = _part(item, "meta")
+    dataset, document = _part(meta, "dataset"), _part(meta, "document")
+    link = _part(meta, "link")
+    url = _url(link.get("url"))
+    metadata: dict[str, Any] = {
+        "score": _number(item.get("score")),
+        "source": url or _word(document.get("name")) or None,
+        "title": _word(link.get("title")) or _word(document.get("name")),
+        "dataset_id": _word(dataset.get("id")),
+        "dataset_name": _word(dataset.get("name")),
+        "document_id": _word(document.get("id")),
+        "document_name": _word(document.get("name")),
+        "link": url,
+        "format_type": _kind(document.get("format_type")),
+        "source_type": _kind(document.get("source_type")),
+        "rank": rank,
+    }
+    text: str = item["slice"]
+    key = "\n".join((metadata["dataset_id"] or "", metadata["document_id"] or "", text))
+    return {
+        "id": str(uuid.uuid5(_NAMESPACE, key)),
+        "page_content": text,
+        "metadata": {name: value for name, value in metadata.items() if value is not None},
+    }
+
+
+def _part(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    part = item.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _word(value: Any) -> str | None:
+    """Return an id or a name as text: ids may be numbers."""
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):  # a number of thousands of digits
+            return str(value)
+    return None
+
+
+def _kind(value: Any) -> int | str | None:
+    """Return the value of an enumeration."""
+    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _whole(value: Any) -> int:
+    number = _number(value)
+    return int(number) if number is not None else 0
+
+
+def _url(value: Any) -> str | None:
+    """Return a link; an `&` that was stored escaped is mended (wire section 3.4)."""
+    if not isinstance(value, str):
+        return None
+    url = value.replace("\\u0026", "&")
+    return url if "&" in url else _BARE_ESCAPE.sub("&", url)

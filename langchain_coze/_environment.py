@@ -1,0 +1,57 @@
+"""What a user's environment says, and the address of a server.
+
+Example:
+    ```python
+    from langchain_coze._environment import base_url_of
+
+    assert base_url_of("https://api.coze.com/") == "https://api.coze.com"
+    ```
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BASE_URL = "https://api.coze.cn"
+"""The server when none is named."""
+
+
+def env(*names: str, default: str | None = None) -> Callable[[], Any]:
+    """Return what reads the first of some environment variables that is set and not empty.
+
+    Args:
+        *names: The variables.
+        default: What counts when none is.
+    """
+    return lambda: next((found for name in names if (found := os.environ.get(name))), default)
+
+
+def env_secret(*names: str) -> Callable[[], SecretStr | None]:
+    """Return what reads a secret as `env` reads text."""
+    read = env(*names)
+    return lambda: SecretStr(found) if (found := read()) else None
+
+
+def base_url_of(value: str) -> str:
+    """Return the address of a server without a slash at its end.
+
+    Args:
+        value: What a user gives as `base_url`.
+
+    Raises:
+        ValueError: It is no address.
+    """
+    url = value.strip().rstrip("/")
+    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+        raise ValueError(
+            f"base_url must be an address like https://api.coze.cn, not {value!r}. "
+            "base_url 应为 https://api.coze.cn 这样的地址。"
+        )
+    return url

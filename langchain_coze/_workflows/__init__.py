@@ -1,0 +1,1 @@
+"""One run of a workflow: check its input, start it, read it, resume it."""

@@ -1,0 +1,99 @@
+"""The errors of runs: what an agent can read, and what its program has to know.
+
+Example:
+    ```python
+    from langchain_core.tools import ToolException
+
+    from langchain_coze import CozeWorkflowError
+    from langchain_coze.errors import CozeQuotaError
+    from langchain_coze._workflows.errors import run_error
+
+    assert isinstance(run_error(4000, "city is missing"), ToolException)
+    assert isinstance(run_error(4028, "nothing left"), CozeQuotaError)
+    assert not isinstance(run_error(4028, "nothing left"), CozeWorkflowError)
+    ```
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.tools.base import ToolException
+
+from langchain_coze._api.error_codes import CODES, error_for
+from langchain_coze.errors import (
+    CozeAuthenticationError,
+    CozeError,
+    CozeInvalidRequestError,
+    CozeNotFoundError,
+    CozePermissionError,
+    CozeQuotaError,
+    CozeRateLimitError,
+    CozeServerError,
+    converted,
+    hint_of,
+)
+
+_OF_THE_PROGRAM = (
+    CozeAuthenticationError,
+    CozePermissionError,
+    CozeNotFoundError,
+    CozeQuotaError,
+    CozeRateLimitError,
+)
+_BAD_REQUEST = 4000
+
+
+class CozeWorkflowError(CozeError, ToolException, ValueError):
+    """A workflow failed, or cannot be run with these parameters.
+
+    It is a `ToolException`: an agent gets its text, and may try something else.
+    """
+
+    @property
+    def args(self) -> tuple[str]:  # type: ignore[override] # BaseException has a setter
+        """What LangChain gives a model: all that is known, the code and the hint with it."""
+        return (str(self),)
+
+
+def run_error(code: int | None, message: str, **facts: Any) -> CozeError:
+    """Return the error for what a run reports.
+
+    Args:
+        code: Coze's code, or None.
+        message: Coze's message.
+        **facts: Further attributes of `CozeError`: logid, debug_url, …
+
+    Returns:
+        A `CozeWorkflowError`; or the error of the code where no other parameters would help: token,
+        permission, publishing, quota, rate.
+    """
+    error = error_for(code, message, default=CozeWorkflowError, **facts)
+    return error if isinstance(error, _OF_THE_PROGRAM) else _of_the_run(error)
+
+
+def refused(error: CozeError, *, answering: bool = False) -> CozeError:
+    """Return the error for a request that Coze refused to run.
+
+    Args:
+        error: What the reply reports.
+        answering: Whether an answer was refused: the run does not wait for it any more.
+
+    Returns:
+        A `CozeWorkflowError` where the parameters, a node or the answer are at fault, or where the
+        run has ended; else the same error.
+    """
+    known = error.code is None or error.code in CODES or isinstance(error, CozeServerError)
+    late = answering and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
+    of_the_run = not known or late or error.code == _BAD_REQUEST
+    return _of_the_run(error) if of_the_run else error
+
+
+def _of_the_run(error: CozeError) -> CozeWorkflowError:
+    made = converted(error, CozeWorkflowError)
+    if made.code not in CODES:  # a node's own
+        made.hint = hint_of(
+            "A node of the workflow failed: try other parameters, or look at its trace in Coze.",
+            "工作流的某个节点运行失败：请更换参数，或在扣子中查看运行日志。",
+        )
+    return made

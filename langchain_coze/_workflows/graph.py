@@ -1,0 +1,332 @@
+"""A workflow as a graph of LangGraph, so that its questions are LangGraph's interrupts.
+
+On `Command(resume=…)` LangGraph runs a whole node again, and with it a whole tool. So that a run is
+started once for one call, the tool runs a small graph of its own: start, then ask and resume as
+often as the workflow asks. Its state is kept with the checkpoints of the graph around it, under the
+id of the tool call.
+
+Example:
+    ```python
+    from langchain_coze._workflows.graph import nested
+
+    assert nested({"configurable": {}}, "call_1") is None  # not inside of a graph
+    ```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Self
+
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables.config import set_config_context
+from langgraph.errors import GraphInterrupt
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
+from typing_extensions import TypedDict
+
+from langchain_coze._workflows.engine import answerable
+from langchain_coze._workflows.errors import CozeWorkflowError
+from langchain_coze._workflows.run import WorkflowRun
+from langchain_coze.errors import CozeError, ErrorResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from langgraph.graph.state import CompiledStateGraph
+    from langgraph.types import Checkpointer
+
+    from langchain_coze._workflows.engine import Engine, Step
+
+# Private keys of LangGraph, all of them guarded: tests/integration_tests/test_workflow_graphs.py
+# fails loudly when they change.
+_TASK = "__pregel_task_id"
+_SCRATCHPAD = "__pregel_scratchpad"
+_CHECKPOINTER = "__pregel_checkpointer"
+_SPACE = "checkpoint_ns"
+_NAME = "coze_workflow"
+_TOLD = ("message", "code", "status_code", "logid", "debug_url", "hint")
+_MOST_GROUPS = 256  # tasks of which is known that their calls have left
+
+
+class WorkflowInput(TypedDict, total=False):
+    """What the graph of a workflow takes: values of its start node."""
+
+    parameters: dict[str, Any]
+
+
+class WorkflowOutput(TypedDict, total=False):
+    """What the graph of a workflow gives: what it put out, and its `WorkflowRun` as a dict."""
+
+    output: Any
+    run: dict[str, Any]
+
+
+class _KeptOutput(WorkflowOutput, total=False):
+    failure: dict[str, Any] | None
+
+
+class WorkflowState(WorkflowInput, _KeptOutput, total=False):
+    """The state of a workflow's graph; plain data, so that every checkpointer can keep it."""
+
+    pending: dict[str, Any] | None
+    answer: Any
+
+
+def workflow_graph(
+    engine: Engine,
+    *,
+    name: str = _NAME,
+    checkpointer: Checkpointer = None,
+    given: Callable[[], Mapping[str, Any]] | None = None,
+    keep_failures: bool = False,
+    listen: Callable[[], Any],
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Return the graph of one workflow.
+
+    Args:
+        engine: What runs it.
+        name: The name of the graph.
+        checkpointer: Where its threads are kept, when it stands alone.
+        given: Gives the parameters of this one run, which blocks; None where the state has them.
+            It is asked once: files may be gone when a question is answered.
+        keep_failures: Whether a run that fails at once is an end of the graph, which `run_of`
+            raises, so that it is not started again when a sibling is resumed. One that fails after
+            an answer always is where `given` is: no answer can be given twice.
+        listen: Makes who is told what it says, for each leg.
+    """
+    legs = _Legs(engine, given, listen, keep_failures=keep_failures)
+    output = WorkflowOutput if given is None else _KeptOutput
+    graph = StateGraph(WorkflowState, input_schema=WorkflowInput, output_schema=output)
+    graph.add_node("start", RunnableLambda(legs.start, legs.astart, name="start"))
+    graph.add_node("ask", _ask)
+    graph.add_node("resume", RunnableLambda(legs.resume, legs.aresume, name="resume"))
+    graph.add_edge(START, "start")
+    graph.add_conditional_edges("start", _after, ["ask", END])
+    graph.add_edge("ask", "resume")
+    graph.add_conditional_edges("resume", _after, ["ask", END])
+    return graph.compile(name=name, checkpointer=checkpointer)
+
+
+class _Legs:
+    """The nodes that talk to Coze."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        given: Callable[[], Mapping[str, Any]] | None,
+        listen: Callable[[], Any],
+        *,
+        keep_failures: bool,
+    ) -> None:
+        self._engine, self._listen = engine, listen
+        self._given = given
+        self._keep_first = given is not None and keep_failures
+        self._keep_later = given is not None
+
+    def start(self, state: WorkflowState) -> WorkflowState:
+        parameters = self._parameters(state)
+        with _Failure(keep=self._keep_first) as failure:
+            return _update(self._engine.start(parameters, self._listen()))
+        return failure.state
+
+    async def astart(self, state: WorkflowState) -> WorkflowState:
+        # a thread: files may have to be read
+        parameters = await asyncio.to_thread(self._parameters, state)
+        with _Failure(keep=self._keep_first) as failure:
+            return _update(await self._engine.astart(parameters, self._listen()))
+        return failure.state
+
+    def _parameters(self, state: WorkflowState) -> Mapping[str, Any]:
+        if self._given is not None:
+            return self._given()
+        return self._engine.sendable(state.get("parameters") or {}, by="network")
+
+    def resume(self, state: WorkflowState) -> WorkflowState:
+        with _Failure(keep=self._keep_later) as failure:
+            return _update(self._engine.answer(*_answered(state), self._listen()))
+        return failure.state
+
+    async def aresume(self, state: WorkflowState) -> WorkflowState:
+        with _Failure(keep=self._keep_later) as failure:
+            return _update(await self._engine.aanswer(*_answered(state), self._listen()))
+        return failure.state
+
+
+class _Failure:
+    """Turns the failure of a run into a state, as plain data, where it is to be kept."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self._keep = keep
+        self.state: WorkflowState = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not (self._keep and isinstance(error, CozeWorkflowError)):
+            return False
+        told = {name: getattr(error, name) for name in _TOLD}
+        if error.response is not None:
+            status, headers, text = error.response
+            told["response"] = [status, dict(headers), text]
+        self.state = {"failure": told, "pending": None}
+        return True
+
+
+def _answered(state: WorkflowState) -> tuple[dict[str, Any], Any, list[Any]]:
+    """Return what was asked, the answer, and the messages of the run so far."""
+    return state["pending"] or {}, state["answer"], state["run"].get("messages") or []
+
+
+def _update(step: Step) -> WorkflowState:
+    told = step.run.model_dump()
+    return {"run": told, "pending": step.pending, "output": told["output"]}
+
+
+def _after(state: WorkflowState) -> str:
+    return "ask" if state.get("pending") else END
+
+
+def _ask(state: WorkflowState, config: RunnableConfig) -> WorkflowState:
+    # Python 3.10 style of passing the config: elsewhere the context variable may be another task's
+    with set_config_context(config) as context:
+        return context.run(_asked, state["pending"] or {})
+
+
+def _asked(pending: dict[str, Any]) -> WorkflowState:
+    """Ask LangGraph's user; what names another question, or cannot be sent, is never sent."""
+    while True:
+        answer = interrupt(pending)
+        if isinstance(answer, dict) and answer.keys() >= {"event_id", "answer"}:
+            if answer["event_id"] != pending["event_id"]:
+                continue
+            answer = answer["answer"]
+        try:
+            answerable(pending, answer, by="network")
+        except CozeError as error:  # it is asked for again, and told why
+            pending = {**pending, "error": error.message}
+            continue
+        return {"answer": answer}
+
+
+# --- Inside of a tool call ------------------------------------------------------------------------
+
+
+def nested(config: RunnableConfig | None, tool_call_id: str | None) -> RunnableConfig | None:
+    """Return the config for the graph of one tool call, or None where nobody can be asked.
+
+    That is outside of LangGraph, and in a graph without a checkpointer, which can never go on.
+
+    Args:
+        config: The config of the tool.
+        tool_call_id: The call; its graph is kept under it, and not in the order of the calls.
+    """
+    inside = dict((config or {}).get("configurable") or {})
+    if _TASK not in inside or not inside.get(_CHECKPOINTER):
+        return None
+    if tool_call_id:
+        safe = "".join("_" if char in ":|" else char for char in tool_call_id)
+        inside[_SPACE] = f"{inside.get(_SPACE, '')}|{_NAME}:{safe}"
+        scratchpad: Any = inside.get(_SCRATCHPAD)
+        if dataclasses.is_dataclass(scratchpad) and hasattr(scratchpad, "subgraph_counter"):
+            changed: Any = {"subgraph_counter": _zero}  # else a number is added to the namespace
+            inside[_SCRATCHPAD] = dataclasses.replace(scratchpad, **changed)  # type: ignore[type-var] # an instance
+    return {**(config or {}), "configurable": inside}
+
+
+def _zero() -> int:
+    return 0
+
+
+class _Group:
+    """The calls of one attempt of a task.
+
+    Attributes:
+        calls: An event for each, set when it has come to rest.
+        left: Whether one of them has interrupted: the attempt is over.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[asyncio.Event] = []
+        self.left = False
+
+
+_groups: dict[Any, _Group] = {}
+
+
+async def with_siblings(
+    config: RunnableConfig, call: Callable[[], Awaitable[dict[str, Any]]]
+) -> dict[str, Any]:
+    """Await one of several tool calls of a task; none interrupts before all have come to rest.
+
+    A `ToolNode` awaits its calls together. The first that interrupts would leave the others behind
+    as orphans, which go on to use up the questions of their runs, and nobody keeps the answers. One
+    that begins only then, because callbacks took long, does nothing: it will be called again.
+
+    Args:
+        config: The config of the tool.
+        call: The call.
+    """
+    scratchpad = config["configurable"].get(_SCRATCHPAD)
+    attempt = getattr(scratchpad, "subgraph_counter", None)  # each attempt has one of its own
+    key = config["configurable"][_TASK] if attempt is None else attempt
+    group, mine = _groups.setdefault(key, _Group()), asyncio.Event()
+    if group.left:
+        raise GraphInterrupt
+    group.calls.append(mine)
+    try:
+        await asyncio.sleep(0)  # until the others are there
+        return await call()
+    except GraphInterrupt:
+        mine.set()
+        await asyncio.gather(*(event.wait() for event in list(group.calls)))
+        group.left = attempt is not None
+        raise
+    finally:
+        mine.set()
+        if not group.left and all(event.is_set() for event in group.calls):
+            _groups.pop(key, None)
+        _forget_some()
+
+
+def _forget_some() -> None:
+    """Forget the oldest attempts that are over: nothing can be so late."""
+    for key, group in list(_groups.items())[:-_MOST_GROUPS]:
+        if group.left:
+            _groups.pop(key, None)
+
+
+def shown(values: Any) -> Any:
+    """Return parameters as checkpoints and traces can show them.
+
+    Args:
+        values: Plain data, paths, and bytes.
+    """
+    if isinstance(values, Mapping):
+        return {str(key): shown(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [shown(value) for value in values]
+    if isinstance(values, (bytes, bytearray)):
+        return f"<{len(values)} bytes>"
+    return str(values) if isinstance(values, PurePath) else values
+
+
+def run_of(state: Mapping[str, Any]) -> WorkflowRun:
+    """Return the run that the state of a graph holds.
+
+    Args:
+        state: The output of the graph.
+
+    Raises:
+        CozeWorkflowError: The run has failed.
+    """
+    failure = state.get("failure")
+    if failure:
+        response = failure.get("response")
+        kept = {**failure, "response": ErrorResponse(*response) if response else None}
+        raise CozeWorkflowError(**kept)
+    return WorkflowRun.model_validate(state["run"])

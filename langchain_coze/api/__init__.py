@@ -1,1 +1,0 @@
-"""The Coze protocol, without anything of LangChain: events, models, procedures, transport."""

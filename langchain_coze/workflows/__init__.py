@@ -1,1 +1,0 @@
-"""Workflows: what they take, how they run, what they tell, and how they ask back."""
