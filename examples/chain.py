@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from _where import coze_bot
+from _demo_bot import coze_bot
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from _where import coze_bot
+from _demo_bot import coze_bot
 
 from langchain_coze import ChatCoze, CozeError, recalled_documents
 

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from _where import coze_bot
+from _demo_bot import coze_bot
 from pydantic import SecretStr
 
 from langchain_coze import ChatCoze, CozeError, create_coze_agent

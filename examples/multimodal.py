@@ -12,7 +12,7 @@ import sys
 import zlib
 from typing import TYPE_CHECKING
 
-from _where import coze_bot
+from _demo_bot import coze_bot
 from langchain_core.messages import HumanMessage
 
 from langchain_coze import CozeError

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from _where import coze_bot
+from _demo_bot import coze_bot
 from langchain_core.documents import Document
 
 from langchain_coze import ChatCoze, CozeError, recalled_documents

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from _where import coze_bot
+from _demo_bot import coze_bot
 from langchain_core.prompts import PromptTemplate
 from langchain_core.tools import create_retriever_tool
 

@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langchain_coze.local.app import RecordedRequest
     from langchain_coze.local.bots import LocalBot
-    from langchain_coze.local.fault_specs import FAULTS, Fault
-    from langchain_coze.local.flows import LocalChatflow
+    from langchain_coze.local.chatflows import LocalChatflow
+    from langchain_coze.local.faults.specs import FAULTS, Fault
     from langchain_coze.local.knowledge import LocalKnowledge, RecalledChunk
-    from langchain_coze.local.oauth import LocalOAuthApp
-    from langchain_coze.local.pieces import (
+    from langchain_coze.local.knowledge_workflows import knowledge_workflow
+    from langchain_coze.local.oauth_apps import LocalOAuthApp
+    from langchain_coze.local.pytest_plugin import local_coze as local_coze
+    from langchain_coze.local.pytest_plugin import local_coze_env as local_coze_env
+    from langchain_coze.local.reply_parts import (
         Ask,
         Card,
         ClientTool,
@@ -36,15 +39,12 @@ if TYPE_CHECKING:
         Speech,
         Verbose,
     )
-    from langchain_coze.local.pytest_plugin import local_coze as local_coze
-    from langchain_coze.local.pytest_plugin import local_coze_env as local_coze_env
+    from langchain_coze.local.runtime.file_params import FileKind
+    from langchain_coze.local.runtime.workflow_stepping import Output, RunContext
     from langchain_coze.local.server import LocalCoze
-    from langchain_coze.local.turns import Turn, TurnFile
-    from langchain_coze.local.workflows.files import FileKind
-    from langchain_coze.local.workflows.knowledge import knowledge_workflow
-    from langchain_coze.local.workflows.pieces import AskInput, Message, TokenUsage
-    from langchain_coze.local.workflows.steps import Output, RunContext
-    from langchain_coze.local.workflows.workflow import LocalWorkflow
+    from langchain_coze.local.turn_context import Turn, TurnFile
+    from langchain_coze.local.workflow_parts import AskInput, Message, TokenUsage
+    from langchain_coze.local.workflows import LocalWorkflow
 
 __all__ = [
     "FAULTS",
@@ -84,37 +84,37 @@ __all__ = [
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _HOMES = {
-    "FAULTS": "fault_specs",
-    "Ask": "pieces",
-    "AskInput": "workflows.pieces",
-    "Card": "pieces",
-    "ClientTool": "pieces",
-    "Fail": "pieces",
-    "Fault": "fault_specs",
-    "FileKind": "workflows.files",
-    "FollowUp": "pieces",
+    "FAULTS": "faults.specs",
+    "Ask": "reply_parts",
+    "AskInput": "workflow_parts",
+    "Card": "reply_parts",
+    "ClientTool": "reply_parts",
+    "Fail": "reply_parts",
+    "Fault": "faults.specs",
+    "FileKind": "runtime.file_params",
+    "FollowUp": "reply_parts",
     "LocalBot": "bots",
-    "LocalChatflow": "flows",
+    "LocalChatflow": "chatflows",
     "LocalCoze": "server",
     "LocalKnowledge": "knowledge",
-    "LocalOAuthApp": "oauth",
-    "LocalWorkflow": "workflows.workflow",
-    "Media": "pieces",
-    "Message": "workflows.pieces",
-    "NewAnswer": "pieces",
-    "Output": "workflows.steps",
-    "Pause": "pieces",
-    "Reasoning": "pieces",
+    "LocalOAuthApp": "oauth_apps",
+    "LocalWorkflow": "workflows",
+    "Media": "reply_parts",
+    "Message": "workflow_parts",
+    "NewAnswer": "reply_parts",
+    "Output": "runtime.workflow_stepping",
+    "Pause": "reply_parts",
+    "Reasoning": "reply_parts",
     "RecalledChunk": "knowledge",
     "RecordedRequest": "app",
-    "RunContext": "workflows.steps",
-    "ServerTool": "pieces",
-    "Speech": "pieces",
-    "TokenUsage": "workflows.pieces",
-    "Turn": "turns",
-    "TurnFile": "turns",
-    "Verbose": "pieces",
-    "knowledge_workflow": "workflows.knowledge",
+    "RunContext": "runtime.workflow_stepping",
+    "ServerTool": "reply_parts",
+    "Speech": "reply_parts",
+    "TokenUsage": "workflow_parts",
+    "Turn": "turn_context",
+    "TurnFile": "turn_context",
+    "Verbose": "reply_parts",
+    "knowledge_workflow": "knowledge_workflows",
     "local_coze": "pytest_plugin",
     "local_coze_env": "pytest_plugin",
 }

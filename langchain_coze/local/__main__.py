@@ -79,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(local_coze: Any, arguments: argparse.Namespace) -> Any:
-    from langchain_coze.local.flows import LocalChatflow  # noqa: PLC0415 - as above
-    from langchain_coze.local.workflows.workflow import LocalWorkflow  # noqa: PLC0415 - as above
+    from langchain_coze.local.chatflows import LocalChatflow  # noqa: PLC0415 - as above
+    from langchain_coze.local.workflows import LocalWorkflow  # noqa: PLC0415 - as above
 
     target = _load(arguments.target) if arguments.target else None
     names = ("host", "port", "profile", "token")

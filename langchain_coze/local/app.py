@@ -15,21 +15,28 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from langchain_coze.local.bodies import drop_body, read_body
-from langchain_coze.local.calls import Call, RouteEntry, RouteGroup, Settings, Site, as_json
-from langchain_coze.local.chatflows import ChatflowRoutes
-from langchain_coze.local.chats import ChatRoutes
-from langchain_coze.local.conversations import ConversationRoutes, MessageRoutes
-from langchain_coze.local.fault_specs import REPLY_FAULTS, Fault, FaultPlan, read_faults
-from langchain_coze.local.files import FileRoutes
-from langchain_coze.local.listings import ListingRoutes
-from langchain_coze.local.oauth import OAuthRoutes
-from langchain_coze.local.problems import Problem
-from langchain_coze.local.profiles import CloudProfile
-from langchain_coze.local.streams import DamagedReply, Dropped
-from langchain_coze.local.workflows.histories import RunHistoryRoutes
-from langchain_coze.local.workflows.listings import WorkflowListingRoutes
-from langchain_coze.local.workflows.routes import WorkflowRoutes
+from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultPlan, read_faults
+from langchain_coze.local.oauth_apps import OAuthRoutes
+from langchain_coze.local.routes.body import drop_body, read_body
+from langchain_coze.local.routes.catalog import ListingRoutes
+from langchain_coze.local.routes.chat import ChatRoutes
+from langchain_coze.local.routes.chatflows import ChatflowRoutes
+from langchain_coze.local.routes.context import (
+    Call,
+    RouteEntry,
+    RouteGroup,
+    Settings,
+    Site,
+    as_json,
+)
+from langchain_coze.local.routes.conversations import ConversationRoutes, MessageRoutes
+from langchain_coze.local.routes.files import FileRoutes
+from langchain_coze.local.routes.responses import DamagedReply, Dropped
+from langchain_coze.local.routes.run_histories import RunHistoryRoutes
+from langchain_coze.local.routes.workflow_catalog import WorkflowListingRoutes
+from langchain_coze.local.routes.workflows import WorkflowRoutes
+from langchain_coze.local.wire.cloud import CloudProfile
+from langchain_coze.local.wire.errors import Problem
 
 __all__ = ["LocalApp", "RecordedRequest"]
 

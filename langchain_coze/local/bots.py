@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
-from langchain_coze.local.extractive import extractive_reply
-from langchain_coze.local.fault_specs import read_faults
-from langchain_coze.local.ids import stable_id
-from langchain_coze.local.recalls import RecallPlan, knowledge_bases
-from langchain_coze.local.replies import as_piece_source
-from langchain_coze.local.samples import sample_knowledge
-from langchain_coze.local.text import is_chinese
+from langchain_coze.local.faults.specs import read_faults
+from langchain_coze.local.runtime.recall import RecallPlan, knowledge_bases
+from langchain_coze.local.runtime.replies import as_piece_source
+from langchain_coze.local.runtime.tokenize import is_chinese
+from langchain_coze.local.samples.knowledge import sample_knowledge
+from langchain_coze.local.samples.reply import extractive_reply
+from langchain_coze.local.wire.ids import stable_id
 
 __all__ = ["LocalBot", "as_bots", "sample_bot"]
 

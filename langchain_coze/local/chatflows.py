@@ -1,81 +1,94 @@
-"""The route of chatflows (wire 4.6)."""
+"""The chatflows that a local server has."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from starlette.responses import Response
+from langchain_coze.local.bots import Served, name_of, refuse_twins
+from langchain_coze.local.runtime.recall import RecallPlan
+from langchain_coze.local.wire.ids import stable_id
 
-from langchain_coze.local.calls import Call, RouteEntry, Site
-from langchain_coze.local.chat import ChatRun
-from langchain_coze.local.chat_request import ChatRequest, read_chatflow_request
-from langchain_coze.local.flows import LocalChatflow
-from langchain_coze.local.outbox import Outbox
-from langchain_coze.local.problems import Problem
-from langchain_coze.local.store import Conversation
-from langchain_coze.local.streams import EventStream
-
-__all__ = ["ChatflowRoutes"]
-
-_NO_SUCH_NAME = 720702204
+__all__ = ["LocalChatflow", "as_chatflows"]
 
 
-class ChatflowRoutes:
-    """Chats with chatflows."""
+@dataclass(eq=False)
+class LocalChatflow(Served):
+    """A chatflow of a `LocalCoze` server: a workflow that talks (wire 4.6).
 
-    def __init__(self, site: Site) -> None:
-        """Take what all groups share."""
-        self._site = site
+    Attributes:
+        reply: What it says; whatever may be the reply of a `LocalBot`. `Turn.parameters` has the
+            values of its start node.
+        workflow_id: Its id; a decimal string of 19 digits made from the name when not given.
+        name: Its name; the function's name when not given.
+        app_id: The app it belongs to: requests must name it. A chatflow without one is from the
+            library: requests name a bot of the server, or any app.
+        description: What it is for.
+        follow_ups: Questions to suggest after each answer, or a function from the question to them.
+        published: False: requests are refused with 4200.
+        delay: Seconds between two deltas.
+        burst: How many deltas may reach the client in one network write.
+        quota: After this many runs it refuses with 4028; None means never.
+        faults: What goes wrong, see `Fault`.
 
-    def routes(self) -> list[RouteEntry]:
-        """Its routes."""
-        return [RouteEntry("/v1/workflows/chat", ["POST"], self._chat)]
+    Raises:
+        TypeError: ``reply`` cannot be used as a reply.
+        ValueError: A fault is not known, or ``burst`` is below 1.
 
-    async def _chat(self, call: Call) -> Response:
-        site, body = self._site, call.json_object
-        request = read_chatflow_request(body)
-        flow = site.chatflow(request.bot_id)
-        self._check_home(flow, body)
-        profile = site.profile.chatflow
-        conversation = self._conversation(call, request)
-        if conversation is None:
-            outbox = Outbox(wanted=True)
-            outbox.put(profile.refusal(_NO_SUCH_NAME, "会话名不存在"))
-            outbox.close()
-            return EventStream(outbox, profile, call.plan, site.connections)
-        if conversation.running is not None:
-            raise Problem(4016)
-        site.count_chat(flow.workflow_id, flow.quota)
-        run = ChatRun(flow, request, conversation, profile, site.store.files_of(call.owner))
-        site.store.add_chat(run)
-        site.start(run.execute())
-        return EventStream(run.outbox, profile, call.plan, site.connections)
+    Example:
+        >>> def order(question: str) -> str:
+        ...     return "Ordered: " + question
+        >>> LocalChatflow(order).name
+        'order'
+    """
 
-    def _check_home(self, flow: LocalChatflow, body: Mapping[str, Any]) -> None:
-        """A chatflow of an app runs in its app; one of the library in a bot or in an app."""
-        bot_id, app_id = body.get("bot_id"), body.get("app_id")
-        if bool(bot_id) == bool(app_id):
-            raise Problem(4000, "one of app_id and bot_id is required, and only one")
-        if flow.app_id and app_id != flow.app_id:
-            raise Problem(4000, f"the chatflow belongs to an app: app_id must be {flow.app_id}")
-        if bot_id:
-            self._site.bot(str(bot_id))
+    reply: Any
+    _: KW_ONLY
+    workflow_id: str = ""
+    name: str = ""
+    app_id: str = ""
+    description: str = ""
+    follow_ups: Sequence[str] | Callable[[str], Sequence[str]] = ()
+    published: bool = True
+    delay: float = 0.0
+    burst: int = 1
+    quota: int | None = None
+    faults: str | Sequence[str] = ()
 
-    def _conversation(self, call: Call, request: ChatRequest) -> Conversation | None:
-        """The conversation to run in; None when its name is not known."""
-        store, body = self._site.store, call.json_object
-        if asked_for := body.get("conversation_id"):
-            return store.conversation(str(asked_for), call.owner)
-        name = request.parameters.get("CONVERSATION_NAME")
-        mine = store.conversations(call.owner)
-        known = next((found for found in mine if name and found.name == name), None)
-        if self._site.profile.chatflow.makes_named_conversations:
-            if not name:
-                raise Problem(4000, "conversation name is required")
-        elif body.get("app_id") and name:
-            return known
-        else:
-            # Without a name an app's default conversation is meant, which is not documented
-            # further: a new one plays it, as for a bot.
-            name, known = "", None
-        made = Conversation(call.owner, name=str(name), bot_id=request.bot_id)
-        return known or store.add_conversation(made)
+    # What bots have and chatflows have not: their nodes search and prompt by themselves.
+    prompt = ""
+    recall_plan = RecallPlan()
+
+    def __post_init__(self) -> None:
+        """Fill in the name and id; refuse early what could not be served."""
+        self.name = self.name or name_of(self.reply)
+        self.workflow_id = self.workflow_id or stable_id("chatflow", self.name)
+        self._serve(self.reply)
+
+    @property
+    def wire_id(self) -> str:
+        """The id that its chats carry."""
+        return self.workflow_id
+
+
+def as_chatflows(chatflows: Any) -> tuple[LocalChatflow, ...]:
+    """Make chatflows of whatever a server may be given.
+
+    Args:
+        chatflows: A `LocalChatflow`, anything that may serve as a reply, or an iterable of these.
+
+    Raises:
+        TypeError: Something in it cannot be served.
+        ValueError: Two chatflows have the same id.
+
+    Example:
+        >>> [flow.name for flow in as_chatflows(LocalChatflow(len, name="a"))]
+        ['a']
+    """
+    several = isinstance(chatflows, Iterable) and not callable(chatflows)
+    served = tuple(_as_chatflow(flow) for flow in (chatflows if several else (chatflows,)))
+    refuse_twins("chatflows", [flow.workflow_id for flow in served])
+    return served
+
+
+def _as_chatflow(flow: Any) -> LocalChatflow:
+    return flow if isinstance(flow, LocalChatflow) else LocalChatflow(flow)

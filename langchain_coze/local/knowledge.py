@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.ids import stable_id
-from langchain_coze.local.text import index_terms, query_terms, sentences
+from langchain_coze.local.runtime.tokenize import index_terms, query_terms, sentences
+from langchain_coze.local.wire.ids import stable_id
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document

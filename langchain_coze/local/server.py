@@ -16,15 +16,15 @@ import uvicorn
 
 from langchain_coze.local.app import LocalApp, RecordedRequest
 from langchain_coze.local.bots import LocalBot, as_bots
-from langchain_coze.local.calls import WORKSPACE_ID
-from langchain_coze.local.fault_specs import read_faults
-from langchain_coze.local.flows import LocalChatflow, as_chatflows
-from langchain_coze.local.oauth import LocalOAuthApp, as_oauth_apps
-from langchain_coze.local.profiles import CloudProfile
+from langchain_coze.local.chatflows import LocalChatflow, as_chatflows
+from langchain_coze.local.faults.specs import read_faults
+from langchain_coze.local.oauth_apps import LocalOAuthApp, as_oauth_apps
 from langchain_coze.local.protocol import PatientProtocol
-from langchain_coze.local.studio import StudioProfile
-from langchain_coze.local.workflows.samples import sample_workflows
-from langchain_coze.local.workflows.workflow import LocalWorkflow, as_workflows
+from langchain_coze.local.routes.context import WORKSPACE_ID
+from langchain_coze.local.samples.workflows import sample_workflows
+from langchain_coze.local.wire.cloud import CloudProfile
+from langchain_coze.local.wire.studio import StudioProfile
+from langchain_coze.local.workflows import LocalWorkflow, as_workflows
 
 __all__ = ["LocalCoze"]
 

@@ -4,7 +4,7 @@ import sys
 
 from tests.conformance.install import SDKS
 from tests.conformance.matrix import Matrix
-from tests.conformance.world import why_not_ready
+from tests.conformance.sdk_runner import why_not_ready
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.conformance.calls import CALLS, PROFILES, Defect, expected
 from tests.conformance.install import SDKS
-from tests.conformance.world import play, server, why_not_ready
+from tests.conformance.sdk_runner import play, server, why_not_ready
 
 _PLACES = {"cloud": ("Cloud", "云端"), "studio": ("Studio", "Studio")}
 _WORDS = {

@@ -8,7 +8,7 @@ import pytest
 from tests.conformance.calls import CALLS, PROFILES, expected
 from tests.conformance.install import SDKS
 from tests.conformance.matrix import Matrix
-from tests.conformance.world import ROOT, server, why_not_ready
+from tests.conformance.sdk_runner import ROOT, server, why_not_ready
 
 COLUMNS = list(product(SDKS, PROFILES))
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.sdk_runner import play, play_at, server, why_not_ready
 from tests.conformance.served_graph import ANSWER, served_graph
-from tests.conformance.world import play, play_at, server, why_not_ready
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from langchain_coze import CozeWorkflowTool
-from tests.integration_tests.flows import (
+from tests.integration_tests.workflow_fixtures import (
     BOOK,
     THREE,
     Maker,

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze
-from tests.integration_tests.agents import seen, verbs
+from tests.integration_tests.agent_fixtures import seen, verbs
 from tests.integration_tests.test_examples import ROOT, account, environment, run
 
 DEV = ROOT / "examples" / "langgraph_dev"

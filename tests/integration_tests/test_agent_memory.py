@@ -17,7 +17,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_coze import create_coze_agent
 from langchain_coze.local import LocalCoze
-from tests.integration_tests.agents import (
+from tests.integration_tests.agent_fixtures import (
     MAKERS,
     WEATHER,
     MakeAgent,

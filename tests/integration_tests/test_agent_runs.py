@@ -23,7 +23,7 @@ from langgraph.types import Command, interrupt
 
 from langchain_coze import create_coze_agent
 from langchain_coze.local import LocalBot, LocalCoze, Pause
-from tests.integration_tests.agents import (
+from tests.integration_tests.agent_fixtures import (
     EITHER,
     MAKERS,
     RUNS,

@@ -14,7 +14,7 @@ from langgraph.prebuilt import ToolNode
 
 from langchain_coze import CozeInvalidRequestError, CozeNotFoundError, create_coze_agent
 from langchain_coze.local import LocalCoze
-from tests.integration_tests.agents import (
+from tests.integration_tests.agent_fixtures import (
     EITHER,
     MAKERS,
     RUNS,

@@ -19,8 +19,8 @@ from langchain_coze.local import (
     Reasoning,
     ServerTool,
 )
+from tests.integration_tests.call_styles import WAYS, ainvoke, invoke
 from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
-from tests.integration_tests.ways import WAYS, ainvoke, invoke
 
 Make = Callable[..., ChatCoze]
 IDS = {"logid", "chat_id", "conversation_id", "section_id"}

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
 from langchain_coze._chat.history import heads
 from langchain_coze.local import Ask, LocalBot, LocalChatflow, LocalCoze, RecordedRequest, Turn
-from tests.integration_tests.ways import WAYS, Way
+from tests.integration_tests.call_styles import WAYS, Way
 
 _numbers = itertools.count()
 PROFILES = ["cloud", "studio"]

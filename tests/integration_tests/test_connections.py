@@ -27,8 +27,8 @@ from langchain_core.runnables import ConfigurableField
 from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError, CozeTimeoutError
 from langchain_coze._api import pool
 from langchain_coze.local import LocalBot, LocalCoze
+from tests.integration_tests.call_styles import WAYS, ainvoke, invoke
 from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
-from tests.integration_tests.ways import WAYS, ainvoke, invoke
 
 Make = Callable[..., ChatCoze]
 

@@ -23,7 +23,7 @@ from langchain_coze import (
 )
 from langchain_coze._chat.history import heads
 from langchain_coze.local import LocalBot, LocalCoze, RecordedRequest, Turn
-from tests.integration_tests.ways import WAYS, Way
+from tests.integration_tests.call_styles import WAYS, Way
 
 
 def remember(question: str, turn: Turn) -> Iterator[str]:

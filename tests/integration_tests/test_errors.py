@@ -28,8 +28,8 @@ from langchain_coze import (
     is_retryable,
 )
 from langchain_coze.local import LocalBot, LocalCoze
+from tests.integration_tests.call_styles import WAYS, ainvoke, astream, invoke, stream
 from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
-from tests.integration_tests.ways import WAYS, ainvoke, astream, invoke, stream
 
 Make = Callable[..., ChatCoze]
 Ask = Callable[..., AIMessage]

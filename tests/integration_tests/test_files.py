@@ -15,7 +15,7 @@ from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, Media, Speech, Turn
-from tests.integration_tests.ways import WAYS, Way
+from tests.integration_tests.call_styles import WAYS, Way
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 IMAGE, FILE = {"type": "image"}, {"type": "file"}

@@ -17,7 +17,7 @@ from langgraph.types import Command
 
 from langchain_coze import create_coze_agent
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Turn
-from tests.integration_tests.agents import (
+from tests.integration_tests.agent_fixtures import (
     MAKERS,
     MakeAgent,
     Seen,

@@ -31,7 +31,7 @@ from langchain_coze import (
 )
 from langchain_coze.errors import CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp, Turn
-from tests.integration_tests.ways import WAYS, Way, ainvoke, invoke
+from tests.integration_tests.call_styles import WAYS, Way, ainvoke, invoke
 
 ENDPOINT = "/api/permission/oauth2/token"
 PAIR = LocalOAuthApp()

@@ -13,7 +13,7 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_coze import CozeError, CozeRecallRetriever, CozeStreamError, CozeTimeoutError
-from tests.integration_tests.scripts import scripted
+from tests.integration_tests.scripted_server import scripted
 from tests.unit_tests.wire_fixtures import RECALL, TURN
 
 CREATED = TURN[: TURN.index(b"event:conversation.message.delta")]

@@ -27,7 +27,7 @@ from langchain_coze.local import (
     Reasoning,
     knowledge_workflow,
 )
-from tests.declared import DeclaredByCoze
+from tests.standard_suite import DeclaredByCoze
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is set on the bot in Coze.*")
 

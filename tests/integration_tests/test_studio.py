@@ -25,7 +25,7 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
-from tests.integration_tests.ways import WAYS, Way
+from tests.integration_tests.call_styles import WAYS, Way
 
 
 def tea(question: str, turn: Turn) -> Iterator[Any]:

@@ -20,7 +20,7 @@ from langchain_coze import (
 )
 from langchain_coze._chat.history import heads
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, RecordedRequest, Turn
-from tests.integration_tests.ways import WAYS, Way
+from tests.integration_tests.call_styles import WAYS, Way
 
 TOOL = {
     "name": "get_weather",

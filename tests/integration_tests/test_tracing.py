@@ -20,8 +20,8 @@ from langsmith import Client
 
 from langchain_coze import ChatCoze, CozeError
 from langchain_coze.local import Ask, ClientTool, LocalBot, LocalChatflow, LocalCoze
+from tests.integration_tests.call_styles import WAYS
 from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
-from tests.integration_tests.ways import WAYS
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage

@@ -21,8 +21,8 @@ from typing_extensions import TypedDict
 from langchain_coze import CozeRateLimitError, CozeWorkflowError, CozeWorkflowInterrupt
 from langchain_coze._workflows.input_schema import json_schema
 from langchain_coze.local import Ask, AskInput, Fail, FileKind, LocalCoze, LocalWorkflow, TurnFile
-from tests.integration_tests.agents import EITHER, Run
-from tests.integration_tests.flows import (
+from tests.integration_tests.agent_fixtures import EITHER, Run
+from tests.integration_tests.workflow_fixtures import (
     BOOK,
     BREAKS,
     GO,

@@ -25,9 +25,10 @@ from pydantic import Field
 from langchain_coze import create_coze_agent
 from langchain_coze._workflows import graph as graph_module
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze
-from tests.integration_tests.agents import bot_of, last
+from tests.integration_tests.agent_fixtures import bot_of, last
 from tests.integration_tests.flow_process import MAKER_NAMES, WAY_NAMES
-from tests.integration_tests.flows import (
+from tests.integration_tests.test_examples import ROOT, environment
+from tests.integration_tests.workflow_fixtures import (
     BOOK,
     GO,
     MAKERS,
@@ -52,7 +53,6 @@ from tests.integration_tests.flows import (
     thread,
     tool_of,
 )
-from tests.integration_tests.test_examples import ROOT, environment
 
 pytestmark = pytest.mark.timeout(60)
 

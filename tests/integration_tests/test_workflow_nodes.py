@@ -22,8 +22,8 @@ from langchain_coze import (
     create_workflow_graph,
 )
 from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, TurnFile
-from tests.integration_tests.agents import EITHER, Run
-from tests.integration_tests.flows import (
+from tests.integration_tests.agent_fixtures import EITHER, Run
+from tests.integration_tests.workflow_fixtures import (
     BOOK,
     BREAKS,
     SAVERS,

@@ -19,8 +19,8 @@ from langgraph.types import Command
 from langchain_coze import create_workflow_graph
 from langchain_coze._workflows.graph import WorkflowState
 from langchain_coze.local import Ask, LocalCoze, LocalWorkflow, Message
-from tests.integration_tests.agents import events
-from tests.integration_tests.flows import (
+from tests.integration_tests.agent_fixtures import events
+from tests.integration_tests.workflow_fixtures import (
     GO,
     MAKERS,
     Maker,

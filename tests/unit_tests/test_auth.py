@@ -1,74 +1,380 @@
+"""What a CozeJWTAuth is, and the exchange of its JWTs without any I/O."""
+
 from __future__ import annotations
 
-import asyncio
-import warnings
+import copy
+import email.utils
+import json
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
-from pydantic import SecretStr
+from langchain_core.load import dumps
+from pydantic import SecretStr, ValidationError
 
-from langchain_coze._api.tokens import token_source
-from langchain_coze.errors import CozeAuthenticationError
+from langchain_coze import ChatCoze, CozeJWTAuth
+from langchain_coze._api.effects import Policy, Renew, Reply, Request
+from langchain_coze._api.oauth import Grant, Signer, forget, token_flow
+from langchain_coze._api.transport import Settings
+from langchain_coze.errors import (
+    CozeAuthenticationError,
+    CozeConnectionError,
+    CozeError,
+    CozeRateLimitError,
+    CozeServerError,
+    is_retryable,
+)
+from langchain_coze.local import LocalOAuthApp
+
+APP = LocalOAuthApp("310000000002", key_id="gdehvaDegW")
+NAMES = ("CLIENT_ID", "PRIVATE_KEY", "PRIVATE_KEY_FILE_PATH", "PUBLIC_KEY_ID")
 
 
-class Holder:
-    def __init__(self, token: Any) -> None:
-        self.token = token
+@pytest.fixture(autouse=True)
+def no_app_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(f"COZE_JWT_OAUTH_{name}", raising=False)
+    monkeypatch.delenv("COZE_API_BASE", raising=False)
 
 
-async def coroutine() -> str:
-    return "pat_x"
+def made(**fields: Any) -> CozeJWTAuth:
+    known = {"client_id": APP.client_id, "private_key": APP.private_key, "public_key_id": "k"}
+    return CozeJWTAuth(**(known | fields))
+
+
+# --- The app -------------------------------------------------------------------------------------
+
+
+def test_the_environment_names_the_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COZE_JWT_OAUTH_CLIENT_ID", "7")
+    monkeypatch.setenv("COZE_JWT_OAUTH_PUBLIC_KEY_ID", "k")
+    monkeypatch.setenv("COZE_JWT_OAUTH_PRIVATE_KEY", APP.private_key.replace("\n", "\\n"))
+    auth = CozeJWTAuth()
+    assert (auth.client_id, auth.public_key_id, auth.duration_seconds) == ("7", "k", 900)
+    assert auth.private_key.get_secret_value() == APP.private_key
+    monkeypatch.delenv("COZE_JWT_OAUTH_PRIVATE_KEY")
+    file = tmp_path / "private_key.pem"
+    file.write_text(APP.private_key)
+    monkeypatch.setenv("COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH", str(file))
+    assert CozeJWTAuth() == auth
+
+
+def test_the_key_is_text_or_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "private_key.pem"
+    file.write_text(APP.private_key)
+    assert made(private_key=file) == made(private_key=SecretStr(APP.private_key)) == made()
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("fields", "word"),
     [
-        "pat_x",
-        " pat_x\n",
-        "Bearer pat_x",
-        SecretStr("pat_x"),
-        lambda: "pat_x",
-        lambda: SecretStr("pat_x"),
-        Holder("pat_x"),
-        Holder(lambda: "pat_x"),
+        ({"client_id": ""}, "No client_id is given"),
+        ({"public_key_id": ""}, "COZE_JWT_OAUTH_PUBLIC_KEY_ID"),
+        ({"private_key": ""}, "No private key is given"),
+        ({"private_key": "private_key.pem"}, "no private key in PEM form"),
+        ({"private_key": APP.public_key}, "no private key in PEM form"),
+        ({"private_key": Path("no such file.pem")}, "cannot be read: No such file"),
+        ({"duration_seconds": 86400}, "duration_seconds"),
+        ({"duration_seconds": 0}, "duration_seconds"),
+        ({"account_id": "1", "enterprise_id": "2"}, "not both"),
+        ({"base_url": "api.coze.cn"}, "must be an address"),
+        ({"ttl": 900}, "ttl"),
     ],
 )
-def test_sources(given: Any) -> None:
-    assert token_source(given).get() == "pat_x"
-    assert asyncio.run(token_source(given).aget()) == "pat_x"
+def test_what_cannot_be_an_app(fields: dict[str, Any], word: str) -> None:
+    with pytest.raises(ValidationError, match=word) as caught:
+        made(**fields)
+    assert "BEGIN" not in str(caught.value)
 
 
-def test_a_coroutine_function_serves_asynchronous_calls_only() -> None:
-    source = token_source(coroutine)
-    assert asyncio.run(source.aget()) == "pat_x"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # nor is it left behind unawaited
-        with pytest.raises(CozeAuthenticationError, match="only ainvoke and astream"):
-            source.get()
+@pytest.mark.parametrize("body", ["xyzzy", "MIIxyzzy", APP.private_key.split("\n", 2)[2][:400]])
+def test_a_key_that_is_broken_is_told_when_it_signs(body: str) -> None:
+    auth = made(private_key=f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
+    with pytest.raises(CozeAuthenticationError, match="cannot be read as an RSA key") as caught:
+        _ = auth.token
+    assert body not in f"{caught.value!r} {caught.value} {caught.value.__cause__}"
+    assert "pathlib.Path" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("given", [None, "", "  ", SecretStr(""), 7])
-def test_no_token(given: Any) -> None:
-    with pytest.raises(CozeAuthenticationError, match="No Coze token is set"):
-        token_source(given)
+def test_it_is_plain_data() -> None:
+    auth = made(session_name="ada", scope={"a": {"b": [1]}})
+    for again in (pickle.loads(pickle.dumps(auth)), copy.deepcopy(auth), auth.model_copy()):
+        assert again == auth
+    model = ChatCoze(bot_id="1", api_key=auth)
+    again = pickle.loads(pickle.dumps(model))
+    assert again.api_key == copy.deepcopy(model).api_key == auth
+    assert auth.for_session("ben").session_name == "ben"
+    assert auth.for_session("ben").private_key is auth.private_key
 
 
-@pytest.mark.parametrize("given", [lambda: None, lambda: "", Holder(None), Holder("")])
-def test_a_source_that_gives_nothing(given: Any) -> None:
-    with pytest.raises(CozeAuthenticationError, match="No Coze token is set"):
-        token_source(given).get()
+def test_the_private_key_is_shown_nowhere() -> None:
+    auth = made()
+    model = ChatCoze(bot_id="1", api_key=auth)
+    told = [repr(auth), str(auth), str(vars(auth)), auth.model_dump_json(), str(auth.model_dump())]
+    told += [repr(model), dumps(model), str(model._get_llm_string()), str(vars(model))]
+    line = APP.private_key.splitlines()[3]
+    assert not [text for text in told if line in text]
 
 
-@pytest.mark.parametrize("given", ["pat_“x”", "pat x", "pat\nx", "pat_密钥"])
-def test_what_cannot_be_a_token(given: str) -> None:
-    with pytest.raises(CozeAuthenticationError, match="characters that no token has") as caught:
-        token_source(given)
-    assert given not in str(caught.value)
+def test_without_the_extra() -> None:
+    code = (
+        "import sys; sys.modules['jwt'] = None\n"
+        "from langchain_coze import ChatCoze, CozeJWTAuth\n"
+        "ChatCoze(bot_id='1', api_key='pat_x')\n"
+        "try: CozeJWTAuth(client_id='1', public_key_id='2', private_key='PRIVATE KEY-----')\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, timeout=60
+    )
+    assert 'pip install "langchain-coze[oauth]" / 缺少 PyJWT' in done.stdout
 
 
-def test_a_source_is_asked_for_each_request_and_can_be_renewed() -> None:
-    tokens = iter(["pat_1", "pat_2"])
-    source = token_source(lambda: next(tokens))
-    assert (source.get(), source.get()) == ("pat_1", "pat_2")
-    assert source.renew()
-    assert not token_source("pat_x").renew()
+def test_importing_it_imports_neither_httpx_nor_jwt() -> None:
+    code = (
+        "import sys; from langchain_coze import CozeJWTAuth\n"
+        "print([name for name in ('httpx', 'jwt', 'cryptography') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+# --- The JWT -------------------------------------------------------------------------------------
+
+
+def test_each_request_has_a_jwt_of_its_own() -> None:
+    auth = made(session_name=lambda: "ada", session_context={"device_info": {"device_id": "1"}})
+    signer = Signer(auth._grant("https://api.coze.cn"))
+    first, second = signer.get(), signer.get()
+    assert jwt.get_unverified_header(first) == {"alg": "RS256", "typ": "JWT", "kid": "k"}
+    claims = jwt.decode(first, APP.public_key, algorithms=["RS256"], audience="api.coze.cn")
+    other = jwt.decode(second, APP.public_key, algorithms=["RS256"], audience="api.coze.cn")
+    assert claims.keys() == {"iss", "aud", "iat", "exp", "jti", "session_name", "session_context"}
+    assert (claims["iss"], claims["session_name"]) == (APP.client_id, "ada")
+    assert abs(claims["iat"] - time.time()) < 5
+    assert claims["exp"] - claims["iat"] == 600
+    assert len(bytes.fromhex(claims["jti"])) >= 32
+    assert claims["jti"] != other["jti"]
+    assert not signer.renew()
+
+
+def test_what_is_not_given_is_not_sent() -> None:
+    grant = made()._grant("http://127.0.0.1:8888")
+    claims = jwt.decode(grant.sign(), options={"verify_signature": False})
+    assert claims.keys() == {"iss", "aud", "iat", "exp", "jti"}
+    assert claims["aud"] == "127.0.0.1:8888"
+    assert grant.body == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "duration_seconds": 900,
+    }
+    scope = {"account_permission": {"permission_list": ["Connector.botChat"]}}
+    assert made(scope=scope)._grant("http://127.0.0.1").body["scope"] == scope
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({}, "/api/permission/oauth2/token"),
+        ({"account_id": 7}, "/api/permission/oauth2/account/7/token"),
+        ({"enterprise_id": "8"}, "/api/permission/oauth2/enterprise_id/8/token"),
+    ],
+)
+def test_where_it_is_exchanged(fields: dict[str, Any], path: str) -> None:
+    assert made(**fields)._grant("https://api.coze.cn").path == path
+
+
+def test_what_shares_a_token() -> None:
+    def key(base_url: str = "https://api.coze.cn", **fields: Any) -> str:
+        return made(**fields)._grant(base_url).key
+
+    assert key() == key() == key(session_name="") == key(session_name=lambda: None)
+    others = [
+        key("https://api.coze.com"),
+        key(session_name="ada"),
+        key(session_name="ben"),
+        key(public_key_id="l"),
+        key(private_key=LocalOAuthApp().private_key),
+        key(account_id="1"),
+        key(enterprise_id="1"),
+        key(duration_seconds=60),
+        key(scope={"a": 1}),
+        key(session_context={"a": 1}),
+        key(client_id="1"),
+    ]
+    assert len({key(), *others}) == len(others) + 1
+
+
+def test_the_server_is_that_of_the_model_unless_another_is_named() -> None:
+    settings = Settings(base_url="https://gateway.example", headers={"x-gateway": "1"})
+    assert made().tokens_for(settings)._settings == settings
+    own = made(base_url="https://api.coze.com/").tokens_for(settings)._settings
+    assert (own.base_url, own.headers) == ("https://api.coze.com", {})
+    assert made().tokens_for()._settings.base_url == "https://api.coze.cn"
+
+
+# --- The exchange --------------------------------------------------------------------------------
+
+COUNT = iter(range(10**6))
+
+
+def grant(seconds: int = 900) -> Grant:
+    return Grant(f"test {next(COUNT)}", "/api/permission/oauth2/token", {}, seconds, str)
+
+
+def answered(flow: Generator[Any, Any, str], *replies: Any) -> str:
+    """Run a flow that sends as many requests as there are replies, and return its token."""
+    pending = list(replies)
+    try:
+        command = next(flow)
+        while True:
+            if not isinstance(command, Request):
+                command = flow.send(False if isinstance(command, Renew) else None)
+                continue
+            reply = pending.pop(0)
+            raises = isinstance(reply, CozeError)
+            command = flow.throw(reply) if raises else flow.send(reply)
+    except StopIteration as done:
+        assert not pending
+        return str(done.value)
+
+
+def token(name: str = "czs_1", *, date: float | None = None, **body: Any) -> Reply:
+    headers = {} if date is None else {"date": email.utils.formatdate(date, usegmt=True)}
+    told = {"access_token": name, "token_type": "Bearer"} | body
+    return Reply(status_code=200, headers=headers, body=json.dumps(told).encode())
+
+
+def refusal(word: str, status: int = 401, **headers: str) -> Reply:
+    told = {"error_code": word, "error_message": "told", "error": ""}
+    return Reply(status_code=status, headers=headers, body=json.dumps(told).encode())
+
+
+NOW = 1721135859.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "reply", "good"),
+    [
+        (900, {"expires_in": int(NOW) + 901, "date": NOW}, 840),  # a minute at most is not used
+        (100, {"expires_in": int(NOW) + 101, "date": NOW}, 90),
+        (100, {"expires_in": 100}, 90),  # a duration
+        (100, {"expires_in": "100"}, 90),
+        (100, {}, 90),
+        (100, {"expires_in": None}, 90),
+        (100, {"expires_in": 10**6}, 90),  # never longer than asked for
+        (86399, {"expires_in": int(NOW) + 11, "date": NOW}, 9),  # the server gives less
+        (100, {"expires_in": int(NOW)}, 90),  # long ago by our clock, which is off then
+    ],
+)
+def test_how_long_a_token_is_used(
+    monkeypatch: pytest.MonkeyPatch, asked: int, reply: dict[str, Any], good: float
+) -> None:
+    wanted = grant(asked)
+    clock = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    assert answered(token_flow(wanted, Policy()), token("czs_1", **reply)) == "czs_1"
+    clock = 1000 + good - 0.5
+    assert answered(token_flow(wanted, Policy())) == "czs_1"
+    clock = 1000 + good + 0.5
+    assert answered(token_flow(wanted, Policy()), token("czs_2")) == "czs_2"
+
+
+def test_a_time_without_a_date_is_told_by_our_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, clock = grant(), 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    answered(token_flow(wanted, Policy()), token(expires_in=int(time.time()) + 100))
+    clock = 1095.0
+    assert answered(token_flow(wanted, Policy()), token("czs_2")) == "czs_2"
+
+
+def test_only_the_token_that_was_refused_is_forgotten() -> None:
+    wanted = grant()
+    answered(token_flow(wanted, Policy()), token("czs_1"))
+    forget(wanted.key, "czs_0")
+    assert answered(token_flow(wanted, Policy())) == "czs_1"
+    forget(wanted.key, "czs_1")
+    assert answered(token_flow(wanted, Policy()), token("czs_2")) == "czs_2"
+
+
+@pytest.mark.parametrize(
+    ("reply", "hint"),
+    [
+        (refusal("invalid_client"), "public_key_id is the fingerprint"),
+        (refusal("invalid_client", 200), "public_key_id is the fingerprint"),
+        (refusal("invalid_request", 400), "Check duration_seconds"),
+        (refusal("unsupported_grant_type", 400), "Check duration_seconds"),
+        (refusal("access_deny", 403), "Enable the OAuth app"),
+        (Reply(status_code=401, body=b"who?"), "public_key_id is the fingerprint"),
+        (Reply(status_code=404, body=b"404 page not found"), "self-hosted Coze Studio"),
+        (Reply(status_code=405, body=b"<html>"), "self-hosted Coze Studio"),
+        (Reply(status_code=200, body=b'{"code":4100,"msg":"m"}'), "public_key_id is"),
+    ],
+)
+def test_refusals(reply: Reply, hint: str) -> None:
+    with pytest.raises(CozeAuthenticationError, match="gave the OAuth app no access token") as it:
+        answered(token_flow(grant(), Policy()), reply)
+    assert hint in (it.value.hint or "")
+    assert "提示" in (it.value.hint or "")
+    assert "clock" not in str(it.value)
+    assert not is_retryable(it.value)
+
+
+@pytest.mark.parametrize(
+    ("offset", "told"), [(3600, "3,600 s behind"), (-90, "90 s ahead of"), (3, ""), (-3, "")]
+)
+def test_a_clock_that_is_off_is_told(offset: int, told: str) -> None:
+    date = email.utils.formatdate(time.time() + offset + 0.5, usegmt=True)
+    with pytest.raises(CozeAuthenticationError) as caught:
+        answered(token_flow(grant(), Policy()), refusal("invalid_client", date=date))
+    text = str(caught.value).replace("3,599", "3,600").replace("91 s", "90 s")
+    assert (told in text) if told else ("clock" not in text)
+    assert ("NTP" in text) == bool(told)
+
+
+def test_a_reply_without_a_token() -> None:
+    for body in (b'{"expires_in":900}', b'{"access_token":""}', b'{"data":[]}'):
+        with pytest.raises(CozeServerError, match="without an access token"):
+            answered(token_flow(grant(), Policy()), Reply(status_code=200, body=body))
+
+
+def test_an_internal_error_is_the_server_s() -> None:
+    with pytest.raises(CozeServerError, match="internal_error"):
+        answered(token_flow(grant(), Policy()), refusal("internal_error", 400))
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda: CozeConnectionError("no route"), CozeConnectionError),
+        (lambda: Reply(status_code=429, headers={"retry-after": "0"}), CozeRateLimitError),
+    ],
+)
+def test_it_is_repeated_as_often_as_allowed_and_no_one_repeats_it_again(
+    make: Any, kind: type[CozeError]
+) -> None:
+    policy = Policy(max_retries=2)
+    with pytest.raises(kind) as caught:
+        answered(token_flow(grant(), policy), make(), make(), make())
+    assert caught.value.exhausted
+    assert answered(token_flow(grant(), policy), make(), make(), token()) == "czs_1"
+
+
+def test_a_failure_is_shared_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, clock = grant(), 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: clock)
+    with pytest.raises(CozeAuthenticationError) as first:
+        answered(token_flow(wanted, Policy()), refusal("invalid_client"))
+    with pytest.raises(CozeAuthenticationError) as second:
+        answered(token_flow(wanted, Policy()))
+    assert str(second.value) == str(first.value)
+    assert second.value is not first.value
+    clock += 0.3
+    assert answered(token_flow(wanted, Policy()), token()) == "czs_1"

@@ -11,7 +11,7 @@ from langchain_tests.unit_tests import ChatModelUnitTests, ToolsUnitTests
 from pydantic import BaseModel, Field
 
 from langchain_coze import CozeWorkflowTool
-from tests.declared import DeclaredByCoze
+from tests.standard_suite import DeclaredByCoze
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is set on the bot in Coze.*")
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from langchain_coze.local import FAULTS, Fault, LocalBot, LocalChatflow, LocalCoze, LocalWorkflow
-from langchain_coze.local.faults import BYTE_FAULTS, EVENT_FAULTS
-from langchain_coze.local.workflows.streams import _EVENT_FAULTS as RUN_FAULTS
+from langchain_coze.local.faults.stream import BYTE_FAULTS, EVENT_FAULTS
+from langchain_coze.local.runtime.workflow_stream import _EVENT_FAULTS as RUN_FAULTS
 from tests.integration_tests.local.local_client import masked, user
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"

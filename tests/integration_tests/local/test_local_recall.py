@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 
-from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, RecalledChunk, gojson
-from langchain_coze.local.profiles import CloudProfile, Event, MessageIds, recalled_chunk
+from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, RecalledChunk
+from langchain_coze.local.wire import go_json
+from langchain_coze.local.wire.cloud import CloudProfile, Event, MessageIds, recalled_chunk
 from tests.integration_tests.local.local_client import Client, answers, events, user
 
 # The sample line of wire 3.1, word for word.
@@ -93,11 +94,11 @@ def test_a_recall_is_the_line_of_the_reference() -> None:
         *("7611703448279351315", "kb", 0, 2),
     )
     payload = {"chunks": [recalled_chunk(found)], "ori_req": "", "status_code": 0}
-    content = profile.verbose("knowledge_recall", gojson.dumps(payload))
+    content = profile.verbose("knowledge_recall", go_json.dumps(payload))
     message = profile.message(
         ids, "7516861350000000001", {"type": "verbose", "content": content, **stamps}
     )
-    event = Event("conversation.message.completed", gojson.dumps(message))
+    event = Event("conversation.message.completed", go_json.dumps(message))
     assert profile.encoder()(event) == WIRE_EVENT
 
 

@@ -27,7 +27,7 @@ from langchain_coze.local import (
     LocalCoze,
     LocalWorkflow,
 )
-from tests.integration_tests.scripts import scripted
+from tests.integration_tests.scripted_server import scripted
 from tests.integration_tests.workflow_tools import (
     ASKS,
     BY_NAME,

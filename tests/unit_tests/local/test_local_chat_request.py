@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from langchain_coze.local.chat_request import read_chat_request
-from langchain_coze.local.problems import Problem, http_status
+from langchain_coze.local.wire.chat_request import read_chat_request
+from langchain_coze.local.wire.errors import Problem, http_status
 
 USER = {"role": "user", "type": "question", "content": "hi", "content_type": "text"}
 BASE = {"bot_id": "7", "user_id": "u", "additional_messages": [USER]}

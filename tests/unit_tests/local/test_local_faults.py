@@ -7,15 +7,21 @@ from typing import Any
 
 import pytest
 
-from langchain_coze.local import FAULTS, Fault, gojson
-from langchain_coze.local.fault_specs import read_faults
-from langchain_coze.local.faults import BYTE_FAULTS, EVENT_FAULTS, event_faults, with_byte_faults
-from langchain_coze.local.profiles import CloudProfile, Event
+from langchain_coze.local import FAULTS, Fault
+from langchain_coze.local.faults.specs import read_faults
+from langchain_coze.local.faults.stream import (
+    BYTE_FAULTS,
+    EVENT_FAULTS,
+    event_faults,
+    with_byte_faults,
+)
+from langchain_coze.local.wire import go_json
+from langchain_coze.local.wire.cloud import CloudProfile, Event
 
 CHAT = {"id": "1", "conversation_id": "2", "bot_id": "3", "created_at": 9, "last_error": None}
 CHAT |= {"status": "in_progress", "usage": {}, "section_id": "2"}
 RECALL = {"chunks": [{"slice": "a"}, {"slice": "b"}], "ori_req": "", "status_code": 0}
-CONTENT = {"msg_type": "knowledge_recall", "data": gojson.dumps(RECALL)}
+CONTENT = {"msg_type": "knowledge_recall", "data": go_json.dumps(RECALL)}
 EVENTS = [
     Event("conversation.chat.created", json.dumps(CHAT)),
     Event("conversation.chat.in_progress", json.dumps(CHAT)),

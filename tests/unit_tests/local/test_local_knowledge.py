@@ -7,9 +7,9 @@ from langchain_core.documents import Document
 
 from langchain_coze.local import LocalBot, LocalKnowledge
 from langchain_coze.local.knowledge import split_passages
-from langchain_coze.local.recalls import RecallPlan
-from langchain_coze.local.samples import sample_knowledge
-from langchain_coze.local.text import count_tokens, small_pieces
+from langchain_coze.local.runtime.recall import RecallPlan
+from langchain_coze.local.runtime.tokenize import count_tokens, small_pieces
+from langchain_coze.local.samples.knowledge import sample_knowledge
 
 SAMPLES = sample_knowledge()
 TEAS = LocalKnowledge(["green tea", "green tea from the green hills"], name="teas")

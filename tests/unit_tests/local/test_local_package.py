@@ -6,7 +6,7 @@ import pytest
 
 import langchain_coze.local as package
 from langchain_coze.local import LocalBot, LocalCoze
-from langchain_coze.local.ids import new_id, stable_id
+from langchain_coze.local.wire.ids import new_id, stable_id
 
 
 def test_public_names_exist_and_are_sorted() -> None:
@@ -32,7 +32,7 @@ def test_importing_is_light() -> None:
 def test_failing_reply_prints_nothing() -> None:
     code = (
         "import logging, langchain_coze.local; "
-        "logging.getLogger('langchain_coze.local.chat').error('a reply failed')"
+        "logging.getLogger('langchain_coze.local.runtime.chat_run').error('a reply failed')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60

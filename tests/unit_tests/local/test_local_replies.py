@@ -23,8 +23,8 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
-from langchain_coze.local.chat_request import EnterMessage
-from langchain_coze.local.pieces import waits
+from langchain_coze.local.reply_parts import waits
+from langchain_coze.local.wire.chat_request import EnterMessage
 
 
 def turn_of(bot: LocalBot, question: str = "hi", **fields: Any) -> Turn:

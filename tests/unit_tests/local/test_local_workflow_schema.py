@@ -8,10 +8,10 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, RunContext, TurnFile
-from langchain_coze.local.problems import Problem
-from langchain_coze.local.store import StoredFile
-from langchain_coze.local.workflows.forms import form_items
-from langchain_coze.local.workflows.schema import Signature
+from langchain_coze.local.runtime.signature import Signature
+from langchain_coze.local.runtime.store import StoredFile
+from langchain_coze.local.wire.errors import Problem
+from langchain_coze.local.wire.forms import form_items
 
 
 class Guest(BaseModel):

@@ -1,0 +1,1 @@
+"""Faults on demand: what breaks in a reply, and how."""

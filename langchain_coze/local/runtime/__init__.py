@@ -1,0 +1,1 @@
+"""Running bots and workflows: replies, events, conversations."""

@@ -1,0 +1,156 @@
+"""Working off a reply step by step, and sending it the answers that it waits for."""
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import queue
+import threading
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langchain_coze.local.reply_parts import PIECES, waits
+from langchain_coze.local.runtime.tokenize import small_pieces
+
+__all__ = ["END", "Deferred", "ReplyThread", "advance", "as_items", "close", "is_runnable"]
+
+# How far a generator in a thread may run ahead of what has been sent.
+_READ_AHEAD = 256
+END: Final = object()
+
+
+def is_runnable(value: Any) -> bool:
+    """Whether ``value`` has the methods of a LangChain Runnable (told without importing it)."""
+    return not isinstance(value, type) and hasattr(value, "astream") and hasattr(value, "ainvoke")
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A call whose result only the event loop can work off."""
+
+    call: Callable[[], Any]
+
+
+def as_items(result: Any) -> Iterable[Any]:
+    """The pieces of what a reply function returned.
+
+    Raises:
+        TypeError: It is nothing that may be a reply.
+    """
+    if result is None:
+        return ()
+    if isinstance(result, str):
+        return small_pieces(result)
+    if isinstance(result, PIECES):
+        return (result,)
+    if isinstance(result, Iterable):
+        return result
+    raise TypeError(f"a reply cannot be a {type(result).__name__}")
+
+
+async def advance(iterator: Any, answer: Any) -> Any:
+    """The next item of any iterator, or `END`; generators are sent ``answer``."""
+    if isinstance(iterator, Iterator):
+        return _next(iterator, answer)
+    try:
+        if hasattr(iterator, "asend"):
+            return await iterator.asend(answer)
+        return await anext(iterator)
+    except StopAsyncIteration:
+        return END
+
+
+def _next(iterator: Iterator[Any], answer: Any) -> Any:
+    try:
+        return iterator.send(answer) if isinstance(iterator, Generator) else next(iterator)
+    except StopIteration:
+        return END
+
+
+async def close(iterator: Any) -> None:
+    """End a generator where it stands; other iterators need no end."""
+    if isinstance(iterator, Generator):
+        iterator.close()
+    elif hasattr(iterator, "aclose"):
+        await iterator.aclose()
+
+
+class ReplyThread:
+    """A function that may block, in a thread of its own; what it yields is handed over as it comes.
+
+    A thread for each call, not a pool: slow replies must not wait for each other, and a daemon
+    thread that never returns does not keep the process alive.
+
+    Args:
+        call: The function. Its result may be anything that `as_items` takes, or something for the
+            event loop, which is handed over as `Deferred`.
+    """
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        """Take the function; the thread starts with the first `asend`."""
+        self._call = call
+        self._handed_over: asyncio.Queue[Any] | None = None
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._stopped = threading.Event()
+        self._room = threading.Semaphore(_READ_AHEAD)
+        self._error: BaseException | None = None
+        self._is_waiting = False
+
+    async def asend(self, answer: Any) -> Any:
+        """The next item, or `END`; ``answer`` goes to a generator that waits for one."""
+        if self._handed_over is None:
+            self._handed_over = self._start()
+        if self._is_waiting:
+            self._answers.put(answer)
+        item = await self._handed_over.get()
+        self._is_waiting = waits(item)
+        if item is END and self._error is not None:
+            raise self._error
+        self._room.release()
+        return item
+
+    async def aclose(self) -> None:
+        """Tell the thread to end; it is not waited for."""
+        self._stopped.set()
+        self._room.release()
+        self._answers.put(None)
+
+    def _start(self) -> "asyncio.Queue[Any]":
+        loop = asyncio.get_running_loop()
+        handed_over: asyncio.Queue[Any] = asyncio.Queue()
+
+        def hand_over(item: Any) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(handed_over.put_nowait, item)
+
+        context = contextvars.copy_context()
+        threading.Thread(
+            target=context.run, args=(self._run, hand_over), name="local-coze-reply", daemon=True
+        ).start()
+        return handed_over
+
+    def _run(self, hand_over: Callable[[Any], None]) -> None:
+        try:
+            self._iterate(hand_over)
+        except Exception as error:  # noqa: BLE001 - it is raised again where the reply is awaited
+            self._error = error
+        finally:
+            hand_over(END)
+
+    def _iterate(self, hand_over: Callable[[Any], None]) -> None:
+        result = self._call()
+        if inspect.isawaitable(result) or is_runnable(result) or isinstance(result, AsyncIterable):
+            hand_over(Deferred(lambda: result))
+            return
+        iterator = iter(as_items(result))
+        answer = None
+        while (item := _next(iterator, answer)) is not END:
+            self._room.acquire()
+            if not self._stopped.is_set():
+                hand_over(item)
+                answer = self._answers.get() if waits(item) else None
+            if self._stopped.is_set():
+                break
+        if inspect.isgenerator(iterator):
+            iterator.close()

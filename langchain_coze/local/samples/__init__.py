@@ -1,0 +1,1 @@
+"""What the server serves when nothing else is given."""

@@ -1,0 +1,53 @@
+"""The workflows that a server has when it is given neither bots nor workflows."""
+
+from collections.abc import Generator
+from typing import Any
+
+from langchain_coze.local.knowledge_workflows import knowledge_workflow
+from langchain_coze.local.reply_parts import Ask
+from langchain_coze.local.samples.knowledge import sample_knowledge
+from langchain_coze.local.workflow_parts import AskInput, Message
+from langchain_coze.local.workflows import LocalWorkflow
+
+__all__ = ["sample_workflows"]
+
+
+def sample_workflows() -> tuple[LocalWorkflow, ...]:
+    """The built-in workflows.
+
+    Example:
+        >>> [workflow.name for workflow in sample_workflows()]
+        ['count_words', 'book_room', 'search_knowledge']
+    """
+    search = knowledge_workflow(
+        sample_knowledge(),
+        name="search_knowledge",
+        description="Searches a few built-in documents on Coze and LangChain",
+    )
+    return LocalWorkflow(count_words), LocalWorkflow(book_room), search
+
+
+def count_words(text: str, longest_only: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - a parameter of the workflow
+    """Count the words and the characters of a text.
+
+    Args:
+        text: Any text.
+        longest_only: Whether only the longest word is wanted.
+    """
+    words = text.split()
+    longest = max(words, key=len, default="")
+    if longest_only:
+        return {"longest": longest}
+    return {"words": len(words), "characters": len(text), "longest": longest}
+
+
+def book_room(city: str) -> Generator[Any, Any, dict[str, Any]]:
+    """Book a hotel room; asks what it needs to know, and whether to go on.
+
+    Args:
+        city: Where to sleep.
+    """
+    yield Message(f"Looking for rooms in {city}", node_title="Search")
+    stay: dict[str, Any] = yield AskInput({"guest": str, "nights": (int, 1)})
+    answer: str = yield Ask(f"{stay['nights']} night(s) in {city}: book it?", ["yes", "no"])
+    return {"booked": answer == "yes", "city": city, **stay}

@@ -1,0 +1,1 @@
+"""What goes over the wire: requests that are read, replies that are written."""

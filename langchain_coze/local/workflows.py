@@ -1,0 +1,124 @@
+"""The workflows that a local server has."""
+
+import inspect
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from langchain_coze.local.bots import name_of, refuse_twins
+from langchain_coze.local.faults.specs import read_faults
+from langchain_coze.local.runtime.signature import Signature, first_paragraph
+from langchain_coze.local.wire.ids import stable_id
+
+__all__ = ["LocalWorkflow", "as_workflows"]
+
+_PLANS = ("return_variables", "use_answer_content")
+
+
+@dataclass(eq=False)
+class LocalWorkflow:
+    """A workflow of a `LocalCoze` server (wire 4).
+
+    Attributes:
+        function: What it does. Its parameters are those of the start node: names, types, defaults
+            and descriptions come from its signature and docstring. What it returns is the output
+            of the End node: a mapping is its variables, any other value its variable ``output``.
+            It may be ``async``. When it raises, or returns `Fail`, the run fails. A generator may
+            yield text and `Message` on its way, and the questions `Ask` and `AskInput`: the run
+            stops there, and the answer becomes the value of ``yield``. `TokenUsage`, `Pause` and
+            `Fail` may be yielded, too; an async generator ends with `Output`.
+        workflow_id: Its id; a decimal string of 19 digits made from the name when not given.
+        name: Its name; the function's name when not given.
+        description: What it is for; the first paragraph of the docstring when not given.
+        app_id: The app it belongs to: requests must name it. A workflow without one is from the
+            library.
+        published: False: requests are refused with 4200.
+        terminate_plan: What the End node gives: ``"return_variables"``, or
+            ``"use_answer_content"``, a text.
+        wrapped: Whether a text stands in its wrapper where the run is not streamed (wire 4.2).
+        delay: Seconds after each message of a stream.
+        ping: Seconds of silence after which a stream has a heartbeat; 0 for none.
+        paid: False: as on a plan that is not paid for, runs that are polled are refused with 6003.
+        gateway_timeout: Seconds that a request which is not streamed may take; then the connection
+            is closed, and the run goes on.
+        quota: After this many runs it refuses with 4028; None means never.
+        faults: What goes wrong, see `Fault`.
+
+    Raises:
+        TypeError: ``function`` is none, or its parameters cannot be a workflow's.
+        ValueError: A fault or ``terminate_plan`` is not known.
+
+    Example:
+        >>> def book(city: str, nights: int = 1) -> dict[str, str]:
+        ...     '''Book a room.'''
+        ...     return {"booked": f"{city}, {nights}"}
+        >>> workflow = LocalWorkflow(book)
+        >>> workflow.name, workflow.description, list(workflow.signature.inputs_as_json())
+        ('book', 'Book a room.', ['city', 'nights'])
+    """
+
+    function: Callable[..., Any]
+    _: KW_ONLY
+    workflow_id: str = ""
+    name: str = ""
+    description: str = ""
+    app_id: str = ""
+    published: bool = True
+    terminate_plan: str = "return_variables"
+    wrapped: bool = True
+    delay: float = 0.0
+    ping: float = 0.0
+    paid: bool = True
+    gateway_timeout: float = 90.0
+    quota: int | None = None
+    faults: str | Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Fill in what is not given; refuse early what could not be served."""
+        if self.terminate_plan not in _PLANS:
+            raise ValueError(f"terminate_plan is one of {_PLANS}, not {self.terminate_plan!r}")
+        self.signature = Signature(self.function)
+        self.name = self.name or name_of(self.function)
+        self.workflow_id = self.workflow_id or stable_id("workflow", self.name)
+        self.description = self.description or first_paragraph(self.function)
+        read_faults(self.faults)
+        self.created_at = int(time.time())
+        plain = inspect.isroutine(self.function)
+        body = self.function if plain else getattr(self.function, "__call__", None)  # noqa: B004
+        self.in_loop = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
+
+    @property
+    def wire_id(self) -> str:
+        """The id that requests name it by."""
+        return self.workflow_id
+
+    @property
+    def gives_text(self) -> bool:
+        """Whether its End node gives a text instead of variables."""
+        return self.terminate_plan == "use_answer_content"
+
+
+def as_workflows(workflows: Any) -> tuple[LocalWorkflow, ...]:
+    """Make workflows of whatever a server may be given.
+
+    Args:
+        workflows: A `LocalWorkflow`, a function, or an iterable of these.
+
+    Raises:
+        TypeError: Something in it cannot be served.
+        ValueError: Two workflows have the same id.
+
+    Example:
+        >>> def greet(name: str) -> str: ...
+        >>> [workflow.name for workflow in as_workflows(greet)]
+        ['greet']
+    """
+    several = isinstance(workflows, Iterable) and not callable(workflows)
+    found = tuple(_as_workflow(one) for one in (workflows if several else (workflows,)))
+    refuse_twins("workflows", [workflow.workflow_id for workflow in found])
+    return found
+
+
+def _as_workflow(workflow: Any) -> LocalWorkflow:
+    return workflow if isinstance(workflow, LocalWorkflow) else LocalWorkflow(workflow)
