@@ -35,7 +35,7 @@ class Scripted:
         self.steps = list(steps)
         self.replies = list(replies)
         self.chunked = chunked
-        self.head = _HEAD.format(kind, _CHUNKED if chunked else "").encode()
+        self.buffered = _HEAD.format(kind, _CHUNKED if chunked else "").encode()
         self.bodies: list[Any] = []
         self.paths: list[str] = []
         self.sent: list[float] = []
@@ -60,7 +60,7 @@ class Scripted:
         with client, suppress(OSError):
             self._read(client)
             self.sent = []
-            client.sendall(self.head)
+            client.sendall(self.buffered)
             for step in self._next():
                 if isinstance(step, bytes):
                     client.sendall(b"%x\r\n%s\r\n" % (len(step), step) if self.chunked else step)

@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
-from langchain_coze._chat.history import heads
+from langchain_coze._chat.history import conversation_heads
 from langchain_coze.local import Ask, LocalBot, LocalChatflow, LocalCoze, RecordedRequest, Turn
 from tests.integration_tests.call_styles import WAYS, Way
 
@@ -145,7 +145,7 @@ def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
 def test_an_interrupted_chatflow_goes_on_in_another_process(coze: LocalCoze, way: Way) -> None:
     model = flow(coze, parameters=new_name())
     first = way(model, "Order")
-    heads.__init__()  # type: ignore[misc] # emptied
+    conversation_heads.__init__()  # type: ignore[misc] # emptied
     second = way(model, [HumanMessage("Order"), first, HumanMessage("杭州")])
     assert second.text == "Which street?"
 
@@ -194,7 +194,7 @@ def test_a_bot_of_the_environment_gives_way_to_the_app(
 ) -> None:
     monkeypatch.setenv("COZE_BOT_ID", BOT.bot_id)
     model = flow(coze, ECHO, parameters={"CONVERSATION_NAME": "Default"})
-    request = model._call({})
+    request = model._build_options({})
     assert (request.bot_id, request.app_id) == ("", ECHO.app_id)
 
 

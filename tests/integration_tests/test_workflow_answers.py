@@ -19,7 +19,7 @@ from packaging.version import Version
 from typing_extensions import TypedDict
 
 from langchain_coze import CozeRateLimitError, CozeWorkflowError, CozeWorkflowInterrupt
-from langchain_coze._workflows.input_schema import json_schema
+from langchain_coze._workflows.input_schema import build_json_schema
 from langchain_coze.local import Ask, AskInput, Fail, FileKind, LocalCoze, LocalWorkflow, TurnFile
 from tests.integration_tests.agent_fixtures import EITHER, Run
 from tests.integration_tests.workflow_fixtures import (
@@ -342,7 +342,7 @@ class Asked(TypedDict, total=False):
 
 @pytest.mark.parametrize("run", EITHER)
 def test_files_are_read_and_uploaded_once(coze: LocalCoze, run: Run, tmp_path: Path) -> None:
-    schema = json_schema("frame", {"photo": {"type": "image", "required": True}})
+    schema = build_json_schema("frame", {"photo": {"type": "image", "required": True}})
     tool, photo = tool_of(coze, FRAME, args_schema=schema), tmp_path / "tea.png"
     photo.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(tmp_path))  # none has been uploaded before
 
