@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
-from langchain_coze._chat.history import conversation_heads
+from langchain_coze._runtime import conversation_heads
 from langchain_coze.local import Ask, LocalBot, LocalChatflow, LocalCoze, RecordedRequest, Turn
 from tests.integration_tests.call_styles import WAYS, Way
 
@@ -145,7 +145,7 @@ def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
 def test_an_interrupted_chatflow_goes_on_in_another_process(coze: LocalCoze, way: Way) -> None:
     model = flow(coze, parameters=new_name())
     first = way(model, "Order")
-    conversation_heads.__init__()  # type: ignore[misc] # emptied
+    conversation_heads.clear()  # emptied
     second = way(model, [HumanMessage("Order"), first, HumanMessage("杭州")])
     assert second.text == "Which street?"
 

@@ -21,7 +21,7 @@ from langchain_coze import (
     CozeNotFoundError,
     CozeTimeoutError,
 )
-from langchain_coze._chat.history import conversation_heads
+from langchain_coze._runtime import conversation_heads
 from langchain_coze.local import LocalBot, LocalCoze, RecordedRequest, Turn
 from tests.integration_tests.call_styles import WAYS, Way
 
@@ -79,7 +79,7 @@ def sent(request: RecordedRequest) -> list[str]:
 
 def forget() -> None:
     """Know no more of conversations than another process does."""
-    conversation_heads.__init__()  # type: ignore[misc] # emptied
+    conversation_heads.clear()  # emptied
 
 
 # --- Named conversations -------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from langchain_coze import (
     CozeStreamError,
     recalled_documents,
 )
-from langchain_coze._chat.history import conversation_heads
+from langchain_coze._runtime import conversation_heads
 from langchain_coze.local import (
     Fail,
     LocalBot,
@@ -124,7 +124,7 @@ def test_a_thread_goes_on(studio: LocalCoze, way: Way, *, known: bool) -> None:
     history: list[BaseMessage] = [HumanMessage("one")]
     history += [way(model, history), HumanMessage("two")]
     if not known:
-        conversation_heads.__init__()  # type: ignore[misc] # what another process knows
+        conversation_heads.clear()  # what another process knows
     assert way(model, history).text.endswith("user: two")
     sent = [r.body["additional_messages"] for r in studio.requests if r.path == "/v3/chat"]
     assert [len(messages) for messages in sent] == [1, 1]

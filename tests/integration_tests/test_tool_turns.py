@@ -18,7 +18,7 @@ from langchain_coze import (
     CozeServerError,
     is_retryable,
 )
-from langchain_coze._chat.history import conversation_heads
+from langchain_coze._runtime import conversation_heads
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, RecordedRequest, Turn
 from tests.integration_tests.call_styles import WAYS, Way
 
@@ -133,7 +133,7 @@ def test_calls_survive_a_checkpoint_and_another_process(coze: LocalCoze, way: Wa
     model = bot(coze).bind_tools([TOOL])
     asking = way(model, [QUESTION])
     stored = load(dumpd([QUESTION, asking, *answered(asking)]), allowed_objects="all")
-    conversation_heads.__init__()  # type: ignore[misc] # what another process knows
+    conversation_heads.clear()  # what another process knows
     again = way(model, stored)
     assert [call["args"]["city"] for call in again.tool_calls] == ["上海"]
     assert paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
@@ -150,7 +150,7 @@ def test_a_step_back_into_a_submitted_turn_starts_a_new_one(
     history += [asking, *answered(asking)]
     way(model, history)
     if not known:
-        conversation_heads.__init__()  # type: ignore[misc] # what another process knows
+        conversation_heads.clear()  # what another process knows
     coze.reset()
     again = way(model, history)
     assert again.response_metadata["chat_id"] != asking.response_metadata["chat_id"]
@@ -219,7 +219,7 @@ def test_a_named_conversation_is_not_left_by_a_step_back(coze: LocalCoze, way: W
 def test_other_refusals_of_results_are_told(coze: LocalCoze, way: Way, fault: str) -> None:
     model = bot(coze, max_retries=0).bind_tools([TOOL])
     asking = way(model, [QUESTION])
-    conversation_heads.__init__()  # type: ignore[misc] # what another process knows
+    conversation_heads.clear()  # what another process knows
     coze.faults = f"{fault},on=/v3/chat/submit_tool_outputs"
     with pytest.raises(CozeError):
         way(model, [QUESTION, asking, *answered(asking)])

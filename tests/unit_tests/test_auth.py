@@ -20,8 +20,9 @@ from pydantic import SecretStr, ValidationError
 
 from langchain_coze import ChatCoze, CozeJWTAuth
 from langchain_coze._api.effects import RefreshToken, Reply, Request, RetryPolicy
-from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token, invalidate_token
-from langchain_coze._api.transport import Settings
+from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token
+from langchain_coze._api.settings import Settings
+from langchain_coze._runtime import tokens
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeConnectionError,
@@ -214,10 +215,10 @@ def test_what_shares_a_token() -> None:
 
 def test_the_server_is_that_of_the_model_unless_another_is_named() -> None:
     settings = Settings(base_url="https://gateway.example", headers={"x-gateway": "1"})
-    assert made().token_source(settings)._settings == settings
-    own = made(base_url="https://api.coze.com/").token_source(settings)._settings
+    assert made().make_token_source(settings)._settings == settings
+    own = made(base_url="https://api.coze.com/").make_token_source(settings)._settings
     assert (own.base_url, own.headers) == ("https://api.coze.com", {})
-    assert made().token_source()._settings.base_url == "https://api.coze.cn"
+    assert made().make_token_source()._settings.base_url == "https://api.coze.cn"
 
 
 # --- The exchange --------------------------------------------------------------------------------
@@ -280,28 +281,28 @@ def test_how_long_a_token_is_used(
     wanted = grant(asked)
     clock = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    assert answered(fetch_token(wanted, RetryPolicy()), token("czs_1", **reply)) == "czs_1"
+    assert answered(fetch_token(wanted, tokens, RetryPolicy()), token("czs_1", **reply)) == "czs_1"
     clock = 1000 + good - 0.5
-    assert answered(fetch_token(wanted, RetryPolicy())) == "czs_1"
+    assert answered(fetch_token(wanted, tokens, RetryPolicy())) == "czs_1"
     clock = 1000 + good + 0.5
-    assert answered(fetch_token(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
+    assert answered(fetch_token(wanted, tokens, RetryPolicy()), token("czs_2")) == "czs_2"
 
 
 def test_a_time_without_a_date_is_told_by_our_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, clock = grant(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    answered(fetch_token(wanted, RetryPolicy()), token(expires_in=int(time.time()) + 100))
+    answered(fetch_token(wanted, tokens, RetryPolicy()), token(expires_in=int(time.time()) + 100))
     clock = 1095.0
-    assert answered(fetch_token(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
+    assert answered(fetch_token(wanted, tokens, RetryPolicy()), token("czs_2")) == "czs_2"
 
 
 def test_only_the_token_that_was_refused_is_forgotten() -> None:
     wanted = grant()
-    answered(fetch_token(wanted, RetryPolicy()), token("czs_1"))
-    invalidate_token(wanted.key, "czs_0")
-    assert answered(fetch_token(wanted, RetryPolicy())) == "czs_1"
-    invalidate_token(wanted.key, "czs_1")
-    assert answered(fetch_token(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
+    answered(fetch_token(wanted, tokens, RetryPolicy()), token("czs_1"))
+    tokens.discard(wanted.key, "czs_0")
+    assert answered(fetch_token(wanted, tokens, RetryPolicy())) == "czs_1"
+    tokens.discard(wanted.key, "czs_1")
+    assert answered(fetch_token(wanted, tokens, RetryPolicy()), token("czs_2")) == "czs_2"
 
 
 @pytest.mark.parametrize(
@@ -320,7 +321,7 @@ def test_only_the_token_that_was_refused_is_forgotten() -> None:
 )
 def test_refusals(reply: Reply, hint: str) -> None:
     with pytest.raises(CozeAuthenticationError, match="gave the OAuth app no access token") as it:
-        answered(fetch_token(grant(), RetryPolicy()), reply)
+        answered(fetch_token(grant(), tokens, RetryPolicy()), reply)
     assert hint in (it.value.hint or "")
     assert "提示" in (it.value.hint or "")
     assert "clock" not in str(it.value)
@@ -333,7 +334,7 @@ def test_refusals(reply: Reply, hint: str) -> None:
 def test_a_clock_that_is_off_is_told(offset: int, told: str) -> None:
     date = email.utils.formatdate(time.time() + offset + 0.5, usegmt=True)
     with pytest.raises(CozeAuthenticationError) as caught:
-        answered(fetch_token(grant(), RetryPolicy()), refusal("invalid_client", date=date))
+        answered(fetch_token(grant(), tokens, RetryPolicy()), refusal("invalid_client", date=date))
     text = str(caught.value).replace("3,599", "3,600").replace("91 s", "90 s")
     assert (told in text) if told else ("clock" not in text)
     assert ("NTP" in text) == bool(told)
@@ -342,12 +343,12 @@ def test_a_clock_that_is_off_is_told(offset: int, told: str) -> None:
 def test_a_reply_without_a_token() -> None:
     for body in (b'{"expires_in":900}', b'{"access_token":""}', b'{"data":[]}'):
         with pytest.raises(CozeServerError, match="without an access token"):
-            answered(fetch_token(grant(), RetryPolicy()), Reply(status_code=200, body=body))
+            answered(fetch_token(grant(), tokens, RetryPolicy()), Reply(status_code=200, body=body))
 
 
 def test_an_internal_error_is_the_server_s() -> None:
     with pytest.raises(CozeServerError, match="internal_error"):
-        answered(fetch_token(grant(), RetryPolicy()), refusal("internal_error", 400))
+        answered(fetch_token(grant(), tokens, RetryPolicy()), refusal("internal_error", 400))
 
 
 @pytest.mark.parametrize(
@@ -362,19 +363,19 @@ def test_it_is_repeated_as_often_as_allowed_and_no_one_repeats_it_again(
 ) -> None:
     policy = RetryPolicy(max_retries=2)
     with pytest.raises(kind) as caught:
-        answered(fetch_token(grant(), policy), make(), make(), make())
+        answered(fetch_token(grant(), tokens, policy), make(), make(), make())
     assert caught.value.retries_exhausted
-    assert answered(fetch_token(grant(), policy), make(), make(), token()) == "czs_1"
+    assert answered(fetch_token(grant(), tokens, policy), make(), make(), token()) == "czs_1"
 
 
 def test_a_failure_is_shared_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, clock = grant(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     with pytest.raises(CozeAuthenticationError) as first:
-        answered(fetch_token(wanted, RetryPolicy()), refusal("invalid_client"))
+        answered(fetch_token(wanted, tokens, RetryPolicy()), refusal("invalid_client"))
     with pytest.raises(CozeAuthenticationError) as second:
-        answered(fetch_token(wanted, RetryPolicy()))
+        answered(fetch_token(wanted, tokens, RetryPolicy()))
     assert str(second.value) == str(first.value)
     assert second.value is not first.value
     clock += 0.3
-    assert answered(fetch_token(wanted, RetryPolicy()), token()) == "czs_1"
+    assert answered(fetch_token(wanted, tokens, RetryPolicy()), token()) == "czs_1"

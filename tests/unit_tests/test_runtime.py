@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from langchain_coze._api.client import Client
-from langchain_coze._api.effects import Flow, RetryPolicy, Sleep
-from langchain_coze._api.sharing import KeyedLocks, LockHandle, TTLCache, acquire, get_or_create
+from langchain_coze import _runtime
+from langchain_coze._api.effects import Flow, Sleep
+from langchain_coze._api.keyed_lock import KeyedLocks, LockHandle, acquire
+from langchain_coze._api.settings import Settings
+from langchain_coze._api.singleflight import TTLCache, get_or_create
 from langchain_coze._api.tokens import make_token_source
-from langchain_coze._api.transport import Settings
+from langchain_coze._runtime import make_client
 from langchain_coze.errors import CozeConversationBusyError, CozeError, CozeServerError
 
-CLIENT = Client(
-    Settings(base_url="http://127.0.0.1:1"), make_token_source("pat_example"), RetryPolicy()
-)
+CLIENT = make_client(Settings(base_url="http://127.0.0.1:1"), make_token_source("pat_example"))
 LONG = 10.0
 
 
@@ -111,8 +111,8 @@ def test_the_least_used_values_go() -> None:
     assert [cache.get(key) for key in "abc"] == [1, None, 3]
 
 
-def inside(stiles: KeyedLocks, log: list[str], name: str) -> None:
-    place = CLIENT.run(acquire(stiles, "v1", LONG))
+def inside(locks: KeyedLocks, log: list[str], name: str) -> None:
+    place = CLIENT.run(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
     time.sleep(0.02)
     log.append(f"{name} out")
@@ -120,8 +120,8 @@ def inside(stiles: KeyedLocks, log: list[str], name: str) -> None:
     place.release()  # nobody else's turn
 
 
-async def ainside(stiles: KeyedLocks, log: list[str], name: str) -> None:
-    place = await CLIENT.arun(acquire(stiles, "v1", LONG))
+async def ainside(locks: KeyedLocks, log: list[str], name: str) -> None:
+    place = await CLIENT.arun(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
     await asyncio.sleep(0.02)
     log.append(f"{name} out")
@@ -129,88 +129,90 @@ async def ainside(stiles: KeyedLocks, log: list[str], name: str) -> None:
 
 
 def test_one_at_a_time_across_threads_and_loops() -> None:
-    stiles, log = KeyedLocks(), list[str]()
+    locks, log = KeyedLocks(), list[str]()
 
     async def several(name: str) -> None:
-        await asyncio.gather(*(ainside(stiles, log, f"{name}{n}") for n in range(4)))
+        await asyncio.gather(*(ainside(locks, log, f"{name}{n}") for n in range(4)))
 
     with ThreadPoolExecutor(6) as pool:
-        futures: list[Any] = [pool.submit(inside, stiles, log, f"t{n}") for n in range(4)]
+        futures: list[Any] = [pool.submit(inside, locks, log, f"t{n}") for n in range(4)]
         futures += [pool.submit(asyncio.run, several(name)) for name in ("x", "y")]
         for future in futures:
             future.result(LONG)
     assert len(log) == 24
     for came, went in zip(log[::2], log[1::2], strict=True):
         assert came.removesuffix(" in") == went.removesuffix(" out")
-    assert stiles.try_acquire("v1")[0] is None  # it is free again
+    assert locks.try_acquire("v1")[0] is None  # it is free again
 
 
 def test_other_keys_do_not_wait() -> None:
-    stiles = KeyedLocks()
-    places = [CLIENT.run(acquire(stiles, key, 0.0)) for key in ("v1", "v2")]
+    locks = KeyedLocks()
+    places = [CLIENT.run(acquire(locks, key, 0.0)) for key in ("v1", "v2")]
     assert all(isinstance(place, LockHandle) for place in places)
 
 
 def test_who_is_inside_cannot_wait_for_itself() -> None:
-    stiles = KeyedLocks()
-    place = CLIENT.run(acquire(stiles, "v1", LONG))
+    locks = KeyedLocks()
+    place = CLIENT.run(acquire(locks, "v1", LONG))
     before = time.monotonic()
     with pytest.raises(CozeConversationBusyError, match="has not ended yet") as caught:
-        CLIENT.run(acquire(stiles, "v1", LONG))
+        CLIENT.run(acquire(locks, "v1", LONG))
     assert time.monotonic() - before < LONG / 2
     assert caught.value.code == 4016
     place.release()
-    CLIENT.run(acquire(stiles, "v1", LONG)).release()
+    CLIENT.run(acquire(locks, "v1", LONG)).release()
 
 
 def test_who_has_just_left_may_queue_again() -> None:
-    stiles = KeyedLocks()
-    place = CLIENT.run(acquire(stiles, "v1", LONG))
-    ticket, _ = stiles.try_acquire("v1")
+    locks = KeyedLocks()
+    place = CLIENT.run(acquire(locks, "v1", LONG))
+    ticket, _ = locks.try_acquire("v1")
     place.release()  # the next one's turn has come, but it has not woken up yet
     assert ticket is not None
     assert ticket.done()
-    _, thread = stiles.try_acquire("v1")
+    _, thread = locks.try_acquire("v1")
     assert thread != threading.get_ident()
 
 
 def test_who_waits_too_long_or_is_cancelled_does_not_hold_up_the_others() -> None:
-    stiles = KeyedLocks()
+    locks = KeyedLocks()
 
     async def run() -> None:
-        place = await CLIENT.arun(acquire(stiles, "v1", LONG))
+        place = await CLIENT.arun(acquire(locks, "v1", LONG))
         with pytest.raises(CozeConversationBusyError):
-            await CLIENT.arun(acquire(stiles, "v1", 0.02))
-        gone = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
-        late = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
+            await CLIENT.arun(acquire(locks, "v1", 0.02))
+        gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
+        late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
         await asyncio.sleep(0.01)
         gone.cancel()
         place.release()
         (await asyncio.wait_for(late, LONG)).release()
         # cancelled just after its turn has come: the next one goes in
-        place = await CLIENT.arun(acquire(stiles, "v1", LONG))
-        gone = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
-        late = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
+        place = await CLIENT.arun(acquire(locks, "v1", LONG))
+        gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
+        late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
         await asyncio.sleep(0.01)
         place.release()
         gone.cancel()
         (await asyncio.wait_for(late, LONG)).release()
 
     asyncio.run(run())
-    assert stiles.try_acquire("v1")[0] is None
+    assert locks.try_acquire("v1")[0] is None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_does_not_wait_for_its_parent() -> None:
-    stiles, cache = KeyedLocks(), TTLCache()
-    CLIENT.run(acquire(stiles, "v1", LONG))
-    assert cache.begin("k") is None  # somebody in the parent makes it
+    locks, cache = _runtime.conversation_locks, _runtime.uploads
+    lock = CLIENT.run(acquire(locks, "v1", LONG))
+    assert cache.begin("k") is None  # a thread of the parent creates it
     child = os.fork()
     if not child:
         try:
-            CLIENT.run(acquire(stiles, "v1", 1.0))
+            CLIENT.run(acquire(locks, "v1", 1.0))
             good = CLIENT.run(get_or_create(cache, "k", Maker())) == 1
         except CozeError:
             good = False
         os._exit(0 if good else 1)
+    lock.release()
+    cache.complete("k")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
