@@ -19,7 +19,6 @@ from langchain_coze.local.bots import LocalBot, as_bots
 from langchain_coze.local.chatflows import LocalChatflow, as_chatflows
 from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.oauth_apps import LocalOAuthApp, as_oauth_apps
-from langchain_coze.local.protocol import PatientProtocol
 from langchain_coze.local.routes.context import WORKSPACE_ID
 from langchain_coze.local.samples.workflows import sample_workflows
 from langchain_coze.local.wire.cloud import CloudProfile
@@ -224,7 +223,7 @@ class _Server(uvicorn.Server):
         config = uvicorn.Config(
             app.asgi,
             loop="asyncio",
-            http=PatientProtocol,
+            http="h11",
             ws="none",
             lifespan="off",
             log_config=None,
