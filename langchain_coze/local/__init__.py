@@ -11,6 +11,8 @@ with LocalCoze(LocalBot(knowledge=LocalKnowledge(["Tea grows on hills."]))) as c
 pytest.
 """
 
+from __future__ import annotations
+
 import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

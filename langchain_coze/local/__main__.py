@@ -1,5 +1,7 @@
 """``python -m langchain_coze.local``: a Coze-compatible server on this machine."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import dataclasses
@@ -9,10 +11,12 @@ import ipaddress
 import signal
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
 
 _MISSING = (
     'The local server needs its extra: pip install "langchain-coze[local]"\n'

@@ -1,13 +1,13 @@
 """The application of a local server: routes, tokens, faults and errors of every request."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -35,8 +35,13 @@ from langchain_coze.local.routes.responses import DamagedReply, Dropped
 from langchain_coze.local.routes.run_histories import RunHistoryRoutes
 from langchain_coze.local.routes.workflow_catalog import WorkflowListingRoutes
 from langchain_coze.local.routes.workflows import WorkflowRoutes
-from langchain_coze.local.wire.cloud import CloudProfile
 from langchain_coze.local.wire.errors import Problem
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from langchain_coze.local.wire.cloud import CloudProfile
 
 __all__ = ["LocalApp", "RecordedRequest"]
 

@@ -1,5 +1,7 @@
 """A knowledge base that is really searched: BM25 over English and Chinese text."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
@@ -7,7 +9,6 @@ import math
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from langchain_coze.local.runtime.tokenize import index_terms, query_terms, sent
 from langchain_coze.local.wire.ids import stable_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from langchain_core.documents import Document
 
 __all__ = ["LocalKnowledge", "RecalledChunk"]
@@ -93,7 +96,7 @@ class LocalKnowledge:
 
     def __init__(
         self,
-        documents: "Iterable[Document | str]",
+        documents: Iterable[Document | str],
         *,
         name: str = "local_knowledge",
         dataset_id: str | None = None,
@@ -190,7 +193,7 @@ class LocalKnowledge:
         # The first search builds the index and may take a while.
         return await asyncio.to_thread(self.search, query, k)
 
-    def _cut(self, document: "Document | str", number: int) -> list[_Passage]:
+    def _cut(self, document: Document | str, number: int) -> list[_Passage]:
         text, metadata = _text_and_metadata(document)
         source = str(metadata.get("source") or "")
         name = str(metadata.get("title") or source or f"{self.name}_{number}")

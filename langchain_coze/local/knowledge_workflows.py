@@ -1,5 +1,7 @@
 """A workflow that searches a knowledge base, as the one that a retriever runs (wire 3.5)."""
 
+from __future__ import annotations
+
 import inspect
 from typing import Any
 

@@ -1,5 +1,7 @@
 """OAuth for service apps: a signed JWT is exchanged for an access token (wire 6.1)."""
 
+from __future__ import annotations
+
 import base64
 import hashlib
 import importlib.util
@@ -7,12 +9,13 @@ import math
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
-
-from starlette.responses import Response
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.routes.context import Call, Issued, RouteEntry, Site, as_json, digest
 from langchain_coze.local.wire.ids import new_id, stable_id
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
 
 __all__ = ["LocalOAuthApp", "OAuthRoutes", "as_oauth_apps"]
 

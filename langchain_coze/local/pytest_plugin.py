@@ -5,11 +5,16 @@ with ``pytest -p langchain_coze.local.pytest_plugin``. They are not loaded by th
 suites of the same environment should not pay for a server that they do not use.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_coze.local.server import LocalCoze
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,5 +1,7 @@
 """A Coze-compatible server in a thread of the own process."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import os
@@ -7,10 +9,8 @@ import secrets
 import socket
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
@@ -24,6 +24,10 @@ from langchain_coze.local.samples.workflows import sample_workflows
 from langchain_coze.local.wire.cloud import CloudProfile
 from langchain_coze.local.wire.studio import StudioProfile
 from langchain_coze.local.workflows import LocalWorkflow, as_workflows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
 __all__ = ["LocalCoze"]
 
@@ -90,7 +94,7 @@ class LocalCoze:
     oauth_apps: Any = ()
     clock_offset: float = 0.0
     more_tokens: Sequence[str] = field(default=(), repr=False)
-    _server: "_Server | None" = field(default=None, init=False, repr=False)
+    _server: _Server | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse early what could not be served."""

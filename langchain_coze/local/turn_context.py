@@ -1,24 +1,26 @@
 """What a reply function gets to know about the turn it answers."""
 
+from __future__ import annotations
+
 import base64
 import json
 import mimetypes
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.knowledge import RecalledChunk
-from langchain_coze.local.runtime.store import StoredFile
-from langchain_coze.local.wire.chat_request import EnterMessage
-
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from langchain_core.messages import BaseMessage
 
     from langchain_coze.local.bots import LocalBot
     from langchain_coze.local.chatflows import LocalChatflow
+    from langchain_coze.local.knowledge import RecalledChunk
+    from langchain_coze.local.runtime.store import StoredFile
+    from langchain_coze.local.wire.chat_request import EnterMessage
 
 __all__ = ["Turn", "TurnFile"]
 
@@ -66,7 +68,7 @@ class Turn:
     """
 
     question: str
-    bot: "LocalBot | LocalChatflow"
+    bot: LocalBot | LocalChatflow
     chunks: tuple[RecalledChunk, ...] = ()
     has_knowledge: bool = False
     user_id: str = ""
@@ -101,7 +103,7 @@ class Turn:
         return _VARIABLE.sub(lambda m: self.custom_variables.get(m[1], ""), self.bot.prompt)
 
     @cached_property
-    def messages(self) -> "list[BaseMessage]":
+    def messages(self) -> list[BaseMessage]:
         """The conversation as LangChain messages, oldest first.
 
         A system message stands first when the bot has a prompt or its knowledge base gave
@@ -148,7 +150,7 @@ def _block(item: Mapping[str, Any], uploads: Mapping[str, StoredFile]) -> dict[s
     return {"type": item["type"], "base64": data, "mime_type": kind}
 
 
-def _add_tool_step(messages: "list[BaseMessage]", entry: EnterMessage) -> None:
+def _add_tool_step(messages: list[BaseMessage], entry: EnterMessage) -> None:
     """Add a call to the AI message before it, or the result of the oldest call without one."""
     from langchain_core.messages import AIMessage, ToolCall, ToolMessage  # noqa: PLC0415 - as above
 
@@ -179,13 +181,13 @@ def _call_of(content: str) -> tuple[str, dict[str, Any]]:
     return str(call.get("name") or "tool"), arguments if isinstance(arguments, dict) else {}
 
 
-def _open_calls(messages: "list[BaseMessage]") -> list[str]:
+def _open_calls(messages: list[BaseMessage]) -> list[str]:
     answered = {getattr(message, "tool_call_id", None) for message in messages}
     calls = [call for message in messages for call in getattr(message, "tool_calls", ())]
     return [call["id"] for call in calls if call["id"] not in answered]
 
 
-def _without_open_calls(messages: "list[BaseMessage]") -> "list[BaseMessage]":
+def _without_open_calls(messages: list[BaseMessage]) -> list[BaseMessage]:
     """Leave out calls that the client never answered: no model takes a history with them."""
     from langchain_core.messages import AIMessage  # noqa: PLC0415 - as above
 

@@ -1,14 +1,19 @@
 """What the function of a workflow may yield, besides text."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.reply_parts import Waiting
 from langchain_coze.local.runtime.signature import Parameter, parameters_of
-from langchain_coze.local.runtime.store import StoredFile
 from langchain_coze.local.wire.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_coze.local.runtime.store import StoredFile
 
 __all__ = ["AskInput", "Message", "TokenUsage"]
 

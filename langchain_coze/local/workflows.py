@@ -1,5 +1,7 @@
 """The workflows that a local server has."""
 
+from __future__ import annotations
+
 import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence

@@ -1,5 +1,7 @@
 """Faults of recalls: transforms of a stream of events, as in `faults.stream`."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping

@@ -1,9 +1,14 @@
 """Names of the faults that a local server can show, and how they are written down."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["FAULTS", "REPLY_FAULTS", "Fault", "FaultPlan", "read_faults"]
 

@@ -4,6 +4,8 @@ Each transform takes an async iterator and is one. A plan's transforms are chain
 the table `FAULTS`; what the chat itself does is not touched, only what this client sees of it.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping

@@ -1,11 +1,16 @@
 """Reading the bodies of requests: within limits, and not for ever."""
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
 
-from langchain_coze.local.wire.errors import Problem
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from langchain_coze.local.wire.errors import Problem
 
 __all__ = ["bounded_parts", "drop_body", "read_body"]
 

@@ -1,6 +1,8 @@
 """Routes that tell what a server serves: bots, workspaces, the user (wire 5.4)."""
 
-from starlette.responses import Response
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from langchain_coze.local.routes.context import (
     OWNER_ID,
@@ -13,6 +15,9 @@ from langchain_coze.local.routes.context import (
     page,
 )
 from langchain_coze.local.wire.errors import Problem
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
 
 __all__ = ["ListingRoutes"]
 

@@ -1,8 +1,8 @@
 """Routes of chats (wire 2)."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from starlette.responses import Response
+from typing import TYPE_CHECKING
 
 from langchain_coze.local.routes.context import Call, RouteEntry, Site, as_json, ok
 from langchain_coze.local.routes.responses import EventStream
@@ -10,6 +10,11 @@ from langchain_coze.local.runtime.chat_run import ChatRun
 from langchain_coze.local.runtime.store import Conversation, StoredFile
 from langchain_coze.local.wire.chat_request import ChatRequest, read_chat_request, read_tool_outputs
 from langchain_coze.local.wire.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.responses import Response
 
 __all__ = ["ChatRoutes"]
 

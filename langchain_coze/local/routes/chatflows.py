@@ -1,11 +1,9 @@
 """The route of chatflows (wire 4.6)."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from starlette.responses import Response
+from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.chatflows import LocalChatflow
 from langchain_coze.local.routes.context import Call, RouteEntry, Site
 from langchain_coze.local.routes.responses import EventStream
 from langchain_coze.local.runtime.chat_run import ChatRun
@@ -13,6 +11,13 @@ from langchain_coze.local.runtime.event_queue import Outbox
 from langchain_coze.local.runtime.store import Conversation
 from langchain_coze.local.wire.chat_request import ChatRequest, read_chatflow_request
 from langchain_coze.local.wire.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.responses import Response
+
+    from langchain_coze.local.chatflows import LocalChatflow
 
 __all__ = ["ChatflowRoutes"]
 

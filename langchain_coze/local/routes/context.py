@@ -4,6 +4,8 @@ A group is a class that takes the `Site` and whose ``routes()`` lists its `Route
 groups are collected in `langchain_coze.local.app`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 import hmac
@@ -13,23 +15,24 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from langchain_coze.local.bots import LocalBot
-from langchain_coze.local.chatflows import LocalChatflow
-from langchain_coze.local.faults.specs import FaultPlan
 from langchain_coze.local.routes.responses import Connections
 from langchain_coze.local.runtime.store import Store
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud import CloudProfile
 from langchain_coze.local.wire.errors import Problem
 from langchain_coze.local.wire.ids import stable_id
-from langchain_coze.local.workflows import LocalWorkflow
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from langchain_coze.local.bots import LocalBot
+    from langchain_coze.local.chatflows import LocalChatflow
+    from langchain_coze.local.faults.specs import FaultPlan
     from langchain_coze.local.oauth_apps import LocalOAuthApp
     from langchain_coze.local.runtime.workflow_run import WorkflowRun
+    from langchain_coze.local.wire.cloud import CloudProfile
+    from langchain_coze.local.workflows import LocalWorkflow
 
 __all__ = [
     "OWNER_ID",
@@ -63,7 +66,7 @@ class Settings(Protocol):
     error_status: str
     quota: int | None
     faults: str | Sequence[str]
-    oauth_apps: "tuple[LocalOAuthApp, ...]"
+    oauth_apps: tuple[LocalOAuthApp, ...]
     clock_offset: float
 
     @property
@@ -90,7 +93,7 @@ class Site:
     runs: set[asyncio.Task[None]] = field(default_factory=set)
     used: Counter[str] = field(default_factory=Counter)
     issued: dict[bytes, Issued] = field(default_factory=dict)
-    workflow_runs: "dict[str, WorkflowRun]" = field(default_factory=dict)
+    workflow_runs: dict[str, WorkflowRun] = field(default_factory=dict)
 
     @property
     def now(self) -> float:
@@ -155,7 +158,7 @@ class Site:
         flows = self.settings.workflows
         return next((flow for flow in flows if flow.workflow_id == workflow_id), None)
 
-    def workflow_run(self, execute_id: str, owner: str) -> "WorkflowRun":
+    def workflow_run(self, execute_id: str, owner: str) -> WorkflowRun:
         """Find a run.
 
         Raises:

@@ -1,17 +1,21 @@
 """Routes of conversations and of the messages in them (wire 5.1 and 5.2)."""
 
+from __future__ import annotations
+
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
-
-from starlette.responses import Response
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_coze.local.routes.context import Call, RouteEntry, Site, as_json, ok
 from langchain_coze.local.runtime.store import Conversation, Mark, SavedTurn
 from langchain_coze.local.wire.chat_request import EnterMessage, read_messages, read_meta_data
 from langchain_coze.local.wire.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from starlette.responses import Response
 
 __all__ = ["ConversationRoutes", "MessageRoutes"]
 

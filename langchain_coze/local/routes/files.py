@@ -1,18 +1,22 @@
 """Routes of uploaded files (wire 5.3)."""
 
+from __future__ import annotations
+
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
-from starlette.responses import Response
 
 from langchain_coze.local.routes.body import bounded_parts
 from langchain_coze.local.routes.context import Call, RouteEntry, Site, ok
 from langchain_coze.local.runtime.store import StoredFile
 from langchain_coze.local.wire.errors import Problem
 from langchain_coze.local.wire.ids import new_id
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
 
 __all__ = ["LARGEST_FILE", "FileRoutes"]
 

@@ -1,18 +1,23 @@
 """Sending a turn's events over HTTP, and dropping connections on purpose."""
 
+from __future__ import annotations
+
 import asyncio
 import socket
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultPlan
 from langchain_coze.local.faults.stream import event_faults, with_byte_faults
-from langchain_coze.local.runtime.event_queue import Outbox
-from langchain_coze.local.wire.cloud import Encoder, Event
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from langchain_coze.local.runtime.event_queue import Outbox
+    from langchain_coze.local.wire.cloud import Encoder, Event
 
 __all__ = ["Connections", "DamagedReply", "Dropped", "EventStream", "StreamShapes"]
 

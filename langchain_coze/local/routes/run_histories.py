@@ -1,14 +1,18 @@
 """Routes that tell how runs went (wire 4.3)."""
 
-from typing import Any
+from __future__ import annotations
 
-from starlette.responses import Response
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.routes.context import Call, RouteEntry, Site, as_json, ok
-from langchain_coze.local.runtime.workflow_run import WorkflowRun
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import Problem
 from langchain_coze.local.wire.workflows import usage
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from langchain_coze.local.runtime.workflow_run import WorkflowRun
 
 __all__ = ["RunHistoryRoutes"]
 

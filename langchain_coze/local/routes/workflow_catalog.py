@@ -1,8 +1,8 @@
 """Routes that tell which workflows a server has, and what they take (wire 4.7)."""
 
-from typing import Any
+from __future__ import annotations
 
-from starlette.responses import Response
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.chatflows import LocalChatflow
 from langchain_coze.local.routes.context import (
@@ -15,6 +15,9 @@ from langchain_coze.local.routes.context import (
 )
 from langchain_coze.local.wire.errors import Problem
 from langchain_coze.local.workflows import LocalWorkflow
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
 
 __all__ = ["WorkflowListingRoutes"]
 

@@ -1,9 +1,10 @@
 """Routes that run and resume workflows (wire 4)."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
@@ -21,7 +22,11 @@ from langchain_coze.local.wire.workflow_request import (
     read_run_request,
 )
 from langchain_coze.local.wire.workflows import workflow_shapes
-from langchain_coze.local.workflows import LocalWorkflow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_coze.local.workflows import LocalWorkflow
 
 __all__ = ["WorkflowRoutes"]
 

@@ -1,17 +1,15 @@
 """One chat: from a question and a bot to the events of a turn."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local import reply_parts
-from langchain_coze.local.bots import LocalBot
-from langchain_coze.local.chatflows import LocalChatflow
-from langchain_coze.local.knowledge import RecalledChunk
 from langchain_coze.local.runtime.event_queue import Outbox
 from langchain_coze.local.runtime.message_writer import TurnWriter
 from langchain_coze.local.runtime.recall import ON_DEMAND_TOOL, Recall, best_first
@@ -24,6 +22,13 @@ from langchain_coze.local.wire.chat_request import ChatRequest, EnterMessage
 from langchain_coze.local.wire.cloud import ChatFacts, CloudProfile, MessageIds
 from langchain_coze.local.wire.errors import Problem
 from langchain_coze.local.wire.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from langchain_coze.local.bots import LocalBot
+    from langchain_coze.local.chatflows import LocalChatflow
+    from langchain_coze.local.knowledge import RecalledChunk
 
 __all__ = ["ChatRun"]
 

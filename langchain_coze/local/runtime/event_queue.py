@@ -1,9 +1,14 @@
 """Events on their way from a running chat to its client."""
 
-import asyncio
-from collections.abc import AsyncGenerator
+from __future__ import annotations
 
-from langchain_coze.local.wire.cloud import Event
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from langchain_coze.local.wire.cloud import Event
 
 __all__ = ["Outbox"]
 

@@ -1,16 +1,19 @@
 """Files as parameters of workflows (wire 4.2)."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from langchain_coze.local.turn_context import TurnFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
     from langchain_coze.local.runtime.store import StoredFile
 

@@ -1,18 +1,22 @@
 """The messages of one turn: put together, kept, and told to the client as they come."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local import reply_parts
 from langchain_coze.local.runtime.event_queue import Outbox
-from langchain_coze.local.runtime.store import SavedTurn
 from langchain_coze.local.runtime.tokenize import count_tokens
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.chat_request import EnterMessage
 from langchain_coze.local.wire.cloud import CloudProfile, Event, MessageIds
 from langchain_coze.local.wire.ids import new_id, stable_id
+
+if TYPE_CHECKING:
+    from langchain_coze.local.runtime.store import SavedTurn
 
 __all__ = ["TurnWriter"]
 

@@ -1,12 +1,16 @@
 """What a bot recalls for a question, from one knowledge base or from several."""
 
+from __future__ import annotations
+
 import asyncio
-from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_coze.local.knowledge import LocalKnowledge, RecalledChunk
 from langchain_coze.local.wire.ids import stable_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
 
 __all__ = ["ON_DEMAND_TOOL", "Recall", "RecallPlan", "best_first", "knowledge_bases"]
 

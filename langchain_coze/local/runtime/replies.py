@@ -1,5 +1,7 @@
 """Adapters: functions, generators and LangChain Runnables as streams of pieces."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Any, TypeAlias

@@ -1,8 +1,10 @@
 """LangChain Runnables as replies: chat models, chains, LangGraph graphs."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.reply_parts import (
     PIECES,
@@ -13,7 +15,9 @@ from langchain_coze.local.reply_parts import (
     ServerTool,
 )
 from langchain_coze.local.runtime.stepping import END, ReplyThread
-from langchain_coze.local.turn_context import Turn
+
+if TYPE_CHECKING:
+    from langchain_coze.local.turn_context import Turn
 
 __all__ = ["runnable_pieces"]
 

@@ -1,20 +1,24 @@
 """The parameters and the output of a workflow, read from the signature of its function."""
 
+from __future__ import annotations
+
 import inspect
 import json
 import re
 import textwrap
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from langchain_coze.local.runtime.store import StoredFile
 from langchain_coze.local.runtime.workflow_stepping import RunContext
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import Problem
+
+if TYPE_CHECKING:
+    from langchain_coze.local.runtime.store import StoredFile
 
 __all__ = ["Parameter", "Signature", "first_paragraph", "parameters_of"]
 

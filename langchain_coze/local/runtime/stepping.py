@@ -1,5 +1,7 @@
 """Working off a reply step by step, and sending it the answers that it waits for."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import contextvars
@@ -116,7 +118,7 @@ class ReplyThread:
         self._room.release()
         self._answers.put(None)
 
-    def _start(self) -> "asyncio.Queue[Any]":
+    def _start(self) -> asyncio.Queue[Any]:
         loop = asyncio.get_running_loop()
         handed_over: asyncio.Queue[Any] = asyncio.Queue()
 

@@ -1,16 +1,19 @@
 """Conversations and chats, kept in memory for the life of a server."""
 
+from __future__ import annotations
+
 import time
-from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.wire.chat_request import EnterMessage
 from langchain_coze.local.wire.errors import Problem
 from langchain_coze.local.wire.ids import new_id
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
     from langchain_coze.local.runtime.chat_run import ChatRun
+    from langchain_coze.local.wire.chat_request import EnterMessage
 
 __all__ = ["Conversation", "Mark", "SavedTurn", "Store", "StoredFile"]
 
@@ -78,7 +81,7 @@ class Conversation:
     created_at: int = field(default_factory=_now)
     section_id: str = ""
     turns: list[SavedTurn] = field(default_factory=list)
-    running: "ChatRun | None" = None
+    running: ChatRun | None = None
     paused: dict[str, AsyncGenerator[Any, Any]] = field(default_factory=dict)
     bot_id: str = ""
     updated_at: int = field(default_factory=_now)
@@ -166,7 +169,7 @@ class Store:
             if run.conversation is conversation:
                 del self._chats[chat_id]
 
-    def add_chat(self, run: "ChatRun") -> None:
+    def add_chat(self, run: ChatRun) -> None:
         """Keep a chat whose history is saved; of another one only that it was there."""
         if run.request.auto_save_history:
             self._chats[run.ids.chat_id] = run
@@ -178,7 +181,7 @@ class Store:
         """Whether a chat of this owner took place and left nothing behind."""
         return (conversation_id, chat_id, owner) in self._unsaved
 
-    def chat(self, conversation_id: str, chat_id: str, owner: str) -> "ChatRun":
+    def chat(self, conversation_id: str, chat_id: str, owner: str) -> ChatRun:
         """Find a saved chat.
 
         Raises:

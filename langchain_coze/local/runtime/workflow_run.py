@@ -1,10 +1,11 @@
 """One run of a workflow: from its parameters to the output of its End node."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,7 +13,6 @@ from pydantic_core import to_jsonable_python
 
 from langchain_coze.local import reply_parts
 from langchain_coze.local.runtime.stepping import END, advance
-from langchain_coze.local.runtime.store import StoredFile
 from langchain_coze.local.runtime.workflow_stepping import Output, RunContext, run_steps
 from langchain_coze.local.runtime.workflow_writer import RunWriter
 from langchain_coze.local.wire import go_json
@@ -21,7 +21,10 @@ from langchain_coze.local.wire.ids import new_id
 from langchain_coze.local.workflow_parts import MESSAGE_NODE, AskInput, Message, TokenUsage
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
     from langchain_coze.local.runtime.event_queue import Outbox
+    from langchain_coze.local.runtime.store import StoredFile
     from langchain_coze.local.wire.workflows import CloudWorkflows
     from langchain_coze.local.workflows import LocalWorkflow
 
@@ -109,11 +112,11 @@ class WorkflowRun:
         stopped: Set while there is nothing to come: at the end, and at a question.
     """
 
-    workflow: "LocalWorkflow"
+    workflow: LocalWorkflow
     inputs: Mapping[str, Any]
     context: RunContext
     facts: RunFacts
-    shapes: "CloudWorkflows"
+    shapes: CloudWorkflows
     failure: tuple[int, str] | None = None
     output: Output | None = None
     waiting: Interrupt | None = None
@@ -136,7 +139,7 @@ class WorkflowRun:
         return self.context.execute_id
 
     @property
-    def outbox(self) -> "Outbox":
+    def outbox(self) -> Outbox:
         """The events of the stream that is being answered."""
         return self.writer.outbox
 

@@ -1,5 +1,7 @@
 """Working off the function of a workflow: what it yields on its way, and what it ends with."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +52,7 @@ class RunContext:
         ...     return context.ext.get("user_id", "nobody")
     """
 
-    workflow: "LocalWorkflow"
+    workflow: LocalWorkflow
     execute_id: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     bot_id: str = ""

@@ -1,5 +1,7 @@
 """Sending the events of a run over HTTP: heartbeats, and what may go wrong with them."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
@@ -8,13 +10,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from langchain_coze.local.faults.specs import FAULTS, Fault
 from langchain_coze.local.faults.stream import ERROR_TEXT, with_byte_faults
-from langchain_coze.local.routes.context import Call
 from langchain_coze.local.routes.responses import Connections, EventStream
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud import Event
 from langchain_coze.local.wire.errors import Problem
 
 if TYPE_CHECKING:
+    from langchain_coze.local.routes.context import Call
     from langchain_coze.local.runtime.workflow_run import WorkflowRun
 
 __all__ = ["RunStream"]
@@ -35,7 +37,7 @@ class RunStream(EventStream):
         connections: To drop the connection when that is asked for.
     """
 
-    def __init__(self, run: "WorkflowRun", call: Call, connections: Connections) -> None:
+    def __init__(self, run: WorkflowRun, call: Call, connections: Connections) -> None:
         """Prepare the headers; nothing is sent yet."""
         super().__init__(run.outbox, run.shapes, call.plan, connections)
         self._ping = run.workflow.ping if run.shapes.pings else 0.0

@@ -1,18 +1,21 @@
 """The events of a streamed run, put together node by node (wire 4.4)."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from langchain_coze.local.runtime.event_queue import Outbox
 from langchain_coze.local.runtime.tokenize import small_pieces
-from langchain_coze.local.runtime.workflow_stepping import Output
-from langchain_coze.local.wire.cloud import Event
 from langchain_coze.local.wire.ids import new_id, stable_id
 from langchain_coze.local.workflow_parts import AskInput, Message
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from langchain_coze.local.runtime.workflow_run import Interrupt, WorkflowRun
+    from langchain_coze.local.runtime.workflow_stepping import Output
+    from langchain_coze.local.wire.cloud import Event
 
 __all__ = ["Node", "RunWriter"]
 
@@ -54,7 +57,7 @@ class RunWriter:
         texts: What the output nodes have said, by title.
     """
 
-    def __init__(self, run: "WorkflowRun", *, streamed: bool) -> None:
+    def __init__(self, run: WorkflowRun, *, streamed: bool) -> None:
         """Start with nothing said."""
         self._run = run
         self.texts: dict[str, str] = {}
@@ -92,7 +95,7 @@ class RunWriter:
         for number, part in enumerate(parts, 1):
             yield self._event(node, part, finished=number == len(parts))
 
-    def ask(self, interrupt: "Interrupt") -> None:
+    def ask(self, interrupt: Interrupt) -> None:
         """Say the question, and that the run waits for its answer."""
         self.close()
         is_form = isinstance(interrupt.question, AskInput)

@@ -1,5 +1,7 @@
 """The built-in knowledge base: a few facts on Coze and LangChain, in English and Chinese."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from langchain_coze.local.knowledge import LocalKnowledge

@@ -1,8 +1,9 @@
 """The reply of a bot that was given none: sentences from its knowledge base."""
 
-from collections.abc import AsyncIterator
+from __future__ import annotations
 
-from langchain_coze.local.knowledge import RecalledChunk
+from typing import TYPE_CHECKING
+
 from langchain_coze.local.runtime.tokenize import (
     index_terms,
     is_chinese,
@@ -10,7 +11,12 @@ from langchain_coze.local.runtime.tokenize import (
     sentences,
     small_pieces,
 )
-from langchain_coze.local.turn_context import Turn
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from langchain_coze.local.knowledge import RecalledChunk
+    from langchain_coze.local.turn_context import Turn
 
 _MOST_SENTENCES = 3
 

@@ -1,13 +1,17 @@
 """The workflows that a server has when it is given neither bots nor workflows."""
 
-from collections.abc import Generator
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.knowledge_workflows import knowledge_workflow
 from langchain_coze.local.reply_parts import Ask
 from langchain_coze.local.samples.knowledge import sample_knowledge
 from langchain_coze.local.workflow_parts import AskInput, Message
 from langchain_coze.local.workflows import LocalWorkflow
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 __all__ = ["sample_workflows"]
 

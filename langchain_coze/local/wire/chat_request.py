@@ -1,11 +1,15 @@
 """Reading and checking the body of ``POST /v3/chat``."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "ChatRequest",

@@ -4,16 +4,20 @@
 The key order is theirs. `langchain_coze.local.wire.studio` has the shapes of Coze Studio.
 """
 
+from __future__ import annotations
+
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from langchain_coze.local.knowledge import RecalledChunk
-from langchain_coze.local.runtime.recall import Recall
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import Problem, http_status
 from langchain_coze.local.wire.ids import new_logid, stable_id
+
+if TYPE_CHECKING:
+    from langchain_coze.local.knowledge import RecalledChunk
+    from langchain_coze.local.runtime.recall import Recall
 
 __all__ = [
     "ChatFacts",
@@ -115,7 +119,7 @@ class CloudProfile:
     }
 
     @property
-    def chatflow(self) -> "CloudChatflow":
+    def chatflow(self) -> CloudChatflow:
         """The shapes of chatflows of the same installation."""
         return CloudChatflow()
 

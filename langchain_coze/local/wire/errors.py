@@ -1,5 +1,7 @@
 """Errors of the API, as the server answers them."""
 
+from __future__ import annotations
+
 __all__ = ["Problem", "http_status"]
 
 _MESSAGES = {

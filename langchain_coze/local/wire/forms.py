@@ -1,9 +1,13 @@
 """The form of an input node, as its interrupt tells it (wire 4.2, 4.4)."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from __future__ import annotations
 
-from langchain_coze.local.runtime.signature import Parameter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from langchain_coze.local.runtime.signature import Parameter
 
 __all__ = ["form_items"]
 

@@ -5,6 +5,8 @@ unsafe inside HTML or JavaScript. Clients that search the bytes for a bare ``&``
 never find one. Payloads nested as strings are encoded at every level before they are embedded.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from typing import Any

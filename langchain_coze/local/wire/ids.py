@@ -1,5 +1,7 @@
 """Identifiers as Coze writes them: decimal 64-bit numbers sent as strings of 19 digits."""
 
+from __future__ import annotations
+
 import hashlib
 import itertools
 import secrets

@@ -3,11 +3,11 @@
 What the reference does not tell, such as the numbers of most errors, follows the hosted service.
 """
 
-import uuid
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from langchain_coze.local.runtime.recall import Recall
+import uuid
+from typing import TYPE_CHECKING, Any
+
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud import (
     ChatFacts,
@@ -22,6 +22,11 @@ from langchain_coze.local.wire.cloud import (
 )
 from langchain_coze.local.wire.errors import Problem
 from langchain_coze.local.wire.ids import stable_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_coze.local.runtime.recall import Recall
 
 __all__ = ["StudioChatflow", "StudioProfile"]
 
@@ -71,7 +76,7 @@ class StudioProfile(CloudProfile):
     }
 
     @property
-    def chatflow(self) -> "StudioChatflow":
+    def chatflow(self) -> StudioChatflow:
         """The shapes of chatflows of the same installation."""
         return StudioChatflow()
 

@@ -1,11 +1,15 @@
 """Reading and checking the bodies of requests that begin or resume a run (wire 4.2, 4.4)."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["ResumeRequest", "RunRequest", "read_resume_request", "read_run_request"]
 

@@ -1,18 +1,23 @@
 """The wire shapes of workflows: of coze.cn and coze.com, and of Coze Studio (wire 4 and 8)."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from langchain_coze.local.runtime.workflow_run import Interrupt, WorkflowRun
+from typing import TYPE_CHECKING, Any
+
 from langchain_coze.local.runtime.workflow_stepping import Output
 from langchain_coze.local.runtime.workflow_writer import END_NODE, Node
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud import CloudProfile, Encoder, Event, token_usage
-from langchain_coze.local.wire.errors import Problem
 from langchain_coze.local.wire.forms import form_items
 from langchain_coze.local.wire.ids import stable_id
 from langchain_coze.local.workflow_parts import AskInput
-from langchain_coze.local.workflows import LocalWorkflow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_coze.local.runtime.workflow_run import Interrupt, WorkflowRun
+    from langchain_coze.local.wire.errors import Problem
+    from langchain_coze.local.workflows import LocalWorkflow
 
 __all__ = ["CloudWorkflows", "StudioWorkflows", "usage", "workflow_shapes"]
 
