@@ -1,4 +1,4 @@
-"""A Coze-compatible server on this machine: for development, demos and tests (extra ``local``).
+"""A Coze-compatible server on this machine: for development, demos and tests (extra `local`).
 
 ```python
 from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.bots import LocalBot
     from langchain_coze.local.chatflows import LocalChatflow
     from langchain_coze.local.faults.specs import FAULTS, Fault
-    from langchain_coze.local.knowledge import LocalKnowledge, RecalledChunk
+    from langchain_coze.local.knowledge import LocalKnowledge
     from langchain_coze.local.knowledge_workflows import knowledge_workflow
     from langchain_coze.local.oauth_apps import LocalOAuthApp
     from langchain_coze.local.pytest_plugin import local_coze as local_coze
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.runtime.workflow_stepping import Output, RunContext
     from langchain_coze.local.server import LocalCoze
     from langchain_coze.local.turn_context import Turn, TurnFile
+    from langchain_coze.local.wire.recall import RecalledChunk
     from langchain_coze.local.workflow_parts import AskInput, Message, TokenUsage
     from langchain_coze.local.workflows import LocalWorkflow
 
@@ -107,7 +108,7 @@ _HOMES = {
     "Output": "runtime.workflow_stepping",
     "Pause": "reply_parts",
     "Reasoning": "reply_parts",
-    "RecalledChunk": "knowledge",
+    "RecalledChunk": "wire.recall",
     "RecordedRequest": "app",
     "RunContext": "runtime.workflow_stepping",
     "ServerTool": "reply_parts",

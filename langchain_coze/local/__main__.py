@@ -1,4 +1,4 @@
-"""``python -m langchain_coze.local``: a Coze-compatible server on this machine."""
+"""`python -m langchain_coze.local`: a Coze-compatible server on this machine."""
 
 from __future__ import annotations
 

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.wire.cloud import CloudProfile
 
-__all__ = ["LocalApp", "RecordedRequest"]
-
 logger = logging.getLogger(__name__)
 
 # Every group of routes that a server answers.
@@ -70,7 +68,7 @@ class RecordedRequest:
     """A request that the server received.
 
     Attributes:
-        method: ``GET`` or ``POST``.
+        method: `GET` or `POST`.
         path: Without query.
         query: Query parameters.
         headers: Headers, their names in lower case.

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from langchain_coze.local.bots import Served, name_of, refuse_twins
+from langchain_coze.local.bots import Served
+from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
 from langchain_coze.local.runtime.recall import RecallPlan
 from langchain_coze.local.wire.ids import stable_id
-
-__all__ = ["LocalChatflow", "as_chatflows"]
 
 
 @dataclass(eq=False)
@@ -33,8 +32,8 @@ class LocalChatflow(Served):
         faults: What goes wrong, see `Fault`.
 
     Raises:
-        TypeError: ``reply`` cannot be used as a reply.
-        ValueError: A fault is not known, or ``burst`` is below 1.
+        TypeError: `reply` cannot be used as a reply.
+        ValueError: A fault is not known, or `burst` is below 1.
 
     Example:
         >>> def order(question: str) -> str:
@@ -62,7 +61,7 @@ class LocalChatflow(Served):
 
     def __post_init__(self) -> None:
         """Fill in the name and id; refuse early what could not be served."""
-        self.name = self.name or name_of(self.reply)
+        self.name = self.name or derive_name(self.reply)
         self.workflow_id = self.workflow_id or stable_id("chatflow", self.name)
         self._serve(self.reply)
 
@@ -88,7 +87,7 @@ def as_chatflows(chatflows: Any) -> tuple[LocalChatflow, ...]:
     """
     several = isinstance(chatflows, Iterable) and not callable(chatflows)
     served = tuple(_as_chatflow(flow) for flow in (chatflows if several else (chatflows,)))
-    refuse_twins("chatflows", [flow.workflow_id for flow in served])
+    check_unique_ids("chatflows", [flow.workflow_id for flow in served])
     return served
 
 

@@ -14,45 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.runtime.tokenize import index_terms, query_terms, sentences
 from langchain_coze.local.wire.ids import stable_id
+from langchain_coze.local.wire.recall import RecalledChunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from langchain_core.documents import Document
 
-__all__ = ["LocalKnowledge", "RecalledChunk"]
-
 # Passages are short: that a term occurs matters more than how often, and length matters little.
 _K1, _B = 0.6, 0.4
-
-
-@dataclass(frozen=True, slots=True)
-class RecalledChunk:
-    """One passage that a search found.
-
-    Attributes:
-        slice: The text of the passage.
-        score: Relevance, above 0 and at most 1; higher is better.
-        document_id: Id of the document it was cut from, a decimal string.
-        document_name: Name of that document.
-        url: Where the document came from; empty when unknown.
-        index: Position of the passage within its document, from 1.
-        dataset_id: Id of the knowledge base, a decimal string.
-        dataset_name: Name of the knowledge base.
-        format_type: 0 text, 1 table, 2 image (wire 3.2).
-        source_type: 0 local file, 1 web page, 2 another, 5 an uploaded file.
-    """
-
-    slice: str
-    score: float
-    document_id: str
-    document_name: str
-    url: str
-    index: int
-    dataset_id: str
-    dataset_name: str
-    format_type: int = 0
-    source_type: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +42,10 @@ class LocalKnowledge:
     matched by pairs of neighbouring characters, other languages by lower-cased words.
 
     Args:
-        documents: LangChain ``Document`` objects or plain strings. Of the metadata, ``title`` is
-            the document's name, ``source`` its address (used as link when it is an http address,
-            as name when there is no title), ``document_id`` its id; ``format_type`` and
-            ``source_type`` say what it is, by default a text, from a web page if it has a link.
+        documents: LangChain `Document` objects or plain strings. Of the metadata, `title` is
+            the document's name, `source` its address (used as link when it is an http address,
+            as name when there is no title), `document_id` its id; `format_type` and
+            `source_type` say what it is, by default a text, from a web page if it has a link.
         name: Name of the knowledge base.
         dataset_id: Its id, a decimal string; made from the name when not given.
         k: How many passages a search returns at most.
@@ -85,8 +55,8 @@ class LocalKnowledge:
         delay: Seconds that a bot's search takes besides; `search` itself does not wait.
 
     Raises:
-        ValueError: ``k`` or ``chunk_size`` is below 1, or ``delay`` below 0.
-        TypeError: A document is neither a string nor a ``Document``.
+        ValueError: `k` or `chunk_size` is below 1, or `delay` below 0.
+        TypeError: A document is neither a string nor a `Document`.
 
     Example:
         >>> knowledge = LocalKnowledge(["Tea grows on hills.", "茶叶长在山上。"], name="tea")
@@ -144,14 +114,14 @@ class LocalKnowledge:
 
         Args:
             query: The question, in any mix of languages.
-            k: At most this many passages; the knowledge base's own ``k`` when None.
+            k: At most this many passages; the knowledge base's own `k` when None.
 
         Returns:
             Passages, best first. Empty when nothing matches. A score is the share of the question's
             rarity-weighted terms that the passage covers, rounded to half precision as on Coze.
 
         Raises:
-            ImportError: The search library is missing (extra ``local``).
+            ImportError: The search library is missing (extra `local`).
 
         Example:
             >>> LocalKnowledge(["Coze bots answer."]).search("weather tomorrow")
@@ -177,14 +147,14 @@ class LocalKnowledge:
         ]
 
     async def asearch(self, query: str, k: int | None = None) -> list[RecalledChunk]:
-        """Search as `search` does, without holding up the event loop, after ``delay`` seconds.
+        """Search as `search` does, without holding up the event loop, after `delay` seconds.
 
         Args:
             query: The question, in any mix of languages.
-            k: At most this many passages; the knowledge base's own ``k`` when None.
+            k: At most this many passages; the knowledge base's own `k` when None.
 
         Raises:
-            ImportError: The search library is missing (extra ``local``).
+            ImportError: The search library is missing (extra `local`).
         """
         if self.delay:
             await asyncio.sleep(self.delay)
@@ -260,7 +230,7 @@ def _whole(value: Any, default: int) -> int:
 
 
 def _rarity(count: int, total: int) -> float:
-    """Lucene's inverse document frequency of a term that ``count`` of ``total`` passages have."""
+    """Lucene's inverse document frequency of a term that `count` of `total` passages have."""
     return math.log(1 + (total - count + 0.5) / (count + 0.5))
 
 
@@ -289,7 +259,7 @@ def split_passages(text: str, size: int) -> list[str]:
         size: Longest passage, in characters.
 
     Returns:
-        Passages in order, each at most ``size`` characters long; empty for blank text.
+        Passages in order, each at most `size` characters long; empty for blank text.
 
     Example:
         >>> split_passages("One two. Three four.", 12)

@@ -10,8 +10,6 @@ from langchain_coze.local.runtime.workflow_stepping import RunContext
 from langchain_coze.local.wire.ids import stable_id
 from langchain_coze.local.workflows import LocalWorkflow
 
-__all__ = ["knowledge_workflow"]
-
 
 def knowledge_workflow(
     knowledge: Any, *, parameter: str = "input", output: str = "outputList", **fields: Any
@@ -21,8 +19,8 @@ def knowledge_workflow(
     Args:
         knowledge: A `LocalKnowledge`, or documents or texts to make one of.
         parameter: Name of the start node's parameter, a string: the question.
-        output: Name of the End node's variable: a list of ``{"documentId": …, "output": …}``, best
-            first, with the slice as ``output``. Nothing found is an empty list, on Studio null.
+        output: Name of the End node's variable: a list of `{"documentId": …, "output": …}`, best
+            first, with the slice as `output`. Nothing found is an empty list, on Studio null.
         **fields: Other fields of the `LocalWorkflow`; its name is that of the knowledge base when
             not given.
 

@@ -17,8 +17,6 @@ from langchain_coze.local.wire.ids import new_id, stable_id
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-__all__ = ["LocalOAuthApp", "OAuthRoutes", "as_oauth_apps"]
-
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _DEFAULT_SECONDS, _MOST_SECONDS = 900, 86399
 _LEEWAY = 60  # seconds that a JWT may come from the future
@@ -32,13 +30,13 @@ _STATUSES = {"invalid_client": 401}
 class LocalOAuthApp:
     """An OAuth app of the kind "service app", whose JWTs a `LocalCoze` takes.
 
-    Needs the extra ``oauth``.
+    Needs the extra `oauth`.
 
     Attributes:
-        client_id: Its id, the JWT's ``iss``; made up when not given.
+        client_id: Its id, the JWT's `iss`; made up when not given.
         public_key: Its public key as PEM text. Without one a key pair is made, and `private_key`
             is what a client signs with.
-        key_id: The fingerprint of the public key, the JWT's ``kid``; computed when not given.
+        key_id: The fingerprint of the public key, the JWT's `kid`; computed when not given.
         max_seconds: Its tokens live no longer, however long the client asks for.
         private_key: The private key as PEM text; empty when a public key was given.
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-__all__ = ["LocalCoze"]
-
 _PROFILES: Mapping[str, type[CloudProfile]] = {"cloud": CloudProfile, "studio": StudioProfile}
 _STARTING = 30.0  # seconds
 _CANCELLING = 1.0
@@ -56,8 +54,8 @@ class LocalCoze:
         token: The token that clients must send; made up when not given.
         more_tokens: Tokens of other users. Each has conversations, chats, files and runs of its
             own. A tuple afterwards.
-        profile: ``"cloud"``: the bytes of coze.cn and coze.com; ``"studio"``: those of Coze Studio.
-        error_status: HTTP status of errors: ``"200"``, or ``"real"`` for the matching one. Studio
+        profile: `"cloud"`: the bytes of coze.cn and coze.com; `"studio"`: those of Coze Studio.
+        error_status: HTTP status of errors: `"200"`, or `"real"` for the matching one. Studio
             has statuses of its own.
         quota: After this many chats and runs the server refuses with 4028; None means never.
         faults: What goes wrong, see `Fault`. May be changed while the server runs.
@@ -69,7 +67,7 @@ class LocalCoze:
     Raises:
         ValueError: The profile, the error status or a fault is not known, or two tokens are the
             same.
-        TypeError: Something in ``bots``, ``chatflows``, ``workflows`` or ``oauth_apps`` cannot be
+        TypeError: Something in `bots`, `chatflows`, `workflows` or `oauth_apps` cannot be
             served.
 
     Example:

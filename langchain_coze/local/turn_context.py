@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.bots import LocalBot
     from langchain_coze.local.chatflows import LocalChatflow
-    from langchain_coze.local.knowledge import RecalledChunk
-    from langchain_coze.local.runtime.store import StoredFile
     from langchain_coze.local.wire.chat_request import EnterMessage
-
-__all__ = ["Turn", "TurnFile"]
+    from langchain_coze.local.wire.files import StoredFile
+    from langchain_coze.local.wire.recall import RecalledChunk
 
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
@@ -32,7 +30,7 @@ class TurnFile:
     """A file, image or sound of a question.
 
     Attributes:
-        kind: ``file``, ``image`` or ``audio``.
+        kind: `file`, `image` or `audio`.
         name: Name of the uploaded file; empty for an address.
         data: Bytes of the uploaded file; empty for an address.
         url: Address of the file; empty for an uploaded one.
@@ -99,7 +97,7 @@ class Turn:
 
     @cached_property
     def prompt(self) -> str:
-        """The bot's prompt, its ``{{variables}}`` filled in from the request."""
+        """The bot's prompt, its `{{variables}}` filled in from the request."""
         return _VARIABLE.sub(lambda m: self.custom_variables.get(m[1], ""), self.bot.prompt)
 
     @cached_property

@@ -13,18 +13,16 @@ from langchain_coze.local.wire.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_coze.local.runtime.store import StoredFile
-
-__all__ = ["AskInput", "Message", "TokenUsage"]
+    from langchain_coze.local.wire.files import StoredFile
 
 MESSAGE_NODE = "Message"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A piece of what an output node says: a ``Message`` event of a streamed run (wire 4.4).
+    """A piece of what an output node says: a `Message` event of a streamed run (wire 4.4).
 
-    A plain string is a piece of the node ``Message``, which stays open for more.
+    A plain string is a piece of the node `Message`, which stays open for more.
 
     Attributes:
         text: The piece.
@@ -43,7 +41,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens that a model took, for the ``usage`` of the run.
+    """Tokens that a model took, for the `usage` of the run.
 
     Attributes:
         input_count: Tokens that went in.
@@ -62,7 +60,7 @@ class TokenUsage:
 class AskInput(Waiting):
     """A form for the user, as an input node shows it: an interrupt of type 5 (wire 4.4).
 
-    The run stops. When it is resumed, ``answer = yield AskInput(…)`` is a dictionary of the values.
+    The run stops. When it is resumed, `answer = yield AskInput(…)` is a dictionary of the values.
 
     Attributes:
         fields: The type of each value by its name, or a tuple of a type and a default.

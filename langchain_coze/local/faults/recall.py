@@ -12,8 +12,6 @@ from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud import Event
 from langchain_coze.local.wire.ids import new_id
 
-__all__ = ["RECALL_FAULTS"]
-
 Payload: TypeAlias = dict[str, Any]
 EventTransform: TypeAlias = Callable[[AsyncIterator[Event]], AsyncIterator[Event]]
 
@@ -64,7 +62,7 @@ def _read(event: Event) -> _Recall | None:
 
 
 def _change(make: Callable[[_Recall], Iterable[Event]], pause: float = 0) -> EventTransform:
-    """Replace a recall by any number of messages, ``pause`` seconds apart."""
+    """Replace a recall by any number of messages, `pause` seconds apart."""
 
     async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
         async for event in events:
@@ -78,7 +76,7 @@ def _change(make: Callable[[_Recall], Iterable[Event]], pause: float = 0) -> Eve
 
 
 def _says(make: Callable[[_Recall], Payload]) -> EventTransform:
-    """Change what a recall says; ``make`` gives the fields of its payload that differ."""
+    """Change what a recall says; `make` gives the fields of its payload that differ."""
     return _change(lambda recall: [recall.saying(recall.payload | make(recall))])
 
 

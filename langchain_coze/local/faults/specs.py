@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["FAULTS", "REPLY_FAULTS", "Fault", "FaultPlan", "read_faults"]
-
 
 class Fault(StrEnum):
     """A fault by name; `FAULTS` says what each one does.
 
-    A fault is written as its name, or as ``name=value`` where it takes a value; several are
-    separated by commas. Three places accept them: ``LocalBot(faults=…)``, ``LocalCoze(faults=…)``
-    and the request header ``X-Local-Fault``; chatflows and workflows have ``faults`` as bots have.
+    A fault is written as its name, or as `name=value` where it takes a value; several are
+    separated by commas. Three places accept them: `LocalBot(faults=…)`, `LocalCoze(faults=…)`
+    and the request header `X-Local-Fault`; chatflows and workflows have `faults` as bots have.
     Faults of events concern streams only, and a stream without the event in question stays as it
     is; a chat that fails for a client that polls is made with a reply that yields `Fail`. Of the
     faults of bytes `REPLY_FAULTS` hit replies that are no streams, too.
@@ -184,7 +182,7 @@ class FaultPlan:
         return int(self.values[Fault.TIMES]) if Fault.TIMES in self.values else None
 
     def hits(self, path: str) -> bool:
-        """Whether requests to ``path`` are hit; by default those that begin a turn or a run."""
+        """Whether requests to `path` are hit; by default those that begin a turn or a run."""
         if Fault.ON in self.values:
             return self.values[Fault.ON] in {"*", path}
         return path in _BEGINNINGS
@@ -194,7 +192,7 @@ def read_faults(faults: str | Sequence[str]) -> FaultPlan:
     """Read faults as a user writes them.
 
     Args:
-        faults: ``"cut_mid_line,times=2"``, or a sequence of such texts.
+        faults: `"cut_mid_line,times=2"`, or a sequence of such texts.
 
     Raises:
         ValueError: A name is not known, a value is missing, not wanted, or not a number.

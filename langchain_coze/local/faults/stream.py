@@ -18,8 +18,6 @@ from langchain_coze.local.wire.cloud import Event
 from langchain_coze.local.wire.errors import Problem
 from langchain_coze.local.wire.ids import new_id
 
-__all__ = ["BYTE_FAULTS", "ERROR_TEXT", "EVENT_FAULTS", "event_faults", "with_byte_faults"]
-
 Item = TypeVar("Item")
 ByteTransform: TypeAlias = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
 
@@ -79,7 +77,7 @@ def _drop(*names: str) -> EventTransform:
 
 
 def _instead_of_answer(make: Callable[[dict[str, Any]], Iterable[Event]]) -> EventTransform:
-    """End the stream where the answer would begin; ``make`` gets the chat object."""
+    """End the stream where the answer would begin; `make` gets the chat object."""
 
     async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
         chat: dict[str, Any] = {}
@@ -127,7 +125,7 @@ def _code_event(name: str, code: int, msg: str) -> Event:
 
 
 def _before_answer(make: Callable[[dict[str, Any]], Event]) -> EventTransform:
-    """Insert one event before the answer; ``make`` gets the chat object."""
+    """Insert one event before the answer; `make` gets the chat object."""
 
     async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
         chat: dict[str, Any] | None = None
@@ -170,7 +168,7 @@ def _second_answer(event: Event) -> Iterable[Event]:
 
 
 def _once(change: Callable[[Event], Iterable[Event]]) -> EventTransform:
-    """A transform that replaces the first event which ``change`` does not leave as it is."""
+    """A transform that replaces the first event which `change` does not leave as it is."""
 
     async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
         changed = False

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.wire.errors import Problem
 
-__all__ = ["bounded_parts", "drop_body", "read_body"]
-
 BETWEEN_PARTS = 30.0
 """Seconds that a client may be silent in the middle of a body."""
 
@@ -32,7 +30,7 @@ async def bounded_parts(
         too_large: The error of one that has more.
 
     Raises:
-        Problem: ``too_large``, at the end of the body.
+        Problem: `too_large`, at the end of the body.
         ClientDisconnect: The client has left, or says nothing any more.
     """
     size = 0
@@ -54,7 +52,7 @@ async def read_body(request: Request, largest: int, too_large: Problem) -> bytes
         too_large: The error of one that has more.
 
     Raises:
-        Problem: ``too_large``.
+        Problem: `too_large`.
         ClientDisconnect: The client has left, or says nothing any more.
     """
     return b"".join([part async for part in bounded_parts(request, largest, too_large)])

@@ -19,8 +19,6 @@ from langchain_coze.local.wire.errors import Problem
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-__all__ = ["ListingRoutes"]
-
 
 class ListingRoutes:
     """Bots, workspaces and the user."""

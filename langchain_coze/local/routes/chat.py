@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from langchain_coze.local.routes.context import Call, RouteEntry, Site, as_json, ok
 from langchain_coze.local.routes.responses import EventStream
 from langchain_coze.local.runtime.chat_run import ChatRun
-from langchain_coze.local.runtime.store import Conversation, StoredFile
+from langchain_coze.local.runtime.store import Conversation
 from langchain_coze.local.wire.chat_request import ChatRequest, read_chat_request, read_tool_outputs
 from langchain_coze.local.wire.errors import Problem
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-__all__ = ["ChatRoutes"]
+    from langchain_coze.local.wire.files import StoredFile
 
 
 class ChatRoutes:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.chatflows import LocalChatflow
 
-__all__ = ["ChatflowRoutes"]
-
 _NO_SUCH_NAME = 720702204
 
 

@@ -1,6 +1,6 @@
 """What the route groups of a server share: one request, the state behind it, and its reply.
 
-A group is a class that takes the `Site` and whose ``routes()`` lists its `RouteEntry` items; the
+A group is a class that takes the `Site` and whose `routes()` lists its `RouteEntry` items; the
 groups are collected in `langchain_coze.local.app`.
 """
 
@@ -33,23 +33,6 @@ if TYPE_CHECKING:
     from langchain_coze.local.runtime.workflow_run import WorkflowRun
     from langchain_coze.local.wire.cloud import CloudProfile
     from langchain_coze.local.workflows import LocalWorkflow
-
-__all__ = [
-    "OWNER_ID",
-    "WORKSPACE_ID",
-    "Call",
-    "Handler",
-    "Issued",
-    "RouteEntry",
-    "RouteGroup",
-    "Settings",
-    "Site",
-    "as_json",
-    "check_workspace",
-    "digest",
-    "ok",
-    "page",
-]
 
 OWNER_ID = stable_id("owner", "local")
 WORKSPACE_ID = stable_id("workspace", "local")
@@ -249,7 +232,7 @@ Handler: TypeAlias = Callable[[Call], Awaitable[Response]]
 
 
 class RouteEntry(NamedTuple):
-    """One route; ``open`` routes are answered without a token of the server."""
+    """One route; `open` routes are answered without a token of the server."""
 
     path: str
     verbs: list[str]
@@ -284,7 +267,7 @@ def check_workspace(workspace_id: str) -> None:
 
 
 def page(items: list[Any], call: Call, size: int, number: str = "page_num") -> list[Any]:
-    """The items of the page that a request asks for; ``size`` when it does not say how many."""
+    """The items of the page that a request asks for; `size` when it does not say how many."""
     size = min(call.number("page_size", size), _LARGEST_PAGE)
     start = (call.number(number, 1) - 1) * size
     return items[start : start + size]

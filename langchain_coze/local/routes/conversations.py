@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-__all__ = ["ConversationRoutes", "MessageRoutes"]
-
 _LONGEST_NAME = 100
 _LARGEST_PAGE = 50
 _API_CHANNEL = "1024"

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from langchain_coze.local.routes.body import bounded_parts
 from langchain_coze.local.routes.context import Call, RouteEntry, Site, ok
-from langchain_coze.local.runtime.store import StoredFile
 from langchain_coze.local.wire.errors import Problem
+from langchain_coze.local.wire.files import StoredFile
 from langchain_coze.local.wire.ids import new_id
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
-
-__all__ = ["LARGEST_FILE", "FileRoutes"]
 
 LARGEST_FILE = 512 * 1024 * 1024
 """Bytes of the largest file that is taken."""
@@ -33,7 +31,7 @@ class FileRoutes:
     """Uploads; they are kept for the life of the server.
 
     The API's page lists the types that it takes, but its own sample uploads one that is not on the
-    list (``.jpeg``): no type is refused here.
+    list (`.jpeg`): no type is refused here.
     """
 
     def __init__(self, site: Site) -> None:
@@ -55,23 +53,14 @@ class FileRoutes:
             raise Problem(4302, _TOO_LARGE)
         stored = StoredFile(new_id(), name, data, int(time.time()), call.owner)
         self._site.store.files[stored.id] = stored
-        return ok(_as_json(stored), call)
+        return ok(stored.as_json(), call)
 
     async def _retrieve(self, call: Call) -> Response:
         file_id = call.required("file_id")
         stored = self._site.store.files.get(file_id)
         if stored is None or stored.owner != call.owner:
             raise Problem(4000, f"file_id {file_id!r} does not exist")
-        return ok(_as_json(stored), call)
-
-
-def _as_json(stored: StoredFile) -> dict[str, Any]:
-    return {
-        "bytes": len(stored.data),
-        "created_at": stored.created_at,
-        "file_name": stored.name,
-        "id": stored.id,
-    }
+        return ok(stored.as_json(), call)
 
 
 async def _only_file(request: Request) -> tuple[str, bytes]:

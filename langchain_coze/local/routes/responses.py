@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from langchain_coze.local.runtime.event_queue import Outbox
     from langchain_coze.local.wire.cloud import Encoder, Event
 
-__all__ = ["Connections", "DamagedReply", "Dropped", "EventStream", "StreamShapes"]
-
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 # Long enough for a client on this machine to read what was sent before a reset throws it away.
 _BEFORE_RESET = 0.05
@@ -121,7 +119,7 @@ class _Streamed(Response):
 
 
 class EventStream(_Streamed):
-    """A turn or a run as ``text/event-stream``.
+    """A turn or a run as `text/event-stream`.
 
     Args:
         outbox: The events, as the chat or run makes them.

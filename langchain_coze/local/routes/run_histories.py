@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.runtime.workflow_run import WorkflowRun
 
-__all__ = ["RunHistoryRoutes"]
-
 
 class RunHistoryRoutes:
     """Histories of runs: the hosted service's, and Studio's on a path of its own."""

@@ -19,8 +19,6 @@ from langchain_coze.local.workflows import LocalWorkflow
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-__all__ = ["WorkflowListingRoutes"]
-
 _USUAL_PAGE, _LARGEST_PAGE = 10, 30
 # Studio's own.
 _NO_WORKFLOW, _NO_CHATFLOW = 720702004, 777777780

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.workflows import LocalWorkflow
 
-__all__ = ["WorkflowRoutes"]
-
 
 class WorkflowRoutes:
     """Runs of workflows."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze.local import reply_parts
 from langchain_coze.local.runtime.event_queue import Outbox
 from langchain_coze.local.runtime.message_writer import TurnWriter
-from langchain_coze.local.runtime.recall import ON_DEMAND_TOOL, Recall, best_first
+from langchain_coze.local.runtime.recall import ON_DEMAND_TOOL, best_first
 from langchain_coze.local.runtime.stepping import END, advance, close
-from langchain_coze.local.runtime.store import Conversation, SavedTurn, StoredFile
+from langchain_coze.local.runtime.store import Conversation, SavedTurn
 from langchain_coze.local.runtime.tokenize import count_tokens
 from langchain_coze.local.turn_context import Turn
 from langchain_coze.local.wire import go_json
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.bots import LocalBot
     from langchain_coze.local.chatflows import LocalChatflow
-    from langchain_coze.local.knowledge import RecalledChunk
-
-__all__ = ["ChatRun"]
+    from langchain_coze.local.wire.files import StoredFile
+    from langchain_coze.local.wire.recall import RecalledChunk, RecallMessage
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ class ChatRun:
     Args:
         bot: The bot or chatflow that is asked.
         request: The checked request.
-        conversation: The conversation it runs in; its ``running`` is this chat until it ends.
+        conversation: The conversation it runs in; its `running` is this chat until it ends.
         profile: The wire shapes to write.
         uploads: The files that the user has uploaded, by id.
     """
@@ -164,7 +163,7 @@ class ChatRun:
         return self.profile.short_chat(self._counted())
 
     def listed_messages(self) -> list[dict[str, Any]]:
-        """Messages as ``GET /v3/chat/message/list`` gives them."""
+        """Messages as `GET /v3/chat/message/list` gives them."""
         return self._writer.listed()
 
     def forget(self, message_id: str, kinds: frozenset[str] = frozenset()) -> None:
@@ -239,7 +238,7 @@ class ChatRun:
             self._tell_recall(recall, question)
         return chunks
 
-    def _tell_recall(self, recall: Recall, question: str) -> None:
+    def _tell_recall(self, recall: RecallMessage, question: str) -> None:
         content = self.profile.recall(recall, question, self.ids, self.request.user_id)
         self._writer.message(self.profile.recall_type, content)
 
@@ -356,7 +355,7 @@ class ChatRun:
 
 
 def _tool_call(call: reply_parts.ClientTool) -> dict[str, Any]:
-    """A call as ``required_action`` lists it: its arguments are a JSON string (wire 2.6)."""
+    """A call as `required_action` lists it: its arguments are a JSON string (wire 2.6)."""
     given = call.arguments
     arguments = given if isinstance(given, str) else go_json.dumps(given)
     return {

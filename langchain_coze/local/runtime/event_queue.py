@@ -10,14 +10,12 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.wire.cloud import Event
 
-__all__ = ["Outbox"]
-
 
 class Outbox:
     """Events on their way from a running chat to the one client that streams it."""
 
     def __init__(self, *, wanted: bool) -> None:
-        """Make an outbox; when it is not ``wanted`` nothing is kept."""
+        """Make an outbox; when it is not `wanted` nothing is kept."""
         self._events: list[Event] = []
         self._wake = asyncio.Event()
         self._wanted = wanted

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
-    from langchain_coze.local.runtime.store import StoredFile
-
-__all__ = ["FileKind"]
+    from langchain_coze.local.wire.files import StoredFile
 
 _FORMS = 'a file is given as its address, or as the JSON text {"file_id":"…"}'
 
@@ -27,10 +25,10 @@ class FileKind:
     """Marks a parameter of a workflow as a file.
 
     The function gets a `TurnFile`. Clients send the address of the file, or the JSON text
-    ``{"file_id":"…"}`` of an upload.
+    `{"file_id":"…"}` of an upload.
 
     Attributes:
-        kind: The type in the workflow's schema. Coze's pages show ``image``; its other names are
+        kind: The type in the workflow's schema. Coze's pages show `image`; its other names are
             not documented.
 
     Source: Coze API, workflow run and workflow info (wire 4.2, 4.7).

@@ -18,8 +18,6 @@ from langchain_coze.local.wire.ids import new_id, stable_id
 if TYPE_CHECKING:
     from langchain_coze.local.runtime.store import SavedTurn
 
-__all__ = ["TurnWriter"]
-
 # In the list of a finished chat, working steps and verbose messages stand before the answer.
 _LIST_ORDER = {"function_call": 0, "tool_response": 0, "verbose": 1, "answer": 2, "follow_up": 3}
 _DELTA, _COMPLETED = "conversation.message.delta", "conversation.message.completed"
@@ -66,7 +64,7 @@ class TurnWriter:
         self._since_flush = 0
 
     def listed(self) -> list[dict[str, Any]]:
-        """Messages as ``GET /v3/chat/message/list`` gives them (wire 2.8 and 8)."""
+        """Messages as `GET /v3/chat/message/list` gives them (wire 2.8 and 8)."""
         if self._profile.lists_question:
             return [*self._questions(), *self.messages]
         return sorted(self.messages, key=lambda message: _LIST_ORDER.get(message["type"], 2))

@@ -6,29 +6,15 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_coze.local.knowledge import LocalKnowledge, RecalledChunk
+from langchain_coze.local.knowledge import LocalKnowledge
 from langchain_coze.local.wire.ids import stable_id
+from langchain_coze.local.wire.recall import RecalledChunk, RecallMessage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-__all__ = ["ON_DEMAND_TOOL", "Recall", "RecallPlan", "best_first", "knowledge_bases"]
-
 # How Coze names the plugin of an on-demand recall is not recorded: the name is ours.
 ON_DEMAND_TOOL = "knowledge-recall"
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """What one recall message tells.
-
-    Attributes:
-        chunks: The passages, best first; empty when nothing was found.
-        agent_id: The agent that asked; empty for the bot itself.
-    """
-
-    chunks: tuple[RecalledChunk, ...]
-    agent_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,12 +23,12 @@ class RecallPlan:
 
     Attributes:
         bases: Its knowledge bases.
-        k: How many passages a message has at most; None: the largest ``k`` of the bases.
-        recalls: ``one`` message for all of them, or one for ``each``.
+        k: How many passages a message has at most; None: the largest `k` of the bases.
+        recalls: `one` message for all of them, or one for `each`.
         on_demand: Whether the model calls for the search as it calls for a plugin.
 
     Raises:
-        ValueError: ``k`` is below 1, or ``recalls`` is none of its words.
+        ValueError: `k` is below 1, or `recalls` is none of its words.
     """
 
     bases: tuple[LocalKnowledge, ...] = ()
@@ -57,7 +43,7 @@ class RecallPlan:
         if self.k is not None and self.k < 1:
             raise ValueError("k must be at least 1")
 
-    async def search(self, question: str) -> AsyncIterator[Recall]:
+    async def search(self, question: str) -> AsyncIterator[RecallMessage]:
         """Search for a question; one recall for each message to send.
 
         Args:
@@ -66,11 +52,11 @@ class RecallPlan:
         if self.recalls == "each":
             for base in self.bases:
                 found = await base.asearch(question, self.k)
-                yield Recall(tuple(found), stable_id("agent", base.dataset_id))
+                yield RecallMessage(tuple(found), stable_id("agent", base.dataset_id))
         elif self.bases:
             several = await asyncio.gather(*(b.asearch(question, self.k) for b in self.bases))
             most = self.k or max(base.k for base in self.bases)
-            yield Recall(best_first(chunk for found in several for chunk in found)[:most])
+            yield RecallMessage(best_first(chunk for found in several for chunk in found)[:most])
 
 
 def best_first(chunks: Iterable[RecalledChunk]) -> tuple[RecalledChunk, ...]:

@@ -19,8 +19,6 @@ from langchain_coze.local.runtime.stepping import (
 )
 from langchain_coze.local.turn_context import Turn
 
-__all__ = ["PieceSource", "as_piece_source"]
-
 PieceSource: TypeAlias = Callable[[Turn], AsyncGenerator[Piece, Any]]
 
 
@@ -29,17 +27,17 @@ def as_piece_source(reply: Any) -> PieceSource:
 
     Args:
         reply: A LangChain Runnable, which gets the messages of the conversation; or a function.
-            A function with one positional parameter is called ``reply(question)``; with a second
-            one that has no default, or is named ``turn``, ``reply(question, turn)``. It may be
-            ``async``, may be a generator of either kind, and may return a string, pieces, or a
-            Runnable. A function that is not ``async`` runs in a thread of its own.
+            A function with one positional parameter is called `reply(question)`; with a second
+            one that has no default, or is named `turn`, `reply(question, turn)`. It may be
+            `async`, may be a generator of either kind, and may return a string, pieces, or a
+            Runnable. A function that is not `async` runs in a thread of its own.
 
     Returns:
         A function from a turn to an async generator of pieces. After a piece that waits the
-        generator must be sent the answer: it becomes the value of the reply's own ``yield``.
+        generator must be sent the answer: it becomes the value of the reply's own `yield`.
 
     Raises:
-        TypeError: ``reply`` is neither, or takes no parameter.
+        TypeError: `reply` is neither, or takes no parameter.
     """
     if is_runnable(reply):
         return lambda turn: runnable_pieces(reply, turn)
@@ -67,7 +65,7 @@ def _wants_turn(reply: Callable[..., Any]) -> bool:
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if not positional:
         raise TypeError("a reply function needs a parameter for the question")
-    # A second parameter with a default (``lambda q, i=i: …``) is the function's own affair.
+    # A second parameter with a default (`lambda q, i=i: …`) is the function's own affair.
     return any(p.default is p.empty or p.name == "turn" for p in positional[1:2])
 
 

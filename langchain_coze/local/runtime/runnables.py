@@ -19,8 +19,6 @@ from langchain_coze.local.runtime.stepping import END, ReplyThread
 if TYPE_CHECKING:
     from langchain_coze.local.turn_context import Turn
 
-__all__ = ["runnable_pieces"]
-
 _GRAPH_MODES = ["messages", "values"]
 
 
@@ -31,8 +29,8 @@ async def runnable_pieces(runnable: Any, turn: Turn) -> AsyncGenerator[Piece, An
     together, and the Runnable is called again with the results that this generator is sent.
 
     Args:
-        runnable: Called with the list of messages; a LangGraph graph whose state has ``messages``
-            with ``{"messages": [...]}``.
+        runnable: Called with the list of messages; a LangGraph graph whose state has `messages`
+            with `{"messages": [...]}`.
         turn: The turn to answer.
 
     Yields:

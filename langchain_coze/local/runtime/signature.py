@@ -18,9 +18,7 @@ from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import Problem
 
 if TYPE_CHECKING:
-    from langchain_coze.local.runtime.store import StoredFile
-
-__all__ = ["Parameter", "Signature", "first_paragraph", "parameters_of"]
+    from langchain_coze.local.wire.files import StoredFile
 
 _ARGUMENT = re.compile(r"(\w+)(?: \([^)]*\))?:(.*)", re.DOTALL)
 _REQUIRED: Any = inspect.Parameter.empty
@@ -48,7 +46,7 @@ class Parameter:
         return self.default is _REQUIRED
 
     def as_json(self) -> dict[str, Any]:
-        """The parameter in the schema of ``GET /v1/workflows/{workflow_id}`` (wire 4.7)."""
+        """The parameter in the schema of `GET /v1/workflows/{workflow_id}` (wire 4.7)."""
         shape: dict[str, Any] = {"type": "string"}
         if self.adapter is not None:
             shape = _shape_of(self.adapter)
@@ -101,8 +99,8 @@ class Signature:
     """What a workflow's function takes and gives.
 
     Types are those that pydantic knows. A parameter without an annotation takes any value and is
-    shown as a string. Descriptions come from ``Annotated[type, "description"]``, or from the
-    ``Args`` section of the docstring.
+    shown as a string. Descriptions come from `Annotated[type, "description"]`, or from the
+    `Args` section of the docstring.
 
     Args:
         function: The function.
@@ -155,7 +153,7 @@ class Signature:
 
         Args:
             given: As they came. Names that the workflow does not have are passed over, unless the
-                function takes ``**names``.
+                function takes `**names`.
             uploads: The files that the caller has uploaded, by id.
 
         Raises:
@@ -234,7 +232,7 @@ def _parameter(found: inspect.Parameter, told: str) -> Parameter:
 
 
 def _argument_descriptions(doc: str) -> Iterator[tuple[str, str]]:
-    """Names and descriptions of the ``Args`` section of a docstring."""
+    """Names and descriptions of the `Args` section of a docstring."""
     _, _, rest = doc.partition("\nArgs:\n")
     section = textwrap.dedent(re.split(r"\n(?=\S)", rest, maxsplit=1)[0])
     for entry in re.split(r"\n+(?=\S)", section):

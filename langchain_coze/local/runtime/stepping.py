@@ -15,15 +15,13 @@ from typing import Any, Final
 from langchain_coze.local.reply_parts import PIECES, waits
 from langchain_coze.local.runtime.tokenize import small_pieces
 
-__all__ = ["END", "Deferred", "ReplyThread", "advance", "as_items", "close", "is_runnable"]
-
 # How far a generator in a thread may run ahead of what has been sent.
 _READ_AHEAD = 256
 END: Final = object()
 
 
 def is_runnable(value: Any) -> bool:
-    """Whether ``value`` has the methods of a LangChain Runnable (told without importing it)."""
+    """Whether `value` has the methods of a LangChain Runnable (told without importing it)."""
     return not isinstance(value, type) and hasattr(value, "astream") and hasattr(value, "ainvoke")
 
 
@@ -52,7 +50,7 @@ def as_items(result: Any) -> Iterable[Any]:
 
 
 async def advance(iterator: Any, answer: Any) -> Any:
-    """The next item of any iterator, or `END`; generators are sent ``answer``."""
+    """The next item of any iterator, or `END`; generators are sent `answer`."""
     if isinstance(iterator, Iterator):
         return _next(iterator, answer)
     try:
@@ -100,7 +98,7 @@ class ReplyThread:
         self._is_waiting = False
 
     async def asend(self, answer: Any) -> Any:
-        """The next item, or `END`; ``answer`` goes to a generator that waits for one."""
+        """The next item, or `END`; `answer` goes to a generator that waits for one."""
         if self._handed_over is None:
             self._handed_over = self._start()
         if self._is_waiting:

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.runtime.chat_run import ChatRun
     from langchain_coze.local.wire.chat_request import EnterMessage
-
-__all__ = ["Conversation", "Mark", "SavedTurn", "Store", "StoredFile"]
+    from langchain_coze.local.wire.files import StoredFile
 
 
 def _now() -> int:
@@ -115,17 +114,6 @@ class Conversation:
             "connector_id": "1024",
             "last_section_id": self.section_id,
         }
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """An uploaded file (wire 5.3)."""
-
-    id: str
-    name: str
-    data: bytes
-    created_at: int
-    owner: str
 
 
 class Store:

@@ -33,7 +33,7 @@ _SHORTEST_STEM = 4
 
 
 def is_chinese(text: str) -> bool:
-    """Whether a reader would call ``text`` Chinese rather than English.
+    """Whether a reader would call `text` Chinese rather than English.
 
     Args:
         text: A question or a passage.

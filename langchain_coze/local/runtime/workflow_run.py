@@ -24,11 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from langchain_coze.local.runtime.event_queue import Outbox
-    from langchain_coze.local.runtime.store import StoredFile
+    from langchain_coze.local.wire.files import StoredFile
     from langchain_coze.local.wire.workflows import CloudWorkflows
     from langchain_coze.local.workflows import LocalWorkflow
-
-__all__ = ["ASYNC", "EXECUTION_FAILED", "STREAM", "SYNC", "Interrupt", "RunFacts", "WorkflowRun"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ logger = logging.getLogger(__name__)
 EXECUTION_FAILED = 720701013
 
 SYNC, STREAM, ASYNC = 0, 1, 2
-"""How a run answers; the numbers are those of ``run_mode`` (wire 4.3)."""
+"""How a run answers; the numbers are those of `run_mode` (wire 4.3)."""
 
 _QUESTION, _INPUT = 2, 5
 _NOT_STREAMED = 6039
@@ -102,7 +100,7 @@ class WorkflowRun:
     Attributes:
         workflow: The workflow.
         inputs: The checked parameters, as `Signature.read` gives them.
-        context: What the function may ask for; ``execute_id`` is the id of this run.
+        context: What the function may ask for; `execute_id` is the id of this run.
         facts: Where the run comes from.
         shapes: The wire shapes to write.
         failure: Code and message once it has failed.

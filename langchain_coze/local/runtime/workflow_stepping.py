@@ -12,8 +12,6 @@ from langchain_coze.local.runtime.stepping import END, Deferred, ReplyThread, ad
 if TYPE_CHECKING:
     from langchain_coze.local.workflows import LocalWorkflow
 
-__all__ = ["Output", "RunContext", "run_steps"]
-
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -22,7 +20,7 @@ class Output:
     A function returns its value; only an async generator, which can return none, yields this.
 
     Attributes:
-        value: A mapping is the End node's variables; any other value is its variable ``output``.
+        value: A mapping is the End node's variables; any other value is its variable `output`.
 
     Example:
         >>> Output({"city": "Hangzhou"}).value
@@ -44,8 +42,8 @@ class RunContext:
         parameters: The parameters as they came over the wire.
         bot_id: The bot that the run is bound to; empty when there is none.
         app_id: The app that the run belongs to; empty when there is none.
-        ext: The caller's own pairs: ``user_id``, ``latitude``, ``longitude``.
-        profile: ``"cloud"`` or ``"studio"``.
+        ext: The caller's own pairs: `user_id`, `latitude`, `longitude`.
+        profile: `"cloud"` or `"studio"`.
 
     Example:
         >>> def whose(context: RunContext) -> str:
@@ -65,12 +63,12 @@ async def run_steps(call: Callable[[], Any], *, in_loop: bool) -> AsyncGenerator
     """Work off one call of a workflow's function.
 
     Args:
-        call: The call. A function that is not ``async`` runs in a thread of its own.
-        in_loop: Whether the function is ``async``.
+        call: The call. A function that is not `async` runs in a thread of its own.
+        in_loop: Whether the function is `async`.
 
     Yields:
         What a generator yields, then an `Output`. After a piece that waits this must be sent the
-        answer: it becomes the value of the function's own ``yield``.
+        answer: it becomes the value of the function's own `yield`.
     """
     iterator: Any = iter((Deferred(call),)) if in_loop else ReplyThread(lambda: _with_output(call))
     answer = None

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from langchain_coze.local.routes.context import Call
     from langchain_coze.local.runtime.workflow_run import WorkflowRun
 
-__all__ = ["RunStream"]
-
 Events: TypeAlias = AsyncIterator[Event]
 Batches: TypeAlias = AsyncGenerator[list[Event], None]
 
@@ -29,7 +27,7 @@ _ENDS = frozenset({"Done", "Error", "Interrupt"})
 
 
 class RunStream(EventStream):
-    """A run as ``text/event-stream``.
+    """A run as `text/event-stream`.
 
     Args:
         run: The run.

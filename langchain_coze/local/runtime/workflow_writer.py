@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from langchain_coze.local.runtime.workflow_stepping import Output
     from langchain_coze.local.wire.cloud import Event
 
-__all__ = ["Node", "RunWriter"]
-
 END_NODE, END_ID = "End", "900001"
 
 

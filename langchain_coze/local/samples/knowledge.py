@@ -106,7 +106,7 @@ _DOCUMENTS = (
 
 
 def sample_documents() -> list[Any]:
-    """The built-in documents, as LangChain ``Document`` objects."""
+    """The built-in documents, as LangChain `Document` objects."""
     from langchain_core.documents import Document  # noqa: PLC0415 - only where it is needed
 
     return [

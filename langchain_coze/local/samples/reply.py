@@ -15,8 +15,8 @@ from langchain_coze.local.runtime.tokenize import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from langchain_coze.local.knowledge import RecalledChunk
     from langchain_coze.local.turn_context import Turn
+    from langchain_coze.local.wire.recall import RecalledChunk
 
 _MOST_SENTENCES = 3
 

@@ -13,8 +13,6 @@ from langchain_coze.local.workflows import LocalWorkflow
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["sample_workflows"]
-
 
 def sample_workflows() -> tuple[LocalWorkflow, ...]:
     """The built-in workflows.

@@ -1,4 +1,4 @@
-"""Reading and checking the body of ``POST /v3/chat``."""
+"""Reading and checking the body of `POST /v3/chat`."""
 
 from __future__ import annotations
 
@@ -10,16 +10,6 @@ from langchain_coze.local.wire.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = [
-    "ChatRequest",
-    "EnterMessage",
-    "read_chat_request",
-    "read_chatflow_request",
-    "read_messages",
-    "read_meta_data",
-    "read_tool_outputs",
-]
 
 _MOST_MESSAGES, _MOST_OF_CHATFLOW = 100, 50
 _MOST_PAIRS, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
@@ -33,11 +23,11 @@ class EnterMessage:
     """One message of the request.
 
     Attributes:
-        role: ``user`` or ``assistant``.
-        type: ``question``, ``answer`` and so on.
+        role: `user` or `assistant`.
+        type: `question`, `answer` and so on.
         content: The text, or the JSON text of a list of items.
-        content_type: ``text`` or ``object_string``.
-        items: The items of an ``object_string``; empty for text.
+        content_type: `text` or `object_string`.
+        items: The items of an `object_string`; empty for text.
         tool_call_id: Of a saved call of a client's tool, and of its result: what joins them.
     """
 
@@ -60,7 +50,7 @@ class EnterMessage:
 class ChatRequest:
     """A checked request for a chat; fields as on the wire.
 
-    Of a chatflow ``bot_id`` is the ``workflow_id``, and ``home_id`` the bot or app it runs in.
+    Of a chatflow `bot_id` is the `workflow_id`, and `home_id` the bot or app it runs in.
     """
 
     bot_id: str
@@ -80,7 +70,7 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
 
     Args:
         body: The decoded JSON object. Unknown fields are ignored, as on Coze; so is a
-            ``conversation_id``, which belongs in the query.
+            `conversation_id`, which belongs in the query.
 
     Returns:
         The request with every default filled in.
@@ -113,7 +103,7 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
 
 
 def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
-    """Check the body of ``POST /v1/workflows/chat``.
+    """Check the body of `POST /v1/workflows/chat`.
 
     Args:
         body: The decoded JSON object. Who runs the chatflow, and in which conversation, is for the
@@ -154,7 +144,7 @@ def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
 def read_messages(
     value: Any, *, saved: bool, most: int = _MOST_MESSAGES
 ) -> tuple[EnterMessage, ...]:
-    """Check ``additional_messages``, or the ``messages`` of a new conversation.
+    """Check `additional_messages`, or the `messages` of a new conversation.
 
     Args:
         value: The decoded list; None stands for an empty one.
@@ -179,7 +169,7 @@ def read_messages(
 
 
 def read_meta_data(value: Any) -> dict[str, str]:
-    """Check a ``meta_data`` map: at most 16 pairs, keys 1-64 and values 1-512 characters.
+    """Check a `meta_data` map: at most 16 pairs, keys 1-64 and values 1-512 characters.
 
     Raises:
         Problem: 4003 for a size, 4000 for anything that is not a map of strings.
@@ -194,7 +184,7 @@ def read_meta_data(value: Any) -> dict[str, str]:
 
 
 def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
-    """Check the body of ``POST /v3/chat/submit_tool_outputs``.
+    """Check the body of `POST /v3/chat/submit_tool_outputs`.
 
     Args:
         body: The decoded JSON object.

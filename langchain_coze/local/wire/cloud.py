@@ -16,20 +16,7 @@ from langchain_coze.local.wire.errors import Problem, http_status
 from langchain_coze.local.wire.ids import new_logid, stable_id
 
 if TYPE_CHECKING:
-    from langchain_coze.local.knowledge import RecalledChunk
-    from langchain_coze.local.runtime.recall import Recall
-
-__all__ = [
-    "ChatFacts",
-    "CloudChatflow",
-    "CloudProfile",
-    "Encoder",
-    "Event",
-    "MessageIds",
-    "debug_url",
-    "recalled_chunk",
-    "token_usage",
-]
+    from langchain_coze.local.wire.recall import RecalledChunk, RecallMessage
 
 # Accounts that never existed. Real recall messages carry such numbers in ori_req, bare and above
 # 2**53; a client must keep them out of documents, traces and logs.
@@ -49,8 +36,8 @@ class Event(NamedTuple):
 class MessageIds:
     """The ids that every message of one turn carries.
 
-    Of a chatflow ``bot_id`` is the id of the workflow, which its messages do not tell, and
-    ``home_id`` that of the bot or app it runs in.
+    Of a chatflow `bot_id` is the id of the workflow, which its messages do not tell, and
+    `home_id` that of the bot or app it runs in.
     """
 
     conversation_id: str
@@ -69,7 +56,7 @@ class ChatFacts:
         created_at: Unix time in seconds.
         ended_at: Unix time in seconds; 0 until it ends.
         meta_data: The caller's own pairs.
-        last_error: ``code`` and ``msg``.
+        last_error: `code` and `msg`.
         usage: Input and output tokens so far.
         tool_calls: The calls that wait for the client, as on the wire.
     """
@@ -87,7 +74,7 @@ Encoder: TypeAlias = Callable[[Event], bytes]
 
 
 class CloudProfile:
-    """coze.cn and coze.com (wire 2 and 3, appendix B ``cloud.chat``).
+    """coze.cn and coze.com (wire 2 and 3, appendix B `cloud.chat`).
 
     Attributes:
         name: As `LocalCoze` names it.
@@ -213,7 +200,7 @@ class CloudProfile:
         """The events that end a turn that has failed.
 
         Args:
-            facts: The chat; its ``last_error`` says what happened.
+            facts: The chat; its `last_error` says what happened.
             expected: Whether the reply itself has said so with `Fail`.
         """
         return [self.chat_event(facts, "failed")]
@@ -232,8 +219,8 @@ class CloudProfile:
         Args:
             ids: Ids of its turn.
             message_id: Its own id.
-            fields: ``type``, ``content``, and optionally ``role``, ``content_type``,
-                ``reasoning_content``, ``created_at`` and ``updated_at``; the last three are left
+            fields: `type`, `content`, and optionally `role`, `content_type`,
+                `reasoning_content`, `created_at` and `updated_at`; the last three are left
                 out when not given.
         """
         message: dict[str, Any] = {
@@ -262,7 +249,7 @@ class CloudProfile:
         return before, after
 
     def verbose(self, msg_type: str, data: str) -> str:
-        """The content of a ``verbose`` message."""
+        """The content of a `verbose` message."""
         return go_json.dumps(
             {"msg_type": msg_type, "data": data, "from_module": None, "from_unit": None}
         )
@@ -280,8 +267,8 @@ class CloudProfile:
         """The contents of the messages that follow a question to the user (wire 4.6)."""
         return [self.verbose("interrupt", ""), self.answer_finish(reason=1)]
 
-    def recall(self, recall: Recall, query: str, ids: MessageIds, user_id: str) -> str:
-        """The content of a ``knowledge_recall`` message; ``chunks`` is ``[]`` when nothing fits."""
+    def recall(self, recall: RecallMessage, query: str, ids: MessageIds, user_id: str) -> str:
+        """The content of a `knowledge_recall` message; `chunks` is `[]` when nothing fits."""
         payload = {
             "chunks": [recalled_chunk(chunk) for chunk in recall.chunks],
             "ori_req": _original_request(query, ids, user_id, recall.agent_id or ids.bot_id),
@@ -290,7 +277,7 @@ class CloudProfile:
         return self.verbose("knowledge_recall", go_json.dumps(payload))
 
     def function_call(self, name: str, arguments: Mapping[str, Any], ids: tuple[str, str]) -> str:
-        """The content of a ``function_call`` message; ``ids`` are plugin id and API id."""
+        """The content of a `function_call` message; `ids` are plugin id and API id."""
         plugin, _, api = name.partition("-")
         return go_json.dumps(
             {
@@ -306,16 +293,16 @@ class CloudProfile:
         )
 
     def tool_response(self, output: Any) -> str:
-        """The content of a ``tool_response`` message: text in Coze's wrapper, the rest as JSON."""
+        """The content of a `tool_response` message: text in Coze's wrapper, the rest as JSON."""
         if isinstance(output, str):
             output = {"content_type": 1, "response_for_model": output, "type_for_model": 1}
         return go_json.dumps(output)
 
 
 class CloudChatflow(CloudProfile):
-    """Chatflows of coze.cn and coze.com (wire 4.6, appendix B ``cloud.chatflow``).
+    """Chatflows of coze.cn and coze.com (wire 4.6, appendix B `cloud.chatflow`).
 
-    Objects tell no ``bot_id``, and their keys come in another order each time.
+    Objects tell no `bot_id`, and their keys come in another order each time.
     """
 
     has_client_tools = False

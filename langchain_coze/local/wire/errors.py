@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["Problem", "http_status"]
-
 _MESSAGES = {
     4000: "Request parameter error",
     4001: "Invalid chat: it does not exist or was not saved",

@@ -9,8 +9,6 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.runtime.signature import Parameter
 
-__all__ = ["form_items"]
-
 # Names of types in a workflow's canvas where they are not those of the API's schema, and what kind
 # of file a string stands for: both from Coze Studio.
 _CANVAS_TYPES = {"number": "float", "array": "list"}

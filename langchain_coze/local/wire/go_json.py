@@ -1,7 +1,7 @@
 """JSON the way Coze's Go services write it.
 
 Go's encoder leaves non-ASCII text as it is, uses no spaces, and escapes five characters that are
-unsafe inside HTML or JavaScript. Clients that search the bytes for a bare ``&`` or ``<`` therefore
+unsafe inside HTML or JavaScript. Clients that search the bytes for a bare `&` or `<` therefore
 never find one. Payloads nested as strings are encoded at every level before they are embedded.
 """
 
@@ -24,18 +24,18 @@ _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 
 
 def dumps(value: Any) -> str:
-    r"""Encode ``value`` as one line of compact JSON in Go's style.
+    r"""Encode `value` as one line of compact JSON in Go's style.
 
     Args:
-        value: Anything the standard ``json`` module can encode, with finite numbers.
+        value: Anything the standard `json` module can encode, with finite numbers.
 
     Returns:
-        The JSON text. ``&``, ``<``, ``>``, U+2028 and U+2029 are written as ``\uXXXX``; all other
+        The JSON text. `&`, `<`, `>`, U+2028 and U+2029 are written as `\uXXXX`; all other
         non-ASCII characters stand as they are; a lone surrogate becomes U+FFFD, as in Go.
 
     Raises:
-        TypeError: ``value`` holds something JSON has no form for.
-        ValueError: ``value`` holds NaN or an infinity.
+        TypeError: `value` holds something JSON has no form for.
+        ValueError: `value` holds NaN or an infinity.
 
     Source: Coze API reference, byte recipes for a test server (wire appendix B).
 

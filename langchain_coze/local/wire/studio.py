@@ -1,4 +1,4 @@
-"""The wire shapes of a self-hosted Coze Studio (wire 8, appendix B ``studio``).
+"""The wire shapes of a self-hosted Coze Studio (wire 8, appendix B `studio`).
 
 What the reference does not tell, such as the numbers of most errors, follows the hosted service.
 """
@@ -26,9 +26,7 @@ from langchain_coze.local.wire.ids import stable_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_coze.local.runtime.recall import Recall
-
-__all__ = ["StudioChatflow", "StudioProfile"]
+    from langchain_coze.local.wire.recall import RecallMessage
 
 _STATUSES = {"canceled": "cancelled", "requires_action": "required_action"}
 _BAD_REQUESTS = frozenset({4000, 4003, 4004, 4005, 4006})
@@ -160,7 +158,7 @@ class StudioProfile(CloudProfile):
         return Event("conversation.stream.done", "")
 
     def chat(self, facts: ChatFacts, status: str) -> dict[str, Any]:
-        """A chat object as ``retrieve`` gives it."""
+        """A chat object as `retrieve` gives it."""
         chat = self._streamed_chat(facts, status)
         if status == "failed":
             chat["last_error"] = dict(facts.last_error)
@@ -212,7 +210,7 @@ class StudioProfile(CloudProfile):
         }
 
     def verbose(self, msg_type: str, data: str) -> str:
-        """The content of a ``verbose`` message."""
+        """The content of a `verbose` message."""
         content = {"msg_type": msg_type, "data": data, "from_module": None, "from_unit": ""}
         return go_json.dumps(content)
 
@@ -227,23 +225,23 @@ class StudioProfile(CloudProfile):
 
     def recall(
         self,
-        recall: Recall,
+        recall: RecallMessage,
         query: str,  # noqa: ARG002 - Studio keeps it to itself
         ids: MessageIds,  # noqa: ARG002
         user_id: str,  # noqa: ARG002
     ) -> str:
-        """The content of a ``knowledge`` message; ``chunks`` is null when nothing fits."""
+        """The content of a `knowledge` message; `chunks` is null when nothing fits."""
         found = [_bare(recalled_chunk(chunk)) for chunk in recall.chunks]
         payload = {"chunks": found or None, "ori_req": "", "status_code": 0}
         return go_json.dumps({"msg_type": "knowledge_recall", "data": go_json.dumps(payload)})
 
     def function_call(self, name: str, arguments: Mapping[str, Any], ids: tuple[str, str]) -> str:
-        """The content of a ``function_call`` message: the tool call of Studio's own framework."""
+        """The content of a `function_call` message: the tool call of Studio's own framework."""
         function = {"name": name, "arguments": go_json.dumps(arguments)}
         return go_json.dumps({"id": f"call_{ids[1]}", "type": "function", "function": function})
 
     def tool_response(self, output: Any) -> str:
-        """The content of a ``tool_response`` message: what the tool gave."""
+        """The content of a `tool_response` message: what the tool gave."""
         return output if isinstance(output, str) else go_json.dumps(output)
 
 

@@ -11,8 +11,6 @@ from langchain_coze.local.wire.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ResumeRequest", "RunRequest", "read_resume_request", "read_run_request"]
-
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from langchain_coze.local.wire.errors import Problem
     from langchain_coze.local.workflows import LocalWorkflow
 
-__all__ = ["CloudWorkflows", "StudioWorkflows", "usage", "workflow_shapes"]
-
 
 class CloudWorkflows:
     """Workflows of coze.cn and coze.com.
@@ -33,7 +31,7 @@ class CloudWorkflows:
         loses_errors: Whether the errors of requests for a stream come without a body.
         pings: Whether streams have heartbeats.
         counts_on: Whether the pieces of a node that speaks again are counted on, not from 0.
-        form_type: The ``content_type`` of an input node's form.
+        form_type: The `content_type` of an input node's form.
         stream_headers: Headers of every stream.
     """
 
@@ -116,7 +114,7 @@ class CloudWorkflows:
     def failure(self, run: WorkflowRun) -> dict[str, Any]:
         """What the error of a failed run tells besides code and message.
 
-        The API's page lists ``debug_url`` for every reply; no failed one is recorded.
+        The API's page lists `debug_url` for every reply; no failed one is recorded.
         """
         return {"debug_url": self.debug_url(run)}
 

@@ -9,8 +9,8 @@ from typing_extensions import TypedDict
 
 from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, RunContext, TurnFile
 from langchain_coze.local.runtime.signature import Signature
-from langchain_coze.local.runtime.store import StoredFile
 from langchain_coze.local.wire.errors import Problem
+from langchain_coze.local.wire.files import StoredFile
 from langchain_coze.local.wire.forms import form_items
 
 
