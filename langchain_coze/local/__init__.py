@@ -41,12 +41,17 @@ if TYPE_CHECKING:
         Speech,
         Verbose,
     )
-    from langchain_coze.local.runtime.file_params import FileKind
-    from langchain_coze.local.runtime.workflow_stepping import Output, RunContext
     from langchain_coze.local.server import LocalCoze
     from langchain_coze.local.turn_context import Turn, TurnFile
     from langchain_coze.local.wire.recall import RecalledChunk
-    from langchain_coze.local.workflow_parts import AskInput, Message, TokenUsage
+    from langchain_coze.local.workflow_parts import (
+        AskInput,
+        FileKind,
+        Message,
+        Output,
+        RunContext,
+        TokenUsage,
+    )
     from langchain_coze.local.workflows import LocalWorkflow
 
 __all__ = [
@@ -94,7 +99,7 @@ _HOMES = {
     "ClientTool": "reply_parts",
     "Fail": "reply_parts",
     "Fault": "faults.specs",
-    "FileKind": "runtime.file_params",
+    "FileKind": "workflow_parts",
     "FollowUp": "reply_parts",
     "LocalBot": "bots",
     "LocalChatflow": "chatflows",
@@ -105,12 +110,12 @@ _HOMES = {
     "Media": "reply_parts",
     "Message": "workflow_parts",
     "NewAnswer": "reply_parts",
-    "Output": "runtime.workflow_stepping",
+    "Output": "workflow_parts",
     "Pause": "reply_parts",
     "Reasoning": "reply_parts",
     "RecalledChunk": "wire.recall",
     "RecordedRequest": "app",
-    "RunContext": "runtime.workflow_stepping",
+    "RunContext": "workflow_parts",
     "ServerTool": "reply_parts",
     "Speech": "reply_parts",
     "TokenUsage": "workflow_parts",

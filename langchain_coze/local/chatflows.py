@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from langchain_coze.local.bots import Served
 from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
-from langchain_coze.local.runtime.recall import RecallPlan
-from langchain_coze.local.wire.ids import stable_id
+from langchain_coze.local.runtime.recall import RecallSettings
+from langchain_coze.local.runtime.reply_settings import ReplySettings
+from langchain_coze.local.wire.ids import derive_id
 
 
 @dataclass(eq=False)
-class LocalChatflow(Served):
+class LocalChatflow(ReplySettings):
     """A chatflow of a `LocalCoze` server: a workflow that talks (wire 4.6).
 
     Attributes:
@@ -57,13 +57,13 @@ class LocalChatflow(Served):
 
     # What bots have and chatflows have not: their nodes search and prompt by themselves.
     prompt = ""
-    recall_plan = RecallPlan()
+    recall_settings = RecallSettings()
 
     def __post_init__(self) -> None:
         """Fill in the name and id; refuse early what could not be served."""
         self.name = self.name or derive_name(self.reply)
-        self.workflow_id = self.workflow_id or stable_id("chatflow", self.name)
-        self._serve(self.reply)
+        self.workflow_id = self.workflow_id or derive_id("chatflow", self.name)
+        self._set_reply(self.reply)
 
     @property
     def wire_id(self) -> str:

@@ -12,8 +12,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.runtime.tokenize import index_terms, query_terms, sentences
-from langchain_coze.local.wire.ids import stable_id
+from langchain_coze.local.runtime.tokenize import (
+    extract_index_terms,
+    extract_query_terms,
+    split_sentences,
+)
+from langchain_coze.local.wire.ids import derive_id
 from langchain_coze.local.wire.recall import RecalledChunk
 
 if TYPE_CHECKING:
@@ -81,7 +85,7 @@ class LocalKnowledge:
         if delay < 0:
             raise ValueError("delay must not be below 0")
         self.name = name
-        self.dataset_id = dataset_id or stable_id("dataset", name)
+        self.dataset_id = dataset_id or derive_id("dataset", name)
         self.k = k
         self.chunk_size = chunk_size
         self.min_score = min_score
@@ -127,7 +131,7 @@ class LocalKnowledge:
             >>> LocalKnowledge(["Coze bots answer."]).search("weather tomorrow")
             []
         """
-        terms = query_terms(query)
+        terms = extract_query_terms(query)
         if not terms or not self._passages:
             return []
         self._build()
@@ -168,7 +172,7 @@ class LocalKnowledge:
         source = str(metadata.get("source") or "")
         name = str(metadata.get("title") or source or f"{self.name}_{number}")
         document_id = str(
-            metadata.get("document_id") or stable_id(self.dataset_id, str(number), name)
+            metadata.get("document_id") or derive_id(self.dataset_id, str(number), name)
         )
         url = source if source.startswith(("http://", "https://")) else ""
         types = (
@@ -190,7 +194,7 @@ class LocalKnowledge:
                 raise ImportError(
                     'Searching a knowledge base needs bm25s: pip install "langchain-coze[local]"'
                 ) from error
-            terms = [index_terms(f"{p.document_name}\n{p.text}") for p in self._passages]
+            terms = [extract_index_terms(f"{p.document_name}\n{p.text}") for p in self._passages]
             frequency = Counter(term for passage in terms for term in set(passage))
             total = len(terms)
             self._idf = {term: _rarity(count, total) for term, count in frequency.items()}
@@ -275,7 +279,7 @@ def _pack(paragraph: str, size: int) -> list[str]:
     if len(paragraph) <= size:
         return [paragraph] if paragraph else []
     packed: list[str] = []
-    for sentence in sentences(paragraph):
+    for sentence in split_sentences(paragraph):
         for start in range(0, len(sentence), size):
             part = sentence[start : start + size]
             space = " " if part.isascii() else ""
@@ -295,3 +299,29 @@ def _join_short(passages: list[str], size: int) -> list[str]:
         else:
             joined.append(passage)
     return joined
+
+
+def as_knowledge_bases(knowledge: Any) -> tuple[LocalKnowledge, ...]:
+    """Return knowledge as a tuple of knowledge bases.
+
+    Args:
+        knowledge: None; a `LocalKnowledge`, or several; documents or texts for one.
+
+    Raises:
+        TypeError: Knowledge bases and documents are mixed, or something is neither.
+
+    Example:
+        >>> [base.name for base in as_knowledge_bases(["Tea grows on hills."])]
+        ['local_knowledge']
+    """
+    if knowledge is None:
+        return ()
+    if isinstance(knowledge, LocalKnowledge):
+        return (knowledge,)
+    items = [knowledge] if isinstance(knowledge, str) else list(knowledge)
+    bases = tuple(item for item in items if isinstance(item, LocalKnowledge))
+    if not bases:
+        return (LocalKnowledge(items),)
+    if len(bases) < len(items):
+        raise TypeError("knowledge is one or several LocalKnowledge, or documents: not both")
+    return bases

@@ -6,8 +6,8 @@ import inspect
 from typing import Any
 
 from langchain_coze.local.knowledge import LocalKnowledge
-from langchain_coze.local.runtime.workflow_stepping import RunContext
-from langchain_coze.local.wire.ids import stable_id
+from langchain_coze.local.wire.ids import derive_id
+from langchain_coze.local.workflow_parts import RunContext
 from langchain_coze.local.workflows import LocalWorkflow
 
 
@@ -54,4 +54,4 @@ def knowledge_workflow(
 
 def _number(document_id: str) -> int:
     """The id of a document as Studio writes it: a number, above what a double can hold exactly."""
-    return int(document_id if document_id.isdecimal() else stable_id("document", document_id))
+    return int(document_id if document_id.isdecimal() else derive_id("document", document_id))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-class Waiting:
+class AnswerablePart:
     """A piece that a reply waits for an answer to; the base of those that stand elsewhere."""
 
     __slots__ = ()
@@ -235,7 +235,7 @@ class Fail:
 
 
 _ClientTools: TypeAlias = tuple[ClientTool, ...]
-Piece: TypeAlias = (
+ReplyPart: TypeAlias = (
     str
     | Reasoning
     | NewAnswer
@@ -253,13 +253,13 @@ Piece: TypeAlias = (
 )
 
 # The types of the pieces, for isinstance; a tuple is one only when it holds calls, see `waits`.
-PIECES = (
+PART_TYPES = (
     *(str, Reasoning, NewAnswer, ServerTool, ClientTool, Ask, FollowUp),
     *(Card, Media, Speech, Verbose, Pause, Fail),
 )
 
 
-def waits(item: Any) -> bool:
+def needs_answer(item: Any) -> bool:
     """Whether a reply that yields `item` waits for an answer to it.
 
     Example:
@@ -268,4 +268,4 @@ def waits(item: Any) -> bool:
     """
     if isinstance(item, tuple):
         return bool(item) and all(isinstance(call, ClientTool) for call in item)
-    return isinstance(item, ClientTool | Ask | Waiting)
+    return isinstance(item, ClientTool | Ask | AnswerablePart)

@@ -1,4 +1,4 @@
-"""What a reply function gets to know about the turn it answers."""
+"""The turn that a reply function answers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ import re
 from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from langchain_core.messages import BaseMessage
 
-    from langchain_coze.local.bots import LocalBot
-    from langchain_coze.local.chatflows import LocalChatflow
     from langchain_coze.local.wire.chat_request import EnterMessage
     from langchain_coze.local.wire.files import StoredFile
     from langchain_coze.local.wire.recall import RecalledChunk
@@ -46,6 +44,14 @@ class TurnFile:
     url: str = ""
 
 
+class BotInfo(Protocol):
+    """The bot or chatflow of a turn, as its reply sees it: a `LocalBot` or `LocalChatflow`."""
+
+    name: str
+    description: str
+    prompt: str
+
+
 @dataclass(frozen=True)
 class Turn:
     """One question together with everything the server knows about it.
@@ -66,7 +72,7 @@ class Turn:
     """
 
     question: str
-    bot: LocalBot | LocalChatflow
+    bot: BotInfo
     chunks: tuple[RecalledChunk, ...] = ()
     has_knowledge: bool = False
     user_id: str = ""

@@ -10,8 +10,8 @@ from typing import Any
 
 from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
-from langchain_coze.local.runtime.signature import Signature, first_paragraph
-from langchain_coze.local.wire.ids import stable_id
+from langchain_coze.local.runtime.signature import Signature, read_first_paragraph
+from langchain_coze.local.wire.ids import derive_id
 
 _PLANS = ("return_variables", "use_answer_content")
 
@@ -80,13 +80,13 @@ class LocalWorkflow:
             raise ValueError(f"terminate_plan is one of {_PLANS}, not {self.terminate_plan!r}")
         self.signature = Signature(self.function)
         self.name = self.name or derive_name(self.function)
-        self.workflow_id = self.workflow_id or stable_id("workflow", self.name)
-        self.description = self.description or first_paragraph(self.function)
+        self.workflow_id = self.workflow_id or derive_id("workflow", self.name)
+        self.description = self.description or read_first_paragraph(self.function)
         read_faults(self.faults)
         self.created_at = int(time.time())
         plain = inspect.isroutine(self.function)
         body = self.function if plain else getattr(self.function, "__call__", None)  # noqa: B004
-        self.in_loop = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
+        self.is_async = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
 
     @property
     def wire_id(self) -> str:
@@ -94,7 +94,7 @@ class LocalWorkflow:
         return self.workflow_id
 
     @property
-    def gives_text(self) -> bool:
+    def returns_text(self) -> bool:
         """Whether its End node gives a text instead of variables."""
         return self.terminate_plan == "use_answer_content"
 

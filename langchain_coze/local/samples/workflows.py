@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.knowledge_workflows import knowledge_workflow
 from langchain_coze.local.reply_parts import Ask
-from langchain_coze.local.samples.knowledge import sample_knowledge
+from langchain_coze.local.samples.knowledge import create_sample_knowledge
 from langchain_coze.local.workflow_parts import AskInput, Message
 from langchain_coze.local.workflows import LocalWorkflow
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 
-def sample_workflows() -> tuple[LocalWorkflow, ...]:
+def create_sample_workflows() -> tuple[LocalWorkflow, ...]:
     """The built-in workflows.
 
     Example:
-        >>> [workflow.name for workflow in sample_workflows()]
+        >>> [workflow.name for workflow in create_sample_workflows()]
         ['count_words', 'book_room', 'search_knowledge']
     """
     search = knowledge_workflow(
-        sample_knowledge(),
+        create_sample_knowledge(),
         name="search_knowledge",
         description="Searches a few built-in documents on Coze and LangChain",
     )
