@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultPlan, read_faults
+from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultSet, read_faults
 from langchain_coze.local.routes.body import discard_body, read_body
 from langchain_coze.local.routes.catalog import CatalogRoutes
 from langchain_coze.local.routes.chat import ChatRoutes
@@ -161,44 +161,44 @@ class LocalApp:
 
     # Faults -----------------------------------------------------------------------------------
 
-    def _collect_faults(self, path: str, headers: Mapping[str, str], body: Any) -> FaultPlan:
+    def _collect_faults(self, path: str, headers: Mapping[str, str], body: Any) -> FaultSet:
         """Return the faults for a request: those of the server, of its target, and its own."""
         try:
-            plans = {"server": read_faults(self.state.settings.faults)}
+            sources = {"server": read_faults(self.state.settings.faults)}
             if target := self.state.find_target(path, body):
-                plans[target.wire_id] = read_faults(target.faults)
+                sources[target.wire_id] = read_faults(target.faults)
             if _FAULT_HEADER in headers:
-                plans["header"] = read_faults(headers[_FAULT_HEADER])
+                sources["header"] = read_faults(headers[_FAULT_HEADER])
         except ValueError as error:
             raise ApiError(4000, str(error)) from None
         values: dict[Fault, str] = {}
-        for source, plan in plans.items():
-            key = f"{source} {plan.text}"
-            if plan.values and plan.applies_to(path) and self._count_use(key, plan):
-                values |= plan.values
-        return FaultPlan({f: v for f, v in values.items() if f not in {Fault.TIMES, Fault.ON}})
+        for source, faults in sources.items():
+            key = f"{source} {faults.text}"
+            if faults.values and faults.applies_to(path) and self._count_use(key, faults):
+                values |= faults.values
+        return FaultSet({f: v for f, v in values.items() if f not in {Fault.TIMES, Fault.ON}})
 
-    def _count_use(self, key: str, plan: FaultPlan) -> bool:
+    def _count_use(self, key: str, faults: FaultSet) -> bool:
         """Count a use of a plan; return whether it still applies."""
         self.state.counters[key] += 1
-        return plan.times is None or self.state.counters[key] <= plan.times
+        return faults.times is None or self.state.counters[key] <= faults.times
 
-    async def _apply_faults_before_reply(self, plan: FaultPlan) -> Response | None:
+    async def _apply_faults_before_reply(self, faults: FaultSet) -> Response | None:
         """Return the response that replaces the reply, if any."""
-        faults = plan.values
-        if Fault.SLOW_START in faults:
-            await asyncio.sleep(float(faults[Fault.SLOW_START]))
-        if Fault.ERROR in faults:
-            raise ApiError(int(faults[Fault.ERROR]))
-        if Fault.HTTP_502 in faults:
+        values = faults.values
+        if Fault.SLOW_START in values:
+            await asyncio.sleep(float(values[Fault.SLOW_START]))
+        if Fault.ERROR in values:
+            raise ApiError(int(values[Fault.ERROR]))
+        if Fault.HTTP_502 in values:
             page = "<html><body><h1>502 Bad Gateway</h1></body></html>"
             return Response(page, 502, media_type="text/html")
-        if Fault.HTTP_429 in faults:
-            headers = {"Retry-After": faults[Fault.HTTP_429]}
+        if Fault.HTTP_429 in values:
+            headers = {"Retry-After": values[Fault.HTTP_429]}
             return Response("Too Many Requests", 429, headers, "text/plain")
-        if Fault.CLOSE in faults:
+        if Fault.CLOSE in values:
             return DroppedResponse(self.state.connections)
-        if Fault.EMPTY_BODY in faults:
+        if Fault.EMPTY_BODY in values:
             return Response(b"", media_type="application/json; charset=utf-8")
         return None
 

@@ -86,10 +86,12 @@ def as_chatflows(chatflows: Any) -> tuple[LocalChatflow, ...]:
         ['a']
     """
     several = isinstance(chatflows, Iterable) and not callable(chatflows)
-    served = tuple(_as_chatflow(flow) for flow in (chatflows if several else (chatflows,)))
-    check_unique_ids("chatflows", [flow.workflow_id for flow in served])
-    return served
+    local_chatflows = tuple(
+        _as_chatflow(chatflow) for chatflow in (chatflows if several else (chatflows,))
+    )
+    check_unique_ids("chatflows", [chatflow.workflow_id for chatflow in local_chatflows])
+    return local_chatflows
 
 
-def _as_chatflow(flow: Any) -> LocalChatflow:
-    return flow if isinstance(flow, LocalChatflow) else LocalChatflow(flow)
+def _as_chatflow(chatflow: Any) -> LocalChatflow:
+    return chatflow if isinstance(chatflow, LocalChatflow) else LocalChatflow(chatflow)

@@ -93,11 +93,11 @@ class LocalKnowledge:
         self._passages = [
             passage
             for number, document in enumerate(documents, 1)
-            for passage in self._cut(document, number)
+            for passage in self._split_document(document, number)
         ]
         self._index: Any = None
         self._idf: dict[str, float] = {}
-        self._rarest = 1.0
+        self._max_idf = 1.0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ class LocalKnowledge:
         return f"LocalKnowledge(name={self.name!r}, passages={len(self)})"
 
     @property
-    def indexed(self) -> bool:
+    def is_indexed(self) -> bool:
         """Whether the search index has been built, so that a search is quick."""
         return self._index is not None or not self._passages
 
@@ -134,18 +134,18 @@ class LocalKnowledge:
         terms = extract_query_terms(query)
         if not terms or not self._passages:
             return []
-        self._build()
-        known = [term for term in terms if term in self._idf]
-        if not known:
+        self._build_index()
+        known_terms = [term for term in terms if term in self._idf]
+        if not known_terms:
             return []
         # A term of the question that no passage knows lowers every score: it was asked for too.
-        ideal = sum(self._idf.get(term, self._rarest) for term in terms)
-        scores = self._index.get_scores(known)
+        max_score = sum(self._idf.get(term, self._max_idf) for term in terms)
+        scores = self._index.get_scores(known_terms)
         ranked = sorted(
-            ((float(s) / ideal, -i) for i, s in enumerate(scores) if s > 0), reverse=True
+            ((float(s) / max_score, -i) for i, s in enumerate(scores) if s > 0), reverse=True
         )
         return [
-            self._chunk(self._passages[-position], score)
+            self._build_chunk(self._passages[-position], score)
             for score, position in ranked[: k or self.k]
             if score >= self.min_score
         ]
@@ -162,13 +162,13 @@ class LocalKnowledge:
         """
         if self.delay:
             await asyncio.sleep(self.delay)
-        if self.indexed:
+        if self.is_indexed:
             return self.search(query, k)
         # The first search builds the index and may take a while.
         return await asyncio.to_thread(self.search, query, k)
 
-    def _cut(self, document: Document | str, number: int) -> list[_Passage]:
-        text, metadata = _text_and_metadata(document)
+    def _split_document(self, document: Document | str, number: int) -> list[_Passage]:
+        text, metadata = _read_document(document)
         source = str(metadata.get("source") or "")
         name = str(metadata.get("title") or source or f"{self.name}_{number}")
         document_id = str(
@@ -176,15 +176,15 @@ class LocalKnowledge:
         )
         url = source if source.startswith(("http://", "https://")) else ""
         types = (
-            _whole(metadata.get("format_type"), 0),
-            _whole(metadata.get("source_type"), 1 if url else 0),
+            _as_int(metadata.get("format_type"), 0),
+            _as_int(metadata.get("source_type"), 1 if url else 0),
         )
         return [
             _Passage(part, document_id, name, url, types, index)
             for index, part in enumerate(split_passages(text, self.chunk_size), 1)
         ]
 
-    def _build(self) -> None:
+    def _build_index(self) -> None:
         with self._lock:
             if self._index is not None:
                 return
@@ -197,17 +197,17 @@ class LocalKnowledge:
             terms = [extract_index_terms(f"{p.document_name}\n{p.text}") for p in self._passages]
             frequency = Counter(term for passage in terms for term in set(passage))
             total = len(terms)
-            self._idf = {term: _rarity(count, total) for term, count in frequency.items()}
-            self._rarest = _rarity(1, total)
+            self._idf = {term: _compute_idf(count, total) for term, count in frequency.items()}
+            self._max_idf = _compute_idf(1, total)
             index = bm25s.BM25(method="lucene", k1=_K1, b=_B)
-            with _quiet(logging.getLogger("bm25s")):
+            with _suppress_progress(logging.getLogger("bm25s")):
                 index.index(terms, show_progress=False)
             self._index = index
 
-    def _chunk(self, passage: _Passage, score: float) -> RecalledChunk:
+    def _build_chunk(self, passage: _Passage, score: float) -> RecalledChunk:
         return RecalledChunk(
             slice=passage.text,
-            score=_half_precision(min(score, 1.0)),
+            score=_round_to_half_precision(min(score, 1.0)),
             document_id=passage.document_id,
             document_name=passage.document_name,
             url=passage.url,
@@ -219,7 +219,7 @@ class LocalKnowledge:
         )
 
 
-def _text_and_metadata(document: Any) -> tuple[str, Mapping[str, Any]]:
+def _read_document(document: Any) -> tuple[str, Mapping[str, Any]]:
     if isinstance(document, str):
         return document, {}
     text = getattr(document, "page_content", None)
@@ -228,18 +228,18 @@ def _text_and_metadata(document: Any) -> tuple[str, Mapping[str, Any]]:
     return text, document.metadata or {}
 
 
-def _whole(value: Any, default: int) -> int:
+def _as_int(value: Any, default: int) -> int:
     """A number; other loaders use the same keys for words."""
     return value if isinstance(value, int) else default
 
 
-def _rarity(count: int, total: int) -> float:
+def _compute_idf(count: int, total: int) -> float:
     """Lucene's inverse document frequency of a term that `count` of `total` passages have."""
     return math.log(1 + (total - count + 0.5) / (count + 0.5))
 
 
 @contextlib.contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
+def _suppress_progress(logger: logging.Logger) -> Iterator[None]:
     """Hold back the progress notes of a library whose logger lets every level through."""
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -249,7 +249,7 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _half_precision(score: float) -> float:
+def _round_to_half_precision(score: float) -> float:
     rounded: float = struct.unpack("e", struct.pack("e", score))[0]
     # The smallest scores would round to nothing, and 0 means "not found".
     return rounded or 2.0**-24
@@ -271,11 +271,11 @@ def split_passages(text: str, size: int) -> list[str]:
     """
     passages: list[str] = []
     for paragraph in text.replace("\r\n", "\n").split("\n\n"):
-        passages.extend(_pack(paragraph.strip(), size))
+        passages.extend(_pack_sentences(paragraph.strip(), size))
     return _join_short(passages, size)
 
 
-def _pack(paragraph: str, size: int) -> list[str]:
+def _pack_sentences(paragraph: str, size: int) -> list[str]:
     if len(paragraph) <= size:
         return [paragraph] if paragraph else []
     packed: list[str] = []

@@ -36,22 +36,24 @@ def knowledge_workflow(
 
     def search(_run: RunContext, **inputs: Any) -> dict[str, Any]:
         chunks = base.search(inputs[parameter])
-        found = [{"documentId": _number(c.document_id), "output": c.slice} for c in chunks]
+        items = [
+            {"documentId": _parse_document_id(c.document_id), "output": c.slice} for c in chunks
+        ]
         # A slice of Go that nothing was put into is null.
-        return {output: found or (None if _run.profile == "studio" else [])}
+        return {output: items or (None if _run.profile == "studio" else [])}
 
-    kind = inspect.Parameter
+    parameter_class = inspect.Parameter
     search.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
-            kind("_run", kind.KEYWORD_ONLY, annotation=RunContext),
-            kind(parameter, kind.KEYWORD_ONLY, annotation=str),
+            parameter_class("_run", parameter_class.KEYWORD_ONLY, annotation=RunContext),
+            parameter_class(parameter, parameter_class.KEYWORD_ONLY, annotation=str),
         ],
         return_annotation=dict[str, Any],
     )
-    given = {"name": base.name, "description": f"Searches the knowledge base {base.name}"}
-    return LocalWorkflow(search, **(given | fields))
+    defaults = {"name": base.name, "description": f"Searches the knowledge base {base.name}"}
+    return LocalWorkflow(search, **(defaults | fields))
 
 
-def _number(document_id: str) -> int:
+def _parse_document_id(document_id: str) -> int:
     """The id of a document as Studio writes it: a number, above what a double can hold exactly."""
     return int(document_id if document_id.isdecimal() else derive_id("document", document_id))

@@ -114,7 +114,7 @@ class LocalCoze:
         tokens = {self.token, *self.more_tokens}
         if "" in tokens or len(tokens) <= len(self.more_tokens):
             raise ValueError("more_tokens: every user needs a token of their own")
-        self._recorded: deque[RecordedRequest] = deque(maxlen=self.request_log)
+        self._recorded_requests: deque[RecordedRequest] = deque(maxlen=self.request_log)
 
     @property
     def base_url(self) -> str:
@@ -152,11 +152,11 @@ class LocalCoze:
     @property
     def requests(self) -> list[RecordedRequest]:
         """The requests received so far, oldest first."""
-        return list(self._recorded)
+        return list(self._recorded_requests)
 
     def reset(self) -> None:
         """Forget recorded requests, used quotas, and how often faults were applied."""
-        self._recorded.clear()
+        self._recorded_requests.clear()
         if self._server is not None:
             self._server.app.state.counters.clear()
 
@@ -169,7 +169,7 @@ class LocalCoze:
         if self._server is None:
             listener = _listen(self.host, self.port)
             self.port = listener.getsockname()[1]
-            app = LocalApp(self, self._recorded, _PROFILES[self.profile]())
+            app = LocalApp(self, self._recorded_requests, _PROFILES[self.profile]())
             self._server = _UvicornThread(app, listener, self.stop_timeout)
             self._server.start()
         return self
@@ -186,7 +186,7 @@ class LocalCoze:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:

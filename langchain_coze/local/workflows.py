@@ -13,7 +13,7 @@ from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
 from langchain_coze.local.runtime.signature import Signature, read_first_paragraph
 from langchain_coze.local.wire.ids import derive_id
 
-_PLANS = ("return_variables", "use_answer_content")
+_TERMINATE_PLANS = ("return_variables", "use_answer_content")
 
 
 @dataclass(eq=False)
@@ -76,8 +76,10 @@ class LocalWorkflow:
 
     def __post_init__(self) -> None:
         """Fill in what is not given; refuse early what could not be served."""
-        if self.terminate_plan not in _PLANS:
-            raise ValueError(f"terminate_plan is one of {_PLANS}, not {self.terminate_plan!r}")
+        if self.terminate_plan not in _TERMINATE_PLANS:
+            raise ValueError(
+                f"terminate_plan is one of {_TERMINATE_PLANS}, not {self.terminate_plan!r}"
+            )
         self.signature = Signature(self.function)
         self.name = self.name or derive_name(self.function)
         self.workflow_id = self.workflow_id or derive_id("workflow", self.name)
@@ -115,9 +117,11 @@ def as_workflows(workflows: Any) -> tuple[LocalWorkflow, ...]:
         ['greet']
     """
     several = isinstance(workflows, Iterable) and not callable(workflows)
-    found = tuple(_as_workflow(one) for one in (workflows if several else (workflows,)))
-    check_unique_ids("workflows", [workflow.workflow_id for workflow in found])
-    return found
+    local_workflows = tuple(
+        _as_workflow(workflow) for workflow in (workflows if several else (workflows,))
+    )
+    check_unique_ids("workflows", [workflow.workflow_id for workflow in local_workflows])
+    return local_workflows
 
 
 def _as_workflow(workflow: Any) -> LocalWorkflow:

@@ -26,8 +26,8 @@ class _RecallEvent(NamedTuple):
     @property
     def payload(self) -> Payload:
         data = self.content.get("data")
-        found: Payload = json.loads(data) if isinstance(data, str) else self.content
-        return found
+        payload: Payload = json.loads(data) if isinstance(data, str) else self.content
+        return payload
 
     @property
     def empty_chunks(self) -> list[Any] | None:
@@ -119,8 +119,8 @@ def _truncate(recall: _RecallEvent) -> Iterable[SseEvent]:
     """End the innermost JSON too early: in the last chunk, or halfway when there is none."""
     inner = recall.content.get("data")
     text: str = inner if isinstance(inner, str) else recall.message["content"]
-    last = text.rfind('"slice"')
-    text = text[: last + len('"slice":"') + 1] if last >= 0 else text[: len(text) // 2]
+    position = text.rfind('"slice"')
+    text = text[: position + len('"slice":"') + 1] if position >= 0 else text[: len(text) // 2]
     if isinstance(inner, str):
         text = go_json.dumps(recall.content | {"data": text})
     return [recall.with_content(text)]

@@ -165,7 +165,7 @@ _CHOICES: Mapping[Fault, tuple[str, ...]] = {Fault.RECALL_VARIANT: ("plain", "fl
 
 
 @dataclass(frozen=True)
-class FaultPlan:
+class FaultSet:
     """Faults that belong together.
 
     Attributes:
@@ -188,7 +188,7 @@ class FaultPlan:
         return path in _START_PATHS
 
 
-def read_faults(faults: str | Sequence[str]) -> FaultPlan:
+def read_faults(faults: str | Sequence[str]) -> FaultSet:
     """Read faults as a user writes them.
 
     Args:
@@ -205,9 +205,9 @@ def read_faults(faults: str | Sequence[str]) -> FaultPlan:
 
 
 @lru_cache(maxsize=256)
-def _parse_faults(text: str) -> FaultPlan:
+def _parse_faults(text: str) -> FaultSet:
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    return FaultPlan(dict(_parse_fault(part) for part in parts), text)
+    return FaultSet(dict(_parse_fault(part) for part in parts), text)
 
 
 def _is_number(fault: Fault, value: str) -> bool:
@@ -219,8 +219,8 @@ def _parse_fault(part: str) -> tuple[Fault, str]:
     try:
         fault = Fault(name)
     except ValueError:
-        known = ", ".join(FAULTS)
-        raise ValueError(f"unknown fault {name!r}; known are: {known}") from None
+        names = ", ".join(FAULTS)
+        raise ValueError(f"unknown fault {name!r}; known are: {names}") from None
     default, _description = FAULTS[fault]
     if default is None:
         if separator:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 from langchain_coze.local.faults.recall import RECALL_FAULTS, EventTransform, pause_before
-from langchain_coze.local.faults.specs import FAULTS, Fault, FaultPlan
+from langchain_coze.local.faults.specs import FAULTS, Fault, FaultSet
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud import SseEvent
 from langchain_coze.local.wire.errors import ApiError
@@ -30,29 +30,31 @@ ERROR_TEXT = "stream read failed: connection reset"
 """What an error event says that has no JSON."""
 
 
-def apply_event_faults(plan: FaultPlan, events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
-    """Send events through the plan's event faults.
+def apply_event_faults(
+    faults: FaultSet, events: AsyncIterator[SseEvent]
+) -> AsyncIterator[SseEvent]:
+    """Apply faults of events.
 
     Args:
-        plan: The faults; those of other kinds are passed over.
+        faults: The faults; those of other kinds are ignored.
         events: The events of a turn.
     """
     for fault in FAULTS:
-        if fault in plan.values and fault in EVENT_FAULTS:
-            events = EVENT_FAULTS[fault](plan.values[fault])(events)
+        if fault in faults.values and fault in EVENT_FAULTS:
+            events = EVENT_FAULTS[fault](faults.values[fault])(events)
     return events
 
 
-def apply_byte_faults(plan: FaultPlan, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Send encoded events through the plan's byte faults.
+def apply_byte_faults(faults: FaultSet, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Apply faults of bytes to encoded events.
 
     Args:
-        plan: The faults; those of other kinds are passed over.
+        faults: The faults; those of other kinds are ignored.
         chunks: Encoded events, one each.
     """
     for fault in FAULTS:
-        if fault in plan.values and fault in BYTE_FAULTS:
-            chunks = BYTE_FAULTS[fault](plan.values[fault])(chunks)
+        if fault in faults.values and fault in BYTE_FAULTS:
+            chunks = BYTE_FAULTS[fault](faults.values[fault])(chunks)
     return chunks
 
 
@@ -85,8 +87,8 @@ def _replace_answer(build: Callable[[dict[str, Any]], Iterable[SseEvent]]) -> Ev
             if event.name == _IN_PROGRESS:
                 chat = json.loads(event.data)
             elif _starts_answer(event):
-                for last in build(chat):
-                    yield last
+                for last_event in build(chat):
+                    yield last_event
                 return
             yield event
 
@@ -106,10 +108,10 @@ def _build_failed_event(chat: Mapping[str, Any], code: int) -> SseEvent:
         )
     fields = dict(chat)
     section = {"section_id": fields.pop("section_id")} if "section_id" in fields else {}
-    rest = {key: fields.pop(key) for key in ("last_error", "status", "usage") if key in fields}
+    state = {key: fields.pop(key) for key in ("last_error", "status", "usage") if key in fields}
     ended_at = fields.get("created_at", 0)
     failed = {"last_error": {"code": code, "msg": _get_failure_message(code)}, "status": "failed"}
-    data = fields | {"completed_at": ended_at, "failed_at": ended_at} | rest | failed | section
+    data = fields | {"completed_at": ended_at, "failed_at": ended_at} | state | failed | section
     return SseEvent("conversation.chat.failed", go_json.dumps(data))
 
 
@@ -164,10 +166,10 @@ def _set_unknown_status(event: SseEvent) -> Iterable[SseEvent]:
 
 def _append_second_answer(event: SseEvent) -> Iterable[SseEvent]:
     """The event; after the first answer another one, whole, under an id of its own."""
-    if event.name != _COMPLETED or (first := json.loads(event.data)).get("type") != "answer":
+    if event.name != _COMPLETED or (answer := json.loads(event.data)).get("type") != "answer":
         return (event,)
     second = go_json.dumps(
-        first | {"id": generate_id(), "content": "A second answer. 第二个回答。"}
+        answer | {"id": generate_id(), "content": "A second answer. 第二个回答。"}
     )
     return (event, SseEvent(_DELTA, second), SseEvent(_COMPLETED, second))
 
@@ -180,8 +182,8 @@ def _replace_first(replace: Callable[[SseEvent], Iterable[SseEvent]]) -> EventTr
         async for event in events:
             events_or_one = (event,) if replaced else tuple(replace(event))
             replaced = replaced or events_or_one != (event,)
-            for one in events_or_one:
-                yield one
+            for item in events_or_one:
+                yield item
 
     return transform
 
@@ -249,10 +251,10 @@ def _substitute(pattern: re.Pattern[bytes], replacement: bytes) -> ByteTransform
 
 
 async def _prepend_bom(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    first = True
+    is_first = True
     async for chunk in chunks:
-        yield b"\xef\xbb\xbf" + chunk if first else chunk
-        first = False
+        yield b"\xef\xbb\xbf" + chunk if is_first else chunk
+        is_first = False
 
 
 def _truncate_at(limit: int) -> ByteTransform:
@@ -280,7 +282,7 @@ def _is_delta(chunk: bytes) -> bool:
 
 def _ends_turn(chunk: bytes) -> bool:
     # A reply that is no stream is one JSON object.
-    return chunk.startswith(b"{") or any(end in chunk for end in _END_MARKERS)
+    return chunk.startswith(b"{") or any(marker in chunk for marker in _END_MARKERS)
 
 
 async def _truncate_in_line(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -299,8 +301,8 @@ async def _truncate_in_character(chunks: AsyncIterator[bytes]) -> AsyncIterator[
     answering = False
     async for chunk in chunks:
         if answering and not chunk.isascii():
-            first = next(i for i, byte in enumerate(chunk) if byte >= 0x80)  # noqa: PLR2004 - not ASCII
-            yield chunk[: first + 1]
+            position = next(i for i, byte in enumerate(chunk) if byte >= 0x80)  # noqa: PLR2004 - not ASCII
+            yield chunk[: position + 1]
             return
         if _ends_turn(chunk):
             # Nothing but ASCII: there is no character to cut, so cut the line.

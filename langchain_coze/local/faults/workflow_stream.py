@@ -15,23 +15,23 @@ from langchain_coze.local.wire.errors import ApiError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from langchain_coze.local.faults.specs import FaultPlan
+    from langchain_coze.local.faults.specs import FaultSet
 
     Events: TypeAlias = AsyncIterator[SseEvent]
 
 _LAST_EVENTS = frozenset({"Done", "Error", "Interrupt"})
 
 
-def apply_workflow_event_faults(plan: FaultPlan, events: Events) -> Events:
-    """Apply the plan's faults of events.
+def apply_workflow_event_faults(faults: FaultSet, events: Events) -> Events:
+    """Apply faults of events.
 
     Args:
-        plan: The faults; those of other kinds are ignored.
+        faults: The faults; those of other kinds are ignored.
         events: The events of a run.
     """
     for fault in FAULTS:
-        if fault in plan.values and fault in WORKFLOW_EVENT_FAULTS:
-            events = WORKFLOW_EVENT_FAULTS[fault](plan.values[fault], events)
+        if fault in faults.values and fault in WORKFLOW_EVENT_FAULTS:
+            events = WORKFLOW_EVENT_FAULTS[fault](faults.values[fault], events)
     return events
 
 
@@ -80,10 +80,10 @@ async def _insert_before_message(
     seconds: float, inserted: list[SseEvent], events: Events
 ) -> Events:
     """Wait, then send other events, before the first message."""
-    first = True
+    is_waiting = True
     async for event in events:
-        if first and event.name == "Message":
-            first = False
+        if is_waiting and event.name == "Message":
+            is_waiting = False
             await asyncio.sleep(seconds)
             for other in inserted:
                 yield other

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from langchain_coze.local.faults.specs import FaultPlan
+    from langchain_coze.local.faults.specs import FaultSet
     from langchain_coze.local.routes.state import ServerState
     from langchain_coze.local.wire.cloud import CloudProfile
 
@@ -47,7 +47,7 @@ class RequestContext:
     query: Mapping[str, str]
     body: Any
     logid: str
-    faults: FaultPlan
+    faults: FaultSet
     owner: str
     profile: CloudProfile
 

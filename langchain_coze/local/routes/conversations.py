@@ -43,14 +43,14 @@ class ConversationRoutes:
 
     def build_routes(self) -> list[RouteSpec]:
         """Return the routes."""
-        one = "/v1/conversations/{conversation_id}"
+        path = "/v1/conversations/{conversation_id}"
         return [
             RouteSpec("/v1/conversation/create", ["POST"], self._create),
             RouteSpec("/v1/conversation/retrieve", ["GET"], self._retrieve),
             RouteSpec("/v1/conversations", ["GET"], self._list),
-            RouteSpec(one, ["PUT"], self._rename),
-            RouteSpec(one, ["DELETE"], self._delete),
-            RouteSpec(f"{one}/clear", ["POST"], self._clear),
+            RouteSpec(path, ["PUT"], self._rename),
+            RouteSpec(path, ["DELETE"], self._delete),
+            RouteSpec(f"{path}/clear", ["POST"], self._clear),
         ]
 
     async def _create(self, context: RequestContext) -> Response:
@@ -125,20 +125,20 @@ class _StoredMessage(NamedTuple):
 
     def as_json(self, conversation_id: str) -> dict[str, Any]:
         """The message object, in the key order and with the string time of the API's samples."""
-        entry, mark = self.entry, self.meta
+        entry, meta = self.entry, self.meta
         return {
             "bot_id": self.turn.bot_id,
             "chat_id": self.turn.chat_id,
             "content": entry.content,
             "content_type": entry.content_type,
             "conversation_id": conversation_id,
-            "created_at": mark.created_at,
-            "id": mark.id,
-            "meta_data": dict(mark.meta_data),
+            "created_at": meta.created_at,
+            "id": meta.id,
+            "meta_data": dict(meta.meta_data),
             "role": entry.role,
             "section_id": self.turn.section_id,
             "type": entry.type if self.turn.chat_id else "",
-            "updated_at": str(mark.updated_at),
+            "updated_at": str(meta.updated_at),
         }
 
 
@@ -160,11 +160,11 @@ class MessageRoutes:
             RouteSpec(
                 "/v1/conversations/{conversation_id}/messages/{message_id}/feedback",
                 ["POST", "DELETE"],
-                self._feedback,
+                self._accept_feedback,
             ),
         ]
 
-    async def _feedback(self, context: RequestContext) -> Response:
+    async def _accept_feedback(self, context: RequestContext) -> Response:
         """Take a like, or take it back; nothing is made of it."""
         _find_message(_get_conversation(self._state, context), context)
         return build_data_response({}, context)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from starlette.responses import Response
 
-from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultPlan
+from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultSet
 from langchain_coze.local.faults.stream import apply_byte_faults, apply_event_faults
 from langchain_coze.local.faults.workflow_stream import apply_workflow_event_faults
 from langchain_coze.local.wire.cloud import EventEncoder, SseEvent
@@ -97,7 +97,7 @@ class _ChunkedResponse(Response):
     """A response that is sent in chunks, to which faults may be applied."""
 
     def __init__(
-        self, headers: Mapping[str, str], faults: FaultPlan, connections: StreamConnections
+        self, headers: Mapping[str, str], faults: FaultSet, connections: StreamConnections
     ) -> None:
         super().__init__(headers=dict(headers))
         del self.headers["content-length"]
@@ -143,7 +143,7 @@ class EventStreamResponse(_ChunkedResponse):
         self,
         events: EventQueue,
         profile: StreamProfile,
-        faults: FaultPlan,
+        faults: FaultSet,
         connections: StreamConnections,
     ) -> None:
         """Prepare the headers; nothing is sent yet."""
@@ -189,7 +189,7 @@ class RunStreamResponse(EventStreamResponse):
         connections: The server's connections.
     """
 
-    def __init__(self, run: ServedRun, faults: FaultPlan, connections: StreamConnections) -> None:
+    def __init__(self, run: ServedRun, faults: FaultSet, connections: StreamConnections) -> None:
         """Prepare the headers; nothing is sent yet."""
         super().__init__(run.events, run.profile, faults, connections)
         self._ping_interval = run.workflow.ping if run.profile.sends_pings else 0.0
@@ -232,11 +232,11 @@ class FaultyResponse(_ChunkedResponse):
     """
 
     def __init__(
-        self, response: Response, faults: FaultPlan, connections: StreamConnections
+        self, response: Response, faults: FaultSet, connections: StreamConnections
     ) -> None:
         """Prepare the headers; nothing is sent yet."""
         values = {fault: value for fault, value in faults.values.items() if fault in REPLY_FAULTS}
-        super().__init__(dict(response.headers), FaultPlan(values), connections)
+        super().__init__(dict(response.headers), FaultSet(values), connections)
         self.status_code = response.status_code
         self._content = bytes(response.body)
 

@@ -126,7 +126,9 @@ class ServerState:
     def find_chatflow(self, workflow_id: Any) -> LocalChatflow | None:
         """Return the chatflow with this id, if there is one."""
         chatflows = self.settings.chatflows
-        return next((flow for flow in chatflows if flow.workflow_id == workflow_id), None)
+        return next(
+            (chatflow for chatflow in chatflows if chatflow.workflow_id == workflow_id), None
+        )
 
     def get_chatflow(self, workflow_id: str) -> LocalChatflow:
         """Return the published chatflow with this id.
@@ -142,7 +144,9 @@ class ServerState:
     def find_workflow(self, workflow_id: Any) -> LocalWorkflow | None:
         """Return the workflow with this id, if there is one."""
         workflows = self.settings.workflows
-        return next((flow for flow in workflows if flow.workflow_id == workflow_id), None)
+        return next(
+            (workflow for workflow in workflows if workflow.workflow_id == workflow_id), None
+        )
 
     def get_workflow_run(self, execute_id: str, owner: str) -> ServedRun:
         """Return a run of a workflow.

@@ -39,71 +39,73 @@ class WorkflowCatalogRoutes:
         if size > _MAX_PAGE_SIZE:
             raise ApiError(4000, f"query parameter page_size must be from 1 to {_MAX_PAGE_SIZE}")
         start = (context.read_positive_query("page_num", 1) - 1) * size
-        flows = self._filter_workflows(context)
-        items = [_build_list_item(flow) for flow in flows[start : start + size]]
-        return build_data_response({"items": items, "has_more": start + size < len(flows)}, context)
+        workflows = self._filter_workflows(context)
+        items = [_build_list_item(workflow) for workflow in workflows[start : start + size]]
+        return build_data_response(
+            {"items": items, "has_more": start + size < len(workflows)}, context
+        )
 
     def _filter_workflows(self, context: RequestContext) -> list[LocalWorkflow | LocalChatflow]:
         """What the query asks for; without a mode both kinds."""
         settings, query = self._state.settings, context.query
         mode, app_id = query.get("workflow_mode"), query.get("app_id")
         status = query.get("publish_status") or "published_online"
-        flows: list[LocalWorkflow | LocalChatflow] = []
+        workflows: list[LocalWorkflow | LocalChatflow] = []
         if mode != "chatflow":
-            flows += settings.workflows
+            workflows += settings.workflows
         if mode != "workflow":
-            flows += settings.chatflows
+            workflows += settings.chatflows
         return [
-            flow
-            for flow in flows
-            if (not app_id or flow.app_id == app_id)
-            and (status == "all" or flow.published == (status != "unpublished_draft"))
+            workflow
+            for workflow in workflows
+            if (not app_id or workflow.app_id == app_id)
+            and (status == "all" or workflow.published == (status != "unpublished_draft"))
         ]
 
     async def _retrieve(self, context: RequestContext) -> Response:
         workflow_id = context.require_query("workflow_id")
-        flow = self._state.find_workflow(workflow_id) or self._state.find_chatflow(workflow_id)
+        workflow = self._state.find_workflow(workflow_id) or self._state.find_chatflow(workflow_id)
         studio = self._state.profile.name == "studio"
-        if flow is None:
+        if workflow is None:
             code = _WORKFLOW_NOT_FOUND if studio else 4200
             raise ApiError(code, f"workflow_id {workflow_id!r} does not exist")
         if studio:
-            return self._build_role_response(flow, context)
-        info: dict[str, Any] = {"workflow_detail": _build_detail(flow)}
+            return self._build_role_response(workflow, context)
+        info: dict[str, Any] = {"workflow_detail": _build_detail(workflow)}
         if context.query.get("include_input_output", "").lower() == "true":
-            info |= _build_schema(flow)
+            info |= _build_schema(workflow)
         return build_data_response(info, context)
 
     def _build_role_response(
-        self, flow: LocalWorkflow | LocalChatflow, context: RequestContext
+        self, workflow: LocalWorkflow | LocalChatflow, context: RequestContext
     ) -> Response:
         """Studio tells only what a chatflow looks like to its users: nothing here."""
-        if isinstance(flow, LocalWorkflow):
-            raise ApiError(_NOT_A_CHATFLOW, f"workflow {flow.workflow_id} is not a chat flow")
+        if isinstance(workflow, LocalWorkflow):
+            raise ApiError(_NOT_A_CHATFLOW, f"workflow {workflow.workflow_id} is not a chat flow")
         return build_data_response({}, context)
 
 
-def _build_detail(flow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
+def _build_detail(workflow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
     return {
-        "workflow_id": flow.workflow_id,
-        "workflow_name": flow.name,
-        "app_id": flow.app_id or "0",
-        "description": flow.description,
+        "workflow_id": workflow.workflow_id,
+        "workflow_name": workflow.name,
+        "app_id": workflow.app_id or "0",
+        "description": workflow.description,
         "icon_url": "",
         "creator": {"id": OWNER_ID, "name": "local"},
-        "created_at": flow.created_at,
-        "updated_at": flow.created_at,
+        "created_at": workflow.created_at,
+        "updated_at": workflow.created_at,
     }
 
 
-def _build_list_item(flow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
+def _build_list_item(workflow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
     """A workflow in a list, where times are strings (wire 1.6)."""
-    time = str(flow.created_at)
-    return _build_detail(flow) | {"created_at": time, "updated_at": time}
+    time = str(workflow.created_at)
+    return _build_detail(workflow) | {"created_at": time, "updated_at": time}
 
 
-def _build_schema(flow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
-    if isinstance(flow, LocalChatflow):
+def _build_schema(workflow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
+    if isinstance(workflow, LocalChatflow):
         # What every chatflow begins with; which values of its own it takes is not known here.
         inputs: dict[str, Any] = {
             "CONVERSATION_NAME": {"type": "string", "required": False},
@@ -111,10 +113,10 @@ def _build_schema(flow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
         }
         return {"input": {"parameters": inputs}}
     output: dict[str, Any] = {
-        "parameters": flow.signature.outputs_as_json(),
-        "terminate_plan": flow.terminate_plan,
+        "parameters": workflow.signature.outputs_as_json(),
+        "terminate_plan": workflow.terminate_plan,
     }
-    if flow.returns_text:
+    if workflow.returns_text:
         output["parameters"] = {"output": {"type": "string"}}
         output["content"] = "{{output}}"
-    return {"input": {"parameters": flow.signature.inputs_as_json()}, "output": output}
+    return {"input": {"parameters": workflow.signature.inputs_as_json()}, "output": output}

@@ -28,7 +28,7 @@ class _OpenAnswer:
     """The answer message that is being written."""
 
     id: str
-    frame: tuple[str, str]
+    delta_frame: tuple[str, str]
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
 
@@ -81,9 +81,9 @@ class MessageWriter:
             return
         answer = self._answer or self._open_answer()
         answer.text.append(text)
-        before, after = answer.frame
-        self.events.put(SseEvent(_DELTA, before + go_json.dumps(text) + after))
-        await self._pace()
+        prefix, suffix = answer.delta_frame
+        self.events.put(SseEvent(_DELTA, prefix + go_json.dumps(text) + suffix))
+        await self._pause()
 
     async def write_reasoning(self, text: str) -> None:
         """A delta of the thinking; it has the message id of the answer that follows."""
@@ -94,7 +94,7 @@ class MessageWriter:
         fields = {"type": "answer", "content": "", "reasoning_content": text}
         message = self._profile.build_message(self._ids, answer.id, fields)
         self.events.put(SseEvent(_DELTA, go_json.dumps(message)))
-        await self._pace()
+        await self._pause()
 
     def close_answer(self) -> None:
         """Complete the answer that is open, if there is one."""
@@ -178,16 +178,16 @@ class MessageWriter:
         return [
             self._profile.build_message(
                 self._ids,
-                mark.id,
+                meta.id,
                 {
                     "role": "user",
                     "type": "question",
                     "content": entry.content,
                     "content_type": entry.content_type,
-                    "created_at": mark.created_at,
+                    "created_at": meta.created_at,
                 },
             )
-            for entry, mark in saved
+            for entry, meta in saved
             if entry.role == "user"
         ]
 
@@ -199,7 +199,7 @@ class MessageWriter:
         )
         return self._answer
 
-    async def _pace(self) -> None:
+    async def _pause(self) -> None:
         """Let the client's stream, and other chats, go on after every burst of deltas."""
         self._deltas_since_pause += 1
         if self._delay or self._deltas_since_pause >= self._burst:

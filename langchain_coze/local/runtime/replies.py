@@ -49,13 +49,13 @@ def as_reply_source(reply: Any) -> ReplySource:
     body = reply if inspect.isroutine(reply) else getattr(reply, "__call__", reply)  # noqa: B004
     in_loop = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
 
-    def source(turn: Turn) -> AsyncGenerator[ReplyPart, Any]:
+    def iterate_reply(turn: Turn) -> AsyncGenerator[ReplyPart, Any]:
         def call() -> Any:
             return reply(turn.question, turn) if wants_turn else reply(turn.question)
 
         return _iterate_parts(iter((Deferred(call),)) if in_loop else ReplyThread(call), turn)
 
-    return source
+    return iterate_reply
 
 
 def _takes_turn(reply: Callable[..., Any]) -> bool:
@@ -96,5 +96,5 @@ def _check_part(item: Any) -> ReplyPart:
     # A form is for workflows: the turn of a chat has no way to show one.
     if isinstance(item, AnswerablePart) or not (isinstance(item, PART_TYPES) or needs_answer(item)):
         raise TypeError(f"a reply cannot yield a {type(item).__name__}")
-    piece: ReplyPart = item
-    return piece
+    part: ReplyPart = item
+    return part

@@ -48,8 +48,8 @@ async def stream_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[ReplyPart
         options = {"stream_mode": _GRAPH_MODES} if is_graph else {}
         async with aclosing(_stream_items(runnable, value, options)) as items:
             async for item in items:
-                for piece in reader.read(item):
-                    yield piece
+                for part in reader.read(item):
+                    yield part
         messages, calls = reader.get_messages_and_calls()
         if not calls:
             return
@@ -128,10 +128,10 @@ def _join_chunks(chunks: Sequence[Any]) -> Any:
         message_chunk_to_message,
     )
 
-    first, *rest = chunks
+    joined, *rest = chunks
     for part in rest:
-        first += part
-    return message_chunk_to_message(first) if isinstance(first, AIMessageChunk) else first
+        joined += part
+    return message_chunk_to_message(joined) if isinstance(joined, AIMessageChunk) else joined
 
 
 def _find_text(item: Mapping[str, Any]) -> Any:
@@ -182,11 +182,11 @@ class _GraphReader:
             )
         elif message.type in {"ai", "AIMessageChunk"}:
             self._record_calls(message)
-            for piece in _read_parts(message):
+            for part in _read_parts(message):
                 if self._answer_id not in {None, message.id}:
                     yield NewAnswer()
                 self._answer_id = message.id
-                yield piece
+                yield part
 
     def _record_calls(self, message: Any) -> None:
         if _get_call_chunks(message):

@@ -16,7 +16,7 @@ from langchain_coze.local.reply_parts import PART_TYPES, needs_answer
 from langchain_coze.local.runtime.tokenize import split_deltas
 
 # How far a generator in a thread may run ahead of what has been sent.
-_READ_AHEAD = 256
+_MAX_READ_AHEAD = 256
 END: Final = object()
 
 
@@ -93,7 +93,7 @@ class ReplyThread:
         self._items: asyncio.Queue[Any] | None = None
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stopped = threading.Event()
-        self._free_slots = threading.Semaphore(_READ_AHEAD)
+        self._free_slots = threading.Semaphore(_MAX_READ_AHEAD)
         self._error: BaseException | None = None
         self._is_waiting = False
 

@@ -44,7 +44,11 @@ class Store:
 
     def list_conversations(self, owner: str) -> list[Conversation]:
         """All conversations of an owner, oldest first."""
-        return [found for found in self._conversations.values() if found.owner == owner]
+        return [
+            conversation
+            for conversation in self._conversations.values()
+            if conversation.owner == owner
+        ]
 
     def delete_conversation(self, conversation: Conversation) -> None:
         """Forget a conversation and its chats."""

@@ -50,6 +50,6 @@ def book_room(city: str) -> Generator[Any, Any, dict[str, Any]]:
         city: Where to sleep.
     """
     yield Message(f"Looking for rooms in {city}", node_title="Search")
-    stay: dict[str, Any] = yield AskInput({"guest": str, "nights": (int, 1)})
-    answer: str = yield Ask(f"{stay['nights']} night(s) in {city}: book it?", ["yes", "no"])
-    return {"booked": answer == "yes", "city": city, **stay}
+    values: dict[str, Any] = yield AskInput({"guest": str, "nights": (int, 1)})
+    answer: str = yield Ask(f"{values['nights']} night(s) in {city}: book it?", ["yes", "no"])
+    return {"booked": answer == "yes", "city": city, **values}

@@ -247,8 +247,8 @@ class CloudProfile:
         text = go_json.dumps(
             self.build_message(ids, message_id, {"type": "answer", "content": "\n"})
         )
-        before, _, after = text.partition('"\\n"')
-        return before, after
+        prefix, _, suffix = text.partition('"\\n"')
+        return prefix, suffix
 
     def build_verbose_content(self, msg_type: str, data: str) -> str:
         """The content of a `verbose` message."""

@@ -45,7 +45,7 @@ def dumps(value: Any) -> str:
     """
     text = _encoder.encode(value)
     if _UNSAFE_PATTERN.search(text):
-        text = _UNSAFE_PATTERN.sub(lambda found: _UNSAFE[found[0]], text)
+        text = _UNSAFE_PATTERN.sub(lambda match: _UNSAFE[match[0]], text)
     if not text.isascii() and _SURROGATE.search(text):
         text = _SURROGATE.sub("\ufffd", text)
     return text

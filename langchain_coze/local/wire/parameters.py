@@ -75,9 +75,9 @@ class Parameter:
         try:
             return self.adapter.validate_json(json.dumps(value), strict=True, context=uploads)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"])
-            text = first["msg"].removeprefix("Value error, ")
+            details = error.errors(include_url=False, include_input=False)[0]
+            path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in details["loc"])
+            text = details["msg"].removeprefix("Value error, ")
             raise ApiError(4000, f"parameters.{self.name}{path}: {text}") from None
 
 

@@ -51,7 +51,7 @@ class OutputNode:
     """
 
     title: str
-    kind: str = "Message"
+    node_type: str = "Message"
     id: str = ""
     execute_uuid: str = field(default_factory=generate_id)
     sequence: int = 0
@@ -348,7 +348,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
             "node_seq_id": str(node.sequence),
             "node_id": node.id,
             "node_is_finish": finished,
-            "node_type": node.kind,
+            "node_type": node.node_type,
             "node_title": node.title,
         }
         if node.title == END_NODE and finished:
