@@ -21,6 +21,8 @@ from langchain_coze.local import LocalBot, LocalCoze
 from tests.integration_tests.agent_fixtures import seen, verbs
 from tests.integration_tests.test_examples import ROOT, account, environment, run
 
+pytestmark = pytest.mark.slow
+
 DEV = ROOT / "examples" / "langgraph_dev"
 STARTING = 60  # seconds
 

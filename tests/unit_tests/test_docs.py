@@ -152,11 +152,13 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- Everything runs -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != FILES], ids=name_of)
 def test_the_blocks_of_a_page_run(page: Path) -> None:
     run_blocks(blocks_of(page.read_text("utf-8")), str(page))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name == FILES], ids=name_of)
 def test_the_files_of_a_page_are_a_test_suite_that_passes(page: Path, tmp_path: Path) -> None:
     sources = [block.text for block in blocks_of(page.read_text("utf-8")) if block.runs]
