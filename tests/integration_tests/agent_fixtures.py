@@ -11,7 +11,7 @@ import pytest
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.tools import tool
 
-from langchain_coze import ChatCoze, create_coze_agent
+from langchain_coze import create_coze_agent
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Turn
 
 MakeAgent = Callable[..., Any]
@@ -54,18 +54,6 @@ WEATHER = LocalBot(weather, name="weather")
 def get_weather(city: str) -> str:
     """Return the weather of a city."""
     return f"sunny in {city}"
-
-
-def bot_of(coze: LocalCoze, bot: LocalBot = WEATHER, **fields: Any) -> ChatCoze:
-    return ChatCoze(
-        **{
-            "bot_id": bot.bot_id,
-            "api_key": coze.token,
-            "base_url": coze.base_url,
-            "timeout": 5,
-            **fields,
-        }
-    )
 
 
 def langchain_agent(model: Any, tools: Sequence[Any] = (), **options: Any) -> Any:

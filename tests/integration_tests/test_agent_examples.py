@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze
+from tests.conftest import serve
 from tests.integration_tests.agent_fixtures import seen, verbs
 from tests.integration_tests.test_examples import ROOT, account, environment, run
 
@@ -153,10 +154,7 @@ def free_port() -> int:
     return port
 
 
-@pytest.fixture
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(LocalBot(lambda question: question.upper(), name="loud")) as server:
-        yield server
+coze = serve(LocalBot(lambda question: question.upper(), name="loud"), scope="function")
 
 
 @pytest.fixture

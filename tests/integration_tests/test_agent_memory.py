@@ -17,12 +17,12 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_coze import create_coze_agent
 from langchain_coze.local import LocalCoze
+from tests.conftest import make_chat, serve
 from tests.integration_tests.agent_fixtures import (
     MAKERS,
     WEATHER,
     MakeAgent,
     ask,
-    bot_of,
     get_weather,
     langchain_agent,
     last,
@@ -35,16 +35,7 @@ ROOT = Path(__file__).parent.parent.parent
 NEWEST = "/v1/conversation/message/list"
 NOTE = '[get_weather({"city": "Hangzhou"})] sunny in Hangzhou'
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(WEATHER) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
+coze = serve(WEATHER)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -93,7 +84,7 @@ def before_model(agent: Any, messages: int, config: Any) -> Any:
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_coze_keeps_the_history_of_a_thread(coze: LocalCoze, make: MakeAgent, saver: Any) -> None:
-    model = bot_of(coze, conversation="thread")
+    model = make_chat(coze, conversation="thread")
     agent = make(model, [get_weather], name="weather", checkpointer=saver)
     first = agent.invoke(ask("one"), thread())
     second = agent.invoke(ask("and now?"), thread())
@@ -109,7 +100,7 @@ def test_coze_keeps_the_history_of_a_thread(coze: LocalCoze, make: MakeAgent, sa
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_threads_never_share_a_conversation(coze: LocalCoze, make: MakeAgent) -> None:
-    model = bot_of(coze, conversation="thread")
+    model = make_chat(coze, conversation="thread")
     agent = make(model, name="weather", checkpointer=InMemorySaver())
     rounds = [
         {name: agent.invoke(ask(f"{name} {number}"), thread(name)) for name in ("a", "b")}
@@ -123,8 +114,8 @@ def test_threads_never_share_a_conversation(coze: LocalCoze, make: MakeAgent) ->
 
 
 def test_a_config_names_the_conversation(coze: LocalCoze) -> None:
-    known = bot_of(coze, auto_save_history=True).invoke("hello").response_metadata
-    agent = create_coze_agent(bot_of(coze), name="weather")
+    known = make_chat(coze, auto_save_history=True).invoke("hello").response_metadata
+    agent = create_coze_agent(make_chat(coze), name="weather")
     named: Any = {"configurable": {"coze_conversation_id": known["conversation_id"]}}
     assert last(agent.invoke(ask("again"), named)) == "asked: hello | again"
     assert seen(coze)[-1] == ("chat", known["conversation_id"], ["again"])
@@ -135,7 +126,7 @@ def test_a_config_names_the_conversation(coze: LocalCoze) -> None:
 
 def three_turns(coze: LocalCoze, make: MakeAgent, saver: Any) -> tuple[Any, Any]:
     """Return an agent that has been asked q1, q2 and q3 in one conversation, and its last state."""
-    model = bot_of(coze, conversation="thread")
+    model = make_chat(coze, conversation="thread")
     agent = make(model, name="weather", checkpointer=saver)
     states = [agent.invoke(ask(question), thread()) for question in ("q1", "q2", "q3")]
     assert len({conversation(state) for state in states}) == 1
@@ -180,7 +171,7 @@ def test_time_travel_into_calls_that_have_been_answered(
     coze: LocalCoze, make: MakeAgent, kept: str
 ) -> None:
     """Coze takes results only once: the bot is asked anew, in a chat of its own."""
-    model = bot_of(coze, conversation=kept)
+    model = make_chat(coze, conversation=kept)
     agent = make(model, [get_weather], name="weather", checkpointer=InMemorySaver())
     done = agent.invoke(ask("one"), thread())
     coze.reset()
@@ -196,7 +187,7 @@ def test_time_travel_into_calls_that_have_been_answered(
 
 def test_a_trimmed_history_begins_a_conversation(coze: LocalCoze) -> None:
     shorten = trim_messages(max_tokens=1, token_counter=len, strategy="last", start_on="human")
-    model = shorten | bot_of(coze, conversation="thread")
+    model = shorten | make_chat(coze, conversation="thread")
     agent = create_coze_agent(model, name="weather", checkpointer=InMemorySaver())
     first, second = (agent.invoke(ask(question), thread()) for question in ("q1", "q2"))
     assert conversation(first) != conversation(second)
@@ -210,7 +201,7 @@ def test_a_summary_begins_a_conversation(coze: LocalCoze) -> None:
         FakeListChatModel(responses=["They talked."]), trigger=("messages", 3), keep=("messages", 1)
     )
     agent = langchain_agent(
-        bot_of(coze, conversation="thread"), checkpointer=InMemorySaver(), middleware=[summarize]
+        make_chat(coze, conversation="thread"), checkpointer=InMemorySaver(), middleware=[summarize]
     )
     states = [agent.invoke(ask(asked), thread()) for asked in ("q1", "q2")]
     assert conversation(states[0]) != conversation(states[1])
@@ -261,7 +252,7 @@ def resumed(coze: LocalCoze, path: Path, kept: str, given: Any, config: Any = No
     from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415 - may be missing
 
     with SqliteSaver.from_conn_string(str(path / "t.db")) as saver:
-        model = bot_of(coze, conversation=kept)
+        model = make_chat(coze, conversation=kept)
         agent = create_coze_agent(model, [get_weather], name="weather", checkpointer=saver)
         if callable(config):
             config = config(agent)
@@ -310,7 +301,7 @@ def test_an_asynchronous_checkpointer(coze: LocalCoze, tmp_path: Path) -> None:
 
     async def run() -> list[Any]:
         async with sqlite.AsyncSqliteSaver.from_conn_string(str(tmp_path / "a.db")) as saver:
-            model = bot_of(coze, conversation="thread")
+            model = make_chat(coze, conversation="thread")
             agent = create_coze_agent(model, [get_weather], name="weather", checkpointer=saver)
             return [await agent.ainvoke(ask(question), thread()) for question in ("one", "q2")]
 

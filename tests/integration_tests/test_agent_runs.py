@@ -23,6 +23,7 @@ from langgraph.types import Command, interrupt
 
 from langchain_coze import create_coze_agent
 from langchain_coze.local import LocalBot, LocalCoze, Pause
+from tests.conftest import make_chat, serve
 from tests.integration_tests.agent_fixtures import (
     EITHER,
     MAKERS,
@@ -31,7 +32,6 @@ from tests.integration_tests.agent_fixtures import (
     MakeAgent,
     Run,
     ask,
-    bot_of,
     get_weather,
     kinds,
     langchain_agent,
@@ -50,16 +50,7 @@ def slow(_: str) -> Iterator[Any]:
 
 OTHER, SLOW = LocalBot(lambda question: f"other: {question}", name="other"), LocalBot(slow)
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([WEATHER, OTHER, SLOW]) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
+coze = serve([WEATHER, OTHER, SLOW])
 
 
 # --- People in the loop --------------------------------------------------------------------------
@@ -69,7 +60,7 @@ def _fresh(coze: LocalCoze) -> None:
 @pytest.mark.parametrize("make", MAKERS)
 def test_stopping_before_the_tools(coze: LocalCoze, make: MakeAgent, run: Run) -> None:
     agent = make(
-        bot_of(coze),
+        make_chat(coze),
         [get_weather],
         name="weather",
         checkpointer=InMemorySaver(),
@@ -85,7 +76,7 @@ def test_stopping_before_the_tools(coze: LocalCoze, make: MakeAgent, run: Run) -
 
 def test_stopping_after_the_bot(coze: LocalCoze) -> None:
     agent = create_coze_agent(
-        bot_of(coze),
+        make_chat(coze),
         [get_weather],
         name="weather",
         checkpointer=InMemorySaver(),
@@ -98,7 +89,7 @@ def test_stopping_after_the_bot(coze: LocalCoze) -> None:
 
 def test_results_may_be_given_in_place_of_the_tools(coze: LocalCoze) -> None:
     agent = create_coze_agent(
-        bot_of(coze),
+        make_chat(coze),
         [get_weather],
         name="weather",
         checkpointer=InMemorySaver(),
@@ -121,7 +112,7 @@ def asking_weather(city: str) -> str:
 @pytest.mark.parametrize("run", EITHER)
 @pytest.mark.parametrize("make", MAKERS)
 def test_parallel_tools_that_ask_a_person(coze: LocalCoze, make: MakeAgent, run: Run) -> None:
-    agent = make(bot_of(coze), [asking_weather], name="weather", checkpointer=InMemorySaver())
+    agent = make(make_chat(coze), [asking_weather], name="weather", checkpointer=InMemorySaver())
     state = run(agent, ask("both"), thread())
     assert verbs(coze) == ["chat"]
     questions = {question.value: question.id for question in state["__interrupt__"]}
@@ -150,7 +141,7 @@ def test_parallel_tools_that_ask_a_person(coze: LocalCoze, make: MakeAgent, run:
 def test_decisions_of_a_person(coze: LocalCoze, decision: Any, outputs: list[str]) -> None:
     middleware = pytest.importorskip("langchain.agents.middleware")
     agent = langchain_agent(
-        bot_of(coze),
+        make_chat(coze),
         [get_weather],
         checkpointer=InMemorySaver(),
         middleware=[middleware.HumanInTheLoopMiddleware({"get_weather": True})],
@@ -177,7 +168,7 @@ def test_tools_may_read_the_state(coze: LocalCoze) -> None:
         """Return the weather of a city."""
         return f"{city} after {visited}"
 
-    agent = create_coze_agent(bot_of(coze), [reading], name="weather", state_schema=Cities)
+    agent = create_coze_agent(make_chat(coze), [reading], name="weather", state_schema=Cities)
     state = agent.invoke({**ask("both"), "visited": "Rome"})
     assert last(state) == "It is Hangzhou after Rome and Suzhou after Rome."
 
@@ -190,12 +181,12 @@ def test_tools_may_use_the_store(coze: LocalCoze) -> None:
         return f"sunny in {city}"
 
     store = InMemoryStore()
-    create_coze_agent(bot_of(coze), [noting], name="weather", store=store).invoke(ask("both"))
+    create_coze_agent(make_chat(coze), [noting], name="weather", store=store).invoke(ask("both"))
     assert {item.key for item in store.search(("cities",))} == {"Hangzhou", "Suzhou"}
 
 
 def test_the_event_loop_is_not_held_up(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze, SLOW), name="slow")
+    agent = create_coze_agent(make_chat(coze, SLOW), name="slow")
 
     async def run() -> int:
         asking = asyncio.create_task(agent.ainvoke(ask("hello")))
@@ -215,7 +206,9 @@ def test_a_tool_whose_result_is_the_end(coze: LocalCoze) -> None:
         """Return the weather of a city."""
         return f"sunny in {city}"
 
-    agent = create_coze_agent(bot_of(coze), [final], name="weather", checkpointer=InMemorySaver())
+    agent = create_coze_agent(
+        make_chat(coze), [final], name="weather", checkpointer=InMemorySaver()
+    )
     assert kinds(agent.invoke(ask("both"), thread())) == ["human", "ai", "tool", "tool"]
     assert verbs(coze) == ["chat"]
 
@@ -235,7 +228,7 @@ CONTEXT = {
 
 @pytest.mark.parametrize("run", RUNS)
 def test_the_context_of_a_run_is_told_to_coze(coze: LocalCoze, run: Run) -> None:
-    agent = create_coze_agent(bot_of(coze), [get_weather], name="weather")
+    agent = create_coze_agent(make_chat(coze), [get_weather], name="weather")
     run(agent, ask("hello"), context=CONTEXT)
     run(agent, ask("hello"))
     with_context, without = (request.body for request in coze.requests)
@@ -245,9 +238,9 @@ def test_the_context_of_a_run_is_told_to_coze(coze: LocalCoze, run: Run) -> None
 
 
 def test_a_context_may_name_the_conversation(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze), name="weather")
+    agent = create_coze_agent(make_chat(coze), name="weather")
     state = agent.invoke(ask("hello"), context={})
-    known = bot_of(coze, auto_save_history=True).invoke("hello").response_metadata
+    known = make_chat(coze, auto_save_history=True).invoke("hello").response_metadata
     coze.reset()
     for named in (known["conversation_id"], {WEATHER.bot_id: known["conversation_id"]}):
         state = agent.invoke(ask("again"), context={"conversation_id": named})
@@ -256,7 +249,7 @@ def test_a_context_may_name_the_conversation(coze: LocalCoze) -> None:
 
 
 def test_a_context_of_one_s_own(coze: LocalCoze, recwarn: pytest.WarningsRecorder) -> None:
-    agent = create_coze_agent(bot_of(coze), name="weather", context_schema=Customer)
+    agent = create_coze_agent(make_chat(coze), name="weather", context_schema=Customer)
     agent.invoke(ask("hello"), context=Customer("43"))
     assert coze.requests[0].body["user_id"] == "43"
     assert "level" not in coze.requests[0].body
@@ -265,7 +258,7 @@ def test_a_context_of_one_s_own(coze: LocalCoze, recwarn: pytest.WarningsRecorde
 
 @pytest.mark.parametrize("run", EITHER)
 def test_what_is_bound_to_a_model_stays(coze: LocalCoze, run: Run) -> None:
-    model = bot_of(coze).bind(user_id="44").with_config(tags=["mine"])
+    model = make_chat(coze).bind(user_id="44").with_config(tags=["mine"])
     state = run(create_coze_agent(model, [get_weather], name="weather"), ask("one"))
     assert coze.requests[0].body["user_id"] == "44"
     assert coze.requests[0].body["auto_save_history"] is True  # the tools are bound as well
@@ -274,7 +267,7 @@ def test_what_is_bound_to_a_model_stays(coze: LocalCoze, run: Run) -> None:
 
 @pytest.mark.parametrize("run", EITHER)
 def test_a_model_may_be_configured_for_a_run(coze: LocalCoze, run: Run) -> None:
-    model = bot_of(coze).configurable_fields(bot_id=ConfigurableField("bot_id"))
+    model = make_chat(coze).configurable_fields(bot_id=ConfigurableField("bot_id"))
     agent = create_coze_agent(model, [get_weather], name="weather")
     assert last(run(agent, ask("one"))) == "It is sunny in Hangzhou."
     other = run(agent, ask("one"), {"configurable": {"bot_id": OTHER.bot_id}})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from langgraph.prebuilt import ToolNode
 
 from langchain_coze import CozeInvalidRequestError, CozeNotFoundError, create_coze_agent
 from langchain_coze.local import LocalCoze
+from tests.conftest import make_chat, serve
 from tests.integration_tests.agent_fixtures import (
     EITHER,
     MAKERS,
@@ -22,7 +22,6 @@ from tests.integration_tests.agent_fixtures import (
     MakeAgent,
     Run,
     ask,
-    bot_of,
     events,
     get_weather,
     kinds,
@@ -34,16 +33,7 @@ from tests.integration_tests.agent_fixtures import (
     verbs,
 )
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(WEATHER) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
+coze = serve(WEATHER)
 
 
 # --- The loop ------------------------------------------------------------------------------------
@@ -54,7 +44,7 @@ def _fresh(coze: LocalCoze) -> None:
 def test_parallel_calls_are_answered_in_one_submit(
     coze: LocalCoze, make: MakeAgent, run: Run
 ) -> None:
-    state = run(make(bot_of(coze), [get_weather], name="weather"), ask("both"))
+    state = run(make(make_chat(coze), [get_weather], name="weather"), ask("both"))
     assert kinds(state) == ["human", "ai", "tool", "tool", "ai"]
     assert last(state) == "It is sunny in Hangzhou and sunny in Suzhou."
     assert [message.name for message in state["messages"] if message.type == "ai"] == [
@@ -70,7 +60,7 @@ def test_parallel_calls_are_answered_in_one_submit(
 @pytest.mark.parametrize("run", EITHER)
 @pytest.mark.parametrize("make", MAKERS)
 def test_two_rounds_stay_in_one_chat(coze: LocalCoze, make: MakeAgent, run: Run) -> None:
-    state = run(make(bot_of(coze), [get_weather], name="weather"), ask("twice"))
+    state = run(make(make_chat(coze), [get_weather], name="weather"), ask("twice"))
     assert last(state) == "It is sunny in Hangzhou, then sunny in Suzhou."
     answers = [message for message in state["messages"] if message.type == "ai"]
     (chat_id,) = {message.response_metadata["chat_id"] for message in answers}
@@ -84,7 +74,7 @@ def test_two_rounds_stay_in_one_chat(coze: LocalCoze, make: MakeAgent, run: Run)
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_the_history_of_two_turns(coze: LocalCoze, make: MakeAgent) -> None:
-    agent = make(bot_of(coze), [get_weather], name="weather", checkpointer=InMemorySaver())
+    agent = make(make_chat(coze), [get_weather], name="weather", checkpointer=InMemorySaver())
     agent.invoke(ask("one"), thread())
     state = agent.invoke(ask("and now?"), thread())
     note = '[get_weather({"city": "Hangzhou"})] sunny in Hangzhou'
@@ -109,7 +99,7 @@ def gathered(agent: Any, question: str, mode: Any, *, native: bool) -> list[Any]
 @pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("make", MAKERS)
 def test_messages_are_streamed_once(coze: LocalCoze, make: MakeAgent, *, native: bool) -> None:
-    agent = make(bot_of(coze), [get_weather], name="weather")
+    agent = make(make_chat(coze), [get_weather], name="weather")
     parts = gathered(agent, "both", "messages", native=native)
     text = "".join(
         chunk.text
@@ -128,13 +118,13 @@ def test_messages_are_streamed_once(coze: LocalCoze, make: MakeAgent, *, native:
 @pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("make", MAKERS)
 def test_updates_are_streamed(coze: LocalCoze, make: MakeAgent, *, native: bool) -> None:
-    agent = make(bot_of(coze), [get_weather], name="weather")
+    agent = make(make_chat(coze), [get_weather], name="weather")
     parts = gathered(agent, "both", "updates", native=native)
     assert [node for part in parts for node in part] == ["model", "tools", "tools", "model"]
 
 
 def test_version_3_events(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze), [get_weather], name="weather")
+    agent = create_coze_agent(make_chat(coze), [get_weather], name="weather")
     run = events(agent, ask("both"))
     texts = ["".join(message.text) for message in run.messages]
     assert texts == ["", "It is sunny in Hangzhou and sunny in Suzhou."]
@@ -146,7 +136,7 @@ def test_version_3_events(coze: LocalCoze) -> None:
 
 
 def test_an_answer_to_calls_that_are_no_json(coze: LocalCoze) -> None:
-    state = create_coze_agent(bot_of(coze), [get_weather], name="weather").invoke(ask("broken"))
+    state = create_coze_agent(make_chat(coze), [get_weather], name="weather").invoke(ask("broken"))
     (refused, told) = results(state)
     assert (refused.status, refused.name) == ("error", "get_weather")
     assert refused.text == "The arguments of this call are not valid JSON: city=Rome"
@@ -155,7 +145,7 @@ def test_an_answer_to_calls_that_are_no_json(coze: LocalCoze) -> None:
 
 
 def test_calls_beside_one_that_is_no_json_are_run(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze), [get_weather], name="weather")
+    agent = create_coze_agent(make_chat(coze), [get_weather], name="weather")
     state = asyncio.run(agent.ainvoke(ask("half broken")))
     assert [message.status for message in results(state)].count("error") == 1
     (_, submit) = seen(coze)
@@ -165,7 +155,7 @@ def test_calls_beside_one_that_is_no_json_are_run(coze: LocalCoze) -> None:
 
 
 def test_langchain_s_agent_ends_at_a_call_that_is_no_json(coze: LocalCoze) -> None:
-    agent = langchain_agent(bot_of(coze), [get_weather], checkpointer=InMemorySaver())
+    agent = langchain_agent(make_chat(coze), [get_weather], checkpointer=InMemorySaver())
     state = agent.invoke(ask("broken"), thread())
     assert state["messages"][-1].invalid_tool_calls
     state = agent.invoke(ask("never mind"), thread())
@@ -174,7 +164,7 @@ def test_langchain_s_agent_ends_at_a_call_that_is_no_json(coze: LocalCoze) -> No
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_an_unknown_tool_is_told_to_the_bot(coze: LocalCoze, make: MakeAgent) -> None:
-    state = make(bot_of(coze), [get_weather], name="weather").invoke(ask("unknown"))
+    state = make(make_chat(coze), [get_weather], name="weather").invoke(ask("unknown"))
     (refused,) = results(state)
     assert refused.status == "error"
     assert "no_such_tool" in refused.text
@@ -190,7 +180,7 @@ def test_what_a_tool_tells_of_its_failure_is_submitted(coze: LocalCoze, make: Ma
         raise ToolException(f"no data for {city}")
 
     failing.handle_tool_error = True
-    state = make(bot_of(coze), [failing], name="weather").invoke(ask("one"))
+    state = make(make_chat(coze), [failing], name="weather").invoke(ask("one"))
     assert seen(coze)[1][2] == ["no data for Hangzhou"]
     assert last(state) == "It is no data for Hangzhou."
 
@@ -208,7 +198,7 @@ def test_what_a_tool_raises_is_raised_and_the_next_turn_works(
             raise ZeroDivisionError
         return city
 
-    agent = make(bot_of(coze), [breaking], name="weather", checkpointer=InMemorySaver())
+    agent = make(make_chat(coze), [breaking], name="weather", checkpointer=InMemorySaver())
     with pytest.raises(ZeroDivisionError):
         agent.invoke(ask("one"), thread())
     state = agent.invoke(ask("hello"), thread())
@@ -224,14 +214,14 @@ def test_a_tool_node_of_one_s_own_says_how_errors_are_handled(coze: LocalCoze) -
         raise ZeroDivisionError(city)
 
     node = ToolNode([breaking], handle_tool_errors="out of order")
-    state = create_coze_agent(bot_of(coze), node, name="weather").invoke(ask("one"))
+    state = create_coze_agent(make_chat(coze), node, name="weather").invoke(ask("one"))
     assert last(state) == "It is out of order."
 
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_no_tools_while_the_bot_asks_for_one(coze: LocalCoze, make: MakeAgent) -> None:
     """The run ends with an open chat; a later turn goes on without it."""
-    agent = make(bot_of(coze), name="weather", checkpointer=InMemorySaver())
+    agent = make(make_chat(coze), name="weather", checkpointer=InMemorySaver())
     state = agent.invoke(ask("one"), thread())
     assert [call["name"] for call in state["messages"][-1].tool_calls] == ["get_weather"]
     assert state["messages"][-1].response_metadata["finish_reason"] == "tool_calls"
@@ -240,7 +230,7 @@ def test_no_tools_while_the_bot_asks_for_one(coze: LocalCoze, make: MakeAgent) -
 
 
 def test_a_saved_chat_that_was_left_open_is_cancelled(coze: LocalCoze) -> None:
-    model = bot_of(coze, auto_save_history=True)
+    model = make_chat(coze, auto_save_history=True)
     agent = create_coze_agent(model, name="weather", checkpointer=InMemorySaver())
     agent.invoke(ask("one"), thread())
     agent.invoke(ask("hello"), thread())
@@ -248,7 +238,7 @@ def test_a_saved_chat_that_was_left_open_is_cancelled(coze: LocalCoze) -> None:
 
 
 def test_errors_of_the_bot_are_raised(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze, bot_id="1"), [get_weather], name="weather")
+    agent = create_coze_agent(make_chat(coze, bot_id="1"), [get_weather], name="weather")
     with pytest.raises(CozeNotFoundError):
         agent.invoke(ask("one"))
 
@@ -256,7 +246,7 @@ def test_errors_of_the_bot_are_raised(coze: LocalCoze) -> None:
 @pytest.mark.parametrize("name", ["", "  ", "a|b", "a:b", None])
 def test_a_name_is_needed(coze: LocalCoze, name: Any) -> None:
     with pytest.raises(CozeInvalidRequestError, match="cannot be named"):
-        create_coze_agent(bot_of(coze), name=name)
+        create_coze_agent(make_chat(coze), name=name)
 
 
 def test_a_model_that_takes_no_tools_is_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -12,10 +12,10 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
 from langchain_coze._chat.history import heads
 from langchain_coze.local import Ask, LocalBot, LocalChatflow, LocalCoze, RecordedRequest, Turn
+from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import WAYS, Way
 
 _numbers = itertools.count()
-PROFILES = ["cloud", "studio"]
 
 
 def order(_: str, turn: Turn) -> Generator[Any, Any, None]:
@@ -39,19 +39,7 @@ ECHO = LocalChatflow(echo, name="echo", app_id="7500000000000000001")
 FAIL = LocalChatflow(fail, name="fail")
 BOT = LocalBot(echo, name="shop")
 
-
-@pytest.fixture(scope="module", params=PROFILES)
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    flows = [ORDER, ECHO, FAIL]
-    with LocalCoze(BOT, chatflows=flows, profile=request.param) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def clean(coze: LocalCoze) -> Iterator[None]:
-    coze.reset()
-    yield
-    coze.faults = ()
+coze = serve(BOT, chatflows=[ORDER, ECHO, FAIL], profiles=["cloud", "studio"])
 
 
 def flow(coze: LocalCoze, local: LocalChatflow = ORDER, **fields: Any) -> ChatCoze:
@@ -200,7 +188,7 @@ def test_a_bot_of_the_environment_gives_way_to_the_app(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_chatflow_can_be_named_by_a_call(coze: LocalCoze, way: Way) -> None:
-    model = ChatCoze(bot_id=BOT.bot_id, api_key=coze.token, base_url=coze.base_url)
+    model = make_chat(coze)
     parameters = new_name()
     answer = way(model, "Order", workflow_id=ORDER.workflow_id, parameters=parameters)
     assert answer.text.startswith("Which city?")

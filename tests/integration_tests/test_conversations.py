@@ -14,7 +14,6 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_coze import (
-    ChatCoze,
     CozeConversationBusyError,
     CozeError,
     CozeInvalidRequestError,
@@ -23,6 +22,7 @@ from langchain_coze import (
 )
 from langchain_coze._chat.history import heads
 from langchain_coze.local import LocalBot, LocalCoze, RecordedRequest, Turn
+from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import WAYS, Way
 
 
@@ -43,28 +43,12 @@ MEMORY = LocalBot(remember, name="memory")
 OTHER = LocalBot(remember, name="other")
 SLOW = LocalBot(slow, name="slow")
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([MEMORY, OTHER, SLOW]) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def clean(coze: LocalCoze) -> Iterator[None]:
-    coze.reset()
-    yield
-    coze.faults = ()
-
-
-def bot(coze: LocalCoze, **fields: Any) -> ChatCoze:
-    known = {"bot_id": MEMORY.bot_id, "api_key": coze.token, "base_url": coze.base_url}
-    return ChatCoze(**{**known, "timeout": 5, "poll_interval": 0.02, **fields})
+coze = serve([MEMORY, OTHER, SLOW])
 
 
 def conversation(coze: LocalCoze) -> str:
     """Return a new conversation, made by a first turn."""
-    answer = bot(coze, auto_save_history=True).invoke("zero")
+    answer = make_chat(coze, auto_save_history=True).invoke("zero")
     coze.reset()
     return str(answer.response_metadata["conversation_id"])
 
@@ -89,7 +73,7 @@ def forget() -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_named_conversation_goes_on(coze: LocalCoze, way: Way, mode: str) -> None:
     named = conversation(coze)
-    model = bot(coze, conversation_id=named, response_mode=mode)
+    model = make_chat(coze, conversation_id=named, response_mode=mode)
     first = way(model, "one")
     assert first.content == "zero | one"
     second = way(model, [HumanMessage("one"), first, HumanMessage("two")])
@@ -111,7 +95,7 @@ def test_the_call_goes_before_the_config_and_the_config_before_the_field(
     coze: LocalCoze, way: Way
 ) -> None:
     by_call, by_config, by_field = (conversation(coze) for _ in range(3))
-    model = bot(coze, conversation_id=by_field)
+    model = make_chat(coze, conversation_id=by_field)
     config: RunnableConfig = {"configurable": {"coze_conversation_id": by_config}}
     per_bot: RunnableConfig = {
         "configurable": {"coze_conversation_id": {MEMORY.bot_id: by_config, "7": "8"}}
@@ -127,7 +111,7 @@ def test_the_call_goes_before_the_config_and_the_config_before_the_field(
 def test_a_config_reaches_the_bot_through_chains(coze: LocalCoze) -> None:
     named = conversation(coze)
     config: RunnableConfig = {"configurable": {"coze_conversation_id": named}}
-    model = bot(coze)
+    model = make_chat(coze)
     chain: Any = RunnableLambda(model.invoke)
 
     async def ask(text: str) -> AIMessage:
@@ -142,15 +126,15 @@ def test_a_config_reaches_the_bot_through_chains(coze: LocalCoze) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_conversation_that_is_none_is_told(coze: LocalCoze, way: Way) -> None:
     with pytest.raises(CozeNotFoundError, match="code 4002"):
-        way(bot(coze, conversation_id="123"), "one")
+        way(make_chat(coze, conversation_id="123"), "one")
     with pytest.raises(CozeInvalidRequestError, match="coze_conversation_id is a list"):
-        way(bot(coze), "one", config={"configurable": {"coze_conversation_id": ["1"]}})
+        way(make_chat(coze), "one", config={"configurable": {"coze_conversation_id": ["1"]}})
 
 
 def test_every_door_of_the_model_takes_the_conversation_of_the_config(coze: LocalCoze) -> None:
     named = conversation(coze)
     config: RunnableConfig = {"configurable": {"coze_conversation_id": named}}
-    model = bot(coze)
+    model = make_chat(coze)
 
     async def events() -> None:
         stream = await model.astream_events("c", config, version="v3")
@@ -170,7 +154,7 @@ def test_every_door_of_the_model_takes_the_conversation_of_the_config(coze: Loca
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_thread_sends_only_what_is_new(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze, conversation="thread")
+    model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [SystemMessage("Be brief.")]
     for question in ("one", "two", "three"):
         history.append(HumanMessage(question))
@@ -191,7 +175,7 @@ def test_a_thread_sends_only_what_is_new(coze: LocalCoze, way: Way) -> None:
 def test_forks_and_replays_hear_nothing_of_what_came_later(
     coze: LocalCoze, way: Way, *, known: bool
 ) -> None:
-    model = bot(coze, conversation="thread")
+    model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
     history.append(way(model, history))
     past = [*history]
@@ -216,7 +200,7 @@ def test_forks_and_replays_hear_nothing_of_what_came_later(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_thread_goes_on_in_another_process(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze, conversation="thread")
+    model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
     history += [way(model, history), HumanMessage("two")]
     forget()
@@ -234,7 +218,7 @@ def test_a_thread_goes_on_in_another_process(coze: LocalCoze, way: Way) -> None:
 def test_where_the_end_cannot_be_asked_for_a_conversation_begins(
     coze: LocalCoze, way: Way, fault: str
 ) -> None:
-    model = bot(coze, conversation="thread", max_retries=0)
+    model = make_chat(coze, conversation="thread", max_retries=0)
     history: list[BaseMessage] = [HumanMessage("one")]
     history += [way(model, history), HumanMessage("two")]
     forget()
@@ -249,7 +233,7 @@ def test_where_the_end_cannot_be_asked_for_a_conversation_begins(
 def test_a_turn_that_broke_off_is_not_repeated_into_its_conversation(
     coze: LocalCoze, way: Way
 ) -> None:
-    model = bot(coze, conversation="thread")
+    model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
     history.append(way(model, history))
     with pytest.raises(CozeError):
@@ -262,12 +246,12 @@ def test_a_turn_that_broke_off_is_not_repeated_into_its_conversation(
 def test_a_turn_that_was_given_up_is_not_repeated_into_its_conversation(
     coze: LocalCoze, way: Way
 ) -> None:
-    fields = {"bot_id": SLOW.bot_id, "conversation": "thread", "response_mode": "poll"}
+    fields: Any = {"bot": SLOW, "conversation": "thread", "response_mode": "poll"}
     history: list[BaseMessage] = [HumanMessage("one")]
-    history.append(way(bot(coze, **fields), history))
+    history.append(way(make_chat(coze, **fields), history))
     with pytest.raises(CozeTimeoutError):
-        way(bot(coze, **fields, poll_timeout=0.01), [*history, HumanMessage("late")])
-    again = way(bot(coze, **fields), [*history, HumanMessage("two")])
+        way(make_chat(coze, **fields, poll_timeout=0.01), [*history, HumanMessage("late")])
+    again = way(make_chat(coze, **fields), [*history, HumanMessage("two")])
     conversations = [a.response_metadata["conversation_id"] for a in (history[-1], again)]
     assert len(set(conversations)) == 2
     assert sent(chats(coze)[-1]) == ["one", "one" * 5, "two"]
@@ -275,7 +259,7 @@ def test_a_turn_that_was_given_up_is_not_repeated_into_its_conversation(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_two_bots_of_one_history_keep_their_own_conversations(coze: LocalCoze, way: Way) -> None:
-    one, other = (bot(coze, conversation="thread", bot_id=b.bot_id) for b in (MEMORY, OTHER))
+    one, other = (make_chat(coze, conversation="thread", bot_id=b.bot_id) for b in (MEMORY, OTHER))
     history: list[BaseMessage] = [HumanMessage("one")]
     for model in (one, other, one, other):
         answer = way(model, history)
@@ -289,13 +273,13 @@ def test_two_bots_of_one_history_keep_their_own_conversations(coze: LocalCoze, w
 
 
 def test_threads_never_share_a_conversation_or_a_cached_answer(coze: LocalCoze) -> None:
-    model = bot(coze, conversation="thread", cache=InMemoryCache())
+    model = make_chat(coze, conversation="thread", cache=InMemoryCache())
     answers = [model.invoke("same"), asyncio.run(model.ainvoke("same"))]
     answers += model.batch(["same"] * 4)
     assert len({a.response_metadata["conversation_id"] for a in answers}) == 6
-    named = bot(coze, conversation_id=conversation(coze), cache=InMemoryCache())
+    named = make_chat(coze, conversation_id=conversation(coze), cache=InMemoryCache())
     assert [named.invoke("same").content for _ in range(2)] == ["zero | same", "zero | same | same"]
-    stateless = bot(coze, cache=InMemoryCache())
+    stateless = make_chat(coze, cache=InMemoryCache())
     assert stateless.invoke("same").response_metadata == (
         stateless.invoke("same").response_metadata
     )
@@ -312,7 +296,9 @@ def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, way: Wa
 
     cache = InMemoryCache()
     chat_ids = [
-        way(bot(coze, api_key=Session(name), cache=cache), "same").response_metadata["chat_id"]
+        way(make_chat(coze, api_key=Session(name), cache=cache), "same").response_metadata[
+            "chat_id"
+        ]
         for name in ("a", "b", "a", None, None)
     ]
     assert len(set(chat_ids)) == 4
@@ -320,14 +306,14 @@ def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, way: Wa
 
 def test_a_thread_that_is_not_saved_is_refused(coze: LocalCoze) -> None:
     with pytest.raises(CozeInvalidRequestError, match="auto_save_history=False forbids"):
-        bot(coze, conversation="thread", auto_save_history=False).invoke("one")
+        make_chat(coze, conversation="thread", auto_save_history=False).invoke("one")
 
 
 # --- One turn at a time --------------------------------------------------------------------------
 
 
 def test_turns_of_a_conversation_wait_for_each_other(coze: LocalCoze) -> None:
-    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze), max_retries=0)
+    model = make_chat(coze, SLOW, conversation_id=conversation(coze), max_retries=0)
 
     async def several() -> list[AIMessage]:
         return await asyncio.gather(*(model.ainvoke(str(number)) for number in range(4)))
@@ -342,14 +328,14 @@ def test_turns_of_a_conversation_wait_for_each_other(coze: LocalCoze) -> None:
 
 
 def test_a_batch_of_one_conversation_has_one_turn_at_a_time(coze: LocalCoze) -> None:
-    model = bot(coze, conversation_id=conversation(coze), max_retries=0)
+    model = make_chat(coze, conversation_id=conversation(coze), max_retries=0)
     asked: list[Any] = [str(number) for number in range(24)]
     answers = model.batch(asked, {"max_concurrency": 4})
     assert sorted(len(answer.text.split(" | ")) for answer in answers) == list(range(2, 26))
 
 
 def test_a_stream_that_is_left_lets_the_next_turn_in(coze: LocalCoze) -> None:
-    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze), max_retries=4)
+    model = make_chat(coze, SLOW, conversation_id=conversation(coze), max_retries=4)
     for chunk in model.stream("a"):
         assert chunk.text == "a"
         break
@@ -357,7 +343,7 @@ def test_a_stream_that_is_left_lets_the_next_turn_in(coze: LocalCoze) -> None:
 
 
 def test_the_time_of_a_turn_includes_the_queue(coze: LocalCoze) -> None:
-    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze))
+    model = make_chat(coze, SLOW, conversation_id=conversation(coze))
     stream = model.stream("a")
     next(stream)
     hurried = model.model_copy(update={"max_duration": 0.05})
@@ -367,7 +353,7 @@ def test_the_time_of_a_turn_includes_the_queue(coze: LocalCoze) -> None:
 
 
 def test_a_turn_inside_a_turn_of_the_same_conversation_is_refused(coze: LocalCoze) -> None:
-    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze))
+    model = make_chat(coze, SLOW, conversation_id=conversation(coze))
     stream = model.stream("a")
     next(stream)
     with pytest.raises(CozeConversationBusyError, match="Read or close the other stream first"):
@@ -377,7 +363,7 @@ def test_a_turn_inside_a_turn_of_the_same_conversation_is_refused(coze: LocalCoz
 
 
 def test_a_busy_conversation_of_somebody_else_is_waited_for(coze: LocalCoze) -> None:
-    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze), max_retries=1)
+    model = make_chat(coze, SLOW, conversation_id=conversation(coze), max_retries=1)
     coze.faults = "error=4016,times=1"
     assert model.invoke("a").text == "aaaaa"
     coze.faults = "error=4016"

@@ -13,8 +13,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
 
-from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
+from langchain_coze import CozeError, CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, Media, Speech, Turn
+from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import WAYS, Way
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
@@ -40,16 +41,7 @@ def show(_: str) -> Iterator[Any]:
 
 LOOK, SHOW = LocalBot(look, name="look"), LocalBot(show, name="show")
 
-
-@pytest.fixture
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([LOOK, SHOW]) as server:
-        yield server
-
-
-def bot(coze: LocalCoze, **fields: Any) -> ChatCoze:
-    known = {"bot_id": LOOK.bot_id, "api_key": coze.token, "base_url": coze.base_url}
-    return ChatCoze(**{**known, "timeout": 5, "max_retries": 0, **fields})
+coze = serve([LOOK, SHOW], scope="function")
 
 
 def ask(*blocks: dict[str, Any], text: str = "What is it?") -> list[HumanMessage]:
@@ -64,7 +56,7 @@ def paths(coze: LocalCoze) -> list[str]:
 @pytest.mark.parametrize("way", WAYS)
 def test_bytes_are_uploaded_and_links_passed_on(coze: LocalCoze, way: Way, mode: str) -> None:
     image, link = {**IMAGE, "base64": TEXT}, {"type": "image", "url": "https://h/a.png"}
-    seen = way(bot(coze, response_mode=mode, poll_interval=0.02), ask(image, link)).text
+    seen = way(make_chat(coze, response_mode=mode), ask(image, link)).text
     assert json.loads(seen) == [["image", "", len(PNG)], ["image", "https://h/a.png", 0]]
     upload, chat = coze.requests[:2]
     assert (upload.method, upload.path, chat.path) == ("POST", "/v1/files/upload", "/v3/chat")
@@ -79,18 +71,18 @@ def test_bytes_are_uploaded_and_links_passed_on(coze: LocalCoze, way: Way, mode:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_same_bytes_are_uploaded_once(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze)
+    model = make_chat(coze)
     image = {**IMAGE, "base64": PNG}
     as_openai = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{TEXT}"}}
     for blocks in ((image, image), (as_openai,), (image,)):
         way(model, ask(*blocks))
     assert paths(coze) == ["/v1/files/upload", "/v3/chat", "/v3/chat", "/v3/chat"]
-    way(bot(coze), ask({**IMAGE, "base64": PNG + b"more"}))
+    way(make_chat(coze), ask({**IMAGE, "base64": PNG + b"more"}))
     assert paths(coze).count("/v1/files/upload") == 2
 
 
 def test_many_at_once_upload_once(coze: LocalCoze) -> None:
-    model, question = bot(coze), ask({**IMAGE, "base64": PNG})
+    model, question = make_chat(coze), ask({**IMAGE, "base64": PNG})
     model.batch([question] * 10)
     asyncio.run(model.abatch([question] * 10))
     assert paths(coze).count("/v1/files/upload") == 1
@@ -106,7 +98,7 @@ def test_a_file_that_cannot_be_taken_is_told_before_any_request(coze: LocalCoze,
         ({"type": "tool_use", "id": "1"}, "does not take"),
     ):
         with pytest.raises(CozeInvalidRequestError, match=told):
-            way(bot(coze), ask(block))
+            way(make_chat(coze), ask(block))
     assert paths(coze) == []
 
 
@@ -117,9 +109,9 @@ def test_a_refused_upload_is_told_and_tried_again_by_the_next_call(
     coze.faults = "error=4303,times=1,on=/v1/files/upload"
     question = ask({**FILE, "base64": b"x", "filename": "x.exe"})
     with pytest.raises(CozeInvalidRequestError, match="code 4303") as caught:
-        way(bot(coze), question)
+        way(make_chat(coze), question)
     assert "Upload exactly one file" in str(caught.value)
-    assert way(bot(coze), question).content == '[["file", "", 1]]'
+    assert way(make_chat(coze), question).content == '[["file", "", 1]]'
     assert paths(coze) == ["/v1/files/upload", "/v1/files/upload", "/v3/chat"]
 
 
@@ -135,7 +127,7 @@ def test_bytes_are_traced_as_base64(coze: LocalCoze, way: Way) -> None:
     typed = {"type": "image", "base64": TEXT, "mime_type": "image/png"}
     question = ask({"type": "image", "base64": PNG}, typed)
     for asked in (question, ChatPromptValue(messages=question)):
-        way(bot(coze), asked, config={"callbacks": [Seen()]})
+        way(make_chat(coze), asked, config={"callbacks": [Seen()]})
     assert len(Seen.traced) == 2
     for traced in Seen.traced:
         assert traced.count(f"data:image/png;base64,{TEXT}") == 2
@@ -145,13 +137,13 @@ def test_bytes_are_traced_as_base64(coze: LocalCoze, way: Way) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_an_unknown_file_id_is_told(coze: LocalCoze, way: Way) -> None:
     with pytest.raises(CozeError, match="code 4000"):
-        way(bot(coze), ask({"type": "image", "file_id": "77"}))
+        way(make_chat(coze), ask({"type": "image", "file_id": "77"}))
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("way", WAYS)
 def test_files_and_speech_of_an_answer_are_blocks(coze: LocalCoze, way: Way, mode: str) -> None:
-    model = bot(coze, bot_id=SHOW.bot_id, response_mode=mode, poll_interval=0.02)
+    model = make_chat(coze, SHOW, response_mode=mode)
     answer = way(model, "Show me")
     assert answer.content == "Look: \n\na leaf"
     kinds = [block["type"] for block in answer.content_blocks]

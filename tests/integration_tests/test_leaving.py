@@ -17,6 +17,7 @@ import pytest
 
 from langchain_coze import ChatCoze, CozeError, CozeTimeoutError
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Pause
+from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import WAYS, Way
 
 LONG = 20.0
@@ -45,23 +46,7 @@ def ask_back(_: str) -> Iterator[Any]:
 TALK, SILENT = LocalBot(talk, name="talk"), LocalBot(fall_silent, name="silent")
 THINK, ASKS = LocalBot(think, name="think"), LocalBot(ask_back, name="asks")
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([TALK, SILENT, THINK, ASKS], stop_timeout=0) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def clean(coze: LocalCoze) -> Iterator[None]:
-    coze.reset()
-    yield
-    coze.faults = ()
-
-
-def bot(coze: LocalCoze, local: LocalBot = TALK, **fields: Any) -> ChatCoze:
-    known = {"bot_id": local.bot_id, "api_key": coze.token, "base_url": coze.base_url}
-    return ChatCoze(**{**known, "timeout": 10, "poll_interval": 0.02, **fields})
+coze = serve([TALK, SILENT, THINK, ASKS], stop_timeout=0)
 
 
 def cancels(coze: LocalCoze) -> list[Any]:
@@ -125,7 +110,7 @@ LEAVES = [leave_stream, leave_astream, cancel_ainvoke, give_up_astream]
 def test_leaving_cancels_the_turn_where_that_is_wanted(
     coze: LocalCoze, leave: Callable[[ChatCoze], Any]
 ) -> None:
-    leave(bot(coze, cancel_on_close=True, auto_save_history=True))
+    leave(make_chat(coze, cancel_on_close=True, auto_save_history=True))
     assert soon(lambda: cancels(coze))
     (body,) = cancels(coze)
     assert body.keys() == {"conversation_id", "chat_id"}  # wire section 2.8
@@ -137,24 +122,24 @@ def test_leaving_cancels_the_turn_where_that_is_wanted(
 def test_leaving_cancels_nothing_by_default(
     coze: LocalCoze, leave: Callable[[ChatCoze], Any]
 ) -> None:
-    leave(bot(coze, auto_save_history=True))
+    leave(make_chat(coze, auto_save_history=True))
     time.sleep(0.1)
     assert cancels(coze) == []
 
 
 def test_a_turn_that_has_ended_or_failed_is_not_cancelled(coze: LocalCoze) -> None:
-    bot(coze, THINK, cancel_on_close=True).invoke("Hi")
-    bot(coze, ASKS, cancel_on_close=True).invoke("Hi")
+    make_chat(coze, THINK, cancel_on_close=True).invoke("Hi")
+    make_chat(coze, ASKS, cancel_on_close=True).invoke("Hi")
     coze.faults = "failed"
     with pytest.raises(CozeError):
-        bot(coze, THINK, cancel_on_close=True).invoke("Hi")
+        make_chat(coze, THINK, cancel_on_close=True).invoke("Hi")
     time.sleep(0.1)
     assert cancels(coze) == []
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_polled_turn_is_cancelled_too(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze, SILENT, response_mode="poll", cancel_on_close=True)
+    model = make_chat(coze, SILENT, response_mode="poll", cancel_on_close=True)
     hurried = model.model_copy(update={"max_duration": 0.3})
     with pytest.raises(CozeTimeoutError) as caught:
         way(hurried, "Hi")
@@ -163,7 +148,7 @@ def test_a_polled_turn_is_cancelled_too(coze: LocalCoze, way: Way) -> None:
 
 
 def test_a_polled_turn_of_a_cancelled_task_is_cancelled(coze: LocalCoze) -> None:
-    cancel_ainvoke(bot(coze, SILENT, response_mode="poll", cancel_on_close=True))
+    cancel_ainvoke(make_chat(coze, SILENT, response_mode="poll", cancel_on_close=True))
     assert soon(lambda: cancels(coze))
 
 
@@ -186,7 +171,7 @@ def test_a_cancel_arrives_although_the_program_ends(coze: LocalCoze) -> None:
 @pytest.mark.parametrize("local", [TALK, SILENT], ids=["talk", "silent"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, way: Way, local: LocalBot) -> None:
-    model = bot(coze, local, max_duration=0.4, cancel_on_close=True, auto_save_history=True)
+    model = make_chat(coze, local, max_duration=0.4, cancel_on_close=True, auto_save_history=True)
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="longer than max_duration allows") as caught:
         way(model, "Hi")
@@ -204,7 +189,7 @@ def test_the_time_includes_the_wait_for_a_reply(coze: LocalCoze, way: Way) -> No
     coze.faults = "slow_start=5"
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="longer than max_duration allows"):
-        way(bot(coze, THINK, max_duration=0.3), "Hi")
+        way(make_chat(coze, THINK, max_duration=0.3), "Hi")
     assert time.monotonic() - begin < 2.0
 
 
@@ -213,7 +198,7 @@ def test_the_time_includes_repetitions(coze: LocalCoze, way: Way) -> None:
     coze.faults = "error=4009"
     begin = time.monotonic()
     with pytest.raises(CozeError, match="code 4009"):
-        way(bot(coze, THINK, max_duration=0.6, max_retries=50), "Hi")
+        way(make_chat(coze, THINK, max_duration=0.6, max_retries=50), "Hi")
     assert time.monotonic() - begin < 2.0
 
 
@@ -221,14 +206,14 @@ def test_the_time_includes_repetitions(coze: LocalCoze, way: Way) -> None:
 def test_the_time_bounds_polling(coze: LocalCoze, way: Way) -> None:
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="max_duration") as caught:
-        way(bot(coze, SILENT, max_duration=0.4, response_mode="poll"), "Hi")
+        way(make_chat(coze, SILENT, max_duration=0.4, response_mode="poll"), "Hi")
     assert time.monotonic() - begin < 2.0
     assert caught.value.chat_id
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_time_enough_changes_nothing(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze, THINK, max_duration=30)
+    model = make_chat(coze, THINK, max_duration=30)
     before = threading.active_count()
     assert [way(model, "Hi").content for _ in range(3)] == ["Done."] * 3
     assert threading.active_count() <= before + 1  # the executor of asyncio, if any
@@ -236,7 +221,7 @@ def test_time_enough_changes_nothing(coze: LocalCoze, way: Way) -> None:
 
 def test_clients_of_the_user_are_bounded_too(coze: LocalCoze) -> None:
     with httpx.Client() as client:
-        model = bot(coze, SILENT, max_duration=0.4, http_client=client)
+        model = make_chat(coze, SILENT, max_duration=0.4, http_client=client)
         begin = time.monotonic()
         with pytest.raises(CozeTimeoutError, match="max_duration"):
             model.invoke("Hi")
@@ -244,7 +229,7 @@ def test_clients_of_the_user_are_bounded_too(coze: LocalCoze) -> None:
 
     async def run() -> None:
         async with httpx.AsyncClient() as client:
-            model = bot(coze, SILENT, max_duration=0.4, http_async_client=client)
+            model = make_chat(coze, SILENT, max_duration=0.4, http_async_client=client)
             with pytest.raises(CozeTimeoutError, match="max_duration"):
                 await model.ainvoke("Hi")
 

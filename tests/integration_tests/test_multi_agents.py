@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -17,12 +17,12 @@ from langgraph.types import Command
 
 from langchain_coze import create_coze_agent
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Turn
+from tests.conftest import make_chat, serve
 from tests.integration_tests.agent_fixtures import (
     MAKERS,
     MakeAgent,
     Seen,
     ask,
-    bot_of,
     call,
     events,
     get_weather,
@@ -64,16 +64,7 @@ B = LocalBot(rainy, name="B")
 LEADER = LocalBot(leading, name="leader")
 MOVER = LocalBot(moving, name="mover")
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([A, B, LEADER, MOVER]) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
+coze = serve([A, B, LEADER, MOVER])
 
 
 class Router(BaseChatModel):
@@ -101,8 +92,8 @@ class Router(BaseChatModel):
 
 def pair(coze: LocalCoze, make: MakeAgent = create_coze_agent, **fields: Any) -> list[Any]:
     return [
-        make(bot_of(coze, A, **fields), name="bot_a"),
-        make(bot_of(coze, B, **fields), [get_weather], name="bot_b"),
+        make(make_chat(coze, A, **fields), name="bot_a"),
+        make(make_chat(coze, B, **fields), [get_weather], name="bot_b"),
     ]
 
 
@@ -165,7 +156,7 @@ def test_each_bot_keeps_a_conversation_of_its_own(coze: LocalCoze, mode: str) ->
 @pytest.mark.parametrize("mode", MODES)
 def test_a_bot_may_be_the_supervisor(coze: LocalCoze, mode: str) -> None:
     """The hand-overs are local plugins of the bot; each leaves its chat, and asks it anew."""
-    graph = supervised(pair(coze), model=bot_of(coze, LEADER), output_mode=mode)
+    graph = supervised(pair(coze), model=make_chat(coze, LEADER), output_mode=mode)
     for question in ("hello", "second"):
         state = asyncio.run(graph.ainvoke(ask(question), thread()))
         assert last(state) == "all done"
@@ -183,8 +174,8 @@ def test_a_bot_hands_over_in_a_swarm(coze: LocalCoze, make: MakeAgent) -> None:
     swarm = pytest.importorskip("langgraph_swarm")
     away = swarm.create_handoff_tool(agent_name="bot_b")
     agents = [
-        make(bot_of(coze, MOVER), [away], name="bot_a"),
-        make(bot_of(coze, B), [get_weather], name="bot_b"),
+        make(make_chat(coze, MOVER), [away], name="bot_a"),
+        make(make_chat(coze, B), [get_weather], name="bot_b"),
     ]
     graph = swarm.create_swarm(agents, default_active_agent="bot_a").compile(
         checkpointer=InMemorySaver()
@@ -211,7 +202,7 @@ def nested(agent: Any) -> Any:
 
 @pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
 def test_an_agent_as_a_node(coze: LocalCoze, *, native: bool) -> None:
-    graph = nested(create_coze_agent(bot_of(coze, B), [get_weather], name="bot_b"))
+    graph = nested(create_coze_agent(make_chat(coze, B), [get_weather], name="bot_b"))
 
     async def arun() -> list[Any]:
         parts = graph.astream(ask("x"), thread(), stream_mode="messages", subgraphs=True)
@@ -226,7 +217,7 @@ def test_an_agent_as_a_node(coze: LocalCoze, *, native: bool) -> None:
 
 
 def test_a_question_to_a_person_reaches_the_outer_graph(coze: LocalCoze) -> None:
-    graph = nested(create_coze_agent(bot_of(coze, B), [asking_weather], name="bot_b"))
+    graph = nested(create_coze_agent(make_chat(coze, B), [asking_weather], name="bot_b"))
     state = graph.invoke(ask("x"), thread())
     (question,) = state["__interrupt__"]
     assert question.value == "How is the weather in Hangzhou?"
@@ -235,7 +226,7 @@ def test_a_question_to_a_person_reaches_the_outer_graph(coze: LocalCoze) -> None
 
 
 def test_version_3_events_of_an_agent_in_a_graph(coze: LocalCoze) -> None:
-    graph = nested(create_coze_agent(bot_of(coze, B), [get_weather], name="bot_b"))
+    graph = nested(create_coze_agent(make_chat(coze, B), [get_weather], name="bot_b"))
     run = events(graph, ask("x"), thread())
     told = [
         (part.graph_name, "".join("".join(message.text) for message in part.messages))

@@ -31,6 +31,7 @@ from langchain_coze import (
 )
 from langchain_coze.errors import CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp, Turn
+from tests.conftest import make_chat
 from tests.integration_tests.call_styles import WAYS, Way, ainvoke, invoke
 
 ENDPOINT = "/api/permission/oauth2/token"
@@ -47,11 +48,6 @@ def another_app(**fields: Any) -> LocalOAuthApp:
 def auth_of(app: LocalOAuthApp, **fields: Any) -> CozeJWTAuth:
     known = {"client_id": app.client_id, "public_key_id": app.key_id}
     return CozeJWTAuth(**(known | {"private_key": PAIR.private_key} | fields))
-
-
-def model_of(coze: LocalCoze, auth: Any, **fields: Any) -> ChatCoze:
-    known = {"bot_id": BOT.bot_id, "api_key": auth, "base_url": coze.base_url, "timeout": 10}
-    return ChatCoze(**(known | fields))
 
 
 def asked(coze: LocalCoze, path: str = ENDPOINT) -> list[Any]:
@@ -78,7 +74,7 @@ def coze(app: LocalOAuthApp) -> Iterator[LocalCoze]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_token_is_fetched_once_and_used(coze: LocalCoze, app: LocalOAuthApp, way: Way) -> None:
-    model = model_of(coze, auth_of(app))
+    model = make_chat(coze, api_key=auth_of(app))
     assert way(model, "a").text == "echo a"
     assert way(model, "b").text == "echo b"
     assert [r.path for r in coze.requests] == [ENDPOINT, "/v3/chat", "/v3/chat"]
@@ -143,8 +139,8 @@ def all_at_once(auth: CozeJWTAuth) -> list[str]:
 
 def test_copies_and_other_loops_share_the_token(coze: LocalCoze, app: LocalOAuthApp) -> None:
     auth = auth_of(app)
-    model = model_of(coze, auth)
-    for each in (model, pickle.loads(pickle.dumps(model)), model_of(coze, auth_of(app))):
+    model = make_chat(coze, api_key=auth)
+    for each in (model, pickle.loads(pickle.dumps(model)), make_chat(coze, api_key=auth_of(app))):
         assert invoke(each, "a").text == "echo a"
         assert ainvoke(each, "a").text == "echo a"
     assert auth_of(app, base_url=coze.base_url).token == sent_tokens(coze)[0]
@@ -211,8 +207,8 @@ def test_a_coroutine_function_may_ask_for_it(coze: LocalCoze, app: LocalOAuthApp
     async def key() -> str:
         return await auth.atoken()
 
-    assert ainvoke(model_of(coze, key), "a").text == "echo a"
-    assert invoke(model_of(coze, auth.for_session("x").__call__), "a").text == "echo a"
+    assert ainvoke(make_chat(coze, api_key=key), "a").text == "echo a"
+    assert invoke(make_chat(coze, api_key=auth.for_session("x").__call__), "a").text == "echo a"
 
 
 # --- Sessions ------------------------------------------------------------------------------------
@@ -226,7 +222,8 @@ def test_each_session_has_a_token_and_conversations_of_its_own() -> None:
     with LocalCoze(bot, oauth_apps=app) as coze:
         auth = auth_of(app)
         ada, ben = (
-            model_of(coze, auth.for_session(name), bot_id=bot.bot_id) for name in ("ada", "ben")
+            make_chat(coze, api_key=auth.for_session(name), bot_id=bot.bot_id)
+            for name in ("ada", "ben")
         )
         first = invoke(ada, "a", auto_save_history=True)
         place = first.response_metadata["conversation_id"]
@@ -247,7 +244,7 @@ user: contextvars.ContextVar[str | None] = contextvars.ContextVar("user", defaul
 def test_a_function_tells_the_session_of_each_request(
     coze: LocalCoze, app: LocalOAuthApp, way: Way
 ) -> None:
-    model = model_of(coze, auth_of(app, session_name=user.get))
+    model = make_chat(coze, api_key=auth_of(app, session_name=user.get))
     for name in ("ada", "ben", "ada", None):
         context = contextvars.copy_context()
         context.run(user.set, name)
@@ -265,7 +262,7 @@ def test_a_function_tells_the_session_of_each_request(
 def test_a_refused_token_is_renewed_once(
     coze: LocalCoze, app: LocalOAuthApp, way: Way, code: int
 ) -> None:
-    model = model_of(coze, auth_of(app))
+    model = make_chat(coze, api_key=auth_of(app))
     coze.faults = f"error={code},times=1"
     assert way(model, "a").text == "echo a"
     assert [r.path for r in coze.requests] == [ENDPOINT, "/v3/chat"] * 2
@@ -289,7 +286,7 @@ def test_a_server_that_forgot_its_tokens_gives_one_new_token(
         return invoke(model, "a").text
 
     with LocalCoze(BOT, oauth_apps=app) as coze:
-        model, port = model_of(coze, auth_of(app)), coze.port
+        model, port = make_chat(coze, api_key=auth_of(app)), coze.port
         assert invoke(model, "a").text == "echo a"
     with LocalCoze(BOT, oauth_apps=app, port=port) as coze, ThreadPoolExecutor(callers) as pool:
         told = [each.result(20) for each in [pool.submit(ask) for _ in range(callers)]]
@@ -303,14 +300,14 @@ def test_files_outlive_the_token_but_not_the_session(
 ) -> None:
     picture = {"type": "file", "base64": "dGVh", "mime_type": "text/plain"}
     asked_with = [HumanMessage([{"type": "text", "text": "a"}, picture])]
-    ada = model_of(coze, auth_of(app, session_name="ada"))
+    ada = make_chat(coze, api_key=auth_of(app, session_name="ada"))
     way(ada, asked_with)
     coze.faults = "error=4100,times=1"
     for _ in range(2):
         assert way(ada, asked_with).text == "echo a"
     assert len(set(sent_tokens(coze))) == 2
     assert len(asked(coze, "/v1/files/upload")) == 1
-    ben = model_of(coze, auth_of(app, session_name="ben"))
+    ben = make_chat(coze, api_key=auth_of(app, session_name="ben"))
     assert way(ben, asked_with).text == "echo a"
     assert len(asked(coze, "/v1/files/upload")) == 2
 
@@ -318,7 +315,7 @@ def test_files_outlive_the_token_but_not_the_session(
 def test_a_token_is_renewed_before_it_expires() -> None:
     app = another_app(max_seconds=3)
     with LocalCoze(BOT, oauth_apps=app) as coze:
-        model = model_of(coze, auth_of(app))
+        model = make_chat(coze, api_key=auth_of(app))
         calls, until = 0, time.monotonic() + 4
         while time.monotonic() < until:
             invoke(model, "a")
@@ -341,7 +338,7 @@ def test_an_app_that_is_not_known(
     if "private_key" in change:
         change = {"private_key": LocalOAuthApp().private_key}
     with pytest.raises(CozeAuthenticationError, match="invalid_client") as caught:
-        way(model_of(coze, auth_of(app, **change)), "a")
+        way(make_chat(coze, api_key=auth_of(app, **change)), "a")
     assert "public_key_id" in (caught.value.hint or "")
     assert caught.value.logid
     assert [r.path for r in coze.requests] == [ENDPOINT]  # and is not asked again
@@ -353,7 +350,7 @@ def test_an_app_that_is_not_known(
 def test_a_clock_that_is_off(coze: LocalCoze, app: LocalOAuthApp, offset: float, told: str) -> None:
     coze.clock_offset = offset
     with pytest.raises(CozeAuthenticationError, match=told) as caught:
-        invoke(model_of(coze, auth_of(app)), "a")
+        invoke(make_chat(coze, api_key=auth_of(app)), "a")
     assert "NTP" in (caught.value.hint or "")
 
 
@@ -376,7 +373,7 @@ def test_another_site_is_told(coze: LocalCoze, app: LocalOAuthApp) -> None:
 def test_studio_has_no_oauth(app: LocalOAuthApp) -> None:
     with LocalCoze(BOT, oauth_apps=app, profile="studio") as coze:
         with pytest.raises(CozeAuthenticationError, match="HTTP 404") as caught:
-            invoke(model_of(coze, auth_of(app)), "a")
+            invoke(make_chat(coze, api_key=auth_of(app)), "a")
         assert "Studio" in (caught.value.hint or "")
         assert "个人访问令牌" in (caught.value.hint or "")
         assert len(coze.requests) <= 1
@@ -417,12 +414,12 @@ def test_there_is_no_storm_of_retries(
 def test_headers_for_a_gateway_stay_there(coze: LocalCoze, app: LocalOAuthApp) -> None:
     with LocalCoze(BOT) as gateway:
         auth = auth_of(app, base_url=coze.base_url)
-        model = model_of(gateway, auth, default_headers={"x-gateway": "1"})
+        model = make_chat(gateway, api_key=auth, default_headers={"x-gateway": "1"})
         with pytest.raises(CozeAuthenticationError):
             invoke(model, "a")
         assert [r.headers.get("x-gateway") for r in gateway.requests] == ["1", "1"]
         assert [r.headers.get("x-gateway") for r in coze.requests] == [None, None]
-    invoke(model_of(coze, auth_of(app), default_headers={"x-gateway": "1"}), "a")
+    invoke(make_chat(coze, api_key=auth_of(app), default_headers={"x-gateway": "1"}), "a")
     assert coze.requests[-1].headers["x-gateway"] == "1"
 
 
@@ -431,12 +428,12 @@ def test_no_secret_is_told(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     auth = auth_of(app)
-    model = model_of(coze, auth)
+    model = make_chat(coze, api_key=auth)
     with collect_runs() as collected:
         invoke(model, "a")
     told = [repr(model), repr(auth), str(vars(auth)), str(collected.traced_runs[0].model_dump())]
     coze.faults = "error=4100"
-    for each in (model, model_of(coze, auth_of(app, public_key_id="7"))):
+    for each in (model, make_chat(coze, api_key=auth_of(app, public_key_id="7"))):
         with pytest.raises(CozeAuthenticationError) as caught:
             invoke(each, "a")
         error = caught.value

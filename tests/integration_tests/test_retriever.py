@@ -16,7 +16,6 @@ from langchain_core.documents import Document
 from langchain_core.load import dumps
 
 from langchain_coze import (
-    ChatCoze,
     CozeAuthenticationError,
     CozeInvalidRequestError,
     CozeNotFoundError,
@@ -33,6 +32,7 @@ from langchain_coze.local import (
     Pause,
     knowledge_workflow,
 )
+from tests.conftest import make_chat, serve
 
 QUESTION = "Where does tea grow?"
 TEXTS = ["Tea grows on hills.", "Tea likes rain.", "Green tea and black tea are one plant."]
@@ -83,21 +83,12 @@ def fails(question: str) -> str:
 FLOW = knowledge_workflow(BASE, name="find_tea")
 OTHER, PLAIN, FAILS = LocalWorkflow(other_shape), LocalWorkflow(texts), LocalWorkflow(fails)
 
-
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    bots, flows = [BOT, TWO, ASKS, BARE, QUICK], [FLOW, OTHER, PLAIN, FAILS]
-    if request.param == "studio":
-        bots.remove(ASKS)  # it has no tools of the client
-    with LocalCoze(bots, workflows=flows, profile=request.param, stop_timeout=0) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def clean(coze: LocalCoze) -> Iterator[None]:
-    coze.reset()
-    yield
-    coze.faults = ()
+coze = serve(
+    [BOT, TWO, ASKS, BARE, QUICK],
+    workflows=[FLOW, OTHER, PLAIN, FAILS],
+    profiles=["cloud", "studio"],
+    stop_timeout=0,
+)
 
 
 def finder(coze: LocalCoze, local: LocalBot = BOT, **fields: Any) -> CozeRecallRetriever:
@@ -247,8 +238,7 @@ def test_a_damaged_recall_loses_no_good_chunk(coze: LocalCoze, search: Search, f
 
 @both
 def test_the_answer_of_a_chat_has_the_same_documents(coze: LocalCoze, search: Search) -> None:
-    model = ChatCoze(bot_id=QUICK.bot_id, api_key=coze.token, base_url=coze.base_url)
-    message = model.invoke(QUESTION)
+    message = make_chat(coze, QUICK).invoke(QUESTION)
     assert recalled_documents(message) == search(finder(coze, QUICK), QUESTION)
 
 
@@ -429,8 +419,11 @@ def test_a_search_stays_out_of_the_user_s_conversation(coze: LocalCoze) -> None:
 
 @both
 def test_a_search_may_be_put_into_a_conversation(coze: LocalCoze, search: Search) -> None:
-    chat = ChatCoze(bot_id=QUICK.bot_id, api_key=coze.token, base_url=coze.base_url)
-    made = chat.invoke("Hi", auto_save_history=True).response_metadata["conversation_id"]
+    made = (
+        make_chat(coze, QUICK)
+        .invoke("Hi", auto_save_history=True)
+        .response_metadata["conversation_id"]
+    )
     for _ in range(2):  # the first has left its place in the queue of the conversation
         search(finder(coze, QUICK, conversation_id=made, max_duration=5), QUESTION)
     assert coze.requests[-1].query == {"conversation_id": made}

@@ -9,7 +9,6 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_coze import (
-    ChatCoze,
     CozeAuthenticationError,
     CozeError,
     CozeStreamError,
@@ -25,6 +24,7 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
+from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import WAYS, Way
 
 
@@ -38,23 +38,7 @@ def tea(question: str, turn: Turn) -> Iterator[Any]:
 
 BOT = LocalBot(tea, name="tea", knowledge=LocalKnowledge(["茶树长在山上。"]))
 
-
-@pytest.fixture(scope="module")
-def studio() -> Iterator[LocalCoze]:
-    with LocalCoze(BOT, profile="studio") as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def clean(studio: LocalCoze) -> Iterator[None]:
-    studio.reset()
-    yield
-    studio.faults = ()
-
-
-def bot(studio: LocalCoze, **fields: Any) -> ChatCoze:
-    known = {"bot_id": BOT.bot_id, "api_key": studio.token, "base_url": studio.base_url}
-    return ChatCoze(**{**known, "timeout": 5, "poll_interval": 0.02, "max_retries": 0, **fields})
+studio = serve(BOT, profiles=["studio"])
 
 
 def paths(studio: LocalCoze) -> list[str]:
@@ -64,7 +48,7 @@ def paths(studio: LocalCoze) -> list[str]:
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("way", WAYS)
 def test_an_answer_with_all_that_belongs_to_it(studio: LocalCoze, way: Way, mode: str) -> None:
-    answer = way(bot(studio, response_mode=mode), "茶树长在哪里？")
+    answer = way(make_chat(studio, response_mode=mode), "茶树长在哪里？")
     assert answer.content == "user: 茶树长在哪里？"
     assert answer.additional_kwargs["reasoning_content"] == "想一想。"
     (document,) = recalled_documents(answer)
@@ -81,7 +65,7 @@ def test_an_answer_with_all_that_belongs_to_it(studio: LocalCoze, way: Way, mode
 
 @pytest.mark.parametrize("way", WAYS)
 def test_token_counts_are_asked_for_once_where_that_is_wanted(studio: LocalCoze, way: Way) -> None:
-    answer = way(bot(studio, stream_usage=True), "Hi")
+    answer = way(make_chat(studio, stream_usage=True), "Hi")
     assert answer.usage_metadata
     assert answer.usage_metadata["total_tokens"] > 0
     assert paths(studio) == ["POST /v3/chat", "GET /v3/chat/retrieve"]
@@ -95,13 +79,13 @@ def test_token_counts_are_asked_for_once_where_that_is_wanted(studio: LocalCoze,
 def test_an_answer_is_not_lost_when_its_token_counts_are(studio: LocalCoze, way: Way) -> None:
     studio.faults = "error=5000,on=/v3/chat/retrieve"
     with pytest.warns(UserWarning, match="token counts of an answer could not be asked for"):
-        answer = way(bot(studio, stream_usage=True), "Hi")
+        answer = way(make_chat(studio, stream_usage=True, max_retries=0), "Hi")
     assert (answer.content, answer.usage_metadata) == ("user: Hi", None)
 
 
 def test_token_counts_that_a_stream_tells_are_not_asked_for() -> None:
     with LocalCoze(BOT) as cloud:
-        assert bot(cloud, stream_usage=True).invoke("Hi").usage_metadata
+        assert make_chat(cloud, stream_usage=True).invoke("Hi").usage_metadata
         assert paths(cloud) == ["POST /v3/chat"]
 
 
@@ -114,13 +98,13 @@ def test_histories_are_taken_as_they_are_meant(studio: LocalCoze, way: Way) -> N
         HumanMessage("two"),
     ]
     wanted = "user: Be brief. | user: one | assistant: first | user: two"
-    assert way(bot(studio), history).content == wanted
+    assert way(make_chat(studio), history).content == wanted
 
 
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_thread_goes_on(studio: LocalCoze, way: Way, *, known: bool) -> None:
-    model = bot(studio, conversation="thread")
+    model = make_chat(studio, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
     history += [way(model, history), HumanMessage("two")]
     if not known:
@@ -135,13 +119,13 @@ def test_a_thread_goes_on(studio: LocalCoze, way: Way, *, known: bool) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_errors_are_studio_s(studio: LocalCoze, way: Way) -> None:
     with pytest.raises(CozeAuthenticationError) as caught:
-        way(bot(studio, api_key="pat_wrongwrong"), "Hi")
+        way(make_chat(studio, api_key="pat_wrongwrong"), "Hi")
     assert caught.value.code == 700012006
     assert "pat_wrongwrong" not in str(caught.value)
     with pytest.raises(CozeError) as failed:
-        way(bot(studio), "fail")
+        way(make_chat(studio), "fail")
     assert failed.value.chat_id
     assert failed.value.logid
     studio.faults = "no_terminal,no_done"
     with pytest.raises(CozeStreamError):
-        way(bot(studio), "Hi")
+        way(make_chat(studio, max_retries=0), "Hi")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -11,7 +11,6 @@ from langchain_core.load import dumpd, load
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from langchain_coze import (
-    ChatCoze,
     CozeError,
     CozeInvalidRequestError,
     CozeNotFoundError,
@@ -20,6 +19,7 @@ from langchain_coze import (
 )
 from langchain_coze._chat.history import heads
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, RecordedRequest, Turn
+from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import WAYS, Way
 
 TOOL = {
@@ -51,23 +51,7 @@ def careless(_: str) -> Generator[Any, Any, None]:
 
 WEATHER, CARELESS = LocalBot(weather, name="weather"), LocalBot(careless, name="careless")
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([WEATHER, CARELESS]) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def clean(coze: LocalCoze) -> Iterator[None]:
-    coze.reset()
-    yield
-    coze.faults = ()
-
-
-def bot(coze: LocalCoze, **fields: Any) -> ChatCoze:
-    known = {"bot_id": WEATHER.bot_id, "api_key": coze.token, "base_url": coze.base_url}
-    return ChatCoze(**{**known, "timeout": 5, "poll_interval": 0.02, **fields})
+coze = serve([WEATHER, CARELESS])
 
 
 def answered(asking: AIMessage) -> list[ToolMessage]:
@@ -88,7 +72,7 @@ def submits(coze: LocalCoze) -> list[RecordedRequest]:
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("way", WAYS)
 def test_two_rounds_in_one_chat(coze: LocalCoze, way: Way, mode: str) -> None:
-    model = bot(coze, response_mode=mode).bind_tools([TOOL])
+    model = make_chat(coze, response_mode=mode).bind_tools([TOOL])
     history: list[BaseMessage] = [QUESTION]
     asking = way(model, history)
     assert [call["args"]["city"] for call in asking.tool_calls] == ["杭州", "北京"]
@@ -109,7 +93,7 @@ def test_two_rounds_in_one_chat(coze: LocalCoze, way: Way, mode: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze).bind_tools([TOOL])
+    model = make_chat(coze).bind_tools([TOOL])
     asking = way(model, [QUESTION])
     way(model, [QUESTION, asking, *answered(asking)])
     (request,) = submits(coze)
@@ -130,7 +114,7 @@ def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_calls_survive_a_checkpoint_and_another_process(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze).bind_tools([TOOL])
+    model = make_chat(coze).bind_tools([TOOL])
     asking = way(model, [QUESTION])
     stored = load(dumpd([QUESTION, asking, *answered(asking)]), allowed_objects="all")
     heads.__init__()  # type: ignore[misc] # what another process knows
@@ -144,7 +128,7 @@ def test_calls_survive_a_checkpoint_and_another_process(coze: LocalCoze, way: Wa
 def test_a_step_back_into_a_submitted_turn_starts_a_new_one(
     coze: LocalCoze, way: Way, *, known: bool
 ) -> None:
-    model = bot(coze).bind_tools([TOOL])
+    model = make_chat(coze).bind_tools([TOOL])
     history: list[BaseMessage] = [QUESTION]
     asking = way(model, history)
     history += [asking, *answered(asking)]
@@ -166,7 +150,7 @@ def test_a_step_back_into_a_submitted_turn_starts_a_new_one(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_invalid_arguments_are_told_to_the_bot(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze, bot_id=CARELESS.bot_id).bind_tools([TOOL])
+    model = make_chat(coze, CARELESS).bind_tools([TOOL])
     asking = way(model, [QUESTION])
     (wrong,) = asking.invalid_tool_calls
     assert (asking.tool_calls, wrong["args"]) == ([], "city: 杭州")
@@ -176,7 +160,7 @@ def test_invalid_arguments_are_told_to_the_bot(coze: LocalCoze, way: Way) -> Non
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_user_who_goes_on_abandons_the_call(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze).bind_tools([TOOL])
+    model = make_chat(coze).bind_tools([TOOL])
     asking = way(model, [QUESTION])
     done = way(model, [QUESTION, asking, HumanMessage("Never mind.")])
     assert paths(coze) == ["/v3/chat", "/v3/chat/cancel", "/v3/chat"]
@@ -192,7 +176,7 @@ def test_a_user_who_goes_on_abandons_the_call(coze: LocalCoze, way: Way) -> None
 def test_a_call_that_was_answered_in_another_history_is_not_cancelled(
     coze: LocalCoze, way: Way
 ) -> None:
-    model = bot(coze).bind_tools([TOOL])
+    model = make_chat(coze).bind_tools([TOOL])
     asking = way(model, [QUESTION])
     again = way(model, [QUESTION, asking, *answered(asking)])  # waits for its second round
     way(model, [QUESTION, asking, HumanMessage("Never mind.")])
@@ -203,8 +187,8 @@ def test_a_call_that_was_answered_in_another_history_is_not_cancelled(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_named_conversation_is_not_left_by_a_step_back(coze: LocalCoze, way: Way) -> None:
-    named = way(bot(coze, auto_save_history=True), "Hi").response_metadata["conversation_id"]
-    model = bot(coze, conversation_id=named).bind_tools([TOOL])
+    named = way(make_chat(coze, auto_save_history=True), "Hi").response_metadata["conversation_id"]
+    model = make_chat(coze, conversation_id=named).bind_tools([TOOL])
     asking = way(model, [HumanMessage("Hi"), QUESTION])
     history = [HumanMessage("Hi"), QUESTION, asking, *answered(asking)]
     way(model, history)
@@ -217,7 +201,7 @@ def test_a_named_conversation_is_not_left_by_a_step_back(coze: LocalCoze, way: W
 @pytest.mark.parametrize("fault", ["error=4101", "error=4009", "error=5000", "http_502"])
 @pytest.mark.parametrize("way", WAYS)
 def test_other_refusals_of_results_are_told(coze: LocalCoze, way: Way, fault: str) -> None:
-    model = bot(coze, max_retries=0).bind_tools([TOOL])
+    model = make_chat(coze, max_retries=0).bind_tools([TOOL])
     asking = way(model, [QUESTION])
     heads.__init__()  # type: ignore[misc] # what another process knows
     coze.faults = f"{fault},on=/v3/chat/submit_tool_outputs"
@@ -230,7 +214,7 @@ def test_other_refusals_of_results_are_told(coze: LocalCoze, way: Way, fault: st
 def test_an_abandoned_call_that_keeps_its_conversation_busy_is_left_behind(
     coze: LocalCoze, way: Way
 ) -> None:
-    model = bot(coze, conversation="thread", max_retries=0).bind_tools([TOOL])
+    model = make_chat(coze, conversation="thread", max_retries=0).bind_tools([TOOL])
     asking = way(model, [QUESTION])
     coze.faults = "error=4016,on=/v3/chat,times=1"
     done = way(model, [QUESTION, asking, HumanMessage("Never mind.")])
@@ -243,7 +227,7 @@ def test_an_abandoned_call_that_keeps_its_conversation_busy_is_left_behind(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_chat_that_was_not_saved_cannot_be_answered(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze)
+    model = make_chat(coze)
     asking = way(model, [QUESTION])
     assert asking.tool_calls
     with pytest.raises(CozeInvalidRequestError, match="was not saved in Coze"):
@@ -252,7 +236,7 @@ def test_a_chat_that_was_not_saved_cannot_be_answered(coze: LocalCoze, way: Way)
 
 
 def test_nothing_is_sent_for_what_cannot_be_right(coze: LocalCoze) -> None:
-    model = bot(coze)
+    model = make_chat(coze)
     with pytest.raises(CozeInvalidRequestError, match="no message before it makes"):
         model.invoke([QUESTION, ToolMessage("x", tool_call_id="unknown")])
     for choice in ("any", "get_weather", "none", {"type": "function"}):
@@ -273,10 +257,10 @@ def test_nothing_is_sent_for_what_cannot_be_right(coze: LocalCoze) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_tool_turn_is_never_answered_from_a_cache(coze: LocalCoze, way: Way) -> None:
     cache = InMemoryCache()
-    model = bot(coze, cache=cache).bind_tools([TOOL])
+    model = make_chat(coze, cache=cache).bind_tools([TOOL])
     first, second = way(model, [QUESTION]), way(model, [QUESTION])
     assert first.response_metadata["chat_id"] != second.response_metadata["chat_id"]
-    unbound = bot(coze, cache=cache)
+    unbound = make_chat(coze, cache=cache)
     history = [QUESTION, first, *answered(first)]
     assert way(unbound, history).tool_calls[0]["args"] == {"city": "上海"}
     assert not cache._cache
@@ -284,9 +268,9 @@ def test_a_tool_turn_is_never_answered_from_a_cache(coze: LocalCoze, way: Way) -
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_server_without_submit_says_that_it_may_be_a_studio(coze: LocalCoze, way: Way) -> None:
-    asking = way(bot(coze).bind_tools([TOOL]), [QUESTION])
+    asking = way(make_chat(coze).bind_tools([TOOL]), [QUESTION])
     with LocalCoze(WEATHER, profile="studio") as studio:
-        model = bot(studio, api_key=studio.token).bind_tools([TOOL])
+        model = make_chat(studio).bind_tools([TOOL])
         with pytest.raises(CozeNotFoundError) as caught:
             way(model, [QUESTION, asking, *answered(asking)])
     assert "Coze Studio does not" in str(caught.value)
@@ -294,7 +278,7 @@ def test_a_server_without_submit_says_that_it_may_be_a_studio(coze: LocalCoze, w
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_failed_submit_is_not_sent_twice(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze).bind_tools([TOOL])
+    model = make_chat(coze).bind_tools([TOOL])
     asking = way(model, [QUESTION])
     coze.faults = "error=5000,on=/v3/chat/submit_tool_outputs"
     with pytest.raises(CozeServerError) as caught:

@@ -20,13 +20,15 @@ from langsmith import Client
 
 from langchain_coze import ChatCoze, CozeError
 from langchain_coze.local import Ask, ClientTool, LocalBot, LocalChatflow, LocalCoze
+from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import WAYS
-from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
+from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
     from langchain_core.tracers.schemas import Run
 
+coze = serve(BOT)
 LANGSMITH_KEY = "lsv2_pt_example"
 PRIVATE = ("ori_req", "740123456789", "740223456789", "740323456789")  # see local/profiles.py
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\nno more is looked at").decode()
@@ -70,8 +72,8 @@ def output_of(run: Run) -> dict[str, Any]:
 
 
 @ways
-def test_a_run_has_inputs_outputs_usage_and_names(ask: Way, chat: Callable[..., ChatCoze]) -> None:
-    run = traced(ask, chat(), QUESTION)
+def test_a_run_has_inputs_outputs_usage_and_names(ask: Way, coze: LocalCoze) -> None:
+    run = traced(ask, make_chat(coze), QUESTION)
     assert (run.name, run.run_type, run.error) == ("ChatCoze", "chat_model", None)
     ((question,),) = run.inputs["messages"]
     assert question["kwargs"]["content"] == QUESTION
@@ -93,8 +95,8 @@ def test_a_run_has_inputs_outputs_usage_and_names(ask: Way, chat: Callable[..., 
 
 
 @ways
-def test_a_run_names_the_bot_of_the_call(ask: Way, chat: Callable[..., ChatCoze]) -> None:
-    run = traced(ask, chat(bot_id="7374724495711502387"), QUESTION, bot_id=BOT.bot_id)
+def test_a_run_names_the_bot_of_the_call(ask: Way, coze: LocalCoze) -> None:
+    run = traced(ask, make_chat(coze, bot_id="7374724495711502387"), QUESTION, bot_id=BOT.bot_id)
     assert run.extra is not None
     assert run.extra["metadata"]["ls_model_name"] == BOT.bot_id
     assert output_of(run)["response_metadata"]["model_name"] == BOT.bot_id
@@ -125,7 +127,7 @@ def _order(_: str) -> Iterator[Ask | str]:
 @ways
 def test_a_run_has_the_tool_calls_and_the_tools(ask: Way) -> None:
     with LocalCoze(LocalBot(_forecast, name="forecast")) as coze:
-        model = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url)
+        model = make_chat(coze)
         schema = {"name": "get_weather", "description": "", "parameters": {}}
         run = traced(ask, model, "How warm is it?", tools=[schema])
     (call,) = output_of(run)["tool_calls"]
@@ -139,8 +141,8 @@ def _forecast(_: str) -> Iterator[ClientTool | str]:
 
 
 @pytest.mark.parametrize("ask", WAYS[2:], ids=lambda way: way.__name__)
-def test_a_streamed_run_tells_when_tokens_came(ask: Way, chat: Callable[..., ChatCoze]) -> None:
-    run = traced(ask, chat(), QUESTION)
+def test_a_streamed_run_tells_when_tokens_came(ask: Way, coze: LocalCoze) -> None:
+    run = traced(ask, make_chat(coze), QUESTION)
     events = [event["name"] for event in run.events]
     assert events[0] == "start"
     assert events[-1] == "end"
@@ -151,11 +153,9 @@ def test_a_streamed_run_tells_when_tokens_came(ask: Way, chat: Callable[..., Cha
 
 
 @ways
-def test_a_refused_run_has_the_body_with_the_logid(
-    ask: Way, chat: Callable[..., ChatCoze], coze: LocalCoze
-) -> None:
+def test_a_refused_run_has_the_body_with_the_logid(ask: Way, coze: LocalCoze) -> None:
     coze.faults = "error=4028"
-    run = traced(ask, chat(), QUESTION)
+    run = traced(ask, make_chat(coze), QUESTION)
     told = output_of(run)["response_metadata"]
     assert told["body"]["code"] == 4028
     logid = told["body"]["detail"]["logid"]
@@ -168,11 +168,9 @@ def test_a_refused_run_has_the_body_with_the_logid(
 
 
 @ways
-def test_a_run_that_fails_in_the_stream_has_code_and_logid(
-    ask: Way, chat: Callable[..., ChatCoze], coze: LocalCoze
-) -> None:
+def test_a_run_that_fails_in_the_stream_has_code_and_logid(ask: Way, coze: LocalCoze) -> None:
     coze.faults = "failed=4014"
-    run = traced(ask, chat(), QUESTION)
+    run = traced(ask, make_chat(coze), QUESTION)
     told = output_of(run)["response_metadata"]
     logid = told["request_id"]
     assert logid
@@ -186,11 +184,9 @@ def test_a_run_that_fails_in_the_stream_has_code_and_logid(
 
 @ways
 @pytest.mark.parametrize("faults", ["", "error=4100", "failed=5000", "cut_mid_line", "http_502"])
-def test_no_run_shows_what_is_secret(
-    ask: Way, chat: Callable[..., ChatCoze], coze: LocalCoze, faults: str
-) -> None:
+def test_no_run_shows_what_is_secret(ask: Way, coze: LocalCoze, faults: str) -> None:
     coze.faults = faults
-    model = chat(max_retries=0, default_headers={"X-Gateway-Key": "gateway-secret"})
+    model = make_chat(coze, max_retries=0, default_headers={"X-Gateway-Key": "gateway-secret"})
     stored = as_stored(traced(ask, model, QUESTION))
     assert QUESTION in stored
     for secret in (coze.token, "gateway-secret", *PRIVATE):
@@ -268,11 +264,11 @@ def langsmith() -> Iterator[tuple[_LangSmithServer, LangChainTracer]]:
 
 
 @ways
-def test_langsmith_gets_all_of_it(ask: Way, chat: Callable[..., ChatCoze], coze: LocalCoze) -> None:
+def test_langsmith_gets_all_of_it(ask: Way, coze: LocalCoze) -> None:
     image = {"type": "image", "base64": PIXEL, "mime_type": "image/png"}
     question = HumanMessage([{"type": "text", "text": QUESTION}, image])
     with langsmith() as (server, tracer):
-        ask(chat(), [question], config={"callbacks": [tracer], "run_name": "tea"})
+        ask(make_chat(coze), [question], config={"callbacks": [tracer], "run_name": "tea"})
         run = server.ended.result(10)
     assert (run["name"], run["run_type"]) == ("tea", "llm")
     assert PIXEL in json.dumps(run["inputs"])
@@ -288,13 +284,11 @@ def test_langsmith_gets_all_of_it(ask: Way, chat: Callable[..., ChatCoze], coze:
 
 
 @ways
-def test_langsmith_gets_the_error_of_a_failed_run(
-    ask: Way, chat: Callable[..., ChatCoze], coze: LocalCoze
-) -> None:
+def test_langsmith_gets_the_error_of_a_failed_run(ask: Way, coze: LocalCoze) -> None:
     coze.faults = "error=4015"
     with langsmith() as (server, tracer):
         with pytest.raises(CozeError) as caught:
-            ask(chat(), QUESTION, config={"callbacks": [tracer]})
+            ask(make_chat(coze), QUESTION, config={"callbacks": [tracer]})
         run = server.ended.result(10)
     assert caught.value.logid
     assert f"code 4015, logid {caught.value.logid}" in run["error"]

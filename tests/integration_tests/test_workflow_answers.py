@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +20,7 @@ from typing_extensions import TypedDict
 from langchain_coze import CozeRateLimitError, CozeWorkflowError, CozeWorkflowInterrupt
 from langchain_coze._workflows.input_schema import json_schema
 from langchain_coze.local import Ask, AskInput, Fail, FileKind, LocalCoze, LocalWorkflow, TurnFile
+from tests.conftest import serve
 from tests.integration_tests.agent_fixtures import EITHER, Run
 from tests.integration_tests.workflow_fixtures import (
     BOOK,
@@ -65,20 +65,16 @@ def fails() -> Play:
     yield Fail(720701013, "the kitchen is closed")
 
 
-FORM, CHOOSE, FAILS = (LocalWorkflow(one) for one in (form, choose, fails))
+def frame(photo: Annotated[TurnFile, FileKind("image")]) -> Play:
+    """Frame a photo."""
+    colour = yield Ask("Which colour?")
+    return {"photo": photo.name, "colour": colour}
+
+
+FORM, CHOOSE, FAILS, FRAME = (LocalWorkflow(one) for one in (form, choose, fails, frame))
 ASKS = [called(name="a", questions=1)]
 
-
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    workflows = [BOOK, FORM, CHOOSE, BREAKS, FAILS, FRAME]
-    with LocalCoze(workflows=workflows, profile=request.param) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
+coze = serve(workflows=[BOOK, FORM, CHOOSE, BREAKS, FAILS, FRAME], profiles=["cloud", "studio"])
 
 
 def told(state: Any) -> list[ToolMessage]:
@@ -324,15 +320,6 @@ def test_a_graph_without_a_checkpointer_runs_what_does_not_ask(coze: LocalCoze, 
 
 
 # --- Where a tool may stand ----------------------------------------------------------------------
-
-
-def frame(photo: Annotated[TurnFile, FileKind("image")]) -> Play:
-    """Frame a photo."""
-    colour = yield Ask("Which colour?")
-    return {"photo": photo.name, "colour": colour}
-
-
-FRAME = LocalWorkflow(frame)
 
 
 class Asked(TypedDict, total=False):

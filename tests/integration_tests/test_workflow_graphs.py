@@ -11,7 +11,6 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,8 @@ from pydantic import Field
 from langchain_coze import create_coze_agent
 from langchain_coze._workflows import graph as graph_module
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze
-from tests.integration_tests.agent_fixtures import bot_of, last
+from tests.conftest import make_chat, serve
+from tests.integration_tests.agent_fixtures import last
 from tests.integration_tests.flow_process import MAKER_NAMES, WAY_NAMES
 from tests.integration_tests.test_examples import ROOT, environment
 from tests.integration_tests.workflow_fixtures import (
@@ -56,16 +56,7 @@ from tests.integration_tests.workflow_fixtures import (
 
 pytestmark = pytest.mark.timeout(60)
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(workflows=BOOK) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
+coze = serve(workflows=BOOK)
 
 
 def assert_right(coze: LocalCoze, calls: list[Any], done: Talk) -> None:
@@ -126,7 +117,7 @@ PLANNER = LocalBot(planner, name="planner")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_bot_calls_workflows_that_ask(way: Way, tmp_path: Path) -> None:
     with LocalCoze(PLANNER, workflows=BOOK) as coze:
-        tool, bot = tool_of(coze), bot_of(coze, PLANNER)
+        tool, bot = tool_of(coze), make_chat(coze, PLANNER)
         done = way(
             lambda saver: create_coze_agent(bot, [tool], name="planner", checkpointer=saver),
             tmp_path,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from langchain_coze import (
     create_workflow_graph,
 )
 from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, TurnFile
+from tests.conftest import serve
 from tests.integration_tests.agent_fixtures import EITHER, Run
 from tests.integration_tests.workflow_fixtures import (
     BOOK,
@@ -44,16 +44,7 @@ pytestmark = pytest.mark.timeout(60)
 GIVEN = {"parameters": {"name": "a", "questions": 2}}
 ANSWERED = {"name": "a", "answers": ["A(a: question 1?)", "A(a: question 2?)"]}
 
-
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    with LocalCoze(workflows=[BOOK, BREAKS], profile=request.param) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
+coze = serve(workflows=[BOOK, BREAKS], profiles=["cloud", "studio"])
 
 
 class Trip(TypedDict, total=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from langgraph.types import Command
 from langchain_coze import create_workflow_graph
 from langchain_coze._workflows.graph import WorkflowState
 from langchain_coze.local import Ask, LocalCoze, LocalWorkflow, Message
+from tests.conftest import serve
 from tests.integration_tests.agent_fixtures import events
 from tests.integration_tests.workflow_fixtures import (
     GO,
@@ -72,11 +73,7 @@ ASKED = [("Message", "The water "), ("Message", "for oolong boils."), ("Message"
 ASKED += [("问答", "Milk?")]
 ANSWERED = [("Pour", "Milk: no"), ("End", '{"cup":"oolong"}')]
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(workflows=[BREW, POUR, HELD]) as server:
-        yield server
+coze = serve(workflows=[BREW, POUR, HELD])
 
 
 class Listener(BaseCallbackHandler):

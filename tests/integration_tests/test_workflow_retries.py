@@ -8,11 +8,12 @@ import pytest
 from langgraph.graph import START, StateGraph
 from langgraph.types import RetryPolicy
 
-from langchain_coze import ChatCoze, CozeError, CozeWorkflowTool, is_retryable
+from langchain_coze import CozeError, CozeWorkflowTool, is_retryable
 from langchain_coze.local import ClientTool, LocalCoze, LocalWorkflow
+from tests.conftest import make_chat, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 FAULTS = ("error=4009", "cut_at=20")  # before the start of a run, and after it
 SOON = 0.01  # seconds between two tries
@@ -27,10 +28,7 @@ def guest(_: str) -> Any:
     yield told
 
 
-@pytest.fixture
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(guest, workflows=LocalWorkflow(brew, description="Brews tea.")) as server:
-        yield server
+coze = serve(guest, workflows=LocalWorkflow(brew, description="Brews tea."))
 
 
 def by_middleware(coze: LocalCoze, tool: CozeWorkflowTool) -> None:
@@ -38,7 +36,7 @@ def by_middleware(coze: LocalCoze, tool: CozeWorkflowTool) -> None:
     from langchain.agents import create_agent  # noqa: PLC0415 - it may be missing
     from langchain.agents.middleware import ToolRetryMiddleware  # noqa: PLC0415 - the same
 
-    model = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url)
+    model = make_chat(coze)
     again = ToolRetryMiddleware(max_retries=1, initial_delay=SOON, on_failure="error")
     agent: Any = create_agent(model, [tool], middleware=[again])
     agent.invoke({"messages": [("user", "Tea, please")]})

@@ -149,8 +149,3 @@ both_resume = pytest.mark.parametrize(("way", "go_on"), [(invoke, resume), (ainv
 def started(coze: LocalCoze) -> int:
     paths = {"/v1/workflow/run", "/v1/workflow/stream_run"}
     return sum(request.path in paths for request in coze.requests)
-
-
-def serving(profile: str) -> LocalCoze:
-    """Return a server of all these workflows, not started yet."""
-    return LocalCoze(workflows=FLOWS, profile=profile, stop_timeout=0)

@@ -25,9 +25,11 @@ from langchain_coze.local import (
     LocalCoze,
     LocalWorkflow,
 )
+from tests.conftest import serve
 from tests.integration_tests.scripted_server import scripted
 from tests.integration_tests.workflow_tools import (
     BY_NAME,
+    FLOWS,
     Way,
     both,
     by_hand,
@@ -37,6 +39,9 @@ from tests.integration_tests.workflow_tools import (
     text,
     tool,
 )
+
+coze = serve(workflows=FLOWS, profiles=["cloud", "studio"], stop_timeout=0)
+cloud = serve(workflows=FLOWS, stop_timeout=0)
 
 
 @both

@@ -27,6 +27,7 @@ from langchain_coze.local import (
     LocalWorkflow,
     TurnFile,
 )
+from tests.conftest import serve
 from tests.integration_tests.scripted_server import scripted
 from tests.integration_tests.workflow_tools import (
     BY_NAME,
@@ -39,6 +40,9 @@ from tests.integration_tests.workflow_tools import (
     text,
     tool,
 )
+
+coze = serve(workflows=FLOWS, profiles=["cloud", "studio"], stop_timeout=0)
+cloud = serve(workflows=FLOWS, stop_timeout=0)
 
 # --- Questions ------------------------------------------------------------------------------------
 

@@ -27,11 +27,13 @@ from langchain_coze.local import (
     LocalCoze,
     LocalWorkflow,
 )
+from tests.conftest import serve
 from tests.integration_tests.scripted_server import scripted
 from tests.integration_tests.workflow_tools import (
     ASKS,
     BY_NAME,
     DONE,
+    FLOWS,
     App,
     Way,
     both,
@@ -41,6 +43,9 @@ from tests.integration_tests.workflow_tools import (
     started,
     tool,
 )
+
+coze = serve(workflows=FLOWS, profiles=["cloud", "studio"], stop_timeout=0)
+cloud = serve(workflows=FLOWS, stop_timeout=0)
 
 # --- Runs -----------------------------------------------------------------------------------------
 
