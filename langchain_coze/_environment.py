@@ -1,12 +1,4 @@
-"""What a user's environment says, and the address of a server.
-
-Example:
-    ```python
-    from langchain_coze._environment import base_url_of
-
-    assert base_url_of("https://api.coze.com/") == "https://api.coze.com"
-    ```
-"""
+"""What a user's environment says, and the address of a server."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from langchain_coze._api.effects import Flow, Policy
+from langchain_coze._api.effects import Flow, RetryPolicy
 from langchain_coze._api.oauth import Grant, Signer, forget, token_flow
 from langchain_coze._environment import BASE_URL, base_url_of, env
 from langchain_coze.errors import CozeAuthenticationError, hint_of
@@ -203,7 +203,7 @@ class CozeJWTAuth(BaseModel):
         return await self.tokens_for().aget()
 
     def tokens_for(
-        self, settings: Settings | None = None, policy: Policy | None = None
+        self, settings: Settings | None = None, policy: RetryPolicy | None = None
     ) -> JWTTokens:
         """Return the tokens for requests to one server, as a model uses them.
 
@@ -270,12 +270,12 @@ class JWTTokens:
     __slots__ = ("_given", "_grant", "_policy", "_settings")
 
     def __init__(
-        self, grant: Callable[[], Grant], settings: Settings, policy: Policy | None = None
+        self, grant: Callable[[], Grant], settings: Settings, policy: RetryPolicy | None = None
     ) -> None:
         """Take what tells, for each request, what is asked for; nothing is fetched yet."""
         self._grant = grant
         self._settings = settings
-        self._policy = policy or Policy()
+        self._policy = policy or RetryPolicy()
         self._given: tuple[str, str] | None = None
 
     @property

@@ -194,10 +194,10 @@ class CozeWorkflowTool(Connection, BaseTool):
 
     def _told(self, given: Mapping[str, Any]) -> Flow[dict[str, Any]]:
         """Return what Coze tells of the workflow, as fields of the tool."""
-        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - importing stays light
+        from langchain_coze._api.effects import RetryPolicy  # noqa: PLC0415 - importing stays light
         from langchain_coze._workflows.metadata import described  # noqa: PLC0415 - the same
 
-        return described(self.workflow_id, given, Policy(max_retries=self.max_retries))
+        return described(self.workflow_id, given, RetryPolicy(max_retries=self.max_retries))
 
     # --- One call --------------------------------------------------------------------------------
 
@@ -285,7 +285,7 @@ class CozeWorkflowTool(Connection, BaseTool):
         Raises:
             CozeInvalidRequestError: Both a bot and an app are named.
         """
-        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - the same
+        from langchain_coze._api.effects import RetryPolicy  # noqa: PLC0415 - the same
         from langchain_coze._chat.request import check_place  # noqa: PLC0415 - the same
         from langchain_coze._convert.to_coze import text_map  # noqa: PLC0415 - the same
         from langchain_coze._workflows.engine import Job  # noqa: PLC0415 - the same
@@ -306,7 +306,7 @@ class CozeWorkflowTool(Connection, BaseTool):
             endpoint=self.endpoint,
             tool_call_id=tool_call_id,
             unpaid=self._note_unpaid,
-            policy=Policy(max_retries=self.max_retries, until=until),
+            policy=RetryPolicy(max_retries=self.max_retries, until=until),
             polling=self._polling(self.poll_interval, self.poll_timeout),
         )
 
@@ -392,13 +392,13 @@ class CozeToolkit(Connection, BaseToolkit):
         return self._made(await self._client().arun(self._found()))
 
     def _found(self) -> Flow[list[dict[str, Any]]]:
-        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - importing stays light
+        from langchain_coze._api.effects import RetryPolicy  # noqa: PLC0415 - importing stays light
         from langchain_coze._workflows.metadata import found  # noqa: PLC0415 - the same
 
         query = {"workspace_id": self.workspace_id, "workflow_mode": "workflow"}
         if self.app_id:
             query["app_id"] = self.app_id
-        return found(query, self.tool_options, Policy(max_retries=self.max_retries))
+        return found(query, self.tool_options, RetryPolicy(max_retries=self.max_retries))
 
     def _made(self, found: list[dict[str, Any]]) -> list[BaseTool]:
         """Return the tools of what was found."""

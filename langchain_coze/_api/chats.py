@@ -1,17 +1,4 @@
-"""The calls of the Coze API, each written once, without I/O; see `langchain_coze._api.effects`.
-
-Example:
-    ```python
-    from langchain_coze._api.chats import cancel_request
-    from langchain_coze._api.models import Chat
-
-    request = cancel_request(Chat(id="1", conversation_id="2"))
-    assert (request.path, request.body) == (
-        "/v3/chat/cancel",
-        {"conversation_id": "2", "chat_id": "1"},
-    )
-    ```
-"""
+"""The calls of the Coze API, each written once, without I/O; see `langchain_coze._api.effects`."""
 
 from __future__ import annotations
 
@@ -19,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from langchain_coze._api.effects import Flow, Policy, Reply, Request, Sleep, Upload
+from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy, Sleep, Upload
 from langchain_coze._api.models import TERMINAL, Chat, Message, payload_of
 from langchain_coze._api.retry import exchange, facts_of
 from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, hint_of
@@ -78,7 +65,7 @@ def _ids(chat: Chat) -> dict[str, str]:
     return {"conversation_id": chat.conversation_id, "chat_id": chat.id}
 
 
-def retrieve(chat: Chat, policy: Policy) -> Flow[Chat]:
+def retrieve(chat: Chat, policy: RetryPolicy) -> Flow[Chat]:
     """Return the present state of a turn.
 
     Args:
@@ -91,7 +78,7 @@ def retrieve(chat: Chat, policy: Policy) -> Flow[Chat]:
     return Chat.model_validate((yield from _payload(retrieve_request(chat), policy)))
 
 
-def cancel(chat: Chat, policy: Policy) -> Flow[Chat]:
+def cancel(chat: Chat, policy: RetryPolicy) -> Flow[Chat]:
     """Cancel a turn and return its state.
 
     Args:
@@ -105,7 +92,7 @@ def cancel(chat: Chat, policy: Policy) -> Flow[Chat]:
     return Chat.model_validate((yield from _payload(cancel_request(chat), policy)))
 
 
-def newest_chat(conversation_id: str, policy: Policy) -> Flow[str]:
+def newest_chat(conversation_id: str, policy: RetryPolicy) -> Flow[str]:
     """Return the chat that the newest message of a conversation belongs to (wire section 5.2).
 
     Args:
@@ -129,7 +116,7 @@ def newest_chat(conversation_id: str, policy: Policy) -> Flow[str]:
     return Message.model_validate(newest).chat_id if isinstance(newest, Mapping) else ""
 
 
-def upload(file: Upload, policy: Policy) -> Flow[str]:
+def upload(file: Upload, policy: RetryPolicy) -> Flow[str]:
     """Upload a file and return its id, which this account may use for three months (wire 5.3).
 
     Args:
@@ -148,7 +135,7 @@ def upload(file: Upload, policy: Policy) -> Flow[str]:
     return file_id
 
 
-def _payload(request: Request, policy: Policy) -> Flow[Mapping[str, Any]]:
+def _payload(request: Request, policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
     return _object((yield from exchange(request, policy)))
 
 
@@ -185,7 +172,7 @@ class Polling(NamedTuple):
 
 def poll(
     request: Request,
-    policy: Policy,
+    policy: RetryPolicy,
     polling: Polling,
     started: Callable[[Reply, Chat], None] | None = None,
 ) -> Flow[tuple[Reply, Any, list[Any]]]:
@@ -225,7 +212,7 @@ def poll(
                 raise _gave_up(first, polling)
             in_all = left if policy.until is None else policy.until - time.monotonic()
             yield Sleep(max(min(pause, left, in_all), 0.0))
-            asked = retrieve_request(chat)._replace(patience=max(left, 1.0))
+            asked = retrieve_request(chat)._replace(read_timeout=max(left, 1.0))
             raw = {**raw, **(yield from _payload(asked, policy))}
             chat = Chat.model_validate(raw)
         if chat.status not in {"completed", "requires_action"}:

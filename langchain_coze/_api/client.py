@@ -1,16 +1,4 @@
-"""The two faces of the procedures: one blocking, one for asyncio.
-
-Example:
-    ```python
-    from langchain_coze._api.client import Client
-    from langchain_coze._api.effects import Policy
-    from langchain_coze._api.transport import Settings
-    from langchain_coze._api.tokens import token_source
-
-    settings = Settings(base_url="https://api.coze.cn")
-    client = Client(settings, token_source("pat_example"), Policy(max_retries=2))
-    ```
-"""
+"""The two faces of the procedures: one blocking, one for asyncio."""
 
 from __future__ import annotations
 
@@ -24,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze._api import pool, transport
 from langchain_coze._api.effects import (
     Close,
-    Command,
+    Effect,
     Flow,
     Identify,
-    Policy,
     Read,
     Renew,
     Reply,
     Request,
+    RetryPolicy,
     Sleep,
     T,
     Tell,
@@ -54,7 +42,7 @@ class Client:
 
     __slots__ = ("policy", "settings", "tokens")
 
-    def __init__(self, settings: Settings, tokens: Tokens, policy: Policy) -> None:
+    def __init__(self, settings: Settings, tokens: Tokens, policy: RetryPolicy) -> None:
         """Take what is needed; nothing is opened."""
         self.settings = settings
         self.tokens = tokens
@@ -100,7 +88,7 @@ class Client:
         finally:
             flow.close()
 
-    def _do(self, command: Command) -> Any:
+    def _do(self, command: Effect) -> Any:
         result: Any = None
         match command:
             case Request():
@@ -121,7 +109,7 @@ class Client:
                 result = self.tokens.renew()
         return result
 
-    async def _ado(self, command: Command) -> Any:
+    async def _ado(self, command: Effect) -> Any:
         result: Any = None
         match command:
             case Request():

@@ -2,22 +2,6 @@
 
 A read time-out bounds silence only. A blocking read that waits for bytes can be ended from outside
 by shutting the socket down, which is what a timer does here; asyncio has time-outs of its own.
-
-Example:
-    ```python
-    import time
-
-    from langchain_coze._api.deadlines import Limit
-    from langchain_coze.errors import CozeTimeoutError
-
-    limit = Limit(time.monotonic() + 60, {})
-    assert b"".join(limit.checked(iter([b"in ", b"time"]))) == b"in time"
-    limit.lift()
-    try:
-        list(Limit(time.monotonic() - 1, {}).checked(iter([b"late"])))
-    except CozeTimeoutError as error:
-        assert "max_duration" in str(error)
-    ```
 """
 
 from __future__ import annotations

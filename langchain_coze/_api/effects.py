@@ -3,15 +3,6 @@
 A procedure is a plain generator: it yields commands (a `Request` to send, seconds to `Sleep`, a
 stream to `Read`) and is sent their results. `langchain_coze._api.client` has the two small loops
 that carry commands out, one blocking and one for asyncio, so that nothing exists twice.
-
-Example:
-    ```python
-    from langchain_coze._api.effects import Policy, Reply, Request
-
-    assert Request(method="GET", path="/v1/users/me").stream is False
-    assert Reply(status_code=200, body=b'{"code":0}').json == {"code": 0}
-    assert 0.25 <= Policy().pause(0, None) <= 0.5
-    ```
 """
 
 from __future__ import annotations
@@ -65,7 +56,7 @@ class Request(NamedTuple):
     body: Mapping[str, Any] | None = None
     stream: bool = False
     either: bool = False
-    patience: float | None = None
+    read_timeout: float | None = None
     file: Upload | None = None
     until: float | None = None
 
@@ -168,12 +159,12 @@ class Reply:
         return self.headers.get("x-tt-logid") or self.headers.get("x-log-id")
 
 
-Command: TypeAlias = Request | Sleep | Read | Close | Wait | Tell | Identify | Renew
+Effect: TypeAlias = Request | Sleep | Read | Close | Wait | Tell | Identify | Renew
 T = TypeVar("T")
-Flow: TypeAlias = Generator[Command, Any, T]
+Flow: TypeAlias = Generator[Effect, Any, T]
 
 
-class Policy(NamedTuple):
+class RetryPolicy(NamedTuple):
     """How often a request is repeated.
 
     Attributes:

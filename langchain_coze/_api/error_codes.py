@@ -1,15 +1,4 @@
-"""Coze's error codes: the class and the hint of each, and the errors made from them.
-
-Example:
-    ```python
-    from langchain_coze._api.error_codes import error_for
-    from langchain_coze.errors import CozeNotFoundError
-
-    error = error_for(4015, "The bot has not been published")
-    assert isinstance(error, CozeNotFoundError)
-    assert "Publish it in Coze" in error.hint
-    ```
-"""
+"""Coze's error codes: the class and the hint of each, and the errors made from them."""
 
 from __future__ import annotations
 
@@ -243,14 +232,6 @@ def error_for(
         status_code: The HTTP status, or None.
         default: The class for what neither table knows; `CozeError` unless given.
         **facts: Further attributes of `CozeError`: logid, response, chat_id, …
-
-    Example:
-        ```python
-        from langchain_coze._api.error_codes import error_for
-        from langchain_coze.errors import CozeQuotaError
-
-        assert isinstance(error_for(4028, "quota"), CozeQuotaError)
-        ```
     """
     entry = CODES.get(code) if code is not None else None
     if entry is None and status_code is not None:

@@ -3,14 +3,6 @@
 Numbers may be digit strings, anything may be null or missing, enumerations may hold words we do not
 know, and the payload of a reply may stand under other names than `data` (wire sections 1.4, 1.6,
 2.2, 2.3 and 8).
-
-Example:
-    ```python
-    from langchain_coze._api.models import Chat
-
-    chat = Chat.model_validate({"id": 7, "status": "cancelled", "usage": {"token_count": "12"}})
-    assert (chat.id, chat.status, chat.usage.token_count) == ("7", "canceled", 12)
-    ```
 """
 
 from __future__ import annotations

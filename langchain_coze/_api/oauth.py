@@ -1,19 +1,4 @@
-"""The exchange of a signed JWT for an access token, once for all who need it (wire section 6.1).
-
-Example:
-    ```python
-    from langchain_coze._api.effects import Policy, Reply
-    from langchain_coze._api.oauth import Grant, token_flow
-
-    grant = Grant(key="app 1", path="/api/permission/oauth2/token", body={}, seconds=900, sign=str)
-    flow = token_flow(grant, Policy())
-    assert next(flow).path == "/api/permission/oauth2/token"
-    try:
-        flow.send(Reply(status_code=200, body=b'{"access_token":"czs_example","expires_in":900}'))
-    except StopIteration as done:
-        assert done.value == "czs_example"
-    ```
-"""
+"""The exchange of a signed JWT for an access token, once for all who need it (wire section 6.1)."""
 
 from __future__ import annotations
 
@@ -23,7 +8,7 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from langchain_coze._api.effects import Flow, Policy, Reply, Request
+from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy
 from langchain_coze._api.models import payload_of
 from langchain_coze._api.retry import NO_SUCH_ROUTE, exchange, facts_of
 from langchain_coze._api.sharing import Shared, shared
@@ -112,7 +97,7 @@ class Signer:
         return False
 
 
-def token_flow(grant: Grant, policy: Policy) -> Flow[str]:
+def token_flow(grant: Grant, policy: RetryPolicy) -> Flow[str]:
     """Return the access token of a grant: the shared one, or a new one that is shared from now on.
 
     It is good for a while yet: the last tenth of its life, at most a minute, is not used. Who waits
@@ -138,7 +123,7 @@ def forget(key: str, token: str) -> None:
     _tokens.drop(key, token)
 
 
-def _outcome(grant: Grant, policy: Policy) -> Flow[tuple[str | CozeError, float]]:
+def _outcome(grant: Grant, policy: RetryPolicy) -> Flow[tuple[str | CozeError, float]]:
     try:
         return (yield from _made(grant, policy))
     except CozeError as error:
@@ -146,8 +131,8 @@ def _outcome(grant: Grant, policy: Policy) -> Flow[tuple[str | CozeError, float]
         return error.with_traceback(None), _FAILURE_SHARED
 
 
-def _made(grant: Grant, policy: Policy) -> Flow[tuple[str, float]]:
-    request = Request(method="POST", path=grant.path, body=grant.body, patience=_PATIENCE)
+def _made(grant: Grant, policy: RetryPolicy) -> Flow[tuple[str, float]]:
+    request = Request(method="POST", path=grant.path, body=grant.body, read_timeout=_PATIENCE)
     try:
         reply: Reply = yield from exchange(request, policy)
     except CozeError as error:

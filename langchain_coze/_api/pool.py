@@ -8,15 +8,6 @@ httpx's own pool looks at every connection for every request, which makes each o
 streams cost twenty times as much as a single one, and its defaults (100 connections, 5 s to get
 one) fail most of them. Here each connection is a transport of its own, and the first that is free
 takes the next request.
-
-Example:
-    ```python
-    from langchain_coze._api import pool
-
-    coze = pool.blocking("https://api.coze.cn")
-    assert coze is pool.blocking("https://api.coze.cn")
-    pool.close("https://api.coze.cn")
-    ```
 """
 
 from __future__ import annotations

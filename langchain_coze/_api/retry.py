@@ -1,19 +1,4 @@
-"""One request and its reply: the errors that a reply reports, and when a request is repeated.
-
-Example:
-    ```python
-    from langchain_coze._api.effects import Policy, Reply, Request
-    from langchain_coze._api.retry import exchange
-
-    flow = exchange(Request(method="GET", path="/v1/users/me"), Policy())
-    request = next(flow)
-    assert (request.method, request.path) == ("GET", "/v1/users/me")
-    try:
-        flow.send(Reply(status_code=200, body=b'{"code":0,"data":{"user_id":"1"}}'))
-    except StopIteration as done:
-        assert done.value.json["data"] == {"user_id": "1"}
-    ```
-"""
+"""One request and its reply: the errors that a reply reports, and when a request is repeated."""
 
 from __future__ import annotations
 
@@ -23,7 +8,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from langchain_coze._api.effects import Close, Flow, Policy, Read, Renew, Reply, Request, Sleep
+from langchain_coze._api.effects import Close, Flow, Read, Renew, Reply, Request, RetryPolicy, Sleep
 from langchain_coze._api.error_codes import BUSY_CODES, error_for, too_late
 from langchain_coze._api.models import failure_in
 from langchain_coze._api.sse import Decoder, Event
@@ -58,7 +43,7 @@ _LONGEST_WAIT = 60.0  # seconds of Retry-After that we are ready to wait
 _SUPPORT_HEADERS = ("content-type", "date", "retry-after", "x-tt-logid", "x-log-id")
 
 
-def exchange(request: Request, policy: Policy) -> Flow[Reply]:
+def exchange(request: Request, policy: RetryPolicy) -> Flow[Reply]:
     """Send a request and return the reply; repeat it only while nothing can have been started.
 
     That is: after a failed connect, HTTP 429 and the codes that say "not now", and for GETs also
@@ -96,8 +81,8 @@ def _timed(request: Request, until: float | None) -> Request:
     left = until - time.monotonic()
     if left <= 0:
         raise too_late()
-    patience = left if request.patience is None else min(left, request.patience)
-    return request._replace(patience=patience, until=until)
+    patience = left if request.read_timeout is None else min(left, request.read_timeout)
+    return request._replace(read_timeout=patience, until=until)
 
 
 def _attempt(request: Request) -> Flow[tuple[Reply, CozeError | None]]:

@@ -2,24 +2,6 @@
 
 Both work across threads and event loops: who has to wait yields a `Wait`, which the blocking driver
 waits for with its thread and the asyncio one without.
-
-Example:
-    ```python
-    from langchain_coze._api.sharing import Shared, shared
-
-
-    def made():
-        return "czs_example", 840.0  # the value, and how many seconds it stays good
-        yield  # a flow: it may send requests
-
-
-    cache = Shared()
-    for _ in range(2):
-        try:
-            next(shared(cache, "session 1", made))
-        except StopIteration as done:
-            assert done.value == "czs_example"
-    ```
 """
 
 from __future__ import annotations

@@ -3,16 +3,6 @@ r"""Server-sent events: bytes in, events out, without any I/O.
 Coze writes two dialects (`event:x` and `event: x`, wire sections 2.4 and 4.4) and, on failure, raw
 JSON lines inside a stream (wire section 1.5). The decoder takes both, split anywhere, and works on
 bytes: a text decoder would cut JSON at U+2028 or U+0085, which are no line ends here.
-
-Example:
-    ```python
-    from langchain_coze._api.sse import Decoder
-
-    decoder = Decoder()
-    assert decoder.feed(b'event:done\ndata:"[DO') == []
-    (event,) = decoder.feed(b'NE]"\n\n')
-    assert (event.name, event.data) == ("done", b'"[DONE]"')
-    ```
 """
 
 from __future__ import annotations
@@ -51,13 +41,6 @@ class Decoder:
     Attributes:
         idle: Whether the next byte begins an event, so that a read which is one event as a whole
             may be taken without asking `feed`.
-
-    Example:
-        ```python
-        from langchain_coze._api.sse import Decoder, Event
-
-        assert Decoder().feed(b"event: PING\n\n") == [Event("PING", b"")]
-        ```
     """
 
     __slots__ = ("_after_cr", "_buffer", "_fresh", "_scanned", "idle")

@@ -1,13 +1,4 @@
-"""Where the token of each request comes from.
-
-Example:
-    ```python
-    from langchain_coze._api.tokens import token_source
-
-    assert token_source("pat_example").get() == "pat_example"
-    assert token_source(lambda: "czs_fresh").get() == "czs_fresh"
-    ```
-"""
+"""Where the token of each request comes from."""
 
 from __future__ import annotations
 
@@ -21,7 +12,7 @@ from langchain_coze.errors import CozeAuthenticationError, hint_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_coze._api.effects import Policy
+    from langchain_coze._api.effects import RetryPolicy
     from langchain_coze._api.transport import Settings, Tokens
 
 _HINT = hint_of(
@@ -94,7 +85,7 @@ class CalledToken:
 
 
 def token_source(
-    api_key: Any, settings: Settings | None = None, policy: Policy | None = None
+    api_key: Any, settings: Settings | None = None, policy: RetryPolicy | None = None
 ) -> Tokens:
     """Return the source of tokens for what a user gives as `api_key`.
 

@@ -2,14 +2,6 @@
 
 Only this module and `langchain_coze._api.pool` know httpx. The token is put on each request,
 so all tokens share the connections.
-
-Example:
-    ```python
-    from langchain_coze._api.transport import Settings
-
-    settings = Settings(base_url="https://api.coze.cn")
-    assert settings.base_url == "https://api.coze.cn"
-    ```
 """
 
 from __future__ import annotations
@@ -157,8 +149,8 @@ def _timeout(settings: Settings, request: Request) -> Any:
         timeout = SILENCE_SECONDS
     if timeout is not None and not isinstance(timeout, (int, float)):
         return timeout
-    if request.patience is not None:
-        timeout = request.patience if timeout is None else min(timeout, request.patience)
+    if request.read_timeout is not None:
+        timeout = request.read_timeout if timeout is None else min(timeout, request.read_timeout)
     return _seconds(timeout)
 
 

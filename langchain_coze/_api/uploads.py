@@ -1,17 +1,4 @@
-"""Files that have to be on Coze before they can be spoken of: uploaded once, by their bytes.
-
-Example:
-    ```python
-    from langchain_coze._api.effects import Identify, Policy
-    from langchain_coze._convert.attachments import Attachment
-    from langchain_coze._api.uploads import uploaded
-
-    file = Attachment("file", data=b"Tea.", name="tea.txt", mime_type="text/plain")
-    flow = uploaded([file], "https://api.coze.cn", Policy())
-    assert isinstance(next(flow), Identify)  # whose file it is to be
-    flow.close()
-    ```
-"""
+"""Files that a request refers to: uploaded first, each once."""
 
 from __future__ import annotations
 
@@ -25,7 +12,7 @@ from langchain_coze._api.sharing import Shared, shared
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from langchain_coze._api.effects import Policy
+    from langchain_coze._api.effects import RetryPolicy
     from langchain_coze._convert.attachments import Attachment
 
 _KEPT = 24 * 3600.0  # seconds; Coze keeps files for three months
@@ -33,7 +20,9 @@ _KEPT = 24 * 3600.0  # seconds; Coze keeps files for three months
 _uploads = Shared()
 
 
-def uploaded(files: Iterable[Attachment], base_url: str, policy: Policy) -> Flow[dict[str, str]]:
+def uploaded(
+    files: Iterable[Attachment], base_url: str, policy: RetryPolicy
+) -> Flow[dict[str, str]]:
     """Upload the files that have bytes, the same bytes once; return their ids by `digest`.
 
     Args:
@@ -55,6 +44,6 @@ def uploaded(files: Iterable[Attachment], base_url: str, policy: Policy) -> Flow
     return ids
 
 
-def _upload(file: Attachment, policy: Policy) -> Flow[tuple[str, float]]:
+def _upload(file: Attachment, policy: RetryPolicy) -> Flow[tuple[str, float]]:
     file_id = yield from upload(Upload(file.name, file.data, file.mime_type), policy)
     return file_id, _KEPT

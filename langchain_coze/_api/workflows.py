@@ -1,13 +1,4 @@
-"""The calls about workflows, each written once, without I/O; see `langchain_coze._api.effects`.
-
-Example:
-    ```python
-    from langchain_coze._api.workflows import run_request
-
-    request = run_request({"workflow_id": "73", "parameters": {}}, stream=True)
-    assert (request.path, request.stream) == ("/v1/workflow/stream_run", True)
-    ```
-"""
+"""The calls about workflows, each written once, without I/O; see `langchain_coze._api.effects`."""
 
 from __future__ import annotations
 
@@ -15,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.effects import Flow, Policy, Reply, Request, Sleep
+from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy, Sleep
 from langchain_coze._api.error_codes import too_late
 from langchain_coze._api.models import History, Run, payload_of
 from langchain_coze._api.retry import NO_SUCH_ROUTE, exchange, facts_of
@@ -62,7 +53,7 @@ def resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
     return Request(method="POST", path=path, body=body, stream=stream)
 
 
-def run_workflow(request: Request, policy: Policy) -> Flow[tuple[Reply, Run]]:
+def run_workflow(request: Request, policy: RetryPolicy) -> Flow[tuple[Reply, Run]]:
     """Run a workflow, or go on with it, without streaming; return the reply and what it tells.
 
     Args:
@@ -77,7 +68,7 @@ def run_workflow(request: Request, policy: Policy) -> Flow[tuple[Reply, Run]]:
 
 
 def poll_run(
-    workflow_id: str, execute_id: str, policy: Policy, polling: Polling
+    workflow_id: str, execute_id: str, policy: RetryPolicy, polling: Polling
 ) -> Flow[tuple[Reply, History]]:
     """Wait for the end of a run that goes on by itself (wire section 4.3).
 
@@ -121,7 +112,7 @@ def poll_run(
 
 
 def run_history(
-    workflow_id: str, execute_id: str, policy: Policy, *, patience: float | None = None
+    workflow_id: str, execute_id: str, policy: RetryPolicy, *, patience: float | None = None
 ) -> Flow[tuple[Reply, History]]:
     """Return what is told of a run; Coze Studio has it elsewhere (wire section 4.3).
 
@@ -136,13 +127,13 @@ def run_history(
     """
     path = f"/v1/workflows/{workflow_id}/run_histories/{execute_id}"
     try:
-        reply = yield from exchange(Request(method="GET", path=path, patience=patience), policy)
+        reply = yield from exchange(Request(method="GET", path=path, read_timeout=patience), policy)
     except CozeError as error:
         if not _no_route(error):
             raise
         query = {"workflow_id": workflow_id, "execute_id": execute_id}
         path = "/v1/workflow/get_run_history"
-        studio = Request(method="GET", path=path, query=query, patience=patience)
+        studio = Request(method="GET", path=path, query=query, read_timeout=patience)
         reply = yield from exchange(studio, policy)
     told = payload_of(reply.json)
     if not isinstance(told, list) or not told or not isinstance(told[0], Mapping):
@@ -150,7 +141,7 @@ def run_history(
     return reply, History.model_validate(told[0])
 
 
-def workflow_info(workflow_id: str, policy: Policy) -> Flow[Mapping[str, Any]]:
+def workflow_info(workflow_id: str, policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
     """Return what is told of a workflow, with its inputs and outputs (wire section 4.7).
 
     Args:
@@ -185,7 +176,7 @@ def _no_route(error: CozeError) -> bool:
     return error.status_code in NO_SUCH_ROUTE and error.code in {None, *NO_SUCH_ROUTE}
 
 
-def list_workflows(query: Mapping[str, str], policy: Policy) -> Flow[list[Mapping[str, Any]]]:
+def list_workflows(query: Mapping[str, str], policy: RetryPolicy) -> Flow[list[Mapping[str, Any]]]:
     """Return the workflows of a workspace, from all pages (wire section 4.7).
 
     Args:

@@ -1,13 +1,4 @@
-"""The fields that say which bot is asked, and how; and what one call makes of them.
-
-Example:
-    ```python
-    from langchain_coze._base.bot import Bot
-
-    bot = Bot(bot_id="7374724495711502387", api_key="pat_example")
-    assert bot._call({"user_id": "42"}).user_id == "42"
-    ```
-"""
+"""The fields that say which bot is asked, and how; and what one call makes of them."""
 
 from __future__ import annotations
 
@@ -170,7 +161,7 @@ class Bot(Connection):
             kwargs: The arguments of the call.
             **fixed: Attributes of `Call` that are no fields of a bot.
         """
-        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - importing a model stays light
+        from langchain_coze._api.effects import RetryPolicy  # noqa: PLC0415 - importing a model stays light
         from langchain_coze._chat.request import Call, check  # noqa: PLC0415 - the same
 
         fields = self.__dict__
@@ -190,7 +181,7 @@ class Bot(Connection):
                 for name in _OPTIONS
                 if (value := kwargs.get(name, fields[name])) is not None
             },
-            policy=Policy(max_retries=self.max_retries, until=until),
+            policy=RetryPolicy(max_retries=self.max_retries, until=until),
             **fixed,
         )
         check(call)

@@ -2,15 +2,6 @@
 
 A model that is called by itself never sees the config of the call (in a graph it does), and the
 tracers of LangChain see the input before the model: both are put right here.
-
-Example:
-    ```python
-    from langchain_coze._base.config_routing import addressed
-
-    config = {"configurable": {"coze_conversation_id": "7374724495711502387"}}
-    assert addressed(config, {}) == {"conversation_id": "7374724495711502387"}
-    assert addressed(config, {"conversation_id": "1"}) == {"conversation_id": "1"}
-    ```
 """
 
 from __future__ import annotations

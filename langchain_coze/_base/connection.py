@@ -1,14 +1,4 @@
-"""What every part of this package needs to reach Coze: address, token, patience, and connections.
-
-Example:
-    ```python
-    from langchain_coze._base.connection import Connection
-
-    connection = Connection(api_key="pat_example", base_url="https://api.coze.com/")
-    assert connection.base_url == "https://api.coze.com"
-    assert "pat_example" not in repr(connection)
-    ```
-"""
+"""Fields that say how to reach Coze: base URL, credentials, timeouts, connections."""
 
 from __future__ import annotations
 
@@ -114,7 +104,7 @@ class Connection(BaseModel):
     def _client(self) -> Client:
         """Return what talks to Coze; it holds no connection, so making it costs nothing."""
         from langchain_coze._api.client import Client  # noqa: PLC0415 - httpx costs 50 ms to import
-        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - the same
+        from langchain_coze._api.effects import RetryPolicy  # noqa: PLC0415 - the same
         from langchain_coze._api.transport import Settings  # noqa: PLC0415 - the same
 
         ours = self.http_client is None and self.http_async_client is None
@@ -125,7 +115,7 @@ class Connection(BaseModel):
             http_client=self.http_client,
             http_async_client=self.http_async_client,
         )
-        policy = Policy(max_retries=self.max_retries)
+        policy = RetryPolicy(max_retries=self.max_retries)
         return Client(settings, token_source(self.api_key, settings, policy), policy)
 
     def _polling(self, interval: float, timeout: float) -> Polling:

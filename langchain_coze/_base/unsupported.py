@@ -1,17 +1,4 @@
-"""Arguments that Coze has no use for: told by name, never an error, never swallowed.
-
-Example:
-    ```python
-    import warnings
-
-    from langchain_coze._base.unsupported import warn_ignored
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warn_ignored("temperature", {"bot_id"})
-    assert "temperature is set on the bot in Coze" in str(caught[0].message)
-    ```
-"""
+"""Arguments that Coze has no use for: told by name, never an error, never swallowed."""
 
 from __future__ import annotations
 

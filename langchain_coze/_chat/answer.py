@@ -8,22 +8,6 @@ answers may interleave; recalls, tool calls, suggestions and control messages st
 * whole: deltas are passed over unread, one chunk at the end, from the completed messages.
 
 Both keep the same order and give the same message in the end.
-
-Example:
-    ```python
-    from langchain_coze._chat.answer import Turn
-
-    turn = Turn(model_name="7374724495711502387")
-    stream = (
-        b"event:conversation.message.delta\n"
-        b'data:{"id":"1","type":"answer","content":"Hi","content_type":"text"}\n\n'
-        b'event:conversation.chat.completed\ndata:{"id":"2","status":"completed"}\n\n'
-        b'event:done\ndata:"[DONE]"\n\n'
-    )
-    chunks = turn.receive(stream) + turn.finish()
-    assert chunks[0].text == "Hi"
-    assert chunks[-1].message.response_metadata["finish_reason"] == "stop"
-    ```
 """
 
 from __future__ import annotations

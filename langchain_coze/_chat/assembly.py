@@ -3,19 +3,6 @@ r"""The answers of one turn, told in order: text, reasoning and blocks in, messa
 Answers may interleave on the wire (parallel nodes of a workflow, several agents). Told as they
 come, their texts would be shuffled; here an answer that begins while another is unfinished waits
 for its turn, so that a stream adds up to the same message that a whole turn gives.
-
-Example:
-    ```python
-    from langchain_coze._chat.assembly import Answers
-
-    answers = Answers({"model_name": "7374724495711502387"})
-    answers.say("1", "Hel")
-    answers.say("2", "Second.")  # waits
-    answers.say("1", "lo")
-    answers.complete("1", "Hello")
-    text = "".join(chunk.text for chunk in answers.told())
-    assert text == "Hello\n\nSecond."
-    ```
 """
 
 from __future__ import annotations

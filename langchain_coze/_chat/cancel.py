@@ -2,15 +2,6 @@
 
 A request in the `finally` of a cancelled task is lost when its scope or loop ends, so a tiny pool
 of threads sends it, which also outlives the end of the program by as long as that takes.
-
-Example:
-    ```python
-    from langchain_coze._api.transport import Settings
-    from langchain_coze._chat.cancel import cancel_later
-
-    settings = Settings(base_url="https://api.coze.cn")
-    assert cancel_later(settings, "pat_example", {}) is None  # not begun: nothing to cancel
-    ```
 """
 
 from __future__ import annotations
@@ -24,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from langchain_coze._api.chats import cancel
-from langchain_coze._api.effects import Policy
+from langchain_coze._api.effects import RetryPolicy
 from langchain_coze._api.models import Chat
 from langchain_coze._api.tokens import FixedToken
 from langchain_coze.errors import CozeError
@@ -62,7 +53,7 @@ def cancel_later(settings: Settings, token: str, ids: Mapping[str, str]) -> Futu
 def _cancel(settings: Settings, token: str, chat: Any) -> None:
     from langchain_coze._api.client import Client  # noqa: PLC0415 - httpx costs 50 ms to import
 
-    policy = Policy(max_retries=0, until=time.monotonic() + _SECONDS)
+    policy = RetryPolicy(max_retries=0, until=time.monotonic() + _SECONDS)
     with contextlib.suppress(CozeError):  # it may have ended in the meantime
         Client(settings, FixedToken(SecretStr(token)), policy).run(cancel(chat, policy))
 

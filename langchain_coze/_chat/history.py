@@ -5,23 +5,6 @@ conversation. Which conversation a history belongs to, and which tool calls are 
 in the history itself: each answer of ours carries its `conversation_id`, `chat_id` and
 `finish_reason`. So a history can be forked, edited, stored and read by another process, and the
 right turn follows. Pure, but for `heads`, which remembers how conversations ended.
-
-Example:
-    ```python
-    from langchain_core.messages import AIMessage, HumanMessage
-
-    from langchain_coze._chat.history import Scope, plan_turn
-
-    told = {"model_provider": "coze", "model_name": "7374", "conversation_id": "5", "chat_id": "6"}
-    history = [
-        HumanMessage("Hi"),
-        AIMessage("Hello", response_metadata=told | {"finish_reason": "stop"}),
-        HumanMessage("And now?"),
-    ]
-    plan = plan_turn(history, Scope(model_name="7374", thread=True))
-    assert plan.conversation_id == "5"
-    assert [message.text for message in plan.messages] == ["And now?"]
-    ```
 """
 
 from __future__ import annotations

@@ -2,20 +2,6 @@
 
 A bot is asked by `/v3/chat` (wire section 2.1), a chatflow by `/v1/workflows/chat`, which has other
 fields and takes the conversation in its body (section 4.6).
-
-Example:
-    ```python
-    from langchain_core.messages import HumanMessage
-
-    from langchain_coze._chat.history import Plan
-    from langchain_coze._chat.request import Call, drafted, turn_request
-
-    call = Call(bot_id="7374", user_id="42")
-    plan = Plan([HumanMessage("Hi")], conversation_id="5")
-    request = turn_request(call, plan, drafted(call, plan))
-    assert (request.path, request.query) == ("/v3/chat", {"conversation_id": "5"})
-    assert request.body["additional_messages"][0]["content"] == "Hi"
-    ```
 """
 
 from __future__ import annotations
@@ -23,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from langchain_coze._api.chats import Polling, chat_request, chatflow_request, submit_request
-from langchain_coze._api.effects import Policy, Request
+from langchain_coze._api.effects import Request, RetryPolicy
 from langchain_coze._api.models import Chat
 from langchain_coze._base.unsupported import DEFAULT_USER, MAPS
 from langchain_coze._chat.history import Plan, Scope
@@ -85,7 +71,7 @@ class Call(NamedTuple):
     system_variable: str | None = None
     options: Mapping[str, Any] = {}
     late_usage: bool = False
-    policy: Policy = Policy()
+    policy: RetryPolicy = RetryPolicy()
     polling: Polling = Polling()
 
     @property

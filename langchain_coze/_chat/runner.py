@@ -3,19 +3,6 @@
 Before a turn: wait for the other turns of its conversation, make sure that the history still is
 that of the conversation, upload files, cancel a chat that was abandoned. All of it is one
 procedure, `begin`; blocking and asyncio callers differ only in who carries it out.
-
-Example:
-    ```python
-    from langchain_core.messages import HumanMessage
-
-    from langchain_coze._chat.request import Call
-    from langchain_coze._chat.runner import answering, begin
-
-    session = answering(Call(bot_id="7374", base_url="https://api.coze.cn"))
-    flow = begin(session, [HumanMessage("Hi")])
-    assert next(flow).path == "/v3/chat"
-    flow.close()
-    ```
 """
 
 from __future__ import annotations

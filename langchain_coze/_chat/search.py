@@ -3,23 +3,6 @@ r"""A search in a knowledge base: a bot's turn up to its recall, or a run of a w
 Coze has no call that searches a knowledge base (wire section 3). A bot with one tells what it has
 recalled before it answers, so a turn is begun, and left as soon as its recall is complete. A
 workflow with a knowledge node puts out what that finds, and needs no model.
-
-Example:
-    ```python
-    from langchain_coze._chat.search import Search
-
-    search = Search()
-    found = (
-        b"event:conversation.message.completed\n"
-        b'data:{"id":"1","type":"verbose","content":"{\\"msg_type\\":\\"knowledge_recall\\",'
-        b'\\"data\\":\\"{\\\\\\"chunks\\\\\\":[{\\\\\\"slice\\\\\\":\\\\\\"Tea.\\\\\\"}]}\\"}"}\n\n'
-    )
-    search.receive(found)
-    assert [chunk["page_content"] for chunk in search.recalls[0].chunks] == ["Tea."]
-    assert not search.complete  # a second recall may follow
-    search.receive(b"event:conversation.message.delta\ndata:{}\n\n")
-    assert search.complete
-    ```
 """
 
 from __future__ import annotations

@@ -1,16 +1,6 @@
 """How far one chat has come: its ids, its state, its errors, from the events of its stream. No I/O.
 
 What a chat says is sorted out by those who listen: `Turn` for an answer, `Search` for a recall.
-
-Example:
-    ```python
-    from langchain_coze._chat.stream import Progress
-
-    progress = Progress(logid="0217")
-    progress.event("conversation.chat.completed", b'{"id":"1","conversation_id":"2"}')
-    assert progress.finished
-    assert progress.ids == {"chat_id": "1", "conversation_id": "2"}
-    ```
 """
 
 from __future__ import annotations

@@ -2,14 +2,6 @@
 
 Links are passed on, bytes are uploaded first, ids of uploaded files are used as they are (wire
 sections 2.1 and 5.3). What can be known to be wrong is said here, before any request. Pure.
-
-Example:
-    ```python
-    from langchain_coze._convert.attachments import read_block
-
-    image = read_block({"type": "image", "url": "https://example.com/tea.png"})
-    assert (image.kind, image.url) == ("image", "https://example.com/tea.png")
-    ```
 """
 
 from __future__ import annotations

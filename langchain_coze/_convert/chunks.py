@@ -4,14 +4,6 @@ A stream makes one chunk for each delta, and validating two pydantic objects cos
 the delta. What is known to be right is therefore put together by hand. Whether the result equals a
 validated chunk is checked once, at import: where it does not (another pydantic, another
 langchain-core), chunks are validated as usual.
-
-Example:
-    ```python
-    from langchain_coze._convert.chunks import text_chunk
-
-    chunk = text_chunk("Hi") + text_chunk("!")
-    assert chunk.message.content == "Hi!"
-    ```
 """
 
 from __future__ import annotations

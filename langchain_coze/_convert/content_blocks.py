@@ -6,16 +6,6 @@ turns the order is obvious (reasoning, then text); in the others `Layout` puts s
 `additional_kwargs["coze_blocks"]`: the kind of each block, its length where it is a piece of the
 text, or the whole block where it is something else. Marks of streamed chunks add up, as LangChain
 merges them, to the marks of the whole message.
-
-Example:
-    ```python
-    from langchain_core.messages import AIMessage
-
-    from langchain_coze._convert.content_blocks import translate
-
-    message = AIMessage("Hi", additional_kwargs={"reasoning_content": "A greeting."})
-    assert [block["type"] for block in translate(message)] == ["reasoning", "text"]
-    ```
 """
 
 from __future__ import annotations
@@ -49,20 +39,7 @@ _PLAIN = (["text"], ["reasoning"], ["reasoning", "text"])
 
 
 class Layout:
-    """The blocks of one turn in their order, and the marks that tell it.
-
-    Example:
-        ```python
-        from langchain_coze._convert.content_blocks import Layout
-
-        layout = Layout()
-        assert layout.say("text", "answer 1", 5) == []  # obvious so far
-        assert layout.say("text", "answer 2", 3) == [
-            {"type": "text", "index": "lc_txt_0"},
-            {"type": "text", "index": "lc_txt_1", "length": 3},
-        ]
-        ```
-    """
+    """The blocks of one turn in their order, and the marks that tell it."""
 
     __slots__ = ("_index", "_order", "_plain")
 

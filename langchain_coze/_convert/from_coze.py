@@ -2,14 +2,6 @@
 
 Plugin calls, cards, images, files and audio arrive as JSON in a message's `content` (wire sections
 2.1, 2.3 and 2.5). What cannot be read is kept as it came.
-
-Example:
-    ```python
-    from langchain_coze._convert.from_coze import read_items
-
-    text, blocks = read_items('[{"type":"image","file_url":"https://example.com/tea.png"}]')
-    assert (text, blocks) == ("", [{"type": "image", "url": "https://example.com/tea.png"}])
-    ```
 """
 
 from __future__ import annotations

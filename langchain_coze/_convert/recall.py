@@ -3,19 +3,6 @@
 A recall arrives as three JSON levels inside one message (wire section 3.1), in one of five forms
 (wire section 3.3). Its fourth level, `ori_req`, names accounts and keys of the bot's owner: it is
 never read here, and so never gets anywhere.
-
-Example:
-    ```python
-    import json
-
-    from langchain_coze._convert.recall import read_recall
-
-    data = {"chunks": [{"slice": "Bots answer.", "score": 0.5, "meta": {}}], "status_code": 0}
-    content = json.dumps({"msg_type": "knowledge_recall", "data": json.dumps(data)})
-    recall = read_recall("verbose", content)
-    assert recall is not None
-    assert recall.chunks[0]["page_content"] == "Bots answer."
-    ```
 """
 
 from __future__ import annotations

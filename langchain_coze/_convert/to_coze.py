@@ -2,16 +2,6 @@
 
 Coze knows two roles, user and assistant (wire section 2.1); Studio refuses all others, and takes an
 assistant message without `type: answer` for a question of the user.
-
-Example:
-    ```python
-    from langchain_core.messages import HumanMessage, SystemMessage
-
-    from langchain_coze._convert.to_coze import to_coze
-
-    sent = to_coze([SystemMessage("Be brief."), HumanMessage("Hi")])
-    assert [(m["role"], m["content"]) for m in sent] == [("user", "Be brief."), ("user", "Hi")]
-    ```
 """
 
 from __future__ import annotations
@@ -146,13 +136,6 @@ def text_map(values: Mapping[str, Any]) -> dict[str, str]:
 
     Raises:
         CozeInvalidRequestError: A value cannot be written as JSON.
-
-    Example:
-        ```python
-        from langchain_coze._convert.to_coze import text_map
-
-        assert text_map({"city": "杭州", "days": 3}) == {"city": "杭州", "days": "3"}
-        ```
     """
     try:
         return {

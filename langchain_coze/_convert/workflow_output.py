@@ -1,16 +1,6 @@
 """What a workflow puts out: its JSON string unwrapped, and the list that a path leads to. Pure.
 
 A run's `data` is a JSON string, which may hold a second wrapper, or plain text (wire section 4.2).
-
-Example:
-    ```python
-    from langchain_coze._convert.workflow_output import listed, unwrapped
-
-    output = unwrapped('{"outputList":[{"documentId":7,"output":"Tea grows on hills."}]}')
-    assert listed(output) == [{"documentId": 7, "output": "Tea grows on hills."}]
-    assert unwrapped('{"content_type":1,"data":"Tea.","type_for_model":2}') == "Tea."
-    assert unwrapped("Tea.") == "Tea."
-    ```
 """
 
 from __future__ import annotations

@@ -2,17 +2,6 @@
 
 All of it is one procedure for each of the two; blocking and asyncio callers differ only in who
 carries it out.
-
-Example:
-    ```python
-    from langchain_coze._workflows.engine import Job, start
-
-    flow = start(Job("7374", base_url="https://api.coze.cn"), {"city": "杭州"})
-    request = next(flow)
-    assert request.path == "/v1/workflow/stream_run"
-    assert request.body == {"workflow_id": "7374", "parameters": {"city": "杭州"}}
-    flow.close()
-    ```
 """
 
 from __future__ import annotations
@@ -24,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from langchain_coze._api.chats import Polling
-from langchain_coze._api.effects import Close, Flow, Policy, Read, Tell
+from langchain_coze._api.effects import Close, Flow, Read, RetryPolicy, Tell
 from langchain_coze._api.models import Run
 from langchain_coze._api.retry import exchange, facts_of
 from langchain_coze._api.uploads import uploaded
@@ -82,7 +71,7 @@ class Job(NamedTuple):
     endpoint: str | None = None
     tool_call_id: str | None = None
     unpaid: Callable[[], None] | None = None
-    policy: Policy = Policy()
+    policy: RetryPolicy = RetryPolicy()
     polling: Polling = Polling()
 
 
@@ -315,7 +304,7 @@ def _followed(job: Job, reply: Reply, listener: Any, *, before: Sequence[Any] = 
     return Step(leg.run(job.workflow_id), pending)
 
 
-def _asked(request: Request, policy: Policy, *, answering: bool = False) -> Flow[Reply]:
+def _asked(request: Request, policy: RetryPolicy, *, answering: bool = False) -> Flow[Reply]:
     """Send a request, and return the reply; errors become those of a run, where they are."""
     try:
         return (yield from exchange(request, policy))

@@ -1,18 +1,4 @@
-"""The errors of runs: what an agent can read, and what its program has to know.
-
-Example:
-    ```python
-    from langchain_core.tools import ToolException
-
-    from langchain_coze import CozeWorkflowError
-    from langchain_coze.errors import CozeQuotaError
-    from langchain_coze._workflows.errors import run_error
-
-    assert isinstance(run_error(4000, "city is missing"), ToolException)
-    assert isinstance(run_error(4028, "nothing left"), CozeQuotaError)
-    assert not isinstance(run_error(4028, "nothing left"), CozeWorkflowError)
-    ```
-"""
+"""The errors of runs: what an agent can read, and what its program has to know."""
 
 from __future__ import annotations
 

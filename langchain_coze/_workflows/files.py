@@ -1,14 +1,4 @@
-"""Files among the parameters of a workflow: every form that a user has to the one that Coze takes.
-
-Example:
-    ```python
-    from langchain_coze._workflows.files import file_of
-
-    assert file_of("https://example.com/tea.png") == "https://example.com/tea.png"
-    assert file_of("7374724495711502387") == '{"file_id":"7374724495711502387"}'
-    assert file_of(b"Tea grows on hills.").data == b"Tea grows on hills."
-    ```
-"""
+"""File parameters of a workflow: paths, bytes, links and file ids as Coze takes them."""
 
 from __future__ import annotations
 

@@ -4,13 +4,6 @@ On `Command(resume=…)` LangGraph runs a whole node again, and with it a whole 
 started once for one call, the tool runs a small graph of its own: start, then ask and resume as
 often as the workflow asks. Its state is kept with the checkpoints of the graph around it, under the
 id of the tool call.
-
-Example:
-    ```python
-    from langchain_coze._workflows.graph import nested
-
-    assert nested({"configurable": {}}, "call_1") is None  # not inside of a graph
-    ```
 """
 
 from __future__ import annotations

@@ -2,16 +2,6 @@
 
 Coze tells a workflow's inputs as a tree of types (wire section 4.7). They become a JSON schema,
 with `coze_type` beside the type where JSON has none for it: files of all kinds.
-
-Example:
-    ```python
-    from langchain_coze._workflows.input_schema import checked, json_schema
-
-    told = {"city": {"type": "string", "required": True, "description": "Which city"}}
-    schema = json_schema("weather", told)
-    assert schema["required"] == ["city"]
-    assert checked(schema, {"city": "杭州"}) == {"city": "杭州"}
-    ```
 """
 
 from __future__ import annotations
@@ -149,14 +139,6 @@ def tool_name(name: str, workflow_id: str, *, numbered: bool = False) -> str:
         name: The workflow's name, in any language.
         workflow_id: The workflow.
         numbered: Whether its id is told in any case: another one has the same name.
-
-    Example:
-        ```python
-        from langchain_coze._workflows.input_schema import tool_name
-
-        assert tool_name("Book a table", "73") == "book_a_table"
-        assert tool_name("订位", "7374724495711502387") == "coze_workflow_7374724495711502387"
-        ```
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^A-Za-z0-9]+", "_", plain).strip("_").lower()

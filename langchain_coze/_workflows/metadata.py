@@ -1,17 +1,4 @@
-"""What Coze tells of workflows, as the name, description and inputs of tools.
-
-Example:
-    ```python
-    from langchain_coze._api.effects import Policy
-    from langchain_coze._workflows.metadata import described
-
-    flow = described("7374", {"name": "w", "description": "d", "args_schema": {}}, Policy())
-    try:
-        next(flow)
-    except StopIteration as done:  # all of it is given: nothing is asked
-        assert done.value["name"] == "w"
-    ```
-"""
+"""What Coze tells of workflows, as the name, description and inputs of tools."""
 
 from __future__ import annotations
 
@@ -31,13 +18,15 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
-    from langchain_coze._api.effects import Flow, Policy
+    from langchain_coze._api.effects import Flow, RetryPolicy
 
 _OF_ONE_WORKFLOW = {CozePermissionError, CozeInvalidRequestError, CozeError}
 _FIELDS = ("name", "description", "args_schema")
 
 
-def described(workflow_id: str, given: Mapping[str, Any], policy: Policy) -> Flow[dict[str, Any]]:
+def described(
+    workflow_id: str, given: Mapping[str, Any], policy: RetryPolicy
+) -> Flow[dict[str, Any]]:
     """Return the name, description and `args_schema` of a tool for a workflow.
 
     Args:
@@ -75,7 +64,7 @@ def described(workflow_id: str, given: Mapping[str, Any], policy: Policy) -> Flo
 
 
 def found(
-    query: Mapping[str, str], given: Mapping[str, Any], policy: Policy
+    query: Mapping[str, str], given: Mapping[str, Any], policy: RetryPolicy
 ) -> Flow[list[dict[str, Any]]]:
     """Return the id, name, description and `args_schema` of each workflow of a workspace.
 

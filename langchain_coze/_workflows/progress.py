@@ -3,13 +3,6 @@
 LangGraph has two channels for it (`stream_mode="custom"` and `"tools"`), LangChain one (custom
 events). They are picked up in the tool itself, outside of the graph that runs the workflow: from
 inside, what is told would be filed under that graph, and mostly lost.
-
-Example:
-    ```python
-    from langchain_coze._workflows.progress import Reporter
-
-    Reporter("7374", None).tell({"content": "Tea.", "node_title": "Brew"})  # nobody listens: fine
-    ```
 """
 
 from __future__ import annotations

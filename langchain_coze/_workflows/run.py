@@ -2,19 +2,6 @@ r"""One run of a workflow: what its events tell, what it put out, and what it wa
 
 A run is told in legs: from its start, or from an answer, to its end or the next question (wire
 section 4.4). Nodes speak in pieces; the end node says the result.
-
-Example:
-    ```python
-    from langchain_coze._workflows.run import Leg
-
-    leg = Leg()
-    leg.receive(
-        b'id: 0\nevent: Message\ndata: {"content":"{\\"output\\":\\"Tea.\\"}","node_title":"End",'
-        b'"node_is_finish":true,"node_seq_id":"0"}\n\nid: 1\nevent: Done\ndata: {}\n\n'
-    )
-    leg.close()
-    assert leg.run("73").output == {"output": "Tea."}
-    ```
 """
 
 from __future__ import annotations

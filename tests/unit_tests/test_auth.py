@@ -19,7 +19,7 @@ from langchain_core.load import dumps
 from pydantic import SecretStr, ValidationError
 
 from langchain_coze import ChatCoze, CozeJWTAuth
-from langchain_coze._api.effects import Policy, Renew, Reply, Request
+from langchain_coze._api.effects import Renew, Reply, Request, RetryPolicy
 from langchain_coze._api.oauth import Grant, Signer, forget, token_flow
 from langchain_coze._api.transport import Settings
 from langchain_coze.errors import (
@@ -280,28 +280,28 @@ def test_how_long_a_token_is_used(
     wanted = grant(asked)
     clock = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    assert answered(token_flow(wanted, Policy()), token("czs_1", **reply)) == "czs_1"
+    assert answered(token_flow(wanted, RetryPolicy()), token("czs_1", **reply)) == "czs_1"
     clock = 1000 + good - 0.5
-    assert answered(token_flow(wanted, Policy())) == "czs_1"
+    assert answered(token_flow(wanted, RetryPolicy())) == "czs_1"
     clock = 1000 + good + 0.5
-    assert answered(token_flow(wanted, Policy()), token("czs_2")) == "czs_2"
+    assert answered(token_flow(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
 
 
 def test_a_time_without_a_date_is_told_by_our_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, clock = grant(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    answered(token_flow(wanted, Policy()), token(expires_in=int(time.time()) + 100))
+    answered(token_flow(wanted, RetryPolicy()), token(expires_in=int(time.time()) + 100))
     clock = 1095.0
-    assert answered(token_flow(wanted, Policy()), token("czs_2")) == "czs_2"
+    assert answered(token_flow(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
 
 
 def test_only_the_token_that_was_refused_is_forgotten() -> None:
     wanted = grant()
-    answered(token_flow(wanted, Policy()), token("czs_1"))
+    answered(token_flow(wanted, RetryPolicy()), token("czs_1"))
     forget(wanted.key, "czs_0")
-    assert answered(token_flow(wanted, Policy())) == "czs_1"
+    assert answered(token_flow(wanted, RetryPolicy())) == "czs_1"
     forget(wanted.key, "czs_1")
-    assert answered(token_flow(wanted, Policy()), token("czs_2")) == "czs_2"
+    assert answered(token_flow(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_only_the_token_that_was_refused_is_forgotten() -> None:
 )
 def test_refusals(reply: Reply, hint: str) -> None:
     with pytest.raises(CozeAuthenticationError, match="gave the OAuth app no access token") as it:
-        answered(token_flow(grant(), Policy()), reply)
+        answered(token_flow(grant(), RetryPolicy()), reply)
     assert hint in (it.value.hint or "")
     assert "提示" in (it.value.hint or "")
     assert "clock" not in str(it.value)
@@ -333,7 +333,7 @@ def test_refusals(reply: Reply, hint: str) -> None:
 def test_a_clock_that_is_off_is_told(offset: int, told: str) -> None:
     date = email.utils.formatdate(time.time() + offset + 0.5, usegmt=True)
     with pytest.raises(CozeAuthenticationError) as caught:
-        answered(token_flow(grant(), Policy()), refusal("invalid_client", date=date))
+        answered(token_flow(grant(), RetryPolicy()), refusal("invalid_client", date=date))
     text = str(caught.value).replace("3,599", "3,600").replace("91 s", "90 s")
     assert (told in text) if told else ("clock" not in text)
     assert ("NTP" in text) == bool(told)
@@ -342,12 +342,12 @@ def test_a_clock_that_is_off_is_told(offset: int, told: str) -> None:
 def test_a_reply_without_a_token() -> None:
     for body in (b'{"expires_in":900}', b'{"access_token":""}', b'{"data":[]}'):
         with pytest.raises(CozeServerError, match="without an access token"):
-            answered(token_flow(grant(), Policy()), Reply(status_code=200, body=body))
+            answered(token_flow(grant(), RetryPolicy()), Reply(status_code=200, body=body))
 
 
 def test_an_internal_error_is_the_server_s() -> None:
     with pytest.raises(CozeServerError, match="internal_error"):
-        answered(token_flow(grant(), Policy()), refusal("internal_error", 400))
+        answered(token_flow(grant(), RetryPolicy()), refusal("internal_error", 400))
 
 
 @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ def test_an_internal_error_is_the_server_s() -> None:
 def test_it_is_repeated_as_often_as_allowed_and_no_one_repeats_it_again(
     make: Any, kind: type[CozeError]
 ) -> None:
-    policy = Policy(max_retries=2)
+    policy = RetryPolicy(max_retries=2)
     with pytest.raises(kind) as caught:
         answered(token_flow(grant(), policy), make(), make(), make())
     assert caught.value.exhausted
@@ -371,10 +371,10 @@ def test_a_failure_is_shared_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -
     wanted, clock = grant(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     with pytest.raises(CozeAuthenticationError) as first:
-        answered(token_flow(wanted, Policy()), refusal("invalid_client"))
+        answered(token_flow(wanted, RetryPolicy()), refusal("invalid_client"))
     with pytest.raises(CozeAuthenticationError) as second:
-        answered(token_flow(wanted, Policy()))
+        answered(token_flow(wanted, RetryPolicy()))
     assert str(second.value) == str(first.value)
     assert second.value is not first.value
     clock += 0.3
-    assert answered(token_flow(wanted, Policy()), token()) == "czs_1"
+    assert answered(token_flow(wanted, RetryPolicy()), token()) == "czs_1"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from langchain_coze._api.chats import Polling, cancel, chat_request, poll, retrieve
-from langchain_coze._api.effects import Close, Policy, Read, Renew, Reply, Request, Sleep
+from langchain_coze._api.effects import Close, Read, Renew, Reply, Request, RetryPolicy, Sleep
 from langchain_coze._api.models import Chat
 from langchain_coze._api.retry import error_in, exchange
 from langchain_coze.errors import (
@@ -95,13 +95,13 @@ def test_only_what_has_started_nothing_is_repeated(
     stream = FakeStream(b"event:x\ndata:1\n\n")
     good = Reply(status_code=200, stream=stream) if request_.stream else OK
     answers = [failure, good] if repeated else [failure]
-    commands, result = drive(exchange(request_, Policy(max_retries=2)), answers)
+    commands, result = drive(exchange(request_, RetryPolicy(max_retries=2)), answers)
     assert isinstance(result, Reply) == repeated
     assert sum(isinstance(command, Sleep) for command in commands) == repeated
 
 
 def test_repeating_ends() -> None:
-    commands, result = drive(exchange(POST, Policy(max_retries=2)), [refused(4009)] * 3)
+    commands, result = drive(exchange(POST, RetryPolicy(max_retries=2)), [refused(4009)] * 3)
     assert isinstance(result, CozeRateLimitError)
     pauses = [command.seconds for command in commands if isinstance(command, Sleep)]
     assert len(pauses) == 2
@@ -111,41 +111,43 @@ def test_repeating_ends() -> None:
 
 def test_pauses_double_up_to_8_seconds_with_jitter() -> None:
     for attempt, longest in ((0, 0.5), (1, 1.0), (2, 2.0), (4, 8.0), (9, 8.0)):
-        pauses = [Policy().pause(attempt, None) for _ in range(200)]
+        pauses = [RetryPolicy().pause(attempt, None) for _ in range(200)]
         assert longest / 2 <= min(pauses) < longest * 0.6
         assert longest * 0.9 < max(pauses) <= longest
 
 
 def test_retry_after_is_honoured_in_both_forms() -> None:
-    commands, _ = drive(exchange(POST, Policy()), [refused(4009, 429, **{"retry-after": "7"}), OK])
+    commands, _ = drive(
+        exchange(POST, RetryPolicy()), [refused(4009, 429, **{"retry-after": "7"}), OK]
+    )
     assert commands[1] == Sleep(7.0)
     past = {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}
-    commands, _ = drive(exchange(POST, Policy()), [refused(4009, 429, **past), OK])
+    commands, _ = drive(exchange(POST, RetryPolicy()), [refused(4009, 429, **past), OK])
     assert commands[1] == Sleep(0.0)
     commands, result = drive(
-        exchange(POST, Policy()), [refused(4009, 429, **{"retry-after": "61"})]
+        exchange(POST, RetryPolicy()), [refused(4009, 429, **{"retry-after": "61"})]
     )
     assert result.retry_after == 61
     odd = {"retry-after": "soon"}
-    commands, _ = drive(exchange(POST, Policy()), [refused(4009, 429, **odd), OK])
+    commands, _ = drive(exchange(POST, RetryPolicy()), [refused(4009, 429, **odd), OK])
     assert 0 < commands[1].seconds <= 0.5
 
 
 @pytest.mark.parametrize("code", [4100, 700012006])
 def test_a_refused_token_is_renewed_once(code: int) -> None:
-    commands, result = drive(exchange(POST, Policy()), [refused(code), True, OK])
+    commands, result = drive(exchange(POST, RetryPolicy()), [refused(code), True, OK])
     assert [type(command) for command in commands] == [Request, Renew, Request]
     assert isinstance(result, Reply)
-    commands, result = drive(exchange(POST, Policy()), [refused(code), True, refused(code)])
+    commands, result = drive(exchange(POST, RetryPolicy()), [refused(code), True, refused(code)])
     assert isinstance(result, CozeAuthenticationError)
-    commands, result = drive(exchange(POST, Policy()), [refused(code), False])
+    commands, result = drive(exchange(POST, RetryPolicy()), [refused(code), False])
     assert isinstance(result, CozeAuthenticationError)
 
 
 def test_a_stream_is_looked_at_up_to_its_first_event() -> None:
     stream = FakeStream(b"event:conversa", b"tion.chat.created\n", b"data:{}\n\nevent:x", b"more")
     reply = Reply(status_code=200, stream=stream)
-    _, result = drive(exchange(STREAM, Policy()), [reply])
+    _, result = drive(exchange(STREAM, RetryPolicy()), [reply])
     assert result.stream is stream
     assert stream.head == b"event:conversation.chat.created\ndata:{}\n\nevent:x"
     assert stream.reads == [b"more", None]
@@ -158,7 +160,7 @@ def test_a_stream_is_looked_at_up_to_its_first_event() -> None:
 def test_an_error_in_place_of_the_first_event_is_that_error(sent: bytes) -> None:
     stream = FakeStream(sent)
     commands, result = drive(
-        exchange(STREAM, Policy()), [Reply(status_code=200, stream=stream), False]
+        exchange(STREAM, RetryPolicy()), [Reply(status_code=200, stream=stream), False]
     )
     assert isinstance(result, CozeAuthenticationError)
     assert Close(stream) in commands
@@ -166,7 +168,7 @@ def test_an_error_in_place_of_the_first_event_is_that_error(sent: bytes) -> None
 
 def test_an_empty_stream_is_left_to_the_turn() -> None:
     stream = FakeStream()
-    _, result = drive(exchange(STREAM, Policy()), [Reply(status_code=200, stream=stream)])
+    _, result = drive(exchange(STREAM, RetryPolicy()), [Reply(status_code=200, stream=stream)])
     assert result.stream is stream
 
 
@@ -231,7 +233,7 @@ def test_the_token_that_was_sent_is_masked_whatever_it_looks_like() -> None:
         assert "opaque" not in f"{error} {error!r} {vars(error)}"
     stream = FakeStream(b'{"code":4000,"msg":"bad opaque-gateway-key"}')
     _, error = drive(
-        exchange(STREAM, Policy()), [Reply(200, stream=stream, secret="opaque-gateway-key")]
+        exchange(STREAM, RetryPolicy()), [Reply(200, stream=stream, secret="opaque-gateway-key")]
     )
     assert "opaque" not in f"{error} {error!r} {vars(error)}"
 
@@ -253,7 +255,7 @@ def test_chat_request_has_the_conversation_in_the_query() -> None:
 
 def test_retrieve_and_cancel() -> None:
     chat = Chat(id="7", conversation_id="9")
-    commands, state = drive(retrieve(chat, Policy()), [OK])
+    commands, state = drive(retrieve(chat, RetryPolicy()), [OK])
     assert commands == [
         Request(
             method="GET",
@@ -263,7 +265,7 @@ def test_retrieve_and_cancel() -> None:
     ]
     assert state.id == "7"
     canceled = b'{"ChatV3ChatDetail":{"id":"7","status":"cancelled"},"BaseResp":null}'  # Studio
-    commands, state = drive(cancel(chat, Policy()), [Reply(status_code=200, body=canceled)])
+    commands, state = drive(cancel(chat, RetryPolicy()), [Reply(status_code=200, body=canceled)])
     assert commands[0].path == "/v3/chat/cancel"
     assert commands[0].body == {"conversation_id": "9", "chat_id": "7"}
     assert state.status == "canceled"
@@ -278,7 +280,7 @@ LISTED = Reply(status_code=200, body=b'{"code":0,"data":[{"id":"1"}]}')
 
 
 def polled(*answers: Any, **options: Any) -> tuple[list[Any], Any]:
-    return drive(poll(POST, Policy(max_retries=0), Polling(**options)), list(answers))
+    return drive(poll(POST, RetryPolicy(max_retries=0), Polling(**options)), list(answers))
 
 
 @pytest.mark.parametrize("status", ["completed", "requires_action", "required_action"])
@@ -336,8 +338,8 @@ def test_a_reply_that_names_no_chat_is_not_asked_for() -> None:
 def test_a_question_waits_no_longer_than_the_whole_poll() -> None:
     commands, _ = polled(state("in_progress"), state("completed"), LISTED, timeout=7)
     (asked,) = [c for c in commands if isinstance(c, Request) and "retrieve" in c.path]
-    assert asked.patience is not None
-    assert 1.0 <= asked.patience <= 7
+    assert asked.read_timeout is not None
+    assert 1.0 <= asked.read_timeout <= 7
 
 
 def test_the_pauses_of_polling() -> None:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from langchain_coze._api.client import Client
-from langchain_coze._api.effects import Flow, Policy, Sleep
+from langchain_coze._api.effects import Flow, RetryPolicy, Sleep
 from langchain_coze._api.sharing import Place, Shared, Turnstiles, entered, shared
 from langchain_coze._api.tokens import token_source
 from langchain_coze._api.transport import Settings
 from langchain_coze.errors import CozeConversationBusyError, CozeError, CozeServerError
 
-CLIENT = Client(Settings(base_url="http://127.0.0.1:1"), token_source("pat_example"), Policy())
+CLIENT = Client(Settings(base_url="http://127.0.0.1:1"), token_source("pat_example"), RetryPolicy())
 LONG = 10.0
 
 
