@@ -8,9 +8,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import httpx
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze
-from tests.conftest import serve
+from tests.conftest import serve, wait_until
 from tests.integration_tests.agent_fixtures import seen, verbs
 from tests.integration_tests.test_examples import ROOT, account, environment, run
 
@@ -196,15 +195,14 @@ def langgraph_dev(folder: Path, env: Mapping[str, str]) -> Iterator[str]:
 
 
 def started(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
-    until = time.monotonic() + STARTING
-    while time.monotonic() < until:
+    def is_ready() -> bool:
         assert process.poll() is None, log.read_text("utf-8")
-        try:
-            if httpx.get(f"{url}/ok", timeout=1).is_success:
-                return url
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError(log.read_text("utf-8"))
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{url}/ok", timeout=1).is_success
+        return False
+
+    wait_until(is_ready, STARTING)
+    return url
 
 
 def test_the_graph_of_langgraph_dev_needs_no_account() -> None:

@@ -192,7 +192,7 @@ def test_the_event_loop_is_not_held_up(coze: LocalCoze) -> None:
         asking = asyncio.create_task(agent.ainvoke(ask("hello")))
         ticks = 0
         while not asking.done():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # the other work of this loop
             ticks += 1
         await asking
         return ticks

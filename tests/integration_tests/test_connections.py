@@ -118,7 +118,7 @@ def test_leaving_an_async_stream_closes_the_connection_at_once() -> None:
     async def public(server: Tap) -> None:
         async for _ in model_for(server).astream("Hi"):
             break
-        await asyncio.sleep(0.05)  # langchain-core leaves the closing to the event loop
+        # langchain-core leaves the closing to the event loop, which runs meanwhile
         assert await asyncio.to_thread(server.left.wait, 2)
 
     async def ours(server: Tap) -> None:
@@ -408,8 +408,10 @@ def test_idle_connections_are_closed_after_a_while() -> None:
 def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze) -> None:
     """Sockets are closed with their loop and at exit: `-W error` finds nothing left open."""
     script = (
-        "import asyncio\n"
+        "import asyncio, logging\n"
         "from langchain_coze import ChatCoze\n"
+        "busy = 'Executing %s took'  # said on a machine with other work to do\n"
+        "logging.getLogger('asyncio').addFilter(lambda entry: busy not in entry.msg)\n"
         "bot = ChatCoze(timeout=5)\n"
         "assert bot.invoke('hi').text == asyncio.run(bot.ainvoke('hi')).text\n"
         "async def main():\n"

@@ -35,7 +35,7 @@ def remember(question: str, turn: Turn) -> Iterator[str]:
 
 def slow(question: str) -> Generator[Any, Any, None]:
     for _ in range(5):
-        time.sleep(0.02)
+        time.sleep(0.02)  # a slow bot
         yield question
 
 

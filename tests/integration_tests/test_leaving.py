@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -17,15 +19,18 @@ import pytest
 
 from langchain_coze import ChatCoze, CozeError, CozeTimeoutError
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Pause
-from tests.conftest import make_chat, serve
+from tests.conftest import finish_cancels, make_chat, serve, wait_until
 from tests.integration_tests.call_styles import WAYS, Way
 
 LONG = 20.0
+said = Counter[str]()  # how many numbers the bot has said, by question
+questions = (f"Question {number}" for number in itertools.count())
 
 
-async def talk(_: str) -> AsyncIterator[Any]:
+async def talk(question: str) -> AsyncIterator[Any]:
     for number in range(400):
         yield f"{number} "
+        said[question] += 1
         yield Pause(0.05)
 
 
@@ -35,7 +40,7 @@ async def fall_silent(_: str) -> AsyncIterator[Any]:
 
 
 def think(_: str) -> Any:
-    time.sleep(0.2)
+    time.sleep(0.2)  # a bot that takes a moment
     return "Done."
 
 
@@ -51,14 +56,6 @@ coze = serve([TALK, SILENT, THINK, ASKS], stop_timeout=0)
 
 def cancels(coze: LocalCoze) -> list[Any]:
     return [request.body for request in coze.requests if request.path == "/v3/chat/cancel"]
-
-
-def soon(condition: Callable[[], Any]) -> bool:
-    for _ in range(200):
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 # --- Cancelling ----------------------------------------------------------------------------------
@@ -80,10 +77,13 @@ def leave_astream(model: ChatCoze) -> Any:
     return asyncio.run(run())
 
 
-def cancel_ainvoke(model: ChatCoze) -> None:
+def cancel_ainvoke(model: ChatCoze, is_known: Callable[[], Any] | None = None) -> None:
+    """Cancel a call when its turn is known: by default when three numbers have been said."""
+    question = next(questions)
+
     async def run() -> None:
-        task = asyncio.create_task(model.ainvoke("Hi"))
-        await asyncio.sleep(0.3)
+        task = asyncio.create_task(model.ainvoke(question))
+        await asyncio.to_thread(wait_until, is_known or (lambda: said[question] >= 3))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -92,15 +92,13 @@ def cancel_ainvoke(model: ChatCoze) -> None:
 
 
 def give_up_astream(model: ChatCoze) -> None:
-    async def read() -> None:
-        async for _ in model.astream("Hi"):
-            pass
+    async def read_until_the_time_is_up() -> None:
+        async with asyncio.timeout(None) as limit:
+            async for _ in model.astream("Hi"):
+                limit.reschedule(0)  # the first chunk is there: the time is up
 
-    async def run() -> None:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(read(), 0.3)
-
-    asyncio.run(run())
+    with pytest.raises(TimeoutError):
+        asyncio.run(read_until_the_time_is_up())
 
 
 LEAVES = [leave_stream, leave_astream, cancel_ainvoke, give_up_astream]
@@ -111,7 +109,7 @@ def test_leaving_cancels_the_turn_where_that_is_wanted(
     coze: LocalCoze, leave: Callable[[ChatCoze], Any]
 ) -> None:
     leave(make_chat(coze, cancel_on_close=True, auto_save_history=True))
-    assert soon(lambda: cancels(coze))
+    wait_until(lambda: cancels(coze))
     (body,) = cancels(coze)
     assert body.keys() == {"conversation_id", "chat_id"}  # wire section 2.8
     begun = coze.requests[-1]
@@ -123,7 +121,7 @@ def test_leaving_cancels_nothing_by_default(
     coze: LocalCoze, leave: Callable[[ChatCoze], Any]
 ) -> None:
     leave(make_chat(coze, auto_save_history=True))
-    time.sleep(0.1)
+    finish_cancels()
     assert cancels(coze) == []
 
 
@@ -133,7 +131,7 @@ def test_a_turn_that_has_ended_or_failed_is_not_cancelled(coze: LocalCoze) -> No
     coze.faults = "failed"
     with pytest.raises(CozeError):
         make_chat(coze, THINK, cancel_on_close=True).invoke("Hi")
-    time.sleep(0.1)
+    finish_cancels()
     assert cancels(coze) == []
 
 
@@ -143,13 +141,14 @@ def test_a_polled_turn_is_cancelled_too(coze: LocalCoze, way: Way) -> None:
     hurried = model.model_copy(update={"max_duration": 0.3})
     with pytest.raises(CozeTimeoutError) as caught:
         way(hurried, "Hi")
-    assert soon(lambda: cancels(coze))
+    wait_until(lambda: cancels(coze))
     assert cancels(coze)[0]["chat_id"] == caught.value.chat_id
 
 
 def test_a_polled_turn_of_a_cancelled_task_is_cancelled(coze: LocalCoze) -> None:
-    cancel_ainvoke(make_chat(coze, SILENT, response_mode="poll", cancel_on_close=True))
-    assert soon(lambda: cancels(coze))
+    model = make_chat(coze, SILENT, response_mode="poll", cancel_on_close=True)
+    cancel_ainvoke(model, lambda: "/v3/chat/retrieve" in [r.path for r in coze.requests])
+    wait_until(lambda: cancels(coze))
 
 
 def test_a_cancel_arrives_although_the_program_ends(coze: LocalCoze) -> None:
@@ -180,7 +179,7 @@ def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, way: Way, local: Local
     assert error.chat_id
     assert error.conversation_id
     assert error.logid
-    assert soon(lambda: cancels(coze))
+    wait_until(lambda: cancels(coze))
     assert cancels(coze) == [{"conversation_id": error.conversation_id, "chat_id": error.chat_id}]
 
 
@@ -240,7 +239,7 @@ def test_a_client_without_a_socket_is_bounded_by_what_arrives() -> None:
     class Slow(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
             for _ in range(100):
-                time.sleep(0.05)
+                time.sleep(0.05)  # a slow server
                 yield b": wait\n\n"
 
     def reply(_: httpx.Request) -> httpx.Response:

@@ -31,7 +31,7 @@ from langchain_coze import (
 )
 from langchain_coze.errors import CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp, Turn
-from tests.conftest import make_chat
+from tests.conftest import make_chat, wait_until
 from tests.integration_tests.call_styles import WAYS, Way, ainvoke, invoke
 
 ENDPOINT = "/api/permission/oauth2/token"
@@ -155,9 +155,9 @@ def test_who_is_cancelled_while_fetching_leaves_it_to_the_next(
 
     async def run() -> str:
         first = asyncio.create_task(auth.atoken())
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(wait_until, lambda: asked(coze))
         second = asyncio.create_task(auth.atoken())
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0)  # it runs until it waits for the first
         first.cancel()
         return await asyncio.wait_for(second, 5)
 
@@ -173,7 +173,7 @@ def test_a_blocking_call_inside_a_loop_does_not_wait_for_itself(
 
     async def run() -> tuple[str, str]:
         fetching = asyncio.create_task(auth.atoken())
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(wait_until, lambda: asked(coze))
         return auth.token, await fetching
 
     began = time.monotonic()
@@ -320,7 +320,7 @@ def test_a_token_is_renewed_before_it_expires() -> None:
         while time.monotonic() < until:
             invoke(model, "a")
             calls += 1
-            time.sleep(0.05)
+            time.sleep(0.05)  # a program that calls now and then
         assert len(asked(coze)) >= 2
         assert len(asked(coze, "/v3/chat")) == calls  # none was refused
 

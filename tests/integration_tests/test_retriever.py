@@ -6,7 +6,6 @@ import asyncio
 import json
 import pickle
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -32,7 +31,7 @@ from langchain_coze.local import (
     Pause,
     knowledge_workflow,
 )
-from tests.conftest import make_chat, serve
+from tests.conftest import finish_cancels, make_chat, serve
 
 QUESTION = "Where does tea grow?"
 TEXTS = ["Tea grows on hills.", "Tea likes rain.", "Green tea and black tea are one plant."]
@@ -264,9 +263,7 @@ def test_the_turn_is_cancelled_where_that_is_wanted(
     coze: LocalCoze, search: Search, *, wanted: bool
 ) -> None:
     search(finder(coze, cancel_on_close=wanted), QUESTION)
-    deadline = time.monotonic() + (2 if wanted else 0.2)
-    while time.monotonic() < deadline and not cancels(coze):
-        time.sleep(0.01)
+    finish_cancels()
     assert cancels(coze) == wanted
 
 

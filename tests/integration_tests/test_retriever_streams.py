@@ -13,7 +13,8 @@ import pytest
 from langchain_core.documents import Document
 
 from langchain_coze import CozeError, CozeRecallRetriever, CozeStreamError, CozeTimeoutError
-from tests.integration_tests.scripted_server import scripted
+from tests.conftest import wait_until
+from tests.integration_tests.scripted_server import Scripted, scripted
 from tests.unit_tests.wire_fixtures import RECALL, TURN
 
 CREATED = TURN[: TURN.index(b"event:conversation.message.delta")]
@@ -152,16 +153,15 @@ def test_a_search_takes_no_longer_than_it_may(search: Search) -> None:
 
 
 def test_a_cancelled_search_closes_its_stream() -> None:
-
-    async def run(base_url: str) -> None:
-        task = asyncio.create_task(by_hand(base_url).ainvoke("Tea?"))
-        await asyncio.sleep(0.2)
+    async def run(server: Scripted) -> None:
+        task = asyncio.create_task(by_hand(server.base_url).ainvoke("Tea?"))
+        await asyncio.to_thread(wait_until, lambda: server.sent)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     with scripted(CREATED, 20.0) as server:
-        asyncio.run(run(server.base_url))
+        asyncio.run(run(server))
         assert server.left.wait(2)
 
 

@@ -79,9 +79,9 @@ def test_a_cancelled_maker_leaves_it_to_the_next_one() -> None:
 
     async def run() -> int:
         first = asyncio.create_task(CLIENT.arun(shared(cache, "k", make)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it runs until it waits
         second = asyncio.create_task(CLIENT.arun(shared(cache, "k", make)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it runs until it waits
         first.cancel()
         return await asyncio.wait_for(second, LONG)
 
@@ -93,7 +93,7 @@ def test_a_blocking_call_on_the_loop_s_thread_does_not_wait_for_the_loop() -> No
 
     async def run() -> tuple[int, int]:
         task = asyncio.create_task(CLIENT.arun(shared(cache, "k", make)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it runs until it waits
         blocking = CLIENT.run(shared(cache, "k", make))
         return blocking, await task
 
@@ -110,7 +110,7 @@ def test_the_least_used_values_go() -> None:
 def inside(stiles: Turnstiles, log: list[str], name: str) -> None:
     place = CLIENT.run(entered(stiles, "v1", LONG))
     log.append(f"{name} in")
-    time.sleep(0.02)
+    time.sleep(0.02)  # its turn takes a while
     log.append(f"{name} out")
     place.leave()
     place.leave()  # nobody else's turn
@@ -119,7 +119,7 @@ def inside(stiles: Turnstiles, log: list[str], name: str) -> None:
 async def ainside(stiles: Turnstiles, log: list[str], name: str) -> None:
     place = await CLIENT.arun(entered(stiles, "v1", LONG))
     log.append(f"{name} in")
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # its turn takes a while
     log.append(f"{name} out")
     place.leave()
 
@@ -179,7 +179,7 @@ def test_who_waits_too_long_or_is_cancelled_does_not_hold_up_the_others() -> Non
             await CLIENT.arun(entered(stiles, "v1", 0.02))
         gone = asyncio.create_task(CLIENT.arun(entered(stiles, "v1", LONG)))
         late = asyncio.create_task(CLIENT.arun(entered(stiles, "v1", LONG)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it runs until it waits
         gone.cancel()
         place.leave()
         (await asyncio.wait_for(late, LONG)).leave()
@@ -187,7 +187,7 @@ def test_who_waits_too_long_or_is_cancelled_does_not_hold_up_the_others() -> Non
         place = await CLIENT.arun(entered(stiles, "v1", LONG))
         gone = asyncio.create_task(CLIENT.arun(entered(stiles, "v1", LONG)))
         late = asyncio.create_task(CLIENT.arun(entered(stiles, "v1", LONG)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it runs until it waits
         place.leave()
         gone.cancel()
         (await asyncio.wait_for(late, LONG)).leave()

@@ -25,8 +25,8 @@ from langchain_coze.local import (
     LocalCoze,
     LocalWorkflow,
 )
-from tests.conftest import serve
-from tests.integration_tests.scripted_server import scripted
+from tests.conftest import serve, wait_until
+from tests.integration_tests.scripted_server import Scripted, scripted
 from tests.integration_tests.workflow_tools import (
     BY_NAME,
     FLOWS,
@@ -220,15 +220,15 @@ def test_an_end_that_keeps_the_connection_open(way: Way) -> None:
 
 
 def test_a_cancelled_call_closes_its_stream() -> None:
-    async def run(base_url: str) -> None:
-        task = asyncio.create_task(by_hand(base_url).ainvoke({}))
-        await asyncio.sleep(0.2)
+    async def run(server: Scripted) -> None:
+        task = asyncio.create_task(by_hand(server.base_url).ainvoke({}))
+        await asyncio.to_thread(wait_until, lambda: server.sent)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     with scripted(b"event: PING\n\n", 20.0) as server:
-        asyncio.run(run(server.base_url))
+        asyncio.run(run(server))
         assert server.left.wait(2)
 
 
