@@ -75,12 +75,14 @@ def make_chat(coze: LocalCoze, bot: LocalBot | None = None, **fields: Any) -> Ch
     return ChatCoze(**{**defaults, **fields})
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 10) -> None:
+def wait_until(
+    condition: Callable[[], Any], seconds: float = 10, *, interval: float = 0.005
+) -> None:
     """Wait until a condition is true; fail if it is still false after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"still false after {seconds} s"
-        time.sleep(0.005)
+        time.sleep(interval)
 
 
 def finish_cancels() -> None:

@@ -13,7 +13,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_coze import ChatCoze
 
 
-class DeclaredByCoze:
+class CozeCapabilities:
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
         return ChatCoze

@@ -14,31 +14,34 @@ from langchain_core.tools import tool
 from langchain_coze import create_coze_agent
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Turn
 
-MakeAgent = Callable[..., Any]
-Run = Callable[..., Any]
-Seen = tuple[Any, ...]
+AgentBuilder = Callable[..., Any]
+RunStyle = Callable[..., Any]
+RequestSummary = tuple[Any, ...]
 
 
-def call(city: str) -> ClientTool:
+def make_weather_call(city: str) -> ClientTool:
     return ClientTool("get_weather", {"city": city})
 
 
 def weather(question: str, turn: Turn) -> Generator[Any, Any, None]:
     """Call tools as the question says, else tell what was asked so far."""
     if question == "one":
-        yield f"It is {(yield call('Hangzhou'))}."
+        yield f"It is {(yield make_weather_call('Hangzhou'))}."
     elif question == "both":
-        first, second = yield (call("Hangzhou"), call("Suzhou"))
+        first, second = yield (make_weather_call("Hangzhou"), make_weather_call("Suzhou"))
         yield f"It is {first} and {second}."
     elif question == "twice":
-        first = yield call("Hangzhou")
-        second = yield call("Suzhou")
+        first = yield make_weather_call("Hangzhou")
+        second = yield make_weather_call("Suzhou")
         yield f"It is {first}, then {second}."
     elif question == "broken":
         refused = yield ClientTool("get_weather", "city=Rome")
-        yield f"{refused} / {(yield call('Hangzhou'))}"
+        yield f"{refused} / {(yield make_weather_call('Hangzhou'))}"
     elif question == "half broken":
-        refused, told = yield (ClientTool("get_weather", "city=Rome"), call("Hangzhou"))
+        refused, told = yield (
+            ClientTool("get_weather", "city=Rome"),
+            make_weather_call("Hangzhou"),
+        )
         yield f"{refused} / {told}"
     elif question == "unknown":
         yield f"I was told: {(yield ClientTool('no_such_tool'))}"
@@ -56,39 +59,39 @@ def get_weather(city: str) -> str:
     return f"sunny in {city}"
 
 
-def langchain_agent(model: Any, tools: Sequence[Any] = (), **options: Any) -> Any:
+def build_langchain_agent(model: Any, tools: Sequence[Any] = (), **options: Any) -> Any:
     agents = pytest.importorskip("langchain.agents")
     return agents.create_agent(model, list(tools), **options)
 
 
-MAKERS = [
+AGENT_BUILDERS = [
     pytest.param(create_coze_agent, id="create_coze_agent"),
-    pytest.param(langchain_agent, id="create_agent"),
+    pytest.param(build_langchain_agent, id="create_agent"),
 ]
 
 
-def ask(question: str) -> Any:
+def make_input(question: str) -> Any:
     return {"messages": [("user", question)]}
 
 
-def thread(name: str = "t") -> Any:
+def make_thread_config(name: str = "t") -> Any:
     return {"configurable": {"thread_id": name}}
 
 
-def last(state: Any) -> str:
+def get_last_text(state: Any) -> str:
     message: BaseMessage = state["messages"][-1]
     return str(message.text)
 
 
-def kinds(state: Any) -> list[str]:
+def get_message_types(state: Any) -> list[str]:
     return [message.type for message in state["messages"]]
 
 
-def results(state: Any) -> list[ToolMessage]:
+def get_tool_messages(state: Any) -> list[ToolMessage]:
     return [message for message in state["messages"] if isinstance(message, ToolMessage)]
 
 
-def events(graph: Any, given: Any, config: Any = None) -> Any:
+def stream_v3_events(graph: Any, given: Any, config: Any = None) -> Any:
     """Return a run as events of version 3, where this langgraph has them."""
     try:
         return graph.stream_events(given, config, version="v3")
@@ -96,12 +99,12 @@ def events(graph: Any, given: Any, config: Any = None) -> Any:
         return pytest.skip("this langgraph has no events of version 3")
 
 
-def seen(coze: LocalCoze) -> list[Seen]:
+def summarize_requests(coze: LocalCoze) -> list[RequestSummary]:
     """Return the requests: chats with texts, submits with outputs, and whatever else there was."""
-    return [_short(request.path, request.query, request.body) for request in coze.requests]
+    return [_summarize(request.path, request.query, request.body) for request in coze.requests]
 
 
-def _short(path: str, query: Mapping[str, str], body: Any) -> Seen:
+def _summarize(path: str, query: Mapping[str, str], body: Any) -> RequestSummary:
     if path == "/v3/chat":
         texts = [message["content"] for message in body["additional_messages"]]
         return "chat", query.get("conversation_id"), texts
@@ -110,8 +113,8 @@ def _short(path: str, query: Mapping[str, str], body: Any) -> Seen:
     return path, json.dumps(body) if body else dict(query)
 
 
-def verbs(coze: LocalCoze) -> list[str]:
-    return [request[0] for request in seen(coze)]
+def list_request_kinds(coze: LocalCoze) -> list[str]:
+    return [request[0] for request in summarize_requests(coze)]
 
 
 # --- The ways to run an agent --------------------------------------------------------------------
@@ -137,5 +140,5 @@ def astream(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
     return asyncio.run(run())[-1]
 
 
-RUNS = [invoke, ainvoke, stream, astream]
-EITHER = [invoke, ainvoke]
+RUN_STYLES = [invoke, ainvoke, stream, astream]
+INVOKE_STYLES = [invoke, ainvoke]

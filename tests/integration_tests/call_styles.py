@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
 
-def _sum(chunks: list[AIMessageChunk]) -> AIMessage:
+def _merge_chunks(chunks: list[AIMessageChunk]) -> AIMessage:
     total = chunks[0]
     for chunk in chunks[1:]:
         total += chunk
@@ -29,17 +29,17 @@ def ainvoke(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
 
 
 def stream(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
-    return _sum(list(model.stream(asked, **kwargs)))
+    return _merge_chunks(list(model.stream(asked, **kwargs)))
 
 
 def astream(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
     async def run() -> list[AIMessageChunk]:
         return [chunk async for chunk in model.astream(asked, **kwargs)]
 
-    return _sum(asyncio.run(run()))
+    return _merge_chunks(asyncio.run(run()))
 
 
-Way = Callable[..., AIMessage]
+CallStyle = Callable[..., AIMessage]
 """How a test asks: a function of the model, the messages and the arguments of the call."""
 
-WAYS: list[Way] = [invoke, ainvoke, stream, astream]
+CALL_STYLES: list[CallStyle] = [invoke, ainvoke, stream, astream]

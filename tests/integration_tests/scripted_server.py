@@ -12,12 +12,12 @@ from typing import Any
 
 _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nX-Tt-Logid: 0217\r\nConnection: close\r\n{}\r\n"
 _CHUNKED = "Transfer-Encoding: chunked\r\n"
-_LONGEST = 30.0  # seconds that a connection lives at most
+_MAX_SECONDS = 30.0  # seconds that a connection lives at most
 
 Step = bytes | float | BaseException
 
 
-class Scripted:
+class ScriptedServer:
     """What a test says that the server does: bytes are sent, numbers are seconds of silence.
 
     `ConnectionResetError()` as a step resets the connection; at the end of the steps it is closed.
@@ -56,7 +56,7 @@ class Scripted:
         self._listener.close()
 
     def _answer(self, client: socket.socket) -> None:
-        client.settimeout(_LONGEST)
+        client.settimeout(_MAX_SECONDS)
         with client, suppress(OSError):
             self._read(client)
             self.sent = []
@@ -98,24 +98,24 @@ class Scripted:
             gone = False
         except OSError:
             gone = True
-        client.settimeout(_LONGEST)
+        client.settimeout(_MAX_SECONDS)
         if gone:
             self.left.set()
         return gone
 
 
 @contextmanager
-def scripted(
+def serve_script(
     *steps: Step,
     kind: str = "text/event-stream",
     chunked: bool = False,
     replies: Sequence[bytes] = (),
-) -> Iterator[Scripted]:
+) -> Iterator[ScriptedServer]:
     """Serve these steps for each request, or one of the replies after the other.
 
     A chunked body never comes to its end.
     """
-    server = Scripted(steps, kind, chunked=chunked, replies=replies)
+    server = ScriptedServer(steps, kind, chunked=chunked, replies=replies)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:

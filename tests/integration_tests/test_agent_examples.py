@@ -18,7 +18,7 @@ import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.conftest import serve, wait_until
-from tests.integration_tests.agent_fixtures import seen, verbs
+from tests.integration_tests.agent_fixtures import list_request_kinds, summarize_requests
 from tests.integration_tests.test_examples import ROOT, account, environment, run
 
 pytestmark = pytest.mark.slow
@@ -136,7 +136,7 @@ def test_memory_sends_only_what_is_new() -> None:
     pytest.importorskip("langgraph.checkpoint.sqlite")
     with LocalCoze(LocalBot(lambda question: question, name="echo")) as coze:
         done = run("memory_sqlite.py", env=account(coze))
-        first, second = (request for request in seen(coze) if request[0] == "chat")
+        first, second = (request for request in summarize_requests(coze) if request[0] == "chat")
     assert (done.returncode, done.stderr) == (0, "")
     assert (first[1], first[2], second[2]) == (None, ["My name is 小明."], ["What is my name?"])
     assert second[1] in done.stdout
@@ -188,20 +188,23 @@ def langgraph_dev(folder: Path, env: Mapping[str, str]) -> Iterator[str]:
         ) as process,
     ):
         try:
-            yield started(f"http://127.0.0.1:{port}", process, log)
+            yield wait_for_server(f"http://127.0.0.1:{port}", process, log)
         finally:
             process.terminate()
             process.wait(20)
 
 
-def started(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
+def wait_for_server(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
     def is_ready() -> bool:
-        assert process.poll() is None, log.read_text("utf-8")
+        assert process.poll() is None
         with suppress(httpx.TransportError):
             return httpx.get(f"{url}/ok", timeout=1).is_success
         return False
 
-    wait_until(is_ready, STARTING)
+    try:
+        wait_until(is_ready, STARTING, interval=0.1)
+    except AssertionError:
+        raise AssertionError(log.read_text("utf-8")) from None
     return url
 
 
@@ -224,7 +227,7 @@ def test_langgraph_dev_serves_the_bot(coze: LocalCoze, dev_server: str, tmp_path
     answer = httpx.post(f"{dev_server}/runs/wait", json=run_of_coze, timeout=30).json()
     assert [message["content"] for message in answer["messages"]] == ["hello", "HELLO"]
     assert answer["messages"][-1]["name"] == "coze"
-    assert verbs(coze) == ["chat"]
+    assert list_request_kinds(coze) == ["chat"]
     assert coze.requests[0].body["user_id"] == "42"
     assert "BlockingError" not in (tmp_path / "dev.log").read_text("utf-8")
 

@@ -20,14 +20,14 @@ from langchain_coze.local import (
     ServerTool,
 )
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import WAYS, ainvoke, invoke
+from tests.integration_tests.call_styles import CALL_STYLES, ainvoke, invoke
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
 coze = serve(BOT)
 IDS = {"logid", "chat_id", "conversation_id", "section_id"}
 
 
-@pytest.mark.parametrize("ask", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_whole_answer_and_only_the_answer(coze: LocalCoze, ask: Callable[..., AIMessage]) -> None:
     message = ask(make_chat(coze), QUESTION)
     assert message.content == ANSWER
@@ -67,7 +67,7 @@ def plain(message: Any) -> list[dict[str, Any]]:
 def test_blocks_agree_whichever_way_they_come(coze: LocalCoze) -> None:
     expected = invoke(make_chat(coze), QUESTION).content_blocks
     assert [block["type"] for block in expected] == ["reasoning", "text"]
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         assert ask(make_chat(coze), QUESTION).content_blocks == expected
         v1 = ask(make_chat(coze, output_version="v1"), QUESTION)
         assert isinstance(v1.content, list)
@@ -102,7 +102,7 @@ def test_blocks_agree_in_a_busy_turn() -> None:
         assert expected[0]["args"] == {"city": "杭州"}
         assert "annotations" in expected[4]
         v1 = model.model_copy(update={"output_version": "v1"})
-        for ask in WAYS:
+        for ask in CALL_STYLES:
             assert plain(ask(model, "hello")) == expected
             assert plain(ask(v1, "hello")) == expected
         assert plain(model.stream_events("hello", version="v3").output) == expected
@@ -110,7 +110,7 @@ def test_blocks_agree_in_a_busy_turn() -> None:
         assert call["id"] == result["tool_call_id"]  # type: ignore[typeddict-item] # their types
 
 
-@pytest.mark.parametrize("ask", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_the_request_is_what_coze_documents(coze: LocalCoze, ask: Callable[..., AIMessage]) -> None:
     ask(
         make_chat(
@@ -149,7 +149,7 @@ def test_the_request_is_what_coze_documents(coze: LocalCoze, ask: Callable[..., 
     }
 
 
-@pytest.mark.parametrize("ask", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_poll_mode_gives_the_same_message(coze: LocalCoze, ask: Callable[..., AIMessage]) -> None:
     polled = ask(make_chat(coze, response_mode="poll"), QUESTION)
     create, *retrieves, listed = coze.requests

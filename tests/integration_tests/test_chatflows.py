@@ -13,7 +13,7 @@ from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
 from langchain_coze._chat.history import heads
 from langchain_coze.local import Ask, LocalBot, LocalChatflow, LocalCoze, RecordedRequest, Turn
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import WAYS, Way
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 _numbers = itertools.count()
 
@@ -57,13 +57,13 @@ def asked(coze: LocalCoze) -> list[RecordedRequest]:
     return [request for request in coze.requests if request.path == "/v1/workflows/chat"]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_chatflow_asks_back_and_goes_on(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_chatflow_asks_back_and_goes_on(coze: LocalCoze, ask: CallStyle) -> None:
     model = flow(coze, parameters={"what": "cake", **new_name()})
     history: list[BaseMessage] = [HumanMessage("I want to order.")]
     told: list[AIMessage] = []
     for answer in ("杭州", "Main Street", None):
-        told.append(way(model, history))
+        told.append(ask(model, history))
         history += [told[-1], HumanMessage(answer or "")]
     assert [message.text for message in told] == [
         "Which city?\n杭州\n北京",
@@ -85,8 +85,8 @@ def test_a_chatflow_asks_back_and_goes_on(coze: LocalCoze, way: Way) -> None:
     assert sent == [["I want to order."], ["杭州"], ["Main Street"]]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_request_is_the_wire_s(coze: LocalCoze, ask: CallStyle) -> None:
     model = flow(
         coze,
         ECHO,
@@ -97,13 +97,13 @@ def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
         bot_version="v0.0.1",
         conversation_id=None,
     )
-    way(flow(coze, parameters={"CONVERSATION_NAME": "Default"}), "open")  # a first conversation
+    ask(flow(coze, parameters={"CONVERSATION_NAME": "Default"}), "open")  # a first conversation
     conversation = asked(coze)[0]
     coze.reset()
-    made = way(flow(coze, parameters={"CONVERSATION_NAME": "Default"}), "open")
+    made = ask(flow(coze, parameters={"CONVERSATION_NAME": "Default"}), "open")
     named = made.response_metadata["conversation_id"]
     coze.reset()
-    answer = way(model, [SystemMessage("Be brief."), HumanMessage("Hi")], conversation_id=named)
+    answer = ask(model, [SystemMessage("Be brief."), HumanMessage("Hi")], conversation_id=named)
     assert answer.text.startswith("Hi {'CONVERSATION_NAME': 'Default', 'n': 3}")
     (request,) = asked(coze)
     question = {"role": "user", "type": "question", "content_type": "text"}
@@ -129,37 +129,39 @@ def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
     }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_an_interrupted_chatflow_goes_on_in_another_process(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_interrupted_chatflow_goes_on_in_another_process(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
     model = flow(coze, parameters=new_name())
-    first = way(model, "Order")
+    first = ask(model, "Order")
     heads.__init__()  # type: ignore[misc] # emptied
-    second = way(model, [HumanMessage("Order"), first, HumanMessage("杭州")])
+    second = ask(model, [HumanMessage("Order"), first, HumanMessage("杭州")])
     assert second.text == "Which street?"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_thread_of_a_chatflow(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_thread_of_a_chatflow(coze: LocalCoze, ask: CallStyle) -> None:
     parameters = new_name()
     model = flow(coze, ORDER, conversation="thread", parameters=parameters)
     history: list[BaseMessage] = [HumanMessage("Order")]
     for answer in ("杭州", "Main Street", "Again"):
-        history += [way(model, history), HumanMessage(answer)]
-    assert way(model, history).text.startswith("Which city?")
+        history += [ask(model, history), HumanMessage(answer)]
+    assert ask(model, history).text.startswith("Which city?")
     named = {request.body.get("conversation_id") for request in asked(coze)[1:]}
     assert len(named) == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_failures_are_told_with_their_code(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_failures_are_told_with_their_code(coze: LocalCoze, ask: CallStyle) -> None:
     parameters = new_name()
     with pytest.raises(CozeError) as caught:
-        way(flow(coze, FAIL, parameters=parameters), "Hi")
+        ask(flow(coze, FAIL, parameters=parameters), "Hi")
     assert caught.value.code
     assert "node failed" in str(caught.value)
     if coze.profile == "cloud":
         with pytest.raises(CozeInvalidRequestError, match="会话名不存在") as caught:
-            way(flow(coze, ECHO, parameters={"CONVERSATION_NAME": "unknown"}), "Hi")
+            ask(flow(coze, ECHO, parameters={"CONVERSATION_NAME": "unknown"}), "Hi")
         assert caught.value.code == 720702204
 
 
@@ -186,9 +188,9 @@ def test_a_bot_of_the_environment_gives_way_to_the_app(
     assert (request.bot_id, request.app_id) == ("", ECHO.app_id)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_chatflow_can_be_named_by_a_call(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_chatflow_can_be_named_by_a_call(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze)
     parameters = new_name()
-    answer = way(model, "Order", workflow_id=ORDER.workflow_id, parameters=parameters)
+    answer = ask(model, "Order", workflow_id=ORDER.workflow_id, parameters=parameters)
     assert answer.text.startswith("Which city?")

@@ -28,7 +28,7 @@ from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError, CozeTim
 from langchain_coze._api import pool
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import WAYS, ainvoke, invoke
+from tests.integration_tests.call_styles import CALL_STYLES, ainvoke, invoke
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
 coze = serve(BOT)
@@ -247,7 +247,7 @@ def test_closing_lets_running_streams_end(coze: LocalCoze) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("ask", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 @pytest.mark.parametrize(
     "change",
     [

@@ -23,7 +23,7 @@ from langchain_coze import (
 from langchain_coze._chat.history import heads
 from langchain_coze.local import LocalBot, LocalCoze, RecordedRequest, Turn
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import WAYS, Way
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 
 def remember(question: str, turn: Turn) -> Iterator[str]:
@@ -70,13 +70,13 @@ def forget() -> None:
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("way", WAYS)
-def test_a_named_conversation_goes_on(coze: LocalCoze, way: Way, mode: str) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_named_conversation_goes_on(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
     named = conversation(coze)
     model = make_chat(coze, conversation_id=named, response_mode=mode)
-    first = way(model, "one")
+    first = ask(model, "one")
     assert first.content == "zero | one"
-    second = way(model, [HumanMessage("one"), first, HumanMessage("two")])
+    second = ask(model, [HumanMessage("one"), first, HumanMessage("two")])
     assert second.content == "zero | one | two"
     assert [sent(request) for request in chats(coze)] == [["one"], ["two"]]
     for request in chats(coze):  # wire section 2.1: in the query, not in the body
@@ -90,9 +90,9 @@ def test_a_named_conversation_goes_on(coze: LocalCoze, way: Way, mode: str) -> N
         }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_the_call_goes_before_the_config_and_the_config_before_the_field(
-    coze: LocalCoze, way: Way
+    coze: LocalCoze, ask: CallStyle
 ) -> None:
     by_call, by_config, by_field = (conversation(coze) for _ in range(3))
     model = make_chat(coze, conversation_id=by_field)
@@ -100,10 +100,10 @@ def test_the_call_goes_before_the_config_and_the_config_before_the_field(
     per_bot: RunnableConfig = {
         "configurable": {"coze_conversation_id": {MEMORY.bot_id: by_config, "7": "8"}}
     }
-    way(model, "a", config=config, conversation_id=by_call)
-    way(model, "b", config=config)
-    way(model, "c", config=per_bot)
-    way(model, "d", config={"configurable": {"coze_conversation_id": {"7": "8"}}})
+    ask(model, "a", config=config, conversation_id=by_call)
+    ask(model, "b", config=config)
+    ask(model, "c", config=per_bot)
+    ask(model, "d", config={"configurable": {"coze_conversation_id": {"7": "8"}}})
     named = [request.query["conversation_id"] for request in chats(coze)]
     assert named == [by_call, by_config, by_config, by_field]
 
@@ -123,12 +123,12 @@ def test_a_config_reaches_the_bot_through_chains(coze: LocalCoze) -> None:
     assert "".join(chunk.text for chunk in streamed) == "zero | one | two | three"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_conversation_that_is_none_is_told(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_conversation_that_is_none_is_told(coze: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeNotFoundError, match="code 4002"):
-        way(make_chat(coze, conversation_id="123"), "one")
+        ask(make_chat(coze, conversation_id="123"), "one")
     with pytest.raises(CozeInvalidRequestError, match="coze_conversation_id is a list"):
-        way(make_chat(coze), "one", config={"configurable": {"coze_conversation_id": ["1"]}})
+        ask(make_chat(coze), "one", config={"configurable": {"coze_conversation_id": ["1"]}})
 
 
 def test_every_door_of_the_model_takes_the_conversation_of_the_config(coze: LocalCoze) -> None:
@@ -152,13 +152,13 @@ def test_every_door_of_the_model_takes_the_conversation_of_the_config(coze: Loca
 # --- Conversations found in the history ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_thread_sends_only_what_is_new(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_thread_sends_only_what_is_new(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [SystemMessage("Be brief.")]
     for question in ("one", "two", "three"):
         history.append(HumanMessage(question))
-        history.append(way(model, history))
+        history.append(ask(model, history))
     assert history[-1].content == "Be brief. | one | two | three"
     assert [sent(request) for request in chats(coze)] == [
         ["Be brief.", "one"],
@@ -171,40 +171,40 @@ def test_a_thread_sends_only_what_is_new(coze: LocalCoze, way: Way) -> None:
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_forks_and_replays_hear_nothing_of_what_came_later(
-    coze: LocalCoze, way: Way, *, known: bool
+    coze: LocalCoze, ask: CallStyle, *, known: bool
 ) -> None:
     model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
-    history.append(way(model, history))
+    history.append(ask(model, history))
     past = [*history]
     history.append(HumanMessage("two"))
-    history.append(way(model, history))
+    history.append(ask(model, history))
     if not known:
         forget()
     fork = [*past, HumanMessage("fork")]
-    fork.append(way(model, fork))
+    fork.append(ask(model, fork))
     assert fork[-1].content == "one | fork"
     fork.append(HumanMessage("on"))
-    assert way(model, fork).content == "one | fork | on"
+    assert ask(model, fork).content == "one | fork | on"
     if not known:
         forget()
     history.append(HumanMessage("three"))
-    assert way(model, history).content == "one | two | three"
+    assert ask(model, history).content == "one | two | three"
     replay = [*past, HumanMessage("two")]
-    assert way(model, replay).content == "one | two"
+    assert ask(model, replay).content == "one | two"
     used = [request.query.get("conversation_id") for request in chats(coze)]
     assert len({request for request in used if request}) == 2
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_thread_goes_on_in_another_process(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_thread_goes_on_in_another_process(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
-    history += [way(model, history), HumanMessage("two")]
+    history += [ask(model, history), HumanMessage("two")]
     forget()
-    assert way(model, history).content == "one | two"
+    assert ask(model, history).content == "one | two"
     asked = coze.requests[1]
     assert (asked.path, asked.body) == (
         "/v1/conversation/message/list",
@@ -214,55 +214,57 @@ def test_a_thread_goes_on_in_another_process(coze: LocalCoze, way: Way) -> None:
 
 
 @pytest.mark.parametrize("fault", ["error=4101", "error=5000", "http_502", "close", "empty_body"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_where_the_end_cannot_be_asked_for_a_conversation_begins(
-    coze: LocalCoze, way: Way, fault: str
+    coze: LocalCoze, ask: CallStyle, fault: str
 ) -> None:
     model = make_chat(coze, conversation="thread", max_retries=0)
     history: list[BaseMessage] = [HumanMessage("one")]
-    history += [way(model, history), HumanMessage("two")]
+    history += [ask(model, history), HumanMessage("two")]
     forget()
     coze.faults = f"{fault},on=/v1/conversation/message/list"
     with pytest.warns(UserWarning, match="cannot be seen whether .*give it the permission"):
-        assert way(model, history).content == "one | two"
+        assert ask(model, history).content == "one | two"
     assert sent(chats(coze)[-1]) == ["one", "one", "two"]
     assert chats(coze)[-1].query == {}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_turn_that_broke_off_is_not_repeated_into_its_conversation(
-    coze: LocalCoze, way: Way
+    coze: LocalCoze, ask: CallStyle
 ) -> None:
     model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
-    history.append(way(model, history))
+    history.append(ask(model, history))
     with pytest.raises(CozeError):
-        way(model, [*history, HumanMessage("fail")])
-    again = way(model, [*history, HumanMessage("two")])
+        ask(model, [*history, HumanMessage("fail")])
+    again = ask(model, [*history, HumanMessage("two")])
     assert again.content == "one | two"  # and not "one | fail | two"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_turn_that_was_given_up_is_not_repeated_into_its_conversation(
-    coze: LocalCoze, way: Way
+    coze: LocalCoze, ask: CallStyle
 ) -> None:
     fields: Any = {"bot": SLOW, "conversation": "thread", "response_mode": "poll"}
     history: list[BaseMessage] = [HumanMessage("one")]
-    history.append(way(make_chat(coze, **fields), history))
+    history.append(ask(make_chat(coze, **fields), history))
     with pytest.raises(CozeTimeoutError):
-        way(make_chat(coze, **fields, poll_timeout=0.01), [*history, HumanMessage("late")])
-    again = way(make_chat(coze, **fields), [*history, HumanMessage("two")])
+        ask(make_chat(coze, **fields, poll_timeout=0.01), [*history, HumanMessage("late")])
+    again = ask(make_chat(coze, **fields), [*history, HumanMessage("two")])
     conversations = [a.response_metadata["conversation_id"] for a in (history[-1], again)]
     assert len(set(conversations)) == 2
     assert sent(chats(coze)[-1]) == ["one", "one" * 5, "two"]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_two_bots_of_one_history_keep_their_own_conversations(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_two_bots_of_one_history_keep_their_own_conversations(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
     one, other = (make_chat(coze, conversation="thread", bot_id=b.bot_id) for b in (MEMORY, OTHER))
     history: list[BaseMessage] = [HumanMessage("one")]
     for model in (one, other, one, other):
-        answer = way(model, history)
+        answer = ask(model, history)
         answer.name = "other" if model is other else "memory"
         history += [answer, HumanMessage(f"to {answer.name}")]
     asked = [(request.body["bot_id"], sent(request)) for request in chats(coze)]
@@ -285,8 +287,8 @@ def test_threads_never_share_a_conversation_or_a_cached_answer(coze: LocalCoze) 
     )
 
 
-@pytest.mark.parametrize("way", WAYS[:2])
-def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES[:2])
+def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, ask: CallStyle) -> None:
     class Session:
         """A token source of one end user, as `CozeJWTAuth` is."""
 
@@ -296,7 +298,7 @@ def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, way: Wa
 
     cache = InMemoryCache()
     chat_ids = [
-        way(make_chat(coze, api_key=Session(name), cache=cache), "same").response_metadata[
+        ask(make_chat(coze, api_key=Session(name), cache=cache), "same").response_metadata[
             "chat_id"
         ]
         for name in ("a", "b", "a", None, None)

@@ -29,7 +29,7 @@ from langchain_coze import (
 )
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import WAYS, ainvoke, astream, invoke, stream
+from tests.integration_tests.call_styles import CALL_STYLES, ainvoke, astream, invoke, stream
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
 coze = serve(BOT)
@@ -58,7 +58,7 @@ def has_hint(error: CozeError) -> bool:
 # --- Bad input ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ask", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_no_token(coze: LocalCoze, monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
     monkeypatch.delenv("COZE_API_TOKEN", raising=False)
     monkeypatch.delenv("COZE_API_KEY", raising=False)
@@ -68,7 +68,7 @@ def test_no_token(coze: LocalCoze, monkeypatch: pytest.MonkeyPatch, ask: Ask) ->
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("ask", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_wrong_token(coze: LocalCoze, ask: Ask, mode: str) -> None:
     error = caught(
         ask, make_chat(coze, api_key="pat_wrong", response_mode=mode), CozeAuthenticationError
@@ -99,7 +99,7 @@ def test_wrong_token(coze: LocalCoze, ask: Ask, mode: str) -> None:
 def test_what_coze_refuses(
     coze: LocalCoze, fields: dict[str, Any], kind: type[CozeError], code: int | None, mode: str
 ) -> None:
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         error = caught(ask, make_chat(coze, response_mode=mode, **fields), kind)
         assert error.code == code or code is None
         assert error.logid
@@ -111,7 +111,7 @@ def test_what_coze_refuses(
 def test_unpublished_and_used_up(status: str) -> None:
     bots = (LocalBot(name="draft", published=False), LocalBot(name="used", quota=0))
     with LocalCoze(bots, error_status=status) as coze:
-        for ask in WAYS:
+        for ask in CALL_STYLES:
             draft, used = (make_chat(coze, bot) for bot in bots)
             error = caught(ask, draft, CozeNotFoundError)
             assert error.code == 4015
@@ -144,7 +144,7 @@ def test_what_is_refused_before_any_request(
     asked: Any,
 ) -> None:
     monkeypatch.delenv("COZE_BOT_ID", raising=False)
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         caught(ask, make_chat(coze, **fields), CozeInvalidRequestError, asked)
     assert coze.requests == []
 
@@ -193,7 +193,7 @@ HARMLESS = [
 @pytest.mark.parametrize("fault", HARMLESS)
 def test_the_answer_survives(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         message = ask(make_chat(coze), QUESTION)
         assert message.content == ANSWER
         assert message.response_metadata["follow_up_questions"] == ["还有呢？"]
@@ -202,7 +202,7 @@ def test_the_answer_survives(coze: LocalCoze, fault: str) -> None:
 
 def test_a_failed_search_is_told(coze: LocalCoze) -> None:
     coze.faults = "recall_failed"
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         with pytest.warns(UserWarning, match="failed \\(status_code 708882003\\)"):
             message = ask(make_chat(coze), QUESTION)
         assert message.content == ANSWER
@@ -216,10 +216,10 @@ CUTS = ["no_terminal", "cut_mid_line", "cut_utf8", "cut_at=1", "cut_at=900", "cu
 @pytest.mark.parametrize("fault", CUTS)
 def test_a_cut_stream_is_never_a_success(coze: LocalCoze, fault: str, end: str) -> None:
     coze.faults = fault + end
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         error = caught(ask, make_chat(coze, max_retries=0), CozeStreamError)
         assert has_hint(error)
-    assert len(coze.requests) == len(WAYS)
+    assert len(coze.requests) == len(CALL_STYLES)
 
 
 def test_a_cut_stream_keeps_what_had_come(coze: LocalCoze) -> None:
@@ -259,7 +259,7 @@ def test_failures_are_typed_and_not_repeated(
 ) -> None:
     """A POST that may have started something is never sent twice (design 4.7)."""
     coze.faults = fault
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         coze.reset()
         error = caught(ask, make_chat(coze, timeout=0.3), kind)
         assert error.code == code
@@ -270,7 +270,7 @@ def test_failures_are_typed_and_not_repeated(
 @pytest.mark.parametrize("fault", ["close", "slow_start=9"])
 def test_what_may_have_started_is_not_retryable(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         with pytest.raises(CozeError) as info:
             ask(make_chat(coze, timeout=0.3), QUESTION)
         assert not is_retryable(info.value)
@@ -281,7 +281,7 @@ def test_what_may_have_started_is_not_retryable(coze: LocalCoze, fault: str) -> 
 )
 def test_errors_of_a_turn_that_had_started_name_it(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         error = caught(
             ask, make_chat(coze, timeout=0.3), type(_error(ask, make_chat(coze, timeout=0.3)))
         )
@@ -330,7 +330,7 @@ def test_a_long_retry_after_is_not_waited_for(coze: LocalCoze) -> None:
     assert len(coze.requests) == 1
 
 
-@pytest.mark.parametrize("ask", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_nobody_listens(ask: Ask) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -16,7 +16,7 @@ from langchain_core.prompt_values import ChatPromptValue
 from langchain_coze import CozeError, CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, Media, Speech, Turn
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import WAYS, Way
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 IMAGE, FILE = {"type": "image"}, {"type": "file"}
@@ -53,10 +53,10 @@ def paths(coze: LocalCoze) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("way", WAYS)
-def test_bytes_are_uploaded_and_links_passed_on(coze: LocalCoze, way: Way, mode: str) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_bytes_are_uploaded_and_links_passed_on(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
     image, link = {**IMAGE, "base64": TEXT}, {"type": "image", "url": "https://h/a.png"}
-    seen = way(make_chat(coze, response_mode=mode), ask(image, link)).text
+    seen = ask(make_chat(coze, response_mode=mode), ask(image, link)).text
     assert json.loads(seen) == [["image", "", len(PNG)], ["image", "https://h/a.png", 0]]
     upload, chat = coze.requests[:2]
     assert (upload.method, upload.path, chat.path) == ("POST", "/v1/files/upload", "/v3/chat")
@@ -69,15 +69,15 @@ def test_bytes_are_uploaded_and_links_passed_on(coze: LocalCoze, way: Way, mode:
     assert linked == {"type": "image", "file_url": "https://h/a.png"}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_same_bytes_are_uploaded_once(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_same_bytes_are_uploaded_once(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze)
     image = {**IMAGE, "base64": PNG}
     as_openai = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{TEXT}"}}
     for blocks in ((image, image), (as_openai,), (image,)):
-        way(model, ask(*blocks))
+        ask(model, ask(*blocks))
     assert paths(coze) == ["/v1/files/upload", "/v3/chat", "/v3/chat", "/v3/chat"]
-    way(make_chat(coze), ask({**IMAGE, "base64": PNG + b"more"}))
+    ask(make_chat(coze), ask({**IMAGE, "base64": PNG + b"more"}))
     assert paths(coze).count("/v1/files/upload") == 2
 
 
@@ -89,8 +89,10 @@ def test_many_at_once_upload_once(coze: LocalCoze) -> None:
     assert paths(coze).count("/v3/chat") == 20
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_file_that_cannot_be_taken_is_told_before_any_request(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_file_that_cannot_be_taken_is_told_before_any_request(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
     for block, told in (
         ({**IMAGE, "base64": base64.b64encode(b"Hello").decode()}, "its bytes are none"),
         ({**FILE, "base64": b""}, "empty"),
@@ -98,25 +100,25 @@ def test_a_file_that_cannot_be_taken_is_told_before_any_request(coze: LocalCoze,
         ({"type": "tool_use", "id": "1"}, "does not take"),
     ):
         with pytest.raises(CozeInvalidRequestError, match=told):
-            way(make_chat(coze), ask(block))
+            ask(make_chat(coze), ask(block))
     assert paths(coze) == []
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_refused_upload_is_told_and_tried_again_by_the_next_call(
-    coze: LocalCoze, way: Way
+    coze: LocalCoze, ask: CallStyle
 ) -> None:
     coze.faults = "error=4303,times=1,on=/v1/files/upload"
     question = ask({**FILE, "base64": b"x", "filename": "x.exe"})
     with pytest.raises(CozeInvalidRequestError, match="code 4303") as caught:
-        way(make_chat(coze), question)
+        ask(make_chat(coze), question)
     assert "Upload exactly one file" in str(caught.value)
-    assert way(make_chat(coze), question).content == '[["file", "", 1]]'
+    assert ask(make_chat(coze), question).content == '[["file", "", 1]]'
     assert paths(coze) == ["/v1/files/upload", "/v1/files/upload", "/v3/chat"]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_bytes_are_traced_as_base64(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_bytes_are_traced_as_base64(coze: LocalCoze, ask: CallStyle) -> None:
     class Seen(BaseCallbackHandler):
         traced: ClassVar[list[str]] = []
 
@@ -127,24 +129,26 @@ def test_bytes_are_traced_as_base64(coze: LocalCoze, way: Way) -> None:
     typed = {"type": "image", "base64": TEXT, "mime_type": "image/png"}
     question = ask({"type": "image", "base64": PNG}, typed)
     for asked in (question, ChatPromptValue(messages=question)):
-        way(make_chat(coze), asked, config={"callbacks": [Seen()]})
+        ask(make_chat(coze), asked, config={"callbacks": [Seen()]})
     assert len(Seen.traced) == 2
     for traced in Seen.traced:
         assert traced.count(f"data:image/png;base64,{TEXT}") == 2
     assert question[0].content[1]["base64"] == PNG  # type: ignore[index] # a block; unchanged
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_an_unknown_file_id_is_told(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_unknown_file_id_is_told(coze: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeError, match="code 4000"):
-        way(make_chat(coze), ask({"type": "image", "file_id": "77"}))
+        ask(make_chat(coze), ask({"type": "image", "file_id": "77"}))
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("way", WAYS)
-def test_files_and_speech_of_an_answer_are_blocks(coze: LocalCoze, way: Way, mode: str) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_files_and_speech_of_an_answer_are_blocks(
+    coze: LocalCoze, ask: CallStyle, mode: str
+) -> None:
     model = make_chat(coze, SHOW, response_mode=mode)
-    answer = way(model, "Show me")
+    answer = ask(model, "Show me")
     assert answer.content == "Look: \n\na leaf"
     kinds = [block["type"] for block in answer.content_blocks]
     sound = ["audio"] if mode == "stream" else []  # a list of messages has none (wire 2.4)

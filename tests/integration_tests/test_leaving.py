@@ -20,7 +20,7 @@ import pytest
 from langchain_coze import ChatCoze, CozeError, CozeTimeoutError
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Pause
 from tests.conftest import finish_cancels, make_chat, serve, wait_until
-from tests.integration_tests.call_styles import WAYS, Way
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 LONG = 20.0
 said = Counter[str]()  # how many numbers the bot has said, by question
@@ -135,12 +135,12 @@ def test_a_turn_that_has_ended_or_failed_is_not_cancelled(coze: LocalCoze) -> No
     assert cancels(coze) == []
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_polled_turn_is_cancelled_too(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_polled_turn_is_cancelled_too(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze, SILENT, response_mode="poll", cancel_on_close=True)
     hurried = model.model_copy(update={"max_duration": 0.3})
     with pytest.raises(CozeTimeoutError) as caught:
-        way(hurried, "Hi")
+        ask(hurried, "Hi")
     wait_until(lambda: cancels(coze))
     assert cancels(coze)[0]["chat_id"] == caught.value.chat_id
 
@@ -168,12 +168,12 @@ def test_a_cancel_arrives_although_the_program_ends(coze: LocalCoze) -> None:
 
 
 @pytest.mark.parametrize("local", [TALK, SILENT], ids=["talk", "silent"])
-@pytest.mark.parametrize("way", WAYS)
-def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, way: Way, local: LocalBot) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, ask: CallStyle, local: LocalBot) -> None:
     model = make_chat(coze, local, max_duration=0.4, cancel_on_close=True, auto_save_history=True)
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="longer than max_duration allows") as caught:
-        way(model, "Hi")
+        ask(model, "Hi")
     assert 0.35 < time.monotonic() - begin < 2.0
     error = caught.value
     assert error.chat_id
@@ -183,38 +183,38 @@ def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, way: Way, local: Local
     assert cancels(coze) == [{"conversation_id": error.conversation_id, "chat_id": error.chat_id}]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_time_includes_the_wait_for_a_reply(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_time_includes_the_wait_for_a_reply(coze: LocalCoze, ask: CallStyle) -> None:
     coze.faults = "slow_start=5"
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="longer than max_duration allows"):
-        way(make_chat(coze, THINK, max_duration=0.3), "Hi")
+        ask(make_chat(coze, THINK, max_duration=0.3), "Hi")
     assert time.monotonic() - begin < 2.0
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_time_includes_repetitions(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_time_includes_repetitions(coze: LocalCoze, ask: CallStyle) -> None:
     coze.faults = "error=4009"
     begin = time.monotonic()
     with pytest.raises(CozeError, match="code 4009"):
-        way(make_chat(coze, THINK, max_duration=0.6, max_retries=50), "Hi")
+        ask(make_chat(coze, THINK, max_duration=0.6, max_retries=50), "Hi")
     assert time.monotonic() - begin < 2.0
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_time_bounds_polling(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_time_bounds_polling(coze: LocalCoze, ask: CallStyle) -> None:
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="max_duration") as caught:
-        way(make_chat(coze, SILENT, max_duration=0.4, response_mode="poll"), "Hi")
+        ask(make_chat(coze, SILENT, max_duration=0.4, response_mode="poll"), "Hi")
     assert time.monotonic() - begin < 2.0
     assert caught.value.chat_id
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_time_enough_changes_nothing(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_time_enough_changes_nothing(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze, THINK, max_duration=30)
     before = threading.active_count()
-    assert [way(model, "Hi").content for _ in range(3)] == ["Done."] * 3
+    assert [ask(model, "Hi").content for _ in range(3)] == ["Done."] * 3
     assert threading.active_count() <= before + 1  # the executor of asyncio, if any
 
 

@@ -19,24 +19,24 @@ from langchain_coze import create_coze_agent
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Turn
 from tests.conftest import make_chat, serve
 from tests.integration_tests.agent_fixtures import (
-    MAKERS,
-    MakeAgent,
-    Seen,
-    ask,
-    call,
-    events,
+    AGENT_BUILDERS,
+    AgentBuilder,
+    RequestSummary,
+    get_last_text,
+    get_message_types,
     get_weather,
-    kinds,
-    last,
-    seen,
-    thread,
-    verbs,
+    list_request_kinds,
+    make_input,
+    make_thread_config,
+    make_weather_call,
+    stream_v3_events,
+    summarize_requests,
 )
 from tests.integration_tests.test_agent_runs import asking_weather
 
 
 def rainy(_: str) -> Generator[Any, Any, None]:
-    yield f"It is {(yield call('Hangzhou'))}"
+    yield f"It is {(yield make_weather_call('Hangzhou'))}"
 
 
 def leading(_: str, turn: Turn) -> Generator[Any, Any, None]:
@@ -90,10 +90,12 @@ class Router(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
 
-def pair(coze: LocalCoze, make: MakeAgent = create_coze_agent, **fields: Any) -> list[Any]:
+def pair(
+    coze: LocalCoze, build_agent: AgentBuilder = create_coze_agent, **fields: Any
+) -> list[Any]:
     return [
-        make(make_chat(coze, A, **fields), name="bot_a"),
-        make(make_chat(coze, B, **fields), [get_weather], name="bot_b"),
+        build_agent(make_chat(coze, A, **fields), name="bot_a"),
+        build_agent(make_chat(coze, B, **fields), [get_weather], name="bot_b"),
     ]
 
 
@@ -103,11 +105,11 @@ def supervised(agents: list[Any], **options: Any) -> Any:
     return graph.compile(checkpointer=InMemorySaver())
 
 
-def chats(coze: LocalCoze, bot: LocalBot) -> list[Seen]:
+def chats(coze: LocalCoze, bot: LocalBot) -> list[RequestSummary]:
     """Return the chats of one bot."""
     return [
         told
-        for told, request in zip(seen(coze), coze.requests, strict=True)
+        for told, request in zip(summarize_requests(coze), coze.requests, strict=True)
         if told[0] == "chat" and request.body["bot_id"] == bot.bot_id
     ]
 
@@ -122,25 +124,25 @@ MODES = ["last_message", "full_history"]
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
 def test_each_bot_is_asked_the_question_of_the_user(
-    coze: LocalCoze, make: MakeAgent, mode: str
+    coze: LocalCoze, build_agent: AgentBuilder, mode: str
 ) -> None:
-    graph = supervised(pair(coze, make), output_mode=mode)
-    state = graph.invoke(ask("hello"), thread())
-    assert last(state) == "all done"
+    graph = supervised(pair(coze, build_agent), output_mode=mode)
+    state = graph.invoke(make_input("hello"), make_thread_config())
+    assert get_last_text(state) == "all done"
     assert said_by(state, "bot_a")[0] == "A heard hello"
     assert said_by(state, "bot_b")[0] == "It is sunny in Hangzhou"
     assert chats(coze, A) == [("chat", None, ["hello"])]
     assert chats(coze, B) == [("chat", None, ["[bot_a] A heard hello", "hello"])]
-    assert verbs(coze) == ["chat", "chat", "submit"]
+    assert list_request_kinds(coze) == ["chat", "chat", "submit"]
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_each_bot_keeps_a_conversation_of_its_own(coze: LocalCoze, mode: str) -> None:
     graph = supervised(pair(coze, conversation="thread"), output_mode=mode)
-    first = graph.invoke(ask("hello"), thread())
-    graph.invoke(ask("second"), thread())
+    first = graph.invoke(make_input("hello"), make_thread_config())
+    graph.invoke(make_input("second"), make_thread_config())
     known = {
         message.name: message.response_metadata["conversation_id"]
         for message in first["messages"]
@@ -158,8 +160,8 @@ def test_a_bot_may_be_the_supervisor(coze: LocalCoze, mode: str) -> None:
     """The hand-overs are local plugins of the bot; each leaves its chat, and asks it anew."""
     graph = supervised(pair(coze), model=make_chat(coze, LEADER), output_mode=mode)
     for question in ("hello", "second"):
-        state = asyncio.run(graph.ainvoke(ask(question), thread()))
-        assert last(state) == "all done"
+        state = asyncio.run(graph.ainvoke(make_input(question), make_thread_config()))
+        assert get_last_text(state) == "all done"
     assert len(chats(coze, LEADER)) == 6
     note = "[transfer_to_bot_a({})] Successfully transferred to bot_a"
     assert chats(coze, LEADER)[1] == ("chat", None, [note, "[bot_a] A heard hello", "hello"])
@@ -169,23 +171,23 @@ def test_a_bot_may_be_the_supervisor(coze: LocalCoze, mode: str) -> None:
 # --- Swarms --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_a_bot_hands_over_in_a_swarm(coze: LocalCoze, make: MakeAgent) -> None:
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_a_bot_hands_over_in_a_swarm(coze: LocalCoze, build_agent: AgentBuilder) -> None:
     swarm = pytest.importorskip("langgraph_swarm")
     away = swarm.create_handoff_tool(agent_name="bot_b")
     agents = [
-        make(make_chat(coze, MOVER), [away], name="bot_a"),
-        make(make_chat(coze, B), [get_weather], name="bot_b"),
+        build_agent(make_chat(coze, MOVER), [away], name="bot_a"),
+        build_agent(make_chat(coze, B), [get_weather], name="bot_b"),
     ]
     graph = swarm.create_swarm(agents, default_active_agent="bot_a").compile(
         checkpointer=InMemorySaver()
     )
-    state = graph.invoke(ask("hello"), thread())
-    assert last(state) == "A heard hello"
-    state = graph.invoke(ask("move"), thread())
-    assert (last(state), state["active_agent"]) == ("It is sunny in Hangzhou", "bot_b")
+    state = graph.invoke(make_input("hello"), make_thread_config())
+    assert get_last_text(state) == "A heard hello"
+    state = graph.invoke(make_input("move"), make_thread_config())
+    assert (get_last_text(state), state["active_agent"]) == ("It is sunny in Hangzhou", "bot_b")
     assert chats(coze, B) == [("chat", None, ["hello", "[bot_a] A heard hello", "move"])]
-    state = graph.invoke(ask("more"), thread())
+    state = graph.invoke(make_input("more"), make_thread_config())
     assert chats(coze, B)[1][2][-1] == "more"
     assert len(chats(coze, MOVER)) == 2
 
@@ -205,29 +207,38 @@ def test_an_agent_as_a_node(coze: LocalCoze, *, native: bool) -> None:
     graph = nested(create_coze_agent(make_chat(coze, B), [get_weather], name="bot_b"))
 
     async def arun() -> list[Any]:
-        parts = graph.astream(ask("x"), thread(), stream_mode="messages", subgraphs=True)
+        parts = graph.astream(
+            make_input("x"), make_thread_config(), stream_mode="messages", subgraphs=True
+        )
         return [part async for part in parts]
 
-    streamed = graph.stream(ask("x"), thread(), stream_mode="messages", subgraphs=True)
+    streamed = graph.stream(
+        make_input("x"), make_thread_config(), stream_mode="messages", subgraphs=True
+    )
     parts = asyncio.run(arun()) if native else list(streamed)
     chunks = [(path, chunk) for path, (chunk, _) in parts if chunk.type == "AIMessageChunk"]
     assert "".join(chunk.text for _, chunk in chunks) == "It is sunny in Hangzhou"
     assert all(re.match(r"helper:", path[0]) for path, _ in chunks)
-    assert kinds(graph.get_state(thread()).values) == ["human", "ai", "tool", "ai"]
+    assert get_message_types(graph.get_state(make_thread_config()).values) == [
+        "human",
+        "ai",
+        "tool",
+        "ai",
+    ]
 
 
 def test_a_question_to_a_person_reaches_the_outer_graph(coze: LocalCoze) -> None:
     graph = nested(create_coze_agent(make_chat(coze, B), [asking_weather], name="bot_b"))
-    state = graph.invoke(ask("x"), thread())
+    state = graph.invoke(make_input("x"), make_thread_config())
     (question,) = state["__interrupt__"]
     assert question.value == "How is the weather in Hangzhou?"
-    assert last(graph.invoke(Command(resume="fine"), thread())) == "It is fine"
-    assert verbs(coze) == ["chat", "submit"]
+    assert get_last_text(graph.invoke(Command(resume="fine"), make_thread_config())) == "It is fine"
+    assert list_request_kinds(coze) == ["chat", "submit"]
 
 
 def test_version_3_events_of_an_agent_in_a_graph(coze: LocalCoze) -> None:
     graph = nested(create_coze_agent(make_chat(coze, B), [get_weather], name="bot_b"))
-    run = events(graph, ask("x"), thread())
+    run = stream_v3_events(graph, make_input("x"), make_thread_config())
     told = [
         (part.graph_name, "".join("".join(message.text) for message in part.messages))
         for part in run.subgraphs
@@ -239,6 +250,6 @@ def test_bots_one_after_the_other(coze: LocalCoze) -> None:
     graph = StateGraph(MessagesState)
     graph.add_sequence(list(zip(("a", "b"), pair(coze), strict=True)))
     graph.add_edge(START, "a")
-    state = graph.compile().invoke(ask("hello"))
-    assert last(state) == "It is sunny in Hangzhou"
+    state = graph.compile().invoke(make_input("hello"))
+    assert get_last_text(state) == "It is sunny in Hangzhou"
     assert chats(coze, B) == [("chat", None, ["[bot_a] A heard hello", "hello"])]

@@ -32,7 +32,7 @@ from langchain_coze import (
 from langchain_coze.errors import CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp, Turn
 from tests.conftest import make_chat, wait_until
-from tests.integration_tests.call_styles import WAYS, Way, ainvoke, invoke
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
 
 ENDPOINT = "/api/permission/oauth2/token"
 PAIR = LocalOAuthApp()
@@ -72,11 +72,13 @@ def coze(app: LocalOAuthApp) -> Iterator[LocalCoze]:
 # --- One exchange --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_token_is_fetched_once_and_used(coze: LocalCoze, app: LocalOAuthApp, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_token_is_fetched_once_and_used(
+    coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle
+) -> None:
     model = make_chat(coze, api_key=auth_of(app))
-    assert way(model, "a").text == "echo a"
-    assert way(model, "b").text == "echo b"
+    assert ask(model, "a").text == "echo a"
+    assert ask(model, "b").text == "echo b"
     assert [r.path for r in coze.requests] == [ENDPOINT, "/v3/chat", "/v3/chat"]
     first, second = sent_tokens(coze)
     assert first == second
@@ -240,15 +242,15 @@ def test_each_session_has_a_token_and_conversations_of_its_own() -> None:
 user: contextvars.ContextVar[str | None] = contextvars.ContextVar("user", default=None)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_function_tells_the_session_of_each_request(
-    coze: LocalCoze, app: LocalOAuthApp, way: Way
+    coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle
 ) -> None:
     model = make_chat(coze, api_key=auth_of(app, session_name=user.get))
     for name in ("ada", "ben", "ada", None):
         context = contextvars.copy_context()
         context.run(user.set, name)
-        assert context.run(way, model, "a").text == "echo a"
+        assert context.run(ask, model, "a").text == "echo a"
     one, two, three, four = sent_tokens(coze)
     assert one == three
     assert len({one, two, four}) == 3
@@ -258,20 +260,20 @@ def test_a_function_tells_the_session_of_each_request(
 
 
 @pytest.mark.parametrize("code", [4100, 700012006])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_refused_token_is_renewed_once(
-    coze: LocalCoze, app: LocalOAuthApp, way: Way, code: int
+    coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle, code: int
 ) -> None:
     model = make_chat(coze, api_key=auth_of(app))
     coze.faults = f"error={code},times=1"
-    assert way(model, "a").text == "echo a"
+    assert ask(model, "a").text == "echo a"
     assert [r.path for r in coze.requests] == [ENDPOINT, "/v3/chat"] * 2
     assert len(set(sent_tokens(coze))) == 2
     assert len({*sent_tokens(coze, ENDPOINT)}) == 2  # no JWT is sent twice
     coze.reset()
     coze.faults = f"error={code}"
     with pytest.raises(CozeAuthenticationError, match=str(code)):
-        way(model, "a")
+        ask(model, "a")
     assert [r.path for r in coze.requests] == ["/v3/chat", ENDPOINT, "/v3/chat"]
 
 
@@ -294,21 +296,21 @@ def test_a_server_that_forgot_its_tokens_gives_one_new_token(
         assert len(asked(coze)) == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_files_outlive_the_token_but_not_the_session(
-    coze: LocalCoze, app: LocalOAuthApp, way: Way
+    coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle
 ) -> None:
     picture = {"type": "file", "base64": "dGVh", "mime_type": "text/plain"}
     asked_with = [HumanMessage([{"type": "text", "text": "a"}, picture])]
     ada = make_chat(coze, api_key=auth_of(app, session_name="ada"))
-    way(ada, asked_with)
+    ask(ada, asked_with)
     coze.faults = "error=4100,times=1"
     for _ in range(2):
-        assert way(ada, asked_with).text == "echo a"
+        assert ask(ada, asked_with).text == "echo a"
     assert len(set(sent_tokens(coze))) == 2
     assert len(asked(coze, "/v1/files/upload")) == 1
     ben = make_chat(coze, api_key=auth_of(app, session_name="ben"))
-    assert way(ben, asked_with).text == "echo a"
+    assert ask(ben, asked_with).text == "echo a"
     assert len(asked(coze, "/v1/files/upload")) == 2
 
 
@@ -328,17 +330,17 @@ def test_a_token_is_renewed_before_it_expires() -> None:
 # --- Errors --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 @pytest.mark.parametrize(
     "change", [{"client_id": "7"}, {"public_key_id": "7"}, {"private_key": None}]
 )
 def test_an_app_that_is_not_known(
-    coze: LocalCoze, app: LocalOAuthApp, way: Way, change: dict[str, Any]
+    coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle, change: dict[str, Any]
 ) -> None:
     if "private_key" in change:
         change = {"private_key": LocalOAuthApp().private_key}
     with pytest.raises(CozeAuthenticationError, match="invalid_client") as caught:
-        way(make_chat(coze, api_key=auth_of(app, **change)), "a")
+        ask(make_chat(coze, api_key=auth_of(app, **change)), "a")
     assert "public_key_id" in (caught.value.hint or "")
     assert caught.value.logid
     assert [r.path for r in coze.requests] == [ENDPOINT]  # and is not asked again

@@ -27,7 +27,7 @@ from langchain_coze.local import (
     Reasoning,
     knowledge_workflow,
 )
-from tests.standard_suite import DeclaredByCoze
+from tests.standard_suite import CozeCapabilities
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is set on the bot in Coze.*")
 
@@ -41,7 +41,7 @@ def _thinks(question: str) -> Iterator[str | Reasoning]:
 BOTS = (LocalBot(_thinks, name="one"), LocalBot(_thinks, name="two"))
 
 
-class TestChatCozeIntegration(DeclaredByCoze, ChatModelIntegrationTests):
+class TestChatCozeIntegration(CozeCapabilities, ChatModelIntegrationTests):
     coze: LocalCoze
 
     @pytest.fixture(scope="class", autouse=True)

@@ -25,7 +25,7 @@ from langchain_coze.local import (
     Turn,
 )
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import WAYS, Way
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 
 def tea(question: str, turn: Turn) -> Iterator[Any]:
@@ -46,9 +46,11 @@ def paths(studio: LocalCoze) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("way", WAYS)
-def test_an_answer_with_all_that_belongs_to_it(studio: LocalCoze, way: Way, mode: str) -> None:
-    answer = way(make_chat(studio, response_mode=mode), "茶树长在哪里？")
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_answer_with_all_that_belongs_to_it(
+    studio: LocalCoze, ask: CallStyle, mode: str
+) -> None:
+    answer = ask(make_chat(studio, response_mode=mode), "茶树长在哪里？")
     assert answer.content == "user: 茶树长在哪里？"
     assert answer.additional_kwargs["reasoning_content"] == "想一想。"
     (document,) = recalled_documents(answer)
@@ -63,9 +65,11 @@ def test_an_answer_with_all_that_belongs_to_it(studio: LocalCoze, way: Way, mode
     assert (answer.usage_metadata is None) == (mode == "stream")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_token_counts_are_asked_for_once_where_that_is_wanted(studio: LocalCoze, way: Way) -> None:
-    answer = way(make_chat(studio, stream_usage=True), "Hi")
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_token_counts_are_asked_for_once_where_that_is_wanted(
+    studio: LocalCoze, ask: CallStyle
+) -> None:
+    answer = ask(make_chat(studio, stream_usage=True), "Hi")
     assert answer.usage_metadata
     assert answer.usage_metadata["total_tokens"] > 0
     assert paths(studio) == ["POST /v3/chat", "GET /v3/chat/retrieve"]
@@ -75,11 +79,11 @@ def test_token_counts_are_asked_for_once_where_that_is_wanted(studio: LocalCoze,
     }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_an_answer_is_not_lost_when_its_token_counts_are(studio: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_answer_is_not_lost_when_its_token_counts_are(studio: LocalCoze, ask: CallStyle) -> None:
     studio.faults = "error=5000,on=/v3/chat/retrieve"
     with pytest.warns(UserWarning, match="token counts of an answer could not be asked for"):
-        answer = way(make_chat(studio, stream_usage=True, max_retries=0), "Hi")
+        answer = ask(make_chat(studio, stream_usage=True, max_retries=0), "Hi")
     assert (answer.content, answer.usage_metadata) == ("user: Hi", None)
 
 
@@ -89,8 +93,8 @@ def test_token_counts_that_a_stream_tells_are_not_asked_for() -> None:
         assert paths(cloud) == ["POST /v3/chat"]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_histories_are_taken_as_they_are_meant(studio: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_histories_are_taken_as_they_are_meant(studio: LocalCoze, ask: CallStyle) -> None:
     history = [
         SystemMessage("Be brief."),
         HumanMessage("one"),
@@ -98,34 +102,34 @@ def test_histories_are_taken_as_they_are_meant(studio: LocalCoze, way: Way) -> N
         HumanMessage("two"),
     ]
     wanted = "user: Be brief. | user: one | assistant: first | user: two"
-    assert way(make_chat(studio), history).content == wanted
+    assert ask(make_chat(studio), history).content == wanted
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("way", WAYS)
-def test_a_thread_goes_on(studio: LocalCoze, way: Way, *, known: bool) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_thread_goes_on(studio: LocalCoze, ask: CallStyle, *, known: bool) -> None:
     model = make_chat(studio, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
-    history += [way(model, history), HumanMessage("two")]
+    history += [ask(model, history), HumanMessage("two")]
     if not known:
         heads.__init__()  # type: ignore[misc] # what another process knows
-    assert way(model, history).text.endswith("user: two")
+    assert ask(model, history).text.endswith("user: two")
     sent = [r.body["additional_messages"] for r in studio.requests if r.path == "/v3/chat"]
     assert [len(messages) for messages in sent] == [1, 1]
     fork = [*history[:2], HumanMessage("fork")]
-    assert "two" not in way(model, fork).text
+    assert "two" not in ask(model, fork).text
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_errors_are_studio_s(studio: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_errors_are_studio_s(studio: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeAuthenticationError) as caught:
-        way(make_chat(studio, api_key="pat_wrongwrong"), "Hi")
+        ask(make_chat(studio, api_key="pat_wrongwrong"), "Hi")
     assert caught.value.code == 700012006
     assert "pat_wrongwrong" not in str(caught.value)
     with pytest.raises(CozeError) as failed:
-        way(make_chat(studio), "fail")
+        ask(make_chat(studio), "fail")
     assert failed.value.chat_id
     assert failed.value.logid
     studio.faults = "no_terminal,no_done"
     with pytest.raises(CozeStreamError):
-        way(make_chat(studio, max_retries=0), "Hi")
+        ask(make_chat(studio, max_retries=0), "Hi")

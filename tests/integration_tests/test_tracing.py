@@ -21,7 +21,7 @@ from langsmith import Client
 from langchain_coze import ChatCoze, CozeError
 from langchain_coze.local import Ask, ClientTool, LocalBot, LocalChatflow, LocalCoze
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import WAYS
+from tests.integration_tests.call_styles import CALL_STYLES
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ PRIVATE = ("ori_req", "740123456789", "740223456789", "740323456789")  # see loc
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\nno more is looked at").decode()
 
 Way = Callable[..., "AIMessage"]
-ways = pytest.mark.parametrize("ask", WAYS, ids=lambda way: way.__name__)
+ways = pytest.mark.parametrize("ask", CALL_STYLES, ids=lambda way: way.__name__)
 
 
 class Collector(BaseTracer):
@@ -140,7 +140,7 @@ def _forecast(_: str) -> Iterator[ClientTool | str]:
     yield str((yield ClientTool("get_weather", {"city": "杭州"})))
 
 
-@pytest.mark.parametrize("ask", WAYS[2:], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("ask", CALL_STYLES[2:], ids=lambda way: way.__name__)
 def test_a_streamed_run_tells_when_tokens_came(ask: Way, coze: LocalCoze) -> None:
     run = traced(ask, make_chat(coze), QUESTION)
     events = [event["name"] for event in run.events]

@@ -29,10 +29,10 @@ from langchain_coze.local import Ask, Fail, LocalCoze, LocalWorkflow, Message, P
 
 STARTED, RESUMED = "/v1/workflow/stream_run", "/v1/workflow/stream_resume"
 
-Play = Generator[Any, Any, Any]
+WorkflowSteps = Generator[Any, Any, Any]
 
 
-def book(name: str, questions: int = 1, wait: float = 0) -> Play:
+def book(name: str, questions: int = 1, wait: float = 0) -> WorkflowSteps:
     """Book a table."""
     yield Message(f"{name} looks", node_title="Look")
     yield Pause(wait)
@@ -43,7 +43,7 @@ def book(name: str, questions: int = 1, wait: float = 0) -> Play:
     return {"name": name, "answers": answers}
 
 
-def breaks() -> Play:
+def breaks() -> WorkflowSteps:
     """Fail after the answer."""
     answer = yield Ask("Which table?")
     yield Fail(720701013, f"there is no table {answer}")
@@ -52,31 +52,31 @@ def breaks() -> Play:
 BOOK, BREAKS = LocalWorkflow(book), LocalWorkflow(breaks)
 
 
-def tool_of(coze: LocalCoze, workflow: LocalWorkflow = BOOK, **fields: Any) -> CozeWorkflowTool:
+def make_tool(coze: LocalCoze, workflow: LocalWorkflow = BOOK, **fields: Any) -> CozeWorkflowTool:
     """Return the tool of a workflow."""
     about = {"api_key": coze.token, "base_url": coze.base_url, "timeout": 10}
     if coze.profile == "studio":  # it tells no schema
-        fields = {"name": workflow.name, "args_schema": _ANYTHING, **fields}
+        fields = {"name": workflow.name, "args_schema": _ANY_ARGUMENTS, **fields}
         return CozeWorkflowTool(workflow_id=workflow.workflow_id, **{**about, **fields})
     return CozeWorkflowTool.from_workflow(workflow.workflow_id, **{**about, **fields})
 
 
-_ANYTHING = {"title": "flow", "description": "Runs.", "type": "object", "properties": {}}
+_ANY_ARGUMENTS = {"title": "flow", "description": "Runs.", "type": "object", "properties": {}}
 
 
-def called(tool: str = "book", /, id: str = "c_a", **args: Any) -> dict[str, Any]:  # noqa: A002 - the field's own name
+def make_call(tool: str = "book", /, id: str = "c_a", **args: Any) -> dict[str, Any]:  # noqa: A002 - the field's own name
     return {"name": tool, "args": args, "id": id, "type": "tool_call"}
 
 
-ONE = [called(name="a", questions=2)]
+ONE_CALL = [make_call(name="a", questions=2)]
 _COUNTS = {"a": 1, "b": 2, "c": 1}
-THREE = [called(id=f"c_{name}", name=name, questions=n) for name, n in _COUNTS.items()]
+THREE_CALLS = [make_call(id=f"c_{name}", name=name, questions=n) for name, n in _COUNTS.items()]
 
 
 # --- Graphs that call tools ----------------------------------------------------------------------
 
 
-class Caller(BaseChatModel):
+class CallingModel(BaseChatModel):
     """A model that makes calls, and when they have been answered says so."""
 
     calls: list[Any]
@@ -96,15 +96,19 @@ class Caller(BaseChatModel):
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
 
-def sending(tools: Any, calls: Sequence[Any], checkpointer: Any = None, **options: Any) -> Any:
+def build_send_graph(
+    tools: Any, calls: Sequence[Any], checkpointer: Any = None, **options: Any
+) -> Any:
     """Return an agent that gives each call a task of its own, by Send."""
     agents = pytest.importorskip("langchain.agents")
     return agents.create_agent(
-        Caller(calls=list(calls)), _listed(tools), checkpointer=checkpointer, **options
+        CallingModel(calls=list(calls)), _as_list(tools), checkpointer=checkpointer, **options
     )
 
 
-def listing(tools: Any, calls: Sequence[Any], checkpointer: Any = None, **options: Any) -> Any:
+def build_tool_node_graph(
+    tools: Any, calls: Sequence[Any], checkpointer: Any = None, **options: Any
+) -> Any:
     """Return a graph that gives all calls of a message to one task."""
 
     def ask(_: Any) -> Any:
@@ -112,58 +116,64 @@ def listing(tools: Any, calls: Sequence[Any], checkpointer: Any = None, **option
 
     graph = StateGraph(MessagesState)
     graph.add_node("model", RunnableLambda(ask))
-    graph.add_node("tools", ToolNode(_listed(tools)))
+    graph.add_node("tools", ToolNode(_as_list(tools)))
     graph.add_edge(START, "model")
     graph.add_edge("model", "tools")
     graph.add_edge("tools", END)
     return graph.compile(checkpointer=checkpointer, **options)
 
 
-def _listed(tools: Any) -> list[Any]:
+def _as_list(tools: Any) -> list[Any]:
     return list(tools) if isinstance(tools, (list, tuple)) else [tools]
 
 
-Maker = Callable[..., Any]
-MAKERS = [pytest.param(sending, id="Send"), pytest.param(listing, id="list")]
-GO = {"messages": [("user", "go")]}
+GraphBuilder = Callable[..., Any]
+GRAPH_BUILDERS = [
+    pytest.param(build_send_graph, id="Send"),
+    pytest.param(build_tool_node_graph, id="list"),
+]
+START_INPUT = {"messages": [("user", "go")]}
 
 
 # --- Checkpointers -------------------------------------------------------------------------------
 
 
 @contextmanager
-def memory(_: Path) -> Iterator[Any]:
+def memory_saver(_: Path) -> Iterator[Any]:
     yield InMemorySaver()
 
 
 @contextmanager
-def sqlite(folder: Path) -> Iterator[Any]:
+def sqlite_saver(folder: Path) -> Iterator[Any]:
     saver = pytest.importorskip("langgraph.checkpoint.sqlite").SqliteSaver
     with saver.from_conn_string(str(folder / "threads.db")) as made:
         yield made
 
 
 @asynccontextmanager
-async def amemory(_: Path) -> AsyncIterator[Any]:
+async def async_memory_saver(_: Path) -> AsyncIterator[Any]:
     yield InMemorySaver()
 
 
 @asynccontextmanager
-async def asqlite(folder: Path) -> AsyncIterator[Any]:
+async def async_sqlite_saver(folder: Path) -> AsyncIterator[Any]:
     aio = pytest.importorskip("langgraph.checkpoint.sqlite.aio")
     async with aio.AsyncSqliteSaver.from_conn_string(str(folder / "threads.db")) as made:
         yield made
 
 
-Kept = Callable[[Path], AbstractContextManager[Any]]
-AKept = Callable[[Path], AbstractAsyncContextManager[Any]]
-_ASYNC: Mapping[Any, AKept] = {memory: amemory, sqlite: asqlite}
+OpenSaver = Callable[[Path], AbstractContextManager[Any]]
+OpenAsyncSaver = Callable[[Path], AbstractAsyncContextManager[Any]]
+_ASYNC: Mapping[Any, OpenAsyncSaver] = {
+    memory_saver: async_memory_saver,
+    sqlite_saver: async_sqlite_saver,
+}
 
 
 # --- Conversations -------------------------------------------------------------------------------
 
 
-class Talk(NamedTuple):
+class ThreadRun(NamedTuple):
     """How a thread went.
 
     Attributes:
@@ -181,86 +191,89 @@ class Talk(NamedTuple):
         return [str(m.content) for m in messages if isinstance(m, ToolMessage)]
 
 
-Way = Callable[..., Talk]
-_MOST = 9  # interruptions: a graph that asks for ever is broken
+ThreadRunner = Callable[..., ThreadRun]
+_MAX_INTERRUPTIONS = 9  # interruptions: a graph that asks for ever is broken
 
 
-def talk(
+def run_thread_sync(
     build: Callable[[Any], Any],
     folder: Path,
     *,
-    kept: Kept = memory,
+    open_saver: OpenSaver = memory_saver,
     config: Any = None,
     answers: Callable[[Any], Any] | None = None,
-    given: Any = GO,
-    most: int = _MOST,
+    given: Any = START_INPUT,
+    most: int = _MAX_INTERRUPTIONS,
     **options: Any,
-) -> Talk:
+) -> ThreadRun:
     """Run a graph, and answer what it asks until it has ended; without input, what it has asked."""
-    config, answers = _thread(config), answers or each
-    with kept(folder) as saver:
+    config, answers = _thread(config), answers or answer_each
+    with open_saver(folder) as saver:
         graph, asked = build(saver), list[list[str]]()
         if given is None:
             state = {"__interrupt__": graph.get_state(config).interrupts}
         else:
             state = graph.invoke(given, config, **options)
         while (waits := state.get("__interrupt__")) and len(asked) < most:
-            asked.append(_questions(waits))
+            asked.append(_list_questions(waits))
             state = graph.invoke(Command(resume=answers(waits)), config, **options)
-    return Talk(state, asked)
+    return ThreadRun(state, asked)
 
 
-def atalk(
+def run_thread_async(
     build: Callable[[Any], Any],
     folder: Path,
     *,
-    kept: Kept = memory,
+    open_saver: OpenSaver = memory_saver,
     config: Any = None,
     answers: Callable[[Any], Any] | None = None,
-    given: Any = GO,
-    most: int = _MOST,
+    given: Any = START_INPUT,
+    most: int = _MAX_INTERRUPTIONS,
     **options: Any,
-) -> Talk:
+) -> ThreadRun:
     """Do what `talk` does, on an event loop."""
-    config, answers = _thread(config), answers or each
+    config, answers = _thread(config), answers or answer_each
 
-    async def run() -> Talk:
-        async with _ASYNC[kept](folder) as saver:
+    async def run() -> ThreadRun:
+        async with _ASYNC[open_saver](folder) as saver:
             graph, asked = build(saver), list[list[str]]()
             if given is None:
                 state = {"__interrupt__": (await graph.aget_state(config)).interrupts}
             else:
                 state = await graph.ainvoke(given, config, **options)
             while (waits := state.get("__interrupt__")) and len(asked) < most:
-                asked.append(_questions(waits))
+                asked.append(_list_questions(waits))
                 state = await graph.ainvoke(Command(resume=answers(waits)), config, **options)
-        return Talk(state, asked)
+        return ThreadRun(state, asked)
 
     return asyncio.run(run())
 
 
-WAYS = [pytest.param(talk, id="sync"), pytest.param(atalk, id="async")]
-SAVERS = [memory, sqlite]
+THREAD_RUNNERS = [
+    pytest.param(run_thread_sync, id="sync"),
+    pytest.param(run_thread_async, id="async"),
+]
+SAVERS = [memory_saver, sqlite_saver]
 
 
-def thread(name: str = "t", **fields: Any) -> Any:
+def make_thread_config(name: str = "t", **fields: Any) -> Any:
     return {"configurable": {"thread_id": name}, **fields}
 
 
 def _thread(config: Any) -> Any:
-    return thread() if config is None else config
+    return make_thread_config() if config is None else config
 
 
-def _questions(waits: Any) -> list[str]:
+def _list_questions(waits: Any) -> list[str]:
     return [wait.value.get("question", "") for wait in waits]
 
 
-def each(waits: Any) -> Any:
+def answer_each(waits: Any) -> Any:
     """Answer each question by the id of its interrupt, with a text that names it."""
     return {wait.id: f"A({wait.value['question']})" for wait in waits}
 
 
-def always(answer: Any) -> Callable[[Any], Any]:
+def answer_all_with(answer: Any) -> Callable[[Any], Any]:
     """Return what answers each question alike, by the id of its interrupt."""
     return lambda waits: {wait.id: answer for wait in waits}
 
@@ -268,17 +281,17 @@ def always(answer: Any) -> Callable[[Any], Any]:
 # --- What the server received --------------------------------------------------------------------
 
 
-def started(coze: LocalCoze) -> list[Any]:
+def list_started_runs(coze: LocalCoze) -> list[Any]:
     """Return the parameters of all runs that were started."""
     return [r.body["parameters"] for r in coze.requests if r.path == STARTED]
 
 
-def resumed(coze: LocalCoze) -> list[Any]:
+def list_sent_answers(coze: LocalCoze) -> list[Any]:
     """Return what was sent in answer, in order."""
     return [r.body["resume_data"] for r in coze.requests if r.path == RESUMED]
 
 
-def answered_twice(coze: LocalCoze) -> list[str]:
+def find_events_answered_twice(coze: LocalCoze) -> list[str]:
     """Return the events that were answered more than once."""
     counted = Counter(r.body["event_id"] for r in coze.requests if r.path == RESUMED)
     return [event for event, times in counted.items() if times > 1]

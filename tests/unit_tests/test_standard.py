@@ -11,12 +11,12 @@ from langchain_tests.unit_tests import ChatModelUnitTests, ToolsUnitTests
 from pydantic import BaseModel, Field
 
 from langchain_coze import CozeWorkflowTool
-from tests.standard_suite import DeclaredByCoze
+from tests.standard_suite import CozeCapabilities
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is set on the bot in Coze.*")
 
 
-class TestChatCozeUnit(DeclaredByCoze, ChatModelUnitTests):
+class TestChatCozeUnit(CozeCapabilities, ChatModelUnitTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"bot_id": "7374724495711502387"}
