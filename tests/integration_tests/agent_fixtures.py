@@ -1,4 +1,4 @@
-"""Bots that call tools on this side, agents made of them, and what the server received."""
+"""Bots with client-side tools, agents made of them, and the requests that the server received."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def make_weather_call(city: str) -> ClientTool:
 
 
 def weather(question: str, turn: Turn) -> Generator[Any, Any, None]:
-    """Call tools as the question says, else tell what was asked so far."""
+    """Call tools as the question says, or else repeat all questions."""
     if question == "one":
         yield f"It is {(yield make_weather_call('Hangzhou'))}."
     elif question == "both":
@@ -74,8 +74,8 @@ def make_input(question: str) -> Any:
     return {"messages": [("user", question)]}
 
 
-def make_thread_config(name: str = "t") -> Any:
-    return {"configurable": {"thread_id": name}}
+def make_thread_config(name: str = "t", **fields: Any) -> Any:
+    return {"configurable": {"thread_id": name}, **fields}
 
 
 def get_last_text(state: Any) -> str:
@@ -91,16 +91,16 @@ def get_tool_messages(state: Any) -> list[ToolMessage]:
     return [message for message in state["messages"] if isinstance(message, ToolMessage)]
 
 
-def stream_v3_events(graph: Any, given: Any, config: Any = None) -> Any:
-    """Return a run as events of version 3, where this langgraph has them."""
+def stream_v3_events(graph: Any, graph_input: Any, config: Any = None) -> Any:
+    """Stream a run as events of version 3; skip the test if this langgraph has none."""
     try:
-        return graph.stream_events(given, config, version="v3")
+        return graph.stream_events(graph_input, config, version="v3")
     except NotImplementedError:
         return pytest.skip("this langgraph has no events of version 3")
 
 
 def summarize_requests(coze: LocalCoze) -> list[RequestSummary]:
-    """Return the requests: chats with texts, submits with outputs, and whatever else there was."""
+    """Return the requests: chats with their texts, submits with their outputs, and all others."""
     return [_summarize(request.path, request.query, request.body) for request in coze.requests]
 
 
@@ -117,24 +117,24 @@ def list_request_kinds(coze: LocalCoze) -> list[str]:
     return [request[0] for request in summarize_requests(coze)]
 
 
-# --- The ways to run an agent --------------------------------------------------------------------
+# --- Ways to run an agent --------------------------------------------------------------------
 
 
-def invoke(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
-    return agent.invoke(given, config, **options)
+def invoke(agent: Any, graph_input: Any, config: Any = None, **options: Any) -> Any:
+    return agent.invoke(graph_input, config, **options)
 
 
-def ainvoke(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
-    return asyncio.run(agent.ainvoke(given, config, **options))
+def ainvoke(agent: Any, graph_input: Any, config: Any = None, **options: Any) -> Any:
+    return asyncio.run(agent.ainvoke(graph_input, config, **options))
 
 
-def stream(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
-    return list(agent.stream(given, config, stream_mode="values", **options))[-1]
+def stream(agent: Any, graph_input: Any, config: Any = None, **options: Any) -> Any:
+    return list(agent.stream(graph_input, config, stream_mode="values", **options))[-1]
 
 
-def astream(agent: Any, given: Any, config: Any = None, **options: Any) -> Any:
+def astream(agent: Any, graph_input: Any, config: Any = None, **options: Any) -> Any:
     async def run() -> list[Any]:
-        parts = agent.astream(given, config, stream_mode="values", **options)
+        parts = agent.astream(graph_input, config, stream_mode="values", **options)
         return [part async for part in parts]
 
     return asyncio.run(run())[-1]

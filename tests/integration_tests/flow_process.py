@@ -1,4 +1,4 @@
-"""Goes on with a thread that another process has begun, and prints what the tools told.
+"""Continue a thread that another process has begun, and print the results of its tools.
 
 python -m tests.integration_tests.flow_process sync|async Send|list FOLDER
 """
@@ -29,15 +29,15 @@ BUILDERS_BY_NAME: dict[str, GraphBuilder] = {
 }
 
 
-def main(way: str, make: str, folder: str) -> None:
+def main(runner: str, builder: str, folder: str) -> None:
     tool = CozeWorkflowTool.from_workflow(BOOK.workflow_id)
-    done = RUNNERS_BY_NAME[way](
-        lambda saver: BUILDERS_BY_NAME[make](tool, THREE_CALLS, saver),
+    done = RUNNERS_BY_NAME[runner](
+        lambda saver: BUILDERS_BY_NAME[builder](tool, THREE_CALLS, saver),
         Path(folder),
         open_saver=sqlite_saver,
         graph_input=None,
     )
-    sys.stdout.write(json.dumps(done._asdict() | {"state": done.told}))
+    sys.stdout.write(json.dumps(done._asdict() | {"state": done.tool_results}))
 
 
 if __name__ == "__main__":

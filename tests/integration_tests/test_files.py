@@ -44,7 +44,7 @@ LOOK, SHOW = LocalBot(look, name="look"), LocalBot(show, name="show")
 coze = serve([LOOK, SHOW], scope="function")
 
 
-def ask(*blocks: dict[str, Any], text: str = "What is it?") -> list[HumanMessage]:
+def make_question(*blocks: dict[str, Any], text: str = "What is it?") -> list[HumanMessage]:
     return [HumanMessage([{"type": "text", "text": text}, *blocks])]
 
 
@@ -56,7 +56,7 @@ def paths(coze: LocalCoze) -> list[str]:
 @pytest.mark.parametrize("ask", CALL_STYLES)
 def test_bytes_are_uploaded_and_links_passed_on(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
     image, link = {**IMAGE, "base64": TEXT}, {"type": "image", "url": "https://h/a.png"}
-    seen = ask(make_chat(coze, response_mode=mode), ask(image, link)).text
+    seen = ask(make_chat(coze, response_mode=mode), make_question(image, link)).text
     assert json.loads(seen) == [["image", "", len(PNG)], ["image", "https://h/a.png", 0]]
     upload, chat = coze.requests[:2]
     assert (upload.method, upload.path, chat.path) == ("POST", "/v1/files/upload", "/v3/chat")
@@ -75,14 +75,14 @@ def test_the_same_bytes_are_uploaded_once(coze: LocalCoze, ask: CallStyle) -> No
     image = {**IMAGE, "base64": PNG}
     as_openai = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{TEXT}"}}
     for blocks in ((image, image), (as_openai,), (image,)):
-        ask(model, ask(*blocks))
+        ask(model, make_question(*blocks))
     assert paths(coze) == ["/v1/files/upload", "/v3/chat", "/v3/chat", "/v3/chat"]
-    ask(make_chat(coze), ask({**IMAGE, "base64": PNG + b"more"}))
+    ask(make_chat(coze), make_question({**IMAGE, "base64": PNG + b"more"}))
     assert paths(coze).count("/v1/files/upload") == 2
 
 
 def test_many_at_once_upload_once(coze: LocalCoze) -> None:
-    model, question = make_chat(coze), ask({**IMAGE, "base64": PNG})
+    model, question = make_chat(coze), make_question({**IMAGE, "base64": PNG})
     model.batch([question] * 10)
     asyncio.run(model.abatch([question] * 10))
     assert paths(coze).count("/v1/files/upload") == 1
@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_taken_is_told_before_any_request(
         ({"type": "tool_use", "id": "1"}, "does not take"),
     ):
         with pytest.raises(CozeInvalidRequestError, match=told):
-            ask(make_chat(coze), ask(block))
+            ask(make_chat(coze), make_question(block))
     assert paths(coze) == []
 
 
@@ -109,7 +109,7 @@ def test_a_refused_upload_is_told_and_tried_again_by_the_next_call(
     coze: LocalCoze, ask: CallStyle
 ) -> None:
     coze.faults = "error=4303,times=1,on=/v1/files/upload"
-    question = ask({**FILE, "base64": b"x", "filename": "x.exe"})
+    question = make_question({**FILE, "base64": b"x", "filename": "x.exe"})
     with pytest.raises(CozeInvalidRequestError, match="code 4303") as caught:
         ask(make_chat(coze), question)
     assert "Upload exactly one file" in str(caught.value)
@@ -127,7 +127,7 @@ def test_bytes_are_traced_as_base64(coze: LocalCoze, ask: CallStyle) -> None:
             self.traced.append(json.dumps(messages[0][0].content, default=repr))
 
     typed = {"type": "image", "base64": TEXT, "mime_type": "image/png"}
-    question = ask({"type": "image", "base64": PNG}, typed)
+    question = make_question({"type": "image", "base64": PNG}, typed)
     for asked in (question, ChatPromptValue(messages=question)):
         ask(make_chat(coze), asked, config={"callbacks": [Seen()]})
     assert len(Seen.traced) == 2
@@ -139,7 +139,7 @@ def test_bytes_are_traced_as_base64(coze: LocalCoze, ask: CallStyle) -> None:
 @pytest.mark.parametrize("ask", CALL_STYLES)
 def test_an_unknown_file_id_is_told(coze: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeError, match="code 4000"):
-        ask(make_chat(coze), ask({"type": "image", "file_id": "77"}))
+        ask(make_chat(coze), make_question({"type": "image", "file_id": "77"}))
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])

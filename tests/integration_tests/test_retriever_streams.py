@@ -52,9 +52,9 @@ def test_documents_are_there_long_before_the_answer(search: Search) -> None:
     with serve_script(CREATED, RECALL, REST[:300], 20.0) as server:
         search(by_hand(server.base_url), "warm up")
         search(by_hand(server.base_url), "Tea?")
-        took = time.monotonic() - server.sent[1]
+        took = time.monotonic() - server.step_times[1]
         assert took < 0.15  # the recall was sent then; the answer lasts 20 s
-        assert server.left.wait(2)
+        assert server.client_left.wait(2)
 
 
 @both
@@ -63,10 +63,10 @@ def test_silence_after_a_recall_ends_the_waiting(search: Search) -> None:
         search(by_hand(server.base_url, recall_grace=0), "warm up")
         for grace in (0.05, 0.3):
             found = search(by_hand(server.base_url, recall_grace=grace), "Tea?")
-            took = time.monotonic() - server.sent[1]
+            took = time.monotonic() - server.step_times[1]
             assert contents(found) == ["text"]
             assert grace <= took < grace + 0.2
-        assert server.left.wait(2)
+        assert server.client_left.wait(2)
 
 
 @both
@@ -132,7 +132,7 @@ def test_a_turn_that_fails_after_its_recall_has_recalled(search: Search) -> None
     with serve_script(CREATED, failed, 5.0) as server, pytest.raises(CozeError) as caught:
         search(by_hand(server.base_url), "Tea?")
     assert caught.value.code == 4028
-    assert server.left.wait(2)
+    assert server.client_left.wait(2)
 
 
 @both
@@ -155,14 +155,14 @@ def test_a_search_takes_no_longer_than_it_may(search: Search) -> None:
 def test_a_cancelled_search_closes_its_stream() -> None:
     async def run(server: ScriptedServer) -> None:
         task = asyncio.create_task(by_hand(server.base_url).ainvoke("Tea?"))
-        await asyncio.to_thread(wait_until, lambda: server.sent)
+        await asyncio.to_thread(wait_until, lambda: server.step_times)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     with serve_script(CREATED, 20.0) as server:
         asyncio.run(run(server))
-        assert server.left.wait(2)
+        assert server.client_left.wait(2)
 
 
 @both

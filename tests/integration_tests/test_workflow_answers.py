@@ -21,7 +21,7 @@ from langchain_coze import CozeRateLimitError, CozeWorkflowError, CozeWorkflowIn
 from langchain_coze._workflows.input_schema import json_schema
 from langchain_coze.local import Ask, AskInput, Fail, FileKind, LocalCoze, LocalWorkflow, TurnFile
 from tests.conftest import serve
-from tests.integration_tests.agent_fixtures import INVOKE_STYLES, RunStyle
+from tests.integration_tests.agent_fixtures import INVOKE_STYLES, RunStyle, make_thread_config
 from tests.integration_tests.workflow_fixtures import (
     BOOK,
     BREAKS,
@@ -41,7 +41,6 @@ from tests.integration_tests.workflow_fixtures import (
     list_sent_answers,
     list_started_runs,
     make_call,
-    make_thread_config,
     make_tool,
 )
 
@@ -191,7 +190,7 @@ def test_answers_that_name_their_events_reach_the_right_calls(
     done = run_thread(
         lambda saver: build_tool_node_graph(tool, calls, saver), tmp_path, answers=answer
     )
-    assert [json.loads(one)["answers"] for one in done.told] == [
+    assert [json.loads(one)["answers"] for one in done.tool_results] == [
         [f"A({name}: question 1?)"] for name in "abc"
     ]
     assert (
@@ -211,7 +210,7 @@ def test_a_third_answer_that_cannot_be_used(
         tmp_path,
         answers=answer_all_with("maybe"),
     )
-    assert [question.split("\n")[0] for (question,) in done.asked] == ["Tea?"] * 3
+    assert [question.split("\n")[0] for (question,) in done.questions] == ["Tea?"] * 3
     (message,) = told(done.state)
     assert (message.status, done.state["messages"][-1].text) == ("error", "done")
     assert "720701013" in message.text
@@ -443,7 +442,7 @@ def test_durability(
     done = run_thread(
         lambda saver: build_graph(tool, calls, saver), tmp_path, durability=durability
     )
-    assert [json.loads(one)["answers"] for one in done.told] == [
+    assert [json.loads(one)["answers"] for one in done.tool_results] == [
         ["A(a: question 1?)", "A(a: question 2?)"]
     ]
     assert (

@@ -25,7 +25,7 @@ from langchain_coze import create_coze_agent
 from langchain_coze._workflows import graph as graph_module
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
-from tests.integration_tests.agent_fixtures import get_last_text
+from tests.integration_tests.agent_fixtures import get_last_text, make_thread_config
 from tests.integration_tests.flow_process import BUILDERS_BY_NAME, RUNNERS_BY_NAME
 from tests.integration_tests.test_examples import ROOT, environment
 from tests.integration_tests.workflow_fixtures import (
@@ -47,7 +47,6 @@ from tests.integration_tests.workflow_fixtures import (
     list_sent_answers,
     list_started_runs,
     make_call,
-    make_thread_config,
     make_tool,
     memory_saver,
     run_thread_async,
@@ -71,7 +70,7 @@ def assert_right(coze: LocalCoze, calls: list[Any], done: ThreadRun) -> None:
         }
         for call in calls
     ]
-    assert [json.loads(told) for told in done.told] == expected
+    assert [json.loads(told) for told in done.tool_results] == expected
     assert sorted(run["name"] for run in list_started_runs(coze)) == [
         item["name"] for item in expected
     ]
@@ -101,7 +100,7 @@ def test_questions_of_calls(
     if (
         build_graph is build_send_graph and calls is THREE_CALLS
     ):  # all questions that can be asked are asked at once
-        assert [sorted(round_) for round_ in done.asked] == [
+        assert [sorted(round_) for round_ in done.questions] == [
             ["a: question 1?", "b: question 1?", "c: question 1?"],
             ["b: question 2?"],
         ]
@@ -138,7 +137,7 @@ def test_a_bot_calls_workflows_that_ask(run_thread: ThreadRunner, tmp_path: Path
             tmp_path,
         )
         assert_right(coze, THREE_CALLS, done)
-    assert get_last_text(done.state) == " | ".join(done.told)
+    assert get_last_text(done.state) == " | ".join(done.tool_results)
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
@@ -327,5 +326,5 @@ def test_few_attempts_that_are_over_are_remembered(
     tool = make_tool(coze)
     calls = [make_call(id=f"c_{n}", name="a") for n in range(6)]
     done = run_thread_async(lambda saver: build_send_graph(tool, calls, saver), tmp_path)
-    assert len(done.asked[0]) == 6
+    assert len(done.questions[0]) == 6
     assert len(graph_module._groups) <= 3

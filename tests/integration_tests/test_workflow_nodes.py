@@ -22,7 +22,7 @@ from langchain_coze import (
 )
 from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, TurnFile
 from tests.conftest import serve
-from tests.integration_tests.agent_fixtures import INVOKE_STYLES, RunStyle
+from tests.integration_tests.agent_fixtures import INVOKE_STYLES, RunStyle, make_thread_config
 from tests.integration_tests.workflow_fixtures import (
     BOOK,
     BREAKS,
@@ -35,7 +35,6 @@ from tests.integration_tests.workflow_fixtures import (
     find_events_answered_twice,
     list_sent_answers,
     list_started_runs,
-    make_thread_config,
     make_tool,
 )
 
@@ -83,7 +82,7 @@ def test_a_graph_of_its_own(
         open_saver=open_saver,
         graph_input=GIVEN,
     )
-    assert done.asked == [["a: question 1?"], ["a: question 2?"]]
+    assert done.questions == [["a: question 1?"], ["a: question 2?"]]
     assert set(done.state) == {"output", "run"}
     assert done.state["output"] == ANSWERED
     assert (
@@ -186,7 +185,7 @@ def test_a_node_of_a_graph(
         open_saver=open_saver,
         graph_input=GIVEN,
     )
-    assert done.asked == [["a: question 1?"], ["a: question 2?"]]
+    assert done.questions == [["a: question 1?"], ["a: question 2?"]]
     assert done.state["output"] == ANSWERED
     assert json.loads(done.state["told"]) == ANSWERED
     assert done.state["run"]["workflow_id"] == BOOK.workflow_id
@@ -226,7 +225,7 @@ def test_nodes_at_the_same_time(coze: LocalCoze, run_thread: ThreadRunner, tmp_p
         return graph.compile(checkpointer=saver)
 
     done = run_thread(build, tmp_path, graph_input={})
-    assert sorted(done.asked[0]) == ["one: question 1?", "two: question 1?"]
+    assert sorted(done.questions[0]) == ["one: question 1?", "two: question 1?"]
     assert done.state["one"]["answers"] == ["A(one: question 1?)"]
     assert done.state["two"]["answers"] == ["A(two: question 1?)"]
     assert (

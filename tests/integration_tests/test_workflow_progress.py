@@ -20,7 +20,7 @@ from langchain_coze import create_workflow_graph
 from langchain_coze._workflows.graph import WorkflowState
 from langchain_coze.local import Ask, LocalCoze, LocalWorkflow, Message
 from tests.conftest import serve
-from tests.integration_tests.agent_fixtures import stream_v3_events
+from tests.integration_tests.agent_fixtures import make_thread_config, stream_v3_events
 from tests.integration_tests.workflow_fixtures import (
     GRAPH_BUILDERS,
     START_INPUT,
@@ -29,7 +29,6 @@ from tests.integration_tests.workflow_fixtures import (
     build_send_graph,
     build_tool_node_graph,
     make_call,
-    make_thread_config,
     make_tool,
 )
 

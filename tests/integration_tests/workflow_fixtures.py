@@ -1,4 +1,4 @@
-"""Workflows that ask back, graphs that call them, and what the server received of their runs."""
+"""Workflows that ask questions, graphs that call them, and the requests of their runs."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from langgraph.types import Command
 
 from langchain_coze import CozeWorkflowTool
 from langchain_coze.local import Ask, Fail, LocalCoze, LocalWorkflow, Message, Pause
+from tests.integration_tests.agent_fixtures import make_thread_config
 
 STARTED, RESUMED = "/v1/workflow/stream_run", "/v1/workflow/stream_resume"
 
@@ -55,7 +56,7 @@ BOOK, BREAKS = LocalWorkflow(book), LocalWorkflow(breaks)
 def make_tool(coze: LocalCoze, workflow: LocalWorkflow = BOOK, **fields: Any) -> CozeWorkflowTool:
     """Return the tool of a workflow."""
     about = {"api_key": coze.token, "base_url": coze.base_url, "timeout": 10}
-    if coze.profile == "studio":  # it tells no schema
+    if coze.profile == "studio":  # it has no route for the schema
         fields = {"name": workflow.name, "args_schema": _ANY_ARGUMENTS, **fields}
         return CozeWorkflowTool(workflow_id=workflow.workflow_id, **{**about, **fields})
     return CozeWorkflowTool.from_workflow(workflow.workflow_id, **{**about, **fields})
@@ -77,7 +78,7 @@ THREE_CALLS = [make_call(id=f"c_{name}", name=name, questions=n) for name, n in 
 
 
 class CallingModel(BaseChatModel):
-    """A model that makes calls, and when they have been answered says so."""
+    """A model that makes calls, and says "done" when they have been answered."""
 
     calls: list[Any]
 
@@ -99,7 +100,7 @@ class CallingModel(BaseChatModel):
 def build_send_graph(
     tools: Any, calls: Sequence[Any], checkpointer: Any = None, **options: Any
 ) -> Any:
-    """Return an agent that gives each call a task of its own, by Send."""
+    """Return an agent that runs each call in a task of its own, by Send."""
     agents = pytest.importorskip("langchain.agents")
     return agents.create_agent(
         CallingModel(calls=list(calls)), _as_list(tools), checkpointer=checkpointer, **options
@@ -109,7 +110,7 @@ def build_send_graph(
 def build_tool_node_graph(
     tools: Any, calls: Sequence[Any], checkpointer: Any = None, **options: Any
 ) -> Any:
-    """Return a graph that gives all calls of a message to one task."""
+    """Return a graph that runs all calls of a message in one task."""
 
     def ask(_: Any) -> Any:
         return {"messages": [AIMessage("", tool_calls=list(calls))]}
@@ -170,29 +171,64 @@ _ASYNC: Mapping[Any, OpenAsyncSaver] = {
 }
 
 
-# --- Conversations -------------------------------------------------------------------------------
+# --- Threads -------------------------------------------------------------------------------------
 
 
 class ThreadRun(NamedTuple):
-    """How a thread went.
+    """A run of a graph from its input to its end.
 
     Attributes:
-        state: At its end.
-        asked: The questions of each interruption.
+        state: The state at the end.
+        questions: The questions of each interruption.
     """
 
     state: Any
-    asked: list[list[str]]
+    questions: list[list[str]]
 
     @property
-    def told(self) -> list[str]:
-        """What the tools told the model."""
+    def tool_results(self) -> list[str]:
+        """The contents of the tool messages."""
         messages = self.state["messages"]
         return [str(m.content) for m in messages if isinstance(m, ToolMessage)]
 
 
+def answer_each(waits: Any) -> Any:
+    """Answer each question by the id of its interrupt, with a text that names it."""
+    return {wait.id: f"A({wait.value['question']})" for wait in waits}
+
+
+def answer_all_with(answer: Any) -> Callable[[Any], Any]:
+    """Return a function that gives all questions the same answer, by their ids."""
+    return lambda waits: {wait.id: answer for wait in waits}
+
+
 ThreadRunner = Callable[..., ThreadRun]
-_MAX_INTERRUPTIONS = 9  # interruptions: a graph that asks for ever is broken
+_MAX_INTERRUPTIONS = 9  # a graph that asks more often is broken
+_Call = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+
+def _run_thread(
+    config: Any = None,
+    answers: Callable[[Any], Any] = answer_each,
+    graph_input: Any = START_INPUT,
+    max_answers: int = _MAX_INTERRUPTIONS,
+    **options: Any,
+) -> Generator[_Call, Any, ThreadRun]:
+    """Run a graph and answer its questions until it ends.
+
+    Yields the method of the graph to call, with its arguments, and is sent the result. Without
+    input, it begins with the questions that the thread is waiting for.
+    """
+    config = config or make_thread_config()
+    questions: list[list[str]] = []
+    if graph_input is None:
+        state = {"__interrupt__": (yield "get_state", (config,), {}).interrupts}
+    else:
+        state = yield "invoke", (graph_input, config), options
+    while (waits := state.get("__interrupt__")) and len(questions) < max_answers:
+        questions.append([wait.value.get("question", "") for wait in waits])
+        state = yield "invoke", (Command(resume=answers(waits)), config), options
+    return ThreadRun(state, questions)
 
 
 def run_thread_sync(
@@ -200,24 +236,19 @@ def run_thread_sync(
     folder: Path,
     *,
     open_saver: OpenSaver = memory_saver,
-    config: Any = None,
-    answers: Callable[[Any], Any] | None = None,
-    given: Any = START_INPUT,
-    most: int = _MAX_INTERRUPTIONS,
-    **options: Any,
+    **settings: Any,
 ) -> ThreadRun:
-    """Run a graph, and answer what it asks until it has ended; without input, what it has asked."""
-    config, answers = _thread(config), answers or answer_each
+    """Run a graph as `_run_thread` says, with its blocking methods."""
     with open_saver(folder) as saver:
-        graph, asked = build(saver), list[list[str]]()
-        if given is None:
-            state = {"__interrupt__": graph.get_state(config).interrupts}
-        else:
-            state = graph.invoke(given, config, **options)
-        while (waits := state.get("__interrupt__")) and len(asked) < most:
-            asked.append(_list_questions(waits))
-            state = graph.invoke(Command(resume=answers(waits)), config, **options)
-    return ThreadRun(state, asked)
+        graph, steps = build(saver), _run_thread(**settings)
+        result = None
+        while True:
+            try:
+                method, args, options = steps.send(result)
+            except StopIteration as end:
+                run: ThreadRun = end.value
+                return run
+            result = getattr(graph, method)(*args, **options)
 
 
 def run_thread_async(
@@ -225,26 +256,21 @@ def run_thread_async(
     folder: Path,
     *,
     open_saver: OpenSaver = memory_saver,
-    config: Any = None,
-    answers: Callable[[Any], Any] | None = None,
-    given: Any = START_INPUT,
-    most: int = _MAX_INTERRUPTIONS,
-    **options: Any,
+    **settings: Any,
 ) -> ThreadRun:
-    """Do what `talk` does, on an event loop."""
-    config, answers = _thread(config), answers or answer_each
+    """Run a graph as `_run_thread` says, with its asynchronous methods."""
 
     async def run() -> ThreadRun:
         async with _ASYNC[open_saver](folder) as saver:
-            graph, asked = build(saver), list[list[str]]()
-            if given is None:
-                state = {"__interrupt__": (await graph.aget_state(config)).interrupts}
-            else:
-                state = await graph.ainvoke(given, config, **options)
-            while (waits := state.get("__interrupt__")) and len(asked) < most:
-                asked.append(_list_questions(waits))
-                state = await graph.ainvoke(Command(resume=answers(waits)), config, **options)
-        return ThreadRun(state, asked)
+            graph, steps = build(saver), _run_thread(**settings)
+            result = None
+            while True:
+                try:
+                    method, args, options = steps.send(result)
+                except StopIteration as end:
+                    done: ThreadRun = end.value
+                    return done
+                result = await getattr(graph, f"a{method}")(*args, **options)
 
     return asyncio.run(run())
 
@@ -256,29 +282,7 @@ THREAD_RUNNERS = [
 SAVERS = [memory_saver, sqlite_saver]
 
 
-def make_thread_config(name: str = "t", **fields: Any) -> Any:
-    return {"configurable": {"thread_id": name}, **fields}
-
-
-def _thread(config: Any) -> Any:
-    return make_thread_config() if config is None else config
-
-
-def _list_questions(waits: Any) -> list[str]:
-    return [wait.value.get("question", "") for wait in waits]
-
-
-def answer_each(waits: Any) -> Any:
-    """Answer each question by the id of its interrupt, with a text that names it."""
-    return {wait.id: f"A({wait.value['question']})" for wait in waits}
-
-
-def answer_all_with(answer: Any) -> Callable[[Any], Any]:
-    """Return what answers each question alike, by the id of its interrupt."""
-    return lambda waits: {wait.id: answer for wait in waits}
-
-
-# --- What the server received --------------------------------------------------------------------
+# --- Requests that the server has received -------------------------------------------------------
 
 
 def list_started_runs(coze: LocalCoze) -> list[Any]:
@@ -287,7 +291,7 @@ def list_started_runs(coze: LocalCoze) -> list[Any]:
 
 
 def list_sent_answers(coze: LocalCoze) -> list[Any]:
-    """Return what was sent in answer, in order."""
+    """Return the answers that were sent, in order."""
     return [r.body["resume_data"] for r in coze.requests if r.path == RESUMED]
 
 

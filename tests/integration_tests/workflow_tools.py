@@ -1,4 +1,4 @@
-"""Workflows that the tests of the tool call, and how they do."""
+"""Workflows for the tests of the workflow tool, and ways to call it."""
 
 from __future__ import annotations
 

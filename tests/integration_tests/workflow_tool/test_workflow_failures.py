@@ -178,7 +178,9 @@ def test_an_asynchronous_run_that_fails_is_not_started_again(
 ) -> None:
     begun = b'{"code":0,"msg":"","execute_id":"7","debug_url":"https://d"}'
     failed = (HISTORY % ("Fail", code)).encode()
-    with serve_script(kind="application/json", replies=[begun, b'{"code":4314}', failed]) as server:
+    with serve_script(
+        content_type="application/json", replies=[begun, b'{"code":4314}', failed]
+    ) as server:
         made = make_tool_at(server.base_url, run_mode="async", poll_interval=0.01)
         with pytest.raises(CozeWorkflowError) as caught:
             call_tool(made, {})
@@ -191,7 +193,7 @@ def test_an_asynchronous_run_that_fails_is_not_started_again(
 def test_a_run_that_goes_on_is_not_for_another_try(call_tool: ToolCallStyle, junk: bytes) -> None:
     begun = b'{"code":0,"msg":"","execute_id":"7","debug_url":"https://d"}'
     running = (HISTORY % ("Running", "")).encode()
-    with serve_script(kind="application/json", replies=[begun, junk, running]) as server:
+    with serve_script(content_type="application/json", replies=[begun, junk, running]) as server:
         made = make_tool_at(server.base_url, run_mode="async", poll_interval=0.05, poll_timeout=0.4)
         with pytest.raises(CozeTimeoutError, match="poll_timeout") as caught:
             call_tool(made, {})
@@ -202,7 +204,7 @@ def test_a_run_that_goes_on_is_not_for_another_try(call_tool: ToolCallStyle, jun
 @both_call_styles
 def test_another_path(call_tool: ToolCallStyle) -> None:
     reply = b'{"code":0,"msg":"","data":"{\\"output\\":\\"Tea.\\"}","debug_url":""}'
-    with serve_script(reply, kind="application/json") as server:
+    with serve_script(reply, content_type="application/json") as server:
         made = make_tool_at(server.base_url, endpoint="/v3/workflows/run")
         assert json.loads(call_tool(made, {})) == {"output": "Tea."}
         assert server.paths == ["/v3/workflows/run"]
@@ -226,20 +228,20 @@ def test_an_end_that_keeps_the_connection_open(call_tool: ToolCallStyle) -> None
         begin = time.monotonic()
         assert call_tool(make_tool_at(server.base_url), {}) == "Tea."
         assert time.monotonic() - begin < 1
-        assert server.left.wait(2)
+        assert server.client_left.wait(2)
 
 
 def test_a_cancelled_call_closes_its_stream() -> None:
     async def run(server: ScriptedServer) -> None:
         task = asyncio.create_task(make_tool_at(server.base_url).ainvoke({}))
-        await asyncio.to_thread(wait_until, lambda: server.sent)
+        await asyncio.to_thread(wait_until, lambda: server.step_times)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     with serve_script(b"event: PING\n\n", 20.0) as server:
         asyncio.run(run(server))
-        assert server.left.wait(2)
+        assert server.client_left.wait(2)
 
 
 @both_call_styles
@@ -255,4 +257,4 @@ def test_a_listener_that_fails_leaves_no_stream_open(call_tool: ToolCallStyle) -
         made = make_tool_at(server.base_url).with_config(callbacks=[Stubborn()])
         with pytest.raises(LookupError):
             call_tool(made, {})
-        assert server.left.wait(2)
+        assert server.client_left.wait(2)

@@ -227,7 +227,7 @@ def test_workflows_of_one_name_are_numbered_whatever_the_list_says() -> None:
     items = ",".join(f'{{"workflow_id":"{n}","workflow_name":"Old {n}"}}' for n in "123")
     listed = f'{{"code":0,"data":{{"items":[{items}],"has_more":false}}}}'
     replies = [listed.encode(), info.encode(), b'{"code":99999,"msg":"odd"}', info.encode()]
-    with serve_script(kind="application/json", replies=replies) as server:
+    with serve_script(content_type="application/json", replies=replies) as server:
         toolkit = CozeToolkit(workspace_id="1", api_key="pat_x", base_url=server.base_url)
         with pytest.warns(UserWarning, match="Old 2 is left out: odd"):
             tools = toolkit.get_tools()

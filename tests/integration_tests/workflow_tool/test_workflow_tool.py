@@ -181,7 +181,7 @@ def test_a_run_that_has_said_all_survives_its_connection(
 @pytest.mark.parametrize("interrupt", ["{}", '{"event_id":""}', '"x"', "null"])
 def test_what_gives_no_event_is_no_question(call_tool: ToolCallStyle, interrupt: str) -> None:
     reply = f'{{"code":0,"data":"{{\\"o\\":1}}","interrupt_data":{interrupt}}}'.encode()
-    with serve_script(reply, kind="application/json") as server:
+    with serve_script(reply, content_type="application/json") as server:
         assert call_tool(make_tool_at(server.base_url, run_mode="sync"), {}) == '{"o": 1}'
     event = f'event: Interrupt\ndata: {{"interrupt_data":{interrupt}}}\n\n'.encode()
     with serve_script(event) as server, pytest.raises(CozeStreamError, match="without an event_id"):
