@@ -10,6 +10,7 @@ import pytest
 
 from langchain_coze import ChatCoze
 from langchain_coze._chat import cancel
+from langchain_coze._chat.history import conversation_heads
 from langchain_coze.local import LocalBot, LocalCoze
 
 _running: list[LocalCoze] = []
@@ -90,6 +91,11 @@ def finish_cancels() -> None:
 
     After this, a test can assert that no turn was cancelled.
     """
-    pool, cancel._pool = cancel._pool, None  # the next cancel request makes a new pool
-    if pool is not None:
-        pool.shutdown(wait=True)
+    executor, cancel._executor = cancel._executor, None  # the next cancel makes a new one
+    if executor is not None:
+        executor.shutdown(wait=True)
+
+
+def forget_conversations() -> None:
+    """Forget how the known conversations ended, as a new process would."""
+    conversation_heads.__init__()  # type: ignore[misc] # emptied

@@ -14,21 +14,21 @@ from langchain_coze._api.effects import (
     Close,
     Effect,
     Flow,
-    Identify,
+    GetAccountKey,
+    Notify,
     Read,
-    Renew,
+    RefreshToken,
     Reply,
     Request,
     RetryPolicy,
     Sleep,
     T,
-    Tell,
     Wait,
 )
-from langchain_coze._api.retry import exchange
+from langchain_coze._api.retry import send_with_retry
 
 if TYPE_CHECKING:
-    from langchain_coze._api.transport import Settings, Tokens
+    from langchain_coze._api.transport import Settings, TokenSource
 
 
 class Client:
@@ -42,7 +42,7 @@ class Client:
 
     __slots__ = ("policy", "settings", "tokens")
 
-    def __init__(self, settings: Settings, tokens: Tokens, policy: RetryPolicy) -> None:
+    def __init__(self, settings: Settings, tokens: TokenSource, policy: RetryPolicy) -> None:
         """Take what is needed; nothing is opened."""
         self.settings = settings
         self.tokens = tokens
@@ -55,14 +55,14 @@ class Client:
             CozeError: What the procedure raises.
         """
         try:
-            command = next(flow)
+            effect = next(flow)
             while True:
                 try:
-                    result = self._do(command)
+                    result = self._do(effect)
                 except BaseException as error:  # noqa: BLE001 - the procedure has to clean up
-                    command = flow.throw(error)
+                    effect = flow.throw(error)
                 else:
-                    command = flow.send(result)
+                    effect = flow.send(result)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return] # what the generator returned
         finally:
@@ -75,24 +75,24 @@ class Client:
             CozeError: What the procedure raises.
         """
         try:
-            command = next(flow)
+            effect = next(flow)
             while True:
                 try:
-                    result = await self._ado(command)
+                    result = await self._ado(effect)
                 except BaseException as error:  # noqa: BLE001 - the procedure has to clean up
-                    command = flow.throw(error)
+                    effect = flow.throw(error)
                 else:
-                    command = flow.send(result)
+                    effect = flow.send(result)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return] # what the generator returned
         finally:
             flow.close()
 
-    def _do(self, command: Effect) -> Any:
+    def _do(self, effect: Effect) -> Any:
         result: Any = None
-        match command:
+        match effect:
             case Request():
-                result = transport.send(command, self.settings, self.tokens.get())
+                result = transport.send(effect, self.settings, self.tokens.get())
             case Read(stream, until):
                 result = stream.read(until)
             case Sleep(seconds):
@@ -100,21 +100,21 @@ class Client:
             case Close(stream):
                 stream.close()
             case Wait():
-                result = _wait(command)
-            case Tell(listener, told):
-                listener.tell(told)
-            case Identify():
-                result = self.tokens.identity or _fingerprint(self.tokens.get())
-            case Renew():
-                result = self.tokens.renew()
+                result = _wait(effect)
+            case Notify(listener, message):
+                listener.emit(message)
+            case GetAccountKey():
+                result = self.tokens.cache_key or _fingerprint(self.tokens.get())
+            case RefreshToken():
+                result = self.tokens.invalidate()
         return result
 
-    async def _ado(self, command: Effect) -> Any:
+    async def _ado(self, effect: Effect) -> Any:
         result: Any = None
-        match command:
+        match effect:
             case Request():
                 token = await self.tokens.aget()
-                result = await transport.asend(command, self.settings, token)
+                result = await transport.asend(effect, self.settings, token)
             case Read(stream, until):
                 result = await stream.read(until)
             case Sleep(seconds):
@@ -124,12 +124,12 @@ class Client:
             case Wait(future, seconds):
                 waited = asyncio.wrap_future(future)
                 result = bool((await asyncio.wait([waited], timeout=seconds))[0])
-            case Tell(listener, told):
-                await listener.atell(told)
-            case Identify():
-                result = self.tokens.identity or _fingerprint(await self.tokens.aget())
-            case Renew():
-                result = self.tokens.renew()
+            case Notify(listener, message):
+                await listener.aemit(message)
+            case GetAccountKey():
+                result = self.tokens.cache_key or _fingerprint(await self.tokens.aget())
+            case RefreshToken():
+                result = self.tokens.invalidate()
         return result
 
     def open(self, request: Request) -> Reply:
@@ -138,7 +138,7 @@ class Client:
         Raises:
             CozeError: Coze refuses, or could not be reached.
         """
-        return self.run(exchange(request, self.policy))
+        return self.run(send_with_retry(request, self.policy))
 
     async def aopen(self, request: Request) -> Reply:
         """Open a stream of events; use `async with reply.stream as stream` to read it.
@@ -146,7 +146,7 @@ class Client:
         Raises:
             CozeError: Coze refuses, or could not be reached.
         """
-        return await self.arun(exchange(request, self.policy))
+        return await self.arun(send_with_retry(request, self.policy))
 
     def close(self) -> None:
         """Close the connections that this process holds to the server, blocking ones."""
@@ -157,13 +157,13 @@ class Client:
         await pool.aclose(self.settings.base_url)
 
 
-def _wait(command: Wait) -> bool:
+def _wait(effect: Wait) -> bool:
     """Wait with this thread; never for something that only this thread can bring about."""
-    if command.future.done():
+    if effect.future.done():
         return True
-    if command.thread == threading.get_ident() or _in_loop():
+    if effect.thread == threading.get_ident() or _in_loop():
         return False
-    return bool(concurrent.futures.wait([command.future], timeout=command.seconds).done)
+    return bool(concurrent.futures.wait([effect.future], timeout=effect.seconds).done)
 
 
 def _in_loop() -> bool:

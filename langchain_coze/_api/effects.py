@@ -13,12 +13,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from langchain_coze._api.models import parse
+from langchain_coze._api.models import parse_json
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Upload(NamedTuple):
@@ -47,18 +47,18 @@ class Request(NamedTuple):
         either: Whether events or JSON may come.
         patience: Seconds of silence at most, where that is less than usual.
         file: What is sent as the `file` of a form, in place of a body.
-        until: When the reply, with its stream, must be over, by `time.monotonic()`.
+        deadline: When the reply, with its stream, must be over, by `time.monotonic()`.
     """
 
     method: str
     path: str
-    query: Mapping[str, str] = _NOTHING
+    query: Mapping[str, str] = _EMPTY
     body: Mapping[str, Any] | None = None
     stream: bool = False
     either: bool = False
     read_timeout: float | None = None
     file: Upload | None = None
-    until: float | None = None
+    deadline: float | None = None
 
 
 class Sleep(NamedTuple):
@@ -72,12 +72,12 @@ class Read(NamedTuple):
 
     Attributes:
         stream: The stream.
-        until: When the stream is given up if nothing has come, by `time.monotonic()`: the result is
-            None then, and the stream is closed. None to wait as long as the stream does.
+        deadline: When to stop waiting, by `time.monotonic()`: the stream is then closed and the
+            result is None. None to wait as long as the stream allows.
     """
 
     stream: Any
-    until: float | None = None
+    deadline: float | None = None
 
 
 class Close(NamedTuple):
@@ -102,23 +102,23 @@ class Wait(NamedTuple):
     thread: int = 0
 
 
-class Tell(NamedTuple):
+class Notify(NamedTuple):
     """Tell somebody what has happened, before going on. Its result is None.
 
     Attributes:
-        listener: Who has `tell` and, for asyncio, `atell`.
-        told: What they are told.
+        listener: Who has `emit` and, for asyncio, `aemit`.
+        message: What they are told.
     """
 
     listener: Any
-    told: Any
+    message: Any
 
 
-class Identify:
+class GetAccountKey:
     """Tell whose token is used. Its result is a str that does not tell the token."""
 
 
-class Renew:
+class RefreshToken:
     """Get a fresh token. Its result says whether the source can give one."""
 
 
@@ -130,19 +130,19 @@ class Reply:
         headers: The headers, names in lower case.
         body: The whole body; empty when `stream` is set.
         stream: The open stream of server-sent events, or None.
-        secret: The token that was sent, which must not appear in what is told of this.
+        token: The token that was sent, which must not appear in what is told of this.
     """
 
     def __init__(
         self,
         status_code: int,
-        headers: Mapping[str, str] = _NOTHING,
+        headers: Mapping[str, str] = _EMPTY,
         body: bytes = b"",
         stream: Any = None,
-        secret: str = "",
+        token: str = "",
     ) -> None:
         """Take what came back."""
-        self.secret = secret
+        self.token = token
         self.status_code = status_code
         self.headers = headers
         self.body = body
@@ -151,7 +151,7 @@ class Reply:
     @cached_property
     def json(self) -> Any:
         """The body as JSON, or None when it is not JSON."""
-        return parse(self.body)
+        return parse_json(self.body)
 
     @property
     def logid(self) -> str | None:
@@ -159,7 +159,7 @@ class Reply:
         return self.headers.get("x-tt-logid") or self.headers.get("x-log-id")
 
 
-Effect: TypeAlias = Request | Sleep | Read | Close | Wait | Tell | Identify | Renew
+Effect: TypeAlias = Request | Sleep | Read | Close | Wait | Notify | GetAccountKey | RefreshToken
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Effect, Any, T]
 
@@ -170,12 +170,12 @@ class RetryPolicy(NamedTuple):
     Attributes:
         max_retries: Repetitions after the first attempt.
         backoff: Seconds before the first repetition; doubled each time, with jitter.
-        until: When everything must be over, by `time.monotonic()`; None for no limit.
+        deadline: When everything must be over, by `time.monotonic()`; None for no limit.
     """
 
     max_retries: int = 2
     backoff: float = 0.5
-    until: float | None = None
+    deadline: float | None = None
 
     def pause(self, attempt: int, retry_after: float | None) -> float:
         """Return the seconds to wait after attempt number `attempt` (from 0)."""

@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from langchain_coze._api.effects import Flow, T, Wait
-from langchain_coze.errors import CozeConversationBusyError, hint_of
+from langchain_coze.errors import CozeConversationBusyError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-_LONGEST_FLIGHT = 60.0  # seconds that a caller waits for what another one is making
+_MAX_WAIT_SECONDS = 60.0  # seconds that a caller waits for what another one is making
 _BUSY = 4016
 _all: WeakSet[Any] = WeakSet()
 
 
-class Shared:
+class TTLCache:
     """Values by key, each made by one caller at a time; the least used are dropped first."""
 
-    def __init__(self, most: int = 1000) -> None:
+    def __init__(self, max_size: int = 1000) -> None:
         """Take how many values are kept."""
-        self._most = most
+        self._max_size = max_size
         self.clear()
         _all.add(self)
 
@@ -38,9 +38,9 @@ class Shared:
         """Forget everything, also who is making what."""
         self._lock = threading.Lock()
         self._values: OrderedDict[Hashable, tuple[Any, float]] = OrderedDict()
-        self._flights: dict[Hashable, Future[None]] = {}
+        self._in_flight: dict[Hashable, Future[None]] = {}
 
-    def find(self, key: Hashable) -> Any:
+    def get(self, key: Hashable) -> Any:
         """Return the value of a key, or None when there is none that is still good."""
         with self._lock:
             value, until = self._values.get(key, (None, 0.0))
@@ -49,34 +49,36 @@ class Shared:
             self._values.move_to_end(key)
             return value
 
-    def drop(self, key: Hashable, value: Any) -> None:
+    def discard(self, key: Hashable, value: Any) -> None:
         """Forget the value of a key, unless it is another one by now."""
         with self._lock:
             if self._values.get(key, (None,))[0] == value:
                 del self._values[key]
 
-    def join(self, key: Hashable) -> Future[None] | None:
+    def begin(self, key: Hashable) -> Future[None] | None:
         """Return what to wait for, or None: then it is the caller who makes the value."""
         with self._lock:
-            flight = self._flights.get(key)
+            flight = self._in_flight.get(key)
             if flight is None:
-                self._flights[key] = Future()
+                self._in_flight[key] = Future()
             return flight
 
-    def land(self, key: Hashable, value: Any = None, seconds: float = 0.0) -> None:
+    def complete(self, key: Hashable, value: Any = None, seconds: float = 0.0) -> None:
         """Keep a value for some seconds, or none, and let those go on who wait for it."""
         with self._lock:
             if value is not None:
                 self._values[key] = value, time.monotonic() + seconds
                 self._values.move_to_end(key)
-                while len(self._values) > self._most:
+                while len(self._values) > self._max_size:
                     self._values.popitem(last=False)
-            flight = self._flights.pop(key, None)
+            flight = self._in_flight.pop(key, None)
         if flight is not None:
             flight.set_result(None)
 
 
-def shared(cache: Shared, key: Hashable, make: Callable[[], Flow[tuple[T, float]]]) -> Flow[T]:
+def get_or_create(
+    cache: TTLCache, key: Hashable, create: Callable[[], Flow[tuple[T, float]]]
+) -> Flow[T]:
     """Return a value from the cache, or make it, once for all who ask at the same time.
 
     Where making it fails, the caller who made it gets the error and the next one tries.
@@ -84,32 +86,32 @@ def shared(cache: Shared, key: Hashable, make: Callable[[], Flow[tuple[T, float]
     Args:
         cache: Where values are kept.
         key: Which value.
-        make: The flow that makes it; returns the value (not None) and for how many seconds it is
+        create: The flow that makes it; returns the value (not None) and for how many seconds it is
             good.
 
     Raises:
         CozeError: What `make` raises.
     """
-    while (value := cache.find(key)) is None:
-        flight = cache.join(key)
-        if flight is None:
-            return (yield from _made(cache, key, make))
-        if not (yield Wait(flight, _LONGEST_FLIGHT)):
-            return (yield from make())[0]  # better twice than never
+    while (value := cache.get(key)) is None:
+        in_flight = cache.begin(key)
+        if in_flight is None:
+            return (yield from _create(cache, key, create))
+        if not (yield Wait(in_flight, _MAX_WAIT_SECONDS)):
+            return (yield from create())[0]  # better twice than never
     return value  # type: ignore[no-any-return] # what `make` has returned before
 
 
-def _made(cache: Shared, key: Hashable, make: Callable[[], Flow[tuple[T, float]]]) -> Flow[T]:
+def _create(cache: TTLCache, key: Hashable, create: Callable[[], Flow[tuple[T, float]]]) -> Flow[T]:
     try:
-        value, seconds = yield from make()
+        value, seconds = yield from create()
     except BaseException:  # also when the driver is cancelled
-        cache.land(key)
+        cache.complete(key)
         raise
-    cache.land(key, value, seconds)
+    cache.complete(key, value, seconds)
     return value
 
 
-class Turnstiles:
+class KeyedLocks:
     """One caller at a time for each key, in the order in which they came."""
 
     def __init__(self) -> None:
@@ -123,7 +125,7 @@ class Turnstiles:
         self._queues: dict[Hashable, deque[Future[None]]] = {}
         self._threads: dict[Hashable, int] = {}
 
-    def queue(self, key: Hashable) -> tuple[Future[None] | None, int]:
+    def try_acquire(self, key: Hashable) -> tuple[Future[None] | None, int]:
         """Go in, or queue up; return what to wait for, or None, and the thread of who is inside."""
         with self._lock:
             queue = self._queues.get(key)
@@ -131,23 +133,23 @@ class Turnstiles:
                 self._queues[key] = deque()
                 self._threads[key] = threading.get_ident()
                 return None, 0
-            ticket: Future[None] = Future()
-            queue.append(ticket)
-            return ticket, self._threads[key]
+            waiter: Future[None] = Future()
+            queue.append(waiter)
+            return waiter, self._threads[key]
 
-    def hold(self, key: Hashable) -> None:
+    def set_owner(self, key: Hashable) -> None:
         """Note that it is this thread's caller who is inside now."""
         with self._lock:
             self._threads[key] = threading.get_ident()
 
-    def leave(self, key: Hashable, ticket: Future[None] | None = None) -> None:
+    def release(self, key: Hashable, waiter: Future[None] | None = None) -> None:
         """Let the next one in; with a ticket: stop waiting for it."""
         with self._lock:
             queue = self._queues.get(key)
             if queue is None:
                 return
-            if ticket is not None and not ticket.done():
-                queue.remove(ticket)
+            if waiter is not None and not waiter.done():
+                queue.remove(waiter)
                 return
             if not queue:
                 del self._queues[key], self._threads[key]
@@ -157,28 +159,28 @@ class Turnstiles:
             following.set_result(None)
 
 
-class Place:
+class LockHandle:
     """A place behind the turnstile; `leave` gives it up, once."""
 
-    __slots__ = ("_key", "_stiles")
+    __slots__ = ("_key", "_locks")
 
-    def __init__(self, stiles: Turnstiles, key: Hashable) -> None:
+    def __init__(self, locks: KeyedLocks, key: Hashable) -> None:
         """Take the place."""
-        self._stiles: Turnstiles | None = stiles
+        self._locks: KeyedLocks | None = locks
         self._key = key
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Let the next one in."""
-        stiles, self._stiles = self._stiles, None
-        if stiles is not None:
-            stiles.leave(self._key)
+        locks, self._locks = self._locks, None
+        if locks is not None:
+            locks.release(self._key)
 
 
-def entered(stiles: Turnstiles, key: Hashable, seconds: float) -> Flow[Place]:
+def acquire(locks: KeyedLocks, key: Hashable, seconds: float) -> Flow[LockHandle]:
     """Wait until nobody else is inside, and go in.
 
     Args:
-        stiles: The turnstiles.
+        locks: The turnstiles.
         key: Which one.
         seconds: The longest to wait.
 
@@ -188,25 +190,25 @@ def entered(stiles: Turnstiles, key: Hashable, seconds: float) -> Flow[Place]:
     Raises:
         CozeConversationBusyError: It took too long, or the one inside is this very thread.
     """
-    ticket, thread = stiles.queue(key)
-    if ticket is not None:
+    waiter, thread = locks.try_acquire(key)
+    if waiter is not None:
         try:
-            in_time = yield Wait(ticket, seconds, thread)
+            in_time = yield Wait(waiter, seconds, thread)
         except BaseException:  # also when the driver is cancelled
-            stiles.leave(key, ticket)
+            locks.release(key, waiter)
             raise
         if not in_time:
-            stiles.leave(key, ticket)
+            locks.release(key, waiter)
             raise CozeConversationBusyError(
                 "Another call on this conversation has not ended yet.",
                 code=_BUSY,
-                hint=hint_of(
+                hint=bilingual_hint(
                     "Read or close the other stream first; a conversation has one turn at a time.",
                     "请先读完或关闭另一个流：同一会话一次只能进行一轮对话。",
                 ),
             )
-        stiles.hold(key)
-    return Place(stiles, key)
+        locks.set_owner(key)
+    return LockHandle(locks, key)
 
 
 def _after_fork() -> None:

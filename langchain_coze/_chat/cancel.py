@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from langchain_coze._api.chats import cancel
+from langchain_coze._api.chats import cancel_chat
 from langchain_coze._api.effects import RetryPolicy
 from langchain_coze._api.models import Chat
-from langchain_coze._api.tokens import FixedToken
+from langchain_coze._api.tokens import StaticToken
 from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
     from langchain_coze._api.transport import Settings
 
-_THREADS = 2
-_SECONDS = 3.0
+_MAX_WORKERS = 2
+_TIMEOUT = 3.0
 
-_pool: ThreadPoolExecutor | None = None
+_executor: ThreadPoolExecutor | None = None
 
 
-def cancel_later(settings: Settings, token: str, ids: Mapping[str, str]) -> Future[None] | None:
+def cancel_in_background(
+    settings: Settings, token: str, ids: Mapping[str, str]
+) -> Future[None] | None:
     """Cancel a turn in Coze, without waiting for it.
 
     Args:
@@ -47,27 +49,27 @@ def cancel_later(settings: Settings, token: str, ids: Mapping[str, str]) -> Futu
     if "chat_id" not in ids or "conversation_id" not in ids:
         return None
     chat = Chat(id=ids["chat_id"], conversation_id=ids["conversation_id"])
-    return _threads().submit(_cancel, settings, token, chat)
+    return _get_executor().submit(_send_cancel, settings, token, chat)
 
 
-def _cancel(settings: Settings, token: str, chat: Any) -> None:
+def _send_cancel(settings: Settings, token: str, chat: Any) -> None:
     from langchain_coze._api.client import Client  # noqa: PLC0415 - httpx costs 50 ms to import
 
-    policy = RetryPolicy(max_retries=0, until=time.monotonic() + _SECONDS)
+    policy = RetryPolicy(max_retries=0, deadline=time.monotonic() + _TIMEOUT)
     with contextlib.suppress(CozeError):  # it may have ended in the meantime
-        Client(settings, FixedToken(SecretStr(token)), policy).run(cancel(chat, policy))
+        Client(settings, StaticToken(SecretStr(token)), policy).run(cancel_chat(chat, policy))
 
 
-def _threads() -> ThreadPoolExecutor:
-    global _pool  # noqa: PLW0603 - made when first needed, and anew after a fork
-    if _pool is None:
-        _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="coze-cancel")
-    return _pool
+def _get_executor() -> ThreadPoolExecutor:
+    global _executor  # noqa: PLW0603 - made when first needed, and anew after a fork
+    if _executor is None:
+        _executor = ThreadPoolExecutor(_MAX_WORKERS, thread_name_prefix="coze-cancel")
+    return _executor
 
 
 def _after_fork() -> None:
-    global _pool  # noqa: PLW0603 - a child has none of its parent's threads
-    _pool = None
+    global _executor  # noqa: PLW0603 - a child has none of its parent's threads
+    _executor = None
 
 
 if hasattr(os, "register_at_fork"):

@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from langchain_coze._api.models import parse
+from langchain_coze._api.models import parse_json
 from langchain_coze._workflows.errors import CozeWorkflowError
 
 FILE_KINDS = frozenset(
@@ -57,8 +57,8 @@ _TYPES = {
     "array": "array",
     "list": "array",
 }
-_DEEPEST = 10  # levels of a schema; Coze has three
-_LONGEST_NAME = 64  # characters that models take as the name of a tool
+_MAX_DEPTH = 10  # levels of a schema; Coze has three
+_MAX_NAME_LENGTH = 64  # characters that models take as the name of a tool
 FILE_HINT = "a URL, or the id of an uploaded file"
 """What a model may give as a file."""
 
@@ -66,7 +66,9 @@ FILE_HINT = "a URL, or the id of an uploaded file"
 # --- Schema --------------------------------------------------------------------------------------
 
 
-def json_schema(title: str, parameters: Mapping[str, Any], description: str = "") -> dict[str, Any]:
+def build_json_schema(
+    title: str, parameters: Mapping[str, Any], description: str = ""
+) -> dict[str, Any]:
     """Return the JSON schema of a workflow's inputs.
 
     Args:
@@ -76,22 +78,24 @@ def json_schema(title: str, parameters: Mapping[str, Any], description: str = ""
 
     Source: wire section 4.7.
     """
-    schema = _object(parameters, _DEEPEST)
+    schema = _build_object_schema(parameters, _MAX_DEPTH)
     return {"title": title, "description": description, **schema}
 
 
-def _object(parameters: Mapping[str, Any], depth: int) -> dict[str, Any]:
-    told = {str(k): v if isinstance(v, Mapping) else {} for k, v in parameters.items()}
-    required = [name for name, field in told.items() if field.get("required") is True]
+def _build_object_schema(parameters: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    fields = {str(k): v if isinstance(v, Mapping) else {} for k, v in parameters.items()}
+    required = [name for name, field in fields.items() if field.get("required") is True]
     return {
         "type": "object",
-        "properties": {name: _property(field, depth - 1) for name, field in told.items()},
+        "properties": {
+            name: _build_property_schema(field, depth - 1) for name, field in fields.items()
+        },
         **({"required": required} if required else {}),
         "additionalProperties": False,
     }
 
 
-def _property(field: Mapping[str, Any], depth: int) -> dict[str, Any]:
+def _build_property_schema(field: Mapping[str, Any], depth: int) -> dict[str, Any]:
     kind = str(field.get("type") or "").lower()
     description = str(field.get("description") or "")
     schema: dict[str, Any] = {}
@@ -104,56 +108,56 @@ def _property(field: Mapping[str, Any], depth: int) -> dict[str, Any]:
         schema["description"] = description
     inner, items = field.get("properties"), field.get("items")
     if schema.get("type") == "object" and isinstance(inner, Mapping) and inner and depth:
-        schema |= _object(inner, depth)
+        schema |= _build_object_schema(inner, depth)
     if schema.get("type") == "array":
         schema["items"] = (
-            _property(items, depth - 1) if isinstance(items, Mapping) and depth else {}
+            _build_property_schema(items, depth - 1) if isinstance(items, Mapping) and depth else {}
         )
-    default = _default(field.get("default_value"), schema)
+    default = _parse_default(field.get("default_value"), schema)
     return schema if default is None else {**schema, "default": default}
 
 
-def _default(value: Any, schema: Mapping[str, Any]) -> Any:
+def _parse_default(value: Any, schema: Mapping[str, Any]) -> Any:
     """Return the default of a field; Coze tells all of them as text, and none as an empty one."""
     if value is None or value == "":
         return None
     kind = schema.get("type")
     if isinstance(value, str) and kind not in {None, "string"}:
-        value = parse(value.encode("utf-8", "replace"))
-    return value if _fits(kind, value) else None
+        value = parse_json(value.encode("utf-8", "replace"))
+    return value if _matches(kind, value) else None
 
 
-def fields_schema(fields: Mapping[str, Any]) -> dict[str, Any]:
+def build_fields_schema(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON schema of the values that an input node asks for.
 
     Args:
         fields: `required_parameters` of an interrupt: what is told of each value, by name.
     """
-    return {**_object(fields, _DEEPEST), "additionalProperties": True}
+    return {**_build_object_schema(fields, _MAX_DEPTH), "additionalProperties": True}
 
 
-def tool_name(name: str, workflow_id: str, *, numbered: bool = False) -> str:
+def make_tool_name(name: str, workflow_id: str, *, with_id: bool = False) -> str:
     """Return the name of a tool for a workflow: ASCII, and the same each time.
 
     Args:
         name: The workflow's name, in any language.
         workflow_id: The workflow.
-        numbered: Whether its id is told in any case: another one has the same name.
+        with_id: Whether its id is told in any case: another one has the same name.
     """
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^A-Za-z0-9]+", "_", plain).strip("_").lower()
-    whole = not numbered and all(char.isascii() for char in name)
-    if whole and slug and not slug[0].isdigit():
-        return slug[:_LONGEST_NAME].strip("_")
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^A-Za-z0-9]+", "_", ascii_name).strip("_").lower()
+    is_complete = not with_id and all(char.isascii() for char in name)
+    if is_complete and slug and not slug[0].isdigit():
+        return slug[:_MAX_NAME_LENGTH].strip("_")
     number = re.sub(r"[^A-Za-z0-9]+", "", workflow_id) or hashlib.sha256(name.encode()).hexdigest()
     head = slug if slug and not slug[0].isdigit() else "coze_workflow"
-    return f"{head[: _LONGEST_NAME - 21]}_{number[-20:]}"
+    return f"{head[: _MAX_NAME_LENGTH - 21]}_{number[-20:]}"
 
 
 # --- Values --------------------------------------------------------------------------------------
 
 
-def plain(value: Any) -> Any:
+def to_plain_data(value: Any) -> Any:
     """Return a value as plain data: what pydantic models hold, and what has a form in JSON.
 
     Bytes and paths stay: they are files.
@@ -171,31 +175,31 @@ def plain(value: Any) -> Any:
     elif isinstance(value, Enum):
         value = value.value
     if isinstance(value, Mapping):
-        return {_key(key): plain(inner) for key, inner in value.items()}
+        return {_to_key(key): to_plain_data(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(inner) for inner in value]
+        return [to_plain_data(inner) for inner in value]
     if value is None or isinstance(value, (str, bool, int, bytes, bytearray, PurePath)):
         return value
-    return _in_json(value)
+    return _to_json_value(value)
 
 
-def _key(key: Any) -> str:
+def _to_key(key: Any) -> str:
     return str(key.value if isinstance(key, Enum) else key)
 
 
-def _in_json(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     """Return the form that a value has in JSON; a secret has none that would be of use."""
-    found: Any = None
+    json_value: Any = None
     secret = hasattr(value, "get_secret_value")
     if not secret and not (isinstance(value, float) and not math.isfinite(value)):
         with contextlib.suppress(ValueError):
-            found = to_jsonable_python(value)
-    if found is None:
-        raise CozeWorkflowError(f"{shown(value)} cannot be sent: it has no form in JSON.")
-    return found
+            json_value = to_jsonable_python(value)
+    if json_value is None:
+        raise CozeWorkflowError(f"{short_repr(value)} cannot be sent: it has no form in JSON.")
+    return json_value
 
 
-def checked(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def validate_inputs(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values that are sent, after a look at whether the workflow takes them.
 
     A value that is missing or None is left out; numbers and flags may come as text.
@@ -208,44 +212,46 @@ def checked(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
         CozeWorkflowError: A value is missing, of the wrong type, or not known.
     """
     problems: list[str] = []
-    sent = _checked_object(schema, values, "", problems)
+    validated = _validate_object(schema, values, "", problems)
     if problems:
         known = ", ".join(schema.get("properties") or {}) or "none"
         raise CozeWorkflowError(f"{'; '.join(problems)}. The parameters of the workflow: {known}.")
-    return sent
+    return validated
 
 
-def _checked_object(
-    schema: Mapping[str, Any], values: Mapping[str, Any], where: str, problems: list[str]
+def _validate_object(
+    schema: Mapping[str, Any], values: Mapping[str, Any], path: str, problems: list[str]
 ) -> dict[str, Any]:
     properties = schema.get("properties") or {}
-    given = {name: value for name, value in values.items() if value is not None}
+    values_given = {name: value for name, value in values.items() if value is not None}
     problems += [
-        f"{where}{name} is missing"
+        f"{path}{name} is missing"
         for name in schema.get("required") or ()
-        if name not in given and (properties.get(name) or {}).get("default") is None
+        if name not in values_given and (properties.get(name) or {}).get("default") is None
     ]
     if schema.get("additionalProperties") is False:
-        problems += [f"{where}{name} is not known" for name in given if name not in properties]
+        problems += [
+            f"{path}{name} is not known" for name in values_given if name not in properties
+        ]
     return {
-        name: _checked(properties.get(name) or {}, value, f"{where}{name}", problems)
-        for name, value in given.items()
+        name: _validate_value(properties.get(name) or {}, value, f"{path}{name}", problems)
+        for name, value in values_given.items()
     }
 
 
-def _checked(schema: Mapping[str, Any], value: Any, where: str, problems: list[str]) -> Any:
+def _validate_value(schema: Mapping[str, Any], value: Any, path: str, problems: list[str]) -> Any:
     if COZE_TYPE in schema:
         return value  # a file: see `files`
     kind = schema.get("type")
-    if not _fits(kind, value):
-        value = _read_as(kind, value)
-    if not _fits(kind, value):
-        problems.append(f"{where} is {shown(value)}, but should be of type {kind}")
+    if not _matches(kind, value):
+        value = _coerce(kind, value)
+    if not _matches(kind, value):
+        problems.append(f"{path} is {short_repr(value)}, but should be of type {kind}")
     elif kind == "object" and "properties" in schema:
-        return _checked_object(schema, value, f"{where}.", problems)
+        return _validate_object(schema, value, f"{path}.", problems)
     elif kind == "array":
         items = schema.get("items") or {}
-        return [_checked(items, v, f"{where}[{n}]", problems) for n, v in enumerate(value)]
+        return [_validate_value(items, v, f"{path}[{n}]", problems) for n, v in enumerate(value)]
     return value
 
 
@@ -261,22 +267,22 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def _fits(kind: Any, value: Any) -> bool:
+def _matches(kind: Any, value: Any) -> bool:
     check = _CHECKS.get(kind) if isinstance(kind, str) else None
     return check is None or check(value)
 
 
-def _read_as(kind: Any, value: Any) -> Any:
+def _coerce(kind: Any, value: Any) -> Any:
     """Return a value that is of another type than wanted, but says the same."""
     if isinstance(value, str) and kind != "string":
-        read = parse(value.encode("utf-8", "replace"))
-        return value if read is None else read
+        parsed = parse_json(value.encode("utf-8", "replace"))
+        return value if parsed is None else parsed
     if kind == "integer" and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """Return a value for a message: short ones as they are, of others the type.
 
     Args:

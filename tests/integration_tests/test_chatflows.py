@@ -10,9 +10,8 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
-from langchain_coze._chat.history import heads
 from langchain_coze.local import Ask, LocalBot, LocalChatflow, LocalCoze, RecordedRequest, Turn
-from tests.conftest import make_chat, serve
+from tests.conftest import forget_conversations, make_chat, serve
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 _numbers = itertools.count()
@@ -135,7 +134,7 @@ def test_an_interrupted_chatflow_goes_on_in_another_process(
 ) -> None:
     model = flow(coze, parameters=new_name())
     first = ask(model, "Order")
-    heads.__init__()  # type: ignore[misc] # emptied
+    forget_conversations()
     second = ask(model, [HumanMessage("Order"), first, HumanMessage("杭州")])
     assert second.text == "Which street?"
 
@@ -184,7 +183,7 @@ def test_a_bot_of_the_environment_gives_way_to_the_app(
 ) -> None:
     monkeypatch.setenv("COZE_BOT_ID", BOT.bot_id)
     model = flow(coze, ECHO, parameters={"CONVERSATION_NAME": "Default"})
-    request = model._call({})
+    request = model._build_options({})
     assert (request.bot_id, request.app_id) == ("", ECHO.app_id)
 
 

@@ -196,7 +196,7 @@ def test_many_event_loops_leave_nothing_behind(coze: LocalCoze) -> None:
         assert asyncio.run(run()) == ANSWER
     gc.collect()
     assert _open_files() <= before + 2
-    assert len(pool._process._loops) <= 2
+    assert len(pool._pools._loop_pools) <= 2
 
 
 def _open_files() -> int:
@@ -392,17 +392,17 @@ def test_a_socks_proxy_without_its_package_is_explained(
 
 def test_idle_connections_are_closed_after_a_while() -> None:
     slots = pool._Slots(object)
-    taken = [slots.take() for _ in range(3)]
+    taken = [slots.acquire() for _ in range(3)]
     assert [number for number, _ in taken] == [0, 1, 2]
     for number, _ in reversed(taken):
-        assert slots.give(number) == []
-    assert slots.take() == taken[0]  # the first free one, so that few stay in use
-    slots._since[2] -= 100
-    slots._swept -= 100
-    assert slots.give(0) == [taken[2][1]]
-    assert slots.take()[0] == 0
-    assert slots.retire() == [taken[1][1]]
-    assert slots.give(0) == [taken[0][1]]  # what was in use is closed when it is free
+        assert slots.release(number) == []
+    assert slots.acquire() == taken[0]  # the first free one, so that few stay in use
+    slots._released_at[2] -= 100
+    slots._last_sweep -= 100
+    assert slots.release(0) == [taken[2][1]]
+    assert slots.acquire()[0] == 0
+    assert slots.close() == [taken[1][1]]
+    assert slots.release(0) == [taken[0][1]]  # what was in use is closed when it is free
 
 
 def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze) -> None:

@@ -20,9 +20,8 @@ from langchain_coze import (
     CozeNotFoundError,
     CozeTimeoutError,
 )
-from langchain_coze._chat.history import heads
 from langchain_coze.local import LocalBot, LocalCoze, RecordedRequest, Turn
-from tests.conftest import make_chat, serve
+from tests.conftest import forget_conversations, make_chat, serve
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 
@@ -59,11 +58,6 @@ def chats(coze: LocalCoze) -> list[RecordedRequest]:
 
 def sent(request: RecordedRequest) -> list[str]:
     return [entry["content"] for entry in request.body["additional_messages"]]
-
-
-def forget() -> None:
-    """Know no more of conversations than another process does."""
-    heads.__init__()  # type: ignore[misc] # emptied
 
 
 # --- Named conversations -------------------------------------------------------------------------
@@ -182,14 +176,14 @@ def test_forks_and_replays_hear_nothing_of_what_came_later(
     history.append(HumanMessage("two"))
     history.append(ask(model, history))
     if not known:
-        forget()
+        forget_conversations()
     fork = [*past, HumanMessage("fork")]
     fork.append(ask(model, fork))
     assert fork[-1].content == "one | fork"
     fork.append(HumanMessage("on"))
     assert ask(model, fork).content == "one | fork | on"
     if not known:
-        forget()
+        forget_conversations()
     history.append(HumanMessage("three"))
     assert ask(model, history).content == "one | two | three"
     replay = [*past, HumanMessage("two")]
@@ -203,7 +197,7 @@ def test_a_thread_goes_on_in_another_process(coze: LocalCoze, ask: CallStyle) ->
     model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
     history += [ask(model, history), HumanMessage("two")]
-    forget()
+    forget_conversations()
     assert ask(model, history).content == "one | two"
     asked = coze.requests[1]
     assert (asked.path, asked.body) == (
@@ -221,7 +215,7 @@ def test_where_the_end_cannot_be_asked_for_a_conversation_begins(
     model = make_chat(coze, conversation="thread", max_retries=0)
     history: list[BaseMessage] = [HumanMessage("one")]
     history += [ask(model, history), HumanMessage("two")]
-    forget()
+    forget_conversations()
     coze.faults = f"{fault},on=/v1/conversation/message/list"
     with pytest.warns(UserWarning, match="cannot be seen whether .*give it the permission"):
         assert ask(model, history).content == "one | two"

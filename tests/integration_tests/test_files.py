@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_taken_is_told_before_any_request(
     coze: LocalCoze, ask: CallStyle
 ) -> None:
     for block, told in (
-        ({**IMAGE, "base64": base64.b64encode(b"Hello").decode()}, "its bytes are none"),
+        ({**IMAGE, "base64": base64.b64encode(b"Hello").decode()}, "not a known image format"),
         ({**FILE, "base64": b""}, "empty"),
         ({**FILE, "base64": bytes(513 * 1024**2)}, "at most 512 MB"),
         ({"type": "tool_use", "id": "1"}, "does not take"),

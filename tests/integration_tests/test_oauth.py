@@ -365,7 +365,7 @@ def test_a_clock_that_is_a_little_off_does_no_harm(coze: LocalCoze, app: LocalOA
 
 
 def test_another_site_is_told(coze: LocalCoze, app: LocalOAuthApp) -> None:
-    auth = auth_of(app)._jwt("api.coze.com", None)
+    auth = auth_of(app)._sign_jwt("api.coze.com", None)
     reply = httpx.post(
         coze.base_url + ENDPOINT, headers={"Authorization": f"Bearer {auth}"}, trust_env=False
     )

@@ -14,7 +14,6 @@ from langchain_coze import (
     CozeStreamError,
     recalled_documents,
 )
-from langchain_coze._chat.history import heads
 from langchain_coze.local import (
     Fail,
     LocalBot,
@@ -24,7 +23,7 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
-from tests.conftest import make_chat, serve
+from tests.conftest import forget_conversations, make_chat, serve
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 
@@ -112,7 +111,7 @@ def test_a_thread_goes_on(studio: LocalCoze, ask: CallStyle, *, known: bool) -> 
     history: list[BaseMessage] = [HumanMessage("one")]
     history += [ask(model, history), HumanMessage("two")]
     if not known:
-        heads.__init__()  # type: ignore[misc] # what another process knows
+        forget_conversations()
     assert ask(model, history).text.endswith("user: two")
     sent = [r.body["additional_messages"] for r in studio.requests if r.path == "/v3/chat"]
     assert [len(messages) for messages in sent] == [1, 1]

@@ -17,9 +17,8 @@ from langchain_coze import (
     CozeServerError,
     is_retryable,
 )
-from langchain_coze._chat.history import heads
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, RecordedRequest, Turn
-from tests.conftest import make_chat, serve
+from tests.conftest import forget_conversations, make_chat, serve
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 TOOL = {
@@ -117,7 +116,7 @@ def test_calls_survive_a_checkpoint_and_another_process(coze: LocalCoze, ask: Ca
     model = make_chat(coze).bind_tools([TOOL])
     asking = ask(model, [QUESTION])
     stored = load(dumpd([QUESTION, asking, *answered(asking)]), allowed_objects="all")
-    heads.__init__()  # type: ignore[misc] # what another process knows
+    forget_conversations()
     again = ask(model, stored)
     assert [call["args"]["city"] for call in again.tool_calls] == ["上海"]
     assert paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
@@ -134,7 +133,7 @@ def test_a_step_back_into_a_submitted_turn_starts_a_new_one(
     history += [asking, *answered(asking)]
     ask(model, history)
     if not known:
-        heads.__init__()  # type: ignore[misc] # what another process knows
+        forget_conversations()
     coze.reset()
     again = ask(model, history)
     assert again.response_metadata["chat_id"] != asking.response_metadata["chat_id"]
@@ -203,7 +202,7 @@ def test_a_named_conversation_is_not_left_by_a_step_back(coze: LocalCoze, ask: C
 def test_other_refusals_of_results_are_told(coze: LocalCoze, ask: CallStyle, fault: str) -> None:
     model = make_chat(coze, max_retries=0).bind_tools([TOOL])
     asking = ask(model, [QUESTION])
-    heads.__init__()  # type: ignore[misc] # what another process knows
+    forget_conversations()
     coze.faults = f"{fault},on=/v3/chat/submit_tool_outputs"
     with pytest.raises(CozeError):
         ask(model, [QUESTION, asking, *answered(asking)])

@@ -18,7 +18,7 @@ from packaging.version import Version
 from typing_extensions import TypedDict
 
 from langchain_coze import CozeRateLimitError, CozeWorkflowError, CozeWorkflowInterrupt
-from langchain_coze._workflows.input_schema import json_schema
+from langchain_coze._workflows.input_schema import build_json_schema
 from langchain_coze.local import Ask, AskInput, Fail, FileKind, LocalCoze, LocalWorkflow, TurnFile
 from tests.conftest import serve
 from tests.integration_tests.agent_fixtures import INVOKE_STYLES, RunStyle, make_thread_config
@@ -362,7 +362,7 @@ class Asked(TypedDict, total=False):
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 def test_files_are_read_and_uploaded_once(coze: LocalCoze, run: RunStyle, tmp_path: Path) -> None:
-    schema = json_schema("frame", {"photo": {"type": "image", "required": True}})
+    schema = build_json_schema("frame", {"photo": {"type": "image", "required": True}})
     tool, photo = make_tool(coze, FRAME, args_schema=schema), tmp_path / "tea.png"
     photo.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(tmp_path))  # none has been uploaded before
 

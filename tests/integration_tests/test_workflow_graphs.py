@@ -229,7 +229,7 @@ def test_the_private_keys_that_nested_relies_on(run_thread: ThreadRunner, tmp_pa
     assert dataclasses.is_dataclass(type(pad))
     assert (pad.subgraph_counter(), pad.subgraph_counter()) == (0, 1)
     assert second["__pregel_scratchpad"].subgraph_counter is pad.subgraph_counter
-    made = graph_module.nested(peek.seen[0], "a:b|c")
+    made = graph_module.build_child_config(peek.seen[0], "a:b|c")
     assert made is not None
     inside = made["configurable"]
     assert inside["checkpoint_ns"] == f"tools:{first['__pregel_task_id']}|coze_workflow:a_b_c"
@@ -256,7 +256,7 @@ def test_a_graph_without_a_checkpointer_says_so(run_thread: ThreadRunner, tmp_pa
     (config,) = peek.seen
     assert config["configurable"]["__pregel_task_id"]
     assert config["configurable"].get("__pregel_checkpointer") is None
-    assert graph_module.nested(config, "c_a") is None
+    assert graph_module.build_child_config(config, "c_a") is None
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
@@ -314,17 +314,17 @@ def test_a_call_that_begins_late_is_started_once(coze: LocalCoze, tmp_path: Path
 def test_calls_that_have_come_to_rest_are_forgotten(coze: LocalCoze, tmp_path: Path) -> None:
     tool = make_tool(coze)
     calls = [make_call(id=f"c_{n}", name="a", questions=0) for n in range(4)]
-    before = dict(graph_module._groups)
+    before = dict(graph_module._sibling_calls)
     run_thread_async(lambda saver: build_tool_node_graph(tool, calls, saver), tmp_path)
-    assert graph_module._groups == before
+    assert graph_module._sibling_calls == before
 
 
 def test_few_attempts_that_are_over_are_remembered(
     coze: LocalCoze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph_module, "_MOST_GROUPS", 3)
+    monkeypatch.setattr(graph_module, "_MAX_GROUPS", 3)
     tool = make_tool(coze)
     calls = [make_call(id=f"c_{n}", name="a") for n in range(6)]
     done = run_thread_async(lambda saver: build_send_graph(tool, calls, saver), tmp_path)
     assert len(done.questions[0]) == 6
-    assert len(graph_module._groups) <= 3
+    assert len(graph_module._sibling_calls) <= 3

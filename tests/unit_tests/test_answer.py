@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_coze._chat.answer import Turn
+from langchain_coze._chat.answer import AnswerStream
 from langchain_coze.errors import (
     CozeChatError,
     CozeInvalidRequestError,
@@ -128,8 +128,8 @@ TURNS = {
 
 
 def chunks_of(reads: list[bytes], *, whole: bool = False) -> list[ChatGenerationChunk]:
-    turn = Turn(BOT, logid="log1", whole=whole)
-    chunks = [chunk for read in reads for chunk in turn.receive(read)]
+    turn = AnswerStream(BOT, logid="log1", single_chunk=whole)
+    chunks = [chunk for read in reads for chunk in turn.feed(read)]
     return chunks + turn.finish()
 
 
@@ -238,17 +238,17 @@ def test_a_delta_that_only_looks_plain_is_read() -> None:
     thinks = delta("1", "b", content_type="text", reasoning_content="hm")
     other = delta("2", "c", content_type="text")
     raw_line_end = plain.replace(b'"content":"a"', b'"content":"a\n"')
-    turn = Turn(BOT)
+    turn = AnswerStream(BOT)
     for _ in range(3):
-        assert [c.text for c in turn.receive(plain)] == ["a"]
-    (chunk,) = turn.receive(thinks)
+        assert [c.text for c in turn.feed(plain)] == ["a"]
+    (chunk,) = turn.feed(thinks)
     assert (chunk.text, chunk.message.additional_kwargs["reasoning_content"]) == ("b", "hm")
-    assert turn.receive(other) == []
-    assert turn.receive(plain.replace(b'"content":"a"', b'"content":""')) == []
-    assert [c.text for c in turn.receive(plain + plain)] == ["aa"]
-    assert [c.text for c in turn.receive(plain.replace(b'"a"', b'"\\u0026"'))] == ["&"]
+    assert turn.feed(other) == []
+    assert turn.feed(plain.replace(b'"content":"a"', b'"content":""')) == []
+    assert [c.text for c in turn.feed(plain + plain)] == ["aa"]
+    assert [c.text for c in turn.feed(plain.replace(b'"a"', b'"\\u0026"'))] == ["&"]
     with pytest.raises(CozeStreamError):
-        turn.receive(raw_line_end)
+        turn.feed(raw_line_end)
 
 
 def test_recorded_turn() -> None:
@@ -294,9 +294,9 @@ def test_deltas_of_one_read_are_one_chunk() -> None:
 
 
 def test_the_last_chunk_comes_with_done_and_not_later() -> None:
-    turn = Turn(BOT)
-    turn.receive(TURN[: -len(DONE)])
-    (last,) = turn.receive(DONE)
+    turn = AnswerStream(BOT)
+    turn.feed(TURN[: -len(DONE)])
+    (last,) = turn.feed(DONE)
     assert isinstance(last.message, AIMessageChunk)
     assert last.message.chunk_position == "last"
     assert turn.finish() == []
@@ -317,12 +317,12 @@ def test_answers_are_told_in_order_although_they_interleave() -> None:
 
 
 def test_the_first_answer_is_streamed_while_another_waits() -> None:
-    turn = Turn(BOT)
-    assert [c.text for c in turn.receive(delta("1", "a"))] == ["a"]
-    assert turn.receive(delta("2", "x")) == []
-    assert [c.text for c in turn.receive(delta("1", "b"))] == ["b"]
-    assert [c.text for c in turn.receive(completed("1", "ab"))] == ["\n\nx"]
-    assert [c.text for c in turn.receive(delta("2", "y"))] == ["y"]
+    turn = AnswerStream(BOT)
+    assert [c.text for c in turn.feed(delta("1", "a"))] == ["a"]
+    assert turn.feed(delta("2", "x")) == []
+    assert [c.text for c in turn.feed(delta("1", "b"))] == ["b"]
+    assert [c.text for c in turn.feed(completed("1", "ab"))] == ["\n\nx"]
+    assert [c.text for c in turn.feed(delta("2", "y"))] == ["y"]
 
 
 def test_reasoning_stands_beside_the_answer() -> None:
@@ -564,25 +564,25 @@ def test_studio_tells_calls_in_another_form() -> None:
 
 
 def test_the_token_that_was_sent_is_masked_in_errors() -> None:
-    turn = Turn(BOT, secret="opaque-gateway-key")
+    turn = AnswerStream(BOT, token="opaque-gateway-key")
     with pytest.raises(CozeQuotaError) as caught:
-        turn.receive(b'event:error\ndata:{"code":4028,"msg":"key opaque-gateway-key"}\n\n')
+        turn.feed(b'event:error\ndata:{"code":4028,"msg":"key opaque-gateway-key"}\n\n')
     assert "opaque" not in str(caught.value)
 
 
 def test_a_broken_connection_after_the_end_is_none() -> None:
-    turn = Turn(BOT)
-    turn.receive(TURN[: -len(DONE)])
-    turn.broke(CozeStreamError("reset"))
+    turn = AnswerStream(BOT)
+    turn.feed(TURN[: -len(DONE)])
+    turn.connection_lost(CozeStreamError("reset"))
     (last,) = turn.finish()
     assert last.message.response_metadata["finish_reason"] == "stop"
 
 
 def test_a_broken_connection_before_the_end_tells_the_ids() -> None:
-    turn = Turn(BOT, logid="log1")
-    turn.receive(TURN[:900])
+    turn = AnswerStream(BOT, logid="log1")
+    turn.feed(TURN[:900])
     with pytest.raises(CozeStreamError) as caught:
-        turn.broke(CozeStreamError("reset"))
+        turn.connection_lost(CozeStreamError("reset"))
     assert caught.value.chat_id == "7516861354884710427"
     assert caught.value.logid == "log1"
 
@@ -594,7 +594,7 @@ def test_a_polled_turn_is_the_same_message() -> None:
     chat = json.loads(TURN.split(b"\n\n")[-3].split(b"\ndata:")[1])
     question = {"id": "1", "role": "user", "type": "question", "content": "运费？"}
     listed = [question, *messages[1:], messages[0]]
-    (chunk,) = Turn(BOT, logid="log1", whole=True).replay(chat, listed)
+    (chunk,) = AnswerStream(BOT, logid="log1", single_chunk=True).feed_polled(chat, listed)
     assert isinstance(chunk.message, AIMessageChunk)
     assert told(chunk.message) == told(whole(TURN))
 
@@ -603,18 +603,18 @@ def test_a_polled_turn_is_the_same_message() -> None:
 def test_a_polled_turn_that_failed(status: str) -> None:
     chat = {"id": "7", "conversation_id": "9", "status": status, "last_error": {"code": 0}}
     with pytest.raises(CozeChatError) as caught:
-        Turn(BOT, whole=True).replay(chat, [])
+        AnswerStream(BOT, single_chunk=True).feed_polled(chat, [])
     assert caught.value.chat_id == "7"
 
 
 @pytest.mark.parametrize("as_whole", [False, True])
 def test_nothing_is_told_after_the_end(*, as_whole: bool) -> None:
-    turn = Turn(BOT, whole=as_whole)
-    turn.receive(delta("1", "a"))
-    turn.receive(delta("1", "b", content_type="text"))
-    assert turn.receive(DONE)
-    assert list(turn.receive(delta("1", "c", content_type="text"))) == []
-    assert list(turn.receive(delta("1", "d") + delta("2", "e"))) == []
+    turn = AnswerStream(BOT, single_chunk=as_whole)
+    turn.feed(delta("1", "a"))
+    turn.feed(delta("1", "b", content_type="text"))
+    assert turn.feed(DONE)
+    assert list(turn.feed(delta("1", "c", content_type="text"))) == []
+    assert list(turn.feed(delta("1", "d") + delta("2", "e"))) == []
     assert turn.finish() == []
 
 

@@ -19,8 +19,8 @@ from langchain_core.load import dumps
 from pydantic import SecretStr, ValidationError
 
 from langchain_coze import ChatCoze, CozeJWTAuth
-from langchain_coze._api.effects import Renew, Reply, Request, RetryPolicy
-from langchain_coze._api.oauth import Grant, Signer, forget, token_flow
+from langchain_coze._api.effects import RefreshToken, Reply, Request, RetryPolicy
+from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token, invalidate_token
 from langchain_coze._api.transport import Settings
 from langchain_coze.errors import (
     CozeAuthenticationError,
@@ -152,7 +152,7 @@ def test_importing_it_imports_neither_httpx_nor_jwt() -> None:
 
 def test_each_request_has_a_jwt_of_its_own() -> None:
     auth = made(session_name=lambda: "ada", session_context={"device_info": {"device_id": "1"}})
-    signer = Signer(auth._grant("https://api.coze.cn"))
+    signer = JWTSigner(auth._build_token_request("https://api.coze.cn"))
     first, second = signer.get(), signer.get()
     assert jwt.get_unverified_header(first) == {"alg": "RS256", "typ": "JWT", "kid": "k"}
     claims = jwt.decode(first, APP.public_key, algorithms=["RS256"], audience="api.coze.cn")
@@ -163,11 +163,11 @@ def test_each_request_has_a_jwt_of_its_own() -> None:
     assert claims["exp"] - claims["iat"] == 600
     assert len(bytes.fromhex(claims["jti"])) >= 32
     assert claims["jti"] != other["jti"]
-    assert not signer.renew()
+    assert not signer.invalidate()
 
 
 def test_what_is_not_given_is_not_sent() -> None:
-    grant = made()._grant("http://127.0.0.1:8888")
+    grant = made()._build_token_request("http://127.0.0.1:8888")
     claims = jwt.decode(grant.sign(), options={"verify_signature": False})
     assert claims.keys() == {"iss", "aud", "iat", "exp", "jti"}
     assert claims["aud"] == "127.0.0.1:8888"
@@ -176,7 +176,7 @@ def test_what_is_not_given_is_not_sent() -> None:
         "duration_seconds": 900,
     }
     scope = {"account_permission": {"permission_list": ["Connector.botChat"]}}
-    assert made(scope=scope)._grant("http://127.0.0.1").body["scope"] == scope
+    assert made(scope=scope)._build_token_request("http://127.0.0.1").body["scope"] == scope
 
 
 @pytest.mark.parametrize(
@@ -188,12 +188,12 @@ def test_what_is_not_given_is_not_sent() -> None:
     ],
 )
 def test_where_it_is_exchanged(fields: dict[str, Any], path: str) -> None:
-    assert made(**fields)._grant("https://api.coze.cn").path == path
+    assert made(**fields)._build_token_request("https://api.coze.cn").path == path
 
 
 def test_what_shares_a_token() -> None:
     def key(base_url: str = "https://api.coze.cn", **fields: Any) -> str:
-        return made(**fields)._grant(base_url).key
+        return made(**fields)._build_token_request(base_url).key
 
     assert key() == key() == key(session_name="") == key(session_name=lambda: None)
     others = [
@@ -214,10 +214,10 @@ def test_what_shares_a_token() -> None:
 
 def test_the_server_is_that_of_the_model_unless_another_is_named() -> None:
     settings = Settings(base_url="https://gateway.example", headers={"x-gateway": "1"})
-    assert made().tokens_for(settings)._settings == settings
-    own = made(base_url="https://api.coze.com/").tokens_for(settings)._settings
+    assert made().token_source(settings)._settings == settings
+    own = made(base_url="https://api.coze.com/").token_source(settings)._settings
     assert (own.base_url, own.headers) == ("https://api.coze.com", {})
-    assert made().tokens_for()._settings.base_url == "https://api.coze.cn"
+    assert made().token_source()._settings.base_url == "https://api.coze.cn"
 
 
 # --- The exchange --------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ def test_the_server_is_that_of_the_model_unless_another_is_named() -> None:
 COUNT = iter(range(10**6))
 
 
-def grant(seconds: int = 900) -> Grant:
-    return Grant(f"test {next(COUNT)}", "/api/permission/oauth2/token", {}, seconds, str)
+def grant(seconds: int = 900) -> TokenRequest:
+    return TokenRequest(f"test {next(COUNT)}", "/api/permission/oauth2/token", {}, seconds, str)
 
 
 def answered(flow: Generator[Any, Any, str], *replies: Any) -> str:
@@ -236,7 +236,7 @@ def answered(flow: Generator[Any, Any, str], *replies: Any) -> str:
         command = next(flow)
         while True:
             if not isinstance(command, Request):
-                command = flow.send(False if isinstance(command, Renew) else None)
+                command = flow.send(False if isinstance(command, RefreshToken) else None)
                 continue
             reply = pending.pop(0)
             raises = isinstance(reply, CozeError)
@@ -280,28 +280,28 @@ def test_how_long_a_token_is_used(
     wanted = grant(asked)
     clock = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    assert answered(token_flow(wanted, RetryPolicy()), token("czs_1", **reply)) == "czs_1"
+    assert answered(fetch_token(wanted, RetryPolicy()), token("czs_1", **reply)) == "czs_1"
     clock = 1000 + good - 0.5
-    assert answered(token_flow(wanted, RetryPolicy())) == "czs_1"
+    assert answered(fetch_token(wanted, RetryPolicy())) == "czs_1"
     clock = 1000 + good + 0.5
-    assert answered(token_flow(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
+    assert answered(fetch_token(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
 
 
 def test_a_time_without_a_date_is_told_by_our_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, clock = grant(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    answered(token_flow(wanted, RetryPolicy()), token(expires_in=int(time.time()) + 100))
+    answered(fetch_token(wanted, RetryPolicy()), token(expires_in=int(time.time()) + 100))
     clock = 1095.0
-    assert answered(token_flow(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
+    assert answered(fetch_token(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
 
 
 def test_only_the_token_that_was_refused_is_forgotten() -> None:
     wanted = grant()
-    answered(token_flow(wanted, RetryPolicy()), token("czs_1"))
-    forget(wanted.key, "czs_0")
-    assert answered(token_flow(wanted, RetryPolicy())) == "czs_1"
-    forget(wanted.key, "czs_1")
-    assert answered(token_flow(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
+    answered(fetch_token(wanted, RetryPolicy()), token("czs_1"))
+    invalidate_token(wanted.key, "czs_0")
+    assert answered(fetch_token(wanted, RetryPolicy())) == "czs_1"
+    invalidate_token(wanted.key, "czs_1")
+    assert answered(fetch_token(wanted, RetryPolicy()), token("czs_2")) == "czs_2"
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_only_the_token_that_was_refused_is_forgotten() -> None:
 )
 def test_refusals(reply: Reply, hint: str) -> None:
     with pytest.raises(CozeAuthenticationError, match="gave the OAuth app no access token") as it:
-        answered(token_flow(grant(), RetryPolicy()), reply)
+        answered(fetch_token(grant(), RetryPolicy()), reply)
     assert hint in (it.value.hint or "")
     assert "提示" in (it.value.hint or "")
     assert "clock" not in str(it.value)
@@ -333,7 +333,7 @@ def test_refusals(reply: Reply, hint: str) -> None:
 def test_a_clock_that_is_off_is_told(offset: int, told: str) -> None:
     date = email.utils.formatdate(time.time() + offset + 0.5, usegmt=True)
     with pytest.raises(CozeAuthenticationError) as caught:
-        answered(token_flow(grant(), RetryPolicy()), refusal("invalid_client", date=date))
+        answered(fetch_token(grant(), RetryPolicy()), refusal("invalid_client", date=date))
     text = str(caught.value).replace("3,599", "3,600").replace("91 s", "90 s")
     assert (told in text) if told else ("clock" not in text)
     assert ("NTP" in text) == bool(told)
@@ -342,12 +342,12 @@ def test_a_clock_that_is_off_is_told(offset: int, told: str) -> None:
 def test_a_reply_without_a_token() -> None:
     for body in (b'{"expires_in":900}', b'{"access_token":""}', b'{"data":[]}'):
         with pytest.raises(CozeServerError, match="without an access token"):
-            answered(token_flow(grant(), RetryPolicy()), Reply(status_code=200, body=body))
+            answered(fetch_token(grant(), RetryPolicy()), Reply(status_code=200, body=body))
 
 
 def test_an_internal_error_is_the_server_s() -> None:
     with pytest.raises(CozeServerError, match="internal_error"):
-        answered(token_flow(grant(), RetryPolicy()), refusal("internal_error", 400))
+        answered(fetch_token(grant(), RetryPolicy()), refusal("internal_error", 400))
 
 
 @pytest.mark.parametrize(
@@ -362,19 +362,19 @@ def test_it_is_repeated_as_often_as_allowed_and_no_one_repeats_it_again(
 ) -> None:
     policy = RetryPolicy(max_retries=2)
     with pytest.raises(kind) as caught:
-        answered(token_flow(grant(), policy), make(), make(), make())
-    assert caught.value.exhausted
-    assert answered(token_flow(grant(), policy), make(), make(), token()) == "czs_1"
+        answered(fetch_token(grant(), policy), make(), make(), make())
+    assert caught.value.retries_exhausted
+    assert answered(fetch_token(grant(), policy), make(), make(), token()) == "czs_1"
 
 
 def test_a_failure_is_shared_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, clock = grant(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     with pytest.raises(CozeAuthenticationError) as first:
-        answered(token_flow(wanted, RetryPolicy()), refusal("invalid_client"))
+        answered(fetch_token(wanted, RetryPolicy()), refusal("invalid_client"))
     with pytest.raises(CozeAuthenticationError) as second:
-        answered(token_flow(wanted, RetryPolicy()))
+        answered(fetch_token(wanted, RetryPolicy()))
     assert str(second.value) == str(first.value)
     assert second.value is not first.value
     clock += 0.3
-    assert answered(token_flow(wanted, RetryPolicy()), token()) == "czs_1"
+    assert answered(fetch_token(wanted, RetryPolicy()), token()) == "czs_1"

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 import langchain_coze
 from langchain_coze import ChatCoze, CozeError
-from langchain_coze._base.unsupported import argument_names
+from langchain_coze._base.unsupported import get_argument_names
 
 SECRET = "pat_verysecret1234567890"
 BOT = "7374724495711502387"
@@ -231,6 +231,6 @@ def test_importing_is_light() -> None:
 
 
 def test_argument_names_know_every_alias() -> None:
-    names = argument_names(ChatCoze)
+    names = get_argument_names(ChatCoze)
     assert {"bot_id", "model", "coze_api_key", "coze_api_base", "user", "request_timeout"} <= names
     assert {"callbacks", "tags", "metadata", "rate_limiter", "cache", "profile"} <= names

@@ -43,8 +43,8 @@ from langchain_coze import (
     WorkflowRun,
 )
 from langchain_coze._api.error_codes import CODES
-from langchain_coze._base.bot import PER_CALL
-from langchain_coze._base.connection import Connection
+from langchain_coze._base.bot import PER_CALL_FIELDS
+from langchain_coze._base.connection import CozeConnectionFields
 from langchain_coze.local import FAULTS, LocalBot, LocalChatflow, LocalCoze, LocalWorkflow
 
 if TYPE_CHECKING:
@@ -360,7 +360,7 @@ def test_the_table_tells_what_a_call_takes(page: Path, heading: str) -> None:
     told = {
         name for name, cells in rows(page, heading).items() if re.search("Per call|单次", cells[2])
     }
-    assert told == PER_CALL - {"model"}
+    assert told == PER_CALL_FIELDS - {"model"}
 
 
 @pages("retriever.md", "Field", "字段")
@@ -382,7 +382,7 @@ def test_the_table_tells_the_retrievers_own_fields(page: Path, heading: str) -> 
 @pages("workflows.md", "Field", "字段")
 def test_the_table_tells_the_tools_own_fields(page: Path, heading: str) -> None:
     table = rows(page, heading)
-    plain = {**BaseTool.model_fields, **Connection.model_fields}
+    plain = {**BaseTool.model_fields, **CozeConnectionFields.model_fields}
     own = {
         name: field
         for name, field in CozeWorkflowTool.model_fields.items()

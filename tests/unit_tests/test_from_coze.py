@@ -10,8 +10,13 @@ import pytest
 from langchain_core.messages import AIMessage, message_chunk_to_message
 
 from langchain_coze._api.models import Usage
-from langchain_coze._chat.answer import Turn
-from langchain_coze._convert.from_coze import audio_block, is_interrupt, read_items, usage_metadata
+from langchain_coze._chat.answer import AnswerStream
+from langchain_coze._convert.from_coze import (
+    audio_block,
+    is_interrupt,
+    parse_object_string,
+    to_usage_metadata,
+)
 from langchain_coze.errors import CozeServerError
 
 CHAT = '{"id":"6","conversation_id":"5","status":"completed"}'
@@ -31,8 +36,8 @@ def answer(number: str, content: str, kind: str = "text") -> dict[str, Any]:
 
 
 def told(stream: bytes, *, whole: bool) -> AIMessage:
-    turn = Turn("7", whole=whole)
-    chunks = [*turn.receive(stream), *turn.finish()]
+    turn = AnswerStream("7", single_chunk=whole)
+    chunks = [*turn.feed(stream), *turn.finish()]
     total = chunks[0]
     for chunk in chunks[1:]:
         total += chunk
@@ -87,12 +92,12 @@ def test_the_type_of_speech() -> None:
 
 
 def test_items_that_are_none_are_kept() -> None:
-    assert read_items("plain") == ("plain", [])
-    assert read_items('{"a":1}') == ('{"a":1}', [])
-    text, blocks = read_items('[{"type":"hologram"},7,{"type":"text","text":null}]')
+    assert parse_object_string("plain") == ("plain", [])
+    assert parse_object_string('{"a":1}') == ('{"a":1}', [])
+    text, blocks = parse_object_string('[{"type":"hologram"},7,{"type":"text","text":null}]')
     assert text == ""
     assert [block["value"]["content"] for block in blocks] == [{"type": "hologram"}, 7]
-    _, (file,) = read_items('[{"type":"file","file_id":7,"name":"a.pdf"}]')
+    _, (file,) = parse_object_string('[{"type":"file","file_id":7,"name":"a.pdf"}]')
     assert file == {"type": "file", "file_id": "7", "extras": {"name": "a.pdf"}}
 
 
@@ -134,8 +139,8 @@ ACTION = {
 def test_the_calls_of_a_required_action(*, saved: bool, whole: bool, end: bytes) -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
     stream = event("conversation.chat.requires_action", **chat, required_action=ACTION) + end
-    turn = Turn("7", whole=whole, saved=saved)
-    chunks = [*turn.receive(stream), *turn.finish()]
+    turn = AnswerStream("7", single_chunk=whole, saved=saved)
+    chunks = [*turn.feed(stream), *turn.finish()]
     (chunk,) = chunks
     message = message_chunk_to_message(chunk.message)
     assert isinstance(message, AIMessage)
@@ -189,9 +194,9 @@ def test_what_follows_a_required_action_counts(*, whole: bool) -> None:
     message = told(went_on, whole=whole)
     assert (message.response_metadata["finish_reason"], message.tool_calls) == ("stop", [])
     failure = {"code": 5000, "msg": "gone"}
-    turn = Turn("7", whole=whole)
+    turn = AnswerStream("7", single_chunk=whole)
     with pytest.raises(CozeServerError, match="gone"):
-        turn.receive(asked + event("conversation.chat.failed", **chat, last_error=failure))
+        turn.feed(asked + event("conversation.chat.failed", **chat, last_error=failure))
 
 
 @pytest.mark.parametrize(
@@ -203,17 +208,17 @@ def test_what_follows_a_required_action_counts(*, whole: bool) -> None:
     ],
 )
 def test_the_total_of_token_counts(usage: dict[str, Any], total: int) -> None:
-    counted = usage_metadata(Usage.model_validate(usage))
+    counted = to_usage_metadata(Usage.model_validate(usage))
     assert counted == {"input_tokens": 4, "output_tokens": 2, "total_tokens": total}
 
 
 def test_no_token_counts_are_none() -> None:
-    assert usage_metadata(Usage()) is None
+    assert to_usage_metadata(Usage()) is None
 
 
 def test_an_action_without_calls_waits_for_the_user() -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "required_action"}
-    turn = Turn("7")
+    turn = AnswerStream("7")
     assert turn.state == "open"
-    turn.receive(event("conversation.chat.requires_action", **chat))
+    turn.feed(event("conversation.chat.requires_action", **chat))
     assert turn.state == "interrupt"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from langchain_coze._api.pool import AsyncConnections, mark_broken
+from langchain_coze._api.pool import AsyncConnectionPool, mark_broken
 
 
 class Body(httpx.AsyncByteStream):
@@ -47,7 +47,7 @@ async def test_only_a_sound_connection_is_used_again(how: str) -> None:
         made.append(Fake(["fine"] if made else [how, "fine"]))
         return made[-1]
 
-    coze = AsyncConnections(make)
+    coze = AsyncConnectionPool(make)
     request = httpx.Request("GET", "http://127.0.0.1")
 
     async def once() -> None:

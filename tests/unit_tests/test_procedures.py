@@ -8,10 +8,24 @@ from typing import Any
 
 import pytest
 
-from langchain_coze._api.chats import Polling, cancel, chat_request, poll, retrieve
-from langchain_coze._api.effects import Close, Read, Renew, Reply, Request, RetryPolicy, Sleep
+from langchain_coze._api.chats import (
+    Polling,
+    build_chat_request,
+    cancel_chat,
+    retrieve_chat,
+    run_polled,
+)
+from langchain_coze._api.effects import (
+    Close,
+    Read,
+    RefreshToken,
+    Reply,
+    Request,
+    RetryPolicy,
+    Sleep,
+)
 from langchain_coze._api.models import Chat
-from langchain_coze._api.retry import error_in, exchange
+from langchain_coze._api.retry import find_error, send_with_retry
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeConnectionError,
@@ -29,7 +43,7 @@ STREAM = Request(method="POST", path="/v3/chat", body={}, stream=True)
 OK = Reply(status_code=200, body=b'{"code":0,"data":{"id":"7"}}')
 UNREACHABLE = CozeConnectionError("no route")
 BROKEN = CozeConnectionError("reset")
-BROKEN.sent = True
+BROKEN.may_have_started = True
 
 
 def refused(code: int, status: int = 200, **headers: str) -> Reply:
@@ -40,7 +54,7 @@ def refused(code: int, status: int = 200, **headers: str) -> Reply:
 class FakeStream:
     def __init__(self, *reads: bytes) -> None:
         self.reads = [*reads, None]
-        self.head = b""
+        self.buffered = b""
 
 
 def drive(flow: Generator[Any, Any, Any], answers: list[Any]) -> tuple[list[Any], Any]:
@@ -55,7 +69,7 @@ def drive(flow: Generator[Any, Any, Any], answers: list[Any]) -> tuple[list[Any]
             if isinstance(command, Read):
                 command = flow.send(command.stream.reads.pop(0))
                 continue
-            answer = next(pending) if isinstance(command, (Request, Renew)) else None
+            answer = next(pending) if isinstance(command, (Request, RefreshToken)) else None
             command = flow.throw(answer) if isinstance(answer, CozeError) else flow.send(answer)
     except StopIteration as done:
         result = done.value
@@ -95,13 +109,13 @@ def test_only_what_has_started_nothing_is_repeated(
     stream = FakeStream(b"event:x\ndata:1\n\n")
     good = Reply(status_code=200, stream=stream) if request_.stream else OK
     answers = [failure, good] if repeated else [failure]
-    commands, result = drive(exchange(request_, RetryPolicy(max_retries=2)), answers)
+    commands, result = drive(send_with_retry(request_, RetryPolicy(max_retries=2)), answers)
     assert isinstance(result, Reply) == repeated
     assert sum(isinstance(command, Sleep) for command in commands) == repeated
 
 
 def test_repeating_ends() -> None:
-    commands, result = drive(exchange(POST, RetryPolicy(max_retries=2)), [refused(4009)] * 3)
+    commands, result = drive(send_with_retry(POST, RetryPolicy(max_retries=2)), [refused(4009)] * 3)
     assert isinstance(result, CozeRateLimitError)
     pauses = [command.seconds for command in commands if isinstance(command, Sleep)]
     assert len(pauses) == 2
@@ -118,38 +132,40 @@ def test_pauses_double_up_to_8_seconds_with_jitter() -> None:
 
 def test_retry_after_is_honoured_in_both_forms() -> None:
     commands, _ = drive(
-        exchange(POST, RetryPolicy()), [refused(4009, 429, **{"retry-after": "7"}), OK]
+        send_with_retry(POST, RetryPolicy()), [refused(4009, 429, **{"retry-after": "7"}), OK]
     )
     assert commands[1] == Sleep(7.0)
     past = {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}
-    commands, _ = drive(exchange(POST, RetryPolicy()), [refused(4009, 429, **past), OK])
+    commands, _ = drive(send_with_retry(POST, RetryPolicy()), [refused(4009, 429, **past), OK])
     assert commands[1] == Sleep(0.0)
     commands, result = drive(
-        exchange(POST, RetryPolicy()), [refused(4009, 429, **{"retry-after": "61"})]
+        send_with_retry(POST, RetryPolicy()), [refused(4009, 429, **{"retry-after": "61"})]
     )
     assert result.retry_after == 61
     odd = {"retry-after": "soon"}
-    commands, _ = drive(exchange(POST, RetryPolicy()), [refused(4009, 429, **odd), OK])
+    commands, _ = drive(send_with_retry(POST, RetryPolicy()), [refused(4009, 429, **odd), OK])
     assert 0 < commands[1].seconds <= 0.5
 
 
 @pytest.mark.parametrize("code", [4100, 700012006])
 def test_a_refused_token_is_renewed_once(code: int) -> None:
-    commands, result = drive(exchange(POST, RetryPolicy()), [refused(code), True, OK])
-    assert [type(command) for command in commands] == [Request, Renew, Request]
+    commands, result = drive(send_with_retry(POST, RetryPolicy()), [refused(code), True, OK])
+    assert [type(command) for command in commands] == [Request, RefreshToken, Request]
     assert isinstance(result, Reply)
-    commands, result = drive(exchange(POST, RetryPolicy()), [refused(code), True, refused(code)])
+    commands, result = drive(
+        send_with_retry(POST, RetryPolicy()), [refused(code), True, refused(code)]
+    )
     assert isinstance(result, CozeAuthenticationError)
-    commands, result = drive(exchange(POST, RetryPolicy()), [refused(code), False])
+    commands, result = drive(send_with_retry(POST, RetryPolicy()), [refused(code), False])
     assert isinstance(result, CozeAuthenticationError)
 
 
 def test_a_stream_is_looked_at_up_to_its_first_event() -> None:
     stream = FakeStream(b"event:conversa", b"tion.chat.created\n", b"data:{}\n\nevent:x", b"more")
     reply = Reply(status_code=200, stream=stream)
-    _, result = drive(exchange(STREAM, RetryPolicy()), [reply])
+    _, result = drive(send_with_retry(STREAM, RetryPolicy()), [reply])
     assert result.stream is stream
-    assert stream.head == b"event:conversation.chat.created\ndata:{}\n\nevent:x"
+    assert stream.buffered == b"event:conversation.chat.created\ndata:{}\n\nevent:x"
     assert stream.reads == [b"more", None]
 
 
@@ -160,7 +176,7 @@ def test_a_stream_is_looked_at_up_to_its_first_event() -> None:
 def test_an_error_in_place_of_the_first_event_is_that_error(sent: bytes) -> None:
     stream = FakeStream(sent)
     commands, result = drive(
-        exchange(STREAM, RetryPolicy()), [Reply(status_code=200, stream=stream), False]
+        send_with_retry(STREAM, RetryPolicy()), [Reply(status_code=200, stream=stream), False]
     )
     assert isinstance(result, CozeAuthenticationError)
     assert Close(stream) in commands
@@ -168,7 +184,9 @@ def test_an_error_in_place_of_the_first_event_is_that_error(sent: bytes) -> None
 
 def test_an_empty_stream_is_left_to_the_turn() -> None:
     stream = FakeStream()
-    _, result = drive(exchange(STREAM, RetryPolicy()), [Reply(status_code=200, stream=stream)])
+    _, result = drive(
+        send_with_retry(STREAM, RetryPolicy()), [Reply(status_code=200, stream=stream)]
+    )
     assert result.stream is stream
 
 
@@ -192,7 +210,7 @@ def test_an_empty_stream_is_left_to_the_turn() -> None:
     ],
 )
 def test_errors_of_replies(reply: Reply, kind: type[CozeError], code: int | None) -> None:
-    error = error_in(reply, stream=False)
+    error = find_error(reply, stream=False)
     assert isinstance(error, kind)
     assert error.code == code
     assert error.status_code == reply.status_code
@@ -202,11 +220,11 @@ def test_errors_of_replies(reply: Reply, kind: type[CozeError], code: int | None
     "body", [b'{"code":0}', b'{"msg":"","execute_id":"7"}', b'{"code":null}', b'{"code":"0"}']
 )
 def test_replies_without_an_error(body: bytes) -> None:
-    assert error_in(Reply(status_code=200, body=body), stream=False) is None
+    assert find_error(Reply(status_code=200, body=body), stream=False) is None
 
 
 def test_json_where_a_stream_was_asked_for_is_an_error() -> None:
-    assert isinstance(error_in(OK, stream=True), CozeInvalidRequestError)
+    assert isinstance(find_error(OK, stream=True), CozeInvalidRequestError)
 
 
 def test_the_log_id_comes_from_wherever_it_stands() -> None:
@@ -215,47 +233,48 @@ def test_the_log_id_comes_from_wherever_it_stands() -> None:
         refused(4000, 200, **{"x-tt-logid": "L"}),
         refused(4000, 200, **{"x-log-id": "L"}),
     ):
-        error = error_in(reply, stream=False)
+        error = find_error(reply, stream=False)
         assert error is not None
         assert error.logid == "L"
 
 
 def test_a_token_in_an_answer_goes_nowhere() -> None:
     body = b'{"code":4100,"msg":"token pat_abcdef123456 (Bearer czs_abcdef123456) is invalid"}'
-    error = error_in(Reply(status_code=200, body=body), stream=False)
+    error = find_error(Reply(status_code=200, body=body), stream=False)
     assert error is not None
     assert "abcdef" not in f"{error} {error!r} {error.response} {vars(error)}"
 
 
 def test_the_token_that_was_sent_is_masked_whatever_it_looks_like() -> None:
     for body in (b'{"code":4100,"msg":"bad opaque-gateway-key"}', b"bad opaque-gateway-key"):
-        error = error_in(Reply(401, body=body, secret="opaque-gateway-key"), stream=False)
+        error = find_error(Reply(401, body=body, token="opaque-gateway-key"), stream=False)
         assert "opaque" not in f"{error} {error!r} {vars(error)}"
     stream = FakeStream(b'{"code":4000,"msg":"bad opaque-gateway-key"}')
     _, error = drive(
-        exchange(STREAM, RetryPolicy()), [Reply(200, stream=stream, secret="opaque-gateway-key")]
+        send_with_retry(STREAM, RetryPolicy()),
+        [Reply(200, stream=stream, token="opaque-gateway-key")],
     )
     assert "opaque" not in f"{error} {error!r} {vars(error)}"
 
 
 def test_every_error_of_a_reply_has_a_hint() -> None:
     for reply in (Reply(200), Reply(302), Reply(418), Reply(200, body=b"{"), refused(701231)):
-        error = error_in(reply, stream=False)
+        error = find_error(reply, stream=False)
         assert error is not None
         assert error.hint
 
 
 def test_chat_request_has_the_conversation_in_the_query() -> None:
-    request = chat_request({"stream": True}, "c1")
+    request = build_chat_request({"stream": True}, "c1")
     assert request.query == {"conversation_id": "c1"}
     assert request.stream
     assert request.body == {"stream": True}
-    assert chat_request({"stream": False}).query == {}
+    assert build_chat_request({"stream": False}).query == {}
 
 
 def test_retrieve_and_cancel() -> None:
     chat = Chat(id="7", conversation_id="9")
-    commands, state = drive(retrieve(chat, RetryPolicy()), [OK])
+    commands, state = drive(retrieve_chat(chat, RetryPolicy()), [OK])
     assert commands == [
         Request(
             method="GET",
@@ -265,7 +284,9 @@ def test_retrieve_and_cancel() -> None:
     ]
     assert state.id == "7"
     canceled = b'{"ChatV3ChatDetail":{"id":"7","status":"cancelled"},"BaseResp":null}'  # Studio
-    commands, state = drive(cancel(chat, RetryPolicy()), [Reply(status_code=200, body=canceled)])
+    commands, state = drive(
+        cancel_chat(chat, RetryPolicy()), [Reply(status_code=200, body=canceled)]
+    )
     assert commands[0].path == "/v3/chat/cancel"
     assert commands[0].body == {"conversation_id": "9", "chat_id": "7"}
     assert state.status == "canceled"
@@ -280,7 +301,7 @@ LISTED = Reply(status_code=200, body=b'{"code":0,"data":[{"id":"1"}]}')
 
 
 def polled(*answers: Any, **options: Any) -> tuple[list[Any], Any]:
-    return drive(poll(POST, RetryPolicy(max_retries=0), Polling(**options)), list(answers))
+    return drive(run_polled(POST, RetryPolicy(max_retries=0), Polling(**options)), list(answers))
 
 
 @pytest.mark.parametrize("status", ["completed", "requires_action", "required_action"])
@@ -343,11 +364,11 @@ def test_a_question_waits_no_longer_than_the_whole_poll() -> None:
 
 
 def test_the_pauses_of_polling() -> None:
-    pauses = list(itertools.islice(Polling(interval=1.0).pauses(), 60))
+    pauses = list(itertools.islice(Polling(interval=1.0).iter_pauses(), 60))
     assert pauses[:10] == [1.0] * 10
     assert pauses[10] == 1.0
     assert pauses[20] > 1.5
     assert max(pauses) == 3.0
-    assert next(Polling(interval=0.01, floor=1.0).pauses()) == 1.0
-    assert next(Polling(interval=0.01).pauses()) == 0.01
-    assert max(itertools.islice(Polling(interval=5).pauses(), 60)) == 5
+    assert next(Polling(interval=0.01, min_interval=1.0).iter_pauses()) == 1.0
+    assert next(Polling(interval=0.01).iter_pauses()) == 0.01
+    assert max(itertools.islice(Polling(interval=5).iter_pauses(), 60)) == 5

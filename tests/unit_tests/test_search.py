@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_coze._chat.search import Search
+from langchain_coze._chat.search import RecallStream
 from langchain_coze.errors import CozeChatError, CozeError, CozeQuotaError, CozeStreamError
 from tests.unit_tests.wire_fixtures import FAILED, RECALL, SERVER_TOOL, STUDIO_END, TURN
 
@@ -32,14 +32,14 @@ def recall(*slices: str, number: str = "8") -> bytes:
     return verbose("knowledge_recall", data, number)
 
 
-def heard(*reads: bytes) -> Search:
-    search = Search(logid="0217")
+def heard(*reads: bytes) -> RecallStream:
+    search = RecallStream(logid="0217")
     for read in reads:
-        search.receive(read)
+        search.feed(read)
     return search
 
 
-def texts(search: Search) -> list[str]:
+def texts(search: RecallStream) -> list[str]:
     return [chunk["page_content"] for recalled in search.recalls for chunk in recalled.chunks]
 
 
@@ -47,7 +47,7 @@ def test_a_recall_as_coze_sends_it_is_complete_with_the_next_event() -> None:
     search = heard(CREATED, RECALL)
     assert texts(search) == ["text"]
     assert not search.complete
-    search.receive(DELTA)
+    search.feed(DELTA)
     assert search.complete
     assert search.ids["chat_id"] == "7516861354884710427"
     assert search.recalls[0].chunks[0]["metadata"]["link"] == "https://h/p?a=1&b=2"
@@ -109,7 +109,7 @@ def test_whatever_else_follows_completes_a_recall(follows: bytes) -> None:
 def test_heartbeats_and_other_agents_do_not_complete_a_recall(follows: bytes) -> None:
     search = heard(RECALL, follows)
     assert not search.complete
-    search.receive(recall("more", number="9"))
+    search.feed(recall("more", number="9"))
     assert texts(search) == ["text", "more"]
 
 
@@ -126,7 +126,7 @@ def test_a_recall_that_is_sent_twice_counts_once() -> None:
 def test_a_late_recall_is_waited_for() -> None:
     search = heard(CREATED, DELTA, SERVER_TOOL, message("answer", "Let me look."))
     assert not search.complete
-    search.receive(RECALL)
+    search.feed(RECALL)
     assert texts(search) == ["text"]
     assert not search.complete
 
@@ -167,10 +167,10 @@ def test_the_end_of_the_stream_completes_a_recall() -> None:
 def test_a_broken_connection_loses_no_recall() -> None:
     search = heard(CREATED)
     with pytest.raises(CozeStreamError):
-        search.broke(CozeStreamError("reset"))
-    search.receive(RECALL)
+        search.connection_lost(CozeStreamError("reset"))
+    search.feed(RECALL)
     with pytest.warns(UserWarning, match="broke off after its recall"):
-        search.broke(CozeStreamError("reset"))
+        search.connection_lost(CozeStreamError("reset"))
     assert texts(search) == ["text"]
 
 
@@ -196,14 +196,14 @@ def test_other_messages_of_these_types_are_no_recalls() -> None:
 @pytest.mark.parametrize("payload", [b"null", b"{tr", b"[]", b""])
 def test_messages_that_cannot_be_read_do_not_hide_a_recall(payload: bytes) -> None:
     search = heard(CREATED, b"event:conversation.message.completed\ndata:" + payload + b"\n\n")
-    search.receive(RECALL)
+    search.feed(RECALL)
     assert texts(search) == ["text"]
 
 
 def test_a_recall_whose_message_is_no_json_is_damaged_and_not_missing() -> None:
     cut = RECALL.replace(b'"chat_id":', b'"chat_id"')
     search = heard(CREATED, cut)
-    assert [found.damage for found in search.recalls] == ["its message is no JSON"]
+    assert [found.parse_error for found in search.recalls] == ["its message is no JSON"]
 
 
 def test_two_recalls_with_one_id_are_two() -> None:
@@ -212,8 +212,8 @@ def test_two_recalls_with_one_id_are_two() -> None:
 
 def test_half_a_recall_is_seen_to_be_on_its_way() -> None:
     search = heard(RECALL)
-    assert not search.midway
-    search.receive(MORE[:90])
-    assert search.midway
+    assert not search.has_partial_event
+    search.feed(MORE[:90])
+    assert search.has_partial_event
     with pytest.raises(CozeStreamError):
         search.close()

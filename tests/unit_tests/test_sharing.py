@@ -13,12 +13,14 @@ import pytest
 
 from langchain_coze._api.client import Client
 from langchain_coze._api.effects import Flow, RetryPolicy, Sleep
-from langchain_coze._api.sharing import Place, Shared, Turnstiles, entered, shared
-from langchain_coze._api.tokens import token_source
+from langchain_coze._api.sharing import KeyedLocks, LockHandle, TTLCache, acquire, get_or_create
+from langchain_coze._api.tokens import make_token_source
 from langchain_coze._api.transport import Settings
 from langchain_coze.errors import CozeConversationBusyError, CozeError, CozeServerError
 
-CLIENT = Client(Settings(base_url="http://127.0.0.1:1"), token_source("pat_example"), RetryPolicy())
+CLIENT = Client(
+    Settings(base_url="http://127.0.0.1:1"), make_token_source("pat_example"), RetryPolicy()
+)
 LONG = 10.0
 
 
@@ -40,47 +42,49 @@ class Maker:
 
 
 def test_threads_and_tasks_share_what_one_of_them_makes() -> None:
-    cache, make = Shared(), Maker()
+    cache, make = TTLCache(), Maker()
 
     async def several() -> list[int]:
-        return await asyncio.gather(*(CLIENT.arun(shared(cache, "k", make)) for _ in range(20)))
+        return await asyncio.gather(
+            *(CLIENT.arun(get_or_create(cache, "k", make)) for _ in range(20))
+        )
 
     with ThreadPoolExecutor(12) as pool:
-        blocking = [pool.submit(CLIENT.run, shared(cache, "k", make)) for _ in range(8)]
+        blocking = [pool.submit(CLIENT.run, get_or_create(cache, "k", make)) for _ in range(8)]
         loops = [pool.submit(asyncio.run, several()) for _ in range(2)]
         assert [future.result(LONG) for future in blocking] == [1] * 8
         assert [future.result(LONG) for future in loops] == [[1] * 20] * 2
     assert make.made == 1
-    assert CLIENT.run(shared(cache, "other", make)) == 2
+    assert CLIENT.run(get_or_create(cache, "other", make)) == 2
 
 
 def test_a_value_is_made_again_when_its_time_is_over_or_it_was_dropped() -> None:
-    cache, make = Shared(), Maker(seconds=0.0)
-    assert [CLIENT.run(shared(cache, "k", make)) for _ in range(2)] == [1, 2]
+    cache, make = TTLCache(), Maker(seconds=0.0)
+    assert [CLIENT.run(get_or_create(cache, "k", make)) for _ in range(2)] == [1, 2]
     make.seconds = 60.0
-    assert [CLIENT.run(shared(cache, "k", make)) for _ in range(2)] == [3, 3]
-    cache.drop("k", 99)
-    assert CLIENT.run(shared(cache, "k", make)) == 3
-    cache.drop("k", 3)
-    assert CLIENT.run(shared(cache, "k", make)) == 4
+    assert [CLIENT.run(get_or_create(cache, "k", make)) for _ in range(2)] == [3, 3]
+    cache.discard("k", 99)
+    assert CLIENT.run(get_or_create(cache, "k", make)) == 3
+    cache.discard("k", 3)
+    assert CLIENT.run(get_or_create(cache, "k", make)) == 4
 
 
 def test_who_fails_to_make_it_gets_the_error_and_the_next_one_tries() -> None:
-    cache, make = Shared(), Maker(fail=1)
+    cache, make = TTLCache(), Maker(fail=1)
     with ThreadPoolExecutor(5) as pool:
-        futures = [pool.submit(CLIENT.run, shared(cache, "k", make)) for _ in range(5)]
+        futures = [pool.submit(CLIENT.run, get_or_create(cache, "k", make)) for _ in range(5)]
         errors = [future.exception(LONG) for future in futures]
     assert [type(error) for error in errors if error] == [CozeServerError]
     assert make.made == 2
 
 
 def test_a_cancelled_maker_leaves_it_to_the_next_one() -> None:
-    cache, make = Shared(), Maker()
+    cache, make = TTLCache(), Maker()
 
     async def run() -> int:
-        first = asyncio.create_task(CLIENT.arun(shared(cache, "k", make)))
+        first = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
         await asyncio.sleep(0)  # it runs until it waits
-        second = asyncio.create_task(CLIENT.arun(shared(cache, "k", make)))
+        second = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
         await asyncio.sleep(0)  # it runs until it waits
         first.cancel()
         return await asyncio.wait_for(second, LONG)
@@ -89,43 +93,43 @@ def test_a_cancelled_maker_leaves_it_to_the_next_one() -> None:
 
 
 def test_a_blocking_call_on_the_loop_s_thread_does_not_wait_for_the_loop() -> None:
-    cache, make = Shared(), Maker()
+    cache, make = TTLCache(), Maker()
 
     async def run() -> tuple[int, int]:
-        task = asyncio.create_task(CLIENT.arun(shared(cache, "k", make)))
+        task = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
         await asyncio.sleep(0)  # it runs until it waits
-        blocking = CLIENT.run(shared(cache, "k", make))
+        blocking = CLIENT.run(get_or_create(cache, "k", make))
         return blocking, await task
 
     assert asyncio.run(run()) == (2, 1)
 
 
 def test_the_least_used_values_go() -> None:
-    cache, make = Shared(most=2), Maker()
+    cache, make = TTLCache(max_size=2), Maker()
     for key in ("a", "b", "a", "c"):
-        CLIENT.run(shared(cache, key, make))
-    assert [cache.find(key) for key in "abc"] == [1, None, 3]
+        CLIENT.run(get_or_create(cache, key, make))
+    assert [cache.get(key) for key in "abc"] == [1, None, 3]
 
 
-def inside(stiles: Turnstiles, log: list[str], name: str) -> None:
-    place = CLIENT.run(entered(stiles, "v1", LONG))
+def inside(stiles: KeyedLocks, log: list[str], name: str) -> None:
+    place = CLIENT.run(acquire(stiles, "v1", LONG))
     log.append(f"{name} in")
     time.sleep(0.02)  # its turn takes a while
     log.append(f"{name} out")
-    place.leave()
-    place.leave()  # nobody else's turn
+    place.release()
+    place.release()  # nobody else's turn
 
 
-async def ainside(stiles: Turnstiles, log: list[str], name: str) -> None:
-    place = await CLIENT.arun(entered(stiles, "v1", LONG))
+async def ainside(stiles: KeyedLocks, log: list[str], name: str) -> None:
+    place = await CLIENT.arun(acquire(stiles, "v1", LONG))
     log.append(f"{name} in")
     await asyncio.sleep(0.02)  # its turn takes a while
     log.append(f"{name} out")
-    place.leave()
+    place.release()
 
 
 def test_one_at_a_time_across_threads_and_loops() -> None:
-    stiles, log = Turnstiles(), list[str]()
+    stiles, log = KeyedLocks(), list[str]()
 
     async def several(name: str) -> None:
         await asyncio.gather(*(ainside(stiles, log, f"{name}{n}") for n in range(4)))
@@ -138,74 +142,74 @@ def test_one_at_a_time_across_threads_and_loops() -> None:
     assert len(log) == 24
     for came, went in zip(log[::2], log[1::2], strict=True):
         assert came.removesuffix(" in") == went.removesuffix(" out")
-    assert stiles.queue("v1")[0] is None  # it is free again
+    assert stiles.try_acquire("v1")[0] is None  # it is free again
 
 
 def test_other_keys_do_not_wait() -> None:
-    stiles = Turnstiles()
-    places = [CLIENT.run(entered(stiles, key, 0.0)) for key in ("v1", "v2")]
-    assert all(isinstance(place, Place) for place in places)
+    stiles = KeyedLocks()
+    places = [CLIENT.run(acquire(stiles, key, 0.0)) for key in ("v1", "v2")]
+    assert all(isinstance(place, LockHandle) for place in places)
 
 
 def test_who_is_inside_cannot_wait_for_itself() -> None:
-    stiles = Turnstiles()
-    place = CLIENT.run(entered(stiles, "v1", LONG))
+    stiles = KeyedLocks()
+    place = CLIENT.run(acquire(stiles, "v1", LONG))
     before = time.monotonic()
     with pytest.raises(CozeConversationBusyError, match="has not ended yet") as caught:
-        CLIENT.run(entered(stiles, "v1", LONG))
+        CLIENT.run(acquire(stiles, "v1", LONG))
     assert time.monotonic() - before < LONG / 2
     assert caught.value.code == 4016
-    place.leave()
-    CLIENT.run(entered(stiles, "v1", LONG)).leave()
+    place.release()
+    CLIENT.run(acquire(stiles, "v1", LONG)).release()
 
 
 def test_who_has_just_left_may_queue_again() -> None:
-    stiles = Turnstiles()
-    place = CLIENT.run(entered(stiles, "v1", LONG))
-    ticket, _ = stiles.queue("v1")
-    place.leave()  # the next one's turn has come, but it has not woken up yet
+    stiles = KeyedLocks()
+    place = CLIENT.run(acquire(stiles, "v1", LONG))
+    ticket, _ = stiles.try_acquire("v1")
+    place.release()  # the next one's turn has come, but it has not woken up yet
     assert ticket is not None
     assert ticket.done()
-    _, thread = stiles.queue("v1")
+    _, thread = stiles.try_acquire("v1")
     assert thread != threading.get_ident()
 
 
 def test_who_waits_too_long_or_is_cancelled_does_not_hold_up_the_others() -> None:
-    stiles = Turnstiles()
+    stiles = KeyedLocks()
 
     async def run() -> None:
-        place = await CLIENT.arun(entered(stiles, "v1", LONG))
+        place = await CLIENT.arun(acquire(stiles, "v1", LONG))
         with pytest.raises(CozeConversationBusyError):
-            await CLIENT.arun(entered(stiles, "v1", 0.02))
-        gone = asyncio.create_task(CLIENT.arun(entered(stiles, "v1", LONG)))
-        late = asyncio.create_task(CLIENT.arun(entered(stiles, "v1", LONG)))
+            await CLIENT.arun(acquire(stiles, "v1", 0.02))
+        gone = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
+        late = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
         await asyncio.sleep(0)  # it runs until it waits
         gone.cancel()
-        place.leave()
-        (await asyncio.wait_for(late, LONG)).leave()
+        place.release()
+        (await asyncio.wait_for(late, LONG)).release()
         # cancelled just after its turn has come: the next one goes in
-        place = await CLIENT.arun(entered(stiles, "v1", LONG))
-        gone = asyncio.create_task(CLIENT.arun(entered(stiles, "v1", LONG)))
-        late = asyncio.create_task(CLIENT.arun(entered(stiles, "v1", LONG)))
+        place = await CLIENT.arun(acquire(stiles, "v1", LONG))
+        gone = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
+        late = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
         await asyncio.sleep(0)  # it runs until it waits
-        place.leave()
+        place.release()
         gone.cancel()
-        (await asyncio.wait_for(late, LONG)).leave()
+        (await asyncio.wait_for(late, LONG)).release()
 
     asyncio.run(run())
-    assert stiles.queue("v1")[0] is None
+    assert stiles.try_acquire("v1")[0] is None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_does_not_wait_for_its_parent() -> None:
-    stiles, cache = Turnstiles(), Shared()
-    CLIENT.run(entered(stiles, "v1", LONG))
-    assert cache.join("k") is None  # somebody in the parent makes it
+    stiles, cache = KeyedLocks(), TTLCache()
+    CLIENT.run(acquire(stiles, "v1", LONG))
+    assert cache.begin("k") is None  # somebody in the parent makes it
     child = os.fork()
     if not child:
         try:
-            CLIENT.run(entered(stiles, "v1", 1.0))
-            good = CLIENT.run(shared(cache, "k", Maker())) == 1
+            CLIENT.run(acquire(stiles, "v1", 1.0))
+            good = CLIENT.run(get_or_create(cache, "k", Maker())) == 1
         except CozeError:
             good = False
         os._exit(0 if good else 1)

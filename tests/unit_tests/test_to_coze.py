@@ -17,7 +17,12 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_coze._convert.to_coze import attachments, settled, system_variables, to_coze
+from langchain_coze._convert.to_coze import (
+    collect_system_variables,
+    list_attachments,
+    to_coze_messages,
+    with_file_ids,
+)
 from langchain_coze.errors import CozeInvalidRequestError
 
 BOT = "7374724495711502387"
@@ -26,7 +31,7 @@ OURS = {"model_provider": "coze", "model_name": BOT, "chat_id": "c1", "conversat
 
 
 def said(messages: list[BaseMessage], **options: Any) -> list[tuple[str, str, str]]:
-    sent = settled(to_coze(messages, bot_id=BOT, **options), {})
+    sent = with_file_ids(to_coze_messages(messages, bot_id=BOT, **options), {})
     return [(entry["role"], entry["type"], entry["content"]) for entry in sent]
 
 
@@ -42,7 +47,7 @@ def test_a_message_with_files_is_an_object_string_as_the_wire_has_it() -> None:
             {"type": "image", "file_id": "736949598110202"},
         ]
     )
-    (entry,) = settled(to_coze([question]), {})
+    (entry,) = with_file_ids(to_coze_messages([question]), {})
     assert entry == {  # wire section 2.1
         "role": "user",
         "type": "question",
@@ -60,9 +65,9 @@ def test_texts_of_a_message_are_one_and_stand_first() -> None:
         {"type": "image", "base64": PNG},
         "Well?",
     ]
-    sent = to_coze([HumanMessage(blocks)])
-    (upload,) = [file for file in attachments(sent) if file.data]
-    (entry,) = settled(sent, {upload.digest: "77"})
+    sent = to_coze_messages([HumanMessage(blocks)])
+    (upload,) = [file for file in list_attachments(sent) if file.data]
+    (entry,) = with_file_ids(sent, {upload.digest: "77"})
     assert json.loads(entry["content"]) == [
         {"type": "text", "text": "Look.\nWell?"},
         {"type": "image", "file_url": "https://h/p.png"},
@@ -75,13 +80,13 @@ def test_texts_of_a_message_are_one_and_stand_first() -> None:
 def test_files_need_a_text_beside_them() -> None:
     image = HumanMessage([{"type": "image", "url": "https://h/p.png"}])
     with pytest.raises(CozeInvalidRequestError, match="files but no text") as caught:
-        to_coze([image])
+        to_coze_messages([image])
     assert caught.value.code == 4000
-    assert len(to_coze([HumanMessage("Look:"), image])) == 2
+    assert len(to_coze_messages([HumanMessage("Look:"), image])) == 2
     spoken = {"type": "audio", "url": "https://h/question.wav"}
-    assert len(to_coze([HumanMessage([spoken])])) == 1  # a question by itself
+    assert len(to_coze_messages([HumanMessage([spoken])])) == 1  # a question by itself
     with pytest.raises(CozeInvalidRequestError, match="files but no text"):
-        to_coze([HumanMessage("Look:"), image, image])
+        to_coze_messages([HumanMessage("Look:"), image, image])
 
 
 def test_own_tool_calls_of_the_past_are_told_before_the_question() -> None:
@@ -154,7 +159,7 @@ def test_files_of_an_answer_are_left_out_with_a_word() -> None:
 def test_a_chatflow_takes_fewer_messages() -> None:
     turns = [HumanMessage(str(number)) for number in range(60)]
     with pytest.warns(UserWarning, match="at most 50 messages"):
-        sent = said([SystemMessage("Be brief."), *turns], most=50)
+        sent = said([SystemMessage("Be brief."), *turns], limit=50)
     assert len(sent) == 50
     assert (sent[0][2], sent[1][2], sent[-1][2]) == ("Be brief.", "11", "59")
 
@@ -163,15 +168,17 @@ def test_notes_of_old_tool_calls_are_cut_like_other_messages() -> None:
     old = [HumanMessage("old"), calling(), ToolMessage("sunny", tool_call_id="1")]
     turns = [HumanMessage(str(number)) for number in range(5)]
     with pytest.warns(UserWarning, match="at most 5 messages"):
-        assert [text for *_, text in said([*old, *turns], most=5)] == list("01234")
+        assert [text for *_, text in said([*old, *turns], limit=5)] == list("01234")
 
 
 def test_system_messages_as_a_variable_come_from_the_whole_history() -> None:
     history = [SystemMessage("Be brief."), HumanMessage("Hi"), SystemMessage("Be kind.")]
-    assert system_variables(history, "variable", "rules") == {"rules": "Be brief.\n\nBe kind."}
-    assert system_variables(history, "context", None) == {}
+    assert collect_system_variables(history, "variable", "rules") == {
+        "rules": "Be brief.\n\nBe kind."
+    }
+    assert collect_system_variables(history, "context", None) == {}
     assert said(history, system_mode="variable") == [("user", "question", "Hi")]
     with pytest.raises(CozeInvalidRequestError, match="needs system_message_variable"):
-        system_variables(history, "variable", None)
+        collect_system_variables(history, "variable", None)
     with pytest.raises(CozeInvalidRequestError, match="system_message_mode is 'raise'"):
-        system_variables(history, "raise", None)
+        collect_system_variables(history, "raise", None)

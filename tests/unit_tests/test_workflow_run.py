@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_coze import CozeError, CozeQuotaError, CozeStreamError, CozeWorkflowError
-from langchain_coze._api.models import History, Interrupt, Run
-from langchain_coze._workflows.run import Leg, WorkflowRun, answer_text, placed, text_of
+from langchain_coze._api.models import RunHistory, RunInterrupt, RunReply
+from langchain_coze._workflows.run import (
+    RunStream,
+    WorkflowRun,
+    format_output,
+    name_answer,
+    serialize_answer,
+)
 from tests.unit_tests.wire_fixtures import WORKFLOW
 
 # wire 4.4: the events of the fixture of the official Python SDK, the result among them
@@ -34,16 +40,16 @@ def message(text: str, title: str, *, last: bool = True, seq: int = 0, **more: A
     return b"event: Message\ndata: " + json.dumps({**body, **more}).encode() + b"\n\n"
 
 
-def heard(*reads: bytes) -> Leg:
-    leg = Leg(logid="0217")
+def heard(*reads: bytes) -> RunStream:
+    leg = RunStream(logid="0217")
     for read in reads:
-        leg.receive(read)
+        leg.feed(read)
     leg.close()
     return leg
 
 
 def run_of(*reads: bytes) -> WorkflowRun:
-    return heard(*reads).run("73")
+    return heard(*reads).build_run("73")
 
 
 def test_the_recorded_run() -> None:
@@ -66,14 +72,14 @@ def test_any_splits_ask_the_same(cuts: list[int]) -> None:
     stream = SPOKEN + ASKED
     edges = [0, *sorted(cuts), len(stream)]
     leg = heard(*(stream[a:b] for a, b in itertools.pairwise(edges)))
-    assert leg.question("73") == heard(stream).question("73")
+    assert leg.build_interrupt("73") == heard(stream).build_interrupt("73")
 
 
 def test_messages_are_told_as_they_come() -> None:
-    leg = Leg()
-    assert [m["content"] for m in leg.receive(SPOKEN)] == ["msg", "坐不下！"]
-    assert leg.receive(b"event: PING\n\n") == []
-    assert len(leg.receive(JOKE + DONE)) == 1
+    leg = RunStream()
+    assert [m["content"] for m in leg.feed(SPOKEN)] == ["msg", "坐不下！"]
+    assert leg.feed(b"event: PING\n\n") == []
+    assert len(leg.feed(JOKE + DONE)) == 1
 
 
 @pytest.mark.parametrize("title", ["End", "", "结束"])
@@ -156,9 +162,9 @@ def test_a_failure_tells_where_to_look() -> None:
 
 
 def test_no_token_in_a_failure() -> None:
-    leg = Leg(secret="sesame-open-now")
+    leg = RunStream(token="sesame-open-now")
     with pytest.raises(CozeWorkflowError) as caught:
-        leg.receive(b'event: Error\ndata: {"error_message":"sesame-open-now is wrong"}\n\n')
+        leg.feed(b'event: Error\ndata: {"error_message":"sesame-open-now is wrong"}\n\n')
     assert "sesame" not in str(caught.value)
 
 
@@ -183,14 +189,14 @@ def test_nothing_counts_after_the_end() -> None:
 def question(**interrupt: Any) -> dict[str, Any]:
     body = {"interrupt_data": {"event_id": "1/2", "type": 2, **interrupt}, "node_title": "Ask"}
     event = b"event: Interrupt\ndata: " + json.dumps(body).encode() + b"\n\n"
-    asked = heard(message("Which city?", "Ask"), event).question("73")
+    asked = heard(message("Which city?", "Ask"), event).build_interrupt("73")
     assert asked is not None
     return asked
 
 
 def test_the_recorded_question() -> None:
     leg = heard(message("Which city?", "问答"), ASKED)
-    assert leg.question("73") == {
+    assert leg.build_interrupt("73") == {
         "event_id": "7404830425073352713/2769808280134765896",
         "type": 2,
         "question": "Which city?",
@@ -199,7 +205,7 @@ def test_the_recorded_question() -> None:
         "required_parameters": {},
         "workflow_id": "73",
     }
-    assert leg.run("73").output is None
+    assert leg.build_run("73").output is None
 
 
 def test_a_question_of_studio_is_the_last_of_its_node() -> None:
@@ -233,12 +239,14 @@ def test_an_input_node() -> None:
     assert asked["required_parameters"]["img"]["type"] == "string"
     body = {"interrupt_data": {"event_id": "1", "type": 5, "data": data}}
     event = b"event: Interrupt\ndata: " + json.dumps(body).encode() + b"\n\n"
-    spoken = heard(message(data, "Form"), event).question("73")  # Coze says the fields themselves
+    spoken = heard(message(data, "Form"), event).build_interrupt(
+        "73"
+    )  # Coze says the fields themselves
     assert spoken is not None
     assert spoken["question"] == "img (string)"
-    leg = Leg()
-    leg.reply(Run(interrupt_data=Interrupt(data=data, event_id="1", type=5)))
-    asked_alone = leg.question("73")
+    leg = RunStream()
+    leg.feed_reply(RunReply(interrupt_data=RunInterrupt(data=data, event_id="1", type=5)))
+    asked_alone = leg.build_interrupt("73")
     assert asked_alone is not None
     assert asked_alone["question"] == "img (string)"
 
@@ -263,7 +271,7 @@ def test_any_data_of_a_question_is_taken(data: str) -> None:
     ],
 )
 def test_answers_are_sent_as_text(pending: dict[str, Any], answer: Any, sent: str) -> None:
-    assert answer_text(placed(pending, answer)) == sent
+    assert serialize_answer(name_answer(pending, answer)) == sent
 
 
 # --- Replies and histories -----------------------------------------------------------------------
@@ -288,41 +296,45 @@ def test_answers_are_sent_as_text(pending: dict[str, Any], answer: Any, sent: st
     ],
 )
 def test_replies(data: str, output: Any, content: str) -> None:
-    leg = Leg()
-    leg.reply(Run(data=data))
-    run = leg.run("73")
+    leg = RunStream()
+    leg.feed_reply(RunReply(data=data))
+    run = leg.build_run("73")
     assert (run.output, run.content, run.data) == (output, content, data)
 
 
 def test_a_history_has_three_levels() -> None:
     # wire 4.3
     inner = '{"content_type":1,"data":"Tea.","original_result":null,"type_for_model":2}'
-    told = History(execute_status="Success", execute_id="7", output=json.dumps({"Output": inner}))
-    leg = Leg()
-    leg.history(told)
-    assert (leg.run("73").output, leg.run("73").execute_id) == ("Tea.", "7")
-    leg.history(History(execute_status="Success", output='{"Output":"{\\"a\\":1}"}'))
-    assert leg.run("73").output == {"a": 1}
-    leg.history(History(execute_status="Success", output='{"Output":{"a":1}}'))
-    assert leg.run("73").output == {"a": 1}
-    leg.history(History(execute_status="Success", output='{"a":"1","b":"2"}'))  # Coze Studio
-    assert leg.run("73").output == {"a": "1", "b": "2"}
-    leg.history(History(execute_status="Success", output="text"))
-    assert leg.run("73").output == "text"
+    told = RunHistory(
+        execute_status="Success", execute_id="7", output=json.dumps({"Output": inner})
+    )
+    leg = RunStream()
+    leg.feed_history(told)
+    assert (leg.build_run("73").output, leg.build_run("73").execute_id) == ("Tea.", "7")
+    leg.feed_history(RunHistory(execute_status="Success", output='{"Output":"{\\"a\\":1}"}'))
+    assert leg.build_run("73").output == {"a": 1}
+    leg.feed_history(RunHistory(execute_status="Success", output='{"Output":{"a":1}}'))
+    assert leg.build_run("73").output == {"a": 1}
+    leg.feed_history(
+        RunHistory(execute_status="Success", output='{"a":"1","b":"2"}')
+    )  # Coze Studio
+    assert leg.build_run("73").output == {"a": "1", "b": "2"}
+    leg.feed_history(RunHistory(execute_status="Success", output="text"))
+    assert leg.build_run("73").output == "text"
 
 
 @pytest.mark.parametrize("status", ["Fail", "Cancel", "new"])
 def test_a_history_of_a_failure(status: str) -> None:
     told = {"execute_status": status, "error_code": "720701013", "error_msg": "the node broke"}
     with pytest.raises(CozeWorkflowError, match="the node broke") as caught:
-        Leg().history(History.model_validate(told))
+        RunStream().feed_history(RunHistory.model_validate(told))
     assert caught.value.code == 720701013
 
 
 def test_texts_for_models() -> None:
-    assert text_of({"城市": "杭州"}, "") == '{"城市": "杭州"}'
-    assert text_of(None, "null") == ""
-    assert text_of({"a": float("inf")}, '{"a":1e999}') == '{"a":1e999}'
+    assert format_output({"城市": "杭州"}, "") == '{"城市": "杭州"}'
+    assert format_output(None, "null") == ""
+    assert format_output({"a": float("inf")}, '{"a":1e999}') == '{"a":1e999}'
 
 
 def test_a_run_goes_through_json() -> None:
