@@ -38,16 +38,16 @@ def weather(question: str, turn: Turn) -> Generator[Any, Any, None]:
         refused = yield ClientTool("get_weather", "city=Rome")
         yield f"{refused} / {(yield make_weather_call('Hangzhou'))}"
     elif question == "half broken":
-        refused, told = yield (
+        refused, answered = yield (
             ClientTool("get_weather", "city=Rome"),
             make_weather_call("Hangzhou"),
         )
-        yield f"{refused} / {told}"
+        yield f"{refused} / {answered}"
     elif question == "unknown":
         yield f"I was told: {(yield ClientTool('no_such_tool'))}"
     else:
-        asked = [message.text for message in turn.messages if message.type == "human"]
-        yield f"asked: {' | '.join(asked)}"
+        questions = [message.text for message in turn.messages if message.type == "human"]
+        yield f"asked: {' | '.join(questions)}"
 
 
 WEATHER = LocalBot(weather, name="weather")

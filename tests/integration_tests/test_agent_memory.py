@@ -48,20 +48,20 @@ def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         yield stack.enter_context(sqlite.SqliteSaver.from_conn_string(str(tmp_path / "c.db")))
 
 
-def told(state: Any) -> dict[str, Any]:
+def get_metadata(state: Any) -> dict[str, Any]:
     metadata: dict[str, Any] = state["messages"][-1].response_metadata
     return metadata
 
 
-def chats(coze: LocalCoze) -> list[Any]:
+def list_chats(coze: LocalCoze) -> list[Any]:
     return [request for request in summarize_requests(coze) if request[0] == "chat"]
 
 
-def conversation(state: Any) -> str:
-    return str(told(state)["conversation_id"])
+def get_conversation_id(state: Any) -> str:
+    return str(get_metadata(state)["conversation_id"])
 
 
-def after(agent: Any, messages: int, config: Any) -> Any:
+def find_checkpoint_after(agent: Any, messages: int, config: Any) -> Any:
     """Return the checkpoint in which a run has ended with so many messages."""
     return next(
         state.config
@@ -70,7 +70,7 @@ def after(agent: Any, messages: int, config: Any) -> Any:
     )
 
 
-def before_model(agent: Any, messages: int, config: Any) -> Any:
+def find_checkpoint_before_model(agent: Any, messages: int, config: Any) -> Any:
     """Return the checkpoint in which the bot is about to be asked, with so many messages."""
     return next(
         state.config
@@ -90,8 +90,8 @@ def test_coze_keeps_the_history_of_a_thread(
     agent = build_agent(model, [get_weather], name="weather", checkpointer=saver)
     first = agent.invoke(make_input("one"), make_thread_config())
     second = agent.invoke(make_input("and now?"), make_thread_config())
-    known = conversation(first)
-    assert conversation(second) == known
+    known = get_conversation_id(first)
+    assert get_conversation_id(second) == known
     assert summarize_requests(coze) == [
         ("chat", None, ["one"]),
         ("submit", first["messages"][1].response_metadata["chat_id"], ["sunny in Hangzhou"]),
@@ -111,7 +111,9 @@ def test_threads_never_share_a_conversation(coze: LocalCoze, build_agent: AgentB
         }
         for number in (1, 2)
     ]
-    first, second = ({name: conversation(s) for name, s in states.items()} for states in rounds)
+    first, second = (
+        {name: get_conversation_id(s) for name, s in states.items()} for states in rounds
+    )
     assert first == second
     assert len(set(first.values())) == 2
     assert get_last_text(rounds[1]["a"]) == "asked: a 1 | a 2"
@@ -129,14 +131,14 @@ def test_a_config_names_the_conversation(coze: LocalCoze) -> None:
 # --- Forks and replays ---------------------------------------------------------------------------
 
 
-def three_turns(coze: LocalCoze, build_agent: AgentBuilder, saver: Any) -> tuple[Any, Any]:
+def run_three_turns(coze: LocalCoze, build_agent: AgentBuilder, saver: Any) -> tuple[Any, Any]:
     """Return an agent that has been asked q1, q2 and q3 in one conversation, and its last state."""
     model = make_chat(coze, conversation="thread")
     agent = build_agent(model, name="weather", checkpointer=saver)
     states = [
         agent.invoke(make_input(question), make_thread_config()) for question in ("q1", "q2", "q3")
     ]
-    assert len({conversation(state) for state in states}) == 1
+    assert len({get_conversation_id(state) for state in states}) == 1
     coze.reset()
     return agent, states[-1]
 
@@ -145,13 +147,13 @@ def three_turns(coze: LocalCoze, build_agent: AgentBuilder, saver: Any) -> tuple
 def test_a_fork_hears_nothing_of_later_turns(
     coze: LocalCoze, build_agent: AgentBuilder, saver: Any
 ) -> None:
-    agent, end = three_turns(coze, build_agent, saver)
-    fork = agent.invoke(make_input("fork"), after(agent, 2, make_thread_config()))
-    assert chats(coze) == [("chat", None, ["q1", "asked: q1", "fork"])]
-    assert conversation(fork) != conversation(end)
+    agent, end = run_three_turns(coze, build_agent, saver)
+    fork = agent.invoke(make_input("fork"), find_checkpoint_after(agent, 2, make_thread_config()))
+    assert list_chats(coze) == [("chat", None, ["q1", "asked: q1", "fork"])]
+    assert get_conversation_id(fork) != get_conversation_id(end)
     assert get_last_text(fork) == "asked: q1 | fork"
     again = agent.invoke(make_input("fork 2"), make_thread_config())
-    assert chats(coze)[1:] == [("chat", conversation(fork), ["fork 2"])]
+    assert list_chats(coze)[1:] == [("chat", get_conversation_id(fork), ["fork 2"])]
     assert get_last_text(again) == "asked: q1 | fork | fork 2"
 
 
@@ -159,11 +161,11 @@ def test_a_fork_hears_nothing_of_later_turns(
 def test_the_first_branch_goes_on_in_its_conversation(
     coze: LocalCoze, build_agent: AgentBuilder
 ) -> None:
-    agent, end = three_turns(coze, build_agent, InMemorySaver())
+    agent, end = run_three_turns(coze, build_agent, InMemorySaver())
     tip = agent.get_state(make_thread_config()).config
-    agent.invoke(make_input("fork"), after(agent, 2, make_thread_config()))
+    agent.invoke(make_input("fork"), find_checkpoint_after(agent, 2, make_thread_config()))
     state = agent.invoke(make_input("q4"), tip)
-    assert summarize_requests(coze)[-1] == ("chat", conversation(end), ["q4"])
+    assert summarize_requests(coze)[-1] == ("chat", get_conversation_id(end), ["q4"])
     assert get_last_text(state) == "asked: q1 | q2 | q3 | q4"
 
 
@@ -171,10 +173,10 @@ def test_the_first_branch_goes_on_in_its_conversation(
 def test_a_replay_is_not_heard_twice(
     coze: LocalCoze, build_agent: AgentBuilder, saver: Any
 ) -> None:
-    agent, end = three_turns(coze, build_agent, saver)
-    state = agent.invoke(None, before_model(agent, 3, make_thread_config()))
-    assert chats(coze) == [("chat", None, ["q1", "asked: q1", "q2"])]
-    assert conversation(state) != conversation(end)
+    agent, end = run_three_turns(coze, build_agent, saver)
+    state = agent.invoke(None, find_checkpoint_before_model(agent, 3, make_thread_config()))
+    assert list_chats(coze) == [("chat", None, ["q1", "asked: q1", "q2"])]
+    assert get_conversation_id(state) != get_conversation_id(end)
     assert get_last_text(state) == "asked: q1 | q2"
 
 
@@ -188,11 +190,15 @@ def test_time_travel_into_calls_that_have_been_answered(
     agent = build_agent(model, [get_weather], name="weather", checkpointer=InMemorySaver())
     done = agent.invoke(make_input("one"), make_thread_config())
     coze.reset()
-    state = agent.invoke(None, before_model(agent, 3, make_thread_config()))
+    state = agent.invoke(None, find_checkpoint_before_model(agent, 3, make_thread_config()))
     assert get_last_text(state) == "It is sunny in Hangzhou."
-    assert told(state)["chat_id"] != told(done)["chat_id"]
+    assert get_metadata(state)["chat_id"] != get_metadata(done)["chat_id"]
     assert summarize_requests(coze)[0] == ("chat", None, [NOTE, "one"])
-    assert ("submit", told(done)["chat_id"], ["sunny in Hangzhou"]) not in summarize_requests(coze)
+    assert (
+        "submit",
+        get_metadata(done)["chat_id"],
+        ["sunny in Hangzhou"],
+    ) not in summarize_requests(coze)
 
 
 # --- Shortened histories -------------------------------------------------------------------------
@@ -205,7 +211,7 @@ def test_a_trimmed_history_begins_a_conversation(coze: LocalCoze) -> None:
     first, second = (
         agent.invoke(make_input(question), make_thread_config()) for question in ("q1", "q2")
     )
-    assert conversation(first) != conversation(second)
+    assert get_conversation_id(first) != get_conversation_id(second)
     assert summarize_requests(coze)[1] == ("chat", None, ["q2"])
     assert get_last_text(second) == "asked: q2"
 
@@ -218,8 +224,8 @@ def test_a_summary_begins_a_conversation(coze: LocalCoze) -> None:
     agent = build_langchain_agent(
         make_chat(coze, conversation="thread"), checkpointer=InMemorySaver(), middleware=[summarize]
     )
-    states = [agent.invoke(make_input(asked), make_thread_config()) for asked in ("q1", "q2")]
-    assert conversation(states[0]) != conversation(states[1])
+    states = [agent.invoke(make_input(question), make_thread_config()) for question in ("q1", "q2")]
+    assert get_conversation_id(states[0]) != get_conversation_id(states[1])
     summary, question = summarize_requests(coze)[1][2]
     assert summarize_requests(coze)[1][1] is None
     assert ("They talked." in summary, question) == (True, "q2")
@@ -262,7 +268,7 @@ def program(coze: LocalCoze, tmp_path: Path) -> Callable[..., Any]:
     return run
 
 
-def resumed(coze: LocalCoze, path: Path, kept: str, given: Any, config: Any = None) -> Any:
+def resume_here(coze: LocalCoze, path: Path, kept: str, given: Any, config: Any = None) -> Any:
     """Go on in this process, which has seen nothing of the thread."""
     from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415 - may be missing
 
@@ -280,7 +286,7 @@ def test_results_are_submitted_by_another_process(
 ) -> None:
     program("both", kept=kept, stop=True)
     assert list_request_kinds(coze) == ["chat"]
-    state = resumed(coze, tmp_path, kept, None)
+    state = resume_here(coze, tmp_path, kept, None)
     assert get_last_text(state) == "It is sunny in Hangzhou and sunny in Suzhou."
     assert list_request_kinds(coze) == ["chat", "submit"]
 
@@ -290,9 +296,9 @@ def test_a_thread_goes_on_in_another_process(
 ) -> None:
     program("q1")
     program("q2")
-    state = resumed(coze, tmp_path, "thread", make_input("q3"))
-    known = conversation(state)
-    assert chats(coze) == [
+    state = resume_here(coze, tmp_path, "thread", make_input("q3"))
+    known = get_conversation_id(state)
+    assert list_chats(coze) == [
         ("chat", None, ["q1"]),
         ("chat", known, ["q2"]),
         ("chat", known, ["q3"]),
@@ -306,12 +312,12 @@ def test_a_fork_in_another_process_hears_nothing_of_later_turns(
 ) -> None:
     program("q1")
     program("q2")
-    state = resumed(
+    state = resume_here(
         coze,
         tmp_path,
         "thread",
         make_input("fork"),
-        lambda agent: after(agent, 2, make_thread_config()),
+        lambda agent: find_checkpoint_after(agent, 2, make_thread_config()),
     )
     assert summarize_requests(coze)[-1] == ("chat", None, ["q1", "asked: q1", "fork"])
     assert get_last_text(state) == "asked: q1 | fork"
@@ -330,5 +336,5 @@ def test_an_asynchronous_checkpointer(coze: LocalCoze, tmp_path: Path) -> None:
             ]
 
     first, second = asyncio.run(run())
-    assert conversation(first) == conversation(second)
-    assert summarize_requests(coze)[-1] == ("chat", conversation(first), ["q2"])
+    assert get_conversation_id(first) == get_conversation_id(second)
+    assert summarize_requests(coze)[-1] == ("chat", get_conversation_id(first), ["q2"])

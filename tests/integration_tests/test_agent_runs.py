@@ -102,15 +102,15 @@ def test_results_may_be_given_in_place_of_the_tools(coze: LocalCoze) -> None:
         interrupt_before=["tools"],
     )
     state = agent.invoke(make_input("one"), make_thread_config())
-    (asked,) = state["messages"][-1].tool_calls
-    given = [ToolMessage("rainy", tool_call_id=asked["id"])]
-    agent.update_state(make_thread_config(), {"messages": given}, as_node="model")
+    (call,) = state["messages"][-1].tool_calls
+    results = [ToolMessage("rainy", tool_call_id=call["id"])]
+    agent.update_state(make_thread_config(), {"messages": results}, as_node="model")
     assert get_last_text(agent.invoke(None, make_thread_config())) == "It is rainy."
     assert summarize_requests(coze)[1][2] == ["rainy"]
 
 
 @tool("get_weather")
-def asking_weather(city: str) -> str:
+def ask_person_for_weather(city: str) -> str:
     """Ask a person for the weather."""
     return str(interrupt(f"How is the weather in {city}?"))
 
@@ -121,7 +121,7 @@ def test_parallel_tools_that_ask_a_person(
     coze: LocalCoze, build_agent: AgentBuilder, run: RunStyle
 ) -> None:
     agent = build_agent(
-        make_chat(coze), [asking_weather], name="weather", checkpointer=InMemorySaver()
+        make_chat(coze), [ask_person_for_weather], name="weather", checkpointer=InMemorySaver()
     )
     state = run(agent, make_input("both"), make_thread_config())
     assert list_request_kinds(coze) == ["chat"]

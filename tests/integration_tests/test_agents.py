@@ -82,21 +82,21 @@ def test_the_history_of_two_turns(coze: LocalCoze, build_agent: AgentBuilder) ->
     agent.invoke(make_input("one"), make_thread_config())
     state = agent.invoke(make_input("and now?"), make_thread_config())
     note = '[get_weather({"city": "Hangzhou"})] sunny in Hangzhou'
-    told = ["one", note, "It is sunny in Hangzhou."]
-    assert summarize_requests(coze)[2:] == [("chat", None, [*told, "and now?"])]
+    earlier = ["one", note, "It is sunny in Hangzhou."]
+    assert summarize_requests(coze)[2:] == [("chat", None, [*earlier, "and now?"])]
     assert get_last_text(state).endswith(" | and now?")
 
 
 # --- Streams -------------------------------------------------------------------------------------
 
 
-async def agathered(agent: Any, question: str, mode: Any) -> list[Any]:
+async def collect_parts_async(agent: Any, question: str, mode: Any) -> list[Any]:
     return [part async for part in agent.astream(make_input(question), stream_mode=mode)]
 
 
-def gathered(agent: Any, question: str, mode: Any, *, native: bool) -> list[Any]:
+def collect_parts(agent: Any, question: str, mode: Any, *, native: bool) -> list[Any]:
     if native:
-        return asyncio.run(agathered(agent, question, mode))
+        return asyncio.run(collect_parts_async(agent, question, mode))
     return list(agent.stream(make_input(question), stream_mode=mode))
 
 
@@ -106,11 +106,11 @@ def test_messages_are_streamed_once(
     coze: LocalCoze, build_agent: AgentBuilder, *, native: bool
 ) -> None:
     agent = build_agent(make_chat(coze), [get_weather], name="weather")
-    parts = gathered(agent, "both", "messages", native=native)
+    parts = collect_parts(agent, "both", "messages", native=native)
     text = "".join(
         chunk.text
-        for chunk, told in parts
-        if told["langgraph_node"] == "model" and chunk.type == "AIMessageChunk"
+        for chunk, metadata in parts
+        if metadata["langgraph_node"] == "model" and chunk.type == "AIMessageChunk"
     )
     assert text == "It is sunny in Hangzhou and sunny in Suzhou."
     usage = [chunk.usage_metadata for chunk, _ in parts if getattr(chunk, "usage_metadata", None)]
@@ -125,7 +125,7 @@ def test_messages_are_streamed_once(
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
 def test_updates_are_streamed(coze: LocalCoze, build_agent: AgentBuilder, *, native: bool) -> None:
     agent = build_agent(make_chat(coze), [get_weather], name="weather")
-    parts = gathered(agent, "both", "updates", native=native)
+    parts = collect_parts(agent, "both", "updates", native=native)
     assert [node for part in parts for node in part] == ["model", "tools", "tools", "model"]
 
 
@@ -145,10 +145,10 @@ def test_an_answer_to_calls_that_are_no_json(coze: LocalCoze) -> None:
     state = create_coze_agent(make_chat(coze), [get_weather], name="weather").invoke(
         make_input("broken")
     )
-    (refused, told) = get_tool_messages(state)
+    (refused, answered) = get_tool_messages(state)
     assert (refused.status, refused.name) == ("error", "get_weather")
     assert refused.text == "The arguments of this call are not valid JSON: city=Rome"
-    assert get_last_text(state) == f"{refused.text} / {told.text}"
+    assert get_last_text(state) == f"{refused.text} / {answered.text}"
     assert [request[2] for request in summarize_requests(coze)[1:]] == [
         [refused.text],
         ["sunny in Hangzhou"],

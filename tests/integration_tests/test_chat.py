@@ -32,14 +32,14 @@ def test_whole_answer_and_only_the_answer(coze: LocalCoze, ask: Callable[..., AI
     message = ask(make_chat(coze), QUESTION)
     assert message.content == ANSWER
     assert message.additional_kwargs == {"reasoning_content": "想一想。"}
-    told = message.response_metadata
-    assert {key: told[key] for key in told if key not in {*IDS, "knowledge_recall"}} == {
+    metadata = message.response_metadata
+    assert {key: metadata[key] for key in metadata if key not in {*IDS, "knowledge_recall"}} == {
         "model_provider": "coze",
         "model_name": BOT.bot_id,
         "finish_reason": "stop",
         "follow_up_questions": ["还有呢？"],
     }
-    assert all(told[key] for key in IDS)
+    assert all(metadata[key] for key in IDS)
     assert message.usage_metadata is not None
     assert message.usage_metadata["total_tokens"] > 0
     assert message.id
@@ -51,7 +51,7 @@ def test_whole_answer_and_only_the_answer(coze: LocalCoze, ask: Callable[..., AI
     assert "coze_api_key" not in str(message)
 
 
-def plain(message: Any) -> list[dict[str, Any]]:
+def list_plain_blocks(message: Any) -> list[dict[str, Any]]:
     """Blocks without what differs from call to call: stream indices, message ids of Coze."""
     varying = {"index", "tool_call_id"}
     return [
@@ -71,8 +71,10 @@ def test_blocks_agree_whichever_way_they_come(coze: LocalCoze) -> None:
         assert ask(make_chat(coze), QUESTION).content_blocks == expected
         v1 = ask(make_chat(coze, output_version="v1"), QUESTION)
         assert isinstance(v1.content, list)
-        assert plain(v1) == expected
-    assert plain(make_chat(coze).stream_events(QUESTION, version="v3").output) == expected
+        assert list_plain_blocks(v1) == expected
+    assert (
+        list_plain_blocks(make_chat(coze).stream_events(QUESTION, version="v3").output) == expected
+    )
 
 
 def _busy(_: str) -> Any:
@@ -89,7 +91,7 @@ def test_blocks_agree_in_a_busy_turn() -> None:
     with LocalCoze(bot) as coze:
         model = make_chat(coze)
         message = invoke(model, "hello")
-        expected = plain(message)
+        expected = list_plain_blocks(message)
         assert message.content == "First.\n\nSecond."
         assert [block["type"] for block in expected] == [
             "server_tool_call",
@@ -103,9 +105,9 @@ def test_blocks_agree_in_a_busy_turn() -> None:
         assert "annotations" in expected[4]
         v1 = model.model_copy(update={"output_version": "v1"})
         for ask in CALL_STYLES:
-            assert plain(ask(model, "hello")) == expected
-            assert plain(ask(v1, "hello")) == expected
-        assert plain(model.stream_events("hello", version="v3").output) == expected
+            assert list_plain_blocks(ask(model, "hello")) == expected
+            assert list_plain_blocks(ask(v1, "hello")) == expected
+        assert list_plain_blocks(model.stream_events("hello", version="v3").output) == expected
         call, result, *_ = message.content_blocks
         assert call["id"] == result["tool_call_id"]  # type: ignore[typeddict-item] # their types
 

@@ -45,8 +45,8 @@ class Tap:
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.asked = threading.Event()
-        self.left = threading.Event()
+        self.request_received = threading.Event()
+        self.client_left = threading.Event()
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
 
@@ -59,18 +59,18 @@ class Tap:
         with connection:
             connection.settimeout(10)
             connection.recv(65536)
-            self.asked.set()
+            self.request_received.set()
             connection.sendall(self.HEAD + b"%x\r\n%s\r\n" % (len(self.DELTA), self.DELTA))
             try:
                 while connection.recv(1024):
                     pass
             except ConnectionError:
                 pass
-            self.left.set()
+            self.client_left.set()
 
 
 @contextmanager
-def tap() -> Iterator[Tap]:
+def run_tap() -> Iterator[Tap]:
     server = Tap()
     try:
         yield server
@@ -80,7 +80,7 @@ def tap() -> Iterator[Tap]:
         assert not server.thread.is_alive()
 
 
-def model_for(server: Tap) -> ChatCoze:
+def make_model_at(server: Tap) -> ChatCoze:
     return ChatCoze(bot_id="1", api_key="pat_x", base_url=server.base_url, timeout=5)
 
 
@@ -107,48 +107,48 @@ def test_an_error_status_is_no_stream_whatever_its_type_says() -> None:
 
 
 def test_leaving_a_stream_closes_the_connection_at_once() -> None:
-    with tap() as server:
-        for chunk in model_for(server).stream("Hi"):
+    with run_tap() as server:
+        for chunk in make_model_at(server).stream("Hi"):
             assert chunk.text == "a"
             break
-        assert server.left.wait(2)
+        assert server.client_left.wait(2)
 
 
 def test_leaving_an_async_stream_closes_the_connection_at_once() -> None:
     async def public(server: Tap) -> None:
-        async for _ in model_for(server).astream("Hi"):
+        async for _ in make_model_at(server).astream("Hi"):
             break
         # langchain-core leaves the closing to the event loop, which runs meanwhile
-        assert await asyncio.to_thread(server.left.wait, 2)
+        assert await asyncio.to_thread(server.client_left.wait, 2)
 
     async def ours(server: Tap) -> None:
-        chunks: Any = model_for(server)._astream([HumanMessage("Hi")])
+        chunks: Any = make_model_at(server)._astream([HumanMessage("Hi")])
         async with aclosing(chunks):
             await anext(chunks)
-        assert await asyncio.to_thread(server.left.wait, 2)
+        assert await asyncio.to_thread(server.client_left.wait, 2)
 
     for run in (public, ours):
-        with tap() as server:
+        with run_tap() as server:
             asyncio.run(run(server))
 
 
 def test_cancelling_a_call_closes_the_connection_at_once() -> None:
     async def run(server: Tap) -> None:
-        task = asyncio.create_task(model_for(server).ainvoke("Hi"))
-        assert await asyncio.to_thread(server.asked.wait, 2)
+        task = asyncio.create_task(make_model_at(server).ainvoke("Hi"))
+        assert await asyncio.to_thread(server.request_received.wait, 2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await asyncio.to_thread(server.left.wait, 2)
+        assert await asyncio.to_thread(server.client_left.wait, 2)
 
-    with tap() as server:
+    with run_tap() as server:
         asyncio.run(run(server))
 
 
 def test_no_cookie_passes_from_one_call_to_another(coze: LocalCoze) -> None:
     """Tokens share connections: a session that a server opens for one must not reach another."""
-    with tap() as server:  # it sets a cookie
-        next(iter(model_for(server).stream("Hi")))
+    with run_tap() as server:  # it sets a cookie
+        next(iter(make_model_at(server).stream("Hi")))
     assert invoke(make_chat(coze), QUESTION).text == ANSWER
     assert "cookie" not in coze.requests[-1].headers
 
@@ -295,25 +295,25 @@ def test_a_fork_shares_no_connection(coze: LocalCoze) -> None:
 
 
 def test_clients_of_the_user_are_used_and_left_open(coze: LocalCoze) -> None:
-    seen: list[Any] = []
-    with httpx.Client(event_hooks={"request": [seen.append]}) as client:
-        model = ChatCoze(http_client=client, **_where(make_chat(coze)))
+    requests: list[Any] = []
+    with httpx.Client(event_hooks={"request": [requests.append]}) as client:
+        model = ChatCoze(http_client=client, **_get_address(make_chat(coze)))
         assert invoke(model, QUESTION).text == ANSWER
         assert ainvoke(model, QUESTION).text == ANSWER  # there is no client of the user's for this
         model.close()
         assert not client.is_closed
-        assert len(seen) == 1
+        assert len(requests) == 1
         with pytest.raises(TypeError, match=r"http_client=.*cannot be pickled"):
             pickle.dumps(model)
 
     async def run() -> None:
         async def hook(request: Any) -> None:
-            seen.append(request)
+            requests.append(request)
 
         async with httpx.AsyncClient(event_hooks={"request": [hook]}) as client:
             model = make_chat(coze, http_async_client=client)
             assert (await model.ainvoke(QUESTION)).text == ANSWER
-            assert len(seen) == 2
+            assert len(requests) == 2
 
     asyncio.run(run())
 
@@ -321,9 +321,9 @@ def test_clients_of_the_user_are_used_and_left_open(coze: LocalCoze) -> None:
 def test_a_client_of_the_user_keeps_its_patience_unless_told(coze: LocalCoze) -> None:
     coze.faults = "idle=5"
     with httpx.Client(timeout=0.2) as client, pytest.raises(CozeTimeoutError):
-        invoke(ChatCoze(http_client=client, **_where(make_chat(coze))), QUESTION)
+        invoke(ChatCoze(http_client=client, **_get_address(make_chat(coze))), QUESTION)
     with httpx.Client(timeout=30) as client, pytest.raises(CozeTimeoutError):
-        invoke(ChatCoze(http_client=client, timeout=0.2, **_where(make_chat(coze))), QUESTION)
+        invoke(ChatCoze(http_client=client, timeout=0.2, **_get_address(make_chat(coze))), QUESTION)
 
 
 def test_timeouts_of_httpx_are_taken(coze: LocalCoze) -> None:
@@ -339,7 +339,7 @@ def test_timeouts_of_httpx_are_taken(coze: LocalCoze) -> None:
             ask(impatient, QUESTION)
 
 
-def _where(model: ChatCoze) -> dict[str, Any]:
+def _get_address(model: ChatCoze) -> dict[str, Any]:
     """Return what says where a model is, and nothing of its patience."""
     return {"bot_id": model.bot_id, "api_key": model.api_key, "base_url": model.base_url}
 
@@ -367,16 +367,16 @@ def test_the_environment_names_the_proxy_but_never_for_this_machine(
         def answer() -> None:
             connection, _ = proxy.accept()
             with connection:
-                asked.append(connection.recv(4096).split(b"\r\n")[0])
+                request_lines.append(connection.recv(4096).split(b"\r\n")[0])
                 connection.sendall(b"HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno")
 
-        asked: list[bytes] = []
+        request_lines: list[bytes] = []
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         with pytest.raises(CozeError):
             invoke(make_chat(coze, base_url="http://coze.example"), QUESTION)
         thread.join(5)
-        assert asked == [b"POST http://coze.example/v3/chat HTTP/1.1"]
+        assert request_lines == [b"POST http://coze.example/v3/chat HTTP/1.1"]
 
 
 def test_a_socks_proxy_without_its_package_is_explained(

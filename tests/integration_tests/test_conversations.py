@@ -45,18 +45,18 @@ SLOW = LocalBot(slow, name="slow")
 coze = serve([MEMORY, OTHER, SLOW])
 
 
-def conversation(coze: LocalCoze) -> str:
+def start_conversation(coze: LocalCoze) -> str:
     """Return a new conversation, made by a first turn."""
     answer = make_chat(coze, auto_save_history=True).invoke("zero")
     coze.reset()
     return str(answer.response_metadata["conversation_id"])
 
 
-def chats(coze: LocalCoze) -> list[RecordedRequest]:
+def list_chats(coze: LocalCoze) -> list[RecordedRequest]:
     return [request for request in coze.requests if request.path == "/v3/chat"]
 
 
-def sent(request: RecordedRequest) -> list[str]:
+def get_sent_texts(request: RecordedRequest) -> list[str]:
     return [entry["content"] for entry in request.body["additional_messages"]]
 
 
@@ -66,14 +66,14 @@ def sent(request: RecordedRequest) -> list[str]:
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_named_conversation_goes_on(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
-    named = conversation(coze)
+    named = start_conversation(coze)
     model = make_chat(coze, conversation_id=named, response_mode=mode)
     first = ask(model, "one")
     assert first.content == "zero | one"
     second = ask(model, [HumanMessage("one"), first, HumanMessage("two")])
     assert second.content == "zero | one | two"
-    assert [sent(request) for request in chats(coze)] == [["one"], ["two"]]
-    for request in chats(coze):  # wire section 2.1: in the query, not in the body
+    assert [get_sent_texts(request) for request in list_chats(coze)] == [["one"], ["two"]]
+    for request in list_chats(coze):  # wire section 2.1: in the query, not in the body
         assert request.query == {"conversation_id": named}
         assert request.body == {
             "bot_id": MEMORY.bot_id,
@@ -88,7 +88,7 @@ def test_a_named_conversation_goes_on(coze: LocalCoze, ask: CallStyle, mode: str
 def test_the_call_goes_before_the_config_and_the_config_before_the_field(
     coze: LocalCoze, ask: CallStyle
 ) -> None:
-    by_call, by_config, by_field = (conversation(coze) for _ in range(3))
+    by_call, by_config, by_field = (start_conversation(coze) for _ in range(3))
     model = make_chat(coze, conversation_id=by_field)
     config: RunnableConfig = {"configurable": {"coze_conversation_id": by_config}}
     per_bot: RunnableConfig = {
@@ -98,12 +98,12 @@ def test_the_call_goes_before_the_config_and_the_config_before_the_field(
     ask(model, "b", config=config)
     ask(model, "c", config=per_bot)
     ask(model, "d", config={"configurable": {"coze_conversation_id": {"7": "8"}}})
-    named = [request.query["conversation_id"] for request in chats(coze)]
+    named = [request.query["conversation_id"] for request in list_chats(coze)]
     assert named == [by_call, by_config, by_config, by_field]
 
 
 def test_a_config_reaches_the_bot_through_chains(coze: LocalCoze) -> None:
-    named = conversation(coze)
+    named = start_conversation(coze)
     config: RunnableConfig = {"configurable": {"coze_conversation_id": named}}
     model = make_chat(coze)
     chain: Any = RunnableLambda(model.invoke)
@@ -126,7 +126,7 @@ def test_a_conversation_that_is_none_is_told(coze: LocalCoze, ask: CallStyle) ->
 
 
 def test_every_door_of_the_model_takes_the_conversation_of_the_config(coze: LocalCoze) -> None:
-    named = conversation(coze)
+    named = start_conversation(coze)
     config: RunnableConfig = {"configurable": {"coze_conversation_id": named}}
     model = make_chat(coze)
 
@@ -140,7 +140,7 @@ def test_every_door_of_the_model_takes_the_conversation_of_the_config(coze: Loca
     assert model.invoke("b", config).text == "zero | a | b"
     asyncio.run(events())
     model.batch(["e"], config)
-    assert [request.query for request in chats(coze)] == [{"conversation_id": named}] * 5
+    assert [request.query for request in list_chats(coze)] == [{"conversation_id": named}] * 5
 
 
 # --- Conversations found in the history ----------------------------------------------------------
@@ -154,12 +154,12 @@ def test_a_thread_sends_only_what_is_new(coze: LocalCoze, ask: CallStyle) -> Non
         history.append(HumanMessage(question))
         history.append(ask(model, history))
     assert history[-1].content == "Be brief. | one | two | three"
-    assert [sent(request) for request in chats(coze)] == [
+    assert [get_sent_texts(request) for request in list_chats(coze)] == [
         ["Be brief.", "one"],
         ["two"],
         ["three"],
     ]
-    first, *later = [request.query.get("conversation_id") for request in chats(coze)]
+    first, *later = [request.query.get("conversation_id") for request in list_chats(coze)]
     assert (first, len(set(later))) == (None, 1)
     assert len(coze.requests) == 3  # nothing is asked for where the end is known
 
@@ -188,7 +188,7 @@ def test_forks_and_replays_hear_nothing_of_what_came_later(
     assert ask(model, history).content == "one | two | three"
     replay = [*past, HumanMessage("two")]
     assert ask(model, replay).content == "one | two"
-    used = [request.query.get("conversation_id") for request in chats(coze)]
+    used = [request.query.get("conversation_id") for request in list_chats(coze)]
     assert len({request for request in used if request}) == 2
 
 
@@ -199,12 +199,12 @@ def test_a_thread_goes_on_in_another_process(coze: LocalCoze, ask: CallStyle) ->
     history += [ask(model, history), HumanMessage("two")]
     forget_conversations()
     assert ask(model, history).content == "one | two"
-    asked = coze.requests[1]
-    assert (asked.path, asked.body) == (
+    request = coze.requests[1]
+    assert (request.path, request.body) == (
         "/v1/conversation/message/list",
         {"order": "desc", "limit": 1},
     )
-    assert sent(chats(coze)[-1]) == ["two"]
+    assert get_sent_texts(list_chats(coze)[-1]) == ["two"]
 
 
 @pytest.mark.parametrize("fault", ["error=4101", "error=5000", "http_502", "close", "empty_body"])
@@ -219,8 +219,8 @@ def test_where_the_end_cannot_be_asked_for_a_conversation_begins(
     coze.faults = f"{fault},on=/v1/conversation/message/list"
     with pytest.warns(UserWarning, match="cannot be seen whether .*give it the permission"):
         assert ask(model, history).content == "one | two"
-    assert sent(chats(coze)[-1]) == ["one", "one", "two"]
-    assert chats(coze)[-1].query == {}
+    assert get_sent_texts(list_chats(coze)[-1]) == ["one", "one", "two"]
+    assert list_chats(coze)[-1].query == {}
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
@@ -248,7 +248,7 @@ def test_a_turn_that_was_given_up_is_not_repeated_into_its_conversation(
     again = ask(make_chat(coze, **fields), [*history, HumanMessage("two")])
     conversations = [a.response_metadata["conversation_id"] for a in (history[-1], again)]
     assert len(set(conversations)) == 2
-    assert sent(chats(coze)[-1]) == ["one", "one" * 5, "two"]
+    assert get_sent_texts(list_chats(coze)[-1]) == ["one", "one" * 5, "two"]
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
@@ -261,9 +261,12 @@ def test_two_bots_of_one_history_keep_their_own_conversations(
         answer = ask(model, history)
         answer.name = "other" if model is other else "memory"
         history += [answer, HumanMessage(f"to {answer.name}")]
-    asked = [(request.body["bot_id"], sent(request)) for request in chats(coze)]
-    assert asked[2] == (MEMORY.bot_id, ["to memory", f"[other] {history[3].content}", "to other"])
-    used = [request.query.get("conversation_id") for request in chats(coze)]
+    requests = [(request.body["bot_id"], get_sent_texts(request)) for request in list_chats(coze)]
+    assert requests[2] == (
+        MEMORY.bot_id,
+        ["to memory", f"[other] {history[3].content}", "to other"],
+    )
+    used = [request.query.get("conversation_id") for request in list_chats(coze)]
     assert used[:2] == [None, None]
     assert used[2] != used[3]
 
@@ -273,7 +276,7 @@ def test_threads_never_share_a_conversation_or_a_cached_answer(coze: LocalCoze) 
     answers = [model.invoke("same"), asyncio.run(model.ainvoke("same"))]
     answers += model.batch(["same"] * 4)
     assert len({a.response_metadata["conversation_id"] for a in answers}) == 6
-    named = make_chat(coze, conversation_id=conversation(coze), cache=InMemoryCache())
+    named = make_chat(coze, conversation_id=start_conversation(coze), cache=InMemoryCache())
     assert [named.invoke("same").content for _ in range(2)] == ["zero | same", "zero | same | same"]
     stateless = make_chat(coze, cache=InMemoryCache())
     assert stateless.invoke("same").response_metadata == (
@@ -309,7 +312,7 @@ def test_a_thread_that_is_not_saved_is_refused(coze: LocalCoze) -> None:
 
 
 def test_turns_of_a_conversation_wait_for_each_other(coze: LocalCoze) -> None:
-    model = make_chat(coze, SLOW, conversation_id=conversation(coze), max_retries=0)
+    model = make_chat(coze, SLOW, conversation_id=start_conversation(coze), max_retries=0)
 
     async def several() -> list[AIMessage]:
         return await asyncio.gather(*(model.ainvoke(str(number)) for number in range(4)))
@@ -320,18 +323,18 @@ def test_turns_of_a_conversation_wait_for_each_other(coze: LocalCoze) -> None:
         answers = [future.result(20) for future in blocking] + loop.result(20)
     wanted = ["00000", "11111", "22222"] * 2 + ["33333"]
     assert sorted(answer.text for answer in answers) == sorted(wanted)
-    assert len(chats(coze)) == 7  # and no 4016
+    assert len(list_chats(coze)) == 7  # and no 4016
 
 
 def test_a_batch_of_one_conversation_has_one_turn_at_a_time(coze: LocalCoze) -> None:
-    model = make_chat(coze, conversation_id=conversation(coze), max_retries=0)
-    asked: list[Any] = [str(number) for number in range(24)]
-    answers = model.batch(asked, {"max_concurrency": 4})
+    model = make_chat(coze, conversation_id=start_conversation(coze), max_retries=0)
+    questions: list[Any] = [str(number) for number in range(24)]
+    answers = model.batch(questions, {"max_concurrency": 4})
     assert sorted(len(answer.text.split(" | ")) for answer in answers) == list(range(2, 26))
 
 
 def test_a_stream_that_is_left_lets_the_next_turn_in(coze: LocalCoze) -> None:
-    model = make_chat(coze, SLOW, conversation_id=conversation(coze), max_retries=4)
+    model = make_chat(coze, SLOW, conversation_id=start_conversation(coze), max_retries=4)
     for chunk in model.stream("a"):
         assert chunk.text == "a"
         break
@@ -339,7 +342,7 @@ def test_a_stream_that_is_left_lets_the_next_turn_in(coze: LocalCoze) -> None:
 
 
 def test_the_time_of_a_turn_includes_the_queue(coze: LocalCoze) -> None:
-    model = make_chat(coze, SLOW, conversation_id=conversation(coze))
+    model = make_chat(coze, SLOW, conversation_id=start_conversation(coze))
     stream = model.stream("a")
     next(stream)
     hurried = model.model_copy(update={"max_duration": 0.05})
@@ -349,17 +352,17 @@ def test_the_time_of_a_turn_includes_the_queue(coze: LocalCoze) -> None:
 
 
 def test_a_turn_inside_a_turn_of_the_same_conversation_is_refused(coze: LocalCoze) -> None:
-    model = make_chat(coze, SLOW, conversation_id=conversation(coze))
+    model = make_chat(coze, SLOW, conversation_id=start_conversation(coze))
     stream = model.stream("a")
     next(stream)
     with pytest.raises(CozeConversationBusyError, match="Read or close the other stream first"):
         model.invoke("b")
     assert "".join(chunk.text for chunk in stream) == "aaaa"
-    assert [sent(request) for request in chats(coze)] == [["a"]]
+    assert [get_sent_texts(request) for request in list_chats(coze)] == [["a"]]
 
 
 def test_a_busy_conversation_of_somebody_else_is_waited_for(coze: LocalCoze) -> None:
-    model = make_chat(coze, SLOW, conversation_id=conversation(coze), max_retries=1)
+    model = make_chat(coze, SLOW, conversation_id=start_conversation(coze), max_retries=1)
     coze.faults = "error=4016,times=1"
     assert model.invoke("a").text == "aaaaa"
     coze.faults = "error=4016"

@@ -36,9 +36,11 @@ coze = serve(BOT)
 Ask = Callable[..., AIMessage]
 
 
-def caught(ask: Ask, model: ChatCoze, kind: type[CozeError], asked: Any = QUESTION) -> CozeError:
+def catch_error(
+    ask: Ask, model: ChatCoze, kind: type[CozeError], question: Any = QUESTION
+) -> CozeError:
     with pytest.raises(CozeError) as info:
-        ask(model, asked)
+        ask(model, question)
     error = info.value
     assert type(error) is kind
     assert isinstance(error, ModelError)
@@ -62,7 +64,7 @@ def has_hint(error: CozeError) -> bool:
 def test_no_token(coze: LocalCoze, monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
     monkeypatch.delenv("COZE_API_TOKEN", raising=False)
     monkeypatch.delenv("COZE_API_KEY", raising=False)
-    error = caught(ask, make_chat(coze, api_key=None), CozeAuthenticationError)
+    error = catch_error(ask, make_chat(coze, api_key=None), CozeAuthenticationError)
     assert has_hint(error)
     assert "COZE_API_TOKEN" in str(error)
 
@@ -70,7 +72,7 @@ def test_no_token(coze: LocalCoze, monkeypatch: pytest.MonkeyPatch, ask: Ask) ->
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
 def test_wrong_token(coze: LocalCoze, ask: Ask, mode: str) -> None:
-    error = caught(
+    error = catch_error(
         ask, make_chat(coze, api_key="pat_wrong", response_mode=mode), CozeAuthenticationError
     )
     assert error.code == 4100
@@ -100,7 +102,7 @@ def test_what_coze_refuses(
     coze: LocalCoze, fields: dict[str, Any], kind: type[CozeError], code: int | None, mode: str
 ) -> None:
     for ask in CALL_STYLES:
-        error = caught(ask, make_chat(coze, response_mode=mode, **fields), kind)
+        error = catch_error(ask, make_chat(coze, response_mode=mode, **fields), kind)
         assert error.code == code or code is None
         assert error.logid
         assert has_hint(error)
@@ -113,16 +115,16 @@ def test_unpublished_and_used_up(status: str) -> None:
     with LocalCoze(bots, error_status=status) as coze:
         for ask in CALL_STYLES:
             draft, used = (make_chat(coze, bot) for bot in bots)
-            error = caught(ask, draft, CozeNotFoundError)
+            error = catch_error(ask, draft, CozeNotFoundError)
             assert error.code == 4015
             assert "Publish it in Coze" in str(error)
-            error = caught(ask, used, CozeQuotaError)
+            error = catch_error(ask, used, CozeQuotaError)
             assert error.code == 4028
             assert has_hint(error)
 
 
 @pytest.mark.parametrize(
-    ("fields", "asked"),
+    ("fields", "question"),
     [
         ({}, []),
         ({"bot_id": None}, QUESTION),
@@ -141,11 +143,11 @@ def test_what_is_refused_before_any_request(
     coze: LocalCoze,
     monkeypatch: pytest.MonkeyPatch,
     fields: dict[str, Any],
-    asked: Any,
+    question: Any,
 ) -> None:
     monkeypatch.delenv("COZE_BOT_ID", raising=False)
     for ask in CALL_STYLES:
-        caught(ask, make_chat(coze, **fields), CozeInvalidRequestError, asked)
+        catch_error(ask, make_chat(coze, **fields), CozeInvalidRequestError, question)
     assert coze.requests == []
 
 
@@ -157,7 +159,7 @@ def test_base_url_is_checked_at_once(url: str) -> None:
 
 def test_token_with_characters_that_no_token_has(coze: LocalCoze) -> None:
     for token in ("pat_“quoted”", "pat_two words", "pat_line\nbreak", " "):
-        caught(invoke, make_chat(coze, api_key=token), CozeAuthenticationError)
+        catch_error(invoke, make_chat(coze, api_key=token), CozeAuthenticationError)
 
 
 # --- The server misbehaves ------------------------------------------------------------------------
@@ -217,7 +219,7 @@ CUTS = ["no_terminal", "cut_mid_line", "cut_utf8", "cut_at=1", "cut_at=900", "cu
 def test_a_cut_stream_is_never_a_success(coze: LocalCoze, fault: str, end: str) -> None:
     coze.faults = fault + end
     for ask in CALL_STYLES:
-        error = caught(ask, make_chat(coze, max_retries=0), CozeStreamError)
+        error = catch_error(ask, make_chat(coze, max_retries=0), CozeStreamError)
         assert has_hint(error)
     assert len(coze.requests) == len(CALL_STYLES)
 
@@ -261,7 +263,7 @@ def test_failures_are_typed_and_not_repeated(
     coze.faults = fault
     for ask in CALL_STYLES:
         coze.reset()
-        error = caught(ask, make_chat(coze, timeout=0.3), kind)
+        error = catch_error(ask, make_chat(coze, timeout=0.3), kind)
         assert error.code == code
         assert has_hint(error)
         assert len(coze.requests) == 1
@@ -282,8 +284,8 @@ def test_what_may_have_started_is_not_retryable(coze: LocalCoze, fault: str) -> 
 def test_errors_of_a_turn_that_had_started_name_it(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
     for ask in CALL_STYLES:
-        error = caught(
-            ask, make_chat(coze, timeout=0.3), type(_error(ask, make_chat(coze, timeout=0.3)))
+        error = catch_error(
+            ask, make_chat(coze, timeout=0.3), type(_get_error(ask, make_chat(coze, timeout=0.3)))
         )
         assert error.chat_id
         assert error.conversation_id
@@ -292,7 +294,7 @@ def test_errors_of_a_turn_that_had_started_name_it(coze: LocalCoze, fault: str) 
         assert not is_retryable(error)
 
 
-def _error(ask: Ask, model: ChatCoze) -> CozeError:
+def _get_error(ask: Ask, model: ChatCoze) -> CozeError:
     with pytest.raises(CozeError) as info:
         ask(model, QUESTION)
     return info.value
@@ -318,14 +320,14 @@ def test_what_has_started_nothing_is_repeated(
         assert len(coze.requests) == 2
         coze.reset()
         coze.faults = fault
-        error = caught(ask, make_chat(coze, max_retries=1), kind)
+        error = catch_error(ask, make_chat(coze, max_retries=1), kind)
         assert is_retryable(error)
         assert len(coze.requests) == 2
 
 
 def test_a_long_retry_after_is_not_waited_for(coze: LocalCoze) -> None:
     coze.faults = "http_429=3600"
-    error = caught(invoke, make_chat(coze), CozeRateLimitError)
+    error = catch_error(invoke, make_chat(coze), CozeRateLimitError)
     assert error.retry_after == 3600
     assert len(coze.requests) == 1
 
@@ -338,7 +340,7 @@ def test_nobody_listens(ask: Ask) -> None:
         model = ChatCoze(
             bot_id="1", api_key="pat_x", base_url=f"http://127.0.0.1:{port}", max_retries=0
         )
-        error = caught(ask, model, CozeConnectionError)
+        error = catch_error(ask, model, CozeConnectionError)
         assert has_hint(error)
         assert is_retryable(error)
 
@@ -355,7 +357,7 @@ def test_a_poll_that_takes_too_long() -> None:
     with LocalCoze(slow) as server:
         for ask in (invoke, ainvoke):
             model = make_poller(server, poll_timeout=0.1)
-            error = caught(ask, model, CozeTimeoutError)
+            error = catch_error(ask, model, CozeTimeoutError)
             assert error.chat_id
             assert "poll_timeout=0.1" in str(error)
 
@@ -371,7 +373,7 @@ def test_a_get_that_fails_is_repeated(coze: LocalCoze, fault: str, path: str) ->
 
 def test_a_get_that_goes_on_failing_names_the_turn(coze: LocalCoze) -> None:
     coze.faults = "error=5000,on=/v3/chat/retrieve"
-    error = caught(invoke, make_poller(coze, max_retries=0), CozeServerError)
+    error = catch_error(invoke, make_poller(coze, max_retries=0), CozeServerError)
     assert error.chat_id
     assert error.conversation_id
 
@@ -385,7 +387,7 @@ def test_a_polled_turn_that_failed() -> None:
     bot = LocalBot(fails, name="fails")
     with LocalCoze(bot) as server:
         for ask in (invoke, ainvoke, stream):
-            error = caught(ask, make_poller(server), CozeQuotaError)
+            error = catch_error(ask, make_poller(server), CozeQuotaError)
             assert error.code == 4028
             assert error.chat_id
 

@@ -48,7 +48,7 @@ def make_question(*blocks: dict[str, Any], text: str = "What is it?") -> list[Hu
     return [HumanMessage([{"type": "text", "text": text}, *blocks])]
 
 
-def paths(coze: LocalCoze) -> list[str]:
+def list_paths(coze: LocalCoze) -> list[str]:
     return [request.path for request in coze.requests]
 
 
@@ -56,8 +56,8 @@ def paths(coze: LocalCoze) -> list[str]:
 @pytest.mark.parametrize("ask", CALL_STYLES)
 def test_bytes_are_uploaded_and_links_passed_on(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
     image, link = {**IMAGE, "base64": TEXT}, {"type": "image", "url": "https://h/a.png"}
-    seen = ask(make_chat(coze, response_mode=mode), make_question(image, link)).text
-    assert json.loads(seen) == [["image", "", len(PNG)], ["image", "https://h/a.png", 0]]
+    files = ask(make_chat(coze, response_mode=mode), make_question(image, link)).text
+    assert json.loads(files) == [["image", "", len(PNG)], ["image", "https://h/a.png", 0]]
     upload, chat = coze.requests[:2]
     assert (upload.method, upload.path, chat.path) == ("POST", "/v1/files/upload", "/v3/chat")
     assert upload.headers["content-type"].startswith("multipart/form-data; boundary=")
@@ -76,32 +76,32 @@ def test_the_same_bytes_are_uploaded_once(coze: LocalCoze, ask: CallStyle) -> No
     as_openai = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{TEXT}"}}
     for blocks in ((image, image), (as_openai,), (image,)):
         ask(model, make_question(*blocks))
-    assert paths(coze) == ["/v1/files/upload", "/v3/chat", "/v3/chat", "/v3/chat"]
+    assert list_paths(coze) == ["/v1/files/upload", "/v3/chat", "/v3/chat", "/v3/chat"]
     ask(make_chat(coze), make_question({**IMAGE, "base64": PNG + b"more"}))
-    assert paths(coze).count("/v1/files/upload") == 2
+    assert list_paths(coze).count("/v1/files/upload") == 2
 
 
 def test_many_at_once_upload_once(coze: LocalCoze) -> None:
     model, question = make_chat(coze), make_question({**IMAGE, "base64": PNG})
     model.batch([question] * 10)
     asyncio.run(model.abatch([question] * 10))
-    assert paths(coze).count("/v1/files/upload") == 1
-    assert paths(coze).count("/v3/chat") == 20
+    assert list_paths(coze).count("/v1/files/upload") == 1
+    assert list_paths(coze).count("/v3/chat") == 20
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_file_that_cannot_be_taken_is_told_before_any_request(
     coze: LocalCoze, ask: CallStyle
 ) -> None:
-    for block, told in (
+    for block, message in (
         ({**IMAGE, "base64": base64.b64encode(b"Hello").decode()}, "not a known image format"),
         ({**FILE, "base64": b""}, "empty"),
         ({**FILE, "base64": bytes(513 * 1024**2)}, "at most 512 MB"),
         ({"type": "tool_use", "id": "1"}, "does not take"),
     ):
-        with pytest.raises(CozeInvalidRequestError, match=told):
+        with pytest.raises(CozeInvalidRequestError, match=message):
             ask(make_chat(coze), make_question(block))
-    assert paths(coze) == []
+    assert list_paths(coze) == []
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
@@ -114,12 +114,12 @@ def test_a_refused_upload_is_told_and_tried_again_by_the_next_call(
         ask(make_chat(coze), question)
     assert "Upload exactly one file" in str(caught.value)
     assert ask(make_chat(coze), question).content == '[["file", "", 1]]'
-    assert paths(coze) == ["/v1/files/upload", "/v1/files/upload", "/v3/chat"]
+    assert list_paths(coze) == ["/v1/files/upload", "/v1/files/upload", "/v3/chat"]
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
 def test_bytes_are_traced_as_base64(coze: LocalCoze, ask: CallStyle) -> None:
-    class Seen(BaseCallbackHandler):
+    class TraceRecorder(BaseCallbackHandler):
         traced: ClassVar[list[str]] = []
 
         def on_chat_model_start(self, serialized: Any, messages: Any, **_: Any) -> None:
@@ -128,10 +128,10 @@ def test_bytes_are_traced_as_base64(coze: LocalCoze, ask: CallStyle) -> None:
 
     typed = {"type": "image", "base64": TEXT, "mime_type": "image/png"}
     question = make_question({"type": "image", "base64": PNG}, typed)
-    for asked in (question, ChatPromptValue(messages=question)):
-        ask(make_chat(coze), asked, config={"callbacks": [Seen()]})
-    assert len(Seen.traced) == 2
-    for traced in Seen.traced:
+    for model_input in (question, ChatPromptValue(messages=question)):
+        ask(make_chat(coze), model_input, config={"callbacks": [TraceRecorder()]})
+    assert len(TraceRecorder.traced) == 2
+    for traced in TraceRecorder.traced:
         assert traced.count(f"data:image/png;base64,{TEXT}") == 2
     assert question[0].content[1]["base64"] == PNG  # type: ignore[index] # a block; unchanged
 

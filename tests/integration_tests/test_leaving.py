@@ -23,14 +23,14 @@ from tests.conftest import finish_cancels, make_chat, serve, wait_until
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 LONG = 20.0
-said = Counter[str]()  # how many numbers the bot has said, by question
+numbers_said = Counter[str]()  # how many numbers the bot has said, by question
 questions = (f"Question {number}" for number in itertools.count())
 
 
 async def talk(question: str) -> AsyncIterator[Any]:
     for number in range(400):
         yield f"{number} "
-        said[question] += 1
+        numbers_said[question] += 1
         yield Pause(0.05)
 
 
@@ -54,7 +54,7 @@ THINK, ASKS = LocalBot(think, name="think"), LocalBot(ask_back, name="asks")
 coze = serve([TALK, SILENT, THINK, ASKS], stop_timeout=0)
 
 
-def cancels(coze: LocalCoze) -> list[Any]:
+def list_cancels(coze: LocalCoze) -> list[Any]:
     return [request.body for request in coze.requests if request.path == "/v3/chat/cancel"]
 
 
@@ -83,7 +83,7 @@ def cancel_ainvoke(model: ChatCoze, is_known: Callable[[], Any] | None = None) -
 
     async def run() -> None:
         task = asyncio.create_task(model.ainvoke(question))
-        await asyncio.to_thread(wait_until, is_known or (lambda: said[question] >= 3))
+        await asyncio.to_thread(wait_until, is_known or (lambda: numbers_said[question] >= 3))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -101,28 +101,28 @@ def give_up_astream(model: ChatCoze) -> None:
         asyncio.run(read_until_the_time_is_up())
 
 
-LEAVES = [leave_stream, leave_astream, cancel_ainvoke, give_up_astream]
+WAYS_TO_LEAVE = [leave_stream, leave_astream, cancel_ainvoke, give_up_astream]
 
 
-@pytest.mark.parametrize("leave", LEAVES)
+@pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
 def test_leaving_cancels_the_turn_where_that_is_wanted(
     coze: LocalCoze, leave: Callable[[ChatCoze], Any]
 ) -> None:
     leave(make_chat(coze, cancel_on_close=True, auto_save_history=True))
-    wait_until(lambda: cancels(coze))
-    (body,) = cancels(coze)
+    wait_until(lambda: list_cancels(coze))
+    (body,) = list_cancels(coze)
     assert body.keys() == {"conversation_id", "chat_id"}  # wire section 2.8
     begun = coze.requests[-1]
     assert begun.headers["authorization"] == f"Bearer {coze.token}"
 
 
-@pytest.mark.parametrize("leave", LEAVES)
+@pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
 def test_leaving_cancels_nothing_by_default(
     coze: LocalCoze, leave: Callable[[ChatCoze], Any]
 ) -> None:
     leave(make_chat(coze, auto_save_history=True))
     finish_cancels()
-    assert cancels(coze) == []
+    assert list_cancels(coze) == []
 
 
 def test_a_turn_that_has_ended_or_failed_is_not_cancelled(coze: LocalCoze) -> None:
@@ -132,7 +132,7 @@ def test_a_turn_that_has_ended_or_failed_is_not_cancelled(coze: LocalCoze) -> No
     with pytest.raises(CozeError):
         make_chat(coze, THINK, cancel_on_close=True).invoke("Hi")
     finish_cancels()
-    assert cancels(coze) == []
+    assert list_cancels(coze) == []
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
@@ -141,14 +141,14 @@ def test_a_polled_turn_is_cancelled_too(coze: LocalCoze, ask: CallStyle) -> None
     hurried = model.model_copy(update={"max_duration": 0.3})
     with pytest.raises(CozeTimeoutError) as caught:
         ask(hurried, "Hi")
-    wait_until(lambda: cancels(coze))
-    assert cancels(coze)[0]["chat_id"] == caught.value.chat_id
+    wait_until(lambda: list_cancels(coze))
+    assert list_cancels(coze)[0]["chat_id"] == caught.value.chat_id
 
 
 def test_a_polled_turn_of_a_cancelled_task_is_cancelled(coze: LocalCoze) -> None:
     model = make_chat(coze, SILENT, response_mode="poll", cancel_on_close=True)
     cancel_ainvoke(model, lambda: "/v3/chat/retrieve" in [r.path for r in coze.requests])
-    wait_until(lambda: cancels(coze))
+    wait_until(lambda: list_cancels(coze))
 
 
 def test_a_cancel_arrives_although_the_program_ends(coze: LocalCoze) -> None:
@@ -161,7 +161,7 @@ def test_a_cancel_arrives_although_the_program_ends(coze: LocalCoze) -> None:
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
     assert subprocess.run(command, timeout=LONG, check=False).returncode == 0
-    assert len(cancels(coze)) == 1
+    assert len(list_cancels(coze)) == 1
 
 
 # --- Time ----------------------------------------------------------------------------------------
@@ -179,8 +179,10 @@ def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, ask: CallStyle, local:
     assert error.chat_id
     assert error.conversation_id
     assert error.logid
-    wait_until(lambda: cancels(coze))
-    assert cancels(coze) == [{"conversation_id": error.conversation_id, "chat_id": error.chat_id}]
+    wait_until(lambda: list_cancels(coze))
+    assert list_cancels(coze) == [
+        {"conversation_id": error.conversation_id, "chat_id": error.chat_id}
+    ]
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)

@@ -40,7 +40,7 @@ BOT = LocalBot(tea, name="tea", knowledge=LocalKnowledge(["茶树长在山上。
 studio = serve(BOT, profiles=["studio"])
 
 
-def paths(studio: LocalCoze) -> list[str]:
+def list_paths(studio: LocalCoze) -> list[str]:
     return [f"{request.method} {request.path}" for request in studio.requests]
 
 
@@ -58,9 +58,9 @@ def test_an_answer_with_all_that_belongs_to_it(
     assert sorted(kinds) == ["reasoning", "server_tool_call", "server_tool_result", "text"]
     call = next(b for b in answer.content_blocks if b["type"] == "server_tool_call")
     assert (call["name"], call["args"]) == ("weather-today", {"city": "杭州"})
-    told = answer.response_metadata
-    assert (told["finish_reason"], told["model_name"]) == ("stop", BOT.bot_id)
-    assert told["logid"]
+    metadata = answer.response_metadata
+    assert (metadata["finish_reason"], metadata["model_name"]) == ("stop", BOT.bot_id)
+    assert metadata["logid"]
     assert (answer.usage_metadata is None) == (mode == "stream")
 
 
@@ -71,7 +71,7 @@ def test_token_counts_are_asked_for_once_where_that_is_wanted(
     answer = ask(make_chat(studio, stream_usage=True), "Hi")
     assert answer.usage_metadata
     assert answer.usage_metadata["total_tokens"] > 0
-    assert paths(studio) == ["POST /v3/chat", "GET /v3/chat/retrieve"]
+    assert list_paths(studio) == ["POST /v3/chat", "GET /v3/chat/retrieve"]
     assert studio.requests[1].query == {
         "conversation_id": answer.response_metadata["conversation_id"],
         "chat_id": answer.response_metadata["chat_id"],
@@ -89,7 +89,7 @@ def test_an_answer_is_not_lost_when_its_token_counts_are(studio: LocalCoze, ask:
 def test_token_counts_that_a_stream_tells_are_not_asked_for() -> None:
     with LocalCoze(BOT) as cloud:
         assert make_chat(cloud, stream_usage=True).invoke("Hi").usage_metadata
-        assert paths(cloud) == ["POST /v3/chat"]
+        assert list_paths(cloud) == ["POST /v3/chat"]
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)

@@ -44,8 +44,8 @@ def weather(question: str, turn: Turn) -> Generator[Any, Any, None]:
 
 
 def careless(_: str) -> Generator[Any, Any, None]:
-    told = yield ClientTool("get_weather", "city: 杭州")
-    yield f"I heard: {told}"
+    result = yield ClientTool("get_weather", "city: 杭州")
+    yield f"I heard: {result}"
 
 
 WEATHER, CARELESS = LocalBot(weather, name="weather"), LocalBot(careless, name="careless")
@@ -53,18 +53,18 @@ WEATHER, CARELESS = LocalBot(weather, name="weather"), LocalBot(careless, name="
 coze = serve([WEATHER, CARELESS])
 
 
-def answered(asking: AIMessage) -> list[ToolMessage]:
+def answer_calls(asking: AIMessage) -> list[ToolMessage]:
     return [
         ToolMessage(f"sunny in {call['args']['city']}", tool_call_id=str(call["id"]))
         for call in asking.tool_calls
     ]
 
 
-def paths(coze: LocalCoze) -> list[str]:
+def list_paths(coze: LocalCoze) -> list[str]:
     return [request.path for request in coze.requests]
 
 
-def submits(coze: LocalCoze) -> list[RecordedRequest]:
+def list_submits(coze: LocalCoze) -> list[RecordedRequest]:
     return [request for request in coze.requests if request.path.endswith("submit_tool_outputs")]
 
 
@@ -76,17 +76,17 @@ def test_two_rounds_in_one_chat(coze: LocalCoze, ask: CallStyle, mode: str) -> N
     asking = ask(model, history)
     assert [call["args"]["city"] for call in asking.tool_calls] == ["杭州", "北京"]
     assert asking.content == "Let me see. "
-    history += [asking, *answered(asking)]
+    history += [asking, *answer_calls(asking)]
     again = ask(model, history)
     assert (again.content, [c["args"]["city"] for c in again.tool_calls]) == ("", ["上海"])
-    history += [again, *answered(again)]
+    history += [again, *answer_calls(again)]
     done = ask(model, history)
     assert done.content == "杭州 sunny in 杭州, 北京 sunny in 北京, 上海 sunny in 上海."
     assert done.response_metadata["finish_reason"] == "stop"
-    told = {m.response_metadata["chat_id"] for m in (asking, again, done)}
-    assert len(told) == 1
+    chat_ids = {m.response_metadata["chat_id"] for m in (asking, again, done)}
+    assert len(chat_ids) == 1
     started = [request for request in coze.requests if request.path == "/v3/chat"]
-    assert (len(started), len(submits(coze))) == (1, 2)
+    assert (len(started), len(list_submits(coze))) == (1, 2)
     assert started[0].body["auto_save_history"] is True
 
 
@@ -94,13 +94,13 @@ def test_two_rounds_in_one_chat(coze: LocalCoze, ask: CallStyle, mode: str) -> N
 def test_the_request_is_the_wire_s(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze).bind_tools([TOOL])
     asking = ask(model, [QUESTION])
-    ask(model, [QUESTION, asking, *answered(asking)])
-    (request,) = submits(coze)
-    told = asking.response_metadata
+    ask(model, [QUESTION, asking, *answer_calls(asking)])
+    (request,) = list_submits(coze)
+    metadata = asking.response_metadata
     assert (request.method, request.path) == ("POST", "/v3/chat/submit_tool_outputs")
     assert request.query == {
-        "conversation_id": told["conversation_id"],
-        "chat_id": told["chat_id"],
+        "conversation_id": metadata["conversation_id"],
+        "chat_id": metadata["chat_id"],
     }
     assert request.body == {  # wire section 2.6
         "tool_outputs": [
@@ -115,11 +115,11 @@ def test_the_request_is_the_wire_s(coze: LocalCoze, ask: CallStyle) -> None:
 def test_calls_survive_a_checkpoint_and_another_process(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze).bind_tools([TOOL])
     asking = ask(model, [QUESTION])
-    stored = load(dumpd([QUESTION, asking, *answered(asking)]), allowed_objects="all")
+    stored = load(dumpd([QUESTION, asking, *answer_calls(asking)]), allowed_objects="all")
     forget_conversations()
     again = ask(model, stored)
     assert [call["args"]["city"] for call in again.tool_calls] == ["上海"]
-    assert paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
+    assert list_paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -130,14 +130,14 @@ def test_a_step_back_into_a_submitted_turn_starts_a_new_one(
     model = make_chat(coze).bind_tools([TOOL])
     history: list[BaseMessage] = [QUESTION]
     asking = ask(model, history)
-    history += [asking, *answered(asking)]
+    history += [asking, *answer_calls(asking)]
     ask(model, history)
     if not known:
         forget_conversations()
     coze.reset()
     again = ask(model, history)
     assert again.response_metadata["chat_id"] != asking.response_metadata["chat_id"]
-    assert paths(coze)[-1] == "/v3/chat"
+    assert list_paths(coze)[-1] == "/v3/chat"
     texts = [entry["content"] for entry in coze.requests[-1].body["additional_messages"]]
     assert texts == [
         "Let me see. ",
@@ -162,11 +162,11 @@ def test_a_user_who_goes_on_abandons_the_call(coze: LocalCoze, ask: CallStyle) -
     model = make_chat(coze).bind_tools([TOOL])
     asking = ask(model, [QUESTION])
     done = ask(model, [QUESTION, asking, HumanMessage("Never mind.")])
-    assert paths(coze) == ["/v3/chat", "/v3/chat/cancel", "/v3/chat"]
-    told = asking.response_metadata
+    assert list_paths(coze) == ["/v3/chat", "/v3/chat/cancel", "/v3/chat"]
+    metadata = asking.response_metadata
     assert coze.requests[1].body == {
-        "conversation_id": told["conversation_id"],
-        "chat_id": told["chat_id"],
+        "conversation_id": metadata["conversation_id"],
+        "chat_id": metadata["chat_id"],
     }
     assert done.content == "3 messages"  # the cancel is refused (4104): the history is whole
 
@@ -177,10 +177,10 @@ def test_a_call_that_was_answered_in_another_history_is_not_cancelled(
 ) -> None:
     model = make_chat(coze).bind_tools([TOOL])
     asking = ask(model, [QUESTION])
-    again = ask(model, [QUESTION, asking, *answered(asking)])  # waits for its second round
+    again = ask(model, [QUESTION, asking, *answer_calls(asking)])  # waits for its second round
     ask(model, [QUESTION, asking, HumanMessage("Never mind.")])
-    assert "/v3/chat/cancel" not in paths(coze)
-    history = [QUESTION, asking, *answered(asking), again, *answered(again)]
+    assert "/v3/chat/cancel" not in list_paths(coze)
+    history = [QUESTION, asking, *answer_calls(asking), again, *answer_calls(again)]
     assert ask(model, history).text.startswith("杭州 sunny in 杭州")
 
 
@@ -189,7 +189,7 @@ def test_a_named_conversation_is_not_left_by_a_step_back(coze: LocalCoze, ask: C
     named = ask(make_chat(coze, auto_save_history=True), "Hi").response_metadata["conversation_id"]
     model = make_chat(coze, conversation_id=named).bind_tools([TOOL])
     asking = ask(model, [HumanMessage("Hi"), QUESTION])
-    history = [HumanMessage("Hi"), QUESTION, asking, *answered(asking)]
+    history = [HumanMessage("Hi"), QUESTION, asking, *answer_calls(asking)]
     ask(model, history)
     coze.reset()
     ask(model, history)
@@ -205,8 +205,8 @@ def test_other_refusals_of_results_are_told(coze: LocalCoze, ask: CallStyle, fau
     forget_conversations()
     coze.faults = f"{fault},on=/v3/chat/submit_tool_outputs"
     with pytest.raises(CozeError):
-        ask(model, [QUESTION, asking, *answered(asking)])
-    assert paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
+        ask(model, [QUESTION, asking, *answer_calls(asking)])
+    assert list_paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
@@ -217,11 +217,11 @@ def test_an_abandoned_call_that_keeps_its_conversation_busy_is_left_behind(
     asking = ask(model, [QUESTION])
     coze.faults = "error=4016,on=/v3/chat,times=1"
     done = ask(model, [QUESTION, asking, HumanMessage("Never mind.")])
-    told, new = asking.response_metadata, done.response_metadata
-    assert new["conversation_id"] != told["conversation_id"]
+    metadata, new = asking.response_metadata, done.response_metadata
+    assert new["conversation_id"] != metadata["conversation_id"]
     assert done.content == "3 messages"  # the new conversation has the whole history
     tried = [request.query for request in coze.requests if request.path == "/v3/chat"]
-    assert tried == [{}, {"conversation_id": told["conversation_id"]}, {}]
+    assert tried == [{}, {"conversation_id": metadata["conversation_id"]}, {}]
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
@@ -230,8 +230,8 @@ def test_a_chat_that_was_not_saved_cannot_be_answered(coze: LocalCoze, ask: Call
     asking = ask(model, [QUESTION])
     assert asking.tool_calls
     with pytest.raises(CozeInvalidRequestError, match="was not saved in Coze"):
-        ask(model.bind_tools([TOOL]), [QUESTION, asking, *answered(asking)])
-    assert paths(coze) == ["/v3/chat"]
+        ask(model.bind_tools([TOOL]), [QUESTION, asking, *answer_calls(asking)])
+    assert list_paths(coze) == ["/v3/chat"]
 
 
 def test_nothing_is_sent_for_what_cannot_be_right(coze: LocalCoze) -> None:
@@ -247,7 +247,7 @@ def test_nothing_is_sent_for_what_cannot_be_right(coze: LocalCoze) -> None:
         model.with_structured_output(TOOL)
     with pytest.raises(CozeInvalidRequestError, match="no way to ask a bot for structured"):
         model.bind_tools([], response_format=TOOL)
-    assert paths(coze) == []
+    assert list_paths(coze) == []
     assert model.bind_tools([TOOL], tool_choice="auto")
     assert model.profile
     assert (model.profile["tool_calling"], model.profile["structured_output"]) == (True, False)
@@ -260,7 +260,7 @@ def test_a_tool_turn_is_never_answered_from_a_cache(coze: LocalCoze, ask: CallSt
     first, second = ask(model, [QUESTION]), ask(model, [QUESTION])
     assert first.response_metadata["chat_id"] != second.response_metadata["chat_id"]
     unbound = make_chat(coze, cache=cache)
-    history = [QUESTION, first, *answered(first)]
+    history = [QUESTION, first, *answer_calls(first)]
     assert ask(unbound, history).tool_calls[0]["args"] == {"city": "上海"}
     assert not cache._cache
 
@@ -273,7 +273,7 @@ def test_a_server_without_submit_says_that_it_may_be_a_studio(
     with LocalCoze(WEATHER, profile="studio") as studio:
         model = make_chat(studio).bind_tools([TOOL])
         with pytest.raises(CozeNotFoundError) as caught:
-            ask(model, [QUESTION, asking, *answered(asking)])
+            ask(model, [QUESTION, asking, *answer_calls(asking)])
     assert "Coze Studio does not" in str(caught.value)
 
 
@@ -283,9 +283,9 @@ def test_a_failed_submit_is_not_sent_twice(coze: LocalCoze, ask: CallStyle) -> N
     asking = ask(model, [QUESTION])
     coze.faults = "error=5000,on=/v3/chat/submit_tool_outputs"
     with pytest.raises(CozeServerError) as caught:
-        ask(model, [QUESTION, asking, *answered(asking)])
-    assert len(submits(coze)) == 1
-    told = asking.response_metadata
-    assert caught.value.chat_id == told["chat_id"]
-    assert caught.value.conversation_id == told["conversation_id"]
+        ask(model, [QUESTION, asking, *answer_calls(asking)])
+    assert len(list_submits(coze)) == 1
+    metadata = asking.response_metadata
+    assert caught.value.chat_id == metadata["chat_id"]
+    assert caught.value.conversation_id == metadata["conversation_id"]
     assert not is_retryable(caught.value)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from langchain_core.messages import ToolMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -21,7 +20,12 @@ from langchain_coze import CozeRateLimitError, CozeWorkflowError, CozeWorkflowIn
 from langchain_coze._workflows.input_schema import build_json_schema
 from langchain_coze.local import Ask, AskInput, Fail, FileKind, LocalCoze, LocalWorkflow, TurnFile
 from tests.conftest import serve
-from tests.integration_tests.agent_fixtures import INVOKE_STYLES, RunStyle, make_thread_config
+from tests.integration_tests.agent_fixtures import (
+    INVOKE_STYLES,
+    RunStyle,
+    get_tool_messages,
+    make_thread_config,
+)
 from tests.integration_tests.workflow_fixtures import (
     BOOK,
     BREAKS,
@@ -71,22 +75,18 @@ def frame(photo: Annotated[TurnFile, FileKind("image")]) -> WorkflowSteps:
 
 
 FORM, CHOOSE, FAILS, FRAME = (LocalWorkflow(one) for one in (form, choose, fails, frame))
-ASKS = [make_call(name="a", questions=1)]
+ONE_QUESTION = [make_call(name="a", questions=1)]
 
 coze = serve(workflows=[BOOK, FORM, CHOOSE, BREAKS, FAILS, FRAME], profiles=["cloud", "studio"])
 
 
-def told(state: Any) -> list[ToolMessage]:
-    return [message for message in state["messages"] if isinstance(message, ToolMessage)]
-
-
-def output(state: Any) -> Any:
+def get_output(state: Any) -> Any:
     """Return what the one call of a graph has put out."""
-    (message,) = told(state)
+    (message,) = get_tool_messages(state)
     return json.loads(str(message.content))
 
 
-def questions(state: Any) -> list[str]:
+def list_questions(state: Any) -> list[str]:
     return [wait.value["question"] for wait in state.get("__interrupt__", ())]
 
 
@@ -96,10 +96,10 @@ def questions(state: Any) -> list[str]:
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
 def test_a_plain_answer(coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle) -> None:
-    graph = build_graph(make_tool(coze), ASKS, InMemorySaver())
-    assert questions(run(graph, START_INPUT, make_thread_config())) == ["a: question 1?"]
+    graph = build_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
+    assert list_questions(run(graph, START_INPUT, make_thread_config())) == ["a: question 1?"]
     state = run(graph, Command(resume="x"), make_thread_config())
-    assert output(state) == {"name": "a", "answers": ["x"]}
+    assert get_output(state) == {"name": "a", "answers": ["x"]}
     assert (len(list_started_runs(coze)), list_sent_answers(coze)) == (1, ["x"])
 
 
@@ -130,15 +130,15 @@ def test_the_options_of_a_question(coze: LocalCoze) -> None:
     ("answer", "sent"), [("", ""), (False, "false"), (0, "0"), ([], "[]")], ids=repr
 )
 def test_falsy_answers_are_sent(coze: LocalCoze, answer: Any, sent: str, *, by_id: bool) -> None:
-    graph = build_tool_node_graph(make_tool(coze), ASKS, InMemorySaver())
+    graph = build_tool_node_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
     state = graph.invoke(START_INPUT, make_thread_config())
     resume = answer_all_with(answer)(state["__interrupt__"]) if by_id else answer
     state = graph.invoke(Command(resume=resume), make_thread_config())
     assert list_sent_answers(coze) == [sent]
     if sent:
-        assert output(state) == {"name": "a", "answers": [sent]}
+        assert get_output(state) == {"name": "a", "answers": [sent]}
     else:  # Coze asks again for an answer that is empty
-        assert questions(state) == ["a: question 1?"]
+        assert list_questions(state) == ["a: question 1?"]
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
@@ -148,15 +148,17 @@ def test_the_values_of_an_input_node(coze: LocalCoze, run: RunStyle) -> None:
     )
     run(graph, START_INPUT, make_thread_config())
     state = run(graph, Command(resume={"city": "杭州", "nights": 2}), make_thread_config())
-    assert output(state) == {"guest": "Li", "city": "杭州", "nights": 2}
+    assert get_output(state) == {"guest": "Li", "city": "杭州", "nights": 2}
     assert [json.loads(sent) for sent in list_sent_answers(coze)] == [{"city": "杭州", "nights": 2}]
 
 
 def test_an_answer_that_names_its_event(coze: LocalCoze) -> None:
-    graph = build_tool_node_graph(make_tool(coze), ASKS, InMemorySaver())
+    graph = build_tool_node_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
     (wait,) = graph.invoke(START_INPUT, make_thread_config())["__interrupt__"]
     answer = {"event_id": wait.value["event_id"], "answer": "x"}
-    assert output(graph.invoke(Command(resume=answer), make_thread_config()))["answers"] == ["x"]
+    assert get_output(graph.invoke(Command(resume=answer), make_thread_config()))["answers"] == [
+        "x"
+    ]
     assert list_sent_answers(coze) == ["x"]
 
 
@@ -165,14 +167,14 @@ def test_an_answer_that_names_its_event(coze: LocalCoze) -> None:
 def test_an_answer_to_another_event_is_not_sent(
     coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
 ) -> None:
-    graph = build_graph(make_tool(coze), ASKS, InMemorySaver())
+    graph = build_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
     run(graph, START_INPUT, make_thread_config())
     wrong = {"event_id": "1/2", "answer": "not for you"}
     state = run(graph, Command(resume=wrong), make_thread_config())
-    assert questions(state) == ["a: question 1?"]
+    assert list_questions(state) == ["a: question 1?"]
     assert list_sent_answers(coze) == []
     state = run(graph, Command(resume="x"), make_thread_config())
-    assert output(state)["answers"] == ["x"]
+    assert get_output(state)["answers"] == ["x"]
     assert (len(list_started_runs(coze)), list_sent_answers(coze)) == (1, ["x"])
 
 
@@ -211,7 +213,7 @@ def test_a_third_answer_that_cannot_be_used(
         answers=answer_all_with("maybe"),
     )
     assert [question.split("\n")[0] for (question,) in done.questions] == ["Tea?"] * 3
-    (message,) = told(done.state)
+    (message,) = get_tool_messages(done.state)
     assert (message.status, done.state["messages"][-1].text) == ("error", "done")
     assert "720701013" in message.text
     assert (len(list_started_runs(coze)), list_sent_answers(coze)) == (1, ["maybe"] * 3)
@@ -232,7 +234,7 @@ def test_a_run_that_fails_while_it_is_resumed(
         tmp_path,
         answers=answer_all_with("9"),
     )
-    (message,) = told(done.state)
+    (message,) = get_tool_messages(done.state)
     assert message.status == "error"
     assert "there is no table 9" in message.text
     assert "720701013" in message.text
@@ -250,7 +252,7 @@ def test_a_failure_may_be_raised_and_stays_what_it_was(
     tool = make_tool(coze, BREAKS, handle_tool_error=False)
     graph = build_graph(tool, [make_call("breaks")], InMemorySaver())
     run(graph, START_INPUT, make_thread_config())
-    tries: list[Any] = [Command(resume="9"), None]  # asked to go on, it sends nothing
+    tries: list[Any] = [Command(resume="9"), None]  # run again, it sends nothing
     for given in tries:
         with pytest.raises(CozeWorkflowError, match="there is no table 9") as raised:
             run(graph, given, make_thread_config())
@@ -264,7 +266,7 @@ def test_a_failure_may_be_raised_and_stays_what_it_was(
 def test_an_answer_that_was_not_taken_is_kept(
     coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
 ) -> None:
-    graph = build_graph(make_tool(coze, max_retries=0), ASKS, InMemorySaver())
+    graph = build_graph(make_tool(coze, max_retries=0), ONE_QUESTION, InMemorySaver())
     run(graph, START_INPUT, make_thread_config())
     coze.faults = f"http_429,on={RESUMED}"
     try:
@@ -272,8 +274,8 @@ def test_an_answer_that_was_not_taken_is_kept(
             run(graph, Command(resume="x"), make_thread_config())
     finally:
         coze.faults = ()
-    state = run(graph, None, make_thread_config())  # nobody is asked again
-    assert output(state)["answers"] == ["x"]
+    state = run(graph, None, make_thread_config())  # no question is asked again
+    assert get_output(state)["answers"] == ["x"]
     assert (len(list_started_runs(coze)), list_sent_answers(coze)) == (1, ["x", "x"])
 
 
@@ -281,7 +283,7 @@ def test_an_answer_that_was_not_taken_is_kept(
 def test_a_failure_at_once_may_be_raised_and_run_again(coze: LocalCoze, run: RunStyle) -> None:
     tool = make_tool(coze, FAILS, handle_tool_error=False)
     graph = build_tool_node_graph(tool, [make_call("fails")], InMemorySaver())
-    tries: list[Any] = [START_INPUT, None]  # that is how LangGraph is asked to try again
+    tries: list[Any] = [START_INPUT, None]  # the way to make LangGraph try again
     for given in tries:
         with pytest.raises(CozeWorkflowError, match="the kitchen is closed"):
             run(graph, given, make_thread_config())
@@ -301,8 +303,8 @@ def test_a_refusal_is_kept_beside_one_that_asks(
     done = run_thread(
         lambda saver: build_tool_node_graph(tool, calls, saver), tmp_path, open_saver=open_saver
     )
-    asked, refused = told(done.state)
-    assert json.loads(asked.text)["answers"] == ["A(a: question 1?)"]
+    answered, refused = get_tool_messages(done.state)
+    assert json.loads(answered.text)["answers"] == ["A(a: question 1?)"]
     assert refused.status == "error"
     assert "4000" in refused.text
     assert len(list_started_runs(coze)) == 2
@@ -319,15 +321,15 @@ def test_a_call_that_fails_beside_one_that_asks(
         make_call("fails", id="c_1"),
     ]
     done = run_thread(lambda saver: build_tool_node_graph(tools, calls, saver), tmp_path)
-    first, asked, last = told(done.state)
-    assert [message.status for message in (first, asked, last)] == ["error", "success", "error"]
+    first, answered, last = get_tool_messages(done.state)
+    assert [message.status for message in (first, answered, last)] == ["error", "success", "error"]
     assert "the kitchen is closed" in first.text
-    assert json.loads(asked.text)["answers"] == ["A(a: question 1?)"]
+    assert json.loads(answered.text)["answers"] == ["A(a: question 1?)"]
     assert sorted(map(str, list_started_runs(coze))) == ["{'name': 'a'}", "{}", "{}"]
     assert len(list_sent_answers(coze)) == 1
 
 
-# --- Where nobody can be asked -------------------------------------------------------------------
+# --- Without a checkpointer ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
@@ -337,7 +339,7 @@ def test_a_graph_without_a_checkpointer(
 ) -> None:
     tool = make_tool(coze)
     with pytest.raises(CozeWorkflowInterrupt, match="checkpointer") as raised:
-        run(build_graph(tool, ASKS), START_INPUT)
+        run(build_graph(tool, ONE_QUESTION), START_INPUT)
     assert raised.value.question == "a: question 1?"
     assert tool.resume(raised.value, "x").output == {"name": "a", "answers": ["x"]}
     assert len(list_started_runs(coze)) == 1
@@ -348,14 +350,14 @@ def test_a_graph_without_a_checkpointer_runs_what_does_not_ask(
     coze: LocalCoze, run: RunStyle
 ) -> None:
     graph = build_tool_node_graph(make_tool(coze), [make_call(name="a", questions=0)])
-    assert output(run(graph, START_INPUT)) == {"name": "a", "answers": []}
+    assert get_output(run(graph, START_INPUT)) == {"name": "a", "answers": []}
     assert len(list_started_runs(coze)) == 1
 
 
 # --- Where a tool may stand ----------------------------------------------------------------------
 
 
-class Asked(TypedDict, total=False):
+class TwoOutputs(TypedDict, total=False):
     first: Any
     second: Any
 
@@ -366,13 +368,13 @@ def test_files_are_read_and_uploaded_once(coze: LocalCoze, run: RunStyle, tmp_pa
     tool, photo = make_tool(coze, FRAME, args_schema=schema), tmp_path / "tea.png"
     photo.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(tmp_path))  # none has been uploaded before
 
-    def node(_: Asked) -> Any:
+    def node(_: TwoOutputs) -> Any:
         return {"first": tool.invoke({"photo": str(photo)})}
 
-    async def anode(_: Asked) -> Any:
+    async def anode(_: TwoOutputs) -> Any:
         return {"first": await tool.ainvoke({"photo": str(photo)})}
 
-    made = StateGraph(Asked)
+    made = StateGraph(TwoOutputs)
     made.add_node("tools", RunnableLambda(node, anode))
     graph = made.add_edge(START, "tools").compile(checkpointer=InMemorySaver())
     run(graph, {}, make_thread_config())
@@ -387,18 +389,20 @@ def test_files_are_read_and_uploaded_once(coze: LocalCoze, run: RunStyle, tmp_pa
 def test_a_tool_in_a_node_of_ones_own(coze: LocalCoze, run: RunStyle) -> None:
     tool = make_tool(coze)
 
-    def node(_: Asked) -> Any:
+    def node(_: TwoOutputs) -> Any:
         return {"first": tool.invoke({"name": "a"}), "second": tool.invoke({"name": "b"})}
 
-    async def anode(_: Asked) -> Any:
+    async def anode(_: TwoOutputs) -> Any:
         first = await tool.ainvoke({"name": "a"})
         return {"first": first, "second": await tool.ainvoke({"name": "b"})}
 
-    made = StateGraph(Asked)
+    made = StateGraph(TwoOutputs)
     made.add_node("tools", RunnableLambda(node, anode))
     graph = made.add_edge(START, "tools").compile(checkpointer=InMemorySaver())
-    assert questions(run(graph, {}, make_thread_config())) == ["a: question 1?"]
-    assert questions(run(graph, Command(resume="x"), make_thread_config())) == ["b: question 1?"]
+    assert list_questions(run(graph, {}, make_thread_config())) == ["a: question 1?"]
+    assert list_questions(run(graph, Command(resume="x"), make_thread_config())) == [
+        "b: question 1?"
+    ]
     state = run(graph, Command(resume="y"), make_thread_config())
     assert [json.loads(state[key])["answers"] for key in ("first", "second")] == [["x"], ["y"]]
     assert [given["name"] for given in list_started_runs(coze)] == ["a", "b"]
@@ -417,7 +421,7 @@ def test_an_agent_in_a_graph(coze: LocalCoze, build_graph: GraphBuilder, run: Ru
     while waits := state.get("__interrupt__"):
         answers = {wait.id: f"A({wait.value['question']})" for wait in waits}
         state = run(graph, Command(resume=answers), make_thread_config())
-    assert [json.loads(message.text)["answers"] for message in told(state)] == [
+    assert [json.loads(message.text)["answers"] for message in get_tool_messages(state)] == [
         [f"A({name}: question {n}?)" for n in (1, 2)] for name in "ab"
     ]
     assert (
@@ -454,79 +458,81 @@ def test_durability(
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 def test_a_second_call_with_the_same_id_in_another_thread(coze: LocalCoze, run: RunStyle) -> None:
-    graph = build_tool_node_graph(make_tool(coze), ASKS, InMemorySaver())
+    graph = build_tool_node_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
     for name in ("t1", "t2"):
         run(graph, START_INPUT, make_thread_config(name))
     for name in ("t2", "t1"):
         state = run(graph, Command(resume=name), make_thread_config(name))
-        assert output(state)["answers"] == [name]
+        assert get_output(state)["answers"] == [name]
     assert (len(list_started_runs(coze)), find_events_answered_twice(coze)) == (2, [])
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 def test_a_second_call_with_the_same_id_in_one_thread(coze: LocalCoze, run: RunStyle) -> None:
     graph = build_tool_node_graph(
-        make_tool(coze), ASKS, InMemorySaver()
+        make_tool(coze), ONE_QUESTION, InMemorySaver()
     )  # models that count repeat their ids
     for answer in ("one", "two"):
-        assert questions(run(graph, START_INPUT, make_thread_config())) == ["a: question 1?"]
+        assert list_questions(run(graph, START_INPUT, make_thread_config())) == ["a: question 1?"]
         state = run(graph, Command(resume=answer), make_thread_config())
-        assert json.loads(told(state)[-1].text)["answers"] == [answer]
+        assert json.loads(get_tool_messages(state)[-1].text)["answers"] == [answer]
     assert (len(list_started_runs(coze)), list_sent_answers(coze)) == (2, ["one", "two"])
 
 
 # --- Time travel ---------------------------------------------------------------------------------
 
-travels = pytest.mark.skipif(
+needs_time_travel = pytest.mark.skipif(
     Version(version("langgraph")) < Version("1.1.9"),
     reason="earlier ones run nested graphs afresh, whatever checkpoint they are given",
 )
 
 
-def _answered(graph: Any, run: RunStyle) -> Any:
+def answer_and_get_checkpoint(graph: Any, run: RunStyle) -> Any:
     """Ask and answer; return the config of the checkpoint that waited."""
     run(graph, START_INPUT, make_thread_config())
     waited = graph.get_state(make_thread_config()).config
-    assert output(run(graph, Command(resume="first"), make_thread_config()))["answers"] == ["first"]
+    assert get_output(run(graph, Command(resume="first"), make_thread_config()))["answers"] == [
+        "first"
+    ]
     return waited
 
 
-@travels
+@needs_time_travel
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
 def test_another_answer_to_an_old_checkpoint_sends_nothing(
     coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
 ) -> None:
-    graph = build_graph(make_tool(coze), ASKS, InMemorySaver())
-    waited = _answered(graph, run)
+    graph = build_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
+    waited = answer_and_get_checkpoint(graph, run)
     coze.reset()
     state = run(graph, Command(resume="second"), waited)
-    assert output(state)["answers"] == ["first"]  # the run has ended: its event is used up
+    assert get_output(state)["answers"] == ["first"]  # the run has ended: its event is used up
     assert coze.requests == []
 
 
-@travels
+@needs_time_travel
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
 def test_going_on_from_an_old_checkpoint_asks_anew(
     coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
 ) -> None:
-    graph = build_graph(make_tool(coze), ASKS, InMemorySaver())
-    waited = _answered(graph, run)
+    graph = build_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
+    waited = answer_and_get_checkpoint(graph, run)
     state = run(graph, None, waited)
-    assert questions(state) == ["a: question 1?"]
+    assert list_questions(state) == ["a: question 1?"]
     assert (len(list_started_runs(coze)), list_sent_answers(coze)) == (2, ["first"])
     newest = graph.get_state(make_thread_config()).config
-    assert output(run(graph, Command(resume="second"), newest))["answers"] == ["second"]
+    assert get_output(run(graph, Command(resume="second"), newest))["answers"] == ["second"]
     assert find_events_answered_twice(coze) == []
 
 
 def test_a_run_is_not_streamed_and_asks(coze: LocalCoze) -> None:
     if coze.profile == "studio":
         pytest.skip("Studio runs nothing that asks without a stream (6039)")
-    graph = build_tool_node_graph(make_tool(coze, run_mode="sync"), ASKS, InMemorySaver())
-    assert questions(graph.invoke(START_INPUT, make_thread_config())) == ["a: question 1?"]
+    graph = build_tool_node_graph(make_tool(coze, run_mode="sync"), ONE_QUESTION, InMemorySaver())
+    assert list_questions(graph.invoke(START_INPUT, make_thread_config())) == ["a: question 1?"]
     state = asyncio.run(graph.ainvoke(Command(resume="x"), make_thread_config()))
-    assert output(state)["answers"] == ["x"]
+    assert get_output(state)["answers"] == ["x"]
     paths = [request.path for request in coze.requests if request.method == "POST"]
     assert paths == ["/v1/workflow/run", RESUMED.replace("workflow/stream_", "workflows/")]

@@ -27,7 +27,7 @@ from langchain_coze.local import ClientTool, LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
 from tests.integration_tests.agent_fixtures import get_last_text, make_thread_config
 from tests.integration_tests.flow_process import BUILDERS_BY_NAME, RUNNERS_BY_NAME
-from tests.integration_tests.test_examples import ROOT, environment
+from tests.integration_tests.test_examples import ROOT, build_environment
 from tests.integration_tests.workflow_fixtures import (
     BOOK,
     GRAPH_BUILDERS,
@@ -58,7 +58,7 @@ pytestmark = pytest.mark.timeout(60)
 coze = serve(workflows=BOOK)
 
 
-def assert_right(coze: LocalCoze, calls: list[Any], done: ThreadRun) -> None:
+def check_answers_and_requests(coze: LocalCoze, calls: list[Any], done: ThreadRun) -> None:
     """Right answers to the right questions, one run for each call, one answer for each event."""
     expected = [
         {
@@ -70,7 +70,7 @@ def assert_right(coze: LocalCoze, calls: list[Any], done: ThreadRun) -> None:
         }
         for call in calls
     ]
-    assert [json.loads(told) for told in done.tool_results] == expected
+    assert [json.loads(result) for result in done.tool_results] == expected
     assert sorted(run["name"] for run in list_started_runs(coze)) == [
         item["name"] for item in expected
     ]
@@ -96,7 +96,7 @@ def test_questions_of_calls(
     done = run_thread(
         lambda saver: build_graph(tool, calls, saver), tmp_path, open_saver=open_saver
     )
-    assert_right(coze, calls, done)
+    check_answers_and_requests(coze, calls, done)
     if (
         build_graph is build_send_graph and calls is THREE_CALLS
     ):  # all questions that can be asked are asked at once
@@ -115,7 +115,7 @@ def test_more_calls_than_threads(
     tool = make_tool(coze)
     config = {"configurable": {"thread_id": "t"}, "max_concurrency": 2}
     done = run_thread(lambda saver: build_graph(tool, calls, saver), tmp_path, config=config)
-    assert_right(coze, calls, done)
+    check_answers_and_requests(coze, calls, done)
 
 
 def planner(_: str) -> Any:
@@ -136,7 +136,7 @@ def test_a_bot_calls_workflows_that_ask(run_thread: ThreadRunner, tmp_path: Path
             lambda saver: create_coze_agent(bot, [tool], name="planner", checkpointer=saver),
             tmp_path,
         )
-        assert_right(coze, THREE_CALLS, done)
+        check_answers_and_requests(coze, THREE_CALLS, done)
     assert get_last_text(done.state) == " | ".join(done.tool_results)
 
 
@@ -157,7 +157,7 @@ def test_a_person_agrees_to_a_call_before_it_asks(
         assert list_started_runs(coze) == []
         return {"decisions": [{"type": "approve"}]}
 
-    assert_right(coze, ONE_CALL, run_thread(build, tmp_path, answers=answer))
+    check_answers_and_requests(coze, ONE_CALL, run_thread(build, tmp_path, answers=answer))
 
 
 # --- Another process -----------------------------------------------------------------------------
@@ -182,38 +182,38 @@ def test_the_answers_come_in_another_process(
     printed = subprocess.check_output(
         [*command, run_thread, build_graph, str(tmp_path)],
         cwd=ROOT,
-        env=account_of(coze),
+        env=build_environment_of(coze),
         timeout=60,
     )
-    told = json.loads(printed)
-    done = ThreadRun({"messages": [ToolMessage(t, tool_call_id="c") for t in told["state"]]}, [])
-    assert_right(coze, THREE_CALLS, done)
+    results = json.loads(printed)
+    done = ThreadRun({"messages": [ToolMessage(t, tool_call_id="c") for t in results["state"]]}, [])
+    check_answers_and_requests(coze, THREE_CALLS, done)
     assert coze.token.encode() not in (tmp_path / "threads.db").read_bytes()
 
 
-def account_of(coze: LocalCoze) -> dict[str, str]:
-    return environment(API_BASE=coze.base_url, API_TOKEN=coze.token)
+def build_environment_of(coze: LocalCoze) -> dict[str, str]:
+    return build_environment(API_BASE=coze.base_url, API_TOKEN=coze.token)
 
 
 # --- What is private in LangGraph ----------------------------------------------------------------
 
 
-class Peek(BaseTool):
+class ConfigRecorder(BaseTool):
     """A tool that keeps the configs it is called with."""
 
     name: str = "peek"
     description: str = "Peeks."
-    seen: list[Any] = Field(default_factory=list)
+    configs: list[Any] = Field(default_factory=list)
 
     def _run(self, config: RunnableConfig) -> str:
-        self.seen.append(config)
+        self.configs.append(config)
         return "seen"
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
 def test_the_private_keys_that_nested_relies_on(run_thread: ThreadRunner, tmp_path: Path) -> None:
     """When this fails LangGraph has changed: look at `nested` and `with_siblings`."""
-    peek, savers = Peek(), list[Any]()
+    peek, savers = ConfigRecorder(), list[Any]()
     calls = [make_call("peek", id=f"c_{n}") for n in range(2)]
 
     def build(saver: Any) -> Any:
@@ -221,7 +221,7 @@ def test_the_private_keys_that_nested_relies_on(run_thread: ThreadRunner, tmp_pa
         return build_tool_node_graph(peek, calls, saver)
 
     run_thread(build, tmp_path)
-    first, second = (config["configurable"] for config in peek.seen)
+    first, second = (config["configurable"] for config in peek.configs)
     assert isinstance(first["__pregel_task_id"], str)
     assert first["checkpoint_ns"] == f"tools:{first['__pregel_task_id']}"
     assert first["__pregel_checkpointer"] is savers[0]
@@ -229,7 +229,7 @@ def test_the_private_keys_that_nested_relies_on(run_thread: ThreadRunner, tmp_pa
     assert dataclasses.is_dataclass(type(pad))
     assert (pad.subgraph_counter(), pad.subgraph_counter()) == (0, 1)
     assert second["__pregel_scratchpad"].subgraph_counter is pad.subgraph_counter
-    made = graph_module.build_child_config(peek.seen[0], "a:b|c")
+    made = graph_module.build_child_config(peek.configs[0], "a:b|c")
     assert made is not None
     inside = made["configurable"]
     assert inside["checkpoint_ns"] == f"tools:{first['__pregel_task_id']}|coze_workflow:a_b_c"
@@ -237,7 +237,7 @@ def test_the_private_keys_that_nested_relies_on(run_thread: ThreadRunner, tmp_pa
 
 
 def test_each_attempt_of_a_task_has_a_counter_of_its_own(tmp_path: Path) -> None:
-    peek = Peek()
+    peek = ConfigRecorder()
     calls = [make_call("peek")]
     with memory_saver(tmp_path) as saver:
         graph = build_tool_node_graph(peek, calls, saver, interrupt_after=["model"])
@@ -245,15 +245,15 @@ def test_each_attempt_of_a_task_has_a_counter_of_its_own(tmp_path: Path) -> None
         waits = graph.get_state(make_thread_config()).config
         graph.invoke(None, waits)
         graph.invoke(None, waits)
-    pads = [config["configurable"]["__pregel_scratchpad"] for config in peek.seen]
+    pads = [config["configurable"]["__pregel_scratchpad"] for config in peek.configs]
     assert pads[0].subgraph_counter is not pads[1].subgraph_counter
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
 def test_a_graph_without_a_checkpointer_says_so(run_thread: ThreadRunner, tmp_path: Path) -> None:
-    peek = Peek()
+    peek = ConfigRecorder()
     run_thread(lambda _: build_tool_node_graph(peek, [make_call("peek")]), tmp_path)
-    (config,) = peek.seen
+    (config,) = peek.configs
     assert config["configurable"]["__pregel_task_id"]
     assert config["configurable"].get("__pregel_checkpointer") is None
     assert graph_module.build_child_config(config, "c_a") is None
@@ -272,7 +272,7 @@ def test_where_the_state_of_a_call_is_kept(
         savers.append(saver)
         return build_graph(tool, calls, saver)
 
-    assert_right(coze, calls, run_thread(build, tmp_path))
+    check_answers_and_requests(coze, calls, run_thread(build, tmp_path))
     spaces = {kept.config["configurable"]["checkpoint_ns"] for kept in savers[0].list(None)}
     assert {space.partition("|")[2] for space in spaces if space} == {
         "coze_workflow:call_a_1",
@@ -283,14 +283,14 @@ def test_where_the_state_of_a_call_is_kept(
 # --- Calls of one task, on an event loop -------------------------------------------------------
 
 
-def two(**waits: float) -> list[Any]:
+def make_two_calls(**waits: float) -> list[Any]:
     return [make_call(id=f"c_{name}", name=name, wait=wait) for name, wait in waits.items()]
 
 
 def test_no_call_is_left_behind_by_one_that_asks_sooner(coze: LocalCoze, tmp_path: Path) -> None:
-    tool, calls = make_tool(coze), two(a=0, b=0.3)
+    tool, calls = make_tool(coze), make_two_calls(a=0, b=0.3)
     done = run_thread_async(lambda saver: build_tool_node_graph(tool, calls, saver), tmp_path)
-    assert_right(coze, calls, done)
+    check_answers_and_requests(coze, calls, done)
 
 
 class SlowStart(AsyncCallbackHandler):
@@ -303,12 +303,12 @@ class SlowStart(AsyncCallbackHandler):
 
 
 def test_a_call_that_begins_late_is_started_once(coze: LocalCoze, tmp_path: Path) -> None:
-    tool, calls = make_tool(coze), two(a=0, b=0.3)
+    tool, calls = make_tool(coze), make_two_calls(a=0, b=0.3)
     config = make_thread_config(callbacks=[SlowStart()])
     done = run_thread_async(
         lambda saver: build_tool_node_graph(tool, calls, saver), tmp_path, config=config
     )
-    assert_right(coze, calls, done)
+    check_answers_and_requests(coze, calls, done)
 
 
 def test_calls_that_have_come_to_rest_are_forgotten(coze: LocalCoze, tmp_path: Path) -> None:

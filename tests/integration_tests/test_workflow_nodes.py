@@ -40,7 +40,7 @@ from tests.integration_tests.workflow_fixtures import (
 
 pytestmark = pytest.mark.timeout(60)
 
-GIVEN = {"parameters": {"name": "a", "questions": 2}}
+INPUT = {"parameters": {"name": "a", "questions": 2}}
 ANSWERED = {"name": "a", "answers": ["A(a: question 1?)", "A(a: question 2?)"]}
 
 coze = serve(workflows=[BOOK, BREAKS], profiles=["cloud", "studio"])
@@ -50,18 +50,18 @@ class Trip(TypedDict, total=False):
     parameters: dict[str, Any]
     output: Any
     run: dict[str, Any]
-    told: str
+    summary: str
 
 
-def a_node_of(workflow: Any, checkpointer: Any) -> Any:
+def build_outer_graph(workflow: Any, checkpointer: Any) -> Any:
     """Return a graph with a workflow as a node, and one that reads what it gave."""
 
-    def tell(state: Trip) -> Trip:
-        return {"told": json.dumps(state["output"])}
+    def summarize(state: Trip) -> Trip:
+        return {"summary": json.dumps(state["output"])}
 
     graph = StateGraph(Trip)
     graph.add_node("book", workflow)
-    graph.add_node("tell", tell)
+    graph.add_node("tell", summarize)
     graph.add_edge(START, "book")
     graph.add_edge("book", "tell")
     return graph.compile(checkpointer=checkpointer)
@@ -80,7 +80,7 @@ def test_a_graph_of_its_own(
         lambda saver: create_workflow_graph(tool, checkpointer=saver),
         tmp_path,
         open_saver=open_saver,
-        graph_input=GIVEN,
+        graph_input=INPUT,
     )
     assert done.questions == [["a: question 1?"], ["a: question 2?"]]
     assert set(done.state) == {"output", "run"}
@@ -96,23 +96,23 @@ def test_a_graph_of_its_own(
 def test_the_run_is_plain_data(coze: LocalCoze, run: RunStyle) -> None:
     graph = create_workflow_graph(make_tool(coze))
     state = run(graph, {"parameters": {"name": "a", "questions": 0}})
-    told = WorkflowRun.model_validate(json.loads(json.dumps(state["run"])))
-    assert told.output == state["output"] == {"name": "a", "answers": []}
-    assert told.debug_url
-    assert told.workflow_id == BOOK.workflow_id
+    workflow_run = WorkflowRun.model_validate(json.loads(json.dumps(state["run"])))
+    assert workflow_run.output == state["output"] == {"name": "a", "answers": []}
+    assert workflow_run.debug_url
+    assert workflow_run.workflow_id == BOOK.workflow_id
 
 
 def test_the_run_has_the_messages_of_all_its_legs(coze: LocalCoze) -> None:
     graph = create_workflow_graph(make_tool(coze), checkpointer=InMemorySaver())
     graph.invoke({"parameters": {"name": "a"}}, make_thread_config())
-    told = graph.invoke(Command(resume="x"), make_thread_config())["run"]["messages"]
-    titles = [message["node_title"] for message in told]
+    messages = graph.invoke(Command(resume="x"), make_thread_config())["run"]["messages"]
+    titles = [message["node_title"] for message in messages]
     assert (titles[0], titles[2:]) == ("Look", ["Heard 1", "End"])
 
 
 def test_what_waits_is_seen_in_the_state(coze: LocalCoze) -> None:
     graph = create_workflow_graph(make_tool(coze), checkpointer=InMemorySaver())
-    graph.invoke(GIVEN, make_thread_config())
+    graph.invoke(INPUT, make_thread_config())
     state = graph.get_state(make_thread_config())
     assert state.next == ("ask",)
     assert state.values["pending"]["question"] == "a: question 1?"
@@ -180,14 +180,14 @@ def test_a_node_of_a_graph(
 ) -> None:
     tool = make_tool(coze)
     done = run_thread(
-        lambda saver: a_node_of(create_workflow_graph(tool), saver),
+        lambda saver: build_outer_graph(create_workflow_graph(tool), saver),
         tmp_path,
         open_saver=open_saver,
-        graph_input=GIVEN,
+        graph_input=INPUT,
     )
     assert done.questions == [["a: question 1?"], ["a: question 2?"]]
     assert done.state["output"] == ANSWERED
-    assert json.loads(done.state["told"]) == ANSWERED
+    assert json.loads(done.state["summary"]) == ANSWERED
     assert done.state["run"]["workflow_id"] == BOOK.workflow_id
     assert (
         len(list_started_runs(coze)),
@@ -198,8 +198,8 @@ def test_a_node_of_a_graph(
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 def test_the_question_is_seen_from_outside(coze: LocalCoze, run: RunStyle) -> None:
-    graph = a_node_of(create_workflow_graph(make_tool(coze)), InMemorySaver())
-    run(graph, GIVEN, make_thread_config())
+    graph = build_outer_graph(create_workflow_graph(make_tool(coze)), InMemorySaver())
+    run(graph, INPUT, make_thread_config())
     (task,) = graph.get_state(make_thread_config(), subgraphs=True).tasks
     assert (task.name, task.state.next) == ("book", ("ask",))
     assert task.state.values["pending"]["question"] == "a: question 1?"
@@ -220,7 +220,7 @@ def test_nodes_at_the_same_time(coze: LocalCoze, run_thread: ThreadRunner, tmp_p
     def build(saver: Any) -> Any:
         graph = StateGraph(Several)
         for name in ("one", "two"):
-            graph.add_node(name, _filled(workflow, name))
+            graph.add_node(name, build_node(workflow, name))
             graph.add_edge(START, name)
         return graph.compile(checkpointer=saver)
 
@@ -235,7 +235,7 @@ def test_nodes_at_the_same_time(coze: LocalCoze, run_thread: ThreadRunner, tmp_p
     ) == (2, 2, [])
 
 
-def _filled(workflow: Any, name: str) -> Any:
+def build_node(workflow: Any, name: str) -> Any:
     """Return a node that runs a workflow with state of another form."""
 
     def given(_: Any) -> Any:

@@ -24,7 +24,7 @@ CLIENT = Client(
 LONG = 10.0
 
 
-class Maker:
+class CountingFactory:
     """Makes numbers, slowly, and counts how often."""
 
     def __init__(self, seconds: float = 60.0, fail: int = 0) -> None:
@@ -42,7 +42,7 @@ class Maker:
 
 
 def test_threads_and_tasks_share_what_one_of_them_makes() -> None:
-    cache, make = TTLCache(), Maker()
+    cache, make = TTLCache(), CountingFactory()
 
     async def several() -> list[int]:
         return await asyncio.gather(
@@ -59,7 +59,7 @@ def test_threads_and_tasks_share_what_one_of_them_makes() -> None:
 
 
 def test_a_value_is_made_again_when_its_time_is_over_or_it_was_dropped() -> None:
-    cache, make = TTLCache(), Maker(seconds=0.0)
+    cache, make = TTLCache(), CountingFactory(seconds=0.0)
     assert [CLIENT.run(get_or_create(cache, "k", make)) for _ in range(2)] == [1, 2]
     make.seconds = 60.0
     assert [CLIENT.run(get_or_create(cache, "k", make)) for _ in range(2)] == [3, 3]
@@ -70,7 +70,7 @@ def test_a_value_is_made_again_when_its_time_is_over_or_it_was_dropped() -> None
 
 
 def test_who_fails_to_make_it_gets_the_error_and_the_next_one_tries() -> None:
-    cache, make = TTLCache(), Maker(fail=1)
+    cache, make = TTLCache(), CountingFactory(fail=1)
     with ThreadPoolExecutor(5) as pool:
         futures = [pool.submit(CLIENT.run, get_or_create(cache, "k", make)) for _ in range(5)]
         errors = [future.exception(LONG) for future in futures]
@@ -79,7 +79,7 @@ def test_who_fails_to_make_it_gets_the_error_and_the_next_one_tries() -> None:
 
 
 def test_a_cancelled_maker_leaves_it_to_the_next_one() -> None:
-    cache, make = TTLCache(), Maker()
+    cache, make = TTLCache(), CountingFactory()
 
     async def run() -> int:
         first = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
@@ -93,7 +93,7 @@ def test_a_cancelled_maker_leaves_it_to_the_next_one() -> None:
 
 
 def test_a_blocking_call_on_the_loop_s_thread_does_not_wait_for_the_loop() -> None:
-    cache, make = TTLCache(), Maker()
+    cache, make = TTLCache(), CountingFactory()
 
     async def run() -> tuple[int, int]:
         task = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
@@ -105,14 +105,14 @@ def test_a_blocking_call_on_the_loop_s_thread_does_not_wait_for_the_loop() -> No
 
 
 def test_the_least_used_values_go() -> None:
-    cache, make = TTLCache(max_size=2), Maker()
+    cache, make = TTLCache(max_size=2), CountingFactory()
     for key in ("a", "b", "a", "c"):
         CLIENT.run(get_or_create(cache, key, make))
     assert [cache.get(key) for key in "abc"] == [1, None, 3]
 
 
-def inside(stiles: KeyedLocks, log: list[str], name: str) -> None:
-    place = CLIENT.run(acquire(stiles, "v1", LONG))
+def hold_lock(locks: KeyedLocks, log: list[str], name: str) -> None:
+    place = CLIENT.run(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
     time.sleep(0.02)  # its turn takes a while
     log.append(f"{name} out")
@@ -120,8 +120,8 @@ def inside(stiles: KeyedLocks, log: list[str], name: str) -> None:
     place.release()  # nobody else's turn
 
 
-async def ainside(stiles: KeyedLocks, log: list[str], name: str) -> None:
-    place = await CLIENT.arun(acquire(stiles, "v1", LONG))
+async def hold_lock_async(locks: KeyedLocks, log: list[str], name: str) -> None:
+    place = await CLIENT.arun(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
     await asyncio.sleep(0.02)  # its turn takes a while
     log.append(f"{name} out")
@@ -129,87 +129,87 @@ async def ainside(stiles: KeyedLocks, log: list[str], name: str) -> None:
 
 
 def test_one_at_a_time_across_threads_and_loops() -> None:
-    stiles, log = KeyedLocks(), list[str]()
+    locks, log = KeyedLocks(), list[str]()
 
     async def several(name: str) -> None:
-        await asyncio.gather(*(ainside(stiles, log, f"{name}{n}") for n in range(4)))
+        await asyncio.gather(*(hold_lock_async(locks, log, f"{name}{n}") for n in range(4)))
 
     with ThreadPoolExecutor(6) as pool:
-        futures: list[Any] = [pool.submit(inside, stiles, log, f"t{n}") for n in range(4)]
+        futures: list[Any] = [pool.submit(hold_lock, locks, log, f"t{n}") for n in range(4)]
         futures += [pool.submit(asyncio.run, several(name)) for name in ("x", "y")]
         for future in futures:
             future.result(LONG)
     assert len(log) == 24
     for came, went in zip(log[::2], log[1::2], strict=True):
         assert came.removesuffix(" in") == went.removesuffix(" out")
-    assert stiles.try_acquire("v1")[0] is None  # it is free again
+    assert locks.try_acquire("v1")[0] is None  # it is free again
 
 
 def test_other_keys_do_not_wait() -> None:
-    stiles = KeyedLocks()
-    places = [CLIENT.run(acquire(stiles, key, 0.0)) for key in ("v1", "v2")]
+    locks = KeyedLocks()
+    places = [CLIENT.run(acquire(locks, key, 0.0)) for key in ("v1", "v2")]
     assert all(isinstance(place, LockHandle) for place in places)
 
 
 def test_who_is_inside_cannot_wait_for_itself() -> None:
-    stiles = KeyedLocks()
-    place = CLIENT.run(acquire(stiles, "v1", LONG))
+    locks = KeyedLocks()
+    place = CLIENT.run(acquire(locks, "v1", LONG))
     before = time.monotonic()
     with pytest.raises(CozeConversationBusyError, match="has not ended yet") as caught:
-        CLIENT.run(acquire(stiles, "v1", LONG))
+        CLIENT.run(acquire(locks, "v1", LONG))
     assert time.monotonic() - before < LONG / 2
     assert caught.value.code == 4016
     place.release()
-    CLIENT.run(acquire(stiles, "v1", LONG)).release()
+    CLIENT.run(acquire(locks, "v1", LONG)).release()
 
 
 def test_who_has_just_left_may_queue_again() -> None:
-    stiles = KeyedLocks()
-    place = CLIENT.run(acquire(stiles, "v1", LONG))
-    ticket, _ = stiles.try_acquire("v1")
+    locks = KeyedLocks()
+    place = CLIENT.run(acquire(locks, "v1", LONG))
+    ticket, _ = locks.try_acquire("v1")
     place.release()  # the next one's turn has come, but it has not woken up yet
     assert ticket is not None
     assert ticket.done()
-    _, thread = stiles.try_acquire("v1")
+    _, thread = locks.try_acquire("v1")
     assert thread != threading.get_ident()
 
 
 def test_who_waits_too_long_or_is_cancelled_does_not_hold_up_the_others() -> None:
-    stiles = KeyedLocks()
+    locks = KeyedLocks()
 
     async def run() -> None:
-        place = await CLIENT.arun(acquire(stiles, "v1", LONG))
+        place = await CLIENT.arun(acquire(locks, "v1", LONG))
         with pytest.raises(CozeConversationBusyError):
-            await CLIENT.arun(acquire(stiles, "v1", 0.02))
-        gone = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
-        late = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
+            await CLIENT.arun(acquire(locks, "v1", 0.02))
+        gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
+        late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
         await asyncio.sleep(0)  # it runs until it waits
         gone.cancel()
         place.release()
         (await asyncio.wait_for(late, LONG)).release()
         # cancelled just after its turn has come: the next one goes in
-        place = await CLIENT.arun(acquire(stiles, "v1", LONG))
-        gone = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
-        late = asyncio.create_task(CLIENT.arun(acquire(stiles, "v1", LONG)))
+        place = await CLIENT.arun(acquire(locks, "v1", LONG))
+        gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
+        late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
         await asyncio.sleep(0)  # it runs until it waits
         place.release()
         gone.cancel()
         (await asyncio.wait_for(late, LONG)).release()
 
     asyncio.run(run())
-    assert stiles.try_acquire("v1")[0] is None
+    assert locks.try_acquire("v1")[0] is None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_does_not_wait_for_its_parent() -> None:
-    stiles, cache = KeyedLocks(), TTLCache()
-    CLIENT.run(acquire(stiles, "v1", LONG))
+    locks, cache = KeyedLocks(), TTLCache()
+    CLIENT.run(acquire(locks, "v1", LONG))
     assert cache.begin("k") is None  # somebody in the parent makes it
     child = os.fork()
     if not child:
         try:
-            CLIENT.run(acquire(stiles, "v1", 1.0))
-            good = CLIENT.run(get_or_create(cache, "k", Maker())) == 1
+            CLIENT.run(acquire(locks, "v1", 1.0))
+            good = CLIENT.run(get_or_create(cache, "k", CountingFactory())) == 1
         except CozeError:
             good = False
         os._exit(0 if good else 1)

@@ -48,7 +48,7 @@ class TestChatCozeUnit(CozeCapabilities, ChatModelUnitTests):
         super().test_serdes(model, snapshot)
 
 
-class Stay(BaseModel):
+class StaySchema(BaseModel):
     """Book a room."""
 
     city: str = Field(description="Which city")
@@ -65,7 +65,7 @@ STAY = {
 }
 
 
-class _ToolSuite(ToolsUnitTests):
+class _ToolUnitSuite(ToolsUnitTests):
     @property
     def tool_constructor(self) -> type[BaseTool]:
         return CozeWorkflowTool
@@ -83,13 +83,13 @@ class _ToolSuite(ToolsUnitTests):
         )
 
 
-class TestToolWithAModel(_ToolSuite):
+class TestToolWithAModel(_ToolUnitSuite):
     @property
     def tool_constructor_params(self) -> dict[str, Any]:
-        return {"workflow_id": "7374724495711502387", "args_schema": Stay}
+        return {"workflow_id": "7374724495711502387", "args_schema": StaySchema}
 
 
-class TestToolWithASchema(_ToolSuite):
+class TestToolWithASchema(_ToolUnitSuite):
     @property
     def tool_constructor_params(self) -> dict[str, Any]:
         return {"workflow_id": "7374724495711502387", "args_schema": STAY}

@@ -95,8 +95,8 @@ def test_wrong_parameters_are_said_before_any_request(
     cloud.reset()
     message = call_tool(flow, make_call({"days": "many", "colour": "red"}))
     assert message.status == "error"
-    for told in ("city is missing", "days is 'many'", "colour is not known", "city, days"):
-        assert told in message.content
+    for problem in ("city is missing", "days is 'many'", "colour is not known", "city, days"):
+        assert problem in message.content
     assert cloud.requests == []
 
 

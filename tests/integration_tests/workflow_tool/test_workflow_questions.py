@@ -54,26 +54,28 @@ def test_a_run_that_asks_twice(
     made = make_tool(coze, "book", handle_tool_error=True)
     with pytest.raises(CozeWorkflowInterrupt, match="How many nights") as first:
         call_tool(made, make_call({"city": "杭州"}))
-    asked = first.value
-    assert (asked.type, asked.question, asked.workflow_id) == (
+    interrupt = first.value
+    assert (interrupt.type, interrupt.question, interrupt.workflow_id) == (
         2,
         "How many nights?",
         BY_NAME["book"].workflow_id,
     )
-    assert asked.event_id
-    assert asked.required_parameters == {}
+    assert interrupt.event_id
+    assert interrupt.required_parameters == {}
     with pytest.raises(CozeWorkflowInterrupt) as second:
-        resume_run(made, pickle.loads(pickle.dumps(asked)), "2")
+        resume_run(made, pickle.loads(pickle.dumps(interrupt)), "2")
     assert second.value.type == 5
     assert "guest" in second.value.required_parameters
     run = resume_run(made, second.value, {"guest": "李"})
     assert json.loads(run.content) == {"booked": "杭州 2 李"}
-    assert len(run.messages) > len(second.value.run["messages"]) > len(asked.run["messages"]) > 0
+    assert (
+        len(run.messages) > len(second.value.run["messages"]) > len(interrupt.run["messages"]) > 0
+    )
     assert count_started_runs(coze) == 1
     resumes = [r.body for r in coze.requests if r.path == "/v1/workflow/stream_resume"]
     assert resumes[0] == {
         "workflow_id": BY_NAME["book"].workflow_id,
-        "event_id": asked.event_id,
+        "event_id": interrupt.event_id,
         "interrupt_type": 2,
         "resume_data": "2",
     }
@@ -116,13 +118,13 @@ def test_the_third_answer_that_says_nothing_ends_the_run(
     made = make_tool(cloud, "one_question")
     with pytest.raises(CozeWorkflowInterrupt) as caught:
         call_tool(made, {"city": "x"})
-    asked = caught.value
+    interrupt = caught.value
     for _ in range(2):
         with pytest.raises(CozeWorkflowInterrupt) as again:
-            resume_run(made, asked, "perhaps")
-        asked = again.value
+            resume_run(made, interrupt, "perhaps")
+        interrupt = again.value
     with pytest.raises(CozeWorkflowError):
-        resume_run(made, asked, "perhaps")
+        resume_run(made, interrupt, "perhaps")
     assert count_started_runs(cloud) == 1
 
 
@@ -135,7 +137,7 @@ def test_files_in_answers(cloud: LocalCoze) -> None:
     with LocalCoze(workflows=asking) as other:
         fields = {"workflow_id": asking.workflow_id, "base_url": other.base_url}
         made = make_tool(cloud, "text", **fields, api_key=other.token)
-        for answer, seen in (
+        for answer, expected in (
             ({"photo": b"tea"}, {"bytes": 3, "url": ""}),
             ({"photo": "https://h/t.png"}, {"bytes": 0, "url": "https://h/t.png"}),
             (b"tea", {"bytes": 3, "url": ""}),  # the only value that is asked for
@@ -143,7 +145,7 @@ def test_files_in_answers(cloud: LocalCoze) -> None:
             with pytest.raises(CozeWorkflowInterrupt) as caught:
                 made.invoke({})
             assert caught.value.question == "photo (image)"
-            assert made.resume(caught.value, answer).output == seen
+            assert made.resume(caught.value, answer).output == expected
 
 
 @both_call_styles

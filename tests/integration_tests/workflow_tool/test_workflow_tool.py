@@ -71,8 +71,8 @@ def test_every_mode_gives_the_same_result(
     if coze.profile == "cloud":
         assert run.usage is not None
         assert run.usage["total_tokens"] == 7
-    told = [told["content"] for told in run.messages if told["node_title"] == "Look"]
-    assert told == (["Looking at 杭州"] if mode in {"auto", "stream"} else [])
+    texts = [item["content"] for item in run.messages if item["node_title"] == "Look"]
+    assert texts == (["Looking at 杭州"] if mode in {"auto", "stream"} else [])
     assert count_started_runs(coze) == 1
 
 
@@ -144,7 +144,7 @@ class Guest(BaseModel):
     born: date
 
 
-class Stay(BaseModel):
+class Booking(BaseModel):
     """A stay."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -156,7 +156,7 @@ class Stay(BaseModel):
 @both_call_styles
 def test_arguments_of_nested_models(call_tool: ToolCallStyle) -> None:
     with serve_script(DONE_EVENTS) as server:
-        made = make_tool_at(server.base_url, args_schema=Stay)
+        made = make_tool_at(server.base_url, args_schema=Booking)
         guests = [{"name": "Li", "born": "1990-01-02"}]
         assert call_tool(made, {"city": "杭州", "guests": guests}) == "Tea."
         assert server.bodies[0]["parameters"] == {"城市": "杭州", "guests": guests}
@@ -196,20 +196,20 @@ def test_the_answer_goes_to_the_workflow_that_asked() -> None:
         with pytest.raises(CozeWorkflowInterrupt):
             other.resume(caught.value, "x")
         assert server.bodies[1]["workflow_id"] == "73"
-        for answer, asked in ((None, caught.value), ("x", CozeWorkflowInterrupt("?"))):
+        for answer, interrupt in ((None, caught.value), ("x", CozeWorkflowInterrupt("?"))):
             with pytest.raises(CozeInvalidRequestError, match="There is no"):
-                one.resume(asked, answer)
+                one.resume(interrupt, answer)
         assert len(server.bodies) == 2
 
 
 def test_thousands_of_messages_take_no_time() -> None:
-    said = b"".join(
+    messages = b"".join(
         b'event: Message\ndata: {"content":"x","node_title":"A","node_is_finish":%s}\n\n' % end
         for end in (b"true", b"false")
         for _ in range(10_000)
     )
     begin = time.process_time()
-    with serve_script(said + DONE_EVENTS) as server:
+    with serve_script(messages + DONE_EVENTS) as server:
         assert make_tool_at(server.base_url).invoke({}) == "Tea."
     assert time.process_time() - begin < 4
 
@@ -254,28 +254,28 @@ def test_it_can_be_copied_and_pickled(cloud: LocalCoze) -> None:
 
 def test_many_at_once(cloud: LocalCoze) -> None:
     made = make_tool(cloud, "text")
-    asked: list[Any] = [{"question": str(n)} for n in range(40)]
-    assert made.batch(asked) == [f"A: {n}" for n in range(40)]
-    assert asyncio.run(made.abatch(asked)) == [f"A: {n}" for n in range(40)]
+    inputs: list[Any] = [{"question": str(n)} for n in range(40)]
+    assert made.batch(inputs) == [f"A: {n}" for n in range(40)]
+    assert asyncio.run(made.abatch(inputs)) == [f"A: {n}" for n in range(40)]
 
 
 @both_call_styles
 def test_what_it_says_on_the_way_is_told_to_callbacks(
     cloud: LocalCoze, call_tool: ToolCallStyle
 ) -> None:
-    class Ear(BaseCallbackHandler):
+    class EventRecorder(BaseCallbackHandler):
         def __init__(self) -> None:
-            self.heard: list[Any] = []
+            self.events: list[Any] = []
 
         def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
-            self.heard.append((name, data))
+            self.events.append((name, data))
 
-    ear = Ear()
+    recorder = EventRecorder()
     call_tool(
-        make_tool(cloud, "天气 weather").with_config(callbacks=[ear]), make_call({"city": "x"})
+        make_tool(cloud, "天气 weather").with_config(callbacks=[recorder]), make_call({"city": "x"})
     )
-    assert [name for name, _ in ear.heard] == ["coze_workflow_message"] * 2
-    assert ear.heard[0][1] == {
+    assert [name for name, _ in recorder.events] == ["coze_workflow_message"] * 2
+    assert recorder.events[0][1] == {
         "type": "coze_workflow_message",
         "tool_call_id": "call_1",
         "workflow_id": BY_NAME["天气 weather"].workflow_id,
