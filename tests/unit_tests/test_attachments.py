@@ -93,8 +93,8 @@ def test_names_and_types_of_files() -> None:
         parse_block({"type": "video", "base64": pdf, "mime_type": "video/mp4"}),
         parse_block({"type": "file", "base64": pdf}),
     ]
-    told = [(f.kind, f.name, f.mime_type) for f in found if isinstance(f, Attachment)]
-    assert told == [
+    files = [(f.kind, f.name, f.mime_type) for f in found if isinstance(f, Attachment)]
+    assert files == [
         ("file", "file.pdf", "application/pdf"),
         ("file", "a.pdf", "application/pdf"),
         ("file", "b.pdf", "application/pdf"),
@@ -128,7 +128,7 @@ def test_the_type_of_an_image_is_that_of_its_bytes(data: bytes, mime_type: str) 
 
 
 @pytest.mark.parametrize(
-    ("block", "code", "told"),
+    ("block", "code", "message"),
     [
         ({"type": "image", "base64": b"Hello"}, 4303, "declared as an image"),
         ({"type": "image", "base64": b""}, 4300, "empty"),
@@ -143,8 +143,8 @@ def test_the_type_of_an_image_is_that_of_its_bytes(data: bytes, mime_type: str) 
         (7, None, "'int', which Coze does not take"),
     ],
 )
-def test_what_is_known_to_be_wrong_is_said(block: Any, code: int | None, told: str) -> None:
-    with pytest.raises(CozeInvalidRequestError, match=told) as caught:
+def test_what_is_known_to_be_wrong_is_said(block: Any, code: int | None, message: str) -> None:
+    with pytest.raises(CozeInvalidRequestError, match=message) as caught:
         parse_block(block)
     assert caught.value.code == code
     assert "提示：" in str(caught.value)

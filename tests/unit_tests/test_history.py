@@ -28,7 +28,7 @@ BOT = "7374724495711502387"
 STATELESS, THREAD = ConversationScope(BOT), ConversationScope(BOT, is_thread=True)
 
 
-def told(text: str, chat: str = "c1", conversation: str = "v1", **more: Any) -> AIMessage:
+def make_answer(text: str, chat: str = "c1", conversation: str = "v1", **more: Any) -> AIMessage:
     calls = [
         ToolCall(name="get_weather", args={"city": id_}, id=id_) for id_ in more.pop("calls", ())
     ]
@@ -43,11 +43,11 @@ def told(text: str, chat: str = "c1", conversation: str = "v1", **more: Any) -> 
     return AIMessage(text, tool_calls=calls, response_metadata=metadata, **more)
 
 
-def result(call: str, text: str = "sunny") -> ToolMessage:
+def make_tool_result(call: str, text: str = "sunny") -> ToolMessage:
     return ToolMessage(text, tool_call_id=call)
 
 
-def texts(messages: Any) -> list[str]:
+def get_texts(messages: Any) -> list[str]:
     return [message.text for message in messages]
 
 
@@ -57,8 +57,8 @@ Q1, Q2 = HumanMessage("q1"), HumanMessage("q2")
 def test_stateless_sends_everything_and_names_no_conversation(
     recwarn: pytest.WarningsRecorder,
 ) -> None:
-    plan = plan_turn([Q1, told("a1"), Q2], STATELESS)
-    assert (texts(plan.messages), plan.conversation_id, plan.expected_head) == (
+    plan = plan_turn([Q1, make_answer("a1"), Q2], STATELESS)
+    assert (get_texts(plan.messages), plan.conversation_id, plan.expected_head) == (
         ["q1", "a1", "q2"],
         None,
         None,
@@ -67,28 +67,33 @@ def test_stateless_sends_everything_and_names_no_conversation(
 
 
 def test_a_thread_sends_what_follows_the_last_answer_of_this_bot() -> None:
-    other = told("b1", chat="c9", conversation="v9", model="7777")
-    plan = plan_turn([Q1, told("a1"), other, Q2], THREAD)
-    assert (texts(plan.messages), plan.conversation_id) == (["b1", "q2"], "v1")
+    other = make_answer("b1", chat="c9", conversation="v9", model="7777")
+    plan = plan_turn([Q1, make_answer("a1"), other, Q2], THREAD)
+    assert (get_texts(plan.messages), plan.conversation_id) == (["b1", "q2"], "v1")
     assert plan.expected_head == LastTurn("c1", "stop")
-    assert texts(plan.restart().messages) == ["q1", "a1", "b1", "q2"]
+    assert get_texts(plan.restart().messages) == ["q1", "a1", "b1", "q2"]
     assert plan.restart().conversation_id is None
 
 
 def test_a_thread_without_an_answer_of_this_bot_begins_a_conversation() -> None:
     foreign = AIMessage("x", response_metadata={"model_provider": "openai", "chat_id": "c1"})
-    no_ids = told("x", metadata={"conversation_id": ""})
-    for answer in (foreign, no_ids, told("x", model="7777")):
+    no_ids = make_answer("x", metadata={"conversation_id": ""})
+    for answer in (foreign, no_ids, make_answer("x", model="7777")):
         plan = plan_turn([Q1, answer, Q2], THREAD)
         assert (len(plan.messages), plan.conversation_id) == (3, None)
 
 
 def test_a_named_conversation_gets_what_follows_its_own_last_answer() -> None:
-    history = [Q1, told("a1", conversation="v1"), Q2, told("a2", chat="c2", conversation="v2")]
+    history = [
+        Q1,
+        make_answer("a1", conversation="v1"),
+        Q2,
+        make_answer("a2", chat="c2", conversation="v2"),
+    ]
     history.append(HumanMessage("q3"))
-    for named, sent in (("v1", ["q2", "a2", "q3"]), ("v2", ["q3"]), ("v3", texts(history))):
+    for named, sent in (("v1", ["q2", "a2", "q3"]), ("v2", ["q3"]), ("v3", get_texts(history))):
         plan = plan_turn(history, ConversationScope(BOT, conversation_id=named))
-        assert (texts(plan.messages), plan.conversation_id, plan.expected_head) == (
+        assert (get_texts(plan.messages), plan.conversation_id, plan.expected_head) == (
             sent,
             named,
             None,
@@ -97,7 +102,13 @@ def test_a_named_conversation_gets_what_follows_its_own_last_answer() -> None:
 
 @pytest.mark.parametrize("scope", [STATELESS, THREAD, ConversationScope(BOT, conversation_id="v5")])
 def test_results_go_to_the_chat_that_asked(scope: ConversationScope) -> None:
-    history = [Q1, told("", calls=["1", "2"]), result("2", "rain"), result("9"), result("1")]
+    history = [
+        Q1,
+        make_answer("", calls=["1", "2"]),
+        make_tool_result("2", "rain"),
+        make_tool_result("9"),
+        make_tool_result("1"),
+    ]
     plan = plan_turn([*history, SystemMessage("Be brief.")], scope)
     assert plan.outputs == {"1": "sunny", "2": "rain"}
     assert (plan.open_chat, plan.conversation_id) == (plan.expected_head, "v1")
@@ -105,7 +116,7 @@ def test_results_go_to_the_chat_that_asked(scope: ConversationScope) -> None:
 
 
 def test_each_call_gets_an_output() -> None:
-    asking = told("", calls=["1", "2"])
+    asking = make_answer("", calls=["1", "2"])
     asking.invalid_tool_calls = [
         {"type": "invalid_tool_call", "id": "3", "name": "f", "args": "{oops", "error": None}
     ]
@@ -120,7 +131,7 @@ def test_each_call_gets_an_output() -> None:
 
 def test_a_result_that_is_no_text_is_sent_as_json() -> None:
     image = ToolMessage([{"type": "image", "url": "https://h/茶.png"}], tool_call_id="1")
-    outputs = plan_turn([Q1, told("", calls=["1"]), image], STATELESS).outputs
+    outputs = plan_turn([Q1, make_answer("", calls=["1"]), image], STATELESS).outputs
     assert outputs == {"1": '[{"type": "image", "url": "https://h/茶.png"}]'}
 
 
@@ -128,13 +139,13 @@ def test_a_result_that_is_no_text_is_sent_as_json() -> None:
     "went_on",
     [
         [Q2],
-        [result("1"), Q2],
-        [Q2, result("1")],
-        [result("1"), AIMessage("I take over.", name="other")],
+        [make_tool_result("1"), Q2],
+        [Q2, make_tool_result("1")],
+        [make_tool_result("1"), AIMessage("I take over.", name="other")],
     ],
 )
 def test_a_user_who_goes_on_abandons_the_calls(went_on: list[BaseMessage]) -> None:
-    history = [Q1, told("a1"), Q2, told("", chat="c2", calls=["1"]), *went_on]
+    history = [Q1, make_answer("a1"), Q2, make_answer("", chat="c2", calls=["1"]), *went_on]
     stateless, thread = (plan_turn(history, scope) for scope in (STATELESS, THREAD))
     for plan in (stateless, thread):
         assert plan.outputs is None
@@ -149,18 +160,25 @@ def test_a_user_who_goes_on_abandons_the_calls(went_on: list[BaseMessage]) -> No
 
 
 def test_the_turn_that_is_forgotten_begins_at_its_question_also_after_several_rounds() -> None:
-    rounds = [told("", chat="c2", calls=["1"]), result("1"), told("", chat="c2", calls=["2"])]
-    history = [Q1, told("a1"), Q2, *rounds, HumanMessage("stop")]
+    rounds = [
+        make_answer("", chat="c2", calls=["1"]),
+        make_tool_result("1"),
+        make_answer("", chat="c2", calls=["2"]),
+    ]
+    history = [Q1, make_answer("a1"), Q2, *rounds, HumanMessage("stop")]
     assert plan_turn(history, THREAD).reopened_messages == [Q2, *rounds, history[-1]]
 
 
 def test_open_calls_without_anything_after_them_are_told_by_id() -> None:
     with pytest.raises(CozeInvalidRequestError, match=r"waits for the results .*: 1, 2\."):
-        plan_turn([Q1, told("", calls=["1", "2"])], STATELESS)
+        plan_turn([Q1, make_answer("", calls=["1", "2"])], STATELESS)
 
 
 def test_a_result_that_nobody_has_asked_for_is_refused() -> None:
-    for history in ([Q1, result("x")], [Q1, told("", calls=["1"]), result("x")]):
+    for history in (
+        [Q1, make_tool_result("x")],
+        [Q1, make_answer("", calls=["1"]), make_tool_result("x")],
+    ):
         with pytest.raises(CozeInvalidRequestError, match="result of a tool call 'x' that no"):
             plan_turn(history, STATELESS)
 
@@ -169,7 +187,7 @@ def test_a_hand_over_by_another_agent_is_not_refused() -> None:
     hand_over = AIMessage(
         "", name="supervisor", tool_calls=[ToolCall(name="transfer_to_bot", args={}, id="h")]
     )
-    plan = plan_turn([Q1, hand_over, result("h", "transferred")], THREAD)
+    plan = plan_turn([Q1, hand_over, make_tool_result("h", "transferred")], THREAD)
     assert (plan.outputs, plan.conversation_id) == (None, None)
 
 
@@ -183,7 +201,7 @@ def test_a_hand_over_by_another_agent_is_not_refused() -> None:
 def test_the_calls_of_a_chat_that_was_not_saved_cannot_be_answered(
     metadata: dict[str, Any], scope: ConversationScope
 ) -> None:
-    history = [Q1, told("", calls=["1"], metadata=metadata), result("1")]
+    history = [Q1, make_answer("", calls=["1"], metadata=metadata), make_tool_result("1")]
     with pytest.raises(CozeInvalidRequestError, match="was not saved") as caught:
         plan_turn(history, scope)
     assert caught.value.chat_id == "c1"
@@ -194,11 +212,11 @@ def test_the_calls_of_a_chat_that_was_not_saved_cannot_be_answered(
 
 
 def test_an_interrupted_turn_goes_on_in_its_conversation_whatever_the_mode() -> None:
-    asked = told("Which city?", finish="interrupt")
-    plan = plan_turn([Q1, asked, Q2], STATELESS)
-    assert (texts(plan.messages), plan.conversation_id) == (["q2"], "v1")
+    question = make_answer("Which city?", finish="interrupt")
+    plan = plan_turn([Q1, question, Q2], STATELESS)
+    assert (get_texts(plan.messages), plan.conversation_id) == (["q2"], "v1")
     assert plan.expected_head == LastTurn("c1", "interrupt")
-    unsaved = told("Which city?", finish="interrupt", metadata={"auto_save_history": False})
+    unsaved = make_answer("Which city?", finish="interrupt", metadata={"auto_save_history": False})
     with pytest.warns(UserWarning, match="had asked its user something in a chat that was not"):
         plan = plan_turn([Q1, unsaved, Q2], STATELESS)
     assert (len(plan.messages), plan.conversation_id) == (3, None)
@@ -207,9 +225,9 @@ def test_an_interrupted_turn_goes_on_in_its_conversation_whatever_the_mode() -> 
 def test_what_no_cache_may_answer() -> None:
     assert needs_conversation([Q1], THREAD)
     assert needs_conversation([Q1], ConversationScope(BOT, conversation_id="v1"))
-    assert needs_conversation([Q1, told("", calls=["1"]), result("1")], STATELESS)
-    assert needs_conversation([Q1, told("?", finish="interrupt"), Q2], STATELESS)
-    assert not needs_conversation([Q1, told("a1"), Q2], STATELESS)
+    assert needs_conversation([Q1, make_answer("", calls=["1"]), make_tool_result("1")], STATELESS)
+    assert needs_conversation([Q1, make_answer("?", finish="interrupt"), Q2], STATELESS)
+    assert not needs_conversation([Q1, make_answer("a1"), Q2], STATELESS)
     assert not needs_conversation([Q1], STATELESS)
 
 

@@ -19,7 +19,7 @@ from langchain_coze._workflows.input_schema import build_json_schema, make_tool_
 from langchain_coze._workflows.validation import COZE_TYPE, to_plain_data, validate_inputs
 
 # wire 4.7, the sample of the API page, with the other types beside it
-TOLD = {
+PARAMETERS = {
     "CONVERSATION_NAME": {
         "required": False,
         "description": "",
@@ -39,7 +39,7 @@ TOLD = {
     "papers": {"type": "array", "items": {"type": "doc"}},
     "anything": {"type": "new kind"},
 }
-SCHEMA = build_json_schema("book", TOLD, "Books a room")
+SCHEMA = build_json_schema("book", PARAMETERS, "Books a room")
 
 
 def test_the_schema_of_a_workflow() -> None:
@@ -88,11 +88,11 @@ junk = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=5), junk | st.fixed_dictionaries({"type": junk})))
-def test_any_inputs_give_a_schema(told: dict[str, Any]) -> None:
-    json.dumps(build_json_schema("x", told))
+def test_any_inputs_give_a_schema(parameters: dict[str, Any]) -> None:
+    json.dumps(build_json_schema("x", parameters))
 
 
-@given(st.dictionaries(st.sampled_from(list(TOLD)), junk))
+@given(st.dictionaries(st.sampled_from(list(PARAMETERS)), junk))
 def test_any_values_are_taken_or_refused(values: dict[str, Any]) -> None:
     try:
         validate_inputs(SCHEMA, values)
@@ -126,7 +126,7 @@ def test_values_that_say_the_same_are_mended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({}, "city is missing"),
         ({"city": None}, "city is missing"),
@@ -144,8 +144,8 @@ def test_values_that_say_the_same_are_mended() -> None:
         ({"city": "x" * 99, "price": "y" * 99}, "price is a str, but"),
     ],
 )
-def test_what_a_workflow_does_not_take_is_said(values: dict[str, Any], told: str) -> None:
-    with pytest.raises(CozeWorkflowError, match=told):
+def test_what_a_workflow_does_not_take_is_said(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(CozeWorkflowError, match=message):
         validate_inputs(SCHEMA, values)
 
 
@@ -287,14 +287,14 @@ def test_files_are_found_where_the_schema_has_them() -> None:
         "guest": {"name": b"y"},
         "unknown": Path("z"),
     }
-    seen: list[Any] = []
+    found: list[Any] = []
 
     def place(value: Any) -> str:
-        seen.append(value)
+        found.append(value)
         return "placed"
 
     placed = map_files(SCHEMA, values, place)
-    assert seen == ["8", "9", b"x", b"y", Path("z")]
+    assert found == ["8", "9", b"x", b"y", Path("z")]
     assert placed == {
         "city": "7",
         "photo": "placed",

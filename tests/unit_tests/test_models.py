@@ -28,9 +28,9 @@ def test_a_strange_field_never_loses_the_others(kind: Any, data: st.DataObject) 
     strange = data.draw(st.dictionaries(st.sampled_from(sorted(kind.model_fields)), junk))
     strange.pop("id", None)
     strange.pop("msg", None)
-    told = kind.model_validate({**strange, "id": 7, "msg": "m"})
-    assert getattr(told, "id", "7") == "7"
-    assert getattr(told, "msg", "m") == "m"
+    parsed = kind.model_validate({**strange, "id": 7, "msg": "m"})
+    assert getattr(parsed, "id", "7") == "7"
+    assert getattr(parsed, "msg", "m") == "m"
 
 
 def test_forms_of_a_chat() -> None:

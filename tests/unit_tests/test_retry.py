@@ -45,7 +45,7 @@ BROKEN = CozeConnectionError("reset")
 BROKEN.may_have_started = True
 
 
-def refused(code: int, status: int = 200, **headers: str) -> Reply:
+def make_refusal(code: int, status: int = 200, **headers: str) -> Reply:
     body = b'{"code":%d,"msg":"m","detail":{"logid":"L"}}' % code
     return Reply(status_code=status, body=body, headers=headers)
 
@@ -84,22 +84,22 @@ def drive(flow: Generator[Any, Any, Any], answers: list[Any]) -> tuple[list[Any]
         (POST, UNREACHABLE, True),
         (POST, BROKEN, False),
         (GET, BROKEN, True),
-        (POST, refused(4009), True),
-        (POST, refused(4016), True),
-        (POST, refused(4020), True),
+        (POST, make_refusal(4009), True),
+        (POST, make_refusal(4016), True),
+        (POST, make_refusal(4020), True),
         (POST, Reply(status_code=429, body=b"slow down"), True),
-        (POST, refused(4013), False),
-        (POST, refused(5000), False),
+        (POST, make_refusal(4013), False),
+        (POST, make_refusal(5000), False),
         (POST, Reply(status_code=502, body=b"<html>"), False),
         (POST, Reply(status_code=503, body=b""), False),
-        (GET, refused(4013), True),
-        (GET, refused(5000), True),
+        (GET, make_refusal(4013), True),
+        (GET, make_refusal(5000), True),
         (GET, Reply(status_code=502, body=b"<html>"), True),
-        (POST, refused(4000), False),
-        (GET, refused(4000), False),
-        (GET, refused(4200), False),
-        (STREAM, refused(4009), True),
-        (STREAM, refused(5000), False),
+        (POST, make_refusal(4000), False),
+        (GET, make_refusal(4000), False),
+        (GET, make_refusal(4200), False),
+        (STREAM, make_refusal(4009), True),
+        (STREAM, make_refusal(5000), False),
     ],
 )
 def test_only_what_has_started_nothing_is_repeated(
@@ -114,7 +114,9 @@ def test_only_what_has_started_nothing_is_repeated(
 
 
 def test_repeating_ends() -> None:
-    commands, result = drive(send_with_retry(POST, RetryPolicy(max_retries=2)), [refused(4009)] * 3)
+    commands, result = drive(
+        send_with_retry(POST, RetryPolicy(max_retries=2)), [make_refusal(4009)] * 3
+    )
     assert isinstance(result, CozeRateLimitError)
     pauses = [command.seconds for command in commands if isinstance(command, Sleep)]
     assert len(pauses) == 2
@@ -131,31 +133,31 @@ def test_pauses_double_up_to_8_seconds_with_jitter() -> None:
 
 def test_retry_after_is_honoured_in_both_forms() -> None:
     commands, _ = drive(
-        send_with_retry(POST, RetryPolicy()), [refused(4009, 429, **{"retry-after": "7"}), OK]
+        send_with_retry(POST, RetryPolicy()), [make_refusal(4009, 429, **{"retry-after": "7"}), OK]
     )
     assert commands[1] == Sleep(7.0)
     past = {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}
-    commands, _ = drive(send_with_retry(POST, RetryPolicy()), [refused(4009, 429, **past), OK])
+    commands, _ = drive(send_with_retry(POST, RetryPolicy()), [make_refusal(4009, 429, **past), OK])
     assert commands[1] == Sleep(0.0)
     commands, result = drive(
-        send_with_retry(POST, RetryPolicy()), [refused(4009, 429, **{"retry-after": "61"})]
+        send_with_retry(POST, RetryPolicy()), [make_refusal(4009, 429, **{"retry-after": "61"})]
     )
     assert result.retry_after == 61
     odd = {"retry-after": "soon"}
-    commands, _ = drive(send_with_retry(POST, RetryPolicy()), [refused(4009, 429, **odd), OK])
+    commands, _ = drive(send_with_retry(POST, RetryPolicy()), [make_refusal(4009, 429, **odd), OK])
     assert 0 < commands[1].seconds <= 0.5
 
 
 @pytest.mark.parametrize("code", [4100, 700012006])
 def test_a_refused_token_is_renewed_once(code: int) -> None:
-    commands, result = drive(send_with_retry(POST, RetryPolicy()), [refused(code), True, OK])
+    commands, result = drive(send_with_retry(POST, RetryPolicy()), [make_refusal(code), True, OK])
     assert [type(command) for command in commands] == [Request, RefreshToken, Request]
     assert isinstance(result, Reply)
     commands, result = drive(
-        send_with_retry(POST, RetryPolicy()), [refused(code), True, refused(code)]
+        send_with_retry(POST, RetryPolicy()), [make_refusal(code), True, make_refusal(code)]
     )
     assert isinstance(result, CozeAuthenticationError)
-    commands, result = drive(send_with_retry(POST, RetryPolicy()), [refused(code), False])
+    commands, result = drive(send_with_retry(POST, RetryPolicy()), [make_refusal(code), False])
     assert isinstance(result, CozeAuthenticationError)
 
 
@@ -192,10 +194,10 @@ def test_an_empty_stream_is_left_to_the_turn() -> None:
 @pytest.mark.parametrize(
     ("reply", "kind", "code"),
     [
-        (refused(4000), CozeInvalidRequestError, 4000),
-        (refused(4100, 401), CozeAuthenticationError, 4100),
-        (refused(400, 400), CozeInvalidRequestError, 400),  # Studio
-        (refused(500, 500), CozeServerError, 500),  # Studio
+        (make_refusal(4000), CozeInvalidRequestError, 4000),
+        (make_refusal(4100, 401), CozeAuthenticationError, 4100),
+        (make_refusal(400, 400), CozeInvalidRequestError, 400),  # Studio
+        (make_refusal(500, 500), CozeServerError, 500),  # Studio
         (Reply(status_code=404, body=b"404 page not found"), CozeNotFoundError, None),
         (Reply(status_code=200, body=b""), CozeServerError, None),
         (Reply(status_code=200, body=b"<html>hi</html>"), CozeInvalidRequestError, None),
@@ -228,9 +230,9 @@ def test_json_where_a_stream_was_asked_for_is_an_error() -> None:
 
 def test_the_log_id_comes_from_wherever_it_stands() -> None:
     for reply in (
-        refused(4000),
-        refused(4000, 200, **{"x-tt-logid": "L"}),
-        refused(4000, 200, **{"x-log-id": "L"}),
+        make_refusal(4000),
+        make_refusal(4000, 200, **{"x-tt-logid": "L"}),
+        make_refusal(4000, 200, **{"x-log-id": "L"}),
     ):
         error = find_error(reply, stream=False)
         assert error is not None
@@ -257,7 +259,7 @@ def test_the_token_that_was_sent_is_masked_whatever_it_looks_like() -> None:
 
 
 def test_every_error_of_a_reply_has_a_hint() -> None:
-    for reply in (Reply(200), Reply(302), Reply(418), Reply(200, body=b"{"), refused(701231)):
+    for reply in (Reply(200), Reply(302), Reply(418), Reply(200, body=b"{"), make_refusal(701231)):
         error = find_error(reply, stream=False)
         assert error is not None
         assert error.hint
@@ -291,7 +293,7 @@ def test_retrieve_and_cancel() -> None:
     assert state.status == "canceled"
 
 
-def state(status: str) -> Reply:
+def make_state_reply(status: str) -> Reply:
     body = b'{"code":0,"data":{"id":"7","conversation_id":"9","status":"%s"}}' % status.encode()
     return Reply(status_code=200, body=body)
 
@@ -299,17 +301,20 @@ def state(status: str) -> Reply:
 LISTED = Reply(status_code=200, body=b'{"code":0,"data":[{"id":"1"}]}')
 
 
-def polled(*answers: Any, **options: Any) -> tuple[list[Any], Any]:
+def run_polling(*answers: Any, **options: Any) -> tuple[list[Any], Any]:
     return drive(run_polled(POST, RetryPolicy(max_retries=0), Polling(**options)), list(answers))
 
 
 @pytest.mark.parametrize("status", ["completed", "requires_action", "required_action"])
 def test_polling_ends_with_the_messages(status: str) -> None:
-    commands, (first, raw, messages) = polled(
-        state("in_progress"), state("created"), state(status), LISTED
+    commands, (first, raw, messages) = run_polling(
+        make_state_reply("in_progress"),
+        make_state_reply("created"),
+        make_state_reply(status),
+        LISTED,
     )
-    asked = [command.path for command in commands if isinstance(command, Request)]
-    assert asked == [
+    sent = [command.path for command in commands if isinstance(command, Request)]
+    assert sent == [
         "/v3/chat",
         "/v3/chat/retrieve",
         "/v3/chat/retrieve",
@@ -323,22 +328,22 @@ def test_polling_ends_with_the_messages(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["failed", "canceled", "cancelled", "expired"])
 def test_polling_ends_on_every_bad_end(status: str) -> None:
-    _, (_, raw, messages) = polled(state("in_progress"), state(status))
+    _, (_, raw, messages) = run_polling(make_state_reply("in_progress"), make_state_reply(status))
     assert raw["status"] == status
     assert messages == []
 
 
 def test_polling_knows_studio_s_list() -> None:
     listed = Reply(status_code=200, body=b'{"Messages":[{"id":"1"}],"code":0,"msg":""}')
-    assert polled(state("completed"), listed)[1][2] == [{"id": "1"}]
+    assert run_polling(make_state_reply("completed"), listed)[1][2] == [{"id": "1"}]
 
 
 def test_polling_gives_up_in_time() -> None:
     now = itertools.count(0, 4)
-    commands, error = polled(
-        state("in_progress"),
-        state("in_progress"),
-        state("in_progress"),
+    commands, error = run_polling(
+        make_state_reply("in_progress"),
+        make_state_reply("in_progress"),
+        make_state_reply("in_progress"),
         timeout=10,
         clock=lambda: next(now),
     )
@@ -348,7 +353,7 @@ def test_polling_gives_up_in_time() -> None:
 
 
 def test_a_reply_that_names_no_chat_is_not_asked_for() -> None:
-    commands, error = polled(Reply(200, {"x-tt-logid": "L"}, b'{"code":0,"msg":""}'))
+    commands, error = run_polling(Reply(200, {"x-tt-logid": "L"}, b'{"code":0,"msg":""}'))
     assert isinstance(error, CozeServerError)
     assert error.logid == "L"
     assert error.hint
@@ -356,10 +361,12 @@ def test_a_reply_that_names_no_chat_is_not_asked_for() -> None:
 
 
 def test_a_question_waits_no_longer_than_the_whole_poll() -> None:
-    commands, _ = polled(state("in_progress"), state("completed"), LISTED, timeout=7)
-    (asked,) = [c for c in commands if isinstance(c, Request) and "retrieve" in c.path]
-    assert asked.read_timeout is not None
-    assert 1.0 <= asked.read_timeout <= 7
+    commands, _ = run_polling(
+        make_state_reply("in_progress"), make_state_reply("completed"), LISTED, timeout=7
+    )
+    (sent,) = [c for c in commands if isinstance(c, Request) and "retrieve" in c.path]
+    assert sent.read_timeout is not None
+    assert 1.0 <= sent.read_timeout <= 7
 
 
 def test_the_pauses_of_polling() -> None:

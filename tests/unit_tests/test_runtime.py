@@ -24,7 +24,7 @@ CLIENT = make_client(Settings(base_url="http://127.0.0.1:1"), make_token_source(
 LONG = 10.0
 
 
-class Maker:
+class CountingFactory:
     """Makes numbers, slowly, and counts how often."""
 
     def __init__(self, seconds: float = 60.0, fail: int = 0) -> None:
@@ -42,7 +42,7 @@ class Maker:
 
 
 def test_threads_and_tasks_share_what_one_of_them_makes() -> None:
-    cache, make = TTLCache(), Maker()
+    cache, make = TTLCache(), CountingFactory()
 
     async def several() -> list[int]:
         return await asyncio.gather(
@@ -59,7 +59,7 @@ def test_threads_and_tasks_share_what_one_of_them_makes() -> None:
 
 
 def test_a_value_is_made_again_when_its_time_is_over_or_it_was_dropped() -> None:
-    cache, make = TTLCache(), Maker(seconds=0.0)
+    cache, make = TTLCache(), CountingFactory(seconds=0.0)
     assert [CLIENT.run(get_or_create(cache, "k", make)) for _ in range(2)] == [1, 2]
     make.seconds = 60.0
     assert [CLIENT.run(get_or_create(cache, "k", make)) for _ in range(2)] == [3, 3]
@@ -70,7 +70,7 @@ def test_a_value_is_made_again_when_its_time_is_over_or_it_was_dropped() -> None
 
 
 def test_who_fails_to_make_it_gets_the_error_and_the_next_one_tries() -> None:
-    cache, make = TTLCache(), Maker(fail=1)
+    cache, make = TTLCache(), CountingFactory(fail=1)
     with ThreadPoolExecutor(5) as pool:
         futures = [pool.submit(CLIENT.run, get_or_create(cache, "k", make)) for _ in range(5)]
         errors = [future.exception(LONG) for future in futures]
@@ -79,13 +79,13 @@ def test_who_fails_to_make_it_gets_the_error_and_the_next_one_tries() -> None:
 
 
 def test_a_cancelled_maker_leaves_it_to_the_next_one() -> None:
-    cache, make = TTLCache(), Maker()
+    cache, make = TTLCache(), CountingFactory()
 
     async def run() -> int:
         first = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it runs until it waits
         second = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it runs until it waits
         first.cancel()
         return await asyncio.wait_for(second, LONG)
 
@@ -93,11 +93,11 @@ def test_a_cancelled_maker_leaves_it_to_the_next_one() -> None:
 
 
 def test_a_blocking_call_on_the_loop_s_thread_does_not_wait_for_the_loop() -> None:
-    cache, make = TTLCache(), Maker()
+    cache, make = TTLCache(), CountingFactory()
 
     async def run() -> tuple[int, int]:
         task = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it runs until it waits
         blocking = CLIENT.run(get_or_create(cache, "k", make))
         return blocking, await task
 
@@ -105,25 +105,25 @@ def test_a_blocking_call_on_the_loop_s_thread_does_not_wait_for_the_loop() -> No
 
 
 def test_the_least_used_values_go() -> None:
-    cache, make = TTLCache(max_size=2), Maker()
+    cache, make = TTLCache(max_size=2), CountingFactory()
     for key in ("a", "b", "a", "c"):
         CLIENT.run(get_or_create(cache, key, make))
     assert [cache.get(key) for key in "abc"] == [1, None, 3]
 
 
-def inside(locks: KeyedLocks, log: list[str], name: str) -> None:
+def hold_lock(locks: KeyedLocks, log: list[str], name: str) -> None:
     place = CLIENT.run(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
-    time.sleep(0.02)
+    time.sleep(0.02)  # its turn takes a while
     log.append(f"{name} out")
     place.release()
     place.release()  # nobody else's turn
 
 
-async def ainside(locks: KeyedLocks, log: list[str], name: str) -> None:
+async def hold_lock_async(locks: KeyedLocks, log: list[str], name: str) -> None:
     place = await CLIENT.arun(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.02)  # its turn takes a while
     log.append(f"{name} out")
     place.release()
 
@@ -132,10 +132,10 @@ def test_one_at_a_time_across_threads_and_loops() -> None:
     locks, log = KeyedLocks(), list[str]()
 
     async def several(name: str) -> None:
-        await asyncio.gather(*(ainside(locks, log, f"{name}{n}") for n in range(4)))
+        await asyncio.gather(*(hold_lock_async(locks, log, f"{name}{n}") for n in range(4)))
 
     with ThreadPoolExecutor(6) as pool:
-        futures: list[Any] = [pool.submit(inside, locks, log, f"t{n}") for n in range(4)]
+        futures: list[Any] = [pool.submit(hold_lock, locks, log, f"t{n}") for n in range(4)]
         futures += [pool.submit(asyncio.run, several(name)) for name in ("x", "y")]
         for future in futures:
             future.result(LONG)
@@ -183,7 +183,7 @@ def test_who_waits_too_long_or_is_cancelled_does_not_hold_up_the_others() -> Non
             await CLIENT.arun(acquire(locks, "v1", 0.02))
         gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
         late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it runs until it waits
         gone.cancel()
         place.release()
         (await asyncio.wait_for(late, LONG)).release()
@@ -191,7 +191,7 @@ def test_who_waits_too_long_or_is_cancelled_does_not_hold_up_the_others() -> Non
         place = await CLIENT.arun(acquire(locks, "v1", LONG))
         gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
         late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # it runs until it waits
         place.release()
         gone.cancel()
         (await asyncio.wait_for(late, LONG)).release()
@@ -209,7 +209,7 @@ def test_a_forked_child_does_not_wait_for_its_parent() -> None:
     if not child:
         try:
             CLIENT.run(acquire(locks, "v1", 1.0))
-            good = CLIENT.run(get_or_create(cache, "k", Maker())) == 1
+            good = CLIENT.run(get_or_create(cache, "k", CountingFactory())) == 1
         except CozeError:
             good = False
         os._exit(0 if good else 1)

@@ -30,12 +30,12 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 OURS = {"model_provider": "coze", "model_name": BOT, "chat_id": "c1", "conversation_id": "v1"}
 
 
-def said(messages: list[BaseMessage], **options: Any) -> list[tuple[str, str, str]]:
+def convert(messages: list[BaseMessage], **options: Any) -> list[tuple[str, str, str]]:
     sent = with_file_ids(to_coze_messages(messages, bot_id=BOT, **options), {})
     return [(entry["role"], entry["type"], entry["content"]) for entry in sent]
 
 
-def calling(text: str = "") -> AIMessage:
+def make_calling_message(text: str = "") -> AIMessage:
     call = ToolCall(name="get_weather", args={"city": "杭州"}, id="1")
     return AIMessage(text, tool_calls=[call], response_metadata=OURS)
 
@@ -74,7 +74,7 @@ def test_texts_of_a_message_are_one_and_stand_first() -> None:
         {"type": "image", "file_id": "77"},
     ]
     texts_only: list[Any] = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
-    assert said([HumanMessage(texts_only)]) == [("user", "question", "one\ntwo")]
+    assert convert([HumanMessage(texts_only)]) == [("user", "question", "one\ntwo")]
 
 
 def test_files_need_a_text_beside_them() -> None:
@@ -90,14 +90,18 @@ def test_files_need_a_text_beside_them() -> None:
 
 
 def test_own_tool_calls_of_the_past_are_told_before_the_question() -> None:
-    history = [HumanMessage("Weather?"), calling(), ToolMessage("sunny", tool_call_id="1")]
+    history = [
+        HumanMessage("Weather?"),
+        make_calling_message(),
+        ToolMessage("sunny", tool_call_id="1"),
+    ]
     note = ("user", "question", '[get_weather({"city": "杭州"})] sunny')
     question = ("user", "question", "Weather?")
-    assert said(history) == [note, question]
-    history[1] = calling("Let me look.")
-    assert said(history) == [("assistant", "answer", "Let me look."), note, question]
+    assert convert(history) == [note, question]
+    history[1] = make_calling_message("Let me look.")
+    assert convert(history) == [("assistant", "answer", "Let me look."), note, question]
     done = [*history, AIMessage("It is sunny.", response_metadata=OURS), HumanMessage("Thanks")]
-    assert said(done) == [
+    assert convert(done) == [
         question,
         ("assistant", "answer", "Let me look."),
         note,
@@ -114,7 +118,7 @@ def test_tool_calls_of_others_are_left_out() -> None:
         ToolMessage("transferred", tool_call_id="h"),
         FunctionMessage(content="old", name="f"),
     ]
-    assert said(history) == [("user", "question", "Weather?")]
+    assert convert(history) == [("user", "question", "Weather?")]
 
 
 def test_what_others_say_is_told_with_their_name() -> None:
@@ -125,7 +129,7 @@ def test_what_others_say_is_told_with_their_name() -> None:
         ChatMessage(content="noted", role="critic"),
         ChatMessage(content="And you?", role="human"),
     ]
-    assert said(history) == [
+    assert convert(history) == [
         ("user", "question", "Hi"),
         ("user", "question", "[boss] I am the boss."),
         ("assistant", "answer", "I am myself."),
@@ -143,9 +147,9 @@ def test_what_others_say_does_not_displace_the_question() -> None:
         AIMessage("Transferring back to supervisor", name="botanist", response_metadata=back),
     ]
     note = ("user", "question", "[botanist] Tea grows on hills.")
-    assert said(history) == [note, ("user", "question", "Tea?")]
+    assert convert(history) == [note, ("user", "question", "Tea?")]
     history.insert(1, AIMessage("I know.", response_metadata=OURS))
-    assert said(history)[-1] == note  # the question has been answered
+    assert convert(history)[-1] == note  # the question has been answered
 
 
 def test_files_of_an_answer_are_left_out_with_a_word() -> None:
@@ -153,22 +157,22 @@ def test_files_of_an_answer_are_left_out_with_a_word() -> None:
     shown: list[Any] = [{"type": "text", "text": "Here."}, image]
     history = [HumanMessage("Draw."), AIMessage(shown), HumanMessage("Again.")]
     with pytest.warns(UserWarning, match="those of an AIMessage are not sent"):
-        assert said(history)[1] == ("assistant", "answer", "Here.")
+        assert convert(history)[1] == ("assistant", "answer", "Here.")
 
 
 def test_a_chatflow_takes_fewer_messages() -> None:
     turns = [HumanMessage(str(number)) for number in range(60)]
     with pytest.warns(UserWarning, match="at most 50 messages"):
-        sent = said([SystemMessage("Be brief."), *turns], limit=50)
+        sent = convert([SystemMessage("Be brief."), *turns], limit=50)
     assert len(sent) == 50
     assert (sent[0][2], sent[1][2], sent[-1][2]) == ("Be brief.", "11", "59")
 
 
 def test_notes_of_old_tool_calls_are_cut_like_other_messages() -> None:
-    old = [HumanMessage("old"), calling(), ToolMessage("sunny", tool_call_id="1")]
+    old = [HumanMessage("old"), make_calling_message(), ToolMessage("sunny", tool_call_id="1")]
     turns = [HumanMessage(str(number)) for number in range(5)]
     with pytest.warns(UserWarning, match="at most 5 messages"):
-        assert [text for *_, text in said([*old, *turns], limit=5)] == list("01234")
+        assert [text for *_, text in convert([*old, *turns], limit=5)] == list("01234")
 
 
 def test_system_messages_as_a_variable_come_from_the_whole_history() -> None:
@@ -177,7 +181,7 @@ def test_system_messages_as_a_variable_come_from_the_whole_history() -> None:
         "rules": "Be brief.\n\nBe kind."
     }
     assert collect_system_variables(history, "context", None) == {}
-    assert said(history, system_mode="variable") == [("user", "question", "Hi")]
+    assert convert(history, system_mode="variable") == [("user", "question", "Hi")]
     with pytest.raises(CozeInvalidRequestError, match="needs system_message_variable"):
         collect_system_variables(history, "variable", None)
     with pytest.raises(CozeInvalidRequestError, match="system_message_mode is 'raise'"):

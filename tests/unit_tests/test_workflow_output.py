@@ -87,7 +87,7 @@ def test_nothing_found(output: Any, path: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "path", "told"),
+    ("output", "path", "message"),
     [
         ({"a": [1], "b": {"c": [2]}}, None, r"several lists: a, b\.c"),
         ({"x": {"outputList": []}, "y": {"outputList": []}}, None, r"several lists: x\.out.*, y"),
@@ -107,8 +107,8 @@ def test_nothing_found(output: Any, path: str | None) -> None:
         ({"a": [1]}, "a.²", "leads to no list"),
     ],
 )
-def test_where_no_list_is_it_is_said(output: Any, path: str | None, told: str) -> None:
-    with pytest.raises(CozeInvalidRequestError, match=told):
+def test_where_no_list_is_it_is_said(output: Any, path: str | None, message: str) -> None:
+    with pytest.raises(CozeInvalidRequestError, match=message):
         find_list(output, path)
 
 
