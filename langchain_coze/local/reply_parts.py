@@ -263,7 +263,11 @@ def needs_answer(item: Any) -> bool:
     """Return whether a reply that yields `item` waits for an answer to it.
 
     Example:
-        >>> waits(Ask("Which city?")), waits((ClientTool("a"), ClientTool("b"))), waits("text")
+        >>> (
+        ...     needs_answer(Ask("Which city?")),
+        ...     needs_answer((ClientTool("a"), ClientTool("b"))),
+        ...     needs_answer("text"),
+        ... )
         (True, True, False)
     """
     if isinstance(item, tuple):

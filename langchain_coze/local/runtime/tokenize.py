@@ -74,7 +74,7 @@ def extract_index_terms(text: str) -> list[str]:
         and every overlapping pair of neighbours. Repeated as often as they occur.
 
     Example:
-        >>> index_terms("Bots 知识库")
+        >>> extract_index_terms("Bots 知识库")
         ['bots', '知', '识', '库', '知识', '识库']
     """
     terms: list[str] = []
@@ -98,9 +98,9 @@ def extract_query_terms(text: str) -> list[str]:
         stands alone as itself. Empty when the question has only filler words.
 
     Example:
-        >>> query_terms("扣子的知识库是什么？")
+        >>> extract_query_terms("扣子的知识库是什么？")
         ['扣子', '知识', '识库']
-        >>> query_terms("What is a workflow?")
+        >>> extract_query_terms("What is a workflow?")
         ['workflow']
     """
     terms: list[str] = []
@@ -119,7 +119,7 @@ def split_sentences(text: str) -> list[str]:
     """Split a passage into sentences, in order and without surrounding white space.
 
     Example:
-        >>> sentences("One. Two! 第三句。第四句")
+        >>> split_sentences("One. Two! 第三句。第四句")
         ['One.', 'Two!', '第三句。', '第四句']
     """
     return [sentence for part in _SENTENCE.findall(text) if (sentence := part.strip())]
@@ -129,7 +129,7 @@ def split_deltas(text: str) -> list[str]:
     """Split a text the way a model streams it: a word or one or two Chinese characters at a time.
 
     Example:
-        >>> small_pieces("Hello 你好吗")
+        >>> split_deltas("Hello 你好吗")
         ['Hello', ' ', '你好', '吗']
     """
     return _DELTA.findall(text)

@@ -58,7 +58,7 @@ def get_http_status(code: int) -> int:
     Source: the mapping that the official JavaScript SDK accepts (wire 1.5).
 
     Example:
-        >>> http_status(4100), http_status(4000), http_status(0)
+        >>> get_http_status(4100), get_http_status(4000), get_http_status(0)
         (401, 400, 200)
     """
     return _HTTP_STATUSES.get(code, 400) if code else 200

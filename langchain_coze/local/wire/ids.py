@@ -16,7 +16,7 @@ def generate_id() -> str:
     """Return a new id: unique in this process, too large for a double-precision number.
 
     Example:
-        >>> len(new_id())
+        >>> len(generate_id())
         19
     """
     return str(next(_counter))
@@ -32,7 +32,7 @@ def derive_id(*parts: str) -> str:
         A string of 19 digits, below 2**63.
 
     Example:
-        >>> stable_id("bot", "helper") == stable_id("bot", "helper")
+        >>> derive_id("bot", "helper") == derive_id("bot", "helper")
         True
     """
     digest = hashlib.sha256("\x00".join(parts).encode("utf-8", "replace")).digest()
