@@ -1,15 +1,17 @@
-# Every target builds .venv by itself when it is missing or older than pyproject.toml.
+# Every target creates .venv if it is missing or older than pyproject.toml.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 COZEPY := .venv-conformance
 COZE_JS := .node-conformance
+# One process per core; the tests of a file stay together, so that they share one server.
+PARALLEL := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test conformance lint format docs bench bench-smoke clean
+.PHONY: help demo unit test conformance lint format docs bench bench-smoke clean
 
-help: ## this list
+help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
 $(READY): pyproject.toml
@@ -19,38 +21,41 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,oauth]" --group dev
 	@touch $@
 
-demo: $(READY) ## a bot streams an answer with its sources, no account needed
+demo: $(READY) ## stream an answer with its sources from a local bot, no account needed
 	@$(BIN)/python examples/quickstart.py
 
-test: $(READY) ## every test, offline
+unit: $(READY) ## run the fast tests, in well under a minute
+	$(BIN)/python -m pytest -q -m "not slow" tests/unit_tests
+
+test: $(READY) ## run every test, offline, on all cores
 	@$(BIN)/python tests/conformance/install.py cozepy $(COZEPY)
 	@$(BIN)/python tests/conformance/install.py coze-js $(COZE_JS)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
-conformance: $(READY) ## what the official SDKs make of the local server, as a table
+conformance: $(READY) ## try the official SDKs on the local server, print the results as a table
 	@$(BIN)/python tests/conformance/install.py cozepy $(COZEPY)
 	@$(BIN)/python tests/conformance/install.py coze-js $(COZE_JS)
 	@$(BIN)/python -m tests.conformance
 
-lint: $(READY) ## ruff, mypy --strict, import contracts
+lint: $(READY) ## run ruff, mypy --strict and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(READY) ## let ruff rewrite
+format: $(READY) ## format the code and apply automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(READY) ## run every snippet of README, docs and docstrings
+docs: $(READY) ## run every snippet of the README, the docs and the docstrings
 	$(BIN)/python -m pytest -q tests/unit_tests/test_docs.py
 
-bench: $(READY) ## timings side by side with other integrations
+bench: $(READY) ## compare timings with other integrations
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
 	@$(BIN)/python tests/conformance/install.py cozepy $(COZEPY)
 	$(BIN)/python -m tests.benchmarks
 
-bench-smoke: $(READY) ## does the benchmark still run
+bench-smoke: $(READY) ## check that the benchmarks still run
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
 	$(BIN)/python -m tests.benchmarks --quick --only stream-burst invoke
 

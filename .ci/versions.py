@@ -63,17 +63,9 @@ def floor(python: Path) -> None:
     print("lower ends:", ", ".join(pins))
     run(python, "-m", "pip", "install", "-q", "-e", ".", "--group", "test", *pins)
     tests = ("tests/unit_tests", "tests/integration_tests")
-    run(
-        python,
-        "-m",
-        "pytest",
-        "-q",
-        "-r",
-        "fE",
-        "--ignore",
-        "tests/unit_tests/test_docs.py",
-        *tests,
-    )
+    parallel = ("-n", "auto", "--dist", "loadfile")  # as in the Makefile
+    docs = ("--ignore", "tests/unit_tests/test_docs.py")
+    run(python, "-m", "pytest", "-q", "-r", "fE", *parallel, *docs, *tests)
 
 
 def wheel(python: Path) -> None:

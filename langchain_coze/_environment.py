@@ -1,12 +1,4 @@
-"""What a user's environment says, and the address of a server.
-
-Example:
-    ```python
-    from langchain_coze._environment import base_url_of
-
-    assert base_url_of("https://api.coze.com/") == "https://api.coze.com"
-    ```
-"""
+"""What a user's environment says, and the address of a server."""
 
 from __future__ import annotations
 
@@ -19,27 +11,27 @@ from pydantic import SecretStr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BASE_URL = "https://api.coze.cn"
+DEFAULT_BASE_URL = "https://api.coze.cn"
 """The server when none is named."""
 
 
-def env(*names: str, default: str | None = None) -> Callable[[], Any]:
+def from_env(*names: str, default: str | None = None) -> Callable[[], Any]:
     """Return what reads the first of some environment variables that is set and not empty.
 
     Args:
         *names: The variables.
         default: What counts when none is.
     """
-    return lambda: next((found for name in names if (found := os.environ.get(name))), default)
+    return lambda: next((value for name in names if (value := os.environ.get(name))), default)
 
 
-def env_secret(*names: str) -> Callable[[], SecretStr | None]:
-    """Return what reads a secret as `env` reads text."""
-    read = env(*names)
+def secret_from_env(*names: str) -> Callable[[], SecretStr | None]:
+    """Return what reads a secret as `from_env` reads text."""
+    read = from_env(*names)
     return lambda: SecretStr(found) if (found := read()) else None
 
 
-def base_url_of(value: str) -> str:
+def clean_base_url(value: str) -> str:
     """Return the address of a server without a slash at its end.
 
     Args:

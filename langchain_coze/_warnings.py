@@ -1,17 +1,4 @@
-"""Warnings that point at the user's line, not at one of LangChain's or ours.
-
-Example:
-    ```python
-    import warnings
-
-    from langchain_coze._warnings import warn_user
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warn_user("Coze has no field for that.")
-    assert str(caught[0].message) == "Coze has no field for that."
-    ```
-"""
+"""Warnings that point at the user's line, not at one of LangChain's or ours."""
 
 from __future__ import annotations
 

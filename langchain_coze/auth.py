@@ -35,28 +35,29 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from langchain_coze._api.effects import Flow, Policy
-from langchain_coze._api.oauth import Grant, Signer, forget, token_flow
-from langchain_coze._environment import BASE_URL, base_url_of, env
-from langchain_coze.errors import CozeAuthenticationError, hint_of
+from langchain_coze import _runtime
+from langchain_coze._api.effects import Flow, RetryPolicy
+from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token
+from langchain_coze._api.settings import Settings
+from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env
+from langchain_coze.errors import CozeAuthenticationError, bilingual_hint
 
 if TYPE_CHECKING:
     from langchain_coze._api.client import Client
-    from langchain_coze._api.transport import Settings
 
-_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _JWT_SECONDS = 600  # the life of a JWT, not of the token: it is sent once, at once
 _JTI_BYTES = 32
-_MOST_SECONDS = 86399
+_MAX_DURATION_SECONDS = 86399
 
-_SETUP = hint_of(
+_SETUP = bilingual_hint(
     "Set COZE_JWT_OAUTH_CLIENT_ID, COZE_JWT_OAUTH_PRIVATE_KEY (or …_PRIVATE_KEY_FILE_PATH) and "
     "COZE_JWT_OAUTH_PUBLIC_KEY_ID, or pass client_id=, private_key= and public_key_id=.",
     "请设置环境变量 COZE_JWT_OAUTH_CLIENT_ID、COZE_JWT_OAUTH_PRIVATE_KEY"
     "（或 …_PRIVATE_KEY_FILE_PATH）和 COZE_JWT_OAUTH_PUBLIC_KEY_ID，"
     "或传入 client_id=、private_key= 和 public_key_id=。",
 )
-_KEY = hint_of(
+_KEY = bilingual_hint(
     "private_key is the text of the private_key.pem that Coze offered when the key was made, or a "
     "pathlib.Path to that file.",
     "private_key 应为创建密钥时扣子提供下载的 private_key.pem 的内容，"
@@ -64,9 +65,9 @@ _KEY = hint_of(
 )
 
 
-def _key_of_environment() -> Any:
-    path = env("COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH")()
-    return env("COZE_JWT_OAUTH_PRIVATE_KEY")() or (Path(path) if path else "")
+def _private_key_from_env() -> Any:
+    path = from_env("COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH")()
+    return from_env("COZE_JWT_OAUTH_PRIVATE_KEY")() or (Path(path) if path else "")
 
 
 class CozeJWTAuth(BaseModel):
@@ -123,14 +124,14 @@ class CozeJWTAuth(BaseModel):
     )
 
     client_id: str = Field(
-        default_factory=env("COZE_JWT_OAUTH_CLIENT_ID", default=""), coerce_numbers_to_str=True
+        default_factory=from_env("COZE_JWT_OAUTH_CLIENT_ID", default=""), coerce_numbers_to_str=True
     )
     private_key: SecretStr | Any = Field(
-        default_factory=_key_of_environment, repr=False, exclude=True, validate_default=True
+        default_factory=_private_key_from_env, repr=False, exclude=True, validate_default=True
     )
-    public_key_id: str = Field(default_factory=env("COZE_JWT_OAUTH_PUBLIC_KEY_ID", default=""))
+    public_key_id: str = Field(default_factory=from_env("COZE_JWT_OAUTH_PUBLIC_KEY_ID", default=""))
     session_name: str | Callable[[], str | None] | None = None
-    duration_seconds: int = Field(default=900, ge=1, le=_MOST_SECONDS)
+    duration_seconds: int = Field(default=900, ge=1, le=_MAX_DURATION_SECONDS)
     scope: Mapping[str, Any] | None = None
     session_context: Mapping[str, Any] | None = None
     account_id: str | None = Field(default=None, coerce_numbers_to_str=True)
@@ -139,7 +140,7 @@ class CozeJWTAuth(BaseModel):
 
     @field_validator("private_key", mode="before")
     @classmethod
-    def _read_key(cls, value: Any) -> Any:
+    def _load_key(cls, value: Any) -> Any:
         if isinstance(value, os.PathLike):
             try:
                 value = Path(value).read_text("utf-8")
@@ -156,11 +157,11 @@ class CozeJWTAuth(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _clean_base_url(cls, value: str | None) -> str | None:
-        return None if value is None else base_url_of(value)
+        return None if value is None else clean_base_url(value)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        _check_extra()
+    def _check_fields(self) -> Self:
+        _require_extra()
         for name in ("client_id", "public_key_id"):
             if not getattr(self, name):
                 raise ValueError(f"No {name} is given.\n{_SETUP}")
@@ -187,7 +188,7 @@ class CozeJWTAuth(BaseModel):
             CozeAuthenticationError: Coze refuses the app or the JWT.
             CozeError: What else goes wrong on the way.
         """
-        return self.tokens_for().get()
+        return self.make_token_source().get()
 
     def __call__(self) -> str:
         """Return `token`."""
@@ -200,44 +201,47 @@ class CozeJWTAuth(BaseModel):
             CozeAuthenticationError: Coze refuses the app or the JWT.
             CozeError: What else goes wrong on the way.
         """
-        return await self.tokens_for().aget()
+        return await self.make_token_source().aget()
 
-    def tokens_for(
-        self, settings: Settings | None = None, policy: Policy | None = None
-    ) -> JWTTokens:
+    def make_token_source(
+        self, settings: Settings | None = None, policy: RetryPolicy | None = None
+    ) -> JWTTokenSource:
         """Return the tokens for requests to one server, as a model uses them.
 
         Args:
             settings: How that server is reached; None for `base_url`, else env `COZE_API_BASE`.
             policy: How often a request for a token is repeated.
         """
-        from langchain_coze._api.transport import Settings  # noqa: PLC0415 - httpx is slow to import
-
         if settings is None:
-            default = self.base_url or env("COZE_API_BASE", default=BASE_URL)()
-            settings = Settings(base_url=base_url_of(default))
+            default = self.base_url or from_env("COZE_API_BASE", default=DEFAULT_BASE_URL)()
+            settings = Settings(base_url=clean_base_url(default))
         elif self.base_url not in {None, settings.base_url}:
             # The headers are meant for the other server.
             settings = dataclasses.replace(settings, base_url=self.base_url, headers={})
-        return JWTTokens(functools.partial(self._grant, settings.base_url), settings, policy)
+        return JWTTokenSource(
+            functools.partial(self._build_token_request, settings.base_url), settings, policy
+        )
 
-    def _grant(self, base_url: str) -> Grant:
+    def _build_token_request(self, base_url: str) -> TokenRequest:
         name = self.session_name
         session = (name() if callable(name) else name) or None
-        asked = self.model_dump(exclude={"session_name", "base_url"})
+        fields = self.model_dump(exclude={"session_name", "base_url"})
         secret = self.private_key.get_secret_value()
-        told = json.dumps([base_url, session, asked, secret], sort_keys=True, default=str)
-        body: dict[str, Any] = {"grant_type": _GRANT, "duration_seconds": self.duration_seconds}
-        return Grant(
-            key=hashlib.sha256(told.encode()).hexdigest(),
-            path=self._path,
+        identity = json.dumps([base_url, session, fields, secret], sort_keys=True, default=str)
+        body: dict[str, Any] = {
+            "grant_type": _GRANT_TYPE,
+            "duration_seconds": self.duration_seconds,
+        }
+        return TokenRequest(
+            key=hashlib.sha256(identity.encode()).hexdigest(),
+            path=self._token_path,
             body=body | ({"scope": dict(self.scope)} if self.scope else {}),
             seconds=self.duration_seconds,
-            sign=functools.partial(self._jwt, urlsplit(base_url).netloc, session),
+            sign=functools.partial(self._sign_jwt, urlsplit(base_url).netloc, session),
         )
 
     @property
-    def _path(self) -> str:
+    def _token_path(self) -> str:
         place = ""
         if self.account_id:
             place = f"account/{self.account_id}/"
@@ -245,7 +249,7 @@ class CozeJWTAuth(BaseModel):
             place = f"enterprise_id/{self.enterprise_id}/"
         return f"/api/permission/oauth2/{place}token"
 
-    def _jwt(self, audience: str, session: str | None) -> str:
+    def _sign_jwt(self, audience: str, session: str | None) -> str:
         import jwt  # noqa: PLC0415 - an extra
 
         now = int(time.time())
@@ -261,27 +265,32 @@ class CozeJWTAuth(BaseModel):
         if self.session_context:
             claims["session_context"] = dict(self.session_context)
         headers = {"kid": self.public_key_id, "typ": "JWT"}
-        return jwt.encode(claims, _parsed(self.private_key), algorithm="RS256", headers=headers)
+        return jwt.encode(
+            claims, _load_private_key(self.private_key), algorithm="RS256", headers=headers
+        )
 
 
-class JWTTokens:
+class JWTTokenSource:
     """The tokens of an app for one server; the process shares them."""
 
-    __slots__ = ("_given", "_grant", "_policy", "_settings")
+    __slots__ = ("_last_issued", "_make_request", "_policy", "_settings")
 
     def __init__(
-        self, grant: Callable[[], Grant], settings: Settings, policy: Policy | None = None
+        self,
+        make_request: Callable[[], TokenRequest],
+        settings: Settings,
+        policy: RetryPolicy | None = None,
     ) -> None:
         """Take what tells, for each request, what is asked for; nothing is fetched yet."""
-        self._grant = grant
+        self._make_request = make_request
         self._settings = settings
-        self._policy = policy or Policy()
-        self._given: tuple[str, str] | None = None
+        self._policy = policy or RetryPolicy()
+        self._last_issued: tuple[str, str] | None = None
 
     @property
-    def identity(self) -> str:
+    def cache_key(self) -> str:
         """What stays the same when a token is renewed: the app and its session."""
-        return self._grant().key
+        return self._make_request().key
 
     def get(self) -> str:
         """Return a token that is good for a while yet.
@@ -289,34 +298,33 @@ class JWTTokens:
         Raises:
             CozeError: There is none to be had.
         """
-        client, flow = self._asked()
+        client, flow = self._prepare()
         return client.run(flow)
 
     async def aget(self) -> str:
         """Return a token as `get` does, for asyncio."""
-        client, flow = self._asked()
+        client, flow = self._prepare()
         return await client.arun(flow)
 
-    def renew(self) -> bool:
+    def invalidate(self) -> bool:
         """Forget the token that was given last, unless another one has taken its place."""
-        if self._given is not None:
-            forget(*self._given)
+        if self._last_issued is not None:
+            _runtime.tokens.discard(*self._last_issued)
         return True
 
-    def _asked(self) -> tuple[Client, Flow[str]]:
-        from langchain_coze._api.client import Client  # noqa: PLC0415 - httpx is slow to import
+    def _prepare(self) -> tuple[Client, Flow[str]]:
+        request = self._make_request()
+        client = _runtime.make_client(self._settings, JWTSigner(request))
+        return client, self._fetch(request)
 
-        grant = self._grant()
-        return Client(self._settings, Signer(grant), self._policy), self._noted(grant)
-
-    def _noted(self, grant: Grant) -> Flow[str]:
-        token = yield from token_flow(grant, self._policy)
-        self._given = grant.key, token
+    def _fetch(self, request: TokenRequest) -> Flow[str]:
+        token = yield from fetch_token(request, _runtime.tokens, self._policy)
+        self._last_issued = request.key, token
         return token
 
 
 @functools.lru_cache(maxsize=16)
-def _parsed(private_key: SecretStr) -> Any:
+def _load_private_key(private_key: SecretStr) -> Any:
     """Return the key as an object: reading it takes a hundred times as long as signing."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - an extra
     from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415 - the same
@@ -329,7 +337,7 @@ def _parsed(private_key: SecretStr) -> Any:
         raise CozeAuthenticationError(message, hint=_KEY) from None  # that may quote the key
 
 
-def _check_extra() -> None:
+def _require_extra() -> None:
     for module, package in (("jwt", "PyJWT"), ("cryptography", "cryptography")):
         if importlib.util.find_spec(module) is None:
             raise ImportError(

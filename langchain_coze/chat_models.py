@@ -10,15 +10,17 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, model_validator
 
-from langchain_coze._base.bot import IDENTIFYING, LEAVING, PER_CALL, Bot
-from langchain_coze._base.config_routing import Addressed
+from langchain_coze._base.bot import ABANDONED, CACHE_KEY_FIELDS, PER_CALL_FIELDS, BotFields
+from langchain_coze._base.config_routing import ConfigAwareChatModel
 from langchain_coze._base.unsupported import (
-    SystemMessageMode,
-    check_choice,
-    refuse_structure,
+    reject_forced_tool_choice,
+    reject_structured_output,
 )
+from langchain_coze._chat.history import needs_conversation
+from langchain_coze._chat.runner import create_answer_run, fetch_usage, start_turn
 from langchain_coze._convert import content_blocks  # noqa: F401 - registers our block translator
-from langchain_coze._convert.chunks import areported, reported, whole_result
+from langchain_coze._convert.chunks import awith_callbacks, to_chat_result, with_callbacks
+from langchain_coze._convert.to_coze import SystemMessageMode
 from langchain_coze._version import __version__
 from langchain_coze.errors import CozeError
 
@@ -40,20 +42,20 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
-    from langchain_coze._chat.request import Call
+    from langchain_coze._chat.request import ChatOptions
 
-_IDENTIFYING = (
-    *IDENTIFYING,
+_CACHE_KEY_FIELDS = (
+    *CACHE_KEY_FIELDS,
     "conversation",
     "response_mode",
     "system_message_mode",
     "system_message_variable",
 )
 # LangChain's own: read before our methods are called, or by its tracers
-_KNOWN = PER_CALL | {"stream", "tools", "tool_choice"}
+_KNOWN_ARGUMENTS = PER_CALL_FIELDS | {"stream", "tools", "tool_choice"}
 
 
-class ChatCoze(Bot, Addressed):
+class ChatCoze(BotFields, ConfigAwareChatModel):
     """A Coze bot as a LangChain chat model.
 
     The answer is text; what the bot recalled, its follow-up questions, its reasoning, tool calls
@@ -73,7 +75,7 @@ class ChatCoze(Bot, Addressed):
     Key init args — bot:
         bot_id: The published bot.
         user_id: The end user.
-        response_mode: `stream` (default) or `poll`.
+        response_mode: `stream` (default) or `run_polled`.
         system_message_mode: What becomes of system messages.
         custom_variables: Values of the bot's prompt variables.
         conversation: Who keeps the history: LangChain (`stateless`, default) or Coze (`thread`).
@@ -193,14 +195,14 @@ class ChatCoze(Bot, Addressed):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in _IDENTIFYING}
+        values = {name: getattr(self, name) for name in _CACHE_KEY_FIELDS}
         return {name: value for name, value in values.items() if value is not None}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = "coze"
         params["ls_model_type"] = "chat"
-        params["ls_model_name"] = self._model_name(kwargs) or "unknown"
+        params["ls_model_name"] = self._resolve_model_name(kwargs) or "unknown"
         for name in ("ls_temperature", "ls_max_tokens", "ls_stop"):
             params.pop(name, None)  # type: ignore[misc] # a bot's settings stand in Coze
         return params
@@ -252,9 +254,9 @@ class ChatCoze(Bot, Addressed):
 
         Source: Coze API, submit tool outputs (wire section 2.6).
         """
-        check_choice(tool_choice)
+        reject_forced_tool_choice(tool_choice)
         if kwargs.get("response_format") is not None:
-            refuse_structure()
+            reject_structured_output()
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
 
     def with_structured_output(
@@ -271,34 +273,33 @@ class ChatCoze(Bot, Addressed):
             CozeInvalidRequestError: Always; it names the ways that there are.
         """
         del schema, include_raw, kwargs
-        refuse_structure()
+        reject_structured_output()
 
     # --- One turn --------------------------------------------------------------------------------
 
     def _generate_with_cache(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> ChatResult:
-        model = self._cached(messages, **kwargs)
+        model = self._without_unsafe_cache(messages, **kwargs)
         return super(ChatCoze, model)._generate_with_cache(messages, *args, **kwargs)
 
     async def _agenerate_with_cache(
         self, messages: list[BaseMessage], *args: Any, **kwargs: Any
     ) -> ChatResult:
-        model = self._cached(messages, **kwargs)
+        model = self._without_unsafe_cache(messages, **kwargs)
         return await super(ChatCoze, model)._agenerate_with_cache(messages, *args, **kwargs)
 
-    def _cached(
+    def _without_unsafe_cache(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> Self:
         """Return this model, without its cache where a cached answer would be a wrong one."""
         del stop, run_manager
         if self.cache is False or (self.cache is None and get_llm_cache() is None):
             return self
-        from langchain_coze._chat.history import belongs_to_coze  # noqa: PLC0415 - the same
 
-        call = self._call(kwargs)
+        call = self._build_options(kwargs)
         session = getattr(self.api_key, "session_name", None)  # no part of the key of a cache
-        if session or call.tools or belongs_to_coze(messages, call.scope):
+        if session or call.has_tools or needs_conversation(messages, call.scope):
             return self.model_copy(update={"cache": False})
         return self
 
@@ -310,7 +311,7 @@ class ChatCoze(Bot, Addressed):
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        return whole_result(list(self._chunks(messages, stop, kwargs, whole=True)))
+        return to_chat_result(list(self._stream_turn(messages, stop, kwargs, single_chunk=True)))
 
     async def _agenerate(
         self,
@@ -320,8 +321,8 @@ class ChatCoze(Bot, Addressed):
         **kwargs: Any,
     ) -> ChatResult:
         del run_manager
-        chunks = self._achunks(messages, stop, kwargs, whole=True)
-        return whole_result([chunk async for chunk in chunks])
+        chunks = self._astream_turn(messages, stop, kwargs, single_chunk=True)
+        return to_chat_result([chunk async for chunk in chunks])
 
     def _stream(
         self,
@@ -330,8 +331,8 @@ class ChatCoze(Bot, Addressed):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        chunks = self._chunks(messages, stop, kwargs)
-        return reported(chunks, run_manager) if run_manager else chunks
+        chunks = self._stream_turn(messages, stop, kwargs)
+        return with_callbacks(chunks, run_manager) if run_manager else chunks
 
     def _astream(
         self,
@@ -340,94 +341,94 @@ class ChatCoze(Bot, Addressed):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        chunks = self._achunks(messages, stop, kwargs)
-        return areported(chunks, run_manager) if run_manager else chunks
+        chunks = self._astream_turn(messages, stop, kwargs)
+        return awith_callbacks(chunks, run_manager) if run_manager else chunks
 
-    def _chunks(
+    def _stream_turn(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
         kwargs: Mapping[str, Any],
         *,
-        whole: bool = False,
+        single_chunk: bool = False,
     ) -> Generator[ChatGenerationChunk]:
-        from langchain_coze._chat.runner import add_usage, answering, begin  # noqa: PLC0415 - stays light
 
-        client = self._client()
-        session = answering(self._call(kwargs, stop=stop), whole=whole)
+        client = self._make_client()
+        options = self._build_options(kwargs, stop=stop)
+        run = create_answer_run(options, single_chunk=single_chunk)
         try:
-            turn = client.run(begin(session, messages))
-            if session.stream is None:
-                yield from turn.replay(session.chat, session.messages)
+            parser = client.run(start_turn(run, messages))
+            if run.stream is None:
+                yield from parser.feed_polled(run.chat, run.messages)
                 return
             try:
-                with session.stream as stream:
-                    yield from turn.receive(stream.head)
-                    for data in stream.parts:
-                        yield from turn.receive(data)
+                with run.stream as stream:
+                    yield from parser.feed(stream.buffered)
+                    for data in stream.chunks:
+                        yield from parser.feed(data)
             except CozeError as error:
-                turn.broke(error)
+                parser.connection_lost(error)
             if self.stream_usage:
-                client.run(add_usage(session))
-            yield from turn.finish()
-        except LEAVING:
-            self._left(client, session)
+                client.run(fetch_usage(run))
+            yield from parser.finish()
+        except ABANDONED:
+            self._cancel_if_abandoned(client, run)
             raise
         finally:
-            session.leave()
+            run.finish()
 
-    async def _achunks(
+    async def _astream_turn(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None,
         kwargs: Mapping[str, Any],
         *,
-        whole: bool = False,
+        single_chunk: bool = False,
     ) -> AsyncGenerator[ChatGenerationChunk]:
-        from langchain_coze._chat.runner import add_usage, answering, begin  # noqa: PLC0415 - stays light
 
-        client = self._client()
-        session = answering(self._call(kwargs, stop=stop), whole=whole)
+        client = self._make_client()
+        options = self._build_options(kwargs, stop=stop)
+        run = create_answer_run(options, single_chunk=single_chunk)
         try:
-            turn = await client.arun(begin(session, messages))
-            if session.stream is None:
-                for chunk in turn.replay(session.chat, session.messages):
+            parser = await client.arun(start_turn(run, messages))
+            if run.stream is None:
+                for chunk in parser.feed_polled(run.chat, run.messages):
                     yield chunk
                 return
             try:
-                async with session.stream as stream:
-                    for chunk in turn.receive(stream.head):
+                async with run.stream as stream:
+                    for chunk in parser.feed(stream.buffered):
                         yield chunk
-                    async for data in stream.parts:
-                        for chunk in turn.receive(data):
+                    async for data in stream.chunks:
+                        for chunk in parser.feed(data):
                             yield chunk
             except CozeError as error:
-                turn.broke(error)
+                parser.connection_lost(error)
             if self.stream_usage:
-                await client.arun(add_usage(session))
-            for chunk in turn.finish():
+                await client.arun(fetch_usage(run))
+            for chunk in parser.finish():
                 yield chunk
-        except LEAVING:
-            self._left(client, session)
+        except ABANDONED:
+            self._cancel_if_abandoned(client, run)
             raise
         finally:
-            session.leave()
+            run.finish()
 
-    def _call(
+    def _build_options(
         self, kwargs: Mapping[str, Any], *, stop: list[str] | None = None, **fixed: Any
-    ) -> Call:
+    ) -> ChatOptions:
         if kwargs or stop:
             given = {name for name, value in kwargs.items() if value is not None}
-            self._warn_about_call(given | ({"stop"} if stop else set()), _KNOWN)
-            check_choice(kwargs.get("tool_choice"))
+            self._warn_unknown_arguments(given | ({"stop"} if stop else set()), _KNOWN_ARGUMENTS)
+            reject_forced_tool_choice(kwargs.get("tool_choice"))
         if self.response_mode == "poll":
-            fixed["polling"] = self._polling(self.poll_interval, self.poll_timeout)
-        return super()._call(
+            fixed["polling"] = self._build_polling(self.poll_interval, self.poll_timeout)
+        return super()._build_options(
             kwargs,
             stream=self.response_mode == "stream",
-            thread=self.conversation == "thread",
-            system_mode=self.system_message_mode,
-            system_variable=self.system_message_variable,
+            is_thread=self.conversation == "thread",
+            system_message_mode=self.system_message_mode,
+            system_message_variable=self.system_message_variable,
             late_usage=self.stream_usage,
             **fixed,
         )

@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import json
 import re
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from langchain_core import exceptions as core
 from langchain_core.exceptions import ModelError
+from langchain_core.tools.base import ToolException
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 else:  # `ModelRefusalError` came with langchain-core 1.7.5
     _RefusalError = getattr(core, "ModelRefusalError", ModelError)
 
-_SECRET = re.compile(r"\b(pat|sat|czu|czs|cztei)_[A-Za-z0-9._-]{4,}")
-_SHORTEST_SECRET = 8  # shorter ones are words
+_TOKEN = re.compile(r"\b(pat|sat|czu|czs|cztei)_[A-Za-z0-9._-]{4,}")
+_MIN_SECRET_LENGTH = 8  # shorter ones are words
 _BEARER = re.compile(r"(?i)\b(bearer)\s+[^\s\"',;]{8,}")
 
 
@@ -56,9 +56,9 @@ def redact(text: str, *secrets: str) -> str:
         ```
     """
     for secret in secrets:
-        if len(secret) >= _SHORTEST_SECRET:
+        if len(secret) >= _MIN_SECRET_LENGTH:
             text = text.replace(secret, "***")
-    return _BEARER.sub(r"\1 ***", _SECRET.sub(r"\1_***", text))
+    return _BEARER.sub(r"\1 ***", _TOKEN.sub(r"\1_***", text))
 
 
 class ErrorResponse(NamedTuple):
@@ -83,7 +83,9 @@ class ErrorResponse(NamedTuple):
         return json.loads(self.text)
 
 
-_BEGUN = frozenset({"sent", "chat_id"})  # what an error tells of a request that Coze had
+_STARTED_ATTRIBUTES = frozenset(
+    {"may_have_started", "chat_id"}
+)  # what an error tells of a request that Coze had
 
 
 class CozeError(ModelError):
@@ -104,10 +106,10 @@ class CozeError(ModelError):
     Source: wire sections 1.3 to 1.5 and 7.
     """
 
-    sent: bool = False
+    may_have_started: bool = False
     """Whether the request may have reached Coze, and started something, without an answer."""
 
-    exhausted: bool = False
+    retries_exhausted: bool = False
     """Whether it has been tried again as often as allowed, so that no one else tries again."""
 
     def __init__(  # noqa: PLR0913 - each is a named attribute of the error
@@ -140,7 +142,7 @@ class CozeError(ModelError):
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; what has begun is not made again: it would begin twice."""
         super().__setattr__(name, value)
-        if name in _BEGUN and value:
+        if name in _STARTED_ATTRIBUTES and value:
             super().__setattr__("is_retryable", False)
 
     @property
@@ -150,7 +152,7 @@ class CozeError(ModelError):
 
     def __str__(self) -> str:
         """Return the message with code, log id, ids of the turn and the hint."""
-        told = {
+        values = {
             "code": self.code,
             "HTTP": self.status_code if self.code is None else None,
             "logid": self.logid,
@@ -158,8 +160,10 @@ class CozeError(ModelError):
             "conversation_id": self.conversation_id,
             "debug_url": self.debug_url,
         }
-        facts = ", ".join(f"{name} {value}" for name, value in told.items() if value is not None)
-        line = f"{self.message or type(self).__name__}{f' ({facts})' if facts else ''}"
+        context = ", ".join(
+            f"{name} {value}" for name, value in values.items() if value is not None
+        )
+        line = f"{self.message or type(self).__name__}{f' ({context})' if context else ''}"
         return f"{line}\n{self.hint}" if self.hint else line
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -229,6 +233,18 @@ class CozeRecallError(CozeError):
     """The search in the knowledge base failed (a recall with a `status_code` other than 0)."""
 
 
+class CozeWorkflowError(CozeError, ToolException, ValueError):
+    """A workflow failed, or cannot be run with these parameters.
+
+    It is a `ToolException`: an agent gets its text, and may try something else.
+    """
+
+    @property
+    def args(self) -> tuple[str]:  # type: ignore[override] # BaseException has a setter
+        """The text that LangChain gives to a model: message, code and hint."""
+        return (str(self),)
+
+
 class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - LangGraph's own word for it
     """A workflow asks its user something, where nobody can be asked: outside of a graph.
 
@@ -252,10 +268,10 @@ class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - LangGraph's 
         *,
         pending: Mapping[str, Any] | None = None,
         run: Mapping[str, Any] | None = None,
-        **facts: Any,
+        **context: Any,
     ) -> None:
         """Make the error of what a run waits for."""
-        super().__init__(message, **facts)
+        super().__init__(message, **context)
         self.pending: dict[str, Any] = dict(pending or {})
         self.run: dict[str, Any] = dict(run or {})
         self.event_id: str = self.pending.get("event_id", "")
@@ -265,7 +281,7 @@ class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - LangGraph's 
         self.workflow_id: str = self.pending.get("workflow_id", "")
 
 
-def hint_of(en: str, zh: str) -> str:
+def bilingual_hint(en: str, zh: str) -> str:
     """Return the two lines of a hint, as `CozeError.hint` has them.
 
     Args:
@@ -274,26 +290,18 @@ def hint_of(en: str, zh: str) -> str:
 
     Example:
         ```python
-        from langchain_coze.errors import hint_of
+        from langchain_coze.errors import bilingual_hint
 
-        assert hint_of("Wait.", "请等待。").splitlines() == ["Hint: Wait.", "提示：请等待。"]
+        assert bilingual_hint("Wait.", "请等待。").splitlines() == ["Hint: Wait.", "提示：请等待。"]
         ```
     """
     return f"Hint: {en}\n提示：{zh}"
 
 
-def __getattr__(name: str) -> Any:
-    """Give `CozeWorkflowError`, which is a `ToolException`: importing that takes half a second."""
-    if name == "CozeWorkflowError":
-        return import_module("langchain_coze._workflows.errors").CozeWorkflowError
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
-
-
 _E = TypeVar("_E", bound=CozeError)
 
 
-def converted(error: CozeError, kind: type[_E]) -> _E:
+def as_error(error: CozeError, kind: type[_E]) -> _E:
     """Return the same error, with all that it tells, as one of another class.
 
     Args:
@@ -302,14 +310,14 @@ def converted(error: CozeError, kind: type[_E]) -> _E:
 
     Example:
         ```python
-        from langchain_coze.errors import CozeError, CozeRecallError, converted
+        from langchain_coze.errors import CozeError, CozeRecallError, as_error
 
-        assert converted(CozeError("oh", code=7), CozeRecallError).code == 7
+        assert as_error(CozeError("oh", code=7), CozeRecallError).code == 7
         ```
     """
-    made = kind(error.message)
-    made.__dict__.update(error.__dict__)
-    return made
+    error_of_kind = kind(error.message)
+    error_of_kind.__dict__.update(error.__dict__)
+    return error_of_kind
 
 
 def is_retryable(error: BaseException) -> bool:

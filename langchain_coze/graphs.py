@@ -42,10 +42,10 @@ from langgraph.runtime import get_runtime
 from langgraph.types import Send
 from typing_extensions import TypedDict
 
-from langchain_coze._base.bot import PER_CALL
-from langchain_coze._workflows.graph import workflow_graph
-from langchain_coze._workflows.progress import Reporter
-from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze._base.bot import PER_CALL_FIELDS
+from langchain_coze._workflows.graph import build_workflow_graph
+from langchain_coze._workflows.progress import ProgressReporter
+from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,9 +57,9 @@ if TYPE_CHECKING:
 
     from langchain_coze.tools import CozeWorkflowTool
 
-_MODEL, _TOOLS, _REFUSE = "model", "tools", "refuse"
-_TAKEN_FROM_CONTEXT = PER_CALL - {"model"}
-_NOT_IN_NAMES = frozenset("|:")  # LangGraph parts the names of nested graphs with them
+_MODEL, _TOOLS, _INVALID = "model", "tools", "refuse"
+_CONTEXT_ARGUMENTS = PER_CALL_FIELDS - {"model"}
+_FORBIDDEN_IN_NAMES = frozenset("|:")  # LangGraph parts the names of nested graphs with them
 
 
 class CozeContext(TypedDict, total=False):
@@ -147,14 +147,14 @@ def create_coze_agent(  # noqa: PLR0913 - LangGraph's own options
     _check_name(name)
     node = tools if isinstance(tools, ToolNode) else ToolNode(tools)
     graph = StateGraph(state_schema, context_schema=context_schema)
-    graph.add_node(_MODEL, _asking(model, node, name))
+    graph.add_node(_MODEL, _build_model_node(model, node, name))
     graph.add_edge(START, _MODEL)
     if node.tools_by_name:
         graph.add_node(_TOOLS, node)
-        graph.add_node(_REFUSE, RunnableLambda[Any, Any](_refuse))
-        graph.add_conditional_edges(_MODEL, _calls, [_MODEL, _TOOLS, _REFUSE, END])
-        for answering in (_TOOLS, _REFUSE):
-            graph.add_conditional_edges(answering, _after(node), [_MODEL, END])
+        graph.add_node(_INVALID, RunnableLambda[Any, Any](_answer_invalid_calls))
+        graph.add_conditional_edges(_MODEL, _route_tool_calls, [_MODEL, _TOOLS, _INVALID, END])
+        for answering in (_TOOLS, _INVALID):
+            graph.add_conditional_edges(answering, _route_results(node), [_MODEL, END])
     return graph.compile(
         checkpointer=checkpointer,
         store=store,
@@ -207,19 +207,19 @@ def create_workflow_graph(
     """
     name = tool.name if name is None else name
     _check_name(name)
-    return workflow_graph(
-        tool._engine(),  # noqa: SLF001 - what this graph is made of
+    return build_workflow_graph(
+        tool._make_engine(),  # noqa: SLF001 - what this graph is made of
         name=name,
         checkpointer=checkpointer,
-        listen=lambda: Reporter(tool.workflow_id, None),
+        make_reporter=lambda: ProgressReporter(tool.workflow_id, None),
     )
 
 
 def _check_name(name: str) -> None:
-    if not isinstance(name, str) or not name.strip() or _NOT_IN_NAMES & set(name):
+    if not isinstance(name, str) or not name.strip() or _FORBIDDEN_IN_NAMES & set(name):
         raise CozeInvalidRequestError(
             f"A graph cannot be named {name!r}.",
-            hint=hint_of(
+            hint=bilingual_hint(
                 "Pass name=: a text of its own for each graph, without | and :.",
                 "请传入 name=：每个图使用不同的名称，且不含 | 和 :。",
             ),
@@ -229,41 +229,43 @@ def _check_name(name: str) -> None:
 # --- The model -----------------------------------------------------------------------------------
 
 
-def _asking(model: Runnable[Any, Any], node: ToolNode, name: str) -> RunnableLambda[Any, Any]:
+def _build_model_node(
+    model: Runnable[Any, Any], node: ToolNode, name: str
+) -> RunnableLambda[Any, Any]:
     """Return the node that asks the bot."""
     tools = list(node.tools_by_name.values())
-    bound = _bound(model, tools)
+    bound = _bind_tools(model, tools)
 
     def ask(state: Any, config: RunnableConfig) -> dict[str, Any]:
-        answer = bound.invoke(_messages(state), config, **_told())
-        return _said(answer, name)
+        answer = bound.invoke(_get_messages(state), config, **_read_context_arguments())
+        return _name_answer(answer, name)
 
     async def aask(state: Any, config: RunnableConfig) -> dict[str, Any]:
-        answer = await bound.ainvoke(_messages(state), config, **_told())
-        return _said(answer, name)
+        answer = await bound.ainvoke(_get_messages(state), config, **_read_context_arguments())
+        return _name_answer(answer, name)
 
     return RunnableLambda(ask, aask, name=_MODEL)
 
 
-def _bound(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnable[Any, Any]:
+def _bind_tools(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnable[Any, Any]:
     """Return a model with its tools bound, also one that has been bound or is configurable."""
     if not tools:
         return model
     if isinstance(model, RunnableBinding):  # its own bind_tools would drop what is bound already
-        return model.model_copy(update={"bound": _bound(model.bound, tools)})
+        return model.model_copy(update={"bound": _bind_tools(model.bound, tools)})
     if isinstance(model, DynamicRunnable):
-        return _Configured(model, tools)
+        return _ConfigurableModel(model, tools)
     bind_tools = getattr(model, "bind_tools", None)
     if bind_tools is None:
         raise CozeInvalidRequestError(
             f"A {type(model).__name__} takes no tools: it has no bind_tools.",
-            hint=hint_of("Pass a chat model.", "请传入聊天模型。"),
+            hint=bilingual_hint("Pass a chat model.", "请传入聊天模型。"),
         )
     bound: Runnable[Any, Any] = bind_tools(tools)
     return bound
 
 
-class _Configured(Runnable[Any, Any]):
+class _ConfigurableModel(Runnable[Any, Any]):
     """A configurable model: its tools are bound when a call has said which model it is."""
 
     def __init__(self, model: DynamicRunnable[Any, Any], tools: Sequence[BaseTool]) -> None:
@@ -276,7 +278,7 @@ class _Configured(Runnable[Any, Any]):
         **kwargs: Any,
     ) -> Any:
         model, config = self._model.prepare(config)
-        return _bound(model, self._tools).invoke(input, config, **kwargs)
+        return _bind_tools(model, self._tools).invoke(input, config, **kwargs)
 
     async def ainvoke(
         self,
@@ -285,23 +287,23 @@ class _Configured(Runnable[Any, Any]):
         **kwargs: Any,
     ) -> Any:
         model, config = self._model.prepare(config)
-        return await _bound(model, self._tools).ainvoke(input, config, **kwargs)
+        return await _bind_tools(model, self._tools).ainvoke(input, config, **kwargs)
 
 
-def _told() -> dict[str, Any]:
+def _read_context_arguments() -> dict[str, Any]:
     """Return the arguments of a call that the context of the run holds."""
     context = get_runtime().context
     if context is None:
         return {}
     get = context.get if isinstance(context, Mapping) else lambda key: getattr(context, key, None)
-    return {key: value for key in _TAKEN_FROM_CONTEXT if (value := get(key)) is not None}
+    return {key: value for key in _CONTEXT_ARGUMENTS if (value := get(key)) is not None}
 
 
-def _said(answer: BaseMessage, name: str) -> dict[str, Any]:
+def _name_answer(answer: BaseMessage, name: str) -> dict[str, Any]:
     return {"messages": [answer.model_copy(update={"name": name})]}
 
 
-def _messages(state: Any) -> list[BaseMessage]:
+def _get_messages(state: Any) -> list[BaseMessage]:
     found: list[BaseMessage] = state["messages"] if isinstance(state, Mapping) else state.messages
     return found
 
@@ -309,21 +311,21 @@ def _messages(state: Any) -> list[BaseMessage]:
 # --- The tools -----------------------------------------------------------------------------------
 
 
-def _calls(state: Any) -> str | list[Send]:
+def _route_tool_calls(state: Any) -> str | list[Send]:
     """Return where the last answer leads: to a task for each of its calls, or to the end."""
-    asking, following = _last_answer(state)
+    asking, following = _find_last_answer(state)
     if not (asking.tool_calls or asking.invalid_tool_calls):
         return END
     # somebody may have given results in place of the tools, for instance with update_state
     done = {m.tool_call_id for m in following if isinstance(m, ToolMessage)}
     calls: list[tuple[str, ToolCall | InvalidToolCall]] = [
         *((_TOOLS, call) for call in asking.tool_calls),
-        *((_REFUSE, call) for call in asking.invalid_tool_calls),
+        *((_INVALID, call) for call in asking.invalid_tool_calls),
     ]
     return [Send(to, [call]) for to, call in calls if call["id"] not in done] or _MODEL
 
 
-def _refuse(state: list[InvalidToolCall]) -> dict[str, Any]:
+def _answer_invalid_calls(state: list[InvalidToolCall]) -> dict[str, Any]:
     """Answer calls whose arguments are no JSON, so that the bot can make them again."""
     return {
         "messages": [
@@ -338,21 +340,21 @@ def _refuse(state: list[InvalidToolCall]) -> dict[str, Any]:
     }
 
 
-def _after(node: ToolNode) -> Callable[[Any], str]:
+def _route_results(node: ToolNode) -> Callable[[Any], str]:
     """Return what says where results lead: to the bot, or to the end after `return_direct`."""
     last = {name for name, tool in node.tools_by_name.items() if tool.return_direct}
 
     def after(state: Any) -> str:
-        called = {call["name"] for call in _last_answer(state)[0].tool_calls}
+        called = {call["name"] for call in _find_last_answer(state)[0].tool_calls}
         return END if called & last else _MODEL
 
     return after
 
 
-def _last_answer(state: Any) -> tuple[AIMessage, list[BaseMessage]]:
+def _find_last_answer(state: Any) -> tuple[AIMessage, list[BaseMessage]]:
     """Return the last answer of a state, and the messages after it."""
     following: list[BaseMessage] = []
-    for message in reversed(_messages(state)):
+    for message in reversed(_get_messages(state)):
         if isinstance(message, AIMessage):
             return message, following
         following.append(message)

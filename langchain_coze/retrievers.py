@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
-from langchain_coze._base.bot import LEAVING, PER_CALL, Bot
+from langchain_coze._base.bot import ABANDONED, PER_CALL_FIELDS, BotFields
+from langchain_coze._chat.search import create_recall_run, recall_from_bot, recall_from_workflow
+from langchain_coze._convert.recall import to_documents
 from langchain_coze._warnings import warn_user
-from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
     from langchain_coze._api.client import Client
     from langchain_coze._api.effects import Flow
 
-_KNOWN = PER_CALL | {"k", "score_threshold", "verbose"}
+_KNOWN_ARGUMENTS = PER_CALL_FIELDS | {"k", "score_threshold", "verbose"}
 
 
-class CozeRecallRetriever(Bot, BaseRetriever):
+class CozeRecallRetriever(BotFields, BaseRetriever):
     r"""The knowledge bases of a Coze bot, or of a Coze workflow, as a LangChain retriever.
 
     Coze has no call that searches a knowledge base. With a bot, its turn is begun and left as soon
@@ -140,68 +142,75 @@ class CozeRecallRetriever(Bot, BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         del run_manager
-        wanted = self._wanted(query, kwargs)
-        with self._search(query, kwargs) as (client, flow):
+        wanted = self._search_options(query, kwargs)
+        with self._searching(query, kwargs) as (client, flow):
             chunks = client.run(flow)
-        return _documents(chunks, *wanted)
+        return _select_documents(chunks, *wanted)
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         del run_manager
-        wanted = self._wanted(query, kwargs)
-        with self._search(query, kwargs) as (client, flow):
+        wanted = self._search_options(query, kwargs)
+        with self._searching(query, kwargs) as (client, flow):
             chunks = await client.arun(flow)
-        return _documents(chunks, *wanted)
+        return _select_documents(chunks, *wanted)
 
-    def _wanted(self, query: Any, kwargs: Mapping[str, Any]) -> tuple[int | None, float | None]:
+    def _search_options(
+        self, query: Any, kwargs: Mapping[str, Any]
+    ) -> tuple[int | None, float | None]:
         """Return how many documents are wanted, and from which score on; refuse what is none."""
         if not isinstance(query, str) or not query.strip():
             given = "empty" if isinstance(query, str) else f"a {type(query).__name__}"
             raise CozeInvalidRequestError(
                 f"The query is {given}.",
-                hint=hint_of("A query is a str with some text.", "检索内容应为非空字符串。"),
+                hint=bilingual_hint("A query is a str with some text.", "检索内容应为非空字符串。"),
             )
-        self._warn_about_call({n for n, value in kwargs.items() if value is not None}, _KNOWN)
+        self._warn_unknown_arguments(
+            {n for n, value in kwargs.items() if value is not None}, _KNOWN_ARGUMENTS
+        )
         k = kwargs.get("k", self.k)
         threshold = kwargs.get("score_threshold", self.score_threshold)
         if k is not None and (not isinstance(k, int) or isinstance(k, bool) or k < 1):
-            raise _refused("k", k, "a whole number from 1 on", "大于等于 1 的整数")
+            raise _invalid_option("k", k, "a whole number from 1 on", "大于等于 1 的整数")
         number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
         if threshold is not None and not (number and 0 <= threshold < math.inf):
-            raise _refused("score_threshold", threshold, "a number from 0 on", "大于等于 0 的数")
+            raise _invalid_option(
+                "score_threshold", threshold, "a number from 0 on", "大于等于 0 的数"
+            )
         return k, threshold
 
     @contextlib.contextmanager
-    def _search(
+    def _searching(
         self, query: str, kwargs: Mapping[str, Any]
     ) -> Iterator[tuple[Client, Flow[list[dict[str, Any]]]]]:
         """Provide what searches, and leave the turn behind when that is done."""
-        from langchain_coze._chat.search import found_by, recall_of, searching  # noqa: PLC0415 - stays light
-
-        client, call = self._client(), self._call(kwargs, runs=True)
+        client, call = self._make_client(), self._build_options(kwargs, is_workflow=True)
         if call.workflow_id:
-            yield client, found_by(call, {self.query_parameter: query}, self.output_path)
+            yield (
+                client,
+                recall_from_workflow(call, {self.query_parameter: query}, self.output_path),
+            )
             return
-        session = searching(call)
+        session = create_recall_run(call)
         try:
-            yield client, recall_of(session, query, self.recall_grace)
-        except LEAVING:
-            self._left(client, session)
+            yield client, recall_from_bot(session, query, self.recall_grace)
+        except ABANDONED:
+            self._cancel_if_abandoned(client, session)
             raise
         else:
-            self._left(client, session)
+            self._cancel_if_abandoned(client, session)
         finally:
-            session.leave()
+            session.finish()
 
-    def _target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
-        bot_id, workflow_id, app_id = super()._target(kwargs)
+    def _resolve_target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
+        bot_id, workflow_id, app_id = super()._resolve_target(kwargs)
         asked_for = bool(kwargs.get("bot_id") or kwargs.get("model"))
         if workflow_id and not asked_for and "bot_id" not in self.model_fields_set:
             bot_id = ""  # it comes from the environment, and is the bot of another call
         return bot_id, workflow_id, app_id
 
-    def _conversation(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
+    def _resolve_conversation_id(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
         """Return the conversation that was named for this search, never that of a config.
 
         What a config names is where the user talks with a bot, which a search must not disturb.
@@ -216,12 +225,10 @@ class CozeRecallRetriever(Bot, BaseRetriever):
         return params
 
 
-def _documents(
+def _select_documents(
     chunks: Sequence[Mapping[str, Any]], k: int | None, threshold: float | None
 ) -> list[Document]:
     """Return the documents of the chunks that are wanted."""
-    from langchain_coze._convert.recall import documents  # noqa: PLC0415 - importing stays light
-
     if threshold is not None:
         if chunks and all("score" not in chunk["metadata"] for chunk in chunks):
             warn_user(
@@ -231,10 +238,10 @@ def _documents(
         chunks = [
             chunk for chunk in chunks if chunk["metadata"].get("score", math.inf) >= threshold
         ]
-    return documents(chunks[:k])
+    return to_documents(chunks[:k])
 
 
-def _refused(name: str, value: Any, wanted: str, zh: str) -> CozeInvalidRequestError:
+def _invalid_option(name: str, value: Any, wanted: str, zh: str) -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
-        f"{name} is {value!r}.", hint=hint_of(f"Give {wanted}.", f"{name} 应为{zh}。")
+        f"{name} is {value!r}.", hint=bilingual_hint(f"Give {wanted}.", f"{name} 应为{zh}。")
     )

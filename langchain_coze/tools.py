@@ -13,26 +13,32 @@ from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain r
 from langchain_core.tools import BaseTool, BaseToolkit
 from pydantic import Field, PrivateAttr, model_validator
 
-from langchain_coze._base.connection import Connection
-from langchain_coze._workflows.input_schema import plain, tool_name
-from langchain_coze._workflows.progress import Reporter
+from langchain_coze._api.effects import RetryPolicy
+from langchain_coze._base.connection import CozeConnectionFields
+from langchain_coze._chat.request import validate_bot_or_app
+from langchain_coze._convert.to_coze import stringify_values
+from langchain_coze._workflows.engine import RunOptions, WorkflowEngine
+from langchain_coze._workflows.input_schema import make_tool_name
+from langchain_coze._workflows.metadata import describe_workflow, list_tools
+from langchain_coze._workflows.progress import ProgressReporter
+from langchain_coze._workflows.validation import to_plain_data
 from langchain_coze.errors import (
     CozeInvalidRequestError,
     CozeWorkflowInterrupt,
-    hint_of,
+    bilingual_hint,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_coze._api.effects import Flow
-    from langchain_coze._workflows.engine import Author, Engine, Job, Step
+    from langchain_coze._workflows.engine import InputSource, RunState
     from langchain_coze._workflows.run import WorkflowRun
 
 _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
-class CozeWorkflowTool(Connection, BaseTool):
+class CozeWorkflowTool(CozeConnectionFields, BaseTool):
     """A Coze workflow as a LangChain tool.
 
     What the workflow puts out is the content for the model; the artifact is a `WorkflowRun`. A
@@ -154,12 +160,14 @@ class CozeWorkflowTool(Connection, BaseTool):
     """LangChain's meaning: what becomes of a `CozeWorkflowError`. True: its text is the answer to
     the model. False: it is raised."""
 
-    _unpaid: bool = PrivateAttr(default=False)  # whether Coze has refused asynchronous runs
+    _async_unavailable: bool = PrivateAttr(
+        default=False
+    )  # whether Coze has refused asynchronous runs
 
     @model_validator(mode="after")
-    def _complete(self) -> Self:
+    def _fill_defaults(self) -> Self:
         if not self.name:
-            self.name = tool_name("", self.workflow_id)
+            self.name = make_tool_name("", self.workflow_id)
         if not self.description:
             self.description = f"Runs the Coze workflow {self.workflow_id}."
         if self.args_schema is None:
@@ -184,20 +192,19 @@ class CozeWorkflowTool(Connection, BaseTool):
         Source: wire section 4.7.
         """
         bare = cls(workflow_id=workflow_id, **fields)
-        return bare.model_copy(update=bare._client().run(bare._told(fields)))
+        return bare.model_copy(update=bare._make_client().run(bare._describe(fields)))
 
     @classmethod
     async def afrom_workflow(cls, workflow_id: str, **fields: Any) -> Self:
         """Do what `from_workflow` does, for asyncio."""
         bare = cls(workflow_id=workflow_id, **fields)
-        return bare.model_copy(update=await bare._client().arun(bare._told(fields)))
+        return bare.model_copy(update=await bare._make_client().arun(bare._describe(fields)))
 
-    def _told(self, given: Mapping[str, Any]) -> Flow[dict[str, Any]]:
+    def _describe(self, known_fields: Mapping[str, Any]) -> Flow[dict[str, Any]]:
         """Return what Coze tells of the workflow, as fields of the tool."""
-        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - importing stays light
-        from langchain_coze._workflows.metadata import described  # noqa: PLC0415 - the same
-
-        return described(self.workflow_id, given, Policy(max_retries=self.max_retries))
+        return describe_workflow(
+            self.workflow_id, known_fields, RetryPolicy(max_retries=self.max_retries)
+        )
 
     # --- One call --------------------------------------------------------------------------------
 
@@ -206,10 +213,10 @@ class CozeWorkflowTool(Connection, BaseTool):
     ) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Return the arguments of `_run`: a workflow may have parameters of any name."""
         if isinstance(tool_input, str) and isinstance(self.args_schema, dict):
-            tool_input = {_only(self.args_schema): tool_input}
+            tool_input = {_get_single_parameter_name(self.args_schema): tool_input}
         _, values = super()._to_args_and_kwargs(tool_input, tool_call_id)
-        named = {_wire_name(self.args_schema, name): value for name, value in values.items()}
-        return (), {"values": plain(named), "tool_call_id": tool_call_id}
+        named = {_get_wire_name(self.args_schema, name): value for name, value in values.items()}
+        return (), {"values": to_plain_data(named), "tool_call_id": tool_call_id}
 
     def _run(
         self,
@@ -218,15 +225,18 @@ class CozeWorkflowTool(Connection, BaseTool):
         tool_call_id: str | None = None,
         config: RunnableConfig,
     ) -> tuple[str, Any]:  # LangChain reads the annotations: all of them have to be importable
-        engine, listener = self._engine(tool_call_id), Reporter(self.workflow_id, tool_call_id)
-        given = partial(engine.sendable, values, by=self._author(tool_call_id))
-        inside = self._inside(config, tool_call_id)
+        engine, listener = (
+            self._make_engine(tool_call_id),
+            ProgressReporter(self.workflow_id, tool_call_id),
+        )
+        given = partial(engine.prepare_inputs, values, source=self._get_input_source(tool_call_id))
+        inside = self._build_child_config(config, tool_call_id)
         if inside is None:
-            return _told(engine.start(given(), listener))
-        from langchain_coze._workflows.graph import run_of, shown  # noqa: PLC0415 - langgraph
+            return _to_result(engine.start(given(), listener))
+        from langchain_coze._workflows.graph import make_serializable, read_run  # noqa: PLC0415 - langgraph
 
-        graph = self._graph(engine, given, listener)
-        run = run_of(graph.invoke({"parameters": shown(values)}, inside))
+        graph = self._build_graph(engine, given, listener)
+        run = read_run(graph.invoke({"parameters": make_serializable(values)}, inside))
         return run.content, run
 
     async def _arun(
@@ -236,82 +246,89 @@ class CozeWorkflowTool(Connection, BaseTool):
         tool_call_id: str | None = None,
         config: RunnableConfig,
     ) -> tuple[str, Any]:
-        engine, listener = self._engine(tool_call_id), Reporter(self.workflow_id, tool_call_id)
-        given = partial(engine.sendable, values, by=self._author(tool_call_id))
-        inside = self._inside(config, tool_call_id)
+        engine, listener = (
+            self._make_engine(tool_call_id),
+            ProgressReporter(self.workflow_id, tool_call_id),
+        )
+        given = partial(engine.prepare_inputs, values, source=self._get_input_source(tool_call_id))
+        inside = self._build_child_config(config, tool_call_id)
         if inside is None:  # a thread: files may have to be read
-            return _told(await engine.astart(await asyncio.to_thread(given), listener))
-        from langchain_coze._workflows.graph import run_of, shown, with_siblings  # noqa: PLC0415 - langgraph
-
-        graph = self._graph(engine, given, listener)
-        told = {"parameters": shown(values)}
-        run = run_of(await with_siblings(config, lambda: graph.ainvoke(told, inside)))
-        return run.content, run
-
-    def _graph(self, engine: Engine, given: Callable[[], Any], listener: Reporter) -> Any:
-        """Return the graph that runs one call inside of LangGraph."""
-        from langchain_coze._workflows.graph import workflow_graph  # noqa: PLC0415 - langgraph
-
-        return workflow_graph(
-            engine,
-            given=given,
-            keep_failures=bool(self.handle_tool_error),
-            listen=lambda: listener,
+            return _to_result(await engine.astart(await asyncio.to_thread(given), listener))
+        from langchain_coze._workflows.graph import (  # noqa: PLC0415 - langgraph
+            make_serializable,
+            read_run,
+            wait_for_sibling_calls,
         )
 
-    def _author(self, tool_call_id: str | None) -> Author:
+        graph = self._build_graph(engine, given, listener)
+        told = {"parameters": make_serializable(values)}
+        run = read_run(await wait_for_sibling_calls(config, lambda: graph.ainvoke(told, inside)))
+        return run.content, run
+
+    def _build_graph(
+        self, engine: WorkflowEngine, given: Callable[[], Any], listener: ProgressReporter
+    ) -> Any:
+        """Return the graph that runs one call inside of LangGraph."""
+        from langchain_coze._workflows.graph import build_workflow_graph  # noqa: PLC0415 - langgraph
+
+        return build_workflow_graph(
+            engine,
+            read_parameters=given,
+            keep_failures=bool(self.handle_tool_error),
+            make_reporter=lambda: listener,
+        )
+
+    def _get_input_source(self, tool_call_id: str | None) -> InputSource:
         """Return who has written the parameters of a call."""
         if tool_call_id is None:
             return "program"
         return "network" if isinstance(self.args_schema, dict) else "coercion"
 
-    def _inside(self, config: RunnableConfig, tool_call_id: str | None) -> RunnableConfig | None:
+    def _build_child_config(
+        self, config: RunnableConfig, tool_call_id: str | None
+    ) -> RunnableConfig | None:
         """Return the config for a graph of this call, or None outside of LangGraph."""
         if "langgraph" not in sys.modules:
             return None
-        from langchain_coze._workflows.graph import nested  # noqa: PLC0415 - langgraph
+        from langchain_coze._workflows.graph import build_child_config  # noqa: PLC0415 - langgraph
 
-        return nested(config, tool_call_id)
+        return build_child_config(config, tool_call_id)
 
-    def _engine(self, tool_call_id: str | None = None) -> Engine:
-        from langchain_coze._workflows.engine import Engine  # noqa: PLC0415 - importing stays light
+    def _make_engine(self, tool_call_id: str | None = None) -> WorkflowEngine:
 
         schema = self.args_schema if isinstance(self.args_schema, dict) else {}
-        return Engine(self._client(), lambda: self._job(tool_call_id), schema)
+        return WorkflowEngine(
+            self._make_client(), lambda: self._build_run_options(tool_call_id), schema
+        )
 
-    def _job(self, tool_call_id: str | None) -> Job:
+    def _build_run_options(self, tool_call_id: str | None) -> RunOptions:
         """Return what is run.
 
         Raises:
             CozeInvalidRequestError: Both a bot and an app are named.
         """
-        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - the same
-        from langchain_coze._chat.request import check_place  # noqa: PLC0415 - the same
-        from langchain_coze._convert.to_coze import text_map  # noqa: PLC0415 - the same
-        from langchain_coze._workflows.engine import Job  # noqa: PLC0415 - the same
-
-        check_place("workflow", self.bot_id, self.app_id, needed=False)
+        validate_bot_or_app("workflow", self.bot_id, self.app_id, required=False)
         named = ("bot_id", "app_id", "workflow_version", "connector_id")
         body = {name: value for name in named if (value := getattr(self, name))}
         if self.ext:
-            body["ext"] = text_map(self.ext)
+            body["ext"] = stringify_values(self.ext)
         until = None if self.max_duration is None else time.monotonic() + self.max_duration
         waits = self.run_mode == "sync" or (self.run_mode == "auto" and self.endpoint)
-        return Job(
+        return RunOptions(
             self.workflow_id,
             body,
             base_url=self.base_url,
             stream=not waits,
-            is_async=self.run_mode == "async" and not self._unpaid,
+            is_async=self.run_mode == "async" and not self._async_unavailable,
             endpoint=self.endpoint,
             tool_call_id=tool_call_id,
-            unpaid=self._note_unpaid,
-            policy=Policy(max_retries=self.max_retries, until=until),
-            polling=self._polling(self.poll_interval, self.poll_timeout),
+            on_async_unavailable=self._record_async_unavailable,
+            retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=until),
+            polling=self._build_polling(self.poll_interval, self.poll_timeout),
         )
 
-    def _note_unpaid(self) -> None:
-        self._unpaid = True
+    def _record_async_unavailable(self) -> None:
+        self._async_unavailable = True
 
     # --- Answers outside of a graph --------------------------------------------------------------
 
@@ -334,20 +351,22 @@ class CozeWorkflowTool(Connection, BaseTool):
         Source: wire sections 4.4 and 4.5.
         """
         before = interrupt.run.get("messages") or []
-        listener = Reporter(self.workflow_id, None)
-        engine = self._engine()
-        return _ended(engine.answer(interrupt.pending, answer, before, listener, by="program"))
+        listener = ProgressReporter(self.workflow_id, None)
+        engine = self._make_engine()
+        return _require_finished(
+            engine.resume(interrupt.pending, answer, before, listener, source="program")
+        )
 
     async def aresume(self, interrupt: CozeWorkflowInterrupt, answer: Any) -> WorkflowRun:
         """Do what `resume` does, for asyncio."""
         before = interrupt.run.get("messages") or []
-        listener = Reporter(self.workflow_id, None)
-        engine = self._engine()
-        step = await engine.aanswer(interrupt.pending, answer, before, listener, by="program")
-        return _ended(step)
+        listener = ProgressReporter(self.workflow_id, None)
+        engine = self._make_engine()
+        step = await engine.aresume(interrupt.pending, answer, before, listener, source="program")
+        return _require_finished(step)
 
 
-class CozeToolkit(Connection, BaseToolkit):
+class CozeToolkit(CozeConnectionFields, BaseToolkit):
     """The published workflows of a Coze workspace, each as a `CozeWorkflowTool`.
 
     Example:
@@ -385,36 +404,34 @@ class CozeToolkit(Connection, BaseToolkit):
         Raises:
             CozeError: What Coze reports.
         """
-        return self._made(self._client().run(self._found()))
+        return self._build_tools(self._make_client().run(self._list_workflows()))
 
     async def aget_tools(self) -> list[BaseTool]:
         """Do what `get_tools` does, for asyncio."""
-        return self._made(await self._client().arun(self._found()))
+        return self._build_tools(await self._make_client().arun(self._list_workflows()))
 
-    def _found(self) -> Flow[list[dict[str, Any]]]:
-        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - importing stays light
-        from langchain_coze._workflows.metadata import found  # noqa: PLC0415 - the same
+    def _list_workflows(self) -> Flow[list[dict[str, Any]]]:
 
         query = {"workspace_id": self.workspace_id, "workflow_mode": "workflow"}
         if self.app_id:
             query["app_id"] = self.app_id
-        return found(query, self.tool_options, Policy(max_retries=self.max_retries))
+        return list_tools(query, self.tool_options, RetryPolicy(max_retries=self.max_retries))
 
-    def _made(self, found: list[dict[str, Any]]) -> list[BaseTool]:
+    def _build_tools(self, workflows: list[dict[str, Any]]) -> list[BaseTool]:
         """Return the tools of what was found."""
-        fields = {name: getattr(self, name) for name in Connection.model_fields}
+        fields = {name: getattr(self, name) for name in CozeConnectionFields.model_fields}
         if self.app_id:
             fields["app_id"] = self.app_id
-        return [CozeWorkflowTool(**{**fields, **self.tool_options, **told}) for told in found]
+        return [CozeWorkflowTool(**{**fields, **self.tool_options, **told}) for told in workflows]
 
 
-def _wire_name(schema: Any, name: str) -> str:
+def _get_wire_name(schema: Any, name: str) -> str:
     """Return the name that a parameter has for Coze: a pydantic model may have another one."""
     field = getattr(schema, "model_fields", {}).get(name)
     return (field.serialization_alias or field.alias or name) if field is not None else name
 
 
-def _only(schema: Mapping[str, Any]) -> str:
+def _get_single_parameter_name(schema: Mapping[str, Any]) -> str:
     """Return the one parameter that a plain text is for."""
     names = schema.get("required") or list(schema.get("properties") or ())
     if len(names) == 1:
@@ -422,11 +439,11 @@ def _only(schema: Mapping[str, Any]) -> str:
     known = f"takes {len(names)} parameters" if names else "has parameters that are not known"
     raise CozeInvalidRequestError(
         f"The workflow {known}: a text alone is none of them.",
-        hint=hint_of("Give a dict of parameters.", "请以字典形式传入参数。"),
+        hint=bilingual_hint("Give a dict of parameters.", "请以字典形式传入参数。"),
     )
 
 
-def _ended(step: Step) -> WorkflowRun:
+def _require_finished(step: RunState) -> WorkflowRun:
     """Return a run that has ended.
 
     Raises:
@@ -440,7 +457,7 @@ def _ended(step: Step) -> WorkflowRun:
         run=step.run.model_dump(),
         logid=step.run.logid,
         debug_url=step.run.debug_url,
-        hint=hint_of(
+        hint=bilingual_hint(
             "Go on with tool.resume(interrupt, answer); or run it in a graph with a checkpointer, "
             "and answer with Command(resume=answer).",
             "请使用 tool.resume(interrupt, answer) 继续；"
@@ -449,6 +466,6 @@ def _ended(step: Step) -> WorkflowRun:
     )
 
 
-def _told(step: Step) -> tuple[str, WorkflowRun]:
-    run = _ended(step)
+def _to_result(step: RunState) -> tuple[str, WorkflowRun]:
+    run = _require_finished(step)
     return run.content, run

@@ -1,9 +1,10 @@
-"""What a Coze bot can honestly declare to LangChain's standard suites.
+"""What LangChain's standard test suites may expect of a Coze bot.
 
-A bot's tools and output format are set in Coze, and nothing on the request can define or force them
-(wire 2.1): its tool turns have tests of their own (`test_tool_turns.py`, `test_agents.py`). Images,
-files and audio are sent, but the suite fetches its samples from the internet: `test_files.py` has
-its own. The suite's timing of a stream needs recorded cassettes; `make bench` measures instead.
+The tools and the output format of a bot are set in Coze; a request can neither define nor force
+them (wire 2.1). Tool calls have tests of their own: `test_tool_turns.py` and `test_agents.py`.
+Images, files and audio are supported, but the suite downloads its samples from the internet;
+`test_files.py` covers them. The suite times streams with recorded cassettes; `make bench` measures
+them instead.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_coze import ChatCoze
 
 
-class DeclaredByCoze:
+class CozeCapabilities:
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
         return ChatCoze

@@ -1,16 +1,4 @@
-"""The two faces of the procedures: one blocking, one for asyncio.
-
-Example:
-    ```python
-    from langchain_coze._api.client import Client
-    from langchain_coze._api.effects import Policy
-    from langchain_coze._api.transport import Settings
-    from langchain_coze._api.tokens import token_source
-
-    settings = Settings(base_url="https://api.coze.cn")
-    client = Client(settings, token_source("pat_example"), Policy(max_retries=2))
-    ```
-"""
+"""The two drivers of flows: one sync, one async. See `langchain_coze._api.effects`."""
 
 from __future__ import annotations
 
@@ -21,90 +9,89 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api import pool, transport
+from langchain_coze._api import transport
 from langchain_coze._api.effects import (
     Close,
-    Command,
+    Effect,
     Flow,
-    Identify,
-    Policy,
+    GetAccountKey,
+    Notify,
     Read,
-    Renew,
-    Reply,
+    RefreshToken,
     Request,
     Sleep,
     T,
-    Tell,
     Wait,
 )
-from langchain_coze._api.retry import exchange
 
 if TYPE_CHECKING:
-    from langchain_coze._api.transport import Settings, Tokens
+    from langchain_coze._api.pool import ConnectionPools
+    from langchain_coze._api.settings import Settings, TokenSource
 
 
 class Client:
-    """Carries out procedures against one server; holds no connection itself.
+    """Runs flows against one server, sync or async. Holds no connection itself.
 
     Attributes:
         settings: How to reach the server.
-        tokens: Where the token of each request comes from.
-        policy: How often a request is repeated.
+        token_source: Where the token of each request comes from.
     """
 
-    __slots__ = ("policy", "settings", "tokens")
+    __slots__ = ("_pools", "settings", "token_source")
 
-    def __init__(self, settings: Settings, tokens: Tokens, policy: Policy) -> None:
+    def __init__(
+        self, settings: Settings, token_source: TokenSource, pools: ConnectionPools
+    ) -> None:
         """Take what is needed; nothing is opened."""
         self.settings = settings
-        self.tokens = tokens
-        self.policy = policy
+        self.token_source = token_source
+        self._pools = pools
 
     def run(self, flow: Flow[T]) -> T:
-        """Carry out a procedure, blocking.
+        """Run a flow and return its result.
 
         Raises:
-            CozeError: What the procedure raises.
+            CozeError: What the flow raises.
         """
         try:
-            command = next(flow)
+            effect = next(flow)
             while True:
                 try:
-                    result = self._do(command)
-                except BaseException as error:  # noqa: BLE001 - the procedure has to clean up
-                    command = flow.throw(error)
+                    result = self._do(effect)
+                except BaseException as error:  # noqa: BLE001 - the flow has to clean up
+                    effect = flow.throw(error)
                 else:
-                    command = flow.send(result)
+                    effect = flow.send(result)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return] # what the generator returned
         finally:
             flow.close()
 
     async def arun(self, flow: Flow[T]) -> T:
-        """Carry out a procedure on the running event loop.
+        """Async version of `run`.
 
         Raises:
-            CozeError: What the procedure raises.
+            CozeError: What the flow raises.
         """
         try:
-            command = next(flow)
+            effect = next(flow)
             while True:
                 try:
-                    result = await self._ado(command)
-                except BaseException as error:  # noqa: BLE001 - the procedure has to clean up
-                    command = flow.throw(error)
+                    result = await self._ado(effect)
+                except BaseException as error:  # noqa: BLE001 - the flow has to clean up
+                    effect = flow.throw(error)
                 else:
-                    command = flow.send(result)
+                    effect = flow.send(result)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return] # what the generator returned
         finally:
             flow.close()
 
-    def _do(self, command: Command) -> Any:
+    def _do(self, effect: Effect) -> Any:
         result: Any = None
-        match command:
+        match effect:
             case Request():
-                result = transport.send(command, self.settings, self.tokens.get())
+                result = transport.send(effect, self.settings, self.token_source.get(), self._pools)
             case Read(stream, until):
                 result = stream.read(until)
             case Sleep(seconds):
@@ -112,21 +99,21 @@ class Client:
             case Close(stream):
                 stream.close()
             case Wait():
-                result = _wait(command)
-            case Tell(listener, told):
-                listener.tell(told)
-            case Identify():
-                result = self.tokens.identity or _fingerprint(self.tokens.get())
-            case Renew():
-                result = self.tokens.renew()
+                result = _wait(effect)
+            case Notify(listener, message):
+                listener.emit(message)
+            case GetAccountKey():
+                result = self.token_source.cache_key or _fingerprint(self.token_source.get())
+            case RefreshToken():
+                result = self.token_source.invalidate()
         return result
 
-    async def _ado(self, command: Command) -> Any:
+    async def _ado(self, effect: Effect) -> Any:
         result: Any = None
-        match command:
+        match effect:
             case Request():
-                token = await self.tokens.aget()
-                result = await transport.asend(command, self.settings, token)
+                token = await self.token_source.aget()
+                result = await transport.asend(effect, self.settings, token, self._pools)
             case Read(stream, until):
                 result = await stream.read(until)
             case Sleep(seconds):
@@ -136,46 +123,30 @@ class Client:
             case Wait(future, seconds):
                 waited = asyncio.wrap_future(future)
                 result = bool((await asyncio.wait([waited], timeout=seconds))[0])
-            case Tell(listener, told):
-                await listener.atell(told)
-            case Identify():
-                result = self.tokens.identity or _fingerprint(await self.tokens.aget())
-            case Renew():
-                result = self.tokens.renew()
+            case Notify(listener, message):
+                await listener.aemit(message)
+            case GetAccountKey():
+                result = self.token_source.cache_key or _fingerprint(await self.token_source.aget())
+            case RefreshToken():
+                result = self.token_source.invalidate()
         return result
-
-    def open(self, request: Request) -> Reply:
-        """Open a stream of events, blocking; use `with reply.stream as stream` to read it.
-
-        Raises:
-            CozeError: Coze refuses, or could not be reached.
-        """
-        return self.run(exchange(request, self.policy))
-
-    async def aopen(self, request: Request) -> Reply:
-        """Open a stream of events; use `async with reply.stream as stream` to read it.
-
-        Raises:
-            CozeError: Coze refuses, or could not be reached.
-        """
-        return await self.arun(exchange(request, self.policy))
 
     def close(self) -> None:
         """Close the connections that this process holds to the server, blocking ones."""
-        pool.close(self.settings.base_url)
+        self._pools.close(self.settings.base_url)
 
     async def aclose(self) -> None:
         """Close the connections that the running event loop holds to the server."""
-        await pool.aclose(self.settings.base_url)
+        await self._pools.aclose(self.settings.base_url)
 
 
-def _wait(command: Wait) -> bool:
+def _wait(effect: Wait) -> bool:
     """Wait with this thread; never for something that only this thread can bring about."""
-    if command.future.done():
+    if effect.future.done():
         return True
-    if command.thread == threading.get_ident() or _in_loop():
+    if effect.thread == threading.get_ident() or _in_loop():
         return False
-    return bool(concurrent.futures.wait([command.future], timeout=command.seconds).done)
+    return bool(concurrent.futures.wait([effect.future], timeout=effect.seconds).done)
 
 
 def _in_loop() -> bool:

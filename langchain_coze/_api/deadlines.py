@@ -2,22 +2,6 @@
 
 A read time-out bounds silence only. A blocking read that waits for bytes can be ended from outside
 by shutting the socket down, which is what a timer does here; asyncio has time-outs of its own.
-
-Example:
-    ```python
-    import time
-
-    from langchain_coze._api.deadlines import Limit
-    from langchain_coze.errors import CozeTimeoutError
-
-    limit = Limit(time.monotonic() + 60, {})
-    assert b"".join(limit.checked(iter([b"in ", b"time"]))) == b"in time"
-    limit.lift()
-    try:
-        list(Limit(time.monotonic() - 1, {}).checked(iter([b"late"])))
-    except CozeTimeoutError as error:
-        assert "max_duration" in str(error)
-    ```
 """
 
 from __future__ import annotations
@@ -29,54 +13,54 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.error_codes import too_late
+from langchain_coze._api.error_codes import deadline_exceeded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 
 
-class Limit:
+class Deadline:
     """Ends a blocking stream when its time is up.
 
     Args:
-        until: When, by `time.monotonic()`.
+        deadline: When, by `time.monotonic()`.
         extensions: What httpx tells of the response: its connection, where that is known.
     """
 
-    __slots__ = ("_timer", "_until")
+    __slots__ = ("_expires_at", "_timer")
 
-    def __init__(self, until: float, extensions: Mapping[str, Any]) -> None:
+    def __init__(self, deadline: float, extensions: Mapping[str, Any]) -> None:
         """Start the timer, if there is a socket that it could shut down."""
-        self._until = until
+        self._expires_at = deadline
         self._timer: threading.Timer | None = None
         connection = extensions.get("network_stream")
         found = connection.get_extra_info("socket") if connection is not None else None
         alone = extensions.get("http_version") != b"HTTP/2"  # else other streams use it as well
         if alone and isinstance(found, socket.socket):
-            left = max(until - time.monotonic(), 0.0)
-            self._timer = threading.Timer(left, _shut, [found])
+            left = max(deadline - time.monotonic(), 0.0)
+            self._timer = threading.Timer(left, _shut_down, [found])
             self._timer.daemon = True
             self._timer.start()
 
     @property
-    def passed(self) -> bool:
+    def expired(self) -> bool:
         """Whether the time is up."""
-        return time.monotonic() >= self._until
+        return time.monotonic() >= self._expires_at
 
-    def checked(self, parts: Iterator[bytes]) -> Generator[bytes]:
+    def enforce(self, parts: Iterator[bytes]) -> Generator[bytes]:
         """Pass on what arrives in time.
 
         Raises:
             CozeTimeoutError: The time is up.
         """
         for part in parts:
-            if self.passed:
-                raise too_late(sent=True)
+            if self.expired:
+                raise deadline_exceeded(may_have_started=True)
             yield part
-        if self.passed:  # a connection that was shut down may look like the end
-            raise too_late(sent=True)
+        if self.expired:  # a connection that was shut down may look like the end
+            raise deadline_exceeded(may_have_started=True)
 
-    def lift(self) -> None:
+    def cancel(self) -> None:
         """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
@@ -84,28 +68,28 @@ class Limit:
                 self._timer.join()  # it ends at once, and must not hit the next request
 
 
-def _shut(connection: socket.socket) -> None:
+def _shut_down(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):  # closed in the meantime
         # past the method of an SSL socket, which is not made for other threads
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
-async def in_time(parts: AsyncIterator[bytes], until: float) -> AsyncGenerator[bytes]:
+async def with_deadline(parts: AsyncIterator[bytes], deadline: float) -> AsyncGenerator[bytes]:
     """Pass on what arrives in time.
 
     Args:
         parts: What arrives.
-        until: When the time is up, by `time.monotonic()`.
+        deadline: When the time is up, by `time.monotonic()`.
 
     Raises:
         CozeTimeoutError: The time is up.
     """
     while True:
         try:
-            async with asyncio.timeout(until - time.monotonic()):
+            async with asyncio.timeout(deadline - time.monotonic()):
                 part = await anext(parts, None)
         except TimeoutError as error:
-            raise too_late(sent=True) from error
+            raise deadline_exceeded(may_have_started=True) from error
         if part is None:
             return
         yield part

@@ -3,31 +3,23 @@
 A procedure is a plain generator: it yields commands (a `Request` to send, seconds to `Sleep`, a
 stream to `Read`) and is sent their results. `langchain_coze._api.client` has the two small loops
 that carry commands out, one blocking and one for asyncio, so that nothing exists twice.
-
-Example:
-    ```python
-    from langchain_coze._api.effects import Policy, Reply, Request
-
-    assert Request(method="GET", path="/v1/users/me").stream is False
-    assert Reply(status_code=200, body=b'{"code":0}').json == {"code": 0}
-    assert 0.25 <= Policy().pause(0, None) <= 0.5
-    ```
 """
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Generator, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
-from langchain_coze._api.models import parse
+from langchain_coze._api.models import parse_json
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Upload(NamedTuple):
@@ -43,6 +35,11 @@ class Upload(NamedTuple):
     data: bytes
     mime_type: str = "application/octet-stream"
 
+    @property
+    def digest(self) -> str:
+        """Identifies the bytes together with the name."""
+        return hashlib.sha256(b"\0".join([self.name.encode(), self.data])).hexdigest()
+
 
 class Request(NamedTuple):
     """A request to send. Its result is a `Reply`.
@@ -54,20 +51,20 @@ class Request(NamedTuple):
         body: What is sent as JSON, or None.
         stream: Whether server-sent events are expected.
         either: Whether events or JSON may come.
-        patience: Seconds of silence at most, where that is less than usual.
+        read_timeout: Seconds between bytes, where that is less than usual.
         file: What is sent as the `file` of a form, in place of a body.
-        until: When the reply, with its stream, must be over, by `time.monotonic()`.
+        deadline: When the reply, with its stream, must be over, by `time.monotonic()`.
     """
 
     method: str
     path: str
-    query: Mapping[str, str] = _NOTHING
+    query: Mapping[str, str] = _EMPTY
     body: Mapping[str, Any] | None = None
     stream: bool = False
     either: bool = False
-    patience: float | None = None
+    read_timeout: float | None = None
     file: Upload | None = None
-    until: float | None = None
+    deadline: float | None = None
 
 
 class Sleep(NamedTuple):
@@ -81,12 +78,12 @@ class Read(NamedTuple):
 
     Attributes:
         stream: The stream.
-        until: When the stream is given up if nothing has come, by `time.monotonic()`: the result is
-            None then, and the stream is closed. None to wait as long as the stream does.
+        deadline: When to stop waiting, by `time.monotonic()`: the stream is then closed and the
+            result is None. None to wait as long as the stream allows.
     """
 
     stream: Any
-    until: float | None = None
+    deadline: float | None = None
 
 
 class Close(NamedTuple):
@@ -111,23 +108,23 @@ class Wait(NamedTuple):
     thread: int = 0
 
 
-class Tell(NamedTuple):
+class Notify(NamedTuple):
     """Tell somebody what has happened, before going on. Its result is None.
 
     Attributes:
-        listener: Who has `tell` and, for asyncio, `atell`.
-        told: What they are told.
+        listener: Who has `emit` and, for asyncio, `aemit`.
+        message: What they are told.
     """
 
     listener: Any
-    told: Any
+    message: Any
 
 
-class Identify:
+class GetAccountKey:
     """Tell whose token is used. Its result is a str that does not tell the token."""
 
 
-class Renew:
+class RefreshToken:
     """Get a fresh token. Its result says whether the source can give one."""
 
 
@@ -139,19 +136,19 @@ class Reply:
         headers: The headers, names in lower case.
         body: The whole body; empty when `stream` is set.
         stream: The open stream of server-sent events, or None.
-        secret: The token that was sent, which must not appear in what is told of this.
+        token: The token that was sent, which must not appear in what is told of this.
     """
 
     def __init__(
         self,
         status_code: int,
-        headers: Mapping[str, str] = _NOTHING,
+        headers: Mapping[str, str] = _EMPTY,
         body: bytes = b"",
         stream: Any = None,
-        secret: str = "",
+        token: str = "",
     ) -> None:
         """Take what came back."""
-        self.secret = secret
+        self.token = token
         self.status_code = status_code
         self.headers = headers
         self.body = body
@@ -160,7 +157,7 @@ class Reply:
     @cached_property
     def json(self) -> Any:
         """The body as JSON, or None when it is not JSON."""
-        return parse(self.body)
+        return parse_json(self.body)
 
     @property
     def logid(self) -> str | None:
@@ -168,23 +165,23 @@ class Reply:
         return self.headers.get("x-tt-logid") or self.headers.get("x-log-id")
 
 
-Command: TypeAlias = Request | Sleep | Read | Close | Wait | Tell | Identify | Renew
+Effect: TypeAlias = Request | Sleep | Read | Close | Wait | Notify | GetAccountKey | RefreshToken
 T = TypeVar("T")
-Flow: TypeAlias = Generator[Command, Any, T]
+Flow: TypeAlias = Generator[Effect, Any, T]
 
 
-class Policy(NamedTuple):
+class RetryPolicy(NamedTuple):
     """How often a request is repeated.
 
     Attributes:
         max_retries: Repetitions after the first attempt.
         backoff: Seconds before the first repetition; doubled each time, with jitter.
-        until: When everything must be over, by `time.monotonic()`; None for no limit.
+        deadline: When everything must be over, by `time.monotonic()`; None for no limit.
     """
 
     max_retries: int = 2
     backoff: float = 0.5
-    until: float | None = None
+    deadline: float | None = None
 
     def pause(self, attempt: int, retry_after: float | None) -> float:
         """Return the seconds to wait after attempt number `attempt` (from 0)."""

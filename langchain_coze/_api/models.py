@@ -3,14 +3,6 @@
 Numbers may be digit strings, anything may be null or missing, enumerations may hold words we do not
 know, and the payload of a reply may stand under other names than `data` (wire sections 1.4, 1.6,
 2.2, 2.3 and 8).
-
-Example:
-    ```python
-    from langchain_coze._api.models import Chat
-
-    chat = Chat.model_validate({"id": 7, "status": "cancelled", "usage": {"token_count": "12"}})
-    assert (chat.id, chat.status, chat.usage.token_count) == ("7", "canceled", 12)
-    ```
 """
 
 from __future__ import annotations
@@ -33,7 +25,7 @@ from pydantic import (
 from pydantic_core import from_json, to_json
 
 
-def _text(value: Any) -> str:
+def _to_str(value: Any) -> str:
     """Read text: null is empty, a number its digits, an object its JSON."""
     if value is None:
         return ""
@@ -42,7 +34,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _count(value: Any) -> int:
+def _to_int(value: Any) -> int:
     """Read a count or a code: null and words are 0."""
     try:
         return int(value)
@@ -50,13 +42,13 @@ def _count(value: Any) -> int:
         return 0
 
 
-def _objects(value: Any) -> list[Any]:
+def _keep_objects(value: Any) -> list[Any]:
     """Read a list of objects: whatever else is in it is passed over."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-Text = Annotated[str, BeforeValidator(_text)]
-Count = Annotated[int, BeforeValidator(_count)]
+LenientStr = Annotated[str, BeforeValidator(_to_str)]
+LenientInt = Annotated[int, BeforeValidator(_to_int)]
 
 _LONE_SURROGATE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
@@ -67,11 +59,11 @@ _STATUS = {
     "required_action": "requires_action",
     "compleated": "completed",
 }
-TERMINAL = frozenset({"completed", "failed", "requires_action", "canceled", "expired"})
+TERMINAL_STATUSES = frozenset({"completed", "failed", "requires_action", "canceled", "expired"})
 """The chat statuses after which nothing more happens by itself."""
 
 
-class Wire(BaseModel):
+class CozeModel(BaseModel):
     """A thing that Coze sends: unknown keys are passed over, unreadable fields are the default."""
 
     # built when first used: importing the package stays light
@@ -88,172 +80,174 @@ class Wire(BaseModel):
             return cls.model_fields[info.field_name or ""].get_default(call_default_factory=True)
 
 
-class LastError(Wire):
+class LastError(CozeModel):
     """The error of a chat; code 0 means none (wire section 2.2)."""
 
-    code: Count = 0
-    msg: Text = ""
+    code: LenientInt = 0
+    msg: LenientStr = ""
 
 
-class CachedTokens(Wire):
+class CachedTokens(CozeModel):
     """The part of the input tokens that a cache answered."""
 
-    cached_tokens: Count = 0
+    cached_tokens: LenientInt = 0
 
 
-class Usage(Wire):
+class Usage(CozeModel):
     """Tokens of a turn; all 0 until it is completed (wire section 2.2)."""
 
-    token_count: Count = 0
-    output_count: Count = 0
-    input_count: Count = 0
+    token_count: LenientInt = 0
+    output_count: LenientInt = 0
+    input_count: LenientInt = 0
     input_tokens_details: CachedTokens | None = None
 
 
-class ToolFunction(Wire):
+class ToolFunction(CozeModel):
     """Name and arguments of a call; `arguments` is a JSON string (wire section 2.6)."""
 
-    name: Text = ""
-    arguments: Text = ""
+    name: LenientStr = ""
+    arguments: LenientStr = ""
 
 
-class ToolCall(Wire):
+class ToolCall(CozeModel):
     """One call that the bot asks its client to run (wire section 2.6)."""
 
-    id: Text = ""
-    type: Text = ""
+    id: LenientStr = ""
+    type: LenientStr = ""
     function: ToolFunction = Field(default_factory=ToolFunction)
 
 
-class SubmitToolOutputs(Wire):
+class SubmitToolOutputs(CozeModel):
     """The calls of a required action."""
 
-    tool_calls: Annotated[list[ToolCall], BeforeValidator(_objects)] = Field(default_factory=list)
+    tool_calls: Annotated[list[ToolCall], BeforeValidator(_keep_objects)] = Field(
+        default_factory=list
+    )
 
 
-class RequiredAction(Wire):
+class RequiredAction(CozeModel):
     """What a chat waits for; may be present and empty (wire section 2.2)."""
 
-    type: Text = ""
+    type: LenientStr = ""
     submit_tool_outputs: SubmitToolOutputs = Field(default_factory=SubmitToolOutputs)
 
 
-class Chat(Wire):
+class Chat(CozeModel):
     """One turn of a bot (wire section 2.2)."""
 
-    id: Text = ""
-    conversation_id: Text = ""
-    section_id: Text = ""
-    bot_id: Text = ""
-    status: Annotated[Text, BeforeValidator(lambda word: _STATUS.get(word, word))] = ""
+    id: LenientStr = ""
+    conversation_id: LenientStr = ""
+    section_id: LenientStr = ""
+    bot_id: LenientStr = ""
+    status: Annotated[LenientStr, BeforeValidator(lambda word: _STATUS.get(word, word))] = ""
     last_error: LastError = Field(default_factory=LastError)
     required_action: RequiredAction = Field(default_factory=RequiredAction)
     usage: Usage = Field(default_factory=Usage)
-    debug_url: Text = ""
+    debug_url: LenientStr = ""
 
 
-class Message(Wire):
+class CozeMessage(CozeModel):
     """One message of a turn (wire section 2.3)."""
 
-    id: Text = ""
-    conversation_id: Text = ""
-    chat_id: Text = ""
-    section_id: Text = ""
-    role: Text = ""
-    type: Text = ""
-    content: Text = ""
-    content_type: Text = ""
-    reasoning_content: Text = ""
+    id: LenientStr = ""
+    conversation_id: LenientStr = ""
+    chat_id: LenientStr = ""
+    section_id: LenientStr = ""
+    role: LenientStr = ""
+    type: LenientStr = ""
+    content: LenientStr = ""
+    content_type: LenientStr = ""
+    reasoning_content: LenientStr = ""
 
 
-class Interrupt(Wire):
+class RunInterrupt(CozeModel):
     """What a run waits for (wire sections 4.2 and 4.4); `type` and `event_id` are sent back."""
 
-    data: Text = ""
-    event_id: Text = ""
-    type: Count = 0
+    data: LenientStr = ""
+    event_id: LenientStr = ""
+    type: LenientInt = 0
     required_parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class _Told(Wire):
+class _RunInfo(CozeModel):
     """What replies, histories and last events tell of a run alike."""
 
-    execute_id: Text = ""
-    debug_url: Text = ""
+    execute_id: LenientStr = ""
+    debug_url: LenientStr = ""
     usage: Usage = Field(default_factory=Usage)
-    token: Count = 0
-    interrupt_data: Interrupt | None = None
+    token: LenientInt = 0
+    interrupt_data: RunInterrupt | None = None
 
     @property
-    def asks(self) -> Interrupt | None:
+    def interrupt(self) -> RunInterrupt | None:
         """What the run waits for; without an id nothing can be answered."""
         asked = self.interrupt_data
         return asked if asked is not None and asked.event_id else None
 
 
-class Run(_Told):
+class RunReply(_RunInfo):
     """One run of a workflow, as its reply tells it (wire section 4.2)."""
 
-    data: Text = ""
+    data: LenientStr = ""
 
 
-class History(_Told):
+class RunHistory(_RunInfo):
     """One run of a workflow, as its history tells it (wire section 4.3)."""
 
-    execute_status: Text = ""
-    output: Text = ""
-    error_code: Text = ""
+    execute_status: LenientStr = ""
+    output: LenientStr = ""
+    error_code: LenientStr = ""
     error_message: Annotated[
-        Text, Field(validation_alias=AliasChoices("error_message", "error_msg"))
+        LenientStr, Field(validation_alias=AliasChoices("error_message", "error_msg"))
     ] = ""
 
 
-class NodeMessage(Wire):
+class NodeMessage(CozeModel):
     """A piece of what a node of a workflow says (wire section 4.4)."""
 
-    content: Text = ""
-    content_type: Text = ""
-    node_title: Text = ""
-    node_seq_id: Text = ""
+    content: LenientStr = ""
+    content_type: LenientStr = ""
+    node_title: LenientStr = ""
+    node_seq_id: LenientStr = ""
     node_is_finish: bool = False
-    node_id: Text = ""
-    node_type: Text = ""
-    node_execute_uuid: Text = ""
+    node_id: LenientStr = ""
+    node_type: LenientStr = ""
+    node_execute_uuid: LenientStr = ""
     usage: Usage = Field(default_factory=Usage)
-    token: Count = 0
+    token: LenientInt = 0
 
 
-class Failure(Wire):
+class Failure(CozeModel):
     """An error wherever it may stand: reply, `error` event, workflow, OAuth (wire section 1.4)."""
 
-    code: Count = 0
-    msg: Text = ""
-    error_code: Text = ""
-    error_message: Text = ""
+    code: LenientInt = 0
+    msg: LenientStr = ""
+    error_code: LenientStr = ""
+    error_message: LenientStr = ""
     last_error: LastError = Field(default_factory=LastError)
     detail: dict[str, Any] = Field(default_factory=dict)
     error: dict[str, Any] = Field(default_factory=dict)
-    debug_url: Text = ""
+    debug_url: LenientStr = ""
 
     @property
     def number(self) -> int:
         """The code, wherever it stood; 0 when there is none."""
-        return self.code or self.last_error.code or _count(self.error_code)
+        return self.code or self.last_error.code or _to_int(self.error_code)
 
     @property
     def words(self) -> str:
         """The message, wherever it stood; a word in place of the code is kept."""
         told = self.msg or self.last_error.msg or self.error_message
-        word = self.error_code if self.error_code and not _count(self.error_code) else ""
+        word = self.error_code if self.error_code and not _to_int(self.error_code) else ""
         return f"{word}: {told}" if word and told else told or word
 
     @property
     def logid(self) -> str:
         """The log id of the `detail`, or of the older `error`, or an empty string."""
-        return _text(self.detail.get("logid") or self.error.get("logid"))
+        return _to_str(self.detail.get("logid") or self.error.get("logid"))
 
 
-def parse(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     """Return the JSON of a body, or None when it is not JSON.
 
     Bytes and escapes that are no characters become U+FFFD: they must not lose the rest.
@@ -268,11 +262,11 @@ def parse(body: bytes) -> Any:
         return None
 
 
-def failure_in(body: Any) -> Failure | None:
+def find_failure(body: Any) -> Failure | None:
     """Return the failure that a JSON body reports, or None when it reports none.
 
     Args:
-        body: What `parse` returned.
+        body: What `parse_json` returned.
     """
     if not isinstance(body, Mapping):
         return None
@@ -280,13 +274,13 @@ def failure_in(body: Any) -> Failure | None:
     return failure if failure.number or failure.error_code else None
 
 
-_PAYLOADS = ("data", "message", "Messages", "ConversationData", "ChatV3ChatDetail")
+_PAYLOAD_KEYS = ("data", "message", "Messages", "ConversationData", "ChatV3ChatDetail")
 
 
-def payload_of(body: Any) -> Any:
+def get_payload(body: Any) -> Any:
     """Return the payload of a reply, whichever key it stands under (wire sections 1.4 and 8)."""
     if isinstance(body, Mapping):
-        for key in _PAYLOADS:
+        for key in _PAYLOAD_KEYS:
             if body.get(key) is not None:
                 return body[key]
     return None

@@ -1,19 +1,4 @@
-"""The exchange of a signed JWT for an access token, once for all who need it (wire section 6.1).
-
-Example:
-    ```python
-    from langchain_coze._api.effects import Policy, Reply
-    from langchain_coze._api.oauth import Grant, token_flow
-
-    grant = Grant(key="app 1", path="/api/permission/oauth2/token", body={}, seconds=900, sign=str)
-    flow = token_flow(grant, Policy())
-    assert next(flow).path == "/api/permission/oauth2/token"
-    try:
-        flow.send(Reply(status_code=200, body=b'{"access_token":"czs_example","expires_in":900}'))
-    except StopIteration as done:
-        assert done.value == "czs_example"
-    ```
-"""
+"""The exchange of a signed JWT for an access token, once for all who need it (wire section 6.1)."""
 
 from __future__ import annotations
 
@@ -23,24 +8,24 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from langchain_coze._api.effects import Flow, Policy, Reply, Request
-from langchain_coze._api.models import payload_of
-from langchain_coze._api.retry import NO_SUCH_ROUTE, exchange, facts_of
-from langchain_coze._api.sharing import Shared, shared
+from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy
+from langchain_coze._api.models import get_payload
+from langchain_coze._api.retry import NOT_SUPPORTED_STATUSES, error_context, send_with_retry
+from langchain_coze._api.singleflight import TTLCache, get_or_create
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeError,
     CozeServerError,
-    hint_of,
+    bilingual_hint,
 )
 
-_ABSOLUTE = 10**9  # an `expires_in` above is a time, below it is a duration
-_LONGEST_MARGIN, _MARGIN = 60.0, 0.1
-_PATIENCE = 30.0  # seconds of silence of the token endpoint
-_FAILURE_SHARED = 0.25  # seconds for which a failure is also that of others
-_CLOCK_OFF = 30.0  # seconds from which a clock is worth a word
+_MIN_TIMESTAMP = 10**9  # an `expires_in` above is a time, below it is a duration
+_MAX_EXPIRY_MARGIN, _EXPIRY_MARGIN_SHARE = 60.0, 0.1
+_READ_TIMEOUT = 30.0  # seconds of silence of the token endpoint
+_FAILURE_CACHE_SECONDS = 0.25  # seconds for which a failure is also that of others
+_MIN_CLOCK_SKEW = 30.0  # seconds from which a clock is worth a word
 
-_CLIENT = hint_of(
+_CLIENT = bilingual_hint(
     "Check that client_id is the app's id, that public_key_id is the fingerprint of the public key "
     "that belongs to this private_key, and the site: an app of coze.cn works only with "
     "base_url='https://api.coze.cn', one of coze.com only with 'https://api.coze.com'.",
@@ -48,30 +33,28 @@ _CLIENT = hint_of(
     "以及所属站点：coze.cn 的应用只能配合 base_url='https://api.coze.cn'，"
     "coze.com 的只能配合 'https://api.coze.com'。",
 )
-_REQUEST = hint_of(
+_REQUEST = bilingual_hint(
     "Check duration_seconds, scope, session_context, account_id and enterprise_id.",
     "请检查 duration_seconds、scope、session_context、account_id 和 enterprise_id。",
 )
 _HINTS: Mapping[str, str] = {
     "invalid_client": _CLIENT,
-    "access_deny": hint_of(
+    "access_deny": bilingual_hint(
         "Enable the OAuth app in Coze and authorize it for the workspace.",
         "请在扣子中启用该 OAuth 应用，并为工作空间授权。",
     ),
     "invalid_request": _REQUEST,
     "unsupported_grant_type": _REQUEST,
 }
-_NO_OAUTH = hint_of(
+_NO_OAUTH = bilingual_hint(
     "This server has no OAuth: self-hosted Coze Studio takes personal access tokens only. "
     "For coze.cn and coze.com check base_url and account_id.",
     "该服务没有 OAuth：自建的 Coze Studio 只支持个人访问令牌；"
     "coze.cn 和 coze.com 请检查 base_url 和 account_id。",
 )
 
-_tokens = Shared()
 
-
-class Grant(NamedTuple):
+class TokenRequest(NamedTuple):
     """What an app asks for.
 
     Attributes:
@@ -89,13 +72,13 @@ class Grant(NamedTuple):
     sign: Callable[[], str]
 
 
-class Signer:
+class JWTSigner:
     """Puts a JWT of its own on each request; none is sent twice."""
 
     __slots__ = ("_sign",)
-    identity = None
+    cache_key = None
 
-    def __init__(self, grant: Grant) -> None:
+    def __init__(self, grant: TokenRequest) -> None:
         """Take what signs."""
         self._sign = grant.sign
 
@@ -107,12 +90,12 @@ class Signer:
         """Return a new JWT."""
         return self._sign()
 
-    def renew(self) -> bool:
+    def invalidate(self) -> bool:
         """Return False: a JWT that was refused is not to be repeated."""
         return False
 
 
-def token_flow(grant: Grant, policy: Policy) -> Flow[str]:
+def fetch_token(grant: TokenRequest, cache: TTLCache, policy: RetryPolicy) -> Flow[str]:
     """Return the access token of a grant: the shared one, or a new one that is shared from now on.
 
     It is good for a while yet: the last tenth of its life, at most a minute, is not used. Who waits
@@ -120,89 +103,87 @@ def token_flow(grant: Grant, policy: Policy) -> Flow[str]:
     times.
 
     Args:
-        grant: What is asked for; each request must carry a new JWT, as `Signer` sees to.
+        grant: What is asked for; each request must carry a new JWT, as `JWTSigner` sees to.
+        cache: The tokens of this process.
         policy: How often to repeat.
 
     Raises:
         CozeAuthenticationError: The server refuses the app or the JWT.
         CozeError: What else goes wrong.
     """
-    found = yield from shared(_tokens, grant.key, lambda: _outcome(grant, policy))
+    found = yield from get_or_create(cache, grant.key, lambda: _request_or_error(grant, policy))
     if isinstance(found, str):
         return found
     raise copy.copy(found)  # each gets a traceback of its own
 
 
-def forget(key: str, token: str) -> None:
-    """Forget a token that was refused, unless another one has taken its place."""
-    _tokens.drop(key, token)
-
-
-def _outcome(grant: Grant, policy: Policy) -> Flow[tuple[str | CozeError, float]]:
+def _request_or_error(
+    grant: TokenRequest, policy: RetryPolicy
+) -> Flow[tuple[str | CozeError, float]]:
     try:
-        return (yield from _made(grant, policy))
+        return (yield from _request_token(grant, policy))
     except CozeError as error:
-        error.exhausted = True  # it was repeated here
-        return error.with_traceback(None), _FAILURE_SHARED
+        error.retries_exhausted = True  # it was repeated here
+        return error.with_traceback(None), _FAILURE_CACHE_SECONDS
 
 
-def _made(grant: Grant, policy: Policy) -> Flow[tuple[str, float]]:
-    request = Request(method="POST", path=grant.path, body=grant.body, patience=_PATIENCE)
+def _request_token(grant: TokenRequest, policy: RetryPolicy) -> Flow[tuple[str, float]]:
+    request = Request(method="POST", path=grant.path, body=grant.body, read_timeout=_READ_TIMEOUT)
     try:
-        reply: Reply = yield from exchange(request, policy)
+        reply: Reply = yield from send_with_retry(request, policy)
     except CozeError as error:
-        raise _explained(error) from None
-    body = reply.json if "access_token" in reply.json else payload_of(reply.json)
+        raise _explain_refusal(error) from None
+    body = reply.json if "access_token" in reply.json else get_payload(reply.json)
     token = body.get("access_token") if isinstance(body, Mapping) else None
     if not isinstance(token, str) or not token:
         message = "Coze answered the OAuth app without an access token."
-        raise CozeServerError(message, **facts_of(reply))
-    life = min(_life(body.get("expires_in"), reply, grant.seconds), float(grant.seconds))
-    return token, life - min(_LONGEST_MARGIN, life * _MARGIN)
+        raise CozeServerError(message, **error_context(reply))
+    life = min(_token_lifetime(body.get("expires_in"), reply, grant.seconds), float(grant.seconds))
+    return token, life - min(_MAX_EXPIRY_MARGIN, life * _EXPIRY_MARGIN_SHARE)
 
 
-def _life(expires: Any, reply: Reply, asked: float) -> float:
+def _token_lifetime(expires: Any, reply: Reply, asked: float) -> float:
     """Return how many seconds a token lives: `expires_in` is mostly a time, not a duration."""
     try:
         seconds = float(expires)
     except (TypeError, ValueError):
         return asked
-    if seconds <= _ABSOLUTE:
+    if seconds <= _MIN_TIMESTAMP:
         return seconds
-    date = _date(reply.headers)
+    date = _parse_date(reply.headers)
     if date is not None:  # the clock that it was written by, in whole seconds; ours may be off
         return seconds - date - 1
     left = seconds - time.time()
     return left if left > 0 else asked
 
 
-def _date(headers: Mapping[str, str]) -> float | None:
+def _parse_date(headers: Mapping[str, str]) -> float | None:
     try:
         return parsedate_to_datetime(headers["date"]).timestamp()
     except (KeyError, ValueError):
         return None
 
 
-def _explained(error: CozeError) -> CozeError:
+def _explain_refusal(error: CozeError) -> CozeError:
     """Return the error that says what to do about a refusal."""
     if error.response is None:
         return error
-    word = _word(error)
+    word = _read_error_word(error)
     facts = {name: getattr(error, name) for name in ("code", "status_code", "logid", "response")}
     if word == "internal_error":
         return CozeServerError(error.message, hint=error.hint, **facts)
-    if not word and error.status_code in NO_SUCH_ROUTE:
+    if not word and error.status_code in NOT_SUPPORTED_STATUSES:
         hint = _NO_OAUTH
     elif word in _HINTS or isinstance(error, CozeAuthenticationError):
         hint = _HINTS.get(word, _CLIENT)
     else:
         return error
     message = f"Coze gave the OAuth app no access token: {error.message.rstrip('.')}."
-    told, remedy = _clock(error)
+    told, remedy = _describe_clock_skew(error)
     return CozeAuthenticationError(message + told, hint=remedy + hint, **facts)
 
 
-def _word(error: CozeError) -> str:
+def _read_error_word(error: CozeError) -> str:
     """Return the word that OAuth has in place of a code, or an empty string."""
     try:
         body = error.response.json() if error.response else None
@@ -211,15 +192,15 @@ def _word(error: CozeError) -> str:
     return str(body.get("error_code") or "") if isinstance(body, Mapping) else ""
 
 
-def _clock(error: CozeError) -> tuple[str, str]:
+def _describe_clock_skew(error: CozeError) -> tuple[str, str]:
     """Return what to say of this computer's clock where it is far from the server's."""
-    date = _date(error.response.headers) if error.response else None
+    date = _parse_date(error.response.headers) if error.response else None
     ahead = 0.0 if date is None else time.time() - date
-    if abs(ahead) < _CLOCK_OFF:
+    if abs(ahead) < _MIN_CLOCK_SKEW:
         return "", ""
     seconds = f"{abs(ahead):,.0f}"
     en, zh = ("ahead of", "快") if ahead > 0 else ("behind", "慢")
-    hint = hint_of(
+    hint = bilingual_hint(
         "Set this computer's clock right (NTP): a JWT is valid only for a while.",
         f"本机时钟比扣子{zh} {seconds} 秒，请先校准（NTP）：JWT 只在一段时间内有效。",
     )

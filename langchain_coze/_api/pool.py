@@ -8,26 +8,15 @@ httpx's own pool looks at every connection for every request, which makes each o
 streams cost twenty times as much as a single one, and its defaults (100 connections, 5 s to get
 one) fail most of them. Here each connection is a transport of its own, and the first that is free
 takes the next request.
-
-Example:
-    ```python
-    from langchain_coze._api import pool
-
-    coze = pool.blocking("https://api.coze.cn")
-    assert coze is pool.blocking("https://api.coze.cn")
-    pool.close("https://api.coze.cn")
-    ```
 """
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import functools
 import heapq
 import importlib.util
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -36,7 +25,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     import ssl
@@ -49,30 +38,30 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class _Slots:
     """Transports of one connection each: the first free one is taken, so that few stay in use."""
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make = make
+    def __init__(self, create: Callable[[], Any]) -> None:
+        self._create = create
         self._lock = threading.Lock()
-        self._all: list[Any] = []  # None where a transport has been closed
-        self._since: list[float] = []
+        self._transports: list[Any] = []  # None where a transport has been closed
+        self._released_at: list[float] = []
         self._free: list[int] = []  # a heap of numbers
-        self._swept = time.monotonic()
-        self._retired = False
+        self._last_sweep = time.monotonic()
+        self._closed = False
 
-    def take(self) -> tuple[int, Any]:
+    def acquire(self) -> tuple[int, Any]:
         """Return the number of a free transport, and the transport."""
         with self._lock:
             if self._free:
                 number = heapq.heappop(self._free)
             else:
-                number = len(self._all)
-                self._all.append(None)
-                self._since.append(0.0)
-            transport = self._all[number]
+                number = len(self._transports)
+                self._transports.append(None)
+                self._released_at.append(0.0)
+            transport = self._transports[number]
             if transport is None:
-                transport = self._all[number] = self._make()
+                transport = self._transports[number] = self._create()
             return number, transport
 
-    def give(self, number: int, *, broken: bool = False) -> list[Any]:
+    def release(self, number: int, *, broken: bool = False) -> list[Any]:
         """Take a transport back; return the transports that are to be closed.
 
         A broken one is not used again: a request that was cancelled at the wrong moment may never
@@ -80,32 +69,32 @@ class _Slots:
         """
         with self._lock:
             now = time.monotonic()
-            found = [self._all[number]] if broken else []
+            found = [self._transports[number]] if broken else []
             if broken:
-                self._all[number] = None
+                self._transports[number] = None
             heapq.heappush(self._free, number)
-            self._since[number] = now
-            if not self._retired and now - self._swept < _KEEP_ALIVE:
+            self._released_at[number] = now
+            if not self._closed and now - self._last_sweep < _KEEP_ALIVE:
                 return found
-            self._swept = now
-            return found + self._idle(0.0 if self._retired else _KEEP_ALIVE, now)
+            self._last_sweep = now
+            return found + self._take_idle(0.0 if self._closed else _KEEP_ALIVE, now)
 
-    def retire(self) -> list[Any]:
-        """Return the free transports to be closed; `give` will return the others."""
+    def close(self) -> list[Any]:
+        """Return the free transports to be closed; `release` will return the others."""
         with self._lock:
-            self._retired = True
-            return self._idle(0.0, time.monotonic())
+            self._closed = True
+            return self._take_idle(0.0, time.monotonic())
 
-    def _idle(self, seconds: float, now: float) -> list[Any]:
+    def _take_idle(self, seconds: float, now: float) -> list[Any]:
         found = []
         for number in self._free:
-            if self._all[number] is not None and now - self._since[number] >= seconds:
-                found.append(self._all[number])
-                self._all[number] = None
+            if self._transports[number] is not None and now - self._released_at[number] >= seconds:
+                found.append(self._transports[number])
+                self._transports[number] = None
         return found
 
 
-class _Tracked(httpx.SyncByteStream):
+class _PooledStream(httpx.SyncByteStream):
     """A response's bytes; gives its transport back when it is closed."""
 
     def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
@@ -122,11 +111,11 @@ class _Tracked(httpx.SyncByteStream):
             self._stream.close()
             broken = self.broken
         finally:
-            for idle in slots.give(self._number, broken=broken) if slots else ():
+            for idle in slots.release(self._number, broken=broken) if slots else ():
                 idle.close()
 
 
-class _AsyncTracked(httpx.AsyncByteStream):
+class _AsyncPooledStream(httpx.AsyncByteStream):
     """The same for asyncio."""
 
     def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
@@ -143,72 +132,72 @@ class _AsyncTracked(httpx.AsyncByteStream):
             await self._stream.aclose()
             broken = self.broken
         finally:
-            for idle in slots.give(self._number, broken=broken) if slots else ():
+            for idle in slots.release(self._number, broken=broken) if slots else ():
                 await idle.aclose()
 
 
 def mark_broken(response: httpx.Response) -> None:
     """Note that a response was not read to its end, so that its connection is not used again."""
-    if isinstance(response.stream, (_Tracked, _AsyncTracked)):
+    if isinstance(response.stream, (_PooledStream, _AsyncPooledStream)):
         response.stream.broken = True
 
 
-class Connections(httpx.BaseTransport):
+class ConnectionPool(httpx.BaseTransport):
     """A blocking transport with a connection for each request in flight, kept for the next."""
 
-    def __init__(self, make: Callable[[], httpx.BaseTransport]) -> None:
+    def __init__(self, create: Callable[[], httpx.BaseTransport]) -> None:
         """Take what makes the transport of one connection."""
-        self._slots = _Slots(make)
+        self._slots = _Slots(create)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over the first free connection."""
-        number, transport = self._slots.take()
+        number, transport = self._slots.acquire()
         try:
             response: httpx.Response = transport.handle_request(request)
         except BaseException:
-            for idle in self._slots.give(number, broken=True):
+            for idle in self._slots.release(number, broken=True):
                 idle.close()
             raise
-        response.stream = _Tracked(response.stream, self._slots, number)
+        response.stream = _PooledStream(response.stream, self._slots, number)
         return response
 
     def close(self) -> None:
         """Close what is idle now, and the rest as soon as it is."""
-        for idle in self._slots.retire():
+        for idle in self._slots.close():
             idle.close()
 
 
-class AsyncConnections(httpx.AsyncBaseTransport):
+class AsyncConnectionPool(httpx.AsyncBaseTransport):
     """An asyncio transport with a connection for each request in flight, kept for the next."""
 
-    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
+    def __init__(self, create: Callable[[], httpx.AsyncBaseTransport]) -> None:
         """Take what makes the transport of one connection."""
-        self._slots = _Slots(make)
+        self._slots = _Slots(create)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request over the first free connection."""
-        number, transport = self._slots.take()
+        number, transport = self._slots.acquire()
         try:
             response: httpx.Response = await transport.handle_async_request(request)
         except BaseException:
-            for idle in self._slots.give(number, broken=True):
+            for idle in self._slots.release(number, broken=True):
                 await idle.aclose()
             raise
-        response.stream = _AsyncTracked(response.stream, self._slots, number)
+        response.stream = _AsyncPooledStream(response.stream, self._slots, number)
         return response
 
     async def aclose(self) -> None:
         """Close what is idle now, and the rest as soon as it is."""
-        for idle in self._slots.retire():
+        for idle in self._slots.close():
             await idle.aclose()
 
 
 @functools.lru_cache(maxsize=1)
-def _ssl_context() -> ssl.SSLContext:
+def _create_ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()  # 20 ms: one for the process
 
 
-def _proxy(base_url: str) -> str | None:
+def _find_proxy(base_url: str) -> str | None:
     """Return the proxy that the environment asks for; never one for this machine itself."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
@@ -219,19 +208,19 @@ def _proxy(base_url: str) -> str | None:
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
-def _options(base_url: str) -> dict[str, Any]:
-    proxy = _proxy(base_url)
+def _transport_options(base_url: str) -> dict[str, Any]:
+    proxy = _find_proxy(base_url)
     if proxy and proxy.startswith("socks"):
         _require_socks()
     limits = httpx.Limits(
         max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_ALIVE
     )
-    return {"verify": _ssl_context(), "limits": limits, "proxy": proxy, "trust_env": False}
+    return {"verify": _create_ssl_context(), "limits": limits, "proxy": proxy, "trust_env": False}
 
 
 def _require_socks() -> None:
     if importlib.util.find_spec("socksio") is None:
-        hint = hint_of(
+        hint = bilingual_hint(
             'Install it: pip install "httpx[socks]", or unset ALL_PROXY.',
             '请安装：pip install "httpx[socks]"，或取消 ALL_PROXY。',
         )
@@ -239,67 +228,69 @@ def _require_socks() -> None:
         raise CozeInvalidRequestError(message, hint=hint)
 
 
-# --- The clients of this process -----------------------------------------------------------------
-
-
-class _Process:
+class ConnectionPools:
     """The connections of this process: blocking by server, asyncio by event loop and server."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._blocking: dict[str, Connections] = {}
-        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
+        """Create no connections yet."""
+        self.clear()
 
-    def blocking(self, base_url: str) -> Connections:
+    def clear(self) -> None:
+        """Forget all connections without closing them: they may belong to a parent process."""
+        self._lock = threading.Lock()
+        self._sync_pools: dict[str, ConnectionPool] = {}
+        self._loop_pools: dict[asyncio.AbstractEventLoop, _LoopPools] = {}
+
+    def get_sync_pool(self, base_url: str) -> ConnectionPool:
         """Return the connections to a server."""
-        connections = self._blocking.get(base_url)
+        connections = self._sync_pools.get(base_url)
         if connections is None:
-            make = functools.partial(httpx.HTTPTransport, **_options(base_url))
+            make = functools.partial(httpx.HTTPTransport, **_transport_options(base_url))
             with self._lock:
-                connections = self._blocking.setdefault(base_url, Connections(make))
+                connections = self._sync_pools.setdefault(base_url, ConnectionPool(make))
         return connections
 
-    def running(self, base_url: str) -> AsyncConnections:
+    def get_async_pool(self, base_url: str) -> AsyncConnectionPool:
         """Return the connections to a server on the running event loop."""
         loop = asyncio.get_running_loop()
-        known = self._loops.get(loop)
-        if known is None or known.ended:
-            known = _Loop()
+        known = self._loop_pools.get(loop)
+        if known is None or known.closed:
+            known = _LoopPools()
             with (
                 self._lock
             ):  # connections keep their loop alive, so closed loops are swept out here
-                for old in [old for old in self._loops if old.is_closed()]:
-                    del self._loops[old]
-                self._loops[loop] = known
-        connections = known.by_server.get(base_url)
+                for old in [old for old in self._loop_pools if old.is_closed()]:
+                    del self._loop_pools[old]
+                self._loop_pools[loop] = known
+        connections = known.by_base_url.get(base_url)
         if connections is None:
-            make = functools.partial(httpx.AsyncHTTPTransport, **_options(base_url))
-            connections = known.by_server[base_url] = AsyncConnections(make)
+            make = functools.partial(httpx.AsyncHTTPTransport, **_transport_options(base_url))
+            connections = known.by_base_url[base_url] = AsyncConnectionPool(make)
         return connections
 
     def close(self, base_url: str | None = None) -> None:
-        """Close the blocking connections to a server, or to all."""
+        """Close the sync connections to a server, or to all; open streams are allowed to finish."""
         with self._lock:
-            urls = list(self._blocking) if base_url is None else [base_url]
-            found = [self._blocking.pop(url, None) for url in urls]
+            urls = list(self._sync_pools) if base_url is None else [base_url]
+            found = [self._sync_pools.pop(url, None) for url in urls]
         for connections in found:
             if connections is not None:
                 connections.close()
 
     async def aclose(self, base_url: str) -> None:
-        """Close the connections to a server on the running event loop."""
-        known = self._loops.get(asyncio.get_running_loop())
-        connections = known.by_server.pop(base_url, None) if known else None
+        """Close the running event loop's connections to a server, as `close` does."""
+        known = self._loop_pools.get(asyncio.get_running_loop())
+        connections = known.by_base_url.pop(base_url, None) if known else None
         if connections is not None:
             await connections.aclose()
 
 
-class _Loop:
+class _LoopPools:
     """The connections of one event loop, closed when the loop is shut down."""
 
     def __init__(self) -> None:
-        self.by_server: dict[str, AsyncConnections] = {}
-        self.ended = False
+        self.by_base_url: dict[str, AsyncConnectionPool] = {}
+        self.closed = False
         # A loop closes its asynchronous generators before it ends (`asyncio.run` sees to that), so
         # one that has been started here is told in time. It starts without awaiting anything.
         self._watch = self._until_shutdown()
@@ -310,43 +301,6 @@ class _Loop:
         try:
             yield
         finally:
-            self.ended = True
-            for connections in self.by_server.values():
+            self.closed = True
+            for connections in self.by_base_url.values():
                 await connections.aclose()
-
-
-_process = _Process()
-
-
-@atexit.register
-def _at_exit() -> None:
-    _process.close()
-
-
-def _after_fork() -> None:
-    global _process  # noqa: PLW0603 - a forked child must not touch its parent's connections
-    _process = _Process()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def blocking(base_url: str) -> Connections:
-    """Return this process's blocking connections to a server."""
-    return _process.blocking(base_url)
-
-
-def running(base_url: str) -> AsyncConnections:
-    """Return the running event loop's connections to a server."""
-    return _process.running(base_url)
-
-
-def close(base_url: str) -> None:
-    """Close the blocking connections to a server; running streams end in peace."""
-    _process.close(base_url)
-
-
-async def aclose(base_url: str) -> None:
-    """Close the running event loop's connections to a server; running streams end in peace."""
-    await _process.aclose(base_url)

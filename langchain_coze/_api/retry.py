@@ -1,19 +1,4 @@
-"""One request and its reply: the errors that a reply reports, and when a request is repeated.
-
-Example:
-    ```python
-    from langchain_coze._api.effects import Policy, Reply, Request
-    from langchain_coze._api.retry import exchange
-
-    flow = exchange(Request(method="GET", path="/v1/users/me"), Policy())
-    request = next(flow)
-    assert (request.method, request.path) == ("GET", "/v1/users/me")
-    try:
-        flow.send(Reply(status_code=200, body=b'{"code":0,"data":{"user_id":"1"}}'))
-    except StopIteration as done:
-        assert done.value.json["data"] == {"user_id": "1"}
-    ```
-"""
+"""One request and its reply: the errors that a reply reports, and when a request is repeated."""
 
 from __future__ import annotations
 
@@ -23,9 +8,18 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from langchain_coze._api.effects import Close, Flow, Policy, Read, Renew, Reply, Request, Sleep
-from langchain_coze._api.error_codes import BUSY_CODES, error_for, too_late
-from langchain_coze._api.models import failure_in
+from langchain_coze._api.effects import (
+    Close,
+    Flow,
+    Read,
+    RefreshToken,
+    Reply,
+    Request,
+    RetryPolicy,
+    Sleep,
+)
+from langchain_coze._api.error_codes import BUSY_CODES, deadline_exceeded, error_for
+from langchain_coze._api.models import find_failure
 from langchain_coze._api.sse import Decoder, Event
 from langchain_coze.errors import (
     CozeAuthenticationError,
@@ -35,17 +29,17 @@ from langchain_coze.errors import (
     CozeRateLimitError,
     CozeServerError,
     ErrorResponse,
-    hint_of,
+    bilingual_hint,
     redact,
 )
 
-_EXCERPT = 300
-_BODY_KEPT = 2000
+_MAX_EXCERPT = 300
+_MAX_BODY = 2000
 HTTP_ERROR = 400
 """The HTTP statuses from here on are errors."""
 
 _HTTP_REDIRECT = 300
-NO_SUCH_ROUTE = frozenset({404, 405})
+NOT_SUPPORTED_STATUSES = frozenset({404, 405})
 """The HTTP statuses of a server that does not offer a call."""
 
 _NOT_IN_STUDIO = (
@@ -54,11 +48,11 @@ _NOT_IN_STUDIO = (
     ("/v1/workflows/resume", "answers to runs that are not streamed"),
     ("/v1/workflows?", "a list of workflows"),
 )
-_LONGEST_WAIT = 60.0  # seconds of Retry-After that we are ready to wait
+_MAX_RETRY_AFTER = 60.0  # seconds of Retry-After that we are ready to wait
 _SUPPORT_HEADERS = ("content-type", "date", "retry-after", "x-tt-logid", "x-log-id")
 
 
-def exchange(request: Request, policy: Policy) -> Flow[Reply]:
+def send_with_retry(request: Request, policy: RetryPolicy) -> Flow[Reply]:
     """Send a request and return the reply; repeat it only while nothing can have been started.
 
     That is: after a failed connect, HTTP 429 and the codes that say "not now", and for GETs also
@@ -74,60 +68,60 @@ def exchange(request: Request, policy: Policy) -> Flow[Reply]:
     """
     renewed = False
     for attempt in itertools.count():
-        reply, error = yield from _attempt(_timed(request, policy.until))
+        reply, error = yield from _send_once(_with_deadline(request, policy.deadline))
         if error is None:
             return reply
         if isinstance(error, CozeAuthenticationError) and not renewed:
             renewed = True
-            if (yield Renew()):
+            if (yield RefreshToken()):
                 continue
-        if attempt >= policy.max_retries or not _may_repeat(request, error):
+        if attempt >= policy.max_retries or not _may_retry(request, error):
             raise error
         pause = policy.pause(attempt, error.retry_after)
-        if policy.until is not None and time.monotonic() + pause >= policy.until:
+        if policy.deadline is not None and time.monotonic() + pause >= policy.deadline:
             raise error
         yield Sleep(pause)
     raise AssertionError  # pragma: no cover - count() does not end
 
 
-def _timed(request: Request, until: float | None) -> Request:
-    if until is None:
+def _with_deadline(request: Request, deadline: float | None) -> Request:
+    if deadline is None:
         return request
-    left = until - time.monotonic()
+    left = deadline - time.monotonic()
     if left <= 0:
-        raise too_late()
-    patience = left if request.patience is None else min(left, request.patience)
-    return request._replace(patience=patience, until=until)
+        raise deadline_exceeded()
+    read_timeout = left if request.read_timeout is None else min(left, request.read_timeout)
+    return request._replace(read_timeout=read_timeout, deadline=deadline)
 
 
-def _attempt(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
+def _send_once(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
     try:
         reply: Reply = yield request
     except CozeConnectionError as error:
         return Reply(status_code=0), error
     if reply.stream is not None:
-        return (yield from _first_event(reply))
-    found = error_in(reply, stream=request.stream and not request.either)
-    no_route = reply.status_code in NO_SUCH_ROUTE
-    if found is not None and no_route and found.code in {None, *NO_SUCH_ROUTE}:
-        found.hint = _lacking(request) or found.hint
+        return (yield from _read_first_event(reply))
+    found = find_error(reply, stream=request.stream and not request.either)
+    no_route = reply.status_code in NOT_SUPPORTED_STATUSES
+    if found is not None and no_route and found.code in {None, *NOT_SUPPORTED_STATUSES}:
+        found.hint = _unsupported_hint(request) or found.hint
     return reply, found
 
 
-def _lacking(request: Request) -> str | None:
+def _unsupported_hint(request: Request) -> str | None:
     """Return the hint for a call that Coze Studio does not offer (wire section 8)."""
     asked = f"{request.path}?"  # with a `?` at its end a path of the table is meant as a whole
     what = next((what for begin, what in _NOT_IN_STUDIO if asked.startswith(begin)), None)
     if what is None:
         return None
-    return hint_of(
+    return bilingual_hint(
         f"This server does not offer {what}. Self-hosted Coze Studio does not; coze.cn and "
         "coze.com do.",
         f"该服务不提供 {request.path}：自建的 Coze Studio 没有此接口，coze.cn 和 coze.com 有。",
     )
 
 
-def _first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
+def _read_first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
     """Read up to the first event: an error there means that nothing has been started."""
     decoder, head, events = Decoder(), bytearray(), list[Event]()
     try:
@@ -141,28 +135,28 @@ def _first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
     except BaseException:
         yield Close(reply.stream)
         raise
-    reply.stream.head = bytes(head)
+    reply.stream.buffered = bytes(head)
     if not events or events[0].name not in {"", "error"}:
         return reply, None
-    told = Reply(reply.status_code, reply.headers, events[0].data, secret=reply.secret)
-    if failure_in(told.json) is None:
+    told = Reply(reply.status_code, reply.headers, events[0].data, token=reply.token)
+    if find_failure(told.json) is None:
         return reply, None
     yield Close(reply.stream)
-    return told, error_in(told, stream=False)
+    return told, find_error(told, stream=False)
 
 
-def _may_repeat(request: Request, error: CozeError) -> bool:
-    if error.exhausted or (error.retry_after or 0.0) > _LONGEST_WAIT:
+def _may_retry(request: Request, error: CozeError) -> bool:
+    if error.retries_exhausted or (error.retry_after or 0.0) > _MAX_RETRY_AFTER:
         return False
     safe = request.method == "GET"
     if isinstance(error, CozeConnectionError):
-        return safe or not error.sent
+        return safe or not error.may_have_started
     if error.code in BUSY_CODES or isinstance(error, CozeRateLimitError):
         return True
     return safe and isinstance(error, CozeServerError)
 
 
-def error_in(reply: Reply, *, stream: bool) -> CozeError | None:
+def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
     """Return the error that a whole reply reports, or None (wire section 1.5).
 
     The JSON decides first, whatever the HTTP status; the status is what is left.
@@ -171,16 +165,16 @@ def error_in(reply: Reply, *, stream: bool) -> CozeError | None:
         reply: A reply with its body.
         stream: Whether events had been asked for, so that a body of any other kind is an error.
     """
-    facts = facts_of(reply)
-    failure = failure_in(reply.json)
+    facts = error_context(reply)
+    failure = find_failure(reply.json)
     if failure is not None:
         facts["logid"] = facts["logid"] or failure.logid or None
         facts["debug_url"] = failure.debug_url or None
-        return error_for(failure.number or None, redact(failure.words, reply.secret), **facts)
-    text = redact(reply.body[:_EXCERPT].decode("utf-8", "replace"), reply.secret).strip()
+        return error_for(failure.number or None, redact(failure.words, reply.token), **facts)
+    text = redact(reply.body[:_MAX_EXCERPT].decode("utf-8", "replace"), reply.token).strip()
     if reply.status_code >= HTTP_ERROR:
         return error_for(None, f"Coze answered with HTTP {reply.status_code}: {text}", **facts)
-    hint = hint_of(
+    hint = bilingual_hint(
         "Check base_url: it is the address of the API, for instance https://api.coze.cn, "
         "not that of the website.",
         "请检查 base_url：应为 API 地址，例如 https://api.coze.cn，而不是网站地址。",
@@ -197,21 +191,21 @@ def error_in(reply: Reply, *, stream: bool) -> CozeError | None:
     return None
 
 
-def facts_of(reply: Reply) -> dict[str, Any]:
+def error_context(reply: Reply) -> dict[str, Any]:
     """Return what every error about a reply tells: status, log id, Retry-After, the reply."""
     return {
         "status_code": reply.status_code or None,
         "logid": reply.logid,
-        "retry_after": _seconds(reply.headers.get("retry-after")),
+        "retry_after": _parse_retry_after(reply.headers.get("retry-after")),
         "response": ErrorResponse(
             status_code=reply.status_code,
             headers={k: reply.headers[k] for k in _SUPPORT_HEADERS if k in reply.headers},
-            text=redact(reply.body[:_BODY_KEPT].decode("utf-8", "replace"), reply.secret),
+            text=redact(reply.body[:_MAX_BODY].decode("utf-8", "replace"), reply.token),
         ),
     }
 
 
-def _seconds(value: str | None) -> float | None:
+def _parse_retry_after(value: str | None) -> float | None:
     """Return the seconds of a Retry-After header, which may also be a date."""
     if not value:
         return None

@@ -3,16 +3,6 @@ r"""Server-sent events: bytes in, events out, without any I/O.
 Coze writes two dialects (`event:x` and `event: x`, wire sections 2.4 and 4.4) and, on failure, raw
 JSON lines inside a stream (wire section 1.5). The decoder takes both, split anywhere, and works on
 bytes: a text decoder would cut JSON at U+2028 or U+0085, which are no line ends here.
-
-Example:
-    ```python
-    from langchain_coze._api.sse import Decoder
-
-    decoder = Decoder()
-    assert decoder.feed(b'event:done\ndata:"[DO') == []
-    (event,) = decoder.feed(b'NE]"\n\n')
-    assert (event.name, event.data) == ("done", b'"[DONE]"')
-    ```
 """
 
 from __future__ import annotations
@@ -21,7 +11,7 @@ from typing import NamedTuple
 
 from pydantic_core import from_json, to_json
 
-FAILURES = frozenset({"", "error", "Error", "conversation.chat.failed"})
+FAILURE_EVENTS = frozenset({"", "error", "Error", "conversation.chat.failed"})
 """Names of events that report a failure; a raw JSON line has none."""
 
 _BOM = b"\xef\xbb\xbf"
@@ -49,29 +39,22 @@ class Decoder:
     event that the end of the stream cuts short is never given out.
 
     Attributes:
-        idle: Whether the next byte begins an event, so that a read which is one event as a whole
-            may be taken without asking `feed`.
-
-    Example:
-        ```python
-        from langchain_coze._api.sse import Decoder, Event
-
-        assert Decoder().feed(b"event: PING\n\n") == [Event("PING", b"")]
-        ```
+        at_event_boundary: Whether the next byte starts an event. A read that holds exactly one
+            event may then bypass `feed`.
     """
 
-    __slots__ = ("_after_cr", "_buffer", "_fresh", "_scanned", "idle")
+    __slots__ = ("_after_cr", "_at_start", "_buffer", "_scanned", "at_event_boundary")
 
     def __init__(self) -> None:
         """Make a decoder for one response."""
         self._buffer = bytearray()
         self._scanned = 0
-        self._fresh = True
+        self._at_start = True
         self._after_cr = False
-        self.idle = False
+        self.at_event_boundary = False
 
     @property
-    def midway(self) -> bool:
+    def has_partial_event(self) -> bool:
         """Whether a part of an event has come, and not its end."""
         return bool(self._buffer)
 
@@ -81,12 +64,12 @@ class Decoder:
         Args:
             data: Bytes as they were read; any length.
         """
-        if self._fresh or self._after_cr or b"\r" in data:
-            data = self._normalise(data)
+        if self._at_start or self._after_cr or b"\r" in data:
+            data = self._normalize_newlines(data)
         if not self._buffer and data.endswith(b"\n\n"):  # whole events: the usual read
-            self.idle = not self._after_cr
-            return _events(data)
-        self.idle = False
+            self.at_event_boundary = not self._after_cr
+            return _split_events(data)
+        self.at_event_boundary = False
         self._buffer += data
         end = self._buffer.rfind(b"\n\n", max(self._scanned - 1, 0))
         if end < 0:
@@ -95,7 +78,7 @@ class Decoder:
         whole = bytes(self._buffer[:end])
         del self._buffer[: end + 2]
         self._scanned = 0
-        return _events(whole)
+        return _split_events(whole)
 
     def close(self) -> list[Event]:
         """Return the failures that the end of the stream leaves, but never half an event.
@@ -104,17 +87,21 @@ class Decoder:
         """
         rest = bytes(self._buffer)
         self._buffer.clear()
-        return [event for event in _events(rest) if event.name in FAILURES and _is_json(event.data)]
+        return [
+            event
+            for event in _split_events(rest)
+            if event.name in FAILURE_EVENTS and _is_json(event.data)
+        ]
 
-    def _normalise(self, data: bytes) -> bytes:
-        if self._fresh:
+    def _normalize_newlines(self, data: bytes) -> bytes:
+        if self._at_start:
             data = bytes(self._buffer) + data
             self._buffer.clear()
             if len(data) < len(_BOM) and _BOM.startswith(data):
                 self._buffer += data
                 return b""
             data = data.removeprefix(_BOM)
-            self._fresh = False
+            self._at_start = False
         if self._after_cr and data:
             self._after_cr = False
             data = data.removeprefix(b"\n")
@@ -123,7 +110,7 @@ class Decoder:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _events(data: bytes) -> list[Event]:
+def _split_events(data: bytes) -> list[Event]:
     """Return the events of bytes that end where an event ends."""
     events: list[Event] = []
     for block in data.split(b"\n\n"):
@@ -136,11 +123,11 @@ def _events(data: bytes) -> list[Event]:
         elif block.lstrip(b"\n").startswith(b"{"):
             events.append(Event("", block.strip()))
         else:
-            events.extend(_fields(block))
+            events.extend(_parse_block(block))
     return events
 
 
-def _fields(block: bytes) -> list[Event]:
+def _parse_block(block: bytes) -> list[Event]:
     """Return the event of one block, field by field, and any raw JSON lines in it."""
     events: list[Event] = []
     lines: list[bytes] = []
@@ -161,11 +148,11 @@ def _fields(block: bytes) -> list[Event]:
     if name is not None:
         events.insert(0, Event(name, b"\n".join(lines), number))
     elif lines:
-        events.insert(0, _inline(b"\n".join(lines), number))
+        events.insert(0, _parse_unnamed(b"\n".join(lines), number))
     return events
 
 
-def _inline(data: bytes, number: str | None) -> Event:
+def _parse_unnamed(data: bytes, number: str | None) -> Event:
     """Return the event of data without a name, which may hold name and data itself."""
     if b'"event"' in data and _is_json(data):
         inner = from_json(data)

@@ -1,13 +1,4 @@
-"""Where the token of each request comes from.
-
-Example:
-    ```python
-    from langchain_coze._api.tokens import token_source
-
-    assert token_source("pat_example").get() == "pat_example"
-    assert token_source(lambda: "czs_fresh").get() == "czs_fresh"
-    ```
-"""
+"""Where the token of each request comes from."""
 
 from __future__ import annotations
 
@@ -16,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from langchain_coze.errors import CozeAuthenticationError, hint_of
+from langchain_coze.errors import CozeAuthenticationError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_coze._api.effects import Policy
-    from langchain_coze._api.transport import Settings, Tokens
+    from langchain_coze._api.effects import RetryPolicy
+    from langchain_coze._api.settings import Settings, TokenSource
 
-_HINT = hint_of(
+_HINT = bilingual_hint(
     "Create a token in Coze (coze.cn → API & SDK → Authorization) and set COZE_API_TOKEN or pass "
     "api_key=. Without an account: python -m langchain_coze.local",
     "请在扣子（coze.cn → API & SDK → 授权）创建令牌，设置环境变量 COZE_API_TOKEN "
@@ -32,15 +23,15 @@ _HINT = hint_of(
 )
 
 
-class FixedToken:
+class StaticToken:
     """A token that stays the same: a personal or a service access token (wire section 6)."""
 
     __slots__ = ("_token",)
-    identity = None
+    cache_key = None
 
     def __init__(self, token: SecretStr) -> None:
         """Take the token; surrounding white space and a pasted `Bearer ` are dropped."""
-        self._token = SecretStr(_checked(token.get_secret_value()))
+        self._token = SecretStr(_validate_token(token.get_secret_value()))
 
     def get(self) -> str:
         """Return the token."""
@@ -50,12 +41,12 @@ class FixedToken:
         """Return the token."""
         return self._token.get_secret_value()
 
-    def renew(self) -> bool:
+    def invalidate(self) -> bool:
         """Return False: there is no other token."""
         return False
 
 
-class CalledToken:
+class CallableToken:
     """A token that a function gives for each request.
 
     The function may be a coroutine function for `ainvoke` and `astream`; it is called for each
@@ -63,7 +54,7 @@ class CalledToken:
     """
 
     __slots__ = ("_function",)
-    identity = None
+    cache_key = None
 
     def __init__(self, function: Any) -> None:
         """Take the function: no arguments, returns a str or SecretStr, or an awaitable of one."""
@@ -81,21 +72,21 @@ class CalledToken:
                 value.close()
             message = "api_key is a coroutine function, which only ainvoke and astream can await."
             raise CozeAuthenticationError(message, hint=_HINT)
-        return _checked(value)
+        return _validate_token(value)
 
     async def aget(self) -> str:
         """Return what the function gives, awaited where needed."""
         value = self._function()
-        return _checked(await value if inspect.isawaitable(value) else value)
+        return _validate_token(await value if inspect.isawaitable(value) else value)
 
-    def renew(self) -> bool:
+    def invalidate(self) -> bool:
         """Return True: the function is asked again for each request."""
         return True
 
 
-def token_source(
-    api_key: Any, settings: Settings | None = None, policy: Policy | None = None
-) -> Tokens:
+def make_token_source(
+    api_key: Any, settings: Settings | None = None, policy: RetryPolicy | None = None
+) -> TokenSource:
     """Return the source of tokens for what a user gives as `api_key`.
 
     Args:
@@ -110,23 +101,23 @@ def token_source(
     if isinstance(api_key, str):
         api_key = SecretStr(api_key)
     if isinstance(api_key, SecretStr):
-        return FixedToken(api_key)
-    tokens_for: Callable[..., Tokens] | None = getattr(api_key, "tokens_for", None)
-    if tokens_for is not None:  # a CozeJWTAuth, which is not imported for those who have none
-        return tokens_for(settings, policy)
+        return StaticToken(api_key)
+    build_source: Callable[..., TokenSource] | None = getattr(api_key, "make_token_source", None)
+    if build_source is not None:  # a CozeJWTAuth, which is not imported for those who have none
+        return build_source(settings, policy)
     if callable(api_key):
-        return CalledToken(api_key)
+        return CallableToken(api_key)
     if hasattr(api_key, "token"):
-        return CalledToken(lambda: _attribute(api_key))
+        return CallableToken(lambda: _read_attribute(api_key))
     raise CozeAuthenticationError("No Coze token is set.", hint=_HINT)
 
 
-def _attribute(source: Any) -> Any:
+def _read_attribute(source: Any) -> Any:
     token = source.token
     return token() if callable(token) else token
 
 
-def _checked(value: Any) -> str:
+def _validate_token(value: Any) -> str:
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     text = text.strip().removeprefix("Bearer ").strip() if isinstance(text, str) else ""
     if not text:

@@ -2,14 +2,6 @@
 
 Only this module and `langchain_coze._api.pool` know httpx. The token is put on each request,
 so all tokens share the connections.
-
-Example:
-    ```python
-    from langchain_coze._api.transport import Settings
-
-    settings = Settings(base_url="https://api.coze.cn")
-    assert settings.base_url == "https://api.coze.cn"
-    ```
 """
 
 from __future__ import annotations
@@ -19,74 +11,38 @@ import functools
 import json
 import platform
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import httpx
 
-from langchain_coze._api import pool
-from langchain_coze._api.deadlines import Limit, in_time
+from langchain_coze._api.deadlines import Deadline, with_deadline
 from langchain_coze._api.effects import Reply, Request
-from langchain_coze._api.error_codes import cut_error, too_late
+from langchain_coze._api.error_codes import deadline_exceeded, stream_truncated
+from langchain_coze._api.pool import mark_broken
 from langchain_coze._api.retry import HTTP_ERROR
+from langchain_coze._api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
 from langchain_coze._version import __version__
 from langchain_coze.errors import (
     CozeConnectionError,
     CozeError,
     CozeInvalidRequestError,
     CozeTimeoutError,
-    hint_of,
+    bilingual_hint,
 )
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-CONNECT_SECONDS = 10.0
-SILENCE_SECONDS = 120.0
+    from langchain_coze._api.pool import ConnectionPools
+    from langchain_coze._api.settings import Settings
+
 _USER_AGENT = f"langchain-coze/{__version__} python/{platform.python_version()}"
-
-
-class Tokens(Protocol):
-    """Where the token of each request comes from."""
-
-    @property
-    def identity(self) -> str | None:
-        """What tells whose tokens they are although they change, or None."""
-
-    def get(self) -> str:
-        """Return the token."""
-
-    async def aget(self) -> str:
-        """Return the token without blocking the event loop."""
-
-    def renew(self) -> bool:
-        """Forget the token; return whether `get` may now give another one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How to reach a server.
-
-    Attributes:
-        base_url: Its address, without a slash at the end.
-        timeout: Seconds of silence between bytes, an `httpx.Timeout`, or None for no limit;
-            `...` leaves it to a client of the user's.
-        headers: Further headers for each request.
-        http_client: A blocking httpx client of the user's, or None.
-        http_async_client: An asyncio httpx client of the user's, or None.
-    """
-
-    base_url: str
-    timeout: Any = SILENCE_SECONDS
-    headers: Mapping[str, str] = field(default_factory=dict)
-    http_client: Any = None
-    http_async_client: Any = None
 
 
 # --- Requests and replies ----------------------------------------------------------------------
 
 
-def _headers(request: Request, settings: Settings, token: str) -> dict[str, str]:
+def _build_headers(request: Request, settings: Settings, token: str) -> dict[str, str]:
     headers = {
         "accept-encoding": "identity",  # events must arrive when they are sent
         "user-agent": _USER_AGENT,
@@ -98,50 +54,50 @@ def _headers(request: Request, settings: Settings, token: str) -> dict[str, str]
     return headers
 
 
-def _content(request: Request) -> dict[str, Any]:
+def _build_content(request: Request) -> dict[str, Any]:
     """Return what httpx takes as the content of a request."""
     if request.file is not None:
         return {"files": {"file": tuple(request.file)}}
-    return {} if request.body is None else {"content": _json(request.body)}
+    return {} if request.body is None else {"content": _dump_json(request.body)}
 
 
-def _built(request: Request, settings: Settings, token: str) -> httpx.Request:
+def _build_own_request(request: Request, settings: Settings, token: str) -> httpx.Request:
     """Return the request for our own connections.
 
     They are used without an `httpx.Client`: what a client adds (cookies, redirects, authentication
     flows) is not wanted here, and takes a third of the time to the first byte.
     """
-    url = _url(settings.base_url + request.path)
+    url = _parse_url(settings.base_url + request.path)
     return httpx.Request(
         request.method,
         url.copy_merge_params(request.query) if request.query else url,
-        headers=_headers(request, settings, token),
-        extensions={"timeout": _timeout(settings, request).as_dict()},
-        **_content(request),
+        headers=_build_headers(request, settings, token),
+        extensions={"timeout": _resolve_timeout(settings, request).as_dict()},
+        **_build_content(request),
     )
 
 
-def _built_by(client: Any, request: Request, settings: Settings, token: str) -> Any:
+def _build_client_request(client: Any, request: Request, settings: Settings, token: str) -> Any:
     """Return the request for a client of the user's, built by itself."""
     options: dict[str, Any] = {}
     if settings.timeout is not ...:
-        options["timeout"] = _timeout(settings, request)
+        options["timeout"] = _resolve_timeout(settings, request)
     return client.build_request(
         request.method,
         settings.base_url + request.path,
         params=dict(request.query) or None,
-        headers=_headers(request, settings, token),
-        **_content(request),
+        headers=_build_headers(request, settings, token),
+        **_build_content(request),
         **options,
     )
 
 
 @functools.lru_cache(maxsize=64)
-def _url(url: str) -> httpx.URL:
+def _parse_url(url: str) -> httpx.URL:
     return httpx.URL(url)
 
 
-def _json(body: Mapping[str, Any]) -> bytes:
+def _dump_json(body: Mapping[str, Any]) -> bytes:
     try:
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
@@ -150,25 +106,25 @@ def _json(body: Mapping[str, Any]) -> bytes:
     return text.encode("utf-8", "replace")  # a lone surrogate is no character
 
 
-def _timeout(settings: Settings, request: Request) -> Any:
+def _resolve_timeout(settings: Settings, request: Request) -> Any:
     """Return the time-outs of one request."""
     timeout = settings.timeout
     if timeout is ...:  # the user has a client of the other kind
-        timeout = SILENCE_SECONDS
+        timeout = READ_TIMEOUT
     if timeout is not None and not isinstance(timeout, (int, float)):
         return timeout
-    if request.patience is not None:
-        timeout = request.patience if timeout is None else min(timeout, request.patience)
-    return _seconds(timeout)
+    if request.read_timeout is not None:
+        timeout = request.read_timeout if timeout is None else min(timeout, request.read_timeout)
+    return _to_httpx_timeout(timeout)
 
 
 @functools.lru_cache(maxsize=64)
-def _seconds(timeout: float | None) -> httpx.Timeout:
-    connect = CONNECT_SECONDS if timeout is None else min(CONNECT_SECONDS, timeout)
+def _to_httpx_timeout(timeout: float | None) -> httpx.Timeout:
+    connect = CONNECT_TIMEOUT if timeout is None else min(CONNECT_TIMEOUT, timeout)
     return httpx.Timeout(timeout, connect=connect)
 
 
-def _readable(request: Request, reply: Reply) -> bool:
+def _is_event_stream(request: Request, reply: Reply) -> bool:
     """Return whether a reply is the stream of events that was asked for."""
     kind = reply.headers.get("content-type", "").lower()
     events = "event-stream" in kind
@@ -176,12 +132,12 @@ def _readable(request: Request, reply: Reply) -> bool:
     return wanted and reply.status_code < HTTP_ERROR
 
 
-def _reply(response: httpx.Response, token: str) -> Reply:
+def _build_reply(response: httpx.Response, token: str) -> Reply:
     headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers.raw}
-    return Reply(status_code=response.status_code, headers=headers, secret=token)
+    return Reply(status_code=response.status_code, headers=headers, token=token)
 
 
-def _encoded(response: httpx.Response) -> bool:
+def _is_compressed(response: httpx.Response) -> bool:
     return bool(response.headers.get("content-encoding", "identity") != "identity")
 
 
@@ -192,48 +148,48 @@ class Stream:
     that passes becomes a `CozeStreamError` or `CozeTimeoutError`.
 
     Attributes:
-        head: What has been read before, to be taken first.
-        parts: What arrives after that.
+        buffered: What has been read before, to be taken first.
+        chunks: What arrives after that.
     """
 
-    __slots__ = ("_limit", "_response", "head", "parts")
+    __slots__ = ("_deadline", "_response", "buffered", "chunks")
 
-    def __init__(self, response: httpx.Response, until: float | None = None) -> None:
+    def __init__(self, response: httpx.Response, deadline: float | None = None) -> None:
         """Take over an open response; `until` is when it must be over."""
         self._response = response
-        self.head = b""
+        self.buffered = b""
         # `response.stream` spares a layer that only counts bytes
-        self.parts: Iterator[bytes] = (
-            response.iter_bytes() if _encoded(response) else iter(response.stream)  # type: ignore[arg-type] # a blocking one
+        self.chunks: Iterator[bytes] = (
+            response.iter_bytes() if _is_compressed(response) else iter(response.stream)  # type: ignore[arg-type] # a blocking one
         )
-        self._limit = None if until is None else Limit(until, response.extensions)
-        if self._limit:
-            self.parts = self._limit.checked(self.parts)
+        self._deadline = None if deadline is None else Deadline(deadline, response.extensions)
+        if self._deadline:
+            self.chunks = self._deadline.enforce(self.chunks)
 
-    def read(self, until: float | None = None) -> bytes | None:
+    def read(self, deadline: float | None = None) -> bytes | None:
         """Return what arrives next, or None at the end.
 
         Args:
-            until: When to give the stream up: that is its end, too. It needs the connection, which
-                a client of the user's may not tell, and must not be shared with other streams.
+            deadline: When to stop waiting, by `time.monotonic()`; the stream ends then. This needs
+                the socket, which a user-supplied client may not expose or may share (HTTP/2).
         """
-        limit = None if until is None else Limit(until, self._response.extensions)
+        limit = None if deadline is None else Deadline(deadline, self._response.extensions)
         try:
-            return next(self.parts, None)
+            return next(self.chunks, None)
         except BaseException as error:  # noqa: BLE001 - told apart in one place
-            pool.mark_broken(self._response)
+            mark_broken(self._response)
             self.close()
-            if limit and limit.passed and isinstance(error, Exception):
+            if limit and limit.expired and isinstance(error, Exception):
                 return None
-            self._reraise(error)
+            self._raise_mapped(error)
         finally:
             if limit:
-                limit.lift()
+                limit.cancel()
 
     def close(self) -> None:
         """Close the connection, unless the response has been read to its end."""
-        if self._limit:
-            self._limit.lift()
+        if self._deadline:
+            self._deadline.cancel()
         self._response.close()
 
     def __enter__(self) -> Self:
@@ -243,44 +199,44 @@ class Stream:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close it."""
         if error is not None:
-            pool.mark_broken(self._response)
+            mark_broken(self._response)
         self.close()
         if isinstance(error, Exception):
-            self._reraise(error)
+            self._raise_mapped(error)
 
-    def _reraise(self, error: BaseException) -> NoReturn:
-        if self._limit and self._limit.passed and isinstance(error, Exception):
-            raise too_late(sent=True) from error
-        _reraise(error, streaming=True)
+    def _raise_mapped(self, error: BaseException) -> NoReturn:
+        if self._deadline and self._deadline.expired and isinstance(error, Exception):
+            raise deadline_exceeded(may_have_started=True) from error
+        _raise_mapped(error, streaming=True)
 
 
 class AsyncStream:
     """The bytes of an open response, for asyncio; used like `Stream`, inside `async with`."""
 
-    __slots__ = ("_response", "head", "parts")
+    __slots__ = ("_response", "buffered", "chunks")
 
-    def __init__(self, response: httpx.Response, until: float | None = None) -> None:
+    def __init__(self, response: httpx.Response, deadline: float | None = None) -> None:
         """Take over an open response; `until` is when it must be over."""
         self._response = response
-        self.head = b""
-        self.parts: AsyncIterator[bytes] = (
-            response.aiter_bytes() if _encoded(response) else aiter(response.stream)  # type: ignore[arg-type] # an asynchronous one
+        self.buffered = b""
+        self.chunks: AsyncIterator[bytes] = (
+            response.aiter_bytes() if _is_compressed(response) else aiter(response.stream)  # type: ignore[arg-type] # an asynchronous one
         )
-        if until is not None:
-            self.parts = in_time(self.parts, until)
+        if deadline is not None:
+            self.chunks = with_deadline(self.chunks, deadline)
 
-    async def read(self, until: float | None = None) -> bytes | None:
+    async def read(self, deadline: float | None = None) -> bytes | None:
         """Return what arrives next, or None at the end; see `Stream.read`."""
-        patience = None if until is None else max(until - time.monotonic(), 0.0)
+        patience = None if deadline is None else max(deadline - time.monotonic(), 0.0)
         try:
             async with asyncio.timeout(patience) as limit:
-                return await anext(self.parts, None)
+                return await anext(self.chunks, None)
         except BaseException as error:  # noqa: BLE001 - told apart in one place
-            pool.mark_broken(self._response)
+            mark_broken(self._response)
             await self.close()
             if limit.expired() and isinstance(error, TimeoutError):
                 return None
-            _reraise(error, streaming=True)
+            _raise_mapped(error, streaming=True)
 
     async def close(self) -> None:
         """Close the connection, unless the response has been read to its end."""
@@ -293,13 +249,13 @@ class AsyncStream:
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close it."""
         if error is not None:
-            pool.mark_broken(self._response)
+            mark_broken(self._response)
         await self.close()
         if isinstance(error, Exception):
-            _reraise(error, streaming=True)
+            _raise_mapped(error, streaming=True)
 
 
-def send(request: Request, settings: Settings, token: str) -> Reply:
+def send(request: Request, settings: Settings, token: str, pools: ConnectionPools) -> Reply:
     """Send a request and return the reply, with the open stream if it is one of events.
 
     Raises:
@@ -309,66 +265,72 @@ def send(request: Request, settings: Settings, token: str) -> Reply:
     try:
         client = settings.http_client
         if client is None:
-            built = _built(request, settings, token)
-            response = pool.blocking(settings.base_url).handle_request(built)
+            built = _build_own_request(request, settings, token)
+            response = pools.get_sync_pool(settings.base_url).handle_request(built)
         else:
-            response = client.send(_built_by(client, request, settings, token), stream=True)
-        stream = Stream(response, request.until)
-        reply = _reply(response, token)
-        if _readable(request, reply):
+            response = client.send(
+                _build_client_request(client, request, settings, token), stream=True
+            )
+        stream = Stream(response, request.deadline)
+        reply = _build_reply(response, token)
+        if _is_event_stream(request, reply):
             reply.stream = stream
         else:
             with stream:
-                reply.body = b"".join(stream.parts)
+                reply.body = b"".join(stream.chunks)
     except Exception as error:  # noqa: BLE001 - told apart in one place
-        _reraise(error, until=request.until)
+        _raise_mapped(error, deadline=request.deadline)
     return reply
 
 
-async def asend(request: Request, settings: Settings, token: str) -> Reply:
+async def asend(request: Request, settings: Settings, token: str, pools: ConnectionPools) -> Reply:
     """Do what `send` does, for asyncio."""
     try:
         client = settings.http_async_client
         if client is None:
-            built = _built(request, settings, token)
-            response = await pool.running(settings.base_url).handle_async_request(built)
+            built = _build_own_request(request, settings, token)
+            response = await pools.get_async_pool(settings.base_url).handle_async_request(built)
         else:
-            response = await client.send(_built_by(client, request, settings, token), stream=True)
-        stream = AsyncStream(response, request.until)
-        reply = _reply(response, token)
-        if _readable(request, reply):
+            response = await client.send(
+                _build_client_request(client, request, settings, token), stream=True
+            )
+        stream = AsyncStream(response, request.deadline)
+        reply = _build_reply(response, token)
+        if _is_event_stream(request, reply):
             reply.stream = stream
         else:
             async with stream:
-                reply.body = b"".join([part async for part in stream.parts])
+                reply.body = b"".join([part async for part in stream.chunks])
     except Exception as error:  # noqa: BLE001 - told apart in one place
-        _reraise(error, until=request.until)
+        _raise_mapped(error, deadline=request.deadline)
     return reply
 
 
 # --- Exceptions --------------------------------------------------------------------------------
 
-_UNREACHABLE = hint_of(
+_UNREACHABLE = bilingual_hint(
     "Check the network, the proxy settings and base_url.", "请检查网络、代理设置和 base_url。"
 )
-_SILENT = hint_of(
+_TIMED_OUT = bilingual_hint(
     "Raise timeout=, or look in Coze at what the bot is waiting for.",
     "请调大 timeout=，或在扣子中查看智能体在等待什么。",
 )
 
 
-def _reraise(
-    error: BaseException, *, streaming: bool = False, until: float | None = None
+def _raise_mapped(
+    error: BaseException, *, streaming: bool = False, deadline: float | None = None
 ) -> NoReturn:
-    ours = translated(error, streaming=streaming)
-    if until is not None and time.monotonic() >= until:
-        raise too_late(sent=getattr(ours, "sent", False)) from error
+    ours = map_httpx_error(error, streaming=streaming)
+    if deadline is not None and time.monotonic() >= deadline:
+        raise deadline_exceeded(
+            may_have_started=getattr(ours, "may_have_started", False)
+        ) from error
     if ours is error:
         raise error
     raise ours from error
 
 
-def translated(error: BaseException, *, streaming: bool = False) -> BaseException:
+def map_httpx_error(error: BaseException, *, streaming: bool = False) -> BaseException:
     """Return our error for one of an httpx client; anything else is returned as it is.
 
     The classes are told by name: the user's client may come from a fork of httpx.
@@ -380,7 +342,7 @@ def translated(error: BaseException, *, streaming: bool = False) -> BaseExceptio
         # its text may quote a header, and so the token
         return CozeInvalidRequestError(
             f"The request could not be built ({type(error).__name__}).",
-            hint=hint_of(
+            hint=bilingual_hint(
                 "Check base_url (it starts with https:// or http://) and that the token and "
                 "default_headers are plain ASCII.",
                 "请检查 base_url（以 https:// 或 http:// 开头），"
@@ -391,11 +353,11 @@ def translated(error: BaseException, *, streaming: bool = False) -> BaseExceptio
     if names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}:
         return CozeConnectionError(f"Coze could not be reached ({told}).", hint=_UNREACHABLE)
     if "TimeoutException" in names:
-        silent = CozeTimeoutError(f"Coze was silent for too long ({told}).", hint=_SILENT)
-        silent.sent = True
+        silent = CozeTimeoutError(f"Coze was silent for too long ({told}).", hint=_TIMED_OUT)
+        silent.may_have_started = True
         return silent
     if streaming:
-        return cut_error(f"The connection broke in the middle of the stream ({told}).")
+        return stream_truncated(f"The connection broke in the middle of the stream ({told}).")
     broken = CozeConnectionError(f"The connection to Coze broke ({told}).", hint=_UNREACHABLE)
-    broken.sent = True
+    broken.may_have_started = True
     return broken

@@ -1,13 +1,4 @@
-"""The calls about workflows, each written once, without I/O; see `langchain_coze._api.effects`.
-
-Example:
-    ```python
-    from langchain_coze._api.workflows import run_request
-
-    request = run_request({"workflow_id": "73", "parameters": {}}, stream=True)
-    assert (request.path, request.stream) == ("/v1/workflow/stream_run", True)
-    ```
-"""
+"""The calls about workflows, each written once, without I/O; see `langchain_coze._api.effects`."""
 
 from __future__ import annotations
 
@@ -15,27 +6,27 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.effects import Flow, Policy, Reply, Request, Sleep
-from langchain_coze._api.error_codes import too_late
-from langchain_coze._api.models import History, Run, payload_of
-from langchain_coze._api.retry import NO_SUCH_ROUTE, exchange, facts_of
-from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, hint_of
+from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy, Sleep
+from langchain_coze._api.error_codes import deadline_exceeded
+from langchain_coze._api.models import RunHistory, RunReply, get_payload
+from langchain_coze._api.retry import NOT_SUPPORTED_STATUSES, error_context, send_with_retry
+from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, bilingual_hint
 
 if TYPE_CHECKING:
-    from langchain_coze._api.chats import Polling
+    from langchain_coze._api.polling import Polling
 
-_PAGE = 30  # the most that a page may have (wire section 4.7)
-_MOST_PAGES = 1000
+_PAGE_SIZE = 30  # the most that a page may have (wire section 4.7)
+_MAX_PAGES = 1000
 _RUNNING = frozenset({"", "Running"})
-_NOT_YET = 4314  # no record of a run, as right after its start
+_RUN_NOT_FOUND = 4314  # no record of a run, as right after its start
 _STUDIO_CODES = range(777777700, 777777800)  # of its workflows (wire section 4.8)
 
 
-class _NothingToldError(CozeServerError):
+class _RunNotFoundYetError(CozeServerError):
     """A history without the run: it may have only just begun."""
 
 
-def run_request(
+def build_run_request(
     body: Mapping[str, Any], *, stream: bool = False, endpoint: str | None = None
 ) -> Request:
     """Return the request that runs a workflow (wire sections 4.2 and 4.4).
@@ -51,7 +42,7 @@ def run_request(
     return Request(method="POST", path=path, body=body, stream=stream, either=endpoint is not None)
 
 
-def resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
+def build_resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
     """Return the request that answers a run which waits (wire sections 4.4 and 4.5).
 
     Args:
@@ -62,23 +53,23 @@ def resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
     return Request(method="POST", path=path, body=body, stream=stream)
 
 
-def run_workflow(request: Request, policy: Policy) -> Flow[tuple[Reply, Run]]:
+def run_workflow(request: Request, policy: RetryPolicy) -> Flow[tuple[Reply, RunReply]]:
     """Run a workflow, or go on with it, without streaming; return the reply and what it tells.
 
     Args:
-        request: What `run_request` or `resume_request` gives, with `stream` false.
+        request: What `build_run_request` or `build_resume_request` gives, with `stream` false.
         policy: How often to repeat.
 
     Raises:
         CozeError: What Coze reports.
     """
-    reply = yield from exchange(request, policy)
-    return reply, Run.model_validate(reply.json)
+    reply = yield from send_with_retry(request, policy)
+    return reply, RunReply.model_validate(reply.json)
 
 
 def poll_run(
-    workflow_id: str, execute_id: str, policy: Policy, polling: Polling
-) -> Flow[tuple[Reply, History]]:
+    workflow_id: str, execute_id: str, policy: RetryPolicy, polling: Polling
+) -> Flow[tuple[Reply, RunHistory]]:
     """Wait for the end of a run that goes on by itself (wire section 4.3).
 
     Args:
@@ -92,65 +83,67 @@ def poll_run(
         CozeError: What else Coze reports. How the run itself ended is not judged here.
     """
     begin = polling.clock()
-    for pause in polling.pauses():
+    for pause in polling.iter_pauses():
         left = begin + polling.timeout - polling.clock()
         if left <= 0:
             break
-        in_all = left if policy.until is None else policy.until - time.monotonic()
+        in_all = left if policy.deadline is None else policy.deadline - time.monotonic()
         if in_all <= 0:
-            raise too_late(sent=True)
+            raise deadline_exceeded(may_have_started=True)
         yield Sleep(max(min(pause, left, in_all), 0.0))
         try:
             patience = max(left, 1.0)
-            flow = run_history(workflow_id, execute_id, policy, patience=patience)
+            flow = fetch_run_history(workflow_id, execute_id, policy, read_timeout=patience)
             reply, history = yield from flow
         except CozeError as error:
-            if error.code != _NOT_YET and not isinstance(error, _NothingToldError):
-                error.sent = True
+            if error.code != _RUN_NOT_FOUND and not isinstance(error, _RunNotFoundYetError):
+                error.may_have_started = True
                 raise
             continue
-        if history.asks or history.execute_status not in _RUNNING:
+        if history.interrupt or history.execute_status not in _RUNNING:
             return reply, history
     late = CozeTimeoutError(
         f"The run had not ended within poll_timeout={polling.timeout:g} s; it goes on in Coze "
         f"(execute_id {execute_id}).",
-        hint=hint_of("Raise poll_timeout.", "请调大 poll_timeout。"),
+        hint=bilingual_hint("Raise poll_timeout.", "请调大 poll_timeout。"),
     )
-    late.sent = True
+    late.may_have_started = True
     raise late
 
 
-def run_history(
-    workflow_id: str, execute_id: str, policy: Policy, *, patience: float | None = None
-) -> Flow[tuple[Reply, History]]:
+def fetch_run_history(
+    workflow_id: str, execute_id: str, policy: RetryPolicy, *, read_timeout: float | None = None
+) -> Flow[tuple[Reply, RunHistory]]:
     """Return what is told of a run; Coze Studio has it elsewhere (wire section 4.3).
 
     Args:
         workflow_id: The workflow.
         execute_id: The run.
         policy: How often to repeat.
-        patience: Seconds of silence at most, where that is less than usual.
+        read_timeout: Seconds of silence at most, where that is less than usual.
 
     Raises:
         CozeError: What Coze reports.
     """
     path = f"/v1/workflows/{workflow_id}/run_histories/{execute_id}"
     try:
-        reply = yield from exchange(Request(method="GET", path=path, patience=patience), policy)
+        reply = yield from send_with_retry(
+            Request(method="GET", path=path, read_timeout=read_timeout), policy
+        )
     except CozeError as error:
-        if not _no_route(error):
+        if not _is_missing_route(error):
             raise
         query = {"workflow_id": workflow_id, "execute_id": execute_id}
         path = "/v1/workflow/get_run_history"
-        studio = Request(method="GET", path=path, query=query, patience=patience)
-        reply = yield from exchange(studio, policy)
-    told = payload_of(reply.json)
-    if not isinstance(told, list) or not told or not isinstance(told[0], Mapping):
-        raise _NothingToldError("Coze told nothing of the run.", **facts_of(reply))
-    return reply, History.model_validate(told[0])
+        studio = Request(method="GET", path=path, query=query, read_timeout=read_timeout)
+        reply = yield from send_with_retry(studio, policy)
+    runs = get_payload(reply.json)
+    if not isinstance(runs, list) or not runs or not isinstance(runs[0], Mapping):
+        raise _RunNotFoundYetError("Coze told nothing of the run.", **error_context(reply))
+    return reply, RunHistory.model_validate(runs[0])
 
 
-def workflow_info(workflow_id: str, policy: Policy) -> Flow[Mapping[str, Any]]:
+def fetch_workflow_info(workflow_id: str, policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
     """Return what is told of a workflow, with its inputs and outputs (wire section 4.7).
 
     Args:
@@ -168,24 +161,27 @@ def workflow_info(workflow_id: str, policy: Policy) -> Flow[Mapping[str, Any]]:
         path=f"/v1/workflows/{workflow_id}",
         query={"include_input_output": "true"},
     )
-    told = payload_of((yield from exchange(request, policy)).json)
-    return told if isinstance(told, Mapping) else {}
+    info = get_payload((yield from send_with_retry(request, policy)).json)
+    return info if isinstance(info, Mapping) else {}
 
 
-def tells_nothing(error: CozeError) -> bool:
+def is_unsupported(error: CozeError) -> bool:
     """Return whether a server has no such call, or nothing to tell: Coze Studio (wire section 4.7).
 
     Args:
-        error: What `workflow_info` raised.
+        error: What `fetch_workflow_info` raised.
     """
-    return _no_route(error) or error.code in _STUDIO_CODES
+    return _is_missing_route(error) or error.code in _STUDIO_CODES
 
 
-def _no_route(error: CozeError) -> bool:
-    return error.status_code in NO_SUCH_ROUTE and error.code in {None, *NO_SUCH_ROUTE}
+def _is_missing_route(error: CozeError) -> bool:
+    return error.status_code in NOT_SUPPORTED_STATUSES and error.code in {
+        None,
+        *NOT_SUPPORTED_STATUSES,
+    }
 
 
-def list_workflows(query: Mapping[str, str], policy: Policy) -> Flow[list[Mapping[str, Any]]]:
+def list_workflows(query: Mapping[str, str], policy: RetryPolicy) -> Flow[list[Mapping[str, Any]]]:
     """Return the workflows of a workspace, from all pages (wire section 4.7).
 
     Args:
@@ -196,15 +192,15 @@ def list_workflows(query: Mapping[str, str], policy: Policy) -> Flow[list[Mappin
         CozeError: What Coze reports.
     """
     found: dict[str, Mapping[str, Any]] = {}
-    for page in range(1, _MOST_PAGES + 1):
-        paged = {**query, "page_num": str(page), "page_size": str(_PAGE)}
+    for number in range(1, _MAX_PAGES + 1):
+        paged = {**query, "page_num": str(number), "page_size": str(_PAGE_SIZE)}
         request = Request(method="GET", path="/v1/workflows", query=paged)
-        told = payload_of((yield from exchange(request, policy)).json)
-        items = told.get("items") if isinstance(told, Mapping) else None
+        page = get_payload((yield from send_with_retry(request, policy)).json)
+        items = page.get("items") if isinstance(page, Mapping) else None
         known = len(found)
         for item in items or []:
             if isinstance(item, Mapping) and item.get("workflow_id"):
                 found.setdefault(str(item["workflow_id"]), item)
-        if len(found) == known or not told.get("has_more"):
+        if len(found) == known or not page.get("has_more"):
             break  # a server may repeat its last page
     return list(found.values())

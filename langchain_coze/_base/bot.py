@@ -1,13 +1,4 @@
-"""The fields that say which bot is asked, and how; and what one call makes of them.
-
-Example:
-    ```python
-    from langchain_coze._base.bot import Bot
-
-    bot = Bot(bot_id="7374724495711502387", api_key="pat_example")
-    assert bot._call({"user_id": "42"}).user_id == "42"
-    ```
-"""
+"""The fields that say which bot is asked, and how; and what one call makes of them."""
 
 from __future__ import annotations
 
@@ -19,25 +10,25 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.runnables import ensure_config
 from pydantic import AliasChoices, Field, PrivateAttr
 
-from langchain_coze._base.connection import Connection
+from langchain_coze._api.effects import RetryPolicy
+from langchain_coze._base.connection import CozeConnectionFields
 from langchain_coze._base.unsupported import (
-    DEFAULT_USER,
-    MAPS,
-    OPTIONS,
-    argument_names,
+    get_argument_names,
     warn_ignored,
 )
-from langchain_coze._environment import env
-from langchain_coze.errors import CozeInvalidRequestError, CozeTimeoutError, hint_of
+from langchain_coze._chat.cancel import cancel_in_background
+from langchain_coze._chat.options import DEFAULT_USER_ID, PLAIN_OPTIONS, STRING_MAP_OPTIONS
+from langchain_coze._chat.request import ChatOptions, validate
+from langchain_coze._environment import from_env
+from langchain_coze.errors import CozeInvalidRequestError, CozeTimeoutError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from langchain_coze._api.client import Client
-    from langchain_coze._chat.request import Call
-    from langchain_coze._chat.runner import Session
+    from langchain_coze._chat.runner import TurnRun
 
-PER_CALL = frozenset(
+PER_CALL_FIELDS = frozenset(
     {
         "app_id",
         "auto_save_history",
@@ -46,13 +37,13 @@ PER_CALL = frozenset(
         "model",
         "user_id",
         "workflow_id",
-        *MAPS,
-        *OPTIONS,
+        *STRING_MAP_OPTIONS,
+        *PLAIN_OPTIONS,
     }
 )
 """The fields that a single call can set."""
 
-IDENTIFYING = (
+CACHE_KEY_FIELDS = (
     "bot_id",
     "workflow_id",
     "app_id",
@@ -60,25 +51,25 @@ IDENTIFYING = (
     "user_id",
     "conversation_id",
     "auto_save_history",
-    *MAPS,
-    *OPTIONS,
+    *STRING_MAP_OPTIONS,
+    *PLAIN_OPTIONS,
 )
 """The fields that change an answer: traces and caches tell them."""
 
-CONVERSATION = "coze_conversation_id"
+CONFIG_KEY = "coze_conversation_id"
 """The key of a conversation id in the `configurable` part of a config."""
 
-LEAVING = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeoutError)
+ABANDONED = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeoutError)
 """What ends a call on our side, before the turn is over on Coze's."""
 
-_OPTIONS = (*MAPS, *OPTIONS)
+_OPTION_FIELDS = (*STRING_MAP_OPTIONS, *PLAIN_OPTIONS)
 
 
-class Bot(Connection):
+class BotFields(CozeConnectionFields):
     """A bot, or a chatflow, and how it is asked."""
 
     bot_id: str | None = Field(
-        default_factory=env("COZE_BOT_ID"),
+        default_factory=from_env("COZE_BOT_ID"),
         validation_alias=AliasChoices("bot_id", "model"),
         coerce_numbers_to_str=True,
     )
@@ -93,7 +84,7 @@ class Bot(Connection):
     """The app that a chatflow belongs to. Per call too."""
 
     user_id: str = Field(
-        default_factory=env("COZE_USER_ID", default="langchain-coze"),
+        default_factory=from_env("COZE_USER_ID", default="langchain-coze"),
         validation_alias=AliasChoices("user_id", "user"),
     )
     """The end user: Coze keeps context, memory and database apart by it. Env `COZE_USER_ID`."""
@@ -139,12 +130,12 @@ class Bot(Connection):
 
     _warned: set[str] = PrivateAttr(default_factory=set)
 
-    def _warn_about_call(self, given: Iterable[str], known: Collection[str]) -> None:
+    def _warn_unknown_arguments(self, given: Iterable[str], known: Collection[str]) -> None:
         """Warn once about each argument of a call that is not known."""
         for name in sorted(set(given) - set(known) - self._warned):
             self._warned.add(name)
-            fixed = argument_names(type(self))
-            warn_ignored(name, known, fixed=fixed, taker=type(self).__name__)
+            fixed = get_argument_names(type(self))
+            warn_ignored(name, known, init_only=fixed, owner=type(self).__name__)
 
     @property
     def lc_secrets(self) -> dict[str, str]:
@@ -156,80 +147,75 @@ class Bot(Connection):
         """Return True: traces and cache keys show the fields, without the token."""
         return True
 
-    def _left(self, client: Client, session: Session[Any]) -> None:
+    def _cancel_if_abandoned(self, client: Client, session: TurnRun[Any]) -> None:
         """Cancel a turn whose reader has left before its end, where that is wanted."""
-        if self.cancel_on_close and not session.over:
-            from langchain_coze._chat.cancel import cancel_later  # noqa: PLC0415 - few calls are left
+        if self.cancel_on_close and not session.finished:
+            cancel_in_background(client.settings, session.token, session.ids)
 
-            cancel_later(client.settings, session.secret, session.ids)
-
-    def _call(self, kwargs: Mapping[str, Any], **fixed: Any) -> Call:
+    def _build_options(self, kwargs: Mapping[str, Any], **fixed: Any) -> ChatOptions:
         """Return what one call asks for.
 
         Args:
             kwargs: The arguments of the call.
-            **fixed: Attributes of `Call` that are no fields of a bot.
+            **fixed: Attributes of `ChatOptions` that are no fields of a bot.
         """
-        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - importing a model stays light
-        from langchain_coze._chat.request import Call, check  # noqa: PLC0415 - the same
-
         fields = self.__dict__
-        bot_id, workflow_id, app_id = self._target(kwargs)
+        bot_id, workflow_id, app_id = self._resolve_target(kwargs)
         until = None if self.max_duration is None else time.monotonic() + self.max_duration
-        call = Call(
+        call = ChatOptions(
             bot_id=bot_id,
             workflow_id=workflow_id,
             app_id=app_id,
             base_url=self.base_url,
-            user_id=_id(kwargs.get("user_id")) or self.user_id or DEFAULT_USER,
-            saved=kwargs.get("auto_save_history", self.auto_save_history),
-            tools=bool(kwargs.get("tools")),
-            conversation_id=self._conversation(kwargs, workflow_id or bot_id),
+            user_id=_to_id(kwargs.get("user_id")) or self.user_id or DEFAULT_USER_ID,
+            auto_save_history=kwargs.get("auto_save_history", self.auto_save_history),
+            has_tools=bool(kwargs.get("tools")),
+            conversation_id=self._resolve_conversation_id(kwargs, workflow_id or bot_id),
             options={
                 name: value
-                for name in _OPTIONS
+                for name in _OPTION_FIELDS
                 if (value := kwargs.get(name, fields[name])) is not None
             },
-            policy=Policy(max_retries=self.max_retries, until=until),
+            retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=until),
             **fixed,
         )
-        check(call)
+        validate(call)
         return call
 
-    def _target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
+    def _resolve_target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
         """Return the ids of the bot, the chatflow and the app; empty where there is none."""
-        bot_id = _id(kwargs.get("bot_id") or kwargs.get("model") or self.bot_id)
-        workflow_id = _id(kwargs.get("workflow_id") or self.workflow_id)
-        app_id = _id(kwargs.get("app_id") or self.app_id) if workflow_id else ""
+        bot_id = _to_id(kwargs.get("bot_id") or kwargs.get("model") or self.bot_id)
+        workflow_id = _to_id(kwargs.get("workflow_id") or self.workflow_id)
+        app_id = _to_id(kwargs.get("app_id") or self.app_id) if workflow_id else ""
         asked_for = bool(kwargs.get("bot_id") or kwargs.get("model"))
         if app_id and not asked_for and "bot_id" not in self.model_fields_set:
             bot_id = ""  # it comes from the environment
         return bot_id, workflow_id, app_id
 
-    def _model_name(self, kwargs: Mapping[str, Any]) -> str:
+    def _resolve_model_name(self, kwargs: Mapping[str, Any]) -> str:
         """Return what answers a call: the chatflow or the bot."""
-        bot_id, workflow_id, _ = self._target(kwargs)
+        bot_id, workflow_id, _ = self._resolve_target(kwargs)
         return workflow_id or bot_id
 
-    def _conversation(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
+    def _resolve_conversation_id(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
         """Return the conversation that a call names, or its config, or the field."""
         named = kwargs.get("conversation_id")
         if named is None:
-            named = (ensure_config().get("configurable") or {}).get(CONVERSATION)
+            named = (ensure_config().get("configurable") or {}).get(CONFIG_KEY)
         if isinstance(named, Mapping):  # one for each bot
             named = named.get(model_name)
         if named is None:
             named = self.conversation_id
         if named is not None and not isinstance(named, (str, int)):
             raise CozeInvalidRequestError(
-                f"{CONVERSATION} is a {type(named).__name__}.",
-                hint=hint_of(
+                f"{CONFIG_KEY} is a {type(named).__name__}.",
+                hint=bilingual_hint(
                     "Give an id, or a map of bot ids to ids.",
                     "请提供会话 ID，或智能体 ID 到会话 ID 的映射。",
                 ),
             )
-        return _id(named) or None
+        return _to_id(named) or None
 
 
-def _id(value: Any) -> str:
+def _to_id(value: Any) -> str:
     return "" if value is None else str(value).strip()

@@ -2,15 +2,6 @@
 
 A model that is called by itself never sees the config of the call (in a graph it does), and the
 tracers of LangChain see the input before the model: both are put right here.
-
-Example:
-    ```python
-    from langchain_coze._base.config_routing import addressed
-
-    config = {"configurable": {"coze_conversation_id": "7374724495711502387"}}
-    assert addressed(config, {}) == {"conversation_id": "7374724495711502387"}
-    assert addressed(config, {"conversation_id": "1"}) == {"conversation_id": "1"}
-    ```
 """
 
 from __future__ import annotations
@@ -20,43 +11,58 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.prompt_values import ChatPromptValue
 
-from langchain_coze._base.bot import CONVERSATION
+from langchain_coze._base.bot import CONFIG_KEY
+from langchain_coze._convert.attachments import make_traceable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Addressed(BaseChatModel):
+class ConfigAwareChatModel(BaseChatModel):
     """A chat model that takes the conversation of the config of each call."""
 
     if not TYPE_CHECKING:  # the signatures, with their overloads, are those of BaseChatModel
 
         def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - LangChain's name
             """Ask the bot; see `BaseChatModel.invoke`. The config may name a conversation."""
-            return super().invoke(shown(input), config, **addressed(config, kwargs))
+            return super().invoke(
+                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+            )
 
         async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - the same
             """Ask the bot; see `BaseChatModel.ainvoke`. The config may name a conversation."""
-            return await super().ainvoke(shown(input), config, **addressed(config, kwargs))
+            return await super().ainvoke(
+                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+            )
 
         def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - the same
             """Ask the bot; see `BaseChatModel.stream`. The config may name a conversation."""
-            return super().stream(shown(input), config, **addressed(config, kwargs))
+            return super().stream(
+                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+            )
 
         def astream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - the same
             """Ask the bot; see `BaseChatModel.astream`. The config may name a conversation."""
-            return super().astream(shown(input), config, **addressed(config, kwargs))
+            return super().astream(
+                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+            )
 
         def stream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - the same
             """Ask the bot; see `BaseChatModel.stream_events`. The config as in `invoke`."""
-            return super().stream_events(shown(input), config, **addressed(config, kwargs))
+            return super().stream_events(
+                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+            )
 
         def astream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - the same
             """Ask the bot; see `BaseChatModel.astream_events`. The config as in `invoke`."""
-            return super().astream_events(shown(input), config, **addressed(config, kwargs))
+            return super().astream_events(
+                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+            )
 
 
-def addressed(config: Mapping[str, Any] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+def with_config_conversation(
+    config: Mapping[str, Any] | None, kwargs: dict[str, Any]
+) -> dict[str, Any]:
     """Return the arguments of a call, with the conversation that its config names.
 
     Inside a graph the config is found anyway; a model that is called by itself sees only this one.
@@ -65,12 +71,12 @@ def addressed(config: Mapping[str, Any] | None, kwargs: dict[str, Any]) -> dict[
         config: The config of the call.
         kwargs: Its arguments.
     """
-    named = (config.get("configurable") or {}).get(CONVERSATION) if config else None
+    named = (config.get("configurable") or {}).get(CONFIG_KEY) if config else None
     return kwargs if named is None else {"conversation_id": named, **kwargs}
 
 
-def shown(given: Any) -> Any:
-    """Return the input of a call as traces can show it: see `attachments.plain_data`.
+def make_traceable_input(given: Any) -> Any:
+    """Return the input of a call as traces can show it: see `attachments.make_traceable`.
 
     Args:
         given: What a chat model takes: a str, messages, or a prompt value.
@@ -80,6 +86,5 @@ def shown(given: Any) -> Any:
         isinstance(getattr(message, "content", ""), str) for message in messages
     ):
         return given
-    from langchain_coze._convert.attachments import plain_data  # noqa: PLC0415 - few messages have files
 
-    return plain_data(messages)
+    return make_traceable(messages)

@@ -1,14 +1,4 @@
-"""What every part of this package needs to reach Coze: address, token, patience, and connections.
-
-Example:
-    ```python
-    from langchain_coze._base.connection import Connection
-
-    connection = Connection(api_key="pat_example", base_url="https://api.coze.com/")
-    assert connection.base_url == "https://api.coze.com"
-    assert "pat_example" not in repr(connection)
-    ```
-"""
+"""Fields that say how to reach Coze: base URL, credentials, timeouts, connections."""
 
 from __future__ import annotations
 
@@ -26,18 +16,21 @@ from pydantic import (
     model_validator,
 )
 
-from langchain_coze._api.tokens import token_source
-from langchain_coze._base.unsupported import argument_names, warn_ignored
-from langchain_coze._environment import BASE_URL, base_url_of, env, env_secret
+from langchain_coze import _runtime
+from langchain_coze._api.effects import RetryPolicy
+from langchain_coze._api.polling import Polling
+from langchain_coze._api.settings import Settings
+from langchain_coze._api.tokens import make_token_source
+from langchain_coze._base.unsupported import get_argument_names, warn_ignored
+from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env, secret_from_env
 
 if TYPE_CHECKING:
-    from langchain_coze._api.chats import Polling
     from langchain_coze._api.client import Client
 
 _HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
 
 
-class Connection(BaseModel):
+class CozeConnectionFields(BaseModel):
     """The fields that say how to reach Coze, and the connections of this process to it.
 
     No client or socket is held in a field: an object with these fields can be pickled, copied, and
@@ -47,7 +40,7 @@ class Connection(BaseModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
 
     api_key: SecretStr | Callable[[], Any] | Any = Field(
-        default_factory=env_secret("COZE_API_TOKEN", "COZE_API_KEY"),
+        default_factory=secret_from_env("COZE_API_TOKEN", "COZE_API_KEY"),
         validation_alias=AliasChoices("api_key", "coze_api_key"),
         repr=False,
     )
@@ -55,7 +48,7 @@ class Connection(BaseModel):
     Env `COZE_API_TOKEN`, then `COZE_API_KEY`."""
 
     base_url: str = Field(
-        default_factory=env("COZE_API_BASE", default=BASE_URL),
+        default_factory=from_env("COZE_API_BASE", default=DEFAULT_BASE_URL),
         validate_default=True,
         validation_alias=AliasChoices("base_url", "coze_api_base"),
     )
@@ -80,17 +73,17 @@ class Connection(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _warn_about_arguments(cls, values: Any) -> Any:
+    def _warn_unknown_fields(cls, values: Any) -> Any:
         if isinstance(values, dict):
-            known = argument_names(cls)
+            known = get_argument_names(cls)
             for name in sorted(set(values) - known):
-                warn_ignored(name, known, taker=cls.__name__)
+                warn_ignored(name, known, owner=cls.__name__)
         return values
 
     @field_validator("base_url")
     @classmethod
     def _clean_base_url(cls, value: str) -> str:
-        return base_url_of(value)
+        return clean_base_url(value)
 
     @field_validator("timeout")
     @classmethod
@@ -111,12 +104,8 @@ class Connection(BaseModel):
             raise ValueError("http_async_client takes an httpx.AsyncClient.")
         return self
 
-    def _client(self) -> Client:
+    def _make_client(self) -> Client:
         """Return what talks to Coze; it holds no connection, so making it costs nothing."""
-        from langchain_coze._api.client import Client  # noqa: PLC0415 - httpx costs 50 ms to import
-        from langchain_coze._api.effects import Policy  # noqa: PLC0415 - the same
-        from langchain_coze._api.transport import Settings  # noqa: PLC0415 - the same
-
         ours = self.http_client is None and self.http_async_client is None
         settings = Settings(
             base_url=self.base_url,
@@ -125,15 +114,13 @@ class Connection(BaseModel):
             http_client=self.http_client,
             http_async_client=self.http_async_client,
         )
-        policy = Policy(max_retries=self.max_retries)
-        return Client(settings, token_source(self.api_key, settings, policy), policy)
+        policy = RetryPolicy(max_retries=self.max_retries)
+        return _runtime.make_client(settings, make_token_source(self.api_key, settings, policy))
 
-    def _polling(self, interval: float, timeout: float) -> Polling:
+    def _build_polling(self, interval: float, timeout: float) -> Polling:
         """Return when something that runs in Coze is asked for: not too often on its own hosts."""
-        from langchain_coze._api.chats import Polling  # noqa: PLC0415 - the same
-
         floor = 1.0 if urlsplit(self.base_url).hostname in _HOSTED else 0.0
-        return Polling(interval=interval, timeout=timeout, floor=floor)
+        return Polling(interval=interval, timeout=timeout, min_interval=floor)
 
     def close(self) -> None:
         """Close the blocking connections to the server; a later call opens new ones.
@@ -141,11 +128,11 @@ class Connection(BaseModel):
         They belong to the process, not to this model: other models only have to connect again, and
         running streams end in peace.
         """
-        self._client().close()
+        self._make_client().close()
 
     async def aclose(self) -> None:
         """Close the running event loop's connections to the server, as `close` does."""
-        await self._client().aclose()
+        await self._make_client().aclose()
 
     def __enter__(self) -> Self:
         """Return the model; leaving the `with` closes the connections."""

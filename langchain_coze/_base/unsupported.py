@@ -1,43 +1,18 @@
-"""Arguments that Coze has no use for: told by name, never an error, never swallowed.
-
-Example:
-    ```python
-    import warnings
-
-    from langchain_coze._base.unsupported import warn_ignored
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warn_ignored("temperature", {"bot_id"})
-    assert "temperature is set on the bot in Coze" in str(caught[0].message)
-    ```
-"""
+"""Arguments that Coze has no use for: told by name, never an error, never swallowed."""
 
 from __future__ import annotations
 
 import difflib
 import functools
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import AliasChoices, BaseModel
 
 from langchain_coze._warnings import warn_user
-from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-MAPS = ("custom_variables", "meta_data", "extra_params")
-"""Options that are maps of str to str on the wire (wire section 2.1)."""
-
-OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "connector_id")
-"""Options that are sent as they are (wire section 2.1)."""
-
-DEFAULT_USER = "langchain-coze"
-"""The end user where none is named."""
-
-SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
-"""What becomes of system messages."""
 
 # What other chat models take and a bot has already: its settings stand in Coze.
 _BOT_SETTINGS = frozenset(
@@ -63,7 +38,7 @@ _BOT_SETTINGS = frozenset(
 
 
 @functools.cache
-def argument_names(model: type[BaseModel]) -> frozenset[str]:
+def get_argument_names(model: type[BaseModel]) -> frozenset[str]:
     """Return every name under which a model's constructor takes a field.
 
     Args:
@@ -77,31 +52,36 @@ def argument_names(model: type[BaseModel]) -> frozenset[str]:
 
 
 def warn_ignored(
-    name: str, known: Collection[str], *, fixed: Collection[str] = (), taker: str = "ChatCoze"
+    name: str, known: Collection[str], *, init_only: Collection[str] = (), owner: str = "ChatCoze"
 ) -> None:
     """Warn that an argument is ignored, and say what to do instead.
 
     Args:
         name: The argument.
         known: The arguments that would have been understood.
-        fixed: Arguments that would have been understood by the constructor.
-        taker: Who was given the argument.
+        init_only: Arguments that would have been understood by the constructor.
+        owner: Who was given the argument.
     """
-    if name in fixed:
-        told = (
-            f"{taker} takes {name} when it is made, not for a call; ignored. "
-            f"{name} 需在构造 {taker} 时传入，已忽略。"
+    if name in init_only:
+        message = (
+            f"{owner} takes {name} when it is made, not for a call; ignored. "
+            f"{name} 需在构造 {owner} 时传入，已忽略。"
         )
     elif name in _BOT_SETTINGS:
-        told = f"{name} is set on the bot in Coze; ignored. {name} 在扣子智能体中设置，此处忽略。"
+        message = (
+            f"{name} is set on the bot in Coze; ignored. {name} 在扣子智能体中设置，此处忽略。"
+        )
     else:
-        close = difflib.get_close_matches(name, known, n=1)
-        guess = f" Did you mean {close[0]}?" if close else ""
-        told = f"{taker} has no argument {name}; ignored.{guess} {taker} 没有参数 {name}，已忽略。"
-    warn_user(told)
+        matches = difflib.get_close_matches(name, known, n=1)
+        suggestion = f" Did you mean {matches[0]}?" if matches else ""
+        message = (
+            f"{owner} has no argument {name}; ignored.{suggestion} "
+            f"{owner} 没有参数 {name}，已忽略。"
+        )
+    warn_user(message)
 
 
-def check_choice(tool_choice: Any) -> None:
+def reject_forced_tool_choice(tool_choice: Any) -> None:
     """Refuse to force a tool call.
 
     Args:
@@ -113,14 +93,14 @@ def check_choice(tool_choice: Any) -> None:
     if tool_choice is not None and tool_choice != "auto":
         raise CozeInvalidRequestError(
             f"tool_choice={tool_choice!r}: a bot decides itself which tools it calls.",
-            hint=hint_of(
+            hint=bilingual_hint(
                 "Leave tool_choice out, and say in the bot's prompt in Coze when to call a tool.",
                 "请不要设置 tool_choice，在扣子的智能体提示词中说明何时调用工具。",
             ),
         )
 
 
-def refuse_structure() -> NoReturn:
+def reject_structured_output() -> NoReturn:
     """Refuse to force a format of the answer.
 
     Raises:
@@ -128,7 +108,7 @@ def refuse_structure() -> NoReturn:
     """
     raise CozeInvalidRequestError(
         "Coze has no way to ask a bot for structured output.",
-        hint=hint_of(
+        hint=bilingual_hint(
             "Set the output format of the bot's model to JSON in Coze and put a JsonOutputParser "
             "or PydanticOutputParser after it; or call a workflow, whose outputs are typed; or let "
             "another chat model structure the bot's answer.",

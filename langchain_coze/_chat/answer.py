@@ -2,28 +2,12 @@ r"""One turn of a bot as a state machine: bytes of its event stream in, message 
 
 What a turn says arrives as deltas and again as completed messages (wire section 2.4); several
 answers may interleave; recalls, tool calls, suggestions and control messages stand between them. A
-`Turn` sorts that out by type, never by position. It works in one of two ways:
+`AnswerStream` sorts that out by type, never by position. It works in one of two ways:
 
 * streaming: a chunk for each read, from the deltas;
 * whole: deltas are passed over unread, one chunk at the end, from the completed messages.
 
 Both keep the same order and give the same message in the end.
-
-Example:
-    ```python
-    from langchain_coze._chat.answer import Turn
-
-    turn = Turn(model_name="7374724495711502387")
-    stream = (
-        b"event:conversation.message.delta\n"
-        b'data:{"id":"1","type":"answer","content":"Hi","content_type":"text"}\n\n'
-        b'event:conversation.chat.completed\ndata:{"id":"2","status":"completed"}\n\n'
-        b'event:done\ndata:"[DONE]"\n\n'
-    )
-    chunks = turn.receive(stream) + turn.finish()
-    assert chunks[0].text == "Hi"
-    assert chunks[-1].message.response_metadata["finish_reason"] == "stop"
-    ```
 """
 
 from __future__ import annotations
@@ -33,22 +17,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import to_json
 
-from langchain_coze._api.models import Message, Usage, parse
-from langchain_coze._chat.assembly import Answers, content_of
-from langchain_coze._chat.stream import DELTA, Progress
-from langchain_coze._convert.chunks import text_chunk
+from langchain_coze._api.models import CozeMessage, Usage, parse_json
+from langchain_coze._chat.assembly import AnswerAssembler, get_delta_text
+from langchain_coze._chat.stream import DELTA_EVENT, ChatStreamParser
+from langchain_coze._convert.chunks import build_text_chunk
 from langchain_coze._convert.from_coze import (
     Block,
     audio_block,
     call_block,
     card_block,
     is_interrupt,
-    read_items,
+    parse_object_string,
+    prevent_repair,
     result_block,
-    usage_metadata,
-    whole_arguments,
+    to_usage_metadata,
 )
-from langchain_coze._convert.recall import read_recall, troubles
+from langchain_coze._convert.recall import list_warnings, parse_recall
 from langchain_coze._warnings import warn_user
 
 if TYPE_CHECKING:
@@ -56,17 +40,17 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import ChatGenerationChunk
 
-UNSAVED = "auto_save_history"
+SAVED_KEY = "auto_save_history"
 """The key under which an answer that waits for its user tells that its chat was not saved."""
 
-_DELTA_BEGIN = b"event:conversation.message.delta\ndata:"
-_CONTENT = b'"content":"'
-_NEVER = b"\0"
-_NOTHING: tuple[ChatGenerationChunk, ...] = ()
-_THINKS = b"reasoning_content"
+_DELTA_PREFIX = b"event:conversation.message.delta\ndata:"
+_CONTENT_KEY = b'"content":"'
+_NO_MATCH = b"\0"
+_NO_CHUNKS: tuple[ChatGenerationChunk, ...] = ()
+_REASONING_KEY = b"reasoning_content"
 
 
-class Turn(Progress):
+class AnswerStream(ChatStreamParser):
     """What has been seen of one turn, and what is to be told of it."""
 
     def __init__(
@@ -74,10 +58,10 @@ class Turn(Progress):
         model_name: str,
         *,
         logid: str | None = None,
-        secret: str = "",
-        whole: bool = False,
+        token: str = "",
+        single_chunk: bool = False,
         saved: bool = True,
-        told: Iterable[str] = (),
+        already_seen_ids: Iterable[str] = (),
         late_usage: bool = False,
     ) -> None:
         """Begin a turn of which nothing has been seen yet.
@@ -85,32 +69,34 @@ class Turn(Progress):
         Args:
             model_name: The bot or workflow id, told in `response_metadata`.
             logid: The log id of the response.
-            secret: The token, which must not appear in errors.
-            whole: Give one chunk at the end instead of a chunk for each read.
+            token: The token, which must not appear in errors.
+            single_chunk: Give one chunk at the end instead of a chunk for each read.
             saved: Whether Coze keeps the turn; an answer that waits for its user tells if not.
-            told: Ids of messages that are not to be told again.
+            already_seen_ids: Ids of messages that are not to be told again.
             late_usage: Hold the last chunk back until `finish`, so that `add_usage` can be called.
         """
-        super().__init__(logid=logid, secret=secret, told=told)
+        super().__init__(logid=logid, token=token, already_seen_ids=already_seen_ids)
         self._saved = saved
         self._late_usage = late_usage
-        about = {"model_name": model_name, **({"logid": logid} if logid else {})}
-        self._whole = whole
-        self._answers = Answers(ChainMap(self.ids, about), whole=whole)
-        self._begin = _DELTA_BEGIN  # how a read begins that is one delta, or one to be passed over
-        self._skipped: list[bytes] = []
-        self._before = self._after = _NEVER  # what surrounds the text of a plain delta
-        self._calls: deque[str] = deque()
-        self._sounds: list[str] = []
-        self._recalled: list[dict[str, Any]] = []
+        metadata = {"model_name": model_name, **({"logid": logid} if logid else {})}
+        self._single_chunk = single_chunk
+        self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
+        self._skip_prefix = (
+            _DELTA_PREFIX  # how a read begins that is one delta, or one to be passed over
+        )
+        self._skipped_deltas: list[bytes] = []
+        self._frame_start = self._frame_end = _NO_MATCH  # what surrounds the text of a plain delta
+        self._pending_call_ids: deque[str] = deque()
+        self._audio_parts: list[str] = []
+        self._recalled_chunks: list[dict[str, Any]] = []
         self._follow_ups: list[str] = []
         self._ended = False
 
     @property
-    def lacks_usage(self) -> bool:
+    def is_missing_usage(self) -> bool:
         """Whether the turn has ended well and nothing has told its token counts."""
         wanted = self._late_usage and self.state == "stop"
-        return wanted and usage_metadata(self._chat.usage) is None
+        return wanted and to_usage_metadata(self._chat.usage) is None
 
     def add_usage(self, usage: Usage) -> None:
         """Take token counts that the stream did not tell (Coze Studio)."""
@@ -118,7 +104,7 @@ class Turn(Progress):
 
     # --- What comes in -------------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> Sequence[ChatGenerationChunk]:
+    def feed(self, data: bytes) -> Sequence[ChatGenerationChunk]:
         """Take the next bytes of the stream and return the chunks that they make.
 
         Args:
@@ -129,68 +115,81 @@ class Turn(Progress):
         """
         # Nearly all reads of a stream are one delta: they are told apart here, by their bytes.
         # The deltas of one answer differ in nothing but their text.
-        if data.startswith(self._before) and data.endswith(self._after) and self._decoder.idle:
-            said = data[len(self._before) : -len(self._after)]
-            if said and b'"' not in said and b"\\" not in said and b"\n" not in said:
-                return (text_chunk(said.decode("utf-8", "replace")),)
-            text = parse(b'"%s"' % said)  # with escapes; None where it is not one string
-            if text:
-                return (text_chunk(text),)
         if (
-            data.startswith(self._begin)
-            and data.endswith(b"}\n\n")
-            and data.find(b"\n", len(_DELTA_BEGIN)) == len(data) - 2
-            and self._decoder.idle
+            data.startswith(self._frame_start)
+            and data.endswith(self._frame_end)
+            and self._decoder.at_event_boundary
         ):
-            if self._passes(data):
-                self._skipped.append(data)
-                return _NOTHING
-            return self._receive_delta(data[len(_DELTA_BEGIN) :])
+            raw_text = data[len(self._frame_start) : -len(self._frame_end)]
+            if (
+                raw_text
+                and b'"' not in raw_text
+                and b"\\" not in raw_text
+                and b"\n" not in raw_text
+            ):
+                return (build_text_chunk(raw_text.decode("utf-8", "replace")),)
+            text = parse_json(b'"%s"' % raw_text)  # with escapes; None where it is not one string
+            if text:
+                return (build_text_chunk(text),)
+        if (
+            data.startswith(self._skip_prefix)
+            and data.endswith(b"}\n\n")
+            and data.find(b"\n", len(_DELTA_PREFIX)) == len(data) - 2
+            and self._decoder.at_event_boundary
+        ):
+            if self._may_skip(data):
+                self._skipped_deltas.append(data)
+                return _NO_CHUNKS
+            return self._feed_single_delta(data[len(_DELTA_PREFIX) :])
         for name, payload, _ in self._decoder.feed(data):
             if self._ended:
                 break
-            if name != DELTA:
-                self.event(name, payload)
-            elif (read := _DELTA_BEGIN + payload).startswith(self._begin) and self._passes(read):
-                self._skipped.append(read)
+            if name != DELTA_EVENT:
+                self.handle_event(name, payload)
+            elif (raw_delta := _DELTA_PREFIX + payload).startswith(
+                self._skip_prefix
+            ) and self._may_skip(raw_delta):
+                self._skipped_deltas.append(raw_delta)
             else:
-                self._delta(self._parsed(payload), payload)
-        return self._answers.told()
+                self._handle_delta(self._parse_message(payload), payload)
+        return self._assembler.take_chunks()
 
-    def _passes(self, read: bytes) -> bool:
+    def _may_skip(self, raw_delta: bytes) -> bool:
         """Return whether a delta of the right beginning need not be looked into."""
-        return self._begin is not _DELTA_BEGIN and _THINKS not in read
+        return self._skip_prefix is not _DELTA_PREFIX and _REASONING_KEY not in raw_delta
 
-    def _receive_delta(self, payload: bytes) -> Sequence[ChatGenerationChunk]:
+    def _feed_single_delta(self, payload: bytes) -> Sequence[ChatGenerationChunk]:
         """Take a delta that came alone; most need nothing but a chunk with their text."""
-        delta = self._parsed(payload)
+        delta = self._parse_message(payload)
         try:
             if (
-                delta["id"] == self._answers.plain_id
+                delta["id"] == self._assembler.fast_path_id
                 and delta["type"] == "answer"
                 and delta["content_type"] == "text"
                 and not delta.get("reasoning_content")
             ):
                 text = delta["content"]
                 if text and isinstance(text, str):
-                    if self._before is _NEVER:
-                        self._learn(payload, text)
-                    return (text_chunk(text),)
+                    if self._frame_start is _NO_MATCH:
+                        self._learn_frame(payload, text)
+                    return (build_text_chunk(text),)
         except (KeyError, TypeError):
             pass  # another shape
         if not self._ended:
-            self._delta(delta, payload)
-        return self._answers.told()
+            self._handle_delta(delta, payload)
+        return self._assembler.take_chunks()
 
-    def _learn(self, payload: bytes, text: str) -> None:
+    def _learn_frame(self, payload: bytes, text: str) -> None:
         """Note what stands before and after the text of a plain delta."""
-        begin = payload.find(_CONTENT) + len(_CONTENT)
+        begin = payload.find(_CONTENT_KEY) + len(_CONTENT_KEY)
         end = payload.find(b'"', begin)
         if payload[begin:end] == text.encode("utf-8", "replace"):
-            self._before = _DELTA_BEGIN + payload[:begin]
-            self._after = payload[end:]
+            self._frame_start = _DELTA_PREFIX + payload[:begin]
+            self._frame_end = payload[end:]
 
-    def replay(self, chat: Mapping[str, Any], messages: Iterable[Any]) -> list[ChatGenerationChunk]:
+    def feed_polled(
+        self, chat: Mapping[str, Any], messages: Iterable[Any]
+    ) -> list[ChatGenerationChunk]:
         """Take a turn that was polled for, and return its chunks.
 
         Args:
@@ -200,10 +199,10 @@ class Turn(Progress):
         Raises:
             CozeError: The turn did not succeed.
         """
-        self._identify(chat)
+        self._record_ids(chat)
         for message in messages:
-            self._completed(message)
-        self._close(chat)
+            self._handle_completed(message)
+        self._handle_chat_end(chat)
         return self.finish()
 
     def finish(self) -> list[ChatGenerationChunk]:
@@ -214,123 +213,125 @@ class Turn(Progress):
             CozeError: Its last bytes report an error.
         """
         self.close()
-        self._end()
-        return self._answers.told()
+        self._emit_last_chunk()
+        return self._assembler.take_chunks()
 
     # --- Events --------------------------------------------------------------------------------
 
-    def _delta(self, delta: Any, payload: bytes) -> None:
+    def _handle_delta(self, delta: Any, payload: bytes) -> None:
         """Take a piece of an answer."""
         if not isinstance(delta, dict) or delta.get("type", "answer") != "answer":
             return
         if delta.get("content_type") in {"card", "object_string"}:
             return  # JSON, which the completed message has in one piece
         if not self.ids:
-            self._identify({**delta, "id": delta.get("chat_id")})
+            self._record_ids({**delta, "id": delta.get("chat_id")})
         number = delta.get("id")
         message_id = "" if number is None else str(number)
-        thought = delta.get("reasoning_content")
-        if thought and isinstance(thought, str):
-            self._answers.think(message_id, thought)
-        text = content_of(delta)
+        reasoning = delta.get("reasoning_content")
+        if reasoning and isinstance(reasoning, str):
+            self._assembler.add_reasoning(message_id, reasoning)
+        text = get_delta_text(delta)
         if text:
-            answer = self._answers.say(message_id, text)
-            if self._whole and not answer.waiting:  # its completed message will have all of it
+            answer = self._assembler.add_text(message_id, text)
+            if (
+                self._single_chunk and not answer.waiting
+            ):  # its completed message will have all of it
                 begin = b'{"id":' + to_json(number) + b","
                 if payload.startswith(begin):
-                    self._begin = _DELTA_BEGIN + begin
-                    self._skipped = answer.unread
+                    self._skip_prefix = _DELTA_PREFIX + begin
+                    self._skipped_deltas = answer.raw_deltas
 
-    def _answer(self, message: Message) -> None:
-        self._begin = _DELTA_BEGIN
-        self._before = _NEVER
+    def _handle_answer(self, message: CozeMessage) -> None:
+        self._skip_prefix = _DELTA_PREFIX
+        self._frame_start = _NO_MATCH
         if message.content_type == "card":
-            self._answers.place(card_block(message.content))
+            self._assembler.add_block(card_block(message.content))
             return
         text, blocks = message.content, list[Block]()
         if message.content_type == "object_string":
-            text, blocks = read_items(message.content)
+            text, blocks = parse_object_string(message.content)
         if text or not blocks:
-            self._answers.complete(message.id, text, message.reasoning_content)
+            self._assembler.finish_message(message.id, text, message.reasoning_content)
         for block in blocks:
-            self._answers.place(block)
+            self._assembler.add_block(block)
 
-    def _audio(self, body: Any) -> None:
+    def _handle_audio(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("content"), str):
-            self._sounds.append(body["content"])
+            self._audio_parts.append(body["content"])
 
-    def _verbose(self, message: Message) -> None:
-        recall = read_recall(message.type, message.content, rank=len(self._recalled) + 1)
+    def _handle_verbose(self, message: CozeMessage) -> None:
+        recall = parse_recall(message.type, message.content, rank=len(self._recalled_chunks) + 1)
         if recall is not None:
-            self._recalled += recall.chunks
-            for trouble in troubles(recall):
-                warn_user(trouble)
+            self._recalled_chunks += recall.chunks
+            for warning in list_warnings(recall):
+                warn_user(warning)
             return
         if is_interrupt(message.content):
             self._result["finish_reason"] = "interrupt"
 
-    def _follow_up(self, message: Message) -> None:
+    def _handle_follow_up(self, message: CozeMessage) -> None:
         self._follow_ups.append(message.content)
 
-    def _function_call(self, message: Message) -> None:
-        self._calls.append(message.id)
-        self._answers.place(call_block(message.id, message.content))
+    def _handle_function_call(self, message: CozeMessage) -> None:
+        self._pending_call_ids.append(message.id)
+        self._assembler.add_block(call_block(message.id, message.content))
 
-    def _tool_output(self, message: Message) -> None:
+    def _handle_tool_output(self, message: CozeMessage) -> None:
         # the wire names no call: results come in the order of the calls
-        call_id = self._calls.popleft() if self._calls else message.id
-        self._answers.place(result_block(call_id, message.content))
+        call_id = self._pending_call_ids.popleft() if self._pending_call_ids else message.id
+        self._assembler.add_block(result_block(call_id, message.content))
 
-    def _done(self, body: Any) -> None:
-        super()._done(body)
-        self.finished = self.finished or self._answers.begun
+    def _handle_done(self, body: Any) -> None:
+        super()._handle_done(body)
+        self.finished = self.finished or self._assembler.has_answers
         if self.finished and not self._late_usage:
-            self._end()
+            self._emit_last_chunk()
 
-    _EVENTS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {
-        **Progress._EVENTS,  # noqa: SLF001 - what this class is made for
-        "conversation.audio.delta": _audio,
-        **dict.fromkeys(("done", "Done", "conversation.stream.done"), _done),
+    _EVENT_HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {
+        **ChatStreamParser._EVENT_HANDLERS,  # noqa: SLF001 - what this class is made for
+        "conversation.audio.delta": _handle_audio,
+        **dict.fromkeys(("done", "Done", "conversation.stream.done"), _handle_done),
     }
 
-    _MESSAGES: ClassVar[Mapping[str, Callable[[Any, Message], None]]] = {
-        "answer": _answer,
-        "follow_up": _follow_up,
-        "verbose": _verbose,
-        "knowledge": _verbose,
-        "function_call": _function_call,
-        "tool_output": _tool_output,
-        "tool_response": _tool_output,
+    _MESSAGE_HANDLERS: ClassVar[Mapping[str, Callable[[Any, CozeMessage], None]]] = {
+        "answer": _handle_answer,
+        "follow_up": _handle_follow_up,
+        "verbose": _handle_verbose,
+        "knowledge": _handle_verbose,
+        "function_call": _handle_function_call,
+        "tool_output": _handle_tool_output,
+        "tool_response": _handle_tool_output,
     }
 
     # --- What goes out -------------------------------------------------------------------------
 
-    def _end(self) -> None:
+    def _emit_last_chunk(self) -> None:
         if self._ended:
             return
         self._ended = True
-        self._before = _NEVER
-        sound = audio_block(self._sounds)
-        if sound:
-            self._answers.place(sound)
+        self._frame_start = _NO_MATCH
+        audio = audio_block(self._audio_parts)
+        if audio:
+            self._assembler.add_block(audio)
         if not self._saved and self._result["finish_reason"] != "stop":
-            self._result[UNSAVED] = False  # so it cannot be gone on with: see `memory`
+            self._result[SAVED_KEY] = False  # so it cannot be gone on with: see `memory`
         self._result["follow_up_questions"] = self._follow_ups
-        self._result["knowledge_recall"] = self._recalled
+        self._result["knowledge_recall"] = self._recalled_chunks
         calls = self._chat.required_action.submit_tool_outputs.tool_calls
-        asked = self._result["finish_reason"] == "tool_calls"
-        self._answers.end(
+        has_calls = self._result["finish_reason"] == "tool_calls"
+        self._assembler.finish(
             self._result,
-            cited=bool(self._recalled),
-            usage_metadata=usage_metadata(self._chat.usage),
+            cited=bool(self._recalled_chunks),
+            usage_metadata=to_usage_metadata(self._chat.usage),
             tool_call_chunks=[
                 {
                     "type": "tool_call_chunk",
                     "id": call.id,
                     "name": call.function.name,
-                    "args": whole_arguments(call.function.arguments),
+                    "args": prevent_repair(call.function.arguments),
                     "index": index,
                 }
-                for index, call in enumerate(calls if asked else ())
+                for index, call in enumerate(calls if has_calls else ())
             ],
         )

@@ -1,83 +1,56 @@
-"""Cancelling a turn whose reader has left.
+"""Cancel an abandoned chat in the background.
 
-A request in the `finally` of a cancelled task is lost when its scope or loop ends, so a tiny pool
-of threads sends it, which also outlives the end of the program by as long as that takes.
-
-Example:
-    ```python
-    from langchain_coze._api.transport import Settings
-    from langchain_coze._chat.cancel import cancel_later
-
-    settings = Settings(base_url="https://api.coze.cn")
-    assert cancel_later(settings, "pat_example", {}) is None  # not begun: nothing to cancel
-    ```
+A request in the `finally` of a cancelled task is lost when its scope or loop ends, so a small pool
+of threads sends it. The interpreter waits for these threads at exit.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from langchain_coze._api.chats import cancel
-from langchain_coze._api.effects import Policy
+from langchain_coze import _runtime
+from langchain_coze._api.chats import cancel_chat
+from langchain_coze._api.effects import RetryPolicy
 from langchain_coze._api.models import Chat
-from langchain_coze._api.tokens import FixedToken
+from langchain_coze._api.tokens import StaticToken
 from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
-    from langchain_coze._api.transport import Settings
+    from langchain_coze._api.settings import Settings
 
-_THREADS = 2
-_SECONDS = 3.0
-
-_pool: ThreadPoolExecutor | None = None
+_TIMEOUT = 3.0  # seconds
 
 
-def cancel_later(settings: Settings, token: str, ids: Mapping[str, str]) -> Future[None] | None:
-    """Cancel a turn in Coze, without waiting for it.
+def cancel_in_background(
+    settings: Settings, token: str, ids: Mapping[str, str]
+) -> Future[None] | None:
+    """Cancel a chat in Coze without waiting for it.
 
     Args:
         settings: How to reach the server.
-        token: The token that began the turn.
-        ids: The `chat_id` and `conversation_id` of the turn.
+        token: The token that started the chat.
+        ids: The `chat_id` and `conversation_id` of the chat.
 
     Returns:
-        What ends with the request, or None when the turn is not known yet.
+        The future of the request, or None when the ids are not known yet.
 
     Source: Coze API, cancel chat (wire section 2.8).
     """
     if "chat_id" not in ids or "conversation_id" not in ids:
         return None
     chat = Chat(id=ids["chat_id"], conversation_id=ids["conversation_id"])
-    return _threads().submit(_cancel, settings, token, chat)
+    return _runtime.get_cancel_executor().submit(_send_cancel, settings, token, chat)
 
 
-def _cancel(settings: Settings, token: str, chat: Any) -> None:
-    from langchain_coze._api.client import Client  # noqa: PLC0415 - httpx costs 50 ms to import
-
-    policy = Policy(max_retries=0, until=time.monotonic() + _SECONDS)
+def _send_cancel(settings: Settings, token: str, chat: Chat) -> None:
+    policy = RetryPolicy(max_retries=0, deadline=time.monotonic() + _TIMEOUT)
+    client = _runtime.make_client(settings, StaticToken(SecretStr(token)))
     with contextlib.suppress(CozeError):  # it may have ended in the meantime
-        Client(settings, FixedToken(SecretStr(token)), policy).run(cancel(chat, policy))
-
-
-def _threads() -> ThreadPoolExecutor:
-    global _pool  # noqa: PLW0603 - made when first needed, and anew after a fork
-    if _pool is None:
-        _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="coze-cancel")
-    return _pool
-
-
-def _after_fork() -> None:
-    global _pool  # noqa: PLW0603 - a child has none of its parent's threads
-    _pool = None
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+        client.run(cancel_chat(chat, policy))

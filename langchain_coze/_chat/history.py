@@ -4,39 +4,20 @@ LangChain owns the history (wire section 2.1 lets all of it be sent each time), 
 conversation. Which conversation a history belongs to, and which tool calls are still open, stands
 in the history itself: each answer of ours carries its `conversation_id`, `chat_id` and
 `finish_reason`. So a history can be forked, edited, stored and read by another process, and the
-right turn follows. Pure, but for `heads`, which remembers how conversations ended.
-
-Example:
-    ```python
-    from langchain_core.messages import AIMessage, HumanMessage
-
-    from langchain_coze._chat.history import Scope, plan_turn
-
-    told = {"model_provider": "coze", "model_name": "7374", "conversation_id": "5", "chat_id": "6"}
-    history = [
-        HumanMessage("Hi"),
-        AIMessage("Hello", response_metadata=told | {"finish_reason": "stop"}),
-        HumanMessage("And now?"),
-    ]
-    plan = plan_turn(history, Scope(model_name="7374", thread=True))
-    assert plan.conversation_id == "5"
-    assert [message.text for message in plan.messages] == ["And now?"]
-    ```
+right turn follows. Pure.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
-from langchain_coze._api.sharing import Shared
-from langchain_coze._chat.answer import UNSAVED
+from langchain_coze._chat.answer import SAVED_KEY
 from langchain_coze._convert.chunks import PROVIDER
 from langchain_coze._warnings import warn_user
-from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,46 +25,46 @@ if TYPE_CHECKING:
 OPEN = "open"
 """The state of a turn whose end has not been seen."""
 
-CALLS = "tool_calls"
+TOOL_CALLS = "tool_calls"
 
 
-class Seen(NamedTuple):
+class LastTurn(NamedTuple):
     """The last turn that is known of a conversation.
 
     Attributes:
         chat_id: The turn.
         state: Its finish reason, or `OPEN`.
-        calls: The ids of the tool calls that it waits for: a turn may have several rounds.
+        open_calls: The ids of the tool calls that it waits for: a turn may have several rounds.
         message_ids: The messages that it has told.
     """
 
     chat_id: str
     state: str
-    calls: frozenset[str] = frozenset()
+    open_calls: frozenset[str] = frozenset()
     message_ids: frozenset[str] = frozenset()
 
-    def is_now(self, other: Seen) -> bool:
+    def is_same_turn(self, other: LastTurn) -> bool:
         """Return whether nothing has happened in between."""
         return self[:3] == other[:3]
 
 
-class Scope(NamedTuple):
+class ConversationScope(NamedTuple):
     """What decides which conversation a call belongs to.
 
     Attributes:
         model_name: The bot or workflow that is asked.
-        thread: Whether the conversation is found in the history.
+        is_thread: Whether the conversation is found in the history.
         conversation_id: The conversation that the caller names, if any.
-        saved: Whether Coze keeps the turn; None when the caller leaves it open.
+        auto_save_history: Whether Coze keeps the turn; None when the caller leaves it open.
     """
 
     model_name: str
-    thread: bool = False
+    is_thread: bool = False
     conversation_id: str | None = None
-    saved: bool | None = None
+    auto_save_history: bool | None = None
 
 
-class Plan(NamedTuple):
+class TurnPlan(NamedTuple):
     """The next turn.
 
     Attributes:
@@ -92,30 +73,35 @@ class Plan(NamedTuple):
         outputs: The results of the bot's tool calls, by call id: they are sent in place of
             messages.
         open_chat: The chat that waits for its user: for `outputs`, or to be cancelled.
-        last: The turn that must be the last one of the conversation, if this is to be checked.
-        whole: The whole history, which is sent where the conversation has gone on without it.
-        since: The history from the question of `open_chat` on: what is sent when that has been
-            cancelled, since Coze forgets the turn with it.
-        named: The conversation that the caller names, which is not left.
+        expected_head: The turn that must be the last one of the conversation; None if this need
+            not be checked.
+        full_history: All messages: sent when the conversation has continued without this history.
+        reopened_messages: The messages from the question of `open_chat` on: sent after that chat
+            was cancelled, because Coze then forgets the turn.
+        explicit_conversation_id: The conversation that the caller names, which is not left.
     """
 
     messages: Sequence[BaseMessage]
     conversation_id: str | None = None
     outputs: Mapping[str, str] | None = None
-    open_chat: Seen | None = None
-    last: Seen | None = None
-    whole: Sequence[BaseMessage] = ()
-    since: Sequence[BaseMessage] = ()
-    named: str | None = None
+    open_chat: LastTurn | None = None
+    expected_head: LastTurn | None = None
+    full_history: Sequence[BaseMessage] = ()
+    reopened_messages: Sequence[BaseMessage] = ()
+    explicit_conversation_id: str | None = None
 
-    def afresh(self) -> Plan:
+    def restart(self) -> TurnPlan:
         """Return the plan for a history that is not the conversation's any more."""
-        if self.named is not None:
-            return Plan(self.since, self.named, whole=self.whole)
-        return Plan(self.whole, whole=self.whole)
+        if self.explicit_conversation_id is not None:
+            return TurnPlan(
+                self.reopened_messages,
+                self.explicit_conversation_id,
+                full_history=self.full_history,
+            )
+        return TurnPlan(self.full_history, full_history=self.full_history)
 
 
-def plan_turn(messages: Sequence[BaseMessage], scope: Scope) -> Plan:
+def plan_turn(messages: Sequence[BaseMessage], scope: ConversationScope) -> TurnPlan:
     """Return what the next turn is.
 
     Args:
@@ -127,15 +113,15 @@ def plan_turn(messages: Sequence[BaseMessage], scope: Scope) -> Plan:
             that cannot be answered.
     """
     _check_tail(messages)
-    found = _last_own(messages, scope.model_name)
-    if found < 0:
-        return Plan(messages, scope.conversation_id, whole=messages)
-    told = messages[found].response_metadata
-    seen = _seen(messages[found])
-    following = messages[found + 1 :]
-    saved = told.get(UNSAVED) is not False
-    waits = seen.state in {CALLS, "interrupt"} and saved
-    if seen.state == "interrupt" and not saved:
+    position = _find_last_answer(messages, scope.model_name)
+    if position < 0:
+        return TurnPlan(messages, scope.conversation_id, full_history=messages)
+    metadata = messages[position].response_metadata
+    last_turn = _read_last_turn(messages[position])
+    following = messages[position + 1 :]
+    was_saved = metadata.get(SAVED_KEY) is not False
+    is_waiting = last_turn.state in {TOOL_CALLS, "interrupt"} and was_saved
+    if last_turn.state == "interrupt" and not was_saved:
         warn_user(
             "The bot had asked its user something in a chat that was not saved, so it begins "
             "anew. Use conversation='thread' or auto_save_history=True to let it go on. "
@@ -143,89 +129,113 @@ def plan_turn(messages: Sequence[BaseMessage], scope: Scope) -> Plan:
             "或 auto_save_history=True。"
         )
     open_chat = None
-    if seen.state == CALLS and (asked := _asked(messages[found])):
-        outputs = _outputs(asked, following)
+    if last_turn.state == TOOL_CALLS and (calls := _list_calls(messages[position])):
+        outputs = _collect_outputs(calls, following)
         if outputs is not None:
-            _check_saved(told, scope)
-            conversation_id = told["conversation_id"]
-            since = _since(messages, found, scope.model_name)
-            named = scope.conversation_id
-            return Plan(following, conversation_id, outputs, seen, seen, messages, since, named)
-        _check_answered(asked, following)
-        open_chat = seen if waits else None
-    plan = _resumed(messages, scope, found, interrupted=waits and seen.state != CALLS)
+            _check_saved(metadata, scope)
+            conversation_id = metadata["conversation_id"]
+            reopened = _messages_since(messages, position, scope.model_name)
+            explicit = scope.conversation_id
+            return TurnPlan(
+                following,
+                conversation_id,
+                outputs,
+                last_turn,
+                last_turn,
+                messages,
+                reopened,
+                explicit,
+            )
+        _check_answered(calls, following)
+        open_chat = last_turn if is_waiting else None
+    plan = _plan_new_message(
+        messages, scope, position, interrupted=is_waiting and last_turn.state != TOOL_CALLS
+    )
     if open_chat is None:
         return plan
-    since = _since(messages, found, scope.model_name) if plan.conversation_id else messages
-    return plan._replace(open_chat=open_chat, since=since)
+    reopened = (
+        _messages_since(messages, position, scope.model_name) if plan.conversation_id else messages
+    )
+    return plan._replace(open_chat=open_chat, reopened_messages=reopened)
 
 
-def _resumed(
-    messages: Sequence[BaseMessage], scope: Scope, found: int, *, interrupted: bool
-) -> Plan:
+def _plan_new_message(
+    messages: Sequence[BaseMessage], scope: ConversationScope, position: int, *, interrupted: bool
+) -> TurnPlan:
     """Return the turn of a user who says something new."""
     if scope.conversation_id:
-        named = scope.conversation_id
-        known = _last_own(messages, scope.model_name, named)
-        return Plan(messages[known + 1 :], named, whole=messages, named=named)
-    if not (scope.thread or interrupted):
-        return Plan(messages, whole=messages)
-    conversation_id = messages[found].response_metadata["conversation_id"]
-    last = _seen(messages[found])
-    return Plan(messages[found + 1 :], conversation_id, last=last, whole=messages)
+        explicit = scope.conversation_id
+        position_there = _find_last_answer(messages, scope.model_name, explicit)
+        return TurnPlan(
+            messages[position_there + 1 :],
+            explicit,
+            full_history=messages,
+            explicit_conversation_id=explicit,
+        )
+    if not (scope.is_thread or interrupted):
+        return TurnPlan(messages, full_history=messages)
+    conversation_id = messages[position].response_metadata["conversation_id"]
+    last = _read_last_turn(messages[position])
+    return TurnPlan(
+        messages[position + 1 :], conversation_id, expected_head=last, full_history=messages
+    )
 
 
-def _seen(message: BaseMessage) -> Seen:
+def _read_last_turn(message: BaseMessage) -> LastTurn:
     """Return what a history knows of the turn of an answer."""
-    told = message.response_metadata
-    return Seen(told["chat_id"], str(told.get("finish_reason")), frozenset(_asked(message)))
+    metadata = message.response_metadata
+    return LastTurn(
+        metadata["chat_id"], str(metadata.get("finish_reason")), frozenset(_list_calls(message))
+    )
 
 
-def _since(messages: Sequence[BaseMessage], found: int, model_name: str) -> Sequence[BaseMessage]:
+def _messages_since(
+    messages: Sequence[BaseMessage], position: int, model_name: str
+) -> Sequence[BaseMessage]:
     """Return what follows the last answer of another chat: the turn of an answer, and the rest."""
-    chat_id = messages[found].response_metadata["chat_id"]
-    known = found
-    while known >= 0 and messages[known].response_metadata["chat_id"] == chat_id:
-        known = _last_own(messages[:known], model_name)
-    return messages[known + 1 :]
+    chat_id = messages[position].response_metadata["chat_id"]
+    earlier = position
+    while earlier >= 0 and messages[earlier].response_metadata["chat_id"] == chat_id:
+        earlier = _find_last_answer(messages[:earlier], model_name)
+    return messages[earlier + 1 :]
 
 
-def belongs_to_coze(messages: Sequence[BaseMessage], scope: Scope) -> bool:
+def needs_conversation(messages: Sequence[BaseMessage], scope: ConversationScope) -> bool:
     """Return whether a call goes on with something that Coze keeps, so no cache can answer it.
 
     Args:
         messages: The whole history.
         scope: What decides which conversation it belongs to.
     """
-    if scope.thread or scope.conversation_id:
+    if scope.is_thread or scope.conversation_id:
         return True
-    found = _last_own(messages, scope.model_name)
-    state = messages[found].response_metadata.get("finish_reason") if found >= 0 else None
-    return state in {CALLS, "interrupt"}
+    position = _find_last_answer(messages, scope.model_name)
+    state = messages[position].response_metadata.get("finish_reason") if position >= 0 else None
+    return state in {TOOL_CALLS, "interrupt"}
 
 
-def is_own(message: BaseMessage, model_name: str) -> bool:
+def is_own_answer(message: BaseMessage, model_name: str) -> bool:
     """Return whether a bot or workflow has said this, and Coze told its ids.
 
     Args:
         message: Any message.
         model_name: The bot or workflow id.
     """
-    told = message.response_metadata
+    metadata = message.response_metadata
     return (
         isinstance(message, AIMessage)
-        and told.get("model_provider") == PROVIDER
-        and told.get("model_name") == model_name
-        and bool(told.get("chat_id") and told.get("conversation_id"))
+        and metadata.get("model_provider") == PROVIDER
+        and metadata.get("model_name") == model_name
+        and bool(metadata.get("chat_id") and metadata.get("conversation_id"))
     )
 
 
-def _last_own(
+def _find_last_answer(
     messages: Sequence[BaseMessage], model_name: str, conversation_id: str | None = None
 ) -> int:
     for number in reversed(range(len(messages))):
         message = messages[number]
-        if is_own(message, model_name) and conversation_id in {
+        if is_own_answer(message, model_name) and conversation_id in {
             None,
             message.response_metadata["conversation_id"],
         }:
@@ -236,54 +246,56 @@ def _last_own(
 # --- Tool calls ----------------------------------------------------------------------------------
 
 
-def _asked(message: BaseMessage) -> dict[str, str]:
+def _list_calls(message: BaseMessage) -> dict[str, str]:
     """Return the ids of all calls of an answer, and what is wrong with each, if anything."""
     if not isinstance(message, AIMessage):
         return {}
-    wrong = {
+    invalid = {
         str(call["id"]): f"The arguments of this call are not valid JSON: {call['args']}"
         for call in message.invalid_tool_calls
     }
-    return {str(call["id"]): "" for call in message.tool_calls} | wrong
+    return {str(call["id"]): "" for call in message.tool_calls} | invalid
 
 
-def _outputs(asked: Mapping[str, str], following: Sequence[BaseMessage]) -> dict[str, str] | None:
+def _collect_outputs(
+    calls: Mapping[str, str], following: Sequence[BaseMessage]
+) -> dict[str, str] | None:
     """Return an output for each call, or None when the user went on to something else."""
-    given: dict[str, str] = {}
+    outputs: dict[str, str] = {}
     for message in following:
         if isinstance(message, ToolMessage):
-            given[message.tool_call_id] = message.text or _shown(message.content)
+            outputs[message.tool_call_id] = message.text or _render_content(message.content)
         elif not isinstance(message, SystemMessage):
             return None
-    if not asked.keys() & given.keys():
+    if not calls.keys() & outputs.keys():
         return None
-    return {call: given.get(call, wrong or "(no result)") for call, wrong in asked.items()}
+    return {call: outputs.get(call, wrong or "(no result)") for call, wrong in calls.items()}
 
 
-def _shown(content: Any) -> str:
+def _render_content(content: Any) -> str:
     """Return what a result says that has no text."""
     return json.dumps(content, ensure_ascii=False, default=str) if content else ""
 
 
-def _check_answered(asked: Mapping[str, str], following: Sequence[BaseMessage]) -> None:
+def _check_answered(calls: Mapping[str, str], following: Sequence[BaseMessage]) -> None:
     if not following:
         raise CozeInvalidRequestError(
-            f"The bot waits for the results of its tool calls: {', '.join(asked)}.",
-            hint=hint_of(
+            f"The bot waits for the results of its tool calls: {', '.join(calls)}.",
+            hint=bilingual_hint(
                 "Add a ToolMessage for each call, or a HumanMessage to go on without them.",
                 "请为每个调用添加 ToolMessage，或添加 HumanMessage 以放弃这些调用。",
             ),
         )
 
 
-def _check_saved(told: Mapping[str, Any], scope: Scope) -> None:
-    if told.get(UNSAVED) is False or scope.saved is False:
+def _check_saved(metadata: Mapping[str, Any], scope: ConversationScope) -> None:
+    if metadata.get(SAVED_KEY) is False or scope.auto_save_history is False:
         raise CozeInvalidRequestError(
             "The bot's tool call cannot be answered: its chat was not saved in Coze "
             "(auto_save_history=False).",
-            chat_id=told["chat_id"],
-            conversation_id=told["conversation_id"],
-            hint=hint_of(
+            chat_id=metadata["chat_id"],
+            conversation_id=metadata["conversation_id"],
+            hint=bilingual_hint(
                 "Use bind_tools(…) or auto_save_history=True, and ask again from the question on.",
                 "请使用 bind_tools(…) 或 auto_save_history=True，并从用户提问处重新开始。",
             ),
@@ -295,38 +307,14 @@ def _check_tail(messages: Sequence[BaseMessage]) -> None:
     last = messages[-1] if messages else None
     if not isinstance(last, ToolMessage):
         return
-    calls = {id_ for message in messages for id_ in _asked(message)}
+    calls = {id_ for message in messages for id_ in _list_calls(message)}
     if last.tool_call_id not in calls:
         raise CozeInvalidRequestError(
             f"The last message is the result of a tool call {last.tool_call_id!r} that no message "
             "before it makes.",
-            hint=hint_of(
+            hint=bilingual_hint(
                 "Keep the AIMessage with the tool_calls before its ToolMessages, for instance when "
                 "trimming.",
                 "请保留 ToolMessage 之前带有 tool_calls 的 AIMessage（例如裁剪历史时）。",
             ),
         )
-
-
-# --- How conversations ended ---------------------------------------------------------------------
-
-
-class Heads:
-    """The last turn of each conversation, as far as this process has seen it."""
-
-    def __init__(self, most: int = 10_000) -> None:
-        """Take how many conversations are remembered."""
-        self._seen = Shared(most)
-
-    def note(self, base_url: str, conversation_id: str, seen: Seen) -> None:
-        """Remember the last turn of a conversation."""
-        self._seen.land((base_url, conversation_id), seen, math.inf)
-
-    def find(self, base_url: str, conversation_id: str) -> Seen | None:
-        """Return the last turn of a conversation, or None when it is not known."""
-        found: Seen | None = self._seen.find((base_url, conversation_id))
-        return found
-
-
-heads = Heads()
-"""The conversations of this process."""

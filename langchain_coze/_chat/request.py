@@ -2,52 +2,43 @@
 
 A bot is asked by `/v3/chat` (wire section 2.1), a chatflow by `/v1/workflows/chat`, which has other
 fields and takes the conversation in its body (section 4.6).
-
-Example:
-    ```python
-    from langchain_core.messages import HumanMessage
-
-    from langchain_coze._chat.history import Plan
-    from langchain_coze._chat.request import Call, drafted, turn_request
-
-    call = Call(bot_id="7374", user_id="42")
-    plan = Plan([HumanMessage("Hi")], conversation_id="5")
-    request = turn_request(call, plan, drafted(call, plan))
-    assert (request.path, request.query) == ("/v3/chat", {"conversation_id": "5"})
-    assert request.body["additional_messages"][0]["content"] == "Hi"
-    ```
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from langchain_coze._api.chats import Polling, chat_request, chatflow_request, submit_request
-from langchain_coze._api.effects import Policy, Request
-from langchain_coze._api.models import Chat
-from langchain_coze._base.unsupported import DEFAULT_USER, MAPS
-from langchain_coze._chat.history import Plan, Scope
-from langchain_coze._convert.to_coze import (
-    MOST_CHATFLOW_MESSAGES,
-    MOST_MESSAGES,
-    EnterMessage,
-    attachments,
-    settled,
-    system_variables,
-    text_map,
-    to_coze,
+from langchain_coze._api.chats import (
+    build_chat_request,
+    build_chatflow_request,
+    build_submit_request,
 )
-from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze._api.effects import Request, RetryPolicy
+from langchain_coze._api.models import Chat
+from langchain_coze._api.polling import Polling
+from langchain_coze._chat.history import ConversationScope, TurnPlan
+from langchain_coze._chat.options import DEFAULT_USER_ID, STRING_MAP_OPTIONS
+from langchain_coze._convert.to_coze import (
+    MAX_CHATFLOW_MESSAGES,
+    MAX_MESSAGES,
+    EnterMessage,
+    collect_system_variables,
+    list_attachments,
+    stringify_values,
+    to_coze_messages,
+    with_file_ids,
+)
+from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_coze._base.unsupported import SystemMessageMode
+    from langchain_coze._convert.to_coze import SystemMessageMode
 
-_BOTS_ONLY = ("custom_variables", "meta_data", "publish_status", "enable_card")
+_BOT_ONLY_OPTIONS = ("custom_variables", "meta_data", "publish_status", "enable_card")
 
 
-class Call(NamedTuple):
+class ChatOptions(NamedTuple):
     """What one call of a model asks for; see the fields of `ChatCoze`.
 
     Attributes:
@@ -57,16 +48,16 @@ class Call(NamedTuple):
         base_url: The server.
         user_id: The end user.
         stream: Whether the answer is streamed to us.
-        saved: Whether Coze keeps the turn, as the user has it; None leaves it to `is_saved`.
-        tools: Whether the bot's tool calls are run on our side.
-        runs: Whether a `workflow_id` is that of a workflow, which runs without a conversation.
+        auto_save_history: Whether Coze keeps the turn, as set by the user; None: see `is_saved`.
+        has_tools: Whether the client runs the bot's tool calls.
+        is_workflow: Whether `workflow_id` is a workflow (no conversation) and not a chatflow.
         conversation_id: The conversation that the user names.
-        thread: Whether the conversation is found in the history.
-        system_mode: What becomes of system messages.
-        system_variable: The variable that takes them in mode `variable`.
-        options: The `MAPS` and `OPTIONS` that are set.
+        is_thread: Whether the conversation is found in the history.
+        system_message_mode: What becomes of system messages.
+        system_message_variable: The variable that takes them in mode `variable`.
+        options: The `STRING_MAP_OPTIONS` and `PLAIN_OPTIONS` that are set.
         late_usage: Whether missing token counts are asked for at the end.
-        policy: How often requests are repeated, and until when.
+        retry_policy: How often requests are repeated, and until when.
         polling: When a turn is asked for its state.
     """
 
@@ -74,18 +65,18 @@ class Call(NamedTuple):
     workflow_id: str = ""
     app_id: str = ""
     base_url: str = ""
-    user_id: str = DEFAULT_USER
+    user_id: str = DEFAULT_USER_ID
     stream: bool = True
-    saved: bool | None = None
-    tools: bool = False
-    runs: bool = False
+    auto_save_history: bool | None = None
+    has_tools: bool = False
+    is_workflow: bool = False
     conversation_id: str | None = None
-    thread: bool = False
-    system_mode: SystemMessageMode = "context"
-    system_variable: str | None = None
+    is_thread: bool = False
+    system_message_mode: SystemMessageMode = "context"
+    system_message_variable: str | None = None
     options: Mapping[str, Any] = {}
     late_usage: bool = False
-    policy: Policy = Policy()
+    retry_policy: RetryPolicy = RetryPolicy()
     polling: Polling = Polling()
 
     @property
@@ -96,98 +87,100 @@ class Call(NamedTuple):
     @property
     def is_saved(self) -> bool:
         """Whether Coze keeps the turn: where it must, and where the user wants it."""
-        if self.saved is not None:
-            return self.saved
-        memory = self.thread or self.conversation_id is not None
-        return not self.stream or memory or self.tools or bool(self.workflow_id)
+        if self.auto_save_history is not None:
+            return self.auto_save_history
+        memory = self.is_thread or self.conversation_id is not None
+        return not self.stream or memory or self.has_tools or bool(self.workflow_id)
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> ConversationScope:
         """What decides which conversation the call belongs to."""
-        return Scope(self.model_name, self.thread, self.conversation_id, self.saved)
+        return ConversationScope(
+            self.model_name, self.is_thread, self.conversation_id, self.auto_save_history
+        )
 
 
-def check(call: Call) -> None:
+def validate(options: ChatOptions) -> None:
     """Refuse a call that cannot be made.
 
     Raises:
         CozeInvalidRequestError: The message says why.
     """
-    if call.workflow_id:
-        _check_workflow(call)
+    if options.workflow_id:
+        _validate_workflow(options)
         return
-    if not call.bot_id:
+    if not options.bot_id:
         raise CozeInvalidRequestError(
             "No bot is set.",
-            hint=hint_of(
+            hint=bilingual_hint(
                 "Pass bot_id= or set COZE_BOT_ID: the number after /bot/ in the bot's address.",
                 "请传入 bot_id= 或设置 COZE_BOT_ID：即智能体网址中 /bot/ 后面的数字。",
             ),
         )
-    if call.saved is False and call.thread:
+    if options.auto_save_history is False and options.is_thread:
         raise CozeInvalidRequestError(
             "conversation='thread' lets Coze keep the history, which auto_save_history=False "
             "forbids.",
-            hint=hint_of("Leave auto_save_history unset.", "请不要设置 auto_save_history。"),
+            hint=bilingual_hint("Leave auto_save_history unset.", "请不要设置 auto_save_history。"),
         )
-    if call.saved is False and not call.stream:
+    if options.auto_save_history is False and not options.stream:
         raise CozeInvalidRequestError(
             "auto_save_history=False goes only with response_mode='stream': a chat that is not "
             "saved cannot be polled for.",
             code=4007,
-            hint=hint_of(
+            hint=bilingual_hint(
                 "Leave auto_save_history unset, or use response_mode='stream'.",
                 "请不要设置 auto_save_history，或使用 response_mode='stream'。",
             ),
         )
 
 
-def check_place(
-    what: Literal["workflow", "chatflow"],
+def validate_bot_or_app(
+    kind: Literal["workflow", "chatflow"],
     bot_id: str | None,
     app_id: str | None,
     *,
-    needed: bool,
+    required: bool,
 ) -> None:
     """Refuse a workflow or chatflow that would run in a bot and in an app at once.
 
     Args:
-        what: What runs.
+        kind: What runs.
         bot_id: The bot that it runs in.
         app_id: The app that it belongs to.
-        needed: Whether one of them must be named.
+        required: Whether one of them must be named.
 
     Raises:
         CozeInvalidRequestError: Both are named, or neither where one must be.
     """
     both, neither = bot_id and app_id, not (bot_id or app_id)
-    if both or (neither and needed):
-        zh = {"workflow": "工作流", "chatflow": "对话流"}[what]
+    if both or (neither and required):
+        zh = {"workflow": "工作流", "chatflow": "对话流"}[kind]
         given = "both bot_id and app_id are" if both else "neither bot_id nor app_id is"
         raise CozeInvalidRequestError(
-            f"A {what} runs in a bot or in an app: {given} set.",
+            f"A {kind} runs in a bot or in an app: {given} set.",
             code=4000,
-            hint=hint_of(
-                f"Give app_id= for a {what} of an app, bot_id= for one of a bot, not both.",
+            hint=bilingual_hint(
+                f"Give app_id= for a {kind} of an app, bot_id= for one of a bot, not both.",
                 f"应用中的{zh}请传入 app_id=，智能体中的请传入 bot_id=，不能同时传入。",
             ),
         )
 
 
-def _check_workflow(call: Call) -> None:
-    what: Literal["workflow", "chatflow"] = "workflow" if call.runs else "chatflow"
-    check_place(what, call.bot_id, call.app_id, needed=not call.runs)
-    if not call.stream:
+def _validate_workflow(options: ChatOptions) -> None:
+    kind: Literal["workflow", "chatflow"] = "workflow" if options.is_workflow else "chatflow"
+    validate_bot_or_app(kind, options.bot_id, options.app_id, required=not options.is_workflow)
+    if not options.stream:
         raise CozeInvalidRequestError(
             "A chatflow only streams, but response_mode is 'poll'.",
-            hint=hint_of(
+            hint=bilingual_hint(
                 "Leave response_mode unset: invoke() works with it.",
                 "请不要设置 response_mode，invoke() 可直接使用。",
             ),
         )
 
 
-def drafted(call: Call, plan: Plan) -> list[EnterMessage]:
+def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
     """Return the messages of a request, their files not yet uploaded.
 
     Raises:
@@ -195,28 +188,28 @@ def drafted(call: Call, plan: Plan) -> list[EnterMessage]:
     """
     if plan.outputs is not None:
         return []
-    chatflow = bool(call.workflow_id)
-    sent = to_coze(
+    chatflow = bool(options.workflow_id)
+    messages = to_coze_messages(
         plan.messages,
-        system_mode=call.system_mode,
-        bot_id=call.model_name,
-        most=MOST_CHATFLOW_MESSAGES if chatflow else MOST_MESSAGES,
+        system_mode=options.system_message_mode,
+        bot_id=options.model_name,
+        limit=MAX_CHATFLOW_MESSAGES if chatflow else MAX_MESSAGES,
     )
-    if chatflow and attachments(sent):
+    if chatflow and list_attachments(messages):
         raise CozeInvalidRequestError(
             "A chatflow takes text messages only.",
-            hint=hint_of(
+            hint=bilingual_hint(
                 "Give the file to a parameter of its start node, with parameters=.",
                 "请通过 parameters= 将文件传给对话流开始节点的参数。",
             ),
         )
-    return sent
+    return messages
 
 
-def turn_request(
-    call: Call,
-    plan: Plan,
-    sent: Sequence[EnterMessage],
+def build_request(
+    call: ChatOptions,
+    plan: TurnPlan,
+    draft: Sequence[EnterMessage],
     file_ids: Mapping[str, str] | None = None,
 ) -> Request:
     """Return the request that starts a turn, or goes on with it.
@@ -224,21 +217,25 @@ def turn_request(
     Args:
         call: What is asked for.
         plan: Which turn it is.
-        sent: What `drafted` returns.
-        file_ids: The ids of uploaded files, by `Attachment.digest`.
+        draft: What `draft_messages` returns.
+        file_ids: The ids of uploaded files, by `Upload.digest`.
 
     Raises:
         CozeInvalidRequestError: An option cannot be sent.
     """
     if plan.outputs is not None and plan.open_chat is not None:
         chat = Chat(id=plan.open_chat.chat_id, conversation_id=plan.conversation_id)
-        return submit_request(chat, plan.outputs, stream=call.stream)
-    messages = settled(sent, file_ids or {})
-    variables = system_variables(plan.whole, call.system_mode, call.system_variable)
-    options = _written(call)
+        return build_submit_request(chat, plan.outputs, stream=call.stream)
+    messages = with_file_ids(draft, file_ids or {})
+    variables = collect_system_variables(
+        plan.full_history, call.system_message_mode, call.system_message_variable
+    )
+    options = _serialize_options(call)
     if call.workflow_id:
-        body = _workflow_body(call, options, variables)
-        return chatflow_request({**body, "additional_messages": messages}, plan.conversation_id)
+        body = _build_workflow_body(call, options, variables)
+        return build_chatflow_request(
+            {**body, "additional_messages": messages}, plan.conversation_id
+        )
     if variables:
         options["custom_variables"] = {**options.get("custom_variables", {}), **variables}
     body = {
@@ -249,44 +246,46 @@ def turn_request(
         "auto_save_history": call.is_saved,
         **options,
     }
-    return chat_request(body, plan.conversation_id)
+    return build_chat_request(body, plan.conversation_id)
 
 
-def _written(call: Call) -> dict[str, Any]:
+def _serialize_options(call: ChatOptions) -> dict[str, Any]:
     """Return the options of a call as they are sent."""
     return {
-        name: text_map(value) if name in MAPS else value for name, value in call.options.items()
+        name: stringify_values(value) if name in STRING_MAP_OPTIONS else value
+        for name, value in call.options.items()
     }
 
 
-def run_body(call: Call, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def build_run_body(options: ChatOptions, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of the request that runs a workflow (wire section 4.2).
 
     Args:
-        call: What is asked for.
+        options: What is asked for.
         inputs: Values of the start node, besides the `parameters` of the call.
 
     Raises:
         CozeInvalidRequestError: An option cannot be sent.
     """
-    return _workflow_body(call, _written(call), inputs)
+    return _build_workflow_body(options, _serialize_options(options), inputs)
 
 
-def _workflow_body(
-    call: Call, options: Mapping[str, Any], inputs: Mapping[str, Any]
+def _build_workflow_body(
+    call: ChatOptions, options: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what workflows and chatflows take alike."""
-    wrong = [name for name in _BOTS_ONLY if name in options]
-    if wrong:
+    unsupported = [name for name in _BOT_ONLY_OPTIONS if name in options]
+    if unsupported:
         raise CozeInvalidRequestError(
-            f"A {'workflow' if call.runs else 'chatflow'} does not take {', '.join(wrong)}.",
-            hint=hint_of(
+            f"A {'workflow' if call.is_workflow else 'chatflow'} does not take "
+            f"{', '.join(unsupported)}.",
+            hint=bilingual_hint(
                 "Give values of its start node with parameters=.",
                 "请使用 parameters= 传入开始节点的参数。",
             ),
         )
     ext = dict(options.get("extra_params", {}))
-    if call.user_id != DEFAULT_USER:
+    if call.user_id != DEFAULT_USER_ID:
         ext.setdefault("user_id", call.user_id)
     body: dict[str, Any] = {
         "workflow_id": call.workflow_id,

@@ -3,19 +3,6 @@
 Before a turn: wait for the other turns of its conversation, make sure that the history still is
 that of the conversation, upload files, cancel a chat that was abandoned. All of it is one
 procedure, `begin`; blocking and asyncio callers differ only in who carries it out.
-
-Example:
-    ```python
-    from langchain_core.messages import HumanMessage
-
-    from langchain_coze._chat.request import Call
-    from langchain_coze._chat.runner import answering, begin
-
-    session = answering(Call(bot_id="7374", base_url="https://api.coze.cn"))
-    flow = begin(session, [HumanMessage("Hi")])
-    assert next(flow).path == "/v3/chat"
-    flow.close()
-    ```
 """
 
 from __future__ import annotations
@@ -23,17 +10,19 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from langchain_coze._api.chats import cancel, newest_chat, poll, retrieve
-from langchain_coze._api.error_codes import too_late
+from langchain_coze import _runtime
+from langchain_coze._api.chats import cancel_chat, find_newest_chat, retrieve_chat
+from langchain_coze._api.error_codes import deadline_exceeded
+from langchain_coze._api.files import upload_all
+from langchain_coze._api.keyed_lock import LockHandle, acquire
 from langchain_coze._api.models import Chat
-from langchain_coze._api.retry import exchange
-from langchain_coze._api.sharing import Place, Turnstiles, entered
-from langchain_coze._api.uploads import uploaded
-from langchain_coze._chat.answer import Turn
-from langchain_coze._chat.history import OPEN, Plan, Seen, heads, plan_turn
-from langchain_coze._chat.request import drafted, turn_request
-from langchain_coze._chat.stream import Progress
-from langchain_coze._convert.to_coze import attachments
+from langchain_coze._api.polling import run_polled
+from langchain_coze._api.retry import send_with_retry
+from langchain_coze._chat.answer import AnswerStream
+from langchain_coze._chat.history import OPEN, LastTurn, TurnPlan, plan_turn
+from langchain_coze._chat.request import build_request, draft_messages
+from langchain_coze._chat.stream import ChatStreamParser
+from langchain_coze._convert.to_coze import list_attachments
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import (
     CozeConversationBusyError,
@@ -50,106 +39,110 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_coze._api.effects import Flow, Reply
-    from langchain_coze._chat.request import Call
+    from langchain_coze._chat.request import ChatOptions
     from langchain_coze._convert.to_coze import EnterMessage
 
-_LONGEST_QUEUE = 600.0  # seconds that a turn waits for the others of its conversation
+_MAX_LOCK_WAIT = 600.0  # seconds that a turn waits for the others of its conversation
 
-P = TypeVar("P", bound=Progress)
-
-_turnstiles = Turnstiles()
+P = TypeVar("P", bound=ChatStreamParser)
 
 
-class Session(Generic[P]):
+class TurnRun(Generic[P]):
     """One turn, from before its beginning until after its end.
 
     Attributes:
-        call: What is asked for.
-        turn: Who listens to it, from its beginning on.
+        options: What is asked for.
+        parser: The parser of its stream, from its beginning on.
         stream: Its open stream, or None when it was polled for.
         chat: When it was polled for: the chat at its end, as Coze sent it.
         messages: When it was polled for: its messages, as Coze sent them.
-        secret: The token that was sent.
+        token: The token that was sent.
     """
 
-    def __init__(self, call: Call, listen: Callable[[Reply, frozenset[str]], P]) -> None:
+    def __init__(
+        self, options: ChatOptions, make_parser: Callable[[Reply, frozenset[str]], P]
+    ) -> None:
         """Take the call; nothing has begun yet.
 
         Args:
-            call: What is asked for.
-            listen: Makes who listens, of the reply that begins the turn and the ids of the messages
-                that have been told before.
+            options: What is asked for.
+            make_parser: Creates the stream parser from the reply that starts the turn and the ids
+                of the messages that were already seen.
         """
-        self.call = call
-        self.listen = listen
-        self.turn: P | None = None
+        self.options = options
+        self.make_parser = make_parser
+        self.parser: P | None = None
         self.stream: Any = None
         self.chat: Mapping[str, Any] = {}
         self.messages: Sequence[Any] = ()
-        self.secret = ""
-        self.place: Place | None = None
+        self.token = ""
+        self.lock: LockHandle | None = None
         self._started: dict[str, str] = {}
 
     @property
     def ids(self) -> Mapping[str, str]:
         """The `chat_id` and `conversation_id` of the turn, as far as they are known."""
-        return self._started if self.turn is None else {**self._started, **self.turn.ids}
+        return self._started if self.parser is None else {**self._started, **self.parser.ids}
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Whether the bot has said that the turn is over."""
-        return self.turn is not None and self.turn.finished
+        return self.parser is not None and self.parser.finished
 
-    def started(self, reply: Reply, chat: Chat) -> None:
+    def record_start(self, reply: Reply, chat: Chat) -> None:
         """Note that Coze has started a turn that is polled for."""
-        self.secret = reply.secret
+        self.token = reply.token
         self._started = {"chat_id": chat.id, "conversation_id": chat.conversation_id}
 
-    def give_up_place(self) -> None:
+    def release_lock(self) -> None:
         """Let the next turn of the conversation begin."""
-        if self.place is not None:
-            self.place.leave()
-            self.place = None
+        if self.lock is not None:
+            self.lock.release()
+            self.lock = None
 
-    def leave(self) -> None:
+    def finish(self) -> None:
         """Note how the turn ended, and let the next one of its conversation begin."""
-        if self.call.is_saved:
-            ids, turn = self.ids, self.turn
+        if self.options.is_saved:
+            ids, parser = self.ids, self.parser
             if ids.get("conversation_id") and ids.get("chat_id"):
-                seen = Seen(ids["chat_id"], OPEN)
-                if turn is not None:
-                    seen = Seen(ids["chat_id"], turn.state, turn.open_calls, turn.message_ids)
-                heads.note(self.call.base_url, ids["conversation_id"], seen)
-        self.give_up_place()
+                last_turn = LastTurn(ids["chat_id"], OPEN)
+                if parser is not None:
+                    last_turn = LastTurn(
+                        ids["chat_id"], parser.state, parser.open_calls, parser.message_ids
+                    )
+                _runtime.conversation_heads.record(
+                    self.options.base_url, ids["conversation_id"], last_turn
+                )
+        self.release_lock()
 
 
-def answering(call: Call, *, whole: bool = False) -> Session[Turn]:
+def create_answer_run(options: ChatOptions, *, single_chunk: bool = False) -> TurnRun[AnswerStream]:
     """Return the session of a turn whose answer is wanted.
 
     Args:
-        call: What is asked for.
-        whole: Whether the turn is told in one chunk.
+        options: What is asked for.
+        single_chunk: Whether the turn is told in one chunk.
     """
 
-    def listen(reply: Reply, told: frozenset[str]) -> Turn:
-        return Turn(
-            call.model_name,
+    def make_parser(reply: Reply, already_seen_ids: frozenset[str]) -> AnswerStream:
+        return AnswerStream(
+            options.model_name,
             logid=reply.logid,
-            secret=reply.secret,
-            whole=whole or not call.stream,
-            saved=call.is_saved,
-            told=told,
-            late_usage=call.late_usage,
+            token=reply.token,
+            single_chunk=single_chunk or not options.stream,
+            saved=options.is_saved,
+            already_seen_ids=already_seen_ids,
+            late_usage=options.late_usage,
         )
 
-    return Session(call, listen)
+    return TurnRun(options, make_parser)
 
 
-def begin(session: Session[P], messages: Sequence[BaseMessage]) -> Flow[P]:
+def start_turn(run: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
     """Begin the next turn of a history; however that ends, the session must be left.
 
     Args:
-        session: What is asked for, and what becomes of it.
+        run: What is asked for, and what becomes of it.
         messages: The whole history.
 
     Returns:
@@ -158,80 +151,86 @@ def begin(session: Session[P], messages: Sequence[BaseMessage]) -> Flow[P]:
     Raises:
         CozeError: The history cannot be sent, or Coze refuses.
     """
-    call = session.call
-    plan = plan_turn(messages, call.scope)
-    draft = plan.messages, drafted(call, plan)  # what is wrong is said before any request
-    session.place = yield from _queued(call, plan)
-    queued_for = plan.conversation_id
-    plan = yield from _verified(call, plan)
-    if plan.conversation_id not in {None, queued_for}:
-        yield from _requeued(session, plan)
-    plan, refused = yield from _without_open_chat(call, plan)
+    options = run.options
+    plan = plan_turn(messages, options.scope)
+    draft = plan.messages, draft_messages(options, plan)  # what is wrong is said before any request
+    run.lock = yield from _acquire_lock(options, plan)
+    locked_conversation_id = plan.conversation_id
+    plan = yield from _ensure_head(options, plan)
+    if plan.conversation_id not in {None, locked_conversation_id}:
+        yield from _switch_lock(run, plan)
+    plan, cancel_failed = yield from _cancel_open_chat(options, plan)
     try:
-        sent = draft[1] if plan.messages is draft[0] else drafted(call, plan)
-        turn = yield from _send(session, plan, sent)
+        messages_to_send = draft[1] if plan.messages is draft[0] else draft_messages(options, plan)
+        parser = yield from _send_turn(run, plan, messages_to_send)
     except CozeError as error:
-        busy = refused and isinstance(error, CozeConversationBusyError)
-        if not (busy and plan.named is None) and not _was_answered(call, plan, error):
+        busy = cancel_failed and isinstance(error, CozeConversationBusyError)
+        if not (busy and plan.explicit_conversation_id is None) and not _results_rejected(
+            options, plan, error
+        ):
             raise
-        plan = plan.afresh()
-        yield from _requeued(session, plan)
-        turn = yield from _send(session, plan, drafted(call, plan))
+        plan = plan.restart()
+        yield from _switch_lock(run, plan)
+        parser = yield from _send_turn(run, plan, draft_messages(options, plan))
     if plan.conversation_id is None:
-        session.give_up_place()
-    return turn
+        run.release_lock()
+    return parser
 
 
-def _requeued(session: Session[P], plan: Plan) -> Flow[None]:
+def _switch_lock(run: TurnRun[P], plan: TurnPlan) -> Flow[None]:
     """Leave the queue of one conversation for that of another, where the plan has changed."""
-    session.give_up_place()
-    session.place = yield from _queued(session.call, plan)
+    run.release_lock()
+    run.lock = yield from _acquire_lock(run.options, plan)
 
 
-def _was_answered(call: Call, plan: Plan, error: CozeError) -> bool:
+def _results_rejected(options: ChatOptions, plan: TurnPlan, error: CozeError) -> bool:
     """Return whether Coze refuses results because it does not wait for them any more.
 
     That is a step back into a turn that has gone on, which this process did not see.
     """
-    if plan.outputs is None or plan.last is None or plan.conversation_id is None:
+    if plan.outputs is None or plan.expected_head is None or plan.conversation_id is None:
         return False
-    head = heads.find(call.base_url, plan.conversation_id)
-    unseen = head is None or head.chat_id != plan.last.chat_id
+    head = _runtime.conversation_heads.get(options.base_url, plan.conversation_id)
+    unseen = head is None or head.chat_id != plan.expected_head.chat_id
     refused = isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
     return unseen and refused and error.code is not None
 
 
-def _queued(call: Call, plan: Plan) -> Flow[Place | None]:
+def _acquire_lock(options: ChatOptions, plan: TurnPlan) -> Flow[LockHandle | None]:
     """Wait for the other turns of a conversation: Coze takes one at a time (4016)."""
     if plan.conversation_id is None:
         return None
-    until = call.policy.until
-    left = _LONGEST_QUEUE if until is None else min(until - time.monotonic(), _LONGEST_QUEUE)
+    until = options.retry_policy.deadline
+    left = _MAX_LOCK_WAIT if until is None else min(until - time.monotonic(), _MAX_LOCK_WAIT)
     try:
-        return (yield from entered(_turnstiles, (call.base_url, plan.conversation_id), left))
+        return (
+            yield from acquire(
+                _runtime.conversation_locks, (options.base_url, plan.conversation_id), left
+            )
+        )
     except CozeConversationBusyError:
         if until is not None and time.monotonic() >= until:
-            raise too_late() from None
+            raise deadline_exceeded() from None
         raise
 
 
-def _verified(call: Call, plan: Plan) -> Flow[Plan]:
+def _ensure_head(options: ChatOptions, plan: TurnPlan) -> Flow[TurnPlan]:
     """Return the plan, or one from the beginning where the conversation has gone on without it.
 
     A fork, a replay or a step back in time has the same `conversation_id` as the history that it
     comes from, and must not hear of what was said later there.
     """
-    if plan.last is None or plan.conversation_id is None:
+    if plan.expected_head is None or plan.conversation_id is None:
         return plan
-    head = heads.find(call.base_url, plan.conversation_id)
-    if head is not None and head.is_now(plan.last):
+    head = _runtime.conversation_heads.get(options.base_url, plan.conversation_id)
+    if head is not None and head.is_same_turn(plan.expected_head):
         return plan
-    if head is not None and head.chat_id == plan.last.chat_id:
-        return plan.afresh()  # a step back into a turn that has gone on
+    if head is not None and head.chat_id == plan.expected_head.chat_id:
+        return plan.restart()  # a step back into a turn that has gone on
     if plan.outputs is not None:
         return plan  # Coze refuses results that it does not wait for
     try:
-        newest = yield from newest_chat(plan.conversation_id, call.policy)
+        newest = yield from find_newest_chat(plan.conversation_id, options.retry_policy)
     except CozeError as error:
         warn_user(
             "It cannot be seen whether this history is still that of its conversation "
@@ -239,71 +238,75 @@ def _verified(call: Call, plan: Plan) -> Flow[Plan]:
             "the token that may not, give it the permission listMessage. "
             "无法确认会话状态，将新建会话并发送全部历史；如为权限问题，请为令牌勾选 listMessage。"
         )
-        return plan.afresh()
-    return plan if newest == plan.last.chat_id else plan.afresh()
+        return plan.restart()
+    return plan if newest == plan.expected_head.chat_id else plan.restart()
 
 
-def _without_open_chat(call: Call, plan: Plan) -> Flow[tuple[Plan, bool]]:
+def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPlan, bool]]:
     """Cancel a chat that the user has abandoned; tell whether Coze refused that."""
-    if plan.open_chat is None or plan.outputs is not None or not plan.since:
+    if plan.open_chat is None or plan.outputs is not None or not plan.reopened_messages:
         return plan, False
-    conversation_id = _conversation_of(plan, plan.open_chat.chat_id)
-    head = heads.find(call.base_url, conversation_id)
-    if head is not None and not head.is_now(plan.open_chat):
+    conversation_id = _find_conversation_id(plan, plan.open_chat.chat_id)
+    head = _runtime.conversation_heads.get(options.base_url, conversation_id)
+    if head is not None and not head.is_same_turn(plan.open_chat):
         return plan, False  # it has gone on in another history
     chat = Chat(id=plan.open_chat.chat_id, conversation_id=conversation_id)
     try:
-        yield from cancel(chat, call.policy)
+        yield from cancel_chat(chat, options.retry_policy)
     except CozeError:  # it may have expired; Coze documents 4104 for a chat that waits
         return plan, True
-    return plan._replace(messages=plan.since), False  # a cancelled turn is no context
+    return plan._replace(messages=plan.reopened_messages), False  # a cancelled turn is no context
 
 
-def _conversation_of(plan: Plan, chat_id: str) -> str:
+def _find_conversation_id(plan: TurnPlan, chat_id: str) -> str:
     """Return the conversation of a chat of the history, also where the new turn has none."""
     return next(
         str(message.response_metadata["conversation_id"])
-        for message in reversed(plan.whole)
+        for message in reversed(plan.full_history)
         if message.response_metadata.get("chat_id") == chat_id
     )
 
 
-def _send(session: Session[P], plan: Plan, sent: Sequence[EnterMessage]) -> Flow[P]:
-    call = session.call
-    request = turn_request(
-        call, plan, sent, (yield from uploaded(attachments(sent), call.base_url, call.policy))
+def _send_turn(run: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) -> Flow[P]:
+    options = run.options
+    files = [attachment.upload for attachment in list_attachments(draft) if attachment.data]
+    file_ids = yield from upload_all(
+        files, _runtime.uploads, options.base_url, options.retry_policy
     )
-    told: frozenset[str] = frozenset()
+    request = build_request(options, plan, draft, file_ids)
+    already_seen_ids: frozenset[str] = frozenset()
     if plan.outputs is not None and plan.conversation_id is not None:
-        head = heads.find(call.base_url, plan.conversation_id)
-        told = head.message_ids if head is not None else told
+        head = _runtime.conversation_heads.get(options.base_url, plan.conversation_id)
+        already_seen_ids = head.message_ids if head is not None else already_seen_ids
     try:
         reply: Reply
         if request.stream:
-            reply = yield from exchange(request, call.policy)
-            session.stream = reply.stream
+            reply = yield from send_with_retry(request, options.retry_policy)
+            run.stream = reply.stream
         else:
-            flow = poll(request, call.policy, call.polling, started=session.started)
-            reply, session.chat, session.messages = yield from flow
+            flow = run_polled(
+                request, options.retry_policy, options.polling, on_started=run.record_start
+            )
+            reply, run.chat, run.messages = yield from flow
     except CozeError as error:
         if isinstance(error, (CozeServerError, CozeStreamError)):
-            error.sent = True  # Coze had the request: the turn may have started
+            error.may_have_started = True  # Coze had the request: the turn may have started
         if plan.outputs is not None and plan.open_chat is not None:
             error.chat_id, error.conversation_id = plan.open_chat.chat_id, plan.conversation_id
         raise
-    session.secret = reply.secret
-    session.turn = turn = session.listen(reply, told)
-    return turn
+    run.token = reply.token
+    run.parser = parser = run.make_parser(reply, already_seen_ids)
+    return parser
 
 
-def add_usage(session: Session[Turn]) -> Flow[None]:
+def fetch_usage(run: TurnRun[AnswerStream]) -> Flow[None]:
     """Ask once for the token counts of a turn whose stream has told none (Coze Studio)."""
-    turn, ids = session.turn, session.ids
-    if turn is None or not turn.lacks_usage or not ids.get("chat_id"):
+    parser, ids = run.parser, run.ids
+    if parser is None or not parser.is_missing_usage or not ids.get("chat_id"):
         return
     chat = Chat(id=ids["chat_id"], conversation_id=ids.get("conversation_id"))
     try:
-        chat = yield from retrieve(chat, session.call.policy)
-        turn.add_usage(chat.usage)
+        chat = yield from retrieve_chat(chat, run.options.retry_policy)
+        parser.add_usage(chat.usage)
     except CozeError as error:
         warn_user(f"The token counts of an answer could not be asked for: {error.message}")

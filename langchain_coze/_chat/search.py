@@ -3,23 +3,6 @@ r"""A search in a knowledge base: a bot's turn up to its recall, or a run of a w
 Coze has no call that searches a knowledge base (wire section 3). A bot with one tells what it has
 recalled before it answers, so a turn is begun, and left as soon as its recall is complete. A
 workflow with a knowledge node puts out what that finds, and needs no model.
-
-Example:
-    ```python
-    from langchain_coze._chat.search import Search
-
-    search = Search()
-    found = (
-        b"event:conversation.message.completed\n"
-        b'data:{"id":"1","type":"verbose","content":"{\\"msg_type\\":\\"knowledge_recall\\",'
-        b'\\"data\\":\\"{\\\\\\"chunks\\\\\\":[{\\\\\\"slice\\\\\\":\\\\\\"Tea.\\\\\\"}]}\\"}"}\n\n'
-    )
-    search.receive(found)
-    assert [chunk["page_content"] for chunk in search.recalls[0].chunks] == ["Tea."]
-    assert not search.complete  # a second recall may follow
-    search.receive(b"event:conversation.message.delta\ndata:{}\n\n")
-    assert search.complete
-    ```
 """
 
 from __future__ import annotations
@@ -30,14 +13,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.messages import HumanMessage
 
 from langchain_coze._api.effects import Close, Flow, Read, Reply
-from langchain_coze._api.models import parse
-from langchain_coze._api.retry import facts_of
-from langchain_coze._api.workflows import run_request, run_workflow
-from langchain_coze._chat.request import run_body
-from langchain_coze._chat.runner import Session, begin
-from langchain_coze._chat.stream import COMPLETED, DELTA, Progress
-from langchain_coze._convert.recall import Recall, read_items, read_payload, read_recall, troubles
-from langchain_coze._convert.workflow_output import listed, unwrapped
+from langchain_coze._api.models import parse_json
+from langchain_coze._api.retry import error_context
+from langchain_coze._api.workflows import build_run_request, run_workflow
+from langchain_coze._chat.request import build_run_body
+from langchain_coze._chat.runner import TurnRun, start_turn
+from langchain_coze._chat.stream import COMPLETED_EVENT, DELTA_EVENT, ChatStreamParser
+from langchain_coze._convert.recall import (
+    Recall,
+    list_warnings,
+    parse_items,
+    parse_payload,
+    parse_recall,
+)
+from langchain_coze._convert.workflow_output import find_list, unwrap
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import (
     CozeError,
@@ -45,24 +34,24 @@ from langchain_coze.errors import (
     CozeRecallError,
     CozeStreamError,
     CozeTimeoutError,
-    converted,
-    hint_of,
+    as_error,
+    bilingual_hint,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from langchain_coze._api.models import Message
-    from langchain_coze._chat.request import Call
+    from langchain_coze._api.models import CozeMessage
+    from langchain_coze._chat.request import ChatOptions
 
 _HEARTBEATS = frozenset({"", "PING", "ping"})
-_PAYLOAD = frozenset({"chunks", "status_code"})  # what a bot recalls, put out by a workflow
-_HAND_OVER = "multi_agents_"  # how the messages begin between the agents of a bot
+_PAYLOAD_KEYS = frozenset({"chunks", "status_code"})  # what a bot recalls, put out by a workflow
+_AGENT_HANDOFF_PREFIX = "multi_agents_"  # how the messages begin between the agents of a bot
 
 
 _UNAUTHORISED = 708882003
 _BAD_REQUEST = 4000
-_PARAMETERS = hint_of(
+_PARAMETERS_HINT = bilingual_hint(
     "Say with query_parameter= which variable of the start node takes the question; give values of "
     "the others with parameters=.",
     "请用 query_parameter= 指定接收问题的开始节点变量，其他变量用 parameters= 传入。",
@@ -74,7 +63,7 @@ _NO_RECALL = (
 )
 
 
-class Search(Progress):
+class RecallStream(ChatStreamParser):
     """Listens to a turn for what the bot recalls, and for nothing else.
 
     Attributes:
@@ -82,18 +71,18 @@ class Search(Progress):
         complete: Whether no more of them are to be waited for: something else has followed.
     """
 
-    def __init__(self, **about: Any) -> None:
-        """Begin with nothing; see `Progress`."""
-        super().__init__(**about)
+    def __init__(self, **parser_options: Any) -> None:
+        """Begin with nothing; see `ChatStreamParser`."""
+        super().__init__(**parser_options)
         self.recalls: list[Recall] = []
         self.complete = False
 
     @property
-    def midway(self) -> bool:
+    def has_partial_event(self) -> bool:
         """Whether a part of an event has come, and not its end."""
-        return self._decoder.midway
+        return self._decoder.has_partial_event
 
-    def receive(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         """Take the next bytes of the stream.
 
         Args:
@@ -105,12 +94,12 @@ class Search(Progress):
         for name, payload, _ in self._decoder.feed(data):
             if self.complete:
                 return
-            if self.recalls and name != COMPLETED:
+            if self.recalls and name != COMPLETED_EVENT:
                 self.complete = name not in _HEARTBEATS
-            elif name != DELTA:
-                self.event(name, payload)
+            elif name != DELTA_EVENT:
+                self.handle_event(name, payload)
 
-    def broke(self, error: CozeError) -> None:
+    def connection_lost(self, error: CozeError) -> None:
         """Take an error: raise it, unless there is a recall already, which is worth more.
 
         Args:
@@ -120,8 +109,10 @@ class Search(Progress):
             CozeError: The same error, with the ids of the turn.
         """
         if not self.recalls:
-            super().broke(error)
-        elif self.midway or not isinstance(error, CozeTimeoutError):  # that ends our patience
+            super().connection_lost(error)
+        elif self.has_partial_event or not isinstance(
+            error, CozeTimeoutError
+        ):  # that ends our patience
             warn_user(
                 "The turn broke off after its recall, so there may have been more "
                 f"({error.message}). 召回之后连接或对话中断，可能还有未收到的内容。"
@@ -131,59 +122,61 @@ class Search(Progress):
         """Take the end of the stream: it completes a recall.
 
         Raises:
-            CozeError: Nothing was recalled, and the turn has not come to its end; see `Progress`.
+            CozeError: Nothing was recalled and the turn did not end; see `ChatStreamParser`.
         """
-        midway = self.midway
+        was_partial = self.has_partial_event
         try:
             super().close()
         except CozeStreamError:
-            if midway or not self.recalls:
+            if was_partial or not self.recalls:
                 raise
 
-    def _parsed(self, payload: bytes) -> Any:
+    def _parse_message(self, payload: bytes) -> Any:
         """Return the JSON of a message; only one that holds a recall is missed."""
-        body = parse(payload)
+        body = parse_json(payload)
         if body is None and b"knowledge_recall" in payload:
-            self.recalls.append(Recall([], damage="its message is no JSON"))
+            self.recalls.append(Recall([], parse_error="its message is no JSON"))
         return body
 
-    def _other(self, message: Message) -> None:
+    def _handle_other(self, message: CozeMessage) -> None:
         """Take a message that holds no recall."""
-        if self.recalls and not _is_hand_over(message.content):
+        if self.recalls and not _is_agent_handoff(message.content):
             self.complete = True
 
-    def _verbose(self, message: Message) -> None:
+    def _handle_verbose(self, message: CozeMessage) -> None:
         rank = sum(len(recall.chunks) for recall in self.recalls) + 1
-        recall = read_recall(message.type, message.content, rank=rank)
+        recall = parse_recall(message.type, message.content, rank=rank)
         if recall is None:
-            self._other(message)
+            self._handle_other(message)
         else:
             self.recalls.append(recall)
 
-    _MESSAGES: ClassVar[Mapping[str, Callable[[Any, Message], None]]] = {
-        "verbose": _verbose,
-        "knowledge": _verbose,
+    _MESSAGE_HANDLERS: ClassVar[Mapping[str, Callable[[Any, CozeMessage], None]]] = {
+        "verbose": _handle_verbose,
+        "knowledge": _handle_verbose,
     }
 
 
-def searching(call: Call) -> Session[Search]:
+def create_recall_run(options: ChatOptions) -> TurnRun[RecallStream]:
     """Return the session of a turn whose recall is wanted.
 
     Args:
-        call: What is asked for.
+        options: What is asked for.
     """
 
-    def listen(reply: Reply, told: frozenset[str]) -> Search:
-        return Search(logid=reply.logid, secret=reply.secret, told=told)
+    def make_parser(reply: Reply, already_seen_ids: frozenset[str]) -> RecallStream:
+        return RecallStream(logid=reply.logid, token=reply.token, already_seen_ids=already_seen_ids)
 
-    return Session(call, listen)
+    return TurnRun(options, make_parser)
 
 
-def recall_of(session: Session[Search], query: str, grace: float) -> Flow[list[dict[str, Any]]]:
+def recall_from_bot(
+    run: TurnRun[RecallStream], query: str, grace: float
+) -> Flow[list[dict[str, Any]]]:
     """Ask a bot, and leave as soon as its recall is complete; the session must be left after that.
 
     Args:
-        session: What is asked for, and what becomes of it.
+        run: What is asked for, and what becomes of it.
         query: The question.
         grace: Seconds of silence after a recall that make it complete.
 
@@ -194,45 +187,45 @@ def recall_of(session: Session[Search], query: str, grace: float) -> Flow[list[d
         CozeRecallError: The search failed.
         CozeError: The turn failed before anything was recalled.
     """
-    search = yield from begin(session, [HumanMessage(query)])
-    broken: CozeError | None = None
+    parser = yield from start_turn(run, [HumanMessage(query)])
+    failure: CozeError | None = None
     try:
-        yield from _listen(search, session.stream, grace)
+        yield from _read_recall(parser, run.stream, grace)
     except CozeError as error:
-        broken = error
+        failure = error
     except BaseException:
-        yield Close(session.stream)
+        yield Close(run.stream)
         raise
-    yield Close(session.stream)
-    if broken is not None:
-        search.broke(broken)
-    if not search.recalls:
+    yield Close(run.stream)
+    if failure is not None:
+        parser.connection_lost(failure)
+    if not parser.recalls:
         warn_user(_NO_RECALL)
-    return _chunks_of(search.recalls, search.facts())
+    return _collect_chunks(parser.recalls, parser.error_context())
 
 
-def _listen(search: Search, stream: Any, grace: float) -> Flow[None]:
+def _read_recall(parser: RecallStream, stream: Any, grace: float) -> Flow[None]:
     """Read a turn until its recall is complete, or until it is over."""
-    until: float | None = None
+    deadline: float | None = None
     recalls = 0
-    data: bytes | None = stream.head
+    data: bytes | None = stream.buffered
     while data is not None:
-        search.receive(data)
-        if search.complete or search.finished:
+        parser.feed(data)
+        if parser.complete or parser.finished:
             return
-        if search.recalls and (search.midway or len(search.recalls) > recalls):
-            recalls, until = len(search.recalls), time.monotonic() + grace
-        data = yield Read(stream, until)
-    search.close()
+        if parser.recalls and (parser.has_partial_event or len(parser.recalls) > recalls):
+            recalls, deadline = len(parser.recalls), time.monotonic() + grace
+        data = yield Read(stream, deadline)
+    parser.close()
 
 
-def found_by(
-    call: Call, inputs: Mapping[str, Any], output_path: str | None
+def recall_from_workflow(
+    options: ChatOptions, inputs: Mapping[str, Any], output_path: str | None
 ) -> Flow[list[dict[str, Any]]]:
     """Run a workflow with a knowledge node, and return what it found.
 
     Args:
-        call: What is asked for.
+        options: What is asked for.
         inputs: Values of its start node.
         output_path: Where in its output the list is, see `listed`.
 
@@ -245,64 +238,66 @@ def found_by(
         CozeError: What else Coze reports.
     """
     try:
-        reply, run = yield from run_workflow(run_request(run_body(call, inputs)), call.policy)
+        reply, run = yield from run_workflow(
+            build_run_request(build_run_body(options, inputs)), options.retry_policy
+        )
     except CozeError as error:
         if type(error) is CozeError:  # a code of a node, which no table has
-            raise converted(error, CozeRecallError) from error
+            raise as_error(error, CozeRecallError) from error
         if error.code == _BAD_REQUEST:
-            error.hint = _PARAMETERS
+            error.hint = _PARAMETERS_HINT
         raise
-    facts = {**facts_of(reply), "status_code": None, "debug_url": run.debug_url or None}
-    if run.asks is not None:
+    context = {**error_context(reply), "status_code": None, "debug_url": run.debug_url or None}
+    if run.interrupt is not None:
         raise CozeRecallError(
             "The workflow asks its user something, and so gives no documents.",
-            hint=hint_of(
+            hint=bilingual_hint(
                 "A retriever needs a workflow that runs to its end: remove the question.",
                 "检索器需要能直接运行结束的工作流：请去掉问答或输入节点。",
             ),
-            **facts,
+            **context,
         )
-    output = unwrapped(run.data)
-    if output_path is None and isinstance(output, dict) and output.keys() >= _PAYLOAD:
-        return _chunks_of([read_payload(output)], facts)
+    output = unwrap(run.data)
+    if output_path is None and isinstance(output, dict) and output.keys() >= _PAYLOAD_KEYS:
+        return _collect_chunks([parse_payload(output)], context)
     try:
-        items = listed(output, output_path)
+        items = find_list(output, output_path)
     except CozeInvalidRequestError as error:
-        error.__dict__.update(facts)
+        error.__dict__.update(context)
         raise
-    return _chunks_of([read_items(items)], facts)
+    return _collect_chunks([parse_items(items)], context)
 
 
-def _is_hand_over(content: str) -> bool:
+def _is_agent_handoff(content: str) -> bool:
     """Return whether a message only says that another agent of the bot goes on."""
-    body = parse(content.encode("utf-8", "replace"))
+    body = parse_json(content.encode("utf-8", "replace"))
     kind = body.get("msg_type") if isinstance(body, dict) else None
-    return isinstance(kind, str) and kind.startswith(_HAND_OVER)
+    return isinstance(kind, str) and kind.startswith(_AGENT_HANDOFF_PREFIX)
 
 
-def _chunks_of(recalls: Sequence[Recall], facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the chunks of some recalls; what went wrong beside them is told in warnings."""
     chunks = [chunk for recall in recalls for chunk in recall.chunks]
-    bad = next((recall for recall in recalls if recall.status_code or recall.damage), None)
-    if bad is not None and not chunks:
-        code = bad.status_code or None
-        told = "failed" if code else f"gave what cannot be read: {bad.damage}"
-        message = f"The search in the knowledge base {told}."
-        raise CozeRecallError(message, code=code, hint=_hint(code), **facts)
+    failed = next((recall for recall in recalls if recall.status_code or recall.parse_error), None)
+    if failed is not None and not chunks:
+        code = failed.status_code or None
+        outcome = "failed" if code else f"gave what cannot be read: {failed.parse_error}"
+        message = f"The search in the knowledge base {outcome}."
+        raise CozeRecallError(message, code=code, hint=_failure_hint(code), **context)
     for recall in recalls:
-        for trouble in troubles(recall):
-            warn_user(trouble)
+        for warning in list_warnings(recall):
+            warn_user(warning)
     return chunks
 
 
-def _hint(status_code: int | None) -> str:
+def _failure_hint(status_code: int | None) -> str:
     if status_code == _UNAUTHORISED:
-        return hint_of(
+        return bilingual_hint(
             "The authorisation of a cloud drive behind the knowledge base has ended: renew it in "
             "Coze.",
             "知识库所连接的云盘授权已失效，请在扣子中重新授权。",
         )
-    return hint_of(
+    return bilingual_hint(
         "Try the question in the preview of the bot in Coze, and look at its knowledge base there.",
         "请在扣子的智能体预览中测试该问题，并检查知识库状态。",
     )

@@ -1,16 +1,6 @@
-"""How far one chat has come: its ids, its state, its errors, from the events of its stream. No I/O.
+"""The state of one chat, parsed from the events of its stream: ids, status, errors. No I/O.
 
-What a chat says is sorted out by those who listen: `Turn` for an answer, `Search` for a recall.
-
-Example:
-    ```python
-    from langchain_coze._chat.stream import Progress
-
-    progress = Progress(logid="0217")
-    progress.event("conversation.chat.completed", b'{"id":"1","conversation_id":"2"}')
-    assert progress.finished
-    assert progress.ids == {"chat_id": "1", "conversation_id": "2"}
-    ```
+Subclasses handle the messages: `AnswerStream` for an answer, `RecallStream` for a recall.
 """
 
 from __future__ import annotations
@@ -19,29 +9,29 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import to_json
 
-from langchain_coze._api.error_codes import cut_error, error_for
-from langchain_coze._api.models import Chat, Failure, Message, failure_in, parse
+from langchain_coze._api.error_codes import error_for, stream_truncated
+from langchain_coze._api.models import Chat, CozeMessage, Failure, find_failure, parse_json
 from langchain_coze._api.sse import Decoder
 from langchain_coze.errors import CozeChatError, CozeError, ErrorResponse, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-DELTA = "conversation.message.delta"
+DELTA_EVENT = "conversation.message.delta"
 """The name of the event with a piece of an answer."""
 
-COMPLETED = "conversation.message.completed"
+COMPLETED_EVENT = "conversation.message.completed"
 """The name of the event with a whole message."""
 
-_IDS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
-_NO_CHAT = Chat()  # of which nothing is known
+_ID_KEYS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
+_UNKNOWN_CHAT = Chat()  # of which nothing is known
 _HTTP_OK = 200
-_BODY_KEPT = 2000  # characters
-_BESIDE = frozenset({"verbose", "knowledge"})  # the types of messages for programs
-_BAD_ENDS = frozenset({"failed", "canceled", "expired"})
+_MAX_BODY = 2000  # characters
+_SIDE_CHANNEL_TYPES = frozenset({"verbose", "knowledge"})  # the types of messages for programs
+_FAILED_STATUSES = frozenset({"failed", "canceled", "expired"})
 
 
-class Progress:
+class ChatStreamParser:
     """How far one chat has come.
 
     Attributes:
@@ -50,24 +40,24 @@ class Progress:
     """
 
     def __init__(
-        self, *, logid: str | None = None, secret: str = "", told: Iterable[str] = ()
+        self, *, logid: str | None = None, token: str = "", already_seen_ids: Iterable[str] = ()
     ) -> None:
         """Begin with a chat of which nothing has been seen yet.
 
         Args:
             logid: The log id of the response.
-            secret: The token, which must not appear in errors.
-            told: Ids of messages that are to be passed over.
+            token: The token, which must not appear in errors.
+            already_seen_ids: Ids of messages that are to be passed over.
         """
         self.ids: dict[str, str] = {}
         self.finished = False
         self._logid = logid
-        self._secret = secret
+        self._token = token
         self._decoder = Decoder()
-        self._told = frozenset(told)
-        self._seen: set[str] = set(self._told)
+        self._already_seen_ids = frozenset(already_seen_ids)
+        self._seen_ids: set[str] = set(self._already_seen_ids)
         self._result: dict[str, Any] = {"finish_reason": "stop"}
-        self._chat = _NO_CHAT
+        self._chat = _UNKNOWN_CHAT
 
     @property
     def state(self) -> str:
@@ -83,11 +73,11 @@ class Progress:
     @property
     def message_ids(self) -> frozenset[str]:
         """The ids of the messages that the turn has told."""
-        return frozenset(self._seen)
+        return frozenset(self._seen_ids)
 
     # --- What comes in -------------------------------------------------------------------------
 
-    def event(self, name: str, payload: bytes) -> None:
+    def handle_event(self, name: str, payload: bytes) -> None:
         """Take an event that is no delta.
 
         Args:
@@ -97,15 +87,15 @@ class Progress:
         Raises:
             CozeError: The bot, or Coze, reports an error.
         """
-        body = self._parsed(payload) if name == COMPLETED else parse(payload)
-        handler = self._EVENTS.get(name)
+        body = self._parse_message(payload) if name == COMPLETED_EVENT else parse_json(payload)
+        handler = self._EVENT_HANDLERS.get(name)
         if handler is not None:
             handler(self, body)
         elif name in {"", "error"}:
-            if name or failure_in(body) is not None:
-                self._failed(body if isinstance(body, dict) else {"msg": _text(payload)})
-        elif name.startswith("conversation.chat.") and chat_of(body).status in _BAD_ENDS:
-            self._failed(body)
+            if name or find_failure(body) is not None:
+                self._handle_failure(body if isinstance(body, dict) else {"msg": _decode(payload)})
+        elif name.startswith("conversation.chat.") and parse_chat(body).status in _FAILED_STATUSES:
+            self._handle_failure(body)
 
     def close(self) -> None:
         """Take the end of the stream.
@@ -115,12 +105,12 @@ class Progress:
             CozeError: Its last bytes report an error.
         """
         for name, payload, _ in self._decoder.close():
-            self.event(name, payload)
+            self.handle_event(name, payload)
         if not self.finished:
-            seen = "before the turn was over" if self.ids else "before anything was said"
-            raise cut_error(f"The stream ended {seen}.", **self.facts())
+            progress = "before the turn was over" if self.ids else "before anything was said"
+            raise stream_truncated(f"The stream ended {progress}.", **self.error_context())
 
-    def broke(self, error: CozeError) -> None:
+    def connection_lost(self, error: CozeError) -> None:
         """Take a broken connection: raise its error, unless the turn was over anyway.
 
         Args:
@@ -130,11 +120,11 @@ class Progress:
             CozeError: The same error, with the ids of the turn.
         """
         if not self.finished:
-            for name, value in self.facts().items():
+            for name, value in self.error_context().items():
                 setattr(error, name, value)
             raise error
 
-    def facts(self) -> dict[str, Any]:
+    def error_context(self) -> dict[str, Any]:
         """Return what every error of this turn tells."""
         return {
             "logid": self._logid,
@@ -144,102 +134,104 @@ class Progress:
 
     # --- Events --------------------------------------------------------------------------------
 
-    def _parsed(self, payload: bytes) -> Any:
+    def _parse_message(self, payload: bytes) -> Any:
         """Return the JSON of a piece of an answer: an unreadable one must not go unnoticed."""
-        body = parse(payload)
+        body = parse_json(payload)
         if body is None and payload.strip() != b"null":
             message = "The stream has a piece of an answer that is not JSON."
-            raise cut_error(message, **self.facts())
+            raise stream_truncated(message, **self.error_context())
         return body
 
-    def _identify(self, body: Any) -> None:
+    def _record_ids(self, body: Any) -> None:
         """Note the ids of the turn."""
         if isinstance(body, dict):
-            for key, name in _IDS.items():
+            for key, name in _ID_KEYS.items():
                 value = body.get(key)
                 if value and isinstance(value, (str, int)):
                     self.ids[name] = str(value)
 
-    def _completed(self, body: Any) -> None:
+    def _handle_completed(self, body: Any) -> None:
         if not isinstance(body, dict):
             return
-        message = Message.model_validate(body)
+        message = CozeMessage.model_validate(body)
         if message.role == "user":
             return  # Studio lists the user's question among the messages of a turn
         # several messages beside the answer may share an id
-        beside = message.type in _BESIDE and message.id not in self._told
-        mark = f"{message.id} {message.content}" if beside else message.id
-        if message.id and mark in self._seen:
+        is_side_channel = (
+            message.type in _SIDE_CHANNEL_TYPES and message.id not in self._already_seen_ids
+        )
+        key = f"{message.id} {message.content}" if is_side_channel else message.id
+        if message.id and key in self._seen_ids:
             return
-        self._seen |= {message.id, mark}
-        handler = self._MESSAGES.get(message.type)
+        self._seen_ids |= {message.id, key}
+        handler = self._MESSAGE_HANDLERS.get(message.type)
         if handler is not None:
             handler(self, message)
         else:
-            self._other(message)
+            self._handle_other(message)
 
-    def _other(self, message: Message) -> None:
+    def _handle_other(self, message: CozeMessage) -> None:
         """Take a message of a type that nobody listens for."""
 
-    def _requires_action(self, body: Any) -> None:
-        self._close(body)
-        self._wait_for_user()
+    def _handle_requires_action(self, body: Any) -> None:
+        self._handle_chat_end(body)
+        self._record_pending_action()
 
-    def _wait_for_user(self) -> None:
+    def _record_pending_action(self) -> None:
         """Note what the bot waits for: results of its calls, or, without calls, an answer."""
         calls = self._chat.required_action.submit_tool_outputs.tool_calls
         self._result["finish_reason"] = "tool_calls" if calls else "interrupt"
 
-    def _close(self, body: Any) -> None:
+    def _handle_chat_end(self, body: Any) -> None:
         """Take the word that the turn is over; more messages, or `done`, may follow."""
-        self._chat = chat_of(body)
-        if self._chat.status in _BAD_ENDS:
-            self._failed(body)
+        self._chat = parse_chat(body)
+        if self._chat.status in _FAILED_STATUSES:
+            self._handle_failure(body)
         if self._chat.status == "requires_action":
-            self._wait_for_user()
+            self._record_pending_action()
         elif self._result["finish_reason"] == "tool_calls":
             self._result["finish_reason"] = "stop"  # it went on without us
-        self._identify(body)
+        self._record_ids(body)
         self.finished = True
 
-    def _failed(self, body: Any) -> None:
+    def _handle_failure(self, body: Any) -> None:
         if self.finished and self.state != "tool_calls":
             return  # the bot has given its whole answer
-        self._identify(body)
+        self._record_ids(body)
         failure = Failure.model_validate(body if isinstance(body, dict) else {})
-        words = redact(failure.words, self._secret)
-        words = words or f"The chat has ended: {chat_of(body).status or 'error'}."
-        told = redact(to_json(body).decode()[:_BODY_KEPT], self._secret)
-        facts = {
-            **self.facts(),
+        message = redact(failure.words, self._token)
+        message = message or f"The chat has ended: {parse_chat(body).status or 'error'}."
+        body_text = redact(to_json(body).decode()[:_MAX_BODY], self._token)
+        context = {
+            **self.error_context(),
             "debug_url": failure.debug_url or None,
-            "response": ErrorResponse(status_code=_HTTP_OK, headers={}, text=told),
+            "response": ErrorResponse(status_code=_HTTP_OK, headers={}, text=body_text),
         }
-        raise error_for(failure.number or None, words, default=CozeChatError, **facts)
+        raise error_for(failure.number or None, message, default=CozeChatError, **context)
 
-    def _done(self, body: Any) -> None:
+    def _handle_done(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("debug_url"), str):
             self._result["debug_url"] = body["debug_url"]
-        if self._seen:  # else it is the end of nothing: see `close`
+        if self._seen_ids:  # else it is the end of nothing: see `close`
             self.finished = True
 
-    _EVENTS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {
-        "conversation.chat.created": _identify,
-        "conversation.chat.in_progress": _identify,
-        COMPLETED: _completed,
-        "conversation.chat.completed": _close,
-        "conversation.chat.requires_action": _requires_action,
-        "conversation.chat.required_action": _requires_action,
-        "conversation.chat.failed": _failed,
-        "done": _done,
-        "Done": _done,
-        "conversation.stream.done": _done,
+    _EVENT_HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {
+        "conversation.chat.created": _record_ids,
+        "conversation.chat.in_progress": _record_ids,
+        COMPLETED_EVENT: _handle_completed,
+        "conversation.chat.completed": _handle_chat_end,
+        "conversation.chat.requires_action": _handle_requires_action,
+        "conversation.chat.required_action": _handle_requires_action,
+        "conversation.chat.failed": _handle_failure,
+        "done": _handle_done,
+        "Done": _handle_done,
+        "conversation.stream.done": _handle_done,
     }
 
-    _MESSAGES: ClassVar[Mapping[str, Callable[[Any, Message], None]]] = {}
+    _MESSAGE_HANDLERS: ClassVar[Mapping[str, Callable[[Any, CozeMessage], None]]] = {}
 
 
-def chat_of(body: Any) -> Chat:
+def parse_chat(body: Any) -> Chat:
     """Return the chat that a body describes, as far as it does.
 
     Args:
@@ -248,5 +240,5 @@ def chat_of(body: Any) -> Chat:
     return Chat.model_validate(body if isinstance(body, dict) else {})
 
 
-def _text(payload: bytes) -> str:
+def _decode(payload: bytes) -> str:
     return payload.decode("utf-8", "replace").strip()

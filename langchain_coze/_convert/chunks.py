@@ -4,14 +4,6 @@ A stream makes one chunk for each delta, and validating two pydantic objects cos
 the delta. What is known to be right is therefore put together by hand. Whether the result equals a
 validated chunk is checked once, at import: where it does not (another pydantic, another
 langchain-core), chunks are validated as usual.
-
-Example:
-    ```python
-    from langchain_coze._convert.chunks import text_chunk
-
-    chunk = text_chunk("Hi") + text_chunk("!")
-    assert chunk.message.content == "Hi!"
-    ```
 """
 
 from __future__ import annotations
@@ -34,18 +26,18 @@ PROVIDER = "coze"
 _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 
 
-def validated_chunk(
-    content: str, told: Mapping[str, Any] | None = None, **fields: Any
+def build_chunk(
+    content: str, more_metadata: Mapping[str, Any] | None = None, **fields: Any
 ) -> ChatGenerationChunk:
     """Return a chunk with anything in it, validated.
 
     Args:
         content: The text that this chunk adds.
-        told: What it tells in `response_metadata`. Every chunk names its provider besides: that is
-            how LangChain finds our translator of content blocks.
+        more_metadata: Its `response_metadata`. Every chunk also names its provider, which is how
+            LangChain finds our block translator.
         **fields: Further fields of `AIMessageChunk`.
     """
-    metadata = {"model_provider": PROVIDER, **(told or {})}
+    metadata = {"model_provider": PROVIDER, **(more_metadata or {})}
     message = AIMessageChunk(content=content, response_metadata=metadata, **fields)
     return ChatGenerationChunk(message=message)
 
@@ -58,7 +50,7 @@ _set_private = BaseModel.__dict__["__pydantic_private__"].__set__
 _new = object.__new__
 
 
-def _built_chunk(content: str) -> ChatGenerationChunk:
+def _build_text_chunk_fast(content: str) -> ChatGenerationChunk:
     """Return a chunk of text alone, put together by hand."""
     message = _new(AIMessageChunk)
     _set_dict(
@@ -96,21 +88,21 @@ def _built_chunk(content: str) -> ChatGenerationChunk:
     return chunk
 
 
-def _same(one: Any, other: Any) -> bool:
+def _is_same(one: Any, other: Any) -> bool:
     """Return whether two pydantic objects are alike down to their slots."""
     return type(one) is type(other) and all(
         getattr(one, slot) == getattr(other, slot) for slot in _SLOTS
     )
 
 
-def _reliable() -> bool:
+def _fast_path_is_valid() -> bool:
     """Return whether a chunk built by hand is what validation would have made."""
     try:
-        built, right = _built_chunk("probe"), validated_chunk("probe")
+        built, right = _build_text_chunk_fast("probe"), build_chunk("probe")
         return (
-            _same(built, right)
-            and _same(built.message, right.message)
-            and _same(built + built, right + right)
+            _is_same(built, right)
+            and _is_same(built.message, right.message)
+            and _is_same(built + built, right + right)
             and list(built.__dict__) == list(right.__dict__)
             and list(built.message.__dict__) == list(right.message.__dict__)
         )
@@ -118,11 +110,11 @@ def _reliable() -> bool:
         return False
 
 
-text_chunk = _built_chunk if _reliable() else validated_chunk
+build_text_chunk = _build_text_chunk_fast if _fast_path_is_valid() else build_chunk
 """Return a chunk that adds some text and nothing else."""
 
 
-def whole_result(chunks: list[ChatGenerationChunk]) -> ChatResult:
+def to_chat_result(chunks: list[ChatGenerationChunk]) -> ChatResult:
     """Return the result of a turn that was told in one chunk.
 
     Args:
@@ -135,7 +127,7 @@ def whole_result(chunks: list[ChatGenerationChunk]) -> ChatResult:
     return ChatResult(generations=[ChatGeneration(message=message)])
 
 
-def reported(
+def with_callbacks(
     chunks: Generator[ChatGenerationChunk], run_manager: CallbackManagerForLLMRun
 ) -> Iterator[ChatGenerationChunk]:
     """Pass chunks on, and tell callbacks of each."""
@@ -145,7 +137,7 @@ def reported(
             yield chunk
 
 
-async def areported(
+async def awith_callbacks(
     chunks: AsyncGenerator[ChatGenerationChunk], run_manager: AsyncCallbackManagerForLLMRun
 ) -> AsyncIterator[ChatGenerationChunk]:
     """Pass chunks on, and tell callbacks of each."""

@@ -2,20 +2,10 @@
 
 The `content` of our messages is plain text, so that `print(message.content)` shows the answer. What
 LangChain calls content blocks is made from it on demand by the translator registered here. In most
-turns the order is obvious (reasoning, then text); in the others `Layout` puts small marks under
+turns the order is obvious (reasoning, then text); in the others `BlockOrder` puts small marks under
 `additional_kwargs["coze_blocks"]`: the kind of each block, its length where it is a piece of the
 text, or the whole block where it is something else. Marks of streamed chunks add up, as LangChain
 merges them, to the marks of the whole message.
-
-Example:
-    ```python
-    from langchain_core.messages import AIMessage
-
-    from langchain_coze._convert.content_blocks import translate
-
-    message = AIMessage("Hi", additional_kwargs={"reasoning_content": "A greeting."})
-    assert [block["type"] for block in translate(message)] == ["reasoning", "text"]
-    ```
 """
 
 from __future__ import annotations
@@ -25,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.messages.block_translators import register_translator
 
 from langchain_coze._convert.chunks import PROVIDER
-from langchain_coze._convert.recall import citations
+from langchain_coze._convert.recall import to_citations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,55 +26,42 @@ if TYPE_CHECKING:
 SEPARATOR = "\n\n"
 """What stands between two answers of one turn."""
 
-MARKS = "coze_blocks"
+MARKERS_KEY = "coze_blocks"
 """The key of the marks in `additional_kwargs`."""
 
-Kind = Literal["text", "reasoning"]
-Mark = dict[str, Any]
+TextKind = Literal["text", "reasoning"]
+BlockMarker = dict[str, Any]
 
 # An index that starts with "lc_" keeps blocks apart when LangChain merges chunks.
-_INDEX: Mapping[str, str] = {"text": "lc_txt_{}", "reasoning": "lc_rs_{}"}
-_FIRST = {kind: index.format(0) for kind, index in _INDEX.items()}
-_PLAIN = (["text"], ["reasoning"], ["reasoning", "text"])
+_INDEX_FORMAT: Mapping[str, str] = {"text": "lc_txt_{}", "reasoning": "lc_rs_{}"}
+_FIRST_INDEX = {kind: index.format(0) for kind, index in _INDEX_FORMAT.items()}
+_DEFAULT_ORDERS = (["text"], ["reasoning"], ["reasoning", "text"])
 
 
-class Layout:
-    """The blocks of one turn in their order, and the marks that tell it.
+class BlockOrder:
+    """The blocks of one turn in their order, and the marks that tell it."""
 
-    Example:
-        ```python
-        from langchain_coze._convert.content_blocks import Layout
-
-        layout = Layout()
-        assert layout.say("text", "answer 1", 5) == []  # obvious so far
-        assert layout.say("text", "answer 2", 3) == [
-            {"type": "text", "index": "lc_txt_0"},
-            {"type": "text", "index": "lc_txt_1", "length": 3},
-        ]
-        ```
-    """
-
-    __slots__ = ("_index", "_order", "_plain")
+    __slots__ = ("_index", "_is_default", "_order")
 
     def __init__(self) -> None:
         """Begin with no block."""
-        self._order: list[Mark] = []
+        self._order: list[BlockMarker] = []
         self._index: dict[tuple[str, object], str] = {}
-        self._plain = True
+        self._is_default = True
 
-    def knows(self, kind: Kind, owner: object) -> bool:
+    def has_block(self, kind: TextKind, owner: object) -> bool:
         """Return whether an answer has such a block already."""
         return (kind, owner) in self._index
 
-    def is_first(self, kind: Kind, owner: object) -> bool:
+    def is_first(self, kind: TextKind, owner: object) -> bool:
         """Return whether an answer's block is the first of its kind, which needs no marks."""
-        return self._index.get((kind, owner)) == _FIRST[kind]
+        return self._index.get((kind, owner)) == _FIRST_INDEX[kind]
 
-    def owners(self, kind: Kind) -> list[Any]:
+    def list_owners(self, kind: TextKind) -> list[Any]:
         """Return the answers that have such a block, in order."""
         return [owner for known, owner in self._index if known == kind]
 
-    def say(self, kind: Kind, owner: object, length: int) -> list[Mark]:
+    def add_text(self, kind: TextKind, owner: object, length: int) -> list[BlockMarker]:
         """Add some text to an answer's block of a kind, and return the marks for it.
 
         Args:
@@ -93,18 +70,18 @@ class Layout:
             length: How many characters are added.
         """
         index = self._index.get((kind, owner))
-        marks = []
+        markers = []
         if index is None:
             count = sum(mark["type"] == kind for mark in self._order)
-            index = self._index[kind, owner] = _INDEX[kind].format(count)
-            marks = self._add({"type": kind, "index": index})
-        if self._plain:
+            index = self._index[kind, owner] = _INDEX_FORMAT[kind].format(count)
+            markers = self._add({"type": kind, "index": index})
+        if self._is_default:
             return []
-        if index == _FIRST[kind]:
-            return marks
-        return [*marks[:-1], {"type": kind, "index": index, "length": length}]
+        if index == _FIRST_INDEX[kind]:
+            return markers
+        return [*markers[:-1], {"type": kind, "index": index, "length": length}]
 
-    def place(self, block: Mapping[str, Any]) -> list[Mark]:
+    def add_block(self, block: Mapping[str, Any]) -> list[BlockMarker]:
         """Add a block that is no text, and return the marks for it.
 
         Args:
@@ -112,37 +89,40 @@ class Layout:
         """
         return self._add({**block, "index": f"lc_block_{len(self._order)}"})
 
-    def cite(self) -> list[Mark]:
+    def mark_citations(self) -> list[BlockMarker]:
         """Return the marks of the last chunk, which say where citations stand."""
         texts = [mark for mark in self._order if mark["type"] == "text"]
-        if self._plain or not texts:
+        if self._is_default or not texts:
             return []
         last = {"type": "text", "index": texts[-1]["index"]}
-        return [last if last["index"] == _FIRST["text"] else {**last, "length": 0}]
+        return [last if last["index"] == _FIRST_INDEX["text"] else {**last, "length": 0}]
 
-    def whole(self, lengths: Mapping[tuple[str, object], int]) -> list[Mark]:
+    def list_markers(self, lengths: Mapping[tuple[str, object], int]) -> list[BlockMarker]:
         """Return the marks of the whole message.
 
         Args:
             lengths: The characters of each block of text, by kind and owner.
         """
-        if self._plain:
+        if self._is_default:
             return []
         by_index = {self._index[key]: length for key, length in lengths.items()}
         return [
             {**mark, "length": by_index.get(mark["index"], 0)}
-            if mark["type"] in _FIRST and mark["index"] != _FIRST[mark["type"]]
+            if mark["type"] in _FIRST_INDEX and mark["index"] != _FIRST_INDEX[mark["type"]]
             else mark
             for mark in self._order
         ]
 
-    def _add(self, mark: Mark) -> list[Mark]:
-        self._order.append(mark)
-        was_plain, self._plain = self._plain, self._plain and self._obvious()
-        return self._order.copy() if was_plain and not self._plain else [mark]
+    def _add(self, marker: BlockMarker) -> list[BlockMarker]:
+        self._order.append(marker)
+        was_default, self._is_default = (
+            self._is_default,
+            self._is_default and self._has_default_order(),
+        )
+        return self._order.copy() if was_default and not self._is_default else [marker]
 
-    def _obvious(self) -> bool:
-        return [mark["type"] for mark in self._order] in _PLAIN
+    def _has_default_order(self) -> bool:
+        return [mark["type"] for mark in self._order] in _DEFAULT_ORDERS
 
 
 def translate(message: AIMessage) -> list[ContentBlock]:
@@ -151,10 +131,10 @@ def translate(message: AIMessage) -> list[ContentBlock]:
     Args:
         message: A message from `ChatCoze`, with its content as a str.
     """
-    blocks = _laid_out(message)
+    blocks = _order_blocks(message)
     for block in blocks:
         del block["index"]
-    return blocks + _tool_calls(message)
+    return blocks + _build_tool_call_blocks(message)
 
 
 def translate_chunk(chunk: AIMessageChunk) -> list[ContentBlock]:
@@ -169,10 +149,10 @@ def translate_chunk(chunk: AIMessageChunk) -> list[ContentBlock]:
         {"type": "tool_call_chunk", **call, "index": f"lc_call_{call['index']}"}
         for call in chunk.tool_call_chunks
     ]
-    return _laid_out(chunk) + calls
+    return _order_blocks(chunk) + calls
 
 
-def _tool_calls(message: AIMessage) -> list[ContentBlock]:
+def _build_tool_call_blocks(message: AIMessage) -> list[ContentBlock]:
     calls: list[ContentBlock] = [
         {"type": "tool_call", "id": call["id"], "name": call["name"], "args": call["args"]}
         for call in message.tool_calls
@@ -190,19 +170,21 @@ def _tool_calls(message: AIMessage) -> list[ContentBlock]:
     return calls + invalid
 
 
-def _laid_out(message: AIMessage) -> list[Any]:
+def _order_blocks(message: AIMessage) -> list[Any]:
     """Return the blocks of a message or chunk in their order, each with its index."""
-    marks: list[Mark] = message.additional_kwargs.get(MARKS) or []
-    thoughts = message.additional_kwargs.get("reasoning_content") or ""
+    markers: list[BlockMarker] = message.additional_kwargs.get(MARKERS_KEY) or []
+    reasoning = message.additional_kwargs.get("reasoning_content") or ""
     text = str(message.text)  # a plain str: its subclass would not merge with one
     pieces = {
-        **_pieces("reasoning", thoughts, marks, ""),
-        **_pieces("text", text, marks, SEPARATOR),
+        **_cut_pieces("reasoning", reasoning, markers, ""),
+        **_cut_pieces("text", text, markers, SEPARATOR),
     }
-    order = [mark["index"] for mark in marks]
-    order = [_FIRST[kind] for kind in ("reasoning", "text") if _FIRST[kind] not in order] + order
-    others = {mark["index"]: mark for mark in marks if mark["type"] not in _FIRST}
-    cited = citations(message.response_metadata.get("knowledge_recall") or [])
+    order = [mark["index"] for mark in markers]
+    order = [
+        _FIRST_INDEX[kind] for kind in ("reasoning", "text") if _FIRST_INDEX[kind] not in order
+    ] + order
+    others = {mark["index"]: mark for mark in markers if mark["type"] not in _FIRST_INDEX}
+    cited = to_citations(message.response_metadata.get("knowledge_recall") or [])
     last = next((i for i in reversed(order) if i.startswith("lc_txt_")), "") if cited else ""
     blocks: list[Any] = []
     for index in order:
@@ -217,11 +199,13 @@ def _laid_out(message: AIMessage) -> list[Any]:
     return blocks
 
 
-def _pieces(kind: Kind, text: str, marks: list[Mark], separator: str) -> dict[str, str]:
+def _cut_pieces(
+    kind: TextKind, text: str, markers: list[BlockMarker], separator: str
+) -> dict[str, str]:
     """Cut a text into the pieces that the marks tell, from its end; the first takes the rest."""
     pieces: dict[str, str] = {}
-    for mark in reversed(marks):
-        if mark["type"] != kind or mark["index"] == _FIRST[kind]:
+    for mark in reversed(markers):
+        if mark["type"] != kind or mark["index"] == _FIRST_INDEX[kind]:
             continue
         begin = len(text) - mark.get("length", 0)
         if begin < 0:  # not our text any more: somebody has changed it
@@ -229,7 +213,7 @@ def _pieces(kind: Kind, text: str, marks: list[Mark], separator: str) -> dict[st
         text, pieces[mark["index"]] = text[:begin], text[begin:]
         if pieces[mark["index"]]:
             text = text.removesuffix(separator)
-    pieces[_FIRST[kind]] = text
+    pieces[_FIRST_INDEX[kind]] = text
     return pieces
 
 

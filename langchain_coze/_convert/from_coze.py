@@ -2,14 +2,6 @@
 
 Plugin calls, cards, images, files and audio arrive as JSON in a message's `content` (wire sections
 2.1, 2.3 and 2.5). What cannot be read is kept as it came.
-
-Example:
-    ```python
-    from langchain_coze._convert.from_coze import read_items
-
-    text, blocks = read_items('[{"type":"image","file_url":"https://example.com/tea.png"}]')
-    assert (text, blocks) == ("", [{"type": "image", "url": "https://example.com/tea.png"}])
-    ```
 """
 
 from __future__ import annotations
@@ -20,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.utils.json import parse_partial_json
 
-from langchain_coze._api.models import parse
+from langchain_coze._api.models import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +26,7 @@ Block = dict[str, Any]
 
 def card_block(content: str) -> Block:
     """Return the block of a card: its JSON, or its text where it is none."""
-    card = parse(content.encode())
+    card = parse_json(content.encode())
     value = {"type": "card", "content": content if card is None else card}
     return {"type": "non_standard", "value": value}
 
@@ -46,13 +38,13 @@ def call_block(message_id: str, content: str) -> Block:
         message_id: What stands for the call: the wire gives it no id.
         content: The content of a `function_call` message, also in Studio's form.
     """
-    body = parse(content.encode())
+    body = parse_json(content.encode())
     call: Any = body if isinstance(body, dict) else {"arguments": content}
     if isinstance(call.get("function"), dict):  # Studio's form
         call = call["function"]
     arguments = call.get("arguments")
     if isinstance(arguments, str):
-        arguments = parse(arguments.encode()) or arguments
+        arguments = parse_json(arguments.encode()) or arguments
     if not isinstance(arguments, dict):
         arguments = {} if arguments is None else {"input": arguments}
     name = str(call.get("name") or call.get("plugin_name") or "")
@@ -66,7 +58,7 @@ def result_block(call_id: str, content: str) -> Block:
         call_id: The id of its call's block.
         content: The content of a `tool_response` message.
     """
-    output = parse(content.encode())
+    output = parse_json(content.encode())
     if isinstance(output, dict) and isinstance(output.get("response_for_model"), str):
         output = output["response_for_model"]
     return {
@@ -77,13 +69,13 @@ def result_block(call_id: str, content: str) -> Block:
     }
 
 
-def read_items(content: str) -> tuple[str, list[Block]]:
+def parse_object_string(content: str) -> tuple[str, list[Block]]:
     """Return the text of an `object_string` answer, and the blocks of its images and files.
 
     Args:
         content: The content of the message (wire section 2.1).
     """
-    items = parse(content.encode())
+    items = parse_json(content.encode())
     if not isinstance(items, list):
         return content, []
     texts: list[str] = []
@@ -119,18 +111,18 @@ def audio_block(pieces: Iterable[str]) -> Block | None:
     Args:
         pieces: The contents of the audio deltas, base64 each.
     """
-    sound = b"".join(map(_decoded, pieces))
-    if not sound:
+    audio = b"".join(map(_decode_base64, pieces))
+    if not audio:
         return None
-    mime_type = "audio/ogg" if sound.startswith(b"OggS") else "audio/pcm"
+    mime_type = "audio/ogg" if audio.startswith(b"OggS") else "audio/pcm"
     return {
         "type": "audio",
-        "base64": base64.b64encode(sound).decode(),
-        "mime_type": "audio/wav" if sound.startswith(b"RIFF") else mime_type,
+        "base64": base64.b64encode(audio).decode(),
+        "mime_type": "audio/wav" if audio.startswith(b"RIFF") else mime_type,
     }
 
 
-def _decoded(piece: str) -> bytes:
+def _decode_base64(piece: str) -> bytes:
     try:
         return base64.b64decode(piece + "=" * (-len(piece) % 4))
     except (ValueError, binascii.Error):
@@ -139,13 +131,13 @@ def _decoded(piece: str) -> bytes:
 
 def is_interrupt(content: str) -> bool:
     """Return whether a `verbose` message says that the bot waits for its user (wire 2.5)."""
-    body = parse(content.encode())
+    body = parse_json(content.encode())
     if not isinstance(body, dict):
         return False
     if body.get("msg_type") == "interrupt":
         return True
     data = body.get("data")
-    finish = parse(data.encode()) if isinstance(data, str) else data
+    finish = parse_json(data.encode()) if isinstance(data, str) else data
     return (
         body.get("msg_type") == "generate_answer_finish"
         and isinstance(finish, dict)
@@ -153,7 +145,7 @@ def is_interrupt(content: str) -> bool:
     )
 
 
-def whole_arguments(arguments: str) -> str:
+def prevent_repair(arguments: str) -> str:
     """Return the arguments of a client-side call so that LangChain does not repair them.
 
     Its chunks complete JSON that breaks off, as it may while it streams. Coze sends arguments whole
@@ -162,7 +154,7 @@ def whole_arguments(arguments: str) -> str:
     Args:
         arguments: JSON text, or what should be.
     """
-    if not arguments or parse(arguments.encode()) is not None:
+    if not arguments or parse_json(arguments.encode()) is not None:
         return arguments
     try:
         parse_partial_json(arguments)
@@ -171,16 +163,18 @@ def whole_arguments(arguments: str) -> str:
     return f"(broken off) {arguments}"
 
 
-def usage_metadata(usage: Usage) -> UsageMetadata | None:
+def to_usage_metadata(usage: Usage) -> UsageMetadata | None:
     """Return LangChain's form of token counts; None when the server gave none (wire 2.2)."""
     total = usage.token_count or usage.input_count + usage.output_count
     if not total:
         return None
-    told: UsageMetadata = {
+    usage_metadata: UsageMetadata = {
         "input_tokens": usage.input_count,
         "output_tokens": usage.output_count,
         "total_tokens": total,
     }
     if usage.input_tokens_details is not None:
-        told["input_token_details"] = {"cache_read": usage.input_tokens_details.cached_tokens}
-    return told
+        usage_metadata["input_token_details"] = {
+            "cache_read": usage.input_tokens_details.cached_tokens
+        }
+    return usage_metadata

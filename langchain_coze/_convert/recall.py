@@ -3,19 +3,6 @@
 A recall arrives as three JSON levels inside one message (wire section 3.1), in one of five forms
 (wire section 3.3). Its fourth level, `ori_req`, names accounts and keys of the bot's owner: it is
 never read here, and so never gets anywhere.
-
-Example:
-    ```python
-    import json
-
-    from langchain_coze._convert.recall import read_recall
-
-    data = {"chunks": [{"slice": "Bots answer.", "score": 0.5, "meta": {}}], "status_code": 0}
-    content = json.dumps({"msg_type": "knowledge_recall", "data": json.dumps(data)})
-    recall = read_recall("verbose", content)
-    assert recall is not None
-    assert recall.chunks[0]["page_content"] == "Bots answer."
-    ```
 """
 
 from __future__ import annotations
@@ -31,7 +18,7 @@ from langchain_core.documents import Document
 from langchain_core.messages.content import Citation, create_citation
 from pydantic_core import from_json
 
-from langchain_coze._api.models import parse
+from langchain_coze._api.models import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,9 +27,9 @@ if TYPE_CHECKING:
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:langchain-coze:recall")
 _CHUNK_BEGIN = re.compile(r'\{\s*"(?:slice|score|meta)"\s*:')
-_DATA = re.compile(r'"data"\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
-_RECALL = '"knowledge_recall"'
-_KINDS = frozenset({"msg_type", "verbose_type"})
+_DATA_FIELD = re.compile(r'"data"\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
+_RECALL_TYPE = '"knowledge_recall"'
+_TYPE_KEYS = frozenset({"msg_type", "verbose_type"})
 _BARE_ESCAPE = re.compile(r"(?<=[?\w%=])u0026(?=\w+=)")
 
 
@@ -53,15 +40,15 @@ class Recall(NamedTuple):
         chunks: What was found, each a dict with `id`, `page_content` and flat `metadata`, as
             `langchain_core.documents.Document` takes them. Empty when nothing was found.
         status_code: 0, or the reason why the search failed.
-        damage: What of the payload could not be read, or an empty string.
+        parse_error: What of the payload could not be read, or an empty string.
     """
 
     chunks: list[dict[str, Any]]
     status_code: int = 0
-    damage: str = ""
+    parse_error: str = ""
 
 
-def read_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
+def parse_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
     """Return the recall that a message holds, or None when it holds none.
 
     Args:
@@ -73,71 +60,71 @@ def read_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
     """
     if kind not in {"verbose", "knowledge"}:
         return None
-    outer, cut = _json(content, cut="trailing-strings")
-    told = outer if isinstance(outer, dict) else {}
-    if told.get("msg_type") == "knowledge_recall":
-        inner = told.get("data")
+    outer, is_truncated = _parse_partial_json(content, cut="trailing-strings")
+    fields = outer if isinstance(outer, dict) else {}
+    if fields.get("msg_type") == "knowledge_recall":
+        inner = fields.get("data")
         if isinstance(inner, str):
-            inner, inner_cut = _json(inner, cut=True)
-            cut = cut or inner_cut
-    elif told.get("verbose_type") == "knowledge":
-        inner = told
-    elif cut and _RECALL in content:
-        found = _DATA.search(content)
-        inner, _ = _json(_unquoted(found[1]), cut=True) if found else (None, True)
-    elif kind == "knowledge" and not _KINDS & told.keys() and content.strip():
-        return Recall([_chunk({"slice": content}, rank)])
+            inner, inner_is_truncated = _parse_partial_json(inner, cut=True)
+            is_truncated = is_truncated or inner_is_truncated
+    elif fields.get("verbose_type") == "knowledge":
+        inner = fields
+    elif is_truncated and _RECALL_TYPE in content:
+        match = _DATA_FIELD.search(content)
+        inner, _ = _parse_partial_json(_unquote(match[1]), cut=True) if match else (None, True)
+    elif kind == "knowledge" and not _TYPE_KEYS & fields.keys() and content.strip():
+        return Recall([_build_chunk({"slice": content}, rank)])
     else:
         return None
-    return read_payload(inner, rank, cut=cut)
+    return parse_payload(inner, rank, is_truncated=is_truncated)
 
 
-def read_payload(payload: Any, rank: int = 1, *, cut: bool = False) -> Recall:
+def parse_payload(payload: Any, rank: int = 1, *, is_truncated: bool = False) -> Recall:
     """Return the recall of a payload: a dict with `chunks` and `status_code` (wire section 3.2).
 
     Args:
         payload: What the third level of a recall holds.
         rank: The rank of the first chunk.
-        cut: Whether it could not be read whole.
+        is_truncated: Whether it could not be read whole.
     """
     if not isinstance(payload, dict):
-        return Recall([], damage="it is no JSON object")
-    found = payload.get("chunks")
-    items = found if isinstance(found, list) else []
-    good = [item for item in items if _readable(item)]
-    damage = ""
-    if cut:
-        damage = "its JSON is broken"
-    elif found is not None and not isinstance(found, list):
-        damage = "its chunks are no list"
+        return Recall([], parse_error="it is no JSON object")
+    raw_chunks = payload.get("chunks")
+    items = raw_chunks if isinstance(raw_chunks, list) else []
+    good = [item for item in items if _has_text(item)]
+    parse_error = ""
+    if is_truncated:
+        parse_error = "its JSON is broken"
+    elif raw_chunks is not None and not isinstance(raw_chunks, list):
+        parse_error = "its chunks are no list"
     elif len(good) < len(items):
-        damage = f"{len(items) - len(good)} of its {len(items)} chunks have no text"
-    chunks = [_chunk(item, number) for number, item in enumerate(good, rank)]
-    return Recall(chunks, _whole(payload.get("status_code")), damage)
+        parse_error = f"{len(items) - len(good)} of its {len(items)} chunks have no text"
+    chunks = [_build_chunk(item, number) for number, item in enumerate(good, rank)]
+    return Recall(chunks, _as_int(payload.get("status_code")), parse_error)
 
 
-def troubles(recall: Recall) -> list[str]:
+def list_warnings(recall: Recall) -> list[str]:
     """Return what a user should know of a recall that did not go well, in English and Chinese.
 
     Args:
         recall: A recall.
     """
-    told = []
+    messages = []
     if recall.status_code:
-        told.append(
+        messages.append(
             f"The search in the knowledge base failed (status_code {recall.status_code}): sources "
             f"are missing. 知识库检索失败（status_code {recall.status_code}），引用来源不完整。"
         )
-    if recall.damage:
-        told.append(
-            f"What the knowledge base gave is damaged ({recall.damage}): of it, "
+    if recall.parse_error:
+        messages.append(
+            f"What the knowledge base gave is damaged ({recall.parse_error}): of it, "
             f"{len(recall.chunks)} chunks could be read. "
             f"知识库返回的数据有损坏，仅读取到 {len(recall.chunks)} 个片段。"
         )
-    return told
+    return messages
 
 
-def read_items(items: Sequence[Any]) -> Recall:
+def parse_items(items: Sequence[Any]) -> Recall:
     """Return the recall that the output of a workflow holds.
 
     Args:
@@ -149,14 +136,14 @@ def read_items(items: Sequence[Any]) -> Recall:
     """
     chunks: list[dict[str, Any]] = []
     for item in items:
-        chunk, more = _renamed(_item(item))
-        if _readable(chunk) and chunk["slice"]:
-            read = _chunk(chunk, len(chunks) + 1)
-            read["metadata"] = {**more, **read["metadata"]}
+        chunk, extra = _normalize_item(_parse_item(item))
+        if _has_text(chunk) and chunk["slice"]:
+            read = _build_chunk(chunk, len(chunks) + 1)
+            read["metadata"] = {**extra, **read["metadata"]}
             chunks.append(read)
     lost = len(items) - len(chunks)
-    damage = f"{lost} of its {len(items)} items have no text" if lost else ""
-    return Recall(chunks, damage=damage)
+    parse_error = f"{lost} of its {len(items)} items have no text" if lost else ""
+    return Recall(chunks, parse_error=parse_error)
 
 
 def recalled_documents(message: BaseMessage) -> list[Document]:
@@ -186,11 +173,11 @@ def recalled_documents(message: BaseMessage) -> list[Document]:
             print(document.metadata["score"], document.metadata["source"])
         ```
     """
-    found = message.response_metadata.get("knowledge_recall")
-    return documents(found if isinstance(found, list) else [])
+    chunks = message.response_metadata.get("knowledge_recall")
+    return to_documents(chunks if isinstance(chunks, list) else [])
 
 
-def documents(chunks: Iterable[Mapping[str, Any]]) -> list[Document]:
+def to_documents(chunks: Iterable[Mapping[str, Any]]) -> list[Document]:
     """Return chunks of a `Recall` as documents.
 
     Args:
@@ -207,39 +194,39 @@ def documents(chunks: Iterable[Mapping[str, Any]]) -> list[Document]:
     ]
 
 
-def citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
+def to_citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
     """Return one citation for each source among recalled chunks, in their order.
 
     Args:
         chunks: Dicts with `id`, `page_content` and `metadata`.
     """
-    found: dict[str, Citation] = {}
+    by_source: dict[str, Citation] = {}
     for chunk in chunks:
         metadata = chunk.get("metadata") or {}
         names = ("link", "document_id", "source")
         source = next((str(metadata[n]) for n in names if metadata.get(n)), str(chunk.get("id")))
-        if source in found:
+        if source in by_source:
             continue
-        extras = {key: metadata[key] for key in _CITED if key in metadata}
-        found[source] = create_citation(
+        extras = {key: metadata[key] for key in _CITATION_FIELDS if key in metadata}
+        by_source[source] = create_citation(
             id=chunk.get("id"),
             url=metadata.get("link") or None,
             title=metadata.get("title") or metadata.get("document_name") or None,
             cited_text=chunk.get("page_content") or None,
             **extras,
         )
-    return list(found.values())
+    return list(by_source.values())
 
 
-_CITED = ("score", "source", "dataset_id", "dataset_name", "document_id", "document_name")
+_CITATION_FIELDS = ("score", "source", "dataset_id", "dataset_name", "document_id", "document_name")
 
 
-def _json(text: str, *, cut: bool | Literal["trailing-strings"]) -> tuple[Any, bool]:
+def _parse_partial_json(text: str, *, cut: bool | Literal["trailing-strings"]) -> tuple[Any, bool]:
     """Return the JSON of a text, or what can be read of it, or None; and whether it is damaged.
 
     `cut` says what becomes of a string that ends too early: True drops it.
     """
-    whole = parse(text.encode("utf-8", "replace"))
+    whole = parse_json(text.encode("utf-8", "replace"))
     if whole is not None or not text.lstrip().startswith("{"):
         return whole, whole is None
     with contextlib.suppress(ValueError, RecursionError):
@@ -263,16 +250,16 @@ def _salvaged(text: str) -> list[Any]:
             break
         else:
             chunks.append(chunk)
-    return [chunk for chunk in chunks if _readable(chunk)]
+    return [chunk for chunk in chunks if _has_text(chunk)]
 
 
-def _unquoted(literal: str) -> str:
+def _unquote(literal: str) -> str:
     with contextlib.suppress(ValueError):
         return str(json.loads(literal, strict=False))
     return ""
 
 
-_PLACES: Mapping[str, tuple[str, str]] = {
+_ITEM_FIELDS: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(("slice", "output", "content", "text", "pagecontent"), ("chunk", "slice")),
     "score": ("chunk", "score"),
     **dict.fromkeys(("documentid", "docid"), ("document", "id")),
@@ -285,59 +272,68 @@ _PLACES: Mapping[str, tuple[str, str]] = {
 """Where the values of a workflow's items belong in a chunk, by their names without `_` and case."""
 
 _NODE_ITEM = frozenset({"documentId", "output"})
-_PRIVATE = ("orireq", "userid", "connector", "space", "coze", "botcontext", "scenecontext", "meta")
+_PRIVATE_PREFIXES = (
+    "orireq",
+    "userid",
+    "connector",
+    "space",
+    "coze",
+    "botcontext",
+    "scenecontext",
+    "meta",
+)
 """How the names begin of what tells of accounts (wire section 3.2)."""
 
 
-def _item(item: Any) -> Any:
+def _parse_item(item: Any) -> Any:
     """Return an item as a dict; a text may be one, if it names its document as the node does."""
     if not isinstance(item, str):
         return item
-    found = parse(item.encode("utf-8", "replace")) if item.startswith("{") else None
-    return found if isinstance(found, dict) and found.keys() >= _NODE_ITEM else {"slice": item}
+    fields = parse_json(item.encode("utf-8", "replace")) if item.startswith("{") else None
+    return fields if isinstance(fields, dict) and fields.keys() >= _NODE_ITEM else {"slice": item}
 
 
-def _renamed(item: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def _normalize_item(item: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Return an item of a workflow in the shape of a bot's chunks, and what else it has."""
     if not isinstance(item, dict):
         return item, {}
-    meta = _part(item, "meta")
-    parts = {name: dict(_part(meta, name)) for name in ("chunk", "document", "dataset", "link")}
-    more: dict[str, Any] = {}
+    meta = _get_dict(item, "meta")
+    parts = {name: dict(_get_dict(meta, name)) for name in ("chunk", "document", "dataset", "link")}
+    extra: dict[str, Any] = {}
     for key, value in item.items():
         name = key.replace("_", "").lower()
-        if name in _PLACES and value is not None:
-            part, place = _PLACES[name]
+        if name in _ITEM_FIELDS and value is not None:
+            part, place = _ITEM_FIELDS[name]
             parts[part].setdefault(place, value)
-        elif _is_plain(value) and not name.startswith(_PRIVATE):
-            more[key] = value
-    return {**parts.pop("chunk"), "meta": parts}, more
+        elif _is_scalar(value) and not name.startswith(_PRIVATE_PREFIXES):
+            extra[key] = value
+    return {**parts.pop("chunk"), "meta": parts}, extra
 
 
-def _is_plain(value: Any) -> bool:
+def _is_scalar(value: Any) -> bool:
     return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _readable(item: Any) -> bool:
+def _has_text(item: Any) -> bool:
     return isinstance(item, dict) and isinstance(item.get("slice"), str)
 
 
-def _chunk(item: Mapping[str, Any], rank: int) -> dict[str, Any]:
-    meta = _part(item, "meta")
-    dataset, document = _part(meta, "dataset"), _part(meta, "document")
-    link = _part(meta, "link")
-    url = _url(link.get("url"))
+def _build_chunk(item: Mapping[str, Any], rank: int) -> dict[str, Any]:
+    meta = _get_dict(item, "meta")
+    dataset, document = _get_dict(meta, "dataset"), _get_dict(meta, "document")
+    link = _get_dict(meta, "link")
+    url = _clean_url(link.get("url"))
     metadata: dict[str, Any] = {
-        "score": _number(item.get("score")),
-        "source": url or _word(document.get("name")) or None,
-        "title": _word(link.get("title")) or _word(document.get("name")),
-        "dataset_id": _word(dataset.get("id")),
-        "dataset_name": _word(dataset.get("name")),
-        "document_id": _word(document.get("id")),
-        "document_name": _word(document.get("name")),
+        "score": _as_float(item.get("score")),
+        "source": url or _as_str(document.get("name")) or None,
+        "title": _as_str(link.get("title")) or _as_str(document.get("name")),
+        "dataset_id": _as_str(dataset.get("id")),
+        "dataset_name": _as_str(dataset.get("name")),
+        "document_id": _as_str(document.get("id")),
+        "document_name": _as_str(document.get("name")),
         "link": url,
-        "format_type": _kind(document.get("format_type")),
-        "source_type": _kind(document.get("source_type")),
+        "format_type": _as_enum(document.get("format_type")),
+        "source_type": _as_enum(document.get("source_type")),
         "rank": rank,
     }
     text: str = item["slice"]
@@ -349,12 +345,12 @@ def _chunk(item: Mapping[str, Any], rank: int) -> dict[str, Any]:
     }
 
 
-def _part(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _get_dict(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     part = item.get(key)
     return part if isinstance(part, dict) else {}
 
 
-def _word(value: Any) -> str | None:
+def _as_str(value: Any) -> str | None:
     """Return an id or a name as text: ids may be numbers."""
     if isinstance(value, (str, int)) and not isinstance(value, bool):
         with contextlib.suppress(ValueError):  # a number of thousands of digits
@@ -362,12 +358,12 @@ def _word(value: Any) -> str | None:
     return None
 
 
-def _kind(value: Any) -> int | str | None:
+def _as_enum(value: Any) -> int | str | None:
     """Return the value of an enumeration."""
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
-def _number(value: Any) -> float | None:
+def _as_float(value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -375,12 +371,12 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _whole(value: Any) -> int:
-    number = _number(value)
+def _as_int(value: Any) -> int:
+    number = _as_float(value)
     return int(number) if number is not None else 0
 
 
-def _url(value: Any) -> str | None:
+def _clean_url(value: Any) -> str | None:
     """Return a link; an `&` that was stored escaped is mended (wire section 3.4)."""
     if not isinstance(value, str):
         return None

@@ -2,16 +2,6 @@
 
 Coze knows two roles, user and assistant (wire section 2.1); Studio refuses all others, and takes an
 assistant message without `type: answer` for a question of the user.
-
-Example:
-    ```python
-    from langchain_core.messages import HumanMessage, SystemMessage
-
-    from langchain_coze._convert.to_coze import to_coze
-
-    sent = to_coze([SystemMessage("Be brief."), HumanMessage("Hi")])
-    assert [(m["role"], m["content"]) for m in sent] == [("user", "Be brief."), ("user", "Hi")]
-    ```
 """
 
 from __future__ import annotations
@@ -27,22 +17,24 @@ from langchain_core.messages import (
     SystemMessage,
 )
 
-from langchain_coze._convert.attachments import KINDS, Attachment, read_block
+from langchain_coze._convert.attachments import FILE_BLOCK_TYPES, Attachment, parse_block
 from langchain_coze._warnings import warn_user
-from langchain_coze.errors import CozeInvalidRequestError, hint_of
+from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_coze._base.unsupported import SystemMessageMode
 
-MOST_MESSAGES = 100
+MAX_MESSAGES = 100
 """How many messages a request to a bot takes (wire section 2.1)."""
 
-MOST_CHATFLOW_MESSAGES = 50
+MAX_CHATFLOW_MESSAGES = 50
 """How many messages a request to a chatflow takes (wire section 4.6)."""
 
-_HAND_BACK = "__is_handoff_back"  # langgraph-supervisor's mark of "Transferring back to …"
+_HANDOFF_BACK = "__is_handoff_back"  # langgraph-supervisor's mark of "Transferring back to …"
+
+SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
+"""How system messages are sent; see `ChatCoze.system_message_mode`."""
 
 EnterMessage: TypeAlias = dict[str, Any]
 """A message of a request; where `content` is a list, its files have still to be uploaded."""
@@ -55,12 +47,12 @@ class _Entry(NamedTuple):
     message: EnterMessage
 
 
-def to_coze(
+def to_coze_messages(
     messages: Sequence[BaseMessage],
     *,
     system_mode: SystemMessageMode = "context",
     bot_id: str | None = None,
-    most: int = MOST_MESSAGES,
+    limit: int = MAX_MESSAGES,
 ) -> list[EnterMessage]:
     """Return `additional_messages` for a request.
 
@@ -69,76 +61,84 @@ def to_coze(
         system_mode: What becomes of system messages: `context` sends each as a user message of its
             own, before the question; in the other modes they are not sent.
         bot_id: The bot that is asked: answers of other models are told as such.
-        most: How many messages the request takes.
+        limit: How many messages the request takes.
 
     Returns:
         The newest messages. Where one has files, its `content` is a list of its text and its
-        `Attachment`s; `settled` makes what is sent of it.
+        `Attachment`s; `with_file_ids` makes what is sent of it.
 
     Raises:
         CozeInvalidRequestError: There is no question, or something in it cannot be sent.
     """
-    wanted = messages if system_mode == "context" else [m for m in messages if _role(m) != "system"]
-    calls = _own_calls(messages, bot_id)
-    entered = [entry for message in wanted if (entry := _entry(message, bot_id, calls)) is not None]
-    sent = [entry.message for entry in _newest(_question_last(entered), most)]
-    if not sent:
+    wanted = (
+        messages if system_mode == "context" else [m for m in messages if _get_role(m) != "system"]
+    )
+    calls = _describe_own_calls(messages, bot_id)
+    entries = [
+        entry
+        for message in wanted
+        if (entry := _convert_message(message, bot_id, calls)) is not None
+    ]
+    coze_messages = [entry.message for entry in _trim_to_limit(_move_question_last(entries), limit)]
+    if not coze_messages:
         raise CozeInvalidRequestError(
             "There is no message to send.",
-            hint=hint_of("Give at least one HumanMessage.", "请至少提供一条 HumanMessage。"),
+            hint=bilingual_hint("Give at least one HumanMessage.", "请至少提供一条 HumanMessage。"),
         )
-    if sent[-1]["role"] != "user":
+    if coze_messages[-1]["role"] != "user":
         raise CozeInvalidRequestError(
             "The last message is an answer: there is no question.",
-            hint=hint_of(
+            hint=bilingual_hint(
                 "End the messages with a HumanMessage.", "消息列表应以 HumanMessage 结尾。"
             ),
         )
-    _check_files_have_text(sent)
-    return sent
+    _check_files_have_text(coze_messages)
+    return coze_messages
 
 
-def attachments(sent: Sequence[EnterMessage]) -> list[Attachment]:
+def list_attachments(coze_messages: Sequence[EnterMessage]) -> list[Attachment]:
     """Return the files of a request.
 
     Args:
-        sent: What `to_coze` returns.
+        coze_messages: What `to_coze_messages` returns.
     """
     return [
         part
-        for entry in sent
+        for entry in coze_messages
         if isinstance(entry["content"], list)
         for part in entry["content"]
         if isinstance(part, Attachment)
     ]
 
 
-def settled(sent: Sequence[EnterMessage], file_ids: Mapping[str, str]) -> list[EnterMessage]:
+def with_file_ids(
+    coze_messages: Sequence[EnterMessage], file_ids: Mapping[str, str]
+) -> list[EnterMessage]:
     """Return the messages as they are sent, files as items of an `object_string`.
 
     Args:
-        sent: What `to_coze` returns.
-        file_ids: The ids of uploaded files, by `Attachment.digest`.
+        coze_messages: What `to_coze_messages` returns.
+        file_ids: The ids of uploaded files, by `Upload.digest`.
     """
     return [
-        {**entry, "content": _object_string(entry["content"], file_ids)}
+        {**entry, "content": _to_object_string(entry["content"], file_ids)}
         if isinstance(entry["content"], list)
         else entry
-        for entry in sent
+        for entry in coze_messages
     ]
 
 
-def _object_string(parts: Sequence[str | Attachment], file_ids: Mapping[str, str]) -> str:
+def _to_object_string(parts: Sequence[str | Attachment], file_ids: Mapping[str, str]) -> str:
     items = [
         {"type": "text", "text": part}
         if isinstance(part, str)
-        else part.item(file_ids.get(part.digest, "") if part.data else "")
+        else part.to_item(file_ids.get(part.upload.digest, "") if part.data else "")
         for part in parts
     ]
     return json.dumps(items, ensure_ascii=False, separators=(",", ":"))
 
 
-def text_map(values: Mapping[str, Any]) -> dict[str, str]:
+def stringify_values(values: Mapping[str, Any]) -> dict[str, str]:
     """Return a map of strings: what is not a string is written as JSON.
 
     Args:
@@ -146,13 +146,6 @@ def text_map(values: Mapping[str, Any]) -> dict[str, str]:
 
     Raises:
         CozeInvalidRequestError: A value cannot be written as JSON.
-
-    Example:
-        ```python
-        from langchain_coze._convert.to_coze import text_map
-
-        assert text_map({"city": "杭州", "days": 3}) == {"city": "杭州", "days": "3"}
-        ```
     """
     try:
         return {
@@ -164,7 +157,7 @@ def text_map(values: Mapping[str, Any]) -> dict[str, str]:
         raise CozeInvalidRequestError(message) from error
 
 
-def _role(message: BaseMessage) -> str:
+def _get_role(message: BaseMessage) -> str:
     """Return the role of a message: user, assistant, system, tool, or a name of the user's."""
     if isinstance(message, HumanMessage):
         return "user"
@@ -177,105 +170,110 @@ def _role(message: BaseMessage) -> str:
     return "tool"
 
 
-def _own_calls(messages: Sequence[BaseMessage], bot_id: str | None) -> dict[str, str]:
+def _describe_own_calls(messages: Sequence[BaseMessage], bot_id: str | None) -> dict[str, str]:
     """Return the tool calls that this bot has made: ids, and how each is told."""
     return {
         str(call["id"]): f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})"
         for message in messages
-        if isinstance(message, AIMessage) and _is_ours(message, bot_id)
+        if isinstance(message, AIMessage) and _is_own(message, bot_id)
         for call in message.tool_calls
     }
 
 
-def _entry(message: BaseMessage, bot_id: str | None, calls: Mapping[str, str]) -> _Entry | None:
+def _convert_message(
+    message: BaseMessage, bot_id: str | None, calls: Mapping[str, str]
+) -> _Entry | None:
     """Return one message as Coze takes it, or None when it says nothing to the bot."""
-    role = _role(message)
+    role = _get_role(message)
     if role == "tool":
         call = calls.get(getattr(message, "tool_call_id", ""))  # of a chat that is over
-        return _Entry("note", _enter(f"[{call}] {message.text}")) if call else None
+        return _Entry("note", _build_user_message(f"[{call}] {message.text}")) if call else None
     if role == "assistant":
-        return _assistant(message, bot_id)
+        return _convert_assistant(message, bot_id)
     if role == "user":
-        return _Entry("said", _enter(*_parts(message)))
+        return _Entry("said", _build_user_message(*_read_parts(message)))
     if role == "system":
-        return _Entry("system", _enter(str(message.text)))
-    return _Entry("said", _enter(f"[{role}] {message.text}"))
+        return _Entry("system", _build_user_message(str(message.text)))
+    return _Entry("said", _build_user_message(f"[{role}] {message.text}"))
 
 
-def _assistant(message: BaseMessage, bot_id: str | None) -> _Entry | None:
+def _convert_assistant(message: BaseMessage, bot_id: str | None) -> _Entry | None:
     """Return what an assistant said: this bot, or another agent, which is a user to this one."""
     if not isinstance(message.content, str) and any(map(_is_file, message.content)):
         warn_user(
             "Coze takes files from users only: those of an AIMessage are not sent. "
             "扣子只接受用户消息中的文件，AIMessage 中的文件未发送。"
         )
-    if not message.text or message.response_metadata.get(_HAND_BACK):
+    if not message.text or message.response_metadata.get(_HANDOFF_BACK):
         return None  # a bare hand-off
     if _is_foreign(message, bot_id):  # it helps to answer the user's question, and is none itself
-        return _Entry("note", _enter(f"[{message.name}] {message.text}"))
+        return _Entry("note", _build_user_message(f"[{message.name}] {message.text}"))
     note = isinstance(message, AIMessage) and bool(message.tool_calls)
-    return _Entry("note" if note else "said", _answer(str(message.text)))
+    return _Entry("note" if note else "said", _build_answer(str(message.text)))
 
 
 def _is_file(block: Any) -> bool:
-    return isinstance(block, dict) and block.get("type") in KINDS
+    return isinstance(block, dict) and block.get("type") in FILE_BLOCK_TYPES
 
 
-def _answer(text: str) -> EnterMessage:
+def _build_answer(text: str) -> EnterMessage:
     return {"role": "assistant", "type": "answer", "content": text, "content_type": "text"}
 
 
-def _enter(*parts: str | Attachment) -> EnterMessage:
+def _build_user_message(*parts: str | Attachment) -> EnterMessage:
     """Return a message of the user: text alone, or one text and files."""
     texts = [part for part in parts if isinstance(part, str) and part]
     files = [part for part in parts if isinstance(part, Attachment)]
-    said = "\n".join(texts)
-    content: Any = [*([said] if said else []), *files] if files else said
+    text = "\n".join(texts)
+    content: Any = [*([text] if text else []), *files] if files else text
     kind = "object_string" if files else "text"
     return {"role": "user", "type": "question", "content": content, "content_type": kind}
 
 
-def _parts(message: BaseMessage) -> list[str | Attachment]:
+def _read_parts(message: BaseMessage) -> list[str | Attachment]:
     """Return the texts and files of a message of the user."""
     if isinstance(message.content, str):
         return [message.content]
-    return [read_block(block) for block in message.content]
+    return [parse_block(block) for block in message.content]
 
 
-def _is_voice(parts: Sequence[Any]) -> bool:
+def _is_audio_only(parts: Sequence[Any]) -> bool:
     """Return whether a message is spoken: that is a question by itself."""
     return all(isinstance(part, Attachment) and part.kind == "audio" for part in parts)
 
 
-def _check_files_have_text(sent: Sequence[EnterMessage]) -> None:
+def _check_files_have_text(coze_messages: Sequence[EnterMessage]) -> None:
     """Refuse files that have no text beside them, which Coze answers with 4000 (wire 2.1)."""
-    for number, entry in enumerate(sent):
+    for number, entry in enumerate(coze_messages):
         parts = entry["content"]
-        if not isinstance(parts, list) or isinstance(parts[0], str) or _is_voice(parts):
+        if not isinstance(parts, list) or isinstance(parts[0], str) or _is_audio_only(parts):
             continue
-        beside = [*sent[max(number - 1, 0) : number], *sent[number + 1 : number + 2]]
-        if not any(other["content_type"] == "text" for other in beside):
+        neighbors = [
+            *coze_messages[max(number - 1, 0) : number],
+            *coze_messages[number + 1 : number + 2],
+        ]
+        if not any(other["content_type"] == "text" for other in neighbors):
             raise CozeInvalidRequestError(
                 "A message has files but no text, and no message beside it has text.",
                 code=4000,
-                hint=hint_of(
+                hint=bilingual_hint(
                     "Say in a text block what the bot is to do with the file.",
                     "请添加文本内容块，说明希望智能体如何处理该文件。",
                 ),
             )
 
 
-def _is_ours(message: BaseMessage, bot_id: str | None) -> bool:
-    told = message.response_metadata
-    return told.get("model_provider") == "coze" and told.get("model_name") == bot_id
+def _is_own(message: BaseMessage, bot_id: str | None) -> bool:
+    metadata = message.response_metadata
+    return metadata.get("model_provider") == "coze" and metadata.get("model_name") == bot_id
 
 
 def _is_foreign(message: BaseMessage, bot_id: str | None) -> bool:
     """Return whether another agent, not this bot, has said this."""
-    return bool(message.name) and not _is_ours(message, bot_id)
+    return bool(message.name) and not _is_own(message, bot_id)
 
 
-def system_variables(
+def collect_system_variables(
     messages: Sequence[BaseMessage], mode: SystemMessageMode, variable: str | None
 ) -> dict[str, str]:
     """Return the prompt variable that takes the system messages of a history, if any does.
@@ -288,13 +286,13 @@ def system_variables(
     Raises:
         CozeInvalidRequestError: There are system messages in mode `raise`, or no name.
     """
-    system = [message for message in messages if _role(message) == "system"]
+    system = [message for message in messages if _get_role(message) == "system"]
     if not system or mode in {"context", "ignore"}:
         return {}
     if mode == "raise":
         raise CozeInvalidRequestError(
             "There is a system message, and system_message_mode is 'raise'.",
-            hint=hint_of(
+            hint=bilingual_hint(
                 "A bot's system prompt stands in Coze: change it there, or choose another mode.",
                 "智能体的系统提示词在扣子中设置：请在那里修改，或选择其他模式。",
             ),
@@ -302,7 +300,7 @@ def system_variables(
     if not variable:
         raise CozeInvalidRequestError(
             "system_message_mode='variable' needs system_message_variable.",
-            hint=hint_of(
+            hint=bilingual_hint(
                 "Name the prompt variable of the bot that takes the system message.",
                 "请指定智能体提示词中接收系统消息的变量名。",
             ),
@@ -310,39 +308,39 @@ def system_variables(
     return {variable: "\n\n".join(message.text for message in system)}
 
 
-def _question_last(entered: list[_Entry]) -> list[_Entry]:
+def _move_question_last(entries: list[_Entry]) -> list[_Entry]:
     """Move system messages and notes from the end to before the question, which drives recall."""
-    said = [number for number, entry in enumerate(entered) if entry.kind == "said"]
-    if not said or entered[said[-1]].message["role"] != "user":
-        return entered
-    last = said[-1]
-    return [*entered[:last], *entered[last + 1 :], entered[last]]
+    positions = [number for number, entry in enumerate(entries) if entry.kind == "said"]
+    if not positions or entries[positions[-1]].message["role"] != "user":
+        return entries
+    last = positions[-1]
+    return [*entries[:last], *entries[last + 1 :], entries[last]]
 
 
-def _newest(entered: list[_Entry], most: int) -> list[_Entry]:
+def _trim_to_limit(entries: list[_Entry], limit: int) -> list[_Entry]:
     """Return at most `most` messages: all system ones, and the newest others from a question on."""
-    over = len(entered) - most
-    if over <= 0:
-        return entered
-    system = sum(entry.kind == "system" for entry in entered)
-    if system >= most:
+    surplus = len(entries) - limit
+    if surplus <= 0:
+        return entries
+    system = sum(entry.kind == "system" for entry in entries)
+    if system >= limit:
         raise CozeInvalidRequestError(
-            f"There are {system} system messages; Coze takes {most} messages in all.",
-            hint=hint_of("Join them into one.", "请合并为一条。"),
+            f"There are {system} system messages; Coze takes {limit} messages in all.",
+            hint=bilingual_hint("Join them into one.", "请合并为一条。"),
         )
     kept: list[_Entry] = []
-    for entry in entered:
+    for entry in entries:
         if entry.kind == "system":
             kept.append(entry)
-        elif over > 0 or (
+        elif surplus > 0 or (
             entry.message["role"] != "user" and not any(e.kind == "said" for e in kept)
         ):
-            over -= 1  # too old, or an answer whose question is gone
+            surplus -= 1  # too old, or an answer whose question is gone
         else:
             kept.append(entry)
     warn_user(
-        f"Coze takes at most {most} messages: the oldest {len(entered) - len(kept)} of "
-        f"{len(entered)} are not sent. Shorten the history yourself with trim_messages. "
-        f"扣子最多接受 {most} 条消息，最早的消息未发送。"
+        f"Coze takes at most {limit} messages: the oldest {len(entries) - len(kept)} of "
+        f"{len(entries)} are not sent. Shorten the history yourself with trim_messages. "
+        f"扣子最多接受 {limit} 条消息，最早的消息未发送。"
     )
     return kept

@@ -2,17 +2,6 @@
 
 All of it is one procedure for each of the two; blocking and asyncio callers differ only in who
 carries it out.
-
-Example:
-    ```python
-    from langchain_coze._workflows.engine import Job, start
-
-    flow = start(Job("7374", base_url="https://api.coze.cn"), {"city": "杭州"})
-    request = next(flow)
-    assert request.path == "/v1/workflow/stream_run"
-    assert request.body == {"workflow_id": "7374", "parameters": {"city": "杭州"}}
-    flow.close()
-    ```
 """
 
 from __future__ import annotations
@@ -23,24 +12,26 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from langchain_coze._api.chats import Polling
-from langchain_coze._api.effects import Close, Flow, Policy, Read, Tell
-from langchain_coze._api.models import Run
-from langchain_coze._api.retry import exchange, facts_of
-from langchain_coze._api.uploads import uploaded
-from langchain_coze._api.workflows import poll_run, resume_request, run_request
+from langchain_coze import _runtime
+from langchain_coze._api.effects import Close, Flow, Notify, Read, RetryPolicy, Upload
+from langchain_coze._api.files import upload_all
+from langchain_coze._api.models import RunReply
+from langchain_coze._api.polling import Polling
+from langchain_coze._api.retry import error_context, send_with_retry
+from langchain_coze._api.workflows import build_resume_request, build_run_request, poll_run
 from langchain_coze._convert.attachments import Attachment
 from langchain_coze._warnings import warn_user
-from langchain_coze._workflows.errors import refused
-from langchain_coze._workflows.files import file_of, reference, with_files
-from langchain_coze._workflows.input_schema import checked, fields_schema, plain
-from langchain_coze._workflows.run import Leg, WorkflowRun, answer_text, placed
+from langchain_coze._workflows.errors import map_refusal
+from langchain_coze._workflows.files import map_files, parse_file, to_file_reference
+from langchain_coze._workflows.input_schema import build_fields_schema
+from langchain_coze._workflows.run import RunStream, WorkflowRun, name_answer, serialize_answer
+from langchain_coze._workflows.validation import to_plain_data, validate_inputs
 from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
     CozeServerError,
     CozeStreamError,
-    hint_of,
+    bilingual_hint,
 )
 
 if TYPE_CHECKING:
@@ -50,15 +41,15 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Reply, Request
 
 _NO_ASYNC = 6003  # "asynchronous runs need a paid plan"
-_LAST_WORDS = 0.05  # seconds for the end of a response, so that its connection can be used again
-_STREAMED = "streamed"
+_DRAIN_SECONDS = 0.05  # seconds for the end of a response, so that its connection can be used again
+_STREAMED_KEY = "streamed"
 
-Author: TypeAlias = Literal["program", "network", "coercion"]
+InputSource: TypeAlias = Literal["program", "network", "coercion"]
 """Who gives a file. A program may give paths; a text that a model wrote, or that came over the
 network, is none; and where a schema makes paths of a model's texts, no path is taken at all."""
 
 
-class Job(NamedTuple):
+class RunOptions(NamedTuple):
     """What is run, and how.
 
     Attributes:
@@ -69,8 +60,8 @@ class Job(NamedTuple):
         is_async: Whether it is started only, and then asked for.
         endpoint: Another path to start it, or None.
         tool_call_id: The call that it is run for, or None; questions tell it.
-        unpaid: What is told that asynchronous runs need a paid plan, or None.
-        policy: How often requests are repeated, and until when.
+        on_async_unavailable: What is told that asynchronous runs need a paid plan, or None.
+        retry_policy: How often requests are repeated, and until when.
         polling: When an asynchronous run is asked for.
     """
 
@@ -81,12 +72,12 @@ class Job(NamedTuple):
     is_async: bool = False
     endpoint: str | None = None
     tool_call_id: str | None = None
-    unpaid: Callable[[], None] | None = None
-    policy: Policy = Policy()
+    on_async_unavailable: Callable[[], None] | None = None
+    retry_policy: RetryPolicy = RetryPolicy()
     polling: Polling = Polling()
 
 
-class Step(NamedTuple):
+class RunState(NamedTuple):
     """How far a run has come.
 
     Attributes:
@@ -101,82 +92,100 @@ class Step(NamedTuple):
 # --- Two faces -----------------------------------------------------------------------------------
 
 
-class Engine:
+class WorkflowEngine:
     """Runs one workflow, leg by leg, for blocking and for asyncio callers.
 
     Args:
         client: What talks to Coze.
-        job: Gives what is run; asked for each leg, because its time begins then.
+        make_options: Gives what is run; asked for each leg, because its time begins then.
         schema: The JSON schema of its parameters, as far as it is known.
     """
 
-    def __init__(self, client: Client, job: Callable[[], Job], schema: Mapping[str, Any]) -> None:
+    def __init__(
+        self, client: Client, make_options: Callable[[], RunOptions], schema: Mapping[str, Any]
+    ) -> None:
         """Take what is needed; nothing is sent."""
         self._client = client
-        self._job = job
+        self._make_options = make_options
         self._schema = schema
 
-    def sendable(self, values: Mapping[str, Any], *, by: Author = "program") -> dict[str, Any]:
+    def prepare_inputs(
+        self, values: Mapping[str, Any], *, source: InputSource = "program"
+    ) -> dict[str, Any]:
         """Return parameters as `start` takes them: checked, and with files read (which blocks).
 
         Args:
             values: The parameters.
-            by: Who gives them.
+            source: Who gives them.
 
         Raises:
             CozeWorkflowError: The workflow does not take them.
         """
-        sent: dict[str, Any] = with_files(
+        prepared: dict[str, Any] = map_files(
             self._schema,
-            checked(self._schema, plain(values)),
-            lambda value: file_of(value, local=by == "program", paths=by != "coercion"),
+            validate_inputs(self._schema, to_plain_data(values)),
+            lambda value: parse_file(
+                value, allow_path_strings=source == "program", allow_paths=source != "coercion"
+            ),
         )
-        return sent
+        return prepared
 
-    def start(self, parameters: Mapping[str, Any], listener: Any = None) -> Step:
+    def start(self, parameters: Mapping[str, Any], listener: Any = None) -> RunState:
         """Start a run; see `start`."""
-        return self._client.run(start(self._job(), parameters, listener))
+        return self._client.run(start_run(self._make_options(), parameters, listener))
 
-    async def astart(self, parameters: Mapping[str, Any], listener: Any = None) -> Step:
+    async def astart(self, parameters: Mapping[str, Any], listener: Any = None) -> RunState:
         """Start a run; see `start`."""
-        return await self._client.arun(start(self._job(), parameters, listener))
+        return await self._client.arun(start_run(self._make_options(), parameters, listener))
 
-    def answer(
+    def resume(
         self,
         pending: Mapping[str, Any],
-        given: Any,
-        before: Sequence[Any] = (),
+        answer: Any,
+        earlier_messages: Sequence[Any] = (),
         listener: Any = None,
         *,
-        by: Author = "network",
-    ) -> Step:
-        """Answer what a run waits for; see `answer`."""
-        sent = answerable(pending, given, by=by)
-        flow = answer(self._job(), pending, sent, before=before, listener=listener)
+        source: InputSource = "network",
+    ) -> RunState:
+        """Answer what a run waits for; see `resume_run`."""
+        prepared = prepare_answer(pending, answer, source=source)
+        flow = resume_run(
+            self._make_options(),
+            pending,
+            prepared,
+            earlier_messages=earlier_messages,
+            listener=listener,
+        )
         return self._client.run(flow)
 
-    async def aanswer(
+    async def aresume(
         self,
         pending: Mapping[str, Any],
-        given: Any,
-        before: Sequence[Any] = (),
+        answer: Any,
+        earlier_messages: Sequence[Any] = (),
         listener: Any = None,
         *,
-        by: Author = "network",
-    ) -> Step:
-        """Answer what a run waits for; see `answer`."""
-        sent = await asyncio.to_thread(answerable, pending, given, by=by)
-        flow = answer(self._job(), pending, sent, before=before, listener=listener)
+        source: InputSource = "network",
+    ) -> RunState:
+        """Answer what a run waits for; see `resume_run`."""
+        prepared = await asyncio.to_thread(prepare_answer, pending, answer, source=source)
+        flow = resume_run(
+            self._make_options(),
+            pending,
+            prepared,
+            earlier_messages=earlier_messages,
+            listener=listener,
+        )
         return await self._client.arun(flow)
 
 
-def answerable(pending: Mapping[str, Any], given: Any, *, by: Author) -> Any:
+def prepare_answer(pending: Mapping[str, Any], answer: Any, *, source: InputSource) -> Any:
     """Return an answer as `answer` takes it: with its names, and with files read (which blocks).
 
     Args:
         pending: What the run waits for.
-        given: The answer, as a user gives it.
-        by: Who gives it.
+        answer: The answer, as a user gives it.
+        source: Who gives it.
 
     Raises:
         CozeInvalidRequestError: There is no answer, or no question.
@@ -184,181 +193,193 @@ def answerable(pending: Mapping[str, Any], given: Any, *, by: Author) -> Any:
     """
 
     def file(value: Any) -> Any:
-        found = file_of(value, local=by == "program", paths=by != "coercion")
+        found = parse_file(
+            value, allow_path_strings=source == "program", allow_paths=source != "coercion"
+        )
         is_reference = isinstance(found, str) and found.startswith("{")
         return json.loads(found) if is_reference else found  # an object, inside of an answer
 
-    if given is None or not pending.get("event_id"):
+    if answer is None or not pending.get("event_id"):
         raise CozeInvalidRequestError(
-            f"There is no {'answer' if given is None else 'question that could be answered'}.",
-            hint=hint_of(
+            f"There is no {'answer' if answer is None else 'question that could be answered'}.",
+            hint=bilingual_hint(
                 "Give the CozeWorkflowInterrupt that was raised, and a text or a dict of values.",
                 "请传入抛出的 CozeWorkflowInterrupt，以及文本或字典形式的回答。",
             ),
         )
-    schema = fields_schema(pending.get("required_parameters") or {})
-    return with_files(schema, placed(pending, plain(given)), file)
+    schema = build_fields_schema(pending.get("required_parameters") or {})
+    return map_files(schema, name_answer(pending, to_plain_data(answer)), file)
 
 
 # --- One procedure for each ----------------------------------------------------------------------
 
 
-def start(job: Job, parameters: Mapping[str, Any], listener: Any = None) -> Flow[Step]:
+def start_run(
+    options: RunOptions, parameters: Mapping[str, Any], listener: Any = None
+) -> Flow[RunState]:
     """Start a run.
 
     Args:
-        job: What is run.
+        options: What is run.
         parameters: Values of its start node, with an `Attachment` for each file to be uploaded.
-        listener: Who is told each message, see `Tell`.
+        listener: Who is told each message, see `Notify`.
 
     Raises:
         CozeWorkflowError: It failed.
         CozeError: What else Coze reports.
     """
-    sent = yield from _with_uploads(job, parameters, reference)
-    body = {"workflow_id": job.workflow_id, **job.body, "parameters": sent}
-    if job.is_async:
-        request = run_request({**body, "is_async": True}, endpoint=job.endpoint)
+    values = yield from _upload_files(options, parameters, to_file_reference)
+    body = {"workflow_id": options.workflow_id, **options.body, "parameters": values}
+    if options.is_async:
+        request = build_run_request({**body, "is_async": True}, endpoint=options.endpoint)
         try:
-            reply = yield from _asked(request, job.policy)
+            reply = yield from _send(request, options.retry_policy)
         except CozeError as error:
             if error.code != _NO_ASYNC:
                 raise
-            job = _as_unpaid(job)
+            options = _fall_back_to_stream(options)
         else:
-            return (yield from _followed(job, reply, listener))
-    request = run_request(body, stream=job.stream, endpoint=job.endpoint)
-    reply = yield from _asked(request, job.policy)
-    return (yield from _followed(job, reply, listener))
+            return (yield from _collect(options, reply, listener))
+    request = build_run_request(body, stream=options.stream, endpoint=options.endpoint)
+    reply = yield from _send(request, options.retry_policy)
+    return (yield from _collect(options, reply, listener))
 
 
-def answer(
-    job: Job,
+def resume_run(
+    options: RunOptions,
     pending: Mapping[str, Any],
-    given: Any,
+    answer: Any,
     *,
-    before: Sequence[Any] = (),
+    earlier_messages: Sequence[Any] = (),
     listener: Any = None,
-) -> Flow[Step]:
+) -> Flow[RunState]:
     """Answer what a run waits for.
 
     Args:
-        job: What is run.
+        options: What is run.
         pending: What it waits for.
-        given: The answer: text, or the values that an input node asks for, with an `Attachment`
+        answer: The answer: text, or the values that an input node asks for, with an `Attachment`
             for each file to be uploaded.
-        before: The messages of the run so far.
-        listener: Who is told each further message, see `Tell`.
+        earlier_messages: The messages of the run so far.
+        listener: Who is told each further message, see `Notify`.
 
     Raises:
         CozeWorkflowError: It failed, or does not wait for this any more.
         CozeError: What else Coze reports.
     """
-    sent = yield from _with_uploads(job, given, lambda file_id: {"file_id": file_id})
-    job = job._replace(workflow_id=pending.get("workflow_id") or job.workflow_id)
+    resume_data = yield from _upload_files(options, answer, lambda file_id: {"file_id": file_id})
+    options = options._replace(workflow_id=pending.get("workflow_id") or options.workflow_id)
     body = {
-        "workflow_id": job.workflow_id,
+        "workflow_id": options.workflow_id,
         "event_id": pending["event_id"],
         "interrupt_type": pending.get("type", 0),
-        "resume_data": answer_text(sent),
+        "resume_data": serialize_answer(resume_data),
     }
-    request = resume_request(body, stream=bool(pending.get(_STREAMED, True)))
-    reply = yield from _asked(request, job.policy, answering=True)
-    return (yield from _followed(job, reply, listener, before=before))
+    request = build_resume_request(body, stream=bool(pending.get(_STREAMED_KEY, True)))
+    reply = yield from _send(request, options.retry_policy, answering=True)
+    return (yield from _collect(options, reply, listener, earlier_messages=earlier_messages))
 
 
-def _with_uploads(job: Job, values: Any, written: Callable[[str], Any]) -> Flow[Any]:
-    """Return values whose files have been uploaded; `written` gives the form of an id."""
-    files: list[Attachment] = []
+def _upload_files(
+    options: RunOptions, values: Any, to_reference: Callable[[str], Any]
+) -> Flow[Any]:
+    """Return values whose files have been uploaded; `to_reference` gives the form of an id."""
+    files: list[Upload] = []
 
-    def note(value: Any) -> Any:
+    def collect(value: Any) -> Any:
         if isinstance(value, Attachment):
-            files.append(value)
+            files.append(value.upload)
         return value
 
-    _each(values, note)
-    ids = yield from uploaded(files, job.base_url, job.policy)
-    return _each(values, lambda v: written(ids[v.digest]) if isinstance(v, Attachment) else v)
+    _map_leaves(values, collect)
+    ids = yield from upload_all(files, _runtime.uploads, options.base_url, options.retry_policy)
+    return _map_leaves(
+        values, lambda v: to_reference(ids[v.upload.digest]) if isinstance(v, Attachment) else v
+    )
 
 
-def _each(values: Any, change: Callable[[Any], Any]) -> Any:
+def _map_leaves(values: Any, change: Callable[[Any], Any]) -> Any:
     """Return plain data with each of its leaves changed."""
     if isinstance(values, dict):
-        return {key: _each(value, change) for key, value in values.items()}
+        return {key: _map_leaves(value, change) for key, value in values.items()}
     if isinstance(values, list):
-        return [_each(value, change) for value in values]
+        return [_map_leaves(value, change) for value in values]
     return change(values)
 
 
-def _as_unpaid(job: Job) -> Job:
+def _fall_back_to_stream(options: RunOptions) -> RunOptions:
     """Return a job that is streamed, because its runs may not be asynchronous."""
-    if job.unpaid is not None:
-        job.unpaid()
+    if options.on_async_unavailable is not None:
+        options.on_async_unavailable()
     warn_user(
         "Asynchronous runs need a paid plan (6003): the workflow is run as a stream. "
         "异步运行需要付费套餐（6003），已改为流式运行。"
     )
-    return job._replace(stream=True, is_async=False)
+    return options._replace(stream=True, is_async=False)
 
 
-def _followed(job: Job, reply: Reply, listener: Any, *, before: Sequence[Any] = ()) -> Flow[Step]:
+def _collect(
+    options: RunOptions, reply: Reply, listener: Any, *, earlier_messages: Sequence[Any] = ()
+) -> Flow[RunState]:
     """Listen to a run that goes on, until it has ended or waits."""
-    leg = Leg(logid=reply.logid, secret=reply.secret, before=before)
+    run_stream = RunStream(logid=reply.logid, token=reply.token, earlier_messages=earlier_messages)
     if reply.stream is not None:
-        yield from _heard(leg, reply.stream, listener)
+        yield from _read_stream(run_stream, reply.stream, listener)
     else:
-        yield from _replied(leg, job, reply)
-    pending = leg.question(job.workflow_id)
+        yield from _read_reply(run_stream, options, reply)
+    pending = run_stream.build_interrupt(options.workflow_id)
     if pending is not None:
         streamed = reply.stream is not None
-        pending |= {_STREAMED: streamed, "tool_call_id": job.tool_call_id}
-    return Step(leg.run(job.workflow_id), pending)
+        pending |= {_STREAMED_KEY: streamed, "tool_call_id": options.tool_call_id}
+    return RunState(run_stream.build_run(options.workflow_id), pending)
 
 
-def _asked(request: Request, policy: Policy, *, answering: bool = False) -> Flow[Reply]:
+def _send(request: Request, policy: RetryPolicy, *, answering: bool = False) -> Flow[Reply]:
     """Send a request, and return the reply; errors become those of a run, where they are."""
     try:
-        return (yield from exchange(request, policy))
+        return (yield from send_with_retry(request, policy))
     except CozeError as error:
         if isinstance(error, (CozeServerError, CozeStreamError)):
-            error.sent = True  # Coze had the request: the run may have started
-        changed = refused(error, answering=answering)
-        if changed is error:
+            error.may_have_started = True  # Coze had the request: the run may have started
+        mapped = map_refusal(error, is_answer=answering)
+        if mapped is error:
             raise
-        raise changed from error
+        raise mapped from error
 
 
-def _replied(leg: Leg, job: Job, reply: Reply) -> Flow[None]:
+def _read_reply(run_stream: RunStream, options: RunOptions, reply: Reply) -> Flow[None]:
     """Take the reply to a run that is not streamed; an asynchronous one is waited for."""
-    run = Run.model_validate(reply.json)
-    if job.is_async and run.execute_id and not run.data and run.asks is None:
-        leg.begun(run)
+    run = RunReply.model_validate(reply.json)
+    if options.is_async and run.execute_id and not run.data and run.interrupt is None:
+        run_stream.record_start(run)
         try:
-            polled = yield from poll_run(job.workflow_id, run.execute_id, job.policy, job.polling)
+            polled = yield from poll_run(
+                options.workflow_id, run.execute_id, options.retry_policy, options.polling
+            )
         except CozeError as error:
             error.debug_url = error.debug_url or run.debug_url or None  # where it goes on
             raise
-        leg.history(polled[1])
+        run_stream.feed_history(polled[1])
         return
-    leg.reply(run)
-    if "data" not in reply.json and not (run.asks or run.execute_id or run.debug_url):
-        raise CozeServerError("Coze told nothing of the run.", **facts_of(reply))
+    run_stream.feed_reply(run)
+    if "data" not in reply.json and not (run.interrupt or run.execute_id or run.debug_url):
+        raise CozeServerError("Coze told nothing of the run.", **error_context(reply))
 
 
-def _heard(leg: Leg, stream: Any, listener: Any) -> Flow[None]:
+def _read_stream(run_stream: RunStream, stream: Any, listener: Any) -> Flow[None]:
     """Read a stream until the run has ended, or waits."""
-    data: bytes | None = stream.head
+    data: bytes | None = stream.buffered
     try:
         while data is not None:
-            for message in leg.receive(data):
+            for message in run_stream.feed(data):
                 if listener is not None:
-                    yield Tell(listener, message)
-            if leg.finished:
+                    yield Notify(listener, message)
+            if run_stream.finished:
                 break
             data = yield Read(stream)
-        leg.close()
+        run_stream.close()
         with contextlib.suppress(CozeError):  # it has said all
-            yield Read(stream, time.monotonic() + _LAST_WORDS)
+            yield Read(stream, time.monotonic() + _DRAIN_SECONDS)
     except BaseException:
         yield Close(stream)
         raise

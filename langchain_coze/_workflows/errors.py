@@ -1,24 +1,8 @@
-"""The errors of runs: what an agent can read, and what its program has to know.
-
-Example:
-    ```python
-    from langchain_core.tools import ToolException
-
-    from langchain_coze import CozeWorkflowError
-    from langchain_coze.errors import CozeQuotaError
-    from langchain_coze._workflows.errors import run_error
-
-    assert isinstance(run_error(4000, "city is missing"), ToolException)
-    assert isinstance(run_error(4028, "nothing left"), CozeQuotaError)
-    assert not isinstance(run_error(4028, "nothing left"), CozeWorkflowError)
-    ```
-"""
+"""The errors of runs: what an agent can read, and what its program has to know."""
 
 from __future__ import annotations
 
 from typing import Any
-
-from langchain_core.tools.base import ToolException
 
 from langchain_coze._api.error_codes import CODES, error_for
 from langchain_coze.errors import (
@@ -30,11 +14,12 @@ from langchain_coze.errors import (
     CozeQuotaError,
     CozeRateLimitError,
     CozeServerError,
-    converted,
-    hint_of,
+    CozeWorkflowError,
+    as_error,
+    bilingual_hint,
 )
 
-_OF_THE_PROGRAM = (
+_NOT_FOR_MODELS = (
     CozeAuthenticationError,
     CozePermissionError,
     CozeNotFoundError,
@@ -42,18 +27,6 @@ _OF_THE_PROGRAM = (
     CozeRateLimitError,
 )
 _BAD_REQUEST = 4000
-
-
-class CozeWorkflowError(CozeError, ToolException, ValueError):
-    """A workflow failed, or cannot be run with these parameters.
-
-    It is a `ToolException`: an agent gets its text, and may try something else.
-    """
-
-    @property
-    def args(self) -> tuple[str]:  # type: ignore[override] # BaseException has a setter
-        """What LangChain gives a model: all that is known, the code and the hint with it."""
-        return (str(self),)
 
 
 def run_error(code: int | None, message: str, **facts: Any) -> CozeError:
@@ -69,31 +42,31 @@ def run_error(code: int | None, message: str, **facts: Any) -> CozeError:
         permission, publishing, quota, rate.
     """
     error = error_for(code, message, default=CozeWorkflowError, **facts)
-    return error if isinstance(error, _OF_THE_PROGRAM) else _of_the_run(error)
+    return error if isinstance(error, _NOT_FOR_MODELS) else _as_workflow_error(error)
 
 
-def refused(error: CozeError, *, answering: bool = False) -> CozeError:
+def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     """Return the error for a request that Coze refused to run.
 
     Args:
         error: What the reply reports.
-        answering: Whether an answer was refused: the run does not wait for it any more.
+        is_answer: Whether an answer was refused: the run does not wait for it any more.
 
     Returns:
         A `CozeWorkflowError` where the parameters, a node or the answer are at fault, or where the
         run has ended; else the same error.
     """
-    known = error.code is None or error.code in CODES or isinstance(error, CozeServerError)
-    late = answering and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
-    of_the_run = not known or late or error.code == _BAD_REQUEST
-    return _of_the_run(error) if of_the_run else error
+    is_known = error.code is None or error.code in CODES or isinstance(error, CozeServerError)
+    is_late = is_answer and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
+    of_the_run = not is_known or is_late or error.code == _BAD_REQUEST
+    return _as_workflow_error(error) if of_the_run else error
 
 
-def _of_the_run(error: CozeError) -> CozeWorkflowError:
-    made = converted(error, CozeWorkflowError)
-    if made.code not in CODES:  # a node's own
-        made.hint = hint_of(
+def _as_workflow_error(error: CozeError) -> CozeWorkflowError:
+    error_of_run = as_error(error, CozeWorkflowError)
+    if error_of_run.code not in CODES:  # a node's own
+        error_of_run.hint = bilingual_hint(
             "A node of the workflow failed: try other parameters, or look at its trace in Coze.",
             "工作流的某个节点运行失败：请更换参数，或在扣子中查看运行日志。",
         )
-    return made
+    return error_of_run

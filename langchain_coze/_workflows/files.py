@@ -1,14 +1,4 @@
-"""Files among the parameters of a workflow: every form that a user has to the one that Coze takes.
-
-Example:
-    ```python
-    from langchain_coze._workflows.files import file_of
-
-    assert file_of("https://example.com/tea.png") == "https://example.com/tea.png"
-    assert file_of("7374724495711502387") == '{"file_id":"7374724495711502387"}'
-    assert file_of(b"Tea grows on hills.").data == b"Tea grows on hills."
-    ```
-"""
+"""File parameters of a workflow: paths, bytes, links and file ids as Coze takes them."""
 
 from __future__ import annotations
 
@@ -19,60 +9,64 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
-from langchain_coze._convert.attachments import read_block
-from langchain_coze._workflows.errors import CozeWorkflowError
-from langchain_coze._workflows.input_schema import COZE_TYPE, FILE_HINT, shown
-from langchain_coze.errors import CozeInvalidRequestError, converted
+from langchain_coze._convert.attachments import parse_block
+from langchain_coze._workflows.input_schema import FILE_HINT
+from langchain_coze._workflows.validation import COZE_TYPE, short_repr
+from langchain_coze.errors import CozeInvalidRequestError, CozeWorkflowError, as_error
 
 _FILE_ID = re.compile(r"\d+|[A-Za-z0-9]+[_*-][A-Za-z0-9_*-]+")
 
 
-def with_files(schema: Mapping[str, Any], values: Any, place: Callable[[Any], Any]) -> Any:
+def map_files(schema: Mapping[str, Any], values: Any, convert: Callable[[Any], Any]) -> Any:
     """Return values with each file among them put into another form.
 
     Args:
         schema: The JSON schema of the values; it tells which of them are files. Bytes and paths
             are files wherever they stand.
         values: What the workflow is given.
-        place: Gives the form of one file.
+        convert: Gives the form of one file.
     """
     if values is None:
         return None
     if COZE_TYPE in schema or isinstance(values, (bytes, bytearray, PurePath)):
-        return place(values)
+        return convert(values)
     if isinstance(values, Mapping):
         properties = schema.get("properties") or {}
-        return {k: with_files(properties.get(k) or {}, v, place) for k, v in values.items()}
+        return {k: map_files(properties.get(k) or {}, v, convert) for k, v in values.items()}
     if isinstance(values, (list, tuple)):
-        return [with_files(schema.get("items") or {}, value, place) for value in values]
+        return [map_files(schema.get("items") or {}, value, convert) for value in values]
     return values
 
 
-def file_of(value: Any, *, local: bool = True, paths: bool = True) -> Any:
+def parse_file(value: Any, *, allow_path_strings: bool = True, allow_paths: bool = True) -> Any:
     """Return a file as it is sent, or the `Attachment` that has to be uploaded first.
 
     Args:
         value: Bytes, a path, a link, the id of an uploaded file, a content block with one of these,
             or a list of them.
-        local: Whether a str may be a path: not where a model wrote it, or it came over the network,
-            which must not get at files of this machine.
-        paths: Whether a path object is taken: not where it was made of what a model wrote.
+        allow_path_strings: Whether a str may be a path. Must be False for text from a model or
+            from the network, which must not reach files of this machine.
+        allow_paths: Whether a path object is accepted. Must be False where a schema turns a
+            model's text into paths.
 
     Raises:
         CozeWorkflowError: It is none of these, or a path that cannot be read.
     """
     if isinstance(value, (list, tuple)):
-        return [file_of(item, local=local, paths=paths) for item in value]
+        return [
+            parse_file(item, allow_path_strings=allow_path_strings, allow_paths=allow_paths)
+            for item in value
+        ]
     if isinstance(value, (bytes, bytearray)):
-        return _attached({"type": "file", "base64": bytes(value)})
+        return _parse_attachment({"type": "file", "base64": bytes(value)})
     if isinstance(value, PurePath):
-        return _from_disk(value) if paths else _refuse_path(str(value))
+        return _read_file(value) if allow_paths else _reject_path(str(value))
     if isinstance(value, Mapping):
-        return _of_mapping(value, local=local)
-    return _of_text(str(value).strip(), local=local)
+        return _parse_mapping(value, allow_path_strings=allow_path_strings)
+    return _parse_text(str(value).strip(), allow_path_strings=allow_path_strings)
 
 
-def reference(file_id: str) -> str:
+def to_file_reference(file_id: str) -> str:
     """Return how an uploaded file stands in the parameters: as JSON in a str (wire section 4.2).
 
     Args:
@@ -81,29 +75,30 @@ def reference(file_id: str) -> str:
     return json.dumps({"file_id": file_id}, separators=(",", ":"))
 
 
-def _of_mapping(value: Mapping[str, Any], *, local: bool) -> Any:
+def _parse_mapping(value: Mapping[str, Any], *, allow_path_strings: bool) -> Any:
     if value.get("file_id"):
-        return reference(str(value["file_id"]))
+        return to_file_reference(str(value["file_id"]))
     if "type" in value:
-        return _attached(value)
+        return _parse_attachment(value)
     if value.get("url"):
-        return _of_text(str(value["url"]), local=local)
-    raise CozeWorkflowError(f"A dict is no file without a file_id or a url: {shown(value)}.")
+        return _parse_text(str(value["url"]), allow_path_strings=allow_path_strings)
+    raise CozeWorkflowError(f"A dict is no file without a file_id or a url: {short_repr(value)}.")
 
 
-def _of_text(text: str, *, local: bool) -> Any:
+def _parse_text(text: str, *, allow_path_strings: bool) -> Any:
     if text.lower().startswith(("http://", "https://")) or text.startswith("{"):
         return text
     if text.startswith("data:"):
-        return _attached({"type": "file", "url": text})
-    if _FILE_ID.fullmatch(text) and not (local and _is_file(text)):
-        return reference(text)
-    return _from_disk(PurePath(text)) if local else _refuse_path(text)
+        return _parse_attachment({"type": "file", "url": text})
+    if _FILE_ID.fullmatch(text) and not (allow_path_strings and _is_file(text)):
+        return to_file_reference(text)
+    return _read_file(PurePath(text)) if allow_path_strings else _reject_path(text)
 
 
-def _refuse_path(text: str) -> NoReturn:
+def _reject_path(text: str) -> NoReturn:
     raise CozeWorkflowError(
-        f"{shown(text)} is no file: give {FILE_HINT}. Only a program may give a path, as a Path."
+        f"{short_repr(text)} is no file: give {FILE_HINT}. "
+        "Only a program may give a path, as a Path."
     )
 
 
@@ -114,25 +109,27 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def _from_disk(path: PurePath) -> Any:
+def _read_file(path: PurePath) -> Any:
     try:
         data = Path(path).read_bytes()
     except (OSError, ValueError) as error:  # a ValueError: it is no path at all
-        told = getattr(error, "strerror", None) or type(error).__name__
-        raise CozeWorkflowError(f"The file {shown(str(path))} cannot be read: {told}.") from error
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise CozeWorkflowError(
+            f"The file {short_repr(str(path))} cannot be read: {reason}."
+        ) from error
     mime_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return _attached(
+    return _parse_attachment(
         {"type": "file", "base64": data, "filename": path.name, "mime_type": mime_type}
     )
 
 
-def _attached(block: Mapping[str, Any]) -> Any:
+def _parse_attachment(block: Mapping[str, Any]) -> Any:
     try:
-        found = read_block(block)
+        attachment = parse_block(block)
     except CozeInvalidRequestError as error:
-        raise converted(error, CozeWorkflowError) from error
-    if isinstance(found, str):
+        raise as_error(error, CozeWorkflowError) from error
+    if isinstance(attachment, str):
         raise CozeWorkflowError("A text is no file.")
-    if found.url:
-        return found.url
-    return reference(found.file_id) if found.file_id else found
+    if attachment.url:
+        return attachment.url
+    return to_file_reference(attachment.file_id) if attachment.file_id else attachment

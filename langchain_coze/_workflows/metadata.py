@@ -1,17 +1,4 @@
-"""What Coze tells of workflows, as the name, description and inputs of tools.
-
-Example:
-    ```python
-    from langchain_coze._api.effects import Policy
-    from langchain_coze._workflows.metadata import described
-
-    flow = described("7374", {"name": "w", "description": "d", "args_schema": {}}, Policy())
-    try:
-        next(flow)
-    except StopIteration as done:  # all of it is given: nothing is asked
-        assert done.value["name"] == "w"
-    ```
-"""
+"""What Coze tells of workflows, as the name, description and inputs of tools."""
 
 from __future__ import annotations
 
@@ -19,63 +6,67 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.workflows import list_workflows, tells_nothing, workflow_info
+from langchain_coze._api.workflows import fetch_workflow_info, is_unsupported, list_workflows
 from langchain_coze._warnings import warn_user
-from langchain_coze._workflows.input_schema import json_schema, tool_name
+from langchain_coze._workflows.input_schema import build_json_schema, make_tool_name
 from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
     CozeNotFoundError,
     CozePermissionError,
-    hint_of,
+    bilingual_hint,
 )
 
 if TYPE_CHECKING:
-    from langchain_coze._api.effects import Flow, Policy
+    from langchain_coze._api.effects import Flow, RetryPolicy
 
-_OF_ONE_WORKFLOW = {CozePermissionError, CozeInvalidRequestError, CozeError}
+_ERRORS_OF_ONE_WORKFLOW = {CozePermissionError, CozeInvalidRequestError, CozeError}
 _FIELDS = ("name", "description", "args_schema")
 
 
-def described(workflow_id: str, given: Mapping[str, Any], policy: Policy) -> Flow[dict[str, Any]]:
+def describe_workflow(
+    workflow_id: str, known_fields: Mapping[str, Any], policy: RetryPolicy
+) -> Flow[dict[str, Any]]:
     """Return the name, description and `args_schema` of a tool for a workflow.
 
     Args:
         workflow_id: The published workflow.
-        given: What of them is known already.
+        known_fields: What of them is known already.
         policy: How often to repeat.
 
     Raises:
         CozeInvalidRequestError: The server tells no inputs, and none are given.
         CozeError: What else Coze reports.
     """
-    known = {name: given[name] for name in _FIELDS if given.get(name)}
-    if given.get("args_schema") is not None:
-        known["args_schema"] = given["args_schema"]
+    known = {name: known_fields[name] for name in _FIELDS if known_fields.get(name)}
+    if known_fields.get("args_schema") is not None:
+        known["args_schema"] = known_fields["args_schema"]
     if len(known) == len(_FIELDS):
         return known
     info: Mapping[str, Any] = {}
     try:
-        info = yield from workflow_info(workflow_id, policy)
+        info = yield from fetch_workflow_info(workflow_id, policy)
     except CozeError as error:
-        if not tells_nothing(error):
+        if not is_unsupported(error):
             raise
         if "args_schema" not in known:
-            raise _no_inputs(workflow_id, error.message) from error
-    detail, inputs = _part(info, "workflow_detail"), _part(info, "input")
+            raise _inputs_not_exposed(workflow_id, error.message) from error
+    detail, inputs = _get_mapping(info, "workflow_detail"), _get_mapping(info, "input")
     title = str(detail.get("workflow_name") or "")
-    name = known.get("name") or tool_name(title, workflow_id)
-    told = str(detail.get("description") or "") or title
-    description = known.get("description") or told or f"Runs the Coze workflow {workflow_id}."
+    name = known.get("name") or make_tool_name(title, workflow_id)
+    summary = str(detail.get("description") or "") or title
+    description = known.get("description") or summary or f"Runs the Coze workflow {workflow_id}."
     if "args_schema" not in known:
         if "parameters" not in inputs:
-            raise _no_inputs(workflow_id)
-        known["args_schema"] = json_schema(name, _part(inputs, "parameters"), description)
+            raise _inputs_not_exposed(workflow_id)
+        known["args_schema"] = build_json_schema(
+            name, _get_mapping(inputs, "parameters"), description
+        )
     return {**known, "name": name, "description": description}
 
 
-def found(
-    query: Mapping[str, str], given: Mapping[str, Any], policy: Policy
+def list_tools(
+    query: Mapping[str, str], known_fields: Mapping[str, Any], policy: RetryPolicy
 ) -> Flow[list[dict[str, Any]]]:
     """Return the id, name, description and `args_schema` of each workflow of a workspace.
 
@@ -84,7 +75,7 @@ def found(
 
     Args:
         query: Which workflows; see `list_workflows`.
-        given: What is known of all of them already.
+        known_fields: What is known of all of them already.
         policy: How often to repeat each request.
 
     Raises:
@@ -94,38 +85,38 @@ def found(
     for item in (yield from list_workflows(query, policy)):
         workflow_id = str(item["workflow_id"])
         try:
-            fields = yield from described(workflow_id, given, policy)
+            fields = yield from describe_workflow(workflow_id, known_fields, policy)
         except CozeNotFoundError:
             continue  # it is not published
         except CozeError as error:
-            if type(error) not in _OF_ONE_WORKFLOW:
+            if type(error) not in _ERRORS_OF_ONE_WORKFLOW:
                 raise
             title = str(item.get("workflow_name") or workflow_id)
             warn_user(f"The workflow {title} is left out: {error.message} 工作流 {title} 已跳过。")
             continue
         tools.append({"workflow_id": workflow_id, **fields})
     names = Counter(tool["name"] for tool in tools)
-    return [tool if names[tool["name"]] == 1 else _numbered(tool) for tool in tools]
+    return [tool if names[tool["name"]] == 1 else _add_id_to_name(tool) for tool in tools]
 
 
-def _numbered(tool: dict[str, Any]) -> dict[str, Any]:
+def _add_id_to_name(tool: dict[str, Any]) -> dict[str, Any]:
     """Return a tool whose name tells its id: others have the same name."""
-    name = tool_name(tool["name"], tool["workflow_id"], numbered=True)
+    name = make_tool_name(tool["name"], tool["workflow_id"], with_id=True)
     schema = tool["args_schema"]
     titled = {**schema, "title": name} if isinstance(schema, dict) else schema
     return {**tool, "name": name, "args_schema": titled}
 
 
-def _part(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _get_mapping(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     part = told.get(key)
     return part if isinstance(part, Mapping) else {}
 
 
-def _no_inputs(workflow_id: str, why: str = "") -> CozeInvalidRequestError:
+def _inputs_not_exposed(workflow_id: str, reason: str = "") -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
-        f"The server tells no inputs of the workflow {workflow_id}{why and f' ({why})'}. "
+        f"The server tells no inputs of the workflow {workflow_id}{reason and f' ({reason})'}. "
         "Coze Studio tells none.",
-        hint=hint_of(
+        hint=bilingual_hint(
             "Give args_schema=: a JSON schema or a pydantic model of the start node's variables.",
             "请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。",
         ),

@@ -3,13 +3,6 @@
 LangGraph has two channels for it (`stream_mode="custom"` and `"tools"`), LangChain one (custom
 events). They are picked up in the tool itself, outside of the graph that runs the workflow: from
 inside, what is told would be filed under that graph, and mostly lost.
-
-Example:
-    ```python
-    from langchain_coze._workflows.progress import Reporter
-
-    Reporter("7374", None).tell({"content": "Tea.", "node_title": "Brew"})  # nobody listens: fine
-    ```
 """
 
 from __future__ import annotations
@@ -24,11 +17,11 @@ from langchain_core.runnables import ensure_config
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EVENT = "coze_workflow_message"
+EVENT_NAME = "coze_workflow_message"
 """The name of the custom event, and the `type` of what LangGraph's custom stream gets."""
 
 
-class Reporter:
+class ProgressReporter:
     """Tells the messages of one run.
 
     Args:
@@ -38,40 +31,44 @@ class Reporter:
 
     def __init__(self, workflow_id: str, tool_call_id: str | None) -> None:
         """Find out who listens."""
-        self._about = {"type": EVENT, "tool_call_id": tool_call_id, "workflow_id": workflow_id}
+        self._event_base = {
+            "type": EVENT_NAME,
+            "tool_call_id": tool_call_id,
+            "workflow_id": workflow_id,
+        }
         self._config = ensure_config()
         self._context = contextvars.copy_context()
-        self._write, self._emit = _channels(tool_call_id)
+        self._write_custom, self._emit_delta = _find_channels(tool_call_id)
 
-    def tell(self, message: Mapping[str, Any]) -> None:
+    def emit(self, message: Mapping[str, Any]) -> None:
         """Tell a message.
 
         Args:
             message: A Message event, as Coze sent it.
         """
-        event = self._told(message)
+        event = self._write_event(message)
         if self._has_handlers:
-            dispatch_custom_event(EVENT, event, config=self._config)
+            dispatch_custom_event(EVENT_NAME, event, config=self._config)
 
-    async def atell(self, message: Mapping[str, Any]) -> None:
-        """Do what `tell` does, for asyncio."""
-        event = self._told(message)
+    async def aemit(self, message: Mapping[str, Any]) -> None:
+        """Do what `emit` does, for asyncio."""
+        event = self._write_event(message)
         if self._has_handlers:
-            await adispatch_custom_event(EVENT, event, config=self._config)
+            await adispatch_custom_event(EVENT_NAME, event, config=self._config)
 
-    def _told(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def _write_event(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Tell LangGraph, and return what is told."""
         content = message.get("content")
         event = {
-            **self._about,
+            **self._event_base,
             "node": message.get("node_title") or "",
             "content": content if isinstance(content, str) else "",
             "is_finish": bool(message.get("node_is_finish")),
         }
-        if self._write is not None:
-            self._context.run(self._write, event)
-        if self._emit is not None and event["content"]:
-            self._context.run(self._emit, event["content"])
+        if self._write_custom is not None:
+            self._context.run(self._write_custom, event)
+        if self._emit_delta is not None and event["content"]:
+            self._context.run(self._emit_delta, event["content"])
         return event
 
     @property
@@ -82,7 +79,7 @@ class Reporter:
         return bool(manager.handlers or manager.inheritable_handlers)
 
 
-def _channels(tool_call_id: str | None) -> tuple[Any, Any]:
+def _find_channels(tool_call_id: str | None) -> tuple[Any, Any]:
     """Return LangGraph's writer, and what emits deltas of a tool's output; None outside of it."""
     if "langgraph" not in sys.modules:
         return None, None  # nobody can be listening, and importing it takes a while

@@ -1,4 +1,4 @@
-"""The ways to ask a model, so that each test runs through all of them over a socket."""
+"""The four ways to call a model, so that a test can be run with each of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 
 
-def _sum(chunks: list[AIMessageChunk]) -> AIMessage:
+def _merge_chunks(chunks: list[AIMessageChunk]) -> AIMessage:
     total = chunks[0]
     for chunk in chunks[1:]:
         total += chunk
@@ -18,28 +18,28 @@ def _sum(chunks: list[AIMessageChunk]) -> AIMessage:
     return message
 
 
-def invoke(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
-    answer: AIMessage = model.invoke(asked, **kwargs)
+def invoke(model: Any, question: Any, **kwargs: Any) -> AIMessage:
+    answer: AIMessage = model.invoke(question, **kwargs)
     return answer
 
 
-def ainvoke(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
-    answer: AIMessage = asyncio.run(model.ainvoke(asked, **kwargs))
+def ainvoke(model: Any, question: Any, **kwargs: Any) -> AIMessage:
+    answer: AIMessage = asyncio.run(model.ainvoke(question, **kwargs))
     return answer
 
 
-def stream(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
-    return _sum(list(model.stream(asked, **kwargs)))
+def stream(model: Any, question: Any, **kwargs: Any) -> AIMessage:
+    return _merge_chunks(list(model.stream(question, **kwargs)))
 
 
-def astream(model: Any, asked: Any, **kwargs: Any) -> AIMessage:
+def astream(model: Any, question: Any, **kwargs: Any) -> AIMessage:
     async def run() -> list[AIMessageChunk]:
-        return [chunk async for chunk in model.astream(asked, **kwargs)]
+        return [chunk async for chunk in model.astream(question, **kwargs)]
 
-    return _sum(asyncio.run(run()))
+    return _merge_chunks(asyncio.run(run()))
 
 
-Way = Callable[..., AIMessage]
-"""How a test asks: a function of the model, the messages and the arguments of the call."""
+CallStyle = Callable[..., AIMessage]
+"""A function that takes the model, its input and the arguments of the call."""
 
-WAYS: list[Way] = [invoke, ainvoke, stream, astream]
+CALL_STYLES: list[CallStyle] = [invoke, ainvoke, stream, astream]

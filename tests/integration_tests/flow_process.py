@@ -1,4 +1,4 @@
-"""Goes on with a thread that another process has begun, and prints what the tools told.
+"""Continue a thread that another process has begun, and print the results of its tools.
 
 python -m tests.integration_tests.flow_process sync|async Send|list FOLDER
 """
@@ -12,26 +12,32 @@ from pathlib import Path
 from langchain_coze import CozeWorkflowTool
 from tests.integration_tests.workflow_fixtures import (
     BOOK,
-    THREE,
-    Maker,
-    Way,
-    atalk,
-    listing,
-    sending,
-    sqlite,
-    talk,
+    THREE_CALLS,
+    GraphBuilder,
+    ThreadRunner,
+    build_send_graph,
+    build_tool_node_graph,
+    run_thread_async,
+    run_thread_sync,
+    sqlite_saver,
 )
 
-WAY_NAMES: dict[str, Way] = {"sync": talk, "async": atalk}
-MAKER_NAMES: dict[str, Maker] = {"Send": sending, "list": listing}
+RUNNERS_BY_NAME: dict[str, ThreadRunner] = {"sync": run_thread_sync, "async": run_thread_async}
+BUILDERS_BY_NAME: dict[str, GraphBuilder] = {
+    "Send": build_send_graph,
+    "list": build_tool_node_graph,
+}
 
 
-def main(way: str, make: str, folder: str) -> None:
+def main(runner: str, builder: str, folder: str) -> None:
     tool = CozeWorkflowTool.from_workflow(BOOK.workflow_id)
-    done = WAY_NAMES[way](
-        lambda saver: MAKER_NAMES[make](tool, THREE, saver), Path(folder), kept=sqlite, given=None
+    done = RUNNERS_BY_NAME[runner](
+        lambda saver: BUILDERS_BY_NAME[builder](tool, THREE_CALLS, saver),
+        Path(folder),
+        open_saver=sqlite_saver,
+        graph_input=None,
     )
-    sys.stdout.write(json.dumps(done._asdict() | {"state": done.told}))
+    sys.stdout.write(json.dumps(done._asdict() | {"state": done.tool_results}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server that answers each request with bytes and pauses that a test has written down."""
+"""A server that answers each request with the bytes and pauses of a script."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from typing import Any
 
 _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nX-Tt-Logid: 0217\r\nConnection: close\r\n{}\r\n"
 _CHUNKED = "Transfer-Encoding: chunked\r\n"
-_LONGEST = 30.0  # seconds that a connection lives at most
+_MAX_SECONDS = 30.0  # the longest that a connection is kept, in seconds
 
 Step = bytes | float | BaseException
 
 
-class Scripted:
-    """What a test says that the server does: bytes are sent, numbers are seconds of silence.
+class ScriptedServer:
+    """A server with a script: bytes are sent, numbers are seconds of silence.
 
-    `ConnectionResetError()` as a step resets the connection; at the end of the steps it is closed.
+    A step `ConnectionResetError()` resets the connection; after the last step it is closed.
 
     Attributes:
         bodies: The JSON of the requests.
         paths: The paths of the requests, with their queries.
-        sent: When each step had been done, by `time.monotonic()`, for the last request.
-        left: Set when a client has closed its connection before the end of the steps.
+        step_times: When each step of the last request was done, by `time.monotonic()`.
+        client_left: Set when a client has closed its connection before the last step.
     """
 
     def __init__(
-        self, steps: Iterable[Step], kind: str, *, chunked: bool, replies: Sequence[bytes]
+        self, steps: Iterable[Step], content_type: str, *, chunked: bool, replies: Sequence[bytes]
     ) -> None:
         self.steps = list(steps)
         self.replies = list(replies)
         self.chunked = chunked
-        self.head = _HEAD.format(kind, _CHUNKED if chunked else "").encode()
+        self.head = _HEAD.format(content_type, _CHUNKED if chunked else "").encode()
         self.bodies: list[Any] = []
         self.paths: list[str] = []
-        self.sent: list[float] = []
-        self.left = threading.Event()
+        self.step_times: list[float] = []
+        self.client_left = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -56,24 +56,24 @@ class Scripted:
         self._listener.close()
 
     def _answer(self, client: socket.socket) -> None:
-        client.settimeout(_LONGEST)
+        client.settimeout(_MAX_SECONDS)
         with client, suppress(OSError):
             self._read(client)
-            self.sent = []
+            self.step_times = []
             client.sendall(self.head)
-            for step in self._next():
+            for step in self._next_steps():
                 if isinstance(step, bytes):
                     client.sendall(b"%x\r\n%s\r\n" % (len(step), step) if self.chunked else step)
                 elif isinstance(step, (int, float)):
-                    if self._gone(client, step):
+                    if self._client_leaves(client, step):
                         return
                 else:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                     return
-                self.sent.append(time.monotonic())
+                self.step_times.append(time.monotonic())
 
-    def _next(self) -> list[Step]:
-        """Return what the next request gets; the last of the replies serves all further ones."""
+    def _next_steps(self) -> list[Step]:
+        """Return the steps for the next request; the last reply is used for all others."""
         if not self.replies:
             return self.steps
         return [self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]]
@@ -89,8 +89,8 @@ class Scripted:
         self.paths.append(head.split(b" ")[1].decode())
         self.bodies.append(json.loads(body) if body else None)
 
-    def _gone(self, client: socket.socket, seconds: float) -> bool:
-        """Wait; return whether the client closes the connection meanwhile."""
+    def _client_leaves(self, client: socket.socket, seconds: float) -> bool:
+        """Wait; return whether the client closes the connection in the meantime."""
         client.settimeout(seconds)
         try:
             gone = client.recv(1) == b""
@@ -98,24 +98,24 @@ class Scripted:
             gone = False
         except OSError:
             gone = True
-        client.settimeout(_LONGEST)
+        client.settimeout(_MAX_SECONDS)
         if gone:
-            self.left.set()
+            self.client_left.set()
         return gone
 
 
 @contextmanager
-def scripted(
+def serve_script(
     *steps: Step,
-    kind: str = "text/event-stream",
+    content_type: str = "text/event-stream",
     chunked: bool = False,
     replies: Sequence[bytes] = (),
-) -> Iterator[Scripted]:
-    """Serve these steps for each request, or one of the replies after the other.
+) -> Iterator[ScriptedServer]:
+    """Serve these steps for each request, or the replies one after the other.
 
-    A chunked body never comes to its end.
+    A chunked body is never completed.
     """
-    server = Scripted(steps, kind, chunked=chunked, replies=replies)
+    server = ScriptedServer(steps, content_type, chunked=chunked, replies=replies)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:

@@ -8,9 +8,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,26 @@ import httpx
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze
-from tests.integration_tests.agent_fixtures import seen, verbs
-from tests.integration_tests.test_examples import ROOT, account, environment, run
+from tests.conftest import serve, wait_until
+from tests.integration_tests.agent_fixtures import list_request_kinds, summarize_requests
+from tests.integration_tests.test_examples import (
+    ROOT,
+    build_account_environment,
+    build_environment,
+    run_example,
+)
+
+pytestmark = pytest.mark.slow
 
 DEV = ROOT / "examples" / "langgraph_dev"
-STARTING = 60  # seconds
+MAX_START_SECONDS = 60  # seconds
 
 
 def test_agent_tools_run_here_after_a_person_agrees() -> None:
-    done = run("agent_tools.py")
+    done = run_example("agent_tools.py")
     assert (done.returncode, done.stderr) == (0, "")
-    told = done.stdout.split("> ")[1].splitlines()
-    assert told[1:] == [
+    lines = done.stdout.split("> ")[1].splitlines()
+    assert lines[1:] == [
         "sunny in 杭州",
         "? Book a table for 2? yes",
         "table for 2 booked",
@@ -39,11 +46,11 @@ def test_agent_tools_run_here_after_a_person_agrees() -> None:
 
 def test_the_retriever_is_a_tool_of_an_agent() -> None:
     pytest.importorskip("langchain.agents")
-    done = run("retriever_tool.py")
+    done = run_example("retriever_tool.py")
     assert (done.returncode, done.stderr) == (0, "")
     question, call, found, answer = done.stdout.splitlines()[-4:]
-    asked = question.removeprefix("human: ")
-    assert call == f"agent calls / 调用: search_knowledge({asked!r})"
+    text = question.removeprefix("human: ")
+    assert call == f"agent calls / 调用: search_knowledge({text!r})"
     assert found == "tool / 工具: 2 documents / 文档"
     assert answer.startswith("ai: I have looked it up: A Coze workflow joins nodes")
     assert answer.endswith("(https://www.coze.com/open/docs/guides/workflow)")
@@ -51,15 +58,20 @@ def test_the_retriever_is_a_tool_of_an_agent() -> None:
 
 def test_an_agent_mends_its_call_of_a_workflow() -> None:
     pytest.importorskip("langchain.agents")
-    done = run("workflow_agent.py")
+    done = run_example("workflow_agent.py")
     assert (done.returncode, done.stderr) == (0, "")
     steps = [line.partition(": ") for line in done.stdout.splitlines() if ": " in line]
-    told = [(who, what) for who, _, what in steps if not who.startswith(("Hint", "提示"))]
-    assert told[1] == ("agent calls / 调用", "plan_trip({'city': 'Hangzhou', 'days': 20})")
-    assert told[2][0] == "tool / 工具 (error)"
-    assert "days is 20, but must be from 1 to 3" in told[2][1]
+    steps_without_hints = [
+        (who, what) for who, _, what in steps if not who.startswith(("Hint", "提示"))
+    ]
+    assert steps_without_hints[1] == (
+        "agent calls / 调用",
+        "plan_trip({'city': 'Hangzhou', 'days': 20})",
+    )
+    assert steps_without_hints[2][0] == "tool / 工具 (error)"
+    assert "days is 20, but must be from 1 to 3" in steps_without_hints[2][1]
     plan = '{"plan": ["Day 1: West Lake", "Day 2: Lingyin Temple"]}'
-    assert told[3:] == [
+    assert steps_without_hints[3:] == [
         ("agent calls / 调用", "plan_trip({'city': 'Hangzhou', 'days': 2})"),
         ("  Search", "Looking for sights in Hangzhou"),
         ("  Plan", "Planning 2 days"),
@@ -70,7 +82,7 @@ def test_an_agent_mends_its_call_of_a_workflow() -> None:
 
 
 def test_a_booking_asks_a_person_and_is_run_once() -> None:
-    done = run("booking.py")
+    done = run_example("booking.py")
     assert (done.returncode, done.stderr) == (0, "")
     booked = '{"booked": true, "city": "Hangzhou", "guest": "Ada", "nights": 2}'
     assert done.stdout.splitlines() == [
@@ -90,16 +102,16 @@ def test_a_booking_takes_what_is_typed_at_the_terminal() -> None:
     ours, theirs = pty.openpty()
     program = [sys.executable, "-W", "error", str(ROOT / "examples" / "booking.py")]
     with subprocess.Popen(
-        program, env=environment(), stdin=theirs, stdout=subprocess.PIPE, encoding="utf-8"
+        program, env=build_environment(), stdin=theirs, stdout=subprocess.PIPE, encoding="utf-8"
     ) as process:
         os.write(ours, "小明\n\nno\n".encode())  # the number of nights has a default
-        told, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=60)
     os.close(ours)
     os.close(theirs)
     assert process.returncode == 0
-    assert "? 1 night(s) in Hangzhou: book it?" in told
+    assert "? 1 night(s) in Hangzhou: book it?" in output
     wanted = '{"booked": false, "city": "Hangzhou", "guest": "小明", "nights": 1}'
-    assert f"agent: The workflow says: {wanted}\n" in told
+    assert f"agent: The workflow says: {wanted}\n" in output
 
 
 def test_the_supervisor_is_a_bot() -> None:
@@ -109,22 +121,27 @@ def test_the_supervisor_is_a_bot() -> None:
         str(ROOT / "examples" / "supervisor.py"),
     ]  # that package itself warns
     done = subprocess.run(
-        program, env=environment(), capture_output=True, encoding="utf-8", timeout=60, check=False
+        program,
+        env=build_environment(),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     question, *_, summary = done.stdout.splitlines()
-    asked = question.removeprefix("user: ")
-    assert f"weather: Tomorrow is sunny. (asked: {asked})" in done.stdout
-    assert f"travel: Take a boat on West Lake. (asked: {asked} told: [weather]" in done.stdout
+    text = question.removeprefix("user: ")
+    assert f"weather: Tomorrow is sunny. (asked: {text})" in done.stdout
+    assert f"travel: Take a boat on West Lake. (asked: {text} told: [weather]" in done.stdout
     assert summary == "supervisor: To sum up: sun, and a boat on West Lake."
 
 
 def test_memory_survives_processes() -> None:
     pytest.importorskip("langgraph.checkpoint.sqlite")
-    done = run("memory_sqlite.py")
+    done = run_example("memory_sqlite.py")
     assert (done.returncode, done.stderr) == (0, "")
-    told = re.findall(r"process (\d+), conversation (\d+)", done.stdout)
-    processes, conversations = zip(*told, strict=True)
+    found = re.findall(r"process (\d+), conversation (\d+)", done.stdout)
+    processes, conversations = zip(*found, strict=True)
     assert len(set(processes)) == 2
     assert len(set(conversations)) == 1
     assert "So far you have said: My name is 小明. What is my name?" in done.stdout
@@ -133,8 +150,8 @@ def test_memory_survives_processes() -> None:
 def test_memory_sends_only_what_is_new() -> None:
     pytest.importorskip("langgraph.checkpoint.sqlite")
     with LocalCoze(LocalBot(lambda question: question, name="echo")) as coze:
-        done = run("memory_sqlite.py", env=account(coze))
-        first, second = (request for request in seen(coze) if request[0] == "chat")
+        done = run_example("memory_sqlite.py", env=build_account_environment(coze))
+        first, second = (request for request in summarize_requests(coze) if request[0] == "chat")
     assert (done.returncode, done.stderr) == (0, "")
     assert (first[1], first[2], second[2]) == (None, ["My name is 小明."], ["What is my name?"])
     assert second[1] in done.stdout
@@ -144,33 +161,30 @@ def test_memory_sends_only_what_is_new() -> None:
 # --- langgraph dev -------------------------------------------------------------------------------
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
     return port
 
 
-@pytest.fixture
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(LocalBot(lambda question: question.upper(), name="loud")) as server:
-        yield server
+coze = serve(LocalBot(lambda question: question.upper(), name="loud"), scope="function")
 
 
 @pytest.fixture
 def dev_server(coze: LocalCoze, tmp_path: Path) -> Iterator[str]:
     """Serve a copy of the example with `langgraph dev`; give its address."""
     shutil.copytree(DEV, tmp_path, dirs_exist_ok=True)
-    with langgraph_dev(tmp_path, account(coze)) as url:
+    with run_langgraph_dev(tmp_path, build_account_environment(coze)) as url:
         yield url
 
 
 @contextmanager
-def langgraph_dev(folder: Path, env: Mapping[str, str]) -> Iterator[str]:
+def run_langgraph_dev(folder: Path, env: Mapping[str, str]) -> Iterator[str]:
     """Serve the graphs of a folder with `langgraph dev`; give its address."""
     pytest.importorskip("langgraph_cli", reason="langgraph-cli is not installed")
     pytest.importorskip("langgraph_api", reason="langgraph-cli has not its extra inmem")
-    port = free_port()
+    port = find_free_port()
     options = ["--no-browser", "--no-reload", "--host", "127.0.0.1", "--port", str(port)]
     quiet = {
         "LANGGRAPH_NO_VERSION_CHECK": "1",
@@ -189,22 +203,24 @@ def langgraph_dev(folder: Path, env: Mapping[str, str]) -> Iterator[str]:
         ) as process,
     ):
         try:
-            yield started(f"http://127.0.0.1:{port}", process, log)
+            yield wait_for_server(f"http://127.0.0.1:{port}", process, log)
         finally:
             process.terminate()
             process.wait(20)
 
 
-def started(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
-    until = time.monotonic() + STARTING
-    while time.monotonic() < until:
-        assert process.poll() is None, log.read_text("utf-8")
-        try:
-            if httpx.get(f"{url}/ok", timeout=1).is_success:
-                return url
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError(log.read_text("utf-8"))
+def wait_for_server(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
+    def is_ready() -> bool:
+        assert process.poll() is None
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{url}/ok", timeout=1).is_success
+        return False
+
+    try:
+        wait_until(is_ready, MAX_START_SECONDS, interval=0.1)
+    except AssertionError:
+        raise AssertionError(log.read_text("utf-8")) from None
+    return url
 
 
 def test_the_graph_of_langgraph_dev_needs_no_account() -> None:
@@ -214,19 +230,19 @@ def test_the_graph_of_langgraph_dev_needs_no_account() -> None:
         "print(state['messages'][-1].text)\n"
     )
     program = [sys.executable, "-W", "error", "-c", code]
-    told = subprocess.check_output(
-        program, cwd=DEV, env=environment(), encoding="utf-8", timeout=60
+    output = subprocess.check_output(
+        program, cwd=DEV, env=build_environment(), encoding="utf-8", timeout=60
     )
-    assert told.startswith("According to “Workflows in Coze”")
+    assert output.startswith("According to “Workflows in Coze”")
 
 
 def test_langgraph_dev_serves_the_bot(coze: LocalCoze, dev_server: str, tmp_path: Path) -> None:
-    asked = {"messages": [{"role": "user", "content": "hello"}]}
-    run_of_coze = {"assistant_id": "coze", "input": asked, "context": {"user_id": "42"}}
+    graph_input = {"messages": [{"role": "user", "content": "hello"}]}
+    run_of_coze = {"assistant_id": "coze", "input": graph_input, "context": {"user_id": "42"}}
     answer = httpx.post(f"{dev_server}/runs/wait", json=run_of_coze, timeout=30).json()
     assert [message["content"] for message in answer["messages"]] == ["hello", "HELLO"]
     assert answer["messages"][-1]["name"] == "coze"
-    assert verbs(coze) == ["chat"]
+    assert list_request_kinds(coze) == ["chat"]
     assert coze.requests[0].body["user_id"] == "42"
     assert "BlockingError" not in (tmp_path / "dev.log").read_text("utf-8")
 
@@ -241,10 +257,10 @@ def test_the_workflow_of_langgraph_dev_needs_no_account() -> None:
         "print(*state['__interrupt__'][0].value['required_parameters'])\n"
     )
     program = [sys.executable, "-W", "error", "-c", code]
-    told = subprocess.check_output(
-        program, cwd=DEV, env=environment(), encoding="utf-8", timeout=60
+    output = subprocess.check_output(
+        program, cwd=DEV, env=build_environment(), encoding="utf-8", timeout=60
     )
-    assert told == "guest nights\n"
+    assert output == "guest nights\n"
 
 
 def test_langgraph_dev_serves_a_workflow_that_asks(dev_server: str, tmp_path: Path) -> None:
@@ -253,8 +269,8 @@ def test_langgraph_dev_serves_a_workflow_that_asks(dev_server: str, tmp_path: Pa
 
         def wait(**given: object) -> dict[str, Any]:
             body = {"assistant_id": "workflow", **given}
-            told: dict[str, Any] = client.post(f"/threads/{thread}/runs/wait", json=body).json()
-            return told
+            state: dict[str, Any] = client.post(f"/threads/{thread}/runs/wait", json=body).json()
+            return state
 
         form = wait(input={"parameters": {"city": "Hangzhou"}})["__interrupt__"][0]["value"]
         assert list(form["required_parameters"]) == ["guest", "nights"]

@@ -17,34 +17,25 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_coze import create_coze_agent
 from langchain_coze.local import LocalCoze
+from tests.conftest import make_chat, serve
 from tests.integration_tests.agent_fixtures import (
-    MAKERS,
+    AGENT_BUILDERS,
     WEATHER,
-    MakeAgent,
-    ask,
-    bot_of,
+    AgentBuilder,
+    build_langchain_agent,
+    get_last_text,
     get_weather,
-    langchain_agent,
-    last,
-    seen,
-    thread,
-    verbs,
+    list_request_kinds,
+    make_input,
+    make_thread_config,
+    summarize_requests,
 )
 
 ROOT = Path(__file__).parent.parent.parent
 NEWEST = "/v1/conversation/message/list"
 NOTE = '[get_weather({"city": "Hangzhou"})] sunny in Hangzhou'
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(WEATHER) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
+coze = serve(WEATHER)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -57,20 +48,20 @@ def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         yield stack.enter_context(sqlite.SqliteSaver.from_conn_string(str(tmp_path / "c.db")))
 
 
-def told(state: Any) -> dict[str, Any]:
+def get_metadata(state: Any) -> dict[str, Any]:
     metadata: dict[str, Any] = state["messages"][-1].response_metadata
     return metadata
 
 
-def chats(coze: LocalCoze) -> list[Any]:
-    return [request for request in seen(coze) if request[0] == "chat"]
+def list_chats(coze: LocalCoze) -> list[Any]:
+    return [request for request in summarize_requests(coze) if request[0] == "chat"]
 
 
-def conversation(state: Any) -> str:
-    return str(told(state)["conversation_id"])
+def get_conversation_id(state: Any) -> str:
+    return str(get_metadata(state)["conversation_id"])
 
 
-def after(agent: Any, messages: int, config: Any) -> Any:
+def find_checkpoint_after(agent: Any, messages: int, config: Any) -> Any:
     """Return the checkpoint in which a run has ended with so many messages."""
     return next(
         state.config
@@ -79,7 +70,7 @@ def after(agent: Any, messages: int, config: Any) -> Any:
     )
 
 
-def before_model(agent: Any, messages: int, config: Any) -> Any:
+def find_checkpoint_before_model(agent: Any, messages: int, config: Any) -> Any:
     """Return the checkpoint in which the bot is about to be asked, with so many messages."""
     return next(
         state.config
@@ -91,104 +82,123 @@ def before_model(agent: Any, messages: int, config: Any) -> Any:
 # --- One thread, one conversation ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_coze_keeps_the_history_of_a_thread(coze: LocalCoze, make: MakeAgent, saver: Any) -> None:
-    model = bot_of(coze, conversation="thread")
-    agent = make(model, [get_weather], name="weather", checkpointer=saver)
-    first = agent.invoke(ask("one"), thread())
-    second = agent.invoke(ask("and now?"), thread())
-    known = conversation(first)
-    assert conversation(second) == known
-    assert seen(coze) == [
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_coze_keeps_the_history_of_a_thread(
+    coze: LocalCoze, build_agent: AgentBuilder, saver: Any
+) -> None:
+    model = make_chat(coze, conversation="thread")
+    agent = build_agent(model, [get_weather], name="weather", checkpointer=saver)
+    first = agent.invoke(make_input("one"), make_thread_config())
+    second = agent.invoke(make_input("and now?"), make_thread_config())
+    known = get_conversation_id(first)
+    assert get_conversation_id(second) == known
+    assert summarize_requests(coze) == [
         ("chat", None, ["one"]),
         ("submit", first["messages"][1].response_metadata["chat_id"], ["sunny in Hangzhou"]),
         ("chat", known, ["and now?"]),
     ]
-    assert last(second) == "asked: one | and now?"  # Coze knows what was not sent again
+    assert get_last_text(second) == "asked: one | and now?"  # Coze knows what was not sent again
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_threads_never_share_a_conversation(coze: LocalCoze, make: MakeAgent) -> None:
-    model = bot_of(coze, conversation="thread")
-    agent = make(model, name="weather", checkpointer=InMemorySaver())
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_threads_never_share_a_conversation(coze: LocalCoze, build_agent: AgentBuilder) -> None:
+    model = make_chat(coze, conversation="thread")
+    agent = build_agent(model, name="weather", checkpointer=InMemorySaver())
     rounds = [
-        {name: agent.invoke(ask(f"{name} {number}"), thread(name)) for name in ("a", "b")}
+        {
+            name: agent.invoke(make_input(f"{name} {number}"), make_thread_config(name))
+            for name in ("a", "b")
+        }
         for number in (1, 2)
     ]
-    first, second = ({name: conversation(s) for name, s in states.items()} for states in rounds)
+    first, second = (
+        {name: get_conversation_id(s) for name, s in states.items()} for states in rounds
+    )
     assert first == second
     assert len(set(first.values())) == 2
-    assert last(rounds[1]["a"]) == "asked: a 1 | a 2"
-    assert last(rounds[1]["b"]) == "asked: b 1 | b 2"
+    assert get_last_text(rounds[1]["a"]) == "asked: a 1 | a 2"
+    assert get_last_text(rounds[1]["b"]) == "asked: b 1 | b 2"
 
 
 def test_a_config_names_the_conversation(coze: LocalCoze) -> None:
-    known = bot_of(coze, auto_save_history=True).invoke("hello").response_metadata
-    agent = create_coze_agent(bot_of(coze), name="weather")
+    known = make_chat(coze, auto_save_history=True).invoke("hello").response_metadata
+    agent = create_coze_agent(make_chat(coze), name="weather")
     named: Any = {"configurable": {"coze_conversation_id": known["conversation_id"]}}
-    assert last(agent.invoke(ask("again"), named)) == "asked: hello | again"
-    assert seen(coze)[-1] == ("chat", known["conversation_id"], ["again"])
+    assert get_last_text(agent.invoke(make_input("again"), named)) == "asked: hello | again"
+    assert summarize_requests(coze)[-1] == ("chat", known["conversation_id"], ["again"])
 
 
 # --- Forks and replays ---------------------------------------------------------------------------
 
 
-def three_turns(coze: LocalCoze, make: MakeAgent, saver: Any) -> tuple[Any, Any]:
+def run_three_turns(coze: LocalCoze, build_agent: AgentBuilder, saver: Any) -> tuple[Any, Any]:
     """Return an agent that has been asked q1, q2 and q3 in one conversation, and its last state."""
-    model = bot_of(coze, conversation="thread")
-    agent = make(model, name="weather", checkpointer=saver)
-    states = [agent.invoke(ask(question), thread()) for question in ("q1", "q2", "q3")]
-    assert len({conversation(state) for state in states}) == 1
+    model = make_chat(coze, conversation="thread")
+    agent = build_agent(model, name="weather", checkpointer=saver)
+    states = [
+        agent.invoke(make_input(question), make_thread_config()) for question in ("q1", "q2", "q3")
+    ]
+    assert len({get_conversation_id(state) for state in states}) == 1
     coze.reset()
     return agent, states[-1]
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_a_fork_hears_nothing_of_later_turns(coze: LocalCoze, make: MakeAgent, saver: Any) -> None:
-    agent, end = three_turns(coze, make, saver)
-    fork = agent.invoke(ask("fork"), after(agent, 2, thread()))
-    assert chats(coze) == [("chat", None, ["q1", "asked: q1", "fork"])]
-    assert conversation(fork) != conversation(end)
-    assert last(fork) == "asked: q1 | fork"
-    again = agent.invoke(ask("fork 2"), thread())
-    assert chats(coze)[1:] == [("chat", conversation(fork), ["fork 2"])]
-    assert last(again) == "asked: q1 | fork | fork 2"
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_a_fork_hears_nothing_of_later_turns(
+    coze: LocalCoze, build_agent: AgentBuilder, saver: Any
+) -> None:
+    agent, end = run_three_turns(coze, build_agent, saver)
+    fork = agent.invoke(make_input("fork"), find_checkpoint_after(agent, 2, make_thread_config()))
+    assert list_chats(coze) == [("chat", None, ["q1", "asked: q1", "fork"])]
+    assert get_conversation_id(fork) != get_conversation_id(end)
+    assert get_last_text(fork) == "asked: q1 | fork"
+    again = agent.invoke(make_input("fork 2"), make_thread_config())
+    assert list_chats(coze)[1:] == [("chat", get_conversation_id(fork), ["fork 2"])]
+    assert get_last_text(again) == "asked: q1 | fork | fork 2"
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_the_first_branch_goes_on_in_its_conversation(coze: LocalCoze, make: MakeAgent) -> None:
-    agent, end = three_turns(coze, make, InMemorySaver())
-    tip = agent.get_state(thread()).config
-    agent.invoke(ask("fork"), after(agent, 2, thread()))
-    state = agent.invoke(ask("q4"), tip)
-    assert seen(coze)[-1] == ("chat", conversation(end), ["q4"])
-    assert last(state) == "asked: q1 | q2 | q3 | q4"
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_the_first_branch_goes_on_in_its_conversation(
+    coze: LocalCoze, build_agent: AgentBuilder
+) -> None:
+    agent, end = run_three_turns(coze, build_agent, InMemorySaver())
+    tip = agent.get_state(make_thread_config()).config
+    agent.invoke(make_input("fork"), find_checkpoint_after(agent, 2, make_thread_config()))
+    state = agent.invoke(make_input("q4"), tip)
+    assert summarize_requests(coze)[-1] == ("chat", get_conversation_id(end), ["q4"])
+    assert get_last_text(state) == "asked: q1 | q2 | q3 | q4"
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_a_replay_is_not_heard_twice(coze: LocalCoze, make: MakeAgent, saver: Any) -> None:
-    agent, end = three_turns(coze, make, saver)
-    state = agent.invoke(None, before_model(agent, 3, thread()))
-    assert chats(coze) == [("chat", None, ["q1", "asked: q1", "q2"])]
-    assert conversation(state) != conversation(end)
-    assert last(state) == "asked: q1 | q2"
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_a_replay_is_not_heard_twice(
+    coze: LocalCoze, build_agent: AgentBuilder, saver: Any
+) -> None:
+    agent, end = run_three_turns(coze, build_agent, saver)
+    state = agent.invoke(None, find_checkpoint_before_model(agent, 3, make_thread_config()))
+    assert list_chats(coze) == [("chat", None, ["q1", "asked: q1", "q2"])]
+    assert get_conversation_id(state) != get_conversation_id(end)
+    assert get_last_text(state) == "asked: q1 | q2"
 
 
 @pytest.mark.parametrize("kept", ["stateless", "thread"])
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
 def test_time_travel_into_calls_that_have_been_answered(
-    coze: LocalCoze, make: MakeAgent, kept: str
+    coze: LocalCoze, build_agent: AgentBuilder, kept: str
 ) -> None:
     """Coze takes results only once: the bot is asked anew, in a chat of its own."""
-    model = bot_of(coze, conversation=kept)
-    agent = make(model, [get_weather], name="weather", checkpointer=InMemorySaver())
-    done = agent.invoke(ask("one"), thread())
+    model = make_chat(coze, conversation=kept)
+    agent = build_agent(model, [get_weather], name="weather", checkpointer=InMemorySaver())
+    done = agent.invoke(make_input("one"), make_thread_config())
     coze.reset()
-    state = agent.invoke(None, before_model(agent, 3, thread()))
-    assert last(state) == "It is sunny in Hangzhou."
-    assert told(state)["chat_id"] != told(done)["chat_id"]
-    assert seen(coze)[0] == ("chat", None, [NOTE, "one"])
-    assert ("submit", told(done)["chat_id"], ["sunny in Hangzhou"]) not in seen(coze)
+    state = agent.invoke(None, find_checkpoint_before_model(agent, 3, make_thread_config()))
+    assert get_last_text(state) == "It is sunny in Hangzhou."
+    assert get_metadata(state)["chat_id"] != get_metadata(done)["chat_id"]
+    assert summarize_requests(coze)[0] == ("chat", None, [NOTE, "one"])
+    assert (
+        "submit",
+        get_metadata(done)["chat_id"],
+        ["sunny in Hangzhou"],
+    ) not in summarize_requests(coze)
 
 
 # --- Shortened histories -------------------------------------------------------------------------
@@ -196,12 +206,14 @@ def test_time_travel_into_calls_that_have_been_answered(
 
 def test_a_trimmed_history_begins_a_conversation(coze: LocalCoze) -> None:
     shorten = trim_messages(max_tokens=1, token_counter=len, strategy="last", start_on="human")
-    model = shorten | bot_of(coze, conversation="thread")
+    model = shorten | make_chat(coze, conversation="thread")
     agent = create_coze_agent(model, name="weather", checkpointer=InMemorySaver())
-    first, second = (agent.invoke(ask(question), thread()) for question in ("q1", "q2"))
-    assert conversation(first) != conversation(second)
-    assert seen(coze)[1] == ("chat", None, ["q2"])
-    assert last(second) == "asked: q2"
+    first, second = (
+        agent.invoke(make_input(question), make_thread_config()) for question in ("q1", "q2")
+    )
+    assert get_conversation_id(first) != get_conversation_id(second)
+    assert summarize_requests(coze)[1] == ("chat", None, ["q2"])
+    assert get_last_text(second) == "asked: q2"
 
 
 def test_a_summary_begins_a_conversation(coze: LocalCoze) -> None:
@@ -209,13 +221,13 @@ def test_a_summary_begins_a_conversation(coze: LocalCoze) -> None:
     summarize = middleware.SummarizationMiddleware(
         FakeListChatModel(responses=["They talked."]), trigger=("messages", 3), keep=("messages", 1)
     )
-    agent = langchain_agent(
-        bot_of(coze, conversation="thread"), checkpointer=InMemorySaver(), middleware=[summarize]
+    agent = build_langchain_agent(
+        make_chat(coze, conversation="thread"), checkpointer=InMemorySaver(), middleware=[summarize]
     )
-    states = [agent.invoke(ask(asked), thread()) for asked in ("q1", "q2")]
-    assert conversation(states[0]) != conversation(states[1])
-    summary, question = seen(coze)[1][2]
-    assert seen(coze)[1][1] is None
+    states = [agent.invoke(make_input(question), make_thread_config()) for question in ("q1", "q2")]
+    assert get_conversation_id(states[0]) != get_conversation_id(states[1])
+    summary, question = summarize_requests(coze)[1][2]
+    assert summarize_requests(coze)[1][1] is None
     assert ("They talked." in summary, question) == (True, "q2")
 
 
@@ -256,16 +268,16 @@ def program(coze: LocalCoze, tmp_path: Path) -> Callable[..., Any]:
     return run
 
 
-def resumed(coze: LocalCoze, path: Path, kept: str, given: Any, config: Any = None) -> Any:
+def resume_here(coze: LocalCoze, path: Path, kept: str, given: Any, config: Any = None) -> Any:
     """Go on in this process, which has seen nothing of the thread."""
     from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415 - may be missing
 
     with SqliteSaver.from_conn_string(str(path / "t.db")) as saver:
-        model = bot_of(coze, conversation=kept)
+        model = make_chat(coze, conversation=kept)
         agent = create_coze_agent(model, [get_weather], name="weather", checkpointer=saver)
         if callable(config):
             config = config(agent)
-        return agent.invoke(given, config or thread())
+        return agent.invoke(given, config or make_thread_config())
 
 
 @pytest.mark.parametrize("kept", ["stateless", "thread"])
@@ -273,10 +285,10 @@ def test_results_are_submitted_by_another_process(
     coze: LocalCoze, program: Callable[..., Any], tmp_path: Path, kept: str
 ) -> None:
     program("both", kept=kept, stop=True)
-    assert verbs(coze) == ["chat"]
-    state = resumed(coze, tmp_path, kept, None)
-    assert last(state) == "It is sunny in Hangzhou and sunny in Suzhou."
-    assert verbs(coze) == ["chat", "submit"]
+    assert list_request_kinds(coze) == ["chat"]
+    state = resume_here(coze, tmp_path, kept, None)
+    assert get_last_text(state) == "It is sunny in Hangzhou and sunny in Suzhou."
+    assert list_request_kinds(coze) == ["chat", "submit"]
 
 
 def test_a_thread_goes_on_in_another_process(
@@ -284,15 +296,15 @@ def test_a_thread_goes_on_in_another_process(
 ) -> None:
     program("q1")
     program("q2")
-    state = resumed(coze, tmp_path, "thread", ask("q3"))
-    known = conversation(state)
-    assert chats(coze) == [
+    state = resume_here(coze, tmp_path, "thread", make_input("q3"))
+    known = get_conversation_id(state)
+    assert list_chats(coze) == [
         ("chat", None, ["q1"]),
         ("chat", known, ["q2"]),
         ("chat", known, ["q3"]),
     ]
-    assert verbs(coze).count(NEWEST) == 2
-    assert last(state) == "asked: q1 | q2 | q3"
+    assert list_request_kinds(coze).count(NEWEST) == 2
+    assert get_last_text(state) == "asked: q1 | q2 | q3"
 
 
 def test_a_fork_in_another_process_hears_nothing_of_later_turns(
@@ -300,9 +312,15 @@ def test_a_fork_in_another_process_hears_nothing_of_later_turns(
 ) -> None:
     program("q1")
     program("q2")
-    state = resumed(coze, tmp_path, "thread", ask("fork"), lambda agent: after(agent, 2, thread()))
-    assert seen(coze)[-1] == ("chat", None, ["q1", "asked: q1", "fork"])
-    assert last(state) == "asked: q1 | fork"
+    state = resume_here(
+        coze,
+        tmp_path,
+        "thread",
+        make_input("fork"),
+        lambda agent: find_checkpoint_after(agent, 2, make_thread_config()),
+    )
+    assert summarize_requests(coze)[-1] == ("chat", None, ["q1", "asked: q1", "fork"])
+    assert get_last_text(state) == "asked: q1 | fork"
 
 
 def test_an_asynchronous_checkpointer(coze: LocalCoze, tmp_path: Path) -> None:
@@ -310,10 +328,13 @@ def test_an_asynchronous_checkpointer(coze: LocalCoze, tmp_path: Path) -> None:
 
     async def run() -> list[Any]:
         async with sqlite.AsyncSqliteSaver.from_conn_string(str(tmp_path / "a.db")) as saver:
-            model = bot_of(coze, conversation="thread")
+            model = make_chat(coze, conversation="thread")
             agent = create_coze_agent(model, [get_weather], name="weather", checkpointer=saver)
-            return [await agent.ainvoke(ask(question), thread()) for question in ("one", "q2")]
+            return [
+                await agent.ainvoke(make_input(question), make_thread_config())
+                for question in ("one", "q2")
+            ]
 
     first, second = asyncio.run(run())
-    assert conversation(first) == conversation(second)
-    assert seen(coze)[-1] == ("chat", conversation(first), ["q2"])
+    assert get_conversation_id(first) == get_conversation_id(second)
+    assert summarize_requests(coze)[-1] == ("chat", get_conversation_id(first), ["q2"])

@@ -23,23 +23,23 @@ from langgraph.types import Command, interrupt
 
 from langchain_coze import create_coze_agent
 from langchain_coze.local import LocalBot, LocalCoze, Pause
+from tests.conftest import make_chat, serve
 from tests.integration_tests.agent_fixtures import (
-    EITHER,
-    MAKERS,
-    RUNS,
+    AGENT_BUILDERS,
+    INVOKE_STYLES,
+    RUN_STYLES,
     WEATHER,
-    MakeAgent,
-    Run,
-    ask,
-    bot_of,
+    AgentBuilder,
+    RunStyle,
+    build_langchain_agent,
+    get_last_text,
+    get_message_types,
+    get_tool_messages,
     get_weather,
-    kinds,
-    langchain_agent,
-    last,
-    results,
-    seen,
-    thread,
-    verbs,
+    list_request_kinds,
+    make_input,
+    make_thread_config,
+    summarize_requests,
 )
 
 
@@ -50,89 +50,90 @@ def slow(_: str) -> Iterator[Any]:
 
 OTHER, SLOW = LocalBot(lambda question: f"other: {question}", name="other"), LocalBot(slow)
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([WEATHER, OTHER, SLOW]) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
+coze = serve([WEATHER, OTHER, SLOW])
 
 
 # --- People in the loop --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("run", EITHER)
-@pytest.mark.parametrize("make", MAKERS)
-def test_stopping_before_the_tools(coze: LocalCoze, make: MakeAgent, run: Run) -> None:
-    agent = make(
-        bot_of(coze),
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_stopping_before_the_tools(
+    coze: LocalCoze, build_agent: AgentBuilder, run: RunStyle
+) -> None:
+    agent = build_agent(
+        make_chat(coze),
         [get_weather],
         name="weather",
         checkpointer=InMemorySaver(),
         interrupt_before=["tools"],
     )
-    state = run(agent, ask("both"), thread())
-    assert kinds(state) == ["human", "ai"]
-    assert verbs(coze) == ["chat"]
-    state = run(agent, None, thread())
-    assert last(state) == "It is sunny in Hangzhou and sunny in Suzhou."
-    assert verbs(coze) == ["chat", "submit"]
+    state = run(agent, make_input("both"), make_thread_config())
+    assert get_message_types(state) == ["human", "ai"]
+    assert list_request_kinds(coze) == ["chat"]
+    state = run(agent, None, make_thread_config())
+    assert get_last_text(state) == "It is sunny in Hangzhou and sunny in Suzhou."
+    assert list_request_kinds(coze) == ["chat", "submit"]
 
 
 def test_stopping_after_the_bot(coze: LocalCoze) -> None:
     agent = create_coze_agent(
-        bot_of(coze),
+        make_chat(coze),
         [get_weather],
         name="weather",
         checkpointer=InMemorySaver(),
         interrupt_after=["tools"],
     )
-    assert kinds(agent.invoke(ask("one"), thread())) == ["human", "ai", "tool"]
-    assert verbs(coze) == ["chat"]
-    assert last(agent.invoke(None, thread())) == "It is sunny in Hangzhou."
+    assert get_message_types(agent.invoke(make_input("one"), make_thread_config())) == [
+        "human",
+        "ai",
+        "tool",
+    ]
+    assert list_request_kinds(coze) == ["chat"]
+    assert get_last_text(agent.invoke(None, make_thread_config())) == "It is sunny in Hangzhou."
 
 
 def test_results_may_be_given_in_place_of_the_tools(coze: LocalCoze) -> None:
     agent = create_coze_agent(
-        bot_of(coze),
+        make_chat(coze),
         [get_weather],
         name="weather",
         checkpointer=InMemorySaver(),
         interrupt_before=["tools"],
     )
-    state = agent.invoke(ask("one"), thread())
-    (asked,) = state["messages"][-1].tool_calls
-    given = [ToolMessage("rainy", tool_call_id=asked["id"])]
-    agent.update_state(thread(), {"messages": given}, as_node="model")
-    assert last(agent.invoke(None, thread())) == "It is rainy."
-    assert seen(coze)[1][2] == ["rainy"]
+    state = agent.invoke(make_input("one"), make_thread_config())
+    (call,) = state["messages"][-1].tool_calls
+    results = [ToolMessage("rainy", tool_call_id=call["id"])]
+    agent.update_state(make_thread_config(), {"messages": results}, as_node="model")
+    assert get_last_text(agent.invoke(None, make_thread_config())) == "It is rainy."
+    assert summarize_requests(coze)[1][2] == ["rainy"]
 
 
 @tool("get_weather")
-def asking_weather(city: str) -> str:
+def ask_person_for_weather(city: str) -> str:
     """Ask a person for the weather."""
     return str(interrupt(f"How is the weather in {city}?"))
 
 
-@pytest.mark.parametrize("run", EITHER)
-@pytest.mark.parametrize("make", MAKERS)
-def test_parallel_tools_that_ask_a_person(coze: LocalCoze, make: MakeAgent, run: Run) -> None:
-    agent = make(bot_of(coze), [asking_weather], name="weather", checkpointer=InMemorySaver())
-    state = run(agent, ask("both"), thread())
-    assert verbs(coze) == ["chat"]
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_parallel_tools_that_ask_a_person(
+    coze: LocalCoze, build_agent: AgentBuilder, run: RunStyle
+) -> None:
+    agent = build_agent(
+        make_chat(coze), [ask_person_for_weather], name="weather", checkpointer=InMemorySaver()
+    )
+    state = run(agent, make_input("both"), make_thread_config())
+    assert list_request_kinds(coze) == ["chat"]
     questions = {question.value: question.id for question in state["__interrupt__"]}
     answers = {
         questions["How is the weather in Suzhou?"]: "wet",
         questions["How is the weather in Hangzhou?"]: "dry",
     }
-    state = run(agent, Command(resume=answers), thread())
-    assert last(state) == "It is dry and wet."
-    assert seen(coze)[1][2] == ["dry", "wet"]
-    assert len(seen(coze)) == 2
+    state = run(agent, Command(resume=answers), make_thread_config())
+    assert get_last_text(state) == "It is dry and wet."
+    assert summarize_requests(coze)[1][2] == ["dry", "wet"]
+    assert len(summarize_requests(coze)) == 2
 
 
 @pytest.mark.parametrize(
@@ -149,19 +150,19 @@ def test_parallel_tools_that_ask_a_person(coze: LocalCoze, make: MakeAgent, run:
 )
 def test_decisions_of_a_person(coze: LocalCoze, decision: Any, outputs: list[str]) -> None:
     middleware = pytest.importorskip("langchain.agents.middleware")
-    agent = langchain_agent(
-        bot_of(coze),
+    agent = build_langchain_agent(
+        make_chat(coze),
         [get_weather],
         checkpointer=InMemorySaver(),
         middleware=[middleware.HumanInTheLoopMiddleware({"get_weather": True})],
     )
-    state = agent.invoke(ask("one"), thread())
+    state = agent.invoke(make_input("one"), make_thread_config())
     assert "__interrupt__" in state
-    state = agent.invoke(Command(resume={"decisions": [decision]}), thread())
-    (first, submit) = seen(coze)
+    state = agent.invoke(Command(resume={"decisions": [decision]}), make_thread_config())
+    (first, submit) = summarize_requests(coze)
     assert first == ("chat", None, ["one"])
     assert outputs[0] in submit[2][0]  # edits are told to the model as well
-    assert last(state) == f"It is {submit[2][0]}."
+    assert get_last_text(state) == f"It is {submit[2][0]}."
 
 
 # --- Tools, contexts, models ---------------------------------------------------------------------
@@ -177,9 +178,9 @@ def test_tools_may_read_the_state(coze: LocalCoze) -> None:
         """Return the weather of a city."""
         return f"{city} after {visited}"
 
-    agent = create_coze_agent(bot_of(coze), [reading], name="weather", state_schema=Cities)
-    state = agent.invoke({**ask("both"), "visited": "Rome"})
-    assert last(state) == "It is Hangzhou after Rome and Suzhou after Rome."
+    agent = create_coze_agent(make_chat(coze), [reading], name="weather", state_schema=Cities)
+    state = agent.invoke({**make_input("both"), "visited": "Rome"})
+    assert get_last_text(state) == "It is Hangzhou after Rome and Suzhou after Rome."
 
 
 def test_tools_may_use_the_store(coze: LocalCoze) -> None:
@@ -190,18 +191,20 @@ def test_tools_may_use_the_store(coze: LocalCoze) -> None:
         return f"sunny in {city}"
 
     store = InMemoryStore()
-    create_coze_agent(bot_of(coze), [noting], name="weather", store=store).invoke(ask("both"))
+    create_coze_agent(make_chat(coze), [noting], name="weather", store=store).invoke(
+        make_input("both")
+    )
     assert {item.key for item in store.search(("cities",))} == {"Hangzhou", "Suzhou"}
 
 
 def test_the_event_loop_is_not_held_up(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze, SLOW), name="slow")
+    agent = create_coze_agent(make_chat(coze, SLOW), name="slow")
 
     async def run() -> int:
-        asking = asyncio.create_task(agent.ainvoke(ask("hello")))
+        asking = asyncio.create_task(agent.ainvoke(make_input("hello")))
         ticks = 0
         while not asking.done():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # the other work of this loop
             ticks += 1
         await asking
         return ticks
@@ -215,9 +218,16 @@ def test_a_tool_whose_result_is_the_end(coze: LocalCoze) -> None:
         """Return the weather of a city."""
         return f"sunny in {city}"
 
-    agent = create_coze_agent(bot_of(coze), [final], name="weather", checkpointer=InMemorySaver())
-    assert kinds(agent.invoke(ask("both"), thread())) == ["human", "ai", "tool", "tool"]
-    assert verbs(coze) == ["chat"]
+    agent = create_coze_agent(
+        make_chat(coze), [final], name="weather", checkpointer=InMemorySaver()
+    )
+    assert get_message_types(agent.invoke(make_input("both"), make_thread_config())) == [
+        "human",
+        "ai",
+        "tool",
+        "tool",
+    ]
+    assert list_request_kinds(coze) == ["chat"]
 
 
 @dataclass
@@ -233,11 +243,11 @@ CONTEXT = {
 }
 
 
-@pytest.mark.parametrize("run", RUNS)
-def test_the_context_of_a_run_is_told_to_coze(coze: LocalCoze, run: Run) -> None:
-    agent = create_coze_agent(bot_of(coze), [get_weather], name="weather")
-    run(agent, ask("hello"), context=CONTEXT)
-    run(agent, ask("hello"))
+@pytest.mark.parametrize("run", RUN_STYLES)
+def test_the_context_of_a_run_is_told_to_coze(coze: LocalCoze, run: RunStyle) -> None:
+    agent = create_coze_agent(make_chat(coze), [get_weather], name="weather")
+    run(agent, make_input("hello"), context=CONTEXT)
+    run(agent, make_input("hello"))
     with_context, without = (request.body for request in coze.requests)
     assert {key: with_context[key] for key in CONTEXT} == CONTEXT
     assert without["user_id"] == "langchain-coze"
@@ -245,40 +255,40 @@ def test_the_context_of_a_run_is_told_to_coze(coze: LocalCoze, run: Run) -> None
 
 
 def test_a_context_may_name_the_conversation(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze), name="weather")
-    state = agent.invoke(ask("hello"), context={})
-    known = bot_of(coze, auto_save_history=True).invoke("hello").response_metadata
+    agent = create_coze_agent(make_chat(coze), name="weather")
+    state = agent.invoke(make_input("hello"), context={})
+    known = make_chat(coze, auto_save_history=True).invoke("hello").response_metadata
     coze.reset()
     for named in (known["conversation_id"], {WEATHER.bot_id: known["conversation_id"]}):
-        state = agent.invoke(ask("again"), context={"conversation_id": named})
-        assert seen(coze)[-1] == ("chat", known["conversation_id"], ["again"])
-    assert last(state) == "asked: hello | again | again"
+        state = agent.invoke(make_input("again"), context={"conversation_id": named})
+        assert summarize_requests(coze)[-1] == ("chat", known["conversation_id"], ["again"])
+    assert get_last_text(state) == "asked: hello | again | again"
 
 
 def test_a_context_of_one_s_own(coze: LocalCoze, recwarn: pytest.WarningsRecorder) -> None:
-    agent = create_coze_agent(bot_of(coze), name="weather", context_schema=Customer)
-    agent.invoke(ask("hello"), context=Customer("43"))
+    agent = create_coze_agent(make_chat(coze), name="weather", context_schema=Customer)
+    agent.invoke(make_input("hello"), context=Customer("43"))
     assert coze.requests[0].body["user_id"] == "43"
     assert "level" not in coze.requests[0].body
     assert not recwarn.list  # the model is not given what it does not take
 
 
-@pytest.mark.parametrize("run", EITHER)
-def test_what_is_bound_to_a_model_stays(coze: LocalCoze, run: Run) -> None:
-    model = bot_of(coze).bind(user_id="44").with_config(tags=["mine"])
-    state = run(create_coze_agent(model, [get_weather], name="weather"), ask("one"))
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+def test_what_is_bound_to_a_model_stays(coze: LocalCoze, run: RunStyle) -> None:
+    model = make_chat(coze).bind(user_id="44").with_config(tags=["mine"])
+    state = run(create_coze_agent(model, [get_weather], name="weather"), make_input("one"))
     assert coze.requests[0].body["user_id"] == "44"
     assert coze.requests[0].body["auto_save_history"] is True  # the tools are bound as well
-    assert last(state) == "It is sunny in Hangzhou."
+    assert get_last_text(state) == "It is sunny in Hangzhou."
 
 
-@pytest.mark.parametrize("run", EITHER)
-def test_a_model_may_be_configured_for_a_run(coze: LocalCoze, run: Run) -> None:
-    model = bot_of(coze).configurable_fields(bot_id=ConfigurableField("bot_id"))
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+def test_a_model_may_be_configured_for_a_run(coze: LocalCoze, run: RunStyle) -> None:
+    model = make_chat(coze).configurable_fields(bot_id=ConfigurableField("bot_id"))
     agent = create_coze_agent(model, [get_weather], name="weather")
-    assert last(run(agent, ask("one"))) == "It is sunny in Hangzhou."
-    other = run(agent, ask("one"), {"configurable": {"bot_id": OTHER.bot_id}})
-    assert last(other) == "other: one"
+    assert get_last_text(run(agent, make_input("one"))) == "It is sunny in Hangzhou."
+    other = run(agent, make_input("one"), {"configurable": {"bot_id": OTHER.bot_id}})
+    assert get_last_text(other) == "other: one"
 
 
 def test_another_chat_model_may_be_the_model() -> None:
@@ -291,8 +301,8 @@ def test_another_chat_model_may_be_the_model() -> None:
     script = iter([AIMessage("", tool_calls=[made]), AIMessage("done")])
     agent = create_coze_agent(Scripted(messages=script), [get_weather], name="scripted")
     state = agent.invoke({"messages": [HumanMessage("hi")]})
-    assert [message.text for message in results(state)] == ["sunny in Rome"]
-    assert last(state) == "done"
+    assert [message.text for message in get_tool_messages(state)] == ["sunny in Rome"]
+    assert get_last_text(state) == "done"
 
 
 def test_langchain_is_not_needed() -> None:

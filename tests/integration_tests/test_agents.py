@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,107 +13,104 @@ from langgraph.prebuilt import ToolNode
 
 from langchain_coze import CozeInvalidRequestError, CozeNotFoundError, create_coze_agent
 from langchain_coze.local import LocalCoze
+from tests.conftest import make_chat, serve
 from tests.integration_tests.agent_fixtures import (
-    EITHER,
-    MAKERS,
-    RUNS,
+    AGENT_BUILDERS,
+    INVOKE_STYLES,
+    RUN_STYLES,
     WEATHER,
-    MakeAgent,
-    Run,
-    ask,
-    bot_of,
-    events,
+    AgentBuilder,
+    RunStyle,
+    build_langchain_agent,
+    get_last_text,
+    get_message_types,
+    get_tool_messages,
     get_weather,
-    kinds,
-    langchain_agent,
-    last,
-    results,
-    seen,
-    thread,
-    verbs,
+    list_request_kinds,
+    make_input,
+    make_thread_config,
+    stream_v3_events,
+    summarize_requests,
 )
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(WEATHER) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
+coze = serve(WEATHER)
 
 
 # --- The loop ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("run", RUNS)
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("run", RUN_STYLES)
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
 def test_parallel_calls_are_answered_in_one_submit(
-    coze: LocalCoze, make: MakeAgent, run: Run
+    coze: LocalCoze, build_agent: AgentBuilder, run: RunStyle
 ) -> None:
-    state = run(make(bot_of(coze), [get_weather], name="weather"), ask("both"))
-    assert kinds(state) == ["human", "ai", "tool", "tool", "ai"]
-    assert last(state) == "It is sunny in Hangzhou and sunny in Suzhou."
+    state = run(build_agent(make_chat(coze), [get_weather], name="weather"), make_input("both"))
+    assert get_message_types(state) == ["human", "ai", "tool", "tool", "ai"]
+    assert get_last_text(state) == "It is sunny in Hangzhou and sunny in Suzhou."
     assert [message.name for message in state["messages"] if message.type == "ai"] == [
         "weather",
         "weather",
     ]
-    first, submit = seen(coze)
+    first, submit = summarize_requests(coze)
     assert first == ("chat", None, ["both"])
     chat_id = state["messages"][1].response_metadata["chat_id"]
     assert submit == ("submit", chat_id, ["sunny in Hangzhou", "sunny in Suzhou"])
 
 
-@pytest.mark.parametrize("run", EITHER)
-@pytest.mark.parametrize("make", MAKERS)
-def test_two_rounds_stay_in_one_chat(coze: LocalCoze, make: MakeAgent, run: Run) -> None:
-    state = run(make(bot_of(coze), [get_weather], name="weather"), ask("twice"))
-    assert last(state) == "It is sunny in Hangzhou, then sunny in Suzhou."
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_two_rounds_stay_in_one_chat(
+    coze: LocalCoze, build_agent: AgentBuilder, run: RunStyle
+) -> None:
+    state = run(build_agent(make_chat(coze), [get_weather], name="weather"), make_input("twice"))
+    assert get_last_text(state) == "It is sunny in Hangzhou, then sunny in Suzhou."
     answers = [message for message in state["messages"] if message.type == "ai"]
     (chat_id,) = {message.response_metadata["chat_id"] for message in answers}
     assert len({message.id for message in answers}) == 3
-    assert seen(coze) == [
+    assert summarize_requests(coze) == [
         ("chat", None, ["twice"]),
         ("submit", chat_id, ["sunny in Hangzhou"]),
         ("submit", chat_id, ["sunny in Suzhou"]),
     ]
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_the_history_of_two_turns(coze: LocalCoze, make: MakeAgent) -> None:
-    agent = make(bot_of(coze), [get_weather], name="weather", checkpointer=InMemorySaver())
-    agent.invoke(ask("one"), thread())
-    state = agent.invoke(ask("and now?"), thread())
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_the_history_of_two_turns(coze: LocalCoze, build_agent: AgentBuilder) -> None:
+    agent = build_agent(
+        make_chat(coze), [get_weather], name="weather", checkpointer=InMemorySaver()
+    )
+    agent.invoke(make_input("one"), make_thread_config())
+    state = agent.invoke(make_input("and now?"), make_thread_config())
     note = '[get_weather({"city": "Hangzhou"})] sunny in Hangzhou'
-    told = ["one", note, "It is sunny in Hangzhou."]
-    assert seen(coze)[2:] == [("chat", None, [*told, "and now?"])]
-    assert last(state).endswith(" | and now?")
+    earlier = ["one", note, "It is sunny in Hangzhou."]
+    assert summarize_requests(coze)[2:] == [("chat", None, [*earlier, "and now?"])]
+    assert get_last_text(state).endswith(" | and now?")
 
 
 # --- Streams -------------------------------------------------------------------------------------
 
 
-async def agathered(agent: Any, question: str, mode: Any) -> list[Any]:
-    return [part async for part in agent.astream(ask(question), stream_mode=mode)]
+async def collect_parts_async(agent: Any, question: str, mode: Any) -> list[Any]:
+    return [part async for part in agent.astream(make_input(question), stream_mode=mode)]
 
 
-def gathered(agent: Any, question: str, mode: Any, *, native: bool) -> list[Any]:
+def collect_parts(agent: Any, question: str, mode: Any, *, native: bool) -> list[Any]:
     if native:
-        return asyncio.run(agathered(agent, question, mode))
-    return list(agent.stream(ask(question), stream_mode=mode))
+        return asyncio.run(collect_parts_async(agent, question, mode))
+    return list(agent.stream(make_input(question), stream_mode=mode))
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("make", MAKERS)
-def test_messages_are_streamed_once(coze: LocalCoze, make: MakeAgent, *, native: bool) -> None:
-    agent = make(bot_of(coze), [get_weather], name="weather")
-    parts = gathered(agent, "both", "messages", native=native)
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_messages_are_streamed_once(
+    coze: LocalCoze, build_agent: AgentBuilder, *, native: bool
+) -> None:
+    agent = build_agent(make_chat(coze), [get_weather], name="weather")
+    parts = collect_parts(agent, "both", "messages", native=native)
     text = "".join(
         chunk.text
-        for chunk, told in parts
-        if told["langgraph_node"] == "model" and chunk.type == "AIMessageChunk"
+        for chunk, metadata in parts
+        if metadata["langgraph_node"] == "model" and chunk.type == "AIMessageChunk"
     )
     assert text == "It is sunny in Hangzhou and sunny in Suzhou."
     usage = [chunk.usage_metadata for chunk, _ in parts if getattr(chunk, "usage_metadata", None)]
@@ -126,78 +122,87 @@ def test_messages_are_streamed_once(coze: LocalCoze, make: MakeAgent, *, native:
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("make", MAKERS)
-def test_updates_are_streamed(coze: LocalCoze, make: MakeAgent, *, native: bool) -> None:
-    agent = make(bot_of(coze), [get_weather], name="weather")
-    parts = gathered(agent, "both", "updates", native=native)
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_updates_are_streamed(coze: LocalCoze, build_agent: AgentBuilder, *, native: bool) -> None:
+    agent = build_agent(make_chat(coze), [get_weather], name="weather")
+    parts = collect_parts(agent, "both", "updates", native=native)
     assert [node for part in parts for node in part] == ["model", "tools", "tools", "model"]
 
 
 def test_version_3_events(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze), [get_weather], name="weather")
-    run = events(agent, ask("both"))
+    agent = create_coze_agent(make_chat(coze), [get_weather], name="weather")
+    run = stream_v3_events(agent, make_input("both"))
     texts = ["".join(message.text) for message in run.messages]
     assert texts == ["", "It is sunny in Hangzhou and sunny in Suzhou."]
-    assert last(run.output) == texts[-1]
-    assert verbs(coze) == ["chat", "submit"]
+    assert get_last_text(run.output) == texts[-1]
+    assert list_request_kinds(coze) == ["chat", "submit"]
 
 
 # --- What goes wrong -----------------------------------------------------------------------------
 
 
 def test_an_answer_to_calls_that_are_no_json(coze: LocalCoze) -> None:
-    state = create_coze_agent(bot_of(coze), [get_weather], name="weather").invoke(ask("broken"))
-    (refused, told) = results(state)
+    state = create_coze_agent(make_chat(coze), [get_weather], name="weather").invoke(
+        make_input("broken")
+    )
+    (refused, answered) = get_tool_messages(state)
     assert (refused.status, refused.name) == ("error", "get_weather")
     assert refused.text == "The arguments of this call are not valid JSON: city=Rome"
-    assert last(state) == f"{refused.text} / {told.text}"
-    assert [request[2] for request in seen(coze)[1:]] == [[refused.text], ["sunny in Hangzhou"]]
+    assert get_last_text(state) == f"{refused.text} / {answered.text}"
+    assert [request[2] for request in summarize_requests(coze)[1:]] == [
+        [refused.text],
+        ["sunny in Hangzhou"],
+    ]
 
 
 def test_calls_beside_one_that_is_no_json_are_run(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze), [get_weather], name="weather")
-    state = asyncio.run(agent.ainvoke(ask("half broken")))
-    assert [message.status for message in results(state)].count("error") == 1
-    (_, submit) = seen(coze)
+    agent = create_coze_agent(make_chat(coze), [get_weather], name="weather")
+    state = asyncio.run(agent.ainvoke(make_input("half broken")))
+    assert [message.status for message in get_tool_messages(state)].count("error") == 1
+    (_, submit) = summarize_requests(coze)
     refused = "The arguments of this call are not valid JSON: city=Rome"
     assert sorted(submit[2]) == [refused, "sunny in Hangzhou"]
-    assert last(state) == f"{refused} / sunny in Hangzhou"
+    assert get_last_text(state) == f"{refused} / sunny in Hangzhou"
 
 
 def test_langchain_s_agent_ends_at_a_call_that_is_no_json(coze: LocalCoze) -> None:
-    agent = langchain_agent(bot_of(coze), [get_weather], checkpointer=InMemorySaver())
-    state = agent.invoke(ask("broken"), thread())
+    agent = build_langchain_agent(make_chat(coze), [get_weather], checkpointer=InMemorySaver())
+    state = agent.invoke(make_input("broken"), make_thread_config())
     assert state["messages"][-1].invalid_tool_calls
-    state = agent.invoke(ask("never mind"), thread())
-    assert last(state) == "asked: broken | never mind"
+    state = agent.invoke(make_input("never mind"), make_thread_config())
+    assert get_last_text(state) == "asked: broken | never mind"
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_an_unknown_tool_is_told_to_the_bot(coze: LocalCoze, make: MakeAgent) -> None:
-    state = make(bot_of(coze), [get_weather], name="weather").invoke(ask("unknown"))
-    (refused,) = results(state)
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_an_unknown_tool_is_told_to_the_bot(coze: LocalCoze, build_agent: AgentBuilder) -> None:
+    state = build_agent(make_chat(coze), [get_weather], name="weather").invoke(
+        make_input("unknown")
+    )
+    (refused,) = get_tool_messages(state)
     assert refused.status == "error"
     assert "no_such_tool" in refused.text
-    assert seen(coze)[1][2] == [refused.text]
-    assert last(state) == f"I was told: {refused.text}"
+    assert summarize_requests(coze)[1][2] == [refused.text]
+    assert get_last_text(state) == f"I was told: {refused.text}"
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_what_a_tool_tells_of_its_failure_is_submitted(coze: LocalCoze, make: MakeAgent) -> None:
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_what_a_tool_tells_of_its_failure_is_submitted(
+    coze: LocalCoze, build_agent: AgentBuilder
+) -> None:
     @tool("get_weather")
     def failing(city: str) -> str:
         """Fail."""
         raise ToolException(f"no data for {city}")
 
     failing.handle_tool_error = True
-    state = make(bot_of(coze), [failing], name="weather").invoke(ask("one"))
-    assert seen(coze)[1][2] == ["no data for Hangzhou"]
-    assert last(state) == "It is no data for Hangzhou."
+    state = build_agent(make_chat(coze), [failing], name="weather").invoke(make_input("one"))
+    assert summarize_requests(coze)[1][2] == ["no data for Hangzhou"]
+    assert get_last_text(state) == "It is no data for Hangzhou."
 
 
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
 def test_what_a_tool_raises_is_raised_and_the_next_turn_works(
-    coze: LocalCoze, make: MakeAgent
+    coze: LocalCoze, build_agent: AgentBuilder
 ) -> None:
     broken = [True]
 
@@ -208,13 +213,13 @@ def test_what_a_tool_raises_is_raised_and_the_next_turn_works(
             raise ZeroDivisionError
         return city
 
-    agent = make(bot_of(coze), [breaking], name="weather", checkpointer=InMemorySaver())
+    agent = build_agent(make_chat(coze), [breaking], name="weather", checkpointer=InMemorySaver())
     with pytest.raises(ZeroDivisionError):
-        agent.invoke(ask("one"), thread())
-    state = agent.invoke(ask("hello"), thread())
-    assert last(state) == "asked: one | hello"
-    assert verbs(coze)[:1] == ["chat"]
-    assert "submit" not in verbs(coze)
+        agent.invoke(make_input("one"), make_thread_config())
+    state = agent.invoke(make_input("hello"), make_thread_config())
+    assert get_last_text(state) == "asked: one | hello"
+    assert list_request_kinds(coze)[:1] == ["chat"]
+    assert "submit" not in list_request_kinds(coze)
 
 
 def test_a_tool_node_of_one_s_own_says_how_errors_are_handled(coze: LocalCoze) -> None:
@@ -224,39 +229,42 @@ def test_a_tool_node_of_one_s_own_says_how_errors_are_handled(coze: LocalCoze) -
         raise ZeroDivisionError(city)
 
     node = ToolNode([breaking], handle_tool_errors="out of order")
-    state = create_coze_agent(bot_of(coze), node, name="weather").invoke(ask("one"))
-    assert last(state) == "It is out of order."
+    state = create_coze_agent(make_chat(coze), node, name="weather").invoke(make_input("one"))
+    assert get_last_text(state) == "It is out of order."
 
 
-@pytest.mark.parametrize("make", MAKERS)
-def test_no_tools_while_the_bot_asks_for_one(coze: LocalCoze, make: MakeAgent) -> None:
+@pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
+def test_no_tools_while_the_bot_asks_for_one(coze: LocalCoze, build_agent: AgentBuilder) -> None:
     """The run ends with an open chat; a later turn goes on without it."""
-    agent = make(bot_of(coze), name="weather", checkpointer=InMemorySaver())
-    state = agent.invoke(ask("one"), thread())
+    agent = build_agent(make_chat(coze), name="weather", checkpointer=InMemorySaver())
+    state = agent.invoke(make_input("one"), make_thread_config())
     assert [call["name"] for call in state["messages"][-1].tool_calls] == ["get_weather"]
     assert state["messages"][-1].response_metadata["finish_reason"] == "tool_calls"
-    assert last(agent.invoke(ask("hello"), thread())) == "asked: one | hello"
-    assert "submit" not in verbs(coze)
+    assert (
+        get_last_text(agent.invoke(make_input("hello"), make_thread_config()))
+        == "asked: one | hello"
+    )
+    assert "submit" not in list_request_kinds(coze)
 
 
 def test_a_saved_chat_that_was_left_open_is_cancelled(coze: LocalCoze) -> None:
-    model = bot_of(coze, auto_save_history=True)
+    model = make_chat(coze, auto_save_history=True)
     agent = create_coze_agent(model, name="weather", checkpointer=InMemorySaver())
-    agent.invoke(ask("one"), thread())
-    agent.invoke(ask("hello"), thread())
-    assert verbs(coze) == ["chat", "/v3/chat/cancel", "chat"]
+    agent.invoke(make_input("one"), make_thread_config())
+    agent.invoke(make_input("hello"), make_thread_config())
+    assert list_request_kinds(coze) == ["chat", "/v3/chat/cancel", "chat"]
 
 
 def test_errors_of_the_bot_are_raised(coze: LocalCoze) -> None:
-    agent = create_coze_agent(bot_of(coze, bot_id="1"), [get_weather], name="weather")
+    agent = create_coze_agent(make_chat(coze, bot_id="1"), [get_weather], name="weather")
     with pytest.raises(CozeNotFoundError):
-        agent.invoke(ask("one"))
+        agent.invoke(make_input("one"))
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a|b", "a:b", None])
 def test_a_name_is_needed(coze: LocalCoze, name: Any) -> None:
     with pytest.raises(CozeInvalidRequestError, match="cannot be named"):
-        create_coze_agent(bot_of(coze), name=name)
+        create_coze_agent(make_chat(coze), name=name)
 
 
 def test_a_model_that_takes_no_tools_is_refused() -> None:

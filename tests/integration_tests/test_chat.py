@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
-from langchain_coze import ChatCoze, recalled_documents
+from langchain_coze import recalled_documents
 from langchain_coze.local import (
     Card,
     LocalBot,
@@ -19,26 +19,27 @@ from langchain_coze.local import (
     Reasoning,
     ServerTool,
 )
-from tests.integration_tests.call_styles import WAYS, ainvoke, invoke
-from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
+from tests.conftest import make_chat, serve
+from tests.integration_tests.call_styles import CALL_STYLES, ainvoke, invoke
+from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
-Make = Callable[..., ChatCoze]
+coze = serve(BOT)
 IDS = {"logid", "chat_id", "conversation_id", "section_id"}
 
 
-@pytest.mark.parametrize("ask", WAYS)
-def test_whole_answer_and_only_the_answer(chat: Make, ask: Callable[..., AIMessage]) -> None:
-    message = ask(chat(), QUESTION)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_whole_answer_and_only_the_answer(coze: LocalCoze, ask: Callable[..., AIMessage]) -> None:
+    message = ask(make_chat(coze), QUESTION)
     assert message.content == ANSWER
     assert message.additional_kwargs == {"reasoning_content": "想一想。"}
-    told = message.response_metadata
-    assert {key: told[key] for key in told if key not in {*IDS, "knowledge_recall"}} == {
+    metadata = message.response_metadata
+    assert {key: metadata[key] for key in metadata if key not in {*IDS, "knowledge_recall"}} == {
         "model_provider": "coze",
         "model_name": BOT.bot_id,
         "finish_reason": "stop",
         "follow_up_questions": ["还有呢？"],
     }
-    assert all(told[key] for key in IDS)
+    assert all(metadata[key] for key in IDS)
     assert message.usage_metadata is not None
     assert message.usage_metadata["total_tokens"] > 0
     assert message.id
@@ -50,7 +51,7 @@ def test_whole_answer_and_only_the_answer(chat: Make, ask: Callable[..., AIMessa
     assert "coze_api_key" not in str(message)
 
 
-def plain(message: Any) -> list[dict[str, Any]]:
+def list_plain_blocks(message: Any) -> list[dict[str, Any]]:
     """Blocks without what differs from call to call: stream indices, message ids of Coze."""
     varying = {"index", "tool_call_id"}
     return [
@@ -63,15 +64,17 @@ def plain(message: Any) -> list[dict[str, Any]]:
     ]
 
 
-def test_blocks_agree_whichever_way_they_come(chat: Make) -> None:
-    expected = invoke(chat(), QUESTION).content_blocks
+def test_blocks_agree_whichever_way_they_come(coze: LocalCoze) -> None:
+    expected = invoke(make_chat(coze), QUESTION).content_blocks
     assert [block["type"] for block in expected] == ["reasoning", "text"]
-    for ask in WAYS:
-        assert ask(chat(), QUESTION).content_blocks == expected
-        v1 = ask(chat(output_version="v1"), QUESTION)
+    for ask in CALL_STYLES:
+        assert ask(make_chat(coze), QUESTION).content_blocks == expected
+        v1 = ask(make_chat(coze, output_version="v1"), QUESTION)
         assert isinstance(v1.content, list)
-        assert plain(v1) == expected
-    assert plain(chat().stream_events(QUESTION, version="v3").output) == expected
+        assert list_plain_blocks(v1) == expected
+    assert (
+        list_plain_blocks(make_chat(coze).stream_events(QUESTION, version="v3").output) == expected
+    )
 
 
 def _busy(_: str) -> Any:
@@ -86,9 +89,9 @@ def _busy(_: str) -> Any:
 def test_blocks_agree_in_a_busy_turn() -> None:
     bot = LocalBot(_busy, name="busy", knowledge=LocalKnowledge(["hello"]))
     with LocalCoze(bot) as coze:
-        model = ChatCoze(bot_id=bot.bot_id, api_key=coze.token, base_url=coze.base_url)
+        model = make_chat(coze)
         message = invoke(model, "hello")
-        expected = plain(message)
+        expected = list_plain_blocks(message)
         assert message.content == "First.\n\nSecond."
         assert [block["type"] for block in expected] == [
             "server_tool_call",
@@ -101,20 +104,19 @@ def test_blocks_agree_in_a_busy_turn() -> None:
         assert expected[0]["args"] == {"city": "杭州"}
         assert "annotations" in expected[4]
         v1 = model.model_copy(update={"output_version": "v1"})
-        for ask in WAYS:
-            assert plain(ask(model, "hello")) == expected
-            assert plain(ask(v1, "hello")) == expected
-        assert plain(model.stream_events("hello", version="v3").output) == expected
+        for ask in CALL_STYLES:
+            assert list_plain_blocks(ask(model, "hello")) == expected
+            assert list_plain_blocks(ask(v1, "hello")) == expected
+        assert list_plain_blocks(model.stream_events("hello", version="v3").output) == expected
         call, result, *_ = message.content_blocks
         assert call["id"] == result["tool_call_id"]  # type: ignore[typeddict-item] # their types
 
 
-@pytest.mark.parametrize("ask", WAYS)
-def test_the_request_is_what_coze_documents(
-    chat: Make, coze: LocalCoze, ask: Callable[..., AIMessage]
-) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_request_is_what_coze_documents(coze: LocalCoze, ask: Callable[..., AIMessage]) -> None:
     ask(
-        chat(
+        make_chat(
+            coze,
             custom_variables={"city": "杭州", "days": 3},
             meta_data={"a": "b"},
             extra_params={"latitude": "30"},
@@ -149,11 +151,9 @@ def test_the_request_is_what_coze_documents(
     }
 
 
-@pytest.mark.parametrize("ask", WAYS)
-def test_poll_mode_gives_the_same_message(
-    chat: Make, coze: LocalCoze, ask: Callable[..., AIMessage]
-) -> None:
-    polled = ask(chat(response_mode="poll", poll_interval=0.02), QUESTION)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_poll_mode_gives_the_same_message(coze: LocalCoze, ask: Callable[..., AIMessage]) -> None:
+    polled = ask(make_chat(coze, response_mode="poll"), QUESTION)
     create, *retrieves, listed = coze.requests
     ids = {k: polled.response_metadata[k] for k in ("chat_id", "conversation_id")}
     assert (create.method, create.path) == ("POST", "/v3/chat")
@@ -164,20 +164,20 @@ def test_poll_mode_gives_the_same_message(
         assert (request.method, request.path) == ("GET", "/v3/chat/retrieve")
         assert request.query == ids
     assert (listed.method, listed.path, listed.query) == ("GET", "/v3/chat/message/list", ids)
-    streamed = invoke(chat(), QUESTION)
+    streamed = invoke(make_chat(coze), QUESTION)
     assert polled.content == streamed.content
     assert polled.content_blocks[-1] == streamed.content_blocks[-1]
     assert set(polled.response_metadata) == set(streamed.response_metadata)
 
 
-def test_stream_in_poll_mode_is_one_chunk(chat: Make) -> None:
-    chunks = list(chat(response_mode="poll", poll_interval=0.02).stream(QUESTION))
+def test_stream_in_poll_mode_is_one_chunk(coze: LocalCoze) -> None:
+    chunks = list(make_chat(coze, response_mode="poll").stream(QUESTION))
     assert [chunk.text for chunk in chunks] == [ANSWER]
     assert chunks[0].chunk_position == "last"
 
 
-def test_per_call_arguments(chat: Make, coze: LocalCoze) -> None:
-    model = chat(bot_id="1", user_id="field")
+def test_per_call_arguments(coze: LocalCoze) -> None:
+    model = make_chat(coze, bot_id="1", user_id="field")
     message = model.invoke(QUESTION, model=BOT.bot_id, user_id="call", custom_variables={"a": 1})
     assert message.response_metadata["model_name"] == BOT.bot_id
     (request,) = coze.requests
@@ -188,9 +188,9 @@ def test_per_call_arguments(chat: Make, coze: LocalCoze) -> None:
     assert coze.requests[-1].body["auto_save_history"] is True
 
 
-def test_chain(chat: Make) -> None:
+def test_chain(coze: LocalCoze) -> None:
     prompt = ChatPromptTemplate.from_messages([("system", "Be brief."), ("human", "{question}")])
-    chain = prompt | chat() | StrOutputParser()
+    chain = prompt | make_chat(coze) | StrOutputParser()
     assert chain.invoke({"question": QUESTION}) == ANSWER
     assert "".join(chain.stream({"question": QUESTION})) == ANSWER
     assert chain.batch([{"question": QUESTION}] * 3) == [ANSWER] * 3
@@ -212,30 +212,30 @@ SYSTEM = [SystemMessage("Be brief."), HumanMessage(QUESTION)]
     ],
 )
 def test_system_messages(
-    chat: Make, coze: LocalCoze, fields: dict[str, Any], contents: list[str], variables: Any
+    coze: LocalCoze, fields: dict[str, Any], contents: list[str], variables: Any
 ) -> None:
-    chat(**fields).invoke(SYSTEM)
+    make_chat(coze, **fields).invoke(SYSTEM)
     (request,) = coze.requests
     assert [m["content"] for m in request.body["additional_messages"]] == contents
     assert {m["role"] for m in request.body["additional_messages"]} == {"user"}
     assert request.body.get("custom_variables") == variables
 
 
-def test_the_question_is_last_although_an_instruction_follows_it(
-    chat: Make, coze: LocalCoze
-) -> None:
+def test_the_question_is_last_although_an_instruction_follows_it(coze: LocalCoze) -> None:
     """What is last drives the recall: a graph's node may append its instruction (design 4.4)."""
-    chat().invoke([SystemMessage("S1"), HumanMessage(QUESTION), SystemMessage("S2")])
+    make_chat(coze).invoke([SystemMessage("S1"), HumanMessage(QUESTION), SystemMessage("S2")])
     sent = [m["content"] for m in coze.requests[-1].body["additional_messages"]]
     assert sent == ["S1", "S2", QUESTION]
-    chat().invoke([HumanMessage("q"), AIMessage("a"), SystemMessage("S1"), SystemMessage("S2")])
+    make_chat(coze).invoke(
+        [HumanMessage("q"), AIMessage("a"), SystemMessage("S1"), SystemMessage("S2")]
+    )
     sent = [m["content"] for m in coze.requests[-1].body["additional_messages"]]
     assert sent == ["q", "a", "S1", "S2"]
 
 
-def test_histories_of_other_models_are_told_as_theirs(chat: Make, coze: LocalCoze) -> None:
+def test_histories_of_other_models_are_told_as_theirs(coze: LocalCoze) -> None:
     call = {"name": "transfer_to_tea", "args": {}, "id": "1"}
-    chat().invoke(
+    make_chat(coze).invoke(
         [
             HumanMessage(QUESTION),
             AIMessage("I ask the expert.", name="supervisor", tool_calls=[call]),
@@ -250,12 +250,12 @@ def test_histories_of_other_models_are_told_as_theirs(chat: Make, coze: LocalCoz
     ]
 
 
-def test_too_many_messages_are_cut_at_a_question(chat: Make, coze: LocalCoze) -> None:
+def test_too_many_messages_are_cut_at_a_question(coze: LocalCoze) -> None:
     history = [SystemMessage("Be brief.")]
     for number in range(60):
         history += [HumanMessage(f"q{number}"), AIMessage(f"a{number}")]  # type: ignore[list-item] # mixed
     with pytest.warns(UserWarning, match="at most 100 messages") as caught:
-        chat().invoke([*history, HumanMessage(QUESTION)])
+        make_chat(coze).invoke([*history, HumanMessage(QUESTION)])
     assert len(caught) == 1
     sent = coze.requests[0].body["additional_messages"]
     assert len(sent) <= 100
@@ -264,18 +264,18 @@ def test_too_many_messages_are_cut_at_a_question(chat: Make, coze: LocalCoze) ->
     assert sent[-1]["content"] == QUESTION
 
 
-def test_what_is_stored_and_what_is_not(chat: Make, coze: LocalCoze) -> None:
+def test_what_is_stored_and_what_is_not(coze: LocalCoze) -> None:
     """Nothing is left behind by default (design 4.2); poll mode must save."""
-    invoke(chat(), QUESTION)
-    ainvoke(chat(response_mode="poll", poll_interval=0.02), QUESTION)
+    invoke(make_chat(coze), QUESTION)
+    ainvoke(make_chat(coze, response_mode="poll"), QUESTION)
     saved = [r.body["auto_save_history"] for r in coze.requests if r.path == "/v3/chat"]
     assert saved == [False, True]
 
 
-def test_a_checkpoint_keeps_the_sources(chat: Make) -> None:
+def test_a_checkpoint_keeps_the_sources(coze: LocalCoze) -> None:
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer  # noqa: PLC0415
 
-    message = chat().invoke(QUESTION)
+    message = make_chat(coze).invoke(QUESTION)
     serde = JsonPlusSerializer()
     again = serde.loads_typed(serde.dumps_typed(message))
     assert recalled_documents(again) == recalled_documents(message)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
-from langchain_coze._chat.history import heads
 from langchain_coze.local import Ask, LocalBot, LocalChatflow, LocalCoze, RecordedRequest, Turn
-from tests.integration_tests.call_styles import WAYS, Way
+from tests.conftest import forget_conversations, make_chat, serve
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 _numbers = itertools.count()
-PROFILES = ["cloud", "studio"]
 
 
 def order(_: str, turn: Turn) -> Generator[Any, Any, None]:
@@ -39,67 +38,58 @@ ECHO = LocalChatflow(echo, name="echo", app_id="7500000000000000001")
 FAIL = LocalChatflow(fail, name="fail")
 BOT = LocalBot(echo, name="shop")
 
-
-@pytest.fixture(scope="module", params=PROFILES)
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    flows = [ORDER, ECHO, FAIL]
-    with LocalCoze(BOT, chatflows=flows, profile=request.param) as server:
-        yield server
+coze = serve(BOT, chatflows=[ORDER, ECHO, FAIL], profiles=["cloud", "studio"])
 
 
-@pytest.fixture(autouse=True)
-def clean(coze: LocalCoze) -> Iterator[None]:
-    coze.reset()
-    yield
-    coze.faults = ()
-
-
-def flow(coze: LocalCoze, local: LocalChatflow = ORDER, **fields: Any) -> ChatCoze:
+def make_flow(coze: LocalCoze, local: LocalChatflow = ORDER, **fields: Any) -> ChatCoze:
     place = {"app_id": local.app_id} if local.app_id else {"bot_id": BOT.bot_id}
     known = {"workflow_id": local.workflow_id, "api_key": coze.token, "base_url": coze.base_url}
     return ChatCoze(**{**known, **place, "timeout": 5, **fields})
 
 
-def new_name() -> dict[str, str]:
+def make_conversation_name() -> dict[str, str]:
     """Return the name of a new conversation: Studio keeps one for each name."""
     return {"CONVERSATION_NAME": f"conversation {next(_numbers)}"}
 
 
-def asked(coze: LocalCoze) -> list[RecordedRequest]:
+def list_chat_requests(coze: LocalCoze) -> list[RecordedRequest]:
     return [request for request in coze.requests if request.path == "/v1/workflows/chat"]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_chatflow_asks_back_and_goes_on(coze: LocalCoze, way: Way) -> None:
-    model = flow(coze, parameters={"what": "cake", **new_name()})
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_chatflow_asks_back_and_goes_on(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_flow(coze, parameters={"what": "cake", **make_conversation_name()})
     history: list[BaseMessage] = [HumanMessage("I want to order.")]
-    told: list[AIMessage] = []
+    answers: list[AIMessage] = []
     for answer in ("杭州", "Main Street", None):
-        told.append(way(model, history))
-        history += [told[-1], HumanMessage(answer or "")]
-    assert [message.text for message in told] == [
+        answers.append(ask(model, history))
+        history += [answers[-1], HumanMessage(answer or "")]
+    assert [message.text for message in answers] == [
         "Which city?\n杭州\n北京",
         "Which street?",
         "cake <to> Main Street, 杭州 & thanks",
     ]
-    finished = [message.response_metadata["finish_reason"] for message in told]
+    finished = [message.response_metadata["finish_reason"] for message in answers]
     assert finished == ["interrupt", "interrupt", "stop"]
-    assert told[0].tool_calls == []
-    for message in told:
+    assert answers[0].tool_calls == []
+    for message in answers:
         assert message.response_metadata["model_name"] == ORDER.workflow_id
         assert message.response_metadata["debug_url"].startswith("https://")
         assert "&" in message.response_metadata["debug_url"]
-    first, *later = asked(coze)
+    first, *later = list_chat_requests(coze)
     assert "conversation_id" not in first.body
-    named = told[0].response_metadata["conversation_id"]
+    named = answers[0].response_metadata["conversation_id"]
     assert [request.body["conversation_id"] for request in later] == [named, named]
-    sent = [[m["content"] for m in request.body["additional_messages"]] for request in asked(coze)]
+    sent = [
+        [m["content"] for m in request.body["additional_messages"]]
+        for request in list_chat_requests(coze)
+    ]
     assert sent == [["I want to order."], ["杭州"], ["Main Street"]]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
-    model = flow(
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_request_is_the_wire_s(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_flow(
         coze,
         ECHO,
         user_id="42",
@@ -109,15 +99,17 @@ def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
         bot_version="v0.0.1",
         conversation_id=None,
     )
-    way(flow(coze, parameters={"CONVERSATION_NAME": "Default"}), "open")  # a first conversation
-    conversation = asked(coze)[0]
+    ask(
+        make_flow(coze, parameters={"CONVERSATION_NAME": "Default"}), "open"
+    )  # a first conversation
+    conversation = list_chat_requests(coze)[0]
     coze.reset()
-    made = way(flow(coze, parameters={"CONVERSATION_NAME": "Default"}), "open")
+    made = ask(make_flow(coze, parameters={"CONVERSATION_NAME": "Default"}), "open")
     named = made.response_metadata["conversation_id"]
     coze.reset()
-    answer = way(model, [SystemMessage("Be brief."), HumanMessage("Hi")], conversation_id=named)
+    answer = ask(model, [SystemMessage("Be brief."), HumanMessage("Hi")], conversation_id=named)
     assert answer.text.startswith("Hi {'CONVERSATION_NAME': 'Default', 'n': 3}")
-    (request,) = asked(coze)
+    (request,) = list_chat_requests(coze)
     question = {"role": "user", "type": "question", "content_type": "text"}
     assert (request.method, dict(request.query)) == ("POST", {})
     assert request.body == {  # wire section 4.6: the conversation stands in the body
@@ -141,50 +133,52 @@ def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
     }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_an_interrupted_chatflow_goes_on_in_another_process(coze: LocalCoze, way: Way) -> None:
-    model = flow(coze, parameters=new_name())
-    first = way(model, "Order")
-    heads.__init__()  # type: ignore[misc] # emptied
-    second = way(model, [HumanMessage("Order"), first, HumanMessage("杭州")])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_interrupted_chatflow_goes_on_in_another_process(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
+    model = make_flow(coze, parameters=make_conversation_name())
+    first = ask(model, "Order")
+    forget_conversations()
+    second = ask(model, [HumanMessage("Order"), first, HumanMessage("杭州")])
     assert second.text == "Which street?"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_thread_of_a_chatflow(coze: LocalCoze, way: Way) -> None:
-    parameters = new_name()
-    model = flow(coze, ORDER, conversation="thread", parameters=parameters)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_thread_of_a_chatflow(coze: LocalCoze, ask: CallStyle) -> None:
+    parameters = make_conversation_name()
+    model = make_flow(coze, ORDER, conversation="thread", parameters=parameters)
     history: list[BaseMessage] = [HumanMessage("Order")]
     for answer in ("杭州", "Main Street", "Again"):
-        history += [way(model, history), HumanMessage(answer)]
-    assert way(model, history).text.startswith("Which city?")
-    named = {request.body.get("conversation_id") for request in asked(coze)[1:]}
+        history += [ask(model, history), HumanMessage(answer)]
+    assert ask(model, history).text.startswith("Which city?")
+    named = {request.body.get("conversation_id") for request in list_chat_requests(coze)[1:]}
     assert len(named) == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_failures_are_told_with_their_code(coze: LocalCoze, way: Way) -> None:
-    parameters = new_name()
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_failures_are_told_with_their_code(coze: LocalCoze, ask: CallStyle) -> None:
+    parameters = make_conversation_name()
     with pytest.raises(CozeError) as caught:
-        way(flow(coze, FAIL, parameters=parameters), "Hi")
+        ask(make_flow(coze, FAIL, parameters=parameters), "Hi")
     assert caught.value.code
     assert "node failed" in str(caught.value)
     if coze.profile == "cloud":
         with pytest.raises(CozeInvalidRequestError, match="会话名不存在") as caught:
-            way(flow(coze, ECHO, parameters={"CONVERSATION_NAME": "unknown"}), "Hi")
+            ask(make_flow(coze, ECHO, parameters={"CONVERSATION_NAME": "unknown"}), "Hi")
         assert caught.value.code == 720702204
 
 
 def test_what_a_chatflow_does_not_take_is_said_before_any_request(coze: LocalCoze) -> None:
     image = HumanMessage([{"type": "text", "text": "?"}, {"type": "image", "url": "https://h/p"}])
-    for model, question, told in (
-        (flow(coze, app_id="7500000000000000001"), "Hi", "both bot_id and app_id are set"),
-        (flow(coze, bot_id=None), "Hi", "neither bot_id nor app_id is set"),
-        (flow(coze, response_mode="poll"), "Hi", "only streams"),
-        (flow(coze, custom_variables={"a": 1}), "Hi", "does not take custom_variables"),
-        (flow(coze), [image], "text messages only"),
+    for model, question, message in (
+        (make_flow(coze, app_id="7500000000000000001"), "Hi", "both bot_id and app_id are set"),
+        (make_flow(coze, bot_id=None), "Hi", "neither bot_id nor app_id is set"),
+        (make_flow(coze, response_mode="poll"), "Hi", "only streams"),
+        (make_flow(coze, custom_variables={"a": 1}), "Hi", "does not take custom_variables"),
+        (make_flow(coze), [image], "text messages only"),
     ):
-        with pytest.raises(CozeInvalidRequestError, match=told):
+        with pytest.raises(CozeInvalidRequestError, match=message):
             model.invoke(question)
     assert coze.requests == []
 
@@ -193,14 +187,14 @@ def test_a_bot_of_the_environment_gives_way_to_the_app(
     coze: LocalCoze, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COZE_BOT_ID", BOT.bot_id)
-    model = flow(coze, ECHO, parameters={"CONVERSATION_NAME": "Default"})
-    request = model._call({})
+    model = make_flow(coze, ECHO, parameters={"CONVERSATION_NAME": "Default"})
+    request = model._build_options({})
     assert (request.bot_id, request.app_id) == ("", ECHO.app_id)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_chatflow_can_be_named_by_a_call(coze: LocalCoze, way: Way) -> None:
-    model = ChatCoze(bot_id=BOT.bot_id, api_key=coze.token, base_url=coze.base_url)
-    parameters = new_name()
-    answer = way(model, "Order", workflow_id=ORDER.workflow_id, parameters=parameters)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_chatflow_can_be_named_by_a_call(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze)
+    parameters = make_conversation_name()
+    answer = ask(model, "Order", workflow_id=ORDER.workflow_id, parameters=parameters)
     assert answer.text.startswith("Which city?")

@@ -24,13 +24,14 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import ConfigurableField
 
-from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError, CozeTimeoutError
+from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError, CozeTimeoutError, _runtime
 from langchain_coze._api import pool
 from langchain_coze.local import LocalBot, LocalCoze
-from tests.integration_tests.call_styles import WAYS, ainvoke, invoke
-from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
+from tests.conftest import make_chat, serve
+from tests.integration_tests.call_styles import CALL_STYLES, ainvoke, invoke
+from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
-Make = Callable[..., ChatCoze]
+coze = serve(BOT)
 
 
 class Tap:
@@ -44,8 +45,8 @@ class Tap:
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.asked = threading.Event()
-        self.left = threading.Event()
+        self.request_received = threading.Event()
+        self.client_left = threading.Event()
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
 
@@ -58,18 +59,18 @@ class Tap:
         with connection:
             connection.settimeout(10)
             connection.recv(65536)
-            self.asked.set()
+            self.request_received.set()
             connection.sendall(self.HEAD + b"%x\r\n%s\r\n" % (len(self.DELTA), self.DELTA))
             try:
                 while connection.recv(1024):
                     pass
             except ConnectionError:
                 pass
-            self.left.set()
+            self.client_left.set()
 
 
 @contextmanager
-def tap() -> Iterator[Tap]:
+def run_tap() -> Iterator[Tap]:
     server = Tap()
     try:
         yield server
@@ -79,7 +80,7 @@ def tap() -> Iterator[Tap]:
         assert not server.thread.is_alive()
 
 
-def model_for(server: Tap) -> ChatCoze:
+def make_model_at(server: Tap) -> ChatCoze:
     return ChatCoze(bot_id="1", api_key="pat_x", base_url=server.base_url, timeout=5)
 
 
@@ -106,54 +107,54 @@ def test_an_error_status_is_no_stream_whatever_its_type_says() -> None:
 
 
 def test_leaving_a_stream_closes_the_connection_at_once() -> None:
-    with tap() as server:
-        for chunk in model_for(server).stream("Hi"):
+    with run_tap() as server:
+        for chunk in make_model_at(server).stream("Hi"):
             assert chunk.text == "a"
             break
-        assert server.left.wait(2)
+        assert server.client_left.wait(2)
 
 
 def test_leaving_an_async_stream_closes_the_connection_at_once() -> None:
     async def public(server: Tap) -> None:
-        async for _ in model_for(server).astream("Hi"):
+        async for _ in make_model_at(server).astream("Hi"):
             break
-        await asyncio.sleep(0.05)  # langchain-core leaves the closing to the event loop
-        assert await asyncio.to_thread(server.left.wait, 2)
+        # langchain-core leaves the closing to the event loop, which runs meanwhile
+        assert await asyncio.to_thread(server.client_left.wait, 2)
 
     async def ours(server: Tap) -> None:
-        chunks: Any = model_for(server)._astream([HumanMessage("Hi")])
+        chunks: Any = make_model_at(server)._astream([HumanMessage("Hi")])
         async with aclosing(chunks):
             await anext(chunks)
-        assert await asyncio.to_thread(server.left.wait, 2)
+        assert await asyncio.to_thread(server.client_left.wait, 2)
 
     for run in (public, ours):
-        with tap() as server:
+        with run_tap() as server:
             asyncio.run(run(server))
 
 
 def test_cancelling_a_call_closes_the_connection_at_once() -> None:
     async def run(server: Tap) -> None:
-        task = asyncio.create_task(model_for(server).ainvoke("Hi"))
-        assert await asyncio.to_thread(server.asked.wait, 2)
+        task = asyncio.create_task(make_model_at(server).ainvoke("Hi"))
+        assert await asyncio.to_thread(server.request_received.wait, 2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await asyncio.to_thread(server.left.wait, 2)
+        assert await asyncio.to_thread(server.client_left.wait, 2)
 
-    with tap() as server:
+    with run_tap() as server:
         asyncio.run(run(server))
 
 
-def test_no_cookie_passes_from_one_call_to_another(chat: Make, coze: LocalCoze) -> None:
+def test_no_cookie_passes_from_one_call_to_another(coze: LocalCoze) -> None:
     """Tokens share connections: a session that a server opens for one must not reach another."""
-    with tap() as server:  # it sets a cookie
-        next(iter(model_for(server).stream("Hi")))
-    assert invoke(chat(), QUESTION).text == ANSWER
+    with run_tap() as server:  # it sets a cookie
+        next(iter(make_model_at(server).stream("Hi")))
+    assert invoke(make_chat(coze), QUESTION).text == ANSWER
     assert "cookie" not in coze.requests[-1].headers
 
 
-def test_a_connection_is_used_again(chat: Make, coze: LocalCoze) -> None:
-    model = chat()
+def test_a_connection_is_used_again(coze: LocalCoze) -> None:
+    model = make_chat(coze)
     model.close()
     opened = _count_connects(coze, lambda: [model.invoke(QUESTION) for _ in range(5)])
     assert opened == 1
@@ -182,8 +183,8 @@ def _count_connects(coze: LocalCoze, work: Callable[[], Any]) -> int:
     return connects
 
 
-def test_many_event_loops_leave_nothing_behind(chat: Make) -> None:
-    model = chat()
+def test_many_event_loops_leave_nothing_behind(coze: LocalCoze) -> None:
+    model = make_chat(coze)
 
     async def run() -> str:
         return (await model.ainvoke(QUESTION)).text
@@ -195,7 +196,8 @@ def test_many_event_loops_leave_nothing_behind(chat: Make) -> None:
         assert asyncio.run(run()) == ANSWER
     gc.collect()
     assert _open_files() <= before + 2
-    assert len(pool._process._loops) <= 2
+    assert _runtime._pools is not None
+    assert len(_runtime._pools._loop_pools) <= 2
 
 
 def _open_files() -> int:
@@ -204,11 +206,11 @@ def _open_files() -> int:
     return len(list(folder.iterdir())) if folder.is_dir() else 0
 
 
-def test_many_streams_at_once_on_one_loop(chat: Make) -> None:
+def test_many_streams_at_once_on_one_loop(coze: LocalCoze) -> None:
     """httpx's own pool would fail here: 100 connections, 5 s to get one."""
 
     async def run() -> list[str]:
-        model = chat()
+        model = make_chat(coze)
         answers = await asyncio.gather(*(model.ainvoke(QUESTION) for _ in range(150)))
         await model.aclose()
         return [answer.text for answer in answers]
@@ -216,8 +218,8 @@ def test_many_streams_at_once_on_one_loop(chat: Make) -> None:
     assert asyncio.run(run()) == [ANSWER] * 150
 
 
-def test_threads_and_batches(chat: Make) -> None:
-    model = chat()
+def test_threads_and_batches(coze: LocalCoze) -> None:
+    model = make_chat(coze)
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(lambda _: invoke(model, QUESTION).text, range(48))) == [ANSWER] * 48
     assert [m.text for m in model.batch([QUESTION] * 10)] == [ANSWER] * 10
@@ -225,19 +227,19 @@ def test_threads_and_batches(chat: Make) -> None:
     assert [m.text for m in abatch] == [ANSWER] * 10
 
 
-def test_closing_lets_running_streams_end(chat: Make) -> None:
-    model = chat()
+def test_closing_lets_running_streams_end(coze: LocalCoze) -> None:
+    model = make_chat(coze)
     stream = model.stream(QUESTION)
     text = next(stream).text
     model.close()
     assert text + "".join(chunk.text for chunk in stream) == ANSWER
     assert invoke(model, QUESTION).text == ANSWER  # a later call opens what it needs
 
-    with chat() as entered:
+    with make_chat(coze) as entered:
         assert invoke(entered, QUESTION).text == ANSWER
 
     async def run() -> None:
-        async with chat() as model:
+        async with make_chat(coze) as model:
             chunks = model.astream(QUESTION)
             text = (await anext(chunks)).text
             await model.aclose()
@@ -246,7 +248,7 @@ def test_closing_lets_running_streams_end(chat: Make) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("ask", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 @pytest.mark.parametrize(
     "change",
     [
@@ -256,28 +258,28 @@ def test_closing_lets_running_streams_end(chat: Make) -> None:
         lambda model: model.model_copy(update={"user_id": "u2"}),
     ],
 )
-def test_a_used_model_can_be_copied(chat: Make, change: Any, ask: Any) -> None:
-    model = chat()
+def test_a_used_model_can_be_copied(coze: LocalCoze, change: Any, ask: Any) -> None:
+    model = make_chat(coze)
     assert ask(model, QUESTION).text == ANSWER
     again = change(model)
     assert ask(again, QUESTION).text == ANSWER
 
 
-def test_a_copy_with_another_token_uses_it(chat: Make, coze: LocalCoze) -> None:
-    model = chat(api_key="pat_wrong")
+def test_a_copy_with_another_token_uses_it(coze: LocalCoze) -> None:
+    model = make_chat(coze, api_key="pat_wrong")
     with pytest.raises(CozeError):
         model.invoke(QUESTION)
     assert model.model_copy(update={"api_key": coze.token}).invoke(QUESTION).text == ANSWER
 
 
-def test_configurable_fields_keep_streaming(chat: Make) -> None:
-    model = chat().configurable_fields(user_id=ConfigurableField(id="user"))
+def test_configurable_fields_keep_streaming(coze: LocalCoze) -> None:
+    model = make_chat(coze).configurable_fields(user_id=ConfigurableField(id="user"))
     chunks = list(model.stream(QUESTION, config={"configurable": {"user": "u3"}}))
     assert len(chunks) > 3
 
 
-def test_a_fork_shares_no_connection(chat: Make) -> None:
-    model = chat()
+def test_a_fork_shares_no_connection(coze: LocalCoze) -> None:
+    model = make_chat(coze)
     assert invoke(model, QUESTION).text == ANSWER
     read, write = os.pipe()
     child = os.fork()
@@ -293,42 +295,42 @@ def test_a_fork_shares_no_connection(chat: Make) -> None:
     assert invoke(model, QUESTION).text == ANSWER
 
 
-def test_clients_of_the_user_are_used_and_left_open(chat: Make) -> None:
-    seen: list[Any] = []
-    with httpx.Client(event_hooks={"request": [seen.append]}) as client:
-        model = ChatCoze(http_client=client, **_where(chat()))
+def test_clients_of_the_user_are_used_and_left_open(coze: LocalCoze) -> None:
+    requests: list[Any] = []
+    with httpx.Client(event_hooks={"request": [requests.append]}) as client:
+        model = ChatCoze(http_client=client, **_get_address(make_chat(coze)))
         assert invoke(model, QUESTION).text == ANSWER
         assert ainvoke(model, QUESTION).text == ANSWER  # there is no client of the user's for this
         model.close()
         assert not client.is_closed
-        assert len(seen) == 1
+        assert len(requests) == 1
         with pytest.raises(TypeError, match=r"http_client=.*cannot be pickled"):
             pickle.dumps(model)
 
     async def run() -> None:
         async def hook(request: Any) -> None:
-            seen.append(request)
+            requests.append(request)
 
         async with httpx.AsyncClient(event_hooks={"request": [hook]}) as client:
-            model = chat(http_async_client=client)
+            model = make_chat(coze, http_async_client=client)
             assert (await model.ainvoke(QUESTION)).text == ANSWER
-            assert len(seen) == 2
+            assert len(requests) == 2
 
     asyncio.run(run())
 
 
-def test_a_client_of_the_user_keeps_its_patience_unless_told(chat: Make, coze: LocalCoze) -> None:
+def test_a_client_of_the_user_keeps_its_patience_unless_told(coze: LocalCoze) -> None:
     coze.faults = "idle=5"
     with httpx.Client(timeout=0.2) as client, pytest.raises(CozeTimeoutError):
-        invoke(ChatCoze(http_client=client, **_where(chat())), QUESTION)
+        invoke(ChatCoze(http_client=client, **_get_address(make_chat(coze))), QUESTION)
     with httpx.Client(timeout=30) as client, pytest.raises(CozeTimeoutError):
-        invoke(ChatCoze(http_client=client, timeout=0.2, **_where(chat())), QUESTION)
+        invoke(ChatCoze(http_client=client, timeout=0.2, **_get_address(make_chat(coze))), QUESTION)
 
 
-def test_timeouts_of_httpx_are_taken(chat: Make, coze: LocalCoze) -> None:
-    patient = chat(timeout=httpx.Timeout(5, connect=1))
-    impatient = chat(timeout=httpx.Timeout(5, read=0.2))
-    unlimited = chat(timeout=None)
+def test_timeouts_of_httpx_are_taken(coze: LocalCoze) -> None:
+    patient = make_chat(coze, timeout=httpx.Timeout(5, connect=1))
+    impatient = make_chat(coze, timeout=httpx.Timeout(5, read=0.2))
+    unlimited = make_chat(coze, timeout=None)
     for ask in (invoke, ainvoke):
         assert ask(patient, QUESTION).text == ANSWER
         assert ask(unlimited, QUESTION).text == ANSWER
@@ -338,20 +340,20 @@ def test_timeouts_of_httpx_are_taken(chat: Make, coze: LocalCoze) -> None:
             ask(impatient, QUESTION)
 
 
-def _where(model: ChatCoze) -> dict[str, Any]:
+def _get_address(model: ChatCoze) -> dict[str, Any]:
     """Return what says where a model is, and nothing of its patience."""
     return {"bot_id": model.bot_id, "api_key": model.api_key, "base_url": model.base_url}
 
 
-def test_clients_of_the_wrong_kind_are_refused_at_once(chat: Make) -> None:
+def test_clients_of_the_wrong_kind_are_refused_at_once(coze: LocalCoze) -> None:
     with pytest.raises(ValueError, match=r"takes an httpx\.Client"):
-        chat(http_client=httpx.AsyncClient())
+        make_chat(coze, http_client=httpx.AsyncClient())
     with httpx.Client() as client, pytest.raises(ValueError, match=r"takes an httpx\.AsyncClient"):
-        chat(http_async_client=client)
+        make_chat(coze, http_async_client=client)
 
 
 def test_the_environment_names_the_proxy_but_never_for_this_machine(
-    chat: Make, monkeypatch: pytest.MonkeyPatch
+    coze: LocalCoze, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
@@ -359,56 +361,58 @@ def test_the_environment_names_the_proxy_but_never_for_this_machine(
             monkeypatch.setenv(name, address)
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
-        model = chat()
+        model = make_chat(coze)
         model.close()
         assert invoke(model, QUESTION).text == ANSWER
 
         def answer() -> None:
             connection, _ = proxy.accept()
             with connection:
-                asked.append(connection.recv(4096).split(b"\r\n")[0])
+                request_lines.append(connection.recv(4096).split(b"\r\n")[0])
                 connection.sendall(b"HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno")
 
-        asked: list[bytes] = []
+        request_lines: list[bytes] = []
         thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         with pytest.raises(CozeError):
-            invoke(chat(base_url="http://coze.example"), QUESTION)
+            invoke(make_chat(coze, base_url="http://coze.example"), QUESTION)
         thread.join(5)
-        assert asked == [b"POST http://coze.example/v3/chat HTTP/1.1"]
+        assert request_lines == [b"POST http://coze.example/v3/chat HTTP/1.1"]
 
 
 def test_a_socks_proxy_without_its_package_is_explained(
-    chat: Make, monkeypatch: pytest.MonkeyPatch
+    coze: LocalCoze, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if importlib.util.find_spec("socksio"):
         pytest.skip("socksio is installed")
     monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
     monkeypatch.delenv("http_proxy", raising=False)
     with pytest.raises(CozeError, match=r'pip install "httpx\[socks\]"'):
-        invoke(chat(base_url="http://socks.coze.example"), QUESTION)
+        invoke(make_chat(coze, base_url="http://socks.coze.example"), QUESTION)
 
 
 def test_idle_connections_are_closed_after_a_while() -> None:
     slots = pool._Slots(object)
-    taken = [slots.take() for _ in range(3)]
+    taken = [slots.acquire() for _ in range(3)]
     assert [number for number, _ in taken] == [0, 1, 2]
     for number, _ in reversed(taken):
-        assert slots.give(number) == []
-    assert slots.take() == taken[0]  # the first free one, so that few stay in use
-    slots._since[2] -= 100
-    slots._swept -= 100
-    assert slots.give(0) == [taken[2][1]]
-    assert slots.take()[0] == 0
-    assert slots.retire() == [taken[1][1]]
-    assert slots.give(0) == [taken[0][1]]  # what was in use is closed when it is free
+        assert slots.release(number) == []
+    assert slots.acquire() == taken[0]  # the first free one, so that few stay in use
+    slots._released_at[2] -= 100
+    slots._last_sweep -= 100
+    assert slots.release(0) == [taken[2][1]]
+    assert slots.acquire()[0] == 0
+    assert slots.close() == [taken[1][1]]
+    assert slots.release(0) == [taken[0][1]]  # what was in use is closed when it is free
 
 
 def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze) -> None:
     """Sockets are closed with their loop and at exit: `-W error` finds nothing left open."""
     script = (
-        "import asyncio\n"
+        "import asyncio, logging\n"
         "from langchain_coze import ChatCoze\n"
+        "busy = 'Executing %s took'  # said on a machine with other work to do\n"
+        "logging.getLogger('asyncio').addFilter(lambda entry: busy not in entry.msg)\n"
         "bot = ChatCoze(timeout=5)\n"
         "assert bot.invoke('hi').text == asyncio.run(bot.ainvoke('hi')).text\n"
         "async def main():\n"
@@ -435,7 +439,7 @@ def test_the_blocking_way_does_not_wait_for_more_than_it_needs() -> None:
     """The last chunk comes with `done`, although the connection stays open for a while."""
     bot = LocalBot(lambda _: "x", name="quick")
     with LocalCoze(bot) as coze:
-        model = ChatCoze(bot_id=bot.bot_id, api_key=coze.token, base_url=coze.base_url)
+        model = make_chat(coze)
         model.invoke("warm")
         started = time.monotonic()
         model.invoke("Hi")

@@ -14,16 +14,15 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from langchain_coze import (
-    ChatCoze,
     CozeConversationBusyError,
     CozeError,
     CozeInvalidRequestError,
     CozeNotFoundError,
     CozeTimeoutError,
 )
-from langchain_coze._chat.history import heads
 from langchain_coze.local import LocalBot, LocalCoze, RecordedRequest, Turn
-from tests.integration_tests.call_styles import WAYS, Way
+from tests.conftest import forget_conversations, make_chat, serve
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 
 def remember(question: str, turn: Turn) -> Iterator[str]:
@@ -35,7 +34,7 @@ def remember(question: str, turn: Turn) -> Iterator[str]:
 
 def slow(question: str) -> Generator[Any, Any, None]:
     for _ in range(5):
-        time.sleep(0.02)
+        time.sleep(0.02)  # a slow bot
         yield question
 
 
@@ -43,59 +42,38 @@ MEMORY = LocalBot(remember, name="memory")
 OTHER = LocalBot(remember, name="other")
 SLOW = LocalBot(slow, name="slow")
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([MEMORY, OTHER, SLOW]) as server:
-        yield server
+coze = serve([MEMORY, OTHER, SLOW])
 
 
-@pytest.fixture(autouse=True)
-def clean(coze: LocalCoze) -> Iterator[None]:
-    coze.reset()
-    yield
-    coze.faults = ()
-
-
-def bot(coze: LocalCoze, **fields: Any) -> ChatCoze:
-    known = {"bot_id": MEMORY.bot_id, "api_key": coze.token, "base_url": coze.base_url}
-    return ChatCoze(**{**known, "timeout": 5, "poll_interval": 0.02, **fields})
-
-
-def conversation(coze: LocalCoze) -> str:
+def start_conversation(coze: LocalCoze) -> str:
     """Return a new conversation, made by a first turn."""
-    answer = bot(coze, auto_save_history=True).invoke("zero")
+    answer = make_chat(coze, auto_save_history=True).invoke("zero")
     coze.reset()
     return str(answer.response_metadata["conversation_id"])
 
 
-def chats(coze: LocalCoze) -> list[RecordedRequest]:
+def list_chats(coze: LocalCoze) -> list[RecordedRequest]:
     return [request for request in coze.requests if request.path == "/v3/chat"]
 
 
-def sent(request: RecordedRequest) -> list[str]:
+def get_sent_texts(request: RecordedRequest) -> list[str]:
     return [entry["content"] for entry in request.body["additional_messages"]]
-
-
-def forget() -> None:
-    """Know no more of conversations than another process does."""
-    heads.__init__()  # type: ignore[misc] # emptied
 
 
 # --- Named conversations -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("way", WAYS)
-def test_a_named_conversation_goes_on(coze: LocalCoze, way: Way, mode: str) -> None:
-    named = conversation(coze)
-    model = bot(coze, conversation_id=named, response_mode=mode)
-    first = way(model, "one")
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_named_conversation_goes_on(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
+    named = start_conversation(coze)
+    model = make_chat(coze, conversation_id=named, response_mode=mode)
+    first = ask(model, "one")
     assert first.content == "zero | one"
-    second = way(model, [HumanMessage("one"), first, HumanMessage("two")])
+    second = ask(model, [HumanMessage("one"), first, HumanMessage("two")])
     assert second.content == "zero | one | two"
-    assert [sent(request) for request in chats(coze)] == [["one"], ["two"]]
-    for request in chats(coze):  # wire section 2.1: in the query, not in the body
+    assert [get_sent_texts(request) for request in list_chats(coze)] == [["one"], ["two"]]
+    for request in list_chats(coze):  # wire section 2.1: in the query, not in the body
         assert request.query == {"conversation_id": named}
         assert request.body == {
             "bot_id": MEMORY.bot_id,
@@ -106,28 +84,28 @@ def test_a_named_conversation_goes_on(coze: LocalCoze, way: Way, mode: str) -> N
         }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_the_call_goes_before_the_config_and_the_config_before_the_field(
-    coze: LocalCoze, way: Way
+    coze: LocalCoze, ask: CallStyle
 ) -> None:
-    by_call, by_config, by_field = (conversation(coze) for _ in range(3))
-    model = bot(coze, conversation_id=by_field)
+    by_call, by_config, by_field = (start_conversation(coze) for _ in range(3))
+    model = make_chat(coze, conversation_id=by_field)
     config: RunnableConfig = {"configurable": {"coze_conversation_id": by_config}}
     per_bot: RunnableConfig = {
         "configurable": {"coze_conversation_id": {MEMORY.bot_id: by_config, "7": "8"}}
     }
-    way(model, "a", config=config, conversation_id=by_call)
-    way(model, "b", config=config)
-    way(model, "c", config=per_bot)
-    way(model, "d", config={"configurable": {"coze_conversation_id": {"7": "8"}}})
-    named = [request.query["conversation_id"] for request in chats(coze)]
+    ask(model, "a", config=config, conversation_id=by_call)
+    ask(model, "b", config=config)
+    ask(model, "c", config=per_bot)
+    ask(model, "d", config={"configurable": {"coze_conversation_id": {"7": "8"}}})
+    named = [request.query["conversation_id"] for request in list_chats(coze)]
     assert named == [by_call, by_config, by_config, by_field]
 
 
 def test_a_config_reaches_the_bot_through_chains(coze: LocalCoze) -> None:
-    named = conversation(coze)
+    named = start_conversation(coze)
     config: RunnableConfig = {"configurable": {"coze_conversation_id": named}}
-    model = bot(coze)
+    model = make_chat(coze)
     chain: Any = RunnableLambda(model.invoke)
 
     async def ask(text: str) -> AIMessage:
@@ -139,18 +117,18 @@ def test_a_config_reaches_the_bot_through_chains(coze: LocalCoze) -> None:
     assert "".join(chunk.text for chunk in streamed) == "zero | one | two | three"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_conversation_that_is_none_is_told(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_conversation_that_is_none_is_told(coze: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeNotFoundError, match="code 4002"):
-        way(bot(coze, conversation_id="123"), "one")
+        ask(make_chat(coze, conversation_id="123"), "one")
     with pytest.raises(CozeInvalidRequestError, match="coze_conversation_id is a list"):
-        way(bot(coze), "one", config={"configurable": {"coze_conversation_id": ["1"]}})
+        ask(make_chat(coze), "one", config={"configurable": {"coze_conversation_id": ["1"]}})
 
 
 def test_every_door_of_the_model_takes_the_conversation_of_the_config(coze: LocalCoze) -> None:
-    named = conversation(coze)
+    named = start_conversation(coze)
     config: RunnableConfig = {"configurable": {"coze_conversation_id": named}}
-    model = bot(coze)
+    model = make_chat(coze)
 
     async def events() -> None:
         stream = await model.astream_events("c", config, version="v3")
@@ -162,147 +140,152 @@ def test_every_door_of_the_model_takes_the_conversation_of_the_config(coze: Loca
     assert model.invoke("b", config).text == "zero | a | b"
     asyncio.run(events())
     model.batch(["e"], config)
-    assert [request.query for request in chats(coze)] == [{"conversation_id": named}] * 5
+    assert [request.query for request in list_chats(coze)] == [{"conversation_id": named}] * 5
 
 
 # --- Conversations found in the history ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_thread_sends_only_what_is_new(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze, conversation="thread")
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_thread_sends_only_what_is_new(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [SystemMessage("Be brief.")]
     for question in ("one", "two", "three"):
         history.append(HumanMessage(question))
-        history.append(way(model, history))
+        history.append(ask(model, history))
     assert history[-1].content == "Be brief. | one | two | three"
-    assert [sent(request) for request in chats(coze)] == [
+    assert [get_sent_texts(request) for request in list_chats(coze)] == [
         ["Be brief.", "one"],
         ["two"],
         ["three"],
     ]
-    first, *later = [request.query.get("conversation_id") for request in chats(coze)]
+    first, *later = [request.query.get("conversation_id") for request in list_chats(coze)]
     assert (first, len(set(later))) == (None, 1)
     assert len(coze.requests) == 3  # nothing is asked for where the end is known
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_forks_and_replays_hear_nothing_of_what_came_later(
-    coze: LocalCoze, way: Way, *, known: bool
+    coze: LocalCoze, ask: CallStyle, *, known: bool
 ) -> None:
-    model = bot(coze, conversation="thread")
+    model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
-    history.append(way(model, history))
+    history.append(ask(model, history))
     past = [*history]
     history.append(HumanMessage("two"))
-    history.append(way(model, history))
+    history.append(ask(model, history))
     if not known:
-        forget()
+        forget_conversations()
     fork = [*past, HumanMessage("fork")]
-    fork.append(way(model, fork))
+    fork.append(ask(model, fork))
     assert fork[-1].content == "one | fork"
     fork.append(HumanMessage("on"))
-    assert way(model, fork).content == "one | fork | on"
+    assert ask(model, fork).content == "one | fork | on"
     if not known:
-        forget()
+        forget_conversations()
     history.append(HumanMessage("three"))
-    assert way(model, history).content == "one | two | three"
+    assert ask(model, history).content == "one | two | three"
     replay = [*past, HumanMessage("two")]
-    assert way(model, replay).content == "one | two"
-    used = [request.query.get("conversation_id") for request in chats(coze)]
+    assert ask(model, replay).content == "one | two"
+    used = [request.query.get("conversation_id") for request in list_chats(coze)]
     assert len({request for request in used if request}) == 2
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_thread_goes_on_in_another_process(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze, conversation="thread")
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_thread_goes_on_in_another_process(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
-    history += [way(model, history), HumanMessage("two")]
-    forget()
-    assert way(model, history).content == "one | two"
-    asked = coze.requests[1]
-    assert (asked.path, asked.body) == (
+    history += [ask(model, history), HumanMessage("two")]
+    forget_conversations()
+    assert ask(model, history).content == "one | two"
+    request = coze.requests[1]
+    assert (request.path, request.body) == (
         "/v1/conversation/message/list",
         {"order": "desc", "limit": 1},
     )
-    assert sent(chats(coze)[-1]) == ["two"]
+    assert get_sent_texts(list_chats(coze)[-1]) == ["two"]
 
 
 @pytest.mark.parametrize("fault", ["error=4101", "error=5000", "http_502", "close", "empty_body"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_where_the_end_cannot_be_asked_for_a_conversation_begins(
-    coze: LocalCoze, way: Way, fault: str
+    coze: LocalCoze, ask: CallStyle, fault: str
 ) -> None:
-    model = bot(coze, conversation="thread", max_retries=0)
+    model = make_chat(coze, conversation="thread", max_retries=0)
     history: list[BaseMessage] = [HumanMessage("one")]
-    history += [way(model, history), HumanMessage("two")]
-    forget()
+    history += [ask(model, history), HumanMessage("two")]
+    forget_conversations()
     coze.faults = f"{fault},on=/v1/conversation/message/list"
     with pytest.warns(UserWarning, match="cannot be seen whether .*give it the permission"):
-        assert way(model, history).content == "one | two"
-    assert sent(chats(coze)[-1]) == ["one", "one", "two"]
-    assert chats(coze)[-1].query == {}
+        assert ask(model, history).content == "one | two"
+    assert get_sent_texts(list_chats(coze)[-1]) == ["one", "one", "two"]
+    assert list_chats(coze)[-1].query == {}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_turn_that_broke_off_is_not_repeated_into_its_conversation(
-    coze: LocalCoze, way: Way
+    coze: LocalCoze, ask: CallStyle
 ) -> None:
-    model = bot(coze, conversation="thread")
+    model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
-    history.append(way(model, history))
+    history.append(ask(model, history))
     with pytest.raises(CozeError):
-        way(model, [*history, HumanMessage("fail")])
-    again = way(model, [*history, HumanMessage("two")])
+        ask(model, [*history, HumanMessage("fail")])
+    again = ask(model, [*history, HumanMessage("two")])
     assert again.content == "one | two"  # and not "one | fail | two"
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_turn_that_was_given_up_is_not_repeated_into_its_conversation(
-    coze: LocalCoze, way: Way
+    coze: LocalCoze, ask: CallStyle
 ) -> None:
-    fields = {"bot_id": SLOW.bot_id, "conversation": "thread", "response_mode": "poll"}
+    fields: Any = {"bot": SLOW, "conversation": "thread", "response_mode": "poll"}
     history: list[BaseMessage] = [HumanMessage("one")]
-    history.append(way(bot(coze, **fields), history))
+    history.append(ask(make_chat(coze, **fields), history))
     with pytest.raises(CozeTimeoutError):
-        way(bot(coze, **fields, poll_timeout=0.01), [*history, HumanMessage("late")])
-    again = way(bot(coze, **fields), [*history, HumanMessage("two")])
+        ask(make_chat(coze, **fields, poll_timeout=0.01), [*history, HumanMessage("late")])
+    again = ask(make_chat(coze, **fields), [*history, HumanMessage("two")])
     conversations = [a.response_metadata["conversation_id"] for a in (history[-1], again)]
     assert len(set(conversations)) == 2
-    assert sent(chats(coze)[-1]) == ["one", "one" * 5, "two"]
+    assert get_sent_texts(list_chats(coze)[-1]) == ["one", "one" * 5, "two"]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_two_bots_of_one_history_keep_their_own_conversations(coze: LocalCoze, way: Way) -> None:
-    one, other = (bot(coze, conversation="thread", bot_id=b.bot_id) for b in (MEMORY, OTHER))
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_two_bots_of_one_history_keep_their_own_conversations(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
+    one, other = (make_chat(coze, conversation="thread", bot_id=b.bot_id) for b in (MEMORY, OTHER))
     history: list[BaseMessage] = [HumanMessage("one")]
     for model in (one, other, one, other):
-        answer = way(model, history)
+        answer = ask(model, history)
         answer.name = "other" if model is other else "memory"
         history += [answer, HumanMessage(f"to {answer.name}")]
-    asked = [(request.body["bot_id"], sent(request)) for request in chats(coze)]
-    assert asked[2] == (MEMORY.bot_id, ["to memory", f"[other] {history[3].content}", "to other"])
-    used = [request.query.get("conversation_id") for request in chats(coze)]
+    requests = [(request.body["bot_id"], get_sent_texts(request)) for request in list_chats(coze)]
+    assert requests[2] == (
+        MEMORY.bot_id,
+        ["to memory", f"[other] {history[3].content}", "to other"],
+    )
+    used = [request.query.get("conversation_id") for request in list_chats(coze)]
     assert used[:2] == [None, None]
     assert used[2] != used[3]
 
 
 def test_threads_never_share_a_conversation_or_a_cached_answer(coze: LocalCoze) -> None:
-    model = bot(coze, conversation="thread", cache=InMemoryCache())
+    model = make_chat(coze, conversation="thread", cache=InMemoryCache())
     answers = [model.invoke("same"), asyncio.run(model.ainvoke("same"))]
     answers += model.batch(["same"] * 4)
     assert len({a.response_metadata["conversation_id"] for a in answers}) == 6
-    named = bot(coze, conversation_id=conversation(coze), cache=InMemoryCache())
+    named = make_chat(coze, conversation_id=start_conversation(coze), cache=InMemoryCache())
     assert [named.invoke("same").content for _ in range(2)] == ["zero | same", "zero | same | same"]
-    stateless = bot(coze, cache=InMemoryCache())
+    stateless = make_chat(coze, cache=InMemoryCache())
     assert stateless.invoke("same").response_metadata == (
         stateless.invoke("same").response_metadata
     )
 
 
-@pytest.mark.parametrize("way", WAYS[:2])
-def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES[:2])
+def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, ask: CallStyle) -> None:
     class Session:
         """A token source of one end user, as `CozeJWTAuth` is."""
 
@@ -312,7 +295,9 @@ def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, way: Wa
 
     cache = InMemoryCache()
     chat_ids = [
-        way(bot(coze, api_key=Session(name), cache=cache), "same").response_metadata["chat_id"]
+        ask(make_chat(coze, api_key=Session(name), cache=cache), "same").response_metadata[
+            "chat_id"
+        ]
         for name in ("a", "b", "a", None, None)
     ]
     assert len(set(chat_ids)) == 4
@@ -320,14 +305,14 @@ def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, way: Wa
 
 def test_a_thread_that_is_not_saved_is_refused(coze: LocalCoze) -> None:
     with pytest.raises(CozeInvalidRequestError, match="auto_save_history=False forbids"):
-        bot(coze, conversation="thread", auto_save_history=False).invoke("one")
+        make_chat(coze, conversation="thread", auto_save_history=False).invoke("one")
 
 
 # --- One turn at a time --------------------------------------------------------------------------
 
 
 def test_turns_of_a_conversation_wait_for_each_other(coze: LocalCoze) -> None:
-    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze), max_retries=0)
+    model = make_chat(coze, SLOW, conversation_id=start_conversation(coze), max_retries=0)
 
     async def several() -> list[AIMessage]:
         return await asyncio.gather(*(model.ainvoke(str(number)) for number in range(4)))
@@ -338,18 +323,18 @@ def test_turns_of_a_conversation_wait_for_each_other(coze: LocalCoze) -> None:
         answers = [future.result(20) for future in blocking] + loop.result(20)
     wanted = ["00000", "11111", "22222"] * 2 + ["33333"]
     assert sorted(answer.text for answer in answers) == sorted(wanted)
-    assert len(chats(coze)) == 7  # and no 4016
+    assert len(list_chats(coze)) == 7  # and no 4016
 
 
 def test_a_batch_of_one_conversation_has_one_turn_at_a_time(coze: LocalCoze) -> None:
-    model = bot(coze, conversation_id=conversation(coze), max_retries=0)
-    asked: list[Any] = [str(number) for number in range(24)]
-    answers = model.batch(asked, {"max_concurrency": 4})
+    model = make_chat(coze, conversation_id=start_conversation(coze), max_retries=0)
+    questions: list[Any] = [str(number) for number in range(24)]
+    answers = model.batch(questions, {"max_concurrency": 4})
     assert sorted(len(answer.text.split(" | ")) for answer in answers) == list(range(2, 26))
 
 
 def test_a_stream_that_is_left_lets_the_next_turn_in(coze: LocalCoze) -> None:
-    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze), max_retries=4)
+    model = make_chat(coze, SLOW, conversation_id=start_conversation(coze), max_retries=4)
     for chunk in model.stream("a"):
         assert chunk.text == "a"
         break
@@ -357,7 +342,7 @@ def test_a_stream_that_is_left_lets_the_next_turn_in(coze: LocalCoze) -> None:
 
 
 def test_the_time_of_a_turn_includes_the_queue(coze: LocalCoze) -> None:
-    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze))
+    model = make_chat(coze, SLOW, conversation_id=start_conversation(coze))
     stream = model.stream("a")
     next(stream)
     hurried = model.model_copy(update={"max_duration": 0.05})
@@ -367,17 +352,17 @@ def test_the_time_of_a_turn_includes_the_queue(coze: LocalCoze) -> None:
 
 
 def test_a_turn_inside_a_turn_of_the_same_conversation_is_refused(coze: LocalCoze) -> None:
-    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze))
+    model = make_chat(coze, SLOW, conversation_id=start_conversation(coze))
     stream = model.stream("a")
     next(stream)
     with pytest.raises(CozeConversationBusyError, match="Read or close the other stream first"):
         model.invoke("b")
     assert "".join(chunk.text for chunk in stream) == "aaaa"
-    assert [sent(request) for request in chats(coze)] == [["a"]]
+    assert [get_sent_texts(request) for request in list_chats(coze)] == [["a"]]
 
 
 def test_a_busy_conversation_of_somebody_else_is_waited_for(coze: LocalCoze) -> None:
-    model = bot(coze, bot_id=SLOW.bot_id, conversation_id=conversation(coze), max_retries=1)
+    model = make_chat(coze, SLOW, conversation_id=start_conversation(coze), max_retries=1)
     coze.faults = "error=4016,times=1"
     assert model.invoke("a").text == "aaaaa"
     coze.faults = "error=4016"

@@ -28,16 +28,19 @@ from langchain_coze import (
     is_retryable,
 )
 from langchain_coze.local import LocalBot, LocalCoze
-from tests.integration_tests.call_styles import WAYS, ainvoke, astream, invoke, stream
-from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
+from tests.conftest import make_chat, serve
+from tests.integration_tests.call_styles import CALL_STYLES, ainvoke, astream, invoke, stream
+from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
-Make = Callable[..., ChatCoze]
+coze = serve(BOT)
 Ask = Callable[..., AIMessage]
 
 
-def caught(ask: Ask, model: ChatCoze, kind: type[CozeError], asked: Any = QUESTION) -> CozeError:
+def catch_error(
+    ask: Ask, model: ChatCoze, kind: type[CozeError], question: Any = QUESTION
+) -> CozeError:
     with pytest.raises(CozeError) as info:
-        ask(model, asked)
+        ask(model, question)
     error = info.value
     assert type(error) is kind
     assert isinstance(error, ModelError)
@@ -57,19 +60,21 @@ def has_hint(error: CozeError) -> bool:
 # --- Bad input ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ask", WAYS)
-def test_no_token(chat: Make, monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_no_token(coze: LocalCoze, monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
     monkeypatch.delenv("COZE_API_TOKEN", raising=False)
     monkeypatch.delenv("COZE_API_KEY", raising=False)
-    error = caught(ask, chat(api_key=None), CozeAuthenticationError)
+    error = catch_error(ask, make_chat(coze, api_key=None), CozeAuthenticationError)
     assert has_hint(error)
     assert "COZE_API_TOKEN" in str(error)
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("ask", WAYS)
-def test_wrong_token(chat: Make, coze: LocalCoze, ask: Ask, mode: str) -> None:
-    error = caught(ask, chat(api_key="pat_wrong", response_mode=mode), CozeAuthenticationError)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_wrong_token(coze: LocalCoze, ask: Ask, mode: str) -> None:
+    error = catch_error(
+        ask, make_chat(coze, api_key="pat_wrong", response_mode=mode), CozeAuthenticationError
+    )
     assert error.code == 4100
     assert error.logid
     assert f"logid {error.logid}" in str(error)
@@ -94,10 +99,10 @@ def test_wrong_token(chat: Make, coze: LocalCoze, ask: Ask, mode: str) -> None:
 )
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 def test_what_coze_refuses(
-    chat: Make, fields: dict[str, Any], kind: type[CozeError], code: int | None, mode: str
+    coze: LocalCoze, fields: dict[str, Any], kind: type[CozeError], code: int | None, mode: str
 ) -> None:
-    for ask in WAYS:
-        error = caught(ask, chat(response_mode=mode, **fields), kind)
+    for ask in CALL_STYLES:
+        error = catch_error(ask, make_chat(coze, response_mode=mode, **fields), kind)
         assert error.code == code or code is None
         assert error.logid
         assert has_hint(error)
@@ -108,21 +113,18 @@ def test_what_coze_refuses(
 def test_unpublished_and_used_up(status: str) -> None:
     bots = (LocalBot(name="draft", published=False), LocalBot(name="used", quota=0))
     with LocalCoze(bots, error_status=status) as coze:
-        for ask in WAYS:
-            draft, used = (
-                ChatCoze(bot_id=bot.bot_id, api_key=coze.token, base_url=coze.base_url)
-                for bot in bots
-            )
-            error = caught(ask, draft, CozeNotFoundError)
+        for ask in CALL_STYLES:
+            draft, used = (make_chat(coze, bot) for bot in bots)
+            error = catch_error(ask, draft, CozeNotFoundError)
             assert error.code == 4015
             assert "Publish it in Coze" in str(error)
-            error = caught(ask, used, CozeQuotaError)
+            error = catch_error(ask, used, CozeQuotaError)
             assert error.code == 4028
             assert has_hint(error)
 
 
 @pytest.mark.parametrize(
-    ("fields", "asked"),
+    ("fields", "question"),
     [
         ({}, []),
         ({"bot_id": None}, QUESTION),
@@ -138,15 +140,14 @@ def test_unpublished_and_used_up(status: str) -> None:
     ],
 )
 def test_what_is_refused_before_any_request(
-    chat: Make,
     coze: LocalCoze,
     monkeypatch: pytest.MonkeyPatch,
     fields: dict[str, Any],
-    asked: Any,
+    question: Any,
 ) -> None:
     monkeypatch.delenv("COZE_BOT_ID", raising=False)
-    for ask in WAYS:
-        caught(ask, chat(**fields), CozeInvalidRequestError, asked)
+    for ask in CALL_STYLES:
+        catch_error(ask, make_chat(coze, **fields), CozeInvalidRequestError, question)
     assert coze.requests == []
 
 
@@ -156,9 +157,9 @@ def test_base_url_is_checked_at_once(url: str) -> None:
         ChatCoze(bot_id="1", api_key="pat_x", base_url=url)
 
 
-def test_token_with_characters_that_no_token_has(chat: Make) -> None:
+def test_token_with_characters_that_no_token_has(coze: LocalCoze) -> None:
     for token in ("pat_“quoted”", "pat_two words", "pat_line\nbreak", " "):
-        caught(invoke, chat(api_key=token), CozeAuthenticationError)
+        catch_error(invoke, make_chat(coze, api_key=token), CozeAuthenticationError)
 
 
 # --- The server misbehaves ------------------------------------------------------------------------
@@ -192,20 +193,20 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
-def test_the_answer_survives(chat: Make, coze: LocalCoze, fault: str) -> None:
+def test_the_answer_survives(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
-    for ask in WAYS:
-        message = ask(chat(), QUESTION)
+    for ask in CALL_STYLES:
+        message = ask(make_chat(coze), QUESTION)
         assert message.content == ANSWER
         assert message.response_metadata["follow_up_questions"] == ["还有呢？"]
         assert message.usage_metadata is not None
 
 
-def test_a_failed_search_is_told(chat: Make, coze: LocalCoze) -> None:
+def test_a_failed_search_is_told(coze: LocalCoze) -> None:
     coze.faults = "recall_failed"
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         with pytest.warns(UserWarning, match="failed \\(status_code 708882003\\)"):
-            message = ask(chat(), QUESTION)
+            message = ask(make_chat(coze), QUESTION)
         assert message.content == ANSWER
         assert message.response_metadata["knowledge_recall"] == []
 
@@ -215,19 +216,19 @@ CUTS = ["no_terminal", "cut_mid_line", "cut_utf8", "cut_at=1", "cut_at=900", "cu
 
 @pytest.mark.parametrize("end", ["", ",cut_hard", ",cut_reset"])
 @pytest.mark.parametrize("fault", CUTS)
-def test_a_cut_stream_is_never_a_success(chat: Make, coze: LocalCoze, fault: str, end: str) -> None:
+def test_a_cut_stream_is_never_a_success(coze: LocalCoze, fault: str, end: str) -> None:
     coze.faults = fault + end
-    for ask in WAYS:
-        error = caught(ask, chat(max_retries=0), CozeStreamError)
+    for ask in CALL_STYLES:
+        error = catch_error(ask, make_chat(coze, max_retries=0), CozeStreamError)
         assert has_hint(error)
-    assert len(coze.requests) == len(WAYS)
+    assert len(coze.requests) == len(CALL_STYLES)
 
 
-def test_a_cut_stream_keeps_what_had_come(chat: Make, coze: LocalCoze) -> None:
+def test_a_cut_stream_keeps_what_had_come(coze: LocalCoze) -> None:
     coze.faults = "cut_mid_line"
     came: list[Any] = []
     with pytest.raises(CozeStreamError) as info:
-        came.extend(chat().stream(QUESTION))
+        came.extend(make_chat(coze).stream(QUESTION))
     assert [chunk.additional_kwargs for chunk in came] == [{"reasoning_content": "想一想。"}]
     assert came[0].response_metadata["chat_id"] == info.value.chat_id
     assert info.value.conversation_id
@@ -256,34 +257,36 @@ def test_a_cut_stream_keeps_what_had_come(chat: Make, coze: LocalCoze) -> None:
     ],
 )
 def test_failures_are_typed_and_not_repeated(
-    chat: Make, coze: LocalCoze, fault: str, kind: type[CozeError], code: int | None
+    coze: LocalCoze, fault: str, kind: type[CozeError], code: int | None
 ) -> None:
     """A POST that may have started something is never sent twice (design 4.7)."""
     coze.faults = fault
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         coze.reset()
-        error = caught(ask, chat(timeout=0.3), kind)
+        error = catch_error(ask, make_chat(coze, timeout=0.3), kind)
         assert error.code == code
         assert has_hint(error)
         assert len(coze.requests) == 1
 
 
 @pytest.mark.parametrize("fault", ["close", "slow_start=9"])
-def test_what_may_have_started_is_not_retryable(chat: Make, coze: LocalCoze, fault: str) -> None:
+def test_what_may_have_started_is_not_retryable(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
-    for ask in WAYS:
+    for ask in CALL_STYLES:
         with pytest.raises(CozeError) as info:
-            ask(chat(timeout=0.3), QUESTION)
+            ask(make_chat(coze, timeout=0.3), QUESTION)
         assert not is_retryable(info.value)
 
 
 @pytest.mark.parametrize(
     "fault", ["failed=4028", "failed_bare=701231", "error_event=5000", "idle=9"]
 )
-def test_errors_of_a_turn_that_had_started_name_it(chat: Make, coze: LocalCoze, fault: str) -> None:
+def test_errors_of_a_turn_that_had_started_name_it(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
-    for ask in WAYS:
-        error = caught(ask, chat(timeout=0.3), type(_error(ask, chat(timeout=0.3))))
+    for ask in CALL_STYLES:
+        error = catch_error(
+            ask, make_chat(coze, timeout=0.3), type(_get_error(ask, make_chat(coze, timeout=0.3)))
+        )
         assert error.chat_id
         assert error.conversation_id
         assert f"chat_id {error.chat_id}" in str(error)
@@ -291,7 +294,7 @@ def test_errors_of_a_turn_that_had_started_name_it(chat: Make, coze: LocalCoze, 
         assert not is_retryable(error)
 
 
-def _error(ask: Ask, model: ChatCoze) -> CozeError:
+def _get_error(ask: Ask, model: ChatCoze) -> CozeError:
     with pytest.raises(CozeError) as info:
         ask(model, QUESTION)
     return info.value
@@ -308,28 +311,28 @@ def _error(ask: Ask, model: ChatCoze) -> CozeError:
     ],
 )
 def test_what_has_started_nothing_is_repeated(
-    chat: Make, coze: LocalCoze, fault: str, kind: type[CozeError]
+    coze: LocalCoze, fault: str, kind: type[CozeError]
 ) -> None:
     for ask in (invoke, astream):
         coze.reset()
         coze.faults = f"{fault},times=1"
-        assert ask(chat(max_retries=1), QUESTION).content == ANSWER
+        assert ask(make_chat(coze, max_retries=1), QUESTION).content == ANSWER
         assert len(coze.requests) == 2
         coze.reset()
         coze.faults = fault
-        error = caught(ask, chat(max_retries=1), kind)
+        error = catch_error(ask, make_chat(coze, max_retries=1), kind)
         assert is_retryable(error)
         assert len(coze.requests) == 2
 
 
-def test_a_long_retry_after_is_not_waited_for(chat: Make, coze: LocalCoze) -> None:
+def test_a_long_retry_after_is_not_waited_for(coze: LocalCoze) -> None:
     coze.faults = "http_429=3600"
-    error = caught(invoke, chat(), CozeRateLimitError)
+    error = catch_error(invoke, make_chat(coze), CozeRateLimitError)
     assert error.retry_after == 3600
     assert len(coze.requests) == 1
 
 
-@pytest.mark.parametrize("ask", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_nobody_listens(ask: Ask) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -337,7 +340,7 @@ def test_nobody_listens(ask: Ask) -> None:
         model = ChatCoze(
             bot_id="1", api_key="pat_x", base_url=f"http://127.0.0.1:{port}", max_retries=0
         )
-        error = caught(ask, model, CozeConnectionError)
+        error = catch_error(ask, model, CozeConnectionError)
         assert has_hint(error)
         assert is_retryable(error)
 
@@ -345,44 +348,37 @@ def test_nobody_listens(ask: Ask) -> None:
 # --- Polling --------------------------------------------------------------------------------------
 
 
-def poller(chat: Make, **fields: Any) -> ChatCoze:
-    return chat(response_mode="poll", poll_interval=0.02, **fields)
+def make_poller(coze: LocalCoze, **fields: Any) -> ChatCoze:
+    return make_chat(coze, response_mode="poll", **fields)
 
 
 def test_a_poll_that_takes_too_long() -> None:
     slow = LocalBot(lambda _: "x", name="slow", delay=3)
     with LocalCoze(slow) as server:
         for ask in (invoke, ainvoke):
-            model = ChatCoze(
-                bot_id=slow.bot_id,
-                api_key=server.token,
-                base_url=server.base_url,
-                response_mode="poll",
-                poll_interval=0.02,
-                poll_timeout=0.1,
-            )
-            error = caught(ask, model, CozeTimeoutError)
+            model = make_poller(server, poll_timeout=0.1)
+            error = catch_error(ask, model, CozeTimeoutError)
             assert error.chat_id
             assert "poll_timeout=0.1" in str(error)
 
 
 @pytest.mark.parametrize("path", ["/v3/chat/retrieve", "/v3/chat/message/list"])
 @pytest.mark.parametrize("fault", ["http_502", "close", "error=5000", "http_429=0.01"])
-def test_a_get_that_fails_is_repeated(chat: Make, coze: LocalCoze, fault: str, path: str) -> None:
+def test_a_get_that_fails_is_repeated(coze: LocalCoze, fault: str, path: str) -> None:
     for ask in (invoke, ainvoke):
         coze.reset()
         coze.faults = f"{fault},times=1,on={path}"
-        assert ask(poller(chat), QUESTION).content == ANSWER
+        assert ask(make_poller(coze), QUESTION).content == ANSWER
 
 
-def test_a_get_that_goes_on_failing_names_the_turn(chat: Make, coze: LocalCoze) -> None:
+def test_a_get_that_goes_on_failing_names_the_turn(coze: LocalCoze) -> None:
     coze.faults = "error=5000,on=/v3/chat/retrieve"
-    error = caught(invoke, poller(chat, max_retries=0), CozeServerError)
+    error = catch_error(invoke, make_poller(coze, max_retries=0), CozeServerError)
     assert error.chat_id
     assert error.conversation_id
 
 
-def test_a_polled_turn_that_failed(chat: Make) -> None:
+def test_a_polled_turn_that_failed() -> None:
     from langchain_coze.local import Fail  # noqa: PLC0415
 
     def fails(_: str) -> Any:
@@ -391,17 +387,10 @@ def test_a_polled_turn_that_failed(chat: Make) -> None:
     bot = LocalBot(fails, name="fails")
     with LocalCoze(bot) as server:
         for ask in (invoke, ainvoke, stream):
-            model = chat(
-                bot_id=bot.bot_id,
-                api_key=server.token,
-                base_url=server.base_url,
-                response_mode="poll",
-                poll_interval=0.02,
-            )
-            error = caught(ask, model, CozeQuotaError)
+            error = catch_error(ask, make_poller(server), CozeQuotaError)
             assert error.code == 4028
             assert error.chat_id
 
 
-def test_the_sample_bot_id_is_the_one_asked(chat: Make) -> None:
-    assert invoke(chat(), QUESTION).response_metadata["model_name"] == BOT.bot_id
+def test_the_sample_bot_id_is_the_one_asked(coze: LocalCoze) -> None:
+    assert invoke(make_chat(coze), QUESTION).response_metadata["model_name"] == BOT.bot_id

@@ -24,60 +24,62 @@ from langchain_coze.local import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 QUICKSTART = ROOT / "examples" / "quickstart.py"
-SECONDS = 60
+MAX_SECONDS = 60
 WRONG_TOKEN = "pat_" + "wrong" * 8
 ENDED_BY_CTRL_C = 0
 
 
-def environment(**coze: str) -> dict[str, str]:
+def build_environment(**coze: str) -> dict[str, str]:
     """Return the environment of a user with no Coze account but what is given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COZE_")}
     return kept | {f"COZE_{name}": value for name, value in coze.items()}
 
 
-def run(
+def run_example(
     name: str, *arguments: str, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", ROOT / "examples" / name, *arguments],
-        env=env or environment(),
+        env=env or build_environment(),
         capture_output=True,
         encoding="utf-8",
-        timeout=SECONDS,
+        timeout=MAX_SECONDS,
         check=False,
     )
 
 
-def account(coze: LocalCoze, token: str = "") -> dict[str, str]:
+def build_account_environment(coze: LocalCoze, token: str = "") -> dict[str, str]:
     """Return the environment of a user whose Coze is a local server."""
     bot_id = coze.bots[0].bot_id
-    return environment(API_BASE=coze.base_url, API_TOKEN=token or coze.token, BOT_ID=bot_id)
+    return build_environment(API_BASE=coze.base_url, API_TOKEN=token or coze.token, BOT_ID=bot_id)
 
 
 def test_quickstart_answers_in_both_languages_with_sources() -> None:
-    done = run("quickstart.py")
+    done = run_example("quickstart.py")
     assert (done.returncode, done.stderr) == (0, "")
     english, chinese = re.split(r"^> ", done.stdout, flags=re.MULTILINE)[1:]
-    for turn, said, page in (
+    for turn, begin, page in (
         (english, "According to “", "(docs/en/"),
         (chinese, "根据知识库中的《", "(docs/zh/"),
     ):
-        answer, told = turn.split("Sources / 来源\n")
-        assert answer.split("\n")[1].startswith(said)
-        scores = re.findall(r"^  (0\.\d\d|1\.00)  .*\.md\)$", told, re.MULTILINE)
+        answer, sources = turn.split("Sources / 来源\n")
+        assert answer.split("\n")[1].startswith(begin)
+        scores = re.findall(r"^  (0\.\d\d|1\.00)  .*\.md\)$", sources, re.MULTILINE)
         assert scores
         assert float(scores[0]) > 0.4  # the question fits the documentation
-        assert page in told
-        tokens = re.search(r"^  (\d+) in \+ (\d+) out = (\d+)$", told, re.MULTILINE)
+        assert page in sources
+        tokens = re.search(r"^  (\d+) in \+ (\d+) out = (\d+)$", sources, re.MULTILINE)
         assert tokens
         assert int(tokens[1]) + int(tokens[2]) == int(tokens[3]) > 0
-        assert len(re.findall(r"^  - .+[?？]$", told, re.MULTILINE)) == 2
+        assert len(re.findall(r"^  - .+[?？]$", sources, re.MULTILINE)) == 2
 
 
 def test_quickstart_says_which_coze_it_talks_to() -> None:
-    done = run("quickstart.py", "What is ChatCoze?")
+    done = run_example("quickstart.py", "What is ChatCoze?")
     assert done.stdout.startswith("Local Coze server at http://127.0.0.1:")
     assert "set COZE_API_TOKEN, COZE_BOT_ID" in done.stdout
     assert re.findall(r"^> (.*)", done.stdout, re.MULTILINE) == ["What is ChatCoze?"]
@@ -86,7 +88,9 @@ def test_quickstart_says_which_coze_it_talks_to() -> None:
 def test_quickstart_talks_to_the_account_of_the_environment() -> None:
     tea = LocalBot(name="tea", knowledge=LocalKnowledge(["Tea grows on hills."]))
     with LocalCoze(tea) as coze:
-        done = run("quickstart.py", "Where does tea grow?", env=account(coze))
+        done = run_example(
+            "quickstart.py", "Where does tea grow?", env=build_account_environment(coze)
+        )
         assert [request.path for request in coze.requests] == ["/v3/chat"]
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Coze, bot {tea.bot_id} at http://127.0.0.1:{coze.port}\n")
@@ -96,7 +100,7 @@ def test_quickstart_talks_to_the_account_of_the_environment() -> None:
 
 def test_quickstart_does_without_sources_and_suggestions() -> None:
     with LocalCoze(lambda question: question.upper()) as coze:
-        done = run("quickstart.py", "hello", env=account(coze))
+        done = run_example("quickstart.py", "hello", env=build_account_environment(coze))
     assert (done.returncode, done.stderr) == (0, "")
     assert "HELLO" in done.stdout
     assert "No sources / 没有来源" in done.stdout
@@ -115,7 +119,7 @@ def test_quickstart_does_without_sources_and_suggestions() -> None:
 )
 def test_a_wrong_token_is_told_with_a_hint_and_not_shown(name: str) -> None:
     with LocalCoze() as coze:
-        done = run(name, env=account(coze, token=WRONG_TOKEN))
+        done = run_example(name, env=build_account_environment(coze, token=WRONG_TOKEN))
     assert done.returncode == 1
     assert "code 4100" in done.stderr
     assert "Hint: Check COZE_API_TOKEN" in done.stderr
@@ -127,34 +131,36 @@ def test_a_wrong_token_is_told_with_a_hint_and_not_shown(name: str) -> None:
 def test_quickstart_in_a_terminal_says_the_same_in_colour() -> None:
     ours, theirs = pytest.importorskip("pty").openpty()
     command = [sys.executable, str(QUICKSTART), "What is ChatCoze?"]
-    env = environment() | {"TERM": "xterm-256color"}
+    env = build_environment() | {"TERM": "xterm-256color"}
     env.pop("NO_COLOR", None)
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as process:
         os.close(theirs)
-        seen = b""
-        while part := read(ours):
-            seen += part
-        assert process.wait(SECONDS) == 0
+        output = b""
+        while part := read_terminal(ours):
+            output += part
+        assert process.wait(MAX_SECONDS) == 0
     os.close(ours)
-    told = seen.decode().replace("\r\n", "\n")
-    assert "\x1b[" in told
-    told = re.sub(r"\x1b\[[\d;]*m", "", told)
-    assert without_port(told) == without_port(run("quickstart.py", "What is ChatCoze?").stdout)
+    text = output.decode().replace("\r\n", "\n")
+    assert "\x1b[" in text
+    text = re.sub(r"\x1b\[[\d;]*m", "", text)
+    assert remove_port(text) == remove_port(
+        run_example("quickstart.py", "What is ChatCoze?").stdout
+    )
 
 
-def read(terminal: int) -> bytes:
+def read_terminal(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
     except OSError:  # the program has ended
         return b""
 
 
-def without_port(text: str) -> str:
+def remove_port(text: str) -> str:
     return re.sub(r"127\.0\.0\.1:\d+", "", text)
 
 
 def test_chain_invokes_streams_and_batches() -> None:
-    done = run("chain.py")
+    done = run_example("chain.py")
     assert (done.returncode, done.stderr) == (0, "")
     for begin in (
         "invoke: ",
@@ -166,7 +172,7 @@ def test_chain_invokes_streams_and_batches() -> None:
 
 
 def test_langgraph_node_keeps_the_history() -> None:
-    done = run("langgraph_node.py")
+    done = run_example("langgraph_node.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert "That is question 1; the first was 'What is LangGraph?'." in done.stdout
     assert "That is question 2; the first was 'What is LangGraph?'." in done.stdout
@@ -174,7 +180,7 @@ def test_langgraph_node_keeps_the_history() -> None:
 
 def test_multimodal_uploads_bytes_and_passes_a_link_on() -> None:
     with LocalCoze(lambda _, turn: f"{turn.files[0].name}{turn.files[0].url}") as coze:
-        done = run("multimodal.py", env=account(coze))
+        done = run_example("multimodal.py", env=build_account_environment(coze))
         uploads = [request.path for request in coze.requests].count("/v1/files/upload")
     assert (done.returncode, done.stderr, uploads) == (0, "", 1)
     assert done.stdout.splitlines()[-2:] == [
@@ -184,7 +190,7 @@ def test_multimodal_uploads_bytes_and_passes_a_link_on() -> None:
 
 
 def test_multimodal_tells_what_the_local_bot_was_sent() -> None:
-    done = run("multimodal.py")
+    done = run_example("multimodal.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^I was sent an image: square\.png, \d+ bytes\.$", done.stdout, re.MULTILINE)
     assert "I was sent an image: the link https://www.python.org/" in done.stdout
@@ -192,7 +198,7 @@ def test_multimodal_tells_what_the_local_bot_was_sent() -> None:
 
 
 def test_chatflow_asks_back_and_goes_on() -> None:
-    done = run("chatflow.py")
+    done = run_example("chatflow.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "user: Tea, please.",
@@ -205,7 +211,7 @@ def test_chatflow_asks_back_and_goes_on() -> None:
 
 
 def test_leave_early_cancels_only_where_that_is_wanted() -> None:
-    done = run("leave_early.py")
+    done = run_example("leave_early.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "break: /v3/chat",
@@ -217,24 +223,26 @@ def test_leave_early_cancels_only_where_that_is_wanted() -> None:
 
 
 def test_retriever_has_the_documents_long_before_the_answer() -> None:
-    done = run("retriever.py")
+    done = run_example("retriever.py")
     assert (done.returncode, done.stderr) == (0, "")
     scores = re.findall(r"^  \d\. (0\.\d\d)  ", done.stdout, re.MULTILINE)
     assert len(scores) == 3
     assert scores == sorted(scores, reverse=True)
     assert "Longjing  https://example.com/longjing\n" in done.stdout
     assert "k=1, score_threshold=0.2: 龙井茶产自杭州西湖周围的山上。\n" in done.stdout
-    waited, at_once, told = map(float, re.findall(r": (\d+\.\d{3}) s", done.stdout))
-    assert at_once < waited < told
+    waited, at_once, answered = map(float, re.findall(r": (\d+\.\d{3}) s", done.stdout))
+    assert at_once < waited < answered
     assert waited >= 0.25
-    assert told >= 2
+    assert answered >= 2
     assert done.stdout.endswith("model: 龙井茶产自杭州西湖周围的山上。 [1]\n")
 
 
 def test_retriever_searches_the_account_of_the_environment() -> None:
     rice = LocalBot(name="rice", knowledge=["Rice grows in water."])
     with LocalCoze(rice) as coze:
-        done = run("retriever.py", "Where does rice grow?", env=account(coze))
+        done = run_example(
+            "retriever.py", "Where does rice grow?", env=build_account_environment(coze)
+        )
         assert {request.path for request in coze.requests} == {"/v3/chat"}
         kept = [request.body["auto_save_history"] for request in coze.requests]
     assert (done.returncode, done.stderr) == (0, "")
@@ -245,28 +253,28 @@ def test_retriever_searches_the_account_of_the_environment() -> None:
 
 def test_citations_are_numbered_and_come_with_the_answer() -> None:
     with LocalCoze() as coze:
-        done = run("citations.py", env=account(coze))
+        done = run_example("citations.py", env=build_account_environment(coze))
         assert [request.path for request in coze.requests] == ["/v3/chat"] * 2
     assert (done.returncode, done.stderr) == (0, "")
     english, chinese = re.split(r"^> ", done.stdout, flags=re.MULTILINE)[1:]
     for turn, title in ((english, "Workflows in Coze  "), (chinese, "把智能体发布到 API  ")):
-        answer, told = turn.split("\nSources / 来源\n")
-        sources = re.findall(r"^  (\[\d\]) (.*)$", told, re.MULTILINE)
+        answer, listed = turn.split("\nSources / 来源\n")
+        sources = re.findall(r"^  (\[\d\]) (.*)$", listed, re.MULTILINE)
         assert re.search(r"[.。]((?: \[\d\])+)$", answer)
         assert [number for number, _ in sources] == re.findall(r"\[\d\]", answer)
         assert sources[0][1].startswith(f"{title}https://www.coze.c")
-        assert re.search(r"^      0\.\d\d  ", told, re.MULTILINE)
+        assert re.search(r"^      0\.\d\d  ", listed, re.MULTILINE)
 
 
 def test_citations_do_without_sources() -> None:
     with LocalCoze(lambda question: question.upper()) as coze:
-        done = run("citations.py", "hello", env=account(coze))
+        done = run_example("citations.py", "hello", env=build_account_environment(coze))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith("> hello\nHELLO\nNo sources / 没有来源\n\n")
 
 
 def test_knowledge_workflow_searches_without_a_model() -> None:
-    done = run("knowledge_workflow.py")
+    done = run_example("knowledge_workflow.py")
     assert (done.returncode, done.stderr) == (0, "")
     english, chinese, named = re.findall(r"^  (.*)$", done.stdout, re.MULTILINE)
     assert english.startswith("Longjing tea grows on the hills")
@@ -278,7 +286,7 @@ def test_knowledge_workflow_searches_without_a_model() -> None:
 
 
 def test_workflow_tool_is_used_by_programs_and_agents() -> None:
-    done = run("workflow_tool.py")
+    done = run_example("workflow_tool.py")
     assert (done.returncode, done.stderr) == (0, "")
     parts = re.split(r"^> .*\n", done.stdout, flags=re.MULTILINE)
     schema, program, agent, progress, failures = parts
@@ -288,10 +296,10 @@ def test_workflow_tool_is_used_by_programs_and_agents() -> None:
         "  lines (integer): How many lines, at most 2.",
     ]
     assert json.loads(program) == {"title": "Tea", "poem": "Green leaves at dawn,"}
-    told = dict(line.split(": ", 1) for line in agent.splitlines())
-    assert told["output"] == json.loads(told["content"])["title"] == "Tea"
-    assert told["tokens"] == "42"
-    assert told["debug_url"].startswith("https://www.coze.cn/work_flow?execute_id=")
+    fields = dict(line.split(": ", 1) for line in agent.splitlines())
+    assert fields["output"] == json.loads(fields["content"])["title"] == "Tea"
+    assert fields["tokens"] == "42"
+    assert fields["debug_url"].startswith("https://www.coze.cn/work_flow?execute_id=")
     assert [line.split(":")[0].strip() for line in progress.splitlines()] == [
         "Plan",
         "Write",
@@ -304,7 +312,7 @@ def test_workflow_tool_is_used_by_programs_and_agents() -> None:
 
 
 def test_toolkit_makes_a_tool_of_each_workflow() -> None:
-    done = run("toolkit.py")
+    done = run_example("toolkit.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.findall(r"^([a-z_]+\w*): [^{]", done.stdout, re.MULTILINE) == [
         "count_words",
@@ -322,13 +330,13 @@ def len_of(text: str) -> int:
 
 def test_toolkit_lists_the_workspace_of_the_environment() -> None:
     with LocalCoze(workflows=len_of) as coze:
-        env = environment(
+        env = build_environment(
             API_BASE=coze.base_url, API_TOKEN=coze.token, WORKSPACE_ID=coze.workspace_id
         )
-        done = run("toolkit.py", env=env)
-        verbs = {request.method for request in coze.requests}
-        wrong = run("toolkit.py", env=env | {"COZE_API_TOKEN": WRONG_TOKEN})
-    assert (done.returncode, done.stderr, verbs) == (0, "", {"GET"})
+        done = run_example("toolkit.py", env=env)
+        methods = {request.method for request in coze.requests}
+        wrong = run_example("toolkit.py", env=env | {"COZE_API_TOKEN": WRONG_TOKEN})
+    assert (done.returncode, done.stderr, methods) == (0, "", {"GET"})
     assert done.stdout.startswith("len_of: ")
     assert wrong.returncode == 1
     assert "提示：" in wrong.stderr
@@ -336,7 +344,7 @@ def test_toolkit_lists_the_workspace_of_the_environment() -> None:
 
 
 def test_studio_tells_usage_when_it_is_asked_for() -> None:
-    done = run("studio.py")
+    done = run_example("studio.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("According to “Workflows in Coze”")
     assert "source 0.83: Workflows in Coze\n" in done.stdout
@@ -346,22 +354,22 @@ def test_studio_tells_usage_when_it_is_asked_for() -> None:
 
 
 def test_tracing_shows_a_run_and_a_failed_one() -> None:
-    done = run("tracing.py")
+    done = run_example("tracing.py")
     assert (done.returncode, done.stderr) == (0, "")
     good, bad = re.split(r"^run: ", done.stdout, flags=re.MULTILINE)[1:]
     assert re.search(r"provider and model: coze \d{19}$", good, re.MULTILINE)
     assert "input: What is a Coze workflow?" in good
     assert "output: According to “Workflows in Coze”" in good
     assert re.search(r"usage: [1-9]\d* tokens$", good, re.MULTILINE)
-    told = re.search(r"error: CozeQuotaError: .* \(code 4028, logid (\w+)\)$", bad, re.MULTILINE)
-    assert told
-    assert f"'detail': {{'logid': '{told[1]}'}}" in bad
-    assert f"raised: CozeQuotaError, logid {told[1]}" in bad
+    error = re.search(r"error: CozeQuotaError: .* \(code 4028, logid (\w+)\)$", bad, re.MULTILINE)
+    assert error
+    assert f"'detail': {{'logid': '{error[1]}'}}" in bad
+    assert f"raised: CozeQuotaError, logid {error[1]}" in bad
     assert "pat_" not in done.stdout
 
 
 def test_oauth_jwt_keeps_the_conversations_of_users_apart() -> None:
-    done = run("oauth_jwt.py")
+    done = run_example("oauth_jwt.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Ada: 'Who am I?': this conversation began with 'Hello, I am Ada'." in done.stdout
     assert "Ben may not read it: Invalid conversation" in done.stdout
@@ -371,15 +379,15 @@ def test_oauth_jwt_takes_the_app_of_the_environment(tmp_path: Path) -> None:
     app, key = LocalOAuthApp(), tmp_path / "private_key.pem"
     key.write_text(app.private_key)
     with LocalCoze(LocalBot(lambda _: "hello", name="hello"), oauth_apps=app) as coze:
-        env = environment(
+        env = build_environment(
             API_BASE=coze.base_url,
             BOT_ID=coze.bots[0].bot_id,
             JWT_OAUTH_CLIENT_ID=app.client_id,
             JWT_OAUTH_PRIVATE_KEY_FILE_PATH=str(key),
             JWT_OAUTH_PUBLIC_KEY_ID=app.key_id,
         )
-        done = run("oauth_jwt.py", env=env)
-        wrong = run("oauth_jwt.py", env=env | {"COZE_JWT_OAUTH_PUBLIC_KEY_ID": "7"})
+        done = run_example("oauth_jwt.py", env=env)
+        wrong = run_example("oauth_jwt.py", env=env | {"COZE_JWT_OAUTH_PUBLIC_KEY_ID": "7"})
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Ada: hello\n")
     assert wrong.returncode == 1
@@ -388,7 +396,7 @@ def test_oauth_jwt_takes_the_app_of_the_environment(tmp_path: Path) -> None:
 
 
 def test_serve_runnable_asks_its_own_bot() -> None:
-    done = run("serve_runnable.py")
+    done = run_example("serve_runnable.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == "three two one"
 
@@ -396,19 +404,19 @@ def test_serve_runnable_asks_its_own_bot() -> None:
 def test_serve_runnable_is_served_by_the_command_line() -> None:
     command = [sys.executable, "-m", "langchain_coze.local", "examples.serve_runnable:bot"]
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, encoding="utf-8"
+        command, cwd=ROOT, env=build_environment(), stdout=subprocess.PIPE, encoding="utf-8"
     ) as server:
         try:
             assert server.stdout
-            told: dict[str, str] = {}
-            while "BOT_ID" not in told:
+            variables: dict[str, str] = {}
+            while "BOT_ID" not in variables:
                 line = server.stdout.readline()
                 assert line, "the server has ended"
-                told.update(re.findall(r"export COZE_(\w+)=(\S+)", line))
-            done = run("quickstart.py", "one two three", env=environment(**told))
+                variables.update(re.findall(r"export COZE_(\w+)=(\S+)", line))
+            done = run_example("quickstart.py", "one two three", env=build_environment(**variables))
         finally:
             server.send_signal(signal.SIGINT)
-        assert server.wait(SECONDS) == ENDED_BY_CTRL_C
+        assert server.wait(MAX_SECONDS) == ENDED_BY_CTRL_C
     assert (done.returncode, done.stderr) == (0, "")
     assert "three two one" in done.stdout
     assert "  - And once more?" in done.stdout

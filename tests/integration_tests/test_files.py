@@ -13,9 +13,10 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
 
-from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
+from langchain_coze import CozeError, CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, Media, Speech, Turn
-from tests.integration_tests.call_styles import WAYS, Way
+from tests.conftest import make_chat, serve
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 IMAGE, FILE = {"type": "image"}, {"type": "file"}
@@ -40,32 +41,23 @@ def show(_: str) -> Iterator[Any]:
 
 LOOK, SHOW = LocalBot(look, name="look"), LocalBot(show, name="show")
 
-
-@pytest.fixture
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([LOOK, SHOW]) as server:
-        yield server
+coze = serve([LOOK, SHOW], scope="function")
 
 
-def bot(coze: LocalCoze, **fields: Any) -> ChatCoze:
-    known = {"bot_id": LOOK.bot_id, "api_key": coze.token, "base_url": coze.base_url}
-    return ChatCoze(**{**known, "timeout": 5, "max_retries": 0, **fields})
-
-
-def ask(*blocks: dict[str, Any], text: str = "What is it?") -> list[HumanMessage]:
+def make_question(*blocks: dict[str, Any], text: str = "What is it?") -> list[HumanMessage]:
     return [HumanMessage([{"type": "text", "text": text}, *blocks])]
 
 
-def paths(coze: LocalCoze) -> list[str]:
+def list_paths(coze: LocalCoze) -> list[str]:
     return [request.path for request in coze.requests]
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("way", WAYS)
-def test_bytes_are_uploaded_and_links_passed_on(coze: LocalCoze, way: Way, mode: str) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_bytes_are_uploaded_and_links_passed_on(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
     image, link = {**IMAGE, "base64": TEXT}, {"type": "image", "url": "https://h/a.png"}
-    seen = way(bot(coze, response_mode=mode, poll_interval=0.02), ask(image, link)).text
-    assert json.loads(seen) == [["image", "", len(PNG)], ["image", "https://h/a.png", 0]]
+    files = ask(make_chat(coze, response_mode=mode), make_question(image, link)).text
+    assert json.loads(files) == [["image", "", len(PNG)], ["image", "https://h/a.png", 0]]
     upload, chat = coze.requests[:2]
     assert (upload.method, upload.path, chat.path) == ("POST", "/v1/files/upload", "/v3/chat")
     assert upload.headers["content-type"].startswith("multipart/form-data; boundary=")
@@ -77,55 +69,57 @@ def test_bytes_are_uploaded_and_links_passed_on(coze: LocalCoze, way: Way, mode:
     assert linked == {"type": "image", "file_url": "https://h/a.png"}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_same_bytes_are_uploaded_once(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_same_bytes_are_uploaded_once(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze)
     image = {**IMAGE, "base64": PNG}
     as_openai = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{TEXT}"}}
     for blocks in ((image, image), (as_openai,), (image,)):
-        way(model, ask(*blocks))
-    assert paths(coze) == ["/v1/files/upload", "/v3/chat", "/v3/chat", "/v3/chat"]
-    way(bot(coze), ask({**IMAGE, "base64": PNG + b"more"}))
-    assert paths(coze).count("/v1/files/upload") == 2
+        ask(model, make_question(*blocks))
+    assert list_paths(coze) == ["/v1/files/upload", "/v3/chat", "/v3/chat", "/v3/chat"]
+    ask(make_chat(coze), make_question({**IMAGE, "base64": PNG + b"more"}))
+    assert list_paths(coze).count("/v1/files/upload") == 2
 
 
 def test_many_at_once_upload_once(coze: LocalCoze) -> None:
-    model, question = bot(coze), ask({**IMAGE, "base64": PNG})
+    model, question = make_chat(coze), make_question({**IMAGE, "base64": PNG})
     model.batch([question] * 10)
     asyncio.run(model.abatch([question] * 10))
-    assert paths(coze).count("/v1/files/upload") == 1
-    assert paths(coze).count("/v3/chat") == 20
+    assert list_paths(coze).count("/v1/files/upload") == 1
+    assert list_paths(coze).count("/v3/chat") == 20
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_file_that_cannot_be_taken_is_told_before_any_request(coze: LocalCoze, way: Way) -> None:
-    for block, told in (
-        ({**IMAGE, "base64": base64.b64encode(b"Hello").decode()}, "its bytes are none"),
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_file_that_cannot_be_taken_is_told_before_any_request(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
+    for block, message in (
+        ({**IMAGE, "base64": base64.b64encode(b"Hello").decode()}, "not a known image format"),
         ({**FILE, "base64": b""}, "empty"),
         ({**FILE, "base64": bytes(513 * 1024**2)}, "at most 512 MB"),
         ({"type": "tool_use", "id": "1"}, "does not take"),
     ):
-        with pytest.raises(CozeInvalidRequestError, match=told):
-            way(bot(coze), ask(block))
-    assert paths(coze) == []
+        with pytest.raises(CozeInvalidRequestError, match=message):
+            ask(make_chat(coze), make_question(block))
+    assert list_paths(coze) == []
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_refused_upload_is_told_and_tried_again_by_the_next_call(
-    coze: LocalCoze, way: Way
+    coze: LocalCoze, ask: CallStyle
 ) -> None:
     coze.faults = "error=4303,times=1,on=/v1/files/upload"
-    question = ask({**FILE, "base64": b"x", "filename": "x.exe"})
+    question = make_question({**FILE, "base64": b"x", "filename": "x.exe"})
     with pytest.raises(CozeInvalidRequestError, match="code 4303") as caught:
-        way(bot(coze), question)
+        ask(make_chat(coze), question)
     assert "Upload exactly one file" in str(caught.value)
-    assert way(bot(coze), question).content == '[["file", "", 1]]'
-    assert paths(coze) == ["/v1/files/upload", "/v1/files/upload", "/v3/chat"]
+    assert ask(make_chat(coze), question).content == '[["file", "", 1]]'
+    assert list_paths(coze) == ["/v1/files/upload", "/v1/files/upload", "/v3/chat"]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_bytes_are_traced_as_base64(coze: LocalCoze, way: Way) -> None:
-    class Seen(BaseCallbackHandler):
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_bytes_are_traced_as_base64(coze: LocalCoze, ask: CallStyle) -> None:
+    class TraceRecorder(BaseCallbackHandler):
         traced: ClassVar[list[str]] = []
 
         def on_chat_model_start(self, serialized: Any, messages: Any, **_: Any) -> None:
@@ -133,26 +127,28 @@ def test_bytes_are_traced_as_base64(coze: LocalCoze, way: Way) -> None:
             self.traced.append(json.dumps(messages[0][0].content, default=repr))
 
     typed = {"type": "image", "base64": TEXT, "mime_type": "image/png"}
-    question = ask({"type": "image", "base64": PNG}, typed)
-    for asked in (question, ChatPromptValue(messages=question)):
-        way(bot(coze), asked, config={"callbacks": [Seen()]})
-    assert len(Seen.traced) == 2
-    for traced in Seen.traced:
+    question = make_question({"type": "image", "base64": PNG}, typed)
+    for model_input in (question, ChatPromptValue(messages=question)):
+        ask(make_chat(coze), model_input, config={"callbacks": [TraceRecorder()]})
+    assert len(TraceRecorder.traced) == 2
+    for traced in TraceRecorder.traced:
         assert traced.count(f"data:image/png;base64,{TEXT}") == 2
     assert question[0].content[1]["base64"] == PNG  # type: ignore[index] # a block; unchanged
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_an_unknown_file_id_is_told(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_unknown_file_id_is_told(coze: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeError, match="code 4000"):
-        way(bot(coze), ask({"type": "image", "file_id": "77"}))
+        ask(make_chat(coze), make_question({"type": "image", "file_id": "77"}))
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("way", WAYS)
-def test_files_and_speech_of_an_answer_are_blocks(coze: LocalCoze, way: Way, mode: str) -> None:
-    model = bot(coze, bot_id=SHOW.bot_id, response_mode=mode, poll_interval=0.02)
-    answer = way(model, "Show me")
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_files_and_speech_of_an_answer_are_blocks(
+    coze: LocalCoze, ask: CallStyle, mode: str
+) -> None:
+    model = make_chat(coze, SHOW, response_mode=mode)
+    answer = ask(model, "Show me")
     assert answer.content == "Look: \n\na leaf"
     kinds = [block["type"] for block in answer.content_blocks]
     sound = ["audio"] if mode == "stream" else []  # a list of messages has none (wire 2.4)

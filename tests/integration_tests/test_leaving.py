@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -17,14 +19,18 @@ import pytest
 
 from langchain_coze import ChatCoze, CozeError, CozeTimeoutError
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Pause
-from tests.integration_tests.call_styles import WAYS, Way
+from tests.conftest import finish_cancels, make_chat, serve, wait_until
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 LONG = 20.0
+numbers_said = Counter[str]()  # how many numbers the bot has said, by question
+questions = (f"Question {number}" for number in itertools.count())
 
 
-async def talk(_: str) -> AsyncIterator[Any]:
+async def talk(question: str) -> AsyncIterator[Any]:
     for number in range(400):
         yield f"{number} "
+        numbers_said[question] += 1
         yield Pause(0.05)
 
 
@@ -34,7 +40,7 @@ async def fall_silent(_: str) -> AsyncIterator[Any]:
 
 
 def think(_: str) -> Any:
-    time.sleep(0.2)
+    time.sleep(0.2)  # a bot that takes a moment
     return "Done."
 
 
@@ -45,35 +51,11 @@ def ask_back(_: str) -> Iterator[Any]:
 TALK, SILENT = LocalBot(talk, name="talk"), LocalBot(fall_silent, name="silent")
 THINK, ASKS = LocalBot(think, name="think"), LocalBot(ask_back, name="asks")
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([TALK, SILENT, THINK, ASKS], stop_timeout=0) as server:
-        yield server
+coze = serve([TALK, SILENT, THINK, ASKS], stop_timeout=0)
 
 
-@pytest.fixture(autouse=True)
-def clean(coze: LocalCoze) -> Iterator[None]:
-    coze.reset()
-    yield
-    coze.faults = ()
-
-
-def bot(coze: LocalCoze, local: LocalBot = TALK, **fields: Any) -> ChatCoze:
-    known = {"bot_id": local.bot_id, "api_key": coze.token, "base_url": coze.base_url}
-    return ChatCoze(**{**known, "timeout": 10, "poll_interval": 0.02, **fields})
-
-
-def cancels(coze: LocalCoze) -> list[Any]:
+def list_cancels(coze: LocalCoze) -> list[Any]:
     return [request.body for request in coze.requests if request.path == "/v3/chat/cancel"]
-
-
-def soon(condition: Callable[[], Any]) -> bool:
-    for _ in range(200):
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
 
 
 # --- Cancelling ----------------------------------------------------------------------------------
@@ -95,10 +77,13 @@ def leave_astream(model: ChatCoze) -> Any:
     return asyncio.run(run())
 
 
-def cancel_ainvoke(model: ChatCoze) -> None:
+def cancel_ainvoke(model: ChatCoze, is_known: Callable[[], Any] | None = None) -> None:
+    """Cancel a call when its turn is known: by default when three numbers have been said."""
+    question = next(questions)
+
     async def run() -> None:
-        task = asyncio.create_task(model.ainvoke("Hi"))
-        await asyncio.sleep(0.3)
+        task = asyncio.create_task(model.ainvoke(question))
+        await asyncio.to_thread(wait_until, is_known or (lambda: numbers_said[question] >= 3))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -107,64 +92,63 @@ def cancel_ainvoke(model: ChatCoze) -> None:
 
 
 def give_up_astream(model: ChatCoze) -> None:
-    async def read() -> None:
-        async for _ in model.astream("Hi"):
-            pass
+    async def read_until_the_time_is_up() -> None:
+        async with asyncio.timeout(None) as limit:
+            async for _ in model.astream("Hi"):
+                limit.reschedule(0)  # the first chunk is there: the time is up
 
-    async def run() -> None:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(read(), 0.3)
-
-    asyncio.run(run())
+    with pytest.raises(TimeoutError):
+        asyncio.run(read_until_the_time_is_up())
 
 
-LEAVES = [leave_stream, leave_astream, cancel_ainvoke, give_up_astream]
+WAYS_TO_LEAVE = [leave_stream, leave_astream, cancel_ainvoke, give_up_astream]
 
 
-@pytest.mark.parametrize("leave", LEAVES)
+@pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
 def test_leaving_cancels_the_turn_where_that_is_wanted(
     coze: LocalCoze, leave: Callable[[ChatCoze], Any]
 ) -> None:
-    leave(bot(coze, cancel_on_close=True, auto_save_history=True))
-    assert soon(lambda: cancels(coze))
-    (body,) = cancels(coze)
+    leave(make_chat(coze, cancel_on_close=True, auto_save_history=True))
+    wait_until(lambda: list_cancels(coze))
+    (body,) = list_cancels(coze)
     assert body.keys() == {"conversation_id", "chat_id"}  # wire section 2.8
     begun = coze.requests[-1]
     assert begun.headers["authorization"] == f"Bearer {coze.token}"
 
 
-@pytest.mark.parametrize("leave", LEAVES)
+@pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
 def test_leaving_cancels_nothing_by_default(
     coze: LocalCoze, leave: Callable[[ChatCoze], Any]
 ) -> None:
-    leave(bot(coze, auto_save_history=True))
-    time.sleep(0.1)
-    assert cancels(coze) == []
+    leave(make_chat(coze, auto_save_history=True))
+    finish_cancels()
+    assert list_cancels(coze) == []
 
 
 def test_a_turn_that_has_ended_or_failed_is_not_cancelled(coze: LocalCoze) -> None:
-    bot(coze, THINK, cancel_on_close=True).invoke("Hi")
-    bot(coze, ASKS, cancel_on_close=True).invoke("Hi")
+    make_chat(coze, THINK, cancel_on_close=True).invoke("Hi")
+    make_chat(coze, ASKS, cancel_on_close=True).invoke("Hi")
     coze.faults = "failed"
     with pytest.raises(CozeError):
-        bot(coze, THINK, cancel_on_close=True).invoke("Hi")
-    time.sleep(0.1)
-    assert cancels(coze) == []
+        make_chat(coze, THINK, cancel_on_close=True).invoke("Hi")
+    finish_cancels()
+    assert list_cancels(coze) == []
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_polled_turn_is_cancelled_too(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze, SILENT, response_mode="poll", cancel_on_close=True)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_polled_turn_is_cancelled_too(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze, SILENT, response_mode="poll", cancel_on_close=True)
     hurried = model.model_copy(update={"max_duration": 0.3})
     with pytest.raises(CozeTimeoutError) as caught:
-        way(hurried, "Hi")
-    assert soon(lambda: cancels(coze))
-    assert cancels(coze)[0]["chat_id"] == caught.value.chat_id
+        ask(hurried, "Hi")
+    wait_until(lambda: list_cancels(coze))
+    assert list_cancels(coze)[0]["chat_id"] == caught.value.chat_id
 
 
 def test_a_polled_turn_of_a_cancelled_task_is_cancelled(coze: LocalCoze) -> None:
-    cancel_ainvoke(bot(coze, SILENT, response_mode="poll", cancel_on_close=True))
-    assert soon(lambda: cancels(coze))
+    model = make_chat(coze, SILENT, response_mode="poll", cancel_on_close=True)
+    cancel_ainvoke(model, lambda: "/v3/chat/retrieve" in [r.path for r in coze.requests])
+    wait_until(lambda: list_cancels(coze))
 
 
 def test_a_cancel_arrives_although_the_program_ends(coze: LocalCoze) -> None:
@@ -177,66 +161,68 @@ def test_a_cancel_arrives_although_the_program_ends(coze: LocalCoze) -> None:
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
     assert subprocess.run(command, timeout=LONG, check=False).returncode == 0
-    assert len(cancels(coze)) == 1
+    assert len(list_cancels(coze)) == 1
 
 
 # --- Time ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("local", [TALK, SILENT], ids=["talk", "silent"])
-@pytest.mark.parametrize("way", WAYS)
-def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, way: Way, local: LocalBot) -> None:
-    model = bot(coze, local, max_duration=0.4, cancel_on_close=True, auto_save_history=True)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, ask: CallStyle, local: LocalBot) -> None:
+    model = make_chat(coze, local, max_duration=0.4, cancel_on_close=True, auto_save_history=True)
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="longer than max_duration allows") as caught:
-        way(model, "Hi")
+        ask(model, "Hi")
     assert 0.35 < time.monotonic() - begin < 2.0
     error = caught.value
     assert error.chat_id
     assert error.conversation_id
     assert error.logid
-    assert soon(lambda: cancels(coze))
-    assert cancels(coze) == [{"conversation_id": error.conversation_id, "chat_id": error.chat_id}]
+    wait_until(lambda: list_cancels(coze))
+    assert list_cancels(coze) == [
+        {"conversation_id": error.conversation_id, "chat_id": error.chat_id}
+    ]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_time_includes_the_wait_for_a_reply(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_time_includes_the_wait_for_a_reply(coze: LocalCoze, ask: CallStyle) -> None:
     coze.faults = "slow_start=5"
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="longer than max_duration allows"):
-        way(bot(coze, THINK, max_duration=0.3), "Hi")
+        ask(make_chat(coze, THINK, max_duration=0.3), "Hi")
     assert time.monotonic() - begin < 2.0
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_time_includes_repetitions(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_time_includes_repetitions(coze: LocalCoze, ask: CallStyle) -> None:
     coze.faults = "error=4009"
     begin = time.monotonic()
     with pytest.raises(CozeError, match="code 4009"):
-        way(bot(coze, THINK, max_duration=0.6, max_retries=50), "Hi")
+        ask(make_chat(coze, THINK, max_duration=0.6, max_retries=50), "Hi")
     assert time.monotonic() - begin < 2.0
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_time_bounds_polling(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_time_bounds_polling(coze: LocalCoze, ask: CallStyle) -> None:
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="max_duration") as caught:
-        way(bot(coze, SILENT, max_duration=0.4, response_mode="poll"), "Hi")
+        ask(make_chat(coze, SILENT, max_duration=0.4, response_mode="poll"), "Hi")
     assert time.monotonic() - begin < 2.0
     assert caught.value.chat_id
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_time_enough_changes_nothing(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze, THINK, max_duration=30)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_time_enough_changes_nothing(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze, THINK, max_duration=30)
     before = threading.active_count()
-    assert [way(model, "Hi").content for _ in range(3)] == ["Done."] * 3
+    assert [ask(model, "Hi").content for _ in range(3)] == ["Done."] * 3
     assert threading.active_count() <= before + 1  # the executor of asyncio, if any
 
 
 def test_clients_of_the_user_are_bounded_too(coze: LocalCoze) -> None:
     with httpx.Client() as client:
-        model = bot(coze, SILENT, max_duration=0.4, http_client=client)
+        model = make_chat(coze, SILENT, max_duration=0.4, http_client=client)
         begin = time.monotonic()
         with pytest.raises(CozeTimeoutError, match="max_duration"):
             model.invoke("Hi")
@@ -244,7 +230,7 @@ def test_clients_of_the_user_are_bounded_too(coze: LocalCoze) -> None:
 
     async def run() -> None:
         async with httpx.AsyncClient() as client:
-            model = bot(coze, SILENT, max_duration=0.4, http_async_client=client)
+            model = make_chat(coze, SILENT, max_duration=0.4, http_async_client=client)
             with pytest.raises(CozeTimeoutError, match="max_duration"):
                 await model.ainvoke("Hi")
 
@@ -255,7 +241,7 @@ def test_a_client_without_a_socket_is_bounded_by_what_arrives() -> None:
     class Slow(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
             for _ in range(100):
-                time.sleep(0.05)
+                time.sleep(0.05)  # a slow server
                 yield b": wait\n\n"
 
     def reply(_: httpx.Request) -> httpx.Response:

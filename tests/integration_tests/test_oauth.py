@@ -31,7 +31,8 @@ from langchain_coze import (
 )
 from langchain_coze.errors import CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp, Turn
-from tests.integration_tests.call_styles import WAYS, Way, ainvoke, invoke
+from tests.conftest import make_chat, wait_until
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
 
 ENDPOINT = "/api/permission/oauth2/token"
 PAIR = LocalOAuthApp()
@@ -39,32 +40,27 @@ BOT = LocalBot(lambda question: f"echo {question}", name="echo")
 numbers = itertools.count(310000000001)
 
 
-def another_app(**fields: Any) -> LocalOAuthApp:
+def make_app(**fields: Any) -> LocalOAuthApp:
     """Return an app that no other test knows, so that no token is there yet."""
     return LocalOAuthApp(str(next(numbers)), public_key=PAIR.public_key, **fields)
 
 
-def auth_of(app: LocalOAuthApp, **fields: Any) -> CozeJWTAuth:
+def make_auth(app: LocalOAuthApp, **fields: Any) -> CozeJWTAuth:
     known = {"client_id": app.client_id, "public_key_id": app.key_id}
     return CozeJWTAuth(**(known | {"private_key": PAIR.private_key} | fields))
 
 
-def model_of(coze: LocalCoze, auth: Any, **fields: Any) -> ChatCoze:
-    known = {"bot_id": BOT.bot_id, "api_key": auth, "base_url": coze.base_url, "timeout": 10}
-    return ChatCoze(**(known | fields))
-
-
-def asked(coze: LocalCoze, path: str = ENDPOINT) -> list[Any]:
+def list_requests(coze: LocalCoze, path: str = ENDPOINT) -> list[Any]:
     return [request for request in coze.requests if request.path == path]
 
 
-def sent_tokens(coze: LocalCoze, path: str = "/v3/chat") -> list[str]:
-    return [r.headers["authorization"].removeprefix("Bearer ") for r in asked(coze, path)]
+def list_sent_tokens(coze: LocalCoze, path: str = "/v3/chat") -> list[str]:
+    return [r.headers["authorization"].removeprefix("Bearer ") for r in list_requests(coze, path)]
 
 
 @pytest.fixture
 def app() -> LocalOAuthApp:
-    return another_app()
+    return make_app()
 
 
 @pytest.fixture
@@ -76,16 +72,18 @@ def coze(app: LocalOAuthApp) -> Iterator[LocalCoze]:
 # --- One exchange --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_token_is_fetched_once_and_used(coze: LocalCoze, app: LocalOAuthApp, way: Way) -> None:
-    model = model_of(coze, auth_of(app))
-    assert way(model, "a").text == "echo a"
-    assert way(model, "b").text == "echo b"
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_token_is_fetched_once_and_used(
+    coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle
+) -> None:
+    model = make_chat(coze, api_key=make_auth(app))
+    assert ask(model, "a").text == "echo a"
+    assert ask(model, "b").text == "echo b"
     assert [r.path for r in coze.requests] == [ENDPOINT, "/v3/chat", "/v3/chat"]
-    first, second = sent_tokens(coze)
+    first, second = list_sent_tokens(coze)
     assert first == second
     assert first.startswith("czs_")
-    request = asked(coze)[0]
+    request = list_requests(coze)[0]
     claims = jwt.decode(
         request.headers["authorization"].removeprefix("Bearer "),
         PAIR.public_key,
@@ -98,23 +96,23 @@ def test_a_token_is_fetched_once_and_used(coze: LocalCoze, app: LocalOAuthApp, w
 
 def test_threads_and_tasks_make_one_exchange(coze: LocalCoze, app: LocalOAuthApp) -> None:
     coze.faults = f"slow_start=0.5,on={ENDPOINT}"
-    found = all_at_once(auth_of(app, base_url=coze.base_url))
+    found = fetch_all_at_once(make_auth(app, base_url=coze.base_url))
     assert len(found) == 70
     assert len(set(found)) == 1
     assert found[0].startswith("czs_")
-    assert len(asked(coze)) == 1
+    assert len(list_requests(coze)) == 1
 
 
 def test_threads_and_tasks_share_a_refusal(coze: LocalCoze, app: LocalOAuthApp) -> None:
     coze.faults = f"slow_start=0.5,on={ENDPOINT}"
-    found = all_at_once(auth_of(app, base_url=coze.base_url, public_key_id="7"))
+    found = fetch_all_at_once(make_auth(app, base_url=coze.base_url, public_key_id="7"))
     assert len(found) == 70
     assert len(set(found)) == 1
     assert "invalid_client: there is no app with this iss and this kid." in found[0]
-    assert len(asked(coze)) == 1
+    assert len(list_requests(coze)) == 1
 
 
-def all_at_once(auth: CozeJWTAuth) -> list[str]:
+def fetch_all_at_once(auth: CozeJWTAuth) -> list[str]:
     """Ask for a token, or why there is none, in 20 threads and 50 tasks of another one."""
     together = threading.Barrier(21)
 
@@ -142,42 +140,42 @@ def all_at_once(auth: CozeJWTAuth) -> list[str]:
 
 
 def test_copies_and_other_loops_share_the_token(coze: LocalCoze, app: LocalOAuthApp) -> None:
-    auth = auth_of(app)
-    model = model_of(coze, auth)
-    for each in (model, pickle.loads(pickle.dumps(model)), model_of(coze, auth_of(app))):
+    auth = make_auth(app)
+    model = make_chat(coze, api_key=auth)
+    for each in (model, pickle.loads(pickle.dumps(model)), make_chat(coze, api_key=make_auth(app))):
         assert invoke(each, "a").text == "echo a"
         assert ainvoke(each, "a").text == "echo a"
-    assert auth_of(app, base_url=coze.base_url).token == sent_tokens(coze)[0]
-    assert len(asked(coze)) == 1
+    assert make_auth(app, base_url=coze.base_url).token == list_sent_tokens(coze)[0]
+    assert len(list_requests(coze)) == 1
 
 
 def test_who_is_cancelled_while_fetching_leaves_it_to_the_next(
     coze: LocalCoze, app: LocalOAuthApp
 ) -> None:
     coze.faults = f"slow_start=0.5,on={ENDPOINT}"
-    auth = auth_of(app, base_url=coze.base_url)
+    auth = make_auth(app, base_url=coze.base_url)
 
     async def run() -> str:
         first = asyncio.create_task(auth.atoken())
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(wait_until, lambda: list_requests(coze))
         second = asyncio.create_task(auth.atoken())
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0)  # it runs until it waits for the first
         first.cancel()
         return await asyncio.wait_for(second, 5)
 
     assert asyncio.run(run()).startswith("czs_")
-    assert len(asked(coze)) == 2
+    assert len(list_requests(coze)) == 2
 
 
 def test_a_blocking_call_inside_a_loop_does_not_wait_for_itself(
     coze: LocalCoze, app: LocalOAuthApp
 ) -> None:
     coze.faults = f"slow_start=0.3,on={ENDPOINT}"
-    auth = auth_of(app, base_url=coze.base_url)
+    auth = make_auth(app, base_url=coze.base_url)
 
     async def run() -> tuple[str, str]:
         fetching = asyncio.create_task(auth.atoken())
-        await asyncio.sleep(0.1)
+        await asyncio.to_thread(wait_until, lambda: list_requests(coze))
         return auth.token, await fetching
 
     began = time.monotonic()
@@ -187,7 +185,7 @@ def test_a_blocking_call_inside_a_loop_does_not_wait_for_itself(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_fork_fetches_a_token_of_its_own(coze: LocalCoze, app: LocalOAuthApp) -> None:
-    auth = auth_of(app, base_url=coze.base_url)
+    auth = make_auth(app, base_url=coze.base_url)
     ours = auth.token
     read, write = os.pipe()
     child = os.fork()
@@ -206,13 +204,13 @@ def test_a_fork_fetches_a_token_of_its_own(coze: LocalCoze, app: LocalOAuthApp) 
 
 
 def test_a_coroutine_function_may_ask_for_it(coze: LocalCoze, app: LocalOAuthApp) -> None:
-    auth = auth_of(app, base_url=coze.base_url)
+    auth = make_auth(app, base_url=coze.base_url)
 
     async def key() -> str:
         return await auth.atoken()
 
-    assert ainvoke(model_of(coze, key), "a").text == "echo a"
-    assert invoke(model_of(coze, auth.for_session("x").__call__), "a").text == "echo a"
+    assert ainvoke(make_chat(coze, api_key=key), "a").text == "echo a"
+    assert invoke(make_chat(coze, api_key=auth.for_session("x").__call__), "a").text == "echo a"
 
 
 # --- Sessions ------------------------------------------------------------------------------------
@@ -222,11 +220,12 @@ def test_each_session_has_a_token_and_conversations_of_its_own() -> None:
     def count(_question: str, turn: Turn) -> str:
         return str(len(turn.messages))
 
-    app, bot = another_app(), LocalBot(count, name="count")
+    app, bot = make_app(), LocalBot(count, name="count")
     with LocalCoze(bot, oauth_apps=app) as coze:
-        auth = auth_of(app)
+        auth = make_auth(app)
         ada, ben = (
-            model_of(coze, auth.for_session(name), bot_id=bot.bot_id) for name in ("ada", "ben")
+            make_chat(coze, api_key=auth.for_session(name), bot_id=bot.bot_id)
+            for name in ("ada", "ben")
         )
         first = invoke(ada, "a", auto_save_history=True)
         place = first.response_metadata["conversation_id"]
@@ -235,24 +234,24 @@ def test_each_session_has_a_token_and_conversations_of_its_own() -> None:
             invoke(ben, "c", conversation_id=place)
         names = [
             jwt.decode(token, options={"verify_signature": False})["session_name"]
-            for token in sent_tokens(coze, ENDPOINT)
+            for token in list_sent_tokens(coze, ENDPOINT)
         ]
     assert names == ["ada", "ben"]
 
 
-user: contextvars.ContextVar[str | None] = contextvars.ContextVar("user", default=None)
+current_user: contextvars.ContextVar[str | None] = contextvars.ContextVar("user", default=None)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_function_tells_the_session_of_each_request(
-    coze: LocalCoze, app: LocalOAuthApp, way: Way
+    coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle
 ) -> None:
-    model = model_of(coze, auth_of(app, session_name=user.get))
+    model = make_chat(coze, api_key=make_auth(app, session_name=current_user.get))
     for name in ("ada", "ben", "ada", None):
         context = contextvars.copy_context()
-        context.run(user.set, name)
-        assert context.run(way, model, "a").text == "echo a"
-    one, two, three, four = sent_tokens(coze)
+        context.run(current_user.set, name)
+        assert context.run(ask, model, "a").text == "echo a"
+    one, two, three, four = list_sent_tokens(coze)
     assert one == three
     assert len({one, two, four}) == 3
 
@@ -261,20 +260,20 @@ def test_a_function_tells_the_session_of_each_request(
 
 
 @pytest.mark.parametrize("code", [4100, 700012006])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_refused_token_is_renewed_once(
-    coze: LocalCoze, app: LocalOAuthApp, way: Way, code: int
+    coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle, code: int
 ) -> None:
-    model = model_of(coze, auth_of(app))
+    model = make_chat(coze, api_key=make_auth(app))
     coze.faults = f"error={code},times=1"
-    assert way(model, "a").text == "echo a"
+    assert ask(model, "a").text == "echo a"
     assert [r.path for r in coze.requests] == [ENDPOINT, "/v3/chat"] * 2
-    assert len(set(sent_tokens(coze))) == 2
-    assert len({*sent_tokens(coze, ENDPOINT)}) == 2  # no JWT is sent twice
+    assert len(set(list_sent_tokens(coze))) == 2
+    assert len({*list_sent_tokens(coze, ENDPOINT)}) == 2  # no JWT is sent twice
     coze.reset()
     coze.faults = f"error={code}"
     with pytest.raises(CozeAuthenticationError, match=str(code)):
-        way(model, "a")
+        ask(model, "a")
     assert [r.path for r in coze.requests] == ["/v3/chat", ENDPOINT, "/v3/chat"]
 
 
@@ -289,76 +288,78 @@ def test_a_server_that_forgot_its_tokens_gives_one_new_token(
         return invoke(model, "a").text
 
     with LocalCoze(BOT, oauth_apps=app) as coze:
-        model, port = model_of(coze, auth_of(app)), coze.port
+        model, port = make_chat(coze, api_key=make_auth(app)), coze.port
         assert invoke(model, "a").text == "echo a"
     with LocalCoze(BOT, oauth_apps=app, port=port) as coze, ThreadPoolExecutor(callers) as pool:
-        told = [each.result(20) for each in [pool.submit(ask) for _ in range(callers)]]
-        assert told == ["echo a"] * callers
-        assert len(asked(coze)) == 1
+        answers = [each.result(20) for each in [pool.submit(ask) for _ in range(callers)]]
+        assert answers == ["echo a"] * callers
+        assert len(list_requests(coze)) == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_files_outlive_the_token_but_not_the_session(
-    coze: LocalCoze, app: LocalOAuthApp, way: Way
+    coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle
 ) -> None:
     picture = {"type": "file", "base64": "dGVh", "mime_type": "text/plain"}
-    asked_with = [HumanMessage([{"type": "text", "text": "a"}, picture])]
-    ada = model_of(coze, auth_of(app, session_name="ada"))
-    way(ada, asked_with)
+    question = [HumanMessage([{"type": "text", "text": "a"}, picture])]
+    ada = make_chat(coze, api_key=make_auth(app, session_name="ada"))
+    ask(ada, question)
     coze.faults = "error=4100,times=1"
     for _ in range(2):
-        assert way(ada, asked_with).text == "echo a"
-    assert len(set(sent_tokens(coze))) == 2
-    assert len(asked(coze, "/v1/files/upload")) == 1
-    ben = model_of(coze, auth_of(app, session_name="ben"))
-    assert way(ben, asked_with).text == "echo a"
-    assert len(asked(coze, "/v1/files/upload")) == 2
+        assert ask(ada, question).text == "echo a"
+    assert len(set(list_sent_tokens(coze))) == 2
+    assert len(list_requests(coze, "/v1/files/upload")) == 1
+    ben = make_chat(coze, api_key=make_auth(app, session_name="ben"))
+    assert ask(ben, question).text == "echo a"
+    assert len(list_requests(coze, "/v1/files/upload")) == 2
 
 
 def test_a_token_is_renewed_before_it_expires() -> None:
-    app = another_app(max_seconds=3)
+    app = make_app(max_seconds=3)
     with LocalCoze(BOT, oauth_apps=app) as coze:
-        model = model_of(coze, auth_of(app))
+        model = make_chat(coze, api_key=make_auth(app))
         calls, until = 0, time.monotonic() + 4
         while time.monotonic() < until:
             invoke(model, "a")
             calls += 1
-            time.sleep(0.05)
-        assert len(asked(coze)) >= 2
-        assert len(asked(coze, "/v3/chat")) == calls  # none was refused
+            time.sleep(0.05)  # a program that calls now and then
+        assert len(list_requests(coze)) >= 2
+        assert len(list_requests(coze, "/v3/chat")) == calls  # none was refused
 
 
 # --- Errors --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 @pytest.mark.parametrize(
     "change", [{"client_id": "7"}, {"public_key_id": "7"}, {"private_key": None}]
 )
 def test_an_app_that_is_not_known(
-    coze: LocalCoze, app: LocalOAuthApp, way: Way, change: dict[str, Any]
+    coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle, change: dict[str, Any]
 ) -> None:
     if "private_key" in change:
         change = {"private_key": LocalOAuthApp().private_key}
     with pytest.raises(CozeAuthenticationError, match="invalid_client") as caught:
-        way(model_of(coze, auth_of(app, **change)), "a")
+        ask(make_chat(coze, api_key=make_auth(app, **change)), "a")
     assert "public_key_id" in (caught.value.hint or "")
     assert caught.value.logid
     assert [r.path for r in coze.requests] == [ENDPOINT]  # and is not asked again
 
 
 @pytest.mark.parametrize(
-    ("offset", "told"), [(3600, "s behind Coze's"), (-3600, "s ahead of Coze's")]
+    ("offset", "message"), [(3600, "s behind Coze's"), (-3600, "s ahead of Coze's")]
 )
-def test_a_clock_that_is_off(coze: LocalCoze, app: LocalOAuthApp, offset: float, told: str) -> None:
+def test_a_clock_that_is_off(
+    coze: LocalCoze, app: LocalOAuthApp, offset: float, message: str
+) -> None:
     coze.clock_offset = offset
-    with pytest.raises(CozeAuthenticationError, match=told) as caught:
-        invoke(model_of(coze, auth_of(app)), "a")
+    with pytest.raises(CozeAuthenticationError, match=message) as caught:
+        invoke(make_chat(coze, api_key=make_auth(app)), "a")
     assert "NTP" in (caught.value.hint or "")
 
 
 def test_a_clock_that_is_a_little_off_does_no_harm(coze: LocalCoze, app: LocalOAuthApp) -> None:
-    auth = auth_of(app, base_url=coze.base_url, duration_seconds=40)
+    auth = make_auth(app, base_url=coze.base_url, duration_seconds=40)
     for offset in (45, -45):
         coze.clock_offset = offset
         one = auth.for_session(str(offset))
@@ -366,7 +367,7 @@ def test_a_clock_that_is_a_little_off_does_no_harm(coze: LocalCoze, app: LocalOA
 
 
 def test_another_site_is_told(coze: LocalCoze, app: LocalOAuthApp) -> None:
-    auth = auth_of(app)._jwt("api.coze.com", None)
+    auth = make_auth(app)._sign_jwt("api.coze.com", None)
     reply = httpx.post(
         coze.base_url + ENDPOINT, headers={"Authorization": f"Bearer {auth}"}, trust_env=False
     )
@@ -376,13 +377,13 @@ def test_another_site_is_told(coze: LocalCoze, app: LocalOAuthApp) -> None:
 def test_studio_has_no_oauth(app: LocalOAuthApp) -> None:
     with LocalCoze(BOT, oauth_apps=app, profile="studio") as coze:
         with pytest.raises(CozeAuthenticationError, match="HTTP 404") as caught:
-            invoke(model_of(coze, auth_of(app)), "a")
+            invoke(make_chat(coze, api_key=make_auth(app)), "a")
         assert "Studio" in (caught.value.hint or "")
         assert "个人访问令牌" in (caught.value.hint or "")
         assert len(coze.requests) <= 1
 
 
-class Counted(httpx.BaseTransport):
+class CountingTransport(httpx.BaseTransport):
     def __init__(self, answer: Any) -> None:
         self.answer = answer
         self.paths: list[str] = []
@@ -406,9 +407,11 @@ class Counted(httpx.BaseTransport):
 def test_there_is_no_storm_of_retries(
     app: LocalOAuthApp, answer: Any, kind: type[Exception], retries: int
 ) -> None:
-    transport = Counted(answer)
+    transport = CountingTransport(answer)
     with httpx.Client(transport=transport) as client:
-        model = ChatCoze(bot_id="1", api_key=auth_of(app), http_client=client, max_retries=retries)
+        model = ChatCoze(
+            bot_id="1", api_key=make_auth(app), http_client=client, max_retries=retries
+        )
         with pytest.raises(kind):
             invoke(model, "a")
     assert transport.paths == [ENDPOINT] * (retries + 1)
@@ -416,13 +419,13 @@ def test_there_is_no_storm_of_retries(
 
 def test_headers_for_a_gateway_stay_there(coze: LocalCoze, app: LocalOAuthApp) -> None:
     with LocalCoze(BOT) as gateway:
-        auth = auth_of(app, base_url=coze.base_url)
-        model = model_of(gateway, auth, default_headers={"x-gateway": "1"})
+        auth = make_auth(app, base_url=coze.base_url)
+        model = make_chat(gateway, api_key=auth, default_headers={"x-gateway": "1"})
         with pytest.raises(CozeAuthenticationError):
             invoke(model, "a")
         assert [r.headers.get("x-gateway") for r in gateway.requests] == ["1", "1"]
         assert [r.headers.get("x-gateway") for r in coze.requests] == [None, None]
-    invoke(model_of(coze, auth_of(app), default_headers={"x-gateway": "1"}), "a")
+    invoke(make_chat(coze, api_key=make_auth(app), default_headers={"x-gateway": "1"}), "a")
     assert coze.requests[-1].headers["x-gateway"] == "1"
 
 
@@ -430,20 +433,24 @@ def test_no_secret_is_told(
     coze: LocalCoze, app: LocalOAuthApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    auth = auth_of(app)
-    model = model_of(coze, auth)
+    auth = make_auth(app)
+    model = make_chat(coze, api_key=auth)
     with collect_runs() as collected:
         invoke(model, "a")
-    told = [repr(model), repr(auth), str(vars(auth)), str(collected.traced_runs[0].model_dump())]
+    texts = [repr(model), repr(auth), str(vars(auth)), str(collected.traced_runs[0].model_dump())]
     coze.faults = "error=4100"
-    for each in (model, model_of(coze, auth_of(app, public_key_id="7"))):
+    for each in (model, make_chat(coze, api_key=make_auth(app, public_key_id="7"))):
         with pytest.raises(CozeAuthenticationError) as caught:
             invoke(each, "a")
         error = caught.value
-        told += [repr(error), str(error), str(vars(error)), repr(pickle.dumps(error))]
-        told += traceback.format_exception(error)
-    secrets = [PAIR.private_key.splitlines()[3], *sent_tokens(coze), *sent_tokens(coze, ENDPOINT)]
+        texts += [repr(error), str(error), str(vars(error)), repr(pickle.dumps(error))]
+        texts += traceback.format_exception(error)
+    secrets = [
+        PAIR.private_key.splitlines()[3],
+        *list_sent_tokens(coze),
+        *list_sent_tokens(coze, ENDPOINT),
+    ]
     assert len(secrets) >= 6
     # of a JWT it is the signature that is secret
     parts = [secret.rpartition(".")[2] for secret in secrets]
-    assert not [text for text in [*told, caplog.text] for part in parts if part in text]
+    assert not [text for text in [*texts, caplog.text] for part in parts if part in text]

@@ -6,7 +6,6 @@ import asyncio
 import json
 import pickle
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +15,6 @@ from langchain_core.documents import Document
 from langchain_core.load import dumps
 
 from langchain_coze import (
-    ChatCoze,
     CozeAuthenticationError,
     CozeInvalidRequestError,
     CozeNotFoundError,
@@ -33,10 +31,11 @@ from langchain_coze.local import (
     Pause,
     knowledge_workflow,
 )
+from tests.conftest import finish_cancels, make_chat, serve
 
 QUESTION = "Where does tea grow?"
 TEXTS = ["Tea grows on hills.", "Tea likes rain.", "Green tea and black tea are one plant."]
-Search = Callable[..., list[Document]]
+SearchStyle = Callable[..., list[Document]]
 
 
 def invoke(retriever: CozeRecallRetriever, query: Any, **kwargs: Any) -> list[Document]:
@@ -47,7 +46,7 @@ def ainvoke(retriever: CozeRecallRetriever, query: Any, **kwargs: Any) -> list[D
     return asyncio.run(retriever.ainvoke(query, **kwargs))
 
 
-both = pytest.mark.parametrize("search", [invoke, ainvoke])
+both_search_styles = pytest.mark.parametrize("search", [invoke, ainvoke])
 
 
 def answer(_: str) -> Iterator[Any]:
@@ -83,54 +82,47 @@ def fails(question: str) -> str:
 FLOW = knowledge_workflow(BASE, name="find_tea")
 OTHER, PLAIN, FAILS = LocalWorkflow(other_shape), LocalWorkflow(texts), LocalWorkflow(fails)
 
-
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    bots, flows = [BOT, TWO, ASKS, BARE, QUICK], [FLOW, OTHER, PLAIN, FAILS]
-    if request.param == "studio":
-        bots.remove(ASKS)  # it has no tools of the client
-    with LocalCoze(bots, workflows=flows, profile=request.param, stop_timeout=0) as server:
-        yield server
+coze = serve(
+    [BOT, TWO, ASKS, BARE, QUICK],
+    workflows=[FLOW, OTHER, PLAIN, FAILS],
+    profiles=["cloud", "studio"],
+    stop_timeout=0,
+)
 
 
-@pytest.fixture(autouse=True)
-def clean(coze: LocalCoze) -> Iterator[None]:
-    coze.reset()
-    yield
-    coze.faults = ()
-
-
-def finder(coze: LocalCoze, local: LocalBot = BOT, **fields: Any) -> CozeRecallRetriever:
+def make_retriever(coze: LocalCoze, local: LocalBot = BOT, **fields: Any) -> CozeRecallRetriever:
     known = {"bot_id": local.bot_id, "api_key": coze.token, "base_url": coze.base_url}
     return CozeRecallRetriever(**{**known, "timeout": 10, **fields})
 
 
-def runner(coze: LocalCoze, flow: LocalWorkflow = FLOW, **fields: Any) -> CozeRecallRetriever:
+def make_workflow_retriever(
+    coze: LocalCoze, flow: LocalWorkflow = FLOW, **fields: Any
+) -> CozeRecallRetriever:
     known = {"workflow_id": flow.workflow_id, "api_key": coze.token, "base_url": coze.base_url}
     return CozeRecallRetriever(**{**known, "timeout": 10, **fields})
 
 
-def contents(documents: list[Document]) -> list[str]:
+def get_texts(documents: list[Document]) -> list[str]:
     return [document.page_content for document in documents]
 
 
 # --- Bot mode ------------------------------------------------------------------------------------
 
 
-@both
-def test_documents_of_a_bot(coze: LocalCoze, search: Search) -> None:
-    found = search(finder(coze), QUESTION)
-    assert sorted(contents(found)) == sorted(TEXTS)
+@both_search_styles
+def test_documents_of_a_bot(coze: LocalCoze, search: SearchStyle) -> None:
+    found = search(make_retriever(coze), QUESTION)
+    assert sorted(get_texts(found)) == sorted(TEXTS)
     first = found[0].metadata
     assert (first["dataset_name"], first["rank"]) == ("tea", 1)
     assert 0 < first["score"] <= 1
     assert found[0].id
-    assert found == search(finder(coze), QUESTION)  # the ids are stable
+    assert found == search(make_retriever(coze), QUESTION)  # the ids are stable
 
 
-@both
-def test_one_request_that_leaves_nothing_behind(coze: LocalCoze, search: Search) -> None:
-    search(finder(coze, user_id="42", custom_variables={"a": 1}), QUESTION)
+@both_search_styles
+def test_one_request_that_leaves_nothing_behind(coze: LocalCoze, search: SearchStyle) -> None:
+    search(make_retriever(coze, user_id="42", custom_variables={"a": 1}), QUESTION)
     (request,) = coze.requests
     assert (request.method, request.path, request.query) == ("POST", "/v3/chat", {})
     assert request.body == {
@@ -145,46 +137,48 @@ def test_one_request_that_leaves_nothing_behind(coze: LocalCoze, search: Search)
     }
 
 
-@both
-def test_k_and_threshold_of_the_retriever_and_of_a_call(coze: LocalCoze, search: Search) -> None:
-    whole = search(finder(coze), QUESTION)
+@both_search_styles
+def test_k_and_threshold_of_the_retriever_and_of_a_call(
+    coze: LocalCoze, search: SearchStyle
+) -> None:
+    whole = search(make_retriever(coze), QUESTION)
     middle = whole[1].metadata["score"]
-    assert search(finder(coze, k=2), QUESTION) == whole[:2]
-    assert search(finder(coze, k=2), QUESTION, k=1) == whole[:1]
-    assert search(finder(coze, k=2), QUESTION, k=None) == whole
+    assert search(make_retriever(coze, k=2), QUESTION) == whole[:2]
+    assert search(make_retriever(coze, k=2), QUESTION, k=1) == whole[:1]
+    assert search(make_retriever(coze, k=2), QUESTION, k=None) == whole
     good = [found for found in whole if found.metadata["score"] >= middle]
-    assert search(finder(coze, score_threshold=middle), QUESTION) == good
-    assert search(finder(coze), QUESTION, score_threshold=middle) == good
-    assert search(finder(coze, k=9), QUESTION, score_threshold=1e9) == []
+    assert search(make_retriever(coze, score_threshold=middle), QUESTION) == good
+    assert search(make_retriever(coze), QUESTION, score_threshold=middle) == good
+    assert search(make_retriever(coze, k=9), QUESTION, score_threshold=1e9) == []
 
 
-@both
-def test_a_call_may_name_another_bot_and_user(coze: LocalCoze, search: Search) -> None:
-    assert len(search(finder(coze, BARE), QUESTION, bot_id=BOT.bot_id, user_id="7")) == 3
+@both_search_styles
+def test_a_call_may_name_another_bot_and_user(coze: LocalCoze, search: SearchStyle) -> None:
+    assert len(search(make_retriever(coze, BARE), QUESTION, bot_id=BOT.bot_id, user_id="7")) == 3
     assert coze.requests[0].body["user_id"] == "7"
 
 
-@both
-def test_several_knowledge_bases(coze: LocalCoze, search: Search) -> None:
-    found = search(finder(coze, TWO), "Tea is drunk. Where does it grow?")
+@both_search_styles
+def test_several_knowledge_bases(coze: LocalCoze, search: SearchStyle) -> None:
+    found = search(make_retriever(coze, TWO), "Tea is drunk. Where does it grow?")
     assert {document.metadata["dataset_name"] for document in found} == {"tea", "use"}
     assert [document.metadata["rank"] for document in found] == list(range(1, len(found) + 1))
 
 
-@both
+@both_search_styles
 @pytest.mark.parametrize("fault", ["recall_empty", "recall_null"])
-def test_nothing_found(coze: LocalCoze, search: Search, fault: str) -> None:
+def test_nothing_found(coze: LocalCoze, search: SearchStyle, fault: str) -> None:
     coze.faults = fault
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert search(finder(coze), QUESTION) == []
+        assert search(make_retriever(coze), QUESTION) == []
 
 
-@both
-def test_a_failed_search_is_an_error(coze: LocalCoze, search: Search) -> None:
+@both_search_styles
+def test_a_failed_search_is_an_error(coze: LocalCoze, search: SearchStyle) -> None:
     coze.faults = "recall_failed=708882003"
     with pytest.raises(CozeRecallError, match="708882003") as caught:
-        search(finder(coze), QUESTION)
+        search(make_retriever(coze), QUESTION)
     error = caught.value
     assert error.code == 708882003
     assert error.chat_id
@@ -192,12 +186,12 @@ def test_a_failed_search_is_an_error(coze: LocalCoze, search: Search) -> None:
     assert "云盘" in str(error)
 
 
-@both
+@both_search_styles
 @pytest.mark.parametrize("local", [BARE, QUICK])
-def test_no_recall_is_told_once(coze: LocalCoze, search: Search, local: LocalBot) -> None:
+def test_no_recall_is_told_once(coze: LocalCoze, search: SearchStyle, local: LocalBot) -> None:
     coze.faults = "recall_missing"
     with pytest.warns(UserWarning, match="told of no recall") as caught:
-        assert search(finder(coze, local), QUESTION) == []
+        assert search(make_retriever(coze, local), QUESTION) == []
     assert len(caught) == 1
     assert caught[0].filename == __file__
 
@@ -206,82 +200,81 @@ def test_a_bot_that_waits_for_a_tool_has_recalled_nothing(coze: LocalCoze) -> No
     if coze.profile == "studio":
         pytest.skip("Studio has no tools of the client (wire section 8)")
     with pytest.warns(UserWarning, match="told of no recall"):
-        assert finder(coze, ASKS).invoke(QUESTION) == []
+        assert make_retriever(coze, ASKS).invoke(QUESTION) == []
 
 
-@both
+@both_search_styles
 @pytest.mark.parametrize("fault", ["recall_split", "recall_split=0.05", "recall_late=0.3"])
-def test_recalls_in_pieces_and_late_ones(coze: LocalCoze, search: Search, fault: str) -> None:
-    whole = search(finder(coze), QUESTION)
+def test_recalls_in_pieces_and_late_ones(coze: LocalCoze, search: SearchStyle, fault: str) -> None:
+    whole = search(make_retriever(coze), QUESTION)
     coze.faults = fault
-    assert search(finder(coze), QUESTION) == whole
+    assert search(make_retriever(coze), QUESTION) == whole
 
 
-@both
+@both_search_styles
 @pytest.mark.parametrize("fault", ["recall_variant=flat", "recall_variant=object"])
-def test_other_forms_of_a_recall(coze: LocalCoze, search: Search, fault: str) -> None:
-    whole = search(finder(coze), QUESTION)
+def test_other_forms_of_a_recall(coze: LocalCoze, search: SearchStyle, fault: str) -> None:
+    whole = search(make_retriever(coze), QUESTION)
     coze.faults = fault
-    assert search(finder(coze), QUESTION) == whole
+    assert search(make_retriever(coze), QUESTION) == whole
 
 
-@both
-def test_a_recall_of_plain_text(coze: LocalCoze, search: Search) -> None:
+@both_search_styles
+def test_a_recall_of_plain_text(coze: LocalCoze, search: SearchStyle) -> None:
     coze.faults = "recall_variant=plain"
     with pytest.warns(UserWarning, match="no scores"):
-        found = search(finder(coze), QUESTION, score_threshold=0.1)
+        found = search(make_retriever(coze), QUESTION, score_threshold=0.1)
     assert "Tea" in found[0].page_content
     assert "score" not in found[0].metadata
 
 
-@both
+@both_search_styles
 @pytest.mark.parametrize("fault", ["recall_broken", "recall_cut"])
-def test_a_damaged_recall_loses_no_good_chunk(coze: LocalCoze, search: Search, fault: str) -> None:
-    whole = search(finder(coze), QUESTION)
+def test_a_damaged_recall_loses_no_good_chunk(
+    coze: LocalCoze, search: SearchStyle, fault: str
+) -> None:
+    whole = search(make_retriever(coze), QUESTION)
     coze.faults = fault
     with pytest.warns(UserWarning, match="damaged") as caught:
-        found = search(finder(coze), QUESTION)
+        found = search(make_retriever(coze), QUESTION)
     assert len(caught) == 1
-    assert contents(found) == contents(whole[1:] if fault == "recall_broken" else whole[:-1])
+    assert get_texts(found) == get_texts(whole[1:] if fault == "recall_broken" else whole[:-1])
 
 
-@both
-def test_the_answer_of_a_chat_has_the_same_documents(coze: LocalCoze, search: Search) -> None:
-    model = ChatCoze(bot_id=QUICK.bot_id, api_key=coze.token, base_url=coze.base_url)
-    message = model.invoke(QUESTION)
-    assert recalled_documents(message) == search(finder(coze, QUICK), QUESTION)
+@both_search_styles
+def test_the_answer_of_a_chat_has_the_same_documents(coze: LocalCoze, search: SearchStyle) -> None:
+    message = make_chat(coze, QUICK).invoke(QUESTION)
+    assert recalled_documents(message) == search(make_retriever(coze, QUICK), QUESTION)
 
 
-@both
-def test_private_data_of_a_recall_goes_nowhere(coze: LocalCoze, search: Search) -> None:
-    retriever = finder(coze)
+@both_search_styles
+def test_private_data_of_a_recall_goes_nowhere(coze: LocalCoze, search: SearchStyle) -> None:
+    retriever = make_retriever(coze)
     found = search(retriever, QUESTION)
-    told = f"{found!r} {retriever!r} {[d.metadata for d in found]}"
+    text = f"{found!r} {retriever!r} {[d.metadata for d in found]}"
     for word in ("ori_req", "coze_api_key", "connector_uid", coze.token):
-        assert word not in told
+        assert word not in text
 
 
 # --- Leaving -------------------------------------------------------------------------------------
 
 
-def cancels(coze: LocalCoze) -> int:
+def count_cancels(coze: LocalCoze) -> int:
     return sum(request.path == "/v3/chat/cancel" for request in coze.requests)
 
 
-@both
+@both_search_styles
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_turn_is_cancelled_where_that_is_wanted(
-    coze: LocalCoze, search: Search, *, wanted: bool
+    coze: LocalCoze, search: SearchStyle, *, wanted: bool
 ) -> None:
-    search(finder(coze, cancel_on_close=wanted), QUESTION)
-    deadline = time.monotonic() + (2 if wanted else 0.2)
-    while time.monotonic() < deadline and not cancels(coze):
-        time.sleep(0.01)
-    assert cancels(coze) == wanted
+    search(make_retriever(coze, cancel_on_close=wanted), QUESTION)
+    finish_cancels()
+    assert count_cancels(coze) == wanted
 
 
 def test_many_searches_at_once(coze: LocalCoze) -> None:
-    retriever = finder(coze, k=1)
+    retriever = make_retriever(coze, k=1)
 
     async def run() -> list[list[Document]]:
         return await retriever.abatch([QUESTION] * 100)
@@ -292,85 +285,95 @@ def test_many_searches_at_once(coze: LocalCoze) -> None:
 
 
 def test_a_retriever_goes_through_pickle(coze: LocalCoze) -> None:
-    retriever = pickle.loads(pickle.dumps(finder(coze, k=1)))
+    retriever = pickle.loads(pickle.dumps(make_retriever(coze, k=1)))
     assert len(retriever.invoke(QUESTION)) == 1
 
 
 # --- Workflow mode -------------------------------------------------------------------------------
 
 
-@both
-def test_documents_of_a_workflow(coze: LocalCoze, search: Search) -> None:
-    found = search(runner(coze), QUESTION)
-    assert sorted(contents(found)) == sorted(TEXTS)
+@both_search_styles
+def test_documents_of_a_workflow(coze: LocalCoze, search: SearchStyle) -> None:
+    found = search(make_workflow_retriever(coze), QUESTION)
+    assert sorted(get_texts(found)) == sorted(TEXTS)
     assert int(found[0].metadata["document_id"]) > 2**53
     assert [document.metadata["rank"] for document in found] == [1, 2, 3]
     (request,) = coze.requests
     assert (request.method, request.path) == ("POST", "/v1/workflow/run")
     assert request.body == {"workflow_id": FLOW.workflow_id, "parameters": {"input": QUESTION}}
-    assert search(runner(coze, k=2), QUESTION) == found[:2]
-    assert search(runner(coze), QUESTION, k=1) == found[:1]
+    assert search(make_workflow_retriever(coze, k=2), QUESTION) == found[:2]
+    assert search(make_workflow_retriever(coze), QUESTION, k=1) == found[:1]
 
 
-@both
+@both_search_styles
 def test_the_bot_of_the_environment_is_not_that_of_a_workflow(
-    coze: LocalCoze, search: Search, monkeypatch: pytest.MonkeyPatch
+    coze: LocalCoze, search: SearchStyle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COZE_BOT_ID", BOT.bot_id)
-    assert len(search(runner(coze), QUESTION)) == 3
+    assert len(search(make_workflow_retriever(coze), QUESTION)) == 3
     assert "bot_id" not in coze.requests[0].body
-    search(runner(coze, bot_id=BOT.bot_id, user_id="7", parameters={}, bot_version="3"), QUESTION)
+    search(
+        make_workflow_retriever(
+            coze, bot_id=BOT.bot_id, user_id="7", parameters={}, bot_version="3"
+        ),
+        QUESTION,
+    )
     sent = coze.requests[1].body
     assert (sent["bot_id"], sent["ext"]) == (BOT.bot_id, {"user_id": "7"})
     assert sent["workflow_version"] == "3"
 
 
-@both
-def test_other_names_and_shapes(coze: LocalCoze, search: Search) -> None:
-    retriever = runner(coze, OTHER, query_parameter="question", output_path="data.hits")
+@both_search_styles
+def test_other_names_and_shapes(coze: LocalCoze, search: SearchStyle) -> None:
+    retriever = make_workflow_retriever(
+        coze, OTHER, query_parameter="question", output_path="data.hits"
+    )
     found = search(retriever, QUESTION, score_threshold=0.75)
-    assert contents(found) == TEXTS[:2]
+    assert get_texts(found) == TEXTS[:2]
     assert found[1].metadata["score"] == pytest.approx(0.8)
-    retriever = runner(coze, PLAIN, query_parameter="question")
-    assert contents(search(retriever, QUESTION)) == TEXTS
+    retriever = make_workflow_retriever(coze, PLAIN, query_parameter="question")
+    assert get_texts(search(retriever, QUESTION)) == TEXTS
     with pytest.warns(UserWarning, match="no scores"):
         assert len(search(retriever, QUESTION, score_threshold=0.5)) == 3
 
 
-@both
-def test_a_workflow_that_finds_nothing(coze: LocalCoze, search: Search) -> None:
-    assert search(runner(coze), "zzz") == []
+@both_search_styles
+def test_a_workflow_that_finds_nothing(coze: LocalCoze, search: SearchStyle) -> None:
+    assert search(make_workflow_retriever(coze), "zzz") == []
 
 
-@both
-def test_a_path_that_leads_nowhere(coze: LocalCoze, search: Search) -> None:
+@both_search_styles
+def test_a_path_that_leads_nowhere(coze: LocalCoze, search: SearchStyle) -> None:
     with pytest.raises(CozeInvalidRequestError, match="keys outputList") as caught:
-        search(runner(coze, output_path="hits"), QUESTION)
+        search(make_workflow_retriever(coze, output_path="hits"), QUESTION)
     assert caught.value.logid
     assert caught.value.debug_url
     with pytest.raises(CozeInvalidRequestError, match=r"several lists: data\.hits, others"):
-        search(runner(coze, OTHER, query_parameter="question"), QUESTION)
+        search(make_workflow_retriever(coze, OTHER, query_parameter="question"), QUESTION)
 
 
-@both
-def test_a_workflow_that_fails(coze: LocalCoze, search: Search) -> None:
+@both_search_styles
+def test_a_workflow_that_fails(coze: LocalCoze, search: SearchStyle) -> None:
     with pytest.raises(CozeRecallError, match="the node is broken") as caught:
-        search(runner(coze, FAILS, query_parameter="question"), QUESTION)
+        search(make_workflow_retriever(coze, FAILS, query_parameter="question"), QUESTION)
     assert caught.value.code
     assert caught.value.logid
     with pytest.raises(CozeInvalidRequestError, match="query_parameter"):
-        search(runner(coze, OTHER), QUESTION)  # it has no input
+        search(make_workflow_retriever(coze, OTHER), QUESTION)  # it has no input
 
 
-@both
-def test_a_workflow_that_is_not_there(coze: LocalCoze, search: Search) -> None:
+@both_search_styles
+def test_a_workflow_that_is_not_there(coze: LocalCoze, search: SearchStyle) -> None:
     with pytest.raises(CozeNotFoundError):
-        search(runner(coze, workflow_id="7000000000000000001"), QUESTION)
+        search(make_workflow_retriever(coze, workflow_id="7000000000000000001"), QUESTION)
 
 
-@both
-def test_a_wrong_token(coze: LocalCoze, search: Search) -> None:
-    for retriever in (finder(coze, api_key="pat_wrong"), runner(coze, api_key="pat_wrong")):
+@both_search_styles
+def test_a_wrong_token(coze: LocalCoze, search: SearchStyle) -> None:
+    for retriever in (
+        make_retriever(coze, api_key="pat_wrong"),
+        make_workflow_retriever(coze, api_key="pat_wrong"),
+    ):
         with pytest.raises(CozeAuthenticationError):
             search(retriever, QUESTION)
 
@@ -378,9 +381,9 @@ def test_a_wrong_token(coze: LocalCoze, search: Search) -> None:
 # --- What cannot be searched ---------------------------------------------------------------------
 
 
-@both
+@both_search_styles
 @pytest.mark.parametrize(
-    ("query", "kwargs", "told"),
+    ("query", "kwargs", "message"),
     [
         ("", {}, "The query is empty"),
         (" \n", {}, "The query is empty"),
@@ -396,26 +399,26 @@ def test_a_wrong_token(coze: LocalCoze, search: Search) -> None:
     ],
 )
 def test_bad_input_is_refused_before_any_request(
-    coze: LocalCoze, search: Search, query: Any, kwargs: dict[str, Any], told: str
+    coze: LocalCoze, search: SearchStyle, query: Any, kwargs: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(CozeInvalidRequestError, match=told):
-        search(finder(coze), query, **kwargs)
+    with pytest.raises(CozeInvalidRequestError, match=message):
+        search(make_retriever(coze), query, **kwargs)
     assert coze.requests == []
 
 
-@both
-def test_a_very_long_query_is_sent_as_it_is(coze: LocalCoze, search: Search) -> None:
+@both_search_styles
+def test_a_very_long_query_is_sent_as_it_is(coze: LocalCoze, search: SearchStyle) -> None:
     query = "Where does tea grow? " * 20_000
-    assert search(finder(coze), query)
+    assert search(make_retriever(coze), query)
     assert coze.requests[0].body["additional_messages"][0]["content"] == query
 
 
-@both
-def test_unknown_arguments_of_a_call_are_told(coze: LocalCoze, search: Search) -> None:
+@both_search_styles
+def test_unknown_arguments_of_a_call_are_told(coze: LocalCoze, search: SearchStyle) -> None:
     with pytest.warns(UserWarning, match="CozeRecallRetriever has no argument top"):
-        search(finder(coze), QUESTION, top=3)
+        search(make_retriever(coze), QUESTION, top=3)
     with pytest.warns(UserWarning, match="takes recall_grace when it is made"):
-        search(finder(coze), QUESTION, recall_grace=3)
+        search(make_retriever(coze), QUESTION, recall_grace=3)
 
 
 # --- In a graph ----------------------------------------------------------------------------------
@@ -423,21 +426,24 @@ def test_unknown_arguments_of_a_call_are_told(coze: LocalCoze, search: Search) -
 
 def test_a_search_stays_out_of_the_user_s_conversation(coze: LocalCoze) -> None:
     config = {"configurable": {"coze_conversation_id": "7516861345346813988"}}
-    assert finder(coze).invoke(QUESTION, config)  # type: ignore[arg-type] # a dict is one
+    assert make_retriever(coze).invoke(QUESTION, config)  # type: ignore[arg-type] # a dict is one
     assert coze.requests[0].query == {}
 
 
-@both
-def test_a_search_may_be_put_into_a_conversation(coze: LocalCoze, search: Search) -> None:
-    chat = ChatCoze(bot_id=QUICK.bot_id, api_key=coze.token, base_url=coze.base_url)
-    made = chat.invoke("Hi", auto_save_history=True).response_metadata["conversation_id"]
+@both_search_styles
+def test_a_search_may_be_put_into_a_conversation(coze: LocalCoze, search: SearchStyle) -> None:
+    made = (
+        make_chat(coze, QUICK)
+        .invoke("Hi", auto_save_history=True)
+        .response_metadata["conversation_id"]
+    )
     for _ in range(2):  # the first has left its place in the queue of the conversation
-        search(finder(coze, QUICK, conversation_id=made, max_duration=5), QUESTION)
+        search(make_retriever(coze, QUICK, conversation_id=made, max_duration=5), QUESTION)
     assert coze.requests[-1].query == {"conversation_id": made}
 
 
 def test_threads_share_a_retriever(coze: LocalCoze) -> None:
-    retriever, found = finder(coze, k=1), list[int]()
+    retriever, found = make_retriever(coze, k=1), list[int]()
     threads = [
         threading.Thread(target=lambda: found.append(len(retriever.invoke(QUESTION))))
         for _ in range(20)
@@ -451,6 +457,6 @@ def test_threads_share_a_retriever(coze: LocalCoze) -> None:
 
 def test_traces_show_no_secret(coze: LocalCoze) -> None:
 
-    retriever = finder(coze)
+    retriever = make_retriever(coze)
     assert coze.token not in dumps(retriever)
     assert json.loads(dumps(retriever))["kwargs"]["api_key"]["id"] == ["COZE_API_TOKEN"]

@@ -1,6 +1,6 @@
 """LangChain's own integration suites, over a socket to the local server.
 
-What is skipped, and why, is told in `tests/declared.py`.
+`tests/standard_suite.py` says what is skipped, and why.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from langchain_coze.local import (
     Reasoning,
     knowledge_workflow,
 )
-from tests.standard_suite import DeclaredByCoze
+from tests.standard_suite import CozeCapabilities
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is set on the bot in Coze.*")
 
@@ -41,7 +41,7 @@ def _thinks(question: str) -> Iterator[str | Reasoning]:
 BOTS = (LocalBot(_thinks, name="one"), LocalBot(_thinks, name="two"))
 
 
-class TestChatCozeIntegration(DeclaredByCoze, ChatModelIntegrationTests):
+class TestChatCozeIntegration(CozeCapabilities, ChatModelIntegrationTests):
     coze: LocalCoze
 
     @pytest.fixture(scope="class", autouse=True)
@@ -123,7 +123,7 @@ def book(city: str, nights: int = 1) -> dict[str, str]:
     return {"booked": f"{nights} nights in {city}"}
 
 
-class Stay(BaseModel):
+class StayModel(BaseModel):
     """Book a room."""
 
     city: str
@@ -133,7 +133,7 @@ class Stay(BaseModel):
 ROOM = LocalWorkflow(book)
 
 
-class _ToolSuite(ToolsIntegrationTests):
+class _ToolIntegrationSuite(ToolsIntegrationTests):
     coze: LocalCoze
     run_mode = "auto"
 
@@ -162,23 +162,23 @@ class _ToolSuite(ToolsIntegrationTests):
         return {"city": "杭州", "nights": 2}
 
 
-class TestToolThatStreams(_ToolSuite):
+class TestToolThatStreams(_ToolIntegrationSuite):
     pass
 
 
-class TestToolThatWaits(_ToolSuite):
+class TestToolThatWaits(_ToolIntegrationSuite):
     run_mode = "sync"
 
 
-class TestToolThatPolls(_ToolSuite):
+class TestToolThatPolls(_ToolIntegrationSuite):
     run_mode = "async"
 
 
-class TestToolWithAModel(_ToolSuite):
+class TestToolWithAModel(_ToolIntegrationSuite):
     @property
     def tool_constructor(self) -> type[BaseTool]:
         return CozeWorkflowTool
 
     @property
     def tool_constructor_params(self) -> dict[str, Any]:
-        return {**self.fields, "args_schema": Stay}
+        return {**self.fields, "args_schema": StayModel}

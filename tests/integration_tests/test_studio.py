@@ -9,13 +9,11 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_coze import (
-    ChatCoze,
     CozeAuthenticationError,
     CozeError,
     CozeStreamError,
     recalled_documents,
 )
-from langchain_coze._chat.history import heads
 from langchain_coze.local import (
     Fail,
     LocalBot,
@@ -25,7 +23,8 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
-from tests.integration_tests.call_styles import WAYS, Way
+from tests.conftest import forget_conversations, make_chat, serve
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 
 def tea(question: str, turn: Turn) -> Iterator[Any]:
@@ -38,33 +37,19 @@ def tea(question: str, turn: Turn) -> Iterator[Any]:
 
 BOT = LocalBot(tea, name="tea", knowledge=LocalKnowledge(["茶树长在山上。"]))
 
-
-@pytest.fixture(scope="module")
-def studio() -> Iterator[LocalCoze]:
-    with LocalCoze(BOT, profile="studio") as server:
-        yield server
+studio = serve(BOT, profiles=["studio"])
 
 
-@pytest.fixture(autouse=True)
-def clean(studio: LocalCoze) -> Iterator[None]:
-    studio.reset()
-    yield
-    studio.faults = ()
-
-
-def bot(studio: LocalCoze, **fields: Any) -> ChatCoze:
-    known = {"bot_id": BOT.bot_id, "api_key": studio.token, "base_url": studio.base_url}
-    return ChatCoze(**{**known, "timeout": 5, "poll_interval": 0.02, "max_retries": 0, **fields})
-
-
-def paths(studio: LocalCoze) -> list[str]:
+def list_paths(studio: LocalCoze) -> list[str]:
     return [f"{request.method} {request.path}" for request in studio.requests]
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("way", WAYS)
-def test_an_answer_with_all_that_belongs_to_it(studio: LocalCoze, way: Way, mode: str) -> None:
-    answer = way(bot(studio, response_mode=mode), "茶树长在哪里？")
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_answer_with_all_that_belongs_to_it(
+    studio: LocalCoze, ask: CallStyle, mode: str
+) -> None:
+    answer = ask(make_chat(studio, response_mode=mode), "茶树长在哪里？")
     assert answer.content == "user: 茶树长在哪里？"
     assert answer.additional_kwargs["reasoning_content"] == "想一想。"
     (document,) = recalled_documents(answer)
@@ -73,40 +58,42 @@ def test_an_answer_with_all_that_belongs_to_it(studio: LocalCoze, way: Way, mode
     assert sorted(kinds) == ["reasoning", "server_tool_call", "server_tool_result", "text"]
     call = next(b for b in answer.content_blocks if b["type"] == "server_tool_call")
     assert (call["name"], call["args"]) == ("weather-today", {"city": "杭州"})
-    told = answer.response_metadata
-    assert (told["finish_reason"], told["model_name"]) == ("stop", BOT.bot_id)
-    assert told["logid"]
+    metadata = answer.response_metadata
+    assert (metadata["finish_reason"], metadata["model_name"]) == ("stop", BOT.bot_id)
+    assert metadata["logid"]
     assert (answer.usage_metadata is None) == (mode == "stream")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_token_counts_are_asked_for_once_where_that_is_wanted(studio: LocalCoze, way: Way) -> None:
-    answer = way(bot(studio, stream_usage=True), "Hi")
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_token_counts_are_asked_for_once_where_that_is_wanted(
+    studio: LocalCoze, ask: CallStyle
+) -> None:
+    answer = ask(make_chat(studio, stream_usage=True), "Hi")
     assert answer.usage_metadata
     assert answer.usage_metadata["total_tokens"] > 0
-    assert paths(studio) == ["POST /v3/chat", "GET /v3/chat/retrieve"]
+    assert list_paths(studio) == ["POST /v3/chat", "GET /v3/chat/retrieve"]
     assert studio.requests[1].query == {
         "conversation_id": answer.response_metadata["conversation_id"],
         "chat_id": answer.response_metadata["chat_id"],
     }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_an_answer_is_not_lost_when_its_token_counts_are(studio: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_answer_is_not_lost_when_its_token_counts_are(studio: LocalCoze, ask: CallStyle) -> None:
     studio.faults = "error=5000,on=/v3/chat/retrieve"
     with pytest.warns(UserWarning, match="token counts of an answer could not be asked for"):
-        answer = way(bot(studio, stream_usage=True), "Hi")
+        answer = ask(make_chat(studio, stream_usage=True, max_retries=0), "Hi")
     assert (answer.content, answer.usage_metadata) == ("user: Hi", None)
 
 
 def test_token_counts_that_a_stream_tells_are_not_asked_for() -> None:
     with LocalCoze(BOT) as cloud:
-        assert bot(cloud, stream_usage=True).invoke("Hi").usage_metadata
-        assert paths(cloud) == ["POST /v3/chat"]
+        assert make_chat(cloud, stream_usage=True).invoke("Hi").usage_metadata
+        assert list_paths(cloud) == ["POST /v3/chat"]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_histories_are_taken_as_they_are_meant(studio: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_histories_are_taken_as_they_are_meant(studio: LocalCoze, ask: CallStyle) -> None:
     history = [
         SystemMessage("Be brief."),
         HumanMessage("one"),
@@ -114,34 +101,34 @@ def test_histories_are_taken_as_they_are_meant(studio: LocalCoze, way: Way) -> N
         HumanMessage("two"),
     ]
     wanted = "user: Be brief. | user: one | assistant: first | user: two"
-    assert way(bot(studio), history).content == wanted
+    assert ask(make_chat(studio), history).content == wanted
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("way", WAYS)
-def test_a_thread_goes_on(studio: LocalCoze, way: Way, *, known: bool) -> None:
-    model = bot(studio, conversation="thread")
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_thread_goes_on(studio: LocalCoze, ask: CallStyle, *, known: bool) -> None:
+    model = make_chat(studio, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
-    history += [way(model, history), HumanMessage("two")]
+    history += [ask(model, history), HumanMessage("two")]
     if not known:
-        heads.__init__()  # type: ignore[misc] # what another process knows
-    assert way(model, history).text.endswith("user: two")
+        forget_conversations()
+    assert ask(model, history).text.endswith("user: two")
     sent = [r.body["additional_messages"] for r in studio.requests if r.path == "/v3/chat"]
     assert [len(messages) for messages in sent] == [1, 1]
     fork = [*history[:2], HumanMessage("fork")]
-    assert "two" not in way(model, fork).text
+    assert "two" not in ask(model, fork).text
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_errors_are_studio_s(studio: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_errors_are_studio_s(studio: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeAuthenticationError) as caught:
-        way(bot(studio, api_key="pat_wrongwrong"), "Hi")
+        ask(make_chat(studio, api_key="pat_wrongwrong"), "Hi")
     assert caught.value.code == 700012006
     assert "pat_wrongwrong" not in str(caught.value)
     with pytest.raises(CozeError) as failed:
-        way(bot(studio), "fail")
+        ask(make_chat(studio), "fail")
     assert failed.value.chat_id
     assert failed.value.logid
     studio.faults = "no_terminal,no_done"
     with pytest.raises(CozeStreamError):
-        way(bot(studio), "Hi")
+        ask(make_chat(studio, max_retries=0), "Hi")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -11,16 +11,15 @@ from langchain_core.load import dumpd, load
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from langchain_coze import (
-    ChatCoze,
     CozeError,
     CozeInvalidRequestError,
     CozeNotFoundError,
     CozeServerError,
     is_retryable,
 )
-from langchain_coze._chat.history import heads
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, RecordedRequest, Turn
-from tests.integration_tests.call_styles import WAYS, Way
+from tests.conftest import forget_conversations, make_chat, serve
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 TOOL = {
     "name": "get_weather",
@@ -45,79 +44,63 @@ def weather(question: str, turn: Turn) -> Generator[Any, Any, None]:
 
 
 def careless(_: str) -> Generator[Any, Any, None]:
-    told = yield ClientTool("get_weather", "city: 杭州")
-    yield f"I heard: {told}"
+    result = yield ClientTool("get_weather", "city: 杭州")
+    yield f"I heard: {result}"
 
 
 WEATHER, CARELESS = LocalBot(weather, name="weather"), LocalBot(careless, name="careless")
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([WEATHER, CARELESS]) as server:
-        yield server
+coze = serve([WEATHER, CARELESS])
 
 
-@pytest.fixture(autouse=True)
-def clean(coze: LocalCoze) -> Iterator[None]:
-    coze.reset()
-    yield
-    coze.faults = ()
-
-
-def bot(coze: LocalCoze, **fields: Any) -> ChatCoze:
-    known = {"bot_id": WEATHER.bot_id, "api_key": coze.token, "base_url": coze.base_url}
-    return ChatCoze(**{**known, "timeout": 5, "poll_interval": 0.02, **fields})
-
-
-def answered(asking: AIMessage) -> list[ToolMessage]:
+def answer_calls(asking: AIMessage) -> list[ToolMessage]:
     return [
         ToolMessage(f"sunny in {call['args']['city']}", tool_call_id=str(call["id"]))
         for call in asking.tool_calls
     ]
 
 
-def paths(coze: LocalCoze) -> list[str]:
+def list_paths(coze: LocalCoze) -> list[str]:
     return [request.path for request in coze.requests]
 
 
-def submits(coze: LocalCoze) -> list[RecordedRequest]:
+def list_submits(coze: LocalCoze) -> list[RecordedRequest]:
     return [request for request in coze.requests if request.path.endswith("submit_tool_outputs")]
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("way", WAYS)
-def test_two_rounds_in_one_chat(coze: LocalCoze, way: Way, mode: str) -> None:
-    model = bot(coze, response_mode=mode).bind_tools([TOOL])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_two_rounds_in_one_chat(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
+    model = make_chat(coze, response_mode=mode).bind_tools([TOOL])
     history: list[BaseMessage] = [QUESTION]
-    asking = way(model, history)
+    asking = ask(model, history)
     assert [call["args"]["city"] for call in asking.tool_calls] == ["杭州", "北京"]
     assert asking.content == "Let me see. "
-    history += [asking, *answered(asking)]
-    again = way(model, history)
+    history += [asking, *answer_calls(asking)]
+    again = ask(model, history)
     assert (again.content, [c["args"]["city"] for c in again.tool_calls]) == ("", ["上海"])
-    history += [again, *answered(again)]
-    done = way(model, history)
+    history += [again, *answer_calls(again)]
+    done = ask(model, history)
     assert done.content == "杭州 sunny in 杭州, 北京 sunny in 北京, 上海 sunny in 上海."
     assert done.response_metadata["finish_reason"] == "stop"
-    told = {m.response_metadata["chat_id"] for m in (asking, again, done)}
-    assert len(told) == 1
+    chat_ids = {m.response_metadata["chat_id"] for m in (asking, again, done)}
+    assert len(chat_ids) == 1
     started = [request for request in coze.requests if request.path == "/v3/chat"]
-    assert (len(started), len(submits(coze))) == (1, 2)
+    assert (len(started), len(list_submits(coze))) == (1, 2)
     assert started[0].body["auto_save_history"] is True
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze).bind_tools([TOOL])
-    asking = way(model, [QUESTION])
-    way(model, [QUESTION, asking, *answered(asking)])
-    (request,) = submits(coze)
-    told = asking.response_metadata
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_request_is_the_wire_s(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze).bind_tools([TOOL])
+    asking = ask(model, [QUESTION])
+    ask(model, [QUESTION, asking, *answer_calls(asking)])
+    (request,) = list_submits(coze)
+    metadata = asking.response_metadata
     assert (request.method, request.path) == ("POST", "/v3/chat/submit_tool_outputs")
     assert request.query == {
-        "conversation_id": told["conversation_id"],
-        "chat_id": told["chat_id"],
+        "conversation_id": metadata["conversation_id"],
+        "chat_id": metadata["chat_id"],
     }
     assert request.body == {  # wire section 2.6
         "tool_outputs": [
@@ -128,33 +111,33 @@ def test_the_request_is_the_wire_s(coze: LocalCoze, way: Way) -> None:
     }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_calls_survive_a_checkpoint_and_another_process(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze).bind_tools([TOOL])
-    asking = way(model, [QUESTION])
-    stored = load(dumpd([QUESTION, asking, *answered(asking)]), allowed_objects="all")
-    heads.__init__()  # type: ignore[misc] # what another process knows
-    again = way(model, stored)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_calls_survive_a_checkpoint_and_another_process(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze).bind_tools([TOOL])
+    asking = ask(model, [QUESTION])
+    stored = load(dumpd([QUESTION, asking, *answer_calls(asking)]), allowed_objects="all")
+    forget_conversations()
+    again = ask(model, stored)
     assert [call["args"]["city"] for call in again.tool_calls] == ["上海"]
-    assert paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
+    assert list_paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_step_back_into_a_submitted_turn_starts_a_new_one(
-    coze: LocalCoze, way: Way, *, known: bool
+    coze: LocalCoze, ask: CallStyle, *, known: bool
 ) -> None:
-    model = bot(coze).bind_tools([TOOL])
+    model = make_chat(coze).bind_tools([TOOL])
     history: list[BaseMessage] = [QUESTION]
-    asking = way(model, history)
-    history += [asking, *answered(asking)]
-    way(model, history)
+    asking = ask(model, history)
+    history += [asking, *answer_calls(asking)]
+    ask(model, history)
     if not known:
-        heads.__init__()  # type: ignore[misc] # what another process knows
+        forget_conversations()
     coze.reset()
-    again = way(model, history)
+    again = ask(model, history)
     assert again.response_metadata["chat_id"] != asking.response_metadata["chat_id"]
-    assert paths(coze)[-1] == "/v3/chat"
+    assert list_paths(coze)[-1] == "/v3/chat"
     texts = [entry["content"] for entry in coze.requests[-1].body["additional_messages"]]
     assert texts == [
         "Let me see. ",
@@ -164,95 +147,95 @@ def test_a_step_back_into_a_submitted_turn_starts_a_new_one(
     ]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_invalid_arguments_are_told_to_the_bot(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze, bot_id=CARELESS.bot_id).bind_tools([TOOL])
-    asking = way(model, [QUESTION])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_invalid_arguments_are_told_to_the_bot(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze, CARELESS).bind_tools([TOOL])
+    asking = ask(model, [QUESTION])
     (wrong,) = asking.invalid_tool_calls
     assert (asking.tool_calls, wrong["args"]) == ([], "city: 杭州")
     refused = ToolMessage("no JSON", tool_call_id=str(wrong["id"]), status="error")
-    assert way(model, [QUESTION, asking, refused]).content == "I heard: no JSON"
+    assert ask(model, [QUESTION, asking, refused]).content == "I heard: no JSON"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_user_who_goes_on_abandons_the_call(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze).bind_tools([TOOL])
-    asking = way(model, [QUESTION])
-    done = way(model, [QUESTION, asking, HumanMessage("Never mind.")])
-    assert paths(coze) == ["/v3/chat", "/v3/chat/cancel", "/v3/chat"]
-    told = asking.response_metadata
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_user_who_goes_on_abandons_the_call(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze).bind_tools([TOOL])
+    asking = ask(model, [QUESTION])
+    done = ask(model, [QUESTION, asking, HumanMessage("Never mind.")])
+    assert list_paths(coze) == ["/v3/chat", "/v3/chat/cancel", "/v3/chat"]
+    metadata = asking.response_metadata
     assert coze.requests[1].body == {
-        "conversation_id": told["conversation_id"],
-        "chat_id": told["chat_id"],
+        "conversation_id": metadata["conversation_id"],
+        "chat_id": metadata["chat_id"],
     }
     assert done.content == "3 messages"  # the cancel is refused (4104): the history is whole
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_a_call_that_was_answered_in_another_history_is_not_cancelled(
-    coze: LocalCoze, way: Way
+    coze: LocalCoze, ask: CallStyle
 ) -> None:
-    model = bot(coze).bind_tools([TOOL])
-    asking = way(model, [QUESTION])
-    again = way(model, [QUESTION, asking, *answered(asking)])  # waits for its second round
-    way(model, [QUESTION, asking, HumanMessage("Never mind.")])
-    assert "/v3/chat/cancel" not in paths(coze)
-    history = [QUESTION, asking, *answered(asking), again, *answered(again)]
-    assert way(model, history).text.startswith("杭州 sunny in 杭州")
+    model = make_chat(coze).bind_tools([TOOL])
+    asking = ask(model, [QUESTION])
+    again = ask(model, [QUESTION, asking, *answer_calls(asking)])  # waits for its second round
+    ask(model, [QUESTION, asking, HumanMessage("Never mind.")])
+    assert "/v3/chat/cancel" not in list_paths(coze)
+    history = [QUESTION, asking, *answer_calls(asking), again, *answer_calls(again)]
+    assert ask(model, history).text.startswith("杭州 sunny in 杭州")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_named_conversation_is_not_left_by_a_step_back(coze: LocalCoze, way: Way) -> None:
-    named = way(bot(coze, auto_save_history=True), "Hi").response_metadata["conversation_id"]
-    model = bot(coze, conversation_id=named).bind_tools([TOOL])
-    asking = way(model, [HumanMessage("Hi"), QUESTION])
-    history = [HumanMessage("Hi"), QUESTION, asking, *answered(asking)]
-    way(model, history)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_named_conversation_is_not_left_by_a_step_back(coze: LocalCoze, ask: CallStyle) -> None:
+    named = ask(make_chat(coze, auto_save_history=True), "Hi").response_metadata["conversation_id"]
+    model = make_chat(coze, conversation_id=named).bind_tools([TOOL])
+    asking = ask(model, [HumanMessage("Hi"), QUESTION])
+    history = [HumanMessage("Hi"), QUESTION, asking, *answer_calls(asking)]
+    ask(model, history)
     coze.reset()
-    way(model, history)
+    ask(model, history)
     (request,) = coze.requests
     assert (request.path, request.query) == ("/v3/chat", {"conversation_id": named})
 
 
 @pytest.mark.parametrize("fault", ["error=4101", "error=4009", "error=5000", "http_502"])
-@pytest.mark.parametrize("way", WAYS)
-def test_other_refusals_of_results_are_told(coze: LocalCoze, way: Way, fault: str) -> None:
-    model = bot(coze, max_retries=0).bind_tools([TOOL])
-    asking = way(model, [QUESTION])
-    heads.__init__()  # type: ignore[misc] # what another process knows
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_other_refusals_of_results_are_told(coze: LocalCoze, ask: CallStyle, fault: str) -> None:
+    model = make_chat(coze, max_retries=0).bind_tools([TOOL])
+    asking = ask(model, [QUESTION])
+    forget_conversations()
     coze.faults = f"{fault},on=/v3/chat/submit_tool_outputs"
     with pytest.raises(CozeError):
-        way(model, [QUESTION, asking, *answered(asking)])
-    assert paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
+        ask(model, [QUESTION, asking, *answer_calls(asking)])
+    assert list_paths(coze) == ["/v3/chat", "/v3/chat/submit_tool_outputs"]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ask", CALL_STYLES)
 def test_an_abandoned_call_that_keeps_its_conversation_busy_is_left_behind(
-    coze: LocalCoze, way: Way
+    coze: LocalCoze, ask: CallStyle
 ) -> None:
-    model = bot(coze, conversation="thread", max_retries=0).bind_tools([TOOL])
-    asking = way(model, [QUESTION])
+    model = make_chat(coze, conversation="thread", max_retries=0).bind_tools([TOOL])
+    asking = ask(model, [QUESTION])
     coze.faults = "error=4016,on=/v3/chat,times=1"
-    done = way(model, [QUESTION, asking, HumanMessage("Never mind.")])
-    told, new = asking.response_metadata, done.response_metadata
-    assert new["conversation_id"] != told["conversation_id"]
+    done = ask(model, [QUESTION, asking, HumanMessage("Never mind.")])
+    metadata, new = asking.response_metadata, done.response_metadata
+    assert new["conversation_id"] != metadata["conversation_id"]
     assert done.content == "3 messages"  # the new conversation has the whole history
     tried = [request.query for request in coze.requests if request.path == "/v3/chat"]
-    assert tried == [{}, {"conversation_id": told["conversation_id"]}, {}]
+    assert tried == [{}, {"conversation_id": metadata["conversation_id"]}, {}]
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_chat_that_was_not_saved_cannot_be_answered(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze)
-    asking = way(model, [QUESTION])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_chat_that_was_not_saved_cannot_be_answered(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze)
+    asking = ask(model, [QUESTION])
     assert asking.tool_calls
     with pytest.raises(CozeInvalidRequestError, match="was not saved in Coze"):
-        way(model.bind_tools([TOOL]), [QUESTION, asking, *answered(asking)])
-    assert paths(coze) == ["/v3/chat"]
+        ask(model.bind_tools([TOOL]), [QUESTION, asking, *answer_calls(asking)])
+    assert list_paths(coze) == ["/v3/chat"]
 
 
 def test_nothing_is_sent_for_what_cannot_be_right(coze: LocalCoze) -> None:
-    model = bot(coze)
+    model = make_chat(coze)
     with pytest.raises(CozeInvalidRequestError, match="no message before it makes"):
         model.invoke([QUESTION, ToolMessage("x", tool_call_id="unknown")])
     for choice in ("any", "get_weather", "none", {"type": "function"}):
@@ -264,43 +247,45 @@ def test_nothing_is_sent_for_what_cannot_be_right(coze: LocalCoze) -> None:
         model.with_structured_output(TOOL)
     with pytest.raises(CozeInvalidRequestError, match="no way to ask a bot for structured"):
         model.bind_tools([], response_format=TOOL)
-    assert paths(coze) == []
+    assert list_paths(coze) == []
     assert model.bind_tools([TOOL], tool_choice="auto")
     assert model.profile
     assert (model.profile["tool_calling"], model.profile["structured_output"]) == (True, False)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_tool_turn_is_never_answered_from_a_cache(coze: LocalCoze, way: Way) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_tool_turn_is_never_answered_from_a_cache(coze: LocalCoze, ask: CallStyle) -> None:
     cache = InMemoryCache()
-    model = bot(coze, cache=cache).bind_tools([TOOL])
-    first, second = way(model, [QUESTION]), way(model, [QUESTION])
+    model = make_chat(coze, cache=cache).bind_tools([TOOL])
+    first, second = ask(model, [QUESTION]), ask(model, [QUESTION])
     assert first.response_metadata["chat_id"] != second.response_metadata["chat_id"]
-    unbound = bot(coze, cache=cache)
-    history = [QUESTION, first, *answered(first)]
-    assert way(unbound, history).tool_calls[0]["args"] == {"city": "上海"}
+    unbound = make_chat(coze, cache=cache)
+    history = [QUESTION, first, *answer_calls(first)]
+    assert ask(unbound, history).tool_calls[0]["args"] == {"city": "上海"}
     assert not cache._cache
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_server_without_submit_says_that_it_may_be_a_studio(coze: LocalCoze, way: Way) -> None:
-    asking = way(bot(coze).bind_tools([TOOL]), [QUESTION])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_server_without_submit_says_that_it_may_be_a_studio(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
+    asking = ask(make_chat(coze).bind_tools([TOOL]), [QUESTION])
     with LocalCoze(WEATHER, profile="studio") as studio:
-        model = bot(studio, api_key=studio.token).bind_tools([TOOL])
+        model = make_chat(studio).bind_tools([TOOL])
         with pytest.raises(CozeNotFoundError) as caught:
-            way(model, [QUESTION, asking, *answered(asking)])
+            ask(model, [QUESTION, asking, *answer_calls(asking)])
     assert "Coze Studio does not" in str(caught.value)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_failed_submit_is_not_sent_twice(coze: LocalCoze, way: Way) -> None:
-    model = bot(coze).bind_tools([TOOL])
-    asking = way(model, [QUESTION])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_failed_submit_is_not_sent_twice(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze).bind_tools([TOOL])
+    asking = ask(model, [QUESTION])
     coze.faults = "error=5000,on=/v3/chat/submit_tool_outputs"
     with pytest.raises(CozeServerError) as caught:
-        way(model, [QUESTION, asking, *answered(asking)])
-    assert len(submits(coze)) == 1
-    told = asking.response_metadata
-    assert caught.value.chat_id == told["chat_id"]
-    assert caught.value.conversation_id == told["conversation_id"]
+        ask(model, [QUESTION, asking, *answer_calls(asking)])
+    assert len(list_submits(coze)) == 1
+    metadata = asking.response_metadata
+    assert caught.value.chat_id == metadata["chat_id"]
+    assert caught.value.conversation_id == metadata["conversation_id"]
     assert not is_retryable(caught.value)

@@ -20,19 +20,21 @@ from langsmith import Client
 
 from langchain_coze import ChatCoze, CozeError
 from langchain_coze.local import Ask, ClientTool, LocalBot, LocalChatflow, LocalCoze
-from tests.integration_tests.call_styles import WAYS
-from tests.integration_tests.conftest import ANSWER, BOT, QUESTION
+from tests.conftest import make_chat, serve
+from tests.integration_tests.call_styles import CALL_STYLES
+from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
     from langchain_core.tracers.schemas import Run
 
+coze = serve(BOT)
 LANGSMITH_KEY = "lsv2_pt_example"
 PRIVATE = ("ori_req", "740123456789", "740223456789", "740323456789")  # see local/profiles.py
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\nno more is looked at").decode()
 
 Way = Callable[..., "AIMessage"]
-ways = pytest.mark.parametrize("ask", WAYS, ids=lambda way: way.__name__)
+every_call_style = pytest.mark.parametrize("ask", CALL_STYLES, ids=lambda way: way.__name__)
 
 
 class Collector(BaseTracer):
@@ -46,20 +48,20 @@ class Collector(BaseTracer):
         self.runs.append(run)
 
 
-def traced(ask: Way, model: ChatCoze, asked: Any, **kwargs: Any) -> Run:
+def trace_call(ask: Way, model: ChatCoze, question: Any, **kwargs: Any) -> Run:
     """Return the one run of a call, whether it fails or not."""
     collector = Collector()
     with suppress(CozeError):
-        ask(model, asked, config={"callbacks": [collector]}, **kwargs)
+        ask(model, question, config={"callbacks": [collector]}, **kwargs)
     (run,) = collector.runs
     return run
 
 
-def as_stored(run: Run) -> str:
+def serialize_run(run: Run) -> str:
     return json.dumps(run.model_dump(), default=repr, ensure_ascii=False)
 
 
-def output_of(run: Run) -> dict[str, Any]:
+def get_output(run: Run) -> dict[str, Any]:
     assert run.outputs is not None
     ((generation,),) = run.outputs["generations"]
     kwargs: dict[str, Any] = generation["message"]["kwargs"]
@@ -69,21 +71,23 @@ def output_of(run: Run) -> dict[str, Any]:
 # --- One run -------------------------------------------------------------------------------------
 
 
-@ways
-def test_a_run_has_inputs_outputs_usage_and_names(ask: Way, chat: Callable[..., ChatCoze]) -> None:
-    run = traced(ask, chat(), QUESTION)
+@every_call_style
+def test_a_run_has_inputs_outputs_usage_and_names(ask: Way, coze: LocalCoze) -> None:
+    run = trace_call(ask, make_chat(coze), QUESTION)
     assert (run.name, run.run_type, run.error) == ("ChatCoze", "chat_model", None)
     ((question,),) = run.inputs["messages"]
     assert question["kwargs"]["content"] == QUESTION
-    answer = output_of(run)
+    answer = get_output(run)
     assert answer["content"] == ANSWER
     assert answer["usage_metadata"]["total_tokens"] > 0
     assert answer["response_metadata"]["logid"]
     assert answer["response_metadata"]["knowledge_recall"][0]["page_content"] == "茶树长在山上。"
     assert run.extra is not None
-    told = {name: value for name, value in run.extra["metadata"].items() if name.startswith("ls_")}
-    del told["ls_integration"]  # LangChain's own
-    assert told == {
+    metadata = {
+        name: value for name, value in run.extra["metadata"].items() if name.startswith("ls_")
+    }
+    del metadata["ls_integration"]  # LangChain's own
+    assert metadata == {
         "ls_provider": "coze",
         "ls_model_type": "chat",
         "ls_model_name": BOT.bot_id,
@@ -92,15 +96,17 @@ def test_a_run_has_inputs_outputs_usage_and_names(ask: Way, chat: Callable[..., 
     assert run.extra["invocation_params"]["bot_id"] == BOT.bot_id
 
 
-@ways
-def test_a_run_names_the_bot_of_the_call(ask: Way, chat: Callable[..., ChatCoze]) -> None:
-    run = traced(ask, chat(bot_id="7374724495711502387"), QUESTION, bot_id=BOT.bot_id)
+@every_call_style
+def test_a_run_names_the_bot_of_the_call(ask: Way, coze: LocalCoze) -> None:
+    run = trace_call(
+        ask, make_chat(coze, bot_id="7374724495711502387"), QUESTION, bot_id=BOT.bot_id
+    )
     assert run.extra is not None
     assert run.extra["metadata"]["ls_model_name"] == BOT.bot_id
-    assert output_of(run)["response_metadata"]["model_name"] == BOT.bot_id
+    assert get_output(run)["response_metadata"]["model_name"] == BOT.bot_id
 
 
-@ways
+@every_call_style
 def test_a_run_of_a_chatflow_names_it(ask: Way) -> None:
     flow = LocalChatflow(_order, app_id="7400000000000000001")
     with LocalCoze(chatflows=flow) as coze:
@@ -110,11 +116,11 @@ def test_a_run_of_a_chatflow_names_it(ask: Way) -> None:
             api_key=coze.token,
             base_url=coze.base_url,
         )
-        run = traced(ask, model, "Tea, please.")
+        run = trace_call(ask, model, "Tea, please.")
     assert run.extra is not None
     assert run.extra["metadata"]["ls_model_name"] == flow.workflow_id
-    assert output_of(run)["response_metadata"]["finish_reason"] == "interrupt"
-    assert output_of(run)["response_metadata"]["debug_url"]
+    assert get_output(run)["response_metadata"]["finish_reason"] == "interrupt"
+    assert get_output(run)["response_metadata"]["debug_url"]
 
 
 def _order(_: str) -> Iterator[Ask | str]:
@@ -122,13 +128,13 @@ def _order(_: str) -> Iterator[Ask | str]:
     yield f"One {size} tea."
 
 
-@ways
+@every_call_style
 def test_a_run_has_the_tool_calls_and_the_tools(ask: Way) -> None:
     with LocalCoze(LocalBot(_forecast, name="forecast")) as coze:
-        model = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url)
+        model = make_chat(coze)
         schema = {"name": "get_weather", "description": "", "parameters": {}}
-        run = traced(ask, model, "How warm is it?", tools=[schema])
-    (call,) = output_of(run)["tool_calls"]
+        run = trace_call(ask, model, "How warm is it?", tools=[schema])
+    (call,) = get_output(run)["tool_calls"]
     assert (call["name"], call["args"]) == ("get_weather", {"city": "杭州"})
     assert run.extra is not None
     assert run.extra["invocation_params"]["tools"] == [schema]
@@ -138,9 +144,9 @@ def _forecast(_: str) -> Iterator[ClientTool | str]:
     yield str((yield ClientTool("get_weather", {"city": "杭州"})))
 
 
-@pytest.mark.parametrize("ask", WAYS[2:], ids=lambda way: way.__name__)
-def test_a_streamed_run_tells_when_tokens_came(ask: Way, chat: Callable[..., ChatCoze]) -> None:
-    run = traced(ask, chat(), QUESTION)
+@pytest.mark.parametrize("ask", CALL_STYLES[2:], ids=lambda way: way.__name__)
+def test_a_streamed_run_tells_when_tokens_came(ask: Way, coze: LocalCoze) -> None:
+    run = trace_call(ask, make_chat(coze), QUESTION)
     events = [event["name"] for event in run.events]
     assert events[0] == "start"
     assert events[-1] == "end"
@@ -150,33 +156,29 @@ def test_a_streamed_run_tells_when_tokens_came(ask: Way, chat: Callable[..., Cha
 # --- A failed run --------------------------------------------------------------------------------
 
 
-@ways
-def test_a_refused_run_has_the_body_with_the_logid(
-    ask: Way, chat: Callable[..., ChatCoze], coze: LocalCoze
-) -> None:
+@every_call_style
+def test_a_refused_run_has_the_body_with_the_logid(ask: Way, coze: LocalCoze) -> None:
     coze.faults = "error=4028"
-    run = traced(ask, chat(), QUESTION)
-    told = output_of(run)["response_metadata"]
-    assert told["body"]["code"] == 4028
-    logid = told["body"]["detail"]["logid"]
-    assert told["headers"]["x-tt-logid"] == told["request_id"] == logid
-    assert told["status_code"] == 200
+    run = trace_call(ask, make_chat(coze), QUESTION)
+    metadata = get_output(run)["response_metadata"]
+    assert metadata["body"]["code"] == 4028
+    logid = metadata["body"]["detail"]["logid"]
+    assert metadata["headers"]["x-tt-logid"] == metadata["request_id"] == logid
+    assert metadata["status_code"] == 200
     assert run.error is not None
     assert run.error.startswith("CozeQuotaError(")
     assert f"(code 4028, logid {logid})" in run.error
     assert "提示：" in run.error
 
 
-@ways
-def test_a_run_that_fails_in_the_stream_has_code_and_logid(
-    ask: Way, chat: Callable[..., ChatCoze], coze: LocalCoze
-) -> None:
+@every_call_style
+def test_a_run_that_fails_in_the_stream_has_code_and_logid(ask: Way, coze: LocalCoze) -> None:
     coze.faults = "failed=4014"
-    run = traced(ask, chat(), QUESTION)
-    told = output_of(run)["response_metadata"]
-    logid = told["request_id"]
+    run = trace_call(ask, make_chat(coze), QUESTION)
+    metadata = get_output(run)["response_metadata"]
+    logid = metadata["request_id"]
     assert logid
-    assert told["body"]["last_error"]["code"] == 4014
+    assert metadata["body"]["last_error"]["code"] == 4014
     assert run.error is not None
     assert f"(code 4014, logid {logid}, chat_id " in run.error
 
@@ -184,14 +186,12 @@ def test_a_run_that_fails_in_the_stream_has_code_and_logid(
 # --- Secrets -------------------------------------------------------------------------------------
 
 
-@ways
+@every_call_style
 @pytest.mark.parametrize("faults", ["", "error=4100", "failed=5000", "cut_mid_line", "http_502"])
-def test_no_run_shows_what_is_secret(
-    ask: Way, chat: Callable[..., ChatCoze], coze: LocalCoze, faults: str
-) -> None:
+def test_no_run_shows_what_is_secret(ask: Way, coze: LocalCoze, faults: str) -> None:
     coze.faults = faults
-    model = chat(max_retries=0, default_headers={"X-Gateway-Key": "gateway-secret"})
-    stored = as_stored(traced(ask, model, QUESTION))
+    model = make_chat(coze, max_retries=0, default_headers={"X-Gateway-Key": "gateway-secret"})
+    stored = serialize_run(trace_call(ask, model, QUESTION))
     assert QUESTION in stored
     for secret in (coze.token, "gateway-secret", *PRIVATE):
         assert secret not in stored
@@ -214,10 +214,10 @@ def test_the_server_sends_private_data(coze: LocalCoze) -> None:
 # --- As LangSmith gets it ------------------------------------------------------------------------
 
 
-class LangSmith(BaseHTTPRequestHandler):
+class LangSmithHandler(BaseHTTPRequestHandler):
     """Takes runs as LangSmith's API does: POST when one begins, PATCH when it ends."""
 
-    server: _LangSmithServer
+    server: LangSmithServer
 
     def _take(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
@@ -239,19 +239,19 @@ class LangSmith(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class _LangSmithServer(ThreadingHTTPServer):
+class LangSmithServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), LangSmith)
+        super().__init__(("127.0.0.1", 0), LangSmithHandler)
         self.runs: dict[str, dict[str, Any]] = {}
         self.raw: list[bytes] = []
         self.ended: Future[dict[str, Any]] = Future()
 
 
 @contextmanager
-def langsmith() -> Iterator[tuple[_LangSmithServer, LangChainTracer]]:
-    with _LangSmithServer() as server:
+def run_langsmith() -> Iterator[tuple[LangSmithServer, LangChainTracer]]:
+    with LangSmithServer() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         client = Client(
@@ -267,12 +267,12 @@ def langsmith() -> Iterator[tuple[_LangSmithServer, LangChainTracer]]:
             thread.join(5)
 
 
-@ways
-def test_langsmith_gets_all_of_it(ask: Way, chat: Callable[..., ChatCoze], coze: LocalCoze) -> None:
+@every_call_style
+def test_langsmith_gets_all_of_it(ask: Way, coze: LocalCoze) -> None:
     image = {"type": "image", "base64": PIXEL, "mime_type": "image/png"}
     question = HumanMessage([{"type": "text", "text": QUESTION}, image])
-    with langsmith() as (server, tracer):
-        ask(chat(), [question], config={"callbacks": [tracer], "run_name": "tea"})
+    with run_langsmith() as (server, tracer):
+        ask(make_chat(coze), [question], config={"callbacks": [tracer], "run_name": "tea"})
         run = server.ended.result(10)
     assert (run["name"], run["run_type"]) == ("tea", "llm")
     assert PIXEL in json.dumps(run["inputs"])
@@ -287,18 +287,16 @@ def test_langsmith_gets_all_of_it(ask: Way, chat: Callable[..., ChatCoze], coze:
         assert secret not in sent
 
 
-@ways
-def test_langsmith_gets_the_error_of_a_failed_run(
-    ask: Way, chat: Callable[..., ChatCoze], coze: LocalCoze
-) -> None:
+@every_call_style
+def test_langsmith_gets_the_error_of_a_failed_run(ask: Way, coze: LocalCoze) -> None:
     coze.faults = "error=4015"
-    with langsmith() as (server, tracer):
+    with run_langsmith() as (server, tracer):
         with pytest.raises(CozeError) as caught:
-            ask(chat(), QUESTION, config={"callbacks": [tracer]})
+            ask(make_chat(coze), QUESTION, config={"callbacks": [tracer]})
         run = server.ended.result(10)
     assert caught.value.logid
     assert f"code 4015, logid {caught.value.logid}" in run["error"]
     ((generation,),) = run["outputs"]["generations"]
-    told = generation["message"]["kwargs"]["response_metadata"]
-    assert told["body"]["detail"]["logid"] == told["request_id"] == caught.value.logid
+    metadata = generation["message"]["kwargs"]["response_metadata"]
+    assert metadata["body"]["detail"]["logid"] == metadata["request_id"] == caught.value.logid
     assert coze.token not in b"".join(server.raw).decode()

@@ -11,7 +11,6 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,50 +24,41 @@ from pydantic import Field
 from langchain_coze import create_coze_agent
 from langchain_coze._workflows import graph as graph_module
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze
-from tests.integration_tests.agent_fixtures import bot_of, last
-from tests.integration_tests.flow_process import MAKER_NAMES, WAY_NAMES
-from tests.integration_tests.test_examples import ROOT, environment
+from tests.conftest import make_chat, serve
+from tests.integration_tests.agent_fixtures import get_last_text, make_thread_config
+from tests.integration_tests.flow_process import BUILDERS_BY_NAME, RUNNERS_BY_NAME
+from tests.integration_tests.test_examples import ROOT, build_environment
 from tests.integration_tests.workflow_fixtures import (
     BOOK,
-    GO,
-    MAKERS,
-    ONE,
+    GRAPH_BUILDERS,
+    ONE_CALL,
     SAVERS,
-    THREE,
-    WAYS,
-    Kept,
-    Maker,
-    Talk,
-    Way,
-    answered_twice,
-    atalk,
-    called,
-    each,
-    listing,
-    memory,
-    resumed,
-    sending,
-    sqlite,
-    started,
-    thread,
-    tool_of,
+    START_INPUT,
+    THREAD_RUNNERS,
+    THREE_CALLS,
+    GraphBuilder,
+    OpenSaver,
+    ThreadRun,
+    ThreadRunner,
+    answer_each,
+    build_send_graph,
+    build_tool_node_graph,
+    find_events_answered_twice,
+    list_sent_answers,
+    list_started_runs,
+    make_call,
+    make_tool,
+    memory_saver,
+    run_thread_async,
+    sqlite_saver,
 )
 
 pytestmark = pytest.mark.timeout(60)
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(workflows=BOOK) as server:
-        yield server
+coze = serve(workflows=BOOK)
 
 
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
-
-
-def assert_right(coze: LocalCoze, calls: list[Any], done: Talk) -> None:
+def check_answers_and_requests(coze: LocalCoze, calls: list[Any], done: ThreadRun) -> None:
     """Right answers to the right questions, one run for each call, one answer for each event."""
     expected = [
         {
@@ -80,42 +70,57 @@ def assert_right(coze: LocalCoze, calls: list[Any], done: Talk) -> None:
         }
         for call in calls
     ]
-    assert [json.loads(told) for told in done.told] == expected
-    assert sorted(run["name"] for run in started(coze)) == [item["name"] for item in expected]
-    assert sorted(resumed(coze)) == sorted(a for item in expected for a in item["answers"])
-    assert answered_twice(coze) == []
+    assert [json.loads(result) for result in done.tool_results] == expected
+    assert sorted(run["name"] for run in list_started_runs(coze)) == [
+        item["name"] for item in expected
+    ]
+    assert sorted(list_sent_answers(coze)) == sorted(
+        a for item in expected for a in item["answers"]
+    )
+    assert find_events_answered_twice(coze) == []
 
 
-@pytest.mark.parametrize("kept", SAVERS)
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("calls", [ONE, THREE], ids=["1 call", "3 calls"])
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("open_saver", SAVERS)
+@pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
+@pytest.mark.parametrize("calls", [ONE_CALL, THREE_CALLS], ids=["1 call", "3 calls"])
+@pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
 def test_questions_of_calls(
-    coze: LocalCoze, make: Maker, calls: list[Any], way: Way, kept: Kept, tmp_path: Path
+    coze: LocalCoze,
+    build_graph: GraphBuilder,
+    calls: list[Any],
+    run_thread: ThreadRunner,
+    open_saver: OpenSaver,
+    tmp_path: Path,
 ) -> None:
-    tool = tool_of(coze)
-    done = way(lambda saver: make(tool, calls, saver), tmp_path, kept=kept)
-    assert_right(coze, calls, done)
-    if make is sending and calls is THREE:  # all questions that can be asked are asked at once
-        assert [sorted(round_) for round_ in done.asked] == [
+    tool = make_tool(coze)
+    done = run_thread(
+        lambda saver: build_graph(tool, calls, saver), tmp_path, open_saver=open_saver
+    )
+    check_answers_and_requests(coze, calls, done)
+    if (
+        build_graph is build_send_graph and calls is THREE_CALLS
+    ):  # all questions that can be asked are asked at once
+        assert [sorted(round_) for round_ in done.questions] == [
             ["a: question 1?", "b: question 1?", "c: question 1?"],
             ["b: question 2?"],
         ]
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("make", MAKERS)
-def test_more_calls_than_threads(coze: LocalCoze, make: Maker, way: Way, tmp_path: Path) -> None:
-    calls = [called(id=f"c_{name}", name=name, questions=1) for name in "abcdefgh"]
-    tool = tool_of(coze)
+@pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
+@pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
+def test_more_calls_than_threads(
+    coze: LocalCoze, build_graph: GraphBuilder, run_thread: ThreadRunner, tmp_path: Path
+) -> None:
+    calls = [make_call(id=f"c_{name}", name=name, questions=1) for name in "abcdefgh"]
+    tool = make_tool(coze)
     config = {"configurable": {"thread_id": "t"}, "max_concurrency": 2}
-    done = way(lambda saver: make(tool, calls, saver), tmp_path, config=config)
-    assert_right(coze, calls, done)
+    done = run_thread(lambda saver: build_graph(tool, calls, saver), tmp_path, config=config)
+    check_answers_and_requests(coze, calls, done)
 
 
 def planner(_: str) -> Any:
     """Call one workflow several times at once."""
-    calls = [ClientTool("book", call["args"]) for call in THREE]
+    calls = [ClientTool("book", call["args"]) for call in THREE_CALLS]
     answers = yield tuple(calls)
     yield " | ".join(answers)
 
@@ -123,94 +128,100 @@ def planner(_: str) -> Any:
 PLANNER = LocalBot(planner, name="planner")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_bot_calls_workflows_that_ask(way: Way, tmp_path: Path) -> None:
+@pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
+def test_a_bot_calls_workflows_that_ask(run_thread: ThreadRunner, tmp_path: Path) -> None:
     with LocalCoze(PLANNER, workflows=BOOK) as coze:
-        tool, bot = tool_of(coze), bot_of(coze, PLANNER)
-        done = way(
+        tool, bot = make_tool(coze), make_chat(coze, PLANNER)
+        done = run_thread(
             lambda saver: create_coze_agent(bot, [tool], name="planner", checkpointer=saver),
             tmp_path,
         )
-        assert_right(coze, THREE, done)
-    assert last(done.state) == " | ".join(done.told)
+        check_answers_and_requests(coze, THREE_CALLS, done)
+    assert get_last_text(done.state) == " | ".join(done.tool_results)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
 def test_a_person_agrees_to_a_call_before_it_asks(
-    coze: LocalCoze, way: Way, tmp_path: Path
+    coze: LocalCoze, run_thread: ThreadRunner, tmp_path: Path
 ) -> None:
     middleware = pytest.importorskip("langchain.agents.middleware")
     agree = middleware.HumanInTheLoopMiddleware(interrupt_on={"book": True})
-    tool = tool_of(coze)
+    tool = make_tool(coze)
 
     def build(saver: Any) -> Any:
-        return sending(tool, ONE, saver, middleware=[agree])
+        return build_send_graph(tool, ONE_CALL, saver, middleware=[agree])
 
     def answer(waits: Any) -> Any:
         if "question" in waits[0].value:
-            return each(waits)
-        assert started(coze) == []
+            return answer_each(waits)
+        assert list_started_runs(coze) == []
         return {"decisions": [{"type": "approve"}]}
 
-    assert_right(coze, ONE, way(build, tmp_path, answers=answer))
+    check_answers_and_requests(coze, ONE_CALL, run_thread(build, tmp_path, answers=answer))
 
 
 # --- Another process -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", ["Send", "list"])
-@pytest.mark.parametrize("way", ["sync", "async"])
+@pytest.mark.parametrize("build_graph", ["Send", "list"])
+@pytest.mark.parametrize("run_thread", ["sync", "async"])
 def test_the_answers_come_in_another_process(
-    coze: LocalCoze, way: str, make: str, tmp_path: Path
+    coze: LocalCoze, run_thread: str, build_graph: str, tmp_path: Path
 ) -> None:
     pytest.importorskip("langgraph.checkpoint.sqlite")
-    tool = tool_of(coze)
-    begun = WAY_NAMES[way](
-        lambda saver: MAKER_NAMES[make](tool, THREE, saver), tmp_path, kept=sqlite, most=0
+    tool = make_tool(coze)
+    begun = RUNNERS_BY_NAME[run_thread](
+        lambda saver: BUILDERS_BY_NAME[build_graph](tool, THREE_CALLS, saver),
+        tmp_path,
+        open_saver=sqlite_saver,
+        max_answers=0,
     )
     assert begun.state["__interrupt__"]
-    assert resumed(coze) == []
+    assert list_sent_answers(coze) == []
     command = [sys.executable, "-m", "tests.integration_tests.flow_process"]
     printed = subprocess.check_output(
-        [*command, way, make, str(tmp_path)], cwd=ROOT, env=account_of(coze), timeout=60
+        [*command, run_thread, build_graph, str(tmp_path)],
+        cwd=ROOT,
+        env=build_environment_of(coze),
+        timeout=60,
     )
-    told = json.loads(printed)
-    done = Talk({"messages": [ToolMessage(t, tool_call_id="c") for t in told["state"]]}, [])
-    assert_right(coze, THREE, done)
+    results = json.loads(printed)
+    done = ThreadRun({"messages": [ToolMessage(t, tool_call_id="c") for t in results["state"]]}, [])
+    check_answers_and_requests(coze, THREE_CALLS, done)
     assert coze.token.encode() not in (tmp_path / "threads.db").read_bytes()
 
 
-def account_of(coze: LocalCoze) -> dict[str, str]:
-    return environment(API_BASE=coze.base_url, API_TOKEN=coze.token)
+def build_environment_of(coze: LocalCoze) -> dict[str, str]:
+    return build_environment(API_BASE=coze.base_url, API_TOKEN=coze.token)
 
 
 # --- What is private in LangGraph ----------------------------------------------------------------
 
 
-class Peek(BaseTool):
+class ConfigRecorder(BaseTool):
     """A tool that keeps the configs it is called with."""
 
     name: str = "peek"
     description: str = "Peeks."
-    seen: list[Any] = Field(default_factory=list)
+    configs: list[Any] = Field(default_factory=list)
 
     def _run(self, config: RunnableConfig) -> str:
-        self.seen.append(config)
+        self.configs.append(config)
         return "seen"
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_the_private_keys_that_nested_relies_on(way: Way, tmp_path: Path) -> None:
+@pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
+def test_the_private_keys_that_nested_relies_on(run_thread: ThreadRunner, tmp_path: Path) -> None:
     """When this fails LangGraph has changed: look at `nested` and `with_siblings`."""
-    peek, savers = Peek(), list[Any]()
-    calls = [called("peek", id=f"c_{n}") for n in range(2)]
+    peek, savers = ConfigRecorder(), list[Any]()
+    calls = [make_call("peek", id=f"c_{n}") for n in range(2)]
 
     def build(saver: Any) -> Any:
         savers.append(saver)
-        return listing(peek, calls, saver)
+        return build_tool_node_graph(peek, calls, saver)
 
-    way(build, tmp_path)
-    first, second = (config["configurable"] for config in peek.seen)
+    run_thread(build, tmp_path)
+    first, second = (config["configurable"] for config in peek.configs)
     assert isinstance(first["__pregel_task_id"], str)
     assert first["checkpoint_ns"] == f"tools:{first['__pregel_task_id']}"
     assert first["__pregel_checkpointer"] is savers[0]
@@ -218,7 +229,7 @@ def test_the_private_keys_that_nested_relies_on(way: Way, tmp_path: Path) -> Non
     assert dataclasses.is_dataclass(type(pad))
     assert (pad.subgraph_counter(), pad.subgraph_counter()) == (0, 1)
     assert second["__pregel_scratchpad"].subgraph_counter is pad.subgraph_counter
-    made = graph_module.nested(peek.seen[0], "a:b|c")
+    made = graph_module.build_child_config(peek.configs[0], "a:b|c")
     assert made is not None
     inside = made["configurable"]
     assert inside["checkpoint_ns"] == f"tools:{first['__pregel_task_id']}|coze_workflow:a_b_c"
@@ -226,42 +237,42 @@ def test_the_private_keys_that_nested_relies_on(way: Way, tmp_path: Path) -> Non
 
 
 def test_each_attempt_of_a_task_has_a_counter_of_its_own(tmp_path: Path) -> None:
-    peek = Peek()
-    calls = [called("peek")]
-    with memory(tmp_path) as saver:
-        graph = listing(peek, calls, saver, interrupt_after=["model"])
-        graph.invoke(GO, thread())
-        waits = graph.get_state(thread()).config
+    peek = ConfigRecorder()
+    calls = [make_call("peek")]
+    with memory_saver(tmp_path) as saver:
+        graph = build_tool_node_graph(peek, calls, saver, interrupt_after=["model"])
+        graph.invoke(START_INPUT, make_thread_config())
+        waits = graph.get_state(make_thread_config()).config
         graph.invoke(None, waits)
         graph.invoke(None, waits)
-    pads = [config["configurable"]["__pregel_scratchpad"] for config in peek.seen]
+    pads = [config["configurable"]["__pregel_scratchpad"] for config in peek.configs]
     assert pads[0].subgraph_counter is not pads[1].subgraph_counter
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_graph_without_a_checkpointer_says_so(way: Way, tmp_path: Path) -> None:
-    peek = Peek()
-    way(lambda _: listing(peek, [called("peek")]), tmp_path)
-    (config,) = peek.seen
+@pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
+def test_a_graph_without_a_checkpointer_says_so(run_thread: ThreadRunner, tmp_path: Path) -> None:
+    peek = ConfigRecorder()
+    run_thread(lambda _: build_tool_node_graph(peek, [make_call("peek")]), tmp_path)
+    (config,) = peek.configs
     assert config["configurable"]["__pregel_task_id"]
     assert config["configurable"].get("__pregel_checkpointer") is None
-    assert graph_module.nested(config, "c_a") is None
+    assert graph_module.build_child_config(config, "c_a") is None
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
+@pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
 def test_where_the_state_of_a_call_is_kept(
-    coze: LocalCoze, make: Maker, way: Way, tmp_path: Path
+    coze: LocalCoze, build_graph: GraphBuilder, run_thread: ThreadRunner, tmp_path: Path
 ) -> None:
-    tool = tool_of(coze)
-    calls = [called(id=f"call|{name}:1", name=name) for name in "ab"]
+    tool = make_tool(coze)
+    calls = [make_call(id=f"call|{name}:1", name=name) for name in "ab"]
     savers: list[Any] = []
 
     def build(saver: Any) -> Any:
         savers.append(saver)
-        return make(tool, calls, saver)
+        return build_graph(tool, calls, saver)
 
-    assert_right(coze, calls, way(build, tmp_path))
+    check_answers_and_requests(coze, calls, run_thread(build, tmp_path))
     spaces = {kept.config["configurable"]["checkpoint_ns"] for kept in savers[0].list(None)}
     assert {space.partition("|")[2] for space in spaces if space} == {
         "coze_workflow:call_a_1",
@@ -272,14 +283,14 @@ def test_where_the_state_of_a_call_is_kept(
 # --- Calls of one task, on an event loop -------------------------------------------------------
 
 
-def two(**waits: float) -> list[Any]:
-    return [called(id=f"c_{name}", name=name, wait=wait) for name, wait in waits.items()]
+def make_two_calls(**waits: float) -> list[Any]:
+    return [make_call(id=f"c_{name}", name=name, wait=wait) for name, wait in waits.items()]
 
 
 def test_no_call_is_left_behind_by_one_that_asks_sooner(coze: LocalCoze, tmp_path: Path) -> None:
-    tool, calls = tool_of(coze), two(a=0, b=0.3)
-    done = atalk(lambda saver: listing(tool, calls, saver), tmp_path)
-    assert_right(coze, calls, done)
+    tool, calls = make_tool(coze), make_two_calls(a=0, b=0.3)
+    done = run_thread_async(lambda saver: build_tool_node_graph(tool, calls, saver), tmp_path)
+    check_answers_and_requests(coze, calls, done)
 
 
 class SlowStart(AsyncCallbackHandler):
@@ -292,26 +303,28 @@ class SlowStart(AsyncCallbackHandler):
 
 
 def test_a_call_that_begins_late_is_started_once(coze: LocalCoze, tmp_path: Path) -> None:
-    tool, calls = tool_of(coze), two(a=0, b=0.3)
-    config = thread(callbacks=[SlowStart()])
-    done = atalk(lambda saver: listing(tool, calls, saver), tmp_path, config=config)
-    assert_right(coze, calls, done)
+    tool, calls = make_tool(coze), make_two_calls(a=0, b=0.3)
+    config = make_thread_config(callbacks=[SlowStart()])
+    done = run_thread_async(
+        lambda saver: build_tool_node_graph(tool, calls, saver), tmp_path, config=config
+    )
+    check_answers_and_requests(coze, calls, done)
 
 
 def test_calls_that_have_come_to_rest_are_forgotten(coze: LocalCoze, tmp_path: Path) -> None:
-    tool = tool_of(coze)
-    calls = [called(id=f"c_{n}", name="a", questions=0) for n in range(4)]
-    before = dict(graph_module._groups)
-    atalk(lambda saver: listing(tool, calls, saver), tmp_path)
-    assert graph_module._groups == before
+    tool = make_tool(coze)
+    calls = [make_call(id=f"c_{n}", name="a", questions=0) for n in range(4)]
+    before = dict(graph_module._sibling_calls)
+    run_thread_async(lambda saver: build_tool_node_graph(tool, calls, saver), tmp_path)
+    assert graph_module._sibling_calls == before
 
 
 def test_few_attempts_that_are_over_are_remembered(
     coze: LocalCoze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph_module, "_MOST_GROUPS", 3)
-    tool = tool_of(coze)
-    calls = [called(id=f"c_{n}", name="a") for n in range(6)]
-    done = atalk(lambda saver: sending(tool, calls, saver), tmp_path)
-    assert len(done.asked[0]) == 6
-    assert len(graph_module._groups) <= 3
+    monkeypatch.setattr(graph_module, "_MAX_GROUPS", 3)
+    tool = make_tool(coze)
+    calls = [make_call(id=f"c_{n}", name="a") for n in range(6)]
+    done = run_thread_async(lambda saver: build_send_graph(tool, calls, saver), tmp_path)
+    assert len(done.questions[0]) == 6
+    assert len(graph_module._sibling_calls) <= 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,56 +21,47 @@ from langchain_coze import (
     create_workflow_graph,
 )
 from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, TurnFile
-from tests.integration_tests.agent_fixtures import EITHER, Run
+from tests.conftest import serve
+from tests.integration_tests.agent_fixtures import INVOKE_STYLES, RunStyle, make_thread_config
 from tests.integration_tests.workflow_fixtures import (
     BOOK,
     BREAKS,
     SAVERS,
-    WAYS,
-    Kept,
-    Play,
-    Way,
-    always,
-    answered_twice,
-    resumed,
-    started,
-    thread,
-    tool_of,
+    THREAD_RUNNERS,
+    OpenSaver,
+    ThreadRunner,
+    WorkflowSteps,
+    answer_all_with,
+    find_events_answered_twice,
+    list_sent_answers,
+    list_started_runs,
+    make_tool,
 )
 
 pytestmark = pytest.mark.timeout(60)
 
-GIVEN = {"parameters": {"name": "a", "questions": 2}}
+INPUT = {"parameters": {"name": "a", "questions": 2}}
 ANSWERED = {"name": "a", "answers": ["A(a: question 1?)", "A(a: question 2?)"]}
 
-
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    with LocalCoze(workflows=[BOOK, BREAKS], profile=request.param) as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _fresh(coze: LocalCoze) -> None:
-    coze.reset()
+coze = serve(workflows=[BOOK, BREAKS], profiles=["cloud", "studio"])
 
 
 class Trip(TypedDict, total=False):
     parameters: dict[str, Any]
     output: Any
     run: dict[str, Any]
-    told: str
+    summary: str
 
 
-def a_node_of(workflow: Any, checkpointer: Any) -> Any:
+def build_outer_graph(workflow: Any, checkpointer: Any) -> Any:
     """Return a graph with a workflow as a node, and one that reads what it gave."""
 
-    def tell(state: Trip) -> Trip:
-        return {"told": json.dumps(state["output"])}
+    def summarize(state: Trip) -> Trip:
+        return {"summary": json.dumps(state["output"])}
 
     graph = StateGraph(Trip)
     graph.add_node("book", workflow)
-    graph.add_node("tell", tell)
+    graph.add_node("tell", summarize)
     graph.add_edge(START, "book")
     graph.add_edge("book", "tell")
     return graph.compile(checkpointer=checkpointer)
@@ -80,44 +70,50 @@ def a_node_of(workflow: Any, checkpointer: Any) -> Any:
 # --- Alone ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kept", SAVERS)
-@pytest.mark.parametrize("way", WAYS)
-def test_a_graph_of_its_own(coze: LocalCoze, way: Way, kept: Kept, tmp_path: Path) -> None:
-    tool = tool_of(coze)
-    done = way(
+@pytest.mark.parametrize("open_saver", SAVERS)
+@pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
+def test_a_graph_of_its_own(
+    coze: LocalCoze, run_thread: ThreadRunner, open_saver: OpenSaver, tmp_path: Path
+) -> None:
+    tool = make_tool(coze)
+    done = run_thread(
         lambda saver: create_workflow_graph(tool, checkpointer=saver),
         tmp_path,
-        kept=kept,
-        given=GIVEN,
+        open_saver=open_saver,
+        graph_input=INPUT,
     )
-    assert done.asked == [["a: question 1?"], ["a: question 2?"]]
+    assert done.questions == [["a: question 1?"], ["a: question 2?"]]
     assert set(done.state) == {"output", "run"}
     assert done.state["output"] == ANSWERED
-    assert (len(started(coze)), len(resumed(coze)), answered_twice(coze)) == (1, 2, [])
+    assert (
+        len(list_started_runs(coze)),
+        len(list_sent_answers(coze)),
+        find_events_answered_twice(coze),
+    ) == (1, 2, [])
 
 
-@pytest.mark.parametrize("run", EITHER)
-def test_the_run_is_plain_data(coze: LocalCoze, run: Run) -> None:
-    graph = create_workflow_graph(tool_of(coze))
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+def test_the_run_is_plain_data(coze: LocalCoze, run: RunStyle) -> None:
+    graph = create_workflow_graph(make_tool(coze))
     state = run(graph, {"parameters": {"name": "a", "questions": 0}})
-    told = WorkflowRun.model_validate(json.loads(json.dumps(state["run"])))
-    assert told.output == state["output"] == {"name": "a", "answers": []}
-    assert told.debug_url
-    assert told.workflow_id == BOOK.workflow_id
+    workflow_run = WorkflowRun.model_validate(json.loads(json.dumps(state["run"])))
+    assert workflow_run.output == state["output"] == {"name": "a", "answers": []}
+    assert workflow_run.debug_url
+    assert workflow_run.workflow_id == BOOK.workflow_id
 
 
 def test_the_run_has_the_messages_of_all_its_legs(coze: LocalCoze) -> None:
-    graph = create_workflow_graph(tool_of(coze), checkpointer=InMemorySaver())
-    graph.invoke({"parameters": {"name": "a"}}, thread())
-    told = graph.invoke(Command(resume="x"), thread())["run"]["messages"]
-    titles = [message["node_title"] for message in told]
+    graph = create_workflow_graph(make_tool(coze), checkpointer=InMemorySaver())
+    graph.invoke({"parameters": {"name": "a"}}, make_thread_config())
+    messages = graph.invoke(Command(resume="x"), make_thread_config())["run"]["messages"]
+    titles = [message["node_title"] for message in messages]
     assert (titles[0], titles[2:]) == ("Look", ["Heard 1", "End"])
 
 
 def test_what_waits_is_seen_in_the_state(coze: LocalCoze) -> None:
-    graph = create_workflow_graph(tool_of(coze), checkpointer=InMemorySaver())
-    graph.invoke(GIVEN, thread())
-    state = graph.get_state(thread())
+    graph = create_workflow_graph(make_tool(coze), checkpointer=InMemorySaver())
+    graph.invoke(INPUT, make_thread_config())
+    state = graph.get_state(make_thread_config())
     assert state.next == ("ask",)
     assert state.values["pending"]["question"] == "a: question 1?"
     assert [wait.value["event_id"] for wait in state.interrupts] == [
@@ -125,18 +121,18 @@ def test_what_waits_is_seen_in_the_state(coze: LocalCoze) -> None:
     ]
 
 
-@pytest.mark.parametrize("run", EITHER)
-def test_a_run_that_fails_is_an_error(coze: LocalCoze, run: Run) -> None:
-    graph = create_workflow_graph(tool_of(coze, BREAKS), checkpointer=InMemorySaver())
-    run(graph, {"parameters": {}}, thread())
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+def test_a_run_that_fails_is_an_error(coze: LocalCoze, run: RunStyle) -> None:
+    graph = create_workflow_graph(make_tool(coze, BREAKS), checkpointer=InMemorySaver())
+    run(graph, {"parameters": {}}, make_thread_config())
     with pytest.raises(CozeWorkflowError, match="there is no table 9") as raised:
-        run(graph, Command(resume="9"), thread())
+        run(graph, Command(resume="9"), make_thread_config())
     assert raised.value.code == 720701013
-    assert (len(started(coze)), resumed(coze)) == (1, ["9"])
+    assert (len(list_started_runs(coze)), list_sent_answers(coze)) == (1, ["9"])
 
 
-@pytest.mark.parametrize("run", EITHER)
-def test_what_the_workflow_does_not_take(coze: LocalCoze, run: Run) -> None:
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+def test_what_the_workflow_does_not_take(coze: LocalCoze, run: RunStyle) -> None:
     schema = {
         "title": "book",
         "description": "Books.",
@@ -145,28 +141,28 @@ def test_what_the_workflow_does_not_take(coze: LocalCoze, run: Run) -> None:
         "required": ["name"],
         "additionalProperties": False,
     }
-    graph = create_workflow_graph(tool_of(coze, args_schema=schema))
+    graph = create_workflow_graph(make_tool(coze, args_schema=schema))
     for given in ({}, {"parameters": {"name": 5}}, {"parameters": {"name": "a", "other": 1}}):
         with pytest.raises(CozeWorkflowError, match="name"):
             run(graph, given)
-    assert started(coze) == []
+    assert list_started_runs(coze) == []
 
 
-@pytest.mark.parametrize("run", EITHER)
-def test_an_answer_to_a_question_that_was_answered(coze: LocalCoze, run: Run) -> None:
-    graph = create_workflow_graph(tool_of(coze), checkpointer=InMemorySaver())
-    run(graph, {"parameters": {"name": "a"}}, thread())
-    waited = graph.get_state(thread()).config
-    assert run(graph, Command(resume="x"), thread())["output"]["answers"] == ["x"]
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+def test_an_answer_to_a_question_that_was_answered(coze: LocalCoze, run: RunStyle) -> None:
+    graph = create_workflow_graph(make_tool(coze), checkpointer=InMemorySaver())
+    run(graph, {"parameters": {"name": "a"}}, make_thread_config())
+    waited = graph.get_state(make_thread_config()).config
+    assert run(graph, Command(resume="x"), make_thread_config())["output"]["answers"] == ["x"]
     # 4315: an event takes one answer; Studio refuses with a body that is empty
     expected = CozeServerError if coze.profile == "studio" else CozeWorkflowError
     with pytest.raises(expected):
         run(graph, Command(resume="y"), waited)
-    assert len(started(coze)) == 1
+    assert len(list_started_runs(coze)) == 1
 
 
 def test_names(coze: LocalCoze) -> None:
-    tool = tool_of(coze)
+    tool = make_tool(coze)
     assert create_workflow_graph(tool).name == tool.name == "book"
     assert create_workflow_graph(tool, name="booking").name == "booking"
     for name in ("", "a|b", "a:b"):
@@ -177,32 +173,38 @@ def test_names(coze: LocalCoze) -> None:
 # --- A node --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kept", SAVERS)
-@pytest.mark.parametrize("way", WAYS)
-def test_a_node_of_a_graph(coze: LocalCoze, way: Way, kept: Kept, tmp_path: Path) -> None:
-    tool = tool_of(coze)
-    done = way(
-        lambda saver: a_node_of(create_workflow_graph(tool), saver),
+@pytest.mark.parametrize("open_saver", SAVERS)
+@pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
+def test_a_node_of_a_graph(
+    coze: LocalCoze, run_thread: ThreadRunner, open_saver: OpenSaver, tmp_path: Path
+) -> None:
+    tool = make_tool(coze)
+    done = run_thread(
+        lambda saver: build_outer_graph(create_workflow_graph(tool), saver),
         tmp_path,
-        kept=kept,
-        given=GIVEN,
+        open_saver=open_saver,
+        graph_input=INPUT,
     )
-    assert done.asked == [["a: question 1?"], ["a: question 2?"]]
+    assert done.questions == [["a: question 1?"], ["a: question 2?"]]
     assert done.state["output"] == ANSWERED
-    assert json.loads(done.state["told"]) == ANSWERED
+    assert json.loads(done.state["summary"]) == ANSWERED
     assert done.state["run"]["workflow_id"] == BOOK.workflow_id
-    assert (len(started(coze)), len(resumed(coze)), answered_twice(coze)) == (1, 2, [])
+    assert (
+        len(list_started_runs(coze)),
+        len(list_sent_answers(coze)),
+        find_events_answered_twice(coze),
+    ) == (1, 2, [])
 
 
-@pytest.mark.parametrize("run", EITHER)
-def test_the_question_is_seen_from_outside(coze: LocalCoze, run: Run) -> None:
-    graph = a_node_of(create_workflow_graph(tool_of(coze)), InMemorySaver())
-    run(graph, GIVEN, thread())
-    (task,) = graph.get_state(thread(), subgraphs=True).tasks
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+def test_the_question_is_seen_from_outside(coze: LocalCoze, run: RunStyle) -> None:
+    graph = build_outer_graph(create_workflow_graph(make_tool(coze)), InMemorySaver())
+    run(graph, INPUT, make_thread_config())
+    (task,) = graph.get_state(make_thread_config(), subgraphs=True).tasks
     assert (task.name, task.state.next) == ("book", ("ask",))
     assert task.state.values["pending"]["question"] == "a: question 1?"
-    run(graph, Command(resume="x"), thread())
-    (task,) = graph.get_state(thread(), subgraphs=True).tasks
+    run(graph, Command(resume="x"), make_thread_config())
+    (task,) = graph.get_state(make_thread_config(), subgraphs=True).tasks
     assert task.state.values["pending"]["question"] == "a: question 2?"
 
 
@@ -211,25 +213,29 @@ class Several(TypedDict, total=False):
     two: Any
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_nodes_at_the_same_time(coze: LocalCoze, way: Way, tmp_path: Path) -> None:
-    workflow = create_workflow_graph(tool_of(coze))
+@pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
+def test_nodes_at_the_same_time(coze: LocalCoze, run_thread: ThreadRunner, tmp_path: Path) -> None:
+    workflow = create_workflow_graph(make_tool(coze))
 
     def build(saver: Any) -> Any:
         graph = StateGraph(Several)
         for name in ("one", "two"):
-            graph.add_node(name, _filled(workflow, name))
+            graph.add_node(name, build_node(workflow, name))
             graph.add_edge(START, name)
         return graph.compile(checkpointer=saver)
 
-    done = way(build, tmp_path, given={})
-    assert sorted(done.asked[0]) == ["one: question 1?", "two: question 1?"]
+    done = run_thread(build, tmp_path, graph_input={})
+    assert sorted(done.questions[0]) == ["one: question 1?", "two: question 1?"]
     assert done.state["one"]["answers"] == ["A(one: question 1?)"]
     assert done.state["two"]["answers"] == ["A(two: question 1?)"]
-    assert (len(started(coze)), len(resumed(coze)), answered_twice(coze)) == (2, 2, [])
+    assert (
+        len(list_started_runs(coze)),
+        len(list_sent_answers(coze)),
+        find_events_answered_twice(coze),
+    ) == (2, 2, [])
 
 
-def _filled(workflow: Any, name: str) -> Any:
+def build_node(workflow: Any, name: str) -> Any:
     """Return a node that runs a workflow with state of another form."""
 
     def given(_: Any) -> Any:
@@ -238,47 +244,49 @@ def _filled(workflow: Any, name: str) -> Any:
     return given | workflow | (lambda state: {name: state["output"]})
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_third_question_too_many(coze: LocalCoze, way: Way, tmp_path: Path) -> None:
+@pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
+def test_a_third_question_too_many(
+    coze: LocalCoze, run_thread: ThreadRunner, tmp_path: Path
+) -> None:
     if coze.profile == "studio":
         pytest.skip("Studio may be resumed as often as its workflow asks")
-    tool = tool_of(coze)
+    tool = make_tool(coze)
     given = {"parameters": {"name": "a", "questions": 4}}
     with pytest.raises(CozeWorkflowError, match="3 times"):
-        way(
+        run_thread(
             lambda saver: create_workflow_graph(tool, checkpointer=saver),
             tmp_path,
-            given=given,
-            answers=always("x"),
+            graph_input=given,
+            answers=answer_all_with("x"),
         )
-    assert (len(started(coze)), len(resumed(coze))) == (1, 3)
+    assert (len(list_started_runs(coze)), len(list_sent_answers(coze))) == (1, 3)
 
 
 def test_a_graph_is_used_from_several_event_loops(coze: LocalCoze) -> None:
-    graph = create_workflow_graph(tool_of(coze), checkpointer=InMemorySaver())
-    asyncio.run(graph.ainvoke({"parameters": {"name": "a"}}, thread()))
-    state = asyncio.run(graph.ainvoke(Command(resume="x"), thread()))
+    graph = create_workflow_graph(make_tool(coze), checkpointer=InMemorySaver())
+    asyncio.run(graph.ainvoke({"parameters": {"name": "a"}}, make_thread_config()))
+    state = asyncio.run(graph.ainvoke(Command(resume="x"), make_thread_config()))
     assert state["output"] == {"name": "a", "answers": ["x"]}
 
 
-def photo_form() -> Play:
+def photo_form() -> WorkflowSteps:
     """Ask for a photo."""
     form = yield AskInput({"photo": Annotated[TurnFile, FileKind("image")]})
     return {"url": form["photo"].url}
 
 
-@pytest.mark.parametrize("run", EITHER)
-def test_an_answer_that_cannot_be_sent_is_asked_for_again(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+def test_an_answer_that_cannot_be_sent_is_asked_for_again(run: RunStyle, tmp_path: Path) -> None:
     path = tmp_path / "secret.png"
     path.write_text("SECRET")
     flow = LocalWorkflow(photo_form)
     with LocalCoze(workflows=flow) as cloud:
-        graph = create_workflow_graph(tool_of(cloud, flow), checkpointer=InMemorySaver())
-        run(graph, {"parameters": {}}, thread())
-        state = run(graph, Command(resume={"photo": str(path)}), thread())
+        graph = create_workflow_graph(make_tool(cloud, flow), checkpointer=InMemorySaver())
+        run(graph, {"parameters": {}}, make_thread_config())
+        state = run(graph, Command(resume={"photo": str(path)}), make_thread_config())
         (wait,) = state["__interrupt__"]
         assert "Only a program may give a path" in wait.value["error"]
-        state = run(graph, Command(resume={"photo": "https://h/t.png"}), thread())
+        state = run(graph, Command(resume={"photo": "https://h/t.png"}), make_thread_config())
         assert state["output"] == {"url": "https://h/t.png"}
-        assert (len(started(cloud)), len(resumed(cloud))) == (1, 1)
+        assert (len(list_started_runs(cloud)), len(list_sent_answers(cloud))) == (1, 1)
         assert [r.path for r in cloud.requests].count("/v1/files/upload") == 0

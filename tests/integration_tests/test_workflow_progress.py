@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,17 +19,17 @@ from langgraph.types import Command
 from langchain_coze import create_workflow_graph
 from langchain_coze._workflows.graph import WorkflowState
 from langchain_coze.local import Ask, LocalCoze, LocalWorkflow, Message
-from tests.integration_tests.agent_fixtures import events
+from tests.conftest import serve
+from tests.integration_tests.agent_fixtures import make_thread_config, stream_v3_events
 from tests.integration_tests.workflow_fixtures import (
-    GO,
-    MAKERS,
-    Maker,
-    Play,
-    called,
-    listing,
-    sending,
-    thread,
-    tool_of,
+    GRAPH_BUILDERS,
+    START_INPUT,
+    GraphBuilder,
+    WorkflowSteps,
+    build_send_graph,
+    build_tool_node_graph,
+    make_call,
+    make_tool,
 )
 
 pytestmark = [
@@ -37,13 +37,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The v3 streaming protocol"),
 ]
 
-HEARD = threading.Event()
+RECEIVED = threading.Event()
 DELTAS = hasattr(ToolRuntime, "emit_output_delta")  # langgraph 1.1 has no streams of tools
 MODES = ["custom", "tools"] if DELTAS else ["custom"]
 needs_deltas = pytest.mark.skipif(not DELTAS, reason="this langgraph has no streams of tools")
 
 
-def brew(leaf: str) -> Play:
+def brew(leaf: str) -> WorkflowSteps:
     """Make tea."""
     yield "The water "
     yield f"for {leaf} boils."
@@ -52,17 +52,17 @@ def brew(leaf: str) -> Play:
     return {"cup": leaf}
 
 
-def pour(leaf: str, times: int = 3) -> Play:
+def pour(leaf: str, times: int = 3) -> WorkflowSteps:
     """Pour tea."""
     for number in range(times):
         yield Message(f"{leaf} {number}", node_title=f"Cup {number}")
     return {"cup": leaf}
 
 
-def held(leaf: str) -> Play:
+def held(leaf: str) -> WorkflowSteps:
     """Wait until what was said has been heard."""
     yield Message("listen", node_title="Say")
-    return {"leaf": leaf, "heard": HEARD.wait(5)}
+    return {"leaf": leaf, "heard": RECEIVED.wait(5)}
 
 
 BREW, POUR, HELD = (LocalWorkflow(one) for one in (brew, pour, held))
@@ -72,77 +72,73 @@ ASKED = [("Message", "The water "), ("Message", "for oolong boils."), ("Message"
 ASKED += [("问答", "Milk?")]
 ANSWERED = [("Pour", "Milk: no"), ("End", '{"cup":"oolong"}')]
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(workflows=[BREW, POUR, HELD]) as server:
-        yield server
+coze = serve(workflows=[BREW, POUR, HELD])
 
 
 class Listener(BaseCallbackHandler):
     """Keeps the custom events of callbacks."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.events: list[Any] = []
 
     def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
         assert name == "coze_workflow_message"
-        self.told.append(data)
+        self.events.append(data)
 
 
 class AsyncListener(AsyncCallbackHandler):
     """Does the same, on the event loop."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.events: list[Any] = []
 
     async def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
         assert name == "coze_workflow_message"
         await asyncio.sleep(0.01)  # one that takes long does not change the order
-        self.told.append(data)
+        self.events.append(data)
 
 
-def said(told: list[Any]) -> list[tuple[str, str]]:
-    return [(event["node"], event["content"]) for event in told]
+def list_messages(events: list[Any]) -> list[tuple[str, str]]:
+    return [(event["node"], event["content"]) for event in events]
 
 
-def parts(graph: Any, given: Any, config: Any, **options: Any) -> list[Any]:
+def stream_sync(graph: Any, given: Any, config: Any, **options: Any) -> list[Any]:
     return list(graph.stream(given, config, **options))
 
 
-def aparts(graph: Any, given: Any, config: Any, **options: Any) -> list[Any]:
+def stream_async(graph: Any, given: Any, config: Any, **options: Any) -> list[Any]:
     async def run() -> list[Any]:
         return [part async for part in graph.astream(given, config, **options)]
 
     return asyncio.run(run())
 
 
-Parts = Callable[..., list[Any]]
-STREAMS = [pytest.param(parts, id="sync"), pytest.param(aparts, id="async")]
+StreamStyle = Callable[..., list[Any]]
+STREAM_STYLES = [pytest.param(stream_sync, id="sync"), pytest.param(stream_async, id="async")]
 
 
 # --- LangGraph's streams -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("subgraphs", [False, True])
-@pytest.mark.parametrize("stream", STREAMS)
-@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.parametrize("stream", STREAM_STYLES)
+@pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
 def test_both_legs_reach_every_channel_once(
-    coze: LocalCoze, make: Maker, stream: Parts, *, subgraphs: bool
+    coze: LocalCoze, build_graph: GraphBuilder, stream: StreamStyle, *, subgraphs: bool
 ) -> None:
-    graph = make(tool_of(coze, BREW), [called("brew", leaf="oolong")], InMemorySaver())
+    graph = build_graph(make_tool(coze, BREW), [make_call("brew", leaf="oolong")], InMemorySaver())
     listener = Listener()
-    config = thread(callbacks=[listener])
-    for given, expected in ((GO, ASKED), (Command(resume="no"), ANSWERED)):
-        listener.told.clear()
+    config = make_thread_config(callbacks=[listener])
+    for given, expected in ((START_INPUT, ASKED), (Command(resume="no"), ANSWERED)):
+        listener.events.clear()
         streamed = stream(graph, given, config, stream_mode=MODES, subgraphs=subgraphs)
         if subgraphs:
             assert {space for space, *_ in streamed} == {()}
             streamed = [tuple(rest) for _, *rest in streamed]
         customs = [event for mode, event in streamed if mode == "custom"]
         deltas = [event for mode, event in streamed if mode == "tools" and "delta" in event]
-        assert said(customs) == expected
-        assert said(listener.told) == expected
+        assert list_messages(customs) == expected
+        assert list_messages(listener.events) == expected
         assert {event["tool_call_id"] for event in customs + deltas} == {"c_a"}
         if DELTAS:
             assert [event["delta"] for event in deltas] == [text for _, text in expected if text]
@@ -150,8 +146,10 @@ def test_both_legs_reach_every_channel_once(
 
 
 def test_what_an_event_tells(coze: LocalCoze) -> None:
-    graph = listing(tool_of(coze, BREW), [called("brew", leaf="oolong")], InMemorySaver())
-    first, *_, last = parts(graph, GO, thread(), stream_mode="custom")
+    graph = build_tool_node_graph(
+        make_tool(coze, BREW), [make_call("brew", leaf="oolong")], InMemorySaver()
+    )
+    first, *_, last = stream_sync(graph, START_INPUT, make_thread_config(), stream_mode="custom")
     about = {
         "type": "coze_workflow_message",
         "tool_call_id": "c_a",
@@ -162,13 +160,15 @@ def test_what_an_event_tells(coze: LocalCoze) -> None:
     json.dumps([first, last])
 
 
-@pytest.mark.parametrize("stream", STREAMS)
-@pytest.mark.parametrize("make", MAKERS)
-def test_parallel_calls_are_told_apart(coze: LocalCoze, make: Maker, stream: Parts) -> None:
+@pytest.mark.parametrize("stream", STREAM_STYLES)
+@pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
+def test_parallel_calls_are_told_apart(
+    coze: LocalCoze, build_graph: GraphBuilder, stream: StreamStyle
+) -> None:
     leaves = ["oolong", "sencha", "assam"]
-    calls = [called("pour", id=f"c_{leaf}", leaf=leaf) for leaf in leaves]
-    graph = make(tool_of(coze, POUR), calls)
-    streamed = stream(graph, GO, thread(), stream_mode=MODES)
+    calls = [make_call("pour", id=f"c_{leaf}", leaf=leaf) for leaf in leaves]
+    graph = build_graph(make_tool(coze, POUR), calls)
+    streamed = stream(graph, START_INPUT, make_thread_config(), stream_mode=MODES)
     for leaf in leaves:
         expected = [f"{leaf} {n}" for n in range(3)] + [f'{{"cup":"{leaf}"}}']
         mine = [event for _, event in streamed if event["tool_call_id"] == f"c_{leaf}"]
@@ -177,42 +177,48 @@ def test_parallel_calls_are_told_apart(coze: LocalCoze, make: Maker, stream: Par
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("make", MAKERS)
-def test_messages_come_while_the_workflow_runs(coze: LocalCoze, make: Maker, mode: str) -> None:
-    HEARD.clear()
-    graph = make(tool_of(coze, HELD), [called("held", leaf="oolong")], InMemorySaver())
+@pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
+def test_messages_come_while_the_workflow_runs(
+    coze: LocalCoze, build_graph: GraphBuilder, mode: str
+) -> None:
+    RECEIVED.clear()
+    graph = build_graph(make_tool(coze, HELD), [make_call("held", leaf="oolong")], InMemorySaver())
     # "tools" alone is streamed at the end of a step: LangGraph's own way, with any tool
-    for name, event in graph.stream(GO, thread(), stream_mode=MODES):
+    for name, event in graph.stream(START_INPUT, make_thread_config(), stream_mode=MODES):
         if name == mode and "listen" in (event.get("content"), event.get("delta")):
-            HEARD.set()
-    (answer,) = (m for m in graph.get_state(thread()).values["messages"] if m.type == "tool")
+            RECEIVED.set()
+    (answer,) = (
+        m for m in graph.get_state(make_thread_config()).values["messages"] if m.type == "tool"
+    )
     assert json.loads(answer.content) == {"leaf": "oolong", "heard": True}
 
 
 async def test_messages_come_while_the_workflow_runs_async(coze: LocalCoze) -> None:
-    HEARD.clear()
-    graph = listing(tool_of(coze, HELD), [called("held", leaf="oolong")], InMemorySaver())
-    async for event in graph.astream(GO, thread(), stream_mode="custom"):
+    RECEIVED.clear()
+    graph = build_tool_node_graph(
+        make_tool(coze, HELD), [make_call("held", leaf="oolong")], InMemorySaver()
+    )
+    async for event in graph.astream(START_INPUT, make_thread_config(), stream_mode="custom"):
         if event["content"] == "listen":
-            HEARD.set()
-    state = await graph.aget_state(thread())
+            RECEIVED.set()
+    state = await graph.aget_state(make_thread_config())
     assert json.loads(state.values["messages"][-1].content)["heard"] is True
 
 
-@pytest.mark.parametrize("stream", STREAMS)
-def test_a_graph_without_a_checkpointer(coze: LocalCoze, stream: Parts) -> None:
-    graph = listing(tool_of(coze, POUR), [called("pour", leaf="oolong")])
+@pytest.mark.parametrize("stream", STREAM_STYLES)
+def test_a_graph_without_a_checkpointer(coze: LocalCoze, stream: StreamStyle) -> None:
+    graph = build_tool_node_graph(make_tool(coze, POUR), [make_call("pour", leaf="oolong")])
     listener = Listener()
-    streamed = stream(graph, GO, {"callbacks": [listener]}, stream_mode=MODES)
-    assert said([event for mode, event in streamed if mode == "custom"]) == POURED
+    streamed = stream(graph, START_INPUT, {"callbacks": [listener]}, stream_mode=MODES)
+    assert list_messages([event for mode, event in streamed if mode == "custom"]) == POURED
     deltas = [event["delta"] for _, event in streamed if "delta" in event]
     assert deltas == [text for _, text in POURED] * DELTAS
-    assert said(listener.told) == POURED
+    assert list_messages(listener.events) == POURED
 
 
-@pytest.mark.parametrize("stream", STREAMS)
-def test_a_tool_in_a_node_of_ones_own(coze: LocalCoze, stream: Parts) -> None:
-    tool = tool_of(coze, POUR)
+@pytest.mark.parametrize("stream", STREAM_STYLES)
+def test_a_tool_in_a_node_of_ones_own(coze: LocalCoze, stream: StreamStyle) -> None:
+    tool = make_tool(coze, POUR)
 
     def node(_: Any) -> Any:
         return {"output": tool.invoke({"leaf": "oolong"})}
@@ -223,43 +229,47 @@ def test_a_tool_in_a_node_of_ones_own(coze: LocalCoze, stream: Parts) -> None:
     made = StateGraph(WorkflowState)
     made.add_node("pour", RunnableLambda(node, anode))
     graph = made.add_edge(START, "pour").compile(checkpointer=InMemorySaver())
-    told = stream(graph, {}, thread(), stream_mode="custom")
-    assert said(told) == POURED
-    assert {event["tool_call_id"] for event in told} == {None}
+    streamed = stream(graph, {}, make_thread_config(), stream_mode="custom")
+    assert list_messages(streamed) == POURED
+    assert {event["tool_call_id"] for event in streamed} == {None}
 
 
-@pytest.mark.parametrize("stream", STREAMS)
-def test_a_workflow_graph_alone(coze: LocalCoze, stream: Parts) -> None:
-    graph = create_workflow_graph(tool_of(coze, BREW), checkpointer=InMemorySaver())
+@pytest.mark.parametrize("stream", STREAM_STYLES)
+def test_a_workflow_graph_alone(coze: LocalCoze, stream: StreamStyle) -> None:
+    graph = create_workflow_graph(make_tool(coze, BREW), checkpointer=InMemorySaver())
     listener = Listener()
-    config = thread(callbacks=[listener])
+    config = make_thread_config(callbacks=[listener])
     given = {"parameters": {"leaf": "oolong"}}
-    assert said(stream(graph, given, config, stream_mode="custom")) == ASKED
-    assert said(stream(graph, Command(resume="no"), config, stream_mode="custom")) == ANSWERED
-    assert said(listener.told) == ASKED + ANSWERED
+    assert list_messages(stream(graph, given, config, stream_mode="custom")) == ASKED
+    assert (
+        list_messages(stream(graph, Command(resume="no"), config, stream_mode="custom")) == ANSWERED
+    )
+    assert list_messages(listener.events) == ASKED + ANSWERED
 
 
-@pytest.mark.parametrize("stream", STREAMS)
-def test_a_workflow_graph_as_a_node(coze: LocalCoze, stream: Parts) -> None:
+@pytest.mark.parametrize("stream", STREAM_STYLES)
+def test_a_workflow_graph_as_a_node(coze: LocalCoze, stream: StreamStyle) -> None:
     made = StateGraph(WorkflowState)
-    made.add_node("pour", create_workflow_graph(tool_of(coze, POUR)))
+    made.add_node("pour", create_workflow_graph(make_tool(coze, POUR)))
     graph = made.add_edge(START, "pour").compile()
     given = {"parameters": {"leaf": "oolong"}}
-    streamed = stream(graph, given, thread(), stream_mode="custom", subgraphs=True)
-    assert said([event for _, event in streamed]) == POURED
+    streamed = stream(graph, given, make_thread_config(), stream_mode="custom", subgraphs=True)
+    assert list_messages([event for _, event in streamed]) == POURED
     assert {space[0].split(":")[0] for space, _ in streamed} == {"pour"}
 
 
 # --- LangChain's events --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", MAKERS)
-async def test_events_of_version_2(coze: LocalCoze, make: Maker) -> None:
-    graph = make(tool_of(coze, BREW), [called("brew", leaf="oolong")], InMemorySaver())
-    for given, expected in ((GO, ASKED), (Command(resume="no"), ANSWERED)):
-        found = [event async for event in graph.astream_events(given, thread(), version="v2")]
+@pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
+async def test_events_of_version_2(coze: LocalCoze, build_graph: GraphBuilder) -> None:
+    graph = build_graph(make_tool(coze, BREW), [make_call("brew", leaf="oolong")], InMemorySaver())
+    for given, expected in ((START_INPUT, ASKED), (Command(resume="no"), ANSWERED)):
+        found = [
+            event async for event in graph.astream_events(given, make_thread_config(), version="v2")
+        ]
         customs = [event for event in found if event["event"] == "on_custom_event"]
-        assert said([event["data"] for event in customs]) == expected
+        assert list_messages([event["data"] for event in customs]) == expected
         tools = {event["run_id"] for event in found if event["event"] == "on_tool_start"}
         assert {event["run_id"] for event in customs} == tools  # each belongs to the tool's run
         assert len(tools) == 1
@@ -267,18 +277,20 @@ async def test_events_of_version_2(coze: LocalCoze, make: Maker) -> None:
 
 @needs_deltas
 def test_runs_of_version_3(coze: LocalCoze) -> None:
-    graph = sending(tool_of(coze, POUR), [called("pour", leaf="oolong")], InMemorySaver())
-    run = events(graph, GO, thread())
-    told = [(call.tool_name, list(call.output_deltas)) for call in run.tool_calls]
-    assert told == [("pour", [text for _, text in POURED])]
+    graph = build_send_graph(
+        make_tool(coze, POUR), [make_call("pour", leaf="oolong")], InMemorySaver()
+    )
+    run = stream_v3_events(graph, START_INPUT, make_thread_config())
+    deltas = [(call.tool_name, list(call.output_deltas)) for call in run.tool_calls]
+    assert deltas == [("pour", [text for _, text in POURED])]
 
 
 @needs_deltas
 async def test_parallel_calls_in_runs_of_version_3(coze: LocalCoze) -> None:
     leaves = ["oolong", "sencha", "assam"]
-    calls = [called("pour", id=f"c_{leaf}", leaf=leaf) for leaf in leaves]
-    graph = sending(tool_of(coze, POUR), calls, InMemorySaver())
-    run = await graph.astream_events(GO, thread(), version="v3")
+    calls = [make_call("pour", id=f"c_{leaf}", leaf=leaf) for leaf in leaves]
+    graph = build_send_graph(make_tool(coze, POUR), calls, InMemorySaver())
+    run = await graph.astream_events(START_INPUT, make_thread_config(), version="v3")
 
     async def read(call: Any) -> tuple[str, list[str]]:
         return call.tool_call_id, [delta async for delta in call.output_deltas]
@@ -290,14 +302,17 @@ async def test_parallel_calls_in_runs_of_version_3(coze: LocalCoze) -> None:
 
 
 @needs_deltas
-@pytest.mark.parametrize("make", MAKERS)
-def test_the_custom_projection_of_version_3(coze: LocalCoze, make: Maker) -> None:
+@pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
+def test_the_custom_projection_of_version_3(coze: LocalCoze, build_graph: GraphBuilder) -> None:
     transformers = pytest.importorskip("langgraph.stream.transformers")
-    graph = make(tool_of(coze, POUR), [called("pour", leaf="oolong")], InMemorySaver())
+    graph = build_graph(make_tool(coze, POUR), [make_call("pour", leaf="oolong")], InMemorySaver())
     run = graph.stream_events(
-        GO, thread(), version="v3", transformers=[transformers.CustomTransformer]
+        START_INPUT,
+        make_thread_config(),
+        version="v3",
+        transformers=[transformers.CustomTransformer],
     )
-    assert said(list(run.custom)) == POURED
+    assert list_messages(list(run.custom)) == POURED
 
 
 # --- Outside of graphs ---------------------------------------------------------------------------
@@ -305,23 +320,23 @@ def test_the_custom_projection_of_version_3(coze: LocalCoze, make: Maker) -> Non
 
 @pytest.mark.parametrize("make_listener", [Listener, AsyncListener])
 def test_a_tool_alone(coze: LocalCoze, make_listener: Any) -> None:
-    tool, listener = tool_of(coze, POUR), make_listener()
+    tool, listener = make_tool(coze, POUR), make_listener()
     config: Any = {"callbacks": [listener]}
     if make_listener is Listener:
         tool.invoke({"leaf": "oolong"}, config)
-        assert said(listener.told) == POURED
-        listener.told.clear()
-    asyncio.run(tool.ainvoke(called("pour", leaf="oolong"), config))
-    assert said(listener.told) == POURED
-    assert {event["tool_call_id"] for event in listener.told} == {"c_a"}
+        assert list_messages(listener.events) == POURED
+        listener.events.clear()
+    asyncio.run(tool.ainvoke(make_call("pour", leaf="oolong"), config))
+    assert list_messages(listener.events) == POURED
+    assert {event["tool_call_id"] for event in listener.events} == {"c_a"}
 
 
 def test_a_tool_in_a_chain(coze: LocalCoze) -> None:
     listener = Listener()
     named = RunnableLambda[str, dict[str, str]](lambda leaf: {"leaf": leaf})
-    chain = named | tool_of(coze, POUR)
+    chain = named | make_tool(coze, POUR)
     assert json.loads(chain.invoke("oolong", {"callbacks": [listener]})) == {"cup": "oolong"}
-    assert said(listener.told) == POURED
+    assert list_messages(listener.events) == POURED
 
 
 def test_a_listener_that_fails_does_not_stop_the_run(coze: LocalCoze) -> None:
@@ -329,5 +344,5 @@ def test_a_listener_that_fails_does_not_stop_the_run(coze: LocalCoze) -> None:
         def on_custom_event(self, *_: Any, **__: Any) -> None:
             raise RuntimeError("not listening")
 
-    told = tool_of(coze, POUR).invoke({"leaf": "oolong"}, {"callbacks": [Failing()]})
-    assert json.loads(told) == {"cup": "oolong"}
+    result = make_tool(coze, POUR).invoke({"leaf": "oolong"}, {"callbacks": [Failing()]})
+    assert json.loads(result) == {"cup": "oolong"}

@@ -8,14 +8,15 @@ import pytest
 from langgraph.graph import START, StateGraph
 from langgraph.types import RetryPolicy
 
-from langchain_coze import ChatCoze, CozeError, CozeWorkflowTool, is_retryable
+from langchain_coze import CozeError, CozeWorkflowTool, is_retryable
 from langchain_coze.local import ClientTool, LocalCoze, LocalWorkflow
+from tests.conftest import make_chat, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 FAULTS = ("error=4009", "cut_at=20")  # before the start of a run, and after it
-SOON = 0.01  # seconds between two tries
+RETRY_DELAY = 0.01  # seconds between two tries
 
 
 def brew(tea: str) -> str:
@@ -23,28 +24,25 @@ def brew(tea: str) -> str:
 
 
 def guest(_: str) -> Any:
-    told = yield ClientTool("brew", {"tea": "Longjing"})
-    yield told
+    result = yield ClientTool("brew", {"tea": "Longjing"})
+    yield result
 
 
-@pytest.fixture
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(guest, workflows=LocalWorkflow(brew, description="Brews tea.")) as server:
-        yield server
+coze = serve(guest, workflows=LocalWorkflow(brew, description="Brews tea."))
 
 
-def by_middleware(coze: LocalCoze, tool: CozeWorkflowTool) -> None:
+def retry_by_middleware(coze: LocalCoze, tool: CozeWorkflowTool) -> None:
     pytest.importorskip("langchain")
     from langchain.agents import create_agent  # noqa: PLC0415 - it may be missing
     from langchain.agents.middleware import ToolRetryMiddleware  # noqa: PLC0415 - the same
 
-    model = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url)
-    again = ToolRetryMiddleware(max_retries=1, initial_delay=SOON, on_failure="error")
+    model = make_chat(coze)
+    again = ToolRetryMiddleware(max_retries=1, initial_delay=RETRY_DELAY, on_failure="error")
     agent: Any = create_agent(model, [tool], middleware=[again])
     agent.invoke({"messages": [("user", "Tea, please")]})
 
 
-def by_node(policy: RetryPolicy) -> Callable[[LocalCoze, CozeWorkflowTool], None]:
+def retry_by_node(policy: RetryPolicy) -> Callable[[LocalCoze, CozeWorkflowTool], None]:
     def invoke(_: LocalCoze, tool: CozeWorkflowTool) -> None:
         def brewing(_: dict[str, Any]) -> dict[str, Any]:
             return {"told": tool.invoke({"tea": "Longjing"})}
@@ -57,21 +55,25 @@ def by_node(policy: RetryPolicy) -> Callable[[LocalCoze, CozeWorkflowTool], None
     return invoke
 
 
-def by_runnable(_: LocalCoze, tool: CozeWorkflowTool) -> None:
-    again = tool.with_retry(stop_after_attempt=2, exponential_jitter_params={"initial": SOON})
+def retry_by_runnable(_: LocalCoze, tool: CozeWorkflowTool) -> None:
+    again = tool.with_retry(
+        stop_after_attempt=2, exponential_jitter_params={"initial": RETRY_DELAY}
+    )
     again.invoke({"tea": "Longjing"})
 
 
-PATIENT = RetryPolicy(max_attempts=2, initial_interval=SOON)
+PATIENT = RetryPolicy(max_attempts=2, initial_interval=RETRY_DELAY)
 
 
 @pytest.mark.parametrize(
     ("call", "tries"),
     [
-        pytest.param(by_middleware, (2, 1), id="middleware"),
-        pytest.param(by_node(PATIENT._replace(retry_on=is_retryable)), (2, 1), id="policy-asks"),
-        pytest.param(by_node(PATIENT), (2, 2), id="policy"),
-        pytest.param(by_runnable, (2, 2), id="with_retry"),
+        pytest.param(retry_by_middleware, (2, 1), id="middleware"),
+        pytest.param(
+            retry_by_node(PATIENT._replace(retry_on=is_retryable)), (2, 1), id="policy-asks"
+        ),
+        pytest.param(retry_by_node(PATIENT), (2, 2), id="policy"),
+        pytest.param(retry_by_runnable, (2, 2), id="with_retry"),
     ],
 )
 def test_what_calls_a_workflow_again(

@@ -1,4 +1,4 @@
-"""Workflows that the tests of the tool call, and how they do."""
+"""Workflows for the tests of the workflow tool, and ways to call it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ from langchain_coze.local import (
     TurnFile,
 )
 
-App = "7400000000000000001"
-DONE = (
+APP_ID = "7400000000000000001"
+DONE_EVENTS = (
     b'event: Message\ndata: {"content":"Tea.","node_title":"End","node_is_finish":true}\n\n'
     b"event: Done\ndata: {}\n\n"
 )
-ASKS = b'event: Interrupt\ndata: {"interrupt_data":{"data":"?","event_id":"1/2","type":2}}\n\n'
+INTERRUPT_EVENT = (
+    b'event: Interrupt\ndata: {"interrupt_data":{"data":"?","event_id":"1/2","type":2}}\n\n'
+)
 
 
 def weather(city: str, days: int = 1) -> Generator[Any, Any, dict[str, Any]]:
@@ -90,17 +92,17 @@ def odd(config: str, self_: str = "", values: str = "", run_manager: str = "") -
     return f"{config}{self_}{values}{run_manager}"
 
 
-FLOWS: list[LocalWorkflow] = [
+WORKFLOWS: list[LocalWorkflow] = [
     LocalWorkflow(weather, name="天气 weather"),
     LocalWorkflow(text, terminate_plan="use_answer_content"),
     *(LocalWorkflow(flow) for flow in (book, one_question, broken, look, slow, odd)),
     LocalWorkflow(lambda: "x", name="hidden", published=False),
-    LocalWorkflow(lambda: "app", name="of_an_app", app_id=App),
+    LocalWorkflow(lambda: "app", name="of_an_app", app_id=APP_ID),
 ]
-BY_NAME = {flow.name: flow for flow in FLOWS}
+BY_NAME = {flow.name: flow for flow in WORKFLOWS}
 
 
-def tool(coze: LocalCoze, name: str, **fields: Any) -> CozeWorkflowTool:
+def make_tool(coze: LocalCoze, name: str, **fields: Any) -> CozeWorkflowTool:
     known = {
         "workflow_id": BY_NAME[name].workflow_id,
         "api_key": coze.token,
@@ -114,16 +116,16 @@ def tool(coze: LocalCoze, name: str, **fields: Any) -> CozeWorkflowTool:
     return CozeWorkflowTool(**{**known, **fields})
 
 
-def by_hand(base_url: str, **fields: Any) -> CozeWorkflowTool:
+def make_tool_at(base_url: str, **fields: Any) -> CozeWorkflowTool:
     known: dict[str, Any] = {"workflow_id": "73", "api_key": "pat_x", "base_url": base_url}
     return CozeWorkflowTool(**{**known, "handle_tool_error": False, "timeout": 10, **fields})
 
 
-def call(args: dict[str, Any]) -> dict[str, Any]:
+def make_call(args: dict[str, Any]) -> dict[str, Any]:
     return {"name": "tool", "args": args, "id": "call_1", "type": "tool_call"}
 
 
-Way = Callable[..., Any]
+ToolCallStyle = Callable[..., Any]
 
 
 def invoke(tool: Runnable[Any, Any], args: Any) -> Any:
@@ -142,15 +144,12 @@ def aresume(tool: CozeWorkflowTool, interrupt: CozeWorkflowInterrupt, answer: An
     return asyncio.run(tool.aresume(interrupt, answer))
 
 
-both = pytest.mark.parametrize("way", [invoke, ainvoke])
-both_resume = pytest.mark.parametrize(("way", "go_on"), [(invoke, resume), (ainvoke, aresume)])
+both_call_styles = pytest.mark.parametrize("call_tool", [invoke, ainvoke])
+both_resume_styles = pytest.mark.parametrize(
+    ("call_tool", "resume_run"), [(invoke, resume), (ainvoke, aresume)]
+)
 
 
-def started(coze: LocalCoze) -> int:
+def count_started_runs(coze: LocalCoze) -> int:
     paths = {"/v1/workflow/run", "/v1/workflow/stream_run"}
     return sum(request.path in paths for request in coze.requests)
-
-
-def serving(profile: str) -> LocalCoze:
-    """Return a server of all these workflows, not started yet."""
-    return LocalCoze(workflows=FLOWS, profile=profile, stop_timeout=0)

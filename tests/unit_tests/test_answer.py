@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_coze._chat.answer import Turn
+from langchain_coze._chat.answer import AnswerStream
 from langchain_coze.errors import (
     CozeChatError,
     CozeInvalidRequestError,
@@ -38,7 +38,7 @@ COMPLETED = (
 DONE = b'event:done\ndata:"[DONE]"\n\n'
 
 
-def delta(number: str, text: str, **extra: str) -> bytes:
+def make_delta(number: str, text: str, **extra: str) -> bytes:
     body = {"id": number, "role": "assistant", "type": "answer", "content": text, **extra}
     return (
         b"event:conversation.message.delta\ndata:"
@@ -47,13 +47,13 @@ def delta(number: str, text: str, **extra: str) -> bytes:
     )
 
 
-def completed(number: str, text: str, kind: str = "answer", **extra: str) -> bytes:
+def make_completed(number: str, text: str, kind: str = "answer", **extra: str) -> bytes:
     body = {"id": number, "role": "assistant", "type": kind, "content": text, **extra}
     return b"event:conversation.message.completed\ndata:" + json.dumps(body).encode() + b"\n\n"
 
 
-def card(number: str) -> bytes:
-    return completed(number, '{"card_type":3}', content_type="card")
+def make_card(number: str) -> bytes:
+    return make_completed(number, '{"card_type":3}', content_type="card")
 
 
 # Turns in which the order of things matters. The texts of deltas and completed messages agree.
@@ -62,78 +62,85 @@ TURNS = {
     "recalled": RECALL + TURN,
     "reasoning": REASONING + COMPLETED + DONE,
     "tools first": SERVER_TOOL + TURN,
-    "tools between": delta("1", "a")
-    + completed("1", "a")
+    "tools between": make_delta("1", "a")
+    + make_completed("1", "a")
     + SERVER_TOOL
-    + delta("2", "b")
-    + completed("2", "b")
+    + make_delta("2", "b")
+    + make_completed("2", "b")
     + COMPLETED
     + DONE,
     "two answers": RECALL
-    + delta("1", "one")
-    + delta("1", "!")
-    + completed("1", "one!")
-    + delta("2", "two")
-    + completed("2", "two")
+    + make_delta("1", "one")
+    + make_delta("1", "!")
+    + make_completed("1", "one!")
+    + make_delta("2", "two")
+    + make_completed("2", "two")
     + COMPLETED
     + DONE,
-    "second without deltas": delta("1", "one")
-    + completed("1", "one")
-    + completed("2", "two")
+    "second without deltas": make_delta("1", "one")
+    + make_completed("1", "one")
+    + make_completed("2", "two")
     + COMPLETED
     + DONE,
-    "interleaved": delta("1", "a")
-    + delta("2", "x")
-    + delta("1", "b")
-    + delta("2", "y")
-    + completed("2", "xy")
-    + completed("1", "ab")
+    "interleaved": make_delta("1", "a")
+    + make_delta("2", "x")
+    + make_delta("1", "b")
+    + make_delta("2", "y")
+    + make_completed("2", "xy")
+    + make_completed("1", "ab")
     + COMPLETED
     + DONE,
-    "three interleaved, reasoning": delta("1", "a")
-    + delta("2", "", reasoning_content="hm")
-    + delta("3", "q")
-    + delta("2", "x")
-    + completed("3", "q")
-    + completed("1", "a")
-    + completed("2", "x")
+    "three interleaved, reasoning": make_delta("1", "a")
+    + make_delta("2", "", reasoning_content="hm")
+    + make_delta("3", "q")
+    + make_delta("2", "x")
+    + make_completed("3", "q")
+    + make_completed("1", "a")
+    + make_completed("2", "x")
     + RECALL
     + COMPLETED
     + DONE,
-    "card": delta("1", "see:") + completed("1", "see:") + card("5") + COMPLETED + DONE,
-    "card only": card("5") + COMPLETED + DONE,
-    "completed twice": delta("1", "a")
-    + completed("1", "a")
-    + completed("1", "a")
+    "card": make_delta("1", "see:")
+    + make_completed("1", "see:")
+    + make_card("5")
     + COMPLETED
     + DONE,
-    "completed missing": delta("1", "a") + delta("1", "b") + COMPLETED + DONE,
-    "interleaved, completed missing": delta("1", "a")
-    + delta("2", "x")
-    + delta("3", "", reasoning_content="hm")
-    + delta("3", "y")
+    "card only": make_card("5") + COMPLETED + DONE,
+    "completed twice": make_delta("1", "a")
+    + make_completed("1", "a")
+    + make_completed("1", "a")
     + COMPLETED
     + DONE,
-    "reasoning on completed": completed("1", "a", reasoning_content="hm") + COMPLETED + DONE,
-    "done missing": delta("1", "a") + completed("1", "a") + COMPLETED,
-    "ended by done alone": delta("1", "a") + completed("1", "a") + DONE,
-    "studio": delta("1", "a", reasoning_content="") + completed("1", "a") + COMPLETED + STUDIO_END,
-    "plugin": RECALL + delta("1", "wait") + completed("1", "wait") + REQUIRES_ACTION,
+    "completed missing": make_delta("1", "a") + make_delta("1", "b") + COMPLETED + DONE,
+    "interleaved, completed missing": make_delta("1", "a")
+    + make_delta("2", "x")
+    + make_delta("3", "", reasoning_content="hm")
+    + make_delta("3", "y")
+    + COMPLETED
+    + DONE,
+    "reasoning on completed": make_completed("1", "a", reasoning_content="hm") + COMPLETED + DONE,
+    "done missing": make_delta("1", "a") + make_completed("1", "a") + COMPLETED,
+    "ended by done alone": make_delta("1", "a") + make_completed("1", "a") + DONE,
+    "studio": make_delta("1", "a", reasoning_content="")
+    + make_completed("1", "a")
+    + COMPLETED
+    + STUDIO_END,
+    "plugin": RECALL + make_delta("1", "wait") + make_completed("1", "wait") + REQUIRES_ACTION,
     "nothing said": COMPLETED + DONE,
-    "escapes": delta("1", "\u2028 “”\\n\n 👍🏽")
-    + completed("1", "\u2028 “”\\n\n 👍🏽")
+    "escapes": make_delta("1", "\u2028 “”\\n\n 👍🏽")
+    + make_completed("1", "\u2028 “”\\n\n 👍🏽")
     + COMPLETED
     + DONE,
 }
 
 
-def chunks_of(reads: list[bytes], *, whole: bool = False) -> list[ChatGenerationChunk]:
-    turn = Turn(BOT, logid="log1", whole=whole)
-    chunks = [chunk for read in reads for chunk in turn.receive(read)]
+def parse_chunks(reads: list[bytes], *, whole: bool = False) -> list[ChatGenerationChunk]:
+    turn = AnswerStream(BOT, logid="log1", single_chunk=whole)
+    chunks = [chunk for read in reads for chunk in turn.feed(read)]
     return chunks + turn.finish()
 
 
-def total(chunks: list[ChatGenerationChunk]) -> AIMessageChunk:
+def add_chunks(chunks: list[ChatGenerationChunk]) -> AIMessageChunk:
     message = chunks[0].message
     for chunk in chunks[1:]:
         message = message + chunk.message
@@ -141,18 +148,18 @@ def total(chunks: list[ChatGenerationChunk]) -> AIMessageChunk:
     return message
 
 
-def streamed(*reads: bytes) -> AIMessageChunk:
-    return total(chunks_of(list(reads)))
+def read_stream(*reads: bytes) -> AIMessageChunk:
+    return add_chunks(parse_chunks(list(reads)))
 
 
-def whole(data: bytes) -> AIMessage:
-    (chunk,) = chunks_of([data], whole=True)
+def read_whole(data: bytes) -> AIMessage:
+    (chunk,) = parse_chunks([data], whole=True)
     message = message_chunk_to_message(chunk.message)
     assert isinstance(message, AIMessage)
     return message
 
 
-def told(message: AIMessage) -> dict[str, Any]:
+def summarize(message: AIMessage) -> dict[str, Any]:
     return {
         "content": message.content,
         "additional_kwargs": message.additional_kwargs,
@@ -165,16 +172,16 @@ def told(message: AIMessage) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", TURNS)
 def test_a_stream_adds_up_to_the_whole_turn(name: str) -> None:
-    assert told(streamed(TURNS[name])) == told(whole(TURNS[name]))
+    assert summarize(read_stream(TURNS[name])) == summarize(read_whole(TURNS[name]))
 
 
 @pytest.mark.parametrize("name", TURNS)
 def test_every_cut_gives_the_same_message(name: str) -> None:
     data = TURNS[name]
-    expected = told(whole(data))
+    expected = summarize(read_whole(data))
     for cut in range(0, len(data), 7):
-        assert told(streamed(data[:cut], data[cut:])) == expected
-    assert told(streamed(*(data[i : i + 1] for i in range(len(data))))) == expected
+        assert summarize(read_stream(data[:cut], data[cut:])) == expected
+    assert summarize(read_stream(*(data[i : i + 1] for i in range(len(data))))) == expected
 
 
 @given(name=st.sampled_from(sorted(TURNS)), cuts=st.lists(st.integers(min_value=0), max_size=20))
@@ -182,14 +189,14 @@ def test_any_split_gives_the_same_message(name: str, cuts: list[int]) -> None:
     data = TURNS[name]
     places = sorted({0, len(data), *(cut % len(data) for cut in cuts)})
     reads = [data[a:b] for a, b in itertools.pairwise(places)]
-    assert told(streamed(*reads)) == told(whole(data))
+    assert summarize(read_stream(*reads)) == summarize(read_whole(data))
 
 
 @pytest.mark.parametrize("name", TURNS)
 def test_blocks_of_streamed_chunks_add_up_as_langchain_merges_them(name: str) -> None:
     """What `output_version="v1"` does: each chunk's content becomes its blocks, then they merge."""
     message = None
-    for chunk in chunks_of([TURNS[name][i : i + 200] for i in range(0, len(TURNS[name]), 200)]):
+    for chunk in parse_chunks([TURNS[name][i : i + 200] for i in range(0, len(TURNS[name]), 200)]):
         part = chunk.message
         part = part.model_copy(
             update={
@@ -203,7 +210,7 @@ def test_blocks_of_streamed_chunks_add_up_as_langchain_merges_them(name: str) ->
         {key: value for key, value in block.items() if key != "index"}
         for block in message.content_blocks
     ]
-    assert blocks == whole(TURNS[name]).content_blocks
+    assert blocks == read_whole(TURNS[name]).content_blocks
 
 
 @given(
@@ -216,17 +223,17 @@ def test_any_texts_arrive_as_they_were_said(
 ) -> None:
     """Plain deltas are read by their bytes: quotes, escapes and odd characters must not matter."""
     text = "".join(texts)
-    end = completed("1", text) + COMPLETED + DONE
+    end = make_completed("1", text) + COMPLETED + DONE
     for separators in ((", ", ": "), (",", ":")):
         sent = []
-        for said in texts:
-            body = {"id": "1", "role": "assistant", "type": "answer", "content": said}
+        for part in texts:
+            body = {"id": "1", "role": "assistant", "type": "answer", "content": part}
             body |= {"content_type": "text", "chat_id": "7"}
-            told = json.dumps(body, ensure_ascii=escape, separators=separators)
-            event = f"event:conversation.message.delta\ndata:{told}\n\n"
+            payload = json.dumps(body, ensure_ascii=escape, separators=separators)
+            event = f"event:conversation.message.delta\ndata:{payload}\n\n"
             sent.append(event.encode("utf-8", "replace"))
         whole_reads = [b"".join(sent), end] if together else [*sent, end]
-        message = streamed(*whole_reads)
+        message = read_stream(*whole_reads)
         if escape:
             assert message.content == text
         else:  # what is no character in UTF-8 cannot be sent as it is
@@ -234,25 +241,25 @@ def test_any_texts_arrive_as_they_were_said(
 
 
 def test_a_delta_that_only_looks_plain_is_read() -> None:
-    plain = delta("1", "a", content_type="text")
-    thinks = delta("1", "b", content_type="text", reasoning_content="hm")
-    other = delta("2", "c", content_type="text")
+    plain = make_delta("1", "a", content_type="text")
+    thinks = make_delta("1", "b", content_type="text", reasoning_content="hm")
+    other = make_delta("2", "c", content_type="text")
     raw_line_end = plain.replace(b'"content":"a"', b'"content":"a\n"')
-    turn = Turn(BOT)
+    turn = AnswerStream(BOT)
     for _ in range(3):
-        assert [c.text for c in turn.receive(plain)] == ["a"]
-    (chunk,) = turn.receive(thinks)
+        assert [c.text for c in turn.feed(plain)] == ["a"]
+    (chunk,) = turn.feed(thinks)
     assert (chunk.text, chunk.message.additional_kwargs["reasoning_content"]) == ("b", "hm")
-    assert turn.receive(other) == []
-    assert turn.receive(plain.replace(b'"content":"a"', b'"content":""')) == []
-    assert [c.text for c in turn.receive(plain + plain)] == ["aa"]
-    assert [c.text for c in turn.receive(plain.replace(b'"a"', b'"\\u0026"'))] == ["&"]
+    assert turn.feed(other) == []
+    assert turn.feed(plain.replace(b'"content":"a"', b'"content":""')) == []
+    assert [c.text for c in turn.feed(plain + plain)] == ["aa"]
+    assert [c.text for c in turn.feed(plain.replace(b'"a"', b'"\\u0026"'))] == ["&"]
     with pytest.raises(CozeStreamError):
-        turn.receive(raw_line_end)
+        turn.feed(raw_line_end)
 
 
 def test_recorded_turn() -> None:
-    message = streamed(TURN)
+    message = read_stream(TURN)
     assert message.content == TURN_TEXT
     assert message.additional_kwargs == {}
     assert message.response_metadata == {
@@ -276,7 +283,7 @@ def test_recorded_turn() -> None:
 
 
 def test_ids_stand_on_the_first_chunk_and_the_outcome_on_the_last() -> None:
-    first, *between, last = chunks_of([TURN[i : i + 300] for i in range(0, len(TURN), 300)])
+    first, *between, last = parse_chunks([TURN[i : i + 300] for i in range(0, len(TURN), 300)])
     assert first.message.response_metadata["chat_id"] == "7516861354884710427"
     assert first.message.response_metadata["logid"] == "log1"
     assert first.text
@@ -289,21 +296,23 @@ def test_ids_stand_on_the_first_chunk_and_the_outcome_on_the_last() -> None:
 
 
 def test_deltas_of_one_read_are_one_chunk() -> None:
-    chunks = chunks_of([delta("1", "a") + delta("1", "b"), completed("1", "ab") + COMPLETED + DONE])
+    chunks = parse_chunks(
+        [make_delta("1", "a") + make_delta("1", "b"), make_completed("1", "ab") + COMPLETED + DONE]
+    )
     assert [chunk.text for chunk in chunks] == ["ab", ""]
 
 
 def test_the_last_chunk_comes_with_done_and_not_later() -> None:
-    turn = Turn(BOT)
-    turn.receive(TURN[: -len(DONE)])
-    (last,) = turn.receive(DONE)
+    turn = AnswerStream(BOT)
+    turn.feed(TURN[: -len(DONE)])
+    (last,) = turn.feed(DONE)
     assert isinstance(last.message, AIMessageChunk)
     assert last.message.chunk_position == "last"
     assert turn.finish() == []
 
 
 def test_answers_are_told_in_order_although_they_interleave() -> None:
-    message = whole(TURNS["three interleaved, reasoning"])
+    message = read_whole(TURNS["three interleaved, reasoning"])
     assert message.content == "a\n\nx\n\nq"
     assert [block["type"] for block in message.content_blocks] == [
         "text",
@@ -317,16 +326,16 @@ def test_answers_are_told_in_order_although_they_interleave() -> None:
 
 
 def test_the_first_answer_is_streamed_while_another_waits() -> None:
-    turn = Turn(BOT)
-    assert [c.text for c in turn.receive(delta("1", "a"))] == ["a"]
-    assert turn.receive(delta("2", "x")) == []
-    assert [c.text for c in turn.receive(delta("1", "b"))] == ["b"]
-    assert [c.text for c in turn.receive(completed("1", "ab"))] == ["\n\nx"]
-    assert [c.text for c in turn.receive(delta("2", "y"))] == ["y"]
+    turn = AnswerStream(BOT)
+    assert [c.text for c in turn.feed(make_delta("1", "a"))] == ["a"]
+    assert turn.feed(make_delta("2", "x")) == []
+    assert [c.text for c in turn.feed(make_delta("1", "b"))] == ["b"]
+    assert [c.text for c in turn.feed(make_completed("1", "ab"))] == ["\n\nx"]
+    assert [c.text for c in turn.feed(make_delta("2", "y"))] == ["y"]
 
 
 def test_reasoning_stands_beside_the_answer() -> None:
-    message = whole(REASONING + COMPLETED + DONE)
+    message = read_whole(REASONING + COMPLETED + DONE)
     assert message.content == "\n\n你好"
     assert message.additional_kwargs == {"reasoning_content": "好的，用户"}
     assert message.content_blocks == [
@@ -336,7 +345,7 @@ def test_reasoning_stands_beside_the_answer() -> None:
 
 
 def test_server_tools_are_blocks_with_matching_ids() -> None:
-    call, result, text = whole(TURNS["tools first"]).content_blocks
+    call, result, text = read_whole(TURNS["tools first"]).content_blocks
     assert call == {
         "type": "server_tool_call",
         "id": "71",
@@ -353,7 +362,7 @@ def test_server_tools_are_blocks_with_matching_ids() -> None:
 
 
 def test_cards_stay_out_of_the_text() -> None:
-    message = whole(TURNS["card"])
+    message = read_whole(TURNS["card"])
     assert message.content == "see:"
     assert message.content_blocks[1] == {
         "type": "non_standard",
@@ -363,7 +372,7 @@ def test_cards_stay_out_of_the_text() -> None:
 
 def test_sources_are_cited_once_each_on_the_last_answer() -> None:
     again = RECALL.replace(b"7516861350000000001", b"7516861350000000002")
-    message = whole(RECALL + again + TURN)
+    message = read_whole(RECALL + again + TURN)
     block: Any
     (block,) = message.content_blocks
     (citation,) = block["annotations"]
@@ -374,7 +383,7 @@ def test_sources_are_cited_once_each_on_the_last_answer() -> None:
 
 
 def test_a_local_plugin_gives_tool_calls() -> None:
-    message = streamed(TURNS["plugin"])
+    message = read_stream(TURNS["plugin"])
     assert message.tool_calls == [
         {
             "name": "local_data_assistant",
@@ -394,20 +403,22 @@ def test_a_local_plugin_gives_tool_calls() -> None:
     ],
 )
 def test_an_interrupt_is_told(verbose: dict[str, str]) -> None:
-    data = completed("1", "Which?") + completed("2", json.dumps(verbose), "verbose") + DONE
-    assert whole(data).response_metadata["finish_reason"] == "interrupt"
+    data = (
+        make_completed("1", "Which?") + make_completed("2", json.dumps(verbose), "verbose") + DONE
+    )
+    assert read_whole(data).response_metadata["finish_reason"] == "interrupt"
 
 
 @pytest.mark.parametrize(
     "noise",
     [
-        completed("8", "empty result", "verbose"),
-        completed("8", "", "verbose"),
-        completed("8", '{"msg_type":"time_capsule_recall","data":"{}"}', "verbose"),
-        completed("8", '{"msg_type":"brand new","data":7}', "verbose"),
-        completed("8", "x", "brand_new_type"),
-        completed("8", "the question", "question", role="user"),
-        delta("8", "x", type="brand_new_type"),
+        make_completed("8", "empty result", "verbose"),
+        make_completed("8", "", "verbose"),
+        make_completed("8", '{"msg_type":"time_capsule_recall","data":"{}"}', "verbose"),
+        make_completed("8", '{"msg_type":"brand new","data":7}', "verbose"),
+        make_completed("8", "x", "brand_new_type"),
+        make_completed("8", "the question", "question", role="user"),
+        make_delta("8", "x", type="brand_new_type"),
         b"event:brand.new\ndata:{}\n\n",
         b"event:conversation.chat.brand_new\ndata:{}\n\n",
         b"event:conversation.message.completed\ndata:7\n\n",
@@ -418,14 +429,14 @@ def test_an_interrupt_is_told(verbose: dict[str, str]) -> None:
     ],
 )
 def test_what_is_not_known_changes_nothing(noise: bytes) -> None:
-    assert told(whole(noise + TURN)) == told(whole(TURN))
-    assert told(streamed(noise + TURN)) == told(whole(TURN))
+    assert summarize(read_whole(noise + TURN)) == summarize(read_whole(TURN))
+    assert summarize(read_stream(noise + TURN)) == summarize(read_whole(TURN))
 
 
 def test_the_whole_turn_has_the_completed_text_where_deltas_differ() -> None:
-    data = delta("1", "He said “hi") + completed("1", "He said “hi”") + COMPLETED + DONE
-    assert whole(data).content == "He said “hi”"
-    assert streamed(data).content == "He said “hi"
+    data = make_delta("1", "He said “hi") + make_completed("1", "He said “hi”") + COMPLETED + DONE
+    assert read_whole(data).content == "He said “hi”"
+    assert read_stream(data).content == "He said “hi"
 
 
 @pytest.mark.parametrize("name", TURNS)
@@ -436,7 +447,7 @@ def test_a_cut_stream_is_never_a_success(name: str, *, as_whole: bool) -> None:
     end = data.rfind(b"event:done") if end < 0 else data.index(b"\n\n", end) + 2
     for cut in range(0, end, 3):
         with pytest.raises(CozeStreamError) as caught:
-            chunks_of([data[:cut]], whole=as_whole)
+            parse_chunks([data[:cut]], whole=as_whole)
         assert "logid log1" in str(caught.value)
         assert "Hint:" in str(caught.value)
         assert "提示：" in str(caught.value)
@@ -444,14 +455,14 @@ def test_a_cut_stream_is_never_a_success(name: str, *, as_whole: bool) -> None:
 
 def test_a_cut_stream_names_its_chat() -> None:
     with pytest.raises(CozeStreamError) as caught:
-        chunks_of([TURN[:900]])
+        parse_chunks([TURN[:900]])
     assert caught.value.chat_id == "7516861354884710427"
     assert caught.value.conversation_id == "7516861345346813988"
 
 
 def test_failed_turn() -> None:
     with pytest.raises(CozeServerError) as caught:
-        chunks_of([FAILED + DONE])
+        parse_chunks([FAILED + DONE])
     assert caught.value.code == 5000
     assert caught.value.chat_id == "7390342853760696354"
     assert caught.value.logid == "log1"
@@ -475,13 +486,13 @@ def test_failed_turn() -> None:
 def test_failures(sent: bytes, error: type[Exception], code: int | None) -> None:
     for as_whole in (False, True):
         with pytest.raises(error) as caught:
-            chunks_of([sent], whole=as_whole)
+            parse_chunks([sent], whole=as_whole)
         assert getattr(caught.value, "code", None) == code
 
 
 def test_an_error_after_the_end_does_not_take_the_answer_back() -> None:
     data = TURN[: -len(DONE)] + b'event:error\ndata:{"code":5000}\n\n' + DONE
-    assert whole(data).content == TURN_TEXT
+    assert read_whole(data).content == TURN_TEXT
 
 
 @pytest.mark.parametrize("as_whole", [False, True])
@@ -492,12 +503,12 @@ def test_a_broken_piece_of_an_answer_is_not_passed_over(
 ) -> None:
     event = b"event:conversation.message.%s\ndata:%s\n\n" % (name.encode(), payload)
     with pytest.raises(CozeStreamError) as caught:
-        chunks_of([TURN[:900], b"\n\n", event + COMPLETED + DONE], whole=as_whole)
+        parse_chunks([TURN[:900], b"\n\n", event + COMPLETED + DONE], whole=as_whole)
     assert caught.value.logid == "log1"
 
 
 @pytest.mark.parametrize(
-    ("said", "text"),
+    ("written", "text"),
     [
         (b'"a\\ud83d"', "a\ufffd"),
         (b'"\\udf75b"', "\ufffdb"),
@@ -506,11 +517,11 @@ def test_a_broken_piece_of_an_answer_is_not_passed_over(
     ],
 )
 @pytest.mark.parametrize("name", ["delta", "completed"])
-def test_what_is_no_character_loses_nothing_else(name: str, said: bytes, text: str) -> None:
+def test_what_is_no_character_loses_nothing_else(name: str, written: bytes, text: str) -> None:
     event = b'event:conversation.message.%s\ndata:{"id":"1","type":"answer","content":%s}\n\n'
-    data = event % (name.encode(), said) + COMPLETED + DONE
-    assert whole(data).content == text
-    assert streamed(data).content == text
+    data = event % (name.encode(), written) + COMPLETED + DONE
+    assert read_whole(data).content == text
+    assert read_stream(data).content == text
 
 
 @pytest.mark.parametrize("number", [b'"id":123,', b'"id":null,', b""])
@@ -520,32 +531,37 @@ def test_odd_or_missing_ids_double_nothing(number: bytes) -> None:
         return b"event:conversation.message.%s\ndata:%s\n\n" % (kind, body)
 
     pieces = [event(b"delta", b"a"), event(b"delta", b"b"), event(b"completed", b"ab")]
-    assert streamed(*pieces, COMPLETED + DONE).content == "ab"
-    assert whole(b"".join(pieces) + COMPLETED + DONE).content == "ab"
+    assert read_stream(*pieces, COMPLETED + DONE).content == "ab"
+    assert read_whole(b"".join(pieces) + COMPLETED + DONE).content == "ab"
 
 
 def test_answers_without_ids_are_told_apart_by_their_ends() -> None:
     data = b"".join(
         event.replace(b'"id": "1", ', b"").replace(b'"id":"1",', b"")
-        for event in (delta("1", "a"), completed("1", "a"), delta("1", "b"), completed("1", "b"))
+        for event in (
+            make_delta("1", "a"),
+            make_completed("1", "a"),
+            make_delta("1", "b"),
+            make_completed("1", "b"),
+        )
     )
     assert b'"id"' not in data
-    assert streamed(data + COMPLETED + DONE).content == "a\n\nb"
-    assert whole(data + COMPLETED + DONE).content == "a\n\nb"
+    assert read_stream(data + COMPLETED + DONE).content == "a\n\nb"
+    assert read_whole(data + COMPLETED + DONE).content == "a\n\nb"
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled", "cancelled", "expired"])
 def test_an_end_that_says_that_it_failed_is_a_failure(status: str) -> None:
     end = b'event:conversation.chat.completed\ndata:{"id":"7","status":"%s"}\n\n'
     with pytest.raises(CozeChatError) as caught:
-        chunks_of([delta("1", "a") + end % status.encode() + DONE])
+        parse_chunks([make_delta("1", "a") + end % status.encode() + DONE])
     assert caught.value.chat_id == "7"
 
 
 @pytest.mark.parametrize("name", [b"requires_action", b"required_action", b"completed"])
 def test_every_spelling_of_a_required_action(name: bytes) -> None:
     data = REQUIRES_ACTION.replace(b"chat.requires_action", b"chat." + name)
-    message = whole(data)
+    message = read_whole(data)
     assert message.response_metadata["finish_reason"] == "tool_calls"
     assert len(message.tool_calls) == 1
 
@@ -553,36 +569,40 @@ def test_every_spelling_of_a_required_action(name: bytes) -> None:
 @pytest.mark.parametrize("sent", [DONE, TURN[:480] + b"\n\n" + DONE])
 def test_the_end_of_nothing_is_no_success(sent: bytes) -> None:
     with pytest.raises(CozeStreamError):
-        chunks_of([sent])
+        parse_chunks([sent])
 
 
 def test_studio_tells_calls_in_another_form() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "fn", "arguments": '{"q":1}'}}
-    data = completed("1", json.dumps(call), "function_call") + completed("2", "x") + COMPLETED
-    block: Any = whole(data + STUDIO_END).content_blocks[0]
+    data = (
+        make_completed("1", json.dumps(call), "function_call")
+        + make_completed("2", "x")
+        + COMPLETED
+    )
+    block: Any = read_whole(data + STUDIO_END).content_blocks[0]
     assert (block["name"], block["args"]) == ("fn", {"q": 1})
 
 
 def test_the_token_that_was_sent_is_masked_in_errors() -> None:
-    turn = Turn(BOT, secret="opaque-gateway-key")
+    turn = AnswerStream(BOT, token="opaque-gateway-key")
     with pytest.raises(CozeQuotaError) as caught:
-        turn.receive(b'event:error\ndata:{"code":4028,"msg":"key opaque-gateway-key"}\n\n')
+        turn.feed(b'event:error\ndata:{"code":4028,"msg":"key opaque-gateway-key"}\n\n')
     assert "opaque" not in str(caught.value)
 
 
 def test_a_broken_connection_after_the_end_is_none() -> None:
-    turn = Turn(BOT)
-    turn.receive(TURN[: -len(DONE)])
-    turn.broke(CozeStreamError("reset"))
+    turn = AnswerStream(BOT)
+    turn.feed(TURN[: -len(DONE)])
+    turn.connection_lost(CozeStreamError("reset"))
     (last,) = turn.finish()
     assert last.message.response_metadata["finish_reason"] == "stop"
 
 
 def test_a_broken_connection_before_the_end_tells_the_ids() -> None:
-    turn = Turn(BOT, logid="log1")
-    turn.receive(TURN[:900])
+    turn = AnswerStream(BOT, logid="log1")
+    turn.feed(TURN[:900])
     with pytest.raises(CozeStreamError) as caught:
-        turn.broke(CozeStreamError("reset"))
+        turn.connection_lost(CozeStreamError("reset"))
     assert caught.value.chat_id == "7516861354884710427"
     assert caught.value.logid == "log1"
 
@@ -594,44 +614,44 @@ def test_a_polled_turn_is_the_same_message() -> None:
     chat = json.loads(TURN.split(b"\n\n")[-3].split(b"\ndata:")[1])
     question = {"id": "1", "role": "user", "type": "question", "content": "运费？"}
     listed = [question, *messages[1:], messages[0]]
-    (chunk,) = Turn(BOT, logid="log1", whole=True).replay(chat, listed)
+    (chunk,) = AnswerStream(BOT, logid="log1", single_chunk=True).feed_polled(chat, listed)
     assert isinstance(chunk.message, AIMessageChunk)
-    assert told(chunk.message) == told(whole(TURN))
+    assert summarize(chunk.message) == summarize(read_whole(TURN))
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled", "cancelled", "expired"])
 def test_a_polled_turn_that_failed(status: str) -> None:
     chat = {"id": "7", "conversation_id": "9", "status": status, "last_error": {"code": 0}}
     with pytest.raises(CozeChatError) as caught:
-        Turn(BOT, whole=True).replay(chat, [])
+        AnswerStream(BOT, single_chunk=True).feed_polled(chat, [])
     assert caught.value.chat_id == "7"
 
 
 @pytest.mark.parametrize("as_whole", [False, True])
 def test_nothing_is_told_after_the_end(*, as_whole: bool) -> None:
-    turn = Turn(BOT, whole=as_whole)
-    turn.receive(delta("1", "a"))
-    turn.receive(delta("1", "b", content_type="text"))
-    assert turn.receive(DONE)
-    assert list(turn.receive(delta("1", "c", content_type="text"))) == []
-    assert list(turn.receive(delta("1", "d") + delta("2", "e"))) == []
+    turn = AnswerStream(BOT, single_chunk=as_whole)
+    turn.feed(make_delta("1", "a"))
+    turn.feed(make_delta("1", "b", content_type="text"))
+    assert turn.feed(DONE)
+    assert list(turn.feed(make_delta("1", "c", content_type="text"))) == []
+    assert list(turn.feed(make_delta("1", "d") + make_delta("2", "e"))) == []
     assert turn.finish() == []
 
 
 def test_deltas_are_passed_over_in_one_large_read_too() -> None:
     """What stands in them is not even looked at, where a completed message follows."""
-    broken = delta("1", "b").replace(b'"content"', b'"content')
-    data = delta("1", "a") + broken + broken + completed("1", "abb") + COMPLETED + DONE
-    assert whole(data).content == "abb"
+    broken = make_delta("1", "b").replace(b'"content"', b'"content')
+    data = make_delta("1", "a") + broken + broken + make_completed("1", "abb") + COMPLETED + DONE
+    assert read_whole(data).content == "abb"
     with pytest.raises(CozeStreamError):
-        streamed(data)
+        read_stream(data)
 
 
 def test_many_chunks_keep_no_state_in_common() -> None:
-    first, second, _ = chunks_of(
-        [delta("1", "a"), delta("1", "b"), completed("1", "ab") + COMPLETED + DONE]
+    first, second, _ = parse_chunks(
+        [make_delta("1", "a"), make_delta("1", "b"), make_completed("1", "ab") + COMPLETED + DONE]
     )
     second.message.response_metadata["x"] = 1
-    third = chunks_of([delta("1", "a"), delta("1", "b"), DONE])[1]
+    third = parse_chunks([make_delta("1", "a"), make_delta("1", "b"), DONE])[1]
     assert "x" not in third.message.response_metadata
     assert "x" not in first.message.response_metadata

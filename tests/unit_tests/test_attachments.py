@@ -15,7 +15,7 @@ from langchain_core.messages.content import (
 )
 
 from langchain_coze._convert import attachments
-from langchain_coze._convert.attachments import Attachment, plain_data, read_block
+from langchain_coze._convert.attachments import Attachment, make_traceable, parse_block
 from langchain_coze.errors import CozeInvalidRequestError
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
@@ -34,9 +34,9 @@ URL = "https://example.com/tea.png"
     ],
 )
 def test_a_link_is_passed_on(block: Any) -> None:
-    found = read_block(block)
+    found = parse_block(block)
     assert isinstance(found, Attachment)
-    assert found.item() == {"type": "image", "file_url": URL}
+    assert found.to_item() == {"type": "image", "file_url": URL}
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_a_link_is_passed_on(block: Any) -> None:
     ],
 )
 def test_bytes_are_read_in_every_form(block: Any) -> None:
-    found = read_block(block)
+    found = parse_block(block)
     assert isinstance(found, Attachment)
     assert (found.data, found.name, found.mime_type) == (PNG, "image.png", "image/png")
-    assert found.item("77") == {"type": "image", "file_id": "77"}
+    assert found.to_item("77") == {"type": "image", "file_id": "77"}
 
 
 @pytest.mark.parametrize(
@@ -73,28 +73,28 @@ def test_bytes_are_read_in_every_form(block: Any) -> None:
     ],
 )
 def test_an_uploaded_file_is_named_by_its_id(block: Any, kind: str) -> None:
-    found = read_block(block)
+    found = parse_block(block)
     assert isinstance(found, Attachment)
-    assert found.item() == {"type": kind, "file_id": "77"}
+    assert found.to_item() == {"type": kind, "file_id": "77"}
 
 
 def test_names_and_types_of_files() -> None:
     pdf = base64.b64encode(b"%PDF-1.7").decode()
     found = [
-        read_block(create_file_block(base64=pdf, mime_type="application/pdf")),
-        read_block(create_file_block(base64=pdf, mime_type="application/pdf", filename="a.pdf")),
-        read_block(
+        parse_block(create_file_block(base64=pdf, mime_type="application/pdf")),
+        parse_block(create_file_block(base64=pdf, mime_type="application/pdf", filename="a.pdf")),
+        parse_block(
             {
                 "type": "file",
                 "file": {"file_data": f"data:application/pdf;base64,{pdf}", "filename": "b.pdf"},
             }
         ),
-        read_block({"type": "input_audio", "input_audio": {"data": pdf, "format": "wav"}}),
-        read_block({"type": "video", "base64": pdf, "mime_type": "video/mp4"}),
-        read_block({"type": "file", "base64": pdf}),
+        parse_block({"type": "input_audio", "input_audio": {"data": pdf, "format": "wav"}}),
+        parse_block({"type": "video", "base64": pdf, "mime_type": "video/mp4"}),
+        parse_block({"type": "file", "base64": pdf}),
     ]
-    told = [(f.kind, f.name, f.mime_type) for f in found if isinstance(f, Attachment)]
-    assert told == [
+    files = [(f.kind, f.name, f.mime_type) for f in found if isinstance(f, Attachment)]
+    assert files == [
         ("file", "file.pdf", "application/pdf"),
         ("file", "a.pdf", "application/pdf"),
         ("file", "b.pdf", "application/pdf"),
@@ -105,10 +105,10 @@ def test_names_and_types_of_files() -> None:
 
 
 def test_text_is_text() -> None:
-    assert read_block("Hi") == "Hi"
-    assert read_block({"type": "text", "text": "Hi"}) == "Hi"
-    assert read_block(create_plaintext_block("A page")) == "A page"
-    assert read_block({"type": "file", "source_type": "text", "text": "A page"}) == "A page"
+    assert parse_block("Hi") == "Hi"
+    assert parse_block({"type": "text", "text": "Hi"}) == "Hi"
+    assert parse_block(create_plaintext_block("A page")) == "A page"
+    assert parse_block({"type": "file", "source_type": "text", "text": "A page"}) == "A page"
 
 
 @pytest.mark.parametrize(
@@ -122,15 +122,15 @@ def test_text_is_text() -> None:
     ],
 )
 def test_the_type_of_an_image_is_that_of_its_bytes(data: bytes, mime_type: str) -> None:
-    found = read_block({"type": "image", "base64": data, "mime_type": "image/png"})
+    found = parse_block({"type": "image", "base64": data, "mime_type": "image/png"})
     assert isinstance(found, Attachment)
     assert found.mime_type == mime_type
 
 
 @pytest.mark.parametrize(
-    ("block", "code", "told"),
+    ("block", "code", "message"),
     [
-        ({"type": "image", "base64": b"Hello"}, 4303, "says that it is an image"),
+        ({"type": "image", "base64": b"Hello"}, 4303, "declared as an image"),
         ({"type": "image", "base64": b""}, 4300, "empty"),
         ({"type": "image", "base64": ""}, 4300, "empty"),
         ({"type": "image", "base64": "%%%"}, None, "not base64"),
@@ -143,9 +143,9 @@ def test_the_type_of_an_image_is_that_of_its_bytes(data: bytes, mime_type: str) 
         (7, None, "'int', which Coze does not take"),
     ],
 )
-def test_what_is_known_to_be_wrong_is_said(block: Any, code: int | None, told: str) -> None:
-    with pytest.raises(CozeInvalidRequestError, match=told) as caught:
-        read_block(block)
+def test_what_is_known_to_be_wrong_is_said(block: Any, code: int | None, message: str) -> None:
+    with pytest.raises(CozeInvalidRequestError, match=message) as caught:
+        parse_block(block)
     assert caught.value.code == code
     assert "提示：" in str(caught.value)
 
@@ -153,12 +153,12 @@ def test_what_is_known_to_be_wrong_is_said(block: Any, code: int | None, told: s
 def test_a_file_that_is_too_large_is_refused_before_it_is_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(attachments, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(attachments, "MAX_FILE_SIZE", 1000)
     for data in (b"x" * 1003, "!" * 1400):  # not base64 either: it is not looked at
         with pytest.raises(CozeInvalidRequestError, match="at most 512 MB") as caught:
-            read_block({"type": "file", "base64": data})
+            parse_block({"type": "file", "base64": data})
         assert caught.value.code == 4302
-    assert read_block({"type": "file", "base64": b"x" * 1000})
+    assert parse_block({"type": "file", "base64": b"x" * 1000})
 
 
 def test_only_messages_with_such_files_are_changed_for_traces() -> None:
@@ -167,7 +167,7 @@ def test_only_messages_with_such_files_are_changed_for_traces() -> None:
     linked = HumanMessage([{"type": "image", "url": URL}])
     raw = HumanMessage([{"type": "image", "base64": PNG}, {"type": "audio", "data": b"RIFF"}])
     given: list[Any] = [plain, listed, typed, linked, ("user", "Hi"), raw]
-    *same, changed = plain_data(given)
+    *same, changed = make_traceable(given)
     assert all(one is other for one, other in zip(same, given, strict=False))
     assert changed.content == [
         {"type": "image", "base64": TEXT, "mime_type": "image/png"},
@@ -177,6 +177,6 @@ def test_only_messages_with_such_files_are_changed_for_traces() -> None:
 
 def test_the_same_bytes_have_the_same_digest() -> None:
     one, other = (Attachment("file", data=data, name="a") for data in (b"1", b"2"))
-    assert one.digest == Attachment("image", data=b"1", name="a").digest
-    assert one.digest != other.digest
-    assert one.digest != one._replace(name="b").digest
+    assert one.upload.digest == Attachment("image", data=b"1", name="a").upload.digest
+    assert one.upload.digest != other.upload.digest
+    assert one.upload.digest != one._replace(name="b").upload.digest

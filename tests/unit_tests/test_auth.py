@@ -19,9 +19,10 @@ from langchain_core.load import dumps
 from pydantic import SecretStr, ValidationError
 
 from langchain_coze import ChatCoze, CozeJWTAuth
-from langchain_coze._api.effects import Policy, Renew, Reply, Request
-from langchain_coze._api.oauth import Grant, Signer, forget, token_flow
-from langchain_coze._api.transport import Settings
+from langchain_coze._api.effects import RefreshToken, Reply, Request, RetryPolicy
+from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token
+from langchain_coze._api.settings import Settings
+from langchain_coze._runtime import tokens
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeConnectionError,
@@ -43,7 +44,7 @@ def no_app_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COZE_API_BASE", raising=False)
 
 
-def made(**fields: Any) -> CozeJWTAuth:
+def make_auth(**fields: Any) -> CozeJWTAuth:
     known = {"client_id": APP.client_id, "private_key": APP.private_key, "public_key_id": "k"}
     return CozeJWTAuth(**(known | fields))
 
@@ -68,7 +69,11 @@ def test_the_environment_names_the_app(monkeypatch: pytest.MonkeyPatch, tmp_path
 def test_the_key_is_text_or_a_file(tmp_path: Path) -> None:
     file = tmp_path / "private_key.pem"
     file.write_text(APP.private_key)
-    assert made(private_key=file) == made(private_key=SecretStr(APP.private_key)) == made()
+    assert (
+        make_auth(private_key=file)
+        == make_auth(private_key=SecretStr(APP.private_key))
+        == make_auth()
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,13 +94,15 @@ def test_the_key_is_text_or_a_file(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_an_app(fields: dict[str, Any], word: str) -> None:
     with pytest.raises(ValidationError, match=word) as caught:
-        made(**fields)
+        make_auth(**fields)
     assert "BEGIN" not in str(caught.value)
 
 
 @pytest.mark.parametrize("body", ["xyzzy", "MIIxyzzy", APP.private_key.split("\n", 2)[2][:400]])
 def test_a_key_that_is_broken_is_told_when_it_signs(body: str) -> None:
-    auth = made(private_key=f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")
+    auth = make_auth(
+        private_key=f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
+    )
     with pytest.raises(CozeAuthenticationError, match="cannot be read as an RSA key") as caught:
         _ = auth.token
     assert body not in f"{caught.value!r} {caught.value} {caught.value.__cause__}"
@@ -103,7 +110,7 @@ def test_a_key_that_is_broken_is_told_when_it_signs(body: str) -> None:
 
 
 def test_it_is_plain_data() -> None:
-    auth = made(session_name="ada", scope={"a": {"b": [1]}})
+    auth = make_auth(session_name="ada", scope={"a": {"b": [1]}})
     for again in (pickle.loads(pickle.dumps(auth)), copy.deepcopy(auth), auth.model_copy()):
         assert again == auth
     model = ChatCoze(bot_id="1", api_key=auth)
@@ -114,12 +121,12 @@ def test_it_is_plain_data() -> None:
 
 
 def test_the_private_key_is_shown_nowhere() -> None:
-    auth = made()
+    auth = make_auth()
     model = ChatCoze(bot_id="1", api_key=auth)
-    told = [repr(auth), str(auth), str(vars(auth)), auth.model_dump_json(), str(auth.model_dump())]
-    told += [repr(model), dumps(model), str(model._get_llm_string()), str(vars(model))]
+    texts = [repr(auth), str(auth), str(vars(auth)), auth.model_dump_json(), str(auth.model_dump())]
+    texts += [repr(model), dumps(model), str(model._get_llm_string()), str(vars(model))]
     line = APP.private_key.splitlines()[3]
-    assert not [text for text in told if line in text]
+    assert not [text for text in texts if line in text]
 
 
 def test_without_the_extra() -> None:
@@ -151,8 +158,10 @@ def test_importing_it_imports_neither_httpx_nor_jwt() -> None:
 
 
 def test_each_request_has_a_jwt_of_its_own() -> None:
-    auth = made(session_name=lambda: "ada", session_context={"device_info": {"device_id": "1"}})
-    signer = Signer(auth._grant("https://api.coze.cn"))
+    auth = make_auth(
+        session_name=lambda: "ada", session_context={"device_info": {"device_id": "1"}}
+    )
+    signer = JWTSigner(auth._build_token_request("https://api.coze.cn"))
     first, second = signer.get(), signer.get()
     assert jwt.get_unverified_header(first) == {"alg": "RS256", "typ": "JWT", "kid": "k"}
     claims = jwt.decode(first, APP.public_key, algorithms=["RS256"], audience="api.coze.cn")
@@ -163,11 +172,11 @@ def test_each_request_has_a_jwt_of_its_own() -> None:
     assert claims["exp"] - claims["iat"] == 600
     assert len(bytes.fromhex(claims["jti"])) >= 32
     assert claims["jti"] != other["jti"]
-    assert not signer.renew()
+    assert not signer.invalidate()
 
 
 def test_what_is_not_given_is_not_sent() -> None:
-    grant = made()._grant("http://127.0.0.1:8888")
+    grant = make_auth()._build_token_request("http://127.0.0.1:8888")
     claims = jwt.decode(grant.sign(), options={"verify_signature": False})
     assert claims.keys() == {"iss", "aud", "iat", "exp", "jti"}
     assert claims["aud"] == "127.0.0.1:8888"
@@ -176,7 +185,7 @@ def test_what_is_not_given_is_not_sent() -> None:
         "duration_seconds": 900,
     }
     scope = {"account_permission": {"permission_list": ["Connector.botChat"]}}
-    assert made(scope=scope)._grant("http://127.0.0.1").body["scope"] == scope
+    assert make_auth(scope=scope)._build_token_request("http://127.0.0.1").body["scope"] == scope
 
 
 @pytest.mark.parametrize(
@@ -188,12 +197,12 @@ def test_what_is_not_given_is_not_sent() -> None:
     ],
 )
 def test_where_it_is_exchanged(fields: dict[str, Any], path: str) -> None:
-    assert made(**fields)._grant("https://api.coze.cn").path == path
+    assert make_auth(**fields)._build_token_request("https://api.coze.cn").path == path
 
 
 def test_what_shares_a_token() -> None:
     def key(base_url: str = "https://api.coze.cn", **fields: Any) -> str:
-        return made(**fields)._grant(base_url).key
+        return make_auth(**fields)._build_token_request(base_url).key
 
     assert key() == key() == key(session_name="") == key(session_name=lambda: None)
     others = [
@@ -214,10 +223,10 @@ def test_what_shares_a_token() -> None:
 
 def test_the_server_is_that_of_the_model_unless_another_is_named() -> None:
     settings = Settings(base_url="https://gateway.example", headers={"x-gateway": "1"})
-    assert made().tokens_for(settings)._settings == settings
-    own = made(base_url="https://api.coze.com/").tokens_for(settings)._settings
+    assert make_auth().make_token_source(settings)._settings == settings
+    own = make_auth(base_url="https://api.coze.com/").make_token_source(settings)._settings
     assert (own.base_url, own.headers) == ("https://api.coze.com", {})
-    assert made().tokens_for()._settings.base_url == "https://api.coze.cn"
+    assert make_auth().make_token_source()._settings.base_url == "https://api.coze.cn"
 
 
 # --- The exchange --------------------------------------------------------------------------------
@@ -225,18 +234,18 @@ def test_the_server_is_that_of_the_model_unless_another_is_named() -> None:
 COUNT = iter(range(10**6))
 
 
-def grant(seconds: int = 900) -> Grant:
-    return Grant(f"test {next(COUNT)}", "/api/permission/oauth2/token", {}, seconds, str)
+def make_grant(seconds: int = 900) -> TokenRequest:
+    return TokenRequest(f"test {next(COUNT)}", "/api/permission/oauth2/token", {}, seconds, str)
 
 
-def answered(flow: Generator[Any, Any, str], *replies: Any) -> str:
+def run_with_replies(flow: Generator[Any, Any, str], *replies: Any) -> str:
     """Run a flow that sends as many requests as there are replies, and return its token."""
     pending = list(replies)
     try:
         command = next(flow)
         while True:
             if not isinstance(command, Request):
-                command = flow.send(False if isinstance(command, Renew) else None)
+                command = flow.send(False if isinstance(command, RefreshToken) else None)
                 continue
             reply = pending.pop(0)
             raises = isinstance(reply, CozeError)
@@ -246,22 +255,22 @@ def answered(flow: Generator[Any, Any, str], *replies: Any) -> str:
         return str(done.value)
 
 
-def token(name: str = "czs_1", *, date: float | None = None, **body: Any) -> Reply:
+def make_token_reply(name: str = "czs_1", *, date: float | None = None, **body: Any) -> Reply:
     headers = {} if date is None else {"date": email.utils.formatdate(date, usegmt=True)}
-    told = {"access_token": name, "token_type": "Bearer"} | body
-    return Reply(status_code=200, headers=headers, body=json.dumps(told).encode())
+    content = {"access_token": name, "token_type": "Bearer"} | body
+    return Reply(status_code=200, headers=headers, body=json.dumps(content).encode())
 
 
-def refusal(word: str, status: int = 401, **headers: str) -> Reply:
-    told = {"error_code": word, "error_message": "told", "error": ""}
-    return Reply(status_code=status, headers=headers, body=json.dumps(told).encode())
+def make_refusal(word: str, status: int = 401, **headers: str) -> Reply:
+    content = {"error_code": word, "error_message": "told", "error": ""}
+    return Reply(status_code=status, headers=headers, body=json.dumps(content).encode())
 
 
 NOW = 1721135859.0
 
 
 @pytest.mark.parametrize(
-    ("asked", "reply", "good"),
+    ("duration", "reply", "good"),
     [
         (900, {"expires_in": int(NOW) + 901, "date": NOW}, 840),  # a minute at most is not used
         (100, {"expires_in": int(NOW) + 101, "date": NOW}, 90),
@@ -275,43 +284,60 @@ NOW = 1721135859.0
     ],
 )
 def test_how_long_a_token_is_used(
-    monkeypatch: pytest.MonkeyPatch, asked: int, reply: dict[str, Any], good: float
+    monkeypatch: pytest.MonkeyPatch, duration: int, reply: dict[str, Any], good: float
 ) -> None:
-    wanted = grant(asked)
+    wanted = make_grant(duration)
     clock = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    assert answered(token_flow(wanted, Policy()), token("czs_1", **reply)) == "czs_1"
+    assert (
+        run_with_replies(
+            fetch_token(wanted, tokens, RetryPolicy()), make_token_reply("czs_1", **reply)
+        )
+        == "czs_1"
+    )
     clock = 1000 + good - 0.5
-    assert answered(token_flow(wanted, Policy())) == "czs_1"
+    assert run_with_replies(fetch_token(wanted, tokens, RetryPolicy())) == "czs_1"
     clock = 1000 + good + 0.5
-    assert answered(token_flow(wanted, Policy()), token("czs_2")) == "czs_2"
+    assert (
+        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_token_reply("czs_2"))
+        == "czs_2"
+    )
 
 
 def test_a_time_without_a_date_is_told_by_our_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted, clock = grant(), 1000.0
+    wanted, clock = make_grant(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
-    answered(token_flow(wanted, Policy()), token(expires_in=int(time.time()) + 100))
+    run_with_replies(
+        fetch_token(wanted, tokens, RetryPolicy()),
+        make_token_reply(expires_in=int(time.time()) + 100),
+    )
     clock = 1095.0
-    assert answered(token_flow(wanted, Policy()), token("czs_2")) == "czs_2"
+    assert (
+        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_token_reply("czs_2"))
+        == "czs_2"
+    )
 
 
 def test_only_the_token_that_was_refused_is_forgotten() -> None:
-    wanted = grant()
-    answered(token_flow(wanted, Policy()), token("czs_1"))
-    forget(wanted.key, "czs_0")
-    assert answered(token_flow(wanted, Policy())) == "czs_1"
-    forget(wanted.key, "czs_1")
-    assert answered(token_flow(wanted, Policy()), token("czs_2")) == "czs_2"
+    wanted = make_grant()
+    run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_token_reply("czs_1"))
+    tokens.discard(wanted.key, "czs_0")
+    assert run_with_replies(fetch_token(wanted, tokens, RetryPolicy())) == "czs_1"
+    tokens.discard(wanted.key, "czs_1")
+    assert (
+        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_token_reply("czs_2"))
+        == "czs_2"
+    )
 
 
 @pytest.mark.parametrize(
     ("reply", "hint"),
     [
-        (refusal("invalid_client"), "public_key_id is the fingerprint"),
-        (refusal("invalid_client", 200), "public_key_id is the fingerprint"),
-        (refusal("invalid_request", 400), "Check duration_seconds"),
-        (refusal("unsupported_grant_type", 400), "Check duration_seconds"),
-        (refusal("access_deny", 403), "Enable the OAuth app"),
+        (make_refusal("invalid_client"), "public_key_id is the fingerprint"),
+        (make_refusal("invalid_client", 200), "public_key_id is the fingerprint"),
+        (make_refusal("invalid_request", 400), "Check duration_seconds"),
+        (make_refusal("unsupported_grant_type", 400), "Check duration_seconds"),
+        (make_refusal("access_deny", 403), "Enable the OAuth app"),
         (Reply(status_code=401, body=b"who?"), "public_key_id is the fingerprint"),
         (Reply(status_code=404, body=b"404 page not found"), "self-hosted Coze Studio"),
         (Reply(status_code=405, body=b"<html>"), "self-hosted Coze Studio"),
@@ -320,7 +346,7 @@ def test_only_the_token_that_was_refused_is_forgotten() -> None:
 )
 def test_refusals(reply: Reply, hint: str) -> None:
     with pytest.raises(CozeAuthenticationError, match="gave the OAuth app no access token") as it:
-        answered(token_flow(grant(), Policy()), reply)
+        run_with_replies(fetch_token(make_grant(), tokens, RetryPolicy()), reply)
     assert hint in (it.value.hint or "")
     assert "提示" in (it.value.hint or "")
     assert "clock" not in str(it.value)
@@ -328,26 +354,33 @@ def test_refusals(reply: Reply, hint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("offset", "told"), [(3600, "3,600 s behind"), (-90, "90 s ahead of"), (3, ""), (-3, "")]
+    ("offset", "message"), [(3600, "3,600 s behind"), (-90, "90 s ahead of"), (3, ""), (-3, "")]
 )
-def test_a_clock_that_is_off_is_told(offset: int, told: str) -> None:
+def test_a_clock_that_is_off_is_told(offset: int, message: str) -> None:
     date = email.utils.formatdate(time.time() + offset + 0.5, usegmt=True)
     with pytest.raises(CozeAuthenticationError) as caught:
-        answered(token_flow(grant(), Policy()), refusal("invalid_client", date=date))
+        run_with_replies(
+            fetch_token(make_grant(), tokens, RetryPolicy()),
+            make_refusal("invalid_client", date=date),
+        )
     text = str(caught.value).replace("3,599", "3,600").replace("91 s", "90 s")
-    assert (told in text) if told else ("clock" not in text)
-    assert ("NTP" in text) == bool(told)
+    assert (message in text) if message else ("clock" not in text)
+    assert ("NTP" in text) == bool(message)
 
 
 def test_a_reply_without_a_token() -> None:
     for body in (b'{"expires_in":900}', b'{"access_token":""}', b'{"data":[]}'):
         with pytest.raises(CozeServerError, match="without an access token"):
-            answered(token_flow(grant(), Policy()), Reply(status_code=200, body=body))
+            run_with_replies(
+                fetch_token(make_grant(), tokens, RetryPolicy()), Reply(status_code=200, body=body)
+            )
 
 
 def test_an_internal_error_is_the_server_s() -> None:
     with pytest.raises(CozeServerError, match="internal_error"):
-        answered(token_flow(grant(), Policy()), refusal("internal_error", 400))
+        run_with_replies(
+            fetch_token(make_grant(), tokens, RetryPolicy()), make_refusal("internal_error", 400)
+        )
 
 
 @pytest.mark.parametrize(
@@ -360,21 +393,28 @@ def test_an_internal_error_is_the_server_s() -> None:
 def test_it_is_repeated_as_often_as_allowed_and_no_one_repeats_it_again(
     make: Any, kind: type[CozeError]
 ) -> None:
-    policy = Policy(max_retries=2)
+    policy = RetryPolicy(max_retries=2)
     with pytest.raises(kind) as caught:
-        answered(token_flow(grant(), policy), make(), make(), make())
-    assert caught.value.exhausted
-    assert answered(token_flow(grant(), policy), make(), make(), token()) == "czs_1"
+        run_with_replies(fetch_token(make_grant(), tokens, policy), make(), make(), make())
+    assert caught.value.retries_exhausted
+    assert (
+        run_with_replies(
+            fetch_token(make_grant(), tokens, policy), make(), make(), make_token_reply()
+        )
+        == "czs_1"
+    )
 
 
 def test_a_failure_is_shared_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted, clock = grant(), 1000.0
+    wanted, clock = make_grant(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     with pytest.raises(CozeAuthenticationError) as first:
-        answered(token_flow(wanted, Policy()), refusal("invalid_client"))
+        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_refusal("invalid_client"))
     with pytest.raises(CozeAuthenticationError) as second:
-        answered(token_flow(wanted, Policy()))
+        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()))
     assert str(second.value) == str(first.value)
     assert second.value is not first.value
     clock += 0.3
-    assert answered(token_flow(wanted, Policy()), token()) == "czs_1"
+    assert (
+        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_token_reply()) == "czs_1"
+    )

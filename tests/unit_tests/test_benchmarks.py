@@ -16,7 +16,7 @@ from tests.benchmarks.scenarios import COZE, OPENAI, RAW, Cell, Goal, Scenario, 
 from tests.benchmarks.table import Results, document, judge, number
 
 
-def coze_events(data: bytes) -> list[tuple[str, object]]:
+def parse_events(data: bytes) -> list[tuple[str, object]]:
     events = []
     for block in data.decode().split("\n\n")[:-1]:
         name, payload = block.split("\n")
@@ -25,7 +25,7 @@ def coze_events(data: bytes) -> list[tuple[str, object]]:
 
 
 def test_coze_stream_is_a_whole_turn() -> None:
-    events = coze_events(wire.stream_bytes("coze", 40))
+    events = parse_events(wire.stream_bytes("coze", 40))
     deltas = [
         x["content"]
         for name, x in events
@@ -87,7 +87,7 @@ def test_server_sends_one_chunk_per_event() -> None:
 
 
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+def server_port() -> Iterator[int]:
     child = Child(sys.executable, ["tests.benchmarks.server"])
     yield int(child.receive())
     child.close()
@@ -95,9 +95,9 @@ def port() -> Iterator[int]:
 
 @pytest.mark.parametrize(("mode", "at_once"), [("recall", True), ("silence", False)])
 def test_a_recall_is_sent_and_then_the_answer_held_back(
-    port: int, mode: str, *, at_once: bool
+    server_port: int, mode: str, *, at_once: bool
 ) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server_port, timeout=10)
     body = json.dumps(naive.request_body(wire.ask(mode, 5, 300)))
     start = time.monotonic()
     connection.request("POST", "/v3/chat", body)
@@ -114,7 +114,7 @@ def test_a_recall_is_sent_and_then_the_answer_held_back(
     assert start < sent < came["knowledge_recall"] < sent + 0.2
     assert (came["message.delta"] < sent + 0.2) is at_once
     assert came["done"] >= sent + 0.299
-    events = coze_events(read)
+    events = parse_events(read)
     verbose = events.pop(2)[1]
     assert isinstance(verbose, dict)
     payload = json.loads(json.loads(verbose["content"])["data"])
@@ -122,14 +122,14 @@ def test_a_recall_is_sent_and_then_the_answer_held_back(
     assert len(names) == wire.CHUNKS
     assert "&lang" in payload["chunks"][0]["meta"]["link"]["url"]
     assert b"&" not in read
-    assert events == coze_events(wire.stream_bytes("coze", 5))
+    assert events == parse_events(wire.stream_bytes("coze", 5))
 
 
-async def test_the_clock_of_a_recall_ends_when_documents_are_there(port: int) -> None:
+async def test_the_clock_of_a_recall_ends_when_documents_are_there(server_port: int) -> None:
     job = jobs.Job("recall", mode="recall", deltas=3, width=300, repeat=3)
-    left = jobs.recall(RawHttpx(port), job)
-    also = await jobs.arecall(RawHttpx(port), job)
-    waited = jobs.recall(Coze(port), jobs.Job("recall", mode="silence", deltas=3, width=300))
+    left = jobs.recall(RawHttpx(server_port), job)
+    also = await jobs.arecall(RawHttpx(server_port), job)
+    waited = jobs.recall(Coze(server_port), jobs.Job("recall", mode="silence", deltas=3, width=300))
     for sample in (left, also):
         assert (sample.good, sample.total) == (3, 3)
         assert 0 < sample.figures["after"] < 200
@@ -157,7 +157,7 @@ def test_only_a_failed_connection_counts_as_having_reached_tls() -> None:
     assert not refused(lambda: None)
 
 
-def results(*, top: list[float], bottom: list[float], good: int = 1) -> Results:
+def make_results(*, top: list[float], bottom: list[float], good: int = 1) -> Results:
     job = Job("stream")
     cells = (Cell(COZE, COZE, job), Cell(OPENAI, OPENAI, job))
     made = Results(Scenario("x", "X", "CPU µs per delta", cells, (), 1, bases=(OPENAI,)))
@@ -168,7 +168,7 @@ def results(*, top: list[float], bottom: list[float], good: int = 1) -> Results:
 
 
 def test_ratio_is_taken_within_each_round() -> None:
-    made = results(top=[1.0, 20.0, 3.0], bottom=[10.0, 100.0, 10.0])
+    made = make_results(top=[1.0, 20.0, 3.0], bottom=[10.0, 100.0, 10.0])
     assert made.ratio(COZE, OPENAI) == pytest.approx(0.2)
     verdict = judge(made, Goal("x", 0.2, bottom=OPENAI))
     assert (verdict.measured, verdict.outcome) == ("0.200×", "met")
@@ -176,13 +176,13 @@ def test_ratio_is_taken_within_each_round() -> None:
 
 
 def test_absolute_goals_need_no_peer() -> None:
-    made = results(top=[90.0, 110.0, 95.0], bottom=[1.0, 1.0, 1.0])
+    made = make_results(top=[90.0, 110.0, 95.0], bottom=[1.0, 1.0, 1.0])
     assert judge(made, Goal("x", 100)).outcome == "met"
     assert judge(made, Goal("x", 0, figure="failed")).outcome == "met"
 
 
 def test_incomplete_answers_void_a_row_and_missing_clients_are_named() -> None:
-    made = results(top=[1.0], bottom=[10.0], good=0)
+    made = make_results(top=[1.0], bottom=[10.0], good=0)
     assert "VOID" in judge(made, Goal("x", 1, bottom=OPENAI)).outcome
     assert judge(made, Goal("x", 0, figure="failed")).outcome == "**NOT MET**"
     assert "MISSING" in judge(made, Goal("x", 1, bottom=RAW)).outcome

@@ -19,19 +19,19 @@ from pydantic import SecretStr
 
 import langchain_coze
 from langchain_coze import ChatCoze, CozeError
-from langchain_coze._base.unsupported import argument_names
+from langchain_coze._base.unsupported import get_argument_names
 
 SECRET = "pat_verysecret1234567890"
 BOT = "7374724495711502387"
 
 
-def model(**fields: Any) -> ChatCoze:
+def make_model(**fields: Any) -> ChatCoze:
     return ChatCoze(
         **{"bot_id": BOT, "api_key": SECRET, "base_url": "http://127.0.0.1:9", **fields}
     )
 
 
-class Source:
+class SessionTokenSource:
     def __init__(self) -> None:
         self.token = SECRET
 
@@ -41,26 +41,28 @@ class Source:
 
 def test_a_round_trip_through_langchain_s_serialization() -> None:
     again = load(
-        dumpd(model(user_id="u1", custom_variables={"a": "b"})),
+        dumpd(make_model(user_id="u1", custom_variables={"a": "b"})),
         secrets_map={"COZE_API_TOKEN": SECRET},
         allowed_objects=[ChatCoze],
         valid_namespaces=["langchain_coze"],
     )
-    assert again == model(user_id="u1", custom_variables={"a": "b"})
+    assert again == make_model(user_id="u1", custom_variables={"a": "b"})
 
 
-@pytest.mark.parametrize("api_key", [SECRET, Source(), lambda: SECRET])
+@pytest.mark.parametrize("api_key", [SECRET, SessionTokenSource(), lambda: SECRET])
 def test_a_secret_appears_nowhere(api_key: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    bot = model(api_key=api_key, default_headers={"X-Gateway-Key": "gatewaysecret"}, max_retries=0)
-    seen: list[Any] = []
+    bot = make_model(
+        api_key=api_key, default_headers={"X-Gateway-Key": "gatewaysecret"}, max_retries=0
+    )
+    calls: list[Any] = []
 
     class Tracer(BaseCallbackHandler):
         def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
-            seen.append((args, kwargs))
+            calls.append((args, kwargs))
 
         def on_llm_error(self, *args: Any, **kwargs: Any) -> None:
-            seen.append((args, kwargs))
+            calls.append((args, kwargs))
 
     with pytest.raises(CozeError) as info:
         bot.invoke("Hi", config={"callbacks": [Tracer()]})
@@ -71,33 +73,33 @@ def test_a_secret_appears_nowhere(api_key: Any, caplog: pytest.LogCaptureFixture
         json.dumps(bot.model_dump(mode="json", exclude={"api_key"})),
         str(bot._identifying_params),
         bot._get_llm_string(),
-        repr(seen),
+        repr(calls),
         "".join(traceback.format_exception(info.value)),
         caplog.text,
     ]
-    assert len(seen) == 2
+    assert len(calls) == 2
     for text in shown:
         assert "verysecret" not in text
         assert "gatewaysecret" not in text
 
 
 def test_the_visible_fields_of_a_pickle_show_no_secret() -> None:
-    again = pickle.loads(pickle.dumps(model()))
+    again = pickle.loads(pickle.dumps(make_model()))
     assert "verysecret" not in repr(vars(again))
     assert again.api_key == SecretStr(SECRET)
 
 
 def test_traces_name_provider_bot_and_versions() -> None:
-    params = model()._get_ls_params()
+    params = make_model()._get_ls_params()
     assert params["ls_provider"] == "coze"
     assert params["ls_model_name"] == BOT
     assert params["ls_model_type"] == "chat"
-    assert model()._get_ls_params(model="1")["ls_model_name"] == "1"
-    assert model()._get_ls_params(bot_id="2")["ls_model_name"] == "2"
-    assert isinstance(model(bot_id=None)._get_ls_params()["ls_model_name"], str)
-    assert model().metadata is not None
-    assert model().metadata["lc_versions"]["langchain-coze"] == langchain_coze.__version__  # type: ignore[index] # set
-    assert model()._llm_type == "chat-coze"
+    assert make_model()._get_ls_params(model="1")["ls_model_name"] == "1"
+    assert make_model()._get_ls_params(bot_id="2")["ls_model_name"] == "2"
+    assert isinstance(make_model(bot_id=None)._get_ls_params()["ls_model_name"], str)
+    assert make_model().metadata is not None
+    assert make_model().metadata["lc_versions"]["langchain-coze"] == langchain_coze.__version__  # type: ignore[index] # set
+    assert make_model()._llm_type == "chat-coze"
 
 
 @pytest.mark.parametrize(
@@ -137,20 +139,20 @@ def test_the_token_comes_from_either_variable(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("name", ["temperature", "max_tokens", "stop", "top_p", "response_format"])
 def test_settings_of_the_bot_are_warned_about_by_name(name: str) -> None:
     with pytest.warns(UserWarning, match=f"{name} is set on the bot in Coze; ignored") as caught:
-        model(**{name: 1})
+        make_model(**{name: 1})
     assert len(caught) == 1
     assert caught[0].filename == __file__
 
 
 def test_mistyped_arguments_are_warned_about_with_a_guess() -> None:
     with pytest.warns(UserWarning, match="no argument usr_id; ignored. Did you mean user_id"):
-        model(usr_id="x")
+        make_model(usr_id="x")
 
 
 def test_what_is_no_argument_of_a_call_is_told() -> None:
     with pytest.warns(UserWarning, match="takes response_mode when it is made"):  # noqa: SIM117
         with pytest.raises(CozeError):
-            model(max_retries=0).invoke("Hi", response_mode="poll")
+            make_model(max_retries=0).invoke("Hi", response_mode="poll")
 
 
 def test_empty_variables_are_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +178,7 @@ def test_a_bot_id_may_be_a_number() -> None:
 
 
 def test_arguments_of_a_call_are_warned_about_once() -> None:
-    bot = model(max_retries=0)
+    bot = make_model(max_retries=0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(3):
@@ -184,8 +186,8 @@ def test_arguments_of_a_call_are_warned_about_once() -> None:
                 with pytest.raises(CozeError):
                     ask("Hi", temperature=1, stop=["x"], conversaton="y", user_id="u")
     assert {warning.filename for warning in caught} == {__file__}
-    told = sorted(str(warning.message).split(" ")[0:5] for warning in caught)
-    assert [" ".join(words) for words in told] == [
+    messages = sorted(str(warning.message).split(" ")[0:5] for warning in caught)
+    assert [" ".join(words) for words in messages] == [
         "ChatCoze has no argument conversaton;",
         "stop is set on the",
         "temperature is set on the",
@@ -193,7 +195,7 @@ def test_arguments_of_a_call_are_warned_about_once() -> None:
 
 
 def test_an_argument_that_is_none_is_none() -> None:
-    bot = model(max_retries=0)
+    bot = make_model(max_retries=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(CozeError):
@@ -202,8 +204,8 @@ def test_an_argument_that_is_none_is_none() -> None:
 
 def test_tokens_are_estimated_without_another_package() -> None:
     messages: list[BaseMessage] = [HumanMessage("word " * 50), HumanMessage("Hi")]
-    assert model().get_num_tokens_from_messages(messages) > 50
-    trimmed = trim_messages(messages, max_tokens=20, token_counter=model(), strategy="last")
+    assert make_model().get_num_tokens_from_messages(messages) > 50
+    trimmed = trim_messages(messages, max_tokens=20, token_counter=make_model(), strategy="last")
     assert trimmed == messages[1:]
 
 
@@ -231,6 +233,6 @@ def test_importing_is_light() -> None:
 
 
 def test_argument_names_know_every_alias() -> None:
-    names = argument_names(ChatCoze)
+    names = get_argument_names(ChatCoze)
     assert {"bot_id", "model", "coze_api_key", "coze_api_base", "user", "request_timeout"} <= names
     assert {"callbacks", "tags", "metadata", "rate_limiter", "cache", "profile"} <= names

@@ -10,11 +10,11 @@ import pytest
 from langchain_core.messages import AIMessageChunk
 
 from langchain_coze._convert import chunks
-from langchain_coze._convert.chunks import text_chunk, validated_chunk
+from langchain_coze._convert.chunks import build_chunk, build_text_chunk
 
 
 def test_a_built_chunk_equals_a_validated_one_down_to_its_slots() -> None:
-    built, right = text_chunk("Hi"), validated_chunk("Hi")
+    built, right = build_text_chunk("Hi"), build_chunk("Hi")
     assert built == right
     for one, other in ((built, right), (built.message, right.message)):
         for slot in chunks._SLOTS:
@@ -27,11 +27,11 @@ def test_a_built_chunk_equals_a_validated_one_down_to_its_slots() -> None:
 
 
 def test_built_chunks_are_in_use_here() -> None:
-    assert text_chunk is chunks._built_chunk
+    assert build_text_chunk is chunks._build_text_chunk_fast
 
 
 def test_chunks_share_nothing() -> None:
-    one, other = text_chunk("a").message, text_chunk("b").message
+    one, other = build_text_chunk("a").message, build_text_chunk("b").message
     assert isinstance(one, AIMessageChunk)
     assert isinstance(other, AIMessageChunk)
     for name in ("additional_kwargs", "response_metadata", "tool_calls", "tool_call_chunks"):
@@ -42,8 +42,8 @@ def test_chunks_share_nothing() -> None:
 
 def test_another_langchain_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new field, another default, another set of fields: each makes chunks be validated again."""
-    assert chunks._reliable()
-    original = chunks.validated_chunk
+    assert chunks._fast_path_is_valid()
+    original = chunks.build_chunk
     changes: list[dict[str, Any]] = [{"a_new_field": 1}, {"usage_metadata": {}}, {"name": ""}]
     for change in changes:
 
@@ -53,9 +53,9 @@ def test_another_langchain_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> 
             return chunk
 
         with monkeypatch.context() as patch:
-            patch.setattr(chunks, "validated_chunk", changed)
-            assert not chunks._reliable()
+            patch.setattr(chunks, "build_chunk", changed)
+            assert not chunks._fast_path_is_valid()
     with monkeypatch.context() as patch:
         patch.setattr(chunks, "_set_extra", lambda *_: None)
-        assert not chunks._reliable()
-    assert chunks._reliable()
+        assert not chunks._fast_path_is_valid()
+    assert chunks._fast_path_is_valid()

@@ -43,8 +43,8 @@ from langchain_coze import (
     WorkflowRun,
 )
 from langchain_coze._api.error_codes import CODES
-from langchain_coze._base.bot import PER_CALL
-from langchain_coze._base.connection import Connection
+from langchain_coze._base.bot import PER_CALL_FIELDS
+from langchain_coze._base.connection import CozeConnectionFields
 from langchain_coze.local import FAULTS, LocalBot, LocalChatflow, LocalCoze, LocalWorkflow
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ ROOT = Path(__file__).parent.parent.parent
 ENGLISH = [ROOT / "README.md", *sorted(ROOT.glob("docs/en/*.md"))]
 CHINESE = [ROOT / "README.zh-CN.md", *sorted(ROOT.glob("docs/zh/*.md"))]
 PAGES = sorted([*ENGLISH, *CHINESE, *ROOT.glob("docs/*.md"), ROOT / "CHANGELOG.md"])
-MOST_NOT_RUN = 1  # in each language
+MAX_NOT_RUN = 1  # in each language
 FILES = "testing.md"  # the page whose blocks are files
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -76,7 +76,7 @@ class Block:
         return self.info == "python"
 
 
-def blocks_of(text: str) -> list[Block]:
+def parse_blocks(text: str) -> list[Block]:
     found: list[Block] = []
     info, begin, lines = "", 0, list[str]()
     for number, line in enumerate(text.splitlines(), 1):
@@ -91,12 +91,12 @@ def blocks_of(text: str) -> list[Block]:
     return found
 
 
-def outside_blocks(path: Path) -> list[str]:
+def list_lines_outside_blocks(path: Path) -> list[str]:
     text = re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     return text.splitlines()
 
 
-def name_of(path: Path) -> str:
+def get_page_name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
@@ -122,8 +122,8 @@ def run_blocks(blocks: list[Block], where: str) -> None:
                 printed = run_block(block, namespace, where, runner)
                 if after is not None and after.info == "text":
                     wanted = ".*?".join(re.escape(part) for part in after.text.split("…"))
-                    told = f"{where}:{after.line}: the block prints\n{printed}"
-                    assert re.fullmatch(wanted, printed.rstrip(), re.DOTALL), told
+                    problem = f"{where}:{after.line}: the block prints\n{printed}"
+                    assert re.fullmatch(wanted, printed.rstrip(), re.DOTALL), problem
         for name, function in namespace.items():
             if name.startswith("test_"):
                 with LocalCoze() as coze:
@@ -135,7 +135,7 @@ def run_blocks(blocks: list[Block], where: str) -> None:
 
 
 @pytest.fixture(autouse=True)
-def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def _block_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take away the account of whoever runs the tests, and the network."""
     for name in ("API_TOKEN", "API_KEY", "API_BASE", "BOT_ID", "USER_ID"):
         monkeypatch.delenv(f"COZE_{name}", raising=False)
@@ -152,14 +152,16 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- Everything runs -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != FILES], ids=name_of)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != FILES], ids=get_page_name)
 def test_the_blocks_of_a_page_run(page: Path) -> None:
-    run_blocks(blocks_of(page.read_text("utf-8")), str(page))
+    run_blocks(parse_blocks(page.read_text("utf-8")), str(page))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name == FILES], ids=name_of)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name == FILES], ids=get_page_name)
 def test_the_files_of_a_page_are_a_test_suite_that_passes(page: Path, tmp_path: Path) -> None:
-    sources = [block.text for block in blocks_of(page.read_text("utf-8")) if block.runs]
+    sources = [block.text for block in parse_blocks(page.read_text("utf-8")) if block.runs]
     for source in sources:
         name = re.findall(r"\A# (\w+\.py)\n", source)[0]
         (tmp_path / name).write_text(source + "\n", "utf-8")
@@ -174,13 +176,13 @@ def test_the_files_of_a_page_are_a_test_suite_that_passes(page: Path, tmp_path: 
     assert passed == set(written) > {"test_the_agent_answers"}
 
 
-def modules() -> list[ModuleType]:
+def list_modules() -> list[ModuleType]:
     found = pkgutil.walk_packages(langchain_coze.__path__, "langchain_coze.")
     names = [module.name for module in found if not module.name.endswith("__main__")]
     return [langchain_coze, *(importlib.import_module(name) for name in names)]
 
 
-def documented(module: ModuleType) -> Iterator[tuple[str, str]]:
+def list_docstrings(module: ModuleType) -> Iterator[tuple[str, str]]:
     """Give the name and the docstring of a module and of everything that is defined in it."""
     yield module.__name__, module.__doc__ or ""
     for name, value in vars(module).items():
@@ -193,47 +195,49 @@ def documented(module: ModuleType) -> Iterator[tuple[str, str]]:
 
 DOCSTRINGS = [
     pytest.param(text, id=name)
-    for module in modules()
-    for name, text in documented(module)
+    for module in list_modules()
+    for name, text in list_docstrings(module)
     if "```python" in text
 ]
 
 
 @pytest.mark.parametrize("text", DOCSTRINGS)
 def test_the_examples_of_a_docstring_run(text: str, request: pytest.FixtureRequest) -> None:
-    run_blocks(blocks_of(text), request.node.callspec.id)
+    run_blocks(parse_blocks(text), request.node.callspec.id)
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", list_modules(), ids=lambda module: module.__name__)
 def test_the_doctests_of_a_module_pass(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
 
 
 @pytest.mark.parametrize("pages", [ENGLISH, CHINESE], ids=["en", "zh"])
 def test_almost_every_python_block_runs(pages: list[Path]) -> None:
-    blocks = [block for page in pages for block in blocks_of(page.read_text("utf-8"))]
+    blocks = [block for page in pages for block in parse_blocks(page.read_text("utf-8"))]
     python = [block for block in blocks if block.info.startswith(("python", "py"))]
     not_run = [block for block in python if not block.runs]
     assert {block.info for block in not_run} <= {"python no-run"}
-    assert len(not_run) <= MOST_NOT_RUN
+    assert len(not_run) <= MAX_NOT_RUN
     assert len(python) > 20  # the test above has something to run
 
 
 # --- Both languages say the same -----------------------------------------------------------------
 
-PAIRS = [pytest.param(en, zh, id=name_of(en)) for en, zh in zip(ENGLISH, CHINESE, strict=True)]
+PAIRS = [
+    pytest.param(en, zh, id=get_page_name(en)) for en, zh in zip(ENGLISH, CHINESE, strict=True)
+]
 
 
 def test_every_page_has_its_twin() -> None:
     assert [page.name for page in ENGLISH[1:]] == [page.name for page in CHINESE[1:]]
 
 
-def heading_levels(page: Path) -> list[int]:
-    lines = outside_blocks(page)
+def list_heading_levels(page: Path) -> list[int]:
+    lines = list_lines_outside_blocks(page)
     return [len(line) - len(line.lstrip("#")) for line in lines if line.startswith("#")]
 
 
-def comparable(block: Block) -> tuple[str, str]:
+def normalize_block(block: Block) -> tuple[str, str]:
     """Return a block without its comments: those are in the language of the page."""
     if block.info.startswith("python"):
         return block.info, ast.dump(ast.parse(block.text))
@@ -242,49 +246,51 @@ def comparable(block: Block) -> tuple[str, str]:
 
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_both_languages_have_the_same_sections(english: Path, chinese: Path) -> None:
-    assert heading_levels(english) == heading_levels(chinese)
+    assert list_heading_levels(english) == list_heading_levels(chinese)
 
 
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_both_languages_have_the_same_code(english: Path, chinese: Path) -> None:
-    one, other = (blocks_of(page.read_text("utf-8")) for page in (english, chinese))
+    one, other = (parse_blocks(page.read_text("utf-8")) for page in (english, chinese))
     for left, right in zip(one, other, strict=True):
-        assert comparable(left) == comparable(right), (left.line, right.line)
+        assert normalize_block(left) == normalize_block(right), (left.line, right.line)
 
 
 @pytest.mark.parametrize(("english", "chinese"), PAIRS)
 def test_both_languages_have_the_same_tables(english: Path, chinese: Path) -> None:
-    one, other = ([line.count("|") for line in tables(page)] for page in (english, chinese))
+    one, other = ([line.count("|") for line in list_tables(page)] for page in (english, chinese))
     assert one == other
 
 
 # --- Links ---------------------------------------------------------------------------------------
 
 
-def anchors(page: Path) -> set[str]:
-    headings = [line.lstrip("# ") for line in outside_blocks(page) if line.startswith("#")]
+def list_anchors(page: Path) -> set[str]:
+    headings = [
+        line.lstrip("# ") for line in list_lines_outside_blocks(page) if line.startswith("#")
+    ]
     return {
         re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
     }
 
 
-def links(page: Path) -> Iterator[tuple[Path, str]]:
-    for target in re.findall(r"\]\(([^)\s]+)\)", "\n".join(outside_blocks(page))):
+def list_links(page: Path) -> Iterator[tuple[Path, str]]:
+    for target in re.findall(r"\]\(([^)\s]+)\)", "\n".join(list_lines_outside_blocks(page))):
         path, _, anchor = target.partition("#")
         if not path.startswith(("http://", "https://")):
             yield ((page.parent / path).resolve() if path else page), anchor
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=get_page_name)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for target, anchor in links(page):
+    for target, anchor in list_links(page):
         assert target.exists(), target
         assert target.is_relative_to(ROOT)
         if anchor:
-            assert anchor in anchors(target), f"{target}#{anchor}"
+            assert anchor in list_anchors(target), f"{target}#{anchor}"
 
 
-def cited_sections() -> set[str]:
+def list_cited_sections() -> set[str]:
     """Return the numbers of the wire sections that the code names."""
     sources = "\n".join(path.read_text("utf-8") for path in ROOT.glob("langchain_coze/**/*.py"))
     lists = re.findall(
@@ -296,25 +302,25 @@ def cited_sections() -> set[str]:
 def test_every_wire_section_that_the_code_names_is_there() -> None:
     headings = {
         line.split()[1].rstrip(".")
-        for line in outside_blocks(ROOT / "docs" / "wire.md")
+        for line in list_lines_outside_blocks(ROOT / "docs" / "wire.md")
         if line.startswith(("## ", "### "))
     }
-    assert cited_sections() > {"2.1", "4.6", "8"}  # the test has found some
-    assert cited_sections() <= headings
+    assert list_cited_sections() > {"2.1", "4.6", "8"}  # the test has found some
+    assert list_cited_sections() <= headings
 
 
 # --- Tables that repeat the code -----------------------------------------------------------------
 
 
-def tables(page: Path) -> list[str]:
-    return [line for line in outside_blocks(page) if line.startswith("|")]
+def list_tables(page: Path) -> list[str]:
+    return [line for line in list_lines_outside_blocks(page) if line.startswith("|")]
 
 
-def rows(page: Path, first: str) -> dict[str, list[str]]:
+def parse_rows(page: Path, first: str) -> dict[str, list[str]]:
     """Return the rows of the one table of a page whose first heading is `first`, by first cell."""
     found: dict[str, list[str]] = {}
     inside = False
-    for line in outside_blocks(page):
+    for line in list_lines_outside_blocks(page):
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if not line.startswith("|"):
             inside = False
@@ -325,20 +331,20 @@ def rows(page: Path, first: str) -> dict[str, list[str]]:
     return found
 
 
-def pages(name: str, *headings: str) -> pytest.MarkDecorator:
+def for_pages(name: str, *headings: str) -> pytest.MarkDecorator:
     languages = zip(("en", "zh"), headings, strict=True)
     return pytest.mark.parametrize(
         ("page", "heading"), [(ROOT / "docs" / code / name, heading) for code, heading in languages]
     )
 
 
-def numbers(cell: str) -> set[int]:
+def parse_numbers(cell: str) -> set[int]:
     return {int(number) for number in re.findall(r"\d+", cell)}
 
 
-@pages("chat.md", "Field", "字段")
+@for_pages("chat.md", "Field", "字段")
 def test_the_table_of_fields_matches(page: Path, heading: str) -> None:
-    table = rows(page, heading)
+    table = parse_rows(page, heading)
     fields = {
         name: field
         for name, field in ChatCoze.model_fields.items()
@@ -353,17 +359,19 @@ def test_the_table_of_fields_matches(page: Path, heading: str) -> None:
                 assert alias == name or f"`{alias}`" in meaning, alias
 
 
-@pages("chat.md", "Field", "字段")
+@for_pages("chat.md", "Field", "字段")
 def test_the_table_tells_what_a_call_takes(page: Path, heading: str) -> None:
-    told = {
-        name for name, cells in rows(page, heading).items() if re.search("Per call|单次", cells[2])
+    listed = {
+        name
+        for name, cells in parse_rows(page, heading).items()
+        if re.search("Per call|单次", cells[2])
     }
-    assert told == PER_CALL - {"model"}
+    assert listed == PER_CALL_FIELDS - {"model"}
 
 
-@pages("retriever.md", "Field", "字段")
+@for_pages("retriever.md", "Field", "字段")
 def test_the_table_tells_the_retrievers_own_fields(page: Path, heading: str) -> None:
-    table = rows(page, heading)
+    table = parse_rows(page, heading)
     bots = ChatCoze.model_fields
     own = {
         name: field
@@ -377,10 +385,10 @@ def test_the_table_tells_the_retrievers_own_fields(page: Path, heading: str) -> 
         assert table[name][1] == f"`{field.default!r}`", name
 
 
-@pages("workflows.md", "Field", "字段")
+@for_pages("workflows.md", "Field", "字段")
 def test_the_table_tells_the_tools_own_fields(page: Path, heading: str) -> None:
-    table = rows(page, heading)
-    plain = {**BaseTool.model_fields, **Connection.model_fields}
+    table = parse_rows(page, heading)
+    plain = {**BaseTool.model_fields, **CozeConnectionFields.model_fields}
     own = {
         name: field
         for name, field in CozeWorkflowTool.model_fields.items()
@@ -392,35 +400,37 @@ def test_the_table_tells_the_tools_own_fields(page: Path, heading: str) -> None:
         assert table[name][1] == wanted, name
 
 
-@pages("workflows.md", "Mode", "模式")
+@for_pages("workflows.md", "Mode", "模式")
 def test_the_table_tells_every_run_mode(page: Path, heading: str) -> None:
     modes = get_args(CozeWorkflowTool.model_fields["run_mode"].annotation)
-    told = [cell.partition("`")[0].strip('"') for cell in rows(page, heading)]
-    assert told == list(modes)
+    listed = [cell.partition("`")[0].strip('"') for cell in parse_rows(page, heading)]
+    assert listed == list(modes)
 
 
-@pages("workflows.md", "Field of `WorkflowRun`", "`WorkflowRun` 的字段")
+@for_pages("workflows.md", "Field of `WorkflowRun`", "`WorkflowRun` 的字段")
 def test_the_table_of_a_run_matches(page: Path, heading: str) -> None:
-    named = {name for row in run_rows(page, heading) for name in re.findall(r"`(\w+)`", row)}
+    named = {name for row in parse_run_rows(page, heading) for name in re.findall(r"`(\w+)`", row)}
     assert named == set(WorkflowRun.model_fields)
 
 
-def run_rows(page: Path, heading: str) -> list[str]:
-    return [f"`{name}` {' '.join(cells)}" for name, cells in rows(page, heading).items()]
+def parse_run_rows(page: Path, heading: str) -> list[str]:
+    return [f"`{name}` {' '.join(cells)}" for name, cells in parse_rows(page, heading).items()]
 
 
-def error_classes() -> dict[str, type[CozeError]]:
+def list_error_classes() -> dict[str, type[CozeError]]:
     public = {name: getattr(langchain_coze, name) for name in langchain_coze.__all__}
     return {n: c for n, c in public.items() if inspect.isclass(c) and issubclass(c, CozeError)}
 
 
-@pages("errors.md", "Class", "类")
+@for_pages("errors.md", "Class", "类")
 def test_the_table_of_errors_matches(page: Path, heading: str) -> None:
-    table = rows(page, heading)
-    assert table.keys() == error_classes().keys()
-    for name, error in error_classes().items():
+    table = parse_rows(page, heading)
+    assert table.keys() == list_error_classes().keys()
+    for name, error in list_error_classes().items():
         codes, also, again, what = table[name]
-        assert numbers(codes) == {code for code, entry in CODES.items() if entry.error is error}
+        assert parse_numbers(codes) == {
+            code for code, entry in CODES.items() if entry.error is error
+        }
         bases = {base.__name__ for base in error.__mro__}
         assert set(re.findall(r"`(\w+)`", also)) <= bases, name
         assert ("`ValueError`" in also) == issubclass(error, ValueError), name
@@ -432,13 +442,13 @@ def test_the_table_of_errors_matches(page: Path, heading: str) -> None:
     ("page", "heading"), [(ROOT / "README.md", "Class"), (ROOT / "README.zh-CN.md", "类")]
 )
 def test_the_readme_names_every_error(page: Path, heading: str) -> None:
-    assert rows(page, heading).keys() == error_classes().keys()
+    assert parse_rows(page, heading).keys() == list_error_classes().keys()
 
 
 @pytest.mark.parametrize("kind", [LocalBot, LocalChatflow, LocalCoze, LocalWorkflow])
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_tables_of_the_local_server_match(language: str, kind: Any) -> None:
-    table = rows(ROOT / "docs" / language / "local-server.md", f"`{kind.__name__}(…)`")
+    table = parse_rows(ROOT / "docs" / language / "local-server.md", f"`{kind.__name__}(…)`")
     public = [field for field in dataclasses.fields(kind) if field.init]
     assert list(table) == [field.name for field in public]
     needed = dataclasses.MISSING
@@ -446,9 +456,9 @@ def test_the_tables_of_the_local_server_match(language: str, kind: Any) -> None:
     assert [table[field.name][0] for field in public] == defaults
 
 
-@pages("local-server.md", "Fault", "故障")
+@for_pages("local-server.md", "Fault", "故障")
 def test_the_table_of_faults_matches(page: Path, heading: str) -> None:
-    table = rows(page, heading)
+    table = parse_rows(page, heading)
     assert table.keys() == {fault.value for fault in FAULTS}
     for fault, (default, _) in FAULTS.items():
         wanted = {None: "", "": "–"}.get(default, f"`{default}`")

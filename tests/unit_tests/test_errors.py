@@ -89,7 +89,7 @@ def test_a_turn_that_had_started_is_not_retryable() -> None:
     assert not is_retryable(TimeoutError("m"))
     unheard = errors.CozeTimeoutError("m")
     assert is_retryable(unheard)
-    unheard.sent = True  # a POST that nobody answered may have started something
+    unheard.may_have_started = True  # a POST that nobody answered may have started something
     assert not is_retryable(unheard)
 
 
@@ -161,7 +161,7 @@ def test_every_class_is_found_among_the_errors() -> None:
 def test_what_has_begun_is_not_retryable_for_anybody() -> None:
     late, cut = errors.CozeTimeoutError("late"), errors.CozeStreamError("cut", chat_id="7")
     assert late.is_retryable
-    late.sent = True
+    late.may_have_started = True
     assert (late.is_retryable, cut.is_retryable) == (False, False)
     assert errors.CozeTimeoutError.is_retryable
     assert not pickle.loads(pickle.dumps(late)).is_retryable

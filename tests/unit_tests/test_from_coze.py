@@ -10,8 +10,13 @@ import pytest
 from langchain_core.messages import AIMessage, message_chunk_to_message
 
 from langchain_coze._api.models import Usage
-from langchain_coze._chat.answer import Turn
-from langchain_coze._convert.from_coze import audio_block, is_interrupt, read_items, usage_metadata
+from langchain_coze._chat.answer import AnswerStream
+from langchain_coze._convert.from_coze import (
+    audio_block,
+    is_interrupt,
+    parse_object_string,
+    to_usage_metadata,
+)
 from langchain_coze.errors import CozeServerError
 
 CHAT = '{"id":"6","conversation_id":"5","status":"completed"}'
@@ -20,19 +25,19 @@ ONLY_IMAGE = json.dumps([IMAGE])
 ITEMS = json.dumps([{"type": "text", "text": "Here it is."}, IMAGE])
 
 
-def event(name: str, **data: Any) -> bytes:
+def make_event(name: str, **data: Any) -> bytes:
     return f"event:{name}\ndata:{json.dumps(data)}\n\n".encode()
 
 
-def answer(number: str, content: str, kind: str = "text") -> dict[str, Any]:
+def make_answer(number: str, content: str, kind: str = "text") -> dict[str, Any]:
     return {"id": number, "type": "answer", "role": "assistant", "content": content} | {
         "content_type": kind
     }
 
 
-def told(stream: bytes, *, whole: bool) -> AIMessage:
-    turn = Turn("7", whole=whole)
-    chunks = [*turn.receive(stream), *turn.finish()]
+def read_message(stream: bytes, *, whole: bool) -> AIMessage:
+    turn = AnswerStream("7", single_chunk=whole)
+    chunks = [*turn.feed(stream), *turn.finish()]
     total = chunks[0]
     for chunk in chunks[1:]:
         total += chunk
@@ -44,14 +49,16 @@ def told(stream: bytes, *, whole: bool) -> AIMessage:
 @pytest.mark.parametrize("whole", [True, False])
 def test_files_of_an_answer_are_blocks_and_its_text_is_clean(whole: bool) -> None:  # noqa: FBT001
     stream = (
-        event("conversation.chat.created", id="6", conversation_id="5")
-        + event("conversation.message.delta", **answer("1", ITEMS[:20], "object_string"))
-        + event("conversation.message.completed", **answer("1", ITEMS, "object_string"))
-        + event("conversation.message.completed", **answer("2", ONLY_IMAGE, "object_string"))
+        make_event("conversation.chat.created", id="6", conversation_id="5")
+        + make_event("conversation.message.delta", **make_answer("1", ITEMS[:20], "object_string"))
+        + make_event("conversation.message.completed", **make_answer("1", ITEMS, "object_string"))
+        + make_event(
+            "conversation.message.completed", **make_answer("2", ONLY_IMAGE, "object_string")
+        )
         + f"event:conversation.chat.completed\ndata:{CHAT}\n\n".encode()
         + b'event:done\ndata:"[DONE]"\n\n'
     )
-    message = told(stream, whole=whole)
+    message = read_message(stream, whole=whole)
     assert message.content == "Here it is."
     url = {"type": "image", "url": "https://h/p.png?a=1&b=2"}
     assert message.content_blocks == [{"type": "text", "text": "Here it is."}, url, url]
@@ -61,13 +68,15 @@ def test_files_of_an_answer_are_blocks_and_its_text_is_clean(whole: bool) -> Non
 def test_speech_is_one_block_after_the_text(whole: bool) -> None:  # noqa: FBT001
     pieces = [base64.b64encode(piece).decode() for piece in (b"OggS1", b"22", b"333")]
     stream = (
-        event("conversation.message.delta", **answer("1", "Hello"))
-        + event("conversation.message.completed", **answer("1", "Hello"))
+        make_event("conversation.message.delta", **make_answer("1", "Hello"))
+        + make_event("conversation.message.completed", **make_answer("1", "Hello"))
         + f"event:conversation.chat.completed\ndata:{CHAT}\n\n".encode()
-        + b"".join(event("conversation.audio.delta", **answer("3", p, "audio")) for p in pieces)
+        + b"".join(
+            make_event("conversation.audio.delta", **make_answer("3", p, "audio")) for p in pieces
+        )
         + b'event:done\ndata:"[DONE]"\n\n'
     )
-    message = told(stream, whole=whole)
+    message = read_message(stream, whole=whole)
     sound = base64.b64encode(b"OggS122333").decode()
     assert message.content == "Hello"
     assert message.content_blocks == [
@@ -87,12 +96,12 @@ def test_the_type_of_speech() -> None:
 
 
 def test_items_that_are_none_are_kept() -> None:
-    assert read_items("plain") == ("plain", [])
-    assert read_items('{"a":1}') == ('{"a":1}', [])
-    text, blocks = read_items('[{"type":"hologram"},7,{"type":"text","text":null}]')
+    assert parse_object_string("plain") == ("plain", [])
+    assert parse_object_string('{"a":1}') == ('{"a":1}', [])
+    text, blocks = parse_object_string('[{"type":"hologram"},7,{"type":"text","text":null}]')
     assert text == ""
     assert [block["value"]["content"] for block in blocks] == [{"type": "hologram"}, 7]
-    _, (file,) = read_items('[{"type":"file","file_id":7,"name":"a.pdf"}]')
+    _, (file,) = parse_object_string('[{"type":"file","file_id":7,"name":"a.pdf"}]')
     assert file == {"type": "file", "file_id": "7", "extras": {"name": "a.pdf"}}
 
 
@@ -133,9 +142,9 @@ ACTION = {
 @pytest.mark.parametrize("end", [b"", b'event:done\ndata:"[DONE]"\n\n'])
 def test_the_calls_of_a_required_action(*, saved: bool, whole: bool, end: bytes) -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
-    stream = event("conversation.chat.requires_action", **chat, required_action=ACTION) + end
-    turn = Turn("7", whole=whole, saved=saved)
-    chunks = [*turn.receive(stream), *turn.finish()]
+    stream = make_event("conversation.chat.requires_action", **chat, required_action=ACTION) + end
+    turn = AnswerStream("7", single_chunk=whole, saved=saved)
+    chunks = [*turn.feed(stream), *turn.finish()]
     (chunk,) = chunks
     message = message_chunk_to_message(chunk.message)
     assert isinstance(message, AIMessage)
@@ -162,9 +171,9 @@ def test_arguments_that_break_off_are_not_repaired(
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
     action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [call]}}
     chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
-    message = told(
-        event("conversation.message.delta", **answer("1", "Let me see."))
-        + event("conversation.chat.requires_action", **chat, required_action=action),
+    message = read_message(
+        make_event("conversation.message.delta", **make_answer("1", "Let me see."))
+        + make_event("conversation.chat.requires_action", **chat, required_action=action),
         whole=whole,
     )
     assert message.tool_calls == []
@@ -177,21 +186,21 @@ def test_a_call_without_arguments_is_one(arguments: str) -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
     action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [call]}}
     chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
-    stream = event("conversation.chat.requires_action", **chat, required_action=action)
-    assert told(stream, whole=False).tool_calls[0]["args"] == {}
+    stream = make_event("conversation.chat.requires_action", **chat, required_action=action)
+    assert read_message(stream, whole=False).tool_calls[0]["args"] == {}
 
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_what_follows_a_required_action_counts(*, whole: bool) -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
-    asked = event("conversation.chat.requires_action", **chat, required_action=ACTION)
-    went_on = asked + event("conversation.chat.completed", **{**chat, "status": "completed"})
-    message = told(went_on, whole=whole)
+    action = make_event("conversation.chat.requires_action", **chat, required_action=ACTION)
+    went_on = action + make_event("conversation.chat.completed", **{**chat, "status": "completed"})
+    message = read_message(went_on, whole=whole)
     assert (message.response_metadata["finish_reason"], message.tool_calls) == ("stop", [])
     failure = {"code": 5000, "msg": "gone"}
-    turn = Turn("7", whole=whole)
+    turn = AnswerStream("7", single_chunk=whole)
     with pytest.raises(CozeServerError, match="gone"):
-        turn.receive(asked + event("conversation.chat.failed", **chat, last_error=failure))
+        turn.feed(action + make_event("conversation.chat.failed", **chat, last_error=failure))
 
 
 @pytest.mark.parametrize(
@@ -203,17 +212,17 @@ def test_what_follows_a_required_action_counts(*, whole: bool) -> None:
     ],
 )
 def test_the_total_of_token_counts(usage: dict[str, Any], total: int) -> None:
-    counted = usage_metadata(Usage.model_validate(usage))
+    counted = to_usage_metadata(Usage.model_validate(usage))
     assert counted == {"input_tokens": 4, "output_tokens": 2, "total_tokens": total}
 
 
 def test_no_token_counts_are_none() -> None:
-    assert usage_metadata(Usage()) is None
+    assert to_usage_metadata(Usage()) is None
 
 
 def test_an_action_without_calls_waits_for_the_user() -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "required_action"}
-    turn = Turn("7")
+    turn = AnswerStream("7")
     assert turn.state == "open"
-    turn.receive(event("conversation.chat.requires_action", **chat))
+    turn.feed(make_event("conversation.chat.requires_action", **chat))
     assert turn.state == "interrupt"

@@ -14,14 +14,21 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_coze._chat.history import Heads, Plan, Scope, Seen, belongs_to_coze, plan_turn
+from langchain_coze._chat.history import (
+    ConversationScope,
+    LastTurn,
+    TurnPlan,
+    needs_conversation,
+    plan_turn,
+)
+from langchain_coze._runtime import ConversationHeads
 from langchain_coze.errors import CozeInvalidRequestError
 
 BOT = "7374724495711502387"
-STATELESS, THREAD = Scope(BOT), Scope(BOT, thread=True)
+STATELESS, THREAD = ConversationScope(BOT), ConversationScope(BOT, is_thread=True)
 
 
-def told(text: str, chat: str = "c1", conversation: str = "v1", **more: Any) -> AIMessage:
+def make_answer(text: str, chat: str = "c1", conversation: str = "v1", **more: Any) -> AIMessage:
     calls = [
         ToolCall(name="get_weather", args={"city": id_}, id=id_) for id_ in more.pop("calls", ())
     ]
@@ -36,11 +43,11 @@ def told(text: str, chat: str = "c1", conversation: str = "v1", **more: Any) -> 
     return AIMessage(text, tool_calls=calls, response_metadata=metadata, **more)
 
 
-def result(call: str, text: str = "sunny") -> ToolMessage:
+def make_tool_result(call: str, text: str = "sunny") -> ToolMessage:
     return ToolMessage(text, tool_call_id=call)
 
 
-def texts(messages: Any) -> list[str]:
+def get_texts(messages: Any) -> list[str]:
     return [message.text for message in messages]
 
 
@@ -50,8 +57,8 @@ Q1, Q2 = HumanMessage("q1"), HumanMessage("q2")
 def test_stateless_sends_everything_and_names_no_conversation(
     recwarn: pytest.WarningsRecorder,
 ) -> None:
-    plan = plan_turn([Q1, told("a1"), Q2], STATELESS)
-    assert (texts(plan.messages), plan.conversation_id, plan.last) == (
+    plan = plan_turn([Q1, make_answer("a1"), Q2], STATELESS)
+    assert (get_texts(plan.messages), plan.conversation_id, plan.expected_head) == (
         ["q1", "a1", "q2"],
         None,
         None,
@@ -60,41 +67,56 @@ def test_stateless_sends_everything_and_names_no_conversation(
 
 
 def test_a_thread_sends_what_follows_the_last_answer_of_this_bot() -> None:
-    other = told("b1", chat="c9", conversation="v9", model="7777")
-    plan = plan_turn([Q1, told("a1"), other, Q2], THREAD)
-    assert (texts(plan.messages), plan.conversation_id) == (["b1", "q2"], "v1")
-    assert plan.last == Seen("c1", "stop")
-    assert texts(plan.afresh().messages) == ["q1", "a1", "b1", "q2"]
-    assert plan.afresh().conversation_id is None
+    other = make_answer("b1", chat="c9", conversation="v9", model="7777")
+    plan = plan_turn([Q1, make_answer("a1"), other, Q2], THREAD)
+    assert (get_texts(plan.messages), plan.conversation_id) == (["b1", "q2"], "v1")
+    assert plan.expected_head == LastTurn("c1", "stop")
+    assert get_texts(plan.restart().messages) == ["q1", "a1", "b1", "q2"]
+    assert plan.restart().conversation_id is None
 
 
 def test_a_thread_without_an_answer_of_this_bot_begins_a_conversation() -> None:
     foreign = AIMessage("x", response_metadata={"model_provider": "openai", "chat_id": "c1"})
-    no_ids = told("x", metadata={"conversation_id": ""})
-    for answer in (foreign, no_ids, told("x", model="7777")):
+    no_ids = make_answer("x", metadata={"conversation_id": ""})
+    for answer in (foreign, no_ids, make_answer("x", model="7777")):
         plan = plan_turn([Q1, answer, Q2], THREAD)
         assert (len(plan.messages), plan.conversation_id) == (3, None)
 
 
 def test_a_named_conversation_gets_what_follows_its_own_last_answer() -> None:
-    history = [Q1, told("a1", conversation="v1"), Q2, told("a2", chat="c2", conversation="v2")]
+    history = [
+        Q1,
+        make_answer("a1", conversation="v1"),
+        Q2,
+        make_answer("a2", chat="c2", conversation="v2"),
+    ]
     history.append(HumanMessage("q3"))
-    for named, sent in (("v1", ["q2", "a2", "q3"]), ("v2", ["q3"]), ("v3", texts(history))):
-        plan = plan_turn(history, Scope(BOT, conversation_id=named))
-        assert (texts(plan.messages), plan.conversation_id, plan.last) == (sent, named, None)
+    for named, sent in (("v1", ["q2", "a2", "q3"]), ("v2", ["q3"]), ("v3", get_texts(history))):
+        plan = plan_turn(history, ConversationScope(BOT, conversation_id=named))
+        assert (get_texts(plan.messages), plan.conversation_id, plan.expected_head) == (
+            sent,
+            named,
+            None,
+        )
 
 
-@pytest.mark.parametrize("scope", [STATELESS, THREAD, Scope(BOT, conversation_id="v5")])
-def test_results_go_to_the_chat_that_asked(scope: Scope) -> None:
-    history = [Q1, told("", calls=["1", "2"]), result("2", "rain"), result("9"), result("1")]
+@pytest.mark.parametrize("scope", [STATELESS, THREAD, ConversationScope(BOT, conversation_id="v5")])
+def test_results_go_to_the_chat_that_asked(scope: ConversationScope) -> None:
+    history = [
+        Q1,
+        make_answer("", calls=["1", "2"]),
+        make_tool_result("2", "rain"),
+        make_tool_result("9"),
+        make_tool_result("1"),
+    ]
     plan = plan_turn([*history, SystemMessage("Be brief.")], scope)
     assert plan.outputs == {"1": "sunny", "2": "rain"}
-    assert (plan.open_chat, plan.conversation_id) == (plan.last, "v1")
-    assert plan.last == Seen("c1", "tool_calls", frozenset({"1", "2"}))
+    assert (plan.open_chat, plan.conversation_id) == (plan.expected_head, "v1")
+    assert plan.expected_head == LastTurn("c1", "tool_calls", frozenset({"1", "2"}))
 
 
 def test_each_call_gets_an_output() -> None:
-    asking = told("", calls=["1", "2"])
+    asking = make_answer("", calls=["1", "2"])
     asking.invalid_tool_calls = [
         {"type": "invalid_tool_call", "id": "3", "name": "f", "args": "{oops", "error": None}
     ]
@@ -109,7 +131,7 @@ def test_each_call_gets_an_output() -> None:
 
 def test_a_result_that_is_no_text_is_sent_as_json() -> None:
     image = ToolMessage([{"type": "image", "url": "https://h/茶.png"}], tool_call_id="1")
-    outputs = plan_turn([Q1, told("", calls=["1"]), image], STATELESS).outputs
+    outputs = plan_turn([Q1, make_answer("", calls=["1"]), image], STATELESS).outputs
     assert outputs == {"1": '[{"type": "image", "url": "https://h/茶.png"}]'}
 
 
@@ -117,35 +139,46 @@ def test_a_result_that_is_no_text_is_sent_as_json() -> None:
     "went_on",
     [
         [Q2],
-        [result("1"), Q2],
-        [Q2, result("1")],
-        [result("1"), AIMessage("I take over.", name="other")],
+        [make_tool_result("1"), Q2],
+        [Q2, make_tool_result("1")],
+        [make_tool_result("1"), AIMessage("I take over.", name="other")],
     ],
 )
 def test_a_user_who_goes_on_abandons_the_calls(went_on: list[BaseMessage]) -> None:
-    history = [Q1, told("a1"), Q2, told("", chat="c2", calls=["1"]), *went_on]
+    history = [Q1, make_answer("a1"), Q2, make_answer("", chat="c2", calls=["1"]), *went_on]
     stateless, thread = (plan_turn(history, scope) for scope in (STATELESS, THREAD))
     for plan in (stateless, thread):
         assert plan.outputs is None
-        assert plan.open_chat == Seen("c2", "tool_calls", frozenset({"1"}))
+        assert plan.open_chat == LastTurn("c2", "tool_calls", frozenset({"1"}))
     assert stateless.messages == history
     assert thread.messages == went_on
-    assert thread.since == [Q2, history[3], *went_on]  # when the turn is cancelled, it is forgotten
+    assert thread.reopened_messages == [
+        Q2,
+        history[3],
+        *went_on,
+    ]  # when the turn is cancelled, it is forgotten
 
 
 def test_the_turn_that_is_forgotten_begins_at_its_question_also_after_several_rounds() -> None:
-    rounds = [told("", chat="c2", calls=["1"]), result("1"), told("", chat="c2", calls=["2"])]
-    history = [Q1, told("a1"), Q2, *rounds, HumanMessage("stop")]
-    assert plan_turn(history, THREAD).since == [Q2, *rounds, history[-1]]
+    rounds = [
+        make_answer("", chat="c2", calls=["1"]),
+        make_tool_result("1"),
+        make_answer("", chat="c2", calls=["2"]),
+    ]
+    history = [Q1, make_answer("a1"), Q2, *rounds, HumanMessage("stop")]
+    assert plan_turn(history, THREAD).reopened_messages == [Q2, *rounds, history[-1]]
 
 
 def test_open_calls_without_anything_after_them_are_told_by_id() -> None:
     with pytest.raises(CozeInvalidRequestError, match=r"waits for the results .*: 1, 2\."):
-        plan_turn([Q1, told("", calls=["1", "2"])], STATELESS)
+        plan_turn([Q1, make_answer("", calls=["1", "2"])], STATELESS)
 
 
 def test_a_result_that_nobody_has_asked_for_is_refused() -> None:
-    for history in ([Q1, result("x")], [Q1, told("", calls=["1"]), result("x")]):
+    for history in (
+        [Q1, make_tool_result("x")],
+        [Q1, make_answer("", calls=["1"]), make_tool_result("x")],
+    ):
         with pytest.raises(CozeInvalidRequestError, match="result of a tool call 'x' that no"):
             plan_turn(history, STATELESS)
 
@@ -154,18 +187,21 @@ def test_a_hand_over_by_another_agent_is_not_refused() -> None:
     hand_over = AIMessage(
         "", name="supervisor", tool_calls=[ToolCall(name="transfer_to_bot", args={}, id="h")]
     )
-    plan = plan_turn([Q1, hand_over, result("h", "transferred")], THREAD)
+    plan = plan_turn([Q1, hand_over, make_tool_result("h", "transferred")], THREAD)
     assert (plan.outputs, plan.conversation_id) == (None, None)
 
 
 @pytest.mark.parametrize(
     ("metadata", "scope"),
-    [({"auto_save_history": False}, STATELESS), ({}, Scope(BOT, saved=False))],
+    [
+        ({"auto_save_history": False}, STATELESS),
+        ({}, ConversationScope(BOT, auto_save_history=False)),
+    ],
 )
 def test_the_calls_of_a_chat_that_was_not_saved_cannot_be_answered(
-    metadata: dict[str, Any], scope: Scope
+    metadata: dict[str, Any], scope: ConversationScope
 ) -> None:
-    history = [Q1, told("", calls=["1"], metadata=metadata), result("1")]
+    history = [Q1, make_answer("", calls=["1"], metadata=metadata), make_tool_result("1")]
     with pytest.raises(CozeInvalidRequestError, match="was not saved") as caught:
         plan_turn(history, scope)
     assert caught.value.chat_id == "c1"
@@ -176,36 +212,36 @@ def test_the_calls_of_a_chat_that_was_not_saved_cannot_be_answered(
 
 
 def test_an_interrupted_turn_goes_on_in_its_conversation_whatever_the_mode() -> None:
-    asked = told("Which city?", finish="interrupt")
-    plan = plan_turn([Q1, asked, Q2], STATELESS)
-    assert (texts(plan.messages), plan.conversation_id) == (["q2"], "v1")
-    assert plan.last == Seen("c1", "interrupt")
-    unsaved = told("Which city?", finish="interrupt", metadata={"auto_save_history": False})
+    question = make_answer("Which city?", finish="interrupt")
+    plan = plan_turn([Q1, question, Q2], STATELESS)
+    assert (get_texts(plan.messages), plan.conversation_id) == (["q2"], "v1")
+    assert plan.expected_head == LastTurn("c1", "interrupt")
+    unsaved = make_answer("Which city?", finish="interrupt", metadata={"auto_save_history": False})
     with pytest.warns(UserWarning, match="had asked its user something in a chat that was not"):
         plan = plan_turn([Q1, unsaved, Q2], STATELESS)
     assert (len(plan.messages), plan.conversation_id) == (3, None)
 
 
 def test_what_no_cache_may_answer() -> None:
-    assert belongs_to_coze([Q1], THREAD)
-    assert belongs_to_coze([Q1], Scope(BOT, conversation_id="v1"))
-    assert belongs_to_coze([Q1, told("", calls=["1"]), result("1")], STATELESS)
-    assert belongs_to_coze([Q1, told("?", finish="interrupt"), Q2], STATELESS)
-    assert not belongs_to_coze([Q1, told("a1"), Q2], STATELESS)
-    assert not belongs_to_coze([Q1], STATELESS)
+    assert needs_conversation([Q1], THREAD)
+    assert needs_conversation([Q1], ConversationScope(BOT, conversation_id="v1"))
+    assert needs_conversation([Q1, make_answer("", calls=["1"]), make_tool_result("1")], STATELESS)
+    assert needs_conversation([Q1, make_answer("?", finish="interrupt"), Q2], STATELESS)
+    assert not needs_conversation([Q1, make_answer("a1"), Q2], STATELESS)
+    assert not needs_conversation([Q1], STATELESS)
 
 
 def test_heads_forget_the_conversations_that_were_used_least() -> None:
-    heads = Heads(most=2)
+    heads = ConversationHeads(max_size=2)
     for conversation in ("v1", "v2"):
-        heads.note("http://a", conversation, Seen("c", "stop"))
-    heads.note("http://a", "v1", Seen("d", "stop"))
-    heads.note("http://b", "v1", Seen("e", "stop"))
+        heads.record("http://a", conversation, LastTurn("c", "stop"))
+    heads.record("http://a", "v1", LastTurn("d", "stop"))
+    heads.record("http://b", "v1", LastTurn("e", "stop"))
     found = [
-        heads.find(*key) for key in (("http://a", "v1"), ("http://a", "v2"), ("http://b", "v1"))
+        heads.get(*key) for key in (("http://a", "v1"), ("http://a", "v2"), ("http://b", "v1"))
     ]
-    assert found == [Seen("d", "stop"), None, Seen("e", "stop")]
+    assert found == [LastTurn("d", "stop"), None, LastTurn("e", "stop")]
 
 
 def test_a_plan_is_plain_data() -> None:
-    assert Plan([Q1]).afresh().messages == ()
+    assert TurnPlan([Q1]).restart().messages == ()

@@ -14,11 +14,12 @@ from pydantic import SecretStr
 
 from langchain_coze import CozeWorkflowError
 from langchain_coze._convert.attachments import Attachment
-from langchain_coze._workflows.files import file_of, with_files
-from langchain_coze._workflows.input_schema import COZE_TYPE, checked, json_schema, plain, tool_name
+from langchain_coze._workflows.files import map_files, parse_file
+from langchain_coze._workflows.input_schema import build_json_schema, make_tool_name
+from langchain_coze._workflows.validation import COZE_TYPE, to_plain_data, validate_inputs
 
 # wire 4.7, the sample of the API page, with the other types beside it
-TOLD = {
+PARAMETERS = {
     "CONVERSATION_NAME": {
         "required": False,
         "description": "",
@@ -38,7 +39,7 @@ TOLD = {
     "papers": {"type": "array", "items": {"type": "doc"}},
     "anything": {"type": "new kind"},
 }
-SCHEMA = json_schema("book", TOLD, "Books a room")
+SCHEMA = build_json_schema("book", PARAMETERS, "Books a room")
 
 
 def test_the_schema_of_a_workflow() -> None:
@@ -87,14 +88,14 @@ junk = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=5), junk | st.fixed_dictionaries({"type": junk})))
-def test_any_inputs_give_a_schema(told: dict[str, Any]) -> None:
-    json.dumps(json_schema("x", told))
+def test_any_inputs_give_a_schema(parameters: dict[str, Any]) -> None:
+    json.dumps(build_json_schema("x", parameters))
 
 
-@given(st.dictionaries(st.sampled_from(list(TOLD)), junk))
+@given(st.dictionaries(st.sampled_from(list(PARAMETERS)), junk))
 def test_any_values_are_taken_or_refused(values: dict[str, Any]) -> None:
     try:
-        checked(SCHEMA, values)
+        validate_inputs(SCHEMA, values)
     except CozeWorkflowError as error:
         assert "parameters of the workflow" in str(error)  # noqa: PT017 - only some are refused
 
@@ -107,25 +108,25 @@ def test_values_are_sent_as_they_are() -> None:
         "tags": ["a", "b"],
         "anything": [1, {"x": None}],
     }
-    assert checked(SCHEMA, {**values, "price": None}) == values
+    assert validate_inputs(SCHEMA, {**values, "price": None}) == values
 
 
 def test_values_that_say_the_same_are_mended() -> None:
     values = {"city": "x", "nights": "3", "price": "1.5", "late": "true", "tags": '["a"]'}
-    assert checked(SCHEMA, values) == {
+    assert validate_inputs(SCHEMA, values) == {
         "city": "x",
         "nights": 3,
         "price": 1.5,
         "late": True,
         "tags": ["a"],
     }
-    assert checked(SCHEMA, {"city": "x", "nights": 3.0, "guest": '{"name":"Li"}'})["guest"] == {
-        "name": "Li"
-    }
+    assert validate_inputs(SCHEMA, {"city": "x", "nights": 3.0, "guest": '{"name":"Li"}'})[
+        "guest"
+    ] == {"name": "Li"}
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({}, "city is missing"),
         ({"city": None}, "city is missing"),
@@ -143,18 +144,20 @@ def test_values_that_say_the_same_are_mended() -> None:
         ({"city": "x" * 99, "price": "y" * 99}, "price is a str, but"),
     ],
 )
-def test_what_a_workflow_does_not_take_is_said(values: dict[str, Any], told: str) -> None:
-    with pytest.raises(CozeWorkflowError, match=told):
-        checked(SCHEMA, values)
+def test_what_a_workflow_does_not_take_is_said(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(CozeWorkflowError, match=message):
+        validate_inputs(SCHEMA, values)
 
 
 def test_a_required_value_with_a_default_may_be_missing() -> None:
-    schema = json_schema("x", {"n": {"type": "integer", "required": True, "default_value": "1"}})
-    assert checked(schema, {}) == {}
+    schema = build_json_schema(
+        "x", {"n": {"type": "integer", "required": True, "default_value": "1"}}
+    )
+    assert validate_inputs(schema, {}) == {}
 
 
 def test_without_a_schema_everything_is_taken() -> None:
-    assert checked({"type": "object", "properties": {}}, {"a": 1}) == {"a": 1}
+    assert validate_inputs({"type": "object", "properties": {}}, {"a": 1}) == {"a": 1}
 
 
 def test_plain_data() -> None:
@@ -162,7 +165,7 @@ def test_plain_data() -> None:
         RED = "red"
 
     value = {"c": Colour.RED, "s": {1}, "d": date(2026, 1, 2), "b": b"x", "p": Path("x"), 3: None}
-    assert plain(value) == {
+    assert to_plain_data(value) == {
         "c": "red",
         "s": [1],
         "d": "2026-01-02",
@@ -176,12 +179,12 @@ def test_plain_data() -> None:
         where: Path
         at: datetime
 
-    assert plain({Colour.RED: Shot(Path("x"), datetime(2026, 1, 2, tzinfo=UTC))}) == {
+    assert to_plain_data({Colour.RED: Shot(Path("x"), datetime(2026, 1, 2, tzinfo=UTC))}) == {
         "red": {"where": Path("x"), "at": "2026-01-02T00:00:00Z"}
     }
     for strange in (object(), float("nan"), [float("inf")], SecretStr("x")):
         with pytest.raises(CozeWorkflowError, match="cannot be sent"):
-            plain(strange)
+            to_plain_data(strange)
 
 
 # --- Names ---------------------------------------------------------------------------------------
@@ -201,13 +204,13 @@ def test_plain_data() -> None:
     ],
 )
 def test_names_of_tools(name: str, made: str) -> None:
-    assert tool_name(name, "7374724495711502387") == made
+    assert make_tool_name(name, "7374724495711502387") == made
 
 
 @given(st.text(max_size=99), st.text(max_size=30))
 def test_any_name_gives_one_that_models_take(name: str, workflow_id: str) -> None:
-    made = tool_name(name, workflow_id)
-    assert made == tool_name(name, workflow_id)
+    made = make_tool_name(name, workflow_id)
+    assert made == make_tool_name(name, workflow_id)
     assert 0 < len(made) <= 64
     assert made.replace("_", "").isalnum()
     assert made.isascii()
@@ -219,28 +222,28 @@ def test_any_name_gives_one_that_models_take(name: str, workflow_id: str) -> Non
 def test_every_form_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "茶.txt"
     path.write_text("Tea.")
-    assert file_of("https://h/p.png") == "https://h/p.png"
-    assert file_of("7374724495711502387") == '{"file_id":"7374724495711502387"}'
-    assert file_of({"url": "HTTPS://h/x"}) == "HTTPS://h/x"
-    assert file_of({"file_id": "7"}) == '{"file_id":"7"}'
-    assert file_of('{"file_id":"7"}') == '{"file_id":"7"}'
+    assert parse_file("https://h/p.png") == "https://h/p.png"
+    assert parse_file("7374724495711502387") == '{"file_id":"7374724495711502387"}'
+    assert parse_file({"url": "HTTPS://h/x"}) == "HTTPS://h/x"
+    assert parse_file({"file_id": "7"}) == '{"file_id":"7"}'
+    assert parse_file('{"file_id":"7"}') == '{"file_id":"7"}'
     for value in (path, str(path)):
-        found = file_of(value)
+        found = parse_file(value)
         assert (found.data, found.name, found.mime_type) == (b"Tea.", "茶.txt", "text/plain")
-    assert file_of(b"Tea.").data == b"Tea."
-    assert file_of("data:text/plain;base64,VGVhLg==").data == b"Tea."
-    assert file_of({"type": "file", "url": "https://h/x"}) == "https://h/x"
-    assert file_of(["https://h/x", b"y"])[1].data == b"y"
+    assert parse_file(b"Tea.").data == b"Tea."
+    assert parse_file("data:text/plain;base64,VGVhLg==").data == b"Tea."
+    assert parse_file({"type": "file", "url": "https://h/x"}) == "https://h/x"
+    assert parse_file(["https://h/x", b"y"])[1].data == b"y"
 
 
 def test_a_model_must_not_read_files_of_this_machine(tmp_path: Path) -> None:
     path = tmp_path / "secret.txt"
     path.write_text("SECRET")
     with pytest.raises(CozeWorkflowError, match="Only a program may give a path"):
-        file_of(str(path), local=False)
+        parse_file(str(path), allow_path_strings=False)
     with pytest.raises(CozeWorkflowError, match="Only a program may give a path"):
-        file_of(path, local=False, paths=False)  # a schema made it of a text
-    assert file_of(path, local=False).data == b"SECRET"  # no text: a program's own
+        parse_file(path, allow_path_strings=False, allow_paths=False)  # a schema made it of a text
+    assert parse_file(path, allow_path_strings=False).data == b"SECRET"  # no text: a program's own
 
 
 @pytest.mark.parametrize(
@@ -259,21 +262,21 @@ def test_a_model_must_not_read_files_of_this_machine(tmp_path: Path) -> None:
 )
 def test_what_is_no_file_is_refused(value: Any) -> None:
     with pytest.raises(CozeWorkflowError):
-        file_of(value)
+        parse_file(value)
 
 
 def test_ids_that_are_no_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert file_of("file_abc") == '{"file_id":"file_abc"}'
-    assert file_of("7369****", local=False) == '{"file_id":"7369****"}'
+    assert parse_file("file_abc") == '{"file_id":"file_abc"}'
+    assert parse_file("7369****", allow_path_strings=False) == '{"file_id":"7369****"}'
     (tmp_path / "file_abc").write_text("Tea.")
-    assert file_of("file_abc").data == b"Tea."
-    assert file_of("file_abc", local=False) == '{"file_id":"file_abc"}'
+    assert parse_file("file_abc").data == b"Tea."
+    assert parse_file("file_abc", allow_path_strings=False) == '{"file_id":"file_abc"}'
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CozeWorkflowError, match="cannot be read: No such file"):
-        file_of(tmp_path / "none")
+        parse_file(tmp_path / "none")
 
 
 def test_files_are_found_where_the_schema_has_them() -> None:
@@ -284,14 +287,14 @@ def test_files_are_found_where_the_schema_has_them() -> None:
         "guest": {"name": b"y"},
         "unknown": Path("z"),
     }
-    seen: list[Any] = []
+    found: list[Any] = []
 
     def place(value: Any) -> str:
-        seen.append(value)
+        found.append(value)
         return "placed"
 
-    placed = with_files(SCHEMA, values, place)
-    assert seen == ["8", "9", b"x", b"y", Path("z")]
+    placed = map_files(SCHEMA, values, place)
+    assert found == ["8", "9", b"x", b"y", Path("z")]
     assert placed == {
         "city": "7",
         "photo": "placed",
@@ -299,4 +302,4 @@ def test_files_are_found_where_the_schema_has_them() -> None:
         "guest": {"name": "placed"},
         "unknown": "placed",
     }
-    assert isinstance(with_files(SCHEMA, {"photo": b"x"}, file_of)["photo"], Attachment)
+    assert isinstance(map_files(SCHEMA, {"photo": b"x"}, parse_file)["photo"], Attachment)

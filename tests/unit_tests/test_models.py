@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_coze._api.models import Chat, Failure, Message, failure_in, parse, payload_of
+from langchain_coze._api.models import (
+    Chat,
+    CozeMessage,
+    Failure,
+    find_failure,
+    get_payload,
+    parse_json,
+)
 
 junk = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -15,15 +22,15 @@ junk = st.recursive(
 )
 
 
-@pytest.mark.parametrize("kind", [Chat, Message, Failure])
+@pytest.mark.parametrize("kind", [Chat, CozeMessage, Failure])
 @given(data=st.data())
 def test_a_strange_field_never_loses_the_others(kind: Any, data: st.DataObject) -> None:
     strange = data.draw(st.dictionaries(st.sampled_from(sorted(kind.model_fields)), junk))
     strange.pop("id", None)
     strange.pop("msg", None)
-    told = kind.model_validate({**strange, "id": 7, "msg": "m"})
-    assert getattr(told, "id", "7") == "7"
-    assert getattr(told, "msg", "m") == "m"
+    parsed = kind.model_validate({**strange, "id": 7, "msg": "m"})
+    assert getattr(parsed, "id", "7") == "7"
+    assert getattr(parsed, "msg", "m") == "m"
 
 
 def test_forms_of_a_chat() -> None:
@@ -48,7 +55,7 @@ def test_forms_of_a_chat() -> None:
 
 
 def test_forms_of_a_message() -> None:
-    message = Message.model_validate({"content": {"a": "你"}, "type": None, "id": 1})
+    message = CozeMessage.model_validate({"content": {"a": "你"}, "type": None, "id": 1})
     assert (message.content, message.type, message.id) == ('{"a":"你"}', "", "1")
 
 
@@ -63,7 +70,7 @@ def test_forms_of_a_message() -> None:
     ],
 )
 def test_failures(body: Any, number: int, words: str) -> None:
-    failure = failure_in(body)
+    failure = find_failure(body)
     assert failure is not None
     assert (failure.number, failure.words) == (number, words)
 
@@ -73,17 +80,17 @@ def test_failures(body: Any, number: int, words: str) -> None:
     [{"code": 0}, {"code": None}, {}, {"msg": "x"}, [], None, 7, {"last_error": {"code": 0}}],
 )
 def test_no_failure(body: Any) -> None:
-    assert failure_in(body) is None
+    assert find_failure(body) is None
 
 
 @pytest.mark.parametrize(
     "key", ["data", "message", "Messages", "ConversationData", "ChatV3ChatDetail"]
 )
 def test_payloads(key: str) -> None:
-    assert payload_of({"code": 0, "msg": "", key: {"id": "7"}}) == {"id": "7"}
+    assert get_payload({"code": 0, "msg": "", key: {"id": "7"}}) == {"id": "7"}
 
 
 def test_no_payload() -> None:
-    assert payload_of({"data": None}) is None
-    assert payload_of([1]) is None
-    assert parse(b"not json") is None
+    assert get_payload({"data": None}) is None
+    assert get_payload([1]) is None
+    assert parse_json(b"not json") is None

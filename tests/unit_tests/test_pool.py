@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from langchain_coze._api.pool import AsyncConnections, mark_broken
+from langchain_coze._api.pool import AsyncConnectionPool, mark_broken
 
 
-class Body(httpx.AsyncByteStream):
+class EndlessBody(httpx.AsyncByteStream):
     def __init__(self, *, fails: bool = False) -> None:
         self.fails = fails
 
@@ -23,7 +23,7 @@ class Body(httpx.AsyncByteStream):
             raise asyncio.CancelledError
 
 
-class Fake(httpx.AsyncBaseTransport):
+class FakeTransport(httpx.AsyncBaseTransport):
     def __init__(self, script: list[str]) -> None:
         self.script = script
         self.closed = False
@@ -33,7 +33,7 @@ class Fake(httpx.AsyncBaseTransport):
         step = self.script.pop(0)
         if step == "cancel":
             raise asyncio.CancelledError
-        return httpx.Response(200, stream=Body(fails=step == "cancel at the end"))
+        return httpx.Response(200, stream=EndlessBody(fails=step == "cancel at the end"))
 
     async def aclose(self) -> None:
         self.closed = True
@@ -41,13 +41,13 @@ class Fake(httpx.AsyncBaseTransport):
 
 @pytest.mark.parametrize("how", ["cancel", "cancel at the end", "broke", "fine"])
 async def test_only_a_sound_connection_is_used_again(how: str) -> None:
-    made: list[Fake] = []
+    made: list[FakeTransport] = []
 
-    def make() -> Fake:
-        made.append(Fake(["fine"] if made else [how, "fine"]))
+    def make() -> FakeTransport:
+        made.append(FakeTransport(["fine"] if made else [how, "fine"]))
         return made[-1]
 
-    coze = AsyncConnections(make)
+    coze = AsyncConnectionPool(make)
     request = httpx.Request("GET", "http://127.0.0.1")
 
     async def once() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage
 
 from langchain_coze import recalled_documents
-from langchain_coze._convert.recall import Recall, citations, read_recall
+from langchain_coze._convert.recall import Recall, parse_recall, to_citations
 from tests.unit_tests.wire_fixtures import RECALL
 
 # wire 3.1: the levels of a recall recorded on coze.cn, with the account data that it leaks
@@ -32,12 +32,14 @@ CHUNK = {
 DATA = {"chunks": [CHUNK], "ori_req": '{"coze_api_key_id":"SECRET"}', "status_code": 0}
 
 
-def content(data: Any, **outer: Any) -> str:
+def make_content(data: Any, **outer: Any) -> str:
     return json.dumps({"msg_type": "knowledge_recall", "data": data, **outer})
 
 
 def test_hosted_recall() -> None:
-    recall = read_recall("verbose", content(json.dumps(DATA), from_module=None, from_unit=None))
+    recall = parse_recall(
+        "verbose", make_content(json.dumps(DATA), from_module=None, from_unit=None)
+    )
     assert recall is not None
     (chunk,) = recall.chunks
     assert recall.status_code == 0
@@ -60,28 +62,28 @@ def test_hosted_recall() -> None:
 
 def test_recall_as_it_stands_in_the_stream() -> None:
     message = json.loads(RECALL.split(b"\ndata:")[1])
-    recall = read_recall(message["type"], message["content"])
+    recall = parse_recall(message["type"], message["content"])
     assert recall is not None
     assert recall.chunks[0]["metadata"]["link"] == "https://h/p?a=1&b=2"
     assert recall.chunks[0]["metadata"]["source"] == "https://h/p?a=1&b=2"
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "content"),
     [
-        ("knowledge", content(json.dumps(DATA))),  # Studio
-        ("verbose", content(DATA)),  # the inner level already an object
+        ("knowledge", make_content(json.dumps(DATA))),  # Studio
+        ("verbose", make_content(DATA)),  # the inner level already an object
         ("verbose", json.dumps({"verbose_type": "knowledge", "chunks": [CHUNK]})),  # deprecated
     ],
 )
-def test_variants(kind: str, told: str) -> None:
-    recall = read_recall(kind, told)
+def test_variants(kind: str, content: str) -> None:
+    recall = parse_recall(kind, content)
     assert recall is not None
     assert recall.chunks[0]["metadata"]["score"] == 0.50244140625
 
 
 def test_old_plain_text_is_one_chunk_without_a_score() -> None:
-    recall = read_recall("knowledge", "---\nrecall slice 1:xxxxxxx\n")
+    recall = parse_recall("knowledge", "---\nrecall slice 1:xxxxxxx\n")
     assert recall is not None
     (chunk,) = recall.chunks
     assert chunk["page_content"] == "---\nrecall slice 1:xxxxxxx\n"
@@ -90,7 +92,7 @@ def test_old_plain_text_is_one_chunk_without_a_score() -> None:
 
 @pytest.mark.parametrize("chunks", [[], None])
 def test_nothing_found(chunks: Any) -> None:
-    assert read_recall("verbose", content(json.dumps({"chunks": chunks}))) == Recall([], 0)
+    assert parse_recall("verbose", make_content(json.dumps({"chunks": chunks}))) == Recall([], 0)
 
 
 @pytest.mark.parametrize(
@@ -107,23 +109,23 @@ def test_nothing_found(chunks: Any) -> None:
     ],
 )
 def test_what_cannot_be_read_is_told_and_loses_nothing_else(data: str, damage: str) -> None:
-    recall = read_recall("verbose", content(data))
+    recall = parse_recall("verbose", make_content(data))
     assert recall is not None
-    assert recall.damage == damage
+    assert recall.parse_error == damage
     assert len(recall.chunks) == data.count("good") + data.count("well")
 
 
 def test_a_failed_search_is_told() -> None:
-    told = content(json.dumps({"chunks": [], "status_code": 708882003}))
-    recall = read_recall("verbose", told)
+    content = make_content(json.dumps({"chunks": [], "status_code": 708882003}))
+    recall = parse_recall("verbose", content)
     assert recall is not None
     assert recall.status_code == 708882003
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "content"),
     [
-        ("answer", content(json.dumps(DATA))),
+        ("answer", make_content(json.dumps(DATA))),
         ("verbose", ""),
         ("verbose", "empty result"),
         ("verbose", '{"msg_type":"generate_answer_finish","data":""}'),
@@ -131,8 +133,8 @@ def test_a_failed_search_is_told() -> None:
         ("knowledge", ""),
     ],
 )
-def test_other_messages_are_no_recall(kind: str, told: str) -> None:
-    assert read_recall(kind, told) is None
+def test_other_messages_are_no_recall(kind: str, content: str) -> None:
+    assert parse_recall(kind, content) is None
 
 
 junk = st.recursive(
@@ -146,7 +148,7 @@ parts = st.dictionaries(st.sampled_from(["dataset", "document", "link", "card"])
 @given(st.lists(junk, max_size=5), st.lists(junk, max_size=5), junk)
 def test_a_bad_chunk_never_loses_a_good_one(before: list[Any], after: list[Any], rest: Any) -> None:
     data = {"chunks": [*before, CHUNK, *after], "ori_req": rest, "status_code": rest}
-    recall = read_recall("verbose", content(json.dumps(data)))
+    recall = parse_recall("verbose", make_content(json.dumps(data)))
     assert recall is not None
     assert "text of the chunk" in [chunk["page_content"] for chunk in recall.chunks]
 
@@ -154,16 +156,16 @@ def test_a_bad_chunk_never_loses_a_good_one(before: list[Any], after: list[Any],
 @given(meta=junk | parts, score=junk)
 def test_a_chunk_with_strange_details_keeps_its_text(meta: Any, score: Any) -> None:
     data = {"chunks": [{"slice": "s", "score": score, "meta": meta}]}
-    recall = read_recall("verbose", content(json.dumps(data)))
+    recall = parse_recall("verbose", make_content(json.dumps(data)))
     assert recall is not None
     assert [chunk["page_content"] for chunk in recall.chunks] == ["s"]
     json.dumps(recall.chunks, allow_nan=False)
 
 
 @given(st.sampled_from(["verbose", "knowledge", "answer"]), junk | st.text())
-def test_any_content_is_taken(kind: str, told: Any) -> None:
-    text = told if isinstance(told, str) else json.dumps(told)
-    recall = read_recall(kind, text)
+def test_any_content_is_taken(kind: str, content: Any) -> None:
+    text = content if isinstance(content, str) else json.dumps(content)
+    recall = parse_recall(kind, text)
     assert recall is None or isinstance(recall.chunks, list)
 
 
@@ -172,11 +174,11 @@ def test_a_payload_cut_anywhere_keeps_the_chunks_before_the_cut() -> None:
     data = json.dumps({"chunks": chunks, "status_code": 0})
     one = data.index(json.dumps(chunks[1]))
     for cut in range(one, len(data)):
-        recall = read_recall("verbose", content(data[:cut]))
+        recall = parse_recall("verbose", make_content(data[:cut]))
         assert recall is not None
         assert recall.chunks[0]["page_content"] == "number 0"
-    whole = content(data)
-    recall = read_recall("verbose", whole[:-5])
+    whole = make_content(data)
+    recall = parse_recall("verbose", whole[:-5])
     assert recall is not None
     assert len(recall.chunks) >= 2
 
@@ -187,36 +189,36 @@ def test_chunks_are_found_in_a_payload_that_is_no_json() -> None:
         for text in ("one", "bad \\x", "three")
     ]
     data = f'{{"status_code":0,"chunks":[{",".join(chunks)}]}}'
-    recall = read_recall("verbose", content(data))
+    recall = parse_recall("verbose", make_content(data))
     assert recall is not None
     assert [found["page_content"] for found in recall.chunks] == ["one", "three"]
-    assert recall.damage
+    assert recall.parse_error
 
 
 @pytest.mark.parametrize("broken", ['"from_module":nul}', '"x":"\\x"}', "oops}"])
 def test_a_recall_in_a_broken_message_is_a_recall(broken: str) -> None:
-    whole = content(json.dumps(DATA))
-    recall = read_recall("verbose", f"{whole[:-1]},{broken}")
+    whole = make_content(json.dumps(DATA))
+    recall = parse_recall("verbose", f"{whole[:-1]},{broken}")
     assert recall is not None
     assert [chunk["page_content"] for chunk in recall.chunks] == ["text of the chunk"]
-    assert recall.damage
-    recall = read_recall("verbose", '{"msg_type":"knowledge_recall","data":nul}')
+    assert recall.parse_error
+    recall = parse_recall("verbose", '{"msg_type":"knowledge_recall","data":nul}')
     assert recall is not None
-    assert (recall.chunks, recall.damage) == ([], "it is no JSON object")
+    assert (recall.chunks, recall.parse_error) == ([], "it is no JSON object")
 
 
 def test_line_ends_in_a_text_are_no_damage() -> None:
-    recall = read_recall("verbose", content('{"chunks":[{"slice":"a\nb"}]}'))
+    recall = parse_recall("verbose", make_content('{"chunks":[{"slice":"a\nb"}]}'))
     assert recall is not None
-    assert (recall.chunks[0]["page_content"], recall.damage) == ("a\nb", "")
+    assert (recall.chunks[0]["page_content"], recall.parse_error) == ("a\nb", "")
 
 
 @pytest.mark.parametrize(
-    "told", ['{"chunks":[' + '{"slice":[1,1,' * 20_000 + "x", '{"slice":' * 60_000]
+    "content", ['{"chunks":[' + '{"slice":[1,1,' * 20_000 + "x", '{"slice":' * 60_000]
 )
-def test_hostile_payloads_take_no_time(told: str) -> None:
+def test_hostile_payloads_take_no_time(content: str) -> None:
     begin = time.process_time()
-    recall = read_recall("verbose", content(told))
+    recall = parse_recall("verbose", make_content(content))
     assert recall is not None
     assert recall.chunks == []
     assert time.process_time() - begin < 2
@@ -224,7 +226,7 @@ def test_hostile_payloads_take_no_time(told: str) -> None:
 
 @pytest.mark.parametrize("text", ['{"name": "table row"}', "{{name}} is the template", "5", "[1]"])
 def test_plain_text_may_look_like_json(text: str) -> None:
-    recall = read_recall("knowledge", text)
+    recall = parse_recall("knowledge", text)
     assert recall is not None
     assert [chunk["page_content"] for chunk in recall.chunks] == [text]
 
@@ -237,9 +239,9 @@ def test_junk_in_the_metadata_of_a_message_is_passed_over() -> None:
 
 def test_documents_of_one_name_are_two_sources() -> None:
     chunks = [{"slice": "a", "meta": {"document": {"id": n, "name": "faq"}}} for n in "12"]
-    recall = read_recall("verbose", content(json.dumps({"chunks": chunks})))
+    recall = parse_recall("verbose", make_content(json.dumps({"chunks": chunks})))
     assert recall is not None
-    assert len(citations(recall.chunks)) == 2
+    assert len(to_citations(recall.chunks)) == 2
 
 
 @pytest.mark.parametrize(
@@ -254,14 +256,16 @@ def test_documents_of_one_name_are_two_sources() -> None:
 )
 def test_ampersands_of_links(url: str, link: str) -> None:
     data = {"chunks": [{"slice": url, "meta": {"link": {"url": url}}}]}
-    recall = read_recall("verbose", content(json.dumps(data)))
+    recall = parse_recall("verbose", make_content(json.dumps(data)))
     assert recall is not None
     assert recall.chunks[0]["metadata"]["link"] == link
     assert recall.chunks[0]["page_content"] == url
 
 
 def test_documents_have_stable_ids_and_own_metadata() -> None:
-    first, second = (read_recall("verbose", content(json.dumps(DATA)), rank=r) for r in (1, 5))
+    first, second = (
+        parse_recall("verbose", make_content(json.dumps(DATA)), rank=r) for r in (1, 5)
+    )
     assert first is not None
     assert second is not None
     assert first.chunks[0]["id"] == second.chunks[0]["id"]
@@ -283,5 +287,5 @@ def test_each_source_is_cited_once_by_its_best_chunk() -> None:
         metadata = {"source": source, "score": 0.5} if source else {}
         return {"id": text, "page_content": text, "metadata": metadata}
 
-    found = citations([chunk("a", "s1"), chunk("b", "s1"), chunk("c", "s2"), chunk("d", None)])
+    found = to_citations([chunk("a", "s1"), chunk("b", "s1"), chunk("c", "s2"), chunk("d", None)])
     assert [c["cited_text"] for c in found] == ["a", "c", "d"]

@@ -14,12 +14,12 @@ from langchain_coze import CozeInvalidRequestError, CozeRecallRetriever
 TOKEN = "pat_abcdefghijkl"
 
 
-def made(**fields: Any) -> CozeRecallRetriever:
+def make_retriever(**fields: Any) -> CozeRecallRetriever:
     return CozeRecallRetriever(**{"bot_id": "7374", "api_key": TOKEN, **fields})
 
 
 def test_defaults() -> None:
-    retriever = made()
+    retriever = make_retriever()
     assert isinstance(retriever, BaseRetriever)
     assert (retriever.k, retriever.score_threshold) == (None, None)
     assert (retriever.query_parameter, retriever.output_path) == ("input", None)
@@ -44,16 +44,16 @@ def test_defaults() -> None:
 )
 def test_wrong_fields_are_refused_by_name(field: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match=next(iter(field))):
-        made(**field)
+        make_retriever(**field)
 
 
 def test_a_misspelt_field_is_told() -> None:
     with pytest.warns(UserWarning, match=r"no argument score_treshold.*mean score_threshold"):
-        made(score_treshold=0.5)
+        make_retriever(score_treshold=0.5)
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"bot_id": ""}, "No bot is set"),
         ({"workflow_id": "7", "app_id": "8"}, "A workflow runs in a bot or in an app: both"),
@@ -61,29 +61,29 @@ def test_a_misspelt_field_is_told() -> None:
     ],
 )
 def test_what_cannot_be_asked_is_said_before_any_request(
-    fields: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
+    fields: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COZE_BOT_ID", raising=False)
-    retriever = made(base_url="http://127.0.0.1:9", max_retries=0, **fields)
-    with pytest.raises(CozeInvalidRequestError, match=told):
+    retriever = make_retriever(base_url="http://127.0.0.1:9", max_retries=0, **fields)
+    with pytest.raises(CozeInvalidRequestError, match=message):
         retriever.invoke("Tea?")
 
 
 def test_the_token_is_nowhere() -> None:
-    retriever = made()
+    retriever = make_retriever()
     assert TOKEN not in f"{retriever!r}{retriever!s}{dumpd(retriever)}"
 
 
 def test_names_for_tracers() -> None:
-    assert made()._get_ls_params()["ls_retriever_name"] == "coze_recall"
-    assert made().get_name() == "CozeRecallRetriever"
+    assert make_retriever()._get_ls_params()["ls_retriever_name"] == "coze_recall"
+    assert make_retriever().get_name() == "CozeRecallRetriever"
 
 
 def test_importing_is_light() -> None:
     code = (
         "import sys, langchain_coze; "
         "langchain_coze.CozeRecallRetriever(bot_id='1', api_key='x'); "
-        "print(sorted({'httpx', 'langgraph', 'langchain_coze._chat.runner'} & set(sys.modules)))"
+        "print(sorted({'httpx', 'langgraph'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -11,12 +11,12 @@ from langchain_tests.unit_tests import ChatModelUnitTests, ToolsUnitTests
 from pydantic import BaseModel, Field
 
 from langchain_coze import CozeWorkflowTool
-from tests.standard_suite import DeclaredByCoze
+from tests.standard_suite import CozeCapabilities
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is set on the bot in Coze.*")
 
 
-class TestChatCozeUnit(DeclaredByCoze, ChatModelUnitTests):
+class TestChatCozeUnit(CozeCapabilities, ChatModelUnitTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"bot_id": "7374724495711502387"}
@@ -48,7 +48,7 @@ class TestChatCozeUnit(DeclaredByCoze, ChatModelUnitTests):
         super().test_serdes(model, snapshot)
 
 
-class Stay(BaseModel):
+class StaySchema(BaseModel):
     """Book a room."""
 
     city: str = Field(description="Which city")
@@ -65,7 +65,7 @@ STAY = {
 }
 
 
-class _ToolSuite(ToolsUnitTests):
+class _ToolUnitSuite(ToolsUnitTests):
     @property
     def tool_constructor(self) -> type[BaseTool]:
         return CozeWorkflowTool
@@ -83,13 +83,13 @@ class _ToolSuite(ToolsUnitTests):
         )
 
 
-class TestToolWithAModel(_ToolSuite):
+class TestToolWithAModel(_ToolUnitSuite):
     @property
     def tool_constructor_params(self) -> dict[str, Any]:
-        return {"workflow_id": "7374724495711502387", "args_schema": Stay}
+        return {"workflow_id": "7374724495711502387", "args_schema": StaySchema}
 
 
-class TestToolWithASchema(_ToolSuite):
+class TestToolWithASchema(_ToolUnitSuite):
     @property
     def tool_constructor_params(self) -> dict[str, Any]:
         return {"workflow_id": "7374724495711502387", "args_schema": STAY}

@@ -17,7 +17,12 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_coze._convert.to_coze import attachments, settled, system_variables, to_coze
+from langchain_coze._convert.to_coze import (
+    collect_system_variables,
+    list_attachments,
+    to_coze_messages,
+    with_file_ids,
+)
 from langchain_coze.errors import CozeInvalidRequestError
 
 BOT = "7374724495711502387"
@@ -25,12 +30,12 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
 OURS = {"model_provider": "coze", "model_name": BOT, "chat_id": "c1", "conversation_id": "v1"}
 
 
-def said(messages: list[BaseMessage], **options: Any) -> list[tuple[str, str, str]]:
-    sent = settled(to_coze(messages, bot_id=BOT, **options), {})
+def convert(messages: list[BaseMessage], **options: Any) -> list[tuple[str, str, str]]:
+    sent = with_file_ids(to_coze_messages(messages, bot_id=BOT, **options), {})
     return [(entry["role"], entry["type"], entry["content"]) for entry in sent]
 
 
-def calling(text: str = "") -> AIMessage:
+def make_calling_message(text: str = "") -> AIMessage:
     call = ToolCall(name="get_weather", args={"city": "杭州"}, id="1")
     return AIMessage(text, tool_calls=[call], response_metadata=OURS)
 
@@ -42,7 +47,7 @@ def test_a_message_with_files_is_an_object_string_as_the_wire_has_it() -> None:
             {"type": "image", "file_id": "736949598110202"},
         ]
     )
-    (entry,) = settled(to_coze([question]), {})
+    (entry,) = with_file_ids(to_coze_messages([question]), {})
     assert entry == {  # wire section 2.1
         "role": "user",
         "type": "question",
@@ -60,39 +65,43 @@ def test_texts_of_a_message_are_one_and_stand_first() -> None:
         {"type": "image", "base64": PNG},
         "Well?",
     ]
-    sent = to_coze([HumanMessage(blocks)])
-    (upload,) = [file for file in attachments(sent) if file.data]
-    (entry,) = settled(sent, {upload.digest: "77"})
+    sent = to_coze_messages([HumanMessage(blocks)])
+    (upload,) = [file for file in list_attachments(sent) if file.data]
+    (entry,) = with_file_ids(sent, {upload.upload.digest: "77"})
     assert json.loads(entry["content"]) == [
         {"type": "text", "text": "Look.\nWell?"},
         {"type": "image", "file_url": "https://h/p.png"},
         {"type": "image", "file_id": "77"},
     ]
     texts_only: list[Any] = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
-    assert said([HumanMessage(texts_only)]) == [("user", "question", "one\ntwo")]
+    assert convert([HumanMessage(texts_only)]) == [("user", "question", "one\ntwo")]
 
 
 def test_files_need_a_text_beside_them() -> None:
     image = HumanMessage([{"type": "image", "url": "https://h/p.png"}])
     with pytest.raises(CozeInvalidRequestError, match="files but no text") as caught:
-        to_coze([image])
+        to_coze_messages([image])
     assert caught.value.code == 4000
-    assert len(to_coze([HumanMessage("Look:"), image])) == 2
+    assert len(to_coze_messages([HumanMessage("Look:"), image])) == 2
     spoken = {"type": "audio", "url": "https://h/question.wav"}
-    assert len(to_coze([HumanMessage([spoken])])) == 1  # a question by itself
+    assert len(to_coze_messages([HumanMessage([spoken])])) == 1  # a question by itself
     with pytest.raises(CozeInvalidRequestError, match="files but no text"):
-        to_coze([HumanMessage("Look:"), image, image])
+        to_coze_messages([HumanMessage("Look:"), image, image])
 
 
 def test_own_tool_calls_of_the_past_are_told_before_the_question() -> None:
-    history = [HumanMessage("Weather?"), calling(), ToolMessage("sunny", tool_call_id="1")]
+    history = [
+        HumanMessage("Weather?"),
+        make_calling_message(),
+        ToolMessage("sunny", tool_call_id="1"),
+    ]
     note = ("user", "question", '[get_weather({"city": "杭州"})] sunny')
     question = ("user", "question", "Weather?")
-    assert said(history) == [note, question]
-    history[1] = calling("Let me look.")
-    assert said(history) == [("assistant", "answer", "Let me look."), note, question]
+    assert convert(history) == [note, question]
+    history[1] = make_calling_message("Let me look.")
+    assert convert(history) == [("assistant", "answer", "Let me look."), note, question]
     done = [*history, AIMessage("It is sunny.", response_metadata=OURS), HumanMessage("Thanks")]
-    assert said(done) == [
+    assert convert(done) == [
         question,
         ("assistant", "answer", "Let me look."),
         note,
@@ -109,7 +118,7 @@ def test_tool_calls_of_others_are_left_out() -> None:
         ToolMessage("transferred", tool_call_id="h"),
         FunctionMessage(content="old", name="f"),
     ]
-    assert said(history) == [("user", "question", "Weather?")]
+    assert convert(history) == [("user", "question", "Weather?")]
 
 
 def test_what_others_say_is_told_with_their_name() -> None:
@@ -120,7 +129,7 @@ def test_what_others_say_is_told_with_their_name() -> None:
         ChatMessage(content="noted", role="critic"),
         ChatMessage(content="And you?", role="human"),
     ]
-    assert said(history) == [
+    assert convert(history) == [
         ("user", "question", "Hi"),
         ("user", "question", "[boss] I am the boss."),
         ("assistant", "answer", "I am myself."),
@@ -138,9 +147,9 @@ def test_what_others_say_does_not_displace_the_question() -> None:
         AIMessage("Transferring back to supervisor", name="botanist", response_metadata=back),
     ]
     note = ("user", "question", "[botanist] Tea grows on hills.")
-    assert said(history) == [note, ("user", "question", "Tea?")]
+    assert convert(history) == [note, ("user", "question", "Tea?")]
     history.insert(1, AIMessage("I know.", response_metadata=OURS))
-    assert said(history)[-1] == note  # the question has been answered
+    assert convert(history)[-1] == note  # the question has been answered
 
 
 def test_files_of_an_answer_are_left_out_with_a_word() -> None:
@@ -148,30 +157,32 @@ def test_files_of_an_answer_are_left_out_with_a_word() -> None:
     shown: list[Any] = [{"type": "text", "text": "Here."}, image]
     history = [HumanMessage("Draw."), AIMessage(shown), HumanMessage("Again.")]
     with pytest.warns(UserWarning, match="those of an AIMessage are not sent"):
-        assert said(history)[1] == ("assistant", "answer", "Here.")
+        assert convert(history)[1] == ("assistant", "answer", "Here.")
 
 
 def test_a_chatflow_takes_fewer_messages() -> None:
     turns = [HumanMessage(str(number)) for number in range(60)]
     with pytest.warns(UserWarning, match="at most 50 messages"):
-        sent = said([SystemMessage("Be brief."), *turns], most=50)
+        sent = convert([SystemMessage("Be brief."), *turns], limit=50)
     assert len(sent) == 50
     assert (sent[0][2], sent[1][2], sent[-1][2]) == ("Be brief.", "11", "59")
 
 
 def test_notes_of_old_tool_calls_are_cut_like_other_messages() -> None:
-    old = [HumanMessage("old"), calling(), ToolMessage("sunny", tool_call_id="1")]
+    old = [HumanMessage("old"), make_calling_message(), ToolMessage("sunny", tool_call_id="1")]
     turns = [HumanMessage(str(number)) for number in range(5)]
     with pytest.warns(UserWarning, match="at most 5 messages"):
-        assert [text for *_, text in said([*old, *turns], most=5)] == list("01234")
+        assert [text for *_, text in convert([*old, *turns], limit=5)] == list("01234")
 
 
 def test_system_messages_as_a_variable_come_from_the_whole_history() -> None:
     history = [SystemMessage("Be brief."), HumanMessage("Hi"), SystemMessage("Be kind.")]
-    assert system_variables(history, "variable", "rules") == {"rules": "Be brief.\n\nBe kind."}
-    assert system_variables(history, "context", None) == {}
-    assert said(history, system_mode="variable") == [("user", "question", "Hi")]
+    assert collect_system_variables(history, "variable", "rules") == {
+        "rules": "Be brief.\n\nBe kind."
+    }
+    assert collect_system_variables(history, "context", None) == {}
+    assert convert(history, system_mode="variable") == [("user", "question", "Hi")]
     with pytest.raises(CozeInvalidRequestError, match="needs system_message_variable"):
-        system_variables(history, "variable", None)
+        collect_system_variables(history, "variable", None)
     with pytest.raises(CozeInvalidRequestError, match="system_message_mode is 'raise'"):
-        system_variables(history, "raise", None)
+        collect_system_variables(history, "raise", None)

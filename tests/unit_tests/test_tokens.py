@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from langchain_coze._api.tokens import token_source
+from langchain_coze._api.tokens import make_token_source
 from langchain_coze.errors import CozeAuthenticationError
 
 
@@ -34,12 +34,12 @@ async def coroutine() -> str:
     ],
 )
 def test_sources(given: Any) -> None:
-    assert token_source(given).get() == "pat_x"
-    assert asyncio.run(token_source(given).aget()) == "pat_x"
+    assert make_token_source(given).get() == "pat_x"
+    assert asyncio.run(make_token_source(given).aget()) == "pat_x"
 
 
 def test_a_coroutine_function_serves_asynchronous_calls_only() -> None:
-    source = token_source(coroutine)
+    source = make_token_source(coroutine)
     assert asyncio.run(source.aget()) == "pat_x"
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nor is it left behind unawaited
@@ -50,25 +50,25 @@ def test_a_coroutine_function_serves_asynchronous_calls_only() -> None:
 @pytest.mark.parametrize("given", [None, "", "  ", SecretStr(""), 7])
 def test_no_token(given: Any) -> None:
     with pytest.raises(CozeAuthenticationError, match="No Coze token is set"):
-        token_source(given)
+        make_token_source(given)
 
 
 @pytest.mark.parametrize("given", [lambda: None, lambda: "", Holder(None), Holder("")])
 def test_a_source_that_gives_nothing(given: Any) -> None:
     with pytest.raises(CozeAuthenticationError, match="No Coze token is set"):
-        token_source(given).get()
+        make_token_source(given).get()
 
 
 @pytest.mark.parametrize("given", ["pat_“x”", "pat x", "pat\nx", "pat_密钥"])
 def test_what_cannot_be_a_token(given: str) -> None:
     with pytest.raises(CozeAuthenticationError, match="characters that no token has") as caught:
-        token_source(given)
+        make_token_source(given)
     assert given not in str(caught.value)
 
 
 def test_a_source_is_asked_for_each_request_and_can_be_renewed() -> None:
     tokens = iter(["pat_1", "pat_2"])
-    source = token_source(lambda: next(tokens))
+    source = make_token_source(lambda: next(tokens))
     assert (source.get(), source.get()) == ("pat_1", "pat_2")
-    assert source.renew()
-    assert not token_source("pat_x").renew()
+    assert source.invalidate()
+    assert not make_token_source("pat_x").invalidate()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_coze._convert.recall import documents, read_items
-from langchain_coze._convert.workflow_output import listed, unwrapped
+from langchain_coze._convert.recall import parse_items, to_documents
+from langchain_coze._convert.workflow_output import find_list, unwrap
 from langchain_coze.errors import CozeInvalidRequestError
 
 # wire 3.5: what a knowledge node puts out; the id is above 2^53
@@ -33,7 +33,7 @@ FOUND = [{"documentId": 7611709418610606118, "output": "Tea grows on hills."}]
     ],
 )
 def test_data_is_unwrapped(data: str, value: Any) -> None:
-    assert unwrapped(data) == value
+    assert unwrap(data) == value
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_data_is_unwrapped(data: str, value: Any) -> None:
     ],
 )
 def test_the_list_is_found(output: Any) -> None:
-    assert listed(output) == FOUND
+    assert find_list(output) == FOUND
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_list_is_found(output: Any) -> None:
     ],
 )
 def test_a_path_leads_to_the_list(path: str, output: Any) -> None:
-    assert listed(output, path) == FOUND
+    assert find_list(output, path) == FOUND
 
 
 @pytest.mark.parametrize(
@@ -83,11 +83,11 @@ def test_a_path_leads_to_the_list(path: str, output: Any) -> None:
     ],
 )
 def test_nothing_found(output: Any, path: str | None) -> None:
-    assert listed(output, path) == []
+    assert find_list(output, path) == []
 
 
 @pytest.mark.parametrize(
-    ("output", "path", "told"),
+    ("output", "path", "message"),
     [
         ({"a": [1], "b": {"c": [2]}}, None, r"several lists: a, b\.c"),
         ({"x": {"outputList": []}, "y": {"outputList": []}}, None, r"several lists: x\.out.*, y"),
@@ -107,9 +107,9 @@ def test_nothing_found(output: Any, path: str | None) -> None:
         ({"a": [1]}, "a.²", "leads to no list"),
     ],
 )
-def test_where_no_list_is_it_is_said(output: Any, path: str | None, told: str) -> None:
-    with pytest.raises(CozeInvalidRequestError, match=told):
-        listed(output, path)
+def test_where_no_list_is_it_is_said(output: Any, path: str | None, message: str) -> None:
+    with pytest.raises(CozeInvalidRequestError, match=message):
+        find_list(output, path)
 
 
 junk = st.recursive(
@@ -122,7 +122,7 @@ junk = st.recursive(
 @given(junk, st.none() | st.text(max_size=6))
 def test_any_output_gives_a_list_or_our_error(output: Any, path: str | None) -> None:
     try:
-        found = listed(output, path)
+        found = find_list(output, path)
     except CozeInvalidRequestError:
         return
     assert isinstance(found, list)
@@ -132,23 +132,23 @@ def test_any_output_gives_a_list_or_our_error(output: Any, path: str | None) -> 
 
 
 def test_the_node_s_own_items() -> None:
-    (document,) = documents(read_items(FOUND).chunks)
+    (document,) = to_documents(parse_items(FOUND).chunks)
     assert document.page_content == "Tea grows on hills."
     assert document.metadata == {"document_id": "7611709418610606118", "rank": 1}
     assert document.id
 
 
 def test_the_node_s_items_as_text() -> None:
-    assert read_items([json.dumps(item) for item in FOUND]) == read_items(FOUND)
+    assert parse_items([json.dumps(item) for item in FOUND]) == parse_items(FOUND)
     row = '{"name":"tea","output":"green"}'  # a row of a table
-    assert read_items([row]).chunks[0]["page_content"] == row
+    assert parse_items([row]).chunks[0]["page_content"] == row
 
 
 def test_texts() -> None:
-    found = read_items(["Tea.", "", "Rice."])
+    found = parse_items(["Tea.", "", "Rice."])
     assert [chunk["page_content"] for chunk in found.chunks] == ["Tea.", "Rice."]
     assert [chunk["metadata"]["rank"] for chunk in found.chunks] == [1, 2]
-    assert found.damage == "1 of its 3 items have no text"
+    assert found.parse_error == "1 of its 3 items have no text"
 
 
 def test_items_of_other_nodes_keep_their_values() -> None:
@@ -163,7 +163,7 @@ def test_items_of_other_nodes_keep_their_values() -> None:
         "user_id": "SECRET",
         "connector_uid": "SECRET",
     }
-    (chunk,) = read_items([item]).chunks
+    (chunk,) = parse_items([item]).chunks
     assert chunk["metadata"] == {
         "score": 0.5,
         "source": "https://h/p?a=1&b=2",
@@ -177,7 +177,7 @@ def test_items_of_other_nodes_keep_their_values() -> None:
 
 def test_chunks_as_a_bot_recalls_them() -> None:
     chunk = {"slice": "Tea.", "score": 0.5, "meta": {"document": {"id": "7", "name": "tea"}}}
-    (read,) = read_items([{**chunk, "ori_req": "SECRET", "more": "x"}]).chunks
+    (read,) = parse_items([{**chunk, "ori_req": "SECRET", "more": "x"}]).chunks
     assert read["metadata"] == {
         "score": 0.5,
         "source": "tea",
@@ -199,20 +199,20 @@ def test_chunks_as_a_bot_recalls_them() -> None:
     ],
 )
 def test_items_with_oddities(item: dict[str, Any]) -> None:
-    found = read_items([item])
+    found = parse_items([item])
     assert [chunk["page_content"] for chunk in found.chunks] == ["Tea."]
-    assert not found.damage
+    assert not found.parse_error
     assert "SECRET" not in str(found)
 
 
 @given(st.lists(junk, max_size=5), st.lists(junk, max_size=5))
 def test_a_bad_item_never_loses_a_good_one(before: list[Any], after: list[Any]) -> None:
-    found = read_items([*before, *FOUND, *after])
+    found = parse_items([*before, *FOUND, *after])
     assert "Tea grows on hills." in [chunk["page_content"] for chunk in found.chunks]
     json.dumps(found.chunks, allow_nan=False)
 
 
 @given(st.dictionaries(st.sampled_from(["output", "documentId", "score", "url", "title"]), junk))
 def test_any_item_is_taken(item: dict[str, Any]) -> None:
-    for document in documents(read_items([item]).chunks):
+    for document in to_documents(parse_items([item]).chunks):
         assert document.page_content == item["output"]

@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_coze import CozeError, CozeQuotaError, CozeStreamError, CozeWorkflowError
-from langchain_coze._api.models import History, Interrupt, Run
-from langchain_coze._workflows.run import Leg, WorkflowRun, answer_text, placed, text_of
+from langchain_coze._api.models import RunHistory, RunInterrupt, RunReply
+from langchain_coze._workflows.run import (
+    RunStream,
+    WorkflowRun,
+    format_output,
+    name_answer,
+    serialize_answer,
+)
 from tests.unit_tests.wire_fixtures import WORKFLOW
 
 # wire 4.4: the events of the fixture of the official Python SDK, the result among them
@@ -29,25 +35,25 @@ ASKED = (
 ).encode()
 
 
-def message(text: str, title: str, *, last: bool = True, seq: int = 0, **more: Any) -> bytes:
+def make_message(text: str, title: str, *, last: bool = True, seq: int = 0, **more: Any) -> bytes:
     body = {"content": text, "node_title": title, "node_is_finish": last, "node_seq_id": str(seq)}
     return b"event: Message\ndata: " + json.dumps({**body, **more}).encode() + b"\n\n"
 
 
-def heard(*reads: bytes) -> Leg:
-    leg = Leg(logid="0217")
+def read_run_stream(*reads: bytes) -> RunStream:
+    leg = RunStream(logid="0217")
     for read in reads:
-        leg.receive(read)
+        leg.feed(read)
     leg.close()
     return leg
 
 
-def run_of(*reads: bytes) -> WorkflowRun:
-    return heard(*reads).run("73")
+def read_run(*reads: bytes) -> WorkflowRun:
+    return read_run_stream(*reads).build_run("73")
 
 
 def test_the_recorded_run() -> None:
-    run = run_of(SPOKEN, JOKE, DONE)
+    run = read_run(SPOKEN, JOKE, DONE)
     assert run.output == {"output": "为什么小明要带一把尺子去看电影？"}
     assert json.loads(run.content) == run.output
     assert [told["node_title"] for told in run.messages] == ["Message", "Message", ""]
@@ -56,51 +62,62 @@ def test_the_recorded_run() -> None:
 
 def test_any_split_tells_the_same() -> None:
     stream = SPOKEN + JOKE + DONE
-    whole = run_of(stream)
+    whole = read_run(stream)
     for cut in range(len(stream)):
-        assert run_of(stream[:cut], stream[cut:]) == whole
+        assert read_run(stream[:cut], stream[cut:]) == whole
 
 
 @given(st.lists(st.integers(0, len(SPOKEN + ASKED)), max_size=5))
 def test_any_splits_ask_the_same(cuts: list[int]) -> None:
     stream = SPOKEN + ASKED
     edges = [0, *sorted(cuts), len(stream)]
-    leg = heard(*(stream[a:b] for a, b in itertools.pairwise(edges)))
-    assert leg.question("73") == heard(stream).question("73")
+    leg = read_run_stream(*(stream[a:b] for a, b in itertools.pairwise(edges)))
+    assert leg.build_interrupt("73") == read_run_stream(stream).build_interrupt("73")
 
 
 def test_messages_are_told_as_they_come() -> None:
-    leg = Leg()
-    assert [m["content"] for m in leg.receive(SPOKEN)] == ["msg", "坐不下！"]
-    assert leg.receive(b"event: PING\n\n") == []
-    assert len(leg.receive(JOKE + DONE)) == 1
+    leg = RunStream()
+    assert [m["content"] for m in leg.feed(SPOKEN)] == ["msg", "坐不下！"]
+    assert leg.feed(b"event: PING\n\n") == []
+    assert len(leg.feed(JOKE + DONE)) == 1
 
 
 @pytest.mark.parametrize("title", ["End", "", "结束"])
 def test_the_end_node_says_the_result_wherever_it_stands(title: str) -> None:
-    stream = message("Tea", title, last=False), message("!", title, seq=1), message("after", "Log")
-    assert run_of(*stream, DONE).output == "Tea!"
+    stream = (
+        make_message("Tea", title, last=False),
+        make_message("!", title, seq=1),
+        make_message("after", "Log"),
+    )
+    assert read_run(*stream, DONE).output == "Tea!"
 
 
 def test_without_an_end_node_the_last_node_says_it() -> None:
-    stream = message("a", "A"), message("b", "B", last=False), message("c", "B", seq=1)
-    assert run_of(*stream, DONE).content == "bc"
+    stream = (
+        make_message("a", "A"),
+        make_message("b", "B", last=False),
+        make_message("c", "B", seq=1),
+    )
+    assert read_run(*stream, DONE).content == "bc"
 
 
 def test_nodes_that_speak_at_once_and_again() -> None:
     stream = (
-        message("1", "End", last=False, node_id="1"),
-        message("x", "Log", node_id="2"),
-        message("2", "End", seq=1, node_id="1"),
-        message("3", "End", node_id="1"),
+        make_message("1", "End", last=False, node_id="1"),
+        make_message("x", "Log", node_id="2"),
+        make_message("2", "End", seq=1, node_id="1"),
+        make_message("3", "End", node_id="1"),
     )
-    assert run_of(*stream, DONE).content == "3"
-    assert run_of(*stream[:3], DONE).content == "12"
+    assert read_run(*stream, DONE).content == "3"
+    assert read_run(*stream[:3], DONE).content == "12"
 
 
 def test_studio_tells_the_type_of_a_node() -> None:
-    stream = message("result", "收尾", node_type="End"), message("x", "Log", node_type="Output")
-    assert run_of(*stream, DONE).content == "result"
+    stream = (
+        make_message("result", "收尾", node_type="End"),
+        make_message("x", "Log", node_type="Output"),
+    )
+    assert read_run(*stream, DONE).content == "result"
 
 
 def test_tokens_and_addresses() -> None:
@@ -109,11 +126,11 @@ def test_tokens_and_addresses() -> None:
         b'space_id=1"}\n\n'
     )
     usage = {"input_count": 50, "token_count": 150, "output_count": 100}
-    run = run_of(message("x", "End", usage=usage), done)
+    run = read_run(make_message("x", "End", usage=usage), done)
     assert run.usage == {"input_tokens": 50, "output_tokens": 100, "total_tokens": 150}
     assert run.execute_id == "741"
     assert run.debug_url == "https://www.coze.cn/work_flow?execute_id=741&space_id=1"
-    old = run_of(message("x", "End", token=7), done).usage
+    old = read_run(make_message("x", "End", token=7), done).usage
     assert old is not None
     assert old["total_tokens"] == 7
 
@@ -123,7 +140,7 @@ def test_tokens_and_addresses() -> None:
 
 def test_a_run_that_fails() -> None:
     with pytest.raises(CozeWorkflowError, match="Request parameter error") as caught:
-        heard(SPOKEN, ERROR)
+        read_run_stream(SPOKEN, ERROR)
     assert (caught.value.code, caught.value.logid) == (4000, "0217")
 
 
@@ -144,53 +161,53 @@ def test_a_run_that_fails() -> None:
 )
 def test_kinds_of_failures(event: bytes, kind: type[CozeError], code: int | None) -> None:
     with pytest.raises(kind) as caught:
-        heard(event)
+        read_run_stream(event)
     assert caught.value.code == code
 
 
 def test_a_failure_tells_where_to_look() -> None:
     event = b'event: Error\ndata: {"error_code":1,"error_message":"x","debug_url":"https://d"}\n\n'
     with pytest.raises(CozeWorkflowError) as caught:
-        heard(event)
+        read_run_stream(event)
     assert caught.value.debug_url == "https://d"
 
 
 def test_no_token_in_a_failure() -> None:
-    leg = Leg(secret="sesame-open-now")
+    leg = RunStream(token="sesame-open-now")
     with pytest.raises(CozeWorkflowError) as caught:
-        leg.receive(b'event: Error\ndata: {"error_message":"sesame-open-now is wrong"}\n\n')
+        leg.feed(b'event: Error\ndata: {"error_message":"sesame-open-now is wrong"}\n\n')
     assert "sesame" not in str(caught.value)
 
 
 @pytest.mark.parametrize("stream", [b"", SPOKEN, SPOKEN + JOKE, JOKE[:-30], DONE[:9]])
 def test_a_stream_that_is_cut_is_no_result(stream: bytes) -> None:
     with pytest.raises(CozeStreamError):
-        heard(stream)
+        read_run_stream(stream)
 
 
 def test_a_message_that_is_no_json_does_not_go_unnoticed() -> None:
     with pytest.raises(CozeStreamError):
-        heard(b"event: Message\ndata: {half\n\n", DONE)
+        read_run_stream(b"event: Message\ndata: {half\n\n", DONE)
 
 
 def test_nothing_counts_after_the_end() -> None:
-    assert run_of(JOKE, DONE, ERROR, message("x", "End")).output["output"]
+    assert read_run(JOKE, DONE, ERROR, make_message("x", "End")).output["output"]
 
 
 # --- Questions -----------------------------------------------------------------------------------
 
 
-def question(**interrupt: Any) -> dict[str, Any]:
+def make_question(**interrupt: Any) -> dict[str, Any]:
     body = {"interrupt_data": {"event_id": "1/2", "type": 2, **interrupt}, "node_title": "Ask"}
     event = b"event: Interrupt\ndata: " + json.dumps(body).encode() + b"\n\n"
-    asked = heard(message("Which city?", "Ask"), event).question("73")
-    assert asked is not None
-    return asked
+    question = read_run_stream(make_message("Which city?", "Ask"), event).build_interrupt("73")
+    assert question is not None
+    return question
 
 
 def test_the_recorded_question() -> None:
-    leg = heard(message("Which city?", "问答"), ASKED)
-    assert leg.question("73") == {
+    leg = read_run_stream(make_message("Which city?", "问答"), ASKED)
+    assert leg.build_interrupt("73") == {
         "event_id": "7404830425073352713/2769808280134765896",
         "type": 2,
         "question": "Which city?",
@@ -199,7 +216,7 @@ def test_the_recorded_question() -> None:
         "required_parameters": {},
         "workflow_id": "73",
     }
-    assert leg.run("73").output is None
+    assert leg.build_run("73").output is None
 
 
 def test_a_question_of_studio_is_the_last_of_its_node() -> None:
@@ -208,16 +225,16 @@ def test_a_question_of_studio_is_the_last_of_its_node() -> None:
         {"type": "answer", "content_type": "text", "content": "?"},
         {"type": "question", "content_type": "text", "content": "The city, please?"},
     ]
-    assert question(data=json.dumps({"messages": messages}))["question"] == "The city, please?"
+    assert make_question(data=json.dumps({"messages": messages}))["question"] == "The city, please?"
 
 
 @pytest.mark.parametrize("as_text", [True, False])
 def test_a_question_with_options(*, as_text: bool) -> None:
     content: Any = {"options": [{"name": "A"}, {"name": "B"}], "question": "Which?"}
-    told = json.dumps(content) if as_text else content
-    item = {"type": "question", "content_type": "option", "content": told}
-    asked = question(data=json.dumps({"messages": [item]}))
-    assert (asked["question"], asked["options"]) == ("Which?", ["A", "B"])
+    reported = json.dumps(content) if as_text else content
+    item = {"type": "question", "content_type": "option", "content": reported}
+    interrupt = make_question(data=json.dumps({"messages": [item]}))
+    assert (interrupt["question"], interrupt["options"]) == ("Which?", ["A", "B"])
 
 
 def test_an_input_node() -> None:
@@ -227,25 +244,27 @@ def test_an_input_node() -> None:
         '\\"required\\":true,\\"assistType\\":2}]"}'
     )
     wanted = {"img": {"required": True, "type": "image"}}
-    asked = question(data=data, type=5, required_parameters=wanted)
-    assert (asked["question"], asked["required_parameters"]) == ("Which city?", wanted)
-    asked = question(data=data, type=5)
-    assert asked["required_parameters"]["img"]["type"] == "string"
+    interrupt = make_question(data=data, type=5, required_parameters=wanted)
+    assert (interrupt["question"], interrupt["required_parameters"]) == ("Which city?", wanted)
+    interrupt = make_question(data=data, type=5)
+    assert interrupt["required_parameters"]["img"]["type"] == "string"
     body = {"interrupt_data": {"event_id": "1", "type": 5, "data": data}}
     event = b"event: Interrupt\ndata: " + json.dumps(body).encode() + b"\n\n"
-    spoken = heard(message(data, "Form"), event).question("73")  # Coze says the fields themselves
+    spoken = read_run_stream(make_message(data, "Form"), event).build_interrupt(
+        "73"
+    )  # Coze says the fields themselves
     assert spoken is not None
     assert spoken["question"] == "img (string)"
-    leg = Leg()
-    leg.reply(Run(interrupt_data=Interrupt(data=data, event_id="1", type=5)))
-    asked_alone = leg.question("73")
+    leg = RunStream()
+    leg.feed_reply(RunReply(interrupt_data=RunInterrupt(data=data, event_id="1", type=5)))
+    asked_alone = leg.build_interrupt("73")
     assert asked_alone is not None
     assert asked_alone["question"] == "img (string)"
 
 
 @pytest.mark.parametrize("data", ["Which city?", ' "quoted" ', "[]", "{}", "null", "7", "{broken"])
 def test_any_data_of_a_question_is_taken(data: str) -> None:
-    assert isinstance(question(data=data)["question"], str)
+    assert isinstance(make_question(data=data)["question"], str)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +282,7 @@ def test_any_data_of_a_question_is_taken(data: str) -> None:
     ],
 )
 def test_answers_are_sent_as_text(pending: dict[str, Any], answer: Any, sent: str) -> None:
-    assert answer_text(placed(pending, answer)) == sent
+    assert serialize_answer(name_answer(pending, answer)) == sent
 
 
 # --- Replies and histories -----------------------------------------------------------------------
@@ -288,43 +307,47 @@ def test_answers_are_sent_as_text(pending: dict[str, Any], answer: Any, sent: st
     ],
 )
 def test_replies(data: str, output: Any, content: str) -> None:
-    leg = Leg()
-    leg.reply(Run(data=data))
-    run = leg.run("73")
+    leg = RunStream()
+    leg.feed_reply(RunReply(data=data))
+    run = leg.build_run("73")
     assert (run.output, run.content, run.data) == (output, content, data)
 
 
 def test_a_history_has_three_levels() -> None:
     # wire 4.3
     inner = '{"content_type":1,"data":"Tea.","original_result":null,"type_for_model":2}'
-    told = History(execute_status="Success", execute_id="7", output=json.dumps({"Output": inner}))
-    leg = Leg()
-    leg.history(told)
-    assert (leg.run("73").output, leg.run("73").execute_id) == ("Tea.", "7")
-    leg.history(History(execute_status="Success", output='{"Output":"{\\"a\\":1}"}'))
-    assert leg.run("73").output == {"a": 1}
-    leg.history(History(execute_status="Success", output='{"Output":{"a":1}}'))
-    assert leg.run("73").output == {"a": 1}
-    leg.history(History(execute_status="Success", output='{"a":"1","b":"2"}'))  # Coze Studio
-    assert leg.run("73").output == {"a": "1", "b": "2"}
-    leg.history(History(execute_status="Success", output="text"))
-    assert leg.run("73").output == "text"
+    reported = RunHistory(
+        execute_status="Success", execute_id="7", output=json.dumps({"Output": inner})
+    )
+    leg = RunStream()
+    leg.feed_history(reported)
+    assert (leg.build_run("73").output, leg.build_run("73").execute_id) == ("Tea.", "7")
+    leg.feed_history(RunHistory(execute_status="Success", output='{"Output":"{\\"a\\":1}"}'))
+    assert leg.build_run("73").output == {"a": 1}
+    leg.feed_history(RunHistory(execute_status="Success", output='{"Output":{"a":1}}'))
+    assert leg.build_run("73").output == {"a": 1}
+    leg.feed_history(
+        RunHistory(execute_status="Success", output='{"a":"1","b":"2"}')
+    )  # Coze Studio
+    assert leg.build_run("73").output == {"a": "1", "b": "2"}
+    leg.feed_history(RunHistory(execute_status="Success", output="text"))
+    assert leg.build_run("73").output == "text"
 
 
 @pytest.mark.parametrize("status", ["Fail", "Cancel", "new"])
 def test_a_history_of_a_failure(status: str) -> None:
-    told = {"execute_status": status, "error_code": "720701013", "error_msg": "the node broke"}
+    reported = {"execute_status": status, "error_code": "720701013", "error_msg": "the node broke"}
     with pytest.raises(CozeWorkflowError, match="the node broke") as caught:
-        Leg().history(History.model_validate(told))
+        RunStream().feed_history(RunHistory.model_validate(reported))
     assert caught.value.code == 720701013
 
 
 def test_texts_for_models() -> None:
-    assert text_of({"城市": "杭州"}, "") == '{"城市": "杭州"}'
-    assert text_of(None, "null") == ""
-    assert text_of({"a": float("inf")}, '{"a":1e999}') == '{"a":1e999}'
+    assert format_output({"城市": "杭州"}, "") == '{"城市": "杭州"}'
+    assert format_output(None, "null") == ""
+    assert format_output({"a": float("inf")}, '{"a":1e999}') == '{"a":1e999}'
 
 
 def test_a_run_goes_through_json() -> None:
-    run = run_of(SPOKEN, JOKE, DONE)
+    run = read_run(SPOKEN, JOKE, DONE)
     assert WorkflowRun.model_validate(json.loads(run.model_dump_json())) == run

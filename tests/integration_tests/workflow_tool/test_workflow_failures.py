@@ -25,127 +25,140 @@ from langchain_coze.local import (
     LocalCoze,
     LocalWorkflow,
 )
-from tests.integration_tests.scripted_server import scripted
+from tests.conftest import serve, wait_until
+from tests.integration_tests.scripted_server import ScriptedServer, serve_script
 from tests.integration_tests.workflow_tools import (
     BY_NAME,
-    Way,
-    both,
-    by_hand,
-    call,
+    WORKFLOWS,
+    ToolCallStyle,
+    both_call_styles,
+    count_started_runs,
+    make_call,
+    make_tool,
+    make_tool_at,
     slow,
-    started,
     text,
-    tool,
 )
 
+coze = serve(workflows=WORKFLOWS, profiles=["cloud", "studio"], stop_timeout=0)
+cloud = serve(workflows=WORKFLOWS, stop_timeout=0)
 
-@both
+
+@both_call_styles
 @pytest.mark.parametrize("mode", ["stream", "sync", "async"])
-def test_a_workflow_that_fails(coze: LocalCoze, way: Way, mode: str) -> None:
-    made = tool(coze, "broken", run_mode=mode)
+def test_a_workflow_that_fails(coze: LocalCoze, call_tool: ToolCallStyle, mode: str) -> None:
+    made = make_tool(coze, "broken", run_mode=mode)
     with pytest.raises(CozeWorkflowError, match="the node is broken") as caught:
-        way(made, {"how": "raise"})
+        call_tool(made, {"how": "raise"})
     assert caught.value.code
     assert caught.value.logid
-    made = tool(coze, "broken", run_mode=mode, handle_tool_error=True)
-    message = way(made, call({"how": "raise"}))
+    made = make_tool(coze, "broken", run_mode=mode, handle_tool_error=True)
+    message = call_tool(made, make_call({"how": "raise"}))
     assert message.status == "error"
     assert str(caught.value.code) in message.content
     assert "the node is broken" in message.content
     if mode == "async":
         assert "debug_url" in message.content
-    assert started(coze) == 2
+    assert count_started_runs(coze) == 2
 
 
-@both
-def test_what_parameters_cannot_mend_is_raised(cloud: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_what_parameters_cannot_mend_is_raised(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     with pytest.raises(CozeQuotaError):
-        way(tool(cloud, "broken", handle_tool_error=True), {"how": "quota"})
+        call_tool(make_tool(cloud, "broken", handle_tool_error=True), {"how": "quota"})
     with pytest.raises(CozeNotFoundError):
-        way(tool(cloud, "hidden", handle_tool_error=True), {})
+        call_tool(make_tool(cloud, "hidden", handle_tool_error=True), {})
     with pytest.raises(CozeAuthenticationError):
-        way(tool(cloud, "text", api_key="pat_wrong", handle_tool_error=True), {"question": "x"})
+        call_tool(
+            make_tool(cloud, "text", api_key="pat_wrong", handle_tool_error=True), {"question": "x"}
+        )
 
 
-@both
+@both_call_styles
 def test_wrong_parameters_without_a_schema_are_read_by_the_agent(
-    cloud: LocalCoze, way: Way
+    cloud: LocalCoze, call_tool: ToolCallStyle
 ) -> None:
-    message = way(tool(cloud, "天气 weather", handle_tool_error=True), call({"days": 1}))
+    message = call_tool(
+        make_tool(cloud, "天气 weather", handle_tool_error=True), make_call({"days": 1})
+    )
     assert message.status == "error"
     assert "city" in message.content
 
 
-@both
-def test_wrong_parameters_are_said_before_any_request(cloud: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_wrong_parameters_are_said_before_any_request(
+    cloud: LocalCoze, call_tool: ToolCallStyle
+) -> None:
     flow = CozeWorkflowTool.from_workflow(
         BY_NAME["天气 weather"].workflow_id, api_key=cloud.token, base_url=cloud.base_url
     )
     cloud.reset()
-    message = way(flow, call({"days": "many", "colour": "red"}))
+    message = call_tool(flow, make_call({"days": "many", "colour": "red"}))
     assert message.status == "error"
-    for told in ("city is missing", "days is 'many'", "colour is not known", "city, days"):
-        assert told in message.content
+    for problem in ("city is missing", "days is 'many'", "colour is not known", "city, days"):
+        assert problem in message.content
     assert cloud.requests == []
 
 
-@both
+@both_call_styles
 @pytest.mark.parametrize("fault", ["cut_at=150", "cut_mid_line", "no_terminal"])
 def test_a_stream_that_breaks_is_no_result_and_is_not_repeated(
-    cloud: LocalCoze, way: Way, fault: str
+    cloud: LocalCoze, call_tool: ToolCallStyle, fault: str
 ) -> None:
     cloud.faults = fault
     with pytest.raises(CozeStreamError):
-        way(tool(cloud, "天气 weather"), {"city": "x"})
-    assert started(cloud) == 1
+        call_tool(make_tool(cloud, "天气 weather"), {"city": "x"})
+    assert count_started_runs(cloud) == 1
 
 
-@both
-def test_refusals_that_may_pass_are_repeated(cloud: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_refusals_that_may_pass_are_repeated(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     cloud.faults = "http_429=0,times=1"
-    assert way(tool(cloud, "text"), {"question": "x"}) == "A: x"
-    assert started(cloud) == 2
+    assert call_tool(make_tool(cloud, "text"), {"question": "x"}) == "A: x"
+    assert count_started_runs(cloud) == 2
 
 
-@both
-def test_an_empty_reply_is_no_empty_result(cloud: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_an_empty_reply_is_no_empty_result(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     cloud.faults = "empty_body"
     for mode in ("stream", "sync"):
         with pytest.raises(CozeServerError):
-            way(tool(cloud, "text", run_mode=mode), {"question": "x"})
+            call_tool(make_tool(cloud, "text", run_mode=mode), {"question": "x"})
 
 
-@both
-def test_a_gateway_that_gives_up(cloud: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_a_gateway_that_gives_up(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     hasty = LocalWorkflow(slow, name="hasty", gateway_timeout=0.2)
     with LocalCoze(workflows=hasty, stop_timeout=0) as other:
         fields = {"workflow_id": hasty.workflow_id, "base_url": other.base_url}
-        made = tool(cloud, "slow", **fields, api_key=other.token, run_mode="sync")
+        made = make_tool(cloud, "slow", **fields, api_key=other.token, run_mode="sync")
         with pytest.raises(CozeError, match="broke"):
-            way(made, {"seconds": 1})
-        assert started(other) == 1
+            call_tool(made, {"seconds": 1})
+        assert count_started_runs(other) == 1
 
 
-@both
-def test_the_total_time_is_bounded(cloud: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_the_total_time_is_bounded(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     begin = time.monotonic()
     for mode in ("stream", "async"):
         with pytest.raises(CozeTimeoutError):
-            way(tool(cloud, "slow", max_duration=0.3, run_mode=mode), {"seconds": 20})
+            call_tool(make_tool(cloud, "slow", max_duration=0.3, run_mode=mode), {"seconds": 20})
     with pytest.raises(CozeTimeoutError, match="poll_timeout"):
-        way(tool(cloud, "slow", poll_timeout=0.2, run_mode="async"), {"seconds": 20})
+        call_tool(make_tool(cloud, "slow", poll_timeout=0.2, run_mode="async"), {"seconds": 20})
     assert time.monotonic() - begin < 5
-    assert way(tool(cloud, "slow", max_duration=5), {"seconds": 0}) == '{"output": "done"}'
+    assert (
+        call_tool(make_tool(cloud, "slow", max_duration=5), {"seconds": 0}) == '{"output": "done"}'
+    )
 
 
-@both
-def test_asynchronous_runs_need_a_paid_plan(cloud: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_asynchronous_runs_need_a_paid_plan(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     free = LocalWorkflow(text, name="free", paid=False)
     with LocalCoze(workflows=free) as other:
-        made = tool(cloud, "text", workflow_id=free.workflow_id, base_url=other.base_url)
+        made = make_tool(cloud, "text", workflow_id=free.workflow_id, base_url=other.base_url)
         made = made.model_copy(update={"api_key": other.token, "run_mode": "async"})
         with pytest.warns(UserWarning, match="paid plan") as caught:
-            answers = [way(made, {"question": "x"}), way(made, {"question": "x"})]
+            answers = [call_tool(made, {"question": "x"}), call_tool(made, {"question": "x"})]
         assert [json.loads(answer) for answer in answers] == [{"output": "A: x"}] * 2
         assert len(caught) == 1
         assert [request.path.rpartition("/")[2] for request in other.requests] == [
@@ -158,77 +171,81 @@ def test_asynchronous_runs_need_a_paid_plan(cloud: LocalCoze, way: Way) -> None:
 HISTORY = '{"code":0,"data":[{"execute_id":"7","execute_status":"%s","error_code":"%s"}]}'
 
 
-@both
+@both_call_styles
 @pytest.mark.parametrize("code", [6003, 702093001])
-def test_an_asynchronous_run_that_fails_is_not_started_again(way: Way, code: int) -> None:
+def test_an_asynchronous_run_that_fails_is_not_started_again(
+    call_tool: ToolCallStyle, code: int
+) -> None:
     begun = b'{"code":0,"msg":"","execute_id":"7","debug_url":"https://d"}'
     failed = (HISTORY % ("Fail", code)).encode()
-    with scripted(kind="application/json", replies=[begun, b'{"code":4314}', failed]) as server:
-        made = by_hand(server.base_url, run_mode="async", poll_interval=0.01)
+    with serve_script(
+        content_type="application/json", replies=[begun, b'{"code":4314}', failed]
+    ) as server:
+        made = make_tool_at(server.base_url, run_mode="async", poll_interval=0.01)
         with pytest.raises(CozeWorkflowError) as caught:
-            way(made, {})
+            call_tool(made, {})
         assert (caught.value.code, caught.value.debug_url) == (code, "https://d")
         assert [path for path in server.paths if "histor" not in path] == ["/v1/workflow/run"]
 
 
-@both
+@both_call_styles
 @pytest.mark.parametrize("junk", [b'{"code":0,"data":[null]}', b'{"code":0,"data":["x"]}'])
-def test_a_run_that_goes_on_is_not_for_another_try(way: Way, junk: bytes) -> None:
+def test_a_run_that_goes_on_is_not_for_another_try(call_tool: ToolCallStyle, junk: bytes) -> None:
     begun = b'{"code":0,"msg":"","execute_id":"7","debug_url":"https://d"}'
     running = (HISTORY % ("Running", "")).encode()
-    with scripted(kind="application/json", replies=[begun, junk, running]) as server:
-        made = by_hand(server.base_url, run_mode="async", poll_interval=0.05, poll_timeout=0.4)
+    with serve_script(content_type="application/json", replies=[begun, junk, running]) as server:
+        made = make_tool_at(server.base_url, run_mode="async", poll_interval=0.05, poll_timeout=0.4)
         with pytest.raises(CozeTimeoutError, match="poll_timeout") as caught:
-            way(made, {})
+            call_tool(made, {})
         assert not caught.value.is_retryable
         assert caught.value.debug_url == "https://d"
 
 
-@both
-def test_another_path(way: Way) -> None:
+@both_call_styles
+def test_another_path(call_tool: ToolCallStyle) -> None:
     reply = b'{"code":0,"msg":"","data":"{\\"output\\":\\"Tea.\\"}","debug_url":""}'
-    with scripted(reply, kind="application/json") as server:
-        made = by_hand(server.base_url, endpoint="/v3/workflows/run")
-        assert json.loads(way(made, {})) == {"output": "Tea."}
+    with serve_script(reply, content_type="application/json") as server:
+        made = make_tool_at(server.base_url, endpoint="/v3/workflows/run")
+        assert json.loads(call_tool(made, {})) == {"output": "Tea."}
         assert server.paths == ["/v3/workflows/run"]
     stream = (
         b'id: 0\nevent: Message\ndata: {"content":"Tea.","node_title":"End",'
         b'"node_is_finish":true}\n\nid: 1\nevent: Done\ndata: {}\n\n'
     )
     for mode in ("auto", "stream"):
-        with scripted(stream) as server:
-            made = by_hand(server.base_url, endpoint="/v3/workflows/run", run_mode=mode)
-            assert way(made, {}) == "Tea."
+        with serve_script(stream) as server:
+            made = make_tool_at(server.base_url, endpoint="/v3/workflows/run", run_mode=mode)
+            assert call_tool(made, {}) == "Tea."
 
 
-@both
-def test_an_end_that_keeps_the_connection_open(way: Way) -> None:
+@both_call_styles
+def test_an_end_that_keeps_the_connection_open(call_tool: ToolCallStyle) -> None:
     stream = (
         b'event: Message\ndata: {"content":"Tea.","node_title":"End","node_is_finish":true}\n\n'
         b"event: Done\ndata: {}\n\n"
     )
-    with scripted(stream, 20.0) as server:
+    with serve_script(stream, 20.0) as server:
         begin = time.monotonic()
-        assert way(by_hand(server.base_url), {}) == "Tea."
+        assert call_tool(make_tool_at(server.base_url), {}) == "Tea."
         assert time.monotonic() - begin < 1
-        assert server.left.wait(2)
+        assert server.client_left.wait(2)
 
 
 def test_a_cancelled_call_closes_its_stream() -> None:
-    async def run(base_url: str) -> None:
-        task = asyncio.create_task(by_hand(base_url).ainvoke({}))
-        await asyncio.sleep(0.2)
+    async def run(server: ScriptedServer) -> None:
+        task = asyncio.create_task(make_tool_at(server.base_url).ainvoke({}))
+        await asyncio.to_thread(wait_until, lambda: server.step_times)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    with scripted(b"event: PING\n\n", 20.0) as server:
-        asyncio.run(run(server.base_url))
-        assert server.left.wait(2)
+    with serve_script(b"event: PING\n\n", 20.0) as server:
+        asyncio.run(run(server))
+        assert server.client_left.wait(2)
 
 
-@both
-def test_a_listener_that_fails_leaves_no_stream_open(way: Way) -> None:
+@both_call_styles
+def test_a_listener_that_fails_leaves_no_stream_open(call_tool: ToolCallStyle) -> None:
     class Stubborn(BaseCallbackHandler):
         raise_error = True
 
@@ -236,8 +253,8 @@ def test_a_listener_that_fails_leaves_no_stream_open(way: Way) -> None:
             raise LookupError(name, data)
 
     message = b'event: Message\ndata: {"content":"x","node_title":"A"}\n\n'
-    with scripted(message, 20.0) as server:
-        made = by_hand(server.base_url).with_config(callbacks=[Stubborn()])
+    with serve_script(message, 20.0) as server:
+        made = make_tool_at(server.base_url).with_config(callbacks=[Stubborn()])
         with pytest.raises(LookupError):
-            way(made, {})
-        assert server.left.wait(2)
+            call_tool(made, {})
+        assert server.client_left.wait(2)

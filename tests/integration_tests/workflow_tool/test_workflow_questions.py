@@ -27,95 +27,105 @@ from langchain_coze.local import (
     LocalWorkflow,
     TurnFile,
 )
-from tests.integration_tests.scripted_server import scripted
+from tests.conftest import serve
+from tests.integration_tests.scripted_server import serve_script
 from tests.integration_tests.workflow_tools import (
     BY_NAME,
-    FLOWS,
-    Way,
-    both,
-    both_resume,
-    call,
-    started,
+    WORKFLOWS,
+    ToolCallStyle,
+    both_call_styles,
+    both_resume_styles,
+    count_started_runs,
+    make_call,
+    make_tool,
     text,
-    tool,
 )
+
+coze = serve(workflows=WORKFLOWS, profiles=["cloud", "studio"], stop_timeout=0)
+cloud = serve(workflows=WORKFLOWS, stop_timeout=0)
 
 # --- Questions ------------------------------------------------------------------------------------
 
 
-@both_resume
-def test_a_run_that_asks_twice(coze: LocalCoze, way: Way, go_on: Way) -> None:
-    made = tool(coze, "book", handle_tool_error=True)
+@both_resume_styles
+def test_a_run_that_asks_twice(
+    coze: LocalCoze, call_tool: ToolCallStyle, resume_run: ToolCallStyle
+) -> None:
+    made = make_tool(coze, "book", handle_tool_error=True)
     with pytest.raises(CozeWorkflowInterrupt, match="How many nights") as first:
-        way(made, call({"city": "杭州"}))
-    asked = first.value
-    assert (asked.type, asked.question, asked.workflow_id) == (
+        call_tool(made, make_call({"city": "杭州"}))
+    interrupt = first.value
+    assert (interrupt.type, interrupt.question, interrupt.workflow_id) == (
         2,
         "How many nights?",
         BY_NAME["book"].workflow_id,
     )
-    assert asked.event_id
-    assert asked.required_parameters == {}
+    assert interrupt.event_id
+    assert interrupt.required_parameters == {}
     with pytest.raises(CozeWorkflowInterrupt) as second:
-        go_on(made, pickle.loads(pickle.dumps(asked)), "2")
+        resume_run(made, pickle.loads(pickle.dumps(interrupt)), "2")
     assert second.value.type == 5
     assert "guest" in second.value.required_parameters
-    run = go_on(made, second.value, {"guest": "李"})
+    run = resume_run(made, second.value, {"guest": "李"})
     assert json.loads(run.content) == {"booked": "杭州 2 李"}
-    assert len(run.messages) > len(second.value.run["messages"]) > len(asked.run["messages"]) > 0
-    assert started(coze) == 1
+    assert (
+        len(run.messages) > len(second.value.run["messages"]) > len(interrupt.run["messages"]) > 0
+    )
+    assert count_started_runs(coze) == 1
     resumes = [r.body for r in coze.requests if r.path == "/v1/workflow/stream_resume"]
     assert resumes[0] == {
         "workflow_id": BY_NAME["book"].workflow_id,
-        "event_id": asked.event_id,
+        "event_id": interrupt.event_id,
         "interrupt_type": 2,
         "resume_data": "2",
     }
     assert json.loads(resumes[1]["resume_data"]) == {"guest": "李"}
 
 
-@both_resume
+@both_resume_styles
 def test_a_run_that_was_not_streamed_is_resumed_its_own_way(
-    cloud: LocalCoze, way: Way, go_on: Way
+    cloud: LocalCoze, call_tool: ToolCallStyle, resume_run: ToolCallStyle
 ) -> None:
     for mode in ("sync", "async"):
-        made = tool(cloud, "one_question", run_mode=mode)
+        made = make_tool(cloud, "one_question", run_mode=mode)
         with pytest.raises(CozeWorkflowInterrupt) as caught:
-            way(made, {"city": "杭州"})
+            call_tool(made, {"city": "杭州"})
         assert "Is it 杭州?" in caught.value.question
-        run = go_on(made, caught.value, "yes")
+        run = resume_run(made, caught.value, "yes")
         assert run.output == {"sure": "yes"}
     paths = [request.path for request in cloud.requests]
     assert paths.count("/v1/workflows/resume") == 2
     assert "/v1/workflow/stream_resume" not in paths
 
 
-@both_resume
-def test_answers_that_come_too_late(cloud: LocalCoze, way: Way, go_on: Way) -> None:
-    made = tool(cloud, "one_question")
+@both_resume_styles
+def test_answers_that_come_too_late(
+    cloud: LocalCoze, call_tool: ToolCallStyle, resume_run: ToolCallStyle
+) -> None:
+    made = make_tool(cloud, "one_question")
     with pytest.raises(CozeWorkflowInterrupt) as caught:
-        way(made, {"city": "x"})
-    go_on(made, caught.value, "yes")
+        call_tool(made, {"city": "x"})
+    resume_run(made, caught.value, "yes")
     with pytest.raises(CozeWorkflowError) as late:
-        go_on(made, caught.value, "no")
+        resume_run(made, caught.value, "no")
     assert late.value.code in {4000, 4315}
 
 
-@both_resume
+@both_resume_styles
 def test_the_third_answer_that_says_nothing_ends_the_run(
-    cloud: LocalCoze, way: Way, go_on: Way
+    cloud: LocalCoze, call_tool: ToolCallStyle, resume_run: ToolCallStyle
 ) -> None:
-    made = tool(cloud, "one_question")
+    made = make_tool(cloud, "one_question")
     with pytest.raises(CozeWorkflowInterrupt) as caught:
-        way(made, {"city": "x"})
-    asked = caught.value
+        call_tool(made, {"city": "x"})
+    interrupt = caught.value
     for _ in range(2):
         with pytest.raises(CozeWorkflowInterrupt) as again:
-            go_on(made, asked, "perhaps")
-        asked = again.value
+            resume_run(made, interrupt, "perhaps")
+        interrupt = again.value
     with pytest.raises(CozeWorkflowError):
-        go_on(made, asked, "perhaps")
-    assert started(cloud) == 1
+        resume_run(made, interrupt, "perhaps")
+    assert count_started_runs(cloud) == 1
 
 
 def test_files_in_answers(cloud: LocalCoze) -> None:
@@ -126,8 +136,8 @@ def test_files_in_answers(cloud: LocalCoze) -> None:
     asking = LocalWorkflow(show)
     with LocalCoze(workflows=asking) as other:
         fields = {"workflow_id": asking.workflow_id, "base_url": other.base_url}
-        made = tool(cloud, "text", **fields, api_key=other.token)
-        for answer, seen in (
+        made = make_tool(cloud, "text", **fields, api_key=other.token)
+        for answer, expected in (
             ({"photo": b"tea"}, {"bytes": 3, "url": ""}),
             ({"photo": "https://h/t.png"}, {"bytes": 0, "url": "https://h/t.png"}),
             (b"tea", {"bytes": 3, "url": ""}),  # the only value that is asked for
@@ -135,41 +145,41 @@ def test_files_in_answers(cloud: LocalCoze) -> None:
             with pytest.raises(CozeWorkflowInterrupt) as caught:
                 made.invoke({})
             assert caught.value.question == "photo (image)"
-            assert made.resume(caught.value, answer).output == seen
+            assert made.resume(caught.value, answer).output == expected
 
 
-@both
-def test_a_sync_run_of_studio_cannot_ask(coze: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_a_sync_run_of_studio_cannot_ask(coze: LocalCoze, call_tool: ToolCallStyle) -> None:
     if coze.profile == "cloud":
         pytest.skip("the hosted service can (wire section 4.2)")
     with pytest.raises(CozeWorkflowError) as caught:
-        way(tool(coze, "one_question", run_mode="sync"), {"city": "x"})
+        call_tool(make_tool(coze, "one_question", run_mode="sync"), {"city": "x"})
     assert caught.value.code == 6039
 
 
 # --- Files ----------------------------------------------------------------------------------------
 
 
-@both
-def test_files_in_every_form(cloud: LocalCoze, way: Way, tmp_path: Path) -> None:
+@both_call_styles
+def test_files_in_every_form(cloud: LocalCoze, call_tool: ToolCallStyle, tmp_path: Path) -> None:
     path = tmp_path / "tea.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + way.__name__.ljust(8).encode())
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + call_tool.__name__.ljust(8).encode())
     flow = CozeWorkflowTool.from_workflow(
         BY_NAME["look"].workflow_id, api_key=cloud.token, base_url=cloud.base_url
     )
     cloud.reset()
-    assert json.loads(way(flow, {"photo": path}))["name"] == "tea.png"
-    assert json.loads(way(flow, {"photo": str(path)}))["bytes"] == 16
-    assert json.loads(way(flow, {"photo": path.read_bytes(), "note": "7"}))["bytes"] == 16
+    assert json.loads(call_tool(flow, {"photo": path}))["name"] == "tea.png"
+    assert json.loads(call_tool(flow, {"photo": str(path)}))["bytes"] == 16
+    assert json.loads(call_tool(flow, {"photo": path.read_bytes(), "note": "7"}))["bytes"] == 16
     uploads = [r for r in cloud.requests if r.path == "/v1/files/upload"]
     assert len(uploads) == 2  # the path once, the bytes under a name of their own
     runs = [r.body["parameters"] for r in cloud.requests if r.path.endswith("stream_run")]
     reference = json.loads(runs[0]["photo"])
     assert list(reference) == ["file_id"]
     assert runs[2]["note"] == "7"
-    assert json.loads(way(flow, {"photo": reference["file_id"]}))["name"] == "tea.png"
-    assert json.loads(way(flow, {"photo": "https://h/t.png"}))["url"] == "https://h/t.png"
-    message = way(flow, call({"photo": str(path)}))
+    assert json.loads(call_tool(flow, {"photo": reference["file_id"]}))["name"] == "tea.png"
+    assert json.loads(call_tool(flow, {"photo": "https://h/t.png"}))["url"] == "https://h/t.png"
+    message = call_tool(flow, make_call({"photo": str(path)}))
     assert message.status == "error"
     assert "Only a program may give a path" in message.content
 
@@ -195,7 +205,7 @@ def test_a_tool_from_what_coze_tells(cloud: LocalCoze) -> None:
 
 
 def test_studio_tells_no_inputs() -> None:
-    with LocalCoze(workflows=FLOWS, profile="studio") as studio:
+    with LocalCoze(workflows=WORKFLOWS, profile="studio") as studio:
         known = {"api_key": studio.token, "base_url": studio.base_url}
         workflow_id = BY_NAME["text"].workflow_id
         with pytest.raises(CozeInvalidRequestError, match="args_schema"):
@@ -206,7 +216,7 @@ def test_studio_tells_no_inputs() -> None:
 
 
 def test_studio_lists_no_workflows() -> None:
-    with LocalCoze(workflows=FLOWS, profile="studio") as studio:
+    with LocalCoze(workflows=WORKFLOWS, profile="studio") as studio:
         toolkit = CozeToolkit(workspace_id="1", api_key=studio.token, base_url=studio.base_url)
         with pytest.raises(CozeNotFoundError, match="does not offer a list of workflows"):
             toolkit.get_tools()
@@ -219,7 +229,7 @@ def test_workflows_of_one_name_are_numbered_whatever_the_list_says() -> None:
     items = ",".join(f'{{"workflow_id":"{n}","workflow_name":"Old {n}"}}' for n in "123")
     listed = f'{{"code":0,"data":{{"items":[{items}],"has_more":false}}}}'
     replies = [listed.encode(), info.encode(), b'{"code":99999,"msg":"odd"}', info.encode()]
-    with scripted(kind="application/json", replies=replies) as server:
+    with serve_script(content_type="application/json", replies=replies) as server:
         toolkit = CozeToolkit(workspace_id="1", api_key="pat_x", base_url=server.base_url)
         with pytest.warns(UserWarning, match="Old 2 is left out: odd"):
             tools = toolkit.get_tools()

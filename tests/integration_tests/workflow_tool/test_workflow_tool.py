@@ -27,28 +27,37 @@ from langchain_coze.local import (
     LocalCoze,
     LocalWorkflow,
 )
-from tests.integration_tests.scripted_server import scripted
+from tests.conftest import serve
+from tests.integration_tests.scripted_server import serve_script
 from tests.integration_tests.workflow_tools import (
-    ASKS,
+    APP_ID,
     BY_NAME,
-    DONE,
-    App,
-    Way,
-    both,
-    by_hand,
-    call,
+    DONE_EVENTS,
+    INTERRUPT_EVENT,
+    WORKFLOWS,
+    ToolCallStyle,
+    both_call_styles,
+    count_started_runs,
+    make_call,
+    make_tool,
+    make_tool_at,
     slow,
-    started,
-    tool,
 )
+
+coze = serve(workflows=WORKFLOWS, profiles=["cloud", "studio"], stop_timeout=0)
+cloud = serve(workflows=WORKFLOWS, stop_timeout=0)
 
 # --- Runs -----------------------------------------------------------------------------------------
 
 
-@both
+@both_call_styles
 @pytest.mark.parametrize("mode", ["auto", "stream", "sync", "async"])
-def test_every_mode_gives_the_same_result(coze: LocalCoze, way: Way, mode: str) -> None:
-    message = way(tool(coze, "天气 weather", run_mode=mode), call({"city": "杭州", "days": 2}))
+def test_every_mode_gives_the_same_result(
+    coze: LocalCoze, call_tool: ToolCallStyle, mode: str
+) -> None:
+    message = call_tool(
+        make_tool(coze, "天气 weather", run_mode=mode), make_call({"city": "杭州", "days": 2})
+    )
     assert isinstance(message, ToolMessage)
     assert json.loads(str(message.content)) == {"forecast": "sunny in 杭州", "days": 2}
     assert "杭州" in str(message.content)
@@ -62,68 +71,70 @@ def test_every_mode_gives_the_same_result(coze: LocalCoze, way: Way, mode: str) 
     if coze.profile == "cloud":
         assert run.usage is not None
         assert run.usage["total_tokens"] == 7
-    told = [told["content"] for told in run.messages if told["node_title"] == "Look"]
-    assert told == (["Looking at 杭州"] if mode in {"auto", "stream"} else [])
-    assert started(coze) == 1
+    texts = [item["content"] for item in run.messages if item["node_title"] == "Look"]
+    assert texts == (["Looking at 杭州"] if mode in {"auto", "stream"} else [])
+    assert count_started_runs(coze) == 1
 
 
-@both
+@both_call_styles
 @pytest.mark.parametrize("mode", ["stream", "sync", "async"])
-def test_a_text_is_a_text(coze: LocalCoze, way: Way, mode: str) -> None:
-    assert way(tool(coze, "text", run_mode=mode), {"question": "茶?"}) == "A: 茶?"
+def test_a_text_is_a_text(coze: LocalCoze, call_tool: ToolCallStyle, mode: str) -> None:
+    assert call_tool(make_tool(coze, "text", run_mode=mode), {"question": "茶?"}) == "A: 茶?"
 
 
-@both
-def test_what_is_sent(cloud: LocalCoze, way: Way) -> None:
-    fields = {"bot_id": None, "app_id": App, "ext": {"latitude": 1.5}, "connector_id": "1024"}
-    way(tool(cloud, "of_an_app", workflow_version="v1", **fields), {})
+@both_call_styles
+def test_what_is_sent(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
+    fields = {"bot_id": None, "app_id": APP_ID, "ext": {"latitude": 1.5}, "connector_id": "1024"}
+    call_tool(make_tool(cloud, "of_an_app", workflow_version="v1", **fields), {})
     (request,) = cloud.requests
     assert (request.method, request.path, request.query) == ("POST", "/v1/workflow/stream_run", {})
     assert request.body == {
         "workflow_id": BY_NAME["of_an_app"].workflow_id,
         "parameters": {},
-        "app_id": App,
+        "app_id": APP_ID,
         "ext": {"latitude": "1.5"},
         "workflow_version": "v1",
         "connector_id": "1024",
     }
 
 
-@both
-def test_both_a_bot_and_an_app_are_refused_before_any_request(coze: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_both_a_bot_and_an_app_are_refused_before_any_request(
+    coze: LocalCoze, call_tool: ToolCallStyle
+) -> None:
     with pytest.raises(CozeInvalidRequestError, match="both bot_id and app_id"):
-        way(tool(coze, "text", bot_id="1", app_id="2"), {"question": "x"})
+        call_tool(make_tool(coze, "text", bot_id="1", app_id="2"), {"question": "x"})
     assert coze.requests == []
 
 
-@both
-def test_parameters_of_any_name(coze: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_parameters_of_any_name(coze: LocalCoze, call_tool: ToolCallStyle) -> None:
     values = {"config": "a", "self_": "b", "values": "c", "run_manager": "d"}
-    assert json.loads(way(tool(coze, "odd"), values)) == {"output": "abcd"}
+    assert json.loads(call_tool(make_tool(coze, "odd"), values)) == {"output": "abcd"}
 
 
-@both
-def test_a_text_is_the_only_parameter(cloud: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_a_text_is_the_only_parameter(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     flow = CozeWorkflowTool.from_workflow(
         BY_NAME["text"].workflow_id, api_key=cloud.token, base_url=cloud.base_url
     )
-    assert way(flow, "茶?") == "A: 茶?"
+    assert call_tool(flow, "茶?") == "A: 茶?"
     with pytest.raises(CozeInvalidRequestError, match="parameters that are not known"):
-        way(tool(cloud, "text"), "茶?")
+        call_tool(make_tool(cloud, "text"), "茶?")
 
 
-@both
-def test_arguments_of_a_pydantic_model(coze: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_arguments_of_a_pydantic_model(coze: LocalCoze, call_tool: ToolCallStyle) -> None:
     class Arguments(BaseModel):
         """Which weather."""
 
         city: str
         days: int = Field(3, ge=1)
 
-    made = tool(coze, "天气 weather", args_schema=Arguments)
-    assert json.loads(way(made, {"city": "x"}))["days"] == 3
+    made = make_tool(coze, "天气 weather", args_schema=Arguments)
+    assert json.loads(call_tool(made, {"city": "x"}))["days"] == 3
     with pytest.raises(ValueError, match="days"):
-        way(made, {"city": "x", "days": 0})
+        call_tool(made, {"city": "x", "days": 0})
 
 
 class Guest(BaseModel):
@@ -133,7 +144,7 @@ class Guest(BaseModel):
     born: date
 
 
-class Stay(BaseModel):
+class Booking(BaseModel):
     """A stay."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -142,72 +153,74 @@ class Stay(BaseModel):
     guests: list[Guest]
 
 
-@both
-def test_arguments_of_nested_models(way: Way) -> None:
-    with scripted(DONE) as server:
-        made = by_hand(server.base_url, args_schema=Stay)
+@both_call_styles
+def test_arguments_of_nested_models(call_tool: ToolCallStyle) -> None:
+    with serve_script(DONE_EVENTS) as server:
+        made = make_tool_at(server.base_url, args_schema=Booking)
         guests = [{"name": "Li", "born": "1990-01-02"}]
-        assert way(made, {"city": "杭州", "guests": guests}) == "Tea."
+        assert call_tool(made, {"city": "杭州", "guests": guests}) == "Tea."
         assert server.bodies[0]["parameters"] == {"城市": "杭州", "guests": guests}
 
 
-@both
-@pytest.mark.parametrize("end", [DONE, ASKS])
-def test_a_run_that_has_said_all_survives_its_connection(way: Way, end: bytes) -> None:
+@both_call_styles
+@pytest.mark.parametrize("end", [DONE_EVENTS, INTERRUPT_EVENT])
+def test_a_run_that_has_said_all_survives_its_connection(
+    call_tool: ToolCallStyle, end: bytes
+) -> None:
     for cut in (0.0, 0.02):
         steps: list[Any] = [end, cut, ConnectionResetError()] if cut else [end]
-        with scripted(*steps, chunked=True) as server:
-            if end is DONE:
-                assert way(by_hand(server.base_url), {}) == "Tea."
+        with serve_script(*steps, chunked=True) as server:
+            if end is DONE_EVENTS:
+                assert call_tool(make_tool_at(server.base_url), {}) == "Tea."
             else:
                 with pytest.raises(CozeWorkflowInterrupt):
-                    way(by_hand(server.base_url), {})
+                    call_tool(make_tool_at(server.base_url), {})
 
 
-@both
+@both_call_styles
 @pytest.mark.parametrize("interrupt", ["{}", '{"event_id":""}', '"x"', "null"])
-def test_what_gives_no_event_is_no_question(way: Way, interrupt: str) -> None:
+def test_what_gives_no_event_is_no_question(call_tool: ToolCallStyle, interrupt: str) -> None:
     reply = f'{{"code":0,"data":"{{\\"o\\":1}}","interrupt_data":{interrupt}}}'.encode()
-    with scripted(reply, kind="application/json") as server:
-        assert way(by_hand(server.base_url, run_mode="sync"), {}) == '{"o": 1}'
+    with serve_script(reply, content_type="application/json") as server:
+        assert call_tool(make_tool_at(server.base_url, run_mode="sync"), {}) == '{"o": 1}'
     event = f'event: Interrupt\ndata: {{"interrupt_data":{interrupt}}}\n\n'.encode()
-    with scripted(event) as server, pytest.raises(CozeStreamError, match="without an event_id"):
-        way(by_hand(server.base_url), {})
+    with serve_script(event) as server, pytest.raises(CozeStreamError, match="without an event_id"):
+        call_tool(make_tool_at(server.base_url), {})
 
 
 def test_the_answer_goes_to_the_workflow_that_asked() -> None:
-    with scripted(ASKS) as server:
-        one, other = by_hand(server.base_url), by_hand(server.base_url, workflow_id="99")
+    with serve_script(INTERRUPT_EVENT) as server:
+        one, other = make_tool_at(server.base_url), make_tool_at(server.base_url, workflow_id="99")
         with pytest.raises(CozeWorkflowInterrupt) as caught:
             one.invoke({})
         with pytest.raises(CozeWorkflowInterrupt):
             other.resume(caught.value, "x")
         assert server.bodies[1]["workflow_id"] == "73"
-        for answer, asked in ((None, caught.value), ("x", CozeWorkflowInterrupt("?"))):
+        for answer, interrupt in ((None, caught.value), ("x", CozeWorkflowInterrupt("?"))):
             with pytest.raises(CozeInvalidRequestError, match="There is no"):
-                one.resume(asked, answer)
+                one.resume(interrupt, answer)
         assert len(server.bodies) == 2
 
 
 def test_thousands_of_messages_take_no_time() -> None:
-    said = b"".join(
+    messages = b"".join(
         b'event: Message\ndata: {"content":"x","node_title":"A","node_is_finish":%s}\n\n' % end
         for end in (b"true", b"false")
         for _ in range(10_000)
     )
     begin = time.process_time()
-    with scripted(said + DONE) as server:
-        assert by_hand(server.base_url).invoke({}) == "Tea."
+    with serve_script(messages + DONE_EVENTS) as server:
+        assert make_tool_at(server.base_url).invoke({}) == "Tea."
     assert time.process_time() - begin < 4
 
 
-@both
-def test_heartbeats_and_slow_runs(cloud: LocalCoze, way: Way) -> None:
+@both_call_styles
+def test_heartbeats_and_slow_runs(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     patient = LocalWorkflow(slow, name="patient", ping=0.05)
     with LocalCoze(workflows=patient, stop_timeout=0) as other:
-        made = tool(cloud, "slow", workflow_id=patient.workflow_id, base_url=other.base_url)
+        made = make_tool(cloud, "slow", workflow_id=patient.workflow_id, base_url=other.base_url)
         made.api_key = other.token
-        assert json.loads(way(made, {"seconds": 0.3})) == {"output": "done"}
+        assert json.loads(call_tool(made, {"seconds": 0.3})) == {"output": "done"}
 
 
 # --- A tool like any other ------------------------------------------------------------------------
@@ -229,36 +242,40 @@ def test_a_misspelt_field_is_told() -> None:
 
 
 def test_no_token_is_shown(cloud: LocalCoze) -> None:
-    made = tool(cloud, "text")
+    made = make_tool(cloud, "text")
     assert cloud.token not in f"{made!r} {made}"
 
 
 def test_it_can_be_copied_and_pickled(cloud: LocalCoze) -> None:
-    made = tool(cloud, "text")
+    made = make_tool(cloud, "text")
     for other in (pickle.loads(pickle.dumps(made)), copy.deepcopy(made)):
         assert other.invoke({"question": "x"}) == "A: x"
 
 
 def test_many_at_once(cloud: LocalCoze) -> None:
-    made = tool(cloud, "text")
-    asked: list[Any] = [{"question": str(n)} for n in range(40)]
-    assert made.batch(asked) == [f"A: {n}" for n in range(40)]
-    assert asyncio.run(made.abatch(asked)) == [f"A: {n}" for n in range(40)]
+    made = make_tool(cloud, "text")
+    inputs: list[Any] = [{"question": str(n)} for n in range(40)]
+    assert made.batch(inputs) == [f"A: {n}" for n in range(40)]
+    assert asyncio.run(made.abatch(inputs)) == [f"A: {n}" for n in range(40)]
 
 
-@both
-def test_what_it_says_on_the_way_is_told_to_callbacks(cloud: LocalCoze, way: Way) -> None:
-    class Ear(BaseCallbackHandler):
+@both_call_styles
+def test_what_it_says_on_the_way_is_told_to_callbacks(
+    cloud: LocalCoze, call_tool: ToolCallStyle
+) -> None:
+    class EventRecorder(BaseCallbackHandler):
         def __init__(self) -> None:
-            self.heard: list[Any] = []
+            self.events: list[Any] = []
 
         def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
-            self.heard.append((name, data))
+            self.events.append((name, data))
 
-    ear = Ear()
-    way(tool(cloud, "天气 weather").with_config(callbacks=[ear]), call({"city": "x"}))
-    assert [name for name, _ in ear.heard] == ["coze_workflow_message"] * 2
-    assert ear.heard[0][1] == {
+    recorder = EventRecorder()
+    call_tool(
+        make_tool(cloud, "天气 weather").with_config(callbacks=[recorder]), make_call({"city": "x"})
+    )
+    assert [name for name, _ in recorder.events] == ["coze_workflow_message"] * 2
+    assert recorder.events[0][1] == {
         "type": "coze_workflow_message",
         "tool_call_id": "call_1",
         "workflow_id": BY_NAME["天气 weather"].workflow_id,
@@ -271,4 +288,4 @@ def test_what_it_says_on_the_way_is_told_to_callbacks(cloud: LocalCoze, way: Way
 def test_nothing_is_warned_about(cloud: LocalCoze) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        tool(cloud, "text").invoke({"question": "x"})
+        make_tool(cloud, "text").invoke({"question": "x"})

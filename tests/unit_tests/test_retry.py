@@ -8,10 +8,23 @@ from typing import Any
 
 import pytest
 
-from langchain_coze._api.chats import Polling, cancel, chat_request, poll, retrieve
-from langchain_coze._api.effects import Close, Policy, Read, Renew, Reply, Request, Sleep
+from langchain_coze._api.chats import (
+    build_chat_request,
+    cancel_chat,
+    retrieve_chat,
+)
+from langchain_coze._api.effects import (
+    Close,
+    Read,
+    RefreshToken,
+    Reply,
+    Request,
+    RetryPolicy,
+    Sleep,
+)
 from langchain_coze._api.models import Chat
-from langchain_coze._api.retry import error_in, exchange
+from langchain_coze._api.polling import Polling, run_polled
+from langchain_coze._api.retry import find_error, send_with_retry
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeConnectionError,
@@ -29,10 +42,10 @@ STREAM = Request(method="POST", path="/v3/chat", body={}, stream=True)
 OK = Reply(status_code=200, body=b'{"code":0,"data":{"id":"7"}}')
 UNREACHABLE = CozeConnectionError("no route")
 BROKEN = CozeConnectionError("reset")
-BROKEN.sent = True
+BROKEN.may_have_started = True
 
 
-def refused(code: int, status: int = 200, **headers: str) -> Reply:
+def make_refusal(code: int, status: int = 200, **headers: str) -> Reply:
     body = b'{"code":%d,"msg":"m","detail":{"logid":"L"}}' % code
     return Reply(status_code=status, body=body, headers=headers)
 
@@ -40,7 +53,7 @@ def refused(code: int, status: int = 200, **headers: str) -> Reply:
 class FakeStream:
     def __init__(self, *reads: bytes) -> None:
         self.reads = [*reads, None]
-        self.head = b""
+        self.buffered = b""
 
 
 def drive(flow: Generator[Any, Any, Any], answers: list[Any]) -> tuple[list[Any], Any]:
@@ -55,7 +68,7 @@ def drive(flow: Generator[Any, Any, Any], answers: list[Any]) -> tuple[list[Any]
             if isinstance(command, Read):
                 command = flow.send(command.stream.reads.pop(0))
                 continue
-            answer = next(pending) if isinstance(command, (Request, Renew)) else None
+            answer = next(pending) if isinstance(command, (Request, RefreshToken)) else None
             command = flow.throw(answer) if isinstance(answer, CozeError) else flow.send(answer)
     except StopIteration as done:
         result = done.value
@@ -71,22 +84,22 @@ def drive(flow: Generator[Any, Any, Any], answers: list[Any]) -> tuple[list[Any]
         (POST, UNREACHABLE, True),
         (POST, BROKEN, False),
         (GET, BROKEN, True),
-        (POST, refused(4009), True),
-        (POST, refused(4016), True),
-        (POST, refused(4020), True),
+        (POST, make_refusal(4009), True),
+        (POST, make_refusal(4016), True),
+        (POST, make_refusal(4020), True),
         (POST, Reply(status_code=429, body=b"slow down"), True),
-        (POST, refused(4013), False),
-        (POST, refused(5000), False),
+        (POST, make_refusal(4013), False),
+        (POST, make_refusal(5000), False),
         (POST, Reply(status_code=502, body=b"<html>"), False),
         (POST, Reply(status_code=503, body=b""), False),
-        (GET, refused(4013), True),
-        (GET, refused(5000), True),
+        (GET, make_refusal(4013), True),
+        (GET, make_refusal(5000), True),
         (GET, Reply(status_code=502, body=b"<html>"), True),
-        (POST, refused(4000), False),
-        (GET, refused(4000), False),
-        (GET, refused(4200), False),
-        (STREAM, refused(4009), True),
-        (STREAM, refused(5000), False),
+        (POST, make_refusal(4000), False),
+        (GET, make_refusal(4000), False),
+        (GET, make_refusal(4200), False),
+        (STREAM, make_refusal(4009), True),
+        (STREAM, make_refusal(5000), False),
     ],
 )
 def test_only_what_has_started_nothing_is_repeated(
@@ -95,13 +108,15 @@ def test_only_what_has_started_nothing_is_repeated(
     stream = FakeStream(b"event:x\ndata:1\n\n")
     good = Reply(status_code=200, stream=stream) if request_.stream else OK
     answers = [failure, good] if repeated else [failure]
-    commands, result = drive(exchange(request_, Policy(max_retries=2)), answers)
+    commands, result = drive(send_with_retry(request_, RetryPolicy(max_retries=2)), answers)
     assert isinstance(result, Reply) == repeated
     assert sum(isinstance(command, Sleep) for command in commands) == repeated
 
 
 def test_repeating_ends() -> None:
-    commands, result = drive(exchange(POST, Policy(max_retries=2)), [refused(4009)] * 3)
+    commands, result = drive(
+        send_with_retry(POST, RetryPolicy(max_retries=2)), [make_refusal(4009)] * 3
+    )
     assert isinstance(result, CozeRateLimitError)
     pauses = [command.seconds for command in commands if isinstance(command, Sleep)]
     assert len(pauses) == 2
@@ -111,43 +126,47 @@ def test_repeating_ends() -> None:
 
 def test_pauses_double_up_to_8_seconds_with_jitter() -> None:
     for attempt, longest in ((0, 0.5), (1, 1.0), (2, 2.0), (4, 8.0), (9, 8.0)):
-        pauses = [Policy().pause(attempt, None) for _ in range(200)]
+        pauses = [RetryPolicy().pause(attempt, None) for _ in range(200)]
         assert longest / 2 <= min(pauses) < longest * 0.6
         assert longest * 0.9 < max(pauses) <= longest
 
 
 def test_retry_after_is_honoured_in_both_forms() -> None:
-    commands, _ = drive(exchange(POST, Policy()), [refused(4009, 429, **{"retry-after": "7"}), OK])
+    commands, _ = drive(
+        send_with_retry(POST, RetryPolicy()), [make_refusal(4009, 429, **{"retry-after": "7"}), OK]
+    )
     assert commands[1] == Sleep(7.0)
     past = {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}
-    commands, _ = drive(exchange(POST, Policy()), [refused(4009, 429, **past), OK])
+    commands, _ = drive(send_with_retry(POST, RetryPolicy()), [make_refusal(4009, 429, **past), OK])
     assert commands[1] == Sleep(0.0)
     commands, result = drive(
-        exchange(POST, Policy()), [refused(4009, 429, **{"retry-after": "61"})]
+        send_with_retry(POST, RetryPolicy()), [make_refusal(4009, 429, **{"retry-after": "61"})]
     )
     assert result.retry_after == 61
     odd = {"retry-after": "soon"}
-    commands, _ = drive(exchange(POST, Policy()), [refused(4009, 429, **odd), OK])
+    commands, _ = drive(send_with_retry(POST, RetryPolicy()), [make_refusal(4009, 429, **odd), OK])
     assert 0 < commands[1].seconds <= 0.5
 
 
 @pytest.mark.parametrize("code", [4100, 700012006])
 def test_a_refused_token_is_renewed_once(code: int) -> None:
-    commands, result = drive(exchange(POST, Policy()), [refused(code), True, OK])
-    assert [type(command) for command in commands] == [Request, Renew, Request]
+    commands, result = drive(send_with_retry(POST, RetryPolicy()), [make_refusal(code), True, OK])
+    assert [type(command) for command in commands] == [Request, RefreshToken, Request]
     assert isinstance(result, Reply)
-    commands, result = drive(exchange(POST, Policy()), [refused(code), True, refused(code)])
+    commands, result = drive(
+        send_with_retry(POST, RetryPolicy()), [make_refusal(code), True, make_refusal(code)]
+    )
     assert isinstance(result, CozeAuthenticationError)
-    commands, result = drive(exchange(POST, Policy()), [refused(code), False])
+    commands, result = drive(send_with_retry(POST, RetryPolicy()), [make_refusal(code), False])
     assert isinstance(result, CozeAuthenticationError)
 
 
 def test_a_stream_is_looked_at_up_to_its_first_event() -> None:
     stream = FakeStream(b"event:conversa", b"tion.chat.created\n", b"data:{}\n\nevent:x", b"more")
     reply = Reply(status_code=200, stream=stream)
-    _, result = drive(exchange(STREAM, Policy()), [reply])
+    _, result = drive(send_with_retry(STREAM, RetryPolicy()), [reply])
     assert result.stream is stream
-    assert stream.head == b"event:conversation.chat.created\ndata:{}\n\nevent:x"
+    assert stream.buffered == b"event:conversation.chat.created\ndata:{}\n\nevent:x"
     assert stream.reads == [b"more", None]
 
 
@@ -158,7 +177,7 @@ def test_a_stream_is_looked_at_up_to_its_first_event() -> None:
 def test_an_error_in_place_of_the_first_event_is_that_error(sent: bytes) -> None:
     stream = FakeStream(sent)
     commands, result = drive(
-        exchange(STREAM, Policy()), [Reply(status_code=200, stream=stream), False]
+        send_with_retry(STREAM, RetryPolicy()), [Reply(status_code=200, stream=stream), False]
     )
     assert isinstance(result, CozeAuthenticationError)
     assert Close(stream) in commands
@@ -166,17 +185,19 @@ def test_an_error_in_place_of_the_first_event_is_that_error(sent: bytes) -> None
 
 def test_an_empty_stream_is_left_to_the_turn() -> None:
     stream = FakeStream()
-    _, result = drive(exchange(STREAM, Policy()), [Reply(status_code=200, stream=stream)])
+    _, result = drive(
+        send_with_retry(STREAM, RetryPolicy()), [Reply(status_code=200, stream=stream)]
+    )
     assert result.stream is stream
 
 
 @pytest.mark.parametrize(
     ("reply", "kind", "code"),
     [
-        (refused(4000), CozeInvalidRequestError, 4000),
-        (refused(4100, 401), CozeAuthenticationError, 4100),
-        (refused(400, 400), CozeInvalidRequestError, 400),  # Studio
-        (refused(500, 500), CozeServerError, 500),  # Studio
+        (make_refusal(4000), CozeInvalidRequestError, 4000),
+        (make_refusal(4100, 401), CozeAuthenticationError, 4100),
+        (make_refusal(400, 400), CozeInvalidRequestError, 400),  # Studio
+        (make_refusal(500, 500), CozeServerError, 500),  # Studio
         (Reply(status_code=404, body=b"404 page not found"), CozeNotFoundError, None),
         (Reply(status_code=200, body=b""), CozeServerError, None),
         (Reply(status_code=200, body=b"<html>hi</html>"), CozeInvalidRequestError, None),
@@ -190,7 +211,7 @@ def test_an_empty_stream_is_left_to_the_turn() -> None:
     ],
 )
 def test_errors_of_replies(reply: Reply, kind: type[CozeError], code: int | None) -> None:
-    error = error_in(reply, stream=False)
+    error = find_error(reply, stream=False)
     assert isinstance(error, kind)
     assert error.code == code
     assert error.status_code == reply.status_code
@@ -200,60 +221,61 @@ def test_errors_of_replies(reply: Reply, kind: type[CozeError], code: int | None
     "body", [b'{"code":0}', b'{"msg":"","execute_id":"7"}', b'{"code":null}', b'{"code":"0"}']
 )
 def test_replies_without_an_error(body: bytes) -> None:
-    assert error_in(Reply(status_code=200, body=body), stream=False) is None
+    assert find_error(Reply(status_code=200, body=body), stream=False) is None
 
 
 def test_json_where_a_stream_was_asked_for_is_an_error() -> None:
-    assert isinstance(error_in(OK, stream=True), CozeInvalidRequestError)
+    assert isinstance(find_error(OK, stream=True), CozeInvalidRequestError)
 
 
 def test_the_log_id_comes_from_wherever_it_stands() -> None:
     for reply in (
-        refused(4000),
-        refused(4000, 200, **{"x-tt-logid": "L"}),
-        refused(4000, 200, **{"x-log-id": "L"}),
+        make_refusal(4000),
+        make_refusal(4000, 200, **{"x-tt-logid": "L"}),
+        make_refusal(4000, 200, **{"x-log-id": "L"}),
     ):
-        error = error_in(reply, stream=False)
+        error = find_error(reply, stream=False)
         assert error is not None
         assert error.logid == "L"
 
 
 def test_a_token_in_an_answer_goes_nowhere() -> None:
     body = b'{"code":4100,"msg":"token pat_abcdef123456 (Bearer czs_abcdef123456) is invalid"}'
-    error = error_in(Reply(status_code=200, body=body), stream=False)
+    error = find_error(Reply(status_code=200, body=body), stream=False)
     assert error is not None
     assert "abcdef" not in f"{error} {error!r} {error.response} {vars(error)}"
 
 
 def test_the_token_that_was_sent_is_masked_whatever_it_looks_like() -> None:
     for body in (b'{"code":4100,"msg":"bad opaque-gateway-key"}', b"bad opaque-gateway-key"):
-        error = error_in(Reply(401, body=body, secret="opaque-gateway-key"), stream=False)
+        error = find_error(Reply(401, body=body, token="opaque-gateway-key"), stream=False)
         assert "opaque" not in f"{error} {error!r} {vars(error)}"
     stream = FakeStream(b'{"code":4000,"msg":"bad opaque-gateway-key"}')
     _, error = drive(
-        exchange(STREAM, Policy()), [Reply(200, stream=stream, secret="opaque-gateway-key")]
+        send_with_retry(STREAM, RetryPolicy()),
+        [Reply(200, stream=stream, token="opaque-gateway-key")],
     )
     assert "opaque" not in f"{error} {error!r} {vars(error)}"
 
 
 def test_every_error_of_a_reply_has_a_hint() -> None:
-    for reply in (Reply(200), Reply(302), Reply(418), Reply(200, body=b"{"), refused(701231)):
-        error = error_in(reply, stream=False)
+    for reply in (Reply(200), Reply(302), Reply(418), Reply(200, body=b"{"), make_refusal(701231)):
+        error = find_error(reply, stream=False)
         assert error is not None
         assert error.hint
 
 
 def test_chat_request_has_the_conversation_in_the_query() -> None:
-    request = chat_request({"stream": True}, "c1")
+    request = build_chat_request({"stream": True}, "c1")
     assert request.query == {"conversation_id": "c1"}
     assert request.stream
     assert request.body == {"stream": True}
-    assert chat_request({"stream": False}).query == {}
+    assert build_chat_request({"stream": False}).query == {}
 
 
 def test_retrieve_and_cancel() -> None:
     chat = Chat(id="7", conversation_id="9")
-    commands, state = drive(retrieve(chat, Policy()), [OK])
+    commands, state = drive(retrieve_chat(chat, RetryPolicy()), [OK])
     assert commands == [
         Request(
             method="GET",
@@ -263,13 +285,15 @@ def test_retrieve_and_cancel() -> None:
     ]
     assert state.id == "7"
     canceled = b'{"ChatV3ChatDetail":{"id":"7","status":"cancelled"},"BaseResp":null}'  # Studio
-    commands, state = drive(cancel(chat, Policy()), [Reply(status_code=200, body=canceled)])
+    commands, state = drive(
+        cancel_chat(chat, RetryPolicy()), [Reply(status_code=200, body=canceled)]
+    )
     assert commands[0].path == "/v3/chat/cancel"
     assert commands[0].body == {"conversation_id": "9", "chat_id": "7"}
     assert state.status == "canceled"
 
 
-def state(status: str) -> Reply:
+def make_state_reply(status: str) -> Reply:
     body = b'{"code":0,"data":{"id":"7","conversation_id":"9","status":"%s"}}' % status.encode()
     return Reply(status_code=200, body=body)
 
@@ -277,17 +301,20 @@ def state(status: str) -> Reply:
 LISTED = Reply(status_code=200, body=b'{"code":0,"data":[{"id":"1"}]}')
 
 
-def polled(*answers: Any, **options: Any) -> tuple[list[Any], Any]:
-    return drive(poll(POST, Policy(max_retries=0), Polling(**options)), list(answers))
+def run_polling(*answers: Any, **options: Any) -> tuple[list[Any], Any]:
+    return drive(run_polled(POST, RetryPolicy(max_retries=0), Polling(**options)), list(answers))
 
 
 @pytest.mark.parametrize("status", ["completed", "requires_action", "required_action"])
 def test_polling_ends_with_the_messages(status: str) -> None:
-    commands, (first, raw, messages) = polled(
-        state("in_progress"), state("created"), state(status), LISTED
+    commands, (first, raw, messages) = run_polling(
+        make_state_reply("in_progress"),
+        make_state_reply("created"),
+        make_state_reply(status),
+        LISTED,
     )
-    asked = [command.path for command in commands if isinstance(command, Request)]
-    assert asked == [
+    sent = [command.path for command in commands if isinstance(command, Request)]
+    assert sent == [
         "/v3/chat",
         "/v3/chat/retrieve",
         "/v3/chat/retrieve",
@@ -301,22 +328,22 @@ def test_polling_ends_with_the_messages(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["failed", "canceled", "cancelled", "expired"])
 def test_polling_ends_on_every_bad_end(status: str) -> None:
-    _, (_, raw, messages) = polled(state("in_progress"), state(status))
+    _, (_, raw, messages) = run_polling(make_state_reply("in_progress"), make_state_reply(status))
     assert raw["status"] == status
     assert messages == []
 
 
 def test_polling_knows_studio_s_list() -> None:
     listed = Reply(status_code=200, body=b'{"Messages":[{"id":"1"}],"code":0,"msg":""}')
-    assert polled(state("completed"), listed)[1][2] == [{"id": "1"}]
+    assert run_polling(make_state_reply("completed"), listed)[1][2] == [{"id": "1"}]
 
 
 def test_polling_gives_up_in_time() -> None:
     now = itertools.count(0, 4)
-    commands, error = polled(
-        state("in_progress"),
-        state("in_progress"),
-        state("in_progress"),
+    commands, error = run_polling(
+        make_state_reply("in_progress"),
+        make_state_reply("in_progress"),
+        make_state_reply("in_progress"),
         timeout=10,
         clock=lambda: next(now),
     )
@@ -326,7 +353,7 @@ def test_polling_gives_up_in_time() -> None:
 
 
 def test_a_reply_that_names_no_chat_is_not_asked_for() -> None:
-    commands, error = polled(Reply(200, {"x-tt-logid": "L"}, b'{"code":0,"msg":""}'))
+    commands, error = run_polling(Reply(200, {"x-tt-logid": "L"}, b'{"code":0,"msg":""}'))
     assert isinstance(error, CozeServerError)
     assert error.logid == "L"
     assert error.hint
@@ -334,18 +361,20 @@ def test_a_reply_that_names_no_chat_is_not_asked_for() -> None:
 
 
 def test_a_question_waits_no_longer_than_the_whole_poll() -> None:
-    commands, _ = polled(state("in_progress"), state("completed"), LISTED, timeout=7)
-    (asked,) = [c for c in commands if isinstance(c, Request) and "retrieve" in c.path]
-    assert asked.patience is not None
-    assert 1.0 <= asked.patience <= 7
+    commands, _ = run_polling(
+        make_state_reply("in_progress"), make_state_reply("completed"), LISTED, timeout=7
+    )
+    (sent,) = [c for c in commands if isinstance(c, Request) and "retrieve" in c.path]
+    assert sent.read_timeout is not None
+    assert 1.0 <= sent.read_timeout <= 7
 
 
 def test_the_pauses_of_polling() -> None:
-    pauses = list(itertools.islice(Polling(interval=1.0).pauses(), 60))
+    pauses = list(itertools.islice(Polling(interval=1.0).iter_pauses(), 60))
     assert pauses[:10] == [1.0] * 10
     assert pauses[10] == 1.0
     assert pauses[20] > 1.5
     assert max(pauses) == 3.0
-    assert next(Polling(interval=0.01, floor=1.0).pauses()) == 1.0
-    assert next(Polling(interval=0.01).pauses()) == 0.01
-    assert max(itertools.islice(Polling(interval=5).pauses(), 60)) == 5
+    assert next(Polling(interval=0.01, min_interval=1.0).iter_pauses()) == 1.0
+    assert next(Polling(interval=0.01).iter_pauses()) == 0.01
+    assert max(itertools.islice(Polling(interval=5).iter_pauses(), 60)) == 5

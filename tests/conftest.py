@@ -1,0 +1,99 @@
+"""What tests share: local servers, chat models that use them, and waiting for a condition."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from langchain_coze import ChatCoze, _runtime
+from langchain_coze.local import LocalBot, LocalCoze
+
+_running: list[LocalCoze] = []
+
+
+def serve(
+    bots: Any = None,
+    *,
+    profiles: Sequence[str] = ("cloud",),
+    scope: Any = "module",
+    **options: Any,
+) -> Any:
+    """Make a fixture that runs one `LocalCoze` for all tests of a module.
+
+    Every test starts with an empty request log and without faults. With several profiles, the
+    tests run once for each.
+
+    Args:
+        bots: The bots to serve.
+        profiles: The profiles of the server.
+        scope: The scope of the fixture.
+        options: Other arguments of `LocalCoze`.
+
+    Example:
+        ```python no-run
+        coze = serve([WEATHER, NEWS])
+
+
+        def test_a_bot_answers(coze: LocalCoze) -> None:
+            assert make_chat(coze, NEWS).invoke("Hi").text == "Nothing new."
+        ```
+    """
+
+    @pytest.fixture(scope=scope, params=profiles if len(profiles) > 1 else None)
+    def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
+        profile = getattr(request, "param", profiles[0])
+        with LocalCoze(bots, profile=profile, **options) as server:
+            _running.append(server)
+            yield server
+            _running.remove(server)
+
+    return coze
+
+
+@pytest.fixture(autouse=True)
+def _reset_servers() -> Iterator[None]:
+    for server in _running:
+        server.reset()
+    yield
+    for server in _running:
+        server.faults = ()
+
+
+def make_chat(coze: LocalCoze, bot: LocalBot | None = None, **fields: Any) -> ChatCoze:
+    """Return a model for a bot of a server: the first one unless another is given."""
+    defaults = {
+        "bot_id": (bot or coze.bots[0]).bot_id,
+        "api_key": coze.token,
+        "base_url": coze.base_url,
+        "timeout": 10,
+        "poll_interval": 0.02,
+    }
+    return ChatCoze(**{**defaults, **fields})
+
+
+def wait_until(
+    condition: Callable[[], Any], seconds: float = 10, *, interval: float = 0.005
+) -> None:
+    """Wait until a condition is true; fail if it is still false after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"still false after {seconds} s"
+        time.sleep(interval)
+
+
+def finish_cancels() -> None:
+    """Wait until all cancel requests that run in the background have been answered.
+
+    After this, a test can assert that no turn was cancelled.
+    """
+    executor, _runtime._cancel_executor = _runtime._cancel_executor, None  # recreated when needed
+    if executor is not None:
+        executor.shutdown(wait=True)
+
+
+def forget_conversations() -> None:
+    """Forget how the known conversations ended, as a new process would."""
+    _runtime.conversation_heads.clear()
