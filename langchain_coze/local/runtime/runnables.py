@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import AIMessageChunk, ToolMessage, message_chunk_to_message
+
 from langchain_coze.local.reply_parts import (
     PART_TYPES,
     ClientTool,
@@ -60,7 +62,7 @@ async def stream_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[ReplyPart
 async def _stream_items(
     runnable: Any, value: Any, options: Mapping[str, Any]
 ) -> AsyncGenerator[Any, None]:
-    """What a Runnable streams; one that cannot be awaited is read in a thread."""
+    """Yield what a Runnable streams; one without an async version runs in a thread."""
     started = False
     try:
         async for item in runnable.astream(value, **options):
@@ -75,8 +77,6 @@ async def _stream_items(
 
 
 def _build_tool_messages(calls: Sequence[Any], outputs: Sequence[str]) -> list[Any]:
-    from langchain_core.messages import ToolMessage  # noqa: PLC0415 - only where it is needed
-
     answered = zip(calls, outputs, strict=True)
     return [ToolMessage(text, tool_call_id=c["id"], name=c["name"]) for c, text in answered]
 
@@ -105,7 +105,7 @@ class _MessageReader:
             )
 
     def get_messages_and_calls(self) -> tuple[list[Any], list[Any]]:
-        """The messages up to now, and the tool calls among them that wait for the client."""
+        """Return the messages so far, and the tool calls that wait for the client."""
         if not any(_get_calls(part) or _get_call_chunks(part) for part in self._chunks):
             return self._messages, []
         message = _join_chunks(self._chunks)
@@ -113,7 +113,7 @@ class _MessageReader:
 
 
 def _get_calls(message: Any) -> list[Any]:
-    """The calls of a message; those with arguments that are no JSON too, as they came."""
+    """Return the calls of a message, also those whose arguments are not valid JSON."""
     invalid = getattr(message, "invalid_tool_calls", None) or []
     return [*(getattr(message, "tool_calls", None) or []), *invalid]
 
@@ -123,11 +123,6 @@ def _get_call_chunks(message: Any) -> list[Any]:
 
 
 def _join_chunks(chunks: Sequence[Any]) -> Any:
-    from langchain_core.messages import (  # noqa: PLC0415 - only where it is needed
-        AIMessageChunk,
-        message_chunk_to_message,
-    )
-
     joined, *rest = chunks
     for part in rest:
         joined += part
@@ -169,7 +164,7 @@ class _GraphReader:
             yield from self._read_message(value[0])
 
     def get_messages_and_calls(self) -> tuple[list[Any], list[Any]]:
-        """The messages up to now, and the tool calls among them that wait for the client."""
+        """Return the messages so far, and the tool calls that wait for the client."""
         last = self._messages[-1] if self._messages else None
         return self._messages, _get_calls(last)
 
