@@ -56,7 +56,7 @@ def test_the_retriever_is_a_tool_of_an_agent() -> None:
     assert answer.endswith("(https://www.coze.com/open/docs/guides/workflow)")
 
 
-def test_an_agent_mends_its_call_of_a_workflow() -> None:
+def test_an_agent_corrects_its_call_of_a_workflow() -> None:
     pytest.importorskip("langchain.agents")
     done = run_example("workflow_agent.py")
     assert (done.returncode, done.stderr) == (0, "")
@@ -136,7 +136,7 @@ def test_the_supervisor_is_a_bot() -> None:
     assert summary == "supervisor: To sum up: sun, and a boat on West Lake."
 
 
-def test_memory_survives_processes() -> None:
+def test_memory_survives_a_restart() -> None:
     pytest.importorskip("langgraph.checkpoint.sqlite")
     done = run_example("memory_sqlite.py")
     assert (done.returncode, done.stderr) == (0, "")

@@ -158,7 +158,7 @@ def test_a_fork_hears_nothing_of_later_turns(
 
 
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_the_first_branch_goes_on_in_its_conversation(
+def test_the_first_branch_continues_in_its_conversation(
     coze: LocalCoze, build_agent: AgentBuilder
 ) -> None:
     agent, end = run_three_turns(coze, build_agent, InMemorySaver())
@@ -182,7 +182,7 @@ def test_a_replay_is_not_heard_twice(
 
 @pytest.mark.parametrize("kept", ["stateless", "thread"])
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_time_travel_into_calls_that_have_been_answered(
+def test_time_travel_before_answered_calls_starts_a_new_chat(
     coze: LocalCoze, build_agent: AgentBuilder, kept: str
 ) -> None:
     """Coze takes results only once: the bot is asked anew, in a chat of its own."""
@@ -291,7 +291,7 @@ def test_results_are_submitted_by_another_process(
     assert list_request_kinds(coze) == ["chat", "submit"]
 
 
-def test_a_thread_goes_on_in_another_process(
+def test_a_thread_continues_in_another_process(
     coze: LocalCoze, program: Callable[..., Any], tmp_path: Path
 ) -> None:
     program("q1")
@@ -323,7 +323,9 @@ def test_a_fork_in_another_process_hears_nothing_of_later_turns(
     assert get_last_text(state) == "asked: q1 | fork"
 
 
-def test_an_asynchronous_checkpointer(coze: LocalCoze, tmp_path: Path) -> None:
+def test_an_asynchronous_checkpointer_keeps_the_conversation(
+    coze: LocalCoze, tmp_path: Path
+) -> None:
     sqlite = pytest.importorskip("langgraph.checkpoint.sqlite.aio")
 
     async def run() -> list[Any]:

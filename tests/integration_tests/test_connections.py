@@ -205,7 +205,7 @@ def _open_files() -> int:
     return len(list(folder.iterdir())) if folder.is_dir() else 0
 
 
-def test_many_streams_at_once_on_one_loop(coze: LocalCoze) -> None:
+def test_150_calls_at_once_on_one_loop_are_answered(coze: LocalCoze) -> None:
     """httpx's own pool would fail here: 100 connections, 5 s to get one."""
 
     async def run() -> list[str]:
@@ -217,7 +217,7 @@ def test_many_streams_at_once_on_one_loop(coze: LocalCoze) -> None:
     assert asyncio.run(run()) == [ANSWER] * 150
 
 
-def test_threads_and_batches(coze: LocalCoze) -> None:
+def test_threads_and_batches_get_whole_answers(coze: LocalCoze) -> None:
     model = make_chat(coze)
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(lambda _: invoke(model, QUESTION).text, range(48))) == [ANSWER] * 48
@@ -318,7 +318,7 @@ def test_clients_of_the_user_are_used_and_left_open(coze: LocalCoze) -> None:
     asyncio.run(run())
 
 
-def test_a_client_of_the_user_keeps_its_patience_unless_told(coze: LocalCoze) -> None:
+def test_a_client_of_the_user_keeps_its_timeout_unless_one_is_given(coze: LocalCoze) -> None:
     coze.faults = "idle=5"
     with httpx.Client(timeout=0.2) as client, pytest.raises(CozeTimeoutError):
         invoke(ChatCoze(http_client=client, **_get_address(make_chat(coze))), QUESTION)
@@ -326,7 +326,7 @@ def test_a_client_of_the_user_keeps_its_patience_unless_told(coze: LocalCoze) ->
         invoke(ChatCoze(http_client=client, timeout=0.2, **_get_address(make_chat(coze))), QUESTION)
 
 
-def test_timeouts_of_httpx_are_taken(coze: LocalCoze) -> None:
+def test_timeouts_of_httpx_are_accepted(coze: LocalCoze) -> None:
     patient = make_chat(coze, timeout=httpx.Timeout(5, connect=1))
     impatient = make_chat(coze, timeout=httpx.Timeout(5, read=0.2))
     unlimited = make_chat(coze, timeout=None)
@@ -434,7 +434,7 @@ def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_blocking_way_does_not_wait_for_more_than_it_needs() -> None:
+def test_a_blocking_call_returns_before_the_connection_is_closed() -> None:
     """The last chunk comes with `done`, although the connection stays open for a while."""
     bot = LocalBot(lambda _: "x", name="quick")
     with LocalCoze(bot) as coze:

@@ -65,7 +65,7 @@ def get_sent_texts(request: RecordedRequest) -> list[str]:
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_named_conversation_goes_on(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
+def test_a_named_conversation_is_continued(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
     named = start_conversation(coze)
     model = make_chat(coze, conversation_id=named, response_mode=mode)
     first = ask(model, "one")
@@ -118,14 +118,14 @@ def test_a_config_reaches_the_bot_through_chains(coze: LocalCoze) -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_conversation_that_is_none_is_told(coze: LocalCoze, ask: CallStyle) -> None:
+def test_an_invalid_conversation_id_is_an_error(coze: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeNotFoundError, match="code 4002"):
         ask(make_chat(coze, conversation_id="123"), "one")
     with pytest.raises(CozeInvalidRequestError, match="coze_conversation_id is a list"):
         ask(make_chat(coze), "one", config={"configurable": {"coze_conversation_id": ["1"]}})
 
 
-def test_every_door_of_the_model_takes_the_conversation_of_the_config(coze: LocalCoze) -> None:
+def test_every_method_of_the_model_uses_the_conversation_of_the_config(coze: LocalCoze) -> None:
     named = start_conversation(coze)
     config: RunnableConfig = {"configurable": {"coze_conversation_id": named}}
     model = make_chat(coze)
@@ -193,7 +193,7 @@ def test_forks_and_replays_hear_nothing_of_what_came_later(
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_thread_goes_on_in_another_process(coze: LocalCoze, ask: CallStyle) -> None:
+def test_a_thread_continues_in_another_process(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
     history += [ask(model, history), HumanMessage("two")]
@@ -209,7 +209,7 @@ def test_a_thread_goes_on_in_another_process(coze: LocalCoze, ask: CallStyle) ->
 
 @pytest.mark.parametrize("fault", ["error=4101", "error=5000", "http_502", "close", "empty_body"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_where_the_end_cannot_be_asked_for_a_conversation_begins(
+def test_a_conversation_begins_where_the_last_turn_cannot_be_verified(
     coze: LocalCoze, ask: CallStyle, fault: str
 ) -> None:
     model = make_chat(coze, conversation="thread", max_retries=0)
@@ -333,7 +333,7 @@ def test_a_batch_of_one_conversation_has_one_turn_at_a_time(coze: LocalCoze) -> 
     assert sorted(len(answer.text.split(" | ")) for answer in answers) == list(range(2, 26))
 
 
-def test_a_stream_that_is_left_lets_the_next_turn_in(coze: LocalCoze) -> None:
+def test_closing_a_stream_early_lets_the_next_turn_start(coze: LocalCoze) -> None:
     model = make_chat(coze, SLOW, conversation_id=start_conversation(coze), max_retries=4)
     for chunk in model.stream("a"):
         assert chunk.text == "a"

@@ -208,7 +208,7 @@ def build_outer_graph(agent: Any) -> Any:
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
-def test_an_agent_as_a_node(coze: LocalCoze, *, native: bool) -> None:
+def test_an_agent_may_be_a_node_of_a_graph(coze: LocalCoze, *, native: bool) -> None:
     graph = build_outer_graph(create_coze_agent(make_chat(coze, B), [get_weather], name="bot_b"))
 
     async def arun() -> list[Any]:
@@ -243,7 +243,7 @@ def test_a_question_to_a_person_reaches_the_outer_graph(coze: LocalCoze) -> None
     assert list_request_kinds(coze) == ["chat", "submit"]
 
 
-def test_version_3_events_of_an_agent_in_a_graph(coze: LocalCoze) -> None:
+def test_version_3_events_name_an_agent_in_a_graph(coze: LocalCoze) -> None:
     graph = build_outer_graph(create_coze_agent(make_chat(coze, B), [get_weather], name="bot_b"))
     run = stream_v3_events(graph, make_input("x"), make_thread_config())
     streamed = [
@@ -253,7 +253,7 @@ def test_version_3_events_of_an_agent_in_a_graph(coze: LocalCoze) -> None:
     assert streamed == [("helper", "It is sunny in Hangzhou")]
 
 
-def test_bots_one_after_the_other(coze: LocalCoze) -> None:
+def test_a_bot_gets_the_answer_of_the_bot_before_it(coze: LocalCoze) -> None:
     graph = StateGraph(MessagesState)
     graph.add_sequence(list(zip(("a", "b"), build_two_agents(coze), strict=True)))
     graph.add_edge(START, "a")

@@ -149,7 +149,7 @@ def test_copies_and_other_loops_share_the_token(coze: LocalCoze, app: LocalOAuth
     assert len(list_requests(coze)) == 1
 
 
-def test_who_is_cancelled_while_fetching_leaves_it_to_the_next(
+def test_a_cancelled_fetch_is_repeated_by_the_next_caller(
     coze: LocalCoze, app: LocalOAuthApp
 ) -> None:
     coze.faults = f"slow_start=0.5,on={ENDPOINT}"
@@ -203,7 +203,7 @@ def test_a_fork_fetches_a_token_of_its_own(coze: LocalCoze, app: LocalOAuthApp) 
     assert auth.token == ours
 
 
-def test_a_coroutine_function_may_ask_for_it(coze: LocalCoze, app: LocalOAuthApp) -> None:
+def test_a_coroutine_function_may_return_the_token(coze: LocalCoze, app: LocalOAuthApp) -> None:
     auth = make_auth(app, base_url=coze.base_url)
 
     async def key() -> str:
@@ -243,7 +243,7 @@ current_user: contextvars.ContextVar[str | None] = contextvars.ContextVar("user"
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_function_tells_the_session_of_each_request(
+def test_a_function_names_the_session_of_each_request(
     coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle
 ) -> None:
     model = make_chat(coze, api_key=make_auth(app, session_name=current_user.get))
@@ -334,7 +334,7 @@ def test_a_token_is_renewed_before_it_expires() -> None:
 @pytest.mark.parametrize(
     "change", [{"client_id": "7"}, {"public_key_id": "7"}, {"private_key": None}]
 )
-def test_an_app_that_is_not_known(
+def test_an_unknown_app_is_an_authentication_error(
     coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle, change: dict[str, Any]
 ) -> None:
     if "private_key" in change:
@@ -349,7 +349,7 @@ def test_an_app_that_is_not_known(
 @pytest.mark.parametrize(
     ("offset", "message"), [(3600, "s behind Coze's"), (-3600, "s ahead of Coze's")]
 )
-def test_a_clock_that_is_off(
+def test_a_wrong_clock_is_reported(
     coze: LocalCoze, app: LocalOAuthApp, offset: float, message: str
 ) -> None:
     coze.clock_offset = offset
@@ -358,7 +358,7 @@ def test_a_clock_that_is_off(
     assert "NTP" in (caught.value.hint or "")
 
 
-def test_a_clock_that_is_a_little_off_does_no_harm(coze: LocalCoze, app: LocalOAuthApp) -> None:
+def test_a_slightly_wrong_clock_does_no_harm(coze: LocalCoze, app: LocalOAuthApp) -> None:
     auth = make_auth(app, base_url=coze.base_url, duration_seconds=40)
     for offset in (45, -45):
         coze.clock_offset = offset
@@ -366,7 +366,7 @@ def test_a_clock_that_is_a_little_off_does_no_harm(coze: LocalCoze, app: LocalOA
         assert one.token == one.token
 
 
-def test_another_site_is_told(coze: LocalCoze, app: LocalOAuthApp) -> None:
+def test_a_jwt_for_another_site_is_refused(coze: LocalCoze, app: LocalOAuthApp) -> None:
     auth = make_auth(app)._sign_jwt("api.coze.com", None)
     reply = httpx.post(
         coze.base_url + ENDPOINT, headers={"Authorization": f"Bearer {auth}"}, trust_env=False
@@ -374,7 +374,7 @@ def test_another_site_is_told(coze: LocalCoze, app: LocalOAuthApp) -> None:
     assert "aud must be" in reply.json()["error_message"]
 
 
-def test_studio_has_no_oauth(app: LocalOAuthApp) -> None:
+def test_studio_without_oauth_is_explained(app: LocalOAuthApp) -> None:
     with LocalCoze(BOT, oauth_apps=app, profile="studio") as coze:
         with pytest.raises(CozeAuthenticationError, match="HTTP 404") as caught:
             invoke(make_chat(coze, api_key=make_auth(app)), "a")
@@ -404,7 +404,7 @@ class CountingTransport(httpx.BaseTransport):
         (httpx.Response(429, headers={"retry-after": "0"}), CozeRateLimitError),
     ],
 )
-def test_there_is_no_storm_of_retries(
+def test_a_failed_exchange_is_repeated_only_max_retries_times(
     app: LocalOAuthApp, answer: Any, kind: type[Exception], retries: int
 ) -> None:
     transport = CountingTransport(answer)
@@ -417,7 +417,7 @@ def test_there_is_no_storm_of_retries(
     assert transport.paths == [ENDPOINT] * (retries + 1)
 
 
-def test_headers_for_a_gateway_stay_there(coze: LocalCoze, app: LocalOAuthApp) -> None:
+def test_headers_for_a_gateway_are_not_sent_to_coze(coze: LocalCoze, app: LocalOAuthApp) -> None:
     with LocalCoze(BOT) as gateway:
         auth = make_auth(app, base_url=coze.base_url)
         model = make_chat(gateway, api_key=auth, default_headers={"x-gateway": "1"})
@@ -429,7 +429,7 @@ def test_headers_for_a_gateway_stay_there(coze: LocalCoze, app: LocalOAuthApp) -
     assert coze.requests[-1].headers["x-gateway"] == "1"
 
 
-def test_no_secret_is_told(
+def test_no_secret_is_shown(
     coze: LocalCoze, app: LocalOAuthApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

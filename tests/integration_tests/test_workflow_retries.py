@@ -76,7 +76,7 @@ PATIENT = RetryPolicy(max_attempts=2, initial_interval=RETRY_DELAY)
         pytest.param(retry_by_runnable, (2, 2), id="with_retry"),
     ],
 )
-def test_what_calls_a_workflow_again(
+def test_only_retries_without_is_retryable_start_a_run_twice(
     coze: LocalCoze, call: Callable[[LocalCoze, CozeWorkflowTool], None], tries: tuple[int, int]
 ) -> None:
     tool = CozeWorkflowTool.from_workflow(

@@ -360,7 +360,7 @@ def test_the_table_of_fields_matches(page: Path, heading: str) -> None:
 
 
 @for_pages("chat.md", "Field", "字段")
-def test_the_table_tells_what_a_call_takes(page: Path, heading: str) -> None:
+def test_the_table_of_call_arguments_matches(page: Path, heading: str) -> None:
     listed = {
         name
         for name, cells in parse_rows(page, heading).items()
@@ -370,7 +370,7 @@ def test_the_table_tells_what_a_call_takes(page: Path, heading: str) -> None:
 
 
 @for_pages("retriever.md", "Field", "字段")
-def test_the_table_tells_the_retrievers_own_fields(page: Path, heading: str) -> None:
+def test_the_table_of_retriever_fields_matches(page: Path, heading: str) -> None:
     table = parse_rows(page, heading)
     bots = ChatCoze.model_fields
     own = {
@@ -386,7 +386,7 @@ def test_the_table_tells_the_retrievers_own_fields(page: Path, heading: str) -> 
 
 
 @for_pages("workflows.md", "Field", "字段")
-def test_the_table_tells_the_tools_own_fields(page: Path, heading: str) -> None:
+def test_the_table_of_tool_fields_matches(page: Path, heading: str) -> None:
     table = parse_rows(page, heading)
     plain = {**BaseTool.model_fields, **CozeConnectionFields.model_fields}
     own = {
@@ -401,7 +401,7 @@ def test_the_table_tells_the_tools_own_fields(page: Path, heading: str) -> None:
 
 
 @for_pages("workflows.md", "Mode", "模式")
-def test_the_table_tells_every_run_mode(page: Path, heading: str) -> None:
+def test_the_table_of_run_modes_matches(page: Path, heading: str) -> None:
     modes = get_args(CozeWorkflowTool.model_fields["run_mode"].annotation)
     listed = [cell.partition("`")[0].strip('"') for cell in parse_rows(page, heading)]
     assert listed == list(modes)

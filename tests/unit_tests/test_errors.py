@@ -149,7 +149,7 @@ def test_an_error_without_words_still_says_something() -> None:
         ("a short x stays", "a short x stays"),
     ],
 )
-def test_redaction(text: str, clean: str) -> None:
+def test_secrets_are_redacted(text: str, clean: str) -> None:
     assert redact(text, "hunter22", "", "x") == clean
 
 
@@ -158,7 +158,7 @@ def test_every_class_is_found_among_the_errors() -> None:
     assert not hasattr(errors, "CozeNothing")
 
 
-def test_what_has_begun_is_not_retryable_for_anybody() -> None:
+def test_requests_that_may_have_started_are_not_retryable() -> None:
     late, cut = errors.CozeTimeoutError("late"), errors.CozeStreamError("cut", chat_id="7")
     assert late.is_retryable
     late.may_have_started = True

@@ -69,7 +69,7 @@ def test_a_value_is_made_again_when_its_time_is_over_or_it_was_dropped() -> None
     assert CLIENT.run(get_or_create(cache, "k", make)) == 4
 
 
-def test_who_fails_to_make_it_gets_the_error_and_the_next_one_tries() -> None:
+def test_a_failed_caller_gets_the_error_and_the_next_one_tries() -> None:
     cache, make = TTLCache(), CountingFactory(fail=1)
     with ThreadPoolExecutor(5) as pool:
         futures = [pool.submit(CLIENT.run, get_or_create(cache, "k", make)) for _ in range(5)]
@@ -128,7 +128,7 @@ async def hold_lock_async(locks: KeyedLocks, log: list[str], name: str) -> None:
     place.release()
 
 
-def test_one_at_a_time_across_threads_and_loops() -> None:
+def test_a_lock_has_one_holder_across_threads_and_loops() -> None:
     locks, log = KeyedLocks(), list[str]()
 
     async def several(name: str) -> None:
@@ -151,7 +151,7 @@ def test_other_keys_do_not_wait() -> None:
     assert all(isinstance(place, LockHandle) for place in places)
 
 
-def test_who_is_inside_cannot_wait_for_itself() -> None:
+def test_the_holder_of_a_lock_cannot_wait_for_itself() -> None:
     locks = KeyedLocks()
     place = CLIENT.run(acquire(locks, "v1", LONG))
     before = time.monotonic()
@@ -163,7 +163,7 @@ def test_who_is_inside_cannot_wait_for_itself() -> None:
     CLIENT.run(acquire(locks, "v1", LONG)).release()
 
 
-def test_who_has_just_left_may_queue_again() -> None:
+def test_the_last_holder_of_a_lock_may_queue_again() -> None:
     locks = KeyedLocks()
     place = CLIENT.run(acquire(locks, "v1", LONG))
     ticket, _ = locks.try_acquire("v1")
@@ -174,7 +174,7 @@ def test_who_has_just_left_may_queue_again() -> None:
     assert thread != threading.get_ident()
 
 
-def test_who_waits_too_long_or_is_cancelled_does_not_hold_up_the_others() -> None:
+def test_waiters_that_time_out_or_are_cancelled_do_not_block_the_others() -> None:
     locks = KeyedLocks()
 
     async def run() -> None:
