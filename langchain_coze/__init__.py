@@ -18,7 +18,6 @@ from langchain_coze._version import __version__
 
 if TYPE_CHECKING:
     from langchain_coze._convert.recall import recalled_documents
-    from langchain_coze._workflows.errors import CozeWorkflowError
     from langchain_coze._workflows.run import WorkflowRun
     from langchain_coze.auth import CozeJWTAuth
     from langchain_coze.chat_models import ChatCoze
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
         CozeServerError,
         CozeStreamError,
         CozeTimeoutError,
+        CozeWorkflowError,
         CozeWorkflowInterrupt,
         is_retryable,
     )
@@ -85,7 +85,6 @@ _MODULES = {
     "CozeJWTAuth": "auth",
     "CozeRecallRetriever": "retrievers",
     "CozeToolkit": "tools",
-    "CozeWorkflowError": "_workflows.errors",
     "CozeWorkflowTool": "tools",
     "WorkflowRun": "_workflows.run",
     "create_coze_agent": "graphs",

@@ -35,14 +35,15 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from langchain_coze import _runtime
 from langchain_coze._api.effects import Flow, RetryPolicy
-from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token, invalidate_token
+from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token
+from langchain_coze._api.settings import Settings
 from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env
 from langchain_coze.errors import CozeAuthenticationError, bilingual_hint
 
 if TYPE_CHECKING:
     from langchain_coze._api.client import Client
-    from langchain_coze._api.transport import Settings
 
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _JWT_SECONDS = 600  # the life of a JWT, not of the token: it is sent once, at once
@@ -187,7 +188,7 @@ class CozeJWTAuth(BaseModel):
             CozeAuthenticationError: Coze refuses the app or the JWT.
             CozeError: What else goes wrong on the way.
         """
-        return self.token_source().get()
+        return self.make_token_source().get()
 
     def __call__(self) -> str:
         """Return `token`."""
@@ -200,9 +201,9 @@ class CozeJWTAuth(BaseModel):
             CozeAuthenticationError: Coze refuses the app or the JWT.
             CozeError: What else goes wrong on the way.
         """
-        return await self.token_source().aget()
+        return await self.make_token_source().aget()
 
-    def token_source(
+    def make_token_source(
         self, settings: Settings | None = None, policy: RetryPolicy | None = None
     ) -> JWTTokenSource:
         """Return the tokens for requests to one server, as a model uses them.
@@ -211,8 +212,6 @@ class CozeJWTAuth(BaseModel):
             settings: How that server is reached; None for `base_url`, else env `COZE_API_BASE`.
             policy: How often a request for a token is repeated.
         """
-        from langchain_coze._api.transport import Settings  # noqa: PLC0415 - httpx is slow to import
-
         if settings is None:
             default = self.base_url or from_env("COZE_API_BASE", default=DEFAULT_BASE_URL)()
             settings = Settings(base_url=clean_base_url(default))
@@ -310,18 +309,17 @@ class JWTTokenSource:
     def invalidate(self) -> bool:
         """Forget the token that was given last, unless another one has taken its place."""
         if self._last_issued is not None:
-            invalidate_token(*self._last_issued)
+            _runtime.tokens.discard(*self._last_issued)
         return True
 
     def _prepare(self) -> tuple[Client, Flow[str]]:
-        from langchain_coze._api.client import Client  # noqa: PLC0415 - httpx is slow to import
+        request = self._make_request()
+        client = _runtime.make_client(self._settings, JWTSigner(request))
+        return client, self._fetch(request)
 
-        grant = self._make_request()
-        return Client(self._settings, JWTSigner(grant), self._policy), self._fetch(grant)
-
-    def _fetch(self, grant: TokenRequest) -> Flow[str]:
-        token = yield from fetch_token(grant, self._policy)
-        self._last_issued = grant.key, token
+    def _fetch(self, request: TokenRequest) -> Flow[str]:
+        token = yield from fetch_token(request, _runtime.tokens, self._policy)
+        self._last_issued = request.key, token
         return token
 
 

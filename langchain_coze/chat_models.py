@@ -13,12 +13,14 @@ from pydantic import Field, model_validator
 from langchain_coze._base.bot import ABANDONED, CACHE_KEY_FIELDS, PER_CALL_FIELDS, BotFields
 from langchain_coze._base.config_routing import ConfigAwareChatModel
 from langchain_coze._base.unsupported import (
-    SystemMessageMode,
     reject_forced_tool_choice,
     reject_structured_output,
 )
+from langchain_coze._chat.history import needs_conversation
+from langchain_coze._chat.runner import create_answer_run, fetch_usage, start_turn
 from langchain_coze._convert import content_blocks  # noqa: F401 - registers our block translator
 from langchain_coze._convert.chunks import awith_callbacks, to_chat_result, with_callbacks
+from langchain_coze._convert.to_coze import SystemMessageMode
 from langchain_coze._version import __version__
 from langchain_coze.errors import CozeError
 
@@ -294,7 +296,6 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         del stop, run_manager
         if self.cache is False or (self.cache is None and get_llm_cache() is None):
             return self
-        from langchain_coze._chat.history import needs_conversation  # noqa: PLC0415 - the same
 
         call = self._build_options(kwargs)
         session = getattr(self.api_key, "session_name", None)  # no part of the key of a cache
@@ -351,7 +352,6 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         *,
         single_chunk: bool = False,
     ) -> Generator[ChatGenerationChunk]:
-        from langchain_coze._chat.runner import create_answer_run, fetch_usage, start_turn  # noqa: PLC0415 - stays light
 
         client = self._make_client()
         options = self._build_options(kwargs, stop=stop)
@@ -385,7 +385,6 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         *,
         single_chunk: bool = False,
     ) -> AsyncGenerator[ChatGenerationChunk]:
-        from langchain_coze._chat.runner import create_answer_run, fetch_usage, start_turn  # noqa: PLC0415 - stays light
 
         client = self._make_client()
         options = self._build_options(kwargs, stop=stop)

@@ -20,11 +20,11 @@ from __future__ import annotations
 
 import json
 import re
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from langchain_core import exceptions as core
 from langchain_core.exceptions import ModelError
+from langchain_core.tools.base import ToolException
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -233,6 +233,18 @@ class CozeRecallError(CozeError):
     """The search in the knowledge base failed (a recall with a `status_code` other than 0)."""
 
 
+class CozeWorkflowError(CozeError, ToolException, ValueError):
+    """A workflow failed, or cannot be run with these parameters.
+
+    It is a `ToolException`: an agent gets its text, and may try something else.
+    """
+
+    @property
+    def args(self) -> tuple[str]:  # type: ignore[override] # BaseException has a setter
+        """The text that LangChain gives to a model: message, code and hint."""
+        return (str(self),)
+
+
 class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - LangGraph's own word for it
     """A workflow asks its user something, where nobody can be asked: outside of a graph.
 
@@ -284,14 +296,6 @@ def bilingual_hint(en: str, zh: str) -> str:
         ```
     """
     return f"Hint: {en}\n提示：{zh}"
-
-
-def __getattr__(name: str) -> Any:
-    """Give `CozeWorkflowError`, which is a `ToolException`: importing that takes half a second."""
-    if name == "CozeWorkflowError":
-        return import_module("langchain_coze._workflows.errors").CozeWorkflowError
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
 
 
 _E = TypeVar("_E", bound=CozeError)

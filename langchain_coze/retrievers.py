@@ -10,6 +10,8 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
 from langchain_coze._base.bot import ABANDONED, PER_CALL_FIELDS, BotFields
+from langchain_coze._chat.search import create_recall_run, recall_from_bot, recall_from_workflow
+from langchain_coze._convert.recall import to_documents
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
@@ -183,12 +185,6 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
         self, query: str, kwargs: Mapping[str, Any]
     ) -> Iterator[tuple[Client, Flow[list[dict[str, Any]]]]]:
         """Provide what searches, and leave the turn behind when that is done."""
-        from langchain_coze._chat.search import (  # noqa: PLC0415 - stays light
-            create_recall_run,
-            recall_from_bot,
-            recall_from_workflow,
-        )
-
         client, call = self._make_client(), self._build_options(kwargs, is_workflow=True)
         if call.workflow_id:
             yield (
@@ -233,8 +229,6 @@ def _select_documents(
     chunks: Sequence[Mapping[str, Any]], k: int | None, threshold: float | None
 ) -> list[Document]:
     """Return the documents of the chunks that are wanted."""
-    from langchain_coze._convert.recall import to_documents  # noqa: PLC0415 - importing stays light
-
     if threshold is not None:
         if chunks and all("score" not in chunk["metadata"] for chunk in chunks):
             warn_user(

@@ -13,9 +13,15 @@ from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain r
 from langchain_core.tools import BaseTool, BaseToolkit
 from pydantic import Field, PrivateAttr, model_validator
 
+from langchain_coze._api.effects import RetryPolicy
 from langchain_coze._base.connection import CozeConnectionFields
-from langchain_coze._workflows.input_schema import make_tool_name, to_plain_data
+from langchain_coze._chat.request import validate_bot_or_app
+from langchain_coze._convert.to_coze import stringify_values
+from langchain_coze._workflows.engine import RunOptions, WorkflowEngine
+from langchain_coze._workflows.input_schema import make_tool_name
+from langchain_coze._workflows.metadata import describe_workflow, list_tools
 from langchain_coze._workflows.progress import ProgressReporter
+from langchain_coze._workflows.validation import to_plain_data
 from langchain_coze.errors import (
     CozeInvalidRequestError,
     CozeWorkflowInterrupt,
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_coze._api.effects import Flow
-    from langchain_coze._workflows.engine import InputSource, RunOptions, RunState, WorkflowEngine
+    from langchain_coze._workflows.engine import InputSource, RunState
     from langchain_coze._workflows.run import WorkflowRun
 
 _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -196,9 +202,6 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
 
     def _describe(self, known_fields: Mapping[str, Any]) -> Flow[dict[str, Any]]:
         """Return what Coze tells of the workflow, as fields of the tool."""
-        from langchain_coze._api.effects import RetryPolicy  # noqa: PLC0415 - importing stays light
-        from langchain_coze._workflows.metadata import describe_workflow  # noqa: PLC0415 - the same
-
         return describe_workflow(
             self.workflow_id, known_fields, RetryPolicy(max_retries=self.max_retries)
         )
@@ -292,7 +295,6 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         return build_child_config(config, tool_call_id)
 
     def _make_engine(self, tool_call_id: str | None = None) -> WorkflowEngine:
-        from langchain_coze._workflows.engine import WorkflowEngine  # noqa: PLC0415 - importing stays light
 
         schema = self.args_schema if isinstance(self.args_schema, dict) else {}
         return WorkflowEngine(
@@ -305,11 +307,6 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         Raises:
             CozeInvalidRequestError: Both a bot and an app are named.
         """
-        from langchain_coze._api.effects import RetryPolicy  # noqa: PLC0415 - the same
-        from langchain_coze._chat.request import validate_bot_or_app  # noqa: PLC0415 - the same
-        from langchain_coze._convert.to_coze import stringify_values  # noqa: PLC0415 - the same
-        from langchain_coze._workflows.engine import RunOptions  # noqa: PLC0415 - the same
-
         validate_bot_or_app("workflow", self.bot_id, self.app_id, required=False)
         named = ("bot_id", "app_id", "workflow_version", "connector_id")
         body = {name: value for name in named if (value := getattr(self, name))}
@@ -414,8 +411,6 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
         return self._build_tools(await self._make_client().arun(self._list_workflows()))
 
     def _list_workflows(self) -> Flow[list[dict[str, Any]]]:
-        from langchain_coze._api.effects import RetryPolicy  # noqa: PLC0415 - importing stays light
-        from langchain_coze._workflows.metadata import list_tools  # noqa: PLC0415 - the same
 
         query = {"workspace_id": self.workspace_id, "workflow_mode": "workflow"}
         if self.app_id:

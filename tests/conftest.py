@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from langchain_coze import ChatCoze
-from langchain_coze._chat import cancel
-from langchain_coze._chat.history import conversation_heads
+from langchain_coze import ChatCoze, _runtime
 from langchain_coze.local import LocalBot, LocalCoze
 
 _running: list[LocalCoze] = []
@@ -91,11 +89,11 @@ def finish_cancels() -> None:
 
     After this, a test can assert that no turn was cancelled.
     """
-    executor, cancel._executor = cancel._executor, None  # the next cancel makes a new one
+    executor, _runtime._cancel_executor = _runtime._cancel_executor, None
     if executor is not None:
         executor.shutdown(wait=True)
 
 
 def forget_conversations() -> None:
     """Forget how the known conversations ended, as a new process would."""
-    conversation_heads.__init__()  # type: ignore[misc] # emptied
+    _runtime.conversation_heads.clear()

@@ -1,4 +1,4 @@
-"""The two faces of the procedures: one blocking, one for asyncio."""
+"""The two drivers of flows: one sync, one async. See `langchain_coze._api.effects`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api import pool, transport
+from langchain_coze._api import transport
 from langchain_coze._api.effects import (
     Close,
     Effect,
@@ -18,48 +18,47 @@ from langchain_coze._api.effects import (
     Notify,
     Read,
     RefreshToken,
-    Reply,
     Request,
-    RetryPolicy,
     Sleep,
     T,
     Wait,
 )
-from langchain_coze._api.retry import send_with_retry
 
 if TYPE_CHECKING:
-    from langchain_coze._api.transport import Settings, TokenSource
+    from langchain_coze._api.pool import ConnectionPools
+    from langchain_coze._api.settings import Settings, TokenSource
 
 
 class Client:
-    """Carries out procedures against one server; holds no connection itself.
+    """Runs flows against one server, sync or async. Holds no connection itself.
 
     Attributes:
         settings: How to reach the server.
-        tokens: Where the token of each request comes from.
-        policy: How often a request is repeated.
+        token_source: Where the token of each request comes from.
     """
 
-    __slots__ = ("policy", "settings", "tokens")
+    __slots__ = ("_pools", "settings", "token_source")
 
-    def __init__(self, settings: Settings, tokens: TokenSource, policy: RetryPolicy) -> None:
+    def __init__(
+        self, settings: Settings, token_source: TokenSource, pools: ConnectionPools
+    ) -> None:
         """Take what is needed; nothing is opened."""
         self.settings = settings
-        self.tokens = tokens
-        self.policy = policy
+        self.token_source = token_source
+        self._pools = pools
 
     def run(self, flow: Flow[T]) -> T:
-        """Carry out a procedure, blocking.
+        """Run a flow and return its result.
 
         Raises:
-            CozeError: What the procedure raises.
+            CozeError: What the flow raises.
         """
         try:
             effect = next(flow)
             while True:
                 try:
                     result = self._do(effect)
-                except BaseException as error:  # noqa: BLE001 - the procedure has to clean up
+                except BaseException as error:  # noqa: BLE001 - the flow has to clean up
                     effect = flow.throw(error)
                 else:
                     effect = flow.send(result)
@@ -69,17 +68,17 @@ class Client:
             flow.close()
 
     async def arun(self, flow: Flow[T]) -> T:
-        """Carry out a procedure on the running event loop.
+        """Async version of `run`.
 
         Raises:
-            CozeError: What the procedure raises.
+            CozeError: What the flow raises.
         """
         try:
             effect = next(flow)
             while True:
                 try:
                     result = await self._ado(effect)
-                except BaseException as error:  # noqa: BLE001 - the procedure has to clean up
+                except BaseException as error:  # noqa: BLE001 - the flow has to clean up
                     effect = flow.throw(error)
                 else:
                     effect = flow.send(result)
@@ -92,7 +91,7 @@ class Client:
         result: Any = None
         match effect:
             case Request():
-                result = transport.send(effect, self.settings, self.tokens.get())
+                result = transport.send(effect, self.settings, self.token_source.get(), self._pools)
             case Read(stream, until):
                 result = stream.read(until)
             case Sleep(seconds):
@@ -104,17 +103,17 @@ class Client:
             case Notify(listener, message):
                 listener.emit(message)
             case GetAccountKey():
-                result = self.tokens.cache_key or _fingerprint(self.tokens.get())
+                result = self.token_source.cache_key or _fingerprint(self.token_source.get())
             case RefreshToken():
-                result = self.tokens.invalidate()
+                result = self.token_source.invalidate()
         return result
 
     async def _ado(self, effect: Effect) -> Any:
         result: Any = None
         match effect:
             case Request():
-                token = await self.tokens.aget()
-                result = await transport.asend(effect, self.settings, token)
+                token = await self.token_source.aget()
+                result = await transport.asend(effect, self.settings, token, self._pools)
             case Read(stream, until):
                 result = await stream.read(until)
             case Sleep(seconds):
@@ -127,34 +126,18 @@ class Client:
             case Notify(listener, message):
                 await listener.aemit(message)
             case GetAccountKey():
-                result = self.tokens.cache_key or _fingerprint(await self.tokens.aget())
+                result = self.token_source.cache_key or _fingerprint(await self.token_source.aget())
             case RefreshToken():
-                result = self.tokens.invalidate()
+                result = self.token_source.invalidate()
         return result
-
-    def open(self, request: Request) -> Reply:
-        """Open a stream of events, blocking; use `with reply.stream as stream` to read it.
-
-        Raises:
-            CozeError: Coze refuses, or could not be reached.
-        """
-        return self.run(send_with_retry(request, self.policy))
-
-    async def aopen(self, request: Request) -> Reply:
-        """Open a stream of events; use `async with reply.stream as stream` to read it.
-
-        Raises:
-            CozeError: Coze refuses, or could not be reached.
-        """
-        return await self.arun(send_with_retry(request, self.policy))
 
     def close(self) -> None:
         """Close the connections that this process holds to the server, blocking ones."""
-        pool.close(self.settings.base_url)
+        self._pools.close(self.settings.base_url)
 
     async def aclose(self) -> None:
         """Close the connections that the running event loop holds to the server."""
-        await pool.aclose(self.settings.base_url)
+        await self._pools.aclose(self.settings.base_url)
 
 
 def _wait(effect: Wait) -> bool:

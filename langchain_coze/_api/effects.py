@@ -7,6 +7,7 @@ that carry commands out, one blocking and one for asyncio, so that nothing exist
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Generator, Mapping
 from functools import cached_property
@@ -34,6 +35,11 @@ class Upload(NamedTuple):
     data: bytes
     mime_type: str = "application/octet-stream"
 
+    @property
+    def digest(self) -> str:
+        """Identifies the bytes together with the name."""
+        return hashlib.sha256(b"\0".join([self.name.encode(), self.data])).hexdigest()
+
 
 class Request(NamedTuple):
     """A request to send. Its result is a `Reply`.
@@ -45,7 +51,7 @@ class Request(NamedTuple):
         body: What is sent as JSON, or None.
         stream: Whether server-sent events are expected.
         either: Whether events or JSON may come.
-        patience: Seconds of silence at most, where that is less than usual.
+        read_timeout: Seconds between bytes, where that is less than usual.
         file: What is sent as the `file` of a form, in place of a body.
         deadline: When the reply, with its stream, must be over, by `time.monotonic()`.
     """

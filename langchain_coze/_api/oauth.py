@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy
 from langchain_coze._api.models import get_payload
 from langchain_coze._api.retry import NOT_SUPPORTED_STATUSES, error_context, send_with_retry
-from langchain_coze._api.sharing import TTLCache, get_or_create
+from langchain_coze._api.singleflight import TTLCache, get_or_create
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeError,
@@ -52,8 +52,6 @@ _NO_OAUTH = bilingual_hint(
     "该服务没有 OAuth：自建的 Coze Studio 只支持个人访问令牌；"
     "coze.cn 和 coze.com 请检查 base_url 和 account_id。",
 )
-
-_tokens = TTLCache()
 
 
 class TokenRequest(NamedTuple):
@@ -97,7 +95,7 @@ class JWTSigner:
         return False
 
 
-def fetch_token(grant: TokenRequest, policy: RetryPolicy) -> Flow[str]:
+def fetch_token(grant: TokenRequest, cache: TTLCache, policy: RetryPolicy) -> Flow[str]:
     """Return the access token of a grant: the shared one, or a new one that is shared from now on.
 
     It is good for a while yet: the last tenth of its life, at most a minute, is not used. Who waits
@@ -106,21 +104,17 @@ def fetch_token(grant: TokenRequest, policy: RetryPolicy) -> Flow[str]:
 
     Args:
         grant: What is asked for; each request must carry a new JWT, as `JWTSigner` sees to.
+        cache: The tokens of this process.
         policy: How often to repeat.
 
     Raises:
         CozeAuthenticationError: The server refuses the app or the JWT.
         CozeError: What else goes wrong.
     """
-    found = yield from get_or_create(_tokens, grant.key, lambda: _request_or_error(grant, policy))
+    found = yield from get_or_create(cache, grant.key, lambda: _request_or_error(grant, policy))
     if isinstance(found, str):
         return found
     raise copy.copy(found)  # each gets a traceback of its own
-
-
-def invalidate_token(key: str, token: str) -> None:
-    """Forget a token that was refused, unless another one has taken its place."""
-    _tokens.discard(key, token)
 
 
 def _request_or_error(

@@ -13,12 +13,10 @@ takes the next request.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import functools
 import heapq
 import importlib.util
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -230,13 +228,15 @@ def _require_socks() -> None:
         raise CozeInvalidRequestError(message, hint=hint)
 
 
-# --- The clients of this process -----------------------------------------------------------------
-
-
 class ConnectionPools:
     """The connections of this process: blocking by server, asyncio by event loop and server."""
 
     def __init__(self) -> None:
+        """Create no connections yet."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all connections without closing them: they may belong to a parent process."""
         self._lock = threading.Lock()
         self._sync_pools: dict[str, ConnectionPool] = {}
         self._loop_pools: dict[asyncio.AbstractEventLoop, _LoopPools] = {}
@@ -269,7 +269,7 @@ class ConnectionPools:
         return connections
 
     def close(self, base_url: str | None = None) -> None:
-        """Close the blocking connections to a server, or to all."""
+        """Close the sync connections to a server, or to all; open streams are allowed to finish."""
         with self._lock:
             urls = list(self._sync_pools) if base_url is None else [base_url]
             found = [self._sync_pools.pop(url, None) for url in urls]
@@ -278,7 +278,7 @@ class ConnectionPools:
                 connections.close()
 
     async def aclose(self, base_url: str) -> None:
-        """Close the connections to a server on the running event loop."""
+        """Close the running event loop's connections to a server, as `close` does."""
         known = self._loop_pools.get(asyncio.get_running_loop())
         connections = known.by_base_url.pop(base_url, None) if known else None
         if connections is not None:
@@ -304,40 +304,3 @@ class _LoopPools:
             self.closed = True
             for connections in self.by_base_url.values():
                 await connections.aclose()
-
-
-_pools = ConnectionPools()
-
-
-@atexit.register
-def _at_exit() -> None:
-    _pools.close()
-
-
-def _after_fork() -> None:
-    global _pools  # noqa: PLW0603 - a forked child must not touch its parent's connections
-    _pools = ConnectionPools()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def get_sync_pool(base_url: str) -> ConnectionPool:
-    """Return this process's blocking connections to a server."""
-    return _pools.get_sync_pool(base_url)
-
-
-def get_async_pool(base_url: str) -> AsyncConnectionPool:
-    """Return the running event loop's connections to a server."""
-    return _pools.get_async_pool(base_url)
-
-
-def close(base_url: str) -> None:
-    """Close the blocking connections to a server; running streams end in peace."""
-    _pools.close(base_url)
-
-
-async def aclose(base_url: str) -> None:
-    """Close the running event loop's connections to a server; running streams end in peace."""
-    await _pools.aclose(base_url)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_coze._api.effects import RetryPolicy
-    from langchain_coze._api.transport import Settings, TokenSource
+    from langchain_coze._api.settings import Settings, TokenSource
 
 _HINT = bilingual_hint(
     "Create a token in Coze (coze.cn → API & SDK → Authorization) and set COZE_API_TOKEN or pass "
@@ -102,7 +102,7 @@ def make_token_source(
         api_key = SecretStr(api_key)
     if isinstance(api_key, SecretStr):
         return StaticToken(api_key)
-    build_source: Callable[..., TokenSource] | None = getattr(api_key, "token_source", None)
+    build_source: Callable[..., TokenSource] | None = getattr(api_key, "make_token_source", None)
     if build_source is not None:  # a CozeJWTAuth, which is not imported for those who have none
         return build_source(settings, policy)
     if callable(api_key):

@@ -11,16 +11,16 @@ import functools
 import json
 import platform
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import httpx
 
-from langchain_coze._api import pool
 from langchain_coze._api.deadlines import Deadline, with_deadline
 from langchain_coze._api.effects import Reply, Request
 from langchain_coze._api.error_codes import deadline_exceeded, stream_truncated
+from langchain_coze._api.pool import mark_broken
 from langchain_coze._api.retry import HTTP_ERROR
+from langchain_coze._api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
 from langchain_coze._version import __version__
 from langchain_coze.errors import (
     CozeConnectionError,
@@ -33,46 +33,10 @@ from langchain_coze.errors import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
-CONNECT_TIMEOUT = 10.0
-READ_TIMEOUT = 120.0
+    from langchain_coze._api.pool import ConnectionPools
+    from langchain_coze._api.settings import Settings
+
 _USER_AGENT = f"langchain-coze/{__version__} python/{platform.python_version()}"
-
-
-class TokenSource(Protocol):
-    """Where the token of each request comes from."""
-
-    @property
-    def cache_key(self) -> str | None:
-        """What tells whose tokens they are although they change, or None."""
-
-    def get(self) -> str:
-        """Return the token."""
-
-    async def aget(self) -> str:
-        """Return the token without blocking the event loop."""
-
-    def invalidate(self) -> bool:
-        """Forget the token; return whether `get` may now give another one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How to reach a server.
-
-    Attributes:
-        base_url: Its address, without a slash at the end.
-        timeout: Seconds of silence between bytes, an `httpx.Timeout`, or None for no limit;
-            `...` leaves it to a client of the user's.
-        headers: Further headers for each request.
-        http_client: A blocking httpx client of the user's, or None.
-        http_async_client: An asyncio httpx client of the user's, or None.
-    """
-
-    base_url: str
-    timeout: Any = READ_TIMEOUT
-    headers: Mapping[str, str] = field(default_factory=dict)
-    http_client: Any = None
-    http_async_client: Any = None
 
 
 # --- Requests and replies ----------------------------------------------------------------------
@@ -213,7 +177,7 @@ class Stream:
         try:
             return next(self.chunks, None)
         except BaseException as error:  # noqa: BLE001 - told apart in one place
-            pool.mark_broken(self._response)
+            mark_broken(self._response)
             self.close()
             if limit and limit.expired and isinstance(error, Exception):
                 return None
@@ -235,7 +199,7 @@ class Stream:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close it."""
         if error is not None:
-            pool.mark_broken(self._response)
+            mark_broken(self._response)
         self.close()
         if isinstance(error, Exception):
             self._raise_mapped(error)
@@ -268,7 +232,7 @@ class AsyncStream:
             async with asyncio.timeout(patience) as limit:
                 return await anext(self.chunks, None)
         except BaseException as error:  # noqa: BLE001 - told apart in one place
-            pool.mark_broken(self._response)
+            mark_broken(self._response)
             await self.close()
             if limit.expired() and isinstance(error, TimeoutError):
                 return None
@@ -285,13 +249,13 @@ class AsyncStream:
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close it."""
         if error is not None:
-            pool.mark_broken(self._response)
+            mark_broken(self._response)
         await self.close()
         if isinstance(error, Exception):
             _raise_mapped(error, streaming=True)
 
 
-def send(request: Request, settings: Settings, token: str) -> Reply:
+def send(request: Request, settings: Settings, token: str, pools: ConnectionPools) -> Reply:
     """Send a request and return the reply, with the open stream if it is one of events.
 
     Raises:
@@ -302,7 +266,7 @@ def send(request: Request, settings: Settings, token: str) -> Reply:
         client = settings.http_client
         if client is None:
             built = _build_own_request(request, settings, token)
-            response = pool.get_sync_pool(settings.base_url).handle_request(built)
+            response = pools.get_sync_pool(settings.base_url).handle_request(built)
         else:
             response = client.send(
                 _build_client_request(client, request, settings, token), stream=True
@@ -319,13 +283,13 @@ def send(request: Request, settings: Settings, token: str) -> Reply:
     return reply
 
 
-async def asend(request: Request, settings: Settings, token: str) -> Reply:
+async def asend(request: Request, settings: Settings, token: str, pools: ConnectionPools) -> Reply:
     """Do what `send` does, for asyncio."""
     try:
         client = settings.http_async_client
         if client is None:
             built = _build_own_request(request, settings, token)
-            response = await pool.get_async_pool(settings.base_url).handle_async_request(built)
+            response = await pools.get_async_pool(settings.base_url).handle_async_request(built)
         else:
             response = await client.send(
                 _build_client_request(client, request, settings, token), stream=True

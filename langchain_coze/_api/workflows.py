@@ -13,7 +13,7 @@ from langchain_coze._api.retry import NOT_SUPPORTED_STATUSES, error_context, sen
 from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, bilingual_hint
 
 if TYPE_CHECKING:
-    from langchain_coze._api.chats import Polling
+    from langchain_coze._api.polling import Polling
 
 _PAGE_SIZE = 30  # the most that a page may have (wire section 4.7)
 _MAX_PAGES = 1000

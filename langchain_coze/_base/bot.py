@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.runnables import ensure_config
 from pydantic import AliasChoices, Field, PrivateAttr
 
+from langchain_coze._api.effects import RetryPolicy
 from langchain_coze._base.connection import CozeConnectionFields
 from langchain_coze._base.unsupported import (
-    DEFAULT_USER_ID,
-    PLAIN_OPTIONS,
-    STRING_MAP_OPTIONS,
     get_argument_names,
     warn_ignored,
 )
+from langchain_coze._chat.cancel import cancel_in_background
+from langchain_coze._chat.options import DEFAULT_USER_ID, PLAIN_OPTIONS, STRING_MAP_OPTIONS
+from langchain_coze._chat.request import ChatOptions, validate
 from langchain_coze._environment import from_env
 from langchain_coze.errors import CozeInvalidRequestError, CozeTimeoutError, bilingual_hint
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from langchain_coze._api.client import Client
-    from langchain_coze._chat.request import ChatOptions
     from langchain_coze._chat.runner import TurnRun
 
 PER_CALL_FIELDS = frozenset(
@@ -150,8 +150,6 @@ class BotFields(CozeConnectionFields):
     def _cancel_if_abandoned(self, client: Client, session: TurnRun[Any]) -> None:
         """Cancel a turn whose reader has left before its end, where that is wanted."""
         if self.cancel_on_close and not session.finished:
-            from langchain_coze._chat.cancel import cancel_in_background  # noqa: PLC0415 - few calls are left
-
             cancel_in_background(client.settings, session.token, session.ids)
 
     def _build_options(self, kwargs: Mapping[str, Any], **fixed: Any) -> ChatOptions:
@@ -161,9 +159,6 @@ class BotFields(CozeConnectionFields):
             kwargs: The arguments of the call.
             **fixed: Attributes of `ChatOptions` that are no fields of a bot.
         """
-        from langchain_coze._api.effects import RetryPolicy  # noqa: PLC0415 - importing a model stays light
-        from langchain_coze._chat.request import ChatOptions, validate  # noqa: PLC0415 - the same
-
         fields = self.__dict__
         bot_id, workflow_id, app_id = self._resolve_target(kwargs)
         until = None if self.max_duration is None else time.monotonic() + self.max_duration

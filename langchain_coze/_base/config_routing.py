@@ -12,6 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_coze._base.bot import CONFIG_KEY
+from langchain_coze._convert.attachments import make_traceable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,6 +86,5 @@ def make_traceable_input(given: Any) -> Any:
         isinstance(getattr(message, "content", ""), str) for message in messages
     ):
         return given
-    from langchain_coze._convert.attachments import make_traceable  # noqa: PLC0415 - few messages have files
 
     return make_traceable(messages)

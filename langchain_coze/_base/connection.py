@@ -16,12 +16,15 @@ from pydantic import (
     model_validator,
 )
 
+from langchain_coze import _runtime
+from langchain_coze._api.effects import RetryPolicy
+from langchain_coze._api.polling import Polling
+from langchain_coze._api.settings import Settings
 from langchain_coze._api.tokens import make_token_source
 from langchain_coze._base.unsupported import get_argument_names, warn_ignored
 from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env, secret_from_env
 
 if TYPE_CHECKING:
-    from langchain_coze._api.chats import Polling
     from langchain_coze._api.client import Client
 
 _HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
@@ -103,10 +106,6 @@ class CozeConnectionFields(BaseModel):
 
     def _make_client(self) -> Client:
         """Return what talks to Coze; it holds no connection, so making it costs nothing."""
-        from langchain_coze._api.client import Client  # noqa: PLC0415 - httpx costs 50 ms to import
-        from langchain_coze._api.effects import RetryPolicy  # noqa: PLC0415 - the same
-        from langchain_coze._api.transport import Settings  # noqa: PLC0415 - the same
-
         ours = self.http_client is None and self.http_async_client is None
         settings = Settings(
             base_url=self.base_url,
@@ -116,12 +115,10 @@ class CozeConnectionFields(BaseModel):
             http_async_client=self.http_async_client,
         )
         policy = RetryPolicy(max_retries=self.max_retries)
-        return Client(settings, make_token_source(self.api_key, settings, policy), policy)
+        return _runtime.make_client(settings, make_token_source(self.api_key, settings, policy))
 
     def _build_polling(self, interval: float, timeout: float) -> Polling:
         """Return when something that runs in Coze is asked for: not too often on its own hosts."""
-        from langchain_coze._api.chats import Polling  # noqa: PLC0415 - the same
-
         floor = 1.0 if urlsplit(self.base_url).hostname in _HOSTED else 0.0
         return Polling(interval=interval, timeout=timeout, min_interval=floor)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import AliasChoices, BaseModel
 
@@ -13,18 +13,6 @@ from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-STRING_MAP_OPTIONS = ("custom_variables", "meta_data", "extra_params")
-"""Options that are maps of str to str on the wire (wire section 2.1)."""
-
-PLAIN_OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "connector_id")
-"""Options that are sent as they are (wire section 2.1)."""
-
-DEFAULT_USER_ID = "langchain-coze"
-"""The end user where none is named."""
-
-SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
-"""What becomes of system messages."""
 
 # What other chat models take and a bot has already: its settings stand in Coze.
 _BOT_SETTINGS = frozenset(

@@ -4,18 +4,16 @@ LangChain owns the history (wire section 2.1 lets all of it be sent each time), 
 conversation. Which conversation a history belongs to, and which tool calls are still open, stands
 in the history itself: each answer of ours carries its `conversation_id`, `chat_id` and
 `finish_reason`. So a history can be forked, edited, stored and read by another process, and the
-right turn follows. Pure, but for `conversation_heads`, which remembers how conversations ended.
+right turn follows. Pure.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
-from langchain_coze._api.sharing import TTLCache
 from langchain_coze._chat.answer import SAVED_KEY
 from langchain_coze._convert.chunks import PROVIDER
 from langchain_coze._warnings import warn_user
@@ -320,27 +318,3 @@ def _check_tail(messages: Sequence[BaseMessage]) -> None:
                 "请保留 ToolMessage 之前带有 tool_calls 的 AIMessage（例如裁剪历史时）。",
             ),
         )
-
-
-# --- How conversations ended ---------------------------------------------------------------------
-
-
-class ConversationHeads:
-    """The last turn of each conversation, as far as this process has seen it."""
-
-    def __init__(self, max_size: int = 10_000) -> None:
-        """Take how many conversations are remembered."""
-        self._seen = TTLCache(max_size)
-
-    def record(self, base_url: str, conversation_id: str, last_turn: LastTurn) -> None:
-        """Remember the last turn of a conversation."""
-        self._seen.complete((base_url, conversation_id), last_turn, math.inf)
-
-    def get(self, base_url: str, conversation_id: str) -> LastTurn | None:
-        """Return the last turn of a conversation, or None when it is not known."""
-        found: LastTurn | None = self._seen.get((base_url, conversation_id))
-        return found
-
-
-conversation_heads = ConversationHeads()
-"""The conversations of this process."""

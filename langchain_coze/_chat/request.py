@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from langchain_coze._api.chats import (
-    Polling,
     build_chat_request,
     build_chatflow_request,
     build_submit_request,
 )
 from langchain_coze._api.effects import Request, RetryPolicy
 from langchain_coze._api.models import Chat
-from langchain_coze._base.unsupported import DEFAULT_USER_ID, STRING_MAP_OPTIONS
+from langchain_coze._api.polling import Polling
 from langchain_coze._chat.history import ConversationScope, TurnPlan
+from langchain_coze._chat.options import DEFAULT_USER_ID, STRING_MAP_OPTIONS
 from langchain_coze._convert.to_coze import (
     MAX_CHATFLOW_MESSAGES,
     MAX_MESSAGES,
@@ -33,7 +33,7 @@ from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_coze._base.unsupported import SystemMessageMode
+    from langchain_coze._convert.to_coze import SystemMessageMode
 
 _BOT_ONLY_OPTIONS = ("custom_variables", "meta_data", "publish_status", "enable_card")
 
@@ -218,7 +218,7 @@ def build_request(
         call: What is asked for.
         plan: Which turn it is.
         draft: What `draft_messages` returns.
-        file_ids: The ids of uploaded files, by `Attachment.digest`.
+        file_ids: The ids of uploaded files, by `Upload.digest`.
 
     Raises:
         CozeInvalidRequestError: An option cannot be sent.

@@ -10,14 +10,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from langchain_coze._api.chats import cancel_chat, find_newest_chat, retrieve_chat, run_polled
+from langchain_coze import _runtime
+from langchain_coze._api.chats import cancel_chat, find_newest_chat, retrieve_chat
 from langchain_coze._api.error_codes import deadline_exceeded
+from langchain_coze._api.files import upload_all
+from langchain_coze._api.keyed_lock import LockHandle, acquire
 from langchain_coze._api.models import Chat
+from langchain_coze._api.polling import run_polled
 from langchain_coze._api.retry import send_with_retry
-from langchain_coze._api.sharing import KeyedLocks, LockHandle, acquire
-from langchain_coze._api.uploads import upload_all
 from langchain_coze._chat.answer import AnswerStream
-from langchain_coze._chat.history import OPEN, LastTurn, TurnPlan, conversation_heads, plan_turn
+from langchain_coze._chat.history import OPEN, LastTurn, TurnPlan, plan_turn
 from langchain_coze._chat.request import build_request, draft_messages
 from langchain_coze._chat.stream import ChatStreamParser
 from langchain_coze._convert.to_coze import list_attachments
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
 _MAX_LOCK_WAIT = 600.0  # seconds that a turn waits for the others of its conversation
 
 P = TypeVar("P", bound=ChatStreamParser)
-
-_conversation_locks = KeyedLocks()
 
 
 class TurnRun(Generic[P]):
@@ -110,7 +110,9 @@ class TurnRun(Generic[P]):
                     last_turn = LastTurn(
                         ids["chat_id"], parser.state, parser.open_calls, parser.message_ids
                     )
-                conversation_heads.record(self.options.base_url, ids["conversation_id"], last_turn)
+                _runtime.conversation_heads.record(
+                    self.options.base_url, ids["conversation_id"], last_turn
+                )
         self.release_lock()
 
 
@@ -188,7 +190,7 @@ def _results_rejected(options: ChatOptions, plan: TurnPlan, error: CozeError) ->
     """
     if plan.outputs is None or plan.expected_head is None or plan.conversation_id is None:
         return False
-    head = conversation_heads.get(options.base_url, plan.conversation_id)
+    head = _runtime.conversation_heads.get(options.base_url, plan.conversation_id)
     unseen = head is None or head.chat_id != plan.expected_head.chat_id
     refused = isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
     return unseen and refused and error.code is not None
@@ -202,7 +204,9 @@ def _acquire_lock(options: ChatOptions, plan: TurnPlan) -> Flow[LockHandle | Non
     left = _MAX_LOCK_WAIT if until is None else min(until - time.monotonic(), _MAX_LOCK_WAIT)
     try:
         return (
-            yield from acquire(_conversation_locks, (options.base_url, plan.conversation_id), left)
+            yield from acquire(
+                _runtime.conversation_locks, (options.base_url, plan.conversation_id), left
+            )
         )
     except CozeConversationBusyError:
         if until is not None and time.monotonic() >= until:
@@ -218,7 +222,7 @@ def _ensure_head(options: ChatOptions, plan: TurnPlan) -> Flow[TurnPlan]:
     """
     if plan.expected_head is None or plan.conversation_id is None:
         return plan
-    head = conversation_heads.get(options.base_url, plan.conversation_id)
+    head = _runtime.conversation_heads.get(options.base_url, plan.conversation_id)
     if head is not None and head.is_same_turn(plan.expected_head):
         return plan
     if head is not None and head.chat_id == plan.expected_head.chat_id:
@@ -243,7 +247,7 @@ def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPl
     if plan.open_chat is None or plan.outputs is not None or not plan.reopened_messages:
         return plan, False
     conversation_id = _find_conversation_id(plan, plan.open_chat.chat_id)
-    head = conversation_heads.get(options.base_url, conversation_id)
+    head = _runtime.conversation_heads.get(options.base_url, conversation_id)
     if head is not None and not head.is_same_turn(plan.open_chat):
         return plan, False  # it has gone on in another history
     chat = Chat(id=plan.open_chat.chat_id, conversation_id=conversation_id)
@@ -265,15 +269,14 @@ def _find_conversation_id(plan: TurnPlan, chat_id: str) -> str:
 
 def _send_turn(run: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) -> Flow[P]:
     options = run.options
-    request = build_request(
-        options,
-        plan,
-        draft,
-        (yield from upload_all(list_attachments(draft), options.base_url, options.retry_policy)),
+    files = [attachment.upload for attachment in list_attachments(draft) if attachment.data]
+    file_ids = yield from upload_all(
+        files, _runtime.uploads, options.base_url, options.retry_policy
     )
+    request = build_request(options, plan, draft, file_ids)
     already_seen_ids: frozenset[str] = frozenset()
     if plan.outputs is not None and plan.conversation_id is not None:
-        head = conversation_heads.get(options.base_url, plan.conversation_id)
+        head = _runtime.conversation_heads.get(options.base_url, plan.conversation_id)
         already_seen_ids = head.message_ids if head is not None else already_seen_ids
     try:
         reply: Reply

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import mimetypes
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from langchain_core.messages import BaseMessage
 
+from langchain_coze._api.effects import Upload
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 MAX_FILE_SIZE = 512 * 1024 * 1024
@@ -79,9 +79,9 @@ class Attachment(NamedTuple):
     mime_type: str = ""
 
     @property
-    def digest(self) -> str:
-        """What stands for its bytes and its name."""
-        return hashlib.sha256(b"\0".join([self.name.encode(), self.data])).hexdigest()
+    def upload(self) -> Upload:
+        """What has to be uploaded, when there are bytes."""
+        return Upload(self.name, self.data, self.mime_type)
 
     def to_item(self, file_id: str = "") -> dict[str, str]:
         """Return the item of an `object_string` (wire section 2.1).

@@ -24,7 +24,6 @@ from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_coze._base.unsupported import SystemMessageMode
 
 MAX_MESSAGES = 100
 """How many messages a request to a bot takes (wire section 2.1)."""
@@ -33,6 +32,9 @@ MAX_CHATFLOW_MESSAGES = 50
 """How many messages a request to a chatflow takes (wire section 4.6)."""
 
 _HANDOFF_BACK = "__is_handoff_back"  # langgraph-supervisor's mark of "Transferring back to …"
+
+SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
+"""How system messages are sent; see `ChatCoze.system_message_mode`."""
 
 EnterMessage: TypeAlias = dict[str, Any]
 """A message of a request; where `content` is a list, its files have still to be uploaded."""
@@ -116,7 +118,7 @@ def with_file_ids(
 
     Args:
         coze_messages: What `to_coze_messages` returns.
-        file_ids: The ids of uploaded files, by `Attachment.digest`.
+        file_ids: The ids of uploaded files, by `Upload.digest`.
     """
     return [
         {**entry, "content": _to_object_string(entry["content"], file_ids)}
@@ -130,7 +132,7 @@ def _to_object_string(parts: Sequence[str | Attachment], file_ids: Mapping[str, 
     items = [
         {"type": "text", "text": part}
         if isinstance(part, str)
-        else part.to_item(file_ids.get(part.digest, "") if part.data else "")
+        else part.to_item(file_ids.get(part.upload.digest, "") if part.data else "")
         for part in parts
     ]
     return json.dumps(items, ensure_ascii=False, separators=(",", ":"))

@@ -12,22 +12,20 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from langchain_coze._api.chats import Polling
-from langchain_coze._api.effects import Close, Flow, Notify, Read, RetryPolicy
+from langchain_coze import _runtime
+from langchain_coze._api.effects import Close, Flow, Notify, Read, RetryPolicy, Upload
+from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import RunReply
+from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import error_context, send_with_retry
-from langchain_coze._api.uploads import upload_all
 from langchain_coze._api.workflows import build_resume_request, build_run_request, poll_run
 from langchain_coze._convert.attachments import Attachment
 from langchain_coze._warnings import warn_user
 from langchain_coze._workflows.errors import map_refusal
 from langchain_coze._workflows.files import map_files, parse_file, to_file_reference
-from langchain_coze._workflows.input_schema import (
-    build_fields_schema,
-    to_plain_data,
-    validate_inputs,
-)
+from langchain_coze._workflows.input_schema import build_fields_schema
 from langchain_coze._workflows.run import RunStream, WorkflowRun, name_answer, serialize_answer
+from langchain_coze._workflows.validation import to_plain_data, validate_inputs
 from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
@@ -286,17 +284,17 @@ def _upload_files(
     options: RunOptions, values: Any, to_reference: Callable[[str], Any]
 ) -> Flow[Any]:
     """Return values whose files have been uploaded; `to_reference` gives the form of an id."""
-    files: list[Attachment] = []
+    files: list[Upload] = []
 
-    def note(value: Any) -> Any:
+    def collect(value: Any) -> Any:
         if isinstance(value, Attachment):
-            files.append(value)
+            files.append(value.upload)
         return value
 
-    _map_leaves(values, note)
-    ids = yield from upload_all(files, options.base_url, options.retry_policy)
+    _map_leaves(values, collect)
+    ids = yield from upload_all(files, _runtime.uploads, options.base_url, options.retry_policy)
     return _map_leaves(
-        values, lambda v: to_reference(ids[v.digest]) if isinstance(v, Attachment) else v
+        values, lambda v: to_reference(ids[v.upload.digest]) if isinstance(v, Attachment) else v
     )
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.tools.base import ToolException
-
 from langchain_coze._api.error_codes import CODES, error_for
 from langchain_coze.errors import (
     CozeAuthenticationError,
@@ -16,6 +14,7 @@ from langchain_coze.errors import (
     CozeQuotaError,
     CozeRateLimitError,
     CozeServerError,
+    CozeWorkflowError,
     as_error,
     bilingual_hint,
 )
@@ -28,18 +27,6 @@ _NOT_FOR_MODELS = (
     CozeRateLimitError,
 )
 _BAD_REQUEST = 4000
-
-
-class CozeWorkflowError(CozeError, ToolException, ValueError):
-    """A workflow failed, or cannot be run with these parameters.
-
-    It is a `ToolException`: an agent gets its text, and may try something else.
-    """
-
-    @property
-    def args(self) -> tuple[str]:  # type: ignore[override] # BaseException has a setter
-        """What LangChain gives a model: all that is known, the code and the hint with it."""
-        return (str(self),)
 
 
 def run_error(code: int | None, message: str, **facts: Any) -> CozeError:

@@ -10,9 +10,9 @@ from pathlib import Path, PurePath
 from typing import Any, NoReturn
 
 from langchain_coze._convert.attachments import parse_block
-from langchain_coze._workflows.errors import CozeWorkflowError
-from langchain_coze._workflows.input_schema import COZE_TYPE, FILE_HINT, short_repr
-from langchain_coze.errors import CozeInvalidRequestError, as_error
+from langchain_coze._workflows.input_schema import FILE_HINT
+from langchain_coze._workflows.validation import COZE_TYPE, short_repr
+from langchain_coze.errors import CozeInvalidRequestError, CozeWorkflowError, as_error
 
 _FILE_ID = re.compile(r"\d+|[A-Za-z0-9]+[_*-][A-Za-z0-9_*-]+")
 

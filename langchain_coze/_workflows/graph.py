@@ -22,9 +22,8 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from langchain_coze._workflows.engine import prepare_answer
-from langchain_coze._workflows.errors import CozeWorkflowError
 from langchain_coze._workflows.run import WorkflowRun
-from langchain_coze.errors import CozeError, ErrorResponse
+from langchain_coze.errors import CozeError, CozeWorkflowError, ErrorResponse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""A Coze-compatible server on this machine: for development, demos and tests (extra ``local``).
+"""A Coze-compatible server on this machine: for development, demos and tests (extra `local`).
 
 ```python
 from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge
@@ -11,6 +11,8 @@ with LocalCoze(LocalBot(knowledge=LocalKnowledge(["Tea grows on hills."]))) as c
 pytest.
 """
 
+from __future__ import annotations
+
 import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.bots import LocalBot
     from langchain_coze.local.chatflows import LocalChatflow
     from langchain_coze.local.faults.specs import FAULTS, Fault
-    from langchain_coze.local.knowledge import LocalKnowledge, RecalledChunk
+    from langchain_coze.local.knowledge import LocalKnowledge
     from langchain_coze.local.knowledge_workflows import knowledge_workflow
     from langchain_coze.local.oauth_apps import LocalOAuthApp
     from langchain_coze.local.pytest_plugin import local_coze as local_coze
@@ -39,11 +41,17 @@ if TYPE_CHECKING:
         Speech,
         Verbose,
     )
-    from langchain_coze.local.runtime.file_params import FileKind
-    from langchain_coze.local.runtime.workflow_stepping import Output, RunContext
     from langchain_coze.local.server import LocalCoze
     from langchain_coze.local.turn_context import Turn, TurnFile
-    from langchain_coze.local.workflow_parts import AskInput, Message, TokenUsage
+    from langchain_coze.local.wire.recall import RecalledChunk
+    from langchain_coze.local.workflow_parts import (
+        AskInput,
+        FileKind,
+        Message,
+        Output,
+        RunContext,
+        TokenUsage,
+    )
     from langchain_coze.local.workflows import LocalWorkflow
 
 __all__ = [
@@ -91,7 +99,7 @@ _HOMES = {
     "ClientTool": "reply_parts",
     "Fail": "reply_parts",
     "Fault": "faults.specs",
-    "FileKind": "runtime.file_params",
+    "FileKind": "workflow_parts",
     "FollowUp": "reply_parts",
     "LocalBot": "bots",
     "LocalChatflow": "chatflows",
@@ -102,12 +110,12 @@ _HOMES = {
     "Media": "reply_parts",
     "Message": "workflow_parts",
     "NewAnswer": "reply_parts",
-    "Output": "runtime.workflow_stepping",
+    "Output": "workflow_parts",
     "Pause": "reply_parts",
     "Reasoning": "reply_parts",
-    "RecalledChunk": "knowledge",
+    "RecalledChunk": "wire.recall",
     "RecordedRequest": "app",
-    "RunContext": "runtime.workflow_stepping",
+    "RunContext": "workflow_parts",
     "ServerTool": "reply_parts",
     "Speech": "reply_parts",
     "TokenUsage": "workflow_parts",

@@ -1,4 +1,6 @@
-"""``python -m langchain_coze.local``: a Coze-compatible server on this machine."""
+"""`python -m langchain_coze.local`: a Coze-compatible server on this machine."""
+
+from __future__ import annotations
 
 import argparse
 import contextlib
@@ -9,12 +11,14 @@ import ipaddress
 import signal
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_MISSING = (
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+_MISSING_EXTRA = (
     'The local server needs its extra: pip install "langchain-coze[local]"\n'
     '本地服务需要先安装附加依赖：pip install "langchain-coze[local]"'
 )
@@ -29,37 +33,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 after a regular end, 1 when the server could not be started.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _build_parser().parse_args(argv)
     try:
         from langchain_coze.local.server import LocalCoze  # noqa: PLC0415 - the extra may be missing
 
-        coze = _make(LocalCoze, arguments)
+        coze = _create_server(LocalCoze, arguments)
         coze.start()
-        _warn_of_strangers(coze)
+        _warn_if_reachable(coze)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        return _say_error(_MISSING if package in {"starlette", "uvicorn"} else str(error))
+        return _print_error(_MISSING_EXTRA if package in {"starlette", "uvicorn"} else str(error))
     except OSError as error:
-        return _say_error(_address_error(error, arguments))
+        return _print_error(_format_address_error(error, arguments))
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        return _say_error(str(error))
+        return _print_error(str(error))
     try:
-        sys.stdout.write(_greeting(coze))
+        sys.stdout.write(_format_greeting(coze))
         sys.stdout.flush()
-        _wait_for_end()
+        _wait_for_signal()
     finally:
         coze.stop()
     return 0
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     port = int(text)
     if not 0 <= port <= 65535:  # noqa: PLR2004 - what TCP has
         raise argparse.ArgumentTypeError("a port is a number from 0 to 65535 / 端口为 0 到 65535")
     return port
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m langchain_coze.local",
         description="A Coze-compatible server on this machine / 在本机运行的扣子兼容服务",
@@ -72,81 +76,81 @@ def _parser() -> argparse.ArgumentParser:
         "function or a LangChain Runnable; a sample bot with a knowledge base when left out",
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=_port, help="port to listen on (any free one)")
+    parser.add_argument("--port", type=_parse_port, help="port to listen on (any free one)")
     parser.add_argument("--profile", help="whose bytes to speak: cloud or studio")
     parser.add_argument("--token", help="token that clients must send (made up)")
     return parser
 
 
-def _make(local_coze: Any, arguments: argparse.Namespace) -> Any:
+def _create_server(local_coze: Any, arguments: argparse.Namespace) -> Any:
     from langchain_coze.local.chatflows import LocalChatflow  # noqa: PLC0415 - as above
     from langchain_coze.local.workflows import LocalWorkflow  # noqa: PLC0415 - as above
 
-    target = _load(arguments.target) if arguments.target else None
+    target = _load_target(arguments.target) if arguments.target else None
     names = ("host", "port", "profile", "token")
-    given = {name: v for name in names if (v := getattr(arguments, name)) is not None}
+    options = {name: v for name in names if (v := getattr(arguments, name)) is not None}
     if isinstance(target, local_coze):
-        return dataclasses.replace(target, **given)
+        return dataclasses.replace(target, **options)
     if isinstance(target, LocalChatflow):
-        return local_coze(chatflows=target, **given)
+        return local_coze(chatflows=target, **options)
     if isinstance(target, LocalWorkflow):
-        return local_coze(workflows=target, **given)
-    return local_coze(target, **given)
+        return local_coze(workflows=target, **options)
+    return local_coze(target, **options)
 
 
-def _load(target: str) -> Any:
+def _load_target(target: str) -> Any:
     module_name, colon, path = target.partition(":")
     if not colon or not path:
         raise ValueError(f"{target!r} is not of the form module:object")
     # As `python -m` does: modules of the current directory come first.
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
-    found: Any = importlib.import_module(module_name)
+    value: Any = importlib.import_module(module_name)
     for name in path.split("."):
-        found = getattr(found, name)
-    return found
+        value = getattr(value, name)
+    return value
 
 
-def _address_error(error: OSError, arguments: argparse.Namespace) -> str:
-    where = f"{arguments.host or '127.0.0.1'}:{arguments.port or 0}"
+def _format_address_error(error: OSError, arguments: argparse.Namespace) -> str:
+    address = f"{arguments.host or '127.0.0.1'}:{arguments.port or 0}"
     if error.errno == errno.EADDRINUSE:
         return (
-            f"{where} is already in use: choose another --port, or leave it out for a free one.\n"
-            f"{where} 已被占用：请用 --port 指定其他端口，或不指定以自动选择空闲端口。"
+            f"{address} is already in use: choose another --port, or leave it out for a free one.\n"
+            f"{address} 已被占用：请用 --port 指定其他端口，或不指定以自动选择空闲端口。"
         )
     return (
-        f"Cannot listen on {where}: {error.strerror or error}\n"
-        f"无法监听 {where}：{error.strerror or error}"
+        f"Cannot listen on {address}: {error.strerror or error}\n"
+        f"无法监听 {address}：{error.strerror or error}"
     )
 
 
-def _say_error(text: str) -> int:
+def _print_error(text: str) -> int:
     sys.stderr.write(text + "\n")
     return 1
 
 
-def _warn_of_strangers(coze: Any) -> None:
+def _warn_if_reachable(coze: Any) -> None:
     """Say so when other machines can reach the server."""
     with contextlib.suppress(ValueError):
         if coze.host == "localhost" or ipaddress.ip_address(coze.host).is_loopback:
             return
-    where = f"{coze.host}:{coze.port}"
+    address = f"{coze.host}:{coze.port}"
     sys.stderr.write(
-        f"Warning: other machines can reach {where}. Whoever knows the token can run your code; "
+        f"Warning: other machines can reach {address}. Whoever knows the token can run your code; "
         "it travels unencrypted. Leave out --host for this machine only.\n"
-        f"警告：其他机器可以访问 {where}。任何知道令牌的人都能运行你的代码，且令牌以明文传输。"
+        f"警告：其他机器可以访问 {address}。任何知道令牌的人都能运行你的代码，且令牌以明文传输。"
         "不指定 --host 则仅限本机访问。\n"
     )
 
 
-def _greeting(coze: Any) -> str:
+def _format_greeting(coze: Any) -> str:
     bots = "".join(f"  {bot.bot_id}  {bot.name}\n" for bot in coze.bots)
-    flows = _listed("Chatflows / 对话流", coze.chatflows)
-    flows += _listed("Workflows / 工作流", coze.workflows)
+    workflows = _format_list("Chatflows / 对话流", coze.chatflows)
+    workflows += _format_list("Workflows / 工作流", coze.workflows)
     return (
         f"Local Coze server / 本地扣子服务: {coze.base_url}\n"
         f"Token / 令牌: {coze.token}\n"
-        f"Bots / 智能体:\n{bots}{flows}\n"
+        f"Bots / 智能体:\n{bots}{workflows}\n"
         f"export COZE_API_BASE={coze.base_url}\n"
         f"export COZE_API_TOKEN={coze.token}\n"
         f"export COZE_BOT_ID={coze.bots[0].bot_id if coze.bots else ''}\n\n"
@@ -154,22 +158,24 @@ def _greeting(coze: Any) -> str:
     )
 
 
-def _listed(title: str, flows: Sequence[Any]) -> str:
-    lines = "".join(f"  {flow.workflow_id}  {flow.name}\n" for flow in flows)
+def _format_list(title: str, workflows: Sequence[Any]) -> str:
+    lines = "".join(f"  {workflow.workflow_id}  {workflow.name}\n" for workflow in workflows)
     return f"{title}:\n{lines}" if lines else ""
 
 
-def _wait_for_end() -> None:
+def _wait_for_signal() -> None:
     ended = threading.Event()
 
-    def end(_number: int, _frame: FrameType | None) -> None:
+    def set_ended(_number: int, _frame: FrameType | None) -> None:
         ended.set()
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    old_handlers = {
+        number: signal.signal(number, set_ended) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         ended.wait()
     finally:
-        for number, handler in before.items():
+        for number, handler in old_handlers.items():
             signal.signal(number, handler)
 
 

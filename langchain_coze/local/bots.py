@@ -1,64 +1,41 @@
 """The bots that a local server has."""
 
-import time
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
-from langchain_coze.local.faults.specs import read_faults
-from langchain_coze.local.runtime.recall import RecallPlan, knowledge_bases
-from langchain_coze.local.runtime.replies import as_piece_source
-from langchain_coze.local.runtime.tokenize import is_chinese
-from langchain_coze.local.samples.knowledge import sample_knowledge
-from langchain_coze.local.samples.reply import extractive_reply
-from langchain_coze.local.wire.ids import stable_id
-
-__all__ = ["LocalBot", "as_bots", "sample_bot"]
-
-
-class Served:
-    """What bots and chatflows have in common: a reply with a name, and how it is sent."""
-
-    name: str
-    follow_ups: Sequence[str] | Callable[[str], Sequence[str]]
-    burst: int
-    faults: str | Sequence[str]
-
-    def _serve(self, reply: Any) -> None:
-        """Take the reply; refuse early what could not be served."""
-        if self.burst < 1:
-            raise ValueError("burst must be at least 1")
-        self.source = as_piece_source(reply)
-        read_faults(self.faults)
-        self.created_at = int(time.time())
-
-    def suggestions(self, question: str) -> Sequence[str]:
-        """The follow-up questions for a question."""
-        return self.follow_ups(question) if callable(self.follow_ups) else self.follow_ups
+from langchain_coze.local.knowledge import as_knowledge_bases
+from langchain_coze.local.runtime.extractive_reply import extract_reply
+from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
+from langchain_coze.local.runtime.recall import RecallSettings
+from langchain_coze.local.runtime.reply_settings import ReplySettings
+from langchain_coze.local.wire.ids import derive_id
 
 
 @dataclass(eq=False)
-class LocalBot(Served):
+class LocalBot(ReplySettings):
     """A bot of a `LocalCoze` server.
 
     Attributes:
         reply: What the bot says. A LangChain Runnable (chat model, chain, LangGraph graph) is
             called with the messages of the conversation and streamed. A function is called with the
-            question; with a second parameter it also gets a `Turn`. It may be ``async``; it may
+            question; with a second parameter it also gets a `Turn`. It may be `async`; it may
             return a string, or yield strings and pieces such as `Reasoning` and `ClientTool`. None:
             the bot answers with sentences from its knowledge base, in the language of the question.
         bot_id: Its id; a decimal string of 19 digits made from the name when not given.
         name: Its name; the function's name when not given.
         description: What it is for.
-        prompt: Its system prompt; ``{{name}}`` stands for a prompt variable of the request
-            (``custom_variables``). Seen by Runnables and in `Turn.prompt`.
+        prompt: Its system prompt; `{{name}}` stands for a prompt variable of the request
+            (`custom_variables`). Seen by Runnables and in `Turn.prompt`.
         knowledge: Its knowledge base, or several as a list of `LocalKnowledge`, or documents or
             texts to make one of. Every turn of a bot that has one begins with a recall: the best
             passages of all of them, each with the id and name of its own.
-        k: How many passages a recall has at most; None: the largest ``k`` of the knowledge bases.
-        recalls: ``"one"`` message for all knowledge bases, or one for ``"each"``, in their order
+        k: How many passages a recall has at most; None: the largest `k` of the knowledge bases.
+        recalls: `"one"` message for all knowledge bases, or one for `"each"`, in their order
             and each with an agent of its own: how bots of several agents tell their recalls.
-        on_demand: The model calls for the search: a ``function_call`` and a ``tool_response`` of
+        on_demand: The model calls for the search: a `function_call` and a `tool_response` of
             the knowledge plugin come before the recall, and no recall when nothing was found. How
             Coze shows such a call is not recorded (wire 3.5); names and output are our choice.
         follow_ups: Questions to suggest after each answer, or a function from the question to them.
@@ -69,8 +46,8 @@ class LocalBot(Served):
         faults: What goes wrong, see `Fault`.
 
     Raises:
-        TypeError: ``reply`` cannot be used as a reply, or ``knowledge`` as knowledge.
-        ValueError: A fault is not known, ``burst`` or ``k`` is below 1, ``recalls`` is none of its
+        TypeError: `reply` cannot be used as a reply, or `knowledge` as knowledge.
+        ValueError: A fault is not known, `burst` or `k` is below 1, `recalls` is none of its
             words, or two knowledge bases have the same id.
 
     Example:
@@ -99,13 +76,13 @@ class LocalBot(Served):
 
     def __post_init__(self) -> None:
         """Fill in the name and id; refuse early what could not be served."""
-        self.name = self.name or name_of(self.reply)
-        self.bot_id = self.bot_id or stable_id("bot", self.name)
-        bases = knowledge_bases(self.knowledge)
-        refuse_twins("knowledge bases", [base.dataset_id for base in bases])
+        self.name = self.name or derive_name(self.reply)
+        self.bot_id = self.bot_id or derive_id("bot", self.name)
+        bases = as_knowledge_bases(self.knowledge)
+        check_unique_ids("knowledge bases", [base.dataset_id for base in bases])
         self.knowledge = bases[0] if len(bases) == 1 else bases or None
-        self.recall_plan = RecallPlan(bases, self.k, self.recalls, on_demand=self.on_demand)
-        self._serve(extractive_reply if self.reply is None else self.reply)
+        self.recall_settings = RecallSettings(bases, self.k, self.recalls, on_demand=self.on_demand)
+        self._set_reply(extract_reply if self.reply is None else self.reply)
 
     @property
     def wire_id(self) -> str:
@@ -113,8 +90,8 @@ class LocalBot(Served):
         return self.bot_id
 
     def as_json(self) -> dict[str, Any]:
-        """The bot object of ``GET /v1/bots/{bot_id}`` (wire 5.4)."""
-        bases = self.recall_plan.bases
+        """The bot object of `GET /v1/bots/{bot_id}` (wire 5.4)."""
+        bases = self.recall_settings.bases
         return {
             "bot_id": self.bot_id,
             "name": self.name,
@@ -136,7 +113,7 @@ class LocalBot(Served):
         }
 
     def as_list_item(self, owner_id: str) -> dict[str, Any]:
-        """The bot object of ``GET /v1/bots`` (wire 5.4)."""
+        """The bot object of `GET /v1/bots` (wire 5.4)."""
         return {
             "id": self.bot_id,
             "name": self.name,
@@ -150,7 +127,7 @@ class LocalBot(Served):
         }
 
     def as_published_item(self) -> dict[str, Any]:
-        """The bot object of the older ``GET /v1/space/published_bots_list`` (wire 5.4)."""
+        """The bot object of the older `GET /v1/space/published_bots_list` (wire 5.4)."""
         return {
             "bot_id": self.bot_id,
             "bot_name": self.name,
@@ -160,67 +137,24 @@ class LocalBot(Served):
         }
 
 
-def name_of(reply: Any) -> str:
-    if reply is None:
-        return "local_bot"
-    name = getattr(reply, "__name__", None) or getattr(reply, "name", None)
-    return name if isinstance(name, str) and name else type(reply).__name__
-
-
-def sample_bot() -> LocalBot:
-    """The bot that a server has when it is given none: it knows a little of Coze and LangChain."""
-    return LocalBot(
-        name="Local Coze bot",
-        description="Answers from a few built-in documents, in English and Chinese",
-        knowledge=sample_knowledge(),
-        follow_ups=_sample_follow_ups,
-    )
-
-
-def _sample_follow_ups(question: str) -> Sequence[str]:
-    if is_chinese(question):
-        return ("扣子的知识库是怎么检索的？", "怎样把工作流当作工具使用？")
-    return ("How is a knowledge base searched?", "How do I use a workflow as a tool?")
-
-
 def as_bots(bots: Any) -> tuple[LocalBot, ...]:
-    """Make bots of whatever a server may be given.
+    """Return bots as a tuple of `LocalBot`.
 
     Args:
-        bots: None for the sample bot; a `LocalBot`; anything that may serve as a reply; or an
-            iterable of these.
+        bots: A `LocalBot`; a reply, as `LocalBot` takes it; or an iterable of these.
 
     Raises:
-        TypeError: Something in it cannot be served.
+        TypeError: Something among them cannot be a reply.
         ValueError: Two bots have the same id.
 
     Example:
         >>> [bot.name for bot in as_bots([LocalBot(name="a"), LocalBot(name="b")])]
         ['a', 'b']
     """
-    if bots is None:
-        return (sample_bot(),)
-    if isinstance(bots, Iterable) and not callable(bots) and not isinstance(bots, str):
-        served = tuple(_as_bot(bot) for bot in bots)
-    else:
-        served = (_as_bot(bots),)
-    refuse_twins("bots", [bot.bot_id for bot in served])
-    return served
-
-
-def refuse_twins(what: str, ids: Sequence[str]) -> None:
-    """Refuse things of a server that could not be told apart.
-
-    Args:
-        what: What they are, for the message.
-        ids: Their ids.
-
-    Raises:
-        ValueError: Two have the same id.
-    """
-    for known in ids:
-        if ids.count(known) > 1:
-            raise ValueError(f"two {what} have the id {known}: give them names or ids of their own")
+    several = isinstance(bots, Iterable) and not callable(bots) and not isinstance(bots, str)
+    local_bots = tuple(_as_bot(bot) for bot in (bots if several else (bots,)))
+    check_unique_ids("bots", [bot.bot_id for bot in local_bots])
+    return local_bots
 
 
 def _as_bot(bot: Any) -> LocalBot:

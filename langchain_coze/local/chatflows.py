@@ -1,18 +1,19 @@
 """The chatflows that a local server has."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from langchain_coze.local.bots import Served, name_of, refuse_twins
-from langchain_coze.local.runtime.recall import RecallPlan
-from langchain_coze.local.wire.ids import stable_id
-
-__all__ = ["LocalChatflow", "as_chatflows"]
+from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
+from langchain_coze.local.runtime.recall import RecallSettings
+from langchain_coze.local.runtime.reply_settings import ReplySettings
+from langchain_coze.local.wire.ids import derive_id
 
 
 @dataclass(eq=False)
-class LocalChatflow(Served):
+class LocalChatflow(ReplySettings):
     """A chatflow of a `LocalCoze` server: a workflow that talks (wire 4.6).
 
     Attributes:
@@ -31,8 +32,8 @@ class LocalChatflow(Served):
         faults: What goes wrong, see `Fault`.
 
     Raises:
-        TypeError: ``reply`` cannot be used as a reply.
-        ValueError: A fault is not known, or ``burst`` is below 1.
+        TypeError: `reply` cannot be used as a reply.
+        ValueError: A fault is not known, or `burst` is below 1.
 
     Example:
         >>> def order(question: str) -> str:
@@ -56,13 +57,13 @@ class LocalChatflow(Served):
 
     # What bots have and chatflows have not: their nodes search and prompt by themselves.
     prompt = ""
-    recall_plan = RecallPlan()
+    recall_settings = RecallSettings()
 
     def __post_init__(self) -> None:
         """Fill in the name and id; refuse early what could not be served."""
-        self.name = self.name or name_of(self.reply)
-        self.workflow_id = self.workflow_id or stable_id("chatflow", self.name)
-        self._serve(self.reply)
+        self.name = self.name or derive_name(self.reply)
+        self.workflow_id = self.workflow_id or derive_id("chatflow", self.name)
+        self._set_reply(self.reply)
 
     @property
     def wire_id(self) -> str:
@@ -85,10 +86,12 @@ def as_chatflows(chatflows: Any) -> tuple[LocalChatflow, ...]:
         ['a']
     """
     several = isinstance(chatflows, Iterable) and not callable(chatflows)
-    served = tuple(_as_chatflow(flow) for flow in (chatflows if several else (chatflows,)))
-    refuse_twins("chatflows", [flow.workflow_id for flow in served])
-    return served
+    local_chatflows = tuple(
+        _as_chatflow(chatflow) for chatflow in (chatflows if several else (chatflows,))
+    )
+    check_unique_ids("chatflows", [chatflow.workflow_id for chatflow in local_chatflows])
+    return local_chatflows
 
 
-def _as_chatflow(flow: Any) -> LocalChatflow:
-    return flow if isinstance(flow, LocalChatflow) else LocalChatflow(flow)
+def _as_chatflow(chatflow: Any) -> LocalChatflow:
+    return chatflow if isinstance(chatflow, LocalChatflow) else LocalChatflow(chatflow)

@@ -1,5 +1,7 @@
 """A knowledge base that is really searched: BM25 over English and Chinese text."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
@@ -7,49 +9,24 @@ import math
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.runtime.tokenize import index_terms, query_terms, sentences
-from langchain_coze.local.wire.ids import stable_id
+from langchain_coze.local.runtime.tokenize import (
+    extract_index_terms,
+    extract_query_terms,
+    split_sentences,
+)
+from langchain_coze.local.wire.ids import derive_id
+from langchain_coze.local.wire.recall import RecalledChunk
 
 if TYPE_CHECKING:
-    from langchain_core.documents import Document
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["LocalKnowledge", "RecalledChunk"]
+    from langchain_core.documents import Document
 
 # Passages are short: that a term occurs matters more than how often, and length matters little.
 _K1, _B = 0.6, 0.4
-
-
-@dataclass(frozen=True, slots=True)
-class RecalledChunk:
-    """One passage that a search found.
-
-    Attributes:
-        slice: The text of the passage.
-        score: Relevance, above 0 and at most 1; higher is better.
-        document_id: Id of the document it was cut from, a decimal string.
-        document_name: Name of that document.
-        url: Where the document came from; empty when unknown.
-        index: Position of the passage within its document, from 1.
-        dataset_id: Id of the knowledge base, a decimal string.
-        dataset_name: Name of the knowledge base.
-        format_type: 0 text, 1 table, 2 image (wire 3.2).
-        source_type: 0 local file, 1 web page, 2 another, 5 an uploaded file.
-    """
-
-    slice: str
-    score: float
-    document_id: str
-    document_name: str
-    url: str
-    index: int
-    dataset_id: str
-    dataset_name: str
-    format_type: int = 0
-    source_type: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +46,10 @@ class LocalKnowledge:
     matched by pairs of neighbouring characters, other languages by lower-cased words.
 
     Args:
-        documents: LangChain ``Document`` objects or plain strings. Of the metadata, ``title`` is
-            the document's name, ``source`` its address (used as link when it is an http address,
-            as name when there is no title), ``document_id`` its id; ``format_type`` and
-            ``source_type`` say what it is, by default a text, from a web page if it has a link.
+        documents: LangChain `Document` objects or plain strings. Of the metadata, `title` is
+            the document's name, `source` its address (used as link when it is an http address,
+            as name when there is no title), `document_id` its id; `format_type` and
+            `source_type` say what it is, by default a text, from a web page if it has a link.
         name: Name of the knowledge base.
         dataset_id: Its id, a decimal string; made from the name when not given.
         k: How many passages a search returns at most.
@@ -82,8 +59,8 @@ class LocalKnowledge:
         delay: Seconds that a bot's search takes besides; `search` itself does not wait.
 
     Raises:
-        ValueError: ``k`` or ``chunk_size`` is below 1, or ``delay`` below 0.
-        TypeError: A document is neither a string nor a ``Document``.
+        ValueError: `k` or `chunk_size` is below 1, or `delay` below 0.
+        TypeError: A document is neither a string nor a `Document`.
 
     Example:
         >>> knowledge = LocalKnowledge(["Tea grows on hills.", "茶叶长在山上。"], name="tea")
@@ -93,7 +70,7 @@ class LocalKnowledge:
 
     def __init__(
         self,
-        documents: "Iterable[Document | str]",
+        documents: Iterable[Document | str],
         *,
         name: str = "local_knowledge",
         dataset_id: str | None = None,
@@ -108,7 +85,7 @@ class LocalKnowledge:
         if delay < 0:
             raise ValueError("delay must not be below 0")
         self.name = name
-        self.dataset_id = dataset_id or stable_id("dataset", name)
+        self.dataset_id = dataset_id or derive_id("dataset", name)
         self.k = k
         self.chunk_size = chunk_size
         self.min_score = min_score
@@ -116,11 +93,11 @@ class LocalKnowledge:
         self._passages = [
             passage
             for number, document in enumerate(documents, 1)
-            for passage in self._cut(document, number)
+            for passage in self._split_document(document, number)
         ]
         self._index: Any = None
         self._idf: dict[str, float] = {}
-        self._rarest = 1.0
+        self._max_idf = 1.0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -132,7 +109,7 @@ class LocalKnowledge:
         return f"LocalKnowledge(name={self.name!r}, passages={len(self)})"
 
     @property
-    def indexed(self) -> bool:
+    def is_indexed(self) -> bool:
         """Whether the search index has been built, so that a search is quick."""
         return self._index is not None or not self._passages
 
@@ -141,73 +118,73 @@ class LocalKnowledge:
 
         Args:
             query: The question, in any mix of languages.
-            k: At most this many passages; the knowledge base's own ``k`` when None.
+            k: At most this many passages; the knowledge base's own `k` when None.
 
         Returns:
             Passages, best first. Empty when nothing matches. A score is the share of the question's
             rarity-weighted terms that the passage covers, rounded to half precision as on Coze.
 
         Raises:
-            ImportError: The search library is missing (extra ``local``).
+            ImportError: The search library is missing (extra `local`).
 
         Example:
             >>> LocalKnowledge(["Coze bots answer."]).search("weather tomorrow")
             []
         """
-        terms = query_terms(query)
+        terms = extract_query_terms(query)
         if not terms or not self._passages:
             return []
-        self._build()
-        known = [term for term in terms if term in self._idf]
-        if not known:
+        self._build_index()
+        known_terms = [term for term in terms if term in self._idf]
+        if not known_terms:
             return []
         # A term of the question that no passage knows lowers every score: it was asked for too.
-        ideal = sum(self._idf.get(term, self._rarest) for term in terms)
-        scores = self._index.get_scores(known)
+        max_score = sum(self._idf.get(term, self._max_idf) for term in terms)
+        scores = self._index.get_scores(known_terms)
         ranked = sorted(
-            ((float(s) / ideal, -i) for i, s in enumerate(scores) if s > 0), reverse=True
+            ((float(s) / max_score, -i) for i, s in enumerate(scores) if s > 0), reverse=True
         )
         return [
-            self._chunk(self._passages[-position], score)
+            self._build_chunk(self._passages[-position], score)
             for score, position in ranked[: k or self.k]
             if score >= self.min_score
         ]
 
     async def asearch(self, query: str, k: int | None = None) -> list[RecalledChunk]:
-        """Search as `search` does, without holding up the event loop, after ``delay`` seconds.
+        """Search as `search` does, without holding up the event loop, after `delay` seconds.
 
         Args:
             query: The question, in any mix of languages.
-            k: At most this many passages; the knowledge base's own ``k`` when None.
+            k: At most this many passages; the knowledge base's own `k` when None.
 
         Raises:
-            ImportError: The search library is missing (extra ``local``).
+            ImportError: The search library is missing (extra `local`).
         """
         if self.delay:
             await asyncio.sleep(self.delay)
-        if self.indexed:
+        if self.is_indexed:
             return self.search(query, k)
         # The first search builds the index and may take a while.
         return await asyncio.to_thread(self.search, query, k)
 
-    def _cut(self, document: "Document | str", number: int) -> list[_Passage]:
-        text, metadata = _text_and_metadata(document)
+    def _split_document(self, document: Document | str, number: int) -> list[_Passage]:
+        text, metadata = _read_document(document)
         source = str(metadata.get("source") or "")
         name = str(metadata.get("title") or source or f"{self.name}_{number}")
         document_id = str(
-            metadata.get("document_id") or stable_id(self.dataset_id, str(number), name)
+            metadata.get("document_id") or derive_id(self.dataset_id, str(number), name)
         )
         url = source if source.startswith(("http://", "https://")) else ""
         types = (
-            _whole(metadata.get("format_type"), 0),
-            _whole(metadata.get("source_type"), 1 if url else 0),
+            _as_int(metadata.get("format_type"), 0),
+            _as_int(metadata.get("source_type"), 1 if url else 0),
         )
         return [
             _Passage(part, document_id, name, url, types, index)
             for index, part in enumerate(split_passages(text, self.chunk_size), 1)
         ]
 
-    def _build(self) -> None:
+    def _build_index(self) -> None:
         with self._lock:
             if self._index is not None:
                 return
@@ -217,20 +194,20 @@ class LocalKnowledge:
                 raise ImportError(
                     'Searching a knowledge base needs bm25s: pip install "langchain-coze[local]"'
                 ) from error
-            terms = [index_terms(f"{p.document_name}\n{p.text}") for p in self._passages]
+            terms = [extract_index_terms(f"{p.document_name}\n{p.text}") for p in self._passages]
             frequency = Counter(term for passage in terms for term in set(passage))
             total = len(terms)
-            self._idf = {term: _rarity(count, total) for term, count in frequency.items()}
-            self._rarest = _rarity(1, total)
+            self._idf = {term: _compute_idf(count, total) for term, count in frequency.items()}
+            self._max_idf = _compute_idf(1, total)
             index = bm25s.BM25(method="lucene", k1=_K1, b=_B)
-            with _quiet(logging.getLogger("bm25s")):
+            with _suppress_progress(logging.getLogger("bm25s")):
                 index.index(terms, show_progress=False)
             self._index = index
 
-    def _chunk(self, passage: _Passage, score: float) -> RecalledChunk:
+    def _build_chunk(self, passage: _Passage, score: float) -> RecalledChunk:
         return RecalledChunk(
             slice=passage.text,
-            score=_half_precision(min(score, 1.0)),
+            score=_round_to_half_precision(min(score, 1.0)),
             document_id=passage.document_id,
             document_name=passage.document_name,
             url=passage.url,
@@ -242,7 +219,7 @@ class LocalKnowledge:
         )
 
 
-def _text_and_metadata(document: Any) -> tuple[str, Mapping[str, Any]]:
+def _read_document(document: Any) -> tuple[str, Mapping[str, Any]]:
     if isinstance(document, str):
         return document, {}
     text = getattr(document, "page_content", None)
@@ -251,18 +228,18 @@ def _text_and_metadata(document: Any) -> tuple[str, Mapping[str, Any]]:
     return text, document.metadata or {}
 
 
-def _whole(value: Any, default: int) -> int:
+def _as_int(value: Any, default: int) -> int:
     """A number; other loaders use the same keys for words."""
     return value if isinstance(value, int) else default
 
 
-def _rarity(count: int, total: int) -> float:
-    """Lucene's inverse document frequency of a term that ``count`` of ``total`` passages have."""
+def _compute_idf(count: int, total: int) -> float:
+    """Lucene's inverse document frequency of a term that `count` of `total` passages have."""
     return math.log(1 + (total - count + 0.5) / (count + 0.5))
 
 
 @contextlib.contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
+def _suppress_progress(logger: logging.Logger) -> Iterator[None]:
     """Hold back the progress notes of a library whose logger lets every level through."""
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -272,7 +249,7 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _half_precision(score: float) -> float:
+def _round_to_half_precision(score: float) -> float:
     rounded: float = struct.unpack("e", struct.pack("e", score))[0]
     # The smallest scores would round to nothing, and 0 means "not found".
     return rounded or 2.0**-24
@@ -286,7 +263,7 @@ def split_passages(text: str, size: int) -> list[str]:
         size: Longest passage, in characters.
 
     Returns:
-        Passages in order, each at most ``size`` characters long; empty for blank text.
+        Passages in order, each at most `size` characters long; empty for blank text.
 
     Example:
         >>> split_passages("One two. Three four.", 12)
@@ -294,15 +271,15 @@ def split_passages(text: str, size: int) -> list[str]:
     """
     passages: list[str] = []
     for paragraph in text.replace("\r\n", "\n").split("\n\n"):
-        passages.extend(_pack(paragraph.strip(), size))
+        passages.extend(_pack_sentences(paragraph.strip(), size))
     return _join_short(passages, size)
 
 
-def _pack(paragraph: str, size: int) -> list[str]:
+def _pack_sentences(paragraph: str, size: int) -> list[str]:
     if len(paragraph) <= size:
         return [paragraph] if paragraph else []
     packed: list[str] = []
-    for sentence in sentences(paragraph):
+    for sentence in split_sentences(paragraph):
         for start in range(0, len(sentence), size):
             part = sentence[start : start + size]
             space = " " if part.isascii() else ""
@@ -322,3 +299,29 @@ def _join_short(passages: list[str], size: int) -> list[str]:
         else:
             joined.append(passage)
     return joined
+
+
+def as_knowledge_bases(knowledge: Any) -> tuple[LocalKnowledge, ...]:
+    """Return knowledge as a tuple of knowledge bases.
+
+    Args:
+        knowledge: None; a `LocalKnowledge`, or several; documents or texts for one.
+
+    Raises:
+        TypeError: Knowledge bases and documents are mixed, or something is neither.
+
+    Example:
+        >>> [base.name for base in as_knowledge_bases(["Tea grows on hills."])]
+        ['local_knowledge']
+    """
+    if knowledge is None:
+        return ()
+    if isinstance(knowledge, LocalKnowledge):
+        return (knowledge,)
+    items = [knowledge] if isinstance(knowledge, str) else list(knowledge)
+    bases = tuple(item for item in items if isinstance(item, LocalKnowledge))
+    if not bases:
+        return (LocalKnowledge(items),)
+    if len(bases) < len(items):
+        raise TypeError("knowledge is one or several LocalKnowledge, or documents: not both")
+    return bases

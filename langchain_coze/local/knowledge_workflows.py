@@ -1,14 +1,14 @@
 """A workflow that searches a knowledge base, as the one that a retriever runs (wire 3.5)."""
 
+from __future__ import annotations
+
 import inspect
 from typing import Any
 
 from langchain_coze.local.knowledge import LocalKnowledge
-from langchain_coze.local.runtime.workflow_stepping import RunContext
-from langchain_coze.local.wire.ids import stable_id
+from langchain_coze.local.wire.ids import derive_id
+from langchain_coze.local.workflow_parts import RunContext
 from langchain_coze.local.workflows import LocalWorkflow
-
-__all__ = ["knowledge_workflow"]
 
 
 def knowledge_workflow(
@@ -19,8 +19,8 @@ def knowledge_workflow(
     Args:
         knowledge: A `LocalKnowledge`, or documents or texts to make one of.
         parameter: Name of the start node's parameter, a string: the question.
-        output: Name of the End node's variable: a list of ``{"documentId": …, "output": …}``, best
-            first, with the slice as ``output``. Nothing found is an empty list, on Studio null.
+        output: Name of the End node's variable: a list of `{"documentId": …, "output": …}`, best
+            first, with the slice as `output`. Nothing found is an empty list, on Studio null.
         **fields: Other fields of the `LocalWorkflow`; its name is that of the knowledge base when
             not given.
 
@@ -36,22 +36,24 @@ def knowledge_workflow(
 
     def search(_run: RunContext, **inputs: Any) -> dict[str, Any]:
         chunks = base.search(inputs[parameter])
-        found = [{"documentId": _number(c.document_id), "output": c.slice} for c in chunks]
+        items = [
+            {"documentId": _parse_document_id(c.document_id), "output": c.slice} for c in chunks
+        ]
         # A slice of Go that nothing was put into is null.
-        return {output: found or (None if _run.profile == "studio" else [])}
+        return {output: items or (None if _run.profile == "studio" else [])}
 
-    kind = inspect.Parameter
+    parameter_class = inspect.Parameter
     search.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
-            kind("_run", kind.KEYWORD_ONLY, annotation=RunContext),
-            kind(parameter, kind.KEYWORD_ONLY, annotation=str),
+            parameter_class("_run", parameter_class.KEYWORD_ONLY, annotation=RunContext),
+            parameter_class(parameter, parameter_class.KEYWORD_ONLY, annotation=str),
         ],
         return_annotation=dict[str, Any],
     )
-    given = {"name": base.name, "description": f"Searches the knowledge base {base.name}"}
-    return LocalWorkflow(search, **(given | fields))
+    defaults = {"name": base.name, "description": f"Searches the knowledge base {base.name}"}
+    return LocalWorkflow(search, **(defaults | fields))
 
 
-def _number(document_id: str) -> int:
+def _parse_document_id(document_id: str) -> int:
     """The id of a document as Studio writes it: a number, above what a double can hold exactly."""
-    return int(document_id if document_id.isdecimal() else stable_id("document", document_id))
+    return int(document_id if document_id.isdecimal() else derive_id("document", document_id))

@@ -1,15 +1,20 @@
 """pytest fixtures with a local Coze server.
 
-Load them with ``pytest_plugins = ["langchain_coze.local.pytest_plugin"]`` in ``conftest.py``, or
-with ``pytest -p langchain_coze.local.pytest_plugin``. They are not loaded by themselves: other test
+Load them with `pytest_plugins = ["langchain_coze.local.pytest_plugin"]` in `conftest.py`, or
+with `pytest -p langchain_coze.local.pytest_plugin`. They are not loaded by themselves: other test
 suites of the same environment should not pay for a server that they do not use.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 
 from langchain_coze.local.server import LocalCoze
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def local_coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
     """A running `LocalCoze`, stopped after the test.
 
-    It serves the sample bot, or what the marker ``local_coze`` says; the marker takes the arguments
+    It serves the sample bot, or what the marker `local_coze` says; the marker takes the arguments
     of `LocalCoze` by name, and may stand on a test, a class, or a module.
 
     Args:
@@ -53,7 +58,7 @@ def local_coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
 def local_coze_env(local_coze: LocalCoze, monkeypatch: pytest.MonkeyPatch) -> LocalCoze:
     """The same server; the variables of the environment lead to it during the test.
 
-    So code that makes a ``ChatCoze()`` without arguments is tested as it is.
+    So code that makes a `ChatCoze()` without arguments is tested as it is.
 
     Args:
         local_coze: The server.

@@ -1,35 +1,20 @@
 """What a reply may consist of, besides plain text.
 
-A reply function that is a generator yields these, mixed with ``str`` (text of the answer). For
-`ClientTool` and `Ask` the generator waits: ``output = yield ClientTool(…)`` goes on when the client
+A reply function that is a generator yields these, mixed with `str` (text of the answer). For
+`ClientTool` and `Ask` the generator waits: `output = yield ClientTool(…)` goes on when the client
 has answered.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-__all__ = [
-    "PIECES",
-    "Ask",
-    "Card",
-    "ClientTool",
-    "Fail",
-    "FollowUp",
-    "Media",
-    "NewAnswer",
-    "Pause",
-    "Piece",
-    "Reasoning",
-    "ServerTool",
-    "Speech",
-    "Verbose",
-    "Waiting",
-    "waits",
-]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
-class Waiting:
+class AnswerablePart:
     """A piece that a reply waits for an answer to; the base of those that stand elsewhere."""
 
     __slots__ = ()
@@ -37,7 +22,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """Thinking text of the model: deltas with ``reasoning_content`` and empty ``content``.
+    """Thinking text of the model: deltas with `reasoning_content` and empty `content`.
 
     Attributes:
         text: A piece of the thinking; several may follow each other.
@@ -62,13 +47,13 @@ class NewAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ServerTool:
-    """A plugin that the bot called on the server: messages ``function_call`` and ``tool_response``.
+    """A plugin that the bot called on the server: messages `function_call` and `tool_response`.
 
     Attributes:
-        name: ``plugin-api``, as Coze names it; without a hyphen plugin and API are named alike.
+        name: `plugin-api`, as Coze names it; without a hyphen plugin and API are named alike.
         arguments: What the plugin was called with.
         output: What it gave. A string is wrapped as Coze's own plugins wrap text
-            (``response_for_model``); anything else is sent as its JSON.
+            (`response_for_model`); anything else is sent as its JSON.
 
     Example:
         >>> ServerTool("weather-today", {"city": "杭州"}, "22 degrees").name
@@ -84,8 +69,8 @@ class ServerTool:
 class ClientTool:
     """A call of a tool that the client runs: a local plugin (wire 2.6).
 
-    The turn stops with ``conversation.chat.requires_action``. When the client has submitted the
-    result, the generator goes on: ``output = yield ClientTool(…)`` is that result, a string. A
+    The turn stops with `conversation.chat.requires_action`. When the client has submitted the
+    result, the generator goes on: `output = yield ClientTool(…)` is that result, a string. A
     tuple of them asks for several calls at once and gives the list of their results, in order.
 
     Attributes:
@@ -106,8 +91,8 @@ class ClientTool:
 class Ask:
     """A question to the user, as a question node of a workflow asks it (wire 2.5, 4.6).
 
-    The turn ends with the question as its answer, and a ``verbose`` message ``interrupt``. The next
-    message of the user in the same conversation resumes the generator: ``answer = yield Ask(…)`` is
+    The turn ends with the question as its answer, and a `verbose` message `interrupt`. The next
+    message of the user in the same conversation resumes the generator: `answer = yield Ask(…)` is
     its text.
 
     Attributes:
@@ -146,7 +131,7 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An answer with ``content_type`` card: sent once, complete, under a message id of its own.
+    """An answer with `content_type` card: sent once, complete, under a message id of its own.
 
     Attributes:
         content: The card's JSON text, or any JSON value.
@@ -161,11 +146,11 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An answer with images, files or audio: ``content_type`` object_string, sent complete.
+    """An answer with images, files or audio: `content_type` object_string, sent complete.
 
     Attributes:
-        items: As on the wire: each has a ``type`` (text, image, file or audio) and ``text``,
-            ``file_url`` or ``file_id`` (wire 2.1). That a bot's own answers take this form is an
+        items: As on the wire: each has a `type` (text, image, file or audio) and `text`,
+            `file_url` or `file_id` (wire 2.1). That a bot's own answers take this form is an
             assumption: the API's pages tell of it for questions.
 
     Raises:
@@ -187,7 +172,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """Spoken sound: ``conversation.audio.delta`` after ``chat.completed`` (wire 2.4).
+    """Spoken sound: `conversation.audio.delta` after `chat.completed` (wire 2.4).
 
     Attributes:
         data: A piece of the sound; Coze sends raw 16-bit samples at 24 kHz, one channel.
@@ -202,10 +187,10 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class Verbose:
-    """A ``verbose`` message of any kind.
+    """A `verbose` message of any kind.
 
     Attributes:
-        msg_type: For example ``multi_agents_jump_to_agent``.
+        msg_type: For example `multi_agents_jump_to_agent`.
         data: A string is sent as it is, anything else as its JSON text.
 
     Example:
@@ -234,10 +219,10 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """End the turn with ``conversation.chat.failed``; nothing after it is sent.
+    """End the turn with `conversation.chat.failed`; nothing after it is sent.
 
     Attributes:
-        code: The code of ``last_error``.
+        code: The code of `last_error`.
         msg: Its message.
 
     Example:
@@ -250,7 +235,7 @@ class Fail:
 
 
 _ClientTools: TypeAlias = tuple[ClientTool, ...]
-Piece: TypeAlias = (
+ReplyPart: TypeAlias = (
     str
     | Reasoning
     | NewAnswer
@@ -268,14 +253,14 @@ Piece: TypeAlias = (
 )
 
 # The types of the pieces, for isinstance; a tuple is one only when it holds calls, see `waits`.
-PIECES = (
+PART_TYPES = (
     *(str, Reasoning, NewAnswer, ServerTool, ClientTool, Ask, FollowUp),
     *(Card, Media, Speech, Verbose, Pause, Fail),
 )
 
 
-def waits(item: Any) -> bool:
-    """Whether a reply that yields ``item`` waits for an answer to it.
+def needs_answer(item: Any) -> bool:
+    """Whether a reply that yields `item` waits for an answer to it.
 
     Example:
         >>> waits(Ask("Which city?")), waits((ClientTool("a"), ClientTool("b"))), waits("text")
@@ -283,4 +268,4 @@ def waits(item: Any) -> bool:
     """
     if isinstance(item, tuple):
         return bool(item) and all(isinstance(call, ClientTool) for call in item)
-    return isinstance(item, ClientTool | Ask | Waiting)
+    return isinstance(item, ClientTool | Ask | AnswerablePart)

@@ -1,4 +1,6 @@
-"""A Coze-compatible server in a thread of the own process."""
+"""A Coze-compatible server in a thread of this process."""
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
@@ -7,10 +9,8 @@ import secrets
 import socket
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
@@ -19,21 +19,22 @@ from langchain_coze.local.bots import LocalBot, as_bots
 from langchain_coze.local.chatflows import LocalChatflow, as_chatflows
 from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.oauth_apps import LocalOAuthApp, as_oauth_apps
-from langchain_coze.local.protocol import PatientProtocol
-from langchain_coze.local.routes.context import WORKSPACE_ID
-from langchain_coze.local.samples.workflows import sample_workflows
+from langchain_coze.local.routes.state import WORKSPACE_ID
+from langchain_coze.local.samples.bot import create_sample_bot
+from langchain_coze.local.samples.workflows import create_sample_workflows
 from langchain_coze.local.wire.cloud import CloudProfile
 from langchain_coze.local.wire.studio import StudioProfile
 from langchain_coze.local.workflows import LocalWorkflow, as_workflows
 
-__all__ = ["LocalCoze"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
 _PROFILES: Mapping[str, type[CloudProfile]] = {"cloud": CloudProfile, "studio": StudioProfile}
-_STARTING = 30.0  # seconds
-_CANCELLING = 1.0
+_START_TIMEOUT, _CANCEL_TIMEOUT = 30.0, 1.0  # seconds
 _BACKLOG = 2048
-# Addresses that can be listened on, but not asked.
-_LOOPBACK: Mapping[str, str] = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is compared, not bound
+# Clients cannot connect to these addresses, only servers listen on them.
+_LOOPBACK: Mapping[str, str] = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared
 
 
 @dataclass(eq=False)
@@ -53,8 +54,8 @@ class LocalCoze:
         token: The token that clients must send; made up when not given.
         more_tokens: Tokens of other users. Each has conversations, chats, files and runs of its
             own. A tuple afterwards.
-        profile: ``"cloud"``: the bytes of coze.cn and coze.com; ``"studio"``: those of Coze Studio.
-        error_status: HTTP status of errors: ``"200"``, or ``"real"`` for the matching one. Studio
+        profile: `"cloud"`: the bytes of coze.cn and coze.com; `"studio"`: those of Coze Studio.
+        error_status: HTTP status of errors: `"200"`, or `"real"` for the matching one. Studio
             has statuses of its own.
         quota: After this many chats and runs the server refuses with 4028; None means never.
         faults: What goes wrong, see `Fault`. May be changed while the server runs.
@@ -66,7 +67,7 @@ class LocalCoze:
     Raises:
         ValueError: The profile, the error status or a fault is not known, or two tokens are the
             same.
-        TypeError: Something in ``bots``, ``chatflows``, ``workflows`` or ``oauth_apps`` cannot be
+        TypeError: Something in `bots`, `chatflows`, `workflows` or `oauth_apps` cannot be
             served.
 
     Example:
@@ -91,7 +92,7 @@ class LocalCoze:
     oauth_apps: Any = ()
     clock_offset: float = 0.0
     more_tokens: Sequence[str] = field(default=(), repr=False)
-    _server: "_Server | None" = field(default=None, init=False, repr=False)
+    _server: _UvicornThread | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse early what could not be served."""
@@ -101,9 +102,11 @@ class LocalCoze:
             raise ValueError(f'error_status must be "200" or "real", not {self.error_status!r}')
         read_faults(self.faults)
         if self.workflows is None:
-            self.workflows = sample_workflows() if self.bots is None else ()
+            self.workflows = create_sample_workflows() if self.bots is None else ()
         self.workflows: tuple[LocalWorkflow, ...] = as_workflows(self.workflows)
-        self.bots: tuple[LocalBot, ...] = as_bots(self.bots)
+        self.bots: tuple[LocalBot, ...] = (
+            (create_sample_bot(),) if self.bots is None else as_bots(self.bots)
+        )
         self.chatflows: tuple[LocalChatflow, ...] = as_chatflows(self.chatflows)
         self.oauth_apps: tuple[LocalOAuthApp, ...] = as_oauth_apps(self.oauth_apps)
         self.token = self.token or f"pat_{secrets.token_urlsafe(32)}"
@@ -111,7 +114,7 @@ class LocalCoze:
         tokens = {self.token, *self.more_tokens}
         if "" in tokens or len(tokens) <= len(self.more_tokens):
             raise ValueError("more_tokens: every user needs a token of their own")
-        self._recorded: deque[RecordedRequest] = deque(maxlen=self.request_log)
+        self._recorded_requests: deque[RecordedRequest] = deque(maxlen=self.request_log)
 
     @property
     def base_url(self) -> str:
@@ -140,39 +143,39 @@ class LocalCoze:
         Raises:
             RuntimeError: The server has not been started.
         """
-        found = {"COZE_API_BASE": self.base_url, "COZE_API_TOKEN": self.token}
-        found["COZE_WORKSPACE_ID"] = self.workspace_id
+        variables = {"COZE_API_BASE": self.base_url, "COZE_API_TOKEN": self.token}
+        variables["COZE_WORKSPACE_ID"] = self.workspace_id
         if self.bots:
-            found["COZE_BOT_ID"] = self.bots[0].bot_id
-        return found
+            variables["COZE_BOT_ID"] = self.bots[0].bot_id
+        return variables
 
     @property
     def requests(self) -> list[RecordedRequest]:
         """The requests received so far, oldest first."""
-        return list(self._recorded)
+        return list(self._recorded_requests)
 
     def reset(self) -> None:
-        """Forget recorded requests, used-up quotas, and how often faults have hit."""
-        self._recorded.clear()
+        """Forget recorded requests, used quotas, and how often faults were applied."""
+        self._recorded_requests.clear()
         if self._server is not None:
-            self._server.app.site.used.clear()
+            self._server.app.state.counters.clear()
 
     def start(self) -> Self:
-        """Listen, and return when requests are answered. Does nothing when it already runs.
+        """Start the server; returns when it answers requests. Does nothing when it runs already.
 
         Raises:
-            OSError: The address cannot be listened on, for example because the port is taken.
+            OSError: It cannot listen on the address, for example because the port is in use.
         """
         if self._server is None:
             listener = _listen(self.host, self.port)
             self.port = listener.getsockname()[1]
-            app = LocalApp(self, self._recorded, _PROFILES[self.profile]())
-            self._server = _Server(app, listener, self.stop_timeout)
+            app = LocalApp(self, self._recorded_requests, _PROFILES[self.profile]())
+            self._server = _UvicornThread(app, listener, self.stop_timeout)
             self._server.start()
         return self
 
     def stop(self) -> None:
-        """Stop listening, end what is still running, and wait until it has ended."""
+        """Stop listening, end running chats, and wait until they have ended."""
         server, self._server = self._server, None
         if server is not None:
             server.stop()
@@ -183,7 +186,7 @@ class LocalCoze:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        error_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
@@ -191,20 +194,20 @@ class LocalCoze:
         self.stop()
 
 
-async def _finish(tasks: set[asyncio.Task[None]], patience: float) -> None:
-    """Give tasks a while to end, then cancel them."""
+async def _finish_tasks(tasks: set[asyncio.Task[None]], timeout: float) -> None:  # noqa: ASYNC109 - they are cancelled afterwards
+    """Wait for tasks to end, then cancel those that have not."""
     if tasks:
-        await asyncio.wait(set(tasks), timeout=patience)
-    for task in (leftover := set(tasks)):
+        await asyncio.wait(set(tasks), timeout=timeout)
+    for task in (unfinished := set(tasks)):
         task.cancel()
-    if leftover:
-        await asyncio.wait(leftover, timeout=_CANCELLING)
+    if unfinished:
+        await asyncio.wait(unfinished, timeout=_CANCEL_TIMEOUT)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol must be named: asyncio switches Nagle's algorithm off only for sockets that say
-    # they are TCP, and with it on every reply on a kept-alive connection takes 40 ms.
+    # The protocol is required: asyncio switches Nagle's algorithm off only for sockets that declare
+    # TCP, and with it every reply on a kept-alive connection takes 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
@@ -217,14 +220,14 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-class _Server(uvicorn.Server):
+class _UvicornThread(uvicorn.Server):
     """uvicorn in a thread, stopped by an event instead of by polling."""
 
     def __init__(self, app: LocalApp, listener: socket.socket, stop_timeout: float) -> None:
         config = uvicorn.Config(
             app.asgi,
             loop="asyncio",
-            http=PatientProtocol,
+            http="h11",
             ws="none",
             lifespan="off",
             log_config=None,
@@ -235,7 +238,7 @@ class _Server(uvicorn.Server):
         )
         super().__init__(config)
         self.app = app
-        app.site.connections.transports = self._transports
+        app.state.connections.find_transports = self._find_transports
         self._listener = listener
         self._stop_timeout = stop_timeout
         self._ready = threading.Event()
@@ -244,7 +247,7 @@ class _Server(uvicorn.Server):
 
     def start(self) -> None:
         self._thread.start()
-        if not self._ready.wait(_STARTING) or self._error is not None:
+        if not self._ready.wait(_START_TIMEOUT) or self._error is not None:
             self._listener.close()
             raise RuntimeError("the local server did not start") from self._error
 
@@ -268,29 +271,26 @@ class _Server(uvicorn.Server):
         await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting; let chats end for a while; then cancel them and drop their clients."""
+        """Stop listening; wait for running chats; then cancel them and close all connections."""
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        # Streams end by themselves when their chats do; requests when their streams do.
+        # A stream ends when its chat does, and a request when its stream does.
         for tasks in (
-            self.app.site.runs,
-            self.app.site.connections.streams,
+            self.app.state.running_tasks,
+            self.app.state.connections.streams,
             self.server_state.tasks,
         ):
-            await _finish(tasks, self._stop_timeout)
-        for transport in self._transports().values():
+            await _finish_tasks(tasks, self._stop_timeout)
+        for transport in self._find_transports().values():
             transport.abort()
         for server in self.servers:
             await server.wait_closed()
 
-    def _transports(self) -> dict[tuple[Any, ...], asyncio.Transport]:
-        found: dict[tuple[Any, ...], asyncio.Transport] = {}
-        connection: Any
-        for connection in self.server_state.connections:
-            if connection.client is not None:
-                found[connection.client] = connection.transport
-        return found
+    def _find_transports(self) -> dict[tuple[Any, ...], asyncio.Transport]:
+        """Return the transports of all connections, by the address of their client."""
+        connections: set[Any] = set(self.server_state.connections)
+        return {c.client: c.transport for c in connections if c.client is not None}

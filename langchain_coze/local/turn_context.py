@@ -1,26 +1,24 @@
-"""What a reply function gets to know about the turn it answers."""
+"""The turn that a reply function answers."""
+
+from __future__ import annotations
 
 import base64
 import json
 import mimetypes
 import re
 from collections import deque
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
-
-from langchain_coze.local.knowledge import RecalledChunk
-from langchain_coze.local.runtime.store import StoredFile
-from langchain_coze.local.wire.chat_request import EnterMessage
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from langchain_core.messages import BaseMessage
 
-    from langchain_coze.local.bots import LocalBot
-    from langchain_coze.local.chatflows import LocalChatflow
-
-__all__ = ["Turn", "TurnFile"]
+    from langchain_coze.local.wire.chat_request import EnterMessage
+    from langchain_coze.local.wire.files import StoredFile
+    from langchain_coze.local.wire.recall import RecalledChunk
 
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
@@ -30,7 +28,7 @@ class TurnFile:
     """A file, image or sound of a question.
 
     Attributes:
-        kind: ``file``, ``image`` or ``audio``.
+        kind: `file`, `image` or `audio`.
         name: Name of the uploaded file; empty for an address.
         data: Bytes of the uploaded file; empty for an address.
         url: Address of the file; empty for an uploaded one.
@@ -44,6 +42,14 @@ class TurnFile:
     name: str = ""
     data: bytes = field(default=b"", repr=False)
     url: str = ""
+
+
+class BotInfo(Protocol):
+    """The bot or chatflow of a turn, as its reply sees it: a `LocalBot` or `LocalChatflow`."""
+
+    name: str
+    description: str
+    prompt: str
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Turn:
     """
 
     question: str
-    bot: "LocalBot | LocalChatflow"
+    bot: BotInfo
     chunks: tuple[RecalledChunk, ...] = ()
     has_knowledge: bool = False
     user_id: str = ""
@@ -81,15 +87,15 @@ class Turn:
     @cached_property
     def files(self) -> tuple[TurnFile, ...]:
         """The files of the question: of the user's messages after the last answer."""
-        found: deque[TurnFile] = deque()
+        files: deque[TurnFile] = deque()
         for entry in reversed(self.entries):
             if entry.role != "user":
                 break
             items = [item for item in entry.items if item["type"] != "text"]
-            found.extendleft(self._file(item) for item in reversed(items))
-        return tuple(found)
+            files.extendleft(self._build_file(item) for item in reversed(items))
+        return tuple(files)
 
-    def _file(self, item: Mapping[str, Any]) -> TurnFile:
+    def _build_file(self, item: Mapping[str, Any]) -> TurnFile:
         stored = self.uploads.get(item.get("file_id") or "")
         if stored is None:
             return TurnFile(item["type"], url=str(item.get("file_url") or ""))
@@ -97,11 +103,11 @@ class Turn:
 
     @cached_property
     def prompt(self) -> str:
-        """The bot's prompt, its ``{{variables}}`` filled in from the request."""
+        """The bot's prompt, its `{{variables}}` filled in from the request."""
         return _VARIABLE.sub(lambda m: self.custom_variables.get(m[1], ""), self.bot.prompt)
 
     @cached_property
-    def messages(self) -> "list[BaseMessage]":
+    def messages(self) -> list[BaseMessage]:
         """The conversation as LangChain messages, oldest first.
 
         A system message stands first when the bot has a prompt or its knowledge base gave
@@ -113,29 +119,29 @@ class Turn:
             SystemMessage,
         )
 
-        system = "\n\n".join(filter(None, [self.prompt, _recalled_text(self.chunks)]))
+        system = "\n\n".join(filter(None, [self.prompt, _format_chunks(self.chunks)]))
         messages: list[BaseMessage] = [SystemMessage(system)] if system else []
         for entry in self.entries:
             if entry.role == "user":
-                messages.append(HumanMessage(self._blocks(entry)))
+                messages.append(HumanMessage(self._build_content(entry)))
             elif entry.type == "answer":
                 messages.append(AIMessage(entry.text))
             else:
                 _add_tool_step(messages, entry)
-        return _without_open_calls(messages)
+        return _drop_open_calls(messages)
 
-    def _blocks(self, entry: EnterMessage) -> Any:
+    def _build_content(self, entry: EnterMessage) -> Any:
         if entry.content_type == "text":
             return entry.content
-        return [_block(item, self.uploads) for item in entry.items]
+        return [_build_block(item, self.uploads) for item in entry.items]
 
 
-def _recalled_text(chunks: Iterable[RecalledChunk]) -> str:
+def _format_chunks(chunks: Iterable[RecalledChunk]) -> str:
     passages = [f"[{n}] {c.document_name}\n{c.slice}" for n, c in enumerate(chunks, 1)]
     return "Recalled from the knowledge base:\n\n" + "\n\n".join(passages) if passages else ""
 
 
-def _block(item: Mapping[str, Any], uploads: Mapping[str, StoredFile]) -> dict[str, Any]:
+def _build_block(item: Mapping[str, Any], uploads: Mapping[str, StoredFile]) -> dict[str, Any]:
     if item["type"] == "text":
         return {"type": "text", "text": str(item.get("text", ""))}
     if item.get("file_url"):
@@ -143,12 +149,12 @@ def _block(item: Mapping[str, Any], uploads: Mapping[str, StoredFile]) -> dict[s
     stored = uploads.get(item["file_id"])
     if stored is None:
         return {"type": item["type"], "file_id": item["file_id"]}
-    kind = mimetypes.guess_type(stored.name)[0] or "application/octet-stream"
+    mime_type = mimetypes.guess_type(stored.name)[0] or "application/octet-stream"
     data = base64.b64encode(stored.data).decode()
-    return {"type": item["type"], "base64": data, "mime_type": kind}
+    return {"type": item["type"], "base64": data, "mime_type": mime_type}
 
 
-def _add_tool_step(messages: "list[BaseMessage]", entry: EnterMessage) -> None:
+def _add_tool_step(messages: list[BaseMessage], entry: EnterMessage) -> None:
     """Add a call to the AI message before it, or the result of the oldest call without one."""
     from langchain_core.messages import AIMessage, ToolCall, ToolMessage  # noqa: PLC0415 - as above
 
@@ -157,18 +163,18 @@ def _add_tool_step(messages: "list[BaseMessage]", entry: EnterMessage) -> None:
             messages.append(AIMessage(""))
         calling = messages[-1]
         number = sum(len(m.tool_calls) for m in messages if isinstance(m, AIMessage))
-        name, arguments = _call_of(entry.content)
+        name, arguments = _parse_call(entry.content)
         call = ToolCall(
             name=name, args=arguments, id=entry.tool_call_id or f"call_{number}", type="tool_call"
         )
         calls = [*getattr(calling, "tool_calls", ()), call]
         messages[-1] = calling.model_copy(update={"tool_calls": calls})
-    elif open_calls := _open_calls(messages):
+    elif open_calls := _find_open_calls(messages):
         call_id = entry.tool_call_id or open_calls[0]
         messages.append(ToolMessage(entry.content, tool_call_id=call_id))
 
 
-def _call_of(content: str) -> tuple[str, dict[str, Any]]:
+def _parse_call(content: str) -> tuple[str, dict[str, Any]]:
     try:
         call = json.loads(content)
     except ValueError:
@@ -179,24 +185,24 @@ def _call_of(content: str) -> tuple[str, dict[str, Any]]:
     return str(call.get("name") or "tool"), arguments if isinstance(arguments, dict) else {}
 
 
-def _open_calls(messages: "list[BaseMessage]") -> list[str]:
+def _find_open_calls(messages: list[BaseMessage]) -> list[str]:
     answered = {getattr(message, "tool_call_id", None) for message in messages}
     calls = [call for message in messages for call in getattr(message, "tool_calls", ())]
     return [call["id"] for call in calls if call["id"] not in answered]
 
 
-def _without_open_calls(messages: "list[BaseMessage]") -> "list[BaseMessage]":
+def _drop_open_calls(messages: list[BaseMessage]) -> list[BaseMessage]:
     """Leave out calls that the client never answered: no model takes a history with them."""
     from langchain_core.messages import AIMessage  # noqa: PLC0415 - as above
 
-    left_open = set(_open_calls(messages))
-    kept: list[BaseMessage] = []
+    open_ids = set(_find_open_calls(messages))
+    remaining: list[BaseMessage] = []
     for message in messages:
         if isinstance(message, AIMessage) and message.tool_calls:
-            calls = [call for call in message.tool_calls if call["id"] not in left_open]
+            calls = [call for call in message.tool_calls if call["id"] not in open_ids]
             if not calls and not message.content:
                 continue
-            kept.append(message.model_copy(update={"tool_calls": calls}))
+            remaining.append(message.model_copy(update={"tool_calls": calls}))
         else:
-            kept.append(message)
-    return kept
+            remaining.append(message)
+    return remaining

@@ -1,30 +1,40 @@
-"""What the function of a workflow may yield, besides text."""
+"""What the function of a workflow gets and yields, besides text."""
+
+from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from langchain_coze.local.reply_parts import Waiting
-from langchain_coze.local.runtime.signature import Parameter, parameters_of
-from langchain_coze.local.runtime.store import StoredFile
-from langchain_coze.local.wire.errors import Problem
+from pydantic_core import core_schema
 
-__all__ = ["AskInput", "Message", "TokenUsage"]
+from langchain_coze.local.reply_parts import AnswerablePart
+from langchain_coze.local.turn_context import TurnFile
+from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.parameters import Parameter, build_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
+
+    from langchain_coze.local.wire.files import StoredFile
 
 MESSAGE_NODE = "Message"
+_FILE_HINT = 'a file is given as its address, or as the JSON text {"file_id":"…"}'
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A piece of what an output node says: a ``Message`` event of a streamed run (wire 4.4).
+    """A message of an output node: a `Message` event of a streamed run (wire 4.4).
 
-    A plain string is a piece of the node ``Message``, which stays open for more.
+    A plain string is a message of the node `Message`, which stays open for more.
 
     Attributes:
-        text: The piece.
-        node_title: The node that says it. Another title ends the node before it.
-        finished: Whether the node has nothing more to say.
+        text: The text of the message.
+        node_title: The node that sends it. Another title ends the node before it.
+        finished: Whether this is the node's last message.
 
     Example:
         >>> Message("3 rooms found", node_title="Search").finished
@@ -38,11 +48,11 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens that a model took, for the ``usage`` of the run.
+    """Tokens that a model used, for the `usage` of the run.
 
     Attributes:
-        input_count: Tokens that went in.
-        output_count: Tokens that came out.
+        input_count: Input tokens.
+        output_count: Output tokens.
 
     Example:
         >>> TokenUsage(50, 100).input_count
@@ -54,16 +64,16 @@ class TokenUsage:
 
 
 @dataclass(frozen=True)
-class AskInput(Waiting):
+class AskInput(AnswerablePart):
     """A form for the user, as an input node shows it: an interrupt of type 5 (wire 4.4).
 
-    The run stops. When it is resumed, ``answer = yield AskInput(…)`` is a dictionary of the values.
+    The run stops. When it is resumed, `answer = yield AskInput(…)` is a dictionary of the values.
 
     Attributes:
         fields: The type of each value by its name, or a tuple of a type and a default.
 
     Raises:
-        TypeError: No value can be checked by a type.
+        TypeError: A type cannot be checked.
 
     Example:
         >>> [parameter.name for parameter in AskInput({"city": str, "nights": (int, 1)}).parameters]
@@ -74,19 +84,133 @@ class AskInput(Waiting):
     parameters: tuple[Parameter, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse early what could not be checked."""
-        object.__setattr__(self, "parameters", parameters_of(self.fields))
+        """Reject types that cannot be checked."""
+        object.__setattr__(self, "parameters", build_parameters(self.fields))
 
-    def read(self, text: str, uploads: Mapping[str, StoredFile]) -> dict[str, Any]:
-        """The values of an answer: the JSON text of an object.
+    def read_answer(self, text: str, uploads: Mapping[str, StoredFile]) -> dict[str, Any]:
+        """Return the values of an answer.
+
+        Args:
+            text: The JSON text of an object.
+            uploads: The files that the caller has uploaded, by id.
 
         Raises:
-            Problem: 4000, it is none, or a value is missing or not of its type.
+            ApiError: 4000, it is not an object, or a value is missing or has the wrong type.
         """
         try:
-            given = json.loads(text)
+            values = json.loads(text)
         except ValueError:
-            given = None
-        if not isinstance(given, dict):
-            raise Problem(4000, "resume_data must be the JSON text of an object")
-        return {p.name: p.read_from(given, uploads) for p in self.parameters}
+            values = None
+        if not isinstance(values, dict):
+            raise ApiError(4000, "resume_data must be the JSON text of an object")
+        return {p.name: p.read_value(values, uploads) for p in self.parameters}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The end of a run: the output of its End node.
+
+    A function returns its value. An async generator cannot return one and yields this.
+
+    Attributes:
+        value: A mapping is the End node's variables; any other value is its variable `output`.
+
+    Example:
+        >>> Output({"city": "Hangzhou"}).value
+        {'city': 'Hangzhou'}
+    """
+
+    value: Any
+
+
+class WorkflowInfo(Protocol):
+    """The workflow of a run, as its function sees it: a `LocalWorkflow`."""
+
+    workflow_id: str
+    name: str
+    description: str
+    app_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """The run of a workflow's function: everything besides its parameters.
+
+    A parameter that is annotated with this class is filled in by the server; clients do not see it.
+
+    Attributes:
+        workflow: The `LocalWorkflow` that runs.
+        execute_id: The id of the run.
+        parameters: The parameters of the request, unchecked.
+        bot_id: The bot that the run is bound to, or an empty string.
+        app_id: The app that the run belongs to, or an empty string.
+        ext: The `ext` of the request: `user_id`, `latitude`, `longitude`.
+        profile: `"cloud"` or `"studio"`.
+
+    Example:
+        >>> def whose(context: RunContext) -> str:
+        ...     return context.ext.get("user_id", "nobody")
+    """
+
+    workflow: WorkflowInfo
+    execute_id: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    bot_id: str = ""
+    app_id: str = ""
+    ext: Mapping[str, str] = field(default_factory=dict)
+    profile: str = "cloud"
+
+
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """Marks a parameter of a workflow as a file.
+
+    The function gets a `TurnFile`. Clients send the address of the file, or the JSON text
+    `{"file_id":"…"}` of an upload.
+
+    Attributes:
+        kind: The type in the workflow's schema. Coze's pages show `image`; its other names are
+            not documented.
+
+    Source: Coze API, workflow run and workflow info (wire 4.2, 4.7).
+
+    Example:
+        >>> from typing import Annotated
+        >>> def describe(photo: Annotated[TurnFile, FileKind("image")]) -> str:
+        ...     return photo.url
+    """
+
+    kind: str = "file"
+
+    def __get_pydantic_core_schema__(
+        self, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Read the value of a request."""
+        return core_schema.with_info_plain_validator_function(self._read_file)
+
+    def __get_pydantic_json_schema__(
+        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Return Coze's name of the type."""
+        return {"type": self.kind}
+
+    def _read_file(self, value: Any, info: core_schema.ValidationInfo) -> TurnFile:
+        if isinstance(value, dict):  # in the values of a form (wire 4.4)
+            value = json.dumps(value)
+        if not isinstance(value, str) or not value:
+            raise ValueError(_FILE_HINT)
+        if value.startswith(("http://", "https://")):
+            return TurnFile(self.kind, url=value)
+        uploads: Mapping[str, StoredFile] = info.context or {}
+        stored = uploads.get(_parse_file_id(value))
+        if stored is None:
+            raise ValueError(f"no file with this file_id was uploaded; {_FILE_HINT}")
+        return TurnFile(self.kind, stored.name, stored.data)
+
+
+def _parse_file_id(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    return str(value.get("file_id", "")) if isinstance(value, dict) else ""

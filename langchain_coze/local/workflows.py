@@ -1,19 +1,19 @@
 """The workflows that a local server has."""
 
+from __future__ import annotations
+
 import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from langchain_coze.local.bots import name_of, refuse_twins
 from langchain_coze.local.faults.specs import read_faults
-from langchain_coze.local.runtime.signature import Signature, first_paragraph
-from langchain_coze.local.wire.ids import stable_id
+from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
+from langchain_coze.local.runtime.signature import Signature, read_first_paragraph
+from langchain_coze.local.wire.ids import derive_id
 
-__all__ = ["LocalWorkflow", "as_workflows"]
-
-_PLANS = ("return_variables", "use_answer_content")
+_TERMINATE_PLANS = ("return_variables", "use_answer_content")
 
 
 @dataclass(eq=False)
@@ -23,10 +23,10 @@ class LocalWorkflow:
     Attributes:
         function: What it does. Its parameters are those of the start node: names, types, defaults
             and descriptions come from its signature and docstring. What it returns is the output
-            of the End node: a mapping is its variables, any other value its variable ``output``.
-            It may be ``async``. When it raises, or returns `Fail`, the run fails. A generator may
+            of the End node: a mapping is its variables, any other value its variable `output`.
+            It may be `async`. When it raises, or returns `Fail`, the run fails. A generator may
             yield text and `Message` on its way, and the questions `Ask` and `AskInput`: the run
-            stops there, and the answer becomes the value of ``yield``. `TokenUsage`, `Pause` and
+            stops there, and the answer becomes the value of `yield`. `TokenUsage`, `Pause` and
             `Fail` may be yielded, too; an async generator ends with `Output`.
         workflow_id: Its id; a decimal string of 19 digits made from the name when not given.
         name: Its name; the function's name when not given.
@@ -34,8 +34,8 @@ class LocalWorkflow:
         app_id: The app it belongs to: requests must name it. A workflow without one is from the
             library.
         published: False: requests are refused with 4200.
-        terminate_plan: What the End node gives: ``"return_variables"``, or
-            ``"use_answer_content"``, a text.
+        terminate_plan: What the End node gives: `"return_variables"`, or
+            `"use_answer_content"`, a text.
         wrapped: Whether a text stands in its wrapper where the run is not streamed (wire 4.2).
         delay: Seconds after each message of a stream.
         ping: Seconds of silence after which a stream has a heartbeat; 0 for none.
@@ -46,8 +46,8 @@ class LocalWorkflow:
         faults: What goes wrong, see `Fault`.
 
     Raises:
-        TypeError: ``function`` is none, or its parameters cannot be a workflow's.
-        ValueError: A fault or ``terminate_plan`` is not known.
+        TypeError: `function` is none, or its parameters cannot be a workflow's.
+        ValueError: A fault or `terminate_plan` is not known.
 
     Example:
         >>> def book(city: str, nights: int = 1) -> dict[str, str]:
@@ -76,17 +76,19 @@ class LocalWorkflow:
 
     def __post_init__(self) -> None:
         """Fill in what is not given; refuse early what could not be served."""
-        if self.terminate_plan not in _PLANS:
-            raise ValueError(f"terminate_plan is one of {_PLANS}, not {self.terminate_plan!r}")
+        if self.terminate_plan not in _TERMINATE_PLANS:
+            raise ValueError(
+                f"terminate_plan is one of {_TERMINATE_PLANS}, not {self.terminate_plan!r}"
+            )
         self.signature = Signature(self.function)
-        self.name = self.name or name_of(self.function)
-        self.workflow_id = self.workflow_id or stable_id("workflow", self.name)
-        self.description = self.description or first_paragraph(self.function)
+        self.name = self.name or derive_name(self.function)
+        self.workflow_id = self.workflow_id or derive_id("workflow", self.name)
+        self.description = self.description or read_first_paragraph(self.function)
         read_faults(self.faults)
         self.created_at = int(time.time())
         plain = inspect.isroutine(self.function)
         body = self.function if plain else getattr(self.function, "__call__", None)  # noqa: B004
-        self.in_loop = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
+        self.is_async = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
 
     @property
     def wire_id(self) -> str:
@@ -94,7 +96,7 @@ class LocalWorkflow:
         return self.workflow_id
 
     @property
-    def gives_text(self) -> bool:
+    def returns_text(self) -> bool:
         """Whether its End node gives a text instead of variables."""
         return self.terminate_plan == "use_answer_content"
 
@@ -115,9 +117,11 @@ def as_workflows(workflows: Any) -> tuple[LocalWorkflow, ...]:
         ['greet']
     """
     several = isinstance(workflows, Iterable) and not callable(workflows)
-    found = tuple(_as_workflow(one) for one in (workflows if several else (workflows,)))
-    refuse_twins("workflows", [workflow.workflow_id for workflow in found])
-    return found
+    local_workflows = tuple(
+        _as_workflow(workflow) for workflow in (workflows if several else (workflows,))
+    )
+    check_unique_ids("workflows", [workflow.workflow_id for workflow in local_workflows])
+    return local_workflows
 
 
 def _as_workflow(workflow: Any) -> LocalWorkflow:

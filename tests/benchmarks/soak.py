@@ -77,7 +77,7 @@ def figures(coze: Any) -> Figures:
         files=len(list(fds.iterdir())) if fds.exists() else 0,
         threads=threading.active_count(),
         tasks=len(asyncio.all_tasks(server._loop)),
-        streams=len(server.app.site.connections.streams),
+        streams=len(server.app.state.connections.streams),
     )
 
 

@@ -24,7 +24,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import ConfigurableField
 
-from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError, CozeTimeoutError
+from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError, CozeTimeoutError, _runtime
 from langchain_coze._api import pool
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
@@ -196,7 +196,8 @@ def test_many_event_loops_leave_nothing_behind(coze: LocalCoze) -> None:
         assert asyncio.run(run()) == ANSWER
     gc.collect()
     assert _open_files() <= before + 2
-    assert len(pool._pools._loop_pools) <= 2
+    assert _runtime._pools is not None
+    assert len(_runtime._pools._loop_pools) <= 2
 
 
 def _open_files() -> int:

@@ -179,6 +179,6 @@ def test_only_messages_with_such_files_are_changed_for_traces() -> None:
 
 def test_the_same_bytes_have_the_same_digest() -> None:
     one, other = (Attachment("file", data=data, name="a") for data in (b"1", b"2"))
-    assert one.digest == Attachment("image", data=b"1", name="a").digest
-    assert one.digest != other.digest
-    assert one.digest != one._replace(name="b").digest
+    assert one.upload.digest == Attachment("image", data=b"1", name="a").upload.digest
+    assert one.upload.digest != other.upload.digest
+    assert one.upload.digest != one._replace(name="b").upload.digest

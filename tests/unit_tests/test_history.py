@@ -15,13 +15,13 @@ from langchain_core.messages import (
 )
 
 from langchain_coze._chat.history import (
-    ConversationHeads,
     ConversationScope,
     LastTurn,
     TurnPlan,
     needs_conversation,
     plan_turn,
 )
+from langchain_coze._runtime import ConversationHeads
 from langchain_coze.errors import CozeInvalidRequestError
 
 BOT = "7374724495711502387"

@@ -15,13 +15,8 @@ from pydantic import SecretStr
 from langchain_coze import CozeWorkflowError
 from langchain_coze._convert.attachments import Attachment
 from langchain_coze._workflows.files import map_files, parse_file
-from langchain_coze._workflows.input_schema import (
-    COZE_TYPE,
-    build_json_schema,
-    make_tool_name,
-    to_plain_data,
-    validate_inputs,
-)
+from langchain_coze._workflows.input_schema import build_json_schema, make_tool_name
+from langchain_coze._workflows.validation import COZE_TYPE, to_plain_data, validate_inputs
 
 # wire 4.7, the sample of the API page, with the other types beside it
 PARAMETERS = {

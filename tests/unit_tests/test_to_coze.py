@@ -67,7 +67,7 @@ def test_texts_of_a_message_are_one_and_stand_first() -> None:
     ]
     sent = to_coze_messages([HumanMessage(blocks)])
     (upload,) = [file for file in list_attachments(sent) if file.data]
-    (entry,) = with_file_ids(sent, {upload.digest: "77"})
+    (entry,) = with_file_ids(sent, {upload.upload.digest: "77"})
     assert json.loads(entry["content"]) == [
         {"type": "text", "text": "Look.\nWell?"},
         {"type": "image", "file_url": "https://h/p.png"},

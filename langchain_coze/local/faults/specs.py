@@ -1,19 +1,22 @@
 """Names of the faults that a local server can show, and how they are written down."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-__all__ = ["FAULTS", "REPLY_FAULTS", "Fault", "FaultPlan", "read_faults"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class Fault(StrEnum):
     """A fault by name; `FAULTS` says what each one does.
 
-    A fault is written as its name, or as ``name=value`` where it takes a value; several are
-    separated by commas. Three places accept them: ``LocalBot(faults=…)``, ``LocalCoze(faults=…)``
-    and the request header ``X-Local-Fault``; chatflows and workflows have ``faults`` as bots have.
+    A fault is written as its name, or as `name=value` where it takes a value; several are
+    separated by commas. Three places accept them: `LocalBot(faults=…)`, `LocalCoze(faults=…)`
+    and the request header `X-Local-Fault`; chatflows and workflows have `faults` as bots have.
     Faults of events concern streams only, and a stream without the event in question stays as it
     is; a chat that fails for a client that polls is made with a reply that yields `Fail`. Of the
     faults of bytes `REPLY_FAULTS` hit replies that are no streams, too.
@@ -152,17 +155,17 @@ REPLY_FAULTS = frozenset(
 )
 """Faults of bytes that hit the JSON of replies, too."""
 
-_BEGINNINGS = frozenset(
+_START_PATHS = frozenset(
     {"/v3/chat", "/v1/workflows/chat", "/v1/workflow/run", "/v1/workflow/stream_run"}
 )
 
 # The values that are words; all others are numbers, but for the path of `Fault.ON`.
 _SECONDS = {Fault.SLOW_START, Fault.RECALL_SPLIT, Fault.RECALL_LATE, Fault.IDLE, Fault.HTTP_429}
-_WORDS: Mapping[Fault, tuple[str, ...]] = {Fault.RECALL_VARIANT: ("plain", "flat", "object")}
+_CHOICES: Mapping[Fault, tuple[str, ...]] = {Fault.RECALL_VARIANT: ("plain", "flat", "object")}
 
 
 @dataclass(frozen=True)
-class FaultPlan:
+class FaultSet:
     """Faults that belong together.
 
     Attributes:
@@ -178,18 +181,18 @@ class FaultPlan:
         """How many requests are hit; None for all."""
         return int(self.values[Fault.TIMES]) if Fault.TIMES in self.values else None
 
-    def hits(self, path: str) -> bool:
-        """Whether requests to ``path`` are hit; by default those that begin a turn or a run."""
+    def applies_to(self, path: str) -> bool:
+        """Whether requests to `path` are hit; by default those that begin a turn or a run."""
         if Fault.ON in self.values:
             return self.values[Fault.ON] in {"*", path}
-        return path in _BEGINNINGS
+        return path in _START_PATHS
 
 
-def read_faults(faults: str | Sequence[str]) -> FaultPlan:
+def read_faults(faults: str | Sequence[str]) -> FaultSet:
     """Read faults as a user writes them.
 
     Args:
-        faults: ``"cut_mid_line,times=2"``, or a sequence of such texts.
+        faults: `"cut_mid_line,times=2"`, or a sequence of such texts.
 
     Raises:
         ValueError: A name is not known, a value is missing, not wanted, or not a number.
@@ -198,35 +201,35 @@ def read_faults(faults: str | Sequence[str]) -> FaultPlan:
         >>> dict(read_faults(["error=4009", "times=2"]).values)
         {<Fault.ERROR: 'error'>: '4009', <Fault.TIMES: 'times'>: '2'}
     """
-    return _read(faults if isinstance(faults, str) else ",".join(faults))
+    return _parse_faults(faults if isinstance(faults, str) else ",".join(faults))
 
 
 @lru_cache(maxsize=256)
-def _read(text: str) -> FaultPlan:
+def _parse_faults(text: str) -> FaultSet:
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    return FaultPlan(dict(_read_one(part) for part in parts), text)
+    return FaultSet(dict(_parse_fault(part) for part in parts), text)
 
 
 def _is_number(fault: Fault, value: str) -> bool:
     return (value.replace(".", "", 1) if fault in _SECONDS else value).isdecimal()
 
 
-def _read_one(part: str) -> tuple[Fault, str]:
-    name, given, value = (found.strip() for found in part.partition("="))
+def _parse_fault(part: str) -> tuple[Fault, str]:
+    name, separator, value = (item.strip() for item in part.partition("="))
     try:
         fault = Fault(name)
     except ValueError:
-        known = ", ".join(FAULTS)
-        raise ValueError(f"unknown fault {name!r}; known are: {known}") from None
-    default, _what = FAULTS[fault]
+        names = ", ".join(FAULTS)
+        raise ValueError(f"unknown fault {name!r}; known are: {names}") from None
+    default, _description = FAULTS[fault]
     if default is None:
-        if given:
+        if separator:
             raise ValueError(f"the fault {name} takes no value")
         return fault, ""
     value = value or default
-    if fault in _WORDS:
-        if value not in _WORDS[fault]:
-            raise ValueError(f"the fault {name} is one of: {', '.join(_WORDS[fault])}")
+    if fault in _CHOICES:
+        if value not in _CHOICES[fault]:
+            raise ValueError(f"the fault {name} is one of: {', '.join(_CHOICES[fault])}")
     elif fault is not Fault.ON and not _is_number(fault, value):
         kind = "number" if fault in _SECONDS else "whole number"
         raise ValueError(f"the fault {name} needs a {kind}: {name}=…")

@@ -4,218 +4,227 @@ Each transform takes an async iterator and is one. A plan's transforms are chain
 the table `FAULTS`; what the chat itself does is not touched, only what this client sees of it.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from langchain_coze.local.faults.recall import RECALL_FAULTS, EventTransform, silence_before
-from langchain_coze.local.faults.specs import FAULTS, Fault, FaultPlan
+from langchain_coze.local.faults.recall import RECALL_FAULTS, EventTransform, pause_before
+from langchain_coze.local.faults.specs import FAULTS, Fault, FaultSet
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud import Event
-from langchain_coze.local.wire.errors import Problem
-from langchain_coze.local.wire.ids import new_id
+from langchain_coze.local.wire.cloud import SseEvent
+from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.ids import generate_id
 
-__all__ = ["BYTE_FAULTS", "ERROR_TEXT", "EVENT_FAULTS", "event_faults", "with_byte_faults"]
-
-Item = TypeVar("Item")
+ItemT = TypeVar("ItemT")
 ByteTransform: TypeAlias = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
 
 _DELTA, _COMPLETED = "conversation.message.delta", "conversation.message.completed"
 _IN_PROGRESS = "conversation.chat.in_progress"
-_DONE = Event("done", '"[DONE]"')
+_DONE = SseEvent("done", '"[DONE]"')
 _STUDIO_DONE = "conversation.stream.done"
-_UNKNOWN = "local_unknown"
+_UNKNOWN_VALUE = "local_unknown"
 ERROR_TEXT = "stream read failed: connection reset"
 """What an error event says that has no JSON."""
 
 
-def event_faults(plan: FaultPlan, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-    """Send events through the plan's event faults.
+def apply_event_faults(
+    faults: FaultSet, events: AsyncIterator[SseEvent]
+) -> AsyncIterator[SseEvent]:
+    """Apply faults of events.
 
     Args:
-        plan: The faults; those of other kinds are passed over.
+        faults: The faults; those of other kinds are ignored.
         events: The events of a turn.
     """
     for fault in FAULTS:
-        if fault in plan.values and fault in EVENT_FAULTS:
-            events = EVENT_FAULTS[fault](plan.values[fault])(events)
+        if fault in faults.values and fault in EVENT_FAULTS:
+            events = EVENT_FAULTS[fault](faults.values[fault])(events)
     return events
 
 
-def with_byte_faults(plan: FaultPlan, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Send encoded events through the plan's byte faults.
+def apply_byte_faults(faults: FaultSet, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Apply faults of bytes to encoded events.
 
     Args:
-        plan: The faults; those of other kinds are passed over.
+        faults: The faults; those of other kinds are ignored.
         chunks: Encoded events, one each.
     """
     for fault in FAULTS:
-        if fault in plan.values and fault in BYTE_FAULTS:
-            chunks = BYTE_FAULTS[fault](plan.values[fault])(chunks)
+        if fault in faults.values and fault in BYTE_FAULTS:
+            chunks = BYTE_FAULTS[fault](faults.values[fault])(chunks)
     return chunks
 
 
-def _each(
-    change: Callable[[Item], Iterable[Item]],
-) -> Callable[[AsyncIterator[Item]], AsyncIterator[Item]]:
+def _replace_each(
+    replace: Callable[[ItemT], Iterable[ItemT]],
+) -> Callable[[AsyncIterator[ItemT]], AsyncIterator[ItemT]]:
     """A transform that replaces each item by any number of items."""
 
-    async def transform(items: AsyncIterator[Item]) -> AsyncIterator[Item]:
+    async def transform(items: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
         async for item in items:
-            for changed in change(item):
+            for changed in replace(item):
                 yield changed
 
     return transform
 
 
-def _drop(*names: str) -> EventTransform:
-    return _each(lambda event: () if event.name in names else (event,))
+def _drop_events(*names: str) -> EventTransform:
+    return _replace_each(lambda event: () if event.name in names else (event,))
 
 
 # Event faults ---------------------------------------------------------------------------------
 
 
-def _instead_of_answer(make: Callable[[dict[str, Any]], Iterable[Event]]) -> EventTransform:
-    """End the stream where the answer would begin; ``make`` gets the chat object."""
+def _replace_answer(build: Callable[[dict[str, Any]], Iterable[SseEvent]]) -> EventTransform:
+    """End the stream where the answer would begin; `make` gets the chat object."""
 
-    async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    async def transform(events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
         chat: dict[str, Any] = {}
         async for event in events:
             if event.name == _IN_PROGRESS:
                 chat = json.loads(event.data)
-            elif _begins_answer(event):
-                for last in make(chat):
-                    yield last
+            elif _starts_answer(event):
+                for last_event in build(chat):
+                    yield last_event
                 return
             yield event
 
     return transform
 
 
-def _begins_answer(event: Event) -> bool:
+def _starts_answer(event: SseEvent) -> bool:
     return event.name == _DELTA or (event.name == _COMPLETED and '"type":"answer"' in event.data)
 
 
-def _failed_event(chat: Mapping[str, Any], code: int) -> Event:
+def _build_failed_event(chat: Mapping[str, Any], code: int) -> SseEvent:
     if "bot_id" not in chat:
         # A chatflow tells no chat, and the code as a string (wire 4.6).
-        return Event(
-            "conversation.chat.failed", f'{{"code": "{code}","msg": {_failure_json(code)}}}'
+        return SseEvent(
+            "conversation.chat.failed",
+            f'{{"code": "{code}","msg": {_encode_failure_message(code)}}}',
         )
-    known = dict(chat)
-    section = {"section_id": known.pop("section_id")} if "section_id" in known else {}
-    rest = {key: known.pop(key) for key in ("last_error", "status", "usage") if key in known}
-    ended = known.get("created_at", 0)
-    failed = {"last_error": {"code": code, "msg": _failure_text(code)}, "status": "failed"}
-    data = known | {"completed_at": ended, "failed_at": ended} | rest | failed | section
-    return Event("conversation.chat.failed", go_json.dumps(data))
+    fields = dict(chat)
+    section = {"section_id": fields.pop("section_id")} if "section_id" in fields else {}
+    state = {key: fields.pop(key) for key in ("last_error", "status", "usage") if key in fields}
+    ended_at = fields.get("created_at", 0)
+    failed = {"last_error": {"code": code, "msg": _get_failure_message(code)}, "status": "failed"}
+    data = fields | {"completed_at": ended_at, "failed_at": ended_at} | state | failed | section
+    return SseEvent("conversation.chat.failed", go_json.dumps(data))
 
 
-def _failure_text(code: int) -> str:
-    return "event interval error" if code == 5000 else Problem(code).message  # noqa: PLR2004 - recorded pair
+def _get_failure_message(code: int) -> str:
+    return "event interval error" if code == 5000 else ApiError(code).message  # noqa: PLR2004 - recorded pair
 
 
-def _failure_json(code: int) -> str:
-    return go_json.dumps(_failure_text(code))
+def _encode_failure_message(code: int) -> str:
+    return go_json.dumps(_get_failure_message(code))
 
 
-def _code_event(name: str, code: int, msg: str) -> Event:
-    return Event(name, go_json.dumps({"code": code, "msg": msg}))
+def _build_code_event(name: str, code: int, msg: str) -> SseEvent:
+    return SseEvent(name, go_json.dumps({"code": code, "msg": msg}))
 
 
-def _before_answer(make: Callable[[dict[str, Any]], Event]) -> EventTransform:
-    """Insert one event before the answer; ``make`` gets the chat object."""
+def _insert_before_answer(build: Callable[[dict[str, Any]], SseEvent]) -> EventTransform:
+    """Insert one event before the answer; `make` gets the chat object."""
 
-    async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    async def transform(events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
         chat: dict[str, Any] | None = None
         async for event in events:
             if event.name == _IN_PROGRESS:
                 chat = json.loads(event.data)
-            elif chat is not None and _begins_answer(event):
-                yield make(chat)
+            elif chat is not None and _starts_answer(event):
+                yield build(chat)
                 chat = None
             yield event
 
     return transform
 
 
-def _message_event(chat: Mapping[str, Any], kind: str, content: str) -> Event:
+def _build_message_event(chat: Mapping[str, Any], kind: str, content: str) -> SseEvent:
     # A chatflow tells no bot_id.
     ids = {name: chat[name] for name in ("conversation_id", "bot_id", "section_id") if name in chat}
     message = {"id": chat["id"], "role": "assistant", "type": kind, "content": content}
     message |= {"content_type": "text", "chat_id": chat["id"]} | ids
-    return Event(_COMPLETED, go_json.dumps(message))
+    return SseEvent(_COMPLETED, go_json.dumps(message))
 
 
-def _unknown_verbose(chat: Mapping[str, Any]) -> Event:
-    content = {"msg_type": _UNKNOWN, "data": "{}", "from_module": None, "from_unit": None}
-    return _message_event(chat, "verbose", go_json.dumps(content))
+def _build_unknown_verbose(chat: Mapping[str, Any]) -> SseEvent:
+    content = {"msg_type": _UNKNOWN_VALUE, "data": "{}", "from_module": None, "from_unit": None}
+    return _build_message_event(chat, "verbose", go_json.dumps(content))
 
 
-def _unknown_status(event: Event) -> Iterable[Event]:
+def _set_unknown_status(event: SseEvent) -> Iterable[SseEvent]:
     if event.name != _IN_PROGRESS:
         return (event,)
-    return (Event(event.name, go_json.dumps(json.loads(event.data) | {"status": _UNKNOWN})),)
+    return (
+        SseEvent(event.name, go_json.dumps(json.loads(event.data) | {"status": _UNKNOWN_VALUE})),
+    )
 
 
-def _second_answer(event: Event) -> Iterable[Event]:
+def _append_second_answer(event: SseEvent) -> Iterable[SseEvent]:
     """The event; after the first answer another one, whole, under an id of its own."""
-    if event.name != _COMPLETED or (first := json.loads(event.data)).get("type") != "answer":
+    if event.name != _COMPLETED or (answer := json.loads(event.data)).get("type") != "answer":
         return (event,)
-    second = go_json.dumps(first | {"id": new_id(), "content": "A second answer. 第二个回答。"})
-    return (event, Event(_DELTA, second), Event(_COMPLETED, second))
+    second = go_json.dumps(
+        answer | {"id": generate_id(), "content": "A second answer. 第二个回答。"}
+    )
+    return (event, SseEvent(_DELTA, second), SseEvent(_COMPLETED, second))
 
 
-def _once(change: Callable[[Event], Iterable[Event]]) -> EventTransform:
-    """A transform that replaces the first event which ``change`` does not leave as it is."""
+def _replace_first(replace: Callable[[SseEvent], Iterable[SseEvent]]) -> EventTransform:
+    """A transform that replaces the first event which `change` does not leave as it is."""
 
-    async def transform(events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-        changed = False
+    async def transform(events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
+        replaced = False
         async for event in events:
-            made = (event,) if changed else tuple(change(event))
-            changed = changed or made != (event,)
-            for one in made:
-                yield one
+            events_or_one = (event,) if replaced else tuple(replace(event))
+            replaced = replaced or events_or_one != (event,)
+            for item in events_or_one:
+                yield item
 
     return transform
 
 
 EVENT_FAULTS: Mapping[Fault, Callable[[str], EventTransform]] = {
-    Fault.FAILED: lambda code: _instead_of_answer(lambda chat: [_failed_event(chat, int(code))]),
-    Fault.FAILED_THEN_DONE: lambda code: _instead_of_answer(
-        lambda chat: [_failed_event(chat, int(code)), _DONE]
+    Fault.FAILED: lambda code: _replace_answer(lambda chat: [_build_failed_event(chat, int(code))]),
+    Fault.FAILED_THEN_DONE: lambda code: _replace_answer(
+        lambda chat: [_build_failed_event(chat, int(code)), _DONE]
     ),
-    Fault.FAILED_BARE: lambda code: _instead_of_answer(
-        lambda _chat: [_code_event("conversation.chat.failed", int(code), "error")]
+    Fault.FAILED_BARE: lambda code: _replace_answer(
+        lambda _chat: [_build_code_event("conversation.chat.failed", int(code), "error")]
     ),
-    Fault.ERROR_EVENT: lambda code: _instead_of_answer(
-        lambda _chat: [_code_event("error", int(code), Problem(int(code)).message)]
+    Fault.ERROR_EVENT: lambda code: _replace_answer(
+        lambda _chat: [_build_code_event("error", int(code), ApiError(int(code)).message)]
     ),
-    Fault.ERROR_EVENT_EMPTY: lambda _: _instead_of_answer(lambda _chat: [Event("error", "{}")]),
-    Fault.ERROR_EVENT_TEXT: lambda _: _instead_of_answer(
-        lambda _chat: [Event("error", ERROR_TEXT)]
+    Fault.ERROR_EVENT_EMPTY: lambda _: _replace_answer(lambda _chat: [SseEvent("error", "{}")]),
+    Fault.ERROR_EVENT_TEXT: lambda _: _replace_answer(
+        lambda _chat: [SseEvent("error", ERROR_TEXT)]
     ),
-    Fault.NO_DELTAS: lambda _: _drop(_DELTA),
-    Fault.NO_DONE: lambda _: _drop("done", _STUDIO_DONE),
-    Fault.NO_TERMINAL: lambda _: _drop(
+    Fault.NO_DELTAS: lambda _: _drop_events(_DELTA),
+    Fault.NO_DONE: lambda _: _drop_events("done", _STUDIO_DONE),
+    Fault.NO_TERMINAL: lambda _: _drop_events(
         "done", _STUDIO_DONE, "conversation.chat.completed", "conversation.chat.failed"
     ),
-    Fault.DUPLICATE_COMPLETED: lambda _: _each(
+    Fault.DUPLICATE_COMPLETED: lambda _: _replace_each(
         lambda event: (event, event) if event.name == _COMPLETED else (event,)
     ),
-    Fault.TWO_ANSWERS: lambda _: _once(_second_answer),
-    Fault.UNKNOWN_EVENT: lambda _: _before_answer(
-        lambda chat: Event("conversation.local.unknown", go_json.dumps({"id": chat["id"]}))
+    Fault.TWO_ANSWERS: lambda _: _replace_first(_append_second_answer),
+    Fault.UNKNOWN_EVENT: lambda _: _insert_before_answer(
+        lambda chat: SseEvent("conversation.local.unknown", go_json.dumps({"id": chat["id"]}))
     ),
-    Fault.UNKNOWN_TYPE: lambda _: _before_answer(lambda chat: _message_event(chat, _UNKNOWN, "?")),
-    Fault.UNKNOWN_STATUS: lambda _: _each(_unknown_status),
-    Fault.UNKNOWN_MSG_TYPE: lambda _: _before_answer(_unknown_verbose),
-    Fault.PLAIN_VERBOSE: lambda _: _before_answer(
-        lambda chat: _message_event(chat, "verbose", "empty result")
+    Fault.UNKNOWN_TYPE: lambda _: _insert_before_answer(
+        lambda chat: _build_message_event(chat, _UNKNOWN_VALUE, "?")
+    ),
+    Fault.UNKNOWN_STATUS: lambda _: _replace_each(_set_unknown_status),
+    Fault.UNKNOWN_MSG_TYPE: lambda _: _insert_before_answer(_build_unknown_verbose),
+    Fault.PLAIN_VERBOSE: lambda _: _insert_before_answer(
+        lambda chat: _build_message_event(chat, "verbose", "empty result")
     ),
     **RECALL_FAULTS,
-    Fault.IDLE: lambda seconds: silence_before(_begins_answer, float(seconds)),
+    Fault.IDLE: lambda seconds: pause_before(_starts_answer, float(seconds)),
 }
 
 
@@ -224,44 +233,44 @@ EVENT_FAULTS: Mapping[Fault, Callable[[str], EventTransform]] = {
 _FIELD = re.compile(rb"(?m)^(event|data):(?! )")
 
 
-def _json_line(code: int) -> ByteTransform:
+def _replace_with_json_line(code: int) -> ByteTransform:
     async def transform(_chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        yield go_json.dumps({"code": code, "msg": Problem(code).message}).encode()
+        yield go_json.dumps({"code": code, "msg": ApiError(code).message}).encode()
 
     return transform
 
 
-def _prefix_each(prefix: bytes) -> ByteTransform:
+def _prefix_events(prefix: bytes) -> ByteTransform:
     """Something before each event, with spaces after the colons where the stream has them."""
     spaced = prefix.replace(b"event:", b"event: ").replace(b"data:", b"data: ")
-    return _each(lambda chunk: ((spaced if b"event: " in chunk else prefix) + chunk,))
+    return _replace_each(lambda chunk: ((spaced if b"event: " in chunk else prefix) + chunk,))
 
 
-def _substitute(pattern: re.Pattern[bytes], by: bytes) -> ByteTransform:
-    return _each(lambda chunk: (pattern.sub(by, chunk),))
+def _substitute(pattern: re.Pattern[bytes], replacement: bytes) -> ByteTransform:
+    return _replace_each(lambda chunk: (pattern.sub(replacement, chunk),))
 
 
-async def _bom(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    first = True
+async def _prepend_bom(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    is_first = True
     async for chunk in chunks:
-        yield b"\xef\xbb\xbf" + chunk if first else chunk
-        first = False
+        yield b"\xef\xbb\xbf" + chunk if is_first else chunk
+        is_first = False
 
 
-def _cut_at(limit: int) -> ByteTransform:
+def _truncate_at(limit: int) -> ByteTransform:
     async def transform(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        left = limit
+        remaining = limit
         async for chunk in chunks:
-            if len(chunk) >= left:
-                yield chunk[:left]
+            if len(chunk) >= remaining:
+                yield chunk[:remaining]
                 return
-            left -= len(chunk)
+            remaining -= len(chunk)
             yield chunk
 
     return transform
 
 
-_ENDS = (
+_END_MARKERS = (
     *(b"conversation.chat.completed", b"conversation.chat.failed"),
     *(b"event: Done\n", b"event: Error\n", b"event: Interrupt\n"),
 )
@@ -273,10 +282,10 @@ def _is_delta(chunk: bytes) -> bool:
 
 def _ends_turn(chunk: bytes) -> bool:
     # A reply that is no stream is one JSON object.
-    return chunk.startswith(b"{") or any(end in chunk for end in _ENDS)
+    return chunk.startswith(b"{") or any(marker in chunk for marker in _END_MARKERS)
 
 
-async def _cut_mid_line(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _truncate_in_line(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     deltas = 0
     async for chunk in chunks:
         deltas += _is_delta(chunk)
@@ -288,12 +297,12 @@ async def _cut_mid_line(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _cut_utf8(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _truncate_in_character(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     answering = False
     async for chunk in chunks:
         if answering and not chunk.isascii():
-            first = next(i for i, byte in enumerate(chunk) if byte >= 0x80)  # noqa: PLR2004 - not ASCII
-            yield chunk[: first + 1]
+            position = next(i for i, byte in enumerate(chunk) if byte >= 0x80)  # noqa: PLR2004 - not ASCII
+            yield chunk[: position + 1]
             return
         if _ends_turn(chunk):
             # Nothing but ASCII: there is no character to cut, so cut the line.
@@ -303,24 +312,24 @@ async def _cut_utf8(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _one_chunk(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _join_chunks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield b"".join([chunk async for chunk in chunks])
 
 
 BYTE_FAULTS: Mapping[Fault, Callable[[str], ByteTransform]] = {
-    Fault.JSON_LINE: lambda code: _json_line(int(code)),
+    Fault.JSON_LINE: lambda code: _replace_with_json_line(int(code)),
     Fault.SPACE: lambda _: _substitute(_FIELD, rb"\1: "),
     Fault.SPLIT_DATA: lambda _: _substitute(
         re.compile(rb'(?m)^data:(\s?)\{"'), rb'data:\1{\ndata:\1"'
     ),
-    Fault.COMMENTS: lambda _: _prefix_each(b": still here\n:\n"),
-    Fault.PING: lambda _: _prefix_each(b"event:PING\ndata:{}\n\n"),
-    Fault.PING_NO_DATA: lambda _: _prefix_each(b"event:PING\n\n"),
+    Fault.COMMENTS: lambda _: _prefix_events(b": still here\n:\n"),
+    Fault.PING: lambda _: _prefix_events(b"event:PING\ndata:{}\n\n"),
+    Fault.PING_NO_DATA: lambda _: _prefix_events(b"event:PING\n\n"),
     Fault.CRLF: lambda _: _substitute(re.compile(rb"\n"), b"\r\n"),
-    Fault.BOM: lambda _: _bom,
-    Fault.CUT_AT: lambda limit: _cut_at(int(limit)),
-    Fault.CUT_MID_LINE: lambda _: _cut_mid_line,
-    Fault.CUT_UTF8: lambda _: _cut_utf8,
-    Fault.ONE_CHUNK: lambda _: _one_chunk,
-    Fault.ONE_BYTE: lambda _: _each(lambda chunk: (bytes([byte]) for byte in chunk)),
+    Fault.BOM: lambda _: _prepend_bom,
+    Fault.CUT_AT: lambda limit: _truncate_at(int(limit)),
+    Fault.CUT_MID_LINE: lambda _: _truncate_in_line,
+    Fault.CUT_UTF8: lambda _: _truncate_in_character,
+    Fault.ONE_CHUNK: lambda _: _join_chunks,
+    Fault.ONE_BYTE: lambda _: _replace_each(lambda chunk: (bytes([byte]) for byte in chunk)),
 }

@@ -1,74 +1,76 @@
-"""Reading the bodies of requests: within limits, and not for ever."""
+"""Reading request bodies, with limits of size and time."""
+
+from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect, Request
 
-from langchain_coze.local.wire.errors import Problem
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
 
-__all__ = ["bounded_parts", "drop_body", "read_body"]
+    from langchain_coze.local.wire.errors import ApiError
 
-BETWEEN_PARTS = 30.0
+READ_TIMEOUT = 30.0
 """Seconds that a client may be silent in the middle of a body."""
 
 
-async def bounded_parts(
-    request: Request, largest: int, too_large: Problem
+async def iterate_body(
+    request: Request, max_size: int, too_large: ApiError
 ) -> AsyncGenerator[bytes, None]:
-    """The body as it arrives.
+    """Yield the body in chunks.
 
-    One that is too large is still read to its end, though not kept, so that the client gets to see
-    the answer.
+    A body that is too large is read to its end, so that the client can read the response.
 
     Args:
         request: The request.
-        largest: Bytes that it may have.
-        too_large: The error of one that has more.
+        max_size: The largest size in bytes.
+        too_large: The error of a larger body.
 
     Raises:
-        Problem: ``too_large``, at the end of the body.
-        ClientDisconnect: The client has left, or says nothing any more.
+        ApiError: `too_large`, at the end of the body.
+        ClientDisconnect: The client has left or was silent for too long.
     """
     size = 0
     stream = aiter(request.stream())
-    while (part := await _next_part(stream)) is not None:
-        size += len(part)
-        if size <= largest:
-            yield part
-    if size > largest:
+    while (chunk := await _read_chunk(stream)) is not None:
+        size += len(chunk)
+        if size <= max_size:
+            yield chunk
+    if size > max_size:
         raise too_large
 
 
-async def read_body(request: Request, largest: int, too_large: Problem) -> bytes:
-    """The whole body.
+async def read_body(request: Request, max_size: int, too_large: ApiError) -> bytes:
+    """Return the whole body.
 
     Args:
         request: The request.
-        largest: Bytes that it may have.
-        too_large: The error of one that has more.
+        max_size: The largest size in bytes.
+        too_large: The error of a larger body.
 
     Raises:
-        Problem: ``too_large``.
-        ClientDisconnect: The client has left, or says nothing any more.
+        ApiError: `too_large`.
+        ClientDisconnect: The client has left or was silent for too long.
     """
-    return b"".join([part async for part in bounded_parts(request, largest, too_large)])
+    return b"".join([chunk async for chunk in iterate_body(request, max_size, too_large)])
 
 
-async def drop_body(request: Request) -> None:
-    """Read the body of a stranger to its end, and keep nothing of it.
+async def discard_body(request: Request) -> None:
+    """Read the body of a request without a valid token, and keep nothing of it.
 
     Raises:
-        ClientDisconnect: The client has left, or says nothing any more.
+        ClientDisconnect: The client has left or was silent for too long.
     """
     stream = aiter(request.stream())
-    while await _next_part(stream) is not None:
+    while await _read_chunk(stream) is not None:
         pass
 
 
-async def _next_part(stream: AsyncIterator[bytes]) -> bytes | None:
+async def _read_chunk(stream: AsyncIterator[bytes]) -> bytes | None:
     try:
-        async with asyncio.timeout(BETWEEN_PARTS):
+        async with asyncio.timeout(READ_TIMEOUT):
             return await anext(stream, None)
     except TimeoutError:
         raise ClientDisconnect from None

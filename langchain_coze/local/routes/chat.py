@@ -1,104 +1,126 @@
 """Routes of chats (wire 2)."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-from starlette.responses import Response
+from typing import TYPE_CHECKING
 
-from langchain_coze.local.routes.context import Call, RouteEntry, Site, as_json, ok
-from langchain_coze.local.routes.responses import EventStream
+from langchain_coze.local.routes.context import (
+    RequestContext,
+    RouteSpec,
+    build_data_response,
+    build_json_response,
+)
+from langchain_coze.local.routes.responses import EventStreamResponse
 from langchain_coze.local.runtime.chat_run import ChatRun
-from langchain_coze.local.runtime.store import Conversation, StoredFile
+from langchain_coze.local.runtime.conversation import Conversation
 from langchain_coze.local.wire.chat_request import ChatRequest, read_chat_request, read_tool_outputs
-from langchain_coze.local.wire.errors import Problem
+from langchain_coze.local.wire.errors import ApiError
 
-__all__ = ["ChatRoutes"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.responses import Response
+
+    from langchain_coze.local.routes.state import ServerState
+    from langchain_coze.local.wire.files import StoredFile
 
 
 class ChatRoutes:
     """Chats with bots."""
 
-    def __init__(self, site: Site) -> None:
-        """Take what all groups share."""
-        self._site = site
+    def __init__(self, state: ServerState) -> None:
+        """Store the server's state."""
+        self._state = state
 
-    def routes(self) -> list[RouteEntry]:
-        """Its routes."""
+    def build_routes(self) -> list[RouteSpec]:
+        """Return the routes."""
         return [
-            RouteEntry("/v3/chat", ["POST"], self._chat),
+            RouteSpec("/v3/chat", ["POST"], self._create_chat),
             # The docs GET it, the official Python and JavaScript SDKs POST it (wire 2.8).
-            RouteEntry("/v3/chat/retrieve", ["GET", "POST"], self._retrieve),
-            RouteEntry("/v3/chat/message/list", ["GET"], self._list_messages),
-            RouteEntry("/v3/chat/cancel", ["POST"], self._cancel),
-            RouteEntry("/v3/chat/submit_tool_outputs", ["POST"], self._submit),
+            RouteSpec("/v3/chat/retrieve", ["GET", "POST"], self._retrieve),
+            RouteSpec("/v3/chat/message/list", ["GET"], self._list_messages),
+            RouteSpec("/v3/chat/cancel", ["POST"], self._cancel),
+            RouteSpec("/v3/chat/submit_tool_outputs", ["POST"], self._submit_tool_outputs),
         ]
 
-    async def _chat(self, call: Call) -> Response:
-        profile = self._site.profile
-        request = read_chat_request(profile.chat_body(call.json_object))
-        bot = self._site.bot(request.bot_id)
+    async def _create_chat(self, context: RequestContext) -> Response:
+        profile = self._state.profile
+        request = read_chat_request(profile.normalize_chat_body(context.json_object))
+        bot = self._state.get_bot(request.bot_id)
         if not bot.published and request.publish_status != "unpublished_draft":
-            raise Problem(4015)
-        self._site.count_chat(bot.bot_id, bot.quota)
-        conversation = self._conversation_for(call, request)
-        uploads = self._site.store.files_of(call.owner)
+            raise ApiError(4015)
+        self._state.consume_quota(bot.bot_id, bot.quota)
+        conversation = self._open_conversation(context, request)
+        uploads = self._state.store.get_files(context.owner)
         _check_files(request, uploads)
-        run = ChatRun(bot, request, conversation, self._site.profile, uploads)
-        self._site.store.add_chat(run)
-        self._site.start(run.execute())
+        run = ChatRun(bot, request, conversation, self._state.profile, uploads)
+        self._state.store.add_chat(run)
+        self._state.start_task(run.execute())
         if request.stream:
-            return EventStream(run.outbox, self._site.profile, call.plan, self._site.connections)
-        return as_json({"data": run.as_short_json(), "code": 0, "msg": "", **profile.reply_end})
+            return EventStreamResponse(
+                run.events, self._state.profile, context.faults, self._state.connections
+            )
+        return build_json_response(
+            {"data": run.as_short_json(), "code": 0, "msg": "", **profile.extra_reply_fields}
+        )
 
-    def _conversation_for(self, call: Call, request: ChatRequest) -> Conversation:
-        messages, asked_for = request.additional_messages, call.query.get("conversation_id")
+    def _open_conversation(self, context: RequestContext, request: ChatRequest) -> Conversation:
+        messages, conversation_id = (
+            request.additional_messages,
+            context.query.get("conversation_id"),
+        )
         if messages and messages[-1].role != "user":
-            raise Problem(4000, "the last of additional_messages must have the role user")
-        store = self._site.store
-        if asked_for:
-            self._site.profile.check_id("conversation_id", asked_for)
+            raise ApiError(4000, "the last of additional_messages must have the role user")
+        store = self._state.store
+        if conversation_id:
+            self._state.profile.check_id("conversation_id", conversation_id)
         conversation = (
-            store.conversation(asked_for, call.owner)
-            if asked_for
-            else Conversation(call.owner, bot_id=request.bot_id)
+            store.get_conversation(conversation_id, context.owner)
+            if conversation_id
+            else Conversation(context.owner, bot_id=request.bot_id)
         )
         if not messages and not conversation.history:
-            raise Problem(4000, "additional_messages is empty and the conversation has no messages")
-        if conversation.running is not None:
-            raise Problem(4016)
-        return conversation if asked_for else store.add_conversation(conversation)
+            raise ApiError(
+                4000, "additional_messages is empty and the conversation has no messages"
+            )
+        if conversation.running_chat_id is not None:
+            raise ApiError(4016)
+        return conversation if conversation_id else store.add_conversation(conversation)
 
-    async def _retrieve(self, call: Call) -> Response:
-        return ok(self._run_of(call).as_json(), call)
+    async def _retrieve(self, context: RequestContext) -> Response:
+        return build_data_response(self._get_run(context).as_json(), context)
 
-    async def _list_messages(self, call: Call) -> Response:
-        return ok(self._run_of(call).listed_messages(), call)
+    async def _list_messages(self, context: RequestContext) -> Response:
+        return build_data_response(self._get_run(context).list_messages(), context)
 
-    def _run_of(self, call: Call) -> ChatRun:
-        ids = call.required("conversation_id"), call.required("chat_id")
-        return self._site.store.chat(*ids, call.owner)
+    def _get_run(self, context: RequestContext) -> ChatRun:
+        ids = context.require_query("conversation_id"), context.require_query("chat_id")
+        return self._state.store.get_chat(*ids, context.owner)
 
-    async def _cancel(self, call: Call) -> Response:
-        body = call.json_object
+    async def _cancel(self, context: RequestContext) -> Response:
+        body = context.json_object
         ids = str(body.get("conversation_id")), str(body.get("chat_id"))
-        run = self._site.store.chat(*ids, call.owner)
-        if not run.running:
-            raise Problem(4104)
+        run = self._state.store.get_chat(*ids, context.owner)
+        if not run.is_cancelable:
+            raise ApiError(4104)
         run.cancel()
         # As in the API's own sample (wire 2.8), save that last_error.code is null there: the
         # official Python SDK refuses that, and no recording shows it.
-        return ok(run.as_json() | {"failed_at": None, "usage": {}}, call)
+        return build_data_response(run.as_json() | {"failed_at": None, "usage": {}}, context)
 
-    async def _submit(self, call: Call) -> Response:
-        ids = call.required("conversation_id"), call.required("chat_id")
-        stream, outputs = read_tool_outputs(call.json_object)
-        if self._site.store.was_not_saved(*ids, call.owner):
-            raise Problem(5000, "tool outputs need a chat with auto_save_history=true")
-        run = self._site.store.chat(*ids, call.owner)
-        run.submit(outputs, stream=stream)
-        self._site.start(run.execute())
+    async def _submit_tool_outputs(self, context: RequestContext) -> Response:
+        ids = context.require_query("conversation_id"), context.require_query("chat_id")
+        stream, outputs = read_tool_outputs(context.json_object)
+        if self._state.store.was_unsaved(*ids, context.owner):
+            raise ApiError(5000, "tool outputs need a chat with auto_save_history=true")
+        run = self._state.store.get_chat(*ids, context.owner)
+        run.submit_tool_outputs(outputs, stream=stream)
+        self._state.start_task(run.execute())
         if stream:
-            return EventStream(run.outbox, self._site.profile, call.plan, self._site.connections)
-        return ok(run.as_short_json(), call)
+            return EventStreamResponse(
+                run.events, self._state.profile, context.faults, self._state.connections
+            )
+        return build_data_response(run.as_short_json(), context)
 
 
 def _check_files(request: ChatRequest, uploads: Mapping[str, StoredFile]) -> None:
@@ -106,4 +128,4 @@ def _check_files(request: ChatRequest, uploads: Mapping[str, StoredFile]) -> Non
     for message in request.additional_messages:
         for file_id in filter(None, (item.get("file_id") for item in message.items)):
             if file_id not in uploads:
-                raise Problem(4000, f"file_id {file_id!r} does not exist")
+                raise ApiError(4000, f"file_id {file_id!r} does not exist")

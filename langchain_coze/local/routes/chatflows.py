@@ -1,81 +1,94 @@
 """The route of chatflows (wire 4.6)."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from starlette.responses import Response
+from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.chatflows import LocalChatflow
-from langchain_coze.local.routes.context import Call, RouteEntry, Site
-from langchain_coze.local.routes.responses import EventStream
+from langchain_coze.local.routes.context import RequestContext, RouteSpec
+from langchain_coze.local.routes.responses import EventStreamResponse
 from langchain_coze.local.runtime.chat_run import ChatRun
-from langchain_coze.local.runtime.event_queue import Outbox
-from langchain_coze.local.runtime.store import Conversation
+from langchain_coze.local.runtime.conversation import Conversation
+from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.wire.chat_request import ChatRequest, read_chatflow_request
-from langchain_coze.local.wire.errors import Problem
+from langchain_coze.local.wire.errors import ApiError
 
-__all__ = ["ChatflowRoutes"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-_NO_SUCH_NAME = 720702204
+    from starlette.responses import Response
+
+    from langchain_coze.local.chatflows import LocalChatflow
+    from langchain_coze.local.routes.state import ServerState
+
+_UNKNOWN_CONVERSATION_NAME = 720702204
 
 
 class ChatflowRoutes:
     """Chats with chatflows."""
 
-    def __init__(self, site: Site) -> None:
-        """Take what all groups share."""
-        self._site = site
+    def __init__(self, state: ServerState) -> None:
+        """Store the server's state."""
+        self._state = state
 
-    def routes(self) -> list[RouteEntry]:
-        """Its routes."""
-        return [RouteEntry("/v1/workflows/chat", ["POST"], self._chat)]
+    def build_routes(self) -> list[RouteSpec]:
+        """Return the routes."""
+        return [RouteSpec("/v1/workflows/chat", ["POST"], self._create_chat)]
 
-    async def _chat(self, call: Call) -> Response:
-        site, body = self._site, call.json_object
+    async def _create_chat(self, context: RequestContext) -> Response:
+        state, body = self._state, context.json_object
         request = read_chatflow_request(body)
-        flow = site.chatflow(request.bot_id)
-        self._check_home(flow, body)
-        profile = site.profile.chatflow
-        conversation = self._conversation(call, request)
+        chatflow = state.get_chatflow(request.bot_id)
+        self._check_parent(chatflow, body)
+        profile = state.profile.chatflow_profile
+        conversation = self._open_conversation(context, request)
         if conversation is None:
-            outbox = Outbox(wanted=True)
-            outbox.put(profile.refusal(_NO_SUCH_NAME, "会话名不存在"))
-            outbox.close()
-            return EventStream(outbox, profile, call.plan, site.connections)
-        if conversation.running is not None:
-            raise Problem(4016)
-        site.count_chat(flow.workflow_id, flow.quota)
-        run = ChatRun(flow, request, conversation, profile, site.store.files_of(call.owner))
-        site.store.add_chat(run)
-        site.start(run.execute())
-        return EventStream(run.outbox, profile, call.plan, site.connections)
+            events = EventQueue(enabled=True)
+            events.put(profile.build_refusal_event(_UNKNOWN_CONVERSATION_NAME, "会话名不存在"))
+            events.close()
+            return EventStreamResponse(events, profile, context.faults, state.connections)
+        if conversation.running_chat_id is not None:
+            raise ApiError(4016)
+        state.consume_quota(chatflow.workflow_id, chatflow.quota)
+        run = ChatRun(
+            chatflow, request, conversation, profile, state.store.get_files(context.owner)
+        )
+        state.store.add_chat(run)
+        state.start_task(run.execute())
+        return EventStreamResponse(run.events, profile, context.faults, state.connections)
 
-    def _check_home(self, flow: LocalChatflow, body: Mapping[str, Any]) -> None:
+    def _check_parent(self, chatflow: LocalChatflow, body: Mapping[str, Any]) -> None:
         """A chatflow of an app runs in its app; one of the library in a bot or in an app."""
         bot_id, app_id = body.get("bot_id"), body.get("app_id")
         if bool(bot_id) == bool(app_id):
-            raise Problem(4000, "one of app_id and bot_id is required, and only one")
-        if flow.app_id and app_id != flow.app_id:
-            raise Problem(4000, f"the chatflow belongs to an app: app_id must be {flow.app_id}")
+            raise ApiError(4000, "one of app_id and bot_id is required, and only one")
+        if chatflow.app_id and app_id != chatflow.app_id:
+            raise ApiError(
+                4000, f"the chatflow belongs to an app: app_id must be {chatflow.app_id}"
+            )
         if bot_id:
-            self._site.bot(str(bot_id))
+            self._state.get_bot(str(bot_id))
 
-    def _conversation(self, call: Call, request: ChatRequest) -> Conversation | None:
+    def _open_conversation(
+        self, context: RequestContext, request: ChatRequest
+    ) -> Conversation | None:
         """The conversation to run in; None when its name is not known."""
-        store, body = self._site.store, call.json_object
-        if asked_for := body.get("conversation_id"):
-            return store.conversation(str(asked_for), call.owner)
+        store, body = self._state.store, context.json_object
+        if conversation_id := body.get("conversation_id"):
+            return store.get_conversation(str(conversation_id), context.owner)
         name = request.parameters.get("CONVERSATION_NAME")
-        mine = store.conversations(call.owner)
-        known = next((found for found in mine if name and found.name == name), None)
-        if self._site.profile.chatflow.makes_named_conversations:
+        conversations = store.list_conversations(context.owner)
+        named = next(
+            (conversation for conversation in conversations if name and conversation.name == name),
+            None,
+        )
+        if self._state.profile.chatflow_profile.creates_named_conversations:
             if not name:
-                raise Problem(4000, "conversation name is required")
+                raise ApiError(4000, "conversation name is required")
         elif body.get("app_id") and name:
-            return known
+            return named
         else:
             # Without a name an app's default conversation is meant, which is not documented
             # further: a new one plays it, as for a bot.
-            name, known = "", None
-        made = Conversation(call.owner, name=str(name), bot_id=request.bot_id)
-        return known or store.add_conversation(made)
+            name, named = "", None
+        new = Conversation(context.owner, name=str(name), bot_id=request.bot_id)
+        return named or store.add_conversation(new)

@@ -1,76 +1,90 @@
-"""Sending a turn's events over HTTP, and dropping connections on purpose."""
+"""Responses that stream, with the faults of a request, and responses that drop the connection."""
+
+from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultPlan
-from langchain_coze.local.faults.stream import event_faults, with_byte_faults
-from langchain_coze.local.runtime.event_queue import Outbox
-from langchain_coze.local.wire.cloud import Encoder, Event
+from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultSet
+from langchain_coze.local.faults.stream import apply_byte_faults, apply_event_faults
+from langchain_coze.local.faults.workflow_stream import apply_workflow_event_faults
+from langchain_coze.local.wire.cloud import EventEncoder, SseEvent
 
-__all__ = ["Connections", "DamagedReply", "Dropped", "EventStream", "StreamShapes"]
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+
+    from starlette.types import Receive, Scope, Send
+
+    from langchain_coze.local.runtime.event_queue import EventQueue
+    from langchain_coze.local.runtime.workflow_run import ServedRun
+
+    Transports: TypeAlias = Callable[[], dict[tuple[Any, ...], asyncio.Transport]]
+    Batches: TypeAlias = AsyncGenerator[list[SseEvent], None]
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-# Long enough for a client on this machine to read what was sent before a reset throws it away.
-_BEFORE_RESET = 0.05
-_TICK, _MOST_TICKS = 0.001, 1000
+# Long enough for a client on this machine to read the data before a reset discards it.
+_RESET_DELAY = 0.05
+_POLL_INTERVAL, _MAX_POLLS = 0.001, 1000
+_PING = SseEvent("PING", "")
 
-Transports: TypeAlias = Callable[[], dict[tuple[Any, ...], asyncio.Transport]]
 
-
-class StreamShapes(Protocol):
-    """How the events of a stream are written."""
+class StreamProfile(Protocol):
+    """How the events of a stream are encoded."""
 
     @property
     def stream_headers(self) -> Mapping[str, str]:
         """Headers of every stream."""
         ...
 
-    def encoder(self) -> Encoder:
-        """What writes the events of one stream."""
+    def create_encoder(self) -> EventEncoder:
+        """Return the encoder of one stream."""
         ...
 
 
-class Connections:
-    """The open connections of a server, by the address of their client."""
+class StreamConnections:
+    """The open connections of a server, by the address of their client.
+
+    Attributes:
+        find_transports: Returns the transports; the server sets it when it starts.
+        streams: The tasks that send streams.
+    """
 
     def __init__(self) -> None:
-        """Know none until the server tells how to find them."""
-        self.transports: Transports = dict
+        """Start without connections."""
+        self.find_transports: Transports = dict
         self.streams: set[asyncio.Task[None]] = set()
 
     async def drop(self, scope: Scope, *, reset: bool = False) -> None:
-        """Close a request's connection without finishing the reply."""
-        # A client that left before it was looked at has no address.
+        """Close a request's connection without finishing the response."""
+        # A client that left before its request was read has no address.
         client = tuple(scope["client"] or ())
-        transport = self.transports().get(client)
+        transport = self.find_transports().get(client)
         if transport is None:
             return
         if reset:
-            await asyncio.sleep(_BEFORE_RESET)
+            await asyncio.sleep(_RESET_DELAY)
             connection: socket.socket = transport.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             transport.abort()
         else:
             transport.close()
-        # uvicorn must hear of the lost connection before the request returns without a reply.
-        for _ in range(_MOST_TICKS):
-            if client not in self.transports():
+        # uvicorn must see the lost connection before the request returns without a response.
+        for _ in range(_MAX_POLLS):
+            if client not in self.find_transports():
                 return
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(_POLL_INTERVAL)
 
 
-class Dropped(Response):
-    """No reply at all: the connection is closed."""
+class DroppedResponse(Response):
+    """No response: the connection is closed."""
 
-    def __init__(self, connections: Connections) -> None:
-        """Take the connections to find the one to close."""
+    def __init__(self, connections: StreamConnections) -> None:
+        """Store the connections."""
         super().__init__()
         self._connections = connections
 
@@ -79,28 +93,28 @@ class Dropped(Response):
         await self._connections.drop(scope)
 
 
-class _Streamed(Response):
-    """A reply in pieces, which may be damaged on the way."""
+class _ChunkedResponse(Response):
+    """A response that is sent in chunks, to which faults may be applied."""
 
     def __init__(
-        self, headers: Mapping[str, str], plan: FaultPlan, connections: Connections
+        self, headers: Mapping[str, str], faults: FaultSet, connections: StreamConnections
     ) -> None:
         super().__init__(headers=dict(headers))
         del self.headers["content-length"]
-        self._plan = plan
+        self._faults = faults
         self._connections = connections
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send the pieces to the end; what makes them goes on when the client is gone."""
-        # A task of its own: when the server stops it cancels this, not the server's request task,
-        # which would complain.
+        """Send all chunks; a chat continues even when the client has left."""
+        # In a separate task: a server that stops cancels it instead of its own request task,
+        # which would log an error.
         writer = asyncio.ensure_future(self._write(send))
         self._connections.streams.add(writer)
         writer.add_done_callback(self._connections.streams.discard)
         await asyncio.wait({writer})
-        hard = {Fault.CUT_HARD, Fault.CUT_RESET} & self._plan.values.keys()
-        if hard or writer.cancelled() or writer.exception():
-            await self._connections.drop(scope, reset=Fault.CUT_RESET in hard)
+        cuts = {Fault.CUT_HARD, Fault.CUT_RESET} & self._faults.values.keys()
+        if cuts or writer.cancelled() or writer.exception():
+            await self._connections.drop(scope, reset=Fault.CUT_RESET in cuts)
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -108,75 +122,126 @@ class _Streamed(Response):
         await send(
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
         )
-        async for chunk in self._chunks():
+        async for chunk in self._iterate_chunks():
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
-    def _chunks(self) -> AsyncIterator[bytes]:
+    def _iterate_chunks(self) -> AsyncIterator[bytes]:
         raise NotImplementedError
 
 
-class EventStream(_Streamed):
-    """A turn or a run as ``text/event-stream``.
+class EventStreamResponse(_ChunkedResponse):
+    """The events of a chat as `text/event-stream`.
 
     Args:
-        outbox: The events, as the chat or run makes them.
-        profile: How an event is written.
-        plan: What goes wrong on the way.
-        connections: To drop the connection when that is asked for.
+        events: The events.
+        profile: How they are encoded.
+        faults: The faults of the request.
+        connections: The server's connections.
     """
 
     def __init__(
-        self, outbox: Outbox, profile: StreamShapes, plan: FaultPlan, connections: Connections
+        self,
+        events: EventQueue,
+        profile: StreamProfile,
+        faults: FaultSet,
+        connections: StreamConnections,
     ) -> None:
         """Prepare the headers; nothing is sent yet."""
-        super().__init__(profile.stream_headers, plan, connections)
-        self._outbox = outbox
+        super().__init__(profile.stream_headers, faults, connections)
+        self._events = events
         self._profile = profile
 
-    def _chunks(self) -> AsyncIterator[bytes]:
-        return self._damaged() if self._plan.values else self._sound()
+    def _iterate_chunks(self) -> AsyncIterator[bytes]:
+        return self._iterate_faulty_chunks() if self._faults.values else self._encode_batches()
 
-    def _batches(self) -> AsyncGenerator[list[Event], None]:
-        return self._outbox.batches()
+    def _iterate_batches(self) -> Batches:
+        return self._events.iterate_batches()
 
-    async def _sound(self) -> AsyncIterator[bytes]:
-        encode = self._profile.encoder()
-        async for batch in self._batches():
+    async def _encode_batches(self) -> AsyncIterator[bytes]:
+        encode = self._profile.create_encoder()
+        async for batch in self._iterate_batches():
             yield encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
 
-    def _damaged(self) -> AsyncIterator[bytes]:
-        events = event_faults(self._plan, self._events())
-        return with_byte_faults(self._plan, self._encoded(events))
+    def _iterate_faulty_chunks(self) -> AsyncIterator[bytes]:
+        events = self._apply_event_faults(self._iterate_events())
+        return apply_byte_faults(self._faults, self._encode_events(events))
 
-    async def _events(self) -> AsyncIterator[Event]:
-        async for batch in self._batches():
+    def _apply_event_faults(self, events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
+        return apply_event_faults(self._faults, events)
+
+    async def _iterate_events(self) -> AsyncIterator[SseEvent]:
+        async for batch in self._iterate_batches():
             for event in batch:
                 yield event
 
-    async def _encoded(self, events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
-        encode = self._profile.encoder()
+    async def _encode_events(self, events: AsyncIterator[SseEvent]) -> AsyncIterator[bytes]:
+        encode = self._profile.create_encoder()
         async for event in events:
             yield encode(event)
 
 
-class DamagedReply(_Streamed):
-    """A JSON reply that suffers on the way.
+class RunStreamResponse(EventStreamResponse):
+    """The events of a workflow's run as `text/event-stream`.
 
     Args:
-        reply: The reply as it should be.
-        plan: What goes wrong.
-        connections: To drop the connection when that is asked for.
+        run: The run.
+        faults: The faults of the request.
+        connections: The server's connections.
     """
 
-    def __init__(self, reply: Response, plan: FaultPlan, connections: Connections) -> None:
+    def __init__(self, run: ServedRun, faults: FaultSet, connections: StreamConnections) -> None:
         """Prepare the headers; nothing is sent yet."""
-        values = {fault: value for fault, value in plan.values.items() if fault in REPLY_FAULTS}
-        super().__init__(dict(reply.headers), FaultPlan(values), connections)
-        self.status_code = reply.status_code
-        self._whole = bytes(reply.body)
+        super().__init__(run.events, run.profile, faults, connections)
+        self._ping_interval = run.workflow.ping if run.profile.sends_pings else 0.0
 
-    def _chunks(self) -> AsyncIterator[bytes]:
-        return with_byte_faults(self._plan, self._one())
+    def _iterate_batches(self) -> Batches:
+        batches = super()._iterate_batches()
+        return _insert_pings(batches, self._ping_interval) if self._ping_interval else batches
 
-    async def _one(self) -> AsyncIterator[bytes]:
-        yield self._whole
+    def _apply_event_faults(self, events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
+        return apply_workflow_event_faults(self._faults, events)
+
+
+async def _insert_pings(batches: Batches, seconds: float) -> Batches:
+    """Yield the batches, and a heartbeat whenever there are no events for some seconds."""
+    next_batch = asyncio.ensure_future(anext(batches, None))
+    try:
+        while True:
+            await asyncio.wait({next_batch}, timeout=seconds)
+            if not next_batch.done():
+                yield [_PING]
+                continue
+            if (batch := next_batch.result()) is None:
+                return
+            next_batch = asyncio.ensure_future(anext(batches, None))
+            yield batch
+    finally:
+        next_batch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await next_batch
+        await batches.aclose()
+
+
+class FaultyResponse(_ChunkedResponse):
+    """A JSON response to which faults of bytes are applied.
+
+    Args:
+        response: The response without faults.
+        faults: The faults of the request.
+        connections: The server's connections.
+    """
+
+    def __init__(
+        self, response: Response, faults: FaultSet, connections: StreamConnections
+    ) -> None:
+        """Prepare the headers; nothing is sent yet."""
+        values = {fault: value for fault, value in faults.values.items() if fault in REPLY_FAULTS}
+        super().__init__(dict(response.headers), FaultSet(values), connections)
+        self.status_code = response.status_code
+        self._content = bytes(response.body)
+
+    def _iterate_chunks(self) -> AsyncIterator[bytes]:
+        return apply_byte_faults(self._faults, self._iterate_content())
+
+    async def _iterate_content(self) -> AsyncIterator[bytes]:
+        yield self._content

@@ -1,100 +1,112 @@
-"""Routes that tell how runs went (wire 4.3)."""
+"""Routes of run histories (wire 4.3)."""
 
-from typing import Any
+from __future__ import annotations
 
-from starlette.responses import Response
+from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.routes.context import Call, RouteEntry, Site, as_json, ok
-from langchain_coze.local.runtime.workflow_run import WorkflowRun
+from langchain_coze.local.routes.context import (
+    RequestContext,
+    RouteSpec,
+    build_data_response,
+    build_json_response,
+)
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.errors import Problem
-from langchain_coze.local.wire.workflows import usage
+from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.workflows import build_run_usage
 
-__all__ = ["RunHistoryRoutes"]
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from langchain_coze.local.routes.state import ServerState
+    from langchain_coze.local.runtime.workflow_run import ServedRun
 
 
 class RunHistoryRoutes:
-    """Histories of runs: the hosted service's, and Studio's on a path of its own."""
+    """Histories of runs; Studio has them on another path."""
 
-    def __init__(self, site: Site) -> None:
-        """Take what all groups share."""
-        self._site = site
+    def __init__(self, state: ServerState) -> None:
+        """Store the server's state."""
+        self._state = state
 
-    def routes(self) -> list[RouteEntry]:
-        """Its routes."""
-        hosted = "/v1/workflows/{workflow_id}/run_histories/{execute_id}"
-        entries = {
-            "cloud": RouteEntry(hosted, ["GET"], self._hosted),
-            "studio": RouteEntry("/v1/workflow/get_run_history", ["GET"], self._studio),
+    def build_routes(self) -> list[RouteSpec]:
+        """Return the routes."""
+        cloud_path = "/v1/workflows/{workflow_id}/run_histories/{execute_id}"
+        routes = {
+            "cloud": RouteSpec(cloud_path, ["GET"], self._retrieve),
+            "studio": RouteSpec("/v1/workflow/get_run_history", ["GET"], self._retrieve_studio),
         }
-        return [entries[self._site.profile.name]]
+        return [routes[self._state.profile.name]]
 
-    async def _hosted(self, call: Call) -> Response:
-        return ok([_hosted_history(self._run(call))], call)
+    async def _retrieve(self, context: RequestContext) -> Response:
+        return build_data_response([_build_history(self._get_run(context))], context)
 
-    async def _studio(self, call: Call) -> Response:
-        return as_json({"data": [_studio_history(self._run(call))], "BaseResp": None})
+    async def _retrieve_studio(self, context: RequestContext) -> Response:
+        history = _build_studio_history(self._get_run(context))
+        return build_json_response({"data": [history], "BaseResp": None})
 
-    def _run(self, call: Call) -> WorkflowRun:
-        run = self._site.workflow_run(call.required("execute_id"), call.owner)
-        if run.workflow.workflow_id != call.required("workflow_id"):
-            raise Problem(4314)
+    def _get_run(self, context: RequestContext) -> ServedRun:
+        execute_id = context.require_query("execute_id")
+        run = self._state.get_workflow_run(execute_id, context.owner)
+        if run.workflow.workflow_id != context.require_query("workflow_id"):
+            raise ApiError(4314)
         return run
 
 
-def _status(run: WorkflowRun) -> str:
+def _get_status(run: ServedRun) -> str:
     if run.failure is not None:
         return "Fail"
     return "Success" if run.output is not None else "Running"
 
 
-def _hosted_history(run: WorkflowRun) -> dict[str, Any]:
-    """A run; its output is text in JSON in JSON: of the End node, and of each output node."""
+def _build_history(run: ServedRun) -> dict[str, Any]:
+    """Return a run; its output is JSON inside JSON: of the End node, and of each output node."""
     output = ""
     if run.output is not None:
-        output = go_json.dumps({"Output": run.shapes.data(run), **run.writer.texts})
+        data = run.profile.build_output_data(run.info, run.output.value)
+        output = go_json.dumps({"Output": data, **run.writer.texts})
     code, message = run.failure or ("", "")
     history: dict[str, Any] = {
         "execute_id": run.execute_id,
-        "execute_status": _status(run),
+        "execute_status": _get_status(run),
         "bot_id": run.context.bot_id or "0",
         "connector_id": "1024",
-        "connector_uid": run.context.ext.get("user_id") or run.facts.owner,
-        "run_mode": run.facts.mode,
+        "connector_uid": run.context.ext.get("user_id") or run.origin.owner,
+        "run_mode": run.origin.mode,
         "output": output,
         "create_time": run.created_at,
         "update_time": run.updated_at,
-        "usage": usage(run),
-        "token": str(sum(run.usage)),
-        "logid": run.facts.logid,
-        "debug_url": run.shapes.debug_url(run),
+        "usage": build_run_usage(run.info),
+        "token": str(sum(run.info.usage)),
+        "logid": run.origin.logid,
+        "debug_url": run.profile.build_debug_url(run.info),
         "error_code": str(code),
         "error_message": message,
         "is_output_trimmed": False,
     }
-    if run.waiting is not None:
-        history["interrupt_data"] = run.shapes.interrupt_data(run.waiting)
+    if run.pending is not None:
+        history["interrupt_data"] = run.profile.build_interrupt_data(run.pending)
     return history
 
 
-def _studio_history(run: WorkflowRun) -> dict[str, Any]:
-    """A run as Studio tells it: ids are numbers, the output stands as it is."""
+def _build_studio_history(run: ServedRun) -> dict[str, Any]:
+    """Return a run in Studio's form: ids are numbers, the output is not wrapped."""
     code, message = run.failure or (None, None)
     bot_id = run.context.bot_id
+    output = run.profile.render_output(run.info, run.output.value) if run.output else None
     return {
         "execute_id": int(run.execute_id),
-        "execute_status": _status(run),
+        "execute_status": _get_status(run),
         "bot_id": int(bot_id) if bot_id.isdecimal() else None,
         "connector_id": 1024,
-        "connector_uid": run.context.ext.get("user_id") or run.facts.owner,
-        "run_mode": run.facts.mode,
-        "log_id": run.facts.logid,
+        "connector_uid": run.context.ext.get("user_id") or run.origin.owner,
+        "run_mode": run.origin.mode,
+        "log_id": run.origin.logid,
         "create_time": run.created_at,
         "update_time": run.updated_at,
-        "debug_url": run.shapes.debug_url(run),
+        "debug_url": run.profile.build_debug_url(run.info),
         "input": go_json.dumps(run.context.parameters),
-        "output": run.shapes.end_text(run.workflow, run.output) if run.output else None,
-        "token": sum(run.usage),
+        "output": output,
+        "token": sum(run.info.usage),
         "cost": "0.00000",
         "cost_unit": None,
         "ext": None,

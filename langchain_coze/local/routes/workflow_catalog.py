@@ -1,112 +1,111 @@
 """Routes that tell which workflows a server has, and what they take (wire 4.7)."""
 
-from typing import Any
+from __future__ import annotations
 
-from starlette.responses import Response
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.chatflows import LocalChatflow
-from langchain_coze.local.routes.context import (
-    OWNER_ID,
-    Call,
-    RouteEntry,
-    Site,
-    check_workspace,
-    ok,
-)
-from langchain_coze.local.wire.errors import Problem
+from langchain_coze.local.routes.context import RequestContext, RouteSpec, build_data_response
+from langchain_coze.local.routes.state import OWNER_ID, ServerState, check_workspace
+from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.workflows import LocalWorkflow
 
-__all__ = ["WorkflowListingRoutes"]
+if TYPE_CHECKING:
+    from starlette.responses import Response
 
-_USUAL_PAGE, _LARGEST_PAGE = 10, 30
+_DEFAULT_PAGE_SIZE, _MAX_PAGE_SIZE = 10, 30
 # Studio's own.
-_NO_WORKFLOW, _NO_CHATFLOW = 720702004, 777777780
+_WORKFLOW_NOT_FOUND, _NOT_A_CHATFLOW = 720702004, 777777780
 
 
-class WorkflowListingRoutes:
+class WorkflowCatalogRoutes:
     """Workflows and chatflows."""
 
-    def __init__(self, site: Site) -> None:
-        """Take what all groups share."""
-        self._site = site
+    def __init__(self, state: ServerState) -> None:
+        """Store the server's state."""
+        self._state = state
 
-    def routes(self) -> list[RouteEntry]:
-        """Its routes."""
+    def build_routes(self) -> list[RouteSpec]:
+        """Return the routes."""
         return [
-            RouteEntry("/v1/workflows", ["GET"], self._list),
-            RouteEntry("/v1/workflows/{workflow_id}", ["GET"], self._retrieve),
+            RouteSpec("/v1/workflows", ["GET"], self._list),
+            RouteSpec("/v1/workflows/{workflow_id}", ["GET"], self._retrieve),
         ]
 
-    async def _list(self, call: Call) -> Response:
-        check_workspace(call.required("workspace_id"))
-        call.required("page_num")
-        size = call.number("page_size", _USUAL_PAGE)
-        if size > _LARGEST_PAGE:
-            raise Problem(4000, f"query parameter page_size must be from 1 to {_LARGEST_PAGE}")
-        start = (call.number("page_num", 1) - 1) * size
-        flows = self._wanted(call)
-        items = [_as_listed(flow) for flow in flows[start : start + size]]
-        return ok({"items": items, "has_more": start + size < len(flows)}, call)
+    async def _list(self, context: RequestContext) -> Response:
+        check_workspace(context.require_query("workspace_id"))
+        context.require_query("page_num")
+        size = context.read_positive_query("page_size", _DEFAULT_PAGE_SIZE)
+        if size > _MAX_PAGE_SIZE:
+            raise ApiError(4000, f"query parameter page_size must be from 1 to {_MAX_PAGE_SIZE}")
+        start = (context.read_positive_query("page_num", 1) - 1) * size
+        workflows = self._filter_workflows(context)
+        items = [_build_list_item(workflow) for workflow in workflows[start : start + size]]
+        return build_data_response(
+            {"items": items, "has_more": start + size < len(workflows)}, context
+        )
 
-    def _wanted(self, call: Call) -> list[LocalWorkflow | LocalChatflow]:
+    def _filter_workflows(self, context: RequestContext) -> list[LocalWorkflow | LocalChatflow]:
         """What the query asks for; without a mode both kinds."""
-        settings, query = self._site.settings, call.query
+        settings, query = self._state.settings, context.query
         mode, app_id = query.get("workflow_mode"), query.get("app_id")
         status = query.get("publish_status") or "published_online"
-        flows: list[LocalWorkflow | LocalChatflow] = []
+        workflows: list[LocalWorkflow | LocalChatflow] = []
         if mode != "chatflow":
-            flows += settings.workflows
+            workflows += settings.workflows
         if mode != "workflow":
-            flows += settings.chatflows
+            workflows += settings.chatflows
         return [
-            flow
-            for flow in flows
-            if (not app_id or flow.app_id == app_id)
-            and (status == "all" or flow.published == (status != "unpublished_draft"))
+            workflow
+            for workflow in workflows
+            if (not app_id or workflow.app_id == app_id)
+            and (status == "all" or workflow.published == (status != "unpublished_draft"))
         ]
 
-    async def _retrieve(self, call: Call) -> Response:
-        workflow_id = call.required("workflow_id")
-        flow = self._site.find_workflow(workflow_id) or self._site.find_chatflow(workflow_id)
-        studio = self._site.profile.name == "studio"
-        if flow is None:
-            code = _NO_WORKFLOW if studio else 4200
-            raise Problem(code, f"workflow_id {workflow_id!r} does not exist")
+    async def _retrieve(self, context: RequestContext) -> Response:
+        workflow_id = context.require_query("workflow_id")
+        workflow = self._state.find_workflow(workflow_id) or self._state.find_chatflow(workflow_id)
+        studio = self._state.profile.name == "studio"
+        if workflow is None:
+            code = _WORKFLOW_NOT_FOUND if studio else 4200
+            raise ApiError(code, f"workflow_id {workflow_id!r} does not exist")
         if studio:
-            return self._role(flow, call)
-        info: dict[str, Any] = {"workflow_detail": _as_detail(flow)}
-        if call.query.get("include_input_output", "").lower() == "true":
-            info |= _as_schema(flow)
-        return ok(info, call)
+            return self._build_role_response(workflow, context)
+        info: dict[str, Any] = {"workflow_detail": _build_detail(workflow)}
+        if context.query.get("include_input_output", "").lower() == "true":
+            info |= _build_schema(workflow)
+        return build_data_response(info, context)
 
-    def _role(self, flow: LocalWorkflow | LocalChatflow, call: Call) -> Response:
+    def _build_role_response(
+        self, workflow: LocalWorkflow | LocalChatflow, context: RequestContext
+    ) -> Response:
         """Studio tells only what a chatflow looks like to its users: nothing here."""
-        if isinstance(flow, LocalWorkflow):
-            raise Problem(_NO_CHATFLOW, f"workflow {flow.workflow_id} is not a chat flow")
-        return ok({}, call)
+        if isinstance(workflow, LocalWorkflow):
+            raise ApiError(_NOT_A_CHATFLOW, f"workflow {workflow.workflow_id} is not a chat flow")
+        return build_data_response({}, context)
 
 
-def _as_detail(flow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
+def _build_detail(workflow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
     return {
-        "workflow_id": flow.workflow_id,
-        "workflow_name": flow.name,
-        "app_id": flow.app_id or "0",
-        "description": flow.description,
+        "workflow_id": workflow.workflow_id,
+        "workflow_name": workflow.name,
+        "app_id": workflow.app_id or "0",
+        "description": workflow.description,
         "icon_url": "",
         "creator": {"id": OWNER_ID, "name": "local"},
-        "created_at": flow.created_at,
-        "updated_at": flow.created_at,
+        "created_at": workflow.created_at,
+        "updated_at": workflow.created_at,
     }
 
 
-def _as_listed(flow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
+def _build_list_item(workflow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
     """A workflow in a list, where times are strings (wire 1.6)."""
-    time = str(flow.created_at)
-    return _as_detail(flow) | {"created_at": time, "updated_at": time}
+    time = str(workflow.created_at)
+    return _build_detail(workflow) | {"created_at": time, "updated_at": time}
 
 
-def _as_schema(flow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
-    if isinstance(flow, LocalChatflow):
+def _build_schema(workflow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
+    if isinstance(workflow, LocalChatflow):
         # What every chatflow begins with; which values of its own it takes is not known here.
         inputs: dict[str, Any] = {
             "CONVERSATION_NAME": {"type": "string", "required": False},
@@ -114,10 +113,10 @@ def _as_schema(flow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
         }
         return {"input": {"parameters": inputs}}
     output: dict[str, Any] = {
-        "parameters": flow.signature.outputs_as_json(),
-        "terminate_plan": flow.terminate_plan,
+        "parameters": workflow.signature.outputs_as_json(),
+        "terminate_plan": workflow.terminate_plan,
     }
-    if flow.gives_text:
+    if workflow.returns_text:
         output["parameters"] = {"output": {"type": "string"}}
         output["content"] = "{{output}}"
-    return {"input": {"parameters": flow.signature.inputs_as_json()}, "output": output}
+    return {"input": {"parameters": workflow.signature.inputs_as_json()}, "output": output}

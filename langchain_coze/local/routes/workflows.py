@@ -1,179 +1,195 @@
 """Routes that run and resume workflows (wire 4)."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from langchain_coze.local.routes.context import Call, RouteEntry, Site, as_json
-from langchain_coze.local.routes.responses import Dropped
-from langchain_coze.local.runtime.workflow_run import ASYNC, STREAM, SYNC, RunFacts, WorkflowRun
-from langchain_coze.local.runtime.workflow_stepping import RunContext
-from langchain_coze.local.runtime.workflow_stream import RunStream
-from langchain_coze.local.wire.errors import Problem
-from langchain_coze.local.wire.ids import new_id
+from langchain_coze.local.routes.context import RequestContext, RouteSpec, build_json_response
+from langchain_coze.local.routes.responses import DroppedResponse, RunStreamResponse
+from langchain_coze.local.runtime.workflow_run import ASYNC, STREAM, SYNC, RunOrigin, ServedRun
+from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.ids import generate_id
 from langchain_coze.local.wire.workflow_request import (
     ResumeRequest,
     RunRequest,
     read_resume_request,
     read_run_request,
 )
-from langchain_coze.local.wire.workflows import workflow_shapes
-from langchain_coze.local.workflows import LocalWorkflow
+from langchain_coze.local.wire.workflows import get_workflow_profile
+from langchain_coze.local.workflow_parts import RunContext
 
-__all__ = ["WorkflowRoutes"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_coze.local.routes.state import ServerState
+    from langchain_coze.local.workflows import LocalWorkflow
 
 
 class WorkflowRoutes:
     """Runs of workflows."""
 
-    def __init__(self, site: Site) -> None:
-        """Take what all groups share."""
-        self._site = site
-        self._shapes = workflow_shapes(site.profile)
+    def __init__(self, state: ServerState) -> None:
+        """Store the server's state."""
+        self._state = state
+        self._profile = get_workflow_profile(state.profile)
 
-    def routes(self) -> list[RouteEntry]:
-        """Its routes."""
+    def build_routes(self) -> list[RouteSpec]:
+        """Return the routes."""
         return [
-            RouteEntry("/v1/workflow/run", ["POST"], self._run),
-            RouteEntry("/v1/workflow/stream_run", ["POST"], self._stream_run),
-            RouteEntry("/v1/workflow/stream_resume", ["POST"], self._stream_resume),
-            RouteEntry("/v1/workflows/resume", ["POST"], self._resume),
+            RouteSpec("/v1/workflow/run", ["POST"], self._run),
+            RouteSpec("/v1/workflow/stream_run", ["POST"], self._stream_run),
+            RouteSpec("/v1/workflow/stream_resume", ["POST"], self._stream_resume),
+            RouteSpec("/v1/workflows/resume", ["POST"], self._resume),
         ]
 
     # Routes -----------------------------------------------------------------------------------
 
-    async def _run(self, call: Call) -> Response:
-        request = read_run_request(call.json_object)
+    async def _run(self, context: RequestContext) -> Response:
+        request = read_run_request(context.json_object)
         try:
-            run = self._begin(request, call, ASYNC if request.is_async else SYNC)
-        except Problem as problem:
-            return self._refused(problem, call)
-        return await self._answer(run, call)
+            run = self._start_run(request, context, ASYNC if request.is_async else SYNC)
+        except ApiError as error:
+            return self._build_error_response(error, context)
+        return await self._wait_for_response(run, context)
 
-    async def _stream_run(self, call: Call) -> Response:
-        request = read_run_request(call.json_object)
+    async def _stream_run(self, context: RequestContext) -> Response:
+        request = read_run_request(context.json_object)
         try:
-            run = self._begin(request, call, STREAM)
-        except Problem as problem:
-            return self._refused_stream(problem, call)
-        return RunStream(run, call, self._site.connections)
+            run = self._start_run(request, context, STREAM)
+        except ApiError as error:
+            return self._build_stream_error_response(error, context)
+        return RunStreamResponse(run, context.faults, self._state.connections)
 
-    async def _stream_resume(self, call: Call) -> Response:
-        request = read_resume_request(call.json_object)
+    async def _stream_resume(self, context: RequestContext) -> Response:
+        request = read_resume_request(context.json_object)
         try:
-            run = self._go_on(request, call, streamed=True)
-        except Problem as problem:
-            return self._refused_stream(problem, call)
-        return RunStream(run, call, self._site.connections)
+            run = self._resume_run(request, context, streamed=True)
+        except ApiError as error:
+            return self._build_stream_error_response(error, context)
+        return RunStreamResponse(run, context.faults, self._state.connections)
 
-    async def _resume(self, call: Call) -> Response:
-        request = read_resume_request(call.json_object)
+    async def _resume(self, context: RequestContext) -> Response:
+        request = read_resume_request(context.json_object)
         try:
-            run = self._go_on(request, call, streamed=False)
-        except Problem as problem:
-            return self._refused(problem, call)
-        return await self._answer(run, call)
+            run = self._resume_run(request, context, streamed=False)
+        except ApiError as error:
+            return self._build_error_response(error, context)
+        return await self._wait_for_response(run, context)
 
     # Runs -------------------------------------------------------------------------------------
 
-    def _begin(self, request: RunRequest, call: Call, mode: int) -> WorkflowRun:
-        """Check what is asked for, and start it."""
-        workflow = self._workflow(request)
-        if mode == ASYNC and not workflow.paid and self._shapes.charges_async:
-            raise Problem(6003)
-        inputs = workflow.signature.read(request.parameters, self._site.store.files_of(call.owner))
-        self._site.count_chat(workflow.workflow_id, workflow.quota)
-        context = RunContext(
+    def _start_run(self, request: RunRequest, context: RequestContext, mode: int) -> ServedRun:
+        """Check a request and start its run."""
+        state, owner = self._state, context.owner
+        workflow = self._get_workflow(request)
+        if mode == ASYNC and not workflow.paid and self._profile.requires_plan_for_async:
+            raise ApiError(6003)
+        uploads = state.store.get_files(owner)
+        inputs = workflow.signature.read_inputs(request.parameters, uploads)
+        state.consume_quota(workflow.workflow_id, workflow.quota)
+        run_context = RunContext(
             workflow=workflow,
-            execute_id=new_id(),
+            execute_id=generate_id(),
             parameters=request.parameters,
             bot_id=request.bot_id,
             app_id=request.app_id,
             ext=request.ext,
-            profile=self._site.profile.name,
+            profile=state.profile.name,
         )
-        facts = RunFacts(call.owner, call.logid, mode)
-        run = WorkflowRun(workflow, inputs, context, facts, self._shapes)
-        self._site.workflow_runs[run.execute_id] = run
-        self._site.start(run.execute())
+        origin = RunOrigin(owner, context.logid, mode)
+        run = ServedRun(workflow, inputs, run_context, origin, self._profile)
+        state.workflow_runs[run.execute_id] = run
+        state.start_task(run.execute())
         return run
 
-    def _workflow(self, request: RunRequest) -> LocalWorkflow:
-        workflow = self._site.find_workflow(request.workflow_id)
+    def _get_workflow(self, request: RunRequest) -> LocalWorkflow:
+        workflow = self._state.find_workflow(request.workflow_id)
         if workflow is None or not workflow.published:
-            raise Problem(
-                self._shapes.not_published,
+            raise ApiError(
+                self._profile.not_published_code,
                 f"workflow_id {request.workflow_id!r} does not exist or is not published",
             )
         if workflow.app_id and request.app_id != workflow.app_id:
-            raise Problem(4000, f"the workflow belongs to an app: app_id must be {workflow.app_id}")
+            raise ApiError(
+                4000, f"the workflow belongs to an app: app_id must be {workflow.app_id}"
+            )
         if request.bot_id:
-            self._site.bot(request.bot_id)
+            self._state.get_bot(request.bot_id)
         return workflow
 
-    def _go_on(self, request: ResumeRequest, call: Call, *, streamed: bool) -> WorkflowRun:
-        """Give a run the answer that it waits for."""
-        run = self._waiting(request, call)
-        if streamed != (run.facts.mode == STREAM):
-            # The API's pages say which of the two belongs to which; not what the other answers.
-            right = (
-                "/v1/workflow/stream_resume" if run.facts.mode == STREAM else "/v1/workflows/resume"
+    def _resume_run(
+        self, request: ResumeRequest, context: RequestContext, *, streamed: bool
+    ) -> ServedRun:
+        """Resume a run with the answer that it waits for."""
+        run = self._get_pending_run(request, context)
+        if streamed != (run.origin.mode == STREAM):
+            # The API's pages say which route belongs to which run; not what the other one returns.
+            path = (
+                "/v1/workflow/stream_resume"
+                if run.origin.mode == STREAM
+                else "/v1/workflows/resume"
             )
-            raise Problem(4000, f"this run is resumed with {right}")
-        self._site.start(
-            run.take_answer(request.resume_data, self._site.store.files_of(call.owner))
-        )
+            raise ApiError(4000, f"this run is resumed with {path}")
+        uploads = self._state.store.get_files(context.owner)
+        self._state.start_task(run.resume(request.resume_data, uploads))
         return run
 
-    def _waiting(self, request: ResumeRequest, call: Call) -> WorkflowRun:
-        """The run that waits for what the request answers.
+    def _get_pending_run(self, request: ResumeRequest, context: RequestContext) -> ServedRun:
+        """Return the run that waits for the answer of a request.
 
-        Of these errors only the numbers of the first two are documented.
+        Of these errors only the codes of the first two are documented.
         """
-        run = self._site.workflow_run(request.event_id.partition("/")[0], call.owner)
+        execute_id = request.event_id.partition("/")[0]
+        run = self._state.get_workflow_run(execute_id, context.owner)
         if run.workflow.workflow_id != request.workflow_id:
-            raise Problem(4314)
+            raise ApiError(4314)
         if run.ended:
-            raise Problem(4315)
-        if run.waiting is None or run.waiting.event_id != request.event_id:
-            raise Problem(4000, f"event_id {request.event_id!r} is not what the run waits for")
-        if run.waiting.type != request.interrupt_type:
-            raise Problem(4000, f"interrupt_type must be {run.waiting.type}")
+            raise ApiError(4315)
+        if run.pending is None or run.pending.event_id != request.event_id:
+            raise ApiError(4000, f"event_id {request.event_id!r} is not what the run waits for")
+        if run.pending.type != request.interrupt_type:
+            raise ApiError(4000, f"interrupt_type must be {run.pending.type}")
         return run
 
-    # Replies ----------------------------------------------------------------------------------
+    # Responses --------------------------------------------------------------------------------
 
-    async def _answer(self, run: WorkflowRun, call: Call) -> Response:
-        """Wait for the run, as long as a gateway would, and tell how it went."""
-        if run.facts.mode == ASYNC:
-            return as_json(self._shapes.started_reply(run))
+    async def _wait_for_response(self, run: ServedRun, context: RequestContext) -> Response:
+        """Wait for the run, as long as a gateway would, and return its result."""
+        if run.origin.mode == ASYNC:
+            return build_json_response(self._profile.build_started_reply(run.info))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(run.stopped.wait(), run.workflow.gateway_timeout)
-        if run.waiting is not None:
-            if self._shapes.waits_without_stream:
-                return as_json(self._shapes.waiting_reply(run, run.waiting, call.logid))
+        if run.pending is not None:
+            if self._profile.allows_interrupt_without_stream:
+                reply = self._profile.build_interrupt_reply(run.info, run.pending, context.logid)
+                return build_json_response(reply)
             await run.abandon()
         if run.failure is not None:
-            return self._refused(Problem(*run.failure), call, self._shapes.failure(run))
+            fields = self._profile.build_failure_fields(run.info)
+            return self._build_error_response(ApiError(*run.failure), context, fields)
         if run.output is None:
-            # It goes on, or the server is being stopped.
-            return Dropped(self._site.connections)
-        return as_json(self._shapes.reply(run))
+            # The run continues, or the server is being stopped.
+            return DroppedResponse(self._state.connections)
+        return build_json_response(self._profile.build_reply(run.info, run.output.value))
 
-    def _refused(
-        self, problem: Problem, call: Call, more: Mapping[str, Any] | None = None
+    def _build_error_response(
+        self,
+        error: ApiError,
+        context: RequestContext,
+        extra_fields: Mapping[str, Any] | None = None,
     ) -> Response:
-        real_status = self._site.settings.error_status == "real"
-        status, body = self._shapes.refusal(
-            problem, call.profile, (call.path, call.logid), real_status=real_status
+        real_status = self._state.settings.error_status == "real"
+        status, body = self._profile.build_error(
+            error, context.profile, context.path, context.logid, real_status=real_status
         )
-        return as_json({**body, **(more or {})}, status)
+        return build_json_response({**body, **(extra_fields or {})}, status)
 
-    def _refused_stream(self, problem: Problem, call: Call) -> Response:
-        if self._shapes.loses_errors:
-            # Studio writes it where nobody reads it (wire 8).
+    def _build_stream_error_response(self, error: ApiError, context: RequestContext) -> Response:
+        if self._profile.hides_stream_errors:
+            # Studio writes the error where no client reads it (wire 8).
             return Response(b"", media_type="application/json; charset=utf-8")
-        return self._refused(problem, call)
+        return self._build_error_response(error, context)

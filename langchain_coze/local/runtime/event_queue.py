@@ -1,36 +1,43 @@
-"""Events on their way from a running chat to its client."""
+"""The events of a running chat or workflow, for the client that streams them."""
+
+from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
 
-from langchain_coze.local.wire.cloud import Event
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
-__all__ = ["Outbox"]
+    from langchain_coze.local.wire.cloud import SseEvent
 
 
-class Outbox:
-    """Events on their way from a running chat to the one client that streams it."""
+class EventQueue:
+    """The events of one stream, in batches of those that are ready.
 
-    def __init__(self, *, wanted: bool) -> None:
-        """Make an outbox; when it is not ``wanted`` nothing is kept."""
-        self._events: list[Event] = []
-        self._wake = asyncio.Event()
-        self._wanted = wanted
+    Args:
+        enabled: False: nobody streams the events, and they are discarded.
+    """
+
+    def __init__(self, *, enabled: bool) -> None:
+        """Create an empty queue."""
+        self._events: list[SseEvent] = []
+        self._changed = asyncio.Event()
+        self._enabled = enabled
         self._closed = False
 
-    def put(self, event: Event) -> None:
+    def put(self, event: SseEvent) -> None:
         """Add an event."""
-        if self._wanted:
+        if self._enabled:
             self._events.append(event)
-            self._wake.set()
+            self._changed.set()
 
     def close(self) -> None:
-        """There will be no more events."""
+        """End the stream after the events that were added."""
         self._closed = True
-        self._wake.set()
+        self._changed.set()
 
-    async def batches(self) -> AsyncGenerator[list[Event], None]:
-        """Whatever events are ready, as soon as there are any."""
+    async def iterate_batches(self) -> AsyncGenerator[list[SseEvent], None]:
+        """Yield all events that are ready, as soon as there are any."""
         while True:
             if self._events:
                 batch, self._events = self._events, []
@@ -38,5 +45,5 @@ class Outbox:
             elif self._closed:
                 return
             else:
-                self._wake.clear()
-                await self._wake.wait()
+                self._changed.clear()
+                await self._changed.wait()

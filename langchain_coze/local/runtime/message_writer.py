@@ -1,20 +1,22 @@
 """The messages of one turn: put together, kept, and told to the client as they come."""
 
+from __future__ import annotations
+
 import asyncio
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local import reply_parts
-from langchain_coze.local.runtime.event_queue import Outbox
-from langchain_coze.local.runtime.store import SavedTurn
+from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.runtime.tokenize import count_tokens
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.chat_request import EnterMessage
-from langchain_coze.local.wire.cloud import CloudProfile, Event, MessageIds
-from langchain_coze.local.wire.ids import new_id, stable_id
+from langchain_coze.local.wire.cloud import CloudProfile, MessageIds, SseEvent
+from langchain_coze.local.wire.ids import derive_id, generate_id
 
-__all__ = ["TurnWriter"]
+if TYPE_CHECKING:
+    from langchain_coze.local.runtime.conversation import SavedTurn
 
 # In the list of a finished chat, working steps and verbose messages stand before the answer.
 _LIST_ORDER = {"function_call": 0, "tool_response": 0, "verbose": 1, "answer": 2, "follow_up": 3}
@@ -22,16 +24,16 @@ _DELTA, _COMPLETED = "conversation.message.delta", "conversation.message.complet
 
 
 @dataclass
-class _Answer:
+class _OpenAnswer:
     """The answer message that is being written."""
 
     id: str
-    frame: tuple[str, str]
+    delta_frame: tuple[str, str]
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
 
 
-class TurnWriter:
+class MessageWriter:
     """Makes the messages of a turn from the pieces of a reply.
 
     Args:
@@ -50,49 +52,49 @@ class TurnWriter:
         self, profile: CloudProfile, ids: MessageIds, saved: SavedTurn, pace: tuple[float, int]
     ) -> None:
         """Start with no message."""
-        self.outbox = Outbox(wanted=False)
+        self.events = EventQueue(enabled=False)
         self.messages: list[dict[str, Any]] = []
         self.output_tokens = 0
         self._profile, self._ids, self._saved = profile, ids, saved
         self._delay, self._burst = pace
         # The first answer's id is older than those of the steps before it: ids are not in order.
-        self._spare_answer_id = new_id()
-        self._answer: _Answer | None = None
-        self._last_answer_id = self._spare_answer_id
-        self._since_flush = 0
+        self._first_answer_id = generate_id()
+        self._answer: _OpenAnswer | None = None
+        self._last_answer_id = self._first_answer_id
+        self._deltas_since_pause = 0
 
-    def listed(self) -> list[dict[str, Any]]:
-        """Messages as ``GET /v3/chat/message/list`` gives them (wire 2.8 and 8)."""
-        if self._profile.lists_question:
-            return [*self._questions(), *self.messages]
+    def list_messages(self) -> list[dict[str, Any]]:
+        """Messages as `GET /v3/chat/message/list` gives them (wire 2.8 and 8)."""
+        if self._profile.lists_questions:
+            return [*self._list_questions(), *self.messages]
         return sorted(self.messages, key=lambda message: _LIST_ORDER.get(message["type"], 2))
 
-    def forget(self, message_id: str, kinds: frozenset[str]) -> None:
+    def delete_messages(self, message_id: str, types: frozenset[str]) -> None:
         """Delete a message, and all of these types."""
         self.messages = [
-            m for m in self.messages if m["id"] != message_id and m["type"] not in kinds
+            m for m in self.messages if m["id"] != message_id and m["type"] not in types
         ]
 
-    async def text(self, text: str) -> None:
+    async def write_text(self, text: str) -> None:
         """A delta of the answer."""
         if not text:
             return
         answer = self._answer or self._open_answer()
         answer.text.append(text)
-        before, after = answer.frame
-        self.outbox.put(Event(_DELTA, before + go_json.dumps(text) + after))
-        await self._breathe()
+        prefix, suffix = answer.delta_frame
+        self.events.put(SseEvent(_DELTA, prefix + go_json.dumps(text) + suffix))
+        await self._pause()
 
-    async def reasoning(self, text: str) -> None:
+    async def write_reasoning(self, text: str) -> None:
         """A delta of the thinking; it has the message id of the answer that follows."""
         answer = self._answer or self._open_answer()
         answer.reasoning.append(text)
-        if self._profile.only_answers:
+        if self._profile.streams_only_answers:
             return
         fields = {"type": "answer", "content": "", "reasoning_content": text}
-        message = self._profile.message(self._ids, answer.id, fields)
-        self.outbox.put(Event(_DELTA, go_json.dumps(message)))
-        await self._breathe()
+        message = self._profile.build_message(self._ids, answer.id, fields)
+        self.events.put(SseEvent(_DELTA, go_json.dumps(message)))
+        await self._pause()
 
     def close_answer(self) -> None:
         """Complete the answer that is open, if there is one."""
@@ -102,15 +104,15 @@ class TurnWriter:
         text, reasoning = "".join(answer.text), "".join(answer.reasoning)
         self.output_tokens += count_tokens(text) + count_tokens(reasoning)
         fields: dict[str, Any] = {"type": "answer", "content": text, "created_at": int(time.time())}
-        message = self._profile.message(self._ids, answer.id, fields)
-        self.outbox.put(Event(_COMPLETED, go_json.dumps(message)))
+        message = self._profile.build_message(self._ids, answer.id, fields)
+        self.events.put(SseEvent(_COMPLETED, go_json.dumps(message)))
         if reasoning:
             # Streams leave it out of the completed message, stored messages carry it.
             fields["reasoning_content"] = reasoning
-        self.messages.append(self._profile.message(self._ids, answer.id, fields))
-        self._saved.add(EnterMessage("assistant", "answer", text, "text"), answer.id)
+        self.messages.append(self._profile.build_message(self._ids, answer.id, fields))
+        self._saved.add_message(EnterMessage("assistant", "answer", text, "text"), answer.id)
 
-    def message(self, kind: str, content: str, content_type: str = "text") -> str:
+    def write_message(self, kind: str, content: str, content_type: str = "text") -> str:
         """A message that is sent complete; gives its id."""
         now = int(time.time())
         fields = {
@@ -120,84 +122,86 @@ class TurnWriter:
             "created_at": now,
             "updated_at": now,
         }
-        message_id = new_id()
-        message = self._profile.message(self._ids, message_id, fields)
+        message_id = generate_id()
+        message = self._profile.build_message(self._ids, message_id, fields)
         self.messages.append(message)
-        if kind in {"answer", "follow_up"} or not self._profile.only_answers:
-            self.outbox.put(Event(_COMPLETED, go_json.dumps(message)))
+        if kind in {"answer", "follow_up"} or not self._profile.streams_only_answers:
+            self.events.put(SseEvent(_COMPLETED, go_json.dumps(message)))
         return message_id
 
-    def verbose(self, piece: reply_parts.Verbose) -> None:
+    def write_verbose(self, part: reply_parts.Verbose) -> None:
         """A control message; it does not end the answer that is open."""
-        data = piece.data if isinstance(piece.data, str) else go_json.dumps(piece.data)
-        self.message("verbose", self._profile.verbose(piece.msg_type, data))
+        data = part.data if isinstance(part.data, str) else go_json.dumps(part.data)
+        self.write_message("verbose", self._profile.build_verbose_content(part.msg_type, data))
 
-    def tool(self, piece: reply_parts.ServerTool) -> None:
+    def write_tool(self, part: reply_parts.ServerTool) -> None:
         """A tool that ran on the server, and its result."""
-        self.tool_call(piece)
-        self.tool_result(piece.output)
+        self.write_tool_call(part)
+        self.write_tool_result(part.output)
 
-    def tool_call(self, piece: reply_parts.ServerTool) -> None:
+    def write_tool_call(self, part: reply_parts.ServerTool) -> None:
         """A tool that the server is about to run."""
         self.close_answer()
-        plugin = stable_id("plugin", piece.name.partition("-")[0])
-        ids = (plugin, stable_id("api", piece.name))
-        call = self._profile.function_call(piece.name, piece.arguments, ids)
-        self.message("function_call", call)
+        plugin = derive_id("plugin", part.name.partition("-")[0])
+        ids = (plugin, derive_id("api", part.name))
+        call = self._profile.build_function_call(part.name, part.arguments, ids)
+        self.write_message("function_call", call)
 
-    def tool_result(self, output: Any) -> None:
+    def write_tool_result(self, output: Any) -> None:
         """What a tool on the server gave."""
-        self.message("tool_response", self._profile.tool_response(output))
+        self.write_message("tool_response", self._profile.build_tool_response(output))
 
-    def whole_answer(self, piece: reply_parts.Card | reply_parts.Media) -> None:
+    def write_complete_answer(self, part: reply_parts.Card | reply_parts.Media) -> None:
         """An answer that is sent complete, under a message id of its own."""
         self.close_answer()
-        if isinstance(piece, reply_parts.Media):
-            items = [dict(item) for item in piece.items]
+        if isinstance(part, reply_parts.Media):
+            items = [dict(item) for item in part.items]
             content = go_json.dumps(items)
-            message_id = self.message("answer", content, "object_string")
+            message_id = self.write_message("answer", content, "object_string")
             entry = EnterMessage("assistant", "answer", content, "object_string", tuple(items))
-            self._saved.add(entry, message_id)
+            self._saved.add_message(entry, message_id)
         else:
-            given = piece.content
-            self.message(
-                "answer", given if isinstance(given, str) else go_json.dumps(given), "card"
+            content = part.content
+            self.write_message(
+                "answer", content if isinstance(content, str) else go_json.dumps(content), "card"
             )
 
-    def speech(self, content: str) -> None:
+    def write_speech(self, content: str) -> None:
         """A piece of the spoken answer; it has the message id of the last written one."""
         fields = {"type": "answer", "content": content, "content_type": "audio"}
-        message = self._profile.message(self._ids, self._last_answer_id, fields)
-        self.outbox.put(Event("conversation.audio.delta", go_json.dumps(message)))
+        message = self._profile.build_message(self._ids, self._last_answer_id, fields)
+        self.events.put(SseEvent("conversation.audio.delta", go_json.dumps(message)))
 
-    def _questions(self) -> list[dict[str, Any]]:
+    def _list_questions(self) -> list[dict[str, Any]]:
         """The user's messages of this turn."""
-        saved = zip(self._saved.entries, self._saved.marks, strict=True)
+        saved = zip(self._saved.entries, self._saved.message_metas, strict=True)
         return [
-            self._profile.message(
+            self._profile.build_message(
                 self._ids,
-                mark.id,
+                meta.id,
                 {
                     "role": "user",
                     "type": "question",
                     "content": entry.content,
                     "content_type": entry.content_type,
-                    "created_at": mark.created_at,
+                    "created_at": meta.created_at,
                 },
             )
-            for entry, mark in saved
+            for entry, meta in saved
             if entry.role == "user"
         ]
 
-    def _open_answer(self) -> _Answer:
-        message_id, self._spare_answer_id = self._spare_answer_id or new_id(), ""
+    def _open_answer(self) -> _OpenAnswer:
+        message_id, self._first_answer_id = self._first_answer_id or generate_id(), ""
         self._last_answer_id = message_id
-        self._answer = _Answer(message_id, self._profile.delta_frame(self._ids, message_id))
+        self._answer = _OpenAnswer(
+            message_id, self._profile.build_delta_frame(self._ids, message_id)
+        )
         return self._answer
 
-    async def _breathe(self) -> None:
+    async def _pause(self) -> None:
         """Let the client's stream, and other chats, go on after every burst of deltas."""
-        self._since_flush += 1
-        if self._delay or self._since_flush >= self._burst:
-            self._since_flush = 0
+        self._deltas_since_pause += 1
+        if self._delay or self._deltas_since_pause >= self._burst:
+            self._deltas_since_pause = 0
             await asyncio.sleep(self._delay)

@@ -1,100 +1,100 @@
 """Adapters: functions, generators and LangChain Runnables as streams of pieces."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Any, TypeAlias
 
-from langchain_coze.local.reply_parts import PIECES, Piece, Waiting, waits
-from langchain_coze.local.runtime.runnables import runnable_pieces
+from langchain_coze.local.reply_parts import PART_TYPES, AnswerablePart, ReplyPart, needs_answer
+from langchain_coze.local.runtime.runnables import stream_runnable
 from langchain_coze.local.runtime.stepping import (
     END,
     Deferred,
     ReplyThread,
     advance,
     as_items,
-    close,
+    close_iterator,
     is_runnable,
 )
 from langchain_coze.local.turn_context import Turn
 
-__all__ = ["PieceSource", "as_piece_source"]
-
-PieceSource: TypeAlias = Callable[[Turn], AsyncGenerator[Piece, Any]]
+ReplySource: TypeAlias = Callable[[Turn], AsyncGenerator[ReplyPart, Any]]
 
 
-def as_piece_source(reply: Any) -> PieceSource:
+def as_reply_source(reply: Any) -> ReplySource:
     """Make a stream of pieces from whatever may serve as a reply.
 
     Args:
         reply: A LangChain Runnable, which gets the messages of the conversation; or a function.
-            A function with one positional parameter is called ``reply(question)``; with a second
-            one that has no default, or is named ``turn``, ``reply(question, turn)``. It may be
-            ``async``, may be a generator of either kind, and may return a string, pieces, or a
-            Runnable. A function that is not ``async`` runs in a thread of its own.
+            A function with one positional parameter is called `reply(question)`; with a second
+            one that has no default, or is named `turn`, `reply(question, turn)`. It may be
+            `async`, may be a generator of either kind, and may return a string, pieces, or a
+            Runnable. A function that is not `async` runs in a thread of its own.
 
     Returns:
         A function from a turn to an async generator of pieces. After a piece that waits the
-        generator must be sent the answer: it becomes the value of the reply's own ``yield``.
+        generator must be sent the answer: it becomes the value of the reply's own `yield`.
 
     Raises:
-        TypeError: ``reply`` is neither, or takes no parameter.
+        TypeError: `reply` is neither, or takes no parameter.
     """
     if is_runnable(reply):
-        return lambda turn: runnable_pieces(reply, turn)
+        return lambda turn: stream_runnable(reply, turn)
     if not callable(reply):
         raise TypeError(
             f"reply must be a function or a LangChain Runnable, not {type(reply).__name__}"
         )
-    wants_turn = _wants_turn(reply)
+    wants_turn = _takes_turn(reply)
     body = reply if inspect.isroutine(reply) else getattr(reply, "__call__", reply)  # noqa: B004
     in_loop = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
 
-    def source(turn: Turn) -> AsyncGenerator[Piece, Any]:
+    def iterate_reply(turn: Turn) -> AsyncGenerator[ReplyPart, Any]:
         def call() -> Any:
             return reply(turn.question, turn) if wants_turn else reply(turn.question)
 
-        return _pieces(iter((Deferred(call),)) if in_loop else ReplyThread(call), turn)
+        return _iterate_parts(iter((Deferred(call),)) if in_loop else ReplyThread(call), turn)
 
-    return source
+    return iterate_reply
 
 
-def _wants_turn(reply: Callable[..., Any]) -> bool:
+def _takes_turn(reply: Callable[..., Any]) -> bool:
     parameters = inspect.signature(reply).parameters.values()
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return True
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if not positional:
         raise TypeError("a reply function needs a parameter for the question")
-    # A second parameter with a default (``lambda q, i=i: …``) is the function's own affair.
+    # A second parameter with a default (`lambda q, i=i: …`) is the function's own affair.
     return any(p.default is p.empty or p.name == "turn" for p in positional[1:2])
 
 
-async def _pieces(iterator: Any, turn: Turn) -> AsyncGenerator[Piece, Any]:
+async def _iterate_parts(iterator: Any, turn: Turn) -> AsyncGenerator[ReplyPart, Any]:
     """The pieces of an iterator of any kind, which gets whatever this generator is sent."""
     answer = None
     try:
         while (item := await advance(iterator, answer)) is not END:
             if isinstance(item, Deferred):
-                await close(iterator)
-                iterator, answer = await _opened(item.call(), turn), None
+                await close_iterator(iterator)
+                iterator, answer = await _open_result(item.call(), turn), None
             else:
-                answer = yield _checked(item)
+                answer = yield _check_part(item)
     finally:
-        await close(iterator)
+        await close_iterator(iterator)
 
 
-async def _opened(result: Any, turn: Turn) -> Any:
+async def _open_result(result: Any, turn: Turn) -> Any:
     """An iterator over a reply function's result, whatever kind of result it is."""
     if inspect.isawaitable(result):
         result = await result
     if is_runnable(result):
-        result = runnable_pieces(result, turn)
+        result = stream_runnable(result, turn)
     return aiter(result) if isinstance(result, AsyncIterable) else iter(as_items(result))
 
 
-def _checked(item: Any) -> Piece:
+def _check_part(item: Any) -> ReplyPart:
     # A form is for workflows: the turn of a chat has no way to show one.
-    if isinstance(item, Waiting) or not (isinstance(item, PIECES) or waits(item)):
+    if isinstance(item, AnswerablePart) or not (isinstance(item, PART_TYPES) or needs_answer(item)):
         raise TypeError(f"a reply cannot yield a {type(item).__name__}")
-    piece: Piece = item
-    return piece
+    part: ReplyPart = item
+    return part

@@ -1,5 +1,7 @@
 """Working off a reply step by step, and sending it the answers that it waits for."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import contextvars
@@ -10,18 +12,16 @@ from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterat
 from dataclasses import dataclass
 from typing import Any, Final
 
-from langchain_coze.local.reply_parts import PIECES, waits
-from langchain_coze.local.runtime.tokenize import small_pieces
-
-__all__ = ["END", "Deferred", "ReplyThread", "advance", "as_items", "close", "is_runnable"]
+from langchain_coze.local.reply_parts import PART_TYPES, needs_answer
+from langchain_coze.local.runtime.tokenize import split_deltas
 
 # How far a generator in a thread may run ahead of what has been sent.
-_READ_AHEAD = 256
+_MAX_READ_AHEAD = 256
 END: Final = object()
 
 
 def is_runnable(value: Any) -> bool:
-    """Whether ``value`` has the methods of a LangChain Runnable (told without importing it)."""
+    """Whether `value` has the methods of a LangChain Runnable (told without importing it)."""
     return not isinstance(value, type) and hasattr(value, "astream") and hasattr(value, "ainvoke")
 
 
@@ -41,8 +41,8 @@ def as_items(result: Any) -> Iterable[Any]:
     if result is None:
         return ()
     if isinstance(result, str):
-        return small_pieces(result)
-    if isinstance(result, PIECES):
+        return split_deltas(result)
+    if isinstance(result, PART_TYPES):
         return (result,)
     if isinstance(result, Iterable):
         return result
@@ -50,9 +50,9 @@ def as_items(result: Any) -> Iterable[Any]:
 
 
 async def advance(iterator: Any, answer: Any) -> Any:
-    """The next item of any iterator, or `END`; generators are sent ``answer``."""
+    """The next item of any iterator, or `END`; generators are sent `answer`."""
     if isinstance(iterator, Iterator):
-        return _next(iterator, answer)
+        return _get_next(iterator, answer)
     try:
         if hasattr(iterator, "asend"):
             return await iterator.asend(answer)
@@ -61,14 +61,14 @@ async def advance(iterator: Any, answer: Any) -> Any:
         return END
 
 
-def _next(iterator: Iterator[Any], answer: Any) -> Any:
+def _get_next(iterator: Iterator[Any], answer: Any) -> Any:
     try:
         return iterator.send(answer) if isinstance(iterator, Generator) else next(iterator)
     except StopIteration:
         return END
 
 
-async def close(iterator: Any) -> None:
+async def close_iterator(iterator: Any) -> None:
     """End a generator where it stands; other iterators need no end."""
     if isinstance(iterator, Generator):
         iterator.close()
@@ -90,66 +90,66 @@ class ReplyThread:
     def __init__(self, call: Callable[[], Any]) -> None:
         """Take the function; the thread starts with the first `asend`."""
         self._call = call
-        self._handed_over: asyncio.Queue[Any] | None = None
+        self._items: asyncio.Queue[Any] | None = None
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stopped = threading.Event()
-        self._room = threading.Semaphore(_READ_AHEAD)
+        self._free_slots = threading.Semaphore(_MAX_READ_AHEAD)
         self._error: BaseException | None = None
         self._is_waiting = False
 
     async def asend(self, answer: Any) -> Any:
-        """The next item, or `END`; ``answer`` goes to a generator that waits for one."""
-        if self._handed_over is None:
-            self._handed_over = self._start()
+        """The next item, or `END`; `answer` goes to a generator that waits for one."""
+        if self._items is None:
+            self._items = self._start()
         if self._is_waiting:
             self._answers.put(answer)
-        item = await self._handed_over.get()
-        self._is_waiting = waits(item)
+        item = await self._items.get()
+        self._is_waiting = needs_answer(item)
         if item is END and self._error is not None:
             raise self._error
-        self._room.release()
+        self._free_slots.release()
         return item
 
     async def aclose(self) -> None:
         """Tell the thread to end; it is not waited for."""
         self._stopped.set()
-        self._room.release()
+        self._free_slots.release()
         self._answers.put(None)
 
-    def _start(self) -> "asyncio.Queue[Any]":
+    def _start(self) -> asyncio.Queue[Any]:
         loop = asyncio.get_running_loop()
-        handed_over: asyncio.Queue[Any] = asyncio.Queue()
+        items: asyncio.Queue[Any] = asyncio.Queue()
 
-        def hand_over(item: Any) -> None:
+        def put_item(item: Any) -> None:
             with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(handed_over.put_nowait, item)
+                loop.call_soon_threadsafe(items.put_nowait, item)
 
         context = contextvars.copy_context()
         threading.Thread(
-            target=context.run, args=(self._run, hand_over), name="local-coze-reply", daemon=True
+            target=context.run, args=(self._run, put_item), name="local-coze-reply", daemon=True
         ).start()
-        return handed_over
+        return items
 
-    def _run(self, hand_over: Callable[[Any], None]) -> None:
+    def _run(self, put_item: Callable[[Any], None]) -> None:
         try:
-            self._iterate(hand_over)
+            self._iterate(put_item)
         except Exception as error:  # noqa: BLE001 - it is raised again where the reply is awaited
             self._error = error
         finally:
-            hand_over(END)
+            put_item(END)
 
-    def _iterate(self, hand_over: Callable[[Any], None]) -> None:
+    def _iterate(self, put_item: Callable[[Any], None]) -> None:
         result = self._call()
         if inspect.isawaitable(result) or is_runnable(result) or isinstance(result, AsyncIterable):
-            hand_over(Deferred(lambda: result))
+            put_item(Deferred(lambda: result))
             return
         iterator = iter(as_items(result))
         answer = None
-        while (item := _next(iterator, answer)) is not END:
-            self._room.acquire()
+        while (item := _get_next(iterator, answer)) is not END:
+            self._free_slots.acquire()
             if not self._stopped.is_set():
-                hand_over(item)
-                answer = self._answers.get() if waits(item) else None
+                put_item(item)
+                answer = self._answers.get() if needs_answer(item) else None
             if self._stopped.is_set():
                 break
         if inspect.isgenerator(iterator):

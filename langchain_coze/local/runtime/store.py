@@ -1,128 +1,15 @@
 """Conversations and chats, kept in memory for the life of a server."""
 
-import time
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
-from langchain_coze.local.wire.chat_request import EnterMessage
-from langchain_coze.local.wire.errors import Problem
-from langchain_coze.local.wire.ids import new_id
+from typing import TYPE_CHECKING
+
+from langchain_coze.local.wire.errors import ApiError
 
 if TYPE_CHECKING:
     from langchain_coze.local.runtime.chat_run import ChatRun
-
-__all__ = ["Conversation", "Mark", "SavedTurn", "Store", "StoredFile"]
-
-
-def _now() -> int:
-    return int(time.time())
-
-
-@dataclass(slots=True)
-class Mark:
-    """What a stored message has besides its content."""
-
-    id: str = field(default_factory=new_id)
-    created_at: int = field(default_factory=_now)
-    updated_at: int = field(default_factory=_now)
-    meta_data: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class SavedTurn:
-    """Messages of one turn that later turns of the conversation see.
-
-    Those that were made by hand are a turn without a chat.
-    """
-
-    entries: list[EnterMessage]
-    canceled: bool = False
-    chat_id: str = ""
-    bot_id: str = ""
-    section_id: str = ""
-    _marks: list[Mark] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Give the messages their ids and times."""
-        self._complete()
-
-    @property
-    def marks(self) -> list[Mark]:
-        """One for each entry, in the same order."""
-        self._complete()
-        return self._marks
-
-    def add(self, entry: EnterMessage, message_id: str = "") -> None:
-        """Add a message, under the id by which the client knows it already."""
-        self._complete()
-        self.entries.append(entry)
-        self._marks.append(Mark(message_id or new_id()))
-
-    def _complete(self) -> None:
-        self._marks += [Mark() for _ in self.entries[len(self._marks) :]]
-
-
-@dataclass(slots=True)
-class Conversation:
-    """A conversation: its context and the chat that is running in it, if any.
-
-    Attributes:
-        paused: Replies that have asked the user a question, by the id of their bot.
-    """
-
-    owner: str
-    id: str = field(default_factory=new_id)
-    name: str = ""
-    meta_data: Mapping[str, str] = field(default_factory=dict)
-    created_at: int = field(default_factory=_now)
-    section_id: str = ""
-    turns: list[SavedTurn] = field(default_factory=list)
-    running: "ChatRun | None" = None
-    paused: dict[str, AsyncGenerator[Any, Any]] = field(default_factory=dict)
-    bot_id: str = ""
-    updated_at: int = field(default_factory=_now)
-    cleared: int = 0
-
-    def __post_init__(self) -> None:
-        """The first section of a conversation carries the conversation's id, as on Coze."""
-        self.section_id = self.section_id or self.id
-
-    @property
-    def history(self) -> list[EnterMessage]:
-        """Saved messages, oldest first; a cancelled turn is no context (wire 2.8)."""
-        section = self.turns[self.cleared :]
-        return [entry for turn in section if not turn.canceled for entry in turn.entries]
-
-    def clear(self) -> None:
-        """Begin a new section: what was said before is kept, but is no context any more."""
-        self.section_id = new_id()
-        self.cleared = len(self.turns)
-        self.paused.clear()
-
-    def as_json(self) -> dict[str, Any]:
-        """The conversation object of the API (wire 5.1)."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "meta_data": dict(self.meta_data),
-            "created_at": self.created_at,
-            "updated_at": self.updated_at,
-            "creator_id": self.owner,
-            "connector_id": "1024",
-            "last_section_id": self.section_id,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """An uploaded file (wire 5.3)."""
-
-    id: str
-    name: str
-    data: bytes
-    created_at: int
-    owner: str
+    from langchain_coze.local.runtime.conversation import Conversation
+    from langchain_coze.local.wire.files import StoredFile
 
 
 class Store:
@@ -135,7 +22,7 @@ class Store:
         self._chats: dict[str, ChatRun] = {}
         self._unsaved: set[tuple[str, str, str]] = set()
 
-    def files_of(self, owner: str) -> dict[str, StoredFile]:
+    def get_files(self, owner: str) -> dict[str, StoredFile]:
         """The files that a user has uploaded and may use, by id (wire 5.3)."""
         return {file_id: file for file_id, file in self.files.items() if file.owner == owner}
 
@@ -144,20 +31,24 @@ class Store:
         self._conversations[conversation.id] = conversation
         return conversation
 
-    def conversation(self, conversation_id: str, owner: str) -> Conversation:
+    def get_conversation(self, conversation_id: str, owner: str) -> Conversation:
         """Find a conversation.
 
         Raises:
-            Problem: 4002, its owner has none with this id.
+            ApiError: 4002, its owner has none with this id.
         """
         conversation = self._conversations.get(conversation_id)
         if conversation is None or conversation.owner != owner:
-            raise Problem(4002, f"Invalid conversation: {conversation_id!r} does not exist")
+            raise ApiError(4002, f"Invalid conversation: {conversation_id!r} does not exist")
         return conversation
 
-    def conversations(self, owner: str) -> list[Conversation]:
+    def list_conversations(self, owner: str) -> list[Conversation]:
         """All conversations of an owner, oldest first."""
-        return [found for found in self._conversations.values() if found.owner == owner]
+        return [
+            conversation
+            for conversation in self._conversations.values()
+            if conversation.owner == owner
+        ]
 
     def delete_conversation(self, conversation: Conversation) -> None:
         """Forget a conversation and its chats."""
@@ -166,7 +57,7 @@ class Store:
             if run.conversation is conversation:
                 del self._chats[chat_id]
 
-    def add_chat(self, run: "ChatRun") -> None:
+    def add_chat(self, run: ChatRun) -> None:
         """Keep a chat whose history is saved; of another one only that it was there."""
         if run.request.auto_save_history:
             self._chats[run.ids.chat_id] = run
@@ -174,20 +65,20 @@ class Store:
             owner = run.conversation.owner
             self._unsaved.add((run.ids.conversation_id, run.ids.chat_id, owner))
 
-    def was_not_saved(self, conversation_id: str, chat_id: str, owner: str) -> bool:
+    def was_unsaved(self, conversation_id: str, chat_id: str, owner: str) -> bool:
         """Whether a chat of this owner took place and left nothing behind."""
         return (conversation_id, chat_id, owner) in self._unsaved
 
-    def chat(self, conversation_id: str, chat_id: str, owner: str) -> "ChatRun":
+    def get_chat(self, conversation_id: str, chat_id: str, owner: str) -> ChatRun:
         """Find a saved chat.
 
         Raises:
-            Problem: 4001, it does not exist, was not saved, or belongs to another conversation or
+            ApiError: 4001, it does not exist, was not saved, or belongs to another conversation or
                 owner.
         """
         run = self._chats.get(chat_id)
         if run is None or run.conversation.id != conversation_id:
-            raise Problem(4001)
+            raise ApiError(4001)
         if run.conversation.owner != owner:
-            raise Problem(4001)
+            raise ApiError(4001)
         return run

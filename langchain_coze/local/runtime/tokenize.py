@@ -1,34 +1,39 @@
 """Words, sentences and token counts of English and Chinese text, without a dictionary."""
 
+from __future__ import annotations
+
 import re
 import unicodedata
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
 
 _CJK_CHARACTER = re.compile(f"[{CJK}]")
 _RUN = re.compile(rf"(?P<cjk>[{CJK}]+)|(?:(?![{CJK}])[^\W_])+")
-_PIECE = re.compile(rf"[{CJK}]{{1,2}}|\s*[^\s{CJK}]{{1,12}}|\s+")
+_DELTA = re.compile(rf"[{CJK}]{{1,2}}|\s*[^\s{CJK}]{{1,12}}|\s+")
 _SENTENCE = re.compile(r"[^。！？!?\n]*?(?:[。！？!?]+[”’」』）)]*|\.(?=\s|$)|\n|$)")
 _LATIN_WORD = re.compile(rf"(?:(?![{CJK}])[^\W\d_])+")
 
 # Words that say how something is asked, not what is asked about.
-_ENGLISH_FILLERS = (
+_ENGLISH_STOP_WORD_LIST = (
     "a about am an and any are as at be been but by can could did do does for from had has have "
     "how i if in into is it its me my no not of on or our please shall should so some tell than "
     "that the their them then there these they this those to was we were what when where which "
     "who whom whose why will with would you your"
 )
-_ENGLISH_STOP_WORDS = frozenset(_ENGLISH_FILLERS.split())
-_CHINESE_QUESTION_WORDS = re.compile(
+_ENGLISH_STOP_WORDS = frozenset(_ENGLISH_STOP_WORD_LIST.split())
+_CHINESE_STOP_WORDS = re.compile(
     "为什么|是什么|什么|怎么样|怎么|怎样|如何|哪些|哪个|哪里|请问|多少|是否|能否|可以|介绍一下|[的了吗呢吧啊嘛么]"
 )
 _SUFFIXES = ("ing", "ed", "es", "s")
-_SHORTEST_STEM = 4
+_MIN_STEM_LENGTH = 4
 
 
 def is_chinese(text: str) -> bool:
-    """Whether a reader would call ``text`` Chinese rather than English.
+    """Whether a reader would call `text` Chinese rather than English.
 
     Args:
         text: A question or a passage.
@@ -46,19 +51,19 @@ def is_chinese(text: str) -> bool:
 
 def _stem(word: str) -> str:
     for suffix in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= _SHORTEST_STEM:
+        if word.endswith(suffix) and len(word) - len(suffix) >= _MIN_STEM_LENGTH:
             if not word.endswith("ss"):
                 word = word.removesuffix(suffix)
             break
-    return word[:-1] if len(word) > _SHORTEST_STEM and word.endswith("e") else word
+    return word[:-1] if len(word) > _MIN_STEM_LENGTH and word.endswith("e") else word
 
 
-def _runs(text: str) -> Iterator[tuple[str, bool]]:
-    for found in _RUN.finditer(unicodedata.normalize("NFKC", text).casefold()):
-        yield found[0], found["cjk"] is not None
+def _split_runs(text: str) -> Iterator[tuple[str, bool]]:
+    for match in _RUN.finditer(unicodedata.normalize("NFKC", text).casefold()):
+        yield match[0], match["cjk"] is not None
 
 
-def index_terms(text: str) -> list[str]:
+def extract_index_terms(text: str) -> list[str]:
     """Terms under which a passage can be found.
 
     Args:
@@ -73,8 +78,8 @@ def index_terms(text: str) -> list[str]:
         ['bots', '知', '识', '库', '知识', '识库']
     """
     terms: list[str] = []
-    for run, chinese in _runs(text):
-        if chinese:
+    for run, is_cjk in _split_runs(text):
+        if is_cjk:
             terms.extend(run)
             terms.extend(run[i : i + 2] for i in range(len(run) - 1))
         else:
@@ -82,7 +87,7 @@ def index_terms(text: str) -> list[str]:
     return terms
 
 
-def query_terms(text: str) -> list[str]:
+def extract_query_terms(text: str) -> list[str]:
     """Terms a question looks for: as `index_terms`, without question and filler words.
 
     Args:
@@ -99,8 +104,8 @@ def query_terms(text: str) -> list[str]:
         ['workflow']
     """
     terms: list[str] = []
-    for run, chinese in _runs(_CHINESE_QUESTION_WORDS.sub(" ", text)):
-        if not chinese:
+    for run, is_cjk in _split_runs(_CHINESE_STOP_WORDS.sub(" ", text)):
+        if not is_cjk:
             if run not in _ENGLISH_STOP_WORDS:
                 terms.append(_stem(run))
         elif len(run) == 1:
@@ -110,24 +115,24 @@ def query_terms(text: str) -> list[str]:
     return list(dict.fromkeys(terms))
 
 
-def sentences(text: str) -> list[str]:
+def split_sentences(text: str) -> list[str]:
     """Split a passage into sentences, in order and without surrounding white space.
 
     Example:
         >>> sentences("One. Two! 第三句。第四句")
         ['One.', 'Two!', '第三句。', '第四句']
     """
-    return [found for part in _SENTENCE.findall(text) if (found := part.strip())]
+    return [sentence for part in _SENTENCE.findall(text) if (sentence := part.strip())]
 
 
-def small_pieces(text: str) -> list[str]:
+def split_deltas(text: str) -> list[str]:
     """Cut a text the way a model streams it: a word or one or two Chinese characters at a time.
 
     Example:
         >>> small_pieces("Hello 你好吗")
         ['Hello', ' ', '你好', '吗']
     """
-    return _PIECE.findall(text)
+    return _DELTA.findall(text)
 
 
 def count_tokens(text: str) -> int:

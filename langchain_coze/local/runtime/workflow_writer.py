@@ -1,111 +1,88 @@
-"""The events of a streamed run, put together node by node (wire 4.4)."""
+"""The events of a streamed run, built node by node (wire 4.4)."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-from langchain_coze.local.runtime.event_queue import Outbox
-from langchain_coze.local.runtime.tokenize import small_pieces
-from langchain_coze.local.runtime.workflow_stepping import Output
-from langchain_coze.local.wire.cloud import Event
-from langchain_coze.local.wire.ids import new_id, stable_id
-from langchain_coze.local.workflow_parts import AskInput, Message
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze.local.runtime.event_queue import EventQueue
+from langchain_coze.local.runtime.tokenize import split_deltas
+from langchain_coze.local.wire.workflows import END_NODE, END_NODE_ID, OutputNode
 
 if TYPE_CHECKING:
-    from langchain_coze.local.runtime.workflow_run import Interrupt, WorkflowRun
+    from collections.abc import Iterator
 
-__all__ = ["Node", "RunWriter"]
-
-END_NODE, END_ID = "End", "900001"
-
-
-@dataclass
-class Node:
-    """A node that says something.
-
-    Attributes:
-        title: Its name.
-        kind: Its kind, as Studio names it.
-        id: Its id in the workflow.
-        execute_uuid: The id of this execution of it.
-        sequence: How many pieces it has said.
-    """
-
-    title: str
-    kind: str = "Message"
-    id: str = ""
-    execute_uuid: str = field(default_factory=new_id)
-    sequence: int = 0
-
-    def __post_init__(self) -> None:
-        """An id of the form that Coze's editor gives."""
-        self.id = self.id or f"1{int(stable_id('node', self.title)) % 100_000:05}"
+    from langchain_coze.local.wire.cloud import SseEvent
+    from langchain_coze.local.wire.workflows import (
+        CloudWorkflowProfile,
+        PendingQuestion,
+        RunInfo,
+    )
+    from langchain_coze.local.workflow_parts import Message
 
 
 class RunWriter:
-    """Makes events of what a run says.
+    """Builds the events of a run.
 
     Args:
-        run: The run.
-        streamed: Whether a client reads the events.
+        info: The run.
+        profile: The profile of its events.
+        streamed: Whether a client streams the events.
 
     Attributes:
-        outbox: Where events go; a run that is resumed gets another one.
-        texts: What the output nodes have said, by title.
+        events: The events; a run that is resumed gets another queue.
+        texts: The text of each output node so far, by title.
     """
 
-    def __init__(self, run: "WorkflowRun", *, streamed: bool) -> None:
-        """Start with nothing said."""
-        self._run = run
+    def __init__(self, info: RunInfo, profile: CloudWorkflowProfile, *, streamed: bool) -> None:
+        """Start without messages."""
+        self._info, self._profile = info, profile
         self.texts: dict[str, str] = {}
-        self._node: Node | None = None
-        self.begin(streamed=streamed)
+        self._node: OutputNode | None = None
+        self.start_stream(streamed=streamed)
 
-    def begin(self, *, streamed: bool) -> None:
-        """Begin another stream."""
-        self.outbox = Outbox(wanted=streamed)
-        self._said: dict[str, int] = {}
+    def start_stream(self, *, streamed: bool) -> None:
+        """Start another stream."""
+        self.events = EventQueue(enabled=streamed)
+        self._next_sequences: dict[str, int] = {}
 
-    def say(self, message: Message) -> None:
-        """Say a piece of an output node's text."""
+    def write_message(self, message: Message) -> None:
+        """Write a message of an output node."""
         if self._node is not None and self._node.title != message.node_title:
-            self.close()
-        node = self._node = self._node or Node(message.node_title)
+            self.close_node()
+        node = self._node = self._node or OutputNode(message.node_title)
         self.texts[node.title] = self.texts.get(node.title, "") + message.text
-        self.outbox.put(self._event(node, message.text, finished=message.finished))
+        self.events.put(self._build_event(node, message.text, finished=message.finished))
         if message.finished:
             self._node = None
 
-    def close(self) -> None:
-        """End the node that is open: that it was the last piece is known only now."""
+    def close_node(self) -> None:
+        """End the node that is open: only now is it known that its last message was the last."""
         if self._node is not None:
-            self.outbox.put(self._event(self._node, "", finished=True))
+            self.events.put(self._build_event(self._node, "", finished=True))
             self._node = None
 
-    def end(self, output: Output) -> Iterator[Event]:
-        """The events of the End node: variables in one piece, a text in several."""
-        self.close()
-        node = Node(END_NODE, END_NODE, END_ID)
-        shapes, workflow = self._run.shapes, self._run.workflow
-        text = shapes.end_text(workflow, output)
-        parts = (small_pieces(text) or [""]) if workflow.gives_text else [text]
-        for number, part in enumerate(parts, 1):
-            yield self._event(node, part, finished=number == len(parts))
+    def build_output_events(self, value: Any) -> Iterator[SseEvent]:
+        """Yield the events of the End node: variables in one event, a text in several."""
+        self.close_node()
+        node = OutputNode(END_NODE, END_NODE, END_NODE_ID)
+        text = self._profile.render_output(self._info, value)
+        deltas = (split_deltas(text) or [""]) if self._info.returns_text else [text]
+        for number, delta in enumerate(deltas, 1):
+            yield self._build_event(node, delta, finished=number == len(deltas))
 
-    def ask(self, interrupt: "Interrupt") -> None:
-        """Say the question, and that the run waits for its answer."""
-        self.close()
-        is_form = isinstance(interrupt.question, AskInput)
-        node = Node("输入", "Input") if is_form else Node("问答", "Question")
-        shapes = self._run.shapes
-        self.outbox.put(self._event(node, shapes.question_text(interrupt), finished=True))
-        self.outbox.put(shapes.interrupt(self._run, interrupt, node))
+    def write_question(self, question: PendingQuestion) -> None:
+        """Write a question, and the interrupt that waits for its answer."""
+        self.close_node()
+        is_form = question.form is not None
+        node = OutputNode("输入", "Input") if is_form else OutputNode("问答", "Question")
+        text = self._profile.build_question_text(question)
+        self.events.put(self._build_event(node, text, finished=True))
+        self.events.put(self._profile.build_interrupt_event(self._info, question, node))
 
-    def _event(self, node: Node, text: str, *, finished: bool) -> Event:
-        shapes = self._run.shapes
-        if shapes.counts_on:
-            node.sequence = self._said.get(node.id, 0)
-            self._said[node.id] = node.sequence + 1
-        event = shapes.message(self._run, node, text, finished=finished)
+    def _build_event(self, node: OutputNode, text: str, *, finished: bool) -> SseEvent:
+        if self._profile.continues_sequence:
+            node.sequence = self._next_sequences.get(node.id, 0)
+            self._next_sequences[node.id] = node.sequence + 1
+        event = self._profile.build_message_event(self._info, node, text, finished=finished)
         node.sequence += 1
         return event

@@ -1,5 +1,7 @@
 """The built-in knowledge base: a few facts on Coze and LangChain, in English and Chinese."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from langchain_coze.local.knowledge import LocalKnowledge
@@ -103,8 +105,8 @@ _DOCUMENTS = (
 )
 
 
-def sample_documents() -> list[Any]:
-    """The built-in documents, as LangChain ``Document`` objects."""
+def create_sample_documents() -> list[Any]:
+    """The built-in documents, as LangChain `Document` objects."""
     from langchain_core.documents import Document  # noqa: PLC0415 - only where it is needed
 
     return [
@@ -113,11 +115,11 @@ def sample_documents() -> list[Any]:
     ]
 
 
-def sample_knowledge() -> LocalKnowledge:
+def create_sample_knowledge() -> LocalKnowledge:
     """A knowledge base of the built-in documents.
 
     Example:
-        >>> sample_knowledge().search("怎么发布智能体？")[0].document_name
+        >>> create_sample_knowledge().search("怎么发布智能体？")[0].document_name
         '把智能体发布到 API'
     """
-    return LocalKnowledge(sample_documents(), name="Local Coze help")
+    return LocalKnowledge(create_sample_documents(), name="Local Coze help")

@@ -1,26 +1,28 @@
 """The workflows that a server has when it is given neither bots nor workflows."""
 
-from collections.abc import Generator
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.knowledge_workflows import knowledge_workflow
 from langchain_coze.local.reply_parts import Ask
-from langchain_coze.local.samples.knowledge import sample_knowledge
+from langchain_coze.local.samples.knowledge import create_sample_knowledge
 from langchain_coze.local.workflow_parts import AskInput, Message
 from langchain_coze.local.workflows import LocalWorkflow
 
-__all__ = ["sample_workflows"]
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 
-def sample_workflows() -> tuple[LocalWorkflow, ...]:
+def create_sample_workflows() -> tuple[LocalWorkflow, ...]:
     """The built-in workflows.
 
     Example:
-        >>> [workflow.name for workflow in sample_workflows()]
+        >>> [workflow.name for workflow in create_sample_workflows()]
         ['count_words', 'book_room', 'search_knowledge']
     """
     search = knowledge_workflow(
-        sample_knowledge(),
+        create_sample_knowledge(),
         name="search_knowledge",
         description="Searches a few built-in documents on Coze and LangChain",
     )
@@ -48,6 +50,6 @@ def book_room(city: str) -> Generator[Any, Any, dict[str, Any]]:
         city: Where to sleep.
     """
     yield Message(f"Looking for rooms in {city}", node_title="Search")
-    stay: dict[str, Any] = yield AskInput({"guest": str, "nights": (int, 1)})
-    answer: str = yield Ask(f"{stay['nights']} night(s) in {city}: book it?", ["yes", "no"])
-    return {"booked": answer == "yes", "city": city, **stay}
+    values: dict[str, Any] = yield AskInput({"guest": str, "nights": (int, 1)})
+    answer: str = yield Ask(f"{values['nights']} night(s) in {city}: book it?", ["yes", "no"])
+    return {"booked": answer == "yes", "city": city, **values}

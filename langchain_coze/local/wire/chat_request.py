@@ -1,24 +1,18 @@
-"""Reading and checking the body of ``POST /v3/chat``."""
+"""Reading and checking the body of `POST /v3/chat`."""
+
+from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.wire.errors import Problem
+from langchain_coze.local.wire.errors import ApiError
 
-__all__ = [
-    "ChatRequest",
-    "EnterMessage",
-    "read_chat_request",
-    "read_chatflow_request",
-    "read_messages",
-    "read_meta_data",
-    "read_tool_outputs",
-]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-_MOST_MESSAGES, _MOST_OF_CHATFLOW = 100, 50
-_MOST_PAIRS, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
+_MAX_MESSAGES, _MAX_CHATFLOW_MESSAGES = 100, 50
+_MAX_META_DATA_PAIRS, _MAX_META_DATA_KEY, _MAX_META_DATA_VALUE = 16, 64, 512
 _SAVED_TYPES = frozenset({"question", "answer"})
 _UNSAVED_TYPES = _SAVED_TYPES | {"function_call", "tool_output", "tool_response"}
 _ITEM_TYPES = frozenset({"text", "file", "image", "audio"})
@@ -29,11 +23,11 @@ class EnterMessage:
     """One message of the request.
 
     Attributes:
-        role: ``user`` or ``assistant``.
-        type: ``question``, ``answer`` and so on.
+        role: `user` or `assistant`.
+        type: `question`, `answer` and so on.
         content: The text, or the JSON text of a list of items.
-        content_type: ``text`` or ``object_string``.
-        items: The items of an ``object_string``; empty for text.
+        content_type: `text` or `object_string`.
+        items: The items of an `object_string`; empty for text.
         tool_call_id: Of a saved call of a client's tool, and of its result: what joins them.
     """
 
@@ -56,7 +50,7 @@ class EnterMessage:
 class ChatRequest:
     """A checked request for a chat; fields as on the wire.
 
-    Of a chatflow ``bot_id`` is the ``workflow_id``, and ``home_id`` the bot or app it runs in.
+    Of a chatflow `bot_id` is the `workflow_id`, and `home_id` the bot or app it runs in.
     """
 
     bot_id: str
@@ -68,7 +62,7 @@ class ChatRequest:
     meta_data: Mapping[str, str]
     parameters: Mapping[str, Any]
     publish_status: str
-    home_id: str = ""
+    parent_id: str = ""
 
 
 def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
@@ -76,40 +70,40 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
 
     Args:
         body: The decoded JSON object. Unknown fields are ignored, as on Coze; so is a
-            ``conversation_id``, which belongs in the query.
+            `conversation_id`, which belongs in the query.
 
     Returns:
         The request with every default filled in.
 
     Raises:
-        Problem: 4000, 4003, 4004 or 4007, with a sentence that names the field.
+        ApiError: 4000, 4003, 4004 or 4007, with a sentence that names the field.
 
     Source: Coze API, chat v3 (wire 2.1).
     """
-    stream = _boolean(body, "stream", default=False)
-    saved = _boolean(body, "auto_save_history", default=True)
+    stream = _read_boolean(body, "stream", default=False)
+    saved = _read_boolean(body, "auto_save_history", default=True)
     if not stream and not saved:
-        raise Problem(4007)
+        raise ApiError(4007)
     status = body.get("publish_status") or "published_online"
     if status not in {"published_online", "unpublished_draft"}:
-        raise Problem(4000, f"publish_status: {status!r} is not known")
+        raise ApiError(4000, f"publish_status: {status!r} is not known")
     if body.get("bot_version") and status == "unpublished_draft":
-        raise Problem(4000, "bot_version cannot be combined with publish_status unpublished_draft")
+        raise ApiError(4000, "bot_version cannot be combined with publish_status unpublished_draft")
     return ChatRequest(
-        bot_id=_required(body, "bot_id"),
-        user_id=_required(body, "user_id"),
+        bot_id=_read_required(body, "bot_id"),
+        user_id=_read_required(body, "user_id"),
         additional_messages=read_messages(body.get("additional_messages"), saved=saved),
         stream=stream,
         auto_save_history=saved,
-        custom_variables=_string_map(body, "custom_variables"),
+        custom_variables=_read_string_map(body, "custom_variables"),
         meta_data=read_meta_data(body.get("meta_data")),
-        parameters=_object(body.get("parameters"), "parameters"),
+        parameters=_read_object(body.get("parameters"), "parameters"),
         publish_status=status,
     )
 
 
 def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
-    """Check the body of ``POST /v1/workflows/chat``.
+    """Check the body of `POST /v1/workflows/chat`.
 
     Args:
         body: The decoded JSON object. Who runs the chatflow, and in which conversation, is for the
@@ -119,23 +113,25 @@ def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
         The request as one for a chat that is streamed and saved.
 
     Raises:
-        Problem: 4000, 4003 or 4004, with a sentence that names the field.
+        ApiError: 4000, 4003 or 4004, with a sentence that names the field.
 
     Source: Coze API, chatflows (wire 4.6).
     """
-    messages = read_messages(body.get("additional_messages"), saved=False, most=_MOST_OF_CHATFLOW)
+    messages = read_messages(
+        body.get("additional_messages"), saved=False, limit=_MAX_CHATFLOW_MESSAGES
+    )
     if not messages:
-        raise Problem(4000, "additional_messages is required")
+        raise ApiError(4000, "additional_messages is required")
     if messages[-1].role != "user":
-        raise Problem(4000, "the last of additional_messages must have the role user")
+        raise ApiError(4000, "the last of additional_messages must have the role user")
     if any(message.content_type != "text" for message in messages):
-        raise Problem(4000, "additional_messages: a chatflow takes text only")
+        raise ApiError(4000, "additional_messages: a chatflow takes text only")
     # required by the documentation, but the official Python SDK sends null where it is given none
     if "parameters" not in body or not isinstance(body["parameters"] or {}, dict):
-        raise Problem(4000, "parameters is required and must be an object")
+        raise ApiError(4000, "parameters is required and must be an object")
     return ChatRequest(
-        bot_id=_required(body, "workflow_id"),
-        user_id=_string_map(body, "ext").get("user_id", ""),
+        bot_id=_read_required(body, "workflow_id"),
+        user_id=_read_string_map(body, "ext").get("user_id", ""),
         additional_messages=messages,
         stream=True,
         auto_save_history=True,
@@ -143,54 +139,55 @@ def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
         meta_data={},
         parameters=body["parameters"] or {},
         publish_status="published_online",
-        home_id=str(body.get("app_id") or body.get("bot_id") or ""),
+        parent_id=str(body.get("app_id") or body.get("bot_id") or ""),
     )
 
 
 def read_messages(
-    value: Any, *, saved: bool, most: int = _MOST_MESSAGES
+    value: Any, *, saved: bool, limit: int = _MAX_MESSAGES
 ) -> tuple[EnterMessage, ...]:
-    """Check ``additional_messages``, or the ``messages`` of a new conversation.
+    """Check `additional_messages`, or the `messages` of a new conversation.
 
     Args:
         value: The decoded list; None stands for an empty one.
         saved: Whether history is saved, which allows fewer message types.
-        most: How many there may be.
+        limit: The largest number of messages.
 
     Raises:
-        Problem: 4004 for more messages, 4003 for too much meta data, else 4000.
+        ApiError: 4004 for more messages, 4003 for too much meta data, else 4000.
     """
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise Problem(4000, "additional_messages must be a list")
-    if len(value) > most:
-        raise Problem(4004, f"additional_messages over the limit of {most}")
-    allowed = _SAVED_TYPES if saved else _UNSAVED_TYPES
+        raise ApiError(4000, "additional_messages must be a list")
+    if len(value) > limit:
+        raise ApiError(4004, f"additional_messages over the limit of {limit}")
+    allowed_types = _SAVED_TYPES if saved else _UNSAVED_TYPES
     messages = tuple(
-        _message(item, f"additional_messages[{i}]", allowed) for i, item in enumerate(value)
+        _read_message(item, f"additional_messages[{i}]", allowed_types)
+        for i, item in enumerate(value)
     )
     _check_files_have_text(messages)
     return messages
 
 
 def read_meta_data(value: Any) -> dict[str, str]:
-    """Check a ``meta_data`` map: at most 16 pairs, keys 1-64 and values 1-512 characters.
+    """Check a `meta_data` map: at most 16 pairs, keys 1-64 and values 1-512 characters.
 
     Raises:
-        Problem: 4003 for a size, 4000 for anything that is not a map of strings.
+        ApiError: 4003 for a size, 4000 for anything that is not a map of strings.
     """
-    pairs = _string_map({"meta_data": value}, "meta_data")
-    if len(pairs) > _MOST_PAIRS:
-        raise Problem(4003)
+    pairs = _read_string_map({"meta_data": value}, "meta_data")
+    if len(pairs) > _MAX_META_DATA_PAIRS:
+        raise ApiError(4003)
     for key, text in pairs.items():
-        if not (1 <= len(key) <= _LONGEST_KEY and 1 <= len(text) <= _LONGEST_VALUE):
-            raise Problem(4003)
+        if not (1 <= len(key) <= _MAX_META_DATA_KEY and 1 <= len(text) <= _MAX_META_DATA_VALUE):
+            raise ApiError(4003)
     return pairs
 
 
 def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
-    """Check the body of ``POST /v3/chat/submit_tool_outputs``.
+    """Check the body of `POST /v3/chat/submit_tool_outputs`.
 
     Args:
         body: The decoded JSON object.
@@ -199,109 +196,111 @@ def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
         Whether to stream, and the outputs by the ids of their calls.
 
     Raises:
-        Problem: 4000, with a sentence that names the field.
+        ApiError: 4000, with a sentence that names the field.
 
     Source: Coze API, submit tool outputs (wire 2.6).
     """
-    stream = _boolean(body, "stream", default=False)
-    given = body.get("tool_outputs")
-    if not isinstance(given, list) or not given:
-        raise Problem(4000, "tool_outputs is required and must be a list")
+    stream = _read_boolean(body, "stream", default=False)
+    items = body.get("tool_outputs")
+    if not isinstance(items, list) or not items:
+        raise ApiError(4000, "tool_outputs is required and must be a list")
     outputs: dict[str, str] = {}
-    for position, item in enumerate(given):
-        where = f"tool_outputs[{position}]"
-        output = _object(item, where)
+    for position, item in enumerate(items):
+        field = f"tool_outputs[{position}]"
+        output = _read_object(item, field)
         call_id, text = output.get("tool_call_id"), output.get("output")
         if not isinstance(call_id, str) or not call_id:
-            raise Problem(4000, f"{where}.tool_call_id is required and must be a string")
+            raise ApiError(4000, f"{field}.tool_call_id is required and must be a string")
         if not isinstance(text, str):
-            raise Problem(4000, f"{where}.output must be a string")
+            raise ApiError(4000, f"{field}.output must be a string")
         if call_id in outputs:
-            raise Problem(4000, f"{where}.tool_call_id: {call_id!r} stands there twice")
+            raise ApiError(4000, f"{field}.tool_call_id: {call_id!r} stands there twice")
         outputs[call_id] = text
     return stream, outputs
 
 
-def _message(value: Any, where: str, allowed: frozenset[str]) -> EnterMessage:
-    message = _object(value, where)
+def _read_message(value: Any, field: str, allowed_types: frozenset[str]) -> EnterMessage:
+    message = _read_object(value, field)
     role, content = message.get("role"), message.get("content")
     if role not in {"user", "assistant"}:
-        raise Problem(4000, f"{where}.role: only user and assistant are supported, not {role!r}")
+        raise ApiError(4000, f"{field}.role: only user and assistant are supported, not {role!r}")
     kind = message.get("type") or ("question" if role == "user" else "answer")
-    if kind not in allowed:
-        raise Problem(4000, f"{where}.type: {kind!r} is not allowed here")
+    if kind not in allowed_types:
+        raise ApiError(4000, f"{field}.type: {kind!r} is not allowed here")
     if kind == "question" and role != "user":
-        raise Problem(4000, f"{where}.type: question needs the role user")
+        raise ApiError(4000, f"{field}.type: question needs the role user")
     if not isinstance(content, str):
-        raise Problem(4000, f"{where}.content must be a string")
+        raise ApiError(4000, f"{field}.content must be a string")
     content_type = message.get("content_type")
     if content_type not in {"text", "object_string"}:
-        raise Problem(4000, f"{where}.content_type: {content_type!r} is not text or object_string")
+        raise ApiError(4000, f"{field}.content_type: {content_type!r} is not text or object_string")
     read_meta_data(message.get("meta_data"))
-    items = _items(content, where) if content_type == "object_string" else ()
+    items = _read_items(content, field) if content_type == "object_string" else ()
     return EnterMessage(role, kind, content, content_type, items)
 
 
-def _items(content: str, where: str) -> tuple[Mapping[str, Any], ...]:
+def _read_items(content: str, field: str) -> tuple[Mapping[str, Any], ...]:
     try:
         items = json.loads(content)
     except ValueError:
         items = None
     if not isinstance(items, list) or not items or not all(isinstance(i, dict) for i in items):
-        raise Problem(
-            4000, f"{where}.content: an object_string is the JSON text of a list of objects"
+        raise ApiError(
+            4000, f"{field}.content: an object_string is the JSON text of a list of objects"
         )
     for item in items:
         if item.get("type") not in _ITEM_TYPES:
-            raise Problem(4000, f"{where}.content: item type {item.get('type')!r} is not known")
+            raise ApiError(4000, f"{field}.content: item type {item.get('type')!r} is not known")
         if item["type"] != "text" and not (item.get("file_id") or item.get("file_url")):
-            raise Problem(4000, f"{where}.content: a {item['type']} item needs file_id or file_url")
+            raise ApiError(
+                4000, f"{field}.content: a {item['type']} item needs file_id or file_url"
+            )
     texts = sum(item["type"] == "text" for item in items)
     if texts > 1:
-        raise Problem(4000, f"{where}.content: at most one text item")
+        raise ApiError(4000, f"{field}.content: at most one text item")
     if texts == len(items):
-        raise Problem(4000, f"{where}.content: text alone must use content_type text")
+        raise ApiError(4000, f"{field}.content: text alone must use content_type text")
     return tuple(items)
 
 
 def _check_files_have_text(messages: tuple[EnterMessage, ...]) -> None:
     for position, message in enumerate(messages):
-        spoken = all(item["type"] == "audio" for item in message.items)  # a question by itself
-        if message.content_type == "text" or message.text or spoken:
+        only_audio = all(item["type"] == "audio" for item in message.items)  # a question by itself
+        if message.content_type == "text" or message.text or only_audio:
             continue
         neighbours = (
             messages[max(position - 1, 0) : position] + messages[position + 1 : position + 2]
         )
         if not any(neighbour.content_type == "text" for neighbour in neighbours):
-            raise Problem(4000, "a message with only files needs a text message beside it")
+            raise ApiError(4000, "a message with only files needs a text message beside it")
 
 
-def _required(body: Mapping[str, Any], name: str) -> str:
+def _read_required(body: Mapping[str, Any], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        raise Problem(4000, f"{name} is required and must be a string")
+        raise ApiError(4000, f"{name} is required and must be a string")
     return value
 
 
-def _boolean(body: Mapping[str, Any], name: str, *, default: bool) -> bool:
+def _read_boolean(body: Mapping[str, Any], name: str, *, default: bool) -> bool:
     value = body.get(name)
     if value is None:
         return default
     if not isinstance(value, bool):
-        raise Problem(4000, f"{name} must be true or false")
+        raise ApiError(4000, f"{name} must be true or false")
     return value
 
 
-def _object(value: Any, name: str) -> Mapping[str, Any]:
+def _read_object(value: Any, name: str) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise Problem(4000, f"{name} must be an object")
+        raise ApiError(4000, f"{name} must be an object")
     return value
 
 
-def _string_map(body: Mapping[str, Any], name: str) -> dict[str, str]:
-    pairs = _object(body.get(name), name)
+def _read_string_map(body: Mapping[str, Any], name: str) -> dict[str, str]:
+    pairs = _read_object(body.get(name), name)
     if not all(isinstance(value, str) for value in pairs.values()):
-        raise Problem(4000, f"{name}: every value must be a string")
+        raise ApiError(4000, f"{name}: every value must be a string")
     return dict(pairs)

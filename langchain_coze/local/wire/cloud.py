@@ -4,28 +4,19 @@
 The key order is theirs. `langchain_coze.local.wire.studio` has the shapes of Coze Studio.
 """
 
+from __future__ import annotations
+
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from langchain_coze.local.knowledge import RecalledChunk
-from langchain_coze.local.runtime.recall import Recall
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.errors import Problem, http_status
-from langchain_coze.local.wire.ids import new_logid, stable_id
+from langchain_coze.local.wire.errors import ApiError, get_http_status
+from langchain_coze.local.wire.ids import derive_id, generate_logid
 
-__all__ = [
-    "ChatFacts",
-    "CloudChatflow",
-    "CloudProfile",
-    "Encoder",
-    "Event",
-    "MessageIds",
-    "debug_url",
-    "recalled_chunk",
-    "token_usage",
-]
+if TYPE_CHECKING:
+    from langchain_coze.local.wire.recall import RecalledChunk, RecallMessage
 
 # Accounts that never existed. Real recall messages carry such numbers in ori_req, bare and above
 # 2**53; a client must keep them out of documents, traces and logs.
@@ -34,7 +25,7 @@ _FAKE_SPACE = 7_402_234_567_890_123_002
 _FAKE_KEY = 7_403_234_567_890_123_003
 
 
-class Event(NamedTuple):
+class SseEvent(NamedTuple):
     """One event of a stream: its name, and the JSON text of its data."""
 
     name: str
@@ -45,19 +36,19 @@ class Event(NamedTuple):
 class MessageIds:
     """The ids that every message of one turn carries.
 
-    Of a chatflow ``bot_id`` is the id of the workflow, which its messages do not tell, and
-    ``home_id`` that of the bot or app it runs in.
+    Of a chatflow `bot_id` is the id of the workflow, which its messages do not tell, and
+    `home_id` that of the bot or app it runs in.
     """
 
     conversation_id: str
     bot_id: str
     chat_id: str
     section_id: str
-    home_id: str = ""
+    parent_id: str = ""
 
 
 @dataclass(slots=True)
-class ChatFacts:
+class ChatInfo:
     """What a chat object tells besides its status.
 
     Attributes:
@@ -65,7 +56,7 @@ class ChatFacts:
         created_at: Unix time in seconds.
         ended_at: Unix time in seconds; 0 until it ends.
         meta_data: The caller's own pairs.
-        last_error: ``code`` and ``msg``.
+        last_error: `code` and `msg`.
         usage: Input and output tokens so far.
         tool_calls: The calls that wait for the client, as on the wire.
     """
@@ -79,11 +70,11 @@ class ChatFacts:
     tool_calls: Sequence[Mapping[str, Any]] = ()
 
 
-Encoder: TypeAlias = Callable[[Event], bytes]
+EventEncoder: TypeAlias = Callable[[SseEvent], bytes]
 
 
 class CloudProfile:
-    """coze.cn and coze.com (wire 2 and 3, appendix B ``cloud.chat``).
+    """coze.cn and coze.com (wire 2 and 3, appendix B `cloud.chat`).
 
     Attributes:
         name: As `LocalCoze` names it.
@@ -101,126 +92,126 @@ class CloudProfile:
     """
 
     name = "cloud"
-    recall_type = "verbose"
+    recall_message_type = "verbose"
     has_client_tools = True
-    lists_question = False
-    only_answers = False
-    makes_named_conversations = False
-    log_header = "X-Tt-Logid"
-    after_question: str | None = "completed"
-    reply_end: Mapping[str, None] = {}
+    lists_questions = False
+    streams_only_answers = False
+    creates_named_conversations = False
+    logid_header = "X-Tt-Logid"
+    status_after_question: str | None = "completed"
+    extra_reply_fields: Mapping[str, None] = {}
     stream_headers: Mapping[str, str] = {
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-cache",
     }
 
     @property
-    def chatflow(self) -> "CloudChatflow":
+    def chatflow_profile(self) -> CloudChatflowProfile:
         """The shapes of chatflows of the same installation."""
-        return CloudChatflow()
+        return CloudChatflowProfile()
 
     # Requests and replies ---------------------------------------------------------------------
 
-    def verbs(self, path: str, verbs: list[str]) -> list[str]:  # noqa: ARG002 - all routes are there
+    def filter_methods(self, path: str, methods: list[str]) -> list[str]:  # noqa: ARG002 - all routes are there
         """Which of the verbs of a route there are; none when the route is not there."""
-        return verbs
+        return methods
 
-    def new_logid(self) -> str:
+    def create_logid(self) -> str:
         """A log id (wire 1.3)."""
-        return new_logid()
+        return generate_logid()
 
-    def chat_body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def normalize_chat_body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body of a chat as this installation reads it."""
         return body
 
     def check_id(self, name: str, value: str) -> None:
         """Refuse an id of a form that cannot be; here all may be."""
 
-    def envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - Studio looks
+    def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - Studio looks
         """A reply around its payload (wire 1.4)."""
-        return {"code": 0, "msg": "", "data": data, **self.detail(logid)}
+        return {"code": 0, "msg": "", "data": data, **self.build_detail(logid)}
 
-    def detail(self, logid: str) -> dict[str, Any]:
+    def build_detail(self, logid: str) -> dict[str, Any]:
         """What every reply tells of itself."""
         return {"detail": {"logid": logid}}
 
-    def problem(
-        self, problem: Problem, path: str, logid: str, *, real_status: bool
+    def build_error(
+        self, error: ApiError, path: str, logid: str, *, real_status: bool
     ) -> tuple[int, dict[str, Any]]:
         """An error: its HTTP status and body (wire 1.5).
 
         Args:
-            problem: The error.
+            error: The error.
             path: The route that was asked.
             logid: The log id.
             real_status: Whether the status is the matching one instead of 200.
         """
         del path
-        body = {"code": problem.code, "msg": problem.message, **self.detail(logid)}
-        return (http_status(problem.code) if real_status else 200), body
+        body = {"code": error.code, "msg": error.message, **self.build_detail(logid)}
+        return (get_http_status(error.code) if real_status else 200), body
 
-    def no_route(self, method: str, path: str, logid: str) -> dict[str, Any] | str:
+    def build_no_route_body(self, method: str, path: str, logid: str) -> dict[str, Any] | str:
         """The body that answers a path which is not there."""
         text = f"this local server does not answer {method} {path}"
-        return {"code": 4200, "msg": text, **self.detail(logid)}
+        return {"code": 4200, "msg": text, **self.build_detail(logid)}
 
     # Streams ----------------------------------------------------------------------------------
 
-    def encoder(self) -> Encoder:
+    def create_encoder(self) -> EventEncoder:
         """How the events of one stream are written: no space after the colon, one data line."""
-        return _encoded
+        return _encode_event
 
-    def done(self, ids: MessageIds) -> Event:  # noqa: ARG002 - chatflows tell what was run
+    def build_done_event(self, ids: MessageIds) -> SseEvent:  # noqa: ARG002 - chatflows tell what was run
         """The last event of a stream."""
-        return Event("done", '"[DONE]"')
+        return SseEvent("done", '"[DONE]"')
 
-    def chat(self, facts: ChatFacts, status: str) -> dict[str, Any]:
+    def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
         """A chat object (wire 2.2)."""
         chat: dict[str, Any] = {
-            "id": facts.ids.chat_id,
-            "conversation_id": facts.ids.conversation_id,
-            "bot_id": facts.ids.bot_id,
-            "created_at": facts.created_at,
+            "id": info.ids.chat_id,
+            "conversation_id": info.ids.conversation_id,
+            "bot_id": info.ids.bot_id,
+            "created_at": info.created_at,
         }
         if status in {"completed", "failed"}:
-            chat["completed_at"] = facts.ended_at
+            chat["completed_at"] = info.ended_at
         if status == "failed":
-            chat["failed_at"] = facts.ended_at
-        if facts.meta_data:
-            chat["meta_data"] = dict(facts.meta_data)
-        chat |= {"last_error": dict(facts.last_error), "status": status}
-        chat["usage"] = token_usage(0, 0)
+            chat["failed_at"] = info.ended_at
+        if info.meta_data:
+            chat["meta_data"] = dict(info.meta_data)
+        chat |= {"last_error": dict(info.last_error), "status": status}
+        chat["usage"] = build_usage(0, 0)
         if status == "completed":
             cached = {"input_tokens_details": {"cached_tokens": 0}}
-            chat["usage"] = token_usage(*facts.usage) | cached
+            chat["usage"] = build_usage(*info.usage) | cached
         if status == "requires_action":
             chat["required_action"] = {
                 "type": "submit_tool_outputs",
-                "submit_tool_outputs": {"tool_calls": list(facts.tool_calls)},
+                "submit_tool_outputs": {"tool_calls": list(info.tool_calls)},
             }
-        chat["section_id"] = facts.ids.section_id
+        chat["section_id"] = info.ids.section_id
         return chat
 
-    def chat_event(self, facts: ChatFacts, status: str) -> Event:
+    def build_chat_event(self, info: ChatInfo, status: str) -> SseEvent:
         """The event that tells a status."""
-        return Event(f"conversation.chat.{status}", go_json.dumps(self.chat(facts, status)))
+        return SseEvent(f"conversation.chat.{status}", go_json.dumps(self.build_chat(info, status)))
 
-    def failure(self, facts: ChatFacts, *, expected: bool) -> list[Event]:  # noqa: ARG002 - as above
+    def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:  # noqa: ARG002 - as above
         """The events that end a turn that has failed.
 
         Args:
-            facts: The chat; its ``last_error`` says what happened.
+            info: The chat; its `last_error` says what happened.
             expected: Whether the reply itself has said so with `Fail`.
         """
-        return [self.chat_event(facts, "failed")]
+        return [self.build_chat_event(info, "failed")]
 
-    def short_chat(self, facts: ChatFacts) -> dict[str, Any]:
+    def build_short_chat(self, info: ChatInfo) -> dict[str, Any]:
         """The chat object that a request which is not streamed gets at once (wire 2.8)."""
-        chat = self.chat(facts, "in_progress")
-        left_out = {"usage", "section_id", "meta_data"}
-        return {name: value for name, value in chat.items() if name not in left_out}
+        chat = self.build_chat(info, "in_progress")
+        omitted = {"usage", "section_id", "meta_data"}
+        return {name: value for name, value in chat.items() if name not in omitted}
 
-    def message(
+    def build_message(
         self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
         """A message object.
@@ -228,8 +219,8 @@ class CloudProfile:
         Args:
             ids: Ids of its turn.
             message_id: Its own id.
-            fields: ``type``, ``content``, and optionally ``role``, ``content_type``,
-                ``reasoning_content``, ``created_at`` and ``updated_at``; the last three are left
+            fields: `type`, `content`, and optionally `role`, `content_type`,
+                `reasoning_content`, `created_at` and `updated_at`; the last three are left
                 out when not given.
         """
         message: dict[str, Any] = {
@@ -248,45 +239,51 @@ class CloudProfile:
                 message[name] = fields[name]
         return message
 
-    def delta_frame(self, ids: MessageIds, message_id: str) -> tuple[str, str]:
+    def build_delta_frame(self, ids: MessageIds, message_id: str) -> tuple[str, str]:
         """The JSON text of an answer delta before and after its content.
 
         A turn has hundreds of deltas that differ in one field; the rest is encoded once.
         """
-        whole = go_json.dumps(self.message(ids, message_id, {"type": "answer", "content": "\n"}))
-        before, _, after = whole.partition('"\\n"')
-        return before, after
+        text = go_json.dumps(
+            self.build_message(ids, message_id, {"type": "answer", "content": "\n"})
+        )
+        prefix, _, suffix = text.partition('"\\n"')
+        return prefix, suffix
 
-    def verbose(self, msg_type: str, data: str) -> str:
-        """The content of a ``verbose`` message."""
+    def build_verbose_content(self, msg_type: str, data: str) -> str:
+        """The content of a `verbose` message."""
         return go_json.dumps(
             {"msg_type": msg_type, "data": data, "from_module": None, "from_unit": None}
         )
 
-    def answer_finish(self, reason: int = 0) -> str:
+    def build_finish_content(self, reason: int = 0) -> str:
         """The content of the message that says all answers are complete; empty when there is none.
 
         Args:
             reason: 0 in general; 1 when a question to the user has stopped the turn (wire 2.5).
         """
         data = go_json.dumps({"finish_reason": reason, "FinData": ""})
-        return self.verbose("generate_answer_finish", data)
+        return self.build_verbose_content("generate_answer_finish", data)
 
-    def question_marks(self) -> list[str]:
+    def build_question_contents(self) -> list[str]:
         """The contents of the messages that follow a question to the user (wire 4.6)."""
-        return [self.verbose("interrupt", ""), self.answer_finish(reason=1)]
+        return [self.build_verbose_content("interrupt", ""), self.build_finish_content(reason=1)]
 
-    def recall(self, recall: Recall, query: str, ids: MessageIds, user_id: str) -> str:
-        """The content of a ``knowledge_recall`` message; ``chunks`` is ``[]`` when nothing fits."""
+    def build_recall_content(
+        self, recall: RecallMessage, query: str, ids: MessageIds, user_id: str
+    ) -> str:
+        """The content of a `knowledge_recall` message; `chunks` is `[]` when nothing fits."""
         payload = {
-            "chunks": [recalled_chunk(chunk) for chunk in recall.chunks],
-            "ori_req": _original_request(query, ids, user_id, recall.agent_id or ids.bot_id),
+            "chunks": [build_chunk(chunk) for chunk in recall.chunks],
+            "ori_req": _build_original_request(query, ids, user_id, recall.agent_id or ids.bot_id),
             "status_code": 0,
         }
-        return self.verbose("knowledge_recall", go_json.dumps(payload))
+        return self.build_verbose_content("knowledge_recall", go_json.dumps(payload))
 
-    def function_call(self, name: str, arguments: Mapping[str, Any], ids: tuple[str, str]) -> str:
-        """The content of a ``function_call`` message; ``ids`` are plugin id and API id."""
+    def build_function_call(
+        self, name: str, arguments: Mapping[str, Any], ids: tuple[str, str]
+    ) -> str:
+        """The content of a `function_call` message; `ids` are plugin id and API id."""
         plugin, _, api = name.partition("-")
         return go_json.dumps(
             {
@@ -301,80 +298,80 @@ class CloudProfile:
             }
         )
 
-    def tool_response(self, output: Any) -> str:
-        """The content of a ``tool_response`` message: text in Coze's wrapper, the rest as JSON."""
+    def build_tool_response(self, output: Any) -> str:
+        """The content of a `tool_response` message: text in Coze's wrapper, the rest as JSON."""
         if isinstance(output, str):
             output = {"content_type": 1, "response_for_model": output, "type_for_model": 1}
         return go_json.dumps(output)
 
 
-class CloudChatflow(CloudProfile):
-    """Chatflows of coze.cn and coze.com (wire 4.6, appendix B ``cloud.chatflow``).
+class CloudChatflowProfile(CloudProfile):
+    """Chatflows of coze.cn and coze.com (wire 4.6, appendix B `cloud.chatflow`).
 
-    Objects tell no ``bot_id``, and their keys come in another order each time.
+    Objects tell no `bot_id`, and their keys come in another order each time.
     """
 
     has_client_tools = False
-    after_question: str | None = None
+    status_after_question: str | None = None
 
-    def encoder(self) -> Encoder:
+    def create_encoder(self) -> EventEncoder:
         """How the events of one stream are written: with a space after the colon."""
-        return _encoded_with_spaces
+        return _encode_event_with_spaces
 
-    def done(self, ids: MessageIds) -> Event:
+    def build_done_event(self, ids: MessageIds) -> SseEvent:
         """The last event: where to see what the chatflow did."""
-        return Event("done", go_json.dumps({"debug_url": debug_url(ids)}))
+        return SseEvent("done", go_json.dumps({"debug_url": build_debug_url(ids)}))
 
-    def chat(self, facts: ChatFacts, status: str) -> dict[str, Any]:
+    def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
         """A chat object."""
-        chat = super().chat(facts, status)
+        chat = super().build_chat(info, status)
         del chat["bot_id"]
         chat["usage"].pop("input_tokens_details", None)
-        return _shuffled(chat, f"{facts.ids.chat_id} {status}")
+        return _shuffle_keys(chat, f"{info.ids.chat_id} {status}")
 
-    def failure(self, facts: ChatFacts, *, expected: bool) -> list[Event]:  # noqa: ARG002 - as above
+    def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:  # noqa: ARG002 - as above
         """The events that end a turn that has failed: not a chat, and the code is a string."""
-        return [self.refusal(facts.last_error["code"], facts.last_error["msg"])]
+        return [self.build_refusal_event(info.last_error["code"], info.last_error["msg"])]
 
-    def refusal(self, code: int, msg: str) -> Event:
+    def build_refusal_event(self, code: int, msg: str) -> SseEvent:
         """The one event of a request that cannot be run."""
         data = f'{{"code": "{code}","msg": {go_json.dumps(msg)}}}'
-        return Event("conversation.chat.failed", data)
+        return SseEvent("conversation.chat.failed", data)
 
-    def message(
+    def build_message(
         self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
         """A message object."""
-        message = super().message(ids, message_id, fields)
+        message = super().build_message(ids, message_id, fields)
         del message["bot_id"]
-        return _shuffled(message, message_id)
+        return _shuffle_keys(message, message_id)
 
 
-def debug_url(ids: MessageIds) -> str:
+def build_debug_url(ids: MessageIds) -> str:
     """The page that would show a run of a chatflow."""
-    execute, space = stable_id("execute", ids.chat_id), stable_id("workspace", "local")
+    execute, space = derive_id("execute", ids.chat_id), derive_id("workspace", "local")
     return (
         "https://www.coze.cn/work_flow"
         f"?execute_id={execute}&space_id={space}&workflow_id={ids.bot_id}"
     )
 
 
-def _encoded(event: Event) -> bytes:
+def _encode_event(event: SseEvent) -> bytes:
     return f"event:{event.name}\ndata:{event.data}\n\n".encode("utf-8", "replace")
 
 
-def _encoded_with_spaces(event: Event) -> bytes:
+def _encode_event_with_spaces(event: SseEvent) -> bytes:
     return f"event: {event.name}\ndata: {event.data}\n\n".encode("utf-8", "replace")
 
 
-def _shuffled(fields: dict[str, Any], seed: str) -> dict[str, Any]:
+def _shuffle_keys(fields: dict[str, Any], seed: str) -> dict[str, Any]:
     """The fields in an order of chance; the same for all deltas of a message."""
     names = list(fields)
     random.Random(seed).shuffle(names)  # noqa: S311 - nothing secret hangs on it
     return {name: fields[name] for name in names}
 
 
-def token_usage(input_count: int, output_count: int) -> dict[str, Any]:
+def build_usage(input_count: int, output_count: int) -> dict[str, Any]:
     """The counts of a chat object."""
     return {
         "token_count": input_count + output_count,
@@ -383,7 +380,7 @@ def token_usage(input_count: int, output_count: int) -> dict[str, Any]:
     }
 
 
-def recalled_chunk(chunk: RecalledChunk) -> dict[str, Any]:
+def build_chunk(chunk: RecalledChunk) -> dict[str, Any]:
     """A passage of a recall (wire 3.2)."""
     score = int(chunk.score) if chunk.score.is_integer() else chunk.score
     return {
@@ -403,11 +400,11 @@ def recalled_chunk(chunk: RecalledChunk) -> dict[str, Any]:
     }
 
 
-def _bare_id(text: str) -> int | str:
+def _parse_id(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-def _original_request(query: str, ids: MessageIds, user_id: str, agent_id: str) -> str:
+def _build_original_request(query: str, ids: MessageIds, user_id: str, agent_id: str) -> str:
     context = {
         "coze_api_key_id": _FAKE_KEY,
         "coze_api_key_owner_id": _FAKE_OWNER,
@@ -419,14 +416,14 @@ def _original_request(query: str, ids: MessageIds, user_id: str, agent_id: str) 
     return go_json.dumps(
         {
             "message": {"role": "user", "content": query},
-            "bot_id": _bare_id(ids.bot_id),
+            "bot_id": _parse_id(ids.bot_id),
             "connector_id": 1024,
             "connector_uid": user_id,
             "user_id": _FAKE_OWNER,
             "max_token": 4096,
             "scene_context": {
                 "_WORKFLOW_INPUT": go_json.dumps({"USER_INPUT": query}),
-                "agent_id": _bare_id(agent_id),
+                "agent_id": _parse_id(agent_id),
                 "bot_context": go_json.dumps(context),
             },
         }

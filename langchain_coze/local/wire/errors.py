@@ -1,6 +1,6 @@
 """Errors of the API, as the server answers them."""
 
-__all__ = ["Problem", "http_status"]
+from __future__ import annotations
 
 _MESSAGES = {
     4000: "Request parameter error",
@@ -28,10 +28,10 @@ _MESSAGES = {
 }
 
 # The pairs that the SDKs' error classes know; every other code is a plain bad request.
-_STATUSES = {4100: 401, 700012006: 401, 4101: 403, 4200: 404, 4013: 429, 4009: 429, 5000: 500}
+_HTTP_STATUSES = {4100: 401, 700012006: 401, 4101: 403, 4200: 404, 4013: 429, 4009: 429, 5000: 500}
 
 
-class Problem(Exception):  # noqa: N818 - it is an answer of the API, not a fault of this program
+class ApiError(Exception):
     """A request that is answered with an error.
 
     Args:
@@ -41,7 +41,7 @@ class Problem(Exception):  # noqa: N818 - it is an answer of the API, not a faul
     Source: Coze API, error codes (wire 7.1).
 
     Example:
-        >>> Problem(4100).message
+        >>> ApiError(4100).message
         'authentication is invalid'
     """
 
@@ -52,7 +52,7 @@ class Problem(Exception):  # noqa: N818 - it is an answer of the API, not a faul
         super().__init__(f"{code}: {self.message}")
 
 
-def http_status(code: int) -> int:
+def get_http_status(code: int) -> int:
     """The HTTP status that belongs to a code, for servers that do not answer everything with 200.
 
     Source: the mapping that the official JavaScript SDK accepts (wire 1.5).
@@ -61,4 +61,4 @@ def http_status(code: int) -> int:
         >>> http_status(4100), http_status(4000), http_status(0)
         (401, 400, 200)
     """
-    return _STATUSES.get(code, 400) if code else 200
+    return _HTTP_STATUSES.get(code, 400) if code else 200

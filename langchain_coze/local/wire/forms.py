@@ -1,14 +1,14 @@
-"""The form of an input node, as its interrupt tells it (wire 4.2, 4.4)."""
+"""The form of an input node, as its interrupt contains it (wire 4.2, 4.4)."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from __future__ import annotations
 
-from langchain_coze.local.runtime.signature import Parameter
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["form_items"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-# Names of types in a workflow's canvas where they are not those of the API's schema, and what kind
-# of file a string stands for: both from Coze Studio.
+# Names of types in a workflow's canvas where they differ from the API's schema, and the kind of
+# file a string stands for: both from Coze Studio.
 _CANVAS_TYPES = {"number": "float", "array": "list"}
 _PLAIN_TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array"})
 _FILE_TYPES = {
@@ -27,34 +27,35 @@ _FILE_TYPES = {
 _ANY_FILE = 1
 
 
-def form_items(parameters: Iterable[Parameter]) -> list[dict[str, Any]]:
-    """The fields of a form.
+def build_form(schemas: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the fields of a form.
 
     Args:
-        parameters: What is asked for.
+        schemas: The schema of each field by its name, as `Parameter.as_json` returns it.
 
     Example:
-        >>> from langchain_coze.local.runtime.signature import parameters_of
-        >>> form_items(parameters_of({"nights": (float, 1)}))
+        >>> build_form({"nights": {"type": "number", "required": False}})
         [{'type': 'float', 'name': 'nights', 'required': False}]
     """
-    return [_item(parameter.name, parameter.as_json()) for parameter in parameters]
+    return [_build_field(name, schema) for name, schema in schemas.items()]
 
 
-def _item(name: str, shape: Mapping[str, Any]) -> dict[str, Any]:
-    item = _typed(shape, {"name": name, "required": shape.get("required", False)})
-    if shape.get("description"):
-        item["description"] = shape["description"]
-    return item
+def _build_field(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    field = _convert_type(schema, {"name": name, "required": schema.get("required", False)})
+    if schema.get("description"):
+        field["description"] = schema["description"]
+    return field
 
 
-def _typed(shape: Mapping[str, Any], rest: Mapping[str, Any]) -> dict[str, Any]:
-    kind = shape["type"]
+def _convert_type(schema: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, Any]:
+    kind = schema["type"]
     if kind not in _PLAIN_TYPES:
-        return {"type": "string", **rest, "assistType": _FILE_TYPES.get(kind, _ANY_FILE)}
-    item = {"type": _CANVAS_TYPES.get(kind, kind), **rest}
+        return {"type": "string", **attributes, "assistType": _FILE_TYPES.get(kind, _ANY_FILE)}
+    field = {"type": _CANVAS_TYPES.get(kind, kind), **attributes}
     if kind == "array":
-        item["schema"] = _typed(shape["items"], {})
-    elif shape.get("properties"):
-        item["schema"] = [_item(name, inner) for name, inner in shape["properties"].items()]
-    return item
+        field["schema"] = _convert_type(schema["items"], {})
+    elif schema.get("properties"):
+        field["schema"] = [
+            _build_field(name, inner) for name, inner in schema["properties"].items()
+        ]
+    return field

@@ -1,9 +1,11 @@
 """JSON the way Coze's Go services write it.
 
 Go's encoder leaves non-ASCII text as it is, uses no spaces, and escapes five characters that are
-unsafe inside HTML or JavaScript. Clients that search the bytes for a bare ``&`` or ``<`` therefore
+unsafe inside HTML or JavaScript. Clients that search the bytes for a bare `&` or `<` therefore
 never find one. Payloads nested as strings are encoded at every level before they are embedded.
 """
+
+from __future__ import annotations
 
 import json
 import re
@@ -22,18 +24,18 @@ _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 
 
 def dumps(value: Any) -> str:
-    r"""Encode ``value`` as one line of compact JSON in Go's style.
+    r"""Encode `value` as one line of compact JSON in Go's style.
 
     Args:
-        value: Anything the standard ``json`` module can encode, with finite numbers.
+        value: Anything the standard `json` module can encode, with finite numbers.
 
     Returns:
-        The JSON text. ``&``, ``<``, ``>``, U+2028 and U+2029 are written as ``\uXXXX``; all other
+        The JSON text. `&`, `<`, `>`, U+2028 and U+2029 are written as `\uXXXX`; all other
         non-ASCII characters stand as they are; a lone surrogate becomes U+FFFD, as in Go.
 
     Raises:
-        TypeError: ``value`` holds something JSON has no form for.
-        ValueError: ``value`` holds NaN or an infinity.
+        TypeError: `value` holds something JSON has no form for.
+        ValueError: `value` holds NaN or an infinity.
 
     Source: Coze API reference, byte recipes for a test server (wire appendix B).
 
@@ -43,7 +45,7 @@ def dumps(value: Any) -> str:
     """
     text = _encoder.encode(value)
     if _UNSAFE_PATTERN.search(text):
-        text = _UNSAFE_PATTERN.sub(lambda found: _UNSAFE[found[0]], text)
+        text = _UNSAFE_PATTERN.sub(lambda match: _UNSAFE[match[0]], text)
     if not text.isascii() and _SURROGATE.search(text):
         text = _SURROGATE.sub("\ufffd", text)
     return text

@@ -1,5 +1,7 @@
 """Identifiers as Coze writes them: decimal 64-bit numbers sent as strings of 19 digits."""
 
+from __future__ import annotations
+
 import hashlib
 import itertools
 import secrets
@@ -10,7 +12,7 @@ _counter = itertools.count(
 )
 
 
-def new_id() -> str:
+def generate_id() -> str:
     """A new id, unique in this process, too large for a double-precision number.
 
     Example:
@@ -20,7 +22,7 @@ def new_id() -> str:
     return str(next(_counter))
 
 
-def stable_id(*parts: str) -> str:
+def derive_id(*parts: str) -> str:
     """The id that always belongs to the same names.
 
     Args:
@@ -37,6 +39,6 @@ def stable_id(*parts: str) -> str:
     return str(7_000_000_000_000_000_000 + int.from_bytes(digest[:8]) % 10**18)
 
 
-def new_logid() -> str:
+def generate_logid() -> str:
     """A log id in the form that Coze's gateway gives: local time, then 20 hexadecimal digits."""
     return time.strftime("%Y%m%d%H%M%S") + secrets.token_hex(10).upper()

@@ -1,29 +1,32 @@
-"""The wire shapes of a self-hosted Coze Studio (wire 8, appendix B ``studio``).
+"""The wire shapes of a self-hosted Coze Studio (wire 8, appendix B `studio`).
 
 What the reference does not tell, such as the numbers of most errors, follows the hosted service.
 """
 
-import uuid
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from langchain_coze.local.runtime.recall import Recall
+import uuid
+from typing import TYPE_CHECKING, Any
+
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud import (
-    ChatFacts,
-    CloudChatflow,
+    ChatInfo,
+    CloudChatflowProfile,
     CloudProfile,
-    Encoder,
-    Event,
+    EventEncoder,
     MessageIds,
-    debug_url,
-    recalled_chunk,
-    token_usage,
+    SseEvent,
+    build_chunk,
+    build_debug_url,
+    build_usage,
 )
-from langchain_coze.local.wire.errors import Problem
-from langchain_coze.local.wire.ids import stable_id
+from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.ids import derive_id
 
-__all__ = ["StudioChatflow", "StudioProfile"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_coze.local.wire.recall import RecallMessage
 
 _STATUSES = {"canceled": "cancelled", "requires_action": "required_action"}
 _BAD_REQUESTS = frozenset({4000, 4003, 4004, 4005, 4006})
@@ -31,7 +34,7 @@ _BAD_REQUESTS = frozenset({4000, 4003, 4004, 4005, 4006})
 _CODES = {4002: 103100001, 4015: 103200002, 4016: 103200002, 4200: 103200002}
 _RUN_FAILED = 103200002
 _AUTHENTICATION = 700012006
-_IGNORED = ("auto_save_history", "meta_data", "publish_status", "bot_version", "enable_card")
+_IGNORED_FIELDS = ("auto_save_history", "meta_data", "publish_status", "bot_version", "enable_card")
 _ROUTES: Mapping[str, frozenset[str]] = {
     "/v3/chat": frozenset({"POST"}),
     "/v3/chat/cancel": frozenset({"POST"}),
@@ -59,11 +62,11 @@ class StudioProfile(CloudProfile):
     """Coze Studio."""
 
     name = "studio"
-    log_header = "X-Log-ID"
-    recall_type = "knowledge"
+    logid_header = "X-Log-ID"
+    recall_message_type = "knowledge"
     has_client_tools = False
-    lists_question = True
-    reply_end: Mapping[str, None] = {"BaseResp": None}
+    lists_questions = True
+    extra_reply_fields: Mapping[str, None] = {"BaseResp": None}
     stream_headers: Mapping[str, str] = {
         "content-type": "text/event-stream",
         "cache-control": "no-cache",
@@ -71,44 +74,46 @@ class StudioProfile(CloudProfile):
     }
 
     @property
-    def chatflow(self) -> "StudioChatflow":
+    def chatflow_profile(self) -> StudioChatflowProfile:
         """The shapes of chatflows of the same installation."""
-        return StudioChatflow()
+        return StudioChatflowProfile()
 
     # Requests and replies ---------------------------------------------------------------------
 
-    def verbs(self, path: str, verbs: list[str]) -> list[str]:
+    def filter_methods(self, path: str, methods: list[str]) -> list[str]:
         """Which of the verbs of a route there are; none when the route is not there."""
-        return [verb for verb in verbs if verb in _ROUTES.get(path, ())]
+        return [verb for verb in methods if verb in _ROUTES.get(path, ())]
 
-    def new_logid(self) -> str:
+    def create_logid(self) -> str:
         """A log id: a uuid."""
         return str(uuid.uuid4())
 
-    def chat_body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def normalize_chat_body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The body of a chat as Studio reads it.
 
         Raises:
-            Problem: 4000, a role is not allowed, or an id is no number.
+            ApiError: 4000, a role is not allowed, or an id is no number.
         """
-        read = {name: value for name, value in body.items() if name not in _IGNORED}
-        _check_number("bot_id", read.get("bot_id"))
+        normalized = {name: value for name, value in body.items() if name not in _IGNORED_FIELDS}
+        _check_number("bot_id", normalized.get("bot_id"))
         # Streaming, unless the request says exactly false.
-        read["stream"] = read.get("stream") is not False
-        messages = read.get("additional_messages")
+        normalized["stream"] = normalized.get("stream") is not False
+        messages = normalized.get("additional_messages")
         if isinstance(messages, list):
-            read["additional_messages"] = [_entered(message) for message in messages]
-        return read
+            normalized["additional_messages"] = [
+                _normalize_message(message) for message in messages
+            ]
+        return normalized
 
     def check_id(self, name: str, value: str) -> None:
         """Refuse an id that is no number.
 
         Raises:
-            Problem: 4000.
+            ApiError: 4000.
         """
         _check_number(name, value)
 
-    def envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - cloud tells it
+    def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - cloud tells it
         """A reply around its payload; three routes have keys of their own."""
         if path == "/v3/chat/cancel":
             return {"ChatV3ChatDetail": data, "BaseResp": None}
@@ -116,78 +121,78 @@ class StudioProfile(CloudProfile):
         if path == "/v3/chat/message/list":
             return {"Messages": data} | end
         if path == "/v1/conversation/retrieve":
-            told = {("creator_d" if k == "creator_id" else k): v for k, v in data.items()}
-            return {"ConversationData": told} | end
+            fields = {("creator_d" if k == "creator_id" else k): v for k, v in data.items()}
+            return {"ConversationData": fields} | end
         if path == "/v1/files/upload":
-            told = dict(data)
-            told["CreatedAt"] = told.pop("created_at")
-            data = {"uri": f"local/{data['id']}", "url": ""} | told
+            fields = dict(data)
+            fields["CreatedAt"] = fields.pop("created_at")
+            data = {"uri": f"local/{data['id']}", "url": ""} | fields
         return {"data": data} | end
 
-    def detail(self, logid: str) -> dict[str, Any]:  # noqa: ARG002 - it stands in a header only
+    def build_detail(self, logid: str) -> dict[str, Any]:  # noqa: ARG002 - it stands in a header only
         """Nothing."""
         return {}
 
-    def problem(
-        self, problem: Problem, path: str, logid: str, *, real_status: bool
+    def build_error(
+        self, error: ApiError, path: str, logid: str, *, real_status: bool
     ) -> tuple[int, dict[str, Any]]:
         """An error: its HTTP status and body (wire 1.5)."""
         del logid, real_status
-        if problem.code in {4100, _AUTHENTICATION}:
+        if error.code in {4100, _AUTHENTICATION}:
             return 200, {
                 "code": _AUTHENTICATION,
-                "msg": f"authentication failed: {problem.message}",
+                "msg": f"authentication failed: {error.message}",
             }
-        if problem.code in _BAD_REQUESTS:
-            return 400, {"code": 400, "msg": problem.message}
-        if problem.code == 5000 or (path, problem.code) == ("/v3/chat/retrieve", 4001):  # noqa: PLR2004 - Coze's codes
+        if error.code in _BAD_REQUESTS:
+            return 400, {"code": 400, "msg": error.message}
+        if error.code == 5000 or (path, error.code) == ("/v3/chat/retrieve", 4001):  # noqa: PLR2004 - Coze's codes
             return 500, {"code": 500, "msg": "internal server error"}
-        return 200, {"code": _CODES.get(problem.code, problem.code), "msg": problem.message}
+        return 200, {"code": _CODES.get(error.code, error.code), "msg": error.message}
 
-    def no_route(self, method: str, path: str, logid: str) -> str:  # noqa: ARG002 - nothing is told
+    def build_no_route_body(self, method: str, path: str, logid: str) -> str:  # noqa: ARG002 - nothing is told
         """What its web framework says of an unknown path: plain text."""
         return "404 page not found"
 
     # Streams ----------------------------------------------------------------------------------
 
-    def done(self, ids: MessageIds) -> Event:  # noqa: ARG002 - nothing is told
+    def build_done_event(self, ids: MessageIds) -> SseEvent:  # noqa: ARG002 - nothing is told
         """The last event of a stream; its data is empty."""
-        return Event("conversation.stream.done", "")
+        return SseEvent("conversation.stream.done", "")
 
-    def chat(self, facts: ChatFacts, status: str) -> dict[str, Any]:
-        """A chat object as ``retrieve`` gives it."""
-        chat = self._streamed_chat(facts, status)
+    def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
+        """A chat object as `retrieve` gives it."""
+        chat = self._build_streamed_chat(info, status)
         if status == "failed":
-            chat["last_error"] = dict(facts.last_error)
+            chat["last_error"] = dict(info.last_error)
         if status == "completed":
-            chat["usage"] = token_usage(*facts.usage)
+            chat["usage"] = build_usage(*info.usage)
         return chat
 
-    def chat_event(self, facts: ChatFacts, status: str) -> Event:
+    def build_chat_event(self, info: ChatInfo, status: str) -> SseEvent:
         """The event that tells a status; it tells no usage."""
-        chat = self._streamed_chat(facts, status)
-        return Event(f"conversation.chat.{status}", go_json.dumps(chat))
+        chat = self._build_streamed_chat(info, status)
+        return SseEvent(f"conversation.chat.{status}", go_json.dumps(chat))
 
-    def _streamed_chat(self, facts: ChatFacts, status: str) -> dict[str, Any]:
+    def _build_streamed_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
         return {
-            "id": facts.ids.chat_id,
-            "conversation_id": facts.ids.conversation_id,
-            "bot_id": facts.ids.bot_id,
-            "created_at": facts.created_at,
-            "completed_at": facts.ended_at if status == "completed" else 0,
-            "failed_at": facts.ended_at if status == "failed" else 0,
+            "id": info.ids.chat_id,
+            "conversation_id": info.ids.conversation_id,
+            "bot_id": info.ids.bot_id,
+            "created_at": info.created_at,
+            "completed_at": info.ended_at if status == "completed" else 0,
+            "failed_at": info.ended_at if status == "failed" else 0,
             "status": _STATUSES.get(status, status),
-            "section_id": facts.ids.section_id,
+            "section_id": info.ids.section_id,
         }
 
-    def failure(self, facts: ChatFacts, *, expected: bool) -> list[Event]:
+    def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:
         """An error event; after one of the model the stream still ends as if all were well."""
         if not expected:
-            return [_error(_RUN_FAILED, facts.last_error["msg"])]
-        error = _error(facts.last_error["code"], facts.last_error["msg"])
-        return [error, self.chat_event(facts, "completed"), self.done(facts.ids)]
+            return [_build_error_event(_RUN_FAILED, info.last_error["msg"])]
+        error = _build_error_event(info.last_error["code"], info.last_error["msg"])
+        return [error, self.build_chat_event(info, "completed"), self.build_done_event(info.ids)]
 
-    def message(
+    def build_message(
         self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
         """A message object; it tells internals that no client should rely on."""
@@ -206,54 +211,56 @@ class StudioProfile(CloudProfile):
             "reasoning_content": fields.get("reasoning_content", ""),
         }
 
-    def verbose(self, msg_type: str, data: str) -> str:
-        """The content of a ``verbose`` message."""
+    def build_verbose_content(self, msg_type: str, data: str) -> str:
+        """The content of a `verbose` message."""
         content = {"msg_type": msg_type, "data": data, "from_module": None, "from_unit": ""}
         return go_json.dumps(content)
 
-    def answer_finish(self, reason: int = 0) -> str:
+    def build_finish_content(self, reason: int = 0) -> str:
         """The content of the message that says all answers are complete."""
         data = go_json.dumps({"finish_reason": reason, "fin_data": ""})
-        return self.verbose("generate_answer_finish", data)
+        return self.build_verbose_content("generate_answer_finish", data)
 
-    def question_marks(self) -> list[str]:
+    def build_question_contents(self) -> list[str]:
         """The contents of the messages that follow a question to the user."""
-        return [self.answer_finish(reason=1)]
+        return [self.build_finish_content(reason=1)]
 
-    def recall(
+    def build_recall_content(
         self,
-        recall: Recall,
+        recall: RecallMessage,
         query: str,  # noqa: ARG002 - Studio keeps it to itself
         ids: MessageIds,  # noqa: ARG002
         user_id: str,  # noqa: ARG002
     ) -> str:
-        """The content of a ``knowledge`` message; ``chunks`` is null when nothing fits."""
-        found = [_bare(recalled_chunk(chunk)) for chunk in recall.chunks]
-        payload = {"chunks": found or None, "ori_req": "", "status_code": 0}
+        """The content of a `knowledge` message; `chunks` is null when nothing fits."""
+        chunks = [_blank_unused_fields(build_chunk(chunk)) for chunk in recall.chunks]
+        payload = {"chunks": chunks or None, "ori_req": "", "status_code": 0}
         return go_json.dumps({"msg_type": "knowledge_recall", "data": go_json.dumps(payload)})
 
-    def function_call(self, name: str, arguments: Mapping[str, Any], ids: tuple[str, str]) -> str:
-        """The content of a ``function_call`` message: the tool call of Studio's own framework."""
+    def build_function_call(
+        self, name: str, arguments: Mapping[str, Any], ids: tuple[str, str]
+    ) -> str:
+        """The content of a `function_call` message: the tool call of Studio's own framework."""
         function = {"name": name, "arguments": go_json.dumps(arguments)}
         return go_json.dumps({"id": f"call_{ids[1]}", "type": "function", "function": function})
 
-    def tool_response(self, output: Any) -> str:
-        """The content of a ``tool_response`` message: what the tool gave."""
+    def build_tool_response(self, output: Any) -> str:
+        """The content of a `tool_response` message: what the tool gave."""
         return output if isinstance(output, str) else go_json.dumps(output)
 
 
-class StudioChatflow(CloudChatflow):
+class StudioChatflowProfile(CloudChatflowProfile):
     """Chatflows of Coze Studio: with id lines from 1, and answers only."""
 
-    after_question = "requires_action"
-    only_answers = True
-    makes_named_conversations = True
+    status_after_question = "requires_action"
+    streams_only_answers = True
+    creates_named_conversations = True
 
-    def encoder(self) -> Encoder:
+    def create_encoder(self) -> EventEncoder:
         """How the events of one stream are written: with numbers and spaces."""
         number = 0
 
-        def encode(event: Event) -> bytes:
+        def encode(event: SseEvent) -> bytes:
             nonlocal number
             number += 1
             text = f"id: {number}\nevent: {event.name}\ndata: {event.data}\n\n"
@@ -261,30 +268,30 @@ class StudioChatflow(CloudChatflow):
 
         return encode
 
-    def chat(self, facts: ChatFacts, status: str) -> dict[str, Any]:
+    def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
         """A chat object; the sum of its tokens is wrong, as in Studio."""
         chat: dict[str, Any] = {
-            "id": facts.ids.chat_id,
-            "conversation_id": facts.ids.conversation_id,
+            "id": info.ids.chat_id,
+            "conversation_id": info.ids.conversation_id,
         }
         if status == "completed":
-            chat["bot_id"] = facts.ids.home_id or "0"
+            chat["bot_id"] = info.ids.parent_id or "0"
         chat["status"] = status
         if status == "completed":
-            count, output = facts.usage
-            chat["usage"] = token_usage(count, output) | {"token_count": output + output}
-        return chat | {"execute_id": stable_id("execute", facts.ids.chat_id), "section_id": ""}
+            count, output = info.usage
+            chat["usage"] = build_usage(count, output) | {"token_count": output + output}
+        return chat | {"execute_id": derive_id("execute", info.ids.chat_id), "section_id": ""}
 
-    def failure(self, facts: ChatFacts, *, expected: bool) -> list[Event]:  # noqa: ARG002 - all are alike
+    def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:  # noqa: ARG002 - all are alike
         """The events that end a turn that has failed."""
-        error = {"code": str(facts.last_error["code"]), "msg": facts.last_error["msg"]}
-        return [Event("error", go_json.dumps(error | {"debug_url": debug_url(facts.ids)}))]
+        error = {"code": str(info.last_error["code"]), "msg": info.last_error["msg"]}
+        return [SseEvent("error", go_json.dumps(error | {"debug_url": build_debug_url(info.ids)}))]
 
-    def refusal(self, code: int, msg: str) -> Event:
+    def build_refusal_event(self, code: int, msg: str) -> SseEvent:
         """The one event of a request that cannot be run."""
-        return Event("error", go_json.dumps({"code": str(code), "msg": msg}))
+        return SseEvent("error", go_json.dumps({"code": str(code), "msg": msg}))
 
-    def message(
+    def build_message(
         self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
         """A message object."""
@@ -292,7 +299,7 @@ class StudioChatflow(CloudChatflow):
             "id": message_id,
             "chat_id": ids.chat_id,
             "conversation_id": ids.conversation_id,
-            "bot_id": ids.home_id or "0",
+            "bot_id": ids.parent_id or "0",
             "role": "assistant",
             "type": fields["type"],
             "content": fields["content"],
@@ -300,36 +307,36 @@ class StudioChatflow(CloudChatflow):
             "section_id": "",
         }
 
-    def answer_finish(self, reason: int = 0) -> str:  # noqa: ARG002 - there is none
+    def build_finish_content(self, reason: int = 0) -> str:  # noqa: ARG002 - there is none
         """Nothing: Studio's chatflows do not say that all answers are complete."""
         return ""
 
-    def question_marks(self) -> list[str]:
+    def build_question_contents(self) -> list[str]:
         """Nothing, as above."""
         return []
 
 
-def _error(code: int, msg: str) -> Event:
-    return Event("error", go_json.dumps({"code": code, "msg": msg}))
+def _build_error_event(code: int, msg: str) -> SseEvent:
+    return SseEvent("error", go_json.dumps({"code": code, "msg": msg}))
 
 
 def _check_number(name: str, value: Any) -> None:
     if not (isinstance(value, str) and value.isdecimal()):
-        raise Problem(4000, f"{name} must be a number in a string, not {value!r}")
+        raise ApiError(4000, f"{name} must be a number in a string, not {value!r}")
 
 
-def _entered(message: Any) -> Any:
+def _normalize_message(message: Any) -> Any:
     """A message of the request as Studio keeps it: without a type it is a question of the user."""
     if not isinstance(message, dict):
         return message
     if message.get("role") not in {"user", "assistant"}:
-        raise Problem(4000, "additional message role only support user and assistant")
+        raise ApiError(4000, "additional message role only support user and assistant")
     if message.get("type"):
         return message
     return message | {"role": "user", "type": "question"}
 
 
-def _bare(chunk: dict[str, Any]) -> dict[str, Any]:
+def _blank_unused_fields(chunk: dict[str, Any]) -> dict[str, Any]:
     """A passage without what Studio never fills in."""
     chunk["meta"]["document"] |= {"format_type": 0, "source_type": 0}
     empty = {"link": {"title": "", "url": ""}, "card": {"title": "", "con": "", "index": ""}}

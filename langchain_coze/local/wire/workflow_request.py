@@ -1,13 +1,15 @@
 """Reading and checking the bodies of requests that begin or resume a run (wire 4.2, 4.4)."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.wire.errors import Problem
+from langchain_coze.local.wire.errors import ApiError
 
-__all__ = ["ResumeRequest", "RunRequest", "read_resume_request", "read_run_request"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +41,26 @@ def read_run_request(body: Mapping[str, Any]) -> RunRequest:
         body: The decoded JSON object. Unknown fields are passed over.
 
     Raises:
-        Problem: 4000, with a sentence that names the field.
+        ApiError: 4000, with a sentence that names the field.
 
     Source: Coze API, workflow run (wire 4.2).
     """
     ext = body.get("ext") or {}
     if not isinstance(ext, dict) or not all(isinstance(value, str) for value in ext.values()):
-        raise Problem(4000, "ext must be an object of strings")
+        raise ApiError(4000, "ext must be an object of strings")
     is_async = body.get("is_async") or False
     if not isinstance(is_async, bool):
-        raise Problem(4000, "is_async must be true or false")
+        raise ApiError(4000, "is_async must be true or false")
     request = RunRequest(
-        workflow_id=_read_text(body, "workflow_id", required=True),
+        workflow_id=_read_string(body, "workflow_id", required=True),
         parameters=_read_parameters(body.get("parameters")),
-        bot_id=_read_text(body, "bot_id"),
-        app_id=_read_text(body, "app_id"),
+        bot_id=_read_string(body, "bot_id"),
+        app_id=_read_string(body, "app_id"),
         ext=ext,
         is_async=is_async,
     )
     if request.bot_id and request.app_id:
-        raise Problem(4000, "bot_id and app_id cannot be given together")
+        raise ApiError(4000, "bot_id and app_id cannot be given together")
     return request
 
 
@@ -69,41 +71,41 @@ def read_resume_request(body: Mapping[str, Any]) -> ResumeRequest:
         body: The decoded JSON object. Unknown fields are passed over.
 
     Raises:
-        Problem: 4000, with a sentence that names the field.
+        ApiError: 4000, with a sentence that names the field.
 
     Source: Coze API, workflow resume (wire 4.4, 4.5).
     """
     kind = body.get("interrupt_type")
     if not isinstance(kind, int) or isinstance(kind, bool):
-        raise Problem(4000, "interrupt_type is required and must be a whole number")
+        raise ApiError(4000, "interrupt_type is required and must be a whole number")
     if not isinstance(body.get("resume_data"), str):
-        raise Problem(4000, "resume_data is required and must be a string")
+        raise ApiError(4000, "resume_data is required and must be a string")
     return ResumeRequest(
-        workflow_id=_read_text(body, "workflow_id", required=True),
-        event_id=_read_text(body, "event_id", required=True),
+        workflow_id=_read_string(body, "workflow_id", required=True),
+        event_id=_read_string(body, "event_id", required=True),
         interrupt_type=kind,
         resume_data=body["resume_data"],
     )
 
 
-def _read_text(body: Mapping[str, Any], name: str, *, required: bool = False) -> str:
+def _read_string(body: Mapping[str, Any], name: str, *, required: bool = False) -> str:
     value = body.get(name) or ""
     if not isinstance(value, str):
-        raise Problem(4000, f"{name} must be a string")
+        raise ApiError(4000, f"{name} must be a string")
     if required and not value:
-        raise Problem(4000, f"{name} is required and must be a string")
+        raise ApiError(4000, f"{name} is required and must be a string")
     return value
 
 
-def _read_parameters(given: Any) -> Mapping[str, Any]:
+def _read_parameters(value: Any) -> Mapping[str, Any]:
     """The parameters: an object, or the JSON text of one, of which the API's pages tell."""
-    if isinstance(given, str) and given:
+    if isinstance(value, str) and value:
         try:
-            given = json.loads(given)
+            value = json.loads(value)
         except ValueError:
-            raise Problem(4000, "parameters is a string, but no JSON text") from None
-    if given in (None, ""):
+            raise ApiError(4000, "parameters is a string, but no JSON text") from None
+    if value in (None, ""):
         return {}
-    if not isinstance(given, dict):
-        raise Problem(4000, "parameters must be an object, or the JSON text of one")
-    return given
+    if not isinstance(value, dict):
+        raise ApiError(4000, "parameters must be an object, or the JSON text of one")
+    return value

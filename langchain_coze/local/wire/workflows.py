@@ -1,144 +1,222 @@
-"""The wire shapes of workflows: of coze.cn and coze.com, and of Coze Studio (wire 4 and 8)."""
+"""Replies and events of workflows: of coze.cn and coze.com, and of Coze Studio (wire 4 and 8)."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from langchain_coze.local.runtime.workflow_run import Interrupt, WorkflowRun
-from langchain_coze.local.runtime.workflow_stepping import Output
-from langchain_coze.local.runtime.workflow_writer import END_NODE, Node
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud import CloudProfile, Encoder, Event, token_usage
-from langchain_coze.local.wire.errors import Problem
-from langchain_coze.local.wire.forms import form_items
-from langchain_coze.local.wire.ids import stable_id
-from langchain_coze.local.workflow_parts import AskInput
-from langchain_coze.local.workflows import LocalWorkflow
+from langchain_coze.local.wire.cloud import CloudProfile, EventEncoder, SseEvent, build_usage
+from langchain_coze.local.wire.forms import build_form
+from langchain_coze.local.wire.ids import derive_id, generate_id
 
-__all__ = ["CloudWorkflows", "StudioWorkflows", "usage", "workflow_shapes"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from langchain_coze.local.wire.errors import ApiError
+
+END_NODE, END_NODE_ID = "End", "900001"
+_QUESTION_NODE, _INPUT_NODE = 2, 5
 
 
-class CloudWorkflows:
+@dataclass(slots=True)
+class RunInfo:
+    """What the replies and events of a run contain besides its output.
+
+    Attributes:
+        execute_id: The id of the run.
+        workflow_id: The id of the workflow.
+        returns_text: Whether the End node returns a text instead of variables.
+        wraps_text: Whether that text is wrapped where the run is not streamed (wire 4.2).
+        usage: Input and output tokens so far.
+    """
+
+    execute_id: str
+    workflow_id: str
+    returns_text: bool = False
+    wraps_text: bool = True
+    usage: tuple[int, int] = (0, 0)
+
+
+@dataclass
+class OutputNode:
+    """A node that sends messages.
+
+    Attributes:
+        title: Its name.
+        kind: Its type, as Studio names it.
+        id: Its id in the workflow.
+        execute_uuid: The id of this execution of it.
+        sequence: How many messages it has sent.
+    """
+
+    title: str
+    node_type: str = "Message"
+    id: str = ""
+    execute_uuid: str = field(default_factory=generate_id)
+    sequence: int = 0
+
+    def __post_init__(self) -> None:
+        """Set an id of the form that Coze's editor gives."""
+        self.id = self.id or f"1{int(derive_id('node', self.title)) % 100_000:05}"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingQuestion:
+    """The question that a run waits for an answer to.
+
+    Attributes:
+        event_id: The id of the interrupt.
+        question: The question of a question node.
+        options: Answers to choose from.
+        form: The schemas of an input node's fields by name; None for a question node.
+        rejected_answers: The answers so far; none of them was valid.
+    """
+
+    event_id: str
+    question: str = ""
+    options: Sequence[str] = ()
+    form: Mapping[str, Mapping[str, Any]] | None = None
+    rejected_answers: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> int:
+        """2 for a question node, 5 for an input node (wire 4.4)."""
+        return _QUESTION_NODE if self.form is None else _INPUT_NODE
+
+    @property
+    def text(self) -> str:
+        """The question and its options."""
+        return "\n".join([self.question, *self.options])
+
+
+class CloudWorkflowProfile:
     """Workflows of coze.cn and coze.com.
 
     Attributes:
-        not_published: The code of a workflow that is not there for callers.
-        most_resumes: How often a run may be resumed; None for any number of times.
-        waits_without_stream: Whether a run that is not streamed may wait for an answer.
-        charges_async: Whether only paid plans have runs that are polled.
-        loses_errors: Whether the errors of requests for a stream come without a body.
-        pings: Whether streams have heartbeats.
-        counts_on: Whether the pieces of a node that speaks again are counted on, not from 0.
-        form_type: The ``content_type`` of an input node's form.
+        not_published_code: The error code for a workflow that does not exist or is not published.
+        max_resumes: How often a run may be resumed; None for any number of times.
+        allows_interrupt_without_stream: Whether a run that is not streamed may wait for an answer.
+        requires_plan_for_async: Whether only paid plans have asynchronous runs.
+        hides_stream_errors: Whether errors of requests for a stream have no body.
+        sends_pings: Whether streams have heartbeats.
+        continues_sequence: Whether a node that is executed again continues its sequence numbers.
+        form_content_type: The `content_type` of an input node's form.
         stream_headers: Headers of every stream.
     """
 
-    not_published = 4200
-    most_resumes: int | None = 3
-    waits_without_stream = True
-    charges_async = True
-    loses_errors = False
-    pings = True
-    counts_on = False
-    form_type = "text"
+    not_published_code = 4200
+    max_resumes: int | None = 3
+    allows_interrupt_without_stream = True
+    requires_plan_for_async = True
+    hides_stream_errors = False
+    sends_pings = True
+    continues_sequence = False
+    form_content_type = "text"
     stream_headers: Mapping[str, str] = CloudProfile.stream_headers
 
-    def end_text(self, workflow: LocalWorkflow, output: Output) -> str:
-        """What the End node says: the JSON text of its variables, or a text."""
-        value = output.value
-        if workflow.gives_text:
-            return value if isinstance(value, str) else ("" if value is None else _json(value))
+    def render_output(self, info: RunInfo, value: Any) -> str:
+        """Return the text of the End node: the JSON of its variables, or its text."""
+        if info.returns_text:
+            if isinstance(value, str):
+                return value
+            return "" if value is None else go_json.dumps(value)
         if value is None:
             return "{}"
-        return _json(value if isinstance(value, dict) else {"output": value})
+        return go_json.dumps(value if isinstance(value, dict) else {"output": value})
 
-    def data(self, run: WorkflowRun) -> str:
-        """The output of a run as its reply tells it: always a string (wire 4.2)."""
-        text = self.end_text(run.workflow, run.output or Output(None))
-        wrapped = run.workflow.gives_text and run.workflow.wrapped
-        return _json(self.wrapper(text)) if wrapped else text
+    def build_output_data(self, info: RunInfo, value: Any) -> str:
+        """Return the output of a run as its reply has it: always a string (wire 4.2)."""
+        text = self.render_output(info, value)
+        wrapped = info.returns_text and info.wraps_text
+        return go_json.dumps(self.build_wrapper(text)) if wrapped else text
 
-    def wrapper(self, text: str) -> dict[str, Any]:
-        """The wrapper around the text of an End node."""
+    def build_wrapper(self, text: str) -> dict[str, Any]:
+        """Return the wrapper around the text of an End node."""
         return {"content_type": 1, "data": text, "original_result": None, "type_for_model": 2}
 
-    def debug_url(self, run: WorkflowRun) -> str:
-        """The page that would show a run."""
+    def build_debug_url(self, info: RunInfo) -> str:
+        """Return the address of the page that would show a run."""
         return (
-            f"https://www.coze.cn/work_flow?execute_id={run.execute_id}"
-            f"&space_id={stable_id('workspace', 'local')}&workflow_id={run.workflow.workflow_id}"
+            f"https://www.coze.cn/work_flow?execute_id={info.execute_id}"
+            f"&space_id={derive_id('workspace', 'local')}&workflow_id={info.workflow_id}"
         )
 
     # Replies ----------------------------------------------------------------------------------
 
-    def reply(self, run: WorkflowRun) -> dict[str, Any]:
-        """The reply that tells the output of a run."""
+    def build_reply(self, info: RunInfo, value: Any) -> dict[str, Any]:
+        """Return the reply with the output of a run."""
         return {
             "code": 0,
-            "data": self.data(run),
-            "debug_url": self.debug_url(run),
+            "data": self.build_output_data(info, value),
+            "debug_url": self.build_debug_url(info),
             "msg": "",
-            "usage": usage(run),
+            "usage": build_run_usage(info),
         }
 
-    def waiting_reply(self, run: WorkflowRun, interrupt: Interrupt, logid: str) -> dict[str, Any]:
-        """The reply of a run that waits for an answer."""
+    def build_interrupt_reply(
+        self, info: RunInfo, question: PendingQuestion, logid: str
+    ) -> dict[str, Any]:
+        """Return the reply of a run that waits for an answer."""
         return {
             "code": 0,
             "msg": "",
-            "debug_url": self.debug_url(run),
-            "interrupt_data": self.interrupt_data(interrupt),
-            "execute_id": run.execute_id,
+            "debug_url": self.build_debug_url(info),
+            "interrupt_data": self.build_interrupt_data(question),
+            "execute_id": info.execute_id,
             "detail": {"logid": logid},
         }
 
-    def started_reply(self, run: WorkflowRun) -> dict[str, Any]:
-        """The reply that tells where the output of a run will be; the sample has no code."""
-        return {"debug_url": self.debug_url(run), "execute_id": run.execute_id, "msg": ""}
+    def build_started_reply(self, info: RunInfo) -> dict[str, Any]:
+        """Return the reply of an asynchronous run; the API's sample has no code."""
+        return {
+            "debug_url": self.build_debug_url(info),
+            "execute_id": info.execute_id,
+            "msg": "",
+        }
 
-    def refusal(
-        self, problem: Problem, profile: CloudProfile, place: tuple[str, str], *, real_status: bool
+    def build_error(
+        self, error: ApiError, profile: CloudProfile, path: str, logid: str, *, real_status: bool
     ) -> tuple[int, dict[str, Any]]:
-        """An error: its HTTP status and body.
+        """Return the HTTP status and the body of an error.
 
         Args:
-            problem: The error.
-            profile: The shapes of the installation.
-            place: The route that was asked, and the log id.
+            error: The error.
+            profile: The profile of the installation.
+            path: The path of the request.
+            logid: The log id.
             real_status: Whether the status is the matching one instead of 200.
         """
-        return profile.problem(problem, *place, real_status=real_status)
+        return profile.build_error(error, path, logid, real_status=real_status)
 
-    def failure(self, run: WorkflowRun) -> dict[str, Any]:
-        """What the error of a failed run tells besides code and message.
+    def build_failure_fields(self, info: RunInfo) -> dict[str, Any]:
+        """Return what the error of a failed run has besides code and message.
 
-        The API's page lists ``debug_url`` for every reply; no failed one is recorded.
+        The API's page lists `debug_url` for every reply; no failed one is recorded.
         """
-        return {"debug_url": self.debug_url(run)}
+        return {"debug_url": self.build_debug_url(info)}
 
-    def question_data(self, interrupt: Interrupt) -> str:
-        """What an interrupt tells of its question."""
-        question = interrupt.question
-        if isinstance(question, AskInput):
-            content = _json(form_items(question.parameters))
-            return _json({"content_type": self.form_type, "content": content})
-        return _json({"content_type": "text", "content": question.text})
+    def build_question_data(self, question: PendingQuestion) -> str:
+        """Return the `data` of an interrupt: its question or form."""
+        if question.form is not None:
+            content = go_json.dumps(build_form(question.form))
+            return go_json.dumps({"content_type": self.form_content_type, "content": content})
+        return go_json.dumps({"content_type": "text", "content": question.text})
 
-    def interrupt_data(self, interrupt: Interrupt) -> dict[str, Any]:
-        """What a run waits for."""
-        data: dict[str, Any] = {"data": self.question_data(interrupt)}
-        if isinstance(interrupt.question, AskInput):
-            data["required_parameters"] = {
-                parameter.name: parameter.as_json() for parameter in interrupt.question.parameters
-            }
-        return data | {"event_id": interrupt.event_id, "type": interrupt.type}
+    def build_interrupt_data(self, question: PendingQuestion) -> dict[str, Any]:
+        """Return the `interrupt_data` of a run that waits for an answer."""
+        data: dict[str, Any] = {"data": self.build_question_data(question)}
+        if question.form is not None:
+            data["required_parameters"] = dict(question.form)
+        return data | {"event_id": question.event_id, "type": question.type}
 
     # Streams ----------------------------------------------------------------------------------
 
-    def encoder(self) -> Encoder:
-        """How the events of one stream are written: numbered from 0, with spaces."""
+    def create_encoder(self) -> EventEncoder:
+        """Return the encoder of one stream: events are numbered from 0, with spaces."""
         number = -1
 
-        def encode(event: Event) -> bytes:
+        def encode(event: SseEvent) -> bytes:
             nonlocal number
             number += 1
             text = f"id: {number}\nevent: {event.name}\ndata: {event.data}\n\n"
@@ -146,8 +224,10 @@ class CloudWorkflows:
 
         return encode
 
-    def message(self, run: WorkflowRun, node: Node, text: str, *, finished: bool) -> Event:
-        """A piece of what a node says; the last one of the End node tells the cost."""
+    def build_message_event(
+        self, info: RunInfo, node: OutputNode, text: str, *, finished: bool
+    ) -> SseEvent:
+        """Return a message of a node; the last one of the End node has the cost."""
         data: dict[str, Any] = {"content": text, "content_type": "text"}
         is_last = node.title == END_NODE and finished
         if is_last:
@@ -160,144 +240,159 @@ class CloudWorkflows:
             "node_title": node.title,
         }
         if is_last:
-            data |= {"token": sum(run.usage), "usage": usage(run)}
-        return Event("Message", _json(data))
+            data |= {"token": sum(info.usage), "usage": build_run_usage(info)}
+        return SseEvent("Message", go_json.dumps(data))
 
-    def question_text(self, interrupt: Interrupt) -> str:
-        """What a node says when it asks."""
-        question = interrupt.question
-        return self.question_data(interrupt) if isinstance(question, AskInput) else question.text
+    def build_question_text(self, question: PendingQuestion) -> str:
+        """Return the message of a node that asks a question."""
+        return question.text if question.form is None else self.build_question_data(question)
 
-    def interrupt(self, run: WorkflowRun, interrupt: Interrupt, node: Node) -> Event:  # noqa: ARG002 - Studio tells it
-        """The event that says what a run waits for; a question was told just before it."""
-        data = self.interrupt_data(interrupt)
-        if not isinstance(interrupt.question, AskInput):
+    def build_interrupt_event(
+        self,
+        info: RunInfo,  # noqa: ARG002 - Studio needs it
+        question: PendingQuestion,
+        node: OutputNode,
+    ) -> SseEvent:
+        """Return the event of an interrupt; a message with the question was sent before it."""
+        data = self.build_interrupt_data(question)
+        if question.form is None:
             data["data"] = ""
         sorted_data = {name: data[name] for name in sorted(data)}
-        return Event("Interrupt", _json({"interrupt_data": sorted_data, "node_title": node.title}))
+        body = {"interrupt_data": sorted_data, "node_title": node.title}
+        return SseEvent("Interrupt", go_json.dumps(body))
 
-    def error(self, run: WorkflowRun, code: int, msg: str) -> Event:  # noqa: ARG002 - as above
-        """The event of a run that has failed."""
-        return Event("Error", _json({"error_code": code, "error_message": msg}))
+    def build_error_event(self, info: RunInfo, code: int, msg: str) -> SseEvent:  # noqa: ARG002 - as above
+        """Return the event of a run that has failed."""
+        return SseEvent("Error", go_json.dumps({"error_code": code, "error_message": msg}))
 
-    def done(self, run: WorkflowRun) -> Event:
-        """The last event of a run that has ended well."""
-        return Event("Done", _json({"debug_url": self.debug_url(run)}))
+    def build_done_event(self, info: RunInfo) -> SseEvent:
+        """Return the last event of a run that has succeeded."""
+        return SseEvent("Done", go_json.dumps({"debug_url": self.build_debug_url(info)}))
 
 
-class StudioWorkflows(CloudWorkflows):
+class StudioWorkflowProfile(CloudWorkflowProfile):
     """Workflows of Coze Studio."""
 
-    not_published = 6031
-    most_resumes = None
-    waits_without_stream = False
-    charges_async = False
-    loses_errors = True
-    pings = False
-    counts_on = True
-    form_type = "form_schema"
+    not_published_code = 6031
+    max_resumes = None
+    allows_interrupt_without_stream = False
+    requires_plan_for_async = False
+    hides_stream_errors = True
+    sends_pings = False
+    continues_sequence = True
+    form_content_type = "form_schema"
     stream_headers: Mapping[str, str] = {
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-cache",
         "access-control-allow-origin": "*",
     }
 
-    def wrapper(self, text: str) -> dict[str, Any]:
-        """The wrapper around the text of an End node."""
+    def build_wrapper(self, text: str) -> dict[str, Any]:
+        """Return the wrapper around the text of an End node."""
         return {"content_type": 1, "data": text, "type_for_model": 2}
 
-    def reply(self, run: WorkflowRun) -> dict[str, Any]:
-        """The reply that tells the output of a run."""
-        told = {"data": self.data(run), "token": sum(run.usage), "cost": "0.00000"}
-        return self.started_reply(run) | told
+    def build_reply(self, info: RunInfo, value: Any) -> dict[str, Any]:
+        """Return the reply with the output of a run."""
+        return self.build_started_reply(info) | {
+            "data": self.build_output_data(info, value),
+            "token": sum(info.usage),
+            "cost": "0.00000",
+        }
 
-    def started_reply(self, run: WorkflowRun) -> dict[str, Any]:
-        """The reply that tells where the output of a run will be."""
+    def build_started_reply(self, info: RunInfo) -> dict[str, Any]:
+        """Return the reply of an asynchronous run."""
         return {
             "code": 0,
             "msg": None,
             "data": None,
             "token": None,
             "cost": None,
-            "debug_url": self.debug_url(run),
-            "execute_id": run.execute_id,
+            "debug_url": self.build_debug_url(info),
+            "execute_id": info.execute_id,
             "BaseResp": None,
         }
 
-    def refusal(
-        self, problem: Problem, profile: CloudProfile, place: tuple[str, str], *, real_status: bool
+    def build_error(
+        self, error: ApiError, profile: CloudProfile, path: str, logid: str, *, real_status: bool
     ) -> tuple[int, dict[str, Any]]:
-        """An error that a workflow has found: status 200 with its own code (wire 1.5, 4.8)."""
-        del profile, place, real_status
-        return 200, {"code": problem.code, "msg": problem.message}
+        """Return the status and body of an error: 200 with its own code (wire 1.5, 4.8)."""
+        del profile, path, logid, real_status
+        return 200, {"code": error.code, "msg": error.message}
 
-    def failure(self, run: WorkflowRun) -> dict[str, Any]:  # noqa: ARG002 - nothing is told
-        """Nothing."""
+    def build_failure_fields(self, info: RunInfo) -> dict[str, Any]:  # noqa: ARG002 - the cloud needs it
+        """Return nothing."""
         return {}
 
-    def question_data(self, interrupt: Interrupt) -> str:
-        """What an interrupt tells of its question: of a question node all that was said."""
-        question = interrupt.question
-        if isinstance(question, AskInput):
-            return super().question_data(interrupt)
-        asked: dict[str, Any] = {"type": "question", "content_type": "text"}
-        asked["content"] = question.question
+    def build_question_data(self, question: PendingQuestion) -> str:
+        """Return the `data` of an interrupt; that of a question node has all messages so far."""
+        if question.form is not None:
+            return super().build_question_data(question)
+        message: dict[str, Any] = {"type": "question", "content_type": "text"}
+        message["content"] = question.question
         if question.options:
             options = [{"name": option} for option in question.options]
-            asked["content_type"] = "option"
-            asked["content"] = {"options": options, "question": question.question}
-        messages = [asked]
-        for text in interrupt.answers:
-            messages += [{"type": "answer", "content_type": "text", "content": text}, asked]
-        return _json({"messages": messages})
+            message["content_type"] = "option"
+            message["content"] = {"options": options, "question": question.question}
+        messages = [message]
+        for text in question.rejected_answers:
+            messages += [{"type": "answer", "content_type": "text", "content": text}, message]
+        return go_json.dumps({"messages": messages})
 
-    def message(self, run: WorkflowRun, node: Node, text: str, *, finished: bool) -> Event:
-        """A piece of what a node says."""
+    def build_message_event(
+        self, info: RunInfo, node: OutputNode, text: str, *, finished: bool
+    ) -> SseEvent:
+        """Return a message of a node."""
         data: dict[str, Any] = {
             "content": text,
             "content_type": "text",
             "node_seq_id": str(node.sequence),
             "node_id": node.id,
             "node_is_finish": finished,
-            "node_type": node.kind,
+            "node_type": node.node_type,
             "node_title": node.title,
         }
         if node.title == END_NODE and finished:
-            data["token"] = sum(run.usage)
-        return Event("Message", _json(data))
+            data["token"] = sum(info.usage)
+        return SseEvent("Message", go_json.dumps(data))
 
-    def question_text(self, interrupt: Interrupt) -> str:
-        """What a node says when it asks: the same as the interrupt tells."""
-        return self.question_data(interrupt)
+    def build_question_text(self, question: PendingQuestion) -> str:
+        """Return the message of a node that asks a question: the `data` of the interrupt."""
+        return self.build_question_data(question)
 
-    def interrupt(self, run: WorkflowRun, interrupt: Interrupt, node: Node) -> Event:  # noqa: ARG002 - the cloud tells it
-        """The event that says what a run waits for."""
+    def build_interrupt_event(
+        self,
+        info: RunInfo,
+        question: PendingQuestion,
+        node: OutputNode,  # noqa: ARG002 - the cloud needs it
+    ) -> SseEvent:
+        """Return the event of an interrupt."""
         data = {
-            "event_id": interrupt.event_id,
-            "type": interrupt.type,
-            "data": self.question_data(interrupt),
+            "event_id": question.event_id,
+            "type": question.type,
+            "data": self.build_question_data(question),
         }
-        return Event("Interrupt", _json({"debug_url": self.debug_url(run), "interrupt_data": data}))
+        body = {"debug_url": self.build_debug_url(info), "interrupt_data": data}
+        return SseEvent("Interrupt", go_json.dumps(body))
 
-    def error(self, run: WorkflowRun, code: int, msg: str) -> Event:
-        """The event of a run that has failed."""
+    def build_error_event(self, info: RunInfo, code: int, msg: str) -> SseEvent:
+        """Return the event of a run that has failed."""
         error = {"error_code": code, "error_message": msg}
-        return Event("Error", _json({"debug_url": self.debug_url(run), **error}))
+        body = {"debug_url": self.build_debug_url(info), **error}
+        return SseEvent("Error", go_json.dumps(body))
 
 
-_SHAPES: Mapping[str, type[CloudWorkflows]] = {"cloud": CloudWorkflows, "studio": StudioWorkflows}
+_PROFILES: Mapping[str, type[CloudWorkflowProfile]] = {
+    "cloud": CloudWorkflowProfile,
+    "studio": StudioWorkflowProfile,
+}
 
 
-def workflow_shapes(profile: CloudProfile) -> CloudWorkflows:
-    """The shapes that belong to a profile."""
-    return _SHAPES[profile.name]()
+def get_workflow_profile(profile: CloudProfile) -> CloudWorkflowProfile:
+    """Return the workflow profile of the same installation."""
+    return _PROFILES[profile.name]()
 
 
-def usage(run: WorkflowRun) -> dict[str, Any]:
-    """The tokens of a run."""
-    counts = token_usage(*run.usage)
+def build_run_usage(info: RunInfo) -> dict[str, Any]:
+    """Return the tokens of a run."""
+    counts = build_usage(*info.usage)
     return {name: counts[name] for name in ("input_count", "token_count", "output_count")}
-
-
-def _json(value: Any) -> str:
-    return go_json.dumps(value)

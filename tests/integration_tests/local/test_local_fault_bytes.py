@@ -14,7 +14,7 @@ import pytest
 
 from langchain_coze.local import FAULTS, Fault, LocalBot, LocalChatflow, LocalCoze, LocalWorkflow
 from langchain_coze.local.faults.stream import BYTE_FAULTS, EVENT_FAULTS
-from langchain_coze.local.runtime.workflow_stream import _EVENT_FAULTS as RUN_FAULTS
+from langchain_coze.local.faults.workflow_stream import WORKFLOW_EVENT_FAULTS
 from tests.integration_tests.local.local_client import masked, user
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -422,5 +422,5 @@ def test_the_docs_tell_which_faults_workflows_know(language: str) -> None:
     assert told.keys() >= set(FAULTS)
     of_events = {fault.value for fault in EVENT_FAULTS}
     for name in of_events:
-        assert told[name] == ("✓" if Fault(name) in RUN_FAULTS else ""), name
+        assert told[name] == ("✓" if Fault(name) in WORKFLOW_EVENT_FAULTS else ""), name
     assert {told[fault.value] for fault in BYTE_FAULTS} == {"✓"}

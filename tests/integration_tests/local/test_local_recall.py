@@ -11,7 +11,7 @@ from langchain_core.documents import Document
 
 from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, RecalledChunk
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud import CloudProfile, Event, MessageIds, recalled_chunk
+from langchain_coze.local.wire.cloud import CloudProfile, MessageIds, SseEvent, build_chunk
 from tests.integration_tests.local.local_client import Client, answers, events, user
 
 # The sample line of wire 3.1, word for word.
@@ -93,13 +93,13 @@ def test_a_recall_is_the_line_of_the_reference() -> None:
         *("text", 0.50244140625, "7611709418610606118", "doc", "https://h/p?a=1&b=2", 1),
         *("7611703448279351315", "kb", 0, 2),
     )
-    payload = {"chunks": [recalled_chunk(found)], "ori_req": "", "status_code": 0}
-    content = profile.verbose("knowledge_recall", go_json.dumps(payload))
-    message = profile.message(
+    payload = {"chunks": [build_chunk(found)], "ori_req": "", "status_code": 0}
+    content = profile.build_verbose_content("knowledge_recall", go_json.dumps(payload))
+    message = profile.build_message(
         ids, "7516861350000000001", {"type": "verbose", "content": content, **stamps}
     )
-    event = Event("conversation.message.completed", go_json.dumps(message))
-    assert profile.encoder()(event) == WIRE_EVENT
+    event = SseEvent("conversation.message.completed", go_json.dumps(message))
+    assert profile.create_encoder()(event) == WIRE_EVENT
 
 
 def test_a_served_recall_has_the_bytes_of_the_reference(

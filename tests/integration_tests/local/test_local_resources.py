@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, ServerTool, Turn, files
+from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, ServerTool, Turn
 from tests.integration_tests.local.local_client import Client, answers, user
 
 
@@ -307,6 +307,6 @@ def test_an_upload_that_is_no_form(client: Client) -> None:
 
 @pytest.mark.parametrize("size", [1001, 300_000])
 def test_a_file_over_the_limit(client: Client, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(files, "LARGEST_FILE", 1000)
+    monkeypatch.setattr("langchain_coze.local.routes.files.MAX_FILE_SIZE", 1000)
     assert upload(client, ("file", ("a.txt", b"x" * size, "text/plain")))["code"] == 4302
     assert upload(client, ("file", ("a.txt", b"x" * 1000, "text/plain")))["code"] == 0

@@ -22,7 +22,7 @@ from langchain_coze.local import (
     TokenUsage,
     TurnFile,
 )
-from langchain_coze.local.routes.context import WORKSPACE_ID
+from langchain_coze.local.routes.state import WORKSPACE_ID
 from tests.integration_tests.local.local_client import Client
 
 APP = "7400000000000000001"

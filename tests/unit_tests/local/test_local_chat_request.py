@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from langchain_coze.local.wire.chat_request import read_chat_request
-from langchain_coze.local.wire.errors import Problem, http_status
+from langchain_coze.local.wire.errors import ApiError, get_http_status
 
 USER = {"role": "user", "type": "question", "content": "hi", "content_type": "text"}
 BASE = {"bot_id": "7", "user_id": "u", "additional_messages": [USER]}
@@ -69,7 +69,7 @@ def test_multimodal_messages() -> None:
     ],
 )
 def test_what_is_refused(change: dict[str, Any], code: int) -> None:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ApiError) as refused:
         read_chat_request(BASE | change)
     assert refused.value.code == code
 
@@ -87,4 +87,4 @@ def test_limits_themselves_are_allowed() -> None:
     ("code", "status"), [(0, 200), (4000, 400), (4100, 401), (4101, 403), (4200, 404), (5000, 500)]
 )
 def test_http_status(code: int, status: int) -> None:
-    assert http_status(code) == status
+    assert get_http_status(code) == status

@@ -12,30 +12,30 @@ from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.faults.stream import (
     BYTE_FAULTS,
     EVENT_FAULTS,
-    event_faults,
-    with_byte_faults,
+    apply_byte_faults,
+    apply_event_faults,
 )
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud import CloudProfile, Event
+from langchain_coze.local.wire.cloud import CloudProfile, SseEvent
 
 CHAT = {"id": "1", "conversation_id": "2", "bot_id": "3", "created_at": 9, "last_error": None}
 CHAT |= {"status": "in_progress", "usage": {}, "section_id": "2"}
 RECALL = {"chunks": [{"slice": "a"}, {"slice": "b"}], "ori_req": "", "status_code": 0}
 CONTENT = {"msg_type": "knowledge_recall", "data": go_json.dumps(RECALL)}
 EVENTS = [
-    Event("conversation.chat.created", json.dumps(CHAT)),
-    Event("conversation.chat.in_progress", json.dumps(CHAT)),
-    Event(
+    SseEvent("conversation.chat.created", json.dumps(CHAT)),
+    SseEvent("conversation.chat.in_progress", json.dumps(CHAT)),
+    SseEvent(
         "conversation.message.completed",
         json.dumps({"type": "verbose", "content": json.dumps(CONTENT)}),
     ),
-    Event("conversation.message.delta", '{"type":"answer","content":"茶"}'),
-    Event("conversation.message.delta", '{"type":"answer","content":"叶"}'),
-    Event("conversation.message.completed", '{"type":"answer","content":"茶叶"}'),
-    Event("conversation.chat.completed", '{"status":"completed"}'),
-    Event("done", '"[DONE]"'),
+    SseEvent("conversation.message.delta", '{"type":"answer","content":"茶"}'),
+    SseEvent("conversation.message.delta", '{"type":"answer","content":"叶"}'),
+    SseEvent("conversation.message.completed", '{"type":"answer","content":"茶叶"}'),
+    SseEvent("conversation.chat.completed", '{"status":"completed"}'),
+    SseEvent("done", '"[DONE]"'),
 ]
-ENCODE = CloudProfile().encoder()
+ENCODE = CloudProfile().create_encoder()
 WHOLE = b"".join(ENCODE(event) for event in EVENTS)
 
 
@@ -44,13 +44,13 @@ async def given(items: list[Any]) -> AsyncIterator[Any]:
         yield item
 
 
-async def events_with(fault: str) -> list[Event]:
-    return [event async for event in event_faults(read_faults(fault), given(EVENTS))]
+async def events_with(fault: str) -> list[SseEvent]:
+    return [event async for event in apply_event_faults(read_faults(fault), given(EVENTS))]
 
 
 async def bytes_with(fault: str) -> list[bytes]:
     encoded = [ENCODE(event) for event in EVENTS]
-    return [chunk async for chunk in with_byte_faults(read_faults(fault), given(encoded))]
+    return [chunk async for chunk in apply_byte_faults(read_faults(fault), given(encoded))]
 
 
 async def recalls_with(fault: str) -> list[Any]:
@@ -111,7 +111,7 @@ async def test_failed_carries_the_code() -> None:
         ("recall_missing", EVENTS[2:3]),
     ],
 )
-async def test_faults_that_leave_events_out(fault: str, missing: list[Event]) -> None:
+async def test_faults_that_leave_events_out(fault: str, missing: list[SseEvent]) -> None:
     assert await events_with(fault) == [event for event in EVENTS if event not in missing]
 
 
@@ -138,7 +138,7 @@ async def test_unknown_status_and_duplicates() -> None:
 
 
 async def test_a_second_answer_comes_once() -> None:
-    told = [e async for e in event_faults(read_faults("two_answers"), given(EVENTS + EVENTS))]
+    told = [e async for e in apply_event_faults(read_faults("two_answers"), given(EVENTS + EVENTS))]
     extra = [event for event in told if event not in EVENTS]
     assert [e.name.rpartition(".")[2] for e in extra] == ["delta", "completed"]
     assert told.index(extra[0]) == EVENTS.index(EVENTS[5]) + 1
@@ -195,7 +195,7 @@ async def test_a_cut_recall_is_cut_inside_its_last_chunk_only() -> None:
 @pytest.mark.parametrize("fault", ["recall_late=0.2", "recall_split=0.2"])
 async def test_recall_faults_that_take_time(fault: str) -> None:
     start = time.monotonic()
-    told = event_faults(read_faults(fault), given(EVENTS))
+    told = apply_event_faults(read_faults(fault), given(EVENTS))
     came = [(time.monotonic() - start, event.data) async for event in told]
     before = [at for at, data in came if "slice" not in data and '"answer"' not in data][:2]
     recalls = [at for at, data in came if "slice" in data]
@@ -213,8 +213,8 @@ async def test_what_is_no_recall_stays_as_it_is(fault: str) -> None:
         {"type": "verbose", "content": "knowledge_recall"},
         {"type": "verbose", "content": '"knowledge_recall"'},
     ]
-    others = [Event("conversation.message.completed", json.dumps(data)) for data in told]
-    assert [e async for e in event_faults(read_faults(fault), given(others))] == others
+    others = [SseEvent("conversation.message.completed", json.dumps(data)) for data in told]
+    assert [e async for e in apply_event_faults(read_faults(fault), given(others))] == others
 
 
 @pytest.mark.parametrize("fault", [f.value for f in Fault if f.value.startswith("recall_")])
@@ -223,16 +223,16 @@ async def test_a_recall_that_found_nothing_bears_every_fault(fault: str) -> None
         payload = f'{{"chunks":{chunks},"ori_req":"","status_code":0}}'
         content = json.dumps({"msg_type": "knowledge_recall", "data": payload})
         data = json.dumps({"type": "knowledge", "content": content})
-        nothing = Event("conversation.message.completed", data)
-        found = [e async for e in event_faults(read_faults(fault), given([nothing]))]
+        nothing = SseEvent("conversation.message.completed", data)
+        found = [e async for e in apply_event_faults(read_faults(fault), given([nothing]))]
         assert len(found) == (0 if fault == "recall_missing" else 1)
 
 
 async def test_a_failed_recall_has_no_chunks_as_its_installation_writes_that() -> None:
     content = json.dumps(CONTENT)
     data = json.dumps({"type": "knowledge", "content": content})
-    event = Event("conversation.message.completed", data)
-    (failed,) = [e async for e in event_faults(read_faults("recall_failed"), given([event]))]
+    event = SseEvent("conversation.message.completed", data)
+    (failed,) = [e async for e in apply_event_faults(read_faults("recall_failed"), given([event]))]
     assert json.loads(json.loads(json.loads(failed.data)["content"])["data"])["chunks"] is None
 
 
@@ -289,10 +289,10 @@ def test_what_cannot_be_read(text: str) -> None:
 def test_plans_say_where_and_how_often() -> None:
     plan = read_faults(["error=4009", "times=2, on=/v3/chat/retrieve"])
     assert plan.times == 2
-    assert plan.hits("/v3/chat/retrieve")
-    assert not plan.hits("/v3/chat")
-    assert read_faults("crlf").hits("/v3/chat")
-    assert read_faults("crlf,on=*").hits("/v1/bots")
+    assert plan.applies_to("/v3/chat/retrieve")
+    assert not plan.applies_to("/v3/chat")
+    assert read_faults("crlf").applies_to("/v3/chat")
+    assert read_faults("crlf,on=*").applies_to("/v1/bots")
 
 
 @pytest.mark.parametrize("fault", ["error=1.5", "times=0.5", "cut_at=1.5", "idle=x", "failed=-1"])

@@ -6,7 +6,7 @@ import pytest
 
 import langchain_coze.local as package
 from langchain_coze.local import LocalBot, LocalCoze
-from langchain_coze.local.wire.ids import new_id, stable_id
+from langchain_coze.local.wire.ids import derive_id, generate_id
 
 
 def test_public_names_exist_and_are_sorted() -> None:
@@ -75,7 +75,7 @@ def test_bots_of_many_kinds() -> None:
 
 
 def test_ids_look_like_those_of_coze() -> None:
-    made = [new_id() for _ in range(100)]
+    made = [generate_id() for _ in range(100)]
     assert len(set(made)) == 100
-    assert all(len(i) == 19 and i.isdecimal() and int(i) < 2**63 for i in (*made, stable_id("a")))
-    assert stable_id("a", "b") != stable_id("ab")
+    assert all(len(i) == 19 and i.isdecimal() and int(i) < 2**63 for i in (*made, derive_id("a")))
+    assert derive_id("a", "b") != derive_id("ab")

@@ -23,7 +23,7 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
-from langchain_coze.local.reply_parts import waits
+from langchain_coze.local.reply_parts import needs_answer
 from langchain_coze.local.wire.chat_request import EnterMessage
 
 
@@ -34,7 +34,7 @@ def turn_of(bot: LocalBot, question: str = "hi", **fields: Any) -> Turn:
 
 async def pieces_of(reply: Any, question: str = "hi") -> list[Any]:
     bot = LocalBot(reply, name="tested")
-    return [piece async for piece in bot.source(turn_of(bot, question))]
+    return [piece async for piece in bot.reply_source(turn_of(bot, question))]
 
 
 async def text_of(reply: Any, question: str = "hi") -> str:
@@ -90,7 +90,7 @@ async def test_second_parameter_gets_the_turn() -> None:
 
     bot = LocalBot(wants, prompt="Speak {{language}} to {{ who }}.")
     turn = turn_of(bot, custom_variables={"language": "中文"})
-    assert "".join([p async for p in bot.source(turn)]) == "Speak 中文 to ."  # type: ignore[misc]
+    assert "".join([p async for p in bot.reply_source(turn)]) == "Speak 中文 to ."  # type: ignore[misc]
     assert seen == [turn]
     assert await text_of(lambda q, n=3: q * n) == "hihihi"
 
@@ -108,7 +108,7 @@ async def test_generator_is_not_read_ahead_without_end_and_is_closed() -> None:
             closed.set()
 
     bot = LocalBot(endless)
-    source = bot.source(turn_of(bot))
+    source = bot.reply_source(turn_of(bot))
     assert await anext(source) == "x"
     await source.aclose()
     assert await asyncio.to_thread(closed.wait, 5)
@@ -146,7 +146,7 @@ async def test_chat_model_streams_tokens_and_gets_the_recalled_text() -> None:
     knowledge = LocalKnowledge(["Tea grows on hills."], name="tea")
     bot = LocalBot(RunnableLambda(note) | model, knowledge=knowledge, name="tea bot")
     turn = turn_of(bot, "tea?", chunks=tuple(knowledge.search("tea")))
-    assert [p async for p in bot.source(turn)] == ["one", " ", "two", " ", "three"]
+    assert [p async for p in bot.reply_source(turn)] == ["one", " ", "two", " ", "three"]
     assert [message.type for message in asked] == ["system", "human"]
     assert "Tea grows on hills." in asked[0].text
 
@@ -217,7 +217,7 @@ async def test_default_reply_is_extractive(question: str, begin: str, needle: st
     knowledge = LocalKnowledge(["Tea grows on hills.", "茶叶长在山上。"], name="tea")
     bot = LocalBot(knowledge=knowledge)
     turn = turn_of(bot, question, chunks=tuple(knowledge.search(question)))
-    text = "".join([p async for p in bot.source(turn)])  # type: ignore[misc]
+    text = "".join([p async for p in bot.reply_source(turn)])  # type: ignore[misc]
     assert text.startswith(begin)
     assert needle in text
 
@@ -239,14 +239,14 @@ def test_knowledge_may_be_given_as_documents() -> None:
 async def played(reply: Any, *answers: Any) -> list[Any]:
     """The pieces of a reply that is sent these answers to the pieces that wait."""
     bot, left = LocalBot(reply, name="tested"), iter(answers)
-    pieces = bot.source(turn_of(bot))
+    pieces = bot.reply_source(turn_of(bot))
     seen, answer = [], None
     while True:
         try:
             seen.append(await pieces.asend(answer))
         except StopAsyncIteration:
             return seen
-        answer = next(left) if waits(seen[-1]) else None
+        answer = next(left) if needs_answer(seen[-1]) else None
 
 
 async def test_answers_reach_every_kind_of_generator() -> None:
@@ -285,7 +285,7 @@ async def test_a_thread_that_waits_ends_when_its_reply_is_closed() -> None:
             ended.set()
 
     bot = LocalBot(reply, name="tested")
-    pieces = bot.source(turn_of(bot))
+    pieces = bot.reply_source(turn_of(bot))
     assert await anext(pieces) == Ask("?")
     await pieces.aclose()
     assert await asyncio.to_thread(ended.wait, 5)

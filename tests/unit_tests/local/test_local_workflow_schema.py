@@ -9,9 +9,9 @@ from typing_extensions import TypedDict
 
 from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, RunContext, TurnFile
 from langchain_coze.local.runtime.signature import Signature
-from langchain_coze.local.runtime.store import StoredFile
-from langchain_coze.local.wire.errors import Problem
-from langchain_coze.local.wire.forms import form_items
+from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.files import StoredFile
+from langchain_coze.local.wire.forms import build_form
 
 
 class Guest(BaseModel):
@@ -154,7 +154,7 @@ GOOD: dict[str, Any] = {
 
 
 def test_values_are_converted() -> None:
-    read = Signature(book).read({**GOOD, "nights": None, "unknown": 1}, {})
+    read = Signature(book).read_inputs({**GOOD, "nights": None, "unknown": 1}, {})
     assert read == {
         "city": "杭州",
         "day": date(2026, 5, 1),
@@ -179,22 +179,22 @@ def test_values_are_converted() -> None:
     ],
 )
 def test_a_wrong_value_is_named(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(Problem) as caught:
-        Signature(book).read(GOOD | change, {})
+    with pytest.raises(ApiError) as caught:
+        Signature(book).read_inputs(GOOD | change, {})
     assert (caught.value.code, caught.value.message) == (4000, message)
 
 
 @pytest.mark.parametrize("name", ["city", "day", "guests", "price"])
 def test_a_missing_value_is_named(name: str) -> None:
-    with pytest.raises(Problem, match=f"parameters.{name} is required"):
-        Signature(book).read({key: value for key, value in GOOD.items() if key != name}, {})
+    with pytest.raises(ApiError, match=f"parameters.{name} is required"):
+        Signature(book).read_inputs({key: value for key, value in GOOD.items() if key != name}, {})
 
 
 def test_parameters_without_annotation() -> None:
     signature = Signature(lambda anything, number=2, nothing=None: (anything, number, nothing))
     shown = signature.inputs_as_json()
     assert [shown[name]["type"] for name in shown] == ["string", "integer", "string"]
-    assert signature.read({"anything": [1], "nothing": {}}, {}) == {
+    assert signature.read_inputs({"anything": [1], "nothing": {}}, {}) == {
         "anything": [1],
         "number": 2,
         "nothing": {},
@@ -204,7 +204,7 @@ def test_parameters_without_annotation() -> None:
 def test_all_names_and_positional_ones() -> None:
     context = RunContext(LocalWorkflow(book), "1")
     signature = Signature(lambda a, /, **rest: (a, rest))
-    assert signature.call(signature.read({"a": 1, "b": 2}, {}), context) == (1, {"b": 2})
+    assert signature.call(signature.read_inputs({"a": 1, "b": 2}, {}), context) == (1, {"b": 2})
 
 
 def describe(photo: Annotated[TurnFile, FileKind("image")], more: list[Any] | None = None) -> None:
@@ -220,16 +220,16 @@ def test_files() -> None:
     one, many = Signature(describe), Signature(album)
     assert one.inputs_as_json()["photo"] == {"type": "image", "required": True}
     assert many.inputs_as_json()["photos"]["items"] == {"type": "image"}
-    url = one.read({"photo": "https://example.com/a.png"}, uploads)["photo"]
+    url = one.read_inputs({"photo": "https://example.com/a.png"}, uploads)["photo"]
     assert url == TurnFile("image", url="https://example.com/a.png")
-    uploaded = many.read({"photos": ['{"file_id":"42"}']}, uploads)["photos"]
+    uploaded = many.read_inputs({"photos": ['{"file_id":"42"}']}, uploads)["photos"]
     assert uploaded == [TurnFile("image", "tea.png", b"png")]
 
 
 @pytest.mark.parametrize("value", ["", 3, {"file_id": "42"}, '{"file_id":"7"}', "[]", "tea.png"])
 def test_a_file_that_is_none(value: Any) -> None:
-    with pytest.raises(Problem, match=r"parameters\.photo: .*file_id"):
-        Signature(describe).read({"photo": value}, {})
+    with pytest.raises(ApiError, match=r"parameters\.photo: .*file_id"):
+        Signature(describe).read_inputs({"photo": value}, {})
 
 
 NO_TYPE = iter(())
@@ -260,7 +260,9 @@ def test_forms() -> None:
             "guest": Guest,
         }
     )
-    photo, page, prices, guest = form_items(form.parameters)
+    photo, page, prices, guest = build_form(
+        {parameter.name: parameter.as_json() for parameter in form.parameters}
+    )
     assert photo == {
         "type": "string",
         "name": "photo",

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from langchain_coze._api.client import Client
-from langchain_coze._api.effects import Flow, RetryPolicy, Sleep
-from langchain_coze._api.sharing import KeyedLocks, LockHandle, TTLCache, acquire, get_or_create
+from langchain_coze import _runtime
+from langchain_coze._api.effects import Flow, Sleep
+from langchain_coze._api.keyed_lock import KeyedLocks, LockHandle, acquire
+from langchain_coze._api.settings import Settings
+from langchain_coze._api.singleflight import TTLCache, get_or_create
 from langchain_coze._api.tokens import make_token_source
-from langchain_coze._api.transport import Settings
+from langchain_coze._runtime import make_client
 from langchain_coze.errors import CozeConversationBusyError, CozeError, CozeServerError
 
-CLIENT = Client(
-    Settings(base_url="http://127.0.0.1:1"), make_token_source("pat_example"), RetryPolicy()
-)
+CLIENT = make_client(Settings(base_url="http://127.0.0.1:1"), make_token_source("pat_example"))
 LONG = 10.0
 
 
@@ -202,9 +202,9 @@ def test_waiters_that_time_out_or_are_cancelled_do_not_block_the_others() -> Non
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_does_not_wait_for_its_parent() -> None:
-    locks, cache = KeyedLocks(), TTLCache()
-    CLIENT.run(acquire(locks, "v1", LONG))
-    assert cache.begin("k") is None  # somebody in the parent makes it
+    locks, cache = _runtime.conversation_locks, _runtime.uploads
+    lock = CLIENT.run(acquire(locks, "v1", LONG))
+    assert cache.begin("k") is None  # a thread of the parent creates it
     child = os.fork()
     if not child:
         try:
@@ -213,4 +213,6 @@ def test_a_forked_child_does_not_wait_for_its_parent() -> None:
         except CozeError:
             good = False
         os._exit(0 if good else 1)
+    lock.release()
+    cache.complete("k")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

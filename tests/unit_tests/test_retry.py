@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from langchain_coze._api.chats import (
-    Polling,
     build_chat_request,
     cancel_chat,
     retrieve_chat,
-    run_polled,
 )
 from langchain_coze._api.effects import (
     Close,
@@ -25,6 +23,7 @@ from langchain_coze._api.effects import (
     Sleep,
 )
 from langchain_coze._api.models import Chat
+from langchain_coze._api.polling import Polling, run_polled
 from langchain_coze._api.retry import find_error, send_with_retry
 from langchain_coze.errors import (
     CozeAuthenticationError,

@@ -1,0 +1,64 @@
+"""Uploads: each file once, its id kept for later requests (wire section 5.3)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from langchain_coze._api.chats import read_object
+from langchain_coze._api.effects import Flow, GetAccountKey, Request, RetryPolicy, Upload
+from langchain_coze._api.models import Chat
+from langchain_coze._api.retry import error_context, send_with_retry
+from langchain_coze._api.singleflight import TTLCache, get_or_create
+from langchain_coze.errors import CozeServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CACHE_SECONDS = 24 * 3600.0  # Coze keeps files for three months
+
+
+def upload_file(file: Upload, policy: RetryPolicy) -> Flow[str]:
+    """Upload a file and return its id, which this account may use for three months (wire 5.3).
+
+    Args:
+        file: The file.
+        policy: How often to repeat.
+
+    Raises:
+        CozeInvalidRequestError: Coze does not take it (4300 to 4304).
+        CozeError: What else Coze reports.
+    """
+    request = Request(method="POST", path="/v1/files/upload", file=file)
+    reply = yield from send_with_retry(request, policy)
+    file_id = Chat.model_validate(read_object(reply)).id
+    if not file_id:
+        raise CozeServerError("Coze took the file but gave no id for it.", **error_context(reply))
+    return file_id
+
+
+def upload_all(
+    files: Iterable[Upload], cache: TTLCache, base_url: str, policy: RetryPolicy
+) -> Flow[dict[str, str]]:
+    """Upload files, the same bytes once per account, and return their ids by digest.
+
+    Args:
+        files: The files.
+        cache: The ids of the files that have been uploaded before.
+        base_url: The server.
+        policy: How often to repeat each request.
+
+    Raises:
+        CozeError: What Coze reports.
+    """
+    ids: dict[str, str] = {}
+    account = ""
+    for file in files:
+        account = account or (yield GetAccountKey())
+        key = (base_url, account, file.digest)
+        ids[file.digest] = yield from get_or_create(cache, key, partial(_upload, file, policy))
+    return ids
+
+
+def _upload(file: Upload, policy: RetryPolicy) -> Flow[tuple[str, float]]:
+    return (yield from upload_file(file, policy)), _CACHE_SECONDS

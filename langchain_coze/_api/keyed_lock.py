@@ -1,0 +1,119 @@
+"""One caller at a time for each key, first come, first served, across threads and event loops."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from langchain_coze._api.effects import Flow, Wait
+from langchain_coze.errors import CozeConversationBusyError, bilingual_hint
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+_BUSY = 4016
+
+
+class KeyedLocks:
+    """A lock for each key, handed over in the order in which callers asked for it."""
+
+    def __init__(self) -> None:
+        """Create locks that nobody holds."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget who holds a lock, and who waits for one."""
+        self._mutex = threading.Lock()
+        self._waiters: dict[Hashable, deque[Future[None]]] = {}
+        self._holder_threads: dict[Hashable, int] = {}
+
+    def try_acquire(self, key: Hashable) -> tuple[Future[None] | None, int]:
+        """Take the lock or queue up.
+
+        Returns:
+            The future to wait for, or None when the lock was free; and the thread of its holder.
+        """
+        with self._mutex:
+            waiters = self._waiters.get(key)
+            if waiters is None:
+                self._waiters[key] = deque()
+                self._holder_threads[key] = threading.get_ident()
+                return None, 0
+            waiter: Future[None] = Future()
+            waiters.append(waiter)
+            return waiter, self._holder_threads[key]
+
+    def set_holder(self, key: Hashable) -> None:
+        """Record that a caller of this thread holds the lock now."""
+        with self._mutex:
+            self._holder_threads[key] = threading.get_ident()
+
+    def release(self, key: Hashable, waiter: Future[None] | None = None) -> None:
+        """Hand the lock to the next caller; with a `waiter`: stop waiting for it."""
+        with self._mutex:
+            waiters = self._waiters.get(key)
+            if waiters is None:
+                return
+            if waiter is not None and not waiter.done():
+                waiters.remove(waiter)
+                return
+            if not waiters:
+                del self._waiters[key], self._holder_threads[key]
+                return
+            following = waiters.popleft()
+            self._holder_threads[key] = 0  # unknown until the next caller runs
+            following.set_result(None)
+
+
+class LockHandle:
+    """A lock that is held; `release` gives it back, once."""
+
+    __slots__ = ("_key", "_locks")
+
+    def __init__(self, locks: KeyedLocks, key: Hashable) -> None:
+        """Wrap a lock that is held already."""
+        self._locks: KeyedLocks | None = locks
+        self._key = key
+
+    def release(self) -> None:
+        """Hand the lock to the next caller."""
+        locks, self._locks = self._locks, None
+        if locks is not None:
+            locks.release(self._key)
+
+
+def acquire(locks: KeyedLocks, key: Hashable, seconds: float) -> Flow[LockHandle]:
+    """Wait for a lock and take it.
+
+    Args:
+        locks: The locks.
+        key: Which of them.
+        seconds: How long to wait at most.
+
+    Returns:
+        The lock, to be released.
+
+    Raises:
+        CozeConversationBusyError: It took too long, or this very thread holds the lock.
+    """
+    waiter, holder_thread = locks.try_acquire(key)
+    if waiter is not None:
+        try:
+            in_time = yield Wait(waiter, seconds, holder_thread)
+        except BaseException:  # also when the driver is cancelled
+            locks.release(key, waiter)
+            raise
+        if not in_time:
+            locks.release(key, waiter)
+            raise CozeConversationBusyError(
+                "Another call on this conversation has not ended yet.",
+                code=_BUSY,
+                hint=bilingual_hint(
+                    "Read or close the other stream first; a conversation has one turn at a time.",
+                    "请先读完或关闭另一个流：同一会话一次只能进行一轮对话。",
+                ),
+            )
+        locks.set_holder(key)
+    return LockHandle(locks, key)

@@ -1,0 +1,108 @@
+"""A cache whose missing values are created once, however many callers ask for them.
+
+It works across threads and event loops: a caller that has to wait yields a `Wait` effect. The sync
+driver blocks its thread for it, the async driver does not.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze._api.effects import Flow, T, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+_MAX_WAIT_SECONDS = 60.0  # for a value that another caller is creating
+
+
+class TTLCache:
+    """Values by key, each with an expiry time; the least recently used are dropped first.
+
+    Args:
+        max_size: How many values are kept.
+    """
+
+    def __init__(self, max_size: int = 1000) -> None:
+        """Create an empty cache."""
+        self._max_size = max_size
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop all values, and forget who is creating one."""
+        self._lock = threading.Lock()
+        self._values: OrderedDict[Hashable, tuple[Any, float]] = OrderedDict()
+        self._in_flight: dict[Hashable, Future[None]] = {}
+
+    def get(self, key: Hashable) -> Any:
+        """Return the value of a key, or None when it is missing or expired."""
+        with self._lock:
+            value, expires_at = self._values.get(key, (None, 0.0))
+            if value is None or expires_at <= time.monotonic():
+                return None
+            self._values.move_to_end(key)
+            return value
+
+    def discard(self, key: Hashable, value: Any) -> None:
+        """Drop the value of a key, unless it has been replaced by another one."""
+        with self._lock:
+            if self._values.get(key, (None,))[0] == value:
+                del self._values[key]
+
+    def begin(self, key: Hashable) -> Future[None] | None:
+        """Return the future to wait for, or None: then the caller must create the value."""
+        with self._lock:
+            in_flight = self._in_flight.get(key)
+            if in_flight is None:
+                self._in_flight[key] = Future()
+            return in_flight
+
+    def complete(self, key: Hashable, value: Any = None, seconds: float = 0.0) -> None:
+        """Store a value for some seconds (None: store nothing) and wake up those who wait."""
+        with self._lock:
+            if value is not None:
+                self._values[key] = value, time.monotonic() + seconds
+                self._values.move_to_end(key)
+                while len(self._values) > self._max_size:
+                    self._values.popitem(last=False)
+            in_flight = self._in_flight.pop(key, None)
+        if in_flight is not None:
+            in_flight.set_result(None)
+
+
+def get_or_create(
+    cache: TTLCache, key: Hashable, create: Callable[[], Flow[tuple[T, float]]]
+) -> Flow[T]:
+    """Return a value from the cache; create it once for all callers that ask at the same time.
+
+    When creation fails, the caller that tried gets the error, and the next one tries.
+
+    Args:
+        cache: The cache.
+        key: The key of the value.
+        create: A flow that returns the value (not None) and for how many seconds it is valid.
+
+    Raises:
+        CozeError: What `create` raises.
+    """
+    while (value := cache.get(key)) is None:
+        in_flight = cache.begin(key)
+        if in_flight is None:
+            return (yield from _create(cache, key, create))
+        if not (yield Wait(in_flight, _MAX_WAIT_SECONDS)):
+            return (yield from create())[0]  # fall back to creating it ourselves
+    return value  # type: ignore[no-any-return] # what `create` has returned before
+
+
+def _create(cache: TTLCache, key: Hashable, create: Callable[[], Flow[tuple[T, float]]]) -> Flow[T]:
+    try:
+        value, seconds = yield from create()
+    except BaseException:  # also when the driver is cancelled
+        cache.complete(key)
+        raise
+    cache.complete(key, value, seconds)
+    return value

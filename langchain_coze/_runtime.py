@@ -1,0 +1,111 @@
+"""The state of this process: connections, tokens, uploads, conversation heads and locks.
+
+Everything that outlives a call is kept here and nowhere else, so that models hold plain data and
+can be pickled, copied and used from several threads and event loops. A forked child starts with
+empty state: it must not use its parent's connections, threads and locks.
+"""
+
+from __future__ import annotations
+
+import atexit
+import math
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze._api.keyed_lock import KeyedLocks
+from langchain_coze._api.singleflight import TTLCache
+
+if TYPE_CHECKING:
+    from langchain_coze._api.client import Client
+    from langchain_coze._api.pool import ConnectionPools
+    from langchain_coze._api.settings import Settings, TokenSource
+
+_CANCEL_WORKERS = 2
+
+
+class ConversationHeads:
+    """The last turn of each conversation, as far as this process has seen it."""
+
+    def __init__(self, max_size: int = 10_000) -> None:
+        """Take how many conversations are remembered."""
+        self._turns = TTLCache(max_size)
+
+    def record(self, base_url: str, conversation_id: str, turn: Any) -> None:
+        """Remember the last turn of a conversation."""
+        self._turns.complete((base_url, conversation_id), turn, math.inf)
+
+    def get(self, base_url: str, conversation_id: str) -> Any:
+        """Return the last turn of a conversation, or None when it is not known."""
+        return self._turns.get((base_url, conversation_id))
+
+    def clear(self) -> None:
+        """Forget all conversations."""
+        self._turns.clear()
+
+
+tokens = TTLCache()
+"""Access tokens of OAuth apps, by the digest of their token request."""
+
+uploads = TTLCache()
+"""Ids of uploaded files, by server, account and digest."""
+
+conversation_heads = ConversationHeads()
+"""The last turns of this process."""
+
+conversation_locks = KeyedLocks()
+"""One turn at a time in each conversation, by server and conversation id."""
+
+_lock = threading.Lock()
+_pools: ConnectionPools | None = None
+_cancel_executor: ThreadPoolExecutor | None = None
+
+
+def make_client(settings: Settings, token_source: TokenSource) -> Client:
+    """Return a client that uses the connections of this process.
+
+    It holds no connection itself, so making one costs nothing.
+
+    Args:
+        settings: How to reach the server.
+        token_source: Where the token of each request comes from.
+    """
+    global _pools  # noqa: PLW0603 - created on first use
+    from langchain_coze._api import client, pool  # noqa: PLC0415 - importing httpx takes 50 ms
+
+    with _lock:
+        if _pools is None:
+            _pools = pool.ConnectionPools()
+    return client.Client(settings, token_source, _pools)
+
+
+def get_cancel_executor() -> ThreadPoolExecutor:
+    """Return the threads that cancel abandoned chats in the background."""
+    global _cancel_executor  # noqa: PLW0603 - created on first use
+    with _lock:
+        if _cancel_executor is None:
+            _cancel_executor = ThreadPoolExecutor(_CANCEL_WORKERS, thread_name_prefix="coze-cancel")
+        return _cancel_executor
+
+
+def reset() -> None:
+    """Start with empty state, as a forked child must and a test may.
+
+    Nothing is closed: in a child, the connections belong to the parent.
+    """
+    global _lock, _pools, _cancel_executor  # noqa: PLW0603 - the state itself
+    _lock = threading.Lock()  # a thread of the parent may have held it
+    _pools = _cancel_executor = None
+    for state in (tokens, uploads, conversation_heads, conversation_locks):
+        state.clear()
+
+
+@atexit.register
+def _close_connections() -> None:
+    if _pools is not None:
+        _pools.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=reset)

@@ -1,0 +1,155 @@
+"""Check the values of a workflow's parameters against its JSON schema. Pure."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from langchain_coze._api.models import parse_json
+from langchain_coze.errors import CozeWorkflowError
+
+COZE_TYPE = "coze_type"
+"""The key of a JSON schema that holds the type in Coze, for files."""
+
+
+def to_plain_data(value: Any) -> Any:
+    """Return a value as plain data: what pydantic models hold, and what has a form in JSON.
+
+    Bytes and paths stay: they are files.
+
+    Args:
+        value: A value, or values in dicts and lists.
+
+    Raises:
+        CozeWorkflowError: It has no form in JSON.
+    """
+    if isinstance(value, BaseModel):
+        value = value.model_dump(by_alias=True, exclude_none=True)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    elif isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, Mapping):
+        return {_to_key(key): to_plain_data(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_plain_data(inner) for inner in value]
+    if value is None or isinstance(value, (str, bool, int, bytes, bytearray, PurePath)):
+        return value
+    return _to_json_value(value)
+
+
+def _to_key(key: Any) -> str:
+    return str(key.value if isinstance(key, Enum) else key)
+
+
+def _to_json_value(value: Any) -> Any:
+    """Return the form that a value has in JSON; a secret has none that would be of use."""
+    json_value: Any = None
+    secret = hasattr(value, "get_secret_value")
+    if not secret and not (isinstance(value, float) and not math.isfinite(value)):
+        with contextlib.suppress(ValueError):
+            json_value = to_jsonable_python(value)
+    if json_value is None:
+        raise CozeWorkflowError(f"{short_repr(value)} cannot be sent: it has no form in JSON.")
+    return json_value
+
+
+def validate_inputs(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are sent, after a look at whether the workflow takes them.
+
+    A value that is missing or None is left out; numbers and flags may come as text.
+
+    Args:
+        schema: The JSON schema of the tool.
+        values: What it was called with.
+
+    Raises:
+        CozeWorkflowError: A value is missing, of the wrong type, or not known.
+    """
+    problems: list[str] = []
+    validated = _validate_object(schema, values, "", problems)
+    if problems:
+        known = ", ".join(schema.get("properties") or {}) or "none"
+        raise CozeWorkflowError(f"{'; '.join(problems)}. The parameters of the workflow: {known}.")
+    return validated
+
+
+def _validate_object(
+    schema: Mapping[str, Any], values: Mapping[str, Any], path: str, problems: list[str]
+) -> dict[str, Any]:
+    properties = schema.get("properties") or {}
+    values_given = {name: value for name, value in values.items() if value is not None}
+    problems += [
+        f"{path}{name} is missing"
+        for name in schema.get("required") or ()
+        if name not in values_given and (properties.get(name) or {}).get("default") is None
+    ]
+    if schema.get("additionalProperties") is False:
+        problems += [
+            f"{path}{name} is not known" for name in values_given if name not in properties
+        ]
+    return {
+        name: _validate_value(properties.get(name) or {}, value, f"{path}{name}", problems)
+        for name, value in values_given.items()
+    }
+
+
+def _validate_value(schema: Mapping[str, Any], value: Any, path: str, problems: list[str]) -> Any:
+    if COZE_TYPE in schema:
+        return value  # a file: see `files`
+    kind = schema.get("type")
+    if not matches_type(kind, value):
+        value = _coerce(kind, value)
+    if not matches_type(kind, value):
+        problems.append(f"{path} is {short_repr(value)}, but should be of type {kind}")
+    elif kind == "object" and "properties" in schema:
+        return _validate_object(schema, value, f"{path}.", problems)
+    elif kind == "array":
+        items = schema.get("items") or {}
+        return [_validate_value(items, v, f"{path}[{n}]", problems) for n, v in enumerate(value)]
+    return value
+
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    "string": lambda v: isinstance(v, str),
+    "integer": lambda v: isinstance(v, int) and not isinstance(v, bool),
+    "number": lambda v: (
+        isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v)
+    ),
+    "boolean": lambda v: isinstance(v, bool),
+    "object": lambda v: isinstance(v, Mapping),
+    "array": lambda v: isinstance(v, (list, tuple)),
+}
+
+
+def matches_type(kind: Any, value: Any) -> bool:
+    check = _CHECKS.get(kind) if isinstance(kind, str) else None
+    return check is None or check(value)
+
+
+def _coerce(kind: Any, value: Any) -> Any:
+    """Return a value that is of another type than wanted, but says the same."""
+    if isinstance(value, str) and kind != "string":
+        parsed = parse_json(value.encode("utf-8", "replace"))
+        return value if parsed is None else parsed
+    if kind == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def short_repr(value: Any) -> str:
+    """Return a value for a message: short ones as they are, of others the type.
+
+    Args:
+        value: Any value.
+    """
+    text = repr(value)
+    return text if len(text) <= 40 else f"a {type(value).__name__}"  # noqa: PLR2004 - a short line

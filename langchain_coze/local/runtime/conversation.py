@@ -1,0 +1,113 @@
+"""A conversation: its saved messages, and the chat that runs in it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze.local.wire.ids import generate_id
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from langchain_coze.local.wire.chat_request import EnterMessage
+
+
+def _get_time() -> int:
+    return int(time.time())
+
+
+@dataclass(slots=True)
+class MessageMeta:
+    """What a stored message has besides its content."""
+
+    id: str = field(default_factory=generate_id)
+    created_at: int = field(default_factory=_get_time)
+    updated_at: int = field(default_factory=_get_time)
+    meta_data: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class SavedTurn:
+    """Messages of one turn that later turns of the conversation see.
+
+    Those that were made by hand are a turn without a chat.
+    """
+
+    entries: list[EnterMessage]
+    canceled: bool = False
+    chat_id: str = ""
+    bot_id: str = ""
+    section_id: str = ""
+    _message_metas: list[MessageMeta] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Give the messages their ids and times."""
+        self._add_missing_metas()
+
+    @property
+    def message_metas(self) -> list[MessageMeta]:
+        """One for each entry, in the same order."""
+        self._add_missing_metas()
+        return self._message_metas
+
+    def add_message(self, entry: EnterMessage, message_id: str = "") -> None:
+        """Add a message, under the id by which the client knows it already."""
+        self._add_missing_metas()
+        self.entries.append(entry)
+        self._message_metas.append(MessageMeta(message_id or generate_id()))
+
+    def _add_missing_metas(self) -> None:
+        self._message_metas += [MessageMeta() for _ in self.entries[len(self._message_metas) :]]
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A conversation: its context and the chat that is running in it, if any.
+
+    Attributes:
+        paused: Replies that have asked the user a question, by the id of their bot.
+    """
+
+    owner: str
+    id: str = field(default_factory=generate_id)
+    name: str = ""
+    meta_data: Mapping[str, str] = field(default_factory=dict)
+    created_at: int = field(default_factory=_get_time)
+    section_id: str = ""
+    turns: list[SavedTurn] = field(default_factory=list)
+    running_chat_id: str | None = None
+    paused: dict[str, AsyncGenerator[Any, Any]] = field(default_factory=dict)
+    bot_id: str = ""
+    updated_at: int = field(default_factory=_get_time)
+    cleared_turns: int = 0
+
+    def __post_init__(self) -> None:
+        """The first section of a conversation carries the conversation's id, as on Coze."""
+        self.section_id = self.section_id or self.id
+
+    @property
+    def history(self) -> list[EnterMessage]:
+        """Saved messages, oldest first; a cancelled turn is no context (wire 2.8)."""
+        section = self.turns[self.cleared_turns :]
+        return [entry for turn in section if not turn.canceled for entry in turn.entries]
+
+    def clear(self) -> None:
+        """Begin a new section: what was said before is kept, but is no context any more."""
+        self.section_id = generate_id()
+        self.cleared_turns = len(self.turns)
+        self.paused.clear()
+
+    def as_json(self) -> dict[str, Any]:
+        """The conversation object of the API (wire 5.1)."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "meta_data": dict(self.meta_data),
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "creator_id": self.owner,
+            "connector_id": "1024",
+            "last_section_id": self.section_id,
+        }
