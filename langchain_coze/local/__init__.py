@@ -7,8 +7,12 @@ with LocalCoze(LocalBot(knowledge=LocalKnowledge(["Tea grows on hills."]))) as c
     print(coze.base_url, coze.token, coze.bots[0].bot_id)
 ```
 
-`local_coze` and `local_coze_env`, pytest fixtures, can be imported from here too; they alone need
+The pytest fixtures `local_coze` and `local_coze_env` can be imported from here too; only they need
 pytest.
+
+Layers, each imports only from those before it: `wire` (requests, replies, events and plain data),
+`faults`, the parts of replies and workflows, `runtime` (chats and runs), the public classes (bots,
+chatflows, workflows, knowledge, OAuth apps), `routes` and `samples`, `app`, `server`.
 """
 
 from __future__ import annotations
@@ -88,10 +92,10 @@ __all__ = [
     "knowledge_workflow",
 ]
 
-# A reply that fails is logged with its traceback, but only for programs that set up logging.
+# The traceback of a failed reply is logged, but only in programs that set up logging.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-_HOMES = {
+_MODULES = {
     "FAULTS": "faults.specs",
     "Ask": "reply_parts",
     "AskInput": "workflow_parts",
@@ -131,10 +135,10 @@ _EXTRA = frozenset({"starlette", "uvicorn"})
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in _EXTRA:
@@ -148,5 +152,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names."""
+    """Return the public names."""
     return sorted(__all__)

@@ -130,7 +130,7 @@ def _print_error(text: str) -> int:
 
 
 def _warn_if_reachable(coze: Any) -> None:
-    """Say so when other machines can reach the server."""
+    """Print a warning when other machines can reach the server."""
     with contextlib.suppress(ValueError):
         if coze.host == "localhost" or ipaddress.ip_address(coze.host).is_loopback:
             return

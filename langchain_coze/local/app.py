@@ -179,7 +179,7 @@ class LocalApp:
         return FaultSet({f: v for f, v in values.items() if f not in {Fault.TIMES, Fault.ON}})
 
     def _count_use(self, key: str, faults: FaultSet) -> bool:
-        """Count a use of a plan; return whether it still applies."""
+        """Count a use of a set of faults; return whether it still applies."""
         self.state.counters[key] += 1
         return faults.times is None or self.state.counters[key] <= faults.times
 

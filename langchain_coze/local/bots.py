@@ -19,36 +19,37 @@ class LocalBot(ReplySettings):
     """A bot of a `LocalCoze` server.
 
     Attributes:
-        reply: What the bot says. A LangChain Runnable (chat model, chain, LangGraph graph) is
+        reply: Its reply. A LangChain Runnable (chat model, chain, LangGraph graph) is
             called with the messages of the conversation and streamed. A function is called with the
             question; with a second parameter it also gets a `Turn`. It may be `async`; it may
-            return a string, or yield strings and pieces such as `Reasoning` and `ClientTool`. None:
+            return a string, or yield strings and parts such as `Reasoning` and `ClientTool`. None:
             the bot answers with sentences from its knowledge base, in the language of the question.
-        bot_id: Its id; a decimal string of 19 digits made from the name when not given.
-        name: Its name; the function's name when not given.
+        bot_id: Its id; by default a decimal string of 19 digits made from the name.
+        name: Its name; by default the function's name.
         description: What it is for.
         prompt: Its system prompt; `{{name}}` stands for a prompt variable of the request
             (`custom_variables`). Seen by Runnables and in `Turn.prompt`.
         knowledge: Its knowledge base, or several as a list of `LocalKnowledge`, or documents or
-            texts to make one of. Every turn of a bot that has one begins with a recall: the best
-            passages of all of them, each with the id and name of its own.
-        k: How many passages a recall has at most; None: the largest `k` of the knowledge bases.
+            texts for one. Every turn of a bot with knowledge starts with a recall: the best
+            passages of all knowledge bases, each with the id and name of its knowledge base.
+        k: The largest number of passages in a recall; None: the largest `k` of the knowledge
+            bases.
         recalls: `"one"` message for all knowledge bases, or one for `"each"`, in their order
-            and each with an agent of its own: how bots of several agents tell their recalls.
-        on_demand: The model calls for the search: a `function_call` and a `tool_response` of
-            the knowledge plugin come before the recall, and no recall when nothing was found. How
+            and each of a different agent, as bots with several agents send their recalls.
+        on_demand: The model calls the search: a `function_call` and a `tool_response` of the
+            knowledge plugin come before the recall, and no recall when nothing was found. How
             Coze shows such a call is not recorded (wire 3.5); names and output are our choice.
         follow_ups: Questions to suggest after each answer, or a function from the question to them.
-        published: False: requests are refused with 4015 unless they ask for the draft.
+        published: False: requests fail with 4015, unless they are for the draft.
         delay: Seconds between two deltas.
         burst: How many deltas may reach the client in one network write.
-        quota: After this many chats the bot refuses with 4028; None means never.
-        faults: What goes wrong, see `Fault`.
+        quota: After this many chats, requests fail with 4028; None: never.
+        faults: Faults of its replies, see `Fault`.
 
     Raises:
         TypeError: `reply` cannot be used as a reply, or `knowledge` as knowledge.
-        ValueError: A fault is not known, `burst` or `k` is below 1, `recalls` is none of its
-            words, or two knowledge bases have the same id.
+        ValueError: A fault is unknown, `burst` or `k` is below 1, `recalls` has another value, or
+            two knowledge bases have the same id.
 
     Example:
         >>> def shout(question: str) -> str:
@@ -75,7 +76,7 @@ class LocalBot(ReplySettings):
     faults: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Fill in the name and id; refuse early what could not be served."""
+        """Set the name and id; reject settings that cannot be used."""
         self.name = self.name or derive_name(self.reply)
         self.bot_id = self.bot_id or derive_id("bot", self.name)
         bases = as_knowledge_bases(self.knowledge)
@@ -90,7 +91,7 @@ class LocalBot(ReplySettings):
         return self.bot_id
 
     def as_json(self) -> dict[str, Any]:
-        """The bot object of `GET /v1/bots/{bot_id}` (wire 5.4)."""
+        """Return the bot object of `GET /v1/bots/{bot_id}` (wire 5.4)."""
         bases = self.recall_settings.bases
         return {
             "bot_id": self.bot_id,
@@ -113,7 +114,7 @@ class LocalBot(ReplySettings):
         }
 
     def as_list_item(self, owner_id: str) -> dict[str, Any]:
-        """The bot object of `GET /v1/bots` (wire 5.4)."""
+        """Return the bot object of `GET /v1/bots` (wire 5.4)."""
         return {
             "id": self.bot_id,
             "name": self.name,
@@ -127,7 +128,7 @@ class LocalBot(ReplySettings):
         }
 
     def as_published_item(self) -> dict[str, Any]:
-        """The bot object of the older `GET /v1/space/published_bots_list` (wire 5.4)."""
+        """Return the bot object of the older `GET /v1/space/published_bots_list` (wire 5.4)."""
         return {
             "bot_id": self.bot_id,
             "bot_name": self.name,

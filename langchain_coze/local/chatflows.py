@@ -14,26 +14,26 @@ from langchain_coze.local.wire.ids import derive_id
 
 @dataclass(eq=False)
 class LocalChatflow(ReplySettings):
-    """A chatflow of a `LocalCoze` server: a workflow that talks (wire 4.6).
+    """A chatflow of a `LocalCoze` server (wire 4.6).
 
     Attributes:
-        reply: What it says; whatever may be the reply of a `LocalBot`. `Turn.parameters` has the
+        reply: Its reply, as that of a `LocalBot`. `Turn.parameters` has the
             values of its start node.
-        workflow_id: Its id; a decimal string of 19 digits made from the name when not given.
-        name: Its name; the function's name when not given.
-        app_id: The app it belongs to: requests must name it. A chatflow without one is from the
-            library: requests name a bot of the server, or any app.
+        workflow_id: Its id; by default a decimal string of 19 digits made from the name.
+        name: Its name; by default the function's name.
+        app_id: The app that it belongs to; requests must name it. A chatflow without one is from
+            the library: requests name a bot of the server, or any app.
         description: What it is for.
         follow_ups: Questions to suggest after each answer, or a function from the question to them.
-        published: False: requests are refused with 4200.
+        published: False: requests fail with 4200.
         delay: Seconds between two deltas.
         burst: How many deltas may reach the client in one network write.
-        quota: After this many runs it refuses with 4028; None means never.
-        faults: What goes wrong, see `Fault`.
+        quota: After this many runs, requests fail with 4028; None: never.
+        faults: Faults of its replies, see `Fault`.
 
     Raises:
         TypeError: `reply` cannot be used as a reply.
-        ValueError: A fault is not known, or `burst` is below 1.
+        ValueError: A fault is unknown, or `burst` is below 1.
 
     Example:
         >>> def order(question: str) -> str:
@@ -55,12 +55,12 @@ class LocalChatflow(ReplySettings):
     quota: int | None = None
     faults: str | Sequence[str] = ()
 
-    # What bots have and chatflows have not: their nodes search and prompt by themselves.
+    # Settings of bots only: the nodes of a chatflow search and prompt by themselves.
     prompt = ""
     recall_settings = RecallSettings()
 
     def __post_init__(self) -> None:
-        """Fill in the name and id; refuse early what could not be served."""
+        """Set the name and id; reject settings that cannot be used."""
         self.name = self.name or derive_name(self.reply)
         self.workflow_id = self.workflow_id or derive_id("chatflow", self.name)
         self._set_reply(self.reply)
@@ -72,13 +72,13 @@ class LocalChatflow(ReplySettings):
 
 
 def as_chatflows(chatflows: Any) -> tuple[LocalChatflow, ...]:
-    """Make chatflows of whatever a server may be given.
+    """Return chatflows as a tuple of `LocalChatflow`.
 
     Args:
-        chatflows: A `LocalChatflow`, anything that may serve as a reply, or an iterable of these.
+        chatflows: A `LocalChatflow`; a reply, as `LocalBot` takes it; or an iterable of these.
 
     Raises:
-        TypeError: Something in it cannot be served.
+        TypeError: Something among them cannot be a reply.
         ValueError: Two chatflows have the same id.
 
     Example:

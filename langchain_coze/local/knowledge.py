@@ -1,4 +1,4 @@
-"""A knowledge base that is really searched: BM25 over English and Chinese text."""
+"""A knowledge base that is searched with BM25, for English and Chinese text."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class LocalKnowledge:
         documents: LangChain `Document` objects or plain strings. Of the metadata, `title` is
             the document's name, `source` its address (used as link when it is an http address,
             as name when there is no title), `document_id` its id; `format_type` and
-            `source_type` say what it is, by default a text, from a web page if it has a link.
+            `source_type` are its types, by default a text, from a web page if it has a link.
         name: Name of the knowledge base.
-        dataset_id: Its id, a decimal string; made from the name when not given.
-        k: How many passages a search returns at most.
-        chunk_size: Longest passage, in characters.
+        dataset_id: Its id, a decimal string; by default made from the name.
+        k: The largest number of passages that a search returns.
+        chunk_size: The longest passage, in characters.
         min_score: Passages scored lower are left out; 0 keeps every passage that shares a term with
             the question.
-        delay: Seconds that a bot's search takes besides; `search` itself does not wait.
+        delay: Additional seconds for a bot's search; `search` itself does not wait.
 
     Raises:
         ValueError: `k` or `chunk_size` is below 1, or `delay` below 0.
@@ -79,7 +79,7 @@ class LocalKnowledge:
         min_score: float = 0.1,
         delay: float = 0.0,
     ) -> None:
-        """Cut the documents into passages; the search index is built at the first search."""
+        """Split the documents into passages; the first search builds the index."""
         if k < 1 or chunk_size < 1:
             raise ValueError("k and chunk_size must be at least 1")
         if delay < 0:
@@ -101,16 +101,16 @@ class LocalKnowledge:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """How many passages there are."""
+        """Return the number of passages."""
         return len(self._passages)
 
     def __repr__(self) -> str:
-        """Name and size."""
+        """Return name and size."""
         return f"LocalKnowledge(name={self.name!r}, passages={len(self)})"
 
     @property
     def is_indexed(self) -> bool:
-        """Whether the search index has been built, so that a search is quick."""
+        """Whether the search index exists, so that a search is quick."""
         return self._index is not None or not self._passages
 
     def search(self, query: str, k: int | None = None) -> list[RecalledChunk]:
@@ -118,7 +118,7 @@ class LocalKnowledge:
 
         Args:
             query: The question, in any mix of languages.
-            k: At most this many passages; the knowledge base's own `k` when None.
+            k: The largest number of passages; None: the knowledge base's `k`.
 
         Returns:
             Passages, best first. Empty when nothing matches. A score is the share of the question's
@@ -138,7 +138,7 @@ class LocalKnowledge:
         known_terms = [term for term in terms if term in self._idf]
         if not known_terms:
             return []
-        # A term of the question that no passage knows lowers every score: it was asked for too.
+        # A term of the question that is in no passage lowers every score.
         max_score = sum(self._idf.get(term, self._max_idf) for term in terms)
         scores = self._index.get_scores(known_terms)
         ranked = sorted(
@@ -151,11 +151,11 @@ class LocalKnowledge:
         ]
 
     async def asearch(self, query: str, k: int | None = None) -> list[RecalledChunk]:
-        """Search as `search` does, without holding up the event loop, after `delay` seconds.
+        """Async version of `search`; waits for `delay` seconds first.
 
         Args:
             query: The question, in any mix of languages.
-            k: At most this many passages; the knowledge base's own `k` when None.
+            k: The largest number of passages; None: the knowledge base's `k`.
 
         Raises:
             ImportError: The search library is missing (extra `local`).
@@ -229,18 +229,18 @@ def _read_document(document: Any) -> tuple[str, Mapping[str, Any]]:
 
 
 def _as_int(value: Any, default: int) -> int:
-    """A number; other loaders use the same keys for words."""
+    """Return a number, or the default; other loaders use the same keys for strings."""
     return value if isinstance(value, int) else default
 
 
 def _compute_idf(count: int, total: int) -> float:
-    """Lucene's inverse document frequency of a term that `count` of `total` passages have."""
+    """Return Lucene's inverse document frequency of a term in `count` of `total` passages."""
     return math.log(1 + (total - count + 0.5) / (count + 0.5))
 
 
 @contextlib.contextmanager
 def _suppress_progress(logger: logging.Logger) -> Iterator[None]:
-    """Hold back the progress notes of a library whose logger lets every level through."""
+    """Hide the progress messages of a library whose logger has no level."""
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
@@ -251,12 +251,12 @@ def _suppress_progress(logger: logging.Logger) -> Iterator[None]:
 
 def _round_to_half_precision(score: float) -> float:
     rounded: float = struct.unpack("e", struct.pack("e", score))[0]
-    # The smallest scores would round to nothing, and 0 means "not found".
+    # The smallest scores would round to 0, which means "not found".
     return rounded or 2.0**-24
 
 
 def split_passages(text: str, size: int) -> list[str]:
-    """Cut a text at paragraph ends, then at sentence ends, then anywhere.
+    """Split a text at paragraph ends, then at sentence ends, then anywhere.
 
     Args:
         text: Any text; blank lines separate paragraphs.
@@ -291,7 +291,7 @@ def _pack_sentences(paragraph: str, size: int) -> list[str]:
 
 
 def _join_short(passages: list[str], size: int) -> list[str]:
-    """Headings and one-line paragraphs say little alone: join them to their neighbour."""
+    """Join headings and one-line paragraphs to their neighbour: alone they have little content."""
     joined: list[str] = []
     for passage in passages:
         if joined and len(joined[-1]) + 1 + len(passage) <= size // 2:

@@ -14,17 +14,17 @@ from langchain_coze.local.workflows import LocalWorkflow
 def knowledge_workflow(
     knowledge: Any, *, parameter: str = "input", output: str = "outputList", **fields: Any
 ) -> LocalWorkflow:
-    """Make a workflow of a start node, a knowledge node and an End node.
+    """Return a workflow of a start node, a knowledge node and an End node.
 
     Args:
         knowledge: A `LocalKnowledge`, or documents or texts to make one of.
         parameter: Name of the start node's parameter, a string: the question.
         output: Name of the End node's variable: a list of `{"documentId": …, "output": …}`, best
             first, with the slice as `output`. Nothing found is an empty list, on Studio null.
-        **fields: Other fields of the `LocalWorkflow`; its name is that of the knowledge base when
-            not given.
+        **fields: Other fields of the `LocalWorkflow`; the default name is that of the knowledge
+            base.
 
-    Source: the knowledge node of Coze Studio (wire 3.5); the hosted service's is believed to give
+    Source: the knowledge node of Coze Studio (wire 3.5); the hosted service is believed to return
     the same.
 
     Example:
@@ -39,7 +39,7 @@ def knowledge_workflow(
         items = [
             {"documentId": _parse_document_id(c.document_id), "output": c.slice} for c in chunks
         ]
-        # A slice of Go that nothing was put into is null.
+        # Go writes an empty slice as null.
         return {output: items or (None if _run.profile == "studio" else [])}
 
     parameter_class = inspect.Parameter
@@ -55,5 +55,5 @@ def knowledge_workflow(
 
 
 def _parse_document_id(document_id: str) -> int:
-    """The id of a document as Studio writes it: a number, above what a double can hold exactly."""
+    """Return a document id as Studio writes it: a number, too large for a double."""
     return int(document_id if document_id.isdecimal() else derive_id("document", document_id))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell pytest of the marker.
+    """Register the marker.
 
     Args:
         config: pytest's own.
@@ -30,25 +30,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def local_coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    """A running `LocalCoze`, stopped after the test.
+    """Return a running `LocalCoze`, stopped after the test.
 
-    It serves the sample bot, or what the marker `local_coze` says; the marker takes the arguments
-    of `LocalCoze` by name, and may stand on a test, a class, or a module.
+    It serves the sample bot, unless there is a marker `local_coze`. The marker takes the arguments
+    of `LocalCoze` by name; put it on a test, a class, or a module.
 
     Args:
-        request: The test that asks for it.
+        request: The test that uses it.
 
     Raises:
-        TypeError: The marker was given something without a name.
+        TypeError: The marker has a positional argument.
 
     Example:
-        >>> # With @pytest.mark.local_coze(bots=str.upper, faults="crlf") the bot is another one.
+        >>> # With @pytest.mark.local_coze(bots=str.upper, faults="crlf") it serves another bot.
         >>> def test_answer(local_coze):
         ...     assert local_coze.bots[0].knowledge
     """
     marker = request.node.get_closest_marker("local_coze")
     if marker and marker.args:
-        # Of a lone function pytest makes no marker at all, but marks it: so not even here.
+        # A single function as argument never arrives here: pytest marks the function instead.
         raise TypeError("local_coze takes its arguments by name: @pytest.mark.local_coze(bots=…)")
     with LocalCoze(**(marker.kwargs if marker else {})) as coze:
         yield coze
@@ -56,7 +56,7 @@ def local_coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
 
 @pytest.fixture
 def local_coze_env(local_coze: LocalCoze, monkeypatch: pytest.MonkeyPatch) -> LocalCoze:
-    """The same server; the variables of the environment lead to it during the test.
+    """Return the same server; environment variables point to it during the test.
 
     So code that makes a `ChatCoze()` without arguments is tested as it is.
 

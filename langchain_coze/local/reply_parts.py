@@ -1,7 +1,7 @@
-"""What a reply may consist of, besides plain text.
+"""The parts of a reply, besides plain text.
 
-A reply function that is a generator yields these, mixed with `str` (text of the answer). For
-`ClientTool` and `Ask` the generator waits: `output = yield ClientTool(…)` goes on when the client
+A reply function that is a generator yields these, mixed with `str` (text of the answer). At
+`ClientTool` and `Ask` the generator waits: `output = yield ClientTool(…)` continues when the client
 has answered.
 """
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 class AnswerablePart:
-    """A piece that a reply waits for an answer to; the base of those that stand elsewhere."""
+    """A part that needs an answer; the base of those that are defined elsewhere."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """Thinking text of the model: deltas with `reasoning_content` and empty `content`.
+    """Reasoning text of the model: deltas with `reasoning_content` and empty `content`.
 
     Attributes:
-        text: A piece of the thinking; several may follow each other.
+        text: A delta of the reasoning; several may follow each other.
 
     Example:
         >>> Reasoning("The user greets me.").text
@@ -51,8 +51,8 @@ class ServerTool:
 
     Attributes:
         name: `plugin-api`, as Coze names it; without a hyphen plugin and API are named alike.
-        arguments: What the plugin was called with.
-        output: What it gave. A string is wrapped as Coze's own plugins wrap text
+        arguments: The arguments of the call.
+        output: Its output. A string is wrapped as Coze's own plugins wrap text
             (`response_for_model`); anything else is sent as its JSON.
 
     Example:
@@ -70,13 +70,13 @@ class ClientTool:
     """A call of a tool that the client runs: a local plugin (wire 2.6).
 
     The turn stops with `conversation.chat.requires_action`. When the client has submitted the
-    result, the generator goes on: `output = yield ClientTool(…)` is that result, a string. A
-    tuple of them asks for several calls at once and gives the list of their results, in order.
+    result, the generator continues: `output = yield ClientTool(…)` is that result, a string. A
+    tuple of them makes several calls at once and returns the list of their results, in order.
 
     Attributes:
         name: The name of the tool.
-        arguments: What to call it with. A string is sent as it is, so that arguments which are no
-            JSON can be sent on purpose.
+        arguments: The arguments of the call. A string is sent as is, which allows arguments that
+            are not valid JSON.
 
     Example:
         >>> ClientTool("get_weather", {"city": "杭州"}).arguments
@@ -89,15 +89,15 @@ class ClientTool:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A question to the user, as a question node of a workflow asks it (wire 2.5, 4.6).
+    """A question to the user, as the question node of a workflow sends it (wire 2.5, 4.6).
 
     The turn ends with the question as its answer, and a `verbose` message `interrupt`. The next
     message of the user in the same conversation resumes the generator: `answer = yield Ask(…)` is
     its text.
 
     Attributes:
-        question: What to ask.
-        options: Answers to choose from. They stand below the question, a line each: how Coze
+        question: The question.
+        options: Answers to choose from. They are below the question, one per line; how Coze
             writes them as text is not recorded.
 
     Example:
@@ -131,7 +131,7 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """An answer with `content_type` card: sent once, complete, under a message id of its own.
+    """An answer with `content_type` card: sent once, complete, with another message id.
 
     Attributes:
         content: The card's JSON text, or any JSON value.
@@ -150,8 +150,8 @@ class Media:
 
     Attributes:
         items: As on the wire: each has a `type` (text, image, file or audio) and `text`,
-            `file_url` or `file_id` (wire 2.1). That a bot's own answers take this form is an
-            assumption: the API's pages tell of it for questions.
+            `file_url` or `file_id` (wire 2.1). That a bot's answers have this form is an
+            assumption: the API's pages document it for questions.
 
     Raises:
         ValueError: An item has no known type.
@@ -164,7 +164,7 @@ class Media:
     items: Sequence[Mapping[str, str]]
 
     def __post_init__(self) -> None:
-        """Refuse early what no client could read."""
+        """Reject items that no client can read."""
         for item in self.items:
             if item.get("type") not in {"text", "image", "file", "audio"}:
                 raise ValueError(f"an item's type is text, image, file or audio: {item!r}")
@@ -175,7 +175,7 @@ class Speech:
     """Spoken sound: `conversation.audio.delta` after `chat.completed` (wire 2.4).
 
     Attributes:
-        data: A piece of the sound; Coze sends raw 16-bit samples at 24 kHz, one channel.
+        data: A part of the sound; Coze sends raw 16-bit samples at 24 kHz, one channel.
 
     Example:
         >>> len(Speech(bytes(480)).data)
@@ -252,7 +252,7 @@ ReplyPart: TypeAlias = (
     | Fail
 )
 
-# The types of the pieces, for isinstance; a tuple is one only when it holds calls, see `waits`.
+# The types of the parts, for isinstance; a tuple is one only if it has calls, see `needs_answer`.
 PART_TYPES = (
     *(str, Reasoning, NewAnswer, ServerTool, ClientTool, Ask, FollowUp),
     *(Card, Media, Speech, Verbose, Pause, Fail),
@@ -260,10 +260,14 @@ PART_TYPES = (
 
 
 def needs_answer(item: Any) -> bool:
-    """Whether a reply that yields `item` waits for an answer to it.
+    """Return whether a reply that yields `item` waits for an answer to it.
 
     Example:
-        >>> waits(Ask("Which city?")), waits((ClientTool("a"), ClientTool("b"))), waits("text")
+        >>> (
+        ...     needs_answer(Ask("Which city?")),
+        ...     needs_answer((ClientTool("a"), ClientTool("b"))),
+        ...     needs_answer("text"),
+        ... )
         (True, True, False)
     """
     if isinstance(item, tuple):

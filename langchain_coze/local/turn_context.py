@@ -54,21 +54,21 @@ class BotInfo(Protocol):
 
 @dataclass(frozen=True)
 class Turn:
-    """One question together with everything the server knows about it.
+    """One question, with everything that the server knows about it.
 
     Attributes:
         question: Text of the user's last message.
-        bot: The bot or chatflow that is asked.
-        chunks: Passages that its knowledge bases gave for the question, best first.
+        bot: The `LocalBot` or `LocalChatflow`.
+        chunks: The passages that its knowledge bases have for the question, best first.
         has_knowledge: Whether the bot has a knowledge base at all.
-        user_id: The caller's own key of the user.
+        user_id: The `user_id` of the request.
         custom_variables: Values for the bot's prompt variables.
-        parameters: Values for the start node of a chatflow, or of a bot that is one.
-        meta_data: The caller's own pairs.
+        parameters: The `parameters` of the request, for the start node of a chatflow.
+        meta_data: The `meta_data` of the request.
         conversation_id: Conversation the turn belongs to.
         chat_id: Id of the turn.
-        entries: The messages of the conversation as they came over the wire, oldest first.
-        uploads: The user's uploaded files that the messages name, by file id.
+        entries: The messages of the conversation as requests had them, oldest first.
+        uploads: The user's uploaded files that the messages refer to, by file id.
     """
 
     question: str
@@ -86,7 +86,7 @@ class Turn:
 
     @cached_property
     def files(self) -> tuple[TurnFile, ...]:
-        """The files of the question: of the user's messages after the last answer."""
+        """The files of the question: those of the user's messages after the last answer."""
         files: deque[TurnFile] = deque()
         for entry in reversed(self.entries):
             if entry.role != "user":
@@ -103,17 +103,17 @@ class Turn:
 
     @cached_property
     def prompt(self) -> str:
-        """The bot's prompt, its `{{variables}}` filled in from the request."""
+        """The bot's prompt with the request's values for its `{{variables}}`."""
         return _VARIABLE.sub(lambda m: self.custom_variables.get(m[1], ""), self.bot.prompt)
 
     @cached_property
     def messages(self) -> list[BaseMessage]:
         """The conversation as LangChain messages, oldest first.
 
-        A system message stands first when the bot has a prompt or its knowledge base gave
+        The first one is a system message when the bot has a prompt or its knowledge base found
         something: the model of a Coze bot sees both, too.
         """
-        from langchain_core.messages import (  # noqa: PLC0415 - plain replies do without
+        from langchain_core.messages import (  # noqa: PLC0415 - slow to import, not always needed
             AIMessage,
             HumanMessage,
             SystemMessage,
@@ -192,7 +192,7 @@ def _find_open_calls(messages: list[BaseMessage]) -> list[str]:
 
 
 def _drop_open_calls(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """Leave out calls that the client never answered: no model takes a history with them."""
+    """Drop calls that the client never answered: models reject a history with them."""
     from langchain_core.messages import AIMessage  # noqa: PLC0415 - as above
 
     open_ids = set(_find_open_calls(messages))

@@ -21,33 +21,33 @@ class LocalWorkflow:
     """A workflow of a `LocalCoze` server (wire 4).
 
     Attributes:
-        function: What it does. Its parameters are those of the start node: names, types, defaults
+        function: Its function. Its parameters are those of the start node: names, types, defaults
             and descriptions come from its signature and docstring. What it returns is the output
             of the End node: a mapping is its variables, any other value its variable `output`.
             It may be `async`. When it raises, or returns `Fail`, the run fails. A generator may
-            yield text and `Message` on its way, and the questions `Ask` and `AskInput`: the run
-            stops there, and the answer becomes the value of `yield`. `TokenUsage`, `Pause` and
-            `Fail` may be yielded, too; an async generator ends with `Output`.
-        workflow_id: Its id; a decimal string of 19 digits made from the name when not given.
-        name: Its name; the function's name when not given.
-        description: What it is for; the first paragraph of the docstring when not given.
-        app_id: The app it belongs to: requests must name it. A workflow without one is from the
-            library.
-        published: False: requests are refused with 4200.
-        terminate_plan: What the End node gives: `"return_variables"`, or
+            yield text and `Message` before its end, and the questions `Ask` and `AskInput`: the run
+            stops there, and the answer becomes the value of `yield`. It may also yield
+            `TokenUsage`, `Pause` and `Fail`; an async generator ends with `Output`.
+        workflow_id: Its id; by default a decimal string of 19 digits made from the name.
+        name: Its name; by default the function's name.
+        description: What it is for; by default the first paragraph of the docstring.
+        app_id: The app that it belongs to; requests must name it. A workflow without one is from
+            the library.
+        published: False: requests fail with 4200.
+        terminate_plan: What the End node returns: `"return_variables"`, or
             `"use_answer_content"`, a text.
-        wrapped: Whether a text stands in its wrapper where the run is not streamed (wire 4.2).
+        wrapped: Whether a text is wrapped where the run is not streamed (wire 4.2).
         delay: Seconds after each message of a stream.
-        ping: Seconds of silence after which a stream has a heartbeat; 0 for none.
-        paid: False: as on a plan that is not paid for, runs that are polled are refused with 6003.
-        gateway_timeout: Seconds that a request which is not streamed may take; then the connection
-            is closed, and the run goes on.
-        quota: After this many runs it refuses with 4028; None means never.
-        faults: What goes wrong, see `Fault`.
+        ping: Seconds of silence after which a stream gets a heartbeat; 0 for none.
+        paid: False: asynchronous runs fail with 6003, as on a free plan.
+        gateway_timeout: Seconds that a request without a stream may take; then the connection is
+            closed, and the run continues.
+        quota: After this many runs, requests fail with 4028; None: never.
+        faults: Faults of its replies, see `Fault`.
 
     Raises:
-        TypeError: `function` is none, or its parameters cannot be a workflow's.
-        ValueError: A fault or `terminate_plan` is not known.
+        TypeError: `function` is not a function, or its parameters cannot be a workflow's.
+        ValueError: A fault or `terminate_plan` is unknown.
 
     Example:
         >>> def book(city: str, nights: int = 1) -> dict[str, str]:
@@ -75,7 +75,7 @@ class LocalWorkflow:
     faults: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Fill in what is not given; refuse early what could not be served."""
+        """Set the name, id and description; reject settings that cannot be used."""
         if self.terminate_plan not in _TERMINATE_PLANS:
             raise ValueError(
                 f"terminate_plan is one of {_TERMINATE_PLANS}, not {self.terminate_plan!r}"
@@ -92,23 +92,23 @@ class LocalWorkflow:
 
     @property
     def wire_id(self) -> str:
-        """The id that requests name it by."""
+        """The id that requests use."""
         return self.workflow_id
 
     @property
     def returns_text(self) -> bool:
-        """Whether its End node gives a text instead of variables."""
+        """Whether its End node returns a text instead of variables."""
         return self.terminate_plan == "use_answer_content"
 
 
 def as_workflows(workflows: Any) -> tuple[LocalWorkflow, ...]:
-    """Make workflows of whatever a server may be given.
+    """Return workflows as a tuple of `LocalWorkflow`.
 
     Args:
         workflows: A `LocalWorkflow`, a function, or an iterable of these.
 
     Raises:
-        TypeError: Something in it cannot be served.
+        TypeError: Something among them cannot be a workflow.
         ValueError: Two workflows have the same id.
 
     Example:

@@ -1,1 +1,1 @@
-"""Faults on demand: what breaks in a reply, and how."""
+"""The faults of replies that users can switch on."""

@@ -17,7 +17,7 @@ EventTransform: TypeAlias = Callable[[AsyncIterator[SseEvent]], AsyncIterator[Ss
 
 
 class _RecallEvent(NamedTuple):
-    """A recall message, taken apart."""
+    """The event of a recall message, parsed."""
 
     name: str
     message: dict[str, Any]
@@ -31,21 +31,21 @@ class _RecallEvent(NamedTuple):
 
     @property
     def empty_chunks(self) -> list[Any] | None:
-        """How its installation writes that nothing was found (wire 3.3)."""
+        """The `chunks` of a recall that found nothing, on this installation (wire 3.3)."""
         return None if self.message["type"] == "knowledge" else []
 
     def with_payload(self, payload: Payload, **changes: str) -> SseEvent:
-        """The same message with another payload."""
+        """Return the message with another payload."""
         content = go_json.dumps(self.content | {"data": go_json.dumps(payload)})
         return self.with_content(content, **changes)
 
     def with_content(self, content: str, **changes: str) -> SseEvent:
-        """The same message with another content."""
+        """Return the message with another content."""
         return SseEvent(self.name, go_json.dumps(self.message | {"content": content} | changes))
 
 
 def _parse_recall(event: SseEvent) -> _RecallEvent | None:
-    """The recall that an event tells; an answer may well contain the word."""
+    """Return the recall of an event, if it is one; an answer may contain the word too."""
     if event.name != "conversation.message.completed":
         return None
     message = json.loads(event.data)
@@ -64,7 +64,7 @@ def _parse_recall(event: SseEvent) -> _RecallEvent | None:
 def _replace_recall(
     build: Callable[[_RecallEvent], Iterable[SseEvent]], interval: float = 0
 ) -> EventTransform:
-    """Replace a recall by any number of messages, `pause` seconds apart."""
+    """Replace a recall with any number of messages, `interval` seconds apart."""
 
     async def transform(events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
         async for event in events:
@@ -78,13 +78,13 @@ def _replace_recall(
 
 
 def _change_payload(build: Callable[[_RecallEvent], Payload]) -> EventTransform:
-    """Change what a recall says; `make` gives the fields of its payload that differ."""
+    """Change the payload of a recall; `build` returns the fields that differ."""
     return _replace_recall(lambda recall: [recall.with_payload(recall.payload | build(recall))])
 
 
 def _split_chunks(recall: _RecallEvent) -> Iterable[SseEvent]:
     payload = recall.payload
-    # Messages of their own: a client that knows an id already may take the rest for repetitions.
+    # Each chunk gets another message id: a client may ignore a message whose id it knows.
     for chunk in payload["chunks"] or ():
         yield recall.with_payload(payload | {"chunks": [chunk]}, id=generate_id())
     if not payload["chunks"]:
@@ -97,7 +97,7 @@ def _break_first_chunk(recall: _RecallEvent) -> Payload:
 
 
 def pause_before(matches: Callable[[SseEvent], Any], seconds: float) -> EventTransform:
-    """Hold back the first event of a kind, and all after it.
+    """Pause before the first event of a kind.
 
     Args:
         matches: Whether an event is of that kind.
@@ -116,7 +116,7 @@ def pause_before(matches: Callable[[SseEvent], Any], seconds: float) -> EventTra
 
 
 def _truncate(recall: _RecallEvent) -> Iterable[SseEvent]:
-    """End the innermost JSON too early: in the last chunk, or halfway when there is none."""
+    """Truncate the innermost JSON: in the last chunk, or halfway when there are no chunks."""
     inner = recall.content.get("data")
     text: str = inner if isinstance(inner, str) else recall.message["content"]
     position = text.rfind('"slice"')

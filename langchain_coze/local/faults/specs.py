@@ -1,4 +1,4 @@
-"""Names of the faults that a local server can show, and how they are written down."""
+"""The faults of a local server: their names, their values, and how users write them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Fault(StrEnum):
-    """A fault by name; `FAULTS` says what each one does.
+    """A fault by name; `FAULTS` describes each one.
 
     A fault is written as its name, or as `name=value` where it takes a value; several are
     separated by commas. Three places accept them: `LocalBot(faults=…)`, `LocalCoze(faults=…)`
@@ -77,7 +77,7 @@ class Fault(StrEnum):
     ON = "on"
 
 
-# name -> (default value, or None where no value is taken; what it does). The order is the order in
+# name -> (default value, or None without a value; description). The order is the order in
 # which they are applied.
 FAULTS: Mapping[Fault, tuple[str | None, str]] = {
     # Instead of a reply; the chat is not started.
@@ -166,11 +166,11 @@ _CHOICES: Mapping[Fault, tuple[str, ...]] = {Fault.RECALL_VARIANT: ("plain", "fl
 
 @dataclass(frozen=True)
 class FaultSet:
-    """Faults that belong together.
+    """Faults that apply together.
 
     Attributes:
-        values: The faults, each with its value; an empty string where it takes none.
-        text: How they were written.
+        values: The faults and their values; an empty string for a fault without a value.
+        text: The faults as the user wrote them.
     """
 
     values: Mapping[Fault, str] = field(default_factory=dict)
@@ -178,11 +178,11 @@ class FaultSet:
 
     @property
     def times(self) -> int | None:
-        """How many requests are hit; None for all."""
+        """How many requests the faults apply to; None for all."""
         return int(self.values[Fault.TIMES]) if Fault.TIMES in self.values else None
 
     def applies_to(self, path: str) -> bool:
-        """Whether requests to `path` are hit; by default those that begin a turn or a run."""
+        """Return whether the faults apply to a path; by default to those that start something."""
         if Fault.ON in self.values:
             return self.values[Fault.ON] in {"*", path}
         return path in _START_PATHS

@@ -1,7 +1,7 @@
 """Faults as small transforms of a stream: of its events, then of its bytes.
 
-Each transform takes an async iterator and is one. A plan's transforms are chained in the order of
-the table `FAULTS`; what the chat itself does is not touched, only what this client sees of it.
+A transform is a function from an async iterator to another one. The transforms of a request are
+chained in the order of the table `FAULTS`. They change what the client receives, not the chat.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DONE = SseEvent("done", '"[DONE]"')
 _STUDIO_DONE = "conversation.stream.done"
 _UNKNOWN_VALUE = "local_unknown"
 ERROR_TEXT = "stream read failed: connection reset"
-"""What an error event says that has no JSON."""
+"""The data of an error event that is not JSON."""
 
 
 def apply_event_faults(
@@ -61,7 +61,7 @@ def apply_byte_faults(faults: FaultSet, chunks: AsyncIterator[bytes]) -> AsyncIt
 def _replace_each(
     replace: Callable[[ItemT], Iterable[ItemT]],
 ) -> Callable[[AsyncIterator[ItemT]], AsyncIterator[ItemT]]:
-    """A transform that replaces each item by any number of items."""
+    """Return a transform that replaces each item with any number of items."""
 
     async def transform(items: AsyncIterator[ItemT]) -> AsyncIterator[ItemT]:
         async for item in items:
@@ -79,7 +79,7 @@ def _drop_events(*names: str) -> EventTransform:
 
 
 def _replace_answer(build: Callable[[dict[str, Any]], Iterable[SseEvent]]) -> EventTransform:
-    """End the stream where the answer would begin; `make` gets the chat object."""
+    """End the stream where the answer would start; `build` gets the chat object."""
 
     async def transform(events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
         chat: dict[str, Any] = {}
@@ -128,7 +128,7 @@ def _build_code_event(name: str, code: int, msg: str) -> SseEvent:
 
 
 def _insert_before_answer(build: Callable[[dict[str, Any]], SseEvent]) -> EventTransform:
-    """Insert one event before the answer; `make` gets the chat object."""
+    """Insert one event before the answer; `build` gets the chat object."""
 
     async def transform(events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
         chat: dict[str, Any] | None = None
@@ -165,7 +165,7 @@ def _set_unknown_status(event: SseEvent) -> Iterable[SseEvent]:
 
 
 def _append_second_answer(event: SseEvent) -> Iterable[SseEvent]:
-    """The event; after the first answer another one, whole, under an id of its own."""
+    """Return the event; after the first answer also a complete answer with another id."""
     if event.name != _COMPLETED or (answer := json.loads(event.data)).get("type") != "answer":
         return (event,)
     second = go_json.dumps(
@@ -175,7 +175,7 @@ def _append_second_answer(event: SseEvent) -> Iterable[SseEvent]:
 
 
 def _replace_first(replace: Callable[[SseEvent], Iterable[SseEvent]]) -> EventTransform:
-    """A transform that replaces the first event which `change` does not leave as it is."""
+    """Return a transform that replaces the first event for which `replace` returns another."""
 
     async def transform(events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
         replaced = False
@@ -241,7 +241,7 @@ def _replace_with_json_line(code: int) -> ByteTransform:
 
 
 def _prefix_events(prefix: bytes) -> ByteTransform:
-    """Something before each event, with spaces after the colons where the stream has them."""
+    """Insert bytes before each event, with spaces after colons where the stream has them."""
     spaced = prefix.replace(b"event:", b"event: ").replace(b"data:", b"data: ")
     return _replace_each(lambda chunk: ((spaced if b"event: " in chunk else prefix) + chunk,))
 

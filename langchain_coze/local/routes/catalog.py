@@ -1,4 +1,4 @@
-"""Routes that tell what a server serves: bots, workspaces, the user (wire 5.4)."""
+"""Routes of bots, workspaces and the user (wire 5.4)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CatalogRoutes:
         return [
             RouteSpec("/v1/bots", ["GET"], self._list_bots),
             RouteSpec("/v1/bots/{bot_id}", ["GET"], self._retrieve_bot),
-            # The older twins of the two above; the official Python SDK still calls them first.
+            # Older versions of the two above; the official Python SDK still calls them first.
             RouteSpec("/v1/space/published_bots_list", ["GET"], self._list_published_bots),
             RouteSpec("/v1/bot/get_online_info", ["GET"], self._retrieve_bot),
             RouteSpec("/v1/workspaces", ["GET"], self._list_workspaces),

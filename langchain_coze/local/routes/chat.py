@@ -36,7 +36,7 @@ class ChatRoutes:
         """Return the routes."""
         return [
             RouteSpec("/v3/chat", ["POST"], self._create_chat),
-            # The docs GET it, the official Python and JavaScript SDKs POST it (wire 2.8).
+            # GET in the docs; the official Python and JavaScript SDKs POST (wire 2.8).
             RouteSpec("/v3/chat/retrieve", ["GET", "POST"], self._retrieve),
             RouteSpec("/v3/chat/message/list", ["GET"], self._list_messages),
             RouteSpec("/v3/chat/cancel", ["POST"], self._cancel),
@@ -53,22 +53,18 @@ class ChatRoutes:
         conversation = self._open_conversation(context, request)
         uploads = self._state.store.get_files(context.owner)
         _check_files(request, uploads)
-        run = ChatRun(bot, request, conversation, self._state.profile, uploads)
+        run = ChatRun(bot, request, conversation, profile, uploads)
         self._state.store.add_chat(run)
         self._state.start_task(run.execute())
         if request.stream:
-            return EventStreamResponse(
-                run.events, self._state.profile, context.faults, self._state.connections
-            )
+            return EventStreamResponse(run.events, profile, context.faults, self._state.connections)
         return build_json_response(
             {"data": run.as_short_json(), "code": 0, "msg": "", **profile.extra_reply_fields}
         )
 
     def _open_conversation(self, context: RequestContext, request: ChatRequest) -> Conversation:
-        messages, conversation_id = (
-            request.additional_messages,
-            context.query.get("conversation_id"),
-        )
+        messages = request.additional_messages
+        conversation_id = context.query.get("conversation_id")
         if messages and messages[-1].role != "user":
             raise ApiError(4000, "the last of additional_messages must have the role user")
         store = self._state.store
@@ -104,8 +100,8 @@ class ChatRoutes:
         if not run.is_cancelable:
             raise ApiError(4104)
         run.cancel()
-        # As in the API's own sample (wire 2.8), save that last_error.code is null there: the
-        # official Python SDK refuses that, and no recording shows it.
+        # As in the API's sample (wire 2.8), except that last_error.code is null there: the official
+        # Python SDK rejects that, and no recording shows it.
         return build_data_response(run.as_json() | {"failed_at": None, "usage": {}}, context)
 
     async def _submit_tool_outputs(self, context: RequestContext) -> Response:
@@ -124,7 +120,7 @@ class ChatRoutes:
 
 
 def _check_files(request: ChatRequest, uploads: Mapping[str, StoredFile]) -> None:
-    """Only uploads of the same account can be used (wire 5.3)."""
+    """Check that the files are uploads of the same account (wire 5.3)."""
     for message in request.additional_messages:
         for file_id in filter(None, (item.get("file_id") for item in message.items)):
             if file_id not in uploads:

@@ -57,7 +57,7 @@ class ChatflowRoutes:
         return EventStreamResponse(run.events, profile, context.faults, state.connections)
 
     def _check_parent(self, chatflow: LocalChatflow, body: Mapping[str, Any]) -> None:
-        """A chatflow of an app runs in its app; one of the library in a bot or in an app."""
+        """Check the bot or app that a chatflow runs in."""
         bot_id, app_id = body.get("bot_id"), body.get("app_id")
         if bool(bot_id) == bool(app_id):
             raise ApiError(4000, "one of app_id and bot_id is required, and only one")
@@ -71,24 +71,21 @@ class ChatflowRoutes:
     def _open_conversation(
         self, context: RequestContext, request: ChatRequest
     ) -> Conversation | None:
-        """The conversation to run in; None when its name is not known."""
+        """Return the conversation to run in; None when its name is unknown."""
         store, body = self._state.store, context.json_object
         if conversation_id := body.get("conversation_id"):
             return store.get_conversation(str(conversation_id), context.owner)
         name = request.parameters.get("CONVERSATION_NAME")
         conversations = store.list_conversations(context.owner)
-        named = next(
-            (conversation for conversation in conversations if name and conversation.name == name),
-            None,
-        )
+        named = next((c for c in conversations if name and c.name == name), None)
         if self._state.profile.chatflow_profile.creates_named_conversations:
             if not name:
                 raise ApiError(4000, "conversation name is required")
         elif body.get("app_id") and name:
             return named
         else:
-            # Without a name an app's default conversation is meant, which is not documented
-            # further: a new one plays it, as for a bot.
+            # Without a name this is the app's default conversation, which is not documented
+            # further: here it is a new one, as for a bot.
             name, named = "", None
         new = Conversation(context.owner, name=str(name), bot_id=request.bot_id)
         return named or store.add_conversation(new)

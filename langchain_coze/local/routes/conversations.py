@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_coze.local.routes.context import (
+    MAX_PAGE_SIZE,
     RequestContext,
     RouteSpec,
     build_data_response,
@@ -25,12 +26,11 @@ if TYPE_CHECKING:
     from langchain_coze.local.routes.state import ServerState
 
 _MAX_NAME_LENGTH = 100
-_LARGEST_PAGE = 50
 _API_CHANNEL = "1024"
 _LISTED_TYPES = frozenset({"question", "answer"})
 _STEP_TYPES = frozenset({"function_call", "tool_output", "tool_response", "verbose"})
 _NO_CURSORS = {None, "", "0"}
-# Beside a message that is made alone: it may consist of files, its neighbours are stored already.
+# For the check of a single message: one of files only needs a text message beside it.
 _NEIGHBOUR_MESSAGE = {"role": "user", "content": "", "content_type": "text"}
 
 
@@ -83,7 +83,7 @@ class ConversationRoutes:
         ]
         if order == "DESC":
             conversations.reverse()
-        size = min(context.read_positive_query("page_size", _LARGEST_PAGE), _LARGEST_PAGE)
+        size = min(context.read_positive_query("page_size", MAX_PAGE_SIZE), MAX_PAGE_SIZE)
         start = (context.read_positive_query("page_num", 1) - 1) * size
         items = [conversation.as_json() for conversation in conversations[start : start + size]]
         return build_data_response(
@@ -110,7 +110,7 @@ class ConversationRoutes:
 
 
 class _StoredMessage(NamedTuple):
-    """A message and where it is kept."""
+    """A message and its position in the conversation."""
 
     turn: SavedTurn
     position: int
@@ -124,7 +124,7 @@ class _StoredMessage(NamedTuple):
         return self.turn.message_metas[self.position]
 
     def as_json(self, conversation_id: str) -> dict[str, Any]:
-        """The message object, in the key order and with the string time of the API's samples."""
+        """Return the message object, with the key order of the API's samples."""
         entry, meta = self.entry, self.meta
         return {
             "bot_id": self.turn.bot_id,
@@ -165,7 +165,7 @@ class MessageRoutes:
         ]
 
     async def _accept_feedback(self, context: RequestContext) -> Response:
-        """Take a like, or take it back; nothing is made of it."""
+        """Accept or remove feedback; it is not stored."""
         _find_message(_get_conversation(self._state, context), context)
         return build_data_response({}, context)
 
@@ -266,13 +266,13 @@ def _get_conversation(state: ServerState, context: RequestContext) -> Conversati
 def _read_message(body: Mapping[str, Any]) -> EnterMessage:
     try:
         return read_messages([body, _NEIGHBOUR_MESSAGE], saved=True)[0]
-    except ApiError as problem:
-        text = problem.message.replace("additional_messages[0].", "")
-        raise ApiError(problem.code, text) from None
+    except ApiError as error:
+        text = error.message.replace("additional_messages[0].", "")
+        raise ApiError(error.code, text) from None
 
 
 def _iterate_messages(conversation: Conversation) -> Iterator[_StoredMessage]:
-    """Questions and answers, oldest first: no tool calls and other steps of a chat."""
+    """Yield questions and answers, oldest first, without tool calls and other steps."""
     for turn in conversation.turns:
         for position, entry in enumerate(turn.entries):
             if entry.type in _LISTED_TYPES:
@@ -290,10 +290,10 @@ def _find_message(conversation: Conversation, context: RequestContext) -> _Store
 def _select_messages(
     messages: Sequence[_StoredMessage], body: Mapping[str, Any]
 ) -> tuple[Sequence[_StoredMessage], bool]:
-    """The messages of the page that a request asks for, and whether there are more."""
-    limit = body.get("limit") or _LARGEST_PAGE
-    if not isinstance(limit, int) or not 1 <= limit <= _LARGEST_PAGE:
-        raise ApiError(4000, f"limit must be a whole number from 1 to {_LARGEST_PAGE}")
+    """Return the messages of the requested page, and whether there are more."""
+    limit = body.get("limit") or MAX_PAGE_SIZE
+    if not isinstance(limit, int) or not 1 <= limit <= MAX_PAGE_SIZE:
+        raise ApiError(4000, f"limit must be a whole number from 1 to {MAX_PAGE_SIZE}")
     before, after = body.get("before_id"), body.get("after_id")
     start = 0 if after in _NO_CURSORS else _find_position(messages, after, "after_id") + 1
     if before in _NO_CURSORS:

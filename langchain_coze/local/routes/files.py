@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from langchain_coze.local.routes.state import ServerState
 
 MAX_FILE_SIZE = 512 * 1024 * 1024
-"""Bytes of the largest file that is taken."""
+"""The largest file that is accepted, in bytes."""
 
 _PART = "file"
-_FORM_OVERHEAD = 64 * 1024  # what the form around a file may take
+_FORM_OVERHEAD = 64 * 1024  # for the form around a file
 _MAX_FILES = 100
 _TOO_LARGE = "the uploaded file is too large"
 
 
 class FileRoutes:
-    """Uploads; they are kept for the life of the server.
+    """Uploads; they are kept until the server stops.
 
-    The API's page lists the types that it takes, but its own sample uploads one that is not on the
-    list (`.jpeg`): no type is refused here.
+    The API's page lists the types that it accepts, but its sample uploads one that is not on the
+    list (`.jpeg`): every type is accepted here.
     """
 
     def __init__(self, state: ServerState) -> None:

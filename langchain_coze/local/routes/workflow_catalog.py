@@ -1,4 +1,4 @@
-"""Routes that tell which workflows a server has, and what they take (wire 4.7)."""
+"""Routes that list workflows and their parameters (wire 4.7)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WorkflowCatalogRoutes:
         )
 
     def _filter_workflows(self, context: RequestContext) -> list[LocalWorkflow | LocalChatflow]:
-        """What the query asks for; without a mode both kinds."""
+        """Return the workflows that match the query; without a mode also chatflows."""
         settings, query = self._state.settings, context.query
         mode, app_id = query.get("workflow_mode"), query.get("app_id")
         status = query.get("publish_status") or "published_online"
@@ -79,7 +79,7 @@ class WorkflowCatalogRoutes:
     def _build_role_response(
         self, workflow: LocalWorkflow | LocalChatflow, context: RequestContext
     ) -> Response:
-        """Studio tells only what a chatflow looks like to its users: nothing here."""
+        """Return Studio's information about a chatflow's appearance: nothing here."""
         if isinstance(workflow, LocalWorkflow):
             raise ApiError(_NOT_A_CHATFLOW, f"workflow {workflow.workflow_id} is not a chat flow")
         return build_data_response({}, context)
@@ -99,14 +99,14 @@ def _build_detail(workflow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
 
 
 def _build_list_item(workflow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
-    """A workflow in a list, where times are strings (wire 1.6)."""
+    """Return a workflow of a list, where times are strings (wire 1.6)."""
     time = str(workflow.created_at)
     return _build_detail(workflow) | {"created_at": time, "updated_at": time}
 
 
 def _build_schema(workflow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
     if isinstance(workflow, LocalChatflow):
-        # What every chatflow begins with; which values of its own it takes is not known here.
+        # The parameters that every chatflow has; its others are unknown here.
         inputs: dict[str, Any] = {
             "CONVERSATION_NAME": {"type": "string", "required": False},
             "USER_INPUT": {"type": "string", "required": False},

@@ -127,7 +127,7 @@ class WorkflowRoutes:
         """Resume a run with the answer that it waits for."""
         run = self._get_pending_run(request, context)
         if streamed != (run.origin.mode == STREAM):
-            # The API's pages say which route belongs to which run; not what the other one returns.
+            # The API's pages say which route resumes which run, not what the other one returns.
             path = (
                 "/v1/workflow/stream_resume"
                 if run.origin.mode == STREAM

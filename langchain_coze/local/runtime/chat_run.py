@@ -1,4 +1,4 @@
-"""One chat: from a question and a bot to the events of a turn."""
+"""One chat: runs the reply of a bot and sends the events of the turn."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class _ReplyFailedError(Exception):
 
 
 class ChatRun:
-    """A chat that runs on the server, whether or not a client is listening.
+    """A chat that runs on the server, whether or not a client streams it.
 
     Args:
-        bot: The bot or chatflow that is asked.
+        bot: The bot or chatflow.
         request: The checked request.
         conversation: The conversation it runs in; its `running_chat_id` is
             the id of this chat until it ends.
-        profile: The wire shapes to write.
+        profile: The profile of its messages and events.
         uploads: The files that the user has uploaded, by id.
     """
 
@@ -93,22 +93,22 @@ class ChatRun:
 
     @property
     def events(self) -> EventQueue:
-        """The events of the stream that is being answered."""
+        """The events of the current stream."""
         return self._writer.events
 
     @property
     def is_cancelable(self) -> bool:
-        """Whether the chat can still be cancelled."""
+        """Whether the chat can be cancelled."""
         return self.status in {"created", "in_progress"}
 
     def cancel(self) -> None:
-        """Mark the chat as cancelled; its stream goes on, its turn is no context (wire 2.8)."""
+        """Cancel the chat; its stream continues, its turn is not part of the history (wire 2.8)."""
         self.status = "canceled"
         self._saved_turn.canceled = True
         self._release_conversation()
 
     def submit_tool_outputs(self, outputs: Mapping[str, str], *, stream: bool) -> None:
-        """Take the results of the calls that the chat waits for; `execute` goes on with them.
+        """Accept the results of the calls that the chat waits for; `execute` continues it.
 
         Args:
             outputs: The results by the ids of their calls.
@@ -124,7 +124,7 @@ class ChatRun:
         if unknown := sorted(outputs.keys() - set(ids)):
             raise ApiError(4000, f"tool_outputs: the chat has no call with the id {unknown[0]!r}")
         if missing := [call_id for call_id in ids if call_id not in outputs]:
-            # Wire 2.6 does not say whether calls may be answered one by one; all at once works.
+            # Wire 2.6 does not document results for only some of the calls.
             raise ApiError(4000, f"tool_outputs: the output of the call {missing[0]!r} is missing")
         if self.conversation.running_chat_id is not None:
             raise ApiError(4016)
@@ -157,23 +157,23 @@ class ChatRun:
             self.events.close()
 
     def as_json(self) -> dict[str, Any]:
-        """The chat object (wire 2.2)."""
+        """Return the chat object (wire 2.2)."""
         return self.profile.build_chat(self._update_info(), self.status)
 
     def as_short_json(self) -> dict[str, Any]:
-        """The chat object for a request that has just started it (wire 2.8)."""
+        """Return the chat object for the request that started the chat (wire 2.8)."""
         return self.profile.build_short_chat(self._update_info())
 
     def list_messages(self) -> list[dict[str, Any]]:
-        """Messages as `GET /v3/chat/message/list` gives them."""
+        """Return the messages as `GET /v3/chat/message/list` does."""
         return self._writer.list_messages()
 
     def delete_messages(self, message_id: str, types: frozenset[str] = frozenset()) -> None:
-        """Delete a message, and all of these types, from the list of the chat's messages."""
+        """Delete a message, and all messages of some types, from the chat's list of messages."""
         self._writer.delete_messages(message_id, types)
 
     async def _run_reply(self) -> reply_parts.ReplyPart | None:
-        """Work off the reply; gives the piece that it waits for, or None at its end."""
+        """Run the reply; return the part that it waits for an answer to, or None at its end."""
         if self._reply is None:
             self._send_chat_event("created")
             if self.status == "created":
@@ -185,14 +185,14 @@ class ChatRun:
         answer, self._answer = self._answer, None
         while (part := await advance(self._reply, answer)) is not END:
             if reply_parts.needs_answer(part):
-                # A cancelled chat only says its last words.
+                # A cancelled chat does not wait; it finishes.
                 return part if self.status != "canceled" else None
             answer = None
             await self._process_part(part)
         return None
 
     async def _open_reply(self) -> AsyncGenerator[reply_parts.ReplyPart, Any]:
-        """The reply: a new one, or the one whose question this turn answers."""
+        """Return a new reply, or the one whose question this turn answers."""
         question = _find_question(self._entries)
         if self.request.additional_messages:
             paused = self.conversation.paused.pop(self.ids.bot_id, None)
@@ -203,7 +203,7 @@ class ChatRun:
         return self.bot.reply_source(await self._build_turn(question))
 
     async def _build_turn(self, question: str) -> Turn:
-        """Search the knowledge bases, tell the client what was recalled, and set up the turn."""
+        """Search the knowledge bases, send what they found, and return the turn."""
         settings = self.bot.recall_settings
         search = self._search_on_demand if settings.on_demand else self._search
         chunks = await search(question) if settings.bases else ()
@@ -303,7 +303,7 @@ class ChatRun:
         self.events.put(self.profile.build_done_event(self.ids))
 
     async def _finish_with_question(self, question: reply_parts.Ask) -> None:
-        """End with a question; the reply stays where it is until the user answers (wire 4.6)."""
+        """Finish with a question; the reply is paused until the user answers (wire 4.6)."""
         await self._writer.write_text(question.text)
         self._writer.close_answer()
         for content in self.profile.build_question_contents():
@@ -314,10 +314,10 @@ class ChatRun:
         self.events.put(self.profile.build_done_event(self.ids))
 
     def _require_action(self, calls: Sequence[reply_parts.ClientTool]) -> None:
-        """Stop until the client has run its tools.
+        """Finish until the client has run its tools.
 
-        The conversation is free meanwhile: 4016 is about chats that run (our choice, the hosted
-        service's is not documented). So a client that never submits can ask something else.
+        Other chats can run in the conversation meanwhile: 4016 is about chats that run (our choice,
+        the hosted service's is not documented). So a client need not submit the results.
         """
         self._info.tool_calls = [_build_tool_call(call) for call in calls]
         for call, sent_call in zip(calls, self._info.tool_calls, strict=True):
@@ -328,7 +328,7 @@ class ChatRun:
         self._release_conversation()
         self._send_chat_event("requires_action")
         # Whether hosted Coze ends with done here is not recorded (wire 2.6); the fault no_done
-        # plays the other case.
+        # shows the other case.
         self.events.put(self.profile.build_done_event(self.ids))
 
     def _finish_chat(self, status: str | None = "completed") -> None:
@@ -361,7 +361,7 @@ class ChatRun:
 
 
 def _build_tool_call(call: reply_parts.ClientTool) -> dict[str, Any]:
-    """A call as `required_action` lists it: its arguments are a JSON string (wire 2.6)."""
+    """Return a call as `required_action` lists it: its arguments are a JSON string (wire 2.6)."""
     arguments = call.arguments
     arguments = arguments if isinstance(arguments, str) else go_json.dumps(arguments)
     return {
@@ -374,12 +374,12 @@ def _build_tool_call(call: reply_parts.ClientTool) -> dict[str, Any]:
 def _select_uploads(
     entries: tuple[EnterMessage, ...], uploads: Mapping[str, StoredFile]
 ) -> dict[str, StoredFile]:
-    """The files that messages name: a chat is kept, and must not keep all others with it."""
+    """Return the files that messages refer to, so that a chat does not keep all uploads."""
     ids = {str(item.get("file_id") or "") for entry in entries for item in entry.items}
     return {file_id: uploads[file_id] for file_id in ids if file_id in uploads}
 
 
 def _find_question(entries: tuple[EnterMessage, ...]) -> str:
-    """Text of the last user message; a message of files only is asked by the one beside it."""
+    """Return the text of the last user message that has one."""
     users = [entry.text for entry in entries if entry.role == "user"]
     return next((text for text in reversed(users) if text), "")

@@ -20,7 +20,7 @@ def _get_time() -> int:
 
 @dataclass(slots=True)
 class MessageMeta:
-    """What a stored message has besides its content."""
+    """Id, times and `meta_data` of a stored message."""
 
     id: str = field(default_factory=generate_id)
     created_at: int = field(default_factory=_get_time)
@@ -32,7 +32,7 @@ class MessageMeta:
 class SavedTurn:
     """Messages of one turn that later turns of the conversation see.
 
-    Those that were made by hand are a turn without a chat.
+    Messages that were created without a chat are a turn without a `chat_id`.
     """
 
     entries: list[EnterMessage]
@@ -43,17 +43,17 @@ class SavedTurn:
     _message_metas: list[MessageMeta] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Give the messages their ids and times."""
+        """Create the ids and times of the messages."""
         self._add_missing_metas()
 
     @property
     def message_metas(self) -> list[MessageMeta]:
-        """One for each entry, in the same order."""
+        """The ids and times of the messages, in their order."""
         self._add_missing_metas()
         return self._message_metas
 
     def add_message(self, entry: EnterMessage, message_id: str = "") -> None:
-        """Add a message, under the id by which the client knows it already."""
+        """Add a message, with the id that the client has already received."""
         self._add_missing_metas()
         self.entries.append(entry)
         self._message_metas.append(MessageMeta(message_id or generate_id()))
@@ -84,23 +84,23 @@ class Conversation:
     cleared_turns: int = 0
 
     def __post_init__(self) -> None:
-        """The first section of a conversation carries the conversation's id, as on Coze."""
+        """Set the first section's id, which is the conversation's, as on Coze."""
         self.section_id = self.section_id or self.id
 
     @property
     def history(self) -> list[EnterMessage]:
-        """Saved messages, oldest first; a cancelled turn is no context (wire 2.8)."""
+        """The saved messages, oldest first, without those of cancelled turns (wire 2.8)."""
         section = self.turns[self.cleared_turns :]
         return [entry for turn in section if not turn.canceled for entry in turn.entries]
 
     def clear(self) -> None:
-        """Begin a new section: what was said before is kept, but is no context any more."""
+        """Start a new section: earlier messages are kept, but they are no longer context."""
         self.section_id = generate_id()
         self.cleared_turns = len(self.turns)
         self.paused.clear()
 
     def as_json(self) -> dict[str, Any]:
-        """The conversation object of the API (wire 5.1)."""
+        """Return the conversation object of the API (wire 5.1)."""
         return {
             "id": self.id,
             "name": self.name,

@@ -1,4 +1,4 @@
-"""The reply of a bot that has none of its own: sentences from its knowledge base."""
+"""The default reply of a bot: sentences from its knowledge base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The messages of one turn: put together, kept, and told to the client as they come."""
+"""The messages of one turn: written from the parts of a reply, stored, and sent as events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from langchain_coze.local.wire.ids import derive_id, generate_id
 if TYPE_CHECKING:
     from langchain_coze.local.runtime.conversation import SavedTurn
 
-# In the list of a finished chat, working steps and verbose messages stand before the answer.
+# In the list of a finished chat, tool calls and verbose messages precede the answer.
 _LIST_ORDER = {"function_call": 0, "tool_response": 0, "verbose": 1, "answer": 2, "follow_up": 3}
 _DELTA, _COMPLETED = "conversation.message.delta", "conversation.message.completed"
 
@@ -34,16 +34,16 @@ class _OpenAnswer:
 
 
 class MessageWriter:
-    """Makes the messages of a turn from the pieces of a reply.
+    """Writes the messages of a turn from the parts of a reply.
 
     Args:
-        profile: The wire shapes to write.
+        profile: The profile of the messages.
         ids: The ids of the turn.
         saved: Where answers are kept for later turns.
         pace: Seconds between two deltas, and how many may go out in one network write.
 
     Attributes:
-        outbox: Where events go; a turn that is continued later gets another one.
+        events: The events; a turn that is continued later gets another queue.
         messages: The messages so far.
         output_tokens: Tokens of the answers so far.
     """
@@ -51,7 +51,7 @@ class MessageWriter:
     def __init__(
         self, profile: CloudProfile, ids: MessageIds, saved: SavedTurn, pace: tuple[float, int]
     ) -> None:
-        """Start with no message."""
+        """Start without messages."""
         self.events = EventQueue(enabled=False)
         self.messages: list[dict[str, Any]] = []
         self.output_tokens = 0
@@ -64,19 +64,19 @@ class MessageWriter:
         self._deltas_since_pause = 0
 
     def list_messages(self) -> list[dict[str, Any]]:
-        """Messages as `GET /v3/chat/message/list` gives them (wire 2.8 and 8)."""
+        """Return the messages as `GET /v3/chat/message/list` does (wire 2.8 and 8)."""
         if self._profile.lists_questions:
             return [*self._list_questions(), *self.messages]
         return sorted(self.messages, key=lambda message: _LIST_ORDER.get(message["type"], 2))
 
     def delete_messages(self, message_id: str, types: frozenset[str]) -> None:
-        """Delete a message, and all of these types."""
+        """Delete a message, and all messages of some types."""
         self.messages = [
             m for m in self.messages if m["id"] != message_id and m["type"] not in types
         ]
 
     async def write_text(self, text: str) -> None:
-        """A delta of the answer."""
+        """Write a delta of the answer."""
         if not text:
             return
         answer = self._answer or self._open_answer()
@@ -86,7 +86,7 @@ class MessageWriter:
         await self._pause()
 
     async def write_reasoning(self, text: str) -> None:
-        """A delta of the thinking; it has the message id of the answer that follows."""
+        """Write a delta of the reasoning; it has the message id of the answer that follows."""
         answer = self._answer or self._open_answer()
         answer.reasoning.append(text)
         if self._profile.streams_only_answers:
@@ -113,7 +113,7 @@ class MessageWriter:
         self._saved.add_message(EnterMessage("assistant", "answer", text, "text"), answer.id)
 
     def write_message(self, kind: str, content: str, content_type: str = "text") -> str:
-        """A message that is sent complete; gives its id."""
+        """Write a complete message; return its id."""
         now = int(time.time())
         fields = {
             "type": kind,
@@ -130,17 +130,17 @@ class MessageWriter:
         return message_id
 
     def write_verbose(self, part: reply_parts.Verbose) -> None:
-        """A control message; it does not end the answer that is open."""
+        """Write a control message; it does not end the open answer."""
         data = part.data if isinstance(part.data, str) else go_json.dumps(part.data)
         self.write_message("verbose", self._profile.build_verbose_content(part.msg_type, data))
 
     def write_tool(self, part: reply_parts.ServerTool) -> None:
-        """A tool that ran on the server, and its result."""
+        """Write a call of a tool on the server, and its result."""
         self.write_tool_call(part)
         self.write_tool_result(part.output)
 
     def write_tool_call(self, part: reply_parts.ServerTool) -> None:
-        """A tool that the server is about to run."""
+        """Write a call of a tool on the server."""
         self.close_answer()
         plugin = derive_id("plugin", part.name.partition("-")[0])
         ids = (plugin, derive_id("api", part.name))
@@ -148,11 +148,11 @@ class MessageWriter:
         self.write_message("function_call", call)
 
     def write_tool_result(self, output: Any) -> None:
-        """What a tool on the server gave."""
+        """Write the result of a tool on the server."""
         self.write_message("tool_response", self._profile.build_tool_response(output))
 
     def write_complete_answer(self, part: reply_parts.Card | reply_parts.Media) -> None:
-        """An answer that is sent complete, under a message id of its own."""
+        """Write an answer that is sent complete, with another message id."""
         self.close_answer()
         if isinstance(part, reply_parts.Media):
             items = [dict(item) for item in part.items]
@@ -167,13 +167,13 @@ class MessageWriter:
             )
 
     def write_speech(self, content: str) -> None:
-        """A piece of the spoken answer; it has the message id of the last written one."""
+        """Write a part of the spoken answer; it has the message id of the last written one."""
         fields = {"type": "answer", "content": content, "content_type": "audio"}
         message = self._profile.build_message(self._ids, self._last_answer_id, fields)
         self.events.put(SseEvent("conversation.audio.delta", go_json.dumps(message)))
 
     def _list_questions(self) -> list[dict[str, Any]]:
-        """The user's messages of this turn."""
+        """Return the user's messages of this turn."""
         saved = zip(self._saved.entries, self._saved.message_metas, strict=True)
         return [
             self._profile.build_message(
@@ -200,7 +200,7 @@ class MessageWriter:
         return self._answer
 
     async def _pause(self) -> None:
-        """Let the client's stream, and other chats, go on after every burst of deltas."""
+        """Let the client's stream, and other chats, run after every burst of deltas."""
         self._deltas_since_pause += 1
         if self._delay or self._deltas_since_pause >= self._burst:
             self._deltas_since_pause = 0

@@ -1,4 +1,4 @@
-"""Adapters: functions, generators and LangChain Runnables as streams of pieces."""
+"""Adapters: functions, generators and LangChain Runnables as streams of reply parts."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ ReplySource: TypeAlias = Callable[[Turn], AsyncGenerator[ReplyPart, Any]]
 
 
 def as_reply_source(reply: Any) -> ReplySource:
-    """Make a stream of pieces from whatever may serve as a reply.
+    """Return a function that streams the parts of a reply.
 
     Args:
         reply: A LangChain Runnable, which gets the messages of the conversation; or a function.
             A function with one positional parameter is called `reply(question)`; with a second
             one that has no default, or is named `turn`, `reply(question, turn)`. It may be
-            `async`, may be a generator of either kind, and may return a string, pieces, or a
-            Runnable. A function that is not `async` runs in a thread of its own.
+            `async`, may be a generator of either kind, and may return a string, parts, or a
+            Runnable. A function that is not `async` runs in its own thread.
 
     Returns:
-        A function from a turn to an async generator of pieces. After a piece that waits the
-        generator must be sent the answer: it becomes the value of the reply's own `yield`.
+        A function from a turn to an async generator of parts. After a part that needs an answer,
+        send the answer: it becomes the value of the reply's own `yield`.
 
     Raises:
-        TypeError: `reply` is neither, or takes no parameter.
+        TypeError: `reply` is neither, or has no parameter.
     """
     if is_runnable(reply):
         return lambda turn: stream_runnable(reply, turn)
@@ -70,7 +70,7 @@ def _takes_turn(reply: Callable[..., Any]) -> bool:
 
 
 async def _iterate_parts(iterator: Any, turn: Turn) -> AsyncGenerator[ReplyPart, Any]:
-    """The pieces of an iterator of any kind, which gets whatever this generator is sent."""
+    """Yield the parts of any iterator, which receives what is sent to this generator."""
     answer = None
     try:
         while (item := await advance(iterator, answer)) is not END:
@@ -84,7 +84,7 @@ async def _iterate_parts(iterator: Any, turn: Turn) -> AsyncGenerator[ReplyPart,
 
 
 async def _open_result(result: Any, turn: Turn) -> Any:
-    """An iterator over a reply function's result, whatever kind of result it is."""
+    """Return an iterator over the result of a reply function."""
     if inspect.isawaitable(result):
         result = await result
     if is_runnable(result):
@@ -93,7 +93,7 @@ async def _open_result(result: Any, turn: Turn) -> Any:
 
 
 def _check_part(item: Any) -> ReplyPart:
-    # A form is for workflows: the turn of a chat has no way to show one.
+    # Forms are for workflows only: a chat cannot show one.
     if isinstance(item, AnswerablePart) or not (isinstance(item, PART_TYPES) or needs_answer(item)):
         raise TypeError(f"a reply cannot yield a {type(item).__name__}")
     part: ReplyPart = item

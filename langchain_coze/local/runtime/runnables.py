@@ -60,7 +60,7 @@ async def stream_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[ReplyPart
 async def _stream_items(
     runnable: Any, value: Any, options: Mapping[str, Any]
 ) -> AsyncGenerator[Any, None]:
-    """What a Runnable streams; one that cannot be awaited is read in a thread."""
+    """Yield what a Runnable streams; one without an async version runs in a thread."""
     started = False
     try:
         async for item in runnable.astream(value, **options):
@@ -105,7 +105,7 @@ class _MessageReader:
             )
 
     def get_messages_and_calls(self) -> tuple[list[Any], list[Any]]:
-        """The messages up to now, and the tool calls among them that wait for the client."""
+        """Return the messages so far, and the tool calls that wait for the client."""
         if not any(_get_calls(part) or _get_call_chunks(part) for part in self._chunks):
             return self._messages, []
         message = _join_chunks(self._chunks)
@@ -113,7 +113,7 @@ class _MessageReader:
 
 
 def _get_calls(message: Any) -> list[Any]:
-    """The calls of a message; those with arguments that are no JSON too, as they came."""
+    """Return the calls of a message, also those whose arguments are not valid JSON."""
     invalid = getattr(message, "invalid_tool_calls", None) or []
     return [*(getattr(message, "tool_calls", None) or []), *invalid]
 
@@ -169,7 +169,7 @@ class _GraphReader:
             yield from self._read_message(value[0])
 
     def get_messages_and_calls(self) -> tuple[list[Any], list[Any]]:
-        """The messages up to now, and the tool calls among them that wait for the client."""
+        """Return the messages so far, and the tool calls that wait for the client."""
         last = self._messages[-1] if self._messages else None
         return self._messages, _get_calls(last)
 

@@ -1,4 +1,4 @@
-"""Working off a reply step by step, and sending it the answers that it waits for."""
+"""Iterating over a reply, and sending it the answers that it waits for."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ END: Final = object()
 
 
 def is_runnable(value: Any) -> bool:
-    """Whether `value` has the methods of a LangChain Runnable (told without importing it)."""
+    """Return whether `value` has the methods of a LangChain Runnable, without importing it."""
     return not isinstance(value, type) and hasattr(value, "astream") and hasattr(value, "ainvoke")
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """A call whose result only the event loop can work off."""
+    """A call whose result needs the event loop."""
 
     call: Callable[[], Any]
 
 
 def as_items(result: Any) -> Iterable[Any]:
-    """The pieces of what a reply function returned.
+    """Return the parts of a reply function's result.
 
     Raises:
-        TypeError: It is nothing that may be a reply.
+        TypeError: It cannot be a reply.
     """
     if result is None:
         return ()
@@ -50,7 +50,7 @@ def as_items(result: Any) -> Iterable[Any]:
 
 
 async def advance(iterator: Any, answer: Any) -> Any:
-    """The next item of any iterator, or `END`; generators are sent `answer`."""
+    """Return the next item of any iterator, or `END`; generators are sent `answer`."""
     if isinstance(iterator, Iterator):
         return _get_next(iterator, answer)
     try:
@@ -69,7 +69,7 @@ def _get_next(iterator: Iterator[Any], answer: Any) -> Any:
 
 
 async def close_iterator(iterator: Any) -> None:
-    """End a generator where it stands; other iterators need no end."""
+    """Close a generator; other iterators need no closing."""
     if isinstance(iterator, Generator):
         iterator.close()
     elif hasattr(iterator, "aclose"):
@@ -77,18 +77,18 @@ async def close_iterator(iterator: Any) -> None:
 
 
 class ReplyThread:
-    """A function that may block, in a thread of its own; what it yields is handed over as it comes.
+    """A function that may block, in its own thread; its items are passed on as it yields them.
 
     A thread for each call, not a pool: slow replies must not wait for each other, and a daemon
     thread that never returns does not keep the process alive.
 
     Args:
-        call: The function. Its result may be anything that `as_items` takes, or something for the
-            event loop, which is handed over as `Deferred`.
+        call: The function. Its result may be anything that `as_items` accepts, or something that
+            needs the event loop, which is passed on as `Deferred`.
     """
 
     def __init__(self, call: Callable[[], Any]) -> None:
-        """Take the function; the thread starts with the first `asend`."""
+        """Store the function; the thread starts with the first `asend`."""
         self._call = call
         self._items: asyncio.Queue[Any] | None = None
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -98,7 +98,7 @@ class ReplyThread:
         self._is_waiting = False
 
     async def asend(self, answer: Any) -> Any:
-        """The next item, or `END`; `answer` goes to a generator that waits for one."""
+        """Return the next item, or `END`; a generator that waits for an answer gets `answer`."""
         if self._items is None:
             self._items = self._start()
         if self._is_waiting:
@@ -111,7 +111,7 @@ class ReplyThread:
         return item
 
     async def aclose(self) -> None:
-        """Tell the thread to end; it is not waited for."""
+        """Stop the thread, without waiting for it."""
         self._stopped.set()
         self._free_slots.release()
         self._answers.put(None)

@@ -23,16 +23,16 @@ class Store:
         self._unsaved: set[tuple[str, str, str]] = set()
 
     def get_files(self, owner: str) -> dict[str, StoredFile]:
-        """The files that a user has uploaded and may use, by id (wire 5.3)."""
+        """Return the files that a user has uploaded and may use, by id (wire 5.3)."""
         return {file_id: file for file_id, file in self.files.items() if file.owner == owner}
 
     def add_conversation(self, conversation: Conversation) -> Conversation:
-        """Keep a new conversation."""
+        """Store a new conversation."""
         self._conversations[conversation.id] = conversation
         return conversation
 
     def get_conversation(self, conversation_id: str, owner: str) -> Conversation:
-        """Find a conversation.
+        """Return a conversation.
 
         Raises:
             ApiError: 4002, its owner has none with this id.
@@ -43,7 +43,7 @@ class Store:
         return conversation
 
     def list_conversations(self, owner: str) -> list[Conversation]:
-        """All conversations of an owner, oldest first."""
+        """Return all conversations of an owner, oldest first."""
         return [
             conversation
             for conversation in self._conversations.values()
@@ -51,14 +51,14 @@ class Store:
         ]
 
     def delete_conversation(self, conversation: Conversation) -> None:
-        """Forget a conversation and its chats."""
+        """Delete a conversation and its chats."""
         del self._conversations[conversation.id]
         for chat_id, run in list(self._chats.items()):
             if run.conversation is conversation:
                 del self._chats[chat_id]
 
     def add_chat(self, run: ChatRun) -> None:
-        """Keep a chat whose history is saved; of another one only that it was there."""
+        """Store a chat whose history is saved; of another one store only its ids."""
         if run.request.auto_save_history:
             self._chats[run.ids.chat_id] = run
         else:
@@ -66,11 +66,11 @@ class Store:
             self._unsaved.add((run.ids.conversation_id, run.ids.chat_id, owner))
 
     def was_unsaved(self, conversation_id: str, chat_id: str, owner: str) -> bool:
-        """Whether a chat of this owner took place and left nothing behind."""
+        """Return whether there was a chat of this owner that was not saved."""
         return (conversation_id, chat_id, owner) in self._unsaved
 
     def get_chat(self, conversation_id: str, chat_id: str, owner: str) -> ChatRun:
-        """Find a saved chat.
+        """Return a saved chat.
 
         Raises:
             ApiError: 4001, it does not exist, was not saved, or belongs to another conversation or

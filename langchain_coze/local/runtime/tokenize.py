@@ -17,7 +17,7 @@ _DELTA = re.compile(rf"[{CJK}]{{1,2}}|\s*[^\s{CJK}]{{1,12}}|\s+")
 _SENTENCE = re.compile(r"[^。！？!?\n]*?(?:[。！？!?]+[”’」』）)]*|\.(?=\s|$)|\n|$)")
 _LATIN_WORD = re.compile(rf"(?:(?![{CJK}])[^\W\d_])+")
 
-# Words that say how something is asked, not what is asked about.
+# Words of the question form, not of its subject.
 _ENGLISH_STOP_WORD_LIST = (
     "a about am an and any are as at be been but by can could did do does for from had has have "
     "how i if in into is it its me my no not of on or our please shall should so some tell than "
@@ -33,7 +33,7 @@ _MIN_STEM_LENGTH = 4
 
 
 def is_chinese(text: str) -> bool:
-    """Whether a reader would call `text` Chinese rather than English.
+    """Return whether a text is Chinese rather than English.
 
     Args:
         text: A question or a passage.
@@ -64,7 +64,7 @@ def _split_runs(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def extract_index_terms(text: str) -> list[str]:
-    """Terms under which a passage can be found.
+    """Return the terms that a passage can be found by.
 
     Args:
         text: The passage.
@@ -74,7 +74,7 @@ def extract_index_terms(text: str) -> list[str]:
         and every overlapping pair of neighbours. Repeated as often as they occur.
 
     Example:
-        >>> index_terms("Bots 知识库")
+        >>> extract_index_terms("Bots 知识库")
         ['bots', '知', '识', '库', '知识', '识库']
     """
     terms: list[str] = []
@@ -88,7 +88,7 @@ def extract_index_terms(text: str) -> list[str]:
 
 
 def extract_query_terms(text: str) -> list[str]:
-    """Terms a question looks for: as `index_terms`, without question and filler words.
+    """Return the terms of a question, without question words and filler words.
 
     Args:
         text: The question.
@@ -98,9 +98,9 @@ def extract_query_terms(text: str) -> list[str]:
         stands alone as itself. Empty when the question has only filler words.
 
     Example:
-        >>> query_terms("扣子的知识库是什么？")
+        >>> extract_query_terms("扣子的知识库是什么？")
         ['扣子', '知识', '识库']
-        >>> query_terms("What is a workflow?")
+        >>> extract_query_terms("What is a workflow?")
         ['workflow']
     """
     terms: list[str] = []
@@ -119,17 +119,17 @@ def split_sentences(text: str) -> list[str]:
     """Split a passage into sentences, in order and without surrounding white space.
 
     Example:
-        >>> sentences("One. Two! 第三句。第四句")
+        >>> split_sentences("One. Two! 第三句。第四句")
         ['One.', 'Two!', '第三句。', '第四句']
     """
     return [sentence for part in _SENTENCE.findall(text) if (sentence := part.strip())]
 
 
 def split_deltas(text: str) -> list[str]:
-    """Cut a text the way a model streams it: a word or one or two Chinese characters at a time.
+    """Split a text the way a model streams it: a word or one or two Chinese characters at a time.
 
     Example:
-        >>> small_pieces("Hello 你好吗")
+        >>> split_deltas("Hello 你好吗")
         ['Hello', ' ', '你好', '吗']
     """
     return _DELTA.findall(text)

@@ -1,1 +1,1 @@
-"""What the server serves when nothing else is given."""
+"""The bot, the knowledge base and the workflows of a server that is started without any."""

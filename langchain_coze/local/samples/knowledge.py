@@ -1,4 +1,4 @@
-"""The built-in knowledge base: a few facts on Coze and LangChain, in English and Chinese."""
+"""The built-in knowledge base: a few documents about Coze and LangChain, in English and Chinese."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ _DOCUMENTS = (
 
 
 def create_sample_documents() -> list[Any]:
-    """The built-in documents, as LangChain `Document` objects."""
+    """Return the built-in documents, as LangChain `Document` objects."""
     from langchain_core.documents import Document  # noqa: PLC0415 - only where it is needed
 
     return [
@@ -116,7 +116,7 @@ def create_sample_documents() -> list[Any]:
 
 
 def create_sample_knowledge() -> LocalKnowledge:
-    """A knowledge base of the built-in documents.
+    """Return a knowledge base of the built-in documents.
 
     Example:
         >>> create_sample_knowledge().search("怎么发布智能体？")[0].document_name

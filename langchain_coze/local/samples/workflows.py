@@ -1,4 +1,4 @@
-"""The workflows that a server has when it is given neither bots nor workflows."""
+"""The workflows of a server that is started without bots and workflows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def create_sample_workflows() -> tuple[LocalWorkflow, ...]:
-    """The built-in workflows.
+    """Return the built-in workflows.
 
     Example:
         >>> [workflow.name for workflow in create_sample_workflows()]
@@ -44,7 +44,7 @@ def count_words(text: str, longest_only: bool = False) -> dict[str, Any]:  # noq
 
 
 def book_room(city: str) -> Generator[Any, Any, dict[str, Any]]:
-    """Book a hotel room; asks what it needs to know, and whether to go on.
+    """Book a hotel room; asks for the guest and the nights, then for confirmation.
 
     Args:
         city: Where to sleep.

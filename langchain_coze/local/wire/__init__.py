@@ -1,1 +1,1 @@
-"""What goes over the wire: requests that are read, replies that are written."""
+"""Requests, replies and events as they are on the wire; imports no other part of the server."""

@@ -50,7 +50,7 @@ class EnterMessage:
 class ChatRequest:
     """A checked request for a chat; fields as on the wire.
 
-    Of a chatflow `bot_id` is the `workflow_id`, and `home_id` the bot or app it runs in.
+    For a chatflow, `bot_id` is the `workflow_id`, and `parent_id` the bot or app that it runs in.
     """
 
     bot_id: str
@@ -66,7 +66,7 @@ class ChatRequest:
 
 
 def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
-    """Check a request body.
+    """Return the checked body of `POST /v3/chat`.
 
     Args:
         body: The decoded JSON object. Unknown fields are ignored, as on Coze; so is a
@@ -103,11 +103,10 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
 
 
 def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
-    """Check the body of `POST /v1/workflows/chat`.
+    """Return the checked body of `POST /v1/workflows/chat`.
 
     Args:
-        body: The decoded JSON object. Who runs the chatflow, and in which conversation, is for the
-            route to check.
+        body: The decoded JSON object. The route checks the account and the conversation.
 
     Returns:
         The request as one for a chat that is streamed and saved.
@@ -126,7 +125,7 @@ def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
         raise ApiError(4000, "the last of additional_messages must have the role user")
     if any(message.content_type != "text" for message in messages):
         raise ApiError(4000, "additional_messages: a chatflow takes text only")
-    # required by the documentation, but the official Python SDK sends null where it is given none
+    # The documentation requires it, but the official Python SDK sends null by default.
     if "parameters" not in body or not isinstance(body["parameters"] or {}, dict):
         raise ApiError(4000, "parameters is required and must be an object")
     return ChatRequest(
@@ -146,7 +145,7 @@ def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
 def read_messages(
     value: Any, *, saved: bool, limit: int = _MAX_MESSAGES
 ) -> tuple[EnterMessage, ...]:
-    """Check `additional_messages`, or the `messages` of a new conversation.
+    """Return the checked `additional_messages`, or the `messages` of a new conversation.
 
     Args:
         value: The decoded list; None stands for an empty one.
@@ -172,7 +171,7 @@ def read_messages(
 
 
 def read_meta_data(value: Any) -> dict[str, str]:
-    """Check a `meta_data` map: at most 16 pairs, keys 1-64 and values 1-512 characters.
+    """Return a checked `meta_data` map: at most 16 pairs, with limits of length.
 
     Raises:
         ApiError: 4003 for a size, 4000 for anything that is not a map of strings.
@@ -187,7 +186,7 @@ def read_meta_data(value: Any) -> dict[str, str]:
 
 
 def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
-    """Check the body of `POST /v3/chat/submit_tool_outputs`.
+    """Return the checked body of `POST /v3/chat/submit_tool_outputs`.
 
     Args:
         body: The decoded JSON object.

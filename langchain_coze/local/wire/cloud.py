@@ -1,7 +1,7 @@
-"""The wire shapes of one kind of Coze installation.
+"""Replies and events of chats, as a Coze installation writes them.
 
-`CloudProfile` writes what coze.cn and coze.com write, `CloudChatflow` what their chatflows write.
-The key order is theirs. `langchain_coze.local.wire.studio` has the shapes of Coze Studio.
+`CloudProfile` is that of coze.cn and coze.com, `CloudChatflowProfile` that of their chatflows.
+The key order is theirs. `langchain_coze.local.wire.studio` has the profiles of Coze Studio.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class SseEvent(NamedTuple):
 class MessageIds:
     """The ids that every message of one turn carries.
 
-    Of a chatflow `bot_id` is the id of the workflow, which its messages do not tell, and
-    `home_id` that of the bot or app it runs in.
+    For a chatflow, `bot_id` is the id of the workflow, which is not in its messages, and
+    `parent_id` that of the bot or app that it runs in.
     """
 
     conversation_id: str
@@ -49,7 +49,7 @@ class MessageIds:
 
 @dataclass(slots=True)
 class ChatInfo:
-    """What a chat object tells besides its status.
+    """What a chat object contains besides its status.
 
     Attributes:
         ids: The ids of the chat.
@@ -77,17 +77,16 @@ class CloudProfile:
     """coze.cn and coze.com (wire 2 and 3, appendix B `cloud.chat`).
 
     Attributes:
-        name: As `LocalCoze` names it.
-        recall_type: The type of messages that tell what was recalled.
+        name: The value of `LocalCoze.profile`.
+        recall_message_type: The type of recall messages.
         has_client_tools: Whether a turn can ask the client to run a tool.
-        lists_question: Whether the messages of a chat are listed with the question.
-        only_answers: Whether streams have answers and suggestions only.
-        makes_named_conversations: Whether a chatflow wants the name of its conversation, and
-            makes one when it is not there.
-        log_header: The header that tells the log id.
-        after_question: The status that a chat tells when it has asked the user something; None when
-            it says no more.
-        reply_end: What stands after the usual keys of the reply that starts a chat.
+        lists_questions: Whether the list of a chat's messages has the question too.
+        streams_only_answers: Whether streams have answers and suggestions only.
+        creates_named_conversations: Whether a chatflow requires the name of its conversation, and
+            creates the conversation when it does not exist.
+        logid_header: The header with the log id.
+        status_after_question: The status event after a question to the user; None without one.
+        extra_reply_fields: Additional fields of the reply that starts a chat.
         stream_headers: Headers of every stream.
     """
 
@@ -107,42 +106,42 @@ class CloudProfile:
 
     @property
     def chatflow_profile(self) -> CloudChatflowProfile:
-        """The shapes of chatflows of the same installation."""
+        """The profile of chatflows of the same installation."""
         return CloudChatflowProfile()
 
     # Requests and replies ---------------------------------------------------------------------
 
-    def filter_methods(self, path: str, methods: list[str]) -> list[str]:  # noqa: ARG002 - all routes are there
-        """Which of the verbs of a route there are; none when the route is not there."""
+    def filter_methods(self, path: str, methods: list[str]) -> list[str]:  # noqa: ARG002 - Studio needs it
+        """Return the methods that a path has here; none when the path does not exist."""
         return methods
 
     def create_logid(self) -> str:
-        """A log id (wire 1.3)."""
+        """Return a log id (wire 1.3)."""
         return generate_logid()
 
     def normalize_chat_body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The body of a chat as this installation reads it."""
+        """Return the body of a chat as this installation reads it."""
         return body
 
     def check_id(self, name: str, value: str) -> None:
-        """Refuse an id of a form that cannot be; here all may be."""
+        """Check the form of an id; here every form is valid."""
 
-    def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - Studio looks
-        """A reply around its payload (wire 1.4)."""
+    def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - Studio needs it
+        """Return a reply with its payload (wire 1.4)."""
         return {"code": 0, "msg": "", "data": data, **self.build_detail(logid)}
 
     def build_detail(self, logid: str) -> dict[str, Any]:
-        """What every reply tells of itself."""
+        """Return the fields that every reply has."""
         return {"detail": {"logid": logid}}
 
     def build_error(
         self, error: ApiError, path: str, logid: str, *, real_status: bool
     ) -> tuple[int, dict[str, Any]]:
-        """An error: its HTTP status and body (wire 1.5).
+        """Return the HTTP status and the body of an error (wire 1.5).
 
         Args:
             error: The error.
-            path: The route that was asked.
+            path: The path of the request.
             logid: The log id.
             real_status: Whether the status is the matching one instead of 200.
         """
@@ -151,22 +150,22 @@ class CloudProfile:
         return (get_http_status(error.code) if real_status else 200), body
 
     def build_no_route_body(self, method: str, path: str, logid: str) -> dict[str, Any] | str:
-        """The body that answers a path which is not there."""
+        """Return the body of the reply to an unknown path."""
         text = f"this local server does not answer {method} {path}"
         return {"code": 4200, "msg": text, **self.build_detail(logid)}
 
     # Streams ----------------------------------------------------------------------------------
 
     def create_encoder(self) -> EventEncoder:
-        """How the events of one stream are written: no space after the colon, one data line."""
+        """Return the encoder of one stream: no space after the colon, one data line."""
         return _encode_event
 
-    def build_done_event(self, ids: MessageIds) -> SseEvent:  # noqa: ARG002 - chatflows tell what was run
-        """The last event of a stream."""
+    def build_done_event(self, ids: MessageIds) -> SseEvent:  # noqa: ARG002 - chatflows need it
+        """Return the last event of a stream."""
         return SseEvent("done", '"[DONE]"')
 
     def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
-        """A chat object (wire 2.2)."""
+        """Return a chat object (wire 2.2)."""
         chat: dict[str, Any] = {
             "id": info.ids.chat_id,
             "conversation_id": info.ids.conversation_id,
@@ -193,20 +192,20 @@ class CloudProfile:
         return chat
 
     def build_chat_event(self, info: ChatInfo, status: str) -> SseEvent:
-        """The event that tells a status."""
+        """Return the event of a status."""
         return SseEvent(f"conversation.chat.{status}", go_json.dumps(self.build_chat(info, status)))
 
     def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:  # noqa: ARG002 - as above
-        """The events that end a turn that has failed.
+        """Return the events that end a failed turn.
 
         Args:
-            info: The chat; its `last_error` says what happened.
-            expected: Whether the reply itself has said so with `Fail`.
+            info: The chat; its `last_error` is the reason.
+            expected: Whether the reply itself has yielded `Fail`.
         """
         return [self.build_chat_event(info, "failed")]
 
     def build_short_chat(self, info: ChatInfo) -> dict[str, Any]:
-        """The chat object that a request which is not streamed gets at once (wire 2.8)."""
+        """Return the chat object of the reply that starts a chat without a stream (wire 2.8)."""
         chat = self.build_chat(info, "in_progress")
         omitted = {"usage", "section_id", "meta_data"}
         return {name: value for name, value in chat.items() if name not in omitted}
@@ -214,14 +213,14 @@ class CloudProfile:
     def build_message(
         self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """A message object.
+        """Return a message object.
 
         Args:
             ids: Ids of its turn.
             message_id: Its own id.
             fields: `type`, `content`, and optionally `role`, `content_type`,
-                `reasoning_content`, `created_at` and `updated_at`; the last three are left
-                out when not given.
+                `reasoning_content`, `created_at` and `updated_at`; the last three are
+                optional in the message too.
         """
         message: dict[str, Any] = {
             "id": message_id,
@@ -240,9 +239,9 @@ class CloudProfile:
         return message
 
     def build_delta_frame(self, ids: MessageIds, message_id: str) -> tuple[str, str]:
-        """The JSON text of an answer delta before and after its content.
+        """Return the JSON text of an answer delta before and after its content.
 
-        A turn has hundreds of deltas that differ in one field; the rest is encoded once.
+        A turn has hundreds of deltas that differ in one field; the other fields are encoded once.
         """
         text = go_json.dumps(
             self.build_message(ids, message_id, {"type": "answer", "content": "\n"})
@@ -251,13 +250,13 @@ class CloudProfile:
         return prefix, suffix
 
     def build_verbose_content(self, msg_type: str, data: str) -> str:
-        """The content of a `verbose` message."""
+        """Return the content of a `verbose` message."""
         return go_json.dumps(
             {"msg_type": msg_type, "data": data, "from_module": None, "from_unit": None}
         )
 
     def build_finish_content(self, reason: int = 0) -> str:
-        """The content of the message that says all answers are complete; empty when there is none.
+        """Return the content of the message after all answers; empty when there is none.
 
         Args:
             reason: 0 in general; 1 when a question to the user has stopped the turn (wire 2.5).
@@ -266,13 +265,13 @@ class CloudProfile:
         return self.build_verbose_content("generate_answer_finish", data)
 
     def build_question_contents(self) -> list[str]:
-        """The contents of the messages that follow a question to the user (wire 4.6)."""
+        """Return the contents of the messages after a question to the user (wire 4.6)."""
         return [self.build_verbose_content("interrupt", ""), self.build_finish_content(reason=1)]
 
     def build_recall_content(
         self, recall: RecallMessage, query: str, ids: MessageIds, user_id: str
     ) -> str:
-        """The content of a `knowledge_recall` message; `chunks` is `[]` when nothing fits."""
+        """Return the content of a `knowledge_recall` message; without results `chunks` is `[]`."""
         payload = {
             "chunks": [build_chunk(chunk) for chunk in recall.chunks],
             "ori_req": _build_original_request(query, ids, user_id, recall.agent_id or ids.bot_id),
@@ -283,7 +282,7 @@ class CloudProfile:
     def build_function_call(
         self, name: str, arguments: Mapping[str, Any], ids: tuple[str, str]
     ) -> str:
-        """The content of a `function_call` message; `ids` are plugin id and API id."""
+        """Return the content of a `function_call` message; `ids` are plugin id and API id."""
         plugin, _, api = name.partition("-")
         return go_json.dumps(
             {
@@ -299,7 +298,7 @@ class CloudProfile:
         )
 
     def build_tool_response(self, output: Any) -> str:
-        """The content of a `tool_response` message: text in Coze's wrapper, the rest as JSON."""
+        """Return the content of a `tool_response` message: text is wrapped, the rest is JSON."""
         if isinstance(output, str):
             output = {"content_type": 1, "response_for_model": output, "type_for_model": 1}
         return go_json.dumps(output)
@@ -308,47 +307,47 @@ class CloudProfile:
 class CloudChatflowProfile(CloudProfile):
     """Chatflows of coze.cn and coze.com (wire 4.6, appendix B `cloud.chatflow`).
 
-    Objects tell no `bot_id`, and their keys come in another order each time.
+    Objects have no `bot_id`, and their keys are in random order.
     """
 
     has_client_tools = False
     status_after_question: str | None = None
 
     def create_encoder(self) -> EventEncoder:
-        """How the events of one stream are written: with a space after the colon."""
+        """Return the encoder of one stream: with a space after the colon."""
         return _encode_event_with_spaces
 
     def build_done_event(self, ids: MessageIds) -> SseEvent:
-        """The last event: where to see what the chatflow did."""
+        """Return the last event: the address of the run's page."""
         return SseEvent("done", go_json.dumps({"debug_url": build_debug_url(ids)}))
 
     def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
-        """A chat object."""
+        """Return a chat object."""
         chat = super().build_chat(info, status)
         del chat["bot_id"]
         chat["usage"].pop("input_tokens_details", None)
         return _shuffle_keys(chat, f"{info.ids.chat_id} {status}")
 
     def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:  # noqa: ARG002 - as above
-        """The events that end a turn that has failed: not a chat, and the code is a string."""
+        """Return the events that end a failed turn: not a chat, and the code is a string."""
         return [self.build_refusal_event(info.last_error["code"], info.last_error["msg"])]
 
     def build_refusal_event(self, code: int, msg: str) -> SseEvent:
-        """The one event of a request that cannot be run."""
+        """Return the only event of a request that cannot be run."""
         data = f'{{"code": "{code}","msg": {go_json.dumps(msg)}}}'
         return SseEvent("conversation.chat.failed", data)
 
     def build_message(
         self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """A message object."""
+        """Return a message object."""
         message = super().build_message(ids, message_id, fields)
         del message["bot_id"]
         return _shuffle_keys(message, message_id)
 
 
 def build_debug_url(ids: MessageIds) -> str:
-    """The page that would show a run of a chatflow."""
+    """Return the address of the page that would show a run of a chatflow."""
     execute, space = derive_id("execute", ids.chat_id), derive_id("workspace", "local")
     return (
         "https://www.coze.cn/work_flow"
@@ -365,14 +364,14 @@ def _encode_event_with_spaces(event: SseEvent) -> bytes:
 
 
 def _shuffle_keys(fields: dict[str, Any], seed: str) -> dict[str, Any]:
-    """The fields in an order of chance; the same for all deltas of a message."""
+    """Return the fields in random order; the order is the same for all deltas of a message."""
     names = list(fields)
-    random.Random(seed).shuffle(names)  # noqa: S311 - nothing secret hangs on it
+    random.Random(seed).shuffle(names)  # noqa: S311 - not for security
     return {name: fields[name] for name in names}
 
 
 def build_usage(input_count: int, output_count: int) -> dict[str, Any]:
-    """The counts of a chat object."""
+    """Return the token counts of a chat object."""
     return {
         "token_count": input_count + output_count,
         "output_count": output_count,
@@ -381,7 +380,7 @@ def build_usage(input_count: int, output_count: int) -> dict[str, Any]:
 
 
 def build_chunk(chunk: RecalledChunk) -> dict[str, Any]:
-    """A passage of a recall (wire 3.2)."""
+    """Return a passage of a recall (wire 3.2)."""
     score = int(chunk.score) if chunk.score.is_integer() else chunk.score
     return {
         "slice": chunk.slice,

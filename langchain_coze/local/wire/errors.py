@@ -46,19 +46,19 @@ class ApiError(Exception):
     """
 
     def __init__(self, code: int, message: str = "") -> None:
-        """Take the general sentence where there is no particular one."""
+        """Use the general message of the code by default."""
         self.code = code
         self.message = message or _MESSAGES.get(code, f"Request failed with code {code}")
         super().__init__(f"{code}: {self.message}")
 
 
 def get_http_status(code: int) -> int:
-    """The HTTP status that belongs to a code, for servers that do not answer everything with 200.
+    """Return the HTTP status of a code, for servers whose status is not always 200.
 
     Source: the mapping that the official JavaScript SDK accepts (wire 1.5).
 
     Example:
-        >>> http_status(4100), http_status(4000), http_status(0)
+        >>> get_http_status(4100), get_http_status(4000), get_http_status(0)
         (401, 400, 200)
     """
     return _HTTP_STATUSES.get(code, 400) if code else 200

@@ -13,17 +13,17 @@ _counter = itertools.count(
 
 
 def generate_id() -> str:
-    """A new id, unique in this process, too large for a double-precision number.
+    """Return a new id: unique in this process, too large for a double-precision number.
 
     Example:
-        >>> len(new_id())
+        >>> len(generate_id())
         19
     """
     return str(next(_counter))
 
 
 def derive_id(*parts: str) -> str:
-    """The id that always belongs to the same names.
+    """Return the id of these names; it is always the same.
 
     Args:
         *parts: Names that together mean one thing, for example a data set and a document.
@@ -32,7 +32,7 @@ def derive_id(*parts: str) -> str:
         A string of 19 digits, below 2**63.
 
     Example:
-        >>> stable_id("bot", "helper") == stable_id("bot", "helper")
+        >>> derive_id("bot", "helper") == derive_id("bot", "helper")
         True
     """
     digest = hashlib.sha256("\x00".join(parts).encode("utf-8", "replace")).digest()
@@ -40,5 +40,5 @@ def derive_id(*parts: str) -> str:
 
 
 def generate_logid() -> str:
-    """A log id in the form that Coze's gateway gives: local time, then 20 hexadecimal digits."""
+    """Return a log id in the form of Coze's gateway: local time, then 20 hexadecimal digits."""
     return time.strftime("%Y%m%d%H%M%S") + secrets.token_hex(10).upper()

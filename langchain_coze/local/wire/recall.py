@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RecalledChunk:
-    """One passage that a search found.
+    """One passage of a search result.
 
     Attributes:
         slice: The text of the passage.
@@ -36,11 +36,11 @@ class RecalledChunk:
 
 @dataclass(frozen=True, slots=True)
 class RecallMessage:
-    """What one recall message tells.
+    """The content of one recall message.
 
     Attributes:
         chunks: The passages, best first; empty when nothing was found.
-        agent_id: The agent that asked; empty for the bot itself.
+        agent_id: The agent that searched; empty for the bot itself.
     """
 
     chunks: tuple[RecalledChunk, ...]

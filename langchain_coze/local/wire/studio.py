@@ -1,6 +1,6 @@
-"""The wire shapes of a self-hosted Coze Studio (wire 8, appendix B `studio`).
+"""Replies and events of chats of a self-hosted Coze Studio (wire 8, appendix B `studio`).
 
-What the reference does not tell, such as the numbers of most errors, follows the hosted service.
+What the reference does not contain, such as most error codes, is as in the hosted service.
 """
 
 from __future__ import annotations
@@ -75,28 +75,28 @@ class StudioProfile(CloudProfile):
 
     @property
     def chatflow_profile(self) -> StudioChatflowProfile:
-        """The shapes of chatflows of the same installation."""
+        """The profile of chatflows of the same installation."""
         return StudioChatflowProfile()
 
     # Requests and replies ---------------------------------------------------------------------
 
     def filter_methods(self, path: str, methods: list[str]) -> list[str]:
-        """Which of the verbs of a route there are; none when the route is not there."""
+        """Return the methods that a path has here; none when the path does not exist."""
         return [verb for verb in methods if verb in _ROUTES.get(path, ())]
 
     def create_logid(self) -> str:
-        """A log id: a uuid."""
+        """Return a log id: a UUID."""
         return str(uuid.uuid4())
 
     def normalize_chat_body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The body of a chat as Studio reads it.
+        """Return the body of a chat as Studio reads it.
 
         Raises:
             ApiError: 4000, a role is not allowed, or an id is no number.
         """
         normalized = {name: value for name, value in body.items() if name not in _IGNORED_FIELDS}
         _check_number("bot_id", normalized.get("bot_id"))
-        # Streaming, unless the request says exactly false.
+        # Studio streams, unless the value is exactly false.
         normalized["stream"] = normalized.get("stream") is not False
         messages = normalized.get("additional_messages")
         if isinstance(messages, list):
@@ -106,15 +106,15 @@ class StudioProfile(CloudProfile):
         return normalized
 
     def check_id(self, name: str, value: str) -> None:
-        """Refuse an id that is no number.
+        """Check that an id is a number.
 
         Raises:
             ApiError: 4000.
         """
         _check_number(name, value)
 
-    def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - cloud tells it
-        """A reply around its payload; three routes have keys of their own."""
+    def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - the cloud needs it
+        """Return a reply with its payload; three routes have other keys."""
         if path == "/v3/chat/cancel":
             return {"ChatV3ChatDetail": data, "BaseResp": None}
         end = {"code": 0, "msg": "", "BaseResp": None}
@@ -129,14 +129,14 @@ class StudioProfile(CloudProfile):
             data = {"uri": f"local/{data['id']}", "url": ""} | fields
         return {"data": data} | end
 
-    def build_detail(self, logid: str) -> dict[str, Any]:  # noqa: ARG002 - it stands in a header only
-        """Nothing."""
+    def build_detail(self, logid: str) -> dict[str, Any]:  # noqa: ARG002 - only in a header
+        """Return nothing."""
         return {}
 
     def build_error(
         self, error: ApiError, path: str, logid: str, *, real_status: bool
     ) -> tuple[int, dict[str, Any]]:
-        """An error: its HTTP status and body (wire 1.5)."""
+        """Return the HTTP status and the body of an error (wire 1.5)."""
         del logid, real_status
         if error.code in {4100, _AUTHENTICATION}:
             return 200, {
@@ -149,18 +149,18 @@ class StudioProfile(CloudProfile):
             return 500, {"code": 500, "msg": "internal server error"}
         return 200, {"code": _CODES.get(error.code, error.code), "msg": error.message}
 
-    def build_no_route_body(self, method: str, path: str, logid: str) -> str:  # noqa: ARG002 - nothing is told
-        """What its web framework says of an unknown path: plain text."""
+    def build_no_route_body(self, method: str, path: str, logid: str) -> str:  # noqa: ARG002 - the cloud needs it
+        """Return the reply of Studio's web framework to an unknown path: plain text."""
         return "404 page not found"
 
     # Streams ----------------------------------------------------------------------------------
 
-    def build_done_event(self, ids: MessageIds) -> SseEvent:  # noqa: ARG002 - nothing is told
-        """The last event of a stream; its data is empty."""
+    def build_done_event(self, ids: MessageIds) -> SseEvent:  # noqa: ARG002 - the cloud needs it
+        """Return the last event of a stream; its data is empty."""
         return SseEvent("conversation.stream.done", "")
 
     def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
-        """A chat object as `retrieve` gives it."""
+        """Return a chat object as `retrieve` does."""
         chat = self._build_streamed_chat(info, status)
         if status == "failed":
             chat["last_error"] = dict(info.last_error)
@@ -169,7 +169,7 @@ class StudioProfile(CloudProfile):
         return chat
 
     def build_chat_event(self, info: ChatInfo, status: str) -> SseEvent:
-        """The event that tells a status; it tells no usage."""
+        """Return the event of a status; it has no usage."""
         chat = self._build_streamed_chat(info, status)
         return SseEvent(f"conversation.chat.{status}", go_json.dumps(chat))
 
@@ -186,7 +186,7 @@ class StudioProfile(CloudProfile):
         }
 
     def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:
-        """An error event; after one of the model the stream still ends as if all were well."""
+        """Return an error event; after an error of the model the stream still ends normally."""
         if not expected:
             return [_build_error_event(_RUN_FAILED, info.last_error["msg"])]
         error = _build_error_event(info.last_error["code"], info.last_error["msg"])
@@ -195,7 +195,7 @@ class StudioProfile(CloudProfile):
     def build_message(
         self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """A message object; it tells internals that no client should rely on."""
+        """Return a message object; it contains internals that no client should rely on."""
         state = {"bot_id": ids.bot_id, "agent_name": "", "agent_id": "0", "awaiting": ids.bot_id}
         return {
             "id": message_id,
@@ -212,27 +212,27 @@ class StudioProfile(CloudProfile):
         }
 
     def build_verbose_content(self, msg_type: str, data: str) -> str:
-        """The content of a `verbose` message."""
+        """Return the content of a `verbose` message."""
         content = {"msg_type": msg_type, "data": data, "from_module": None, "from_unit": ""}
         return go_json.dumps(content)
 
     def build_finish_content(self, reason: int = 0) -> str:
-        """The content of the message that says all answers are complete."""
+        """Return the content of the message after all answers."""
         data = go_json.dumps({"finish_reason": reason, "fin_data": ""})
         return self.build_verbose_content("generate_answer_finish", data)
 
     def build_question_contents(self) -> list[str]:
-        """The contents of the messages that follow a question to the user."""
+        """Return the contents of the messages after a question to the user."""
         return [self.build_finish_content(reason=1)]
 
     def build_recall_content(
         self,
         recall: RecallMessage,
-        query: str,  # noqa: ARG002 - Studio keeps it to itself
+        query: str,  # noqa: ARG002 - not in Studio's recalls
         ids: MessageIds,  # noqa: ARG002
         user_id: str,  # noqa: ARG002
     ) -> str:
-        """The content of a `knowledge` message; `chunks` is null when nothing fits."""
+        """Return the content of a `knowledge` message; without results `chunks` is null."""
         chunks = [_blank_unused_fields(build_chunk(chunk)) for chunk in recall.chunks]
         payload = {"chunks": chunks or None, "ori_req": "", "status_code": 0}
         return go_json.dumps({"msg_type": "knowledge_recall", "data": go_json.dumps(payload)})
@@ -240,12 +240,12 @@ class StudioProfile(CloudProfile):
     def build_function_call(
         self, name: str, arguments: Mapping[str, Any], ids: tuple[str, str]
     ) -> str:
-        """The content of a `function_call` message: the tool call of Studio's own framework."""
+        """Return the content of a `function_call` message: the call of Studio's own framework."""
         function = {"name": name, "arguments": go_json.dumps(arguments)}
         return go_json.dumps({"id": f"call_{ids[1]}", "type": "function", "function": function})
 
     def build_tool_response(self, output: Any) -> str:
-        """The content of a `tool_response` message: what the tool gave."""
+        """Return the content of a `tool_response` message: the tool's output."""
         return output if isinstance(output, str) else go_json.dumps(output)
 
 
@@ -257,7 +257,7 @@ class StudioChatflowProfile(CloudChatflowProfile):
     creates_named_conversations = True
 
     def create_encoder(self) -> EventEncoder:
-        """How the events of one stream are written: with numbers and spaces."""
+        """Return the encoder of one stream: with event ids and spaces."""
         number = 0
 
         def encode(event: SseEvent) -> bytes:
@@ -269,7 +269,7 @@ class StudioChatflowProfile(CloudChatflowProfile):
         return encode
 
     def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
-        """A chat object; the sum of its tokens is wrong, as in Studio."""
+        """Return a chat object; the sum of its tokens is wrong, as in Studio."""
         chat: dict[str, Any] = {
             "id": info.ids.chat_id,
             "conversation_id": info.ids.conversation_id,
@@ -282,19 +282,19 @@ class StudioChatflowProfile(CloudChatflowProfile):
             chat["usage"] = build_usage(count, output) | {"token_count": output + output}
         return chat | {"execute_id": derive_id("execute", info.ids.chat_id), "section_id": ""}
 
-    def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:  # noqa: ARG002 - all are alike
-        """The events that end a turn that has failed."""
+    def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:  # noqa: ARG002 - all look the same
+        """Return the events that end a failed turn."""
         error = {"code": str(info.last_error["code"]), "msg": info.last_error["msg"]}
         return [SseEvent("error", go_json.dumps(error | {"debug_url": build_debug_url(info.ids)}))]
 
     def build_refusal_event(self, code: int, msg: str) -> SseEvent:
-        """The one event of a request that cannot be run."""
+        """Return the only event of a request that cannot be run."""
         return SseEvent("error", go_json.dumps({"code": str(code), "msg": msg}))
 
     def build_message(
         self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """A message object."""
+        """Return a message object."""
         return {
             "id": message_id,
             "chat_id": ids.chat_id,
@@ -307,12 +307,12 @@ class StudioChatflowProfile(CloudChatflowProfile):
             "section_id": "",
         }
 
-    def build_finish_content(self, reason: int = 0) -> str:  # noqa: ARG002 - there is none
-        """Nothing: Studio's chatflows do not say that all answers are complete."""
+    def build_finish_content(self, reason: int = 0) -> str:  # noqa: ARG002 - the base class needs it
+        """Return nothing: Studio's chatflows have no message after all answers."""
         return ""
 
     def build_question_contents(self) -> list[str]:
-        """Nothing, as above."""
+        """Return nothing, as above."""
         return []
 
 
@@ -326,7 +326,7 @@ def _check_number(name: str, value: Any) -> None:
 
 
 def _normalize_message(message: Any) -> Any:
-    """A message of the request as Studio keeps it: without a type it is a question of the user."""
+    """Return a message as Studio stores it: without a type it is a question of the user."""
     if not isinstance(message, dict):
         return message
     if message.get("role") not in {"user", "assistant"}:
@@ -337,7 +337,7 @@ def _normalize_message(message: Any) -> Any:
 
 
 def _blank_unused_fields(chunk: dict[str, Any]) -> dict[str, Any]:
-    """A passage without what Studio never fills in."""
+    """Return a passage without the fields that Studio never fills in."""
     chunk["meta"]["document"] |= {"format_type": 0, "source_type": 0}
     empty = {"link": {"title": "", "url": ""}, "card": {"title": "", "con": "", "index": ""}}
     return chunk | {"meta": chunk["meta"] | empty}

@@ -1,4 +1,4 @@
-"""Reading and checking the bodies of requests that begin or resume a run (wire 4.2, 4.4)."""
+"""Reading and checking the bodies of requests that start or resume a run (wire 4.2, 4.4)."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class ResumeRequest:
 
 
 def read_run_request(body: Mapping[str, Any]) -> RunRequest:
-    """Check the body of a request that begins a run.
+    """Return the checked body of a request that starts a run.
 
     Args:
-        body: The decoded JSON object. Unknown fields are passed over.
+        body: The decoded JSON object. Unknown fields are ignored.
 
     Raises:
         ApiError: 4000, with a sentence that names the field.
@@ -65,10 +65,10 @@ def read_run_request(body: Mapping[str, Any]) -> RunRequest:
 
 
 def read_resume_request(body: Mapping[str, Any]) -> ResumeRequest:
-    """Check the body of a request that resumes a run.
+    """Return the checked body of a request that resumes a run.
 
     Args:
-        body: The decoded JSON object. Unknown fields are passed over.
+        body: The decoded JSON object. Unknown fields are ignored.
 
     Raises:
         ApiError: 4000, with a sentence that names the field.
@@ -98,7 +98,7 @@ def _read_string(body: Mapping[str, Any], name: str, *, required: bool = False) 
 
 
 def _read_parameters(value: Any) -> Mapping[str, Any]:
-    """The parameters: an object, or the JSON text of one, of which the API's pages tell."""
+    """Return the parameters: an object, or its JSON text, which the API's pages also allow."""
     if isinstance(value, str) and value:
         try:
             value = json.loads(value)

@@ -20,7 +20,7 @@ def user(text: str = QUESTION, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
-class Client:
+class LocalClient:
     """Sends requests with the server's token."""
 
     def __init__(self, coze: LocalCoze, bot: LocalBot | None = None) -> None:

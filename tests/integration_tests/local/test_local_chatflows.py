@@ -18,7 +18,7 @@ from langchain_coze.local import (
     LocalCoze,
     Turn,
 )
-from tests.integration_tests.local.local_client import Client, user
+from tests.integration_tests.local.local_client import LocalClient, user
 
 APP = "7400000000000000001"
 
@@ -52,12 +52,12 @@ def coze() -> Iterator[LocalCoze]:
 
 
 @pytest.fixture
-def client(coze: LocalCoze) -> Iterator[Client]:
-    with Client(coze) as made:
+def client(coze: LocalCoze) -> Iterator[LocalClient]:
+    with LocalClient(coze) as made:
         yield made
 
 
-def run(client: Client, flow: LocalChatflow, **changes: Any) -> httpx.Response:
+def run(client: LocalClient, flow: LocalChatflow, **changes: Any) -> httpx.Response:
     body: dict[str, Any] = {
         "workflow_id": flow.workflow_id,
         "bot_id": client.bot.bot_id,
@@ -79,7 +79,7 @@ def answers(response: httpx.Response) -> list[str]:
     return [d["content"] for d in completed if d["type"] == "answer"]
 
 
-def test_a_turn(client: Client) -> None:
+def test_a_turn(client: LocalClient) -> None:
     response = run(client, FLOWS[0], parameters={"city": "杭州"}, ext={"user_id": "ada"})
     got = spaced(response)
     assert [name.partition("conversation.")[2] or name for name, _ in got] == [
@@ -102,7 +102,7 @@ def test_a_turn(client: Client) -> None:
     )
 
 
-def test_keys_come_in_no_fixed_order(client: Client) -> None:
+def test_keys_come_in_no_fixed_order(client: LocalClient) -> None:
     orders = {
         tuple(data)
         for _ in range(5)
@@ -112,7 +112,7 @@ def test_keys_come_in_no_fixed_order(client: Client) -> None:
     assert len(orders) > 2
 
 
-def test_a_question_ends_without_chat_completed(client: Client) -> None:
+def test_a_question_ends_without_chat_completed(client: LocalClient) -> None:
     first = run(client, FLOWS[2])
     got = spaced(first)
     assert [name.rpartition(".")[2] for name, _ in got] == [
@@ -131,13 +131,13 @@ def test_a_question_ends_without_chat_completed(client: Client) -> None:
     assert answers(again) == ["hi 苏州"]
 
 
-def test_a_conversation_keeps_its_turns(client: Client) -> None:
+def test_a_conversation_keeps_its_turns(client: LocalClient) -> None:
     conversation = spaced(run(client, FLOWS[0]))[0][1]["conversation_id"]
     again = run(client, FLOWS[0], conversation_id=conversation)
     assert answers(again) == [": hi &  3"]
 
 
-def test_failures(client: Client) -> None:
+def test_failures(client: LocalClient) -> None:
     assert spaced(run(client, FLOWS[3]))[-1] == (
         "conversation.chat.failed",
         {"code": "5000", "msg": "node & failed"},
@@ -147,7 +147,7 @@ def test_failures(client: Client) -> None:
     assert spaced(run(client, FLOWS[6]))[-1][1]["code"] == "4013"
 
 
-def test_a_conversation_by_name(client: Client) -> None:
+def test_a_conversation_by_name(client: LocalClient) -> None:
     named = {"bot_id": None, "app_id": APP, "parameters": {"CONVERSATION_NAME": "会话"}}
     unknown = run(client, FLOWS[1], **named)
     made = client.http.post("/v1/conversation/create", json={"name": "会话"}).json()["data"]
@@ -159,7 +159,7 @@ def test_a_conversation_by_name(client: Client) -> None:
     assert spaced(known)[0][1]["conversation_id"] == made["id"]
 
 
-def test_parameters_may_be_null(client: Client) -> None:
+def test_parameters_may_be_null(client: LocalClient) -> None:
     """The official Python SDK sends null where it is given none."""
     response = run(client, FLOWS[0], parameters=None)
     assert response.headers["content-type"].startswith("text/event-stream")
@@ -182,14 +182,14 @@ def test_parameters_may_be_null(client: Client) -> None:
         (1, {}, 4000),
     ],
 )
-def test_refused(client: Client, flow: int, changes: dict[str, Any], code: int) -> None:
+def test_refused(client: LocalClient, flow: int, changes: dict[str, Any], code: int) -> None:
     response = run(client, FLOWS[flow], **changes)
     assert response.headers["content-type"].startswith("application/json")
     assert response.json()["code"] == code
 
 
 def test_faults_hit_the_chatflow_and_not_the_bot_it_runs_in(
-    client: Client, coze: LocalCoze
+    client: LocalClient, coze: LocalCoze
 ) -> None:
     coze.faults = "error=4009,on=/v3/chat"
     try:

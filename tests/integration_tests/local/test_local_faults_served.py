@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from langchain_coze.local import Fault, LocalBot, LocalCoze, Pause
-from tests.integration_tests.local.local_client import Client, answers, events
+from tests.integration_tests.local.local_client import LocalClient, answers, events
 
 BOT = LocalBot(lambda _: "茶叶长在山上。", name="faulty")
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,19 +32,19 @@ def coze() -> Iterator[LocalCoze]:
 
 
 @pytest.fixture
-def client(coze: LocalCoze) -> Iterator[Client]:
+def client(coze: LocalCoze) -> Iterator[LocalClient]:
     coze.reset()
-    with Client(coze) as made:
+    with LocalClient(coze) as made:
         yield made
 
 
-def test_json_error_on_a_stream_request(client: Client) -> None:
+def test_json_error_on_a_stream_request(client: LocalClient) -> None:
     response = client.chat(fault="error=4009")
     assert (response.status_code, response.json()["code"]) == (200, 4009)
     assert client.chat(fault="error=700012006").json()["msg"] == "access token invalid"
 
 
-def test_gateway_replies(client: Client) -> None:
+def test_gateway_replies(client: LocalClient) -> None:
     page = client.chat(fault="http_502")
     assert (page.status_code, page.headers["content-type"]) == (502, "text/html; charset=utf-8")
     assert "<html>" in page.text
@@ -55,14 +55,14 @@ def test_gateway_replies(client: Client) -> None:
     assert empty.headers["content-type"].startswith("application/json")
 
 
-def test_connection_closed_before_any_byte(client: Client) -> None:
+def test_connection_closed_before_any_byte(client: LocalClient) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         client.chat(fault="close")
     assert answers(client.chat()) == ["茶叶长在山上。"]
 
 
 @pytest.mark.parametrize("fault", ["cut_mid_line", "cut_utf8", "cut_at=700"])
-def test_soft_cuts_end_the_body_properly(client: Client, fault: str) -> None:
+def test_soft_cuts_end_the_body_properly(client: LocalClient, fault: str) -> None:
     content = client.chat(fault=fault).content
     assert content
     assert not content.endswith(b"\n\n")
@@ -70,14 +70,14 @@ def test_soft_cuts_end_the_body_properly(client: Client, fault: str) -> None:
         assert len(content) == 700
 
 
-def read_stream(client: Client, fault: str, into: list[bytes]) -> None:
+def read_stream(client: LocalClient, fault: str, into: list[bytes]) -> None:
     headers = {"X-Local-Fault": fault}
     with client.http.stream("POST", "/v3/chat", json=client.body(), headers=headers) as response:
         into.extend(response.iter_raw())
 
 
 @pytest.mark.parametrize("fault", ["cut_mid_line,cut_hard", "cut_hard", "cut_at=700,cut_reset"])
-def test_hard_cuts_break_the_connection(client: Client, fault: str) -> None:
+def test_hard_cuts_break_the_connection(client: LocalClient, fault: str) -> None:
     got: list[bytes] = []
     with pytest.raises(httpx.TransportError):
         read_stream(client, fault, got)
@@ -86,7 +86,7 @@ def test_hard_cuts_break_the_connection(client: Client, fault: str) -> None:
     assert stream
 
 
-def test_stream_faults_reach_the_client(client: Client) -> None:
+def test_stream_faults_reach_the_client(client: LocalClient) -> None:
     assert b"\r\n\r\n" in client.chat(fault="crlf").content
     assert client.chat(fault="bom").content.startswith(b"\xef\xbb\xbfevent:")
     assert client.chat(fault="json_line").content == (
@@ -100,21 +100,21 @@ def test_stream_faults_reach_the_client(client: Client) -> None:
     assert both.count(b"event:PING") > 5
 
 
-def test_idle_and_slow_start(client: Client) -> None:
+def test_idle_and_slow_start(client: LocalClient) -> None:
     for fault in ("idle=0.2", "slow_start=0.2"):
         begin = time.monotonic()
         client.chat(fault=fault)
         assert 0.2 <= time.monotonic() - begin < 5
 
 
-def test_fails_so_often_then_succeeds(client: Client) -> None:
+def test_fails_so_often_then_succeeds(client: LocalClient) -> None:
     codes = [client.chat(fault="error=4009,times=2", stream=False).json()["code"] for _ in range(4)]
     assert codes == [4009, 4009, 0, 0]
 
 
 def test_faults_of_bot_and_server_and_other_paths() -> None:
     bot = LocalBot(lambda _: "x", name="b", faults="error=4013,times=1")
-    with LocalCoze(bot, faults=["error=5000,on=/v1/users/me"]) as coze, Client(coze) as client:
+    with LocalCoze(bot, faults=["error=5000,on=/v1/users/me"]) as coze, LocalClient(coze) as client:
         assert client.get("/v1/users/me")["code"] == 5000
         assert client.get("/v1/workspaces")["code"] == 0
         assert client.chat(stream=False).json()["code"] == 4013
@@ -132,7 +132,7 @@ def test_a_client_that_vanishes_does_not_cancel_the_chat() -> None:
         yield Pause(0.2)
         yield " whole"
 
-    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
         with client.http.stream("POST", "/v3/chat", json=client.body()) as response:
             first = next(response.iter_raw())
         chat = events(httpx.Response(200, content=first))[0][1]
@@ -150,12 +150,12 @@ async def test_five_hundred_streams_at_once() -> None:
         yield Pause(0.5)
         yield " done"
 
-    async def ask(http: httpx.AsyncClient, client: Client, number: int) -> str:
+    async def ask(http: httpx.AsyncClient, client: LocalClient, number: int) -> str:
         body = client.body()
         body["additional_messages"][0]["content"] = str(number)
         return answers(await http.post("/v3/chat", json=body))[0]
 
-    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
         # httpx's pool is slow when it is large: several small ones stand for many clients.
         pools = [
             httpx.AsyncClient(
@@ -182,7 +182,7 @@ def test_stop_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     coze = LocalCoze([LocalBot(endless), LocalBot(blocking)], stop_timeout=0.1).start()
     streams = []
     for bot in coze.bots:
-        client = Client(coze, bot)
+        client = LocalClient(coze, bot)
         stream = client.http.stream("POST", "/v3/chat", json=client.body())
         response = stream.__enter__()
         next(response.iter_raw())
@@ -204,7 +204,7 @@ def test_stop_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_stop_ends_requests_that_wait(caplog: pytest.LogCaptureFixture) -> None:
-    with LocalCoze(BOT, stop_timeout=0.05) as coze, Client(coze) as client:
+    with LocalCoze(BOT, stop_timeout=0.05) as coze, LocalClient(coze) as client:
         dropped: list[str] = []
         for fault in ("slow_start=3600", "idle=3600"):
             arguments = (client, fault, dropped)
@@ -219,7 +219,7 @@ def test_stop_ends_requests_that_wait(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
-def note_drop(client: Client, fault: str, into: list[str]) -> None:
+def note_drop(client: LocalClient, fault: str, into: list[str]) -> None:
     with pytest.raises(httpx.TransportError):
         client.chat(fault=fault)
     into.append(fault)
@@ -233,7 +233,7 @@ def test_start_again_after_stop_and_busy_port() -> None:
     assert coze.start() is coze
     coze.stop()
     coze.stop()
-    with coze, Client(coze) as client:
+    with coze, LocalClient(coze) as client:
         assert answers(client.chat()) == ["茶叶长在山上。"]
 
 

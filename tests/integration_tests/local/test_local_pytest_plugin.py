@@ -9,7 +9,7 @@ import pytest
 
 import langchain_coze.local
 from langchain_coze.local import LocalCoze
-from tests.integration_tests.local.local_client import Client, answers, user
+from tests.integration_tests.local.local_client import LocalClient, answers, user
 
 pytest_plugins = ["langchain_coze.local.pytest_plugin"]
 
@@ -19,7 +19,7 @@ TOKEN = "pat_of_a_user_of_the_plugin_0123456789"
 
 
 def test_fixture_serves_the_sample_bot_in_both_languages(local_coze: LocalCoze) -> None:
-    with Client(local_coze) as client:
+    with LocalClient(local_coze) as client:
         chinese = client.chat(additional_messages=[user("怎么发布智能体？")])
         english = client.chat(additional_messages=[user("How do I publish a bot?")])
     assert "勾选 API 渠道" in answers(chinese)[0]

@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, RecalledChunk
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud import CloudProfile, MessageIds, SseEvent, build_chunk
-from tests.integration_tests.local.local_client import Client, answers, events, user
+from tests.integration_tests.local.local_client import LocalClient, answers, events, user
 
 # The sample line of wire 3.1, word for word.
 WIRE_EVENT = rb"""event:conversation.message.completed
@@ -38,7 +38,7 @@ SLOW = LocalKnowledge(["green slow paint"], name="slow", delay=0.3)
 Told = tuple[str, str, Any]
 
 
-def told(client: Client, bot: LocalBot, **changes: Any) -> list[Told]:
+def told(client: LocalClient, bot: LocalBot, **changes: Any) -> list[Told]:
     """Event, message type and content (a recall's payload) of each message up to the answer."""
     found: list[Told] = []
     for name, data in events(client.chat(bot_id=bot.bot_id, **changes))[2:]:
@@ -69,14 +69,14 @@ def bots() -> dict[str, LocalBot]:
 
 
 @pytest.fixture(scope="module")
-def client(bots: dict[str, LocalBot]) -> Iterator[Client]:
-    with LocalCoze(list(bots.values())) as coze, Client(coze) as made:
+def client(bots: dict[str, LocalBot]) -> Iterator[LocalClient]:
+    with LocalCoze(list(bots.values())) as coze, LocalClient(coze) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def studio(bots: dict[str, LocalBot]) -> Iterator[Client]:
-    with LocalCoze(list(bots.values()), profile="studio") as coze, Client(coze) as made:
+def studio(bots: dict[str, LocalBot]) -> Iterator[LocalClient]:
+    with LocalCoze(list(bots.values()), profile="studio") as coze, LocalClient(coze) as made:
         yield made
 
 
@@ -103,7 +103,7 @@ def test_a_recall_is_the_line_of_the_reference() -> None:
 
 
 def test_a_served_recall_has_the_bytes_of_the_reference(
-    client: Client, bots: dict[str, LocalBot]
+    client: LocalClient, bots: dict[str, LocalBot]
 ) -> None:
     body = client.chat(bot_id=bots["one"].bot_id, **ask("green tea")).content
     line = next(line for line in body.split(b"\n") if b"knowledge_recall" in line)
@@ -115,7 +115,7 @@ def test_a_served_recall_has_the_bytes_of_the_reference(
     assert struct.unpack("e", struct.pack("e", score)) == (score,)  # half precision
 
 
-def test_several_bases_in_one_message(client: Client, bots: dict[str, LocalBot]) -> None:
+def test_several_bases_in_one_message(client: LocalClient, bots: dict[str, LocalBot]) -> None:
     ((event, kind, payload),) = told(client, bots["one"], **ask("green tea"))
     assert (event, kind) == ("completed", "verbose")
     assert sorted(names(payload)) == ["kb", "kb", "paints"]
@@ -126,7 +126,7 @@ def test_several_bases_in_one_message(client: Client, bots: dict[str, LocalBot])
 
 
 def test_a_message_for_each_base_when_it_is_ready(
-    client: Client, bots: dict[str, LocalBot]
+    client: LocalClient, bots: dict[str, LocalBot]
 ) -> None:
     body = client.body(bot_id=bots["each"].bot_id, **ask("green"))
     with client.http.stream("POST", "/v3/chat", json=body) as response:
@@ -139,7 +139,9 @@ def test_a_message_for_each_base_when_it_is_ready(
     assert len({*agents, int(bots["each"].bot_id)}) == 3
 
 
-def test_a_late_recall_leaves_the_server_free(client: Client, bots: dict[str, LocalBot]) -> None:
+def test_a_late_recall_leaves_the_server_free(
+    client: LocalClient, bots: dict[str, LocalBot]
+) -> None:
     body = client.body(bot_id=bots["late"].bot_id, **ask("green"))
     with client.http.stream("POST", "/v3/chat", json=body) as response:
         lines = response.iter_lines()
@@ -152,7 +154,7 @@ def test_a_late_recall_leaves_the_server_free(client: Client, bots: dict[str, Lo
 
 
 def test_on_demand_the_model_calls_for_the_search(
-    client: Client, bots: dict[str, LocalBot]
+    client: LocalClient, bots: dict[str, LocalBot]
 ) -> None:
     call, response, recall = told(client, bots["on demand"], **ask("green paint"))
     assert [step[1] for step in (call, response, recall)] == [
@@ -163,12 +165,14 @@ def test_on_demand_the_model_calls_for_the_search(
     assert names(recall[2])[0] == "paints"
 
 
-def test_on_demand_nothing_found_is_no_recall(client: Client, bots: dict[str, LocalBot]) -> None:
+def test_on_demand_nothing_found_is_no_recall(
+    client: LocalClient, bots: dict[str, LocalBot]
+) -> None:
     steps = told(client, bots["on demand"], **ask("coffee"))
     assert [kind for _, kind, _ in steps] == ["function_call", "tool_response"]
 
 
-def test_on_demand_in_studio(studio: Client, bots: dict[str, LocalBot]) -> None:
+def test_on_demand_in_studio(studio: LocalClient, bots: dict[str, LocalBot]) -> None:
     stream = studio.chat(bot_id=bots["on demand"].bot_id, **ask("green paint"))
     kinds = [data["type"] for _, data in events_of(stream.content)[2:-1]]
     assert kinds[:4] == ["function_call", "tool_response", "knowledge", "answer"]
@@ -182,7 +186,7 @@ def events_of(content: bytes) -> list[tuple[str, Any]]:
 
 
 def test_nothing_found_is_still_told(
-    client: Client, studio: Client, bots: dict[str, LocalBot]
+    client: LocalClient, studio: LocalClient, bots: dict[str, LocalBot]
 ) -> None:
     ((_, _, payload),) = told(client, bots["one"], **ask("coffee"))
     assert (payload["chunks"], payload["status_code"]) == ([], 0)
@@ -196,7 +200,7 @@ def test_nothing_found_is_still_told(
     assert told(client, bots["none"], **ask("green")) == []
 
 
-def test_faults_of_recalls_on_the_wire(client: Client, bots: dict[str, LocalBot]) -> None:
+def test_faults_of_recalls_on_the_wire(client: LocalClient, bots: dict[str, LocalBot]) -> None:
     def content(fault: str) -> Any:
         response = client.chat(fault=fault, bot_id=bots["one"].bot_id, **ask("green tea"))
         return [data["content"] for _, data in events(response)[2:4] if data["type"] != "answer"]
@@ -217,12 +221,14 @@ def test_faults_of_recalls_on_the_wire(client: Client, bots: dict[str, LocalBot]
 
 def test_an_answer_may_tell_of_recalls() -> None:
     bot = LocalBot(lambda _: "look for knowledge_recall", name="teller", knowledge=TEAS)
-    with LocalCoze(bot) as coze, Client(coze) as other:
+    with LocalCoze(bot) as coze, LocalClient(coze) as other:
         for fault in ("recall_split", "recall_cut", "recall_broken"):
             assert answers(other.chat(fault=fault)) == ["look for knowledge_recall"]
 
 
-def test_recalls_of_a_polled_chat_are_listed(client: Client, bots: dict[str, LocalBot]) -> None:
+def test_recalls_of_a_polled_chat_are_listed(
+    client: LocalClient, bots: dict[str, LocalBot]
+) -> None:
     created = client.created(bot_id=bots["each"].bot_id, **ask("green"))
     ids = {"conversation_id": created["conversation_id"], "chat_id": created["id"]}
     deadline = time.monotonic() + 10

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, ServerTool, Turn
-from tests.integration_tests.local.local_client import Client, answers, user
+from tests.integration_tests.local.local_client import LocalClient, answers, user
 
 
 def recite(_question: str, turn: Turn) -> str:
@@ -21,28 +21,28 @@ def coze() -> Iterator[LocalCoze]:
 
 
 @pytest.fixture
-def client(coze: LocalCoze) -> Iterator[Client]:
-    with Client(coze) as made:
+def client(coze: LocalCoze) -> Iterator[LocalClient]:
+    with LocalClient(coze) as made:
         yield made
 
 
-def made(client: Client, **body: Any) -> str:
+def made(client: LocalClient, **body: Any) -> str:
     reply = client.http.post("/v1/conversation/create", json=body).json()
     assert reply["code"] == 0, reply
     return str(reply["data"]["id"])
 
 
-def listed(client: Client, conversation: str, **body: Any) -> Any:
+def listed(client: LocalClient, conversation: str, **body: Any) -> Any:
     path = "/v1/conversation/message/list"
     return client.http.post(path, params={"conversation_id": conversation}, json=body).json()
 
 
-def on_message(client: Client, verb: str, ids: tuple[str, str], **body: Any) -> Any:
+def on_message(client: LocalClient, verb: str, ids: tuple[str, str], **body: Any) -> Any:
     params = dict(zip(("conversation_id", "message_id"), ids, strict=True))
     return client.http.post(f"/v1/conversation/message/{verb}", params=params, json=body).json()
 
 
-def add(client: Client, conversation: str, text: str, **fields: Any) -> Any:
+def add(client: LocalClient, conversation: str, text: str, **fields: Any) -> Any:
     body = {"role": "user", "content": text, "content_type": "text"} | fields
     params = {"conversation_id": conversation}
     return client.http.post("/v1/conversation/message/create", params=params, json=body).json()
@@ -56,7 +56,7 @@ def texts(reply: Any) -> list[str]:
 # --- Conversations -------------------------------------------------------------------------------
 
 
-def test_a_conversation_is_renamed_and_deleted(client: Client) -> None:
+def test_a_conversation_is_renamed_and_deleted(client: LocalClient) -> None:
     conversation = made(client, name="one", meta_data={"k": "v"})
     chat = client.created()
     renamed = client.http.put(f"/v1/conversations/{conversation}", json={"name": "two"}).json()
@@ -76,7 +76,7 @@ def test_a_conversation_is_renamed_and_deleted(client: Client) -> None:
     assert client.get("/v3/chat/retrieve", **ids)["code"] == 4001
 
 
-def test_a_name_that_is_too_long(client: Client) -> None:
+def test_a_name_that_is_too_long(client: LocalClient) -> None:
     conversation = made(client)
     reply = client.http.put(f"/v1/conversations/{conversation}", json={"name": "n" * 101}).json()
     assert reply["code"] == 4000
@@ -84,7 +84,7 @@ def test_a_name_that_is_too_long(client: Client) -> None:
 
 
 def test_conversations_of_a_bot_are_listed_in_pages() -> None:
-    with LocalCoze([LocalBot(name="a"), LocalBot(name="b")]) as coze, Client(coze) as client:
+    with LocalCoze([LocalBot(name="a"), LocalBot(name="b")]) as coze, LocalClient(coze) as client:
         first, second = coze.bots
         ours = [made(client, bot_id=first.bot_id, name=str(n)) for n in range(3)]
         made(client, bot_id=second.bot_id)
@@ -105,7 +105,7 @@ def test_conversations_of_a_bot_are_listed_in_pages() -> None:
         assert bad["code"] == client.get("/v1/conversations")["code"] == 4000
 
 
-def test_clearing_begins_a_section_and_deletes_nothing(client: Client) -> None:
+def test_clearing_begins_a_section_and_deletes_nothing(client: LocalClient) -> None:
     conversation = made(client)
     for text in ("one", "two"):
         before = client.chat(conversation_id=conversation, additional_messages=[user(text)])
@@ -124,7 +124,7 @@ def test_clearing_begins_a_section_and_deletes_nothing(client: Client) -> None:
 # --- Messages ------------------------------------------------------------------------------------
 
 
-def test_the_newest_message_tells_the_last_chat(client: Client) -> None:
+def test_the_newest_message_tells_the_last_chat(client: LocalClient) -> None:
     conversation = made(client, messages=[user("zero")])
     chats = []
     for text in ("one", "two"):
@@ -144,7 +144,7 @@ def test_the_newest_message_tells_the_last_chat(client: Client) -> None:
     assert texts(listed(client, conversation, chat_id=chats[0])) == ["zero | one"]
 
 
-def test_messages_in_pages(client: Client) -> None:
+def test_messages_in_pages(client: LocalClient) -> None:
     conversation = made(client)
     for n in range(5):
         add(client, conversation, str(n))
@@ -174,11 +174,11 @@ def test_messages_in_pages(client: Client) -> None:
         ({"before_id": "7"}, 4005),
     ],
 )
-def test_pages_that_do_not_exist(client: Client, body: dict[str, Any], code: int) -> None:
+def test_pages_that_do_not_exist(client: LocalClient, body: dict[str, Any], code: int) -> None:
     assert listed(client, made(client), **body)["code"] == code
 
 
-def test_a_message_is_made_by_hand_read_and_changed(client: Client) -> None:
+def test_a_message_is_made_by_hand_read_and_changed(client: LocalClient) -> None:
     conversation = made(client)
     reply = add(client, conversation, "tea", meta_data={"k": "v"})["data"]
     assert {"bot_id": "", "chat_id": "", "type": "", "role": "user"}.items() <= reply.items()
@@ -198,7 +198,7 @@ def test_a_message_is_made_by_hand_read_and_changed(client: Client) -> None:
     assert on_message(client, "modify", ids, content_type="card")["code"] == 4000
 
 
-def test_likes_are_taken(client: Client) -> None:
+def test_likes_are_taken(client: LocalClient) -> None:
     conversation = made(client)
     message_id = add(client, conversation, "tea")["data"]["id"]
     place = f"/v1/conversations/{conversation}/messages"
@@ -208,13 +208,13 @@ def test_likes_are_taken(client: Client) -> None:
     assert client.http.post(f"{place}/1/feedback", json={}).json()["code"] == 4005
 
 
-def test_a_picture_alone_is_a_message(client: Client) -> None:
+def test_a_picture_alone_is_a_message(client: LocalClient) -> None:
     content = json.dumps([{"type": "image", "file_url": "https://example.com/tea.png"}])
     reply = add(client, made(client), content, content_type="object_string")
     assert reply["data"]["content"] == content
 
 
-def test_what_cannot_be_a_message(client: Client) -> None:
+def test_what_cannot_be_a_message(client: LocalClient) -> None:
     reply = add(client, made(client), "x", role="system")
     assert reply["code"] == 4000
     assert reply["msg"].startswith("role: only user and assistant")
@@ -227,7 +227,7 @@ def test_deleting_an_answer_takes_its_steps_with_it() -> None:
         yield "tea"
 
     bot = LocalBot(reply, knowledge=LocalKnowledge(["hi there"]), follow_ups=["more?"])
-    with LocalCoze(bot) as coze, Client(coze) as client:
+    with LocalCoze(bot) as coze, LocalClient(coze) as client:
         sent = client.chat()
         chat = json.loads(sent.text.split("data:", 1)[1].split("\n", 1)[0])
         conversation = chat["conversation_id"]
@@ -243,7 +243,7 @@ def test_deleting_an_answer_takes_its_steps_with_it() -> None:
     assert again["code"] == 4005
 
 
-def test_steps_and_unsaved_chats_are_not_listed(client: Client) -> None:
+def test_steps_and_unsaved_chats_are_not_listed(client: LocalClient) -> None:
     conversation = made(client)
     client.chat(conversation_id=conversation, auto_save_history=False)
     assert texts(listed(client, conversation)) == []
@@ -252,11 +252,11 @@ def test_steps_and_unsaved_chats_are_not_listed(client: Client) -> None:
 # --- Files ---------------------------------------------------------------------------------------
 
 
-def upload(client: Client, *parts: tuple[str, Any]) -> Any:
+def upload(client: LocalClient, *parts: tuple[str, Any]) -> Any:
     return client.http.post("/v1/files/upload", files=list(parts)).json()
 
 
-def test_a_file_is_uploaded_and_found(client: Client) -> None:
+def test_a_file_is_uploaded_and_found(client: LocalClient) -> None:
     data = bytes(range(256)) * 8192  # 2 MB: goes to disk on its way
     reply = upload(client, ("file", ("茶.png", data, "image/png")))
     assert reply["code"] == 0
@@ -270,7 +270,7 @@ def test_a_chat_gets_the_uploaded_bytes() -> None:
     def sizes(_question: str, turn: Turn) -> str:
         return ", ".join(f"{file.name} {len(file.data)}" for file in turn.files)
 
-    with LocalCoze(LocalBot(sizes, name="sizes")) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(sizes, name="sizes")) as coze, LocalClient(coze) as client:
         file_id = upload(client, ("file", ("a.txt", b"tea", "text/plain")))["data"]["id"]
         items = [{"type": "text", "text": "size?"}, {"type": "file", "file_id": file_id}]
         asked = user(json.dumps(items), content_type="object_string")
@@ -293,11 +293,11 @@ TEA = ("file", ("a.txt", b"tea", "text/plain"))
         ((TEA, TEA), 4301),
     ],
 )
-def test_uploads_that_are_refused(client: Client, parts: Any, code: int) -> None:
+def test_uploads_that_are_refused(client: LocalClient, parts: Any, code: int) -> None:
     assert upload(client, *parts)["code"] == code
 
 
-def test_an_upload_that_is_no_form(client: Client) -> None:
+def test_an_upload_that_is_no_form(client: LocalClient) -> None:
     path = "/v1/files/upload"
     assert client.http.post(path, json={}).json()["code"] == 4000
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -306,7 +306,9 @@ def test_an_upload_that_is_no_form(client: Client) -> None:
 
 
 @pytest.mark.parametrize("size", [1001, 300_000])
-def test_a_file_over_the_limit(client: Client, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_a_file_over_the_limit(
+    client: LocalClient, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
     monkeypatch.setattr("langchain_coze.local.routes.files.MAX_FILE_SIZE", 1000)
     assert upload(client, ("file", ("a.txt", b"x" * size, "text/plain")))["code"] == 4302
     assert upload(client, ("file", ("a.txt", b"x" * 1000, "text/plain")))["code"] == 0

@@ -18,7 +18,7 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
-from tests.integration_tests.local.local_client import Client, answers, events, user
+from tests.integration_tests.local.local_client import LocalClient, answers, events, user
 
 ECHO = LocalBot(lambda question: f"echo {question}", name="echo")
 HIDDEN = LocalBot(lambda _: "secret", name="hidden", published=False)
@@ -31,12 +31,12 @@ def coze() -> Iterator[LocalCoze]:
 
 
 @pytest.fixture
-def client(coze: LocalCoze) -> Iterator[Client]:
-    with Client(coze) as made:
+def client(coze: LocalCoze) -> Iterator[LocalClient]:
+    with LocalClient(coze) as made:
         yield made
 
 
-def polled(client: Client, chat: Any) -> Any:
+def polled(client: LocalClient, chat: Any) -> Any:
     """The chat, once it has ended."""
     ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
     deadline = time.monotonic() + 10
@@ -47,7 +47,7 @@ def polled(client: Client, chat: Any) -> Any:
         assert time.monotonic() < deadline
 
 
-def test_create_reply_has_no_detail(client: Client) -> None:
+def test_create_reply_has_no_detail(client: LocalClient) -> None:
     response = client.chat(stream=False, meta_data={"k": "v"})
     reply = response.json()
     assert list(reply) == ["data", "code", "msg"]
@@ -60,7 +60,7 @@ def test_create_reply_has_no_detail(client: Client) -> None:
 
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])
-def test_retrieve_with_both_verbs(client: Client, verb: str) -> None:
+def test_retrieve_with_both_verbs(client: LocalClient, verb: str) -> None:
     chat = client.created(meta_data={"k": "v"})
     polled(client, chat)
     ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
@@ -73,7 +73,7 @@ def test_retrieve_with_both_verbs(client: Client, verb: str) -> None:
     assert reply["data"]["usage"]["token_count"] > 0
 
 
-def test_chat_of_another_conversation_is_not_found(client: Client) -> None:
+def test_chat_of_another_conversation_is_not_found(client: LocalClient) -> None:
     chat, other = client.created(), client.created()
     mixed = {"conversation_id": other["conversation_id"], "chat_id": chat["id"]}
     assert client.get("/v3/chat/retrieve", **mixed)["code"] == 4001
@@ -87,7 +87,7 @@ def test_message_list_order_and_reasoning() -> None:
 
     knowledge = LocalKnowledge(["hi there"])
     bot = LocalBot(reply, knowledge=knowledge, follow_ups=["more?"])
-    with LocalCoze(bot) as coze, Client(coze) as client:
+    with LocalCoze(bot) as coze, LocalClient(coze) as client:
         chat = client.created()
         polled(client, chat)
         ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
@@ -104,7 +104,7 @@ def test_history_of_a_conversation() -> None:
         return " | ".join(message.text for message in turn.messages)
 
     bot = LocalBot(recite, name="recite")
-    with LocalCoze(bot) as coze, Client(coze) as own:
+    with LocalCoze(bot) as coze, LocalClient(coze) as own:
         made = own.http.post("/v1/conversation/create", json={"messages": [user("zero")]})
         conversation = made.json()["data"]["id"]
         first = own.chat(conversation_id=conversation, additional_messages=[user("one")])
@@ -125,7 +125,7 @@ def test_history_of_a_conversation() -> None:
     assert answers(fresh) == ["hi"]
 
 
-def test_unsaved_chat_cannot_be_found(client: Client) -> None:
+def test_unsaved_chat_cannot_be_found(client: LocalClient) -> None:
     chat = events(client.chat(auto_save_history=False))[0][1]
     ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
     assert client.get("/v3/chat/retrieve", **ids)["code"] == 4001
@@ -149,7 +149,7 @@ def test_unsaved_chat_cannot_be_found(client: Client) -> None:
         ({"publish_status": "unpublished_draft", "bot_version": "1"}, 4000),
     ],
 )
-def test_refused_chats(client: Client, change: dict[str, Any], code: int) -> None:
+def test_refused_chats(client: LocalClient, change: dict[str, Any], code: int) -> None:
     response = client.chat(**change)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("application/json")
@@ -158,7 +158,7 @@ def test_refused_chats(client: Client, change: dict[str, Any], code: int) -> Non
     assert (reply["code"], reply["detail"]["logid"]) == (code, response.headers["x-tt-logid"])
 
 
-def test_draft_of_an_unpublished_bot(client: Client) -> None:
+def test_draft_of_an_unpublished_bot(client: LocalClient) -> None:
     response = client.chat(bot_id=HIDDEN.bot_id, publish_status="unpublished_draft")
     assert answers(response) == ["secret"]
 
@@ -170,17 +170,17 @@ def test_wrong_token(coze: LocalCoze, header: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff"])
-def test_bodies_that_are_no_object(client: Client, body: bytes) -> None:
+def test_bodies_that_are_no_object(client: LocalClient, body: bytes) -> None:
     assert client.http.post("/v3/chat", content=body).json()["code"] == 4000
 
 
-def test_body_over_the_limit(client: Client) -> None:
+def test_body_over_the_limit(client: LocalClient) -> None:
     reply = client.http.post("/v3/chat", content=b" " * (15 * 1024 * 1024 + 1)).json()
     assert reply["code"] == 4000
     assert "15 MB" in reply["msg"]
 
 
-def test_replies_on_a_kept_connection_are_not_delayed(client: Client) -> None:
+def test_replies_on_a_kept_connection_are_not_delayed(client: LocalClient) -> None:
     client.get("/v1/users/me")
     begin = time.monotonic()
     for _ in range(20):
@@ -189,7 +189,7 @@ def test_replies_on_a_kept_connection_are_not_delayed(client: Client) -> None:
     assert time.monotonic() - begin < 0.6
 
 
-def test_unknown_routes(client: Client) -> None:
+def test_unknown_routes(client: LocalClient) -> None:
     assert client.http.get("/v1/nothing").status_code == 404
     assert client.get("/v1/nothing")["code"] == 4200
     assert client.http.get("/v3/chat").status_code == 405
@@ -204,7 +204,7 @@ def test_one_chat_at_a_time_and_cancel() -> None:
         yield Pause(0 if question == "quick" else 0.3)
         yield " whole"
 
-    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
         conversation = client.http.post("/v1/conversation/create").json()["data"]["id"]
         with client.http.stream(
             "POST", "/v3/chat", json=client.body(), params={"conversation_id": conversation}
@@ -235,7 +235,7 @@ def test_one_chat_at_a_time_and_cancel() -> None:
     assert kept["status"] == "canceled"
 
 
-def test_cancel_after_the_end(client: Client) -> None:
+def test_cancel_after_the_end(client: LocalClient) -> None:
     chat = client.created()
     polled(client, chat)
     ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
@@ -244,7 +244,7 @@ def test_cancel_after_the_end(client: Client) -> None:
 
 def test_quotas() -> None:
     limited = LocalBot(lambda _: "x", name="limited", quota=1)
-    with LocalCoze([limited, ECHO], quota=3) as coze, Client(coze) as client:
+    with LocalCoze([limited, ECHO], quota=3) as coze, LocalClient(coze) as client:
         codes = [client.chat(stream=False).json()["code"] for _ in range(2)]
         other = [client.chat(stream=False, bot_id=ECHO.bot_id).json()["code"] for _ in range(3)]
         assert (codes, other) == ([0, 4028], [0, 0, 4028])
@@ -260,12 +260,12 @@ def test_quotas() -> None:
     ],
 )
 def test_real_statuses(change: dict[str, Any], status: int) -> None:
-    with LocalCoze(ECHO, error_status="real") as coze, Client(coze) as client:
+    with LocalCoze(ECHO, error_status="real") as coze, LocalClient(coze) as client:
         assert client.chat(**change).status_code == status
         assert httpx.get(f"{coze.base_url}/v1/users/me").status_code == 401
 
 
-def test_listings(client: Client) -> None:
+def test_listings(client: LocalClient) -> None:
     workspaces = client.get("/v1/workspaces")["data"]
     space = workspaces["workspaces"][0]["id"]
     assert workspaces["total_count"] == 1
@@ -283,7 +283,7 @@ def test_listings(client: Client) -> None:
     assert client.get("/v1/users/me")["data"]["user_id"].isdecimal()
 
 
-def test_bot_details(client: Client) -> None:
+def test_bot_details(client: LocalClient) -> None:
     found = client.get(f"/v1/bots/{ECHO.bot_id}")["data"]
     assert (found["bot_id"], found["name"], found["bot_mode"]) == (ECHO.bot_id, "echo", 0)
     assert client.get(f"/v1/bots/{HIDDEN.bot_id}")["code"] == 4015
@@ -292,7 +292,7 @@ def test_bot_details(client: Client) -> None:
     assert client.get("/v1/bot/get_online_info", bot_id=ECHO.bot_id)["data"]["name"] == "echo"
 
 
-def test_conversations(client: Client) -> None:
+def test_conversations(client: LocalClient) -> None:
     body = {"bot_id": ECHO.bot_id, "name": "n", "meta_data": {"k": "v"}}
     made = client.http.post("/v1/conversation/create", json=body).json()["data"]
     found = client.get("/v1/conversation/retrieve", conversation_id=made["id"])["data"]

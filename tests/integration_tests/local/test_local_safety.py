@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp, Pause
-from tests.integration_tests.local.local_client import Client, answers
+from tests.integration_tests.local.local_client import LocalClient, answers
 from tests.integration_tests.local.test_local_faults_served import run_command
 
 TOKEN = "pat_of_the_safety_tests_0123456789"
@@ -221,7 +221,7 @@ def busy_threads() -> int:
 
 
 def test_hundreds_of_clients_vanish_abruptly(caplog: pytest.LogCaptureFixture) -> None:
-    with served() as coze, Client(coze) as client:
+    with served() as coze, LocalClient(coze) as client:
         parts = [b"", b"POST /v3/ch", head(coze, "/v3/chat", 500), asked(coze, 0)[:-20]]
         parts += [half_upload(coze), asked(coze, 0.05), asked(coze, 0)]
         files, threads = open_files(), busy_threads()
@@ -287,7 +287,7 @@ def test_heads_that_are_too_large_or_wrong(flood: bytes, caplog: pytest.LogCaptu
                 client.sendall(flood)
             assert is_closed(client)
         wait_until(lambda: is_quiet(coze))
-        with Client(coze) as own:
+        with LocalClient(coze) as own:
             assert own.get("/v1/users/me")["code"] == 0
     told = {record.getMessage() for record in caplog.records if record.name != "httpx"}
     assert told <= {"Invalid HTTP request received."}
@@ -340,7 +340,7 @@ def test_only_this_machine_is_served() -> None:
 
 
 def test_a_server_for_other_machines_is_reached_from_here() -> None:
-    with served(host="0.0.0.0") as coze, Client(coze) as client:  # noqa: S104 - that is the test
+    with served(host="0.0.0.0") as coze, LocalClient(coze) as client:  # noqa: S104 - that is the test
         assert coze.base_url == f"http://127.0.0.1:{coze.port}"
         assert client.get("/v1/users/me")["code"] == 0
 

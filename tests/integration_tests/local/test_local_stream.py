@@ -19,7 +19,7 @@ from langchain_coze.local import (
     ServerTool,
     Verbose,
 )
-from tests.integration_tests.local.local_client import Client, answers, events, masked, user
+from tests.integration_tests.local.local_client import LocalClient, answers, events, masked, user
 
 ZERO = '"usage":{"token_count":0,"output_count":0,"input_count":0}'
 
@@ -76,7 +76,7 @@ def test_normal_turn_byte_for_byte() -> None:
         yield " & <b>\n"
         yield FollowUp("提供一些话术")
 
-    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
         response = client.chat()
     assert masked(response.content) == NORMAL_TURN
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -91,7 +91,7 @@ def recall_of(data: Any) -> Any:
 def test_recall_byte_for_byte_and_its_leak() -> None:
     page = Document("green tea", metadata={"title": "doc", "source": "https://h/p?a=1&b=2"})
     bot = LocalBot(lambda _: "x", knowledge=LocalKnowledge([page], name="kb"), name="kb bot")
-    with LocalCoze(bot) as coze, Client(coze) as client:
+    with LocalCoze(bot) as coze, LocalClient(coze) as client:
         response = client.chat(additional_messages=[user("tea")])
         nothing = client.chat(additional_messages=[user("coffee")])
     stream = masked(response.content)
@@ -114,7 +114,7 @@ def test_tools_answers_cards_and_verbose_in_order() -> None:
         yield Card({"card_type": 3})
         yield Verbose("multi_agents_jump_to_agent", {"agent_id": "1"})
 
-    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
         response = client.chat()
     got = [
         (n.rpartition(".")[2], d.get("type"), d.get("content")) for n, d in events(response)[2:-2]
@@ -152,7 +152,7 @@ def test_failed_turn() -> None:
     def broken(_question: str) -> str:
         raise LookupError("no model")
 
-    with LocalCoze([LocalBot(reply), LocalBot(broken)]) as coze, Client(coze) as client:
+    with LocalCoze([LocalBot(reply), LocalBot(broken)]) as coze, LocalClient(coze) as client:
         got = events(client.chat())
         other = events(client.chat(bot_id=coze.bots[1].bot_id))
     name, chat = got[-1]
@@ -166,7 +166,7 @@ def test_failed_turn() -> None:
     assert other[-1][1]["last_error"] == {"code": 5000, "msg": "LookupError: no model"}
 
 
-def reads_with_deltas(client: Client) -> list[bytes]:
+def reads_with_deltas(client: LocalClient) -> list[bytes]:
     with client.http.stream("POST", "/v3/chat", json=client.body()) as response:
         return [chunk for chunk in response.iter_raw() if b"message.delta" in chunk]
 
@@ -176,7 +176,7 @@ def test_deltas_arrive_one_by_one_with_a_delay() -> None:
         for letter in "abcdef":
             yield letter
 
-    with LocalCoze(LocalBot(reply, delay=0.02)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply, delay=0.02)) as coze, LocalClient(coze) as client:
         reads = reads_with_deltas(client)
     assert len(reads) == 6
 
@@ -186,7 +186,7 @@ def test_burst_joins_deltas() -> None:
         for letter in "abcdef":
             yield letter
 
-    with LocalCoze(LocalBot(reply, burst=100)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply, burst=100)) as coze, LocalClient(coze) as client:
         reads = reads_with_deltas(client)
     assert reads[0].count(b"message.delta") == 6
 
@@ -194,7 +194,7 @@ def test_burst_joins_deltas() -> None:
 def test_request_log() -> None:
     with (
         LocalCoze(LocalBot(lambda _: "x", name="b"), request_log=2) as coze,
-        Client(coze) as client,
+        LocalClient(coze) as client,
     ):
         client.chat()
         client.chat(conversation_id="1", user_id="扣子")

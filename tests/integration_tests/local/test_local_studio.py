@@ -27,7 +27,7 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
-from tests.integration_tests.local.local_client import Client, masked, user
+from tests.integration_tests.local.local_client import LocalClient, masked, user
 from tests.integration_tests.local.test_local_faults_served import run_command
 
 
@@ -65,8 +65,8 @@ def coze() -> Iterator[LocalCoze]:
 
 
 @pytest.fixture
-def client(coze: LocalCoze) -> Iterator[Client]:
-    with Client(coze) as made:
+def client(coze: LocalCoze) -> Iterator[LocalClient]:
+    with LocalClient(coze) as made:
         yield made
 
 
@@ -77,7 +77,7 @@ def plain(response: httpx.Response) -> list[tuple[str, Any]]:
     return [(name, json.loads(data) if data else None) for name, data in found]
 
 
-def chat(client: Client, bot: int, **changes: Any) -> httpx.Response:
+def chat(client: LocalClient, bot: int, **changes: Any) -> httpx.Response:
     return client.chat(bot_id=BOTS[bot].bot_id, **changes)
 
 
@@ -112,7 +112,7 @@ data:
 """.replace("%META%", META)  # noqa: E501 - lines of the wire are as long as they are
 
 
-def test_a_turn_byte_for_byte(client: Client) -> None:
+def test_a_turn_byte_for_byte(client: LocalClient) -> None:
     response = chat(client, 0)
     assert masked(response.content) == TURN
     assert response.headers["content-type"] == "text/event-stream"
@@ -121,7 +121,7 @@ def test_a_turn_byte_for_byte(client: Client) -> None:
     assert uuid.UUID(response.headers["x-log-id"])
 
 
-def test_recalls(client: Client) -> None:
+def test_recalls(client: LocalClient) -> None:
     found = plain(chat(client, 2, additional_messages=[user("tea")]))[2][1]
     nothing = plain(chat(client, 2, additional_messages=[user("coffee")]))[2][1]
     content = json.loads(found["content"])
@@ -133,7 +133,7 @@ def test_recalls(client: Client) -> None:
     assert json.loads(json.loads(nothing["content"])["data"])["chunks"] is None
 
 
-def test_streaming_unless_exactly_false(client: Client) -> None:
+def test_streaming_unless_exactly_false(client: LocalClient) -> None:
     body = client.body()
     del body["stream"]
     assert plain(client.http.post("/v3/chat", json=body))[-1] == ("conversation.stream.done", None)
@@ -142,7 +142,7 @@ def test_streaming_unless_exactly_false(client: Client) -> None:
     assert list(created) == ["data", "code", "msg", "BaseResp"]
 
 
-def ended(client: Client, data: Any) -> tuple[Any, Any]:
+def ended(client: LocalClient, data: Any) -> tuple[Any, Any]:
     ids = {"conversation_id": data["conversation_id"], "chat_id": data["id"]}
     deadline = time.monotonic() + 10
     while (found := client.get("/v3/chat/retrieve", **ids))["data"]["status"] == "in_progress":
@@ -150,7 +150,7 @@ def ended(client: Client, data: Any) -> tuple[Any, Any]:
     return ids, found
 
 
-def test_polling_tells_usage_and_lists_the_question(client: Client) -> None:
+def test_polling_tells_usage_and_lists_the_question(client: LocalClient) -> None:
     ids, found = ended(client, chat(client, 0, stream=False, meta_data={"k": "v"}).json()["data"])
     listed = client.get("/v3/chat/message/list", **ids)
     posted = client.http.post("/v3/chat/retrieve", params=ids)
@@ -166,7 +166,7 @@ def test_polling_tells_usage_and_lists_the_question(client: Client) -> None:
     assert (unknown.status_code, unknown.json()["code"]) == (500, 500)
 
 
-def test_cancelling(client: Client) -> None:
+def test_cancelling(client: LocalClient) -> None:
     data = chat(client, 5, stream=False).json()["data"]
     ids = {"conversation_id": data["conversation_id"], "chat_id": data["id"]}
     cancelled = client.http.post("/v3/chat/cancel", json=ids).json()
@@ -174,7 +174,7 @@ def test_cancelling(client: Client) -> None:
     assert cancelled["ChatV3ChatDetail"]["status"] == "cancelled"
 
 
-def test_errors_in_a_run(client: Client) -> None:
+def test_errors_in_a_run(client: LocalClient) -> None:
     got = plain(chat(client, 3))
     call = json.loads(next(d for _, d in got[2:] if d["type"] == "function_call")["content"])
     broken = plain(chat(client, 4))
@@ -198,7 +198,7 @@ def test_errors_in_a_run(client: Client) -> None:
         ({"user_id": None}, 400, 400),
     ],
 )
-def test_refused(client: Client, changes: dict[str, Any], status: int, code: int) -> None:
+def test_refused(client: LocalClient, changes: dict[str, Any], status: int, code: int) -> None:
     response = client.chat(**changes)
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert list(response.json()) == ["code", "msg"]
@@ -212,7 +212,7 @@ def test_wrong_token(coze: LocalCoze) -> None:
     assert response.json()["msg"].startswith("authentication failed: ")
 
 
-def test_an_assistant_message_without_type_becomes_a_question(client: Client) -> None:
+def test_an_assistant_message_without_type_becomes_a_question(client: LocalClient) -> None:
     typed = user("two", role="assistant", type="answer")
     untyped = user("two", role="assistant", type=None)
     asked = [
@@ -235,12 +235,12 @@ def test_an_assistant_message_without_type_becomes_a_question(client: Client) ->
         ("POST", "/api/permission/oauth2/token"),
     ],
 )
-def test_routes_that_studio_lacks(client: Client, verb: str, path: str) -> None:
+def test_routes_that_studio_lacks(client: LocalClient, verb: str, path: str) -> None:
     response = client.http.request(verb, path)
     assert (response.status_code, response.text) == (404, "404 page not found")
 
 
-def test_conversations_and_files(client: Client) -> None:
+def test_conversations_and_files(client: LocalClient) -> None:
     made = client.http.post("/v1/conversation/create", json={}).json()
     found = client.get("/v1/conversation/retrieve", conversation_id=made["data"]["id"])
     listed = client.http.post(
@@ -254,7 +254,7 @@ def test_conversations_and_files(client: Client) -> None:
     assert uploaded["data"].keys() == {"uri", "bytes", "CreatedAt", "file_name", "url", "id"}
 
 
-def flow(client: Client, **changes: Any) -> httpx.Response:
+def flow(client: LocalClient, **changes: Any) -> httpx.Response:
     body = {
         "workflow_id": FLOW.workflow_id,
         "bot_id": BOTS[0].bot_id,
@@ -271,7 +271,7 @@ def numbered(response: httpx.Response) -> list[tuple[str, Any]]:
     return [(name, json.loads(data)) for _, name, data in found]
 
 
-def test_a_chatflow_with_a_question(client: Client) -> None:
+def test_a_chatflow_with_a_question(client: LocalClient) -> None:
     first = numbered(flow(client))
     # The name alone leads to the same conversation.
     second = numbered(flow(client, additional_messages=[user("b")]))

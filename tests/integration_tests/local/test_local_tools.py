@@ -16,7 +16,7 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, ServerTool, Turn
-from tests.integration_tests.local.local_client import Client, answers, events, masked, user
+from tests.integration_tests.local.local_client import LocalClient, answers, events, masked, user
 
 WEATHER = ClientTool("get_weather", {"city": "杭州 & more"})
 
@@ -48,7 +48,7 @@ def action_of(response: httpx.Response) -> Any:
 
 
 def submit(
-    client: Client, chat: Any, outputs: dict[str, str], *, stream: bool = True
+    client: LocalClient, chat: Any, outputs: dict[str, str], *, stream: bool = True
 ) -> httpx.Response:
     return client.http.post(
         "/v3/chat/submit_tool_outputs",
@@ -60,7 +60,7 @@ def submit(
     )
 
 
-def retrieved(client: Client, chat: Any, *, ended: bool = True) -> Any:
+def retrieved(client: LocalClient, chat: Any, *, ended: bool = True) -> Any:
     ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
     deadline = time.monotonic() + 10
     while True:
@@ -72,7 +72,7 @@ def retrieved(client: Client, chat: Any, *, ended: bool = True) -> Any:
 
 @pytest.mark.parametrize("reply", [weather, weather_in_loop])
 def test_a_call_and_its_result_streamed(reply: Any) -> None:
-    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
         stopped = client.chat()
         chat = action_of(stopped)
         went_on = submit(client, chat, {calls_of(stopped)[0]["id"]: "22 degrees"})
@@ -108,7 +108,7 @@ def test_a_call_and_its_result_streamed(reply: Any) -> None:
 
 
 def test_the_event_byte_for_byte() -> None:
-    with LocalCoze(LocalBot(weather)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(weather)) as coze, LocalClient(coze) as client:
         response = client.chat()
         call_id = calls_of(response)[0]["id"]
     end = masked(response.content).replace(call_id, "<call>").split("\n\n", 4)[-1]
@@ -125,7 +125,7 @@ def test_the_event_byte_for_byte() -> None:
 
 
 def test_several_rounds_several_calls_and_broken_arguments() -> None:
-    with LocalCoze(LocalBot(two_rounds)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(two_rounds)) as coze, LocalClient(coze) as client:
         first = client.chat()
         chat = action_of(first)
         second = submit(client, chat, {calls_of(first)[0]["id"]: "1"})
@@ -137,7 +137,7 @@ def test_several_rounds_several_calls_and_broken_arguments() -> None:
 
 
 def test_without_streams() -> None:
-    with LocalCoze(LocalBot(weather)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(weather)) as coze, LocalClient(coze) as client:
         chat = client.created()
         waiting = retrieved(client, chat)
         (call,) = waiting["required_action"]["submit_tool_outputs"]["tool_calls"]
@@ -152,7 +152,7 @@ def test_without_streams() -> None:
 
 
 def test_what_is_refused() -> None:
-    with LocalCoze(LocalBot(weather)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(weather)) as coze, LocalClient(coze) as client:
         stopped = client.chat()
         chat, call_id = action_of(stopped), calls_of(stopped)[0]["id"]
         unknown = submit(client, chat | {"id": "7000000000000000001"}, {call_id: "x"}).json()
@@ -184,7 +184,7 @@ def test_every_call_of_an_action_needs_its_output() -> None:
         outputs: Any = yield (ClientTool("a"), ClientTool("b"))
         yield outputs[1]
 
-    with LocalCoze(LocalBot(both)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(both)) as coze, LocalClient(coze) as client:
         stopped = client.chat()
         a, b = (call["id"] for call in calls_of(stopped))
         half = submit(client, action_of(stopped), {a: "1"}).json()
@@ -200,7 +200,7 @@ def test_a_chat_that_waits_does_not_block_its_conversation() -> None:
         else:
             yield " | ".join(message.type for message in turn.messages)
 
-    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
         stopped = client.chat()
         chat = action_of(stopped)
         asked = client.chat(
@@ -213,7 +213,7 @@ def test_a_chat_that_waits_does_not_block_its_conversation() -> None:
 
 
 def test_without_done() -> None:
-    with LocalCoze(LocalBot(weather)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(weather)) as coze, LocalClient(coze) as client:
         response = client.chat(fault="no_done")
     assert events(response)[-1][0] == "conversation.chat.requires_action"
 
@@ -230,7 +230,7 @@ def test_a_runnable_whose_message_has_tool_calls(kind: str) -> None:
         return AIMessage("Let me look. ", tool_calls=[call])
 
     bot = LocalBot(runnable_of(kind, call_model), name=kind)
-    with LocalCoze(bot) as coze, Client(coze) as client:
+    with LocalCoze(bot) as coze, LocalClient(coze) as client:
         stopped = client.chat()
         chat = action_of(stopped)
         went_on = submit(client, chat, {calls_of(stopped)[0]["id"]: "22"})
@@ -250,7 +250,7 @@ def test_a_runnable_whose_message_has_tool_calls(kind: str) -> None:
     assert later[2].content == "22"
 
 
-class State(TypedDict):
+class ToolLoopState(TypedDict):
     messages: Annotated[list[AnyMessage], add_messages]
 
 
@@ -264,10 +264,10 @@ def runnable_of(kind: str, call_model: Any) -> Any:
 
         return RunnableGenerator(stream)
 
-    def node(state: State) -> Any:
+    def node(state: ToolLoopState) -> Any:
         return {"messages": [call_model(state["messages"])]}
 
-    graph = StateGraph(State)
+    graph = StateGraph(ToolLoopState)
     graph.add_node("node", node)
     graph.add_edge(START, "node")
     graph.add_edge("node", END)
@@ -287,18 +287,18 @@ def chunks_of(message: AIMessage) -> Iterator[AIMessageChunk]:
 
 
 def test_a_graph_runs_its_own_tools_and_leaves_the_others() -> None:
-    def plan(state: State) -> Any:
+    def plan(state: ToolLoopState) -> Any:
         if isinstance(state["messages"][-1], ToolMessage):
             return {"messages": [AIMessage("done")]}
         call = {"name": "own", "args": {"a": 1}, "id": "c1"}
         return {"messages": [AIMessage("", tool_calls=[call])]}
 
-    def own_tool(state: State) -> Any:  # noqa: ARG001 - LangGraph passes it by name
+    def own_tool(state: ToolLoopState) -> Any:  # noqa: ARG001 - LangGraph passes it by name
         result = ToolMessage("ok", tool_call_id="c1", name="own")
         call = {"name": "theirs", "args": {}, "id": "c2"}
         return {"messages": [result, AIMessage("", tool_calls=[call])]}
 
-    graph = StateGraph(State)
+    graph = StateGraph(ToolLoopState)
     graph.add_node("plan", plan)
     graph.add_node("tool", own_tool)
     graph.add_conditional_edges(
@@ -308,7 +308,7 @@ def test_a_graph_runs_its_own_tools_and_leaves_the_others() -> None:
         "plan", lambda state: "tool" if state["messages"][-1].tool_calls else END
     )
     graph.add_edge("tool", END)
-    with LocalCoze(LocalBot(graph.compile(), name="graph")) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(graph.compile(), name="graph")) as coze, LocalClient(coze) as client:
         stopped = client.chat()
         went_on = submit(client, action_of(stopped), {calls_of(stopped)[0]["id"]: "x"})
     types = [data["type"] for name, data in events(stopped) if "message.completed" in name]
@@ -322,7 +322,7 @@ def test_a_reply_that_fails_after_the_result() -> None:
         output = yield WEATHER
         raise LookupError(output)
 
-    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
         stopped = client.chat()
         went_on = submit(client, action_of(stopped), {calls_of(stopped)[0]["id"]: "lost"})
     name, chat = events(went_on)[-1]
@@ -330,7 +330,7 @@ def test_a_reply_that_fails_after_the_result() -> None:
 
 
 def test_a_server_stops_at_once_while_chats_wait() -> None:
-    with LocalCoze(LocalBot(weather), stop_timeout=5) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(weather), stop_timeout=5) as coze, LocalClient(coze) as client:
         client.chat()
         begin = time.monotonic()
     assert time.monotonic() - begin < 2
@@ -341,5 +341,5 @@ def test_a_server_tool_needs_no_client() -> None:
         assert (yield ServerTool("a-b")) is None
         yield "fine"
 
-    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
         assert answers(client.chat()) == ["fine"]

@@ -23,7 +23,7 @@ from langchain_coze.local import (
     TurnFile,
 )
 from langchain_coze.local.routes.state import WORKSPACE_ID
-from tests.integration_tests.local.local_client import Client
+from tests.integration_tests.local.local_client import LocalClient
 
 APP = "7400000000000000001"
 RELEASE = threading.Event()
@@ -78,46 +78,46 @@ def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
 
 
 @pytest.fixture
-def client(coze: LocalCoze) -> Iterator[Client]:
+def client(coze: LocalCoze) -> Iterator[LocalClient]:
     RELEASE.set()
-    with Client(coze) as made:
+    with LocalClient(coze) as made:
         yield made
 
 
-def served(profile: str) -> Iterator[Client]:
+def served(profile: str) -> Iterator[LocalClient]:
     RELEASE.set()
     with (
         LocalCoze(workflows=WORKFLOWS.values(), chatflows=FLOW, profile=profile) as running,
-        Client(running) as made,
+        LocalClient(running) as made,
     ):
         yield made
 
 
 @pytest.fixture
-def cloud() -> Iterator[Client]:
+def cloud() -> Iterator[LocalClient]:
     yield from served("cloud")
 
 
 @pytest.fixture
-def studio() -> Iterator[Client]:
+def studio() -> Iterator[LocalClient]:
     yield from served("studio")
 
 
-def is_cloud(client: Client) -> bool:
+def is_cloud(client: LocalClient) -> bool:
     return client.coze.profile == "cloud"
 
 
-def run(client: Client, name: str, parameters: Any = None, **fields: Any) -> httpx.Response:
+def run(client: LocalClient, name: str, parameters: Any = None, **fields: Any) -> httpx.Response:
     body = {"workflow_id": WORKFLOWS[name].workflow_id, "parameters": parameters or {}}
     return client.http.post("/v1/workflow/run", json=body | fields)
 
 
-def start(client: Client, name: str, parameters: Any = None, **fields: Any) -> str:
+def start(client: LocalClient, name: str, parameters: Any = None, **fields: Any) -> str:
     execute_id: str = run(client, name, parameters, is_async=True, **fields).json()["execute_id"]
     return execute_id
 
 
-def look(client: Client, name: str, execute_id: str) -> httpx.Response:
+def look(client: LocalClient, name: str, execute_id: str) -> httpx.Response:
     workflow_id = WORKFLOWS[name].workflow_id
     if is_cloud(client):
         return client.http.get(f"/v1/workflows/{workflow_id}/run_histories/{execute_id}")
@@ -125,7 +125,7 @@ def look(client: Client, name: str, execute_id: str) -> httpx.Response:
     return client.http.get("/v1/workflow/get_run_history", params=params)
 
 
-def history(client: Client, name: str, execute_id: str, until: str = "") -> dict[str, Any]:
+def history(client: LocalClient, name: str, execute_id: str, until: str = "") -> dict[str, Any]:
     """The one entry of a history, once it has a status or holds a key."""
     deadline = time.monotonic() + 5
     while True:
@@ -138,7 +138,7 @@ def history(client: Client, name: str, execute_id: str, until: str = "") -> dict
         time.sleep(0.02)
 
 
-def test_the_bytes_of_a_run_that_is_begun(client: Client) -> None:
+def test_the_bytes_of_a_run_that_is_begun(client: LocalClient) -> None:
     url = r'"https://www.coze.cn/work_flow?execute_id=N\u0026space_id=N\u0026workflow_id=N"'
     text = re.sub(r"\d{19}", "N", run(client, "held", is_async=True).text)
     if is_cloud(client):
@@ -150,7 +150,7 @@ def test_the_bytes_of_a_run_that_is_begun(client: Client) -> None:
         )
 
 
-def test_a_run_is_running_and_then_a_success(client: Client) -> None:
+def test_a_run_is_running_and_then_a_success(client: LocalClient) -> None:
     RELEASE.clear()
     execute_id = start(client, "held", {"word": "茶"})
     running = history(client, "held", execute_id)
@@ -171,7 +171,7 @@ def test_a_run_is_running_and_then_a_success(client: Client) -> None:
         assert (done["cost"], done["connector_id"]) == ("0.00000", 1024)
 
 
-def test_text_and_output_nodes(client: Client) -> None:
+def test_text_and_output_nodes(client: LocalClient) -> None:
     bot_id = client.bot.bot_id
     fields = {"bot_id": bot_id, "ext": {"user_id": "ada"}}
     done = history(client, "spoken", start(client, "spoken", **fields), "Success")
@@ -188,25 +188,25 @@ def test_text_and_output_nodes(client: Client) -> None:
     assert (done["token"], done["bot_id"]) == ("150", bot_id)
 
 
-def test_a_run_that_fails(client: Client) -> None:
+def test_a_run_that_fails(client: LocalClient) -> None:
     failed = history(client, "fails", start(client, "fails"), "Fail")
     message = failed["error_message" if is_cloud(client) else "error_msg"]
     assert (failed["error_code"], message) == ("720701013", "ValueError: no room")
 
 
-def test_histories_of_runs_that_are_not_there(client: Client) -> None:
+def test_histories_of_runs_that_are_not_there(client: LocalClient) -> None:
     execute_id = start(client, "held")
     assert look(client, "held", "7000000000000000001").json()["code"] == 4314
     assert look(client, "fails", execute_id).json()["code"] == 4314
 
 
-def test_runs_of_every_mode_have_a_history(cloud: Client) -> None:
+def test_runs_of_every_mode_have_a_history(cloud: LocalClient) -> None:
     url = run(cloud, "held").json()["debug_url"]
     execute_id = re.findall(r"execute_id=(\d+)", url)[0]
     assert history(cloud, "held", execute_id)["run_mode"] == 0
 
 
-def test_polling_is_for_plans_that_are_paid(client: Client) -> None:
+def test_polling_is_for_plans_that_are_paid(client: LocalClient) -> None:
     response = run(client, "unpaid", is_async=True).json()
     if is_cloud(client):
         assert response["code"] == 6003
@@ -220,7 +220,9 @@ def test_polling_is_for_plans_that_are_paid(client: Client) -> None:
 # Questions without a stream ---------------------------------------------------------------------
 
 
-def resume(client: Client, name: str, interrupt: dict[str, Any], answer: str) -> httpx.Response:
+def resume(
+    client: LocalClient, name: str, interrupt: dict[str, Any], answer: str
+) -> httpx.Response:
     body = {
         "workflow_id": WORKFLOWS[name].workflow_id,
         "event_id": interrupt["event_id"],
@@ -239,12 +241,12 @@ WAITING_BYTES = (
 )
 
 
-def test_the_bytes_of_a_run_that_waits(cloud: Client) -> None:
+def test_the_bytes_of_a_run_that_waits(cloud: LocalClient) -> None:
     text = re.sub(r'"logid":"\w{34}"', '"logid":"L"', run(cloud, "book", {"city": "x"}).text)
     assert re.sub(r"\d{19}", "N", text) == WAITING_BYTES
 
 
-def test_a_run_is_resumed_without_a_stream(cloud: Client) -> None:
+def test_a_run_is_resumed_without_a_stream(cloud: LocalClient) -> None:
     form = run(cloud, "book", {"city": "杭州"}).json()
     question = resume(
         cloud, "book", form["interrupt_data"], '{"img":"https://example.com/a.png"}'
@@ -263,7 +265,7 @@ def test_a_run_is_resumed_without_a_stream(cloud: Client) -> None:
     assert resume(cloud, "book", question["interrupt_data"], "yes").json()["code"] == 4315
 
 
-def test_an_unusable_answer_without_a_stream(cloud: Client) -> None:
+def test_an_unusable_answer_without_a_stream(cloud: LocalClient) -> None:
     interrupt = run(cloud, "book", {"city": "x"}).json()["interrupt_data"]
     for answer in ("?", '{"img":"?"}'):
         interrupt = resume(cloud, "book", interrupt, answer).json()["interrupt_data"]
@@ -271,7 +273,7 @@ def test_an_unusable_answer_without_a_stream(cloud: Client) -> None:
     assert (failed["code"], "no usable answer" in failed["msg"]) == (720701013, True)
 
 
-def test_a_run_that_is_polled_is_resumed_and_polled(cloud: Client) -> None:
+def test_a_run_that_is_polled_is_resumed_and_polled(cloud: LocalClient) -> None:
     execute_id = start(cloud, "book", {"city": "x"})
     waiting = history(cloud, "book", execute_id, "interrupt_data")
     assert waiting["execute_status"] == "Running"
@@ -288,7 +290,7 @@ def test_a_run_that_is_polled_is_resumed_and_polled(cloud: Client) -> None:
     assert json.loads(json.loads(done["output"])["Output"])["answer"] == "no"
 
 
-def test_each_way_has_its_own_resume(cloud: Client) -> None:
+def test_each_way_has_its_own_resume(cloud: LocalClient) -> None:
     interrupt = run(cloud, "book", {"city": "x"}).json()["interrupt_data"]
     body = {
         "workflow_id": WORKFLOWS["book"].workflow_id,
@@ -301,7 +303,7 @@ def test_each_way_has_its_own_resume(cloud: Client) -> None:
     assert "/v1/workflows/resume" in streamed["msg"]
 
 
-def test_studio_cannot_wait_without_a_stream(studio: Client) -> None:
+def test_studio_cannot_wait_without_a_stream(studio: LocalClient) -> None:
     response = run(studio, "book", {"city": "x"})
     assert (response.status_code, response.json()["code"]) == (200, 6039)
     plural = studio.http.post("/v1/workflows/resume", json={})
@@ -311,16 +313,16 @@ def test_studio_cannot_wait_without_a_stream(studio: Client) -> None:
 # Lists ------------------------------------------------------------------------------------------
 
 
-def listed(client: Client, **params: str) -> Any:
+def listed(client: LocalClient, **params: str) -> Any:
     params = {"workspace_id": WORKSPACE_ID, "page_num": "1"} | params
     return client.get("/v1/workflows", **params)
 
 
-def names(client: Client, **params: str) -> list[str]:
+def names(client: LocalClient, **params: str) -> list[str]:
     return [item["workflow_name"] for item in listed(client, **params)["data"]["items"]]
 
 
-def test_the_list_of_workflows(cloud: Client) -> None:
+def test_the_list_of_workflows(cloud: LocalClient) -> None:
     every = ["held", "spoken", "book", "fails", "unpaid", "of_app"]
     assert names(cloud) == [*every, "flow"]
     assert names(cloud, workflow_mode="workflow") == every
@@ -341,7 +343,7 @@ def test_the_list_of_workflows(cloud: Client) -> None:
     }
 
 
-def test_pages_of_the_list(cloud: Client) -> None:
+def test_pages_of_the_list(cloud: LocalClient) -> None:
     first, second = (listed(cloud, page_size="4", page_num=n)["data"] for n in ("1", "2"))
     assert (len(first["items"]), first["has_more"]) == (4, True)
     assert (len(second["items"]), second["has_more"]) == (3, False)
@@ -357,11 +359,11 @@ def test_pages_of_the_list(cloud: Client) -> None:
         ({"workspace_id": "7000000000000000001"}, 4101),
     ],
 )
-def test_lists_that_are_refused(cloud: Client, params: dict[str, str], code: int) -> None:
+def test_lists_that_are_refused(cloud: LocalClient, params: dict[str, str], code: int) -> None:
     assert listed(cloud, **params)["code"] == code
 
 
-def test_the_schema_of_a_workflow(cloud: Client) -> None:
+def test_the_schema_of_a_workflow(cloud: LocalClient) -> None:
     path = "/v1/workflows/" + WORKFLOWS["book"].workflow_id
     plain = cloud.get(path)["data"]
     assert plain.keys() == {"workflow_detail"}
@@ -380,7 +382,7 @@ def test_the_schema_of_a_workflow(cloud: Client) -> None:
     assert cloud.get("/v1/workflows/7000000000000000001")["code"] == 4200
 
 
-def test_studio_tells_no_schema(studio: Client) -> None:
+def test_studio_tells_no_schema(studio: LocalClient) -> None:
     path = "/v1/workflows/" + WORKFLOWS["book"].workflow_id
     told = studio.get(path, include_input_output="true")
     assert told["code"] == 777777780

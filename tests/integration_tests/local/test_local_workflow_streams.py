@@ -24,7 +24,7 @@ from langchain_coze.local import (
     Pause,
     TokenUsage,
 )
-from tests.integration_tests.local.local_client import Client
+from tests.integration_tests.local.local_client import LocalClient
 from tests.integration_tests.local.test_local_oauth import exchange, signed
 
 RELEASE = threading.Event()
@@ -102,18 +102,18 @@ def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
 
 
 @pytest.fixture
-def client(coze: LocalCoze) -> Iterator[Client]:
+def client(coze: LocalCoze) -> Iterator[LocalClient]:
     coze.reset()
-    with Client(coze) as made:
+    with LocalClient(coze) as made:
         yield made
 
 
-def is_cloud(client: Client) -> bool:
+def is_cloud(client: LocalClient) -> bool:
     return client.coze.profile == "cloud"
 
 
 def stream(
-    client: Client, name: str, parameters: Any = None, fault: str = "", **fields: Any
+    client: LocalClient, name: str, parameters: Any = None, fault: str = "", **fields: Any
 ) -> httpx.Response:
     body = {"workflow_id": WORKFLOWS[name].workflow_id, "parameters": parameters or {}} | fields
     headers = {"X-Local-Fault": fault} if fault else {}
@@ -121,7 +121,7 @@ def stream(
 
 
 def resume(
-    client: Client, name: str, interrupt: dict[str, Any], answer: Any, **fields: Any
+    client: LocalClient, name: str, interrupt: dict[str, Any], answer: Any, **fields: Any
 ) -> httpx.Response:
     body = {
         "workflow_id": WORKFLOWS[name].workflow_id,
@@ -153,7 +153,7 @@ def interrupt_of(response: httpx.Response) -> dict[str, Any]:
     return found
 
 
-def test_messages_come_node_by_node(client: Client) -> None:
+def test_messages_come_node_by_node(client: LocalClient) -> None:
     response = stream(client, "joke", {"text": "尺子"})
     events = told(response)
     assert said(events) == [
@@ -175,12 +175,15 @@ def test_messages_come_node_by_node(client: Client) -> None:
     assert ("access-control-allow-origin" in response.headers) != is_cloud(client)
 
 
-def test_a_node_that_speaks_again(client: Client) -> None:
+def test_a_node_that_speaks_again(client: LocalClient) -> None:
     def again() -> Generator[Any, None, None]:
         for text in ("a", "b", "c"):
             yield Message(text, node_title="Loop" if text != "b" else "Other")
 
-    with LocalCoze(workflows=again, profile=client.coze.profile) as coze, Client(coze) as other:
+    with (
+        LocalCoze(workflows=again, profile=client.coze.profile) as coze,
+        LocalClient(coze) as other,
+    ):
         body = {"workflow_id": coze.workflows[0].workflow_id}
         response = other.http.post("/v1/workflow/stream_run", json=body)
     loop = [sequence for title, sequence, *_ in said(told(response)) if title == "Loop"]
@@ -207,13 +210,13 @@ data: {"debug_url":"https://www.coze.cn/work_flow?execute_id=N\u0026space_id=N\u
 """  # noqa: E501 - as on the wire
 
 
-def test_the_bytes_of_a_question(client: Client) -> None:
+def test_the_bytes_of_a_question(client: LocalClient) -> None:
     text = re.sub(r"\d{19}", "N", stream(client, "weather").text)
     text = re.sub(r'"1\d{5}"', '"1NODE"', text)
     assert text == (CLOUD_BYTES if is_cloud(client) else STUDIO_BYTES)
 
 
-def test_two_questions_in_a_row(client: Client) -> None:
+def test_two_questions_in_a_row(client: LocalClient) -> None:
     first = stream(client, "weather")
     second = resume(client, "weather", interrupt_of(first), "杭州")
     third = resume(client, "weather", interrupt_of(second), "today")
@@ -223,7 +226,7 @@ def test_two_questions_in_a_row(client: Client) -> None:
     assert told(third)[-1][0] == "Done"
 
 
-def test_the_options_of_a_question(client: Client) -> None:
+def test_the_options_of_a_question(client: LocalClient) -> None:
     response = stream(client, "weather", {"city": "x"})
     interrupt, asked = interrupt_of(response), said(told(response))[0][2]
     if is_cloud(client):
@@ -242,7 +245,7 @@ def test_the_options_of_a_question(client: Client) -> None:
     ]
 
 
-def test_an_input_node(client: Client) -> None:
+def test_an_input_node(client: LocalClient) -> None:
     response = stream(client, "book")
     interrupt = interrupt_of(response)
     assert interrupt["type"] == 5
@@ -269,7 +272,7 @@ def test_an_input_node(client: Client) -> None:
     ],
 )
 def test_an_unusable_answer_is_asked_again(
-    client: Client, name: str, parameters: Any, bad: list[str], good: str
+    client: LocalClient, name: str, parameters: Any, bad: list[str], good: str
 ) -> None:
     interrupt = interrupt_of(stream(client, name, parameters))
     for answer in bad:
@@ -282,13 +285,13 @@ def test_an_unusable_answer_is_asked_again(
     assert told(resume(client, name, interrupt, good))[-1][0] == "Done"
 
 
-def test_an_answer_says_something(client: Client) -> None:
+def test_an_answer_says_something(client: LocalClient) -> None:
     interrupt = interrupt_of(stream(client, "weather"))
     again = resume(client, "weather", interrupt, " \n")
     assert "请问你想查看哪个城市的天气呢" in said(told(again))[0][2]
 
 
-def test_a_third_unusable_answer_fails_the_run(client: Client) -> None:
+def test_a_third_unusable_answer_fails_the_run(client: LocalClient) -> None:
     interrupt = interrupt_of(stream(client, "book"))
     for _ in range(2):
         interrupt = interrupt_of(resume(client, "book", interrupt, "?"))
@@ -299,7 +302,7 @@ def test_a_third_unusable_answer_fails_the_run(client: Client) -> None:
     refused(client, resume(client, "book", interrupt, '{"city":"x"}'), 4315)
 
 
-def test_a_run_is_resumed_three_times_at_most(client: Client) -> None:
+def test_a_run_is_resumed_three_times_at_most(client: LocalClient) -> None:
     interrupt = interrupt_of(stream(client, "endless"))
     for _ in range(2):
         interrupt = interrupt_of(resume(client, "endless", interrupt, "yes"))
@@ -307,7 +310,7 @@ def test_a_run_is_resumed_three_times_at_most(client: Client) -> None:
     assert name == ("Error" if is_cloud(client) else "Interrupt")
 
 
-def refused(client: Client, response: httpx.Response, code: int) -> None:
+def refused(client: LocalClient, response: httpx.Response, code: int) -> None:
     """No stream but an error; Studio loses its body (wire 8)."""
     assert response.headers["content-type"].startswith("application/json")
     if is_cloud(client):
@@ -316,7 +319,7 @@ def refused(client: Client, response: httpx.Response, code: int) -> None:
         assert response.content == b""
 
 
-def test_answers_that_no_run_waits_for(client: Client) -> None:
+def test_answers_that_no_run_waits_for(client: LocalClient) -> None:
     interrupt = interrupt_of(stream(client, "weather"))
     unknown = "7000000000000000001/7000000000000000002"
     refused(client, resume(client, "weather", interrupt, "x", event_id=unknown), 4314)
@@ -332,12 +335,12 @@ def test_answers_that_no_run_waits_for(client: Client) -> None:
     "fields",
     [{"event_id": ""}, {"interrupt_type": "2"}, {"resume_data": {"a": 1}}, {"workflow_id": None}],
 )
-def test_a_resume_that_lacks_something(client: Client, fields: dict[str, Any]) -> None:
+def test_a_resume_that_lacks_something(client: LocalClient, fields: dict[str, Any]) -> None:
     response = resume(client, "weather", {"event_id": "1/2", "type": 2}, "x", **fields)
     assert response.json()["code"] == (4000 if is_cloud(client) else 400)
 
 
-def test_a_text_of_the_end_node_comes_in_pieces(client: Client) -> None:
+def test_a_text_of_the_end_node_comes_in_pieces(client: LocalClient) -> None:
     pieces = said(told(stream(client, "text")))
     assert len(pieces) > 3
     assert "".join(text for _, _, text, _ in pieces) == "Tea grows. 茶"
@@ -346,7 +349,7 @@ def test_a_text_of_the_end_node_comes_in_pieces(client: Client) -> None:
     assert said(told(stream(client, "silent"))) == [("End", "0", "", True)]
 
 
-def test_an_async_generator(client: Client) -> None:
+def test_an_async_generator(client: LocalClient) -> None:
     response = stream(client, "counted", {"to": 2})
     assert [text for title, _, text, _ in said(told(response)) if title == "Count"] == [
         "0",
@@ -357,7 +360,7 @@ def test_an_async_generator(client: Client) -> None:
     assert said(told(answered))[-1][2] == '{"enough":"yes"}'
 
 
-def test_failures(client: Client) -> None:
+def test_failures(client: LocalClient) -> None:
     events = told(stream(client, "fails"))
     assert [name for name, _ in events] == ["Error"]
     error = events[0][1]
@@ -371,11 +374,11 @@ def test_failures(client: Client) -> None:
     ("name", "fields", "wanted"),
     [("hidden", {}, 4200), ("joke", {}, 4000), ("joke", {"parameters": {"text": 3}}, 4000)],
 )
-def test_refused(client: Client, name: str, fields: dict[str, Any], wanted: int) -> None:
+def test_refused(client: LocalClient, name: str, fields: dict[str, Any], wanted: int) -> None:
     refused(client, stream(client, name, **fields), wanted)
 
 
-def test_heartbeats(client: Client) -> None:
+def test_heartbeats(client: LocalClient) -> None:
     response = stream(client, "quiet")
     names = [name for name, _ in told(response)]
     assert names[-2:] == ["Message", "Done"]
@@ -383,7 +386,7 @@ def test_heartbeats(client: Client) -> None:
     assert ("event: PING\ndata: \n\n" in response.text) == is_cloud(client)
 
 
-def test_messages_come_while_the_run_goes_on(client: Client) -> None:
+def test_messages_come_while_the_run_goes_on(client: LocalClient) -> None:
     begun, arrived = time.monotonic(), list[float]()
     body = {"workflow_id": WORKFLOWS["slow"].workflow_id, "parameters": {"text": "x"}}
     with client.http.stream("POST", "/v1/workflow/stream_run", json=body) as response:
@@ -394,7 +397,7 @@ def test_messages_come_while_the_run_goes_on(client: Client) -> None:
     assert arrived[-1] - arrived[0] > 0.25
 
 
-def test_a_run_goes_on_when_its_client_is_gone(client: Client) -> None:
+def test_a_run_goes_on_when_its_client_is_gone(client: LocalClient) -> None:
     RELEASE.clear()
     FINISHED.clear()
     body = {"workflow_id": WORKFLOWS["left"].workflow_id}
@@ -418,7 +421,7 @@ def test_a_run_goes_on_when_its_client_is_gone(client: Client) -> None:
         ("error=5000,on=/v3/chat", [*["Message"] * 5, "Done"]),
     ],
 )
-def test_faults(client: Client, fault: str, names: list[str]) -> None:
+def test_faults(client: LocalClient, fault: str, names: list[str]) -> None:
     response = stream(client, "joke", {"text": "x"}, fault=fault)
     assert [name for name, _ in told(response)] == names
     if fault == "failed=4009":
@@ -426,14 +429,14 @@ def test_faults(client: Client, fault: str, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cut_mid_line", "cut_utf8", "no_terminal", "cut_at=200"])
-def test_streams_that_are_cut(client: Client, fault: str) -> None:
+def test_streams_that_are_cut(client: LocalClient, fault: str) -> None:
     text = stream(client, "joke", {"text": "尺子"}, fault=fault).content
     assert b"event: Message" in text
     assert b"event: Done" not in text
     assert (text[-2:] == b"\n\n") == (fault == "no_terminal")
 
 
-def test_a_fault_of_the_workflow(client: Client) -> None:
+def test_a_fault_of_the_workflow(client: LocalClient) -> None:
     names = [told(stream(client, "broken", {"text": "x"}))[-1][0] for _ in range(2)]
     assert names == ["Error", "Done"]
 
@@ -441,7 +444,7 @@ def test_a_fault_of_the_workflow(client: Client) -> None:
 def test_a_run_belongs_to_its_token() -> None:
     with (
         LocalCoze(workflows=WORKFLOWS["weather"], oauth_apps=APP) as coze,
-        Client(coze) as client,
+        LocalClient(coze) as client,
     ):
         interrupt = interrupt_of(stream(client, "weather"))
         jwt = signed(coze, APP, session_name="other")

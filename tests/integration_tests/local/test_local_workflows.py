@@ -30,7 +30,7 @@ from langchain_coze.local import (
     TurnFile,
     knowledge_workflow,
 )
-from tests.integration_tests.local.local_client import Client
+from tests.integration_tests.local.local_client import LocalClient
 from tests.integration_tests.local.test_local_faults_served import run_command
 from tests.integration_tests.local.test_local_oauth import exchange, signed
 
@@ -104,19 +104,19 @@ def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
 
 
 @pytest.fixture
-def client(coze: LocalCoze) -> Iterator[Client]:
+def client(coze: LocalCoze) -> Iterator[LocalClient]:
     coze.reset()
-    with Client(coze) as made:
+    with LocalClient(coze) as made:
         yield made
 
 
-def run(client: Client, name: str, parameters: Any = None, **fields: Any) -> httpx.Response:
+def run(client: LocalClient, name: str, parameters: Any = None, **fields: Any) -> httpx.Response:
     headers = fields.pop("headers", {})
     body = {"workflow_id": WORKFLOWS[name].workflow_id, "parameters": parameters or {}}
     return client.http.post("/v1/workflow/run", json=body | fields, headers=headers)
 
 
-def data(client: Client, name: str, parameters: Any = None, **fields: Any) -> Any:
+def data(client: LocalClient, name: str, parameters: Any = None, **fields: Any) -> Any:
     return json.loads(run(client, name, parameters, **fields).json()["data"])
 
 
@@ -124,14 +124,14 @@ def code(response: httpx.Response) -> Any:
     return response.json()["code"]
 
 
-def is_cloud(client: Client) -> bool:
+def is_cloud(client: LocalClient) -> bool:
     return client.coze.profile == "cloud"
 
 
 URL = r"https://www.coze.cn/work_flow?execute_id=N\u0026space_id=N\u0026workflow_id=N"
 
 
-def test_the_bytes_of_a_reply(client: Client) -> None:
+def test_the_bytes_of_a_reply(client: LocalClient) -> None:
     response = run(client, "locate", {"city": "北京", "digits": 4})
     output = r'"{\"output\":\"北京的经度为116.4074°E \\u0026 \\u003cN\\u003e\"}"'
     usage = '"usage":{"input_count":0,"token_count":0,"output_count":0}'
@@ -146,7 +146,7 @@ def test_the_bytes_of_a_reply(client: Client) -> None:
     assert response.headers["x-tt-logid" if is_cloud(client) else "x-log-id"]
 
 
-def test_a_text_stands_in_a_wrapper(client: Client) -> None:
+def test_a_text_stands_in_a_wrapper(client: LocalClient) -> None:
     original = {"original_result": None} if is_cloud(client) else {}
     wrapper = {"content_type": 1, "data": "a & 茶", **original, "type_for_model": 2}
     assert list(data(client, "text").items()) == list(wrapper.items())
@@ -154,7 +154,7 @@ def test_a_text_stands_in_a_wrapper(client: Client) -> None:
     assert run(client, "bare").json()["data"] == "a & 茶"
 
 
-def test_what_a_function_may_give(client: Client) -> None:
+def test_what_a_function_may_give(client: LocalClient) -> None:
     assert data(client, "values") == {"output": [1, None]}
     assert data(client, "nothing") == {}
     assert data(client, "stepwise", {"text": "茶"}) == {"text": "茶", "count": 2}
@@ -182,20 +182,20 @@ async def gives_a_generator() -> Any:
 )
 def test_functions_of_every_kind(function: Any, output: Any) -> None:
     workflow = LocalWorkflow(function, name="any")
-    with LocalCoze(workflows=workflow) as coze, Client(coze) as client:
+    with LocalCoze(workflows=workflow) as coze, LocalClient(coze) as client:
         body = {"workflow_id": workflow.workflow_id}
         reply = client.http.post("/v1/workflow/run", json=body).json()
     assert json.loads(reply["data"]) == output
 
 
-def test_the_largest_request(client: Client) -> None:
+def test_the_largest_request(client: LocalClient) -> None:
     large = run(client, "locate", {"city": "x", "more": "x" * 16_000_000})
     assert code(large) == 0
     too_large = run(client, "locate", {"city": "x", "more": "x" * 21_000_000}).json()
     assert "20 MB" in too_large["msg"]
 
 
-def test_parameters_as_json_text(client: Client) -> None:
+def test_parameters_as_json_text(client: LocalClient) -> None:
     assert "北京" in data(client, "locate", '{"city":"北京"}')["output"]
     assert code(run(client, "locate", "{")) == (4000 if is_cloud(client) else 400)
     assert code(run(client, "locate", "[]")) == (4000 if is_cloud(client) else 400)
@@ -222,7 +222,7 @@ def test_parameters_as_json_text(client: Client) -> None:
     ],
 )
 def test_refused_or_failed(
-    client: Client, name: str, fields: dict[str, Any], cloud: int, studio: int
+    client: LocalClient, name: str, fields: dict[str, Any], cloud: int, studio: int
 ) -> None:
     response = run(client, name, **fields)
     assert code(response) == (cloud if is_cloud(client) else studio)
@@ -230,7 +230,7 @@ def test_refused_or_failed(
     assert ("detail" in response.json()) == is_cloud(client)
 
 
-def test_the_message_of_a_failure(client: Client) -> None:
+def test_the_message_of_a_failure(client: LocalClient) -> None:
     failed = run(client, "fails", {"how": "raise"}).json()
     assert failed["msg"] == "ValueError: no room in 杭州"
     assert ("debug_url" in failed) == is_cloud(client)
@@ -239,7 +239,7 @@ def test_the_message_of_a_failure(client: Client) -> None:
     assert missing == "parameters.city is required"
 
 
-def test_the_status_of_a_failure(client: Client) -> None:
+def test_the_status_of_a_failure(client: LocalClient) -> None:
     client.coze.error_status = "real"
     try:
         missing = run(client, "locate", workflow_id="7000000000000000001")
@@ -250,14 +250,14 @@ def test_the_status_of_a_failure(client: Client) -> None:
     assert [missing.status_code, failed.status_code] == wanted
 
 
-def test_what_the_function_may_know(client: Client) -> None:
+def test_what_the_function_may_know(client: LocalClient) -> None:
     ext = {"user_id": "ada"}
     assert data(client, "who", app_id=APP, ext=ext) == {"ext": ext, "bot": "", "app": APP}
     bot_id = client.bot.bot_id
     assert data(client, "free", bot_id=bot_id) == {"ext": {}, "bot": bot_id, "app": ""}
 
 
-def test_files(client: Client) -> None:
+def test_files(client: LocalClient) -> None:
     upload = client.http.post("/v1/files/upload", files={"file": ("tea.png", b"png")})
     file_id = json.dumps({"file_id": upload.json()["data"]["id"]})
     assert data(client, "look", {"photo": file_id}) == {"output": "image tea.png png "}
@@ -266,7 +266,7 @@ def test_files(client: Client) -> None:
     assert code(run(client, "look", {"photo": '{"file_id":"7"}'})) == 4000
 
 
-def test_a_slow_run_outlives_its_connection(client: Client) -> None:
+def test_a_slow_run_outlives_its_connection(client: LocalClient) -> None:
     FINISHED.clear()
     with pytest.raises(httpx.RemoteProtocolError):
         run(client, "slow", {"seconds": 0.3})
@@ -277,13 +277,13 @@ def test_a_slow_run_outlives_its_connection(client: Client) -> None:
     assert FINISHED == ["slow"]
 
 
-def test_quota(client: Client) -> None:
+def test_quota(client: LocalClient) -> None:
     codes = [code(run(client, "twice", {"city": "x"})) for _ in range(3)]
     assert codes == [0, 0, 4028]
     assert code(run(client, "locate", {"city": "x"})) == 0
 
 
-def test_faults(client: Client) -> None:
+def test_faults(client: LocalClient) -> None:
     assert [code(run(client, "broken", {"city": "x"})) for _ in range(2)] == [4009, 0]
     aimed = {"X-Local-Fault": "http_502,on=/v1/workflow/run"}
     assert run(client, "locate", {"city": "x"}, headers=aimed).status_code == 502
@@ -291,12 +291,12 @@ def test_faults(client: Client) -> None:
     assert code(run(client, "locate", {"city": "x"}, headers=elsewhere)) == 0
 
 
-def test_a_token_is_needed(client: Client) -> None:
+def test_a_token_is_needed(client: LocalClient) -> None:
     response = run(client, "locate", {"city": "x"}, headers={"Authorization": "Bearer pat_other"})
     assert code(response) == (4100 if is_cloud(client) else 700012006)
 
 
-def test_knowledge(client: Client) -> None:
+def test_knowledge(client: LocalClient) -> None:
     response = run(client, "tea", {"input": "茶叶在哪里？"})
     found = json.loads(response.json()["data"])["outputList"]
     assert [passage["output"] for passage in found] == ["茶叶长在山上。"]
@@ -312,7 +312,7 @@ def test_knowledge(client: Client) -> None:
 def test_ids_of_documents_are_numbers() -> None:
     pages = [Document("tea a", metadata={"document_id": text}) for text in ("1001", "page")]
     workflow = knowledge_workflow(pages, name="ids")
-    with LocalCoze(workflows=workflow) as coze, Client(coze) as client:
+    with LocalCoze(workflows=workflow) as coze, LocalClient(coze) as client:
         body = {"workflow_id": workflow.workflow_id, "parameters": {"input": "tea"}}
         reply = client.http.post("/v1/workflow/run", json=body).json()
     ids = sorted(found["documentId"] for found in json.loads(reply["data"])["outputList"])
@@ -322,7 +322,10 @@ def test_ids_of_documents_are_numbers() -> None:
 
 def test_files_of_others_cannot_be_used() -> None:
     app = LocalOAuthApp()
-    with LocalCoze(workflows=WORKFLOWS["look"], oauth_apps=app) as coze, Client(coze) as client:
+    with (
+        LocalCoze(workflows=WORKFLOWS["look"], oauth_apps=app) as coze,
+        LocalClient(coze) as client,
+    ):
         upload = client.http.post("/v1/files/upload", files={"file": ("tea.png", b"png")})
         photo = json.dumps({"file_id": upload.json()["data"]["id"]})
         mine = run(client, "look", {"photo": photo})
@@ -335,7 +338,7 @@ def test_files_of_others_cannot_be_used() -> None:
 def test_a_server_that_stops_ends_its_runs() -> None:
     begun = time.monotonic()
     workflow = LocalWorkflow(slow, name="endless")
-    with LocalCoze(workflows=workflow, stop_timeout=0) as coze, Client(coze) as client:
+    with LocalCoze(workflows=workflow, stop_timeout=0) as coze, LocalClient(coze) as client:
         body = {"workflow_id": workflow.workflow_id, "parameters": {"seconds": 60}}
         with pytest.raises(httpx.ReadTimeout):
             client.http.post("/v1/workflow/run", json=body, timeout=0.2)
@@ -343,13 +346,16 @@ def test_a_server_that_stops_ends_its_runs() -> None:
 
 
 def test_a_chat_has_no_forms() -> None:
-    with LocalCoze(LocalBot(lambda _: [AskInput({"city": str})])) as coze, Client(coze) as client:
+    with (
+        LocalCoze(LocalBot(lambda _: [AskInput({"city": str})])) as coze,
+        LocalClient(coze) as client,
+    ):
         last = client.chat().text
     assert "cannot yield a AskInput" in last
 
 
 def test_the_sample_workflows() -> None:
-    with LocalCoze() as coze, Client(coze) as client:
+    with LocalCoze() as coze, LocalClient(coze) as client:
         ids = {workflow.name: workflow.workflow_id for workflow in coze.workflows}
 
         def post(path: str, name: str, **fields: Any) -> Any:

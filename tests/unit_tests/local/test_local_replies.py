@@ -156,23 +156,23 @@ async def test_reasoning_of_a_model() -> None:
     assert await pieces_of(RunnableLambda(lambda _: message)) == [Reasoning("think"), "yes"]
 
 
-class State(TypedDict):
+class AppendingState(TypedDict):
     messages: Annotated[list[AnyMessage], operator.add]
 
 
 def agent() -> Any:
     call = {"name": "weather-today", "args": {"city": "杭州"}, "id": "c1", "type": "tool_call"}
 
-    def plan(state: State) -> Any:  # noqa: ARG001 - langgraph's types want this name
+    def plan(state: AppendingState) -> Any:  # noqa: ARG001 - langgraph's types want this name
         return {"messages": [AIMessage("Let me look.", tool_calls=[call], id="a1")]}
 
-    def tool(state: State) -> Any:  # noqa: ARG001 - as above
+    def tool(state: AppendingState) -> Any:  # noqa: ARG001 - as above
         return {"messages": [ToolMessage("22 degrees", tool_call_id="c1", name="weather-today")]}
 
-    def answer(state: State) -> Any:  # noqa: ARG001 - as above
+    def answer(state: AppendingState) -> Any:  # noqa: ARG001 - as above
         return {"messages": [AIMessage("It is 22 degrees.", id="a2")]}
 
-    graph = StateGraph(State)
+    graph = StateGraph(AppendingState)
     graph.add_node("plan", plan)
     graph.add_node("tool", tool)
     graph.add_node("answer", answer)
@@ -195,10 +195,10 @@ async def test_graph_gives_answers_and_tools() -> None:
 async def test_graph_streams_the_tokens_of_its_model() -> None:
     model = GenericFakeChatModel(messages=iter([AIMessage("one two")]))
 
-    async def node(state: State) -> Any:
+    async def node(state: AppendingState) -> Any:
         return {"messages": [await model.ainvoke(state["messages"])]}
 
-    graph = StateGraph(State)
+    graph = StateGraph(AppendingState)
     graph.add_node("node", node)
     graph.add_edge(START, "node")
     assert await pieces_of(graph.compile()) == ["one", " ", "two"]

@@ -14,10 +14,10 @@ from langchain_coze.local.wire.files import StoredFile
 from langchain_coze.local.wire.forms import build_form
 
 
-class Guest(BaseModel):
+class Traveller(BaseModel):
     name: str = Field(description="as in the passport")
     age: int = 30
-    friends: "list[Guest]" = []
+    friends: "list[Traveller]" = []
 
 
 class Room(TypedDict):
@@ -34,7 +34,7 @@ class Price:
 def book(
     city: str,
     day: date,
-    guests: list[Guest],
+    guests: list[Traveller],
     price: Price,
     nights: int = 1,
     note: str | None = None,
@@ -158,7 +158,7 @@ def test_values_are_converted() -> None:
     assert read == {
         "city": "杭州",
         "day": date(2026, 5, 1),
-        "guests": [Guest(name="Ada")],
+        "guests": [Traveller(name="Ada")],
         "price": Price(3.0),
         "nights": 1,
         "breakfast": False,
@@ -257,7 +257,7 @@ def test_forms() -> None:
             "photo": Annotated[str, FileKind("image"), "of the <room>"],
             "page": Annotated[str, FileKind()],
             "prices": (list[float], []),
-            "guest": Guest,
+            "guest": Traveller,
         }
     )
     photo, page, prices, guest = build_form(

@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.runnables import RunnableLambda
 
 from langchain_coze.local import Ask, LocalBot, LocalCoze, Media, Speech, Turn, TurnFile
-from tests.integration_tests.local.local_client import Client, answers, events, user
+from tests.integration_tests.local.local_client import LocalClient, answers, events, user
 
 
 def order(question: str) -> Iterator[Any]:
@@ -24,7 +24,7 @@ async def order_in_loop(question: str) -> AsyncIterator[Any]:
     yield f"{question}: {city}, {day}"
 
 
-def talk(client: Client, *texts: str, **changes: Any) -> list[Any]:
+def talk(client: LocalClient, *texts: str, **changes: Any) -> list[Any]:
     """Ask one thing after the other in one conversation."""
     conversation = client.http.post("/v1/conversation/create").json()["data"]["id"]
     return [
@@ -34,7 +34,7 @@ def talk(client: Client, *texts: str, **changes: Any) -> list[Any]:
 
 
 def test_a_question_ends_the_turn_and_the_next_message_answers_it() -> None:
-    with LocalCoze([LocalBot(order), LocalBot(order_in_loop)]) as coze, Client(coze) as client:
+    with LocalCoze([LocalBot(order), LocalBot(order_in_loop)]) as coze, LocalClient(coze) as client:
         first, second, third, fresh = talk(client, "go", "苏州", "today", "again")
         other = talk(client, "go", "苏州", "today", bot_id=coze.bots[1].bot_id)
     shown = [
@@ -60,7 +60,7 @@ def test_a_question_ends_the_turn_and_the_next_message_answers_it() -> None:
 
 def test_a_question_waits_only_in_its_conversation_and_bot_and_when_saved() -> None:
     bots = [LocalBot(order), LocalBot(lambda question: f"echo {question}", name="echo")]
-    with LocalCoze(bots) as coze, Client(coze) as client:
+    with LocalCoze(bots) as coze, LocalClient(coze) as client:
         conversation = client.http.post("/v1/conversation/create").json()["data"]["id"]
         here = {"conversation_id": conversation}
         client.chat(**here)
@@ -82,7 +82,7 @@ def test_media_and_speech() -> None:
         await asyncio.sleep(0)
         yield Speech(b"\x02")
 
-    with LocalCoze(LocalBot(reply)) as coze, Client(coze) as client:
+    with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
         response = client.chat()
     got = events(response)
     # Escaped at both levels, as all JSON of Coze.
@@ -119,7 +119,7 @@ def test_uploaded_files_reach_the_reply() -> None:
         lambda messages: json.dumps(messages[-1].content)
     )
     bots = [LocalBot(look), LocalBot(model, name="model")]
-    with LocalCoze(bots) as coze, Client(coze) as client:
+    with LocalCoze(bots) as coze, LocalClient(coze) as client:
         uploaded = client.http.post("/v1/files/upload", files={"file": ("a.png", b"\x89PNG")})
         question = items(
             {"type": "text", "text": "What is it?"},
