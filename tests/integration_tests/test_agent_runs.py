@@ -1,4 +1,4 @@
-"""Agents of one bot: people in the loop, and what a run tells the bot and its tools."""
+"""Agents with one bot: human in the loop, contexts and configured models."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_decisions_of_a_person_reach_the_bot(
     state = agent.invoke(Command(resume={"decisions": [decision]}), make_thread_config())
     (first, submit) = summarize_requests(coze)
     assert first == ("chat", None, ["one"])
-    assert outputs[0] in submit[2][0]  # edits are told to the model as well
+    assert outputs[0] in submit[2][0]  # the model is told about edits as well
     assert get_last_text(state) == f"It is {submit[2][0]}."
 
 
@@ -188,7 +188,7 @@ def test_tools_may_read_the_state(coze: LocalCoze) -> None:
 def test_tools_may_use_the_store(coze: LocalCoze) -> None:
     @tool("get_weather")
     def noting(city: str, store: Annotated[BaseStore, InjectedStore()]) -> str:
-        """Return the weather of a city, and note that somebody asked."""
+        """Return the weather of a city, and record the question."""
         store.put(("cities",), city, {"asked": True})
         return f"sunny in {city}"
 
@@ -274,7 +274,7 @@ def test_a_context_may_have_a_schema_of_the_user(
     agent.invoke(make_input("hello"), context=Customer("43"))
     assert coze.requests[0].body["user_id"] == "43"
     assert "level" not in coze.requests[0].body
-    assert not recwarn.list  # the model is not given what it does not take
+    assert not recwarn.list  # the model gets no field that it does not have
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)

@@ -1,4 +1,4 @@
-"""Agents of one bot: the bot's tool calls run here, in LangGraph, and go back to the same chat."""
+"""Agents with one bot: LangGraph runs its tool calls and returns the results to the same chat."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_messages_are_streamed_once(
     )
     assert text == "It is sunny in Hangzhou and sunny in Suzhou."
     usage = [chunk.usage_metadata for chunk, _ in parts if getattr(chunk, "usage_metadata", None)]
-    assert len(usage) == 1  # Coze counts a chat as a whole, at its end
+    assert len(usage) == 1  # Coze counts the tokens of a whole chat, at its end
     calls = [piece for chunk, _ in parts for piece in getattr(chunk, "tool_call_chunks", ())]
     assert {piece["name"] for piece in calls} == {"get_weather"}
     assert len({piece["index"] for piece in calls}) == 2
@@ -210,7 +210,7 @@ def test_what_a_tool_raises_is_raised_and_the_next_turn_works(
 
     @tool("get_weather")
     def breaking(city: str) -> str:
-        """Break, at first."""
+        """Break the first time."""
         if broken.pop():
             raise ZeroDivisionError
         return city
@@ -239,7 +239,7 @@ def test_a_tool_node_of_the_user_decides_how_errors_are_handled(coze: LocalCoze)
 def test_a_run_without_tools_ends_at_a_tool_call(
     coze: LocalCoze, build_agent: AgentBuilder
 ) -> None:
-    """The run ends with an open chat; a later turn goes on without it."""
+    """The run ends with an open chat; a later turn does not need it."""
     agent = build_agent(make_chat(coze), name="weather", checkpointer=InMemorySaver())
     state = agent.invoke(make_input("one"), make_thread_config())
     assert [call["name"] for call in state["messages"][-1].tool_calls] == ["get_weather"]

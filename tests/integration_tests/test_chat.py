@@ -53,7 +53,7 @@ def test_a_message_has_the_whole_answer_and_only_the_answer(
 
 
 def list_plain_blocks(message: Any) -> list[dict[str, Any]]:
-    """Blocks without what differs from call to call: stream indices, message ids of Coze."""
+    """Return the blocks without what differs between calls: stream indices, message ids of Coze."""
     varying = {"index", "tool_call_id"}
     return [
         {
@@ -223,7 +223,7 @@ def test_system_messages_are_sent_as_the_mode_says(
 
 
 def test_the_question_is_last_although_an_instruction_follows_it(coze: LocalCoze) -> None:
-    """What is last drives the recall: a graph's node may append its instruction (design 4.4)."""
+    """Coze searches for the last message, but the node of a graph may append its instruction."""
     make_chat(coze).invoke([SystemMessage("S1"), HumanMessage(QUESTION), SystemMessage("S2")])
     sent = [m["content"] for m in coze.requests[-1].body["additional_messages"]]
     assert sent == ["S1", "S2", QUESTION]
@@ -247,7 +247,7 @@ def test_messages_of_other_models_are_sent_with_their_names(coze: LocalCoze) -> 
     sent = coze.requests[0].body["additional_messages"]
     assert [(m["role"], m["content"]) for m in sent] == [
         ("user", "[supervisor] I ask the expert."),
-        ("user", QUESTION),  # which the bot answers, and searches for
+        ("user", QUESTION),  # the bot searches for this and answers it
     ]
 
 
@@ -266,7 +266,7 @@ def test_too_many_messages_are_cut_at_a_question(coze: LocalCoze) -> None:
 
 
 def test_only_poll_mode_saves_the_history_by_default(coze: LocalCoze) -> None:
-    """Nothing is left behind by default (design 4.2); poll mode must save."""
+    """Nothing is stored by default; poll mode has to save the history."""
     invoke(make_chat(coze), QUESTION)
     ainvoke(make_chat(coze, response_mode="poll"), QUESTION)
     saved = [r.body["auto_save_history"] for r in coze.requests if r.path == "/v3/chat"]

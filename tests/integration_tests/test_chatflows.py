@@ -1,4 +1,4 @@
-"""Chatflows: their own route, dialect and fields, questions in the middle; over sockets."""
+"""Chatflows: their route, events and fields, and their questions; over sockets."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_the_request_is_what_coze_documents(coze: LocalCoze, ask: CallStyle) -> 
     (request,) = list_chat_requests(coze)
     question = {"role": "user", "type": "question", "content_type": "text"}
     assert (request.method, dict(request.query)) == ("POST", {})
-    assert request.body == {  # wire section 4.6: the conversation stands in the body
+    assert request.body == {  # wire section 4.6: the conversation id is in the body
         "workflow_id": ECHO.workflow_id,
         "app_id": ECHO.app_id,
         "conversation_id": named,

@@ -1,4 +1,4 @@
-"""History that Coze keeps: conversations named, found in the history, forked; over sockets."""
+"""History kept by Coze: conversations by id, by thread, and forked; over sockets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 
 def remember(question: str, turn: Turn) -> Iterator[str]:
-    """Say all that the user has ever said in this conversation."""
+    """Repeat all messages of the user in this conversation."""
     yield " | ".join(entry.text for entry in turn.entries if entry.role == "user")
     if question == "fail":
         raise RuntimeError("as asked")
@@ -46,7 +46,7 @@ coze = serve([MEMORY, OTHER, SLOW])
 
 
 def start_conversation(coze: LocalCoze) -> str:
-    """Return a new conversation, made by a first turn."""
+    """Start a conversation with a first turn; return its id."""
     answer = make_chat(coze, auto_save_history=True).invoke("zero")
     coze.reset()
     return str(answer.response_metadata["conversation_id"])
@@ -161,7 +161,7 @@ def test_a_thread_sends_only_what_is_new(coze: LocalCoze, ask: CallStyle) -> Non
     ]
     first, *later = [request.query.get("conversation_id") for request in list_chats(coze)]
     assert (first, len(set(later))) == (None, 1)
-    assert len(coze.requests) == 3  # nothing is asked for where the end is known
+    assert len(coze.requests) == 3  # the last turn is known, so it is not requested
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -287,7 +287,7 @@ def test_threads_never_share_a_conversation_or_a_cached_answer(coze: LocalCoze) 
 @pytest.mark.parametrize("ask", CALL_STYLES[:2])
 def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, ask: CallStyle) -> None:
     class Session:
-        """A token source of one end user, as `CozeJWTAuth` is."""
+        """A token source for one end user, like `CozeJWTAuth`."""
 
         def __init__(self, session_name: str | None) -> None:
             self.session_name = session_name

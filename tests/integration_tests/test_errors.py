@@ -1,4 +1,4 @@
-"""Each bad input and each fault: the true, typed error or the whole answer, nothing between."""
+"""Every invalid input and every fault gives a typed error or the whole answer, nothing between."""
 
 from __future__ import annotations
 

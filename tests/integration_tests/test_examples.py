@@ -1,4 +1,4 @@
-"""The examples do what they promise, as programs of their own, against local servers only."""
+"""The examples print what they promise, run as separate programs against local servers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ENDED_BY_CTRL_C = 0
 
 
 def build_environment(**coze: str) -> dict[str, str]:
-    """Return the environment of a user with no Coze account but what is given."""
+    """Return the environment of a user whose only Coze settings are the given ones."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COZE_")}
     return kept | {f"COZE_{name}": value for name, value in coze.items()}
 
@@ -279,7 +279,7 @@ def test_knowledge_workflow_searches_without_a_model() -> None:
     english, chinese, named = re.findall(r"^  (.*)$", done.stdout, re.MULTILINE)
     assert english.startswith("Longjing tea grows on the hills")
     assert chinese.startswith("龙井茶产自杭州西湖")
-    assert "'score'" not in english + chinese  # a knowledge node tells none
+    assert "'score'" not in english + chinese  # a knowledge node has none
     assert named.startswith("Pu'er tea grows in Yunnan.  {'score': 0.")
     assert "'document_name': 'tea_2'" in named
     assert done.stdout.endswith("requests / 请求:" + " /v1/workflow/run" * 3 + "\n")

@@ -1,4 +1,4 @@
-"""Leaving a turn early, and turns that take too long; over sockets."""
+"""Turns that are abandoned or take too long; over sockets."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def give_up_astream(model: ChatCoze) -> None:
     async def read_until_the_time_is_up() -> None:
         async with asyncio.timeout(None) as limit:
             async for _ in model.astream("Hi"):
-                limit.reschedule(0)  # the first chunk is there: the time is up
+                limit.reschedule(0)  # time out at the first chunk
 
     with pytest.raises(TimeoutError):
         asyncio.run(read_until_the_time_is_up())

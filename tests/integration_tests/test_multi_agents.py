@@ -1,4 +1,4 @@
-"""Bots beside each other: supervisors, swarms, and agents as parts of other graphs."""
+"""Several bots: supervisors, swarms, and agents as parts of other graphs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rainy(_: str) -> Generator[Any, Any, None]:
 
 
 def leading(_: str, turn: Turn) -> Generator[Any, Any, None]:
-    """Hand over to each of the others once, as a bot that has the transfers as local plugins."""
+    """Hand over to each of the others once, like a bot with the transfers as local plugins."""
     new = " ".join(entry.text for entry in turn.entries[count_to_last_answer(turn) :])
     for name in ("bot_a", "bot_b"):
         if f"[{name}]" not in new:
@@ -160,7 +160,7 @@ def test_each_bot_keeps_a_conversation_of_its_own(coze: LocalCoze, mode: str) ->
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_bot_may_be_the_supervisor(coze: LocalCoze, mode: str) -> None:
-    """The hand-overs are local plugins of the bot; each leaves its chat, and asks it anew."""
+    """The hand-overs are local plugins of the bot; after each it is called in a new chat."""
     graph = build_supervised_graph(
         build_two_agents(coze), model=make_chat(coze, LEADER), output_mode=mode
     )
@@ -170,7 +170,7 @@ def test_a_bot_may_be_the_supervisor(coze: LocalCoze, mode: str) -> None:
     assert len(list_chats(coze, LEADER)) == 6
     note = "[transfer_to_bot_a({})] Successfully transferred to bot_a"
     assert list_chats(coze, LEADER)[1] == ("chat", None, [note, "[bot_a] A heard hello", "hello"])
-    assert len(list_texts_by(state, "bot_b")) == 4  # in each turn an answer and a word of parting
+    assert len(list_texts_by(state, "bot_b")) == 4  # an answer and a closing message in each turn
 
 
 # --- Swarms --------------------------------------------------------------------------------------

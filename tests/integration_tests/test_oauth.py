@@ -1,4 +1,4 @@
-"""CozeJWTAuth over sockets: one exchange for all, a token for each session, renewed in time."""
+"""CozeJWTAuth over sockets: shared exchanges, a token for each session, renewal in time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from langchain_coze import (
 )
 from langchain_coze.errors import CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp, Turn
-from tests.conftest import make_chat, wait_until
+from tests.conftest import find_free_port, make_chat, wait_until
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
 
 ENDPOINT = "/api/permission/oauth2/token"
@@ -41,7 +41,7 @@ numbers = itertools.count(310000000001)
 
 
 def make_app(**fields: Any) -> LocalOAuthApp:
-    """Return an app that no other test knows, so that no token is there yet."""
+    """Return an app that no other test uses, so that it has no token yet."""
     return LocalOAuthApp(str(next(numbers)), public_key=PAIR.public_key, **fields)
 
 
@@ -113,7 +113,7 @@ def test_threads_and_tasks_share_a_refusal(coze: LocalCoze, app: LocalOAuthApp) 
 
 
 def fetch_all_at_once(auth: CozeJWTAuth) -> list[str]:
-    """Ask for a token, or why there is none, in 20 threads and 50 tasks of another one."""
+    """Fetch tokens or error messages in 20 threads and, on one more, in 50 tasks."""
     together = threading.Barrier(21)
 
     def blocking() -> str:
@@ -287,8 +287,9 @@ def test_a_server_that_forgot_its_tokens_gives_one_new_token(
         together.wait(10)
         return invoke(model, "a").text
 
-    with LocalCoze(BOT, oauth_apps=app) as coze:
-        model, port = make_chat(coze, api_key=make_auth(app)), coze.port
+    port = find_free_port()
+    with LocalCoze(BOT, oauth_apps=app, port=port) as coze:
+        model = make_chat(coze, api_key=make_auth(app))
         assert invoke(model, "a").text == "echo a"
     with LocalCoze(BOT, oauth_apps=app, port=port) as coze, ThreadPoolExecutor(callers) as pool:
         answers = [each.result(20) for each in [pool.submit(ask) for _ in range(callers)]]
@@ -322,7 +323,7 @@ def test_a_token_is_renewed_before_it_expires() -> None:
         while time.monotonic() < until:
             invoke(model, "a")
             calls += 1
-            time.sleep(0.05)  # a program that calls now and then
+            time.sleep(0.05)  # a program that makes a call now and then
         assert len(list_requests(coze)) >= 2
         assert len(list_requests(coze, "/v3/chat")) == calls  # none was refused
 
@@ -343,7 +344,7 @@ def test_an_unknown_app_is_an_authentication_error(
         ask(make_chat(coze, api_key=make_auth(app, **change)), "a")
     assert "public_key_id" in (caught.value.hint or "")
     assert caught.value.logid
-    assert [r.path for r in coze.requests] == [ENDPOINT]  # and is not asked again
+    assert [r.path for r in coze.requests] == [ENDPOINT]  # and the exchange is not repeated
 
 
 @pytest.mark.parametrize(
@@ -451,6 +452,6 @@ def test_no_secret_is_shown(
         *list_sent_tokens(coze, ENDPOINT),
     ]
     assert len(secrets) >= 6
-    # of a JWT it is the signature that is secret
+    # the secret part of a JWT is its signature
     parts = [secret.rpartition(".")[2] for secret in secrets]
     assert not [text for text in [*texts, caplog.text] for part in parts if part in text]

@@ -1,4 +1,4 @@
-"""The retriever over sockets: against the local server, and against bytes written by hand."""
+"""The retriever against the local server; over sockets."""
 
 from __future__ import annotations
 
@@ -375,7 +375,7 @@ def test_a_workflow_that_fails_is_a_recall_error(coze: LocalCoze, search: Search
     assert caught.value.code
     assert caught.value.logid
     with pytest.raises(CozeInvalidRequestError, match="query_parameter"):
-        search(make_workflow_retriever(coze, OTHER), QUESTION)  # it has no input
+        search(make_workflow_retriever(coze, OTHER), QUESTION)  # it has no such parameter
 
 
 @both_search_styles
@@ -453,7 +453,7 @@ def test_a_search_may_be_put_into_a_conversation(coze: LocalCoze, search: Search
         .invoke("Hi", auto_save_history=True)
         .response_metadata["conversation_id"]
     )
-    for _ in range(2):  # the first has left its place in the queue of the conversation
+    for _ in range(2):  # the first has released the lock of the conversation
         search(make_retriever(coze, QUICK, conversation_id=made, max_duration=5), QUESTION)
     assert coze.requests[-1].query == {"conversation_id": made}
 

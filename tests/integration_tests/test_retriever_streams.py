@@ -1,4 +1,4 @@
-"""The retriever against bytes written by hand: how soon it is done, and what breaks."""
+"""The retriever against scripted bytes: when it returns, and streams that break."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_search_takes_no_longer_than_max_duration(search: SearchStyle) -> None
         with pytest.raises(CozeTimeoutError):
             search(make_retriever_at(server.base_url, max_duration=0.3), "Tea?")
         assert time.monotonic() - begin < 2
-    with serve_script(CREATED, RECALL, 20.0) as server:  # it has what it wants
+    with serve_script(CREATED, RECALL, 20.0) as server:  # the documents have arrived
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             found = search(

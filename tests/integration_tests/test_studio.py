@@ -1,4 +1,4 @@
-"""The same code against a self-hosted Coze Studio (wire section 8); over sockets."""
+"""The chat model against a self-hosted Coze Studio (wire section 8); over sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bot's calls of local plugins, run here and answered in the same chat; over sockets."""
+"""Calls of local plugins, answered in the same chat; over sockets."""
 
 from __future__ import annotations
 

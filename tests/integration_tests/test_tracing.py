@@ -1,4 +1,4 @@
-"""What a trace shows: one run per call, as LangSmith stores it, and nothing that is secret."""
+"""Traces have one run per call, complete as LangSmith stores it, and without secrets."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 coze = serve(BOT)
 LANGSMITH_KEY = "lsv2_pt_example"
-PRIVATE = ("ori_req", "740123456789", "740223456789", "740323456789")  # see local/profiles.py
+PRIVATE = ("ori_req", "740123456789", "740223456789", "740323456789")  # see local/wire/cloud.py
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\nno more is looked at").decode()
 
 every_call_style = pytest.mark.parametrize("ask", CALL_STYLES, ids=lambda style: style.__name__)
 
 
 class Collector(BaseTracer):
-    """Keeps the runs of the top level, as they are when they end."""
+    """Keeps the top-level runs as they are when they end."""
 
     def __init__(self) -> None:
         super().__init__(_schema_format="original+chat")
@@ -47,7 +47,7 @@ class Collector(BaseTracer):
 
 
 def trace_call(ask: CallStyle, model: ChatCoze, question: Any, **kwargs: Any) -> Run:
-    """Return the one run of a call, whether it fails or not."""
+    """Return the run of a call, whether it fails or not."""
     collector = Collector()
     with suppress(CozeError):
         ask(model, question, config={"callbacks": [collector]}, **kwargs)
@@ -196,7 +196,7 @@ def test_no_run_shows_a_secret(ask: CallStyle, coze: LocalCoze, faults: str) -> 
 
 
 def test_the_server_does_send_private_data(coze: LocalCoze) -> None:
-    """Else the test above would look for what is not there."""
+    """Otherwise the test above would prove nothing."""
     body = {
         "bot_id": BOT.bot_id,
         "user_id": "1",

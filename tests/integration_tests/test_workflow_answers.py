@@ -1,4 +1,4 @@
-"""What a workflow asks inside of LangGraph, and what may be answered, when, and from where."""
+"""Questions of workflows inside LangGraph: which answers are accepted, when, and where."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def form(guest: str) -> WorkflowSteps:
 
 
 def choose() -> WorkflowSteps:
-    """Let somebody choose."""
+    """Offer a choice."""
     chosen = yield Ask("Tea?", ["yes", "no"])
     return {"chosen": chosen}
 
@@ -81,7 +81,7 @@ coze = serve(workflows=[BOOK, FORM, CHOOSE, BREAKS, FAILS, FRAME], profiles=["cl
 
 
 def get_output(state: Any) -> Any:
-    """Return what the one call of a graph has put out."""
+    """Return the output of the only call of a graph."""
     (message,) = get_tool_messages(state)
     return json.loads(str(message.content))
 
@@ -114,7 +114,7 @@ def test_the_interrupt_has_the_question_as_plain_data(coze: LocalCoze) -> None:
     assert wait.value["workflow_id"] == FORM.workflow_id
     assert sorted(wait.value["required_parameters"]) == ["city", "nights"]
     assert wait.value["event_id"]
-    json.dumps(wait.value)  # plain data: any checkpointer and any front end can take it
+    json.dumps(wait.value)  # plain data, for any checkpointer and any front end
 
 
 def test_the_interrupt_has_the_options_of_a_question(coze: LocalCoze) -> None:
@@ -123,7 +123,7 @@ def test_the_interrupt_has_the_options_of_a_question(coze: LocalCoze) -> None:
     assert wait.value["type"] == 2
     if coze.profile == "studio":
         assert (wait.value["question"], wait.value["options"]) == ("Tea?", ["yes", "no"])
-    else:  # coze.cn tells them in the text of the question only
+    else:  # coze.cn has them only in the text of the question
         assert wait.value["question"] == "Tea?\nyes\nno"
 
 
@@ -139,7 +139,7 @@ def test_falsy_answers_are_sent(coze: LocalCoze, answer: Any, sent: str, *, by_i
     assert list_sent_answers(coze) == [sent]
     if sent:
         assert get_output(state) == {"name": "a", "answers": [sent]}
-    else:  # Coze asks again for an answer that is empty
+    else:  # Coze repeats the question after an empty answer
         assert list_questions(state) == ["a: question 1?"]
 
 
@@ -187,7 +187,7 @@ def test_answers_that_name_their_events_reach_the_right_calls(
     calls = [make_call(id=f"c_{name}", name=name, questions=1) for name in "abc"]
     tool = make_tool(coze)
 
-    def answer(waits: Any) -> Any:  # plain, with no id of an interrupt: one question at a time
+    def answer(waits: Any) -> Any:  # without the id of an interrupt: one question at a time
         (wait,) = waits
         return {"event_id": wait.value["event_id"], "answer": f"A({wait.value['question']})"}
 
@@ -475,7 +475,7 @@ def test_the_same_call_id_in_another_thread_is_another_run(coze: LocalCoze, run:
 def test_the_same_call_id_in_a_later_turn_is_another_run(coze: LocalCoze, run: RunStyle) -> None:
     graph = build_tool_node_graph(
         make_tool(coze), ONE_QUESTION, InMemorySaver()
-    )  # models that count repeat their ids
+    )  # models that number their calls repeat the ids
     for answer in ("one", "two"):
         assert list_questions(run(graph, START_INPUT, make_thread_config())) == ["a: question 1?"]
         state = run(graph, Command(resume=answer), make_thread_config())
@@ -487,12 +487,12 @@ def test_the_same_call_id_in_a_later_turn_is_another_run(coze: LocalCoze, run: R
 
 needs_time_travel = pytest.mark.skipif(
     Version(version("langgraph")) < Version("1.1.9"),
-    reason="earlier ones run nested graphs afresh, whatever checkpoint they are given",
+    reason="earlier versions restart nested graphs whatever the checkpoint",
 )
 
 
 def answer_and_get_checkpoint(graph: Any, run: RunStyle) -> Any:
-    """Ask and answer; return the config of the checkpoint that waited."""
+    """Ask and answer; return the config of the checkpoint that waited for the answer."""
     run(graph, START_INPUT, make_thread_config())
     waited = graph.get_state(make_thread_config()).config
     assert get_output(run(graph, Command(resume="first"), make_thread_config()))["answers"] == [

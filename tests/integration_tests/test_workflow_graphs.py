@@ -1,4 +1,4 @@
-"""Workflows that ask back, inside of LangGraph: right answers, and one run for one call.
+"""Workflows that ask questions inside LangGraph: right answers, and one run for each call.
 
 The cells of a table: how the calls are given to tasks, how many there are, how they are run, and
 where threads are kept. Some of these deadlock, or answer wrongly, when built in other ways.
@@ -59,7 +59,7 @@ coze = serve(workflows=BOOK)
 
 
 def check_answers_and_requests(coze: LocalCoze, calls: list[Any], done: ThreadRun) -> None:
-    """Right answers to the right questions, one run for each call, one answer for each event."""
+    """Check that each call had one run, and each question its own answer, sent once."""
     expected = [
         {
             "name": call["args"]["name"],
@@ -99,7 +99,7 @@ def test_every_call_is_run_once_and_gets_its_own_answers(
     check_answers_and_requests(coze, calls, done)
     if (
         build_graph is build_send_graph and calls is THREE_CALLS
-    ):  # all questions that can be asked are asked at once
+    ):  # all open questions are asked at once
         assert [sorted(round_) for round_ in done.questions] == [
             ["a: question 1?", "b: question 1?", "c: question 1?"],
             ["b: question 2?"],
@@ -214,7 +214,7 @@ class ConfigRecorder(BaseTool):
 def test_langgraph_still_has_the_private_keys_that_are_used(
     run_thread: ThreadRunner, tmp_path: Path
 ) -> None:
-    """When this fails LangGraph has changed: look at `nested` and `with_siblings`."""
+    """If this fails, LangGraph has changed: see `langchain_coze._workflows.graph`."""
     peek, savers = ConfigRecorder(), list[Any]()
     calls = [make_call("peek", id=f"c_{n}") for n in range(2)]
 
@@ -298,7 +298,7 @@ def test_a_slow_call_is_not_lost_when_another_asks_first(coze: LocalCoze, tmp_pa
 
 
 class SlowStart(AsyncCallbackHandler):
-    """What makes calls begin late: tracers that take their time."""
+    """Delays the start of a call, like a slow tracer."""
 
     async def on_tool_start(self, serialized: Any, input_str: str, **_: Any) -> None:
         del serialized

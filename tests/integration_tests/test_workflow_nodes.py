@@ -1,4 +1,4 @@
-"""`create_workflow_graph`: a workflow as a graph of its own and as a node."""
+"""`create_workflow_graph`: a workflow as a graph and as a node of another graph."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Trip(TypedDict, total=False):
 
 
 def build_outer_graph(workflow: Any, checkpointer: Any) -> Any:
-    """Return a graph with a workflow as a node, and one that reads what it gave."""
+    """Return a graph with a workflow as a node, followed by one that reads its output."""
 
     def summarize(state: Trip) -> Trip:
         return {"summary": json.dumps(state["output"])}
@@ -238,7 +238,7 @@ def test_parallel_nodes_ask_at_the_same_time(
 
 
 def build_node(workflow: Any, name: str) -> Any:
-    """Return a node that runs a workflow with state of another form."""
+    """Return a node that converts the state for a workflow and back."""
 
     def given(_: Any) -> Any:
         return {"parameters": {"name": name}}

@@ -1,4 +1,4 @@
-"""What a workflow says on its way reaches LangGraph's streams and LangChain's callbacks, once."""
+"""Messages of a running workflow reach LangGraph's streams and LangChain's callbacks once."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def pour(leaf: str, times: int = 3) -> WorkflowSteps:
 
 
 def held(leaf: str) -> WorkflowSteps:
-    """Wait until what was said has been heard."""
+    """Wait until the message has been received."""
     yield Message("listen", node_title="Say")
     return {"leaf": leaf, "heard": RECEIVED.wait(5)}
 
@@ -87,14 +87,14 @@ class Listener(BaseCallbackHandler):
 
 
 class AsyncListener(AsyncCallbackHandler):
-    """Does the same, on the event loop."""
+    """Keeps the custom events, on the event loop."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
 
     async def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
         assert name == "coze_workflow_message"
-        await asyncio.sleep(0.01)  # one that takes long does not change the order
+        await asyncio.sleep(0.01)  # a slow handler does not change the order
         self.events.append(data)
 
 
@@ -183,7 +183,7 @@ def test_messages_come_while_the_workflow_runs(
 ) -> None:
     RECEIVED.clear()
     graph = build_graph(make_tool(coze, HELD), [make_call("held", leaf="oolong")], InMemorySaver())
-    # "tools" alone is streamed at the end of a step: LangGraph's own way, with any tool
+    # "tools" alone is streamed at the end of a step: LangGraph does so with any tool
     for name, event in graph.stream(START_INPUT, make_thread_config(), stream_mode=MODES):
         if name == mode and "listen" in (event.get("content"), event.get("delta")):
             RECEIVED.set()

@@ -56,7 +56,7 @@ def make_card(number: str) -> bytes:
     return make_completed(number, '{"card_type":3}', content_type="card")
 
 
-# Turns in which the order of things matters. The texts of deltas and completed messages agree.
+# Turns in which the order of events matters. Deltas and completed messages have the same text.
 TURNS = {
     "recorded": TURN,
     "recalled": RECALL + TURN,
@@ -194,7 +194,7 @@ def test_any_split_gives_the_same_message(name: str, cuts: list[int]) -> None:
 
 @pytest.mark.parametrize("name", TURNS)
 def test_blocks_of_streamed_chunks_add_up_as_langchain_merges_them(name: str) -> None:
-    """What `output_version="v1"` does: each chunk's content becomes its blocks, then they merge."""
+    """Like `output_version="v1"`: the content of each chunk becomes its blocks, then they merge."""
     message = None
     for chunk in parse_chunks([TURNS[name][i : i + 200] for i in range(0, len(TURNS[name]), 200)]):
         part = chunk.message
@@ -236,7 +236,7 @@ def test_any_texts_arrive_as_they_were_sent(
         message = read_stream(*whole_reads)
         if escape:
             assert message.content == text
-        else:  # what is no character in UTF-8 cannot be sent as it is
+        else:  # lone surrogates have no UTF-8 form
             assert message.content == text.encode("utf-8", "replace").decode()
 
 
@@ -641,7 +641,7 @@ def test_nothing_is_emitted_after_the_end(*, as_whole: bool) -> None:
 
 
 def test_deltas_are_passed_over_in_one_large_read_too() -> None:
-    """What stands in them is not even looked at, where a completed message follows."""
+    """Their content is not parsed when a completed message follows."""
     broken = make_delta("1", "b").replace(b'"content"', b'"content')
     data = make_delta("1", "a") + broken + broken + make_completed("1", "abb") + COMPLETED + DONE
     assert read_whole(data).content == "abb"

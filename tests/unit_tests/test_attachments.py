@@ -1,4 +1,4 @@
-"""Content blocks of every form, to what Coze takes; pure."""
+"""Content blocks of every form, converted for Coze; without a server."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(attachments, "MAX_FILE_SIZE", 1000)
-    for data in (b"x" * 1003, "!" * 1400):  # not base64 either: it is not looked at
+    for data in (b"x" * 1003, "!" * 1400):  # not base64 either: it is not decoded
         with pytest.raises(CozeInvalidRequestError, match="at most 512 MB") as caught:
             parse_block({"type": "file", "base64": data})
         assert caught.value.code == 4302

@@ -1,4 +1,4 @@
-"""What a CozeJWTAuth is, and the exchange of its JWTs without any I/O."""
+"""CozeJWTAuth as a value, and the exchange of its JWTs without I/O."""
 
 from __future__ import annotations
 
@@ -272,15 +272,15 @@ NOW = 1721135859.0
 @pytest.mark.parametrize(
     ("duration", "reply", "good"),
     [
-        (900, {"expires_in": int(NOW) + 901, "date": NOW}, 840),  # a minute at most is not used
+        (900, {"expires_in": int(NOW) + 901, "date": NOW}, 840),  # up to a minute stays unused
         (100, {"expires_in": int(NOW) + 101, "date": NOW}, 90),
         (100, {"expires_in": 100}, 90),  # a duration
         (100, {"expires_in": "100"}, 90),
         (100, {}, 90),
         (100, {"expires_in": None}, 90),
-        (100, {"expires_in": 10**6}, 90),  # never longer than asked for
-        (86399, {"expires_in": int(NOW) + 11, "date": NOW}, 9),  # the server gives less
-        (100, {"expires_in": int(NOW)}, 90),  # long ago by our clock, which is off then
+        (100, {"expires_in": 10**6}, 90),  # never longer than requested
+        (86399, {"expires_in": int(NOW) + 11, "date": NOW}, 9),  # the server grants less
+        (100, {"expires_in": int(NOW)}, 90),  # long ago by the local clock, which must be wrong
     ],
 )
 def test_a_token_is_used_until_shortly_before_it_expires(

@@ -1,4 +1,4 @@
-"""What can be said of ChatCoze without asking a bot."""
+"""ChatCoze without a server: fields, serialization, warnings."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_every_public_name_can_be_imported() -> None:
 
 
 def test_importing_is_light() -> None:
-    """Neither httpx, langgraph nor the local server comes with the class."""
+    """Importing the class imports neither httpx nor langgraph nor the local server."""
     script = (
         "import sys\n"
         "import langchain_coze\n"

@@ -10,7 +10,7 @@ from langchain_coze import CozeWorkflowError, errors
 from langchain_coze._api.error_codes import CODES, error_for
 from langchain_coze.errors import CozeError, ErrorResponse, is_retryable, redact
 
-# wire 7.1, the official table: code -> what becomes of it
+# wire 7.1, the official table: code -> class of the error
 TABLE = {
     "CozeInvalidRequestError": "4000 4003 4004 4005 4007 4012 4021 4104 4201 4300 4301 4302 4303 "
     "4304 4315 6003 720702204",
@@ -89,7 +89,7 @@ def test_a_turn_that_had_started_is_not_retryable() -> None:
     assert not is_retryable(TimeoutError("m"))
     unheard = errors.CozeTimeoutError("m")
     assert is_retryable(unheard)
-    unheard.may_have_started = True  # a POST that nobody answered may have started something
+    unheard.may_have_started = True  # an unanswered POST may have started a turn
     assert not is_retryable(unheard)
 
 

@@ -1,4 +1,4 @@
-"""Cards, files and speech of an answer; through a turn, streamed, whole and polled."""
+"""Cards, files and speech of an answer: streamed, whole and polled."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_what_follows_a_required_action_counts(*, whole: bool) -> None:
 @pytest.mark.parametrize(
     ("usage", "total"),
     [
-        ({"token_count": 7, "input_count": 4, "output_count": 2}, 7),  # the server's word
+        ({"token_count": 7, "input_count": 4, "output_count": 2}, 7),  # as reported
         ({"token_count": 0, "input_count": 4, "output_count": 2}, 6),
         ({"input_count": "4", "output_count": 2}, 6),
     ],

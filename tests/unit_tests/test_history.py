@@ -1,4 +1,4 @@
-"""Which turn follows a history: pure, without a server."""
+"""The turn that follows a history; without a server."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_the_calls_of_a_chat_that_was_not_saved_cannot_be_answered(
         plan_turn(history, scope)
     assert caught.value.chat_id == "c1"
     assert "auto_save_history=True" in str(caught.value)
-    # but the user may go on without them, and there is nothing to be cancelled
+    # but the user may continue without them, and there is nothing to cancel
     plan = plan_turn([*history[:2], Q2], STATELESS)
     assert (plan.open_chat is None) == bool(metadata)
 

@@ -242,8 +242,8 @@ def test_a_model_must_not_read_files_of_this_machine(tmp_path: Path) -> None:
     with pytest.raises(CozeWorkflowError, match="Only a program may give a path"):
         parse_file(str(path), allow_path_strings=False)
     with pytest.raises(CozeWorkflowError, match="Only a program may give a path"):
-        parse_file(path, allow_path_strings=False, allow_paths=False)  # a schema made it of a text
-    assert parse_file(path, allow_path_strings=False).data == b"SECRET"  # no text: a program's own
+        parse_file(path, allow_path_strings=False, allow_paths=False)  # made from a string
+    assert parse_file(path, allow_path_strings=False).data == b"SECRET"  # from a program
 
 
 @pytest.mark.parametrize(

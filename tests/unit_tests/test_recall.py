@@ -13,7 +13,7 @@ from langchain_coze import recalled_documents
 from langchain_coze._convert.recall import Recall, parse_recall, to_citations
 from tests.unit_tests.wire_fixtures import RECALL
 
-# wire 3.1: the levels of a recall recorded on coze.cn, with the account data that it leaks
+# wire 3.1: the levels of a recall recorded on coze.cn, with the account data that Coze leaks
 CHUNK = {
     "slice": "text of the chunk",
     "score": 0.50244140625,

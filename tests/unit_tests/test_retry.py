@@ -1,4 +1,4 @@
-"""The procedures, step by step, without any I/O."""
+"""Requests with retries and polling, step by step, without I/O."""
 
 from __future__ import annotations
 

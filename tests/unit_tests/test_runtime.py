@@ -1,4 +1,4 @@
-"""Values made once and turns taken one by one: across threads, tasks and forks."""
+"""Shared values and locks across threads, tasks and forks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONG = 10.0
 
 
 class CountingFactory:
-    """Makes numbers, slowly, and counts how often."""
+    """Creates numbers, slowly, and counts how often."""
 
     def __init__(self, seconds: float = 60.0, fail: int = 0) -> None:
         self.made = 0
@@ -83,9 +83,9 @@ def test_a_cancelled_maker_leaves_it_to_the_next_one() -> None:
 
     async def run() -> int:
         first = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
-        await asyncio.sleep(0)  # it runs until it waits
+        await asyncio.sleep(0)  # let it run until it waits
         second = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
-        await asyncio.sleep(0)  # it runs until it waits
+        await asyncio.sleep(0)  # let it run until it waits
         first.cancel()
         return await asyncio.wait_for(second, LONG)
 
@@ -97,7 +97,7 @@ def test_a_blocking_call_on_the_loop_s_thread_does_not_wait_for_the_loop() -> No
 
     async def run() -> tuple[int, int]:
         task = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
-        await asyncio.sleep(0)  # it runs until it waits
+        await asyncio.sleep(0)  # let it run until it waits
         blocking = CLIENT.run(get_or_create(cache, "k", make))
         return blocking, await task
 
@@ -114,16 +114,16 @@ def test_the_least_used_values_go() -> None:
 def hold_lock(locks: KeyedLocks, log: list[str], name: str) -> None:
     place = CLIENT.run(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
-    time.sleep(0.02)  # its turn takes a while
+    time.sleep(0.02)  # hold the lock for a while
     log.append(f"{name} out")
     place.release()
-    place.release()  # nobody else's turn
+    place.release()  # releasing twice does not release the next one's lock
 
 
 async def hold_lock_async(locks: KeyedLocks, log: list[str], name: str) -> None:
     place = await CLIENT.arun(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
-    await asyncio.sleep(0.02)  # its turn takes a while
+    await asyncio.sleep(0.02)  # hold the lock for a while
     log.append(f"{name} out")
     place.release()
 
@@ -167,7 +167,7 @@ def test_the_last_holder_of_a_lock_may_queue_again() -> None:
     locks = KeyedLocks()
     place = CLIENT.run(acquire(locks, "v1", LONG))
     ticket, _ = locks.try_acquire("v1")
-    place.release()  # the next one's turn has come, but it has not woken up yet
+    place.release()  # the next one has the lock, but it has not woken up yet
     assert ticket is not None
     assert ticket.done()
     _, thread = locks.try_acquire("v1")
@@ -183,15 +183,15 @@ def test_waiters_that_time_out_or_are_cancelled_do_not_block_the_others() -> Non
             await CLIENT.arun(acquire(locks, "v1", 0.02))
         gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
         late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
-        await asyncio.sleep(0)  # it runs until it waits
+        await asyncio.sleep(0)  # let it run until it waits
         gone.cancel()
         place.release()
         (await asyncio.wait_for(late, LONG)).release()
-        # cancelled just after its turn has come: the next one goes in
+        # cancelled just after it got the lock: the next one gets it
         place = await CLIENT.arun(acquire(locks, "v1", LONG))
         gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
         late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
-        await asyncio.sleep(0)  # it runs until it waits
+        await asyncio.sleep(0)  # let it run until it waits
         place.release()
         gone.cancel()
         (await asyncio.wait_for(late, LONG)).release()

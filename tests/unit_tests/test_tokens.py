@@ -42,7 +42,7 @@ def test_a_coroutine_function_serves_asynchronous_calls_only() -> None:
     source = make_token_source(coroutine)
     assert asyncio.run(source.aget()) == "pat_x"
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # nor is it left behind unawaited
+        warnings.simplefilter("error")  # no coroutine is left unawaited
         with pytest.raises(CozeAuthenticationError, match="only ainvoke and astream"):
             source.get()
 

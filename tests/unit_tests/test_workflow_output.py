@@ -11,7 +11,7 @@ from langchain_coze._convert.recall import parse_items, to_documents
 from langchain_coze._convert.workflow_output import find_list, unwrap
 from langchain_coze.errors import CozeInvalidRequestError
 
-# wire 3.5: what a knowledge node puts out; the id is above 2^53
+# wire 3.5: the output of a knowledge node; the id is above 2^53
 FOUND = [{"documentId": 7611709418610606118, "output": "Tea grows on hills."}]
 
 

@@ -252,9 +252,8 @@ def test_an_input_node_has_its_required_parameters() -> None:
     assert interrupt["required_parameters"]["img"]["type"] == "string"
     body = {"interrupt_data": {"event_id": "1", "type": 5, "data": data}}
     event = b"event: Interrupt\ndata: " + json.dumps(body).encode() + b"\n\n"
-    spoken = read_run_stream(make_message(data, "Form"), event).build_interrupt(
-        "73"
-    )  # Coze says the fields themselves
+    # the fields are in the text of the message
+    spoken = read_run_stream(make_message(data, "Form"), event).build_interrupt("73")
     assert spoken is not None
     assert spoken["question"] == "img (string)"
     leg = RunStream()

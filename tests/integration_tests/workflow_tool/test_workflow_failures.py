@@ -1,4 +1,4 @@
-"""The workflow tool over sockets: workflows that fail, streams that break, routes that differ."""
+"""The workflow tool: failing workflows, broken streams, other routes; over sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workflow tool over sockets: questions outside of graphs, files, and listings."""
+"""The workflow tool: questions outside graphs, files, and lists of workflows; over sockets."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_an_answer_may_hold_files(cloud: LocalCoze) -> None:
         for answer, expected in (
             ({"photo": b"tea"}, {"bytes": 3, "url": ""}),
             ({"photo": "https://h/t.png"}, {"bytes": 0, "url": "https://h/t.png"}),
-            (b"tea", {"bytes": 3, "url": ""}),  # the only value that is asked for
+            (b"tea", {"bytes": 3, "url": ""}),  # the only required value
         ):
             with pytest.raises(CozeWorkflowInterrupt) as caught:
                 made.invoke({})
@@ -174,7 +174,7 @@ def test_parameters_take_files_in_every_form(
     assert json.loads(call_tool(flow, {"photo": str(path)}))["bytes"] == 16
     assert json.loads(call_tool(flow, {"photo": path.read_bytes(), "note": "7"}))["bytes"] == 16
     uploads = [r for r in cloud.requests if r.path == "/v1/files/upload"]
-    assert len(uploads) == 2  # the path once, the bytes under a name of their own
+    assert len(uploads) == 2  # the path once, the bytes under another name
     runs = [r.body["parameters"] for r in cloud.requests if r.path.endswith("stream_run")]
     reference = json.loads(runs[0]["photo"])
     assert list(reference) == ["file_id"]
@@ -186,7 +186,7 @@ def test_parameters_take_files_in_every_form(
     assert "Only a program may give a path" in message.content
 
 
-# --- What Coze tells of workflows -----------------------------------------------------------------
+# --- Names and parameters from Coze ---------------------------------------------------------------
 
 
 def test_a_tool_takes_name_description_and_parameters_from_coze(cloud: LocalCoze) -> None:

@@ -1,4 +1,4 @@
-"""The workflow tool over sockets, outside of graphs: runs, and what any tool can do."""
+"""The workflow tool outside graphs: runs, and what any tool can do; over sockets."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_pydantic_model_may_be_the_schema(coze: LocalCoze, call_tool: ToolCall
 
 
 class BookingGuest(BaseModel):
-    """Who sleeps there."""
+    """A guest."""
 
     name: str
     born: date
