@@ -105,7 +105,7 @@ def finish_cancels() -> None:
 
     After this, a test can assert that no turn was cancelled.
     """
-    executor, _runtime._cancel_executor = _runtime._cancel_executor, None
+    executor, _runtime._cancel_executor = _runtime._cancel_executor, None  # recreated when needed
     if executor is not None:
         executor.shutdown(wait=True)
 
