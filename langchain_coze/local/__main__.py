@@ -14,6 +14,9 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_coze.local.chatflows import LocalChatflow
+from langchain_coze.local.workflows import LocalWorkflow
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
@@ -82,20 +85,17 @@ def _build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _create_server(local_coze: Any, arguments: argparse.Namespace) -> Any:
-    from langchain_coze.local.chatflows import LocalChatflow  # noqa: PLC0415 - as above
-    from langchain_coze.local.workflows import LocalWorkflow  # noqa: PLC0415 - as above
-
+def _create_server(server_class: Any, arguments: argparse.Namespace) -> Any:
     target = _load_target(arguments.target) if arguments.target else None
     names = ("host", "port", "profile", "token")
     options = {name: v for name in names if (v := getattr(arguments, name)) is not None}
-    if isinstance(target, local_coze):
+    if isinstance(target, server_class):
         return dataclasses.replace(target, **options)
     if isinstance(target, LocalChatflow):
-        return local_coze(chatflows=target, **options)
+        return server_class(chatflows=target, **options)
     if isinstance(target, LocalWorkflow):
-        return local_coze(workflows=target, **options)
-    return local_coze(target, **options)
+        return server_class(workflows=target, **options)
+    return server_class(target, **options)
 
 
 def _load_target(target: str) -> Any:

@@ -11,10 +11,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from langchain_core.messages import BaseMessage
 
     from langchain_coze.local.wire.chat_request import EnterMessage
     from langchain_coze.local.wire.files import StoredFile
@@ -113,12 +120,6 @@ class Turn:
         The first one is a system message when the bot has a prompt or its knowledge base found
         something: the model of a Coze bot sees both, too.
         """
-        from langchain_core.messages import (  # noqa: PLC0415 - slow to import, not always needed
-            AIMessage,
-            HumanMessage,
-            SystemMessage,
-        )
-
         system = "\n\n".join(filter(None, [self.prompt, _format_chunks(self.chunks)]))
         messages: list[BaseMessage] = [SystemMessage(system)] if system else []
         for entry in self.entries:
@@ -156,8 +157,6 @@ def _build_block(item: Mapping[str, Any], uploads: Mapping[str, StoredFile]) -> 
 
 def _add_tool_step(messages: list[BaseMessage], entry: EnterMessage) -> None:
     """Add a call to the AI message before it, or the result of the oldest call without one."""
-    from langchain_core.messages import AIMessage, ToolCall, ToolMessage  # noqa: PLC0415 - as above
-
     if entry.type == "function_call":
         if not (messages and isinstance(messages[-1], AIMessage)):
             messages.append(AIMessage(""))
@@ -193,8 +192,6 @@ def _find_open_calls(messages: list[BaseMessage]) -> list[str]:
 
 def _drop_open_calls(messages: list[BaseMessage]) -> list[BaseMessage]:
     """Drop calls that the client never answered: models reject a history with them."""
-    from langchain_core.messages import AIMessage  # noqa: PLC0415 - as above
-
     open_ids = set(_find_open_calls(messages))
     remaining: list[BaseMessage] = []
     for message in messages:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze
-from tests.conftest import find_free_port, wait_until
+from tests.conftest import find_free_port, serve, wait_until
 from tests.integration_tests.agent_fixtures import list_request_kinds, summarize_requests
 from tests.integration_tests.test_examples import (
     ROOT,

@@ -82,7 +82,7 @@ class ChatRun:
         self._writer = MessageWriter(profile, self.ids, self._saved_turn, (bot.delay, bot.burst))
         self._writer.events = EventQueue(enabled=request.stream)
         self._reply: AsyncGenerator[reply_parts.ReplyPart, Any] | None = None
-        self._answer: Any = None  # what the reply is sent when it goes on
+        self._answer: Any = None  # sent to the reply when it continues
         self._returns_list = False
         self._input_tokens = 0
         self._follow_ups: list[str] = []
@@ -139,20 +139,20 @@ class ChatRun:
 
     async def execute(self) -> None:
         """Run the chat to its end or until it waits. Never raises, except when the server stops."""
-        waiting_for: reply_parts.ReplyPart | None = None
+        pending_part: reply_parts.ReplyPart | None = None
         try:
-            waiting_for = await self._run_reply()
-            await self._finish(waiting_for)
+            pending_part = await self._run_reply()
+            await self._finish(pending_part)
         except _ReplyFailedError as failure:
             self._fail(failure.code, failure.msg, expected=True)
         except Exception as error:
-            waiting_for = None
+            pending_part = None
             logger.exception("The reply of bot %s failed", self.bot.name)
             self._fail(5000, f"{type(error).__name__}: {error}", expected=False)
         finally:
             self._release_conversation()
             # Nobody can continue a chat that is not saved.
-            if self._reply and not (waiting_for and self.request.auto_save_history):
+            if self._reply and not (pending_part and self.request.auto_save_history):
                 await close_iterator(self._reply)
             self.events.close()
 
@@ -276,17 +276,17 @@ class ChatRun:
 
     # Ends -------------------------------------------------------------------------------------
 
-    async def _finish(self, waiting_for: reply_parts.ReplyPart | None) -> None:
+    async def _finish(self, pending_part: reply_parts.ReplyPart | None) -> None:
         self._writer.close_answer()
-        if waiting_for is None:
+        if pending_part is None:
             self._complete()
-        elif isinstance(waiting_for, reply_parts.Ask):
-            await self._finish_with_question(waiting_for)
+        elif isinstance(pending_part, reply_parts.Ask):
+            await self._finish_with_question(pending_part)
         elif not self.profile.has_client_tools:
             raise TypeError("tools of the client cannot be called here: no route takes the results")
         else:
-            self._returns_list = isinstance(waiting_for, tuple)
-            calls = waiting_for if isinstance(waiting_for, tuple) else (waiting_for,)
+            self._returns_list = isinstance(pending_part, tuple)
+            calls = pending_part if isinstance(pending_part, tuple) else (pending_part,)
             self._require_action(
                 [call for call in calls if isinstance(call, reply_parts.ClientTool)]
             )
@@ -320,9 +320,9 @@ class ChatRun:
         the hosted service's is not documented). So a client need not submit the results.
         """
         self._info.tool_calls = [_build_tool_call(call) for call in calls]
-        for call, sent_call in zip(calls, self._info.tool_calls, strict=True):
+        for call, wire_call in zip(calls, self._info.tool_calls, strict=True):
             content = go_json.dumps({"name": call.name, "arguments": call.arguments})
-            entry = EnterMessage("assistant", "function_call", content, "text", (), sent_call["id"])
+            entry = EnterMessage("assistant", "function_call", content, "text", (), wire_call["id"])
             self._saved_turn.add_message(entry)
         self.status = "requires_action"
         self._release_conversation()
@@ -362,8 +362,7 @@ class ChatRun:
 
 def _build_tool_call(call: reply_parts.ClientTool) -> dict[str, Any]:
     """Return a call as `required_action` lists it: its arguments are a JSON string (wire 2.6)."""
-    arguments = call.arguments
-    arguments = arguments if isinstance(arguments, str) else go_json.dumps(arguments)
+    arguments = call.arguments if isinstance(call.arguments, str) else go_json.dumps(call.arguments)
     return {
         "id": base64.b64encode(secrets.token_bytes(_TOOL_CALL_ID_BYTES)).decode(),
         "type": "function",

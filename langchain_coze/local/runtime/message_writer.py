@@ -39,8 +39,8 @@ class MessageWriter:
     Args:
         profile: The profile of the messages.
         ids: The ids of the turn.
-        saved: Where answers are kept for later turns.
-        pace: Seconds between two deltas, and how many may go out in one network write.
+        saved_turn: Stores the answers for later turns.
+        pace: Seconds between two deltas, and the largest number of deltas in one network write.
 
     Attributes:
         events: The events; a turn that is continued later gets another queue.
@@ -49,13 +49,13 @@ class MessageWriter:
     """
 
     def __init__(
-        self, profile: CloudProfile, ids: MessageIds, saved: SavedTurn, pace: tuple[float, int]
+        self, profile: CloudProfile, ids: MessageIds, saved_turn: SavedTurn, pace: tuple[float, int]
     ) -> None:
         """Start without messages."""
         self.events = EventQueue(enabled=False)
         self.messages: list[dict[str, Any]] = []
         self.output_tokens = 0
-        self._profile, self._ids, self._saved = profile, ids, saved
+        self._profile, self._ids, self._saved_turn = profile, ids, saved_turn
         self._delay, self._burst = pace
         # The first answer's id is older than those of the steps before it: ids are not in order.
         self._first_answer_id = generate_id()
@@ -110,7 +110,7 @@ class MessageWriter:
             # Streams leave it out of the completed message, stored messages carry it.
             fields["reasoning_content"] = reasoning
         self.messages.append(self._profile.build_message(self._ids, answer.id, fields))
-        self._saved.add_message(EnterMessage("assistant", "answer", text, "text"), answer.id)
+        self._saved_turn.add_message(EnterMessage("assistant", "answer", text, "text"), answer.id)
 
     def write_message(self, kind: str, content: str, content_type: str = "text") -> str:
         """Write a complete message; return its id."""
@@ -159,7 +159,7 @@ class MessageWriter:
             content = go_json.dumps(items)
             message_id = self.write_message("answer", content, "object_string")
             entry = EnterMessage("assistant", "answer", content, "object_string", tuple(items))
-            self._saved.add_message(entry, message_id)
+            self._saved_turn.add_message(entry, message_id)
         else:
             content = part.content
             self.write_message(
@@ -174,7 +174,7 @@ class MessageWriter:
 
     def _list_questions(self) -> list[dict[str, Any]]:
         """Return the user's messages of this turn."""
-        saved = zip(self._saved.entries, self._saved.message_metas, strict=True)
+        saved = zip(self._saved_turn.entries, self._saved_turn.message_metas, strict=True)
         return [
             self._profile.build_message(
                 self._ids,

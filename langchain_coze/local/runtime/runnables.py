@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.messages import AIMessageChunk, ToolMessage, message_chunk_to_message
+
 from langchain_coze.local.reply_parts import (
     PART_TYPES,
     ClientTool,
@@ -75,8 +77,6 @@ async def _stream_items(
 
 
 def _build_tool_messages(calls: Sequence[Any], outputs: Sequence[str]) -> list[Any]:
-    from langchain_core.messages import ToolMessage  # noqa: PLC0415 - only where it is needed
-
     answered = zip(calls, outputs, strict=True)
     return [ToolMessage(text, tool_call_id=c["id"], name=c["name"]) for c, text in answered]
 
@@ -123,11 +123,6 @@ def _get_call_chunks(message: Any) -> list[Any]:
 
 
 def _join_chunks(chunks: Sequence[Any]) -> Any:
-    from langchain_core.messages import (  # noqa: PLC0415 - only where it is needed
-        AIMessageChunk,
-        message_chunk_to_message,
-    )
-
     joined, *rest = chunks
     for part in rest:
         joined += part

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from langchain_core.documents import Document
 
 from langchain_coze.local.knowledge import LocalKnowledge
 
@@ -105,10 +105,8 @@ _DOCUMENTS = (
 )
 
 
-def create_sample_documents() -> list[Any]:
+def create_sample_documents() -> list[Document]:
     """Return the built-in documents, as LangChain `Document` objects."""
-    from langchain_core.documents import Document  # noqa: PLC0415 - only where it is needed
-
     return [
         Document(text, metadata={"title": title, "source": source})
         for title, source, text in _DOCUMENTS
