@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -82,6 +85,19 @@ def wait_until(
     while not condition():
         assert time.monotonic() < deadline, f"still false after {seconds} s"
         time.sleep(interval)
+
+
+def find_free_port() -> int:
+    """Return a free port that the system does not give to others.
+
+    Unlike a port that was free a moment ago, another test process cannot get it by chance: it is
+    below the range from which Linux and macOS choose.
+    """
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def finish_cancels() -> None:

@@ -1,7 +1,7 @@
 """What LangChain's standard test suites may expect of a Coze bot.
 
 The tools and the output format of a bot are set in Coze; a request can neither define nor force
-them (wire 2.1). Tool calls have tests of their own: `test_tool_turns.py` and `test_agents.py`.
+them (wire 2.1). Tool calls are tested elsewhere: `test_tool_turns.py` and `test_agents.py`.
 Images, files and audio are supported, but the suite downloads its samples from the internet;
 `test_files.py` covers them. The suite times streams with recorded cassettes; `make bench` measures
 them instead.

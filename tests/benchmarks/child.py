@@ -44,7 +44,7 @@ class ContextCounter:
 CONTEXTS = ContextCounter()  # from the start of the process, before anything is imported
 
 
-def construct(client: jobs.Client, job: jobs.Job) -> jobs.Sample:
+def construct(client: jobs.BenchmarkClient, job: jobs.Job) -> jobs.Sample:
     """Per model: constructing, from the second on; and the SSL contexts made."""
     client.construct()
     before = CONTEXTS.made
@@ -61,12 +61,12 @@ def construct(client: jobs.Client, job: jobs.Job) -> jobs.Sample:
     return jobs.Sample(figures, reached.count(True), len(reached), note)
 
 
-def load(name: str, port: int) -> jobs.Client:
+def load(name: str, port: int) -> jobs.BenchmarkClient:
     module, attribute, _ = CLIENTS[name]
-    return cast("jobs.Client", getattr(importlib.import_module(module), attribute)(port))
+    return cast("jobs.BenchmarkClient", getattr(importlib.import_module(module), attribute)(port))
 
 
-def perform(client: jobs.Client, runner: asyncio.Runner, job: jobs.Job) -> jobs.Sample:
+def perform(client: jobs.BenchmarkClient, runner: asyncio.Runner, job: jobs.Job) -> jobs.Sample:
     if job.kind == "construct":
         return construct(client, job)
     if job.kind in jobs.SYNC:

@@ -1,4 +1,4 @@
-"""The integrations of this environment, each behind the same few calls (`jobs.Client`)."""
+"""The integrations of this environment, each behind the same few calls (`jobs.BenchmarkClient`)."""
 
 import asyncio
 import importlib

@@ -47,7 +47,7 @@ class Sample:
         return asdict(self)
 
 
-class Client(Protocol):
+class BenchmarkClient(Protocol):
     """One integration under test. Items are whatever its streams yield."""
 
     def drain(self, question: str) -> list[Any]: ...
@@ -115,15 +115,15 @@ class Clock:
         return Sample(figures, answers.count(True), len(answers), note)
 
 
-def warm_up(client: Client) -> None:
+def warm_up(client: BenchmarkClient) -> None:
     client.drain(wire.ask("burst", 1))
 
 
-async def awarm_up(client: Client) -> None:
+async def awarm_up(client: BenchmarkClient) -> None:
     await client.adrain(wire.ask("burst", 1))
 
 
-def stream(client: Client, job: Job) -> Sample:
+def stream(client: BenchmarkClient, job: Job) -> Sample:
     """Per delta: stream() read to the end."""
     warm_up(client)
     with Clock(gc_on=job.gc) as clock:
@@ -131,7 +131,7 @@ def stream(client: Client, job: Job) -> Sample:
     return clock.sample(job.deltas * job.repeat, [client.complete(x, job.deltas) for x in runs])
 
 
-async def astream(client: Client, job: Job) -> Sample:
+async def astream(client: BenchmarkClient, job: Job) -> Sample:
     """Per delta: astream() read to the end."""
     await awarm_up(client)
     with Clock(gc_on=job.gc) as clock:
@@ -144,7 +144,7 @@ def _first_sample(spans: list[float], answers: list[bool]) -> Sample:
     return Sample(figures, answers.count(True), len(answers))
 
 
-def first(client: Client, job: Job) -> Sample:
+def first(client: BenchmarkClient, job: Job) -> Sample:
     """Per call: stream() up to the first item with text; the rest is read off the clock."""
     warm_up(client)
     spans: list[float] = []
@@ -163,7 +163,7 @@ def first(client: Client, job: Job) -> Sample:
     return _first_sample(spans, answers)
 
 
-async def afirst(client: Client, job: Job) -> Sample:
+async def afirst(client: BenchmarkClient, job: Job) -> Sample:
     """Per call: the same with astream()."""
     await awarm_up(client)
     spans: list[float] = []
@@ -182,7 +182,7 @@ async def afirst(client: Client, job: Job) -> Sample:
     return _first_sample(spans, answers)
 
 
-def invoke(client: Client, job: Job) -> Sample:
+def invoke(client: BenchmarkClient, job: Job) -> Sample:
     """Per call: invoke()."""
     warm_up(client)
     with Clock(gc_on=job.gc) as clock:
@@ -190,7 +190,7 @@ def invoke(client: Client, job: Job) -> Sample:
     return clock.sample(job.repeat, [x == wire.text(job.deltas) for x in texts])
 
 
-async def ainvoke(client: Client, job: Job) -> Sample:
+async def ainvoke(client: BenchmarkClient, job: Job) -> Sample:
     """Per call: ainvoke()."""
     await awarm_up(client)
     with Clock(gc_on=job.gc) as clock:
@@ -198,13 +198,13 @@ async def ainvoke(client: Client, job: Job) -> Sample:
     return clock.sample(job.repeat, [x == wire.text(job.deltas) for x in texts])
 
 
-async def _wave(client: Client, job: Job) -> list[list[Any] | BaseException]:
+async def _wave(client: BenchmarkClient, job: Job) -> list[list[Any] | BaseException]:
     calls = (client.adrain(job.question) for _ in range(job.width))
     return await asyncio.gather(*calls, return_exceptions=True)
 
 
 def _judge(
-    client: Client, job: Job, outcomes: list[list[Any] | BaseException]
+    client: BenchmarkClient, job: Job, outcomes: list[list[Any] | BaseException]
 ) -> tuple[list[bool], str]:
     broken = [x for x in outcomes if isinstance(x, BaseException)]
     answers = [
@@ -213,7 +213,7 @@ def _judge(
     return answers, f"{type(broken[0]).__name__}: {broken[0]}"[:120] if broken else ""
 
 
-async def together(client: Client, job: Job) -> Sample:
+async def together(client: BenchmarkClient, job: Job) -> Sample:
     """Per request: `width` streams in flight at once; the first, cold wave is not timed."""
     cold, note = _judge(client, job, await _wave(client, job))
     if note:
@@ -225,7 +225,7 @@ async def together(client: Client, job: Job) -> Sample:
     return clock.sample(job.width * job.repeat, cold + warm, note)
 
 
-async def rate(client: Client, job: Job) -> Sample:
+async def rate(client: BenchmarkClient, job: Job) -> Sample:
     """Per delta: `width` slow streams on one loop, connections included."""
     await awarm_up(client)
     with Clock(gc_on=job.gc) as clock:
@@ -234,7 +234,7 @@ async def rate(client: Client, job: Job) -> Sample:
     return clock.sample(job.width * job.deltas, answers, note)
 
 
-async def batch(client: Client, job: Job) -> Sample:
+async def batch(client: BenchmarkClient, job: Job) -> Sample:
     """Per answer: the second abatch() of `width` questions."""
     questions = [job.question] * job.width
     texts = await client.abatch(questions)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, PrivateAttr
 from tests.benchmarks import wire
 
 
-class Event(BaseModel):
+class NaiveEvent(BaseModel):
     """The fields of a message event that the model reads."""
 
     id: str
@@ -46,7 +46,7 @@ def _chunk(name: str, line: str) -> ChatGenerationChunk | None:
     """Return the chunk of a data line that follows the event `name`, if it is a delta."""
     if name != "conversation.message.delta" or not line.startswith("data:"):
         return None
-    event = Event(**json.loads(line[5:]))
+    event = NaiveEvent(**json.loads(line[5:]))
     if event.type != "answer":
         return None
     return ChatGenerationChunk(message=AIMessageChunk(content=event.content))

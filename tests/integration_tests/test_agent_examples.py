@@ -1,11 +1,10 @@
-"""The examples with agents do what they promise, as programs of their own, on this machine."""
+"""The examples with agents print what they promise, run as separate programs on this machine."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ import httpx
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze
-from tests.conftest import serve, wait_until
+from tests.conftest import find_free_port, serve, wait_until
 from tests.integration_tests.agent_fixtures import list_request_kinds, summarize_requests
 from tests.integration_tests.test_examples import (
     ROOT,
@@ -56,7 +55,7 @@ def test_the_retriever_is_a_tool_of_an_agent() -> None:
     assert answer.endswith("(https://www.coze.com/open/docs/guides/workflow)")
 
 
-def test_an_agent_mends_its_call_of_a_workflow() -> None:
+def test_an_agent_corrects_its_call_of_a_workflow() -> None:
     pytest.importorskip("langchain.agents")
     done = run_example("workflow_agent.py")
     assert (done.returncode, done.stderr) == (0, "")
@@ -119,7 +118,7 @@ def test_the_supervisor_is_a_bot() -> None:
     program = [
         sys.executable,
         str(ROOT / "examples" / "supervisor.py"),
-    ]  # that package itself warns
+    ]  # the package itself emits warnings
     done = subprocess.run(
         program,
         env=build_environment(),
@@ -136,7 +135,7 @@ def test_the_supervisor_is_a_bot() -> None:
     assert summary == "supervisor: To sum up: sun, and a boat on West Lake."
 
 
-def test_memory_survives_processes() -> None:
+def test_memory_survives_a_restart() -> None:
     pytest.importorskip("langgraph.checkpoint.sqlite")
     done = run_example("memory_sqlite.py")
     assert (done.returncode, done.stderr) == (0, "")
@@ -161,19 +160,12 @@ def test_memory_sends_only_what_is_new() -> None:
 # --- langgraph dev -------------------------------------------------------------------------------
 
 
-def find_free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
-
-
 coze = serve(LocalBot(lambda question: question.upper(), name="loud"), scope="function")
 
 
 @pytest.fixture
 def dev_server(coze: LocalCoze, tmp_path: Path) -> Iterator[str]:
-    """Serve a copy of the example with `langgraph dev`; give its address."""
+    """Serve a copy of the example with `langgraph dev`; yield its address."""
     shutil.copytree(DEV, tmp_path, dirs_exist_ok=True)
     with run_langgraph_dev(tmp_path, build_account_environment(coze)) as url:
         yield url
@@ -181,7 +173,7 @@ def dev_server(coze: LocalCoze, tmp_path: Path) -> Iterator[str]:
 
 @contextmanager
 def run_langgraph_dev(folder: Path, env: Mapping[str, str]) -> Iterator[str]:
-    """Serve the graphs of a folder with `langgraph dev`; give its address."""
+    """Serve the graphs of a folder with `langgraph dev`; yield its address."""
     pytest.importorskip("langgraph_cli", reason="langgraph-cli is not installed")
     pytest.importorskip("langgraph_api", reason="langgraph-cli has not its extra inmem")
     port = find_free_port()

@@ -62,7 +62,7 @@ def get_conversation_id(state: Any) -> str:
 
 
 def find_checkpoint_after(agent: Any, messages: int, config: Any) -> Any:
-    """Return the checkpoint in which a run has ended with so many messages."""
+    """Return the checkpoint of a finished run with so many messages."""
     return next(
         state.config
         for state in agent.get_state_history(config)
@@ -71,7 +71,7 @@ def find_checkpoint_after(agent: Any, messages: int, config: Any) -> Any:
 
 
 def find_checkpoint_before_model(agent: Any, messages: int, config: Any) -> Any:
-    """Return the checkpoint in which the bot is about to be asked, with so many messages."""
+    """Return the checkpoint before a model call with so many messages."""
     return next(
         state.config
         for state in agent.get_state_history(config)
@@ -97,7 +97,7 @@ def test_coze_keeps_the_history_of_a_thread(
         ("submit", first["messages"][1].response_metadata["chat_id"], ["sunny in Hangzhou"]),
         ("chat", known, ["and now?"]),
     ]
-    assert get_last_text(second) == "asked: one | and now?"  # Coze knows what was not sent again
+    assert get_last_text(second) == "asked: one | and now?"  # Coze has kept what was not sent again
 
 
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
@@ -132,7 +132,7 @@ def test_a_config_names_the_conversation(coze: LocalCoze) -> None:
 
 
 def run_three_turns(coze: LocalCoze, build_agent: AgentBuilder, saver: Any) -> tuple[Any, Any]:
-    """Return an agent that has been asked q1, q2 and q3 in one conversation, and its last state."""
+    """Return an agent after the turns q1, q2 and q3 of one conversation, and its last state."""
     model = make_chat(coze, conversation="thread")
     agent = build_agent(model, name="weather", checkpointer=saver)
     states = [
@@ -158,7 +158,7 @@ def test_a_fork_hears_nothing_of_later_turns(
 
 
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_the_first_branch_goes_on_in_its_conversation(
+def test_the_first_branch_continues_in_its_conversation(
     coze: LocalCoze, build_agent: AgentBuilder
 ) -> None:
     agent, end = run_three_turns(coze, build_agent, InMemorySaver())
@@ -182,10 +182,10 @@ def test_a_replay_is_not_heard_twice(
 
 @pytest.mark.parametrize("kept", ["stateless", "thread"])
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_time_travel_into_calls_that_have_been_answered(
+def test_time_travel_before_answered_calls_starts_a_new_chat(
     coze: LocalCoze, build_agent: AgentBuilder, kept: str
 ) -> None:
-    """Coze takes results only once: the bot is asked anew, in a chat of its own."""
+    """Coze accepts results only once, so the question is sent again in a new chat."""
     model = make_chat(coze, conversation=kept)
     agent = build_agent(model, [get_weather], name="weather", checkpointer=InMemorySaver())
     done = agent.invoke(make_input("one"), make_thread_config())
@@ -256,7 +256,7 @@ with SqliteSaver.from_conn_string(database) as saver:
 
 @pytest.fixture
 def program(coze: LocalCoze, tmp_path: Path) -> Callable[..., Any]:
-    """Return what runs a turn in a process of its own."""
+    """Return a function that runs a turn in another process."""
     pytest.importorskip("langgraph.checkpoint.sqlite")
     account = [coze.base_url, coze.token, WEATHER.bot_id]
 
@@ -269,7 +269,7 @@ def program(coze: LocalCoze, tmp_path: Path) -> Callable[..., Any]:
 
 
 def resume_here(coze: LocalCoze, path: Path, kept: str, given: Any, config: Any = None) -> Any:
-    """Go on in this process, which has seen nothing of the thread."""
+    """Continue in this process, which has not seen the thread before."""
     from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415 - may be missing
 
     with SqliteSaver.from_conn_string(str(path / "t.db")) as saver:
@@ -291,7 +291,7 @@ def test_results_are_submitted_by_another_process(
     assert list_request_kinds(coze) == ["chat", "submit"]
 
 
-def test_a_thread_goes_on_in_another_process(
+def test_a_thread_continues_in_another_process(
     coze: LocalCoze, program: Callable[..., Any], tmp_path: Path
 ) -> None:
     program("q1")
@@ -323,7 +323,9 @@ def test_a_fork_in_another_process_hears_nothing_of_later_turns(
     assert get_last_text(state) == "asked: q1 | fork"
 
 
-def test_an_asynchronous_checkpointer(coze: LocalCoze, tmp_path: Path) -> None:
+def test_an_asynchronous_checkpointer_keeps_the_conversation(
+    coze: LocalCoze, tmp_path: Path
+) -> None:
     sqlite = pytest.importorskip("langgraph.checkpoint.sqlite.aio")
 
     async def run() -> list[Any]:

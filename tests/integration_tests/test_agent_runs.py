@@ -1,4 +1,4 @@
-"""Agents of one bot: people in the loop, and what a run tells the bot and its tools."""
+"""Agents with one bot: human in the loop, contexts and configured models."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ coze = serve([WEATHER, OTHER, SLOW])
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_stopping_before_the_tools(
+def test_a_run_that_stops_before_the_tools_can_be_continued(
     coze: LocalCoze, build_agent: AgentBuilder, run: RunStyle
 ) -> None:
     agent = build_agent(
@@ -76,7 +76,7 @@ def test_stopping_before_the_tools(
     assert list_request_kinds(coze) == ["chat", "submit"]
 
 
-def test_stopping_after_the_bot(coze: LocalCoze) -> None:
+def test_a_run_that_stops_after_the_tools_can_be_continued(coze: LocalCoze) -> None:
     agent = create_coze_agent(
         make_chat(coze),
         [get_weather],
@@ -117,7 +117,7 @@ def ask_person_for_weather(city: str) -> str:
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_parallel_tools_that_ask_a_person(
+def test_parallel_tools_may_each_ask_a_person(
     coze: LocalCoze, build_agent: AgentBuilder, run: RunStyle
 ) -> None:
     agent = build_agent(
@@ -148,7 +148,9 @@ def test_parallel_tools_that_ask_a_person(
     ],
     ids=["approve", "edit", "reject"],
 )
-def test_decisions_of_a_person(coze: LocalCoze, decision: Any, outputs: list[str]) -> None:
+def test_decisions_of_a_person_reach_the_bot(
+    coze: LocalCoze, decision: Any, outputs: list[str]
+) -> None:
     middleware = pytest.importorskip("langchain.agents.middleware")
     agent = build_langchain_agent(
         make_chat(coze),
@@ -161,7 +163,7 @@ def test_decisions_of_a_person(coze: LocalCoze, decision: Any, outputs: list[str
     state = agent.invoke(Command(resume={"decisions": [decision]}), make_thread_config())
     (first, submit) = summarize_requests(coze)
     assert first == ("chat", None, ["one"])
-    assert outputs[0] in submit[2][0]  # edits are told to the model as well
+    assert outputs[0] in submit[2][0]  # the model is told about edits as well
     assert get_last_text(state) == f"It is {submit[2][0]}."
 
 
@@ -186,7 +188,7 @@ def test_tools_may_read_the_state(coze: LocalCoze) -> None:
 def test_tools_may_use_the_store(coze: LocalCoze) -> None:
     @tool("get_weather")
     def noting(city: str, store: Annotated[BaseStore, InjectedStore()]) -> str:
-        """Return the weather of a city, and note that somebody asked."""
+        """Return the weather of a city, and record the question."""
         store.put(("cities",), city, {"asked": True})
         return f"sunny in {city}"
 
@@ -197,7 +199,7 @@ def test_tools_may_use_the_store(coze: LocalCoze) -> None:
     assert {item.key for item in store.search(("cities",))} == {"Hangzhou", "Suzhou"}
 
 
-def test_the_event_loop_is_not_held_up(coze: LocalCoze) -> None:
+def test_the_event_loop_is_not_blocked(coze: LocalCoze) -> None:
     agent = create_coze_agent(make_chat(coze, SLOW), name="slow")
 
     async def run() -> int:
@@ -212,7 +214,7 @@ def test_the_event_loop_is_not_held_up(coze: LocalCoze) -> None:
     assert asyncio.run(run()) > 5
 
 
-def test_a_tool_whose_result_is_the_end(coze: LocalCoze) -> None:
+def test_a_run_ends_with_a_tool_that_returns_directly(coze: LocalCoze) -> None:
     @tool("get_weather", return_direct=True)
     def final(city: str) -> str:
         """Return the weather of a city."""
@@ -244,7 +246,7 @@ CONTEXT = {
 
 
 @pytest.mark.parametrize("run", RUN_STYLES)
-def test_the_context_of_a_run_is_told_to_coze(coze: LocalCoze, run: RunStyle) -> None:
+def test_the_context_of_a_run_is_sent_to_coze(coze: LocalCoze, run: RunStyle) -> None:
     agent = create_coze_agent(make_chat(coze), [get_weather], name="weather")
     run(agent, make_input("hello"), context=CONTEXT)
     run(agent, make_input("hello"))
@@ -265,12 +267,14 @@ def test_a_context_may_name_the_conversation(coze: LocalCoze) -> None:
     assert get_last_text(state) == "asked: hello | again | again"
 
 
-def test_a_context_of_one_s_own(coze: LocalCoze, recwarn: pytest.WarningsRecorder) -> None:
+def test_a_context_may_have_a_schema_of_the_user(
+    coze: LocalCoze, recwarn: pytest.WarningsRecorder
+) -> None:
     agent = create_coze_agent(make_chat(coze), name="weather", context_schema=Customer)
     agent.invoke(make_input("hello"), context=Customer("43"))
     assert coze.requests[0].body["user_id"] == "43"
     assert "level" not in coze.requests[0].body
-    assert not recwarn.list  # the model is not given what it does not take
+    assert not recwarn.list  # the model gets no field that it does not have
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)

@@ -1,4 +1,4 @@
-"""Agents of one bot: the bot's tool calls run here, in LangGraph, and go back to the same chat."""
+"""Agents with one bot: LangGraph runs its tool calls and returns the results to the same chat."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ def test_two_rounds_stay_in_one_chat(
 
 
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_the_history_of_two_turns(coze: LocalCoze, build_agent: AgentBuilder) -> None:
+def test_the_second_turn_sends_the_history_of_the_first(
+    coze: LocalCoze, build_agent: AgentBuilder
+) -> None:
     agent = build_agent(
         make_chat(coze), [get_weather], name="weather", checkpointer=InMemorySaver()
     )
@@ -114,7 +116,7 @@ def test_messages_are_streamed_once(
     )
     assert text == "It is sunny in Hangzhou and sunny in Suzhou."
     usage = [chunk.usage_metadata for chunk, _ in parts if getattr(chunk, "usage_metadata", None)]
-    assert len(usage) == 1  # Coze counts a chat as a whole, at its end
+    assert len(usage) == 1  # Coze counts the tokens of a whole chat, at its end
     calls = [piece for chunk, _ in parts for piece in getattr(chunk, "tool_call_chunks", ())]
     assert {piece["name"] for piece in calls} == {"get_weather"}
     assert len({piece["index"] for piece in calls}) == 2
@@ -129,7 +131,7 @@ def test_updates_are_streamed(coze: LocalCoze, build_agent: AgentBuilder, *, nat
     assert [node for part in parts for node in part] == ["model", "tools", "tools", "model"]
 
 
-def test_version_3_events(coze: LocalCoze) -> None:
+def test_version_3_events_have_messages_and_tool_calls(coze: LocalCoze) -> None:
     agent = create_coze_agent(make_chat(coze), [get_weather], name="weather")
     run = stream_v3_events(agent, make_input("both"))
     texts = ["".join(message.text) for message in run.messages]
@@ -141,7 +143,7 @@ def test_version_3_events(coze: LocalCoze) -> None:
 # --- What goes wrong -----------------------------------------------------------------------------
 
 
-def test_an_answer_to_calls_that_are_no_json(coze: LocalCoze) -> None:
+def test_a_call_with_invalid_json_is_answered_with_an_error(coze: LocalCoze) -> None:
     state = create_coze_agent(make_chat(coze), [get_weather], name="weather").invoke(
         make_input("broken")
     )
@@ -155,7 +157,7 @@ def test_an_answer_to_calls_that_are_no_json(coze: LocalCoze) -> None:
     ]
 
 
-def test_calls_beside_one_that_is_no_json_are_run(coze: LocalCoze) -> None:
+def test_calls_beside_one_with_invalid_json_are_run(coze: LocalCoze) -> None:
     agent = create_coze_agent(make_chat(coze), [get_weather], name="weather")
     state = asyncio.run(agent.ainvoke(make_input("half broken")))
     assert [message.status for message in get_tool_messages(state)].count("error") == 1
@@ -165,7 +167,7 @@ def test_calls_beside_one_that_is_no_json_are_run(coze: LocalCoze) -> None:
     assert get_last_text(state) == f"{refused} / sunny in Hangzhou"
 
 
-def test_langchain_s_agent_ends_at_a_call_that_is_no_json(coze: LocalCoze) -> None:
+def test_langchain_s_agent_ends_at_a_call_with_invalid_json(coze: LocalCoze) -> None:
     agent = build_langchain_agent(make_chat(coze), [get_weather], checkpointer=InMemorySaver())
     state = agent.invoke(make_input("broken"), make_thread_config())
     assert state["messages"][-1].invalid_tool_calls
@@ -174,7 +176,7 @@ def test_langchain_s_agent_ends_at_a_call_that_is_no_json(coze: LocalCoze) -> No
 
 
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_an_unknown_tool_is_told_to_the_bot(coze: LocalCoze, build_agent: AgentBuilder) -> None:
+def test_an_unknown_tool_is_reported_to_the_bot(coze: LocalCoze, build_agent: AgentBuilder) -> None:
     state = build_agent(make_chat(coze), [get_weather], name="weather").invoke(
         make_input("unknown")
     )
@@ -186,7 +188,7 @@ def test_an_unknown_tool_is_told_to_the_bot(coze: LocalCoze, build_agent: AgentB
 
 
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_what_a_tool_tells_of_its_failure_is_submitted(
+def test_the_error_message_of_a_tool_is_submitted(
     coze: LocalCoze, build_agent: AgentBuilder
 ) -> None:
     @tool("get_weather")
@@ -208,7 +210,7 @@ def test_what_a_tool_raises_is_raised_and_the_next_turn_works(
 
     @tool("get_weather")
     def breaking(city: str) -> str:
-        """Break, at first."""
+        """Break the first time."""
         if broken.pop():
             raise ZeroDivisionError
         return city
@@ -222,7 +224,7 @@ def test_what_a_tool_raises_is_raised_and_the_next_turn_works(
     assert "submit" not in list_request_kinds(coze)
 
 
-def test_a_tool_node_of_one_s_own_says_how_errors_are_handled(coze: LocalCoze) -> None:
+def test_a_tool_node_of_the_user_decides_how_errors_are_handled(coze: LocalCoze) -> None:
     @tool("get_weather")
     def breaking(city: str) -> str:
         """Break."""
@@ -234,8 +236,10 @@ def test_a_tool_node_of_one_s_own_says_how_errors_are_handled(coze: LocalCoze) -
 
 
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_no_tools_while_the_bot_asks_for_one(coze: LocalCoze, build_agent: AgentBuilder) -> None:
-    """The run ends with an open chat; a later turn goes on without it."""
+def test_a_run_without_tools_ends_at_a_tool_call(
+    coze: LocalCoze, build_agent: AgentBuilder
+) -> None:
+    """The run ends with an open chat; a later turn does not need it."""
     agent = build_agent(make_chat(coze), name="weather", checkpointer=InMemorySaver())
     state = agent.invoke(make_input("one"), make_thread_config())
     assert [call["name"] for call in state["messages"][-1].tool_calls] == ["get_weather"]

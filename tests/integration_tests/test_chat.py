@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from langchain_coze.local import (
     ServerTool,
 )
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import CALL_STYLES, ainvoke, invoke
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
 coze = serve(BOT)
@@ -28,7 +27,9 @@ IDS = {"logid", "chat_id", "conversation_id", "section_id"}
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_whole_answer_and_only_the_answer(coze: LocalCoze, ask: Callable[..., AIMessage]) -> None:
+def test_a_message_has_the_whole_answer_and_only_the_answer(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
     message = ask(make_chat(coze), QUESTION)
     assert message.content == ANSWER
     assert message.additional_kwargs == {"reasoning_content": "想一想。"}
@@ -52,7 +53,7 @@ def test_whole_answer_and_only_the_answer(coze: LocalCoze, ask: Callable[..., AI
 
 
 def list_plain_blocks(message: Any) -> list[dict[str, Any]]:
-    """Blocks without what differs from call to call: stream indices, message ids of Coze."""
+    """Return the blocks without what differs between calls: stream indices, message ids of Coze."""
     varying = {"index", "tool_call_id"}
     return [
         {
@@ -113,7 +114,7 @@ def test_blocks_agree_in_a_busy_turn() -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_the_request_is_what_coze_documents(coze: LocalCoze, ask: Callable[..., AIMessage]) -> None:
+def test_the_request_is_what_coze_documents(coze: LocalCoze, ask: CallStyle) -> None:
     ask(
         make_chat(
             coze,
@@ -152,7 +153,7 @@ def test_the_request_is_what_coze_documents(coze: LocalCoze, ask: Callable[..., 
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_poll_mode_gives_the_same_message(coze: LocalCoze, ask: Callable[..., AIMessage]) -> None:
+def test_poll_mode_gives_the_same_message(coze: LocalCoze, ask: CallStyle) -> None:
     polled = ask(make_chat(coze, response_mode="poll"), QUESTION)
     create, *retrieves, listed = coze.requests
     ids = {k: polled.response_metadata[k] for k in ("chat_id", "conversation_id")}
@@ -176,7 +177,7 @@ def test_stream_in_poll_mode_is_one_chunk(coze: LocalCoze) -> None:
     assert chunks[0].chunk_position == "last"
 
 
-def test_per_call_arguments(coze: LocalCoze) -> None:
+def test_arguments_of_a_call_replace_the_fields(coze: LocalCoze) -> None:
     model = make_chat(coze, bot_id="1", user_id="field")
     message = model.invoke(QUESTION, model=BOT.bot_id, user_id="call", custom_variables={"a": 1})
     assert message.response_metadata["model_name"] == BOT.bot_id
@@ -188,7 +189,7 @@ def test_per_call_arguments(coze: LocalCoze) -> None:
     assert coze.requests[-1].body["auto_save_history"] is True
 
 
-def test_chain(coze: LocalCoze) -> None:
+def test_a_chain_invokes_streams_and_batches(coze: LocalCoze) -> None:
     prompt = ChatPromptTemplate.from_messages([("system", "Be brief."), ("human", "{question}")])
     chain = prompt | make_chat(coze) | StrOutputParser()
     assert chain.invoke({"question": QUESTION}) == ANSWER
@@ -211,7 +212,7 @@ SYSTEM = [SystemMessage("Be brief."), HumanMessage(QUESTION)]
         ),
     ],
 )
-def test_system_messages(
+def test_system_messages_are_sent_as_the_mode_says(
     coze: LocalCoze, fields: dict[str, Any], contents: list[str], variables: Any
 ) -> None:
     make_chat(coze, **fields).invoke(SYSTEM)
@@ -222,7 +223,7 @@ def test_system_messages(
 
 
 def test_the_question_is_last_although_an_instruction_follows_it(coze: LocalCoze) -> None:
-    """What is last drives the recall: a graph's node may append its instruction (design 4.4)."""
+    """Coze searches for the last message, but the node of a graph may append its instruction."""
     make_chat(coze).invoke([SystemMessage("S1"), HumanMessage(QUESTION), SystemMessage("S2")])
     sent = [m["content"] for m in coze.requests[-1].body["additional_messages"]]
     assert sent == ["S1", "S2", QUESTION]
@@ -233,7 +234,7 @@ def test_the_question_is_last_although_an_instruction_follows_it(coze: LocalCoze
     assert sent == ["q", "a", "S1", "S2"]
 
 
-def test_histories_of_other_models_are_told_as_theirs(coze: LocalCoze) -> None:
+def test_messages_of_other_models_are_sent_with_their_names(coze: LocalCoze) -> None:
     call = {"name": "transfer_to_tea", "args": {}, "id": "1"}
     make_chat(coze).invoke(
         [
@@ -246,7 +247,7 @@ def test_histories_of_other_models_are_told_as_theirs(coze: LocalCoze) -> None:
     sent = coze.requests[0].body["additional_messages"]
     assert [(m["role"], m["content"]) for m in sent] == [
         ("user", "[supervisor] I ask the expert."),
-        ("user", QUESTION),  # which the bot answers, and searches for
+        ("user", QUESTION),  # the bot searches for this and answers it
     ]
 
 
@@ -264,8 +265,8 @@ def test_too_many_messages_are_cut_at_a_question(coze: LocalCoze) -> None:
     assert sent[-1]["content"] == QUESTION
 
 
-def test_what_is_stored_and_what_is_not(coze: LocalCoze) -> None:
-    """Nothing is left behind by default (design 4.2); poll mode must save."""
+def test_only_poll_mode_saves_the_history_by_default(coze: LocalCoze) -> None:
+    """Nothing is stored by default; poll mode has to save the history."""
     invoke(make_chat(coze), QUESTION)
     ainvoke(make_chat(coze, response_mode="poll"), QUESTION)
     saved = [r.body["auto_save_history"] for r in coze.requests if r.path == "/v3/chat"]

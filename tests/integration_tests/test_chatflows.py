@@ -1,4 +1,4 @@
-"""Chatflows: their own route, dialect and fields, questions in the middle; over sockets."""
+"""Chatflows: their route, events and fields, and their questions; over sockets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def list_chat_requests(coze: LocalCoze) -> list[RecordedRequest]:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_chatflow_asks_back_and_goes_on(coze: LocalCoze, ask: CallStyle) -> None:
+def test_a_chatflow_asks_questions_and_continues(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_flow(coze, parameters={"what": "cake", **make_conversation_name()})
     history: list[BaseMessage] = [HumanMessage("I want to order.")]
     answers: list[AIMessage] = []
@@ -88,7 +88,7 @@ def test_a_chatflow_asks_back_and_goes_on(coze: LocalCoze, ask: CallStyle) -> No
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_the_request_is_the_wire_s(coze: LocalCoze, ask: CallStyle) -> None:
+def test_the_request_is_what_coze_documents(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_flow(
         coze,
         ECHO,
@@ -112,7 +112,7 @@ def test_the_request_is_the_wire_s(coze: LocalCoze, ask: CallStyle) -> None:
     (request,) = list_chat_requests(coze)
     question = {"role": "user", "type": "question", "content_type": "text"}
     assert (request.method, dict(request.query)) == ("POST", {})
-    assert request.body == {  # wire section 4.6: the conversation stands in the body
+    assert request.body == {  # wire section 4.6: the conversation id is in the body
         "workflow_id": ECHO.workflow_id,
         "app_id": ECHO.app_id,
         "conversation_id": named,
@@ -134,7 +134,7 @@ def test_the_request_is_the_wire_s(coze: LocalCoze, ask: CallStyle) -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_an_interrupted_chatflow_goes_on_in_another_process(
+def test_an_interrupted_chatflow_continues_in_another_process(
     coze: LocalCoze, ask: CallStyle
 ) -> None:
     model = make_flow(coze, parameters=make_conversation_name())
@@ -145,7 +145,7 @@ def test_an_interrupted_chatflow_goes_on_in_another_process(
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_thread_of_a_chatflow(coze: LocalCoze, ask: CallStyle) -> None:
+def test_a_thread_of_a_chatflow_stays_in_one_conversation(coze: LocalCoze, ask: CallStyle) -> None:
     parameters = make_conversation_name()
     model = make_flow(coze, ORDER, conversation="thread", parameters=parameters)
     history: list[BaseMessage] = [HumanMessage("Order")]
@@ -157,7 +157,7 @@ def test_a_thread_of_a_chatflow(coze: LocalCoze, ask: CallStyle) -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_failures_are_told_with_their_code(coze: LocalCoze, ask: CallStyle) -> None:
+def test_failures_are_raised_with_their_code(coze: LocalCoze, ask: CallStyle) -> None:
     parameters = make_conversation_name()
     with pytest.raises(CozeError) as caught:
         ask(make_flow(coze, FAIL, parameters=parameters), "Hi")
@@ -169,7 +169,7 @@ def test_failures_are_told_with_their_code(coze: LocalCoze, ask: CallStyle) -> N
         assert caught.value.code == 720702204
 
 
-def test_what_a_chatflow_does_not_take_is_said_before_any_request(coze: LocalCoze) -> None:
+def test_unsupported_arguments_are_refused_before_any_request(coze: LocalCoze) -> None:
     image = HumanMessage([{"type": "text", "text": "?"}, {"type": "image", "url": "https://h/p"}])
     for model, question, message in (
         (make_flow(coze, app_id="7500000000000000001"), "Hi", "both bot_id and app_id are set"),

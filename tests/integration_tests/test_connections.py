@@ -1,4 +1,4 @@
-"""Connections: shared, closed at once when left, right on many loops, after pickles and forks."""
+"""Connections: shared, closed with an abandoned stream, correct across loops, pickles and forks."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_cancelling_a_call_closes_the_connection_at_once() -> None:
 
 
 def test_no_cookie_passes_from_one_call_to_another(coze: LocalCoze) -> None:
-    """Tokens share connections: a session that a server opens for one must not reach another."""
+    """Tokens share connections, so a cookie set for one of them must not reach another."""
     with run_tap() as server:  # it sets a cookie
         next(iter(make_model_at(server).stream("Hi")))
     assert invoke(make_chat(coze), QUESTION).text == ANSWER
@@ -201,13 +201,13 @@ def test_many_event_loops_leave_nothing_behind(coze: LocalCoze) -> None:
 
 
 def _open_files() -> int:
-    """Return how many files and sockets this process has open, where the system tells."""
+    """Return how many files and sockets this process has open, or 0 if that is unknown."""
     folder = Path("/proc/self/fd")
     return len(list(folder.iterdir())) if folder.is_dir() else 0
 
 
-def test_many_streams_at_once_on_one_loop(coze: LocalCoze) -> None:
-    """httpx's own pool would fail here: 100 connections, 5 s to get one."""
+def test_150_calls_at_once_on_one_loop_are_answered(coze: LocalCoze) -> None:
+    """The default pool of httpx fails here: it has 100 connections and waits 5 s for one."""
 
     async def run() -> list[str]:
         model = make_chat(coze)
@@ -218,7 +218,7 @@ def test_many_streams_at_once_on_one_loop(coze: LocalCoze) -> None:
     assert asyncio.run(run()) == [ANSWER] * 150
 
 
-def test_threads_and_batches(coze: LocalCoze) -> None:
+def test_threads_and_batches_get_whole_answers(coze: LocalCoze) -> None:
     model = make_chat(coze)
     with ThreadPoolExecutor(16) as pool:
         assert list(pool.map(lambda _: invoke(model, QUESTION).text, range(48))) == [ANSWER] * 48
@@ -233,7 +233,7 @@ def test_closing_lets_running_streams_end(coze: LocalCoze) -> None:
     text = next(stream).text
     model.close()
     assert text + "".join(chunk.text for chunk in stream) == ANSWER
-    assert invoke(model, QUESTION).text == ANSWER  # a later call opens what it needs
+    assert invoke(model, QUESTION).text == ANSWER  # a later call opens a new connection
 
     with make_chat(coze) as entered:
         assert invoke(entered, QUESTION).text == ANSWER
@@ -300,7 +300,7 @@ def test_clients_of_the_user_are_used_and_left_open(coze: LocalCoze) -> None:
     with httpx.Client(event_hooks={"request": [requests.append]}) as client:
         model = ChatCoze(http_client=client, **_get_address(make_chat(coze)))
         assert invoke(model, QUESTION).text == ANSWER
-        assert ainvoke(model, QUESTION).text == ANSWER  # there is no client of the user's for this
+        assert ainvoke(model, QUESTION).text == ANSWER  # the user gave no client for this
         model.close()
         assert not client.is_closed
         assert len(requests) == 1
@@ -319,7 +319,7 @@ def test_clients_of_the_user_are_used_and_left_open(coze: LocalCoze) -> None:
     asyncio.run(run())
 
 
-def test_a_client_of_the_user_keeps_its_patience_unless_told(coze: LocalCoze) -> None:
+def test_a_client_of_the_user_keeps_its_timeout_unless_one_is_given(coze: LocalCoze) -> None:
     coze.faults = "idle=5"
     with httpx.Client(timeout=0.2) as client, pytest.raises(CozeTimeoutError):
         invoke(ChatCoze(http_client=client, **_get_address(make_chat(coze))), QUESTION)
@@ -327,7 +327,7 @@ def test_a_client_of_the_user_keeps_its_patience_unless_told(coze: LocalCoze) ->
         invoke(ChatCoze(http_client=client, timeout=0.2, **_get_address(make_chat(coze))), QUESTION)
 
 
-def test_timeouts_of_httpx_are_taken(coze: LocalCoze) -> None:
+def test_timeouts_of_httpx_are_accepted(coze: LocalCoze) -> None:
     patient = make_chat(coze, timeout=httpx.Timeout(5, connect=1))
     impatient = make_chat(coze, timeout=httpx.Timeout(5, read=0.2))
     unlimited = make_chat(coze, timeout=None)
@@ -341,7 +341,7 @@ def test_timeouts_of_httpx_are_taken(coze: LocalCoze) -> None:
 
 
 def _get_address(model: ChatCoze) -> dict[str, Any]:
-    """Return what says where a model is, and nothing of its patience."""
+    """Return the fields that address a bot, without its timeout."""
     return {"bot_id": model.bot_id, "api_key": model.api_key, "base_url": model.base_url}
 
 
@@ -403,15 +403,15 @@ def test_idle_connections_are_closed_after_a_while() -> None:
     assert slots.release(0) == [taken[2][1]]
     assert slots.acquire()[0] == 0
     assert slots.close() == [taken[1][1]]
-    assert slots.release(0) == [taken[0][1]]  # what was in use is closed when it is free
+    assert slots.release(0) == [taken[0][1]]  # a connection in use is closed when it is released
 
 
 def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze) -> None:
-    """Sockets are closed with their loop and at exit: `-W error` finds nothing left open."""
+    """Sockets are closed with their loop and at exit, so `-W error` finds none open."""
     script = (
         "import asyncio, logging\n"
         "from langchain_coze import ChatCoze\n"
-        "busy = 'Executing %s took'  # said on a machine with other work to do\n"
+        "busy = 'Executing %s took'  # logged on a busy machine\n"
         "logging.getLogger('asyncio').addFilter(lambda entry: busy not in entry.msg)\n"
         "bot = ChatCoze(timeout=5)\n"
         "assert bot.invoke('hi').text == asyncio.run(bot.ainvoke('hi')).text\n"
@@ -435,7 +435,7 @@ def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_blocking_way_does_not_wait_for_more_than_it_needs() -> None:
+def test_a_blocking_call_returns_before_the_connection_is_closed() -> None:
     """The last chunk comes with `done`, although the connection stays open for a while."""
     bot = LocalBot(lambda _: "x", name="quick")
     with LocalCoze(bot) as coze:

@@ -1,4 +1,4 @@
-"""History that Coze keeps: conversations named, found in the history, forked; over sockets."""
+"""History kept by Coze: conversations by id, by thread, and forked; over sockets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
 
 def remember(question: str, turn: Turn) -> Iterator[str]:
-    """Say all that the user has ever said in this conversation."""
+    """Repeat all messages of the user in this conversation."""
     yield " | ".join(entry.text for entry in turn.entries if entry.role == "user")
     if question == "fail":
         raise RuntimeError("as asked")
@@ -46,7 +46,7 @@ coze = serve([MEMORY, OTHER, SLOW])
 
 
 def start_conversation(coze: LocalCoze) -> str:
-    """Return a new conversation, made by a first turn."""
+    """Start a conversation with a first turn; return its id."""
     answer = make_chat(coze, auto_save_history=True).invoke("zero")
     coze.reset()
     return str(answer.response_metadata["conversation_id"])
@@ -65,7 +65,7 @@ def get_sent_texts(request: RecordedRequest) -> list[str]:
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_named_conversation_goes_on(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
+def test_a_named_conversation_is_continued(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
     named = start_conversation(coze)
     model = make_chat(coze, conversation_id=named, response_mode=mode)
     first = ask(model, "one")
@@ -118,14 +118,14 @@ def test_a_config_reaches_the_bot_through_chains(coze: LocalCoze) -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_conversation_that_is_none_is_told(coze: LocalCoze, ask: CallStyle) -> None:
+def test_an_invalid_conversation_id_is_an_error(coze: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeNotFoundError, match="code 4002"):
         ask(make_chat(coze, conversation_id="123"), "one")
     with pytest.raises(CozeInvalidRequestError, match="coze_conversation_id is a list"):
         ask(make_chat(coze), "one", config={"configurable": {"coze_conversation_id": ["1"]}})
 
 
-def test_every_door_of_the_model_takes_the_conversation_of_the_config(coze: LocalCoze) -> None:
+def test_every_method_of_the_model_uses_the_conversation_of_the_config(coze: LocalCoze) -> None:
     named = start_conversation(coze)
     config: RunnableConfig = {"configurable": {"coze_conversation_id": named}}
     model = make_chat(coze)
@@ -161,7 +161,7 @@ def test_a_thread_sends_only_what_is_new(coze: LocalCoze, ask: CallStyle) -> Non
     ]
     first, *later = [request.query.get("conversation_id") for request in list_chats(coze)]
     assert (first, len(set(later))) == (None, 1)
-    assert len(coze.requests) == 3  # nothing is asked for where the end is known
+    assert len(coze.requests) == 3  # the last turn is known, so it is not requested
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -193,7 +193,7 @@ def test_forks_and_replays_hear_nothing_of_what_came_later(
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_thread_goes_on_in_another_process(coze: LocalCoze, ask: CallStyle) -> None:
+def test_a_thread_continues_in_another_process(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
     history += [ask(model, history), HumanMessage("two")]
@@ -209,7 +209,7 @@ def test_a_thread_goes_on_in_another_process(coze: LocalCoze, ask: CallStyle) ->
 
 @pytest.mark.parametrize("fault", ["error=4101", "error=5000", "http_502", "close", "empty_body"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_where_the_end_cannot_be_asked_for_a_conversation_begins(
+def test_a_conversation_begins_where_the_last_turn_cannot_be_verified(
     coze: LocalCoze, ask: CallStyle, fault: str
 ) -> None:
     model = make_chat(coze, conversation="thread", max_retries=0)
@@ -287,7 +287,7 @@ def test_threads_never_share_a_conversation_or_a_cached_answer(coze: LocalCoze) 
 @pytest.mark.parametrize("ask", CALL_STYLES[:2])
 def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, ask: CallStyle) -> None:
     class Session:
-        """A token source of one end user, as `CozeJWTAuth` is."""
+        """A token source for one end user, like `CozeJWTAuth`."""
 
         def __init__(self, session_name: str | None) -> None:
             self.session_name = session_name
@@ -333,7 +333,7 @@ def test_a_batch_of_one_conversation_has_one_turn_at_a_time(coze: LocalCoze) -> 
     assert sorted(len(answer.text.split(" | ")) for answer in answers) == list(range(2, 26))
 
 
-def test_a_stream_that_is_left_lets_the_next_turn_in(coze: LocalCoze) -> None:
+def test_closing_a_stream_early_lets_the_next_turn_start(coze: LocalCoze) -> None:
     model = make_chat(coze, SLOW, conversation_id=start_conversation(coze), max_retries=4)
     for chunk in model.stream("a"):
         assert chunk.text == "a"

@@ -1,15 +1,14 @@
-"""Each bad input and each fault: the true, typed error or the whole answer, nothing between."""
+"""Every invalid input and every fault gives a typed error or the whole answer, nothing between."""
 
 from __future__ import annotations
 
 import pickle
 import socket
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from langchain_core.exceptions import ModelError
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import HumanMessage
 
 from langchain_coze import (
     ChatCoze,
@@ -29,15 +28,21 @@ from langchain_coze import (
 )
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import CALL_STYLES, ainvoke, astream, invoke, stream
+from tests.integration_tests.call_styles import (
+    CALL_STYLES,
+    CallStyle,
+    ainvoke,
+    astream,
+    invoke,
+    stream,
+)
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
 coze = serve(BOT)
-Ask = Callable[..., AIMessage]
 
 
 def catch_error(
-    ask: Ask, model: ChatCoze, kind: type[CozeError], question: Any = QUESTION
+    ask: CallStyle, model: ChatCoze, kind: type[CozeError], question: Any = QUESTION
 ) -> CozeError:
     with pytest.raises(CozeError) as info:
         ask(model, question)
@@ -61,7 +66,9 @@ def has_hint(error: CozeError) -> bool:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_no_token(coze: LocalCoze, monkeypatch: pytest.MonkeyPatch, ask: Ask) -> None:
+def test_a_missing_token_is_an_authentication_error(
+    coze: LocalCoze, monkeypatch: pytest.MonkeyPatch, ask: CallStyle
+) -> None:
     monkeypatch.delenv("COZE_API_TOKEN", raising=False)
     monkeypatch.delenv("COZE_API_KEY", raising=False)
     error = catch_error(ask, make_chat(coze, api_key=None), CozeAuthenticationError)
@@ -71,7 +78,9 @@ def test_no_token(coze: LocalCoze, monkeypatch: pytest.MonkeyPatch, ask: Ask) ->
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_wrong_token(coze: LocalCoze, ask: Ask, mode: str) -> None:
+def test_a_wrong_token_is_an_authentication_error_and_not_tried_twice(
+    coze: LocalCoze, ask: CallStyle, mode: str
+) -> None:
     error = catch_error(
         ask, make_chat(coze, api_key="pat_wrong", response_mode=mode), CozeAuthenticationError
     )
@@ -98,7 +107,7 @@ def test_wrong_token(coze: LocalCoze, ask: Ask, mode: str) -> None:
     ],
 )
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-def test_what_coze_refuses(
+def test_refusals_of_coze_are_typed_and_not_retryable(
     coze: LocalCoze, fields: dict[str, Any], kind: type[CozeError], code: int | None, mode: str
 ) -> None:
     for ask in CALL_STYLES:
@@ -110,7 +119,7 @@ def test_what_coze_refuses(
 
 
 @pytest.mark.parametrize("status", ["200", "real"])
-def test_unpublished_and_used_up(status: str) -> None:
+def test_unpublished_bots_and_used_up_quotas_have_their_own_errors(status: str) -> None:
     bots = (LocalBot(name="draft", published=False), LocalBot(name="used", quota=0))
     with LocalCoze(bots, error_status=status) as coze:
         for ask in CALL_STYLES:
@@ -139,7 +148,7 @@ def test_unpublished_and_used_up(status: str) -> None:
         ({"custom_variables": {"x": object()}}, QUESTION),
     ],
 )
-def test_what_is_refused_before_any_request(
+def test_invalid_input_is_refused_before_any_request(
     coze: LocalCoze,
     monkeypatch: pytest.MonkeyPatch,
     fields: dict[str, Any],
@@ -157,7 +166,7 @@ def test_base_url_is_checked_at_once(url: str) -> None:
         ChatCoze(bot_id="1", api_key="pat_x", base_url=url)
 
 
-def test_token_with_characters_that_no_token_has(coze: LocalCoze) -> None:
+def test_tokens_with_invalid_characters_are_refused(coze: LocalCoze) -> None:
     for token in ("pat_“quoted”", "pat_two words", "pat_line\nbreak", " "):
         catch_error(invoke, make_chat(coze, api_key=token), CozeAuthenticationError)
 
@@ -193,7 +202,7 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
-def test_the_answer_survives(coze: LocalCoze, fault: str) -> None:
+def test_harmless_faults_leave_the_answer_whole(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
     for ask in CALL_STYLES:
         message = ask(make_chat(coze), QUESTION)
@@ -202,7 +211,7 @@ def test_the_answer_survives(coze: LocalCoze, fault: str) -> None:
         assert message.usage_metadata is not None
 
 
-def test_a_failed_search_is_told(coze: LocalCoze) -> None:
+def test_a_failed_search_is_warned_about(coze: LocalCoze) -> None:
     coze.faults = "recall_failed"
     for ask in CALL_STYLES:
         with pytest.warns(UserWarning, match="failed \\(status_code 708882003\\)"):
@@ -224,7 +233,7 @@ def test_a_cut_stream_is_never_a_success(coze: LocalCoze, fault: str, end: str) 
     assert len(coze.requests) == len(CALL_STYLES)
 
 
-def test_a_cut_stream_keeps_what_had_come(coze: LocalCoze) -> None:
+def test_chunks_before_the_cut_are_kept(coze: LocalCoze) -> None:
     coze.faults = "cut_mid_line"
     came: list[Any] = []
     with pytest.raises(CozeStreamError) as info:
@@ -270,7 +279,9 @@ def test_failures_are_typed_and_not_repeated(
 
 
 @pytest.mark.parametrize("fault", ["close", "slow_start=9"])
-def test_what_may_have_started_is_not_retryable(coze: LocalCoze, fault: str) -> None:
+def test_requests_that_may_have_started_a_turn_are_not_retryable(
+    coze: LocalCoze, fault: str
+) -> None:
     coze.faults = fault
     for ask in CALL_STYLES:
         with pytest.raises(CozeError) as info:
@@ -294,7 +305,7 @@ def test_errors_of_a_turn_that_had_started_name_it(coze: LocalCoze, fault: str) 
         assert not is_retryable(error)
 
 
-def _get_error(ask: Ask, model: ChatCoze) -> CozeError:
+def _get_error(ask: CallStyle, model: ChatCoze) -> CozeError:
     with pytest.raises(CozeError) as info:
         ask(model, QUESTION)
     return info.value
@@ -310,7 +321,7 @@ def _get_error(ask: Ask, model: ChatCoze) -> CozeError:
         ("json_line=4009", CozeRateLimitError),
     ],
 )
-def test_what_has_started_nothing_is_repeated(
+def test_requests_that_have_started_nothing_are_repeated(
     coze: LocalCoze, fault: str, kind: type[CozeError]
 ) -> None:
     for ask in (invoke, astream):
@@ -333,7 +344,7 @@ def test_a_long_retry_after_is_not_waited_for(coze: LocalCoze) -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_nobody_listens(ask: Ask) -> None:
+def test_a_refused_connection_is_a_retryable_error(ask: CallStyle) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -352,7 +363,7 @@ def make_poller(coze: LocalCoze, **fields: Any) -> ChatCoze:
     return make_chat(coze, response_mode="poll", **fields)
 
 
-def test_a_poll_that_takes_too_long() -> None:
+def test_a_poll_that_takes_too_long_is_a_timeout() -> None:
     slow = LocalBot(lambda _: "x", name="slow", delay=3)
     with LocalCoze(slow) as server:
         for ask in (invoke, ainvoke):
@@ -371,14 +382,14 @@ def test_a_get_that_fails_is_repeated(coze: LocalCoze, fault: str, path: str) ->
         assert ask(make_poller(coze), QUESTION).content == ANSWER
 
 
-def test_a_get_that_goes_on_failing_names_the_turn(coze: LocalCoze) -> None:
+def test_a_get_that_keeps_failing_names_the_turn(coze: LocalCoze) -> None:
     coze.faults = "error=5000,on=/v3/chat/retrieve"
     error = catch_error(invoke, make_poller(coze, max_retries=0), CozeServerError)
     assert error.chat_id
     assert error.conversation_id
 
 
-def test_a_polled_turn_that_failed() -> None:
+def test_a_polled_turn_that_failed_has_its_code() -> None:
     from langchain_coze.local import Fail  # noqa: PLC0415
 
     def fails(_: str) -> Any:
@@ -392,5 +403,5 @@ def test_a_polled_turn_that_failed() -> None:
             assert error.chat_id
 
 
-def test_the_sample_bot_id_is_the_one_asked(coze: LocalCoze) -> None:
+def test_the_model_name_is_the_bot_id(coze: LocalCoze) -> None:
     assert invoke(make_chat(coze), QUESTION).response_metadata["model_name"] == BOT.bot_id

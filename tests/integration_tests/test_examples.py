@@ -1,4 +1,4 @@
-"""The examples do what they promise, as programs of their own, against local servers only."""
+"""The examples print what they promise, run as separate programs against local servers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ENDED_BY_CTRL_C = 0
 
 
 def build_environment(**coze: str) -> dict[str, str]:
-    """Return the environment of a user with no Coze account but what is given."""
+    """Return the environment of a user whose only Coze settings are the given ones."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COZE_")}
     return kept | {f"COZE_{name}": value for name, value in coze.items()}
 
@@ -117,7 +117,7 @@ def test_quickstart_does_without_sources_and_suggestions() -> None:
         "citations.py",
     ],
 )
-def test_a_wrong_token_is_told_with_a_hint_and_not_shown(name: str) -> None:
+def test_a_wrong_token_is_reported_with_a_hint_and_not_shown(name: str) -> None:
     with LocalCoze() as coze:
         done = run_example(name, env=build_account_environment(coze, token=WRONG_TOKEN))
     assert done.returncode == 1
@@ -189,7 +189,7 @@ def test_multimodal_uploads_bytes_and_passes_a_link_on() -> None:
     ]
 
 
-def test_multimodal_tells_what_the_local_bot_was_sent() -> None:
+def test_multimodal_prints_what_the_local_bot_received() -> None:
     done = run_example("multimodal.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^I was sent an image: square\.png, \d+ bytes\.$", done.stdout, re.MULTILINE)
@@ -197,7 +197,7 @@ def test_multimodal_tells_what_the_local_bot_was_sent() -> None:
     assert done.stdout.count("The bot's own image: https://example.com/painted.png\n") == 2
 
 
-def test_chatflow_asks_back_and_goes_on() -> None:
+def test_chatflow_asks_questions_and_continues() -> None:
     done = run_example("chatflow.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
@@ -210,7 +210,7 @@ def test_chatflow_asks_back_and_goes_on() -> None:
     ]
 
 
-def test_leave_early_cancels_only_where_that_is_wanted() -> None:
+def test_leave_early_cancels_only_with_cancel_on_close() -> None:
     done = run_example("leave_early.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
@@ -279,7 +279,7 @@ def test_knowledge_workflow_searches_without_a_model() -> None:
     english, chinese, named = re.findall(r"^  (.*)$", done.stdout, re.MULTILINE)
     assert english.startswith("Longjing tea grows on the hills")
     assert chinese.startswith("龙井茶产自杭州西湖")
-    assert "'score'" not in english + chinese  # a knowledge node tells none
+    assert "'score'" not in english + chinese  # a knowledge node has none
     assert named.startswith("Pu'er tea grows in Yunnan.  {'score': 0.")
     assert "'document_name': 'tea_2'" in named
     assert done.stdout.endswith("requests / 请求:" + " /v1/workflow/run" * 3 + "\n")
@@ -343,7 +343,7 @@ def test_toolkit_lists_the_workspace_of_the_environment() -> None:
     assert WRONG_TOKEN not in wrong.stdout + wrong.stderr
 
 
-def test_studio_tells_usage_when_it_is_asked_for() -> None:
+def test_studio_reports_usage_on_request() -> None:
     done = run_example("studio.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("According to “Workflows in Coze”")

@@ -90,9 +90,7 @@ def test_many_at_once_upload_once(coze: LocalCoze) -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_file_that_cannot_be_taken_is_told_before_any_request(
-    coze: LocalCoze, ask: CallStyle
-) -> None:
+def test_unsupported_files_are_refused_before_any_request(coze: LocalCoze, ask: CallStyle) -> None:
     for block, message in (
         ({**IMAGE, "base64": base64.b64encode(b"Hello").decode()}, "not a known image format"),
         ({**FILE, "base64": b""}, "empty"),
@@ -105,7 +103,7 @@ def test_a_file_that_cannot_be_taken_is_told_before_any_request(
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_refused_upload_is_told_and_tried_again_by_the_next_call(
+def test_a_refused_upload_is_an_error_and_repeated_by_the_next_call(
     coze: LocalCoze, ask: CallStyle
 ) -> None:
     coze.faults = "error=4303,times=1,on=/v1/files/upload"
@@ -137,7 +135,7 @@ def test_bytes_are_traced_as_base64(coze: LocalCoze, ask: CallStyle) -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_an_unknown_file_id_is_told(coze: LocalCoze, ask: CallStyle) -> None:
+def test_an_unknown_file_id_is_an_error(coze: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeError, match="code 4000"):
         ask(make_chat(coze), make_question({"type": "image", "file_id": "77"}))
 

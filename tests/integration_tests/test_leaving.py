@@ -1,4 +1,4 @@
-"""Leaving a turn early, and turns that take too long; over sockets."""
+"""Turns that are abandoned or take too long; over sockets."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def give_up_astream(model: ChatCoze) -> None:
     async def read_until_the_time_is_up() -> None:
         async with asyncio.timeout(None) as limit:
             async for _ in model.astream("Hi"):
-                limit.reschedule(0)  # the first chunk is there: the time is up
+                limit.reschedule(0)  # time out at the first chunk
 
     with pytest.raises(TimeoutError):
         asyncio.run(read_until_the_time_is_up())
@@ -105,7 +105,7 @@ WAYS_TO_LEAVE = [leave_stream, leave_astream, cancel_ainvoke, give_up_astream]
 
 
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
-def test_leaving_cancels_the_turn_where_that_is_wanted(
+def test_leaving_cancels_the_turn_with_cancel_on_close(
     coze: LocalCoze, leave: Callable[[ChatCoze], Any]
 ) -> None:
     leave(make_chat(coze, cancel_on_close=True, auto_save_history=True))
@@ -186,7 +186,7 @@ def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, ask: CallStyle, local:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_the_time_includes_the_wait_for_a_reply(coze: LocalCoze, ask: CallStyle) -> None:
+def test_max_duration_includes_the_wait_for_a_reply(coze: LocalCoze, ask: CallStyle) -> None:
     coze.faults = "slow_start=5"
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="longer than max_duration allows"):
@@ -195,7 +195,7 @@ def test_the_time_includes_the_wait_for_a_reply(coze: LocalCoze, ask: CallStyle)
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_the_time_includes_repetitions(coze: LocalCoze, ask: CallStyle) -> None:
+def test_max_duration_includes_retries(coze: LocalCoze, ask: CallStyle) -> None:
     coze.faults = "error=4009"
     begin = time.monotonic()
     with pytest.raises(CozeError, match="code 4009"):
@@ -204,7 +204,7 @@ def test_the_time_includes_repetitions(coze: LocalCoze, ask: CallStyle) -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_the_time_bounds_polling(coze: LocalCoze, ask: CallStyle) -> None:
+def test_max_duration_limits_polling(coze: LocalCoze, ask: CallStyle) -> None:
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="max_duration") as caught:
         ask(make_chat(coze, SILENT, max_duration=0.4, response_mode="poll"), "Hi")
@@ -213,14 +213,14 @@ def test_the_time_bounds_polling(coze: LocalCoze, ask: CallStyle) -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_time_enough_changes_nothing(coze: LocalCoze, ask: CallStyle) -> None:
+def test_a_long_max_duration_changes_nothing(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze, THINK, max_duration=30)
     before = threading.active_count()
     assert [ask(model, "Hi").content for _ in range(3)] == ["Done."] * 3
     assert threading.active_count() <= before + 1  # the executor of asyncio, if any
 
 
-def test_clients_of_the_user_are_bounded_too(coze: LocalCoze) -> None:
+def test_max_duration_limits_clients_of_the_user(coze: LocalCoze) -> None:
     with httpx.Client() as client:
         model = make_chat(coze, SILENT, max_duration=0.4, http_client=client)
         begin = time.monotonic()
@@ -237,7 +237,7 @@ def test_clients_of_the_user_are_bounded_too(coze: LocalCoze) -> None:
     asyncio.run(run())
 
 
-def test_a_client_without_a_socket_is_bounded_by_what_arrives() -> None:
+def test_max_duration_is_checked_on_every_event_without_a_socket() -> None:
     class Slow(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
             for _ in range(100):

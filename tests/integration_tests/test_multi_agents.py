@@ -1,4 +1,4 @@
-"""Bots beside each other: supervisors, swarms, and agents as parts of other graphs."""
+"""Several bots: supervisors, swarms, and agents as parts of other graphs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rainy(_: str) -> Generator[Any, Any, None]:
 
 
 def leading(_: str, turn: Turn) -> Generator[Any, Any, None]:
-    """Hand over to each of the others once, as a bot that has the transfers as local plugins."""
+    """Hand over to each of the others once, like a bot with the transfers as local plugins."""
     new = " ".join(entry.text for entry in turn.entries[count_to_last_answer(turn) :])
     for name in ("bot_a", "bot_b"):
         if f"[{name}]" not in new:
@@ -160,7 +160,7 @@ def test_each_bot_keeps_a_conversation_of_its_own(coze: LocalCoze, mode: str) ->
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_bot_may_be_the_supervisor(coze: LocalCoze, mode: str) -> None:
-    """The hand-overs are local plugins of the bot; each leaves its chat, and asks it anew."""
+    """The hand-overs are local plugins of the bot; after each it is called in a new chat."""
     graph = build_supervised_graph(
         build_two_agents(coze), model=make_chat(coze, LEADER), output_mode=mode
     )
@@ -170,7 +170,7 @@ def test_a_bot_may_be_the_supervisor(coze: LocalCoze, mode: str) -> None:
     assert len(list_chats(coze, LEADER)) == 6
     note = "[transfer_to_bot_a({})] Successfully transferred to bot_a"
     assert list_chats(coze, LEADER)[1] == ("chat", None, [note, "[bot_a] A heard hello", "hello"])
-    assert len(list_texts_by(state, "bot_b")) == 4  # in each turn an answer and a word of parting
+    assert len(list_texts_by(state, "bot_b")) == 4  # an answer and a closing message in each turn
 
 
 # --- Swarms --------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ def build_outer_graph(agent: Any) -> Any:
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["sync", "async"])
-def test_an_agent_as_a_node(coze: LocalCoze, *, native: bool) -> None:
+def test_an_agent_may_be_a_node_of_a_graph(coze: LocalCoze, *, native: bool) -> None:
     graph = build_outer_graph(create_coze_agent(make_chat(coze, B), [get_weather], name="bot_b"))
 
     async def arun() -> list[Any]:
@@ -243,7 +243,7 @@ def test_a_question_to_a_person_reaches_the_outer_graph(coze: LocalCoze) -> None
     assert list_request_kinds(coze) == ["chat", "submit"]
 
 
-def test_version_3_events_of_an_agent_in_a_graph(coze: LocalCoze) -> None:
+def test_version_3_events_name_an_agent_in_a_graph(coze: LocalCoze) -> None:
     graph = build_outer_graph(create_coze_agent(make_chat(coze, B), [get_weather], name="bot_b"))
     run = stream_v3_events(graph, make_input("x"), make_thread_config())
     streamed = [
@@ -253,7 +253,7 @@ def test_version_3_events_of_an_agent_in_a_graph(coze: LocalCoze) -> None:
     assert streamed == [("helper", "It is sunny in Hangzhou")]
 
 
-def test_bots_one_after_the_other(coze: LocalCoze) -> None:
+def test_a_bot_gets_the_answer_of_the_bot_before_it(coze: LocalCoze) -> None:
     graph = StateGraph(MessagesState)
     graph.add_sequence(list(zip(("a", "b"), build_two_agents(coze), strict=True)))
     graph.add_edge(START, "a")

@@ -1,4 +1,4 @@
-"""CozeJWTAuth over sockets: one exchange for all, a token for each session, renewed in time."""
+"""CozeJWTAuth over sockets: shared exchanges, a token for each session, renewal in time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from langchain_coze import (
 )
 from langchain_coze.errors import CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp, Turn
-from tests.conftest import make_chat, wait_until
+from tests.conftest import find_free_port, make_chat, wait_until
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
 
 ENDPOINT = "/api/permission/oauth2/token"
@@ -41,7 +41,7 @@ numbers = itertools.count(310000000001)
 
 
 def make_app(**fields: Any) -> LocalOAuthApp:
-    """Return an app that no other test knows, so that no token is there yet."""
+    """Return an app that no other test uses, so that it has no token yet."""
     return LocalOAuthApp(str(next(numbers)), public_key=PAIR.public_key, **fields)
 
 
@@ -113,7 +113,7 @@ def test_threads_and_tasks_share_a_refusal(coze: LocalCoze, app: LocalOAuthApp) 
 
 
 def fetch_all_at_once(auth: CozeJWTAuth) -> list[str]:
-    """Ask for a token, or why there is none, in 20 threads and 50 tasks of another one."""
+    """Fetch tokens or error messages in 20 threads and, on one more, in 50 tasks."""
     together = threading.Barrier(21)
 
     def blocking() -> str:
@@ -149,7 +149,7 @@ def test_copies_and_other_loops_share_the_token(coze: LocalCoze, app: LocalOAuth
     assert len(list_requests(coze)) == 1
 
 
-def test_who_is_cancelled_while_fetching_leaves_it_to_the_next(
+def test_a_cancelled_fetch_is_repeated_by_the_next_caller(
     coze: LocalCoze, app: LocalOAuthApp
 ) -> None:
     coze.faults = f"slow_start=0.5,on={ENDPOINT}"
@@ -203,7 +203,7 @@ def test_a_fork_fetches_a_token_of_its_own(coze: LocalCoze, app: LocalOAuthApp) 
     assert auth.token == ours
 
 
-def test_a_coroutine_function_may_ask_for_it(coze: LocalCoze, app: LocalOAuthApp) -> None:
+def test_a_coroutine_function_may_return_the_token(coze: LocalCoze, app: LocalOAuthApp) -> None:
     auth = make_auth(app, base_url=coze.base_url)
 
     async def key() -> str:
@@ -243,7 +243,7 @@ current_user: contextvars.ContextVar[str | None] = contextvars.ContextVar("user"
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_function_tells_the_session_of_each_request(
+def test_a_function_names_the_session_of_each_request(
     coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle
 ) -> None:
     model = make_chat(coze, api_key=make_auth(app, session_name=current_user.get))
@@ -287,8 +287,9 @@ def test_a_server_that_forgot_its_tokens_gives_one_new_token(
         together.wait(10)
         return invoke(model, "a").text
 
-    with LocalCoze(BOT, oauth_apps=app) as coze:
-        model, port = make_chat(coze, api_key=make_auth(app)), coze.port
+    port = find_free_port()
+    with LocalCoze(BOT, oauth_apps=app, port=port) as coze:
+        model = make_chat(coze, api_key=make_auth(app))
         assert invoke(model, "a").text == "echo a"
     with LocalCoze(BOT, oauth_apps=app, port=port) as coze, ThreadPoolExecutor(callers) as pool:
         answers = [each.result(20) for each in [pool.submit(ask) for _ in range(callers)]]
@@ -322,7 +323,7 @@ def test_a_token_is_renewed_before_it_expires() -> None:
         while time.monotonic() < until:
             invoke(model, "a")
             calls += 1
-            time.sleep(0.05)  # a program that calls now and then
+            time.sleep(0.05)  # a program that makes a call now and then
         assert len(list_requests(coze)) >= 2
         assert len(list_requests(coze, "/v3/chat")) == calls  # none was refused
 
@@ -334,7 +335,7 @@ def test_a_token_is_renewed_before_it_expires() -> None:
 @pytest.mark.parametrize(
     "change", [{"client_id": "7"}, {"public_key_id": "7"}, {"private_key": None}]
 )
-def test_an_app_that_is_not_known(
+def test_an_unknown_app_is_an_authentication_error(
     coze: LocalCoze, app: LocalOAuthApp, ask: CallStyle, change: dict[str, Any]
 ) -> None:
     if "private_key" in change:
@@ -343,13 +344,13 @@ def test_an_app_that_is_not_known(
         ask(make_chat(coze, api_key=make_auth(app, **change)), "a")
     assert "public_key_id" in (caught.value.hint or "")
     assert caught.value.logid
-    assert [r.path for r in coze.requests] == [ENDPOINT]  # and is not asked again
+    assert [r.path for r in coze.requests] == [ENDPOINT]  # and the exchange is not repeated
 
 
 @pytest.mark.parametrize(
     ("offset", "message"), [(3600, "s behind Coze's"), (-3600, "s ahead of Coze's")]
 )
-def test_a_clock_that_is_off(
+def test_a_wrong_clock_is_reported(
     coze: LocalCoze, app: LocalOAuthApp, offset: float, message: str
 ) -> None:
     coze.clock_offset = offset
@@ -358,7 +359,7 @@ def test_a_clock_that_is_off(
     assert "NTP" in (caught.value.hint or "")
 
 
-def test_a_clock_that_is_a_little_off_does_no_harm(coze: LocalCoze, app: LocalOAuthApp) -> None:
+def test_a_slightly_wrong_clock_does_no_harm(coze: LocalCoze, app: LocalOAuthApp) -> None:
     auth = make_auth(app, base_url=coze.base_url, duration_seconds=40)
     for offset in (45, -45):
         coze.clock_offset = offset
@@ -366,7 +367,7 @@ def test_a_clock_that_is_a_little_off_does_no_harm(coze: LocalCoze, app: LocalOA
         assert one.token == one.token
 
 
-def test_another_site_is_told(coze: LocalCoze, app: LocalOAuthApp) -> None:
+def test_a_jwt_for_another_site_is_refused(coze: LocalCoze, app: LocalOAuthApp) -> None:
     auth = make_auth(app)._sign_jwt("api.coze.com", None)
     reply = httpx.post(
         coze.base_url + ENDPOINT, headers={"Authorization": f"Bearer {auth}"}, trust_env=False
@@ -374,7 +375,7 @@ def test_another_site_is_told(coze: LocalCoze, app: LocalOAuthApp) -> None:
     assert "aud must be" in reply.json()["error_message"]
 
 
-def test_studio_has_no_oauth(app: LocalOAuthApp) -> None:
+def test_studio_without_oauth_is_explained(app: LocalOAuthApp) -> None:
     with LocalCoze(BOT, oauth_apps=app, profile="studio") as coze:
         with pytest.raises(CozeAuthenticationError, match="HTTP 404") as caught:
             invoke(make_chat(coze, api_key=make_auth(app)), "a")
@@ -404,7 +405,7 @@ class CountingTransport(httpx.BaseTransport):
         (httpx.Response(429, headers={"retry-after": "0"}), CozeRateLimitError),
     ],
 )
-def test_there_is_no_storm_of_retries(
+def test_a_failed_exchange_is_repeated_only_max_retries_times(
     app: LocalOAuthApp, answer: Any, kind: type[Exception], retries: int
 ) -> None:
     transport = CountingTransport(answer)
@@ -417,7 +418,7 @@ def test_there_is_no_storm_of_retries(
     assert transport.paths == [ENDPOINT] * (retries + 1)
 
 
-def test_headers_for_a_gateway_stay_there(coze: LocalCoze, app: LocalOAuthApp) -> None:
+def test_headers_for_a_gateway_are_not_sent_to_coze(coze: LocalCoze, app: LocalOAuthApp) -> None:
     with LocalCoze(BOT) as gateway:
         auth = make_auth(app, base_url=coze.base_url)
         model = make_chat(gateway, api_key=auth, default_headers={"x-gateway": "1"})
@@ -429,7 +430,7 @@ def test_headers_for_a_gateway_stay_there(coze: LocalCoze, app: LocalOAuthApp) -
     assert coze.requests[-1].headers["x-gateway"] == "1"
 
 
-def test_no_secret_is_told(
+def test_no_secret_is_shown(
     coze: LocalCoze, app: LocalOAuthApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -451,6 +452,6 @@ def test_no_secret_is_told(
         *list_sent_tokens(coze, ENDPOINT),
     ]
     assert len(secrets) >= 6
-    # of a JWT it is the signature that is secret
+    # the secret part of a JWT is its signature
     parts = [secret.rpartition(".")[2] for secret in secrets]
     assert not [text for text in [*texts, caplog.text] for part in parts if part in text]

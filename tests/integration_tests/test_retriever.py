@@ -1,4 +1,4 @@
-"""The retriever over sockets: against the local server, and against bytes written by hand."""
+"""The retriever against the local server; over sockets."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ def get_texts(documents: list[Document]) -> list[str]:
 
 
 @both_search_styles
-def test_documents_of_a_bot(coze: LocalCoze, search: SearchStyle) -> None:
+def test_a_bot_gives_its_documents_with_metadata_and_stable_ids(
+    coze: LocalCoze, search: SearchStyle
+) -> None:
     found = search(make_retriever(coze), QUESTION)
     assert sorted(get_texts(found)) == sorted(TEXTS)
     first = found[0].metadata
@@ -159,7 +161,9 @@ def test_a_call_may_name_another_bot_and_user(coze: LocalCoze, search: SearchSty
 
 
 @both_search_styles
-def test_several_knowledge_bases(coze: LocalCoze, search: SearchStyle) -> None:
+def test_documents_of_several_knowledge_bases_are_ranked_together(
+    coze: LocalCoze, search: SearchStyle
+) -> None:
     found = search(make_retriever(coze, TWO), "Tea is drunk. Where does it grow?")
     assert {document.metadata["dataset_name"] for document in found} == {"tea", "use"}
     assert [document.metadata["rank"] for document in found] == list(range(1, len(found) + 1))
@@ -167,7 +171,9 @@ def test_several_knowledge_bases(coze: LocalCoze, search: SearchStyle) -> None:
 
 @both_search_styles
 @pytest.mark.parametrize("fault", ["recall_empty", "recall_null"])
-def test_nothing_found(coze: LocalCoze, search: SearchStyle, fault: str) -> None:
+def test_an_empty_recall_gives_no_documents(
+    coze: LocalCoze, search: SearchStyle, fault: str
+) -> None:
     coze.faults = fault
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -188,7 +194,9 @@ def test_a_failed_search_is_an_error(coze: LocalCoze, search: SearchStyle) -> No
 
 @both_search_styles
 @pytest.mark.parametrize("local", [BARE, QUICK])
-def test_no_recall_is_told_once(coze: LocalCoze, search: SearchStyle, local: LocalBot) -> None:
+def test_a_missing_recall_is_warned_about_once(
+    coze: LocalCoze, search: SearchStyle, local: LocalBot
+) -> None:
     coze.faults = "recall_missing"
     with pytest.warns(UserWarning, match="told of no recall") as caught:
         assert search(make_retriever(coze, local), QUESTION) == []
@@ -205,7 +213,9 @@ def test_a_bot_that_waits_for_a_tool_has_recalled_nothing(coze: LocalCoze) -> No
 
 @both_search_styles
 @pytest.mark.parametrize("fault", ["recall_split", "recall_split=0.05", "recall_late=0.3"])
-def test_recalls_in_pieces_and_late_ones(coze: LocalCoze, search: SearchStyle, fault: str) -> None:
+def test_split_and_late_recalls_are_complete(
+    coze: LocalCoze, search: SearchStyle, fault: str
+) -> None:
     whole = search(make_retriever(coze), QUESTION)
     coze.faults = fault
     assert search(make_retriever(coze), QUESTION) == whole
@@ -213,14 +223,16 @@ def test_recalls_in_pieces_and_late_ones(coze: LocalCoze, search: SearchStyle, f
 
 @both_search_styles
 @pytest.mark.parametrize("fault", ["recall_variant=flat", "recall_variant=object"])
-def test_other_forms_of_a_recall(coze: LocalCoze, search: SearchStyle, fault: str) -> None:
+def test_all_forms_of_a_recall_give_the_same_documents(
+    coze: LocalCoze, search: SearchStyle, fault: str
+) -> None:
     whole = search(make_retriever(coze), QUESTION)
     coze.faults = fault
     assert search(make_retriever(coze), QUESTION) == whole
 
 
 @both_search_styles
-def test_a_recall_of_plain_text(coze: LocalCoze, search: SearchStyle) -> None:
+def test_a_recall_of_plain_text_has_no_scores(coze: LocalCoze, search: SearchStyle) -> None:
     coze.faults = "recall_variant=plain"
     with pytest.warns(UserWarning, match="no scores"):
         found = search(make_retriever(coze), QUESTION, score_threshold=0.1)
@@ -265,7 +277,7 @@ def count_cancels(coze: LocalCoze) -> int:
 
 @both_search_styles
 @pytest.mark.parametrize("wanted", [True, False])
-def test_the_turn_is_cancelled_where_that_is_wanted(
+def test_the_turn_is_cancelled_only_with_cancel_on_close(
     coze: LocalCoze, search: SearchStyle, *, wanted: bool
 ) -> None:
     search(make_retriever(coze, cancel_on_close=wanted), QUESTION)
@@ -273,7 +285,7 @@ def test_the_turn_is_cancelled_where_that_is_wanted(
     assert count_cancels(coze) == wanted
 
 
-def test_many_searches_at_once(coze: LocalCoze) -> None:
+def test_many_searches_at_once_are_answered(coze: LocalCoze) -> None:
     retriever = make_retriever(coze, k=1)
 
     async def run() -> list[list[Document]]:
@@ -284,7 +296,7 @@ def test_many_searches_at_once(coze: LocalCoze) -> None:
     assert {len(documents) for documents in retriever.batch([QUESTION] * 40)} == {1}
 
 
-def test_a_retriever_goes_through_pickle(coze: LocalCoze) -> None:
+def test_a_retriever_can_be_pickled(coze: LocalCoze) -> None:
     retriever = pickle.loads(pickle.dumps(make_retriever(coze, k=1)))
     assert len(retriever.invoke(QUESTION)) == 1
 
@@ -293,7 +305,7 @@ def test_a_retriever_goes_through_pickle(coze: LocalCoze) -> None:
 
 
 @both_search_styles
-def test_documents_of_a_workflow(coze: LocalCoze, search: SearchStyle) -> None:
+def test_a_workflow_gives_its_documents(coze: LocalCoze, search: SearchStyle) -> None:
     found = search(make_workflow_retriever(coze), QUESTION)
     assert sorted(get_texts(found)) == sorted(TEXTS)
     assert int(found[0].metadata["document_id"]) > 2**53
@@ -324,7 +336,9 @@ def test_the_bot_of_the_environment_is_not_that_of_a_workflow(
 
 
 @both_search_styles
-def test_other_names_and_shapes(coze: LocalCoze, search: SearchStyle) -> None:
+def test_other_names_and_shapes_of_a_workflow_can_be_configured(
+    coze: LocalCoze, search: SearchStyle
+) -> None:
     retriever = make_workflow_retriever(
         coze, OTHER, query_parameter="question", output_path="data.hits"
     )
@@ -338,12 +352,14 @@ def test_other_names_and_shapes(coze: LocalCoze, search: SearchStyle) -> None:
 
 
 @both_search_styles
-def test_a_workflow_that_finds_nothing(coze: LocalCoze, search: SearchStyle) -> None:
+def test_a_workflow_that_finds_nothing_gives_no_documents(
+    coze: LocalCoze, search: SearchStyle
+) -> None:
     assert search(make_workflow_retriever(coze), "zzz") == []
 
 
 @both_search_styles
-def test_a_path_that_leads_nowhere(coze: LocalCoze, search: SearchStyle) -> None:
+def test_a_wrong_output_path_is_refused(coze: LocalCoze, search: SearchStyle) -> None:
     with pytest.raises(CozeInvalidRequestError, match="keys outputList") as caught:
         search(make_workflow_retriever(coze, output_path="hits"), QUESTION)
     assert caught.value.logid
@@ -353,23 +369,23 @@ def test_a_path_that_leads_nowhere(coze: LocalCoze, search: SearchStyle) -> None
 
 
 @both_search_styles
-def test_a_workflow_that_fails(coze: LocalCoze, search: SearchStyle) -> None:
+def test_a_workflow_that_fails_is_a_recall_error(coze: LocalCoze, search: SearchStyle) -> None:
     with pytest.raises(CozeRecallError, match="the node is broken") as caught:
         search(make_workflow_retriever(coze, FAILS, query_parameter="question"), QUESTION)
     assert caught.value.code
     assert caught.value.logid
     with pytest.raises(CozeInvalidRequestError, match="query_parameter"):
-        search(make_workflow_retriever(coze, OTHER), QUESTION)  # it has no input
+        search(make_workflow_retriever(coze, OTHER), QUESTION)  # it has no such parameter
 
 
 @both_search_styles
-def test_a_workflow_that_is_not_there(coze: LocalCoze, search: SearchStyle) -> None:
+def test_an_unknown_workflow_is_not_found(coze: LocalCoze, search: SearchStyle) -> None:
     with pytest.raises(CozeNotFoundError):
         search(make_workflow_retriever(coze, workflow_id="7000000000000000001"), QUESTION)
 
 
 @both_search_styles
-def test_a_wrong_token(coze: LocalCoze, search: SearchStyle) -> None:
+def test_a_wrong_token_is_an_authentication_error(coze: LocalCoze, search: SearchStyle) -> None:
     for retriever in (
         make_retriever(coze, api_key="pat_wrong"),
         make_workflow_retriever(coze, api_key="pat_wrong"),
@@ -414,7 +430,7 @@ def test_a_very_long_query_is_sent_as_it_is(coze: LocalCoze, search: SearchStyle
 
 
 @both_search_styles
-def test_unknown_arguments_of_a_call_are_told(coze: LocalCoze, search: SearchStyle) -> None:
+def test_unknown_arguments_of_a_call_are_warned_about(coze: LocalCoze, search: SearchStyle) -> None:
     with pytest.warns(UserWarning, match="CozeRecallRetriever has no argument top"):
         search(make_retriever(coze), QUESTION, top=3)
     with pytest.warns(UserWarning, match="takes recall_grace when it is made"):
@@ -437,7 +453,7 @@ def test_a_search_may_be_put_into_a_conversation(coze: LocalCoze, search: Search
         .invoke("Hi", auto_save_history=True)
         .response_metadata["conversation_id"]
     )
-    for _ in range(2):  # the first has left its place in the queue of the conversation
+    for _ in range(2):  # the first has released the lock of the conversation
         search(make_retriever(coze, QUICK, conversation_id=made, max_duration=5), QUESTION)
     assert coze.requests[-1].query == {"conversation_id": made}
 

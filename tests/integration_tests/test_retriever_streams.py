@@ -1,4 +1,4 @@
-"""The retriever against bytes written by hand: how soon it is done, and what breaks."""
+"""The retriever against scripted bytes: when it returns, and streams that break."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def get_texts(documents: list[Document]) -> list[str]:
 
 
 @both_search_styles
-def test_documents_are_there_long_before_the_answer(search: SearchStyle) -> None:
+def test_documents_are_returned_long_before_the_answer(search: SearchStyle) -> None:
     with serve_script(CREATED, RECALL, REST[:300], 20.0) as server:
         search(make_retriever_at(server.base_url), "warm up")
         search(make_retriever_at(server.base_url), "Tea?")
@@ -140,13 +140,13 @@ def test_a_turn_that_fails_after_its_recall_has_recalled(search: SearchStyle) ->
 
 
 @both_search_styles
-def test_a_search_takes_no_longer_than_it_may(search: SearchStyle) -> None:
+def test_a_search_takes_no_longer_than_max_duration(search: SearchStyle) -> None:
     with serve_script(CREATED, 20.0) as server:
         begin = time.monotonic()
         with pytest.raises(CozeTimeoutError):
             search(make_retriever_at(server.base_url, max_duration=0.3), "Tea?")
         assert time.monotonic() - begin < 2
-    with serve_script(CREATED, RECALL, 20.0) as server:  # it has what it wants
+    with serve_script(CREATED, RECALL, 20.0) as server:  # the documents have arrived
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             found = search(
@@ -172,7 +172,7 @@ def test_a_cancelled_search_closes_its_stream() -> None:
 
 
 @both_search_styles
-def test_clients_of_the_user(search: SearchStyle) -> None:
+def test_clients_of_the_user_are_used(search: SearchStyle) -> None:
     with serve_script(CREATED, RECALL, 20.0) as server, httpx.Client() as client:
         kind = "http_client" if search is invoke else "http_async_client"
         mine = client if search is invoke else httpx.AsyncClient()

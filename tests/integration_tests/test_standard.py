@@ -60,7 +60,7 @@ class TestChatCozeIntegration(CozeCapabilities, ChatModelIntegrationTests):
 
     @property
     def standard_chat_model_params(self) -> dict[str, Any]:
-        return {}  # temperature and its kin are set on the bot; the unit suite gives them
+        return {}  # temperature and the like are set on the bot; the unit suite passes them
 
     @property
     def returns_usage_metadata(self) -> bool:

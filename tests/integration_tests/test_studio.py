@@ -1,4 +1,4 @@
-"""The same code against a self-hosted Coze Studio (wire section 8); over sockets."""
+"""The chat model against a self-hosted Coze Studio (wire section 8); over sockets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def list_paths(studio: LocalCoze) -> list[str]:
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_an_answer_with_all_that_belongs_to_it(
+def test_an_answer_has_reasoning_tools_and_documents(
     studio: LocalCoze, ask: CallStyle, mode: str
 ) -> None:
     answer = ask(make_chat(studio, response_mode=mode), "茶树长在哪里？")
@@ -65,7 +65,7 @@ def test_an_answer_with_all_that_belongs_to_it(
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_token_counts_are_asked_for_once_where_that_is_wanted(
+def test_token_counts_are_requested_once_with_stream_usage(
     studio: LocalCoze, ask: CallStyle
 ) -> None:
     answer = ask(make_chat(studio, stream_usage=True), "Hi")
@@ -86,14 +86,14 @@ def test_an_answer_is_not_lost_when_its_token_counts_are(studio: LocalCoze, ask:
     assert (answer.content, answer.usage_metadata) == ("user: Hi", None)
 
 
-def test_token_counts_that_a_stream_tells_are_not_asked_for() -> None:
+def test_token_counts_of_a_stream_are_not_requested_again() -> None:
     with LocalCoze(BOT) as cloud:
         assert make_chat(cloud, stream_usage=True).invoke("Hi").usage_metadata
         assert list_paths(cloud) == ["POST /v3/chat"]
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_histories_are_taken_as_they_are_meant(studio: LocalCoze, ask: CallStyle) -> None:
+def test_a_history_arrives_with_its_roles(studio: LocalCoze, ask: CallStyle) -> None:
     history = [
         SystemMessage("Be brief."),
         HumanMessage("one"),
@@ -106,7 +106,7 @@ def test_histories_are_taken_as_they_are_meant(studio: LocalCoze, ask: CallStyle
 
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_thread_goes_on(studio: LocalCoze, ask: CallStyle, *, known: bool) -> None:
+def test_a_thread_is_continued(studio: LocalCoze, ask: CallStyle, *, known: bool) -> None:
     model = make_chat(studio, conversation="thread")
     history: list[BaseMessage] = [HumanMessage("one")]
     history += [ask(model, history), HumanMessage("two")]
@@ -120,7 +120,7 @@ def test_a_thread_goes_on(studio: LocalCoze, ask: CallStyle, *, known: bool) -> 
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_errors_are_studio_s(studio: LocalCoze, ask: CallStyle) -> None:
+def test_errors_have_the_codes_of_studio(studio: LocalCoze, ask: CallStyle) -> None:
     with pytest.raises(CozeAuthenticationError) as caught:
         ask(make_chat(studio, api_key="pat_wrongwrong"), "Hi")
     assert caught.value.code == 700012006

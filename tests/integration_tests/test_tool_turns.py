@@ -1,4 +1,4 @@
-"""The bot's calls of local plugins, run here and answered in the same chat; over sockets."""
+"""Calls of local plugins, answered in the same chat; over sockets."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def list_submits(coze: LocalCoze) -> list[RecordedRequest]:
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_two_rounds_in_one_chat(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
+def test_two_rounds_of_calls_stay_in_one_chat(coze: LocalCoze, ask: CallStyle, mode: str) -> None:
     model = make_chat(coze, response_mode=mode).bind_tools([TOOL])
     history: list[BaseMessage] = [QUESTION]
     asking = ask(model, history)
@@ -91,7 +91,7 @@ def test_two_rounds_in_one_chat(coze: LocalCoze, ask: CallStyle, mode: str) -> N
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_the_request_is_the_wire_s(coze: LocalCoze, ask: CallStyle) -> None:
+def test_the_submit_request_is_what_coze_documents(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze).bind_tools([TOOL])
     asking = ask(model, [QUESTION])
     ask(model, [QUESTION, asking, *answer_calls(asking)])
@@ -148,7 +148,7 @@ def test_a_step_back_into_a_submitted_turn_starts_a_new_one(
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_invalid_arguments_are_told_to_the_bot(coze: LocalCoze, ask: CallStyle) -> None:
+def test_invalid_arguments_are_reported_to_the_bot(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze, CARELESS).bind_tools([TOOL])
     asking = ask(model, [QUESTION])
     (wrong,) = asking.invalid_tool_calls
@@ -158,7 +158,7 @@ def test_invalid_arguments_are_told_to_the_bot(coze: LocalCoze, ask: CallStyle) 
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_user_who_goes_on_abandons_the_call(coze: LocalCoze, ask: CallStyle) -> None:
+def test_a_new_message_of_the_user_abandons_the_call(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze).bind_tools([TOOL])
     asking = ask(model, [QUESTION])
     done = ask(model, [QUESTION, asking, HumanMessage("Never mind.")])
@@ -199,7 +199,7 @@ def test_a_named_conversation_is_not_left_by_a_step_back(coze: LocalCoze, ask: C
 
 @pytest.mark.parametrize("fault", ["error=4101", "error=4009", "error=5000", "http_502"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_other_refusals_of_results_are_told(coze: LocalCoze, ask: CallStyle, fault: str) -> None:
+def test_other_refusals_of_results_are_raised(coze: LocalCoze, ask: CallStyle, fault: str) -> None:
     model = make_chat(coze, max_retries=0).bind_tools([TOOL])
     asking = ask(model, [QUESTION])
     forget_conversations()
@@ -234,7 +234,7 @@ def test_a_chat_that_was_not_saved_cannot_be_answered(coze: LocalCoze, ask: Call
     assert list_paths(coze) == ["/v3/chat"]
 
 
-def test_nothing_is_sent_for_what_cannot_be_right(coze: LocalCoze) -> None:
+def test_invalid_tool_messages_and_choices_are_refused_before_any_request(coze: LocalCoze) -> None:
     model = make_chat(coze)
     with pytest.raises(CozeInvalidRequestError, match="no message before it makes"):
         model.invoke([QUESTION, ToolMessage("x", tool_call_id="unknown")])

@@ -1,11 +1,11 @@
-"""What a trace shows: one run per call, as LangSmith stores it, and nothing that is secret."""
+"""Traces have one run per call, complete as LangSmith stores it, and without secrets."""
 
 from __future__ import annotations
 
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,24 +21,22 @@ from langsmith import Client
 from langchain_coze import ChatCoze, CozeError
 from langchain_coze.local import Ask, ClientTool, LocalBot, LocalChatflow, LocalCoze
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import CALL_STYLES
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
 if TYPE_CHECKING:
-    from langchain_core.messages import AIMessage
     from langchain_core.tracers.schemas import Run
 
 coze = serve(BOT)
 LANGSMITH_KEY = "lsv2_pt_example"
-PRIVATE = ("ori_req", "740123456789", "740223456789", "740323456789")  # see local/profiles.py
+PRIVATE = ("ori_req", "740123456789", "740223456789", "740323456789")  # see local/wire/cloud.py
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\nno more is looked at").decode()
 
-Way = Callable[..., "AIMessage"]
-every_call_style = pytest.mark.parametrize("ask", CALL_STYLES, ids=lambda way: way.__name__)
+every_call_style = pytest.mark.parametrize("ask", CALL_STYLES, ids=lambda style: style.__name__)
 
 
 class Collector(BaseTracer):
-    """Keeps the runs of the top level, as they are when they end."""
+    """Keeps the top-level runs as they are when they end."""
 
     def __init__(self) -> None:
         super().__init__(_schema_format="original+chat")
@@ -48,8 +46,8 @@ class Collector(BaseTracer):
         self.runs.append(run)
 
 
-def trace_call(ask: Way, model: ChatCoze, question: Any, **kwargs: Any) -> Run:
-    """Return the one run of a call, whether it fails or not."""
+def trace_call(ask: CallStyle, model: ChatCoze, question: Any, **kwargs: Any) -> Run:
+    """Return the run of a call, whether it fails or not."""
     collector = Collector()
     with suppress(CozeError):
         ask(model, question, config={"callbacks": [collector]}, **kwargs)
@@ -72,7 +70,7 @@ def get_output(run: Run) -> dict[str, Any]:
 
 
 @every_call_style
-def test_a_run_has_inputs_outputs_usage_and_names(ask: Way, coze: LocalCoze) -> None:
+def test_a_run_has_inputs_outputs_usage_and_names(ask: CallStyle, coze: LocalCoze) -> None:
     run = trace_call(ask, make_chat(coze), QUESTION)
     assert (run.name, run.run_type, run.error) == ("ChatCoze", "chat_model", None)
     ((question,),) = run.inputs["messages"]
@@ -97,7 +95,7 @@ def test_a_run_has_inputs_outputs_usage_and_names(ask: Way, coze: LocalCoze) -> 
 
 
 @every_call_style
-def test_a_run_names_the_bot_of_the_call(ask: Way, coze: LocalCoze) -> None:
+def test_a_run_names_the_bot_of_the_call(ask: CallStyle, coze: LocalCoze) -> None:
     run = trace_call(
         ask, make_chat(coze, bot_id="7374724495711502387"), QUESTION, bot_id=BOT.bot_id
     )
@@ -107,7 +105,7 @@ def test_a_run_names_the_bot_of_the_call(ask: Way, coze: LocalCoze) -> None:
 
 
 @every_call_style
-def test_a_run_of_a_chatflow_names_it(ask: Way) -> None:
+def test_a_run_of_a_chatflow_names_it(ask: CallStyle) -> None:
     flow = LocalChatflow(_order, app_id="7400000000000000001")
     with LocalCoze(chatflows=flow) as coze:
         model = ChatCoze(
@@ -129,7 +127,7 @@ def _order(_: str) -> Iterator[Ask | str]:
 
 
 @every_call_style
-def test_a_run_has_the_tool_calls_and_the_tools(ask: Way) -> None:
+def test_a_run_has_the_tool_calls_and_the_tools(ask: CallStyle) -> None:
     with LocalCoze(LocalBot(_forecast, name="forecast")) as coze:
         model = make_chat(coze)
         schema = {"name": "get_weather", "description": "", "parameters": {}}
@@ -144,8 +142,8 @@ def _forecast(_: str) -> Iterator[ClientTool | str]:
     yield str((yield ClientTool("get_weather", {"city": "杭州"})))
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES[2:], ids=lambda way: way.__name__)
-def test_a_streamed_run_tells_when_tokens_came(ask: Way, coze: LocalCoze) -> None:
+@pytest.mark.parametrize("ask", CALL_STYLES[2:], ids=lambda style: style.__name__)
+def test_a_streamed_run_has_an_event_for_each_token(ask: CallStyle, coze: LocalCoze) -> None:
     run = trace_call(ask, make_chat(coze), QUESTION)
     events = [event["name"] for event in run.events]
     assert events[0] == "start"
@@ -157,7 +155,7 @@ def test_a_streamed_run_tells_when_tokens_came(ask: Way, coze: LocalCoze) -> Non
 
 
 @every_call_style
-def test_a_refused_run_has_the_body_with_the_logid(ask: Way, coze: LocalCoze) -> None:
+def test_a_refused_run_has_the_body_with_the_logid(ask: CallStyle, coze: LocalCoze) -> None:
     coze.faults = "error=4028"
     run = trace_call(ask, make_chat(coze), QUESTION)
     metadata = get_output(run)["response_metadata"]
@@ -172,7 +170,7 @@ def test_a_refused_run_has_the_body_with_the_logid(ask: Way, coze: LocalCoze) ->
 
 
 @every_call_style
-def test_a_run_that_fails_in_the_stream_has_code_and_logid(ask: Way, coze: LocalCoze) -> None:
+def test_a_run_that_fails_in_the_stream_has_code_and_logid(ask: CallStyle, coze: LocalCoze) -> None:
     coze.faults = "failed=4014"
     run = trace_call(ask, make_chat(coze), QUESTION)
     metadata = get_output(run)["response_metadata"]
@@ -188,7 +186,7 @@ def test_a_run_that_fails_in_the_stream_has_code_and_logid(ask: Way, coze: Local
 
 @every_call_style
 @pytest.mark.parametrize("faults", ["", "error=4100", "failed=5000", "cut_mid_line", "http_502"])
-def test_no_run_shows_what_is_secret(ask: Way, coze: LocalCoze, faults: str) -> None:
+def test_no_run_shows_a_secret(ask: CallStyle, coze: LocalCoze, faults: str) -> None:
     coze.faults = faults
     model = make_chat(coze, max_retries=0, default_headers={"X-Gateway-Key": "gateway-secret"})
     stored = serialize_run(trace_call(ask, model, QUESTION))
@@ -197,8 +195,8 @@ def test_no_run_shows_what_is_secret(ask: Way, coze: LocalCoze, faults: str) -> 
         assert secret not in stored
 
 
-def test_the_server_sends_private_data(coze: LocalCoze) -> None:
-    """Else the test above would look for what is not there."""
+def test_the_server_does_send_private_data(coze: LocalCoze) -> None:
+    """Otherwise the test above would prove nothing."""
     body = {
         "bot_id": BOT.bot_id,
         "user_id": "1",
@@ -268,7 +266,7 @@ def run_langsmith() -> Iterator[tuple[LangSmithServer, LangChainTracer]]:
 
 
 @every_call_style
-def test_langsmith_gets_all_of_it(ask: Way, coze: LocalCoze) -> None:
+def test_langsmith_gets_inputs_outputs_and_usage(ask: CallStyle, coze: LocalCoze) -> None:
     image = {"type": "image", "base64": PIXEL, "mime_type": "image/png"}
     question = HumanMessage([{"type": "text", "text": QUESTION}, image])
     with run_langsmith() as (server, tracer):
@@ -288,7 +286,7 @@ def test_langsmith_gets_all_of_it(ask: Way, coze: LocalCoze) -> None:
 
 
 @every_call_style
-def test_langsmith_gets_the_error_of_a_failed_run(ask: Way, coze: LocalCoze) -> None:
+def test_langsmith_gets_the_error_of_a_failed_run(ask: CallStyle, coze: LocalCoze) -> None:
     coze.faults = "error=4015"
     with run_langsmith() as (server, tracer):
         with pytest.raises(CozeError) as caught:

@@ -1,4 +1,4 @@
-"""What a workflow asks inside of LangGraph, and what may be answered, when, and from where."""
+"""Questions of workflows inside LangGraph: which answers are accepted, when, and where."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def form(guest: str) -> WorkflowSteps:
 
 
 def choose() -> WorkflowSteps:
-    """Let somebody choose."""
+    """Offer a choice."""
     chosen = yield Ask("Tea?", ["yes", "no"])
     return {"chosen": chosen}
 
@@ -81,7 +81,7 @@ coze = serve(workflows=[BOOK, FORM, CHOOSE, BREAKS, FAILS, FRAME], profiles=["cl
 
 
 def get_output(state: Any) -> Any:
-    """Return what the one call of a graph has put out."""
+    """Return the output of the only call of a graph."""
     (message,) = get_tool_messages(state)
     return json.loads(str(message.content))
 
@@ -95,7 +95,9 @@ def list_questions(state: Any) -> list[str]:
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_a_plain_answer(coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle) -> None:
+def test_a_plain_answer_resumes_the_run(
+    coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
+) -> None:
     graph = build_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
     assert list_questions(run(graph, START_INPUT, make_thread_config())) == ["a: question 1?"]
     state = run(graph, Command(resume="x"), make_thread_config())
@@ -103,7 +105,7 @@ def test_a_plain_answer(coze: LocalCoze, build_graph: GraphBuilder, run: RunStyl
     assert (len(list_started_runs(coze)), list_sent_answers(coze)) == (1, ["x"])
 
 
-def test_what_is_asked(coze: LocalCoze) -> None:
+def test_the_interrupt_has_the_question_as_plain_data(coze: LocalCoze) -> None:
     graph = build_tool_node_graph(
         make_tool(coze, FORM), [make_call("form", guest="Li")], InMemorySaver()
     )
@@ -112,16 +114,16 @@ def test_what_is_asked(coze: LocalCoze) -> None:
     assert wait.value["workflow_id"] == FORM.workflow_id
     assert sorted(wait.value["required_parameters"]) == ["city", "nights"]
     assert wait.value["event_id"]
-    json.dumps(wait.value)  # plain data: any checkpointer and any front end can take it
+    json.dumps(wait.value)  # plain data, for any checkpointer and any front end
 
 
-def test_the_options_of_a_question(coze: LocalCoze) -> None:
+def test_the_interrupt_has_the_options_of_a_question(coze: LocalCoze) -> None:
     graph = build_tool_node_graph(make_tool(coze, CHOOSE), [make_call("choose")], InMemorySaver())
     (wait,) = graph.invoke(START_INPUT, make_thread_config())["__interrupt__"]
     assert wait.value["type"] == 2
     if coze.profile == "studio":
         assert (wait.value["question"], wait.value["options"]) == ("Tea?", ["yes", "no"])
-    else:  # coze.cn tells them in the text of the question only
+    else:  # coze.cn has them only in the text of the question
         assert wait.value["question"] == "Tea?\nyes\nno"
 
 
@@ -137,12 +139,12 @@ def test_falsy_answers_are_sent(coze: LocalCoze, answer: Any, sent: str, *, by_i
     assert list_sent_answers(coze) == [sent]
     if sent:
         assert get_output(state) == {"name": "a", "answers": [sent]}
-    else:  # Coze asks again for an answer that is empty
+    else:  # Coze repeats the question after an empty answer
         assert list_questions(state) == ["a: question 1?"]
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_the_values_of_an_input_node(coze: LocalCoze, run: RunStyle) -> None:
+def test_an_input_node_takes_a_dict_of_values(coze: LocalCoze, run: RunStyle) -> None:
     graph = build_tool_node_graph(
         make_tool(coze, FORM), [make_call("form", guest="Li")], InMemorySaver()
     )
@@ -152,7 +154,7 @@ def test_the_values_of_an_input_node(coze: LocalCoze, run: RunStyle) -> None:
     assert [json.loads(sent) for sent in list_sent_answers(coze)] == [{"city": "杭州", "nights": 2}]
 
 
-def test_an_answer_that_names_its_event(coze: LocalCoze) -> None:
+def test_an_answer_may_name_its_event(coze: LocalCoze) -> None:
     graph = build_tool_node_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
     (wait,) = graph.invoke(START_INPUT, make_thread_config())["__interrupt__"]
     answer = {"event_id": wait.value["event_id"], "answer": "x"}
@@ -185,7 +187,7 @@ def test_answers_that_name_their_events_reach_the_right_calls(
     calls = [make_call(id=f"c_{name}", name=name, questions=1) for name in "abc"]
     tool = make_tool(coze)
 
-    def answer(waits: Any) -> Any:  # plain, with no id of an interrupt: one question at a time
+    def answer(waits: Any) -> Any:  # without the id of an interrupt: one question at a time
         (wait,) = waits
         return {"event_id": wait.value["event_id"], "answer": f"A({wait.value['question']})"}
 
@@ -203,7 +205,7 @@ def test_answers_that_name_their_events_reach_the_right_calls(
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
-def test_a_third_answer_that_cannot_be_used(
+def test_the_third_unusable_answer_fails_the_run(
     coze: LocalCoze, run_thread: ThreadRunner, tmp_path: Path
 ) -> None:
     tool = make_tool(coze, CHOOSE)
@@ -225,7 +227,7 @@ def test_a_third_answer_that_cannot_be_used(
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_a_run_that_fails_while_it_is_resumed(
+def test_a_run_that_fails_when_resumed_is_reported_to_the_model(
     coze: LocalCoze, build_graph: GraphBuilder, run_thread: ThreadRunner, tmp_path: Path
 ) -> None:
     tool = make_tool(coze, BREAKS)
@@ -311,7 +313,7 @@ def test_a_refusal_is_kept_beside_one_that_asks(
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
-def test_a_call_that_fails_beside_one_that_asks(
+def test_a_call_that_fails_does_not_stop_one_that_asks(
     coze: LocalCoze, run_thread: ThreadRunner, tmp_path: Path
 ) -> None:
     tools = [make_tool(coze), make_tool(coze, FAILS)]
@@ -334,7 +336,7 @@ def test_a_call_that_fails_beside_one_that_asks(
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_a_graph_without_a_checkpointer(
+def test_a_question_without_a_checkpointer_is_raised(
     coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
 ) -> None:
     tool = make_tool(coze)
@@ -386,7 +388,7 @@ def test_files_are_read_and_uploaded_once(coze: LocalCoze, run: RunStyle, tmp_pa
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_a_tool_in_a_node_of_ones_own(coze: LocalCoze, run: RunStyle) -> None:
+def test_a_tool_may_be_called_twice_in_a_node_of_the_user(coze: LocalCoze, run: RunStyle) -> None:
     tool = make_tool(coze)
 
     def node(_: TwoOutputs) -> Any:
@@ -411,7 +413,9 @@ def test_a_tool_in_a_node_of_ones_own(coze: LocalCoze, run: RunStyle) -> None:
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_an_agent_in_a_graph(coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle) -> None:
+def test_an_agent_may_ask_inside_another_graph(
+    coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
+) -> None:
     calls = [make_call(id=f"c_{name}", name=name, questions=2) for name in "ab"]
     inner = build_graph(make_tool(coze), calls)
     outer = StateGraph(MessagesState)
@@ -434,7 +438,7 @@ def test_an_agent_in_a_graph(coze: LocalCoze, build_graph: GraphBuilder, run: Ru
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_durability(
+def test_each_question_is_asked_once_with_every_durability(
     coze: LocalCoze,
     build_graph: GraphBuilder,
     run_thread: ThreadRunner,
@@ -457,7 +461,7 @@ def test_durability(
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_a_second_call_with_the_same_id_in_another_thread(coze: LocalCoze, run: RunStyle) -> None:
+def test_the_same_call_id_in_another_thread_is_another_run(coze: LocalCoze, run: RunStyle) -> None:
     graph = build_tool_node_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
     for name in ("t1", "t2"):
         run(graph, START_INPUT, make_thread_config(name))
@@ -468,10 +472,10 @@ def test_a_second_call_with_the_same_id_in_another_thread(coze: LocalCoze, run: 
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_a_second_call_with_the_same_id_in_one_thread(coze: LocalCoze, run: RunStyle) -> None:
+def test_the_same_call_id_in_a_later_turn_is_another_run(coze: LocalCoze, run: RunStyle) -> None:
     graph = build_tool_node_graph(
         make_tool(coze), ONE_QUESTION, InMemorySaver()
-    )  # models that count repeat their ids
+    )  # models that number their calls repeat the ids
     for answer in ("one", "two"):
         assert list_questions(run(graph, START_INPUT, make_thread_config())) == ["a: question 1?"]
         state = run(graph, Command(resume=answer), make_thread_config())
@@ -483,12 +487,12 @@ def test_a_second_call_with_the_same_id_in_one_thread(coze: LocalCoze, run: RunS
 
 needs_time_travel = pytest.mark.skipif(
     Version(version("langgraph")) < Version("1.1.9"),
-    reason="earlier ones run nested graphs afresh, whatever checkpoint they are given",
+    reason="earlier versions restart nested graphs whatever the checkpoint",
 )
 
 
 def answer_and_get_checkpoint(graph: Any, run: RunStyle) -> Any:
-    """Ask and answer; return the config of the checkpoint that waited."""
+    """Ask and answer; return the config of the checkpoint that waited for the answer."""
     run(graph, START_INPUT, make_thread_config())
     waited = graph.get_state(make_thread_config()).config
     assert get_output(run(graph, Command(resume="first"), make_thread_config()))["answers"] == [
@@ -514,7 +518,7 @@ def test_another_answer_to_an_old_checkpoint_sends_nothing(
 @needs_time_travel
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_going_on_from_an_old_checkpoint_asks_anew(
+def test_continuing_from_an_old_checkpoint_asks_again(
     coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
 ) -> None:
     graph = build_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
@@ -527,7 +531,7 @@ def test_going_on_from_an_old_checkpoint_asks_anew(
     assert find_events_answered_twice(coze) == []
 
 
-def test_a_run_is_not_streamed_and_asks(coze: LocalCoze) -> None:
+def test_a_run_in_sync_mode_may_ask(coze: LocalCoze) -> None:
     if coze.profile == "studio":
         pytest.skip("Studio runs nothing that asks without a stream (6039)")
     graph = build_tool_node_graph(make_tool(coze, run_mode="sync"), ONE_QUESTION, InMemorySaver())

@@ -1,4 +1,4 @@
-"""Workflows that ask back, inside of LangGraph: right answers, and one run for one call.
+"""Workflows that ask questions inside LangGraph: right answers, and one run for each call.
 
 The cells of a table: how the calls are given to tasks, how many there are, how they are run, and
 where threads are kept. Some of these deadlock, or answer wrongly, when built in other ways.
@@ -59,7 +59,7 @@ coze = serve(workflows=BOOK)
 
 
 def check_answers_and_requests(coze: LocalCoze, calls: list[Any], done: ThreadRun) -> None:
-    """Right answers to the right questions, one run for each call, one answer for each event."""
+    """Check that each call had one run, and each question its own answer, sent once."""
     expected = [
         {
             "name": call["args"]["name"],
@@ -84,7 +84,7 @@ def check_answers_and_requests(coze: LocalCoze, calls: list[Any], done: ThreadRu
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
 @pytest.mark.parametrize("calls", [ONE_CALL, THREE_CALLS], ids=["1 call", "3 calls"])
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_questions_of_calls(
+def test_every_call_is_run_once_and_gets_its_own_answers(
     coze: LocalCoze,
     build_graph: GraphBuilder,
     calls: list[Any],
@@ -99,7 +99,7 @@ def test_questions_of_calls(
     check_answers_and_requests(coze, calls, done)
     if (
         build_graph is build_send_graph and calls is THREE_CALLS
-    ):  # all questions that can be asked are asked at once
+    ):  # all open questions are asked at once
         assert [sorted(round_) for round_ in done.questions] == [
             ["a: question 1?", "b: question 1?", "c: question 1?"],
             ["b: question 2?"],
@@ -108,7 +108,7 @@ def test_questions_of_calls(
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_more_calls_than_threads(
+def test_more_calls_than_threads_do_not_deadlock(
     coze: LocalCoze, build_graph: GraphBuilder, run_thread: ThreadRunner, tmp_path: Path
 ) -> None:
     calls = [make_call(id=f"c_{name}", name=name, questions=1) for name in "abcdefgh"]
@@ -165,7 +165,7 @@ def test_a_person_agrees_to_a_call_before_it_asks(
 
 @pytest.mark.parametrize("build_graph", ["Send", "list"])
 @pytest.mark.parametrize("run_thread", ["sync", "async"])
-def test_the_answers_come_in_another_process(
+def test_another_process_may_answer(
     coze: LocalCoze, run_thread: str, build_graph: str, tmp_path: Path
 ) -> None:
     pytest.importorskip("langgraph.checkpoint.sqlite")
@@ -211,8 +211,10 @@ class ConfigRecorder(BaseTool):
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
-def test_the_private_keys_that_nested_relies_on(run_thread: ThreadRunner, tmp_path: Path) -> None:
-    """When this fails LangGraph has changed: look at `nested` and `with_siblings`."""
+def test_langgraph_still_has_the_private_keys_that_are_used(
+    run_thread: ThreadRunner, tmp_path: Path
+) -> None:
+    """If this fails, LangGraph has changed: see `langchain_coze._workflows.graph`."""
     peek, savers = ConfigRecorder(), list[Any]()
     calls = [make_call("peek", id=f"c_{n}") for n in range(2)]
 
@@ -250,7 +252,9 @@ def test_each_attempt_of_a_task_has_a_counter_of_its_own(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
-def test_a_graph_without_a_checkpointer_says_so(run_thread: ThreadRunner, tmp_path: Path) -> None:
+def test_a_config_without_a_checkpointer_is_recognized(
+    run_thread: ThreadRunner, tmp_path: Path
+) -> None:
     peek = ConfigRecorder()
     run_thread(lambda _: build_tool_node_graph(peek, [make_call("peek")]), tmp_path)
     (config,) = peek.configs
@@ -261,7 +265,7 @@ def test_a_graph_without_a_checkpointer_says_so(run_thread: ThreadRunner, tmp_pa
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_where_the_state_of_a_call_is_kept(
+def test_the_state_of_a_call_has_its_own_namespace(
     coze: LocalCoze, build_graph: GraphBuilder, run_thread: ThreadRunner, tmp_path: Path
 ) -> None:
     tool = make_tool(coze)
@@ -287,14 +291,14 @@ def make_two_calls(**waits: float) -> list[Any]:
     return [make_call(id=f"c_{name}", name=name, wait=wait) for name, wait in waits.items()]
 
 
-def test_no_call_is_left_behind_by_one_that_asks_sooner(coze: LocalCoze, tmp_path: Path) -> None:
+def test_a_slow_call_is_not_lost_when_another_asks_first(coze: LocalCoze, tmp_path: Path) -> None:
     tool, calls = make_tool(coze), make_two_calls(a=0, b=0.3)
     done = run_thread_async(lambda saver: build_tool_node_graph(tool, calls, saver), tmp_path)
     check_answers_and_requests(coze, calls, done)
 
 
 class SlowStart(AsyncCallbackHandler):
-    """What makes calls begin late: tracers that take their time."""
+    """Delays the start of a call, like a slow tracer."""
 
     async def on_tool_start(self, serialized: Any, input_str: str, **_: Any) -> None:
         del serialized
@@ -311,7 +315,7 @@ def test_a_call_that_begins_late_is_started_once(coze: LocalCoze, tmp_path: Path
     check_answers_and_requests(coze, calls, done)
 
 
-def test_calls_that_have_come_to_rest_are_forgotten(coze: LocalCoze, tmp_path: Path) -> None:
+def test_finished_calls_are_forgotten(coze: LocalCoze, tmp_path: Path) -> None:
     tool = make_tool(coze)
     calls = [make_call(id=f"c_{n}", name="a", questions=0) for n in range(4)]
     before = dict(graph_module._sibling_calls)
@@ -319,7 +323,7 @@ def test_calls_that_have_come_to_rest_are_forgotten(coze: LocalCoze, tmp_path: P
     assert graph_module._sibling_calls == before
 
 
-def test_few_attempts_that_are_over_are_remembered(
+def test_only_a_few_finished_attempts_are_remembered(
     coze: LocalCoze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(graph_module, "_MAX_GROUPS", 3)

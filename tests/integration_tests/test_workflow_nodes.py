@@ -1,4 +1,4 @@
-"""`create_workflow_graph`: a workflow as a graph of its own and as a node."""
+"""`create_workflow_graph`: a workflow as a graph and as a node of another graph."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Trip(TypedDict, total=False):
 
 
 def build_outer_graph(workflow: Any, checkpointer: Any) -> Any:
-    """Return a graph with a workflow as a node, and one that reads what it gave."""
+    """Return a graph with a workflow as a node, followed by one that reads its output."""
 
     def summarize(state: Trip) -> Trip:
         return {"summary": json.dumps(state["output"])}
@@ -72,7 +72,7 @@ def build_outer_graph(workflow: Any, checkpointer: Any) -> Any:
 
 @pytest.mark.parametrize("open_saver", SAVERS)
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
-def test_a_graph_of_its_own(
+def test_a_workflow_graph_asks_and_returns_its_output(
     coze: LocalCoze, run_thread: ThreadRunner, open_saver: OpenSaver, tmp_path: Path
 ) -> None:
     tool = make_tool(coze)
@@ -102,7 +102,7 @@ def test_the_run_is_plain_data(coze: LocalCoze, run: RunStyle) -> None:
     assert workflow_run.workflow_id == BOOK.workflow_id
 
 
-def test_the_run_has_the_messages_of_all_its_legs(coze: LocalCoze) -> None:
+def test_the_run_has_the_messages_before_and_after_a_question(coze: LocalCoze) -> None:
     graph = create_workflow_graph(make_tool(coze), checkpointer=InMemorySaver())
     graph.invoke({"parameters": {"name": "a"}}, make_thread_config())
     messages = graph.invoke(Command(resume="x"), make_thread_config())["run"]["messages"]
@@ -110,7 +110,7 @@ def test_the_run_has_the_messages_of_all_its_legs(coze: LocalCoze) -> None:
     assert (titles[0], titles[2:]) == ("Look", ["Heard 1", "End"])
 
 
-def test_what_waits_is_seen_in_the_state(coze: LocalCoze) -> None:
+def test_the_state_shows_the_pending_question(coze: LocalCoze) -> None:
     graph = create_workflow_graph(make_tool(coze), checkpointer=InMemorySaver())
     graph.invoke(INPUT, make_thread_config())
     state = graph.get_state(make_thread_config())
@@ -132,7 +132,7 @@ def test_a_run_that_fails_is_an_error(coze: LocalCoze, run: RunStyle) -> None:
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_what_the_workflow_does_not_take(coze: LocalCoze, run: RunStyle) -> None:
+def test_invalid_parameters_are_refused_before_any_request(coze: LocalCoze, run: RunStyle) -> None:
     schema = {
         "title": "book",
         "description": "Books.",
@@ -149,7 +149,7 @@ def test_what_the_workflow_does_not_take(coze: LocalCoze, run: RunStyle) -> None
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_an_answer_to_a_question_that_was_answered(coze: LocalCoze, run: RunStyle) -> None:
+def test_a_question_cannot_be_answered_twice(coze: LocalCoze, run: RunStyle) -> None:
     graph = create_workflow_graph(make_tool(coze), checkpointer=InMemorySaver())
     run(graph, {"parameters": {"name": "a"}}, make_thread_config())
     waited = graph.get_state(make_thread_config()).config
@@ -161,7 +161,7 @@ def test_an_answer_to_a_question_that_was_answered(coze: LocalCoze, run: RunStyl
     assert len(list_started_runs(coze)) == 1
 
 
-def test_names(coze: LocalCoze) -> None:
+def test_a_graph_has_the_name_of_its_tool_unless_another_is_given(coze: LocalCoze) -> None:
     tool = make_tool(coze)
     assert create_workflow_graph(tool).name == tool.name == "book"
     assert create_workflow_graph(tool, name="booking").name == "booking"
@@ -175,7 +175,7 @@ def test_names(coze: LocalCoze) -> None:
 
 @pytest.mark.parametrize("open_saver", SAVERS)
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
-def test_a_node_of_a_graph(
+def test_a_workflow_graph_may_be_a_node(
     coze: LocalCoze, run_thread: ThreadRunner, open_saver: OpenSaver, tmp_path: Path
 ) -> None:
     tool = make_tool(coze)
@@ -197,7 +197,7 @@ def test_a_node_of_a_graph(
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_the_question_is_seen_from_outside(coze: LocalCoze, run: RunStyle) -> None:
+def test_the_outer_graph_shows_the_pending_question(coze: LocalCoze, run: RunStyle) -> None:
     graph = build_outer_graph(create_workflow_graph(make_tool(coze)), InMemorySaver())
     run(graph, INPUT, make_thread_config())
     (task,) = graph.get_state(make_thread_config(), subgraphs=True).tasks
@@ -214,7 +214,9 @@ class Several(TypedDict, total=False):
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
-def test_nodes_at_the_same_time(coze: LocalCoze, run_thread: ThreadRunner, tmp_path: Path) -> None:
+def test_parallel_nodes_ask_at_the_same_time(
+    coze: LocalCoze, run_thread: ThreadRunner, tmp_path: Path
+) -> None:
     workflow = create_workflow_graph(make_tool(coze))
 
     def build(saver: Any) -> Any:
@@ -236,7 +238,7 @@ def test_nodes_at_the_same_time(coze: LocalCoze, run_thread: ThreadRunner, tmp_p
 
 
 def build_node(workflow: Any, name: str) -> Any:
-    """Return a node that runs a workflow with state of another form."""
+    """Return a node that converts the state for a workflow and back."""
 
     def given(_: Any) -> Any:
         return {"parameters": {"name": name}}
@@ -245,7 +247,7 @@ def build_node(workflow: Any, name: str) -> Any:
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
-def test_a_third_question_too_many(
+def test_more_than_three_questions_are_an_error(
     coze: LocalCoze, run_thread: ThreadRunner, tmp_path: Path
 ) -> None:
     if coze.profile == "studio":
@@ -276,7 +278,7 @@ def photo_form() -> WorkflowSteps:
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_an_answer_that_cannot_be_sent_is_asked_for_again(run: RunStyle, tmp_path: Path) -> None:
+def test_an_answer_that_cannot_be_sent_is_requested_again(run: RunStyle, tmp_path: Path) -> None:
     path = tmp_path / "secret.png"
     path.write_text("SECRET")
     flow = LocalWorkflow(photo_form)

@@ -1,4 +1,4 @@
-"""What a workflow says on its way reaches LangGraph's streams and LangChain's callbacks, once."""
+"""Messages of a running workflow reach LangGraph's streams and LangChain's callbacks once."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def pour(leaf: str, times: int = 3) -> WorkflowSteps:
 
 
 def held(leaf: str) -> WorkflowSteps:
-    """Wait until what was said has been heard."""
+    """Wait until the message has been received."""
     yield Message("listen", node_title="Say")
     return {"leaf": leaf, "heard": RECEIVED.wait(5)}
 
@@ -87,14 +87,14 @@ class Listener(BaseCallbackHandler):
 
 
 class AsyncListener(AsyncCallbackHandler):
-    """Does the same, on the event loop."""
+    """Keeps the custom events, on the event loop."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
 
     async def on_custom_event(self, name: str, data: Any, **_: Any) -> None:
         assert name == "coze_workflow_message"
-        await asyncio.sleep(0.01)  # one that takes long does not change the order
+        await asyncio.sleep(0.01)  # a slow handler does not change the order
         self.events.append(data)
 
 
@@ -123,7 +123,7 @@ STREAM_STYLES = [pytest.param(stream_sync, id="sync"), pytest.param(stream_async
 @pytest.mark.parametrize("subgraphs", [False, True])
 @pytest.mark.parametrize("stream", STREAM_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_both_legs_reach_every_channel_once(
+def test_messages_before_and_after_a_question_reach_every_channel_once(
     coze: LocalCoze, build_graph: GraphBuilder, stream: StreamStyle, *, subgraphs: bool
 ) -> None:
     graph = build_graph(make_tool(coze, BREW), [make_call("brew", leaf="oolong")], InMemorySaver())
@@ -145,7 +145,7 @@ def test_both_legs_reach_every_channel_once(
             assert {event["event"] for event in deltas} == {"tool-output-delta"}
 
 
-def test_what_an_event_tells(coze: LocalCoze) -> None:
+def test_an_event_names_workflow_node_and_call(coze: LocalCoze) -> None:
     graph = build_tool_node_graph(
         make_tool(coze, BREW), [make_call("brew", leaf="oolong")], InMemorySaver()
     )
@@ -162,7 +162,7 @@ def test_what_an_event_tells(coze: LocalCoze) -> None:
 
 @pytest.mark.parametrize("stream", STREAM_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_parallel_calls_are_told_apart(
+def test_events_name_their_call(
     coze: LocalCoze, build_graph: GraphBuilder, stream: StreamStyle
 ) -> None:
     leaves = ["oolong", "sencha", "assam"]
@@ -183,7 +183,7 @@ def test_messages_come_while_the_workflow_runs(
 ) -> None:
     RECEIVED.clear()
     graph = build_graph(make_tool(coze, HELD), [make_call("held", leaf="oolong")], InMemorySaver())
-    # "tools" alone is streamed at the end of a step: LangGraph's own way, with any tool
+    # "tools" alone is streamed at the end of a step: LangGraph does so with any tool
     for name, event in graph.stream(START_INPUT, make_thread_config(), stream_mode=MODES):
         if name == mode and "listen" in (event.get("content"), event.get("delta")):
             RECEIVED.set()
@@ -206,7 +206,9 @@ async def test_messages_come_while_the_workflow_runs_async(coze: LocalCoze) -> N
 
 
 @pytest.mark.parametrize("stream", STREAM_STYLES)
-def test_a_graph_without_a_checkpointer(coze: LocalCoze, stream: StreamStyle) -> None:
+def test_a_graph_without_a_checkpointer_streams_messages(
+    coze: LocalCoze, stream: StreamStyle
+) -> None:
     graph = build_tool_node_graph(make_tool(coze, POUR), [make_call("pour", leaf="oolong")])
     listener = Listener()
     streamed = stream(graph, START_INPUT, {"callbacks": [listener]}, stream_mode=MODES)
@@ -217,7 +219,9 @@ def test_a_graph_without_a_checkpointer(coze: LocalCoze, stream: StreamStyle) ->
 
 
 @pytest.mark.parametrize("stream", STREAM_STYLES)
-def test_a_tool_in_a_node_of_ones_own(coze: LocalCoze, stream: StreamStyle) -> None:
+def test_a_tool_in_a_node_of_the_user_streams_messages(
+    coze: LocalCoze, stream: StreamStyle
+) -> None:
     tool = make_tool(coze, POUR)
 
     def node(_: Any) -> Any:
@@ -235,7 +239,7 @@ def test_a_tool_in_a_node_of_ones_own(coze: LocalCoze, stream: StreamStyle) -> N
 
 
 @pytest.mark.parametrize("stream", STREAM_STYLES)
-def test_a_workflow_graph_alone(coze: LocalCoze, stream: StreamStyle) -> None:
+def test_a_workflow_graph_streams_messages(coze: LocalCoze, stream: StreamStyle) -> None:
     graph = create_workflow_graph(make_tool(coze, BREW), checkpointer=InMemorySaver())
     listener = Listener()
     config = make_thread_config(callbacks=[listener])
@@ -248,7 +252,7 @@ def test_a_workflow_graph_alone(coze: LocalCoze, stream: StreamStyle) -> None:
 
 
 @pytest.mark.parametrize("stream", STREAM_STYLES)
-def test_a_workflow_graph_as_a_node(coze: LocalCoze, stream: StreamStyle) -> None:
+def test_a_workflow_graph_streams_messages_as_a_node(coze: LocalCoze, stream: StreamStyle) -> None:
     made = StateGraph(WorkflowState)
     made.add_node("pour", create_workflow_graph(make_tool(coze, POUR)))
     graph = made.add_edge(START, "pour").compile()
@@ -262,7 +266,9 @@ def test_a_workflow_graph_as_a_node(coze: LocalCoze, stream: StreamStyle) -> Non
 
 
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-async def test_events_of_version_2(coze: LocalCoze, build_graph: GraphBuilder) -> None:
+async def test_version_2_events_belong_to_the_run_of_the_tool(
+    coze: LocalCoze, build_graph: GraphBuilder
+) -> None:
     graph = build_graph(make_tool(coze, BREW), [make_call("brew", leaf="oolong")], InMemorySaver())
     for given, expected in ((START_INPUT, ASKED), (Command(resume="no"), ANSWERED)):
         found = [
@@ -276,7 +282,7 @@ async def test_events_of_version_2(coze: LocalCoze, build_graph: GraphBuilder) -
 
 
 @needs_deltas
-def test_runs_of_version_3(coze: LocalCoze) -> None:
+def test_version_3_events_have_the_deltas_of_a_call(coze: LocalCoze) -> None:
     graph = build_send_graph(
         make_tool(coze, POUR), [make_call("pour", leaf="oolong")], InMemorySaver()
     )
@@ -286,7 +292,7 @@ def test_runs_of_version_3(coze: LocalCoze) -> None:
 
 
 @needs_deltas
-async def test_parallel_calls_in_runs_of_version_3(coze: LocalCoze) -> None:
+async def test_version_3_events_keep_parallel_calls_apart(coze: LocalCoze) -> None:
     leaves = ["oolong", "sencha", "assam"]
     calls = [make_call("pour", id=f"c_{leaf}", leaf=leaf) for leaf in leaves]
     graph = build_send_graph(make_tool(coze, POUR), calls, InMemorySaver())
@@ -303,7 +309,9 @@ async def test_parallel_calls_in_runs_of_version_3(coze: LocalCoze) -> None:
 
 @needs_deltas
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_the_custom_projection_of_version_3(coze: LocalCoze, build_graph: GraphBuilder) -> None:
+def test_version_3_events_have_the_messages_as_custom_events(
+    coze: LocalCoze, build_graph: GraphBuilder
+) -> None:
     transformers = pytest.importorskip("langgraph.stream.transformers")
     graph = build_graph(make_tool(coze, POUR), [make_call("pour", leaf="oolong")], InMemorySaver())
     run = graph.stream_events(
@@ -319,7 +327,7 @@ def test_the_custom_projection_of_version_3(coze: LocalCoze, build_graph: GraphB
 
 
 @pytest.mark.parametrize("make_listener", [Listener, AsyncListener])
-def test_a_tool_alone(coze: LocalCoze, make_listener: Any) -> None:
+def test_a_tool_outside_a_graph_reports_to_callbacks(coze: LocalCoze, make_listener: Any) -> None:
     tool, listener = make_tool(coze, POUR), make_listener()
     config: Any = {"callbacks": [listener]}
     if make_listener is Listener:
@@ -331,7 +339,7 @@ def test_a_tool_alone(coze: LocalCoze, make_listener: Any) -> None:
     assert {event["tool_call_id"] for event in listener.events} == {"c_a"}
 
 
-def test_a_tool_in_a_chain(coze: LocalCoze) -> None:
+def test_a_tool_in_a_chain_reports_to_callbacks(coze: LocalCoze) -> None:
     listener = Listener()
     named = RunnableLambda[str, dict[str, str]](lambda leaf: {"leaf": leaf})
     chain = named | make_tool(coze, POUR)

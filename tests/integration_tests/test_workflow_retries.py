@@ -1,4 +1,4 @@
-"""What starts a workflow again when its call has failed: the table of docs/en/workflows.md."""
+"""Retries outside the tool, and how often each starts a run: the table of docs/en/workflows.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ coze = serve(guest, workflows=LocalWorkflow(brew, description="Brews tea."))
 def retry_by_middleware(coze: LocalCoze, tool: CozeWorkflowTool) -> None:
     pytest.importorskip("langchain")
     from langchain.agents import create_agent  # noqa: PLC0415 - it may be missing
-    from langchain.agents.middleware import ToolRetryMiddleware  # noqa: PLC0415 - the same
+    from langchain.agents.middleware import ToolRetryMiddleware  # noqa: PLC0415 - it may be missing
 
     model = make_chat(coze)
     again = ToolRetryMiddleware(max_retries=1, initial_delay=RETRY_DELAY, on_failure="error")
@@ -76,7 +76,7 @@ PATIENT = RetryPolicy(max_attempts=2, initial_interval=RETRY_DELAY)
         pytest.param(retry_by_runnable, (2, 2), id="with_retry"),
     ],
 )
-def test_what_calls_a_workflow_again(
+def test_only_retries_without_is_retryable_start_a_run_twice(
     coze: LocalCoze, call: Callable[[LocalCoze, CozeWorkflowTool], None], tries: tuple[int, int]
 ) -> None:
     tool = CozeWorkflowTool.from_workflow(

@@ -100,7 +100,7 @@ class CallingModel(BaseChatModel):
 def build_send_graph(
     tools: Any, calls: Sequence[Any], checkpointer: Any = None, **options: Any
 ) -> Any:
-    """Return an agent that runs each call in a task of its own, by Send."""
+    """Return an agent that runs each call in a separate task, by Send."""
     agents = pytest.importorskip("langchain.agents")
     return agents.create_agent(
         CallingModel(calls=list(calls)), _as_list(tools), checkpointer=checkpointer, **options

@@ -81,14 +81,14 @@ def look(photo: Annotated[TurnFile, FileKind("image")], note: str = "") -> dict[
 
 
 def slow(seconds: float) -> Generator[Any, Any, str]:
-    """Take its time."""
+    """Finish after some seconds."""
     yield Message("Wait", node_title="Wait")
     yield Pause(seconds)
     return "done"
 
 
 def odd(config: str, self_: str = "", values: str = "", run_manager: str = "") -> str:
-    """Take parameters with the names of LangChain's own."""
+    """Take parameters with names that LangChain uses."""
     return f"{config}{self_}{values}{run_manager}"
 
 

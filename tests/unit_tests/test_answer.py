@@ -56,7 +56,7 @@ def make_card(number: str) -> bytes:
     return make_completed(number, '{"card_type":3}', content_type="card")
 
 
-# Turns in which the order of things matters. The texts of deltas and completed messages agree.
+# Turns in which the order of events matters. Deltas and completed messages have the same text.
 TURNS = {
     "recorded": TURN,
     "recalled": RECALL + TURN,
@@ -194,7 +194,7 @@ def test_any_split_gives_the_same_message(name: str, cuts: list[int]) -> None:
 
 @pytest.mark.parametrize("name", TURNS)
 def test_blocks_of_streamed_chunks_add_up_as_langchain_merges_them(name: str) -> None:
-    """What `output_version="v1"` does: each chunk's content becomes its blocks, then they merge."""
+    """Like `output_version="v1"`: the content of each chunk becomes its blocks, then they merge."""
     message = None
     for chunk in parse_chunks([TURNS[name][i : i + 200] for i in range(0, len(TURNS[name]), 200)]):
         part = chunk.message
@@ -218,7 +218,7 @@ def test_blocks_of_streamed_chunks_add_up_as_langchain_merges_them(name: str) ->
     escape=st.booleans(),
     together=st.booleans(),
 )
-def test_any_texts_arrive_as_they_were_said(
+def test_any_texts_arrive_as_they_were_sent(
     texts: list[str], *, escape: bool, together: bool
 ) -> None:
     """Plain deltas are read by their bytes: quotes, escapes and odd characters must not matter."""
@@ -236,7 +236,7 @@ def test_any_texts_arrive_as_they_were_said(
         message = read_stream(*whole_reads)
         if escape:
             assert message.content == text
-        else:  # what is no character in UTF-8 cannot be sent as it is
+        else:  # lone surrogates have no UTF-8 form
             assert message.content == text.encode("utf-8", "replace").decode()
 
 
@@ -258,7 +258,7 @@ def test_a_delta_that_only_looks_plain_is_read() -> None:
         turn.feed(raw_line_end)
 
 
-def test_recorded_turn() -> None:
+def test_a_recorded_turn_gives_text_metadata_and_usage() -> None:
     message = read_stream(TURN)
     assert message.content == TURN_TEXT
     assert message.additional_kwargs == {}
@@ -311,7 +311,7 @@ def test_the_last_chunk_comes_with_done_and_not_later() -> None:
     assert turn.finish() == []
 
 
-def test_answers_are_told_in_order_although_they_interleave() -> None:
+def test_interleaved_answers_are_streamed_in_order() -> None:
     message = read_whole(TURNS["three interleaved, reasoning"])
     assert message.content == "a\n\nx\n\nq"
     assert [block["type"] for block in message.content_blocks] == [
@@ -402,7 +402,7 @@ def test_a_local_plugin_gives_tool_calls() -> None:
         {"msg_type": "generate_answer_finish", "data": '{"finish_reason":1}'},
     ],
 )
-def test_an_interrupt_is_told(verbose: dict[str, str]) -> None:
+def test_an_interrupt_is_in_the_metadata(verbose: dict[str, str]) -> None:
     data = (
         make_completed("1", "Which?") + make_completed("2", json.dumps(verbose), "verbose") + DONE
     )
@@ -460,7 +460,7 @@ def test_a_cut_stream_names_its_chat() -> None:
     assert caught.value.conversation_id == "7516861345346813988"
 
 
-def test_failed_turn() -> None:
+def test_a_failed_turn_raises_its_error() -> None:
     with pytest.raises(CozeServerError) as caught:
         parse_chunks([FAILED + DONE])
     assert caught.value.code == 5000
@@ -483,7 +483,9 @@ def test_failed_turn() -> None:
         (b'{"code":4028,"msg":"quota"}', CozeQuotaError, 4028),
     ],
 )
-def test_failures(sent: bytes, error: type[Exception], code: int | None) -> None:
+def test_every_form_of_a_failure_raises_its_error(
+    sent: bytes, error: type[Exception], code: int | None
+) -> None:
     for as_whole in (False, True):
         with pytest.raises(error) as caught:
             parse_chunks([sent], whole=as_whole)
@@ -498,7 +500,7 @@ def test_an_error_after_the_end_does_not_take_the_answer_back() -> None:
 @pytest.mark.parametrize("as_whole", [False, True])
 @pytest.mark.parametrize("name", ["delta", "completed"])
 @pytest.mark.parametrize("payload", [b'{"id":"1","type":"answer","content":"a', b"", b"not json"])
-def test_a_broken_piece_of_an_answer_is_not_passed_over(
+def test_a_broken_piece_of_an_answer_is_an_error(
     name: str, payload: bytes, *, as_whole: bool
 ) -> None:
     event = b"event:conversation.message.%s\ndata:%s\n\n" % (name.encode(), payload)
@@ -535,7 +537,7 @@ def test_odd_or_missing_ids_double_nothing(number: bytes) -> None:
     assert read_whole(b"".join(pieces) + COMPLETED + DONE).content == "ab"
 
 
-def test_answers_without_ids_are_told_apart_by_their_ends() -> None:
+def test_answers_without_ids_are_separated_by_their_ends() -> None:
     data = b"".join(
         event.replace(b'"id": "1", ', b"").replace(b'"id":"1",', b"")
         for event in (
@@ -559,7 +561,7 @@ def test_an_end_that_says_that_it_failed_is_a_failure(status: str) -> None:
 
 
 @pytest.mark.parametrize("name", [b"requires_action", b"required_action", b"completed"])
-def test_every_spelling_of_a_required_action(name: bytes) -> None:
+def test_every_spelling_of_a_required_action_gives_tool_calls(name: bytes) -> None:
     data = REQUIRES_ACTION.replace(b"chat.requires_action", b"chat." + name)
     message = read_whole(data)
     assert message.response_metadata["finish_reason"] == "tool_calls"
@@ -572,7 +574,7 @@ def test_the_end_of_nothing_is_no_success(sent: bytes) -> None:
         parse_chunks([sent])
 
 
-def test_studio_tells_calls_in_another_form() -> None:
+def test_server_tools_of_studio_are_blocks_too() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "fn", "arguments": '{"q":1}'}}
     data = (
         make_completed("1", json.dumps(call), "function_call")
@@ -590,7 +592,7 @@ def test_the_token_that_was_sent_is_masked_in_errors() -> None:
     assert "opaque" not in str(caught.value)
 
 
-def test_a_broken_connection_after_the_end_is_none() -> None:
+def test_a_broken_connection_after_the_end_is_ignored() -> None:
     turn = AnswerStream(BOT)
     turn.feed(TURN[: -len(DONE)])
     turn.connection_lost(CozeStreamError("reset"))
@@ -598,7 +600,7 @@ def test_a_broken_connection_after_the_end_is_none() -> None:
     assert last.message.response_metadata["finish_reason"] == "stop"
 
 
-def test_a_broken_connection_before_the_end_tells_the_ids() -> None:
+def test_a_broken_connection_before_the_end_has_the_ids() -> None:
     turn = AnswerStream(BOT, logid="log1")
     turn.feed(TURN[:900])
     with pytest.raises(CozeStreamError) as caught:
@@ -620,7 +622,7 @@ def test_a_polled_turn_is_the_same_message() -> None:
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled", "cancelled", "expired"])
-def test_a_polled_turn_that_failed(status: str) -> None:
+def test_a_polled_turn_that_failed_raises_its_error(status: str) -> None:
     chat = {"id": "7", "conversation_id": "9", "status": status, "last_error": {"code": 0}}
     with pytest.raises(CozeChatError) as caught:
         AnswerStream(BOT, single_chunk=True).feed_polled(chat, [])
@@ -628,7 +630,7 @@ def test_a_polled_turn_that_failed(status: str) -> None:
 
 
 @pytest.mark.parametrize("as_whole", [False, True])
-def test_nothing_is_told_after_the_end(*, as_whole: bool) -> None:
+def test_nothing_is_emitted_after_the_end(*, as_whole: bool) -> None:
     turn = AnswerStream(BOT, single_chunk=as_whole)
     turn.feed(make_delta("1", "a"))
     turn.feed(make_delta("1", "b", content_type="text"))
@@ -639,7 +641,7 @@ def test_nothing_is_told_after_the_end(*, as_whole: bool) -> None:
 
 
 def test_deltas_are_passed_over_in_one_large_read_too() -> None:
-    """What stands in them is not even looked at, where a completed message follows."""
+    """Their content is not parsed when a completed message follows."""
     broken = make_delta("1", "b").replace(b'"content"', b'"content')
     data = make_delta("1", "a") + broken + broken + make_completed("1", "abb") + COMPLETED + DONE
     assert read_whole(data).content == "abb"

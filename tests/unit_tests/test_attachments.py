@@ -1,4 +1,4 @@
-"""Content blocks of every form, to what Coze takes; pure."""
+"""Content blocks of every form, converted for Coze; without a server."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_an_uploaded_file_is_named_by_its_id(block: Any, kind: str) -> None:
     assert found.to_item() == {"type": kind, "file_id": "77"}
 
 
-def test_names_and_types_of_files() -> None:
+def test_files_get_names_and_types() -> None:
     pdf = base64.b64encode(b"%PDF-1.7").decode()
     found = [
         parse_block(create_file_block(base64=pdf, mime_type="application/pdf")),
@@ -104,7 +104,7 @@ def test_names_and_types_of_files() -> None:
     ]
 
 
-def test_text_is_text() -> None:
+def test_a_plain_text_block_stays_text() -> None:
     assert parse_block("Hi") == "Hi"
     assert parse_block({"type": "text", "text": "Hi"}) == "Hi"
     assert parse_block(create_plaintext_block("A page")) == "A page"
@@ -143,7 +143,9 @@ def test_the_type_of_an_image_is_that_of_its_bytes(data: bytes, mime_type: str) 
         (7, None, "'int', which Coze does not take"),
     ],
 )
-def test_what_is_known_to_be_wrong_is_said(block: Any, code: int | None, message: str) -> None:
+def test_invalid_blocks_are_refused_with_a_reason(
+    block: Any, code: int | None, message: str
+) -> None:
     with pytest.raises(CozeInvalidRequestError, match=message) as caught:
         parse_block(block)
     assert caught.value.code == code
@@ -154,7 +156,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(attachments, "MAX_FILE_SIZE", 1000)
-    for data in (b"x" * 1003, "!" * 1400):  # not base64 either: it is not looked at
+    for data in (b"x" * 1003, "!" * 1400):  # not base64 either: it is not decoded
         with pytest.raises(CozeInvalidRequestError, match="at most 512 MB") as caught:
             parse_block({"type": "file", "base64": data})
         assert caught.value.code == 4302

@@ -1,4 +1,4 @@
-"""What a CozeJWTAuth is, and the exchange of its JWTs without any I/O."""
+"""CozeJWTAuth as a value, and the exchange of its JWTs without I/O."""
 
 from __future__ import annotations
 
@@ -92,14 +92,14 @@ def test_the_key_is_text_or_a_file(tmp_path: Path) -> None:
         ({"ttl": 900}, "ttl"),
     ],
 )
-def test_what_cannot_be_an_app(fields: dict[str, Any], word: str) -> None:
+def test_invalid_apps_are_refused(fields: dict[str, Any], word: str) -> None:
     with pytest.raises(ValidationError, match=word) as caught:
         make_auth(**fields)
     assert "BEGIN" not in str(caught.value)
 
 
 @pytest.mark.parametrize("body", ["xyzzy", "MIIxyzzy", APP.private_key.split("\n", 2)[2][:400]])
-def test_a_key_that_is_broken_is_told_when_it_signs(body: str) -> None:
+def test_a_broken_key_is_an_error_when_it_signs(body: str) -> None:
     auth = make_auth(
         private_key=f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
     )
@@ -109,7 +109,7 @@ def test_a_key_that_is_broken_is_told_when_it_signs(body: str) -> None:
     assert "pathlib.Path" in (caught.value.hint or "")
 
 
-def test_it_is_plain_data() -> None:
+def test_an_auth_can_be_copied_compared_and_pickled() -> None:
     auth = make_auth(session_name="ada", scope={"a": {"b": [1]}})
     for again in (pickle.loads(pickle.dumps(auth)), copy.deepcopy(auth), auth.model_copy()):
         assert again == auth
@@ -129,7 +129,7 @@ def test_the_private_key_is_shown_nowhere() -> None:
     assert not [text for text in texts if line in text]
 
 
-def test_without_the_extra() -> None:
+def test_a_missing_extra_is_explained() -> None:
     code = (
         "import sys; sys.modules['jwt'] = None\n"
         "from langchain_coze import ChatCoze, CozeJWTAuth\n"
@@ -196,11 +196,11 @@ def test_what_is_not_given_is_not_sent() -> None:
         ({"enterprise_id": "8"}, "/api/permission/oauth2/enterprise_id/8/token"),
     ],
 )
-def test_where_it_is_exchanged(fields: dict[str, Any], path: str) -> None:
+def test_the_token_is_exchanged_at_the_base_url(fields: dict[str, Any], path: str) -> None:
     assert make_auth(**fields)._build_token_request("https://api.coze.cn").path == path
 
 
-def test_what_shares_a_token() -> None:
+def test_equal_apps_and_sessions_share_a_token() -> None:
     def key(base_url: str = "https://api.coze.cn", **fields: Any) -> str:
         return make_auth(**fields)._build_token_request(base_url).key
 
@@ -272,18 +272,18 @@ NOW = 1721135859.0
 @pytest.mark.parametrize(
     ("duration", "reply", "good"),
     [
-        (900, {"expires_in": int(NOW) + 901, "date": NOW}, 840),  # a minute at most is not used
+        (900, {"expires_in": int(NOW) + 901, "date": NOW}, 840),  # up to a minute stays unused
         (100, {"expires_in": int(NOW) + 101, "date": NOW}, 90),
         (100, {"expires_in": 100}, 90),  # a duration
         (100, {"expires_in": "100"}, 90),
         (100, {}, 90),
         (100, {"expires_in": None}, 90),
-        (100, {"expires_in": 10**6}, 90),  # never longer than asked for
-        (86399, {"expires_in": int(NOW) + 11, "date": NOW}, 9),  # the server gives less
-        (100, {"expires_in": int(NOW)}, 90),  # long ago by our clock, which is off then
+        (100, {"expires_in": 10**6}, 90),  # never longer than requested
+        (86399, {"expires_in": int(NOW) + 11, "date": NOW}, 9),  # the server grants less
+        (100, {"expires_in": int(NOW)}, 90),  # long ago by the local clock, which must be wrong
     ],
 )
-def test_how_long_a_token_is_used(
+def test_a_token_is_used_until_shortly_before_it_expires(
     monkeypatch: pytest.MonkeyPatch, duration: int, reply: dict[str, Any], good: float
 ) -> None:
     wanted = make_grant(duration)
@@ -304,7 +304,7 @@ def test_how_long_a_token_is_used(
     )
 
 
-def test_a_time_without_a_date_is_told_by_our_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_date_header_the_local_clock_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted, clock = make_grant(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     run_with_replies(
@@ -344,7 +344,7 @@ def test_only_the_token_that_was_refused_is_forgotten() -> None:
         (Reply(status_code=200, body=b'{"code":4100,"msg":"m"}'), "public_key_id is"),
     ],
 )
-def test_refusals(reply: Reply, hint: str) -> None:
+def test_refusals_of_the_exchange_have_hints(reply: Reply, hint: str) -> None:
     with pytest.raises(CozeAuthenticationError, match="gave the OAuth app no access token") as it:
         run_with_replies(fetch_token(make_grant(), tokens, RetryPolicy()), reply)
     assert hint in (it.value.hint or "")
@@ -356,7 +356,7 @@ def test_refusals(reply: Reply, hint: str) -> None:
 @pytest.mark.parametrize(
     ("offset", "message"), [(3600, "3,600 s behind"), (-90, "90 s ahead of"), (3, ""), (-3, "")]
 )
-def test_a_clock_that_is_off_is_told(offset: int, message: str) -> None:
+def test_a_wrong_clock_is_reported(offset: int, message: str) -> None:
     date = email.utils.formatdate(time.time() + offset + 0.5, usegmt=True)
     with pytest.raises(CozeAuthenticationError) as caught:
         run_with_replies(
@@ -368,7 +368,7 @@ def test_a_clock_that_is_off_is_told(offset: int, message: str) -> None:
     assert ("NTP" in text) == bool(message)
 
 
-def test_a_reply_without_a_token() -> None:
+def test_a_reply_without_a_token_is_an_error() -> None:
     for body in (b'{"expires_in":900}', b'{"access_token":""}', b'{"data":[]}'):
         with pytest.raises(CozeServerError, match="without an access token"):
             run_with_replies(

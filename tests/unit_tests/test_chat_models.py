@@ -1,4 +1,4 @@
-"""What can be said of ChatCoze without asking a bot."""
+"""ChatCoze without a server: fields, serialization, warnings."""
 
 from __future__ import annotations
 
@@ -113,11 +113,11 @@ def test_traces_name_provider_bot_and_versions() -> None:
         ({"user": "u"}, "user_id", "u"),
     ],
 )
-def test_names_that_also_work(given: dict[str, Any], field: str, value: Any) -> None:
+def test_aliases_of_fields_are_accepted(given: dict[str, Any], field: str, value: Any) -> None:
     assert getattr(ChatCoze(**given), field) == value
 
 
-def test_defaults() -> None:
+def test_fields_have_their_documented_defaults() -> None:
     bot = ChatCoze(bot_id=BOT)
     assert bot.base_url == "https://api.coze.cn"
     assert bot.user_id == "langchain-coze"
@@ -149,7 +149,7 @@ def test_mistyped_arguments_are_warned_about_with_a_guess() -> None:
         make_model(usr_id="x")
 
 
-def test_what_is_no_argument_of_a_call_is_told() -> None:
+def test_unknown_arguments_of_a_call_are_warned_about() -> None:
     with pytest.warns(UserWarning, match="takes response_mode when it is made"):  # noqa: SIM117
         with pytest.raises(CozeError):
             make_model(max_retries=0).invoke("Hi", response_mode="poll")
@@ -194,7 +194,7 @@ def test_arguments_of_a_call_are_warned_about_once() -> None:
     ]
 
 
-def test_an_argument_that_is_none_is_none() -> None:
+def test_an_argument_none_is_not_warned_about() -> None:
     bot = make_model(max_retries=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -219,7 +219,7 @@ def test_every_public_name_can_be_imported() -> None:
 
 
 def test_importing_is_light() -> None:
-    """Neither httpx, langgraph nor the local server comes with the class."""
+    """Importing the class imports neither httpx nor langgraph nor the local server."""
     script = (
         "import sys\n"
         "import langchain_coze\n"

@@ -1,4 +1,4 @@
-"""Chunks built by hand are what validation would have made; where not, validation makes them."""
+"""Chunks built without validation equal validated ones; otherwise they are validated."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_chunks_share_nothing() -> None:
 
 
 def test_another_langchain_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new field, another default, another set of fields: each makes chunks be validated again."""
+    """A new field, default or set of fields makes chunks be validated again."""
     assert chunks._fast_path_is_valid()
     original = chunks.build_chunk
     changes: list[dict[str, Any]] = [{"a_new_field": 1}, {"usage_metadata": {}}, {"name": ""}]

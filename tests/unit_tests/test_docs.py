@@ -4,7 +4,7 @@ How a page is run: the ```python blocks of a page, or of a docstring, run in ord
 `await` may stand at the top level. A ```text block right after a python block is what that block
 prints; `…` stands for anything. A function `test_…(local_coze)` is called. The blocks of
 `testing.md` are files, whose names stand in their first lines: pytest runs them. A block marked
-```python no-run is passed over. Servers that a page leaves running are stopped at its end. Nothing
+```python no-run is not run. Servers that a page leaves running are stopped at its end. Nothing
 but this machine can be reached.
 """
 
@@ -136,7 +136,7 @@ def run_blocks(blocks: list[Block], where: str) -> None:
 
 @pytest.fixture(autouse=True)
 def _block_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away the account of whoever runs the tests, and the network."""
+    """Hide the account of the developer, and block the network."""
     for name in ("API_TOKEN", "API_KEY", "API_BASE", "BOT_ID", "USER_ID"):
         monkeypatch.delenv(f"COZE_{name}", raising=False)
     look_up = socket.getaddrinfo
@@ -183,7 +183,7 @@ def list_modules() -> list[ModuleType]:
 
 
 def list_docstrings(module: ModuleType) -> Iterator[tuple[str, str]]:
-    """Give the name and the docstring of a module and of everything that is defined in it."""
+    """Yield the names and docstrings of a module and of everything defined in it."""
     yield module.__name__, module.__doc__ or ""
     for name, value in vars(module).items():
         if getattr(value, "__module__", None) == module.__name__ and inspect.getdoc(value):
@@ -360,7 +360,7 @@ def test_the_table_of_fields_matches(page: Path, heading: str) -> None:
 
 
 @for_pages("chat.md", "Field", "字段")
-def test_the_table_tells_what_a_call_takes(page: Path, heading: str) -> None:
+def test_the_table_of_call_arguments_matches(page: Path, heading: str) -> None:
     listed = {
         name
         for name, cells in parse_rows(page, heading).items()
@@ -370,7 +370,7 @@ def test_the_table_tells_what_a_call_takes(page: Path, heading: str) -> None:
 
 
 @for_pages("retriever.md", "Field", "字段")
-def test_the_table_tells_the_retrievers_own_fields(page: Path, heading: str) -> None:
+def test_the_table_of_retriever_fields_matches(page: Path, heading: str) -> None:
     table = parse_rows(page, heading)
     bots = ChatCoze.model_fields
     own = {
@@ -386,7 +386,7 @@ def test_the_table_tells_the_retrievers_own_fields(page: Path, heading: str) -> 
 
 
 @for_pages("workflows.md", "Field", "字段")
-def test_the_table_tells_the_tools_own_fields(page: Path, heading: str) -> None:
+def test_the_table_of_tool_fields_matches(page: Path, heading: str) -> None:
     table = parse_rows(page, heading)
     plain = {**BaseTool.model_fields, **CozeConnectionFields.model_fields}
     own = {
@@ -401,7 +401,7 @@ def test_the_table_tells_the_tools_own_fields(page: Path, heading: str) -> None:
 
 
 @for_pages("workflows.md", "Mode", "模式")
-def test_the_table_tells_every_run_mode(page: Path, heading: str) -> None:
+def test_the_table_of_run_modes_matches(page: Path, heading: str) -> None:
     modes = get_args(CozeWorkflowTool.model_fields["run_mode"].annotation)
     listed = [cell.partition("`")[0].strip('"') for cell in parse_rows(page, heading)]
     assert listed == list(modes)

@@ -10,7 +10,7 @@ from langchain_coze import CozeWorkflowError, errors
 from langchain_coze._api.error_codes import CODES, error_for
 from langchain_coze.errors import CozeError, ErrorResponse, is_retryable, redact
 
-# wire 7.1, the official table: code -> what becomes of it
+# wire 7.1, the official table: code -> class of the error
 TABLE = {
     "CozeInvalidRequestError": "4000 4003 4004 4005 4007 4012 4021 4104 4201 4300 4301 4302 4303 "
     "4304 4315 6003 720702204",
@@ -89,7 +89,7 @@ def test_a_turn_that_had_started_is_not_retryable() -> None:
     assert not is_retryable(TimeoutError("m"))
     unheard = errors.CozeTimeoutError("m")
     assert is_retryable(unheard)
-    unheard.may_have_started = True  # a POST that nobody answered may have started something
+    unheard.may_have_started = True  # an unanswered POST may have started a turn
     assert not is_retryable(unheard)
 
 
@@ -149,7 +149,7 @@ def test_an_error_without_words_still_says_something() -> None:
         ("a short x stays", "a short x stays"),
     ],
 )
-def test_redaction(text: str, clean: str) -> None:
+def test_secrets_are_redacted(text: str, clean: str) -> None:
     assert redact(text, "hunter22", "", "x") == clean
 
 
@@ -158,7 +158,7 @@ def test_every_class_is_found_among_the_errors() -> None:
     assert not hasattr(errors, "CozeNothing")
 
 
-def test_what_has_begun_is_not_retryable_for_anybody() -> None:
+def test_requests_that_may_have_started_are_not_retryable() -> None:
     late, cut = errors.CozeTimeoutError("late"), errors.CozeStreamError("cut", chat_id="7")
     assert late.is_retryable
     late.may_have_started = True

@@ -1,4 +1,4 @@
-"""Cards, files and speech of an answer; through a turn, streamed, whole and polled."""
+"""Cards, files and speech of an answer: streamed, whole and polled."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_speech_is_one_block_after_the_text(whole: bool) -> None:  # noqa: FBT00
     ]
 
 
-def test_the_type_of_speech() -> None:
+def test_speech_has_its_mime_type() -> None:
     kinds = {b"OggS": "audio/ogg", b"RIFF": "audio/wav", b"\0\1\0\2": "audio/pcm"}
     for sound, kind in kinds.items():
         block = audio_block([base64.b64encode(sound).decode().rstrip("=")])
@@ -95,7 +95,7 @@ def test_the_type_of_speech() -> None:
     assert audio_block(["%"]) is None
 
 
-def test_items_that_are_none_are_kept() -> None:
+def test_invalid_items_are_kept() -> None:
     assert parse_object_string("plain") == ("plain", [])
     assert parse_object_string('{"a":1}') == ('{"a":1}', [])
     text, blocks = parse_object_string('[{"type":"hologram"},7,{"type":"text","text":null}]')
@@ -116,7 +116,7 @@ def test_items_that_are_none_are_kept() -> None:
         ("empty result", False),
     ],
 )
-def test_whether_the_bot_waits(content: str, waits: bool) -> None:  # noqa: FBT001
+def test_a_question_to_the_user_is_recognized(content: str, waits: bool) -> None:  # noqa: FBT001
     assert is_interrupt(content) is waits
 
 
@@ -140,7 +140,7 @@ ACTION = {
 @pytest.mark.parametrize("saved", [True, False])
 @pytest.mark.parametrize("whole", [True, False])
 @pytest.mark.parametrize("end", [b"", b'event:done\ndata:"[DONE]"\n\n'])
-def test_the_calls_of_a_required_action(*, saved: bool, whole: bool, end: bytes) -> None:
+def test_a_required_action_has_tool_calls(*, saved: bool, whole: bool, end: bytes) -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
     stream = make_event("conversation.chat.requires_action", **chat, required_action=ACTION) + end
     turn = AnswerStream("7", single_chunk=whole, saved=saved)
@@ -182,7 +182,7 @@ def test_arguments_that_break_off_are_not_repaired(
 
 
 @pytest.mark.parametrize("arguments", ["", "{}"])
-def test_a_call_without_arguments_is_one(arguments: str) -> None:
+def test_a_call_without_arguments_is_a_call(arguments: str) -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
     action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [call]}}
     chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
@@ -206,17 +206,17 @@ def test_what_follows_a_required_action_counts(*, whole: bool) -> None:
 @pytest.mark.parametrize(
     ("usage", "total"),
     [
-        ({"token_count": 7, "input_count": 4, "output_count": 2}, 7),  # the server's word
+        ({"token_count": 7, "input_count": 4, "output_count": 2}, 7),  # as reported
         ({"token_count": 0, "input_count": 4, "output_count": 2}, 6),
         ({"input_count": "4", "output_count": 2}, 6),
     ],
 )
-def test_the_total_of_token_counts(usage: dict[str, Any], total: int) -> None:
+def test_the_total_of_tokens_is_reported_or_added_up(usage: dict[str, Any], total: int) -> None:
     counted = to_usage_metadata(Usage.model_validate(usage))
     assert counted == {"input_tokens": 4, "output_tokens": 2, "total_tokens": total}
 
 
-def test_no_token_counts_are_none() -> None:
+def test_missing_token_counts_give_none() -> None:
     assert to_usage_metadata(Usage()) is None
 
 

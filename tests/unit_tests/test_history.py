@@ -1,4 +1,4 @@
-"""Which turn follows a history: pure, without a server."""
+"""The turn that follows a history; without a server."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_the_turn_that_is_forgotten_begins_at_its_question_also_after_several_ro
     assert plan_turn(history, THREAD).reopened_messages == [Q2, *rounds, history[-1]]
 
 
-def test_open_calls_without_anything_after_them_are_told_by_id() -> None:
+def test_open_calls_without_results_are_refused_by_id() -> None:
     with pytest.raises(CozeInvalidRequestError, match=r"waits for the results .*: 1, 2\."):
         plan_turn([Q1, make_answer("", calls=["1", "2"])], STATELESS)
 
@@ -206,7 +206,7 @@ def test_the_calls_of_a_chat_that_was_not_saved_cannot_be_answered(
         plan_turn(history, scope)
     assert caught.value.chat_id == "c1"
     assert "auto_save_history=True" in str(caught.value)
-    # but the user may go on without them, and there is nothing to be cancelled
+    # but the user may continue without them, and there is nothing to cancel
     plan = plan_turn([*history[:2], Q2], STATELESS)
     assert (plan.open_chat is None) == bool(metadata)
 
@@ -222,7 +222,7 @@ def test_an_interrupted_turn_goes_on_in_its_conversation_whatever_the_mode() -> 
     assert (len(plan.messages), plan.conversation_id) == (3, None)
 
 
-def test_what_no_cache_may_answer() -> None:
+def test_turns_of_a_conversation_are_not_cached() -> None:
     assert needs_conversation([Q1], THREAD)
     assert needs_conversation([Q1], ConversationScope(BOT, conversation_id="v1"))
     assert needs_conversation([Q1, make_answer("", calls=["1"]), make_tool_result("1")], STATELESS)

@@ -42,7 +42,7 @@ PARAMETERS = {
 SCHEMA = build_json_schema("book", PARAMETERS, "Books a room")
 
 
-def test_the_schema_of_a_workflow() -> None:
+def test_the_parameters_of_a_workflow_give_a_schema() -> None:
     assert SCHEMA == {
         "title": "book",
         "description": "Books a room",
@@ -88,7 +88,7 @@ junk = st.recursive(
 
 
 @given(st.dictionaries(st.text(max_size=5), junk | st.fixed_dictionaries({"type": junk})))
-def test_any_inputs_give_a_schema(parameters: dict[str, Any]) -> None:
+def test_any_parameters_give_a_schema(parameters: dict[str, Any]) -> None:
     json.dumps(build_json_schema("x", parameters))
 
 
@@ -111,7 +111,7 @@ def test_values_are_sent_as_they_are() -> None:
     assert validate_inputs(SCHEMA, {**values, "price": None}) == values
 
 
-def test_values_that_say_the_same_are_mended() -> None:
+def test_values_of_an_equivalent_type_are_converted() -> None:
     values = {"city": "x", "nights": "3", "price": "1.5", "late": "true", "tags": '["a"]'}
     assert validate_inputs(SCHEMA, values) == {
         "city": "x",
@@ -144,7 +144,7 @@ def test_values_that_say_the_same_are_mended() -> None:
         ({"city": "x" * 99, "price": "y" * 99}, "price is a str, but"),
     ],
 )
-def test_what_a_workflow_does_not_take_is_said(values: dict[str, Any], message: str) -> None:
+def test_invalid_values_are_refused_with_a_reason(values: dict[str, Any], message: str) -> None:
     with pytest.raises(CozeWorkflowError, match=message):
         validate_inputs(SCHEMA, values)
 
@@ -156,11 +156,11 @@ def test_a_required_value_with_a_default_may_be_missing() -> None:
     assert validate_inputs(schema, {}) == {}
 
 
-def test_without_a_schema_everything_is_taken() -> None:
+def test_without_a_schema_all_values_are_accepted() -> None:
     assert validate_inputs({"type": "object", "properties": {}}, {"a": 1}) == {"a": 1}
 
 
-def test_plain_data() -> None:
+def test_values_are_converted_to_plain_data() -> None:
     class Colour(Enum):
         RED = "red"
 
@@ -203,7 +203,7 @@ def test_plain_data() -> None:
         ("x" * 90, "x" * 64),
     ],
 )
-def test_names_of_tools(name: str, made: str) -> None:
+def test_a_workflow_name_gives_a_tool_name(name: str, made: str) -> None:
     assert make_tool_name(name, "7374724495711502387") == made
 
 
@@ -219,7 +219,7 @@ def test_any_name_gives_one_that_models_take(name: str, workflow_id: str) -> Non
 # --- Files ---------------------------------------------------------------------------------------
 
 
-def test_every_form_of_a_file(tmp_path: Path) -> None:
+def test_files_are_accepted_in_every_form(tmp_path: Path) -> None:
     path = tmp_path / "茶.txt"
     path.write_text("Tea.")
     assert parse_file("https://h/p.png") == "https://h/p.png"
@@ -242,8 +242,8 @@ def test_a_model_must_not_read_files_of_this_machine(tmp_path: Path) -> None:
     with pytest.raises(CozeWorkflowError, match="Only a program may give a path"):
         parse_file(str(path), allow_path_strings=False)
     with pytest.raises(CozeWorkflowError, match="Only a program may give a path"):
-        parse_file(path, allow_path_strings=False, allow_paths=False)  # a schema made it of a text
-    assert parse_file(path, allow_path_strings=False).data == b"SECRET"  # no text: a program's own
+        parse_file(path, allow_path_strings=False, allow_paths=False)  # made from a string
+    assert parse_file(path, allow_path_strings=False).data == b"SECRET"  # from a program
 
 
 @pytest.mark.parametrize(
@@ -260,12 +260,12 @@ def test_a_model_must_not_read_files_of_this_machine(tmp_path: Path) -> None:
         "no/such",
     ],
 )
-def test_what_is_no_file_is_refused(value: Any) -> None:
+def test_values_that_are_not_files_are_refused(value: Any) -> None:
     with pytest.raises(CozeWorkflowError):
         parse_file(value)
 
 
-def test_ids_that_are_no_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_ids_need_not_be_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert parse_file("file_abc") == '{"file_id":"file_abc"}'
     assert parse_file("7369****", allow_path_strings=False) == '{"file_id":"7369****"}'
@@ -274,7 +274,7 @@ def test_ids_that_are_no_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert parse_file("file_abc", allow_path_strings=False) == '{"file_id":"file_abc"}'
 
 
-def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CozeWorkflowError, match="cannot be read: No such file"):
         parse_file(tmp_path / "none")
 

@@ -38,7 +38,7 @@ def test_a_strange_error_body_never_loses_its_message(body: dict[str, Any]) -> N
     assert read_failure({**body, "msg": "m"}).message.endswith("m")
 
 
-def test_forms_of_a_chat() -> None:
+def test_a_chat_with_odd_fields_is_read() -> None:
     chat = Chat.model_validate(
         {
             "id": 7390342853760696354,
@@ -57,7 +57,7 @@ def test_forms_of_a_chat() -> None:
     assert Chat.model_validate({"status": "brand_new"}).status == "brand_new"
 
 
-def test_forms_of_a_message() -> None:
+def test_a_message_with_odd_fields_is_read() -> None:
     message = CozeMessage.model_validate({"content": {"a": "你"}, "type": None, "id": 1})
     assert (message.content, message.type, message.id) == ('{"a":"你"}', "", "1")
 
@@ -72,7 +72,7 @@ def test_forms_of_a_message() -> None:
         ({"last_error": {"code": 5000, "msg": "m"}}, 5000, "m"),
     ],
 )
-def test_a_failure_is_found_wherever_it_stands(body: Any, code: int, message: str) -> None:
+def test_all_forms_of_a_failure_are_found(body: Any, code: int, message: str) -> None:
     failure = find_failure(body)
     assert failure is not None
     assert (failure.code, failure.message) == (code, message)
@@ -83,18 +83,18 @@ def test_a_failure_is_found_wherever_it_stands(body: Any, code: int, message: st
     "body",
     [{"code": 0}, {"code": None}, {}, {"msg": "x"}, [], None, 7, {"last_error": {"code": 0}}],
 )
-def test_a_body_without_an_error_has_no_failure(body: Any) -> None:
+def test_a_body_without_an_error_is_no_failure(body: Any) -> None:
     assert find_failure(body) is None
 
 
 @pytest.mark.parametrize(
     "key", ["data", "message", "Messages", "ConversationData", "ChatV3ChatDetail"]
 )
-def test_the_payload_is_found_under_each_key(key: str) -> None:
+def test_the_payload_is_found_under_every_key(key: str) -> None:
     assert get_payload({"code": 0, "msg": "", key: {"id": "7"}}) == {"id": "7"}
 
 
-def test_a_body_without_a_payload_has_none() -> None:
+def test_a_body_without_a_payload_gives_none() -> None:
     assert get_payload({"data": None}) is None
     assert get_payload([1]) is None
     assert parse_json(b"not json") is None

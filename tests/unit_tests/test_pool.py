@@ -1,4 +1,4 @@
-"""A connection whose request broke off is not used again; pure."""
+"""A connection whose request broke off is not used again; without a server."""
 
 from __future__ import annotations
 

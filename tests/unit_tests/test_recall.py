@@ -13,7 +13,7 @@ from langchain_coze import recalled_documents
 from langchain_coze._convert.recall import Recall, parse_recall, to_citations
 from tests.unit_tests.wire_fixtures import RECALL
 
-# wire 3.1: the levels of a recall recorded on coze.cn, with the account data that it leaks
+# wire 3.1: the levels of a recall recorded on coze.cn, with the account data that Coze leaks
 CHUNK = {
     "slice": "text of the chunk",
     "score": 0.50244140625,
@@ -36,7 +36,7 @@ def make_content(data: Any, **outer: Any) -> str:
     return json.dumps({"msg_type": "knowledge_recall", "data": data, **outer})
 
 
-def test_hosted_recall() -> None:
+def test_a_recall_of_the_hosted_service_gives_chunks() -> None:
     recall = parse_recall(
         "verbose", make_content(json.dumps(DATA), from_module=None, from_unit=None)
     )
@@ -60,7 +60,7 @@ def test_hosted_recall() -> None:
     assert "SECRET" not in str(recall)
 
 
-def test_recall_as_it_stands_in_the_stream() -> None:
+def test_a_recall_is_read_from_the_recorded_stream() -> None:
     message = json.loads(RECALL.split(b"\ndata:")[1])
     recall = parse_recall(message["type"], message["content"])
     assert recall is not None
@@ -76,7 +76,7 @@ def test_recall_as_it_stands_in_the_stream() -> None:
         ("verbose", json.dumps({"verbose_type": "knowledge", "chunks": [CHUNK]})),  # deprecated
     ],
 )
-def test_variants(kind: str, content: str) -> None:
+def test_every_variant_of_a_recall_is_read(kind: str, content: str) -> None:
     recall = parse_recall(kind, content)
     assert recall is not None
     assert recall.chunks[0]["metadata"]["score"] == 0.50244140625
@@ -91,7 +91,7 @@ def test_old_plain_text_is_one_chunk_without_a_score() -> None:
 
 
 @pytest.mark.parametrize("chunks", [[], None])
-def test_nothing_found(chunks: Any) -> None:
+def test_an_empty_recall_has_no_chunks(chunks: Any) -> None:
     assert parse_recall("verbose", make_content(json.dumps({"chunks": chunks}))) == Recall([], 0)
 
 
@@ -108,14 +108,14 @@ def test_nothing_found(chunks: Any) -> None:
         ("junk", "it is no JSON object"),
     ],
 )
-def test_what_cannot_be_read_is_told_and_loses_nothing_else(data: str, damage: str) -> None:
+def test_a_parse_error_is_reported_and_loses_nothing_else(data: str, damage: str) -> None:
     recall = parse_recall("verbose", make_content(data))
     assert recall is not None
     assert recall.parse_error == damage
     assert len(recall.chunks) == data.count("good") + data.count("well")
 
 
-def test_a_failed_search_is_told() -> None:
+def test_a_failed_search_is_reported() -> None:
     content = make_content(json.dumps({"chunks": [], "status_code": 708882003}))
     recall = parse_recall("verbose", content)
     assert recall is not None
@@ -163,7 +163,7 @@ def test_a_chunk_with_strange_details_keeps_its_text(meta: Any, score: Any) -> N
 
 
 @given(st.sampled_from(["verbose", "knowledge", "answer"]), junk | st.text())
-def test_any_content_is_taken(kind: str, content: Any) -> None:
+def test_any_content_is_accepted(kind: str, content: Any) -> None:
     text = content if isinstance(content, str) else json.dumps(content)
     recall = parse_recall(kind, text)
     assert recall is None or isinstance(recall.chunks, list)
@@ -254,7 +254,7 @@ def test_documents_of_one_name_are_two_sources() -> None:
         ("https://h/p?a=1&u0026=2", "https://h/p?a=1&u0026=2"),
     ],
 )
-def test_ampersands_of_links(url: str, link: str) -> None:
+def test_ampersands_of_links_are_unescaped(url: str, link: str) -> None:
     data = {"chunks": [{"slice": url, "meta": {"link": {"url": url}}}]}
     recall = parse_recall("verbose", make_content(json.dumps(data)))
     assert recall is not None

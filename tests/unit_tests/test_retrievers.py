@@ -18,7 +18,7 @@ def make_retriever(**fields: Any) -> CozeRecallRetriever:
     return CozeRecallRetriever(**{"bot_id": "7374", "api_key": TOKEN, **fields})
 
 
-def test_defaults() -> None:
+def test_fields_have_their_documented_defaults() -> None:
     retriever = make_retriever()
     assert isinstance(retriever, BaseRetriever)
     assert (retriever.k, retriever.score_threshold) == (None, None)
@@ -47,7 +47,7 @@ def test_wrong_fields_are_refused_by_name(field: dict[str, float]) -> None:
         make_retriever(**field)
 
 
-def test_a_misspelt_field_is_told() -> None:
+def test_a_misspelt_field_is_warned_about() -> None:
     with pytest.warns(UserWarning, match=r"no argument score_treshold.*mean score_threshold"):
         make_retriever(score_treshold=0.5)
 
@@ -60,7 +60,7 @@ def test_a_misspelt_field_is_told() -> None:
         ({"workflow_id": "7", "custom_variables": {"a": "b"}}, "does not take custom_variables"),
     ],
 )
-def test_what_cannot_be_asked_is_said_before_any_request(
+def test_invalid_settings_are_refused_before_any_request(
     fields: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COZE_BOT_ID", raising=False)
@@ -69,12 +69,12 @@ def test_what_cannot_be_asked_is_said_before_any_request(
         retriever.invoke("Tea?")
 
 
-def test_the_token_is_nowhere() -> None:
+def test_the_token_is_not_shown() -> None:
     retriever = make_retriever()
     assert TOKEN not in f"{retriever!r}{retriever!s}{dumpd(retriever)}"
 
 
-def test_names_for_tracers() -> None:
+def test_tracers_get_the_name_of_the_retriever() -> None:
     assert make_retriever()._get_ls_params()["ls_retriever_name"] == "coze_recall"
     assert make_retriever().get_name() == "CozeRecallRetriever"
 

@@ -1,4 +1,4 @@
-"""The procedures, step by step, without any I/O."""
+"""Requests with retries and polling, step by step, without I/O."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_only_what_has_started_nothing_is_repeated(
     assert sum(isinstance(command, Sleep) for command in commands) == repeated
 
 
-def test_repeating_ends() -> None:
+def test_requests_are_repeated_only_max_retries_times() -> None:
     commands, result = drive(
         send_with_retry(POST, RetryPolicy(max_retries=2)), [make_refusal(4009)] * 3
     )
@@ -210,7 +210,9 @@ def test_an_empty_stream_is_left_to_the_turn() -> None:
         (Reply(status_code=200, body=b'{"code":"720702204","msg":"m"}'), CozeError, 720702204),
     ],
 )
-def test_errors_of_replies(reply: Reply, kind: type[CozeError], code: int | None) -> None:
+def test_replies_with_errors_give_typed_errors(
+    reply: Reply, kind: type[CozeError], code: int | None
+) -> None:
     error = find_error(reply, stream=False)
     assert isinstance(error, kind)
     assert error.code == code
@@ -220,7 +222,7 @@ def test_errors_of_replies(reply: Reply, kind: type[CozeError], code: int | None
 @pytest.mark.parametrize(
     "body", [b'{"code":0}', b'{"msg":"","execute_id":"7"}', b'{"code":null}', b'{"code":"0"}']
 )
-def test_replies_without_an_error(body: bytes) -> None:
+def test_replies_without_an_error_give_none(body: bytes) -> None:
     assert find_error(Reply(status_code=200, body=body), stream=False) is None
 
 
@@ -273,7 +275,7 @@ def test_chat_request_has_the_conversation_in_the_query() -> None:
     assert build_chat_request({"stream": False}).query == {}
 
 
-def test_retrieve_and_cancel() -> None:
+def test_retrieve_and_cancel_name_the_chat() -> None:
     chat = Chat(id="7", conversation_id="9")
     commands, state = drive(retrieve_chat(chat, RetryPolicy()), [OK])
     assert commands == [
@@ -369,7 +371,7 @@ def test_a_question_waits_no_longer_than_the_whole_poll() -> None:
     assert 1.0 <= sent.read_timeout <= 7
 
 
-def test_the_pauses_of_polling() -> None:
+def test_the_pauses_of_polling_grow_with_a_limit() -> None:
     pauses = list(itertools.islice(Polling(interval=1.0).iter_pauses(), 60))
     assert pauses[:10] == [1.0] * 10
     assert pauses[10] == 1.0

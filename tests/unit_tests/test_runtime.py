@@ -1,4 +1,4 @@
-"""Values made once and turns taken one by one: across threads, tasks and forks."""
+"""Shared values and locks across threads, tasks and forks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONG = 10.0
 
 
 class CountingFactory:
-    """Makes numbers, slowly, and counts how often."""
+    """Creates numbers, slowly, and counts how often."""
 
     def __init__(self, seconds: float = 60.0, fail: int = 0) -> None:
         self.made = 0
@@ -69,7 +69,7 @@ def test_a_value_is_made_again_when_its_time_is_over_or_it_was_dropped() -> None
     assert CLIENT.run(get_or_create(cache, "k", make)) == 4
 
 
-def test_who_fails_to_make_it_gets_the_error_and_the_next_one_tries() -> None:
+def test_a_failed_caller_gets_the_error_and_the_next_one_tries() -> None:
     cache, make = TTLCache(), CountingFactory(fail=1)
     with ThreadPoolExecutor(5) as pool:
         futures = [pool.submit(CLIENT.run, get_or_create(cache, "k", make)) for _ in range(5)]
@@ -83,9 +83,9 @@ def test_a_cancelled_maker_leaves_it_to_the_next_one() -> None:
 
     async def run() -> int:
         first = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
-        await asyncio.sleep(0)  # it runs until it waits
+        await asyncio.sleep(0)  # let it run until it waits
         second = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
-        await asyncio.sleep(0)  # it runs until it waits
+        await asyncio.sleep(0)  # let it run until it waits
         first.cancel()
         return await asyncio.wait_for(second, LONG)
 
@@ -97,7 +97,7 @@ def test_a_blocking_call_on_the_loop_s_thread_does_not_wait_for_the_loop() -> No
 
     async def run() -> tuple[int, int]:
         task = asyncio.create_task(CLIENT.arun(get_or_create(cache, "k", make)))
-        await asyncio.sleep(0)  # it runs until it waits
+        await asyncio.sleep(0)  # let it run until it waits
         blocking = CLIENT.run(get_or_create(cache, "k", make))
         return blocking, await task
 
@@ -114,21 +114,21 @@ def test_the_least_used_values_go() -> None:
 def hold_lock(locks: KeyedLocks, log: list[str], name: str) -> None:
     place = CLIENT.run(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
-    time.sleep(0.02)  # its turn takes a while
+    time.sleep(0.02)  # hold the lock for a while
     log.append(f"{name} out")
     place.release()
-    place.release()  # nobody else's turn
+    place.release()  # releasing twice does not release the next one's lock
 
 
 async def hold_lock_async(locks: KeyedLocks, log: list[str], name: str) -> None:
     place = await CLIENT.arun(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
-    await asyncio.sleep(0.02)  # its turn takes a while
+    await asyncio.sleep(0.02)  # hold the lock for a while
     log.append(f"{name} out")
     place.release()
 
 
-def test_one_at_a_time_across_threads_and_loops() -> None:
+def test_a_lock_has_one_holder_across_threads_and_loops() -> None:
     locks, log = KeyedLocks(), list[str]()
 
     async def several(name: str) -> None:
@@ -151,7 +151,7 @@ def test_other_keys_do_not_wait() -> None:
     assert all(isinstance(place, LockHandle) for place in places)
 
 
-def test_who_is_inside_cannot_wait_for_itself() -> None:
+def test_the_holder_of_a_lock_cannot_wait_for_itself() -> None:
     locks = KeyedLocks()
     place = CLIENT.run(acquire(locks, "v1", LONG))
     before = time.monotonic()
@@ -163,18 +163,18 @@ def test_who_is_inside_cannot_wait_for_itself() -> None:
     CLIENT.run(acquire(locks, "v1", LONG)).release()
 
 
-def test_who_has_just_left_may_queue_again() -> None:
+def test_the_last_holder_of_a_lock_may_queue_again() -> None:
     locks = KeyedLocks()
     place = CLIENT.run(acquire(locks, "v1", LONG))
     ticket, _ = locks.try_acquire("v1")
-    place.release()  # the next one's turn has come, but it has not woken up yet
+    place.release()  # the next one has the lock, but it has not woken up yet
     assert ticket is not None
     assert ticket.done()
     _, thread = locks.try_acquire("v1")
     assert thread != threading.get_ident()
 
 
-def test_who_waits_too_long_or_is_cancelled_does_not_hold_up_the_others() -> None:
+def test_waiters_that_time_out_or_are_cancelled_do_not_block_the_others() -> None:
     locks = KeyedLocks()
 
     async def run() -> None:
@@ -183,15 +183,15 @@ def test_who_waits_too_long_or_is_cancelled_does_not_hold_up_the_others() -> Non
             await CLIENT.arun(acquire(locks, "v1", 0.02))
         gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
         late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
-        await asyncio.sleep(0)  # it runs until it waits
+        await asyncio.sleep(0)  # let it run until it waits
         gone.cancel()
         place.release()
         (await asyncio.wait_for(late, LONG)).release()
-        # cancelled just after its turn has come: the next one goes in
+        # cancelled just after it got the lock: the next one gets it
         place = await CLIENT.arun(acquire(locks, "v1", LONG))
         gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
         late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
-        await asyncio.sleep(0)  # it runs until it waits
+        await asyncio.sleep(0)  # let it run until it waits
         place.release()
         gone.cancel()
         (await asyncio.wait_for(late, LONG)).release()

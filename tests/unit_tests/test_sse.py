@@ -91,7 +91,7 @@ def test_any_split_line_end_mark_and_comment_gives_the_same_events(
 
 
 @given(st.lists(st.binary(max_size=40), max_size=8))
-def test_any_bytes_are_taken(reads: list[bytes]) -> None:
+def test_any_bytes_are_accepted(reads: list[bytes]) -> None:
     joined = decode(b"".join(reads))
     assert decode(*reads) == joined
     assert all(isinstance(event.data, bytes) for event in joined)
@@ -120,7 +120,7 @@ def test_any_bytes_are_taken(reads: list[bytes]) -> None:
         (b'{\n "code": 4100\n}\n\n', Event("", b'{\n "code": 4100\n}')),
     ],
 )
-def test_forms(sent: bytes, event: Event) -> None:
+def test_every_form_of_an_event_is_read(sent: bytes, event: Event) -> None:
     assert decode(sent) == [event]
 
 

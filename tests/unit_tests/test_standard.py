@@ -1,4 +1,4 @@
-"""LangChain's own unit suites, offline. What is skipped: `tests/declared.py`."""
+"""LangChain's own unit suites, offline. See `tests/standard_suite.py` for what is skipped."""
 
 from __future__ import annotations
 

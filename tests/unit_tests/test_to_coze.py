@@ -1,4 +1,4 @@
-"""LangChain messages to those of a request; pure. `test_chat.py` has them on the wire."""
+"""Conversion of LangChain messages for a request; `test_chat.py` checks real requests."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_files_need_a_text_beside_them() -> None:
     assert caught.value.code == 4000
     assert len(to_coze_messages([HumanMessage("Look:"), image])) == 2
     spoken = {"type": "audio", "url": "https://h/question.wav"}
-    assert len(to_coze_messages([HumanMessage([spoken])])) == 1  # a question by itself
+    assert len(to_coze_messages([HumanMessage([spoken])])) == 1  # a question alone
     with pytest.raises(CozeInvalidRequestError, match="files but no text"):
         to_coze_messages([HumanMessage("Look:"), image, image])
 
@@ -139,7 +139,7 @@ def test_what_others_say_is_told_with_their_name() -> None:
 
 
 def test_what_others_say_does_not_displace_the_question() -> None:
-    """Coze answers the last message, and searches its knowledge bases for it."""
+    """Coze answers the last message and searches its knowledge bases for it."""
     back = {"__is_handoff_back": True}
     history = [
         HumanMessage("Tea?"),

@@ -33,7 +33,7 @@ async def coroutine() -> str:
         Holder(lambda: "pat_x"),
     ],
 )
-def test_sources(given: Any) -> None:
+def test_a_token_may_come_from_a_string_or_a_function(given: Any) -> None:
     assert make_token_source(given).get() == "pat_x"
     assert asyncio.run(make_token_source(given).aget()) == "pat_x"
 
@@ -42,31 +42,31 @@ def test_a_coroutine_function_serves_asynchronous_calls_only() -> None:
     source = make_token_source(coroutine)
     assert asyncio.run(source.aget()) == "pat_x"
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # nor is it left behind unawaited
+        warnings.simplefilter("error")  # no coroutine is left unawaited
         with pytest.raises(CozeAuthenticationError, match="only ainvoke and astream"):
             source.get()
 
 
 @pytest.mark.parametrize("given", [None, "", "  ", SecretStr(""), 7])
-def test_no_token(given: Any) -> None:
+def test_a_missing_token_is_an_authentication_error(given: Any) -> None:
     with pytest.raises(CozeAuthenticationError, match="No Coze token is set"):
         make_token_source(given)
 
 
 @pytest.mark.parametrize("given", [lambda: None, lambda: "", Holder(None), Holder("")])
-def test_a_source_that_gives_nothing(given: Any) -> None:
+def test_a_source_without_a_token_is_an_error(given: Any) -> None:
     with pytest.raises(CozeAuthenticationError, match="No Coze token is set"):
         make_token_source(given).get()
 
 
 @pytest.mark.parametrize("given", ["pat_“x”", "pat x", "pat\nx", "pat_密钥"])
-def test_what_cannot_be_a_token(given: str) -> None:
+def test_invalid_tokens_are_refused(given: str) -> None:
     with pytest.raises(CozeAuthenticationError, match="characters that no token has") as caught:
         make_token_source(given)
     assert given not in str(caught.value)
 
 
-def test_a_source_is_asked_for_each_request_and_can_be_renewed() -> None:
+def test_a_source_is_called_for_each_request_and_can_be_renewed() -> None:
     tokens = iter(["pat_1", "pat_2"])
     source = make_token_source(lambda: next(tokens))
     assert (source.get(), source.get()) == ("pat_1", "pat_2")

@@ -11,7 +11,7 @@ from langchain_coze._convert.recall import parse_items, to_documents
 from langchain_coze._convert.workflow_output import find_list, unwrap
 from langchain_coze.errors import CozeInvalidRequestError
 
-# wire 3.5: what a knowledge node puts out; the id is above 2^53
+# wire 3.5: the output of a knowledge node; the id is above 2^53
 FOUND = [{"documentId": 7611709418610606118, "output": "Tea grows on hills."}]
 
 
@@ -50,7 +50,7 @@ def test_data_is_unwrapped(data: str, value: Any) -> None:
         FOUND,
     ],
 )
-def test_the_list_is_found(output: Any) -> None:
+def test_the_list_is_found_at_any_depth(output: Any) -> None:
     assert find_list(output) == FOUND
 
 
@@ -82,7 +82,7 @@ def test_a_path_leads_to_the_list(path: str, output: Any) -> None:
         ([], None),
     ],
 )
-def test_nothing_found(output: Any, path: str | None) -> None:
+def test_empty_outputs_give_no_chunks(output: Any, path: str | None) -> None:
     assert find_list(output, path) == []
 
 
@@ -107,7 +107,9 @@ def test_nothing_found(output: Any, path: str | None) -> None:
         ({"a": [1]}, "a.²", "leads to no list"),
     ],
 )
-def test_where_no_list_is_it_is_said(output: Any, path: str | None, message: str) -> None:
+def test_an_output_without_a_list_is_refused_with_a_reason(
+    output: Any, path: str | None, message: str
+) -> None:
     with pytest.raises(CozeInvalidRequestError, match=message):
         find_list(output, path)
 
@@ -131,20 +133,20 @@ def test_any_output_gives_a_list_or_our_error(output: Any, path: str | None) -> 
 # --- Items to documents --------------------------------------------------------------------------
 
 
-def test_the_node_s_own_items() -> None:
+def test_items_of_a_knowledge_node_give_chunks() -> None:
     (document,) = to_documents(parse_items(FOUND).chunks)
     assert document.page_content == "Tea grows on hills."
     assert document.metadata == {"document_id": "7611709418610606118", "rank": 1}
     assert document.id
 
 
-def test_the_node_s_items_as_text() -> None:
+def test_items_of_a_knowledge_node_may_be_json_text() -> None:
     assert parse_items([json.dumps(item) for item in FOUND]) == parse_items(FOUND)
     row = '{"name":"tea","output":"green"}'  # a row of a table
     assert parse_items([row]).chunks[0]["page_content"] == row
 
 
-def test_texts() -> None:
+def test_texts_give_chunks_and_empty_ones_are_reported() -> None:
     found = parse_items(["Tea.", "", "Rice."])
     assert [chunk["page_content"] for chunk in found.chunks] == ["Tea.", "Rice."]
     assert [chunk["metadata"]["rank"] for chunk in found.chunks] == [1, 2]
@@ -175,7 +177,7 @@ def test_items_of_other_nodes_keep_their_values() -> None:
     }
 
 
-def test_chunks_as_a_bot_recalls_them() -> None:
+def test_chunks_of_a_recall_are_read() -> None:
     chunk = {"slice": "Tea.", "score": 0.5, "meta": {"document": {"id": "7", "name": "tea"}}}
     (read,) = parse_items([{**chunk, "ori_req": "SECRET", "more": "x"}]).chunks
     assert read["metadata"] == {
@@ -198,7 +200,7 @@ def test_chunks_as_a_bot_recalls_them() -> None:
         {"output": "Tea.", "connectorUid": "SECRET", "space_id": "SECRET", "ori_req": "SECRET"},
     ],
 )
-def test_items_with_oddities(item: dict[str, Any]) -> None:
+def test_unusual_items_are_read(item: dict[str, Any]) -> None:
     found = parse_items([item])
     assert [chunk["page_content"] for chunk in found.chunks] == ["Tea."]
     assert not found.parse_error
@@ -213,6 +215,6 @@ def test_a_bad_item_never_loses_a_good_one(before: list[Any], after: list[Any]) 
 
 
 @given(st.dictionaries(st.sampled_from(["output", "documentId", "score", "url", "title"]), junk))
-def test_any_item_is_taken(item: dict[str, Any]) -> None:
+def test_any_item_is_accepted(item: dict[str, Any]) -> None:
     for document in to_documents(parse_items([item]).chunks):
         assert document.page_content == item["output"]

@@ -52,15 +52,15 @@ def read_run(*reads: bytes) -> WorkflowRun:
     return read_run_stream(*reads).build_run("73")
 
 
-def test_the_recorded_run() -> None:
+def test_the_recorded_run_gives_output_and_messages() -> None:
     run = read_run(SPOKEN, JOKE, DONE)
     assert run.output == {"output": "为什么小明要带一把尺子去看电影？"}
     assert json.loads(run.content) == run.output
-    assert [told["node_title"] for told in run.messages] == ["Message", "Message", ""]
+    assert [item["node_title"] for item in run.messages] == ["Message", "Message", ""]
     assert (run.workflow_id, run.logid, run.usage) == ("73", "0217", None)
 
 
-def test_any_split_tells_the_same() -> None:
+def test_any_split_gives_the_same_run() -> None:
     stream = SPOKEN + JOKE + DONE
     whole = read_run(stream)
     for cut in range(len(stream)):
@@ -68,14 +68,14 @@ def test_any_split_tells_the_same() -> None:
 
 
 @given(st.lists(st.integers(0, len(SPOKEN + ASKED)), max_size=5))
-def test_any_splits_ask_the_same(cuts: list[int]) -> None:
+def test_any_splits_give_the_same_question(cuts: list[int]) -> None:
     stream = SPOKEN + ASKED
     edges = [0, *sorted(cuts), len(stream)]
     leg = read_run_stream(*(stream[a:b] for a, b in itertools.pairwise(edges)))
     assert leg.build_interrupt("73") == read_run_stream(stream).build_interrupt("73")
 
 
-def test_messages_are_told_as_they_come() -> None:
+def test_messages_are_emitted_as_they_arrive() -> None:
     leg = RunStream()
     assert [m["content"] for m in leg.feed(SPOKEN)] == ["msg", "坐不下！"]
     assert leg.feed(b"event: PING\n\n") == []
@@ -101,7 +101,7 @@ def test_without_an_end_node_the_last_node_says_it() -> None:
     assert read_run(*stream, DONE).content == "bc"
 
 
-def test_nodes_that_speak_at_once_and_again() -> None:
+def test_interleaved_messages_of_nodes_are_kept_apart() -> None:
     stream = (
         make_message("1", "End", last=False, node_id="1"),
         make_message("x", "Log", node_id="2"),
@@ -112,7 +112,7 @@ def test_nodes_that_speak_at_once_and_again() -> None:
     assert read_run(*stream[:3], DONE).content == "12"
 
 
-def test_studio_tells_the_type_of_a_node() -> None:
+def test_the_end_node_of_studio_is_found_by_its_type() -> None:
     stream = (
         make_message("result", "收尾", node_type="End"),
         make_message("x", "Log", node_type="Output"),
@@ -120,7 +120,7 @@ def test_studio_tells_the_type_of_a_node() -> None:
     assert read_run(*stream, DONE).content == "result"
 
 
-def test_tokens_and_addresses() -> None:
+def test_a_run_has_its_usage_and_its_debug_url() -> None:
     done = (
         b'event: Done\ndata: {"debug_url":"https://www.coze.cn/work_flow?execute_id=741\\u0026'
         b'space_id=1"}\n\n'
@@ -138,7 +138,7 @@ def test_tokens_and_addresses() -> None:
 # --- Failures ------------------------------------------------------------------------------------
 
 
-def test_a_run_that_fails() -> None:
+def test_a_run_that_fails_raises_its_error() -> None:
     with pytest.raises(CozeWorkflowError, match="Request parameter error") as caught:
         read_run_stream(SPOKEN, ERROR)
     assert (caught.value.code, caught.value.logid) == (4000, "0217")
@@ -159,20 +159,22 @@ def test_a_run_that_fails() -> None:
         (b'{"code":4200,"msg":"not published"}\n\n', CozeError, 4200),
     ],
 )
-def test_kinds_of_failures(event: bytes, kind: type[CozeError], code: int | None) -> None:
+def test_failures_have_the_class_of_their_code(
+    event: bytes, kind: type[CozeError], code: int | None
+) -> None:
     with pytest.raises(kind) as caught:
         read_run_stream(event)
     assert caught.value.code == code
 
 
-def test_a_failure_tells_where_to_look() -> None:
+def test_a_failure_has_the_debug_url() -> None:
     event = b'event: Error\ndata: {"error_code":1,"error_message":"x","debug_url":"https://d"}\n\n'
     with pytest.raises(CozeWorkflowError) as caught:
         read_run_stream(event)
     assert caught.value.debug_url == "https://d"
 
 
-def test_no_token_in_a_failure() -> None:
+def test_a_failure_does_not_show_the_token() -> None:
     leg = RunStream(token="sesame-open-now")
     with pytest.raises(CozeWorkflowError) as caught:
         leg.feed(b'event: Error\ndata: {"error_message":"sesame-open-now is wrong"}\n\n')
@@ -205,7 +207,7 @@ def make_question(**interrupt: Any) -> dict[str, Any]:
     return question
 
 
-def test_the_recorded_question() -> None:
+def test_the_recorded_question_gives_an_interrupt() -> None:
     leg = read_run_stream(make_message("Which city?", "问答"), ASKED)
     assert leg.build_interrupt("73") == {
         "event_id": "7404830425073352713/2769808280134765896",
@@ -229,7 +231,7 @@ def test_a_question_of_studio_is_the_last_of_its_node() -> None:
 
 
 @pytest.mark.parametrize("as_text", [True, False])
-def test_a_question_with_options(*, as_text: bool) -> None:
+def test_a_question_has_its_options(*, as_text: bool) -> None:
     content: Any = {"options": [{"name": "A"}, {"name": "B"}], "question": "Which?"}
     reported = json.dumps(content) if as_text else content
     item = {"type": "question", "content_type": "option", "content": reported}
@@ -237,7 +239,7 @@ def test_a_question_with_options(*, as_text: bool) -> None:
     assert (interrupt["question"], interrupt["options"]) == ("Which?", ["A", "B"])
 
 
-def test_an_input_node() -> None:
+def test_an_input_node_has_its_required_parameters() -> None:
     # wire 4.2, the sample of the API page
     data = (
         '{"content_type":"text","content":"[{\\"type\\":\\"string\\",\\"name\\":\\"img\\",'
@@ -250,9 +252,8 @@ def test_an_input_node() -> None:
     assert interrupt["required_parameters"]["img"]["type"] == "string"
     body = {"interrupt_data": {"event_id": "1", "type": 5, "data": data}}
     event = b"event: Interrupt\ndata: " + json.dumps(body).encode() + b"\n\n"
-    spoken = read_run_stream(make_message(data, "Form"), event).build_interrupt(
-        "73"
-    )  # Coze says the fields themselves
+    # the fields are in the text of the message
+    spoken = read_run_stream(make_message(data, "Form"), event).build_interrupt("73")
     assert spoken is not None
     assert spoken["question"] == "img (string)"
     leg = RunStream()
@@ -263,7 +264,7 @@ def test_an_input_node() -> None:
 
 
 @pytest.mark.parametrize("data", ["Which city?", ' "quoted" ', "[]", "{}", "null", "7", "{broken"])
-def test_any_data_of_a_question_is_taken(data: str) -> None:
+def test_any_data_of_a_question_is_accepted(data: str) -> None:
     assert isinstance(make_question(data=data)["question"], str)
 
 
@@ -306,7 +307,7 @@ def test_answers_are_sent_as_text(pending: dict[str, Any], answer: Any, sent: st
         ("", "", ""),
     ],
 )
-def test_replies(data: str, output: Any, content: str) -> None:
+def test_every_form_of_a_reply_is_read(data: str, output: Any, content: str) -> None:
     leg = RunStream()
     leg.feed_reply(RunReply(data=data))
     run = leg.build_run("73")
@@ -335,14 +336,14 @@ def test_a_history_has_three_levels() -> None:
 
 
 @pytest.mark.parametrize("status", ["Fail", "Cancel", "new"])
-def test_a_history_of_a_failure(status: str) -> None:
+def test_a_failure_in_a_history_raises_its_error(status: str) -> None:
     reported = {"execute_status": status, "error_code": "720701013", "error_msg": "the node broke"}
     with pytest.raises(CozeWorkflowError, match="the node broke") as caught:
         RunStream().feed_history(RunHistory.model_validate(reported))
     assert caught.value.code == 720701013
 
 
-def test_texts_for_models() -> None:
+def test_an_output_is_formatted_for_models() -> None:
     assert format_output({"城市": "杭州"}, "") == '{"城市": "杭州"}'
     assert format_output(None, "null") == ""
     assert format_output({"a": float("inf")}, '{"a":1e999}') == '{"a":1e999}'

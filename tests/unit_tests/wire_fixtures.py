@@ -1,6 +1,6 @@
 """Bytes as Coze sends them, written out from recordings and documentation (docs/wire.md).
 
-Nothing here goes through an encoder of ours.
+None of it is produced by our encoders.
 """
 
 from __future__ import annotations
@@ -64,13 +64,13 @@ FAILED = (
     b"\n"
 )
 
-# wire 3.1: a recall fully escaped as it stands in the stream; its link holds an ampersand
+# wire 3.1: a recall, escaped as in the stream; its link has an ampersand
 RECALL = rb"""event:conversation.message.completed
 data:{"id":"7516861350000000001","conversation_id":"7516861345346813988","bot_id":"7497178257633607721","role":"assistant","type":"verbose","content":"{\"msg_type\":\"knowledge_recall\",\"data\":\"{\\\"chunks\\\":[{\\\"slice\\\":\\\"text\\\",\\\"score\\\":0.50244140625,\\\"meta\\\":{\\\"dataset\\\":{\\\"id\\\":\\\"7611703448279351315\\\",\\\"name\\\":\\\"kb\\\"},\\\"document\\\":{\\\"id\\\":\\\"7611709418610606118\\\",\\\"name\\\":\\\"doc\\\",\\\"format_type\\\":0,\\\"source_type\\\":2},\\\"link\\\":{\\\"title\\\":\\\"kb_doc\\\",\\\"url\\\":\\\"https://h/p?a=1\\\\u0026b=2\\\"},\\\"card\\\":{\\\"title\\\":\\\"kb\\\",\\\"con\\\":\\\"text\\\",\\\"index\\\":\\\"1\\\"}}}],\\\"ori_req\\\":\\\"\\\",\\\"status_code\\\":0}\",\"from_module\":null,\"from_unit\":null}","content_type":"text","chat_id":"7516861354884710427","section_id":"7516861345346813988","created_at":1750155669,"updated_at":1750155669}
 
 """
 
-# wire 2.6 and 8: what a bot that calls a local plugin ends with
+# wire 2.6 and 8: the end of a turn that calls a local plugin
 REQUIRES_ACTION = (
     "event:conversation.chat.requires_action\n"
     'data:{"id":"7","conversation_id":"9","bot_id":"8","status":"requires_action","required_action":{"type":"submit_tool_outputs","submit_tool_outputs":{"tool_calls":[{"id":"BUJJF0dAQ0NAEBVeQkVKEV5HFURFXhFCEhFeFxdHShcSQEtFSxYRSUI=","type":"function","function":{"name":"local_data_assistant","arguments":"{\\"location\\":\\"南京\\",\\"type\\":0}"}}]}}}\n'
@@ -80,7 +80,7 @@ REQUIRES_ACTION = (
     "\n"
 ).encode()
 
-# wire 2.3: a call that the bot made itself, and what its tool gave
+# wire 2.3: a call that the bot made itself, and its result
 SERVER_TOOL = (
     b"event:conversation.message.completed\n"
     b'data:{"id":"71","conversation_id":"9","bot_id":"8","role":"assistant","type":"function_call","content":"{\\"name\\":\\"toutiaosousuo-search\\",\\"arguments\\":{\\"input_query\\":\\"coze\\"},\\"plugin_id\\":7281192623887500003,\\"plugin_name\\":\\"toutiaosousuo\\",\\"api_id\\":7288907006982012986,\\"api_name\\":\\"search\\",\\"plugin_type\\":1}","content_type":"text","chat_id":"7","section_id":"9"}\n'

@@ -1,4 +1,4 @@
-"""The workflow tool over sockets: workflows that fail, streams that break, routes that differ."""
+"""The workflow tool: failing workflows, broken streams, other routes; over sockets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ cloud = serve(workflows=WORKFLOWS, stop_timeout=0)
 
 @both_call_styles
 @pytest.mark.parametrize("mode", ["stream", "sync", "async"])
-def test_a_workflow_that_fails(coze: LocalCoze, call_tool: ToolCallStyle, mode: str) -> None:
+def test_a_workflow_that_fails_is_raised_or_reported_to_the_model(
+    coze: LocalCoze, call_tool: ToolCallStyle, mode: str
+) -> None:
     made = make_tool(coze, "broken", run_mode=mode)
     with pytest.raises(CozeWorkflowError, match="the node is broken") as caught:
         call_tool(made, {"how": "raise"})
@@ -63,7 +65,9 @@ def test_a_workflow_that_fails(coze: LocalCoze, call_tool: ToolCallStyle, mode: 
 
 
 @both_call_styles
-def test_what_parameters_cannot_mend_is_raised(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
+def test_errors_that_other_parameters_cannot_fix_are_raised(
+    cloud: LocalCoze, call_tool: ToolCallStyle
+) -> None:
     with pytest.raises(CozeQuotaError):
         call_tool(make_tool(cloud, "broken", handle_tool_error=True), {"how": "quota"})
     with pytest.raises(CozeNotFoundError):
@@ -75,7 +79,7 @@ def test_what_parameters_cannot_mend_is_raised(cloud: LocalCoze, call_tool: Tool
 
 
 @both_call_styles
-def test_wrong_parameters_without_a_schema_are_read_by_the_agent(
+def test_wrong_parameters_without_a_schema_are_reported_to_the_model(
     cloud: LocalCoze, call_tool: ToolCallStyle
 ) -> None:
     message = call_tool(
@@ -86,7 +90,7 @@ def test_wrong_parameters_without_a_schema_are_read_by_the_agent(
 
 
 @both_call_styles
-def test_wrong_parameters_are_said_before_any_request(
+def test_wrong_parameters_are_reported_before_any_request(
     cloud: LocalCoze, call_tool: ToolCallStyle
 ) -> None:
     flow = CozeWorkflowTool.from_workflow(
@@ -112,7 +116,7 @@ def test_a_stream_that_breaks_is_no_result_and_is_not_repeated(
 
 
 @both_call_styles
-def test_refusals_that_may_pass_are_repeated(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
+def test_temporary_refusals_are_repeated(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     cloud.faults = "http_429=0,times=1"
     assert call_tool(make_tool(cloud, "text"), {"question": "x"}) == "A: x"
     assert count_started_runs(cloud) == 2
@@ -127,7 +131,7 @@ def test_an_empty_reply_is_no_empty_result(cloud: LocalCoze, call_tool: ToolCall
 
 
 @both_call_styles
-def test_a_gateway_that_gives_up(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
+def test_a_gateway_timeout_is_not_repeated(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     hasty = LocalWorkflow(slow, name="hasty", gateway_timeout=0.2)
     with LocalCoze(workflows=hasty, stop_timeout=0) as other:
         fields = {"workflow_id": hasty.workflow_id, "base_url": other.base_url}
@@ -190,7 +194,9 @@ def test_an_asynchronous_run_that_fails_is_not_started_again(
 
 @both_call_styles
 @pytest.mark.parametrize("junk", [b'{"code":0,"data":[null]}', b'{"code":0,"data":["x"]}'])
-def test_a_run_that_goes_on_is_not_for_another_try(call_tool: ToolCallStyle, junk: bytes) -> None:
+def test_a_run_that_is_still_running_is_not_retryable(
+    call_tool: ToolCallStyle, junk: bytes
+) -> None:
     begun = b'{"code":0,"msg":"","execute_id":"7","debug_url":"https://d"}'
     running = (HISTORY % ("Running", "")).encode()
     with serve_script(content_type="application/json", replies=[begun, junk, running]) as server:
@@ -202,7 +208,7 @@ def test_a_run_that_goes_on_is_not_for_another_try(call_tool: ToolCallStyle, jun
 
 
 @both_call_styles
-def test_another_path(call_tool: ToolCallStyle) -> None:
+def test_the_endpoint_can_be_configured(call_tool: ToolCallStyle) -> None:
     reply = b'{"code":0,"msg":"","data":"{\\"output\\":\\"Tea.\\"}","debug_url":""}'
     with serve_script(reply, content_type="application/json") as server:
         made = make_tool_at(server.base_url, endpoint="/v3/workflows/run")
@@ -219,7 +225,7 @@ def test_another_path(call_tool: ToolCallStyle) -> None:
 
 
 @both_call_styles
-def test_an_end_that_keeps_the_connection_open(call_tool: ToolCallStyle) -> None:
+def test_a_run_is_over_although_its_connection_stays_open(call_tool: ToolCallStyle) -> None:
     stream = (
         b'event: Message\ndata: {"content":"Tea.","node_title":"End","node_is_finish":true}\n\n'
         b"event: Done\ndata: {}\n\n"

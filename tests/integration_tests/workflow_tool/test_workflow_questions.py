@@ -1,4 +1,4 @@
-"""The workflow tool over sockets: questions outside of graphs, files, and listings."""
+"""The workflow tool: questions outside graphs, files, and lists of workflows; over sockets."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ cloud = serve(workflows=WORKFLOWS, stop_timeout=0)
 
 
 @both_resume_styles
-def test_a_run_that_asks_twice(
+def test_a_run_that_asks_twice_is_resumed_twice(
     coze: LocalCoze, call_tool: ToolCallStyle, resume_run: ToolCallStyle
 ) -> None:
     made = make_tool(coze, "book", handle_tool_error=True)
@@ -83,7 +83,7 @@ def test_a_run_that_asks_twice(
 
 
 @both_resume_styles
-def test_a_run_that_was_not_streamed_is_resumed_its_own_way(
+def test_a_run_that_was_not_streamed_is_resumed_without_a_stream(
     cloud: LocalCoze, call_tool: ToolCallStyle, resume_run: ToolCallStyle
 ) -> None:
     for mode in ("sync", "async"):
@@ -99,7 +99,7 @@ def test_a_run_that_was_not_streamed_is_resumed_its_own_way(
 
 
 @both_resume_styles
-def test_answers_that_come_too_late(
+def test_a_second_answer_to_a_question_is_refused(
     cloud: LocalCoze, call_tool: ToolCallStyle, resume_run: ToolCallStyle
 ) -> None:
     made = make_tool(cloud, "one_question")
@@ -112,7 +112,7 @@ def test_answers_that_come_too_late(
 
 
 @both_resume_styles
-def test_the_third_answer_that_says_nothing_ends_the_run(
+def test_the_third_unusable_answer_ends_the_run(
     cloud: LocalCoze, call_tool: ToolCallStyle, resume_run: ToolCallStyle
 ) -> None:
     made = make_tool(cloud, "one_question")
@@ -128,7 +128,7 @@ def test_the_third_answer_that_says_nothing_ends_the_run(
     assert count_started_runs(cloud) == 1
 
 
-def test_files_in_answers(cloud: LocalCoze) -> None:
+def test_an_answer_may_hold_files(cloud: LocalCoze) -> None:
     def show() -> Generator[Any, Any, dict[str, Any]]:
         form = yield AskInput({"photo": Annotated[TurnFile, FileKind("image")]})
         return {"bytes": len(form["photo"].data), "url": form["photo"].url}
@@ -140,7 +140,7 @@ def test_files_in_answers(cloud: LocalCoze) -> None:
         for answer, expected in (
             ({"photo": b"tea"}, {"bytes": 3, "url": ""}),
             ({"photo": "https://h/t.png"}, {"bytes": 0, "url": "https://h/t.png"}),
-            (b"tea", {"bytes": 3, "url": ""}),  # the only value that is asked for
+            (b"tea", {"bytes": 3, "url": ""}),  # the only required value
         ):
             with pytest.raises(CozeWorkflowInterrupt) as caught:
                 made.invoke({})
@@ -161,7 +161,9 @@ def test_a_sync_run_of_studio_cannot_ask(coze: LocalCoze, call_tool: ToolCallSty
 
 
 @both_call_styles
-def test_files_in_every_form(cloud: LocalCoze, call_tool: ToolCallStyle, tmp_path: Path) -> None:
+def test_parameters_take_files_in_every_form(
+    cloud: LocalCoze, call_tool: ToolCallStyle, tmp_path: Path
+) -> None:
     path = tmp_path / "tea.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + call_tool.__name__.ljust(8).encode())
     flow = CozeWorkflowTool.from_workflow(
@@ -172,7 +174,7 @@ def test_files_in_every_form(cloud: LocalCoze, call_tool: ToolCallStyle, tmp_pat
     assert json.loads(call_tool(flow, {"photo": str(path)}))["bytes"] == 16
     assert json.loads(call_tool(flow, {"photo": path.read_bytes(), "note": "7"}))["bytes"] == 16
     uploads = [r for r in cloud.requests if r.path == "/v1/files/upload"]
-    assert len(uploads) == 2  # the path once, the bytes under a name of their own
+    assert len(uploads) == 2  # the path once, the bytes under another name
     runs = [r.body["parameters"] for r in cloud.requests if r.path.endswith("stream_run")]
     reference = json.loads(runs[0]["photo"])
     assert list(reference) == ["file_id"]
@@ -184,10 +186,10 @@ def test_files_in_every_form(cloud: LocalCoze, call_tool: ToolCallStyle, tmp_pat
     assert "Only a program may give a path" in message.content
 
 
-# --- What Coze tells of workflows -----------------------------------------------------------------
+# --- Names and parameters from Coze ---------------------------------------------------------------
 
 
-def test_a_tool_from_what_coze_tells(cloud: LocalCoze) -> None:
+def test_a_tool_takes_name_description_and_parameters_from_coze(cloud: LocalCoze) -> None:
     known = {"api_key": cloud.token, "base_url": cloud.base_url}
     workflow_id = BY_NAME["天气 weather"].workflow_id
     made = CozeWorkflowTool.from_workflow(workflow_id, **known)
@@ -204,7 +206,7 @@ def test_a_tool_from_what_coze_tells(cloud: LocalCoze) -> None:
     assert named.args_schema["title"] == "w"
 
 
-def test_studio_tells_no_inputs() -> None:
+def test_studio_needs_an_args_schema() -> None:
     with LocalCoze(workflows=WORKFLOWS, profile="studio") as studio:
         known = {"api_key": studio.token, "base_url": studio.base_url}
         workflow_id = BY_NAME["text"].workflow_id
@@ -236,7 +238,9 @@ def test_workflows_of_one_name_are_numbered_whatever_the_list_says() -> None:
     assert [made.name for made in tools] == ["same_1", "same_3"]
 
 
-def test_what_a_server_tells_wrong_is_told_as_it_is(cloud: LocalCoze) -> None:
+def test_errors_of_the_workflow_list_are_raised_unless_everything_is_given(
+    cloud: LocalCoze,
+) -> None:
     known = {"api_key": cloud.token, "base_url": cloud.base_url}
     cloud.faults = "error=5000,on=*"
     with pytest.raises(CozeServerError):
@@ -248,7 +252,7 @@ def test_what_a_server_tells_wrong_is_told_as_it_is(cloud: LocalCoze) -> None:
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_a_toolkit(*, asynchronous: bool) -> None:
+def test_a_toolkit_makes_a_tool_of_each_published_workflow(*, asynchronous: bool) -> None:
     flows = [LocalWorkflow(text, name=f"flow {n}") for n in range(34)]
     twins = [LocalWorkflow(text, name="a b"), LocalWorkflow(text, name="a_b")]
     hidden = BY_NAME["hidden"]

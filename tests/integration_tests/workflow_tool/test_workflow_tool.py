@@ -1,4 +1,4 @@
-"""The workflow tool over sockets, outside of graphs: runs, and what any tool can do."""
+"""The workflow tool outside graphs: runs, and what any tool can do; over sockets."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ def test_every_mode_gives_the_same_result(
 
 @both_call_styles
 @pytest.mark.parametrize("mode", ["stream", "sync", "async"])
-def test_a_text_is_a_text(coze: LocalCoze, call_tool: ToolCallStyle, mode: str) -> None:
+def test_a_text_is_returned_as_it_is(coze: LocalCoze, call_tool: ToolCallStyle, mode: str) -> None:
     assert call_tool(make_tool(coze, "text", run_mode=mode), {"question": "茶?"}) == "A: 茶?"
 
 
 @both_call_styles
-def test_what_is_sent(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
+def test_the_request_is_what_coze_documents(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     fields = {"bot_id": None, "app_id": APP_ID, "ext": {"latitude": 1.5}, "connector_id": "1024"}
     call_tool(make_tool(cloud, "of_an_app", workflow_version="v1", **fields), {})
     (request,) = cloud.requests
@@ -108,13 +108,13 @@ def test_both_a_bot_and_an_app_are_refused_before_any_request(
 
 
 @both_call_styles
-def test_parameters_of_any_name(coze: LocalCoze, call_tool: ToolCallStyle) -> None:
+def test_parameters_may_have_names_of_langchain(coze: LocalCoze, call_tool: ToolCallStyle) -> None:
     values = {"config": "a", "self_": "b", "values": "c", "run_manager": "d"}
     assert json.loads(call_tool(make_tool(coze, "odd"), values)) == {"output": "abcd"}
 
 
 @both_call_styles
-def test_a_text_is_the_only_parameter(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
+def test_a_text_is_taken_for_the_only_parameter(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     flow = CozeWorkflowTool.from_workflow(
         BY_NAME["text"].workflow_id, api_key=cloud.token, base_url=cloud.base_url
     )
@@ -124,7 +124,7 @@ def test_a_text_is_the_only_parameter(cloud: LocalCoze, call_tool: ToolCallStyle
 
 
 @both_call_styles
-def test_arguments_of_a_pydantic_model(coze: LocalCoze, call_tool: ToolCallStyle) -> None:
+def test_a_pydantic_model_may_be_the_schema(coze: LocalCoze, call_tool: ToolCallStyle) -> None:
     class Arguments(BaseModel):
         """Which weather."""
 
@@ -137,8 +137,8 @@ def test_arguments_of_a_pydantic_model(coze: LocalCoze, call_tool: ToolCallStyle
         call_tool(made, {"city": "x", "days": 0})
 
 
-class Guest(BaseModel):
-    """Who sleeps there."""
+class BookingGuest(BaseModel):
+    """A guest."""
 
     name: str
     born: date
@@ -150,11 +150,11 @@ class Booking(BaseModel):
     model_config = ConfigDict(populate_by_name=True)
 
     city: str = Field(alias="城市")
-    guests: list[Guest]
+    guests: list[BookingGuest]
 
 
 @both_call_styles
-def test_arguments_of_nested_models(call_tool: ToolCallStyle) -> None:
+def test_nested_models_are_sent_by_alias_as_json(call_tool: ToolCallStyle) -> None:
     with serve_script(DONE_EVENTS) as server:
         made = make_tool_at(server.base_url, args_schema=Booking)
         guests = [{"name": "Li", "born": "1990-01-02"}]
@@ -164,7 +164,7 @@ def test_arguments_of_nested_models(call_tool: ToolCallStyle) -> None:
 
 @both_call_styles
 @pytest.mark.parametrize("end", [DONE_EVENTS, INTERRUPT_EVENT])
-def test_a_run_that_has_said_all_survives_its_connection(
+def test_a_connection_lost_after_the_end_loses_nothing(
     call_tool: ToolCallStyle, end: bytes
 ) -> None:
     for cut in (0.0, 0.02):
@@ -179,7 +179,9 @@ def test_a_run_that_has_said_all_survives_its_connection(
 
 @both_call_styles
 @pytest.mark.parametrize("interrupt", ["{}", '{"event_id":""}', '"x"', "null"])
-def test_what_gives_no_event_is_no_question(call_tool: ToolCallStyle, interrupt: str) -> None:
+def test_an_interrupt_without_an_event_is_no_question(
+    call_tool: ToolCallStyle, interrupt: str
+) -> None:
     reply = f'{{"code":0,"data":"{{\\"o\\":1}}","interrupt_data":{interrupt}}}'.encode()
     with serve_script(reply, content_type="application/json") as server:
         assert call_tool(make_tool_at(server.base_url, run_mode="sync"), {}) == '{"o": 1}'
@@ -215,7 +217,7 @@ def test_thousands_of_messages_take_no_time() -> None:
 
 
 @both_call_styles
-def test_heartbeats_and_slow_runs(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
+def test_heartbeats_keep_a_slow_run_alive(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     patient = LocalWorkflow(slow, name="patient", ping=0.05)
     with LocalCoze(workflows=patient, stop_timeout=0) as other:
         made = make_tool(cloud, "slow", workflow_id=patient.workflow_id, base_url=other.base_url)
@@ -226,7 +228,7 @@ def test_heartbeats_and_slow_runs(cloud: LocalCoze, call_tool: ToolCallStyle) ->
 # --- A tool like any other ------------------------------------------------------------------------
 
 
-def test_names_are_made_where_none_are_given() -> None:
+def test_a_tool_without_a_name_gets_one() -> None:
     made = CozeWorkflowTool(workflow_id="7374", api_key="pat_x")
     assert (made.name, made.description) == (
         "coze_workflow_7374",
@@ -236,7 +238,7 @@ def test_names_are_made_where_none_are_given() -> None:
     assert (given.workflow_id, given.name, given.description) == ("7374", "n", "d")
 
 
-def test_a_misspelt_field_is_told() -> None:
+def test_a_misspelt_field_is_warned_about() -> None:
     with pytest.warns(UserWarning, match=r"CozeWorkflowTool has no argument run_mod.*run_mode\?"):
         CozeWorkflowTool(workflow_id="7374", api_key="pat_x", run_mod="sync")
 
@@ -252,7 +254,7 @@ def test_it_can_be_copied_and_pickled(cloud: LocalCoze) -> None:
         assert other.invoke({"question": "x"}) == "A: x"
 
 
-def test_many_at_once(cloud: LocalCoze) -> None:
+def test_batches_are_answered_in_order(cloud: LocalCoze) -> None:
     made = make_tool(cloud, "text")
     inputs: list[Any] = [{"question": str(n)} for n in range(40)]
     assert made.batch(inputs) == [f"A: {n}" for n in range(40)]
@@ -260,9 +262,7 @@ def test_many_at_once(cloud: LocalCoze) -> None:
 
 
 @both_call_styles
-def test_what_it_says_on_the_way_is_told_to_callbacks(
-    cloud: LocalCoze, call_tool: ToolCallStyle
-) -> None:
+def test_messages_of_a_run_reach_callbacks(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     class EventRecorder(BaseCallbackHandler):
         def __init__(self) -> None:
             self.events: list[Any] = []
@@ -285,7 +285,7 @@ def test_what_it_says_on_the_way_is_told_to_callbacks(
     }
 
 
-def test_nothing_is_warned_about(cloud: LocalCoze) -> None:
+def test_a_plain_call_gives_no_warning(cloud: LocalCoze) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make_tool(cloud, "text").invoke({"question": "x"})
