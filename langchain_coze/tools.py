@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from langchain_coze._api.effects import Flow
     from langchain_coze._workflows.engine import InputSource, RunState
+    from langchain_coze._workflows.graph import NestedRun
     from langchain_coze._workflows.run import WorkflowRun
 
 _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -225,20 +226,11 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         tool_call_id: str | None = None,
         config: RunnableConfig,
     ) -> tuple[str, Any]:  # LangChain reads the annotations: all of them have to be importable
-        engine, reporter = (
-            self._make_engine(tool_call_id),
-            ProgressReporter(self.workflow_id, tool_call_id),
-        )
-        prepare = partial(
-            engine.prepare_inputs, values, source=self._get_input_source(tool_call_id)
-        )
-        child_config = self._build_child_config(config, tool_call_id)
-        if child_config is None:
+        engine, prepare, reporter = self._prepare_call(values, tool_call_id)
+        nested = self._build_nested_run(engine, prepare, reporter, values, tool_call_id, config)
+        if nested is None:
             return _to_result(engine.start(prepare(), reporter))
-        from langchain_coze._workflows.graph import make_serializable, read_run  # noqa: PLC0415 - langgraph
-
-        graph = self._build_graph(engine, prepare, reporter)
-        run = read_run(graph.invoke({"parameters": make_serializable(values)}, child_config))
+        run = nested.run()
         return run.content, run
 
     async def _arun(
@@ -248,37 +240,41 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         tool_call_id: str | None = None,
         config: RunnableConfig,
     ) -> tuple[str, Any]:
-        engine, reporter = (
-            self._make_engine(tool_call_id),
-            ProgressReporter(self.workflow_id, tool_call_id),
-        )
-        prepare = partial(
-            engine.prepare_inputs, values, source=self._get_input_source(tool_call_id)
-        )
-        child_config = self._build_child_config(config, tool_call_id)
-        if child_config is None:  # a thread: files may have to be read
+        engine, prepare, reporter = self._prepare_call(values, tool_call_id)
+        nested = self._build_nested_run(engine, prepare, reporter, values, tool_call_id, config)
+        if nested is None:  # a thread, because files may have to be read
             return _to_result(await engine.astart(await asyncio.to_thread(prepare), reporter))
-        from langchain_coze._workflows.graph import (  # noqa: PLC0415 - langgraph
-            make_serializable,
-            read_run,
-            wait_for_sibling_calls,
-        )
-
-        graph = self._build_graph(engine, prepare, reporter)
-        graph_input = {"parameters": make_serializable(values)}
-        run = read_run(
-            await wait_for_sibling_calls(config, lambda: graph.ainvoke(graph_input, child_config))
-        )
+        run = await nested.arun()
         return run.content, run
 
-    def _build_graph(
-        self, engine: WorkflowEngine, prepare: Callable[[], Any], reporter: ProgressReporter
-    ) -> Any:
-        """Return the graph that runs one call inside of LangGraph."""
-        from langchain_coze._workflows.graph import build_workflow_graph  # noqa: PLC0415 - langgraph
+    def _prepare_call(
+        self, values: dict[str, Any], tool_call_id: str | None
+    ) -> tuple[WorkflowEngine, Callable[[], dict[str, Any]], ProgressReporter]:
+        """Return the engine, a function that checks the values (it blocks), and the reporter."""
+        engine = self._make_engine(tool_call_id)
+        source = self._get_input_source(tool_call_id)
+        reporter = ProgressReporter(self.workflow_id, tool_call_id)
+        return engine, partial(engine.prepare_inputs, values, source=source), reporter
 
-        return build_workflow_graph(
+    def _build_nested_run(
+        self,
+        engine: WorkflowEngine,
+        prepare: Callable[[], dict[str, Any]],
+        reporter: ProgressReporter,
+        values: dict[str, Any],
+        tool_call_id: str | None,
+        config: RunnableConfig,
+    ) -> NestedRun | None:
+        """Return the graph of one call, or None outside of a graph with a checkpointer."""
+        if "langgraph" not in sys.modules:
+            return None
+        from langchain_coze._workflows.graph import build_nested_run  # noqa: PLC0415 - langgraph takes 150 ms
+
+        return build_nested_run(
             engine,
+            values,
+            config,
+            tool_call_id,
             read_parameters=prepare,
             keep_failures=bool(self.handle_tool_error),
             make_reporter=lambda: reporter,
@@ -289,16 +285,6 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         if tool_call_id is None:
             return "program"
         return "network" if isinstance(self.args_schema, dict) else "coercion"
-
-    def _build_child_config(
-        self, config: RunnableConfig, tool_call_id: str | None
-    ) -> RunnableConfig | None:
-        """Return the config for a graph of this call, or None outside of LangGraph."""
-        if "langgraph" not in sys.modules:
-            return None
-        from langchain_coze._workflows.graph import build_child_config  # noqa: PLC0415 - langgraph
-
-        return build_child_config(config, tool_call_id)
 
     def _make_engine(self, tool_call_id: str | None = None) -> WorkflowEngine:
 

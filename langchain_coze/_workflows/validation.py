@@ -153,3 +153,18 @@ def shorten_repr(value: Any) -> str:
     """
     text = repr(value)
     return text if len(text) <= 40 else f"a {type(value).__name__}"  # noqa: PLR2004 - a short line
+
+
+def make_serializable(values: Any) -> Any:
+    """Return parameters as checkpoints and traces can show them.
+
+    Args:
+        values: Plain data, paths, and bytes.
+    """
+    if isinstance(values, Mapping):
+        return {str(key): make_serializable(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [make_serializable(value) for value in values]
+    if isinstance(values, (bytes, bytearray)):
+        return f"<{len(values)} bytes>"
+    return str(values) if isinstance(values, PurePath) else values
