@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.errors import GraphInterrupt
 
+from langchain_coze import _runtime
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -71,9 +73,6 @@ class _SiblingCalls:
         self.interrupted = False
 
 
-_sibling_calls: dict[Any, _SiblingCalls] = {}
-
-
 async def wait_for_sibling_calls(
     config: RunnableConfig, call: Callable[[], Awaitable[dict[str, Any]]]
 ) -> dict[str, Any]:
@@ -90,7 +89,7 @@ async def wait_for_sibling_calls(
     scratchpad = config["configurable"].get(_SCRATCHPAD)
     attempt = getattr(scratchpad, "subgraph_counter", None)  # each attempt has one of its own
     key = config["configurable"][_TASK] if attempt is None else attempt
-    group, finished = _sibling_calls.setdefault(key, _SiblingCalls()), asyncio.Event()
+    group, finished = _runtime.sibling_calls.setdefault(key, _SiblingCalls()), asyncio.Event()
     if group.interrupted:
         raise GraphInterrupt
     group.calls.append(finished)
@@ -105,12 +104,12 @@ async def wait_for_sibling_calls(
     finally:
         finished.set()
         if not group.interrupted and all(event.is_set() for event in group.calls):
-            _sibling_calls.pop(key, None)
+            _runtime.sibling_calls.pop(key, None)
         _drop_old_groups()
 
 
 def _drop_old_groups() -> None:
     """Forget the oldest attempts that are over: nothing can be so late."""
-    for key, group in list(_sibling_calls.items())[:-_MAX_GROUPS]:
+    for key, group in list(_runtime.sibling_calls.items())[:-_MAX_GROUPS]:
         if group.interrupted:
-            _sibling_calls.pop(key, None)
+            _runtime.sibling_calls.pop(key, None)

@@ -21,7 +21,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from pydantic import Field
 
-from langchain_coze import create_coze_agent
+from langchain_coze import _runtime, create_coze_agent
 from langchain_coze._workflows import langgraph_internals
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
@@ -318,9 +318,9 @@ def test_a_call_that_begins_late_is_started_once(coze: LocalCoze, tmp_path: Path
 def test_finished_calls_are_forgotten(coze: LocalCoze, tmp_path: Path) -> None:
     tool = make_tool(coze)
     calls = [make_call(id=f"c_{n}", name="a", questions=0) for n in range(4)]
-    before = dict(langgraph_internals._sibling_calls)
+    before = dict(_runtime.sibling_calls)
     run_thread_async(lambda saver: build_tool_node_graph(tool, calls, saver), tmp_path)
-    assert langgraph_internals._sibling_calls == before
+    assert _runtime.sibling_calls == before
 
 
 def test_only_a_few_finished_attempts_are_remembered(
@@ -331,4 +331,4 @@ def test_only_a_few_finished_attempts_are_remembered(
     calls = [make_call(id=f"c_{n}", name="a") for n in range(6)]
     done = run_thread_async(lambda saver: build_send_graph(tool, calls, saver), tmp_path)
     assert len(done.questions[0]) == 6
-    assert len(langgraph_internals._sibling_calls) <= 3
+    assert len(_runtime.sibling_calls) <= 3
