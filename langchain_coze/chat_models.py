@@ -51,7 +51,7 @@ _CACHE_KEY_FIELDS = (
     "system_message_mode",
     "system_message_variable",
 )
-# besides the fields: arguments that LangChain or its tracers read
+# LangChain or its tracers read the last three
 _KNOWN_ARGUMENTS = PER_CALL_FIELDS | {"stream", "tools", "tool_choice"}
 
 

@@ -135,7 +135,7 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
 
     recall_grace: float = Field(default=0.25, ge=0, allow_inf_nan=False)
     """Bot: seconds of silence after a recall before the search returns. Any other event from the
-    bot ends the wait at once. Ending a blocking read requires the connection: a custom
+    bot ends the wait at once. Ending a blocking read requires the socket: a custom
     `http_client` that does not expose it, or shares it (HTTP/2), waits for the next event."""
 
     def _get_relevant_documents(
