@@ -318,7 +318,7 @@ def _move_question_last(entries: list[_Entry]) -> list[_Entry]:
 
 
 def _trim_to_limit(entries: list[_Entry], limit: int) -> list[_Entry]:
-    """Return at most `limit` messages: the system ones, and the newest others from a question on."""
+    """Return at most `limit` messages: system ones, and the newest others from a question on."""
     surplus = len(entries) - limit
     if surplus <= 0:
         return entries
