@@ -227,7 +227,7 @@ def test_a_streamed_workflow_that_fails(profile: str) -> None:
 def test_a_workflow_that_is_polled() -> None:
     def locate(city: str) -> str:
         """Find a city."""
-        time.sleep(0.2)
+        time.sleep(0.2)  # slow enough to be polled
         return f"{city} & 116.4°E"
 
     def other() -> None:

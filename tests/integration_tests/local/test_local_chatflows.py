@@ -18,6 +18,7 @@ from langchain_coze.local import (
     LocalCoze,
     Turn,
 )
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import LocalClient, user
 
 APP = "7400000000000000001"
@@ -44,17 +45,7 @@ FLOWS = [
     LocalChatflow(lambda _: "x", name="cut", faults="failed=4013"),
 ]
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(LocalBot(lambda _: "bot", name="bot"), chatflows=FLOWS) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    with LocalClient(coze) as made:
-        yield made
+coze = serve(LocalBot(lambda _: "bot", name="bot"), chatflows=FLOWS)
 
 
 def run(client: LocalClient, flow: LocalChatflow, **changes: Any) -> httpx.Response:

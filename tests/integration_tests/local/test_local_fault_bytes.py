@@ -15,6 +15,7 @@ import pytest
 from langchain_coze.local import FAULTS, Fault, LocalBot, LocalChatflow, LocalCoze, LocalWorkflow
 from langchain_coze.local.faults.stream import BYTE_FAULTS, EVENT_FAULTS
 from langchain_coze.local.faults.workflow_stream import WORKFLOW_EVENT_FAULTS
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import masked, user
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -35,11 +36,7 @@ KINDS = ("chat", "chatflow", "workflow")
 CHAT_ENDS = {"conversation.chat.completed", "conversation.chat.failed"}
 MESSAGE_ENDS = {"conversation.message.completed"}
 
-
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    with LocalCoze(BOT, chatflows=FLOW, workflows=WORKFLOW, profile=request.param) as running:
-        yield running
+coze = serve(BOT, chatflows=FLOW, workflows=WORKFLOW, profiles=["cloud", "studio"])
 
 
 @dataclass

@@ -18,24 +18,15 @@ import httpx
 import pytest
 
 from langchain_coze.local import Fault, LocalBot, LocalCoze, Pause
+from tests.conftest import serve, wait_until
 from tests.integration_tests.local.local_client import LocalClient, answers, events
+from tests.integration_tests.local.polling import wait_for_chat
 
 BOT = LocalBot(lambda _: "茶叶长在山上。", name="faulty")
 ROOT = Path(__file__).resolve().parents[3]
 WHOLE = b'event:done\ndata:"[DONE]"\n\n'
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(BOT) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    coze.reset()
-    with LocalClient(coze) as made:
-        yield made
+coze = serve(BOT)
 
 
 def test_json_error_on_a_stream_request(client: LocalClient) -> None:
@@ -137,9 +128,7 @@ def test_a_client_that_vanishes_does_not_cancel_the_chat() -> None:
             first = next(response.iter_raw())
         chat = events(httpx.Response(200, content=first))[0][1]
         ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
-        deadline = time.monotonic() + 5
-        while client.get("/v3/chat/retrieve", **ids)["data"]["status"] == "in_progress":
-            assert time.monotonic() < deadline
+        wait_for_chat(client, chat)
         listed = client.get("/v3/chat/message/list", **ids)["data"]
     assert "half whole" in [message["content"] for message in listed]
 
@@ -193,10 +182,7 @@ def test_stop_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     for client, stream in streams:
         stream.__exit__(None, None, None)
         client.http.close()
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before:
-        assert time.monotonic() < deadline, threading.enumerate()
-        time.sleep(0.01)
+    wait_until(lambda: threading.active_count() <= before)
     with pytest.raises(OSError, match=r"."):
         socket.create_connection((coze.host, coze.port), timeout=1).close()
     gc.collect()
@@ -209,13 +195,11 @@ def test_stop_ends_requests_that_wait(caplog: pytest.LogCaptureFixture) -> None:
         for fault in ("slow_start=3600", "idle=3600"):
             arguments = (client, fault, dropped)
             threading.Thread(target=note_drop, args=arguments, daemon=True).start()
-        while len(coze.requests) < 2:
-            time.sleep(0.01)
+        wait_until(lambda: len(coze.requests) == 2)
         begin = time.monotonic()
         coze.stop()
-        while len(dropped) < 2:
-            assert time.monotonic() - begin < 5
-            time.sleep(0.01)
+        wait_until(lambda: len(dropped) == 2)
+        assert time.monotonic() - begin < 5
     assert caplog.records == []
 
 

@@ -6,7 +6,6 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,17 +13,14 @@ import jwt
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp
+from tests.conftest import serve
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 APP = LocalOAuthApp("310000000002")
 OTHER = LocalOAuthApp()
 BRIEF = LocalOAuthApp(max_seconds=0.2)
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(LocalBot(name="tea"), oauth_apps=[APP, BRIEF]) as running:
-        yield running
+coze = serve(LocalBot(name="tea"), oauth_apps=[APP, BRIEF])
 
 
 def host(coze: LocalCoze) -> str:

@@ -24,6 +24,7 @@ from langchain_coze.local import (
     Turn,
     TurnFile,
 )
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import events, user
 from tests.integration_tests.local.test_local_oauth import exchange, signed
 
@@ -95,16 +96,13 @@ class User:
             self.made |= {name: chat["id"], f"{name}_place": chat["conversation_id"]}
 
 
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(
-        BOT,
-        chatflows=FLOW,
-        workflows=[BOOK, SIZE],
-        more_tokens=["pat_other"],
-        oauth_apps=[APP, OTHER_APP],
-    ) as running:
-        yield running
+coze = serve(
+    BOT,
+    chatflows=FLOW,
+    workflows=[BOOK, SIZE],
+    more_tokens=["pat_other"],
+    oauth_apps=[APP, OTHER_APP],
+)
 
 
 def users(coze: LocalCoze, name: str) -> User:

@@ -13,6 +13,7 @@ from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, RecalledCh
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud import CloudProfile, MessageIds, SseEvent, build_chunk
 from tests.integration_tests.local.local_client import LocalClient, answers, events, user
+from tests.integration_tests.local.polling import wait_for_chat
 
 # The sample line of wire 3.1, word for word.
 WIRE_EVENT = rb"""event:conversation.message.completed
@@ -231,9 +232,6 @@ def test_recalls_of_a_polled_chat_are_listed(
 ) -> None:
     created = client.created(bot_id=bots["each"].bot_id, **ask("green"))
     ids = {"conversation_id": created["conversation_id"], "chat_id": created["id"]}
-    deadline = time.monotonic() + 10
-    while client.get("/v3/chat/retrieve", **ids)["data"]["status"] != "completed":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert wait_for_chat(client, created)["data"]["status"] == "completed"
     listed = client.get("/v3/chat/message/list", **ids)["data"]
     assert sum("knowledge_recall" in message["content"] for message in listed) == 2

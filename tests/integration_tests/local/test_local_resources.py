@@ -1,12 +1,13 @@
 """Conversations, their messages, and uploaded files, over a real socket."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, ServerTool, Turn
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import LocalClient, answers, user
 
 
@@ -14,16 +15,7 @@ def recite(_question: str, turn: Turn) -> str:
     return " | ".join(message.text for message in turn.messages)
 
 
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([LocalBot(recite, name="recite"), LocalBot(name="other")]) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    with LocalClient(coze) as made:
-        yield made
+coze = serve([LocalBot(recite, name="recite"), LocalBot(name="other")])
 
 
 def made(client: LocalClient, **body: Any) -> str:

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -18,33 +18,14 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import LocalClient, answers, events, user
+from tests.integration_tests.local.polling import wait_for_chat
 
 ECHO = LocalBot(lambda question: f"echo {question}", name="echo")
 HIDDEN = LocalBot(lambda _: "secret", name="hidden", published=False)
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([ECHO, HIDDEN]) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    with LocalClient(coze) as made:
-        yield made
-
-
-def polled(client: LocalClient, chat: Any) -> Any:
-    """The chat, once it has ended."""
-    ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
-    deadline = time.monotonic() + 10
-    while True:
-        found = client.get("/v3/chat/retrieve", **ids)["data"]
-        if found["status"] not in {"created", "in_progress"}:
-            return found
-        assert time.monotonic() < deadline
+coze = serve([ECHO, HIDDEN])
 
 
 def test_create_reply_has_no_detail(client: LocalClient) -> None:
@@ -62,7 +43,7 @@ def test_create_reply_has_no_detail(client: LocalClient) -> None:
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 def test_retrieve_with_both_verbs(client: LocalClient, verb: str) -> None:
     chat = client.created(meta_data={"k": "v"})
-    polled(client, chat)
+    wait_for_chat(client, chat)
     ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
     response = client.http.request(verb, "/v3/chat/retrieve", params=ids)
     reply = response.json()
@@ -89,7 +70,7 @@ def test_message_list_order_and_reasoning() -> None:
     bot = LocalBot(reply, knowledge=knowledge, follow_ups=["more?"])
     with LocalCoze(bot) as coze, LocalClient(coze) as client:
         chat = client.created()
-        polled(client, chat)
+        wait_for_chat(client, chat)
         ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
         listed = client.get("/v3/chat/message/list", **ids)["data"]
     assert [message["type"] for message in listed] == [
@@ -237,7 +218,7 @@ def test_one_chat_at_a_time_and_cancel() -> None:
 
 def test_cancel_after_the_end(client: LocalClient) -> None:
     chat = client.created()
-    polled(client, chat)
+    wait_for_chat(client, chat)
     ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
     assert client.http.post("/v3/chat/cancel", json=ids).json()["code"] == 4104
 

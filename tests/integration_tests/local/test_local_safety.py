@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp, Pause
+from tests.conftest import wait_until
 from tests.integration_tests.local.local_client import LocalClient, answers
 from tests.integration_tests.local.test_local_faults_served import run_command
 
@@ -206,13 +207,6 @@ def is_quiet(coze: LocalCoze) -> bool:
     server = coze._server.server_state
     running = state.running_tasks or state.connections.streams
     return not (server.connections or server.tasks or running)
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def busy_threads() -> int:

@@ -4,9 +4,8 @@ import json
 import re
 import signal
 import sys
-import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -27,7 +26,9 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import LocalClient, masked, user
+from tests.integration_tests.local.polling import wait_for_chat
 from tests.integration_tests.local.test_local_faults_served import run_command
 
 
@@ -57,17 +58,7 @@ FLOW = LocalChatflow(
     follow_ups=["more?"],
 )
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(BOTS, chatflows=FLOW, profile="studio", stop_timeout=0) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    with LocalClient(coze) as made:
-        yield made
+coze = serve(BOTS, chatflows=FLOW, profiles=["studio"], stop_timeout=0)
 
 
 def plain(response: httpx.Response) -> list[tuple[str, Any]]:
@@ -144,10 +135,7 @@ def test_streaming_unless_exactly_false(client: LocalClient) -> None:
 
 def ended(client: LocalClient, data: Any) -> tuple[Any, Any]:
     ids = {"conversation_id": data["conversation_id"], "chat_id": data["id"]}
-    deadline = time.monotonic() + 10
-    while (found := client.get("/v3/chat/retrieve", **ids))["data"]["status"] == "in_progress":
-        assert time.monotonic() < deadline
-    return ids, found
+    return ids, wait_for_chat(client, data)
 
 
 def test_polling_tells_usage_and_lists_the_question(client: LocalClient) -> None:

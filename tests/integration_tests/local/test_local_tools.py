@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, ServerTool, Turn
 from tests.integration_tests.local.local_client import LocalClient, answers, events, masked, user
+from tests.integration_tests.local.polling import wait_for_chat
 
 WEATHER = ClientTool("get_weather", {"city": "杭州 & more"})
 
@@ -61,13 +62,10 @@ def submit(
 
 
 def retrieved(client: LocalClient, chat: Any, *, ended: bool = True) -> Any:
+    if ended:
+        return wait_for_chat(client, chat)["data"]
     ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
-    deadline = time.monotonic() + 10
-    while True:
-        found = client.get("/v3/chat/retrieve", **ids)["data"]
-        if not ended or found["status"] not in {"created", "in_progress"}:
-            return found
-        assert time.monotonic() < deadline
+    return client.get("/v3/chat/retrieve", **ids)["data"]
 
 
 @pytest.mark.parametrize("reply", [weather, weather_in_loop])

@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-import time
 from collections.abc import Generator, Iterator
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from langchain_coze.local import (
     TurnFile,
 )
 from langchain_coze.local.routes.state import WORKSPACE_ID
+from tests.conftest import serve, wait_until
 from tests.integration_tests.local.local_client import LocalClient
 
 APP = "7400000000000000001"
@@ -68,13 +68,12 @@ WORKFLOWS = {
 FLOW = LocalChatflow(lambda _: "x", name="flow")
 
 
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    bot = LocalBot(lambda _: "bot", name="bot")
-    with LocalCoze(
-        bot, workflows=WORKFLOWS.values(), chatflows=FLOW, profile=request.param
-    ) as running:
-        yield running
+coze = serve(
+    LocalBot(lambda _: "bot", name="bot"),
+    workflows=WORKFLOWS.values(),
+    chatflows=FLOW,
+    profiles=["cloud", "studio"],
+)
 
 
 @pytest.fixture
@@ -127,15 +126,14 @@ def look(client: LocalClient, name: str, execute_id: str) -> httpx.Response:
 
 def history(client: LocalClient, name: str, execute_id: str, until: str = "") -> dict[str, Any]:
     """The one entry of a history, once it has a status or holds a key."""
-    deadline = time.monotonic() + 5
-    while True:
-        (found,) = look(client, name, execute_id).json()["data"]
-        waited = until in {"", found["execute_status"]} or until in found
-        if waited or time.monotonic() > deadline:
-            assert waited, found
-            entry: dict[str, Any] = found
-            return entry
-        time.sleep(0.02)
+
+    def find_entry() -> dict[str, Any] | None:
+        (entry,) = look(client, name, execute_id).json()["data"]
+        return entry if until in {"", entry["execute_status"]} or until in entry else None
+
+    entry = wait_until(find_entry)
+    assert entry
+    return entry
 
 
 def test_the_bytes_of_a_run_that_is_begun(client: LocalClient) -> None:
@@ -281,11 +279,12 @@ def test_a_run_that_is_polled_is_resumed_and_polled(cloud: LocalClient) -> None:
     begun = resume(cloud, "book", waiting["interrupt_data"], picture).json()
     assert begun.keys() == {"debug_url", "execute_id", "msg"}
     first = waiting["interrupt_data"]["event_id"]
-    while (now := history(cloud, "book", execute_id, "interrupt_data")["interrupt_data"])[
-        "event_id"
-    ] == first:
-        time.sleep(0.02)
-    resume(cloud, "book", now, "no")
+
+    def find_second_question() -> Any:
+        question = history(cloud, "book", execute_id, "interrupt_data")["interrupt_data"]
+        return question if question["event_id"] != first else None
+
+    resume(cloud, "book", wait_until(find_second_question), "no")
     done = history(cloud, "book", execute_id, "Success")
     assert json.loads(json.loads(done["output"])["Output"])["answer"] == "no"
 

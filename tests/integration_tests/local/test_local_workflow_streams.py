@@ -4,7 +4,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Generator
 from typing import Any
 
 import httpx
@@ -24,6 +24,7 @@ from langchain_coze.local import (
     Pause,
     TokenUsage,
 )
+from tests.conftest import serve, wait_until
 from tests.integration_tests.local.local_client import LocalClient
 from tests.integration_tests.local.test_local_oauth import exchange, signed
 
@@ -93,19 +94,12 @@ WORKFLOWS = {
 APP = LocalOAuthApp()
 
 
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    bot = LocalBot(lambda _: "bot", name="bot")
-    workflows = WORKFLOWS.values()
-    with LocalCoze(bot, workflows=workflows, profile=request.param, oauth_apps=APP) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    coze.reset()
-    with LocalClient(coze) as made:
-        yield made
+coze = serve(
+    LocalBot(lambda _: "bot", name="bot"),
+    workflows=WORKFLOWS.values(),
+    oauth_apps=APP,
+    profiles=["cloud", "studio"],
+)
 
 
 def is_cloud(client: LocalClient) -> bool:
@@ -404,9 +398,7 @@ def test_a_run_goes_on_when_its_client_is_gone(client: LocalClient) -> None:
     with client.http.stream("POST", "/v1/workflow/stream_run", json=body) as response:
         assert "working" in next(chunk for chunk in response.iter_text() if chunk)
     RELEASE.set()
-    deadline = time.monotonic() + 5
-    while not FINISHED and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: FINISHED)
     assert FINISHED == ["left"]
 
 

@@ -30,6 +30,7 @@ from langchain_coze.local import (
     TurnFile,
     knowledge_workflow,
 )
+from tests.conftest import serve, wait_until
 from tests.integration_tests.local.local_client import LocalClient
 from tests.integration_tests.local.test_local_faults_served import run_command
 from tests.integration_tests.local.test_local_oauth import exchange, signed
@@ -49,7 +50,7 @@ def fails(how: str) -> Any:
 
 
 async def slow(seconds: float) -> str:
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(seconds)  # a slow workflow
     FINISHED.append("slow")
     return "late"
 
@@ -95,19 +96,11 @@ WORKFLOWS = {
 GREETING = WORKFLOWS["locate"]
 
 
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    bot = LocalBot(lambda _: "bot", name="bot")
-    workflows = WORKFLOWS.values()
-    with LocalCoze(bot, workflows=workflows, profile=request.param) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    coze.reset()
-    with LocalClient(coze) as made:
-        yield made
+coze = serve(
+    LocalBot(lambda _: "bot", name="bot"),
+    workflows=WORKFLOWS.values(),
+    profiles=["cloud", "studio"],
+)
 
 
 def run(client: LocalClient, name: str, parameters: Any = None, **fields: Any) -> httpx.Response:
@@ -271,9 +264,7 @@ def test_a_slow_run_outlives_its_connection(client: LocalClient) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         run(client, "slow", {"seconds": 0.3})
     assert FINISHED == []
-    deadline = time.monotonic() + 5
-    while not FINISHED and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: FINISHED)
     assert FINISHED == ["slow"]
 
 
