@@ -49,8 +49,7 @@ class Request(NamedTuple):
         path: The path below `base_url`, starting with `/`.
         query: Query parameters.
         body: What is sent as JSON, or None.
-        stream: Whether server-sent events are expected.
-        either: Whether events or JSON may come.
+        stream: Whether server-sent events are expected; None accepts events and JSON.
         read_timeout: Seconds between bytes, where that is less than usual.
         file: What is sent as the `file` of a form, in place of a body.
         deadline: When the reply, with its stream, must be over, by `time.monotonic()`.
@@ -60,8 +59,7 @@ class Request(NamedTuple):
     path: str
     query: Mapping[str, str] = _EMPTY
     body: Mapping[str, Any] | None = None
-    stream: bool = False
-    either: bool = False
+    stream: bool | None = False
     read_timeout: float | None = None
     file: Upload | None = None
     deadline: float | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import (
     AliasChoices,
@@ -113,7 +113,6 @@ class ToolCall(CozeModel):
     """One call that the bot asks its client to run (wire section 2.6)."""
 
     id: LenientStr = ""
-    type: LenientStr = ""
     function: ToolFunction = Field(default_factory=ToolFunction)
 
 
@@ -128,7 +127,6 @@ class SubmitToolOutputs(CozeModel):
 class RequiredAction(CozeModel):
     """What a chat waits for; may be present and empty (wire section 2.2)."""
 
-    type: LenientStr = ""
     submit_tool_outputs: SubmitToolOutputs = Field(default_factory=SubmitToolOutputs)
 
 
@@ -137,22 +135,16 @@ class Chat(CozeModel):
 
     id: LenientStr = ""
     conversation_id: LenientStr = ""
-    section_id: LenientStr = ""
-    bot_id: LenientStr = ""
     status: Annotated[LenientStr, BeforeValidator(lambda word: _STATUS.get(word, word))] = ""
-    last_error: LastError = Field(default_factory=LastError)
     required_action: RequiredAction = Field(default_factory=RequiredAction)
     usage: Usage = Field(default_factory=Usage)
-    debug_url: LenientStr = ""
 
 
 class CozeMessage(CozeModel):
     """One message of a turn (wire section 2.3)."""
 
     id: LenientStr = ""
-    conversation_id: LenientStr = ""
     chat_id: LenientStr = ""
-    section_id: LenientStr = ""
     role: LenientStr = ""
     type: LenientStr = ""
     content: LenientStr = ""
@@ -206,9 +198,7 @@ class NodeMessage(CozeModel):
     """A piece of what a node of a workflow says (wire section 4.4)."""
 
     content: LenientStr = ""
-    content_type: LenientStr = ""
     node_title: LenientStr = ""
-    node_seq_id: LenientStr = ""
     node_is_finish: bool = False
     node_id: LenientStr = ""
     node_type: LenientStr = ""
@@ -217,8 +207,8 @@ class NodeMessage(CozeModel):
     token: LenientInt = 0
 
 
-class Failure(CozeModel):
-    """An error wherever it may stand: reply, `error` event, workflow, OAuth (wire section 1.4)."""
+class _ErrorBody(CozeModel):
+    """Every place in a body where an error may stand."""
 
     code: LenientInt = 0
     msg: LenientStr = ""
@@ -229,22 +219,21 @@ class Failure(CozeModel):
     error: dict[str, Any] = Field(default_factory=dict)
     debug_url: LenientStr = ""
 
-    @property
-    def number(self) -> int:
-        """The code, wherever it stood; 0 when there is none."""
-        return self.code or self.last_error.code or _to_int(self.error_code)
 
-    @property
-    def words(self) -> str:
-        """The message, wherever it stood; a word in place of the code is kept."""
-        told = self.msg or self.last_error.msg or self.error_message
-        word = self.error_code if self.error_code and not _to_int(self.error_code) else ""
-        return f"{word}: {told}" if word and told else told or word
+class Failure(NamedTuple):
+    """An error that a body reports: reply, `error` event, workflow, OAuth (wire section 1.4).
 
-    @property
-    def logid(self) -> str:
-        """The log id of the `detail`, or of the older `error`, or an empty string."""
-        return _to_str(self.detail.get("logid") or self.error.get("logid"))
+    Attributes:
+        code: The code, or 0 when there is none.
+        message: The message; a word in place of the code is kept.
+        logid: The log id, or an empty string.
+        debug_url: The page with the trace, or an empty string.
+    """
+
+    code: int
+    message: str
+    logid: str
+    debug_url: str
 
 
 def parse_json(body: bytes) -> Any:
@@ -270,8 +259,30 @@ def find_failure(body: Any) -> Failure | None:
     """
     if not isinstance(body, Mapping):
         return None
-    failure = Failure.model_validate(body)
-    return failure if failure.number or failure.error_code else None
+    fields = _ErrorBody.model_validate(body)
+    failure = _to_failure(fields)
+    return failure if failure.code or fields.error_code else None
+
+
+def read_failure(body: Any) -> Failure:
+    """Return the failure of a body that is known to report one.
+
+    Args:
+        body: What `parse_json` returned.
+    """
+    return _to_failure(_ErrorBody.model_validate(body if isinstance(body, Mapping) else {}))
+
+
+def _to_failure(body: _ErrorBody) -> Failure:
+    code = body.code or body.last_error.code or _to_int(body.error_code)
+    message = body.msg or body.last_error.msg or body.error_message
+    word = body.error_code if not _to_int(body.error_code) else ""
+    return Failure(
+        code=code,
+        message=f"{word}: {message}" if word and message else message or word,
+        logid=_to_str(body.detail.get("logid") or body.error.get("logid")),
+        debug_url=body.debug_url,
+    )
 
 
 _PAYLOAD_KEYS = ("data", "message", "Messages", "ConversationData", "ChatV3ChatDetail")

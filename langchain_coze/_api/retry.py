@@ -101,7 +101,7 @@ def _send_once(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
         return Reply(status_code=0), error
     if reply.stream is not None:
         return (yield from _read_first_event(reply))
-    found = find_error(reply, stream=request.stream and not request.either)
+    found = find_error(reply, stream=bool(request.stream))
     no_route = reply.status_code in NOT_SUPPORTED_STATUSES
     if found is not None and no_route and found.code in {None, *NOT_SUPPORTED_STATUSES}:
         found.hint = _unsupported_hint(request) or found.hint
@@ -170,7 +170,7 @@ def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
     if failure is not None:
         facts["logid"] = facts["logid"] or failure.logid or None
         facts["debug_url"] = failure.debug_url or None
-        return error_for(failure.number or None, redact(failure.words, reply.token), **facts)
+        return error_for(failure.code or None, redact(failure.message, reply.token), **facts)
     text = redact(reply.body[:_MAX_EXCERPT].decode("utf-8", "replace"), reply.token).strip()
     if reply.status_code >= HTTP_ERROR:
         return error_for(None, f"Coze answered with HTTP {reply.status_code}: {text}", **facts)

@@ -23,12 +23,10 @@ class Event(NamedTuple):
     Attributes:
         name: The event's name; empty for data without a name and for a raw JSON line.
         data: Its data as bytes, several data lines joined by a newline; empty if it has none.
-        id: Its `id` line, or None.
     """
 
     name: str
     data: bytes
-    id: str | None = None
 
 
 class Decoder:
@@ -132,7 +130,6 @@ def _parse_block(block: bytes) -> list[Event]:
     events: list[Event] = []
     lines: list[bytes] = []
     name: str | None = None
-    number: str | None = None
     for line in block.split(b"\n"):
         if line.startswith(b"{"):
             events.append(Event("", line))
@@ -143,24 +140,22 @@ def _parse_block(block: bytes) -> list[Event]:
             lines.append(value)
         elif field == b"event":
             name = value.decode("utf-8", "replace").strip()
-        elif field == b"id":
-            number = value.decode("utf-8", "replace").strip()
     if name is not None:
-        events.insert(0, Event(name, b"\n".join(lines), number))
+        events.insert(0, Event(name, b"\n".join(lines)))
     elif lines:
-        events.insert(0, _parse_unnamed(b"\n".join(lines), number))
+        events.insert(0, _parse_unnamed(b"\n".join(lines)))
     return events
 
 
-def _parse_unnamed(data: bytes, number: str | None) -> Event:
+def _parse_unnamed(data: bytes) -> Event:
     """Return the event of data without a name, which may hold name and data itself."""
     if b'"event"' in data and _is_json(data):
         inner = from_json(data)
         if isinstance(inner, dict) and isinstance(inner.get("event"), str):
             payload = inner.get("data")
             text = payload.encode() if isinstance(payload, str) else to_json(payload)
-            return Event(inner["event"], text, number)
-    return Event("", data, number)
+            return Event(inner["event"], text)
+    return Event("", data)
 
 
 def _is_json(data: bytes) -> bool:

@@ -128,8 +128,8 @@ def _is_event_stream(request: Request, reply: Reply) -> bool:
     """Return whether a reply is the stream of events that was asked for."""
     kind = reply.headers.get("content-type", "").lower()
     events = "event-stream" in kind
-    wanted = events if request.either else request.stream and (events or not kind)
-    return wanted and reply.status_code < HTTP_ERROR
+    expected = events if request.stream is None else request.stream and (events or not kind)
+    return expected and reply.status_code < HTTP_ERROR
 
 
 def _build_reply(response: httpx.Response, token: str) -> Reply:

@@ -39,7 +39,7 @@ def build_run_request(
     path = "/v1/workflow/stream_run" if stream else "/v1/workflow/run"
     if endpoint:
         path = f"/{endpoint.lstrip('/')}"
-    return Request(method="POST", path=path, body=body, stream=stream, either=endpoint is not None)
+    return Request(method="POST", path=path, body=body, stream=None if endpoint else stream)
 
 
 def build_resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:

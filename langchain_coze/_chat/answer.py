@@ -141,7 +141,7 @@ class AnswerStream(ChatStreamParser):
                 self._skipped_deltas.append(data)
                 return _NO_CHUNKS
             return self._feed_single_delta(data[len(_DELTA_PREFIX) :])
-        for name, payload, _ in self._decoder.feed(data):
+        for name, payload in self._decoder.feed(data):
             if self._ended:
                 break
             if name != DELTA_EVENT:

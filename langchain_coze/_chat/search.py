@@ -91,7 +91,7 @@ class RecallStream(ChatStreamParser):
         Raises:
             CozeError: The bot, or Coze, reports an error before anything was recalled.
         """
-        for name, payload, _ in self._decoder.feed(data):
+        for name, payload in self._decoder.feed(data):
             if self.complete:
                 return
             if self.recalls and name != COMPLETED_EVENT:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic_core import to_json
 
 from langchain_coze._api.error_codes import error_for, stream_truncated
-from langchain_coze._api.models import Chat, CozeMessage, Failure, find_failure, parse_json
+from langchain_coze._api.models import Chat, CozeMessage, find_failure, parse_json, read_failure
 from langchain_coze._api.sse import Decoder
 from langchain_coze.errors import CozeChatError, CozeError, ErrorResponse, redact
 
@@ -104,7 +104,7 @@ class ChatStreamParser:
             CozeStreamError: The stream was cut: the turn has not come to its end.
             CozeError: Its last bytes report an error.
         """
-        for name, payload, _ in self._decoder.close():
+        for name, payload in self._decoder.close():
             self.handle_event(name, payload)
         if not self.finished:
             progress = "before the turn was over" if self.ids else "before anything was said"
@@ -198,8 +198,8 @@ class ChatStreamParser:
         if self.finished and self.state != "tool_calls":
             return  # the bot has given its whole answer
         self._record_ids(body)
-        failure = Failure.model_validate(body if isinstance(body, dict) else {})
-        message = redact(failure.words, self._token)
+        failure = read_failure(body)
+        message = redact(failure.message, self._token)
         message = message or f"The chat has ended: {parse_chat(body).status or 'error'}."
         body_text = redact(to_json(body).decode()[:_MAX_BODY], self._token)
         context = {
@@ -207,7 +207,7 @@ class ChatStreamParser:
             "debug_url": failure.debug_url or None,
             "response": ErrorResponse(status_code=_HTTP_OK, headers={}, text=body_text),
         }
-        raise error_for(failure.number or None, message, default=CozeChatError, **context)
+        raise error_for(failure.code or None, message, default=CozeChatError, **context)
 
     def _handle_done(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("debug_url"), str):

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:langchain-coze:recall")
-_CHUNK_BEGIN = re.compile(r'\{\s*"(?:slice|score|meta)"\s*:')
-_DATA_FIELD = re.compile(r'"data"\s*:\s*("(?:[^"\\]|\\.)*")', re.DOTALL)
-_RECALL_TYPE = '"knowledge_recall"'
+_CHUNK_START = '{"slice"'
 _TYPE_KEYS = frozenset({"msg_type", "verbose_type"})
 _BARE_ESCAPE = re.compile(r"(?<=[?\w%=])u0026(?=\w+=)")
 
@@ -60,18 +58,15 @@ def parse_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
     """
     if kind not in {"verbose", "knowledge"}:
         return None
-    outer, is_truncated = _parse_partial_json(content, cut="trailing-strings")
+    outer, is_truncated = _parse_partial_json(content, allow_partial="trailing-strings")
     fields = outer if isinstance(outer, dict) else {}
     if fields.get("msg_type") == "knowledge_recall":
         inner = fields.get("data")
         if isinstance(inner, str):
-            inner, inner_is_truncated = _parse_partial_json(inner, cut=True)
+            inner, inner_is_truncated = _parse_partial_json(inner, allow_partial=True)
             is_truncated = is_truncated or inner_is_truncated
     elif fields.get("verbose_type") == "knowledge":
         inner = fields
-    elif is_truncated and _RECALL_TYPE in content:
-        match = _DATA_FIELD.search(content)
-        inner, _ = _parse_partial_json(_unquote(match[1]), cut=True) if match else (None, True)
     elif kind == "knowledge" and not _TYPE_KEYS & fields.keys() and content.strip():
         return Recall([_build_chunk({"slice": content}, rank)])
     else:
@@ -221,42 +216,40 @@ def to_citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
 _CITATION_FIELDS = ("score", "source", "dataset_id", "dataset_name", "document_id", "document_name")
 
 
-def _parse_partial_json(text: str, *, cut: bool | Literal["trailing-strings"]) -> tuple[Any, bool]:
-    """Return the JSON of a text, or what can be read of it, or None; and whether it is damaged.
+def _parse_partial_json(
+    text: str, *, allow_partial: bool | Literal["trailing-strings"]
+) -> tuple[Any, bool]:
+    """Return the JSON of a text and whether it is damaged.
 
-    `cut` says what becomes of a string that ends too early: True drops it.
+    Of a damaged object, everything before the damage is returned. `allow_partial` has the meaning
+    that `pydantic_core.from_json` gives it: True drops a string that ends too early.
     """
     whole = parse_json(text.encode("utf-8", "replace"))
     if whole is not None or not text.lstrip().startswith("{"):
         return whole, whole is None
-    with contextlib.suppress(ValueError, RecursionError):
-        return json.loads(text, strict=False), False  # control characters in a text
+    end = 0
     try:
-        return from_json(text, allow_partial=cut), True
-    except ValueError:
-        return {"chunks": _salvaged(text)}, True
-
-
-def _salvaged(text: str) -> list[Any]:
-    """Return the chunks that stand whole in a payload that is no JSON."""
-    decoder = json.JSONDecoder(strict=False)
-    chunks, at = [], 0
-    while begin := _CHUNK_BEGIN.search(text, at):
-        try:
-            chunk, at = decoder.raw_decode(text, begin.start())
-        except json.JSONDecodeError as error:
-            at = max(error.pos, begin.end())  # what stands before is a part of this chunk
-        except RecursionError:
-            break
-        else:
-            chunks.append(chunk)
-    return [chunk for chunk in chunks if _has_text(chunk)]
-
-
-def _unquote(literal: str) -> str:
+        return json.loads(text, strict=False), False  # control characters in a text
+    except json.JSONDecodeError as error:
+        end = error.pos
+    except RecursionError:
+        pass
     with contextlib.suppress(ValueError):
-        return str(json.loads(literal, strict=False))
-    return ""
+        return from_json(text, allow_partial=allow_partial), True  # cut at its end
+    with contextlib.suppress(ValueError):
+        fields = from_json(text[:end], allow_partial=allow_partial)
+        return {**fields, "chunks": _parse_each_chunk(text)} if "chunks" in fields else fields, True
+    return None, True
+
+
+def _parse_each_chunk(text: str) -> list[Any]:
+    """Return the intact chunks of a payload that is broken in the middle."""
+    decoder = json.JSONDecoder(strict=False)
+    chunks = []
+    for part in text.split(_CHUNK_START)[1:]:
+        with contextlib.suppress(ValueError, RecursionError):
+            chunks.append(decoder.raw_decode(_CHUNK_START + part)[0])
+    return chunks
 
 
 _ITEM_FIELDS: Mapping[str, tuple[str, str]] = {

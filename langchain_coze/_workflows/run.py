@@ -17,7 +17,6 @@ from pydantic_core import to_json
 
 from langchain_coze._api.error_codes import stream_truncated
 from langchain_coze._api.models import (
-    Failure,
     NodeMessage,
     RunHistory,
     RunInterrupt,
@@ -25,6 +24,7 @@ from langchain_coze._api.models import (
     Usage,
     find_failure,
     parse_json,
+    read_failure,
 )
 from langchain_coze._api.sse import Decoder
 from langchain_coze._convert.from_coze import to_usage_metadata
@@ -121,7 +121,7 @@ class RunStream:
             CozeError: The run failed.
         """
         count = len(self._messages)
-        for name, payload, _ in self._decoder.feed(data):
+        for name, payload in self._decoder.feed(data):
             if not self.finished:
                 self._handle_event(name.lower(), payload)
         return self._messages[count:]
@@ -133,7 +133,7 @@ class RunStream:
             CozeStreamError: The stream was cut: the run has neither ended nor asked.
             CozeError: Its last bytes report an error.
         """
-        for name, payload, _ in self._decoder.close():
+        for name, payload in self._decoder.close():
             self._handle_event(name.lower(), payload)
         if not self.finished:
             raise stream_truncated("The stream ended before the run did.", logid=self._logid)
@@ -207,10 +207,10 @@ class RunStream:
 
     def _handle_failure(self, body: Any, payload: bytes) -> None:
         fields = body if isinstance(body, dict) else {"msg": payload.decode("utf-8", "replace")}
-        failure = Failure.model_validate(fields)
+        failure = read_failure(fields)
         self._debug_url = failure.debug_url or self._debug_url
-        message = redact(failure.words, self._token) or "The run has failed."
-        raise run_error(failure.number or None, message, **self._error_context())
+        message = redact(failure.message, self._token) or "The run has failed."
+        raise run_error(failure.code or None, message, **self._error_context())
 
     def _record_info(self, info: RunReply | RunHistory) -> None:
         """Note what a reply, a history or the last event tells of the run."""

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from langchain_coze._api.models import (
     Chat,
     CozeMessage,
-    Failure,
     find_failure,
     get_payload,
     parse_json,
+    read_failure,
 )
 
 junk = st.recursive(
@@ -22,7 +22,7 @@ junk = st.recursive(
 )
 
 
-@pytest.mark.parametrize("kind", [Chat, CozeMessage, Failure])
+@pytest.mark.parametrize("kind", [Chat, CozeMessage])
 @given(data=st.data())
 def test_a_strange_field_never_loses_the_others(kind: Any, data: st.DataObject) -> None:
     strange = data.draw(st.dictionaries(st.sampled_from(sorted(kind.model_fields)), junk))
@@ -33,12 +33,16 @@ def test_a_strange_field_never_loses_the_others(kind: Any, data: st.DataObject) 
     assert getattr(parsed, "msg", "m") == "m"
 
 
+@given(body=st.dictionaries(st.sampled_from(["code", "error_code", "last_error", "detail"]), junk))
+def test_a_strange_error_body_never_loses_its_message(body: dict[str, Any]) -> None:
+    assert read_failure({**body, "msg": "m"}).message.endswith("m")
+
+
 def test_a_chat_with_odd_fields_is_read() -> None:
     chat = Chat.model_validate(
         {
             "id": 7390342853760696354,
             "status": "required_action",
-            "last_error": {"code": None, "msg": ""},
             "usage": {"token_count": "12", "output_count": None, "input_count": "x"},
             "required_action": {
                 "submit_tool_outputs": {"tool_calls": ["junk", {"id": "1", "function": None}]}
@@ -47,7 +51,6 @@ def test_a_chat_with_odd_fields_is_read() -> None:
     )
     assert chat.id == "7390342853760696354"
     assert chat.status == "requires_action"
-    assert chat.last_error.code == 0
     assert (chat.usage.token_count, chat.usage.output_count, chat.usage.input_count) == (12, 0, 0)
     (call,) = chat.required_action.submit_tool_outputs.tool_calls
     assert (call.id, call.function.name) == ("1", "")
@@ -60,7 +63,7 @@ def test_a_message_with_odd_fields_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "number", "words"),
+    ("body", "code", "message"),
     [
         ({"code": 4000, "msg": "m"}, 4000, "m"),
         ({"code": "720702204", "msg": "m"}, 720702204, "m"),
@@ -69,10 +72,11 @@ def test_a_message_with_odd_fields_is_read() -> None:
         ({"last_error": {"code": 5000, "msg": "m"}}, 5000, "m"),
     ],
 )
-def test_all_forms_of_a_failure_are_found(body: Any, number: int, words: str) -> None:
+def test_all_forms_of_a_failure_are_found(body: Any, code: int, message: str) -> None:
     failure = find_failure(body)
     assert failure is not None
-    assert (failure.number, failure.words) == (number, words)
+    assert (failure.code, failure.message) == (code, message)
+    assert read_failure(body) == failure
 
 
 @pytest.mark.parametrize(

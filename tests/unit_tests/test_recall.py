@@ -185,7 +185,7 @@ def test_a_payload_cut_anywhere_keeps_the_chunks_before_the_cut() -> None:
 
 def test_chunks_are_found_in_a_payload_that_is_no_json() -> None:
     chunks = [
-        f'{{"meta":{{"document":{{"id":"{text}"}}}},"score":0.5,"slice":"{text}"}}'
+        f'{{"slice":"{text}","score":0.5,"meta":{{"document":{{"id":"{text}"}}}}}}'
         for text in ("one", "bad \\x", "three")
     ]
     data = f'{{"status_code":0,"chunks":[{",".join(chunks)}]}}'

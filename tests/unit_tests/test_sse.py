@@ -47,9 +47,8 @@ def test_dialect_with_spaces_and_ids() -> None:
     assert first == Event(
         "Message",
         b'{"content":"msg","node_is_finish":false,"node_seq_id":"0","node_title":"Message"}',
-        "0",
     )
-    assert last == Event("Done", b"{}", "6")
+    assert last == Event("Done", b"{}")
     assert decode(CHATFLOW_FAILED)[0].name == "conversation.chat.failed"
 
 
@@ -105,7 +104,7 @@ def test_any_bytes_are_accepted(reads: list[bytes]) -> None:
         (b"event: x\ndata: 1\n\n", Event("x", b"1")),
         (b"event:  x \ndata:  1\n\n", Event("x", b" 1")),
         (b"data:1\nevent:x\n\n", Event("x", b"1")),
-        (b"data:1\nid:7\nevent:x\n\n", Event("x", b"1", "7")),
+        (b"data:1\nid:7\nevent:x\n\n", Event("x", b"1")),
         (b"event:x\ndata:{\ndata:}\n\n", Event("x", b"{\n}")),
         (b"event:PING\n\n", Event("PING", b"")),
         (b"event:PING\ndata:\n\n", Event("PING", b"")),
