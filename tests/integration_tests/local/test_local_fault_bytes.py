@@ -333,14 +333,14 @@ def no_terminal(raw: Raw, sound: Raw, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", list(CHECKS))
-def test_the_list(coze: LocalCoze, kind: str, name: str) -> None:
+def test_every_fault_has_the_documented_bytes(coze: LocalCoze, kind: str, name: str) -> None:
     fault, function = CHECKS[name]
     sound = ask(coze, kind)
     assert sound.complete
     function(ask(coze, kind, fault), sound, kind)
 
 
-def test_nothing_of_appendix_b_is_left_out() -> None:
+def test_every_fault_of_appendix_b_is_checked() -> None:
     words = {name.rpartition(": ")[0] for name in CHECKS}
     assert words >= {
         *("cut mid-line", "cut in a UTF-8 sequence", "JSON error with 200", "\\r\\n"),
@@ -362,7 +362,7 @@ PLACES: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", [*KINDS, "server", "header", "while it runs"])
-def test_where_a_fault_is_set(kind: str, place: str) -> None:
+def test_a_fault_can_be_set_in_every_documented_place(kind: str, place: str) -> None:
     serving: dict[str, Any] = {"bots": BOT, "chatflows": FLOW, "workflows": WORKFLOW}
     if place in PLACES:
         serving |= PLACES[place]("crlf")
@@ -377,7 +377,7 @@ def test_where_a_fault_is_set(kind: str, place: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cut_at=20", "cut_mid_line", "cut_utf8", "one_byte", "bom"])
-def test_replies_that_are_no_streams_suffer_too(coze: LocalCoze, fault: str) -> None:
+def test_replies_without_a_stream_have_faults_too(coze: LocalCoze, fault: str) -> None:
     for kind in ("chat", "run"):
         path_of = {"chat": "/v3/chat", "run": "/v1/workflow/run"}
         whole = plain(coze, path_of[kind], "")
@@ -412,7 +412,7 @@ def plain(coze: LocalCoze, path: str, fault: str) -> Raw:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_docs_tell_which_faults_workflows_know(language: str) -> None:
+def test_the_docs_list_the_faults_of_workflows(language: str) -> None:
     page = (DOCS / language / "local-server.md").read_text("utf-8")
     rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| `")]
     told = {row[0].strip(" `"): row[-1].strip() for row in rows if len(row) == 4}

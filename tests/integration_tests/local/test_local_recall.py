@@ -116,7 +116,9 @@ def test_a_served_recall_has_the_bytes_of_the_reference(
     assert struct.unpack("e", struct.pack("e", score)) == (score,)  # half precision
 
 
-def test_several_bases_in_one_message(client: LocalClient, bots: dict[str, LocalBot]) -> None:
+def test_several_bases_are_recalled_in_one_message(
+    client: LocalClient, bots: dict[str, LocalBot]
+) -> None:
     ((event, kind, payload),) = told(client, bots["one"], **ask("green tea"))
     assert (event, kind) == ("completed", "verbose")
     assert sorted(names(payload)) == ["kb", "kb", "paints"]
@@ -173,7 +175,9 @@ def test_on_demand_nothing_found_is_no_recall(
     assert [kind for _, kind, _ in steps] == ["function_call", "tool_response"]
 
 
-def test_on_demand_in_studio(studio: LocalClient, bots: dict[str, LocalBot]) -> None:
+def test_studio_recalls_on_demand_after_a_tool_call(
+    studio: LocalClient, bots: dict[str, LocalBot]
+) -> None:
     stream = studio.chat(bot_id=bots["on demand"].bot_id, **ask("green paint"))
     kinds = [data["type"] for _, data in events_of(stream.content)[2:-1]]
     assert kinds[:4] == ["function_call", "tool_response", "knowledge", "answer"]
@@ -186,7 +190,7 @@ def events_of(content: bytes) -> list[tuple[str, Any]]:
     return [(name, json.loads(data)) for name, data in pairs]
 
 
-def test_nothing_found_is_still_told(
+def test_an_empty_recall_is_still_sent(
     client: LocalClient, studio: LocalClient, bots: dict[str, LocalBot]
 ) -> None:
     ((_, _, payload),) = told(client, bots["one"], **ask("coffee"))
@@ -201,7 +205,9 @@ def test_nothing_found_is_still_told(
     assert told(client, bots["none"], **ask("green")) == []
 
 
-def test_faults_of_recalls_on_the_wire(client: LocalClient, bots: dict[str, LocalBot]) -> None:
+def test_recall_faults_change_the_sent_recall(
+    client: LocalClient, bots: dict[str, LocalBot]
+) -> None:
     def content(fault: str) -> Any:
         response = client.chat(fault=fault, bot_id=bots["one"].bot_id, **ask("green tea"))
         return [data["content"] for _, data in events(response)[2:4] if data["type"] != "answer"]

@@ -74,7 +74,7 @@ def test_a_question_waits_only_in_its_conversation_and_bot_and_when_saved() -> N
     assert [answers(turn)[0][:6] for turn in unsaved] == ["Where ", "Where "]
 
 
-def test_media_and_speech() -> None:
+def test_media_and_speech_are_sent_as_messages() -> None:
     async def reply(_question: str) -> AsyncIterator[Any]:
         yield "Look:"
         yield Speech(b"\x00\x01")

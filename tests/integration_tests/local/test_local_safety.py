@@ -274,7 +274,9 @@ def test_a_body_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
     ],
     ids=["header", "headers", "path", "two lengths", "negative length", "no http"],
 )
-def test_heads_that_are_too_large_or_wrong(flood: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_request_heads_close_the_connection(
+    flood: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     with served() as coze:
         with connected(coze) as client:
             with contextlib.suppress(OSError):
@@ -314,7 +316,7 @@ def test_stop_hangs_up_on_everyone(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
-async def test_start_and_stop_again_and_again() -> None:
+async def test_starting_and_stopping_leaks_nothing() -> None:
     files, threads = open_files(), busy_threads()
     for _ in range(10):
         await asyncio.to_thread(lambda: served().start().stop())

@@ -169,7 +169,7 @@ def test_a_run_is_running_and_then_a_success(client: LocalClient) -> None:
         assert (done["cost"], done["connector_id"]) == ("0.00000", 1024)
 
 
-def test_text_and_output_nodes(client: LocalClient) -> None:
+def test_a_history_has_the_texts_and_outputs_of_its_nodes(client: LocalClient) -> None:
     bot_id = client.bot.bot_id
     fields = {"bot_id": bot_id, "ext": {"user_id": "ada"}}
     done = history(client, "spoken", start(client, "spoken", **fields), "Success")
@@ -186,13 +186,13 @@ def test_text_and_output_nodes(client: LocalClient) -> None:
     assert (done["token"], done["bot_id"]) == ("150", bot_id)
 
 
-def test_a_run_that_fails(client: LocalClient) -> None:
+def test_a_history_has_the_error_of_a_failed_run(client: LocalClient) -> None:
     failed = history(client, "fails", start(client, "fails"), "Fail")
     message = failed["error_message" if is_cloud(client) else "error_msg"]
     assert (failed["error_code"], message) == ("720701013", "ValueError: no room")
 
 
-def test_histories_of_runs_that_are_not_there(client: LocalClient) -> None:
+def test_unknown_runs_have_no_history(client: LocalClient) -> None:
     execute_id = start(client, "held")
     assert look(client, "held", "7000000000000000001").json()["code"] == 4314
     assert look(client, "fails", execute_id).json()["code"] == 4314
@@ -204,7 +204,7 @@ def test_runs_of_every_mode_have_a_history(cloud: LocalClient) -> None:
     assert history(cloud, "held", execute_id)["run_mode"] == 0
 
 
-def test_polling_is_for_plans_that_are_paid(client: LocalClient) -> None:
+def test_asynchronous_runs_need_a_paid_plan(client: LocalClient) -> None:
     response = run(client, "unpaid", is_async=True).json()
     if is_cloud(client):
         assert response["code"] == 6003
@@ -263,7 +263,7 @@ def test_a_run_is_resumed_without_a_stream(cloud: LocalClient) -> None:
     assert resume(cloud, "book", question["interrupt_data"], "yes").json()["code"] == 4315
 
 
-def test_an_unusable_answer_without_a_stream(cloud: LocalClient) -> None:
+def test_the_third_unusable_answer_fails_a_run_without_a_stream(cloud: LocalClient) -> None:
     interrupt = run(cloud, "book", {"city": "x"}).json()["interrupt_data"]
     for answer in ("?", '{"img":"?"}'):
         interrupt = resume(cloud, "book", interrupt, answer).json()["interrupt_data"]
@@ -289,7 +289,7 @@ def test_a_run_that_is_polled_is_resumed_and_polled(cloud: LocalClient) -> None:
     assert json.loads(json.loads(done["output"])["Output"])["answer"] == "no"
 
 
-def test_each_way_has_its_own_resume(cloud: LocalClient) -> None:
+def test_each_run_mode_has_its_own_resume(cloud: LocalClient) -> None:
     interrupt = run(cloud, "book", {"city": "x"}).json()["interrupt_data"]
     body = {
         "workflow_id": WORKFLOWS["book"].workflow_id,
@@ -321,7 +321,7 @@ def names(client: LocalClient, **params: str) -> list[str]:
     return [item["workflow_name"] for item in listed(client, **params)["data"]["items"]]
 
 
-def test_the_list_of_workflows(cloud: LocalClient) -> None:
+def test_the_list_of_workflows_can_be_filtered(cloud: LocalClient) -> None:
     every = ["held", "spoken", "book", "fails", "unpaid", "of_app"]
     assert names(cloud) == [*every, "flow"]
     assert names(cloud, workflow_mode="workflow") == every
@@ -342,7 +342,7 @@ def test_the_list_of_workflows(cloud: LocalClient) -> None:
     }
 
 
-def test_pages_of_the_list(cloud: LocalClient) -> None:
+def test_the_list_of_workflows_has_pages(cloud: LocalClient) -> None:
     first, second = (listed(cloud, page_size="4", page_num=n)["data"] for n in ("1", "2"))
     assert (len(first["items"]), first["has_more"]) == (4, True)
     assert (len(second["items"]), second["has_more"]) == (3, False)
@@ -358,11 +358,13 @@ def test_pages_of_the_list(cloud: LocalClient) -> None:
         ({"workspace_id": "7000000000000000001"}, 4101),
     ],
 )
-def test_lists_that_are_refused(cloud: LocalClient, params: dict[str, str], code: int) -> None:
+def test_invalid_list_requests_are_refused(
+    cloud: LocalClient, params: dict[str, str], code: int
+) -> None:
     assert listed(cloud, **params)["code"] == code
 
 
-def test_the_schema_of_a_workflow(cloud: LocalClient) -> None:
+def test_a_workflow_is_retrieved_with_its_schema(cloud: LocalClient) -> None:
     path = "/v1/workflows/" + WORKFLOWS["book"].workflow_id
     plain = cloud.get(path)["data"]
     assert plain.keys() == {"workflow_detail"}
@@ -381,7 +383,7 @@ def test_the_schema_of_a_workflow(cloud: LocalClient) -> None:
     assert cloud.get("/v1/workflows/7000000000000000001")["code"] == 4200
 
 
-def test_studio_tells_no_schema(studio: LocalClient) -> None:
+def test_studio_has_no_route_for_the_schema(studio: LocalClient) -> None:
     path = "/v1/workflows/" + WORKFLOWS["book"].workflow_id
     told = studio.get(path, include_input_output="true")
     assert told["code"] == 777777780
