@@ -79,7 +79,7 @@ def test_media_and_speech_are_sent_as_messages() -> None:
         yield "Look:"
         yield Speech(b"\x00\x01")
         yield Media([{"type": "image", "file_url": "https://h/a?b=1&c=2"}])
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # let other tasks run
         yield Speech(b"\x02")
 
     with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
