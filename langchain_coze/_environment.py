@@ -28,7 +28,7 @@ def from_env(*names: str, default: str | None = None) -> Callable[[], Any]:
 def secret_from_env(*names: str) -> Callable[[], SecretStr | None]:
     """Return what reads a secret as `from_env` reads text."""
     read = from_env(*names)
-    return lambda: SecretStr(found) if (found := read()) else None
+    return lambda: SecretStr(value) if (value := read()) else None
 
 
 def clean_base_url(value: str) -> str:

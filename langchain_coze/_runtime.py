@@ -57,6 +57,9 @@ conversation_heads = ConversationHeads()
 conversation_locks = KeyedLocks()
 """One turn at a time in each conversation, by server and conversation id."""
 
+sibling_calls: dict[Any, Any] = {}
+"""Tool calls that run in one LangGraph task; see `_workflows.langgraph_internals`."""
+
 _lock = threading.Lock()
 _pools: ConnectionPools | None = None
 _cancel_executor: ThreadPoolExecutor | None = None
@@ -97,7 +100,7 @@ def reset() -> None:
     global _lock, _pools, _cancel_executor  # noqa: PLW0603 - the state itself
     _lock = threading.Lock()  # a thread of the parent may have held it
     _pools = _cancel_executor = None
-    for state in (tokens, uploads, conversation_heads, conversation_locks):
+    for state in (tokens, uploads, conversation_heads, conversation_locks, sibling_calls):
         state.clear()
 
 

@@ -145,8 +145,8 @@ class CozeJWTAuth(BaseModel):
             try:
                 value = Path(value).read_text("utf-8")
             except (OSError, ValueError) as error:
-                told = getattr(error, "strerror", None) or "it is not text"
-                raise ValueError(f"The private key cannot be read: {told}.\n{_KEY}") from None
+                reason = getattr(error, "strerror", None) or "it is not text"
+                raise ValueError(f"The private key cannot be read: {reason}.\n{_KEY}") from None
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if not text:
             raise ValueError(f"No private key is given.\n{_SETUP}")
@@ -224,10 +224,10 @@ class CozeJWTAuth(BaseModel):
 
     def _build_token_request(self, base_url: str) -> TokenRequest:
         name = self.session_name
-        session = (name() if callable(name) else name) or None
+        session_name = (name() if callable(name) else name) or None
         fields = self.model_dump(exclude={"session_name", "base_url"})
         secret = self.private_key.get_secret_value()
-        identity = json.dumps([base_url, session, fields, secret], sort_keys=True, default=str)
+        identity = json.dumps([base_url, session_name, fields, secret], sort_keys=True, default=str)
         body: dict[str, Any] = {
             "grant_type": _GRANT_TYPE,
             "duration_seconds": self.duration_seconds,
@@ -237,19 +237,19 @@ class CozeJWTAuth(BaseModel):
             path=self._token_path,
             body=body | ({"scope": dict(self.scope)} if self.scope else {}),
             seconds=self.duration_seconds,
-            sign=functools.partial(self._sign_jwt, urlsplit(base_url).netloc, session),
+            sign=functools.partial(self._sign_jwt, urlsplit(base_url).netloc, session_name),
         )
 
     @property
     def _token_path(self) -> str:
-        place = ""
+        prefix = ""
         if self.account_id:
-            place = f"account/{self.account_id}/"
+            prefix = f"account/{self.account_id}/"
         elif self.enterprise_id:
-            place = f"enterprise_id/{self.enterprise_id}/"
-        return f"/api/permission/oauth2/{place}token"
+            prefix = f"enterprise_id/{self.enterprise_id}/"
+        return f"/api/permission/oauth2/{prefix}token"
 
-    def _sign_jwt(self, audience: str, session: str | None) -> str:
+    def _sign_jwt(self, audience: str, session_name: str | None) -> str:
         import jwt  # noqa: PLC0415 - an extra
 
         now = int(time.time())
@@ -260,8 +260,8 @@ class CozeJWTAuth(BaseModel):
             "exp": now + _JWT_SECONDS,
             "jti": secrets.token_hex(_JTI_BYTES),
         }
-        if session:
-            claims["session_name"] = session
+        if session_name:
+            claims["session_name"] = session_name
         if self.session_context:
             claims["session_context"] = dict(self.session_context)
         headers = {"kid": self.public_key_id, "typ": "JWT"}

@@ -297,9 +297,9 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         if self.cache is False or (self.cache is None and get_llm_cache() is None):
             return self
 
-        call = self._build_options(kwargs)
-        session = getattr(self.api_key, "session_name", None)  # no part of the key of a cache
-        if session or call.has_tools or needs_conversation(messages, call.scope):
+        options = self._build_options(kwargs)
+        session_name = getattr(self.api_key, "session_name", None)  # no part of the key of a cache
+        if session_name or options.has_tools or needs_conversation(messages, options.scope):
             return self.model_copy(update={"cache": False})
         return self
 
@@ -415,14 +415,14 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
             run.finish()
 
     def _build_options(
-        self, kwargs: Mapping[str, Any], *, stop: list[str] | None = None, **fixed: Any
+        self, kwargs: Mapping[str, Any], *, stop: list[str] | None = None, **model_options: Any
     ) -> ChatOptions:
         if kwargs or stop:
-            given = {name for name, value in kwargs.items() if value is not None}
-            self._warn_unknown_arguments(given | ({"stop"} if stop else set()), _KNOWN_ARGUMENTS)
+            names = {name for name, value in kwargs.items() if value is not None}
+            self._warn_unknown_arguments(names | ({"stop"} if stop else set()), _KNOWN_ARGUMENTS)
             reject_forced_tool_choice(kwargs.get("tool_choice"))
         if self.response_mode == "poll":
-            fixed["polling"] = self._build_polling(self.poll_interval, self.poll_timeout)
+            model_options["polling"] = self._build_polling(self.poll_interval, self.poll_timeout)
         return super()._build_options(
             kwargs,
             stream=self.response_mode == "stream",
@@ -430,5 +430,5 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
             system_message_mode=self.system_message_mode,
             system_message_variable=self.system_message_variable,
             late_usage=self.stream_usage,
-            **fixed,
+            **model_options,
         )

@@ -301,7 +301,7 @@ def bilingual_hint(en: str, zh: str) -> str:
 _E = TypeVar("_E", bound=CozeError)
 
 
-def as_error(error: CozeError, kind: type[_E]) -> _E:
+def convert_error(error: CozeError, kind: type[_E]) -> _E:
     """Return the same error, with all that it tells, as one of another class.
 
     Args:
@@ -310,9 +310,9 @@ def as_error(error: CozeError, kind: type[_E]) -> _E:
 
     Example:
         ```python
-        from langchain_coze.errors import CozeError, CozeRecallError, as_error
+        from langchain_coze.errors import CozeError, CozeRecallError, convert_error
 
-        assert as_error(CozeError("oh", code=7), CozeRecallError).code == 7
+        assert convert_error(CozeError("oh", code=7), CozeRecallError).code == 7
         ```
     """
     error_of_kind = kind(error.message)

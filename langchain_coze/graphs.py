@@ -236,15 +236,15 @@ def _build_model_node(
     tools = list(node.tools_by_name.values())
     bound = _bind_tools(model, tools)
 
-    def ask(state: Any, config: RunnableConfig) -> dict[str, Any]:
+    def call_model(state: Any, config: RunnableConfig) -> dict[str, Any]:
         answer = bound.invoke(_get_messages(state), config, **_read_context_arguments())
         return _name_answer(answer, name)
 
-    async def aask(state: Any, config: RunnableConfig) -> dict[str, Any]:
+    async def acall_model(state: Any, config: RunnableConfig) -> dict[str, Any]:
         answer = await bound.ainvoke(_get_messages(state), config, **_read_context_arguments())
         return _name_answer(answer, name)
 
-    return RunnableLambda(ask, aask, name=_MODEL)
+    return RunnableLambda(call_model, acall_model, name=_MODEL)
 
 
 def _bind_tools(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnable[Any, Any]:
@@ -304,8 +304,10 @@ def _name_answer(answer: BaseMessage, name: str) -> dict[str, Any]:
 
 
 def _get_messages(state: Any) -> list[BaseMessage]:
-    found: list[BaseMessage] = state["messages"] if isinstance(state, Mapping) else state.messages
-    return found
+    messages: list[BaseMessage] = (
+        state["messages"] if isinstance(state, Mapping) else state.messages
+    )
+    return messages
 
 
 # --- The tools -----------------------------------------------------------------------------------
@@ -344,11 +346,11 @@ def _route_results(node: ToolNode) -> Callable[[Any], str]:
     """Return what says where results lead: to the bot, or to the end after `return_direct`."""
     last = {name for name, tool in node.tools_by_name.items() if tool.return_direct}
 
-    def after(state: Any) -> str:
+    def route(state: Any) -> str:
         called = {call["name"] for call in _find_last_answer(state)[0].tool_calls}
         return END if called & last else _MODEL
 
-    return after
+    return route
 
 
 def _find_last_answer(state: Any) -> tuple[AIMessage, list[BaseMessage]]:

@@ -142,28 +142,28 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         del run_manager
-        wanted = self._search_options(query, kwargs)
+        search_options = self._read_search_options(query, kwargs)
         with self._searching(query, kwargs) as (client, flow):
             chunks = client.run(flow)
-        return _select_documents(chunks, *wanted)
+        return _select_documents(chunks, *search_options)
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         del run_manager
-        wanted = self._search_options(query, kwargs)
+        search_options = self._read_search_options(query, kwargs)
         with self._searching(query, kwargs) as (client, flow):
             chunks = await client.arun(flow)
-        return _select_documents(chunks, *wanted)
+        return _select_documents(chunks, *search_options)
 
-    def _search_options(
+    def _read_search_options(
         self, query: Any, kwargs: Mapping[str, Any]
     ) -> tuple[int | None, float | None]:
         """Return how many documents are wanted, and from which score on; refuse what is none."""
         if not isinstance(query, str) or not query.strip():
-            given = "empty" if isinstance(query, str) else f"a {type(query).__name__}"
+            problem = "empty" if isinstance(query, str) else f"a {type(query).__name__}"
             raise CozeInvalidRequestError(
-                f"The query is {given}.",
+                f"The query is {problem}.",
                 hint=bilingual_hint("A query is a str with some text.", "检索内容应为非空字符串。"),
             )
         self._warn_unknown_arguments(
@@ -172,10 +172,10 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
         k = kwargs.get("k", self.k)
         threshold = kwargs.get("score_threshold", self.score_threshold)
         if k is not None and (not isinstance(k, int) or isinstance(k, bool) or k < 1):
-            raise _invalid_option("k", k, "a whole number from 1 on", "大于等于 1 的整数")
-        number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
-        if threshold is not None and not (number and 0 <= threshold < math.inf):
-            raise _invalid_option(
+            raise _make_option_error("k", k, "a whole number from 1 on", "大于等于 1 的整数")
+        is_number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
+        if threshold is not None and not (is_number and 0 <= threshold < math.inf):
+            raise _make_option_error(
                 "score_threshold", threshold, "a number from 0 on", "大于等于 0 的数"
             )
         return k, threshold
@@ -185,23 +185,23 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
         self, query: str, kwargs: Mapping[str, Any]
     ) -> Iterator[tuple[Client, Flow[list[dict[str, Any]]]]]:
         """Provide what searches, and leave the turn behind when that is done."""
-        client, call = self._make_client(), self._build_options(kwargs, is_workflow=True)
-        if call.workflow_id:
+        client, options = self._make_client(), self._build_options(kwargs, is_workflow=True)
+        if options.workflow_id:
             yield (
                 client,
-                recall_from_workflow(call, {self.query_parameter: query}, self.output_path),
+                recall_from_workflow(options, {self.query_parameter: query}, self.output_path),
             )
             return
-        session = create_recall_run(call)
+        run = create_recall_run(options)
         try:
-            yield client, recall_from_bot(session, query, self.recall_grace)
+            yield client, recall_from_bot(run, query, self.recall_grace)
         except ABANDONED:
-            self._cancel_if_abandoned(client, session)
+            self._cancel_if_abandoned(client, run)
             raise
         else:
-            self._cancel_if_abandoned(client, session)
+            self._cancel_if_abandoned(client, run)
         finally:
-            session.finish()
+            run.finish()
 
     def _resolve_target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
         bot_id, workflow_id, app_id = super()._resolve_target(kwargs)
@@ -241,7 +241,7 @@ def _select_documents(
     return to_documents(chunks[:k])
 
 
-def _invalid_option(name: str, value: Any, wanted: str, zh: str) -> CozeInvalidRequestError:
+def _make_option_error(name: str, value: Any, expected: str, zh: str) -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
-        f"{name} is {value!r}.", hint=bilingual_hint(f"Give {wanted}.", f"{name} 应为{zh}。")
+        f"{name} is {value!r}.", hint=bilingual_hint(f"Give {expected}.", f"{name} 应为{zh}。")
     )

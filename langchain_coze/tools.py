@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from langchain_coze._api.effects import Flow
     from langchain_coze._workflows.engine import InputSource, RunState
+    from langchain_coze._workflows.graph import NestedRun
     from langchain_coze._workflows.run import WorkflowRun
 
 _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -171,8 +172,8 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         if not self.description:
             self.description = f"Runs the Coze workflow {self.workflow_id}."
         if self.args_schema is None:
-            about = {"title": self.name, "description": self.description}
-            self.args_schema = {**about, **_UNKNOWN_INPUTS}
+            header = {"title": self.name, "description": self.description}
+            self.args_schema = {**header, **_UNKNOWN_INPUTS}
         return self
 
     # --- Made from what Coze tells ---------------------------------------------------------------
@@ -225,18 +226,11 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         tool_call_id: str | None = None,
         config: RunnableConfig,
     ) -> tuple[str, Any]:  # LangChain reads the annotations: all of them have to be importable
-        engine, listener = (
-            self._make_engine(tool_call_id),
-            ProgressReporter(self.workflow_id, tool_call_id),
-        )
-        given = partial(engine.prepare_inputs, values, source=self._get_input_source(tool_call_id))
-        inside = self._build_child_config(config, tool_call_id)
-        if inside is None:
-            return _to_result(engine.start(given(), listener))
-        from langchain_coze._workflows.graph import make_serializable, read_run  # noqa: PLC0415 - langgraph
-
-        graph = self._build_graph(engine, given, listener)
-        run = read_run(graph.invoke({"parameters": make_serializable(values)}, inside))
+        engine, prepare, reporter = self._prepare_call(values, tool_call_id)
+        nested = self._build_nested_run(engine, prepare, reporter, values, tool_call_id, config)
+        if nested is None:
+            return _to_result(engine.start(prepare(), reporter))
+        run = nested.run()
         return run.content, run
 
     async def _arun(
@@ -246,36 +240,44 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         tool_call_id: str | None = None,
         config: RunnableConfig,
     ) -> tuple[str, Any]:
-        engine, listener = (
-            self._make_engine(tool_call_id),
-            ProgressReporter(self.workflow_id, tool_call_id),
-        )
-        given = partial(engine.prepare_inputs, values, source=self._get_input_source(tool_call_id))
-        inside = self._build_child_config(config, tool_call_id)
-        if inside is None:  # a thread: files may have to be read
-            return _to_result(await engine.astart(await asyncio.to_thread(given), listener))
-        from langchain_coze._workflows.graph import (  # noqa: PLC0415 - langgraph
-            make_serializable,
-            read_run,
-            wait_for_sibling_calls,
-        )
-
-        graph = self._build_graph(engine, given, listener)
-        told = {"parameters": make_serializable(values)}
-        run = read_run(await wait_for_sibling_calls(config, lambda: graph.ainvoke(told, inside)))
+        engine, prepare, reporter = self._prepare_call(values, tool_call_id)
+        nested = self._build_nested_run(engine, prepare, reporter, values, tool_call_id, config)
+        if nested is None:  # a thread, because files may have to be read
+            return _to_result(await engine.astart(await asyncio.to_thread(prepare), reporter))
+        run = await nested.arun()
         return run.content, run
 
-    def _build_graph(
-        self, engine: WorkflowEngine, given: Callable[[], Any], listener: ProgressReporter
-    ) -> Any:
-        """Return the graph that runs one call inside of LangGraph."""
-        from langchain_coze._workflows.graph import build_workflow_graph  # noqa: PLC0415 - langgraph
+    def _prepare_call(
+        self, values: dict[str, Any], tool_call_id: str | None
+    ) -> tuple[WorkflowEngine, Callable[[], dict[str, Any]], ProgressReporter]:
+        """Return the engine, a function that checks the values (it blocks), and the reporter."""
+        engine = self._make_engine(tool_call_id)
+        source = self._get_input_source(tool_call_id)
+        reporter = ProgressReporter(self.workflow_id, tool_call_id)
+        return engine, partial(engine.prepare_inputs, values, source=source), reporter
 
-        return build_workflow_graph(
+    def _build_nested_run(
+        self,
+        engine: WorkflowEngine,
+        prepare: Callable[[], dict[str, Any]],
+        reporter: ProgressReporter,
+        values: dict[str, Any],
+        tool_call_id: str | None,
+        config: RunnableConfig,
+    ) -> NestedRun | None:
+        """Return the graph of one call, or None outside of a graph with a checkpointer."""
+        if "langgraph" not in sys.modules:
+            return None
+        from langchain_coze._workflows.graph import build_nested_run  # noqa: PLC0415 - langgraph takes 150 ms
+
+        return build_nested_run(
             engine,
-            read_parameters=given,
+            values,
+            config,
+            tool_call_id,
+            read_parameters=prepare,
             keep_failures=bool(self.handle_tool_error),
-            make_reporter=lambda: listener,
+            make_reporter=lambda: reporter,
         )
 
     def _get_input_source(self, tool_call_id: str | None) -> InputSource:
@@ -283,16 +285,6 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         if tool_call_id is None:
             return "program"
         return "network" if isinstance(self.args_schema, dict) else "coercion"
-
-    def _build_child_config(
-        self, config: RunnableConfig, tool_call_id: str | None
-    ) -> RunnableConfig | None:
-        """Return the config for a graph of this call, or None outside of LangGraph."""
-        if "langgraph" not in sys.modules:
-            return None
-        from langchain_coze._workflows.graph import build_child_config  # noqa: PLC0415 - langgraph
-
-        return build_child_config(config, tool_call_id)
 
     def _make_engine(self, tool_call_id: str | None = None) -> WorkflowEngine:
 
@@ -308,22 +300,22 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
             CozeInvalidRequestError: Both a bot and an app are named.
         """
         validate_bot_or_app("workflow", self.bot_id, self.app_id, required=False)
-        named = ("bot_id", "app_id", "workflow_version", "connector_id")
-        body = {name: value for name in named if (value := getattr(self, name))}
+        body_fields = ("bot_id", "app_id", "workflow_version", "connector_id")
+        body = {name: value for name in body_fields if (value := getattr(self, name))}
         if self.ext:
             body["ext"] = stringify_values(self.ext)
-        until = None if self.max_duration is None else time.monotonic() + self.max_duration
-        waits = self.run_mode == "sync" or (self.run_mode == "auto" and self.endpoint)
+        deadline = None if self.max_duration is None else time.monotonic() + self.max_duration
+        is_sync = self.run_mode == "sync" or (self.run_mode == "auto" and self.endpoint)
         return RunOptions(
             self.workflow_id,
             body,
             base_url=self.base_url,
-            stream=not waits,
+            stream=not is_sync,
             is_async=self.run_mode == "async" and not self._async_unavailable,
             endpoint=self.endpoint,
             tool_call_id=tool_call_id,
             on_async_unavailable=self._record_async_unavailable,
-            retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=until),
+            retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=deadline),
             polling=self._build_polling(self.poll_interval, self.poll_timeout),
         )
 
@@ -350,19 +342,21 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
 
         Source: wire sections 4.4 and 4.5.
         """
-        before = interrupt.run.get("messages") or []
-        listener = ProgressReporter(self.workflow_id, None)
+        earlier_messages = interrupt.run.get("messages") or []
+        reporter = ProgressReporter(self.workflow_id, None)
         engine = self._make_engine()
         return _require_finished(
-            engine.resume(interrupt.pending, answer, before, listener, source="program")
+            engine.resume(interrupt.pending, answer, earlier_messages, reporter, source="program")
         )
 
     async def aresume(self, interrupt: CozeWorkflowInterrupt, answer: Any) -> WorkflowRun:
         """Do what `resume` does, for asyncio."""
-        before = interrupt.run.get("messages") or []
-        listener = ProgressReporter(self.workflow_id, None)
+        earlier_messages = interrupt.run.get("messages") or []
+        reporter = ProgressReporter(self.workflow_id, None)
         engine = self._make_engine()
-        step = await engine.aresume(interrupt.pending, answer, before, listener, source="program")
+        step = await engine.aresume(
+            interrupt.pending, answer, earlier_messages, reporter, source="program"
+        )
         return _require_finished(step)
 
 
@@ -422,7 +416,10 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
         fields = {name: getattr(self, name) for name in CozeConnectionFields.model_fields}
         if self.app_id:
             fields["app_id"] = self.app_id
-        return [CozeWorkflowTool(**{**fields, **self.tool_options, **told}) for told in workflows]
+        return [
+            CozeWorkflowTool(**{**fields, **self.tool_options, **workflow})
+            for workflow in workflows
+        ]
 
 
 def _get_wire_name(schema: Any, name: str) -> str:
@@ -436,9 +433,9 @@ def _get_single_parameter_name(schema: Mapping[str, Any]) -> str:
     names = schema.get("required") or list(schema.get("properties") or ())
     if len(names) == 1:
         return str(names[0])
-    known = f"takes {len(names)} parameters" if names else "has parameters that are not known"
+    problem = f"takes {len(names)} parameters" if names else "has parameters that are not known"
     raise CozeInvalidRequestError(
-        f"The workflow {known}: a text alone is none of them.",
+        f"The workflow {problem}: a text alone is none of them.",
         hint=bilingual_hint("Give a dict of parameters.", "请以字典形式传入参数。"),
     )
 

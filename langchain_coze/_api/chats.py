@@ -20,8 +20,10 @@ def build_chat_request(body: Mapping[str, Any], conversation_id: str | None = No
 
 def build_chatflow_request(body: Mapping[str, Any], conversation_id: str | None = None) -> Request:
     """Return the request that runs a chatflow; the conversation goes into the body (wire 4.6)."""
-    place = {"conversation_id": conversation_id} if conversation_id else {}
-    return Request(method="POST", path="/v1/workflows/chat", body={**body, **place}, stream=True)
+    conversation = {"conversation_id": conversation_id} if conversation_id else {}
+    return Request(
+        method="POST", path="/v1/workflows/chat", body={**body, **conversation}, stream=True
+    )
 
 
 def build_submit_request(chat: Chat, outputs: Mapping[str, str], *, stream: bool) -> Request:
@@ -32,12 +34,12 @@ def build_submit_request(chat: Chat, outputs: Mapping[str, str], *, stream: bool
         outputs: The result of each call, by call id.
         stream: Whether the rest of the turn is streamed.
     """
-    given = [{"tool_call_id": id_, "output": output} for id_, output in outputs.items()]
+    tool_outputs = [{"tool_call_id": id_, "output": output} for id_, output in outputs.items()]
     return Request(
         method="POST",
         path="/v3/chat/submit_tool_outputs",
         query=_to_id_pair(chat),
-        body={"tool_outputs": given, "stream": stream},
+        body={"tool_outputs": tool_outputs, "stream": stream},
         stream=stream,
     )
 
@@ -107,8 +109,8 @@ def find_newest_chat(conversation_id: str, policy: RetryPolicy) -> Flow[str]:
         query={"conversation_id": conversation_id},
         body={"order": "desc", "limit": 1},
     )
-    listed = get_payload((yield from send_with_retry(request, policy)).json)
-    newest = listed[0] if isinstance(listed, list) and listed else None
+    messages = get_payload((yield from send_with_retry(request, policy)).json)
+    newest = messages[0] if isinstance(messages, list) and messages else None
     return CozeMessage.model_validate(newest).chat_id if isinstance(newest, Mapping) else ""
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.error_codes import deadline_exceeded
+from langchain_coze._api.error_codes import make_deadline_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
@@ -34,11 +34,11 @@ class Deadline:
         self._expires_at = deadline
         self._timer: threading.Timer | None = None
         connection = extensions.get("network_stream")
-        found = connection.get_extra_info("socket") if connection is not None else None
+        raw_socket = connection.get_extra_info("socket") if connection is not None else None
         alone = extensions.get("http_version") != b"HTTP/2"  # else other streams use it as well
-        if alone and isinstance(found, socket.socket):
-            left = max(deadline - time.monotonic(), 0.0)
-            self._timer = threading.Timer(left, _shut_down, [found])
+        if alone and isinstance(raw_socket, socket.socket):
+            seconds_left = max(deadline - time.monotonic(), 0.0)
+            self._timer = threading.Timer(seconds_left, _shut_down, [raw_socket])
             self._timer.daemon = True
             self._timer.start()
 
@@ -55,10 +55,10 @@ class Deadline:
         """
         for part in parts:
             if self.expired:
-                raise deadline_exceeded(may_have_started=True)
+                raise make_deadline_error(may_have_started=True)
             yield part
         if self.expired:  # a connection that was shut down may look like the end
-            raise deadline_exceeded(may_have_started=True)
+            raise make_deadline_error(may_have_started=True)
 
     def cancel(self) -> None:
         """Stop the timer."""
@@ -89,7 +89,7 @@ async def with_deadline(parts: AsyncIterator[bytes], deadline: float) -> AsyncGe
             async with asyncio.timeout(deadline - time.monotonic()):
                 part = await anext(parts, None)
         except TimeoutError as error:
-            raise deadline_exceeded(may_have_started=True) from error
+            raise make_deadline_error(may_have_started=True) from error
         if part is None:
             return
         yield part

@@ -110,11 +110,11 @@ class Notify(NamedTuple):
     """Tell somebody what has happened, before going on. Its result is None.
 
     Attributes:
-        listener: Who has `emit` and, for asyncio, `aemit`.
+        reporter: Who has `emit` and, for asyncio, `aemit`.
         message: What they are told.
     """
 
-    listener: Any
+    reporter: Any
     message: Any
 
 
@@ -181,7 +181,7 @@ class RetryPolicy(NamedTuple):
     backoff: float = 0.5
     deadline: float | None = None
 
-    def pause(self, attempt: int, retry_after: float | None) -> float:
+    def get_pause(self, attempt: int, retry_after: float | None) -> float:
         """Return the seconds to wait after attempt number `attempt` (from 0)."""
         if retry_after is not None:
             return retry_after

@@ -216,7 +216,7 @@ _STATUS: Mapping[int, _CodeInfo] = {
 }
 
 
-def error_for(
+def make_error(
     code: int | None,
     message: str,
     *,
@@ -242,7 +242,7 @@ def error_for(
     return entry.error(message, code=code, status_code=status_code, hint=hint, **context)
 
 
-def stream_truncated(message: str, **context: Any) -> CozeStreamError:
+def make_truncated_error(message: str, **context: Any) -> CozeStreamError:
     """Return the error for a stream that ended before its turn did.
 
     Args:
@@ -258,7 +258,7 @@ def stream_truncated(message: str, **context: Any) -> CozeStreamError:
     return error
 
 
-def deadline_exceeded(*, may_have_started: bool = False) -> CozeTimeoutError:
+def make_deadline_error(*, may_have_started: bool = False) -> CozeTimeoutError:
     """Return the error for a call that took longer than `max_duration`.
 
     Args:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from langchain_coze._api.chats import read_object
 from langchain_coze._api.effects import Flow, GetAccountKey, Request, RetryPolicy, Upload
 from langchain_coze._api.models import Chat
-from langchain_coze._api.retry import error_context, send_with_retry
+from langchain_coze._api.retry import collect_error_context, send_with_retry
 from langchain_coze._api.singleflight import TTLCache, get_or_create
 from langchain_coze.errors import CozeServerError
 
@@ -33,7 +33,9 @@ def upload_file(file: Upload, policy: RetryPolicy) -> Flow[str]:
     reply = yield from send_with_retry(request, policy)
     file_id = Chat.model_validate(read_object(reply)).id
     if not file_id:
-        raise CozeServerError("Coze took the file but gave no id for it.", **error_context(reply))
+        raise CozeServerError(
+            "Coze took the file but gave no id for it.", **collect_error_context(reply)
+        )
     return file_id
 
 

@@ -173,8 +173,8 @@ class _RunInfo(CozeModel):
     @property
     def interrupt(self) -> RunInterrupt | None:
         """What the run waits for; without an id nothing can be answered."""
-        asked = self.interrupt_data
-        return asked if asked is not None and asked.event_id else None
+        interrupt = self.interrupt_data
+        return interrupt if interrupt is not None and interrupt.event_id else None
 
 
 class RunReply(_RunInfo):

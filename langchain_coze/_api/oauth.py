@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy
 from langchain_coze._api.models import get_payload
-from langchain_coze._api.retry import NOT_SUPPORTED_STATUSES, error_context, send_with_retry
+from langchain_coze._api.retry import NOT_SUPPORTED_STATUSES, collect_error_context, send_with_retry
 from langchain_coze._api.singleflight import TTLCache, get_or_create
 from langchain_coze.errors import (
     CozeAuthenticationError,
@@ -78,9 +78,9 @@ class JWTSigner:
     __slots__ = ("_sign",)
     cache_key = None
 
-    def __init__(self, grant: TokenRequest) -> None:
+    def __init__(self, request: TokenRequest) -> None:
         """Take what signs."""
-        self._sign = grant.sign
+        self._sign = request.sign
 
     def get(self) -> str:
         """Return a new JWT."""
@@ -95,7 +95,7 @@ class JWTSigner:
         return False
 
 
-def fetch_token(grant: TokenRequest, cache: TTLCache, policy: RetryPolicy) -> Flow[str]:
+def fetch_token(token_request: TokenRequest, cache: TTLCache, policy: RetryPolicy) -> Flow[str]:
     """Return the access token of a grant: the shared one, or a new one that is shared from now on.
 
     It is good for a while yet: the last tenth of its life, at most a minute, is not used. Who waits
@@ -103,7 +103,7 @@ def fetch_token(grant: TokenRequest, cache: TTLCache, policy: RetryPolicy) -> Fl
     times.
 
     Args:
-        grant: What is asked for; each request must carry a new JWT, as `JWTSigner` sees to.
+        token_request: What is asked for; each request must carry a new JWT, as `JWTSigner` sees to.
         cache: The tokens of this process.
         policy: How often to repeat.
 
@@ -111,50 +111,57 @@ def fetch_token(grant: TokenRequest, cache: TTLCache, policy: RetryPolicy) -> Fl
         CozeAuthenticationError: The server refuses the app or the JWT.
         CozeError: What else goes wrong.
     """
-    found = yield from get_or_create(cache, grant.key, lambda: _request_or_error(grant, policy))
-    if isinstance(found, str):
-        return found
-    raise copy.copy(found)  # each gets a traceback of its own
+    token = yield from get_or_create(
+        cache, token_request.key, lambda: _request_or_error(token_request, policy)
+    )
+    if isinstance(token, str):
+        return token
+    raise copy.copy(token)  # each gets a traceback of its own
 
 
 def _request_or_error(
-    grant: TokenRequest, policy: RetryPolicy
+    token_request: TokenRequest, policy: RetryPolicy
 ) -> Flow[tuple[str | CozeError, float]]:
     try:
-        return (yield from _request_token(grant, policy))
+        return (yield from _request_token(token_request, policy))
     except CozeError as error:
         error.retries_exhausted = True  # it was repeated here
         return error.with_traceback(None), _FAILURE_CACHE_SECONDS
 
 
-def _request_token(grant: TokenRequest, policy: RetryPolicy) -> Flow[tuple[str, float]]:
-    request = Request(method="POST", path=grant.path, body=grant.body, read_timeout=_READ_TIMEOUT)
+def _request_token(token_request: TokenRequest, policy: RetryPolicy) -> Flow[tuple[str, float]]:
+    http_request = Request(
+        method="POST", path=token_request.path, body=token_request.body, read_timeout=_READ_TIMEOUT
+    )
     try:
-        reply: Reply = yield from send_with_retry(request, policy)
+        reply: Reply = yield from send_with_retry(http_request, policy)
     except CozeError as error:
         raise _explain_refusal(error) from None
     body = reply.json if "access_token" in reply.json else get_payload(reply.json)
     token = body.get("access_token") if isinstance(body, Mapping) else None
     if not isinstance(token, str) or not token:
         message = "Coze answered the OAuth app without an access token."
-        raise CozeServerError(message, **error_context(reply))
-    life = min(_token_lifetime(body.get("expires_in"), reply, grant.seconds), float(grant.seconds))
+        raise CozeServerError(message, **collect_error_context(reply))
+    life = min(
+        _compute_lifetime(body.get("expires_in"), reply, token_request.seconds),
+        float(token_request.seconds),
+    )
     return token, life - min(_MAX_EXPIRY_MARGIN, life * _EXPIRY_MARGIN_SHARE)
 
 
-def _token_lifetime(expires: Any, reply: Reply, asked: float) -> float:
+def _compute_lifetime(expires: Any, reply: Reply, requested: float) -> float:
     """Return how many seconds a token lives: `expires_in` is mostly a time, not a duration."""
     try:
         seconds = float(expires)
     except (TypeError, ValueError):
-        return asked
+        return requested
     if seconds <= _MIN_TIMESTAMP:
         return seconds
     date = _parse_date(reply.headers)
     if date is not None:  # the clock that it was written by, in whole seconds; ours may be off
         return seconds - date - 1
-    left = seconds - time.time()
-    return left if left > 0 else asked
+    remaining = seconds - time.time()
+    return remaining if remaining > 0 else requested
 
 
 def _parse_date(headers: Mapping[str, str]) -> float | None:
@@ -169,9 +176,9 @@ def _explain_refusal(error: CozeError) -> CozeError:
     if error.response is None:
         return error
     word = _read_error_word(error)
-    facts = {name: getattr(error, name) for name in ("code", "status_code", "logid", "response")}
+    context = {name: getattr(error, name) for name in ("code", "status_code", "logid", "response")}
     if word == "internal_error":
-        return CozeServerError(error.message, hint=error.hint, **facts)
+        return CozeServerError(error.message, hint=error.hint, **context)
     if not word and error.status_code in NOT_SUPPORTED_STATUSES:
         hint = _NO_OAUTH
     elif word in _HINTS or isinstance(error, CozeAuthenticationError):
@@ -179,8 +186,8 @@ def _explain_refusal(error: CozeError) -> CozeError:
     else:
         return error
     message = f"Coze gave the OAuth app no access token: {error.message.rstrip('.')}."
-    told, remedy = _describe_clock_skew(error)
-    return CozeAuthenticationError(message + told, hint=remedy + hint, **facts)
+    clock_message, clock_hint = _describe_clock_skew(error)
+    return CozeAuthenticationError(message + clock_message, hint=clock_hint + hint, **context)
 
 
 def _read_error_word(error: CozeError) -> str:

@@ -13,7 +13,7 @@ from langchain_coze._api.chats import (
 )
 from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy, Sleep
 from langchain_coze._api.models import TERMINAL_STATUSES, Chat, get_payload
-from langchain_coze._api.retry import error_context, send_with_retry
+from langchain_coze._api.retry import collect_error_context, send_with_retry
 from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, bilingual_hint
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ class Polling(NamedTuple):
     def iter_pauses(self) -> Iterator[float]:
         """Yield the seconds to wait: constant for 10 s, then a tenth of what passed, up to 3."""
         passed = 0.0
-        steady, longest = 10.0, 3.0
+        steady, max_pause = 10.0, 3.0
         while True:
-            late = min(passed / 10, longest) if passed >= steady else 0.0
-            pause = max(self.interval, late, self.min_interval)
+            growing = min(passed / 10, max_pause) if passed >= steady else 0.0
+            pause = max(self.interval, growing, self.min_interval)
             passed += pause
             yield pause
 
@@ -67,16 +67,16 @@ def run_polled(
         CozeTimeoutError: The turn had not ended within `polling.timeout` seconds.
         CozeError: What else Coze reports. The outcome of the turn itself is not judged here.
     """
-    begin = polling.clock()
+    started_at = polling.clock()
     first = yield from send_with_retry(request, policy)
-    known = {"id": request.query.get("chat_id"), **request.query}  # where a turn goes on
-    raw: Mapping[str, Any] = {**known, **read_object(first)}
+    chat_ids = {"id": request.query.get("chat_id"), **request.query}  # where a turn goes on
+    raw: Mapping[str, Any] = {**chat_ids, **read_object(first)}
     chat = Chat.model_validate(raw)
     if not chat.id:
         raise CozeServerError(
             "Coze accepted the request but named no chat to ask for.",
             **(
-                error_context(first)
+                collect_error_context(first)
                 | {"hint": bilingual_hint("Try again a little later.", "请稍后重试。")}
             ),
         )
@@ -86,12 +86,16 @@ def run_polled(
         for pause in polling.iter_pauses():
             if chat.status in TERMINAL_STATUSES:
                 break
-            left = begin + polling.timeout - polling.clock()
-            if left <= 0:
-                raise _poll_timed_out(first, polling)
-            in_all = left if policy.deadline is None else policy.deadline - time.monotonic()
-            yield Sleep(max(min(pause, left, in_all), 0.0))
-            request_state = build_retrieve_request(chat)._replace(read_timeout=max(left, 1.0))
+            seconds_left = started_at + polling.timeout - polling.clock()
+            if seconds_left <= 0:
+                raise _make_poll_timeout(first, polling)
+            until_deadline = (
+                seconds_left if policy.deadline is None else policy.deadline - time.monotonic()
+            )
+            yield Sleep(max(min(pause, seconds_left, until_deadline), 0.0))
+            request_state = build_retrieve_request(chat)._replace(
+                read_timeout=max(seconds_left, 1.0)
+            )
             raw = {**raw, **(yield from fetch_object(request_state, policy))}
             chat = Chat.model_validate(raw)
         if chat.status not in {"completed", "requires_action"}:
@@ -106,7 +110,7 @@ def run_polled(
     return first, raw, messages if isinstance(messages, list) else []
 
 
-def _poll_timed_out(first: Reply, polling: Polling) -> CozeTimeoutError:
+def _make_poll_timeout(first: Reply, polling: Polling) -> CozeTimeoutError:
     return CozeTimeoutError(
         f"The bot had not answered within poll_timeout={polling.timeout:g} s; it goes on in Coze.",
         logid=first.logid,

@@ -69,15 +69,15 @@ class _Slots:
         """
         with self._lock:
             now = time.monotonic()
-            found = [self._transports[number]] if broken else []
+            to_close = [self._transports[number]] if broken else []
             if broken:
                 self._transports[number] = None
             heapq.heappush(self._free, number)
             self._released_at[number] = now
             if not self._closed and now - self._last_sweep < _KEEP_ALIVE:
-                return found
+                return to_close
             self._last_sweep = now
-            return found + self._take_idle(0.0 if self._closed else _KEEP_ALIVE, now)
+            return to_close + self._take_idle(0.0 if self._closed else _KEEP_ALIVE, now)
 
     def close(self) -> list[Any]:
         """Return the free transports to be closed; `release` will return the others."""
@@ -86,12 +86,12 @@ class _Slots:
             return self._take_idle(0.0, time.monotonic())
 
     def _take_idle(self, seconds: float, now: float) -> list[Any]:
-        found = []
+        idle = []
         for number in self._free:
             if self._transports[number] is not None and now - self._released_at[number] >= seconds:
-                found.append(self._transports[number])
+                idle.append(self._transports[number])
                 self._transports[number] = None
-        return found
+        return idle
 
 
 class _PooledStream(httpx.SyncByteStream):
@@ -208,7 +208,7 @@ def _find_proxy(base_url: str) -> str | None:
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
-def _transport_options(base_url: str) -> dict[str, Any]:
+def _build_transport_options(base_url: str) -> dict[str, Any]:
     proxy = _find_proxy(base_url)
     if proxy and proxy.startswith("socks"):
         _require_socks()
@@ -245,7 +245,7 @@ class ConnectionPools:
         """Return the connections to a server."""
         connections = self._sync_pools.get(base_url)
         if connections is None:
-            make = functools.partial(httpx.HTTPTransport, **_transport_options(base_url))
+            make = functools.partial(httpx.HTTPTransport, **_build_transport_options(base_url))
             with self._lock:
                 connections = self._sync_pools.setdefault(base_url, ConnectionPool(make))
         return connections
@@ -253,34 +253,34 @@ class ConnectionPools:
     def get_async_pool(self, base_url: str) -> AsyncConnectionPool:
         """Return the connections to a server on the running event loop."""
         loop = asyncio.get_running_loop()
-        known = self._loop_pools.get(loop)
-        if known is None or known.closed:
-            known = _LoopPools()
+        loop_pools = self._loop_pools.get(loop)
+        if loop_pools is None or loop_pools.closed:
+            loop_pools = _LoopPools()
             with (
                 self._lock
             ):  # connections keep their loop alive, so closed loops are swept out here
                 for old in [old for old in self._loop_pools if old.is_closed()]:
                     del self._loop_pools[old]
-                self._loop_pools[loop] = known
-        connections = known.by_base_url.get(base_url)
+                self._loop_pools[loop] = loop_pools
+        connections = loop_pools.by_base_url.get(base_url)
         if connections is None:
-            make = functools.partial(httpx.AsyncHTTPTransport, **_transport_options(base_url))
-            connections = known.by_base_url[base_url] = AsyncConnectionPool(make)
+            make = functools.partial(httpx.AsyncHTTPTransport, **_build_transport_options(base_url))
+            connections = loop_pools.by_base_url[base_url] = AsyncConnectionPool(make)
         return connections
 
     def close(self, base_url: str | None = None) -> None:
         """Close the sync connections to a server, or to all; open streams are allowed to finish."""
         with self._lock:
             urls = list(self._sync_pools) if base_url is None else [base_url]
-            found = [self._sync_pools.pop(url, None) for url in urls]
-        for connections in found:
+            pools = [self._sync_pools.pop(url, None) for url in urls]
+        for connections in pools:
             if connections is not None:
                 connections.close()
 
     async def aclose(self, base_url: str) -> None:
         """Close the running event loop's connections to a server, as `close` does."""
-        known = self._loop_pools.get(asyncio.get_running_loop())
-        connections = known.by_base_url.pop(base_url, None) if known else None
+        loop_pools = self._loop_pools.get(asyncio.get_running_loop())
+        connections = loop_pools.by_base_url.pop(base_url, None) if loop_pools else None
         if connections is not None:
             await connections.aclose()
 

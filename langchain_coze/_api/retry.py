@@ -18,7 +18,7 @@ from langchain_coze._api.effects import (
     RetryPolicy,
     Sleep,
 )
-from langchain_coze._api.error_codes import BUSY_CODES, deadline_exceeded, error_for
+from langchain_coze._api.error_codes import BUSY_CODES, make_deadline_error, make_error
 from langchain_coze._api.models import find_failure
 from langchain_coze._api.sse import Decoder, Event
 from langchain_coze.errors import (
@@ -77,7 +77,7 @@ def send_with_retry(request: Request, policy: RetryPolicy) -> Flow[Reply]:
                 continue
         if attempt >= policy.max_retries or not _may_retry(request, error):
             raise error
-        pause = policy.pause(attempt, error.retry_after)
+        pause = policy.get_pause(attempt, error.retry_after)
         if policy.deadline is not None and time.monotonic() + pause >= policy.deadline:
             raise error
         yield Sleep(pause)
@@ -87,10 +87,12 @@ def send_with_retry(request: Request, policy: RetryPolicy) -> Flow[Reply]:
 def _with_deadline(request: Request, deadline: float | None) -> Request:
     if deadline is None:
         return request
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise deadline_exceeded()
-    read_timeout = left if request.read_timeout is None else min(left, request.read_timeout)
+    seconds_left = deadline - time.monotonic()
+    if seconds_left <= 0:
+        raise make_deadline_error()
+    read_timeout = (
+        seconds_left if request.read_timeout is None else min(seconds_left, request.read_timeout)
+    )
     return request._replace(read_timeout=read_timeout, deadline=deadline)
 
 
@@ -101,21 +103,21 @@ def _send_once(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
         return Reply(status_code=0), error
     if reply.stream is not None:
         return (yield from _read_first_event(reply))
-    found = find_error(reply, stream=bool(request.stream))
+    reported = find_error(reply, stream=bool(request.stream))
     no_route = reply.status_code in NOT_SUPPORTED_STATUSES
-    if found is not None and no_route and found.code in {None, *NOT_SUPPORTED_STATUSES}:
-        found.hint = _unsupported_hint(request) or found.hint
-    return reply, found
+    if reported is not None and no_route and reported.code in {None, *NOT_SUPPORTED_STATUSES}:
+        reported.hint = _find_unsupported_hint(request) or reported.hint
+    return reply, reported
 
 
-def _unsupported_hint(request: Request) -> str | None:
+def _find_unsupported_hint(request: Request) -> str | None:
     """Return the hint for a call that Coze Studio does not offer (wire section 8)."""
-    asked = f"{request.path}?"  # with a `?` at its end a path of the table is meant as a whole
-    what = next((what for begin, what in _NOT_IN_STUDIO if asked.startswith(begin)), None)
-    if what is None:
+    path = f"{request.path}?"  # with a `?` at its end a path of the table is meant as a whole
+    feature = next((what for prefix, what in _NOT_IN_STUDIO if path.startswith(prefix)), None)
+    if feature is None:
         return None
     return bilingual_hint(
-        f"This server does not offer {what}. Self-hosted Coze Studio does not; coze.cn and "
+        f"This server does not offer {feature}. Self-hosted Coze Studio does not; coze.cn and "
         "coze.com do.",
         f"该服务不提供 {request.path}：自建的 Coze Studio 没有此接口，coze.cn 和 coze.com 有。",
     )
@@ -138,11 +140,11 @@ def _read_first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
     reply.stream.buffered = bytes(head)
     if not events or events[0].name not in {"", "error"}:
         return reply, None
-    told = Reply(reply.status_code, reply.headers, events[0].data, token=reply.token)
-    if find_failure(told.json) is None:
+    error_reply = Reply(reply.status_code, reply.headers, events[0].data, token=reply.token)
+    if find_failure(error_reply.json) is None:
         return reply, None
     yield Close(reply.stream)
-    return told, find_error(told, stream=False)
+    return error_reply, find_error(error_reply, stream=False)
 
 
 def _may_retry(request: Request, error: CozeError) -> bool:
@@ -165,33 +167,33 @@ def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
         reply: A reply with its body.
         stream: Whether events had been asked for, so that a body of any other kind is an error.
     """
-    facts = error_context(reply)
+    context = collect_error_context(reply)
     failure = find_failure(reply.json)
     if failure is not None:
-        facts["logid"] = facts["logid"] or failure.logid or None
-        facts["debug_url"] = failure.debug_url or None
-        return error_for(failure.code or None, redact(failure.message, reply.token), **facts)
+        context["logid"] = context["logid"] or failure.logid or None
+        context["debug_url"] = failure.debug_url or None
+        return make_error(failure.code or None, redact(failure.message, reply.token), **context)
     text = redact(reply.body[:_MAX_EXCERPT].decode("utf-8", "replace"), reply.token).strip()
     if reply.status_code >= HTTP_ERROR:
-        return error_for(None, f"Coze answered with HTTP {reply.status_code}: {text}", **facts)
+        return make_error(None, f"Coze answered with HTTP {reply.status_code}: {text}", **context)
     hint = bilingual_hint(
         "Check base_url: it is the address of the API, for instance https://api.coze.cn, "
         "not that of the website.",
         "请检查 base_url：应为 API 地址，例如 https://api.coze.cn，而不是网站地址。",
     )
     if reply.status_code >= _HTTP_REDIRECT:
-        told = f"Coze answered with HTTP {reply.status_code}, a redirect, which is not followed."
-        return CozeInvalidRequestError(told, hint=hint, **facts)
+        message = f"Coze answered with HTTP {reply.status_code}, a redirect, which is not followed."
+        return CozeInvalidRequestError(message, hint=hint, **context)
     if not reply.body:
-        return CozeServerError("Coze answered with an empty body.", hint=hint, **facts)
+        return CozeServerError("Coze answered with an empty body.", hint=hint, **context)
     if stream or not isinstance(reply.json, Mapping):
-        wanted = "a stream of events" if stream else "JSON"
-        message = f"Coze was expected to answer with {wanted}, but sent: {text}"
-        return CozeInvalidRequestError(message, hint=hint, **facts)
+        expected = "a stream of events" if stream else "JSON"
+        message = f"Coze was expected to answer with {expected}, but sent: {text}"
+        return CozeInvalidRequestError(message, hint=hint, **context)
     return None
 
 
-def error_context(reply: Reply) -> dict[str, Any]:
+def collect_error_context(reply: Reply) -> dict[str, Any]:
     """Return what every error about a reply tells: status, log id, Retry-After, the reply."""
     return {
         "status_code": reply.status_code or None,

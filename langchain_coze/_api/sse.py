@@ -73,10 +73,10 @@ class Decoder:
         if end < 0:
             self._scanned = len(self._buffer)
             return []
-        whole = bytes(self._buffer[:end])
+        complete = bytes(self._buffer[:end])
         del self._buffer[: end + 2]
         self._scanned = 0
-        return _split_events(whole)
+        return _split_events(complete)
 
     def close(self) -> list[Event]:
         """Return the failures that the end of the stream leaves, but never half an event.

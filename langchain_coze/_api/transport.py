@@ -17,7 +17,7 @@ import httpx
 
 from langchain_coze._api.deadlines import Deadline, with_deadline
 from langchain_coze._api.effects import Reply, Request
-from langchain_coze._api.error_codes import deadline_exceeded, stream_truncated
+from langchain_coze._api.error_codes import make_deadline_error, make_truncated_error
 from langchain_coze._api.pool import mark_broken
 from langchain_coze._api.retry import HTTP_ERROR
 from langchain_coze._api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
@@ -155,7 +155,7 @@ class Stream:
     __slots__ = ("_deadline", "_response", "buffered", "chunks")
 
     def __init__(self, response: httpx.Response, deadline: float | None = None) -> None:
-        """Take over an open response; `until` is when it must be over."""
+        """Take over an open response; `deadline` is when it must be over."""
         self._response = response
         self.buffered = b""
         # `response.stream` spares a layer that only counts bytes
@@ -206,7 +206,7 @@ class Stream:
 
     def _raise_mapped(self, error: BaseException) -> NoReturn:
         if self._deadline and self._deadline.expired and isinstance(error, Exception):
-            raise deadline_exceeded(may_have_started=True) from error
+            raise make_deadline_error(may_have_started=True) from error
         _raise_mapped(error, streaming=True)
 
 
@@ -216,7 +216,7 @@ class AsyncStream:
     __slots__ = ("_response", "buffered", "chunks")
 
     def __init__(self, response: httpx.Response, deadline: float | None = None) -> None:
-        """Take over an open response; `until` is when it must be over."""
+        """Take over an open response; `deadline` is when it must be over."""
         self._response = response
         self.buffered = b""
         self.chunks: AsyncIterator[bytes] = (
@@ -320,14 +320,14 @@ _TIMED_OUT = bilingual_hint(
 def _raise_mapped(
     error: BaseException, *, streaming: bool = False, deadline: float | None = None
 ) -> NoReturn:
-    ours = map_httpx_error(error, streaming=streaming)
+    mapped = map_httpx_error(error, streaming=streaming)
     if deadline is not None and time.monotonic() >= deadline:
-        raise deadline_exceeded(
-            may_have_started=getattr(ours, "may_have_started", False)
+        raise make_deadline_error(
+            may_have_started=getattr(mapped, "may_have_started", False)
         ) from error
-    if ours is error:
+    if mapped is error:
         raise error
-    raise ours from error
+    raise mapped from error
 
 
 def map_httpx_error(error: BaseException, *, streaming: bool = False) -> BaseException:
@@ -335,7 +335,7 @@ def map_httpx_error(error: BaseException, *, streaming: bool = False) -> BaseExc
 
     The classes are told by name: the user's client may come from a fork of httpx.
     """
-    names = {kind.__name__ for kind in type(error).__mro__}
+    names = {error_class.__name__ for error_class in type(error).__mro__}
     if isinstance(error, CozeError) or not names & {"HTTPError", "InvalidURL", "StreamError"}:
         return error
     if names & {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError"}:
@@ -349,15 +349,17 @@ def map_httpx_error(error: BaseException, *, streaming: bool = False) -> BaseExc
                 "令牌和 default_headers 只能含 ASCII 字符。",
             ),
         )
-    told = f"{type(error).__name__}: {error}".rstrip(": ")
+    details = f"{type(error).__name__}: {error}".rstrip(": ")
     if names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}:
-        return CozeConnectionError(f"Coze could not be reached ({told}).", hint=_UNREACHABLE)
+        return CozeConnectionError(f"Coze could not be reached ({details}).", hint=_UNREACHABLE)
     if "TimeoutException" in names:
-        silent = CozeTimeoutError(f"Coze was silent for too long ({told}).", hint=_TIMED_OUT)
-        silent.may_have_started = True
-        return silent
+        timed_out = CozeTimeoutError(f"Coze was silent for too long ({details}).", hint=_TIMED_OUT)
+        timed_out.may_have_started = True
+        return timed_out
     if streaming:
-        return stream_truncated(f"The connection broke in the middle of the stream ({told}).")
-    broken = CozeConnectionError(f"The connection to Coze broke ({told}).", hint=_UNREACHABLE)
+        return make_truncated_error(
+            f"The connection broke in the middle of the stream ({details})."
+        )
+    broken = CozeConnectionError(f"The connection to Coze broke ({details}).", hint=_UNREACHABLE)
     broken.may_have_started = True
     return broken

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy, Sleep
-from langchain_coze._api.error_codes import deadline_exceeded
+from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.models import RunHistory, RunReply, get_payload
-from langchain_coze._api.retry import NOT_SUPPORTED_STATUSES, error_context, send_with_retry
+from langchain_coze._api.retry import NOT_SUPPORTED_STATUSES, collect_error_context, send_with_retry
 from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, bilingual_hint
 
 if TYPE_CHECKING:
@@ -82,17 +82,19 @@ def poll_run(
         CozeTimeoutError: It had not ended within `polling.timeout` seconds.
         CozeError: What else Coze reports. How the run itself ended is not judged here.
     """
-    begin = polling.clock()
+    started_at = polling.clock()
     for pause in polling.iter_pauses():
-        left = begin + polling.timeout - polling.clock()
-        if left <= 0:
+        seconds_left = started_at + polling.timeout - polling.clock()
+        if seconds_left <= 0:
             break
-        in_all = left if policy.deadline is None else policy.deadline - time.monotonic()
-        if in_all <= 0:
-            raise deadline_exceeded(may_have_started=True)
-        yield Sleep(max(min(pause, left, in_all), 0.0))
+        until_deadline = (
+            seconds_left if policy.deadline is None else policy.deadline - time.monotonic()
+        )
+        if until_deadline <= 0:
+            raise make_deadline_error(may_have_started=True)
+        yield Sleep(max(min(pause, seconds_left, until_deadline), 0.0))
         try:
-            patience = max(left, 1.0)
+            patience = max(seconds_left, 1.0)
             flow = fetch_run_history(workflow_id, execute_id, policy, read_timeout=patience)
             reply, history = yield from flow
         except CozeError as error:
@@ -102,13 +104,13 @@ def poll_run(
             continue
         if history.interrupt or history.execute_status not in _RUNNING:
             return reply, history
-    late = CozeTimeoutError(
+    error_after_timeout = CozeTimeoutError(
         f"The run had not ended within poll_timeout={polling.timeout:g} s; it goes on in Coze "
         f"(execute_id {execute_id}).",
         hint=bilingual_hint("Raise poll_timeout.", "请调大 poll_timeout。"),
     )
-    late.may_have_started = True
-    raise late
+    error_after_timeout.may_have_started = True
+    raise error_after_timeout
 
 
 def fetch_run_history(
@@ -139,7 +141,7 @@ def fetch_run_history(
         reply = yield from send_with_retry(studio, policy)
     runs = get_payload(reply.json)
     if not isinstance(runs, list) or not runs or not isinstance(runs[0], Mapping):
-        raise _RunNotFoundYetError("Coze told nothing of the run.", **error_context(reply))
+        raise _RunNotFoundYetError("Coze told nothing of the run.", **collect_error_context(reply))
     return reply, RunHistory.model_validate(runs[0])
 
 
@@ -191,16 +193,16 @@ def list_workflows(query: Mapping[str, str], policy: RetryPolicy) -> Flow[list[M
     Raises:
         CozeError: What Coze reports.
     """
-    found: dict[str, Mapping[str, Any]] = {}
+    by_id: dict[str, Mapping[str, Any]] = {}
     for number in range(1, _MAX_PAGES + 1):
         paged = {**query, "page_num": str(number), "page_size": str(_PAGE_SIZE)}
         request = Request(method="GET", path="/v1/workflows", query=paged)
         page = get_payload((yield from send_with_retry(request, policy)).json)
         items = page.get("items") if isinstance(page, Mapping) else None
-        known = len(found)
+        count = len(by_id)
         for item in items or []:
             if isinstance(item, Mapping) and item.get("workflow_id"):
-                found.setdefault(str(item["workflow_id"]), item)
-        if len(found) == known or not page.get("has_more"):
+                by_id.setdefault(str(item["workflow_id"]), item)
+        if len(by_id) == count or not page.get("has_more"):
             break  # a server may repeat its last page
-    return list(found.values())
+    return list(by_id.values())

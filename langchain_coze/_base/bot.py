@@ -130,12 +130,12 @@ class BotFields(CozeConnectionFields):
 
     _warned: set[str] = PrivateAttr(default_factory=set)
 
-    def _warn_unknown_arguments(self, given: Iterable[str], known: Collection[str]) -> None:
+    def _warn_unknown_arguments(self, names: Iterable[str], accepted: Collection[str]) -> None:
         """Warn once about each argument of a call that is not known."""
-        for name in sorted(set(given) - set(known) - self._warned):
+        for name in sorted(set(names) - set(accepted) - self._warned):
             self._warned.add(name)
-            fixed = get_argument_names(type(self))
-            warn_ignored(name, known, init_only=fixed, owner=type(self).__name__)
+            init_only = get_argument_names(type(self))
+            warn_ignored(name, accepted, init_only=init_only, owner=type(self).__name__)
 
     @property
     def lc_secrets(self) -> dict[str, str]:
@@ -147,22 +147,22 @@ class BotFields(CozeConnectionFields):
         """Return True: traces and cache keys show the fields, without the token."""
         return True
 
-    def _cancel_if_abandoned(self, client: Client, session: TurnRun[Any]) -> None:
+    def _cancel_if_abandoned(self, client: Client, run: TurnRun[Any]) -> None:
         """Cancel a turn whose reader has left before its end, where that is wanted."""
-        if self.cancel_on_close and not session.finished:
-            cancel_in_background(client.settings, session.token, session.ids)
+        if self.cancel_on_close and not run.finished:
+            cancel_in_background(client.settings, run.token, run.ids)
 
-    def _build_options(self, kwargs: Mapping[str, Any], **fixed: Any) -> ChatOptions:
+    def _build_options(self, kwargs: Mapping[str, Any], **model_options: Any) -> ChatOptions:
         """Return what one call asks for.
 
         Args:
             kwargs: The arguments of the call.
-            **fixed: Attributes of `ChatOptions` that are no fields of a bot.
+            **model_options: Attributes of `ChatOptions` that are no fields of a bot.
         """
         fields = self.__dict__
         bot_id, workflow_id, app_id = self._resolve_target(kwargs)
-        until = None if self.max_duration is None else time.monotonic() + self.max_duration
-        call = ChatOptions(
+        deadline = None if self.max_duration is None else time.monotonic() + self.max_duration
+        options = ChatOptions(
             bot_id=bot_id,
             workflow_id=workflow_id,
             app_id=app_id,
@@ -176,19 +176,19 @@ class BotFields(CozeConnectionFields):
                 for name in _OPTION_FIELDS
                 if (value := kwargs.get(name, fields[name])) is not None
             },
-            retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=until),
-            **fixed,
+            retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=deadline),
+            **model_options,
         )
-        validate(call)
-        return call
+        validate(options)
+        return options
 
     def _resolve_target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
         """Return the ids of the bot, the chatflow and the app; empty where there is none."""
         bot_id = _to_id(kwargs.get("bot_id") or kwargs.get("model") or self.bot_id)
         workflow_id = _to_id(kwargs.get("workflow_id") or self.workflow_id)
         app_id = _to_id(kwargs.get("app_id") or self.app_id) if workflow_id else ""
-        asked_for = bool(kwargs.get("bot_id") or kwargs.get("model"))
-        if app_id and not asked_for and "bot_id" not in self.model_fields_set:
+        is_explicit = bool(kwargs.get("bot_id") or kwargs.get("model"))
+        if app_id and not is_explicit and "bot_id" not in self.model_fields_set:
             bot_id = ""  # it comes from the environment
         return bot_id, workflow_id, app_id
 
@@ -199,22 +199,22 @@ class BotFields(CozeConnectionFields):
 
     def _resolve_conversation_id(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
         """Return the conversation that a call names, or its config, or the field."""
-        named = kwargs.get("conversation_id")
-        if named is None:
-            named = (ensure_config().get("configurable") or {}).get(CONFIG_KEY)
-        if isinstance(named, Mapping):  # one for each bot
-            named = named.get(model_name)
-        if named is None:
-            named = self.conversation_id
-        if named is not None and not isinstance(named, (str, int)):
+        conversation_id = kwargs.get("conversation_id")
+        if conversation_id is None:
+            conversation_id = (ensure_config().get("configurable") or {}).get(CONFIG_KEY)
+        if isinstance(conversation_id, Mapping):  # one for each bot
+            conversation_id = conversation_id.get(model_name)
+        if conversation_id is None:
+            conversation_id = self.conversation_id
+        if conversation_id is not None and not isinstance(conversation_id, (str, int)):
             raise CozeInvalidRequestError(
-                f"{CONFIG_KEY} is a {type(named).__name__}.",
+                f"{CONFIG_KEY} is a {type(conversation_id).__name__}.",
                 hint=bilingual_hint(
                     "Give an id, or a map of bot ids to ids.",
                     "请提供会话 ID，或智能体 ID 到会话 ID 的映射。",
                 ),
             )
-        return _to_id(named) or None
+        return _to_id(conversation_id) or None
 
 
 def _to_id(value: Any) -> str:

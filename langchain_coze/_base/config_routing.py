@@ -71,20 +71,20 @@ def with_config_conversation(
         config: The config of the call.
         kwargs: Its arguments.
     """
-    named = (config.get("configurable") or {}).get(CONFIG_KEY) if config else None
-    return kwargs if named is None else {"conversation_id": named, **kwargs}
+    conversation_id = (config.get("configurable") or {}).get(CONFIG_KEY) if config else None
+    return kwargs if conversation_id is None else {"conversation_id": conversation_id, **kwargs}
 
 
-def make_traceable_input(given: Any) -> Any:
+def make_traceable_input(model_input: Any) -> Any:
     """Return the input of a call as traces can show it: see `attachments.make_traceable`.
 
     Args:
-        given: What a chat model takes: a str, messages, or a prompt value.
+        model_input: What a chat model takes: a str, messages, or a prompt value.
     """
-    messages = given.messages if isinstance(given, ChatPromptValue) else given
+    messages = model_input.messages if isinstance(model_input, ChatPromptValue) else model_input
     if not isinstance(messages, (list, tuple)) or all(
         isinstance(getattr(message, "content", ""), str) for message in messages
     ):
-        return given
+        return model_input
 
     return make_traceable(messages)

@@ -75,9 +75,9 @@ class CozeConnectionFields(BaseModel):
     @classmethod
     def _warn_unknown_fields(cls, values: Any) -> Any:
         if isinstance(values, dict):
-            known = get_argument_names(cls)
-            for name in sorted(set(values) - known):
-                warn_ignored(name, known, owner=cls.__name__)
+            accepted = get_argument_names(cls)
+            for name in sorted(set(values) - accepted):
+                warn_ignored(name, accepted, owner=cls.__name__)
         return values
 
     @field_validator("base_url")
@@ -106,10 +106,10 @@ class CozeConnectionFields(BaseModel):
 
     def _make_client(self) -> Client:
         """Return what talks to Coze; it holds no connection, so making it costs nothing."""
-        ours = self.http_client is None and self.http_async_client is None
+        uses_own_clients = self.http_client is None and self.http_async_client is None
         settings = Settings(
             base_url=self.base_url,
-            timeout=self.timeout if ours or "timeout" in self.model_fields_set else ...,
+            timeout=self.timeout if uses_own_clients or "timeout" in self.model_fields_set else ...,
             headers=self.default_headers or {},
             http_client=self.http_client,
             http_async_client=self.http_async_client,

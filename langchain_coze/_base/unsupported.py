@@ -52,13 +52,17 @@ def get_argument_names(model: type[BaseModel]) -> frozenset[str]:
 
 
 def warn_ignored(
-    name: str, known: Collection[str], *, init_only: Collection[str] = (), owner: str = "ChatCoze"
+    name: str,
+    accepted: Collection[str],
+    *,
+    init_only: Collection[str] = (),
+    owner: str = "ChatCoze",
 ) -> None:
     """Warn that an argument is ignored, and say what to do instead.
 
     Args:
         name: The argument.
-        known: The arguments that would have been understood.
+        accepted: The arguments that would have been understood.
         init_only: Arguments that would have been understood by the constructor.
         owner: Who was given the argument.
     """
@@ -72,7 +76,7 @@ def warn_ignored(
             f"{name} is set on the bot in Coze; ignored. {name} 在扣子智能体中设置，此处忽略。"
         )
     else:
-        matches = difflib.get_close_matches(name, known, n=1)
+        matches = difflib.get_close_matches(name, accepted, n=1)
         suggestion = f" Did you mean {matches[0]}?" if matches else ""
         message = (
             f"{owner} has no argument {name}; ignored.{suggestion} "

@@ -95,8 +95,8 @@ class AnswerStream(ChatStreamParser):
     @property
     def is_missing_usage(self) -> bool:
         """Whether the turn has ended well and nothing has told its token counts."""
-        wanted = self._late_usage and self.state == "stop"
-        return wanted and to_usage_metadata(self._chat.usage) is None
+        is_needed = self._late_usage and self.state == "stop"
+        return is_needed and to_usage_metadata(self._chat.usage) is None
 
     def add_usage(self, usage: Usage) -> None:
         """Take token counts that the stream did not tell (Coze Studio)."""
@@ -181,10 +181,10 @@ class AnswerStream(ChatStreamParser):
 
     def _learn_frame(self, payload: bytes, text: str) -> None:
         """Note what stands before and after the text of a plain delta."""
-        begin = payload.find(_CONTENT_KEY) + len(_CONTENT_KEY)
-        end = payload.find(b'"', begin)
-        if payload[begin:end] == text.encode("utf-8", "replace"):
-            self._frame_start = _DELTA_PREFIX + payload[:begin]
+        start = payload.find(_CONTENT_KEY) + len(_CONTENT_KEY)
+        end = payload.find(b'"', start)
+        if payload[start:end] == text.encode("utf-8", "replace"):
+            self._frame_start = _DELTA_PREFIX + payload[:start]
             self._frame_end = payload[end:]
 
     def feed_polled(
@@ -226,8 +226,8 @@ class AnswerStream(ChatStreamParser):
             return  # JSON, which the completed message has in one piece
         if not self.ids:
             self._record_ids({**delta, "id": delta.get("chat_id")})
-        number = delta.get("id")
-        message_id = "" if number is None else str(number)
+        raw_id = delta.get("id")
+        message_id = "" if raw_id is None else str(raw_id)
         reasoning = delta.get("reasoning_content")
         if reasoning and isinstance(reasoning, str):
             self._assembler.add_reasoning(message_id, reasoning)
@@ -237,9 +237,9 @@ class AnswerStream(ChatStreamParser):
             if (
                 self._single_chunk and not answer.waiting
             ):  # its completed message will have all of it
-                begin = b'{"id":' + to_json(number) + b","
-                if payload.startswith(begin):
-                    self._skip_prefix = _DELTA_PREFIX + begin
+                prefix = b'{"id":' + to_json(raw_id) + b","
+                if payload.startswith(prefix):
+                    self._skip_prefix = _DELTA_PREFIX + prefix
                     self._skipped_deltas = answer.raw_deltas
 
     def _handle_answer(self, message: CozeMessage) -> None:

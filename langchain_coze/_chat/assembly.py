@@ -256,9 +256,9 @@ class AnswerAssembler:
     def _advance(self) -> None:
         """Let the next answers speak when those before them have ended."""
         while self._queue and self._queue[0].finished:
-            ended = self._queue.popleft()
-            if ended.waiting:
-                self._flush_waiting(ended)
+            finished = self._queue.popleft()
+            if finished.waiting:
+                self._flush_waiting(finished)
         if self._queue and self._queue[0].waiting:
             self._flush_waiting(self._queue[0])
 
@@ -268,8 +268,8 @@ class AnswerAssembler:
         answer.waiting = False
         self._current = answer
         if self._single_chunk:
-            for kind, spoke in (("reasoning", answer.has_reasoning), ("text", answer.has_text)):
-                if spoke:
+            for kind, has_any in (("reasoning", answer.has_reasoning), ("text", answer.has_text)):
+                if has_any:
                     self._order.add_text(kind, answer, 0)  # type: ignore[arg-type] # one of the two
             return
         self._reasoning += answer.reasoning_parts
@@ -294,8 +294,8 @@ class AnswerAssembler:
         return SEPARATOR.join(texts.values()), extra
 
     def _build_citation_markers(self, *, cited: bool) -> dict[str, Any]:
-        marks: list[BlockMarker] = self._order.mark_citations() if cited else []
-        return {MARKERS_KEY: marks} if marks else {}
+        markers: list[BlockMarker] = self._order.mark_citations() if cited else []
+        return {MARKERS_KEY: markers} if markers else {}
 
     def _build_chunk(
         self, text: str, last_metadata: Mapping[str, Any] | None = None, **fields: Any

@@ -134,7 +134,7 @@ def plan_turn(messages: Sequence[BaseMessage], scope: ConversationScope) -> Turn
         if outputs is not None:
             _check_saved(metadata, scope)
             conversation_id = metadata["conversation_id"]
-            reopened = _messages_since(messages, position, scope.model_name)
+            reopened = _find_messages_since(messages, position, scope.model_name)
             explicit = scope.conversation_id
             return TurnPlan(
                 following,
@@ -154,7 +154,9 @@ def plan_turn(messages: Sequence[BaseMessage], scope: ConversationScope) -> Turn
     if open_chat is None:
         return plan
     reopened = (
-        _messages_since(messages, position, scope.model_name) if plan.conversation_id else messages
+        _find_messages_since(messages, position, scope.model_name)
+        if plan.conversation_id
+        else messages
     )
     return plan._replace(open_chat=open_chat, reopened_messages=reopened)
 
@@ -189,7 +191,7 @@ def _read_last_turn(message: BaseMessage) -> LastTurn:
     )
 
 
-def _messages_since(
+def _find_messages_since(
     messages: Sequence[BaseMessage], position: int, model_name: str
 ) -> Sequence[BaseMessage]:
     """Return what follows the last answer of another chat: the turn of an answer, and the rest."""
@@ -269,7 +271,7 @@ def _collect_outputs(
             return None
     if not calls.keys() & outputs.keys():
         return None
-    return {call: outputs.get(call, wrong or "(no result)") for call, wrong in calls.items()}
+    return {call: outputs.get(call, problem or "(no result)") for call, problem in calls.items()}
 
 
 def _render_content(content: Any) -> str:

@@ -156,9 +156,9 @@ def validate_bot_or_app(
     both, neither = bot_id and app_id, not (bot_id or app_id)
     if both or (neither and required):
         zh = {"workflow": "工作流", "chatflow": "对话流"}[kind]
-        given = "both bot_id and app_id are" if both else "neither bot_id nor app_id is"
+        problem = "both bot_id and app_id are" if both else "neither bot_id nor app_id is"
         raise CozeInvalidRequestError(
-            f"A {kind} runs in a bot or in an app: {given} set.",
+            f"A {kind} runs in a bot or in an app: {problem} set.",
             code=4000,
             hint=bilingual_hint(
                 f"Give app_id= for a {kind} of an app, bot_id= for one of a bot, not both.",
@@ -207,7 +207,7 @@ def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
 
 
 def build_request(
-    call: ChatOptions,
+    options: ChatOptions,
     plan: TurnPlan,
     draft: Sequence[EnterMessage],
     file_ids: Mapping[str, str] | None = None,
@@ -215,7 +215,7 @@ def build_request(
     """Return the request that starts a turn, or goes on with it.
 
     Args:
-        call: What is asked for.
+        options: What is asked for.
         plan: Which turn it is.
         draft: What `draft_messages` returns.
         file_ids: The ids of uploaded files, by `Upload.digest`.
@@ -225,35 +225,36 @@ def build_request(
     """
     if plan.outputs is not None and plan.open_chat is not None:
         chat = Chat(id=plan.open_chat.chat_id, conversation_id=plan.conversation_id)
-        return build_submit_request(chat, plan.outputs, stream=call.stream)
+        return build_submit_request(chat, plan.outputs, stream=options.stream)
     messages = with_file_ids(draft, file_ids or {})
     variables = collect_system_variables(
-        plan.full_history, call.system_message_mode, call.system_message_variable
+        plan.full_history, options.system_message_mode, options.system_message_variable
     )
-    options = _serialize_options(call)
-    if call.workflow_id:
-        body = _build_workflow_body(call, options, variables)
+    serialized = _serialize_options(options)
+    if options.workflow_id:
+        body = _build_workflow_body(options, serialized, variables)
         return build_chatflow_request(
             {**body, "additional_messages": messages}, plan.conversation_id
         )
     if variables:
-        options["custom_variables"] = {**options.get("custom_variables", {}), **variables}
+        earlier = serialized.get("custom_variables", {})
+        serialized["custom_variables"] = {**earlier, **variables}
     body = {
-        "bot_id": call.bot_id,
-        "user_id": call.user_id,
+        "bot_id": options.bot_id,
+        "user_id": options.user_id,
         "additional_messages": messages,
-        "stream": call.stream,
-        "auto_save_history": call.is_saved,
-        **options,
+        "stream": options.stream,
+        "auto_save_history": options.is_saved,
+        **serialized,
     }
     return build_chat_request(body, plan.conversation_id)
 
 
-def _serialize_options(call: ChatOptions) -> dict[str, Any]:
+def _serialize_options(options: ChatOptions) -> dict[str, Any]:
     """Return the options of a call as they are sent."""
     return {
         name: stringify_values(value) if name in STRING_MAP_OPTIONS else value
-        for name, value in call.options.items()
+        for name, value in options.options.items()
     }
 
 
@@ -271,31 +272,31 @@ def build_run_body(options: ChatOptions, inputs: Mapping[str, Any]) -> dict[str,
 
 
 def _build_workflow_body(
-    call: ChatOptions, options: Mapping[str, Any], inputs: Mapping[str, Any]
+    options: ChatOptions, serialized: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return what workflows and chatflows take alike."""
-    unsupported = [name for name in _BOT_ONLY_OPTIONS if name in options]
+    unsupported = [name for name in _BOT_ONLY_OPTIONS if name in serialized]
     if unsupported:
         raise CozeInvalidRequestError(
-            f"A {'workflow' if call.is_workflow else 'chatflow'} does not take "
+            f"A {'workflow' if options.is_workflow else 'chatflow'} does not take "
             f"{', '.join(unsupported)}.",
             hint=bilingual_hint(
                 "Give values of its start node with parameters=.",
                 "请使用 parameters= 传入开始节点的参数。",
             ),
         )
-    ext = dict(options.get("extra_params", {}))
-    if call.user_id != DEFAULT_USER_ID:
-        ext.setdefault("user_id", call.user_id)
+    ext = dict(serialized.get("extra_params", {}))
+    if options.user_id != DEFAULT_USER_ID:
+        ext.setdefault("user_id", options.user_id)
     body: dict[str, Any] = {
-        "workflow_id": call.workflow_id,
-        "parameters": {**options.get("parameters", {}), **inputs},
+        "workflow_id": options.workflow_id,
+        "parameters": {**serialized.get("parameters", {}), **inputs},
     }
     optional = {
-        "bot_id": call.bot_id,
-        "app_id": call.app_id,
+        "bot_id": options.bot_id,
+        "app_id": options.app_id,
         "ext": ext,
-        "workflow_version": options.get("bot_version"),
-        "connector_id": options.get("connector_id"),
+        "workflow_version": serialized.get("bot_version"),
+        "connector_id": serialized.get("connector_id"),
     }
     return body | {name: value for name, value in optional.items() if value}

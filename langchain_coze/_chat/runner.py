@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from langchain_coze import _runtime
 from langchain_coze._api.chats import cancel_chat, find_newest_chat, retrieve_chat
-from langchain_coze._api.error_codes import deadline_exceeded
+from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.keyed_lock import LockHandle, acquire
 from langchain_coze._api.models import Chat
@@ -200,17 +200,19 @@ def _acquire_lock(options: ChatOptions, plan: TurnPlan) -> Flow[LockHandle | Non
     """Wait for the other turns of a conversation: Coze takes one at a time (4016)."""
     if plan.conversation_id is None:
         return None
-    until = options.retry_policy.deadline
-    left = _MAX_LOCK_WAIT if until is None else min(until - time.monotonic(), _MAX_LOCK_WAIT)
+    deadline = options.retry_policy.deadline
+    seconds_left = (
+        _MAX_LOCK_WAIT if deadline is None else min(deadline - time.monotonic(), _MAX_LOCK_WAIT)
+    )
     try:
         return (
             yield from acquire(
-                _runtime.conversation_locks, (options.base_url, plan.conversation_id), left
+                _runtime.conversation_locks, (options.base_url, plan.conversation_id), seconds_left
             )
         )
     except CozeConversationBusyError:
-        if until is not None and time.monotonic() >= until:
-            raise deadline_exceeded() from None
+        if deadline is not None and time.monotonic() >= deadline:
+            raise make_deadline_error() from None
         raise
 
 

@@ -14,7 +14,7 @@ from langchain_core.messages import HumanMessage
 
 from langchain_coze._api.effects import Close, Flow, Read, Reply
 from langchain_coze._api.models import parse_json
-from langchain_coze._api.retry import error_context
+from langchain_coze._api.retry import collect_error_context
 from langchain_coze._api.workflows import build_run_request, run_workflow
 from langchain_coze._chat.request import build_run_body
 from langchain_coze._chat.runner import TurnRun, start_turn
@@ -34,8 +34,8 @@ from langchain_coze.errors import (
     CozeRecallError,
     CozeStreamError,
     CozeTimeoutError,
-    as_error,
     bilingual_hint,
+    convert_error,
 )
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def recall_from_bot(
         parser.connection_lost(failure)
     if not parser.recalls:
         warn_user(_NO_RECALL)
-    return _collect_chunks(parser.recalls, parser.error_context())
+    return _collect_chunks(parser.recalls, parser.collect_error_context())
 
 
 def _read_recall(parser: RecallStream, stream: Any, grace: float) -> Flow[None]:
@@ -243,11 +243,15 @@ def recall_from_workflow(
         )
     except CozeError as error:
         if type(error) is CozeError:  # a code of a node, which no table has
-            raise as_error(error, CozeRecallError) from error
+            raise convert_error(error, CozeRecallError) from error
         if error.code == _BAD_REQUEST:
             error.hint = _PARAMETERS_HINT
         raise
-    context = {**error_context(reply), "status_code": None, "debug_url": run.debug_url or None}
+    context = {
+        **collect_error_context(reply),
+        "status_code": None,
+        "debug_url": run.debug_url or None,
+    }
     if run.interrupt is not None:
         raise CozeRecallError(
             "The workflow asks its user something, and so gives no documents.",
@@ -283,14 +287,14 @@ def _collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> li
         code = failed.status_code or None
         outcome = "failed" if code else f"gave what cannot be read: {failed.parse_error}"
         message = f"The search in the knowledge base {outcome}."
-        raise CozeRecallError(message, code=code, hint=_failure_hint(code), **context)
+        raise CozeRecallError(message, code=code, hint=_choose_hint(code), **context)
     for recall in recalls:
         for warning in list_warnings(recall):
             warn_user(warning)
     return chunks
 
 
-def _failure_hint(status_code: int | None) -> str:
+def _choose_hint(status_code: int | None) -> str:
     if status_code == _UNAUTHORISED:
         return bilingual_hint(
             "The authorisation of a cloud drive behind the knowledge base has ended: renew it in "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import to_json
 
-from langchain_coze._api.error_codes import error_for, stream_truncated
+from langchain_coze._api.error_codes import make_error, make_truncated_error
 from langchain_coze._api.models import Chat, CozeMessage, find_failure, parse_json, read_failure
 from langchain_coze._api.sse import Decoder
 from langchain_coze.errors import CozeChatError, CozeError, ErrorResponse, redact
@@ -108,7 +108,9 @@ class ChatStreamParser:
             self.handle_event(name, payload)
         if not self.finished:
             progress = "before the turn was over" if self.ids else "before anything was said"
-            raise stream_truncated(f"The stream ended {progress}.", **self.error_context())
+            raise make_truncated_error(
+                f"The stream ended {progress}.", **self.collect_error_context()
+            )
 
     def connection_lost(self, error: CozeError) -> None:
         """Take a broken connection: raise its error, unless the turn was over anyway.
@@ -120,11 +122,11 @@ class ChatStreamParser:
             CozeError: The same error, with the ids of the turn.
         """
         if not self.finished:
-            for name, value in self.error_context().items():
+            for name, value in self.collect_error_context().items():
                 setattr(error, name, value)
             raise error
 
-    def error_context(self) -> dict[str, Any]:
+    def collect_error_context(self) -> dict[str, Any]:
         """Return what every error of this turn tells."""
         return {
             "logid": self._logid,
@@ -139,7 +141,7 @@ class ChatStreamParser:
         body = parse_json(payload)
         if body is None and payload.strip() != b"null":
             message = "The stream has a piece of an answer that is not JSON."
-            raise stream_truncated(message, **self.error_context())
+            raise make_truncated_error(message, **self.collect_error_context())
         return body
 
     def _record_ids(self, body: Any) -> None:
@@ -203,11 +205,11 @@ class ChatStreamParser:
         message = message or f"The chat has ended: {parse_chat(body).status or 'error'}."
         body_text = redact(to_json(body).decode()[:_MAX_BODY], self._token)
         context = {
-            **self.error_context(),
+            **self.collect_error_context(),
             "debug_url": failure.debug_url or None,
             "response": ErrorResponse(status_code=_HTTP_OK, headers={}, text=body_text),
         }
-        raise error_for(failure.code or None, message, default=CozeChatError, **context)
+        raise make_error(failure.code or None, message, default=CozeChatError, **context)
 
     def _handle_done(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("debug_url"), str):

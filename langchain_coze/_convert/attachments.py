@@ -107,12 +107,12 @@ def parse_block(block: Any) -> str | Attachment:
     if isinstance(block, str):
         return block
     if not isinstance(block, Mapping):
-        raise _unsupported_block(type(block).__name__)
+        raise _make_unsupported_error(type(block).__name__)
     kind = str(block.get("type"))
     if isinstance(block.get("text"), str) and kind in {"text", "text-plain", "file", "input_text"}:
         return str(block["text"])
     if kind not in FILE_BLOCK_TYPES:
-        raise _unsupported_block(kind)
+        raise _make_unsupported_error(kind)
     return _build_attachment(FILE_BLOCK_TYPES[kind], _normalize(block))
 
 
@@ -198,7 +198,7 @@ def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attach
             ),
         )
     if not isinstance(fields["data"], (str, bytes, bytearray)):
-        raise _invalid_base64()
+        raise _make_base64_error()
     data = _read_bytes(fields["data"])
     mime_type = str(fields["mime_type"] or "")
     if kind == "image":
@@ -253,10 +253,10 @@ def _decode_base64(value: str) -> bytes:
         text = "".join(value.split()).replace("-", "+").replace("_", "/")
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (ValueError, binascii.Error) as error:
-        raise _invalid_base64() from error
+        raise _make_base64_error() from error
 
 
-def _invalid_base64() -> CozeInvalidRequestError:
+def _make_base64_error() -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
         "A file of a message is not base64.",
         hint=bilingual_hint(
@@ -269,9 +269,11 @@ def _invalid_base64() -> CozeInvalidRequestError:
 def _detect_image_type(data: bytes, declared: str) -> str:
     """Return the MIME type of an image, told by its first bytes."""
     head = data[:64].lstrip()
-    found = next((kind for begin, kind in _IMAGE_SIGNATURES.items() if head.startswith(begin)), "")
-    found = found or _CONTAINER_BRANDS.get(data[8:12], "")
-    if not found:
+    mime_type = next(
+        (kind for signature, kind in _IMAGE_SIGNATURES.items() if head.startswith(signature)), ""
+    )
+    mime_type = mime_type or _CONTAINER_BRANDS.get(data[8:12], "")
+    if not mime_type:
         raise CozeInvalidRequestError(
             f"A content block is declared as an image ({declared or 'no MIME type'}), but its data "
             "is not a known image format.",
@@ -281,10 +283,10 @@ def _detect_image_type(data: bytes, declared: str) -> str:
                 "请发送 PNG、JPEG、GIF 或 WebP 图片，或用 type 为 'file' 的内容块发送。",
             ),
         )
-    return found
+    return mime_type
 
 
-def _unsupported_block(kind: str) -> CozeInvalidRequestError:
+def _make_unsupported_error(kind: str) -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
         f"A message has content of type {kind!r}, which Coze does not take.",
         hint=bilingual_hint(

@@ -59,7 +59,7 @@ class BlockOrder:
 
     def list_owners(self, kind: TextKind) -> list[Any]:
         """Return the answers that have such a block, in order."""
-        return [owner for known, owner in self._index if known == kind]
+        return [owner for owner_kind, owner in self._index if owner_kind == kind]
 
     def add_text(self, kind: TextKind, owner: object, length: int) -> list[BlockMarker]:
         """Add some text to an answer's block of a kind, and return the marks for it.
@@ -72,7 +72,7 @@ class BlockOrder:
         index = self._index.get((kind, owner))
         markers = []
         if index is None:
-            count = sum(mark["type"] == kind for mark in self._order)
+            count = sum(marker["type"] == kind for marker in self._order)
             index = self._index[kind, owner] = _INDEX_FORMAT[kind].format(count)
             markers = self._add({"type": kind, "index": index})
         if self._is_default:
@@ -91,7 +91,7 @@ class BlockOrder:
 
     def mark_citations(self) -> list[BlockMarker]:
         """Return the marks of the last chunk, which say where citations stand."""
-        texts = [mark for mark in self._order if mark["type"] == "text"]
+        texts = [marker for marker in self._order if marker["type"] == "text"]
         if self._is_default or not texts:
             return []
         last = {"type": "text", "index": texts[-1]["index"]}
@@ -107,10 +107,10 @@ class BlockOrder:
             return []
         by_index = {self._index[key]: length for key, length in lengths.items()}
         return [
-            {**mark, "length": by_index.get(mark["index"], 0)}
-            if mark["type"] in _FIRST_INDEX and mark["index"] != _FIRST_INDEX[mark["type"]]
-            else mark
-            for mark in self._order
+            {**marker, "length": by_index.get(marker["index"], 0)}
+            if marker["type"] in _FIRST_INDEX and marker["index"] != _FIRST_INDEX[marker["type"]]
+            else marker
+            for marker in self._order
         ]
 
     def _add(self, marker: BlockMarker) -> list[BlockMarker]:
@@ -122,7 +122,7 @@ class BlockOrder:
         return self._order.copy() if was_default and not self._is_default else [marker]
 
     def _has_default_order(self) -> bool:
-        return [mark["type"] for mark in self._order] in _DEFAULT_ORDERS
+        return [marker["type"] for marker in self._order] in _DEFAULT_ORDERS
 
 
 def translate(message: AIMessage) -> list[ContentBlock]:
@@ -179,7 +179,7 @@ def _order_blocks(message: AIMessage) -> list[Any]:
         **_cut_pieces("reasoning", reasoning, markers, ""),
         **_cut_pieces("text", text, markers, SEPARATOR),
     }
-    order = [mark["index"] for mark in markers]
+    order = [marker["index"] for marker in markers]
     order = [
         _FIRST_INDEX[kind] for kind in ("reasoning", "text") if _FIRST_INDEX[kind] not in order
     ] + order
@@ -204,14 +204,14 @@ def _cut_pieces(
 ) -> dict[str, str]:
     """Cut a text into the pieces that the marks tell, from its end; the first takes the rest."""
     pieces: dict[str, str] = {}
-    for mark in reversed(markers):
-        if mark["type"] != kind or mark["index"] == _FIRST_INDEX[kind]:
+    for marker in reversed(markers):
+        if marker["type"] != kind or marker["index"] == _FIRST_INDEX[kind]:
             continue
-        begin = len(text) - mark.get("length", 0)
-        if begin < 0:  # not our text any more: somebody has changed it
+        start = len(text) - marker.get("length", 0)
+        if start < 0:  # not our text any more: somebody has changed it
             break
-        text, pieces[mark["index"]] = text[:begin], text[begin:]
-        if pieces[mark["index"]]:
+        text, pieces[marker["index"]] = text[:start], text[start:]
+        if pieces[marker["index"]]:
             text = text.removesuffix(separator)
     pieces[_FIRST_INDEX[kind]] = text
     return pieces

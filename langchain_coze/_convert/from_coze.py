@@ -165,13 +165,13 @@ def prevent_repair(arguments: str) -> str:
 
 def to_usage_metadata(usage: Usage) -> UsageMetadata | None:
     """Return LangChain's form of token counts; None when the server gave none (wire 2.2)."""
-    total = usage.token_count or usage.input_count + usage.output_count
-    if not total:
+    total_tokens = usage.token_count or usage.input_count + usage.output_count
+    if not total_tokens:
         return None
     usage_metadata: UsageMetadata = {
         "input_tokens": usage.input_count,
         "output_tokens": usage.output_count,
-        "total_tokens": total,
+        "total_tokens": total_tokens,
     }
     if usage.input_tokens_details is not None:
         usage_metadata["input_token_details"] = {

@@ -86,16 +86,16 @@ def parse_payload(payload: Any, rank: int = 1, *, is_truncated: bool = False) ->
         return Recall([], parse_error="it is no JSON object")
     raw_chunks = payload.get("chunks")
     items = raw_chunks if isinstance(raw_chunks, list) else []
-    good = [item for item in items if _has_text(item)]
+    readable = [item for item in items if _has_text(item)]
     parse_error = ""
     if is_truncated:
         parse_error = "its JSON is broken"
     elif raw_chunks is not None and not isinstance(raw_chunks, list):
         parse_error = "its chunks are no list"
-    elif len(good) < len(items):
-        parse_error = f"{len(items) - len(good)} of its {len(items)} chunks have no text"
-    chunks = [_build_chunk(item, number) for number, item in enumerate(good, rank)]
-    return Recall(chunks, _as_int(payload.get("status_code")), parse_error)
+    elif len(readable) < len(items):
+        parse_error = f"{len(items) - len(readable)} of its {len(items)} chunks have no text"
+    chunks = [_build_chunk(item, number) for number, item in enumerate(readable, rank)]
+    return Recall(chunks, _to_int(payload.get("status_code")), parse_error)
 
 
 def list_warnings(recall: Recall) -> list[str]:
@@ -224,9 +224,9 @@ def _parse_partial_json(
     Of a damaged object, everything before the damage is returned. `allow_partial` has the meaning
     that `pydantic_core.from_json` gives it: True drops a string that ends too early.
     """
-    whole = parse_json(text.encode("utf-8", "replace"))
-    if whole is not None or not text.lstrip().startswith("{"):
-        return whole, whole is None
+    value = parse_json(text.encode("utf-8", "replace"))
+    if value is not None or not text.lstrip().startswith("{"):
+        return value, value is None
     end = 0
     try:
         return json.loads(text, strict=False), False  # control characters in a text
@@ -296,8 +296,8 @@ def _normalize_item(item: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     for key, value in item.items():
         name = key.replace("_", "").lower()
         if name in _ITEM_FIELDS and value is not None:
-            part, place = _ITEM_FIELDS[name]
-            parts[part].setdefault(place, value)
+            part, field = _ITEM_FIELDS[name]
+            parts[part].setdefault(field, value)
         elif _is_scalar(value) and not name.startswith(_PRIVATE_PREFIXES):
             extra[key] = value
     return {**parts.pop("chunk"), "meta": parts}, extra
@@ -317,16 +317,16 @@ def _build_chunk(item: Mapping[str, Any], rank: int) -> dict[str, Any]:
     link = _get_dict(meta, "link")
     url = _clean_url(link.get("url"))
     metadata: dict[str, Any] = {
-        "score": _as_float(item.get("score")),
-        "source": url or _as_str(document.get("name")) or None,
-        "title": _as_str(link.get("title")) or _as_str(document.get("name")),
-        "dataset_id": _as_str(dataset.get("id")),
-        "dataset_name": _as_str(dataset.get("name")),
-        "document_id": _as_str(document.get("id")),
-        "document_name": _as_str(document.get("name")),
+        "score": _to_float(item.get("score")),
+        "source": url or _to_str(document.get("name")) or None,
+        "title": _to_str(link.get("title")) or _to_str(document.get("name")),
+        "dataset_id": _to_str(dataset.get("id")),
+        "dataset_name": _to_str(dataset.get("name")),
+        "document_id": _to_str(document.get("id")),
+        "document_name": _to_str(document.get("name")),
         "link": url,
-        "format_type": _as_enum(document.get("format_type")),
-        "source_type": _as_enum(document.get("source_type")),
+        "format_type": _to_enum(document.get("format_type")),
+        "source_type": _to_enum(document.get("source_type")),
         "rank": rank,
     }
     text: str = item["slice"]
@@ -343,7 +343,7 @@ def _get_dict(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _as_str(value: Any) -> str | None:
+def _to_str(value: Any) -> str | None:
     """Return an id or a name as text: ids may be numbers."""
     if isinstance(value, (str, int)) and not isinstance(value, bool):
         with contextlib.suppress(ValueError):  # a number of thousands of digits
@@ -351,12 +351,12 @@ def _as_str(value: Any) -> str | None:
     return None
 
 
-def _as_enum(value: Any) -> int | str | None:
+def _to_enum(value: Any) -> int | str | None:
     """Return the value of an enumeration."""
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
-def _as_float(value: Any) -> float | None:
+def _to_float(value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -364,8 +364,8 @@ def _as_float(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _as_int(value: Any) -> int:
-    number = _as_float(value)
+def _to_int(value: Any) -> int:
+    number = _to_float(value)
     return int(number) if number is not None else 0
 
 

@@ -70,13 +70,13 @@ def to_coze_messages(
     Raises:
         CozeInvalidRequestError: There is no question, or something in it cannot be sent.
     """
-    wanted = (
+    sendable = (
         messages if system_mode == "context" else [m for m in messages if _get_role(m) != "system"]
     )
     calls = _describe_own_calls(messages, bot_id)
     entries = [
         entry
-        for message in wanted
+        for message in sendable
         if (entry := _convert_message(message, bot_id, calls)) is not None
     ]
     coze_messages = [entry.message for entry in _trim_to_limit(_move_question_last(entries), limit)]
@@ -318,7 +318,7 @@ def _move_question_last(entries: list[_Entry]) -> list[_Entry]:
 
 
 def _trim_to_limit(entries: list[_Entry], limit: int) -> list[_Entry]:
-    """Return at most `most` messages: all system ones, and the newest others from a question on."""
+    """Return at most `limit` messages: all system ones, and the newest others from a question on."""
     surplus = len(entries) - limit
     if surplus <= 0:
         return entries

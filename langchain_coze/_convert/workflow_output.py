@@ -46,19 +46,21 @@ def find_list(output: Any, path: str | None = None) -> list[Any]:
     """
     output = _parse_nested_json(output)
     if path is not None:
-        return _as_list(_follow_path(output, path), path)
+        return _to_list(_follow_path(output, path), path)
     if isinstance(output, dict) and KNOWLEDGE_OUTPUT_KEY in output:
-        return _as_list(output[KNOWLEDGE_OUTPUT_KEY], KNOWLEDGE_OUTPUT_KEY)
+        return _to_list(output[KNOWLEDGE_OUTPUT_KEY], KNOWLEDGE_OUTPUT_KEY)
     lists = dict(_find_lists(output, "", _MAX_DEPTH))
     preferred = {
-        where: value for where, value in lists.items() if where.endswith(f".{KNOWLEDGE_OUTPUT_KEY}")
+        list_path: value
+        for list_path, value in lists.items()
+        if list_path.endswith(f".{KNOWLEDGE_OUTPUT_KEY}")
     }
     candidates = preferred or lists
     if len(candidates) == 1:
         return next(iter(candidates.values()))
     if not lists and isinstance(output, dict) and None in output.values():
         return []  # an empty list of Go
-    raise _ambiguous_list(output, sorted(candidates))
+    raise _make_choice_error(output, sorted(candidates))
 
 
 def _follow_path(value: Any, path: str) -> Any:
@@ -70,11 +72,11 @@ def _follow_path(value: Any, path: str) -> Any:
         elif isinstance(inner, dict) and part in inner:
             value = inner[part]
         else:
-            raise _no_list_at_path(path, part, inner)
+            raise _make_path_error(path, part, inner)
     return value
 
 
-def _as_list(value: Any, path: str) -> list[Any]:
+def _to_list(value: Any, path: str) -> list[Any]:
     """Return a value as the list of what was found: one text, or one object, is one item."""
     value = _parse_nested_json(value)
     if value is None or value == "":
@@ -83,20 +85,24 @@ def _as_list(value: Any, path: str) -> list[Any]:
         return value
     if isinstance(value, (str, dict)):
         return [value]
-    raise _no_list_at_path(path, path, value)
+    raise _make_path_error(path, path, value)
 
 
-def _find_lists(value: Any, where: str, depth: int) -> list[tuple[str, list[Any]]]:
+def _find_lists(value: Any, path: str, depth: int) -> list[tuple[str, list[Any]]]:
     """Return the lists of an output, with their paths; what is inside of lists is not searched."""
     value = _parse_nested_json(value)
     if isinstance(value, list):
-        return [(where, value)]
-    if value is None and where.endswith(f".{KNOWLEDGE_OUTPUT_KEY}"):
-        return [(where, [])]
+        return [(path, value)]
+    if value is None and path.endswith(f".{KNOWLEDGE_OUTPUT_KEY}"):
+        return [(path, [])]
     if not isinstance(value, dict) or not depth:
         return []
-    places = [(f"{where}.{key}".lstrip("."), inner) for key, inner in value.items()]
-    return [found for place, inner in places for found in _find_lists(inner, place, depth - 1)]
+    inner_values = [(f"{path}.{key}".lstrip("."), inner) for key, inner in value.items()]
+    return [
+        found_list
+        for inner_path, inner in inner_values
+        for found_list in _find_lists(inner, inner_path, depth - 1)
+    ]
 
 
 def _parse_nested_json(value: Any) -> Any:
@@ -107,7 +113,7 @@ def _parse_nested_json(value: Any) -> Any:
     return inner if isinstance(inner, (dict, list)) else value
 
 
-def _no_list_at_path(path: str, part: str, value: Any) -> CozeInvalidRequestError:
+def _make_path_error(path: str, part: str, value: Any) -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
         f"output_path={path!r} leads to no list in the workflow's output: at {part!r} there is "
         f"{_describe_type(value)}.",
@@ -118,7 +124,7 @@ def _no_list_at_path(path: str, part: str, value: Any) -> CozeInvalidRequestErro
     )
 
 
-def _ambiguous_list(output: Any, places: list[str]) -> CozeInvalidRequestError:
+def _make_choice_error(output: Any, places: list[str]) -> CozeInvalidRequestError:
     if places:
         message = f"The workflow's output has several lists: {', '.join(places)}."
     else:

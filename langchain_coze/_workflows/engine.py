@@ -17,7 +17,7 @@ from langchain_coze._api.effects import Close, Flow, Notify, Read, RetryPolicy, 
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import RunReply
 from langchain_coze._api.polling import Polling
-from langchain_coze._api.retry import error_context, send_with_retry
+from langchain_coze._api.retry import collect_error_context, send_with_retry
 from langchain_coze._api.workflows import build_resume_request, build_run_request, poll_run
 from langchain_coze._convert.attachments import Attachment
 from langchain_coze._warnings import warn_user
@@ -130,20 +130,20 @@ class WorkflowEngine:
         )
         return prepared
 
-    def start(self, parameters: Mapping[str, Any], listener: Any = None) -> RunState:
+    def start(self, parameters: Mapping[str, Any], reporter: Any = None) -> RunState:
         """Start a run; see `start`."""
-        return self._client.run(start_run(self._make_options(), parameters, listener))
+        return self._client.run(start_run(self._make_options(), parameters, reporter))
 
-    async def astart(self, parameters: Mapping[str, Any], listener: Any = None) -> RunState:
+    async def astart(self, parameters: Mapping[str, Any], reporter: Any = None) -> RunState:
         """Start a run; see `start`."""
-        return await self._client.arun(start_run(self._make_options(), parameters, listener))
+        return await self._client.arun(start_run(self._make_options(), parameters, reporter))
 
     def resume(
         self,
         pending: Mapping[str, Any],
         answer: Any,
         earlier_messages: Sequence[Any] = (),
-        listener: Any = None,
+        reporter: Any = None,
         *,
         source: InputSource = "network",
     ) -> RunState:
@@ -154,7 +154,7 @@ class WorkflowEngine:
             pending,
             prepared,
             earlier_messages=earlier_messages,
-            listener=listener,
+            reporter=reporter,
         )
         return self._client.run(flow)
 
@@ -163,7 +163,7 @@ class WorkflowEngine:
         pending: Mapping[str, Any],
         answer: Any,
         earlier_messages: Sequence[Any] = (),
-        listener: Any = None,
+        reporter: Any = None,
         *,
         source: InputSource = "network",
     ) -> RunState:
@@ -174,7 +174,7 @@ class WorkflowEngine:
             pending,
             prepared,
             earlier_messages=earlier_messages,
-            listener=listener,
+            reporter=reporter,
         )
         return await self._client.arun(flow)
 
@@ -192,12 +192,12 @@ def prepare_answer(pending: Mapping[str, Any], answer: Any, *, source: InputSour
         CozeWorkflowError: It cannot be sent.
     """
 
-    def file(value: Any) -> Any:
-        found = parse_file(
+    def convert_file(value: Any) -> Any:
+        parsed = parse_file(
             value, allow_path_strings=source == "program", allow_paths=source != "coercion"
         )
-        is_reference = isinstance(found, str) and found.startswith("{")
-        return json.loads(found) if is_reference else found  # an object, inside of an answer
+        is_reference = isinstance(parsed, str) and parsed.startswith("{")
+        return json.loads(parsed) if is_reference else parsed  # an object, inside of an answer
 
     if answer is None or not pending.get("event_id"):
         raise CozeInvalidRequestError(
@@ -208,21 +208,21 @@ def prepare_answer(pending: Mapping[str, Any], answer: Any, *, source: InputSour
             ),
         )
     schema = build_fields_schema(pending.get("required_parameters") or {})
-    return map_files(schema, name_answer(pending, to_plain_data(answer)), file)
+    return map_files(schema, name_answer(pending, to_plain_data(answer)), convert_file)
 
 
 # --- One procedure for each ----------------------------------------------------------------------
 
 
 def start_run(
-    options: RunOptions, parameters: Mapping[str, Any], listener: Any = None
+    options: RunOptions, parameters: Mapping[str, Any], reporter: Any = None
 ) -> Flow[RunState]:
     """Start a run.
 
     Args:
         options: What is run.
         parameters: Values of its start node, with an `Attachment` for each file to be uploaded.
-        listener: Who is told each message, see `Notify`.
+        reporter: Who is told each message, see `Notify`.
 
     Raises:
         CozeWorkflowError: It failed.
@@ -239,10 +239,10 @@ def start_run(
                 raise
             options = _fall_back_to_stream(options)
         else:
-            return (yield from _collect(options, reply, listener))
+            return (yield from _collect(options, reply, reporter))
     request = build_run_request(body, stream=options.stream, endpoint=options.endpoint)
     reply = yield from _send(request, options.retry_policy)
-    return (yield from _collect(options, reply, listener))
+    return (yield from _collect(options, reply, reporter))
 
 
 def resume_run(
@@ -251,7 +251,7 @@ def resume_run(
     answer: Any,
     *,
     earlier_messages: Sequence[Any] = (),
-    listener: Any = None,
+    reporter: Any = None,
 ) -> Flow[RunState]:
     """Answer what a run waits for.
 
@@ -261,7 +261,7 @@ def resume_run(
         answer: The answer: text, or the values that an input node asks for, with an `Attachment`
             for each file to be uploaded.
         earlier_messages: The messages of the run so far.
-        listener: Who is told each further message, see `Notify`.
+        reporter: Who is told each further message, see `Notify`.
 
     Raises:
         CozeWorkflowError: It failed, or does not wait for this any more.
@@ -277,7 +277,7 @@ def resume_run(
     }
     request = build_resume_request(body, stream=bool(pending.get(_STREAMED_KEY, True)))
     reply = yield from _send(request, options.retry_policy, answering=True)
-    return (yield from _collect(options, reply, listener, earlier_messages=earlier_messages))
+    return (yield from _collect(options, reply, reporter, earlier_messages=earlier_messages))
 
 
 def _upload_files(
@@ -319,12 +319,12 @@ def _fall_back_to_stream(options: RunOptions) -> RunOptions:
 
 
 def _collect(
-    options: RunOptions, reply: Reply, listener: Any, *, earlier_messages: Sequence[Any] = ()
+    options: RunOptions, reply: Reply, reporter: Any, *, earlier_messages: Sequence[Any] = ()
 ) -> Flow[RunState]:
     """Listen to a run that goes on, until it has ended or waits."""
     run_stream = RunStream(logid=reply.logid, token=reply.token, earlier_messages=earlier_messages)
     if reply.stream is not None:
-        yield from _read_stream(run_stream, reply.stream, listener)
+        yield from _read_stream(run_stream, reply.stream, reporter)
     else:
         yield from _read_reply(run_stream, options, reply)
     pending = run_stream.build_interrupt(options.workflow_id)
@@ -363,17 +363,17 @@ def _read_reply(run_stream: RunStream, options: RunOptions, reply: Reply) -> Flo
         return
     run_stream.feed_reply(run)
     if "data" not in reply.json and not (run.interrupt or run.execute_id or run.debug_url):
-        raise CozeServerError("Coze told nothing of the run.", **error_context(reply))
+        raise CozeServerError("Coze told nothing of the run.", **collect_error_context(reply))
 
 
-def _read_stream(run_stream: RunStream, stream: Any, listener: Any) -> Flow[None]:
+def _read_stream(run_stream: RunStream, stream: Any, reporter: Any) -> Flow[None]:
     """Read a stream until the run has ended, or waits."""
     data: bytes | None = stream.buffered
     try:
         while data is not None:
             for message in run_stream.feed(data):
-                if listener is not None:
-                    yield Notify(listener, message)
+                if reporter is not None:
+                    yield Notify(reporter, message)
             if run_stream.finished:
                 break
             data = yield Read(stream)

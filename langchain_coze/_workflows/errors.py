@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_coze._api.error_codes import CODES, error_for
+from langchain_coze._api.error_codes import CODES, make_error
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeError,
@@ -15,8 +15,8 @@ from langchain_coze.errors import (
     CozeRateLimitError,
     CozeServerError,
     CozeWorkflowError,
-    as_error,
     bilingual_hint,
+    convert_error,
 )
 
 _NOT_FOR_MODELS = (
@@ -29,20 +29,20 @@ _NOT_FOR_MODELS = (
 _BAD_REQUEST = 4000
 
 
-def run_error(code: int | None, message: str, **facts: Any) -> CozeError:
+def make_run_error(code: int | None, message: str, **context: Any) -> CozeError:
     """Return the error for what a run reports.
 
     Args:
         code: Coze's code, or None.
         message: Coze's message.
-        **facts: Further attributes of `CozeError`: logid, debug_url, …
+        **context: Further attributes of `CozeError`: logid, debug_url, …
 
     Returns:
         A `CozeWorkflowError`; or the error of the code where no other parameters would help: token,
         permission, publishing, quota, rate.
     """
-    error = error_for(code, message, default=CozeWorkflowError, **facts)
-    return error if isinstance(error, _NOT_FOR_MODELS) else _as_workflow_error(error)
+    error = make_error(code, message, default=CozeWorkflowError, **context)
+    return error if isinstance(error, _NOT_FOR_MODELS) else _to_workflow_error(error)
 
 
 def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
@@ -59,11 +59,11 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     is_known = error.code is None or error.code in CODES or isinstance(error, CozeServerError)
     is_late = is_answer and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
     of_the_run = not is_known or is_late or error.code == _BAD_REQUEST
-    return _as_workflow_error(error) if of_the_run else error
+    return _to_workflow_error(error) if of_the_run else error
 
 
-def _as_workflow_error(error: CozeError) -> CozeWorkflowError:
-    error_of_run = as_error(error, CozeWorkflowError)
+def _to_workflow_error(error: CozeError) -> CozeWorkflowError:
+    error_of_run = convert_error(error, CozeWorkflowError)
     if error_of_run.code not in CODES:  # a node's own
         error_of_run.hint = bilingual_hint(
             "A node of the workflow failed: try other parameters, or look at its trace in Coze.",

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 from langchain_coze._convert.attachments import parse_block
 from langchain_coze._workflows.input_schema import FILE_HINT
-from langchain_coze._workflows.validation import COZE_TYPE, short_repr
-from langchain_coze.errors import CozeInvalidRequestError, CozeWorkflowError, as_error
+from langchain_coze._workflows.validation import COZE_TYPE, shorten_repr
+from langchain_coze.errors import CozeInvalidRequestError, CozeWorkflowError, convert_error
 
 _FILE_ID = re.compile(r"\d+|[A-Za-z0-9]+[_*-][A-Za-z0-9_*-]+")
 
@@ -82,7 +82,7 @@ def _parse_mapping(value: Mapping[str, Any], *, allow_path_strings: bool) -> Any
         return _parse_attachment(value)
     if value.get("url"):
         return _parse_text(str(value["url"]), allow_path_strings=allow_path_strings)
-    raise CozeWorkflowError(f"A dict is no file without a file_id or a url: {short_repr(value)}.")
+    raise CozeWorkflowError(f"A dict is no file without a file_id or a url: {shorten_repr(value)}.")
 
 
 def _parse_text(text: str, *, allow_path_strings: bool) -> Any:
@@ -97,7 +97,7 @@ def _parse_text(text: str, *, allow_path_strings: bool) -> Any:
 
 def _reject_path(text: str) -> NoReturn:
     raise CozeWorkflowError(
-        f"{short_repr(text)} is no file: give {FILE_HINT}. "
+        f"{shorten_repr(text)} is no file: give {FILE_HINT}. "
         "Only a program may give a path, as a Path."
     )
 
@@ -115,7 +115,7 @@ def _read_file(path: PurePath) -> Any:
     except (OSError, ValueError) as error:  # a ValueError: it is no path at all
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise CozeWorkflowError(
-            f"The file {short_repr(str(path))} cannot be read: {reason}."
+            f"The file {shorten_repr(str(path))} cannot be read: {reason}."
         ) from error
     mime_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return _parse_attachment(
@@ -127,7 +127,7 @@ def _parse_attachment(block: Mapping[str, Any]) -> Any:
     try:
         attachment = parse_block(block)
     except CozeInvalidRequestError as error:
-        raise as_error(error, CozeWorkflowError) from error
+        raise convert_error(error, CozeWorkflowError) from error
     if isinstance(attachment, str):
         raise CozeWorkflowError("A text is no file.")
     if attachment.url:

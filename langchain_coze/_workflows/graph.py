@@ -9,39 +9,30 @@ id of the tool call.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections.abc import Mapping
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import set_config_context
-from langgraph.errors import GraphInterrupt
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from langchain_coze._workflows.engine import prepare_answer
+from langchain_coze._workflows.langgraph_internals import build_child_config, wait_for_sibling_calls
 from langchain_coze._workflows.run import WorkflowRun
+from langchain_coze._workflows.validation import make_serializable
 from langchain_coze.errors import CozeError, CozeWorkflowError, ErrorResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.types import Checkpointer
 
     from langchain_coze._workflows.engine import RunState, WorkflowEngine
 
-# Private keys of LangGraph, all of them guarded: tests/integration_tests/test_workflow_graphs.py
-# fails loudly when they change.
-_TASK = "__pregel_task_id"
-_SCRATCHPAD = "__pregel_scratchpad"
-_CHECKPOINTER = "__pregel_checkpointer"
-_CHECKPOINT_NS = "checkpoint_ns"
 _NAME = "coze_workflow"
 _ERROR_FIELDS = ("message", "code", "status_code", "logid", "debug_url", "hint")
-_MAX_GROUPS = 256  # tasks of which is known that their calls have left
 
 
 class WorkflowInput(TypedDict, total=False):
@@ -212,107 +203,67 @@ def _interrupt_until_valid(pending: dict[str, Any]) -> WorkflowState:
 # --- Inside of a tool call ------------------------------------------------------------------------
 
 
-def build_child_config(
-    config: RunnableConfig | None, tool_call_id: str | None
-) -> RunnableConfig | None:
-    """Return the config for the graph of one tool call, or None where nobody can be asked.
-
-    That is outside of LangGraph, and in a graph without a checkpointer, which can never go on.
+class NestedRun:
+    """One tool call as a graph of its own, inside of the graph that runs the tool.
 
     Args:
+        graph: The graph of the workflow.
+        values: The parameters of the call, as checkpoints and traces show them.
         config: The config of the tool.
-        tool_call_id: The call; its graph is kept under it, and not in the order of the calls.
+        child_config: The config of the graph; see `build_child_config`.
     """
-    configurable = dict((config or {}).get("configurable") or {})
-    if _TASK not in configurable or not configurable.get(_CHECKPOINTER):
+
+    def __init__(
+        self,
+        graph: CompiledStateGraph[Any, Any, Any, Any],
+        values: Mapping[str, Any],
+        config: RunnableConfig,
+        child_config: RunnableConfig,
+    ) -> None:
+        """Take what is needed; nothing runs yet."""
+        self._graph = graph
+        self._input: Any = {"parameters": make_serializable(values)}
+        self._config = config
+        self._child_config = child_config
+
+    def run(self) -> WorkflowRun:
+        """Run the graph to the end of the workflow.
+
+        Raises:
+            GraphInterrupt: The workflow asks its user something.
+            CozeWorkflowError: The run has failed.
+        """
+        return read_run(self._graph.invoke(self._input, self._child_config))
+
+    async def arun(self) -> WorkflowRun:
+        """Async version of `run`; waits for the other calls of its task before it interrupts."""
+
+        def run() -> Awaitable[dict[str, Any]]:
+            return self._graph.ainvoke(self._input, self._child_config)
+
+        return read_run(await wait_for_sibling_calls(self._config, run))
+
+
+def build_nested_run(
+    engine: WorkflowEngine,
+    values: Mapping[str, Any],
+    config: RunnableConfig,
+    tool_call_id: str | None,
+    **options: Any,
+) -> NestedRun | None:
+    """Return the graph of one tool call, or None outside of a graph with a checkpointer.
+
+    Args:
+        engine: What runs the workflow.
+        values: The parameters of the call.
+        config: The config of the tool.
+        tool_call_id: The call.
+        **options: See `build_workflow_graph`.
+    """
+    child_config = build_child_config(config, tool_call_id, name=_NAME)
+    if child_config is None:
         return None
-    if tool_call_id:
-        safe = "".join("_" if char in ":|" else char for char in tool_call_id)
-        configurable[_CHECKPOINT_NS] = f"{configurable.get(_CHECKPOINT_NS, '')}|{_NAME}:{safe}"
-        scratchpad: Any = configurable.get(_SCRATCHPAD)
-        if dataclasses.is_dataclass(scratchpad) and hasattr(scratchpad, "subgraph_counter"):
-            changes: Any = {
-                "subgraph_counter": _return_zero
-            }  # else a number is added to the namespace
-            configurable[_SCRATCHPAD] = dataclasses.replace(scratchpad, **changes)  # type: ignore[type-var] # an instance
-    return {**(config or {}), "configurable": configurable}
-
-
-def _return_zero() -> int:
-    return 0
-
-
-class _SiblingCalls:
-    """The calls of one attempt of a task.
-
-    Attributes:
-        calls: An event for each, set when it has come to rest.
-        interrupted: Whether one of them has interrupted: the attempt is over.
-    """
-
-    def __init__(self) -> None:
-        self.calls: list[asyncio.Event] = []
-        self.interrupted = False
-
-
-_sibling_calls: dict[Any, _SiblingCalls] = {}
-
-
-async def wait_for_sibling_calls(
-    config: RunnableConfig, call: Callable[[], Awaitable[dict[str, Any]]]
-) -> dict[str, Any]:
-    """Await one of several tool calls of a task; none interrupts before all have come to rest.
-
-    A `ToolNode` awaits its calls together. The first that interrupts would leave the others behind
-    as orphans, which go on to use up the questions of their runs, and nobody keeps the answers. One
-    that begins only then, because callbacks took long, does nothing: it will be called again.
-
-    Args:
-        config: The config of the tool.
-        call: The call.
-    """
-    scratchpad = config["configurable"].get(_SCRATCHPAD)
-    attempt = getattr(scratchpad, "subgraph_counter", None)  # each attempt has one of its own
-    key = config["configurable"][_TASK] if attempt is None else attempt
-    group, finished = _sibling_calls.setdefault(key, _SiblingCalls()), asyncio.Event()
-    if group.interrupted:
-        raise GraphInterrupt
-    group.calls.append(finished)
-    try:
-        await asyncio.sleep(0)  # until the others are there
-        return await call()
-    except GraphInterrupt:
-        finished.set()
-        await asyncio.gather(*(event.wait() for event in list(group.calls)))
-        group.interrupted = attempt is not None
-        raise
-    finally:
-        finished.set()
-        if not group.interrupted and all(event.is_set() for event in group.calls):
-            _sibling_calls.pop(key, None)
-        _drop_old_groups()
-
-
-def _drop_old_groups() -> None:
-    """Forget the oldest attempts that are over: nothing can be so late."""
-    for key, group in list(_sibling_calls.items())[:-_MAX_GROUPS]:
-        if group.interrupted:
-            _sibling_calls.pop(key, None)
-
-
-def make_serializable(values: Any) -> Any:
-    """Return parameters as checkpoints and traces can show them.
-
-    Args:
-        values: Plain data, paths, and bytes.
-    """
-    if isinstance(values, Mapping):
-        return {str(key): make_serializable(value) for key, value in values.items()}
-    if isinstance(values, (list, tuple)):
-        return [make_serializable(value) for value in values]
-    if isinstance(values, (bytes, bytearray)):
-        return f"<{len(values)} bytes>"
-    return str(values) if isinstance(values, PurePath) else values
+    return NestedRun(build_workflow_graph(engine, **options), values, config, child_config)
 
 
 def read_run(state: Mapping[str, Any]) -> WorkflowRun:

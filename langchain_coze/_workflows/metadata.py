@@ -38,31 +38,31 @@ def describe_workflow(
         CozeInvalidRequestError: The server tells no inputs, and none are given.
         CozeError: What else Coze reports.
     """
-    known = {name: known_fields[name] for name in _FIELDS if known_fields.get(name)}
+    fields = {name: known_fields[name] for name in _FIELDS if known_fields.get(name)}
     if known_fields.get("args_schema") is not None:
-        known["args_schema"] = known_fields["args_schema"]
-    if len(known) == len(_FIELDS):
-        return known
+        fields["args_schema"] = known_fields["args_schema"]
+    if len(fields) == len(_FIELDS):
+        return fields
     info: Mapping[str, Any] = {}
     try:
         info = yield from fetch_workflow_info(workflow_id, policy)
     except CozeError as error:
         if not is_unsupported(error):
             raise
-        if "args_schema" not in known:
-            raise _inputs_not_exposed(workflow_id, error.message) from error
+        if "args_schema" not in fields:
+            raise _make_inputs_error(workflow_id, error.message) from error
     detail, inputs = _get_mapping(info, "workflow_detail"), _get_mapping(info, "input")
     title = str(detail.get("workflow_name") or "")
-    name = known.get("name") or make_tool_name(title, workflow_id)
+    name = fields.get("name") or make_tool_name(title, workflow_id)
     summary = str(detail.get("description") or "") or title
-    description = known.get("description") or summary or f"Runs the Coze workflow {workflow_id}."
-    if "args_schema" not in known:
+    description = fields.get("description") or summary or f"Runs the Coze workflow {workflow_id}."
+    if "args_schema" not in fields:
         if "parameters" not in inputs:
-            raise _inputs_not_exposed(workflow_id)
-        known["args_schema"] = build_json_schema(
+            raise _make_inputs_error(workflow_id)
+        fields["args_schema"] = build_json_schema(
             name, _get_mapping(inputs, "parameters"), description
         )
-    return {**known, "name": name, "description": description}
+    return {**fields, "name": name, "description": description}
 
 
 def list_tools(
@@ -107,12 +107,12 @@ def _add_id_to_name(tool: dict[str, Any]) -> dict[str, Any]:
     return {**tool, "name": name, "args_schema": titled}
 
 
-def _get_mapping(told: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    part = told.get(key)
-    return part if isinstance(part, Mapping) else {}
+def _get_mapping(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = fields.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
-def _inputs_not_exposed(workflow_id: str, reason: str = "") -> CozeInvalidRequestError:
+def _make_inputs_error(workflow_id: str, reason: str = "") -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
         f"The server tells no inputs of the workflow {workflow_id}{reason and f' ({reason})'}. "
         "Coze Studio tells none.",

@@ -38,7 +38,7 @@ class ProgressReporter:
         }
         self._config = ensure_config()
         self._context = contextvars.copy_context()
-        self._write_custom, self._emit_delta = _find_channels(tool_call_id)
+        self._write_custom, self._emit_delta = _find_writers(tool_call_id)
 
     def emit(self, message: Mapping[str, Any]) -> None:
         """Tell a message.
@@ -79,7 +79,7 @@ class ProgressReporter:
         return bool(manager.handlers or manager.inheritable_handlers)
 
 
-def _find_channels(tool_call_id: str | None) -> tuple[Any, Any]:
+def _find_writers(tool_call_id: str | None) -> tuple[Any, Any]:
     """Return LangGraph's writer, and what emits deltas of a tool's output; None outside of it."""
     if "langgraph" not in sys.modules:
         return None, None  # nobody can be listening, and importing it takes a while

@@ -15,7 +15,7 @@ from langchain_core.messages.ai import UsageMetadata
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 
-from langchain_coze._api.error_codes import stream_truncated
+from langchain_coze._api.error_codes import make_truncated_error
 from langchain_coze._api.models import (
     NodeMessage,
     RunHistory,
@@ -29,7 +29,7 @@ from langchain_coze._api.models import (
 from langchain_coze._api.sse import Decoder
 from langchain_coze._convert.from_coze import to_usage_metadata
 from langchain_coze._convert.workflow_output import unwrap
-from langchain_coze._workflows.errors import run_error
+from langchain_coze._workflows.errors import make_run_error
 from langchain_coze.errors import redact
 
 _END_TITLES = frozenset({"", "End", "结束"})
@@ -136,7 +136,7 @@ class RunStream:
         for name, payload in self._decoder.close():
             self._handle_event(name.lower(), payload)
         if not self.finished:
-            raise stream_truncated("The stream ended before the run did.", logid=self._logid)
+            raise make_truncated_error("The stream ended before the run did.", logid=self._logid)
 
     def record_start(self, run: RunReply) -> None:
         """Take the word that a run has begun, which goes on by itself."""
@@ -160,7 +160,9 @@ class RunStream:
         if history.execute_status != "Success" and self.pending is None:
             code = int(history.error_code) if history.error_code.isdecimal() else None
             message = history.error_message or f"The run has ended: {history.execute_status}."
-            raise run_error(code or None, redact(message, self._token), **self._error_context())
+            raise make_run_error(
+                code or None, redact(message, self._token), **self._collect_error_context()
+            )
         outputs = parse_json(history.output.encode("utf-8", "replace"))
         self._data = history.output
         if (
@@ -180,8 +182,8 @@ class RunStream:
             self._node_title = NodeMessage.model_validate(body).node_title
             self.pending = reply.interrupt
             if self.pending is None:
-                raise stream_truncated(
-                    "The run asks something without an event_id.", **self._error_context()
+                raise make_truncated_error(
+                    "The run asks something without an event_id.", **self._collect_error_context()
                 )
             self.finished = True
         elif name == "done":
@@ -190,7 +192,9 @@ class RunStream:
         elif name == "error" or (not name and find_failure(body) is not None):
             self._handle_failure(body, payload)
         elif name == "message":
-            raise stream_truncated("The stream has a message that is not JSON.", logid=self._logid)
+            raise make_truncated_error(
+                "The stream has a message that is not JSON.", logid=self._logid
+            )
 
     def _handle_message(self, body: dict[str, Any]) -> None:
         message = NodeMessage.model_validate(body)
@@ -210,7 +214,7 @@ class RunStream:
         failure = read_failure(fields)
         self._debug_url = failure.debug_url or self._debug_url
         message = redact(failure.message, self._token) or "The run has failed."
-        raise run_error(failure.code or None, message, **self._error_context())
+        raise make_run_error(failure.code or None, message, **self._collect_error_context())
 
     def _record_info(self, info: RunReply | RunHistory) -> None:
         """Note what a reply, a history or the last event tells of the run."""
@@ -224,7 +228,7 @@ class RunStream:
         elif token:  # what older accounts and Coze Studio are told
             self._usage = Usage(token_count=token)
 
-    def _error_context(self) -> dict[str, Any]:
+    def _collect_error_context(self) -> dict[str, Any]:
         return {"logid": self._logid, "debug_url": self._debug_url or None}
 
     # --- What goes out -------------------------------------------------------------------------
@@ -330,7 +334,7 @@ def _parse_question(data: str) -> tuple[str, list[str]]:
     if isinstance(content, str) and item.get("content_type") == "option":
         content = parse_json(content.encode("utf-8", "replace"))
     if isinstance(content, Mapping):
-        names = [_get_option_name(option) for option in _as_list(content.get("options"))]
+        names = [_get_option_name(option) for option in _to_list(content.get("options"))]
         return str(content.get("question") or ""), [name for name in names if name]
     if not isinstance(content, str) or isinstance(parse_json(content.encode()), list):
         return "", []
@@ -341,10 +345,10 @@ def _parse_fields(data: str) -> dict[str, Any]:
     """Return the values that an input node asks for, from the data of its interrupt."""
     body = parse_json(data.encode("utf-8", "replace"))
     content = body.get("content") if isinstance(body, dict) else body
-    listed = parse_json(content.encode("utf-8", "replace")) if isinstance(content, str) else content
+    items = parse_json(content.encode("utf-8", "replace")) if isinstance(content, str) else content
     return {
         str(item["name"]): {k: v for k, v in item.items() if k != "name"}
-        for item in _as_list(listed)
+        for item in _to_list(items)
         if isinstance(item, Mapping) and item.get("name")
     }
 
@@ -363,7 +367,7 @@ def _get_option_name(option: Any) -> str:
     return named if isinstance(named, str) else ""
 
 
-def _as_list(value: Any) -> list[Any]:
+def _to_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 

@@ -58,7 +58,7 @@ def _to_json_value(value: Any) -> Any:
         with contextlib.suppress(ValueError):
             json_value = to_jsonable_python(value)
     if json_value is None:
-        raise CozeWorkflowError(f"{short_repr(value)} cannot be sent: it has no form in JSON.")
+        raise CozeWorkflowError(f"{shorten_repr(value)} cannot be sent: it has no form in JSON.")
     return json_value
 
 
@@ -77,8 +77,8 @@ def validate_inputs(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dic
     problems: list[str] = []
     validated = _validate_object(schema, values, "", problems)
     if problems:
-        known = ", ".join(schema.get("properties") or {}) or "none"
-        raise CozeWorkflowError(f"{'; '.join(problems)}. The parameters of the workflow: {known}.")
+        names = ", ".join(schema.get("properties") or {}) or "none"
+        raise CozeWorkflowError(f"{'; '.join(problems)}. The parameters of the workflow: {names}.")
     return validated
 
 
@@ -109,7 +109,7 @@ def _validate_value(schema: Mapping[str, Any], value: Any, path: str, problems: 
     if not matches_type(kind, value):
         value = _coerce(kind, value)
     if not matches_type(kind, value):
-        problems.append(f"{path} is {short_repr(value)}, but should be of type {kind}")
+        problems.append(f"{path} is {shorten_repr(value)}, but should be of type {kind}")
     elif kind == "object" and "properties" in schema:
         return _validate_object(schema, value, f"{path}.", problems)
     elif kind == "array":
@@ -145,7 +145,7 @@ def _coerce(kind: Any, value: Any) -> Any:
     return value
 
 
-def short_repr(value: Any) -> str:
+def shorten_repr(value: Any) -> str:
     """Return a value for a message: short ones as they are, of others the type.
 
     Args:
@@ -153,3 +153,18 @@ def short_repr(value: Any) -> str:
     """
     text = repr(value)
     return text if len(text) <= 40 else f"a {type(value).__name__}"  # noqa: PLR2004 - a short line
+
+
+def make_serializable(values: Any) -> Any:
+    """Return parameters as checkpoints and traces can show them.
+
+    Args:
+        values: Plain data, paths, and bytes.
+    """
+    if isinstance(values, Mapping):
+        return {str(key): make_serializable(value) for key, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return [make_serializable(value) for value in values]
+    if isinstance(values, (bytes, bytearray)):
+        return f"<{len(values)} bytes>"
+    return str(values) if isinstance(values, PurePath) else values

@@ -21,8 +21,8 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from pydantic import Field
 
-from langchain_coze import create_coze_agent
-from langchain_coze._workflows import graph as graph_module
+from langchain_coze import _runtime, create_coze_agent
+from langchain_coze._workflows import langgraph_internals
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
 from tests.integration_tests.agent_fixtures import get_last_text, make_thread_config
@@ -214,7 +214,7 @@ class ConfigRecorder(BaseTool):
 def test_langgraph_still_has_the_private_keys_that_are_used(
     run_thread: ThreadRunner, tmp_path: Path
 ) -> None:
-    """If this fails, LangGraph has changed: see `langchain_coze._workflows.graph`."""
+    """If this fails, LangGraph has changed: see `langchain_coze._workflows.langgraph_internals`."""
     peek, savers = ConfigRecorder(), list[Any]()
     calls = [make_call("peek", id=f"c_{n}") for n in range(2)]
 
@@ -231,7 +231,7 @@ def test_langgraph_still_has_the_private_keys_that_are_used(
     assert dataclasses.is_dataclass(type(pad))
     assert (pad.subgraph_counter(), pad.subgraph_counter()) == (0, 1)
     assert second["__pregel_scratchpad"].subgraph_counter is pad.subgraph_counter
-    made = graph_module.build_child_config(peek.configs[0], "a:b|c")
+    made = langgraph_internals.build_child_config(peek.configs[0], "a:b|c", name="coze_workflow")
     assert made is not None
     inside = made["configurable"]
     assert inside["checkpoint_ns"] == f"tools:{first['__pregel_task_id']}|coze_workflow:a_b_c"
@@ -260,7 +260,7 @@ def test_a_config_without_a_checkpointer_is_recognized(
     (config,) = peek.configs
     assert config["configurable"]["__pregel_task_id"]
     assert config["configurable"].get("__pregel_checkpointer") is None
-    assert graph_module.build_child_config(config, "c_a") is None
+    assert langgraph_internals.build_child_config(config, "c_a", name="coze_workflow") is None
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)
@@ -318,17 +318,17 @@ def test_a_call_that_begins_late_is_started_once(coze: LocalCoze, tmp_path: Path
 def test_finished_calls_are_forgotten(coze: LocalCoze, tmp_path: Path) -> None:
     tool = make_tool(coze)
     calls = [make_call(id=f"c_{n}", name="a", questions=0) for n in range(4)]
-    before = dict(graph_module._sibling_calls)
+    before = dict(_runtime.sibling_calls)
     run_thread_async(lambda saver: build_tool_node_graph(tool, calls, saver), tmp_path)
-    assert graph_module._sibling_calls == before
+    assert _runtime.sibling_calls == before
 
 
 def test_only_a_few_finished_attempts_are_remembered(
     coze: LocalCoze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graph_module, "_MAX_GROUPS", 3)
+    monkeypatch.setattr(langgraph_internals, "_MAX_GROUPS", 3)
     tool = make_tool(coze)
     calls = [make_call(id=f"c_{n}", name="a") for n in range(6)]
     done = run_thread_async(lambda saver: build_send_graph(tool, calls, saver), tmp_path)
     assert len(done.questions[0]) == 6
-    assert len(graph_module._sibling_calls) <= 3
+    assert len(_runtime.sibling_calls) <= 3

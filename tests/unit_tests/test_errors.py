@@ -7,7 +7,7 @@ import pytest
 from langchain_core import exceptions as core
 
 from langchain_coze import CozeWorkflowError, errors
-from langchain_coze._api.error_codes import CODES, error_for
+from langchain_coze._api.error_codes import CODES, make_error
 from langchain_coze.errors import CozeError, ErrorResponse, is_retryable, redact
 
 # wire 7.1, the official table: code -> class of the error
@@ -57,7 +57,7 @@ def test_the_whole_table_of_codes() -> None:
 
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_has_a_hint_in_both_languages(code: int) -> None:
-    text = str(error_for(code, "message", logid="L1"))
+    text = str(make_error(code, "message", logid="L1"))
     first, english, chinese = text.splitlines()
     assert first == f"message (code {code}, logid L1)"
     assert english.startswith("Hint: ")
@@ -84,7 +84,7 @@ def test_classes_fit_langchain_and_langgraph(name: str) -> None:
 
 
 def test_a_turn_that_had_started_is_not_retryable() -> None:
-    assert not is_retryable(error_for(5000, "m", chat_id="7"))
+    assert not is_retryable(make_error(5000, "m", chat_id="7"))
     assert not is_retryable(ValueError("m"))
     assert not is_retryable(TimeoutError("m"))
     unheard = errors.CozeTimeoutError("m")
@@ -105,13 +105,13 @@ def test_statuses_decide_what_codes_do_not() -> None:
         418: CozeError,
     }
     for status, kind in kinds.items():
-        assert type(error_for(None, "m", status_code=status)) is kind
-    assert type(error_for(4015, "m", status_code=500)) is errors.CozeNotFoundError
-    assert type(error_for(999, "m", default=errors.CozeChatError)) is errors.CozeChatError
+        assert type(make_error(None, "m", status_code=status)) is kind
+    assert type(make_error(4015, "m", status_code=500)) is errors.CozeNotFoundError
+    assert type(make_error(999, "m", default=errors.CozeChatError)) is errors.CozeChatError
 
 
 def test_an_error_survives_pickle_and_copy() -> None:
-    error = error_for(
+    error = make_error(
         4028,
         "m",
         logid="L",
@@ -132,7 +132,7 @@ def test_an_error_survives_pickle_and_copy() -> None:
 
 def test_an_error_without_words_still_says_something() -> None:
     assert str(CozeError()) == "CozeError"
-    first, english, chinese = str(error_for(None, "m", status_code=418)).splitlines()
+    first, english, chinese = str(make_error(None, "m", status_code=418)).splitlines()
     assert first == "m (HTTP 418)"
     assert english.startswith("Hint: ")
     assert chinese.startswith("提示：")

@@ -126,7 +126,7 @@ def test_requests_are_repeated_only_max_retries_times() -> None:
 
 def test_pauses_double_up_to_8_seconds_with_jitter() -> None:
     for attempt, longest in ((0, 0.5), (1, 1.0), (2, 2.0), (4, 8.0), (9, 8.0)):
-        pauses = [RetryPolicy().pause(attempt, None) for _ in range(200)]
+        pauses = [RetryPolicy().get_pause(attempt, None) for _ in range(200)]
         assert longest / 2 <= min(pauses) < longest * 0.6
         assert longest * 0.9 < max(pauses) <= longest
 

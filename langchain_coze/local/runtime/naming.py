@@ -9,12 +9,7 @@ if TYPE_CHECKING:
 
 
 def derive_name(function: Any) -> str:
-    """Return the name of a reply or function; that of its class when it has none.
-
-    Example:
-        >>> derive_name(len), derive_name(None)
-        ('len', 'local_bot')
-    """
+    """Return the name of a reply or function; that of its class when it has none."""
     if function is None:
         return "local_bot"
     name = getattr(function, "__name__", None) or getattr(function, "name", None)

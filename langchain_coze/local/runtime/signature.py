@@ -34,11 +34,6 @@ class Signature:
 
     Raises:
         TypeError: It is not a function, or has an annotation that cannot be checked.
-
-    Example:
-        >>> def order(cups: int, tea: str = "green") -> str: ...
-        >>> [(p.name, p.as_json()["type"], p.required) for p in Signature(order).parameters]
-        [('cups', 'integer', True), ('tea', 'string', False)]
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:

@@ -40,10 +40,6 @@ def is_chinese(text: str) -> bool:
 
     Returns:
         True when it has at least as many Chinese characters as Latin words, and at least one.
-
-    Example:
-        >>> is_chinese("LangChain 是什么？"), is_chinese("What does 扣子 mean here?")
-        (True, False)
     """
     characters = len(_CJK_CHARACTER.findall(text))
     return characters > 0 and characters >= len(_LATIN_WORD.findall(text))
@@ -72,10 +68,6 @@ def extract_index_terms(text: str) -> list[str]:
     Returns:
         Lower-cased Latin words reduced to a plain stem; for Chinese both the single characters
         and every overlapping pair of neighbours. Repeated as often as they occur.
-
-    Example:
-        >>> extract_index_terms("Bots 知识库")
-        ['bots', '知', '识', '库', '知识', '识库']
     """
     terms: list[str] = []
     for run, is_cjk in _split_runs(text):
@@ -96,12 +88,6 @@ def extract_query_terms(text: str) -> list[str]:
     Returns:
         Distinct terms in order of appearance; Chinese as overlapping pairs, a character that
         stands alone as itself. Empty when the question has only filler words.
-
-    Example:
-        >>> extract_query_terms("扣子的知识库是什么？")
-        ['扣子', '知识', '识库']
-        >>> extract_query_terms("What is a workflow?")
-        ['workflow']
     """
     terms: list[str] = []
     for run, is_cjk in _split_runs(_CHINESE_STOP_WORDS.sub(" ", text)):
@@ -116,22 +102,12 @@ def extract_query_terms(text: str) -> list[str]:
 
 
 def split_sentences(text: str) -> list[str]:
-    """Split a passage into sentences, in order and without surrounding white space.
-
-    Example:
-        >>> split_sentences("One. Two! 第三句。第四句")
-        ['One.', 'Two!', '第三句。', '第四句']
-    """
+    """Split a passage into sentences, in order and without surrounding white space."""
     return [sentence for part in _SENTENCE.findall(text) if (sentence := part.strip())]
 
 
 def split_deltas(text: str) -> list[str]:
-    """Split a text the way a model streams it: a word or one or two Chinese characters at a time.
-
-    Example:
-        >>> split_deltas("Hello 你好吗")
-        ['Hello', ' ', '你好', '吗']
-    """
+    """Split a text as a model streams it: a word or one or two Chinese characters at a time."""
     return _DELTA.findall(text)
 
 
@@ -139,10 +115,6 @@ def count_tokens(text: str) -> int:
     """Estimate a token count: one per Chinese character, one per four other characters.
 
     The same text always has the same count. It is an estimate for a server without a model.
-
-    Example:
-        >>> count_tokens("你好"), count_tokens("hello world")
-        (2, 3)
     """
     chinese = len(_CJK_CHARACTER.findall(text))
     return chinese + -(-(len(text) - chinese) // 4)

@@ -18,7 +18,7 @@ from langchain_coze.local.runtime.workflow_writer import RunWriter
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import generate_id
-from langchain_coze.local.wire.workflows import PendingQuestion, RunInfo
+from langchain_coze.local.wire.workflows import PendingQuestion, RunDetails
 from langchain_coze.local.workflow_parts import (
     MESSAGE_NODE,
     AskInput,
@@ -114,7 +114,7 @@ class ServedRun:
     def __post_init__(self) -> None:
         """Prepare the run; `execute` starts it."""
         self.created_at = self.updated_at = int(time.time())
-        self.info = RunInfo(
+        self.info = RunDetails(
             execute_id=self.context.execute_id,
             workflow_id=self.workflow.workflow_id,
             returns_text=self.workflow.returns_text,

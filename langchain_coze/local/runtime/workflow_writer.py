@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.wire.workflows import (
         CloudWorkflowProfile,
         PendingQuestion,
-        RunInfo,
+        RunDetails,
     )
     from langchain_coze.local.workflow_parts import Message
 
@@ -33,7 +33,7 @@ class RunWriter:
         texts: The text of each output node so far, by title.
     """
 
-    def __init__(self, info: RunInfo, profile: CloudWorkflowProfile, *, streamed: bool) -> None:
+    def __init__(self, info: RunDetails, profile: CloudWorkflowProfile, *, streamed: bool) -> None:
         """Start without messages."""
         self._info, self._profile = info, profile
         self.texts: dict[str, str] = {}

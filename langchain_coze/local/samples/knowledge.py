@@ -114,10 +114,5 @@ def create_sample_documents() -> list[Document]:
 
 
 def create_sample_knowledge() -> LocalKnowledge:
-    """Return a knowledge base of the built-in documents.
-
-    Example:
-        >>> create_sample_knowledge().search("怎么发布智能体？")[0].document_name
-        '把智能体发布到 API'
-    """
+    """Return a knowledge base of the built-in documents."""
     return LocalKnowledge(create_sample_documents(), name="Local Coze help")

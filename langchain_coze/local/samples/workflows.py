@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 
 def create_sample_workflows() -> tuple[LocalWorkflow, ...]:
-    """Return the built-in workflows.
-
-    Example:
-        >>> [workflow.name for workflow in create_sample_workflows()]
-        ['count_words', 'book_room', 'search_knowledge']
-    """
+    """Return the built-in workflows."""
     search = knowledge_workflow(
         create_sample_knowledge(),
         name="search_knowledge",

@@ -39,10 +39,6 @@ class ApiError(Exception):
         message: What is wrong with this request; a general sentence for the code when empty.
 
     Source: Coze API, error codes (wire 7.1).
-
-    Example:
-        >>> ApiError(4100).message
-        'authentication is invalid'
     """
 
     def __init__(self, code: int, message: str = "") -> None:
@@ -56,9 +52,5 @@ def get_http_status(code: int) -> int:
     """Return the HTTP status of a code, for servers whose status is not always 200.
 
     Source: the mapping that the official JavaScript SDK accepts (wire 1.5).
-
-    Example:
-        >>> get_http_status(4100), get_http_status(4000), get_http_status(0)
-        (401, 400, 200)
     """
     return _HTTP_STATUSES.get(code, 400) if code else 200

@@ -32,10 +32,6 @@ def build_form(schemas: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]
 
     Args:
         schemas: The schema of each field by its name, as `Parameter.as_json` returns it.
-
-    Example:
-        >>> build_form({"nights": {"type": "number", "required": False}})
-        [{'type': 'float', 'name': 'nights', 'required': False}]
     """
     return [_build_field(name, schema) for name, schema in schemas.items()]
 

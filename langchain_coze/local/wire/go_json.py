@@ -38,10 +38,6 @@ def dumps(value: Any) -> str:
         ValueError: `value` holds NaN or an infinity.
 
     Source: Coze API reference, byte recipes for a test server (wire appendix B).
-
-    Example:
-        >>> dumps({"link": "https://example.com/?a=1&b=2"})
-        '{"link":"https://example.com/?a=1\\u0026b=2"}'
     """
     text = _encoder.encode(value)
     if _UNSAFE_PATTERN.search(text):

@@ -13,12 +13,7 @@ _counter = itertools.count(
 
 
 def generate_id() -> str:
-    """Return a new id: unique in this process, too large for a double-precision number.
-
-    Example:
-        >>> len(generate_id())
-        19
-    """
+    """Return a new id: unique in this process, too large for a double-precision number."""
     return str(next(_counter))
 
 
@@ -30,10 +25,6 @@ def derive_id(*parts: str) -> str:
 
     Returns:
         A string of 19 digits, below 2**63.
-
-    Example:
-        >>> derive_id("bot", "helper") == derive_id("bot", "helper")
-        True
     """
     digest = hashlib.sha256("\x00".join(parts).encode("utf-8", "replace")).digest()
     return str(7_000_000_000_000_000_000 + int.from_bytes(digest[:8]) % 10**18)

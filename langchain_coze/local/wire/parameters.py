@@ -89,10 +89,6 @@ def build_parameters(fields: Mapping[str, Any]) -> tuple[Parameter, ...]:
 
     Raises:
         TypeError: A type cannot be checked.
-
-    Example:
-        >>> [(p.name, p.required) for p in build_parameters({"city": str, "nights": (int, 1)})]
-        [('city', True), ('nights', False)]
     """
     parameters = []
     for name, field in fields.items():

@@ -20,7 +20,7 @@ _QUESTION_NODE, _INPUT_NODE = 2, 5
 
 
 @dataclass(slots=True)
-class RunInfo:
+class RunDetails:
     """What the replies and events of a run contain besides its output.
 
     Attributes:
@@ -115,7 +115,7 @@ class CloudWorkflowProfile:
     form_content_type = "text"
     stream_headers: Mapping[str, str] = CloudProfile.stream_headers
 
-    def render_output(self, info: RunInfo, value: Any) -> str:
+    def render_output(self, info: RunDetails, value: Any) -> str:
         """Return the text of the End node: the JSON of its variables, or its text."""
         if info.returns_text:
             if isinstance(value, str):
@@ -125,7 +125,7 @@ class CloudWorkflowProfile:
             return "{}"
         return go_json.dumps(value if isinstance(value, dict) else {"output": value})
 
-    def build_output_data(self, info: RunInfo, value: Any) -> str:
+    def build_output_data(self, info: RunDetails, value: Any) -> str:
         """Return the output of a run as its reply has it: always a string (wire 4.2)."""
         text = self.render_output(info, value)
         wrapped = info.returns_text and info.wraps_text
@@ -135,7 +135,7 @@ class CloudWorkflowProfile:
         """Return the wrapper around the text of an End node."""
         return {"content_type": 1, "data": text, "original_result": None, "type_for_model": 2}
 
-    def build_debug_url(self, info: RunInfo) -> str:
+    def build_debug_url(self, info: RunDetails) -> str:
         """Return the address of the page that would show a run."""
         return (
             f"https://www.coze.cn/work_flow?execute_id={info.execute_id}"
@@ -144,7 +144,7 @@ class CloudWorkflowProfile:
 
     # Replies ----------------------------------------------------------------------------------
 
-    def build_reply(self, info: RunInfo, value: Any) -> dict[str, Any]:
+    def build_reply(self, info: RunDetails, value: Any) -> dict[str, Any]:
         """Return the reply with the output of a run."""
         return {
             "code": 0,
@@ -155,7 +155,7 @@ class CloudWorkflowProfile:
         }
 
     def build_interrupt_reply(
-        self, info: RunInfo, question: PendingQuestion, logid: str
+        self, info: RunDetails, question: PendingQuestion, logid: str
     ) -> dict[str, Any]:
         """Return the reply of a run that waits for an answer."""
         return {
@@ -167,7 +167,7 @@ class CloudWorkflowProfile:
             "detail": {"logid": logid},
         }
 
-    def build_started_reply(self, info: RunInfo) -> dict[str, Any]:
+    def build_started_reply(self, info: RunDetails) -> dict[str, Any]:
         """Return the reply of an asynchronous run; the API's sample has no code."""
         return {
             "debug_url": self.build_debug_url(info),
@@ -189,7 +189,7 @@ class CloudWorkflowProfile:
         """
         return profile.build_error(error, path, logid, real_status=real_status)
 
-    def build_failure_fields(self, info: RunInfo) -> dict[str, Any]:
+    def build_failure_fields(self, info: RunDetails) -> dict[str, Any]:
         """Return what the error of a failed run has besides code and message.
 
         The API's page lists `debug_url` for every reply; no failed one is recorded.
@@ -225,7 +225,7 @@ class CloudWorkflowProfile:
         return encode
 
     def build_message_event(
-        self, info: RunInfo, node: OutputNode, text: str, *, finished: bool
+        self, info: RunDetails, node: OutputNode, text: str, *, finished: bool
     ) -> SseEvent:
         """Return a message of a node; the last one of the End node has the cost."""
         data: dict[str, Any] = {"content": text, "content_type": "text"}
@@ -249,7 +249,7 @@ class CloudWorkflowProfile:
 
     def build_interrupt_event(
         self,
-        info: RunInfo,  # noqa: ARG002 - Studio needs it
+        info: RunDetails,  # noqa: ARG002 - Studio needs it
         question: PendingQuestion,
         node: OutputNode,
     ) -> SseEvent:
@@ -261,11 +261,11 @@ class CloudWorkflowProfile:
         body = {"interrupt_data": sorted_data, "node_title": node.title}
         return SseEvent("Interrupt", go_json.dumps(body))
 
-    def build_error_event(self, info: RunInfo, code: int, msg: str) -> SseEvent:  # noqa: ARG002 - as above
+    def build_error_event(self, info: RunDetails, code: int, msg: str) -> SseEvent:  # noqa: ARG002 - as above
         """Return the event of a run that has failed."""
         return SseEvent("Error", go_json.dumps({"error_code": code, "error_message": msg}))
 
-    def build_done_event(self, info: RunInfo) -> SseEvent:
+    def build_done_event(self, info: RunDetails) -> SseEvent:
         """Return the last event of a run that has succeeded."""
         return SseEvent("Done", go_json.dumps({"debug_url": self.build_debug_url(info)}))
 
@@ -291,7 +291,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
         """Return the wrapper around the text of an End node."""
         return {"content_type": 1, "data": text, "type_for_model": 2}
 
-    def build_reply(self, info: RunInfo, value: Any) -> dict[str, Any]:
+    def build_reply(self, info: RunDetails, value: Any) -> dict[str, Any]:
         """Return the reply with the output of a run."""
         return self.build_started_reply(info) | {
             "data": self.build_output_data(info, value),
@@ -299,7 +299,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
             "cost": "0.00000",
         }
 
-    def build_started_reply(self, info: RunInfo) -> dict[str, Any]:
+    def build_started_reply(self, info: RunDetails) -> dict[str, Any]:
         """Return the reply of an asynchronous run."""
         return {
             "code": 0,
@@ -319,7 +319,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
         del profile, path, logid, real_status
         return 200, {"code": error.code, "msg": error.message}
 
-    def build_failure_fields(self, info: RunInfo) -> dict[str, Any]:  # noqa: ARG002 - the cloud needs it
+    def build_failure_fields(self, info: RunDetails) -> dict[str, Any]:  # noqa: ARG002 - the cloud needs it
         """Return nothing."""
         return {}
 
@@ -339,7 +339,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
         return go_json.dumps({"messages": messages})
 
     def build_message_event(
-        self, info: RunInfo, node: OutputNode, text: str, *, finished: bool
+        self, info: RunDetails, node: OutputNode, text: str, *, finished: bool
     ) -> SseEvent:
         """Return a message of a node."""
         data: dict[str, Any] = {
@@ -361,7 +361,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
 
     def build_interrupt_event(
         self,
-        info: RunInfo,
+        info: RunDetails,
         question: PendingQuestion,
         node: OutputNode,  # noqa: ARG002 - the cloud needs it
     ) -> SseEvent:
@@ -374,7 +374,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
         body = {"debug_url": self.build_debug_url(info), "interrupt_data": data}
         return SseEvent("Interrupt", go_json.dumps(body))
 
-    def build_error_event(self, info: RunInfo, code: int, msg: str) -> SseEvent:
+    def build_error_event(self, info: RunDetails, code: int, msg: str) -> SseEvent:
         """Return the event of a run that has failed."""
         error = {"error_code": code, "error_message": msg}
         body = {"debug_url": self.build_debug_url(info), **error}
@@ -392,7 +392,7 @@ def get_workflow_profile(profile: CloudProfile) -> CloudWorkflowProfile:
     return _PROFILES[profile.name]()
 
 
-def build_run_usage(info: RunInfo) -> dict[str, Any]:
+def build_run_usage(info: RunDetails) -> dict[str, Any]:
     """Return the tokens of a run."""
     counts = build_usage(*info.usage)
     return {name: counts[name] for name in ("input_count", "token_count", "output_count")}

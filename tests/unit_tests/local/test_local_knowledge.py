@@ -8,7 +8,14 @@ from langchain_core.documents import Document
 from langchain_coze.local import LocalBot, LocalKnowledge
 from langchain_coze.local.knowledge import split_passages
 from langchain_coze.local.runtime.recall import RecallSettings
-from langchain_coze.local.runtime.tokenize import count_tokens, split_deltas
+from langchain_coze.local.runtime.tokenize import (
+    count_tokens,
+    extract_index_terms,
+    extract_query_terms,
+    is_chinese,
+    split_deltas,
+    split_sentences,
+)
 from langchain_coze.local.samples.knowledge import create_sample_knowledge
 
 SAMPLES = create_sample_knowledge()
@@ -174,3 +181,14 @@ def test_splitting_loses_nothing_but_space(text: str, size: int) -> None:
     passages = split_passages(text, size)
     assert "".join("".join(passages).split()) == "".join(text.split())
     assert all(0 < len(passage) <= size for passage in passages)
+
+
+def test_text_is_split_without_a_dictionary() -> None:
+    assert is_chinese("LangChain 是什么？")
+    assert not is_chinese("What does 扣子 mean here?")
+    assert extract_index_terms("Bots 知识库") == ["bots", "知", "识", "库", "知识", "识库"]
+    assert extract_query_terms("扣子的知识库是什么？") == ["扣子", "知识", "识库"]
+    assert extract_query_terms("What is a workflow?") == ["workflow"]
+    assert split_sentences("One. Two! 第三句。第四句") == ["One.", "Two!", "第三句。", "第四句"]
+    assert split_deltas("Hello 你好吗") == ["Hello", " ", "你好", "吗"]
+    assert (count_tokens("你好"), count_tokens("hello world")) == (2, 3)
