@@ -1,1 +1,1 @@
-"""The Coze protocol: requests, replies, events and connections. Imports nothing of LangChain."""
+"""The Coze protocol: requests, replies, events, connections. Does not import LangChain."""

@@ -27,10 +27,10 @@ def build_chatflow_request(body: Mapping[str, Any], conversation_id: str | None 
 
 
 def build_submit_request(chat: Chat, outputs: Mapping[str, str], *, stream: bool) -> Request:
-    """Return the request that gives a bot the results of its tool calls (wire section 2.6).
+    """Return the request that submits the results of a bot's tool calls (wire section 2.6).
 
     Args:
-        chat: The chat that waits, with its `id` and `conversation_id`.
+        chat: The interrupted chat, with its `id` and `conversation_id`.
         outputs: The result of each call, by call id.
         stream: Whether the rest of the turn is streamed.
     """
@@ -55,7 +55,7 @@ def build_message_list_request(chat: Chat) -> Request:
 
 
 def build_cancel_request(chat: Chat) -> Request:
-    """Return the request that cancels a turn; it does not stop the billing (wire section 2.8)."""
+    """Return the request that cancels a turn; it does not stop billing (wire section 2.8)."""
     return Request(method="POST", path="/v3/chat/cancel", body=_to_id_pair(chat))
 
 
@@ -64,14 +64,14 @@ def _to_id_pair(chat: Chat) -> dict[str, str]:
 
 
 def retrieve_chat(chat: Chat, policy: RetryPolicy) -> Flow[Chat]:
-    """Return the present state of a turn.
+    """Return the current state of a turn.
 
     Args:
         chat: A chat with its `id` and `conversation_id`.
-        policy: How often to repeat.
+        policy: The retry policy.
 
     Raises:
-        CozeError: What Coze reports.
+        CozeError: Coze reported an error or could not be reached.
     """
     return Chat.model_validate((yield from fetch_object(build_retrieve_request(chat), policy)))
 
@@ -81,27 +81,27 @@ def cancel_chat(chat: Chat, policy: RetryPolicy) -> Flow[Chat]:
 
     Args:
         chat: A chat with its `id` and `conversation_id`.
-        policy: How often to repeat.
+        policy: The retry policy.
 
     Raises:
-        CozeInvalidRequestError: It has ended already (4104).
-        CozeError: What else Coze reports.
+        CozeInvalidRequestError: The turn has already ended (4104).
+        CozeError: Any other error.
     """
     return Chat.model_validate((yield from fetch_object(build_cancel_request(chat), policy)))
 
 
 def find_newest_chat(conversation_id: str, policy: RetryPolicy) -> Flow[str]:
-    """Return the chat that the newest message of a conversation belongs to (wire section 5.2).
+    """Return the chat of the newest message in a conversation (wire section 5.2).
 
     Args:
         conversation_id: The conversation.
-        policy: How often to repeat.
+        policy: The retry policy.
 
     Returns:
-        The chat's id, or an empty string when there is no message, or one that was made by hand.
+        The chat id; empty if there is no message or the newest one was created by hand.
 
     Raises:
-        CozeError: What Coze reports.
+        CozeError: Coze reported an error or could not be reached.
     """
     request = Request(
         method="POST",
@@ -115,11 +115,11 @@ def find_newest_chat(conversation_id: str, policy: RetryPolicy) -> Flow[str]:
 
 
 def fetch_object(request: Request, policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
-    """Send a request and return the object of its reply; empty when the reply has none."""
+    """Send a request and return the payload of its reply; empty if it is not an object."""
     return read_object((yield from send_with_retry(request, policy)))
 
 
 def read_object(reply: Reply) -> Mapping[str, Any]:
-    """Return the object of a reply; empty when the reply has none."""
+    """Return the payload of a reply; empty if it is not an object."""
     payload = get_payload(reply.json)
     return payload if isinstance(payload, Mapping) else {}

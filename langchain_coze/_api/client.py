@@ -34,7 +34,7 @@ class Client:
 
     Attributes:
         settings: How to reach the server.
-        token_source: Where the token of each request comes from.
+        token_source: The source of the token of each request.
     """
 
     __slots__ = ("_pools", "settings", "token_source")
@@ -42,7 +42,7 @@ class Client:
     def __init__(
         self, settings: Settings, token_source: TokenSource, pools: ConnectionPools
     ) -> None:
-        """Take what is needed; nothing is opened."""
+        """Create a client without opening a connection."""
         self.settings = settings
         self.token_source = token_source
         self._pools = pools
@@ -51,7 +51,7 @@ class Client:
         """Run a flow and return its result.
 
         Raises:
-            CozeError: What the flow raises.
+            CozeError: The flow raised it.
         """
         try:
             effect = next(flow)
@@ -63,7 +63,7 @@ class Client:
                 else:
                     effect = flow.send(result)
         except StopIteration as done:
-            return done.value  # type: ignore[no-any-return] # what the generator returned
+            return done.value  # type: ignore[no-any-return] # StopIteration.value is untyped
         finally:
             flow.close()
 
@@ -71,7 +71,7 @@ class Client:
         """Async version of `run`.
 
         Raises:
-            CozeError: What the flow raises.
+            CozeError: The flow raised it.
         """
         try:
             effect = next(flow)
@@ -83,7 +83,7 @@ class Client:
                 else:
                     effect = flow.send(result)
         except StopIteration as done:
-            return done.value  # type: ignore[no-any-return] # what the generator returned
+            return done.value  # type: ignore[no-any-return] # StopIteration.value is untyped
         finally:
             flow.close()
 
@@ -103,7 +103,7 @@ class Client:
             case Notify(listener, message):
                 listener.emit(message)
             case GetAccountKey():
-                result = self.token_source.cache_key or _fingerprint(self.token_source.get())
+                result = self.token_source.cache_key or _hash_token(self.token_source.get())
             case RefreshToken():
                 result = self.token_source.invalidate()
         return result
@@ -126,22 +126,22 @@ class Client:
             case Notify(listener, message):
                 await listener.aemit(message)
             case GetAccountKey():
-                result = self.token_source.cache_key or _fingerprint(await self.token_source.aget())
+                result = self.token_source.cache_key or _hash_token(await self.token_source.aget())
             case RefreshToken():
                 result = self.token_source.invalidate()
         return result
 
     def close(self) -> None:
-        """Close the connections that this process holds to the server, blocking ones."""
+        """Close the sync connections of this process to the server."""
         self._pools.close(self.settings.base_url)
 
     async def aclose(self) -> None:
-        """Close the connections that the running event loop holds to the server."""
+        """Close the connections of the running event loop to the server."""
         await self._pools.aclose(self.settings.base_url)
 
 
 def _wait(effect: Wait) -> bool:
-    """Wait with this thread; never for something that only this thread can bring about."""
+    """Block this thread until the future is done, unless only this thread can complete it."""
     if effect.future.done():
         return True
     if effect.thread == threading.get_ident() or _in_loop():
@@ -157,5 +157,5 @@ def _in_loop() -> bool:
     return True
 
 
-def _fingerprint(token: str) -> str:
+def _hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""The total time of a stream: its end comes on time, whatever the server does.
+"""Deadlines for streams: limit the total time of a response, sync and async.
 
-A read time-out bounds silence only. A blocking read that waits for bytes can be ended from outside
-by shutting the socket down, which is what a timer does here; asyncio has time-outs of its own.
+A read timeout limits only the silence between bytes. To end a sync read that waits for bytes, a
+timer thread shuts the socket down. The async version uses `asyncio.timeout`.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """Ends a blocking stream when its time is up.
+    """Ends a sync stream at its deadline.
 
     Args:
-        deadline: When, by `time.monotonic()`.
-        extensions: What httpx tells of the response: its connection, where that is known.
+        deadline: When the stream must end, by `time.monotonic()`.
+        extensions: The extensions of the httpx response, which may hold its connection.
     """
 
     __slots__ = ("_expires_at", "_timer")
 
     def __init__(self, deadline: float, extensions: Mapping[str, Any]) -> None:
-        """Start the timer, if there is a socket that it could shut down."""
+        """Start the timer, unless the socket is unknown or shared with other streams."""
         self._expires_at = deadline
         self._timer: threading.Timer | None = None
         connection = extensions.get("network_stream")
         raw_socket = connection.get_extra_info("socket") if connection is not None else None
-        alone = extensions.get("http_version") != b"HTTP/2"  # else other streams use it as well
+        alone = extensions.get("http_version") != b"HTTP/2"  # HTTP/2 streams share a socket
         if alone and isinstance(raw_socket, socket.socket):
             seconds_left = max(deadline - time.monotonic(), 0.0)
             self._timer = threading.Timer(seconds_left, _shut_down, [raw_socket])
@@ -44,20 +44,20 @@ class Deadline:
 
     @property
     def expired(self) -> bool:
-        """Whether the time is up."""
+        """Whether the deadline has passed."""
         return time.monotonic() >= self._expires_at
 
     def enforce(self, parts: Iterator[bytes]) -> Generator[bytes]:
-        """Pass on what arrives in time.
+        """Yield the parts that arrive before the deadline.
 
         Raises:
-            CozeTimeoutError: The time is up.
+            CozeTimeoutError: The deadline has passed.
         """
         for part in parts:
             if self.expired:
                 raise make_deadline_error(may_have_started=True)
             yield part
-        if self.expired:  # a connection that was shut down may look like the end
+        if self.expired:  # a shutdown of the socket may look like the end of the stream
             raise make_deadline_error(may_have_started=True)
 
     def cancel(self) -> None:
@@ -65,24 +65,24 @@ class Deadline:
         if self._timer is not None:
             self._timer.cancel()
             if self._timer is not threading.current_thread():
-                self._timer.join()  # it ends at once, and must not hit the next request
+                self._timer.join()  # it ends at once; the next request may use the same socket
 
 
 def _shut_down(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # closed in the meantime
-        # past the method of an SSL socket, which is not made for other threads
+    with contextlib.suppress(OSError):  # already closed
+        # bypass `SSLSocket.shutdown`, which is not safe to call from another thread
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 async def with_deadline(parts: AsyncIterator[bytes], deadline: float) -> AsyncGenerator[bytes]:
-    """Pass on what arrives in time.
+    """Yield the parts that arrive before the deadline.
 
     Args:
-        parts: What arrives.
-        deadline: When the time is up, by `time.monotonic()`.
+        parts: The parts of the response.
+        deadline: The deadline, by `time.monotonic()`.
 
     Raises:
-        CozeTimeoutError: The time is up.
+        CozeTimeoutError: The deadline has passed.
     """
     while True:
         try:

@@ -1,8 +1,17 @@
-"""What a procedure asks for, and what it is answered: the vocabulary of the sans-I/O layer.
+"""Effects: the requests, reads and waits that a flow yields to its driver.
 
-A procedure is a plain generator: it yields commands (a `Request` to send, seconds to `Sleep`, a
-stream to `Read`) and is sent their results. `langchain_coze._api.client` has the two small loops
-that carry commands out, one blocking and one for asyncio, so that nothing exists twice.
+This layer does no I/O. Each procedure is a *flow*: a generator that yields *effects* and receives
+their results through `send()`:
+
+    reply = yield Request(method="GET", path="/v3/chat/retrieve", query=ids)
+    yield Sleep(1.0)
+
+When an effect fails, the driver throws the exception into the flow, which may clean up or retry.
+Flows call each other with `yield from`; the return value of the generator is the flow's result.
+
+`Client.run` and `Client.arun` in `langchain_coze._api.client` are the two drivers, one sync and
+one async. So every procedure is written once, and a test can run it without I/O: step the
+generator, check each effect, send a made-up result.
 """
 
 from __future__ import annotations
@@ -23,12 +32,12 @@ _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Upload(NamedTuple):
-    """A file to send.
+    """A file to upload.
 
     Attributes:
-        name: Its name, with the ending that tells its type.
-        data: Its bytes.
-        mime_type: Its MIME type.
+        name: The file name, with an extension that shows the type.
+        data: The content.
+        mime_type: The MIME type.
     """
 
     name: str
@@ -37,7 +46,7 @@ class Upload(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Identifies the bytes together with the name."""
+        """SHA-256 hash of the name and the content."""
         return hashlib.sha256(b"\0".join([self.name.encode(), self.data])).hexdigest()
 
 
@@ -48,11 +57,11 @@ class Request(NamedTuple):
         method: The HTTP method.
         path: The path below `base_url`, starting with `/`.
         query: Query parameters.
-        body: What is sent as JSON, or None.
+        body: The JSON body, or None.
         stream: Whether server-sent events are expected; None accepts events and JSON.
-        read_timeout: Seconds between bytes, where that is less than usual.
-        file: What is sent as the `file` of a form, in place of a body.
-        deadline: When the reply, with its stream, must be over, by `time.monotonic()`.
+        read_timeout: Read timeout in seconds; applies only if shorter than the usual one.
+        file: The `file` field of a multipart form, sent instead of a body.
+        deadline: When the reply and its stream must be complete, by `time.monotonic()`.
     """
 
     method: str
@@ -66,18 +75,18 @@ class Request(NamedTuple):
 
 
 class Sleep(NamedTuple):
-    """Wait some seconds. Its result is None."""
+    """Sleep for some seconds. Its result is None."""
 
     seconds: float
 
 
 class Read(NamedTuple):
-    """Read what comes next on a stream. Its result is bytes, or None at the end.
+    """Read the next bytes of a stream. Its result is bytes, or None at the end.
 
     Attributes:
-        stream: The stream.
+        stream: The open stream of a `Reply`.
         deadline: When to stop waiting, by `time.monotonic()`: the stream is then closed and the
-            result is None. None to wait as long as the stream allows.
+            result is None. Without a deadline only the timeouts of the stream apply.
     """
 
     stream: Any
@@ -91,14 +100,15 @@ class Close(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Wait until somebody else is done. Its result is whether that was in time.
+    """Wait until another caller completes a future. Its result is whether that was in time.
 
-    How it ended for them is not told: look at the future.
+    The result of the future itself is not returned.
 
     Attributes:
-        future: What they complete.
-        seconds: The longest to wait.
-        thread: The thread whose caller completes it, if that is known: it cannot wait for itself.
+        future: The future to wait for.
+        seconds: The maximum time to wait.
+        thread: The id of the thread that will complete the future, or 0 if unknown. The sync
+            driver does not wait in that thread: it would wait for itself.
     """
 
     future: Future[Any]
@@ -107,11 +117,11 @@ class Wait(NamedTuple):
 
 
 class Notify(NamedTuple):
-    """Tell somebody what has happened, before going on. Its result is None.
+    """Report a message before the flow continues. Its result is None.
 
     Attributes:
-        reporter: Who has `emit` and, for asyncio, `aemit`.
-        message: What they are told.
+        reporter: An object with the methods `emit` (sync driver) and `aemit` (async driver).
+        message: The argument of that method.
     """
 
     reporter: Any
@@ -119,22 +129,22 @@ class Notify(NamedTuple):
 
 
 class GetAccountKey:
-    """Tell whose token is used. Its result is a str that does not tell the token."""
+    """Get a cache key for the account. Its result is a str that never contains the token."""
 
 
 class RefreshToken:
-    """Get a fresh token. Its result says whether the source can give one."""
+    """Discard the current token. Its result is whether the token source can provide another."""
 
 
 class Reply:
-    """What came back for a request.
+    """The reply to a request.
 
     Attributes:
         status_code: The HTTP status.
         headers: The headers, names in lower case.
-        body: The whole body; empty when `stream` is set.
+        body: The complete body; empty if `stream` is set.
         stream: The open stream of server-sent events, or None.
-        token: The token that was sent, which must not appear in what is told of this.
+        token: The token of the request, to be redacted in errors about this reply.
     """
 
     def __init__(
@@ -145,7 +155,7 @@ class Reply:
         stream: Any = None,
         token: str = "",
     ) -> None:
-        """Take what came back."""
+        """Create a reply."""
         self.token = token
         self.status_code = status_code
         self.headers = headers
@@ -154,12 +164,12 @@ class Reply:
 
     @cached_property
     def json(self) -> Any:
-        """The body as JSON, or None when it is not JSON."""
+        """The parsed JSON body, or None if it is not JSON."""
         return parse_json(self.body)
 
     @property
     def logid(self) -> str | None:
-        """Coze's log id, from whichever header has it (wire section 1.3)."""
+        """Coze's log id, from either of its headers (wire section 1.3)."""
         return self.headers.get("x-tt-logid") or self.headers.get("x-log-id")
 
 
@@ -169,12 +179,12 @@ Flow: TypeAlias = Generator[Effect, Any, T]
 
 
 class RetryPolicy(NamedTuple):
-    """How often a request is repeated.
+    """How often, and until when, a request is retried.
 
     Attributes:
-        max_retries: Repetitions after the first attempt.
-        backoff: Seconds before the first repetition; doubled each time, with jitter.
-        deadline: When everything must be over, by `time.monotonic()`; None for no limit.
+        max_retries: Retries after the first attempt.
+        backoff: Seconds before the first retry; doubled each time up to 8, with jitter.
+        deadline: When all attempts must be over, by `time.monotonic()`; None for no limit.
     """
 
     max_retries: int = 2
@@ -182,7 +192,7 @@ class RetryPolicy(NamedTuple):
     deadline: float | None = None
 
     def get_pause(self, attempt: int, retry_after: float | None) -> float:
-        """Return the seconds to wait after attempt number `attempt` (from 0)."""
+        """Return the seconds to wait after an attempt (the first is 0)."""
         if retry_after is not None:
             return retry_after
-        return min(self.backoff * 2.0**attempt, 8.0) * random.uniform(0.5, 1.0)  # noqa: S311
+        return min(self.backoff * 2.0**attempt, 8.0) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter

@@ -1,4 +1,4 @@
-"""Coze's error codes: the class and the hint of each, and the errors made from them."""
+"""Coze's error codes: their exception classes and hints, and functions that build the errors."""
 
 from __future__ import annotations
 
@@ -195,10 +195,10 @@ CODES: Mapping[int, _CodeInfo] = {
         "会话名不存在：请提供 conversation_id 或先创建会话。",
     ),
 }
-"""Coze's error codes with the class and the hint of each (wire section 7.1)."""
+"""The exception class and hint of each of Coze's error codes (wire section 7.1)."""
 
 BUSY_CODES = frozenset({4009, 4016, 4020})
-"""Codes that say "not now": Coze has started nothing, so even a POST may be repeated."""
+"""Codes that mean "busy": Coze has started nothing, so even a POST may be retried."""
 
 _STATUS: Mapping[int, _CodeInfo] = {
     400: _REQUEST,
@@ -224,14 +224,14 @@ def make_error(
     default: type[CozeError] | None = None,
     **context: Any,
 ) -> CozeError:
-    """Return the error for a code of Coze, or for an HTTP status when there is no known code.
+    """Return the error for a Coze code, or for an HTTP status if the code is unknown.
 
     Args:
         code: Coze's code, or None.
         message: Coze's message.
         status_code: The HTTP status, or None.
-        default: The class for what neither table knows; `CozeError` unless given.
-        **context: Further attributes of `CozeError`: logid, response, chat_id, …
+        default: The class if both code and status are unknown; defaults to `CozeError`.
+        **context: Other attributes of `CozeError`: logid, response, chat_id, …
     """
     entry = CODES.get(code) if code is not None else None
     if entry is None and status_code is not None:
@@ -243,11 +243,11 @@ def make_error(
 
 
 def make_truncated_error(message: str, **context: Any) -> CozeStreamError:
-    """Return the error for a stream that ended before its turn did.
+    """Return the error for a stream that ended before its turn or run did.
 
     Args:
-        message: What was seen.
-        **context: Further attributes of `CozeError`: logid, chat_id, …
+        message: The error message.
+        **context: Other attributes of `CozeError`: logid, chat_id, …
     """
     hint = bilingual_hint(
         "The answer is not whole. Ask again; check proxies that cut long connections.",

@@ -1,4 +1,4 @@
-"""Uploads: each file once, its id kept for later requests (wire section 5.3)."""
+"""File uploads: each file is sent once and its id is cached (wire section 5.3)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from langchain_coze.errors import CozeServerError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_CACHE_SECONDS = 24 * 3600.0  # Coze keeps files for three months
+_CACHE_SECONDS = 24 * 3600.0  # well below the three months that Coze keeps a file
 
 
 def upload_file(file: Upload, policy: RetryPolicy) -> Flow[str]:
-    """Upload a file and return its id, which this account may use for three months (wire 5.3).
+    """Upload a file and return its id, valid for this account for three months (wire 5.3).
 
     Args:
         file: The file.
-        policy: How often to repeat.
+        policy: The retry policy.
 
     Raises:
-        CozeInvalidRequestError: Coze does not take it (4300 to 4304).
-        CozeError: What else Coze reports.
+        CozeInvalidRequestError: Coze rejected the file (4300 to 4304).
+        CozeError: Any other error.
     """
     request = Request(method="POST", path="/v1/files/upload", file=file)
     reply = yield from send_with_retry(request, policy)
@@ -42,16 +42,16 @@ def upload_file(file: Upload, policy: RetryPolicy) -> Flow[str]:
 def upload_all(
     files: Iterable[Upload], cache: TTLCache, base_url: str, policy: RetryPolicy
 ) -> Flow[dict[str, str]]:
-    """Upload files, the same bytes once per account, and return their ids by digest.
+    """Upload files, each one once per account, and return their ids by digest.
 
     Args:
         files: The files.
-        cache: The ids of the files that have been uploaded before.
+        cache: The ids of files uploaded before.
         base_url: The server.
-        policy: How often to repeat each request.
+        policy: The retry policy of each request.
 
     Raises:
-        CozeError: What Coze reports.
+        CozeError: Coze reported an error or could not be reached.
     """
     ids: dict[str, str] = {}
     account = ""

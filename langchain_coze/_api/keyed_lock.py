@@ -1,4 +1,4 @@
-"""One caller at a time for each key, first come, first served, across threads and event loops."""
+"""Fair locks by key that work across threads and event loops."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _BUSY = 4016
 
 
 class KeyedLocks:
-    """A lock for each key, handed over in the order in which callers asked for it."""
+    """A lock for each key; waiting callers get it in the order of their requests."""
 
     def __init__(self) -> None:
-        """Create locks that nobody holds."""
+        """Create the locks, all free."""
         self.clear()
 
     def clear(self) -> None:
-        """Forget who holds a lock, and who waits for one."""
+        """Forget all holders and waiters."""
         self._mutex = threading.Lock()
         self._waiters: dict[Hashable, deque[Future[None]]] = {}
         self._holder_threads: dict[Hashable, int] = {}
 
     def try_acquire(self, key: Hashable) -> tuple[Future[None] | None, int]:
-        """Take the lock or queue up.
+        """Take the lock if it is free; otherwise join its queue.
 
         Returns:
-            The future to wait for, or None when the lock was free; and the thread of its holder.
+            The future to wait for, or None if the lock was free; and the thread of its holder.
         """
         with self._mutex:
             waiters = self._waiters.get(key)
@@ -46,12 +46,12 @@ class KeyedLocks:
             return waiter, self._holder_threads[key]
 
     def set_holder(self, key: Hashable) -> None:
-        """Record that a caller of this thread holds the lock now."""
+        """Record that this thread now holds the lock."""
         with self._mutex:
             self._holder_threads[key] = threading.get_ident()
 
     def release(self, key: Hashable, waiter: Future[None] | None = None) -> None:
-        """Hand the lock to the next caller; with a `waiter`: stop waiting for it."""
+        """Hand the lock to the next caller; a `waiter` that still waits is only dequeued."""
         with self._mutex:
             waiters = self._waiters.get(key)
             if waiters is None:
@@ -68,12 +68,12 @@ class KeyedLocks:
 
 
 class LockHandle:
-    """A lock that is held; `release` gives it back, once."""
+    """A held lock. Only the first call of `release` has an effect."""
 
     __slots__ = ("_key", "_locks")
 
     def __init__(self, locks: KeyedLocks, key: Hashable) -> None:
-        """Wrap a lock that is held already."""
+        """Wrap a lock that is already held."""
         self._locks: KeyedLocks | None = locks
         self._key = key
 
@@ -89,14 +89,14 @@ def acquire(locks: KeyedLocks, key: Hashable, seconds: float) -> Flow[LockHandle
 
     Args:
         locks: The locks.
-        key: Which of them.
-        seconds: How long to wait at most.
+        key: The key of the lock.
+        seconds: The maximum time to wait.
 
     Returns:
-        The lock, to be released.
+        A handle to release the lock.
 
     Raises:
-        CozeConversationBusyError: It took too long, or this very thread holds the lock.
+        CozeConversationBusyError: The wait timed out, or this thread already holds the lock.
     """
     waiter, holder_thread = locks.try_acquire(key)
     if waiter is not None:

@@ -1,7 +1,7 @@
-"""What we read from Coze, as tolerant models: a strange field never loses the rest of an object.
+"""Tolerant pydantic models of Coze's objects: an unreadable field never loses the rest.
 
-Numbers may be digit strings, anything may be null or missing, enumerations may hold words we do not
-know, and the payload of a reply may stand under other names than `data` (wire sections 1.4, 1.6,
+Numbers may be digit strings, any value may be null or missing, enumerations may have unknown
+values, and the payload of a reply may be under other keys than `data` (wire sections 1.4, 1.6,
 2.2, 2.3 and 8).
 """
 
@@ -26,7 +26,7 @@ from pydantic_core import from_json, to_json
 
 
 def _to_str(value: Any) -> str:
-    """Read text: null is empty, a number its digits, an object its JSON."""
+    """Return a value as text: empty for null, digits for a number, JSON for an object."""
     if value is None:
         return ""
     if isinstance(value, (dict, list, bool)):
@@ -35,7 +35,7 @@ def _to_str(value: Any) -> str:
 
 
 def _to_int(value: Any) -> int:
-    """Read a count or a code: null and words are 0."""
+    """Return a count or a code as an int; null and words become 0."""
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
@@ -43,7 +43,7 @@ def _to_int(value: Any) -> int:
 
 
 def _keep_objects(value: Any) -> list[Any]:
-    """Read a list of objects: whatever else is in it is passed over."""
+    """Return the objects of a list; ignore anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
@@ -60,13 +60,13 @@ _STATUS = {
     "compleated": "completed",
 }
 TERMINAL_STATUSES = frozenset({"completed", "failed", "requires_action", "canceled", "expired"})
-"""The chat statuses after which nothing more happens by itself."""
+"""The chat statuses that do not change without another request."""
 
 
 class CozeModel(BaseModel):
-    """A thing that Coze sends: unknown keys are passed over, unreadable fields are the default."""
+    """Base of Coze's objects: ignores unknown keys; an unreadable field gets its default."""
 
-    # built when first used: importing the package stays light
+    # defer_build: validators are built on first use, which keeps the import fast
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
     @field_validator("*", mode="wrap")
@@ -88,13 +88,13 @@ class LastError(CozeModel):
 
 
 class CachedTokens(CozeModel):
-    """The part of the input tokens that a cache answered."""
+    """The number of input tokens read from a cache."""
 
     cached_tokens: LenientInt = 0
 
 
 class Usage(CozeModel):
-    """Tokens of a turn; all 0 until it is completed (wire section 2.2)."""
+    """The token counts of a turn or run; all 0 until it is completed (wire section 2.2)."""
 
     token_count: LenientInt = 0
     output_count: LenientInt = 0
@@ -103,21 +103,21 @@ class Usage(CozeModel):
 
 
 class ToolFunction(CozeModel):
-    """Name and arguments of a call; `arguments` is a JSON string (wire section 2.6)."""
+    """The name and arguments of a tool call; `arguments` is a JSON string (wire section 2.6)."""
 
     name: LenientStr = ""
     arguments: LenientStr = ""
 
 
 class ToolCall(CozeModel):
-    """One call that the bot asks its client to run (wire section 2.6)."""
+    """A tool call that the client must run (wire section 2.6)."""
 
     id: LenientStr = ""
     function: ToolFunction = Field(default_factory=ToolFunction)
 
 
 class SubmitToolOutputs(CozeModel):
-    """The calls of a required action."""
+    """The tool calls of a required action."""
 
     tool_calls: Annotated[list[ToolCall], BeforeValidator(_keep_objects)] = Field(
         default_factory=list
@@ -125,7 +125,7 @@ class SubmitToolOutputs(CozeModel):
 
 
 class RequiredAction(CozeModel):
-    """What a chat waits for; may be present and empty (wire section 2.2)."""
+    """The action that a chat waits for; may be present but empty (wire section 2.2)."""
 
     submit_tool_outputs: SubmitToolOutputs = Field(default_factory=SubmitToolOutputs)
 
@@ -153,7 +153,7 @@ class CozeMessage(CozeModel):
 
 
 class RunInterrupt(CozeModel):
-    """What a run waits for (wire sections 4.2 and 4.4); `type` and `event_id` are sent back."""
+    """An interrupt of a run (wire sections 4.2 and 4.4); answers repeat `type` and `event_id`."""
 
     data: LenientStr = ""
     event_id: LenientStr = ""
@@ -162,7 +162,7 @@ class RunInterrupt(CozeModel):
 
 
 class _RunInfo(CozeModel):
-    """What replies, histories and last events tell of a run alike."""
+    """The fields that replies, histories and final events of a run have in common."""
 
     execute_id: LenientStr = ""
     debug_url: LenientStr = ""
@@ -172,19 +172,19 @@ class _RunInfo(CozeModel):
 
     @property
     def interrupt(self) -> RunInterrupt | None:
-        """What the run waits for; without an id nothing can be answered."""
+        """The interrupt, or None; one without an `event_id` cannot be answered."""
         interrupt = self.interrupt_data
         return interrupt if interrupt is not None and interrupt.event_id else None
 
 
 class RunReply(_RunInfo):
-    """One run of a workflow, as its reply tells it (wire section 4.2)."""
+    """A workflow run as its reply, or its final event, describes it (wire section 4.2)."""
 
     data: LenientStr = ""
 
 
 class RunHistory(_RunInfo):
-    """One run of a workflow, as its history tells it (wire section 4.3)."""
+    """A workflow run as its run history describes it (wire section 4.3)."""
 
     execute_status: LenientStr = ""
     output: LenientStr = ""
@@ -195,7 +195,7 @@ class RunHistory(_RunInfo):
 
 
 class NodeMessage(CozeModel):
-    """A piece of what a node of a workflow says (wire section 4.4)."""
+    """A chunk of a workflow node's output: the data of a `Message` event (wire section 4.4)."""
 
     content: LenientStr = ""
     node_title: LenientStr = ""
@@ -208,7 +208,7 @@ class NodeMessage(CozeModel):
 
 
 class _ErrorBody(CozeModel):
-    """Every place in a body where an error may stand."""
+    """All fields of a body that may report an error."""
 
     code: LenientInt = 0
     msg: LenientStr = ""
@@ -221,13 +221,13 @@ class _ErrorBody(CozeModel):
 
 
 class Failure(NamedTuple):
-    """An error that a body reports: reply, `error` event, workflow, OAuth (wire section 1.4).
+    """An error reported in a body: reply, `error` event, workflow, OAuth (wire section 1.4).
 
     Attributes:
-        code: The code, or 0 when there is none.
-        message: The message; a word in place of the code is kept.
+        code: The code, or 0.
+        message: The message; if the code is a word, the word comes first.
         logid: The log id, or an empty string.
-        debug_url: The page with the trace, or an empty string.
+        debug_url: The URL of the trace, or an empty string.
     """
 
     code: int
@@ -237,9 +237,9 @@ class Failure(NamedTuple):
 
 
 def parse_json(body: bytes) -> Any:
-    """Return the JSON of a body, or None when it is not JSON.
+    """Return the parsed JSON of a body, or None if it is not JSON.
 
-    Bytes and escapes that are no characters become U+FFFD: they must not lose the rest.
+    Invalid UTF-8 and lone surrogate escapes become U+FFFD, so that they do not lose the rest.
     """
     try:
         return from_json(body)
@@ -252,10 +252,10 @@ def parse_json(body: bytes) -> Any:
 
 
 def find_failure(body: Any) -> Failure | None:
-    """Return the failure that a JSON body reports, or None when it reports none.
+    """Return the failure that a JSON body reports, or None.
 
     Args:
-        body: What `parse_json` returned.
+        body: The result of `parse_json`.
     """
     if not isinstance(body, Mapping):
         return None
@@ -268,7 +268,7 @@ def read_failure(body: Any) -> Failure:
     """Return the failure of a body that is known to report one.
 
     Args:
-        body: What `parse_json` returned.
+        body: The result of `parse_json`.
     """
     return _to_failure(_ErrorBody.model_validate(body if isinstance(body, Mapping) else {}))
 
@@ -289,7 +289,7 @@ _PAYLOAD_KEYS = ("data", "message", "Messages", "ConversationData", "ChatV3ChatD
 
 
 def get_payload(body: Any) -> Any:
-    """Return the payload of a reply, whichever key it stands under (wire sections 1.4 and 8)."""
+    """Return the payload of a reply from any of its possible keys (wire sections 1.4 and 8)."""
     if isinstance(body, Mapping):
         for key in _PAYLOAD_KEYS:
             if body.get(key) is not None:

@@ -1,4 +1,4 @@
-"""The exchange of a signed JWT for an access token, once for all who need it (wire section 6.1)."""
+"""Exchange of a signed JWT for an access token that all callers share (wire section 6.1)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from langchain_coze.errors import (
     bilingual_hint,
 )
 
-_MIN_TIMESTAMP = 10**9  # an `expires_in` above is a time, below it is a duration
+_MIN_TIMESTAMP = 10**9  # an `expires_in` above this is a Unix time, below it a duration
 _MAX_EXPIRY_MARGIN, _EXPIRY_MARGIN_SHARE = 60.0, 0.1
-_READ_TIMEOUT = 30.0  # seconds of silence of the token endpoint
-_FAILURE_CACHE_SECONDS = 0.25  # seconds for which a failure is also that of others
-_MIN_CLOCK_SKEW = 30.0  # seconds from which a clock is worth a word
+_READ_TIMEOUT = 30.0  # seconds, for the token endpoint
+_FAILURE_CACHE_SECONDS = 0.25  # concurrent callers get the same error for this long
+_MIN_CLOCK_SKEW = 30.0  # seconds; report clock skew above this
 
 _CLIENT = bilingual_hint(
     "Check that client_id is the app's id, that public_key_id is the fingerprint of the public key "
@@ -55,14 +55,14 @@ _NO_OAUTH = bilingual_hint(
 
 
 class TokenRequest(NamedTuple):
-    """What an app asks for.
+    """An OAuth app's request for an access token.
 
     Attributes:
-        key: Under which its token is shared; two grants with one key are the same.
+        key: The cache key of the token; requests with the same key share it.
         path: The path of the token endpoint.
-        body: What is sent there.
-        seconds: How long a token is asked for.
-        sign: Makes a JWT.
+        body: The JSON body.
+        seconds: The requested lifetime of the token.
+        sign: Returns a new JWT.
     """
 
     key: str
@@ -73,13 +73,13 @@ class TokenRequest(NamedTuple):
 
 
 class JWTSigner:
-    """Puts a JWT of its own on each request; none is sent twice."""
+    """A token source that signs a new JWT for each request; no JWT is sent twice."""
 
     __slots__ = ("_sign",)
     cache_key = None
 
     def __init__(self, request: TokenRequest) -> None:
-        """Take what signs."""
+        """Take the signing function of a token request."""
         self._sign = request.sign
 
     def get(self) -> str:
@@ -91,32 +91,31 @@ class JWTSigner:
         return self._sign()
 
     def invalidate(self) -> bool:
-        """Return False: a JWT that was refused is not to be repeated."""
+        """Return False: do not retry after a rejected JWT."""
         return False
 
 
 def fetch_token(token_request: TokenRequest, cache: TTLCache, policy: RetryPolicy) -> Flow[str]:
-    """Return the access token of a grant: the shared one, or a new one that is shared from now on.
+    """Return the access token for a token request, from the cache or newly requested.
 
-    It is good for a while yet: the last tenth of its life, at most a minute, is not used. Who waits
-    while somebody else is refused gets the same error, so that an outage is not asked a thousand
-    times.
+    A token is replaced when a tenth of its lifetime, at most a minute, is left. Callers that wait
+    for a request which fails get the same error, so an outage does not cause a thousand requests.
 
     Args:
-        token_request: What is asked for; each request must carry a new JWT, as `JWTSigner` sees to.
+        token_request: The request; the driver must send it with `JWTSigner` as token source.
         cache: The tokens of this process.
-        policy: How often to repeat.
+        policy: The retry policy.
 
     Raises:
-        CozeAuthenticationError: The server refuses the app or the JWT.
-        CozeError: What else goes wrong.
+        CozeAuthenticationError: The server rejected the app or the JWT.
+        CozeError: Any other error.
     """
     token = yield from get_or_create(
         cache, token_request.key, lambda: _request_or_error(token_request, policy)
     )
     if isinstance(token, str):
         return token
-    raise copy.copy(token)  # each gets a traceback of its own
+    raise copy.copy(token)  # each caller adds its traceback to a copy
 
 
 def _request_or_error(
@@ -125,7 +124,7 @@ def _request_or_error(
     try:
         return (yield from _request_token(token_request, policy))
     except CozeError as error:
-        error.retries_exhausted = True  # it was repeated here
+        error.retries_exhausted = True  # the retries have been made here
         return error.with_traceback(None), _FAILURE_CACHE_SECONDS
 
 
@@ -150,7 +149,7 @@ def _request_token(token_request: TokenRequest, policy: RetryPolicy) -> Flow[tup
 
 
 def _compute_lifetime(expires: Any, reply: Reply, requested: float) -> float:
-    """Return how many seconds a token lives: `expires_in` is mostly a time, not a duration."""
+    """Return the lifetime of a token in seconds; `expires_in` is usually a Unix time."""
     try:
         seconds = float(expires)
     except (TypeError, ValueError):
@@ -158,7 +157,7 @@ def _compute_lifetime(expires: Any, reply: Reply, requested: float) -> float:
     if seconds <= _MIN_TIMESTAMP:
         return seconds
     date = _parse_date(reply.headers)
-    if date is not None:  # the clock that it was written by, in whole seconds; ours may be off
+    if date is not None:  # the server's clock, in whole seconds; ours may be off
         return seconds - date - 1
     remaining = seconds - time.time()
     return remaining if remaining > 0 else requested
@@ -172,7 +171,7 @@ def _parse_date(headers: Mapping[str, str]) -> float | None:
 
 
 def _explain_refusal(error: CozeError) -> CozeError:
-    """Return the error that says what to do about a refusal."""
+    """Return the error for a refused token request, with a hint about the cause."""
     if error.response is None:
         return error
     word = _read_error_word(error)
@@ -191,7 +190,7 @@ def _explain_refusal(error: CozeError) -> CozeError:
 
 
 def _read_error_word(error: CozeError) -> str:
-    """Return the word that OAuth has in place of a code, or an empty string."""
+    """Return the OAuth error word, which replaces a code, or an empty string."""
     try:
         body = error.response.json() if error.response else None
     except ValueError:
@@ -200,7 +199,7 @@ def _read_error_word(error: CozeError) -> str:
 
 
 def _describe_clock_skew(error: CozeError) -> tuple[str, str]:
-    """Return what to say of this computer's clock where it is far from the server's."""
+    """Return a sentence and a hint about clock skew; both empty if it is small or unknown."""
     date = _parse_date(error.response.headers) if error.response else None
     ahead = 0.0 if date is None else time.time() - date
     if abs(ahead) < _MIN_CLOCK_SKEW:

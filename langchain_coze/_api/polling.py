@@ -1,4 +1,4 @@
-"""Polling: start a chat without streaming and wait for its end."""
+"""Polling: start a chat without streaming and poll it until it ends."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Polling(NamedTuple):
-    """When a turn is asked for its state.
+    """How often, and for how long, the state of a chat or run is polled.
 
     Attributes:
-        interval: Seconds between two questions during the first 10 seconds.
-        timeout: Seconds until it is given up.
-        min_interval: Seconds that are never undercut: 1.0 on coze.cn and coze.com.
-        clock: Seconds from any fixed point.
+        interval: Seconds between status requests during the first 10 seconds.
+        timeout: Seconds until polling gives up.
+        min_interval: Lower limit of the interval in seconds: 1.0 on coze.cn and coze.com.
+        clock: A monotonic clock in seconds.
     """
 
     interval: float = 1.0
@@ -36,7 +36,10 @@ class Polling(NamedTuple):
     clock: Callable[[], float] = time.monotonic
 
     def iter_pauses(self) -> Iterator[float]:
-        """Yield the seconds to wait: constant for 10 s, then a tenth of what passed, up to 3."""
+        """Yield the pauses in seconds: constant for 10 s, then a tenth of the time so far, up to 3.
+
+        Never shorter than `interval` and `min_interval`.
+        """
         passed = 0.0
         steady, max_pause = 10.0, 3.0
         while True:
@@ -52,24 +55,24 @@ def run_polled(
     polling: Polling,
     on_started: Callable[[Reply, Chat], None] | None = None,
 ) -> Flow[tuple[Reply, Any, list[Any]]]:
-    """Start a turn without streaming and wait for its end (wire section 2.8).
+    """Start a turn without streaming and poll until it ends (wire section 2.8).
 
     Args:
-        request: What `build_chat_request` gives, with `stream` false.
-        policy: How often to repeat each request.
-        polling: When to ask, and for how long.
-        on_started: What is told, at once, that the turn has started.
+        request: A request from `build_chat_request` or `build_submit_request`, not streaming.
+        policy: The retry policy of each request.
+        polling: How often, and for how long, to poll.
+        on_started: Called with the first reply and the chat as soon as the turn has started.
 
     Returns:
-        The reply that started the turn, the chat at its end and its messages, as Coze sent them.
+        The first reply, the final state of the chat, and its messages, as Coze sent them.
 
     Raises:
-        CozeTimeoutError: The turn had not ended within `polling.timeout` seconds.
-        CozeError: What else Coze reports. The outcome of the turn itself is not judged here.
+        CozeTimeoutError: The turn did not end within `polling.timeout` seconds.
+        CozeError: Any other error of a request. A failed turn does not raise: check its status.
     """
     started_at = polling.clock()
     first = yield from send_with_retry(request, policy)
-    chat_ids = {"id": request.query.get("chat_id"), **request.query}  # where a turn goes on
+    chat_ids = {"id": request.query.get("chat_id"), **request.query}  # of a submit request
     raw: Mapping[str, Any] = {**chat_ids, **read_object(first)}
     chat = Chat.model_validate(raw)
     if not chat.id:
@@ -103,7 +106,7 @@ def run_polled(
         messages = get_payload(
             (yield from send_with_retry(build_message_list_request(chat), policy)).json
         )
-    except CozeError as error:  # the turn had started: whoever catches this can look for it
+    except CozeError as error:  # the turn has started: give the caller its ids
         error.chat_id = error.chat_id or chat.id
         error.conversation_id = error.conversation_id or chat.conversation_id
         raise

@@ -1,13 +1,12 @@
-"""The connections of this process: one for each request in flight, proxies, TLS.
+"""HTTP connection pools of this process: one connection per request in flight, proxies, TLS.
 
-No model holds a connection: they live here, blocking ones by server, asyncio ones by event loop and
-server, and are dropped after a fork. All tokens share them: nothing of a session, such as a cookie,
-is kept.
+Models hold no connections. Sync pools are kept by server, async pools by event loop and server;
+both are dropped after a fork. All tokens share them: no session state, such as cookies, is kept.
 
-httpx's own pool looks at every connection for every request, which makes each of 1,000 concurrent
-streams cost twenty times as much as a single one, and its defaults (100 connections, 5 s to get
-one) fail most of them. Here each connection is a transport of its own, and the first that is free
-takes the next request.
+httpx's own pool scans every connection for every request, so each of 1,000 concurrent streams
+costs twenty times as much as a single one, and with its defaults (100 connections, 5 s to get one)
+most of them fail. Here each connection is a separate transport, and a request takes the first
+free one.
 """
 
 from __future__ import annotations
@@ -31,24 +30,27 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
-_KEEP_ALIVE = 30.0  # seconds that an idle connection is kept
+_KEEP_ALIVE = 30.0  # seconds to keep an idle connection
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class _Slots:
-    """Transports of one connection each: the first free one is taken, so that few stay in use."""
+    """Numbered transports with one connection each; the lowest free number is used first.
+
+    So in quiet times only few stay in use, and the others can be closed.
+    """
 
     def __init__(self, create: Callable[[], Any]) -> None:
         self._create = create
         self._lock = threading.Lock()
-        self._transports: list[Any] = []  # None where a transport has been closed
+        self._transports: list[Any] = []  # None for a closed transport
         self._released_at: list[float] = []
-        self._free: list[int] = []  # a heap of numbers
+        self._free: list[int] = []  # a heap of free numbers
         self._last_sweep = time.monotonic()
         self._closed = False
 
     def acquire(self) -> tuple[int, Any]:
-        """Return the number of a free transport, and the transport."""
+        """Return the number of a free transport and the transport."""
         with self._lock:
             if self._free:
                 number = heapq.heappop(self._free)
@@ -62,10 +64,10 @@ class _Slots:
             return number, transport
 
     def release(self, number: int, *, broken: bool = False) -> list[Any]:
-        """Take a transport back; return the transports that are to be closed.
+        """Mark a transport as free; return the transports that the caller must close.
 
-        A broken one is not used again: a request that was cancelled at the wrong moment may never
-        release its connection, and there is only one.
+        A broken one is not reused: after a badly timed cancellation it may never free its only
+        connection.
         """
         with self._lock:
             now = time.monotonic()
@@ -80,7 +82,7 @@ class _Slots:
             return to_close + self._take_idle(0.0 if self._closed else _KEEP_ALIVE, now)
 
     def close(self) -> list[Any]:
-        """Return the free transports to be closed; `release` will return the others."""
+        """Return the free transports, to be closed; `release` returns the others later."""
         with self._lock:
             self._closed = True
             return self._take_idle(0.0, time.monotonic())
@@ -95,7 +97,7 @@ class _Slots:
 
 
 class _PooledStream(httpx.SyncByteStream):
-    """A response's bytes; gives its transport back when it is closed."""
+    """A response stream that releases its transport when it is closed."""
 
     def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
         self._stream, self._slots, self._number = stream, slots, number
@@ -105,7 +107,7 @@ class _PooledStream(httpx.SyncByteStream):
         return iter(self._stream)
 
     def close(self) -> None:
-        slots, self._slots = self._slots, None  # type: ignore[assignment] # only once
+        slots, self._slots = self._slots, None  # type: ignore[assignment] # release only once
         broken = True
         try:
             self._stream.close()
@@ -116,7 +118,7 @@ class _PooledStream(httpx.SyncByteStream):
 
 
 class _AsyncPooledStream(httpx.AsyncByteStream):
-    """The same for asyncio."""
+    """Async version of `_PooledStream`."""
 
     def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
         self._stream, self._slots, self._number = stream, slots, number
@@ -126,7 +128,7 @@ class _AsyncPooledStream(httpx.AsyncByteStream):
         return aiter(self._stream)
 
     async def aclose(self) -> None:
-        slots, self._slots = self._slots, None  # type: ignore[assignment] # only once
+        slots, self._slots = self._slots, None  # type: ignore[assignment] # release only once
         broken = True
         try:
             await self._stream.aclose()
@@ -137,20 +139,20 @@ class _AsyncPooledStream(httpx.AsyncByteStream):
 
 
 def mark_broken(response: httpx.Response) -> None:
-    """Note that a response was not read to its end, so that its connection is not used again."""
+    """Prevent the reuse of the connection of a response that was not read to its end."""
     if isinstance(response.stream, (_PooledStream, _AsyncPooledStream)):
         response.stream.broken = True
 
 
 class ConnectionPool(httpx.BaseTransport):
-    """A blocking transport with a connection for each request in flight, kept for the next."""
+    """A sync httpx transport with one connection per request in flight; keeps idle ones."""
 
     def __init__(self, create: Callable[[], httpx.BaseTransport]) -> None:
-        """Take what makes the transport of one connection."""
+        """Take the function that creates the transport of one connection."""
         self._slots = _Slots(create)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request over the first free connection."""
+        """Send a request on the first free connection, or a new one."""
         number, transport = self._slots.acquire()
         try:
             response: httpx.Response = transport.handle_request(request)
@@ -162,20 +164,20 @@ class ConnectionPool(httpx.BaseTransport):
         return response
 
     def close(self) -> None:
-        """Close what is idle now, and the rest as soon as it is."""
+        """Close idle connections now and the others when they become idle."""
         for idle in self._slots.close():
             idle.close()
 
 
 class AsyncConnectionPool(httpx.AsyncBaseTransport):
-    """An asyncio transport with a connection for each request in flight, kept for the next."""
+    """Async version of `ConnectionPool`."""
 
     def __init__(self, create: Callable[[], httpx.AsyncBaseTransport]) -> None:
-        """Take what makes the transport of one connection."""
+        """Take the function that creates the transport of one connection."""
         self._slots = _Slots(create)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request over the first free connection."""
+        """Send a request on the first free connection, or a new one."""
         number, transport = self._slots.acquire()
         try:
             response: httpx.Response = await transport.handle_async_request(request)
@@ -187,18 +189,18 @@ class AsyncConnectionPool(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        """Close what is idle now, and the rest as soon as it is."""
+        """Close idle connections now and the others when they become idle."""
         for idle in self._slots.close():
             await idle.aclose()
 
 
 @functools.lru_cache(maxsize=1)
 def _create_ssl_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()  # 20 ms: one for the process
+    return httpx.create_ssl_context()  # takes 20 ms: once per process
 
 
 def _find_proxy(base_url: str) -> str | None:
-    """Return the proxy that the environment asks for; never one for this machine itself."""
+    """Return the proxy URL from the environment, or None; loopback addresses need no proxy."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     if host in _LOOPBACK or proxy_bypass(host):
@@ -229,10 +231,10 @@ def _require_socks() -> None:
 
 
 class ConnectionPools:
-    """The connections of this process: blocking by server, asyncio by event loop and server."""
+    """The connections of this process: sync by server, async by event loop and server."""
 
     def __init__(self) -> None:
-        """Create no connections yet."""
+        """Create the pools without any connection."""
         self.clear()
 
     def clear(self) -> None:
@@ -242,7 +244,7 @@ class ConnectionPools:
         self._loop_pools: dict[asyncio.AbstractEventLoop, _LoopPools] = {}
 
     def get_sync_pool(self, base_url: str) -> ConnectionPool:
-        """Return the connections to a server."""
+        """Return the sync connections to a server."""
         connections = self._sync_pools.get(base_url)
         if connections is None:
             make = functools.partial(httpx.HTTPTransport, **_build_transport_options(base_url))
@@ -251,14 +253,12 @@ class ConnectionPools:
         return connections
 
     def get_async_pool(self, base_url: str) -> AsyncConnectionPool:
-        """Return the connections to a server on the running event loop."""
+        """Return the connections of the running event loop to a server."""
         loop = asyncio.get_running_loop()
         loop_pools = self._loop_pools.get(loop)
         if loop_pools is None or loop_pools.closed:
             loop_pools = _LoopPools()
-            with (
-                self._lock
-            ):  # connections keep their loop alive, so closed loops are swept out here
+            with self._lock:  # connections keep their loop alive, so drop closed loops here
                 for old in [old for old in self._loop_pools if old.is_closed()]:
                     del self._loop_pools[old]
                 self._loop_pools[loop] = loop_pools
@@ -278,7 +278,7 @@ class ConnectionPools:
                 connections.close()
 
     async def aclose(self, base_url: str) -> None:
-        """Close the running event loop's connections to a server, as `close` does."""
+        """Close the running event loop's connections to a server; open streams may finish."""
         loop_pools = self._loop_pools.get(asyncio.get_running_loop())
         connections = loop_pools.by_base_url.pop(base_url, None) if loop_pools else None
         if connections is not None:
@@ -286,13 +286,13 @@ class ConnectionPools:
 
 
 class _LoopPools:
-    """The connections of one event loop, closed when the loop is shut down."""
+    """The connections of one event loop, closed when the loop shuts down."""
 
     def __init__(self) -> None:
         self.by_base_url: dict[str, AsyncConnectionPool] = {}
         self.closed = False
-        # A loop closes its asynchronous generators before it ends (`asyncio.run` sees to that), so
-        # one that has been started here is told in time. It starts without awaiting anything.
+        # `asyncio.run` closes all asynchronous generators before it closes its loop. The first
+        # step registers a generator with the loop; this one awaits nothing, so step it by hand.
         self._watch = self._until_shutdown()
         with contextlib.suppress(StopIteration):
             self._watch.__anext__().send(None)

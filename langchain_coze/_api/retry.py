@@ -1,4 +1,4 @@
-"""One request and its reply: the errors that a reply reports, and when a request is repeated."""
+"""Send a request, detect the errors in its reply, and retry when that is safe."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from langchain_coze.errors import (
 _MAX_EXCERPT = 300
 _MAX_BODY = 2000
 HTTP_ERROR = 400
-"""The HTTP statuses from here on are errors."""
+"""The lowest HTTP status that is an error."""
 
 _HTTP_REDIRECT = 300
 NOT_SUPPORTED_STATUSES = frozenset({404, 405})
-"""The HTTP statuses of a server that does not offer a call."""
+"""The HTTP statuses of a server that does not have an endpoint."""
 
 _NOT_IN_STUDIO = (
     ("/v3/chat/submit_tool_outputs", "results of tool calls (submit_tool_outputs)"),
@@ -48,23 +48,23 @@ _NOT_IN_STUDIO = (
     ("/v1/workflows/resume", "answers to runs that are not streamed"),
     ("/v1/workflows?", "a list of workflows"),
 )
-_MAX_RETRY_AFTER = 60.0  # seconds of Retry-After that we are ready to wait
+_MAX_RETRY_AFTER = 60.0  # seconds; a longer Retry-After is not waited for
 _SUPPORT_HEADERS = ("content-type", "date", "retry-after", "x-tt-logid", "x-log-id")
 
 
 def send_with_retry(request: Request, policy: RetryPolicy) -> Flow[Reply]:
-    """Send a request and return the reply; repeat it only while nothing can have been started.
+    """Send a request and return the reply; retry only if the request cannot have started anything.
 
-    That is: after a failed connect, HTTP 429 and the codes that say "not now", and for GETs also
-    after broken connections and server errors. A refused token is renewed once. For a stream
-    request the reply has the open stream, still whole.
+    That is after a failed connect, HTTP 429 and the "busy" codes; for a GET also after broken
+    connections and server errors. A rejected token is refreshed once. A stream is returned open;
+    the bytes read so far are in its `buffered`.
 
     Args:
-        request: What to send.
-        policy: How often to repeat.
+        request: The request.
+        policy: The retry policy.
 
     Raises:
-        CozeError: The error that Coze reports, or why it could not be reached.
+        CozeError: Coze reported an error or could not be reached.
     """
     renewed = False
     for attempt in itertools.count():
@@ -111,8 +111,8 @@ def _send_once(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
 
 
 def _find_unsupported_hint(request: Request) -> str | None:
-    """Return the hint for a call that Coze Studio does not offer (wire section 8)."""
-    path = f"{request.path}?"  # with a `?` at its end a path of the table is meant as a whole
+    """Return the hint for an endpoint that Coze Studio does not have (wire section 8)."""
+    path = f"{request.path}?"  # a `?` at the end of a table entry requires an exact match
     feature = next((what for prefix, what in _NOT_IN_STUDIO if path.startswith(prefix)), None)
     if feature is None:
         return None
@@ -124,7 +124,7 @@ def _find_unsupported_hint(request: Request) -> str | None:
 
 
 def _read_first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
-    """Read up to the first event: an error there means that nothing has been started."""
+    """Read up to the first event: if that is an error, nothing has been started."""
     decoder, head, events = Decoder(), bytearray(), list[Event]()
     try:
         while not events:
@@ -159,13 +159,13 @@ def _may_retry(request: Request, error: CozeError) -> bool:
 
 
 def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
-    """Return the error that a whole reply reports, or None (wire section 1.5).
+    """Return the error that a complete reply reports, or None (wire section 1.5).
 
-    The JSON decides first, whatever the HTTP status; the status is what is left.
+    An error in the JSON body takes precedence over the HTTP status.
 
     Args:
         reply: A reply with its body.
-        stream: Whether events had been asked for, so that a body of any other kind is an error.
+        stream: Whether the request expected events, so that any other body is an error.
     """
     context = collect_error_context(reply)
     failure = find_failure(reply.json)
@@ -194,7 +194,7 @@ def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
 
 
 def collect_error_context(reply: Reply) -> dict[str, Any]:
-    """Return what every error about a reply tells: status, log id, Retry-After, the reply."""
+    """Return the error attributes that any reply provides: status, log id, Retry-After, excerpt."""
     return {
         "status_code": reply.status_code or None,
         "logid": reply.logid,
@@ -208,7 +208,7 @@ def collect_error_context(reply: Reply) -> dict[str, Any]:
 
 
 def _parse_retry_after(value: str | None) -> float | None:
-    """Return the seconds of a Retry-After header, which may also be a date."""
+    """Return the seconds of a Retry-After header, which may be a number or a date."""
     if not value:
         return None
     try:

@@ -1,4 +1,4 @@
-"""How to reach a server, as plain data: base URL, timeouts, headers, token source."""
+"""Settings to reach a server, as plain data, and the protocol of token sources."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ READ_TIMEOUT = 120.0
 
 
 class TokenSource(Protocol):
-    """Where the token of each request comes from."""
+    """Provides the token of each request."""
 
     @property
     def cache_key(self) -> str | None:
-        """What tells whose tokens they are although they change, or None."""
+        """A key for the account that stays the same when the token changes, or None."""
 
     def get(self) -> str:
         """Return the token."""
@@ -26,7 +26,7 @@ class TokenSource(Protocol):
         """Return the token without blocking the event loop."""
 
     def invalidate(self) -> bool:
-        """Forget the token; return whether `get` may now give another one."""
+        """Discard the token; return whether `get` may now return another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +34,12 @@ class Settings:
     """How to reach a server.
 
     Attributes:
-        base_url: Its address, without a slash at the end.
-        timeout: Seconds of silence between bytes, an `httpx.Timeout`, or None for no limit;
-            `...` leaves it to a client of the user's.
-        headers: Further headers for each request.
-        http_client: A blocking httpx client of the user's, or None.
-        http_async_client: An asyncio httpx client of the user's, or None.
+        base_url: The base URL, without a trailing slash.
+        timeout: Read timeout in seconds, an `httpx.Timeout`, or None for no limit; `...` keeps
+            the timeout of a user-supplied client.
+        headers: Additional headers of each request.
+        http_client: A user-supplied `httpx.Client`, or None.
+        http_async_client: A user-supplied `httpx.AsyncClient`, or None.
     """
 
     base_url: str

@@ -1,4 +1,4 @@
-"""A cache whose missing values are created once, however many callers ask for them.
+"""A cache that creates a missing value only once for all concurrent callers.
 
 It works across threads and event loops: a caller that has to wait yields a `Wait` effect. The sync
 driver blocks its thread for it, the async driver does not.
@@ -17,14 +17,14 @@ from langchain_coze._api.effects import Flow, T, Wait
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-_MAX_WAIT_SECONDS = 60.0  # for a value that another caller is creating
+_MAX_WAIT_SECONDS = 60.0  # for a value that another caller creates
 
 
 class TTLCache:
     """Values by key, each with an expiry time; the least recently used are dropped first.
 
     Args:
-        max_size: How many values are kept.
+        max_size: The maximum number of values.
     """
 
     def __init__(self, max_size: int = 1000) -> None:
@@ -33,13 +33,13 @@ class TTLCache:
         self.clear()
 
     def clear(self) -> None:
-        """Drop all values, and forget who is creating one."""
+        """Drop all values and forget all creations in progress."""
         self._lock = threading.Lock()
         self._values: OrderedDict[Hashable, tuple[Any, float]] = OrderedDict()
         self._in_flight: dict[Hashable, Future[None]] = {}
 
     def get(self, key: Hashable) -> Any:
-        """Return the value of a key, or None when it is missing or expired."""
+        """Return the value of a key, or None if it is missing or expired."""
         with self._lock:
             value, expires_at = self._values.get(key, (None, 0.0))
             if value is None or expires_at <= time.monotonic():
@@ -48,13 +48,13 @@ class TTLCache:
             return value
 
     def discard(self, key: Hashable, value: Any) -> None:
-        """Drop the value of a key, unless it has been replaced by another one."""
+        """Drop the value of a key unless it has been replaced."""
         with self._lock:
             if self._values.get(key, (None,))[0] == value:
                 del self._values[key]
 
     def begin(self, key: Hashable) -> Future[None] | None:
-        """Return the future to wait for, or None: then the caller must create the value."""
+        """Return a future to wait for, or None if the caller must create the value."""
         with self._lock:
             in_flight = self._in_flight.get(key)
             if in_flight is None:
@@ -62,7 +62,7 @@ class TTLCache:
             return in_flight
 
     def complete(self, key: Hashable, value: Any = None, seconds: float = 0.0) -> None:
-        """Store a value for some seconds (None: store nothing) and wake up those who wait."""
+        """Store a value for some seconds (None: store nothing) and wake the waiting callers."""
         with self._lock:
             if value is not None:
                 self._values[key] = value, time.monotonic() + seconds
@@ -77,17 +77,17 @@ class TTLCache:
 def get_or_create(
     cache: TTLCache, key: Hashable, create: Callable[[], Flow[tuple[T, float]]]
 ) -> Flow[T]:
-    """Return a value from the cache; create it once for all callers that ask at the same time.
+    """Return a value from the cache, or create it once for all concurrent callers.
 
-    When creation fails, the caller that tried gets the error, and the next one tries.
+    If the creation fails, its caller gets the error and the next caller tries.
 
     Args:
         cache: The cache.
         key: The key of the value.
-        create: A flow that returns the value (not None) and for how many seconds it is valid.
+        create: Returns a flow whose result is the value (not None) and its lifetime in seconds.
 
     Raises:
-        CozeError: What `create` raises.
+        CozeError: The flow of `create` raised it.
     """
     while (value := cache.get(key)) is None:
         in_flight = cache.begin(key)
@@ -95,7 +95,7 @@ def get_or_create(
             return (yield from _create(cache, key, create))
         if not (yield Wait(in_flight, _MAX_WAIT_SECONDS)):
             return (yield from create())[0]  # fall back to creating it ourselves
-    return value  # type: ignore[no-any-return] # what `create` has returned before
+    return value  # type: ignore[no-any-return] # the cache is untyped
 
 
 def _create(cache: TTLCache, key: Hashable, create: Callable[[], Flow[tuple[T, float]]]) -> Flow[T]:

@@ -1,8 +1,8 @@
-r"""Server-sent events: bytes in, events out, without any I/O.
+r"""Decoder for server-sent events: bytes in, events out, no I/O.
 
 Coze writes two dialects (`event:x` and `event: x`, wire sections 2.4 and 4.4) and, on failure, raw
-JSON lines inside a stream (wire section 1.5). The decoder takes both, split anywhere, and works on
-bytes: a text decoder would cut JSON at U+2028 or U+0085, which are no line ends here.
+JSON lines inside a stream (wire section 1.5). The decoder accepts both, split at any byte. It works
+on bytes, because splitting text into lines would also cut JSON at U+2028 and U+0085.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pydantic_core import from_json, to_json
 
 FAILURE_EVENTS = frozenset({"", "error", "Error", "conversation.chat.failed"})
-"""Names of events that report a failure; a raw JSON line has none."""
+"""Names of events that report a failure; a raw JSON line has an empty name."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -21,8 +21,8 @@ class Event(NamedTuple):
     """One server-sent event.
 
     Attributes:
-        name: The event's name; empty for data without a name and for a raw JSON line.
-        data: Its data as bytes, several data lines joined by a newline; empty if it has none.
+        name: The event name; empty for data without a name and for a raw JSON line.
+        data: The data as bytes, several data lines joined by a newline; may be empty.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Event(NamedTuple):
 
 
 class Decoder:
-    r"""Turns the bytes of one response into events, whatever the reads cut.
+    r"""Decodes the bytes of one response into events, wherever the reads split them.
 
-    Fields may come in any order, with or without the one space after the colon; `\r\n` and `\r` end
-    lines like `\n`; a byte order mark, comments, `retry` and unknown fields are passed over. An
-    event that the end of the stream cuts short is never given out.
+    Fields may come in any order, with or without the space after the colon. `\r\n` and `\r` end
+    lines like `\n`. A byte order mark, comments, `retry` and unknown fields are ignored. An event
+    that the end of the stream cuts short is never returned.
 
     Attributes:
         at_event_boundary: Whether the next byte starts an event. A read that holds exactly one
@@ -44,7 +44,7 @@ class Decoder:
     __slots__ = ("_after_cr", "_at_start", "_buffer", "_scanned", "at_event_boundary")
 
     def __init__(self) -> None:
-        """Make a decoder for one response."""
+        """Create a decoder for one response."""
         self._buffer = bytearray()
         self._scanned = 0
         self._at_start = True
@@ -53,18 +53,18 @@ class Decoder:
 
     @property
     def has_partial_event(self) -> bool:
-        """Whether a part of an event has come, and not its end."""
+        """Whether an incomplete event is buffered."""
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take the next bytes and return the events that they complete.
+        """Return the events that the next bytes complete.
 
         Args:
-            data: Bytes as they were read; any length.
+            data: The bytes of one read, of any length.
         """
         if self._at_start or self._after_cr or b"\r" in data:
             data = self._normalize_newlines(data)
-        if not self._buffer and data.endswith(b"\n\n"):  # whole events: the usual read
+        if not self._buffer and data.endswith(b"\n\n"):  # only complete events: the usual case
             self.at_event_boundary = not self._after_cr
             return _split_events(data)
         self.at_event_boundary = False
@@ -79,9 +79,9 @@ class Decoder:
         return _split_events(complete)
 
     def close(self) -> list[Event]:
-        """Return the failures that the end of the stream leaves, but never half an event.
+        """Return the failures that are left at the end of the stream, but no partial event.
 
-        A raw JSON line often has no line end, and a failure is one with or without its blank line.
+        A raw JSON line often has no line end, and a failure counts even without its blank line.
         """
         rest = bytes(self._buffer)
         self._buffer.clear()
@@ -103,13 +103,13 @@ class Decoder:
         if self._after_cr and data:
             self._after_cr = False
             data = data.removeprefix(b"\n")
-        if data.endswith(b"\r"):  # its line feed may come with the next read
+        if data.endswith(b"\r"):  # the line feed may arrive with the next read
             self._after_cr = True
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _split_events(data: bytes) -> list[Event]:
-    """Return the events of bytes that end where an event ends."""
+    """Return the events of bytes that end at an event boundary."""
     events: list[Event] = []
     for block in data.split(b"\n\n"):
         if not block:
@@ -126,7 +126,7 @@ def _split_events(data: bytes) -> list[Event]:
 
 
 def _parse_block(block: bytes) -> list[Event]:
-    """Return the event of one block, field by field, and any raw JSON lines in it."""
+    """Parse a block field by field; return its event and any raw JSON lines in it."""
     events: list[Event] = []
     lines: list[bytes] = []
     name: str | None = None
@@ -148,7 +148,7 @@ def _parse_block(block: bytes) -> list[Event]:
 
 
 def _parse_unnamed(data: bytes) -> Event:
-    """Return the event of data without a name, which may hold name and data itself."""
+    """Return the event for data without a name; its JSON may hold both name and data."""
     if b'"event"' in data and _is_json(data):
         inner = from_json(data)
         if isinstance(inner, dict) and isinstance(inner.get("event"), str):

@@ -1,4 +1,4 @@
-"""Where the token of each request comes from."""
+"""Token sources for static tokens and for functions; OAuth is in `langchain_coze.auth`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _HINT = bilingual_hint(
 
 
 class StaticToken:
-    """A token that stays the same: a personal or a service access token (wire section 6)."""
+    """A token that never changes: a personal or service access token (wire section 6)."""
 
     __slots__ = ("_token",)
     cache_key = None
 
     def __init__(self, token: SecretStr) -> None:
-        """Take the token; surrounding white space and a pasted `Bearer ` are dropped."""
+        """Take the token; drop surrounding white space and a pasted `Bearer `."""
         self._token = SecretStr(_validate_token(token.get_secret_value()))
 
     def get(self) -> str:
@@ -47,24 +47,24 @@ class StaticToken:
 
 
 class CallableToken:
-    """A token that a function gives for each request.
+    """A token source that calls a function for each request.
 
-    The function may be a coroutine function for `ainvoke` and `astream`; it is called for each
-    request, so it should keep what it fetches.
+    The function may be async if only `ainvoke` and `astream` are used. Its result is not cached
+    here, so a function that fetches a token should cache it.
     """
 
     __slots__ = ("_function",)
     cache_key = None
 
     def __init__(self, function: Any) -> None:
-        """Take the function: no arguments, returns a str or SecretStr, or an awaitable of one."""
+        """Take a function without arguments that returns a str, a SecretStr, or an awaitable."""
         self._function = function
 
     def get(self) -> str:
-        """Return what the function gives.
+        """Return the token from the function.
 
         Raises:
-            CozeAuthenticationError: It gives no token, or only asynchronously.
+            CozeAuthenticationError: The function returned no valid token, or an awaitable.
         """
         value = self._function()
         if inspect.isawaitable(value):
@@ -75,35 +75,35 @@ class CallableToken:
         return _validate_token(value)
 
     async def aget(self) -> str:
-        """Return what the function gives, awaited where needed."""
+        """Async version of `get`; also accepts an awaitable."""
         value = self._function()
         return _validate_token(await value if inspect.isawaitable(value) else value)
 
     def invalidate(self) -> bool:
-        """Return True: the function is asked again for each request."""
+        """Return True: the next request calls the function again."""
         return True
 
 
 def make_token_source(
     api_key: Any, settings: Settings | None = None, policy: RetryPolicy | None = None
 ) -> TokenSource:
-    """Return the source of tokens for what a user gives as `api_key`.
+    """Return the token source for an `api_key`.
 
     Args:
-        api_key: A str or SecretStr, a function that returns one (or, for asyncio, an awaitable of
-            one), an object with such a `token` attribute, or a `CozeJWTAuth`.
-        settings: How the server is reached that the tokens are for.
-        policy: How often a request for a token is repeated.
+        api_key: A str or SecretStr, a function that returns one (or an awaitable of one, for async
+            calls only), an object with such a `token` attribute, or a `CozeJWTAuth`.
+        settings: How to reach the server that the tokens are for.
+        policy: The retry policy of token requests.
 
     Raises:
-        CozeAuthenticationError: There is no token.
+        CozeAuthenticationError: The token is missing or invalid.
     """
     if isinstance(api_key, str):
         api_key = SecretStr(api_key)
     if isinstance(api_key, SecretStr):
         return StaticToken(api_key)
     build_source: Callable[..., TokenSource] | None = getattr(api_key, "make_token_source", None)
-    if build_source is not None:  # a CozeJWTAuth, which is not imported for those who have none
+    if build_source is not None:  # a CozeJWTAuth, which this layer must not import
         return build_source(settings, policy)
     if callable(api_key):
         return CallableToken(api_key)

@@ -1,7 +1,7 @@
-"""HTTP with httpx: requests out, replies and streams in, time-outs and its exceptions as ours.
+"""HTTP with httpx: sends requests, reads replies and streams, maps timeouts and exceptions.
 
-Only this module and `langchain_coze._api.pool` know httpx. The token is put on each request,
-so all tokens share the connections.
+Only this module and `langchain_coze._api.pool` import httpx. Each request carries its token in a
+header, so all tokens can share the connections.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _USER_AGENT = f"langchain-coze/{__version__} python/{platform.python_version()}"
 
 def _build_headers(request: Request, settings: Settings, token: str) -> dict[str, str]:
     headers = {
-        "accept-encoding": "identity",  # events must arrive when they are sent
+        "accept-encoding": "identity",  # compression would delay events
         "user-agent": _USER_AGENT,
         **settings.headers,
         "authorization": f"Bearer {token}",
@@ -55,17 +55,17 @@ def _build_headers(request: Request, settings: Settings, token: str) -> dict[str
 
 
 def _build_content(request: Request) -> dict[str, Any]:
-    """Return what httpx takes as the content of a request."""
+    """Return the keyword arguments of `httpx.Request` for a body or a file."""
     if request.file is not None:
         return {"files": {"file": tuple(request.file)}}
     return {} if request.body is None else {"content": _dump_json(request.body)}
 
 
 def _build_own_request(request: Request, settings: Settings, token: str) -> httpx.Request:
-    """Return the request for our own connections.
+    """Return the request for this package's connection pools.
 
-    They are used without an `httpx.Client`: what a client adds (cookies, redirects, authentication
-    flows) is not wanted here, and takes a third of the time to the first byte.
+    They are used without an `httpx.Client`: the features that a client adds (cookies, redirects,
+    authentication flows) are not wanted, and cost a third of the time to the first byte.
     """
     url = _parse_url(settings.base_url + request.path)
     return httpx.Request(
@@ -78,7 +78,7 @@ def _build_own_request(request: Request, settings: Settings, token: str) -> http
 
 
 def _build_client_request(client: Any, request: Request, settings: Settings, token: str) -> Any:
-    """Return the request for a client of the user's, built by itself."""
+    """Return the request for a user-supplied client, built by that client."""
     options: dict[str, Any] = {}
     if settings.timeout is not ...:
         options["timeout"] = _resolve_timeout(settings, request)
@@ -103,13 +103,13 @@ def _dump_json(body: Mapping[str, Any]) -> bytes:
     except (TypeError, ValueError) as error:
         message = f"The request cannot be written as JSON: {error}"
         raise CozeInvalidRequestError(message) from error
-    return text.encode("utf-8", "replace")  # a lone surrogate is no character
+    return text.encode("utf-8", "replace")  # lone surrogates cannot be encoded
 
 
 def _resolve_timeout(settings: Settings, request: Request) -> Any:
-    """Return the time-outs of one request."""
+    """Return the httpx timeout of one request."""
     timeout = settings.timeout
-    if timeout is ...:  # the user has a client of the other kind
+    if timeout is ...:  # the user-supplied client is of the other kind (sync or async)
         timeout = READ_TIMEOUT
     if timeout is not None and not isinstance(timeout, (int, float)):
         return timeout
@@ -125,7 +125,7 @@ def _to_httpx_timeout(timeout: float | None) -> httpx.Timeout:
 
 
 def _is_event_stream(request: Request, reply: Reply) -> bool:
-    """Return whether a reply is the stream of events that was asked for."""
+    """Return whether a reply is the event stream that the request expects."""
     kind = reply.headers.get("content-type", "").lower()
     events = "event-stream" in kind
     expected = events if request.stream is None else request.stream and (events or not kind)
@@ -142,41 +142,42 @@ def _is_compressed(response: httpx.Response) -> bool:
 
 
 class Stream:
-    """The bytes of an open response, for blocking callers.
+    """The bytes of an open response, for sync callers.
 
-    Read it inside `with`: leaving that closes the connection, and an exception of the HTTP client
-    that passes becomes a `CozeStreamError` or `CozeTimeoutError`.
+    Use it in a `with` block: leaving the block closes the response and turns an exception of the
+    HTTP client into a `CozeStreamError` or `CozeTimeoutError`.
 
     Attributes:
-        buffered: What has been read before, to be taken first.
-        chunks: What arrives after that.
+        buffered: Bytes that have already been read from `chunks`; process them first.
+        chunks: The rest of the response.
     """
 
     __slots__ = ("_deadline", "_response", "buffered", "chunks")
 
     def __init__(self, response: httpx.Response, deadline: float | None = None) -> None:
-        """Take over an open response; `deadline` is when it must be over."""
+        """Take over an open response that must end by `deadline`."""
         self._response = response
         self.buffered = b""
-        # `response.stream` spares a layer that only counts bytes
+        # `response.stream` skips a layer of httpx that only counts bytes
         self.chunks: Iterator[bytes] = (
-            response.iter_bytes() if _is_compressed(response) else iter(response.stream)  # type: ignore[arg-type] # a blocking one
+            response.iter_bytes() if _is_compressed(response) else iter(response.stream)  # type: ignore[arg-type] # a sync stream
         )
         self._deadline = None if deadline is None else Deadline(deadline, response.extensions)
         if self._deadline:
             self.chunks = self._deadline.enforce(self.chunks)
 
     def read(self, deadline: float | None = None) -> bytes | None:
-        """Return what arrives next, or None at the end.
+        """Return the next bytes, or None at the end.
 
         Args:
-            deadline: When to stop waiting, by `time.monotonic()`; the stream ends then. This needs
-                the socket, which a user-supplied client may not expose or may share (HTTP/2).
+            deadline: When to stop waiting, by `time.monotonic()`; the stream is then closed. Works
+                only with access to the socket, which a user-supplied client may not expose or may
+                share (HTTP/2).
         """
         limit = None if deadline is None else Deadline(deadline, self._response.extensions)
         try:
             return next(self.chunks, None)
-        except BaseException as error:  # noqa: BLE001 - told apart in one place
+        except BaseException as error:  # noqa: BLE001 - closes, then `_raise_mapped` re-raises
             mark_broken(self._response)
             self.close()
             if limit and limit.expired and isinstance(error, Exception):
@@ -187,7 +188,7 @@ class Stream:
                 limit.cancel()
 
     def close(self) -> None:
-        """Close the connection, unless the response has been read to its end."""
+        """Close the response; its connection is kept if the response was read to its end."""
         if self._deadline:
             self._deadline.cancel()
         self._response.close()
@@ -197,7 +198,7 @@ class Stream:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Close it."""
+        """Close the response; map an exception of the HTTP client."""
         if error is not None:
             mark_broken(self._response)
         self.close()
@@ -211,27 +212,27 @@ class Stream:
 
 
 class AsyncStream:
-    """The bytes of an open response, for asyncio; used like `Stream`, inside `async with`."""
+    """Async version of `Stream`; use it in an `async with` block."""
 
     __slots__ = ("_response", "buffered", "chunks")
 
     def __init__(self, response: httpx.Response, deadline: float | None = None) -> None:
-        """Take over an open response; `deadline` is when it must be over."""
+        """Take over an open response that must end by `deadline`."""
         self._response = response
         self.buffered = b""
         self.chunks: AsyncIterator[bytes] = (
-            response.aiter_bytes() if _is_compressed(response) else aiter(response.stream)  # type: ignore[arg-type] # an asynchronous one
+            response.aiter_bytes() if _is_compressed(response) else aiter(response.stream)  # type: ignore[arg-type] # an async stream
         )
         if deadline is not None:
             self.chunks = with_deadline(self.chunks, deadline)
 
     async def read(self, deadline: float | None = None) -> bytes | None:
-        """Return what arrives next, or None at the end; see `Stream.read`."""
+        """Async version of `Stream.read`; the deadline always works."""
         patience = None if deadline is None else max(deadline - time.monotonic(), 0.0)
         try:
             async with asyncio.timeout(patience) as limit:
                 return await anext(self.chunks, None)
-        except BaseException as error:  # noqa: BLE001 - told apart in one place
+        except BaseException as error:  # noqa: BLE001 - closes, then `_raise_mapped` re-raises
             mark_broken(self._response)
             await self.close()
             if limit.expired() and isinstance(error, TimeoutError):
@@ -239,7 +240,7 @@ class AsyncStream:
             _raise_mapped(error, streaming=True)
 
     async def close(self) -> None:
-        """Close the connection, unless the response has been read to its end."""
+        """Close the response; its connection is kept if the response was read to its end."""
         await self._response.aclose()
 
     async def __aenter__(self) -> Self:
@@ -247,7 +248,7 @@ class AsyncStream:
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Close it."""
+        """Close the response; map an exception of the HTTP client."""
         if error is not None:
             mark_broken(self._response)
         await self.close()
@@ -256,11 +257,11 @@ class AsyncStream:
 
 
 def send(request: Request, settings: Settings, token: str, pools: ConnectionPools) -> Reply:
-    """Send a request and return the reply, with the open stream if it is one of events.
+    """Send a request and return the reply; an event stream is returned open.
 
     Raises:
         CozeConnectionError: The server could not be reached, or the connection broke.
-        CozeTimeoutError: It was silent for too long.
+        CozeTimeoutError: The server was silent for too long, or the deadline has passed.
     """
     try:
         client = settings.http_client
@@ -278,13 +279,13 @@ def send(request: Request, settings: Settings, token: str, pools: ConnectionPool
         else:
             with stream:
                 reply.body = b"".join(stream.chunks)
-    except Exception as error:  # noqa: BLE001 - told apart in one place
+    except Exception as error:  # noqa: BLE001 - `_raise_mapped` re-raises
         _raise_mapped(error, deadline=request.deadline)
     return reply
 
 
 async def asend(request: Request, settings: Settings, token: str, pools: ConnectionPools) -> Reply:
-    """Do what `send` does, for asyncio."""
+    """Async version of `send`."""
     try:
         client = settings.http_async_client
         if client is None:
@@ -301,7 +302,7 @@ async def asend(request: Request, settings: Settings, token: str, pools: Connect
         else:
             async with stream:
                 reply.body = b"".join([part async for part in stream.chunks])
-    except Exception as error:  # noqa: BLE001 - told apart in one place
+    except Exception as error:  # noqa: BLE001 - `_raise_mapped` re-raises
         _raise_mapped(error, deadline=request.deadline)
     return reply
 
@@ -331,15 +332,15 @@ def _raise_mapped(
 
 
 def map_httpx_error(error: BaseException, *, streaming: bool = False) -> BaseException:
-    """Return our error for one of an httpx client; anything else is returned as it is.
+    """Return our error for an exception of an httpx client; return anything else unchanged.
 
-    The classes are told by name: the user's client may come from a fork of httpx.
+    Classes are matched by name: a user-supplied client may come from a fork of httpx.
     """
     names = {error_class.__name__ for error_class in type(error).__mro__}
     if isinstance(error, CozeError) or not names & {"HTTPError", "InvalidURL", "StreamError"}:
         return error
     if names & {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError"}:
-        # its text may quote a header, and so the token
+        # the text may quote a header, and thus the token
         return CozeInvalidRequestError(
             f"The request could not be built ({type(error).__name__}).",
             hint=bilingual_hint(

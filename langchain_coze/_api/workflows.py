@@ -1,4 +1,4 @@
-"""The calls about workflows, each written once, without I/O; see `langchain_coze._api.effects`."""
+"""The workflow calls of the Coze API as flows; see `langchain_coze._api.effects`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, 
 if TYPE_CHECKING:
     from langchain_coze._api.polling import Polling
 
-_PAGE_SIZE = 30  # the most that a page may have (wire section 4.7)
+_PAGE_SIZE = 30  # the maximum (wire section 4.7)
 _MAX_PAGES = 1000
 _RUNNING = frozenset({"", "Running"})
-_RUN_NOT_FOUND = 4314  # no record of a run, as right after its start
-_STUDIO_CODES = range(777777700, 777777800)  # of its workflows (wire section 4.8)
+_RUN_NOT_FOUND = 4314  # no record of the run, for instance right after its start
+_STUDIO_CODES = range(777777700, 777777800)  # Studio's workflow errors (wire section 4.8)
 
 
 class _RunNotFoundYetError(CozeServerError):
-    """A history without the run: it may have only just begun."""
+    """The history does not contain the run yet: it may have only just started."""
 
 
 def build_run_request(
@@ -32,9 +32,9 @@ def build_run_request(
     """Return the request that runs a workflow (wire sections 4.2 and 4.4).
 
     Args:
-        body: `workflow_id`, `parameters` and what else the API takes.
-        stream: Whether its events are streamed.
-        endpoint: Another path, for a gateway that has one; it may answer either way.
+        body: `workflow_id`, `parameters` and optional fields of the API.
+        stream: Whether to stream events.
+        endpoint: The path on a gateway, which may reply with events or JSON.
     """
     path = "/v1/workflow/stream_run" if stream else "/v1/workflow/run"
     if endpoint:
@@ -43,25 +43,25 @@ def build_run_request(
 
 
 def build_resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
-    """Return the request that answers a run which waits (wire sections 4.4 and 4.5).
+    """Return the request that answers an interrupt of a run (wire sections 4.4 and 4.5).
 
     Args:
         body: `workflow_id`, `event_id`, `interrupt_type` and `resume_data`.
-        stream: Whether the run was streamed; the two kinds do not mix.
+        stream: Whether the run was started as a stream; the two kinds do not mix.
     """
     path = "/v1/workflow/stream_resume" if stream else "/v1/workflows/resume"
     return Request(method="POST", path=path, body=body, stream=stream)
 
 
 def run_workflow(request: Request, policy: RetryPolicy) -> Flow[tuple[Reply, RunReply]]:
-    """Run a workflow, or go on with it, without streaming; return the reply and what it tells.
+    """Start or resume a run without streaming; return the reply, raw and parsed.
 
     Args:
-        request: What `build_run_request` or `build_resume_request` gives, with `stream` false.
-        policy: How often to repeat.
+        request: A request from `build_run_request` or `build_resume_request`, not streaming.
+        policy: The retry policy.
 
     Raises:
-        CozeError: What Coze reports.
+        CozeError: Coze reported an error or could not be reached.
     """
     reply = yield from send_with_retry(request, policy)
     return reply, RunReply.model_validate(reply.json)
@@ -70,17 +70,17 @@ def run_workflow(request: Request, policy: RetryPolicy) -> Flow[tuple[Reply, Run
 def poll_run(
     workflow_id: str, execute_id: str, policy: RetryPolicy, polling: Polling
 ) -> Flow[tuple[Reply, RunHistory]]:
-    """Wait for the end of a run that goes on by itself (wire section 4.3).
+    """Poll an asynchronous run until it ends or is interrupted (wire section 4.3).
 
     Args:
         workflow_id: The workflow.
         execute_id: The run.
-        policy: How often to repeat each request.
-        polling: When to ask, and for how long.
+        policy: The retry policy of each request.
+        polling: How often, and for how long, to poll.
 
     Raises:
-        CozeTimeoutError: It had not ended within `polling.timeout` seconds.
-        CozeError: What else Coze reports. How the run itself ended is not judged here.
+        CozeTimeoutError: The run did not end within `polling.timeout` seconds or by the deadline.
+        CozeError: Any other error of a request. A failed run does not raise: check its status.
     """
     started_at = polling.clock()
     for pause in polling.iter_pauses():
@@ -116,16 +116,16 @@ def poll_run(
 def fetch_run_history(
     workflow_id: str, execute_id: str, policy: RetryPolicy, *, read_timeout: float | None = None
 ) -> Flow[tuple[Reply, RunHistory]]:
-    """Return what is told of a run; Coze Studio has it elsewhere (wire section 4.3).
+    """Return the history of a run; Coze Studio has another endpoint for it (wire section 4.3).
 
     Args:
         workflow_id: The workflow.
         execute_id: The run.
-        policy: How often to repeat.
-        read_timeout: Seconds of silence at most, where that is less than usual.
+        policy: The retry policy.
+        read_timeout: Read timeout in seconds; applies only if shorter than the usual one.
 
     Raises:
-        CozeError: What Coze reports.
+        CozeError: Coze reported an error, could not be reached, or has no record of the run.
     """
     path = f"/v1/workflows/{workflow_id}/run_histories/{execute_id}"
     try:
@@ -146,17 +146,17 @@ def fetch_run_history(
 
 
 def fetch_workflow_info(workflow_id: str, policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
-    """Return what is told of a workflow, with its inputs and outputs (wire section 4.7).
+    """Return the metadata of a workflow, with its inputs and outputs (wire section 4.7).
 
     Args:
         workflow_id: The workflow.
-        policy: How often to repeat.
+        policy: The retry policy.
 
     Returns:
-        `workflow_detail`, `input` and `output`, as far as the server gives them.
+        `workflow_detail`, `input` and `output`, if the server provides them.
 
     Raises:
-        CozeError: What Coze reports.
+        CozeError: Coze reported an error or could not be reached.
     """
     request = Request(
         method="GET",
@@ -168,10 +168,10 @@ def fetch_workflow_info(workflow_id: str, policy: RetryPolicy) -> Flow[Mapping[s
 
 
 def is_unsupported(error: CozeError) -> bool:
-    """Return whether a server has no such call, or nothing to tell: Coze Studio (wire section 4.7).
+    """Return whether the server has no workflow metadata, like Coze Studio (wire section 4.7).
 
     Args:
-        error: What `fetch_workflow_info` raised.
+        error: The error from `fetch_workflow_info`.
     """
     return _is_missing_route(error) or error.code in _STUDIO_CODES
 
@@ -187,11 +187,11 @@ def list_workflows(query: Mapping[str, str], policy: RetryPolicy) -> Flow[list[M
     """Return the workflows of a workspace, from all pages (wire section 4.7).
 
     Args:
-        query: `workspace_id`, and what else the API takes to choose.
-        policy: How often to repeat each request.
+        query: `workspace_id` and optional filters of the API.
+        policy: The retry policy of each request.
 
     Raises:
-        CozeError: What Coze reports.
+        CozeError: Coze reported an error or could not be reached.
     """
     by_id: dict[str, Mapping[str, Any]] = {}
     for number in range(1, _MAX_PAGES + 1):
