@@ -76,7 +76,7 @@ class TurnPlan(NamedTuple):
         full_history: All messages; sent when the conversation has continued without this history.
         reopened_messages: The messages from the question of `open_chat` on; sent after that chat
             is cancelled, because Coze then forgets the turn.
-        explicit_conversation_id: The conversation that the caller names; the plan stays in it.
+        explicit_conversation_id: The conversation that the caller names; a restarted plan uses it.
     """
 
     messages: Sequence[BaseMessage]
