@@ -1,4 +1,4 @@
-"""What a user's environment says, and the address of a server."""
+"""Defaults from environment variables, and validation of `base_url`."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_BASE_URL = "https://api.coze.cn"
-"""The server when none is named."""
+"""The default server."""
 
 
 def from_env(*names: str, default: str | None = None) -> Callable[[], Any]:
-    """Return what reads the first of some environment variables that is set and not empty.
+    """Return a function that reads the first environment variable that is set and not empty.
 
     Args:
-        *names: The variables.
-        default: What counts when none is.
+        *names: The names of the variables.
+        default: The value if no variable is set.
     """
     return lambda: next((value for name in names if (value := os.environ.get(name))), default)
 
 
 def secret_from_env(*names: str) -> Callable[[], SecretStr | None]:
-    """Return what reads a secret as `from_env` reads text."""
+    """Return a function that reads a secret; see `from_env`."""
     read = from_env(*names)
     return lambda: SecretStr(value) if (value := read()) else None
 
 
 def clean_base_url(value: str) -> str:
-    """Return the address of a server without a slash at its end.
+    """Validate a base URL and return it without trailing slashes.
 
     Args:
-        value: What a user gives as `base_url`.
+        value: The `base_url` from the user.
 
     Raises:
-        ValueError: It is no address.
+        ValueError: The value is not an HTTP or HTTPS URL.
     """
     url = value.strip().rstrip("/")
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:

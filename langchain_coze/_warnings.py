@@ -1,4 +1,4 @@
-"""Warnings that point at the user's line, not at one of LangChain's or ours."""
+"""Warnings that point at the user's code, not at LangChain's or this package's."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _LIBRARIES = ("langchain_coze", "langchain_core", "langgraph", "pydantic", "asyn
 
 
 def warn_user(message: str) -> None:
-    """Warn with a `UserWarning` at the innermost line that belongs to no library on the way.
+    """Issue a `UserWarning` that points at the innermost line outside of `_LIBRARIES`.
 
     Args:
-        message: What the user should know.
+        message: The text of the warning.
     """
     level = 1
-    frame = sys._getframe(1)  # noqa: SLF001 - what `warnings` itself walks
+    frame = sys._getframe(1)  # noqa: SLF001 - `warnings` counts the same frames
     while frame.f_back is not None and _is_library(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
         level += 1

@@ -1,4 +1,4 @@
-"""OAuth service apps: access tokens that are fetched and renewed as needed (wire section 6.1).
+"""OAuth service apps: access tokens, fetched and refreshed as needed (wire section 6.1).
 
 Example:
     ```python
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.client import Client
 
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_JWT_SECONDS = 600  # the life of a JWT, not of the token: it is sent once, at once
+_JWT_SECONDS = 600  # lifetime of a JWT, which is sent only once; not of the token
 _JTI_BYTES = 32
 _MAX_DURATION_SECONDS = 86399
 
@@ -71,29 +71,29 @@ def _read_private_key_from_env() -> Any:
 
 
 class CozeJWTAuth(BaseModel):
-    """An OAuth service app, to be given as `api_key` of a `ChatCoze`.
+    """An OAuth service app, to pass as `api_key` of a `ChatCoze`.
 
     It is plain data: it can be pickled, copied, and used from several threads and event loops. The
-    tokens live in a cache of the process, which all objects for the same app share. A pickle holds
-    the private key: keep it as you keep the key. Needs the extra `oauth`.
+    process caches the tokens, and all objects for the same app share them. A pickle contains the
+    private key: protect it like the key. Requires the extra `oauth`.
 
     Args:
         client_id: The id of the OAuth app. Env `COZE_JWT_OAUTH_CLIENT_ID`.
-        private_key: Its private key as PEM text, or a path-like object that names a PEM file. Env
+        private_key: The private key as PEM text, or a path-like object for a PEM file. Env
             `COZE_JWT_OAUTH_PRIVATE_KEY`, then `COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH`.
         public_key_id: The fingerprint of the public key. Env `COZE_JWT_OAUTH_PUBLIC_KEY_ID`.
-        session_name: The end user whose conversations are kept apart from those of others, or a
-            function that tells it for each request; each session has a token of its own.
-        duration_seconds: How long a token lives, 1 to 86399 seconds.
-        scope: What the token may do, as on the wire; for channel apps.
-        session_context: What the JWT tells of a device, as on the wire.
-        account_id: The organization in which the token is asked for, or None.
-        enterprise_id: The enterprise in which it is asked for, or None.
-        base_url: The server of the app; None is the one of the model.
+        session_name: The end user, whose conversations are kept separate, or a function that
+            returns it for each request. Each session has a separate token.
+        duration_seconds: The lifetime of a token, 1 to 86399 seconds.
+        scope: The permissions of the token, in Coze's format; for channel apps.
+        session_context: Device information for the JWT, in Coze's format.
+        account_id: The organization to request the token for, or None.
+        enterprise_id: The enterprise to request the token for, or None.
+        base_url: The server of the app; None for the server of the model.
 
     Raises:
-        ImportError: The extra is missing.
-        ValueError: A field is missing or cannot be right (a pydantic `ValidationError`).
+        ImportError: The extra `oauth` is not installed.
+        ValueError: A field is missing or invalid (a pydantic `ValidationError`).
 
     Source: wire section 6.1.
 
@@ -120,7 +120,7 @@ class CozeJWTAuth(BaseModel):
         frozen=True,
         extra="forbid",
         defer_build=True,
-        hide_input_in_errors=True,  # it may be the private key
+        hide_input_in_errors=True,  # the input may be the private key
     )
 
     client_id: str = Field(
@@ -152,7 +152,7 @@ class CozeJWTAuth(BaseModel):
             raise ValueError(f"No private key is given.\n{_SETUP}")
         if not isinstance(text, str) or "PRIVATE KEY-----" not in text:
             raise ValueError(f"This is no private key in PEM form.\n{_KEY}")
-        return SecretStr(text.replace("\\n", "\n"))  # as environment files write line ends
+        return SecretStr(text.replace("\\n", "\n"))  # environment files escape line ends
 
     @field_validator("base_url")
     @classmethod
@@ -173,20 +173,20 @@ class CozeJWTAuth(BaseModel):
         return self
 
     def for_session(self, session_name: str | Callable[[], str | None] | None) -> Self:
-        """Return the same app for another session.
+        """Return a copy of this app for another session.
 
         Args:
-            session_name: The end user, a function that tells it for each request, or None.
+            session_name: The end user, a function that returns it for each request, or None.
         """
         return self.model_copy(update={"session_name": session_name})
 
     @property
     def token(self) -> str:
-        """A token that is good for a while yet, for use elsewhere; blocking.
+        """A token that will not expire soon, for use elsewhere. May block for a request.
 
         Raises:
-            CozeAuthenticationError: Coze refuses the app or the JWT.
-            CozeError: What else goes wrong on the way.
+            CozeAuthenticationError: Coze rejected the app or the JWT.
+            CozeError: Any other error.
         """
         return self.make_token_source().get()
 
@@ -195,28 +195,28 @@ class CozeJWTAuth(BaseModel):
         return self.token
 
     async def atoken(self) -> str:
-        """Return a token as `token` does, without blocking the event loop.
+        """Async version of `token`.
 
         Raises:
-            CozeAuthenticationError: Coze refuses the app or the JWT.
-            CozeError: What else goes wrong on the way.
+            CozeAuthenticationError: Coze rejected the app or the JWT.
+            CozeError: Any other error.
         """
         return await self.make_token_source().aget()
 
     def make_token_source(
         self, settings: Settings | None = None, policy: RetryPolicy | None = None
     ) -> JWTTokenSource:
-        """Return the tokens for requests to one server, as a model uses them.
+        """Return a token source for requests to one server.
 
         Args:
-            settings: How that server is reached; None for `base_url`, else env `COZE_API_BASE`.
-            policy: How often a request for a token is repeated.
+            settings: How to reach that server; None uses `base_url`, or else env `COZE_API_BASE`.
+            policy: The retry policy of token requests.
         """
         if settings is None:
             default = self.base_url or from_env("COZE_API_BASE", default=DEFAULT_BASE_URL)()
             settings = Settings(base_url=clean_base_url(default))
         elif self.base_url not in {None, settings.base_url}:
-            # The headers are meant for the other server.
+            # The default headers are meant for the other server.
             settings = dataclasses.replace(settings, base_url=self.base_url, headers={})
         return JWTTokenSource(
             functools.partial(self._build_token_request, settings.base_url), settings, policy
@@ -250,7 +250,7 @@ class CozeJWTAuth(BaseModel):
         return f"/api/permission/oauth2/{prefix}token"
 
     def _sign_jwt(self, audience: str, session_name: str | None) -> str:
-        import jwt  # noqa: PLC0415 - an extra
+        import jwt  # noqa: PLC0415 - needs the extra `oauth`
 
         now = int(time.time())
         claims: dict[str, Any] = {
@@ -271,7 +271,7 @@ class CozeJWTAuth(BaseModel):
 
 
 class JWTTokenSource:
-    """The tokens of an app for one server; the process shares them."""
+    """The token source of an app for one server; the process caches its tokens."""
 
     __slots__ = ("_last_issued", "_make_request", "_policy", "_settings")
 
@@ -281,7 +281,7 @@ class JWTTokenSource:
         settings: Settings,
         policy: RetryPolicy | None = None,
     ) -> None:
-        """Take what tells, for each request, what is asked for; nothing is fetched yet."""
+        """Take a function that returns the current token request; nothing is fetched yet."""
         self._make_request = make_request
         self._settings = settings
         self._policy = policy or RetryPolicy()
@@ -289,25 +289,25 @@ class JWTTokenSource:
 
     @property
     def cache_key(self) -> str:
-        """What stays the same when a token is renewed: the app and its session."""
+        """A key for the app and its session, the same for all their tokens."""
         return self._make_request().key
 
     def get(self) -> str:
-        """Return a token that is good for a while yet.
+        """Return a token that will not expire soon.
 
         Raises:
-            CozeError: There is none to be had.
+            CozeError: No token could be obtained.
         """
         client, flow = self._prepare()
         return client.run(flow)
 
     async def aget(self) -> str:
-        """Return a token as `get` does, for asyncio."""
+        """Async version of `get`."""
         client, flow = self._prepare()
         return await client.arun(flow)
 
     def invalidate(self) -> bool:
-        """Forget the token that was given last, unless another one has taken its place."""
+        """Discard the last token unless it has been replaced in the cache; return True."""
         if self._last_issued is not None:
             _runtime.tokens.discard(*self._last_issued)
         return True
@@ -325,16 +325,16 @@ class JWTTokenSource:
 
 @functools.lru_cache(maxsize=16)
 def _load_private_key(private_key: SecretStr) -> Any:
-    """Return the key as an object: reading it takes a hundred times as long as signing."""
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - an extra
-    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415 - the same
-    from jwt.exceptions import PyJWTError  # noqa: PLC0415 - the same
+    """Return the parsed key; parsing takes a hundred times as long as signing."""
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - extra `oauth`
+    from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415 - extra `oauth`
+    from jwt.exceptions import PyJWTError  # noqa: PLC0415 - extra `oauth`
 
     try:
         return RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(private_key.get_secret_value())
     except (PyJWTError, TypeError, UnsupportedAlgorithm, ValueError):
         message = "private_key cannot be read as an RSA key without a password."
-        raise CozeAuthenticationError(message, hint=_KEY) from None  # that may quote the key
+        raise CozeAuthenticationError(message, hint=_KEY) from None  # the cause may quote the key
 
 
 def _require_extra() -> None:

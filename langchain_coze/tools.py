@@ -1,4 +1,4 @@
-"""`CozeWorkflowTool`: a Coze workflow as a LangChain tool; `CozeToolkit`: those of a workspace."""
+"""`CozeWorkflowTool`: a Coze workflow as a LangChain tool. `CozeToolkit`: those of a workspace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain reads it
+from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain evaluates annotations
 from langchain_core.tools import BaseTool, BaseToolkit
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -42,10 +42,10 @@ _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 class CozeWorkflowTool(CozeConnectionFields, BaseTool):
     """A Coze workflow as a LangChain tool.
 
-    What the workflow puts out is the content for the model; the artifact is a `WorkflowRun`. A
-    question of the workflow is an `interrupt` of LangGraph, and `Command(resume=answer)` goes on
-    with the same run, also in another process. Outside of a graph with a checkpointer it is a
-    `CozeWorkflowInterrupt`, and `resume` goes on. One call starts one run, whatever happens.
+    The output of the workflow is the content for the model; the artifact is a `WorkflowRun`. A
+    question of the workflow becomes a LangGraph `interrupt`, and `Command(resume=answer)` continues
+    the same run, even in another process. Outside a graph with a checkpointer the tool raises
+    `CozeWorkflowInterrupt`, and `resume` continues the run. Each call starts exactly one run.
 
     Setup:
         Publish the workflow, create a token with the permission `run`, and set it:
@@ -57,16 +57,16 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
 
     Key init args — workflow:
         workflow_id: The published workflow.
-        name: What a model calls it.
-        description: When a model should call it.
-        args_schema: What it takes: a JSON schema, or a pydantic model.
-        run_mode: How it is run.
+        name: The name of the tool for a model.
+        description: When a model should call the tool.
+        args_schema: The parameters: a JSON schema or a pydantic model.
+        run_mode: How to run the workflow.
 
     Key init args — client:
-        api_key: The token, or where it comes from, for instance a `CozeJWTAuth`.
-        base_url: `https://api.coze.cn`, `https://api.coze.com`, or a Coze Studio.
-        timeout: Seconds of silence.
-        max_retries: Repetitions while nothing has been started.
+        api_key: The token or its source, for instance a `CozeJWTAuth`.
+        base_url: `https://api.coze.cn`, `https://api.coze.com`, or your Coze Studio.
+        timeout: Read timeout in seconds.
+        max_retries: Retries of a request that cannot have started anything.
 
     Instantiate:
         ```python
@@ -102,68 +102,67 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         ```
 
     Within an agent:
-        It is a tool like any other: `create_agent(model, [tool], checkpointer=…)`.
+        Use it like any other tool: `create_agent(model, [tool], checkpointer=…)`.
 
     Raises:
         CozeWorkflowError: The workflow failed; an agent gets it as text, see `handle_tool_error`.
-        CozeWorkflowInterrupt: It asks something, and there is nobody to be asked.
-        CozeError: What else goes wrong, one class for each condition.
+        CozeWorkflowInterrupt: The workflow asks a question outside a graph with a checkpointer.
+        CozeError: Any other error, one class for each condition.
 
     Source: Coze API, workflow run, stream run and resume (wire section 4).
     """
 
     name: str = ""
-    """What a model calls it; made from the id when not given."""
+    """The name of the tool for a model; derived from the id by default."""
 
     description: str = ""
-    """When a model should call it."""
+    """When a model should call the tool."""
 
     workflow_id: str = Field(coerce_numbers_to_str=True, min_length=1)
     """The published workflow, a decimal id."""
 
     run_mode: Literal["auto", "stream", "sync", "async"] = "auto"
-    """How it is run. `stream` (and `auto`) tells what its nodes say on the way, and is not cut
-    after 90 s; `sync` waits for one reply; `async` (paid plans) starts it and asks for its end."""
+    """How to run the workflow. `stream` (and `auto`) reports the output of its nodes on the way and
+    is not cut off after 90 s; `sync` waits for one reply; `async` (paid plans) starts the run and
+    polls it."""
 
     endpoint: str | None = None
-    """Another path to run it, for a gateway that has one: it may answer with JSON or events."""
+    """Another path for starting a run, for a gateway; it may reply with JSON or events."""
 
     bot_id: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """The bot whose database and variables it uses; then no `app_id`."""
+    """The bot whose database and variables the workflow uses; excludes `app_id`."""
 
     app_id: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """The app that it belongs to; then no `bot_id`."""
+    """The app that the workflow belongs to; excludes `bot_id`."""
 
     ext: Mapping[str, Any] | None = None
-    """`user_id`, `latitude`, `longitude`."""
+    """Additional fields for Coze: `user_id`, `latitude`, `longitude`."""
 
     workflow_version: str | None = None
-    """A version of a workflow of the library; None is the newest."""
+    """The version of a library workflow; None for the newest."""
 
     connector_id: str | None = None
     """The channel, for instance 1024 for the API."""
 
     poll_interval: float = Field(default=1.0, gt=0)
-    """Async runs: seconds between two questions during the first 10 s; at least 1 on coze.cn and
-    coze.com. Later it is a tenth of what has passed, at most 3."""
+    """Async runs: seconds between status requests during the first 10 s; at least 1 on coze.cn and
+    coze.com. Later a tenth of the elapsed time, up to 3 s, if that is longer."""
 
     poll_timeout: float = Field(default=600.0, gt=0)
     """Async runs: seconds until `CozeTimeoutError`."""
 
     max_duration: float | None = Field(default=None, gt=0)
-    """Seconds that one leg of a run, to its end or its next question, may take; then
+    """Maximum seconds from a start or an answer to the end of the run or its next question; then
     `CozeTimeoutError`. None for no limit."""
 
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
-    """LangChain's meaning; do not change it."""
+    """Fixed; required by LangChain."""
 
     handle_tool_error: Any = True
-    """LangChain's meaning: what becomes of a `CozeWorkflowError`. True: its text is the answer to
-    the model. False: it is raised."""
+    """How a `CozeWorkflowError` is reported: `True` returns its text to the model, `False` raises
+    it. See `BaseTool` for other values."""
 
-    _async_unavailable: bool = PrivateAttr(
-        default=False
-    )  # whether Coze has refused asynchronous runs
+    _async_unavailable: bool = PrivateAttr(default=False)  # set if Coze refuses asynchronous runs
 
     @model_validator(mode="after")
     def _fill_defaults(self) -> Self:
@@ -176,19 +175,20 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
             self.args_schema = {**header, **_UNKNOWN_INPUTS}
         return self
 
-    # --- Made from what Coze tells ---------------------------------------------------------------
+    # --- Metadata from Coze ----------------------------------------------------------------------
 
     @classmethod
     def from_workflow(cls, workflow_id: str, **fields: Any) -> Self:
-        """Return the tool of a workflow, with the name, description and inputs that Coze tells.
+        """Return the tool for a workflow, with its name, description and inputs from Coze.
 
         Args:
             workflow_id: The published workflow.
-            **fields: Fields of the tool; what is given here is not asked for.
+            **fields: Fields of the tool; they take precedence over the metadata.
 
         Raises:
-            CozeInvalidRequestError: The server tells no inputs (Coze Studio): give `args_schema`.
-            CozeError: What else Coze reports.
+            CozeInvalidRequestError: The server does not provide the inputs (Coze Studio never
+                does): pass `args_schema`.
+            CozeError: Any other error.
 
         Source: wire section 4.7.
         """
@@ -197,22 +197,22 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
 
     @classmethod
     async def afrom_workflow(cls, workflow_id: str, **fields: Any) -> Self:
-        """Do what `from_workflow` does, for asyncio."""
+        """Async version of `from_workflow`."""
         bare = cls(workflow_id=workflow_id, **fields)
         return bare.model_copy(update=await bare._make_client().arun(bare._describe(fields)))
 
     def _describe(self, known_fields: Mapping[str, Any]) -> Flow[dict[str, Any]]:
-        """Return what Coze tells of the workflow, as fields of the tool."""
+        """Return the metadata of the workflow as fields of the tool."""
         return describe_workflow(
             self.workflow_id, known_fields, RetryPolicy(max_retries=self.max_retries)
         )
 
-    # --- One call --------------------------------------------------------------------------------
+    # --- Calls -----------------------------------------------------------------------------------
 
     def _to_args_and_kwargs(
         self, tool_input: str | dict[str, Any], tool_call_id: str | None
     ) -> tuple[tuple[str, ...], dict[str, Any]]:
-        """Return the arguments of `_run`: a workflow may have parameters of any name."""
+        """Return the arguments of `_run`; a dict holds the parameters, which may have any name."""
         if isinstance(tool_input, str) and isinstance(self.args_schema, dict):
             tool_input = {_get_single_parameter_name(self.args_schema): tool_input}
         _, values = super()._to_args_and_kwargs(tool_input, tool_call_id)
@@ -225,7 +225,7 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         *,
         tool_call_id: str | None = None,
         config: RunnableConfig,
-    ) -> tuple[str, Any]:  # LangChain reads the annotations: all of them have to be importable
+    ) -> tuple[str, Any]:  # LangChain evaluates these annotations at run time
         engine, prepare, reporter = self._prepare_call(values, tool_call_id)
         nested = self._build_nested_run(engine, prepare, reporter, values, tool_call_id, config)
         if nested is None:
@@ -242,7 +242,7 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
     ) -> tuple[str, Any]:
         engine, prepare, reporter = self._prepare_call(values, tool_call_id)
         nested = self._build_nested_run(engine, prepare, reporter, values, tool_call_id, config)
-        if nested is None:  # a thread, because files may have to be read
+        if nested is None:  # `prepare` in a thread, because it may read files
             return _to_result(await engine.astart(await asyncio.to_thread(prepare), reporter))
         run = await nested.arun()
         return run.content, run
@@ -250,7 +250,7 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
     def _prepare_call(
         self, values: dict[str, Any], tool_call_id: str | None
     ) -> tuple[WorkflowEngine, Callable[[], dict[str, Any]], ProgressReporter]:
-        """Return the engine, a function that checks the values (it blocks), and the reporter."""
+        """Return the engine, a function that prepares the inputs (it blocks), and the reporter."""
         engine = self._make_engine(tool_call_id)
         source = self._get_input_source(tool_call_id)
         reporter = ProgressReporter(self.workflow_id, tool_call_id)
@@ -265,7 +265,7 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         tool_call_id: str | None,
         config: RunnableConfig,
     ) -> NestedRun | None:
-        """Return the graph of one call, or None outside of a graph with a checkpointer."""
+        """Return the nested graph of a call, or None outside a graph with a checkpointer."""
         if "langgraph" not in sys.modules:
             return None
         from langchain_coze._workflows.graph import build_nested_run  # noqa: PLC0415 - langgraph takes 150 ms
@@ -281,7 +281,7 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         )
 
     def _get_input_source(self, tool_call_id: str | None) -> InputSource:
-        """Return who has written the parameters of a call."""
+        """Return where the parameters of a call come from."""
         if tool_call_id is None:
             return "program"
         return "network" if isinstance(self.args_schema, dict) else "coercion"
@@ -294,10 +294,10 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         )
 
     def _build_run_options(self, tool_call_id: str | None) -> RunOptions:
-        """Return what is run.
+        """Return the options of a start or a resume.
 
         Raises:
-            CozeInvalidRequestError: Both a bot and an app are named.
+            CozeInvalidRequestError: Both `bot_id` and `app_id` are set.
         """
         validate_bot_or_app("workflow", self.bot_id, self.app_id, required=False)
         body_fields = ("bot_id", "app_id", "workflow_version", "connector_id")
@@ -322,23 +322,23 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
     def _record_async_unavailable(self) -> None:
         self._async_unavailable = True
 
-    # --- Answers outside of a graph --------------------------------------------------------------
+    # --- Resuming outside a graph ----------------------------------------------------------------
 
     def resume(self, interrupt: CozeWorkflowInterrupt, answer: Any) -> WorkflowRun:
-        """Go on with a run that asked something.
+        """Answer the question of a run and continue it.
 
         Args:
-            interrupt: What it raised. Its answer can be given once.
-            answer: Text; or a dict of the values that an input node asks for, with files in any
-                form that a parameter takes.
+            interrupt: The exception that the tool raised. It can be answered once.
+            answer: Text, or a dict with the values of an input node's fields. A file may have any
+                form that a parameter accepts.
 
         Returns:
-            The run; its `content` is what the tool would have returned.
+            The finished run; its `content` is the text that the tool would have returned.
 
         Raises:
-            CozeWorkflowInterrupt: The workflow asks something else.
-            CozeWorkflowError: It failed, or does not wait for this any more.
-            CozeError: What else goes wrong.
+            CozeWorkflowInterrupt: The workflow asks another question.
+            CozeWorkflowError: The run failed or no longer waits for this answer.
+            CozeError: Any other error.
 
         Source: wire sections 4.4 and 4.5.
         """
@@ -350,7 +350,7 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         )
 
     async def aresume(self, interrupt: CozeWorkflowInterrupt, answer: Any) -> WorkflowRun:
-        """Do what `resume` does, for asyncio."""
+        """Async version of `resume`."""
         earlier_messages = interrupt.run.get("messages") or []
         reporter = ProgressReporter(self.workflow_id, None)
         engine = self._make_engine()
@@ -384,24 +384,24 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
     """
 
     workspace_id: str = Field(coerce_numbers_to_str=True, min_length=1)
-    """The workspace: the number after `/space/` in its address."""
+    """The workspace: the number after `/space/` in its URL."""
 
     app_id: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """Only the workflows of this app; None for those of the library."""
+    """List only the workflows of this app; None for those of the library."""
 
     tool_options: Mapping[str, Any] = {}
-    """Fields for each tool, for instance `{"run_mode": "sync"}`."""
+    """Fields of each tool, for instance `{"run_mode": "sync"}`."""
 
     def get_tools(self) -> list[BaseTool]:
-        """Return a tool for each published workflow; Coze is asked for them each time.
+        """Return a tool for each published workflow; each call requests the list again.
 
         Raises:
-            CozeError: What Coze reports.
+            CozeError: Coze reported an error or could not be reached.
         """
         return self._build_tools(self._make_client().run(self._list_workflows()))
 
     async def aget_tools(self) -> list[BaseTool]:
-        """Do what `get_tools` does, for asyncio."""
+        """Async version of `get_tools`."""
         return self._build_tools(await self._make_client().arun(self._list_workflows()))
 
     def _list_workflows(self) -> Flow[list[dict[str, Any]]]:
@@ -412,7 +412,7 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
         return list_tools(query, self.tool_options, RetryPolicy(max_retries=self.max_retries))
 
     def _build_tools(self, workflows: list[dict[str, Any]]) -> list[BaseTool]:
-        """Return the tools of what was found."""
+        """Return the tools for the listed workflows."""
         fields = {name: getattr(self, name) for name in CozeConnectionFields.model_fields}
         if self.app_id:
             fields["app_id"] = self.app_id
@@ -423,13 +423,13 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
 
 
 def _get_wire_name(schema: Any, name: str) -> str:
-    """Return the name that a parameter has for Coze: a pydantic model may have another one."""
+    """Return Coze's name of a parameter: a pydantic field may have it as its alias."""
     field = getattr(schema, "model_fields", {}).get(name)
     return (field.serialization_alias or field.alias or name) if field is not None else name
 
 
 def _get_single_parameter_name(schema: Mapping[str, Any]) -> str:
-    """Return the one parameter that a plain text is for."""
+    """Return the name of the only parameter, which gets the value of a plain str."""
     names = schema.get("required") or list(schema.get("properties") or ())
     if len(names) == 1:
         return str(names[0])
@@ -444,7 +444,7 @@ def _require_finished(step: RunState) -> WorkflowRun:
     """Return a run that has ended.
 
     Raises:
-        CozeWorkflowInterrupt: It waits.
+        CozeWorkflowInterrupt: The run waits for an answer.
     """
     if step.pending is None:
         return step.run

@@ -1,4 +1,4 @@
-"""The fields that say which bot is asked, and how; and what one call makes of them."""
+"""Pydantic fields that select and configure a bot or chatflow, and the options of one call."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PER_CALL_FIELDS = frozenset(
         *PLAIN_OPTIONS,
     }
 )
-"""The fields that a single call can set."""
+"""The fields that a single call can override."""
 
 CACHE_KEY_FIELDS = (
     "bot_id",
@@ -54,30 +54,30 @@ CACHE_KEY_FIELDS = (
     *STRING_MAP_OPTIONS,
     *PLAIN_OPTIONS,
 )
-"""The fields that change an answer: traces and caches tell them."""
+"""The fields that change an answer, for traces and cache keys."""
 
 CONFIG_KEY = "coze_conversation_id"
-"""The key of a conversation id in the `configurable` part of a config."""
+"""The key of the conversation id in the `configurable` part of a config."""
 
 ABANDONED = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeoutError)
-"""What ends a call on our side, before the turn is over on Coze's."""
+"""Exceptions that end a call here while its turn continues in Coze."""
 
 _OPTION_FIELDS = (*STRING_MAP_OPTIONS, *PLAIN_OPTIONS)
 
 
 class BotFields(CozeConnectionFields):
-    """A bot, or a chatflow, and how it is asked."""
+    """The fields that select and configure a bot or a chatflow."""
 
     bot_id: str | None = Field(
         default_factory=from_env("COZE_BOT_ID"),
         validation_alias=AliasChoices("bot_id", "model"),
         coerce_numbers_to_str=True,
     )
-    """The published bot, a decimal id. Also accepted as `model`; per call too.
+    """The published bot, a decimal id. Also accepted as `model`. Per call too.
     Env `COZE_BOT_ID`."""
 
     workflow_id: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """A chatflow that is run in place of a bot; then `bot_id` or `app_id` says where, not both.
+    """A chatflow to run instead of a bot; set either `bot_id` or `app_id` as its context.
     Per call too."""
 
     app_id: str | None = Field(default=None, coerce_numbers_to_str=True)
@@ -87,51 +87,53 @@ class BotFields(CozeConnectionFields):
         default_factory=from_env("COZE_USER_ID", default="langchain-coze"),
         validation_alias=AliasChoices("user_id", "user"),
     )
-    """The end user: Coze keeps context, memory and database apart by it. Env `COZE_USER_ID`."""
+    """The end user: Coze separates context, memory and database by user. Per call too.
+    Env `COZE_USER_ID`."""
 
     conversation_id: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """A conversation that Coze keeps: only messages that it has not seen are sent. Per call too, or
-    as `config={"configurable": {"coze_conversation_id": …}}`."""
+    """A conversation stored by Coze: only messages that it does not have yet are sent. Per call
+    too, or as `config={"configurable": {"coze_conversation_id": …}}`."""
 
     auto_save_history: bool | None = None
-    """Whether Coze keeps the turn. None: only where it must: in poll mode, in a conversation, and
-    where bound tools have to be answered. Per call too."""
+    """Whether Coze saves the turn. None saves it only if needed: in poll mode, in a conversation,
+    and with bound tools, whose results Coze waits for. Per call too."""
 
     custom_variables: Mapping[str, Any] | None = None
-    """Values of the bot's prompt variables; what is not a str is sent as JSON. Per call too."""
+    """Values of the bot's prompt variables; other values than str are sent as JSON.
+    Per call too."""
 
     parameters: Mapping[str, Any] | None = None
-    """Start-node values of a bot in chatflow mode. Per call too."""
+    """Values for the start node of a bot in chatflow mode. Per call too."""
 
     meta_data: Mapping[str, Any] | None = None
-    """At most 16 pairs that Coze keeps with the turn. Per call too."""
+    """At most 16 key-value pairs that Coze stores with the turn. Per call too."""
 
     extra_params: Mapping[str, Any] | None = None
     """`latitude` and `longitude` for the bot's plugins. Per call too."""
 
     bot_version: str | None = None
-    """A published version of the bot; None is the newest. Per call too."""
+    """A published version of the bot; None for the newest. Per call too."""
 
     publish_status: Literal["published_online", "unpublished_draft"] | None = None
-    """Which state of the bot answers; None is the published one. Per call too."""
+    """Which state of the bot answers; None for the published one. Per call too."""
 
     enable_card: bool | None = None
-    """Whether the bot may answer with cards, which come as content blocks. Per call too."""
+    """Whether the bot may answer with cards, which become content blocks. Per call too."""
 
     connector_id: str | None = None
     """The channel, for instance 1024 for the API. Per call too."""
 
     max_duration: float | None = Field(default=None, gt=0)
-    """Seconds that one turn may take in all; then `CozeTimeoutError`. None for no limit."""
+    """Maximum seconds for a whole turn; then `CozeTimeoutError`. None for no limit."""
 
     cancel_on_close: bool = False
-    """Whether a turn is cancelled in Coze when its reader leaves early. It does not stop the
-    billing of what has been generated."""
+    """Cancel the chat in Coze when the consumer stops reading early. Output generated so far is
+    still billed."""
 
     _warned: set[str] = PrivateAttr(default_factory=set)
 
     def _warn_unknown_arguments(self, names: Iterable[str], accepted: Collection[str]) -> None:
-        """Warn once about each argument of a call that is not known."""
+        """Warn once about each unknown argument of a call."""
         for name in sorted(set(names) - set(accepted) - self._warned):
             self._warned.add(name)
             init_only = get_argument_names(type(self))
@@ -144,20 +146,20 @@ class BotFields(CozeConnectionFields):
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Return True: traces and cache keys show the fields, without the token."""
+        """Return True: traces and cache keys contain the fields, without the token."""
         return True
 
     def _cancel_if_abandoned(self, client: Client, run: TurnRun[Any]) -> None:
-        """Cancel a turn whose reader has left before its end, where that is wanted."""
+        """Cancel an unfinished turn in the background if `cancel_on_close` is set."""
         if self.cancel_on_close and not run.finished:
             cancel_in_background(client.settings, run.token, run.ids)
 
     def _build_options(self, kwargs: Mapping[str, Any], **model_options: Any) -> ChatOptions:
-        """Return what one call asks for.
+        """Return the validated options of one call.
 
         Args:
             kwargs: The arguments of the call.
-            **model_options: Attributes of `ChatOptions` that are no fields of a bot.
+            **model_options: Attributes of `ChatOptions` that are not fields of this class.
         """
         fields = self.__dict__
         bot_id, workflow_id, app_id = self._resolve_target(kwargs)
@@ -183,26 +185,26 @@ class BotFields(CozeConnectionFields):
         return options
 
     def _resolve_target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
-        """Return the ids of the bot, the chatflow and the app; empty where there is none."""
+        """Return the ids of the bot, the chatflow and the app; empty if unset."""
         bot_id = _to_id(kwargs.get("bot_id") or kwargs.get("model") or self.bot_id)
         workflow_id = _to_id(kwargs.get("workflow_id") or self.workflow_id)
         app_id = _to_id(kwargs.get("app_id") or self.app_id) if workflow_id else ""
         is_explicit = bool(kwargs.get("bot_id") or kwargs.get("model"))
         if app_id and not is_explicit and "bot_id" not in self.model_fields_set:
-            bot_id = ""  # it comes from the environment
+            bot_id = ""  # it is only the default from the environment
         return bot_id, workflow_id, app_id
 
     def _resolve_model_name(self, kwargs: Mapping[str, Any]) -> str:
-        """Return what answers a call: the chatflow or the bot."""
+        """Return the id of the chatflow or bot that answers a call."""
         bot_id, workflow_id, _ = self._resolve_target(kwargs)
         return workflow_id or bot_id
 
     def _resolve_conversation_id(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
-        """Return the conversation that a call names, or its config, or the field."""
+        """Return the conversation id of a call, from its arguments, its config or the field."""
         conversation_id = kwargs.get("conversation_id")
         if conversation_id is None:
             conversation_id = (ensure_config().get("configurable") or {}).get(CONFIG_KEY)
-        if isinstance(conversation_id, Mapping):  # one for each bot
+        if isinstance(conversation_id, Mapping):  # conversation ids by bot
             conversation_id = conversation_id.get(model_name)
         if conversation_id is None:
             conversation_id = self.conversation_id

@@ -1,7 +1,7 @@
-"""The doors of a chat model: every way to call it, so that what a call is told arrives.
+"""Forward the conversation id in a call's config to the model, and make its input traceable.
 
-A model that is called by itself never sees the config of the call (in a graph it does), and the
-tracers of LangChain see the input before the model: both are put right here.
+A model that is called on its own never sees the config of the call (inside a graph it does), and
+LangChain's tracers see the input before the model does. So each public method has to be wrapped.
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ if TYPE_CHECKING:
 
 
 class ConfigAwareChatModel(BaseChatModel):
-    """A chat model that takes the conversation of the config of each call."""
+    """A chat model that reads the conversation id in the config of each call."""
 
-    if not TYPE_CHECKING:  # the signatures, with their overloads, are those of BaseChatModel
+    if not TYPE_CHECKING:  # type checkers use the overloads of BaseChatModel
 
-        def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - LangChain's name
-            """Ask the bot; see `BaseChatModel.invoke`. The config may name a conversation."""
+        def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Call the bot; see `BaseChatModel.invoke`. The config may hold a conversation id."""
             return super().invoke(
                 make_traceable_input(input), config, **with_config_conversation(config, kwargs)
             )
 
-        async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - the same
-            """Ask the bot; see `BaseChatModel.ainvoke`. The config may name a conversation."""
+        async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Async version of `invoke`."""
             return await super().ainvoke(
                 make_traceable_input(input), config, **with_config_conversation(config, kwargs)
             )
 
-        def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - the same
-            """Ask the bot; see `BaseChatModel.stream`. The config may name a conversation."""
+        def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Call the bot; see `BaseChatModel.stream`. The config may hold a conversation id."""
             return super().stream(
                 make_traceable_input(input), config, **with_config_conversation(config, kwargs)
             )
 
-        def astream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - the same
-            """Ask the bot; see `BaseChatModel.astream`. The config may name a conversation."""
+        def astream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Async version of `stream`."""
             return super().astream(
                 make_traceable_input(input), config, **with_config_conversation(config, kwargs)
             )
 
-        def stream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - the same
-            """Ask the bot; see `BaseChatModel.stream_events`. The config as in `invoke`."""
+        def stream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Call the bot; see `BaseChatModel.stream_events`. For the config see `invoke`."""
             return super().stream_events(
                 make_traceable_input(input), config, **with_config_conversation(config, kwargs)
             )
 
-        def astream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - the same
-            """Ask the bot; see `BaseChatModel.astream_events`. The config as in `invoke`."""
+        def astream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Call the bot; see `BaseChatModel.astream_events`. For the config see `invoke`."""
             return super().astream_events(
                 make_traceable_input(input), config, **with_config_conversation(config, kwargs)
             )
@@ -63,23 +63,23 @@ class ConfigAwareChatModel(BaseChatModel):
 def with_config_conversation(
     config: Mapping[str, Any] | None, kwargs: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments of a call, with the conversation that its config names.
+    """Return the arguments of a call, with the conversation id from its config.
 
-    Inside a graph the config is found anyway; a model that is called by itself sees only this one.
+    Only a model that is called on its own needs this; inside a graph it finds the config itself.
 
     Args:
         config: The config of the call.
-        kwargs: Its arguments.
+        kwargs: The arguments of the call.
     """
     conversation_id = (config.get("configurable") or {}).get(CONFIG_KEY) if config else None
     return kwargs if conversation_id is None else {"conversation_id": conversation_id, **kwargs}
 
 
 def make_traceable_input(model_input: Any) -> Any:
-    """Return the input of a call as traces can show it: see `attachments.make_traceable`.
+    """Return the input of a call in a form for traces; see `attachments.make_traceable`.
 
     Args:
-        model_input: What a chat model takes: a str, messages, or a prompt value.
+        model_input: The input of a chat model: a str, messages, or a prompt value.
     """
     messages = model_input.messages if isinstance(model_input, ChatPromptValue) else model_input
     if not isinstance(messages, (list, tuple)) or all(

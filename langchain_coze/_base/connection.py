@@ -1,4 +1,4 @@
-"""Fields that say how to reach Coze: base URL, credentials, timeouts, connections."""
+"""Pydantic fields for reaching Coze: base URL, credentials, timeouts, connections."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
 
 
 class CozeConnectionFields(BaseModel):
-    """The fields that say how to reach Coze, and the connections of this process to it.
+    """The fields for reaching Coze, and methods to close the connections.
 
-    No client or socket is held in a field: an object with these fields can be pickled, copied, and
-    used from several threads and event loops.
+    No field holds a client or a socket, except a client that you pass. So an object can be pickled,
+    copied, and used from several threads and event loops.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
@@ -44,32 +44,32 @@ class CozeConnectionFields(BaseModel):
         validation_alias=AliasChoices("api_key", "coze_api_key"),
         repr=False,
     )
-    """The token: a str, a function that returns one, an object with a `token`, or a `CozeJWTAuth`.
-    Env `COZE_API_TOKEN`, then `COZE_API_KEY`."""
+    """The token: a str, a function that returns one, an object with a `token` attribute, or a
+    `CozeJWTAuth`. Env `COZE_API_TOKEN`, then `COZE_API_KEY`."""
 
     base_url: str = Field(
         default_factory=from_env("COZE_API_BASE", default=DEFAULT_BASE_URL),
         validate_default=True,
         validation_alias=AliasChoices("base_url", "coze_api_base"),
     )
-    """The server: `https://api.coze.cn`, `https://api.coze.com`, or a Coze Studio.
+    """The server: `https://api.coze.cn`, `https://api.coze.com`, or your Coze Studio.
     Env `COZE_API_BASE`."""
 
     timeout: Any = Field(default=120.0, validation_alias=AliasChoices("timeout", "request_timeout"))
-    """Seconds of silence between bytes, an `httpx.Timeout`, or None for no limit. Connecting gets
-    10 s."""
+    """Read timeout in seconds, an `httpx.Timeout`, or None for no limit. Unless you pass an
+    `httpx.Timeout`, connecting may take at most 10 s."""
 
     max_retries: int = Field(default=2, ge=0)
-    """How often a request is repeated while nothing can have been started by it."""
+    """How often a request is retried, as long as it cannot have started anything."""
 
     http_client: Any = Field(default=None, exclude=True, repr=False)
-    """An `httpx.Client` of yours for blocking calls, used as it is and never closed by us."""
+    """Your `httpx.Client` for sync calls; used as is and never closed by this package."""
 
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
-    """An `httpx.AsyncClient` of yours for asynchronous calls, used as it is and never closed."""
+    """Your `httpx.AsyncClient` for async calls; used as is and never closed by this package."""
 
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Further headers for each request, for instance for a gateway."""
+    """Additional headers of each request, for instance for a gateway."""
 
     @model_validator(mode="before")
     @classmethod
@@ -105,7 +105,7 @@ class CozeConnectionFields(BaseModel):
         return self
 
     def _make_client(self) -> Client:
-        """Return what talks to Coze; it holds no connection, so making it costs nothing."""
+        """Return a client for the server; it holds no connection, so creating one is cheap."""
         uses_own_clients = self.http_client is None and self.http_async_client is None
         settings = Settings(
             base_url=self.base_url,
@@ -118,24 +118,24 @@ class CozeConnectionFields(BaseModel):
         return _runtime.make_client(settings, make_token_source(self.api_key, settings, policy))
 
     def _build_polling(self, interval: float, timeout: float) -> Polling:
-        """Return when something that runs in Coze is asked for: not too often on its own hosts."""
+        """Return the polling settings, with a minimum interval of 1 s on Coze's hosts."""
         floor = 1.0 if urlsplit(self.base_url).hostname in _HOSTED else 0.0
         return Polling(interval=interval, timeout=timeout, min_interval=floor)
 
     def close(self) -> None:
-        """Close the blocking connections to the server; a later call opens new ones.
+        """Close the sync connections to the server; a later call opens new ones.
 
-        They belong to the process, not to this model: other models only have to connect again, and
-        running streams end in peace.
+        They belong to the process, not to this object: other objects only have to reconnect, and
+        open streams are allowed to finish.
         """
         self._make_client().close()
 
     async def aclose(self) -> None:
-        """Close the running event loop's connections to the server, as `close` does."""
+        """Close the running event loop's connections to the server; see `close`."""
         await self._make_client().aclose()
 
     def __enter__(self) -> Self:
-        """Return the model; leaving the `with` closes the connections."""
+        """Return this object; leaving the `with` block closes the connections."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,7 +143,7 @@ class CozeConnectionFields(BaseModel):
         self.close()
 
     async def __aenter__(self) -> Self:
-        """Return the model; leaving the `async with` closes the connections."""
+        """Return this object; leaving the `async with` block closes the connections."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -151,10 +151,10 @@ class CozeConnectionFields(BaseModel):
         await self.aclose()
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Return what is pickled.
+        """Return the state for pickling.
 
         Raises:
-            TypeError: The model holds an HTTP client of the user's, which cannot be pickled.
+            TypeError: The object holds a user-supplied HTTP client, which cannot be pickled.
         """
         for name in ("http_client", "http_async_client"):
             if getattr(self, name) is not None:

@@ -1,4 +1,7 @@
-"""Arguments that Coze has no use for: told by name, never an error, never swallowed."""
+"""Arguments that Coze does not support: ignored with a warning or rejected, never silently.
+
+A promise that a bot cannot keep is rejected: a forced tool call, structured output.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-# What other chat models take and a bot has already: its settings stand in Coze.
+# Arguments of other chat models that are settings of the bot in Coze.
 _BOT_SETTINGS = frozenset(
     {
         "frequency_penalty",
@@ -39,7 +42,7 @@ _BOT_SETTINGS = frozenset(
 
 @functools.cache
 def get_argument_names(model: type[BaseModel]) -> frozenset[str]:
-    """Return every name under which a model's constructor takes a field.
+    """Return all names under which a model's constructor accepts its fields.
 
     Args:
         model: A pydantic model.
@@ -58,13 +61,13 @@ def warn_ignored(
     init_only: Collection[str] = (),
     owner: str = "ChatCoze",
 ) -> None:
-    """Warn that an argument is ignored, and say what to do instead.
+    """Warn that an argument is ignored, with a suggestion.
 
     Args:
         name: The argument.
-        accepted: The arguments that would have been understood.
-        init_only: Arguments that would have been understood by the constructor.
-        owner: Who was given the argument.
+        accepted: The accepted arguments.
+        init_only: The arguments that only the constructor accepts.
+        owner: The name of the class.
     """
     if name in init_only:
         message = (
@@ -86,13 +89,13 @@ def warn_ignored(
 
 
 def reject_forced_tool_choice(tool_choice: Any) -> None:
-    """Refuse to force a tool call.
+    """Raise if a tool call is forced, which Coze cannot do.
 
     Args:
-        tool_choice: None and `"auto"` leave it to the bot.
+        tool_choice: The argument of `bind_tools`. None and `"auto"` leave the choice to the bot.
 
     Raises:
-        CozeInvalidRequestError: It says anything else.
+        CozeInvalidRequestError: `tool_choice` has any other value.
     """
     if tool_choice is not None and tool_choice != "auto":
         raise CozeInvalidRequestError(
@@ -105,10 +108,10 @@ def reject_forced_tool_choice(tool_choice: Any) -> None:
 
 
 def reject_structured_output() -> NoReturn:
-    """Refuse to force a format of the answer.
+    """Raise, because Coze cannot force an output format.
 
     Raises:
-        CozeInvalidRequestError: Always; it names the ways that there are.
+        CozeInvalidRequestError: Always; its hint lists the alternatives.
     """
     raise CozeInvalidRequestError(
         "Coze has no way to ask a bot for structured output.",

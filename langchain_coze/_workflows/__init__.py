@@ -1,1 +1,1 @@
-"""One run of a workflow: check its input, start it, read it, resume it."""
+"""Workflow runs: validate the inputs, start a run, read it, resume it."""

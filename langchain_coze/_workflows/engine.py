@@ -1,7 +1,6 @@
-"""Running a workflow: from its start, or from an answer, to its end or its next question.
+"""Start or resume a workflow run and read it to its end or its next interrupt.
 
-All of it is one procedure for each of the two; blocking and asyncio callers differ only in who
-carries it out.
+`start_run` and `resume_run` are flows; `WorkflowEngine` runs them for sync and async callers.
 """
 
 from __future__ import annotations
@@ -41,28 +40,29 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Reply, Request
 
 _NO_ASYNC = 6003  # "asynchronous runs need a paid plan"
-_DRAIN_SECONDS = 0.05  # seconds for the end of a response, so that its connection can be used again
+_DRAIN_SECONDS = 0.05  # for reading the end of a response, so that its connection can be reused
 _STREAMED_KEY = "streamed"
 
 InputSource: TypeAlias = Literal["program", "network", "coercion"]
-"""Who gives a file. A program may give paths; a text that a model wrote, or that came over the
-network, is none; and where a schema makes paths of a model's texts, no path is taken at all."""
+"""Where inputs come from, which decides whether a file may be a path. `program`: a str or a `Path`.
+`network` (a model or a remote caller): only a `Path`, because text must not reach local files.
+`coercion`: never, because a schema may turn a model's text into a `Path`."""
 
 
 class RunOptions(NamedTuple):
-    """What is run, and how.
+    """What to run, and how.
 
     Attributes:
         workflow_id: The workflow.
-        body: What is sent beside its parameters.
+        body: Other fields of the request body than the parameters.
         base_url: The server.
-        stream: Whether its events are streamed.
-        is_async: Whether it is started only, and then asked for.
-        endpoint: Another path to start it, or None.
-        tool_call_id: The call that it is run for, or None; questions tell it.
-        on_async_unavailable: What is told that asynchronous runs need a paid plan, or None.
-        retry_policy: How often requests are repeated, and until when.
-        polling: When an asynchronous run is asked for.
+        stream: Whether to stream events.
+        is_async: Whether to start the run asynchronously and poll it.
+        endpoint: Another path for starting the run, or None.
+        tool_call_id: The tool call that needs the run, or None; interrupts contain it.
+        on_async_unavailable: Called if asynchronous runs need a paid plan; may be None.
+        retry_policy: The retry policy and deadline of the requests.
+        polling: How to poll an asynchronous run.
     """
 
     workflow_id: str
@@ -78,33 +78,34 @@ class RunOptions(NamedTuple):
 
 
 class RunState(NamedTuple):
-    """How far a run has come.
+    """A run after a start or a resume.
 
     Attributes:
-        run: What it has told.
-        pending: What it waits for, as plain data, or None when it has ended.
+        run: The run so far.
+        pending: The interrupt that it waits on, as plain data, or None if the run has ended.
     """
 
     run: WorkflowRun
     pending: dict[str, Any] | None
 
 
-# --- Two faces -----------------------------------------------------------------------------------
+# --- Sync and async callers ----------------------------------------------------------------------
 
 
 class WorkflowEngine:
-    """Runs one workflow, leg by leg, for blocking and for asyncio callers.
+    """Starts and resumes runs of one workflow, sync or async.
 
     Args:
-        client: What talks to Coze.
-        make_options: Gives what is run; asked for each leg, because its time begins then.
-        schema: The JSON schema of its parameters, as far as it is known.
+        client: The client for the server.
+        make_options: Returns the options; called for each start and resume, because the deadline
+            counts from then.
+        schema: The JSON schema of the parameters; empty if unknown.
     """
 
     def __init__(
         self, client: Client, make_options: Callable[[], RunOptions], schema: Mapping[str, Any]
     ) -> None:
-        """Take what is needed; nothing is sent."""
+        """Create an engine; nothing is sent yet."""
         self._client = client
         self._make_options = make_options
         self._schema = schema
@@ -112,14 +113,14 @@ class WorkflowEngine:
     def prepare_inputs(
         self, values: Mapping[str, Any], *, source: InputSource = "program"
     ) -> dict[str, Any]:
-        """Return parameters as `start` takes them: checked, and with files read (which blocks).
+        """Return parameters for `start`: validate them and read their files (this blocks).
 
         Args:
             values: The parameters.
-            source: Who gives them.
+            source: Where they come from.
 
         Raises:
-            CozeWorkflowError: The workflow does not take them.
+            CozeWorkflowError: The parameters are invalid.
         """
         prepared: dict[str, Any] = map_files(
             self._schema,
@@ -131,11 +132,11 @@ class WorkflowEngine:
         return prepared
 
     def start(self, parameters: Mapping[str, Any], reporter: Any = None) -> RunState:
-        """Start a run; see `start`."""
+        """Start a run; see `start_run`."""
         return self._client.run(start_run(self._make_options(), parameters, reporter))
 
     async def astart(self, parameters: Mapping[str, Any], reporter: Any = None) -> RunState:
-        """Start a run; see `start`."""
+        """Async version of `start`."""
         return await self._client.arun(start_run(self._make_options(), parameters, reporter))
 
     def resume(
@@ -147,7 +148,7 @@ class WorkflowEngine:
         *,
         source: InputSource = "network",
     ) -> RunState:
-        """Answer what a run waits for; see `resume_run`."""
+        """Answer the interrupt of a run; see `prepare_answer` and `resume_run`."""
         prepared = prepare_answer(pending, answer, source=source)
         flow = resume_run(
             self._make_options(),
@@ -167,7 +168,7 @@ class WorkflowEngine:
         *,
         source: InputSource = "network",
     ) -> RunState:
-        """Answer what a run waits for; see `resume_run`."""
+        """Async version of `resume`."""
         prepared = await asyncio.to_thread(prepare_answer, pending, answer, source=source)
         flow = resume_run(
             self._make_options(),
@@ -180,16 +181,16 @@ class WorkflowEngine:
 
 
 def prepare_answer(pending: Mapping[str, Any], answer: Any, *, source: InputSource) -> Any:
-    """Return an answer as `answer` takes it: with its names, and with files read (which blocks).
+    """Return an answer for `resume_run`: name its values and read its files (this blocks).
 
     Args:
-        pending: What the run waits for.
-        answer: The answer, as a user gives it.
-        source: Who gives it.
+        pending: The interrupt that the run waits on.
+        answer: The answer of the user.
+        source: Where the answer comes from.
 
     Raises:
-        CozeInvalidRequestError: There is no answer, or no question.
-        CozeWorkflowError: It cannot be sent.
+        CozeInvalidRequestError: The answer is None, or the interrupt has no `event_id`.
+        CozeWorkflowError: The answer cannot be sent.
     """
 
     def convert_file(value: Any) -> Any:
@@ -197,7 +198,7 @@ def prepare_answer(pending: Mapping[str, Any], answer: Any, *, source: InputSour
             value, allow_path_strings=source == "program", allow_paths=source != "coercion"
         )
         is_reference = isinstance(parsed, str) and parsed.startswith("{")
-        return json.loads(parsed) if is_reference else parsed  # an object, inside of an answer
+        return json.loads(parsed) if is_reference else parsed  # in an answer it is an object
 
     if answer is None or not pending.get("event_id"):
         raise CozeInvalidRequestError(
@@ -211,7 +212,7 @@ def prepare_answer(pending: Mapping[str, Any], answer: Any, *, source: InputSour
     return map_files(schema, name_answer(pending, to_plain_data(answer)), convert_file)
 
 
-# --- One procedure for each ----------------------------------------------------------------------
+# --- Flows ---------------------------------------------------------------------------------------
 
 
 def start_run(
@@ -220,13 +221,13 @@ def start_run(
     """Start a run.
 
     Args:
-        options: What is run.
-        parameters: Values of its start node, with an `Attachment` for each file to be uploaded.
-        reporter: Who is told each message, see `Notify`.
+        options: What to run, and how.
+        parameters: Values for the start node, with an `Attachment` for each file to upload.
+        reporter: Receives each message; see `Notify`.
 
     Raises:
-        CozeWorkflowError: It failed.
-        CozeError: What else Coze reports.
+        CozeWorkflowError: The run failed.
+        CozeError: Any other error.
     """
     values = yield from _upload_files(options, parameters, to_file_reference)
     body = {"workflow_id": options.workflow_id, **options.body, "parameters": values}
@@ -253,19 +254,18 @@ def resume_run(
     earlier_messages: Sequence[Any] = (),
     reporter: Any = None,
 ) -> Flow[RunState]:
-    """Answer what a run waits for.
+    """Answer the interrupt of a run.
 
     Args:
-        options: What is run.
-        pending: What it waits for.
-        answer: The answer: text, or the values that an input node asks for, with an `Attachment`
-            for each file to be uploaded.
+        options: What to run, and how.
+        pending: The interrupt that the run waits on.
+        answer: Text, or the values of an input node, with an `Attachment` for each file to upload.
         earlier_messages: The messages of the run so far.
-        reporter: Who is told each further message, see `Notify`.
+        reporter: Receives each new message; see `Notify`.
 
     Raises:
-        CozeWorkflowError: It failed, or does not wait for this any more.
-        CozeError: What else Coze reports.
+        CozeWorkflowError: The run failed or no longer waits for this answer.
+        CozeError: Any other error.
     """
     resume_data = yield from _upload_files(options, answer, lambda file_id: {"file_id": file_id})
     options = options._replace(workflow_id=pending.get("workflow_id") or options.workflow_id)
@@ -283,7 +283,7 @@ def resume_run(
 def _upload_files(
     options: RunOptions, values: Any, to_reference: Callable[[str], Any]
 ) -> Flow[Any]:
-    """Return values whose files have been uploaded; `to_reference` gives the form of an id."""
+    """Upload the files in some values; return the values with `to_reference(id)` in their place."""
     files: list[Upload] = []
 
     def collect(value: Any) -> Any:
@@ -299,7 +299,7 @@ def _upload_files(
 
 
 def _map_leaves(values: Any, change: Callable[[Any], Any]) -> Any:
-    """Return plain data with each of its leaves changed."""
+    """Return plain data with `change` applied to each leaf."""
     if isinstance(values, dict):
         return {key: _map_leaves(value, change) for key, value in values.items()}
     if isinstance(values, list):
@@ -308,7 +308,7 @@ def _map_leaves(values: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def _fall_back_to_stream(options: RunOptions) -> RunOptions:
-    """Return a job that is streamed, because its runs may not be asynchronous."""
+    """Return options for a streamed run, because asynchronous runs are not available."""
     if options.on_async_unavailable is not None:
         options.on_async_unavailable()
     warn_user(
@@ -321,7 +321,7 @@ def _fall_back_to_stream(options: RunOptions) -> RunOptions:
 def _collect(
     options: RunOptions, reply: Reply, reporter: Any, *, earlier_messages: Sequence[Any] = ()
 ) -> Flow[RunState]:
-    """Listen to a run that goes on, until it has ended or waits."""
+    """Read a run until it ends or is interrupted."""
     run_stream = RunStream(logid=reply.logid, token=reply.token, earlier_messages=earlier_messages)
     if reply.stream is not None:
         yield from _read_stream(run_stream, reply.stream, reporter)
@@ -335,12 +335,12 @@ def _collect(
 
 
 def _send(request: Request, policy: RetryPolicy, *, answering: bool = False) -> Flow[Reply]:
-    """Send a request, and return the reply; errors become those of a run, where they are."""
+    """Send a request and return the reply; map errors with `map_refusal`."""
     try:
         return (yield from send_with_retry(request, policy))
     except CozeError as error:
         if isinstance(error, (CozeServerError, CozeStreamError)):
-            error.may_have_started = True  # Coze had the request: the run may have started
+            error.may_have_started = True  # Coze received the request
         mapped = map_refusal(error, is_answer=answering)
         if mapped is error:
             raise
@@ -348,7 +348,7 @@ def _send(request: Request, policy: RetryPolicy, *, answering: bool = False) -> 
 
 
 def _read_reply(run_stream: RunStream, options: RunOptions, reply: Reply) -> Flow[None]:
-    """Take the reply to a run that is not streamed; an asynchronous one is waited for."""
+    """Read the reply to a run that is not streamed; poll an asynchronous run."""
     run = RunReply.model_validate(reply.json)
     if options.is_async and run.execute_id and not run.data and run.interrupt is None:
         run_stream.record_start(run)
@@ -357,7 +357,7 @@ def _read_reply(run_stream: RunStream, options: RunOptions, reply: Reply) -> Flo
                 options.workflow_id, run.execute_id, options.retry_policy, options.polling
             )
         except CozeError as error:
-            error.debug_url = error.debug_url or run.debug_url or None  # where it goes on
+            error.debug_url = error.debug_url or run.debug_url or None  # the run continues in Coze
             raise
         run_stream.feed_history(polled[1])
         return
@@ -367,7 +367,7 @@ def _read_reply(run_stream: RunStream, options: RunOptions, reply: Reply) -> Flo
 
 
 def _read_stream(run_stream: RunStream, stream: Any, reporter: Any) -> Flow[None]:
-    """Read a stream until the run has ended, or waits."""
+    """Read a stream until the run ends or is interrupted."""
     data: bytes | None = stream.buffered
     try:
         while data is not None:
@@ -378,7 +378,7 @@ def _read_stream(run_stream: RunStream, stream: Any, reporter: Any) -> Flow[None
                 break
             data = yield Read(stream)
         run_stream.close()
-        with contextlib.suppress(CozeError):  # it has said all
+        with contextlib.suppress(CozeError):  # drain the end of the response
             yield Read(stream, time.monotonic() + _DRAIN_SECONDS)
     except BaseException:
         yield Close(stream)

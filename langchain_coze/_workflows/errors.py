@@ -1,4 +1,4 @@
-"""The errors of runs: what an agent can read, and what its program has to know."""
+"""Errors of workflow runs: a model sees a `CozeWorkflowError`, other classes reach the program."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _BAD_REQUEST = 4000
 
 
 def make_run_error(code: int | None, message: str, **context: Any) -> CozeError:
-    """Return the error for what a run reports.
+    """Return the error for a failure that a run reports.
 
     Args:
         code: Coze's code, or None.
         message: Coze's message.
-        **context: Further attributes of `CozeError`: logid, debug_url, …
+        **context: Other attributes of `CozeError`: logid, debug_url, …
 
     Returns:
-        A `CozeWorkflowError`; or the error of the code where no other parameters would help: token,
+        A `CozeWorkflowError`, or the class of the code if other parameters cannot help: token,
         permission, publishing, quota, rate.
     """
     error = make_error(code, message, default=CozeWorkflowError, **context)
@@ -46,15 +46,15 @@ def make_run_error(code: int | None, message: str, **context: Any) -> CozeError:
 
 
 def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
-    """Return the error for a request that Coze refused to run.
+    """Return the error for a start or an answer that Coze refused.
 
     Args:
-        error: What the reply reports.
-        is_answer: Whether an answer was refused: the run does not wait for it any more.
+        error: The error that the reply reports.
+        is_answer: Whether an answer was refused, which means that the run no longer waits for it.
 
     Returns:
-        A `CozeWorkflowError` where the parameters, a node or the answer are at fault, or where the
-        run has ended; else the same error.
+        A `CozeWorkflowError` if the parameters, a node or the answer are at fault, or if the run
+        has ended; otherwise the same error.
     """
     is_known = error.code is None or error.code in CODES or isinstance(error, CozeServerError)
     is_late = is_answer and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
@@ -64,7 +64,7 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
 
 def _to_workflow_error(error: CozeError) -> CozeWorkflowError:
     error_of_run = convert_error(error, CozeWorkflowError)
-    if error_of_run.code not in CODES:  # a node's own
+    if error_of_run.code not in CODES:  # the code comes from a node
         error_of_run.hint = bilingual_hint(
             "A node of the workflow failed: try other parameters, or look at its trace in Coze.",
             "工作流的某个节点运行失败：请更换参数，或在扣子中查看运行日志。",

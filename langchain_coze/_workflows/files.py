@@ -1,4 +1,4 @@
-"""File parameters of a workflow: paths, bytes, links and file ids as Coze takes them."""
+"""File parameters of a workflow: convert paths, bytes, URLs and file ids for Coze."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _FILE_ID = re.compile(r"\d+|[A-Za-z0-9]+[_*-][A-Za-z0-9_*-]+")
 
 
 def map_files(schema: Mapping[str, Any], values: Any, convert: Callable[[Any], Any]) -> Any:
-    """Return values with each file among them put into another form.
+    """Return values with each file in them converted.
 
     Args:
-        schema: The JSON schema of the values; it tells which of them are files. Bytes and paths
-            are files wherever they stand.
-        values: What the workflow is given.
-        convert: Gives the form of one file.
+        schema: The JSON schema of the values, which marks files. Bytes and `Path` objects are
+            always files.
+        values: The parameters, or an answer.
+        convert: Converts one file.
     """
     if values is None:
         return None
@@ -39,18 +39,19 @@ def map_files(schema: Mapping[str, Any], values: Any, convert: Callable[[Any], A
 
 
 def parse_file(value: Any, *, allow_path_strings: bool = True, allow_paths: bool = True) -> Any:
-    """Return a file as it is sent, or the `Attachment` that has to be uploaded first.
+    """Return a file in Coze's form, or an `Attachment` that must be uploaded first.
 
     Args:
-        value: Bytes, a path, a link, the id of an uploaded file, a content block with one of these,
-            or a list of them.
+        value: Bytes, a path, a URL, the id of an uploaded file, a dict or content block with one
+            of these, or a list of them.
         allow_path_strings: Whether a str may be a path. Must be False for text from a model or
-            from the network, which must not reach files of this machine.
-        allow_paths: Whether a path object is accepted. Must be False where a schema turns a
-            model's text into paths.
+            from the network, which must not reach local files.
+        allow_paths: Whether a `Path` object is accepted. Must be False if a schema may turn a
+            model's text into a `Path`.
 
     Raises:
-        CozeWorkflowError: It is none of these, or a path that cannot be read.
+        CozeWorkflowError: The value is not a file, is a path that is not allowed, or cannot be
+            read.
     """
     if isinstance(value, (list, tuple)):
         return [
@@ -67,10 +68,10 @@ def parse_file(value: Any, *, allow_path_strings: bool = True, allow_paths: bool
 
 
 def to_file_reference(file_id: str) -> str:
-    """Return how an uploaded file stands in the parameters: as JSON in a str (wire section 4.2).
+    """Return the parameter value for an uploaded file: JSON in a str (wire section 4.2).
 
     Args:
-        file_id: What the upload gave.
+        file_id: The id from the upload.
     """
     return json.dumps({"file_id": file_id}, separators=(",", ":"))
 
@@ -112,7 +113,7 @@ def _is_file(text: str) -> bool:
 def _read_file(path: PurePath) -> Any:
     try:
         data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # a ValueError: it is no path at all
+    except (OSError, ValueError) as error:  # a ValueError: not a valid path
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise CozeWorkflowError(
             f"The file {shorten_repr(str(path))} cannot be read: {reason}."

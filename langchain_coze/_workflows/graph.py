@@ -1,9 +1,8 @@
-"""A workflow as a graph of LangGraph, so that its questions are LangGraph's interrupts.
+"""A workflow as a LangGraph graph, so that its questions are LangGraph interrupts.
 
-On `Command(resume=…)` LangGraph runs a whole node again, and with it a whole tool. So that a run is
-started once for one call, the tool runs a small graph of its own: start, then ask and resume as
-often as the workflow asks. Its state is kept with the checkpoints of the graph around it, under the
-id of the tool call.
+On `Command(resume=…)` LangGraph reruns the whole interrupted node, and so the whole tool. To start
+a run only once per call, the tool runs a small nested graph: start, then ask and resume for each
+question. Its state is kept with the checkpoints of the outer graph, under the id of the tool call.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ _ERROR_FIELDS = ("message", "code", "status_code", "logid", "debug_url", "hint")
 
 
 class WorkflowInput(TypedDict, total=False):
-    """What the graph of a workflow takes: values of its start node."""
+    """Input of a workflow's graph: values for the start node."""
 
     parameters: dict[str, Any]
 
 
 class WorkflowOutput(TypedDict, total=False):
-    """What the graph of a workflow gives: what it put out, and its `WorkflowRun` as a dict."""
+    """Output of a workflow's graph: the workflow's output, and its `WorkflowRun` as a dict."""
 
     output: Any
     run: dict[str, Any]
@@ -53,7 +52,7 @@ class _OutputWithFailure(WorkflowOutput, total=False):
 
 
 class WorkflowState(WorkflowInput, _OutputWithFailure, total=False):
-    """The state of a workflow's graph; plain data, so that every checkpointer can keep it."""
+    """State of a workflow's graph: plain data, so that any checkpointer can store it."""
 
     pending: dict[str, Any] | None
     answer: Any
@@ -71,15 +70,16 @@ def build_workflow_graph(
     """Return the graph of one workflow.
 
     Args:
-        engine: What runs it.
+        engine: The engine of the workflow.
         name: The name of the graph.
-        checkpointer: Where its threads are kept, when it stands alone.
-        read_parameters: Returns the parameters of this one run (blocking); None: the state has
-            them. Called once: files may be gone when a question is answered.
-        keep_failures: Whether a run that fails at once is an end of the graph, which `read_run`
-            raises, so that it is not started again when a sibling is resumed. One that fails after
-            an answer always is where `given` is: no answer can be given twice.
-        make_reporter: Makes who is told what it says, for each leg.
+        checkpointer: Stores the threads of a stand-alone graph.
+        read_parameters: Returns the parameters of a single run (blocks); None takes them from the
+            state. Called only once: files may be gone when a question is answered.
+        keep_failures: Whether a run that fails before any answer ends the graph with the failure
+            in its state, which `read_run` raises. So it does not start again when a sibling call
+            is resumed. After an answer this is always so if `read_parameters` is given, because
+            an answer cannot be given twice.
+        make_reporter: Returns the reporter for each start and resume; see `Notify`.
     """
     nodes = _Nodes(engine, read_parameters, make_reporter, keep_failures=keep_failures)
     output = WorkflowOutput if read_parameters is None else _OutputWithFailure
@@ -95,7 +95,7 @@ def build_workflow_graph(
 
 
 class _Nodes:
-    """The nodes that talk to Coze."""
+    """The nodes that call Coze."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class _Nodes:
         return failure.state
 
     async def astart(self, state: WorkflowState) -> WorkflowState:
-        # a thread: files may have to be read
+        # in a thread, because it may read files
         parameters = await asyncio.to_thread(self._read_parameters, state)
         with _FailureRecorder(keep=self._keep_first) as failure:
             return _to_state(await self._engine.astart(parameters, self._make_reporter()))
@@ -144,7 +144,7 @@ class _Nodes:
 
 
 class _FailureRecorder:
-    """Turns the failure of a run into a state, as plain data, where it is to be kept."""
+    """Catches the failure of a run and keeps it as plain state, if `keep` is true."""
 
     def __init__(self, *, keep: bool) -> None:
         self._keep = keep
@@ -165,7 +165,7 @@ class _FailureRecorder:
 
 
 def _get_resume_arguments(state: WorkflowState) -> tuple[dict[str, Any], Any, list[Any]]:
-    """Return what was asked, the answer, and the messages of the run so far."""
+    """Return the interrupt, the answer, and the messages of the run so far."""
     return state["pending"] or {}, state["answer"], state["run"].get("messages") or []
 
 
@@ -179,13 +179,13 @@ def _route(state: WorkflowState) -> str:
 
 
 def _ask_user(state: WorkflowState, config: RunnableConfig) -> WorkflowState:
-    # Python 3.10 style of passing the config: elsewhere the context variable may be another task's
+    # `interrupt` reads the config from a context variable, which may hold another task's: set it
     with set_config_context(config) as context:
         return context.run(_interrupt_until_valid, state["pending"] or {})
 
 
 def _interrupt_until_valid(pending: dict[str, Any]) -> WorkflowState:
-    """Ask LangGraph's user; what names another question, or cannot be sent, is never sent."""
+    """Interrupt until there is an answer to this very question that can be sent."""
     while True:
         answer = interrupt(pending)
         if isinstance(answer, dict) and answer.keys() >= {"event_id", "answer"}:
@@ -194,23 +194,23 @@ def _interrupt_until_valid(pending: dict[str, Any]) -> WorkflowState:
             answer = answer["answer"]
         try:
             prepare_answer(pending, answer, source="network")
-        except CozeError as error:  # it is asked for again, and told why
+        except CozeError as error:  # ask again, with the reason
             pending = {**pending, "error": error.message}
             continue
         return {"answer": answer}
 
 
-# --- Inside of a tool call ------------------------------------------------------------------------
+# --- Inside a tool call --------------------------------------------------------------------------
 
 
 class NestedRun:
-    """One tool call as a graph of its own, inside of the graph that runs the tool.
+    """The graph of one tool call, nested in the graph that runs the tool.
 
     Args:
         graph: The graph of the workflow.
-        values: The parameters of the call, as checkpoints and traces show them.
+        values: The parameters of the call, for checkpoints and traces.
         config: The config of the tool.
-        child_config: The config of the graph; see `build_child_config`.
+        child_config: The config of the nested graph; see `build_child_config`.
     """
 
     def __init__(
@@ -220,23 +220,23 @@ class NestedRun:
         config: RunnableConfig,
         child_config: RunnableConfig,
     ) -> None:
-        """Take what is needed; nothing runs yet."""
+        """Prepare the input; nothing runs yet."""
         self._graph = graph
         self._input: Any = {"parameters": make_serializable(values)}
         self._config = config
         self._child_config = child_config
 
     def run(self) -> WorkflowRun:
-        """Run the graph to the end of the workflow.
+        """Run the graph until the workflow ends.
 
         Raises:
-            GraphInterrupt: The workflow asks its user something.
-            CozeWorkflowError: The run has failed.
+            GraphInterrupt: The workflow asks a question.
+            CozeWorkflowError: The run failed.
         """
         return read_run(self._graph.invoke(self._input, self._child_config))
 
     async def arun(self) -> WorkflowRun:
-        """Async version of `run`; waits for the other calls of its task before it interrupts."""
+        """Async version of `run`; waits for the other calls of its task before an interrupt."""
 
         def run() -> Awaitable[dict[str, Any]]:
             return self._graph.ainvoke(self._input, self._child_config)
@@ -251,13 +251,13 @@ def build_nested_run(
     tool_call_id: str | None,
     **options: Any,
 ) -> NestedRun | None:
-    """Return the graph of one tool call, or None outside of a graph with a checkpointer.
+    """Return the nested graph of a tool call, or None outside a graph with a checkpointer.
 
     Args:
-        engine: What runs the workflow.
+        engine: The engine of the workflow.
         values: The parameters of the call.
         config: The config of the tool.
-        tool_call_id: The call.
+        tool_call_id: The id of the call, or None.
         **options: See `build_workflow_graph`.
     """
     child_config = build_child_config(config, tool_call_id, name=_NAME)
@@ -267,13 +267,13 @@ def build_nested_run(
 
 
 def read_run(state: Mapping[str, Any]) -> WorkflowRun:
-    """Return the run that the state of a graph holds.
+    """Return the run from the output of a workflow's graph.
 
     Args:
         state: The output of the graph.
 
     Raises:
-        CozeWorkflowError: The run has failed.
+        CozeWorkflowError: The run failed.
     """
     failure = state.get("failure")
     if failure:

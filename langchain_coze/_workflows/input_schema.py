@@ -1,7 +1,7 @@
-"""What a workflow takes: its schema for models, its values checked, its files found. Pure.
+"""JSON schemas of a workflow's inputs, and names of its tool.
 
-Coze tells a workflow's inputs as a tree of types (wire section 4.7). They become a JSON schema,
-with `coze_type` beside the type where JSON has none for it: files of all kinds.
+Coze describes the inputs as a tree of types (wire section 4.7). A file, for which JSON has no type,
+becomes a string whose key `coze_type` holds Coze's type.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FILE_KINDS = frozenset(
         "zip",
     }
 )
-"""The types of Coze that are files."""
+"""Coze's types that are files."""
 
 _TYPES = {
     "string": "string",
@@ -46,10 +46,10 @@ _TYPES = {
     "array": "array",
     "list": "array",
 }
-_MAX_DEPTH = 10  # levels of a schema; Coze has three
-_MAX_NAME_LENGTH = 64  # characters that models take as the name of a tool
+_MAX_DEPTH = 10  # nesting levels of a schema; Coze has three
+_MAX_NAME_LENGTH = 64  # models accept no longer tool names
 FILE_HINT = "a URL, or the id of an uploaded file"
-"""What a model may give as a file."""
+"""The forms in which a model may pass a file."""
 
 
 def build_json_schema(
@@ -59,8 +59,8 @@ def build_json_schema(
 
     Args:
         title: The name of the tool.
-        parameters: `input.parameters`, as Coze tells it.
-        description: What the workflow is for.
+        parameters: `input.parameters` of the workflow metadata.
+        description: The description of the tool.
 
     Source: wire section 4.7.
     """
@@ -104,7 +104,7 @@ def _build_property_schema(field: Mapping[str, Any], depth: int) -> dict[str, An
 
 
 def _parse_default(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Return the default of a field; Coze tells all of them as text, and none as an empty one."""
+    """Return the default of a field, or None; Coze sends each default as text, empty if unset."""
     if value is None or value == "":
         return None
     kind = schema.get("type")
@@ -114,21 +114,21 @@ def _parse_default(value: Any, schema: Mapping[str, Any]) -> Any:
 
 
 def build_fields_schema(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON schema of the values that an input node asks for.
+    """Return the JSON schema of the fields of an input node.
 
     Args:
-        fields: `required_parameters` of an interrupt: what is told of each value, by name.
+        fields: `required_parameters` of an interrupt: the description of each field, by name.
     """
     return {**_build_object_schema(fields, _MAX_DEPTH), "additionalProperties": True}
 
 
 def make_tool_name(name: str, workflow_id: str, *, with_id: bool = False) -> str:
-    """Return the name of a tool for a workflow: ASCII, and the same each time.
+    """Return the name of a workflow's tool: ASCII, and the same each time.
 
     Args:
-        name: The workflow's name, in any language.
+        name: The name of the workflow, in any language.
         workflow_id: The workflow.
-        with_id: Whether its id is told in any case: another one has the same name.
+        with_id: Whether to add the id in any case, because another workflow has the same name.
     """
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^A-Za-z0-9]+", "_", ascii_name).strip("_").lower()

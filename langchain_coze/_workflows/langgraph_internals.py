@@ -1,8 +1,9 @@
-"""What a tool call needs of LangGraph that has no public API.
+"""Access to private keys of LangGraph, which nested graphs of concurrent tool calls need.
 
-A `ToolNode` runs tools without telling LangGraph which call runs where. A graph inside of a tool
-would therefore get its checkpoint namespace by the order in which calls happen to start, and the
-first call that interrupts would leave its siblings running. Both are put right here.
+`ToolNode` does not pass the ids of its tool calls to LangGraph. So the checkpoint namespace of a
+graph nested in a tool would depend on the order in which calls happen to start; see
+`build_child_config`. And the first call that interrupts would leave its siblings running; see
+`wait_for_sibling_calls`.
 """
 
 from __future__ import annotations
@@ -20,26 +21,25 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import RunnableConfig
 
-# Private keys of LangGraph, all of them guarded: tests/integration_tests/test_workflow_graphs.py
-# fails loudly when they change.
+# Private keys of LangGraph. tests/integration_tests/test_workflow_graphs.py fails if one changes.
 _TASK = "__pregel_task_id"
 _SCRATCHPAD = "__pregel_scratchpad"
 _CHECKPOINTER = "__pregel_checkpointer"
 _CHECKPOINT_NS = "checkpoint_ns"
-_MAX_GROUPS = 256  # tasks that are remembered as over
+_MAX_GROUPS = 256  # attempts to remember
 
 
 def build_child_config(
     config: RunnableConfig | None, tool_call_id: str | None, *, name: str
 ) -> RunnableConfig | None:
-    """Return the config for the graph of one tool call, or None where nobody can be asked.
+    """Return the config for the nested graph of a tool call, or None if it cannot interrupt.
 
-    That is outside of LangGraph, and in a graph without a checkpointer, which can never go on.
+    That is outside LangGraph, and in a graph without a checkpointer, which cannot be resumed.
 
     Args:
         config: The config of the tool.
-        tool_call_id: The call; the namespace of its graph is named after it.
-        name: The name of the graph.
+        tool_call_id: The id of the call, which becomes part of the checkpoint namespace.
+        name: The name of the nested graph.
     """
     configurable = dict((config or {}).get("configurable") or {})
     if _TASK not in configurable or not configurable.get(_CHECKPOINTER):
@@ -49,10 +49,9 @@ def build_child_config(
         configurable[_CHECKPOINT_NS] = f"{configurable.get(_CHECKPOINT_NS, '')}|{name}:{safe}"
         scratchpad: Any = configurable.get(_SCRATCHPAD)
         if dataclasses.is_dataclass(scratchpad) and hasattr(scratchpad, "subgraph_counter"):
-            changes: Any = {
-                "subgraph_counter": _return_zero
-            }  # else a number is added to the namespace
-            configurable[_SCRATCHPAD] = dataclasses.replace(scratchpad, **changes)  # type: ignore[type-var] # an instance
+            # LangGraph appends the counter to the namespace unless it is 0
+            changes: Any = {"subgraph_counter": _return_zero}
+            configurable[_SCRATCHPAD] = dataclasses.replace(scratchpad, **changes)  # type: ignore[type-var] # an instance, not a class
     return {**(config or {}), "configurable": configurable}
 
 
@@ -61,11 +60,11 @@ def _return_zero() -> int:
 
 
 class _SiblingCalls:
-    """The calls of one attempt of a task.
+    """The tool calls of one attempt of a task.
 
     Attributes:
-        calls: An event for each, set when it has come to rest.
-        interrupted: Whether one of them has interrupted: the attempt is over.
+        calls: An event per call, set when the call has finished or interrupted.
+        interrupted: Whether a call has interrupted, which ends the attempt.
     """
 
     def __init__(self) -> None:
@@ -76,25 +75,26 @@ class _SiblingCalls:
 async def wait_for_sibling_calls(
     config: RunnableConfig, call: Callable[[], Awaitable[dict[str, Any]]]
 ) -> dict[str, Any]:
-    """Await one of several tool calls of a task; none interrupts before all have come to rest.
+    """Await one of a task's tool calls; delay its interrupt until all have finished or interrupted.
 
-    A `ToolNode` awaits its calls together. The first that interrupts would leave the others behind
-    as orphans, which go on to use up the questions of their runs, and nobody keeps the answers. One
-    that begins only then, because callbacks took long, does nothing: it will be called again.
+    `ToolNode` awaits its calls together. The first interrupt would leave the others behind as
+    orphans, which keep running and use up the questions of their runs, while their results are
+    lost. A call that starts after the interrupt, because callbacks took long, does nothing: it will
+    be called again.
 
     Args:
         config: The config of the tool.
-        call: The call.
+        call: Starts the call.
     """
     scratchpad = config["configurable"].get(_SCRATCHPAD)
-    attempt = getattr(scratchpad, "subgraph_counter", None)  # each attempt has one of its own
+    attempt = getattr(scratchpad, "subgraph_counter", None)  # a new object for each attempt
     key = config["configurable"][_TASK] if attempt is None else attempt
     group, finished = _runtime.sibling_calls.setdefault(key, _SiblingCalls()), asyncio.Event()
     if group.interrupted:
         raise GraphInterrupt
     group.calls.append(finished)
     try:
-        await asyncio.sleep(0)  # until the others are there
+        await asyncio.sleep(0)  # let the sibling calls register
         return await call()
     except GraphInterrupt:
         finished.set()
@@ -109,7 +109,7 @@ async def wait_for_sibling_calls(
 
 
 def _drop_old_groups() -> None:
-    """Forget the oldest attempts that are over: nothing can be so late."""
+    """Forget the oldest interrupted attempts: no call of theirs can be so late."""
     for key, group in list(_runtime.sibling_calls.items())[:-_MAX_GROUPS]:
         if group.interrupted:
             _runtime.sibling_calls.pop(key, None)

@@ -1,4 +1,4 @@
-"""What Coze tells of workflows, as the name, description and inputs of tools."""
+"""Workflow metadata from Coze, as the name, description and inputs of tools."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def describe_workflow(
 
     Args:
         workflow_id: The published workflow.
-        known_fields: What of them is known already.
-        policy: How often to repeat.
+        known_fields: The fields that are already known, which take precedence.
+        policy: The retry policy.
 
     Raises:
-        CozeInvalidRequestError: The server tells no inputs, and none are given.
-        CozeError: What else Coze reports.
+        CozeInvalidRequestError: Neither the server nor `known_fields` provides the inputs.
+        CozeError: Any other error.
     """
     fields = {name: known_fields[name] for name in _FIELDS if known_fields.get(name)}
     if known_fields.get("args_schema") is not None:
@@ -70,16 +70,16 @@ def list_tools(
 ) -> Flow[list[dict[str, Any]]]:
     """Return the id, name, description and `args_schema` of each workflow of a workspace.
 
-    Those that cannot be used are left out: what is not published, and, with a warning, what the
-    token may not see or the server tells no inputs of.
+    Unusable workflows are left out: unpublished ones silently, and with a warning those that the
+    token may not see or whose inputs the server does not provide.
 
     Args:
         query: Which workflows; see `list_workflows`.
-        known_fields: What is known of all of them already.
-        policy: How often to repeat each request.
+        known_fields: The fields that are already known, for all workflows.
+        policy: The retry policy of each request.
 
     Raises:
-        CozeError: What Coze reports.
+        CozeError: Coze reported an error or could not be reached.
     """
     tools: list[dict[str, Any]] = []
     for item in (yield from list_workflows(query, policy)):
@@ -87,7 +87,7 @@ def list_tools(
         try:
             fields = yield from describe_workflow(workflow_id, known_fields, policy)
         except CozeNotFoundError:
-            continue  # it is not published
+            continue  # not published
         except CozeError as error:
             if type(error) not in _ERRORS_OF_ONE_WORKFLOW:
                 raise
@@ -100,7 +100,7 @@ def list_tools(
 
 
 def _add_id_to_name(tool: dict[str, Any]) -> dict[str, Any]:
-    """Return a tool whose name tells its id: others have the same name."""
+    """Return a tool with its id in its name, because other tools have the same name."""
     name = make_tool_name(tool["name"], tool["workflow_id"], with_id=True)
     schema = tool["args_schema"]
     titled = {**schema, "title": name} if isinstance(schema, dict) else schema

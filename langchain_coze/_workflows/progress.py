@@ -1,8 +1,8 @@
-"""What a workflow says on its way, told to whoever listens: LangGraph's streams and callbacks.
+"""Progress of a workflow run, reported to LangGraph's streams and LangChain's callbacks.
 
-LangGraph has two channels for it (`stream_mode="custom"` and `"tools"`), LangChain one (custom
-events). They are picked up in the tool itself, outside of the graph that runs the workflow: from
-inside, what is told would be filed under that graph, and mostly lost.
+LangGraph has two channels (`stream_mode="custom"` and `"tools"`), LangChain has one (custom
+events). Create the reporter in the tool itself, outside the nested graph that runs the workflow:
+events from inside would be attributed to that graph, and mostly lost.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EVENT_NAME = "coze_workflow_message"
-"""The name of the custom event, and the `type` of what LangGraph's custom stream gets."""
+"""The name of the custom event, and the `type` of an item in LangGraph's custom stream."""
 
 
 class ProgressReporter:
-    """Tells the messages of one run.
+    """Reports the messages of one run.
 
     Args:
         workflow_id: The workflow.
-        tool_call_id: The call that runs it, or None.
+        tool_call_id: The id of the tool call that needs the run, or None.
     """
 
     def __init__(self, workflow_id: str, tool_call_id: str | None) -> None:
-        """Find out who listens."""
+        """Capture the current config, context and LangGraph writers."""
         self._event_base = {
             "type": EVENT_NAME,
             "tool_call_id": tool_call_id,
@@ -41,23 +41,23 @@ class ProgressReporter:
         self._write_custom, self._emit_delta = _find_writers(tool_call_id)
 
     def emit(self, message: Mapping[str, Any]) -> None:
-        """Tell a message.
+        """Report a message.
 
         Args:
-            message: A Message event, as Coze sent it.
+            message: The data of a `Message` event, as Coze sent it.
         """
         event = self._write_event(message)
         if self._has_handlers:
             dispatch_custom_event(EVENT_NAME, event, config=self._config)
 
     async def aemit(self, message: Mapping[str, Any]) -> None:
-        """Do what `emit` does, for asyncio."""
+        """Async version of `emit`."""
         event = self._write_event(message)
         if self._has_handlers:
             await adispatch_custom_event(EVENT_NAME, event, config=self._config)
 
     def _write_event(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Tell LangGraph, and return what is told."""
+        """Write a message to LangGraph's streams; return the custom event."""
         content = message.get("content")
         event = {
             **self._event_base,
@@ -75,23 +75,23 @@ class ProgressReporter:
     def _has_handlers(self) -> bool:
         manager: Any = self._config.get("callbacks")
         if manager is None or getattr(manager, "parent_run_id", None) is None:
-            return False  # custom events belong to a run
+            return False  # custom events need a parent run
         return bool(manager.handlers or manager.inheritable_handlers)
 
 
 def _find_writers(tool_call_id: str | None) -> tuple[Any, Any]:
-    """Return LangGraph's writer, and what emits deltas of a tool's output; None outside of it."""
+    """Return LangGraph's stream writer and emitter of tool output deltas; None outside a graph."""
     if "langgraph" not in sys.modules:
-        return None, None  # nobody can be listening, and importing it takes a while
-    from langgraph.config import get_stream_writer  # noqa: PLC0415 - see above
+        return None, None  # no graph can be running, and importing langgraph is slow
+    from langgraph.config import get_stream_writer  # noqa: PLC0415 - langgraph is optional
 
     try:
         writer = get_stream_writer()
-    except (RuntimeError, KeyError):  # not inside of a graph
+    except (RuntimeError, KeyError):  # not in a graph
         return None, None
     if tool_call_id is None:
         return writer, None
-    from langgraph.prebuilt import ToolRuntime  # noqa: PLC0415 - see above
+    from langgraph.prebuilt import ToolRuntime  # noqa: PLC0415 - langgraph is optional
 
     runtime: Any = ToolRuntime(
         state=None,

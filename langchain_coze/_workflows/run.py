@@ -1,7 +1,7 @@
-r"""One run of a workflow: what its events tell, what it put out, and what it waits for. No I/O.
+r"""Parser for workflow runs: from events or replies to an output or an interrupt. No I/O.
 
-A run is told in legs: from its start, or from an answer, to its end or the next question (wire
-section 4.4). Nodes speak in pieces; the end node says the result.
+A run takes one response from its start, and one from each answer, to its end or its next interrupt
+(wire section 4.4). Nodes send their output in chunks; the result is the output of the end node.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from langchain_coze.errors import redact
 
 _END_TITLES = frozenset({"", "End", "结束"})
 _END_TYPES = frozenset({"End", "Exit"})
-_INPUT_NODE = 5  # the type of an input node
-_STUDIO_OUTPUT_KEY = "Output"  # under which a history has what the end node put out
+_INPUT_NODE = 5  # the interrupt type of an input node
+_STUDIO_OUTPUT_KEY = "Output"  # the key of the end node's output in a run history
 
 
 class WorkflowRun(BaseModel):
-    """One run of a workflow, as far as it has come; the artifact of `CozeWorkflowTool`.
+    """A workflow run, finished or so far; the artifact of `CozeWorkflowTool`.
 
-    After a checkpoint the artifact of a `ToolMessage` is a dict with the same keys: that is how
-    LangGraph stores messages.
+    After a checkpoint the artifact of a `ToolMessage` is a dict with the same keys, because that is
+    how LangGraph stores messages.
 
     Source: wire sections 4.2 to 4.4.
     """
@@ -50,50 +50,50 @@ class WorkflowRun(BaseModel):
     model_config = ConfigDict(defer_build=True)
 
     workflow_id: str = ""
-    """The workflow."""
+    """The id of the workflow."""
 
     content: str = ""
-    """What the tool says to a model: the output as text."""
+    """The output as text: the content of the tool's message for the model."""
 
     output: Any = None
-    """What the workflow put out: its variables, or a text."""
+    """The output: a dict of variables, or text."""
 
     data: str = ""
     """The output as Coze sent it: JSON in a str, or text."""
 
     messages: list[dict[str, Any]] = []
-    """What the nodes said on the way, piece by piece, as Coze sent it."""
+    """The output chunks of all nodes, as Coze sent them."""
 
     execute_id: str | None = None
-    """The run, where Coze told it."""
+    """The id of the run, if Coze sent it."""
 
     debug_url: str | None = None
-    """The page with the trace of the run, good for 7 days."""
+    """The URL of the run's trace, valid for 7 days."""
 
     usage: UsageMetadata | None = None
-    """Tokens, where Coze told them."""
+    """The token counts, if Coze sent them."""
 
     logid: str | None = None
-    """Coze's log id, which its support asks for."""
+    """Coze's log id, which Coze support asks for."""
 
 
 class RunStream:
-    """What the events of one leg of a run tell.
+    """Parser for one response of a run: a stream, a reply or a history.
 
     Attributes:
-        finished: Whether the run has ended, or waits.
-        pending: What it waits for, or None.
+        finished: Whether the run has ended or is interrupted.
+        pending: The interrupt, or None.
     """
 
     def __init__(
         self, *, logid: str | None = None, token: str = "", earlier_messages: Sequence[Any] = ()
     ) -> None:
-        """Begin with nothing seen.
+        """Create a parser.
 
         Args:
             logid: The log id of the response.
-            token: The token, which must not appear in errors.
-            earlier_messages: The messages of earlier legs.
+            token: The token, to be redacted in errors.
+            earlier_messages: The messages of earlier responses of the run.
         """
         self.finished = False
         self.pending: RunInterrupt | None = None
@@ -101,7 +101,7 @@ class RunStream:
         self._token = token
         self._messages: list[dict[str, Any]] = list(earlier_messages)
         self._node_outputs: list[_NodeOutput] = []
-        self._unfinished: dict[str, _NodeOutput] = {}  # those who have not finished, by node
+        self._unfinished: dict[str, _NodeOutput] = {}  # by node
         self._decoder = Decoder()
         self._debug_url = ""
         self._execute_id = ""
@@ -109,13 +109,13 @@ class RunStream:
         self._usage = Usage()
         self._node_title = ""
 
-    # --- What comes in -------------------------------------------------------------------------
+    # --- Input ---------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """Take the next bytes of a stream, and return the messages that they hold.
+        """Parse the next bytes of a stream; return the messages that they complete.
 
         Args:
-            data: Bytes as they were read; any length.
+            data: The bytes of one read, of any length.
 
         Raises:
             CozeError: The run failed.
@@ -127,11 +127,11 @@ class RunStream:
         return self._messages[count:]
 
     def close(self) -> None:
-        """Take the end of a stream.
+        """Parse what is left at the end of a stream.
 
         Raises:
-            CozeStreamError: The stream was cut: the run has neither ended nor asked.
-            CozeError: Its last bytes report an error.
+            CozeStreamError: The stream was cut off: the run has neither ended nor interrupted.
+            CozeError: The last bytes report an error.
         """
         for name, payload in self._decoder.close():
             self._handle_event(name.lower(), payload)
@@ -139,18 +139,18 @@ class RunStream:
             raise make_truncated_error("The stream ended before the run did.", logid=self._logid)
 
     def record_start(self, run: RunReply) -> None:
-        """Take the word that a run has begun, which goes on by itself."""
+        """Record the reply that starts an asynchronous run."""
         self._record_info(run)
 
     def feed_reply(self, run: RunReply) -> None:
-        """Take the reply to a run that was not streamed (wire section 4.2)."""
+        """Read the reply of a run that was not streamed (wire section 4.2)."""
         self._data = run.data
         self._record_info(run)
         self.pending = run.interrupt
         self.finished = True
 
     def feed_history(self, history: RunHistory) -> None:
-        """Take the history of a run that has ended or waits (wire section 4.3).
+        """Read the history of a run that has ended or is interrupted (wire section 4.3).
 
         Raises:
             CozeError: The run failed.
@@ -165,9 +165,8 @@ class RunStream:
             )
         outputs = parse_json(history.output.encode("utf-8", "replace"))
         self._data = history.output
-        if (
-            isinstance(outputs, dict) and _STUDIO_OUTPUT_KEY in outputs
-        ):  # Coze Studio has one level less
+        # Coze Studio has one level less: no key for the end node
+        if isinstance(outputs, dict) and _STUDIO_OUTPUT_KEY in outputs:
             end_output = outputs[_STUDIO_OUTPUT_KEY]
             self._data = end_output if isinstance(end_output, str) else to_json(end_output).decode()
         self.finished = True
@@ -217,7 +216,7 @@ class RunStream:
         raise make_run_error(failure.code or None, message, **self._collect_error_context())
 
     def _record_info(self, info: RunReply | RunHistory) -> None:
-        """Note what a reply, a history or the last event tells of the run."""
+        """Keep the trace URL, the id and the usage of a reply, a history or a final event."""
         self._debug_url = info.debug_url or self._debug_url
         self._execute_id = info.execute_id or self._execute_id
         self._record_usage(info.usage, info.token)
@@ -225,16 +224,16 @@ class RunStream:
     def _record_usage(self, usage: Usage, token: int) -> None:
         if usage.token_count or usage.input_count or usage.output_count:
             self._usage = usage
-        elif token:  # what older accounts and Coze Studio are told
+        elif token:  # older accounts and Coze Studio get only a total
             self._usage = Usage(token_count=token)
 
     def _collect_error_context(self) -> dict[str, Any]:
         return {"logid": self._logid, "debug_url": self._debug_url or None}
 
-    # --- What goes out -------------------------------------------------------------------------
+    # --- Output --------------------------------------------------------------------------------
 
     def build_run(self, workflow_id: str) -> WorkflowRun:
-        """Return the run as far as it has come.
+        """Return the run so far.
 
         Args:
             workflow_id: The workflow.
@@ -254,7 +253,7 @@ class RunStream:
         )
 
     def build_interrupt(self, workflow_id: str) -> dict[str, Any] | None:
-        """Return what the run waits for as plain data, or None when it has ended.
+        """Return the interrupt as plain data, or None if the run has ended.
 
         Args:
             workflow_id: The workflow.
@@ -263,7 +262,7 @@ class RunStream:
             return None
         question_text, options = _parse_question(self.pending.data)
         last_output = self._node_outputs[-1].text if self._node_outputs else ""
-        if _parse_fields(last_output):  # the fields of an input node, which are no question
+        if _parse_fields(last_output):  # the fields of an input node, not a question
             last_output = ""
         fields = self.pending.required_parameters or _parse_fields(self.pending.data)
         question = question_text or last_output or _describe_fields(fields)
@@ -278,13 +277,13 @@ class RunStream:
         }
 
     def _find_result(self) -> str:
-        """Return what the end node said, or else the node that spoke last."""
+        """Return the output of the end node, or else of the node that started last."""
         ends = [spoken for spoken in self._node_outputs if spoken.is_end]
         return (ends or self._node_outputs)[-1].text if self._node_outputs else ""
 
 
 class _NodeOutput:
-    """What a node says, in pieces."""
+    """The output of a node, in chunks."""
 
     def __init__(self, message: NodeMessage) -> None:
         self.is_end = message.node_type in _END_TYPES or message.node_title in _END_TITLES
@@ -296,12 +295,12 @@ class _NodeOutput:
 
 
 def format_output(output: Any, data: str) -> str:
-    """Return an output as a model should read it.
+    """Return an output as text for a model.
 
     Args:
-        output: What a workflow put out.
-        data: The same as Coze sent it. It is what is told of numbers and other words that are JSON
-            by chance: `1.10` stays `1.10`.
+        output: The output of a workflow.
+        data: The same output as Coze sent it. It is used for text that is JSON by chance, such as
+            numbers: `1.10` stays `1.10`.
     """
     if isinstance(output, str):
         return output
@@ -319,10 +318,10 @@ def _get_query_value(url: str, name: str) -> str | None:
 
 
 def _parse_question(data: str) -> tuple[str, list[str]]:
-    """Return the question that stands in the data of an interrupt, and the options it gives.
+    """Return the question in the data of an interrupt, and its options.
 
-    It is text; or the questions and answers of a node, the last of which is open; or the fields of
-    an input node, which are no question (wire section 4.4).
+    The data is text, the questions and answers of a node (the last one is open), or the fields of
+    an input node, which are not a question (wire section 4.4).
     """
     body = parse_json(data.encode("utf-8", "replace"))
     if not isinstance(body, dict):
@@ -342,7 +341,7 @@ def _parse_question(data: str) -> tuple[str, list[str]]:
 
 
 def _parse_fields(data: str) -> dict[str, Any]:
-    """Return the values that an input node asks for, from the data of its interrupt."""
+    """Return the fields of an input node by name, from the data of its interrupt."""
     body = parse_json(data.encode("utf-8", "replace"))
     content = body.get("content") if isinstance(body, dict) else body
     items = parse_json(content.encode("utf-8", "replace")) if isinstance(content, str) else content
@@ -354,7 +353,7 @@ def _parse_fields(data: str) -> dict[str, Any]:
 
 
 def _describe_fields(fields: Mapping[str, Any]) -> str:
-    """Return a question for an input node that has none: the values that it wants."""
+    """Return a question for an input node without one: the names and types of its fields."""
     descriptions = [
         f"{name} ({field.get('type', 'string')})" if isinstance(field, Mapping) else name
         for name, field in fields.items()
@@ -372,12 +371,11 @@ def _to_list(value: Any) -> list[Any]:
 
 
 def name_answer(pending: Mapping[str, Any], answer: Any) -> Any:
-    """Return an answer with the names of its values.
+    """Return an answer; if it is a plain value for an input node with one field, add its name.
 
     Args:
-        pending: What the run waits for.
-        answer: Text; or a dict of the values that an input node asks for. A plain answer is the
-            value, where an input node asks for one only.
+        pending: The interrupt that the run waits on.
+        answer: Text, or a dict with the values of an input node's fields.
     """
     fields = pending.get("required_parameters") or {}
     if pending.get("type") != _INPUT_NODE or isinstance(answer, Mapping) or len(fields) != 1:
@@ -387,7 +385,7 @@ def name_answer(pending: Mapping[str, Any], answer: Any) -> Any:
 
 
 def serialize_answer(answer: Any) -> str:
-    """Return an answer as it is sent: always a str (wire section 4.4).
+    """Return an answer in Coze's form: always a str (wire section 4.4).
 
     Args:
         answer: Text or plain data.

@@ -1,4 +1,4 @@
-"""Check the values of a workflow's parameters against its JSON schema. Pure."""
+"""Validate the parameters of a workflow against its JSON schema. No I/O."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from langchain_coze._api.models import parse_json
 from langchain_coze.errors import CozeWorkflowError
 
 COZE_TYPE = "coze_type"
-"""The key of a JSON schema that holds the type in Coze, for files."""
+"""The key of a JSON schema that holds Coze's type of a file."""
 
 
 def to_plain_data(value: Any) -> Any:
-    """Return a value as plain data: what pydantic models hold, and what has a form in JSON.
+    """Return a value as plain data: convert pydantic models, dataclasses, enums and JSON types.
 
     Bytes and paths stay: they are files.
 
@@ -29,7 +29,7 @@ def to_plain_data(value: Any) -> Any:
         value: A value, or values in dicts and lists.
 
     Raises:
-        CozeWorkflowError: It has no form in JSON.
+        CozeWorkflowError: The value cannot be converted to JSON.
     """
     if isinstance(value, BaseModel):
         value = value.model_dump(by_alias=True, exclude_none=True)
@@ -51,7 +51,7 @@ def _to_key(key: Any) -> str:
 
 
 def _to_json_value(value: Any) -> Any:
-    """Return the form that a value has in JSON; a secret has none that would be of use."""
+    """Return the JSON form of a value; reject secrets, because theirs is masked."""
     json_value: Any = None
     secret = hasattr(value, "get_secret_value")
     if not secret and not (isinstance(value, float) and not math.isfinite(value)):
@@ -63,16 +63,16 @@ def _to_json_value(value: Any) -> Any:
 
 
 def validate_inputs(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that are sent, after a look at whether the workflow takes them.
+    """Validate the parameters of a call; return those to send.
 
-    A value that is missing or None is left out; numbers and flags may come as text.
+    None values are left out. Numbers and flags may be passed as text.
 
     Args:
         schema: The JSON schema of the tool.
-        values: What it was called with.
+        values: The parameters of the call.
 
     Raises:
-        CozeWorkflowError: A value is missing, of the wrong type, or not known.
+        CozeWorkflowError: A parameter is missing, of the wrong type, or unknown.
     """
     problems: list[str] = []
     validated = _validate_object(schema, values, "", problems)
@@ -104,7 +104,7 @@ def _validate_object(
 
 def _validate_value(schema: Mapping[str, Any], value: Any, path: str, problems: list[str]) -> Any:
     if COZE_TYPE in schema:
-        return value  # a file: see `files`
+        return value  # a file, which `files.parse_file` validates
     kind = schema.get("type")
     if not matches_type(kind, value):
         value = _coerce(kind, value)
@@ -136,7 +136,7 @@ def matches_type(kind: Any, value: Any) -> bool:
 
 
 def _coerce(kind: Any, value: Any) -> Any:
-    """Return a value that is of another type than wanted, but says the same."""
+    """Return a value of the wrong type as the expected type if it can be converted."""
     if isinstance(value, str) and kind != "string":
         parsed = parse_json(value.encode("utf-8", "replace"))
         return value if parsed is None else parsed
@@ -146,20 +146,20 @@ def _coerce(kind: Any, value: Any) -> Any:
 
 
 def shorten_repr(value: Any) -> str:
-    """Return a value for a message: short ones as they are, of others the type.
+    """Return the repr of a value for an error message, or its type if the repr is long.
 
     Args:
         value: Any value.
     """
     text = repr(value)
-    return text if len(text) <= 40 else f"a {type(value).__name__}"  # noqa: PLR2004 - a short line
+    return text if len(text) <= 40 else f"a {type(value).__name__}"  # noqa: PLR2004 - characters
 
 
 def make_serializable(values: Any) -> Any:
-    """Return parameters as checkpoints and traces can show them.
+    """Return parameters in a form for checkpoints and traces: without bytes and `Path` objects.
 
     Args:
-        values: Plain data, paths, and bytes.
+        values: Plain data, paths and bytes.
     """
     if isinstance(values, Mapping):
         return {str(key): make_serializable(value) for key, value in values.items()}
