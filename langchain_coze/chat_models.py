@@ -367,7 +367,7 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
                     for data in stream.chunks:
                         yield from parser.feed(data)
             except CozeError as error:
-                parser.connection_lost(error)
+                parser.handle_connection_lost(error)
             if self.stream_usage:
                 client.run(fetch_usage(run))
             yield from parser.finish()
@@ -403,7 +403,7 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
                         for chunk in parser.feed(data):
                             yield chunk
             except CozeError as error:
-                parser.connection_lost(error)
+                parser.handle_connection_lost(error)
             if self.stream_usage:
                 await client.arun(fetch_usage(run))
             for chunk in parser.finish():

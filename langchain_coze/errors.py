@@ -299,12 +299,12 @@ def bilingual_hint(en: str, zh: str) -> str:
 _E = TypeVar("_E", bound=CozeError)
 
 
-def convert_error(error: CozeError, kind: type[_E]) -> _E:
+def convert_error(error: CozeError, error_class: type[_E]) -> _E:
     """Return a copy of an error as another class, with all attributes.
 
     Args:
         error: Any error.
-        kind: The class of the copy.
+        error_class: The class of the copy.
 
     Example:
         ```python
@@ -313,7 +313,7 @@ def convert_error(error: CozeError, kind: type[_E]) -> _E:
         assert convert_error(CozeError("oh", code=7), CozeRecallError).code == 7
         ```
     """
-    error_of_kind = kind(error.message)
+    error_of_kind = error_class(error.message)
     error_of_kind.__dict__.update(error.__dict__)
     return error_of_kind
 

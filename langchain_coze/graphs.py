@@ -152,8 +152,8 @@ def create_coze_agent(  # noqa: PLR0913 - the options of `compile`
         graph.add_node(_TOOLS, node)
         graph.add_node(_INVALID, RunnableLambda[Any, Any](_answer_invalid_calls))
         graph.add_conditional_edges(_MODEL, _route_tool_calls, [_MODEL, _TOOLS, _INVALID, END])
-        for answering in (_TOOLS, _INVALID):
-            graph.add_conditional_edges(answering, _route_results(node), [_MODEL, END])
+        for result_node in (_TOOLS, _INVALID):
+            graph.add_conditional_edges(result_node, _route_results(node), [_MODEL, END])
     return graph.compile(
         checkpointer=checkpointer,
         store=store,
@@ -344,11 +344,11 @@ def _answer_invalid_calls(state: list[InvalidToolCall]) -> dict[str, Any]:
 
 def _route_results(node: ToolNode) -> Callable[[Any], str]:
     """Return the router of tool results: to the bot, or to the end after `return_direct`."""
-    last = {name for name, tool in node.tools_by_name.items() if tool.return_direct}
+    return_direct_tools = {name for name, tool in node.tools_by_name.items() if tool.return_direct}
 
     def route(state: Any) -> str:
         called = {call["name"] for call in _find_last_answer(state)[0].tool_calls}
-        return END if called & last else _MODEL
+        return END if called & return_direct_tools else _MODEL
 
     return route
 

@@ -205,8 +205,8 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
 
     def _resolve_target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
         bot_id, workflow_id, app_id = super()._resolve_target(kwargs)
-        asked_for = bool(kwargs.get("bot_id") or kwargs.get("model"))
-        if workflow_id and not asked_for and "bot_id" not in self.model_fields_set:
+        is_explicit = bool(kwargs.get("bot_id") or kwargs.get("model"))
+        if workflow_id and not is_explicit and "bot_id" not in self.model_fields_set:
             bot_id = ""  # from the environment, so meant for other calls
         return bot_id, workflow_id, app_id
 

@@ -151,7 +151,7 @@ class BotFields(CozeConnectionFields):
 
     def _cancel_if_abandoned(self, client: Client, run: TurnRun[Any]) -> None:
         """Cancel an unfinished turn in the background if `cancel_on_close` is set."""
-        if self.cancel_on_close and not run.finished:
+        if self.cancel_on_close and not run.is_finished:
             cancel_in_background(client.settings, run.token, run.ids)
 
     def _build_options(self, kwargs: Mapping[str, Any], **model_options: Any) -> ChatOptions:

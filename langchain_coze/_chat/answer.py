@@ -232,7 +232,9 @@ class AnswerStream(ChatStreamParser):
         text = get_delta_text(delta)
         if text:
             answer = self._assembler.add_text(message_id, text)
-            if self._single_chunk and not answer.waiting:  # the completed message has the full text
+            if (
+                self._single_chunk and not answer.is_waiting
+            ):  # the completed message has the full text
                 prefix = b'{"id":' + to_json(raw_id) + b","
                 if payload.startswith(prefix):
                     self._skip_prefix = _DELTA_PREFIX + prefix
@@ -280,8 +282,8 @@ class AnswerStream(ChatStreamParser):
 
     def _handle_done(self, body: Any) -> None:
         super()._handle_done(body)
-        self.finished = self.finished or self._assembler.has_answers
-        if self.finished and not self._late_usage:
+        self.is_finished = self.is_finished or self._assembler.has_answers
+        if self.is_finished and not self._late_usage:
             self._emit_last_chunk()
 
     _EVENT_HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {

@@ -32,19 +32,19 @@ class AnswerMessage:
         has_text: Whether any text has arrived.
         has_reasoning: Whether any reasoning has arrived.
         waiting: Whether an earlier answer must end before this one is emitted.
-        finished: Whether the answer is complete.
+        is_finished: Whether the answer is complete.
     """
 
     __slots__ = (
-        "finished",
         "full_text",
         "has_reasoning",
         "has_text",
         "id",
+        "is_finished",
+        "is_waiting",
         "raw_deltas",
         "reasoning_parts",
         "text_parts",
-        "waiting",
     )
 
     def __init__(self, message_id: str, *, waiting: bool) -> None:
@@ -56,8 +56,8 @@ class AnswerMessage:
         self.full_text: str | None = None
         self.has_text = False
         self.has_reasoning = False
-        self.waiting = waiting
-        self.finished = False
+        self.is_waiting = waiting
+        self.is_finished = False
 
     def get_text(self) -> str:
         """Return the text of the completed message if it has any, else that of the deltas."""
@@ -73,7 +73,7 @@ class AnswerMessage:
         self.raw_deltas.clear()
 
 
-_NONE = object()
+_NO_ID = object()
 
 
 def get_delta_text(delta: Any) -> str:
@@ -120,7 +120,7 @@ class AnswerAssembler:
         self._queue: deque[AnswerMessage] = deque()
         self._current: AnswerMessage | None = None  # the answer being collected
         self._unmarked: AnswerMessage | None = None  # the answer whose text needs no markers
-        self.fast_path_id: Any = _NONE
+        self.fast_path_id: Any = _NO_ID
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._chunks: list[ChatGenerationChunk] = []
@@ -136,7 +136,7 @@ class AnswerAssembler:
         If the server sends no ids, a finished answer is followed by a new one.
         """
         answer = self._by_id.get(message_id)
-        if answer is None or (answer.finished and not message_id):
+        if answer is None or (answer.is_finished and not message_id):
             answer = self._by_id[message_id] = AnswerMessage(message_id, waiting=bool(self._queue))
             self._queue.append(answer)
         return answer
@@ -145,9 +145,9 @@ class AnswerAssembler:
         """Add text to an answer and return the answer."""
         answer = self.get_answer(message_id)
         answer.has_text = True
-        if answer.waiting or self._single_chunk:
+        if answer.is_waiting or self._single_chunk:
             answer.text_parts.append(text)
-            if not answer.waiting:
+            if not answer.is_waiting:
                 self._order.add_text("text", answer, 0)
             return answer
         if answer is not self._current:
@@ -160,9 +160,9 @@ class AnswerAssembler:
         """Add reasoning to an answer."""
         answer = self.get_answer(message_id)
         answer.has_reasoning = True
-        if answer.waiting or self._single_chunk:
+        if answer.is_waiting or self._single_chunk:
             answer.reasoning_parts.append(text)
-            if not answer.waiting:
+            if not answer.is_waiting:
                 self._order.add_text("reasoning", answer, 0)
             return
         if answer is not self._current or self._text:
@@ -173,15 +173,15 @@ class AnswerAssembler:
     def finish_message(self, message_id: str, text: str, reasoning: str = "") -> None:
         """Finish an answer with its full text, without repeating the text of its deltas."""
         answer = self.get_answer(message_id)
-        if answer.finished:
+        if answer.is_finished:
             return
         if reasoning and not answer.has_reasoning:
             self.add_reasoning(message_id, reasoning)
         if text and not answer.has_text:
             self.add_text(message_id, text)
         answer.full_text = text
-        answer.finished = True
-        self.fast_path_id = _NONE
+        answer.is_finished = True
+        self.fast_path_id = _NO_ID
         self._advance()
 
     def add_block(self, block: Mapping[str, Any]) -> None:
@@ -217,7 +217,7 @@ class AnswerAssembler:
             text = SEPARATOR + text if needs_separator else text
             if self._order.is_first("text", answer):
                 self._unmarked = answer
-                self.fast_path_id = answer.id or _NONE
+                self.fast_path_id = answer.id or _NO_ID
         extra: dict[str, Any] = {"reasoning_content": reasoning} if reasoning else {}
         if markers:
             extra[MARKERS_KEY] = markers
@@ -238,8 +238,8 @@ class AnswerAssembler:
             **fields: Further fields of `AIMessageChunk`.
         """
         for answer in self._queue:
-            answer.finished = True
-        self.fast_path_id = _NONE
+            answer.is_finished = True
+        self.fast_path_id = _NO_ID
         self._advance()
         self.flush()
         text, extra = (
@@ -255,17 +255,17 @@ class AnswerAssembler:
 
     def _advance(self) -> None:
         """Emit waiting answers once those before them have finished."""
-        while self._queue and self._queue[0].finished:
+        while self._queue and self._queue[0].is_finished:
             finished = self._queue.popleft()
-            if finished.waiting:
+            if finished.is_waiting:
                 self._flush_waiting(finished)
-        if self._queue and self._queue[0].waiting:
+        if self._queue and self._queue[0].is_waiting:
             self._flush_waiting(self._queue[0])
 
     def _flush_waiting(self, answer: AnswerMessage) -> None:
         """Emit the text that an answer buffered while it waited."""
         self.flush()
-        answer.waiting = False
+        answer.is_waiting = False
         self._current = answer
         if self._single_chunk:
             for kind, has_any in (("reasoning", answer.has_reasoning), ("text", answer.has_text)):

@@ -192,7 +192,7 @@ def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
     messages = to_coze_messages(
         plan.messages,
         system_mode=options.system_message_mode,
-        bot_id=options.model_name,
+        model_name=options.model_name,
         limit=MAX_CHATFLOW_MESSAGES if chatflow else MAX_MESSAGES,
     )
     if chatflow and list_attachments(messages):

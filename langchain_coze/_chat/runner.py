@@ -84,9 +84,9 @@ class TurnRun(Generic[P]):
         return self._started if self.parser is None else {**self._started, **self.parser.ids}
 
     @property
-    def finished(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether Coze has reported the end of the turn."""
-        return self.parser is not None and self.parser.finished
+        return self.parser is not None and self.parser.is_finished
 
     def record_start(self, reply: Reply, chat: Chat) -> None:
         """Record that Coze has started a polled turn."""

@@ -49,8 +49,8 @@ _PAYLOAD_KEYS = frozenset({"chunks", "status_code"})  # a bot's recall, as the o
 _AGENT_HANDOFF_PREFIX = "multi_agents_"  # `msg_type` of messages between the agents of a bot
 
 
-_UNAUTHORISED = 708882003
-_BAD_REQUEST = 4000
+_DRIVE_UNAUTHORIZED_STATUS = 708882003
+_BAD_REQUEST_CODE = 4000
 _PARAMETERS_HINT = bilingual_hint(
     "Say with query_parameter= which variable of the start node takes the question; give values of "
     "the others with parameters=.",
@@ -68,14 +68,14 @@ class RecallStream(ChatStreamParser):
 
     Attributes:
         recalls: The recalls so far, in order of arrival.
-        complete: Whether no more recalls are expected, because another event has followed.
+        is_complete: Whether no more recalls are expected, because another event has followed.
     """
 
     def __init__(self, **parser_options: Any) -> None:
         """Create a parser; see `ChatStreamParser`."""
         super().__init__(**parser_options)
         self.recalls: list[Recall] = []
-        self.complete = False
+        self.is_complete = False
 
     @property
     def has_partial_event(self) -> bool:
@@ -92,14 +92,14 @@ class RecallStream(ChatStreamParser):
             CozeError: The bot, or Coze, reports an error before any recall.
         """
         for name, payload in self._decoder.feed(data):
-            if self.complete:
+            if self.is_complete:
                 return
             if self.recalls and name != COMPLETED_EVENT:
-                self.complete = name not in _HEARTBEATS
+                self.is_complete = name not in _HEARTBEATS
             elif name != DELTA_EVENT:
                 self.handle_event(name, payload)
 
-    def connection_lost(self, error: CozeError) -> None:
+    def handle_connection_lost(self, error: CozeError) -> None:
         """Raise the error that ended the stream, or only warn if there already is a recall.
 
         Args:
@@ -109,7 +109,7 @@ class RecallStream(ChatStreamParser):
             CozeError: The same error, with the ids of the turn.
         """
         if not self.recalls:
-            super().connection_lost(error)
+            super().handle_connection_lost(error)
         # a timeout between two events only means that no other recall came in time
         elif self.has_partial_event or not isinstance(error, CozeTimeoutError):
             warn_user(
@@ -142,7 +142,7 @@ class RecallStream(ChatStreamParser):
     def _handle_other(self, message: CozeMessage) -> None:
         """Handle a message without a recall."""
         if self.recalls and not _is_agent_handoff(message.content):
-            self.complete = True
+            self.is_complete = True
 
     def _handle_verbose(self, message: CozeMessage) -> None:
         rank = sum(len(recall.chunks) for recall in self.recalls) + 1
@@ -201,7 +201,7 @@ def recall_from_bot(
         raise
     yield Close(run.stream)
     if failure is not None:
-        parser.connection_lost(failure)
+        parser.handle_connection_lost(failure)
     if not parser.recalls:
         warn_user(_NO_RECALL)
     return _collect_chunks(parser.recalls, parser.collect_error_context())
@@ -214,7 +214,7 @@ def _read_recall(parser: RecallStream, stream: Any, grace: float) -> Flow[None]:
     data: bytes | None = stream.buffered
     while data is not None:
         parser.feed(data)
-        if parser.complete or parser.finished:
+        if parser.is_complete or parser.is_finished:
             return
         if parser.recalls and (parser.has_partial_event or len(parser.recalls) > recalls):
             recalls, deadline = len(parser.recalls), time.monotonic() + grace
@@ -247,7 +247,7 @@ def recall_from_workflow(
     except CozeError as error:
         if type(error) is CozeError:  # a node's code, which is not in the table
             raise convert_error(error, CozeRecallError) from error
-        if error.code == _BAD_REQUEST:
+        if error.code == _BAD_REQUEST_CODE:
             error.hint = _PARAMETERS_HINT
         raise
     context = {
@@ -298,7 +298,7 @@ def _collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> li
 
 
 def _choose_hint(status_code: int | None) -> str:
-    if status_code == _UNAUTHORISED:
+    if status_code == _DRIVE_UNAUTHORIZED_STATUS:
         return bilingual_hint(
             "The authorisation of a cloud drive behind the knowledge base has ended: renew it in "
             "Coze.",

@@ -36,7 +36,7 @@ class ChatStreamParser:
 
     Attributes:
         ids: `conversation_id`, `chat_id` and `section_id`, each once it is known.
-        finished: Whether Coze has reported the end of the turn.
+        is_finished: Whether Coze has reported the end of the turn.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ChatStreamParser:
             already_seen_ids: Ids of messages to skip.
         """
         self.ids: dict[str, str] = {}
-        self.finished = False
+        self.is_finished = False
         self._logid = logid
         self._token = token
         self._decoder = Decoder()
@@ -62,7 +62,7 @@ class ChatStreamParser:
     @property
     def state(self) -> str:
         """The finish reason, or `open` until the turn ends."""
-        return str(self._result["finish_reason"]) if self.finished else "open"
+        return str(self._result["finish_reason"]) if self.is_finished else "open"
 
     @property
     def open_calls(self) -> frozenset[str]:
@@ -106,13 +106,13 @@ class ChatStreamParser:
         """
         for name, payload in self._decoder.close():
             self.handle_event(name, payload)
-        if not self.finished:
+        if not self.is_finished:
             progress = "before the turn was over" if self.ids else "before anything was said"
             raise make_truncated_error(
                 f"The stream ended {progress}.", **self.collect_error_context()
             )
 
-    def connection_lost(self, error: CozeError) -> None:
+    def handle_connection_lost(self, error: CozeError) -> None:
         """Raise the error of a lost connection, unless the turn has already ended.
 
         Args:
@@ -121,7 +121,7 @@ class ChatStreamParser:
         Raises:
             CozeError: The same error, with the ids of the turn.
         """
-        if not self.finished:
+        if not self.is_finished:
             for name, value in self.collect_error_context().items():
                 setattr(error, name, value)
             raise error
@@ -162,7 +162,8 @@ class ChatStreamParser:
         is_side_channel = (
             message.type in _SIDE_CHANNEL_TYPES and message.id not in self._already_seen_ids
         )
-        key = f"{message.id} {message.content}" if is_side_channel else message.id
+        # the hash, because ids are remembered for as long as the conversation is
+        key = f"{message.id} {hash(message.content)}" if is_side_channel else message.id
         if message.id and key in self._seen_ids:
             return
         self._seen_ids |= {message.id, key}
@@ -177,9 +178,9 @@ class ChatStreamParser:
 
     def _handle_requires_action(self, body: Any) -> None:
         self._handle_chat_end(body)
-        self._record_pending_action()
+        self._set_pending_reason()
 
-    def _record_pending_action(self) -> None:
+    def _set_pending_reason(self) -> None:
         """Record what the bot waits for: the results of its calls, or an answer if it has none."""
         calls = self._chat.required_action.submit_tool_outputs.tool_calls
         self._result["finish_reason"] = "tool_calls" if calls else "interrupt"
@@ -190,14 +191,14 @@ class ChatStreamParser:
         if self._chat.status in _FAILED_STATUSES:
             self._handle_failure(body)
         if self._chat.status == "requires_action":
-            self._record_pending_action()
+            self._set_pending_reason()
         elif self._result["finish_reason"] == "tool_calls":
             self._result["finish_reason"] = "stop"  # it continued without results
         self._record_ids(body)
-        self.finished = True
+        self.is_finished = True
 
     def _handle_failure(self, body: Any) -> None:
-        if self.finished and self.state != "tool_calls":
+        if self.is_finished and self.state != "tool_calls":
             return  # the answer is already complete
         self._record_ids(body)
         failure = read_failure(body)
@@ -215,7 +216,7 @@ class ChatStreamParser:
         if isinstance(body, dict) and isinstance(body.get("debug_url"), str):
             self._result["debug_url"] = body["debug_url"]
         if self._seen_ids:  # `done` without messages ends no turn: see `close`
-            self.finished = True
+            self.is_finished = True
 
     _EVENT_HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {
         "conversation.chat.created": _record_ids,

@@ -176,8 +176,8 @@ def _order_blocks(message: AIMessage) -> list[Any]:
     reasoning = message.additional_kwargs.get("reasoning_content") or ""
     text = str(message.text)  # a plain str: LangChain does not merge its subclass with str
     pieces = {
-        **_cut_pieces("reasoning", reasoning, markers, ""),
-        **_cut_pieces("text", text, markers, SEPARATOR),
+        **_split_text("reasoning", reasoning, markers, ""),
+        **_split_text("text", text, markers, SEPARATOR),
     }
     order = [marker["index"] for marker in markers]
     order = [
@@ -199,7 +199,7 @@ def _order_blocks(message: AIMessage) -> list[Any]:
     return blocks
 
 
-def _cut_pieces(
+def _split_text(
     kind: TextKind, text: str, markers: list[BlockMarker], separator: str
 ) -> dict[str, str]:
     """Cut a text into pieces by the markers, starting at its end; the first takes the rest."""

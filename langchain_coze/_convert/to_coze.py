@@ -18,6 +18,7 @@ from langchain_core.messages import (
 )
 
 from langchain_coze._convert.attachments import FILE_BLOCK_TYPES, Attachment, parse_block
+from langchain_coze._convert.chunks import PROVIDER
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
@@ -43,7 +44,7 @@ EnterMessage: TypeAlias = dict[str, Any]
 class _Entry(NamedTuple):
     """A converted message and its kind: system, said, or a note that may move before a question."""
 
-    kind: Literal["system", "said", "note"]
+    kind: Literal["system", "message", "context"]
     message: EnterMessage
 
 
@@ -51,7 +52,7 @@ def to_coze_messages(
     messages: Sequence[BaseMessage],
     *,
     system_mode: SystemMessageMode = "context",
-    bot_id: str | None = None,
+    model_name: str | None = None,
     limit: int = MAX_MESSAGES,
 ) -> list[EnterMessage]:
     """Return the `additional_messages` of a request.
@@ -60,7 +61,8 @@ def to_coze_messages(
         messages: The conversation so far; the last message is the question.
         system_mode: How system messages are sent: `context` sends each as a separate user message,
             before the question; in the other modes they are not sent.
-        bot_id: The bot that gets the request; answers of other agents are labelled with their name.
+        model_name: The bot or chatflow that gets the request; answers of other agents are labelled
+            with their name.
         limit: The maximum number of messages in the request.
 
     Returns:
@@ -73,11 +75,11 @@ def to_coze_messages(
     sendable = (
         messages if system_mode == "context" else [m for m in messages if _get_role(m) != "system"]
     )
-    calls = _describe_own_calls(messages, bot_id)
+    calls = _describe_own_calls(messages, model_name)
     entries = [
         entry
         for message in sendable
-        if (entry := _convert_message(message, bot_id, calls)) is not None
+        if (entry := _convert_message(message, model_name, calls)) is not None
     ]
     coze_messages = [entry.message for entry in _trim_to_limit(_move_question_last(entries), limit)]
     if not coze_messages:
@@ -170,34 +172,34 @@ def _get_role(message: BaseMessage) -> str:
     return "tool"
 
 
-def _describe_own_calls(messages: Sequence[BaseMessage], bot_id: str | None) -> dict[str, str]:
+def _describe_own_calls(messages: Sequence[BaseMessage], model_name: str | None) -> dict[str, str]:
     """Return a description of each tool call of this bot, by call id."""
     return {
         str(call["id"]): f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})"
         for message in messages
-        if isinstance(message, AIMessage) and _is_own(message, bot_id)
+        if isinstance(message, AIMessage) and _is_own(message, model_name)
         for call in message.tool_calls
     }
 
 
 def _convert_message(
-    message: BaseMessage, bot_id: str | None, calls: Mapping[str, str]
+    message: BaseMessage, model_name: str | None, calls: Mapping[str, str]
 ) -> _Entry | None:
     """Return one message in Coze's format, or None if the bot does not need it."""
     role = _get_role(message)
     if role == "tool":
         call = calls.get(getattr(message, "tool_call_id", ""))  # of an ended chat
-        return _Entry("note", _build_user_message(f"[{call}] {message.text}")) if call else None
+        return _Entry("context", _build_user_message(f"[{call}] {message.text}")) if call else None
     if role == "assistant":
-        return _convert_assistant(message, bot_id)
+        return _convert_assistant(message, model_name)
     if role == "user":
-        return _Entry("said", _build_user_message(*_read_parts(message)))
+        return _Entry("message", _build_user_message(*_read_parts(message)))
     if role == "system":
         return _Entry("system", _build_user_message(str(message.text)))
-    return _Entry("said", _build_user_message(f"[{role}] {message.text}"))
+    return _Entry("message", _build_user_message(f"[{role}] {message.text}"))
 
 
-def _convert_assistant(message: BaseMessage, bot_id: str | None) -> _Entry | None:
+def _convert_assistant(message: BaseMessage, model_name: str | None) -> _Entry | None:
     """Convert an assistant message; to this bot, another agent is a user."""
     if not isinstance(message.content, str) and any(map(_is_file, message.content)):
         warn_user(
@@ -206,10 +208,10 @@ def _convert_assistant(message: BaseMessage, bot_id: str | None) -> _Entry | Non
         )
     if not message.text or message.response_metadata.get(_HANDOFF_BACK):
         return None  # only a handoff
-    if _is_foreign(message, bot_id):  # context for the user's question, not a question itself
-        return _Entry("note", _build_user_message(f"[{message.name}] {message.text}"))
-    note = isinstance(message, AIMessage) and bool(message.tool_calls)
-    return _Entry("note" if note else "said", _build_answer(str(message.text)))
+    if _is_foreign(message, model_name):  # context for the user's question, not a question itself
+        return _Entry("context", _build_user_message(f"[{message.name}] {message.text}"))
+    is_context = isinstance(message, AIMessage) and bool(message.tool_calls)
+    return _Entry("context" if is_context else "message", _build_answer(str(message.text)))
 
 
 def _is_file(block: Any) -> bool:
@@ -263,14 +265,14 @@ def _check_files_have_text(coze_messages: Sequence[EnterMessage]) -> None:
             )
 
 
-def _is_own(message: BaseMessage, bot_id: str | None) -> bool:
+def _is_own(message: BaseMessage, model_name: str | None) -> bool:
     metadata = message.response_metadata
-    return metadata.get("model_provider") == "coze" and metadata.get("model_name") == bot_id
+    return metadata.get("model_provider") == PROVIDER and metadata.get("model_name") == model_name
 
 
-def _is_foreign(message: BaseMessage, bot_id: str | None) -> bool:
+def _is_foreign(message: BaseMessage, model_name: str | None) -> bool:
     """Return whether a message comes from another agent."""
-    return bool(message.name) and not _is_own(message, bot_id)
+    return bool(message.name) and not _is_own(message, model_name)
 
 
 def collect_system_variables(
@@ -311,7 +313,7 @@ def collect_system_variables(
 
 def _move_question_last(entries: list[_Entry]) -> list[_Entry]:
     """Move trailing system messages and notes before the question, which drives the recall."""
-    positions = [number for number, entry in enumerate(entries) if entry.kind == "said"]
+    positions = [number for number, entry in enumerate(entries) if entry.kind == "message"]
     if not positions or entries[positions[-1]].message["role"] != "user":
         return entries
     last = positions[-1]
@@ -334,7 +336,7 @@ def _trim_to_limit(entries: list[_Entry], limit: int) -> list[_Entry]:
         if entry.kind == "system":
             kept.append(entry)
         elif surplus > 0 or (
-            entry.message["role"] != "user" and not any(e.kind == "said" for e in kept)
+            entry.message["role"] != "user" and not any(e.kind == "message" for e in kept)
         ):
             surplus -= 1  # too old, or an answer without its question
         else:

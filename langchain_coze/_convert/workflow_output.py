@@ -124,9 +124,9 @@ def _make_path_error(path: str, part: str, value: Any) -> CozeInvalidRequestErro
     )
 
 
-def _make_choice_error(output: Any, places: list[str]) -> CozeInvalidRequestError:
-    if places:
-        message = f"The workflow's output has several lists: {', '.join(places)}."
+def _make_choice_error(output: Any, paths: list[str]) -> CozeInvalidRequestError:
+    if paths:
+        message = f"The workflow's output has several lists: {', '.join(paths)}."
     else:
         message = f"The workflow's output has no list: it is {_describe_type(output)}."
     return CozeInvalidRequestError(

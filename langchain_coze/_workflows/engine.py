@@ -374,7 +374,7 @@ def _read_stream(run_stream: RunStream, stream: Any, reporter: Any) -> Flow[None
             for message in run_stream.feed(data):
                 if reporter is not None:
                     yield Notify(reporter, message)
-            if run_stream.finished:
+            if run_stream.is_finished:
                 break
             data = yield Read(stream)
         run_stream.close()

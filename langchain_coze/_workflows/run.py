@@ -81,7 +81,7 @@ class RunStream:
     """Parser for one response of a run: a stream, a reply or a history.
 
     Attributes:
-        finished: Whether the run has ended or is interrupted.
+        is_finished: Whether the run has ended or is interrupted.
         pending: The interrupt, or None.
     """
 
@@ -95,7 +95,7 @@ class RunStream:
             token: The token, to be redacted in errors.
             earlier_messages: The messages of earlier responses of the run.
         """
-        self.finished = False
+        self.is_finished = False
         self.pending: RunInterrupt | None = None
         self._logid = logid
         self._token = token
@@ -122,7 +122,7 @@ class RunStream:
         """
         count = len(self._messages)
         for name, payload in self._decoder.feed(data):
-            if not self.finished:
+            if not self.is_finished:
                 self._handle_event(name.lower(), payload)
         return self._messages[count:]
 
@@ -135,7 +135,7 @@ class RunStream:
         """
         for name, payload in self._decoder.close():
             self._handle_event(name.lower(), payload)
-        if not self.finished:
+        if not self.is_finished:
             raise make_truncated_error("The stream ended before the run did.", logid=self._logid)
 
     def record_start(self, run: RunReply) -> None:
@@ -147,7 +147,7 @@ class RunStream:
         self._data = run.data
         self._record_info(run)
         self.pending = run.interrupt
-        self.finished = True
+        self.is_finished = True
 
     def feed_history(self, history: RunHistory) -> None:
         """Read the history of a run that has ended or is interrupted (wire section 4.3).
@@ -169,7 +169,7 @@ class RunStream:
         if isinstance(outputs, dict) and _STUDIO_OUTPUT_KEY in outputs:
             end_output = outputs[_STUDIO_OUTPUT_KEY]
             self._data = end_output if isinstance(end_output, str) else to_json(end_output).decode()
-        self.finished = True
+        self.is_finished = True
 
     def _handle_event(self, name: str, payload: bytes) -> None:
         body = parse_json(payload)
@@ -184,10 +184,10 @@ class RunStream:
                 raise make_truncated_error(
                     "The run asks something without an event_id.", **self._collect_error_context()
                 )
-            self.finished = True
+            self.is_finished = True
         elif name == "done":
             self._record_info(RunReply.model_validate(body if isinstance(body, dict) else {}))
-            self.finished = True
+            self.is_finished = True
         elif name == "error" or (not name and find_failure(body) is not None):
             self._handle_failure(body, payload)
         elif name == "message":

@@ -194,7 +194,7 @@ def test_the_token_that_was_sent_is_masked_in_errors() -> None:
 def test_a_broken_connection_after_the_end_is_ignored() -> None:
     turn = AnswerStream(BOT)
     turn.feed(TURN[: -len(DONE)])
-    turn.connection_lost(CozeStreamError("reset"))
+    turn.handle_connection_lost(CozeStreamError("reset"))
     (last,) = turn.finish()
     assert last.message.response_metadata["finish_reason"] == "stop"
 
@@ -203,7 +203,7 @@ def test_a_broken_connection_before_the_end_has_the_ids() -> None:
     turn = AnswerStream(BOT, logid="log1")
     turn.feed(TURN[:900])
     with pytest.raises(CozeStreamError) as caught:
-        turn.connection_lost(CozeStreamError("reset"))
+        turn.handle_connection_lost(CozeStreamError("reset"))
     assert caught.value.chat_id == "7516861354884710427"
     assert caught.value.logid == "log1"
 

@@ -46,9 +46,9 @@ def get_texts(search: RecallStream) -> list[str]:
 def test_a_recall_as_coze_sends_it_is_complete_with_the_next_event() -> None:
     search = read_recalls(CREATED, RECALL)
     assert get_texts(search) == ["text"]
-    assert not search.complete
+    assert not search.is_complete
     search.feed(DELTA)
-    assert search.complete
+    assert search.is_complete
     assert search.ids["chat_id"] == "7516861354884710427"
     assert search.recalls[0].chunks[0]["metadata"]["link"] == "https://h/p?a=1&b=2"
 
@@ -58,7 +58,7 @@ def test_any_split_finds_the_same() -> None:
     for cut in range(len(stream)):
         search = read_recalls(stream[:cut], stream[cut:])
         assert get_texts(search) == ["text", "two", "three"]
-        assert search.complete
+        assert search.is_complete
 
 
 @given(st.lists(st.integers(0, len(CREATED + RECALL + REST)), max_size=6))
@@ -67,7 +67,7 @@ def test_any_splits_find_the_same(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(stream)]
     search = read_recalls(*(stream[a:b] for a, b in itertools.pairwise(edges)))
     assert get_texts(search) == ["text"]
-    assert search.complete
+    assert search.is_complete
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_any_splits_find_the_same(cuts: list[int]) -> None:
 )
 def test_whatever_else_follows_completes_a_recall(follows: bytes) -> None:
     search = read_recalls(RECALL, follows)
-    assert search.complete
+    assert search.is_complete
     assert get_texts(search) == ["text"]
 
 
@@ -108,7 +108,7 @@ def test_whatever_else_follows_completes_a_recall(follows: bytes) -> None:
 )
 def test_heartbeats_and_other_agents_do_not_complete_a_recall(follows: bytes) -> None:
     search = read_recalls(RECALL, follows)
-    assert not search.complete
+    assert not search.is_complete
     search.feed(make_recall("more", number="9"))
     assert get_texts(search) == ["text", "more"]
 
@@ -125,15 +125,15 @@ def test_a_recall_that_is_sent_twice_counts_once() -> None:
 
 def test_a_late_recall_is_waited_for() -> None:
     search = read_recalls(CREATED, DELTA, SERVER_TOOL, make_message("answer", "Let me look."))
-    assert not search.complete
+    assert not search.is_complete
     search.feed(RECALL)
     assert get_texts(search) == ["text"]
-    assert not search.complete
+    assert not search.is_complete
 
 
 def test_a_turn_without_a_recall_is_over_when_the_bot_says_so() -> None:
     search = read_recalls(TURN)
-    assert (search.recalls, search.complete, search.finished) == ([], False, True)
+    assert (search.recalls, search.is_complete, search.is_finished) == ([], False, True)
 
 
 @pytest.mark.parametrize(
@@ -167,10 +167,10 @@ def test_the_end_of_the_stream_completes_a_recall() -> None:
 def test_a_broken_connection_loses_no_recall() -> None:
     search = read_recalls(CREATED)
     with pytest.raises(CozeStreamError):
-        search.connection_lost(CozeStreamError("reset"))
+        search.handle_connection_lost(CozeStreamError("reset"))
     search.feed(RECALL)
     with pytest.warns(UserWarning, match="broke off after its recall"):
-        search.connection_lost(CozeStreamError("reset"))
+        search.handle_connection_lost(CozeStreamError("reset"))
     assert get_texts(search) == ["text"]
 
 

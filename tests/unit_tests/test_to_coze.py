@@ -31,7 +31,7 @@ OURS = {"model_provider": "coze", "model_name": BOT, "chat_id": "c1", "conversat
 
 
 def convert(messages: list[BaseMessage], **options: Any) -> list[tuple[str, str, str]]:
-    sent = with_file_ids(to_coze_messages(messages, bot_id=BOT, **options), {})
+    sent = with_file_ids(to_coze_messages(messages, model_name=BOT, **options), {})
     return [(entry["role"], entry["type"], entry["content"]) for entry in sent]
 
 
