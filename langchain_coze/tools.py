@@ -268,7 +268,7 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         """Return the nested graph of a call, or None outside a graph with a checkpointer."""
         if "langgraph" not in sys.modules:
             return None
-        from langchain_coze._workflows.graph import build_nested_run  # noqa: PLC0415 - langgraph takes 150 ms
+        from langchain_coze._workflows.graph import build_nested_run  # noqa: PLC0415 - importing langgraph takes 150 ms
 
         return build_nested_run(
             engine,

@@ -162,7 +162,7 @@ class RunInterrupt(CozeModel):
 
 
 class _RunInfo(CozeModel):
-    """The fields that replies, histories and final events of a run have in common."""
+    """The fields that replies, histories and last events of a run have in common."""
 
     execute_id: LenientStr = ""
     debug_url: LenientStr = ""
@@ -178,7 +178,7 @@ class _RunInfo(CozeModel):
 
 
 class RunReply(_RunInfo):
-    """A workflow run as its reply, or its final event, describes it (wire section 4.2)."""
+    """A workflow run as its reply, or its last event, describes it (wire section 4.2)."""
 
     data: LenientStr = ""
 

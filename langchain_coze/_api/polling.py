@@ -67,7 +67,7 @@ def run_polled(
         The first reply, the final state of the chat, and its messages, as Coze sent them.
 
     Raises:
-        CozeTimeoutError: The turn did not end within `polling.timeout` seconds.
+        CozeTimeoutError: The turn did not end within `polling.timeout` seconds or by the deadline.
         CozeError: Any other error of a request. A failed turn does not raise: check its status.
     """
     started_at = polling.clock()

@@ -200,7 +200,7 @@ def _create_ssl_context() -> ssl.SSLContext:
 
 
 def _find_proxy(base_url: str) -> str | None:
-    """Return the proxy URL from the environment, or None; loopback addresses need no proxy."""
+    """Return the proxy URL from the environment, or None; never one for a loopback address."""
     parts = urlsplit(base_url)
     host = parts.hostname or ""
     if host in _LOOPBACK or proxy_bypass(host):

@@ -185,7 +185,7 @@ def _ask_user(state: WorkflowState, config: RunnableConfig) -> WorkflowState:
 
 
 def _interrupt_until_valid(pending: dict[str, Any]) -> WorkflowState:
-    """Interrupt until there is an answer to this very question that can be sent."""
+    """Interrupt until the answer is meant for this question and can be sent."""
     while True:
         answer = interrupt(pending)
         if isinstance(answer, dict) and answer.keys() >= {"event_id", "answer"}:

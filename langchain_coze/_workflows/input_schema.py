@@ -47,7 +47,7 @@ _TYPES = {
     "list": "array",
 }
 _MAX_DEPTH = 10  # nesting levels of a schema; Coze has three
-_MAX_NAME_LENGTH = 64  # models accept no longer tool names
+_MAX_NAME_LENGTH = 64  # characters; the limit of models for tool names
 FILE_HINT = "a URL, or the id of an uploaded file"
 """The forms in which a model may pass a file."""
 

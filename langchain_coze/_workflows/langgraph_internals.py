@@ -109,7 +109,7 @@ async def wait_for_sibling_calls(
 
 
 def _drop_old_groups() -> None:
-    """Forget the oldest interrupted attempts: no call of theirs can be so late."""
+    """Forget the oldest interrupted attempts, whose calls have long started."""
     for key, group in list(_runtime.sibling_calls.items())[:-_MAX_GROUPS]:
         if group.interrupted:
             _runtime.sibling_calls.pop(key, None)

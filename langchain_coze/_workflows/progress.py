@@ -83,7 +83,7 @@ def _find_writers(tool_call_id: str | None) -> tuple[Any, Any]:
     """Return LangGraph's stream writer and emitter of tool output deltas; None outside a graph."""
     if "langgraph" not in sys.modules:
         return None, None  # no graph can be running, and importing langgraph is slow
-    from langgraph.config import get_stream_writer  # noqa: PLC0415 - langgraph is optional
+    from langgraph.config import get_stream_writer  # noqa: PLC0415 - only where it is in use
 
     try:
         writer = get_stream_writer()
@@ -91,7 +91,7 @@ def _find_writers(tool_call_id: str | None) -> tuple[Any, Any]:
         return None, None
     if tool_call_id is None:
         return writer, None
-    from langgraph.prebuilt import ToolRuntime  # noqa: PLC0415 - langgraph is optional
+    from langgraph.prebuilt import ToolRuntime  # noqa: PLC0415 - only where it is in use
 
     runtime: Any = ToolRuntime(
         state=None,

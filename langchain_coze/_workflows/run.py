@@ -1,7 +1,8 @@
-r"""Parser for workflow runs: from events or replies to an output or an interrupt. No I/O.
+r"""Parser for workflow runs: turns events and replies into an output or an interrupt. No I/O.
 
-A run takes one response from its start, and one from each answer, to its end or its next interrupt
-(wire section 4.4). Nodes send their output in chunks; the result is the output of the end node.
+The start of a run, and each answer, gets one response, which ends when the run ends or is
+interrupted (wire section 4.4). Nodes send their output in chunks; the result is the output of the
+end node.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ class RunStream:
         raise make_run_error(failure.code or None, message, **self._collect_error_context())
 
     def _record_info(self, info: RunReply | RunHistory) -> None:
-        """Keep the trace URL, the id and the usage of a reply, a history or a final event."""
+        """Keep the trace URL, the id and the usage of a reply, a history or the last event."""
         self._debug_url = info.debug_url or self._debug_url
         self._execute_id = info.execute_id or self._execute_id
         self._record_usage(info.usage, info.token)
