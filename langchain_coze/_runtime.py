@@ -14,11 +14,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.keyed_lock import KeyedLocks
+from langchain_coze._api.conversation_lock import KeyedLocks
 from langchain_coze._api.singleflight import TTLCache
 
 if TYPE_CHECKING:
-    from langchain_coze._api.client import Client
+    from langchain_coze._api.driver import Client
     from langchain_coze._api.pool import ConnectionPools
     from langchain_coze._api.settings import Settings, TokenSource
 

@@ -43,7 +43,7 @@ from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_e
 from langchain_coze.errors import CozeAuthenticationError, bilingual_hint
 
 if TYPE_CHECKING:
-    from langchain_coze._api.client import Client
+    from langchain_coze._api.driver import Client
 
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _JWT_SECONDS = 600  # lifetime of a JWT, which is sent only once; not of the token

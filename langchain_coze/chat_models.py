@@ -11,13 +11,13 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, model_validator
 
 from langchain_coze._base.bot import ABANDONED, CACHE_KEY_FIELDS, PER_CALL_FIELDS, BotFields
-from langchain_coze._base.config_routing import ConfigAwareChatModel
+from langchain_coze._base.config_aware_model import ConfigAwareChatModel
 from langchain_coze._base.unsupported import (
     reject_forced_tool_choice,
     reject_structured_output,
 )
 from langchain_coze._chat.history import needs_conversation
-from langchain_coze._chat.runner import create_answer_run, fetch_usage, start_turn
+from langchain_coze._chat.turn import create_answer_run, fetch_usage, start_turn
 from langchain_coze._convert import content_blocks  # noqa: F401 - registers our block translator
 from langchain_coze._convert.chunks import awith_callbacks, to_chat_result, with_callbacks
 from langchain_coze._convert.to_coze import SystemMessageMode

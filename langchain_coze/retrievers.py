@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.retrievers import LangSmithRetrieverParams
 
-    from langchain_coze._api.client import Client
+    from langchain_coze._api.driver import Client
     from langchain_coze._api.effects import Flow
 
 _KNOWN_ARGUMENTS = PER_CALL_FIELDS | {"k", "score_threshold", "verbose"}

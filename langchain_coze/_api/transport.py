@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import httpx
 
-from langchain_coze._api.deadlines import Deadline, with_deadline
 from langchain_coze._api.effects import Reply, Request
 from langchain_coze._api.error_codes import make_deadline_error, make_truncated_error
 from langchain_coze._api.pool import mark_broken
 from langchain_coze._api.retry import HTTP_ERROR
 from langchain_coze._api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
+from langchain_coze._api.stream_deadline import Deadline, with_deadline
 from langchain_coze._version import __version__
 from langchain_coze.errors import (
     CozeConnectionError,

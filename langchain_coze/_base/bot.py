@@ -25,8 +25,8 @@ from langchain_coze.errors import CozeInvalidRequestError, CozeTimeoutError, bil
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from langchain_coze._api.client import Client
-    from langchain_coze._chat.runner import TurnRun
+    from langchain_coze._api.driver import Client
+    from langchain_coze._chat.turn import TurnRun
 
 PER_CALL_FIELDS = frozenset(
     {

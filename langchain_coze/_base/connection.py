@@ -20,12 +20,12 @@ from langchain_coze import _runtime
 from langchain_coze._api.effects import RetryPolicy
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.settings import Settings
-from langchain_coze._api.tokens import make_token_source
+from langchain_coze._api.token_sources import make_token_source
 from langchain_coze._base.unsupported import get_argument_names, warn_ignored
 from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env, secret_from_env
 
 if TYPE_CHECKING:
-    from langchain_coze._api.client import Client
+    from langchain_coze._api.driver import Client
 
 _HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
 

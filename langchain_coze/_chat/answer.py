@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from langchain_coze._api.models import CozeMessage, Usage, parse_json
 from langchain_coze._chat.assembly import AnswerAssembler, get_delta_text
-from langchain_coze._chat.stream import DELTA_EVENT, ChatStreamParser
+from langchain_coze._chat.stream_parser import DELTA_EVENT, ChatStreamParser
 from langchain_coze._convert.chunks import build_text_chunk
 from langchain_coze._convert.from_coze import (
     Block,

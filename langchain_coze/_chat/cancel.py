@@ -16,7 +16,7 @@ from langchain_coze import _runtime
 from langchain_coze._api.chats import cancel_chat
 from langchain_coze._api.effects import RetryPolicy
 from langchain_coze._api.models import Chat
-from langchain_coze._api.tokens import StaticToken
+from langchain_coze._api.token_sources import StaticToken
 from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:

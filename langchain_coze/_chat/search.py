@@ -17,8 +17,8 @@ from langchain_coze._api.models import parse_json
 from langchain_coze._api.retry import collect_error_context
 from langchain_coze._api.workflows import build_run_request, run_workflow
 from langchain_coze._chat.request import build_run_body
-from langchain_coze._chat.runner import TurnRun, start_turn
-from langchain_coze._chat.stream import COMPLETED_EVENT, DELTA_EVENT, ChatStreamParser
+from langchain_coze._chat.stream_parser import COMPLETED_EVENT, DELTA_EVENT, ChatStreamParser
+from langchain_coze._chat.turn import TurnRun, start_turn
 from langchain_coze._convert.recall import (
     Recall,
     list_warnings,

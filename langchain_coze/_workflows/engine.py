@@ -21,7 +21,7 @@ from langchain_coze._api.workflows import build_resume_request, build_run_reques
 from langchain_coze._convert.attachments import Attachment
 from langchain_coze._warnings import warn_user
 from langchain_coze._workflows.errors import map_refusal
-from langchain_coze._workflows.files import map_files, parse_file, to_file_reference
+from langchain_coze._workflows.file_parameters import map_files, parse_file, to_file_reference
 from langchain_coze._workflows.input_schema import build_fields_schema
 from langchain_coze._workflows.run import RunStream, WorkflowRun, name_answer, serialize_answer
 from langchain_coze._workflows.validation import to_plain_data, validate_inputs
@@ -36,7 +36,7 @@ from langchain_coze.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from langchain_coze._api.client import Client
+    from langchain_coze._api.driver import Client
     from langchain_coze._api.effects import Reply, Request
 
 _NO_ASYNC = 6003  # "asynchronous runs need a paid plan"

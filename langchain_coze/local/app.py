@@ -16,22 +16,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultSet, read_faults
-from langchain_coze.local.routes.body import discard_body, read_body
+from langchain_coze.local.routes.body_reader import discard_body, read_body
 from langchain_coze.local.routes.catalog import CatalogRoutes
 from langchain_coze.local.routes.chat import ChatRoutes
 from langchain_coze.local.routes.chatflows import ChatflowRoutes
-from langchain_coze.local.routes.context import (
+from langchain_coze.local.routes.conversations import ConversationRoutes, MessageRoutes
+from langchain_coze.local.routes.files import FileRoutes
+from langchain_coze.local.routes.oauth import OAuthRoutes
+from langchain_coze.local.routes.routing import (
     RequestContext,
     RouteGroup,
     RouteSpec,
     build_json_response,
 )
-from langchain_coze.local.routes.conversations import ConversationRoutes, MessageRoutes
-from langchain_coze.local.routes.files import FileRoutes
-from langchain_coze.local.routes.oauth import OAuthRoutes
-from langchain_coze.local.routes.responses import DroppedResponse, FaultyResponse
 from langchain_coze.local.routes.run_histories import RunHistoryRoutes
 from langchain_coze.local.routes.state import ServerSettings, ServerState
+from langchain_coze.local.routes.stream_responses import DroppedResponse, FaultyResponse
 from langchain_coze.local.routes.workflow_catalog import WorkflowCatalogRoutes
 from langchain_coze.local.routes.workflows import WorkflowRoutes
 from langchain_coze.local.wire.errors import ApiError
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Awaitable, Callable, Mapping
 
-    from langchain_coze.local.wire.cloud import CloudProfile
+    from langchain_coze.local.wire.cloud_chats import CloudProfile
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.runtime.tokenize import (
+from langchain_coze.local.runtime.text import (
     extract_index_terms,
     extract_query_terms,
     split_sentences,

@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
-from langchain_coze.local.runtime.signature import Signature, read_first_paragraph
+from langchain_coze.local.runtime.workflow_signature import Signature, read_first_paragraph
 from langchain_coze.local.wire.ids import derive_id
 
 _TERMINATE_PLANS = ("return_variables", "use_answer_content")

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from langchain_coze import CozeWorkflowError
 from langchain_coze._convert.attachments import Attachment
-from langchain_coze._workflows.files import map_files, parse_file
+from langchain_coze._workflows.file_parameters import map_files, parse_file
 from langchain_coze._workflows.input_schema import build_json_schema, make_tool_name
 from langchain_coze._workflows.validation import COZE_TYPE, to_plain_data, validate_inputs
 

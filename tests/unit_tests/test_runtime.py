@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from langchain_coze import _runtime
+from langchain_coze._api.conversation_lock import KeyedLocks, LockHandle, acquire
 from langchain_coze._api.effects import Flow, Sleep
-from langchain_coze._api.keyed_lock import KeyedLocks, LockHandle, acquire
 from langchain_coze._api.settings import Settings
 from langchain_coze._api.singleflight import TTLCache, get_or_create
-from langchain_coze._api.tokens import make_token_source
+from langchain_coze._api.token_sources import make_token_source
 from langchain_coze._runtime import make_client
 from langchain_coze.errors import CozeConversationBusyError, CozeError, CozeServerError
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from langchain_coze._api.tokens import make_token_source
+from langchain_coze._api.token_sources import make_token_source
 from langchain_coze.errors import CozeAuthenticationError
 
 

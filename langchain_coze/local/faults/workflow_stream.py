@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from langchain_coze.local.faults.specs import FAULTS, Fault
 from langchain_coze.local.faults.stream import ERROR_TEXT
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud import SseEvent
+from langchain_coze.local.wire.cloud_chats import SseEvent
 from langchain_coze.local.wire.errors import ApiError
 
 if TYPE_CHECKING:

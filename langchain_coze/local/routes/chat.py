@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_coze.local.routes.context import (
+from langchain_coze.local.routes.routing import (
     RequestContext,
     RouteSpec,
     build_data_response,
     build_json_response,
 )
-from langchain_coze.local.routes.responses import EventStreamResponse
+from langchain_coze.local.routes.stream_responses import EventStreamResponse
 from langchain_coze.local.runtime.chat_run import ChatRun
 from langchain_coze.local.runtime.conversation import Conversation
 from langchain_coze.local.wire.chat_request import ChatRequest, read_chat_request, read_tool_outputs

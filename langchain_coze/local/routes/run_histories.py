@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.routes.context import (
+from langchain_coze.local.routes.routing import (
     RequestContext,
     RouteSpec,
     build_data_response,
@@ -12,7 +12,7 @@ from langchain_coze.local.routes.context import (
 )
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import ApiError
-from langchain_coze.local.wire.workflows import build_run_usage
+from langchain_coze.local.wire.workflow_replies import build_run_usage
 
 if TYPE_CHECKING:
     from starlette.responses import Response

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from langchain_coze.local.routes.responses import StreamConnections
+from langchain_coze.local.routes.stream_responses import StreamConnections
 from langchain_coze.local.runtime.store import Store
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import derive_id
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.chatflows import LocalChatflow
     from langchain_coze.local.oauth_apps import LocalOAuthApp
     from langchain_coze.local.runtime.workflow_run import ServedRun
-    from langchain_coze.local.wire.cloud import CloudProfile
+    from langchain_coze.local.wire.cloud_chats import CloudProfile
     from langchain_coze.local.workflows import LocalWorkflow
 
 OWNER_ID = derive_id("owner", "local")

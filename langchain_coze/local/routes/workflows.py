@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from langchain_coze.local.routes.context import RequestContext, RouteSpec, build_json_response
-from langchain_coze.local.routes.responses import DroppedResponse, RunStreamResponse
+from langchain_coze.local.routes.routing import RequestContext, RouteSpec, build_json_response
+from langchain_coze.local.routes.stream_responses import DroppedResponse, RunStreamResponse
 from langchain_coze.local.runtime.workflow_run import ASYNC, STREAM, SYNC, RunOrigin, ServedRun
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import generate_id
+from langchain_coze.local.wire.workflow_replies import get_workflow_profile
 from langchain_coze.local.wire.workflow_request import (
     ResumeRequest,
     RunRequest,
     read_resume_request,
     read_run_request,
 )
-from langchain_coze.local.wire.workflows import get_workflow_profile
 from langchain_coze.local.workflow_parts import RunContext
 
 if TYPE_CHECKING:

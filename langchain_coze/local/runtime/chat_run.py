@@ -15,11 +15,11 @@ from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.runtime.message_writer import MessageWriter
 from langchain_coze.local.runtime.recall import ON_DEMAND_TOOL, sort_by_score
 from langchain_coze.local.runtime.stepping import END, advance, close_iterator
-from langchain_coze.local.runtime.tokenize import count_tokens
+from langchain_coze.local.runtime.text import count_tokens
 from langchain_coze.local.turn_context import Turn
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.chat_request import ChatRequest, EnterMessage
-from langchain_coze.local.wire.cloud import ChatInfo, CloudProfile, MessageIds
+from langchain_coze.local.wire.cloud_chats import ChatInfo, CloudProfile, MessageIds
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import generate_id
 

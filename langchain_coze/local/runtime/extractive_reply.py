@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_coze.local.runtime.tokenize import (
+from langchain_coze.local.runtime.text import (
     extract_index_terms,
     extract_query_terms,
     is_chinese,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local import reply_parts
 from langchain_coze.local.runtime.event_queue import EventQueue
-from langchain_coze.local.runtime.tokenize import count_tokens
+from langchain_coze.local.runtime.text import count_tokens
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.chat_request import EnterMessage
-from langchain_coze.local.wire.cloud import CloudProfile, MessageIds, SseEvent
+from langchain_coze.local.wire.cloud_chats import CloudProfile, MessageIds, SseEvent
 from langchain_coze.local.wire.ids import derive_id, generate_id
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from langchain_coze.local.reply_parts import PART_TYPES, needs_answer
-from langchain_coze.local.runtime.tokenize import split_deltas
+from langchain_coze.local.runtime.text import split_deltas
 
 # How far a generator in a thread may run ahead of what has been sent.
 _MAX_READ_AHEAD = 256

@@ -18,7 +18,7 @@ from langchain_coze.local.runtime.workflow_writer import RunWriter
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import generate_id
-from langchain_coze.local.wire.workflows import PendingQuestion, RunDetails
+from langchain_coze.local.wire.workflow_replies import PendingQuestion, RunDetails
 from langchain_coze.local.workflow_parts import (
     MESSAGE_NODE,
     AskInput,
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from langchain_coze.local.runtime.event_queue import EventQueue
-    from langchain_coze.local.runtime.signature import Signature
+    from langchain_coze.local.runtime.workflow_signature import Signature
     from langchain_coze.local.wire.files import StoredFile
-    from langchain_coze.local.wire.workflows import CloudWorkflowProfile
+    from langchain_coze.local.wire.workflow_replies import CloudWorkflowProfile
 
 logger = logging.getLogger(__name__)
 

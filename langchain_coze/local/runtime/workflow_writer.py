@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.runtime.event_queue import EventQueue
-from langchain_coze.local.runtime.tokenize import split_deltas
-from langchain_coze.local.wire.workflows import END_NODE, END_NODE_ID, OutputNode
+from langchain_coze.local.runtime.text import split_deltas
+from langchain_coze.local.wire.workflow_replies import END_NODE, END_NODE_ID, OutputNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from langchain_coze.local.wire.cloud import SseEvent
-    from langchain_coze.local.wire.workflows import (
+    from langchain_coze.local.wire.cloud_chats import SseEvent
+    from langchain_coze.local.wire.workflow_replies import (
         CloudWorkflowProfile,
         PendingQuestion,
         RunDetails,

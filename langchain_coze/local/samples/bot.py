@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_coze.local.bots import LocalBot
-from langchain_coze.local.runtime.tokenize import is_chinese
+from langchain_coze.local.runtime.text import is_chinese
 from langchain_coze.local.samples.knowledge import create_sample_knowledge
 
 if TYPE_CHECKING:

@@ -253,7 +253,7 @@ def is_closed(client: socket.socket) -> bool:
 
 
 def test_a_body_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_coze.local.routes.body.READ_TIMEOUT", 0.2)
+    monkeypatch.setattr("langchain_coze.local.routes.body_reader.READ_TIMEOUT", 0.2)
     with served() as coze:
         for half in (asked(coze, 0)[:-5], half_upload(coze), head(coze, "/v1/workflow/run", 9)):
             with connected(coze) as client:

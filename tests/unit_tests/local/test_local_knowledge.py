@@ -8,7 +8,7 @@ from langchain_core.documents import Document
 from langchain_coze.local import LocalBot, LocalKnowledge
 from langchain_coze.local.knowledge import split_passages
 from langchain_coze.local.runtime.recall import RecallSettings
-from langchain_coze.local.runtime.tokenize import (
+from langchain_coze.local.runtime.text import (
     count_tokens,
     extract_index_terms,
     extract_query_terms,

@@ -8,10 +8,10 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, RunContext, TurnFile
-from langchain_coze.local.runtime.signature import Signature
+from langchain_coze.local.runtime.workflow_signature import Signature
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.files import StoredFile
-from langchain_coze.local.wire.forms import build_form
+from langchain_coze.local.wire.input_node_forms import build_form
 
 
 class Traveller(BaseModel):

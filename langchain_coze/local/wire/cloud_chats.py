@@ -1,7 +1,7 @@
 """Replies and events of chats, as a Coze installation writes them.
 
 `CloudProfile` is that of coze.cn and coze.com, `CloudChatflowProfile` that of their chatflows.
-The key order is theirs. `langchain_coze.local.wire.studio` has the profiles of Coze Studio.
+The key order is theirs. `langchain_coze.local.wire.studio_chats` has the profiles of Coze Studio.
 """
 
 from __future__ import annotations

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from langchain_coze import _runtime
 from langchain_coze._api.chats import cancel_chat, find_newest_chat, retrieve_chat
+from langchain_coze._api.conversation_lock import LockHandle, acquire
 from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.files import upload_all
-from langchain_coze._api.keyed_lock import LockHandle, acquire
 from langchain_coze._api.models import Chat
 from langchain_coze._api.polling import run_polled
 from langchain_coze._api.retry import send_with_retry
 from langchain_coze._chat.answer import AnswerStream
 from langchain_coze._chat.history import OPEN, LastTurn, TurnPlan, plan_turn
 from langchain_coze._chat.request import build_request, draft_messages
-from langchain_coze._chat.stream import ChatStreamParser
+from langchain_coze._chat.stream_parser import ChatStreamParser
 from langchain_coze._convert.to_coze import list_attachments
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import (

@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud import (
+from langchain_coze.local.wire.cloud_chats import (
     ChatInfo,
     CloudChatflowProfile,
     CloudProfile,
