@@ -14,18 +14,19 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.conversation_lock import KeyedLocks
+from langchain_coze._api.conversation_lock import ConversationLocks
 from langchain_coze._api.singleflight import TTLCache
 
 if TYPE_CHECKING:
-    from langchain_coze._api.driver import Client
+    from langchain_coze._api.driver import Driver
     from langchain_coze._api.pool import ConnectionPools
-    from langchain_coze._api.settings import Settings, TokenSource
+    from langchain_coze._api.settings import Settings
+    from langchain_coze._api.token_sources import TokenSource
 
 _CANCEL_WORKERS = 2
 
 
-class ConversationHeads:
+class LastTurns:
     """The last turn of each conversation that this process has seen."""
 
     def __init__(self, max_size: int = 10_000) -> None:
@@ -34,7 +35,7 @@ class ConversationHeads:
 
     def record(self, base_url: str, conversation_id: str, turn: Any) -> None:
         """Remember the last turn of a conversation."""
-        self._turns.complete((base_url, conversation_id), turn, math.inf)
+        self._turns.store((base_url, conversation_id), turn, math.inf)
 
     def get(self, base_url: str, conversation_id: str) -> Any:
         """Return the last turn of a conversation, or None if it is not known."""
@@ -45,16 +46,16 @@ class ConversationHeads:
         self._turns.clear()
 
 
-tokens = TTLCache()
+oauth_tokens = TTLCache()
 """Access tokens of OAuth apps, by the digest of their token request."""
 
-uploads = TTLCache()
+uploaded_file_ids = TTLCache()
 """Ids of uploaded files, by server, account and digest."""
 
-conversation_heads = ConversationHeads()
+last_turns = LastTurns()
 """The last turns of this process."""
 
-conversation_locks = KeyedLocks()
+conversation_locks = ConversationLocks()
 """One turn at a time in each conversation, by server and conversation id."""
 
 sibling_calls: dict[Any, Any] = {}
@@ -65,7 +66,7 @@ _pools: ConnectionPools | None = None
 _cancel_executor: ThreadPoolExecutor | None = None
 
 
-def make_client(settings: Settings, token_source: TokenSource) -> Client:
+def make_driver(settings: Settings, token_source: TokenSource) -> Driver:
     """Return a client that uses the connections of this process.
 
     It holds no connection itself, so making one costs nothing.
@@ -75,12 +76,12 @@ def make_client(settings: Settings, token_source: TokenSource) -> Client:
         token_source: The source of the token of each request.
     """
     global _pools  # noqa: PLW0603 - created on first use
-    from langchain_coze._api import client, pool  # noqa: PLC0415 - importing httpx takes 50 ms
+    from langchain_coze._api import driver, pool  # noqa: PLC0415 - importing httpx takes 50 ms
 
     with _lock:
         if _pools is None:
             _pools = pool.ConnectionPools()
-    return client.Client(settings, token_source, _pools)
+    return driver.Driver(settings, token_source, _pools)
 
 
 def get_cancel_executor() -> ThreadPoolExecutor:
@@ -100,7 +101,7 @@ def reset() -> None:
     global _lock, _pools, _cancel_executor  # noqa: PLW0603 - the state itself
     _lock = threading.Lock()  # a thread of the parent may have held it
     _pools = _cancel_executor = None
-    for state in (tokens, uploads, conversation_heads, conversation_locks, sibling_calls):
+    for state in (oauth_tokens, uploaded_file_ids, last_turns, conversation_locks, sibling_calls):
         state.clear()
 
 

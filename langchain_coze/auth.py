@@ -36,14 +36,15 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from langchain_coze import _runtime
-from langchain_coze._api.effects import Flow, RetryPolicy
 from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token
+from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.settings import Settings
 from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env
 from langchain_coze.errors import CozeAuthenticationError, bilingual_hint
 
 if TYPE_CHECKING:
-    from langchain_coze._api.driver import Client
+    from langchain_coze._api.driver import Driver
+    from langchain_coze._api.effects import Flow
 
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _JWT_SECONDS = 600  # lifetime of a JWT, which is sent only once; not of the token
@@ -298,27 +299,27 @@ class JWTTokenSource:
         Raises:
             CozeError: No token could be obtained.
         """
-        client, flow = self._prepare()
-        return client.run(flow)
+        driver, flow = self._prepare()
+        return driver.run(flow)
 
     async def aget(self) -> str:
         """Async version of `get`."""
-        client, flow = self._prepare()
-        return await client.arun(flow)
+        driver, flow = self._prepare()
+        return await driver.arun(flow)
 
     def invalidate(self) -> bool:
         """Discard the last token unless it has been replaced in the cache; return True."""
         if self._last_issued is not None:
-            _runtime.tokens.discard(*self._last_issued)
+            _runtime.oauth_tokens.discard(*self._last_issued)
         return True
 
-    def _prepare(self) -> tuple[Client, Flow[str]]:
+    def _prepare(self) -> tuple[Driver, Flow[str]]:
         request = self._make_request()
-        client = _runtime.make_client(self._settings, JWTSigner(request))
-        return client, self._fetch(request)
+        driver = _runtime.make_driver(self._settings, JWTSigner(request))
+        return driver, self._fetch(request)
 
     def _fetch(self, request: TokenRequest) -> Flow[str]:
-        token = yield from fetch_token(request, _runtime.tokens, self._policy)
+        token = yield from fetch_token(request, _runtime.oauth_tokens, self._policy)
         self._last_issued = request.key, token
         return token
 

@@ -17,7 +17,7 @@ from langchain_coze._base.unsupported import (
     reject_structured_output,
 )
 from langchain_coze._chat.history import needs_conversation
-from langchain_coze._chat.turn import create_answer_run, fetch_usage, start_turn
+from langchain_coze._chat.turn import create_answer_turn, fetch_usage, start_turn
 from langchain_coze._convert import content_blocks  # noqa: F401 - registers our block translator
 from langchain_coze._convert.chunks import awith_callbacks, to_chat_result, with_callbacks
 from langchain_coze._convert.to_coze import SystemMessageMode
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
-    from langchain_coze._chat.request import ChatOptions
+    from langchain_coze._chat.options import ChatOptions
 
 _CACHE_KEY_FIELDS = (
     *CACHE_KEY_FIELDS,
@@ -353,29 +353,29 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         single_chunk: bool = False,
     ) -> Generator[ChatGenerationChunk]:
 
-        client = self._make_client()
+        driver = self._make_driver()
         options = self._build_options(kwargs, stop=stop)
-        run = create_answer_run(options, single_chunk=single_chunk)
+        turn = create_answer_turn(options, single_chunk=single_chunk)
         try:
-            parser = client.run(start_turn(run, messages))
-            if run.stream is None:
-                yield from parser.feed_polled(run.chat, run.messages)
+            parser = driver.run(start_turn(turn, messages))
+            if turn.stream is None:
+                yield from parser.feed_polled(turn.chat, turn.messages)
                 return
             try:
-                with run.stream as stream:
+                with turn.stream as stream:
                     yield from parser.feed(stream.buffered)
                     for data in stream.chunks:
                         yield from parser.feed(data)
             except CozeError as error:
                 parser.handle_connection_lost(error)
             if self.stream_usage:
-                client.run(fetch_usage(run))
+                driver.run(fetch_usage(turn))
             yield from parser.finish()
         except ABANDONED:
-            self._cancel_if_abandoned(client, run)
+            self._cancel_if_abandoned(driver, turn)
             raise
         finally:
-            run.finish()
+            turn.finish()
 
     async def _astream_turn(
         self,
@@ -386,17 +386,17 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         single_chunk: bool = False,
     ) -> AsyncGenerator[ChatGenerationChunk]:
 
-        client = self._make_client()
+        driver = self._make_driver()
         options = self._build_options(kwargs, stop=stop)
-        run = create_answer_run(options, single_chunk=single_chunk)
+        turn = create_answer_turn(options, single_chunk=single_chunk)
         try:
-            parser = await client.arun(start_turn(run, messages))
-            if run.stream is None:
-                for chunk in parser.feed_polled(run.chat, run.messages):
+            parser = await driver.arun(start_turn(turn, messages))
+            if turn.stream is None:
+                for chunk in parser.feed_polled(turn.chat, turn.messages):
                     yield chunk
                 return
             try:
-                async with run.stream as stream:
+                async with turn.stream as stream:
                     for chunk in parser.feed(stream.buffered):
                         yield chunk
                     async for data in stream.chunks:
@@ -405,14 +405,14 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
             except CozeError as error:
                 parser.handle_connection_lost(error)
             if self.stream_usage:
-                await client.arun(fetch_usage(run))
+                await driver.arun(fetch_usage(turn))
             for chunk in parser.finish():
                 yield chunk
         except ABANDONED:
-            self._cancel_if_abandoned(client, run)
+            self._cancel_if_abandoned(driver, turn)
             raise
         finally:
-            run.finish()
+            turn.finish()
 
     def _build_options(
         self, kwargs: Mapping[str, Any], *, stop: list[str] | None = None, **model_options: Any

@@ -10,7 +10,8 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
 from langchain_coze._base.bot import ABANDONED, PER_CALL_FIELDS, BotFields
-from langchain_coze._chat.search import create_recall_run, recall_from_bot, recall_from_workflow
+from langchain_coze._chat.search import create_recall_turn, recall_from_bot
+from langchain_coze._chat.workflow_search import recall_from_workflow
 from langchain_coze._convert.recall import to_documents
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.retrievers import LangSmithRetrieverParams
 
-    from langchain_coze._api.driver import Client
+    from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Flow
 
 _KNOWN_ARGUMENTS = PER_CALL_FIELDS | {"k", "score_threshold", "verbose"}
@@ -143,8 +144,8 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
     ) -> list[Document]:
         del run_manager
         search_options = self._read_search_options(query, kwargs)
-        with self._searching(query, kwargs) as (client, flow):
-            chunks = client.run(flow)
+        with self._searching(query, kwargs) as (driver, flow):
+            chunks = driver.run(flow)
         return _select_documents(chunks, *search_options)
 
     async def _aget_relevant_documents(
@@ -152,8 +153,8 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
     ) -> list[Document]:
         del run_manager
         search_options = self._read_search_options(query, kwargs)
-        with self._searching(query, kwargs) as (client, flow):
-            chunks = await client.arun(flow)
+        with self._searching(query, kwargs) as (driver, flow):
+            chunks = await driver.arun(flow)
         return _select_documents(chunks, *search_options)
 
     def _read_search_options(
@@ -183,25 +184,25 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
     @contextlib.contextmanager
     def _searching(
         self, query: str, kwargs: Mapping[str, Any]
-    ) -> Iterator[tuple[Client, Flow[list[dict[str, Any]]]]]:
+    ) -> Iterator[tuple[Driver, Flow[list[dict[str, Any]]]]]:
         """Yield the client and the search flow; finish the turn afterwards."""
-        client, options = self._make_client(), self._build_options(kwargs, is_workflow=True)
+        driver, options = self._make_driver(), self._build_options(kwargs, is_workflow=True)
         if options.workflow_id:
             yield (
-                client,
+                driver,
                 recall_from_workflow(options, {self.query_parameter: query}, self.output_path),
             )
             return
-        run = create_recall_run(options)
+        turn = create_recall_turn(options)
         try:
-            yield client, recall_from_bot(run, query, self.recall_grace)
+            yield driver, recall_from_bot(turn, query, self.recall_grace)
         except ABANDONED:
-            self._cancel_if_abandoned(client, run)
+            self._cancel_if_abandoned(driver, turn)
             raise
         else:
-            self._cancel_if_abandoned(client, run)
+            self._cancel_if_abandoned(driver, turn)
         finally:
-            run.finish()
+            turn.finish()
 
     def _resolve_target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:
         bot_id, workflow_id, app_id = super()._resolve_target(kwargs)

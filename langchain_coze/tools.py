@@ -13,15 +13,15 @@ from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain e
 from langchain_core.tools import BaseTool, BaseToolkit
 from pydantic import Field, PrivateAttr, model_validator
 
-from langchain_coze._api.effects import RetryPolicy
+from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.connection import CozeConnectionFields
-from langchain_coze._chat.request import validate_bot_or_app
+from langchain_coze._chat.options import validate_bot_or_app
 from langchain_coze._convert.to_coze import stringify_values
 from langchain_coze._workflows.engine import RunOptions, WorkflowEngine
 from langchain_coze._workflows.input_schema import make_tool_name
-from langchain_coze._workflows.metadata import describe_workflow, list_tools
+from langchain_coze._workflows.metadata import describe_workflow, describe_workspace_workflows
+from langchain_coze._workflows.plain_data import to_plain_data
 from langchain_coze._workflows.progress import ProgressReporter
-from langchain_coze._workflows.validation import to_plain_data
 from langchain_coze.errors import (
     CozeInvalidRequestError,
     CozeWorkflowInterrupt,
@@ -193,13 +193,13 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         Source: wire section 4.7.
         """
         bare = cls(workflow_id=workflow_id, **fields)
-        return bare.model_copy(update=bare._make_client().run(bare._describe(fields)))
+        return bare.model_copy(update=bare._make_driver().run(bare._describe(fields)))
 
     @classmethod
     async def afrom_workflow(cls, workflow_id: str, **fields: Any) -> Self:
         """Async version of `from_workflow`."""
         bare = cls(workflow_id=workflow_id, **fields)
-        return bare.model_copy(update=await bare._make_client().arun(bare._describe(fields)))
+        return bare.model_copy(update=await bare._make_driver().arun(bare._describe(fields)))
 
     def _describe(self, known_fields: Mapping[str, Any]) -> Flow[dict[str, Any]]:
         """Return the metadata of the workflow as fields of the tool."""
@@ -290,7 +290,7 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
 
         schema = self.args_schema if isinstance(self.args_schema, dict) else {}
         return WorkflowEngine(
-            self._make_client(), lambda: self._build_run_options(tool_call_id), schema
+            self._make_driver(), lambda: self._build_run_options(tool_call_id), schema
         )
 
     def _build_run_options(self, tool_call_id: str | None) -> RunOptions:
@@ -398,18 +398,20 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
         Raises:
             CozeError: Coze reported an error or could not be reached.
         """
-        return self._build_tools(self._make_client().run(self._list_workflows()))
+        return self._build_tools(self._make_driver().run(self._list_workflows()))
 
     async def aget_tools(self) -> list[BaseTool]:
         """Async version of `get_tools`."""
-        return self._build_tools(await self._make_client().arun(self._list_workflows()))
+        return self._build_tools(await self._make_driver().arun(self._list_workflows()))
 
     def _list_workflows(self) -> Flow[list[dict[str, Any]]]:
 
         query = {"workspace_id": self.workspace_id, "workflow_mode": "workflow"}
         if self.app_id:
             query["app_id"] = self.app_id
-        return list_tools(query, self.tool_options, RetryPolicy(max_retries=self.max_retries))
+        return describe_workspace_workflows(
+            query, self.tool_options, RetryPolicy(max_retries=self.max_retries)
+        )
 
     def _build_tools(self, workflows: list[dict[str, Any]]) -> list[BaseTool]:
         """Return the tools for the listed workflows."""

@@ -123,4 +123,4 @@ def finish_cancels() -> None:
 
 def forget_conversations() -> None:
     """Forget how the known conversations ended, as a new process would."""
-    _runtime.conversation_heads.clear()
+    _runtime.last_turns.clear()

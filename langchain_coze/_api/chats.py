@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy
+from langchain_coze._api.effects import Flow, Request
 from langchain_coze._api.models import Chat, CozeMessage, get_payload
-from langchain_coze._api.retry import send_with_retry
+from langchain_coze._api.retry import RetryPolicy, fetch_object, send_with_retry
 
 
 def build_chat_request(body: Mapping[str, Any], conversation_id: str | None = None) -> Request:
@@ -112,14 +112,3 @@ def find_newest_chat(conversation_id: str, policy: RetryPolicy) -> Flow[str]:
     messages = get_payload((yield from send_with_retry(request, policy)).json)
     newest = messages[0] if isinstance(messages, list) and messages else None
     return CozeMessage.model_validate(newest).chat_id if isinstance(newest, Mapping) else ""
-
-
-def fetch_object(request: Request, policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
-    """Send a request and return the payload of its reply; empty if it is not an object."""
-    return read_object((yield from send_with_retry(request, policy)))
-
-
-def read_object(reply: Reply) -> Mapping[str, Any]:
-    """Return the payload of a reply; empty if it is not an object."""
-    payload = get_payload(reply.json)
-    return payload if isinstance(payload, Mapping) else {}

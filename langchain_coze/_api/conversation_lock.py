@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BUSY = 4016
 
 
-class KeyedLocks:
+class ConversationLocks:
     """A lock for each key; waiting callers get it in the order of their requests."""
 
     def __init__(self) -> None:
@@ -72,9 +72,9 @@ class LockHandle:
 
     __slots__ = ("_key", "_locks")
 
-    def __init__(self, locks: KeyedLocks, key: Hashable) -> None:
+    def __init__(self, locks: ConversationLocks, key: Hashable) -> None:
         """Wrap a lock that is already held."""
-        self._locks: KeyedLocks | None = locks
+        self._locks: ConversationLocks | None = locks
         self._key = key
 
     def release(self) -> None:
@@ -84,7 +84,7 @@ class LockHandle:
             locks.release(self._key)
 
 
-def acquire(locks: KeyedLocks, key: Hashable, seconds: float) -> Flow[LockHandle]:
+def acquire(locks: ConversationLocks, key: Hashable, seconds: float) -> Flow[LockHandle]:
     """Wait for a lock and take it.
 
     Args:

@@ -26,10 +26,11 @@ from langchain_coze._api.effects import (
 
 if TYPE_CHECKING:
     from langchain_coze._api.pool import ConnectionPools
-    from langchain_coze._api.settings import Settings, TokenSource
+    from langchain_coze._api.settings import Settings
+    from langchain_coze._api.token_sources import TokenSource
 
 
-class Client:
+class Driver:
     """Runs flows against one server, sync or async. Holds no connection itself.
 
     Attributes:

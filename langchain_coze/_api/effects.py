@@ -17,7 +17,6 @@ generator, check each effect, send a made-up result.
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Generator, Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -176,23 +175,3 @@ class Reply:
 Effect: TypeAlias = Request | Sleep | Read | Close | Wait | Notify | GetAccountKey | RefreshToken
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Effect, Any, T]
-
-
-class RetryPolicy(NamedTuple):
-    """How often, and until when, a request is retried.
-
-    Attributes:
-        max_retries: Retries after the first attempt.
-        backoff: Seconds before the first retry; doubled each time up to 8, with jitter.
-        deadline: When all attempts must be over, by `time.monotonic()`; None for no limit.
-    """
-
-    max_retries: int = 2
-    backoff: float = 0.5
-    deadline: float | None = None
-
-    def get_pause(self, attempt: int, retry_after: float | None) -> float:
-        """Return the seconds to wait after an attempt (the first is 0)."""
-        if retry_after is not None:
-            return retry_after
-        return min(self.backoff * 2.0**attempt, 8.0) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from langchain_coze._api.chats import read_object
-from langchain_coze._api.effects import Flow, GetAccountKey, Request, RetryPolicy, Upload
-from langchain_coze._api.models import Chat
-from langchain_coze._api.retry import collect_error_context, send_with_retry
+from langchain_coze._api.effects import Flow, GetAccountKey, Request, Upload
+from langchain_coze._api.models import UploadedFile
+from langchain_coze._api.replies import collect_error_context, read_object
+from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze._api.singleflight import TTLCache, get_or_create
 from langchain_coze.errors import CozeServerError
 
@@ -31,7 +31,7 @@ def upload_file(file: Upload, policy: RetryPolicy) -> Flow[str]:
     """
     request = Request(method="POST", path="/v1/files/upload", file=file)
     reply = yield from send_with_retry(request, policy)
-    file_id = Chat.model_validate(read_object(reply)).id
+    file_id = UploadedFile.model_validate(read_object(reply)).id
     if not file_id:
         raise CozeServerError(
             "Coze took the file but gave no id for it.", **collect_error_context(reply)

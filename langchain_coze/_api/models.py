@@ -140,6 +140,12 @@ class Chat(CozeModel):
     usage: Usage = Field(default_factory=Usage)
 
 
+class UploadedFile(CozeModel):
+    """A file that was uploaded (wire section 5.3)."""
+
+    id: LenientStr = ""
+
+
 class CozeMessage(CozeModel):
     """One message of a turn (wire section 2.3)."""
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy
+from langchain_coze._api.effects import Flow, Reply, Request
 from langchain_coze._api.models import get_payload
-from langchain_coze._api.retry import NOT_SUPPORTED_STATUSES, collect_error_context, send_with_retry
+from langchain_coze._api.replies import NOT_SUPPORTED_STATUSES, collect_error_context
+from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze._api.singleflight import TTLCache, get_or_create
 from langchain_coze.errors import (
     CozeAuthenticationError,

@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_coze._api.chats import (
-    build_message_list_request,
-    build_retrieve_request,
-    fetch_object,
-    read_object,
-)
-from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy, Sleep
-from langchain_coze._api.models import TERMINAL_STATUSES, Chat, get_payload
-from langchain_coze._api.retry import collect_error_context, send_with_retry
+from langchain_coze._api.chats import build_message_list_request, build_retrieve_request
+from langchain_coze._api.effects import Flow, Reply, Request, Sleep
+from langchain_coze._api.error_codes import make_deadline_error
+from langchain_coze._api.models import TERMINAL_STATUSES, Chat, RunHistory, get_payload
+from langchain_coze._api.replies import collect_error_context, read_object
+from langchain_coze._api.retry import RetryPolicy, fetch_object, send_with_retry
+from langchain_coze._api.workflows import RUN_NOT_FOUND, RunNotFoundYetError, fetch_run_history
 from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, bilingual_hint
 
 if TYPE_CHECKING:
@@ -122,3 +120,52 @@ def _make_poll_timeout(first: Reply, polling: Polling) -> CozeTimeoutError:
             "请调大 poll_timeout，或使用默认的 response_mode='stream'（无需轮询）。",
         ),
     )
+
+
+_RUNNING = frozenset({"", "Running"})
+
+
+def poll_run(
+    workflow_id: str, execute_id: str, policy: RetryPolicy, polling: Polling
+) -> Flow[tuple[Reply, RunHistory]]:
+    """Poll an asynchronous run until it ends or is interrupted (wire section 4.3).
+
+    Args:
+        workflow_id: The workflow.
+        execute_id: The run.
+        policy: The retry policy of each request.
+        polling: How often, and for how long, to poll.
+
+    Raises:
+        CozeTimeoutError: The run did not end within `polling.timeout` seconds or by the deadline.
+        CozeError: Any other error of a request. A failed run does not raise: check its status.
+    """
+    started_at = polling.clock()
+    for pause in polling.iter_pauses():
+        seconds_left = started_at + polling.timeout - polling.clock()
+        if seconds_left <= 0:
+            break
+        until_deadline = (
+            seconds_left if policy.deadline is None else policy.deadline - time.monotonic()
+        )
+        if until_deadline <= 0:
+            raise make_deadline_error(may_have_started=True)
+        yield Sleep(max(min(pause, seconds_left, until_deadline), 0.0))
+        try:
+            patience = max(seconds_left, 1.0)
+            flow = fetch_run_history(workflow_id, execute_id, policy, read_timeout=patience)
+            reply, history = yield from flow
+        except CozeError as error:
+            if error.code != RUN_NOT_FOUND and not isinstance(error, RunNotFoundYetError):
+                error.may_have_started = True
+                raise
+            continue
+        if history.interrupt or history.execute_status not in _RUNNING:
+            return reply, history
+    error_after_timeout = CozeTimeoutError(
+        f"The run had not ended within poll_timeout={polling.timeout:g} s; it goes on in Coze "
+        f"(execute_id {execute_id}).",
+        hint=bilingual_hint("Raise poll_timeout.", "请调大 poll_timeout。"),
+    )
+    error_after_timeout.may_have_started = True
+    raise error_after_timeout

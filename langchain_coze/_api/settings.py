@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 120.0
-
-
-class TokenSource(Protocol):
-    """Provides the token of each request."""
-
-    @property
-    def cache_key(self) -> str | None:
-        """A key for the account that stays the same when the token changes, or None."""
-
-    def get(self) -> str:
-        """Return the token."""
-
-    async def aget(self) -> str:
-        """Return the token without blocking the event loop."""
-
-    def invalidate(self) -> bool:
-        """Discard the token; return whether `get` may now return another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +21,7 @@ class Settings:
         timeout: Read timeout in seconds, an `httpx.Timeout`, or None for no limit; `...` keeps
             the timeout of a user-supplied client.
         headers: Additional headers of each request.
-        http_client: A user-supplied `httpx.Client`, or None.
+        http_client: A user-supplied `httpx.Driver`, or None.
         http_async_client: A user-supplied `httpx.AsyncClient`, or None.
     """
 

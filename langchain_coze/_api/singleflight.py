@@ -53,7 +53,7 @@ class TTLCache:
             if self._values.get(key, (None,))[0] == value:
                 del self._values[key]
 
-    def begin(self, key: Hashable) -> Future[None] | None:
+    def reserve(self, key: Hashable) -> Future[None] | None:
         """Return a future to wait for, or None if the caller must create the value."""
         with self._lock:
             in_flight = self._in_flight.get(key)
@@ -61,7 +61,7 @@ class TTLCache:
                 self._in_flight[key] = Future()
             return in_flight
 
-    def complete(self, key: Hashable, value: Any = None, seconds: float = 0.0) -> None:
+    def store(self, key: Hashable, value: Any = None, seconds: float = 0.0) -> None:
         """Store a value for some seconds (None: store nothing) and wake the waiting callers."""
         with self._lock:
             if value is not None:
@@ -90,7 +90,7 @@ def get_or_create(
         CozeError: The flow of `create` raised it.
     """
     while (value := cache.get(key)) is None:
-        in_flight = cache.begin(key)
+        in_flight = cache.reserve(key)
         if in_flight is None:
             return (yield from _create(cache, key, create))
         if not (yield Wait(in_flight, _MAX_WAIT_SECONDS)):
@@ -102,7 +102,7 @@ def _create(cache: TTLCache, key: Hashable, create: Callable[[], Flow[tuple[T, f
     try:
         value, seconds = yield from create()
     except BaseException:  # also when the driver is cancelled
-        cache.complete(key)
+        cache.store(key)
         raise
-    cache.complete(key, value, seconds)
+    cache.store(key, value, seconds)
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
 
@@ -12,8 +12,8 @@ from langchain_coze.errors import CozeAuthenticationError, bilingual_hint
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_coze._api.effects import RetryPolicy
-    from langchain_coze._api.settings import Settings, TokenSource
+    from langchain_coze._api.retry import RetryPolicy
+    from langchain_coze._api.settings import Settings
 
 _HINT = bilingual_hint(
     "Create a token in Coze (coze.cn → API & SDK → Authorization) and set COZE_API_TOKEN or pass "
@@ -21,6 +21,23 @@ _HINT = bilingual_hint(
     "请在扣子（coze.cn → API & SDK → 授权）创建令牌，设置环境变量 COZE_API_TOKEN "
     "或传入 api_key=。没有账号可运行：python -m langchain_coze.local",
 )
+
+
+class TokenSource(Protocol):
+    """Provides the token of each request."""
+
+    @property
+    def cache_key(self) -> str | None:
+        """A key for the account that stays the same when the token changes, or None."""
+
+    def get(self) -> str:
+        """Return the token."""
+
+    async def aget(self) -> str:
+        """Return the token without blocking the event loop."""
+
+    def invalidate(self) -> bool:
+        """Discard the token; return whether `get` may now return another one."""
 
 
 class StaticToken:

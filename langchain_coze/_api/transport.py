@@ -18,7 +18,7 @@ import httpx
 from langchain_coze._api.effects import Reply, Request
 from langchain_coze._api.error_codes import make_deadline_error, make_truncated_error
 from langchain_coze._api.pool import mark_broken
-from langchain_coze._api.retry import HTTP_ERROR
+from langchain_coze._api.replies import HTTP_ERROR
 from langchain_coze._api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
 from langchain_coze._api.stream_deadline import Deadline, with_deadline
 from langchain_coze._version import __version__
@@ -64,7 +64,7 @@ def _build_content(request: Request) -> dict[str, Any]:
 def _build_own_request(request: Request, settings: Settings, token: str) -> httpx.Request:
     """Return the request for this package's connection pools.
 
-    They are used without an `httpx.Client`: the features that a client adds (cookies, redirects,
+    They are used without an `httpx.Driver`: the features that a client adds (cookies, redirects,
     authentication flows) are not wanted, and cost a third of the time to the first byte.
     """
     url = _parse_url(settings.base_url + request.path)

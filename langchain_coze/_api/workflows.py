@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from langchain_coze._api.effects import Flow, Reply, Request, RetryPolicy, Sleep
-from langchain_coze._api.error_codes import make_deadline_error
+from langchain_coze._api.effects import Flow, Reply, Request
 from langchain_coze._api.models import RunHistory, RunReply, get_payload
-from langchain_coze._api.retry import NOT_SUPPORTED_STATUSES, collect_error_context, send_with_retry
-from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, bilingual_hint
-
-if TYPE_CHECKING:
-    from langchain_coze._api.polling import Polling
+from langchain_coze._api.replies import NOT_SUPPORTED_STATUSES, collect_error_context
+from langchain_coze._api.retry import RetryPolicy, send_with_retry
+from langchain_coze.errors import CozeError, CozeServerError
 
 _PAGE_SIZE = 30  # the maximum (wire section 4.7)
 _MAX_PAGES = 1000
-_RUNNING = frozenset({"", "Running"})
-_RUN_NOT_FOUND = 4314  # no record of the run, for instance right after its start
+RUN_NOT_FOUND = 4314  # no record of the run, for instance right after its start
 _STUDIO_CODES = range(777777700, 777777800)  # Studio's workflow errors (wire section 4.8)
 
 
-class _RunNotFoundYetError(CozeServerError):
+class RunNotFoundYetError(CozeServerError):
     """The history does not contain the run yet: it may have only just started."""
 
 
@@ -67,52 +62,6 @@ def run_workflow(request: Request, policy: RetryPolicy) -> Flow[tuple[Reply, Run
     return reply, RunReply.model_validate(reply.json)
 
 
-def poll_run(
-    workflow_id: str, execute_id: str, policy: RetryPolicy, polling: Polling
-) -> Flow[tuple[Reply, RunHistory]]:
-    """Poll an asynchronous run until it ends or is interrupted (wire section 4.3).
-
-    Args:
-        workflow_id: The workflow.
-        execute_id: The run.
-        policy: The retry policy of each request.
-        polling: How often, and for how long, to poll.
-
-    Raises:
-        CozeTimeoutError: The run did not end within `polling.timeout` seconds or by the deadline.
-        CozeError: Any other error of a request. A failed run does not raise: check its status.
-    """
-    started_at = polling.clock()
-    for pause in polling.iter_pauses():
-        seconds_left = started_at + polling.timeout - polling.clock()
-        if seconds_left <= 0:
-            break
-        until_deadline = (
-            seconds_left if policy.deadline is None else policy.deadline - time.monotonic()
-        )
-        if until_deadline <= 0:
-            raise make_deadline_error(may_have_started=True)
-        yield Sleep(max(min(pause, seconds_left, until_deadline), 0.0))
-        try:
-            patience = max(seconds_left, 1.0)
-            flow = fetch_run_history(workflow_id, execute_id, policy, read_timeout=patience)
-            reply, history = yield from flow
-        except CozeError as error:
-            if error.code != _RUN_NOT_FOUND and not isinstance(error, _RunNotFoundYetError):
-                error.may_have_started = True
-                raise
-            continue
-        if history.interrupt or history.execute_status not in _RUNNING:
-            return reply, history
-    error_after_timeout = CozeTimeoutError(
-        f"The run had not ended within poll_timeout={polling.timeout:g} s; it goes on in Coze "
-        f"(execute_id {execute_id}).",
-        hint=bilingual_hint("Raise poll_timeout.", "请调大 poll_timeout。"),
-    )
-    error_after_timeout.may_have_started = True
-    raise error_after_timeout
-
-
 def fetch_run_history(
     workflow_id: str, execute_id: str, policy: RetryPolicy, *, read_timeout: float | None = None
 ) -> Flow[tuple[Reply, RunHistory]]:
@@ -141,7 +90,7 @@ def fetch_run_history(
         reply = yield from send_with_retry(studio, policy)
     runs = get_payload(reply.json)
     if not isinstance(runs, list) or not runs or not isinstance(runs[0], Mapping):
-        raise _RunNotFoundYetError("Coze told nothing of the run.", **collect_error_context(reply))
+        raise RunNotFoundYetError("Coze told nothing of the run.", **collect_error_context(reply))
     return reply, RunHistory.model_validate(runs[0])
 
 

@@ -10,22 +10,27 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.runnables import ensure_config
 from pydantic import AliasChoices, Field, PrivateAttr
 
-from langchain_coze._api.effects import RetryPolicy
+from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.connection import CozeConnectionFields
 from langchain_coze._base.unsupported import (
     get_argument_names,
     warn_ignored,
 )
 from langchain_coze._chat.cancel import cancel_in_background
-from langchain_coze._chat.options import DEFAULT_USER_ID, PLAIN_OPTIONS, STRING_MAP_OPTIONS
-from langchain_coze._chat.request import ChatOptions, validate
+from langchain_coze._chat.options import (
+    DEFAULT_USER_ID,
+    PLAIN_OPTIONS,
+    STRING_MAP_OPTIONS,
+    ChatOptions,
+    validate_options,
+)
 from langchain_coze._environment import from_env
 from langchain_coze.errors import CozeInvalidRequestError, CozeTimeoutError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from langchain_coze._api.driver import Client
+    from langchain_coze._api.driver import Driver
     from langchain_coze._chat.turn import TurnRun
 
 PER_CALL_FIELDS = frozenset(
@@ -149,10 +154,10 @@ class BotFields(CozeConnectionFields):
         """Return True: traces and cache keys contain the fields, without the token."""
         return True
 
-    def _cancel_if_abandoned(self, client: Client, run: TurnRun[Any]) -> None:
+    def _cancel_if_abandoned(self, driver: Driver, turn: TurnRun[Any]) -> None:
         """Cancel an unfinished turn in the background if `cancel_on_close` is set."""
-        if self.cancel_on_close and not run.is_finished:
-            cancel_in_background(client.settings, run.token, run.ids)
+        if self.cancel_on_close and not turn.is_finished:
+            cancel_in_background(driver.settings, turn.token, turn.ids)
 
     def _build_options(self, kwargs: Mapping[str, Any], **model_options: Any) -> ChatOptions:
         """Return the validated options of one call.
@@ -173,7 +178,7 @@ class BotFields(CozeConnectionFields):
             auto_save_history=kwargs.get("auto_save_history", self.auto_save_history),
             has_tools=bool(kwargs.get("tools")),
             conversation_id=self._resolve_conversation_id(kwargs, workflow_id or bot_id),
-            options={
+            request_fields={
                 name: value
                 for name in _OPTION_FIELDS
                 if (value := kwargs.get(name, fields[name])) is not None
@@ -181,7 +186,7 @@ class BotFields(CozeConnectionFields):
             retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=deadline),
             **model_options,
         )
-        validate(options)
+        validate_options(options)
         return options
 
     def _resolve_target(self, kwargs: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -12,7 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_coze._base.bot import CONFIG_KEY
-from langchain_coze._convert.attachments import make_traceable
+from langchain_coze._convert.traceable import make_traceable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,15 +17,15 @@ from pydantic import (
 )
 
 from langchain_coze import _runtime
-from langchain_coze._api.effects import RetryPolicy
 from langchain_coze._api.polling import Polling
+from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.settings import Settings
 from langchain_coze._api.token_sources import make_token_source
 from langchain_coze._base.unsupported import get_argument_names, warn_ignored
 from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env, secret_from_env
 
 if TYPE_CHECKING:
-    from langchain_coze._api.driver import Client
+    from langchain_coze._api.driver import Driver
 
 _HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
 
@@ -63,7 +63,7 @@ class CozeConnectionFields(BaseModel):
     """How often a request is retried, as long as it cannot have started anything."""
 
     http_client: Any = Field(default=None, exclude=True, repr=False)
-    """Your `httpx.Client` for sync calls; used as is and never closed by this package."""
+    """Your `httpx.Driver` for sync calls; used as is and never closed by this package."""
 
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
     """Your `httpx.AsyncClient` for async calls; used as is and never closed by this package."""
@@ -104,7 +104,7 @@ class CozeConnectionFields(BaseModel):
             raise ValueError("http_async_client takes an httpx.AsyncClient.")
         return self
 
-    def _make_client(self) -> Client:
+    def _make_driver(self) -> Driver:
         """Return a client for the server; it holds no connection, so creating one is cheap."""
         uses_own_clients = self.http_client is None and self.http_async_client is None
         settings = Settings(
@@ -115,7 +115,7 @@ class CozeConnectionFields(BaseModel):
             http_async_client=self.http_async_client,
         )
         policy = RetryPolicy(max_retries=self.max_retries)
-        return _runtime.make_client(settings, make_token_source(self.api_key, settings, policy))
+        return _runtime.make_driver(settings, make_token_source(self.api_key, settings, policy))
 
     def _build_polling(self, interval: float, timeout: float) -> Polling:
         """Return the polling settings, with a minimum interval of 1 s on Coze's hosts."""
@@ -128,11 +128,11 @@ class CozeConnectionFields(BaseModel):
         They belong to the process, not to this object: other objects only have to reconnect, and
         open streams are allowed to finish.
         """
-        self._make_client().close()
+        self._make_driver().close()
 
     async def aclose(self) -> None:
         """Close the running event loop's connections to the server; see `close`."""
-        await self._make_client().aclose()
+        await self._make_driver().aclose()
 
     def __enter__(self) -> Self:
         """Return this object; leaving the `with` block closes the connections."""

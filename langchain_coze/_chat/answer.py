@@ -1,7 +1,7 @@
 """Parse the event stream of one turn into LangChain message chunks. No I/O.
 
 An answer arrives twice: as deltas and as completed messages (wire section 2.4). Several answers may
-interleave, with recalls, tool calls, suggestions and control messages between them. `AnswerStream`
+interleave, with recalls, tool calls, suggestions and control messages between them. `AnswerParser`
 selects by message type, never by position. It has two modes:
 
 * streaming: each read returns chunks, built from the deltas;
@@ -50,7 +50,7 @@ _NO_CHUNKS: tuple[ChatGenerationChunk, ...] = ()
 _REASONING_KEY = b"reasoning_content"
 
 
-class AnswerStream(ChatStreamParser):
+class AnswerParser(ChatStreamParser):
     """Stream parser that returns the answer of one turn as message chunks."""
 
     def __init__(
@@ -81,14 +81,14 @@ class AnswerStream(ChatStreamParser):
         metadata = {"model_name": model_name, **({"logid": logid} if logid else {})}
         self._single_chunk = single_chunk
         self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
-        self._skip_prefix = _DELTA_PREFIX  # start of a single-delta read, or of a delta to skip
-        self._skipped_deltas: list[bytes] = []
-        self._frame_start = self._frame_end = _NO_MATCH  # bytes around the text of a plain delta
+        self._unparsed_prefix = _DELTA_PREFIX  # start of a single-delta read, or of a delta to skip
+        self._unparsed_deltas: list[bytes] = []
+        self._before_text = self._after_text = _NO_MATCH  # bytes around the text of a plain delta
         self._pending_call_ids: deque[str] = deque()
         self._audio_parts: list[str] = []
         self._recalled_chunks: list[dict[str, Any]] = []
         self._follow_ups: list[str] = []
-        self._ended = False
+        self._last_chunk_emitted = False
 
     @property
     def is_missing_usage(self) -> bool:
@@ -114,11 +114,11 @@ class AnswerStream(ChatStreamParser):
         # Fast path: nearly all reads hold exactly one delta, and the deltas of one answer differ
         # only in their text. Comparing the bytes around the text identifies them.
         if (
-            data.startswith(self._frame_start)
-            and data.endswith(self._frame_end)
+            data.startswith(self._before_text)
+            and data.endswith(self._after_text)
             and self._decoder.at_event_boundary
         ):
-            raw_text = data[len(self._frame_start) : -len(self._frame_end)]
+            raw_text = data[len(self._before_text) : -len(self._after_text)]
             if (
                 raw_text
                 and b'"' not in raw_text
@@ -130,60 +130,60 @@ class AnswerStream(ChatStreamParser):
             if text:
                 return (build_text_chunk(text),)
         if (
-            data.startswith(self._skip_prefix)
+            data.startswith(self._unparsed_prefix)
             and data.endswith(b"}\n\n")
             and data.find(b"\n", len(_DELTA_PREFIX)) == len(data) - 2
             and self._decoder.at_event_boundary
         ):
-            if self._may_skip(data):
-                self._skipped_deltas.append(data)
+            if self._can_stay_unparsed(data):
+                self._unparsed_deltas.append(data)
                 return _NO_CHUNKS
             return self._feed_single_delta(data[len(_DELTA_PREFIX) :])
         for name, payload in self._decoder.feed(data):
-            if self._ended:
+            if self._last_chunk_emitted:
                 break
             if name != DELTA_EVENT:
                 self.handle_event(name, payload)
             elif (raw_delta := _DELTA_PREFIX + payload).startswith(
-                self._skip_prefix
-            ) and self._may_skip(raw_delta):
-                self._skipped_deltas.append(raw_delta)
+                self._unparsed_prefix
+            ) and self._can_stay_unparsed(raw_delta):
+                self._unparsed_deltas.append(raw_delta)
             else:
                 self._handle_delta(self._parse_message(payload), payload)
         return self._assembler.take_chunks()
 
-    def _may_skip(self, raw_delta: bytes) -> bool:
-        """Return whether a delta that starts with `_skip_prefix` needs no parsing."""
-        return self._skip_prefix is not _DELTA_PREFIX and _REASONING_KEY not in raw_delta
+    def _can_stay_unparsed(self, raw_delta: bytes) -> bool:
+        """Return whether a delta that starts with `_unparsed_prefix` needs no parsing."""
+        return self._unparsed_prefix is not _DELTA_PREFIX and _REASONING_KEY not in raw_delta
 
     def _feed_single_delta(self, payload: bytes) -> Sequence[ChatGenerationChunk]:
         """Handle a delta that arrived alone; most need only a chunk with their text."""
         delta = self._parse_message(payload)
         try:
             if (
-                delta["id"] == self._assembler.fast_path_id
+                delta["id"] == self._assembler.plain_answer_id
                 and delta["type"] == "answer"
                 and delta["content_type"] == "text"
                 and not delta.get("reasoning_content")
             ):
                 text = delta["content"]
                 if text and isinstance(text, str):
-                    if self._frame_start is _NO_MATCH:
-                        self._learn_frame(payload, text)
+                    if self._before_text is _NO_MATCH:
+                        self._learn_surrounding_bytes(payload, text)
                     return (build_text_chunk(text),)
         except (KeyError, TypeError):
             pass  # not a plain text delta
-        if not self._ended:
+        if not self._last_chunk_emitted:
             self._handle_delta(delta, payload)
         return self._assembler.take_chunks()
 
-    def _learn_frame(self, payload: bytes, text: str) -> None:
+    def _learn_surrounding_bytes(self, payload: bytes, text: str) -> None:
         """Remember the bytes before and after the text of a plain delta."""
         start = payload.find(_CONTENT_KEY) + len(_CONTENT_KEY)
         end = payload.find(b'"', start)
         if payload[start:end] == text.encode("utf-8", "replace"):
-            self._frame_start = _DELTA_PREFIX + payload[:start]
-            self._frame_end = payload[end:]
+            self._before_text = _DELTA_PREFIX + payload[:start]
+            self._after_text = payload[end:]
 
     def feed_polled(
         self, chat: Mapping[str, Any], messages: Iterable[Any]
@@ -210,7 +210,7 @@ class AnswerStream(ChatStreamParser):
             CozeStreamError: The stream ended before the turn did.
             CozeError: Its last bytes report an error.
         """
-        self.close()
+        self.require_end()
         self._emit_last_chunk()
         return self._assembler.take_chunks()
 
@@ -237,12 +237,12 @@ class AnswerStream(ChatStreamParser):
             ):  # the completed message has the full text
                 prefix = b'{"id":' + to_json(raw_id) + b","
                 if payload.startswith(prefix):
-                    self._skip_prefix = _DELTA_PREFIX + prefix
-                    self._skipped_deltas = answer.raw_deltas
+                    self._unparsed_prefix = _DELTA_PREFIX + prefix
+                    self._unparsed_deltas = answer.raw_deltas
 
     def _handle_answer(self, message: CozeMessage) -> None:
-        self._skip_prefix = _DELTA_PREFIX
-        self._frame_start = _NO_MATCH
+        self._unparsed_prefix = _DELTA_PREFIX
+        self._before_text = _NO_MATCH
         if message.content_type == "card":
             self._assembler.add_block(card_block(message.content))
             return
@@ -266,7 +266,7 @@ class AnswerStream(ChatStreamParser):
                 warn_user(warning)
             return
         if is_interrupt(message.content):
-            self._result["finish_reason"] = "interrupt"
+            self._last_metadata["finish_reason"] = "interrupt"
 
     def _handle_follow_up(self, message: CozeMessage) -> None:
         self._follow_ups.append(message.content)
@@ -305,21 +305,21 @@ class AnswerStream(ChatStreamParser):
     # --- Output --------------------------------------------------------------------------------
 
     def _emit_last_chunk(self) -> None:
-        if self._ended:
+        if self._last_chunk_emitted:
             return
-        self._ended = True
-        self._frame_start = _NO_MATCH
+        self._last_chunk_emitted = True
+        self._before_text = _NO_MATCH
         audio = audio_block(self._audio_parts)
         if audio:
             self._assembler.add_block(audio)
-        if not self._saved and self._result["finish_reason"] != "stop":
-            self._result[SAVED_KEY] = False  # cannot be continued: see `history`
-        self._result["follow_up_questions"] = self._follow_ups
-        self._result["knowledge_recall"] = self._recalled_chunks
+        if not self._saved and self._last_metadata["finish_reason"] != "stop":
+            self._last_metadata[SAVED_KEY] = False  # cannot be continued: see `history`
+        self._last_metadata["follow_up_questions"] = self._follow_ups
+        self._last_metadata["knowledge_recall"] = self._recalled_chunks
         calls = self._chat.required_action.submit_tool_outputs.tool_calls
-        has_calls = self._result["finish_reason"] == "tool_calls"
-        self._assembler.finish(
-            self._result,
+        has_calls = self._last_metadata["finish_reason"] == "tool_calls"
+        self._assembler.build_last_chunk(
+            self._last_metadata,
             cited=bool(self._recalled_chunks),
             usage_metadata=to_usage_metadata(self._chat.usage),
             tool_call_chunks=[

@@ -86,7 +86,7 @@ class AnswerAssembler:
     """Collects the answers of one turn and builds message chunks from them.
 
     Attributes:
-        fast_path_id: Id of the answer whose deltas need only a chunk with their text: the first
+        plain_answer_id: Id of the answer whose deltas need only a chunk with their text: the first
             answer, from its second delta to its end.
 
     Args:
@@ -100,14 +100,14 @@ class AnswerAssembler:
         "_chunks",
         "_current",
         "_first_metadata",
+        "_first_text_answer",
         "_order",
         "_queue",
         "_reasoning",
         "_sent_keys",
         "_single_chunk",
         "_text",
-        "_unmarked",
-        "fast_path_id",
+        "plain_answer_id",
     )
 
     def __init__(self, first_metadata: Mapping[str, Any], *, single_chunk: bool = False) -> None:
@@ -119,8 +119,10 @@ class AnswerAssembler:
         self._by_id: dict[str, AnswerMessage] = {}
         self._queue: deque[AnswerMessage] = deque()
         self._current: AnswerMessage | None = None  # the answer being collected
-        self._unmarked: AnswerMessage | None = None  # the answer whose text needs no markers
-        self.fast_path_id: Any = _NO_ID
+        self._first_text_answer: AnswerMessage | None = (
+            None  # the answer whose text needs no markers
+        )
+        self.plain_answer_id: Any = _NO_ID
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._chunks: list[ChatGenerationChunk] = []
@@ -181,7 +183,7 @@ class AnswerAssembler:
             self.add_text(message_id, text)
         answer.full_text = text
         answer.is_finished = True
-        self.fast_path_id = _NO_ID
+        self.plain_answer_id = _NO_ID
         self._advance()
 
     def add_block(self, block: Mapping[str, Any]) -> None:
@@ -201,7 +203,7 @@ class AnswerAssembler:
         if not self._reasoning:
             if not text:
                 return
-            if answer is self._unmarked:
+            if answer is self._first_text_answer:
                 self._text.clear()
                 self._chunks.append(build_text_chunk(text))
                 return
@@ -211,13 +213,13 @@ class AnswerAssembler:
         markers = self._order.add_text("reasoning", answer, len(reasoning)) if reasoning else []
         if text and answer:
             needs_separator = (
-                not self._order.has_block("text", answer) and self._unmarked is not None
+                not self._order.has_block("text", answer) and self._first_text_answer is not None
             )
             markers = markers + self._order.add_text("text", answer, len(text))
             text = SEPARATOR + text if needs_separator else text
             if self._order.is_first("text", answer):
-                self._unmarked = answer
-                self.fast_path_id = answer.id or _NO_ID
+                self._first_text_answer = answer
+                self.plain_answer_id = answer.id or _NO_ID
         extra: dict[str, Any] = {"reasoning_content": reasoning} if reasoning else {}
         if markers:
             extra[MARKERS_KEY] = markers
@@ -229,7 +231,9 @@ class AnswerAssembler:
         chunks, self._chunks = self._chunks, []
         return chunks
 
-    def finish(self, result: Mapping[str, Any], *, cited: bool = False, **fields: Any) -> None:
+    def build_last_chunk(
+        self, result: Mapping[str, Any], *, cited: bool = False, **fields: Any
+    ) -> None:
         """Build the last chunk.
 
         Args:
@@ -239,7 +243,7 @@ class AnswerAssembler:
         """
         for answer in self._queue:
             answer.is_finished = True
-        self.fast_path_id = _NO_ID
+        self.plain_answer_id = _NO_ID
         self._advance()
         self.flush()
         text, extra = (

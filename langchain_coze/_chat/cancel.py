@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from langchain_coze import _runtime
 from langchain_coze._api.chats import cancel_chat
-from langchain_coze._api.effects import RetryPolicy
 from langchain_coze._api.models import Chat
+from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.token_sources import StaticToken
 from langchain_coze.errors import CozeError
 
@@ -51,6 +51,6 @@ def cancel_in_background(
 
 def _send_cancel(settings: Settings, token: str, chat: Chat) -> None:
     policy = RetryPolicy(max_retries=0, deadline=time.monotonic() + _TIMEOUT)
-    client = _runtime.make_client(settings, StaticToken(SecretStr(token)))
+    driver = _runtime.make_driver(settings, StaticToken(SecretStr(token)))
     with contextlib.suppress(CozeError):  # the chat may have ended already
-        client.run(cancel_chat(chat, policy))
+        driver.run(cancel_chat(chat, policy))

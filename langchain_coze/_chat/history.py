@@ -71,7 +71,7 @@ class TurnPlan(NamedTuple):
         conversation_id: The conversation to continue; None to start without one.
         outputs: Results of the bot's tool calls, by call id; sent instead of messages.
         open_chat: The chat that waits for its user: to receive `outputs`, or to be cancelled.
-        expected_head: The turn that must be the last one of the conversation; None if this need
+        expected_last_turn: The turn that must be the last one of the conversation; None if this need
             not be checked.
         full_history: All messages; sent when the conversation has continued without this history.
         reopened_messages: The messages from the question of `open_chat` on; sent after that chat
@@ -83,12 +83,12 @@ class TurnPlan(NamedTuple):
     conversation_id: str | None = None
     outputs: Mapping[str, str] | None = None
     open_chat: LastTurn | None = None
-    expected_head: LastTurn | None = None
+    expected_last_turn: LastTurn | None = None
     full_history: Sequence[BaseMessage] = ()
     reopened_messages: Sequence[BaseMessage] = ()
     explicit_conversation_id: str | None = None
 
-    def restart(self) -> TurnPlan:
+    def for_new_conversation(self) -> TurnPlan:
         """Return a new plan for a history that no longer matches its conversation."""
         if self.explicit_conversation_id is not None:
             return TurnPlan(
@@ -177,7 +177,7 @@ def _plan_new_message(
     conversation_id = messages[position].response_metadata["conversation_id"]
     last = _read_last_turn(messages[position])
     return TurnPlan(
-        messages[position + 1 :], conversation_id, expected_head=last, full_history=messages
+        messages[position + 1 :], conversation_id, expected_last_turn=last, full_history=messages
     )
 
 

@@ -14,48 +14,33 @@ from langchain_core.messages import HumanMessage
 
 from langchain_coze._api.effects import Close, Flow, Read, Reply
 from langchain_coze._api.models import parse_json
-from langchain_coze._api.retry import collect_error_context
-from langchain_coze._api.workflows import build_run_request, run_workflow
-from langchain_coze._chat.request import build_run_body
 from langchain_coze._chat.stream_parser import COMPLETED_EVENT, DELTA_EVENT, ChatStreamParser
 from langchain_coze._chat.turn import TurnRun, start_turn
 from langchain_coze._convert.recall import (
     Recall,
     list_warnings,
-    parse_items,
-    parse_payload,
     parse_recall,
 )
-from langchain_coze._convert.workflow_output import find_list, unwrap
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import (
     CozeError,
-    CozeInvalidRequestError,
     CozeRecallError,
     CozeStreamError,
     CozeTimeoutError,
     bilingual_hint,
-    convert_error,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from langchain_coze._api.models import CozeMessage
-    from langchain_coze._chat.request import ChatOptions
+    from langchain_coze._chat.options import ChatOptions
 
 _HEARTBEATS = frozenset({"", "PING", "ping"})
-_PAYLOAD_KEYS = frozenset({"chunks", "status_code"})  # a bot's recall, as the output of a workflow
 _AGENT_HANDOFF_PREFIX = "multi_agents_"  # `msg_type` of messages between the agents of a bot
 
 
 _DRIVE_UNAUTHORIZED_STATUS = 708882003
-_BAD_REQUEST_CODE = 4000
-_PARAMETERS_HINT = bilingual_hint(
-    "Say with query_parameter= which variable of the start node takes the question; give values of "
-    "the others with parameters=.",
-    "请用 query_parameter= 指定接收问题的开始节点变量，其他变量用 parameters= 传入。",
-)
 _NO_RECALL = (
     "The bot told of no recall. Bind a knowledge base to it in Coze, have it called automatically "
     "(自动调用) rather than on demand, and publish the bot again. "
@@ -63,7 +48,7 @@ _NO_RECALL = (
 )
 
 
-class RecallStream(ChatStreamParser):
+class RecallParser(ChatStreamParser):
     """Stream parser that collects the recalls of a turn and nothing else.
 
     Attributes:
@@ -117,7 +102,7 @@ class RecallStream(ChatStreamParser):
                 f"({error.message}). 召回之后连接或对话中断，可能还有未收到的内容。"
             )
 
-    def close(self) -> None:
+    def require_end(self) -> None:
         """Handle the end of the stream, which completes the recall.
 
         Raises:
@@ -127,7 +112,7 @@ class RecallStream(ChatStreamParser):
         """
         was_partial = self.has_partial_event
         try:
-            super().close()
+            super().require_end()
         except CozeStreamError:
             if was_partial or not self.recalls:
                 raise
@@ -158,28 +143,28 @@ class RecallStream(ChatStreamParser):
     }
 
 
-def create_recall_run(options: ChatOptions) -> TurnRun[RecallStream]:
+def create_recall_turn(options: ChatOptions) -> TurnRun[RecallParser]:
     """Return the run of a turn that collects the recall.
 
     Args:
         options: The options of the call.
     """
 
-    def make_parser(reply: Reply, already_seen_ids: frozenset[str]) -> RecallStream:
-        return RecallStream(logid=reply.logid, token=reply.token, already_seen_ids=already_seen_ids)
+    def make_parser(reply: Reply, already_seen_ids: frozenset[str]) -> RecallParser:
+        return RecallParser(logid=reply.logid, token=reply.token, already_seen_ids=already_seen_ids)
 
     return TurnRun(options, make_parser)
 
 
 def recall_from_bot(
-    run: TurnRun[RecallStream], query: str, grace: float
+    turn: TurnRun[RecallParser], query: str, grace: float
 ) -> Flow[list[dict[str, Any]]]:
     """Call a bot, and close the stream as soon as its recall is complete.
 
     The caller must call `run.finish` afterwards.
 
     Args:
-        run: The run of the turn.
+        turn: The run of the turn.
         query: The question.
         grace: Seconds of silence after which a recall is complete.
 
@@ -190,24 +175,24 @@ def recall_from_bot(
         CozeRecallError: The search failed.
         CozeError: The turn failed before any recall.
     """
-    parser = yield from start_turn(run, [HumanMessage(query)])
+    parser = yield from start_turn(turn, [HumanMessage(query)])
     failure: CozeError | None = None
     try:
-        yield from _read_recall(parser, run.stream, grace)
+        yield from _read_recall(parser, turn.stream, grace)
     except CozeError as error:
         failure = error
     except BaseException:
-        yield Close(run.stream)
+        yield Close(turn.stream)
         raise
-    yield Close(run.stream)
+    yield Close(turn.stream)
     if failure is not None:
         parser.handle_connection_lost(failure)
     if not parser.recalls:
         warn_user(_NO_RECALL)
-    return _collect_chunks(parser.recalls, parser.collect_error_context())
+    return collect_chunks(parser.recalls, parser.collect_error_context())
 
 
-def _read_recall(parser: RecallStream, stream: Any, grace: float) -> Flow[None]:
+def _read_recall(parser: RecallParser, stream: Any, grace: float) -> Flow[None]:
     """Read a turn until its recall is complete or the turn ends."""
     deadline: float | None = None
     recalls = 0
@@ -219,60 +204,7 @@ def _read_recall(parser: RecallStream, stream: Any, grace: float) -> Flow[None]:
         if parser.recalls and (parser.has_partial_event or len(parser.recalls) > recalls):
             recalls, deadline = len(parser.recalls), time.monotonic() + grace
         data = yield Read(stream, deadline)
-    parser.close()
-
-
-def recall_from_workflow(
-    options: ChatOptions, inputs: Mapping[str, Any], output_path: str | None
-) -> Flow[list[dict[str, Any]]]:
-    """Run a workflow with a knowledge node and return the chunks in its output.
-
-    Args:
-        options: The options of the call.
-        inputs: Values of its start node.
-        output_path: The path of the list in its output; see `find_list`.
-
-    Returns:
-        The chunks, in the order of the output; see `Recall`.
-
-    Raises:
-        CozeInvalidRequestError: The output has no list, or several.
-        CozeRecallError: The workflow failed, or asked its user a question.
-        CozeError: Any other error that Coze reports.
-    """
-    try:
-        reply, run = yield from run_workflow(
-            build_run_request(build_run_body(options, inputs)), options.retry_policy
-        )
-    except CozeError as error:
-        if type(error) is CozeError:  # a node's code, which is not in the table
-            raise convert_error(error, CozeRecallError) from error
-        if error.code == _BAD_REQUEST_CODE:
-            error.hint = _PARAMETERS_HINT
-        raise
-    context = {
-        **collect_error_context(reply),
-        "status_code": None,
-        "debug_url": run.debug_url or None,
-    }
-    if run.interrupt is not None:
-        raise CozeRecallError(
-            "The workflow asks its user something, and so gives no documents.",
-            hint=bilingual_hint(
-                "A retriever needs a workflow that runs to its end: remove the question.",
-                "检索器需要能直接运行结束的工作流：请去掉问答或输入节点。",
-            ),
-            **context,
-        )
-    output = unwrap(run.data)
-    if output_path is None and isinstance(output, dict) and output.keys() >= _PAYLOAD_KEYS:
-        return _collect_chunks([parse_payload(output)], context)
-    try:
-        items = find_list(output, output_path)
-    except CozeInvalidRequestError as error:
-        error.__dict__.update(context)
-        raise
-    return _collect_chunks([parse_items(items)], context)
+    parser.require_end()
 
 
 def _is_agent_handoff(content: str) -> bool:
@@ -282,7 +214,7 @@ def _is_agent_handoff(content: str) -> bool:
     return isinstance(kind, str) and kind.startswith(_AGENT_HANDOFF_PREFIX)
 
 
-def _collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> list[dict[str, Any]]:
+def collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the chunks of all recalls; warn about failed ones, or raise if no chunk is left."""
     chunks = [chunk for recall in recalls for chunk in recall.chunks]
     failed = next((recall for recall in recalls if recall.status_code or recall.parse_error), None)

@@ -1,6 +1,6 @@
 """Parse the state of one chat from its event stream: ids, status, errors. No I/O.
 
-Subclasses handle the messages: `AnswerStream` those of an answer, `RecallStream` those of a recall.
+Subclasses handle the messages: `AnswerParser` those of an answer, `RecallParser` those of a recall.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ class ChatStreamParser:
         self._decoder = Decoder()
         self._already_seen_ids = frozenset(already_seen_ids)
         self._seen_ids: set[str] = set(self._already_seen_ids)
-        self._result: dict[str, Any] = {"finish_reason": "stop"}
+        self._last_metadata: dict[str, Any] = {"finish_reason": "stop"}
         self._chat = _UNKNOWN_CHAT
 
     @property
     def state(self) -> str:
         """The finish reason, or `open` until the turn ends."""
-        return str(self._result["finish_reason"]) if self.is_finished else "open"
+        return str(self._last_metadata["finish_reason"]) if self.is_finished else "open"
 
     @property
     def open_calls(self) -> frozenset[str]:
@@ -97,7 +97,7 @@ class ChatStreamParser:
         elif name.startswith("conversation.chat.") and parse_chat(body).status in _FAILED_STATUSES:
             self._handle_failure(body)
 
-    def close(self) -> None:
+    def require_end(self) -> None:
         """Handle the end of the stream.
 
         Raises:
@@ -183,7 +183,7 @@ class ChatStreamParser:
     def _set_pending_reason(self) -> None:
         """Record what the bot waits for: the results of its calls, or an answer if it has none."""
         calls = self._chat.required_action.submit_tool_outputs.tool_calls
-        self._result["finish_reason"] = "tool_calls" if calls else "interrupt"
+        self._last_metadata["finish_reason"] = "tool_calls" if calls else "interrupt"
 
     def _handle_chat_end(self, body: Any) -> None:
         """Handle the event that ends the turn; more messages, or `done`, may follow."""
@@ -192,8 +192,8 @@ class ChatStreamParser:
             self._handle_failure(body)
         if self._chat.status == "requires_action":
             self._set_pending_reason()
-        elif self._result["finish_reason"] == "tool_calls":
-            self._result["finish_reason"] = "stop"  # it continued without results
+        elif self._last_metadata["finish_reason"] == "tool_calls":
+            self._last_metadata["finish_reason"] = "stop"  # it continued without results
         self._record_ids(body)
         self.is_finished = True
 
@@ -214,7 +214,7 @@ class ChatStreamParser:
 
     def _handle_done(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("debug_url"), str):
-            self._result["debug_url"] = body["debug_url"]
+            self._last_metadata["debug_url"] = body["debug_url"]
         if self._seen_ids:  # `done` without messages ends no turn: see `close`
             self.is_finished = True
 

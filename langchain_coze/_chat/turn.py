@@ -17,7 +17,7 @@ from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import Chat
 from langchain_coze._api.polling import run_polled
 from langchain_coze._api.retry import send_with_retry
-from langchain_coze._chat.answer import AnswerStream
+from langchain_coze._chat.answer import AnswerParser
 from langchain_coze._chat.history import OPEN, LastTurn, TurnPlan, plan_turn
 from langchain_coze._chat.request import build_request, draft_messages
 from langchain_coze._chat.stream_parser import ChatStreamParser
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_coze._api.effects import Flow, Reply
-    from langchain_coze._chat.request import ChatOptions
+    from langchain_coze._chat.options import ChatOptions
     from langchain_coze._convert.to_coze import EnterMessage
 
 _MAX_LOCK_WAIT = 600.0  # seconds to wait for other turns of the conversation
@@ -88,7 +88,7 @@ class TurnRun(Generic[P]):
         """Whether Coze has reported the end of the turn."""
         return self.parser is not None and self.parser.is_finished
 
-    def record_start(self, reply: Reply, chat: Chat) -> None:
+    def record_polled_start(self, reply: Reply, chat: Chat) -> None:
         """Record that Coze has started a polled turn."""
         self.token = reply.token
         self._started = {"chat_id": chat.id, "conversation_id": chat.conversation_id}
@@ -109,13 +109,13 @@ class TurnRun(Generic[P]):
                     last_turn = LastTurn(
                         ids["chat_id"], parser.state, parser.open_calls, parser.message_ids
                     )
-                _runtime.conversation_heads.record(
-                    self.options.base_url, ids["conversation_id"], last_turn
-                )
+                _runtime.last_turns.record(self.options.base_url, ids["conversation_id"], last_turn)
         self.release_lock()
 
 
-def create_answer_run(options: ChatOptions, *, single_chunk: bool = False) -> TurnRun[AnswerStream]:
+def create_answer_turn(
+    options: ChatOptions, *, single_chunk: bool = False
+) -> TurnRun[AnswerParser]:
     """Return the run of a turn that collects the answer.
 
     Args:
@@ -123,8 +123,8 @@ def create_answer_run(options: ChatOptions, *, single_chunk: bool = False) -> Tu
         single_chunk: Whether to return the answer in one chunk.
     """
 
-    def make_parser(reply: Reply, already_seen_ids: frozenset[str]) -> AnswerStream:
-        return AnswerStream(
+    def make_parser(reply: Reply, already_seen_ids: frozenset[str]) -> AnswerParser:
+        return AnswerParser(
             options.model_name,
             logid=reply.logid,
             token=reply.token,
@@ -137,13 +137,13 @@ def create_answer_run(options: ChatOptions, *, single_chunk: bool = False) -> Tu
     return TurnRun(options, make_parser)
 
 
-def start_turn(run: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
+def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
     """Start the next turn of a history.
 
     The caller must call `run.finish` afterwards, also after an error.
 
     Args:
-        run: The run; it receives the stream, the parser and the lock.
+        turn: The run; it receives the stream, the parser and the lock.
         messages: The full history.
 
     Returns:
@@ -152,36 +152,36 @@ def start_turn(run: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
     Raises:
         CozeError: The history cannot be sent, or Coze rejects it.
     """
-    options = run.options
+    options = turn.options
     plan = plan_turn(messages, options.scope)
     draft = plan.messages, draft_messages(options, plan)  # raises before any request
-    run.lock = yield from _acquire_lock(options, plan)
+    turn.lock = yield from _acquire_lock(options, plan)
     locked_conversation_id = plan.conversation_id
-    plan = yield from _ensure_head(options, plan)
+    plan = yield from _restart_if_continued_elsewhere(options, plan)
     if plan.conversation_id not in {None, locked_conversation_id}:
-        yield from _switch_lock(run, plan)
+        yield from _switch_lock(turn, plan)
     plan, cancel_failed = yield from _cancel_open_chat(options, plan)
     try:
         messages_to_send = draft[1] if plan.messages is draft[0] else draft_messages(options, plan)
-        parser = yield from _send_turn(run, plan, messages_to_send)
+        parser = yield from _send_turn(turn, plan, messages_to_send)
     except CozeError as error:
         busy = cancel_failed and isinstance(error, CozeConversationBusyError)
         if not (busy and plan.explicit_conversation_id is None) and not _results_rejected(
             options, plan, error
         ):
             raise
-        plan = plan.restart()
-        yield from _switch_lock(run, plan)
-        parser = yield from _send_turn(run, plan, draft_messages(options, plan))
+        plan = plan.for_new_conversation()
+        yield from _switch_lock(turn, plan)
+        parser = yield from _send_turn(turn, plan, draft_messages(options, plan))
     if plan.conversation_id is None:
-        run.release_lock()
+        turn.release_lock()
     return parser
 
 
-def _switch_lock(run: TurnRun[P], plan: TurnPlan) -> Flow[None]:
+def _switch_lock(turn: TurnRun[P], plan: TurnPlan) -> Flow[None]:
     """Release the lock of the run and acquire that of the changed plan's conversation."""
-    run.release_lock()
-    run.lock = yield from _acquire_lock(run.options, plan)
+    turn.release_lock()
+    turn.lock = yield from _acquire_lock(turn.options, plan)
 
 
 def _results_rejected(options: ChatOptions, plan: TurnPlan, error: CozeError) -> bool:
@@ -189,10 +189,10 @@ def _results_rejected(options: ChatOptions, plan: TurnPlan, error: CozeError) ->
 
     That happens after a step back into a turn that has continued, unseen by this process.
     """
-    if plan.outputs is None or plan.expected_head is None or plan.conversation_id is None:
+    if plan.outputs is None or plan.expected_last_turn is None or plan.conversation_id is None:
         return False
-    head = _runtime.conversation_heads.get(options.base_url, plan.conversation_id)
-    unseen = head is None or head.chat_id != plan.expected_head.chat_id
+    last_turn = _runtime.last_turns.get(options.base_url, plan.conversation_id)
+    unseen = last_turn is None or last_turn.chat_id != plan.expected_last_turn.chat_id
     refused = isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
     return unseen and refused and error.code is not None
 
@@ -217,19 +217,19 @@ def _acquire_lock(options: ChatOptions, plan: TurnPlan) -> Flow[LockHandle | Non
         raise
 
 
-def _ensure_head(options: ChatOptions, plan: TurnPlan) -> Flow[TurnPlan]:
+def _restart_if_continued_elsewhere(options: ChatOptions, plan: TurnPlan) -> Flow[TurnPlan]:
     """Return the plan, restarted if the conversation has continued without this history.
 
     A fork, a replay or a step back in time has the `conversation_id` of the original history. The
     bot must not see the messages that were added there later.
     """
-    if plan.expected_head is None or plan.conversation_id is None:
+    if plan.expected_last_turn is None or plan.conversation_id is None:
         return plan
-    head = _runtime.conversation_heads.get(options.base_url, plan.conversation_id)
-    if head is not None and head.is_same_turn(plan.expected_head):
+    last_turn = _runtime.last_turns.get(options.base_url, plan.conversation_id)
+    if last_turn is not None and last_turn.is_same_turn(plan.expected_last_turn):
         return plan
-    if head is not None and head.chat_id == plan.expected_head.chat_id:
-        return plan.restart()  # a step back into a turn that has continued
+    if last_turn is not None and last_turn.chat_id == plan.expected_last_turn.chat_id:
+        return plan.for_new_conversation()  # a step back into a turn that has continued
     if plan.outputs is not None:
         return plan  # Coze itself rejects results that it does not wait for
     try:
@@ -241,8 +241,8 @@ def _ensure_head(options: ChatOptions, plan: TurnPlan) -> Flow[TurnPlan]:
             "the token that may not, give it the permission listMessage. "
             "无法确认会话状态，将新建会话并发送全部历史；如为权限问题，请为令牌勾选 listMessage。"
         )
-        return plan.restart()
-    return plan if newest == plan.expected_head.chat_id else plan.restart()
+        return plan.for_new_conversation()
+    return plan if newest == plan.expected_last_turn.chat_id else plan.for_new_conversation()
 
 
 def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPlan, bool]]:
@@ -250,8 +250,8 @@ def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPl
     if plan.open_chat is None or plan.outputs is not None or not plan.reopened_messages:
         return plan, False
     conversation_id = _find_conversation_id(plan, plan.open_chat.chat_id)
-    head = _runtime.conversation_heads.get(options.base_url, conversation_id)
-    if head is not None and not head.is_same_turn(plan.open_chat):
+    last_turn = _runtime.last_turns.get(options.base_url, conversation_id)
+    if last_turn is not None and not last_turn.is_same_turn(plan.open_chat):
         return plan, False  # it has continued in another history
     chat = Chat(id=plan.open_chat.chat_id, conversation_id=conversation_id)
     try:
@@ -270,46 +270,46 @@ def _find_conversation_id(plan: TurnPlan, chat_id: str) -> str:
     )
 
 
-def _send_turn(run: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) -> Flow[P]:
-    options = run.options
+def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) -> Flow[P]:
+    options = turn.options
     files = [attachment.upload for attachment in list_attachments(draft) if attachment.data]
     file_ids = yield from upload_all(
-        files, _runtime.uploads, options.base_url, options.retry_policy
+        files, _runtime.uploaded_file_ids, options.base_url, options.retry_policy
     )
     request = build_request(options, plan, draft, file_ids)
     already_seen_ids: frozenset[str] = frozenset()
     if plan.outputs is not None and plan.conversation_id is not None:
-        head = _runtime.conversation_heads.get(options.base_url, plan.conversation_id)
-        already_seen_ids = head.message_ids if head is not None else already_seen_ids
+        last_turn = _runtime.last_turns.get(options.base_url, plan.conversation_id)
+        already_seen_ids = last_turn.message_ids if last_turn is not None else already_seen_ids
     try:
         reply: Reply
         if request.stream:
             reply = yield from send_with_retry(request, options.retry_policy)
-            run.stream = reply.stream
+            turn.stream = reply.stream
         else:
             flow = run_polled(
-                request, options.retry_policy, options.polling, on_started=run.record_start
+                request, options.retry_policy, options.polling, on_started=turn.record_polled_start
             )
-            reply, run.chat, run.messages = yield from flow
+            reply, turn.chat, turn.messages = yield from flow
     except CozeError as error:
         if isinstance(error, (CozeServerError, CozeStreamError)):
             error.may_have_started = True  # Coze received the request
         if plan.outputs is not None and plan.open_chat is not None:
             error.chat_id, error.conversation_id = plan.open_chat.chat_id, plan.conversation_id
         raise
-    run.token = reply.token
-    run.parser = parser = run.make_parser(reply, already_seen_ids)
+    turn.token = reply.token
+    turn.parser = parser = turn.make_parser(reply, already_seen_ids)
     return parser
 
 
-def fetch_usage(run: TurnRun[AnswerStream]) -> Flow[None]:
+def fetch_usage(turn: TurnRun[AnswerParser]) -> Flow[None]:
     """Request the token counts of a turn once if its stream had none (Coze Studio)."""
-    parser, ids = run.parser, run.ids
+    parser, ids = turn.parser, turn.ids
     if parser is None or not parser.is_missing_usage or not ids.get("chat_id"):
         return
     chat = Chat(id=ids["chat_id"], conversation_id=ids.get("conversation_id"))
     try:
-        chat = yield from retrieve_chat(chat, run.options.retry_policy)
+        chat = yield from retrieve_chat(chat, turn.options.retry_policy)
         parser.add_usage(chat.usage)
     except CozeError as error:
         warn_user(f"The token counts of an answer could not be asked for: {error.message}")

@@ -9,10 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
-
-from langchain_core.messages import BaseMessage
 
 from langchain_coze._api.effects import Upload
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
@@ -51,7 +49,7 @@ _CONTAINER_BRANDS = {
     b"mif1": "image/heic",
     b"avif": "image/avif",
 }
-_DATA_KEYS = ("base64", "data", "file_data", "bytes")
+DATA_KEYS = ("base64", "data", "file_data", "bytes")
 _DEFAULT_MIME: Mapping[AttachmentKind, str] = {
     "image": "image/png",
     "audio": "audio/wav",
@@ -117,43 +115,6 @@ def parse_block(block: Any) -> str | Attachment:
     return _build_attachment(FILE_BLOCK_TYPES[kind], _normalize(block))
 
 
-def make_traceable(messages: Sequence[Any]) -> list[Any]:
-    """Return messages whose files can be traced: bytes as base64, with a MIME type.
-
-    LangChain's tracers write the bytes of a block unchanged, and reject a block without a MIME
-    type.
-
-    Args:
-        messages: Any list that a chat model accepts; messages without such files are unchanged.
-    """
-    return [
-        message.model_copy(
-            update={"content": [_make_block_traceable(block) for block in message.content]}
-        )
-        if isinstance(message, BaseMessage)
-        and isinstance(message.content, list)
-        and any(_make_block_traceable(block) is not block for block in message.content)
-        else message
-        for message in messages
-    ]
-
-
-def _make_block_traceable(block: Any) -> Any:
-    key = next(
-        (k for k in _DATA_KEYS if isinstance(block, dict) and block.get(k) is not None), None
-    )
-    if key is None or block.get("type") not in FILE_BLOCK_TYPES:
-        return block
-    value = block[key]
-    if isinstance(value, str) and block.get("mime_type"):
-        return block
-    parsed = parse_block(block)
-    if not isinstance(parsed, Attachment):
-        return block
-    text = value if isinstance(value, str) else base64.b64encode(parsed.data).decode()
-    return {**block, key: text, "mime_type": block.get("mime_type") or parsed.mime_type}
-
-
 def _normalize(block: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a block in any format: url, file_id, data, mime_type, name."""
     inner = block.get(str(block["type"]))  # OpenAI: {"type": "file", "file": {…}}
@@ -170,7 +131,7 @@ def _normalize(block: Mapping[str, Any]) -> dict[str, Any]:
     normalized: dict[str, Any] = {
         "url": fields.get("url"),
         "file_id": fields.get("file_id") or fields.get("id") if _has_file_id(fields) else None,
-        "data": next((fields[k] for k in _DATA_KEYS if fields.get(k) is not None), None),
+        "data": next((fields[k] for k in DATA_KEYS if fields.get(k) is not None), None),
         "mime_type": mime_type,
         "name": fields.get("filename") or fields.get("name") or fields.get("title"),
     }

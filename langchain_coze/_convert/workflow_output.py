@@ -5,6 +5,7 @@ A run's `data` is a JSON string, possibly with a second wrapper, or plain text (
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from langchain_coze._api.models import parse_json
@@ -147,3 +148,21 @@ def _describe_type(value: Any) -> str:
         return "nothing"
     names = {str: "text", type(None): "nothing", list: "a list"}
     return names.get(type(value), f"a {type(value).__name__}")
+
+
+def format_output(output: Any, data: str) -> str:
+    """Return an output as text for a model.
+
+    Args:
+        output: The output of a workflow.
+        data: The same output as Coze sent it. It is used for text that is JSON by chance, such as
+            numbers: `1.10` stays `1.10`.
+    """
+    if isinstance(output, str):
+        return output
+    if not isinstance(output, (dict, list)):
+        return "" if output is None else data
+    try:
+        return json.dumps(output, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return data

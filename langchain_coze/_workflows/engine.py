@@ -12,19 +12,22 @@ import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from langchain_coze import _runtime
-from langchain_coze._api.effects import Close, Flow, Notify, Read, RetryPolicy, Upload
+from langchain_coze._api.effects import Close, Flow, Notify, Read, Upload
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import RunReply
-from langchain_coze._api.polling import Polling
-from langchain_coze._api.retry import collect_error_context, send_with_retry
-from langchain_coze._api.workflows import build_resume_request, build_run_request, poll_run
+from langchain_coze._api.polling import Polling, poll_run
+from langchain_coze._api.replies import collect_error_context
+from langchain_coze._api.retry import RetryPolicy, send_with_retry
+from langchain_coze._api.workflows import build_resume_request, build_run_request
 from langchain_coze._convert.attachments import Attachment
 from langchain_coze._warnings import warn_user
 from langchain_coze._workflows.errors import map_refusal
 from langchain_coze._workflows.file_parameters import map_files, parse_file, to_file_reference
 from langchain_coze._workflows.input_schema import build_fields_schema
-from langchain_coze._workflows.run import RunStream, WorkflowRun, name_answer, serialize_answer
-from langchain_coze._workflows.validation import to_plain_data, validate_inputs
+from langchain_coze._workflows.plain_data import to_plain_data
+from langchain_coze._workflows.questions import name_answer, serialize_answer
+from langchain_coze._workflows.run_parser import RunParser
+from langchain_coze._workflows.validation import validate_inputs
 from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
@@ -36,8 +39,9 @@ from langchain_coze.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from langchain_coze._api.driver import Client
+    from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Reply, Request
+    from langchain_coze._workflows.run import WorkflowRun
 
 _NO_ASYNC = 6003  # "asynchronous runs need a paid plan"
 _DRAIN_SECONDS = 0.05  # for reading the end of a response, so that its connection can be reused
@@ -96,17 +100,17 @@ class WorkflowEngine:
     """Starts and resumes runs of one workflow, sync or async.
 
     Args:
-        client: The client for the server.
+        driver: The client for the server.
         make_options: Returns the options; called for each start and resume, because the deadline
             counts from then.
         schema: The JSON schema of the parameters; empty if unknown.
     """
 
     def __init__(
-        self, client: Client, make_options: Callable[[], RunOptions], schema: Mapping[str, Any]
+        self, driver: Driver, make_options: Callable[[], RunOptions], schema: Mapping[str, Any]
     ) -> None:
         """Create an engine; nothing is sent yet."""
-        self._client = client
+        self._driver = driver
         self._make_options = make_options
         self._schema = schema
 
@@ -133,11 +137,11 @@ class WorkflowEngine:
 
     def start(self, parameters: Mapping[str, Any], reporter: Any = None) -> RunState:
         """Start a run; see `start_run`."""
-        return self._client.run(start_run(self._make_options(), parameters, reporter))
+        return self._driver.run(start_run(self._make_options(), parameters, reporter))
 
     async def astart(self, parameters: Mapping[str, Any], reporter: Any = None) -> RunState:
         """Async version of `start`."""
-        return await self._client.arun(start_run(self._make_options(), parameters, reporter))
+        return await self._driver.arun(start_run(self._make_options(), parameters, reporter))
 
     def resume(
         self,
@@ -157,7 +161,7 @@ class WorkflowEngine:
             earlier_messages=earlier_messages,
             reporter=reporter,
         )
-        return self._client.run(flow)
+        return self._driver.run(flow)
 
     async def aresume(
         self,
@@ -177,7 +181,7 @@ class WorkflowEngine:
             earlier_messages=earlier_messages,
             reporter=reporter,
         )
-        return await self._client.arun(flow)
+        return await self._driver.arun(flow)
 
 
 def prepare_answer(pending: Mapping[str, Any], answer: Any, *, source: InputSource) -> Any:
@@ -292,7 +296,9 @@ def _upload_files(
         return value
 
     _map_leaves(values, collect)
-    ids = yield from upload_all(files, _runtime.uploads, options.base_url, options.retry_policy)
+    ids = yield from upload_all(
+        files, _runtime.uploaded_file_ids, options.base_url, options.retry_policy
+    )
     return _map_leaves(
         values, lambda v: to_reference(ids[v.upload.digest]) if isinstance(v, Attachment) else v
     )
@@ -322,16 +328,16 @@ def _collect(
     options: RunOptions, reply: Reply, reporter: Any, *, earlier_messages: Sequence[Any] = ()
 ) -> Flow[RunState]:
     """Read a run until it ends or is interrupted."""
-    run_stream = RunStream(logid=reply.logid, token=reply.token, earlier_messages=earlier_messages)
+    parser = RunParser(logid=reply.logid, token=reply.token, earlier_messages=earlier_messages)
     if reply.stream is not None:
-        yield from _read_stream(run_stream, reply.stream, reporter)
+        yield from _read_stream(parser, reply.stream, reporter)
     else:
-        yield from _read_reply(run_stream, options, reply)
-    pending = run_stream.build_interrupt(options.workflow_id)
+        yield from _read_reply(parser, options, reply)
+    pending = parser.build_interrupt(options.workflow_id)
     if pending is not None:
         streamed = reply.stream is not None
         pending |= {_STREAMED_KEY: streamed, "tool_call_id": options.tool_call_id}
-    return RunState(run_stream.build_run(options.workflow_id), pending)
+    return RunState(parser.build_run(options.workflow_id), pending)
 
 
 def _send(request: Request, policy: RetryPolicy, *, answering: bool = False) -> Flow[Reply]:
@@ -347,11 +353,11 @@ def _send(request: Request, policy: RetryPolicy, *, answering: bool = False) -> 
         raise mapped from error
 
 
-def _read_reply(run_stream: RunStream, options: RunOptions, reply: Reply) -> Flow[None]:
+def _read_reply(parser: RunParser, options: RunOptions, reply: Reply) -> Flow[None]:
     """Read the reply to a run that is not streamed; poll an asynchronous run."""
     run = RunReply.model_validate(reply.json)
     if options.is_async and run.execute_id and not run.data and run.interrupt is None:
-        run_stream.record_start(run)
+        parser.record_start(run)
         try:
             polled = yield from poll_run(
                 options.workflow_id, run.execute_id, options.retry_policy, options.polling
@@ -359,25 +365,25 @@ def _read_reply(run_stream: RunStream, options: RunOptions, reply: Reply) -> Flo
         except CozeError as error:
             error.debug_url = error.debug_url or run.debug_url or None  # the run continues in Coze
             raise
-        run_stream.feed_history(polled[1])
+        parser.feed_history(polled[1])
         return
-    run_stream.feed_reply(run)
+    parser.feed_reply(run)
     if "data" not in reply.json and not (run.interrupt or run.execute_id or run.debug_url):
         raise CozeServerError("Coze told nothing of the run.", **collect_error_context(reply))
 
 
-def _read_stream(run_stream: RunStream, stream: Any, reporter: Any) -> Flow[None]:
+def _read_stream(parser: RunParser, stream: Any, reporter: Any) -> Flow[None]:
     """Read a stream until the run ends or is interrupted."""
     data: bytes | None = stream.buffered
     try:
         while data is not None:
-            for message in run_stream.feed(data):
+            for message in parser.feed(data):
                 if reporter is not None:
                     yield Notify(reporter, message)
-            if run_stream.is_finished:
+            if parser.is_finished:
                 break
             data = yield Read(stream)
-        run_stream.close()
+        parser.close()
         with contextlib.suppress(CozeError):  # drain the end of the response
             yield Read(stream, time.monotonic() + _DRAIN_SECONDS)
     except BaseException:

@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 from langchain_coze._convert.attachments import parse_block
 from langchain_coze._workflows.input_schema import FILE_HINT
-from langchain_coze._workflows.validation import COZE_TYPE, shorten_repr
+from langchain_coze._workflows.plain_data import shorten_repr
+from langchain_coze._workflows.validation import COZE_TYPE
 from langchain_coze.errors import CozeInvalidRequestError, CozeWorkflowError, convert_error
 
 _FILE_ID = re.compile(r"\d+|[A-Za-z0-9]+[_*-][A-Za-z0-9_*-]+")

@@ -18,8 +18,8 @@ from typing_extensions import TypedDict
 
 from langchain_coze._workflows.engine import prepare_answer
 from langchain_coze._workflows.langgraph_internals import build_child_config, wait_for_sibling_calls
+from langchain_coze._workflows.plain_data import make_serializable
 from langchain_coze._workflows.run import WorkflowRun
-from langchain_coze._workflows.validation import make_serializable
 from langchain_coze.errors import CozeError, CozeWorkflowError, ErrorResponse
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
-    from langchain_coze._api.effects import Flow, RetryPolicy
+    from langchain_coze._api.effects import Flow
+    from langchain_coze._api.retry import RetryPolicy
 
 _ERRORS_OF_ONE_WORKFLOW = {CozePermissionError, CozeInvalidRequestError, CozeError}
 _FIELDS = ("name", "description", "args_schema")
@@ -65,7 +66,7 @@ def describe_workflow(
     return {**fields, "name": name, "description": description}
 
 
-def list_tools(
+def describe_workspace_workflows(
     query: Mapping[str, str], known_fields: Mapping[str, Any], policy: RetryPolicy
 ) -> Flow[list[dict[str, Any]]]:
     """Return the id, name, description and `args_schema` of each workflow of a workspace.

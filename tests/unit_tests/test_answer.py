@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 
-from langchain_coze._chat.answer import AnswerStream
+from langchain_coze._chat.answer import AnswerParser
 from langchain_coze.errors import (
     CozeStreamError,
 )
@@ -108,7 +108,7 @@ def test_a_delta_that_only_looks_plain_is_read() -> None:
     thinks = make_delta("1", "b", content_type="text", reasoning_content="hm")
     other = make_delta("2", "c", content_type="text")
     raw_line_end = plain.replace(b'"content":"a"', b'"content":"a\n"')
-    turn = AnswerStream(BOT)
+    turn = AnswerParser(BOT)
     for _ in range(3):
         assert [c.text for c in turn.feed(plain)] == ["a"]
     (chunk,) = turn.feed(thinks)
@@ -166,7 +166,7 @@ def test_deltas_of_one_read_are_one_chunk() -> None:
 
 
 def test_the_last_chunk_comes_with_done_and_not_later() -> None:
-    turn = AnswerStream(BOT)
+    turn = AnswerParser(BOT)
     turn.feed(TURN[: -len(DONE)])
     (last,) = turn.feed(DONE)
     assert isinstance(last.message, AIMessageChunk)
@@ -189,7 +189,7 @@ def test_interleaved_answers_are_streamed_in_order() -> None:
 
 
 def test_the_first_answer_is_streamed_while_another_waits() -> None:
-    turn = AnswerStream(BOT)
+    turn = AnswerParser(BOT)
     assert [c.text for c in turn.feed(make_delta("1", "a"))] == ["a"]
     assert turn.feed(make_delta("2", "x")) == []
     assert [c.text for c in turn.feed(make_delta("1", "b"))] == ["b"]

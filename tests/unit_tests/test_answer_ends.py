@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from langchain_coze._chat.answer import AnswerStream
+from langchain_coze._chat.answer import AnswerParser
 from langchain_coze.errors import (
     CozeChatError,
     CozeInvalidRequestError,
@@ -185,14 +185,14 @@ def test_server_tools_of_studio_are_blocks_too() -> None:
 
 
 def test_the_token_that_was_sent_is_masked_in_errors() -> None:
-    turn = AnswerStream(BOT, token="opaque-gateway-key")
+    turn = AnswerParser(BOT, token="opaque-gateway-key")
     with pytest.raises(CozeQuotaError) as caught:
         turn.feed(b'event:error\ndata:{"code":4028,"msg":"key opaque-gateway-key"}\n\n')
     assert "opaque" not in str(caught.value)
 
 
 def test_a_broken_connection_after_the_end_is_ignored() -> None:
-    turn = AnswerStream(BOT)
+    turn = AnswerParser(BOT)
     turn.feed(TURN[: -len(DONE)])
     turn.handle_connection_lost(CozeStreamError("reset"))
     (last,) = turn.finish()
@@ -200,7 +200,7 @@ def test_a_broken_connection_after_the_end_is_ignored() -> None:
 
 
 def test_a_broken_connection_before_the_end_has_the_ids() -> None:
-    turn = AnswerStream(BOT, logid="log1")
+    turn = AnswerParser(BOT, logid="log1")
     turn.feed(TURN[:900])
     with pytest.raises(CozeStreamError) as caught:
         turn.handle_connection_lost(CozeStreamError("reset"))
@@ -215,7 +215,7 @@ def test_a_polled_turn_is_the_same_message() -> None:
     chat = json.loads(TURN.split(b"\n\n")[-3].split(b"\ndata:")[1])
     question = {"id": "1", "role": "user", "type": "question", "content": "运费？"}
     listed = [question, *messages[1:], messages[0]]
-    (chunk,) = AnswerStream(BOT, logid="log1", single_chunk=True).feed_polled(chat, listed)
+    (chunk,) = AnswerParser(BOT, logid="log1", single_chunk=True).feed_polled(chat, listed)
     assert isinstance(chunk.message, AIMessageChunk)
     assert summarize(chunk.message) == summarize(read_whole(TURN))
 
@@ -224,13 +224,13 @@ def test_a_polled_turn_is_the_same_message() -> None:
 def test_a_polled_turn_that_failed_raises_its_error(status: str) -> None:
     chat = {"id": "7", "conversation_id": "9", "status": status, "last_error": {"code": 0}}
     with pytest.raises(CozeChatError) as caught:
-        AnswerStream(BOT, single_chunk=True).feed_polled(chat, [])
+        AnswerParser(BOT, single_chunk=True).feed_polled(chat, [])
     assert caught.value.chat_id == "7"
 
 
 @pytest.mark.parametrize("as_whole", [False, True])
 def test_nothing_is_emitted_after_the_end(*, as_whole: bool) -> None:
-    turn = AnswerStream(BOT, single_chunk=as_whole)
+    turn = AnswerParser(BOT, single_chunk=as_whole)
     turn.feed(make_delta("1", "a"))
     turn.feed(make_delta("1", "b", content_type="text"))
     assert turn.feed(DONE)

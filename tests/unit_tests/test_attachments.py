@@ -15,7 +15,8 @@ from langchain_core.messages.content import (
 )
 
 from langchain_coze._convert import attachments
-from langchain_coze._convert.attachments import Attachment, make_traceable, parse_block
+from langchain_coze._convert.attachments import Attachment, parse_block
+from langchain_coze._convert.traceable import make_traceable
 from langchain_coze.errors import CozeInvalidRequestError
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16

@@ -19,10 +19,11 @@ from langchain_core.load import dumps
 from pydantic import SecretStr, ValidationError
 
 from langchain_coze import ChatCoze, CozeJWTAuth
-from langchain_coze._api.effects import RefreshToken, Reply, Request, RetryPolicy
+from langchain_coze._api.effects import RefreshToken, Reply, Request
 from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token
+from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.settings import Settings
-from langchain_coze._runtime import tokens
+from langchain_coze._runtime import oauth_tokens
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeConnectionError,
@@ -291,15 +292,17 @@ def test_a_token_is_used_until_shortly_before_it_expires(
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     assert (
         run_with_replies(
-            fetch_token(wanted, tokens, RetryPolicy()), make_token_reply("czs_1", **reply)
+            fetch_token(wanted, oauth_tokens, RetryPolicy()), make_token_reply("czs_1", **reply)
         )
         == "czs_1"
     )
     clock = 1000 + good - 0.5
-    assert run_with_replies(fetch_token(wanted, tokens, RetryPolicy())) == "czs_1"
+    assert run_with_replies(fetch_token(wanted, oauth_tokens, RetryPolicy())) == "czs_1"
     clock = 1000 + good + 0.5
     assert (
-        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_token_reply("czs_2"))
+        run_with_replies(
+            fetch_token(wanted, oauth_tokens, RetryPolicy()), make_token_reply("czs_2")
+        )
         == "czs_2"
     )
 
@@ -308,24 +311,28 @@ def test_without_a_date_header_the_local_clock_counts(monkeypatch: pytest.Monkey
     wanted, clock = make_grant(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     run_with_replies(
-        fetch_token(wanted, tokens, RetryPolicy()),
+        fetch_token(wanted, oauth_tokens, RetryPolicy()),
         make_token_reply(expires_in=int(time.time()) + 100),
     )
     clock = 1095.0
     assert (
-        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_token_reply("czs_2"))
+        run_with_replies(
+            fetch_token(wanted, oauth_tokens, RetryPolicy()), make_token_reply("czs_2")
+        )
         == "czs_2"
     )
 
 
 def test_only_the_token_that_was_refused_is_forgotten() -> None:
     wanted = make_grant()
-    run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_token_reply("czs_1"))
-    tokens.discard(wanted.key, "czs_0")
-    assert run_with_replies(fetch_token(wanted, tokens, RetryPolicy())) == "czs_1"
-    tokens.discard(wanted.key, "czs_1")
+    run_with_replies(fetch_token(wanted, oauth_tokens, RetryPolicy()), make_token_reply("czs_1"))
+    oauth_tokens.discard(wanted.key, "czs_0")
+    assert run_with_replies(fetch_token(wanted, oauth_tokens, RetryPolicy())) == "czs_1"
+    oauth_tokens.discard(wanted.key, "czs_1")
     assert (
-        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_token_reply("czs_2"))
+        run_with_replies(
+            fetch_token(wanted, oauth_tokens, RetryPolicy()), make_token_reply("czs_2")
+        )
         == "czs_2"
     )
 
@@ -346,7 +353,7 @@ def test_only_the_token_that_was_refused_is_forgotten() -> None:
 )
 def test_refusals_of_the_exchange_have_hints(reply: Reply, hint: str) -> None:
     with pytest.raises(CozeAuthenticationError, match="gave the OAuth app no access token") as it:
-        run_with_replies(fetch_token(make_grant(), tokens, RetryPolicy()), reply)
+        run_with_replies(fetch_token(make_grant(), oauth_tokens, RetryPolicy()), reply)
     assert hint in (it.value.hint or "")
     assert "提示" in (it.value.hint or "")
     assert "clock" not in str(it.value)
@@ -360,7 +367,7 @@ def test_a_wrong_clock_is_reported(offset: int, message: str) -> None:
     date = email.utils.formatdate(time.time() + offset + 0.5, usegmt=True)
     with pytest.raises(CozeAuthenticationError) as caught:
         run_with_replies(
-            fetch_token(make_grant(), tokens, RetryPolicy()),
+            fetch_token(make_grant(), oauth_tokens, RetryPolicy()),
             make_refusal("invalid_client", date=date),
         )
     text = str(caught.value).replace("3,599", "3,600").replace("91 s", "90 s")
@@ -372,14 +379,16 @@ def test_a_reply_without_a_token_is_an_error() -> None:
     for body in (b'{"expires_in":900}', b'{"access_token":""}', b'{"data":[]}'):
         with pytest.raises(CozeServerError, match="without an access token"):
             run_with_replies(
-                fetch_token(make_grant(), tokens, RetryPolicy()), Reply(status_code=200, body=body)
+                fetch_token(make_grant(), oauth_tokens, RetryPolicy()),
+                Reply(status_code=200, body=body),
             )
 
 
 def test_an_internal_error_is_the_server_s() -> None:
     with pytest.raises(CozeServerError, match="internal_error"):
         run_with_replies(
-            fetch_token(make_grant(), tokens, RetryPolicy()), make_refusal("internal_error", 400)
+            fetch_token(make_grant(), oauth_tokens, RetryPolicy()),
+            make_refusal("internal_error", 400),
         )
 
 
@@ -395,11 +404,11 @@ def test_it_is_repeated_as_often_as_allowed_and_no_one_repeats_it_again(
 ) -> None:
     policy = RetryPolicy(max_retries=2)
     with pytest.raises(kind) as caught:
-        run_with_replies(fetch_token(make_grant(), tokens, policy), make(), make(), make())
+        run_with_replies(fetch_token(make_grant(), oauth_tokens, policy), make(), make(), make())
     assert caught.value.retries_exhausted
     assert (
         run_with_replies(
-            fetch_token(make_grant(), tokens, policy), make(), make(), make_token_reply()
+            fetch_token(make_grant(), oauth_tokens, policy), make(), make(), make_token_reply()
         )
         == "czs_1"
     )
@@ -409,12 +418,15 @@ def test_a_failure_is_shared_but_not_for_long(monkeypatch: pytest.MonkeyPatch) -
     wanted, clock = make_grant(), 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: clock)
     with pytest.raises(CozeAuthenticationError) as first:
-        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_refusal("invalid_client"))
+        run_with_replies(
+            fetch_token(wanted, oauth_tokens, RetryPolicy()), make_refusal("invalid_client")
+        )
     with pytest.raises(CozeAuthenticationError) as second:
-        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()))
+        run_with_replies(fetch_token(wanted, oauth_tokens, RetryPolicy()))
     assert str(second.value) == str(first.value)
     assert second.value is not first.value
     clock += 0.3
     assert (
-        run_with_replies(fetch_token(wanted, tokens, RetryPolicy()), make_token_reply()) == "czs_1"
+        run_with_replies(fetch_token(wanted, oauth_tokens, RetryPolicy()), make_token_reply())
+        == "czs_1"
     )

@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import AIMessage, message_chunk_to_message
 
 from langchain_coze._api.models import Usage
-from langchain_coze._chat.answer import AnswerStream
+from langchain_coze._chat.answer import AnswerParser
 from langchain_coze._convert.from_coze import (
     audio_block,
     is_interrupt,
@@ -36,7 +36,7 @@ def make_answer(number: str, content: str, kind: str = "text") -> dict[str, Any]
 
 
 def read_message(stream: bytes, *, whole: bool) -> AIMessage:
-    turn = AnswerStream("7", single_chunk=whole)
+    turn = AnswerParser("7", single_chunk=whole)
     chunks = [*turn.feed(stream), *turn.finish()]
     total = chunks[0]
     for chunk in chunks[1:]:
@@ -143,7 +143,7 @@ ACTION = {
 def test_a_required_action_has_tool_calls(*, saved: bool, whole: bool, end: bytes) -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
     stream = make_event("conversation.chat.requires_action", **chat, required_action=ACTION) + end
-    turn = AnswerStream("7", single_chunk=whole, saved=saved)
+    turn = AnswerParser("7", single_chunk=whole, saved=saved)
     chunks = [*turn.feed(stream), *turn.finish()]
     (chunk,) = chunks
     message = message_chunk_to_message(chunk.message)
@@ -198,7 +198,7 @@ def test_what_follows_a_required_action_counts(*, whole: bool) -> None:
     message = read_message(went_on, whole=whole)
     assert (message.response_metadata["finish_reason"], message.tool_calls) == ("stop", [])
     failure = {"code": 5000, "msg": "gone"}
-    turn = AnswerStream("7", single_chunk=whole)
+    turn = AnswerParser("7", single_chunk=whole)
     with pytest.raises(CozeServerError, match="gone"):
         turn.feed(action + make_event("conversation.chat.failed", **chat, last_error=failure))
 
@@ -222,7 +222,7 @@ def test_missing_token_counts_give_none() -> None:
 
 def test_an_action_without_calls_waits_for_the_user() -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "required_action"}
-    turn = AnswerStream("7")
+    turn = AnswerParser("7")
     assert turn.state == "open"
     turn.feed(make_event("conversation.chat.requires_action", **chat))
     assert turn.state == "interrupt"

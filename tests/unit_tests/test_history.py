@@ -21,7 +21,7 @@ from langchain_coze._chat.history import (
     needs_conversation,
     plan_turn,
 )
-from langchain_coze._runtime import ConversationHeads
+from langchain_coze._runtime import LastTurns
 from langchain_coze.errors import CozeInvalidRequestError
 
 BOT = "7374724495711502387"
@@ -58,7 +58,7 @@ def test_stateless_sends_everything_and_names_no_conversation(
     recwarn: pytest.WarningsRecorder,
 ) -> None:
     plan = plan_turn([Q1, make_answer("a1"), Q2], STATELESS)
-    assert (get_texts(plan.messages), plan.conversation_id, plan.expected_head) == (
+    assert (get_texts(plan.messages), plan.conversation_id, plan.expected_last_turn) == (
         ["q1", "a1", "q2"],
         None,
         None,
@@ -70,9 +70,9 @@ def test_a_thread_sends_what_follows_the_last_answer_of_this_bot() -> None:
     other = make_answer("b1", chat="c9", conversation="v9", model="7777")
     plan = plan_turn([Q1, make_answer("a1"), other, Q2], THREAD)
     assert (get_texts(plan.messages), plan.conversation_id) == (["b1", "q2"], "v1")
-    assert plan.expected_head == LastTurn("c1", "stop")
-    assert get_texts(plan.restart().messages) == ["q1", "a1", "b1", "q2"]
-    assert plan.restart().conversation_id is None
+    assert plan.expected_last_turn == LastTurn("c1", "stop")
+    assert get_texts(plan.for_new_conversation().messages) == ["q1", "a1", "b1", "q2"]
+    assert plan.for_new_conversation().conversation_id is None
 
 
 def test_a_thread_without_an_answer_of_this_bot_begins_a_conversation() -> None:
@@ -93,7 +93,7 @@ def test_a_named_conversation_gets_what_follows_its_own_last_answer() -> None:
     history.append(HumanMessage("q3"))
     for named, sent in (("v1", ["q2", "a2", "q3"]), ("v2", ["q3"]), ("v3", get_texts(history))):
         plan = plan_turn(history, ConversationScope(BOT, conversation_id=named))
-        assert (get_texts(plan.messages), plan.conversation_id, plan.expected_head) == (
+        assert (get_texts(plan.messages), plan.conversation_id, plan.expected_last_turn) == (
             sent,
             named,
             None,
@@ -111,8 +111,8 @@ def test_results_go_to_the_chat_that_asked(scope: ConversationScope) -> None:
     ]
     plan = plan_turn([*history, SystemMessage("Be brief.")], scope)
     assert plan.outputs == {"1": "sunny", "2": "rain"}
-    assert (plan.open_chat, plan.conversation_id) == (plan.expected_head, "v1")
-    assert plan.expected_head == LastTurn("c1", "tool_calls", frozenset({"1", "2"}))
+    assert (plan.open_chat, plan.conversation_id) == (plan.expected_last_turn, "v1")
+    assert plan.expected_last_turn == LastTurn("c1", "tool_calls", frozenset({"1", "2"}))
 
 
 def test_each_call_gets_an_output() -> None:
@@ -215,7 +215,7 @@ def test_an_interrupted_turn_goes_on_in_its_conversation_whatever_the_mode() -> 
     question = make_answer("Which city?", finish="interrupt")
     plan = plan_turn([Q1, question, Q2], STATELESS)
     assert (get_texts(plan.messages), plan.conversation_id) == (["q2"], "v1")
-    assert plan.expected_head == LastTurn("c1", "interrupt")
+    assert plan.expected_last_turn == LastTurn("c1", "interrupt")
     unsaved = make_answer("Which city?", finish="interrupt", metadata={"auto_save_history": False})
     with pytest.warns(UserWarning, match="had asked its user something in a chat that was not"):
         plan = plan_turn([Q1, unsaved, Q2], STATELESS)
@@ -232,7 +232,7 @@ def test_turns_of_a_conversation_are_not_cached() -> None:
 
 
 def test_heads_forget_the_conversations_that_were_used_least() -> None:
-    heads = ConversationHeads(max_size=2)
+    heads = LastTurns(max_size=2)
     for conversation in ("v1", "v2"):
         heads.record("http://a", conversation, LastTurn("c", "stop"))
     heads.record("http://a", "v1", LastTurn("d", "stop"))
@@ -244,4 +244,4 @@ def test_heads_forget_the_conversations_that_were_used_least() -> None:
 
 
 def test_a_plan_is_plain_data() -> None:
-    assert TurnPlan([Q1]).restart().messages == ()
+    assert TurnPlan([Q1]).for_new_conversation().messages == ()

@@ -16,7 +16,8 @@ from langchain_coze import CozeWorkflowError
 from langchain_coze._convert.attachments import Attachment
 from langchain_coze._workflows.file_parameters import map_files, parse_file
 from langchain_coze._workflows.input_schema import build_json_schema, make_tool_name
-from langchain_coze._workflows.validation import COZE_TYPE, to_plain_data, validate_inputs
+from langchain_coze._workflows.plain_data import to_plain_data
+from langchain_coze._workflows.validation import COZE_TYPE, validate_inputs
 
 # wire 4.7, the sample of the API page, with the other types beside it
 PARAMETERS = {

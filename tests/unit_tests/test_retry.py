@@ -13,18 +13,11 @@ from langchain_coze._api.chats import (
     cancel_chat,
     retrieve_chat,
 )
-from langchain_coze._api.effects import (
-    Close,
-    Read,
-    RefreshToken,
-    Reply,
-    Request,
-    RetryPolicy,
-    Sleep,
-)
+from langchain_coze._api.effects import Close, Read, RefreshToken, Reply, Request, Sleep
 from langchain_coze._api.models import Chat
 from langchain_coze._api.polling import Polling, run_polled
-from langchain_coze._api.retry import find_error, send_with_retry
+from langchain_coze._api.replies import find_error
+from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeConnectionError,

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 
 from langchain_coze import _runtime
-from langchain_coze._api.conversation_lock import KeyedLocks, LockHandle, acquire
+from langchain_coze._api.conversation_lock import ConversationLocks, LockHandle, acquire
 from langchain_coze._api.effects import Flow, Sleep
 from langchain_coze._api.settings import Settings
 from langchain_coze._api.singleflight import TTLCache, get_or_create
 from langchain_coze._api.token_sources import make_token_source
-from langchain_coze._runtime import make_client
+from langchain_coze._runtime import make_driver
 from langchain_coze.errors import CozeConversationBusyError, CozeError, CozeServerError
 
-CLIENT = make_client(Settings(base_url="http://127.0.0.1:1"), make_token_source("pat_example"))
+CLIENT = make_driver(Settings(base_url="http://127.0.0.1:1"), make_token_source("pat_example"))
 LONG = 10.0
 
 
@@ -111,7 +111,7 @@ def test_the_least_used_values_go() -> None:
     assert [cache.get(key) for key in "abc"] == [1, None, 3]
 
 
-def hold_lock(locks: KeyedLocks, log: list[str], name: str) -> None:
+def hold_lock(locks: ConversationLocks, log: list[str], name: str) -> None:
     place = CLIENT.run(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
     time.sleep(0.02)  # hold the lock for a while
@@ -120,7 +120,7 @@ def hold_lock(locks: KeyedLocks, log: list[str], name: str) -> None:
     place.release()  # releasing twice does not release the next one's lock
 
 
-async def hold_lock_async(locks: KeyedLocks, log: list[str], name: str) -> None:
+async def hold_lock_async(locks: ConversationLocks, log: list[str], name: str) -> None:
     place = await CLIENT.arun(acquire(locks, "v1", LONG))
     log.append(f"{name} in")
     await asyncio.sleep(0.02)  # hold the lock for a while
@@ -129,7 +129,7 @@ async def hold_lock_async(locks: KeyedLocks, log: list[str], name: str) -> None:
 
 
 def test_a_lock_has_one_holder_across_threads_and_loops() -> None:
-    locks, log = KeyedLocks(), list[str]()
+    locks, log = ConversationLocks(), list[str]()
 
     async def several(name: str) -> None:
         await asyncio.gather(*(hold_lock_async(locks, log, f"{name}{n}") for n in range(4)))
@@ -146,13 +146,13 @@ def test_a_lock_has_one_holder_across_threads_and_loops() -> None:
 
 
 def test_other_keys_do_not_wait() -> None:
-    locks = KeyedLocks()
+    locks = ConversationLocks()
     places = [CLIENT.run(acquire(locks, key, 0.0)) for key in ("v1", "v2")]
     assert all(isinstance(place, LockHandle) for place in places)
 
 
 def test_the_holder_of_a_lock_cannot_wait_for_itself() -> None:
-    locks = KeyedLocks()
+    locks = ConversationLocks()
     place = CLIENT.run(acquire(locks, "v1", LONG))
     before = time.monotonic()
     with pytest.raises(CozeConversationBusyError, match="has not ended yet") as caught:
@@ -164,7 +164,7 @@ def test_the_holder_of_a_lock_cannot_wait_for_itself() -> None:
 
 
 def test_the_last_holder_of_a_lock_may_queue_again() -> None:
-    locks = KeyedLocks()
+    locks = ConversationLocks()
     place = CLIENT.run(acquire(locks, "v1", LONG))
     ticket, _ = locks.try_acquire("v1")
     place.release()  # the next one has the lock, but it has not woken up yet
@@ -175,7 +175,7 @@ def test_the_last_holder_of_a_lock_may_queue_again() -> None:
 
 
 def test_waiters_that_time_out_or_are_cancelled_do_not_block_the_others() -> None:
-    locks = KeyedLocks()
+    locks = ConversationLocks()
 
     async def run() -> None:
         place = await CLIENT.arun(acquire(locks, "v1", LONG))
@@ -202,9 +202,9 @@ def test_waiters_that_time_out_or_are_cancelled_do_not_block_the_others() -> Non
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_does_not_wait_for_its_parent() -> None:
-    locks, cache = _runtime.conversation_locks, _runtime.uploads
+    locks, cache = _runtime.conversation_locks, _runtime.uploaded_file_ids
     lock = CLIENT.run(acquire(locks, "v1", LONG))
-    assert cache.begin("k") is None  # a thread of the parent creates it
+    assert cache.reserve("k") is None  # a thread of the parent creates it
     child = os.fork()
     if not child:
         try:
@@ -214,5 +214,5 @@ def test_a_forked_child_does_not_wait_for_its_parent() -> None:
             good = False
         os._exit(0 if good else 1)
     lock.release()
-    cache.complete("k")
+    cache.store("k")
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

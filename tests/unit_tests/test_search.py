@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_coze._chat.search import RecallStream
+from langchain_coze._chat.search import RecallParser
 from langchain_coze.errors import CozeChatError, CozeError, CozeQuotaError, CozeStreamError
 from tests.unit_tests.wire_fixtures import FAILED, RECALL, SERVER_TOOL, STUDIO_END, TURN
 
@@ -32,14 +32,14 @@ def make_recall(*slices: str, number: str = "8") -> bytes:
     return make_verbose("knowledge_recall", data, number)
 
 
-def read_recalls(*reads: bytes) -> RecallStream:
-    search = RecallStream(logid="0217")
+def read_recalls(*reads: bytes) -> RecallParser:
+    search = RecallParser(logid="0217")
     for read in reads:
         search.feed(read)
     return search
 
 
-def get_texts(search: RecallStream) -> list[str]:
+def get_texts(search: RecallParser) -> list[str]:
     return [chunk["page_content"] for recalled in search.recalls for chunk in recalled.chunks]
 
 
@@ -153,14 +153,14 @@ def test_an_error_before_any_recall_is_that_error(stream: bytes, kind: type[Coze
 def test_a_stream_that_ends_before_any_recall_is_cut(cut: bytes) -> None:
     search = read_recalls(cut)
     with pytest.raises(CozeStreamError) as caught:
-        search.close()
+        search.require_end()
     assert caught.value.chat_id == "7516861354884710427"
     assert caught.value.logid == "0217"
 
 
 def test_the_end_of_the_stream_completes_a_recall() -> None:
     search = read_recalls(CREATED, RECALL)
-    search.close()
+    search.require_end()
     assert get_texts(search) == ["text"]
 
 
@@ -221,4 +221,4 @@ def test_half_a_recall_is_seen_to_be_on_its_way() -> None:
     search.feed(MORE[:90])
     assert search.has_partial_event
     with pytest.raises(CozeStreamError):
-        search.close()
+        search.require_end()

@@ -10,13 +10,10 @@ from hypothesis import strategies as st
 
 from langchain_coze import CozeError, CozeQuotaError, CozeStreamError, CozeWorkflowError
 from langchain_coze._api.models import RunHistory, RunInterrupt, RunReply
-from langchain_coze._workflows.run import (
-    RunStream,
-    WorkflowRun,
-    format_output,
-    name_answer,
-    serialize_answer,
-)
+from langchain_coze._convert.workflow_output import format_output
+from langchain_coze._workflows.questions import name_answer, serialize_answer
+from langchain_coze._workflows.run import WorkflowRun
+from langchain_coze._workflows.run_parser import RunParser
 from tests.unit_tests.wire_fixtures import WORKFLOW
 
 # wire 4.4: the events of the fixture of the official Python SDK, the result among them
@@ -40,8 +37,8 @@ def make_message(text: str, title: str, *, last: bool = True, seq: int = 0, **mo
     return b"event: Message\ndata: " + json.dumps({**body, **more}).encode() + b"\n\n"
 
 
-def read_run_stream(*reads: bytes) -> RunStream:
-    leg = RunStream(logid="0217")
+def read_run_stream(*reads: bytes) -> RunParser:
+    leg = RunParser(logid="0217")
     for read in reads:
         leg.feed(read)
     leg.close()
@@ -76,7 +73,7 @@ def test_any_splits_give_the_same_question(cuts: list[int]) -> None:
 
 
 def test_messages_are_emitted_as_they_arrive() -> None:
-    leg = RunStream()
+    leg = RunParser()
     assert [m["content"] for m in leg.feed(SPOKEN)] == ["msg", "坐不下！"]
     assert leg.feed(b"event: PING\n\n") == []
     assert len(leg.feed(JOKE + DONE)) == 1
@@ -175,7 +172,7 @@ def test_a_failure_has_the_debug_url() -> None:
 
 
 def test_a_failure_does_not_show_the_token() -> None:
-    leg = RunStream(token="sesame-open-now")
+    leg = RunParser(token="sesame-open-now")
     with pytest.raises(CozeWorkflowError) as caught:
         leg.feed(b'event: Error\ndata: {"error_message":"sesame-open-now is wrong"}\n\n')
     assert "sesame" not in str(caught.value)
@@ -256,7 +253,7 @@ def test_an_input_node_has_its_required_parameters() -> None:
     spoken = read_run_stream(make_message(data, "Form"), event).build_interrupt("73")
     assert spoken is not None
     assert spoken["question"] == "img (string)"
-    leg = RunStream()
+    leg = RunParser()
     leg.feed_reply(RunReply(interrupt_data=RunInterrupt(data=data, event_id="1", type=5)))
     asked_alone = leg.build_interrupt("73")
     assert asked_alone is not None
@@ -308,7 +305,7 @@ def test_answers_are_sent_as_text(pending: dict[str, Any], answer: Any, sent: st
     ],
 )
 def test_every_form_of_a_reply_is_read(data: str, output: Any, content: str) -> None:
-    leg = RunStream()
+    leg = RunParser()
     leg.feed_reply(RunReply(data=data))
     run = leg.build_run("73")
     assert (run.output, run.content, run.data) == (output, content, data)
@@ -320,7 +317,7 @@ def test_a_history_has_three_levels() -> None:
     reported = RunHistory(
         execute_status="Success", execute_id="7", output=json.dumps({"Output": inner})
     )
-    leg = RunStream()
+    leg = RunParser()
     leg.feed_history(reported)
     assert (leg.build_run("73").output, leg.build_run("73").execute_id) == ("Tea.", "7")
     leg.feed_history(RunHistory(execute_status="Success", output='{"Output":"{\\"a\\":1}"}'))
@@ -339,7 +336,7 @@ def test_a_history_has_three_levels() -> None:
 def test_a_failure_in_a_history_raises_its_error(status: str) -> None:
     reported = {"execute_status": status, "error_code": "720701013", "error_msg": "the node broke"}
     with pytest.raises(CozeWorkflowError, match="the node broke") as caught:
-        RunStream().feed_history(RunHistory.model_validate(reported))
+        RunParser().feed_history(RunHistory.model_validate(reported))
     assert caught.value.code == 720701013
 
 

@@ -1,0 +1,131 @@
+"""What a reply holds: its object, or the error that it reports (wire sections 1.4 and 1.5)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze._api.error_codes import make_error
+from langchain_coze._api.models import find_failure, get_payload
+from langchain_coze.errors import (
+    CozeError,
+    CozeInvalidRequestError,
+    CozeServerError,
+    ErrorResponse,
+    bilingual_hint,
+    redact,
+)
+
+if TYPE_CHECKING:
+    from langchain_coze._api.effects import Reply, Request
+
+_MAX_EXCERPT = 300
+
+
+_MAX_BODY = 2000
+
+
+HTTP_ERROR = 400
+"""The lowest HTTP status that is an error."""
+
+
+_HTTP_REDIRECT = 300
+
+
+NOT_SUPPORTED_STATUSES = frozenset({404, 405})
+"""The HTTP statuses of a server that does not have an endpoint."""
+
+
+_NOT_IN_STUDIO = (
+    ("/v3/chat/submit_tool_outputs", "results of tool calls (submit_tool_outputs)"),
+    ("/v1/files/retrieve", "a look at an uploaded file"),
+    ("/v1/workflows/resume", "answers to runs that are not streamed"),
+    ("/v1/workflows?", "a list of workflows"),
+)
+
+
+_SUPPORT_HEADERS = ("content-type", "date", "retry-after", "x-tt-logid", "x-log-id")
+
+
+def find_unsupported_hint(request: Request) -> str | None:
+    """Return the hint for an endpoint that Coze Studio does not have (wire section 8)."""
+    path = f"{request.path}?"  # a `?` at the end of a table entry requires an exact match
+    feature = next((what for prefix, what in _NOT_IN_STUDIO if path.startswith(prefix)), None)
+    if feature is None:
+        return None
+    return bilingual_hint(
+        f"This server does not offer {feature}. Self-hosted Coze Studio does not; coze.cn and "
+        "coze.com do.",
+        f"该服务不提供 {request.path}：自建的 Coze Studio 没有此接口，coze.cn 和 coze.com 有。",
+    )
+
+
+def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
+    """Return the error that a complete reply reports, or None (wire section 1.5).
+
+    An error in the JSON body takes precedence over the HTTP status.
+
+    Args:
+        reply: A reply with its body.
+        stream: Whether the request expected events, so that any other body is an error.
+    """
+    context = collect_error_context(reply)
+    failure = find_failure(reply.json)
+    if failure is not None:
+        context["logid"] = context["logid"] or failure.logid or None
+        context["debug_url"] = failure.debug_url or None
+        return make_error(failure.code or None, redact(failure.message, reply.token), **context)
+    text = redact(reply.body[:_MAX_EXCERPT].decode("utf-8", "replace"), reply.token).strip()
+    if reply.status_code >= HTTP_ERROR:
+        return make_error(None, f"Coze answered with HTTP {reply.status_code}: {text}", **context)
+    hint = bilingual_hint(
+        "Check base_url: it is the address of the API, for instance https://api.coze.cn, "
+        "not that of the website.",
+        "请检查 base_url：应为 API 地址，例如 https://api.coze.cn，而不是网站地址。",
+    )
+    if reply.status_code >= _HTTP_REDIRECT:
+        message = f"Coze answered with HTTP {reply.status_code}, a redirect, which is not followed."
+        return CozeInvalidRequestError(message, hint=hint, **context)
+    if not reply.body:
+        return CozeServerError("Coze answered with an empty body.", hint=hint, **context)
+    if stream or not isinstance(reply.json, Mapping):
+        expected = "a stream of events" if stream else "JSON"
+        message = f"Coze was expected to answer with {expected}, but sent: {text}"
+        return CozeInvalidRequestError(message, hint=hint, **context)
+    return None
+
+
+def collect_error_context(reply: Reply) -> dict[str, Any]:
+    """Return the error attributes that any reply provides: status, log id, Retry-After, excerpt."""
+    return {
+        "status_code": reply.status_code or None,
+        "logid": reply.logid,
+        "retry_after": _parse_retry_after(reply.headers.get("retry-after")),
+        "response": ErrorResponse(
+            status_code=reply.status_code,
+            headers={k: reply.headers[k] for k in _SUPPORT_HEADERS if k in reply.headers},
+            text=redact(reply.body[:_MAX_BODY].decode("utf-8", "replace"), reply.token),
+        ),
+    }
+
+
+def _parse_retry_after(value: str | None) -> float | None:
+    """Return the seconds of a Retry-After header, which may be a number or a date."""
+    if not value:
+        return None
+    try:
+        return max(float(value), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+    except ValueError:
+        return None
+
+
+def read_object(reply: Reply) -> Mapping[str, Any]:
+    """Return the payload of a reply; empty if it is not an object."""
+    payload = get_payload(reply.json)
+    return payload if isinstance(payload, Mapping) else {}

@@ -1,0 +1,260 @@
+"""Parse one run of a workflow: its events, replies and histories to a `WorkflowRun`. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic_core import to_json
+
+from langchain_coze._api.error_codes import make_truncated_error
+from langchain_coze._api.models import (
+    NodeMessage,
+    RunHistory,
+    RunInterrupt,
+    RunReply,
+    Usage,
+    find_failure,
+    parse_json,
+    read_failure,
+)
+from langchain_coze._api.sse import Decoder
+from langchain_coze._convert.from_coze import to_usage_metadata
+from langchain_coze._convert.workflow_output import format_output, unwrap
+from langchain_coze._workflows.errors import make_run_error
+from langchain_coze._workflows.questions import describe_fields, parse_fields, parse_question
+from langchain_coze._workflows.run import WorkflowRun
+from langchain_coze.errors import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_END_TITLES = frozenset({"", "End", "结束"})
+
+
+_END_TYPES = frozenset({"End", "Exit"})
+
+
+_STUDIO_OUTPUT_KEY = "Output"  # the key of the end node's output in a run history
+
+
+class RunParser:
+    """Parser for one response of a run: a stream, a reply or a history.
+
+    Attributes:
+        is_finished: Whether the run has ended or is interrupted.
+        pending: The interrupt, or None.
+    """
+
+    def __init__(
+        self, *, logid: str | None = None, token: str = "", earlier_messages: Sequence[Any] = ()
+    ) -> None:
+        """Create a parser.
+
+        Args:
+            logid: The log id of the response.
+            token: The token, to be redacted in errors.
+            earlier_messages: The messages of earlier responses of the run.
+        """
+        self.is_finished = False
+        self.pending: RunInterrupt | None = None
+        self._logid = logid
+        self._token = token
+        self._messages: list[dict[str, Any]] = list(earlier_messages)
+        self._node_outputs: list[_NodeOutput] = []
+        self._unfinished: dict[str, _NodeOutput] = {}  # by node
+        self._decoder = Decoder()
+        self._debug_url = ""
+        self._execute_id = ""
+        self._data: str | None = None
+        self._usage = Usage()
+        self._node_title = ""
+
+    # --- Input ---------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """Parse the next bytes of a stream; return the messages that they complete.
+
+        Args:
+            data: The bytes of one read, of any length.
+
+        Raises:
+            CozeError: The run failed.
+        """
+        count = len(self._messages)
+        for name, payload in self._decoder.feed(data):
+            if not self.is_finished:
+                self._handle_event(name.lower(), payload)
+        return self._messages[count:]
+
+    def close(self) -> None:
+        """Parse what is left at the end of a stream.
+
+        Raises:
+            CozeStreamError: The stream was cut off: the run has neither ended nor interrupted.
+            CozeError: The last bytes report an error.
+        """
+        for name, payload in self._decoder.close():
+            self._handle_event(name.lower(), payload)
+        if not self.is_finished:
+            raise make_truncated_error("The stream ended before the run did.", logid=self._logid)
+
+    def record_start(self, run: RunReply) -> None:
+        """Record the reply that starts an asynchronous run."""
+        self._record_info(run)
+
+    def feed_reply(self, run: RunReply) -> None:
+        """Read the reply of a run that was not streamed (wire section 4.2)."""
+        self._data = run.data
+        self._record_info(run)
+        self.pending = run.interrupt
+        self.is_finished = True
+
+    def feed_history(self, history: RunHistory) -> None:
+        """Read the history of a run that has ended or is interrupted (wire section 4.3).
+
+        Raises:
+            CozeError: The run failed.
+        """
+        self._record_info(history)
+        self.pending = history.interrupt
+        if history.execute_status != "Success" and self.pending is None:
+            code = int(history.error_code) if history.error_code.isdecimal() else None
+            message = history.error_message or f"The run has ended: {history.execute_status}."
+            raise make_run_error(
+                code or None, redact(message, self._token), **self._collect_error_context()
+            )
+        outputs = parse_json(history.output.encode("utf-8", "replace"))
+        self._data = history.output
+        # Coze Studio has one level less: no key for the end node
+        if isinstance(outputs, dict) and _STUDIO_OUTPUT_KEY in outputs:
+            end_output = outputs[_STUDIO_OUTPUT_KEY]
+            self._data = end_output if isinstance(end_output, str) else to_json(end_output).decode()
+        self.is_finished = True
+
+    def _handle_event(self, name: str, payload: bytes) -> None:
+        body = parse_json(payload)
+        if name == "message" and isinstance(body, dict):
+            self._handle_message(body)
+        elif name == "interrupt" and isinstance(body, dict):
+            reply = RunReply.model_validate(body)
+            self._record_info(reply)
+            self._node_title = NodeMessage.model_validate(body).node_title
+            self.pending = reply.interrupt
+            if self.pending is None:
+                raise make_truncated_error(
+                    "The run asks something without an event_id.", **self._collect_error_context()
+                )
+            self.is_finished = True
+        elif name == "done":
+            self._record_info(RunReply.model_validate(body if isinstance(body, dict) else {}))
+            self.is_finished = True
+        elif name == "error" or (not name and find_failure(body) is not None):
+            self._handle_failure(body, payload)
+        elif name == "message":
+            raise make_truncated_error(
+                "The stream has a message that is not JSON.", logid=self._logid
+            )
+
+    def _handle_message(self, body: dict[str, Any]) -> None:
+        message = NodeMessage.model_validate(body)
+        self._messages.append(body)
+        self._record_usage(message.usage, message.token)
+        key = message.node_execute_uuid or message.node_id or message.node_title
+        output = self._unfinished.get(key)
+        if output is None:
+            output = self._unfinished[key] = _NodeOutput(message)
+            self._node_outputs.append(output)
+        output.parts.append(message.content)
+        if message.node_is_finish:
+            del self._unfinished[key]
+
+    def _handle_failure(self, body: Any, payload: bytes) -> None:
+        fields = body if isinstance(body, dict) else {"msg": payload.decode("utf-8", "replace")}
+        failure = read_failure(fields)
+        self._debug_url = failure.debug_url or self._debug_url
+        message = redact(failure.message, self._token) or "The run has failed."
+        raise make_run_error(failure.code or None, message, **self._collect_error_context())
+
+    def _record_info(self, info: RunReply | RunHistory) -> None:
+        """Keep the trace URL, the id and the usage of a reply, a history or the last event."""
+        self._debug_url = info.debug_url or self._debug_url
+        self._execute_id = info.execute_id or self._execute_id
+        self._record_usage(info.usage, info.token)
+
+    def _record_usage(self, usage: Usage, token: int) -> None:
+        if usage.token_count or usage.input_count or usage.output_count:
+            self._usage = usage
+        elif token:  # older accounts and Coze Studio get only a total
+            self._usage = Usage(token_count=token)
+
+    def _collect_error_context(self) -> dict[str, Any]:
+        return {"logid": self._logid, "debug_url": self._debug_url or None}
+
+    # --- Output --------------------------------------------------------------------------------
+
+    def build_run(self, workflow_id: str) -> WorkflowRun:
+        """Return the run so far.
+
+        Args:
+            workflow_id: The workflow.
+        """
+        data = self._find_result() if self._data is None else self._data
+        output = None if self.pending is not None else unwrap(data)
+        return WorkflowRun(
+            workflow_id=workflow_id,
+            content=format_output(output, data),
+            output=output,
+            data=data,
+            messages=self._messages,
+            execute_id=self._execute_id or _get_query_value(self._debug_url, "execute_id"),
+            debug_url=self._debug_url or None,
+            usage=to_usage_metadata(self._usage),
+            logid=self._logid,
+        )
+
+    def build_interrupt(self, workflow_id: str) -> dict[str, Any] | None:
+        """Return the interrupt as plain data, or None if the run has ended.
+
+        Args:
+            workflow_id: The workflow.
+        """
+        if self.pending is None:
+            return None
+        question_text, options = parse_question(self.pending.data)
+        last_output = self._node_outputs[-1].text if self._node_outputs else ""
+        if parse_fields(last_output):  # the fields of an input node, not a question
+            last_output = ""
+        fields = self.pending.required_parameters or parse_fields(self.pending.data)
+        question = question_text or last_output or describe_fields(fields)
+        return {
+            "event_id": self.pending.event_id,
+            "type": self.pending.type,
+            "question": question,
+            "options": options,
+            "node": self._node_title,
+            "required_parameters": fields,
+            "workflow_id": workflow_id,
+        }
+
+    def _find_result(self) -> str:
+        """Return the output of the end node, or else of the node that started last."""
+        ends = [spoken for spoken in self._node_outputs if spoken.is_end]
+        return (ends or self._node_outputs)[-1].text if self._node_outputs else ""
+
+
+class _NodeOutput:
+    """The output of a node, in chunks."""
+
+    def __init__(self, message: NodeMessage) -> None:
+        self.is_end = message.node_type in _END_TYPES or message.node_title in _END_TITLES
+        self.parts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
+
+
+def _get_query_value(url: str, name: str) -> str | None:
+    values = parse_qs(urlsplit(url).query).get(name)
+    return values[0] if values else None
