@@ -1,4 +1,4 @@
-"""Coze (扣子) bots as LangChain parts.
+"""LangChain components for Coze (扣子) bots, knowledge bases and workflows.
 
 Example:
     ```python
@@ -94,7 +94,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for."""
+    """Import a public name on first access."""
     if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

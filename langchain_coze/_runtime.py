@@ -26,10 +26,10 @@ _CANCEL_WORKERS = 2
 
 
 class ConversationHeads:
-    """The last turn of each conversation, as far as this process has seen it."""
+    """The last turn of each conversation that this process has seen."""
 
     def __init__(self, max_size: int = 10_000) -> None:
-        """Take how many conversations are remembered."""
+        """Create an empty store for at most `max_size` conversations."""
         self._turns = TTLCache(max_size)
 
     def record(self, base_url: str, conversation_id: str, turn: Any) -> None:
@@ -37,7 +37,7 @@ class ConversationHeads:
         self._turns.complete((base_url, conversation_id), turn, math.inf)
 
     def get(self, base_url: str, conversation_id: str) -> Any:
-        """Return the last turn of a conversation, or None when it is not known."""
+        """Return the last turn of a conversation, or None if it is not known."""
         return self._turns.get((base_url, conversation_id))
 
     def clear(self) -> None:
@@ -71,8 +71,8 @@ def make_client(settings: Settings, token_source: TokenSource) -> Client:
     It holds no connection itself, so making one costs nothing.
 
     Args:
-        settings: How to reach the server.
-        token_source: Where the token of each request comes from.
+        settings: The connection settings.
+        token_source: The source of the token of each request.
     """
     global _pools  # noqa: PLW0603 - created on first use
     from langchain_coze._api import client, pool  # noqa: PLC0415 - importing httpx takes 50 ms
@@ -93,7 +93,7 @@ def get_cancel_executor() -> ThreadPoolExecutor:
 
 
 def reset() -> None:
-    """Start with empty state, as a forked child must and a test may.
+    """Drop all state, for a forked child or a test.
 
     Nothing is closed: in a child, the connections belong to the parent.
     """

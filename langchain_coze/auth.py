@@ -65,7 +65,7 @@ _KEY = bilingual_hint(
 )
 
 
-def _private_key_from_env() -> Any:
+def _read_private_key_from_env() -> Any:
     path = from_env("COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH")()
     return from_env("COZE_JWT_OAUTH_PRIVATE_KEY")() or (Path(path) if path else "")
 
@@ -127,7 +127,7 @@ class CozeJWTAuth(BaseModel):
         default_factory=from_env("COZE_JWT_OAUTH_CLIENT_ID", default=""), coerce_numbers_to_str=True
     )
     private_key: SecretStr | Any = Field(
-        default_factory=_private_key_from_env, repr=False, exclude=True, validate_default=True
+        default_factory=_read_private_key_from_env, repr=False, exclude=True, validate_default=True
     )
     public_key_id: str = Field(default_factory=from_env("COZE_JWT_OAUTH_PUBLIC_KEY_ID", default=""))
     session_name: str | Callable[[], str | None] | None = None

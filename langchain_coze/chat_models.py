@@ -51,15 +51,15 @@ _CACHE_KEY_FIELDS = (
     "system_message_mode",
     "system_message_variable",
 )
-# LangChain's own: read before our methods are called, or by its tracers
+# LangChain or its tracers read the last three
 _KNOWN_ARGUMENTS = PER_CALL_FIELDS | {"stream", "tools", "tool_choice"}
 
 
 class ChatCoze(BotFields, ConfigAwareChatModel):
     """A Coze bot as a LangChain chat model.
 
-    The answer is text; what the bot recalled, its follow-up questions, its reasoning, tool calls
-    and token usage come beside it.
+    The answer is plain text. Recalled documents, follow-up questions, reasoning, tool calls and
+    token usage are available alongside it.
 
     Setup:
         Publish a bot with the API channel, create a token, and set both:
@@ -70,22 +70,22 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         export COZE_BOT_ID="7374724495711502387"
         ```
 
-        Without an account, `python -m langchain_coze.local` (extra `local`) is a server to try.
+        Without an account, `python -m langchain_coze.local` (extra `local`) starts a test server.
 
     Key init args — bot:
         bot_id: The published bot.
         user_id: The end user.
-        response_mode: `stream` (default) or `run_polled`.
-        system_message_mode: What becomes of system messages.
+        response_mode: `stream` (default) or `poll`.
+        system_message_mode: How system messages are sent.
         custom_variables: Values of the bot's prompt variables.
         conversation: Who keeps the history: LangChain (`stateless`, default) or Coze (`thread`).
-        workflow_id: A chatflow that is run in place of a bot.
+        workflow_id: A chatflow to run instead of a bot.
 
     Key init args — client:
-        api_key: The token, or where it comes from, for instance a `CozeJWTAuth`.
+        api_key: The token or its source, for example a `CozeJWTAuth`.
         base_url: `https://api.coze.cn`, `https://api.coze.com`, or a Coze Studio.
-        timeout: Seconds of silence.
-        max_retries: Repetitions while nothing has been started.
+        timeout: The read timeout in seconds.
+        max_retries: The number of retries while nothing can have started.
 
     Instantiate:
         ```python
@@ -124,7 +124,7 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         ```
 
     Tool calling:
-        The bot calls its local plugins (端插件) when its prompt says so; see `bind_tools`, and
+        The bot calls its local plugins (端插件) as its prompt describes; see `bind_tools`, and
         `create_coze_agent` for the whole loop.
 
     Image input:
@@ -146,38 +146,38 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         ```
 
     Raises:
-        CozeError: On use, not on construction; one class for each condition.
+        CozeError: On use, not on construction; one class per condition.
 
     Source: Coze API, chat v3 (wire section 2).
     """
 
     response_mode: Literal["stream", "poll"] = "stream"
-    """How the answer is fetched: one streaming request, or create, poll and list."""
+    """How the answer is fetched: in one streaming request, or by create, poll and list requests."""
 
     system_message_mode: SystemMessageMode = "context"
-    """What becomes of system messages. Coze has no role for them: `context` sends each as an
-    earlier user message, `variable` puts them into `system_message_variable`, `ignore` drops them,
-    `raise` refuses them."""
+    """How system messages are sent. Coze has no role for them: `context` sends each as an earlier
+    user message, `variable` puts them into `system_message_variable`, `ignore` drops them, `raise`
+    raises an error."""
 
     system_message_variable: str | None = None
-    """The variable of the bot's prompt that takes system messages in mode `variable`."""
+    """The bot's prompt variable for system messages in mode `variable`."""
 
     conversation: Literal["stateless", "thread"] = "stateless"
-    """Who keeps the history. `stateless`: LangChain does, all of it is sent each time. `thread`:
+    """Who keeps the history. `stateless`: LangChain does, and sends all of it each time. `thread`:
     Coze does, in the conversation that the history itself names; forks get a new one."""
 
     streaming: bool | None = None
-    """LangChain's meaning: whether `invoke` goes through `stream`. None leaves it to LangChain."""
+    """See `BaseChatModel`: whether `invoke` uses `stream`. None leaves it to LangChain."""
 
     poll_interval: float = Field(default=1.0, gt=0)
-    """Poll mode: seconds between two questions during the first 10 s; at least 1 on coze.cn and
-    coze.com. Later it is a tenth of what has passed, at most 3."""
+    """Poll mode: seconds between status requests during the first 10 s; at least 1 on coze.cn and
+    coze.com. The interval then grows to a tenth of the elapsed time, up to 3 s."""
 
     poll_timeout: float = Field(default=600.0, gt=0)
-    """Poll mode: seconds until `CozeTimeoutError`."""
+    """Poll mode: seconds before `CozeTimeoutError` is raised."""
 
     stream_usage: bool = False
-    """Whether token counts that a stream does not tell (Coze Studio) are asked for, with one more
+    """Whether to request token counts that a stream does not include (Coze Studio). Costs one more
     request."""
 
     # --- Construction --------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         self._add_version("langchain-coze", __version__)
         return self
 
-    # --- What LangChain asks about a model -------------------------------------------------------
+    # --- Information for LangChain ---------------------------------------------------------------
 
     @property
     def _llm_type(self) -> str:
@@ -203,16 +203,16 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         params["ls_provider"] = "coze"
         params["ls_model_type"] = "chat"
         params["ls_model_name"] = self._resolve_model_name(kwargs) or "unknown"
-        for name in ("ls_temperature", "ls_max_tokens", "ls_stop"):
-            params.pop(name, None)  # type: ignore[misc] # a bot's settings stand in Coze
+        for name in ("ls_temperature", "ls_max_tokens", "ls_stop"):  # configured on the bot in Coze
+            params.pop(name, None)  # type: ignore[misc] # not a literal key
         return params
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Any = None) -> int:
-        """Return about how many tokens some messages have; Coze tells only after a turn.
+        """Return the approximate token count of messages; Coze reports it only after a turn.
 
         Args:
             messages: Any messages.
-            tools: Passed over.
+            tools: Ignored.
         """
         del tools
         return count_tokens_approximately(messages)
@@ -238,11 +238,11 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
         tool_choice: str | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Say which of the bot's local plugins (端插件) are run on this side.
+        """Declare which of the bot's local plugins (端插件) run on the client.
 
-        Nothing of them is sent: which tools a bot has, and when it calls them, is set in Coze, so
-        the names must be those of the plugins there. What is bound makes Coze keep the turn, which
-        it must to take results, and lets agents run the calls.
+        No definitions are sent: a bot's tools, and when it calls them, are configured in Coze, so
+        the names must match the plugins there. Bound tools make Coze save the turn, which is
+        required to submit results, and let agents run the calls.
 
         Args:
             tools: Tools, functions, models or JSON schemas.
@@ -250,7 +250,7 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
             **kwargs: Arguments for each call.
 
         Raises:
-            CozeInvalidRequestError: A call, or a format of the answer, is to be forced.
+            CozeInvalidRequestError: The arguments force a tool call or an answer format.
 
         Source: Coze API, submit tool outputs (wire section 2.6).
         """
@@ -262,15 +262,15 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
     def with_structured_output(
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
     ) -> NoReturn:
-        """Refuse: Coze has no way to ask a bot for a format.
+        """Raise an error: Coze cannot request structured output from a bot.
 
         Args:
-            schema: Passed over.
-            include_raw: Passed over.
-            **kwargs: Passed over.
+            schema: Ignored.
+            include_raw: Ignored.
+            **kwargs: Ignored.
 
         Raises:
-            CozeInvalidRequestError: Always; it names the ways that there are.
+            CozeInvalidRequestError: Always; its hint lists the alternatives.
         """
         del schema, include_raw, kwargs
         reject_structured_output()
@@ -292,13 +292,13 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
     def _without_unsafe_cache(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> Self:
-        """Return this model, without its cache where a cached answer would be a wrong one."""
+        """Return this model, or a copy without cache if a cached answer could be wrong."""
         del stop, run_manager
         if self.cache is False or (self.cache is None and get_llm_cache() is None):
             return self
 
         options = self._build_options(kwargs)
-        session_name = getattr(self.api_key, "session_name", None)  # no part of the key of a cache
+        session_name = getattr(self.api_key, "session_name", None)  # not in the cache key
         if session_name or options.has_tools or needs_conversation(messages, options.scope):
             return self.model_copy(update={"cache": False})
         return self

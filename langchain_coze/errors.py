@@ -1,9 +1,9 @@
-"""The errors of langchain-coze: one class per condition, with Coze's own code, log id and a hint.
+"""The errors of langchain-coze: one class per condition, with Coze's error code, log id and a hint.
 
 Coze reports errors as a JSON `code`, often with HTTP status 200 (wire sections 1.4, 1.5 and 7).
-Every failure becomes a `CozeError`; most classes are also the matching `ModelError` of
-`langchain_core.exceptions`, so that code written against LangChain's names keeps working. Permanent
-errors are `ValueError`s too, because LangGraph's default retry policy does not repeat those.
+Every failure is a `CozeError`. Most classes also derive from the matching `ModelError` of
+`langchain_core.exceptions`, so that existing handlers of LangChain's errors work. Permanent errors
+are also `ValueError`s, because LangGraph's default retry policy does not retry those.
 
 Example:
     ```python
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     _RefusalError = ModelError
-else:  # `ModelRefusalError` came with langchain-core 1.7.5
+else:  # `ModelRefusalError` is new in langchain-core 1.7.5
     _RefusalError = getattr(core, "ModelRefusalError", ModelError)
 
 _TOKEN = re.compile(r"\b(pat|sat|czu|czs|cztei)_[A-Za-z0-9._-]{4,}")
-_MIN_SECRET_LENGTH = 8  # shorter ones are words
+_MIN_SECRET_LENGTH = 8  # a shorter string may be an ordinary word
 _BEARER = re.compile(r"(?i)\b(bearer)\s+[^\s\"',;]{8,}")
 
 
 def redact(text: str, *secrets: str) -> str:
-    """Return `text` without anything that looks like a Coze token.
+    """Return `text` with everything that looks like a Coze token masked.
 
     Args:
-        text: Any text, for instance what a server answered.
-        *secrets: Further strings that must not appear.
+        text: Any text, for example a server's response.
+        *secrets: Further strings to mask.
 
     Returns:
         The text, with each token replaced by `pat_***` or `***`.
@@ -62,12 +62,12 @@ def redact(text: str, *secrets: str) -> str:
 
 
 class ErrorResponse(NamedTuple):
-    """What the server answered, kept so that traces show it (LangSmith reads `json`, `headers`).
+    """The server's response, kept for traces (LangSmith reads `json` and `headers`).
 
     Attributes:
         status_code: The HTTP status.
         headers: The few headers that help support: content type, log id, retry-after.
-        text: The body, at most its first 2,000 characters, without tokens.
+        text: The first 2,000 characters of the body, with tokens masked.
     """
 
     status_code: int
@@ -83,34 +83,32 @@ class ErrorResponse(NamedTuple):
         return json.loads(self.text)
 
 
-_STARTED_ATTRIBUTES = frozenset(
-    {"may_have_started", "chat_id"}
-)  # what an error tells of a request that Coze had
+_STARTED_ATTRIBUTES = frozenset({"may_have_started", "chat_id"})  # something may have started
 
 
 class CozeError(ModelError):
-    """Anything that goes wrong between LangChain and Coze.
+    """Base class of the errors of this package.
 
     Attributes:
-        code: Coze's error code (int), or None when Coze gave none.
-        message: What happened, in Coze's words where it gave some.
+        code: Coze's error code (int), or None if Coze returned none.
+        message: What happened, in Coze's words if it sent any.
         status_code: The HTTP status, or None.
-        logid: Coze's log id, which its support asks for. Also as `request_id`.
-        debug_url: The page with the trace of a run, where Coze gave one.
+        logid: Coze's log id, which Coze's support needs. Also available as `request_id`.
+        debug_url: The page with the trace of a run, if Coze sent one.
         hint: What to do, one line in English and one in Chinese, or None.
-        response: The answer as an `ErrorResponse`, or None.
-        chat_id: The chat that had been started, or None when nothing had.
+        response: The server's response as an `ErrorResponse`, or None.
+        chat_id: The chat that was started, or None if none was.
         conversation_id: Its conversation, or None.
-        retry_after: Seconds that the server asks to wait, or None.
+        retry_after: Seconds to wait, as requested by the server, or None.
 
     Source: wire sections 1.3 to 1.5 and 7.
     """
 
     may_have_started: bool = False
-    """Whether the request may have reached Coze, and started something, without an answer."""
+    """Whether the request may have started something in Coze although no response arrived."""
 
     retries_exhausted: bool = False
-    """Whether it has been tried again as often as allowed, so that no one else tries again."""
+    """Whether all allowed retries have been used, so that outer layers do not retry again."""
 
     def __init__(  # noqa: PLR0913 - each is a named attribute of the error
         self,
@@ -126,7 +124,7 @@ class CozeError(ModelError):
         conversation_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        """Make the error; tokens in `message` are masked."""
+        """Create the error; tokens in `message` are masked."""
         self.message = redact(message)
         super().__init__(self.message)
         self.code = code
@@ -140,7 +138,7 @@ class CozeError(ModelError):
         self.retry_after = retry_after
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; what has begun is not made again: it would begin twice."""
+        """Set an attribute; the error of a request that may have started is not retryable."""
         super().__setattr__(name, value)
         if name in _STARTED_ATTRIBUTES and value:
             super().__setattr__("is_retryable", False)
@@ -151,7 +149,7 @@ class CozeError(ModelError):
         return self.logid
 
     def __str__(self) -> str:
-        """Return the message with code, log id, ids of the turn and the hint."""
+        """Return the message with code, log id, ids of the turn and hint."""
         values = {
             "code": self.code,
             "HTTP": self.status_code if self.code is None else None,
@@ -167,7 +165,7 @@ class CozeError(ModelError):
         return f"{line}\n{self.hint}" if self.hint else line
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by attributes: the arguments are keywords."""
+        """Pickle by attributes, because the constructor's arguments are keyword-only."""
         return (type(self), (self.message,), self.__dict__)
 
 
@@ -176,7 +174,7 @@ class CozeAuthenticationError(CozeError, core.ModelAuthenticationError, ValueErr
 
 
 class CozePermissionError(CozeError, core.ModelPermissionDeniedError, ValueError):
-    """The token may not do this (4101, HTTP 403)."""
+    """The token lacks a permission (4101, HTTP 403)."""
 
 
 class CozeNotFoundError(CozeError, core.ModelNotFoundError, ValueError):
@@ -184,15 +182,15 @@ class CozeNotFoundError(CozeError, core.ModelNotFoundError, ValueError):
 
 
 class CozeInvalidRequestError(CozeError, core.ModelInvalidRequestError, ValueError):
-    """The request cannot be right (4000 and its kin, HTTP 400), found here or by Coze."""
+    """The request is invalid (4000 and related codes, HTTP 400); detected locally or by Coze."""
 
 
 class CozeContextLengthError(CozeInvalidRequestError, core.ContextOverflowError):
-    """The prompt is longer than the bot's model takes (4010)."""
+    """The prompt exceeds the context length of the bot's model (4010)."""
 
 
 class CozeContentError(CozeError, _RefusalError, ValueError):
-    """Coze refuses the content (4014, 4102, 4105)."""
+    """Coze rejects the content (4014, 4102, 4105)."""
 
 
 class CozeRateLimitError(CozeError, core.ModelRateLimitError):
@@ -200,7 +198,7 @@ class CozeRateLimitError(CozeError, core.ModelRateLimitError):
 
 
 class CozeQuotaError(CozeError, ValueError):
-    """An allowance is used up or a bill is open (4008, 4011, 4019, 4022, 4027, 4028)."""
+    """A quota is used up or a bill is unpaid (4008, 4011, 4019, 4022, 4027, 4028)."""
 
 
 class CozeConversationBusyError(CozeError):
@@ -222,11 +220,11 @@ class CozeTimeoutError(CozeError, core.ModelTimeoutError):
 
 
 class CozeStreamError(CozeError, core.ModelConnectionError):
-    """The stream ended before the turn did: the answer is not whole."""
+    """The stream ended before the turn did; the answer is incomplete."""
 
 
 class CozeChatError(CozeError):
-    """The chat failed, was canceled, or expired, for a reason the code table does not know."""
+    """The chat failed, was canceled or expired, for a reason that the code table lacks."""
 
 
 class CozeRecallError(CozeError):
@@ -234,30 +232,30 @@ class CozeRecallError(CozeError):
 
 
 class CozeWorkflowError(CozeError, ToolException, ValueError):
-    """A workflow failed, or cannot be run with these parameters.
+    """A workflow failed, or cannot run with these parameters.
 
-    It is a `ToolException`: an agent gets its text, and may try something else.
+    It is a `ToolException`: an agent can get its text as the tool's result and react to it.
     """
 
     @property
     def args(self) -> tuple[str]:  # type: ignore[override] # BaseException has a setter
-        """The text that LangChain gives to a model: message, code and hint."""
+        """The text that LangChain passes to a model: message, code and hint."""
         return (str(self),)
 
 
-class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - LangGraph's own word for it
-    """A workflow asks its user something, where nobody can be asked: outside of a graph.
+class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - an interrupt, as in LangGraph
+    """A workflow asks its user a question outside a graph, where nobody can answer it.
 
-    `CozeWorkflowTool.resume` goes on with the answer.
+    `CozeWorkflowTool.resume` continues the run with an answer.
 
     Attributes:
-        event_id: What the answer goes to; good for one answer.
+        event_id: Identifies the question; valid for one answer.
         type: What asks: 2 a question node, 5 an input node, 6 a local plugin, 7 an authorisation.
-        question: What is asked, as text.
-        required_parameters: The values that an input node asks for, by name; empty for a question.
+        question: The question as text.
+        required_parameters: The values that an input node requires, by name; empty for a question.
         workflow_id: The workflow.
-        pending: All of that, and what else the workflow tells of its question, as plain data.
-        run: What the run has told so far, as plain data; see `WorkflowRun`.
+        pending: All of the above and the other details of the question, as plain data.
+        run: The run so far, as plain data; see `WorkflowRun`.
 
     Source: wire section 4.4.
     """
@@ -270,7 +268,7 @@ class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - LangGraph's 
         run: Mapping[str, Any] | None = None,
         **context: Any,
     ) -> None:
-        """Make the error of what a run waits for."""
+        """Create the error from a pending question and the run so far."""
         super().__init__(message, **context)
         self.pending: dict[str, Any] = dict(pending or {})
         self.run: dict[str, Any] = dict(run or {})
@@ -282,7 +280,7 @@ class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - LangGraph's 
 
 
 def bilingual_hint(en: str, zh: str) -> str:
-    """Return the two lines of a hint, as `CozeError.hint` has them.
+    """Return a hint of two lines, in the format of `CozeError.hint`.
 
     Args:
         en: What to do, in English.
@@ -302,11 +300,11 @@ _E = TypeVar("_E", bound=CozeError)
 
 
 def convert_error(error: CozeError, kind: type[_E]) -> _E:
-    """Return the same error, with all that it tells, as one of another class.
+    """Return a copy of an error as another class, with all attributes.
 
     Args:
         error: Any error.
-        kind: The class.
+        kind: The class of the copy.
 
     Example:
         ```python
@@ -321,10 +319,10 @@ def convert_error(error: CozeError, kind: type[_E]) -> _E:
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Return whether the same call may be made again: it may succeed, and nothing had started.
+    """Return whether the same call may be repeated: it may succeed, and nothing has started.
 
-    A turn that had started, or may have without our hearing of it, is not repeated: Coze would
-    store the user's message twice and bill it twice.
+    A turn that has started, or may have, is not repeated: Coze would store and bill the user's
+    message twice.
 
     Args:
         error: Any exception.

@@ -1,8 +1,8 @@
-"""LangGraph: a bot and its tools as a graph.
+"""LangGraph graphs: a bot with its tools, or one workflow.
 
-Coze runs the loop of a bot's model and plugins itself; what is left for a graph are the bot's
-local plugins (端插件), whose calls a client has to run. `create_coze_agent` runs them and submits
-the results to the same chat (wire section 2.6) until the bot is done.
+Coze itself runs the loop of a bot's model and plugins. Only the bot's local plugins (端插件) are
+left to the client. `create_coze_agent` runs their calls and submits the results to the same chat
+(wire section 2.6) until the bot is done.
 
 Example:
     ```python
@@ -11,8 +11,8 @@ Example:
 
 
     def weather_bot(question: str):
-        told = yield ClientTool("get_weather", {"city": "Hangzhou"})
-        yield f"The weather: {told}"
+        weather = yield ClientTool("get_weather", {"city": "Hangzhou"})
+        yield f"The weather: {weather}"
 
 
     def get_weather(city: str) -> str:
@@ -59,19 +59,19 @@ if TYPE_CHECKING:
 
 _MODEL, _TOOLS, _INVALID = "model", "tools", "refuse"
 _CONTEXT_ARGUMENTS = PER_CALL_FIELDS - {"model"}
-_FORBIDDEN_IN_NAMES = frozenset("|:")  # LangGraph parts the names of nested graphs with them
+_FORBIDDEN_IN_NAMES = frozenset("|:")  # LangGraph's separators of nested graphs
 
 
 class CozeContext(TypedDict, total=False):
-    """What a run tells the bot besides messages: `agent.invoke(…, context={"user_id": "42"})`.
+    """The bot's options for one run: `agent.invoke(…, context={"user_id": "42"})`.
 
-    A schema of your own may have other keys besides, for your tools, and may be a dataclass or a
-    pydantic model; all fields that a single call of `ChatCoze` takes are passed on.
+    A custom schema may have further keys for your tools, and may be a dataclass or a pydantic
+    model. All fields that can be set per call of `ChatCoze` are passed on, except `model`.
 
     Attributes:
         user_id: The end user.
-        conversation_id: A conversation that Coze keeps; in a graph with several bots a map of bot
-            ids to ids.
+        conversation_id: A conversation that Coze keeps; in a graph with several bots, a map of bot
+            ids to conversation ids.
         custom_variables: Values of the bot's prompt variables.
         parameters: Start-node values of a bot in chatflow mode, or of a chatflow.
 
@@ -89,7 +89,7 @@ class CozeContext(TypedDict, total=False):
     parameters: Mapping[str, Any]
 
 
-def create_coze_agent(  # noqa: PLR0913 - LangGraph's own options
+def create_coze_agent(  # noqa: PLR0913 - the options of `compile`
     model: Runnable[Any, Any],
     tools: Sequence[BaseTool | Callable[..., Any]] | ToolNode = (),
     *,
@@ -101,33 +101,32 @@ def create_coze_agent(  # noqa: PLR0913 - LangGraph's own options
     interrupt_before: All | list[str] | None = None,
     interrupt_after: All | list[str] | None = None,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """Make a graph of one bot and the tools that it calls on this side.
+    """Create a graph of one bot and the tools that it calls on the client.
 
-    The graph has the usual `messages` state and two nodes, `model` and `tools`. Calls that a bot
-    makes at once run in tasks of their own, so that each may `interrupt()` and be resumed. A call
-    of an unknown tool, or with arguments that are no JSON, is answered with an error, so that the
-    bot can go on; what a tool itself raises is raised, as in a `ToolNode`. It is a node or a
-    subgraph of other graphs, an agent of a supervisor or swarm, and is served by `langgraph dev`.
+    The graph has the usual `messages` state and the nodes `model` and `tools`. Parallel calls run
+    in separate tasks, so that each can `interrupt()` and be resumed. A call of an unknown tool, or
+    with arguments that are not JSON, gets an error as its result, so that the bot can continue.
+    Exceptions of a tool are raised, as in a `ToolNode`. The graph can be a node or a subgraph of
+    other graphs, or an agent of a supervisor or swarm, and `langgraph dev` can serve it.
 
     Args:
-        model: A `ChatCoze`, or any chat model or Runnable that has `bind_tools`.
-        tools: What runs the bot's local plugins: tools or functions with the names of those
-            plugins, or a `ToolNode` that is set up your way. Nothing of them is sent to Coze.
-        name: The name of the agent, on its messages and in graphs that it is a part of; different
-            for each.
-        checkpointer: Where threads are kept: LangGraph's meaning, as all that follow.
+        model: A `ChatCoze`, or any chat model or Runnable with `bind_tools`.
+        tools: The tools that run the bot's local plugins: tools or functions with the names of
+            those plugins, or a custom `ToolNode`. Their definitions are not sent to Coze.
+        name: The agent's name, on its messages and in its parent graphs. It must be unique.
+        checkpointer: Where threads are stored. This and the arguments below are LangGraph's.
         store: The store for tools.
-        state_schema: A state with `messages`, for tools that read other keys (`InjectedState`).
-        context_schema: What `context=` may tell a run; see `CozeContext`.
-        interrupt_before: Nodes to stop before, for instance `["tools"]`.
+        state_schema: A state with `messages`, and with other keys for tools (`InjectedState`).
+        context_schema: The schema of `context=`; see `CozeContext`.
+        interrupt_before: Nodes to stop before, for example `["tools"]`.
         interrupt_after: Nodes to stop after.
 
     Returns:
-        A compiled graph. When it runs it raises what the model and the tools raise: `CozeError`s
-        of the bot among them.
+        A compiled graph. When it runs, it raises the errors of the model and of the tools,
+        `CozeError`s among them.
 
     Raises:
-        CozeInvalidRequestError: The name cannot be used, or the model takes no tools.
+        CozeInvalidRequestError: The name is not valid, or the model does not support tools.
 
     Source: Coze API, submit tool outputs (wire section 2.6).
 
@@ -167,22 +166,23 @@ def create_coze_agent(  # noqa: PLR0913 - LangGraph's own options
 def create_workflow_graph(
     tool: CozeWorkflowTool, *, name: str | None = None, checkpointer: Checkpointer = None
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """Make a graph of one workflow: a node of another graph, or served by `langgraph dev`.
+    """Create a graph of one workflow, to use in another graph or to serve with `langgraph dev`.
 
-    A question of the workflow is an `interrupt`; `Command(resume=answer)` goes on with the same
-    run, which needs a checkpointer, here or in the graph around it.
+    A question of the workflow is an `interrupt`; `Command(resume=answer)` continues the same run.
+    This requires a checkpointer, in this graph or in its parent.
 
     Args:
         tool: The workflow.
-        name: The name of the graph; that of the tool when not given.
-        checkpointer: Where threads are kept: LangGraph's meaning.
+        name: The name of the graph; by default that of the tool.
+        checkpointer: Where threads are stored, as in LangGraph.
 
     Returns:
-        A compiled graph: `{"parameters": dict}` in, `{"output": …, "run": dict}` out; `run` is a
-        `WorkflowRun`. When it runs it raises `CozeWorkflowError` and other `CozeError`s.
+        A compiled graph: `{"parameters": dict}` in, `{"output": …, "run": dict}` out; `run` has the
+        fields of a `WorkflowRun`. When it runs, it raises `CozeWorkflowError` and other
+        `CozeError`s.
 
     Raises:
-        CozeInvalidRequestError: The name cannot be used.
+        CozeInvalidRequestError: The name is not valid.
 
     Source: Coze API, stream run and stream resume (wire section 4.4).
 
@@ -208,7 +208,7 @@ def create_workflow_graph(
     name = tool.name if name is None else name
     _check_name(name)
     return build_workflow_graph(
-        tool._make_engine(),  # noqa: SLF001 - what this graph is made of
+        tool._make_engine(),  # noqa: SLF001 - the graph runs the tool's engine
         name=name,
         checkpointer=checkpointer,
         make_reporter=lambda: ProgressReporter(tool.workflow_id, None),
@@ -232,7 +232,7 @@ def _check_name(name: str) -> None:
 def _build_model_node(
     model: Runnable[Any, Any], node: ToolNode, name: str
 ) -> RunnableLambda[Any, Any]:
-    """Return the node that asks the bot."""
+    """Return the node that calls the bot."""
     tools = list(node.tools_by_name.values())
     bound = _bind_tools(model, tools)
 
@@ -248,10 +248,10 @@ def _build_model_node(
 
 
 def _bind_tools(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnable[Any, Any]:
-    """Return a model with its tools bound, also one that has been bound or is configurable."""
+    """Return a model with tools bound; it may already have bindings, or be configurable."""
     if not tools:
         return model
-    if isinstance(model, RunnableBinding):  # its own bind_tools would drop what is bound already
+    if isinstance(model, RunnableBinding):  # its bind_tools would drop the existing bindings
         return model.model_copy(update={"bound": _bind_tools(model.bound, tools)})
     if isinstance(model, DynamicRunnable):
         return _ConfigurableModel(model, tools)
@@ -266,14 +266,14 @@ def _bind_tools(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnabl
 
 
 class _ConfigurableModel(Runnable[Any, Any]):
-    """A configurable model: its tools are bound when a call has said which model it is."""
+    """A configurable model; tools are bound once the config of a call has selected the model."""
 
     def __init__(self, model: DynamicRunnable[Any, Any], tools: Sequence[BaseTool]) -> None:
         self._model, self._tools = model, tools
 
     def invoke(
         self,
-        input: Any,  # noqa: A002 - LangChain's name
+        input: Any,  # noqa: A002 - a parameter of `Runnable.invoke`
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -282,7 +282,7 @@ class _ConfigurableModel(Runnable[Any, Any]):
 
     async def ainvoke(
         self,
-        input: Any,  # noqa: A002 - LangChain's name
+        input: Any,  # noqa: A002 - a parameter of `Runnable.ainvoke`
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -291,7 +291,7 @@ class _ConfigurableModel(Runnable[Any, Any]):
 
 
 def _read_context_arguments() -> dict[str, Any]:
-    """Return the arguments of a call that the context of the run holds."""
+    """Return the call arguments in the context of the run."""
     context = get_runtime().context
     if context is None:
         return {}
@@ -314,11 +314,11 @@ def _get_messages(state: Any) -> list[BaseMessage]:
 
 
 def _route_tool_calls(state: Any) -> str | list[Send]:
-    """Return where the last answer leads: to a task for each of its calls, or to the end."""
+    """Return the targets of the last answer: a task for each of its calls, or the end."""
     asking, following = _find_last_answer(state)
     if not (asking.tool_calls or asking.invalid_tool_calls):
         return END
-    # somebody may have given results in place of the tools, for instance with update_state
+    # results may already be in the state, for example through update_state
     done = {m.tool_call_id for m in following if isinstance(m, ToolMessage)}
     calls: list[tuple[str, ToolCall | InvalidToolCall]] = [
         *((_TOOLS, call) for call in asking.tool_calls),
@@ -328,7 +328,7 @@ def _route_tool_calls(state: Any) -> str | list[Send]:
 
 
 def _answer_invalid_calls(state: list[InvalidToolCall]) -> dict[str, Any]:
-    """Answer calls whose arguments are no JSON, so that the bot can make them again."""
+    """Return error results for calls whose arguments are not JSON, so that the bot can retry."""
     return {
         "messages": [
             ToolMessage(
@@ -343,7 +343,7 @@ def _answer_invalid_calls(state: list[InvalidToolCall]) -> dict[str, Any]:
 
 
 def _route_results(node: ToolNode) -> Callable[[Any], str]:
-    """Return what says where results lead: to the bot, or to the end after `return_direct`."""
+    """Return the router of tool results: to the bot, or to the end after `return_direct`."""
     last = {name for name, tool in node.tools_by_name.items() if tool.return_direct}
 
     def route(state: Any) -> str:

@@ -1,4 +1,4 @@
-"""`CozeRecallRetriever`: what bots and workflows find in knowledge bases, as documents."""
+"""`CozeRecallRetriever`: the knowledge bases of bots and workflows as a LangChain retriever."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _KNOWN_ARGUMENTS = PER_CALL_FIELDS | {"k", "score_threshold", "verbose"}
 
 
 class CozeRecallRetriever(BotFields, BaseRetriever):
-    r"""The knowledge bases of a Coze bot, or of a Coze workflow, as a LangChain retriever.
+    r"""The knowledge bases of a Coze bot or workflow as a LangChain retriever.
 
-    Coze has no call that searches a knowledge base. With a bot, its turn is begun and left as soon
-    as it has told what it recalled, so the answer is not waited for; its tokens are billed. With a
-    workflow that has a knowledge node, no model is needed.
+    Coze has no API to search a knowledge base. With a bot, the retriever starts a turn and returns
+    as soon as the recall is complete, without waiting for the answer; the tokens of the turn are
+    billed. With a workflow that has a knowledge node, no model is needed.
 
     Setup:
         Bind a knowledge base to a bot, have it called automatically (自动调用), publish the bot
@@ -48,21 +48,21 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
         export COZE_BOT_ID="7374724495711502387"
         ```
 
-        Without an account, `python -m langchain_coze.local` (extra `local`) is a server to try.
+        Without an account, `python -m langchain_coze.local` (extra `local`) starts a test server.
 
     Key init args — search:
         bot_id: The published bot whose knowledge bases are searched.
-        workflow_id: A published workflow that is run in place of a bot.
-        k: How many documents at most.
-        score_threshold: The lowest score of a document.
-        query_parameter: Workflow: the start-node variable that takes the question.
-        output_path: Workflow: where in its output the list is.
+        workflow_id: A published workflow to run instead of a bot.
+        k: The maximum number of documents.
+        score_threshold: The minimum score of a document.
+        query_parameter: Workflow: the start-node variable for the question.
+        output_path: Workflow: the path of the result list in its output.
 
     Key init args — client:
-        api_key: The token, or where it comes from, for instance a `CozeJWTAuth`.
+        api_key: The token or its source, for example a `CozeJWTAuth`.
         base_url: `https://api.coze.cn`, `https://api.coze.com`, or a Coze Studio.
-        timeout: Seconds of silence.
-        max_retries: Repetitions while nothing has been started.
+        timeout: The read timeout in seconds.
+        max_retries: The number of retries while nothing can have started.
 
     Instantiate:
         ```python
@@ -97,46 +97,46 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
         from langchain_core.runnables import RunnablePassthrough
 
         prompt = ChatPromptTemplate.from_template("{context}\n\nQuestion: {question}")
-        together = retriever | (lambda found: "\n\n".join(d.page_content for d in found))
-        chain = {"context": together, "question": RunnablePassthrough()} | prompt
+        context = retriever | (lambda docs: "\n\n".join(doc.page_content for doc in docs))
+        chain = {"context": context, "question": RunnablePassthrough()} | prompt
         print(chain.invoke("What is a Coze workflow?").to_string())
         ```
 
     Returns:
-        `Document`s in the order in which they were recalled. `id` is stable; the metadata is flat,
-        with what Coze tells of: `score`, `source` (the link, or else the document's name), `title`,
-        `dataset_id`, `dataset_name`, `document_id`, `document_name`, `link`, `format_type`,
-        `source_type`, and `rank` from 1. Empty when nothing was found.
+        `Document`s in the order of the recall; empty if nothing was found. `id` is stable. The
+        metadata is flat and has, if Coze sends them: `score`, `source` (the link, or else the
+        document's name), `title`, `dataset_id`, `dataset_name`, `document_id`, `document_name`,
+        `link`, `format_type`, `source_type`. It always has `rank`, which starts at 1.
 
     Raises:
         CozeRecallError: The search failed.
-        CozeError: What else goes wrong, one class for each condition.
+        CozeError: Any other failure, with one class per condition.
 
     Source: Coze API, chat v3 and workflow run (wire sections 3 and 4.2).
     """
 
     auto_save_history: bool | None = False
-    """Whether Coze keeps the turn that a search is. Per call too."""
+    """Whether Coze saves the turn of a search. Can be set per call."""
 
     k: int | None = Field(default=None, ge=1)
-    """How many documents at most, the first that were recalled; None for all. Per call too. How
-    many are recalled at most is set in Coze."""
+    """The maximum number of documents, the first ones recalled; None for all. Can be set per call.
+    The recall limit itself is configured in Coze."""
 
     score_threshold: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """The lowest score of a document; None for any. Coze does not document its scale: look at the
-    scores of your own documents. Documents without a score are kept. Per call too."""
+    """The minimum score of a document; None for any. Coze does not document the scale: check the
+    scores of your documents. Documents without a score are kept. Can be set per call."""
 
     query_parameter: str = Field(default="input", min_length=1)
-    """Workflow: the variable of its start node that takes the question."""
+    """Workflow: the start-node variable for the question."""
 
     output_path: str | None = None
-    """Workflow: where in its output the list of what was found is, keys and positions with dots
-    between them. None for `outputList`, or else the only list that there is."""
+    """Workflow: the path of the result list in its output, as keys and indexes separated by dots.
+    None for `outputList`, or else the only list in the output."""
 
     recall_grace: float = Field(default=0.25, ge=0, allow_inf_nan=False)
-    """Bot: seconds of silence after a recall until no further one is waited for. Whatever else the
-    bot says ends the waiting at once. It takes the connection to end a blocking read: a client of
-    yours that does not tell it, or shares it (HTTP/2), waits for what the bot says next."""
+    """Bot: seconds of silence after a recall before the search returns. Any other event from the
+    bot ends the wait at once. Ending a blocking read requires the socket: a custom
+    `http_client` that does not expose it, or shares it (HTTP/2), waits for the next event."""
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
@@ -159,7 +159,7 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
     def _read_search_options(
         self, query: Any, kwargs: Mapping[str, Any]
     ) -> tuple[int | None, float | None]:
-        """Return how many documents are wanted, and from which score on; refuse what is none."""
+        """Return the document limit and the minimum score; reject invalid values."""
         if not isinstance(query, str) or not query.strip():
             problem = "empty" if isinstance(query, str) else f"a {type(query).__name__}"
             raise CozeInvalidRequestError(
@@ -184,7 +184,7 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
     def _searching(
         self, query: str, kwargs: Mapping[str, Any]
     ) -> Iterator[tuple[Client, Flow[list[dict[str, Any]]]]]:
-        """Provide what searches, and leave the turn behind when that is done."""
+        """Yield the client and the search flow; finish the turn afterwards."""
         client, options = self._make_client(), self._build_options(kwargs, is_workflow=True)
         if options.workflow_id:
             yield (
@@ -207,13 +207,14 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
         bot_id, workflow_id, app_id = super()._resolve_target(kwargs)
         asked_for = bool(kwargs.get("bot_id") or kwargs.get("model"))
         if workflow_id and not asked_for and "bot_id" not in self.model_fields_set:
-            bot_id = ""  # it comes from the environment, and is the bot of another call
+            bot_id = ""  # from the environment, so meant for other calls
         return bot_id, workflow_id, app_id
 
     def _resolve_conversation_id(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
-        """Return the conversation that was named for this search, never that of a config.
+        """Return the conversation set for this search, never that of a config.
 
-        What a config names is where the user talks with a bot, which a search must not disturb.
+        The config names the conversation between the user and a bot, which a search must not
+        disturb.
         """
         del model_name
         named = kwargs.get("conversation_id") or self.conversation_id
@@ -228,7 +229,7 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
 def _select_documents(
     chunks: Sequence[Mapping[str, Any]], k: int | None, threshold: float | None
 ) -> list[Document]:
-    """Return the documents of the chunks that are wanted."""
+    """Return the first `k` chunks that reach the threshold, as documents."""
     if threshold is not None:
         if chunks and all("score" not in chunk["metadata"] for chunk in chunks):
             warn_user(

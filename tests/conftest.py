@@ -7,13 +7,15 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from langchain_coze import ChatCoze, _runtime
 from langchain_coze.local import LocalBot, LocalCoze
+from tests.integration_tests.local.local_client import LocalClient
 
+T = TypeVar("T")
 _running: list[LocalCoze] = []
 
 
@@ -65,6 +67,13 @@ def _reset_servers() -> Iterator[None]:
         server.faults = ()
 
 
+@pytest.fixture
+def client(coze: LocalCoze) -> Iterator[LocalClient]:
+    """A bare HTTP client of the module's server."""
+    with LocalClient(coze) as opened:
+        yield opened
+
+
 def make_chat(coze: LocalCoze, bot: LocalBot | None = None, **fields: Any) -> ChatCoze:
     """Return a model for a bot of a server: the first one unless another is given."""
     defaults = {
@@ -77,14 +86,16 @@ def make_chat(coze: LocalCoze, bot: LocalBot | None = None, **fields: Any) -> Ch
     return ChatCoze(**{**defaults, **fields})
 
 
-def wait_until(
-    condition: Callable[[], Any], seconds: float = 10, *, interval: float = 0.005
-) -> None:
-    """Wait until a condition is true; fail if it is still false after so many seconds."""
+def wait_until(condition: Callable[[], T], seconds: float = 10, *, interval: float = 0.005) -> T:
+    """Wait until a condition returns a true value, and return that.
+
+    Fails if the value is still false after so many seconds.
+    """
     deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"still false after {seconds} s"
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
         time.sleep(interval)
+    return value
 
 
 def find_free_port() -> int:

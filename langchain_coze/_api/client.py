@@ -103,7 +103,7 @@ class Client:
             case Notify(listener, message):
                 listener.emit(message)
             case GetAccountKey():
-                result = self.token_source.cache_key or _fingerprint(self.token_source.get())
+                result = self.token_source.cache_key or _hash_token(self.token_source.get())
             case RefreshToken():
                 result = self.token_source.invalidate()
         return result
@@ -126,7 +126,7 @@ class Client:
             case Notify(listener, message):
                 await listener.aemit(message)
             case GetAccountKey():
-                result = self.token_source.cache_key or _fingerprint(await self.token_source.aget())
+                result = self.token_source.cache_key or _hash_token(await self.token_source.aget())
             case RefreshToken():
                 result = self.token_source.invalidate()
         return result
@@ -157,5 +157,5 @@ def _in_loop() -> bool:
     return True
 
 
-def _fingerprint(token: str) -> str:
+def _hash_token(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()

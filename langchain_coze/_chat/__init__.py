@@ -1,1 +1,1 @@
-"""One turn of a bot or a chatflow: plan it, send it, read its answer."""
+"""One turn of a bot or chatflow: plan it, send it and parse its answer."""

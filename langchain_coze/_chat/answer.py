@@ -1,13 +1,13 @@
-r"""One turn of a bot as a state machine: bytes of its event stream in, message chunks out. No I/O.
+"""Parse the event stream of one turn into LangChain message chunks. No I/O.
 
-What a turn says arrives as deltas and again as completed messages (wire section 2.4); several
-answers may interleave; recalls, tool calls, suggestions and control messages stand between them. A
-`AnswerStream` sorts that out by type, never by position. It works in one of two ways:
+An answer arrives twice: as deltas and as completed messages (wire section 2.4). Several answers may
+interleave, with recalls, tool calls, suggestions and control messages between them. `AnswerStream`
+selects by message type, never by position. It has two modes:
 
-* streaming: a chunk for each read, from the deltas;
-* whole: deltas are passed over unread, one chunk at the end, from the completed messages.
+* streaming: each read returns chunks, built from the deltas;
+* single chunk: deltas are not parsed; one chunk at the end, built from the completed messages.
 
-Both keep the same order and give the same message in the end.
+Both modes keep the same order and produce the same message.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk
 
 SAVED_KEY = "auto_save_history"
-"""The key under which an answer that waits for its user tells that its chat was not saved."""
+"""Key in `response_metadata`: False if an answer waits for its user in a chat that is not saved."""
 
 _DELTA_PREFIX = b"event:conversation.message.delta\ndata:"
 _CONTENT_KEY = b'"content":"'
@@ -51,7 +51,7 @@ _REASONING_KEY = b"reasoning_content"
 
 
 class AnswerStream(ChatStreamParser):
-    """What has been seen of one turn, and what is to be told of it."""
+    """Stream parser that returns the answer of one turn as message chunks."""
 
     def __init__(
         self,
@@ -64,16 +64,16 @@ class AnswerStream(ChatStreamParser):
         already_seen_ids: Iterable[str] = (),
         late_usage: bool = False,
     ) -> None:
-        """Begin a turn of which nothing has been seen yet.
+        """Create a parser for one turn.
 
         Args:
-            model_name: The bot or workflow id, told in `response_metadata`.
+            model_name: The bot or workflow id, reported in `response_metadata`.
             logid: The log id of the response.
-            token: The token, which must not appear in errors.
-            single_chunk: Give one chunk at the end instead of a chunk for each read.
-            saved: Whether Coze keeps the turn; an answer that waits for its user tells if not.
-            already_seen_ids: Ids of messages that are not to be told again.
-            late_usage: Hold the last chunk back until `finish`, so that `add_usage` can be called.
+            token: The token to mask in errors.
+            single_chunk: Whether to return one chunk at the end instead of chunks for each read.
+            saved: Whether Coze saves the turn; see `SAVED_KEY`.
+            already_seen_ids: Ids of messages to skip, from earlier rounds of the turn.
+            late_usage: Whether to hold back the last chunk until `finish`, to allow `add_usage`.
         """
         super().__init__(logid=logid, token=token, already_seen_ids=already_seen_ids)
         self._saved = saved
@@ -81,11 +81,9 @@ class AnswerStream(ChatStreamParser):
         metadata = {"model_name": model_name, **({"logid": logid} if logid else {})}
         self._single_chunk = single_chunk
         self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
-        self._skip_prefix = (
-            _DELTA_PREFIX  # how a read begins that is one delta, or one to be passed over
-        )
+        self._skip_prefix = _DELTA_PREFIX  # start of a single-delta read, or of a delta to skip
         self._skipped_deltas: list[bytes] = []
-        self._frame_start = self._frame_end = _NO_MATCH  # what surrounds the text of a plain delta
+        self._frame_start = self._frame_end = _NO_MATCH  # bytes around the text of a plain delta
         self._pending_call_ids: deque[str] = deque()
         self._audio_parts: list[str] = []
         self._recalled_chunks: list[dict[str, Any]] = []
@@ -94,27 +92,27 @@ class AnswerStream(ChatStreamParser):
 
     @property
     def is_missing_usage(self) -> bool:
-        """Whether the turn has ended well and nothing has told its token counts."""
+        """Whether the turn has succeeded but its token counts are missing and wanted."""
         is_needed = self._late_usage and self.state == "stop"
         return is_needed and to_usage_metadata(self._chat.usage) is None
 
     def add_usage(self, usage: Usage) -> None:
-        """Take token counts that the stream did not tell (Coze Studio)."""
+        """Add token counts that the stream did not include (Coze Studio)."""
         self._chat = self._chat.model_copy(update={"usage": usage})
 
-    # --- What comes in -------------------------------------------------------------------------
+    # --- Input ---------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> Sequence[ChatGenerationChunk]:
-        """Take the next bytes of the stream and return the chunks that they make.
+        """Parse the next bytes of the stream and return the chunks they produce.
 
         Args:
-            data: Bytes as they were read; any length.
+            data: Bytes as read; any length.
 
         Raises:
             CozeError: The bot, or Coze, reports an error.
         """
-        # Nearly all reads of a stream are one delta: they are told apart here, by their bytes.
-        # The deltas of one answer differ in nothing but their text.
+        # Fast path: nearly all reads hold exactly one delta, and the deltas of one answer differ
+        # only in their text. Comparing the bytes around the text identifies them.
         if (
             data.startswith(self._frame_start)
             and data.endswith(self._frame_end)
@@ -128,7 +126,7 @@ class AnswerStream(ChatStreamParser):
                 and b"\n" not in raw_text
             ):
                 return (build_text_chunk(raw_text.decode("utf-8", "replace")),)
-            text = parse_json(b'"%s"' % raw_text)  # with escapes; None where it is not one string
+            text = parse_json(b'"%s"' % raw_text)  # has escapes; None if not a single string
             if text:
                 return (build_text_chunk(text),)
         if (
@@ -155,11 +153,11 @@ class AnswerStream(ChatStreamParser):
         return self._assembler.take_chunks()
 
     def _may_skip(self, raw_delta: bytes) -> bool:
-        """Return whether a delta of the right beginning need not be looked into."""
+        """Return whether a delta that starts with `_skip_prefix` needs no parsing."""
         return self._skip_prefix is not _DELTA_PREFIX and _REASONING_KEY not in raw_delta
 
     def _feed_single_delta(self, payload: bytes) -> Sequence[ChatGenerationChunk]:
-        """Take a delta that came alone; most need nothing but a chunk with their text."""
+        """Handle a delta that arrived alone; most need only a chunk with their text."""
         delta = self._parse_message(payload)
         try:
             if (
@@ -174,13 +172,13 @@ class AnswerStream(ChatStreamParser):
                         self._learn_frame(payload, text)
                     return (build_text_chunk(text),)
         except (KeyError, TypeError):
-            pass  # another shape
+            pass  # not a plain text delta
         if not self._ended:
             self._handle_delta(delta, payload)
         return self._assembler.take_chunks()
 
     def _learn_frame(self, payload: bytes, text: str) -> None:
-        """Note what stands before and after the text of a plain delta."""
+        """Remember the bytes before and after the text of a plain delta."""
         start = payload.find(_CONTENT_KEY) + len(_CONTENT_KEY)
         end = payload.find(b'"', start)
         if payload[start:end] == text.encode("utf-8", "replace"):
@@ -190,10 +188,10 @@ class AnswerStream(ChatStreamParser):
     def feed_polled(
         self, chat: Mapping[str, Any], messages: Iterable[Any]
     ) -> list[ChatGenerationChunk]:
-        """Take a turn that was polled for, and return its chunks.
+        """Return the chunks of a polled turn.
 
         Args:
-            chat: The chat at its end, as Coze sent it.
+            chat: The chat in its final state, as Coze sent it.
             messages: Its messages, as Coze sent them, in any order.
 
         Raises:
@@ -206,10 +204,10 @@ class AnswerStream(ChatStreamParser):
         return self.finish()
 
     def finish(self) -> list[ChatGenerationChunk]:
-        """Take the end of the stream and return the last chunks.
+        """Handle the end of the stream and return the last chunks.
 
         Raises:
-            CozeStreamError: The stream was cut: the turn has not come to its end.
+            CozeStreamError: The stream ended before the turn did.
             CozeError: Its last bytes report an error.
         """
         self.close()
@@ -219,11 +217,11 @@ class AnswerStream(ChatStreamParser):
     # --- Events --------------------------------------------------------------------------------
 
     def _handle_delta(self, delta: Any, payload: bytes) -> None:
-        """Take a piece of an answer."""
+        """Handle a delta of an answer."""
         if not isinstance(delta, dict) or delta.get("type", "answer") != "answer":
             return
         if delta.get("content_type") in {"card", "object_string"}:
-            return  # JSON, which the completed message has in one piece
+            return  # JSON; the completed message has it in full
         if not self.ids:
             self._record_ids({**delta, "id": delta.get("chat_id")})
         raw_id = delta.get("id")
@@ -234,9 +232,7 @@ class AnswerStream(ChatStreamParser):
         text = get_delta_text(delta)
         if text:
             answer = self._assembler.add_text(message_id, text)
-            if (
-                self._single_chunk and not answer.waiting
-            ):  # its completed message will have all of it
+            if self._single_chunk and not answer.waiting:  # the completed message has the full text
                 prefix = b'{"id":' + to_json(raw_id) + b","
                 if payload.startswith(prefix):
                     self._skip_prefix = _DELTA_PREFIX + prefix
@@ -278,7 +274,7 @@ class AnswerStream(ChatStreamParser):
         self._assembler.add_block(call_block(message.id, message.content))
 
     def _handle_tool_output(self, message: CozeMessage) -> None:
-        # the wire names no call: results come in the order of the calls
+        # results carry no call id: they arrive in the order of the calls
         call_id = self._pending_call_ids.popleft() if self._pending_call_ids else message.id
         self._assembler.add_block(result_block(call_id, message.content))
 
@@ -289,7 +285,7 @@ class AnswerStream(ChatStreamParser):
             self._emit_last_chunk()
 
     _EVENT_HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {
-        **ChatStreamParser._EVENT_HANDLERS,  # noqa: SLF001 - what this class is made for
+        **ChatStreamParser._EVENT_HANDLERS,  # noqa: SLF001 - extends the base class's table
         "conversation.audio.delta": _handle_audio,
         **dict.fromkeys(("done", "Done", "conversation.stream.done"), _handle_done),
     }
@@ -304,7 +300,7 @@ class AnswerStream(ChatStreamParser):
         "tool_response": _handle_tool_output,
     }
 
-    # --- What goes out -------------------------------------------------------------------------
+    # --- Output --------------------------------------------------------------------------------
 
     def _emit_last_chunk(self) -> None:
         if self._ended:
@@ -315,7 +311,7 @@ class AnswerStream(ChatStreamParser):
         if audio:
             self._assembler.add_block(audio)
         if not self._saved and self._result["finish_reason"] != "stop":
-            self._result[SAVED_KEY] = False  # so it cannot be gone on with: see `memory`
+            self._result[SAVED_KEY] = False  # cannot be continued: see `history`
         self._result["follow_up_questions"] = self._follow_ups
         self._result["knowledge_recall"] = self._recalled_chunks
         calls = self._chat.required_action.submit_tool_outputs.tool_calls

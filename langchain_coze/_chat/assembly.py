@@ -1,8 +1,8 @@
-r"""The answers of one turn, told in order: text, reasoning and blocks in, message chunks out.
+"""Assemble the answers of one turn in order: text, reasoning and blocks in, message chunks out.
 
-Answers may interleave on the wire (parallel nodes of a workflow, several agents). Told as they
-come, their texts would be shuffled; here an answer that begins while another is unfinished waits
-for its turn, so that a stream adds up to the same message that a whole turn gives.
+Answers may interleave on the wire (parallel workflow nodes, several agents). Emitting them as they
+arrive would mix their texts. An answer that starts while another is unfinished is therefore
+buffered, so that a stream adds up to the same message as a single chunk.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 class AnswerMessage:
-    """One answer message of the turn.
+    """One answer message of a turn.
 
     Attributes:
-        id: The message's id; empty when the server gives none.
-        text_parts: The texts of its deltas that are still needed.
-        raw_deltas: Reads with one delta each that have not been looked into, after `parts`.
-        reasoning_parts: The same as `parts`, of its reasoning.
-        full_text: The text of its completed message, or None before that.
-        has_text: Whether it has said anything.
-        has_reasoning: Whether it has reasoned.
-        waiting: Whether another answer has to end before this one is told.
-        finished: Whether nothing more comes.
+        id: The message id; empty if the server sends none.
+        text_parts: Buffered texts of its deltas.
+        raw_deltas: Unparsed deltas that follow `text_parts`.
+        reasoning_parts: Buffered reasoning of its deltas.
+        full_text: The text of its completed message; None until that arrives.
+        has_text: Whether any text has arrived.
+        has_reasoning: Whether any reasoning has arrived.
+        waiting: Whether an earlier answer must end before this one is emitted.
+        finished: Whether the answer is complete.
     """
 
     __slots__ = (
@@ -48,7 +48,7 @@ class AnswerMessage:
     )
 
     def __init__(self, message_id: str, *, waiting: bool) -> None:
-        """Begin with nothing said."""
+        """Create an answer without text."""
         self.id = message_id
         self.text_parts: list[str] = []
         self.raw_deltas: list[bytes] = []
@@ -60,14 +60,14 @@ class AnswerMessage:
         self.finished = False
 
     def get_text(self) -> str:
-        """Return what this answer says: the completed text where there is one."""
+        """Return the text of the completed message if it has any, else that of the deltas."""
         if self.full_text:
             return self.full_text
         self.parse_raw_deltas()
         return "".join(self.text_parts)
 
     def parse_raw_deltas(self) -> None:
-        """Look into what has not been looked into."""
+        """Parse `raw_deltas` and append their texts to `text_parts`."""
         deltas = (parse_json(data.partition(b"data:")[2]) for data in self.raw_deltas)
         self.text_parts += [get_delta_text(delta) for delta in deltas]
         self.raw_deltas.clear()
@@ -77,22 +77,22 @@ _NONE = object()
 
 
 def get_delta_text(delta: Any) -> str:
-    """Return the text of a delta; null is none."""
+    """Return the text of a delta; null counts as empty."""
     text = delta.get("content") if isinstance(delta, dict) else None
     return text if isinstance(text, str) else ""
 
 
 class AnswerAssembler:
-    """The answers of one turn.
+    """Collects the answers of one turn and builds message chunks from them.
 
     Attributes:
-        fast_path_id: The id of the answer whose deltas need nothing but a chunk with their text:
-            the first answer, from its second delta to its end.
+        fast_path_id: Id of the answer whose deltas need only a chunk with their text: the first
+            answer, from its second delta to its end.
 
     Args:
-        first_metadata: The `response_metadata` of the first chunk. Keys that are added later go to
-            the last chunk.
-        single_chunk: Make one chunk at the end instead of chunks on the way.
+        first_metadata: The `response_metadata` of the first chunk. Keys added later go into the
+            last chunk.
+        single_chunk: Whether to build one chunk at the end instead of chunks on the way.
     """
 
     __slots__ = (
@@ -111,15 +111,15 @@ class AnswerAssembler:
     )
 
     def __init__(self, first_metadata: Mapping[str, Any], *, single_chunk: bool = False) -> None:
-        """Begin with no answer."""
+        """Create an assembler without answers."""
         self._first_metadata = first_metadata
         self._sent_keys: set[str] = set()
         self._single_chunk = single_chunk
         self._order = BlockOrder()
         self._by_id: dict[str, AnswerMessage] = {}
         self._queue: deque[AnswerMessage] = deque()
-        self._current: AnswerMessage | None = None  # whose text is being collected
-        self._unmarked: AnswerMessage | None = None  # whose text needs no marks
+        self._current: AnswerMessage | None = None  # the answer being collected
+        self._unmarked: AnswerMessage | None = None  # the answer whose text needs no markers
         self.fast_path_id: Any = _NONE
         self._text: list[str] = []
         self._reasoning: list[str] = []
@@ -127,13 +127,13 @@ class AnswerAssembler:
 
     @property
     def has_answers(self) -> bool:
-        """Whether any answer has begun."""
+        """Whether any answer has started."""
         return bool(self._by_id)
 
     def get_answer(self, message_id: str) -> AnswerMessage:
-        """Return the answer with an id; a new one waits for those before it.
+        """Return the answer with this id; a new one waits for those before it.
 
-        Where the server gives no ids, what follows an ended answer belongs to the next one.
+        If the server sends no ids, a finished answer is followed by a new one.
         """
         answer = self._by_id.get(message_id)
         if answer is None or (answer.finished and not message_id):
@@ -142,7 +142,7 @@ class AnswerAssembler:
         return answer
 
     def add_text(self, message_id: str, text: str) -> AnswerMessage:
-        """Add text to an answer, and return the answer."""
+        """Add text to an answer and return the answer."""
         answer = self.get_answer(message_id)
         answer.has_text = True
         if answer.waiting or self._single_chunk:
@@ -171,7 +171,7 @@ class AnswerAssembler:
         self._reasoning.append(text)
 
     def finish_message(self, message_id: str, text: str, reasoning: str = "") -> None:
-        """End an answer with its whole text; what its deltas told is not told again."""
+        """Finish an answer with its full text, without repeating the text of its deltas."""
         answer = self.get_answer(message_id)
         if answer.finished:
             return
@@ -185,7 +185,7 @@ class AnswerAssembler:
         self._advance()
 
     def add_block(self, block: Mapping[str, Any]) -> None:
-        """Add a block that is no text.
+        """Add a block that is not text.
 
         Args:
             block: A standard content block.
@@ -196,7 +196,7 @@ class AnswerAssembler:
             self._chunks.append(self._build_chunk("", additional_kwargs={MARKERS_KEY: markers}))
 
     def flush(self) -> None:
-        """Make a chunk of what has been collected."""
+        """Build a chunk from the text and reasoning collected so far."""
         answer, text = self._current, "".join(self._text)
         if not self._reasoning:
             if not text:
@@ -224,17 +224,17 @@ class AnswerAssembler:
         self._chunks.append(self._build_chunk(text, additional_kwargs=extra))
 
     def take_chunks(self) -> list[ChatGenerationChunk]:
-        """Return the chunks made since the last call."""
+        """Return the chunks built since the last call."""
         self.flush()
         chunks, self._chunks = self._chunks, []
         return chunks
 
     def finish(self, result: Mapping[str, Any], *, cited: bool = False, **fields: Any) -> None:
-        """Make the last chunk.
+        """Build the last chunk.
 
         Args:
-            result: What it tells in `response_metadata`.
-            cited: Whether the answer has sources, which stand on its last text.
+            result: Its `response_metadata`.
+            cited: Whether the answer has sources; they are cited on its last text block.
             **fields: Further fields of `AIMessageChunk`.
         """
         for answer in self._queue:
@@ -254,7 +254,7 @@ class AnswerAssembler:
         )
 
     def _advance(self) -> None:
-        """Let the next answers speak when those before them have ended."""
+        """Emit waiting answers once those before them have finished."""
         while self._queue and self._queue[0].finished:
             finished = self._queue.popleft()
             if finished.waiting:
@@ -263,21 +263,21 @@ class AnswerAssembler:
             self._flush_waiting(self._queue[0])
 
     def _flush_waiting(self, answer: AnswerMessage) -> None:
-        """Tell what an answer has said while it waited."""
+        """Emit the text that an answer buffered while it waited."""
         self.flush()
         answer.waiting = False
         self._current = answer
         if self._single_chunk:
             for kind, has_any in (("reasoning", answer.has_reasoning), ("text", answer.has_text)):
                 if has_any:
-                    self._order.add_text(kind, answer, 0)  # type: ignore[arg-type] # one of the two
+                    self._order.add_text(kind, answer, 0)  # type: ignore[arg-type] # kind is inferred as str
             return
         self._reasoning += answer.reasoning_parts
         self._text += answer.text_parts
         self.flush()
 
     def _join_answers(self) -> tuple[str, dict[str, Any]]:
-        """Return the text of all answers and what goes beside it."""
+        """Return the joined text of all answers, and the `additional_kwargs` that belong to it."""
         texts = {answer: answer.get_text() for answer in self._order.list_owners("text")}
         reasoning = {
             answer: "".join(answer.reasoning_parts)
@@ -300,7 +300,7 @@ class AnswerAssembler:
     def _build_chunk(
         self, text: str, last_metadata: Mapping[str, Any] | None = None, **fields: Any
     ) -> ChatGenerationChunk:
-        """Return a chunk; the first and the last one tell about the turn, each fact once."""
+        """Return a chunk; the first and the last one carry the metadata, each key once."""
         metadata: dict[str, Any] = {}
         if last_metadata is not None or not self._sent_keys:
             metadata = {

@@ -34,12 +34,12 @@ def cancel_in_background(
     """Cancel a chat in Coze without waiting for it.
 
     Args:
-        settings: How to reach the server.
+        settings: The connection settings.
         token: The token that started the chat.
         ids: The `chat_id` and `conversation_id` of the chat.
 
     Returns:
-        The future of the request, or None when the ids are not known yet.
+        The future of the request, or None if the ids are not known yet.
 
     Source: Coze API, cancel chat (wire section 2.8).
     """
@@ -52,5 +52,5 @@ def cancel_in_background(
 def _send_cancel(settings: Settings, token: str, chat: Chat) -> None:
     policy = RetryPolicy(max_retries=0, deadline=time.monotonic() + _TIMEOUT)
     client = _runtime.make_client(settings, StaticToken(SecretStr(token)))
-    with contextlib.suppress(CozeError):  # it may have ended in the meantime
+    with contextlib.suppress(CozeError):  # the chat may have ended already
         client.run(cancel_chat(chat, policy))

@@ -1,10 +1,9 @@
-"""What of a history Coze has not seen yet, and in which of its conversations it goes on.
+"""Plan the next turn from the message history: what to send, and in which conversation. Pure.
 
-LangChain owns the history (wire section 2.1 lets all of it be sent each time), or Coze does, in a
-conversation. Which conversation a history belongs to, and which tool calls are still open, stands
-in the history itself: each answer of ours carries its `conversation_id`, `chat_id` and
-`finish_reason`. So a history can be forked, edited, stored and read by another process, and the
-right turn follows. Pure.
+Either LangChain keeps the history and sends all of it each time (wire section 2.1), or Coze keeps
+it in a conversation. The history itself records its conversation and open tool calls: each of our
+answers carries its `conversation_id`, `chat_id` and `finish_reason`. A history can therefore be
+forked, edited, stored or read by another process, and still leads to the right turn.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 OPEN = "open"
-"""The state of a turn whose end has not been seen."""
+"""State of a turn whose end has not been seen."""
 
 TOOL_CALLS = "tool_calls"
 
 
 class LastTurn(NamedTuple):
-    """The last turn that is known of a conversation.
+    """The last known turn of a conversation.
 
     Attributes:
-        chat_id: The turn.
+        chat_id: The chat id of the turn.
         state: Its finish reason, or `OPEN`.
-        open_calls: The ids of the tool calls that it waits for: a turn may have several rounds.
-        message_ids: The messages that it has told.
+        open_calls: Ids of the tool calls it waits for; a turn may have several rounds of calls.
+        message_ids: Ids of the messages received so far.
     """
 
     chat_id: str
@@ -44,18 +43,18 @@ class LastTurn(NamedTuple):
     message_ids: frozenset[str] = frozenset()
 
     def is_same_turn(self, other: LastTurn) -> bool:
-        """Return whether nothing has happened in between."""
+        """Return whether both are the same turn in the same state."""
         return self[:3] == other[:3]
 
 
 class ConversationScope(NamedTuple):
-    """What decides which conversation a call belongs to.
+    """The settings that determine which conversation a call belongs to.
 
     Attributes:
-        model_name: The bot or workflow that is asked.
-        is_thread: Whether the conversation is found in the history.
+        model_name: The bot or workflow id.
+        is_thread: Whether to take the conversation from the history.
         conversation_id: The conversation that the caller names, if any.
-        auto_save_history: Whether Coze keeps the turn; None when the caller leaves it open.
+        auto_save_history: Whether Coze saves the turn; None if the caller does not set it.
     """
 
     model_name: str
@@ -65,20 +64,19 @@ class ConversationScope(NamedTuple):
 
 
 class TurnPlan(NamedTuple):
-    """The next turn.
+    """The plan for the next turn.
 
     Attributes:
-        messages: What is sent.
-        conversation_id: The conversation in which it goes on; None for a new one, or for none.
-        outputs: The results of the bot's tool calls, by call id: they are sent in place of
-            messages.
-        open_chat: The chat that waits for its user: for `outputs`, or to be cancelled.
+        messages: The messages to send.
+        conversation_id: The conversation to continue; None to start without one.
+        outputs: Results of the bot's tool calls, by call id; sent instead of messages.
+        open_chat: The chat that waits for its user: to receive `outputs`, or to be cancelled.
         expected_head: The turn that must be the last one of the conversation; None if this need
             not be checked.
-        full_history: All messages: sent when the conversation has continued without this history.
-        reopened_messages: The messages from the question of `open_chat` on: sent after that chat
-            was cancelled, because Coze then forgets the turn.
-        explicit_conversation_id: The conversation that the caller names, which is not left.
+        full_history: All messages; sent when the conversation has continued without this history.
+        reopened_messages: The messages from the question of `open_chat` on; sent after that chat
+            is cancelled, because Coze then forgets the turn.
+        explicit_conversation_id: The conversation that the caller names; a restarted plan uses it.
     """
 
     messages: Sequence[BaseMessage]
@@ -91,7 +89,7 @@ class TurnPlan(NamedTuple):
     explicit_conversation_id: str | None = None
 
     def restart(self) -> TurnPlan:
-        """Return the plan for a history that is not the conversation's any more."""
+        """Return a new plan for a history that no longer matches its conversation."""
         if self.explicit_conversation_id is not None:
             return TurnPlan(
                 self.reopened_messages,
@@ -102,15 +100,15 @@ class TurnPlan(NamedTuple):
 
 
 def plan_turn(messages: Sequence[BaseMessage], scope: ConversationScope) -> TurnPlan:
-    """Return what the next turn is.
+    """Return the plan for the next turn.
 
     Args:
-        messages: The whole history.
-        scope: What decides which conversation it belongs to.
+        messages: The full history.
+        scope: The settings that determine its conversation.
 
     Raises:
-        CozeInvalidRequestError: It ends with the result of a tool call that nobody has made, or
-            that cannot be answered.
+        CozeInvalidRequestError: The history ends with tool calls that have no results, or with the
+            result of a call that is unknown or cannot be answered.
     """
     _check_tail(messages)
     position = _find_last_answer(messages, scope.model_name)
@@ -164,7 +162,7 @@ def plan_turn(messages: Sequence[BaseMessage], scope: ConversationScope) -> Turn
 def _plan_new_message(
     messages: Sequence[BaseMessage], scope: ConversationScope, position: int, *, interrupted: bool
 ) -> TurnPlan:
-    """Return the turn of a user who says something new."""
+    """Return the plan for a new user message."""
     if scope.conversation_id:
         explicit = scope.conversation_id
         position_there = _find_last_answer(messages, scope.model_name, explicit)
@@ -184,7 +182,7 @@ def _plan_new_message(
 
 
 def _read_last_turn(message: BaseMessage) -> LastTurn:
-    """Return what a history knows of the turn of an answer."""
+    """Return the turn of an answer, as its metadata records it."""
     metadata = message.response_metadata
     return LastTurn(
         metadata["chat_id"], str(metadata.get("finish_reason")), frozenset(_list_calls(message))
@@ -194,7 +192,7 @@ def _read_last_turn(message: BaseMessage) -> LastTurn:
 def _find_messages_since(
     messages: Sequence[BaseMessage], position: int, model_name: str
 ) -> Sequence[BaseMessage]:
-    """Return what follows the last answer of another chat: the turn of an answer, and the rest."""
+    """Return the messages from the question of an answer's chat on."""
     chat_id = messages[position].response_metadata["chat_id"]
     earlier = position
     while earlier >= 0 and messages[earlier].response_metadata["chat_id"] == chat_id:
@@ -203,11 +201,11 @@ def _find_messages_since(
 
 
 def needs_conversation(messages: Sequence[BaseMessage], scope: ConversationScope) -> bool:
-    """Return whether a call goes on with something that Coze keeps, so no cache can answer it.
+    """Return whether a call continues something that Coze keeps, so no cache can answer it.
 
     Args:
-        messages: The whole history.
-        scope: What decides which conversation it belongs to.
+        messages: The full history.
+        scope: The settings that determine its conversation.
     """
     if scope.is_thread or scope.conversation_id:
         return True
@@ -217,7 +215,7 @@ def needs_conversation(messages: Sequence[BaseMessage], scope: ConversationScope
 
 
 def is_own_answer(message: BaseMessage, model_name: str) -> bool:
-    """Return whether a bot or workflow has said this, and Coze told its ids.
+    """Return whether a message is an answer of this bot or workflow, with its ids.
 
     Args:
         message: Any message.
@@ -249,7 +247,7 @@ def _find_last_answer(
 
 
 def _list_calls(message: BaseMessage) -> dict[str, str]:
-    """Return the ids of all calls of an answer, and what is wrong with each, if anything."""
+    """Return the ids of all calls of an answer, each with its problem or an empty string."""
     if not isinstance(message, AIMessage):
         return {}
     invalid = {
@@ -262,7 +260,7 @@ def _list_calls(message: BaseMessage) -> dict[str, str]:
 def _collect_outputs(
     calls: Mapping[str, str], following: Sequence[BaseMessage]
 ) -> dict[str, str] | None:
-    """Return an output for each call, or None when the user went on to something else."""
+    """Return an output for each call, or None if there are no results or the user moved on."""
     outputs: dict[str, str] = {}
     for message in following:
         if isinstance(message, ToolMessage):
@@ -275,7 +273,7 @@ def _collect_outputs(
 
 
 def _render_content(content: Any) -> str:
-    """Return what a result says that has no text."""
+    """Return the content of a result without text, as JSON."""
     return json.dumps(content, ensure_ascii=False, default=str) if content else ""
 
 
@@ -305,7 +303,7 @@ def _check_saved(metadata: Mapping[str, Any], scope: ConversationScope) -> None:
 
 
 def _check_tail(messages: Sequence[BaseMessage]) -> None:
-    """Refuse a history that ends with the result of a call that stands nowhere in it."""
+    """Reject a history that ends with the result of a call that it does not contain."""
     last = messages[-1] if messages else None
     if not isinstance(last, ToolMessage):
         return

@@ -1,4 +1,4 @@
-"""The options of a chat request that are sent as they are, and the default user (wire 2.1)."""
+"""The options of a chat request, and the default user (wire section 2.1)."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ PLAIN_OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "
 """Options that are sent unchanged."""
 
 DEFAULT_USER_ID = "langchain-coze"
-"""The end user when the caller names none."""
+"""The end user if the caller sets none."""

@@ -1,7 +1,7 @@
-"""One call of a model, and the request that is made of it. Pure.
+"""The options of one call, and the request built from them. Pure.
 
-A bot is asked by `/v3/chat` (wire section 2.1), a chatflow by `/v1/workflows/chat`, which has other
-fields and takes the conversation in its body (section 4.6).
+A bot is called through `/v3/chat` (wire section 2.1), a chatflow through `/v1/workflows/chat`,
+which has other fields and takes the conversation in its body (wire section 4.6).
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ _BOT_ONLY_OPTIONS = ("custom_variables", "meta_data", "publish_status", "enable_
 
 
 class ChatOptions(NamedTuple):
-    """What one call of a model asks for; see the fields of `ChatCoze`.
+    """The options of one call; see the fields of `ChatCoze`.
 
     Attributes:
         bot_id: The bot.
-        workflow_id: The chatflow that is asked in place of the bot, or the workflow that is run.
+        workflow_id: The chatflow to call instead of the bot, or the workflow to run.
         app_id: The app that the chatflow belongs to.
         base_url: The server.
         user_id: The end user.
-        stream: Whether the answer is streamed to us.
-        auto_save_history: Whether Coze keeps the turn, as set by the user; None: see `is_saved`.
+        stream: Whether the answer is streamed.
+        auto_save_history: Whether Coze saves the turn, as set by the user; None: see `is_saved`.
         has_tools: Whether the client runs the bot's tool calls.
         is_workflow: Whether `workflow_id` is a workflow (no conversation) and not a chatflow.
         conversation_id: The conversation that the user names.
-        is_thread: Whether the conversation is found in the history.
-        system_message_mode: What becomes of system messages.
-        system_message_variable: The variable that takes them in mode `variable`.
+        is_thread: Whether to take the conversation from the history.
+        system_message_mode: How system messages are sent.
+        system_message_variable: The prompt variable for them in mode `variable`.
         options: The `STRING_MAP_OPTIONS` and `PLAIN_OPTIONS` that are set.
-        late_usage: Whether missing token counts are asked for at the end.
+        late_usage: Whether to request missing token counts at the end.
         retry_policy: How often requests are repeated, and until when.
-        polling: When a turn is asked for its state.
+        polling: When to request the state of a polled turn.
     """
 
     bot_id: str = ""
@@ -81,12 +81,12 @@ class ChatOptions(NamedTuple):
 
     @property
     def model_name(self) -> str:
-        """What answers: the chatflow or the bot."""
+        """The id of the chatflow or bot that answers."""
         return self.workflow_id or self.bot_id
 
     @property
     def is_saved(self) -> bool:
-        """Whether Coze keeps the turn: where it must, and where the user wants it."""
+        """Whether Coze saves the turn: as the user sets it, else only if the turn requires it."""
         if self.auto_save_history is not None:
             return self.auto_save_history
         memory = self.is_thread or self.conversation_id is not None
@@ -94,17 +94,17 @@ class ChatOptions(NamedTuple):
 
     @property
     def scope(self) -> ConversationScope:
-        """What decides which conversation the call belongs to."""
+        """The settings that determine which conversation the call belongs to."""
         return ConversationScope(
             self.model_name, self.is_thread, self.conversation_id, self.auto_save_history
         )
 
 
 def validate(options: ChatOptions) -> None:
-    """Refuse a call that cannot be made.
+    """Reject options that cannot be sent together.
 
     Raises:
-        CozeInvalidRequestError: The message says why.
+        CozeInvalidRequestError: A required id is missing, or two options exclude each other.
     """
     if options.workflow_id:
         _validate_workflow(options)
@@ -142,16 +142,16 @@ def validate_bot_or_app(
     *,
     required: bool,
 ) -> None:
-    """Refuse a workflow or chatflow that would run in a bot and in an app at once.
+    """Reject a workflow or chatflow that would run both in a bot and in an app.
 
     Args:
-        kind: What runs.
+        kind: The kind of workflow, for the error message.
         bot_id: The bot that it runs in.
         app_id: The app that it belongs to.
-        required: Whether one of them must be named.
+        required: Whether one of them must be set.
 
     Raises:
-        CozeInvalidRequestError: Both are named, or neither where one must be.
+        CozeInvalidRequestError: Both are set, or neither although one is required.
     """
     both, neither = bot_id and app_id, not (bot_id or app_id)
     if both or (neither and required):
@@ -181,10 +181,10 @@ def _validate_workflow(options: ChatOptions) -> None:
 
 
 def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
-    """Return the messages of a request, their files not yet uploaded.
+    """Return the messages of a request, before their files are uploaded.
 
     Raises:
-        CozeInvalidRequestError: Something in them cannot be sent.
+        CozeInvalidRequestError: A message cannot be sent.
     """
     if plan.outputs is not None:
         return []
@@ -212,13 +212,13 @@ def build_request(
     draft: Sequence[EnterMessage],
     file_ids: Mapping[str, str] | None = None,
 ) -> Request:
-    """Return the request that starts a turn, or goes on with it.
+    """Return the request that starts or continues a turn.
 
     Args:
-        options: What is asked for.
-        plan: Which turn it is.
-        draft: What `draft_messages` returns.
-        file_ids: The ids of uploaded files, by `Upload.digest`.
+        options: The options of the call.
+        plan: The plan for the turn.
+        draft: The result of `draft_messages`.
+        file_ids: Ids of uploaded files, by `Upload.digest`.
 
     Raises:
         CozeInvalidRequestError: An option cannot be sent.
@@ -251,7 +251,7 @@ def build_request(
 
 
 def _serialize_options(options: ChatOptions) -> dict[str, Any]:
-    """Return the options of a call as they are sent."""
+    """Return the options of a call in their wire format."""
     return {
         name: stringify_values(value) if name in STRING_MAP_OPTIONS else value
         for name, value in options.options.items()
@@ -262,8 +262,8 @@ def build_run_body(options: ChatOptions, inputs: Mapping[str, Any]) -> dict[str,
     """Return the body of the request that runs a workflow (wire section 4.2).
 
     Args:
-        options: What is asked for.
-        inputs: Values of the start node, besides the `parameters` of the call.
+        options: The options of the call.
+        inputs: Start-node values, in addition to the `parameters` of the call.
 
     Raises:
         CozeInvalidRequestError: An option cannot be sent.
@@ -274,7 +274,7 @@ def build_run_body(options: ChatOptions, inputs: Mapping[str, Any]) -> dict[str,
 def _build_workflow_body(
     options: ChatOptions, serialized: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what workflows and chatflows take alike."""
+    """Return the body fields that workflows and chatflows share."""
     unsupported = [name for name in _BOT_ONLY_OPTIONS if name in serialized]
     if unsupported:
         raise CozeInvalidRequestError(

@@ -1,8 +1,7 @@
-"""From a history to an open turn: the requests before it, and what its end leaves behind.
+"""Start a turn: lock its conversation, verify the history, upload files, send the request.
 
-Before a turn: wait for the other turns of its conversation, make sure that the history still is
-that of the conversation, upload files, cancel a chat that was abandoned. All of it is one
-procedure, `begin`; blocking and asyncio callers differ only in who carries it out.
+`start_turn` is a single flow: it also cancels an abandoned chat first. Sync and async callers
+differ only in the client method that runs it. `TurnRun.finish` records how the turn ended.
 """
 
 from __future__ import annotations
@@ -42,30 +41,30 @@ if TYPE_CHECKING:
     from langchain_coze._chat.request import ChatOptions
     from langchain_coze._convert.to_coze import EnterMessage
 
-_MAX_LOCK_WAIT = 600.0  # seconds that a turn waits for the others of its conversation
+_MAX_LOCK_WAIT = 600.0  # seconds to wait for other turns of the conversation
 
 P = TypeVar("P", bound=ChatStreamParser)
 
 
 class TurnRun(Generic[P]):
-    """One turn, from before its beginning until after its end.
+    """The run of one turn, from before it starts until after it ends.
 
     Attributes:
-        options: What is asked for.
-        parser: The parser of its stream, from its beginning on.
-        stream: Its open stream, or None when it was polled for.
-        chat: When it was polled for: the chat at its end, as Coze sent it.
-        messages: When it was polled for: its messages, as Coze sent them.
+        options: The options of the call.
+        parser: The parser of its stream; None until the turn has started.
+        stream: Its open stream; None if the turn is polled.
+        chat: Polled turn: the chat in its final state, as Coze sent it.
+        messages: Polled turn: its messages, as Coze sent them.
         token: The token that was sent.
     """
 
     def __init__(
         self, options: ChatOptions, make_parser: Callable[[Reply, frozenset[str]], P]
     ) -> None:
-        """Take the call; nothing has begun yet.
+        """Create a run without sending anything.
 
         Args:
-            options: What is asked for.
+            options: The options of the call.
             make_parser: Creates the stream parser from the reply that starts the turn and the ids
                 of the messages that were already seen.
         """
@@ -81,27 +80,27 @@ class TurnRun(Generic[P]):
 
     @property
     def ids(self) -> Mapping[str, str]:
-        """The `chat_id` and `conversation_id` of the turn, as far as they are known."""
+        """The `chat_id` and `conversation_id` of the turn, each once it is known."""
         return self._started if self.parser is None else {**self._started, **self.parser.ids}
 
     @property
     def finished(self) -> bool:
-        """Whether the bot has said that the turn is over."""
+        """Whether Coze has reported the end of the turn."""
         return self.parser is not None and self.parser.finished
 
     def record_start(self, reply: Reply, chat: Chat) -> None:
-        """Note that Coze has started a turn that is polled for."""
+        """Record that Coze has started a polled turn."""
         self.token = reply.token
         self._started = {"chat_id": chat.id, "conversation_id": chat.conversation_id}
 
     def release_lock(self) -> None:
-        """Let the next turn of the conversation begin."""
+        """Let the next turn of the conversation start."""
         if self.lock is not None:
             self.lock.release()
             self.lock = None
 
     def finish(self) -> None:
-        """Note how the turn ended, and let the next one of its conversation begin."""
+        """Record how the turn ended, and let the next one of its conversation start."""
         if self.options.is_saved:
             ids, parser = self.ids, self.parser
             if ids.get("conversation_id") and ids.get("chat_id"):
@@ -117,11 +116,11 @@ class TurnRun(Generic[P]):
 
 
 def create_answer_run(options: ChatOptions, *, single_chunk: bool = False) -> TurnRun[AnswerStream]:
-    """Return the session of a turn whose answer is wanted.
+    """Return the run of a turn that collects the answer.
 
     Args:
-        options: What is asked for.
-        single_chunk: Whether the turn is told in one chunk.
+        options: The options of the call.
+        single_chunk: Whether to return the answer in one chunk.
     """
 
     def make_parser(reply: Reply, already_seen_ids: frozenset[str]) -> AnswerStream:
@@ -139,21 +138,23 @@ def create_answer_run(options: ChatOptions, *, single_chunk: bool = False) -> Tu
 
 
 def start_turn(run: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
-    """Begin the next turn of a history; however that ends, the session must be left.
+    """Start the next turn of a history.
+
+    The caller must call `run.finish` afterwards, also after an error.
 
     Args:
-        run: What is asked for, and what becomes of it.
-        messages: The whole history.
+        run: The run; it receives the stream, the parser and the lock.
+        messages: The full history.
 
     Returns:
-        Who listens to the turn.
+        The parser of the turn.
 
     Raises:
-        CozeError: The history cannot be sent, or Coze refuses.
+        CozeError: The history cannot be sent, or Coze rejects it.
     """
     options = run.options
     plan = plan_turn(messages, options.scope)
-    draft = plan.messages, draft_messages(options, plan)  # what is wrong is said before any request
+    draft = plan.messages, draft_messages(options, plan)  # raises before any request
     run.lock = yield from _acquire_lock(options, plan)
     locked_conversation_id = plan.conversation_id
     plan = yield from _ensure_head(options, plan)
@@ -178,15 +179,15 @@ def start_turn(run: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
 
 
 def _switch_lock(run: TurnRun[P], plan: TurnPlan) -> Flow[None]:
-    """Leave the queue of one conversation for that of another, where the plan has changed."""
+    """Release the lock of the run and acquire that of the changed plan's conversation."""
     run.release_lock()
     run.lock = yield from _acquire_lock(run.options, plan)
 
 
 def _results_rejected(options: ChatOptions, plan: TurnPlan, error: CozeError) -> bool:
-    """Return whether Coze refuses results because it does not wait for them any more.
+    """Return whether Coze rejects results because it no longer waits for them.
 
-    That is a step back into a turn that has gone on, which this process did not see.
+    That happens after a step back into a turn that has continued, unseen by this process.
     """
     if plan.outputs is None or plan.expected_head is None or plan.conversation_id is None:
         return False
@@ -197,7 +198,7 @@ def _results_rejected(options: ChatOptions, plan: TurnPlan, error: CozeError) ->
 
 
 def _acquire_lock(options: ChatOptions, plan: TurnPlan) -> Flow[LockHandle | None]:
-    """Wait for the other turns of a conversation: Coze takes one at a time (4016)."""
+    """Wait for other turns of the conversation: Coze accepts one at a time (error 4016)."""
     if plan.conversation_id is None:
         return None
     deadline = options.retry_policy.deadline
@@ -217,10 +218,10 @@ def _acquire_lock(options: ChatOptions, plan: TurnPlan) -> Flow[LockHandle | Non
 
 
 def _ensure_head(options: ChatOptions, plan: TurnPlan) -> Flow[TurnPlan]:
-    """Return the plan, or one from the beginning where the conversation has gone on without it.
+    """Return the plan, restarted if the conversation has continued without this history.
 
-    A fork, a replay or a step back in time has the same `conversation_id` as the history that it
-    comes from, and must not hear of what was said later there.
+    A fork, a replay or a step back in time has the `conversation_id` of the original history. The
+    bot must not see the messages that were added there later.
     """
     if plan.expected_head is None or plan.conversation_id is None:
         return plan
@@ -228,9 +229,9 @@ def _ensure_head(options: ChatOptions, plan: TurnPlan) -> Flow[TurnPlan]:
     if head is not None and head.is_same_turn(plan.expected_head):
         return plan
     if head is not None and head.chat_id == plan.expected_head.chat_id:
-        return plan.restart()  # a step back into a turn that has gone on
+        return plan.restart()  # a step back into a turn that has continued
     if plan.outputs is not None:
-        return plan  # Coze refuses results that it does not wait for
+        return plan  # Coze itself rejects results that it does not wait for
     try:
         newest = yield from find_newest_chat(plan.conversation_id, options.retry_policy)
     except CozeError as error:
@@ -245,23 +246,23 @@ def _ensure_head(options: ChatOptions, plan: TurnPlan) -> Flow[TurnPlan]:
 
 
 def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPlan, bool]]:
-    """Cancel a chat that the user has abandoned; tell whether Coze refused that."""
+    """Cancel a chat that the user has abandoned; also return whether that failed."""
     if plan.open_chat is None or plan.outputs is not None or not plan.reopened_messages:
         return plan, False
     conversation_id = _find_conversation_id(plan, plan.open_chat.chat_id)
     head = _runtime.conversation_heads.get(options.base_url, conversation_id)
     if head is not None and not head.is_same_turn(plan.open_chat):
-        return plan, False  # it has gone on in another history
+        return plan, False  # it has continued in another history
     chat = Chat(id=plan.open_chat.chat_id, conversation_id=conversation_id)
     try:
         yield from cancel_chat(chat, options.retry_policy)
-    except CozeError:  # it may have expired; Coze documents 4104 for a chat that waits
+    except CozeError:  # it may have expired; Coze documents 4104 for a waiting chat
         return plan, True
-    return plan._replace(messages=plan.reopened_messages), False  # a cancelled turn is no context
+    return plan._replace(messages=plan.reopened_messages), False  # Coze forgets the cancelled turn
 
 
 def _find_conversation_id(plan: TurnPlan, chat_id: str) -> str:
-    """Return the conversation of a chat of the history, also where the new turn has none."""
+    """Return the conversation of a chat in the history, even if the new turn has none."""
     return next(
         str(message.response_metadata["conversation_id"])
         for message in reversed(plan.full_history)
@@ -292,7 +293,7 @@ def _send_turn(run: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) -
             reply, run.chat, run.messages = yield from flow
     except CozeError as error:
         if isinstance(error, (CozeServerError, CozeStreamError)):
-            error.may_have_started = True  # Coze had the request: the turn may have started
+            error.may_have_started = True  # Coze received the request
         if plan.outputs is not None and plan.open_chat is not None:
             error.chat_id, error.conversation_id = plan.open_chat.chat_id, plan.conversation_id
         raise
@@ -302,7 +303,7 @@ def _send_turn(run: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) -
 
 
 def fetch_usage(run: TurnRun[AnswerStream]) -> Flow[None]:
-    """Ask once for the token counts of a turn whose stream has told none (Coze Studio)."""
+    """Request the token counts of a turn once if its stream had none (Coze Studio)."""
     parser, ids = run.parser, run.ids
     if parser is None or not parser.is_missing_usage or not ids.get("chat_id"):
         return

@@ -1,8 +1,8 @@
-r"""A search in a knowledge base: a bot's turn up to its recall, or a run of a workflow.
+"""Search a knowledge base through a bot's turn, up to its recall, or through a workflow run.
 
-Coze has no call that searches a knowledge base (wire section 3). A bot with one tells what it has
-recalled before it answers, so a turn is begun, and left as soon as its recall is complete. A
-workflow with a knowledge node puts out what that finds, and needs no model.
+Coze has no API to search a knowledge base (wire section 3). A bot with a knowledge base sends its
+recall before it answers, so the search starts a turn and closes its stream once the recall is
+complete. A workflow with a knowledge node returns the results as its output, without a model.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from langchain_coze._chat.request import ChatOptions
 
 _HEARTBEATS = frozenset({"", "PING", "ping"})
-_PAYLOAD_KEYS = frozenset({"chunks", "status_code"})  # what a bot recalls, put out by a workflow
-_AGENT_HANDOFF_PREFIX = "multi_agents_"  # how the messages begin between the agents of a bot
+_PAYLOAD_KEYS = frozenset({"chunks", "status_code"})  # a bot's recall, as the output of a workflow
+_AGENT_HANDOFF_PREFIX = "multi_agents_"  # `msg_type` of messages between the agents of a bot
 
 
 _UNAUTHORISED = 708882003
@@ -64,32 +64,32 @@ _NO_RECALL = (
 
 
 class RecallStream(ChatStreamParser):
-    """Listens to a turn for what the bot recalls, and for nothing else.
+    """Stream parser that collects the recalls of a turn and nothing else.
 
     Attributes:
-        recalls: The recalls so far, in the order in which they came.
-        complete: Whether no more of them are to be waited for: something else has followed.
+        recalls: The recalls so far, in order of arrival.
+        complete: Whether no more recalls are expected, because another event has followed.
     """
 
     def __init__(self, **parser_options: Any) -> None:
-        """Begin with nothing; see `ChatStreamParser`."""
+        """Create a parser; see `ChatStreamParser`."""
         super().__init__(**parser_options)
         self.recalls: list[Recall] = []
         self.complete = False
 
     @property
     def has_partial_event(self) -> bool:
-        """Whether a part of an event has come, and not its end."""
+        """Whether an event has arrived only in part."""
         return self._decoder.has_partial_event
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the stream.
+        """Parse the next bytes of the stream.
 
         Args:
-            data: Bytes as they were read; any length.
+            data: Bytes as read; any length.
 
         Raises:
-            CozeError: The bot, or Coze, reports an error before anything was recalled.
+            CozeError: The bot, or Coze, reports an error before any recall.
         """
         for name, payload in self._decoder.feed(data):
             if self.complete:
@@ -100,29 +100,30 @@ class RecallStream(ChatStreamParser):
                 self.handle_event(name, payload)
 
     def connection_lost(self, error: CozeError) -> None:
-        """Take an error: raise it, unless there is a recall already, which is worth more.
+        """Raise the error that ended the stream, or only warn if there already is a recall.
 
         Args:
-            error: Why nothing more can be read.
+            error: The error that ended the stream.
 
         Raises:
             CozeError: The same error, with the ids of the turn.
         """
         if not self.recalls:
             super().connection_lost(error)
-        elif self.has_partial_event or not isinstance(
-            error, CozeTimeoutError
-        ):  # that ends our patience
+        # a timeout between two events only means that no other recall came in time
+        elif self.has_partial_event or not isinstance(error, CozeTimeoutError):
             warn_user(
                 "The turn broke off after its recall, so there may have been more "
                 f"({error.message}). 召回之后连接或对话中断，可能还有未收到的内容。"
             )
 
     def close(self) -> None:
-        """Take the end of the stream: it completes a recall.
+        """Handle the end of the stream, which completes the recall.
 
         Raises:
-            CozeError: Nothing was recalled and the turn did not end; see `ChatStreamParser`.
+            CozeStreamError: The stream ended within an event, or without a recall before the turn
+                did.
+            CozeError: Its last bytes report an error.
         """
         was_partial = self.has_partial_event
         try:
@@ -132,14 +133,14 @@ class RecallStream(ChatStreamParser):
                 raise
 
     def _parse_message(self, payload: bytes) -> Any:
-        """Return the JSON of a message; only one that holds a recall is missed."""
+        """Return the JSON of a message; invalid JSON matters only in a recall."""
         body = parse_json(payload)
         if body is None and b"knowledge_recall" in payload:
             self.recalls.append(Recall([], parse_error="its message is no JSON"))
         return body
 
     def _handle_other(self, message: CozeMessage) -> None:
-        """Take a message that holds no recall."""
+        """Handle a message without a recall."""
         if self.recalls and not _is_agent_handoff(message.content):
             self.complete = True
 
@@ -158,10 +159,10 @@ class RecallStream(ChatStreamParser):
 
 
 def create_recall_run(options: ChatOptions) -> TurnRun[RecallStream]:
-    """Return the session of a turn whose recall is wanted.
+    """Return the run of a turn that collects the recall.
 
     Args:
-        options: What is asked for.
+        options: The options of the call.
     """
 
     def make_parser(reply: Reply, already_seen_ids: frozenset[str]) -> RecallStream:
@@ -173,19 +174,21 @@ def create_recall_run(options: ChatOptions) -> TurnRun[RecallStream]:
 def recall_from_bot(
     run: TurnRun[RecallStream], query: str, grace: float
 ) -> Flow[list[dict[str, Any]]]:
-    """Ask a bot, and leave as soon as its recall is complete; the session must be left after that.
+    """Call a bot, and close the stream as soon as its recall is complete.
+
+    The caller must call `run.finish` afterwards.
 
     Args:
-        run: What is asked for, and what becomes of it.
+        run: The run of the turn.
         query: The question.
-        grace: Seconds of silence after a recall that make it complete.
+        grace: Seconds of silence after which a recall is complete.
 
     Returns:
-        Chunks in the order in which the bot told them; see `Recall`.
+        The chunks, in the bot's order; see `Recall`.
 
     Raises:
         CozeRecallError: The search failed.
-        CozeError: The turn failed before anything was recalled.
+        CozeError: The turn failed before any recall.
     """
     parser = yield from start_turn(run, [HumanMessage(query)])
     failure: CozeError | None = None
@@ -205,7 +208,7 @@ def recall_from_bot(
 
 
 def _read_recall(parser: RecallStream, stream: Any, grace: float) -> Flow[None]:
-    """Read a turn until its recall is complete, or until it is over."""
+    """Read a turn until its recall is complete or the turn ends."""
     deadline: float | None = None
     recalls = 0
     data: bytes | None = stream.buffered
@@ -222,27 +225,27 @@ def _read_recall(parser: RecallStream, stream: Any, grace: float) -> Flow[None]:
 def recall_from_workflow(
     options: ChatOptions, inputs: Mapping[str, Any], output_path: str | None
 ) -> Flow[list[dict[str, Any]]]:
-    """Run a workflow with a knowledge node, and return what it found.
+    """Run a workflow with a knowledge node and return the chunks in its output.
 
     Args:
-        options: What is asked for.
+        options: The options of the call.
         inputs: Values of its start node.
-        output_path: Where in its output the list is, see `listed`.
+        output_path: The path of the list in its output; see `find_list`.
 
     Returns:
-        Chunks in the order in which the workflow put them out; see `Recall`.
+        The chunks, in the order of the output; see `Recall`.
 
     Raises:
-        CozeInvalidRequestError: There is no list in its output.
-        CozeRecallError: It failed.
-        CozeError: What else Coze reports.
+        CozeInvalidRequestError: The output has no list, or several.
+        CozeRecallError: The workflow failed, or asked its user a question.
+        CozeError: Any other error that Coze reports.
     """
     try:
         reply, run = yield from run_workflow(
             build_run_request(build_run_body(options, inputs)), options.retry_policy
         )
     except CozeError as error:
-        if type(error) is CozeError:  # a code of a node, which no table has
+        if type(error) is CozeError:  # a node's code, which is not in the table
             raise convert_error(error, CozeRecallError) from error
         if error.code == _BAD_REQUEST:
             error.hint = _PARAMETERS_HINT
@@ -273,14 +276,14 @@ def recall_from_workflow(
 
 
 def _is_agent_handoff(content: str) -> bool:
-    """Return whether a message only says that another agent of the bot goes on."""
+    """Return whether a message only hands over to another agent of the bot."""
     body = parse_json(content.encode("utf-8", "replace"))
     kind = body.get("msg_type") if isinstance(body, dict) else None
     return isinstance(kind, str) and kind.startswith(_AGENT_HANDOFF_PREFIX)
 
 
 def _collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the chunks of some recalls; what went wrong beside them is told in warnings."""
+    """Return the chunks of all recalls; warn about failed ones, or raise if no chunk is left."""
     chunks = [chunk for recall in recalls for chunk in recall.chunks]
     failed = next((recall for recall in recalls if recall.status_code or recall.parse_error), None)
     if failed is not None and not chunks:

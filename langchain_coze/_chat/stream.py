@@ -1,6 +1,6 @@
-"""The state of one chat, parsed from the events of its stream: ids, status, errors. No I/O.
+"""Parse the state of one chat from its event stream: ids, status, errors. No I/O.
 
-Subclasses handle the messages: `AnswerStream` for an answer, `RecallStream` for a recall.
+Subclasses handle the messages: `AnswerStream` those of an answer, `RecallStream` those of a recall.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 DELTA_EVENT = "conversation.message.delta"
-"""The name of the event with a piece of an answer."""
+"""The name of the event with a part of an answer."""
 
 COMPLETED_EVENT = "conversation.message.completed"
-"""The name of the event with a whole message."""
+"""The name of the event with a complete message."""
 
 _ID_KEYS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
-_UNKNOWN_CHAT = Chat()  # of which nothing is known
+_UNKNOWN_CHAT = Chat()  # until its end arrives
 _HTTP_OK = 200
 _MAX_BODY = 2000  # characters
-_SIDE_CHANNEL_TYPES = frozenset({"verbose", "knowledge"})  # the types of messages for programs
+_SIDE_CHANNEL_TYPES = frozenset({"verbose", "knowledge"})  # messages for programs, not users
 _FAILED_STATUSES = frozenset({"failed", "canceled", "expired"})
 
 
 class ChatStreamParser:
-    """How far one chat has come.
+    """Parser for the event stream of one chat.
 
     Attributes:
-        ids: `conversation_id`, `chat_id` and `section_id`, as far as they are known.
-        finished: Whether the bot has said that the turn is over.
+        ids: `conversation_id`, `chat_id` and `section_id`, each once it is known.
+        finished: Whether Coze has reported the end of the turn.
     """
 
     def __init__(
         self, *, logid: str | None = None, token: str = "", already_seen_ids: Iterable[str] = ()
     ) -> None:
-        """Begin with a chat of which nothing has been seen yet.
+        """Create a parser for one chat.
 
         Args:
             logid: The log id of the response.
-            token: The token, which must not appear in errors.
-            already_seen_ids: Ids of messages that are to be passed over.
+            token: The token to mask in errors.
+            already_seen_ids: Ids of messages to skip.
         """
         self.ids: dict[str, str] = {}
         self.finished = False
@@ -61,7 +61,7 @@ class ChatStreamParser:
 
     @property
     def state(self) -> str:
-        """The finish reason, or `open` as long as the turn is not over."""
+        """The finish reason, or `open` until the turn ends."""
         return str(self._result["finish_reason"]) if self.finished else "open"
 
     @property
@@ -72,13 +72,13 @@ class ChatStreamParser:
 
     @property
     def message_ids(self) -> frozenset[str]:
-        """The ids of the messages that the turn has told."""
+        """The ids of the messages that the turn has sent so far."""
         return frozenset(self._seen_ids)
 
-    # --- What comes in -------------------------------------------------------------------------
+    # --- Input ---------------------------------------------------------------------------------
 
     def handle_event(self, name: str, payload: bytes) -> None:
-        """Take an event that is no delta.
+        """Handle an event that is not a delta.
 
         Args:
             name: Its name, or an empty string.
@@ -98,10 +98,10 @@ class ChatStreamParser:
             self._handle_failure(body)
 
     def close(self) -> None:
-        """Take the end of the stream.
+        """Handle the end of the stream.
 
         Raises:
-            CozeStreamError: The stream was cut: the turn has not come to its end.
+            CozeStreamError: The stream ended before the turn did.
             CozeError: Its last bytes report an error.
         """
         for name, payload in self._decoder.close():
@@ -113,10 +113,10 @@ class ChatStreamParser:
             )
 
     def connection_lost(self, error: CozeError) -> None:
-        """Take a broken connection: raise its error, unless the turn was over anyway.
+        """Raise the error of a lost connection, unless the turn has already ended.
 
         Args:
-            error: Why nothing more can be read.
+            error: The error that ended the stream.
 
         Raises:
             CozeError: The same error, with the ids of the turn.
@@ -127,7 +127,7 @@ class ChatStreamParser:
             raise error
 
     def collect_error_context(self) -> dict[str, Any]:
-        """Return what every error of this turn tells."""
+        """Return the log id and the ids that every error of this turn carries."""
         return {
             "logid": self._logid,
             "chat_id": self.ids.get("chat_id"),
@@ -137,7 +137,7 @@ class ChatStreamParser:
     # --- Events --------------------------------------------------------------------------------
 
     def _parse_message(self, payload: bytes) -> Any:
-        """Return the JSON of a piece of an answer: an unreadable one must not go unnoticed."""
+        """Return the JSON of a part of an answer; invalid JSON raises, so that no text is lost."""
         body = parse_json(payload)
         if body is None and payload.strip() != b"null":
             message = "The stream has a piece of an answer that is not JSON."
@@ -145,7 +145,7 @@ class ChatStreamParser:
         return body
 
     def _record_ids(self, body: Any) -> None:
-        """Note the ids of the turn."""
+        """Record the ids of the turn."""
         if isinstance(body, dict):
             for key, name in _ID_KEYS.items():
                 value = body.get(key)
@@ -158,7 +158,7 @@ class ChatStreamParser:
         message = CozeMessage.model_validate(body)
         if message.role == "user":
             return  # Studio lists the user's question among the messages of a turn
-        # several messages beside the answer may share an id
+        # several side-channel messages may share an id
         is_side_channel = (
             message.type in _SIDE_CHANNEL_TYPES and message.id not in self._already_seen_ids
         )
@@ -173,32 +173,32 @@ class ChatStreamParser:
             self._handle_other(message)
 
     def _handle_other(self, message: CozeMessage) -> None:
-        """Take a message of a type that nobody listens for."""
+        """Handle a message of any other type; does nothing unless overridden."""
 
     def _handle_requires_action(self, body: Any) -> None:
         self._handle_chat_end(body)
         self._record_pending_action()
 
     def _record_pending_action(self) -> None:
-        """Note what the bot waits for: results of its calls, or, without calls, an answer."""
+        """Record what the bot waits for: the results of its calls, or an answer if it has none."""
         calls = self._chat.required_action.submit_tool_outputs.tool_calls
         self._result["finish_reason"] = "tool_calls" if calls else "interrupt"
 
     def _handle_chat_end(self, body: Any) -> None:
-        """Take the word that the turn is over; more messages, or `done`, may follow."""
+        """Handle the event that ends the turn; more messages, or `done`, may follow."""
         self._chat = parse_chat(body)
         if self._chat.status in _FAILED_STATUSES:
             self._handle_failure(body)
         if self._chat.status == "requires_action":
             self._record_pending_action()
         elif self._result["finish_reason"] == "tool_calls":
-            self._result["finish_reason"] = "stop"  # it went on without us
+            self._result["finish_reason"] = "stop"  # it continued without results
         self._record_ids(body)
         self.finished = True
 
     def _handle_failure(self, body: Any) -> None:
         if self.finished and self.state != "tool_calls":
-            return  # the bot has given its whole answer
+            return  # the answer is already complete
         self._record_ids(body)
         failure = read_failure(body)
         message = redact(failure.message, self._token)
@@ -214,7 +214,7 @@ class ChatStreamParser:
     def _handle_done(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("debug_url"), str):
             self._result["debug_url"] = body["debug_url"]
-        if self._seen_ids:  # else it is the end of nothing: see `close`
+        if self._seen_ids:  # `done` without messages ends no turn: see `close`
             self.finished = True
 
     _EVENT_HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {
@@ -234,7 +234,7 @@ class ChatStreamParser:
 
 
 def parse_chat(body: Any) -> Chat:
-    """Return the chat that a body describes, as far as it does.
+    """Return the chat in a response body; its fields are empty if the body lacks them.
 
     Args:
         body: JSON, or None.

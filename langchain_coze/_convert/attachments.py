@@ -1,7 +1,7 @@
-"""Images, files and audio of a message: every form that LangChain knows to one that Coze takes.
+"""Convert images, files and audio from LangChain's content blocks to Coze attachments. Pure.
 
-Links are passed on, bytes are uploaded first, ids of uploaded files are used as they are (wire
-sections 2.1 and 5.3). What can be known to be wrong is said here, before any request. Pure.
+Links are passed on, bytes are uploaded first, ids of uploaded files are used as is (wire sections
+2.1 and 5.3). Errors that can be detected locally are raised here, before any request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from langchain_coze._api.effects import Upload
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 MAX_FILE_SIZE = 512 * 1024 * 1024
-"""How many bytes an uploaded file may have (wire section 5.3)."""
+"""The maximum size of an uploaded file in bytes (wire section 5.3)."""
 
 AttachmentKind = Literal["image", "file", "audio"]
 
@@ -32,7 +32,7 @@ FILE_BLOCK_TYPES: Mapping[str, AttachmentKind] = {
     "video": "file",
     "text-plain": "file",
 }
-"""The types of content blocks that hold files, and what each is to Coze."""
+"""The types of content blocks that hold files, and Coze's type for each."""
 
 _IMAGE_SIGNATURES: Mapping[bytes, str] = {
     b"\x89PNG\r\n\x1a\n": "image/png",
@@ -63,7 +63,7 @@ class Attachment(NamedTuple):
     """One file of a message; exactly one of `url`, `file_id` and `data` is set.
 
     Attributes:
-        kind: What it is to Coze.
+        kind: Coze's type for it.
         url: A public link.
         file_id: The id of an uploaded file.
         data: Its bytes, to be uploaded.
@@ -80,14 +80,14 @@ class Attachment(NamedTuple):
 
     @property
     def upload(self) -> Upload:
-        """What has to be uploaded, when there are bytes."""
+        """The file to upload, if `data` is set."""
         return Upload(self.name, self.data, self.mime_type)
 
     def to_item(self, file_id: str = "") -> dict[str, str]:
-        """Return the item of an `object_string` (wire section 2.1).
+        """Return the file as an `object_string` item (wire section 2.1).
 
         Args:
-            file_id: The id that an upload has given.
+            file_id: The id from its upload, if it was uploaded.
         """
         location = {"file_url": self.url} if self.url else {"file_id": file_id or self.file_id}
         return {"type": self.kind, **location}
@@ -97,12 +97,13 @@ def parse_block(block: Any) -> str | Attachment:
     """Return the text of a content block, or the file that it holds.
 
     Args:
-        block: A str; a standard content block with `url`, `base64` or `file_id`, in the present or
-            the earlier form; or a block as OpenAI or Anthropic write it. Bytes may stand wherever
-            base64 does.
+        block: A str; a standard content block with `url`, `base64` or `file_id`, in the current or
+            the earlier format; or a block in OpenAI's or Anthropic's format. Bytes are accepted in
+            place of base64.
 
     Raises:
-        CozeInvalidRequestError: Coze cannot be sent this, or it is no image, empty, or too large.
+        CozeInvalidRequestError: Coze does not accept the block, or its data is empty, too large, or
+            not the declared image.
     """
     if isinstance(block, str):
         return block
@@ -117,12 +118,13 @@ def parse_block(block: Any) -> str | Attachment:
 
 
 def make_traceable(messages: Sequence[Any]) -> list[Any]:
-    """Return messages whose files can be shown in a trace: bytes as base64, with a MIME type.
+    """Return messages whose files can be traced: bytes as base64, with a MIME type.
 
-    LangChain's tracers write the bytes of a block as they are, and refuse a block without a type.
+    LangChain's tracers write the bytes of a block unchanged, and reject a block without a MIME
+    type.
 
     Args:
-        messages: Anything that a chat model takes as a list; what has no such files is kept.
+        messages: Any list that a chat model accepts; messages without such files are unchanged.
     """
     return [
         message.model_copy(
@@ -153,7 +155,7 @@ def _make_block_traceable(block: Any) -> Any:
 
 
 def _normalize(block: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a block says, whatever its form: url, file_id, data, mime_type, name."""
+    """Return the fields of a block in any format: url, file_id, data, mime_type, name."""
     inner = block.get(str(block["type"]))  # OpenAI: {"type": "file", "file": {…}}
     inner = {"url": inner} if isinstance(inner, str) else inner or block.get("source")  # Anthropic
     extras = block.get("extras") or block.get("metadata")
@@ -181,7 +183,7 @@ def _normalize(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_file_id(fields: Mapping[str, Any]) -> bool:
-    """Return whether `id` names a file: in the standard form it names the block."""
+    """Return whether a file id is set; in the standard format, `id` is the id of the block."""
     return bool(fields.get("file_id")) or fields.get("source_type") == "id"
 
 
@@ -221,15 +223,15 @@ def _require_public_url(url: str) -> str:
 
 
 def _guess_extension(mime_type: str) -> str:
-    """Return the ending of a file name: Coze tells the type of a file by it."""
+    """Return a file name extension, from which Coze derives the type of the file."""
     subtype = mime_type.partition("/")[2]
     return mimetypes.guess_extension(mime_type) or (f".{subtype}" if subtype.isalnum() else "")
 
 
 def _read_bytes(value: str | bytes | bytearray) -> bytes:
-    """Return the bytes of a file, checked as far as Coze tells what it takes."""
+    """Return the bytes of a file, checked against the limits that Coze documents."""
     size = len(value) * 3 // 4 if isinstance(value, str) else len(value)
-    if size > MAX_FILE_SIZE + 2:  # base64 pads with up to two
+    if size > MAX_FILE_SIZE + 2:  # base64 padding adds up to two
         raise CozeInvalidRequestError(
             f"A file has {size / 1024**2:.0f} MB; Coze takes at most 512 MB.",
             code=4302,
@@ -267,7 +269,7 @@ def _make_base64_error() -> CozeInvalidRequestError:
 
 
 def _detect_image_type(data: bytes, declared: str) -> str:
-    """Return the MIME type of an image, told by its first bytes."""
+    """Return the MIME type of an image, detected from its first bytes."""
     head = data[:64].lstrip()
     mime_type = next(
         (kind for signature, kind in _IMAGE_SIGNATURES.items() if head.startswith(signature)), ""

@@ -1,9 +1,9 @@
-"""Chunks of a streamed answer, made quickly.
+"""Build the chunks of a streamed answer quickly.
 
-A stream makes one chunk for each delta, and validating two pydantic objects costs more than reading
-the delta. What is known to be right is therefore put together by hand. Whether the result equals a
-validated chunk is checked once, at import: where it does not (another pydantic, another
-langchain-core), chunks are validated as usual.
+A stream has one chunk per delta, and validating two pydantic objects costs more than parsing the
+delta. Chunks with only text are therefore built without validation. A check at import compares such
+a chunk with a validated one. If they differ (another pydantic, another langchain-core), all chunks
+are validated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 
 PROVIDER = "coze"
-"""Our name in `response_metadata["model_provider"]`."""
+"""The name of this provider in `response_metadata["model_provider"]`."""
 
 _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 
@@ -29,11 +29,11 @@ _SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydant
 def build_chunk(
     content: str, more_metadata: Mapping[str, Any] | None = None, **fields: Any
 ) -> ChatGenerationChunk:
-    """Return a chunk with anything in it, validated.
+    """Return a validated chunk with any fields.
 
     Args:
         content: The text that this chunk adds.
-        more_metadata: Its `response_metadata`. Every chunk also names its provider, which is how
+        more_metadata: Its `response_metadata`. Every chunk also names its provider, by which
             LangChain finds our block translator.
         **fields: Further fields of `AIMessageChunk`.
     """
@@ -42,7 +42,7 @@ def build_chunk(
     return ChatGenerationChunk(message=message)
 
 
-# The slots of a pydantic object, set without its __setattr__.
+# Setters for the slots of a pydantic object that bypass its __setattr__.
 _set_dict = BaseModel.__dict__["__dict__"].__set__
 _set_fields_set = BaseModel.__dict__["__pydantic_fields_set__"].__set__
 _set_extra = BaseModel.__dict__["__pydantic_extra__"].__set__
@@ -51,7 +51,7 @@ _new = object.__new__
 
 
 def _build_text_chunk_fast(content: str) -> ChatGenerationChunk:
-    """Return a chunk of text alone, put together by hand."""
+    """Return a chunk with only text, built without validation."""
     message = _new(AIMessageChunk)
     _set_dict(
         message,
@@ -89,14 +89,14 @@ def _build_text_chunk_fast(content: str) -> ChatGenerationChunk:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Return whether two pydantic objects are alike down to their slots."""
+    """Return whether two pydantic objects are equal in type and slots."""
     return type(one) is type(other) and all(
         getattr(one, slot) == getattr(other, slot) for slot in _SLOTS
     )
 
 
 def _fast_path_is_valid() -> bool:
-    """Return whether a chunk built by hand is what validation would have made."""
+    """Return whether a chunk built without validation equals a validated one."""
     try:
         built, right = _build_text_chunk_fast("probe"), build_chunk("probe")
         return (
@@ -106,23 +106,23 @@ def _fast_path_is_valid() -> bool:
             and list(built.__dict__) == list(right.__dict__)
             and list(built.message.__dict__) == list(right.message.__dict__)
         )
-    except Exception:  # noqa: BLE001 - any surprise means: validate
+    except Exception:  # noqa: BLE001 - after any failure, chunks are validated
         return False
 
 
 build_text_chunk = _build_text_chunk_fast if _fast_path_is_valid() else build_chunk
-"""Return a chunk that adds some text and nothing else."""
+"""Return a chunk that adds text and nothing else."""
 
 
 def to_chat_result(chunks: list[ChatGenerationChunk]) -> ChatResult:
-    """Return the result of a turn that was told in one chunk.
+    """Return the result of a turn in single-chunk mode.
 
     Args:
-        chunks: That chunk.
+        chunks: A list with that chunk.
     """
-    (chunk,) = chunks  # a whole turn makes one
+    (chunk,) = chunks
     message = message_chunk_to_message(chunk.message)
-    if not isinstance(message, AIMessage):  # pragma: no cover - chunks of ours are AI messages
+    if not isinstance(message, AIMessage):  # pragma: no cover - our chunks are AI messages
         raise TypeError(type(message))
     return ChatResult(generations=[ChatGeneration(message=message)])
 
@@ -130,7 +130,7 @@ def to_chat_result(chunks: list[ChatGenerationChunk]) -> ChatResult:
 def with_callbacks(
     chunks: Generator[ChatGenerationChunk], run_manager: CallbackManagerForLLMRun
 ) -> Iterator[ChatGenerationChunk]:
-    """Pass chunks on, and tell callbacks of each."""
+    """Yield chunks, and report each to the callbacks."""
     with closing(chunks):
         for chunk in chunks:
             run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -140,7 +140,7 @@ def with_callbacks(
 async def awith_callbacks(
     chunks: AsyncGenerator[ChatGenerationChunk], run_manager: AsyncCallbackManagerForLLMRun
 ) -> AsyncIterator[ChatGenerationChunk]:
-    """Pass chunks on, and tell callbacks of each."""
+    """Async version of `with_callbacks`."""
     async with aclosing(chunks):
         async for chunk in chunks:
             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)

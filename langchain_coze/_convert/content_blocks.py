@@ -1,11 +1,11 @@
-"""The content blocks of an answer: which block follows which, told while streaming and read back.
+"""Record the order of an answer's content blocks while streaming, and restore the blocks from it.
 
-The `content` of our messages is plain text, so that `print(message.content)` shows the answer. What
-LangChain calls content blocks is made from it on demand by the translator registered here. In most
-turns the order is obvious (reasoning, then text); in the others `BlockOrder` puts small marks under
-`additional_kwargs["coze_blocks"]`: the kind of each block, its length where it is a piece of the
-text, or the whole block where it is something else. Marks of streamed chunks add up, as LangChain
-merges them, to the marks of the whole message.
+The `content` of our messages is plain text, so that `print(message.content)` shows the answer. The
+translator registered here builds LangChain's content blocks from it on demand. In most turns the
+blocks have the default order (reasoning, then text). Otherwise `BlockOrder` adds small markers
+under `additional_kwargs["coze_blocks"]`: the kind of each block, with its length if it is a part of
+the text, or the block itself if it is anything else. When LangChain merges streamed chunks, their
+markers add up to those of the whole message.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from langchain_core.messages.content import ContentBlock
 
 SEPARATOR = "\n\n"
-"""What stands between two answers of one turn."""
+"""The text between two answers of one turn."""
 
 MARKERS_KEY = "coze_blocks"
-"""The key of the marks in `additional_kwargs`."""
+"""The key of the markers in `additional_kwargs`."""
 
 TextKind = Literal["text", "reasoning"]
 BlockMarker = dict[str, Any]
@@ -39,35 +39,35 @@ _DEFAULT_ORDERS = (["text"], ["reasoning"], ["reasoning", "text"])
 
 
 class BlockOrder:
-    """The blocks of one turn in their order, and the marks that tell it."""
+    """The order of the blocks of one turn, and the markers that record it."""
 
     __slots__ = ("_index", "_is_default", "_order")
 
     def __init__(self) -> None:
-        """Begin with no block."""
+        """Create an order without blocks."""
         self._order: list[BlockMarker] = []
         self._index: dict[tuple[str, object], str] = {}
         self._is_default = True
 
     def has_block(self, kind: TextKind, owner: object) -> bool:
-        """Return whether an answer has such a block already."""
+        """Return whether an answer already has a block of this kind."""
         return (kind, owner) in self._index
 
     def is_first(self, kind: TextKind, owner: object) -> bool:
-        """Return whether an answer's block is the first of its kind, which needs no marks."""
+        """Return whether an answer's block is the first of its kind, which needs no markers."""
         return self._index.get((kind, owner)) == _FIRST_INDEX[kind]
 
     def list_owners(self, kind: TextKind) -> list[Any]:
-        """Return the answers that have such a block, in order."""
+        """Return the answers that have a block of this kind, in order."""
         return [owner for owner_kind, owner in self._index if owner_kind == kind]
 
     def add_text(self, kind: TextKind, owner: object, length: int) -> list[BlockMarker]:
-        """Add some text to an answer's block of a kind, and return the marks for it.
+        """Add text to an answer's block of a kind, and return the markers for it.
 
         Args:
-            kind: Which block.
-            owner: Anything that stands for the answer.
-            length: How many characters are added.
+            kind: The kind of block.
+            owner: Any object that represents the answer.
+            length: The number of characters added.
         """
         index = self._index.get((kind, owner))
         markers = []
@@ -82,7 +82,7 @@ class BlockOrder:
         return [*markers[:-1], {"type": kind, "index": index, "length": length}]
 
     def add_block(self, block: Mapping[str, Any]) -> list[BlockMarker]:
-        """Add a block that is no text, and return the marks for it.
+        """Add a block that is not text, and return the markers for it.
 
         Args:
             block: A standard content block.
@@ -90,7 +90,7 @@ class BlockOrder:
         return self._add({**block, "index": f"lc_block_{len(self._order)}"})
 
     def mark_citations(self) -> list[BlockMarker]:
-        """Return the marks of the last chunk, which say where citations stand."""
+        """Return the markers of the last chunk, which locate the citations."""
         texts = [marker for marker in self._order if marker["type"] == "text"]
         if self._is_default or not texts:
             return []
@@ -98,10 +98,10 @@ class BlockOrder:
         return [last if last["index"] == _FIRST_INDEX["text"] else {**last, "length": 0}]
 
     def list_markers(self, lengths: Mapping[tuple[str, object], int]) -> list[BlockMarker]:
-        """Return the marks of the whole message.
+        """Return the markers of the whole message.
 
         Args:
-            lengths: The characters of each block of text, by kind and owner.
+            lengths: The number of characters of each block of text, by kind and owner.
         """
         if self._is_default:
             return []
@@ -126,10 +126,10 @@ class BlockOrder:
 
 
 def translate(message: AIMessage) -> list[ContentBlock]:
-    """Return the standard content blocks of a whole message.
+    """Return the standard content blocks of a complete message.
 
     Args:
-        message: A message from `ChatCoze`, with its content as a str.
+        message: A message from `ChatCoze` whose content is a str.
     """
     blocks = _order_blocks(message)
     for block in blocks:
@@ -141,10 +141,10 @@ def translate_chunk(chunk: AIMessageChunk) -> list[ContentBlock]:
     """Return the standard content blocks of a chunk, or of the sum of all chunks.
 
     Args:
-        chunk: A chunk from `ChatCoze`, or a sum of chunks, with its content as a str.
+        chunk: A chunk from `ChatCoze`, or a sum of chunks, whose content is a str.
     """
     if chunk.chunk_position == "last" and "model_name" in chunk.response_metadata:
-        return translate(chunk)  # the beginning and the end: the whole message
+        return translate(chunk)  # first and last chunk merged: a complete message
     calls: list[Any] = [
         {"type": "tool_call_chunk", **call, "index": f"lc_call_{call['index']}"}
         for call in chunk.tool_call_chunks
@@ -171,10 +171,10 @@ def _build_tool_call_blocks(message: AIMessage) -> list[ContentBlock]:
 
 
 def _order_blocks(message: AIMessage) -> list[Any]:
-    """Return the blocks of a message or chunk in their order, each with its index."""
+    """Return the blocks of a message or chunk in order, each with its index."""
     markers: list[BlockMarker] = message.additional_kwargs.get(MARKERS_KEY) or []
     reasoning = message.additional_kwargs.get("reasoning_content") or ""
-    text = str(message.text)  # a plain str: its subclass would not merge with one
+    text = str(message.text)  # a plain str: LangChain does not merge its subclass with str
     pieces = {
         **_cut_pieces("reasoning", reasoning, markers, ""),
         **_cut_pieces("text", text, markers, SEPARATOR),
@@ -202,13 +202,13 @@ def _order_blocks(message: AIMessage) -> list[Any]:
 def _cut_pieces(
     kind: TextKind, text: str, markers: list[BlockMarker], separator: str
 ) -> dict[str, str]:
-    """Cut a text into the pieces that the marks tell, from its end; the first takes the rest."""
+    """Cut a text into pieces by the markers, starting at its end; the first takes the rest."""
     pieces: dict[str, str] = {}
     for marker in reversed(markers):
         if marker["type"] != kind or marker["index"] == _FIRST_INDEX[kind]:
             continue
         start = len(text) - marker.get("length", 0)
-        if start < 0:  # not our text any more: somebody has changed it
+        if start < 0:  # the text has been changed since
             break
         text, pieces[marker["index"]] = text[:start], text[start:]
         if pieces[marker["index"]]:

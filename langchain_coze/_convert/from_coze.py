@@ -1,7 +1,7 @@
-"""What the messages of a turn hold besides text, as standard content blocks. Pure.
+"""Convert the messages of a turn that are not plain text to standard content blocks. Pure.
 
 Plugin calls, cards, images, files and audio arrive as JSON in a message's `content` (wire sections
-2.1, 2.3 and 2.5). What cannot be read is kept as it came.
+2.1, 2.3 and 2.5). Content that cannot be parsed is kept unchanged.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ Block = dict[str, Any]
 
 
 def card_block(content: str) -> Block:
-    """Return the block of a card: its JSON, or its text where it is none."""
+    """Return the block of a card: the parsed JSON, or the raw text if it is not JSON."""
     card = parse_json(content.encode())
     value = {"type": "card", "content": content if card is None else card}
     return {"type": "non_standard", "value": value}
 
 
 def call_block(message_id: str, content: str) -> Block:
-    """Return the block of a plugin call that the bot has made in Coze.
+    """Return the block of a plugin call that ran in Coze.
 
     Args:
-        message_id: What stands for the call: the wire gives it no id.
-        content: The content of a `function_call` message, also in Studio's form.
+        message_id: The message id, used as the call id: Coze sends none.
+        content: The content of a `function_call` message, also in Studio's format.
     """
     body = parse_json(content.encode())
     call: Any = body if isinstance(body, dict) else {"arguments": content}
-    if isinstance(call.get("function"), dict):  # Studio's form
+    if isinstance(call.get("function"), dict):  # Studio's format
         call = call["function"]
     arguments = call.get("arguments")
     if isinstance(arguments, str):
@@ -70,7 +70,7 @@ def result_block(call_id: str, content: str) -> Block:
 
 
 def parse_object_string(content: str) -> tuple[str, list[Block]]:
-    """Return the text of an `object_string` answer, and the blocks of its images and files.
+    """Return the text of an `object_string` answer and the blocks of its images and files.
 
     Args:
         content: The content of the message (wire section 2.1).
@@ -103,13 +103,13 @@ def _file_block(item: Block) -> Block:
 
 
 def audio_block(pieces: Iterable[str]) -> Block | None:
-    """Return the block of a spoken answer, or None when there is nothing to hear.
+    """Return the block of a spoken answer, or None if there is no audio.
 
-    Ogg tells its type by its first bytes; what has none is Coze's other form, raw PCM of 16 bits,
+    Ogg and WAV start with a signature. Audio without one is in Coze's other format: raw 16-bit PCM,
     24 kHz, one channel (wire section 2.4).
 
     Args:
-        pieces: The contents of the audio deltas, base64 each.
+        pieces: The contents of the audio deltas, each in base64.
     """
     audio = b"".join(map(_decode_base64, pieces))
     if not audio:
@@ -130,7 +130,7 @@ def _decode_base64(piece: str) -> bytes:
 
 
 def is_interrupt(content: str) -> bool:
-    """Return whether a `verbose` message says that the bot waits for its user (wire 2.5)."""
+    """Return whether a `verbose` message reports that the bot waits for its user (wire 2.5)."""
     body = parse_json(content.encode())
     if not isinstance(body, dict):
         return False
@@ -146,25 +146,25 @@ def is_interrupt(content: str) -> bool:
 
 
 def prevent_repair(arguments: str) -> str:
-    """Return the arguments of a client-side call so that LangChain does not repair them.
+    """Return the arguments of a client-side call in a form that LangChain does not repair.
 
-    Its chunks complete JSON that breaks off, as it may while it streams. Coze sends arguments whole
-    (wire section 2.6): what breaks off is wrong, and no tool must run with half of it.
+    LangChain's chunks complete truncated JSON, which is normal while streaming. Coze sends
+    arguments whole (wire section 2.6): truncated ones are invalid, and no tool may run with them.
 
     Args:
-        arguments: JSON text, or what should be.
+        arguments: JSON text, possibly invalid.
     """
     if not arguments or parse_json(arguments.encode()) is not None:
         return arguments
     try:
         parse_partial_json(arguments)
     except ValueError:
-        return arguments  # beyond repair
+        return arguments  # LangChain cannot repair it
     return f"(broken off) {arguments}"
 
 
 def to_usage_metadata(usage: Usage) -> UsageMetadata | None:
-    """Return LangChain's form of token counts; None when the server gave none (wire 2.2)."""
+    """Return token counts in LangChain's format; None if the server sent none (wire 2.2)."""
     total_tokens = usage.token_count or usage.input_count + usage.output_count
     if not total_tokens:
         return None

@@ -1,8 +1,8 @@
-"""What a bot recalled from its knowledge bases: payloads of `knowledge_recall` to documents.
+"""Convert the recall of a bot or workflow (`knowledge_recall` payloads) to documents. Pure.
 
-A recall arrives as three JSON levels inside one message (wire section 3.1), in one of five forms
-(wire section 3.3). Its fourth level, `ori_req`, names accounts and keys of the bot's owner: it is
-never read here, and so never gets anywhere.
+A recall arrives as three levels of JSON in one message (wire section 3.1), in one of five forms
+(wire section 3.3). Its fourth level, `ori_req`, contains accounts and keys of the bot's owner. It
+is never read here, so it cannot leak.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Recall(NamedTuple):
     """One recall of a turn.
 
     Attributes:
-        chunks: What was found, each a dict with `id`, `page_content` and flat `metadata`, as
-            `langchain_core.documents.Document` takes them. Empty when nothing was found.
-        status_code: 0, or the reason why the search failed.
-        parse_error: What of the payload could not be read, or an empty string.
+        chunks: The recalled chunks, each a dict with `id`, `page_content` and flat `metadata`, the
+            fields of `langchain_core.documents.Document`. Empty if nothing was found.
+        status_code: 0, or the error code of a failed search.
+        parse_error: Which part of the payload could not be parsed, or an empty string.
     """
 
     chunks: list[dict[str, Any]]
@@ -47,14 +47,16 @@ class Recall(NamedTuple):
 
 
 def parse_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
-    """Return the recall that a message holds, or None when it holds none.
+    """Return the recall in a message, or None if it has no recall.
+
+    One broken chunk never loses the others, nor does a truncated payload.
 
     Args:
         kind: The message's `type`.
         content: Its `content`.
         rank: The rank of the first chunk, for turns with several recalls.
 
-    Source: wire section 3.3. One broken chunk never loses the others, nor does a cut payload.
+    Source: wire section 3.3.
     """
     if kind not in {"verbose", "knowledge"}:
         return None
@@ -78,9 +80,9 @@ def parse_payload(payload: Any, rank: int = 1, *, is_truncated: bool = False) ->
     """Return the recall of a payload: a dict with `chunks` and `status_code` (wire section 3.2).
 
     Args:
-        payload: What the third level of a recall holds.
+        payload: The third level of a recall.
         rank: The rank of the first chunk.
-        is_truncated: Whether it could not be read whole.
+        is_truncated: Whether it could be parsed only in part.
     """
     if not isinstance(payload, dict):
         return Recall([], parse_error="it is no JSON object")
@@ -99,10 +101,10 @@ def parse_payload(payload: Any, rank: int = 1, *, is_truncated: bool = False) ->
 
 
 def list_warnings(recall: Recall) -> list[str]:
-    """Return what a user should know of a recall that did not go well, in English and Chinese.
+    """Return the warnings about a failed or damaged recall, in English and Chinese.
 
     Args:
-        recall: A recall.
+        recall: Any recall.
     """
     messages = []
     if recall.status_code:
@@ -120,12 +122,12 @@ def list_warnings(recall: Recall) -> list[str]:
 
 
 def parse_items(items: Sequence[Any]) -> Recall:
-    """Return the recall that the output of a workflow holds.
+    """Return the recall in the output of a workflow.
 
     Args:
-        items: What its knowledge node found: texts, dicts of a text with its document (`output` and
-            `documentId` from the node itself, other names from nodes that stand after it), or
-            chunks as a bot recalls them. Further plain values of a dict are kept as metadata.
+        items: The results of its knowledge node: texts, dicts of a text with its document (`output`
+            and `documentId` from the node itself, other names from later nodes), or chunks in the
+            format of a bot's recall. Further scalar values of a dict are kept as metadata.
 
     Source: wire section 3.5.
     """
@@ -142,17 +144,17 @@ def parse_items(items: Sequence[Any]) -> Recall:
 
 
 def recalled_documents(message: BaseMessage) -> list[Document]:
-    """Return what the bot recalled for an answer, as documents.
+    """Return the documents that the bot recalled for an answer.
 
-    Works on any message of ours, streamed or not, also after it has been through a checkpoint.
+    Works with any message from `ChatCoze`, streamed or not, also after a checkpoint.
 
     Args:
         message: An `AIMessage` from `ChatCoze`.
 
     Returns:
-        One `Document` for each recalled chunk, in the bot's order; empty when there are none. The
-        metadata has `score`, `source`, `title`, `dataset_id`, `dataset_name`, `document_id`,
-        `document_name`, `link`, `format_type`, `source_type` (each where the bot gave it), `rank`.
+        One `Document` per recalled chunk, in the bot's order; empty if there are none. The metadata
+        has `score`, `source`, `title`, `dataset_id`, `dataset_name`, `document_id`,
+        `document_name`, `link`, `format_type`, `source_type` (each if the bot sent it), and `rank`.
 
     Source: wire section 3.2.
 
@@ -173,7 +175,7 @@ def recalled_documents(message: BaseMessage) -> list[Document]:
 
 
 def to_documents(chunks: Iterable[Mapping[str, Any]]) -> list[Document]:
-    """Return chunks of a `Recall` as documents.
+    """Return the chunks of a `Recall` as documents.
 
     Args:
         chunks: Dicts with `id`, `page_content` and `metadata`.
@@ -190,7 +192,7 @@ def to_documents(chunks: Iterable[Mapping[str, Any]]) -> list[Document]:
 
 
 def to_citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
-    """Return one citation for each source among recalled chunks, in their order.
+    """Return one citation per source of the recalled chunks, in their order.
 
     Args:
         chunks: Dicts with `id`, `page_content` and `metadata`.
@@ -219,23 +221,23 @@ _CITATION_FIELDS = ("score", "source", "dataset_id", "dataset_name", "document_i
 def _parse_partial_json(
     text: str, *, allow_partial: bool | Literal["trailing-strings"]
 ) -> tuple[Any, bool]:
-    """Return the JSON of a text and whether it is damaged.
+    """Return the parsed JSON of a text, and whether it is damaged.
 
-    Of a damaged object, everything before the damage is returned. `allow_partial` has the meaning
-    that `pydantic_core.from_json` gives it: True drops a string that ends too early.
+    A damaged object is returned up to the damage. `allow_partial` is that of
+    `pydantic_core.from_json`: True drops an unterminated string.
     """
     value = parse_json(text.encode("utf-8", "replace"))
     if value is not None or not text.lstrip().startswith("{"):
         return value, value is None
     end = 0
     try:
-        return json.loads(text, strict=False), False  # control characters in a text
+        return json.loads(text, strict=False), False  # control characters in a string
     except json.JSONDecodeError as error:
         end = error.pos
     except RecursionError:
         pass
     with contextlib.suppress(ValueError):
-        return from_json(text, allow_partial=allow_partial), True  # cut at its end
+        return from_json(text, allow_partial=allow_partial), True  # truncated
     with contextlib.suppress(ValueError):
         fields = from_json(text[:end], allow_partial=allow_partial)
         return {**fields, "chunks": _parse_each_chunk(text)} if "chunks" in fields else fields, True
@@ -262,7 +264,7 @@ _ITEM_FIELDS: Mapping[str, tuple[str, str]] = {
     "title": ("link", "title"),
     **dict.fromkeys(("url", "link"), ("link", "url")),
 }
-"""Where the values of a workflow's items belong in a chunk, by their names without `_` and case."""
+"""Where the values of a workflow's item go in a chunk, by name in lower case without `_`."""
 
 _NODE_ITEM = frozenset({"documentId", "output"})
 _PRIVATE_PREFIXES = (
@@ -275,11 +277,11 @@ _PRIVATE_PREFIXES = (
     "scenecontext",
     "meta",
 )
-"""How the names begin of what tells of accounts (wire section 3.2)."""
+"""Prefixes of the names of values that identify accounts (wire section 3.2)."""
 
 
 def _parse_item(item: Any) -> Any:
-    """Return an item as a dict; a text may be one, if it names its document as the node does."""
+    """Return an item as a dict; a text may be the JSON of a knowledge node's result."""
     if not isinstance(item, str):
         return item
     fields = parse_json(item.encode("utf-8", "replace")) if item.startswith("{") else None
@@ -287,7 +289,7 @@ def _parse_item(item: Any) -> Any:
 
 
 def _normalize_item(item: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Return an item of a workflow in the shape of a bot's chunks, and what else it has."""
+    """Return a workflow's item in the format of a bot's chunk, and its other values."""
     if not isinstance(item, dict):
         return item, {}
     meta = _get_dict(item, "meta")
@@ -346,13 +348,13 @@ def _get_dict(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _to_str(value: Any) -> str | None:
     """Return an id or a name as text: ids may be numbers."""
     if isinstance(value, (str, int)) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):  # a number of thousands of digits
+        with contextlib.suppress(ValueError):  # an int with thousands of digits
             return str(value)
     return None
 
 
 def _to_enum(value: Any) -> int | str | None:
-    """Return the value of an enumeration."""
+    """Return the value of an enum, which may be a number or a name."""
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
@@ -370,7 +372,7 @@ def _to_int(value: Any) -> int:
 
 
 def _clean_url(value: Any) -> str | None:
-    """Return a link; an `&` that was stored escaped is mended (wire section 3.4)."""
+    """Return a link, with any escaped `&` restored (wire section 3.4)."""
     if not isinstance(value, str):
         return None
     url = value.replace("\\u0026", "&")

@@ -1,7 +1,7 @@
-"""LangChain messages to the messages of a Coze request. Pure.
+"""Convert LangChain messages to the messages of a Coze request. Pure.
 
-Coze knows two roles, user and assistant (wire section 2.1); Studio refuses all others, and takes an
-assistant message without `type: answer` for a question of the user.
+Coze has two roles, user and assistant (wire section 2.1). Studio rejects all others, and treats an
+assistant message without `type: answer` as a question of the user.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 
 MAX_MESSAGES = 100
-"""How many messages a request to a bot takes (wire section 2.1)."""
+"""The maximum number of messages in a request to a bot (wire section 2.1)."""
 
 MAX_CHATFLOW_MESSAGES = 50
-"""How many messages a request to a chatflow takes (wire section 4.6)."""
+"""The maximum number of messages in a request to a chatflow (wire section 4.6)."""
 
-_HANDOFF_BACK = "__is_handoff_back"  # langgraph-supervisor's mark of "Transferring back to …"
+_HANDOFF_BACK = "__is_handoff_back"  # langgraph-supervisor sets it on "Transferring back to …"
 
 SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
 """How system messages are sent; see `ChatCoze.system_message_mode`."""
 
 EnterMessage: TypeAlias = dict[str, Any]
-"""A message of a request; where `content` is a list, its files have still to be uploaded."""
+"""A message of a request; if `content` is a list, its files have not been uploaded yet."""
 
 
 class _Entry(NamedTuple):
-    """A message on its way, and what it is: system, said, or a note that may stand anywhere."""
+    """A converted message and its kind: system, said, or a note that may move before a question."""
 
     kind: Literal["system", "said", "note"]
     message: EnterMessage
@@ -54,21 +54,21 @@ def to_coze_messages(
     bot_id: str | None = None,
     limit: int = MAX_MESSAGES,
 ) -> list[EnterMessage]:
-    """Return `additional_messages` for a request.
+    """Return the `additional_messages` of a request.
 
     Args:
         messages: The conversation so far; the last message is the question.
-        system_mode: What becomes of system messages: `context` sends each as a user message of its
-            own, before the question; in the other modes they are not sent.
-        bot_id: The bot that is asked: answers of other models are told as such.
-        limit: How many messages the request takes.
+        system_mode: How system messages are sent: `context` sends each as a separate user message,
+            before the question; in the other modes they are not sent.
+        bot_id: The bot that gets the request; answers of other agents are labelled with their name.
+        limit: The maximum number of messages in the request.
 
     Returns:
-        The newest messages. Where one has files, its `content` is a list of its text and its
-        `Attachment`s; `with_file_ids` makes what is sent of it.
+        The newest messages. If one has files, its `content` is a list of its text and its
+        `Attachment`s, which `with_file_ids` converts.
 
     Raises:
-        CozeInvalidRequestError: There is no question, or something in it cannot be sent.
+        CozeInvalidRequestError: There is no question, or a message cannot be sent.
     """
     sendable = (
         messages if system_mode == "context" else [m for m in messages if _get_role(m) != "system"]
@@ -100,7 +100,7 @@ def list_attachments(coze_messages: Sequence[EnterMessage]) -> list[Attachment]:
     """Return the files of a request.
 
     Args:
-        coze_messages: What `to_coze_messages` returns.
+        coze_messages: The result of `to_coze_messages`.
     """
     return [
         part
@@ -114,11 +114,11 @@ def list_attachments(coze_messages: Sequence[EnterMessage]) -> list[Attachment]:
 def with_file_ids(
     coze_messages: Sequence[EnterMessage], file_ids: Mapping[str, str]
 ) -> list[EnterMessage]:
-    """Return the messages as they are sent, files as items of an `object_string`.
+    """Return the messages in their wire format, with files as `object_string` items.
 
     Args:
-        coze_messages: What `to_coze_messages` returns.
-        file_ids: The ids of uploaded files, by `Upload.digest`.
+        coze_messages: The result of `to_coze_messages`.
+        file_ids: Ids of uploaded files, by `Upload.digest`.
     """
     return [
         {**entry, "content": _to_object_string(entry["content"], file_ids)}
@@ -139,10 +139,10 @@ def _to_object_string(parts: Sequence[str | Attachment], file_ids: Mapping[str, 
 
 
 def stringify_values(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return a map of strings: what is not a string is written as JSON.
+    """Return a map of strings, with all other values as JSON.
 
     Args:
-        values: For instance `custom_variables` or `meta_data`.
+        values: For example `custom_variables` or `meta_data`.
 
     Raises:
         CozeInvalidRequestError: A value cannot be written as JSON.
@@ -158,7 +158,7 @@ def stringify_values(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _get_role(message: BaseMessage) -> str:
-    """Return the role of a message: user, assistant, system, tool, or a name of the user's."""
+    """Return the role of a message: user, assistant, system, tool, or a custom role."""
     if isinstance(message, HumanMessage):
         return "user"
     if isinstance(message, AIMessage):
@@ -171,7 +171,7 @@ def _get_role(message: BaseMessage) -> str:
 
 
 def _describe_own_calls(messages: Sequence[BaseMessage], bot_id: str | None) -> dict[str, str]:
-    """Return the tool calls that this bot has made: ids, and how each is told."""
+    """Return a description of each tool call of this bot, by call id."""
     return {
         str(call["id"]): f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})"
         for message in messages
@@ -183,10 +183,10 @@ def _describe_own_calls(messages: Sequence[BaseMessage], bot_id: str | None) -> 
 def _convert_message(
     message: BaseMessage, bot_id: str | None, calls: Mapping[str, str]
 ) -> _Entry | None:
-    """Return one message as Coze takes it, or None when it says nothing to the bot."""
+    """Return one message in Coze's format, or None if the bot does not need it."""
     role = _get_role(message)
     if role == "tool":
-        call = calls.get(getattr(message, "tool_call_id", ""))  # of a chat that is over
+        call = calls.get(getattr(message, "tool_call_id", ""))  # of an ended chat
         return _Entry("note", _build_user_message(f"[{call}] {message.text}")) if call else None
     if role == "assistant":
         return _convert_assistant(message, bot_id)
@@ -198,15 +198,15 @@ def _convert_message(
 
 
 def _convert_assistant(message: BaseMessage, bot_id: str | None) -> _Entry | None:
-    """Return what an assistant said: this bot, or another agent, which is a user to this one."""
+    """Convert an assistant message; to this bot, another agent is a user."""
     if not isinstance(message.content, str) and any(map(_is_file, message.content)):
         warn_user(
             "Coze takes files from users only: those of an AIMessage are not sent. "
             "扣子只接受用户消息中的文件，AIMessage 中的文件未发送。"
         )
     if not message.text or message.response_metadata.get(_HANDOFF_BACK):
-        return None  # a bare hand-off
-    if _is_foreign(message, bot_id):  # it helps to answer the user's question, and is none itself
+        return None  # only a handoff
+    if _is_foreign(message, bot_id):  # context for the user's question, not a question itself
         return _Entry("note", _build_user_message(f"[{message.name}] {message.text}"))
     note = isinstance(message, AIMessage) and bool(message.tool_calls)
     return _Entry("note" if note else "said", _build_answer(str(message.text)))
@@ -221,7 +221,7 @@ def _build_answer(text: str) -> EnterMessage:
 
 
 def _build_user_message(*parts: str | Attachment) -> EnterMessage:
-    """Return a message of the user: text alone, or one text and files."""
+    """Return a user message: only text, or one text and files."""
     texts = [part for part in parts if isinstance(part, str) and part]
     files = [part for part in parts if isinstance(part, Attachment)]
     text = "\n".join(texts)
@@ -231,19 +231,19 @@ def _build_user_message(*parts: str | Attachment) -> EnterMessage:
 
 
 def _read_parts(message: BaseMessage) -> list[str | Attachment]:
-    """Return the texts and files of a message of the user."""
+    """Return the texts and files of a user message."""
     if isinstance(message.content, str):
         return [message.content]
     return [parse_block(block) for block in message.content]
 
 
 def _is_audio_only(parts: Sequence[Any]) -> bool:
-    """Return whether a message is spoken: that is a question by itself."""
+    """Return whether a message is only audio, which is a question by itself."""
     return all(isinstance(part, Attachment) and part.kind == "audio" for part in parts)
 
 
 def _check_files_have_text(coze_messages: Sequence[EnterMessage]) -> None:
-    """Refuse files that have no text beside them, which Coze answers with 4000 (wire 2.1)."""
+    """Reject files without any text next to them: Coze returns error 4000 for them (wire 2.1)."""
     for number, entry in enumerate(coze_messages):
         parts = entry["content"]
         if not isinstance(parts, list) or isinstance(parts[0], str) or _is_audio_only(parts):
@@ -269,22 +269,23 @@ def _is_own(message: BaseMessage, bot_id: str | None) -> bool:
 
 
 def _is_foreign(message: BaseMessage, bot_id: str | None) -> bool:
-    """Return whether another agent, not this bot, has said this."""
+    """Return whether a message comes from another agent."""
     return bool(message.name) and not _is_own(message, bot_id)
 
 
 def collect_system_variables(
     messages: Sequence[BaseMessage], mode: SystemMessageMode, variable: str | None
 ) -> dict[str, str]:
-    """Return the prompt variable that takes the system messages of a history, if any does.
+    """Return the prompt variable with the system messages of a history; empty in other modes.
 
     Args:
-        messages: The whole history.
-        mode: What becomes of system messages.
+        messages: The full history.
+        mode: How system messages are sent.
         variable: The name of the variable in mode `variable`.
 
     Raises:
-        CozeInvalidRequestError: There are system messages in mode `raise`, or no name.
+        CozeInvalidRequestError: There are system messages, and the mode is `raise` or the name is
+            missing.
     """
     system = [message for message in messages if _get_role(message) == "system"]
     if not system or mode in {"context", "ignore"}:
@@ -309,7 +310,7 @@ def collect_system_variables(
 
 
 def _move_question_last(entries: list[_Entry]) -> list[_Entry]:
-    """Move system messages and notes from the end to before the question, which drives recall."""
+    """Move trailing system messages and notes before the question, which drives the recall."""
     positions = [number for number, entry in enumerate(entries) if entry.kind == "said"]
     if not positions or entries[positions[-1]].message["role"] != "user":
         return entries
@@ -318,7 +319,7 @@ def _move_question_last(entries: list[_Entry]) -> list[_Entry]:
 
 
 def _trim_to_limit(entries: list[_Entry], limit: int) -> list[_Entry]:
-    """Return at most `limit` messages: all system ones, and the newest others from a question on."""
+    """Return up to `limit` messages: all system ones, and the newest others from a question on."""
     surplus = len(entries) - limit
     if surplus <= 0:
         return entries
@@ -335,7 +336,7 @@ def _trim_to_limit(entries: list[_Entry], limit: int) -> list[_Entry]:
         elif surplus > 0 or (
             entry.message["role"] != "user" and not any(e.kind == "said" for e in kept)
         ):
-            surplus -= 1  # too old, or an answer whose question is gone
+            surplus -= 1  # too old, or an answer without its question
         else:
             kept.append(entry)
     warn_user(

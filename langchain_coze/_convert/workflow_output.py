@@ -1,6 +1,6 @@
-"""What a workflow puts out: its JSON string unwrapped, and the list that a path leads to. Pure.
+"""Read the output of a workflow: unwrap its JSON, and find a list in it by path. Pure.
 
-A run's `data` is a JSON string, which may hold a second wrapper, or plain text (wire section 4.2).
+A run's `data` is a JSON string, possibly with a second wrapper, or plain text (wire section 4.2).
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from langchain_coze._api.models import parse_json
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 KNOWLEDGE_OUTPUT_KEY = "outputList"
-"""The name under which a knowledge node puts out what it found (wire section 3.5)."""
+"""The name of a knowledge node's output variable (wire section 3.5)."""
 
 _WRAPPER_KEYS = frozenset({"content_type", "data", "type_for_model"})
-_MAX_DEPTH = 8  # levels of a workflow's output that are searched
+_MAX_DEPTH = 8  # levels of a workflow's output to search
 
 
 def unwrap(data: str) -> Any:
-    """Return what a run put out: JSON as its value, without its wrapper; or the text.
+    """Return the output of a run: the parsed JSON without its wrapper, or the plain text.
 
     Args:
         data: The `data` of a run.
@@ -32,17 +32,17 @@ def unwrap(data: str) -> Any:
 
 
 def find_list(output: Any, path: str | None = None) -> list[Any]:
-    """Return the list of an output.
+    """Return the list in an output.
 
-    JSON that stands in a string, as the variables of an end node may have it, is looked into.
+    Strings are searched too if they contain JSON, as the variables of an end node may.
 
     Args:
-        output: What `unwrap` returned.
-        path: Where the list is: keys and positions, with dots between them. None for `outputList`,
-            or else the only list that there is.
+        output: The result of `unwrap`.
+        path: The path of the list: keys and indexes, separated by dots. None for `outputList`, or
+            else the only list in the output.
 
     Raises:
-        CozeInvalidRequestError: There is no list there, or it is not clear which one is meant.
+        CozeInvalidRequestError: There is no such list, or the choice is ambiguous.
     """
     output = _parse_nested_json(output)
     if path is not None:
@@ -59,12 +59,12 @@ def find_list(output: Any, path: str | None = None) -> list[Any]:
     if len(candidates) == 1:
         return next(iter(candidates.values()))
     if not lists and isinstance(output, dict) and None in output.values():
-        return []  # an empty list of Go
+        return []  # Go writes an empty list as null
     raise _make_choice_error(output, sorted(candidates))
 
 
 def _follow_path(value: Any, path: str) -> Any:
-    """Return what a path leads to."""
+    """Return the value at a path."""
     for part in path.split("."):
         inner = _parse_nested_json(value)
         if isinstance(inner, list) and part.isdecimal() and int(part) < len(inner):
@@ -77,7 +77,7 @@ def _follow_path(value: Any, path: str) -> Any:
 
 
 def _to_list(value: Any, path: str) -> list[Any]:
-    """Return a value as the list of what was found: one text, or one object, is one item."""
+    """Return a value as a list of items; a single text or object is one item."""
     value = _parse_nested_json(value)
     if value is None or value == "":
         return []
@@ -89,7 +89,7 @@ def _to_list(value: Any, path: str) -> list[Any]:
 
 
 def _find_lists(value: Any, path: str, depth: int) -> list[tuple[str, list[Any]]]:
-    """Return the lists of an output, with their paths; what is inside of lists is not searched."""
+    """Return the lists in an output with their paths; lists inside lists are not searched."""
     value = _parse_nested_json(value)
     if isinstance(value, list):
         return [(path, value)]
@@ -106,7 +106,7 @@ def _find_lists(value: Any, path: str, depth: int) -> list[tuple[str, list[Any]]
 
 
 def _parse_nested_json(value: Any) -> Any:
-    """Return the object or list that a string holds as JSON; anything else as it is."""
+    """Return the JSON object or array in a string; any other value unchanged."""
     if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
         return value
     inner = parse_json(value.encode("utf-8", "replace"))

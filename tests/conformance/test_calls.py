@@ -32,7 +32,9 @@ PLAYED = [
 
 
 @pytest.mark.parametrize(("call", "sdk", "profile"), PLAYED)
-def test_a_call(call: str, sdk: str, profile: str, matrix: Matrix) -> None:
+def test_every_call_has_the_expected_result(
+    call: str, sdk: str, profile: str, matrix: Matrix
+) -> None:
     if problem := why_not_ready(sdk):
         pytest.skip(problem)
     told = expected(call, sdk, profile)

@@ -100,7 +100,7 @@ def test_create_and_poll_lists_the_messages() -> None:
     assert asked[-1] == "/v3/chat/message/list"
 
 
-def test_cancel() -> None:
+def test_a_chat_is_cancelled_once() -> None:
     async def slow(_question: str) -> Any:
         yield Pause(30)
 
@@ -126,7 +126,7 @@ def test_conversation_keeps_its_messages() -> None:
 
 
 @pytest.mark.parametrize("error_status", ["200", "real"])
-def test_errors(error_status: str) -> None:
+def test_errors_have_their_codes_and_logids(error_status: str) -> None:
     hidden = LocalBot(name="hidden", published=False)
     with LocalCoze([LocalBot(), hidden], error_status=error_status) as coze:
         fine = play("errors", coze)
@@ -141,7 +141,7 @@ def test_errors(error_status: str) -> None:
         assert wrong_token[kind]["msg"] == "authentication is invalid"
 
 
-def test_tools_of_the_client() -> None:
+def test_results_of_client_tools_reach_the_bot() -> None:
     def weather(_question: str) -> Any:
         degrees = yield ClientTool("get_weather", {"city": "Hangzhou"})
         yield f"It is {degrees} degrees."
@@ -157,7 +157,7 @@ def test_tools_of_the_client() -> None:
     assert seen["answers"] == ["It is 33 degrees."]
 
 
-def test_a_chatflow_that_asks_something_back() -> None:
+def test_a_chatflow_asks_a_question_and_continues() -> None:
     def order(question: str) -> Any:
         city = yield Ask("Where to?")
         yield f"{question} to {city}"
@@ -171,7 +171,7 @@ def test_a_chatflow_that_asks_something_back() -> None:
 
 
 @pytest.mark.parametrize("profile", ["cloud", "studio"])
-def test_workflows(profile: str) -> None:
+def test_workflows_run_and_fail_with_their_codes(profile: str) -> None:
     def locate(city: str) -> str:
         return f"{city} & 116.4°E"
 
@@ -191,7 +191,7 @@ def test_workflows(profile: str) -> None:
     assert seen["unknown"]["code"] == (4200 if cloud else 6031)
 
 
-def test_a_streamed_workflow_that_asks_something_back() -> None:
+def test_a_streamed_workflow_asks_questions_and_continues() -> None:
     def book(city: str) -> Any:
         yield f"Looking in {city}"
         stay = yield AskInput({"nights": int})
@@ -214,7 +214,7 @@ def test_a_streamed_workflow_that_asks_something_back() -> None:
 
 
 @pytest.mark.parametrize("profile", ["cloud", "studio"])
-def test_a_streamed_workflow_that_fails(profile: str) -> None:
+def test_a_streamed_workflow_fails_with_an_error_event(profile: str) -> None:
     def fail(city: str) -> Any:
         raise ValueError(f"no room in {city}")
 
@@ -224,10 +224,10 @@ def test_a_streamed_workflow_that_fails(profile: str) -> None:
     assert seen["error"] == [720701013, "ValueError: no room in 杭州"]
 
 
-def test_a_workflow_that_is_polled() -> None:
+def test_a_workflow_is_polled_and_listed() -> None:
     def locate(city: str) -> str:
         """Find a city."""
-        time.sleep(0.2)
+        time.sleep(0.2)  # slow enough to be polled
         return f"{city} & 116.4°E"
 
     def other() -> None:
@@ -243,7 +243,7 @@ def test_a_workflow_that_is_polled() -> None:
     assert seen["unknown"]["code"] == 4314
 
 
-def test_files() -> None:
+def test_an_uploaded_file_reaches_the_bot() -> None:
     def read(_question: str, turn: Turn) -> str:
         return ", ".join(f"{file.name}: {file.data.decode()}" for file in turn.files)
 
@@ -254,7 +254,7 @@ def test_files() -> None:
     assert seen["missing"]["code"] == 4000
 
 
-def test_conversations_and_their_messages() -> None:
+def test_conversations_and_messages_are_created_listed_and_deleted() -> None:
     with LocalCoze() as coze:
         seen = play("resources", coze)
     assert seen["changed"] == [True, "changed"]
@@ -267,7 +267,7 @@ def test_conversations_and_their_messages() -> None:
     assert seen["gone"]["code"] == 4002
 
 
-def test_oauth() -> None:
+def test_an_oauth_app_gets_a_token_for_each_session() -> None:
     app = LocalOAuthApp()
     with LocalCoze(oauth_apps=app) as coze:
         known = {

@@ -23,7 +23,7 @@ def install(sdk: str, directory: Path, **environment: str) -> subprocess.Complet
     )
 
 
-def test_a_machine_without_node(tmp_path: Path) -> None:
+def test_without_node_the_javascript_sdk_is_skipped(tmp_path: Path) -> None:
     done = install("coze-js", tmp_path / "js", PATH=str(tmp_path))
     assert done.returncode == 0
     assert "*** conformance tests will be SKIPPED: @coze/api 1.3.9 could not be" in done.stderr
@@ -43,7 +43,7 @@ def test_directories_of_others_are_left_alone(sdk: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sdk", SDKS)
-def test_what_is_not_installed_says_how(sdk: str, tmp_path: Path) -> None:
+def test_a_missing_sdk_says_how_to_install_it(sdk: str, tmp_path: Path) -> None:
     problem = SDKS[sdk].why_not_ready(tmp_path)
     assert problem is not None
     assert problem.endswith(f"run `python tests/conformance/install.py {sdk} {tmp_path.name}`")

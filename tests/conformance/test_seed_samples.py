@@ -90,7 +90,7 @@ def recalled(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [chunk for recall in found for chunk in recall["chunks"]]
 
 
-def test_streamed_chat() -> None:
+def test_a_streamed_chat_has_the_answer_and_its_end() -> None:
     with served() as coze, client_of(coze) as client:
         told = events(client, chat_body(coze, stream=True, auto_save_history=False))
     completed = [data for name, data in told if name == "conversation.message.completed"]
@@ -112,7 +112,7 @@ def test_streaming_does_not_forbid_to_keep_the_history() -> None:
     assert refused["code"] == 4007
 
 
-def test_polled_chat() -> None:
+def test_a_polled_chat_has_the_answer() -> None:
     with served() as coze, client_of(coze) as client:
         messages = polled(client, chat_body(coze))
     assert [one["content"] for one in messages if one["type"] == "answer"] == ["message 1"]
@@ -120,7 +120,7 @@ def test_polled_chat() -> None:
     assert messages[-1]["type"] == "answer"  # here, but with suggestions they come last
 
 
-def test_parsing_a_recall() -> None:
+def test_a_recall_has_its_chunks_with_links() -> None:
     with served() as coze, client_of(coze) as client:
         chunks = recalled(polled(client, chat_body(coze)))
     assert [chunk["slice"] for chunk in chunks] == SLICES
@@ -151,7 +151,7 @@ def test_addresses_need_no_replacement() -> None:
 
 
 @pytest.mark.parametrize("profile", ["cloud", "studio"])
-def test_system_messages(profile: str) -> None:
+def test_messages_with_the_role_system_are_refused(profile: str) -> None:
     """SEED-A sends the role system. No document has it, so our cloud refuses it as Studio does.
 
     Whether the hosted service takes it is not known.
@@ -182,7 +182,7 @@ def test_a_conversation_is_named_in_the_query(profile: str) -> None:
 
 
 @pytest.mark.parametrize("profile", ["cloud", "studio"])
-def test_the_run_of_a_workflow(profile: str) -> None:
+def test_a_workflow_runs_at_the_v1_route_only(profile: str) -> None:
     """SEED-B runs workflows at /v3/workflows/run, which does not exist."""
     with served(profile) as coze, client_of(coze) as client:
         body = {"workflow_id": coze.workflows[0].workflow_id, "parameters": {"kind": "green"}}

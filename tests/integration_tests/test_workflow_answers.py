@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,6 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
-from packaging.version import Version
 from typing_extensions import TypedDict
 
 from langchain_coze import CozeRateLimitError, CozeWorkflowError, CozeWorkflowInterrupt
@@ -30,6 +28,7 @@ from tests.integration_tests.workflow_fixtures import (
     BOOK,
     BREAKS,
     GRAPH_BUILDERS,
+    ONE_QUESTION,
     RESUMED,
     SAVERS,
     START_INPUT,
@@ -42,6 +41,8 @@ from tests.integration_tests.workflow_fixtures import (
     build_send_graph,
     build_tool_node_graph,
     find_events_answered_twice,
+    get_output,
+    list_questions,
     list_sent_answers,
     list_started_runs,
     make_call,
@@ -75,19 +76,8 @@ def frame(photo: Annotated[TurnFile, FileKind("image")]) -> WorkflowSteps:
 
 
 FORM, CHOOSE, FAILS, FRAME = (LocalWorkflow(one) for one in (form, choose, fails, frame))
-ONE_QUESTION = [make_call(name="a", questions=1)]
 
 coze = serve(workflows=[BOOK, FORM, CHOOSE, BREAKS, FAILS, FRAME], profiles=["cloud", "studio"])
-
-
-def get_output(state: Any) -> Any:
-    """Return the output of the only call of a graph."""
-    (message,) = get_tool_messages(state)
-    return json.loads(str(message.content))
-
-
-def list_questions(state: Any) -> list[str]:
-    return [wait.value["question"] for wait in state.get("__interrupt__", ())]
 
 
 # --- Answers -------------------------------------------------------------------------------------
@@ -481,54 +471,6 @@ def test_the_same_call_id_in_a_later_turn_is_another_run(coze: LocalCoze, run: R
         state = run(graph, Command(resume=answer), make_thread_config())
         assert json.loads(get_tool_messages(state)[-1].text)["answers"] == [answer]
     assert (len(list_started_runs(coze)), list_sent_answers(coze)) == (2, ["one", "two"])
-
-
-# --- Time travel ---------------------------------------------------------------------------------
-
-needs_time_travel = pytest.mark.skipif(
-    Version(version("langgraph")) < Version("1.1.9"),
-    reason="earlier versions restart nested graphs whatever the checkpoint",
-)
-
-
-def answer_and_get_checkpoint(graph: Any, run: RunStyle) -> Any:
-    """Ask and answer; return the config of the checkpoint that waited for the answer."""
-    run(graph, START_INPUT, make_thread_config())
-    waited = graph.get_state(make_thread_config()).config
-    assert get_output(run(graph, Command(resume="first"), make_thread_config()))["answers"] == [
-        "first"
-    ]
-    return waited
-
-
-@needs_time_travel
-@pytest.mark.parametrize("run", INVOKE_STYLES)
-@pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_another_answer_to_an_old_checkpoint_sends_nothing(
-    coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
-) -> None:
-    graph = build_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
-    waited = answer_and_get_checkpoint(graph, run)
-    coze.reset()
-    state = run(graph, Command(resume="second"), waited)
-    assert get_output(state)["answers"] == ["first"]  # the run has ended: its event is used up
-    assert coze.requests == []
-
-
-@needs_time_travel
-@pytest.mark.parametrize("run", INVOKE_STYLES)
-@pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_continuing_from_an_old_checkpoint_asks_again(
-    coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
-) -> None:
-    graph = build_graph(make_tool(coze), ONE_QUESTION, InMemorySaver())
-    waited = answer_and_get_checkpoint(graph, run)
-    state = run(graph, None, waited)
-    assert list_questions(state) == ["a: question 1?"]
-    assert (len(list_started_runs(coze)), list_sent_answers(coze)) == (2, ["first"])
-    newest = graph.get_state(make_thread_config()).config
-    assert get_output(run(graph, Command(resume="second"), newest))["answers"] == ["second"]
-    assert find_events_answered_twice(coze) == []
 
 
 def test_a_run_in_sync_mode_may_ask(coze: LocalCoze) -> None:

@@ -303,7 +303,7 @@ class SlowStart(AsyncCallbackHandler):
     async def on_tool_start(self, serialized: Any, input_str: str, **_: Any) -> None:
         del serialized
         if "'b'" in input_str:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # a slow tracer
 
 
 def test_a_call_that_begins_late_is_started_once(coze: LocalCoze, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import (
@@ -26,7 +27,7 @@ from langgraph.types import Command
 
 from langchain_coze import CozeWorkflowTool
 from langchain_coze.local import Ask, Fail, LocalCoze, LocalWorkflow, Message, Pause
-from tests.integration_tests.agent_fixtures import make_thread_config
+from tests.integration_tests.agent_fixtures import get_tool_messages, make_thread_config
 
 STARTED, RESUMED = "/v1/workflow/stream_run", "/v1/workflow/stream_resume"
 
@@ -69,6 +70,7 @@ def make_call(tool: str = "book", /, id: str = "c_a", **args: Any) -> dict[str, 
     return {"name": tool, "args": args, "id": id, "type": "tool_call"}
 
 
+ONE_QUESTION = [make_call(name="a", questions=1)]
 ONE_CALL = [make_call(name="a", questions=2)]
 _COUNTS = {"a": 1, "b": 2, "c": 1}
 THREE_CALLS = [make_call(id=f"c_{name}", name=name, questions=n) for name, n in _COUNTS.items()]
@@ -188,8 +190,7 @@ class ThreadRun(NamedTuple):
     @property
     def tool_results(self) -> list[str]:
         """The contents of the tool messages."""
-        messages = self.state["messages"]
-        return [str(m.content) for m in messages if isinstance(m, ToolMessage)]
+        return [str(message.content) for message in get_tool_messages(self.state)]
 
 
 def answer_each(waits: Any) -> Any:
@@ -280,6 +281,17 @@ THREAD_RUNNERS = [
     pytest.param(run_thread_async, id="async"),
 ]
 SAVERS = [memory_saver, sqlite_saver]
+
+
+def get_output(state: Any) -> Any:
+    """Return the output of the only call of a graph."""
+    (message,) = get_tool_messages(state)
+    return json.loads(str(message.content))
+
+
+def list_questions(state: Any) -> list[str]:
+    """Return the questions that a graph waits for."""
+    return [wait.value["question"] for wait in state.get("__interrupt__", ())]
 
 
 # --- Requests that the server has received -------------------------------------------------------

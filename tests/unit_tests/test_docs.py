@@ -54,7 +54,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent.parent
 ENGLISH = [ROOT / "README.md", *sorted(ROOT.glob("docs/en/*.md"))]
 CHINESE = [ROOT / "README.zh-CN.md", *sorted(ROOT.glob("docs/zh/*.md"))]
-PAGES = sorted([*ENGLISH, *CHINESE, *ROOT.glob("docs/*.md"), ROOT / "CHANGELOG.md"])
+OTHERS = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+PAGES = sorted([*ENGLISH, *CHINESE, *OTHERS])
 MAX_NOT_RUN = 1  # in each language
 FILES = "testing.md"  # the page whose blocks are files
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}

@@ -18,6 +18,7 @@ from langchain_coze.local import (
     LocalCoze,
     Turn,
 )
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import LocalClient, user
 
 APP = "7400000000000000001"
@@ -44,17 +45,7 @@ FLOWS = [
     LocalChatflow(lambda _: "x", name="cut", faults="failed=4013"),
 ]
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(LocalBot(lambda _: "bot", name="bot"), chatflows=FLOWS) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    with LocalClient(coze) as made:
-        yield made
+coze = serve(LocalBot(lambda _: "bot", name="bot"), chatflows=FLOWS)
 
 
 def run(client: LocalClient, flow: LocalChatflow, **changes: Any) -> httpx.Response:
@@ -79,7 +70,7 @@ def answers(response: httpx.Response) -> list[str]:
     return [d["content"] for d in completed if d["type"] == "answer"]
 
 
-def test_a_turn(client: LocalClient) -> None:
+def test_a_turn_has_the_events_of_a_chatflow(client: LocalClient) -> None:
     response = run(client, FLOWS[0], parameters={"city": "杭州"}, ext={"user_id": "ada"})
     got = spaced(response)
     assert [name.partition("conversation.")[2] or name for name, _ in got] == [
@@ -137,7 +128,7 @@ def test_a_conversation_keeps_its_turns(client: LocalClient) -> None:
     assert answers(again) == [": hi &  3"]
 
 
-def test_failures(client: LocalClient) -> None:
+def test_failures_end_the_stream_with_their_code(client: LocalClient) -> None:
     assert spaced(run(client, FLOWS[3]))[-1] == (
         "conversation.chat.failed",
         {"code": "5000", "msg": "node & failed"},
@@ -147,7 +138,7 @@ def test_failures(client: LocalClient) -> None:
     assert spaced(run(client, FLOWS[6]))[-1][1]["code"] == "4013"
 
 
-def test_a_conversation_by_name(client: LocalClient) -> None:
+def test_a_conversation_is_found_by_its_name(client: LocalClient) -> None:
     named = {"bot_id": None, "app_id": APP, "parameters": {"CONVERSATION_NAME": "会话"}}
     unknown = run(client, FLOWS[1], **named)
     made = client.http.post("/v1/conversation/create", json={"name": "会话"}).json()["data"]
@@ -182,7 +173,9 @@ def test_parameters_may_be_null(client: LocalClient) -> None:
         (1, {}, 4000),
     ],
 )
-def test_refused(client: LocalClient, flow: int, changes: dict[str, Any], code: int) -> None:
+def test_invalid_requests_are_refused_without_a_stream(
+    client: LocalClient, flow: int, changes: dict[str, Any], code: int
+) -> None:
     response = run(client, FLOWS[flow], **changes)
     assert response.headers["content-type"].startswith("application/json")
     assert response.json()["code"] == code
@@ -212,7 +205,7 @@ def test_faults_hit_the_chatflow_and_not_the_bot_it_runs_in(
     assert "local_unknown" in [data.get("type") for _, data in spaced(unknown)]
 
 
-def test_two_chatflows_of_one_name() -> None:
+def test_two_chatflows_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two chatflows"):
         LocalCoze(chatflows=[LocalChatflow(echo), LocalChatflow(echo)])
     with pytest.raises(TypeError):

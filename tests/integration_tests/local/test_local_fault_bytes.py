@@ -15,6 +15,7 @@ import pytest
 from langchain_coze.local import FAULTS, Fault, LocalBot, LocalChatflow, LocalCoze, LocalWorkflow
 from langchain_coze.local.faults.stream import BYTE_FAULTS, EVENT_FAULTS
 from langchain_coze.local.faults.workflow_stream import WORKFLOW_EVENT_FAULTS
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import masked, user
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -35,11 +36,7 @@ KINDS = ("chat", "chatflow", "workflow")
 CHAT_ENDS = {"conversation.chat.completed", "conversation.chat.failed"}
 MESSAGE_ENDS = {"conversation.message.completed"}
 
-
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    with LocalCoze(BOT, chatflows=FLOW, workflows=WORKFLOW, profile=request.param) as running:
-        yield running
+coze = serve(BOT, chatflows=FLOW, workflows=WORKFLOW, profiles=["cloud", "studio"])
 
 
 @dataclass
@@ -336,14 +333,14 @@ def no_terminal(raw: Raw, sound: Raw, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", list(CHECKS))
-def test_the_list(coze: LocalCoze, kind: str, name: str) -> None:
+def test_every_fault_has_the_documented_bytes(coze: LocalCoze, kind: str, name: str) -> None:
     fault, function = CHECKS[name]
     sound = ask(coze, kind)
     assert sound.complete
     function(ask(coze, kind, fault), sound, kind)
 
 
-def test_nothing_of_appendix_b_is_left_out() -> None:
+def test_every_fault_of_appendix_b_is_checked() -> None:
     words = {name.rpartition(": ")[0] for name in CHECKS}
     assert words >= {
         *("cut mid-line", "cut in a UTF-8 sequence", "JSON error with 200", "\\r\\n"),
@@ -365,7 +362,7 @@ PLACES: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", [*KINDS, "server", "header", "while it runs"])
-def test_where_a_fault_is_set(kind: str, place: str) -> None:
+def test_a_fault_can_be_set_in_every_documented_place(kind: str, place: str) -> None:
     serving: dict[str, Any] = {"bots": BOT, "chatflows": FLOW, "workflows": WORKFLOW}
     if place in PLACES:
         serving |= PLACES[place]("crlf")
@@ -380,7 +377,7 @@ def test_where_a_fault_is_set(kind: str, place: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cut_at=20", "cut_mid_line", "cut_utf8", "one_byte", "bom"])
-def test_replies_that_are_no_streams_suffer_too(coze: LocalCoze, fault: str) -> None:
+def test_replies_without_a_stream_have_faults_too(coze: LocalCoze, fault: str) -> None:
     for kind in ("chat", "run"):
         path_of = {"chat": "/v3/chat", "run": "/v1/workflow/run"}
         whole = plain(coze, path_of[kind], "")
@@ -415,7 +412,7 @@ def plain(coze: LocalCoze, path: str, fault: str) -> Raw:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_docs_tell_which_faults_workflows_know(language: str) -> None:
+def test_the_docs_list_the_faults_of_workflows(language: str) -> None:
     page = (DOCS / language / "local-server.md").read_text("utf-8")
     rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| `")]
     told = {row[0].strip(" `"): row[-1].strip() for row in rows if len(row) == 4}

@@ -18,24 +18,15 @@ import httpx
 import pytest
 
 from langchain_coze.local import Fault, LocalBot, LocalCoze, Pause
+from tests.conftest import serve, wait_until
 from tests.integration_tests.local.local_client import LocalClient, answers, events
+from tests.integration_tests.local.polling import wait_for_chat
 
 BOT = LocalBot(lambda _: "茶叶长在山上。", name="faulty")
 ROOT = Path(__file__).resolve().parents[3]
 WHOLE = b'event:done\ndata:"[DONE]"\n\n'
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(BOT) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    coze.reset()
-    with LocalClient(coze) as made:
-        yield made
+coze = serve(BOT)
 
 
 def test_json_error_on_a_stream_request(client: LocalClient) -> None:
@@ -44,7 +35,7 @@ def test_json_error_on_a_stream_request(client: LocalClient) -> None:
     assert client.chat(fault="error=700012006").json()["msg"] == "access token invalid"
 
 
-def test_gateway_replies(client: LocalClient) -> None:
+def test_gateway_faults_have_the_replies_of_a_gateway(client: LocalClient) -> None:
     page = client.chat(fault="http_502")
     assert (page.status_code, page.headers["content-type"]) == (502, "text/html; charset=utf-8")
     assert "<html>" in page.text
@@ -100,19 +91,19 @@ def test_stream_faults_reach_the_client(client: LocalClient) -> None:
     assert both.count(b"event:PING") > 5
 
 
-def test_idle_and_slow_start(client: LocalClient) -> None:
+def test_idle_and_slow_start_delay_the_reply(client: LocalClient) -> None:
     for fault in ("idle=0.2", "slow_start=0.2"):
         begin = time.monotonic()
         client.chat(fault=fault)
         assert 0.2 <= time.monotonic() - begin < 5
 
 
-def test_fails_so_often_then_succeeds(client: LocalClient) -> None:
+def test_a_fault_with_times_ends_after_so_many_requests(client: LocalClient) -> None:
     codes = [client.chat(fault="error=4009,times=2", stream=False).json()["code"] for _ in range(4)]
     assert codes == [4009, 4009, 0, 0]
 
 
-def test_faults_of_bot_and_server_and_other_paths() -> None:
+def test_faults_apply_to_their_bot_server_or_path() -> None:
     bot = LocalBot(lambda _: "x", name="b", faults="error=4013,times=1")
     with LocalCoze(bot, faults=["error=5000,on=/v1/users/me"]) as coze, LocalClient(coze) as client:
         assert client.get("/v1/users/me")["code"] == 5000
@@ -137,14 +128,12 @@ def test_a_client_that_vanishes_does_not_cancel_the_chat() -> None:
             first = next(response.iter_raw())
         chat = events(httpx.Response(200, content=first))[0][1]
         ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
-        deadline = time.monotonic() + 5
-        while client.get("/v3/chat/retrieve", **ids)["data"]["status"] == "in_progress":
-            assert time.monotonic() < deadline
+        wait_for_chat(client, chat)
         listed = client.get("/v3/chat/message/list", **ids)["data"]
     assert "half whole" in [message["content"] for message in listed]
 
 
-async def test_five_hundred_streams_at_once() -> None:
+async def test_five_hundred_streams_at_once_are_served() -> None:
     async def reply(question: str) -> AsyncIterator[Any]:
         yield question
         yield Pause(0.5)
@@ -193,10 +182,7 @@ def test_stop_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
     for client, stream in streams:
         stream.__exit__(None, None, None)
         client.http.close()
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before:
-        assert time.monotonic() < deadline, threading.enumerate()
-        time.sleep(0.01)
+    wait_until(lambda: threading.active_count() <= before)
     with pytest.raises(OSError, match=r"."):
         socket.create_connection((coze.host, coze.port), timeout=1).close()
     gc.collect()
@@ -209,13 +195,11 @@ def test_stop_ends_requests_that_wait(caplog: pytest.LogCaptureFixture) -> None:
         for fault in ("slow_start=3600", "idle=3600"):
             arguments = (client, fault, dropped)
             threading.Thread(target=note_drop, args=arguments, daemon=True).start()
-        while len(coze.requests) < 2:
-            time.sleep(0.01)
+        wait_until(lambda: len(coze.requests) == 2)
         begin = time.monotonic()
         coze.stop()
-        while len(dropped) < 2:
-            assert time.monotonic() - begin < 5
-            time.sleep(0.01)
+        wait_until(lambda: len(dropped) == 2)
+        assert time.monotonic() - begin < 5
     assert caplog.records == []
 
 
@@ -225,7 +209,7 @@ def note_drop(client: LocalClient, fault: str, into: list[str]) -> None:
     into.append(fault)
 
 
-def test_start_again_after_stop_and_busy_port() -> None:
+def test_a_server_can_start_again_but_not_on_a_busy_port() -> None:
     coze = LocalCoze(BOT)
     coze.start()
     with pytest.raises(OSError, match=r"."):
@@ -251,7 +235,7 @@ def run_command(*arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_command_serves_until_it_is_told_to_end(number: signal.Signals) -> None:
+def test_the_command_serves_until_it_is_interrupted(number: signal.Signals) -> None:
     target = "tests.integration_tests.local.test_local_faults_served:BOT"
     process = run_command("--token", "pat_mine", target)
     assert process.stdout is not None
@@ -274,7 +258,7 @@ def test_command_serves_until_it_is_told_to_end(number: signal.Signals) -> None:
     assert (process.returncode, errors) == (0, "")
 
 
-def test_command_says_in_one_sentence_what_is_wrong(coze: LocalCoze) -> None:
+def test_the_command_reports_errors_in_one_sentence(coze: LocalCoze) -> None:
     problems = [
         (("--port", str(coze.port)), "already in use", "已被占用"),
         (("no_such_module:bot",), "no_such_module", ""),

@@ -6,7 +6,6 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,17 +13,14 @@ import jwt
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp
+from tests.conftest import serve
 
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 APP = LocalOAuthApp("310000000002")
 OTHER = LocalOAuthApp()
 BRIEF = LocalOAuthApp(max_seconds=0.2)
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(LocalBot(name="tea"), oauth_apps=[APP, BRIEF]) as running:
-        yield running
+coze = serve(LocalBot(name="tea"), oauth_apps=[APP, BRIEF])
 
 
 def host(coze: LocalCoze) -> str:
@@ -70,7 +66,7 @@ def test_a_jwt_is_exchanged_for_a_token(coze: LocalCoze) -> None:
 
 
 @pytest.mark.parametrize("path", ["account/7/token", "enterprise_id/8/token"])
-def test_the_other_addresses(coze: LocalCoze, path: str) -> None:
+def test_the_other_token_routes_work_too(coze: LocalCoze, path: str) -> None:
     told = exchange(coze, signed(coze), path, duration_seconds=60, scope=None).json()
     assert told["expires_in"] <= time.time() + 61
 
@@ -95,7 +91,7 @@ def test_the_host_may_stand_without_its_port(coze: LocalCoze) -> None:
         ({"iat": int(time.time()) + 1800, "exp": int(time.time()) + 3600}, "not valid yet"),
     ],
 )
-def test_jwts_that_are_refused(coze: LocalCoze, change: dict[str, Any], word: str) -> None:
+def test_invalid_jwts_are_refused(coze: LocalCoze, change: dict[str, Any], word: str) -> None:
     reply = exchange(coze, signed(coze, **change))
     assert reply.status_code == 401
     assert reply.json()["error_code"] == "invalid_client"
@@ -122,7 +118,7 @@ def test_a_jwt_works_once(coze: LocalCoze) -> None:
         ),
     ],
 )
-def test_requests_that_are_refused(
+def test_invalid_token_requests_are_refused(
     coze: LocalCoze, token: str | None, body: dict[str, Any], told: tuple[str, str]
 ) -> None:
     reply = exchange(coze, signed(coze) if token is None else token, **body)
@@ -148,7 +144,7 @@ def test_a_token_expires(coze: LocalCoze) -> None:
     assert me(coze, "czs_unknown")["code"] == 4100
 
 
-def test_a_clock_that_is_off_shows_in_the_date(coze: LocalCoze) -> None:
+def test_a_clock_offset_shows_in_the_date_header(coze: LocalCoze) -> None:
     coze.clock_offset = 3600
     try:
         reply = exchange(coze, signed(coze))
@@ -202,7 +198,7 @@ def test_sessions_do_not_see_each_other(coze: LocalCoze) -> None:
         assert refused["code"] == 4002
 
 
-def test_an_app_of_a_key_of_ones_own() -> None:
+def test_an_app_may_have_a_given_key() -> None:
     app = LocalOAuthApp("7", public_key=OTHER.public_key, key_id="mine")
     assert (app.private_key, app.key_id) == ("", "mine")
     assert LocalOAuthApp("8", public_key=OTHER.public_key).key_id == OTHER.key_id
@@ -216,7 +212,7 @@ def test_secrets_are_not_shown() -> None:
         LocalCoze(oauth_apps=["310000000002"])
 
 
-def test_without_the_extra() -> None:
+def test_a_missing_extra_is_explained() -> None:
     code = (
         "import sys; sys.modules['jwt'] = None\n"
         "from langchain_coze.local import LocalCoze, LocalOAuthApp\n"
@@ -230,7 +226,7 @@ def test_without_the_extra() -> None:
     assert 'pip install "langchain-coze[oauth]"' in done.stdout
 
 
-def test_the_body_is_json(coze: LocalCoze) -> None:
+def test_a_body_that_is_not_json_is_refused(coze: LocalCoze) -> None:
     address = f"{coze.base_url}/api/permission/oauth2/token"
     headers = {"Authorization": f"Bearer {signed(coze)}"}
     reply = httpx.post(address, content=b"grant", headers=headers, timeout=20, trust_env=False)

@@ -24,6 +24,7 @@ from langchain_coze.local import (
     Turn,
     TurnFile,
 )
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import events, user
 from tests.integration_tests.local.test_local_oauth import exchange, signed
 
@@ -95,16 +96,13 @@ class User:
             self.made |= {name: chat["id"], f"{name}_place": chat["conversation_id"]}
 
 
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(
-        BOT,
-        chatflows=FLOW,
-        workflows=[BOOK, SIZE],
-        more_tokens=["pat_other"],
-        oauth_apps=[APP, OTHER_APP],
-    ) as running:
-        yield running
+coze = serve(
+    BOT,
+    chatflows=FLOW,
+    workflows=[BOOK, SIZE],
+    more_tokens=["pat_other"],
+    oauth_apps=[APP, OTHER_APP],
+)
 
 
 def users(coze: LocalCoze, name: str) -> User:
@@ -177,7 +175,7 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("owner", "stranger"), PAIRS)
-def test_nothing_is_there_for_a_stranger(coze: LocalCoze, owner: str, stranger: str) -> None:
+def test_a_stranger_finds_nothing(coze: LocalCoze, owner: str, stranger: str) -> None:
     mine, theirs = users(coze, owner), users(coze, stranger)
     mine.begin()
     tries = requests(mine.made)
@@ -238,7 +236,7 @@ def test_a_named_conversation_is_its_owners(coze: LocalCoze) -> None:
     assert "720702204" in theirs.http.post("/v1/workflows/chat", json=body).text
 
 
-def test_each_user_is_told_who_they_are(coze: LocalCoze) -> None:
+def test_each_user_sees_their_own_account(coze: LocalCoze) -> None:
     names = ["main", "other", "ada", "ben", "ada@other", ""]
     ids = [users(coze, n).ask("GET", "/v1/users/me")["data"]["user_id"] for n in names]
     assert len({*ids}) == len(names)

@@ -93,7 +93,7 @@ def test_no_bots(local_coze_env):
 
 
 @pytest.mark.parametrize("way", ["conftest", "option"])
-def test_a_users_test_suite(tmp_path: Path, way: str) -> None:
+def test_the_fixtures_work_in_the_test_suite_of_a_user(tmp_path: Path, way: str) -> None:
     options = ["-p", "langchain_coze.local.pytest_plugin"] if way == "option" else []
     conftest = NAMED if way == "conftest" else ""
     status, told = suite(tmp_path, *options, conftest=conftest, test_users=USERS_TESTS)
@@ -120,7 +120,7 @@ def test_fails(local_coze_env):
     assert told.replace(f'token="{TOKEN}"[:]', "").count(TOKEN) == 0
 
 
-def test_what_is_marked_without_a_name_is_refused(tmp_path: Path) -> None:
+def test_marker_arguments_without_a_name_are_refused(tmp_path: Path) -> None:
     wrong = """
 import pytest
 from langchain_coze.local import LocalBot

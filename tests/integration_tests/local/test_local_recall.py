@@ -13,6 +13,7 @@ from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, RecalledCh
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud import CloudProfile, MessageIds, SseEvent, build_chunk
 from tests.integration_tests.local.local_client import LocalClient, answers, events, user
+from tests.integration_tests.local.polling import wait_for_chat
 
 # The sample line of wire 3.1, word for word.
 WIRE_EVENT = rb"""event:conversation.message.completed
@@ -115,7 +116,9 @@ def test_a_served_recall_has_the_bytes_of_the_reference(
     assert struct.unpack("e", struct.pack("e", score)) == (score,)  # half precision
 
 
-def test_several_bases_in_one_message(client: LocalClient, bots: dict[str, LocalBot]) -> None:
+def test_several_bases_are_recalled_in_one_message(
+    client: LocalClient, bots: dict[str, LocalBot]
+) -> None:
     ((event, kind, payload),) = told(client, bots["one"], **ask("green tea"))
     assert (event, kind) == ("completed", "verbose")
     assert sorted(names(payload)) == ["kb", "kb", "paints"]
@@ -172,7 +175,9 @@ def test_on_demand_nothing_found_is_no_recall(
     assert [kind for _, kind, _ in steps] == ["function_call", "tool_response"]
 
 
-def test_on_demand_in_studio(studio: LocalClient, bots: dict[str, LocalBot]) -> None:
+def test_studio_recalls_on_demand_after_a_tool_call(
+    studio: LocalClient, bots: dict[str, LocalBot]
+) -> None:
     stream = studio.chat(bot_id=bots["on demand"].bot_id, **ask("green paint"))
     kinds = [data["type"] for _, data in events_of(stream.content)[2:-1]]
     assert kinds[:4] == ["function_call", "tool_response", "knowledge", "answer"]
@@ -185,7 +190,7 @@ def events_of(content: bytes) -> list[tuple[str, Any]]:
     return [(name, json.loads(data)) for name, data in pairs]
 
 
-def test_nothing_found_is_still_told(
+def test_an_empty_recall_is_still_sent(
     client: LocalClient, studio: LocalClient, bots: dict[str, LocalBot]
 ) -> None:
     ((_, _, payload),) = told(client, bots["one"], **ask("coffee"))
@@ -200,7 +205,9 @@ def test_nothing_found_is_still_told(
     assert told(client, bots["none"], **ask("green")) == []
 
 
-def test_faults_of_recalls_on_the_wire(client: LocalClient, bots: dict[str, LocalBot]) -> None:
+def test_recall_faults_change_the_sent_recall(
+    client: LocalClient, bots: dict[str, LocalBot]
+) -> None:
     def content(fault: str) -> Any:
         response = client.chat(fault=fault, bot_id=bots["one"].bot_id, **ask("green tea"))
         return [data["content"] for _, data in events(response)[2:4] if data["type"] != "answer"]
@@ -231,9 +238,6 @@ def test_recalls_of_a_polled_chat_are_listed(
 ) -> None:
     created = client.created(bot_id=bots["each"].bot_id, **ask("green"))
     ids = {"conversation_id": created["conversation_id"], "chat_id": created["id"]}
-    deadline = time.monotonic() + 10
-    while client.get("/v3/chat/retrieve", **ids)["data"]["status"] != "completed":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert wait_for_chat(client, created)["data"]["status"] == "completed"
     listed = client.get("/v3/chat/message/list", **ids)["data"]
     assert sum("knowledge_recall" in message["content"] for message in listed) == 2

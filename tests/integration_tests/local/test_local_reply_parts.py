@@ -74,12 +74,12 @@ def test_a_question_waits_only_in_its_conversation_and_bot_and_when_saved() -> N
     assert [answers(turn)[0][:6] for turn in unsaved] == ["Where ", "Where "]
 
 
-def test_media_and_speech() -> None:
+def test_media_and_speech_are_sent_as_messages() -> None:
     async def reply(_question: str) -> AsyncIterator[Any]:
         yield "Look:"
         yield Speech(b"\x00\x01")
         yield Media([{"type": "image", "file_url": "https://h/a?b=1&c=2"}])
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # let other tasks run
         yield Speech(b"\x02")
 
     with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:

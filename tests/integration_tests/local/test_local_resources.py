@@ -1,12 +1,13 @@
 """Conversations, their messages, and uploaded files, over a real socket."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, ServerTool, Turn
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import LocalClient, answers, user
 
 
@@ -14,16 +15,7 @@ def recite(_question: str, turn: Turn) -> str:
     return " | ".join(message.text for message in turn.messages)
 
 
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([LocalBot(recite, name="recite"), LocalBot(name="other")]) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    with LocalClient(coze) as made:
-        yield made
+coze = serve([LocalBot(recite, name="recite"), LocalBot(name="other")])
 
 
 def made(client: LocalClient, **body: Any) -> str:
@@ -76,7 +68,7 @@ def test_a_conversation_is_renamed_and_deleted(client: LocalClient) -> None:
     assert client.get("/v3/chat/retrieve", **ids)["code"] == 4001
 
 
-def test_a_name_that_is_too_long(client: LocalClient) -> None:
+def test_a_name_that_is_too_long_is_refused(client: LocalClient) -> None:
     conversation = made(client)
     reply = client.http.put(f"/v1/conversations/{conversation}", json={"name": "n" * 101}).json()
     assert reply["code"] == 4000
@@ -124,7 +116,7 @@ def test_clearing_begins_a_section_and_deletes_nothing(client: LocalClient) -> N
 # --- Messages ------------------------------------------------------------------------------------
 
 
-def test_the_newest_message_tells_the_last_chat(client: LocalClient) -> None:
+def test_the_newest_message_names_the_last_chat(client: LocalClient) -> None:
     conversation = made(client, messages=[user("zero")])
     chats = []
     for text in ("one", "two"):
@@ -144,7 +136,7 @@ def test_the_newest_message_tells_the_last_chat(client: LocalClient) -> None:
     assert texts(listed(client, conversation, chat_id=chats[0])) == ["zero | one"]
 
 
-def test_messages_in_pages(client: LocalClient) -> None:
+def test_messages_are_listed_in_pages(client: LocalClient) -> None:
     conversation = made(client)
     for n in range(5):
         add(client, conversation, str(n))
@@ -174,7 +166,7 @@ def test_messages_in_pages(client: LocalClient) -> None:
         ({"before_id": "7"}, 4005),
     ],
 )
-def test_pages_that_do_not_exist(client: LocalClient, body: dict[str, Any], code: int) -> None:
+def test_invalid_pages_are_refused(client: LocalClient, body: dict[str, Any], code: int) -> None:
     assert listed(client, made(client), **body)["code"] == code
 
 
@@ -198,7 +190,7 @@ def test_a_message_is_made_by_hand_read_and_changed(client: LocalClient) -> None
     assert on_message(client, "modify", ids, content_type="card")["code"] == 4000
 
 
-def test_likes_are_taken(client: LocalClient) -> None:
+def test_likes_are_accepted(client: LocalClient) -> None:
     conversation = made(client)
     message_id = add(client, conversation, "tea")["data"]["id"]
     place = f"/v1/conversations/{conversation}/messages"
@@ -214,7 +206,7 @@ def test_a_picture_alone_is_a_message(client: LocalClient) -> None:
     assert reply["data"]["content"] == content
 
 
-def test_what_cannot_be_a_message(client: LocalClient) -> None:
+def test_invalid_messages_are_refused(client: LocalClient) -> None:
     reply = add(client, made(client), "x", role="system")
     assert reply["code"] == 4000
     assert reply["msg"].startswith("role: only user and assistant")
@@ -293,11 +285,11 @@ TEA = ("file", ("a.txt", b"tea", "text/plain"))
         ((TEA, TEA), 4301),
     ],
 )
-def test_uploads_that_are_refused(client: LocalClient, parts: Any, code: int) -> None:
+def test_invalid_uploads_are_refused(client: LocalClient, parts: Any, code: int) -> None:
     assert upload(client, *parts)["code"] == code
 
 
-def test_an_upload_that_is_no_form(client: LocalClient) -> None:
+def test_an_upload_without_a_form_is_refused(client: LocalClient) -> None:
     path = "/v1/files/upload"
     assert client.http.post(path, json={}).json()["code"] == 4000
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -306,7 +298,7 @@ def test_an_upload_that_is_no_form(client: LocalClient) -> None:
 
 
 @pytest.mark.parametrize("size", [1001, 300_000])
-def test_a_file_over_the_limit(
+def test_a_file_over_the_limit_is_refused(
     client: LocalClient, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr("langchain_coze.local.routes.files.MAX_FILE_SIZE", 1000)

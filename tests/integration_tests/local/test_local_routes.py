@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -18,33 +18,14 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import LocalClient, answers, events, user
+from tests.integration_tests.local.polling import wait_for_chat
 
 ECHO = LocalBot(lambda question: f"echo {question}", name="echo")
 HIDDEN = LocalBot(lambda _: "secret", name="hidden", published=False)
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze([ECHO, HIDDEN]) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    with LocalClient(coze) as made:
-        yield made
-
-
-def polled(client: LocalClient, chat: Any) -> Any:
-    """The chat, once it has ended."""
-    ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
-    deadline = time.monotonic() + 10
-    while True:
-        found = client.get("/v3/chat/retrieve", **ids)["data"]
-        if found["status"] not in {"created", "in_progress"}:
-            return found
-        assert time.monotonic() < deadline
+coze = serve([ECHO, HIDDEN])
 
 
 def test_create_reply_has_no_detail(client: LocalClient) -> None:
@@ -60,9 +41,9 @@ def test_create_reply_has_no_detail(client: LocalClient) -> None:
 
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])
-def test_retrieve_with_both_verbs(client: LocalClient, verb: str) -> None:
+def test_a_chat_is_retrieved_with_get_and_post(client: LocalClient, verb: str) -> None:
     chat = client.created(meta_data={"k": "v"})
-    polled(client, chat)
+    wait_for_chat(client, chat)
     ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
     response = client.http.request(verb, "/v3/chat/retrieve", params=ids)
     reply = response.json()
@@ -79,7 +60,7 @@ def test_chat_of_another_conversation_is_not_found(client: LocalClient) -> None:
     assert client.get("/v3/chat/retrieve", **mixed)["code"] == 4001
 
 
-def test_message_list_order_and_reasoning() -> None:
+def test_the_message_list_has_the_documented_order() -> None:
     async def reply(_question: str) -> AsyncIterator[Any]:
         yield ServerTool("a-b", {}, {"ok": 1})
         yield Reasoning("think")
@@ -89,7 +70,7 @@ def test_message_list_order_and_reasoning() -> None:
     bot = LocalBot(reply, knowledge=knowledge, follow_ups=["more?"])
     with LocalCoze(bot) as coze, LocalClient(coze) as client:
         chat = client.created()
-        polled(client, chat)
+        wait_for_chat(client, chat)
         ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
         listed = client.get("/v3/chat/message/list", **ids)["data"]
     assert [message["type"] for message in listed] == [
@@ -99,7 +80,7 @@ def test_message_list_order_and_reasoning() -> None:
     assert listed[1]["content"] == '{"ok":1}'
 
 
-def test_history_of_a_conversation() -> None:
+def test_a_conversation_keeps_its_history() -> None:
     def recite(_question: str, turn: Turn) -> str:
         return " | ".join(message.text for message in turn.messages)
 
@@ -149,7 +130,7 @@ def test_unsaved_chat_cannot_be_found(client: LocalClient) -> None:
         ({"publish_status": "unpublished_draft", "bot_version": "1"}, 4000),
     ],
 )
-def test_refused_chats(client: LocalClient, change: dict[str, Any], code: int) -> None:
+def test_invalid_chats_are_refused(client: LocalClient, change: dict[str, Any], code: int) -> None:
     response = client.chat(**change)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("application/json")
@@ -158,23 +139,23 @@ def test_refused_chats(client: LocalClient, change: dict[str, Any], code: int) -
     assert (reply["code"], reply["detail"]["logid"]) == (code, response.headers["x-tt-logid"])
 
 
-def test_draft_of_an_unpublished_bot(client: LocalClient) -> None:
+def test_the_draft_of_an_unpublished_bot_can_be_tried(client: LocalClient) -> None:
     response = client.chat(bot_id=HIDDEN.bot_id, publish_status="unpublished_draft")
     assert answers(response) == ["secret"]
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer pat_x"}, {"Authorization": "x"}])
-def test_wrong_token(coze: LocalCoze, header: dict[str, str]) -> None:
+def test_a_wrong_token_is_refused(coze: LocalCoze, header: dict[str, str]) -> None:
     reply = httpx.post(f"{coze.base_url}/v3/chat", json={}, headers=header).json()
     assert (reply["code"], reply["msg"]) == (4100, "authentication is invalid")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff"])
-def test_bodies_that_are_no_object(client: LocalClient, body: bytes) -> None:
+def test_bodies_that_are_not_json_objects_are_refused(client: LocalClient, body: bytes) -> None:
     assert client.http.post("/v3/chat", content=body).json()["code"] == 4000
 
 
-def test_body_over_the_limit(client: LocalClient) -> None:
+def test_a_body_over_the_limit_is_refused(client: LocalClient) -> None:
     reply = client.http.post("/v3/chat", content=b" " * (15 * 1024 * 1024 + 1)).json()
     assert reply["code"] == 4000
     assert "15 MB" in reply["msg"]
@@ -189,13 +170,13 @@ def test_replies_on_a_kept_connection_are_not_delayed(client: LocalClient) -> No
     assert time.monotonic() - begin < 0.6
 
 
-def test_unknown_routes(client: LocalClient) -> None:
+def test_unknown_routes_are_404_and_wrong_methods_405(client: LocalClient) -> None:
     assert client.http.get("/v1/nothing").status_code == 404
     assert client.get("/v1/nothing")["code"] == 4200
     assert client.http.get("/v3/chat").status_code == 405
 
 
-def test_one_chat_at_a_time_and_cancel() -> None:
+def test_a_conversation_has_one_chat_at_a_time_until_it_is_cancelled() -> None:
     started = threading.Event()
 
     async def reply(question: str) -> AsyncIterator[Any]:
@@ -235,14 +216,14 @@ def test_one_chat_at_a_time_and_cancel() -> None:
     assert kept["status"] == "canceled"
 
 
-def test_cancel_after_the_end(client: LocalClient) -> None:
+def test_a_finished_chat_cannot_be_cancelled(client: LocalClient) -> None:
     chat = client.created()
-    polled(client, chat)
+    wait_for_chat(client, chat)
     ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
     assert client.http.post("/v3/chat/cancel", json=ids).json()["code"] == 4104
 
 
-def test_quotas() -> None:
+def test_quotas_of_bot_and_server_are_enforced() -> None:
     limited = LocalBot(lambda _: "x", name="limited", quota=1)
     with LocalCoze([limited, ECHO], quota=3) as coze, LocalClient(coze) as client:
         codes = [client.chat(stream=False).json()["code"] for _ in range(2)]
@@ -259,13 +240,13 @@ def test_quotas() -> None:
         ({"additional_messages": []}, 400),
     ],
 )
-def test_real_statuses(change: dict[str, Any], status: int) -> None:
+def test_errors_may_have_real_http_statuses(change: dict[str, Any], status: int) -> None:
     with LocalCoze(ECHO, error_status="real") as coze, LocalClient(coze) as client:
         assert client.chat(**change).status_code == status
         assert httpx.get(f"{coze.base_url}/v1/users/me").status_code == 401
 
 
-def test_listings(client: LocalClient) -> None:
+def test_workspaces_and_bots_are_listed_in_pages(client: LocalClient) -> None:
     workspaces = client.get("/v1/workspaces")["data"]
     space = workspaces["workspaces"][0]["id"]
     assert workspaces["total_count"] == 1
@@ -283,7 +264,7 @@ def test_listings(client: LocalClient) -> None:
     assert client.get("/v1/users/me")["data"]["user_id"].isdecimal()
 
 
-def test_bot_details(client: LocalClient) -> None:
+def test_a_bot_is_retrieved_by_its_id(client: LocalClient) -> None:
     found = client.get(f"/v1/bots/{ECHO.bot_id}")["data"]
     assert (found["bot_id"], found["name"], found["bot_mode"]) == (ECHO.bot_id, "echo", 0)
     assert client.get(f"/v1/bots/{HIDDEN.bot_id}")["code"] == 4015
@@ -292,7 +273,7 @@ def test_bot_details(client: LocalClient) -> None:
     assert client.get("/v1/bot/get_online_info", bot_id=ECHO.bot_id)["data"]["name"] == "echo"
 
 
-def test_conversations(client: LocalClient) -> None:
+def test_a_conversation_is_created_and_retrieved(client: LocalClient) -> None:
     body = {"bot_id": ECHO.bot_id, "name": "n", "meta_data": {"k": "v"}}
     made = client.http.post("/v1/conversation/create", json=body).json()["data"]
     found = client.get("/v1/conversation/retrieve", conversation_id=made["id"])["data"]

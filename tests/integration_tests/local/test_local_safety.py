@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from langchain_coze.local import LocalBot, LocalCoze, LocalOAuthApp, Pause
+from tests.conftest import wait_until
 from tests.integration_tests.local.local_client import LocalClient, answers
 from tests.integration_tests.local.test_local_faults_served import run_command
 
@@ -208,13 +209,6 @@ def is_quiet(coze: LocalCoze) -> bool:
     return not (server.connections or server.tasks or running)
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def busy_threads() -> int:
     """How many threads there are, without the spare ones that AnyIO keeps for ten seconds."""
     return sum(thread.name != "AnyIO worker thread" for thread in threading.enumerate())
@@ -280,7 +274,9 @@ def test_a_body_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
     ],
     ids=["header", "headers", "path", "two lengths", "negative length", "no http"],
 )
-def test_heads_that_are_too_large_or_wrong(flood: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_request_heads_close_the_connection(
+    flood: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     with served() as coze:
         with connected(coze) as client:
             with contextlib.suppress(OSError):
@@ -320,7 +316,7 @@ def test_stop_hangs_up_on_everyone(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
-async def test_start_and_stop_again_and_again() -> None:
+async def test_starting_and_stopping_leaks_nothing() -> None:
     files, threads = open_files(), busy_threads()
     for _ in range(10):
         await asyncio.to_thread(lambda: served().start().stop())

@@ -28,14 +28,14 @@ def test_fifty_streams_leave_nothing_behind() -> None:
 
 
 @pytest.mark.parametrize("name", ["files", "threads", "tasks", "streams"])
-def test_whatever_stays_is_told(name: str) -> None:
+def test_every_leak_is_reported(name: str) -> None:
     after = dataclasses.replace(BEFORE, **{name: getattr(BEFORE, name) + 1})
     (told,) = judged([BEFORE, BEFORE, after], 50, [50, 50])
     assert told.startswith(f"{name}: ")
     assert judged([after, after, BEFORE], 50, [50, 50]) == []
 
 
-def test_memory_that_grows_is_told() -> None:
+def test_growing_memory_is_reported() -> None:
     def grown(kilobytes: int) -> Figures:
         return dataclasses.replace(BEFORE, rss_kb=BEFORE.rss_kb + kilobytes)
 
@@ -45,5 +45,5 @@ def test_memory_that_grows_is_told() -> None:
     assert told == "memory: 20.0 KB more with every stream"
 
 
-def test_streams_that_are_cut_are_told() -> None:
+def test_cut_streams_are_reported() -> None:
     assert judged([BEFORE] * 3, 50, [50, 49]) == ["round 2: 49 of 50 whole"]

@@ -144,7 +144,7 @@ def test_tools_answers_cards_and_verbose_in_order() -> None:
     assert messages[2]["id"] < messages[0]["id"]
 
 
-def test_failed_turn() -> None:
+def test_a_failed_turn_ends_with_its_error() -> None:
     async def reply(_question: str) -> AsyncIterator[Any]:
         yield "half"
         yield Fail(4014, "cannot answer")
@@ -181,7 +181,7 @@ def test_deltas_arrive_one_by_one_with_a_delay() -> None:
     assert len(reads) == 6
 
 
-def test_burst_joins_deltas() -> None:
+def test_a_burst_joins_deltas() -> None:
     async def reply(_question: str) -> AsyncIterator[Any]:
         for letter in "abcdef":
             yield letter
@@ -191,7 +191,7 @@ def test_burst_joins_deltas() -> None:
     assert reads[0].count(b"message.delta") == 6
 
 
-def test_request_log() -> None:
+def test_the_request_log_keeps_the_newest_requests() -> None:
     with (
         LocalCoze(LocalBot(lambda _: "x", name="b"), request_log=2) as coze,
         LocalClient(coze) as client,
@@ -211,7 +211,7 @@ def test_request_log() -> None:
         assert coze.requests == []
 
 
-def test_servers_side_by_side() -> None:
+def test_servers_side_by_side_are_independent() -> None:
     with LocalCoze() as one, LocalCoze() as two:
         assert one.base_url != two.base_url
         assert one.token != two.token

@@ -4,9 +4,8 @@ import json
 import re
 import signal
 import sys
-import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -27,7 +26,9 @@ from langchain_coze.local import (
     ServerTool,
     Turn,
 )
+from tests.conftest import serve
 from tests.integration_tests.local.local_client import LocalClient, masked, user
+from tests.integration_tests.local.polling import wait_for_chat
 from tests.integration_tests.local.test_local_faults_served import run_command
 
 
@@ -57,17 +58,7 @@ FLOW = LocalChatflow(
     follow_ups=["more?"],
 )
 
-
-@pytest.fixture(scope="module")
-def coze() -> Iterator[LocalCoze]:
-    with LocalCoze(BOTS, chatflows=FLOW, profile="studio", stop_timeout=0) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    with LocalClient(coze) as made:
-        yield made
+coze = serve(BOTS, chatflows=FLOW, profiles=["studio"], stop_timeout=0)
 
 
 def plain(response: httpx.Response) -> list[tuple[str, Any]]:
@@ -121,7 +112,7 @@ def test_a_turn_byte_for_byte(client: LocalClient) -> None:
     assert uuid.UUID(response.headers["x-log-id"])
 
 
-def test_recalls(client: LocalClient) -> None:
+def test_a_recall_has_the_form_of_studio(client: LocalClient) -> None:
     found = plain(chat(client, 2, additional_messages=[user("tea")]))[2][1]
     nothing = plain(chat(client, 2, additional_messages=[user("coffee")]))[2][1]
     content = json.loads(found["content"])
@@ -133,7 +124,7 @@ def test_recalls(client: LocalClient) -> None:
     assert json.loads(json.loads(nothing["content"])["data"])["chunks"] is None
 
 
-def test_streaming_unless_exactly_false(client: LocalClient) -> None:
+def test_a_chat_is_streamed_unless_stream_is_exactly_false(client: LocalClient) -> None:
     body = client.body()
     del body["stream"]
     assert plain(client.http.post("/v3/chat", json=body))[-1] == ("conversation.stream.done", None)
@@ -144,13 +135,10 @@ def test_streaming_unless_exactly_false(client: LocalClient) -> None:
 
 def ended(client: LocalClient, data: Any) -> tuple[Any, Any]:
     ids = {"conversation_id": data["conversation_id"], "chat_id": data["id"]}
-    deadline = time.monotonic() + 10
-    while (found := client.get("/v3/chat/retrieve", **ids))["data"]["status"] == "in_progress":
-        assert time.monotonic() < deadline
-    return ids, found
+    return ids, wait_for_chat(client, data)
 
 
-def test_polling_tells_usage_and_lists_the_question(client: LocalClient) -> None:
+def test_polling_has_the_usage_and_lists_the_question(client: LocalClient) -> None:
     ids, found = ended(client, chat(client, 0, stream=False, meta_data={"k": "v"}).json()["data"])
     listed = client.get("/v3/chat/message/list", **ids)
     posted = client.http.post("/v3/chat/retrieve", params=ids)
@@ -166,7 +154,7 @@ def test_polling_tells_usage_and_lists_the_question(client: LocalClient) -> None
     assert (unknown.status_code, unknown.json()["code"]) == (500, 500)
 
 
-def test_cancelling(client: LocalClient) -> None:
+def test_a_chat_can_be_cancelled(client: LocalClient) -> None:
     data = chat(client, 5, stream=False).json()["data"]
     ids = {"conversation_id": data["conversation_id"], "chat_id": data["id"]}
     cancelled = client.http.post("/v3/chat/cancel", json=ids).json()
@@ -174,7 +162,7 @@ def test_cancelling(client: LocalClient) -> None:
     assert cancelled["ChatV3ChatDetail"]["status"] == "cancelled"
 
 
-def test_errors_in_a_run(client: LocalClient) -> None:
+def test_errors_in_a_run_are_events_of_studio(client: LocalClient) -> None:
     got = plain(chat(client, 3))
     call = json.loads(next(d for _, d in got[2:] if d["type"] == "function_call")["content"])
     broken = plain(chat(client, 4))
@@ -198,13 +186,15 @@ def test_errors_in_a_run(client: LocalClient) -> None:
         ({"user_id": None}, 400, 400),
     ],
 )
-def test_refused(client: LocalClient, changes: dict[str, Any], status: int, code: int) -> None:
+def test_invalid_requests_are_refused_with_studio_s_status(
+    client: LocalClient, changes: dict[str, Any], status: int, code: int
+) -> None:
     response = client.chat(**changes)
     assert (response.status_code, response.json()["code"]) == (status, code)
     assert list(response.json()) == ["code", "msg"]
 
 
-def test_wrong_token(coze: LocalCoze) -> None:
+def test_a_wrong_token_is_refused_with_studio_s_code(coze: LocalCoze) -> None:
     response = httpx.post(
         f"{coze.base_url}/v3/chat", json={}, headers={"Authorization": "Bearer x"}
     )
@@ -235,12 +225,12 @@ def test_an_assistant_message_without_type_becomes_a_question(client: LocalClien
         ("POST", "/api/permission/oauth2/token"),
     ],
 )
-def test_routes_that_studio_lacks(client: LocalClient, verb: str, path: str) -> None:
+def test_routes_that_studio_lacks_are_404(client: LocalClient, verb: str, path: str) -> None:
     response = client.http.request(verb, path)
     assert (response.status_code, response.text) == (404, "404 page not found")
 
 
-def test_conversations_and_files(client: LocalClient) -> None:
+def test_conversations_and_files_have_the_form_of_studio(client: LocalClient) -> None:
     made = client.http.post("/v1/conversation/create", json={}).json()
     found = client.get("/v1/conversation/retrieve", conversation_id=made["data"]["id"])
     listed = client.http.post(
@@ -271,7 +261,7 @@ def numbered(response: httpx.Response) -> list[tuple[str, Any]]:
     return [(name, json.loads(data)) for _, name, data in found]
 
 
-def test_a_chatflow_with_a_question(client: LocalClient) -> None:
+def test_a_chatflow_asks_a_question(client: LocalClient) -> None:
     first = numbered(flow(client))
     # The name alone leads to the same conversation.
     second = numbered(flow(client, additional_messages=[user("b")]))
@@ -291,7 +281,7 @@ def test_a_chatflow_with_a_question(client: LocalClient) -> None:
     assert nameless.status_code == 400
 
 
-def test_the_package_talks_to_it(coze: LocalCoze) -> None:
+def test_chat_coze_works_with_it(coze: LocalCoze) -> None:
     bot = ChatCoze(bot_id=BOTS[0].bot_id, api_key=coze.token, base_url=coze.base_url)
     answer = bot.invoke("hi")
     assert answer.content == "您 & 我"

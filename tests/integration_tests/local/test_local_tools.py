@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, ServerTool, Turn
 from tests.integration_tests.local.local_client import LocalClient, answers, events, masked, user
+from tests.integration_tests.local.polling import wait_for_chat
 
 WEATHER = ClientTool("get_weather", {"city": "杭州 & more"})
 
@@ -61,17 +62,14 @@ def submit(
 
 
 def retrieved(client: LocalClient, chat: Any, *, ended: bool = True) -> Any:
+    if ended:
+        return wait_for_chat(client, chat)["data"]
     ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
-    deadline = time.monotonic() + 10
-    while True:
-        found = client.get("/v3/chat/retrieve", **ids)["data"]
-        if not ended or found["status"] not in {"created", "in_progress"}:
-            return found
-        assert time.monotonic() < deadline
+    return client.get("/v3/chat/retrieve", **ids)["data"]
 
 
 @pytest.mark.parametrize("reply", [weather, weather_in_loop])
-def test_a_call_and_its_result_streamed(reply: Any) -> None:
+def test_a_call_and_its_result_are_streamed(reply: Any) -> None:
     with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
         stopped = client.chat()
         chat = action_of(stopped)
@@ -124,7 +122,7 @@ def test_the_event_byte_for_byte() -> None:
     )
 
 
-def test_several_rounds_several_calls_and_broken_arguments() -> None:
+def test_several_rounds_and_calls_and_broken_arguments_are_possible() -> None:
     with LocalCoze(LocalBot(two_rounds)) as coze, LocalClient(coze) as client:
         first = client.chat()
         chat = action_of(first)
@@ -136,7 +134,7 @@ def test_several_rounds_several_calls_and_broken_arguments() -> None:
     assert answers(third) == ['["1", ["2", "3"]]']
 
 
-def test_without_streams() -> None:
+def test_calls_and_results_work_without_a_stream() -> None:
     with LocalCoze(LocalBot(weather)) as coze, LocalClient(coze) as client:
         chat = client.created()
         waiting = retrieved(client, chat)
@@ -151,7 +149,7 @@ def test_without_streams() -> None:
     assert ended["status"] == "completed"
 
 
-def test_what_is_refused() -> None:
+def test_invalid_submits_are_refused() -> None:
     with LocalCoze(LocalBot(weather)) as coze, LocalClient(coze) as client:
         stopped = client.chat()
         chat, call_id = action_of(stopped), calls_of(stopped)[0]["id"]
@@ -212,7 +210,7 @@ def test_a_chat_that_waits_does_not_block_its_conversation() -> None:
     assert answers(late) == ["It is x."]
 
 
-def test_without_done() -> None:
+def test_no_done_removes_the_last_event_of_an_action() -> None:
     with LocalCoze(LocalBot(weather)) as coze, LocalClient(coze) as client:
         response = client.chat(fault="no_done")
     assert events(response)[-1][0] == "conversation.chat.requires_action"
@@ -317,7 +315,7 @@ def test_a_graph_runs_its_own_tools_and_leaves_the_others() -> None:
     assert answers(went_on) == ["done"]
 
 
-def test_a_reply_that_fails_after_the_result() -> None:
+def test_a_reply_may_fail_after_the_result() -> None:
     def reply(_question: str) -> Iterator[Any]:
         output = yield WEATHER
         raise LookupError(output)

@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-import time
 from collections.abc import Generator, Iterator
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from langchain_coze.local import (
     TurnFile,
 )
 from langchain_coze.local.routes.state import WORKSPACE_ID
+from tests.conftest import serve, wait_until
 from tests.integration_tests.local.local_client import LocalClient
 
 APP = "7400000000000000001"
@@ -68,13 +68,12 @@ WORKFLOWS = {
 FLOW = LocalChatflow(lambda _: "x", name="flow")
 
 
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    bot = LocalBot(lambda _: "bot", name="bot")
-    with LocalCoze(
-        bot, workflows=WORKFLOWS.values(), chatflows=FLOW, profile=request.param
-    ) as running:
-        yield running
+coze = serve(
+    LocalBot(lambda _: "bot", name="bot"),
+    workflows=WORKFLOWS.values(),
+    chatflows=FLOW,
+    profiles=["cloud", "studio"],
+)
 
 
 @pytest.fixture
@@ -127,15 +126,14 @@ def look(client: LocalClient, name: str, execute_id: str) -> httpx.Response:
 
 def history(client: LocalClient, name: str, execute_id: str, until: str = "") -> dict[str, Any]:
     """The one entry of a history, once it has a status or holds a key."""
-    deadline = time.monotonic() + 5
-    while True:
-        (found,) = look(client, name, execute_id).json()["data"]
-        waited = until in {"", found["execute_status"]} or until in found
-        if waited or time.monotonic() > deadline:
-            assert waited, found
-            entry: dict[str, Any] = found
-            return entry
-        time.sleep(0.02)
+
+    def find_entry() -> dict[str, Any] | None:
+        (entry,) = look(client, name, execute_id).json()["data"]
+        return entry if until in {"", entry["execute_status"]} or until in entry else None
+
+    entry = wait_until(find_entry)
+    assert entry
+    return entry
 
 
 def test_the_bytes_of_a_run_that_is_begun(client: LocalClient) -> None:
@@ -171,7 +169,7 @@ def test_a_run_is_running_and_then_a_success(client: LocalClient) -> None:
         assert (done["cost"], done["connector_id"]) == ("0.00000", 1024)
 
 
-def test_text_and_output_nodes(client: LocalClient) -> None:
+def test_a_history_has_the_texts_and_outputs_of_its_nodes(client: LocalClient) -> None:
     bot_id = client.bot.bot_id
     fields = {"bot_id": bot_id, "ext": {"user_id": "ada"}}
     done = history(client, "spoken", start(client, "spoken", **fields), "Success")
@@ -188,13 +186,13 @@ def test_text_and_output_nodes(client: LocalClient) -> None:
     assert (done["token"], done["bot_id"]) == ("150", bot_id)
 
 
-def test_a_run_that_fails(client: LocalClient) -> None:
+def test_a_history_has_the_error_of_a_failed_run(client: LocalClient) -> None:
     failed = history(client, "fails", start(client, "fails"), "Fail")
     message = failed["error_message" if is_cloud(client) else "error_msg"]
     assert (failed["error_code"], message) == ("720701013", "ValueError: no room")
 
 
-def test_histories_of_runs_that_are_not_there(client: LocalClient) -> None:
+def test_unknown_runs_have_no_history(client: LocalClient) -> None:
     execute_id = start(client, "held")
     assert look(client, "held", "7000000000000000001").json()["code"] == 4314
     assert look(client, "fails", execute_id).json()["code"] == 4314
@@ -206,7 +204,7 @@ def test_runs_of_every_mode_have_a_history(cloud: LocalClient) -> None:
     assert history(cloud, "held", execute_id)["run_mode"] == 0
 
 
-def test_polling_is_for_plans_that_are_paid(client: LocalClient) -> None:
+def test_asynchronous_runs_need_a_paid_plan(client: LocalClient) -> None:
     response = run(client, "unpaid", is_async=True).json()
     if is_cloud(client):
         assert response["code"] == 6003
@@ -265,7 +263,7 @@ def test_a_run_is_resumed_without_a_stream(cloud: LocalClient) -> None:
     assert resume(cloud, "book", question["interrupt_data"], "yes").json()["code"] == 4315
 
 
-def test_an_unusable_answer_without_a_stream(cloud: LocalClient) -> None:
+def test_the_third_unusable_answer_fails_a_run_without_a_stream(cloud: LocalClient) -> None:
     interrupt = run(cloud, "book", {"city": "x"}).json()["interrupt_data"]
     for answer in ("?", '{"img":"?"}'):
         interrupt = resume(cloud, "book", interrupt, answer).json()["interrupt_data"]
@@ -281,16 +279,17 @@ def test_a_run_that_is_polled_is_resumed_and_polled(cloud: LocalClient) -> None:
     begun = resume(cloud, "book", waiting["interrupt_data"], picture).json()
     assert begun.keys() == {"debug_url", "execute_id", "msg"}
     first = waiting["interrupt_data"]["event_id"]
-    while (now := history(cloud, "book", execute_id, "interrupt_data")["interrupt_data"])[
-        "event_id"
-    ] == first:
-        time.sleep(0.02)
-    resume(cloud, "book", now, "no")
+
+    def find_second_question() -> Any:
+        question = history(cloud, "book", execute_id, "interrupt_data")["interrupt_data"]
+        return question if question["event_id"] != first else None
+
+    resume(cloud, "book", wait_until(find_second_question), "no")
     done = history(cloud, "book", execute_id, "Success")
     assert json.loads(json.loads(done["output"])["Output"])["answer"] == "no"
 
 
-def test_each_way_has_its_own_resume(cloud: LocalClient) -> None:
+def test_each_run_mode_has_its_own_resume(cloud: LocalClient) -> None:
     interrupt = run(cloud, "book", {"city": "x"}).json()["interrupt_data"]
     body = {
         "workflow_id": WORKFLOWS["book"].workflow_id,
@@ -322,7 +321,7 @@ def names(client: LocalClient, **params: str) -> list[str]:
     return [item["workflow_name"] for item in listed(client, **params)["data"]["items"]]
 
 
-def test_the_list_of_workflows(cloud: LocalClient) -> None:
+def test_the_list_of_workflows_can_be_filtered(cloud: LocalClient) -> None:
     every = ["held", "spoken", "book", "fails", "unpaid", "of_app"]
     assert names(cloud) == [*every, "flow"]
     assert names(cloud, workflow_mode="workflow") == every
@@ -343,7 +342,7 @@ def test_the_list_of_workflows(cloud: LocalClient) -> None:
     }
 
 
-def test_pages_of_the_list(cloud: LocalClient) -> None:
+def test_the_list_of_workflows_has_pages(cloud: LocalClient) -> None:
     first, second = (listed(cloud, page_size="4", page_num=n)["data"] for n in ("1", "2"))
     assert (len(first["items"]), first["has_more"]) == (4, True)
     assert (len(second["items"]), second["has_more"]) == (3, False)
@@ -359,11 +358,13 @@ def test_pages_of_the_list(cloud: LocalClient) -> None:
         ({"workspace_id": "7000000000000000001"}, 4101),
     ],
 )
-def test_lists_that_are_refused(cloud: LocalClient, params: dict[str, str], code: int) -> None:
+def test_invalid_list_requests_are_refused(
+    cloud: LocalClient, params: dict[str, str], code: int
+) -> None:
     assert listed(cloud, **params)["code"] == code
 
 
-def test_the_schema_of_a_workflow(cloud: LocalClient) -> None:
+def test_a_workflow_is_retrieved_with_its_schema(cloud: LocalClient) -> None:
     path = "/v1/workflows/" + WORKFLOWS["book"].workflow_id
     plain = cloud.get(path)["data"]
     assert plain.keys() == {"workflow_detail"}
@@ -382,7 +383,7 @@ def test_the_schema_of_a_workflow(cloud: LocalClient) -> None:
     assert cloud.get("/v1/workflows/7000000000000000001")["code"] == 4200
 
 
-def test_studio_tells_no_schema(studio: LocalClient) -> None:
+def test_studio_has_no_route_for_the_schema(studio: LocalClient) -> None:
     path = "/v1/workflows/" + WORKFLOWS["book"].workflow_id
     told = studio.get(path, include_input_output="true")
     assert told["code"] == 777777780

@@ -4,7 +4,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Generator
 from typing import Any
 
 import httpx
@@ -24,6 +24,7 @@ from langchain_coze.local import (
     Pause,
     TokenUsage,
 )
+from tests.conftest import serve, wait_until
 from tests.integration_tests.local.local_client import LocalClient
 from tests.integration_tests.local.test_local_oauth import exchange, signed
 
@@ -93,19 +94,12 @@ WORKFLOWS = {
 APP = LocalOAuthApp()
 
 
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    bot = LocalBot(lambda _: "bot", name="bot")
-    workflows = WORKFLOWS.values()
-    with LocalCoze(bot, workflows=workflows, profile=request.param, oauth_apps=APP) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    coze.reset()
-    with LocalClient(coze) as made:
-        yield made
+coze = serve(
+    LocalBot(lambda _: "bot", name="bot"),
+    workflows=WORKFLOWS.values(),
+    oauth_apps=APP,
+    profiles=["cloud", "studio"],
+)
 
 
 def is_cloud(client: LocalClient) -> bool:
@@ -175,7 +169,7 @@ def test_messages_come_node_by_node(client: LocalClient) -> None:
     assert ("access-control-allow-origin" in response.headers) != is_cloud(client)
 
 
-def test_a_node_that_speaks_again(client: LocalClient) -> None:
+def test_a_node_that_speaks_again_has_a_new_message(client: LocalClient) -> None:
     def again() -> Generator[Any, None, None]:
         for text in ("a", "b", "c"):
             yield Message(text, node_title="Loop" if text != "b" else "Other")
@@ -216,7 +210,7 @@ def test_the_bytes_of_a_question(client: LocalClient) -> None:
     assert text == (CLOUD_BYTES if is_cloud(client) else STUDIO_BYTES)
 
 
-def test_two_questions_in_a_row(client: LocalClient) -> None:
+def test_a_run_may_ask_two_questions_in_a_row(client: LocalClient) -> None:
     first = stream(client, "weather")
     second = resume(client, "weather", interrupt_of(first), "杭州")
     third = resume(client, "weather", interrupt_of(second), "today")
@@ -226,7 +220,7 @@ def test_two_questions_in_a_row(client: LocalClient) -> None:
     assert told(third)[-1][0] == "Done"
 
 
-def test_the_options_of_a_question(client: LocalClient) -> None:
+def test_a_question_lists_its_options(client: LocalClient) -> None:
     response = stream(client, "weather", {"city": "x"})
     interrupt, asked = interrupt_of(response), said(told(response))[0][2]
     if is_cloud(client):
@@ -245,7 +239,7 @@ def test_the_options_of_a_question(client: LocalClient) -> None:
     ]
 
 
-def test_an_input_node(client: LocalClient) -> None:
+def test_an_input_node_lists_its_parameters(client: LocalClient) -> None:
     response = stream(client, "book")
     interrupt = interrupt_of(response)
     assert interrupt["type"] == 5
@@ -285,7 +279,7 @@ def test_an_unusable_answer_is_asked_again(
     assert told(resume(client, name, interrupt, good))[-1][0] == "Done"
 
 
-def test_an_answer_says_something(client: LocalClient) -> None:
+def test_an_empty_answer_repeats_the_question(client: LocalClient) -> None:
     interrupt = interrupt_of(stream(client, "weather"))
     again = resume(client, "weather", interrupt, " \n")
     assert "请问你想查看哪个城市的天气呢" in said(told(again))[0][2]
@@ -319,7 +313,7 @@ def refused(client: LocalClient, response: httpx.Response, code: int) -> None:
         assert response.content == b""
 
 
-def test_answers_that_no_run_waits_for(client: LocalClient) -> None:
+def test_answers_without_a_waiting_run_are_refused(client: LocalClient) -> None:
     interrupt = interrupt_of(stream(client, "weather"))
     unknown = "7000000000000000001/7000000000000000002"
     refused(client, resume(client, "weather", interrupt, "x", event_id=unknown), 4314)
@@ -335,7 +329,7 @@ def test_answers_that_no_run_waits_for(client: LocalClient) -> None:
     "fields",
     [{"event_id": ""}, {"interrupt_type": "2"}, {"resume_data": {"a": 1}}, {"workflow_id": None}],
 )
-def test_a_resume_that_lacks_something(client: LocalClient, fields: dict[str, Any]) -> None:
+def test_an_incomplete_resume_is_refused(client: LocalClient, fields: dict[str, Any]) -> None:
     response = resume(client, "weather", {"event_id": "1/2", "type": 2}, "x", **fields)
     assert response.json()["code"] == (4000 if is_cloud(client) else 400)
 
@@ -349,7 +343,7 @@ def test_a_text_of_the_end_node_comes_in_pieces(client: LocalClient) -> None:
     assert said(told(stream(client, "silent"))) == [("End", "0", "", True)]
 
 
-def test_an_async_generator(client: LocalClient) -> None:
+def test_an_async_generator_may_ask(client: LocalClient) -> None:
     response = stream(client, "counted", {"to": 2})
     assert [text for title, _, text, _ in said(told(response)) if title == "Count"] == [
         "0",
@@ -360,7 +354,7 @@ def test_an_async_generator(client: LocalClient) -> None:
     assert said(told(answered))[-1][2] == '{"enough":"yes"}'
 
 
-def test_failures(client: LocalClient) -> None:
+def test_a_failure_ends_the_stream_with_an_error_event(client: LocalClient) -> None:
     events = told(stream(client, "fails"))
     assert [name for name, _ in events] == ["Error"]
     error = events[0][1]
@@ -374,11 +368,13 @@ def test_failures(client: LocalClient) -> None:
     ("name", "fields", "wanted"),
     [("hidden", {}, 4200), ("joke", {}, 4000), ("joke", {"parameters": {"text": 3}}, 4000)],
 )
-def test_refused(client: LocalClient, name: str, fields: dict[str, Any], wanted: int) -> None:
+def test_invalid_runs_are_refused(
+    client: LocalClient, name: str, fields: dict[str, Any], wanted: int
+) -> None:
     refused(client, stream(client, name, **fields), wanted)
 
 
-def test_heartbeats(client: LocalClient) -> None:
+def test_only_the_cloud_sends_heartbeats(client: LocalClient) -> None:
     response = stream(client, "quiet")
     names = [name for name, _ in told(response)]
     assert names[-2:] == ["Message", "Done"]
@@ -386,7 +382,7 @@ def test_heartbeats(client: LocalClient) -> None:
     assert ("event: PING\ndata: \n\n" in response.text) == is_cloud(client)
 
 
-def test_messages_come_while_the_run_goes_on(client: LocalClient) -> None:
+def test_messages_arrive_while_the_run_continues(client: LocalClient) -> None:
     begun, arrived = time.monotonic(), list[float]()
     body = {"workflow_id": WORKFLOWS["slow"].workflow_id, "parameters": {"text": "x"}}
     with client.http.stream("POST", "/v1/workflow/stream_run", json=body) as response:
@@ -397,16 +393,14 @@ def test_messages_come_while_the_run_goes_on(client: LocalClient) -> None:
     assert arrived[-1] - arrived[0] > 0.25
 
 
-def test_a_run_goes_on_when_its_client_is_gone(client: LocalClient) -> None:
+def test_a_run_continues_when_its_client_is_gone(client: LocalClient) -> None:
     RELEASE.clear()
     FINISHED.clear()
     body = {"workflow_id": WORKFLOWS["left"].workflow_id}
     with client.http.stream("POST", "/v1/workflow/stream_run", json=body) as response:
         assert "working" in next(chunk for chunk in response.iter_text() if chunk)
     RELEASE.set()
-    deadline = time.monotonic() + 5
-    while not FINISHED and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: FINISHED)
     assert FINISHED == ["left"]
 
 
@@ -421,7 +415,9 @@ def test_a_run_goes_on_when_its_client_is_gone(client: LocalClient) -> None:
         ("error=5000,on=/v3/chat", [*["Message"] * 5, "Done"]),
     ],
 )
-def test_faults(client: LocalClient, fault: str, names: list[str]) -> None:
+def test_faults_change_the_events_of_a_run(
+    client: LocalClient, fault: str, names: list[str]
+) -> None:
     response = stream(client, "joke", {"text": "x"}, fault=fault)
     assert [name for name, _ in told(response)] == names
     if fault == "failed=4009":
@@ -429,14 +425,14 @@ def test_faults(client: LocalClient, fault: str, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cut_mid_line", "cut_utf8", "no_terminal", "cut_at=200"])
-def test_streams_that_are_cut(client: LocalClient, fault: str) -> None:
+def test_cut_streams_have_no_done(client: LocalClient, fault: str) -> None:
     text = stream(client, "joke", {"text": "尺子"}, fault=fault).content
     assert b"event: Message" in text
     assert b"event: Done" not in text
     assert (text[-2:] == b"\n\n") == (fault == "no_terminal")
 
 
-def test_a_fault_of_the_workflow(client: LocalClient) -> None:
+def test_a_workflow_may_have_its_own_faults(client: LocalClient) -> None:
     names = [told(stream(client, "broken", {"text": "x"}))[-1][0] for _ in range(2)]
     assert names == ["Error", "Done"]
 

@@ -30,6 +30,7 @@ from langchain_coze.local import (
     TurnFile,
     knowledge_workflow,
 )
+from tests.conftest import serve, wait_until
 from tests.integration_tests.local.local_client import LocalClient
 from tests.integration_tests.local.test_local_faults_served import run_command
 from tests.integration_tests.local.test_local_oauth import exchange, signed
@@ -49,7 +50,7 @@ def fails(how: str) -> Any:
 
 
 async def slow(seconds: float) -> str:
-    await asyncio.sleep(seconds)
+    await asyncio.sleep(seconds)  # a slow workflow
     FINISHED.append("slow")
     return "late"
 
@@ -95,19 +96,11 @@ WORKFLOWS = {
 GREETING = WORKFLOWS["locate"]
 
 
-@pytest.fixture(scope="module", params=["cloud", "studio"])
-def coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    bot = LocalBot(lambda _: "bot", name="bot")
-    workflows = WORKFLOWS.values()
-    with LocalCoze(bot, workflows=workflows, profile=request.param) as running:
-        yield running
-
-
-@pytest.fixture
-def client(coze: LocalCoze) -> Iterator[LocalClient]:
-    coze.reset()
-    with LocalClient(coze) as made:
-        yield made
+coze = serve(
+    LocalBot(lambda _: "bot", name="bot"),
+    workflows=WORKFLOWS.values(),
+    profiles=["cloud", "studio"],
+)
 
 
 def run(client: LocalClient, name: str, parameters: Any = None, **fields: Any) -> httpx.Response:
@@ -154,7 +147,7 @@ def test_a_text_stands_in_a_wrapper(client: LocalClient) -> None:
     assert run(client, "bare").json()["data"] == "a & 茶"
 
 
-def test_what_a_function_may_give(client: LocalClient) -> None:
+def test_a_function_may_return_values_dicts_or_outputs(client: LocalClient) -> None:
     assert data(client, "values") == {"output": [1, None]}
     assert data(client, "nothing") == {}
     assert data(client, "stepwise", {"text": "茶"}) == {"text": "茶", "count": 2}
@@ -180,7 +173,7 @@ async def gives_a_generator() -> Any:
         (lambda: {date(2026, 5, 1): {1}}, {"2026-05-01": [1]}),
     ],
 )
-def test_functions_of_every_kind(function: Any, output: Any) -> None:
+def test_functions_of_every_kind_are_run(function: Any, output: Any) -> None:
     workflow = LocalWorkflow(function, name="any")
     with LocalCoze(workflows=workflow) as coze, LocalClient(coze) as client:
         body = {"workflow_id": workflow.workflow_id}
@@ -188,14 +181,14 @@ def test_functions_of_every_kind(function: Any, output: Any) -> None:
     assert json.loads(reply["data"]) == output
 
 
-def test_the_largest_request(client: LocalClient) -> None:
+def test_requests_may_have_20_mb(client: LocalClient) -> None:
     large = run(client, "locate", {"city": "x", "more": "x" * 16_000_000})
     assert code(large) == 0
     too_large = run(client, "locate", {"city": "x", "more": "x" * 21_000_000}).json()
     assert "20 MB" in too_large["msg"]
 
 
-def test_parameters_as_json_text(client: LocalClient) -> None:
+def test_parameters_may_be_json_text(client: LocalClient) -> None:
     assert "北京" in data(client, "locate", '{"city":"北京"}')["output"]
     assert code(run(client, "locate", "{")) == (4000 if is_cloud(client) else 400)
     assert code(run(client, "locate", "[]")) == (4000 if is_cloud(client) else 400)
@@ -221,7 +214,7 @@ def test_parameters_as_json_text(client: LocalClient) -> None:
         ("fails", {"parameters": {"how": "nan"}}, 720701013, 720701013),
     ],
 )
-def test_refused_or_failed(
+def test_refusals_and_failures_have_their_codes(
     client: LocalClient, name: str, fields: dict[str, Any], cloud: int, studio: int
 ) -> None:
     response = run(client, name, **fields)
@@ -230,7 +223,7 @@ def test_refused_or_failed(
     assert ("detail" in response.json()) == is_cloud(client)
 
 
-def test_the_message_of_a_failure(client: LocalClient) -> None:
+def test_a_failure_has_the_message_of_its_exception(client: LocalClient) -> None:
     failed = run(client, "fails", {"how": "raise"}).json()
     assert failed["msg"] == "ValueError: no room in 杭州"
     assert ("debug_url" in failed) == is_cloud(client)
@@ -239,7 +232,7 @@ def test_the_message_of_a_failure(client: LocalClient) -> None:
     assert missing == "parameters.city is required"
 
 
-def test_the_status_of_a_failure(client: LocalClient) -> None:
+def test_a_failure_has_the_http_status_of_its_profile(client: LocalClient) -> None:
     client.coze.error_status = "real"
     try:
         missing = run(client, "locate", workflow_id="7000000000000000001")
@@ -250,14 +243,14 @@ def test_the_status_of_a_failure(client: LocalClient) -> None:
     assert [missing.status_code, failed.status_code] == wanted
 
 
-def test_what_the_function_may_know(client: LocalClient) -> None:
+def test_a_function_may_take_the_context_of_its_run(client: LocalClient) -> None:
     ext = {"user_id": "ada"}
     assert data(client, "who", app_id=APP, ext=ext) == {"ext": ext, "bot": "", "app": APP}
     bot_id = client.bot.bot_id
     assert data(client, "free", bot_id=bot_id) == {"ext": {}, "bot": bot_id, "app": ""}
 
 
-def test_files(client: LocalClient) -> None:
+def test_files_of_uploads_and_urls_reach_the_function(client: LocalClient) -> None:
     upload = client.http.post("/v1/files/upload", files={"file": ("tea.png", b"png")})
     file_id = json.dumps({"file_id": upload.json()["data"]["id"]})
     assert data(client, "look", {"photo": file_id}) == {"output": "image tea.png png "}
@@ -271,19 +264,17 @@ def test_a_slow_run_outlives_its_connection(client: LocalClient) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         run(client, "slow", {"seconds": 0.3})
     assert FINISHED == []
-    deadline = time.monotonic() + 5
-    while not FINISHED and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until(lambda: FINISHED)
     assert FINISHED == ["slow"]
 
 
-def test_quota(client: LocalClient) -> None:
+def test_the_quota_of_a_workflow_is_enforced(client: LocalClient) -> None:
     codes = [code(run(client, "twice", {"city": "x"})) for _ in range(3)]
     assert codes == [0, 0, 4028]
     assert code(run(client, "locate", {"city": "x"})) == 0
 
 
-def test_faults(client: LocalClient) -> None:
+def test_faults_apply_to_a_workflow_or_a_path(client: LocalClient) -> None:
     assert [code(run(client, "broken", {"city": "x"})) for _ in range(2)] == [4009, 0]
     aimed = {"X-Local-Fault": "http_502,on=/v1/workflow/run"}
     assert run(client, "locate", {"city": "x"}, headers=aimed).status_code == 502
@@ -296,7 +287,7 @@ def test_a_token_is_needed(client: LocalClient) -> None:
     assert code(response) == (4100 if is_cloud(client) else 700012006)
 
 
-def test_knowledge(client: LocalClient) -> None:
+def test_a_knowledge_workflow_finds_passages(client: LocalClient) -> None:
     response = run(client, "tea", {"input": "茶叶在哪里？"})
     found = json.loads(response.json()["data"])["outputList"]
     assert [passage["output"] for passage in found] == ["茶叶长在山上。"]
@@ -345,7 +336,7 @@ def test_a_server_that_stops_ends_its_runs() -> None:
     assert time.monotonic() - begun < 10
 
 
-def test_a_chat_has_no_forms() -> None:
+def test_a_chat_cannot_ask_for_inputs() -> None:
     with (
         LocalCoze(LocalBot(lambda _: [AskInput({"city": str})])) as coze,
         LocalClient(coze) as client,
@@ -354,7 +345,7 @@ def test_a_chat_has_no_forms() -> None:
     assert "cannot yield a AskInput" in last
 
 
-def test_the_sample_workflows() -> None:
+def test_the_sample_workflows_are_served_with_the_sample_bot() -> None:
     with LocalCoze() as coze, LocalClient(coze) as client:
         ids = {workflow.name: workflow.workflow_id for workflow in coze.workflows}
 
@@ -388,7 +379,7 @@ def test_the_sample_workflows() -> None:
         ([], ["count_words", "book_room", "search_knowledge"]),
     ],
 )
-def test_the_command_serves_workflows(target: list[str], wanted: list[str]) -> None:
+def test_the_command_may_serve_workflows(target: list[str], wanted: list[str]) -> None:
     process = run_command(*target)
     assert process.stdout is not None
     lines: list[str] = []

@@ -20,13 +20,13 @@ IMAGE = {"type": "image", "file_url": "https://example.com/cat.png"}
 TEXT = {"type": "text", "text": "What is on it?"}
 
 
-def test_defaults() -> None:
+def test_optional_fields_have_defaults() -> None:
     request = read_chat_request(BASE)
     assert (request.stream, request.auto_save_history) == (False, True)
     assert request.additional_messages[0].text == "hi"
 
 
-def test_multimodal_messages() -> None:
+def test_multimodal_messages_are_read() -> None:
     request = read_chat_request(BASE | {"additional_messages": [objects(TEXT, IMAGE)]})
     assert request.additional_messages[0].text == "What is on it?"
     # cozepy writes keys that are not set as null.
@@ -68,7 +68,7 @@ def test_multimodal_messages() -> None:
         ({"publish_status": "unpublished_draft", "bot_version": "1"}, 4000),
     ],
 )
-def test_what_is_refused(change: dict[str, Any], code: int) -> None:
+def test_invalid_requests_are_refused(change: dict[str, Any], code: int) -> None:
     with pytest.raises(ApiError) as refused:
         read_chat_request(BASE | change)
     assert refused.value.code == code
@@ -86,5 +86,5 @@ def test_limits_themselves_are_allowed() -> None:
 @pytest.mark.parametrize(
     ("code", "status"), [(0, 200), (4000, 400), (4100, 401), (4101, 403), (4200, 404), (5000, 500)]
 )
-def test_http_status(code: int, status: int) -> None:
+def test_every_code_has_its_http_status(code: int, status: int) -> None:
     assert get_http_status(code) == status

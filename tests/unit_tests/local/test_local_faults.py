@@ -131,7 +131,7 @@ async def test_faults_that_insert_an_event(fault: str, name: str, needle: str) -
     assert needle in events[3].data
 
 
-async def test_unknown_status_and_duplicates() -> None:
+async def test_unknown_statuses_and_duplicates_are_inserted() -> None:
     assert json.loads((await events_with("unknown_status"))[1].data)["status"] == "local_unknown"
     doubled = await events_with("duplicate_completed")
     assert [doubled.count(event) for event in EVENTS] == [1, 1, 2, 1, 1, 2, 1, 1]
@@ -145,7 +145,7 @@ async def test_a_second_answer_comes_once() -> None:
     assert len(told) == 2 * len(EVENTS) + 2
 
 
-async def test_recall_faults() -> None:
+async def test_recall_faults_change_the_chunks() -> None:
     assert await recalls_with("recall_empty") == [RECALL | {"chunks": []}]
     assert await recalls_with("recall_null") == [RECALL | {"chunks": None}]
     assert await recalls_with("recall_failed") == [
@@ -168,7 +168,7 @@ async def recall_content(fault: str) -> tuple[str, str]:
     return message["type"], message["content"]
 
 
-async def test_recall_variants() -> None:
+async def test_recall_variants_have_their_forms() -> None:
     assert await recall_content("recall_variant") == (
         "knowledge",
         "---\nrecall slice 1:a\n---\nrecall slice 2:b\n",
@@ -254,11 +254,11 @@ async def test_a_failed_recall_has_no_chunks_as_its_installation_writes_that() -
         ("bom,crlf", b"\xef\xbb\xbf" + WHOLE.replace(b"\n", b"\r\n")),
     ],
 )
-async def test_byte_faults(fault: str, expected: bytes) -> None:
+async def test_byte_faults_change_the_bytes(fault: str, expected: bytes) -> None:
     assert b"".join(await bytes_with(fault)) == expected
 
 
-async def test_chunking() -> None:
+async def test_chunk_faults_change_the_chunks_of_a_body() -> None:
     assert await bytes_with("one_chunk") == [WHOLE]
     assert {len(chunk) for chunk in await bytes_with("one_byte")} == {1}
 
@@ -281,7 +281,7 @@ async def test_cuts_end_where_they_say() -> None:
         *("recall_variant=c", "recall_variant=1", "recall_late=soon"),
     ],
 )
-def test_what_cannot_be_read(text: str) -> None:
+def test_invalid_faults_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="fault"):
         read_faults(text)
 

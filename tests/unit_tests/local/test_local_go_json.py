@@ -21,7 +21,7 @@ from langchain_coze.local.wire import go_json
         (7611703448279351315, "7611703448279351315"),
     ],
 )
-def test_one_level(value: object, expected: str) -> None:
+def test_a_value_is_written_as_go_does(value: object, expected: str) -> None:
     assert go_json.dumps(value) == expected
 
 

@@ -121,7 +121,7 @@ async def test_a_search_may_take_a_while_without_holding_up_the_loop() -> None:
     assert time.monotonic() - start < 0.2
 
 
-def test_what_a_bot_may_be_given_as_knowledge() -> None:
+def test_knowledge_may_be_given_in_several_forms() -> None:
     bot = LocalBot(name="a", knowledge=[TEAS, PAINTS])
     assert bot.knowledge == (TEAS, PAINTS)
     infos = bot.as_json()["knowledge"]["knowledge_infos"]
@@ -139,7 +139,7 @@ def test_what_a_bot_may_be_given_as_knowledge() -> None:
         LocalBot(name="a", k=0)
 
 
-def test_single_character_and_mixed_width_queries() -> None:
+def test_queries_may_have_one_character_and_mixed_width() -> None:
     knowledge = LocalKnowledge(["茶叶长在山上", "ＡＰＩ 渠道"])
     assert knowledge.search("茶")[0].slice == "茶叶长在山上"
     assert knowledge.search("api")[0].slice == "ＡＰＩ 渠道"
@@ -150,7 +150,7 @@ def test_searching_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records == []
 
 
-def test_empty_knowledge_and_wrong_documents() -> None:
+def test_empty_knowledge_finds_nothing_and_wrong_documents_are_refused() -> None:
     assert LocalKnowledge([]).search("anything") == []
     with pytest.raises(TypeError, match="not int"):
         LocalKnowledge([3])  # type: ignore[list-item]

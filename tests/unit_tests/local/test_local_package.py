@@ -57,12 +57,12 @@ def test_missing_extra_says_how_to_install_it() -> None:
         ({"bots": [LocalBot(name="a"), LocalBot(name="a")]}, "two bots"),
     ],
 )
-def test_settings_that_are_refused(change: dict[str, Any], word: str) -> None:
+def test_invalid_settings_are_refused(change: dict[str, Any], word: str) -> None:
     with pytest.raises(ValueError, match=word):
         LocalCoze(**change)
 
 
-def test_bots_of_many_kinds() -> None:
+def test_bots_may_be_functions_or_bots() -> None:
     def shout(question: str) -> str:
         return question.upper()
 

@@ -54,7 +54,7 @@ async def test_plain_function_runs_in_a_thread() -> None:
     assert threads == ["local-coze-reply"]
 
 
-async def test_every_kind_of_function() -> None:
+async def test_every_kind_of_function_can_reply() -> None:
     def generator(question: str) -> Iterator[Any]:
         yield Reasoning("hm")
         yield question
@@ -116,7 +116,7 @@ async def test_generator_is_not_read_ahead_without_end_and_is_closed() -> None:
 
 
 @pytest.mark.parametrize("result", [3, object(), [1, 2]])
-async def test_results_that_are_no_reply(result: Any) -> None:
+async def test_invalid_results_are_errors(result: Any) -> None:
     with pytest.raises(TypeError, match="a reply cannot"):
         await pieces_of(lambda _question: result)
 
@@ -151,7 +151,7 @@ async def test_chat_model_streams_tokens_and_gets_the_recalled_text() -> None:
     assert "Tea grows on hills." in asked[0].text
 
 
-async def test_reasoning_of_a_model() -> None:
+async def test_the_reasoning_of_a_model_is_sent() -> None:
     message = AIMessage("yes", additional_kwargs={"reasoning_content": "think"})
     assert await pieces_of(RunnableLambda(lambda _: message)) == [Reasoning("think"), "yes"]
 
@@ -339,7 +339,7 @@ def test_calls_without_results_and_results_without_calls_are_left_out() -> None:
     assert [call["id"] for call in kept[1].tool_calls] == ["c2"]
 
 
-def test_files_of_the_question_only() -> None:
+def test_a_turn_has_the_files_of_its_question_only() -> None:
     def asked(number: int) -> EnterMessage:
         item = {"type": "image", "file_url": f"https://h/{number}"}
         return EnterMessage("user", "question", json.dumps([item]), "object_string", (item,))

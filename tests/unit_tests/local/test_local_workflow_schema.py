@@ -190,7 +190,7 @@ def test_a_missing_value_is_named(name: str) -> None:
         Signature(book).read_inputs({key: value for key, value in GOOD.items() if key != name}, {})
 
 
-def test_parameters_without_annotation() -> None:
+def test_parameters_need_no_annotation() -> None:
     signature = Signature(lambda anything, number=2, nothing=None: (anything, number, nothing))
     shown = signature.inputs_as_json()
     assert [shown[name]["type"] for name in shown] == ["string", "integer", "string"]
@@ -201,7 +201,7 @@ def test_parameters_without_annotation() -> None:
     }
 
 
-def test_all_names_and_positional_ones() -> None:
+def test_any_names_and_positional_parameters_are_passed() -> None:
     context = RunContext(LocalWorkflow(book), "1")
     signature = Signature(lambda a, /, **rest: (a, rest))
     assert signature.call(signature.read_inputs({"a": 1, "b": 2}, {}), context) == (1, {"b": 2})
@@ -215,7 +215,7 @@ def album(photos: list[Annotated[TurnFile, FileKind("image")]]) -> None:
     raise NotImplementedError
 
 
-def test_files() -> None:
+def test_files_are_read_from_urls_and_ids() -> None:
     uploads = {"42": StoredFile("42", "tea.png", b"png", 0, "1")}
     one, many = Signature(describe), Signature(album)
     assert one.inputs_as_json()["photo"] == {"type": "image", "required": True}
@@ -227,7 +227,7 @@ def test_files() -> None:
 
 
 @pytest.mark.parametrize("value", ["", 3, {"file_id": "42"}, '{"file_id":"7"}', "[]", "tea.png"])
-def test_a_file_that_is_none(value: Any) -> None:
+def test_invalid_files_are_refused(value: Any) -> None:
     with pytest.raises(ApiError, match=r"parameters\.photo: .*file_id"):
         Signature(describe).read_inputs({"photo": value}, {})
 
@@ -246,12 +246,12 @@ def lost(x: "Nowhere") -> None:  # type: ignore[name-defined]  # noqa: F821 - on
 @pytest.mark.parametrize(
     "function", [3, lambda *several: several, lambda x=NO_TYPE: x, lost, calls]
 )
-def test_what_is_no_workflow(function: Any) -> None:
+def test_invalid_functions_are_refused(function: Any) -> None:
     with pytest.raises(TypeError):
         LocalWorkflow(function)
 
 
-def test_forms() -> None:
+def test_forms_are_built_for_cloud_and_studio() -> None:
     form = AskInput(
         {
             "photo": Annotated[str, FileKind("image"), "of the <room>"],
@@ -282,7 +282,7 @@ def test_forms() -> None:
         AskInput({"x": 3})
 
 
-def test_settings_that_are_refused() -> None:
+def test_invalid_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="terminate_plan"):
         LocalWorkflow(book, terminate_plan="text")
     with pytest.raises(ValueError, match="no_such_fault"):
