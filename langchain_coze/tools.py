@@ -354,10 +354,10 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         earlier_messages = interrupt.run.get("messages") or []
         reporter = ProgressReporter(self.workflow_id, None)
         engine = self._make_engine()
-        step = await engine.aresume(
+        state = await engine.aresume(
             interrupt.pending, answer, earlier_messages, reporter, source="program"
         )
-        return _require_finished(step)
+        return _require_finished(state)
 
 
 class CozeToolkit(CozeConnectionFields, BaseToolkit):
@@ -442,20 +442,20 @@ def _get_single_parameter_name(schema: Mapping[str, Any]) -> str:
     )
 
 
-def _require_finished(step: RunState) -> WorkflowRun:
+def _require_finished(state: RunState) -> WorkflowRun:
     """Return a run that has ended.
 
     Raises:
         CozeWorkflowInterrupt: The run waits for an answer.
     """
-    if step.pending is None:
-        return step.run
+    if state.pending is None:
+        return state.run
     raise CozeWorkflowInterrupt(
-        f"The workflow asks: {step.pending['question']}",
-        pending=step.pending,
-        run=step.run.model_dump(),
-        logid=step.run.logid,
-        debug_url=step.run.debug_url,
+        f"The workflow asks: {state.pending['question']}",
+        pending=state.pending,
+        run=state.run.model_dump(),
+        logid=state.run.logid,
+        debug_url=state.run.debug_url,
         hint=bilingual_hint(
             "Go on with tool.resume(interrupt, answer); or run it in a graph with a checkpointer, "
             "and answer with Command(resume=answer).",
@@ -465,6 +465,6 @@ def _require_finished(step: RunState) -> WorkflowRun:
     )
 
 
-def _to_result(step: RunState) -> tuple[str, WorkflowRun]:
-    run = _require_finished(step)
+def _to_result(state: RunState) -> tuple[str, WorkflowRun]:
+    run = _require_finished(state)
     return run.content, run

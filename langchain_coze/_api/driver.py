@@ -93,16 +93,16 @@ class Driver:
         match effect:
             case Request():
                 result = transport.send(effect, self.settings, self.token_source.get(), self._pools)
-            case Read(stream, until):
-                result = stream.read(until)
+            case Read(stream, deadline):
+                result = stream.read(deadline)
             case Sleep(seconds):
                 time.sleep(seconds)
             case Close(stream):
                 stream.close()
             case Wait():
                 result = _wait(effect)
-            case Notify(listener, message):
-                listener.emit(message)
+            case Notify(reporter, message):
+                reporter.emit(message)
             case GetAccountKey():
                 result = self.token_source.cache_key or _hash_token(self.token_source.get())
             case RefreshToken():
@@ -115,8 +115,8 @@ class Driver:
             case Request():
                 token = await self.token_source.aget()
                 result = await transport.asend(effect, self.settings, token, self._pools)
-            case Read(stream, until):
-                result = await stream.read(until)
+            case Read(stream, deadline):
+                result = await stream.read(deadline)
             case Sleep(seconds):
                 await asyncio.sleep(seconds)
             case Close(stream):
@@ -124,8 +124,8 @@ class Driver:
             case Wait(future, seconds):
                 waited = asyncio.wrap_future(future)
                 result = bool((await asyncio.wait([waited], timeout=seconds))[0])
-            case Notify(listener, message):
-                await listener.aemit(message)
+            case Notify(reporter, message):
+                await reporter.aemit(message)
             case GetAccountKey():
                 result = self.token_source.cache_key or _hash_token(await self.token_source.aget())
             case RefreshToken():

@@ -54,7 +54,7 @@ _LONE_SURROGATE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
-_STATUS = {
+_STATUS_ALIASES = {
     "cancelled": "canceled",
     "required_action": "requires_action",
     "compleated": "completed",
@@ -135,7 +135,9 @@ class Chat(CozeModel):
 
     id: LenientStr = ""
     conversation_id: LenientStr = ""
-    status: Annotated[LenientStr, BeforeValidator(lambda word: _STATUS.get(word, word))] = ""
+    status: Annotated[LenientStr, BeforeValidator(lambda word: _STATUS_ALIASES.get(word, word))] = (
+        ""
+    )
     required_action: RequiredAction = Field(default_factory=RequiredAction)
     usage: Usage = Field(default_factory=Usage)
 

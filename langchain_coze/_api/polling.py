@@ -152,8 +152,8 @@ def poll_run(
             raise make_deadline_error(may_have_started=True)
         yield Sleep(max(min(pause, seconds_left, until_deadline), 0.0))
         try:
-            patience = max(seconds_left, 1.0)
-            flow = fetch_run_history(workflow_id, execute_id, policy, read_timeout=patience)
+            read_timeout = max(seconds_left, 1.0)
+            flow = fetch_run_history(workflow_id, execute_id, policy, read_timeout=read_timeout)
             reply, history = yield from flow
         except CozeError as error:
             if error.code != RUN_NOT_FOUND and not isinstance(error, RunNotFoundYetError):
@@ -162,10 +162,10 @@ def poll_run(
             continue
         if history.interrupt or history.execute_status not in _RUNNING:
             return reply, history
-    error_after_timeout = CozeTimeoutError(
+    timeout_error = CozeTimeoutError(
         f"The run had not ended within poll_timeout={polling.timeout:g} s; it goes on in Coze "
         f"(execute_id {execute_id}).",
         hint=bilingual_hint("Raise poll_timeout.", "请调大 poll_timeout。"),
     )
-    error_after_timeout.may_have_started = True
-    raise error_after_timeout
+    timeout_error.may_have_started = True
+    raise timeout_error

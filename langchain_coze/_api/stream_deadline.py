@@ -35,8 +35,8 @@ class Deadline:
         self._timer: threading.Timer | None = None
         connection = extensions.get("network_stream")
         raw_socket = connection.get_extra_info("socket") if connection is not None else None
-        alone = extensions.get("http_version") != b"HTTP/2"  # HTTP/2 streams share a socket
-        if alone and isinstance(raw_socket, socket.socket):
+        owns_socket = extensions.get("http_version") != b"HTTP/2"  # HTTP/2 streams share a socket
+        if owns_socket and isinstance(raw_socket, socket.socket):
             seconds_left = max(deadline - time.monotonic(), 0.0)
             self._timer = threading.Timer(seconds_left, _shut_down, [raw_socket])
             self._timer.daemon = True
@@ -47,13 +47,13 @@ class Deadline:
         """Whether the deadline has passed."""
         return time.monotonic() >= self._expires_at
 
-    def enforce(self, parts: Iterator[bytes]) -> Generator[bytes]:
+    def enforce(self, chunks: Iterator[bytes]) -> Generator[bytes]:
         """Yield the parts that arrive before the deadline.
 
         Raises:
             CozeTimeoutError: The deadline has passed.
         """
-        for part in parts:
+        for part in chunks:
             if self.expired:
                 raise make_deadline_error(may_have_started=True)
             yield part
@@ -74,11 +74,11 @@ def _shut_down(connection: socket.socket) -> None:
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
-async def with_deadline(parts: AsyncIterator[bytes], deadline: float) -> AsyncGenerator[bytes]:
+async def with_deadline(chunks: AsyncIterator[bytes], deadline: float) -> AsyncGenerator[bytes]:
     """Yield the parts that arrive before the deadline.
 
     Args:
-        parts: The parts of the response.
+        chunks: The parts of the response.
         deadline: The deadline, by `time.monotonic()`.
 
     Raises:
@@ -87,7 +87,7 @@ async def with_deadline(parts: AsyncIterator[bytes], deadline: float) -> AsyncGe
     while True:
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                part = await anext(parts, None)
+                part = await anext(chunks, None)
         except TimeoutError as error:
             raise make_deadline_error(may_have_started=True) from error
         if part is None:

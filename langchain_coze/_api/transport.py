@@ -228,9 +228,9 @@ class AsyncStream:
 
     async def read(self, deadline: float | None = None) -> bytes | None:
         """Async version of `Stream.read`; the deadline always works."""
-        patience = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+        seconds_left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
         try:
-            async with asyncio.timeout(patience) as limit:
+            async with asyncio.timeout(seconds_left) as limit:
                 return await anext(self.chunks, None)
         except BaseException as error:  # noqa: BLE001 - closes, then `_raise_mapped` re-raises
             mark_broken(self._response)

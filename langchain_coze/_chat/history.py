@@ -71,8 +71,8 @@ class TurnPlan(NamedTuple):
         conversation_id: The conversation to continue; None to start without one.
         outputs: Results of the bot's tool calls, by call id; sent instead of messages.
         open_chat: The chat that waits for its user: to receive `outputs`, or to be cancelled.
-        expected_last_turn: The turn that must be the last one of the conversation; None if this need
-            not be checked.
+        expected_last_turn: The turn that must still be the last one of the conversation; None if
+            this need not be checked.
         full_history: All messages; sent when the conversation has continued without this history.
         reopened_messages: The messages from the question of `open_chat` on; sent after that chat
             is cancelled, because Coze then forgets the turn.

@@ -140,10 +140,10 @@ def create_answer_turn(
 def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
     """Start the next turn of a history.
 
-    The caller must call `run.finish` afterwards, also after an error.
+    The caller must call `turn.finish` afterwards, also after an error.
 
     Args:
-        turn: The run; it receives the stream, the parser and the lock.
+        turn: The turn; it receives the stream, the parser and the lock.
         messages: The full history.
 
     Returns:
@@ -154,7 +154,8 @@ def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
     """
     options = turn.options
     plan = plan_turn(messages, options.scope)
-    draft = plan.messages, draft_messages(options, plan)  # raises before any request
+    planned_messages = plan.messages
+    draft = draft_messages(options, plan)  # raises before any request
     turn.lock = yield from _acquire_lock(options, plan)
     locked_conversation_id = plan.conversation_id
     plan = yield from _restart_if_continued_elsewhere(options, plan)
@@ -162,8 +163,9 @@ def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
         yield from _switch_lock(turn, plan)
     plan, cancel_failed = yield from _cancel_open_chat(options, plan)
     try:
-        messages_to_send = draft[1] if plan.messages is draft[0] else draft_messages(options, plan)
-        parser = yield from _send_turn(turn, plan, messages_to_send)
+        if plan.messages is not planned_messages:
+            draft = draft_messages(options, plan)
+        parser = yield from _send_turn(turn, plan, draft)
     except CozeError as error:
         busy = cancel_failed and isinstance(error, CozeConversationBusyError)
         if not (busy and plan.explicit_conversation_id is None) and not _results_rejected(
@@ -179,7 +181,7 @@ def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
 
 
 def _switch_lock(turn: TurnRun[P], plan: TurnPlan) -> Flow[None]:
-    """Release the lock of the run and acquire that of the changed plan's conversation."""
+    """Release the lock of the turn and acquire that of the changed plan's conversation."""
     turn.release_lock()
     turn.lock = yield from _acquire_lock(turn.options, plan)
 

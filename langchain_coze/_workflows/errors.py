@@ -58,15 +58,15 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     """
     is_known = error.code is None or error.code in CODES or isinstance(error, CozeServerError)
     is_late = is_answer and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
-    of_the_run = not is_known or is_late or error.code == _BAD_REQUEST
-    return _to_workflow_error(error) if of_the_run else error
+    is_run_error = not is_known or is_late or error.code == _BAD_REQUEST
+    return _to_workflow_error(error) if is_run_error else error
 
 
 def _to_workflow_error(error: CozeError) -> CozeWorkflowError:
-    error_of_run = convert_error(error, CozeWorkflowError)
-    if error_of_run.code not in CODES:  # the code comes from a node
-        error_of_run.hint = bilingual_hint(
+    workflow_error = convert_error(error, CozeWorkflowError)
+    if workflow_error.code not in CODES:  # the code comes from a node
+        workflow_error.hint = bilingual_hint(
             "A node of the workflow failed: try other parameters, or look at its trace in Coze.",
             "工作流的某个节点运行失败：请更换参数，或在扣子中查看运行日志。",
         )
-    return error_of_run
+    return workflow_error

@@ -107,19 +107,19 @@ class _Nodes:
     ) -> None:
         self._engine, self._make_reporter = engine, make_reporter
         self._read_given_parameters = read_parameters
-        self._keep_first = read_parameters is not None and keep_failures
-        self._keep_later = read_parameters is not None
+        self._keep_start_failure = read_parameters is not None and keep_failures
+        self._keep_resume_failure = read_parameters is not None
 
     def start(self, state: WorkflowState) -> WorkflowState:
         parameters = self._read_parameters(state)
-        with _FailureRecorder(keep=self._keep_first) as failure:
+        with _FailureRecorder(keep=self._keep_start_failure) as failure:
             return _to_state(self._engine.start(parameters, self._make_reporter()))
         return failure.state
 
     async def astart(self, state: WorkflowState) -> WorkflowState:
         # in a thread, because it may read files
         parameters = await asyncio.to_thread(self._read_parameters, state)
-        with _FailureRecorder(keep=self._keep_first) as failure:
+        with _FailureRecorder(keep=self._keep_start_failure) as failure:
             return _to_state(await self._engine.astart(parameters, self._make_reporter()))
         return failure.state
 
@@ -129,14 +129,14 @@ class _Nodes:
         return self._engine.prepare_inputs(state.get("parameters") or {}, source="network")
 
     def resume(self, state: WorkflowState) -> WorkflowState:
-        with _FailureRecorder(keep=self._keep_later) as failure:
+        with _FailureRecorder(keep=self._keep_resume_failure) as failure:
             return _to_state(
                 self._engine.resume(*_get_resume_arguments(state), self._make_reporter())
             )
         return failure.state
 
     async def aresume(self, state: WorkflowState) -> WorkflowState:
-        with _FailureRecorder(keep=self._keep_later) as failure:
+        with _FailureRecorder(keep=self._keep_resume_failure) as failure:
             return _to_state(
                 await self._engine.aresume(*_get_resume_arguments(state), self._make_reporter())
             )

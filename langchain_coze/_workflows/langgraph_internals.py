@@ -26,7 +26,7 @@ _TASK = "__pregel_task_id"
 _SCRATCHPAD = "__pregel_scratchpad"
 _CHECKPOINTER = "__pregel_checkpointer"
 _CHECKPOINT_NS = "checkpoint_ns"
-_MAX_GROUPS = 256  # attempts to remember
+_MAX_ATTEMPTS = 256  # attempts to remember
 
 
 def build_child_config(
@@ -105,11 +105,11 @@ async def wait_for_sibling_calls(
         finished.set()
         if not group.interrupted and all(event.is_set() for event in group.calls):
             _runtime.sibling_calls.pop(key, None)
-        _drop_old_groups()
+        _drop_old_attempts()
 
 
-def _drop_old_groups() -> None:
+def _drop_old_attempts() -> None:
     """Forget the oldest interrupted attempts, whose calls have long started."""
-    for key, group in list(_runtime.sibling_calls.items())[:-_MAX_GROUPS]:
+    for key, group in list(_runtime.sibling_calls.items())[:-_MAX_ATTEMPTS]:
         if group.interrupted:
             _runtime.sibling_calls.pop(key, None)

@@ -35,7 +35,7 @@ _END_TITLES = frozenset({"", "End", "结束"})
 _END_TYPES = frozenset({"End", "Exit"})
 
 
-_STUDIO_OUTPUT_KEY = "Output"  # the key of the end node's output in a run history
+_END_NODE_KEY = "Output"  # the key of the end node's output in a run history
 
 
 class RunParser:
@@ -127,8 +127,8 @@ class RunParser:
         outputs = parse_json(history.output.encode("utf-8", "replace"))
         self._data = history.output
         # Coze Studio has one level less: no key for the end node
-        if isinstance(outputs, dict) and _STUDIO_OUTPUT_KEY in outputs:
-            end_output = outputs[_STUDIO_OUTPUT_KEY]
+        if isinstance(outputs, dict) and _END_NODE_KEY in outputs:
+            end_output = outputs[_END_NODE_KEY]
             self._data = end_output if isinstance(end_output, str) else to_json(end_output).decode()
         self.is_finished = True
 
@@ -239,7 +239,7 @@ class RunParser:
 
     def _find_result(self) -> str:
         """Return the output of the end node, or else of the node that started last."""
-        ends = [spoken for spoken in self._node_outputs if spoken.is_end]
+        ends = [output for output in self._node_outputs if output.is_end]
         return (ends or self._node_outputs)[-1].text if self._node_outputs else ""
 
 

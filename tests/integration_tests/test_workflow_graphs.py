@@ -326,7 +326,7 @@ def test_finished_calls_are_forgotten(coze: LocalCoze, tmp_path: Path) -> None:
 def test_only_a_few_finished_attempts_are_remembered(
     coze: LocalCoze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(langgraph_internals, "_MAX_GROUPS", 3)
+    monkeypatch.setattr(langgraph_internals, "_MAX_ATTEMPTS", 3)
     tool = make_tool(coze)
     calls = [make_call(id=f"c_{n}", name="a") for n in range(6)]
     done = run_thread_async(lambda saver: build_send_graph(tool, calls, saver), tmp_path)
