@@ -18,7 +18,7 @@ from langchain_coze._version import __version__
 
 if TYPE_CHECKING:
     from langchain_coze._convert.recall import recalled_documents
-    from langchain_coze._workflows.run import WorkflowRun
+    from langchain_coze._workflows.workflow_run import WorkflowRun
     from langchain_coze.auth import CozeJWTAuth
     from langchain_coze.chat_models import ChatCoze
     from langchain_coze.errors import (
@@ -86,7 +86,7 @@ _MODULES = {
     "CozeRecallRetriever": "retrievers",
     "CozeToolkit": "tools",
     "CozeWorkflowTool": "tools",
-    "WorkflowRun": "_workflows.run",
+    "WorkflowRun": "_workflows.workflow_run",
     "create_coze_agent": "graphs",
     "create_workflow_graph": "graphs",
     "recalled_documents": "_convert.recall",

@@ -1,4 +1,4 @@
-"""The state of this process: connections, tokens, uploads, conversation heads and locks.
+"""The state of this process: connections, tokens, uploads, last turns and locks.
 
 Everything that outlives a call is kept here and nowhere else, so that models hold plain data and
 can be pickled, copied and used from several threads and event loops. A forked child starts with
@@ -67,7 +67,7 @@ _cancel_executor: ThreadPoolExecutor | None = None
 
 
 def make_driver(settings: Settings, token_source: TokenSource) -> Driver:
-    """Return a client that uses the connections of this process.
+    """Return a driver that uses the connections of this process.
 
     It holds no connection itself, so making one costs nothing.
 

@@ -18,7 +18,7 @@ from langchain_coze._base.unsupported import (
 )
 from langchain_coze._chat.history import needs_conversation
 from langchain_coze._chat.turn import create_answer_turn, fetch_usage, start_turn
-from langchain_coze._convert import content_blocks  # noqa: F401 - registers our block translator
+from langchain_coze._convert import block_order  # noqa: F401 - registers our block translator
 from langchain_coze._convert.chunks import awith_callbacks, to_chat_result, with_callbacks
 from langchain_coze._convert.to_coze import SystemMessageMode
 from langchain_coze._version import __version__

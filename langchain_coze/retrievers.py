@@ -185,7 +185,7 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
     def _searching(
         self, query: str, kwargs: Mapping[str, Any]
     ) -> Iterator[tuple[Driver, Flow[list[dict[str, Any]]]]]:
-        """Yield the client and the search flow; finish the turn afterwards."""
+        """Yield the driver and the search flow; finish the turn afterwards."""
         driver, options = self._make_driver(), self._build_options(kwargs, is_workflow=True)
         if options.workflow_id:
             yield (

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Flow
     from langchain_coze._workflows.engine import InputSource, RunState
     from langchain_coze._workflows.graph import NestedRun
-    from langchain_coze._workflows.run import WorkflowRun
+    from langchain_coze._workflows.workflow_run import WorkflowRun
 
 _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 

@@ -43,7 +43,7 @@ class Driver:
     def __init__(
         self, settings: Settings, token_source: TokenSource, pools: ConnectionPools
     ) -> None:
-        """Create a client without opening a connection."""
+        """Create a driver without opening a connection."""
         self.settings = settings
         self.token_source = token_source
         self._pools = pools

@@ -9,7 +9,7 @@ their results through `send()`:
 When an effect fails, the driver throws the exception into the flow, which may clean up or retry.
 Flows call each other with `yield from`; the return value of the generator is the flow's result.
 
-`Client.run` and `Client.arun` in `langchain_coze._api.driver` are the two drivers, one sync and
+`Driver.run` and `Driver.arun` in `langchain_coze._api.driver` are the two drivers, one sync and
 one async. So every procedure is written once, and a test can run it without I/O: step the
 generator, check each effect, send a made-up result.
 """

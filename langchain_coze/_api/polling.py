@@ -47,7 +47,7 @@ class Polling(NamedTuple):
             yield pause
 
 
-def run_polled(
+def start_and_poll_chat(
     request: Request,
     policy: RetryPolicy,
     polling: Polling,
@@ -125,7 +125,7 @@ def _make_poll_timeout(first: Reply, polling: Polling) -> CozeTimeoutError:
 _RUNNING = frozenset({"", "Running"})
 
 
-def poll_run(
+def poll_workflow_run(
     workflow_id: str, execute_id: str, policy: RetryPolicy, polling: Polling
 ) -> Flow[tuple[Reply, RunHistory]]:
     """Poll an asynchronous run until it ends or is interrupted (wire section 4.3).

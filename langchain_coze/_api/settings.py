@@ -1,4 +1,4 @@
-"""Settings to reach a server, as plain data, and the protocol of token sources."""
+"""Settings to reach a server, as plain data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Settings:
         timeout: Read timeout in seconds, an `httpx.Timeout`, or None for no limit; `...` keeps
             the timeout of a user-supplied client.
         headers: Additional headers of each request.
-        http_client: A user-supplied `httpx.Driver`, or None.
+        http_client: A user-supplied `httpx.Client`, or None.
         http_async_client: A user-supplied `httpx.AsyncClient`, or None.
     """
 

@@ -64,7 +64,7 @@ def _build_content(request: Request) -> dict[str, Any]:
 def _build_own_request(request: Request, settings: Settings, token: str) -> httpx.Request:
     """Return the request for this package's connection pools.
 
-    They are used without an `httpx.Driver`: the features that a client adds (cookies, redirects,
+    They are used without an `httpx.Client`: the features that a client adds (cookies, redirects,
     authentication flows) are not wanted, and cost a third of the time to the first byte.
     """
     url = _parse_url(settings.base_url + request.path)

@@ -76,7 +76,7 @@ def with_config_conversation(
 
 
 def make_traceable_input(model_input: Any) -> Any:
-    """Return the input of a call in a form for traces; see `attachments.make_traceable`.
+    """Return the input of a call in a form for traces; see `traceable.make_traceable`.
 
     Args:
         model_input: The input of a chat model: a str, messages, or a prompt value.

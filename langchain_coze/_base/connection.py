@@ -63,7 +63,7 @@ class CozeConnectionFields(BaseModel):
     """How often a request is retried, as long as it cannot have started anything."""
 
     http_client: Any = Field(default=None, exclude=True, repr=False)
-    """Your `httpx.Driver` for sync calls; used as is and never closed by this package."""
+    """Your `httpx.Client` for sync calls; used as is and never closed by this package."""
 
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
     """Your `httpx.AsyncClient` for async calls; used as is and never closed by this package."""
@@ -105,11 +105,13 @@ class CozeConnectionFields(BaseModel):
         return self
 
     def _make_driver(self) -> Driver:
-        """Return a client for the server; it holds no connection, so creating one is cheap."""
-        uses_own_clients = self.http_client is None and self.http_async_client is None
+        """Return a driver for the server; it holds no connection, so creating one is cheap."""
+        uses_our_connections = self.http_client is None and self.http_async_client is None
         settings = Settings(
             base_url=self.base_url,
-            timeout=self.timeout if uses_own_clients or "timeout" in self.model_fields_set else ...,
+            timeout=self.timeout
+            if uses_our_connections or "timeout" in self.model_fields_set
+            else ...,
             headers=self.default_headers or {},
             http_client=self.http_client,
             http_async_client=self.http_async_client,

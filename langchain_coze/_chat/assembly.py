@@ -11,8 +11,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze._api.models import parse_json
+from langchain_coze._convert.block_order import MARKERS_KEY, SEPARATOR, BlockMarker, BlockOrder
 from langchain_coze._convert.chunks import build_chunk, build_text_chunk
-from langchain_coze._convert.content_blocks import MARKERS_KEY, SEPARATOR, BlockMarker, BlockOrder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ class AnswerMessage:
         full_text: The text of its completed message; None until that arrives.
         has_text: Whether any text has arrived.
         has_reasoning: Whether any reasoning has arrived.
-        waiting: Whether an earlier answer must end before this one is emitted.
+        is_waiting: Whether an earlier answer must end before this one is emitted.
         is_finished: Whether the answer is complete.
     """
 
@@ -47,7 +47,7 @@ class AnswerMessage:
         "text_parts",
     )
 
-    def __init__(self, message_id: str, *, waiting: bool) -> None:
+    def __init__(self, message_id: str, *, is_waiting: bool) -> None:
         """Create an answer without text."""
         self.id = message_id
         self.text_parts: list[str] = []
@@ -56,7 +56,7 @@ class AnswerMessage:
         self.full_text: str | None = None
         self.has_text = False
         self.has_reasoning = False
-        self.is_waiting = waiting
+        self.is_waiting = is_waiting
         self.is_finished = False
 
     def get_text(self) -> str:
@@ -139,7 +139,9 @@ class AnswerAssembler:
         """
         answer = self._by_id.get(message_id)
         if answer is None or (answer.is_finished and not message_id):
-            answer = self._by_id[message_id] = AnswerMessage(message_id, waiting=bool(self._queue))
+            answer = self._by_id[message_id] = AnswerMessage(
+                message_id, is_waiting=bool(self._queue)
+            )
             self._queue.append(answer)
         return answer
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
-from langchain_coze._chat.answer import SAVED_KEY
+from langchain_coze._chat.answer_parser import SAVED_KEY
 from langchain_coze._convert.chunks import PROVIDER
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint

@@ -1,4 +1,4 @@
-"""The options of a chat request, and the default user (wire section 2.1)."""
+"""`ChatOptions`: the options of one call of a bot, chatflow or workflow, and their validation."""
 
 from __future__ import annotations
 

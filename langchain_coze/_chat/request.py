@@ -1,4 +1,4 @@
-"""The options of one call, and the request built from them. Pure.
+"""Build the request of a turn, and the body of a workflow run. Pure.
 
 A bot is called through `/v3/chat` (wire section 2.1), a chatflow through `/v1/workflows/chat`,
 which has other fields and takes the conversation in its body (wire section 4.6).

@@ -1,8 +1,8 @@
-"""Search a knowledge base through a bot's turn, up to its recall, or through a workflow run.
+"""Search a knowledge base through a bot's turn, up to its recall.
 
 Coze has no API to search a knowledge base (wire section 3). A bot with a knowledge base sends its
 recall before it answers, so the search starts a turn and closes its stream once the recall is
-complete. A workflow with a knowledge node returns the results as its output, without a model.
+complete. See `workflow_search` for the search with a workflow, which needs no model.
 """
 
 from __future__ import annotations
@@ -161,10 +161,10 @@ def recall_from_bot(
 ) -> Flow[list[dict[str, Any]]]:
     """Call a bot, and close the stream as soon as its recall is complete.
 
-    The caller must call `run.finish` afterwards.
+    The caller must call `turn.finish` afterwards.
 
     Args:
-        turn: The run of the turn.
+        turn: The turn.
         query: The question.
         grace: Seconds of silence after which a recall is complete.
 

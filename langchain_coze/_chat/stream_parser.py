@@ -215,7 +215,7 @@ class ChatStreamParser:
     def _handle_done(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("debug_url"), str):
             self._last_metadata["debug_url"] = body["debug_url"]
-        if self._seen_ids:  # `done` without messages ends no turn: see `close`
+        if self._seen_ids:  # `done` without messages ends no turn: see `require_end`
             self.is_finished = True
 
     _EVENT_HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {

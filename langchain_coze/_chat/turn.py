@@ -15,9 +15,9 @@ from langchain_coze._api.conversation_lock import LockHandle, acquire
 from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import Chat
-from langchain_coze._api.polling import run_polled
+from langchain_coze._api.polling import start_and_poll_chat
 from langchain_coze._api.retry import send_with_retry
-from langchain_coze._chat.answer import AnswerParser
+from langchain_coze._chat.answer_parser import AnswerParser
 from langchain_coze._chat.history import OPEN, LastTurn, TurnPlan, plan_turn
 from langchain_coze._chat.request import build_request, draft_messages
 from langchain_coze._chat.stream_parser import ChatStreamParser
@@ -289,7 +289,7 @@ def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) 
             reply = yield from send_with_retry(request, options.retry_policy)
             turn.stream = reply.stream
         else:
-            flow = run_polled(
+            flow = start_and_poll_chat(
                 request, options.retry_policy, options.polling, on_started=turn.record_polled_start
             )
             reply, turn.chat, turn.messages = yield from flow

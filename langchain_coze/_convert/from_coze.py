@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 Block = dict[str, Any]
 
 
-def card_block(content: str) -> Block:
+def build_card_block(content: str) -> Block:
     """Return the block of a card: the parsed JSON, or the raw text if it is not JSON."""
     card = parse_json(content.encode())
     value = {"type": "card", "content": content if card is None else card}
     return {"type": "non_standard", "value": value}
 
 
-def call_block(message_id: str, content: str) -> Block:
+def build_call_block(message_id: str, content: str) -> Block:
     """Return the block of a plugin call that ran in Coze.
 
     Args:
@@ -51,7 +51,7 @@ def call_block(message_id: str, content: str) -> Block:
     return {"type": "server_tool_call", "id": message_id, "name": name, "args": arguments}
 
 
-def result_block(call_id: str, content: str) -> Block:
+def build_result_block(call_id: str, content: str) -> Block:
     """Return the block of a plugin's result.
 
     Args:
@@ -85,13 +85,13 @@ def parse_object_string(content: str) -> tuple[str, list[Block]]:
         if kind == "text":
             texts.append(str(item.get("text") or ""))
         elif kind in {"image", "file", "audio"}:
-            blocks.append(_file_block(item))
+            blocks.append(_build_file_block(item))
         else:
             blocks.append({"type": "non_standard", "value": {"type": "item", "content": item}})
     return "\n".join(text for text in texts if text), blocks
 
 
-def _file_block(item: Block) -> Block:
+def _build_file_block(item: Block) -> Block:
     block: Block = {"type": item["type"]}
     if item.get("file_url"):
         block["url"] = str(item["file_url"])
@@ -102,7 +102,7 @@ def _file_block(item: Block) -> Block:
     return block
 
 
-def audio_block(pieces: Iterable[str]) -> Block | None:
+def build_audio_block(pieces: Iterable[str]) -> Block | None:
     """Return the block of a spoken answer, or None if there is no audio.
 
     Ogg and WAV start with a signature. Audio without one is in Coze's other format: raw 16-bit PCM,

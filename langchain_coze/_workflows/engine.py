@@ -15,7 +15,7 @@ from langchain_coze import _runtime
 from langchain_coze._api.effects import Close, Flow, Notify, Read, Upload
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import RunReply
-from langchain_coze._api.polling import Polling, poll_run
+from langchain_coze._api.polling import Polling, poll_workflow_run
 from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze._api.workflows import build_resume_request, build_run_request
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Reply, Request
-    from langchain_coze._workflows.run import WorkflowRun
+    from langchain_coze._workflows.workflow_run import WorkflowRun
 
 _NO_ASYNC = 6003  # "asynchronous runs need a paid plan"
 _DRAIN_SECONDS = 0.05  # for reading the end of a response, so that its connection can be reused
@@ -100,7 +100,7 @@ class WorkflowEngine:
     """Starts and resumes runs of one workflow, sync or async.
 
     Args:
-        driver: The client for the server.
+        driver: Runs the flows.
         make_options: Returns the options; called for each start and resume, because the deadline
             counts from then.
         schema: The JSON schema of the parameters; empty if unknown.
@@ -359,7 +359,7 @@ def _read_reply(parser: RunParser, options: RunOptions, reply: Reply) -> Flow[No
     if options.is_async and run.execute_id and not run.data and run.interrupt is None:
         parser.record_start(run)
         try:
-            polled = yield from poll_run(
+            polled = yield from poll_workflow_run(
                 options.workflow_id, run.execute_id, options.retry_policy, options.polling
             )
         except CozeError as error:

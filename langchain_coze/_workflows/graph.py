@@ -17,9 +17,9 @@ from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
 from langchain_coze._workflows.engine import prepare_answer
-from langchain_coze._workflows.langgraph_internals import build_child_config, wait_for_sibling_calls
+from langchain_coze._workflows.langgraph_internals import build_child_config, call_with_siblings
 from langchain_coze._workflows.plain_data import make_serializable
-from langchain_coze._workflows.run import WorkflowRun
+from langchain_coze._workflows.workflow_run import WorkflowRun
 from langchain_coze.errors import CozeError, CozeWorkflowError, ErrorResponse
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ class NestedRun:
         def run() -> Awaitable[dict[str, Any]]:
             return self._graph.ainvoke(self._input, self._child_config)
 
-        return read_run(await wait_for_sibling_calls(self._config, run))
+        return read_run(await call_with_siblings(self._config, run))
 
 
 def build_nested_run(

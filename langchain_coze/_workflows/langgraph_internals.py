@@ -3,7 +3,7 @@
 `ToolNode` does not pass the ids of its tool calls to LangGraph. So the checkpoint namespace of a
 graph nested in a tool would depend on the order in which calls happen to start; see
 `build_child_config`. And the first call that interrupts would leave its siblings running; see
-`wait_for_sibling_calls`.
+`call_with_siblings`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class _SiblingCalls:
         self.interrupted = False
 
 
-async def wait_for_sibling_calls(
+async def call_with_siblings(
     config: RunnableConfig, call: Callable[[], Awaitable[dict[str, Any]]]
 ) -> dict[str, Any]:
     """Await one of a task's tool calls; delay its interrupt until all have finished or interrupted.

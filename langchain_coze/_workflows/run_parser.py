@@ -1,4 +1,9 @@
-"""Parse one run of a workflow: its events, replies and histories to a `WorkflowRun`. No I/O."""
+"""Parser for workflow runs: turns events and replies into an output or an interrupt. No I/O.
+
+The start of a run, and each answer, gets one response, which ends when the run ends or is
+interrupted (wire section 4.4). Nodes send their output in chunks; the result is the output of the
+end node.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +28,7 @@ from langchain_coze._convert.from_coze import to_usage_metadata
 from langchain_coze._convert.workflow_output import format_output, unwrap
 from langchain_coze._workflows.errors import make_run_error
 from langchain_coze._workflows.questions import describe_fields, parse_fields, parse_question
-from langchain_coze._workflows.run import WorkflowRun
+from langchain_coze._workflows.workflow_run import WorkflowRun
 from langchain_coze.errors import redact
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ def _validate_object(
 
 def _validate_value(schema: Mapping[str, Any], value: Any, path: str, problems: list[str]) -> Any:
     if COZE_TYPE in schema:
-        return value  # a file, which `files.parse_file` validates
+        return value  # a file, which `file_parameters.parse_file` validates
     kind = schema.get("type")
     if not matches_type(kind, value):
         value = _coerce(kind, value)

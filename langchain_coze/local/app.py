@@ -23,7 +23,7 @@ from langchain_coze.local.routes.chatflows import ChatflowRoutes
 from langchain_coze.local.routes.conversations import ConversationRoutes, MessageRoutes
 from langchain_coze.local.routes.files import FileRoutes
 from langchain_coze.local.routes.oauth import OAuthRoutes
-from langchain_coze.local.routes.routing import (
+from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteGroup,
     RouteSpec,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Awaitable, Callable, Mapping
 
-    from langchain_coze.local.wire.cloud_chats import CloudProfile
+    from langchain_coze.local.wire.cloud_profile import CloudProfile
 
 logger = logging.getLogger(__name__)
 

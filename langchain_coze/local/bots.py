@@ -9,13 +9,13 @@ from typing import Any, Literal
 from langchain_coze.local.knowledge import as_knowledge_bases
 from langchain_coze.local.runtime.extractive_reply import extract_reply
 from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
-from langchain_coze.local.runtime.recall import RecallSettings
-from langchain_coze.local.runtime.reply_settings import ReplySettings
+from langchain_coze.local.runtime.recall import KnowledgeSearch
+from langchain_coze.local.runtime.replying_bot import ReplyingBot
 from langchain_coze.local.wire.ids import derive_id
 
 
 @dataclass(eq=False)
-class LocalBot(ReplySettings):
+class LocalBot(ReplyingBot):
     """A bot of a `LocalCoze` server.
 
     Attributes:
@@ -82,7 +82,9 @@ class LocalBot(ReplySettings):
         bases = as_knowledge_bases(self.knowledge)
         check_unique_ids("knowledge bases", [base.dataset_id for base in bases])
         self.knowledge = bases[0] if len(bases) == 1 else bases or None
-        self.recall_settings = RecallSettings(bases, self.k, self.recalls, on_demand=self.on_demand)
+        self.recall_settings = KnowledgeSearch(
+            bases, self.k, self.recalls, on_demand=self.on_demand
+        )
         self._set_reply(extract_reply if self.reply is None else self.reply)
 
     @property

@@ -7,13 +7,13 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
-from langchain_coze.local.runtime.recall import RecallSettings
-from langchain_coze.local.runtime.reply_settings import ReplySettings
+from langchain_coze.local.runtime.recall import KnowledgeSearch
+from langchain_coze.local.runtime.replying_bot import ReplyingBot
 from langchain_coze.local.wire.ids import derive_id
 
 
 @dataclass(eq=False)
-class LocalChatflow(ReplySettings):
+class LocalChatflow(ReplyingBot):
     """A chatflow of a `LocalCoze` server (wire 4.6).
 
     Attributes:
@@ -57,7 +57,7 @@ class LocalChatflow(ReplySettings):
 
     # Settings of bots only: the nodes of a chatflow search and prompt by themselves.
     prompt = ""
-    recall_settings = RecallSettings()
+    recall_settings = KnowledgeSearch()
 
     def __post_init__(self) -> None:
         """Set the name and id; reject settings that cannot be used."""

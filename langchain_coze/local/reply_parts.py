@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-class AnswerablePart:
+class WorkflowQuestion:
     """A part that needs an answer; the base of those that are defined elsewhere."""
 
     __slots__ = ()
@@ -272,4 +272,4 @@ def needs_answer(item: Any) -> bool:
     """
     if isinstance(item, tuple):
         return bool(item) and all(isinstance(call, ClientTool) for call in item)
-    return isinstance(item, ClientTool | Ask | AnswerablePart)
+    return isinstance(item, ClientTool | Ask | WorkflowQuestion)

@@ -22,8 +22,8 @@ from langchain_coze.local.oauth_apps import LocalOAuthApp, as_oauth_apps
 from langchain_coze.local.routes.state import WORKSPACE_ID
 from langchain_coze.local.samples.bot import create_sample_bot
 from langchain_coze.local.samples.workflows import create_sample_workflows
-from langchain_coze.local.wire.cloud_chats import CloudProfile
-from langchain_coze.local.wire.studio_chats import StudioProfile
+from langchain_coze.local.wire.cloud_profile import CloudProfile
+from langchain_coze.local.wire.studio_profile import StudioProfile
 from langchain_coze.local.workflows import LocalWorkflow, as_workflows
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic_core import core_schema
 
-from langchain_coze.local.reply_parts import AnswerablePart
+from langchain_coze.local.reply_parts import WorkflowQuestion
 from langchain_coze.local.turn_context import TurnFile
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.parameters import Parameter, build_parameters
@@ -64,7 +64,7 @@ class TokenUsage:
 
 
 @dataclass(frozen=True)
-class AskInput(AnswerablePart):
+class AskInput(WorkflowQuestion):
     """A form for the user, as an input node shows it: an interrupt of type 5 (wire 4.4).
 
     The run stops. When it is resumed, `answer = yield AskInput(…)` is a dictionary of the values.

@@ -87,7 +87,7 @@ class LocalWorkflow:
         read_faults(self.faults)
         self.created_at = int(time.time())
         plain = inspect.isroutine(self.function)
-        body = self.function if plain else getattr(self.function, "__call__", None)  # noqa: B004
+        body = self.function if plain else getattr(self.function, "__call__", None)  # noqa: B004 - its body is inspected
         self.is_async = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
 
     @property

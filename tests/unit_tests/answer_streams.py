@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_coze._chat.answer import AnswerParser
+from langchain_coze._chat.answer_parser import AnswerParser
 from tests.unit_tests.wire_fixtures import (
     REASONING,
     RECALL,

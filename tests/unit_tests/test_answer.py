@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 
-from langchain_coze._chat.answer import AnswerParser
+from langchain_coze._chat.answer_parser import AnswerParser
 from langchain_coze.errors import (
     CozeStreamError,
 )

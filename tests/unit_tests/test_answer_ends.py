@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from langchain_coze._chat.answer import AnswerParser
+from langchain_coze._chat.answer_parser import AnswerParser
 from langchain_coze.errors import (
     CozeChatError,
     CozeInvalidRequestError,

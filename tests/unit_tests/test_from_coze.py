@@ -10,9 +10,9 @@ import pytest
 from langchain_core.messages import AIMessage, message_chunk_to_message
 
 from langchain_coze._api.models import Usage
-from langchain_coze._chat.answer import AnswerParser
+from langchain_coze._chat.answer_parser import AnswerParser
 from langchain_coze._convert.from_coze import (
-    audio_block,
+    build_audio_block,
     is_interrupt,
     parse_object_string,
     to_usage_metadata,
@@ -88,11 +88,11 @@ def test_speech_is_one_block_after_the_text(whole: bool) -> None:  # noqa: FBT00
 def test_speech_has_its_mime_type() -> None:
     kinds = {b"OggS": "audio/ogg", b"RIFF": "audio/wav", b"\0\1\0\2": "audio/pcm"}
     for sound, kind in kinds.items():
-        block = audio_block([base64.b64encode(sound).decode().rstrip("=")])
+        block = build_audio_block([base64.b64encode(sound).decode().rstrip("=")])
         assert block is not None
         assert block["mime_type"] == kind
-    assert audio_block([]) is None
-    assert audio_block(["%"]) is None
+    assert build_audio_block([]) is None
+    assert build_audio_block(["%"]) is None
 
 
 def test_invalid_items_are_kept() -> None:

@@ -15,7 +15,7 @@ from langchain_coze._api.chats import (
 )
 from langchain_coze._api.effects import Close, Read, RefreshToken, Reply, Request, Sleep
 from langchain_coze._api.models import Chat
-from langchain_coze._api.polling import Polling, run_polled
+from langchain_coze._api.polling import Polling, start_and_poll_chat
 from langchain_coze._api.replies import find_error
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze.errors import (
@@ -297,7 +297,9 @@ LISTED = Reply(status_code=200, body=b'{"code":0,"data":[{"id":"1"}]}')
 
 
 def run_polling(*answers: Any, **options: Any) -> tuple[list[Any], Any]:
-    return drive(run_polled(POST, RetryPolicy(max_retries=0), Polling(**options)), list(answers))
+    return drive(
+        start_and_poll_chat(POST, RetryPolicy(max_retries=0), Polling(**options)), list(answers)
+    )
 
 
 @pytest.mark.parametrize("status", ["completed", "requires_action", "required_action"])

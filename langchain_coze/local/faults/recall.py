@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from langchain_coze.local.faults.specs import Fault
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud_chats import SseEvent
+from langchain_coze.local.wire.events import SseEvent
 from langchain_coze.local.wire.ids import generate_id
 
 Payload: TypeAlias = dict[str, Any]

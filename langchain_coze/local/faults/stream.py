@@ -14,8 +14,8 @@ from typing import Any, TypeAlias, TypeVar
 from langchain_coze.local.faults.recall import RECALL_FAULTS, EventTransform, pause_before
 from langchain_coze.local.faults.specs import FAULTS, Fault, FaultSet
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud_chats import SseEvent
 from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.events import SseEvent
 from langchain_coze.local.wire.ids import generate_id
 
 ItemT = TypeVar("ItemT")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from langchain_coze.local.faults.specs import FAULTS, Fault
 from langchain_coze.local.faults.stream import ERROR_TEXT
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud_chats import SseEvent
 from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.events import SseEvent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

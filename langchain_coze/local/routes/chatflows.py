@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.routes.routing import RequestContext, RouteSpec
+from langchain_coze.local.routes.request_context import RequestContext, RouteSpec
 from langchain_coze.local.routes.stream_responses import EventStreamResponse
 from langchain_coze.local.runtime.chat_run import ChatRun
 from langchain_coze.local.runtime.conversation import Conversation

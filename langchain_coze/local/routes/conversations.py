@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_coze.local.routes.routing import (
+from langchain_coze.local.routes.request_context import (
     MAX_PAGE_SIZE,
     RequestContext,
     RouteSpec,

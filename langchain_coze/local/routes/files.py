@@ -9,7 +9,11 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from langchain_coze.local.routes.body_reader import iterate_body
-from langchain_coze.local.routes.routing import RequestContext, RouteSpec, build_data_response
+from langchain_coze.local.routes.request_context import (
+    RequestContext,
+    RouteSpec,
+    build_data_response,
+)
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.files import StoredFile
 from langchain_coze.local.wire.ids import generate_id

@@ -7,7 +7,11 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.oauth_apps import MAX_TOKEN_SECONDS, LocalOAuthApp
-from langchain_coze.local.routes.routing import RequestContext, RouteSpec, build_json_response
+from langchain_coze.local.routes.request_context import (
+    RequestContext,
+    RouteSpec,
+    build_json_response,
+)
 from langchain_coze.local.routes.state import IssuedToken, ServerState, hash_token
 from langchain_coze.local.wire.ids import derive_id
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.routes.routing import (
+from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteSpec,
     build_data_response,

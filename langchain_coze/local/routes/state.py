@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.chatflows import LocalChatflow
     from langchain_coze.local.oauth_apps import LocalOAuthApp
     from langchain_coze.local.runtime.workflow_run import ServedRun
-    from langchain_coze.local.wire.cloud_chats import CloudProfile
+    from langchain_coze.local.wire.cloud_profile import CloudProfile
     from langchain_coze.local.workflows import LocalWorkflow
 
 OWNER_ID = derive_id("owner", "local")

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultSet
 from langchain_coze.local.faults.stream import apply_byte_faults, apply_event_faults
 from langchain_coze.local.faults.workflow_stream import apply_workflow_event_faults
-from langchain_coze.local.wire.cloud_chats import EventEncoder, SseEvent
+from langchain_coze.local.wire.events import EventEncoder, SseEvent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.chatflows import LocalChatflow
-from langchain_coze.local.routes.routing import RequestContext, RouteSpec, build_data_response
+from langchain_coze.local.routes.request_context import (
+    RequestContext,
+    RouteSpec,
+    build_data_response,
+)
 from langchain_coze.local.routes.state import OWNER_ID, ServerState, check_workspace
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.workflows import LocalWorkflow

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from langchain_coze.local.routes.routing import RequestContext, RouteSpec, build_json_response
+from langchain_coze.local.routes.request_context import (
+    RequestContext,
+    RouteSpec,
+    build_json_response,
+)
 from langchain_coze.local.routes.stream_responses import DroppedResponse, RunStreamResponse
 from langchain_coze.local.runtime.workflow_run import ASYNC, STREAM, SYNC, RunOrigin, ServedRun
 from langchain_coze.local.wire.errors import ApiError

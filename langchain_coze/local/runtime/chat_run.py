@@ -19,14 +19,14 @@ from langchain_coze.local.runtime.text import count_tokens
 from langchain_coze.local.turn_context import Turn
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.chat_request import ChatRequest, EnterMessage
-from langchain_coze.local.wire.cloud_chats import ChatInfo, CloudProfile, MessageIds
+from langchain_coze.local.wire.cloud_profile import ChatInfo, CloudProfile, MessageIds
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import generate_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from langchain_coze.local.runtime.reply_settings import ReplySettings
+    from langchain_coze.local.runtime.replying_bot import ReplyingBot
     from langchain_coze.local.wire.files import StoredFile
     from langchain_coze.local.wire.recall import RecalledChunk, RecallMessage
 
@@ -57,7 +57,7 @@ class ChatRun:
 
     def __init__(
         self,
-        bot: ReplySettings,
+        bot: ReplyingBot,
         request: ChatRequest,
         conversation: Conversation,
         profile: CloudProfile,

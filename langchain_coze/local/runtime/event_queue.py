@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from langchain_coze.local.wire.cloud_chats import SseEvent
+    from langchain_coze.local.wire.events import SseEvent
 
 
 class EventQueue:

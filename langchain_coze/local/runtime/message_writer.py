@@ -12,11 +12,12 @@ from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.runtime.text import count_tokens
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.chat_request import EnterMessage
-from langchain_coze.local.wire.cloud_chats import CloudProfile, MessageIds, SseEvent
+from langchain_coze.local.wire.events import SseEvent
 from langchain_coze.local.wire.ids import derive_id, generate_id
 
 if TYPE_CHECKING:
     from langchain_coze.local.runtime.conversation import SavedTurn
+    from langchain_coze.local.wire.cloud_profile import CloudProfile, MessageIds
 
 # In the list of a finished chat, tool calls and verbose messages precede the answer.
 _LIST_ORDER = {"function_call": 0, "tool_response": 0, "verbose": 1, "answer": 2, "follow_up": 3}

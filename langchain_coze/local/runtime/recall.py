@@ -29,7 +29,7 @@ class KnowledgeBase(Protocol):
 
 
 @dataclass(frozen=True)
-class RecallSettings:
+class KnowledgeSearch:
     """Which knowledge bases a bot searches, and how it sends what it finds.
 
     Attributes:

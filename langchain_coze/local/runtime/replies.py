@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import Any, TypeAlias
 
-from langchain_coze.local.reply_parts import PART_TYPES, AnswerablePart, ReplyPart, needs_answer
+from langchain_coze.local.reply_parts import PART_TYPES, ReplyPart, WorkflowQuestion, needs_answer
 from langchain_coze.local.runtime.runnables import stream_runnable
 from langchain_coze.local.runtime.stepping import (
     END,
@@ -46,7 +46,7 @@ def as_reply_source(reply: Any) -> ReplySource:
             f"reply must be a function or a LangChain Runnable, not {type(reply).__name__}"
         )
     wants_turn = _takes_turn(reply)
-    body = reply if inspect.isroutine(reply) else getattr(reply, "__call__", reply)  # noqa: B004
+    body = reply if inspect.isroutine(reply) else getattr(reply, "__call__", reply)  # noqa: B004 - its body is inspected
     in_loop = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
 
     def iterate_reply(turn: Turn) -> AsyncGenerator[ReplyPart, Any]:
@@ -94,7 +94,9 @@ async def _open_result(result: Any, turn: Turn) -> Any:
 
 def _check_part(item: Any) -> ReplyPart:
     # Forms are for workflows only: a chat cannot show one.
-    if isinstance(item, AnswerablePart) or not (isinstance(item, PART_TYPES) or needs_answer(item)):
+    if isinstance(item, WorkflowQuestion) or not (
+        isinstance(item, PART_TYPES) or needs_answer(item)
+    ):
         raise TypeError(f"a reply cannot yield a {type(item).__name__}")
     part: ReplyPart = item
     return part

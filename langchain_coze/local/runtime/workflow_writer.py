@@ -11,7 +11,7 @@ from langchain_coze.local.wire.workflow_replies import END_NODE, END_NODE_ID, Ou
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from langchain_coze.local.wire.cloud_chats import SseEvent
+    from langchain_coze.local.wire.events import SseEvent
     from langchain_coze.local.wire.workflow_replies import (
         CloudWorkflowProfile,
         PendingQuestion,

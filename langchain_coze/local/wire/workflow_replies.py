@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud_chats import CloudProfile, EventEncoder, SseEvent, build_usage
+from langchain_coze.local.wire.cloud_profile import CloudProfile, build_usage
+from langchain_coze.local.wire.events import EventEncoder, SseEvent
 from langchain_coze.local.wire.ids import derive_id, generate_id
 from langchain_coze.local.wire.input_node_forms import build_form
 

@@ -16,7 +16,8 @@ from langchain_coze.local.faults.stream import (
     apply_event_faults,
 )
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud_chats import CloudProfile, SseEvent
+from langchain_coze.local.wire.cloud_profile import CloudProfile
+from langchain_coze.local.wire.events import SseEvent
 
 CHAT = {"id": "1", "conversation_id": "2", "bot_id": "3", "created_at": 9, "last_error": None}
 CHAT |= {"status": "in_progress", "usage": {}, "section_id": "2"}

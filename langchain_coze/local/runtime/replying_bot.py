@@ -11,16 +11,16 @@ from langchain_coze.local.runtime.replies import as_reply_source
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from langchain_coze.local.runtime.recall import RecallSettings
+    from langchain_coze.local.runtime.recall import KnowledgeSearch
 
 
-class ReplySettings:
+class ReplyingBot:
     """The base of bots and chatflows; a chat reads these settings."""
 
     name: str
     description: str
     prompt: str
-    recall_settings: RecallSettings
+    recall_settings: KnowledgeSearch
     follow_ups: Sequence[str] | Callable[[str], Sequence[str]]
     delay: float
     burst: int

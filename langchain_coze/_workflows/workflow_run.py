@@ -1,9 +1,4 @@
-r"""Parser for workflow runs: turns events and replies into an output or an interrupt. No I/O.
-
-The start of a run, and each answer, gets one response, which ends when the run ends or is
-interrupted (wire section 4.4). Nodes send their output in chunks; the result is the output of the
-end node.
-"""
+"""`WorkflowRun`: the result of one run of a workflow, which tools return as their artifact."""
 
 from __future__ import annotations
 

@@ -23,13 +23,13 @@ from langchain_coze._chat.stream_parser import DELTA_EVENT, ChatStreamParser
 from langchain_coze._convert.chunks import build_text_chunk
 from langchain_coze._convert.from_coze import (
     Block,
-    audio_block,
-    call_block,
-    card_block,
+    build_audio_block,
+    build_call_block,
+    build_card_block,
+    build_result_block,
     is_interrupt,
     parse_object_string,
     prevent_repair,
-    result_block,
     to_usage_metadata,
 )
 from langchain_coze._convert.recall import list_warnings, parse_recall
@@ -244,7 +244,7 @@ class AnswerParser(ChatStreamParser):
         self._unparsed_prefix = _DELTA_PREFIX
         self._before_text = _NO_MATCH
         if message.content_type == "card":
-            self._assembler.add_block(card_block(message.content))
+            self._assembler.add_block(build_card_block(message.content))
             return
         text, blocks = message.content, list[Block]()
         if message.content_type == "object_string":
@@ -273,12 +273,12 @@ class AnswerParser(ChatStreamParser):
 
     def _handle_function_call(self, message: CozeMessage) -> None:
         self._pending_call_ids.append(message.id)
-        self._assembler.add_block(call_block(message.id, message.content))
+        self._assembler.add_block(build_call_block(message.id, message.content))
 
     def _handle_tool_output(self, message: CozeMessage) -> None:
         # results carry no call id: they arrive in the order of the calls
         call_id = self._pending_call_ids.popleft() if self._pending_call_ids else message.id
-        self._assembler.add_block(result_block(call_id, message.content))
+        self._assembler.add_block(build_result_block(call_id, message.content))
 
     def _handle_done(self, body: Any) -> None:
         super()._handle_done(body)
@@ -309,7 +309,7 @@ class AnswerParser(ChatStreamParser):
             return
         self._last_chunk_emitted = True
         self._before_text = _NO_MATCH
-        audio = audio_block(self._audio_parts)
+        audio = build_audio_block(self._audio_parts)
         if audio:
             self._assembler.add_block(audio)
         if not self._saved and self._last_metadata["finish_reason"] != "stop":

@@ -9,18 +9,17 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud_chats import (
+from langchain_coze.local.wire.cloud_profile import (
     ChatInfo,
     CloudChatflowProfile,
     CloudProfile,
-    EventEncoder,
     MessageIds,
-    SseEvent,
     build_chunk,
     build_debug_url,
     build_usage,
 )
 from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.events import EventEncoder, SseEvent
 from langchain_coze.local.wire.ids import derive_id
 
 if TYPE_CHECKING:
@@ -229,8 +228,8 @@ class StudioProfile(CloudProfile):
         self,
         recall: RecallMessage,
         query: str,  # noqa: ARG002 - not in Studio's recalls
-        ids: MessageIds,  # noqa: ARG002
-        user_id: str,  # noqa: ARG002
+        ids: MessageIds,  # noqa: ARG002 - not in Studio's recalls
+        user_id: str,  # noqa: ARG002 - not in Studio's recalls
     ) -> str:
         """Return the content of a `knowledge` message; without results `chunks` is null."""
         chunks = [_blank_unused_fields(build_chunk(chunk)) for chunk in recall.chunks]

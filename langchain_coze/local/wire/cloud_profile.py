@@ -1,21 +1,28 @@
 """Replies and events of chats, as a Coze installation writes them.
 
 `CloudProfile` is that of coze.cn and coze.com, `CloudChatflowProfile` that of their chatflows.
-The key order is theirs. `langchain_coze.local.wire.studio_chats` has the profiles of Coze Studio.
+The key order is theirs. `langchain_coze.local.wire.studio_profile` has the profiles of Coze Studio.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import ApiError, get_http_status
+from langchain_coze.local.wire.events import (
+    EventEncoder,
+    SseEvent,
+    encode_event,
+    encode_event_with_spaces,
+)
 from langchain_coze.local.wire.ids import derive_id, generate_logid
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from langchain_coze.local.wire.recall import RecalledChunk, RecallMessage
 
 # Accounts that never existed. Real recall messages carry such numbers in ori_req, bare and above
@@ -23,13 +30,6 @@ if TYPE_CHECKING:
 _FAKE_OWNER = 7_401_234_567_890_123_001
 _FAKE_SPACE = 7_402_234_567_890_123_002
 _FAKE_KEY = 7_403_234_567_890_123_003
-
-
-class SseEvent(NamedTuple):
-    """One event of a stream: its name, and the JSON text of its data."""
-
-    name: str
-    data: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,6 @@ class ChatInfo:
     last_error: Mapping[str, Any] = field(default_factory=lambda: {"code": 0, "msg": ""})
     usage: tuple[int, int] = (0, 0)
     tool_calls: Sequence[Mapping[str, Any]] = ()
-
-
-EventEncoder: TypeAlias = Callable[[SseEvent], bytes]
 
 
 class CloudProfile:
@@ -158,7 +155,7 @@ class CloudProfile:
 
     def create_encoder(self) -> EventEncoder:
         """Return the encoder of one stream: no space after the colon, one data line."""
-        return _encode_event
+        return encode_event
 
     def build_done_event(self, ids: MessageIds) -> SseEvent:  # noqa: ARG002 - chatflows need it
         """Return the last event of a stream."""
@@ -315,7 +312,7 @@ class CloudChatflowProfile(CloudProfile):
 
     def create_encoder(self) -> EventEncoder:
         """Return the encoder of one stream: with a space after the colon."""
-        return _encode_event_with_spaces
+        return encode_event_with_spaces
 
     def build_done_event(self, ids: MessageIds) -> SseEvent:
         """Return the last event: the address of the run's page."""
@@ -353,14 +350,6 @@ def build_debug_url(ids: MessageIds) -> str:
         "https://www.coze.cn/work_flow"
         f"?execute_id={execute}&space_id={space}&workflow_id={ids.bot_id}"
     )
-
-
-def _encode_event(event: SseEvent) -> bytes:
-    return f"event:{event.name}\ndata:{event.data}\n\n".encode("utf-8", "replace")
-
-
-def _encode_event_with_spaces(event: SseEvent) -> bytes:
-    return f"event: {event.name}\ndata: {event.data}\n\n".encode("utf-8", "replace")
 
 
 def _shuffle_keys(fields: dict[str, Any], seed: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.faults.specs import FaultSet
     from langchain_coze.local.routes.state import ServerState
-    from langchain_coze.local.wire.cloud_chats import CloudProfile
+    from langchain_coze.local.wire.cloud_profile import CloudProfile
 
 MAX_PAGE_SIZE = 50
 

@@ -1,0 +1,26 @@
+"""Server-sent events: one event, and how it is written in each dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+
+class SseEvent(NamedTuple):
+    """One event of a stream: its name, and the JSON text of its data."""
+
+    name: str
+    data: str
+
+
+EventEncoder: TypeAlias = Callable[[SseEvent], bytes]
+
+
+def encode_event(event: SseEvent) -> bytes:
+    """Return the bytes of an event of a chat: no space after the colon (wire section 2.4)."""
+    return f"event:{event.name}\ndata:{event.data}\n\n".encode("utf-8", "replace")
+
+
+def encode_event_with_spaces(event: SseEvent) -> bytes:
+    """Return the bytes of an event of a chatflow: a space after the colon (wire section 4.6)."""
+    return f"event: {event.name}\ndata: {event.data}\n\n".encode("utf-8", "replace")
