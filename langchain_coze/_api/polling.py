@@ -15,7 +15,7 @@ from langchain_coze._api.workflows import RUN_NOT_FOUND, RunNotFoundYetError, fe
 from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError, bilingual_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 
 class Polling(NamedTuple):
@@ -71,44 +71,51 @@ def start_and_poll_chat(
     started_at = polling.clock()
     first = yield from send_with_retry(request, policy)
     chat_ids = {"id": request.query.get("chat_id"), **request.query}  # of a submit request
-    raw: Mapping[str, Any] = {**chat_ids, **read_object(first)}
+    raw = {**chat_ids, **read_object(first)}
     chat = Chat.model_validate(raw)
     if not chat.id:
-        raise CozeServerError(
-            "Coze accepted the request but named no chat to ask for.",
-            **(
-                collect_error_context(first)
-                | {"hint": bilingual_hint("Try again a little later.", "请稍后重试。")}
-            ),
-        )
+        hint = bilingual_hint("Try again a little later.", "请稍后重试。")
+        message = "Coze accepted the request but named no chat to ask for."
+        raise CozeServerError(message, **(collect_error_context(first) | {"hint": hint}))
     if on_started is not None:
         on_started(first, chat)
     try:
-        for pause in polling.iter_pauses():
-            if chat.status in TERMINAL_STATUSES:
-                break
-            seconds_left = started_at + polling.timeout - polling.clock()
-            if seconds_left <= 0:
-                raise _make_poll_timeout(first, polling)
-            until_deadline = (
-                seconds_left if policy.deadline is None else policy.deadline - time.monotonic()
-            )
-            yield Sleep(max(min(pause, seconds_left, until_deadline), 0.0))
-            request_state = build_retrieve_request(chat)._replace(
-                read_timeout=max(seconds_left, 1.0)
-            )
-            raw = {**raw, **(yield from fetch_object(request_state, policy))}
-            chat = Chat.model_validate(raw)
-        if chat.status not in {"completed", "requires_action"}:
-            return first, raw, []
-        messages = get_payload(
-            (yield from send_with_retry(build_message_list_request(chat), policy)).json
-        )
+        ended = yield from _poll_chat(raw, started_at + polling.timeout, policy, polling)
+        if ended is None:
+            raise _make_poll_timeout(first, polling)
+        if Chat.model_validate(ended).status not in {"completed", "requires_action"}:
+            return first, ended, []
+        listing = yield from send_with_retry(build_message_list_request(chat), policy)
     except CozeError as error:  # the turn has started: give the caller its ids
         error.chat_id = error.chat_id or chat.id
         error.conversation_id = error.conversation_id or chat.conversation_id
         raise
-    return first, raw, messages if isinstance(messages, list) else []
+    messages = get_payload(listing.json)
+    return first, ended, messages if isinstance(messages, list) else []
+
+
+def _poll_chat(
+    raw: dict[str, Any], gives_up_at: float, policy: RetryPolicy, polling: Polling
+) -> Flow[dict[str, Any] | None]:
+    """Poll the state of a chat until it is final; return it, or None if polling gives up."""
+    for pause in polling.iter_pauses():
+        chat = Chat.model_validate(raw)
+        if chat.status in TERMINAL_STATUSES:
+            return raw
+        seconds_left = gives_up_at - polling.clock()
+        if seconds_left <= 0:
+            break
+        yield _limit_pause(pause, seconds_left, policy)
+        request = build_retrieve_request(chat)._replace(read_timeout=max(seconds_left, 1.0))
+        raw = {**raw, **(yield from fetch_object(request, policy))}
+    return None
+
+
+def _limit_pause(pause: float, seconds_left: float, policy: RetryPolicy) -> Sleep:
+    """Return a pause that ends no later than polling and the deadline."""
+    if policy.deadline is not None:
+        seconds_left = min(seconds_left, policy.deadline - time.monotonic())
+    return Sleep(max(min(pause, seconds_left), 0.0))
 
 
 def _make_poll_timeout(first: Reply, polling: Polling) -> CozeTimeoutError:
@@ -145,12 +152,9 @@ def poll_workflow_run(
         seconds_left = started_at + polling.timeout - polling.clock()
         if seconds_left <= 0:
             break
-        until_deadline = (
-            seconds_left if policy.deadline is None else policy.deadline - time.monotonic()
-        )
-        if until_deadline <= 0:
+        if policy.deadline is not None and policy.deadline <= time.monotonic():
             raise make_deadline_error(may_have_started=True)
-        yield Sleep(max(min(pause, seconds_left, until_deadline), 0.0))
+        yield _limit_pause(pause, seconds_left, policy)
         try:
             read_timeout = max(seconds_left, 1.0)
             flow = fetch_run_history(workflow_id, execute_id, policy, read_timeout=read_timeout)

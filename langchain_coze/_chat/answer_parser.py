@@ -139,18 +139,22 @@ class AnswerParser(ChatStreamParser):
                 self._unparsed_deltas.append(data)
                 return _NO_CHUNKS
             return self._feed_single_delta(data[len(_DELTA_PREFIX) :])
+        self._feed_events(data)
+        return self._assembler.take_chunks()
+
+    def _feed_events(self, data: bytes) -> None:
+        """Handle the events that the next bytes complete, one by one."""
         for name, payload in self._decoder.feed(data):
             if self._last_chunk_emitted:
                 break
             if name != DELTA_EVENT:
                 self.handle_event(name, payload)
-            elif (raw_delta := _DELTA_PREFIX + payload).startswith(
-                self._unparsed_prefix
-            ) and self._can_stay_unparsed(raw_delta):
+                continue
+            raw_delta = _DELTA_PREFIX + payload
+            if raw_delta.startswith(self._unparsed_prefix) and self._can_stay_unparsed(raw_delta):
                 self._unparsed_deltas.append(raw_delta)
             else:
                 self._handle_delta(self._parse_message(payload), payload)
-        return self._assembler.take_chunks()
 
     def _can_stay_unparsed(self, raw_delta: bytes) -> bool:
         """Return whether a delta that starts with `_unparsed_prefix` needs no parsing."""

@@ -114,49 +114,52 @@ def plan_turn(messages: Sequence[BaseMessage], scope: ConversationScope) -> Turn
     position = _find_last_answer(messages, scope.model_name)
     if position < 0:
         return TurnPlan(messages, scope.conversation_id, full_history=messages)
-    metadata = messages[position].response_metadata
-    last_turn = _read_last_turn(messages[position])
-    following = messages[position + 1 :]
-    was_saved = metadata.get(SAVED_KEY) is not False
-    is_waiting = last_turn.state in {TOOL_CALLS, "interrupt"} and was_saved
-    if last_turn.state == "interrupt" and not was_saved:
+    answer, following = messages[position], messages[position + 1 :]
+    state = _read_last_turn(answer).state
+    was_saved = answer.response_metadata.get(SAVED_KEY) is not False
+    calls = _list_calls(answer) if state == TOOL_CALLS else {}
+    if calls:
+        outputs = _collect_outputs(calls, following)
+        if outputs is not None:
+            return _plan_submit(messages, scope, position, outputs)
+        _check_answered(calls, following)
+    if state == "interrupt" and not was_saved:
         warn_user(
             "The bot had asked its user something in a chat that was not saved, so it begins "
             "anew. Use conversation='thread' or auto_save_history=True to let it go on. "
             "智能体的提问所在的对话未保存，将重新开始；请使用 conversation='thread' "
             "或 auto_save_history=True。"
         )
-    open_chat = None
-    if last_turn.state == TOOL_CALLS and (calls := _list_calls(messages[position])):
-        outputs = _collect_outputs(calls, following)
-        if outputs is not None:
-            _check_saved(metadata, scope)
-            conversation_id = metadata["conversation_id"]
-            reopened = _find_messages_since(messages, position, scope.model_name)
-            explicit = scope.conversation_id
-            return TurnPlan(
-                following,
-                conversation_id,
-                outputs,
-                last_turn,
-                last_turn,
-                messages,
-                reopened,
-                explicit,
-            )
-        _check_answered(calls, following)
-        open_chat = last_turn if is_waiting else None
-    plan = _plan_new_message(
-        messages, scope, position, interrupted=is_waiting and last_turn.state != TOOL_CALLS
-    )
-    if open_chat is None:
+    interrupted = state == "interrupt" and was_saved
+    plan = _plan_new_message(messages, scope, position, interrupted=interrupted)
+    if not (calls and was_saved):
         return plan
-    reopened = (
-        _find_messages_since(messages, position, scope.model_name)
-        if plan.conversation_id
-        else messages
+    reopened = messages
+    if plan.conversation_id:
+        reopened = _find_messages_since(messages, position, scope.model_name)
+    return plan._replace(open_chat=_read_last_turn(answer), reopened_messages=reopened)
+
+
+def _plan_submit(
+    messages: Sequence[BaseMessage],
+    scope: ConversationScope,
+    position: int,
+    outputs: Mapping[str, str],
+) -> TurnPlan:
+    """Return the plan for the results of the tool calls of an answer."""
+    metadata = messages[position].response_metadata
+    _check_saved(metadata, scope)
+    last_turn = _read_last_turn(messages[position])
+    return TurnPlan(
+        messages[position + 1 :],
+        metadata["conversation_id"],
+        outputs=outputs,
+        open_chat=last_turn,
+        expected_last_turn=last_turn,
+        full_history=messages,
+        reopened_messages=_find_messages_since(messages, position, scope.model_name),
+        explicit_conversation_id=scope.conversation_id,
     )
-    return plan._replace(open_chat=open_chat, reopened_messages=reopened)
 
 
 def _plan_new_message(

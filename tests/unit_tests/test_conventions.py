@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 MAX_LINES = 500
+MAX_FUNCTION_LINES = 40
 MODULES = sorted(ROOT.glob("langchain_coze/**/*.py"))
 TESTS = sorted(ROOT.glob("tests/**/*.py"))
 # LangChain's own suites, which a package runs once per kind of test
@@ -25,6 +26,25 @@ def test_no_module_is_longer_than_the_limit() -> None:
     lengths = {get_name(path): len(path.read_text("utf-8").splitlines()) for path in MODULES}
     assert len(lengths) > 100
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+def count_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the lines of a function without its docstring and decorators."""
+    first = function.body[0]
+    is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    documented = (first.end_lineno or 0) - first.lineno + 1 if is_docstring else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - documented
+
+
+def test_no_function_is_longer_than_the_limit() -> None:
+    lengths = {
+        f"{get_name(path)}:{node.name}": count_lines(node)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    }
+    assert len(lengths) > 1000
+    assert {name: n for name, n in lengths.items() if n > MAX_FUNCTION_LINES} == {}
 
 
 def test_a_class_name_has_one_meaning() -> None:
