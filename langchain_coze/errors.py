@@ -34,7 +34,8 @@ else:  # `ModelRefusalError` is new in langchain-core 1.7.5
     _RefusalError = getattr(core, "ModelRefusalError", ModelError)
 
 _TOKEN = re.compile(r"\b(pat|sat|czu|czs|cztei)_[A-Za-z0-9._-]{4,}")
-_MIN_SECRET_LENGTH = 8  # a shorter string may be an ordinary word
+_JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*")
+_MIN_SECRET_LENGTH = 8  # a shorter one may be part of an ordinary word
 _BEARER = re.compile(r"(?i)\b(bearer)\s+[^\s\"',;]{8,}")
 
 
@@ -55,10 +56,14 @@ def redact(text: str, *secrets: str) -> str:
         assert redact("token pat_abcdef123 refused") == "token pat_*** refused"
         ```
     """
-    for secret in secrets:
-        if len(secret) >= _MIN_SECRET_LENGTH:
-            text = text.replace(secret, "***")
-    return _BEARER.sub(r"\1 ***", _TOKEN.sub(r"\1_***", text))
+    text = _BEARER.sub(r"\1 ***", _JWT.sub("eyJ***", _TOKEN.sub(r"\1_***", text)))
+    for secret in filter(None, secrets):
+        for form in {secret, json.dumps(secret)[1:-1], secret.replace("/", "\\/")}:
+            if len(secret) >= _MIN_SECRET_LENGTH:
+                text = text.replace(form, "***")
+            else:
+                text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", text)
+    return text
 
 
 class ErrorResponse(NamedTuple):

@@ -220,7 +220,7 @@ def _check_name(name: str) -> None:
         raise CozeInvalidRequestError(
             f"A graph cannot be named {name!r}.",
             hint=bilingual_hint(
-                "Pass name=: a text of its own for each graph, without | and :.",
+                "Pass a different name= for each graph, without | and :.",
                 "请传入 name=：每个图使用不同的名称，且不含 | 和 :。",
             ),
         )

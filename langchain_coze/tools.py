@@ -437,7 +437,7 @@ def _get_single_parameter_name(schema: Mapping[str, Any]) -> str:
         return str(names[0])
     problem = f"takes {len(names)} parameters" if names else "has parameters that are not known"
     raise CozeInvalidRequestError(
-        f"The workflow {problem}: a text alone is none of them.",
+        f"The workflow {problem}: a plain string cannot be assigned to one of them.",
         hint=bilingual_hint("Give a dict of parameters.", "请以字典形式传入参数。"),
     )
 
@@ -457,8 +457,8 @@ def _require_finished(state: RunState) -> WorkflowRun:
         logid=state.run.logid,
         debug_url=state.run.debug_url,
         hint=bilingual_hint(
-            "Go on with tool.resume(interrupt, answer); or run it in a graph with a checkpointer, "
-            "and answer with Command(resume=answer).",
+            "Continue with tool.resume(interrupt, answer), or run it in a graph with a "
+            "checkpointer, and answer with Command(resume=answer).",
             "请使用 tool.resume(interrupt, answer) 继续；"
             "或在带检查点的图中运行，并用 Command(resume=answer) 回答。",
         ),

@@ -9,8 +9,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from langchain_coze._api.effects import Flow, Reply, Request
+from langchain_coze._api.error_codes import is_missing_route
 from langchain_coze._api.models import get_payload
-from langchain_coze._api.replies import NOT_SUPPORTED_STATUSES, collect_error_context
+from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze._api.singleflight import TTLCache, get_or_create
 from langchain_coze.errors import (
@@ -24,6 +25,7 @@ _MIN_TIMESTAMP = 10**9  # an `expires_in` above this is a Unix time, below it a 
 _MAX_EXPIRY_MARGIN, _EXPIRY_MARGIN_SHARE = 60.0, 0.1
 _READ_TIMEOUT = 30.0  # seconds, for the token endpoint
 _FAILURE_CACHE_SECONDS = 0.25  # concurrent callers get the same error for this long
+_UNKNOWN_KEY = "invalid jwt: kid"
 _MIN_CLOCK_SKEW = 30.0  # seconds; report clock skew above this
 
 _CLIENT = bilingual_hint(
@@ -140,13 +142,22 @@ def _request_token(token_request: TokenRequest, policy: RetryPolicy) -> Flow[tup
     body = reply.json if "access_token" in reply.json else get_payload(reply.json)
     token = body.get("access_token") if isinstance(body, Mapping) else None
     if not isinstance(token, str) or not token:
-        message = "Coze answered the OAuth app without an access token."
-        raise CozeServerError(message, **collect_error_context(reply))
+        raise _explain_missing_token(reply)
     life = min(
         _compute_lifetime(body.get("expires_in"), reply, token_request.seconds),
         float(token_request.seconds),
     )
     return token, life - min(_MAX_EXPIRY_MARGIN, life * _EXPIRY_MARGIN_SHARE)
+
+
+def _explain_missing_token(reply: Reply) -> CozeError:
+    """Return the error for a reply without a token, which may still say why in its text."""
+    reason = str(reply.json.get("error_message") or reply.json.get("msg") or "")
+    message = f"Coze answered the OAuth app without an access token. {reason}".strip()
+    context = collect_error_context(reply)
+    if _UNKNOWN_KEY in reason:
+        return CozeAuthenticationError(message, hint=_CLIENT, **context)
+    return CozeServerError(message, **context)
 
 
 def _compute_lifetime(expires: Any, reply: Reply, requested: float) -> float:
@@ -179,8 +190,10 @@ def _explain_refusal(error: CozeError) -> CozeError:
     context = {name: getattr(error, name) for name in ("code", "status_code", "logid", "response")}
     if word == "internal_error":
         return CozeServerError(error.message, hint=error.hint, **context)
-    if not word and error.status_code in NOT_SUPPORTED_STATUSES:
+    if not word and is_missing_route(error):
         hint = _NO_OAUTH
+    elif _UNKNOWN_KEY in error.message:  # Coze sends it with several words, and without one
+        hint = _CLIENT
     elif word in _HINTS or isinstance(error, CozeAuthenticationError):
         hint = _HINTS.get(word, _CLIENT)
     else:

@@ -120,7 +120,8 @@ def _limit_pause(pause: float, seconds_left: float, policy: RetryPolicy) -> Slee
 
 def _make_poll_timeout(first: Reply, polling: Polling) -> CozeTimeoutError:
     return CozeTimeoutError(
-        f"The bot had not answered within poll_timeout={polling.timeout:g} s; it goes on in Coze.",
+        f"The bot had not answered within poll_timeout={polling.timeout:g} s; "
+        "it is still running in Coze.",
         logid=first.logid,
         hint=bilingual_hint(
             "Raise poll_timeout, or leave response_mode='stream', which needs no polling.",
@@ -167,8 +168,8 @@ def poll_workflow_run(
         if history.interrupt or history.execute_status not in _RUNNING:
             return reply, history
     timeout_error = CozeTimeoutError(
-        f"The run had not ended within poll_timeout={polling.timeout:g} s; it goes on in Coze "
-        f"(execute_id {execute_id}).",
+        f"The run had not ended within poll_timeout={polling.timeout:g} s; "
+        f"it is still running in Coze (execute_id {execute_id}).",
         hint=bilingual_hint("Raise poll_timeout.", "请调大 poll_timeout。"),
     )
     timeout_error.may_have_started = True

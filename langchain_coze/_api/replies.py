@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.error_codes import make_error
+from langchain_coze._api.error_codes import make_error, shorten_message
 from langchain_coze._api.models import find_failure, get_payload
 from langchain_coze.errors import (
     CozeError,
@@ -22,30 +24,17 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Reply, Request
 
 _MAX_EXCERPT = 300
-
-
 _MAX_BODY = 2000
-
-
+_MAX_MASKED = 100_000  # bytes of a body that are looked at
 HTTP_ERROR = 400
 """The lowest HTTP status that is an error."""
-
-
 _HTTP_REDIRECT = 300
-
-
-NOT_SUPPORTED_STATUSES = frozenset({404, 405})
-"""The HTTP statuses of a server that does not have an endpoint."""
-
-
 _NOT_IN_STUDIO = (
     ("/v3/chat/submit_tool_outputs", "results of tool calls (submit_tool_outputs)"),
     ("/v1/files/retrieve", "a look at an uploaded file"),
     ("/v1/workflows/resume", "answers to runs that are not streamed"),
     ("/v1/workflows?", "a list of workflows"),
 )
-
-
 _SUPPORT_HEADERS = ("content-type", "date", "retry-after", "x-tt-logid", "x-log-id")
 
 
@@ -77,7 +66,7 @@ def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
         context["logid"] = context["logid"] or failure.logid or None
         context["debug_url"] = failure.debug_url or None
         return make_error(failure.code or None, redact(failure.message, reply.token), **context)
-    text = redact(reply.body[:_MAX_EXCERPT].decode("utf-8", "replace"), reply.token).strip()
+    text = shorten_message(_decode_masked(reply))[:_MAX_EXCERPT]
     if reply.status_code >= HTTP_ERROR:
         return make_error(None, f"Coze answered with HTTP {reply.status_code}: {text}", **context)
     hint = bilingual_hint(
@@ -106,19 +95,23 @@ def collect_error_context(reply: Reply) -> dict[str, Any]:
         "response": ErrorResponse(
             status_code=reply.status_code,
             headers={k: reply.headers[k] for k in _SUPPORT_HEADERS if k in reply.headers},
-            text=redact(reply.body[:_MAX_BODY].decode("utf-8", "replace"), reply.token),
+            text=_decode_masked(reply)[:_MAX_BODY],
         ),
     }
+
+
+def _decode_masked(reply: Reply) -> str:
+    """Return the start of a body as text. Mask before you cut: half a token is no token's form."""
+    return redact(reply.body[:_MAX_MASKED].decode("utf-8", "replace"), reply.token)
 
 
 def _parse_retry_after(value: str | None) -> float | None:
     """Return the seconds of a Retry-After header, which may be a number or a date."""
     if not value:
         return None
-    try:
-        return max(float(value), 0.0)
-    except ValueError:
-        pass
+    with contextlib.suppress(ValueError):
+        seconds = float(value)
+        return seconds if 0 <= seconds < math.inf else None
     try:
         return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
     except ValueError:

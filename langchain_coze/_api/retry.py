@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_coze._api.effects import Close, Flow, Read, RefreshToken, Reply, Request, Sleep
-from langchain_coze._api.error_codes import BUSY_CODES, make_deadline_error
+from langchain_coze._api.error_codes import BUSY_CODES, is_missing_route, make_deadline_error
 from langchain_coze._api.models import find_failure
 from langchain_coze._api.replies import (
-    NOT_SUPPORTED_STATUSES,
     find_error,
     find_unsupported_hint,
     read_object,
@@ -65,8 +63,8 @@ def send_with_retry(request: Request, policy: RetryPolicy) -> Flow[Reply]:
     Raises:
         CozeError: Coze reported an error or could not be reached.
     """
-    renewed = False
-    for attempt in itertools.count():
+    attempt, renewed = 0, False
+    while True:
         reply, error = yield from _send_once(_with_deadline(request, policy.deadline))
         if error is None:
             return reply
@@ -80,7 +78,7 @@ def send_with_retry(request: Request, policy: RetryPolicy) -> Flow[Reply]:
         if policy.deadline is not None and time.monotonic() + pause >= policy.deadline:
             raise error
         yield Sleep(pause)
-    raise AssertionError  # pragma: no cover - count() does not end
+        attempt += 1
 
 
 def _with_deadline(request: Request, deadline: float | None) -> Request:
@@ -103,8 +101,7 @@ def _send_once(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
     if reply.stream is not None:
         return (yield from _read_first_event(reply))
     reported = find_error(reply, stream=bool(request.stream))
-    no_route = reply.status_code in NOT_SUPPORTED_STATUSES
-    if reported is not None and no_route and reported.code in {None, *NOT_SUPPORTED_STATUSES}:
+    if reported is not None and is_missing_route(reported):
         reported.hint = find_unsupported_hint(request) or reported.hint
     return reply, reported
 

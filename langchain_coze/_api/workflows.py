@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_coze._api.effects import Flow, Reply, Request
+from langchain_coze._api.error_codes import is_missing_route
 from langchain_coze._api.models import RunHistory, RunReply, get_payload
-from langchain_coze._api.replies import NOT_SUPPORTED_STATUSES, collect_error_context
+from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze.errors import CozeError, CozeServerError
 
@@ -82,7 +83,7 @@ def fetch_run_history(
             Request(method="GET", path=path, read_timeout=read_timeout), policy
         )
     except CozeError as error:
-        if not _is_missing_route(error):
+        if not is_missing_route(error):
             raise
         query = {"workflow_id": workflow_id, "execute_id": execute_id}
         path = "/v1/workflow/get_run_history"
@@ -90,7 +91,9 @@ def fetch_run_history(
         reply = yield from send_with_retry(studio, policy)
     runs = get_payload(reply.json)
     if not isinstance(runs, list) or not runs or not isinstance(runs[0], Mapping):
-        raise RunNotFoundYetError("Coze told nothing of the run.", **collect_error_context(reply))
+        raise RunNotFoundYetError(
+            "Coze returned nothing about the run.", **collect_error_context(reply)
+        )
     return reply, RunHistory.model_validate(runs[0])
 
 
@@ -122,14 +125,7 @@ def is_unsupported(error: CozeError) -> bool:
     Args:
         error: The error from `fetch_workflow_info`.
     """
-    return _is_missing_route(error) or error.code in _STUDIO_CODES
-
-
-def _is_missing_route(error: CozeError) -> bool:
-    return error.status_code in NOT_SUPPORTED_STATUSES and error.code in {
-        None,
-        *NOT_SUPPORTED_STATUSES,
-    }
+    return is_missing_route(error) or error.code in _STUDIO_CODES
 
 
 def list_workflows(query: Mapping[str, str], policy: RetryPolicy) -> Flow[list[Mapping[str, Any]]]:

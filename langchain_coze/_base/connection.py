@@ -161,7 +161,7 @@ class CozeConnectionFields(BaseModel):
         for name in ("http_client", "http_async_client"):
             if getattr(self, name) is not None:
                 raise TypeError(
-                    f"This object holds a client of yours ({name}=), which cannot be pickled. "
+                    f"This object holds your own HTTP client ({name}=), which cannot be pickled. "
                     "Leave it out: clients are made and shared without it. "
                     f"此对象持有您传入的 {name}，无法序列化；请不要传入，连接会自动创建并共享。"
                 )

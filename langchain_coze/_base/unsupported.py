@@ -101,7 +101,7 @@ def reject_forced_tool_choice(tool_choice: Any) -> None:
         raise CozeInvalidRequestError(
             f"tool_choice={tool_choice!r}: a bot decides itself which tools it calls.",
             hint=bilingual_hint(
-                "Leave tool_choice out, and say in the bot's prompt in Coze when to call a tool.",
+                "Remove tool_choice, and describe in the bot's prompt in Coze when to call a tool.",
                 "请不要设置 tool_choice，在扣子的智能体提示词中说明何时调用工具。",
             ),
         )

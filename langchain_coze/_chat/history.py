@@ -125,8 +125,8 @@ def plan_turn(messages: Sequence[BaseMessage], scope: ConversationScope) -> Turn
         _check_answered(calls, following)
     if state == "interrupt" and not was_saved:
         warn_user(
-            "The bot had asked its user something in a chat that was not saved, so it begins "
-            "anew. Use conversation='thread' or auto_save_history=True to let it go on. "
+            "The bot had asked its user a question in a chat that was not saved, so a new turn "
+            "starts. Use conversation='thread' or auto_save_history=True to continue such turns. "
             "智能体的提问所在的对话未保存，将重新开始；请使用 conversation='thread' "
             "或 auto_save_history=True。"
         )
@@ -285,7 +285,7 @@ def _check_answered(calls: Mapping[str, str], following: Sequence[BaseMessage]) 
         raise CozeInvalidRequestError(
             f"The bot waits for the results of its tool calls: {', '.join(calls)}.",
             hint=bilingual_hint(
-                "Add a ToolMessage for each call, or a HumanMessage to go on without them.",
+                "Add a ToolMessage for each call, or a HumanMessage to continue without them.",
                 "请为每个调用添加 ToolMessage，或添加 HumanMessage 以放弃这些调用。",
             ),
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from langchain_coze import _runtime
 from langchain_coze._api.chats import cancel_chat, find_newest_chat, retrieve_chat
 from langchain_coze._api.conversation_lock import LockHandle, acquire
-from langchain_coze._api.error_codes import make_deadline_error
+from langchain_coze._api.error_codes import is_missing_route, make_deadline_error
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import Chat
 from langchain_coze._api.polling import start_and_poll_chat
@@ -196,7 +196,7 @@ def _results_rejected(options: ChatOptions, plan: TurnPlan, error: CozeError) ->
     last_turn = _runtime.last_turns.get(options.base_url, plan.conversation_id)
     unseen = last_turn is None or last_turn.chat_id != plan.expected_last_turn.chat_id
     refused = isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
-    return unseen and refused and error.code is not None
+    return unseen and refused and error.code is not None and not is_missing_route(error)
 
 
 def _acquire_lock(options: ChatOptions, plan: TurnPlan) -> Flow[LockHandle | None]:

@@ -369,7 +369,9 @@ def _read_reply(parser: RunParser, options: RunOptions, reply: Reply) -> Flow[No
         return
     parser.feed_reply(run)
     if "data" not in reply.json and not (run.interrupt or run.execute_id or run.debug_url):
-        raise CozeServerError("Coze told nothing of the run.", **collect_error_context(reply))
+        raise CozeServerError(
+            "Coze returned nothing about the run.", **collect_error_context(reply)
+        )
 
 
 def _read_stream(parser: RunParser, stream: Any, reporter: Any) -> Flow[None]:

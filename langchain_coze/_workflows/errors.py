@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_coze._api.error_codes import CODES, make_error
+from langchain_coze._api.error_codes import is_listed, make_error
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeError,
@@ -56,7 +56,7 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
         A `CozeWorkflowError` if the parameters, a node or the answer are at fault, or if the run
         has ended; otherwise the same error.
     """
-    is_known = error.code is None or error.code in CODES or isinstance(error, CozeServerError)
+    is_known = error.code is None or is_listed(error) or isinstance(error, CozeServerError)
     is_late = is_answer and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
     is_run_error = not is_known or is_late or error.code == _BAD_REQUEST
     return _to_workflow_error(error) if is_run_error else error
@@ -64,7 +64,7 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
 
 def _to_workflow_error(error: CozeError) -> CozeWorkflowError:
     workflow_error = convert_error(error, CozeWorkflowError)
-    if workflow_error.code not in CODES:  # the code comes from a node
+    if not is_listed(error):  # the code comes from a node
         workflow_error.hint = bilingual_hint(
             "A node of the workflow failed: try other parameters, or look at its trace in Coze.",
             "工作流的某个节点运行失败：请更换参数，或在扣子中查看运行日志。",

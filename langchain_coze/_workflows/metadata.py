@@ -115,8 +115,8 @@ def _get_mapping(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 def _make_inputs_error(workflow_id: str, reason: str = "") -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
-        f"The server tells no inputs of the workflow {workflow_id}{reason and f' ({reason})'}. "
-        "Coze Studio tells none.",
+        f"The server does not list the inputs of the workflow {workflow_id}"
+        f"{reason and f' ({reason})'}. Coze Studio never lists them.",
         hint=bilingual_hint(
             "Give args_schema=: a JSON schema or a pydantic model of the start node's variables.",
             "请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。",

@@ -29,11 +29,13 @@ from langchain_coze._convert.workflow_output import format_output, unwrap
 from langchain_coze._workflows.errors import make_run_error
 from langchain_coze._workflows.questions import describe_fields, parse_fields, parse_question
 from langchain_coze._workflows.workflow_run import WorkflowRun
-from langchain_coze.errors import redact
+from langchain_coze.errors import ErrorResponse, redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_HTTP_OK = 200
+_MAX_BODY = 2000  # characters
 _END_TITLES = frozenset({"", "End", "结束"})
 
 
@@ -179,7 +181,10 @@ class RunParser:
         failure = read_failure(fields)
         self._debug_url = failure.debug_url or self._debug_url
         message = redact(failure.message, self._token) or "The run has failed."
-        raise make_run_error(failure.code or None, message, **self._collect_error_context())
+        text = redact(payload.decode("utf-8", "replace"), self._token)[:_MAX_BODY]
+        response = ErrorResponse(status_code=_HTTP_OK, headers={}, text=text)
+        context = {**self._collect_error_context(), "response": response}
+        raise make_run_error(failure.code or None, message, **context)
 
     def _record_info(self, info: RunReply | RunHistory) -> None:
         """Keep the trace URL, the id and the usage of a reply, a history or the last event."""

@@ -112,7 +112,7 @@ class LocalCoze:
         self.more_tokens = tuple(self.more_tokens)
         tokens = {self.token, *self.more_tokens}
         if "" in tokens or len(tokens) <= len(self.more_tokens):
-            raise ValueError("more_tokens: every user needs a token of their own")
+            raise ValueError("more_tokens: every user needs a different token")
         self._recorded_requests: deque[RecordedRequest] = deque(maxlen=self.request_log)
 
     @property

@@ -13,16 +13,18 @@ from langchain_coze.errors import CozeError, ErrorResponse, is_retryable, redact
 # wire 7.1, the official table: code -> class of the error
 TABLE = {
     "CozeInvalidRequestError": "4000 4003 4004 4005 4007 4012 4021 4104 4201 4300 4301 4302 4303 "
-    "4304 4315 6003 720702204",
-    "CozeNotFoundError": "4001 4002 4006 4015 4200 4314 6031",
-    "CozeQuotaError": "4008 4011 4019 4022 4027 4028",
-    "CozeRateLimitError": "4009 4020",
+    "4304 4315 6003 6039 103200005 720702204",
+    "CozeNotFoundError": "4001 4002 4006 4015 4200 4314 6031 100000000 103000002 "
+    "720702004 720702011",
+    "CozeQuotaError": "4011 4019 4022 4027 4028",
+    "CozeRateLimitError": "4008 4009 4020",
     "CozeContextLengthError": "4010",
     "CozeServerError": "4013 5000",
     "CozeContentError": "4014 4102 4105",
     "CozeConversationBusyError": "4016",
     "CozeAuthenticationError": "4100 700012006",
-    "CozePermissionError": "4101",
+    "CozePermissionError": "4101 103000001",
+    "CozeChatError": "103200002",
 }
 RETRYABLE = {
     "CozeRateLimitError",
@@ -146,11 +148,13 @@ def test_an_error_without_words_still_says_something() -> None:
         ("bearer token is missing", "bearer token is missing"),
         ("a path_to_file", "a path_to_file"),
         ("my own hunter22", "my own ***"),
-        ("a short x stays", "a short x stays"),
+        ("a short x goes, max stays", "a short *** goes, max stays"),
+        ("JWT eyJhbGciOiJSUzI1NiJ9.e30.c2ln", "JWT eyJ***"),
+        ('{"t":"sl\\/ash\\/token"}', '{"t":"***"}'),
     ],
 )
 def test_secrets_are_redacted(text: str, clean: str) -> None:
-    assert redact(text, "hunter22", "", "x") == clean
+    assert redact(text, "hunter22", "", "x", "sl/ash/token") == clean
 
 
 def test_every_class_is_found_among_the_errors() -> None:

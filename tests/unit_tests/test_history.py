@@ -217,7 +217,7 @@ def test_an_interrupted_turn_goes_on_in_its_conversation_whatever_the_mode() -> 
     assert (get_texts(plan.messages), plan.conversation_id) == (["q2"], "v1")
     assert plan.expected_last_turn == LastTurn("c1", "interrupt")
     unsaved = make_answer("Which city?", finish="interrupt", metadata={"auto_save_history": False})
-    with pytest.warns(UserWarning, match="had asked its user something in a chat that was not"):
+    with pytest.warns(UserWarning, match="had asked its user a question in a chat that was not"):
         plan = plan_turn([Q1, unsaved, Q2], STATELESS)
     assert (len(plan.messages), plan.conversation_id) == (3, None)
 

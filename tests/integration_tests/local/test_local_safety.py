@@ -157,7 +157,7 @@ def test_secrets_are_in_no_log_no_error_and_no_repr(
 
 def test_tokens_of_users_differ() -> None:
     for tokens in (["pat_a", "pat_a"], [""], [TOKEN]):
-        with pytest.raises(ValueError, match="of their own"):
+        with pytest.raises(ValueError, match="a different token"):
             LocalCoze(token=TOKEN, more_tokens=tokens)
 
 

@@ -152,7 +152,7 @@ def test_an_answer_may_hold_files(cloud: LocalCoze) -> None:
 def test_a_sync_run_of_studio_cannot_ask(coze: LocalCoze, call_tool: ToolCallStyle) -> None:
     if coze.profile == "cloud":
         pytest.skip("the hosted service can (wire section 4.2)")
-    with pytest.raises(CozeWorkflowError) as caught:
+    with pytest.raises(CozeInvalidRequestError, match="run_mode='stream'") as caught:
         call_tool(make_tool(coze, "one_question", run_mode="sync"), {"city": "x"})
     assert caught.value.code == 6039
 
