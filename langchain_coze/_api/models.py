@@ -93,6 +93,12 @@ class CachedTokens(CozeModel):
     cached_tokens: LenientInt = 0
 
 
+class ReasoningTokens(CozeModel):
+    """The number of output tokens that the model spent on reasoning."""
+
+    reasoning_tokens: LenientInt = 0
+
+
 class Usage(CozeModel):
     """The token counts of a turn or run; all 0 until it is completed (wire section 2.2)."""
 
@@ -100,6 +106,7 @@ class Usage(CozeModel):
     output_count: LenientInt = 0
     input_count: LenientInt = 0
     input_tokens_details: CachedTokens | None = None
+    output_tokens_details: ReasoningTokens | None = None
 
 
 class ToolFunction(CozeModel):
@@ -110,14 +117,15 @@ class ToolFunction(CozeModel):
 
 
 class ToolCall(CozeModel):
-    """A tool call that the client must run (wire section 2.6)."""
+    """An entry of `tool_calls`: by its type a call for a tool or a question (wire section 2.6)."""
 
     id: LenientStr = ""
+    type: LenientStr = ""
     function: ToolFunction = Field(default_factory=ToolFunction)
 
 
 class SubmitToolOutputs(CozeModel):
-    """The tool calls of a required action."""
+    """The tool calls and questions of a required action."""
 
     tool_calls: Annotated[list[ToolCall], BeforeValidator(_keep_objects)] = Field(
         default_factory=list
@@ -140,6 +148,12 @@ class Chat(CozeModel):
     )
     required_action: RequiredAction = Field(default_factory=RequiredAction)
     usage: Usage = Field(default_factory=Usage)
+
+    @property
+    def function_calls(self) -> list[ToolCall]:
+        """The calls that the client must run; other types (`reply_message`) ask the user."""
+        calls = self.required_action.submit_tool_outputs.tool_calls
+        return [c for c in calls if c.type == "function" or (not c.type and c.function.name)]
 
 
 class UploadedFile(CozeModel):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic_core import to_json
 
 from langchain_coze._api.models import CozeMessage, Usage, parse_json
-from langchain_coze._chat.assembly import AnswerAssembler, get_delta_text
+from langchain_coze._chat.assembly import AnswerAssembler, get_delta_text, is_answer_delta
 from langchain_coze._chat.stream_parser import DELTA_EVENT, ChatStreamParser
 from langchain_coze._convert.chunks import build_text_chunk
 from langchain_coze._convert.from_coze import (
@@ -62,6 +62,7 @@ class AnswerParser(ChatStreamParser):
         single_chunk: bool = False,
         saved: bool = True,
         already_seen_ids: Iterable[str] = (),
+        submitted_outputs: Iterable[str] = (),
         late_usage: bool = False,
     ) -> None:
         """Create a parser for one turn.
@@ -73,11 +74,13 @@ class AnswerParser(ChatStreamParser):
             single_chunk: Whether to return one chunk at the end instead of chunks for each read.
             saved: Whether Coze saves the turn; see `SAVED_KEY`.
             already_seen_ids: Ids of messages to skip, from earlier rounds of the turn.
+            submitted_outputs: The tool outputs that the turn has submitted.
             late_usage: Whether to hold back the last chunk until `finish`, to allow `add_usage`.
         """
         super().__init__(logid=logid, token=token, already_seen_ids=already_seen_ids)
         self._saved = saved
         self._late_usage = late_usage
+        self._submitted_outputs = frozenset(submitted_outputs)
         metadata = {"model_name": model_name, **({"logid": logid} if logid else {})}
         self._single_chunk = single_chunk
         self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
@@ -222,10 +225,8 @@ class AnswerParser(ChatStreamParser):
 
     def _handle_delta(self, delta: Any, payload: bytes) -> None:
         """Handle a delta of an answer."""
-        if not isinstance(delta, dict) or delta.get("type", "answer") != "answer":
+        if not is_answer_delta(delta):
             return
-        if delta.get("content_type") in {"card", "object_string"}:
-            return  # JSON; the completed message has it in full
         if not self.ids:
             self._record_ids({**delta, "id": delta.get("chat_id")})
         raw_id = delta.get("id")
@@ -280,9 +281,17 @@ class AnswerParser(ChatStreamParser):
         self._assembler.add_block(build_call_block(message.id, message.content))
 
     def _handle_tool_output(self, message: CozeMessage) -> None:
+        if self._is_own_output(message.content):
+            return  # the history has it as a ToolMessage
         # results carry no call id: they arrive in the order of the calls
         call_id = self._pending_call_ids.popleft() if self._pending_call_ids else message.id
         self._assembler.add_block(build_result_block(call_id, message.content))
+
+    def _is_own_output(self, content: str) -> bool:
+        """Return whether Coze repeats an output that this turn has submitted (wire 2.6)."""
+        if content in self._submitted_outputs:
+            return True
+        return bool(self._submitted_outputs) and not self._pending_call_ids
 
     def _handle_done(self, body: Any) -> None:
         super()._handle_done(body)
@@ -311,7 +320,6 @@ class AnswerParser(ChatStreamParser):
     def _emit_last_chunk(self) -> None:
         if self._last_chunk_emitted:
             return
-        self._last_chunk_emitted = True
         self._before_text = _NO_MATCH
         audio = build_audio_block(self._audio_parts)
         if audio:
@@ -320,10 +328,10 @@ class AnswerParser(ChatStreamParser):
             self._last_metadata[SAVED_KEY] = False  # cannot be continued: see `history`
         self._last_metadata["follow_up_questions"] = self._follow_ups
         self._last_metadata["knowledge_recall"] = self._recalled_chunks
-        calls = self._chat.required_action.submit_tool_outputs.tool_calls
         has_calls = self._last_metadata["finish_reason"] == "tool_calls"
         self._assembler.build_last_chunk(
             self._last_metadata,
+            self._parse_message,
             cited=bool(self._recalled_chunks),
             usage_metadata=to_usage_metadata(self._chat.usage),
             tool_call_chunks=[
@@ -334,6 +342,7 @@ class AnswerParser(ChatStreamParser):
                     "args": prevent_repair(call.function.arguments),
                     "index": index,
                 }
-                for index, call in enumerate(calls if has_calls else ())
+                for index, call in enumerate(self._chat.function_calls if has_calls else ())
             ],
         )
+        self._last_chunk_emitted = True  # not before: an unreadable delta must raise every time

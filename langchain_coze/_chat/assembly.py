@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.models import parse_json
 from langchain_coze._convert.block_order import MARKERS_KEY, SEPARATOR, BlockMarker, BlockOrder
 from langchain_coze._convert.chunks import build_chunk, build_text_chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from langchain_core.outputs import ChatGenerationChunk
 
@@ -59,26 +58,41 @@ class AnswerMessage:
         self.is_waiting = is_waiting
         self.is_finished = False
 
-    def get_text(self) -> str:
-        """Return the text of the completed message if it has any, else that of the deltas."""
+    def get_text(self, parse: Callable[[bytes], Any]) -> str:
+        """Return the text of the completed message if it has any, else that of the deltas.
+
+        Args:
+            parse: Parses the data of an unparsed delta.
+
+        Raises:
+            CozeStreamError: A delta is not JSON, and no completed message has its text.
+        """
         if self.full_text:
             return self.full_text
-        self.parse_raw_deltas()
-        return "".join(self.text_parts)
-
-    def parse_raw_deltas(self) -> None:
-        """Parse `raw_deltas` and append their texts to `text_parts`."""
-        deltas = (parse_json(data.partition(b"data:")[2]) for data in self.raw_deltas)
-        self.text_parts += [get_delta_text(delta) for delta in deltas]
-        self.raw_deltas.clear()
+        deltas = (parse(data.partition(b"data:")[2]) for data in self.raw_deltas)
+        texts = (get_delta_text(delta) for delta in deltas if is_answer_delta(delta))
+        return "".join([*self.text_parts, *texts])
 
 
 _NO_ID = object()
 
 
-def get_delta_text(delta: Any) -> str:
-    """Return the text of a delta; null counts as empty."""
-    text = delta.get("content") if isinstance(delta, dict) else None
+def is_answer_delta(delta: Any) -> bool:
+    """Return whether a delta has text of an answer.
+
+    The deltas of cards and of `object_string` are parts of JSON, which the completed message has in
+    full.
+    """
+    return (
+        isinstance(delta, dict)
+        and delta.get("type", "answer") == "answer"
+        and delta.get("content_type") not in {"card", "object_string"}
+    )
+
+
+def get_delta_text(delta: Mapping[str, Any]) -> str:
+    """Return the text of a delta of an answer; null counts as empty."""
+    text = delta.get("content")
     return text if isinstance(text, str) else ""
 
 
@@ -234,12 +248,18 @@ class AnswerAssembler:
         return chunks
 
     def build_last_chunk(
-        self, result: Mapping[str, Any], *, cited: bool = False, **fields: Any
+        self,
+        result: Mapping[str, Any],
+        parse: Callable[[bytes], Any],
+        *,
+        cited: bool = False,
+        **fields: Any,
     ) -> None:
         """Build the last chunk.
 
         Args:
             result: Its `response_metadata`.
+            parse: Parses the data of an unparsed delta.
             cited: Whether the answer has sources; they are cited on its last text block.
             **fields: Further fields of `AIMessageChunk`.
         """
@@ -249,7 +269,7 @@ class AnswerAssembler:
         self._advance()
         self.flush()
         text, extra = (
-            self._join_answers()
+            self._join_answers(parse)
             if self._single_chunk
             else ("", self._build_citation_markers(cited=cited))
         )
@@ -282,9 +302,9 @@ class AnswerAssembler:
         self._text += answer.text_parts
         self.flush()
 
-    def _join_answers(self) -> tuple[str, dict[str, Any]]:
+    def _join_answers(self, parse: Callable[[bytes], Any]) -> tuple[str, dict[str, Any]]:
         """Return the joined text of all answers, and the `additional_kwargs` that belong to it."""
-        texts = {answer: answer.get_text() for answer in self._order.list_owners("text")}
+        texts = {answer: answer.get_text(parse) for answer in self._order.list_owners("text")}
         reasoning = {
             answer: "".join(answer.reasoning_parts)
             for answer in self._order.list_owners("reasoning")

@@ -15,7 +15,7 @@ from langchain_core.messages import HumanMessage
 from langchain_coze._api.effects import Close, Flow, Read, Reply
 from langchain_coze._api.models import parse_json
 from langchain_coze._chat.stream_parser import COMPLETED_EVENT, DELTA_EVENT, ChatStreamParser
-from langchain_coze._chat.turn import TurnRun, start_turn
+from langchain_coze._chat.turn import EarlierRounds, TurnRun, start_turn
 from langchain_coze._convert.recall import (
     Recall,
     list_warnings,
@@ -150,8 +150,10 @@ def create_recall_turn(options: ChatOptions) -> TurnRun[RecallParser]:
         options: The options of the call.
     """
 
-    def make_parser(reply: Reply, already_seen_ids: frozenset[str]) -> RecallParser:
-        return RecallParser(logid=reply.logid, token=reply.token, already_seen_ids=already_seen_ids)
+    def make_parser(reply: Reply, earlier: EarlierRounds) -> RecallParser:
+        return RecallParser(
+            logid=reply.logid, token=reply.token, already_seen_ids=earlier.message_ids
+        )
 
     return TurnRun(options, make_parser)
 

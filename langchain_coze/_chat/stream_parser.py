@@ -67,8 +67,8 @@ class ChatStreamParser:
     @property
     def open_calls(self) -> frozenset[str]:
         """The ids of the tool calls that the bot waits for."""
-        calls = self._chat.required_action.submit_tool_outputs.tool_calls
-        return frozenset(call.id for call in calls if self.state == "tool_calls")
+        is_waiting = self.state == "tool_calls"
+        return frozenset(call.id for call in self._chat.function_calls if is_waiting)
 
     @property
     def message_ids(self) -> frozenset[str]:
@@ -182,8 +182,8 @@ class ChatStreamParser:
 
     def _set_pending_reason(self) -> None:
         """Record what the bot waits for: the results of its calls, or an answer if it has none."""
-        calls = self._chat.required_action.submit_tool_outputs.tool_calls
-        self._last_metadata["finish_reason"] = "tool_calls" if calls else "interrupt"
+        has_calls = bool(self._chat.function_calls)
+        self._last_metadata["finish_reason"] = "tool_calls" if has_calls else "interrupt"
 
     def _handle_chat_end(self, body: Any) -> None:
         """Handle the event that ends the turn; more messages, or `done`, may follow."""

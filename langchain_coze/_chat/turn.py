@@ -7,7 +7,7 @@ differ only in the client method that runs it. `TurnRun.finish` records how the 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from langchain_coze import _runtime
 from langchain_coze._api.chats import cancel_chat, find_newest_chat, retrieve_chat
@@ -46,6 +46,18 @@ _MAX_LOCK_WAIT = 600.0  # seconds to wait for other turns of the conversation
 P = TypeVar("P", bound=ChatStreamParser)
 
 
+class EarlierRounds(NamedTuple):
+    """What the earlier rounds of a turn, before its tool outputs were submitted, have exchanged.
+
+    Attributes:
+        message_ids: Ids of the messages received.
+        outputs: The tool outputs submitted.
+    """
+
+    message_ids: frozenset[str] = frozenset()
+    outputs: tuple[str, ...] = ()
+
+
 class TurnRun(Generic[P]):
     """The run of one turn, from before it starts until after it ends.
 
@@ -59,14 +71,14 @@ class TurnRun(Generic[P]):
     """
 
     def __init__(
-        self, options: ChatOptions, make_parser: Callable[[Reply, frozenset[str]], P]
+        self, options: ChatOptions, make_parser: Callable[[Reply, EarlierRounds], P]
     ) -> None:
         """Create a run without sending anything.
 
         Args:
             options: The options of the call.
-            make_parser: Creates the stream parser from the reply that starts the turn and the ids
-                of the messages that were already seen.
+            make_parser: Creates the stream parser from the reply that starts the turn and the
+                earlier rounds of the turn.
         """
         self.options = options
         self.make_parser = make_parser
@@ -123,14 +135,15 @@ def create_answer_turn(
         single_chunk: Whether to return the answer in one chunk.
     """
 
-    def make_parser(reply: Reply, already_seen_ids: frozenset[str]) -> AnswerParser:
+    def make_parser(reply: Reply, earlier: EarlierRounds) -> AnswerParser:
         return AnswerParser(
             options.model_name,
             logid=reply.logid,
             token=reply.token,
             single_chunk=single_chunk or not options.stream,
             saved=options.is_saved,
-            already_seen_ids=already_seen_ids,
+            already_seen_ids=earlier.message_ids,
+            submitted_outputs=earlier.outputs,
             late_usage=options.late_usage,
         )
 
@@ -279,10 +292,11 @@ def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) 
         files, _runtime.uploaded_file_ids, options.base_url, options.retry_policy
     )
     request = build_request(options, plan, draft, file_ids)
-    already_seen_ids: frozenset[str] = frozenset()
+    earlier = EarlierRounds()
     if plan.outputs is not None and plan.conversation_id is not None:
         last_turn = _runtime.last_turns.get(options.base_url, plan.conversation_id)
-        already_seen_ids = last_turn.message_ids if last_turn is not None else already_seen_ids
+        seen_ids = last_turn.message_ids if last_turn is not None else earlier.message_ids
+        earlier = EarlierRounds(seen_ids, tuple(plan.outputs.values()))
     try:
         reply: Reply
         if request.stream:
@@ -300,7 +314,7 @@ def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) 
             error.chat_id, error.conversation_id = plan.open_chat.chat_id, plan.conversation_id
         raise
     turn.token = reply.token
-    turn.parser = parser = turn.make_parser(reply, already_seen_ids)
+    turn.parser = parser = turn.make_parser(reply, earlier)
     return parser
 
 

@@ -44,7 +44,8 @@ def build_call_block(message_id: str, content: str) -> Block:
         call = call["function"]
     arguments = call.get("arguments")
     if isinstance(arguments, str):
-        arguments = parse_json(arguments.encode()) or arguments
+        parsed = parse_json(arguments.encode()) if arguments else {}
+        arguments = arguments if parsed is None else parsed
     if not isinstance(arguments, dict):
         arguments = {} if arguments is None else {"input": arguments}
     name = str(call.get("name") or call.get("plugin_name") or "")
@@ -176,5 +177,9 @@ def to_usage_metadata(usage: Usage) -> UsageMetadata | None:
     if usage.input_tokens_details is not None:
         usage_metadata["input_token_details"] = {
             "cache_read": usage.input_tokens_details.cached_tokens
+        }
+    if usage.output_tokens_details is not None:
+        usage_metadata["output_token_details"] = {
+            "reasoning": usage.output_tokens_details.reasoning_tokens
         }
     return usage_metadata

@@ -36,7 +36,9 @@ from tests.integration_tests.call_styles import (
     invoke,
     stream,
 )
+from tests.integration_tests.scripted_server import serve_script
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
+from tests.unit_tests.answer_streams import COMPLETED, DONE, make_completed, make_delta
 
 coze = serve(BOT)
 
@@ -231,6 +233,21 @@ def test_a_cut_stream_is_never_a_success(coze: LocalCoze, fault: str, end: str) 
         error = catch_error(ask, make_chat(coze, max_retries=0), CozeStreamError)
         assert has_hint(error)
     assert len(coze.requests) == len(CALL_STYLES)
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_delta_that_is_not_json_is_never_left_out(ask: CallStyle) -> None:
+    broken = make_delta("1", "not ").replace(b'"not "', b'"n"ot "')
+    deltas = make_delta("1", "You must ") + broken + make_delta("1", "press the button")
+    completed = make_completed("1", "You must not press the button")
+    with serve_script(deltas + COMPLETED + DONE) as server:
+        model = ChatCoze(bot_id="7", api_key="t", base_url=server.base_url, max_retries=0)
+        error = catch_error(ask, model, CozeStreamError)
+    assert has_hint(error)
+    with serve_script(deltas + completed + COMPLETED + DONE) as server:
+        model = ChatCoze(bot_id="7", api_key="t", base_url=server.base_url)
+        # the completed message has the whole text
+        assert invoke(model, QUESTION).content == "You must not press the button"
 
 
 def test_chunks_before_the_cut_are_kept(coze: LocalCoze) -> None:

@@ -9,15 +9,17 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumpd, load
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_coze import (
     CozeError,
     CozeInvalidRequestError,
     CozeNotFoundError,
     CozeServerError,
+    create_coze_agent,
     is_retryable,
 )
-from langchain_coze.local import ClientTool, LocalBot, LocalCoze, RecordedRequest, Turn
+from langchain_coze.local import Ask, ClientTool, LocalBot, LocalCoze, RecordedRequest, Turn
 from tests.conftest import forget_conversations, make_chat, serve
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 
@@ -83,11 +85,58 @@ def test_two_rounds_of_calls_stay_in_one_chat(coze: LocalCoze, ask: CallStyle, m
     done = ask(model, history)
     assert done.content == "杭州 sunny in 杭州, 北京 sunny in 北京, 上海 sunny in 上海."
     assert done.response_metadata["finish_reason"] == "stop"
+    # Coze repeats the outputs (wire section 2.6); they are in the history already
+    assert {block["type"] for m in (again, done) for block in m.content_blocks} == {
+        *("text", "tool_call")
+    }
     chat_ids = {m.response_metadata["chat_id"] for m in (asking, again, done)}
     assert len(chat_ids) == 1
     started = [request for request in coze.requests if request.path == "/v3/chat"]
     assert (len(started), len(list_submits(coze))) == (1, 2)
     assert started[0].body["auto_save_history"] is True
+
+
+def book(question: str) -> Generator[Any, Any, None]:
+    day = yield Ask("Which day?", ["Friday", "Saturday"])
+    yield f"{question} Booked for {day}."
+
+
+BOOK = LocalBot(book, name="book")
+
+
+@pytest.mark.parametrize("mode", ["stream", "poll"])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_question_is_no_tool_call_and_the_next_message_answers_it(
+    ask: CallStyle, mode: str
+) -> None:
+    with LocalCoze(BOOK) as coze:
+        model = make_chat(coze, response_mode=mode, conversation="thread")
+        question = ask(model, [QUESTION])
+        answer = ask(model, [QUESTION, question, HumanMessage("Friday")])
+    assert (question.content, question.tool_calls) == ("Which day?\nFriday\nSaturday", [])
+    assert question.response_metadata["finish_reason"] == "interrupt"
+    assert answer.content == "Weather? Booked for Friday."
+    posts = [request for request in coze.requests if request.method == "POST"]
+    paths = [p.path for p in posts if not p.path.startswith("/v1/conversation/")]
+    assert paths == ["/v3/chat", "/v3/chat"]
+    sent = posts[-1].body["additional_messages"]
+    assert [message["content"] for message in sent] == ["Friday"]
+
+
+def test_an_agent_passes_a_question_to_its_user() -> None:
+    def get_weather(city: str) -> str:
+        """Get the weather."""
+        return f"sunny in {city}"
+
+    with LocalCoze(BOOK) as coze:
+        saver = InMemorySaver()
+        agent = create_coze_agent(make_chat(coze), [get_weather], name="a", checkpointer=saver)
+        config: Any = {"configurable": {"thread_id": "1"}}
+        asked = agent.invoke({"messages": [QUESTION]}, config)["messages"]
+        answered = agent.invoke({"messages": [HumanMessage("Friday")]}, config)["messages"]
+    assert [message.text for message in asked] == ["Weather?", "Which day?\nFriday\nSaturday"]
+    assert answered[-1].text == "Weather? Booked for Friday."
+    assert not list_submits(coze)
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)

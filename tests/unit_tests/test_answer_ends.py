@@ -38,6 +38,26 @@ from tests.unit_tests.wire_fixtures import (
 )
 
 
+@pytest.mark.parametrize("last", [b"", make_completed("1", "")])
+@pytest.mark.parametrize("as_whole", [False, True])
+def test_a_delta_that_is_not_json_is_an_error_without_the_completed_text(
+    last: bytes, *, as_whole: bool
+) -> None:
+    broken = make_delta("1", "not ").replace(b'"not "', b'"n"ot "')
+    reads = [make_delta("1", "You must "), broken, make_delta("1", "press"), last, COMPLETED, DONE]
+    with pytest.raises(CozeStreamError, match="not JSON") as caught:
+        parse_chunks(reads, whole=as_whole)
+    assert caught.value.logid == "log1"
+
+
+@pytest.mark.parametrize("extra", [{"content_type": "card"}, {"type": "brand_new"}])
+def test_deltas_that_are_no_text_of_an_answer_are_never_content(extra: dict[str, str]) -> None:
+    other = make_delta("1", '{"card":1}', **extra)
+    data = [make_delta("1", "a"), make_delta("1", "b"), other, make_delta("1", "c"), COMPLETED]
+    assert read_stream(*data, DONE).content == "abc"
+    assert read_whole(b"".join(data) + DONE).content == "abc"
+
+
 @pytest.mark.parametrize("name", TURNS)
 @pytest.mark.parametrize("as_whole", [False, True])
 def test_a_cut_stream_is_never_a_success(name: str, *, as_whole: bool) -> None:

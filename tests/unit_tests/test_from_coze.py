@@ -13,6 +13,7 @@ from langchain_coze._api.models import Usage
 from langchain_coze._chat.answer_parser import AnswerParser
 from langchain_coze._convert.from_coze import (
     build_audio_block,
+    build_call_block,
     is_interrupt,
     parse_object_string,
     to_usage_metadata,
@@ -190,6 +191,88 @@ def test_a_call_without_arguments_is_a_call(arguments: str) -> None:
     assert read_message(stream, whole=False).tool_calls[0]["args"] == {}
 
 
+REPLY_MESSAGE = {"id": "", "type": "reply_message", "function": None, "require_info": None}
+"""The entry of a question to the user, as the chatflow page prints it (wire section 4.6)."""
+
+
+def make_action(*calls: dict[str, Any]) -> bytes:
+    """Return the event of a turn that waits for these calls."""
+    chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
+    action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": calls}}
+    return make_event("conversation.chat.requires_action", **chat, required_action=action)
+
+
+@pytest.mark.parametrize("kind", ["reply_message", "require_info"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_action_of_another_type_is_a_question_and_no_tool_call(
+    *, kind: str, whole: bool
+) -> None:
+    question = make_event("conversation.message.completed", **make_answer("1", "哪一天？"))
+    stream = question + make_action(REPLY_MESSAGE | {"type": kind})
+    message = read_message(stream + b'event:done\ndata:"[DONE]"\n\n', whole=whole)
+    assert (message.content, message.tool_calls) == ("哪一天？", [])
+    assert message.invalid_tool_calls == []
+    assert message.response_metadata["finish_reason"] == "interrupt"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_calls_and_questions_of_one_action_are_told_apart_by_type(*, whole: bool) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    untyped = {"id": "2", "function": {"name": "g", "arguments": "{}"}}
+    message = read_message(make_action(REPLY_MESSAGE, call, untyped), whole=whole)
+    assert [(call["id"], call["name"]) for call in message.tool_calls] == [("1", "f"), ("2", "g")]
+    assert message.response_metadata["finish_reason"] == "tool_calls"
+
+
+# `tool_response` of a submit stream, as the guide of local plugins prints it (wire section 2.6)
+OWN_OUTPUT = {"id": "576", "role": "assistant", "type": "tool_response"} | {
+    "content": '{"probability":0.5}',
+    "content_type": "text",
+}
+
+
+@pytest.mark.parametrize("content", ['{"probability":0.5}', '{"probability": 0.5}'])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_submitted_output_that_comes_back_is_no_block(*, content: str, whole: bool) -> None:
+    own = make_event("conversation.message.completed", **(OWN_OUTPUT | {"content": content}))
+    turn = AnswerParser("7", single_chunk=whole, submitted_outputs=['{"probability":0.5}'])
+    answer = make_event("conversation.message.completed", **make_answer("2", "河南"))
+    end = f"event:conversation.chat.completed\ndata:{CHAT}\n\n".encode()
+    chunks = [*turn.feed(own + answer + end), *turn.finish()]
+    total = chunks[0]
+    for chunk in chunks[1:]:
+        total += chunk
+    assert total.message.content_blocks == [{"type": "text", "text": "河南"}]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_results_of_the_bots_plugins_are_blocks_after_a_submit_too(*, whole: bool) -> None:
+    message = {"role": "assistant", "content_type": "text"}
+    call = {"id": "3", "type": "function_call", "content": '{"name":"s","arguments":{}}'}
+    result = {"id": "4", "type": "tool_response", "content": "sunny"}
+    turn = AnswerParser("7", single_chunk=whole, submitted_outputs=['{"probability":0.5}'])
+    stream = b"".join(
+        make_event("conversation.message.completed", **(message | one))
+        for one in (call, OWN_OUTPUT, result, make_answer("2", "ok"))
+    )
+    end = f"event:conversation.chat.completed\ndata:{CHAT}\n\n".encode()
+    chunks = [*turn.feed(stream + end), *turn.finish()]
+    total = chunks[0]
+    for chunk in chunks[1:]:
+        total += chunk
+    blocks = total.message.content_blocks
+    assert [block["type"] for block in blocks] == [
+        *("server_tool_call", "server_tool_result", "text")
+    ]
+    assert (blocks[1].get("tool_call_id"), blocks[1].get("output")) == ("3", "sunny")
+
+
+@pytest.mark.parametrize("arguments", ["{}", "", {}, None])
+def test_a_plugin_call_without_arguments_has_none(arguments: Any) -> None:
+    content = json.dumps({"name": "s", "arguments": arguments})
+    assert build_call_block("1", content)["args"] == {}
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_what_follows_a_required_action_counts(*, whole: bool) -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
@@ -214,6 +297,23 @@ def test_what_follows_a_required_action_counts(*, whole: bool) -> None:
 def test_the_total_of_tokens_is_reported_or_added_up(usage: dict[str, Any], total: int) -> None:
     counted = to_usage_metadata(Usage.model_validate(usage))
     assert counted == {"input_tokens": 4, "output_tokens": 2, "total_tokens": total}
+
+
+def test_cached_and_reasoning_tokens_are_details() -> None:
+    usage = {
+        "token_count": 9,
+        "input_count": 4,
+        "output_count": 5,
+        "input_tokens_details": {"cached_tokens": 3},
+        "output_tokens_details": {"reasoning_tokens": 2},
+    }
+    assert to_usage_metadata(Usage.model_validate(usage)) == {
+        "input_tokens": 4,
+        "output_tokens": 5,
+        "total_tokens": 9,
+        "input_token_details": {"cache_read": 3},
+        "output_token_details": {"reasoning": 2},
+    }
 
 
 def test_missing_token_counts_give_none() -> None:

@@ -84,6 +84,7 @@ class ChatRun:
         self._reply: AsyncGenerator[reply_parts.ReplyPart, Any] | None = None
         self._answer: Any = None  # sent to the reply when it continues
         self._returns_list = False
+        self._submitted_outputs: list[str] = []
         self._input_tokens = 0
         self._follow_ups: list[str] = []
         self._speech: list[bytes] = []
@@ -118,9 +119,9 @@ class ChatRun:
             ApiError: 4000, the chat waits for no calls or for others; 4016, another chat of the
                 conversation is running.
         """
-        if self.status != "requires_action":
+        ids = [call["id"] for call in self._info.tool_calls if call["type"] == "function"]
+        if self.status != "requires_action" or not ids:
             raise ApiError(4000, f"the chat waits for no tool outputs: its status is {self.status}")
-        ids = [call["id"] for call in self._info.tool_calls]
         if unknown := sorted(outputs.keys() - set(ids)):
             raise ApiError(4000, f"tool_outputs: the chat has no call with the id {unknown[0]!r}")
         if missing := [call_id for call_id in ids if call_id not in outputs]:
@@ -131,6 +132,7 @@ class ChatRun:
         self.conversation.running_chat_id, self.status = self.ids.chat_id, "in_progress"
         self._writer.events = EventQueue(enabled=stream)
         texts = [outputs[call_id] for call_id in ids]
+        self._submitted_outputs = texts
         self._answer = texts if self._returns_list else texts[0]
         self._input_tokens += sum(map(count_tokens, texts))
         for call_id, text in zip(ids, texts, strict=True):
@@ -182,6 +184,8 @@ class ChatRun:
             self._reply = await self._open_reply()
         else:
             self._send_chat_event("in_progress")
+            for output in self._submitted_outputs:  # Coze repeats them (wire 2.6)
+                self._writer.write_message("tool_response", output)
         answer, self._answer = self._answer, None
         while (part := await advance(self._reply, answer)) is not END:
             if reply_parts.needs_answer(part):
@@ -310,6 +314,7 @@ class ChatRun:
             self._writer.write_message("verbose", content)
         if self._reply is not None and self.request.auto_save_history:
             self.conversation.paused[self.ids.bot_id] = self._reply
+        self._info.tool_calls = self.profile.question_calls
         self._finish_chat(self.profile.status_after_question)
         self.events.put(self.profile.build_done_event(self.ids))
 
@@ -331,13 +336,12 @@ class ChatRun:
         # shows the other case.
         self.events.put(self.profile.build_done_event(self.ids))
 
-    def _finish_chat(self, status: str | None = "completed") -> None:
+    def _finish_chat(self, status: str = "completed") -> None:
         self._info.ended_at = int(time.time())
         if self.status != "canceled":
-            self.status = status or "completed"
+            self.status = status
         self._release_conversation()
-        if status:
-            self._send_chat_event(status)
+        self._send_chat_event(status)
 
     def _fail(self, code: int, msg: str, *, expected: bool) -> None:
         self._info.ended_at = int(time.time())

@@ -82,7 +82,8 @@ class CloudProfile:
         creates_named_conversations: Whether a chatflow requires the name of its conversation, and
             creates the conversation when it does not exist.
         logid_header: The header with the log id.
-        status_after_question: The status event after a question to the user; None without one.
+        status_after_question: The status event after a question to the user.
+        question_calls: The entries of `tool_calls` for a question to the user (wire 2.6).
         extra_reply_fields: Additional fields of the reply that starts a chat.
         stream_headers: Headers of every stream.
     """
@@ -94,7 +95,10 @@ class CloudProfile:
     streams_only_answers = False
     creates_named_conversations = False
     logid_header = "X-Tt-Logid"
-    status_after_question: str | None = "completed"
+    status_after_question: str = "requires_action"
+    question_calls: Sequence[Mapping[str, Any]] = (
+        {"id": "", "type": "reply_message", "function": None, "require_info": None},
+    )
     extra_reply_fields: Mapping[str, None] = {}
     stream_headers: Mapping[str, str] = {
         "content-type": "text/event-stream; charset=utf-8",
@@ -180,7 +184,7 @@ class CloudProfile:
         if status == "completed":
             cached = {"input_tokens_details": {"cached_tokens": 0}}
             chat["usage"] = build_usage(*info.usage) | cached
-        if status == "requires_action":
+        if status == "requires_action" and info.tool_calls:
             chat["required_action"] = {
                 "type": "submit_tool_outputs",
                 "submit_tool_outputs": {"tool_calls": list(info.tool_calls)},
@@ -308,7 +312,6 @@ class CloudChatflowProfile(CloudProfile):
     """
 
     has_client_tools = False
-    status_after_question: str | None = None
 
     def create_encoder(self) -> EventEncoder:
         """Return the encoder of one stream: with a space after the colon."""

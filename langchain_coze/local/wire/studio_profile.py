@@ -65,6 +65,8 @@ class StudioProfile(CloudProfile):
     recall_message_type = "knowledge"
     has_client_tools = False
     lists_questions = True
+    status_after_question = "completed"
+    question_calls = ()
     extra_reply_fields: Mapping[str, None] = {"BaseResp": None}
     stream_headers: Mapping[str, str] = {
         "content-type": "text/event-stream",
@@ -251,7 +253,7 @@ class StudioProfile(CloudProfile):
 class StudioChatflowProfile(CloudChatflowProfile):
     """Chatflows of Coze Studio: with id lines from 1, and answers only."""
 
-    status_after_question = "requires_action"
+    question_calls = ()
     streams_only_answers = True
     creates_named_conversations = True
 

@@ -103,11 +103,15 @@ def test_keys_come_in_no_fixed_order(client: LocalClient) -> None:
     assert len(orders) > 2
 
 
-def test_a_question_ends_without_chat_completed(client: LocalClient) -> None:
+def test_a_question_ends_with_requires_action(client: LocalClient) -> None:
     first = run(client, FLOWS[2])
     got = spaced(first)
     assert [name.rpartition(".")[2] for name, _ in got] == [
-        *("created", "in_progress", "delta", "completed", "completed", "completed", "done"),
+        *("created", "in_progress", "delta", "completed", "completed", "completed"),
+        *("requires_action", "done"),
+    ]
+    assert got[6][1]["required_action"]["submit_tool_outputs"]["tool_calls"] == [
+        {"id": "", "type": "reply_message", "function": None, "require_info": None}  # wire 4.6
     ]
     interrupt, finish = (json.loads(data["content"]) for _, data in got[4:6])
     assert (interrupt["msg_type"], interrupt["data"]) == ("interrupt", "")

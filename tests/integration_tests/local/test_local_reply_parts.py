@@ -51,7 +51,16 @@ def test_a_question_ends_the_turn_and_the_next_message_answers_it() -> None:
         "from_unit": None,
     }
     assert json.loads(shown[1][1]["data"]) == {"finish_reason": 1, "FinData": ""}
-    assert [name for name, _ in events(first)][-2:] == ["conversation.chat.completed", "done"]
+    (name, chat), (end, _) = events(first)[-2:]
+    assert (name, end) == ("conversation.chat.requires_action", "done")
+    assert chat["required_action"] == {  # wire section 2.6
+        "type": "submit_tool_outputs",
+        "submit_tool_outputs": {
+            "tool_calls": [
+                {"id": "", "type": "reply_message", "function": None, "require_info": None}
+            ]
+        },
+    }
     assert answers(second) == ["When?"]
     assert answers(third) == ["go: 苏州, today"]
     assert answers(fresh) == ["Where to?\n杭州\n苏州"]

@@ -93,8 +93,10 @@ def test_a_call_and_its_result_are_streamed(reply: Any) -> None:
     # As long as the recorded id of wire 2.6.
     assert len(base64.b64decode(call["id"])) == 44
     assert [name.rpartition(".")[2] for name, _ in events(went_on)] == [
-        *("in_progress", "delta", "completed", "completed", "completed", "done"),
+        *("in_progress", "completed", "delta", "completed", "completed", "completed", "done"),
     ]
+    repeated = events(went_on)[1][1]  # wire 2.6: Coze sends the output back
+    assert (repeated["type"], repeated["content"]) == ("tool_response", "22 degrees")
     assert {data.get("chat_id", chat["id"]) for _, data in events(went_on)[:-1]} == {chat["id"]}
     assert answers(stopped) + answers(went_on) == ["Let me look. ", "It is 22 degrees."]
     assert ended["status"] == "completed"
