@@ -47,6 +47,12 @@ def _keep_objects(value: Any) -> list[Any]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def _to_status(value: Any) -> str:
+    """Return the status of a chat as the hosted service spells it."""
+    status = _to_str(value).removeprefix(_STATUS_PREFIX)
+    return _STATUS_ALIASES.get(status, status)
+
+
 LenientStr = Annotated[str, BeforeValidator(_to_str)]
 LenientInt = Annotated[int, BeforeValidator(_to_int)]
 
@@ -54,6 +60,7 @@ _LONE_SURROGATE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
+_STATUS_PREFIX = "conversation.chat."  # Studio writes the event's name into a status
 _STATUS_ALIASES = {
     "cancelled": "canceled",
     "required_action": "requires_action",
@@ -143,9 +150,7 @@ class Chat(CozeModel):
 
     id: LenientStr = ""
     conversation_id: LenientStr = ""
-    status: Annotated[LenientStr, BeforeValidator(lambda word: _STATUS_ALIASES.get(word, word))] = (
-        ""
-    )
+    status: Annotated[str, BeforeValidator(_to_status)] = ""
     required_action: RequiredAction = Field(default_factory=RequiredAction)
     usage: Usage = Field(default_factory=Usage)
 
@@ -154,6 +159,21 @@ class Chat(CozeModel):
         """The calls that the client must run; other types (`reply_message`) ask the user."""
         calls = self.required_action.submit_tool_outputs.tool_calls
         return [c for c in calls if c.type == "function" or (not c.type and c.function.name)]
+
+
+class MessageMetadata(CozeModel):
+    """The token counts of an answer of Coze Studio (wire section 8)."""
+
+    input_tokens: LenientInt = 0
+    output_tokens: LenientInt = 0
+    token: LenientInt = 0
+
+    @property
+    def usage(self) -> Usage:
+        """The token counts in the form that chats have."""
+        return Usage(
+            token_count=self.token, input_count=self.input_tokens, output_count=self.output_tokens
+        )
 
 
 class UploadedFile(CozeModel):
@@ -172,6 +192,7 @@ class CozeMessage(CozeModel):
     content: LenientStr = ""
     content_type: LenientStr = ""
     reasoning_content: LenientStr = ""
+    meta_data: MessageMetadata = Field(default_factory=MessageMetadata)
 
 
 class RunInterrupt(CozeModel):

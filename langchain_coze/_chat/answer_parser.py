@@ -27,17 +27,21 @@ from langchain_coze._convert.from_coze import (
     build_call_block,
     build_card_block,
     build_result_block,
+    is_answer_finish,
     is_interrupt,
     parse_object_string,
     prevent_repair,
     to_usage_metadata,
 )
+from langchain_coze._convert.questions import read_card_question
 from langchain_coze._convert.recall import list_warnings, parse_recall
 from langchain_coze._warnings import warn_user
+from langchain_coze.errors import CozeChatError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from langchain_core.messages.ai import UsageMetadata
     from langchain_core.outputs import ChatGenerationChunk
 
 SAVED_KEY = "auto_save_history"
@@ -89,6 +93,7 @@ class AnswerParser(ChatStreamParser):
         self._before_text = self._after_text = _NO_MATCH  # bytes around the text of a plain delta
         self._pending_call_ids: deque[str] = deque()
         self._audio_parts: list[str] = []
+        self._has_answer = False  # or a card, or the mark of a finished answer
         self._recalled_chunks: list[dict[str, Any]] = []
         self._follow_ups: list[str] = []
         self._last_chunk_emitted = False
@@ -97,7 +102,11 @@ class AnswerParser(ChatStreamParser):
     def is_missing_usage(self) -> bool:
         """Whether the turn has succeeded but its token counts are missing and wanted."""
         is_needed = self._late_usage and self.state == "stop"
-        return is_needed and to_usage_metadata(self._chat.usage) is None
+        return is_needed and self._read_usage() is None
+
+    def _read_usage(self) -> UsageMetadata | None:
+        """Return the token counts of the turn, or those of its answer (Coze Studio)."""
+        return to_usage_metadata(self._chat.usage) or to_usage_metadata(self._answer_usage)
 
     def add_usage(self, usage: Usage) -> None:
         """Add token counts that the stream did not include (Coze Studio)."""
@@ -248,7 +257,11 @@ class AnswerParser(ChatStreamParser):
     def _handle_answer(self, message: CozeMessage) -> None:
         self._unparsed_prefix = _DELTA_PREFIX
         self._before_text = _NO_MATCH
+        self._has_answer = True
         if message.content_type == "card":
+            question = read_card_question(message.content)
+            if question:
+                self._assembler.finish_message(message.id, question)
             self._assembler.add_block(build_card_block(message.content))
             return
         text, blocks = message.content, list[Block]()
@@ -258,6 +271,10 @@ class AnswerParser(ChatStreamParser):
             self._assembler.finish_message(message.id, text, message.reasoning_content)
         for block in blocks:
             self._assembler.add_block(block)
+
+    def _set_pending_reason(self) -> None:
+        super()._set_pending_reason()
+        self._has_answer = True  # a call or a question is one, too
 
     def _handle_audio(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("content"), str):
@@ -270,6 +287,7 @@ class AnswerParser(ChatStreamParser):
             for warning in list_warnings(recall):
                 warn_user(warning)
             return
+        self._has_answer = self._has_answer or is_answer_finish(message.content)
         if is_interrupt(message.content):
             self._last_metadata["finish_reason"] = "interrupt"
 
@@ -317,10 +335,33 @@ class AnswerParser(ChatStreamParser):
 
     # --- Output --------------------------------------------------------------------------------
 
+    def _require_answer(self) -> None:
+        """Raise if the turn has completed without an answer.
+
+        Coze Studio hides the failures of its model that way (wire section 8). Of a turn that has
+        submitted tool outputs, an earlier round may have answered.
+        """
+        has_answer = self._has_answer or self._assembler.has_answers or self._audio_parts
+        if has_answer or self._submitted_outputs or self._chat.status != "completed":
+            return
+        if self._last_metadata["finish_reason"] != "stop":
+            return
+        raise CozeChatError(
+            "The turn completed without an answer.",
+            hint=bilingual_hint(
+                "Coze Studio reports failures of the model or of a plugin that way, and empty "
+                "questions: test the agent in Coze, and look at the log of the server.",
+                "Coze Studio 的模型或插件失败、或问题为空时会出现这种情况："
+                "请在扣子中测试该智能体，并查看服务日志。",
+            ),
+            **self.collect_error_context(),
+        )
+
     def _emit_last_chunk(self) -> None:
         if self._last_chunk_emitted:
             return
         self._before_text = _NO_MATCH
+        self._require_answer()
         audio = build_audio_block(self._audio_parts)
         if audio:
             self._assembler.add_block(audio)
@@ -333,7 +374,7 @@ class AnswerParser(ChatStreamParser):
             self._last_metadata,
             self._parse_message,
             cited=bool(self._recalled_chunks),
-            usage_metadata=to_usage_metadata(self._chat.usage),
+            usage_metadata=self._read_usage(),
             tool_call_chunks=[
                 {
                     "type": "tool_call_chunk",

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic_core import to_json
 
 from langchain_coze._api.error_codes import make_error, make_truncated_error
-from langchain_coze._api.models import Chat, CozeMessage, find_failure, parse_json, read_failure
+from langchain_coze._api.models import (
+    Chat,
+    CozeMessage,
+    Usage,
+    find_failure,
+    parse_json,
+    read_failure,
+)
 from langchain_coze._api.sse import Decoder
 from langchain_coze.errors import CozeChatError, CozeError, ErrorResponse, redact
 
@@ -58,6 +65,7 @@ class ChatStreamParser:
         self._seen_ids: set[str] = set(self._already_seen_ids)
         self._last_metadata: dict[str, Any] = {"finish_reason": "stop"}
         self._chat = _UNKNOWN_CHAT
+        self._answer_usage = Usage()
 
     @property
     def state(self) -> str:
@@ -158,6 +166,8 @@ class ChatStreamParser:
         message = CozeMessage.model_validate(body)
         if message.role == "user":
             return  # Studio lists the user's question among the messages of a turn
+        if message.meta_data.output_tokens:  # Studio repeats an answer, with its token counts
+            self._answer_usage = message.meta_data.usage
         # several side-channel messages may share an id
         is_side_channel = (
             message.type in _SIDE_CHANNEL_TYPES and message.id not in self._already_seen_ids

@@ -139,11 +139,14 @@ def is_interrupt(content: str) -> bool:
         return True
     data = body.get("data")
     finish = parse_json(data.encode()) if isinstance(data, str) else data
-    return (
-        body.get("msg_type") == "generate_answer_finish"
-        and isinstance(finish, dict)
-        and finish.get("finish_reason") == 1
-    )
+    is_stopped = isinstance(finish, dict) and finish.get("finish_reason") == 1
+    return is_stopped and is_answer_finish(content)
+
+
+def is_answer_finish(content: str) -> bool:
+    """Return whether a `verbose` message reports that the bot has answered (wire 2.5)."""
+    body = parse_json(content.encode())
+    return isinstance(body, dict) and body.get("msg_type") == "generate_answer_finish"
 
 
 def prevent_repair(arguments: str) -> str:
@@ -166,7 +169,8 @@ def prevent_repair(arguments: str) -> str:
 
 def to_usage_metadata(usage: Usage) -> UsageMetadata | None:
     """Return token counts in LangChain's format; None if the server sent none (wire 2.2)."""
-    total_tokens = usage.token_count or usage.input_count + usage.output_count
+    # Studio counts wrongly (14 for 11 + 7), so the sum of the parts goes first (wire section 8)
+    total_tokens = usage.input_count + usage.output_count or usage.token_count
     if not total_tokens:
         return None
     usage_metadata: UsageMetadata = {

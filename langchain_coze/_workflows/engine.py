@@ -20,12 +20,12 @@ from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze._api.workflows import build_resume_request, build_run_request
 from langchain_coze._convert.attachments import Attachment
+from langchain_coze._convert.questions import name_answer, serialize_answer
 from langchain_coze._warnings import warn_user
 from langchain_coze._workflows.errors import map_refusal
 from langchain_coze._workflows.file_parameters import map_files, parse_file, to_file_reference
 from langchain_coze._workflows.input_schema import build_fields_schema
 from langchain_coze._workflows.plain_data import to_plain_data
-from langchain_coze._workflows.questions import name_answer, serialize_answer
 from langchain_coze._workflows.run_parser import RunParser
 from langchain_coze._workflows.validation import validate_inputs
 from langchain_coze.errors import (

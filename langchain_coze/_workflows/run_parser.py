@@ -25,9 +25,9 @@ from langchain_coze._api.models import (
 )
 from langchain_coze._api.sse import Decoder
 from langchain_coze._convert.from_coze import to_usage_metadata
+from langchain_coze._convert.questions import describe_fields, parse_fields, parse_question
 from langchain_coze._convert.workflow_output import format_output, unwrap
 from langchain_coze._workflows.errors import make_run_error
-from langchain_coze._workflows.questions import describe_fields, parse_fields, parse_question
 from langchain_coze._workflows.workflow_run import WorkflowRun
 from langchain_coze.errors import ErrorResponse, redact
 

@@ -114,7 +114,11 @@ TURNS = {
     + COMPLETED
     + STUDIO_END,
     "plugin": RECALL + make_delta("1", "wait") + make_completed("1", "wait") + REQUIRES_ACTION,
-    "nothing said": COMPLETED + DONE,
+    "nothing said": make_completed(
+        "5", '{"msg_type":"generate_answer_finish","data":"{\\"finish_reason\\":0}"}', "verbose"
+    )
+    + COMPLETED
+    + DONE,
     "escapes": make_delta("1", "\u2028 “”\\n\n 👍🏽")
     + make_completed("1", "\u2028 “”\\n\n 👍🏽")
     + COMPLETED

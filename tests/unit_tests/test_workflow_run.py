@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from langchain_coze import CozeError, CozeQuotaError, CozeStreamError, CozeWorkflowError
 from langchain_coze._api.models import RunHistory, RunInterrupt, RunReply
+from langchain_coze._convert.questions import name_answer, serialize_answer
 from langchain_coze._convert.workflow_output import format_output
-from langchain_coze._workflows.questions import name_answer, serialize_answer
 from langchain_coze._workflows.run_parser import RunParser
 from langchain_coze._workflows.workflow_run import WorkflowRun
 from tests.unit_tests.wire_fixtures import WORKFLOW

@@ -1,4 +1,4 @@
-"""Questions of a workflow and their answers: interrupt data to text, answer to resume data."""
+"""Questions to the user and their answers: interrupt data and cards to text, answers to data."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_coze._api.models import (
-    parse_json,
-)
+from langchain_coze._api.models import parse_json
 
 _INPUT_NODE = 5  # the interrupt type of an input node
 
@@ -36,11 +34,43 @@ def parse_question(data: str) -> tuple[str, list[str]]:
     return content, []
 
 
+def read_card_question(content: str) -> str:
+    """Return the text of a question that is a card: with its options, or the fields of a form.
+
+    Args:
+        content: The content of a message of type `card` (wire section 8). Cards that ask nothing
+            have no such text.
+    """
+    body = parse_json(content.encode("utf-8", "replace"))
+    if not isinstance(body, dict):
+        return ""
+    properties = body.get("x_properties")
+    info = properties.get("workflow_card_info") if isinstance(properties, dict) else None
+    card = parse_json(info.encode("utf-8", "replace")) if isinstance(info, str) else None
+    if isinstance(card, dict):  # a chatflow
+        question, fields = card.get("question_card_data"), card.get("input_card_data")
+        if isinstance(question, dict):
+            names = [_get_option_name(option) for option in _to_list(question.get("Options"))]
+            return "\n".join(filter(None, [str(question.get("Title") or ""), *names]))
+        return describe_fields(_index_fields(fields))
+    if body.get("content_type") == "form_schema":  # an agent
+        return describe_fields(parse_fields(content))
+    if body.get("type") != "question":
+        return ""
+    text, options = parse_question(content)
+    return "\n".join(filter(None, [text, *options]))
+
+
 def parse_fields(data: str) -> dict[str, Any]:
     """Return the fields of an input node by name, from the data of its interrupt."""
     body = parse_json(data.encode("utf-8", "replace"))
     content = body.get("content") if isinstance(body, dict) else body
     items = parse_json(content.encode("utf-8", "replace")) if isinstance(content, str) else content
+    return _index_fields(items)
+
+
+def _index_fields(items: Any) -> dict[str, Any]:
+    """Return the fields of a form by name."""
     return {
         str(item["name"]): {k: v for k, v in item.items() if k != "name"}
         for item in _to_list(items)
