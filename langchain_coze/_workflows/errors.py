@@ -15,6 +15,7 @@ from langchain_coze.errors import (
     CozeRateLimitError,
     CozeServerError,
     CozeWorkflowError,
+    CozeWorkflowInterrupt,
     bilingual_hint,
     convert_error,
 )
@@ -60,6 +61,25 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     is_late = is_answer and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
     is_run_error = not is_known or is_late or error.code == _BAD_REQUEST
     return _to_workflow_error(error) if is_run_error else error
+
+
+def make_unknown_interrupt(execute_id: str, **context: Any) -> CozeWorkflowInterrupt:
+    """Return the error of a run that waits for its user if the server does not say for what.
+
+    Args:
+        execute_id: The run.
+        **context: Further arguments of the error.
+    """
+    return CozeWorkflowInterrupt(
+        f"The workflow waits for its user, but the server names no question (execute_id "
+        f"{execute_id}).",
+        hint=bilingual_hint(
+            "Coze Studio does not report the questions of asynchronous runs: use "
+            "run_mode='stream' (or 'auto').",
+            "Coze Studio 不会给出异步运行中的提问：请使用 run_mode='stream'（或 'auto'）。",
+        ),
+        **context,
+    )
 
 
 def _to_workflow_error(error: CozeError) -> CozeWorkflowError:

@@ -27,7 +27,7 @@ from langchain_coze._api.sse import Decoder
 from langchain_coze._convert.from_coze import to_usage_metadata
 from langchain_coze._convert.questions import describe_fields, parse_fields, parse_question
 from langchain_coze._convert.workflow_output import format_output, unwrap
-from langchain_coze._workflows.errors import make_run_error
+from langchain_coze._workflows.errors import make_run_error, make_unknown_interrupt
 from langchain_coze._workflows.workflow_run import WorkflowRun
 from langchain_coze.errors import ErrorResponse, redact
 
@@ -37,12 +37,9 @@ if TYPE_CHECKING:
 _HTTP_OK = 200
 _MAX_BODY = 2000  # characters
 _END_TITLES = frozenset({"", "End", "结束"})
-
-
 _END_TYPES = frozenset({"End", "Exit"})
-
-
 _END_NODE_KEY = "Output"  # the key of the end node's output in a run history
+_WAITING_ON_STUDIO = "<UNSET>"  # the status of an asynchronous run that waits for its user
 
 
 class RunParser:
@@ -74,6 +71,7 @@ class RunParser:
         self._debug_url = ""
         self._execute_id = ""
         self._data: str | None = None
+        self._text: str | None = None
         self._usage = Usage()
         self._node_title = ""
 
@@ -121,9 +119,12 @@ class RunParser:
         """Read the history of a run that has ended or is interrupted (wire section 4.3).
 
         Raises:
+            CozeWorkflowInterrupt: The run waits for its user, and the server does not say for what.
             CozeError: The run failed.
         """
         self._record_info(history)
+        if history.execute_status == _WAITING_ON_STUDIO:
+            raise make_unknown_interrupt(self._execute_id, **self._collect_error_context())
         self.pending = history.interrupt
         if history.execute_status != "Success" and self.pending is None:
             code = int(history.error_code) if history.error_code.isdecimal() else None
@@ -137,6 +138,8 @@ class RunParser:
         if isinstance(outputs, dict) and _END_NODE_KEY in outputs:
             end_output = outputs[_END_NODE_KEY]
             self._data = end_output if isinstance(end_output, str) else to_json(end_output).decode()
+        else:
+            self._text = _read_only_output(outputs)
         self.is_finished = True
 
     def _handle_event(self, name: str, payload: bytes) -> None:
@@ -213,7 +216,7 @@ class RunParser:
         output = None if self.pending is not None else unwrap(data)
         return WorkflowRun(
             workflow_id=workflow_id,
-            content=format_output(output, data),
+            content=format_output(output, data) if self._text is None else self._text,
             output=output,
             data=data,
             messages=self._messages,
@@ -263,6 +266,15 @@ class _NodeOutput:
     @property
     def text(self) -> str:
         return "".join(self.parts)
+
+
+def _read_only_output(outputs: Any) -> str | None:
+    """Return the text of an end node in a history of Coze Studio.
+
+    An end node with text and one with the variable `output` look the same there (wire section 4.3).
+    """
+    is_only = isinstance(outputs, dict) and outputs.keys() == {"output"}
+    return outputs["output"] if is_only and isinstance(outputs["output"], str) else None
 
 
 def _get_query_value(url: str, name: str) -> str | None:

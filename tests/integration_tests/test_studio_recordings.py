@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from langchain_coze import ChatCoze, CozeChatError
+from langchain_coze import (
+    ChatCoze,
+    CozeChatError,
+    CozeWorkflowInterrupt,
+    CozeWorkflowTool,
+    is_retryable,
+)
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 from tests.integration_tests.scripted_server import ScriptedServer, serve_script
 
@@ -91,6 +100,70 @@ def test_a_cancelled_turn_ends_polling(ask: CallStyle) -> None:
     ):
         ask(make_model(server, response_mode="poll", poll_timeout=5), "q")
     assert len(server.paths) == 2
+
+
+# --- Asynchronous runs ---------------------------------------------------------------------------
+
+SCHEMA = {"title": "wf", "type": "object", "properties": {"input": {"type": "string"}}}
+NO_ROUTE = b'{"code":401,"msg":"missing session_key in cookie"}'
+
+
+@contextmanager
+def serve_run(history: str) -> Iterator[tuple[CozeWorkflowTool, ScriptedServer]]:
+    """Serve an asynchronous run with this history; return the tool that runs it."""
+    replies = [read_recording("28-wf-run-async"), NO_ROUTE, read_recording(history)]
+    with serve_script(content_type="application/json", replies=replies) as server:
+        yield (
+            CozeWorkflowTool(
+                workflow_id="7713922451695992832",
+                name="wf",
+                description="d",
+                args_schema=SCHEMA,
+                run_mode="async",
+                api_key="t",
+                base_url=server.base_url,
+                poll_interval=0.01,
+            ),
+            server,
+        )
+
+
+def run_tool(tool: CozeWorkflowTool, *, use_async: bool) -> Any:
+    call = {"type": "tool_call", "id": "1", "name": "wf", "args": {"input": "hi"}}
+    return asyncio.run(tool.ainvoke(call)) if use_async else tool.invoke(call)
+
+
+@pytest.mark.parametrize("use_async", [False, True])
+def test_an_asynchronous_run_reads_the_history_of_studio(*, use_async: bool) -> None:
+    with serve_run("50-run-history") as (tool, server):
+        message = run_tool(tool, use_async=use_async)
+    assert message.content == "你好！(第1问)"
+    assert message.artifact.data == '{"output":"你好！(第1问)"}'
+    assert [path.partition("?")[0] for path in server.paths] == [
+        "/v1/workflow/run",
+        "/v1/workflows/7713922451695992832/run_histories/7713922506867867648",
+        "/v1/workflow/get_run_history",
+    ]
+
+
+@pytest.mark.parametrize("use_async", [False, True])
+def test_an_asynchronous_run_that_waits_is_an_interrupt(*, use_async: bool) -> None:
+    with (
+        serve_run("54-run-history-interrupted") as (tool, _),
+        pytest.raises(CozeWorkflowInterrupt, match="7713922635536531456") as caught,
+    ):
+        run_tool(tool, use_async=use_async)
+    assert "run_mode='stream'" in str(caught.value)
+    assert not is_retryable(caught.value)
+
+
+@pytest.mark.parametrize("use_async", [False, True])
+def test_an_asynchronous_run_that_failed_is_told_to_the_model(*, use_async: bool) -> None:
+    with serve_run("51-run-history-failed") as (tool, _):
+        message = run_tool(tool, use_async=use_async)
+    assert message.status == "error"
+    assert "720701013" in message.content
+    assert "Unauthorized" in message.content
 
 
 # --- Questions to the user ------------------------------------------------------------------------
