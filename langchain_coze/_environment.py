@@ -38,9 +38,16 @@ def clean_base_url(value: str) -> str:
         value: The `base_url` from the user.
 
     Raises:
-        ValueError: The value is not an HTTP or HTTPS URL.
+        ValueError: The value is not an HTTP or HTTPS URL, or contains credentials.
     """
     url = value.strip().rstrip("/")
+    if "@" in urlsplit(url).netloc:  # do not quote the value: it has a password
+        raise ValueError(
+            "base_url must not contain a user name or password: pass a gateway's credentials in "
+            "default_headers=, and the token as api_key=. "
+            "base_url 不能包含用户名或密码：网关凭证请放在 default_headers= 中，"
+            "令牌请通过 api_key= 传入。"
+        )
     if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
         raise ValueError(
             f"base_url must be an address like https://api.coze.cn, not {value!r}. "

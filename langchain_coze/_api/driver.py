@@ -9,6 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from langchain_coze._api import transport
 from langchain_coze._api.effects import (
     Close,
@@ -92,7 +94,8 @@ class Driver:
         result: Any = None
         match effect:
             case Request():
-                result = transport.send(effect, self.settings, self.token_source.get(), self._pools)
+                token = SecretStr(self.token_source.get())  # no frame of a traceback shows it
+                result = transport.send(effect, self.settings, token, self._pools)
             case Read(stream, deadline):
                 result = stream.read(deadline)
             case Sleep(seconds):
@@ -113,7 +116,7 @@ class Driver:
         result: Any = None
         match effect:
             case Request():
-                token = await self.token_source.aget()
+                token = SecretStr(await self.token_source.aget())
                 result = await transport.asend(effect, self.settings, token, self._pools)
             case Read(stream, deadline):
                 result = await stream.read(deadline)

@@ -234,8 +234,8 @@ CODES: Mapping[int, _CodeInfo] = {
     ),
     4315: _CodeInfo(
         CozeInvalidRequestError,
-        "This run has ended: start a new one.",
-        "该次运行已结束：请重新发起。",
+        "This run has ended and takes no answer: look at its result in Coze.",
+        "该次运行已结束，不再接受回答：请在扣子中查看其结果。",
     ),
     5000: _SERVER,
     6003: _CodeInfo(

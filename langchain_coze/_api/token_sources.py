@@ -23,6 +23,9 @@ _HINT = bilingual_hint(
 )
 
 
+_AROUND = " \t\r\n\"'`“”‘’"  # pasted around a token: white space and quotes
+
+
 class TokenSource(Protocol):
     """Provides the token of each request."""
 
@@ -47,8 +50,8 @@ class StaticToken:
     cache_key = None
 
     def __init__(self, token: SecretStr) -> None:
-        """Take the token; drop surrounding white space and a pasted `Bearer `."""
-        self._token = SecretStr(_validate_token(token.get_secret_value()))
+        """Take the token; drop white space and quotes around it, and a pasted `Bearer `."""
+        self._token = SecretStr(_validate_token(token))
 
     def get(self) -> str:
         """Return the token."""
@@ -83,7 +86,7 @@ class CallableToken:
         Raises:
             CozeAuthenticationError: The function returned no valid token, or an awaitable.
         """
-        value = self._function()
+        value = _hide(self._function())
         if inspect.isawaitable(value):
             if inspect.iscoroutine(value):
                 value.close()
@@ -93,8 +96,8 @@ class CallableToken:
 
     async def aget(self) -> str:
         """Async version of `get`; also accepts an awaitable."""
-        value = self._function()
-        return _validate_token(await value if inspect.isawaitable(value) else value)
+        value = _hide(self._function())
+        return _validate_token(_hide(await value) if inspect.isawaitable(value) else value)
 
     def invalidate(self) -> bool:
         """Return True: the next request calls the function again."""
@@ -115,8 +118,7 @@ def make_token_source(
     Raises:
         CozeAuthenticationError: The token is missing or invalid.
     """
-    if isinstance(api_key, str):
-        api_key = SecretStr(api_key)
+    api_key = _hide(api_key)
     if isinstance(api_key, SecretStr):
         return StaticToken(api_key)
     build_source: Callable[..., TokenSource] | None = getattr(api_key, "make_token_source", None)
@@ -134,12 +136,28 @@ def _read_attribute(source: Any) -> Any:
     return token() if callable(token) else token
 
 
+def _hide(value: Any) -> Any:
+    """Return a str as a `SecretStr`, so that no frame of a traceback shows a token."""
+    return SecretStr(value) if isinstance(value, str) else value
+
+
 def _validate_token(value: Any) -> str:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else value
-    text = text.strip().removeprefix("Bearer ").strip() if isinstance(text, str) else ""
-    if not text:
-        raise CozeAuthenticationError("No Coze token is set.", hint=_HINT)
-    if not text.isascii() or not text.isprintable() or " " in text:
-        message = "The Coze token has characters that no token has (spaces, quotes, Chinese …)."
-        raise CozeAuthenticationError(message, hint=_HINT)
-    return text
+    """Return the token; `value` is a `SecretStr`, and no local variable holds its text."""
+    problem = _find_problem(_strip(value))
+    if problem:
+        raise CozeAuthenticationError(problem, hint=_HINT)
+    return _strip(value)
+
+
+def _strip(value: Any) -> str:
+    """Return the text of a secret without white space, quotes and a pasted `Bearer `."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else ""
+    return text.strip(_AROUND).removeprefix("Bearer ").strip(_AROUND)
+
+
+def _find_problem(token: str) -> str:
+    if not token:
+        return "No Coze token is set."
+    if not token.isascii() or not token.isprintable() or " " in token:
+        return "The Coze token has characters that no token has (spaces, Chinese, …)."
+    return ""

@@ -33,6 +33,8 @@ from langchain_coze.errors import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
+    from pydantic import SecretStr
+
     from langchain_coze._api.pool import ConnectionPools
     from langchain_coze._api.settings import Settings
 
@@ -42,16 +44,16 @@ _USER_AGENT = f"langchain-coze/{__version__} python/{platform.python_version()}"
 # --- Requests and replies ----------------------------------------------------------------------
 
 
-def _build_headers(request: Request, settings: Settings, token: str) -> dict[str, str]:
+def _build_headers(request: Request, settings: Settings, token: SecretStr) -> dict[str, str]:
     headers = {
         "accept-encoding": "identity",  # compression would delay events
         "user-agent": _USER_AGENT,
-        **settings.headers,
-        "authorization": f"Bearer {token}",
+        **({} if request.body is None else {"content-type": "application/json"}),
+        **{name.lower(): value for name, value in settings.headers.items()},
     }
-    if request.body is not None:
-        headers["content-type"] = "application/json"
-    return headers
+    if request.file is not None:
+        headers.pop("content-type", None)  # httpx adds the boundary of the form
+    return headers | {"authorization": f"Bearer {token.get_secret_value()}"}
 
 
 def _build_content(request: Request) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def _build_content(request: Request) -> dict[str, Any]:
     return {} if request.body is None else {"content": _dump_json(request.body)}
 
 
-def _build_own_request(request: Request, settings: Settings, token: str) -> httpx.Request:
+def _build_own_request(request: Request, settings: Settings, token: SecretStr) -> httpx.Request:
     """Return the request for this package's connection pools.
 
     They are used without an `httpx.Client`: the features that a client adds (cookies, redirects,
@@ -77,7 +79,9 @@ def _build_own_request(request: Request, settings: Settings, token: str) -> http
     )
 
 
-def _build_client_request(client: Any, request: Request, settings: Settings, token: str) -> Any:
+def _build_client_request(
+    client: Any, request: Request, settings: Settings, token: SecretStr
+) -> Any:
     """Return the request for a user-supplied client, built by that client."""
     options: dict[str, Any] = {}
     if settings.timeout is not ...:
@@ -132,9 +136,9 @@ def _is_event_stream(request: Request, reply: Reply) -> bool:
     return expected and reply.status_code < HTTP_ERROR
 
 
-def _build_reply(response: httpx.Response, token: str) -> Reply:
+def _build_reply(response: httpx.Response, token: SecretStr) -> Reply:
     headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers.raw}
-    return Reply(status_code=response.status_code, headers=headers, token=token)
+    return Reply(status_code=response.status_code, headers=headers, token=token.get_secret_value())
 
 
 def _is_compressed(response: httpx.Response) -> bool:
@@ -256,7 +260,7 @@ class AsyncStream:
             _raise_mapped(error, streaming=True)
 
 
-def send(request: Request, settings: Settings, token: str, pools: ConnectionPools) -> Reply:
+def send(request: Request, settings: Settings, token: SecretStr, pools: ConnectionPools) -> Reply:
     """Send a request and return the reply; an event stream is returned open.
 
     Raises:
@@ -284,7 +288,9 @@ def send(request: Request, settings: Settings, token: str, pools: ConnectionPool
     return reply
 
 
-async def asend(request: Request, settings: Settings, token: str, pools: ConnectionPools) -> Reply:
+async def asend(
+    request: Request, settings: Settings, token: SecretStr, pools: ConnectionPools
+) -> Reply:
     """Async version of `send`."""
     try:
         client = settings.http_async_client

@@ -1,4 +1,4 @@
-"""Forward the conversation id in a call's config to the model, and make its input traceable.
+"""Prepare the arguments and the input of a call before LangChain's tracers see them.
 
 A model that is called on its own never sees the config of the call (inside a graph it does), and
 LangChain's tracers see the input before the model does. So each public method has to be wrapped.
@@ -12,10 +12,14 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_coze._base.bot import CONFIG_KEY
+from langchain_coze._base.unsupported import warn_ignored
 from langchain_coze._convert.traceable import make_traceable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_SECRET_ARGUMENTS = frozenset({"api_key", "coze_api_key", "default_headers"})
 
 
 class ConfigAwareChatModel(BaseChatModel):
@@ -23,54 +27,69 @@ class ConfigAwareChatModel(BaseChatModel):
 
     if not TYPE_CHECKING:  # type checkers use the overloads of BaseChatModel
 
+        def bind(self, **kwargs: Any) -> Any:
+            """Bind arguments; see `BaseChatModel.bind`. Secrets cannot be bound."""
+            return super().bind(**drop_secrets(kwargs))
+
         def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.invoke`. The config may hold a conversation id."""
             return super().invoke(
-                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
             )
 
         async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Async version of `invoke`."""
             return await super().ainvoke(
-                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
             )
 
         def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.stream`. The config may hold a conversation id."""
             return super().stream(
-                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
             )
 
         def astream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Async version of `stream`."""
             return super().astream(
-                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
             )
 
         def stream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.stream_events`. For the config see `invoke`."""
             return super().stream_events(
-                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
             )
 
         def astream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.astream_events`. For the config see `invoke`."""
             return super().astream_events(
-                make_traceable_input(input), config, **with_config_conversation(config, kwargs)
+                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
             )
 
 
-def with_config_conversation(
-    config: Mapping[str, Any] | None, kwargs: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the arguments of a call, with the conversation id from its config.
+def drop_secrets(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments without those that hold a secret: tracers record the arguments of a call.
 
-    Only a model that is called on its own needs this; inside a graph it finds the config itself.
+    Args:
+        kwargs: The arguments of a call or of `bind`.
+    """
+    secrets = _SECRET_ARGUMENTS & kwargs.keys()
+    for name in sorted(secrets):
+        warn_ignored(name, (), init_only=_SECRET_ARGUMENTS)
+    return {name: kwargs[name] for name in kwargs if name not in secrets} if secrets else kwargs
+
+
+def prepare_arguments(config: Mapping[str, Any] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call: without secrets, with the conversation id from its config.
+
+    Only a model that is called on its own needs the id; inside a graph it finds the config itself.
 
     Args:
         config: The config of the call.
         kwargs: The arguments of the call.
     """
+    kwargs = drop_secrets(kwargs)
     conversation_id = (config.get("configurable") or {}).get(CONFIG_KEY) if config else None
     return kwargs if conversation_id is None else {"conversation_id": conversation_id, **kwargs}
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -30,6 +32,20 @@ if TYPE_CHECKING:
 _HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
 
 
+def to_limit(value: Any) -> Any:
+    """Return a number of seconds, or None if it is longer than any timer of Python can run.
+
+    Args:
+        value: The seconds, or any other value, which is returned unchanged.
+    """
+    is_endless = isinstance(value, (int, float)) and value > threading.TIMEOUT_MAX
+    return None if is_endless else value
+
+
+Limit = Annotated[float | None, BeforeValidator(to_limit)]
+"""The type of a time limit in seconds; None, infinity and numbers beyond any timer: no limit."""
+
+
 class CozeConnectionFields(BaseModel):
     """The fields for reaching Coze, and methods to close the connections.
 
@@ -37,7 +53,10 @@ class CozeConnectionFields(BaseModel):
     copied, and used from several threads and event loops.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
+    # hide_input_in_errors: an invalid value may be, or contain, a secret
+    model_config = ConfigDict(
+        arbitrary_types_allowed=True, defer_build=True, hide_input_in_errors=True
+    )
 
     api_key: SecretStr | Callable[[], Any] | Any = Field(
         default_factory=secret_from_env("COZE_API_TOKEN", "COZE_API_KEY"),
@@ -69,7 +88,8 @@ class CozeConnectionFields(BaseModel):
     """Your `httpx.AsyncClient` for async calls; used as is and never closed by this package."""
 
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Additional headers of each request, for instance for a gateway."""
+    """Additional headers of each request, for instance for a gateway. They replace headers of the
+    same name, in any case; `Authorization` is not allowed: it carries the token."""
 
     @model_validator(mode="before")
     @classmethod
@@ -85,9 +105,20 @@ class CozeConnectionFields(BaseModel):
     def _clean_base_url(cls, value: str) -> str:
         return clean_base_url(value)
 
+    @field_validator("default_headers")
+    @classmethod
+    def _check_headers(cls, value: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        if any(name.strip().lower() == "authorization" for name in value or ()):
+            raise ValueError(
+                "default_headers must not contain Authorization: pass the token as api_key=. "
+                "default_headers 不能包含 Authorization：令牌请通过 api_key= 传入。"
+            )
+        return value
+
     @field_validator("timeout")
     @classmethod
     def _check_timeout(cls, value: Any) -> Any:
+        value = to_limit(value)
         seconds = isinstance(value, (int, float)) and not isinstance(value, bool)
         if value is None or (seconds and value > 0) or hasattr(value, "as_dict"):
             return value
@@ -122,7 +153,8 @@ class CozeConnectionFields(BaseModel):
     def _build_polling(self, interval: float, timeout: float) -> Polling:
         """Return the polling settings, with a minimum interval of 1 s on Coze's hosts."""
         floor = 1.0 if urlsplit(self.base_url).hostname in _HOSTED else 0.0
-        return Polling(interval=interval, timeout=timeout, min_interval=floor)
+        limit = min(timeout, threading.TIMEOUT_MAX)
+        return Polling(interval=interval, timeout=limit, min_interval=floor)
 
     def close(self) -> None:
         """Close the sync connections to the server; a later call opens new ones.

@@ -46,6 +46,15 @@ def make_run_error(code: int | None, message: str, **context: Any) -> CozeError:
     return error if isinstance(error, _NOT_FOR_MODELS) else _to_workflow_error(error)
 
 
+_LATE_ANSWER = bilingual_hint(
+    "Coze refused the answer. The run may have received it already, for instance from a process "
+    "that was killed, and its result is not known here; or the answer does not fit the question. "
+    "Look at the run in Coze first: another run would do everything a second time.",
+    "扣子拒绝了该回答。该次运行可能此前已收到它（例如由被终止的进程发送），其结果在此处未知；"
+    "也可能回答与问题不符。请先在扣子中查看该次运行：再发起一次会把所有操作重复执行。",
+)
+
+
 def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     """Return the error for a start or an answer that Coze refused.
 
@@ -59,7 +68,11 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     """
     is_known = error.code is None or is_listed(error) or isinstance(error, CozeServerError)
     is_late = is_answer and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
-    is_run_error = not is_known or is_late or error.code == _BAD_REQUEST
+    if is_late:
+        workflow_error = _to_workflow_error(error)
+        workflow_error.hint = _LATE_ANSWER
+        return workflow_error
+    is_run_error = not is_known or error.code == _BAD_REQUEST
     return _to_workflow_error(error) if is_run_error else error
 
 

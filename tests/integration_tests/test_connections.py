@@ -28,10 +28,19 @@ from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError, CozeTim
 from langchain_coze._api import pool
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import CALL_STYLES, ainvoke, invoke
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
 coze = serve(BOT)
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_header_of_the_user_replaces_ours(coze: LocalCoze, ask: CallStyle) -> None:
+    headers = {"User-Agent": "gateway/1", "CONTENT-TYPE": "application/json; charset=utf-8"}
+    ask(make_chat(coze, default_headers=headers), QUESTION)
+    (request,) = coze.requests
+    assert request.headers["user-agent"] == "gateway/1"
+    assert request.headers["content-type"] == "application/json; charset=utf-8"
 
 
 class Tap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import pickle
@@ -20,6 +21,7 @@ from pydantic import SecretStr
 import langchain_coze
 from langchain_coze import ChatCoze, CozeError
 from langchain_coze._base.unsupported import get_argument_names
+from langchain_coze.local import LocalCoze
 
 SECRET = "pat_verysecret1234567890"
 BOT = "7374724495711502387"
@@ -47,6 +49,88 @@ def test_a_round_trip_through_langchain_s_serialization() -> None:
         valid_namespaces=["langchain_coze"],
     )
     assert again == make_model(user_id="u1", custom_variables={"a": "b"})
+
+
+def call_bound(bot: ChatCoze, config: Any, **secret: Any) -> None:
+    bound = bot.bind(**secret)
+    assert SECRET not in repr(bound)
+    bound.invoke("Hi", config)
+
+
+@pytest.mark.parametrize("name", ["api_key", "coze_api_key", "default_headers"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda bot, config, **secret: bot.invoke("Hi", config, **secret),
+        lambda bot, config, **secret: asyncio.run(bot.ainvoke("Hi", config, **secret)),
+        lambda bot, config, **secret: list(bot.stream("Hi", config, **secret)),
+        lambda bot, config, **secret: bot.batch(["Hi"], config, **secret),
+        call_bound,
+    ],
+)
+def test_a_secret_of_a_call_reaches_no_tracer(name: str, call: Any) -> None:
+    value = {"X-Gateway-Key": SECRET} if name == "default_headers" else SECRET
+    seen: list[Any] = []
+
+    class StartRecorder(BaseCallbackHandler):
+        def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+            seen.append((args, kwargs))
+
+    warning = f"takes {name} when it is made, not for a call"
+    with pytest.warns(UserWarning, match=warning), pytest.raises(CozeError):
+        call(make_model(max_retries=0), {"callbacks": [StartRecorder()]}, **{name: value})
+    assert len(seen) == 1
+    assert SECRET not in repr(seen)
+
+
+@pytest.mark.parametrize("api_key", [SECRET, lambda: SECRET])
+def test_no_frame_of_a_traceback_holds_the_token(api_key: Any) -> None:
+    for use_async in (False, True):
+        bot = make_model(api_key=api_key, max_retries=0)
+        with pytest.raises(CozeError) as caught:
+            asyncio.run(bot.ainvoke("Hi")) if use_async else bot.invoke("Hi")
+        error: BaseException | None = caught.value
+        count = 0
+        while error is not None:
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                if "langchain_coze" in frame.f_code.co_filename:
+                    count += 1
+                    assert SECRET not in repr(frame.f_locals)
+            error = error.__cause__ or error.__context__
+        assert count > 3
+
+
+def test_credentials_in_the_base_url_are_rejected_without_quoting_them() -> None:
+    with pytest.raises(ValueError, match="must not contain a user name or password") as caught:
+        make_model(base_url="https://user:hunter22@api.coze.cn")
+    assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["Authorization", "authorization", "AUTHORIZATION"])
+def test_an_authorization_header_of_the_user_is_rejected(name: str) -> None:
+    with pytest.raises(ValueError, match="pass the token as api_key=") as caught:
+        make_model(default_headers={name: f"Bearer {SECRET}"})
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("endless", [float("inf"), 1e10])
+def test_endless_limits_are_no_limits(endless: float) -> None:
+    bot = make_model(timeout=endless, max_duration=endless, poll_timeout=endless)
+    assert (bot.timeout, bot.max_duration) == (None, None)
+    with LocalCoze() as coze:  # no timer overflows
+        for mode in ("stream", "poll"):
+            model = make_model(
+                bot_id=coze.bots[0].bot_id,
+                api_key=coze.token,
+                base_url=coze.base_url,
+                timeout=endless,
+                max_duration=endless,
+                poll_timeout=endless,
+                poll_interval=0.01,
+                response_mode=mode,
+            )
+            assert model.invoke("Hi").content
+            assert asyncio.run(model.ainvoke("Hi")).content
 
 
 @pytest.mark.parametrize("api_key", [SECRET, SessionTokenSource(), lambda: SECRET])

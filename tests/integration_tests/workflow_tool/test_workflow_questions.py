@@ -109,6 +109,8 @@ def test_a_second_answer_to_a_question_is_refused(
     with pytest.raises(CozeWorkflowError) as late:
         resume_run(made, caught.value, "no")
     assert late.value.code in {4000, 4315}
+    assert "may have received it already" in str(late.value)
+    assert "start a new" not in str(late.value)
 
 
 @both_resume_styles
