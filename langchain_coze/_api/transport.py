@@ -7,12 +7,11 @@ header, so all tokens can share the connections.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import json
 import platform
 import time
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import httpx
 
@@ -20,7 +19,7 @@ from langchain_coze._api.effects import Reply, Request
 from langchain_coze._api.error_codes import make_deadline_error, make_truncated_error
 from langchain_coze._api.pool import mark_broken
 from langchain_coze._api.replies import HTTP_ERROR
-from langchain_coze._api.settings import CONNECT_TIMEOUT, DRAIN_SECONDS, READ_TIMEOUT
+from langchain_coze._api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
 from langchain_coze._api.stream_deadline import Deadline, with_deadline
 from langchain_coze._version import __version__
 from langchain_coze.errors import (
@@ -32,7 +31,7 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from pydantic import SecretStr
 
@@ -146,12 +145,6 @@ def _is_compressed(response: httpx.Response) -> bool:
     return bool(response.headers.get("content-encoding", "identity") != "identity")
 
 
-class ParserState(Protocol):
-    """A parser that knows whether the last event has arrived."""
-
-    is_done: bool
-
-
 class Stream:
     """The bytes of an open response, for sync callers.
 
@@ -197,26 +190,6 @@ class Stream:
         finally:
             if limit:
                 limit.cancel()
-
-    def read_until_done(self, parser: ParserState) -> Iterator[bytes]:
-        """Yield all bytes until the parser has read the last event.
-
-        The end of the response is awaited for a moment only, so that its connection can be reused:
-        some servers keep it open, or send heartbeats.
-
-        Args:
-            parser: The parser that the caller gives each read to.
-        """
-        yield self.buffered
-        if not parser.is_done:
-            for data in self.chunks:
-                yield data
-                if parser.is_done:
-                    break
-            else:
-                return
-        with contextlib.suppress(CozeError):
-            self.read(time.monotonic() + DRAIN_SECONDS)
 
     def close(self) -> None:
         """Close the response; its connection is kept if the response was read to its end."""
@@ -269,19 +242,6 @@ class AsyncStream:
             if limit.expired() and isinstance(error, TimeoutError):
                 return None
             _raise_mapped(error, streaming=True)
-
-    async def read_until_done(self, parser: ParserState) -> AsyncGenerator[bytes]:
-        """Async version of `Stream.read_until_done`."""
-        yield self.buffered
-        if not parser.is_done:
-            async for data in self.chunks:
-                yield data
-                if parser.is_done:
-                    break
-            else:
-                return
-        with contextlib.suppress(CozeError):
-            await self.read(time.monotonic() + DRAIN_SECONDS)
 
     async def close(self) -> None:
         """Close the response; its connection is kept if the response was read to its end."""
