@@ -11,6 +11,7 @@ from pydantic import SecretStr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_SITES = frozenset({"coze.cn", "coze.com"})
 DEFAULT_BASE_URL = "https://api.coze.cn"
 """The default server."""
 
@@ -38,7 +39,8 @@ def clean_base_url(value: str) -> str:
         value: The `base_url` from the user.
 
     Raises:
-        ValueError: The value is not an HTTP or HTTPS URL, or contains credentials.
+        ValueError: The value is not an HTTP or HTTPS URL, contains credentials, or is certainly not
+            the address of an API: the website, or the path of a call.
     """
     url = value.strip().rstrip("/")
     if "@" in urlsplit(url).netloc:  # do not quote the value: it has a password
@@ -52,5 +54,15 @@ def clean_base_url(value: str) -> str:
         raise ValueError(
             f"base_url must be an address like https://api.coze.cn, not {value!r}. "
             "base_url 应为 https://api.coze.cn 这样的地址。"
+        )
+    host, path = str(urlsplit(url).hostname), urlsplit(url).path
+    site = host.removeprefix("www.").removeprefix("api.")
+    is_website = site in _SITES and not host.startswith("api.")
+    if is_website or (site in _SITES and path) or path.endswith("/v3/chat"):
+        address = f"https://api.{site}" if site in _SITES else url.removesuffix("/v3/chat")
+        what = "the address of the website" if is_website else "the address of one call"
+        raise ValueError(
+            f"base_url={value!r} is {what}, not of the API: use base_url={address!r}. "
+            f"base_url 应为 API 地址，请使用 base_url={address!r}。"
         )
     return url

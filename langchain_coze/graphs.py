@@ -143,6 +143,11 @@ def create_coze_agent(  # noqa: PLR0913 - the options of `compile`
             print(chunk.text, end="")
         ```
     """
+    if not isinstance(model, Runnable):
+        raise CozeInvalidRequestError(
+            f"create_coze_agent takes a chat model, not {model!r:.80}.",
+            hint=bilingual_hint("Pass a ChatCoze.", "请传入 ChatCoze。"),
+        )
     _check_name(name)
     node = tools if isinstance(tools, ToolNode) else ToolNode(tools)
     graph = StateGraph(state_schema, context_schema=context_schema)

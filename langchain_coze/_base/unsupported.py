@@ -40,6 +40,10 @@ _BOT_SETTINGS = frozenset(
 )
 
 
+_OTHER_NAMES = {"token": "api_key", "top_k": "k", "search_kwargs": "k"}
+"""Arguments of other integrations, with the names that they have here."""
+
+
 @functools.cache
 def get_argument_names(model: type[BaseModel]) -> frozenset[str]:
     """Return all names under which a model's constructor accepts its fields.
@@ -69,18 +73,21 @@ def warn_ignored(
         init_only: The arguments that only the constructor accepts.
         owner: The name of the class.
     """
+    suggestion = ""
+    if _OTHER_NAMES.get(name) in accepted:
+        suggestion = f" Use {_OTHER_NAMES[name]}."
+    elif name not in _BOT_SETTINGS and (close := difflib.get_close_matches(name, accepted, n=1)):
+        suggestion = f" Did you mean {close[0]}?"
     if name in init_only:
         message = (
             f"{owner} takes {name} when it is made, not for a call; ignored. "
             f"{name} 需在构造 {owner} 时传入，已忽略。"
         )
-    elif name in _BOT_SETTINGS:
+    elif name in _BOT_SETTINGS and not suggestion:
         message = (
             f"{name} is set on the bot in Coze; ignored. {name} 在扣子智能体中设置，此处忽略。"
         )
     else:
-        matches = difflib.get_close_matches(name, accepted, n=1)
-        suggestion = f" Did you mean {matches[0]}?" if matches else ""
         message = (
             f"{owner} has no argument {name}; ignored.{suggestion} "
             f"{owner} 没有参数 {name}，已忽略。"

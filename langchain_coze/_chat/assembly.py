@@ -77,6 +77,9 @@ class AnswerMessage:
 _NO_ID = object()
 
 
+_JSON_TYPES = ("card", "object_string")  # a tuple: the type may be unhashable
+
+
 def is_answer_delta(delta: Any) -> bool:
     """Return whether a delta has text of an answer.
 
@@ -86,7 +89,7 @@ def is_answer_delta(delta: Any) -> bool:
     return (
         isinstance(delta, dict)
         and delta.get("type", "answer") == "answer"
-        and delta.get("content_type") not in {"card", "object_string"}
+        and delta.get("content_type") not in _JSON_TYPES
     )
 
 

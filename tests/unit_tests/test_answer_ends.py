@@ -50,6 +50,12 @@ def test_a_delta_that_is_not_json_is_an_error_without_the_completed_text(
     assert caught.value.logid == "log1"
 
 
+@pytest.mark.parametrize("content_type", [{}, [], 7])
+def test_a_content_type_of_any_kind_is_tolerated(content_type: Any) -> None:
+    data = make_delta("1", "a", content_type=content_type) + COMPLETED + DONE
+    assert read_stream(data).content == read_whole(data).content == "a"
+
+
 @pytest.mark.parametrize("extra", [{"content_type": "card"}, {"type": "brand_new"}])
 def test_deltas_that_are_no_text_of_an_answer_are_never_content(extra: dict[str, str]) -> None:
     other = make_delta("1", '{"card":1}', **extra)

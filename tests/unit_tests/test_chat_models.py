@@ -19,7 +19,13 @@ from langchain_core.messages import BaseMessage, HumanMessage, trim_messages
 from pydantic import SecretStr
 
 import langchain_coze
-from langchain_coze import ChatCoze, CozeError
+from langchain_coze import (
+    ChatCoze,
+    CozeError,
+    CozeInvalidRequestError,
+    CozeRecallRetriever,
+    create_coze_agent,
+)
 from langchain_coze._base.unsupported import get_argument_names
 from langchain_coze.local import LocalCoze
 
@@ -111,6 +117,36 @@ def test_an_authorization_header_of_the_user_is_rejected(name: str) -> None:
     with pytest.raises(ValueError, match="pass the token as api_key=") as caught:
         make_model(default_headers={name: f"Bearer {SECRET}"})
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "right"),
+    [
+        ("https://www.coze.cn", "https://api.coze.cn"),
+        ("https://coze.com/", "https://api.coze.com"),
+        ("https://api.coze.cn/v1", "https://api.coze.cn"),
+        ("https://api.coze.com/v3/chat", "https://api.coze.com"),
+        ("http://gateway.example/coze/v3/chat", "http://gateway.example/coze"),
+    ],
+)
+def test_an_address_that_is_not_of_the_api_is_rejected(base_url: str, right: str) -> None:
+    with pytest.raises(ValueError, match=f"use base_url='{right}'"):
+        make_model(base_url=base_url)
+    assert make_model(base_url=right).base_url == right
+
+
+@pytest.mark.parametrize(
+    ("name", "right"), [("top_k", "k"), ("search_kwargs", "k"), ("token", "api_key")]
+)
+def test_arguments_of_other_retrievers_are_named(name: str, right: str) -> None:
+    with pytest.warns(UserWarning, match=f"has no argument {name}; ignored. Use {right}."):
+        CozeRecallRetriever(**{"bot_id": BOT, "api_key": SECRET, name: "3"})
+
+
+@pytest.mark.parametrize("model", [None, "coze:123"])
+def test_an_agent_needs_a_model(model: Any) -> None:
+    with pytest.raises(CozeInvalidRequestError, match=f"takes a chat model, not {model!r}"):
+        create_coze_agent(model, [], name="a")
 
 
 @pytest.mark.parametrize("endless", [float("inf"), 1e10])
