@@ -15,6 +15,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.connection import CozeConnectionFields, Limit
+from langchain_coze._base.unsupported import drop_secrets
 from langchain_coze._chat.options import validate_bot_or_app
 from langchain_coze._convert.to_coze import stringify_values
 from langchain_coze._workflows.engine import RunOptions, WorkflowEngine
@@ -218,6 +219,20 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         _, values = super()._to_args_and_kwargs(tool_input, tool_call_id)
         named = {_get_wire_name(self.args_schema, name): value for name, value in values.items()}
         return (), {"values": to_plain_data(named), "tool_call_id": tool_call_id}
+
+    if not TYPE_CHECKING:  # type checkers use the methods of BaseTool
+
+        def bind(self, **kwargs: Any) -> Any:
+            """Bind arguments; see `Runnable.bind`. Secrets cannot be bound."""
+            return super().bind(**drop_secrets(kwargs, owner=type(self).__name__))
+
+        def run(self, *args: Any, **kwargs: Any) -> Any:
+            """Run the workflow; see `BaseTool.run`, which shows its arguments to tracers."""
+            return super().run(*args, **drop_secrets(kwargs, owner=type(self).__name__))
+
+        async def arun(self, *args: Any, **kwargs: Any) -> Any:
+            """Async version of `run`."""
+            return await super().arun(*args, **drop_secrets(kwargs, owner=type(self).__name__))
 
     def _run(
         self,

@@ -12,10 +12,7 @@ from pydantic import AliasChoices, Field, PrivateAttr
 
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.connection import CozeConnectionFields, Limit
-from langchain_coze._base.unsupported import (
-    get_argument_names,
-    warn_ignored,
-)
+from langchain_coze._base.unsupported import drop_secrets, get_argument_names, warn_ignored
 from langchain_coze._chat.cancel import cancel_in_background
 from langchain_coze._chat.options import (
     DEFAULT_USER_ID,
@@ -136,6 +133,12 @@ class BotFields(CozeConnectionFields):
     still billed."""
 
     _warned: set[str] = PrivateAttr(default_factory=set)
+
+    if not TYPE_CHECKING:  # type checkers use the method of Runnable
+
+        def bind(self, **kwargs: Any) -> Any:
+            """Bind arguments; see `Runnable.bind`. Secrets cannot be bound."""
+            return super().bind(**drop_secrets(kwargs, owner=type(self).__name__))
 
     def _warn_unknown_arguments(self, names: Iterable[str], accepted: Collection[str]) -> None:
         """Warn once about each unknown argument of a call."""

@@ -12,24 +12,17 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_coze._base.bot import CONFIG_KEY
-from langchain_coze._base.unsupported import warn_ignored
+from langchain_coze._base.unsupported import drop_secrets
 from langchain_coze._convert.traceable import make_traceable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_SECRET_ARGUMENTS = frozenset({"api_key", "coze_api_key", "default_headers"})
-
-
 class ConfigAwareChatModel(BaseChatModel):
     """A chat model that reads the conversation id in the config of each call."""
 
     if not TYPE_CHECKING:  # type checkers use the overloads of BaseChatModel
-
-        def bind(self, **kwargs: Any) -> Any:
-            """Bind arguments; see `BaseChatModel.bind`. Secrets cannot be bound."""
-            return super().bind(**drop_secrets(kwargs))
 
         def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.invoke`. The config may hold a conversation id."""
@@ -66,18 +59,6 @@ class ConfigAwareChatModel(BaseChatModel):
             return super().astream_events(
                 make_traceable_input(input), config, **prepare_arguments(config, kwargs)
             )
-
-
-def drop_secrets(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments without those that hold a secret: tracers record the arguments of a call.
-
-    Args:
-        kwargs: The arguments of a call or of `bind`.
-    """
-    secrets = _SECRET_ARGUMENTS & kwargs.keys()
-    for name in sorted(secrets):
-        warn_ignored(name, (), init_only=_SECRET_ARGUMENTS)
-    return {name: kwargs[name] for name in kwargs if name not in secrets} if secrets else kwargs
 
 
 def prepare_arguments(config: Mapping[str, Any] | None, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ _BOT_SETTINGS = frozenset(
 )
 
 
+_SECRET_ARGUMENTS = frozenset({"api_key", "coze_api_key", "default_headers"})
 _OTHER_NAMES = {"token": "api_key", "top_k": "k", "search_kwargs": "k"}
 """Arguments of other integrations, with the names that they have here."""
 
@@ -93,6 +94,19 @@ def warn_ignored(
             f"{owner} 没有参数 {name}，已忽略。"
         )
     warn_user(message)
+
+
+def drop_secrets(kwargs: dict[str, Any], *, owner: str = "ChatCoze") -> dict[str, Any]:
+    """Return arguments without those that hold a secret: tracers record the arguments of a call.
+
+    Args:
+        kwargs: The arguments of a call or of `bind`.
+        owner: The name of the class.
+    """
+    secrets = _SECRET_ARGUMENTS & kwargs.keys()
+    for name in sorted(secrets):
+        warn_ignored(name, (), init_only=_SECRET_ARGUMENTS, owner=owner)
+    return {name: kwargs[name] for name in kwargs if name not in secrets} if secrets else kwargs
 
 
 def reject_forced_tool_choice(tool_choice: Any) -> None:

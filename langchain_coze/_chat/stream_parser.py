@@ -214,7 +214,7 @@ class ChatStreamParser:
         failure = read_failure(body)
         message = redact(failure.message, self._token)
         message = message or f"The chat has ended: {parse_chat(body).status or 'error'}."
-        body_text = redact(to_json(body).decode()[:_MAX_BODY], self._token)
+        body_text = redact(to_json(body).decode(), self._token)[:_MAX_BODY]
         context = {
             **self.collect_error_context(),
             "debug_url": failure.debug_url or None,

@@ -82,7 +82,7 @@ def parse_object_string(content: str) -> tuple[str, list[Block]]:
     texts: list[str] = []
     blocks: list[Block] = []
     for item in items:
-        kind = item.get("type") if isinstance(item, dict) else None
+        kind = str(item.get("type")) if isinstance(item, dict) else ""
         if kind == "text":
             texts.append(str(item.get("text") or ""))
         elif kind in {"image", "file", "audio"}:

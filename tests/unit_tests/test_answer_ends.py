@@ -50,6 +50,17 @@ def test_a_delta_that_is_not_json_is_an_error_without_the_completed_text(
     assert caught.value.logid == "log1"
 
 
+@pytest.mark.parametrize("before", range(1937, 1956, 3))
+def test_a_token_at_the_cut_of_an_error_body_is_masked_first(before: int) -> None:
+    token = "opaque-gateway-key"
+    failed = {"code": 5000, "msg": "no", "padding": "x" * before, "echo": token}
+    turn = AnswerParser(BOT, token=token)
+    with pytest.raises(CozeServerError) as caught:
+        turn.feed(f"event:conversation.chat.failed\ndata:{json.dumps(failed)}\n\n".encode())
+    assert caught.value.response is not None
+    assert token[:4] not in caught.value.response.text
+
+
 @pytest.mark.parametrize("content_type", [{}, [], 7])
 def test_a_content_type_of_any_kind_is_tolerated(content_type: Any) -> None:
     data = make_delta("1", "a", content_type=content_type) + COMPLETED + DONE

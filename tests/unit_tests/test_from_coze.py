@@ -267,6 +267,14 @@ def test_results_of_the_bots_plugins_are_blocks_after_a_submit_too(*, whole: boo
     assert (blocks[1].get("tool_call_id"), blocks[1].get("output")) == ("3", "sunny")
 
 
+@pytest.mark.parametrize("kind", [[], {}, 7, None])
+def test_an_item_of_an_unknown_type_is_kept(kind: Any) -> None:
+    item = {"type": kind, "x": 1}
+    text, blocks = parse_object_string(json.dumps([{"type": "text", "text": "a"}, item]))
+    assert text == "a"
+    assert blocks == [{"type": "non_standard", "value": {"type": "item", "content": item}}]
+
+
 @pytest.mark.parametrize("arguments", ["{}", "", {}, None])
 def test_a_plugin_call_without_arguments_has_none(arguments: Any) -> None:
     content = json.dumps({"name": "s", "arguments": arguments})

@@ -47,6 +47,34 @@ from tests.integration_tests.workflow_tools import (
 coze = serve(workflows=WORKFLOWS, profiles=["cloud", "studio"], stop_timeout=0)
 cloud = serve(workflows=WORKFLOWS, stop_timeout=0)
 
+# --- Secrets --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["api_key", "coze_api_key", "default_headers"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda tool, values, config, **secret: tool.invoke(values, config, **secret),
+        lambda tool, values, config, **secret: asyncio.run(tool.ainvoke(values, config, **secret)),
+        lambda tool, values, config, **secret: tool.run(values, **config, **secret),
+        lambda tool, values, config, **secret: tool.bind(**secret).invoke(values, config),
+    ],
+)
+def test_a_secret_of_a_call_reaches_no_tracer(cloud: LocalCoze, name: str, call: Any) -> None:
+    seen: list[Any] = []
+
+    class ToolRecorder(BaseCallbackHandler):
+        def on_tool_start(self, *args: Any, **kwargs: Any) -> None:
+            seen.append((args, kwargs))
+
+    config = {"callbacks": [ToolRecorder()]}
+    with pytest.warns(UserWarning, match=f"CozeWorkflowTool takes {name} when it is made"):
+        answer = call(make_tool(cloud, "text"), {"question": "茶?"}, config, **{name: "SECRET"})
+    assert answer == "A: 茶?"
+    assert len(seen) == 1
+    assert "SECRET" not in repr(seen)
+
+
 # --- Runs -----------------------------------------------------------------------------------------
 
 
