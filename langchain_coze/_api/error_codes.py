@@ -106,6 +106,11 @@ _UPLOAD = _CodeInfo(
     "每次只能上传一个文件，不能为空，不超过 512 MB，且类型受支持。",
 )
 
+_NOT_RUNNING = _CodeInfo(
+    CozeInvalidRequestError,
+    "Only a chat that is still running can be canceled.",
+    "只有进行中的对话才能取消。",
+)
 _GATEWAY = _CodeInfo(
     CozeServerError,
     "A gateway or proxy on the way answered, not Coze: try again a little later, and check the "
@@ -214,11 +219,7 @@ CODES: Mapping[int, _CodeInfo] = {
     4100: _AUTH,
     4101: _PERMISSION,
     4102: _CONTENT,
-    4104: _CodeInfo(
-        CozeInvalidRequestError,
-        "Only a chat that is still running can be canceled.",
-        "只有进行中的对话才能取消。",
-    ),
+    4104: _NOT_RUNNING,
     4105: _CONTENT,
     4200: _NOT_FOUND,
     4201: _REQUEST,
@@ -259,11 +260,7 @@ CODES: Mapping[int, _CodeInfo] = {
         "and look at the log of the server.",
         "智能体的某个步骤失败（常见于模型或插件）：请在 Coze Studio 中测试该智能体并查看服务日志。",
     ),
-    103200005: _CodeInfo(
-        CozeInvalidRequestError,
-        "Only a chat that is still running can be canceled.",
-        "只有进行中的对话才能取消。",
-    ),
+    103200005: _NOT_RUNNING,
     700012006: _AUTH,
     720702004: _ID,
     720702011: _PUBLISH,
@@ -275,9 +272,11 @@ CODES: Mapping[int, _CodeInfo] = {
 }
 """The exception class and hint of each of Coze's error codes (wire section 7.1)."""
 
+_MISSING_ROUTE = "missing session_key in cookie"  # what Coze Studio answers instead of 404
+
 _BY_TEXT: tuple[tuple[int | None, str, _CodeInfo], ...] = (
     (4101, "token you entered is incorrect", _AUTH),
-    (401, "missing session_key in cookie", _NO_ROUTE),
+    (401, _MISSING_ROUTE, _NO_ROUTE),
     (777777775, "conversation", _ID),
     (None, "does not have access to", _PERMISSION),
     (None, "panic error:", _CRASHED),
@@ -394,7 +393,7 @@ def is_missing_route(error: CozeError) -> bool:
     """
     if error.status_code in NOT_FOUND_STATUSES:
         return error.code in {None, _BAD_REQUEST, *NOT_FOUND_STATUSES}
-    return "missing session_key in cookie" in error.message
+    return _MISSING_ROUTE in error.message
 
 
 def make_truncated_error(message: str, **context: Any) -> CozeStreamError:

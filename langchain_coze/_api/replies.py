@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Reply, Request
 
 _MAX_EXCERPT = 300
-_MAX_BODY = 2000
+_MAX_BODY = 2000  # characters
+_HTTP_OK = 200
 _MAX_MASKED = 100_000  # bytes of a body that are looked at
 HTTP_ERROR = 400
 """The lowest HTTP status that is an error."""
@@ -98,6 +99,16 @@ def collect_error_context(reply: Reply) -> dict[str, Any]:
             text=_decode_masked(reply)[:_MAX_BODY],
         ),
     }
+
+
+def build_event_response(text: str, token: str) -> ErrorResponse:
+    """Return the response of an error that an event reports, with the event's data as its body.
+
+    Args:
+        text: The data of the event.
+        token: The token to mask.
+    """
+    return ErrorResponse(status_code=_HTTP_OK, headers={}, text=redact(text, token)[:_MAX_BODY])
 
 
 def _decode_masked(reply: Reply) -> str:

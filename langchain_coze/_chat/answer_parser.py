@@ -307,9 +307,8 @@ class AnswerParser(ChatStreamParser):
 
     def _is_own_output(self, content: str) -> bool:
         """Return whether Coze repeats an output that this turn has submitted (wire 2.6)."""
-        if content in self._submitted_outputs:
-            return True
-        return bool(self._submitted_outputs) and not self._pending_call_ids
+        is_unmatched = bool(self._submitted_outputs) and not self._pending_call_ids
+        return is_unmatched or content in self._submitted_outputs
 
     def _handle_done(self, body: Any) -> None:
         super()._handle_done(body)

@@ -18,8 +18,9 @@ from langchain_coze._api.models import (
     parse_json,
     read_failure,
 )
+from langchain_coze._api.replies import build_event_response
 from langchain_coze._api.sse import Decoder
-from langchain_coze.errors import CozeChatError, CozeError, ErrorResponse, redact
+from langchain_coze.errors import CozeChatError, CozeError, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,8 +33,6 @@ COMPLETED_EVENT = "conversation.message.completed"
 
 _ID_KEYS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
 _UNKNOWN_CHAT = Chat()  # until its end arrives
-_HTTP_OK = 200
-_MAX_BODY = 2000  # characters
 _SIDE_CHANNEL_TYPES = frozenset({"verbose", "knowledge"})  # messages for programs, not users
 _FAILED_STATUSES = frozenset({"failed", "canceled", "expired"})
 
@@ -214,11 +213,10 @@ class ChatStreamParser:
         failure = read_failure(body)
         message = redact(failure.message, self._token)
         message = message or f"The chat has ended: {parse_chat(body).status or 'error'}."
-        body_text = redact(to_json(body).decode(), self._token)[:_MAX_BODY]
         context = {
             **self.collect_error_context(),
             "debug_url": failure.debug_url or None,
-            "response": ErrorResponse(status_code=_HTTP_OK, headers={}, text=body_text),
+            "response": build_event_response(to_json(body).decode(), self._token),
         }
         raise make_error(failure.code or None, message, default=CozeChatError, **context)
 

@@ -15,13 +15,15 @@ from langchain_core.utils.json import parse_partial_json
 from langchain_coze._api.models import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from langchain_core.messages.ai import UsageMetadata
 
     from langchain_coze._api.models import Usage
 
 Block = dict[str, Any]
+
+_ANSWER_FINISH = "generate_answer_finish"
 
 
 def build_card_block(content: str) -> Block:
@@ -132,21 +134,24 @@ def _decode_base64(piece: str) -> bytes:
 
 def is_interrupt(content: str) -> bool:
     """Return whether a `verbose` message reports that the bot waits for its user (wire 2.5)."""
-    body = parse_json(content.encode())
-    if not isinstance(body, dict):
-        return False
+    body = _parse_control(content)
     if body.get("msg_type") == "interrupt":
         return True
     data = body.get("data")
     finish = parse_json(data.encode()) if isinstance(data, str) else data
     is_stopped = isinstance(finish, dict) and finish.get("finish_reason") == 1
-    return is_stopped and is_answer_finish(content)
+    return is_stopped and body.get("msg_type") == _ANSWER_FINISH
 
 
 def is_answer_finish(content: str) -> bool:
     """Return whether a `verbose` message reports that the bot has answered (wire 2.5)."""
+    return _parse_control(content).get("msg_type") == _ANSWER_FINISH
+
+
+def _parse_control(content: str) -> Mapping[str, Any]:
+    """Return the JSON of a `verbose` message; empty if it is no object."""
     body = parse_json(content.encode())
-    return isinstance(body, dict) and body.get("msg_type") == "generate_answer_finish"
+    return body if isinstance(body, dict) else {}
 
 
 def prevent_repair(arguments: str) -> str:

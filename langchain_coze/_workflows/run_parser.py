@@ -23,19 +23,18 @@ from langchain_coze._api.models import (
     parse_json,
     read_failure,
 )
+from langchain_coze._api.replies import build_event_response
 from langchain_coze._api.sse import Decoder
 from langchain_coze._convert.from_coze import to_usage_metadata
 from langchain_coze._convert.questions import describe_fields, parse_fields, parse_question
 from langchain_coze._convert.workflow_output import format_output, unwrap
 from langchain_coze._workflows.errors import make_run_error, make_unknown_interrupt
 from langchain_coze._workflows.workflow_run import WorkflowRun
-from langchain_coze.errors import ErrorResponse, redact
+from langchain_coze.errors import redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_HTTP_OK = 200
-_MAX_BODY = 2000  # characters
 _END_TITLES = frozenset({"", "End", "结束"})
 _END_TYPES = frozenset({"End", "Exit"})
 _END_NODE_KEY = "Output"  # the key of the end node's output in a run history
@@ -184,8 +183,7 @@ class RunParser:
         failure = read_failure(fields)
         self._debug_url = failure.debug_url or self._debug_url
         message = redact(failure.message, self._token) or "The run has failed."
-        text = redact(payload.decode("utf-8", "replace"), self._token)[:_MAX_BODY]
-        response = ErrorResponse(status_code=_HTTP_OK, headers={}, text=text)
+        response = build_event_response(payload.decode("utf-8", "replace"), self._token)
         context = {**self._collect_error_context(), "response": response}
         raise make_run_error(failure.code or None, message, **context)
 
