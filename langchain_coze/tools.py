@@ -14,7 +14,7 @@ from langchain_core.tools import BaseTool, BaseToolkit
 from pydantic import Field, PrivateAttr, model_validator
 
 from langchain_coze._api.retry import RetryPolicy
-from langchain_coze._base.connection import CozeConnectionFields, Limit
+from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
 from langchain_coze._base.unsupported import drop_secrets
 from langchain_coze._chat.options import validate_bot_or_app
 from langchain_coze._convert.to_coze import stringify_values
@@ -152,7 +152,7 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
     poll_timeout: float = Field(default=600.0, gt=0)
     """Async runs: seconds until `CozeTimeoutError`."""
 
-    max_duration: Limit = Field(default=None, gt=0)
+    max_duration: TimeLimit = Field(default=None, gt=0)
     """Maximum seconds from a start or an answer to the end of the run or its next question; then
     `CozeTimeoutError`. None for no limit."""
 

@@ -274,7 +274,7 @@ CODES: Mapping[int, _CodeInfo] = {
 
 _MISSING_ROUTE = "missing session_key in cookie"  # what Coze Studio answers instead of 404
 
-_BY_TEXT: tuple[tuple[int | None, str, _CodeInfo], ...] = (
+_ENTRIES_BY_TEXT: tuple[tuple[int | None, str, _CodeInfo], ...] = (
     (4101, "token you entered is incorrect", _AUTH),
     (401, _MISSING_ROUTE, _NO_ROUTE),
     (777777775, "conversation", _ID),
@@ -368,7 +368,7 @@ def _find_entry(code: int | None, message: str, status_code: int | None) -> _Cod
     """Return the entry of an error; None if neither code, nor text, nor HTTP status is known."""
     if status_code == _HTTP_TOO_MANY_REQUESTS:
         return _RATE  # whatever the code: nothing was started
-    for known_code, text, entry in _BY_TEXT:
+    for known_code, text, entry in _ENTRIES_BY_TEXT:
         if known_code in {None, code} and text in message:
             return entry
     if status_code in NOT_FOUND_STATUSES and code == _BAD_REQUEST:

@@ -23,7 +23,7 @@ _HINT = bilingual_hint(
 )
 
 
-_AROUND = " \t\r\n\"'`“”‘’"  # pasted around a token: white space and quotes
+_PASTED_CHARACTERS = " \t\r\n\"'`“”‘’"  # pasted around a token: white space and quotes
 
 
 class TokenSource(Protocol):
@@ -86,7 +86,7 @@ class CallableToken:
         Raises:
             CozeAuthenticationError: The function returned no valid token, or an awaitable.
         """
-        value = _hide(self._function())
+        value = _to_secret(self._function())
         if inspect.isawaitable(value):
             if inspect.iscoroutine(value):
                 value.close()
@@ -96,8 +96,8 @@ class CallableToken:
 
     async def aget(self) -> str:
         """Async version of `get`; also accepts an awaitable."""
-        value = _hide(self._function())
-        return _validate_token(_hide(await value) if inspect.isawaitable(value) else value)
+        value = _to_secret(self._function())
+        return _validate_token(_to_secret(await value) if inspect.isawaitable(value) else value)
 
     def invalidate(self) -> bool:
         """Return True: the next request calls the function again."""
@@ -118,7 +118,7 @@ def make_token_source(
     Raises:
         CozeAuthenticationError: The token is missing or invalid.
     """
-    api_key = _hide(api_key)
+    api_key = _to_secret(api_key)
     if isinstance(api_key, SecretStr):
         return StaticToken(api_key)
     build_source: Callable[..., TokenSource] | None = getattr(api_key, "make_token_source", None)
@@ -136,7 +136,7 @@ def _read_attribute(source: Any) -> Any:
     return token() if callable(token) else token
 
 
-def _hide(value: Any) -> Any:
+def _to_secret(value: Any) -> Any:
     """Return a str as a `SecretStr`, so that no frame of a traceback shows a token."""
     return SecretStr(value) if isinstance(value, str) else value
 
@@ -152,7 +152,7 @@ def _validate_token(value: Any) -> str:
 def _strip(value: Any) -> str:
     """Return the text of a secret without white space, quotes and a pasted `Bearer `."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else ""
-    return text.strip(_AROUND).removeprefix("Bearer ").strip(_AROUND)
+    return text.strip(_PASTED_CHARACTERS).removeprefix("Bearer ").strip(_PASTED_CHARACTERS)
 
 
 def _find_problem(token: str) -> str:

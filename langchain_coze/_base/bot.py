@@ -11,7 +11,7 @@ from langchain_core.runnables import ensure_config
 from pydantic import AliasChoices, Field, PrivateAttr
 
 from langchain_coze._api.retry import RetryPolicy
-from langchain_coze._base.connection import CozeConnectionFields, Limit
+from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
 from langchain_coze._base.unsupported import drop_secrets, get_argument_names, warn_ignored
 from langchain_coze._chat.cancel import cancel_in_background
 from langchain_coze._chat.options import (
@@ -125,7 +125,7 @@ class BotFields(CozeConnectionFields):
     connector_id: str | None = None
     """The channel, for instance 1024 for the API. Per call too."""
 
-    max_duration: Limit = Field(default=None, gt=0)
+    max_duration: TimeLimit = Field(default=None, gt=0)
     """Maximum seconds for a whole turn; then `CozeTimeoutError`. None for no limit."""
 
     cancel_on_close: bool = False

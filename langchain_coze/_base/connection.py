@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
 
 
-def to_limit(value: Any) -> Any:
+def to_time_limit(value: Any) -> Any:
     """Return a number of seconds, or None if it is longer than any timer of Python can run.
 
     Args:
@@ -42,7 +42,7 @@ def to_limit(value: Any) -> Any:
     return None if is_endless else value
 
 
-Limit = Annotated[float | None, BeforeValidator(to_limit)]
+TimeLimit = Annotated[float | None, BeforeValidator(to_time_limit)]
 """The type of a time limit in seconds; None, infinity and numbers beyond any timer: no limit."""
 
 
@@ -118,7 +118,7 @@ class CozeConnectionFields(BaseModel):
     @field_validator("timeout")
     @classmethod
     def _check_timeout(cls, value: Any) -> Any:
-        value = to_limit(value)
+        value = to_time_limit(value)
         seconds = isinstance(value, (int, float)) and not isinstance(value, bool)
         if value is None or (seconds and value > 0) or hasattr(value, "as_dict"):
             return value
