@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.settings import Settings
     from langchain_coze._api.token_sources import TokenSource
 
-_CANCEL_WORKERS = 2
+_CANCEL_WORKERS = 4
 
 
 class LastTurns:

@@ -189,7 +189,7 @@ class CozeJWTAuth(BaseModel):
             CozeAuthenticationError: Coze rejected the app or the JWT.
             CozeError: Any other error.
         """
-        return self.make_token_source().get()
+        return self.make_token_source().get().get_secret_value()
 
     def __call__(self) -> str:
         """Return `token`."""
@@ -202,7 +202,7 @@ class CozeJWTAuth(BaseModel):
             CozeAuthenticationError: Coze rejected the app or the JWT.
             CozeError: Any other error.
         """
-        return await self.make_token_source().aget()
+        return (await self.make_token_source().aget()).get_secret_value()
 
     def make_token_source(
         self, settings: Settings | None = None, policy: RetryPolicy | None = None
@@ -293,18 +293,22 @@ class JWTTokenSource:
         """A key for the app and its session, the same for all their tokens."""
         return self._make_request().key
 
-    def get(self) -> str:
+    def get(self, deadline: float | None = None) -> SecretStr:
         """Return a token that will not expire soon.
 
+        Args:
+            deadline: When it must be there, by `time.monotonic()`; None for no limit.
+
         Raises:
+            CozeTimeoutError: The deadline has passed.
             CozeError: No token could be obtained.
         """
-        driver, flow = self._prepare()
+        driver, flow = self._prepare(deadline)
         return driver.run(flow)
 
-    async def aget(self) -> str:
+    async def aget(self, deadline: float | None = None) -> SecretStr:
         """Async version of `get`."""
-        driver, flow = self._prepare()
+        driver, flow = self._prepare(deadline)
         return await driver.arun(flow)
 
     def invalidate(self) -> bool:
@@ -313,15 +317,15 @@ class JWTTokenSource:
             _runtime.oauth_tokens.discard(*self._last_issued)
         return True
 
-    def _prepare(self) -> tuple[Driver, Flow[str]]:
+    def _prepare(self, deadline: float | None) -> tuple[Driver, Flow[SecretStr]]:
         request = self._make_request()
         driver = _runtime.make_driver(self._settings, JWTSigner(request))
-        return driver, self._fetch(request)
+        return driver, self._fetch(request, self._policy._replace(deadline=deadline))
 
-    def _fetch(self, request: TokenRequest) -> Flow[str]:
-        token = yield from fetch_token(request, _runtime.oauth_tokens, self._policy)
+    def _fetch(self, request: TokenRequest, policy: RetryPolicy) -> Flow[SecretStr]:
+        token = yield from fetch_token(request, _runtime.oauth_tokens, policy)
         self._last_issued = request.key, token
-        return token
+        return SecretStr(token)
 
 
 @functools.lru_cache(maxsize=16)

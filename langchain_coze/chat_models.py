@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from langchain_core.globals import get_llm_cache
@@ -363,8 +364,7 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
                 return
             try:
                 with turn.stream as stream:
-                    yield from parser.feed(stream.buffered)
-                    for data in stream.chunks:
+                    for data in stream.read_until_done(parser):
                         yield from parser.feed(data)
             except CozeError as error:
                 parser.handle_connection_lost(error)
@@ -396,10 +396,11 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
                     yield chunk
                 return
             try:
-                async with turn.stream as stream:
-                    for chunk in parser.feed(stream.buffered):
-                        yield chunk
-                    async for data in stream.chunks:
+                async with (
+                    turn.stream as stream,
+                    aclosing(stream.read_until_done(parser)) as reads,
+                ):
+                    async for data in reads:
                         for chunk in parser.feed(data):
                             yield chunk
             except CozeError as error:

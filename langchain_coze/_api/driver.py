@@ -9,8 +9,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
 from langchain_coze._api import transport
 from langchain_coze._api.effects import (
     Close,
@@ -27,6 +25,8 @@ from langchain_coze._api.effects import (
 )
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from langchain_coze._api.pool import ConnectionPools
     from langchain_coze._api.settings import Settings
     from langchain_coze._api.token_sources import TokenSource
@@ -94,7 +94,7 @@ class Driver:
         result: Any = None
         match effect:
             case Request():
-                token = SecretStr(self.token_source.get())  # no frame of a traceback shows it
+                token = self.token_source.get(effect.deadline)
                 result = transport.send(effect, self.settings, token, self._pools)
             case Read(stream, deadline):
                 result = stream.read(deadline)
@@ -116,7 +116,7 @@ class Driver:
         result: Any = None
         match effect:
             case Request():
-                token = SecretStr(await self.token_source.aget())
+                token = await self.token_source.aget(effect.deadline)
                 result = await transport.asend(effect, self.settings, token, self._pools)
             case Read(stream, deadline):
                 result = await stream.read(deadline)
@@ -161,5 +161,5 @@ def _in_loop() -> bool:
     return True
 
 
-def _hash_token(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def _hash_token(token: SecretStr) -> str:
+    return hashlib.sha256(token.get_secret_value().encode()).hexdigest()

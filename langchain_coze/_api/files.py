@@ -58,7 +58,8 @@ def upload_all(
     for file in files:
         account = account or (yield GetAccountKey())
         key = (base_url, account, file.digest)
-        ids[file.digest] = yield from get_or_create(cache, key, partial(_upload, file, policy))
+        create = partial(_upload, file, policy)
+        ids[file.digest] = yield from get_or_create(cache, key, create, deadline=policy.deadline)
     return ids
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
+from pydantic import SecretStr
+
 from langchain_coze._api.effects import Flow, Reply, Request
 from langchain_coze._api.error_codes import is_missing_route
 from langchain_coze._api.models import get_payload
@@ -85,13 +87,14 @@ class JWTSigner:
         """Take the signing function of a token request."""
         self._sign = request.sign
 
-    def get(self) -> str:
+    def get(self, deadline: float | None = None) -> SecretStr:
         """Return a new JWT."""
-        return self._sign()
+        del deadline
+        return SecretStr(self._sign())
 
-    async def aget(self) -> str:
+    async def aget(self, deadline: float | None = None) -> SecretStr:
         """Return a new JWT."""
-        return self._sign()
+        return self.get(deadline)
 
     def invalidate(self) -> bool:
         """Return False: do not retry after a rejected JWT."""
@@ -114,7 +117,10 @@ def fetch_token(token_request: TokenRequest, cache: TTLCache, policy: RetryPolic
         CozeError: Any other error.
     """
     token = yield from get_or_create(
-        cache, token_request.key, lambda: _request_or_error(token_request, policy)
+        cache,
+        token_request.key,
+        lambda: _request_or_error(token_request, policy),
+        deadline=policy.deadline,
     )
     if isinstance(token, str):
         return token
@@ -127,6 +133,8 @@ def _request_or_error(
     try:
         return (yield from _request_token(token_request, policy))
     except CozeError as error:
+        if policy.deadline is not None and time.monotonic() >= policy.deadline:
+            raise  # it is the deadline of this caller only
         error.retries_exhausted = True  # the retries have been made here
         return error.with_traceback(None), _FAILURE_CACHE_SECONDS
 

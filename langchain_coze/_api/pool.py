@@ -24,11 +24,14 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from langchain_coze._api.deadlines import SocketTimer
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+
+    from langchain_coze._api.deadlines import Deadline
 
 _KEEP_ALIVE = 30.0  # seconds to keep an idle connection
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -46,6 +49,7 @@ class _Slots:
         self._transports: list[Any] = []  # None for a closed transport
         self._released_at: list[float] = []
         self._free: list[int] = []  # a heap of free numbers
+        self.network_streams: dict[int, Any] = {}  # the connection of each number, if known
         self._last_sweep = time.monotonic()
         self._closed = False
 
@@ -151,15 +155,25 @@ class ConnectionPool(httpx.BaseTransport):
         """Take the function that creates the transport of one connection."""
         self._slots = _Slots(create)
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request on the first free connection, or a new one."""
+    def handle_request(
+        self, request: httpx.Request, deadline: Deadline | None = None
+    ) -> httpx.Response:
+        """Send a request on the first free connection, or a new one.
+
+        Args:
+            request: The request; its `trace` extension tells the deadline of a new connection.
+            deadline: Ends the wait for the head of the response on a connection that is reused.
+        """
         number, transport = self._slots.acquire()
+        if deadline is not None:
+            deadline.watch(self._slots.network_streams.get(number))
         try:
             response: httpx.Response = transport.handle_request(request)
         except BaseException:
             for idle in self._slots.release(number, broken=True):
                 idle.close()
             raise
+        self._slots.network_streams[number] = response.extensions.get("network_stream")
         response.stream = _PooledStream(response.stream, self._slots, number)
         return response
 
@@ -231,7 +245,11 @@ def _require_socks() -> None:
 
 
 class ConnectionPools:
-    """The connections of this process: sync by server, async by event loop and server."""
+    """The connections of this process: sync by server, async by event loop and server.
+
+    Attributes:
+        timer: Ends sync requests at their deadlines.
+    """
 
     def __init__(self) -> None:
         """Create the pools without any connection."""
@@ -239,6 +257,7 @@ class ConnectionPools:
 
     def clear(self) -> None:
         """Forget all connections without closing them: they may belong to a parent process."""
+        self.timer = SocketTimer()
         self._lock = threading.Lock()
         self._sync_pools: dict[str, ConnectionPool] = {}
         self._loop_pools: dict[asyncio.AbstractEventLoop, _LoopPools] = {}

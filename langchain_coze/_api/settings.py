@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 120.0
+DRAIN_SECONDS = 0.05  # for the end of a response after its last event, to reuse its connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,13 +6,16 @@ driver blocks its thread for it, the async driver does not.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from langchain_coze._api.deadlines import compute_seconds_left
 from langchain_coze._api.effects import Flow, T, Wait
+from langchain_coze._api.error_codes import make_deadline_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -75,7 +78,11 @@ class TTLCache:
 
 
 def get_or_create(
-    cache: TTLCache, key: Hashable, create: Callable[[], Flow[tuple[T, float]]]
+    cache: TTLCache,
+    key: Hashable,
+    create: Callable[[], Flow[tuple[T, float]]],
+    *,
+    deadline: float | None = None,
 ) -> Flow[T]:
     """Return a value from the cache, or create it once for all concurrent callers.
 
@@ -85,15 +92,21 @@ def get_or_create(
         cache: The cache.
         key: The key of the value.
         create: Returns a flow whose result is the value (not None) and its lifetime in seconds.
+        deadline: When to stop waiting for another caller, by `time.monotonic()`.
 
     Raises:
+        CozeTimeoutError: The deadline has passed.
         CozeError: The flow of `create` raised it.
     """
     while (value := cache.get(key)) is None:
         in_flight = cache.reserve(key)
         if in_flight is None:
             return (yield from _create(cache, key, create))
-        if not (yield Wait(in_flight, _MAX_WAIT_SECONDS)):
+        seconds_left = compute_seconds_left(deadline)
+        seconds = min(_MAX_WAIT_SECONDS, math.inf if seconds_left is None else seconds_left)
+        if not (yield Wait(in_flight, seconds)):
+            if deadline is not None and time.monotonic() >= deadline:
+                raise make_deadline_error()
             return (yield from create())[0]  # fall back to creating it ourselves
     return value  # type: ignore[no-any-return] # the cache is untyped
 

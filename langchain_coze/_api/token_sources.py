@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
 
+from langchain_coze._api.deadlines import compute_seconds_left
+from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze.errors import CozeAuthenticationError, bilingual_hint
 
 if TYPE_CHECKING:
@@ -33,10 +36,10 @@ class TokenSource(Protocol):
     def cache_key(self) -> str | None:
         """A key for the account that stays the same when the token changes, or None."""
 
-    def get(self) -> str:
-        """Return the token."""
+    def get(self, deadline: float | None = None) -> SecretStr:
+        """Return the token, in time for a deadline by `time.monotonic()`."""
 
-    async def aget(self) -> str:
+    async def aget(self, deadline: float | None = None) -> SecretStr:
         """Return the token without blocking the event loop."""
 
     def invalidate(self) -> bool:
@@ -51,15 +54,17 @@ class StaticToken:
 
     def __init__(self, token: SecretStr) -> None:
         """Take the token; drop white space and quotes around it, and a pasted `Bearer `."""
-        self._token = SecretStr(_validate_token(token))
+        self._token = _validate_token(token)
 
-    def get(self) -> str:
+    def get(self, deadline: float | None = None) -> SecretStr:
         """Return the token."""
-        return self._token.get_secret_value()
+        del deadline
+        return self._token
 
-    async def aget(self) -> str:
+    async def aget(self, deadline: float | None = None) -> SecretStr:
         """Return the token."""
-        return self._token.get_secret_value()
+        del deadline
+        return self._token
 
     def invalidate(self) -> bool:
         """Return False: there is no other token."""
@@ -80,12 +85,13 @@ class CallableToken:
         """Take a function without arguments that returns a str, a SecretStr, or an awaitable."""
         self._function = function
 
-    def get(self) -> str:
-        """Return the token from the function.
+    def get(self, deadline: float | None = None) -> SecretStr:
+        """Return the token from the function, which a deadline cannot interrupt.
 
         Raises:
             CozeAuthenticationError: The function returned no valid token, or an awaitable.
         """
+        del deadline
         value = _to_secret(self._function())
         if inspect.isawaitable(value):
             if inspect.iscoroutine(value):
@@ -94,10 +100,22 @@ class CallableToken:
             raise CozeAuthenticationError(message, hint=_HINT)
         return _validate_token(value)
 
-    async def aget(self) -> str:
-        """Async version of `get`; also accepts an awaitable."""
+    async def aget(self, deadline: float | None = None) -> SecretStr:
+        """Async version of `get`; also accepts an awaitable, which a deadline interrupts.
+
+        Raises:
+            CozeTimeoutError: The deadline has passed.
+        """
         value = _to_secret(self._function())
-        return _validate_token(_to_secret(await value) if inspect.isawaitable(value) else value)
+        if inspect.isawaitable(value):
+            try:
+                async with asyncio.timeout(compute_seconds_left(deadline)) as limit:
+                    value = _to_secret(await value)
+            except TimeoutError:
+                if limit.expired():
+                    raise make_deadline_error() from None
+                raise
+        return _validate_token(value)
 
     def invalidate(self) -> bool:
         """Return True: the next request calls the function again."""
@@ -141,12 +159,12 @@ def _to_secret(value: Any) -> Any:
     return SecretStr(value) if isinstance(value, str) else value
 
 
-def _validate_token(value: Any) -> str:
-    """Return the token; `value` is a `SecretStr`, and no local variable holds its text."""
+def _validate_token(value: Any) -> SecretStr:
+    """Return the stripped token; `value` is a `SecretStr`, and no local variable holds its text."""
     problem = _find_problem(_strip(value))
     if problem:
         raise CozeAuthenticationError(problem, hint=_HINT)
-    return _strip(value)
+    return SecretStr(_strip(value))
 
 
 def _strip(value: Any) -> str:

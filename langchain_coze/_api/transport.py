@@ -7,20 +7,21 @@ header, so all tokens can share the connections.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import json
 import platform
 import time
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
 import httpx
 
+from langchain_coze._api.deadlines import Deadline
 from langchain_coze._api.effects import Reply, Request
 from langchain_coze._api.error_codes import make_deadline_error, make_truncated_error
 from langchain_coze._api.pool import mark_broken
 from langchain_coze._api.replies import HTTP_ERROR
-from langchain_coze._api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
-from langchain_coze._api.stream_deadline import Deadline, with_deadline
+from langchain_coze._api.settings import CONNECT_TIMEOUT, DRAIN_SECONDS, READ_TIMEOUT
 from langchain_coze._version import __version__
 from langchain_coze.errors import (
     CozeConnectionError,
@@ -31,10 +32,11 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 
     from pydantic import SecretStr
 
+    from langchain_coze._api.deadlines import SocketTimer
     from langchain_coze._api.pool import ConnectionPools
     from langchain_coze._api.settings import Settings
 
@@ -63,29 +65,42 @@ def _build_content(request: Request) -> dict[str, Any]:
     return {} if request.body is None else {"content": _dump_json(request.body)}
 
 
-def _build_own_request(request: Request, settings: Settings, token: SecretStr) -> httpx.Request:
+def _build_own_request(
+    request: Request, settings: Settings, token: SecretStr, trace: Callable[..., Any] | None
+) -> httpx.Request:
     """Return the request for this package's connection pools.
 
     They are used without an `httpx.Client`: the features that a client adds (cookies, redirects,
     authentication flows) are not wanted, and cost a third of the time to the first byte.
     """
     url = _parse_url(settings.base_url + request.path)
+    extensions = {"timeout": _resolve_timeout(settings, request).as_dict()}
+    if trace is not None:
+        extensions["trace"] = trace
     return httpx.Request(
         request.method,
         url.copy_merge_params(request.query) if request.query else url,
         headers=_build_headers(request, settings, token),
-        extensions={"timeout": _resolve_timeout(settings, request).as_dict()},
+        extensions=extensions,
         **_build_content(request),
     )
 
 
 def _build_client_request(
-    client: Any, request: Request, settings: Settings, token: SecretStr
+    client: Any,
+    request: Request,
+    settings: Settings,
+    token: SecretStr,
+    trace: Callable[..., Any] | None,
 ) -> Any:
     """Return the request for a user-supplied client, built by that client."""
     options: dict[str, Any] = {}
     if settings.timeout is not ...:
         options["timeout"] = _resolve_timeout(settings, request)
+    elif request.deadline is not None:
+        options["timeout"] = _shorten(client.timeout, request.deadline)
+    if trace is not None:
+        options["extensions"] = {"trace": trace}
     return client.build_request(
         request.method,
         settings.base_url + request.path,
@@ -116,10 +131,17 @@ def _resolve_timeout(settings: Settings, request: Request) -> Any:
     if timeout is ...:  # the user-supplied client is of the other kind (sync or async)
         timeout = READ_TIMEOUT
     if timeout is not None and not isinstance(timeout, (int, float)):
-        return timeout
+        return timeout if request.deadline is None else _shorten(timeout, request.deadline)
     if request.read_timeout is not None:
         timeout = request.read_timeout if timeout is None else min(timeout, request.read_timeout)
     return _to_httpx_timeout(timeout)
+
+
+def _shorten(timeout: Any, deadline: float) -> httpx.Timeout:
+    """Return an `httpx.Timeout` that waits no longer than until the deadline."""
+    left = max(deadline - time.monotonic(), 0.0)
+    limits = httpx.Timeout(timeout).as_dict().items()
+    return httpx.Timeout(**{name: left if v is None else min(v, left) for name, v in limits})
 
 
 @functools.lru_cache(maxsize=64)
@@ -145,6 +167,12 @@ def _is_compressed(response: httpx.Response) -> bool:
     return bool(response.headers.get("content-encoding", "identity") != "identity")
 
 
+class ParserState(Protocol):
+    """A parser that knows whether the last event has arrived."""
+
+    is_done: bool
+
+
 class Stream:
     """The bytes of an open response, for sync callers.
 
@@ -156,19 +184,23 @@ class Stream:
         chunks: The rest of the response.
     """
 
-    __slots__ = ("_deadline", "_response", "buffered", "chunks")
+    __slots__ = ("_deadline", "_response", "_timer", "buffered", "chunks")
 
-    def __init__(self, response: httpx.Response, deadline: float | None = None) -> None:
-        """Take over an open response that must end by `deadline`."""
+    def __init__(
+        self, response: httpx.Response, timer: SocketTimer, deadline: Deadline | None = None
+    ) -> None:
+        """Take over an open response that must end by its deadline."""
         self._response = response
+        self._timer = timer
         self.buffered = b""
         # `response.stream` skips a layer of httpx that only counts bytes
         self.chunks: Iterator[bytes] = (
             response.iter_bytes() if _is_compressed(response) else iter(response.stream)  # type: ignore[arg-type] # a sync stream
         )
-        self._deadline = None if deadline is None else Deadline(deadline, response.extensions)
-        if self._deadline:
-            self.chunks = self._deadline.enforce(self.chunks)
+        self._deadline = deadline
+        if deadline is not None:
+            deadline.watch_response(response.extensions)
+            self.chunks = deadline.enforce(self.chunks)
 
     def read(self, deadline: float | None = None) -> bytes | None:
         """Return the next bytes, or None at the end.
@@ -178,8 +210,10 @@ class Stream:
                 only with access to the socket, which a user-supplied client may not expose or may
                 share (HTTP/2).
         """
-        limit = None if deadline is None else Deadline(deadline, self._response.extensions)
+        limit = None if deadline is None else Deadline(deadline, self._timer)
         try:
+            if limit:
+                limit.watch_response(self._response.extensions)
             return next(self.chunks, None)
         except BaseException as error:  # noqa: BLE001 - closes, then `_raise_mapped` re-raises
             mark_broken(self._response)
@@ -190,6 +224,26 @@ class Stream:
         finally:
             if limit:
                 limit.cancel()
+
+    def read_until_done(self, parser: ParserState) -> Iterator[bytes]:
+        """Yield all bytes until the parser has read the last event.
+
+        The end of the response is awaited for a moment only, so that its connection can be reused:
+        some servers keep it open, or send heartbeats.
+
+        Args:
+            parser: The parser that the caller gives each read to.
+        """
+        yield self.buffered
+        if not parser.is_done:
+            for data in self.chunks:
+                yield data
+                if parser.is_done:
+                    break
+            else:
+                return
+        with contextlib.suppress(CozeError):
+            self.read(time.monotonic() + DRAIN_SECONDS)
 
     def close(self) -> None:
         """Close the response; its connection is kept if the response was read to its end."""
@@ -210,9 +264,7 @@ class Stream:
             self._raise_mapped(error)
 
     def _raise_mapped(self, error: BaseException) -> NoReturn:
-        if self._deadline and self._deadline.expired and isinstance(error, Exception):
-            raise make_deadline_error(may_have_started=True) from error
-        _raise_mapped(error, streaming=True)
+        _raise_mapped(error, streaming=True, deadline=self._deadline)
 
 
 class AsyncStream:
@@ -220,15 +272,15 @@ class AsyncStream:
 
     __slots__ = ("_response", "buffered", "chunks")
 
-    def __init__(self, response: httpx.Response, deadline: float | None = None) -> None:
-        """Take over an open response that must end by `deadline`."""
+    def __init__(self, response: httpx.Response, deadline: Deadline | None = None) -> None:
+        """Take over an open response that must end by its deadline."""
         self._response = response
         self.buffered = b""
         self.chunks: AsyncIterator[bytes] = (
             response.aiter_bytes() if _is_compressed(response) else aiter(response.stream)  # type: ignore[arg-type] # an async stream
         )
         if deadline is not None:
-            self.chunks = with_deadline(self.chunks, deadline)
+            self.chunks = deadline.aenforce(self.chunks)
 
     async def read(self, deadline: float | None = None) -> bytes | None:
         """Async version of `Stream.read`; the deadline always works."""
@@ -242,6 +294,19 @@ class AsyncStream:
             if limit.expired() and isinstance(error, TimeoutError):
                 return None
             _raise_mapped(error, streaming=True)
+
+    async def read_until_done(self, parser: ParserState) -> AsyncGenerator[bytes]:
+        """Async version of `Stream.read_until_done`."""
+        yield self.buffered
+        if not parser.is_done:
+            async for data in self.chunks:
+                yield data
+                if parser.is_done:
+                    break
+            else:
+                return
+        with contextlib.suppress(CozeError):
+            await self.read(time.monotonic() + DRAIN_SECONDS)
 
     async def close(self) -> None:
         """Close the response; its connection is kept if the response was read to its end."""
@@ -267,16 +332,18 @@ def send(request: Request, settings: Settings, token: SecretStr, pools: Connecti
         CozeConnectionError: The server could not be reached, or the connection broke.
         CozeTimeoutError: The server was silent for too long, or the deadline has passed.
     """
+    deadline = None if request.deadline is None else Deadline(request.deadline, pools.timer)
+    trace = None if deadline is None else deadline.trace
     try:
         client = settings.http_client
         if client is None:
-            built = _build_own_request(request, settings, token)
-            response = pools.get_sync_pool(settings.base_url).handle_request(built)
+            built = _build_own_request(request, settings, token, trace)
+            response = pools.get_sync_pool(settings.base_url).handle_request(built, deadline)
         else:
             response = client.send(
-                _build_client_request(client, request, settings, token), stream=True
+                _build_client_request(client, request, settings, token, trace), stream=True
             )
-        stream = Stream(response, request.deadline)
+        stream = Stream(response, pools.timer, deadline)
         reply = _build_reply(response, token)
         if _is_event_stream(request, reply):
             reply.stream = stream
@@ -284,7 +351,9 @@ def send(request: Request, settings: Settings, token: SecretStr, pools: Connecti
             with stream:
                 reply.body = b"".join(stream.chunks)
     except Exception as error:  # noqa: BLE001 - `_raise_mapped` re-raises
-        _raise_mapped(error, deadline=request.deadline)
+        if deadline is not None:
+            deadline.cancel()
+        _raise_mapped(error, deadline=deadline)
     return reply
 
 
@@ -292,16 +361,20 @@ async def asend(
     request: Request, settings: Settings, token: SecretStr, pools: ConnectionPools
 ) -> Reply:
     """Async version of `send`."""
+    deadline = None if request.deadline is None else Deadline(request.deadline, pools.timer)
+    trace = None if deadline is None else deadline.atrace
     try:
         client = settings.http_async_client
-        if client is None:
-            built = _build_own_request(request, settings, token)
-            response = await pools.get_async_pool(settings.base_url).handle_async_request(built)
-        else:
-            response = await client.send(
-                _build_client_request(client, request, settings, token), stream=True
-            )
-        stream = AsyncStream(response, request.deadline)
+        async with asyncio.timeout(None if deadline is None else deadline.seconds_left):
+            if client is None:
+                built = _build_own_request(request, settings, token, trace)
+                pool = pools.get_async_pool(settings.base_url)
+                response = await pool.handle_async_request(built)
+            else:
+                response = await client.send(
+                    _build_client_request(client, request, settings, token, trace), stream=True
+                )
+        stream = AsyncStream(response, deadline)
         reply = _build_reply(response, token)
         if _is_event_stream(request, reply):
             reply.stream = stream
@@ -309,7 +382,7 @@ async def asend(
             async with stream:
                 reply.body = b"".join([part async for part in stream.chunks])
     except Exception as error:  # noqa: BLE001 - `_raise_mapped` re-raises
-        _raise_mapped(error, deadline=request.deadline)
+        _raise_mapped(error, deadline=deadline)
     return reply
 
 
@@ -325,13 +398,11 @@ _TIMED_OUT = bilingual_hint(
 
 
 def _raise_mapped(
-    error: BaseException, *, streaming: bool = False, deadline: float | None = None
+    error: BaseException, *, streaming: bool = False, deadline: Deadline | None = None
 ) -> NoReturn:
+    if deadline is not None and deadline.expired and isinstance(error, Exception):
+        raise make_deadline_error(may_have_started=deadline.may_have_started) from error
     mapped = map_httpx_error(error, streaming=streaming)
-    if deadline is not None and time.monotonic() >= deadline:
-        raise make_deadline_error(
-            may_have_started=getattr(mapped, "may_have_started", False)
-        ) from error
     if mapped is error:
         raise error
     raise mapped from error

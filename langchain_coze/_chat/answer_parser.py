@@ -312,7 +312,7 @@ class AnswerParser(ChatStreamParser):
 
     def _handle_done(self, body: Any) -> None:
         super()._handle_done(body)
-        self.is_finished = self.is_finished or self._assembler.has_answers
+        self.is_finished = self.is_done = self.is_finished or self._assembler.has_answers
         if self.is_finished and not self._late_usage:
             self._emit_last_chunk()
 

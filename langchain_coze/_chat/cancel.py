@@ -1,7 +1,7 @@
 """Cancel an abandoned chat in the background.
 
 A request in the `finally` of a cancelled task is lost when its scope or loop ends, so a small pool
-of threads sends it. The interpreter waits for these threads at exit.
+of threads sends it. The interpreter waits for these threads at exit, at most `_TIMEOUT`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_coze._api.settings import Settings
 
-_TIMEOUT = 3.0  # seconds
+_TIMEOUT = 3.0  # seconds after the stream was left; what has not been sent by then is dropped
 
 
 def cancel_in_background(
@@ -46,11 +46,11 @@ def cancel_in_background(
     if "chat_id" not in ids or "conversation_id" not in ids:
         return None
     chat = Chat(id=ids["chat_id"], conversation_id=ids["conversation_id"])
-    return _runtime.get_cancel_executor().submit(_send_cancel, settings, token, chat)
-
-
-def _send_cancel(settings: Settings, token: str, chat: Chat) -> None:
     policy = RetryPolicy(max_retries=0, deadline=time.monotonic() + _TIMEOUT)
+    return _runtime.get_cancel_executor().submit(_send_cancel, settings, token, chat, policy)
+
+
+def _send_cancel(settings: Settings, token: str, chat: Chat, policy: RetryPolicy) -> None:
     driver = _runtime.make_driver(settings, StaticToken(SecretStr(token)))
     with contextlib.suppress(CozeError):  # the chat may have ended already
         driver.run(cancel_chat(chat, policy))

@@ -43,6 +43,7 @@ class ChatStreamParser:
     Attributes:
         ids: `conversation_id`, `chat_id` and `section_id`, each once it is known.
         is_finished: Whether Coze has reported the end of the turn.
+        is_done: Whether the turn has ended and `done` has arrived: nothing follows it.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class ChatStreamParser:
         """
         self.ids: dict[str, str] = {}
         self.is_finished = False
+        self.is_done = False
         self._logid = logid
         self._token = token
         self._decoder = Decoder()
@@ -225,6 +227,7 @@ class ChatStreamParser:
             self._last_metadata["debug_url"] = body["debug_url"]
         if self._seen_ids:  # `done` without messages ends no turn: see `require_end`
             self.is_finished = True
+        self.is_done = self.is_finished
 
     _EVENT_HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {
         "conversation.chat.created": _record_ids,

@@ -18,6 +18,7 @@ from langchain_coze._api.models import RunReply
 from langchain_coze._api.polling import Polling, poll_workflow_run
 from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
+from langchain_coze._api.settings import DRAIN_SECONDS
 from langchain_coze._api.workflows import build_resume_request, build_run_request
 from langchain_coze._convert.attachments import Attachment
 from langchain_coze._convert.questions import name_answer, serialize_answer
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from langchain_coze._workflows.workflow_run import WorkflowRun
 
 _NO_ASYNC = 6003  # "asynchronous runs need a paid plan"
-_DRAIN_SECONDS = 0.05  # for reading the end of a response, so that its connection can be reused
 _STREAMED_KEY = "streamed"
 
 InputSource: TypeAlias = Literal["program", "network", "coercion"]
@@ -387,7 +387,7 @@ def _read_stream(parser: RunParser, stream: Any, reporter: Any) -> Flow[None]:
             data = yield Read(stream)
         parser.close()
         with contextlib.suppress(CozeError):  # drain the end of the response
-            yield Read(stream, time.monotonic() + _DRAIN_SECONDS)
+            yield Read(stream, time.monotonic() + DRAIN_SECONDS)
     except BaseException:
         yield Close(stream)
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import socket
+import time
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ from tests.integration_tests.call_styles import (
 from tests.integration_tests.scripted_server import serve_script
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 from tests.unit_tests.answer_streams import COMPLETED, DONE, make_completed, make_delta
+from tests.unit_tests.wire_fixtures import TURN, TURN_TEXT
 
 coze = serve(BOT)
 
@@ -248,6 +250,24 @@ def test_a_delta_that_is_not_json_is_never_left_out(ask: CallStyle) -> None:
         model = ChatCoze(bot_id="7", api_key="t", base_url=server.base_url)
         # the completed message has the whole text
         assert invoke(model, QUESTION).content == "You must not press the button"
+
+
+HEARTBEATS: list[bytes | float] = [b":\n\n", 0.05] * 200
+
+
+@pytest.mark.parametrize("rest", [[20.0], HEARTBEATS], ids=["silence", "heartbeats"])
+@pytest.mark.parametrize("split", [0, TURN.index(b"event:done")])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_turn_is_over_when_done_has_arrived(
+    ask: CallStyle, split: int, rest: list[bytes | float]
+) -> None:
+    reads = [TURN[:split], 0.05, TURN[split:]] if split else [TURN]
+    with serve_script(*reads, *rest, chunked=True) as server:
+        model = ChatCoze(bot_id="7", api_key="t", base_url=server.base_url)
+        begin = time.monotonic()
+        assert ask(model, QUESTION).content == TURN_TEXT
+        assert time.monotonic() - begin < 3
+        assert server.client_left.wait(3)
 
 
 def test_chunks_before_the_cut_are_kept(coze: LocalCoze) -> None:

@@ -163,7 +163,7 @@ def test_each_request_has_a_jwt_of_its_own() -> None:
         session_name=lambda: "ada", session_context={"device_info": {"device_id": "1"}}
     )
     signer = JWTSigner(auth._build_token_request("https://api.coze.cn"))
-    first, second = signer.get(), signer.get()
+    first, second = (signer.get().get_secret_value() for _ in range(2))
     assert jwt.get_unverified_header(first) == {"alg": "RS256", "typ": "JWT", "kid": "k"}
     claims = jwt.decode(first, APP.public_key, algorithms=["RS256"], audience="api.coze.cn")
     other = jwt.decode(second, APP.public_key, algorithms=["RS256"], audience="api.coze.cn")

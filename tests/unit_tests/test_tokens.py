@@ -39,13 +39,13 @@ async def coroutine() -> str:
     ],
 )
 def test_a_token_may_come_from_a_string_or_a_function(given: Any) -> None:
-    assert make_token_source(given).get() == "pat_x"
-    assert asyncio.run(make_token_source(given).aget()) == "pat_x"
+    assert make_token_source(given).get().get_secret_value() == "pat_x"
+    assert asyncio.run(make_token_source(given).aget()).get_secret_value() == "pat_x"
 
 
 def test_a_coroutine_function_serves_asynchronous_calls_only() -> None:
     source = make_token_source(coroutine)
-    assert asyncio.run(source.aget()) == "pat_x"
+    assert asyncio.run(source.aget()).get_secret_value() == "pat_x"
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # no coroutine is left unawaited
         with pytest.raises(CozeAuthenticationError, match="only ainvoke and astream"):
@@ -74,6 +74,6 @@ def test_invalid_tokens_are_refused(given: str) -> None:
 def test_a_source_is_called_for_each_request_and_can_be_renewed() -> None:
     tokens = iter(["pat_1", "pat_2"])
     source = make_token_source(lambda: next(tokens))
-    assert (source.get(), source.get()) == ("pat_1", "pat_2")
+    assert [source.get().get_secret_value() for _ in range(2)] == ["pat_1", "pat_2"]
     assert source.invalidate()
     assert not make_token_source("pat_x").invalidate()

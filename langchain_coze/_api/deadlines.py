@@ -1,0 +1,175 @@
+"""Deadlines: limit the total time of a request and its response, sync and async.
+
+The timeouts of an HTTP client limit only each wait for bytes: a response whose bytes arrive one by
+one, or endless 1xx replies, never end a call. The async version uses `asyncio.timeout`. A sync
+read that waits for bytes can only be ended from another thread: one timer thread for all requests
+shuts their sockets down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze._api.error_codes import make_deadline_error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+
+
+def compute_seconds_left(deadline: float | None) -> float | None:
+    """Return the seconds until a deadline by `time.monotonic()`, at least 0; None without one."""
+    return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+
+
+class SocketTimer:
+    """Shuts each socket down when its time is up; one daemon thread serves all of them."""
+
+    def __init__(self) -> None:
+        """Create a timer; its thread starts with the first socket."""
+        self._changed = threading.Condition()
+        self._sockets: dict[Any, tuple[float, socket.socket]] = {}
+        self._wakes_at = math.inf
+        self._thread: threading.Thread | None = None
+
+    def start(self, key: Any, expires_at: float, connection: socket.socket) -> None:
+        """Shut a socket down at `expires_at` (`time.monotonic()`), unless `stop` comes first."""
+        with self._changed:
+            self._sockets[key] = expires_at, connection
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="coze-timer", daemon=True)
+                self._thread.start()
+            elif expires_at < self._wakes_at:
+                self._changed.notify()
+
+    def stop(self, key: Any) -> None:
+        """Forget a socket. Afterwards it is never shut down, so another request may use it."""
+        with self._changed:
+            self._sockets.pop(key, None)
+
+    def _run(self) -> None:
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                for key, (expires_at, connection) in list(self._sockets.items()):
+                    if expires_at <= now:
+                        del self._sockets[key]
+                        _shut_down(connection)
+                times = [expires_at for expires_at, _ in self._sockets.values()]
+                self._wakes_at = min(times, default=math.inf)
+                self._changed.wait(self._wakes_at - now if times else None)
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # already closed
+        # bypass `SSLSocket.shutdown`, which is not safe to call from another thread
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+class Deadline:
+    """The deadline of one request and its response.
+
+    Attributes:
+        may_have_started: Whether the server may have received the request.
+    """
+
+    __slots__ = ("_expires_at", "_new_socket", "_timer", "may_have_started")
+
+    def __init__(self, expires_at: float, timer: SocketTimer) -> None:
+        """Create a deadline.
+
+        Args:
+            expires_at: When the response must be complete, by `time.monotonic()`.
+            timer: The timer that ends sync reads.
+        """
+        self._expires_at = expires_at
+        self._timer = timer
+        self._new_socket: socket.socket | None = None
+        self.may_have_started = True
+
+    @property
+    def expired(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() >= self._expires_at
+
+    @property
+    def seconds_left(self) -> float:
+        """The seconds until the deadline, at least 0."""
+        return max(self._expires_at - time.monotonic(), 0.0)
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Follow a sync request: the `trace` extension of httpx calls this at each step."""
+        self._follow(event)
+        if event.endswith(".connect_tcp.complete"):
+            raw_socket = info["return_value"].get_extra_info("socket")
+            if isinstance(raw_socket, socket.socket):
+                self.cancel()
+                self._new_socket = raw_socket.dup()  # TLS takes the other one over
+                self._timer.start(self, self._expires_at, self._new_socket)
+        elif event.endswith(".start_tls.complete"):
+            tls = info["return_value"].get_extra_info("ssl_object")
+            if tls is not None and tls.selected_alpn_protocol() == "h2":
+                self.cancel()  # other requests will share the connection
+
+    async def atrace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Async version of `trace`."""
+        del info
+        self._follow(event)
+
+    def _follow(self, event: str) -> None:
+        if event.endswith(".connect_tcp.started"):
+            self.may_have_started = False
+        elif event.endswith(".send_request_headers.started"):
+            self.may_have_started = True
+
+    def watch(self, connection: Any) -> None:
+        """Shut a connection down at the deadline, unless its socket is unknown.
+
+        Args:
+            connection: The `network_stream` of an httpx response, or None.
+        """
+        raw_socket = connection.get_extra_info("socket") if connection is not None else None
+        if self._new_socket is None and isinstance(raw_socket, socket.socket):
+            self._timer.start(self, self._expires_at, raw_socket)
+
+    def watch_response(self, extensions: Mapping[str, Any]) -> None:
+        """Shut the connection of an httpx response down at the deadline, unless it is shared."""
+        if extensions.get("http_version") != b"HTTP/2":
+            self.watch(extensions.get("network_stream"))
+
+    def enforce(self, chunks: Iterator[bytes]) -> Generator[bytes]:
+        """Yield the parts that arrive before the deadline.
+
+        Raises:
+            CozeTimeoutError: The deadline has passed.
+        """
+        for part in chunks:
+            if self.expired:
+                raise make_deadline_error(may_have_started=True)
+            yield part
+        if self.expired:  # a shutdown of the socket may look like the end of the stream
+            raise make_deadline_error(may_have_started=True)
+
+    async def aenforce(self, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+        """Async version of `enforce`; it also ends a read that waits for bytes."""
+        while True:
+            try:
+                async with asyncio.timeout(self.seconds_left):
+                    part = await anext(chunks, None)
+            except TimeoutError as error:
+                raise make_deadline_error(may_have_started=True) from error
+            if part is None:
+                return
+            yield part
+
+    def cancel(self) -> None:
+        """Stop watching the connection."""
+        self._timer.stop(self)
+        if self._new_socket is not None:
+            self._new_socket.close()
+            self._new_socket = None
