@@ -255,9 +255,9 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
 
         Source: Coze API, submit tool outputs (wire section 2.6).
         """
-        reject_forced_tool_choice(tool_choice)
         if kwargs.get("response_format") is not None:
             reject_structured_output()
+        reject_forced_tool_choice(tool_choice, tools)
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
 
     def with_structured_output(

@@ -9,13 +9,14 @@ import difflib
 import functools
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from langchain_core.tools import StructuredTool
 from pydantic import AliasChoices, BaseModel
 
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
 # Arguments of other chat models that are settings of the bot in Coze.
 _BOT_SETTINGS = frozenset(
@@ -109,23 +110,34 @@ def drop_secrets(kwargs: dict[str, Any], *, owner: str = "ChatCoze") -> dict[str
     return {name: kwargs[name] for name in kwargs if name not in secrets} if secrets else kwargs
 
 
-def reject_forced_tool_choice(tool_choice: Any) -> None:
+def reject_forced_tool_choice(tool_choice: Any, tools: Iterable[Any] = ()) -> None:
     """Raise if a tool call is forced, which Coze cannot do.
 
     Args:
         tool_choice: The argument of `bind_tools`. None and `"auto"` leave the choice to the bot.
+        tools: The tools to bind. With `response_format`, agents of LangChain bind a schema as a
+            tool and force its call.
 
     Raises:
         CozeInvalidRequestError: `tool_choice` has any other value.
     """
-    if tool_choice is not None and tool_choice != "auto":
-        raise CozeInvalidRequestError(
-            f"tool_choice={tool_choice!r}: a bot decides itself which tools it calls.",
-            hint=bilingual_hint(
-                "Remove tool_choice, and describe in the bot's prompt in Coze when to call a tool.",
-                "请不要设置 tool_choice，在扣子的智能体提示词中说明何时调用工具。",
-            ),
-        )
+    if tool_choice is None or tool_choice == "auto":
+        return
+    if any(_is_schema(tool) for tool in tools):
+        reject_structured_output()
+    raise CozeInvalidRequestError(
+        f"tool_choice={tool_choice!r}: a bot decides itself which tools it calls.",
+        hint=bilingual_hint(
+            "Remove tool_choice, and describe in the bot's prompt in Coze when to call a tool.",
+            "请不要设置 tool_choice，在扣子的智能体提示词中说明何时调用工具。",
+        ),
+    )
+
+
+def _is_schema(tool: Any) -> bool:
+    """Return whether a tool only describes an output: it is a class, or has nothing to run."""
+    has_no_code = isinstance(tool, StructuredTool) and tool.func is None and tool.coroutine is None
+    return has_no_code or isinstance(tool, type)
 
 
 def reject_structured_output() -> NoReturn:
@@ -137,10 +149,11 @@ def reject_structured_output() -> NoReturn:
     raise CozeInvalidRequestError(
         "Coze has no way to ask a bot for structured output.",
         hint=bilingual_hint(
-            "Set the output format of the bot's model to JSON in Coze and put a JsonOutputParser "
-            "or PydanticOutputParser after it; or call a workflow, whose outputs are typed; or let "
-            "another chat model structure the bot's answer.",
-            "请在扣子中将智能体模型的输出格式设为 JSON，并接上 JsonOutputParser 或 "
-            "PydanticOutputParser；或调用输出带类型的工作流；或用其他模型整理回答。",
+            "Leave response_format out. Set the output format of the bot's model to JSON in Coze "
+            "and put a JsonOutputParser or PydanticOutputParser after it; or call a workflow, "
+            "whose outputs are typed; or let another chat model structure the bot's answer.",
+            "请不要设置 response_format；可在扣子中将智能体模型的输出格式设为 JSON，并接上 "
+            "JsonOutputParser 或 PydanticOutputParser；或调用输出带类型的工作流；"
+            "或用其他模型整理回答。",
         ),
     )

@@ -9,7 +9,8 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import ToolException, tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.prebuilt import ToolNode
+from langgraph.prebuilt import ToolNode, create_react_agent
+from pydantic import BaseModel
 
 from langchain_coze import CozeInvalidRequestError, CozeNotFoundError, create_coze_agent
 from langchain_coze.local import LocalCoze
@@ -274,3 +275,43 @@ def test_a_name_is_needed(coze: LocalCoze, name: Any) -> None:
 def test_a_model_that_takes_no_tools_is_refused() -> None:
     with pytest.raises(CozeInvalidRequestError, match="takes no tools"):
         create_coze_agent(RunnableLambda(lambda _: "no"), [get_weather], name="weather")
+
+
+class City(BaseModel):
+    """A city, as structured output."""
+
+    name: str
+
+
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+@pytest.mark.parametrize("tools", [[], [get_weather]], ids=["no tools", "tools"])
+@pytest.mark.parametrize("strategy", ["schema", "JSON schema", "auto", "tool", "provider"])
+def test_structured_output_of_an_agent_is_refused_with_its_alternatives(
+    coze: LocalCoze, strategy: str, tools: list[Any], run: RunStyle
+) -> None:
+    """LangChain forces the call of a tool for it, which the user never asked for."""
+    structured = pytest.importorskip("langchain.agents.structured_output")
+    response_format = {
+        "schema": City,
+        "JSON schema": {**City.model_json_schema(), "description": "A city"},
+        "auto": structured.AutoStrategy(City),
+        "tool": structured.ToolStrategy(City),
+        "provider": structured.ProviderStrategy(City),
+    }[strategy]
+    agent = build_langchain_agent(make_chat(coze), tools, response_format=response_format)
+    with pytest.raises(CozeInvalidRequestError, match="structured output") as caught:
+        run(agent, make_input("hello"))
+    assert "Leave response_format out" in str(caught.value)
+    assert "JsonOutputParser" in str(caught.value)
+    assert "tool_choice" not in str(caught.value)
+    assert coze.requests == []
+
+
+@pytest.mark.filterwarnings("ignore:create_react_agent has been moved")
+@pytest.mark.parametrize("run", INVOKE_STYLES)
+def test_structured_output_of_a_react_agent_is_refused(coze: LocalCoze, run: RunStyle) -> None:
+    """This agent asks for it only after the turn."""
+    agent = create_react_agent(make_chat(coze), [get_weather], response_format=City)
+    with pytest.raises(CozeInvalidRequestError, match="structured output") as caught:
+        run(agent, make_input("hello"))
+    assert "Leave response_format out" in str(caught.value)

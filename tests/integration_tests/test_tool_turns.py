@@ -10,6 +10,7 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.load import dumpd, load
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from pydantic import BaseModel
 
 from langchain_coze import (
     CozeError,
@@ -29,6 +30,12 @@ TOOL = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
 }
 QUESTION = HumanMessage("Weather?")
+
+
+class Place(BaseModel):
+    """A place."""
+
+    name: str
 
 
 def weather(question: str, turn: Turn) -> Generator[Any, Any, None]:
@@ -296,6 +303,8 @@ def test_invalid_tool_messages_and_choices_are_refused_before_any_request(coze: 
         model.with_structured_output(TOOL)
     with pytest.raises(CozeInvalidRequestError, match="no way to ask a bot for structured"):
         model.bind_tools([], response_format=TOOL)
+    with pytest.raises(CozeInvalidRequestError, match="no way to ask a bot for structured"):
+        model.bind_tools([Place], tool_choice="Place")
     assert list_paths(coze) == []
     assert model.bind_tools([TOOL], tool_choice="auto")
     assert model.profile
