@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SITES = frozenset({"coze.cn", "coze.com"})
+_LABEL = r"[\w-]{1,63}"  # what stands between two dots of a host name
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 DEFAULT_BASE_URL = "https://api.coze.cn"
 """The default server."""
 
@@ -32,6 +36,29 @@ def secret_from_env(*names: str) -> Callable[[], SecretStr | None]:
     return lambda: SecretStr(value) if (value := read()) else None
 
 
+def has_valid_address(url: str) -> bool:
+    """Return whether a URL has a host name and a port that a request can be sent to.
+
+    Args:
+        url: An absolute URL.
+    """
+    try:
+        parts = urlsplit(url)
+        return url.isprintable() and " " not in url and parts.port != 0 and _is_host(parts.hostname)
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
+
+
+def _is_host(host: str | None) -> bool:
+    if host is None or ":" in host:
+        return host is not None  # `urlsplit` has checked the IPv6 address
+    if not host.isascii() or "xn--" in host:
+        host.encode("idna").decode("idna")  # raises a UnicodeError, which is a ValueError
+    if host.rpartition(".")[2].isdigit():
+        ipaddress.IPv4Address(host)  # no top-level domain is a number; raises a ValueError
+    return _HOST.fullmatch(host) is not None
+
+
 def clean_base_url(value: str) -> str:
     """Validate a base URL and return it without trailing slashes.
 
@@ -39,18 +66,26 @@ def clean_base_url(value: str) -> str:
         value: The `base_url` from the user.
 
     Raises:
-        ValueError: The value is not an HTTP or HTTPS URL, contains credentials, or is certainly not
-            the address of an API: the website, or the path of a call.
+        ValueError: The value is not an HTTP or HTTPS URL, has an impossible host or port, contains
+            credentials, or is certainly not the address of an API: the website, or the path of a
+            call.
     """
     url = value.strip().rstrip("/")
-    if "@" in urlsplit(url).netloc:  # do not quote the value: it has a password
-        raise ValueError(
+    scheme, _, address = url.partition("://")
+    is_valid = scheme.lower() in {"http", "https"} and has_valid_address(url)
+    if "@" in address.partition("/")[0] or ("@" in url and not is_valid):
+        raise ValueError(  # does not quote the value: it has a password
             "base_url must not contain a user name or password: pass a gateway's credentials in "
             "default_headers=, and the token as api_key=. "
             "base_url 不能包含用户名或密码：网关凭证请放在 default_headers= 中，"
             "令牌请通过 api_key= 传入。"
         )
-    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+    if "?" in url or "#" in url:  # does not quote the value: a query may have a key
+        raise ValueError(
+            "base_url must not contain a query (?) or a fragment (#). "
+            "base_url 不能包含查询参数（?）或片段（#）。"
+        )
+    if not is_valid:
         raise ValueError(
             f"base_url must be an address like https://api.coze.cn, not {value!r}. "
             "base_url 应为 https://api.coze.cn 这样的地址。"

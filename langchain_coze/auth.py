@@ -40,7 +40,7 @@ from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.settings import Settings
 from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env
-from langchain_coze.errors import CozeAuthenticationError, bilingual_hint
+from langchain_coze.errors import CozeAuthenticationError, CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     from langchain_coze._api.driver import Driver
@@ -173,6 +173,20 @@ class CozeJWTAuth(BaseModel):
             )
         return self
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; see `BaseModel.model_copy`. A new private key stays a secret.
+
+        Args:
+            update: The new values.
+            deep: Whether to copy the values as well.
+
+        Raises:
+            ValueError: The new private key is not one.
+        """
+        if update and "private_key" in update:
+            update = {**update, "private_key": self._load_key(update["private_key"])}
+        return super().model_copy(update=update, deep=deep)
+
     def for_session(self, session_name: str | Callable[[], str | None] | None) -> Self:
         """Return a copy of this app for another session.
 
@@ -215,7 +229,10 @@ class CozeJWTAuth(BaseModel):
         """
         if settings is None:
             default = self.base_url or from_env("COZE_API_BASE", default=DEFAULT_BASE_URL)()
-            settings = Settings(base_url=clean_base_url(default))
+            try:
+                settings = Settings(base_url=clean_base_url(default))
+            except ValueError as error:  # the value of the environment variable
+                raise CozeInvalidRequestError(str(error)) from None
         elif self.base_url not in {None, settings.base_url}:
             # The default headers are meant for the other server.
             settings = dataclasses.replace(settings, base_url=self.base_url, headers={})

@@ -7,13 +7,14 @@ import sys
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain evaluates annotations
 from langchain_core.tools import BaseTool, BaseToolkit
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from langchain_coze._api.retry import RetryPolicy
+from langchain_coze._base.cleaning import hide_secrets
 from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
 from langchain_coze._base.unsupported import drop_secrets
 from langchain_coze._chat.options import validate_bot_or_app
@@ -404,7 +405,9 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
     app_id: str | None = Field(default=None, coerce_numbers_to_str=True)
     """List only the workflows of this app; None for those of the library."""
 
-    tool_options: Mapping[str, Any] = {}
+    tool_options: Annotated[Mapping[str, Any], AfterValidator(hide_secrets)] = Field(
+        default={}, repr=False, exclude=True
+    )
     """Fields of each tool, for instance `{"run_mode": "sync"}`."""
 
     def get_tools(self) -> list[BaseTool]:

@@ -28,6 +28,6 @@ class Settings:
 
     base_url: str
     timeout: Any = READ_TIMEOUT
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets
     http_client: Any = None
     http_async_client: Any = None

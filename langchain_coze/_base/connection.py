@@ -23,6 +23,7 @@ from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.settings import Settings
 from langchain_coze._api.token_sources import make_token_source
+from langchain_coze._base.cleaning import check_headers, clean_field, clean_update
 from langchain_coze._base.unsupported import get_argument_names, warn_ignored
 from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env, secret_from_env
 
@@ -108,12 +109,7 @@ class CozeConnectionFields(BaseModel):
     @field_validator("default_headers")
     @classmethod
     def _check_headers(cls, value: Mapping[str, str] | None) -> Mapping[str, str] | None:
-        if any(name.strip().lower() == "authorization" for name in value or ()):
-            raise ValueError(
-                "default_headers must not contain Authorization: pass the token as api_key=. "
-                "default_headers 不能包含 Authorization：令牌请通过 api_key= 传入。"
-            )
-        return value
+        return None if value is None else check_headers(value)
 
     @field_validator("timeout")
     @classmethod
@@ -134,6 +130,24 @@ class CozeConnectionFields(BaseModel):
         if self.http_async_client is not None and not hasattr(self.http_async_client, "aclose"):
             raise ValueError("http_async_client takes an httpx.AsyncClient.")
         return self
+
+    if not TYPE_CHECKING:  # type checkers would accept any attribute
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            """Set an attribute; a token becomes a secret, the address and headers are checked."""
+            super().__setattr__(name, clean_field(name, value))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy; see `BaseModel.model_copy`. New values are cleaned as in an assignment.
+
+        Args:
+            update: The new values, by any name that the constructor accepts.
+            deep: Whether to copy the values as well.
+
+        Raises:
+            CozeInvalidRequestError: The address or a header is invalid.
+        """
+        return super().model_copy(update=clean_update(type(self), update), deep=deep)
 
     def _make_driver(self) -> Driver:
         """Return a driver for the server; it holds no connection, so creating one is cheap."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from langchain_core.exceptions import ModelError
 from langchain_core.messages import HumanMessage
+from pydantic import ValidationError
 
 from langchain_coze import (
     ChatCoze,
@@ -164,10 +165,68 @@ def test_invalid_input_is_refused_before_any_request(
     assert coze.requests == []
 
 
-@pytest.mark.parametrize("url", ["api.coze.cn", "ftp://api.coze.cn", "", "https://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "api.coze.cn",
+        "ftp://api.coze.cn",
+        "",
+        "https://",
+        "https://api..coze.cn",
+        "https://.coze.cn",
+        f"https://{'a' * 64}.cn",
+        f"https://{'例' * 60}.cn",
+        "https://xn--a",
+        "https://xn--a.cn",
+        "https://☃.cn",
+        "https://api coze.cn",
+        "https://api.co\tze.cn",
+        "https://a<b.cn",
+        "https://1.2.3.400",
+        "https://[::1",
+        "https://api.coze.cn:99999",
+        "https://api.coze.cn:0",
+        "https://api.coze.cn:-1",
+        "https://api.coze.cn:abc",
+    ],
+)
 def test_base_url_is_checked_at_once(url: str) -> None:
-    with pytest.raises(ValueError, match="base_url must be an address like"):
+    with pytest.raises(ValidationError, match="base_url must be an address like") as caught:
         ChatCoze(bot_id="1", api_key="pat_x", base_url=url)
+    assert repr(url) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "HTTPS://API.coze.cn",
+        "http://127.0.0.1:8888",
+        "http://[::1]:8888",
+        "http://coze_studio:8888/prefix",
+        "https://例子.cn",
+        "https://xn--fsqu00a.cn",
+        "https://gateway.example/@team",
+    ],
+)
+def test_addresses_of_all_kinds_are_accepted(url: str) -> None:
+    assert ChatCoze(bot_id="1", api_key="pat_x", base_url=f" {url}/ ").base_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:hunter2@host",
+        "https://user:hunter/2@host",
+        "user:hunter2@host",
+        "https://user:hunter2@ho..st",
+        "https://host?key=hunter2",
+        "https://host:99999/a#hunter2",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(ValidationError, match="base_url must not contain") as caught:
+        ChatCoze(bot_id="1", api_key="pat_x", base_url=url)
+    assert "hunter" not in str(caught.value)
 
 
 def test_tokens_with_invalid_characters_are_refused(coze: LocalCoze) -> None:

@@ -28,6 +28,7 @@ from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeConnectionError,
     CozeError,
+    CozeInvalidRequestError,
     CozeRateLimitError,
     CozeServerError,
     is_retryable,
@@ -35,6 +36,7 @@ from langchain_coze.errors import (
 from langchain_coze.local import LocalOAuthApp
 
 APP = LocalOAuthApp("310000000002", key_id="gdehvaDegW")
+OTHER = LocalOAuthApp("310000000003")
 NAMES = ("CLIENT_ID", "PRIVATE_KEY", "PRIVATE_KEY_FILE_PATH", "PUBLIC_KEY_ID")
 
 
@@ -65,6 +67,27 @@ def test_the_environment_names_the_app(monkeypatch: pytest.MonkeyPatch, tmp_path
     file.write_text(APP.private_key)
     monkeypatch.setenv("COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH", str(file))
     assert CozeJWTAuth() == auth
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_private_key_of_a_copy_stays_a_secret(tmp_path: Path, *, deep: bool) -> None:
+    file = tmp_path / "other.pem"
+    file.write_text(OTHER.private_key)
+    for given in (OTHER.private_key, SecretStr(OTHER.private_key), file):
+        changed = make_auth().model_copy(update={"private_key": given}, deep=deep)
+        assert changed.private_key == SecretStr(OTHER.private_key)
+        shown = f"{changed!r}{vars(changed)}{changed.model_dump()}"
+        assert OTHER.private_key.splitlines()[1] not in shown
+    with pytest.raises(ValueError, match="no private key"):
+        make_auth().model_copy(update={"private_key": "hunter2"}, deep=deep)
+    with pytest.raises(ValidationError, match="frozen"):
+        make_auth().private_key = "hunter2"  # type: ignore[misc] # it is frozen
+
+
+def test_a_wrong_address_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COZE_API_BASE", "https://api..coze.cn")
+    with pytest.raises(CozeInvalidRequestError, match=r"not 'https://api\.\.coze\.cn'"):
+        make_auth()()
 
 
 def test_the_key_is_text_or_a_file(tmp_path: Path) -> None:
