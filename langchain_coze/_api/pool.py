@@ -15,17 +15,14 @@ import asyncio
 import contextlib
 import functools
 import heapq
-import importlib.util
 import threading
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from langchain_coze._api.deadlines import SocketTimer
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze._api.proxies import find_proxy, require_usable
 
 if TYPE_CHECKING:
     import ssl
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
     from langchain_coze._api.deadlines import Deadline
 
 _KEEP_ALIVE = 30.0  # seconds to keep an idle connection
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class _Slots:
@@ -213,35 +209,19 @@ def _create_ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()  # takes 20 ms: once per process
 
 
-def _find_proxy(base_url: str) -> str | None:
-    """Return the proxy URL from the environment, or None; never one for a loopback address."""
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    if host in _LOOPBACK or proxy_bypass(host):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
-
-
 def _build_transport_options(base_url: str) -> dict[str, Any]:
-    proxy = _find_proxy(base_url)
-    if proxy and proxy.startswith("socks"):
-        _require_socks()
+    proxy = find_proxy(base_url)
+    if proxy is not None:
+        require_usable(proxy)
     limits = httpx.Limits(
         max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP_ALIVE
     )
-    return {"verify": _create_ssl_context(), "limits": limits, "proxy": proxy, "trust_env": False}
-
-
-def _require_socks() -> None:
-    if importlib.util.find_spec("socksio") is None:
-        hint = bilingual_hint(
-            'Install it: pip install "httpx[socks]", or unset ALL_PROXY.',
-            '请安装：pip install "httpx[socks]"，或取消 ALL_PROXY。',
-        )
-        message = "The environment names a SOCKS proxy, which httpx needs socksio for."
-        raise CozeInvalidRequestError(message, hint=hint)
+    return {
+        "verify": _create_ssl_context(),
+        "limits": limits,
+        "proxy": None if proxy is None else proxy.url,
+        "trust_env": False,
+    }
 
 
 class ConnectionPools:

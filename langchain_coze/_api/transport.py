@@ -18,18 +18,14 @@ import httpx
 
 from langchain_coze._api.deadlines import Deadline
 from langchain_coze._api.effects import Reply, Request
-from langchain_coze._api.error_codes import make_deadline_error, make_truncated_error
+from langchain_coze._api.error_codes import make_deadline_error
+from langchain_coze._api.http_errors import map_httpx_error
 from langchain_coze._api.pool import mark_broken
+from langchain_coze._api.proxies import describe_route
 from langchain_coze._api.replies import HTTP_ERROR
 from langchain_coze._api.settings import CONNECT_TIMEOUT, DRAIN_SECONDS, READ_TIMEOUT
 from langchain_coze._version import __version__
-from langchain_coze.errors import (
-    CozeConnectionError,
-    CozeError,
-    CozeInvalidRequestError,
-    CozeTimeoutError,
-    bilingual_hint,
-)
+from langchain_coze.errors import CozeError, CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
@@ -38,6 +34,7 @@ if TYPE_CHECKING:
 
     from langchain_coze._api.deadlines import SocketTimer
     from langchain_coze._api.pool import ConnectionPools
+    from langchain_coze._api.proxies import Route
     from langchain_coze._api.settings import Settings
 
 _USER_AGENT = f"langchain-coze/{__version__} python/{platform.python_version()}"
@@ -264,7 +261,7 @@ class Stream:
             self._raise_mapped(error)
 
     def _raise_mapped(self, error: BaseException) -> NoReturn:
-        _raise_mapped(error, streaming=True, deadline=self._deadline)
+        _raise_mapped(error, deadline=self._deadline)
 
 
 class AsyncStream:
@@ -293,7 +290,7 @@ class AsyncStream:
             await self.close()
             if limit.expired() and isinstance(error, TimeoutError):
                 return None
-            _raise_mapped(error, streaming=True)
+            _raise_mapped(error)
 
     async def read_until_done(self, parser: ParserState) -> AsyncGenerator[bytes]:
         """Async version of `Stream.read_until_done`."""
@@ -322,7 +319,7 @@ class AsyncStream:
             mark_broken(self._response)
         await self.close()
         if isinstance(error, Exception):
-            _raise_mapped(error, streaming=True)
+            _raise_mapped(error)
 
 
 def send(request: Request, settings: Settings, token: SecretStr, pools: ConnectionPools) -> Reply:
@@ -353,7 +350,8 @@ def send(request: Request, settings: Settings, token: SecretStr, pools: Connecti
     except Exception as error:  # noqa: BLE001 - `_raise_mapped` re-raises
         if deadline is not None:
             deadline.cancel()
-        _raise_mapped(error, deadline=deadline)
+        get_route = functools.partial(describe_route, settings, settings.http_client)
+        _raise_mapped(error, deadline=deadline, get_route=get_route)
     return reply
 
 
@@ -382,62 +380,23 @@ async def asend(
             async with stream:
                 reply.body = b"".join([part async for part in stream.chunks])
     except Exception as error:  # noqa: BLE001 - `_raise_mapped` re-raises
-        _raise_mapped(error, deadline=deadline)
+        get_route = functools.partial(describe_route, settings, settings.http_async_client)
+        _raise_mapped(error, deadline=deadline, get_route=get_route)
     return reply
 
 
 # --- Exceptions --------------------------------------------------------------------------------
 
-_UNREACHABLE = bilingual_hint(
-    "Check the network, the proxy settings and base_url.", "请检查网络、代理设置和 base_url。"
-)
-_TIMED_OUT = bilingual_hint(
-    "Raise timeout=, or look in Coze at what the bot is waiting for.",
-    "请调大 timeout=，或在扣子中查看智能体在等待什么。",
-)
-
 
 def _raise_mapped(
-    error: BaseException, *, streaming: bool = False, deadline: Deadline | None = None
+    error: BaseException,
+    *,
+    deadline: Deadline | None = None,
+    get_route: Callable[[], Route] | None = None,
 ) -> NoReturn:
     if deadline is not None and deadline.expired and isinstance(error, Exception):
         raise make_deadline_error(may_have_started=deadline.may_have_started) from error
-    mapped = map_httpx_error(error, streaming=streaming)
+    mapped = map_httpx_error(error, get_route)
     if mapped is error:
         raise error
     raise mapped from error
-
-
-def map_httpx_error(error: BaseException, *, streaming: bool = False) -> BaseException:
-    """Return our error for an exception of an httpx client; return anything else unchanged.
-
-    Classes are matched by name: a user-supplied client may come from a fork of httpx.
-    """
-    names = {error_class.__name__ for error_class in type(error).__mro__}
-    if isinstance(error, CozeError) or not names & {"HTTPError", "InvalidURL", "StreamError"}:
-        return error
-    if names & {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError"}:
-        # the text may quote a header, and thus the token
-        return CozeInvalidRequestError(
-            f"The request could not be built ({type(error).__name__}).",
-            hint=bilingual_hint(
-                "Check base_url (it starts with https:// or http://) and that the token and "
-                "default_headers are plain ASCII.",
-                "请检查 base_url（以 https:// 或 http:// 开头），"
-                "令牌和 default_headers 只能含 ASCII 字符。",
-            ),
-        )
-    details = f"{type(error).__name__}: {error}".rstrip(": ")
-    if names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}:
-        return CozeConnectionError(f"Coze could not be reached ({details}).", hint=_UNREACHABLE)
-    if "TimeoutException" in names:
-        timed_out = CozeTimeoutError(f"Coze was silent for too long ({details}).", hint=_TIMED_OUT)
-        timed_out.may_have_started = True
-        return timed_out
-    if streaming:
-        return make_truncated_error(
-            f"The connection broke in the middle of the stream ({details})."
-        )
-    broken = CozeConnectionError(f"The connection to Coze broke ({details}).", hint=_UNREACHABLE)
-    broken.may_have_started = True
-    return broken

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
-import importlib.util
 import os
 import pickle
 import socket
@@ -359,45 +358,6 @@ def test_clients_of_the_wrong_kind_are_refused_at_once(coze: LocalCoze) -> None:
         make_chat(coze, http_client=httpx.AsyncClient())
     with httpx.Client() as client, pytest.raises(ValueError, match=r"takes an httpx\.AsyncClient"):
         make_chat(coze, http_async_client=client)
-
-
-def test_the_environment_names_the_proxy_but_never_for_this_machine(
-    coze: LocalCoze, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as proxy:
-        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
-        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-            monkeypatch.setenv(name, address)
-        for name in ("no_proxy", "NO_PROXY"):
-            monkeypatch.delenv(name, raising=False)
-        model = make_chat(coze)
-        model.close()
-        assert invoke(model, QUESTION).text == ANSWER
-
-        def answer() -> None:
-            connection, _ = proxy.accept()
-            with connection:
-                request_lines.append(connection.recv(4096).split(b"\r\n")[0])
-                connection.sendall(b"HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno")
-
-        request_lines: list[bytes] = []
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
-        with pytest.raises(CozeError):
-            invoke(make_chat(coze, base_url="http://coze.example"), QUESTION)
-        thread.join(5)
-        assert request_lines == [b"POST http://coze.example/v3/chat HTTP/1.1"]
-
-
-def test_a_socks_proxy_without_its_package_is_explained(
-    coze: LocalCoze, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if importlib.util.find_spec("socksio"):
-        pytest.skip("socksio is installed")
-    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
-    monkeypatch.delenv("http_proxy", raising=False)
-    with pytest.raises(CozeError, match=r'pip install "httpx\[socks\]"'):
-        invoke(make_chat(coze, base_url="http://socks.coze.example"), QUESTION)
 
 
 def test_idle_connections_are_closed_after_a_while() -> None:
