@@ -124,6 +124,9 @@ _TOO_LARGE = _CodeInfo(
     "扣子的请求体上限为 15 MB（工作流为 20 MB），上传文件上限为 512 MB，网关的限制可能更小。"
     "请以上传或链接方式发送文件，并缩短消息。",
 )
+GATEWAY_HINT = bilingual_hint(_GATEWAY.en, _GATEWAY.zh)
+"""The hint for a reply that comes from a gateway or proxy, not from Coze."""
+
 _WRONG_URL = _CodeInfo(
     CozeNotFoundError,
     "Check base_url: it is the address of the API (https://api.coze.cn, https://api.coze.com "
@@ -357,11 +360,16 @@ def shorten_message(message: str) -> str:
         message: The message; tokens must have been masked before.
     """
     text = _STACK.sub("", message).strip()
-    if text[:200].lstrip().lower().startswith(("<!doctype", "<html")):
+    if is_html(text):
         text = " ".join(_TAG.sub(" ", text).split())
     if len(text) > _MAX_MESSAGE:
         text = text.partition("\n")[0]
     return text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…"
+
+
+def is_html(text: str) -> bool:
+    """Return whether a text is an HTML page, which Coze never answers with."""
+    return text[:200].lstrip().lower().startswith(("<!doctype", "<html"))
 
 
 def _find_entry(code: int | None, message: str, status_code: int | None) -> _CodeInfo | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.error_codes import make_error, shorten_message
+from langchain_coze._api.error_codes import GATEWAY_HINT, is_html, make_error, shorten_message
 from langchain_coze._api.models import find_failure, get_payload
 from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
+    CozePermissionError,
     CozeServerError,
     ErrorResponse,
     bilingual_hint,
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 _MAX_EXCERPT = 300
 _MAX_BODY = 2000  # characters
 _HTTP_OK = 200
+_HTTP_TOO_LARGE = 413
+_FILE_TOO_LARGE = 4302
 _MAX_MASKED = 100_000  # bytes of a body that are looked at
 HTTP_ERROR = 400
 """The lowest HTTP status that is an error."""
@@ -52,6 +56,46 @@ def find_unsupported_hint(request: Request) -> str | None:
     )
 
 
+def find_size_hint(request: Request, error: CozeError) -> str | None:
+    """Return the hint for a request that is too large, with its size; None for other errors."""
+    if error.status_code != _HTTP_TOO_LARGE and error.code != _FILE_TOO_LARGE:
+        return None
+    if request.file is not None:
+        size = _format_size(len(request.file.data))
+        return bilingual_hint(
+            f"The file has {size}. Coze takes files of up to 512 MB, and a gateway may take less: "
+            "shorten the file, or give a public link to it.",
+            f"文件大小为 {size}。扣子的上限为 512 MB，网关的限制可能更小："
+            "请缩小文件，或提供公开链接。",
+        )
+    size = _format_size(len(dump_json(request.body)))
+    limit = "20 MB" if request.path.startswith("/v1/workflow") else "15 MB"
+    return bilingual_hint(
+        f"The request has {size}. Coze takes up to {limit} here, and a gateway may take less: "
+        "send files as uploads or links, and shorten the messages or parameters.",
+        f"请求大小为 {size}。扣子此接口的上限为 {limit}，网关的限制可能更小："
+        "请以上传或链接方式发送文件，并缩短消息或参数。",
+    )
+
+
+def dump_json(body: Any) -> bytes:
+    """Return a body as JSON; lone surrogates, which cannot be encoded, are replaced.
+
+    Raises:
+        CozeInvalidRequestError: It cannot be written as JSON.
+    """
+    try:
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        message = f"The request cannot be written as JSON: {error}"
+        raise CozeInvalidRequestError(message) from error
+    return text.encode("utf-8", "replace")
+
+
+def _format_size(size: int) -> str:
+    return f"{size / 1024:.1f} kB" if size < 1024**2 else f"{size / 1024**2:.1f} MB"
+
+
 def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
     """Return the error that a complete reply reports, or None (wire section 1.5).
 
@@ -67,9 +111,14 @@ def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
         context["logid"] = context["logid"] or failure.logid or None
         context["debug_url"] = failure.debug_url or None
         return make_error(failure.code or None, redact(failure.message, reply.token), **context)
-    text = shorten_message(_decode_masked(reply))[:_MAX_EXCERPT]
+    body = _decode_masked(reply)
+    text = shorten_message(body)[:_MAX_EXCERPT]
     if reply.status_code >= HTTP_ERROR:
-        return make_error(None, f"Coze answered with HTTP {reply.status_code}: {text}", **context)
+        message = f"Coze answered with HTTP {reply.status_code}: {text}"
+        error = make_error(None, message, **context)
+        if is_html(body) and isinstance(error, (CozePermissionError, CozeServerError)):
+            error.hint = GATEWAY_HINT
+        return error
     hint = bilingual_hint(
         "Check base_url: it is the address of the API, for instance https://api.coze.cn, "
         "not that of the website.",

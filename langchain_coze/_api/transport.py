@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import platform
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
@@ -22,13 +21,13 @@ from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.http_errors import map_httpx_error
 from langchain_coze._api.pool import mark_broken
 from langchain_coze._api.proxies import describe_route
-from langchain_coze._api.replies import HTTP_ERROR
+from langchain_coze._api.replies import HTTP_ERROR, dump_json
 from langchain_coze._api.settings import CONNECT_TIMEOUT, DRAIN_SECONDS, READ_TIMEOUT
 from langchain_coze._version import __version__
-from langchain_coze.errors import CozeError, CozeInvalidRequestError
+from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
     from pydantic import SecretStr
 
@@ -59,7 +58,7 @@ def _build_content(request: Request) -> dict[str, Any]:
     """Return the keyword arguments of `httpx.Request` for a body or a file."""
     if request.file is not None:
         return {"files": {"file": tuple(request.file)}}
-    return {} if request.body is None else {"content": _dump_json(request.body)}
+    return {} if request.body is None else {"content": dump_json(request.body)}
 
 
 def _build_own_request(
@@ -111,15 +110,6 @@ def _build_client_request(
 @functools.lru_cache(maxsize=64)
 def _parse_url(url: str) -> httpx.URL:
     return httpx.URL(url)
-
-
-def _dump_json(body: Mapping[str, Any]) -> bytes:
-    try:
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        message = f"The request cannot be written as JSON: {error}"
-        raise CozeInvalidRequestError(message) from error
-    return text.encode("utf-8", "replace")  # lone surrogates cannot be encoded
 
 
 def _resolve_timeout(settings: Settings, request: Request) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nX-Tt-Logid: 0217\r\nConnection: close\r\n{}\r\n"
+_HEAD = "HTTP/1.1 {} -\r\nContent-Type: {}\r\nX-Tt-Logid: 0217\r\nConnection: close\r\n{}\r\n"
 _CHUNKED = "Transfer-Encoding: chunked\r\n"
 _MAX_SECONDS = 30.0  # the longest that a connection is kept, in seconds
 
@@ -30,12 +30,18 @@ class ScriptedServer:
     """
 
     def __init__(
-        self, steps: Iterable[Step], content_type: str, *, chunked: bool, replies: Sequence[bytes]
+        self,
+        steps: Iterable[Step],
+        content_type: str,
+        *,
+        chunked: bool,
+        replies: Sequence[bytes],
+        status: int = 200,
     ) -> None:
         self.steps = list(steps)
         self.replies = list(replies)
         self.chunked = chunked
-        self.head = _HEAD.format(content_type, _CHUNKED if chunked else "").encode()
+        self.head = _HEAD.format(status, content_type, _CHUNKED if chunked else "").encode()
         self.bodies: list[Any] = []
         self.paths: list[str] = []
         self.step_times: list[float] = []
@@ -87,7 +93,8 @@ class ScriptedServer:
         while len(body) < int(fields.get(b"content-length", b"0")):
             body += client.recv(65536)
         self.paths.append(head.split(b" ")[1].decode())
-        self.bodies.append(json.loads(body) if body else None)
+        is_json = b"json" in fields.get(b"content-type", b"")
+        self.bodies.append(json.loads(body) if is_json and body else None)
 
     def _client_leaves(self, client: socket.socket, seconds: float) -> bool:
         """Wait; return whether the client closes the connection in the meantime."""
@@ -110,12 +117,13 @@ def serve_script(
     content_type: str = "text/event-stream",
     chunked: bool = False,
     replies: Sequence[bytes] = (),
+    status: int = 200,
 ) -> Iterator[ScriptedServer]:
     """Serve these steps for each request, or the replies one after the other.
 
     A chunked body is never completed.
     """
-    server = ScriptedServer(steps, content_type, chunked=chunked, replies=replies)
+    server = ScriptedServer(steps, content_type, chunked=chunked, replies=replies, status=status)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:
