@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 120.0
+LAST_EVENT_SECONDS = 5.0  # for `done` after the event that ends the turn
 DRAIN_SECONDS = 0.05  # for the end of a response after its last event, to reuse its connection
 
 

@@ -22,7 +22,12 @@ from langchain_coze._api.http_errors import map_httpx_error
 from langchain_coze._api.pool import mark_broken
 from langchain_coze._api.proxies import describe_route
 from langchain_coze._api.replies import HTTP_ERROR, dump_json
-from langchain_coze._api.settings import CONNECT_TIMEOUT, DRAIN_SECONDS, READ_TIMEOUT
+from langchain_coze._api.settings import (
+    CONNECT_TIMEOUT,
+    DRAIN_SECONDS,
+    LAST_EVENT_SECONDS,
+    READ_TIMEOUT,
+)
 from langchain_coze._version import __version__
 from langchain_coze.errors import CozeError
 
@@ -155,8 +160,9 @@ def _is_compressed(response: httpx.Response) -> bool:
 
 
 class ParserState(Protocol):
-    """A parser that knows whether the last event has arrived."""
+    """A parser that knows whether the turn has ended and whether the last event has arrived."""
 
+    is_finished: bool
     is_done: bool
 
 
@@ -215,22 +221,27 @@ class Stream:
     def read_until_done(self, parser: ParserState) -> Iterator[bytes]:
         """Yield all bytes until the parser has read the last event.
 
-        The end of the response is awaited for a moment only, so that its connection can be reused:
-        some servers keep it open, or send heartbeats.
+        Once the turn has ended, the wait for the last event and for the end of the response is
+        short, and errors do not matter: some servers keep the connection open, or send heartbeats.
+        A response that was read to its end leaves its connection to other requests.
 
         Args:
             parser: The parser that the caller gives each read to.
         """
         yield self.buffered
-        if not parser.is_done:
+        if not parser.is_finished:
             for data in self.chunks:
                 yield data
-                if parser.is_done:
+                if parser.is_finished:
                     break
             else:
                 return
+        deadline = time.monotonic() + LAST_EVENT_SECONDS
         with contextlib.suppress(CozeError):
-            self.read(time.monotonic() + DRAIN_SECONDS)
+            while not parser.is_done and (rest := self.read(deadline)) is not None:
+                yield rest
+            if parser.is_done:
+                self.read(time.monotonic() + DRAIN_SECONDS)
 
     def close(self) -> None:
         """Close the response; its connection is kept if the response was read to its end."""
@@ -285,15 +296,19 @@ class AsyncStream:
     async def read_until_done(self, parser: ParserState) -> AsyncGenerator[bytes]:
         """Async version of `Stream.read_until_done`."""
         yield self.buffered
-        if not parser.is_done:
+        if not parser.is_finished:
             async for data in self.chunks:
                 yield data
-                if parser.is_done:
+                if parser.is_finished:
                     break
             else:
                 return
+        deadline = time.monotonic() + LAST_EVENT_SECONDS
         with contextlib.suppress(CozeError):
-            await self.read(time.monotonic() + DRAIN_SECONDS)
+            while not parser.is_done and (rest := await self.read(deadline)) is not None:
+                yield rest
+            if parser.is_done:
+                await self.read(time.monotonic() + DRAIN_SECONDS)
 
     async def close(self) -> None:
         """Close the response; its connection is kept if the response was read to its end."""

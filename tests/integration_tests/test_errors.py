@@ -28,6 +28,7 @@ from langchain_coze import (
     CozeTimeoutError,
     is_retryable,
 )
+from langchain_coze._api import transport
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import (
@@ -312,6 +313,20 @@ def test_a_delta_that_is_not_json_is_never_left_out(ask: CallStyle) -> None:
 
 
 HEARTBEATS: list[bytes | float] = [b":\n\n", 0.05] * 200
+
+
+@pytest.mark.parametrize("rest", [[20.0], HEARTBEATS], ids=["silence", "heartbeats"])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_completed_turn_waits_only_a_short_time_for_done(
+    ask: CallStyle, rest: list[bytes | float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "LAST_EVENT_SECONDS", 0.3)
+    with serve_script(TURN[: TURN.index(b"event:done")], *rest, chunked=True) as server:
+        model = ChatCoze(bot_id="7", api_key="t", base_url=server.base_url)
+        begin = time.monotonic()
+        assert ask(model, QUESTION).content == TURN_TEXT
+        assert 0.25 < time.monotonic() - begin < 3
+        assert server.client_left.wait(3)
 
 
 @pytest.mark.parametrize("rest", [[20.0], HEARTBEATS], ids=["silence", "heartbeats"])
