@@ -10,7 +10,7 @@ from langchain_coze._api.models import UploadedFile
 from langchain_coze._api.replies import collect_error_context, read_object
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze._api.singleflight import TTLCache, get_or_create
-from langchain_coze.errors import CozeServerError
+from langchain_coze.errors import CozeError, CozeServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,11 @@ def upload_file(file: Upload, policy: RetryPolicy) -> Flow[str]:
         CozeError: Any other error.
     """
     request = Request(method="POST", path="/v1/files/upload", file=file)
-    reply = yield from send_with_retry(request, policy)
+    try:
+        reply = yield from send_with_retry(request, policy)
+    except CozeError as error:
+        error.may_have_started = False  # an upload starts no turn and no run
+        raise
     file_id = UploadedFile.model_validate(read_object(reply)).id
     if not file_id:
         raise CozeServerError(

@@ -146,6 +146,7 @@ def _request_token(token_request: TokenRequest, policy: RetryPolicy) -> Flow[tup
     try:
         reply: Reply = yield from send_with_retry(http_request, policy)
     except CozeError as error:
+        error.may_have_started = False  # no turn and no run has been started
         raise _explain_refusal(error) from None
     body = reply.json if "access_token" in reply.json else get_payload(reply.json)
     token = body.get("access_token") if isinstance(body, Mapping) else None

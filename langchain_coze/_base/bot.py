@@ -126,7 +126,8 @@ class BotFields(CozeConnectionFields):
     """The channel, for instance 1024 for the API. Per call too."""
 
     max_duration: TimeLimit = Field(default=None, gt=0)
-    """Maximum seconds for a whole turn; then `CozeTimeoutError`. None for no limit."""
+    """Maximum seconds for a whole turn, from the token of an OAuth app to the last byte; then
+    `CozeTimeoutError`. None for no limit."""
 
     cancel_on_close: bool = False
     """Cancel the chat in Coze when the consumer stops reading early. Output generated so far is

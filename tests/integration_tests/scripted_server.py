@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -36,9 +36,11 @@ class ScriptedServer:
         *,
         chunked: bool,
         replies: Sequence[bytes],
+        raw_replies: Mapping[str, Sequence[Step]],
         status: int = 200,
     ) -> None:
         self.steps = list(steps)
+        self.raw_replies = raw_replies
         self.replies = list(replies)
         self.chunked = chunked
         self.head = _HEAD.format(status, content_type, _CHUNKED if chunked else "").encode()
@@ -66,10 +68,13 @@ class ScriptedServer:
         with client, suppress(OSError):
             self._read(client)
             self.step_times = []
-            client.sendall(self.head)
-            for step in self._next_steps():
+            raw = self.raw_replies.get(self.paths[-1].partition("?")[0])
+            if raw is None:
+                client.sendall(self.head)
+            chunked = self.chunked and raw is None
+            for step in self._next_steps() if raw is None else raw:
                 if isinstance(step, bytes):
-                    client.sendall(b"%x\r\n%s\r\n" % (len(step), step) if self.chunked else step)
+                    client.sendall(b"%x\r\n%s\r\n" % (len(step), step) if chunked else step)
                 elif isinstance(step, (int, float)):
                     if self._client_leaves(client, step):
                         return
@@ -118,12 +123,20 @@ def serve_script(
     chunked: bool = False,
     replies: Sequence[bytes] = (),
     status: int = 200,
+    raw_replies: Mapping[str, Sequence[Step]] | None = None,
 ) -> Iterator[ScriptedServer]:
     """Serve these steps for each request, or the replies one after the other.
 
-    A chunked body is never completed.
+    A chunked body is never completed. `raw_replies` are steps by path that include the head.
     """
-    server = ScriptedServer(steps, content_type, chunked=chunked, replies=replies, status=status)
+    server = ScriptedServer(
+        steps,
+        content_type,
+        chunked=chunked,
+        replies=replies,
+        raw_replies=raw_replies or {},
+        status=status,
+    )
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:

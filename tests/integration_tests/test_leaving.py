@@ -21,6 +21,8 @@ from langchain_coze import ChatCoze, CozeError, CozeTimeoutError
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Pause
 from tests.conftest import finish_cancels, make_chat, serve, wait_until
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
+from tests.integration_tests.scripted_server import serve_script
+from tests.unit_tests.wire_fixtures import TURN
 
 LONG = 20.0
 numbers_said = Counter[str]()  # how many numbers the bot has said, by question
@@ -162,6 +164,30 @@ def test_a_cancel_arrives_although_the_program_ends(coze: LocalCoze) -> None:
     command = [sys.executable, "-c", textwrap.dedent(program)]
     assert subprocess.run(command, timeout=LONG, check=False).returncode == 0
     assert len(list_cancels(coze)) == 1
+
+
+def test_cancels_that_do_not_get_through_are_dropped_together() -> None:
+    chat: list[Any] = [
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+        TURN[: TURN.index(b"event:conversation.chat.completed")],
+        LONG,
+    ]
+    replies = {"/v3/chat": chat, "/v3/chat/cancel": [LONG]}
+    with serve_script(raw_replies=replies) as server:
+        program = f"""
+            import time
+            from langchain_coze import ChatCoze
+            bot = ChatCoze(bot_id="7", api_key="t", base_url={server.base_url!r},
+                           cancel_on_close=True)
+            for _ in range(12):
+                for chunk in bot.stream("Hi"):
+                    break
+            print(time.time())
+        """
+        command = [sys.executable, "-c", textwrap.dedent(program)]
+        ended = subprocess.run(command, timeout=LONG, check=True, capture_output=True)
+        assert time.time() - float(ended.stdout) < 4.5
+        assert "/v3/chat/cancel" in server.paths
 
 
 # --- Time ----------------------------------------------------------------------------------------
