@@ -17,7 +17,8 @@ import functools
 import heapq
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
 
@@ -26,15 +27,43 @@ from langchain_coze._api.proxies import find_proxy, require_usable
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 
     from langchain_coze._api.deadlines import Deadline
 
 _KEEP_ALIVE = 30.0  # seconds to keep an idle connection
+_MAX_SERVERS = 64  # per process, and per event loop
+P = TypeVar("P")
+
+
+class _Slot:
+    """A place for a transport that holds one connection.
+
+    Attributes:
+        transport: The transport; None if it has been closed.
+        network_stream: The connection that it used last, if that is known.
+        released_at: When it became free, by `time.monotonic()`.
+    """
+
+    __slots__ = ("network_stream", "number", "released_at", "transport")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.transport: Any = None
+        self.network_stream: Any = None
+        self.released_at = 0.0
+
+    def __lt__(self, other: _Slot) -> bool:
+        return self.number < other.number
+
+    def take_transport(self) -> Any:
+        """Return the transport, to be closed; the next request gets a new one."""
+        transport, self.transport, self.network_stream = self.transport, None, None
+        return transport
 
 
 class _Slots:
-    """Numbered transports with one connection each; the lowest free number is used first.
+    """Slots of the connections to one server; the lowest free one is used first.
 
     So in quiet times only few stay in use, and the others can be closed.
     """
@@ -42,65 +71,51 @@ class _Slots:
     def __init__(self, create: Callable[[], Any]) -> None:
         self._create = create
         self._lock = threading.Lock()
-        self._transports: list[Any] = []  # None for a closed transport
-        self._released_at: list[float] = []
-        self._free: list[int] = []  # a heap of free numbers
-        self.network_streams: dict[int, Any] = {}  # the connection of each number, if known
-        self._last_sweep = time.monotonic()
+        self._count = 0
+        self._free: list[_Slot] = []  # a heap
         self._closed = False
 
-    def acquire(self) -> tuple[int, Any]:
-        """Return the number of a free transport and the transport."""
+    def acquire(self) -> _Slot:
+        """Return a free slot with a transport."""
         with self._lock:
             if self._free:
-                number = heapq.heappop(self._free)
+                slot = heapq.heappop(self._free)
             else:
-                number = len(self._transports)
-                self._transports.append(None)
-                self._released_at.append(0.0)
-            transport = self._transports[number]
-            if transport is None:
-                transport = self._transports[number] = self._create()
-            return number, transport
+                slot = _Slot(self._count)
+                self._count += 1
+            if slot.transport is None:
+                slot.transport = self._create()
+            return slot
 
-    def release(self, number: int, *, broken: bool = False) -> list[Any]:
-        """Mark a transport as free; return the transports that the caller must close.
+    def release(self, slot: _Slot, *, broken: bool = False) -> list[Any]:
+        """Free a slot; return the transports that the caller must close.
 
         A broken one is not reused: after a badly timed cancellation it may never free its only
         connection.
         """
         with self._lock:
-            now = time.monotonic()
-            to_close = [self._transports[number]] if broken else []
-            if broken:
-                self._transports[number] = None
-            heapq.heappush(self._free, number)
-            self._released_at[number] = now
-            if not self._closed and now - self._last_sweep < _KEEP_ALIVE:
-                return to_close
-            self._last_sweep = now
-            return to_close + self._take_idle(0.0 if self._closed else _KEEP_ALIVE, now)
+            heapq.heappush(self._free, slot)
+            slot.released_at = time.monotonic()
+            return [slot.take_transport()] if broken or self._closed else []
+
+    def take_idle(self, seconds: float) -> list[Any]:
+        """Return the transports that have been free for some seconds, to be closed."""
+        with self._lock:
+            latest = time.monotonic() - seconds
+            idle = [s for s in self._free if s.transport is not None and s.released_at <= latest]
+            return [slot.take_transport() for slot in idle]
 
     def close(self) -> list[Any]:
         """Return the free transports, to be closed; `release` returns the others later."""
-        with self._lock:
-            self._closed = True
-            return self._take_idle(0.0, time.monotonic())
-
-    def _take_idle(self, seconds: float, now: float) -> list[Any]:
-        idle = []
-        for number in self._free:
-            if self._transports[number] is not None and now - self._released_at[number] >= seconds:
-                idle.append(self._transports[number])
-                self._transports[number] = None
-        return idle
+        self._closed = True
+        return self.take_idle(0.0)
 
 
 class _PooledStream(httpx.SyncByteStream):
     """A response stream that releases its transport when it is closed."""
 
-    def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
-        self._stream, self._slots, self._number = stream, slots, number
+    def __init__(self, stream: Any, slots: _Slots, slot: _Slot) -> None:
+        self._stream, self._slots, self._slot = stream, slots, slot
         self.broken = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -113,15 +128,15 @@ class _PooledStream(httpx.SyncByteStream):
             self._stream.close()
             broken = self.broken
         finally:
-            for idle in slots.release(self._number, broken=broken) if slots else ():
+            for idle in slots.release(self._slot, broken=broken) if slots else ():
                 idle.close()
 
 
 class _AsyncPooledStream(httpx.AsyncByteStream):
     """Async version of `_PooledStream`."""
 
-    def __init__(self, stream: Any, slots: _Slots, number: int) -> None:
-        self._stream, self._slots, self._number = stream, slots, number
+    def __init__(self, stream: Any, slots: _Slots, slot: _Slot) -> None:
+        self._stream, self._slots, self._slot = stream, slots, slot
         self.broken = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -134,7 +149,7 @@ class _AsyncPooledStream(httpx.AsyncByteStream):
             await self._stream.aclose()
             broken = self.broken
         finally:
-            for idle in slots.release(self._number, broken=broken) if slots else ():
+            for idle in slots.release(self._slot, broken=broken) if slots else ():
                 await idle.aclose()
 
 
@@ -160,18 +175,23 @@ class ConnectionPool(httpx.BaseTransport):
             request: The request; its `trace` extension tells the deadline of a new connection.
             deadline: Ends the wait for the head of the response on a connection that is reused.
         """
-        number, transport = self._slots.acquire()
+        slot = self._slots.acquire()
         if deadline is not None:
-            deadline.watch(self._slots.network_streams.get(number))
+            deadline.watch(slot.network_stream)
         try:
-            response: httpx.Response = transport.handle_request(request)
+            response: httpx.Response = slot.transport.handle_request(request)
         except BaseException:
-            for idle in self._slots.release(number, broken=True):
+            for idle in self._slots.release(slot, broken=True):
                 idle.close()
             raise
-        self._slots.network_streams[number] = response.extensions.get("network_stream")
-        response.stream = _PooledStream(response.stream, self._slots, number)
+        slot.network_stream = response.extensions.get("network_stream")
+        response.stream = _PooledStream(response.stream, self._slots, slot)
         return response
+
+    def sweep(self) -> None:
+        """Close the connections that have been idle for long."""
+        for idle in self._slots.take_idle(_KEEP_ALIVE):
+            idle.close()
 
     def close(self) -> None:
         """Close idle connections now and the others when they become idle."""
@@ -188,15 +208,20 @@ class AsyncConnectionPool(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on the first free connection, or a new one."""
-        number, transport = self._slots.acquire()
+        slot = self._slots.acquire()
         try:
-            response: httpx.Response = await transport.handle_async_request(request)
+            response: httpx.Response = await slot.transport.handle_async_request(request)
         except BaseException:
-            for idle in self._slots.release(number, broken=True):
+            for idle in self._slots.release(slot, broken=True):
                 await idle.aclose()
             raise
-        response.stream = _AsyncPooledStream(response.stream, self._slots, number)
+        response.stream = _AsyncPooledStream(response.stream, self._slots, slot)
         return response
+
+    async def sweep(self) -> None:
+        """Close the connections that have been idle for long."""
+        for idle in self._slots.take_idle(_KEEP_ALIVE):
+            await idle.aclose()
 
     async def aclose(self) -> None:
         """Close idle connections now and the others when they become idle."""
@@ -224,6 +249,56 @@ def _build_transport_options(base_url: str) -> dict[str, Any]:
     }
 
 
+class _ByServer(Generic[P]):
+    """The pools of a process or of an event loop, by base URL.
+
+    Only the `_MAX_SERVERS` used last are kept: a program with a server for each tenant would
+    otherwise run out of file descriptors.
+    """
+
+    def __init__(self, create: Callable[[str], P]) -> None:
+        self._create = create
+        self._lock = threading.Lock()
+        self._pools: OrderedDict[str, P] = OrderedDict()
+        self._swept_at = time.monotonic()
+
+    def get(self, base_url: str) -> tuple[P, Sequence[P]]:
+        """Return the pool of a server, and the pool that it replaces, if any, to be closed."""
+        with self._lock:
+            pool = self._pools.get(base_url)
+            if pool is not None:
+                self._pools.move_to_end(base_url)
+                return pool, ()
+            pool = self._pools[base_url] = self._create(base_url)
+            replaced = len(self._pools) > _MAX_SERVERS
+            return pool, [self._pools.popitem(last=False)[1]] if replaced else ()
+
+    def list_due(self) -> Sequence[P]:
+        """Return the pools to sweep: all of them from time to time, else none."""
+        now = time.monotonic()
+        if now - self._swept_at < _KEEP_ALIVE:
+            return ()
+        with self._lock:
+            self._swept_at = now
+            return list(self._pools.values())
+
+    def take(self, base_url: str | None = None) -> list[P]:
+        """Remove and return the pool of a server, or all pools."""
+        with self._lock:
+            names = list(self._pools) if base_url is None else [base_url]
+            return [self._pools.pop(name) for name in names if name in self._pools]
+
+
+def _create_sync_pool(base_url: str) -> ConnectionPool:
+    options = _build_transport_options(base_url)
+    return ConnectionPool(functools.partial(httpx.HTTPTransport, **options))
+
+
+def _create_async_pool(base_url: str) -> AsyncConnectionPool:
+    options = _build_transport_options(base_url)
+    return AsyncConnectionPool(functools.partial(httpx.AsyncHTTPTransport, **options))
+
+
 class ConnectionPools:
     """The connections of this process: sync by server, async by event loop and server.
 
@@ -239,56 +314,52 @@ class ConnectionPools:
         """Forget all connections without closing them: they may belong to a parent process."""
         self.timer = SocketTimer()
         self._lock = threading.Lock()
-        self._sync_pools: dict[str, ConnectionPool] = {}
+        self._sync_pools = _ByServer(_create_sync_pool)
         self._loop_pools: dict[asyncio.AbstractEventLoop, _LoopPools] = {}
 
     def get_sync_pool(self, base_url: str) -> ConnectionPool:
         """Return the sync connections to a server."""
-        connections = self._sync_pools.get(base_url)
-        if connections is None:
-            make = functools.partial(httpx.HTTPTransport, **_build_transport_options(base_url))
-            with self._lock:
-                connections = self._sync_pools.setdefault(base_url, ConnectionPool(make))
-        return connections
+        pool, replaced = self._sync_pools.get(base_url)
+        for old in replaced:
+            old.close()
+        for due in self._sync_pools.list_due():
+            due.sweep()
+        return pool
 
-    def get_async_pool(self, base_url: str) -> AsyncConnectionPool:
+    async def get_async_pool(self, base_url: str) -> AsyncConnectionPool:
         """Return the connections of the running event loop to a server."""
         loop = asyncio.get_running_loop()
         loop_pools = self._loop_pools.get(loop)
         if loop_pools is None or loop_pools.closed:
             loop_pools = _LoopPools()
             with self._lock:  # connections keep their loop alive, so drop closed loops here
-                for old in [old for old in self._loop_pools if old.is_closed()]:
-                    del self._loop_pools[old]
+                for old_loop in [old for old in self._loop_pools if old.is_closed()]:
+                    del self._loop_pools[old_loop]
                 self._loop_pools[loop] = loop_pools
-        connections = loop_pools.by_base_url.get(base_url)
-        if connections is None:
-            make = functools.partial(httpx.AsyncHTTPTransport, **_build_transport_options(base_url))
-            connections = loop_pools.by_base_url[base_url] = AsyncConnectionPool(make)
-        return connections
+        pool, replaced = loop_pools.by_server.get(base_url)
+        for old in replaced:
+            await old.aclose()
+        for due in loop_pools.by_server.list_due():
+            await due.sweep()
+        return pool
 
     def close(self, base_url: str | None = None) -> None:
         """Close the sync connections to a server, or to all; open streams are allowed to finish."""
-        with self._lock:
-            urls = list(self._sync_pools) if base_url is None else [base_url]
-            pools = [self._sync_pools.pop(url, None) for url in urls]
-        for connections in pools:
-            if connections is not None:
-                connections.close()
+        for pool in self._sync_pools.take(base_url):
+            pool.close()
 
     async def aclose(self, base_url: str) -> None:
         """Close the running event loop's connections to a server; open streams may finish."""
         loop_pools = self._loop_pools.get(asyncio.get_running_loop())
-        connections = loop_pools.by_base_url.pop(base_url, None) if loop_pools else None
-        if connections is not None:
-            await connections.aclose()
+        for pool in loop_pools.by_server.take(base_url) if loop_pools else ():
+            await pool.aclose()
 
 
 class _LoopPools:
     """The connections of one event loop, closed when the loop shuts down."""
 
     def __init__(self) -> None:
-        self.by_base_url: dict[str, AsyncConnectionPool] = {}
+        self.by_server = _ByServer(_create_async_pool)
         self.closed = False
         # `asyncio.run` closes all asynchronous generators before it closes its loop. The first
         # step registers a generator with the loop; this one awaits nothing, so step it by hand.
@@ -301,5 +372,5 @@ class _LoopPools:
             yield
         finally:
             self.closed = True
-            for connections in self.by_base_url.values():
-                await connections.aclose()
+            for pool in self.by_server.take():
+                await pool.aclose()

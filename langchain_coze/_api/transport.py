@@ -371,7 +371,7 @@ async def asend(
         async with asyncio.timeout(None if deadline is None else deadline.seconds_left):
             if client is None:
                 built = _build_own_request(request, settings, token, trace)
-                pool = pools.get_async_pool(settings.base_url)
+                pool = await pools.get_async_pool(settings.base_url)
                 response = await pool.handle_async_request(built)
             else:
                 response = await client.send(

@@ -12,9 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -360,19 +360,66 @@ def test_clients_of_the_wrong_kind_are_refused_at_once(coze: LocalCoze) -> None:
         make_chat(coze, http_async_client=client)
 
 
-def test_idle_connections_are_closed_after_a_while() -> None:
+def test_the_first_free_connection_is_used_so_that_others_become_idle() -> None:
     slots = pool._Slots(object)
     taken = [slots.acquire() for _ in range(3)]
-    assert [number for number, _ in taken] == [0, 1, 2]
-    for number, _ in reversed(taken):
-        assert slots.release(number) == []
-    assert slots.acquire() == taken[0]  # the first free one, so that few stay in use
-    slots._released_at[2] -= 100
-    slots._last_sweep -= 100
-    assert slots.release(0) == [taken[2][1]]
-    assert slots.acquire()[0] == 0
-    assert slots.close() == [taken[1][1]]
-    assert slots.release(0) == [taken[0][1]]  # a connection in use is closed when it is released
+    assert [slot.number for slot in taken] == [0, 1, 2]
+    transports = [slot.transport for slot in taken]
+    for slot in reversed(taken):
+        assert slots.release(slot) == []
+    assert slots.acquire() is taken[0]
+    taken[2].released_at -= 100
+    assert slots.take_idle(30) == [transports[2]]
+    assert slots.release(taken[0]) == []
+    assert slots.acquire() is taken[0]
+    assert slots.close() == [transports[1]]
+    # a connection in use is closed when it is released
+    assert slots.release(taken[0]) == [transports[0]]
+
+
+def _call_each(servers: Sequence[LocalCoze], ask: CallStyle, pause: float = 0) -> list[int]:
+    """Call each server; return how many files are open after each call."""
+    open_files: list[int] = []
+    models = [make_chat(server) for server in servers]
+
+    def count() -> None:
+        open_files.append(_open_files())
+        time.sleep(pause)
+
+    async def call_on_one_loop() -> None:
+        for model in models:
+            await model.ainvoke(QUESTION)
+            count()
+
+    if ask is invoke:
+        for model in models:
+            model.invoke(QUESTION)
+            count()
+    else:
+        asyncio.run(call_on_one_loop())
+    return open_files
+
+
+@pytest.mark.parametrize("ask", [invoke, ainvoke])
+def test_connections_to_many_servers_are_limited(
+    ask: CallStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_MAX_SERVERS", 2)
+    with ExitStack() as stack:
+        servers = [stack.enter_context(LocalCoze(BOT)) for _ in range(8)]
+        open_files = _call_each(servers, ask)
+    assert open_files[7] <= open_files[2] + 3  # a connection is two files: ours and the server's
+
+
+@pytest.mark.parametrize("ask", [invoke, ainvoke])
+def test_idle_connections_to_other_servers_are_closed(
+    ask: CallStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_KEEP_ALIVE", 0.05)
+    with ExitStack() as stack:
+        servers = [stack.enter_context(LocalCoze(BOT)) for _ in range(8)]
+        open_files = _call_each(servers, ask, pause=0.1)
+    assert open_files[7] <= open_files[2] + 3
 
 
 def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze) -> None:
