@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 120.0
+MAX_BODY_SIZE = 128 << 20  # bytes, of a response that is not a stream
+MAX_EVENT_SIZE = 64 << 20  # bytes, of one event of a stream
 LAST_EVENT_SECONDS = 5.0  # for `done` after the event that ends the turn
 DRAIN_SECONDS = 0.05  # for the end of a response after its last event, to reuse its connection
 

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from langchain_coze._api.settings import MAX_EVENT_SIZE
+from langchain_coze.errors import CozeStreamError
+
 FAILURE_EVENTS = frozenset({"", "error", "Error", "conversation.chat.failed"})
 """Names of events that report a failure; a raw JSON line has an empty name."""
 
@@ -61,6 +64,9 @@ class Decoder:
 
         Args:
             data: The bytes of one read, of any length.
+
+        Raises:
+            CozeStreamError: An event is longer than `MAX_EVENT_SIZE`.
         """
         if self._at_start or self._after_cr or b"\r" in data:
             data = self._normalize_newlines(data)
@@ -72,6 +78,9 @@ class Decoder:
         end = self._buffer.rfind(b"\n\n", max(self._scanned - 1, 0))
         if end < 0:
             self._scanned = len(self._buffer)
+            if self._scanned > MAX_EVENT_SIZE:
+                self._buffer.clear()
+                raise CozeStreamError(f"An event is longer than {MAX_EVENT_SIZE >> 20} MB.")
             return []
         complete = bytes(self._buffer[:end])
         del self._buffer[: end + 2]

@@ -7,38 +7,28 @@ header, so all tokens can share the connections.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import platform
 import time
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from langchain_coze._api.deadlines import Deadline
 from langchain_coze._api.effects import Reply, Request
-from langchain_coze._api.error_codes import make_deadline_error
-from langchain_coze._api.http_errors import map_httpx_error
-from langchain_coze._api.pool import mark_broken
 from langchain_coze._api.proxies import describe_route
 from langchain_coze._api.replies import HTTP_ERROR, dump_json
-from langchain_coze._api.settings import (
-    CONNECT_TIMEOUT,
-    DRAIN_SECONDS,
-    LAST_EVENT_SECONDS,
-    READ_TIMEOUT,
-)
+from langchain_coze._api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
+from langchain_coze._api.streams import AsyncStream, Stream, is_compressed, raise_mapped
 from langchain_coze._version import __version__
-from langchain_coze.errors import CozeError
+from langchain_coze.errors import CozeServerError, bilingual_hint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from collections.abc import Callable
 
     from pydantic import SecretStr
 
-    from langchain_coze._api.deadlines import SocketTimer
     from langchain_coze._api.pool import ConnectionPools
-    from langchain_coze._api.proxies import Route
     from langchain_coze._api.settings import Settings
 
 _USER_AGENT = f"langchain-coze/{__version__} python/{platform.python_version()}"
@@ -155,176 +145,28 @@ def _build_reply(response: httpx.Response, token: SecretStr) -> Reply:
     return Reply(status_code=response.status_code, headers=headers, token=token.get_secret_value())
 
 
-def _is_compressed(response: httpx.Response) -> bool:
-    return bool(response.headers.get("content-encoding", "identity") != "identity")
+def _find_encoding_error(response: httpx.Response, settings: Settings) -> CozeServerError | None:
+    """Return the error for a compressed response that was not requested, or None.
 
-
-class ParserState(Protocol):
-    """A parser that knows whether the turn has ended and whether the last event has arrived."""
-
-    is_finished: bool
-    is_done: bool
-
-
-class Stream:
-    """The bytes of an open response, for sync callers.
-
-    Use it in a `with` block: leaving the block closes the response and turns an exception of the
-    HTTP client into a `CozeStreamError` or `CozeTimeoutError`.
-
-    Attributes:
-        buffered: Bytes that have already been read from `chunks`; process them first.
-        chunks: The rest of the response.
+    A small one may become gigabytes.
     """
-
-    __slots__ = ("_deadline", "_response", "_timer", "buffered", "chunks")
-
-    def __init__(
-        self, response: httpx.Response, timer: SocketTimer, deadline: Deadline | None = None
-    ) -> None:
-        """Take over an open response that must end by its deadline."""
-        self._response = response
-        self._timer = timer
-        self.buffered = b""
-        # `response.stream` skips a layer of httpx that only counts bytes
-        self.chunks: Iterator[bytes] = (
-            response.iter_bytes() if _is_compressed(response) else iter(response.stream)  # type: ignore[arg-type] # a sync stream
-        )
-        self._deadline = deadline
-        if deadline is not None:
-            deadline.watch_response(response.extensions)
-            self.chunks = deadline.enforce(self.chunks)
-
-    def read(self, deadline: float | None = None) -> bytes | None:
-        """Return the next bytes, or None at the end.
-
-        Args:
-            deadline: When to stop waiting, by `time.monotonic()`; the stream is then closed. Works
-                only with access to the socket, which a user-supplied client may not expose or may
-                share (HTTP/2).
-        """
-        limit = None if deadline is None else Deadline(deadline, self._timer)
-        try:
-            if limit:
-                limit.watch_response(self._response.extensions)
-            return next(self.chunks, None)
-        except BaseException as error:  # noqa: BLE001 - closes, then `_raise_mapped` re-raises
-            mark_broken(self._response)
-            self.close()
-            if limit and limit.expired and isinstance(error, Exception):
-                return None
-            self._raise_mapped(error)
-        finally:
-            if limit:
-                limit.cancel()
-
-    def read_until_done(self, parser: ParserState) -> Iterator[bytes]:
-        """Yield all bytes until the parser has read the last event.
-
-        Once the turn has ended, the wait for the last event and for the end of the response is
-        short, and errors do not matter: some servers keep the connection open, or send heartbeats.
-        A response that was read to its end leaves its connection to other requests.
-
-        Args:
-            parser: The parser that the caller gives each read to.
-        """
-        yield self.buffered
-        if not parser.is_finished:
-            for data in self.chunks:
-                yield data
-                if parser.is_finished:
-                    break
-            else:
-                return
-        deadline = time.monotonic() + LAST_EVENT_SECONDS
-        with contextlib.suppress(CozeError):
-            while not parser.is_done and (rest := self.read(deadline)) is not None:
-                yield rest
-            if parser.is_done:
-                self.read(time.monotonic() + DRAIN_SECONDS)
-
-    def close(self) -> None:
-        """Close the response; its connection is kept if the response was read to its end."""
-        if self._deadline:
-            self._deadline.cancel()
-        self._response.close()
-
-    def __enter__(self) -> Self:
-        """Return the stream."""
-        return self
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Close the response; map an exception of the HTTP client."""
-        if error is not None:
-            mark_broken(self._response)
-        self.close()
-        if isinstance(error, Exception):
-            self._raise_mapped(error)
-
-    def _raise_mapped(self, error: BaseException) -> NoReturn:
-        _raise_mapped(error, deadline=self._deadline)
-
-
-class AsyncStream:
-    """Async version of `Stream`; use it in an `async with` block."""
-
-    __slots__ = ("_response", "buffered", "chunks")
-
-    def __init__(self, response: httpx.Response, deadline: Deadline | None = None) -> None:
-        """Take over an open response that must end by its deadline."""
-        self._response = response
-        self.buffered = b""
-        self.chunks: AsyncIterator[bytes] = (
-            response.aiter_bytes() if _is_compressed(response) else aiter(response.stream)  # type: ignore[arg-type] # an async stream
-        )
-        if deadline is not None:
-            self.chunks = deadline.aenforce(self.chunks)
-
-    async def read(self, deadline: float | None = None) -> bytes | None:
-        """Async version of `Stream.read`; the deadline always works."""
-        seconds_left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-        try:
-            async with asyncio.timeout(seconds_left) as limit:
-                return await anext(self.chunks, None)
-        except BaseException as error:  # noqa: BLE001 - closes, then `_raise_mapped` re-raises
-            mark_broken(self._response)
-            await self.close()
-            if limit.expired() and isinstance(error, TimeoutError):
-                return None
-            _raise_mapped(error)
-
-    async def read_until_done(self, parser: ParserState) -> AsyncGenerator[bytes]:
-        """Async version of `Stream.read_until_done`."""
-        yield self.buffered
-        if not parser.is_finished:
-            async for data in self.chunks:
-                yield data
-                if parser.is_finished:
-                    break
-            else:
-                return
-        deadline = time.monotonic() + LAST_EVENT_SECONDS
-        with contextlib.suppress(CozeError):
-            while not parser.is_done and (rest := await self.read(deadline)) is not None:
-                yield rest
-            if parser.is_done:
-                await self.read(time.monotonic() + DRAIN_SECONDS)
-
-    async def close(self) -> None:
-        """Close the response; its connection is kept if the response was read to its end."""
-        await self._response.aclose()
-
-    async def __aenter__(self) -> Self:
-        """Return the stream."""
-        return self
-
-    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """Close the response; map an exception of the HTTP client."""
-        if error is not None:
-            mark_broken(self._response)
-        await self.close()
-        if isinstance(error, Exception):
-            _raise_mapped(error)
+    accepted = {name.lower(): value for name, value in settings.headers.items()}
+    encoding = response.headers.get("content-encoding", "")
+    if not is_compressed(response) or encoding.lower() in accepted.get("accept-encoding", ""):
+        return None
+    error = CozeServerError(
+        f"The response is compressed ({encoding}), which was not requested.",
+        status_code=response.status_code,
+        hint=bilingual_hint(
+            "A proxy or gateway in front of base_url may compress responses, which delays a "
+            "stream. Switch that off there, or accept it: "
+            f'default_headers={{"accept-encoding": "{encoding}"}}.',
+            "base_url 前的代理或网关可能压缩了响应，这会延迟流式输出。请在那里关闭压缩，"
+            f'或声明接受：default_headers={{"accept-encoding": "{encoding}"}}。',
+        ),
+    )
+    error.may_have_started = True
+    return error
 
 
 def send(request: Request, settings: Settings, token: SecretStr, pools: ConnectionPools) -> Reply:
@@ -347,16 +189,16 @@ def send(request: Request, settings: Settings, token: SecretStr, pools: Connecti
             )
         stream = Stream(response, pools.timer, deadline)
         reply = _build_reply(response, token)
-        if _is_event_stream(request, reply):
+        encoding_error = _find_encoding_error(response, settings)
+        if encoding_error is None and _is_event_stream(request, reply):
             reply.stream = stream
         else:
-            with stream:
-                reply.body = b"".join(stream.chunks)
-    except Exception as error:  # noqa: BLE001 - `_raise_mapped` re-raises
+            reply.body = stream.read_body(encoding_error)
+    except Exception as error:  # noqa: BLE001 - `raise_mapped` re-raises
         if deadline is not None:
             deadline.cancel()
         get_route = functools.partial(describe_route, settings, settings.http_client)
-        _raise_mapped(error, deadline=deadline, get_route=get_route)
+        raise_mapped(error, deadline=deadline, get_route=get_route)
     return reply
 
 
@@ -379,29 +221,12 @@ async def asend(
                 )
         stream = AsyncStream(response, deadline)
         reply = _build_reply(response, token)
-        if _is_event_stream(request, reply):
+        encoding_error = _find_encoding_error(response, settings)
+        if encoding_error is None and _is_event_stream(request, reply):
             reply.stream = stream
         else:
-            async with stream:
-                reply.body = b"".join([part async for part in stream.chunks])
-    except Exception as error:  # noqa: BLE001 - `_raise_mapped` re-raises
+            reply.body = await stream.read_body(encoding_error)
+    except Exception as error:  # noqa: BLE001 - `raise_mapped` re-raises
         get_route = functools.partial(describe_route, settings, settings.http_async_client)
-        _raise_mapped(error, deadline=deadline, get_route=get_route)
+        raise_mapped(error, deadline=deadline, get_route=get_route)
     return reply
-
-
-# --- Exceptions --------------------------------------------------------------------------------
-
-
-def _raise_mapped(
-    error: BaseException,
-    *,
-    deadline: Deadline | None = None,
-    get_route: Callable[[], Route] | None = None,
-) -> NoReturn:
-    if deadline is not None and deadline.expired and isinstance(error, Exception):
-        raise make_deadline_error(may_have_started=deadline.may_have_started) from error
-    mapped = map_httpx_error(error, get_route)
-    if mapped is error:
-        raise error
-    raise mapped from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
+import gzip
 import os
 import pickle
 import socket
@@ -23,12 +24,22 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import ConfigurableField
 
-from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError, CozeTimeoutError, _runtime
-from langchain_coze._api import pool
+from langchain_coze import (
+    ChatCoze,
+    CozeError,
+    CozeInvalidRequestError,
+    CozeServerError,
+    CozeStreamError,
+    CozeTimeoutError,
+    _runtime,
+)
+from langchain_coze._api import pool, sse, streams
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
+from tests.integration_tests.scripted_server import Step, serve_script
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
+from tests.unit_tests.wire_fixtures import TURN, TURN_TEXT
 
 coze = serve(BOT)
 
@@ -420,6 +431,67 @@ def test_idle_connections_to_other_servers_are_closed(
         servers = [stack.enter_context(LocalCoze(BOT)) for _ in range(8)]
         open_files = _call_each(servers, ask, pause=0.1)
     assert open_files[7] <= open_files[2] + 3
+
+
+# --- Size and encoding of responses ----------------------------------------------------------------
+
+
+def _compress(data: bytes, content_type: str) -> dict[str, Sequence[Step]]:
+    body = gzip.compress(data)
+    lines = ["HTTP/1.1 200 OK", f"Content-Type: {content_type}", "Content-Encoding: gzip"]
+    head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
+    return {"/v3/chat": [head.encode() + body]}
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream", "application/json"])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_compressed_response_is_rejected_unless_it_was_requested(
+    ask: CallStyle, content_type: str
+) -> None:
+    replies = _compress(TURN, content_type)
+    with serve_script(raw_replies=replies) as server:
+        model = ChatCoze(bot_id="7", api_key="t", base_url=server.base_url, max_retries=0)
+        with pytest.raises(CozeServerError, match=r"compressed \(gzip\)") as caught:
+            ask(model, QUESTION)
+        assert 'default_headers={"accept-encoding": "gzip"}' in (caught.value.hint or "")
+        assert caught.value.may_have_started
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_compressed_response_that_was_requested_is_read(ask: CallStyle) -> None:
+    replies = _compress(TURN, "text/event-stream")
+    with serve_script(raw_replies=replies) as server:
+        model = ChatCoze(
+            bot_id="7",
+            api_key="t",
+            base_url=server.base_url,
+            default_headers={"Accept-Encoding": "gzip, br"},
+        )
+        assert ask(model, QUESTION).content == TURN_TEXT
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_response_that_expands_without_end_is_not_read(
+    ask: CallStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MAX_BODY_SIZE", 1 << 20)
+    replies = _compress(b"{" + bytes(1 << 25), "application/json")
+    headers = {"Accept-Encoding": "gzip"}
+    with serve_script(raw_replies=replies) as server:
+        model = ChatCoze(bot_id="7", api_key="t", base_url=server.base_url, default_headers=headers)
+        with pytest.raises(CozeServerError, match="longer than 1 MB"):
+            ask(model, QUESTION)
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_event_without_end_is_not_read(ask: CallStyle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MAX_EVENT_SIZE", 1 << 20)
+    endless = b"event:conversation.message.delta\ndata:" + b"x" * (1 << 21)
+    with serve_script(endless, 5.0) as server:
+        model = ChatCoze(bot_id="7", api_key="t", base_url=server.base_url)
+        with pytest.raises(CozeStreamError, match="longer than 1 MB"):
+            ask(model, QUESTION)
+        assert server.client_left.wait(3)
 
 
 def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze) -> None:

@@ -28,7 +28,7 @@ from langchain_coze import (
     CozeTimeoutError,
     is_retryable,
 )
-from langchain_coze._api import transport
+from langchain_coze._api import streams
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import (
@@ -320,7 +320,7 @@ HEARTBEATS: list[bytes | float] = [b":\n\n", 0.05] * 200
 def test_a_completed_turn_waits_only_a_short_time_for_done(
     ask: CallStyle, rest: list[bytes | float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "LAST_EVENT_SECONDS", 0.3)
+    monkeypatch.setattr(streams, "LAST_EVENT_SECONDS", 0.3)
     with serve_script(TURN[: TURN.index(b"event:done")], *rest, chunked=True) as server:
         model = ChatCoze(bot_id="7", api_key="t", base_url=server.base_url)
         begin = time.monotonic()
