@@ -433,7 +433,7 @@ def test_idle_connections_to_other_servers_are_closed(
     assert open_files[7] <= open_files[2] + 3
 
 
-# --- Size and encoding of responses ----------------------------------------------------------------
+# --- Size and encoding of responses ------------------------------------------------------------
 
 
 def _compress(data: bytes, content_type: str) -> dict[str, Sequence[Step]]:
