@@ -10,11 +10,19 @@ from langchain_coze._api.models import UploadedFile
 from langchain_coze._api.replies import collect_error_context, read_object
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze._api.singleflight import TTLCache, get_or_create
-from langchain_coze.errors import CozeError, CozeServerError
+from langchain_coze.errors import CozeError, CozeServerError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_WRONG_EXTENSION = "file content or filename is invalid"
+_WRONG_EXTENSION_HINT = bilingual_hint(
+    "Coze checks that the extension of the name matches the content, and takes common documents, "
+    "images, audio, video and archives. Give the file a name with the right extension: "
+    'filename="report.pdf" in its content block.',
+    "扣子会检查文件名的扩展名与内容是否一致，并只接受常见的文档、图片、音频、视频和压缩包。"
+    '请为文件指定正确的扩展名：在内容块中设置 filename="report.pdf"。',
+)
 _CACHE_SECONDS = 24 * 3600.0  # well below the three months that Coze keeps a file
 
 
@@ -34,6 +42,9 @@ def upload_file(file: Upload, policy: RetryPolicy) -> Flow[str]:
         reply = yield from send_with_retry(request, policy)
     except CozeError as error:
         error.may_have_started = False  # an upload starts no turn and no run
+        if _WRONG_EXTENSION in error.message:
+            error.hint = _WRONG_EXTENSION_HINT
+            error.message = f"{file.name!r}: {error.message}"
         raise
     file_id = UploadedFile.model_validate(read_object(reply)).id
     if not file_id:

@@ -13,6 +13,12 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from langchain_coze._api.effects import Upload
+from langchain_coze._convert.file_types import (
+    FileType,
+    detect_file_type,
+    detect_image_type,
+    detect_text_type,
+)
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 MAX_FILE_SIZE = 512 * 1024 * 1024
@@ -32,23 +38,6 @@ FILE_BLOCK_TYPES: Mapping[str, AttachmentKind] = {
 }
 """The types of content blocks that hold files, and Coze's type for each."""
 
-_IMAGE_SIGNATURES: Mapping[bytes, str] = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
-    b"BM": "image/bmp",
-    b"II*\0": "image/tiff",
-    b"MM\0*": "image/tiff",
-    b"\0\0\1\0": "image/x-icon",
-    b"<svg": "image/svg+xml",
-    b"<?xml": "image/svg+xml",
-}
-_CONTAINER_BRANDS = {
-    b"WEBP": "image/webp",
-    b"heic": "image/heic",
-    b"mif1": "image/heic",
-    b"avif": "image/avif",
-}
 DATA_KEYS = ("base64", "data", "file_data", "bytes")
 _DEFAULT_MIME: Mapping[AttachmentKind, str] = {
     "image": "image/png",
@@ -163,12 +152,16 @@ def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attach
     if not isinstance(fields["data"], (str, bytes, bytearray)):
         raise _make_base64_error()
     data = _read_bytes(fields["data"])
-    mime_type = str(fields["mime_type"] or "")
-    if kind == "image":
-        mime_type = _detect_image_type(data, mime_type)
-    mime_type = mime_type or _DEFAULT_MIME[kind]
-    name = fields["name"] or f"{kind}{_guess_extension(mime_type)}"
-    return Attachment(kind, data=data, name=str(name), mime_type=mime_type)
+    declared = str(fields["mime_type"] or "")
+    file_type = _require_image_type(data, declared) if kind == "image" else detect_file_type(data)
+    name = str(fields["name"] or "")
+    if file_type is None and kind == "file" and not (name or declared):
+        file_type = detect_text_type(data)
+    mime_type = declared or _DEFAULT_MIME[kind]
+    name = name or f"{kind}{_guess_extension(mime_type)}"
+    if file_type is not None:  # Coze checks the name against the content
+        name, mime_type = file_type.correct_name(name), file_type.mime_type
+    return Attachment(kind, data=data, name=name, mime_type=mime_type)
 
 
 def _require_public_url(url: str) -> str:
@@ -229,14 +222,10 @@ def _make_base64_error() -> CozeInvalidRequestError:
     )
 
 
-def _detect_image_type(data: bytes, declared: str) -> str:
-    """Return the MIME type of an image, detected from its first bytes."""
-    head = data[:64].lstrip()
-    mime_type = next(
-        (kind for signature, kind in _IMAGE_SIGNATURES.items() if head.startswith(signature)), ""
-    )
-    mime_type = mime_type or _CONTAINER_BRANDS.get(data[8:12], "")
-    if not mime_type:
+def _require_image_type(data: bytes, declared: str) -> FileType:
+    """Return the type of an image, detected from its content."""
+    file_type = detect_image_type(data)
+    if file_type is None:
         raise CozeInvalidRequestError(
             f"A content block is declared as an image ({declared or 'no MIME type'}), but its data "
             "is not a known image format.",
@@ -246,7 +235,7 @@ def _detect_image_type(data: bytes, declared: str) -> str:
                 "请发送 PNG、JPEG、GIF 或 WebP 图片，或用 type 为 'file' 的内容块发送。",
             ),
         )
-    return mime_type
+    return file_type
 
 
 def _make_unsupported_error(kind: str) -> CozeInvalidRequestError:

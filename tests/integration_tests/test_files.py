@@ -13,10 +13,11 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
 from langchain_core.prompt_values import ChatPromptValue
 
-from langchain_coze import CozeError, CozeInvalidRequestError
+from langchain_coze import ChatCoze, CozeError, CozeInvalidRequestError
 from langchain_coze.local import LocalBot, LocalCoze, Media, Speech, Turn
 from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
+from tests.integration_tests.scripted_server import serve_script
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 IMAGE, FILE = {"type": "image"}, {"type": "file"}
@@ -158,3 +159,23 @@ def test_files_and_speech_of_an_answer_are_blocks(
             "base64": base64.b64encode(b"\1\2\3\4\5").decode(),
             "mime_type": "audio/pcm",
         }
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_name_that_coze_rejects_is_explained(ask: CallStyle) -> None:
+    # wire section 5.3
+    body = (
+        b'{"code":4000,"msg":"The parameter file content or filename is invalid. It should follow '
+        b"the format: the file extension matches the file content and file content is common doc, "
+        b'common image, csv. Please review your input.","detail":{"logid":"20250102"}}'
+    )
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    replies = {"/v1/files/upload": [head % len(body) + body]}
+    block = {"type": "file", "base64": b"\0\1\2", "filename": "data.xyz"}
+    with serve_script(raw_replies=replies) as server:
+        model = ChatCoze(bot_id="7", api_key="t", base_url=server.base_url)
+        with pytest.raises(CozeInvalidRequestError, match=r"'data\.xyz'") as caught:
+            ask(model, [HumanMessage(["Read it.", block])])
+    assert caught.value.code == 4000
+    assert "extension of the name matches the content" in str(caught.value)
+    assert not caught.value.may_have_started

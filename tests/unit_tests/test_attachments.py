@@ -90,9 +90,12 @@ def test_files_get_names_and_types() -> None:
                 "file": {"file_data": f"data:application/pdf;base64,{pdf}", "filename": "b.pdf"},
             }
         ),
-        parse_block({"type": "input_audio", "input_audio": {"data": pdf, "format": "wav"}}),
-        parse_block({"type": "video", "base64": pdf, "mime_type": "video/mp4"}),
+        parse_block({"type": "input_audio", "input_audio": {"data": b"\0\1", "format": "wav"}}),
+        parse_block({"type": "video", "base64": b"\0\1", "mime_type": "video/mp4"}),
         parse_block({"type": "file", "base64": pdf}),
+        parse_block({"type": "file", "base64": b"\0\1"}),
+        parse_block({"type": "file", "base64": "名称,城市\n".encode()}),
+        parse_block({"type": "file", "base64": b"BM, a text", "filename": "notes.md"}),
     ]
     files = [(f.kind, f.name, f.mime_type) for f in found if isinstance(f, Attachment)]
     assert files == [
@@ -101,8 +104,50 @@ def test_files_get_names_and_types() -> None:
         ("file", "b.pdf", "application/pdf"),
         ("audio", "audio.wav", "audio/wav"),
         ("file", "file.mp4", "video/mp4"),
+        ("file", "file.pdf", "application/pdf"),
         ("file", "file.bin", "application/octet-stream"),
+        ("file", "file.txt", "text/plain"),
+        ("file", "notes.md", "application/octet-stream"),
     ]
+
+
+ZIP = b"PK\3\4....[Content_Types].xml"
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "corrected"),
+    [
+        (b"\xff\xd8\xff\xe0", "photo.png", "photo.jpg"),
+        (b"\xff\xd8\xff\xe0", "PHOTO.JPEG", "PHOTO.JPEG"),
+        (b"\xff\xd8\xff\xe0", "photo", "photo.jpg"),
+        (PNG, "a.b.jpg", "a.b.png"),
+        (b"GIF89a", "x.png", "x.gif"),
+        (b"RIFF\0\0\0\0WEBPVP8 ", "x.jpg", "x.webp"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "x.mp3", "x.wav"),
+        (b"RIFF\0\0\0\0????", "x.mp3", "x.mp3"),
+        (b"\0\0\0\x18ftypM4A ", "x.mp3", "x.m4a"),
+        (b"\0\0\0\x18ftypisom", "x.m4v", "x.m4v"),
+        (b"ID3\3\0", "voice.wav", "voice.mp3"),
+        (b"OggS\0", "voice.wav", "voice.ogg"),
+        (b"%PDF-1.7", "report.doc", "report.pdf"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "table.xls", "table.xls"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "table.xlsx", "table.doc"),
+        (ZIP + b"word/document.xml", "a.zip", "a.docx"),
+        (ZIP + b"xl/workbook.xml", "a.docx", "a.xlsx"),
+        (ZIP + b"ppt/presentation.xml", "a", "a.pptx"),
+        (b"PK\3\4....", "a.numbers", "a.numbers"),
+        (b"PK\3\4....", "a.txt", "a.zip"),
+        (b"ID3, a text", "notes.csv", "notes.csv"),
+        (b"BM" + bytes(30), "x.png", "x.bmp"),
+        (b"print(1)", "main.py", "main.py"),
+    ],
+)
+def test_the_extension_of_a_file_follows_its_content(
+    data: bytes, name: str, corrected: str
+) -> None:
+    found = parse_block({"type": "file", "base64": data, "filename": name})
+    assert isinstance(found, Attachment)
+    assert found.name == corrected
 
 
 def test_a_plain_text_block_stays_text() -> None:
