@@ -11,11 +11,13 @@ from langchain_coze._api.retry import RetryPolicy, fetch_object, send_with_retry
 
 
 def build_chat_request(body: Mapping[str, Any], conversation_id: str | None = None) -> Request:
-    """Return the request that starts a turn; the conversation goes into the query (wire 2.1)."""
+    """Return the request that starts a turn; the conversation goes into the query (wire 2.1).
+
+    Some servers stream although the body asks for JSON, so a turn that is polled accepts both.
+    """
     query = {"conversation_id": conversation_id} if conversation_id else {}
-    return Request(
-        method="POST", path="/v3/chat", query=query, body=body, stream=bool(body.get("stream"))
-    )
+    stream = True if body.get("stream") else None
+    return Request(method="POST", path="/v3/chat", query=query, body=body, stream=stream)
 
 
 def build_chatflow_request(body: Mapping[str, Any], conversation_id: str | None = None) -> Request:
@@ -40,7 +42,7 @@ def build_submit_request(chat: Chat, outputs: Mapping[str, str], *, stream: bool
         path="/v3/chat/submit_tool_outputs",
         query=_to_id_pair(chat),
         body={"tool_outputs": tool_outputs, "stream": stream},
-        stream=stream,
+        stream=stream or None,
     )
 
 

@@ -62,7 +62,8 @@ def start_and_poll_chat(
         on_started: Called with the first reply and the chat as soon as the turn has started.
 
     Returns:
-        The first reply, the final state of the chat, and its messages, as Coze sent them.
+        The first reply, the final state of the chat, and its messages, as Coze sent them. If the
+        server streams the turn all the same, the reply has the open stream, and the rest is empty.
 
     Raises:
         CozeTimeoutError: The turn did not end within `polling.timeout` seconds or by the deadline.
@@ -70,6 +71,8 @@ def start_and_poll_chat(
     """
     started_at = polling.clock()
     first = yield from send_with_retry(request, policy)
+    if first.stream is not None:
+        return first, {}, []
     chat_ids = {"id": request.query.get("chat_id"), **request.query}  # of a submit request
     raw = {**chat_ids, **read_object(first)}
     chat = Chat.model_validate(raw)

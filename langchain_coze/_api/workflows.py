@@ -29,13 +29,14 @@ def build_run_request(
 
     Args:
         body: `workflow_id`, `parameters` and optional fields of the API.
-        stream: Whether to stream events.
+        stream: Whether to stream events; if not, both events and JSON are accepted.
         endpoint: The path on a gateway, which may reply with events or JSON.
     """
     path = "/v1/workflow/stream_run" if stream else "/v1/workflow/run"
     if endpoint:
         path = f"/{endpoint.lstrip('/')}"
-    return Request(method="POST", path=path, body=body, stream=None if endpoint else stream)
+    expected = None if endpoint or not stream else True
+    return Request(method="POST", path=path, body=body, stream=expected)
 
 
 def build_resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
@@ -46,11 +47,13 @@ def build_resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
         stream: Whether the run was started as a stream; the two kinds do not mix.
     """
     path = "/v1/workflow/stream_resume" if stream else "/v1/workflows/resume"
-    return Request(method="POST", path=path, body=body, stream=stream)
+    return Request(method="POST", path=path, body=body, stream=stream or None)
 
 
 def run_workflow(request: Request, policy: RetryPolicy) -> Flow[tuple[Reply, RunReply]]:
     """Start or resume a run without streaming; return the reply, raw and parsed.
+
+    Only JSON is accepted.
 
     Args:
         request: A request from `build_run_request` or `build_resume_request`, not streaming.
@@ -59,7 +62,7 @@ def run_workflow(request: Request, policy: RetryPolicy) -> Flow[tuple[Reply, Run
     Raises:
         CozeError: Coze reported an error or could not be reached.
     """
-    reply = yield from send_with_retry(request, policy)
+    reply = yield from send_with_retry(request._replace(stream=False), policy)
     return reply, RunReply.model_validate(reply.json)
 
 

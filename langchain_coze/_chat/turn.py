@@ -64,7 +64,7 @@ class TurnRun(Generic[P]):
     Attributes:
         options: The options of the call.
         parser: The parser of its stream; None until the turn has started.
-        stream: Its open stream; None if the turn is polled.
+        stream: Its open stream; None if the turn was polled.
         chat: Polled turn: the chat in its final state, as Coze sent it.
         messages: Polled turn: its messages, as Coze sent them.
         token: The token that was sent.
@@ -301,12 +301,12 @@ def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) 
         reply: Reply
         if request.stream:
             reply = yield from send_with_retry(request, options.retry_policy)
-            turn.stream = reply.stream
         else:
             flow = start_and_poll_chat(
                 request, options.retry_policy, options.polling, on_started=turn.record_polled_start
             )
             reply, turn.chat, turn.messages = yield from flow
+        turn.stream = reply.stream
     except CozeError as error:
         if isinstance(error, (CozeServerError, CozeStreamError)):
             error.may_have_started = True  # Coze received the request

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.tools import tool
 
 from langchain_coze import (
     ChatCoze,
     CozeChatError,
+    CozePermissionError,
+    CozeStreamError,
     CozeWorkflowInterrupt,
     CozeWorkflowTool,
+    create_coze_agent,
     is_retryable,
 )
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
@@ -222,3 +226,94 @@ def test_token_counts_need_no_further_request(
     usage = message.usage_metadata
     assert (usage["input_tokens"], usage["output_tokens"]) == counts
     assert usage["total_tokens"] == sum(counts)
+
+
+# --- Streams instead of JSON ----------------------------------------------------------------------
+
+HEAD = "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nConnection: close\r\n\r\n"
+JSON_HEAD = HEAD.format("application/json").encode()
+STREAM_HEAD = HEAD.format("text/event-stream").encode()
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_poll_mode_reads_a_stream_that_the_server_sends(ask: CallStyle) -> None:
+    """The turn is started and billed: its answer must not be lost."""
+    recording = read_recording("01-chat-stream")
+    with serve_script(recording) as server:
+        streamed = ask(make_model(server), "q")
+    with serve_script(recording) as server:
+        polled = ask(make_model(server, response_mode="poll"), "q")
+    assert server.bodies[0]["stream"] is False
+    assert len(server.paths) == 1
+    assert polled.content == streamed.content == "你好！(第1问)"
+    assert polled.usage_metadata == streamed.usage_metadata
+    assert polled.response_metadata == streamed.response_metadata
+    assert polled.content_blocks == streamed.content_blocks
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_stream_for_poll_mode_that_fails_is_an_error_of_the_turn(ask: CallStyle) -> None:
+    recording = read_recording("01-chat-stream")
+    cut = recording[: recording.index(b"event:conversation.message.completed")]
+    with (
+        serve_script(cut) as server,
+        pytest.raises(CozeStreamError, match="before the turn was over") as caught,
+    ):
+        ask(make_model(server, response_mode="poll"), "q")
+    assert caught.value.chat_id
+    assert not is_retryable(caught.value)
+    error = b'event:error\ndata:{"code":4101,"msg":"no permission"}\n\n'
+    with serve_script(error) as server, pytest.raises(CozePermissionError):
+        ask(make_model(server, response_mode="poll"), "q")
+
+
+@pytest.mark.parametrize("use_async", [False, True])
+def test_a_polled_chat_that_streams_the_rest_of_a_tool_turn_is_read(*, use_async: bool) -> None:
+    @tool
+    def get_weather(city: str) -> str:
+        """Return the weather of a city."""
+        return f"sunny in {city}"
+
+    function = {"name": "get_weather", "arguments": '{"city":"杭州"}'}
+    call = {"id": "c1", "type": "function", "function": function}
+    chat = {"id": "7713922505482715136", "conversation_id": "9", "status": "requires_action"}
+    action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [call]}}
+    start = json.dumps({"code": 0, "msg": "", "data": {**chat, "required_action": action}}).encode()
+    listing = json.dumps({"code": 0, "msg": "", "data": []}).encode()
+    heads = [JSON_HEAD, JSON_HEAD, STREAM_HEAD]
+    bodies = [start, listing, read_recording("01-chat-stream")]
+    replies = [head + body for head, body in zip(heads, bodies, strict=True)]
+    with serve_script(replies=replies) as server:
+        server.head = b""  # each reply has its own
+        agent = create_coze_agent(
+            make_model(server, response_mode="poll"), [get_weather], name="weather"
+        )
+        question: Any = {"messages": [("user", "q")]}
+        state = asyncio.run(agent.ainvoke(question)) if use_async else agent.invoke(question)
+    assert state["messages"][-1].content == "你好！(第1问)"
+    assert [path.partition("?")[0] for path in server.paths] == [
+        "/v3/chat",
+        "/v3/chat/message/list",
+        "/v3/chat/submit_tool_outputs",
+    ]
+    assert server.bodies[-1]["stream"] is False
+
+
+@pytest.mark.parametrize("run_mode", ["sync", "async"])
+@pytest.mark.parametrize("use_async", [False, True])
+def test_a_workflow_run_reads_a_stream_that_the_server_sends(
+    run_mode: Any, *, use_async: bool
+) -> None:
+    with serve_script(read_recording("23-wf-stream-echo")) as server:
+        made = CozeWorkflowTool(
+            workflow_id="7713922451695992832",
+            name="wf",
+            description="d",
+            args_schema=SCHEMA,
+            run_mode=run_mode,
+            api_key="t",
+            base_url=server.base_url,
+        )
+        message = run_tool(made, use_async=use_async)
+    assert json.loads(message.content) == {"output": "你好 a&b<c>"}  # as with run_mode="stream"
+    assert server.paths == ["/v1/workflow/run"]
