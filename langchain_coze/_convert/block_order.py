@@ -41,12 +41,13 @@ _DEFAULT_ORDERS = (["text"], ["reasoning"], ["reasoning", "text"])
 class BlockOrder:
     """The order of the blocks of one turn, and the markers that record it."""
 
-    __slots__ = ("_index", "_is_default", "_order")
+    __slots__ = ("_index", "_is_default", "_lengths", "_order")
 
     def __init__(self) -> None:
         """Create an order without blocks."""
         self._order: list[BlockMarker] = []
         self._index: dict[tuple[str, object], str] = {}
+        self._lengths: dict[str, int] = {}  # the sums of the lengths in the markers
         self._is_default = True
 
     def has_block(self, kind: TextKind, owner: object) -> bool:
@@ -79,7 +80,18 @@ class BlockOrder:
             return []
         if index == _FIRST_INDEX[kind]:
             return markers
-        return [*markers[:-1], {"type": kind, "index": index, "length": length}]
+        return [*markers[:-1], *self._add_length({"type": kind, "index": index}, length)]
+
+    def _add_length(self, marker: BlockMarker, length: int) -> list[BlockMarker]:
+        """Return the markers that add a length to those before.
+
+        LangChain adds the numbers of merged chunks, but leaves a number that is equal to the sum so
+        far as it is. Such a length is added in two steps.
+        """
+        total = self._lengths.get(marker["index"], 0)
+        self._lengths[marker["index"]] = total + length
+        steps = [length + 1, -1] if length and length == total else [length]
+        return [{**marker, "length": step} for step in steps]
 
     def add_block(self, block: Mapping[str, Any]) -> list[BlockMarker]:
         """Add a block that is not text, and return the markers for it.
@@ -172,7 +184,7 @@ def _build_tool_call_blocks(message: AIMessage) -> list[ContentBlock]:
 
 def _order_blocks(message: AIMessage) -> list[Any]:
     """Return the blocks of a message or chunk in order, each with its index."""
-    markers: list[BlockMarker] = message.additional_kwargs.get(MARKERS_KEY) or []
+    markers = _read_markers(message)
     reasoning = message.additional_kwargs.get("reasoning_content") or ""
     text = str(message.text)  # a plain str: LangChain does not merge its subclass with str
     pieces = {
@@ -197,6 +209,17 @@ def _order_blocks(message: AIMessage) -> list[Any]:
             kind = "text" if index.startswith("lc_txt_") else "reasoning"
             blocks.append({"type": kind, kind: pieces[index], "index": index})
     return blocks
+
+
+def _read_markers(message: AIMessage) -> list[BlockMarker]:
+    """Return the markers of a message or chunk, one for each block."""
+    markers: dict[str, BlockMarker] = {}
+    for marker in message.additional_kwargs.get(MARKERS_KEY) or []:
+        earlier = markers.setdefault(marker["index"], marker)
+        if earlier is not marker:  # a length that is added in two steps
+            length = earlier.get("length", 0) + marker.get("length", 0)
+            markers[marker["index"]] = {**earlier, "length": length}
+    return list(markers.values())
 
 
 def _split_text(

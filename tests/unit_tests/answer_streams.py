@@ -70,6 +70,16 @@ TURNS = {
     + make_completed("2", "two")
     + COMPLETED
     + DONE,
+    # the second answer's text so far is as long as its next piece, again and again
+    "second in pieces that double": make_delta("1", "one")
+    + make_completed("1", "one")
+    + b"".join(make_delta("2", text) for text in ("a", "b", "cd", "efgh", "ijklmnop", "q"))
+    + make_completed("2", "abcdefghijklmnopq")
+    + b"".join(make_delta("3", "", reasoning_content=text) for text in ("h", "m", "mm", "…"))
+    + b"".join(make_delta("3", text) for text in ("22", "1", "1", "4444", "55555"))
+    + make_completed("3", "22114444" + "55555")
+    + COMPLETED
+    + DONE,
     "interleaved": make_delta("1", "a")
     + make_delta("2", "x")
     + make_delta("1", "b")
