@@ -1,4 +1,4 @@
-"""Defaults from environment variables, and validation of `base_url`."""
+"""Defaults from environment variables, and what `base_url` says: its validity, and the server."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ _LABEL = r"[\w-]{1,63}"  # what stands between two dots of a host name
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 DEFAULT_BASE_URL = "https://api.coze.cn"
 """The default server."""
+
+SERVERS = ("auto", "cloud", "studio")
+"""The values of the field `server`."""
+
+_STUDIO_PORT = 8888  # the default port of Coze Studio (wire section 8)
 
 
 def from_env(*names: str, default: str | None = None) -> Callable[[], Any]:
@@ -101,3 +106,36 @@ def clean_base_url(value: str) -> str:
             f"base_url 应为 API 地址，请使用 base_url={address!r}。"
         )
     return url
+
+
+def is_coze_host(host: str) -> bool:
+    """Return whether a host is coze.cn, coze.com or a subdomain of them."""
+    return any(host == site or host.endswith(f".{site}") for site in _SITES)
+
+
+def is_studio(server: str, base_url: str) -> bool:
+    """Return whether the server is a self-hosted Coze Studio.
+
+    Args:
+        server: `"cloud"` or `"studio"` decides; with `"auto"` the address does: coze.cn, coze.com,
+            their subdomains and loopback addresses are Coze, except for Studio's default port on a
+            loopback address. All other addresses are Studio.
+        base_url: The base URL of the server.
+    """
+    if server != "auto":
+        return server == "studio"
+    address = urlsplit(base_url)
+    host = (address.hostname or "").removesuffix(".")
+    if _is_loopback(host):
+        return address.port == _STUDIO_PORT
+    return not is_coze_host(host)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # a name
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -92,6 +92,23 @@ def cancel_chat(chat: Chat, policy: RetryPolicy) -> Flow[Chat]:
     return Chat.model_validate((yield from fetch_object(build_cancel_request(chat), policy)))
 
 
+def create_conversation(bot_id: str, policy: RetryPolicy) -> Flow[str]:
+    """Create a conversation of a bot and return its id (wire section 5.1).
+
+    Args:
+        bot_id: The bot.
+        policy: The retry policy.
+
+    Raises:
+        CozeError: Coze reported an error or could not be reached.
+    """
+    body = {"bot_id": bot_id}
+    created = yield from fetch_object(
+        Request(method="POST", path="/v1/conversation/create", body=body), policy
+    )
+    return str(created.get("id") or "")
+
+
 def find_newest_chat(conversation_id: str, policy: RetryPolicy) -> Flow[str]:
     """Return the chat of the newest message in a conversation (wire section 5.2).
 

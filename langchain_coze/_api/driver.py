@@ -96,6 +96,7 @@ class Driver:
             case Request():
                 token = self.token_source.get(effect.deadline)
                 result = transport.send(effect, self.settings, token, self._pools)
+                result.is_studio = self.settings.is_studio
             case Read(stream, deadline):
                 result = stream.read(deadline)
             case Sleep(seconds):
@@ -118,6 +119,7 @@ class Driver:
             case Request():
                 token = await self.token_source.aget(effect.deadline)
                 result = await transport.asend(effect, self.settings, token, self._pools)
+                result.is_studio = self.settings.is_studio
             case Read(stream, deadline):
                 result = await stream.read(deadline)
             case Sleep(seconds):

@@ -144,6 +144,7 @@ class Reply:
         body: The complete body; empty if `stream` is set.
         stream: The open stream of server-sent events, or None.
         token: The token of the request, to be redacted in errors about this reply.
+        is_studio: Whether the server is a self-hosted Coze Studio.
     """
 
     def __init__(
@@ -156,6 +157,7 @@ class Reply:
     ) -> None:
         """Create a reply."""
         self.token = token
+        self.is_studio = False
         self.status_code = status_code
         self.headers = headers
         self.body = body

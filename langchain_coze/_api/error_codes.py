@@ -153,6 +153,13 @@ _ALREADY_RESUMED = _CodeInfo(
     "its result; do not start it again.",
     "该次运行已不再等待此回答：它已收到其他回答并继续执行。请查看其结果，不要重新发起。",
 )
+_NO_CONVERSATION = _CodeInfo(
+    CozeInvalidRequestError,
+    "On Coze Studio a chatflow needs a conversation: name one with "
+    "parameters={'CONVERSATION_NAME': …}, or use bot_id= with conversation='thread'.",
+    "在 Coze Studio 中，对话流必须有会话：请用 parameters={'CONVERSATION_NAME': …} 指定会话名，"
+    "或使用 bot_id= 和 conversation='thread'。",
+)
 _UNKNOWN = _CodeInfo(
     CozeError,
     "This code is not listed: look at debug_url where there is one, or give the logid to Coze's "
@@ -280,6 +287,7 @@ _MISSING_ROUTE = "missing session_key in cookie"  # what Coze Studio answers ins
 _ENTRIES_BY_TEXT: tuple[tuple[int | None, str, _CodeInfo], ...] = (
     (4101, "token you entered is incorrect", _AUTH),
     (401, _MISSING_ROUTE, _NO_ROUTE),
+    (777777775, "conversation name", _NO_CONVERSATION),
     (777777775, "conversation", _ID),
     (None, "does not have access to", _PERMISSION),
     (None, "panic error:", _CRASHED),
@@ -298,6 +306,7 @@ _STATUS: Mapping[int, _CodeInfo] = {
     401: _AUTH,
     403: _PERMISSION,
     404: _WRONG_URL,
+    405: _WRONG_URL,
     413: _TOO_LARGE,
     429: _RATE,
     502: _GATEWAY,
@@ -401,6 +410,11 @@ def is_missing_route(error: CozeError) -> bool:
     """
     if error.status_code in NOT_FOUND_STATUSES:
         return error.code in {None, _BAD_REQUEST, *NOT_FOUND_STATUSES}
+    return is_studio_missing_route(error)
+
+
+def is_studio_missing_route(error: CozeError) -> bool:
+    """Return whether Coze Studio says that it does not have an endpoint."""
     return _MISSING_ROUTE in error.message
 
 

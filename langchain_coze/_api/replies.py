@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.error_codes import GATEWAY_HINT, is_html, make_error, shorten_message
+from langchain_coze._api.error_codes import (
+    GATEWAY_HINT,
+    is_html,
+    is_studio_missing_route,
+    make_error,
+    shorten_message,
+)
 from langchain_coze._api.models import find_failure, get_payload
 from langchain_coze.errors import (
     CozeError,
@@ -43,12 +49,20 @@ _NOT_IN_STUDIO = (
 _SUPPORT_HEADERS = ("content-type", "date", "retry-after", "x-tt-logid", "x-log-id")
 
 
-def find_unsupported_hint(request: Request) -> str | None:
-    """Return the hint for an endpoint that Coze Studio does not have (wire section 8)."""
+def find_missing_route_hint(request: Request, error: CozeError, *, is_studio: bool) -> str | None:
+    """Return the hint for an endpoint that the server does not have (wire sections 1.5 and 8).
+
+    Where the server has the endpoint, `base_url` is wrong, as the hint of the error says.
+
+    Args:
+        request: The request.
+        error: The error that the reply reports.
+        is_studio: Whether the server is a Coze Studio.
+    """
     path = f"{request.path}?"  # a `?` at the end of a table entry requires an exact match
     feature = next((what for prefix, what in _NOT_IN_STUDIO if path.startswith(prefix)), None)
-    if feature is None:
-        return None
+    if feature is None or not (is_studio or is_studio_missing_route(error)):
+        return error.hint
     return bilingual_hint(
         f"This server does not offer {feature}. Self-hosted Coze Studio does not; coze.cn and "
         "coze.com do.",

@@ -11,8 +11,8 @@ from langchain_coze._api.error_codes import BUSY_CODES, is_missing_route, make_d
 from langchain_coze._api.models import find_failure
 from langchain_coze._api.replies import (
     find_error,
+    find_missing_route_hint,
     find_size_hint,
-    find_unsupported_hint,
     read_object,
 )
 from langchain_coze._api.sse import Decoder, Event
@@ -102,9 +102,10 @@ def _send_once(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
     if reply.stream is not None:
         return (yield from _read_first_event(reply))
     reported = find_error(reply, stream=bool(request.stream))
-    if reported is not None:
-        unsupported = find_unsupported_hint(request) if is_missing_route(reported) else None
-        reported.hint = unsupported or find_size_hint(request, reported) or reported.hint
+    if reported is not None and is_missing_route(reported):
+        reported.hint = find_missing_route_hint(request, reported, is_studio=reply.is_studio)
+    elif reported is not None:
+        reported.hint = find_size_hint(request, reported) or reported.hint
     return reply, reported
 
 

@@ -22,6 +22,7 @@ class Settings:
 
     Attributes:
         base_url: The base URL, without a trailing slash.
+        is_studio: Whether the server is a self-hosted Coze Studio.
         timeout: Read timeout in seconds, an `httpx.Timeout`, or None for no limit; `...` keeps
             the timeout of a user-supplied client.
         headers: Additional headers of each request.
@@ -30,6 +31,7 @@ class Settings:
     """
 
     base_url: str
+    is_studio: bool = False
     timeout: Any = READ_TIMEOUT
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets
     http_client: Any = None

@@ -50,6 +50,7 @@ CACHE_KEY_FIELDS = (
     "workflow_id",
     "app_id",
     "base_url",
+    "server",
     "user_id",
     "conversation_id",
     "auto_save_history",
@@ -79,8 +80,8 @@ class BotFields(CozeConnectionFields):
     Env `COZE_BOT_ID`."""
 
     workflow_id: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """A chatflow to run instead of a bot; set either `bot_id` or `app_id` as its context.
-    Per call too."""
+    """A chatflow to run instead of a bot; set either `bot_id` or `app_id` as its context. Coze
+    Studio also takes neither, with the parameter `CONVERSATION_NAME`. Per call too."""
 
     app_id: str | None = Field(default=None, coerce_numbers_to_str=True)
     """The app that a chatflow belongs to. Per call too."""
@@ -98,7 +99,8 @@ class BotFields(CozeConnectionFields):
 
     auto_save_history: bool | None = None
     """Whether Coze saves the turn. None saves it only if needed: in poll mode, in a conversation,
-    and with bound tools, whose results Coze waits for. Per call too."""
+    and with bound tools, whose results Coze waits for. Coze Studio saves every turn. Per call
+    too."""
 
     custom_variables: Mapping[str, Any] | None = None
     """Values of the bot's prompt variables; other values than str are sent as JSON.
@@ -178,6 +180,7 @@ class BotFields(CozeConnectionFields):
             workflow_id=workflow_id,
             app_id=app_id,
             base_url=self.base_url,
+            is_studio=self._is_studio,
             user_id=_to_id(kwargs.get("user_id")) or self.user_id or DEFAULT_USER_ID,
             auto_save_history=kwargs.get("auto_save_history", self.auto_save_history),
             has_tools=bool(kwargs.get("tools")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -25,12 +25,18 @@ from langchain_coze._api.settings import Settings
 from langchain_coze._api.token_sources import make_token_source
 from langchain_coze._base.cleaning import check_headers, clean_field, clean_update
 from langchain_coze._base.unsupported import get_argument_names, warn_ignored
-from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env, secret_from_env
+from langchain_coze._environment import (
+    DEFAULT_BASE_URL,
+    SERVERS,
+    clean_base_url,
+    from_env,
+    is_coze_host,
+    is_studio,
+    secret_from_env,
+)
 
 if TYPE_CHECKING:
     from langchain_coze._api.driver import Driver
-
-_HOSTED = frozenset({"api.coze.cn", "api.coze.com"})
 
 
 def to_time_limit(value: Any) -> Any:
@@ -75,6 +81,11 @@ class CozeConnectionFields(BaseModel):
     """The server: `https://api.coze.cn`, `https://api.coze.com`, or your Coze Studio.
     Env `COZE_API_BASE`."""
 
+    server: Literal["auto", "cloud", "studio"] = "auto"
+    """Which server answers at `base_url`: `cloud` is coze.cn or coze.com, `studio` a self-hosted
+    Coze Studio. `auto`: coze.cn, coze.com, their subdomains and loopback addresses are `cloud`;
+    port 8888 of a loopback address and all other addresses are `studio`."""
+
     timeout: Any = Field(default=120.0, validation_alias=AliasChoices("timeout", "request_timeout"))
     """Read timeout in seconds, an `httpx.Timeout`, or None for no limit. Unless you pass an
     `httpx.Timeout`, connecting may take at most 10 s."""
@@ -106,6 +117,16 @@ class CozeConnectionFields(BaseModel):
     def _clean_base_url(cls, value: str) -> str:
         return clean_base_url(value)
 
+    @field_validator("server", mode="before")
+    @classmethod
+    def _check_server(cls, value: Any) -> Any:
+        if value in SERVERS:
+            return value
+        raise ValueError(
+            f"server is one of {', '.join(map(repr, SERVERS))}, not {value!r}. "
+            f"server 只能是 {'、'.join(map(repr, SERVERS))}，不能是 {value!r}。"
+        )
+
     @field_validator("default_headers")
     @classmethod
     def _check_headers(cls, value: Mapping[str, str] | None) -> Mapping[str, str] | None:
@@ -131,6 +152,11 @@ class CozeConnectionFields(BaseModel):
             raise ValueError("http_async_client takes an httpx.AsyncClient.")
         return self
 
+    @property
+    def _is_studio(self) -> bool:
+        """Whether the server is a self-hosted Coze Studio."""
+        return is_studio(self.server, self.base_url)
+
     if not TYPE_CHECKING:  # type checkers would accept any attribute
 
         def __setattr__(self, name: str, value: Any) -> None:
@@ -154,6 +180,7 @@ class CozeConnectionFields(BaseModel):
         uses_our_connections = self.http_client is None and self.http_async_client is None
         settings = Settings(
             base_url=self.base_url,
+            is_studio=self._is_studio,
             timeout=self.timeout
             if uses_our_connections or "timeout" in self.model_fields_set
             else ...,
@@ -166,7 +193,7 @@ class CozeConnectionFields(BaseModel):
 
     def _build_polling(self, interval: float, timeout: float) -> Polling:
         """Return the polling settings, with a minimum interval of 1 s on Coze's hosts."""
-        floor = 1.0 if urlsplit(self.base_url).hostname in _HOSTED else 0.0
+        floor = 1.0 if is_coze_host(urlsplit(self.base_url).hostname or "") else 0.0
         limit = min(timeout, threading.TIMEOUT_MAX)
         return Polling(interval=interval, timeout=limit, min_interval=floor)
 

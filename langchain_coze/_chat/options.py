@@ -20,6 +20,9 @@ STRING_MAP_OPTIONS = ("custom_variables", "meta_data", "extra_params")
 PLAIN_OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "connector_id")
 """Options that are sent unchanged."""
 
+CONVERSATION_NAME = "CONVERSATION_NAME"
+"""The parameter of a chatflow with the name of its conversation (wire section 4.6)."""
+
 DEFAULT_USER_ID = "langchain-coze"
 """The end user if the caller sets none."""
 
@@ -32,6 +35,7 @@ class ChatOptions(NamedTuple):
         workflow_id: The chatflow to call instead of the bot, or the workflow to run.
         app_id: The app that the chatflow belongs to.
         base_url: The server.
+        is_studio: Whether it is a self-hosted Coze Studio.
         user_id: The end user.
         stream: Whether the answer is streamed.
         auto_save_history: Whether Coze saves the turn, as set by the user; None: see `is_saved`.
@@ -51,6 +55,7 @@ class ChatOptions(NamedTuple):
     workflow_id: str = ""
     app_id: str = ""
     base_url: str = ""
+    is_studio: bool = False
     user_id: str = DEFAULT_USER_ID
     stream: bool = True
     auto_save_history: bool | None = None
@@ -72,7 +77,12 @@ class ChatOptions(NamedTuple):
 
     @property
     def is_saved(self) -> bool:
-        """Whether Coze saves the turn: as the user sets it, else only if the turn requires it."""
+        """Whether the turn is saved; Coze Studio saves all of them (wire section 8)."""
+        return self.is_studio or self.requests_saving
+
+    @property
+    def requests_saving(self) -> bool:
+        """Whether Coze is to save the turn: as the user sets it, else if the turn requires it."""
         if self.auto_save_history is not None:
             return self.auto_save_history
         memory = self.is_thread or self.conversation_id is not None
@@ -155,7 +165,8 @@ def validate_bot_or_app(
 
 def _validate_workflow(options: ChatOptions) -> None:
     kind: Literal["workflow", "chatflow"] = "workflow" if options.is_workflow else "chatflow"
-    validate_bot_or_app(kind, options.bot_id, options.app_id, required=not options.is_workflow)
+    required = not (options.is_workflow or options.is_studio)  # Studio finds it by its name
+    validate_bot_or_app(kind, options.bot_id, options.app_id, required=required)
     if not options.stream:
         raise CozeInvalidRequestError(
             "A chatflow only streams, but response_mode is 'poll'.",

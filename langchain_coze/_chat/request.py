@@ -19,6 +19,7 @@ from langchain_coze._convert.to_coze import (
     MAX_CHATFLOW_MESSAGES,
     MAX_MESSAGES,
     EnterMessage,
+    HistoryFormat,
     collect_system_variables,
     list_attachments,
     stringify_values,
@@ -51,8 +52,9 @@ def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
         system_mode=options.system_message_mode,
         model_name=options.model_name,
         limit=MAX_CHATFLOW_MESSAGES if chatflow else MAX_MESSAGES,
+        history_format=_choose_history_format(options),
     )
-    if chatflow and list_attachments(messages):
+    if chatflow and not options.is_studio and list_attachments(messages):
         raise CozeInvalidRequestError(
             "A chatflow takes text messages only.",
             hint=bilingual_hint(
@@ -61,6 +63,13 @@ def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
             ),
         )
     return messages
+
+
+def _choose_history_format(options: ChatOptions) -> HistoryFormat:
+    """Return how the server takes a history (wire section 8)."""
+    if not options.is_studio:
+        return "messages"
+    return "one_message" if options.workflow_id else "transcript"
 
 
 def build_request(
@@ -101,7 +110,7 @@ def build_request(
         "user_id": options.user_id,
         "additional_messages": messages,
         "stream": options.stream,
-        "auto_save_history": options.is_saved,
+        "auto_save_history": options.requests_saving,
         **serialized,
     }
     return build_chat_request(body, plan.conversation_id)

@@ -20,7 +20,14 @@ from langchain_coze._api.models import (
 )
 from langchain_coze._api.replies import build_event_response
 from langchain_coze._api.sse import Decoder
-from langchain_coze.errors import CozeChatError, CozeError, redact
+from langchain_coze._warnings import warn_user
+from langchain_coze.errors import (
+    CozeChatError,
+    CozeError,
+    CozeNotFoundError,
+    bilingual_hint,
+    redact,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -67,6 +74,8 @@ class ChatStreamParser:
         self._last_metadata: dict[str, Any] = {"finish_reason": "stop"}
         self._chat = _UNKNOWN_CHAT
         self._answer_usage = Usage()
+        self._expected_conversation_id: str | None = None
+        self._needs_conversation = False
 
     @property
     def state(self) -> str:
@@ -85,6 +94,18 @@ class ChatStreamParser:
         return frozenset(self._seen_ids)
 
     # --- Input ---------------------------------------------------------------------------------
+
+    def expect_conversation(self, conversation_id: str | None, *, needed: bool) -> None:
+        """Check the conversation of the turn once its id arrives.
+
+        Coze Studio runs a turn in a new conversation if it does not know the requested one.
+
+        Args:
+            conversation_id: The requested conversation; None for any.
+            needed: Whether the turn is wrong in another one, because earlier turns are missing.
+        """
+        self._expected_conversation_id = conversation_id
+        self._needs_conversation = needed
 
     def handle_event(self, name: str, payload: bytes) -> None:
         """Handle an event that is not a delta.
@@ -160,6 +181,34 @@ class ChatStreamParser:
                 value = body.get(key)
                 if value and isinstance(value, (str, int)):
                     self.ids[name] = str(value)
+            self._check_conversation()
+
+    def _check_conversation(self) -> None:
+        """Raise or warn, once, if the turn runs in another conversation than the requested one."""
+        expected, actual = self._expected_conversation_id, self.ids.get("conversation_id")
+        if expected is None or actual is None:
+            return
+        self._expected_conversation_id = None
+        if actual == expected:
+            return
+        if self._needs_conversation:
+            raise CozeNotFoundError(
+                f"The server does not know the conversation {expected}: this turn ran in a new "
+                f"one, {actual}, without the earlier messages.",
+                hint=bilingual_hint(
+                    "Check the id and base_url. If the server has lost the conversation, leave out "
+                    "conversation_id and call again: the whole history is then sent in a new one.",
+                    "请检查会话 ID 和 base_url。如果服务端已丢失该会话，请去掉 conversation_id "
+                    "并再次调用：将在新会话中发送全部历史。",
+                ),
+                **self.collect_error_context(),
+            )
+        warn_user(
+            f"The server does not know the conversation {expected}: this turn runs in a new one, "
+            f"{actual}, without earlier messages. Check conversation_id and base_url. "
+            f"服务端不存在会话 {expected}，本轮在新会话 {actual} 中进行，没有之前的消息；"
+            "请检查 conversation_id 和 base_url。"
+        )
 
     def _handle_completed(self, body: Any) -> None:
         if not isinstance(body, dict):

@@ -10,7 +10,12 @@ import time
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from langchain_coze import _runtime
-from langchain_coze._api.chats import cancel_chat, find_newest_chat, retrieve_chat
+from langchain_coze._api.chats import (
+    cancel_chat,
+    create_conversation,
+    find_newest_chat,
+    retrieve_chat,
+)
 from langchain_coze._api.conversation_lock import LockHandle, acquire
 from langchain_coze._api.error_codes import is_missing_route, make_deadline_error
 from langchain_coze._api.files import upload_all
@@ -18,7 +23,8 @@ from langchain_coze._api.models import Chat
 from langchain_coze._api.polling import start_and_poll_chat
 from langchain_coze._api.retry import send_with_retry
 from langchain_coze._chat.answer_parser import AnswerParser
-from langchain_coze._chat.history import OPEN, LastTurn, TurnPlan, plan_turn
+from langchain_coze._chat.history import OPEN, LastTurn, TurnPlan, is_own_answer, plan_turn
+from langchain_coze._chat.options import CONVERSATION_NAME
 from langchain_coze._chat.request import build_request, draft_messages
 from langchain_coze._chat.stream_parser import ChatStreamParser
 from langchain_coze._convert.to_coze import list_attachments
@@ -68,6 +74,7 @@ class TurnRun(Generic[P]):
         chat: Polled turn: the chat in its final state, as Coze sent it.
         messages: Polled turn: its messages, as Coze sent them.
         token: The token that was sent.
+        requested_conversation_id: The conversation that the turn was to run in.
     """
 
     def __init__(
@@ -87,6 +94,7 @@ class TurnRun(Generic[P]):
         self.chat: Mapping[str, Any] = {}
         self.messages: Sequence[Any] = ()
         self.token = ""
+        self.requested_conversation_id: str | None = None
         self.lock: LockHandle | None = None
         self._started: dict[str, str] = {}
 
@@ -121,7 +129,12 @@ class TurnRun(Generic[P]):
                     last_turn = LastTurn(
                         ids["chat_id"], parser.state, parser.open_calls, parser.message_ids
                     )
-                _runtime.last_turns.record(self.options.base_url, ids["conversation_id"], last_turn)
+                # also for the requested one: if the server has lost it, the next turn must see that
+                for conversation_id in {ids["conversation_id"], self.requested_conversation_id}:
+                    if conversation_id is not None:
+                        _runtime.last_turns.record(
+                            self.options.base_url, conversation_id, last_turn
+                        )
         self.release_lock()
 
 
@@ -287,6 +300,7 @@ def _find_conversation_id(plan: TurnPlan, chat_id: str) -> str:
 
 def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) -> Flow[P]:
     options = turn.options
+    plan = yield from _create_chatflow_conversation(options, plan)
     files = [attachment.upload for attachment in list_attachments(draft) if attachment.data]
     file_ids = yield from upload_all(
         files, _runtime.uploaded_file_ids, options.base_url, options.retry_policy
@@ -314,8 +328,29 @@ def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) 
             error.chat_id, error.conversation_id = plan.open_chat.chat_id, plan.conversation_id
         raise
     turn.token = reply.token
+    turn.requested_conversation_id = plan.conversation_id
     turn.parser = parser = turn.make_parser(reply, earlier)
+    parser.expect_conversation(
+        plan.conversation_id,
+        needed=options.is_thread or len(plan.messages) < len(plan.full_history),
+    )
     return parser
+
+
+def _create_chatflow_conversation(options: ChatOptions, plan: TurnPlan) -> Flow[TurnPlan]:
+    """Create the conversation of a chatflow's thread on Studio, which does not (wire section 8).
+
+    A name finds or creates one, but only for the first turn: a history that no longer matches its
+    conversation must not return to it.
+    """
+    if not (options.is_studio and options.workflow_id and options.is_thread and options.bot_id):
+        return plan
+    is_named = CONVERSATION_NAME in options.request_fields.get("parameters", {})
+    is_first = not any(is_own_answer(m, options.model_name) for m in plan.full_history)
+    if plan.conversation_id is not None or (is_named and is_first):
+        return plan
+    conversation_id = yield from create_conversation(options.bot_id, options.retry_policy)
+    return plan._replace(conversation_id=conversation_id or None)
 
 
 def fetch_usage(turn: TurnRun[AnswerParser]) -> Flow[None]:

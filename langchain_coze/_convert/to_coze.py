@@ -19,6 +19,7 @@ from langchain_core.messages import (
 
 from langchain_coze._convert.attachments import FILE_BLOCK_TYPES, Attachment, parse_block
 from langchain_coze._convert.chunks import PROVIDER
+from langchain_coze._convert.transcript import TranscriptEntry, write_transcript
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
@@ -37,6 +38,10 @@ _HANDOFF_BACK = "__is_handoff_back"  # langgraph-supervisor sets it on "Transfer
 SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
 """How system messages are sent; see `ChatCoze.system_message_mode`."""
 
+HistoryFormat: TypeAlias = Literal["messages", "transcript", "one_message"]
+"""How a history is sent: each message as it is; the earlier ones as a transcript, followed by the
+question; or transcript and question in one message."""
+
 EnterMessage: TypeAlias = dict[str, Any]
 """A message of a request; if `content` is a list, its files have not been uploaded yet."""
 
@@ -54,6 +59,7 @@ def to_coze_messages(
     system_mode: SystemMessageMode = "context",
     model_name: str | None = None,
     limit: int = MAX_MESSAGES,
+    history_format: HistoryFormat = "messages",
 ) -> list[EnterMessage]:
     """Return the `additional_messages` of a request.
 
@@ -64,10 +70,11 @@ def to_coze_messages(
         model_name: The bot or chatflow that gets the request; answers of other agents are labelled
             with their name.
         limit: The maximum number of messages in the request.
+        history_format: How the messages before the question are sent.
 
     Returns:
-        The newest messages. If one has files, its `content` is a list of its text and its
-        `Attachment`s, which `with_file_ids` converts.
+        The newest messages; with a transcript, all of them. If one has files, its `content` is a
+        list of its text and its `Attachment`s, which `with_file_ids` converts.
 
     Raises:
         CozeInvalidRequestError: There is no question, or a message cannot be sent.
@@ -81,21 +88,31 @@ def to_coze_messages(
         for message in sendable
         if (entry := _convert_message(message, model_name, calls)) is not None
     ]
-    coze_messages = [entry.message for entry in _trim_to_limit(_move_question_last(entries), limit)]
-    if not coze_messages:
+    entries = _move_question_last(entries)
+    _check_question(entries)
+    if history_format == "messages":
+        entries = _trim_to_limit(entries, limit)
+    else:
+        entries = _join_history(entries, with_question=history_format == "one_message")
+    coze_messages = [entry.message for entry in entries]
+    _check_files_have_text(coze_messages)
+    return coze_messages
+
+
+def _check_question(entries: Sequence[_Entry]) -> None:
+    """Reject a history that does not end with a question."""
+    if not entries:
         raise CozeInvalidRequestError(
             "There is no message to send.",
             hint=bilingual_hint("Give at least one HumanMessage.", "请至少提供一条 HumanMessage。"),
         )
-    if coze_messages[-1]["role"] != "user":
+    if entries[-1].message["role"] != "user":
         raise CozeInvalidRequestError(
             "The last message is an answer: there is no question.",
             hint=bilingual_hint(
                 "End the messages with a HumanMessage.", "消息列表应以 HumanMessage 结尾。"
             ),
         )
-    _check_files_have_text(coze_messages)
-    return coze_messages
 
 
 def list_attachments(coze_messages: Sequence[EnterMessage]) -> list[Attachment]:
@@ -318,6 +335,38 @@ def _move_question_last(entries: list[_Entry]) -> list[_Entry]:
         return entries
     last = positions[-1]
     return [*entries[:last], *entries[last + 1 :], entries[last]]
+
+
+def _join_history(entries: list[_Entry], *, with_question: bool) -> list[_Entry]:
+    """Return the history as one message, and the question as another or in the same one.
+
+    A system message that stands alone before the question is sent as it is: two messages keep
+    their order.
+    """
+    *earlier, question = entries
+    is_only_system = len(earlier) == 1 and earlier[0].kind == "system"
+    if not earlier or (is_only_system and not with_question):
+        return entries
+    transcript = write_transcript(
+        [_to_transcript_entry(entry) for entry in earlier],
+        _get_parts(question) if with_question else (),
+    )
+    joined = _Entry("message", _build_user_message(*transcript))
+    return [joined] if with_question else [joined, question]
+
+
+def _to_transcript_entry(entry: _Entry) -> TranscriptEntry:
+    role = entry.message["role"]
+    if entry.kind == "system":
+        role = "system"
+    elif entry.kind == "context" and role == "user":  # it names its agent or tool call
+        role = "note"
+    return TranscriptEntry(role, _get_parts(entry))
+
+
+def _get_parts(entry: _Entry) -> list[str | Attachment]:
+    content = entry.message["content"]
+    return content if isinstance(content, list) else [content]
 
 
 def _trim_to_limit(entries: list[_Entry], limit: int) -> list[_Entry]:

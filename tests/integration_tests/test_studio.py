@@ -93,15 +93,17 @@ def test_token_counts_of_a_stream_are_not_requested_again() -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_history_arrives_with_its_roles(studio: LocalCoze, ask: CallStyle) -> None:
+def test_a_history_arrives_as_a_transcript(studio: LocalCoze, ask: CallStyle) -> None:
     history = [
         SystemMessage("Be brief."),
         HumanMessage("one"),
         AIMessage("first"),
         HumanMessage("two"),
     ]
-    wanted = "user: Be brief. | user: one | assistant: first | user: two"
-    assert ask(make_chat(studio), history).content == wanted
+    assert ask(make_chat(studio), history).content == (
+        "user: System: Be brief.\n\nEarlier messages of this conversation:\n\n"
+        "User: one\n\nAssistant: first | user: two"
+    )
 
 
 @pytest.mark.parametrize("known", [True, False])

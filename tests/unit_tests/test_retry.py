@@ -184,6 +184,38 @@ def test_an_empty_stream_is_left_to_the_turn() -> None:
     assert result.stream is stream
 
 
+@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize(
+    ("path", "is_studio", "hint"),
+    [
+        ("/v1/workflows", True, "does not offer a list of workflows. Self-hosted Coze Studio"),
+        ("/v1/workflows", False, "Check base_url"),
+        ("/v3/chat/submit_tool_outputs", True, "does not offer results of tool calls"),
+        ("/v3/chat/submit_tool_outputs", False, "Check base_url"),
+        ("/v3/chat", True, "Check base_url"),  # every Studio has it
+        ("/v3/chat", False, "Check base_url"),
+    ],
+)
+def test_the_server_decides_what_a_missing_route_means(
+    status: int, path: str, hint: str, *, is_studio: bool
+) -> None:
+    reply = Reply(status_code=status, body=b"page not found")
+    reply.is_studio = is_studio
+    flow = send_with_retry(Request(method="POST", path=path), RetryPolicy(0))
+    _, error = drive(flow, [reply])
+    assert isinstance(error, CozeNotFoundError)
+    assert hint in str(error.hint)
+
+
+def test_studio_says_itself_that_it_lacks_a_route() -> None:
+    body = b'{"code":401,"msg":"missing session_key in cookie"}'  # recording 11
+    reply = Reply(status_code=401, body=body)
+    flow = send_with_retry(Request(method="GET", path="/v1/workflows"), RetryPolicy(0))
+    _, error = drive(flow, [reply])
+    assert isinstance(error, CozeNotFoundError)
+    assert "does not offer a list of workflows" in str(error.hint)
+
+
 @pytest.mark.parametrize(
     ("reply", "kind", "code"),
     [
