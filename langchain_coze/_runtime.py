@@ -1,4 +1,4 @@
-"""The state of this process: connections, tokens, uploads, last turns and locks.
+"""The state of this process: connections, tokens, uploads, last turns, locks, searched bots.
 
 Everything that outlives a call is kept here and nowhere else, so that models hold plain data and
 can be pickled, copied and used from several threads and event loops. A forked child starts with
@@ -58,6 +58,9 @@ last_turns = LastTurns()
 conversation_locks = ConversationLocks()
 """One turn at a time in each conversation, by server and conversation id."""
 
+searched_bots = TTLCache(10_000)
+"""Bots that have recalled something, or whose missing recall was warned about, by server and id."""
+
 sibling_calls: dict[Any, Any] = {}
 """Tool calls that run in one LangGraph task; see `_workflows.langgraph_internals`."""
 
@@ -101,7 +104,14 @@ def reset() -> None:
     global _lock, _pools, _cancel_executor  # noqa: PLW0603 - the state itself
     _lock = threading.Lock()  # a thread of the parent may have held it
     _pools = _cancel_executor = None
-    for state in (oauth_tokens, uploaded_file_ids, last_turns, conversation_locks, sibling_calls):
+    for state in (
+        oauth_tokens,
+        uploaded_file_ids,
+        last_turns,
+        conversation_locks,
+        searched_bots,
+        sibling_calls,
+    ):
         state.clear()
 
 

@@ -62,6 +62,7 @@ def serve(
 def _reset_servers() -> Iterator[None]:
     for server in _running:
         server.reset()
+    _runtime.searched_bots.clear()
     yield
     for server in _running:
         server.faults = ()
@@ -80,6 +81,7 @@ def make_chat(coze: LocalCoze, bot: LocalBot | None = None, **fields: Any) -> Ch
         "bot_id": (bot or coze.bots[0]).bot_id,
         "api_key": coze.token,
         "base_url": coze.base_url,
+        "server": coze.profile,
         "timeout": 10,
         "poll_interval": 0.02,
     }

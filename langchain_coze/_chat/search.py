@@ -7,11 +7,13 @@ complete. See `workflow_search` for the search with a workflow, which needs no m
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages import HumanMessage
 
+from langchain_coze import _runtime
 from langchain_coze._api.effects import Close, Flow, Read, Reply
 from langchain_coze._api.models import parse_json
 from langchain_coze._chat.stream_parser import COMPLETED_EVENT, DELTA_EVENT, ChatStreamParser
@@ -42,9 +44,11 @@ _AGENT_HANDOFF_PREFIX = "multi_agents_"  # `msg_type` of messages between the ag
 
 _DRIVE_UNAUTHORIZED_STATUS = 708882003
 _NO_RECALL = (
-    "The bot told of no recall. Bind a knowledge base to it in Coze, have it called automatically "
+    "The bot {} sent no recall. Either nothing was found (Coze Studio sends no message then), or "
+    "no knowledge base is bound. Bind a knowledge base to it in Coze, have it called automatically "
     "(自动调用) rather than on demand, and publish the bot again. "
-    "智能体没有返回召回内容：请在扣子中为其添加知识库，将调用方式设为“自动调用”，并重新发布。"
+    "智能体 {} 没有返回召回内容：可能没有检索到内容（此时 Coze Studio 不发送召回消息），"
+    "也可能未绑定知识库。请在扣子中为其添加知识库，将调用方式设为“自动调用”，并重新发布。"
 )
 
 
@@ -189,9 +193,16 @@ def recall_from_bot(
     yield Close(turn.stream)
     if failure is not None:
         parser.handle_connection_lost(failure)
-    if not parser.recalls:
-        warn_user(_NO_RECALL)
+    _note_recall(turn.options, found=bool(parser.recalls))
     return collect_chunks(parser.recalls, parser.collect_error_context())
+
+
+def _note_recall(options: ChatOptions, *, found: bool) -> None:
+    """Warn once per bot about a missing recall, unless the bot has recalled something before."""
+    key = (options.base_url, options.bot_id)
+    if not found and _runtime.searched_bots.get(key) is None:
+        warn_user(_NO_RECALL.format(options.bot_id, options.bot_id))
+    _runtime.searched_bots.store(key, value=True, seconds=math.inf)
 
 
 def _read_recall(parser: RecallParser, stream: Any, grace: float) -> Flow[None]:

@@ -198,7 +198,7 @@ def test_a_missing_recall_is_warned_about_once(
     coze: LocalCoze, search: SearchStyle, local: LocalBot
 ) -> None:
     coze.faults = "recall_missing"
-    with pytest.warns(UserWarning, match="told of no recall") as caught:
+    with pytest.warns(UserWarning, match="sent no recall") as caught:
         assert search(make_retriever(coze, local), QUESTION) == []
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -207,7 +207,7 @@ def test_a_missing_recall_is_warned_about_once(
 def test_a_bot_that_waits_for_a_tool_has_recalled_nothing(coze: LocalCoze) -> None:
     if coze.profile == "studio":
         pytest.skip("Studio has no tools of the client (wire section 8)")
-    with pytest.warns(UserWarning, match="told of no recall"):
+    with pytest.warns(UserWarning, match="sent no recall"):
         assert make_retriever(coze, ASKS).invoke(QUESTION) == []
 
 

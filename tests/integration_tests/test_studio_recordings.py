@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.tools import tool
 
 from langchain_coze import (
-    ChatCoze,
     CozeChatError,
     CozePermissionError,
+    CozeRecallRetriever,
     CozeStreamError,
     CozeWorkflowInterrupt,
     CozeWorkflowTool,
@@ -24,27 +24,13 @@ from langchain_coze import (
 )
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 from tests.integration_tests.scripted_server import ScriptedServer, serve_script
+from tests.integration_tests.studio_recordings import (
+    make_model,
+    make_poll_replies,
+    read_recording,
+)
 
-FOLDER = Path(__file__).parent.parent / "recordings" / "studio"
 NO_ANSWER = "completed without an answer"
-
-
-def read_recording(name: str) -> bytes:
-    (path,) = FOLDER.glob(f"{name}.*")
-    return path.read_bytes()
-
-
-def make_model(server: ScriptedServer, **fields: Any) -> ChatCoze:
-    known: dict[str, Any] = {"api_key": "t", "base_url": server.base_url, "poll_interval": 0.01}
-    place = {} if "workflow_id" in fields else {"bot_id": "7713922228458356736"}
-    return ChatCoze(**(known | place | fields))
-
-
-def make_poll_replies(retrieve: str, messages: str) -> list[bytes]:
-    """Return the replies of a polled turn: its start, its end, its messages."""
-    end = json.loads(read_recording(retrieve))
-    start = end | {"data": end["data"] | {"status": "in_progress"}}
-    return [json.dumps(start).encode(), read_recording(retrieve), read_recording(messages)]
 
 
 # --- Turns without an answer ----------------------------------------------------------------------
@@ -317,3 +303,103 @@ def test_a_workflow_run_reads_a_stream_that_the_server_sends(
         message = run_tool(made, use_async=use_async)
     assert json.loads(message.content) == {"output": "你好 a&b<c>"}  # as with run_mode="stream"
     assert server.paths == ["/v1/workflow/run"]
+
+
+# --- Tolerated forms ------------------------------------------------------------------------------
+
+ANSWER = "你好！(第1问)"
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_turn_may_be_created_in_progress(ask: CallStyle) -> None:
+    assert b'"status":"in_progress"' in read_recording("01-chat-stream").partition(b"\n\n")[0]
+    with serve_script(read_recording("01-chat-stream")) as server:
+        message = ask(make_model(server), "q")
+    assert message.content == ANSWER
+    metadata = message.response_metadata
+    assert metadata["finish_reason"] == "stop"
+    assert metadata["chat_id"] in read_recording("01-chat-stream").decode()
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_function_call_may_have_an_index(ask: CallStyle) -> None:
+    with serve_script(read_recording("101-plugin-tool")) as server:
+        message = ask(make_model(server), "q")
+    call, result, text = message.content_blocks
+    assert call["type"] == "server_tool_call"
+    assert (call["name"], call["args"]) == ("get_weather", {"city": "北京"})
+    assert (result["type"], text["type"]) == ("server_tool_result", "text")
+    assert message.tool_calls == []
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_answer_that_completes_twice_is_one_answer(ask: CallStyle) -> None:
+    with serve_script(read_recording("290-mode-llm")) as server:
+        message = ask(make_model(server), "q")
+    assert message.content == ANSWER
+    assert [block["type"] for block in message.content_blocks] == ["text"]
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_answer_of_one_delta_may_lack_its_completed_message(ask: CallStyle) -> None:
+    with serve_script(read_recording("73b-cf-named-conv-reused")) as server:
+        message = ask(make_model(server, **FLOW), "q")
+    assert message.content == '[{"role": "user", "content": "ECHOALL"}]'
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_reasoning_survives_a_completed_answer_without_it(ask: CallStyle) -> None:
+    with serve_script(read_recording("03-think-stream")) as server:
+        message = ask(make_model(server), "q")
+    assert message.content == "好的"
+    assert message.additional_kwargs["reasoning_content"] == "先想想"
+    assert [block["type"] for block in message.content_blocks] == ["reasoning", "text"]
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_empty_stream_is_an_error(ask: CallStyle) -> None:
+    assert read_recording("121d-long-100k") == b""
+    with (
+        serve_script(read_recording("121d-long-100k")) as server,
+        pytest.raises(CozeStreamError, match="ended before anything was said"),
+    ):
+        ask(make_model(server), "q")
+    assert len(server.paths) == 1
+
+
+# --- Searches -------------------------------------------------------------------------------------
+
+
+def search(server: ScriptedServer, *, use_async: bool, **fields: Any) -> list[str]:
+    known = {"bot_id": "7713923391371083776", "api_key": "t", "base_url": server.base_url}
+    retriever = CozeRecallRetriever(**(known | fields))
+    found = asyncio.run(retriever.ainvoke("q")) if use_async else retriever.invoke("q")
+    return [document.page_content for document in found]
+
+
+@pytest.mark.parametrize("use_async", [False, True])
+def test_a_search_that_finds_nothing_warns_once_per_bot(*, use_async: bool) -> None:
+    with serve_script(read_recording("211-kb-miss")) as server:
+        with pytest.warns(UserWarning, match="The bot 7713923391371083776 sent no recall") as told:
+            assert search(server, use_async=use_async) == []
+        for words in (
+            "nothing was found",
+            "no knowledge base is bound",
+            "没有检索到",
+            "未绑定知识库",
+        ):
+            assert words in str(told[0].message)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert search(server, use_async=use_async) == []
+        with pytest.warns(UserWarning, match="The bot 1 sent no recall"):
+            search(server, use_async=use_async, bot_id="1")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("use_async", [False, True])
+def test_a_bot_that_has_recalled_something_is_not_warned_about(*, use_async: bool) -> None:
+    replies = [read_recording("210-kb-hit"), read_recording("211-kb-miss")]
+    with serve_script(replies=replies) as server:
+        assert len(search(server, use_async=use_async)) == 1
+        assert search(server, use_async=use_async) == []
