@@ -15,7 +15,12 @@ QUESTION = "What is a Coze workflow?"
 def main() -> None:
     """Ask for an answer, its sources, and its token counts, which a stream of Studio lacks."""
     with LocalCoze(profile="studio") as coze:
-        bot = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url)
+        bot = ChatCoze(
+            bot_id=coze.bots[0].bot_id,
+            api_key=coze.token,
+            base_url=coze.base_url,
+            server="studio",  # only for a loopback address with another port than 8888
+        )
 
         for chunk in bot.stream(QUESTION):
             print(chunk.text, end="", flush=True)
