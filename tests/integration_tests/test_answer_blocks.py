@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_coze import ChatCoze
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
 from tests.integration_tests.scripted_server import ScriptedServer, Step, serve_script
-from tests.integration_tests.test_studio_recordings import make_model, read_recording
+from tests.integration_tests.studio_recordings import make_model, read_recording
 
 CHAT = {"id": "7713923623693582336", "conversation_id": "7713923623685193728"}
 CHAT |= {"status": "completed"}
