@@ -120,7 +120,6 @@ class CozeJWTAuth(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        defer_build=True,
         hide_input_in_errors=True,  # the input may be the private key
     )
 

@@ -208,6 +208,14 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
             params.pop(name, None)  # type: ignore[misc] # not a literal key
         return params
 
+    def get_num_tokens(self, text: str) -> int:
+        """Return the approximate token count of a text; Coze reports it only after a turn.
+
+        Args:
+            text: Any text.
+        """
+        return count_tokens_approximately([text])
+
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Any = None) -> int:
         """Return the approximate token count of messages; Coze reports it only after a turn.
 

@@ -43,6 +43,7 @@ from langgraph.types import Send
 from typing_extensions import TypedDict
 
 from langchain_coze._base.bot import PER_CALL_FIELDS
+from langchain_coze._base.unsupported import reject_misspelt
 from langchain_coze._workflows.graph import build_workflow_graph
 from langchain_coze._workflows.progress import ProgressReporter
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
@@ -300,6 +301,9 @@ def _read_context_arguments() -> dict[str, Any]:
     context = get_runtime().context
     if context is None:
         return {}
+    if isinstance(context, Mapping):
+        for key in context.keys() - _CONTEXT_ARGUMENTS:
+            reject_misspelt(str(key), _CONTEXT_ARGUMENTS, owner="The context of a run")
     get = context.get if isinstance(context, Mapping) else lambda key: getattr(context, key, None)
     return {key: value for key in _CONTEXT_ARGUMENTS if (value := get(key)) is not None}
 

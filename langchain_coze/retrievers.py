@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
-from langchain_coze._base.bot import ABANDONED, PER_CALL_FIELDS, BotFields
+from langchain_coze._base.bot import (
+    ABANDONED,
+    PER_CALL_FIELDS,
+    USER_CONFIG_KEY,
+    BotFields,
+    add_config_arguments,
+)
 from langchain_coze._chat.search import create_recall_turn, recall_from_bot
 from langchain_coze._chat.workflow_search import recall_from_workflow
 from langchain_coze._convert.recall import to_documents
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Flow
 
+_CONFIG_NAMES = {USER_CONFIG_KEY: "user_id"}
 _KNOWN_ARGUMENTS = PER_CALL_FIELDS | {"k", "score_threshold", "verbose"}
 
 
@@ -138,6 +145,20 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
     """Bot: seconds of silence after a recall before the search returns. Any other event from the
     bot ends the wait at once. Ending a blocking read requires the socket: a custom
     `http_client` that does not expose it, or shares it (HTTP/2), waits for the next event."""
+
+    if not TYPE_CHECKING:  # type checkers use the methods of BaseRetriever
+
+        def invoke(self, input: str, config: Any = None, **kwargs: Any) -> list[Document]:  # noqa: A002 - named so in Runnable
+            """Search; see `BaseRetriever.invoke`. The config may name the end user."""
+            return super().invoke(
+                input, config, **add_config_arguments(config, kwargs, _CONFIG_NAMES)
+            )
+
+        async def ainvoke(self, input: str, config: Any = None, **kwargs: Any) -> list[Document]:  # noqa: A002 - named so in Runnable
+            """Async version of `invoke`."""
+            return await super().ainvoke(
+                input, config, **add_config_arguments(config, kwargs, _CONFIG_NAMES)
+            )
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any

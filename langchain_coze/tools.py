@@ -140,10 +140,10 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
     ext: Mapping[str, Any] | None = None
     """Additional fields for Coze: `user_id`, `latitude`, `longitude`."""
 
-    workflow_version: str | None = None
+    workflow_version: str | None = Field(default=None, coerce_numbers_to_str=True)
     """The version of a library workflow; None for the newest."""
 
-    connector_id: str | None = None
+    connector_id: str | None = Field(default=None, coerce_numbers_to_str=True)
     """The channel, for instance 1024 for the API."""
 
     poll_interval: float = Field(default=1.0, gt=0)

@@ -99,7 +99,7 @@ def dump_json(body: Any) -> bytes:
         CozeInvalidRequestError: It cannot be written as JSON.
     """
     try:
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
         message = f"The request cannot be written as JSON: {error}"
         raise CozeInvalidRequestError(message) from error

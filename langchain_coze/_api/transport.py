@@ -88,7 +88,7 @@ def _build_client_request(
     options: dict[str, Any] = {}
     if settings.timeout is not ...:
         options["timeout"] = _resolve_timeout(settings, request)
-    elif request.deadline is not None:
+    elif request.deadline is not None and isinstance(client.timeout, httpx.Timeout):
         options["timeout"] = _shorten(client.timeout, request.deadline)
     if trace is not None:
         options["extensions"] = {"trace": trace}

@@ -12,7 +12,11 @@ from pydantic import AliasChoices, Field, PrivateAttr
 
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
-from langchain_coze._base.unsupported import drop_secrets, get_argument_names, warn_ignored
+from langchain_coze._base.unsupported import (
+    drop_secrets,
+    get_argument_names,
+    handle_unknown_argument,
+)
 from langchain_coze._chat.cancel import cancel_in_background
 from langchain_coze._chat.options import (
     DEFAULT_USER_ID,
@@ -37,6 +41,7 @@ PER_CALL_FIELDS = frozenset(
         "bot_id",
         "conversation_id",
         "model",
+        "user",
         "user_id",
         "workflow_id",
         *STRING_MAP_OPTIONS,
@@ -62,10 +67,14 @@ CACHE_KEY_FIELDS = (
 CONFIG_KEY = "coze_conversation_id"
 """The key of the conversation id in the `configurable` part of a config."""
 
+USER_CONFIG_KEY = "coze_user_id"
+"""The key of the end user in the `configurable` part of a config."""
+
 ABANDONED = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeoutError)
 """Exceptions that end a call here while its turn continues in Coze."""
 
 _OPTION_FIELDS = (*STRING_MAP_OPTIONS, *PLAIN_OPTIONS)
+_NUMBER_LIKE_OPTIONS = frozenset({"bot_version", "connector_id"})  # Coze rejects JSON numbers
 
 
 class BotFields(CozeConnectionFields):
@@ -89,9 +98,10 @@ class BotFields(CozeConnectionFields):
     user_id: str = Field(
         default_factory=from_env("COZE_USER_ID", default="langchain-coze"),
         validation_alias=AliasChoices("user_id", "user"),
+        coerce_numbers_to_str=True,
     )
-    """The end user: Coze separates context, memory and database by user. Per call too.
-    Env `COZE_USER_ID`."""
+    """The end user: Coze separates context, memory and database by user. Per call too, or as
+    `config={"configurable": {"coze_user_id": …}}`. Env `COZE_USER_ID`."""
 
     conversation_id: str | None = Field(default=None, coerce_numbers_to_str=True)
     """A conversation stored by Coze: only messages that it does not have yet are sent. Per call
@@ -115,7 +125,7 @@ class BotFields(CozeConnectionFields):
     extra_params: Mapping[str, Any] | None = None
     """`latitude` and `longitude` for the bot's plugins. Per call too."""
 
-    bot_version: str | None = None
+    bot_version: str | None = Field(default=None, coerce_numbers_to_str=True)
     """A published version of the bot; None for the newest. Per call too."""
 
     publish_status: Literal["published_online", "unpublished_draft"] | None = None
@@ -124,7 +134,7 @@ class BotFields(CozeConnectionFields):
     enable_card: bool | None = None
     """Whether the bot may answer with cards, which become content blocks. Per call too."""
 
-    connector_id: str | None = None
+    connector_id: str | None = Field(default=None, coerce_numbers_to_str=True)
     """The channel, for instance 1024 for the API. Per call too."""
 
     max_duration: TimeLimit = Field(default=None, gt=0)
@@ -148,7 +158,12 @@ class BotFields(CozeConnectionFields):
         for name in sorted(set(names) - set(accepted) - self._warned):
             self._warned.add(name)
             init_only = get_argument_names(type(self))
-            warn_ignored(name, accepted, init_only=init_only, owner=type(self).__name__)
+            handle_unknown_argument(name, accepted, init_only=init_only, owner=type(self).__name__)
+
+    @property
+    def model(self) -> str:
+        """The id of the chatflow or bot, under the name that other chat models have for it."""
+        return self._resolve_model_name({})
 
     @property
     def lc_secrets(self) -> dict[str, str]:
@@ -181,12 +196,12 @@ class BotFields(CozeConnectionFields):
             app_id=app_id,
             base_url=self.base_url,
             is_studio=self._is_studio,
-            user_id=_to_id(kwargs.get("user_id")) or self.user_id or DEFAULT_USER_ID,
+            user_id=self._resolve_user_id(kwargs),
             auto_save_history=kwargs.get("auto_save_history", self.auto_save_history),
             has_tools=bool(kwargs.get("tools")),
             conversation_id=self._resolve_conversation_id(kwargs, workflow_id or bot_id),
             request_fields={
-                name: value
+                name: str(value) if name in _NUMBER_LIKE_OPTIONS else value
                 for name in _OPTION_FIELDS
                 if (value := kwargs.get(name, fields[name])) is not None
             },
@@ -211,6 +226,13 @@ class BotFields(CozeConnectionFields):
         bot_id, workflow_id, _ = self._resolve_target(kwargs)
         return workflow_id or bot_id
 
+    def _resolve_user_id(self, kwargs: Mapping[str, Any]) -> str:
+        """Return the end user of a call, from its arguments, its config or the field."""
+        named = kwargs.get("user") or kwargs.get("user_id")  # a config sets `user_id`
+        if named is None:
+            named = (ensure_config().get("configurable") or {}).get(USER_CONFIG_KEY)
+        return _to_id(named) or self.user_id or DEFAULT_USER_ID
+
     def _resolve_conversation_id(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
         """Return the conversation id of a call, from its arguments, its config or the field."""
         conversation_id = kwargs.get("conversation_id")
@@ -229,6 +251,25 @@ class BotFields(CozeConnectionFields):
                 ),
             )
         return _to_id(conversation_id) or None
+
+
+def add_config_arguments(
+    config: Mapping[str, Any] | None, kwargs: dict[str, Any], names: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the arguments of a call with those from its config; the arguments win.
+
+    Only an object that is called on its own needs them: inside a graph it finds the config itself.
+
+    Args:
+        config: The config of the call.
+        kwargs: The arguments of the call.
+        names: The names of the arguments, by their keys in the `configurable` part.
+    """
+    configurable = (config.get("configurable") or {}) if config else {}
+    found = {
+        name: configurable[key] for key, name in names.items() if configurable.get(key) is not None
+    }
+    return {**found, **kwargs} if found else kwargs
 
 
 def _to_id(value: Any) -> str:

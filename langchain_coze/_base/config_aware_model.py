@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.prompt_values import ChatPromptValue
 
-from langchain_coze._base.bot import CONFIG_KEY
+from langchain_coze._base.bot import CONFIG_KEY, USER_CONFIG_KEY, add_config_arguments
 from langchain_coze._base.unsupported import drop_secrets
 from langchain_coze._convert.traceable import make_traceable
 
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_CONFIG_NAMES = {CONFIG_KEY: "conversation_id", USER_CONFIG_KEY: "user_id"}
+
+
 class ConfigAwareChatModel(BaseChatModel):
-    """A chat model that reads the conversation id in the config of each call."""
+    """A chat model that reads the conversation id and the user id in the config of each call."""
 
     if not TYPE_CHECKING:  # type checkers use the overloads of BaseChatModel
 
@@ -62,17 +65,13 @@ class ConfigAwareChatModel(BaseChatModel):
 
 
 def prepare_arguments(config: Mapping[str, Any] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call: without secrets, with the conversation id from its config.
-
-    Only a model that is called on its own needs the id; inside a graph it finds the config itself.
+    """Return the arguments of a call: without secrets, with the ids from its config.
 
     Args:
         config: The config of the call.
         kwargs: The arguments of the call.
     """
-    kwargs = drop_secrets(kwargs)
-    conversation_id = (config.get("configurable") or {}).get(CONFIG_KEY) if config else None
-    return kwargs if conversation_id is None else {"conversation_id": conversation_id, **kwargs}
+    return add_config_arguments(config, drop_secrets(kwargs), _CONFIG_NAMES)
 
 
 def make_traceable_input(model_input: Any) -> Any:

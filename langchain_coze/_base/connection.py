@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -24,7 +25,7 @@ from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.settings import Settings
 from langchain_coze._api.token_sources import make_token_source
 from langchain_coze._base.cleaning import check_headers, clean_field, clean_update
-from langchain_coze._base.unsupported import get_argument_names, warn_ignored
+from langchain_coze._base.unsupported import get_argument_names, handle_unknown_argument
 from langchain_coze._environment import (
     DEFAULT_BASE_URL,
     SERVERS,
@@ -49,6 +50,24 @@ def to_time_limit(value: Any) -> Any:
     return None if is_endless else value
 
 
+_DEFAULT_IF_NONE = frozenset(
+    {"api_key", "coze_api_key", "base_url", "coze_api_base", "server", "user_id", "user"}
+)
+
+
+class _FieldSignature:
+    """The signature of a class whose pydantic schema has not been built yet.
+
+    Building it on import would cost time. Once it is built, pydantic replaces this descriptor.
+    """
+
+    def __get__(self, instance: object, owner: type[BaseModel]) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        owner.model_rebuild()
+        return inspect.signature(owner)
+
+
 TimeLimit = Annotated[float | None, BeforeValidator(to_time_limit)]
 """The type of a time limit in seconds; None, infinity and numbers beyond any timer: no limit."""
 
@@ -64,6 +83,9 @@ class CozeConnectionFields(BaseModel):
     model_config = ConfigDict(
         arbitrary_types_allowed=True, defer_build=True, hide_input_in_errors=True
     )
+
+    if not TYPE_CHECKING:
+        __signature__ = _FieldSignature()
 
     api_key: SecretStr | Callable[[], Any] | Any = Field(
         default_factory=secret_from_env("COZE_API_TOKEN", "COZE_API_KEY"),
@@ -105,12 +127,18 @@ class CozeConnectionFields(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _warn_unknown_fields(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            accepted = get_argument_names(cls)
-            for name in sorted(set(values) - accepted):
-                warn_ignored(name, accepted, owner=cls.__name__)
-        return values
+    def _prepare_arguments(cls, values: Any) -> Any:
+        """Reject or report unknown arguments; None means the default where None is no value."""
+        if not isinstance(values, dict):
+            return values
+        accepted = get_argument_names(cls)
+        for name in sorted(set(values) - accepted):
+            handle_unknown_argument(name, accepted, owner=cls.__name__)
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in _DEFAULT_IF_NONE
+        }
 
     @field_validator("base_url")
     @classmethod
@@ -150,6 +178,9 @@ class CozeConnectionFields(BaseModel):
             raise ValueError("http_client takes an httpx.Client, not an AsyncClient.")
         if self.http_async_client is not None and not hasattr(self.http_async_client, "aclose"):
             raise ValueError("http_async_client takes an httpx.AsyncClient.")
+        if "timeout" in self.model_fields_set:
+            for name in ("http_client", "http_async_client"):
+                _reject_timeout_of_fork(name, getattr(self, name))
         return self
 
     @property
@@ -239,3 +270,14 @@ class CozeConnectionFields(BaseModel):
                     f"此对象持有您传入的 {name}，无法序列化；请不要传入，连接会自动创建并共享。"
                 )
         return super().__getstate__()
+
+
+def _reject_timeout_of_fork(name: str, client: Any) -> None:
+    """Reject `timeout` beside a client of a fork of httpx, which does not take our timeouts."""
+    classes = {f"{c.__module__.partition('.')[0]}.{c.__name__}" for c in type(client).__mro__}
+    if client is not None and not classes & {"httpx.Client", "httpx.AsyncClient"}:
+        package = type(client).__module__.partition(".")[0]
+        raise ValueError(
+            f"timeout cannot be used with a client of {package}: set it in the client that you "
+            f"pass as {name}. timeout 不能与 {package} 的客户端一起使用，请在客户端中设置。"
+        )

@@ -45,6 +45,8 @@ _SECRET_ARGUMENTS = frozenset({"api_key", "coze_api_key", "default_headers"})
 _OTHER_NAMES = {"token": "api_key", "top_k": "k", "search_kwargs": "k"}
 """Arguments of other integrations, with the names that they have here."""
 
+_MISSPELT_CUTOFF = 0.85  # similarity of two names, from 0 to 1
+
 
 @functools.cache
 def get_argument_names(model: type[BaseModel]) -> frozenset[str]:
@@ -60,41 +62,62 @@ def get_argument_names(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(names)
 
 
-def warn_ignored(
+def handle_unknown_argument(
     name: str,
     accepted: Collection[str],
     *,
     init_only: Collection[str] = (),
     owner: str = "ChatCoze",
 ) -> None:
-    """Warn that an argument is ignored, with a suggestion.
+    """Warn that an argument is ignored, or raise if it is a misspelt one.
 
     Args:
         name: The argument.
         accepted: The accepted arguments.
         init_only: The arguments that only the constructor accepts.
         owner: The name of the class.
+
+    Raises:
+        CozeInvalidRequestError: The name nearly matches an accepted argument. Ignoring it could
+            call another bot, or mix the data of users.
     """
-    suggestion = ""
-    if _OTHER_NAMES.get(name) in accepted:
-        suggestion = f" Use {_OTHER_NAMES[name]}."
-    elif name not in _BOT_SETTINGS and (close := difflib.get_close_matches(name, accepted, n=1)):
-        suggestion = f" Did you mean {close[0]}?"
     if name in init_only:
         message = (
             f"{owner} takes {name} when it is made, not for a call; ignored. "
             f"{name} 需在构造 {owner} 时传入，已忽略。"
         )
-    elif name in _BOT_SETTINGS and not suggestion:
+    elif _OTHER_NAMES.get(name) in accepted:
+        message = (
+            f"{owner} has no argument {name}; ignored. Use {_OTHER_NAMES[name]}. "
+            f"{owner} 没有参数 {name}，已忽略；请使用 {_OTHER_NAMES[name]}。"
+        )
+    elif name in _BOT_SETTINGS:
         message = (
             f"{name} is set on the bot in Coze; ignored. {name} 在扣子智能体中设置，此处忽略。"
         )
     else:
-        message = (
-            f"{owner} has no argument {name}; ignored.{suggestion} "
-            f"{owner} 没有参数 {name}，已忽略。"
-        )
+        reject_misspelt(name, accepted, owner=owner)
+        message = f"{owner} has no argument {name}; ignored. {owner} 没有参数 {name}，已忽略。"
     warn_user(message)
+
+
+def reject_misspelt(name: str, accepted: Collection[str], *, owner: str) -> None:
+    """Raise if an unknown name nearly matches an accepted one.
+
+    Args:
+        name: The unknown name.
+        accepted: The accepted names.
+        owner: Who takes them, for the error text.
+
+    Raises:
+        CozeInvalidRequestError: It nearly matches.
+    """
+    close = difflib.get_close_matches(name, sorted(accepted), n=1, cutoff=_MISSPELT_CUTOFF)
+    if close:
+        raise CozeInvalidRequestError(
+            f"{owner} has no argument {name!r}.",
+            hint=bilingual_hint(f"Did you mean {close[0]}?", f"您是否想写 {close[0]}？"),
+        )
 
 
 def drop_secrets(kwargs: dict[str, Any], *, owner: str = "ChatCoze") -> dict[str, Any]:
@@ -106,7 +129,7 @@ def drop_secrets(kwargs: dict[str, Any], *, owner: str = "ChatCoze") -> dict[str
     """
     secrets = _SECRET_ARGUMENTS & kwargs.keys()
     for name in sorted(secrets):
-        warn_ignored(name, (), init_only=_SECRET_ARGUMENTS, owner=owner)
+        handle_unknown_argument(name, (), init_only=_SECRET_ARGUMENTS, owner=owner)
     return {name: kwargs[name] for name in kwargs if name not in secrets} if secrets else kwargs
 
 

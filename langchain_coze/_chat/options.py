@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from langchain_coze._api.polling import Polling
@@ -10,8 +11,6 @@ from langchain_coze._chat.history import ConversationScope
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from langchain_coze._convert.to_coze import SystemMessageMode
 
 STRING_MAP_OPTIONS = ("custom_variables", "meta_data", "extra_params")
@@ -102,6 +101,8 @@ def validate_options(options: ChatOptions) -> None:
     Raises:
         CozeInvalidRequestError: A required id is missing, or two options exclude each other.
     """
+    for name in (*STRING_MAP_OPTIONS, "parameters"):
+        _require_mapping(name, options.request_fields.get(name, {}))
     if options.workflow_id:
         _validate_workflow(options)
         return
@@ -127,6 +128,17 @@ def validate_options(options: ChatOptions) -> None:
             hint=bilingual_hint(
                 "Leave auto_save_history unset, or use response_mode='stream'.",
                 "请不要设置 auto_save_history，或使用 response_mode='stream'。",
+            ),
+        )
+
+
+def _require_mapping(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise CozeInvalidRequestError(
+            f"{name} is a {type(value).__name__}, not a dict.",
+            hint=bilingual_hint(
+                f'Give a dict of names and values: {name}={{"city": "Hangzhou"}}.',
+                f'请传入名称与值的字典：{name}={{"city": "杭州"}}。',
             ),
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import mimetypes
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -38,6 +39,7 @@ FILE_BLOCK_TYPES: Mapping[str, AttachmentKind] = {
 }
 """The types of content blocks that hold files, and Coze's type for each."""
 
+_MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+*-]+(\s*;[ -~]*)?", re.ASCII)
 DATA_KEYS = ("base64", "data", "file_data", "bytes")
 _DEFAULT_MIME: Mapping[AttachmentKind, str] = {
     "image": "image/png",
@@ -152,9 +154,9 @@ def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attach
     if not isinstance(fields["data"], (str, bytes, bytearray)):
         raise _make_base64_error()
     data = _read_bytes(fields["data"])
-    declared = str(fields["mime_type"] or "")
+    declared = _check_mime_type(str(fields["mime_type"] or ""))
     file_type = _require_image_type(data, declared) if kind == "image" else detect_file_type(data)
-    name = str(fields["name"] or "")
+    name = str(fields["name"] or "").encode("utf-8", "replace").decode()  # no lone surrogates
     if file_type is None and kind == "file" and not (name or declared):
         file_type = detect_text_type(data)
     mime_type = declared or _DEFAULT_MIME[kind]
@@ -162,6 +164,19 @@ def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attach
     if file_type is not None:  # Coze checks the name against the content
         name, mime_type = file_type.correct_name(name), file_type.mime_type
     return Attachment(kind, data=data, name=name, mime_type=mime_type)
+
+
+def _check_mime_type(mime_type: str) -> str:
+    """Return a MIME type that is safe in a header of the upload form."""
+    if mime_type and not _MIME_TYPE.fullmatch(mime_type):
+        raise CozeInvalidRequestError(
+            f"{mime_type[:80]!r} is not a MIME type.",
+            hint=bilingual_hint(
+                "Give one like image/png, or leave mime_type out.",
+                "请使用 image/png 这样的类型，或不设置 mime_type。",
+            ),
+        )
+    return mime_type
 
 
 def _require_public_url(url: str) -> str:

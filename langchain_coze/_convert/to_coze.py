@@ -15,6 +15,7 @@ from langchain_core.messages import (
     ChatMessage,
     HumanMessage,
     SystemMessage,
+    ToolMessage,
 )
 
 from langchain_coze._convert.attachments import FILE_BLOCK_TYPES, Attachment, parse_block
@@ -113,6 +114,14 @@ def _check_question(entries: Sequence[_Entry]) -> None:
                 "End the messages with a HumanMessage.", "消息列表应以 HumanMessage 结尾。"
             ),
         )
+    content = entries[-1].message["content"]
+    if isinstance(content, str) and not content.strip():
+        raise CozeInvalidRequestError(
+            "The question is empty.",
+            hint=bilingual_hint(
+                "Give the last message some text.", "请为最后一条消息提供文本内容。"
+            ),
+        )
 
 
 def list_attachments(coze_messages: Sequence[EnterMessage]) -> list[Attachment]:
@@ -168,7 +177,9 @@ def stringify_values(values: Mapping[str, Any]) -> dict[str, str]:
     """
     try:
         return {
-            str(key): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            str(key): value
+            if isinstance(value, str)
+            else json.dumps(value, ensure_ascii=False, allow_nan=False)
             for key, value in values.items()
         }
     except (TypeError, ValueError) as error:
@@ -177,7 +188,7 @@ def stringify_values(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _get_role(message: BaseMessage) -> str:
-    """Return the role of a message: user, assistant, system, tool, or a custom role."""
+    """Return the role of a message: user, assistant, system, tool, function, or a custom role."""
     if isinstance(message, HumanMessage):
         return "user"
     if isinstance(message, AIMessage):
@@ -186,7 +197,7 @@ def _get_role(message: BaseMessage) -> str:
         return "system"
     if isinstance(message, ChatMessage):
         return {"human": "user", "ai": "assistant"}.get(message.role, message.role)
-    return "tool"
+    return message.type
 
 
 def _describe_own_calls(messages: Sequence[BaseMessage], model_name: str | None) -> dict[str, str]:
@@ -204,7 +215,7 @@ def _convert_message(
 ) -> _Entry | None:
     """Return one message in Coze's format, or None if the bot does not need it."""
     role = _get_role(message)
-    if role == "tool":
+    if isinstance(message, ToolMessage):
         call = calls.get(getattr(message, "tool_call_id", ""))  # of an ended chat
         return _Entry("context", _build_user_message(f"[{call}] {message.text}")) if call else None
     if role == "assistant":
@@ -213,7 +224,11 @@ def _convert_message(
         return _Entry("message", _build_user_message(*_read_parts(message)))
     if role == "system":
         return _Entry("system", _build_user_message(str(message.text)))
-    return _Entry("message", _build_user_message(f"[{role}] {message.text}"))
+    if role == "remove":
+        return None  # an instruction for a graph, without content
+    text = f"[{message.name or role}] {message.text}"
+    is_result = role in {"tool", "function"}  # of no known call
+    return _Entry("context" if is_result else "message", _build_user_message(text))
 
 
 def _convert_assistant(message: BaseMessage, model_name: str | None) -> _Entry | None:
@@ -232,7 +247,7 @@ def _convert_assistant(message: BaseMessage, model_name: str | None) -> _Entry |
 
 
 def _is_file(block: Any) -> bool:
-    return isinstance(block, dict) and block.get("type") in FILE_BLOCK_TYPES
+    return isinstance(block, dict) and str(block.get("type")) in FILE_BLOCK_TYPES
 
 
 def _build_answer(text: str) -> EnterMessage:

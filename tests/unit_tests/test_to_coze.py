@@ -186,3 +186,12 @@ def test_system_messages_as_a_variable_come_from_the_whole_history() -> None:
         collect_system_variables(history, "variable", None)
     with pytest.raises(CozeInvalidRequestError, match="system_message_mode is 'raise'"):
         collect_system_variables(history, "raise", None)
+
+
+@pytest.mark.parametrize("kind", [["image"], {"a": 1}])
+def test_a_block_whose_type_is_no_text_is_not_a_file(kind: Any) -> None:
+    history = [HumanMessage("Hi"), AIMessage("Hello"), HumanMessage("And now?")]
+    history[1].content = [{"type": kind}]  # LangChain itself rejects it in a call
+    assert [m["content"] for m in to_coze_messages(history)] == ["Hi", "And now?"]
+    with pytest.raises(CozeInvalidRequestError, match="which Coze does not take"):
+        to_coze_messages([HumanMessage(["Hi", {"type": kind}])])
