@@ -72,6 +72,14 @@ def test_coze_s_hosts_are_known(host: str, *, known: bool) -> None:
     assert is_coze_host(host) is known
 
 
+@pytest.mark.parametrize(
+    ("base_url", "floor"), [("https://api-eu.coze.com", 1.0), ("https://evilcoze.com", 0.0)]
+)
+def test_coze_s_hosts_are_polled_at_most_once_a_second(base_url: str, floor: float) -> None:
+    model = ChatCoze(bot_id="1", api_key="pat_example", base_url=base_url)
+    assert model._build_polling(0.1, 1).min_interval == floor
+
+
 @pytest.mark.parametrize("cls", CLASSES)
 def test_every_class_that_sends_requests_has_the_field(cls: type[Any]) -> None:
     fields = {**CLASSES[cls], **ADDRESS}

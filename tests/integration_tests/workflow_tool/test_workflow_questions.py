@@ -221,7 +221,9 @@ def test_studio_needs_an_args_schema() -> None:
 
 def test_studio_lists_no_workflows() -> None:
     with LocalCoze(workflows=WORKFLOWS, profile="studio") as studio:
-        toolkit = CozeToolkit(workspace_id="1", api_key=studio.token, base_url=studio.base_url)
+        toolkit = CozeToolkit(
+            workspace_id="1", api_key=studio.token, base_url=studio.base_url, server="studio"
+        )
         with pytest.raises(CozeNotFoundError, match="does not offer a list of workflows"):
             toolkit.get_tools()
 
