@@ -69,10 +69,11 @@ class ScriptedServer:
             self._read(client)
             self.step_times = []
             raw = self.raw_replies.get(self.paths[-1].partition("?")[0])
-            if raw is None:
-                client.sendall(self.head)
             chunked = self.chunked and raw is None
-            for step in self._next_steps() if raw is None else raw:
+            steps = self._next_steps() if raw is None else raw
+            if raw is None:
+                client.sendall(self._choose_head(steps))
+            for step in steps:
                 if isinstance(step, bytes):
                     client.sendall(b"%x\r\n%s\r\n" % (len(step), step) if chunked else step)
                 elif isinstance(step, (int, float)):
@@ -88,6 +89,13 @@ class ScriptedServer:
         if not self.replies:
             return self.steps
         return [self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]]
+
+    def _choose_head(self, steps: Sequence[Step]) -> bytes:
+        """Return the head of a reply; among several replies, JSON has its own content type."""
+        is_json = bool(self.replies) and isinstance(steps[0], bytes) and steps[0].startswith(b"{")
+        return (
+            self.head.replace(b"text/event-stream", b"application/json") if is_json else self.head
+        )
 
     def _read(self, client: socket.socket) -> None:
         read = b""

@@ -392,6 +392,8 @@ def _call_each(servers: Sequence[LocalCoze], ask: CallStyle, pause: float = 0) -
     """Call each server; return how many files are open after each call."""
     open_files: list[int] = []
     models = [make_chat(server) for server in servers]
+    if _runtime._pools is not None:
+        _runtime._pools.close()  # the connections of other tests
 
     def count() -> None:
         open_files.append(_open_files())

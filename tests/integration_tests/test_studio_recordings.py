@@ -262,7 +262,8 @@ def test_a_polled_chat_that_streams_the_rest_of_a_tool_turn_is_read(*, use_async
 
     function = {"name": "get_weather", "arguments": '{"city":"杭州"}'}
     call = {"id": "c1", "type": "function", "function": function}
-    chat = {"id": "7713922505482715136", "conversation_id": "9", "status": "requires_action"}
+    chat = {"id": "7713922505482715136", "status": "requires_action"}
+    chat |= {"conversation_id": "7713922279444316160"}  # of the recorded stream
     action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [call]}}
     start = json.dumps({"code": 0, "msg": "", "data": {**chat, "required_action": action}}).encode()
     listing = json.dumps({"code": 0, "msg": "", "data": []}).encode()

@@ -264,9 +264,10 @@ def test_settings_of_the_bot_are_warned_about_by_name(name: str) -> None:
     assert caught[0].filename == __file__
 
 
-def test_mistyped_arguments_are_warned_about_with_a_guess() -> None:
-    with pytest.warns(UserWarning, match="no argument usr_id; ignored. Did you mean user_id"):
+def test_mistyped_arguments_are_refused_with_a_guess() -> None:
+    with pytest.raises(ValueError, match="no argument 'usr_id'") as caught:
         make_model(usr_id="x")
+    assert "Did you mean user_id?" in str(caught.value)
 
 
 def test_unknown_arguments_of_a_call_are_warned_about() -> None:

@@ -47,9 +47,10 @@ def test_wrong_fields_are_refused_by_name(field: dict[str, float]) -> None:
         make_retriever(**field)
 
 
-def test_a_misspelt_field_is_warned_about() -> None:
-    with pytest.warns(UserWarning, match=r"no argument score_treshold.*mean score_threshold"):
+def test_a_misspelt_field_is_refused() -> None:
+    with pytest.raises(ValueError, match="no argument 'score_treshold'") as caught:
         make_retriever(score_treshold=0.5)
+    assert "Did you mean score_threshold?" in str(caught.value)
 
 
 @pytest.mark.parametrize(

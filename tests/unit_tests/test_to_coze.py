@@ -118,7 +118,7 @@ def test_tool_calls_of_others_are_left_out() -> None:
         ToolMessage("transferred", tool_call_id="h"),
         FunctionMessage(content="old", name="f"),
     ]
-    assert convert(history) == [("user", "question", "Weather?")]
+    assert convert(history) == [("user", "question", "[f] old"), ("user", "question", "Weather?")]
 
 
 def test_what_others_say_is_told_with_their_name() -> None:
