@@ -41,11 +41,12 @@ _DEFAULT_ORDERS = (["text"], ["reasoning"], ["reasoning", "text"])
 class BlockOrder:
     """The order of the blocks of one turn, and the markers that record it."""
 
-    __slots__ = ("_index", "_is_default", "_lengths", "_order")
+    __slots__ = ("_counts", "_index", "_is_default", "_lengths", "_order")
 
     def __init__(self) -> None:
         """Create an order without blocks."""
         self._order: list[BlockMarker] = []
+        self._counts: dict[str, int] = {"text": 0, "reasoning": 0}  # of blocks
         self._index: dict[tuple[str, object], str] = {}
         self._lengths: dict[str, int] = {}  # the sums of the lengths in the markers
         self._is_default = True
@@ -73,8 +74,8 @@ class BlockOrder:
         index = self._index.get((kind, owner))
         markers = []
         if index is None:
-            count = sum(marker["type"] == kind for marker in self._order)
-            index = self._index[kind, owner] = _INDEX_FORMAT[kind].format(count)
+            index = self._index[kind, owner] = _INDEX_FORMAT[kind].format(self._counts[kind])
+            self._counts[kind] += 1
             markers = self._add({"type": kind, "index": index})
         if self._is_default:
             return []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from typing import Any
 
 import pytest
@@ -300,3 +301,17 @@ def test_the_whole_turn_has_the_completed_text_where_deltas_differ() -> None:
     data = make_delta("1", "He said “hi") + make_completed("1", "He said “hi”") + COMPLETED + DONE
     assert read_whole(data).content == "He said “hi”"
     assert read_stream(data).content == "He said “hi"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_time_for_a_turn_of_many_answers_is_linear(*, whole: bool) -> None:
+    def measure(count: int) -> float:
+        answers = [make_delta(str(n), "a") + make_completed(str(n), "a") for n in range(count)]
+        data = [b"".join(answers) + COMPLETED + DONE]
+        begin = time.process_time()
+        parse_chunks(data, whole=whole)
+        return time.process_time() - begin
+
+    measure(100)  # builds the validators
+    few, many = min(measure(1000) for _ in range(3)), min(measure(8000) for _ in range(2))
+    assert many / few < 20  # 8 if linear, 64 if quadratic
