@@ -22,7 +22,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_coze.local.app import RecordedRequest
     from langchain_coze.local.bots import LocalBot
     from langchain_coze.local.chatflows import LocalChatflow
     from langchain_coze.local.faults.specs import FAULTS, Fault
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
         Speech,
         Verbose,
     )
+    from langchain_coze.local.request_log import RecordedRequest
     from langchain_coze.local.server import LocalCoze
     from langchain_coze.local.turn_context import Turn, TurnFile
     from langchain_coze.local.wire.recall import RecalledChunk
@@ -118,7 +118,7 @@ _MODULES = {
     "Pause": "reply_parts",
     "Reasoning": "reply_parts",
     "RecalledChunk": "wire.recall",
-    "RecordedRequest": "app",
+    "RecordedRequest": "request_log",
     "RunContext": "workflow_parts",
     "ServerTool": "reply_parts",
     "Speech": "reply_parts",

@@ -8,6 +8,7 @@ import dataclasses
 import errno
 import importlib
 import ipaddress
+import logging
 import signal
 import sys
 import threading
@@ -41,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from langchain_coze.local.server import LocalCoze  # noqa: PLC0415 - the extra may be missing
 
         coze = _create_server(LocalCoze, arguments)
+        if not arguments.quiet:
+            _log_to_stderr()
         coze.start()
         _warn_if_reachable(coze)
     except ModuleNotFoundError as error:
@@ -82,13 +85,25 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_parse_port, help="port to listen on (any free one)")
     parser.add_argument("--profile", help="whose bytes to speak: cloud or studio")
     parser.add_argument("--token", help="token that clients must send (made up)")
+    parser.add_argument(
+        "--quiet", action="store_true", help="log no requests and no tracebacks to stderr"
+    )
     return parser
+
+
+def _log_to_stderr() -> None:
+    """Show one line per request, and the tracebacks of what is served."""
+    logger = logging.getLogger("langchain_coze.local")
+    logger.addHandler(logging.StreamHandler())
+    logger.setLevel(logging.INFO)
 
 
 def _create_server(server_class: Any, arguments: argparse.Namespace) -> Any:
     target = _load_target(arguments.target) if arguments.target else None
     names = ("host", "port", "profile", "token")
     options = {name: v for name in names if (v := getattr(arguments, name)) is not None}
+    if arguments.host is not None:
+        options["any_host"] = True
     if isinstance(target, server_class):
         return dataclasses.replace(target, **options)
     if isinstance(target, LocalChatflow):
@@ -147,13 +162,12 @@ def _format_greeting(coze: Any) -> str:
     bots = "".join(f"  {bot.bot_id}  {bot.name}\n" for bot in coze.bots)
     workflows = _format_list("Chatflows / 对话流", coze.chatflows)
     workflows += _format_list("Workflows / 工作流", coze.workflows)
+    exports = "".join(f"export {name}={value}\n" for name, value in coze.environment.items())
     return (
         f"Local Coze server / 本地扣子服务: {coze.base_url}\n"
         f"Token / 令牌: {coze.token}\n"
         f"Bots / 智能体:\n{bots}{workflows}\n"
-        f"export COZE_API_BASE={coze.base_url}\n"
-        f"export COZE_API_TOKEN={coze.token}\n"
-        f"export COZE_BOT_ID={coze.bots[0].bot_id if coze.bots else ''}\n\n"
+        f"{exports}\n"
         "Ctrl-C ends it / 按 Ctrl-C 结束\n"
     )
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultSet, read_faults
+from langchain_coze.local.faults.specs import CUTS, Fault, FaultSet, read_faults
+from langchain_coze.local.request_log import RecordedRequest, RequestLog, decode_json
+from langchain_coze.local.routes.access import AccessMiddleware
 from langchain_coze.local.routes.body_reader import discard_body, read_body
 from langchain_coze.local.routes.catalog import CatalogRoutes
 from langchain_coze.local.routes.chat import ChatRoutes
@@ -37,7 +38,6 @@ from langchain_coze.local.routes.workflows import WorkflowRoutes
 from langchain_coze.local.wire.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Awaitable, Callable, Mapping
 
     from langchain_coze.local.wire.cloud_profile import CloudProfile
@@ -61,25 +61,6 @@ _MAX_BODY_SIZE, _MAX_RUN_BODY_SIZE = 15 * _MEGABYTE, 20 * _MEGABYTE  # wire 1.6
 _FAULT_HEADER = "x-local-fault"
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedRequest:
-    """A request that the server received.
-
-    Attributes:
-        method: `GET` or `POST`.
-        path: Path without query.
-        query: Query parameters.
-        headers: Headers, with lower-case names.
-        body: The decoded JSON; None when the body is empty or not JSON.
-    """
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str] = field(repr=False)  # they include a token
-    body: Any
-
-
 class LocalApp:
     """The application behind a `LocalCoze`; lives in one event loop.
 
@@ -90,7 +71,7 @@ class LocalApp:
     """
 
     def __init__(
-        self, settings: ServerSettings, requests: deque[RecordedRequest], profile: CloudProfile
+        self, settings: ServerSettings, requests: RequestLog, profile: CloudProfile
     ) -> None:
         """Build the routes."""
         self.state = ServerState(settings, profile)
@@ -102,6 +83,7 @@ class LocalApp:
                 for spec in specs
                 if (methods := profile.filter_methods(spec.path, spec.methods))
             ],
+            middleware=[Middleware(AccessMiddleware, any_host=settings.accepts_any_host)],
             exception_handlers={HTTPException: self._handle_no_route},
         )
         # A path with an additional slash is another path.
@@ -131,13 +113,17 @@ class LocalApp:
 
     async def _handle(self, request: Request, spec: RouteSpec, logid: str) -> Response:
         path, query, headers = request.url.path, dict(request.query_params), dict(request.headers)
-        token_error, owner = self._authenticate(spec, headers.get("authorization", ""))
+        authorization = headers.get("authorization", "")
+        owner = self._authenticate(spec, authorization)
         # A route that takes files reads them itself.
         is_multipart = headers.get("content-type", "").startswith("multipart/")
-        body = None if is_multipart else await _read_json(request, keep=not token_error)
-        self._requests.append(RecordedRequest(request.method, path, query, headers, body))
-        if token_error:
-            raise token_error
+        keep = owner is not None or (path == "/v3/chat" and bool(authorization))
+        content = b"" if is_multipart else await _read_content(request, keep=keep)
+        body = decode_json(content)
+        recorded = b"" if owner is None else content
+        self._requests.append(RecordedRequest(request.method, path, query, headers, recorded))
+        if owner is None:
+            raise self._create_token_error(path, authorization, body)
         faults = self._collect_faults(path, headers, body)
         query |= request.path_params
         if faulty := await self._apply_faults_before_reply(faults):
@@ -145,19 +131,30 @@ class LocalApp:
         profile = self.state.profile
         context = RequestContext(request, path, query, body, logid, faults, owner, profile)
         response = await spec.handler(context)
-        if type(response) is Response and not REPLY_FAULTS.isdisjoint(faults.values):
+        if type(response) is Response and not CUTS.isdisjoint(faults.values):
             return FaultyResponse(response, faults, self.state.connections)
         return response
 
-    def _authenticate(self, spec: RouteSpec, authorization: str) -> tuple[ApiError | None, str]:
-        """Return the error of a request's token, or the account that the token belongs to."""
+    def _authenticate(self, spec: RouteSpec, authorization: str) -> str | None:
+        """Return the account that a request's token belongs to; None when it is not valid."""
         scheme, _, token = authorization.partition(" ")
         if spec.public:
-            return None, ""
-        try:
-            return None, self.state.authenticate(token if scheme == "Bearer" else "")
-        except ApiError as error:
-            return error, ""
+            return ""
+        return self.state.authenticate(token if scheme == "Bearer" else "")
+
+    def _create_token_error(self, path: str, authorization: str, body: Any) -> ApiError:
+        """Return the error of a request without a valid token.
+
+        The hosted service looks for the bot before it judges a token (wire 1.5).
+        """
+        profile = self.state.profile
+        bot_id = body.get("bot_id") if isinstance(body, dict) else None
+        if isinstance(bot_id, str) and bot_id.isdecimal() and not profile.is_studio:
+            try:
+                self.state.get_bot(bot_id)
+            except ApiError as error:
+                return error
+        return profile.create_token_error(path, authorization)
 
     # Faults -----------------------------------------------------------------------------------
 
@@ -186,8 +183,7 @@ class LocalApp:
     async def _apply_faults_before_reply(self, faults: FaultSet) -> Response | None:
         """Return the response that replaces the reply, if any."""
         values = faults.values
-        if Fault.SLOW_START in values:
-            await asyncio.sleep(float(values[Fault.SLOW_START]))
+        await asyncio.sleep(faults.get_seconds(Fault.SLOW_START))
         if Fault.ERROR in values:
             raise ApiError(int(values[Fault.ERROR]))
         if Fault.HTTP_502 in values:
@@ -198,8 +194,6 @@ class LocalApp:
             return Response("Too Many Requests", 429, headers, "text/plain")
         if Fault.CLOSE in values:
             return DroppedResponse(self.state.connections)
-        if Fault.EMPTY_BODY in values:
-            return Response(b"", media_type="application/json; charset=utf-8")
         return None
 
     # Errors ------------------------------------------------------------------------------------
@@ -209,32 +203,28 @@ class LocalApp:
         status, body = self.state.profile.build_error(
             error, request.url.path, logid, real_status=real_status
         )
+        if isinstance(body, str):
+            return PlainTextResponse(body, status)
         return build_json_response(body, status)
 
     async def _handle_no_route(self, request: Request, error: Exception) -> Response:
         profile = self.state.profile
         logid = profile.create_logid()
-        status = error.status_code if isinstance(error, HTTPException) else 404
-        body = profile.build_no_route_body(request.method, request.url.path, logid)
-        if isinstance(body, str):
-            # Studio's web framework does not distinguish another method from another path.
-            response = Response(body, 404, None, "text/plain")
-        else:
-            response = build_json_response(body, status)
-            response.headers.update(getattr(error, "headers", None) or {})
+        wrong_verb = isinstance(error, HTTPException) and error.status_code == 405  # noqa: PLR2004 - of HTTP
+        status, body = profile.build_no_route(
+            request.method, request.url.path, wrong_verb=wrong_verb
+        )
+        response = build_json_response(body, status)
         response.headers[profile.logid_header] = logid
         return response
 
 
-async def _read_json(request: Request, *, keep: bool) -> Any:
-    """Return the decoded body; None when it is empty, or not JSON, or not to be kept."""
+async def _read_content(request: Request, *, keep: bool) -> bytes:
+    """Return the body; nothing when it is not to be kept."""
     if not keep:
-        return await discard_body(request)
+        await discard_body(request)
+        return b""
     is_run = request.url.path.startswith(("/v1/workflow/", "/v1/workflows/"))
     max_size = _MAX_RUN_BODY_SIZE if is_run else _MAX_BODY_SIZE
     too_large = ApiError(4000, f"the request body is over {max_size // _MEGABYTE} MB")
-    body = await read_body(request, max_size, too_large)
-    try:
-        return json.loads(body) if body else None
-    except (ValueError, RecursionError):
-        return None
+    return await read_body(request, max_size, too_large)

@@ -56,6 +56,7 @@ class LocalChatflow(ReplyingBot):
     faults: str | Sequence[str] = ()
 
     # Settings of bots only: the nodes of a chatflow search and prompt by themselves.
+    is_chatflow = True
     prompt = ""
     recall_settings = KnowledgeSearch()
 

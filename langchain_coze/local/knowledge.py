@@ -108,6 +108,36 @@ class LocalKnowledge:
         """Return name and size."""
         return f"LocalKnowledge(name={self.name!r}, passages={len(self)})"
 
+    def as_json(self, owner_id: str, space_id: str) -> dict[str, Any]:
+        """Return the dataset object of `GET /v1/datasets` (wire 5.5)."""
+        names = list(dict.fromkeys(passage.document_name for passage in self._passages))
+        size = sum(len(passage.text.encode("utf-8", "replace")) for passage in self._passages)
+        return {
+            "dataset_id": self.dataset_id,
+            "name": self.name,
+            "file_list": names,
+            "all_file_size": str(size),
+            "bot_used_count": 1,
+            "status": 1,
+            "processing_file_list": [],
+            "update_time": 0,
+            "icon_url": "",
+            "description": "",
+            "icon_uri": "",
+            "can_edit": True,
+            "create_time": 0,
+            "creator_id": owner_id,
+            "space_id": space_id,
+            "failed_file_list": None,
+            "format_type": 0,
+            "slice_count": len(self._passages),
+            "hit_count": 0,
+            "doc_count": len(names),
+            "chunk_strategy": {"max_tokens": self.chunk_size, "chunk_type": 1},
+            "processing_file_id_list": [],
+            "project_id": "0",
+        }
+
     @property
     def is_indexed(self) -> bool:
         """Whether the search index exists, so that a search is quick."""

@@ -8,17 +8,18 @@ import os
 import secrets
 import socket
 import threading
-from collections import deque
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
-from langchain_coze.local.app import LocalApp, RecordedRequest
+from langchain_coze.local.app import LocalApp
 from langchain_coze.local.bots import LocalBot, as_bots
 from langchain_coze.local.chatflows import LocalChatflow, as_chatflows
 from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.oauth_apps import LocalOAuthApp, as_oauth_apps
+from langchain_coze.local.request_log import RecordedRequest, RequestLog
+from langchain_coze.local.routes.access import is_loopback
 from langchain_coze.local.routes.state import WORKSPACE_ID
 from langchain_coze.local.samples.bot import create_sample_bot
 from langchain_coze.local.samples.workflows import create_sample_workflows
@@ -60,10 +61,12 @@ class LocalCoze:
             has its own statuses.
         quota: After this many chats and runs, requests fail with 4028; None: never.
         faults: Faults of its replies, see `Fault`. May be changed while the server runs.
-        request_log: How many requests `requests` keeps.
+        request_log: How many requests `requests` keeps; fewer when their bodies have over 32 MB.
         stop_timeout: Seconds that `stop` waits for running chats before it cancels them.
         oauth_apps: A `LocalOAuthApp` whose JWTs are accepted, or several. A tuple afterwards.
         clock_offset: Seconds that the server's clock is ahead. May be changed while it runs.
+        any_host: Whether requests may name any host in their `Host` header. Without it a server
+            that listens on a loopback address answers only to `localhost` and loopback addresses.
 
     Raises:
         ValueError: The profile, the error status or a fault is unknown, or two tokens are equal.
@@ -91,6 +94,7 @@ class LocalCoze:
     oauth_apps: Any = ()
     clock_offset: float = 0.0
     more_tokens: Sequence[str] = field(default=(), repr=False)
+    any_host: bool = False
     _server: _UvicornThread | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -113,7 +117,7 @@ class LocalCoze:
         tokens = {self.token, *self.more_tokens}
         if "" in tokens or len(tokens) <= len(self.more_tokens):
             raise ValueError("more_tokens: every user needs a different token")
-        self._recorded_requests: deque[RecordedRequest] = deque(maxlen=self.request_log)
+        self._request_log = RequestLog(self.request_log)
 
     @property
     def base_url(self) -> str:
@@ -126,9 +130,17 @@ class LocalCoze:
             raise RuntimeError(
                 "the server is not running: use `with LocalCoze() as coze:` or start()"
             )
+        return self._format_base_url()
+
+    def _format_base_url(self) -> str:
         host = _LOOPBACK.get(self.host, self.host)
         host = f"[{host}]" if ":" in host else host
         return f"http://{host}:{self.port}"
+
+    @property
+    def accepts_any_host(self) -> bool:
+        """Whether requests may name any host."""
+        return self.any_host or not is_loopback(self.host)
 
     @property
     def workspace_id(self) -> str:
@@ -151,11 +163,11 @@ class LocalCoze:
     @property
     def requests(self) -> list[RecordedRequest]:
         """The requests received so far, oldest first."""
-        return list(self._recorded_requests)
+        return list(self._request_log.requests)
 
     def reset(self) -> None:
         """Forget recorded requests, used quotas, and how often faults were applied."""
-        self._recorded_requests.clear()
+        self._request_log.clear()
         if self._server is not None:
             self._server.app.state.counters.clear()
 
@@ -168,7 +180,8 @@ class LocalCoze:
         if self._server is None:
             listener = _listen(self.host, self.port)
             self.port = listener.getsockname()[1]
-            app = LocalApp(self, self._recorded_requests, _PROFILES[self.profile]())
+            profile = _PROFILES[self.profile](self._format_base_url())
+            app = LocalApp(self, self._request_log, profile)
             self._server = _UvicornThread(app, listener, self.stop_timeout)
             self._server.start()
         return self

@@ -38,7 +38,8 @@ class LocalWorkflow:
             `"use_answer_content"`, a text.
         wrapped: Whether a text is wrapped where the run is not streamed (wire 4.2).
         delay: Seconds after each message of a stream.
-        ping: Seconds of silence after which a stream gets a heartbeat; 0 for none.
+        ping: Seconds of silence after which a stream gets a heartbeat; 0 for none. Until then it
+            has no response head either, and later heartbeats come after 7/6 of the time (wire 4.4).
         paid: False: asynchronous runs fail with 6003, as on a free plan.
         gateway_timeout: Seconds that a request without a stream may take; then the connection is
             closed, and the run continues.
@@ -68,7 +69,7 @@ class LocalWorkflow:
     terminate_plan: str = "return_variables"
     wrapped: bool = True
     delay: float = 0.0
-    ping: float = 0.0
+    ping: float = 30.0
     paid: bool = True
     gateway_timeout: float = 90.0
     quota: int | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.exceptions import ModelError
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import ValidationError
 
 from langchain_coze import (
@@ -40,6 +40,7 @@ from tests.integration_tests.call_styles import (
     stream,
 )
 from tests.integration_tests.scripted_server import serve_script
+from tests.integration_tests.stream_faults import serve_with_faults
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 from tests.unit_tests.answer_streams import COMPLETED, DONE, make_completed, make_delta
 from tests.unit_tests.wire_fixtures import TURN, TURN_TEXT
@@ -246,12 +247,9 @@ HARMLESS = [
     "unknown_status",
     "unknown_msg_type",
     "plain_verbose",
-    "recall_empty",
     "recall_null",
     "recall_split",
     "recall_broken",
-    "recall_missing",
-    "idle=0.05",
     "space",
     "split_data",
     "comments",
@@ -265,14 +263,24 @@ HARMLESS = [
 ]
 
 
+def check_answer(message: AIMessage) -> None:
+    assert message.content == ANSWER
+    assert message.response_metadata["follow_up_questions"] == ["还有呢？"]
+    assert message.usage_metadata is not None
+
+
 @pytest.mark.parametrize("fault", HARMLESS)
+def test_unusual_streams_leave_the_answer_whole(coze: LocalCoze, fault: str) -> None:
+    with serve_with_faults(coze, fault) as base_url:
+        for ask in CALL_STYLES:
+            check_answer(ask(make_chat(coze, base_url=base_url), QUESTION))
+
+
+@pytest.mark.parametrize("fault", ["recall_empty", "recall_missing", "recall_late", "idle=0.05"])
 def test_harmless_faults_leave_the_answer_whole(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
     for ask in CALL_STYLES:
-        message = ask(make_chat(coze), QUESTION)
-        assert message.content == ANSWER
-        assert message.response_metadata["follow_up_questions"] == ["还有呢？"]
-        assert message.usage_metadata is not None
+        check_answer(ask(make_chat(coze), QUESTION))
 
 
 def test_a_failed_search_is_warned_about(coze: LocalCoze) -> None:
@@ -284,10 +292,19 @@ def test_a_failed_search_is_warned_about(coze: LocalCoze) -> None:
         assert message.response_metadata["knowledge_recall"] == []
 
 
-CUTS = ["no_terminal", "cut_mid_line", "cut_utf8", "cut_at=1", "cut_at=900", "cut_at=0"]
+CUTS = ["cut_mid_line", "cut_at=1", "cut_at=900", "cut_at=0"]
 
 
-@pytest.mark.parametrize("end", ["", ",cut_hard", ",cut_reset"])
+@pytest.mark.parametrize("fault", ["no_terminal", "cut_utf8"])
+def test_a_stream_without_its_end_is_never_a_success(coze: LocalCoze, fault: str) -> None:
+    with serve_with_faults(coze, fault) as base_url:
+        for ask in CALL_STYLES:
+            model = make_chat(coze, base_url=base_url, max_retries=0)
+            assert has_hint(catch_error(ask, model, CozeStreamError))
+    assert len(coze.requests) == len(CALL_STYLES)
+
+
+@pytest.mark.parametrize("end", ["", ",cut_reset"])
 @pytest.mark.parametrize("fault", CUTS)
 def test_a_cut_stream_is_never_a_success(coze: LocalCoze, fault: str, end: str) -> None:
     coze.faults = fault + end
@@ -364,14 +381,8 @@ def test_chunks_before_the_cut_are_kept(coze: LocalCoze) -> None:
         ("error=702242001", CozeError, 702242001),
         ("http_502", CozeServerError, None),
         ("close", CozeConnectionError, None),
-        ("empty_body", CozeServerError, None),
         ("failed=5000", CozeServerError, 5000),
         ("failed=4028", CozeQuotaError, 4028),
-        ("failed_then_done=4028", CozeQuotaError, 4028),
-        ("failed_bare=701231", CozeChatError, 701231),
-        ("error_event=5000", CozeServerError, 5000),
-        ("error_event_empty", CozeChatError, None),
-        ("json_line=4100", CozeAuthenticationError, 4100),
         ("idle=9", CozeTimeoutError, None),
         ("slow_start=9", CozeTimeoutError, None),
     ],
@@ -389,6 +400,27 @@ def test_failures_are_typed_and_not_repeated(
         assert len(coze.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("fault", "kind", "code"),
+    [
+        ("empty_body", CozeServerError, None),
+        ("failed_then_done", CozeQuotaError, 4028),
+        ("failed_bare", CozeChatError, 701231),
+        ("error_event", CozeServerError, 5000),
+        ("error_event_empty", CozeChatError, None),
+        ("json_line", CozeAuthenticationError, 4100),
+    ],
+)
+def test_streams_that_fail_are_typed_and_not_repeated(
+    coze: LocalCoze, fault: str, kind: type[CozeError], code: int | None
+) -> None:
+    with serve_with_faults(coze, fault) as base_url:
+        for ask in CALL_STYLES:
+            coze.reset()
+            error = catch_error(ask, make_chat(coze, base_url=base_url), kind)
+            assert (error.code, has_hint(error), len(coze.requests)) == (code, True, 1)
+
+
 @pytest.mark.parametrize("fault", ["close", "slow_start=9"])
 def test_requests_that_may_have_started_a_turn_are_not_retryable(
     coze: LocalCoze, fault: str
@@ -400,20 +432,27 @@ def test_requests_that_may_have_started_a_turn_are_not_retryable(
         assert not is_retryable(info.value)
 
 
-@pytest.mark.parametrize(
-    "fault", ["failed=4028", "failed_bare=701231", "error_event=5000", "idle=9"]
-)
+def check_names_its_turn(ask: CallStyle, model: ChatCoze) -> None:
+    error = catch_error(ask, model, type(_get_error(ask, model)))
+    assert error.chat_id
+    assert error.conversation_id
+    assert f"chat_id {error.chat_id}" in str(error)
+    assert error.logid
+    assert not is_retryable(error)
+
+
+@pytest.mark.parametrize("fault", ["failed=4028", "idle=9"])
 def test_errors_of_a_turn_that_had_started_name_it(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
     for ask in CALL_STYLES:
-        error = catch_error(
-            ask, make_chat(coze, timeout=0.3), type(_get_error(ask, make_chat(coze, timeout=0.3)))
-        )
-        assert error.chat_id
-        assert error.conversation_id
-        assert f"chat_id {error.chat_id}" in str(error)
-        assert error.logid
-        assert not is_retryable(error)
+        check_names_its_turn(ask, make_chat(coze, timeout=0.3))
+
+
+@pytest.mark.parametrize("fault", ["failed_bare", "error_event"])
+def test_error_events_name_the_turn_that_had_started(coze: LocalCoze, fault: str) -> None:
+    with serve_with_faults(coze, fault) as base_url:
+        for ask in CALL_STYLES:
+            check_names_its_turn(ask, make_chat(coze, base_url=base_url))
 
 
 def _get_error(ask: CallStyle, model: ChatCoze) -> CozeError:
@@ -429,7 +468,6 @@ def _get_error(ask: CallStyle, model: ChatCoze) -> CozeError:
         ("error=4016", CozeConversationBusyError),
         ("error=4020", CozeRateLimitError),
         ("http_429=0.01", CozeRateLimitError),
-        ("json_line=4009", CozeRateLimitError),
     ],
 )
 def test_requests_that_have_started_nothing_are_repeated(
@@ -445,6 +483,13 @@ def test_requests_that_have_started_nothing_are_repeated(
         error = catch_error(ask, make_chat(coze, max_retries=1), kind)
         assert is_retryable(error)
         assert len(coze.requests) == 2
+
+
+def test_a_json_line_that_refuses_is_repeated(coze: LocalCoze) -> None:
+    for ask in (invoke, astream):
+        with serve_with_faults(coze, "busy_line", times=1) as base_url:
+            model = make_chat(coze, base_url=base_url, max_retries=1)
+            assert ask(model, QUESTION).content == ANSWER
 
 
 def test_a_long_retry_after_is_not_waited_for(coze: LocalCoze) -> None:

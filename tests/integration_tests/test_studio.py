@@ -25,6 +25,7 @@ from langchain_coze.local import (
 )
 from tests.conftest import forget_conversations, make_chat, serve
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
+from tests.integration_tests.stream_faults import serve_with_faults
 
 
 def tea(question: str, turn: Turn) -> Iterator[Any]:
@@ -131,6 +132,8 @@ def test_errors_have_the_codes_of_studio(studio: LocalCoze, ask: CallStyle) -> N
         ask(make_chat(studio), "fail")
     assert failed.value.chat_id
     assert failed.value.logid
-    studio.faults = "no_terminal,no_done"
-    with pytest.raises(CozeStreamError):
-        ask(make_chat(studio, max_retries=0), "Hi")
+    with (
+        serve_with_faults(studio, "no_terminal") as base_url,
+        pytest.raises(CozeStreamError),
+    ):
+        ask(make_chat(studio, base_url=base_url, max_retries=0), "Hi")

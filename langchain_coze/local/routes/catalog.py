@@ -31,16 +31,30 @@ class CatalogRoutes:
             RouteSpec("/v1/bots/{bot_id}", ["GET"], self._retrieve_bot),
             # Older versions of the two above; the official Python SDK still calls them first.
             RouteSpec("/v1/space/published_bots_list", ["GET"], self._list_published_bots),
-            RouteSpec("/v1/bot/get_online_info", ["GET"], self._retrieve_bot),
+            RouteSpec("/v1/bot/get_online_info", ["GET"], self._retrieve_online_info),
             RouteSpec("/v1/workspaces", ["GET"], self._list_workspaces),
             RouteSpec("/v1/users/me", ["GET"], self._retrieve_user),
+            RouteSpec("/v1/datasets", ["GET"], self._list_datasets),
         ]
 
     async def _retrieve_bot(self, context: RequestContext) -> Response:
         bot = self._state.get_bot(context.require_query("bot_id"))
         if not bot.published and context.query.get("is_published", "true").lower() != "false":
-            raise ApiError(4015)
-        return build_data_response(bot.as_json(), context)
+            raise ApiError(4015, resource_id=bot.bot_id)
+        return build_data_response(context.profile.build_bot(bot.as_json()), context)
+
+    async def _retrieve_online_info(self, context: RequestContext) -> Response:
+        if context.profile.is_studio and not context.query.get("connector_id"):
+            raise ApiError(5000)
+        return await self._retrieve_bot(context)
+
+    async def _list_datasets(self, context: RequestContext) -> Response:
+        check_workspace(context.require_query("space_id"))
+        bots = self._state.settings.bots
+        bases = {base.dataset_id: base for bot in bots for base in bot.recall_settings.bases}
+        items = [base.as_json(OWNER_ID, WORKSPACE_ID) for base in bases.values()]
+        page = select_page(items, context, 10)
+        return build_data_response({"dataset_list": page, "total_count": len(items)}, context)
 
     async def _list_bots(self, context: RequestContext) -> Response:
         check_workspace(context.require_query("workspace_id"))

@@ -13,6 +13,7 @@ from langchain_coze.local.routes.request_context import (
 from langchain_coze.local.routes.stream_responses import EventStreamResponse
 from langchain_coze.local.runtime.chat_run import ChatRun
 from langchain_coze.local.runtime.conversation import Conversation
+from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.wire.chat_request import ChatRequest, read_chat_request, read_tool_outputs
 from langchain_coze.local.wire.errors import ApiError
 
@@ -44,44 +45,67 @@ class ChatRoutes:
         ]
 
     async def _create_chat(self, context: RequestContext) -> Response:
-        profile = self._state.profile
+        profile, body = self._state.profile, context.json_object
+        # Studio streams, unless `stream` is exactly false.
+        streamed = body.get("stream") is not False if profile.is_studio else body.get("stream")
+        try:
+            run = self._start_chat(context)
+        except ApiError as error:
+            events = profile.build_refusal_events(error) if streamed else []
+            if not events:
+                raise
+            return self._stream(EventQueue.of(events), context)
+        if run.request.stream:
+            return self._stream(run.events, context)
+        return build_json_response(run.build_start_reply())
+
+    def _start_chat(self, context: RequestContext) -> ChatRun:
+        state, profile = self._state, self._state.profile
         request = read_chat_request(profile.normalize_chat_body(context.json_object))
-        bot = self._state.get_bot(request.bot_id)
+        profile.check_conversation_id(context.query)
+        bot = state.get_bot(request.bot_id)
         if not bot.published and request.publish_status != "unpublished_draft":
-            raise ApiError(4015)
-        self._state.consume_quota(bot.bot_id, bot.quota)
+            raise ApiError(4015, resource_id=bot.bot_id)
         conversation = self._open_conversation(context, request)
-        uploads = self._state.store.get_files(context.owner)
+        uploads = state.store.get_files(context.owner)
         _check_files(request, uploads)
-        run = ChatRun(bot, request, conversation, profile, uploads)
-        self._state.store.add_chat(run)
-        self._state.start_task(run.execute())
-        if request.stream:
-            return EventStreamResponse(run.events, profile, context.faults, self._state.connections)
-        return build_json_response(
-            {"data": run.as_short_json(), "code": 0, "msg": "", **profile.extra_reply_fields}
-        )
+        faults = context.faults
+        if not state.consume_quota(bot.bot_id, bot.quota):
+            faults = faults.with_failure(4028)
+        run = ChatRun(bot, request, conversation, profile, uploads, faults)
+        state.store.add_chat(run)
+        state.start_task(run.execute())
+        return run
+
+    def _stream(self, events: EventQueue, context: RequestContext) -> Response:
+        state = self._state
+        return EventStreamResponse(events, state.profile, context.faults, state.connections)
 
     def _open_conversation(self, context: RequestContext, request: ChatRequest) -> Conversation:
-        messages = request.additional_messages
-        conversation_id = context.query.get("conversation_id")
+        messages, profile = request.additional_messages, self._state.profile
         if messages and messages[-1].role != "user":
             raise ApiError(4000, "the last of additional_messages must have the role user")
         store = self._state.store
-        if conversation_id:
-            self._state.profile.check_id("conversation_id", conversation_id)
-        conversation = (
-            store.get_conversation(conversation_id, context.owner)
-            if conversation_id
-            else Conversation(context.owner, bot_id=request.bot_id)
-        )
-        if not messages and not conversation.history:
+        conversation: Conversation | None = None
+        if conversation_id := context.query.get("conversation_id"):
+            try:
+                conversation = store.get_conversation(conversation_id, context.owner)
+            except ApiError:
+                if not profile.is_studio:  # which starts a new one without a word
+                    raise
+        if profile.is_studio:
+            return conversation or self._add_conversation(context, request)
+        if not messages and not (conversation and conversation.history):
             raise ApiError(
                 4000, "additional_messages is empty and the conversation has no messages"
             )
-        if conversation.running_chat_id is not None:
+        if conversation is not None and conversation.running_chat_id is not None:
             raise ApiError(4016)
-        return conversation if conversation_id else store.add_conversation(conversation)
+        return conversation or self._add_conversation(context, request)
+
+    def _add_conversation(self, context: RequestContext, request: ChatRequest) -> Conversation:
+        new = Conversation(context.owner, bot_id=request.bot_id)
+        return self._state.store.add_conversation(new)
 
     async def _retrieve(self, context: RequestContext) -> Response:
         return build_data_response(self._get_run(context).as_json(), context)
@@ -100,9 +124,7 @@ class ChatRoutes:
         if not run.is_cancelable:
             raise ApiError(4104)
         run.cancel()
-        # As in the API's sample (wire 2.8), except that last_error.code is null there: the official
-        # Python SDK rejects that, and no recording shows it.
-        return build_data_response(run.as_json() | {"failed_at": None, "usage": {}}, context)
+        return build_data_response(run.build_cancel_reply(), context)
 
     async def _submit_tool_outputs(self, context: RequestContext) -> Response:
         ids = context.require_query("conversation_id"), context.require_query("chat_id")
@@ -113,10 +135,8 @@ class ChatRoutes:
         run.submit_tool_outputs(outputs, stream=stream)
         self._state.start_task(run.execute())
         if stream:
-            return EventStreamResponse(
-                run.events, self._state.profile, context.faults, self._state.connections
-            )
-        return build_data_response(run.as_short_json(), context)
+            return self._stream(run.events, context)
+        return build_json_response(run.build_start_reply())
 
 
 def _check_files(request: ChatRequest, uploads: Mapping[str, StoredFile]) -> None:

@@ -61,7 +61,8 @@ class ConversationRoutes:
             self._state.get_bot(bot_id)
         meta_data = read_meta_data(body.get("meta_data"))
         conversation = Conversation(context.owner, name=name, meta_data=meta_data, bot_id=bot_id)
-        if messages := read_messages(body.get("messages"), saved=True):
+        messages = read_messages(body.get("messages"), saved=True)
+        if messages and not self._state.profile.is_studio:  # which ignores them
             turn = SavedTurn(list(messages), section_id=conversation.section_id)
             conversation.turns.append(turn)
         self._state.store.add_conversation(conversation)
@@ -97,7 +98,10 @@ class ConversationRoutes:
         return build_data_response(conversation.as_json(), context)
 
     async def _delete(self, context: RequestContext) -> Response:
-        self._state.store.delete_conversation(_get_conversation(self._state, context))
+        conversation = _get_conversation(self._state, context)
+        if self._state.profile.is_studio:  # where it has no effect
+            return build_json_response({"code": 0, "msg": "", "BaseResp": None})
+        self._state.store.delete_conversation(conversation)
         return build_json_response(
             {"code": 0, "msg": "", **context.profile.build_detail(context.logid)}
         )
@@ -195,16 +199,20 @@ class MessageRoutes:
             messages.reverse()
         page, has_more = _select_messages(messages, body)
         ids = [message.meta.id for message in page] or ["0"]
-        reply = {
-            "code": 0,
-            "data": [message.as_json(conversation.id) for message in page],
-            "first_id": ids[0],
-            "has_more": has_more,
-            "last_id": ids[-1],
-            "msg": "",
-            **context.profile.build_detail(context.logid),
-        }
-        return build_json_response(reply)
+        profile = context.profile
+        items = [
+            profile.build_stored_message(
+                message.as_json(conversation.id),
+                message.meta.reasoning,
+                of_chatflow=message.turn.of_chatflow,
+            )
+            for message in page
+        ]
+        reply: dict[str, Any] = {"data": items} if items or not profile.is_studio else {}
+        reply |= {"has_more": has_more, "first_id": ids[0], "last_id": ids[-1]}
+        return build_json_response(
+            reply | {"code": 0, "msg": "", **profile.build_detail(context.logid)}
+        )
 
     async def _retrieve(self, context: RequestContext) -> Response:
         conversation = _get_conversation(self._state, context)
@@ -292,8 +300,9 @@ def _select_messages(
 ) -> tuple[Sequence[_StoredMessage], bool]:
     """Return the messages of the requested page, and whether there are more."""
     limit = body.get("limit") or MAX_PAGE_SIZE
-    if not isinstance(limit, int) or not 1 <= limit <= MAX_PAGE_SIZE:
-        raise ApiError(4000, f"limit must be a whole number from 1 to {MAX_PAGE_SIZE}")
+    if not isinstance(limit, int) or limit < 1:
+        raise ApiError(4000, "limit must be a whole number from 1")
+    limit = min(limit, MAX_PAGE_SIZE)
     before, after = body.get("before_id"), body.get("after_id")
     start = 0 if after in _NO_CURSORS else _find_position(messages, after, "after_id") + 1
     if before in _NO_CURSORS:

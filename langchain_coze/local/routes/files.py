@@ -14,8 +14,8 @@ from langchain_coze.local.routes.request_context import (
     RouteSpec,
     build_data_response,
 )
-from langchain_coze.local.wire.errors import ApiError
-from langchain_coze.local.wire.files import StoredFile
+from langchain_coze.local.wire.errors import INVALID_FILE, ApiError
+from langchain_coze.local.wire.files import StoredFile, has_right_extension
 from langchain_coze.local.wire.ids import generate_id
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class FileRoutes:
     """Uploads; they are kept until the server stops.
 
     The API's page lists the types that it accepts, but its sample uploads one that is not on the
-    list (`.jpeg`): every type is accepted here.
+    list (`.jpeg`): every type is accepted here whose name fits its bytes.
     """
 
     def __init__(self, state: ServerState) -> None:
@@ -52,11 +52,10 @@ class FileRoutes:
         ]
 
     async def _upload(self, context: RequestContext) -> Response:
-        name, data = await _read_file(context.request)
-        if not data:
-            raise ApiError(4300, "the uploaded file is empty")
-        if len(data) > MAX_FILE_SIZE:
-            raise ApiError(4302, _TOO_LARGE)
+        is_studio = self._state.profile.is_studio
+        name, data = await _read_file(context.request, is_studio=is_studio)
+        if not is_studio:  # which checks nothing
+            _check_file(name, data)
         stored = StoredFile(generate_id(), name, data, int(time.time()), context.owner)
         self._state.store.files[stored.id] = stored
         return build_data_response(stored.as_json(), context)
@@ -69,7 +68,17 @@ class FileRoutes:
         return build_data_response(stored.as_json(), context)
 
 
-async def _read_file(request: Request) -> tuple[str, bytes]:
+def _check_file(name: str, data: bytes) -> None:
+    """Check a file as the hosted service does: its name must fit its bytes (wire 5.3)."""
+    if not data:
+        raise ApiError(4300, "the uploaded file is empty")
+    if len(data) > MAX_FILE_SIZE:
+        raise ApiError(4302, _TOO_LARGE)
+    if not has_right_extension(name, data):
+        raise ApiError(4000, INVALID_FILE)
+
+
+async def _read_file(request: Request, *, is_studio: bool) -> tuple[str, bytes]:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ApiError(4000, "a file is uploaded as multipart/form-data")
     parts = iterate_body(request, MAX_FILE_SIZE + _FORM_OVERHEAD, ApiError(4302, _TOO_LARGE))
@@ -80,6 +89,8 @@ async def _read_file(request: Request) -> tuple[str, bytes]:
         raise ApiError(4304, f"the form cannot be read: {error}") from None
     try:
         files = [part for part in form.getlist(_PART) if isinstance(part, UploadFile)]
+        if not files and is_studio:
+            raise ApiError(104000006, "upload file（open）can't find file")
         if not files:
             raise ApiError(4300, f"there is no file in the part {_PART!r}")
         if len(files) > 1:

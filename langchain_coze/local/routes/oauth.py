@@ -63,6 +63,7 @@ class OAuthRoutes:
             seconds = _read_duration(context.body)
         except _TokenError as error:
             body = {"error_code": error.error_code, "error_message": error.error_message}
+            body["error"] = error.error_code
             return build_json_response(body, _HTTP_STATUSES.get(error.error_code, 400))
         account = context.query.get("account_id") or context.query.get("enterprise_id") or ""
         owner = derive_id("owner", app.client_id, account, claims.get("session_name") or "")
@@ -107,7 +108,7 @@ class OAuthRoutes:
         for app in self._state.settings.oauth_apps:
             if (app.client_id, app.key_id) == (issuer, header.get("kid")):
                 return app
-        raise _TokenError("invalid_client", "there is no app with this iss and this kid")
+        raise _TokenError("invalid_client", "invalid jwt: kid not been registred")
 
     def _check_times(self, claims: Mapping[str, Any]) -> None:
         issued_at, expires_at = claims["iat"], claims["exp"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 from starlette.responses import Response
 
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.errors import INVALID_BODY, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ class RequestContext:
             ApiError: 4000, it is not.
         """
         if not isinstance(self.body, dict):
-            raise ApiError(4000, "the request body must be a JSON object")
+            raise ApiError(4000, INVALID_BODY)
         return self.body
 
     def require_query(self, name: str) -> str:
@@ -124,9 +124,10 @@ def select_page(
     return items[start : start + page_size]
 
 
-def build_json_response(value: Any, status: int = 200) -> Response:
-    """Return a JSON response in Go's style."""
-    body = go_json.dumps(value).encode("utf-8", "replace")
+def build_json_response(value: Any, status: int = 200, *, raw: bool = False) -> Response:
+    """Return a JSON response in Go's style; a raw one has `&`, `<` and `>` as they are."""
+    text = go_json.dumps_raw(value) if raw else go_json.dumps(value)
+    body = text.encode("utf-8", "replace")
     return Response(body, status, media_type="application/json; charset=utf-8")
 
 

@@ -10,15 +10,16 @@ from langchain_coze.local.routes.request_context import (
     build_data_response,
     build_json_response,
 )
-from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import ApiError
-from langchain_coze.local.wire.workflow_replies import build_run_usage
+from langchain_coze.local.wire.workflow_replies import RunHistory
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
     from langchain_coze.local.routes.state import ServerState
     from langchain_coze.local.runtime.workflow_run import ServedRun
+
+_FAILED = 777777775  # Studio's own
 
 
 class RunHistoryRoutes:
@@ -41,8 +42,13 @@ class RunHistoryRoutes:
         return build_data_response([_build_history(self._get_run(context))], context)
 
     async def _retrieve_studio(self, context: RequestContext) -> Response:
-        history = _build_studio_history(self._get_run(context))
-        return build_json_response({"data": [history], "BaseResp": None})
+        try:
+            run = self._get_run(context)
+        except ApiError:
+            text = f"user {context.owner} does not have access to space 0"
+            error = {"code": _FAILED, "msg": f"Workflow operation failure: {text}"}
+            return build_json_response(error | {"BaseResp": None})
+        return build_json_response({"data": [_build_history(run)], "BaseResp": None})
 
     def _get_run(self, context: RequestContext) -> ServedRun:
         execute_id = context.require_query("execute_id")
@@ -52,64 +58,22 @@ class RunHistoryRoutes:
         return run
 
 
-def _get_status(run: ServedRun) -> str:
-    if run.failure is not None:
-        return "Fail"
-    return "Success" if run.output is not None else "Running"
-
-
 def _build_history(run: ServedRun) -> dict[str, Any]:
-    """Return a run; its output is JSON inside JSON: of the End node, and of each output node."""
-    output = ""
-    if run.output is not None:
-        data = run.profile.build_output_data(run.info, run.output.value)
-        output = go_json.dumps({"Output": data, **run.writer.texts})
-    code, message = run.failure or ("", "")
-    history: dict[str, Any] = {
-        "execute_id": run.execute_id,
-        "execute_status": _get_status(run),
-        "bot_id": run.context.bot_id or "0",
-        "connector_id": "1024",
-        "connector_uid": run.context.ext.get("user_id") or run.origin.owner,
-        "run_mode": run.origin.mode,
-        "output": output,
-        "create_time": run.created_at,
-        "update_time": run.updated_at,
-        "usage": build_run_usage(run.info),
-        "token": str(sum(run.info.usage)),
-        "logid": run.origin.logid,
-        "debug_url": run.profile.build_debug_url(run.info),
-        "error_code": str(code),
-        "error_message": message,
-        "is_output_trimmed": False,
-    }
-    if run.pending is not None:
-        history["interrupt_data"] = run.profile.build_interrupt_data(run.pending)
-    return history
-
-
-def _build_studio_history(run: ServedRun) -> dict[str, Any]:
-    """Return a run in Studio's form: ids are numbers, the output is not wrapped."""
-    code, message = run.failure or (None, None)
-    bot_id = run.context.bot_id
-    output = run.profile.render_output(run.info, run.output.value) if run.output else None
-    return {
-        "execute_id": int(run.execute_id),
-        "execute_status": _get_status(run),
-        "bot_id": int(bot_id) if bot_id.isdecimal() else None,
-        "connector_id": 1024,
-        "connector_uid": run.context.ext.get("user_id") or run.origin.owner,
-        "run_mode": run.origin.mode,
-        "log_id": run.origin.logid,
-        "create_time": run.created_at,
-        "update_time": run.updated_at,
-        "debug_url": run.profile.build_debug_url(run.info),
-        "input": go_json.dumps(run.context.parameters),
-        "output": output,
-        "token": sum(run.info.usage),
-        "cost": "0.00000",
-        "cost_unit": None,
-        "ext": None,
-        "error_code": None if code is None else str(code),
-        "error_msg": message,
-    }
+    status = "Fail" if run.failure else "Success" if run.output else "Running"
+    return run.profile.build_history(
+        RunHistory(
+            info=run.info,
+            status=status,
+            output=run.output.value if run.output else None,
+            failure=run.failure,
+            question=run.pending,
+            texts=run.writer.texts,
+            parameters=run.context.parameters,
+            bot_id=run.context.bot_id,
+            user_id=run.context.ext.get("user_id") or run.origin.owner,
+            mode=run.origin.mode,
+            logid=run.origin.logid,
+            created_at=run.created_at,
+            updated_at=run.updated_at,
+        )
+    )

@@ -47,6 +47,11 @@ class ServerSettings(Protocol):
         """The tokens of other users."""
         ...
 
+    @property
+    def accepts_any_host(self) -> bool:
+        """Whether requests may name any host."""
+        ...
+
 
 class IssuedToken(NamedTuple):
     """An access token that an OAuth app got: whose it is, and when it expires (Unix time)."""
@@ -84,13 +89,10 @@ class ServerState:
         """The time by the server's clock, which `clock_offset` shifts."""
         return time.time() + self.settings.clock_offset
 
-    def authenticate(self, token: str) -> str:
-        """Return the account that a token belongs to.
+    def authenticate(self, token: str) -> str | None:
+        """Return the account that a token belongs to; None when it is not valid.
 
         Conversations, chats, files and runs belong to an account.
-
-        Raises:
-            ApiError: 4100, the token is unknown; 700012006, it has expired.
         """
         # Hashes are compared and looked up, so the time this takes reveals nothing about a token.
         token_hash = hash_token(token)
@@ -98,11 +100,7 @@ class ServerState:
             if hmac.compare_digest(token_hash, hash_token(known)):
                 return derive_id("owner", "local", str(number)) if number else OWNER_ID
         issued = self.issued_tokens.get(token_hash)
-        if issued is None:
-            raise ApiError(4100)
-        if issued.expires_at <= self.now:
-            raise ApiError(700012006)
-        return issued.owner
+        return issued.owner if issued and issued.expires_at > self.now else None
 
     def find_bot(self, bot_id: Any) -> LocalBot | None:
         """Return the bot with this id, if there is one."""
@@ -120,7 +118,12 @@ class ServerState:
         bot = self.find_bot(bot_id)
         if bot is None:
             code = 4200 if bot_id.isdecimal() else 4006
-            raise ApiError(code, f"bot_id {bot_id!r} does not exist")
+            raise ApiError(
+                code,
+                f"Requested resource bot_id={bot_id} does not exist. "
+                "Ensure you are the correct resource identifier.",
+                resource_id=bot_id,
+            )
         return bot
 
     def find_chatflow(self, workflow_id: Any) -> LocalChatflow | None:
@@ -129,17 +132,6 @@ class ServerState:
         return next(
             (chatflow for chatflow in chatflows if chatflow.workflow_id == workflow_id), None
         )
-
-    def get_chatflow(self, workflow_id: str) -> LocalChatflow:
-        """Return the published chatflow with this id.
-
-        Raises:
-            ApiError: 4200, it does not exist or is not published.
-        """
-        chatflow = self.find_chatflow(workflow_id)
-        if chatflow is None or not chatflow.published:
-            raise ApiError(4200, f"workflow_id {workflow_id!r} does not exist or is not published")
-        return chatflow
 
     def find_workflow(self, workflow_id: Any) -> LocalWorkflow | None:
         """Return the workflow with this id, if there is one."""
@@ -170,21 +162,19 @@ class ServerState:
             return self.find_workflow(body.get("workflow_id"))
         return self.find_bot(body.get("bot_id"))
 
-    def consume_quota(self, target_id: str, target_quota: int | None) -> None:
-        """Count a chat or run.
+    def consume_quota(self, target_id: str, target_quota: int | None) -> bool:
+        """Count a chat or run; return whether no quota was used up before.
 
         Args:
             target_id: The id of the bot, chatflow or workflow.
             target_quota: Its quota.
-
-        Raises:
-            ApiError: 4028, the quota of the server or of the target is used up.
         """
         limits = (("chats", self.settings.quota), (f"chats {target_id}", target_quota))
         for key, quota in limits:
             if quota is not None and self.counters[key] >= quota:
-                raise ApiError(4028)
+                return False
         self.counters.update(key for key, _ in limits)
+        return True
 
     def start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a chat or workflow to its end, whether or not its client stays."""

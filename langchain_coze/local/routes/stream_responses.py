@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from starlette.responses import Response
 
-from langchain_coze.local.faults.specs import REPLY_FAULTS, Fault, FaultSet
-from langchain_coze.local.faults.stream import apply_byte_faults, apply_event_faults
-from langchain_coze.local.faults.workflow_stream import apply_workflow_event_faults
+from langchain_coze.local.faults.cuts import apply_cuts
+from langchain_coze.local.faults.specs import Fault
 from langchain_coze.local.wire.events import EventEncoder, SseEvent
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from langchain_coze.local.faults.specs import FaultSet
     from langchain_coze.local.runtime.event_queue import EventQueue
     from langchain_coze.local.runtime.workflow_run import ServedRun
 
@@ -30,7 +30,8 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 # Long enough for a client on this machine to read the data before a reset discards it.
 _RESET_DELAY = 0.05
 _POLL_INTERVAL, _MAX_POLLS = 0.001, 1000
-_PING = SseEvent("PING", "")
+_PING = SseEvent("PING", '{"content":"{}","node_execute_uuid":""}')
+_LATER_PING = 35 / 30
 
 
 class StreamProfile(Protocol):
@@ -112,18 +113,25 @@ class _ChunkedResponse(Response):
         self._connections.streams.add(writer)
         writer.add_done_callback(self._connections.streams.discard)
         await asyncio.wait({writer})
-        cuts = {Fault.CUT_HARD, Fault.CUT_RESET} & self._faults.values.keys()
-        if cuts or writer.cancelled() or writer.exception():
-            await self._connections.drop(scope, reset=Fault.CUT_RESET in cuts)
+        resets = Fault.CUT_RESET in self._faults.values
+        if resets or writer.cancelled() or writer.exception():
+            await self._connections.drop(scope, reset=resets)
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _write(self, send: Send) -> None:
-        await send(
-            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        )
-        async for chunk in self._iterate_chunks():
+        started = False
+        async for chunk in apply_cuts(self._faults, self._iterate_chunks()):
+            if not started:  # the head comes with the first bytes (wire 4.4)
+                await self._send_head(send)
+                started = True
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if not started:
+            await self._send_head(send)
+
+    async def _send_head(self, send: Send) -> None:
+        head = {"type": "http.response.start", "status": self.status_code}
+        await send({**head, "headers": self.raw_headers})
 
     def _iterate_chunks(self) -> AsyncIterator[bytes]:
         raise NotImplementedError
@@ -151,33 +159,17 @@ class EventStreamResponse(_ChunkedResponse):
         self._events = events
         self._profile = profile
 
-    def _iterate_chunks(self) -> AsyncIterator[bytes]:
-        return self._iterate_faulty_chunks() if self._faults.values else self._encode_batches()
-
     def _iterate_batches(self) -> Batches:
         return self._events.iterate_batches()
 
-    async def _encode_batches(self) -> AsyncIterator[bytes]:
+    async def _iterate_chunks(self) -> AsyncIterator[bytes]:
         encode = self._profile.create_encoder()
         async for batch in self._iterate_batches():
-            yield encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
-
-    def _iterate_faulty_chunks(self) -> AsyncIterator[bytes]:
-        events = self._apply_event_faults(self._iterate_events())
-        return apply_byte_faults(self._faults, self._encode_events(events))
-
-    def _apply_event_faults(self, events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
-        return apply_event_faults(self._faults, events)
-
-    async def _iterate_events(self) -> AsyncIterator[SseEvent]:
-        async for batch in self._iterate_batches():
-            for event in batch:
-                yield event
-
-    async def _encode_events(self, events: AsyncIterator[SseEvent]) -> AsyncIterator[bytes]:
-        encode = self._profile.create_encoder()
-        async for event in events:
-            yield encode(event)
+            if self._faults.values:  # cuts are between events
+                for event in batch:
+                    yield encode(event)
+            else:
+                yield encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
 
 
 class RunStreamResponse(EventStreamResponse):
@@ -198,22 +190,27 @@ class RunStreamResponse(EventStreamResponse):
         batches = super()._iterate_batches()
         return _insert_pings(batches, self._ping_interval) if self._ping_interval else batches
 
-    def _apply_event_faults(self, events: AsyncIterator[SseEvent]) -> AsyncIterator[SseEvent]:
-        return apply_workflow_event_faults(self._faults, events)
-
 
 async def _insert_pings(batches: Batches, seconds: float) -> Batches:
-    """Yield the batches, and a heartbeat whenever there are no events for some seconds."""
+    """Yield the batches, and heartbeats while there are no events.
+
+    Args:
+        batches: The batches.
+        seconds: The silence before the first heartbeat; that before a further one is longer, as
+            recorded: 30 s, then 35 s.
+    """
     next_batch = asyncio.ensure_future(anext(batches, None))
+    wait = seconds
     try:
         while True:
-            await asyncio.wait({next_batch}, timeout=seconds)
+            await asyncio.wait({next_batch}, timeout=wait)
             if not next_batch.done():
+                wait = seconds * _LATER_PING
                 yield [_PING]
                 continue
             if (batch := next_batch.result()) is None:
                 return
-            next_batch = asyncio.ensure_future(anext(batches, None))
+            next_batch, wait = asyncio.ensure_future(anext(batches, None)), seconds
             yield batch
     finally:
         next_batch.cancel()
@@ -235,13 +232,9 @@ class FaultyResponse(_ChunkedResponse):
         self, response: Response, faults: FaultSet, connections: StreamConnections
     ) -> None:
         """Prepare the headers; nothing is sent yet."""
-        values = {fault: value for fault, value in faults.values.items() if fault in REPLY_FAULTS}
-        super().__init__(dict(response.headers), FaultSet(values), connections)
+        super().__init__(dict(response.headers), faults, connections)
         self.status_code = response.status_code
         self._content = bytes(response.body)
 
-    def _iterate_chunks(self) -> AsyncIterator[bytes]:
-        return apply_byte_faults(self._faults, self._iterate_content())
-
-    async def _iterate_content(self) -> AsyncIterator[bytes]:
+    async def _iterate_chunks(self) -> AsyncIterator[bytes]:
         yield self._content

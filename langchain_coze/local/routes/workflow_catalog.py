@@ -9,17 +9,18 @@ from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteSpec,
     build_data_response,
+    build_json_response,
 )
 from langchain_coze.local.routes.state import OWNER_ID, ServerState, check_workspace
 from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.studio_workflows import get_workflow_profile
 from langchain_coze.local.workflows import LocalWorkflow
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
 _DEFAULT_PAGE_SIZE, _MAX_PAGE_SIZE = 10, 30
-# Studio's own.
-_WORKFLOW_NOT_FOUND, _NOT_A_CHATFLOW = 720702004, 777777780
+_NOT_A_CHATFLOW = 777777780  # Studio's own
 
 
 class WorkflowCatalogRoutes:
@@ -39,9 +40,7 @@ class WorkflowCatalogRoutes:
     async def _list(self, context: RequestContext) -> Response:
         check_workspace(context.require_query("workspace_id"))
         context.require_query("page_num")
-        size = context.read_positive_query("page_size", _DEFAULT_PAGE_SIZE)
-        if size > _MAX_PAGE_SIZE:
-            raise ApiError(4000, f"query parameter page_size must be from 1 to {_MAX_PAGE_SIZE}")
+        size = min(context.read_positive_query("page_size", _DEFAULT_PAGE_SIZE), _MAX_PAGE_SIZE)
         start = (context.read_positive_query("page_num", 1) - 1) * size
         workflows = self._filter_workflows(context)
         items = [_build_list_item(workflow) for workflow in workflows[start : start + size]]
@@ -69,24 +68,18 @@ class WorkflowCatalogRoutes:
     async def _retrieve(self, context: RequestContext) -> Response:
         workflow_id = context.require_query("workflow_id")
         workflow = self._state.find_workflow(workflow_id) or self._state.find_chatflow(workflow_id)
-        studio = self._state.profile.name == "studio"
         if workflow is None:
-            code = _WORKFLOW_NOT_FOUND if studio else 4200
-            raise ApiError(code, f"workflow_id {workflow_id!r} does not exist")
-        if studio:
-            return self._build_role_response(workflow, context)
+            raise get_workflow_profile(self._state.profile).create_lookup_error(
+                workflow_id, exists=False, streamed=True
+            )
+        if self._state.profile.is_studio:  # only chatflows have information, and here none
+            if isinstance(workflow, LocalWorkflow):
+                raise ApiError(_NOT_A_CHATFLOW, "ChatFlowRole operation failure: {cause}")
+            return build_json_response({"BaseResp": None})
         info: dict[str, Any] = {"workflow_detail": _build_detail(workflow)}
         if context.query.get("include_input_output", "").lower() == "true":
             info |= _build_schema(workflow)
         return build_data_response(info, context)
-
-    def _build_role_response(
-        self, workflow: LocalWorkflow | LocalChatflow, context: RequestContext
-    ) -> Response:
-        """Return Studio's information about a chatflow's appearance: nothing here."""
-        if isinstance(workflow, LocalWorkflow):
-            raise ApiError(_NOT_A_CHATFLOW, f"workflow {workflow.workflow_id} is not a chat flow")
-        return build_data_response({}, context)
 
 
 def _build_detail(workflow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:

@@ -6,18 +6,28 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
-
 from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteSpec,
     build_json_response,
 )
-from langchain_coze.local.routes.stream_responses import DroppedResponse, RunStreamResponse
-from langchain_coze.local.runtime.workflow_run import ASYNC, STREAM, SYNC, RunOrigin, ServedRun
+from langchain_coze.local.routes.stream_responses import (
+    DroppedResponse,
+    EventStreamResponse,
+    RunStreamResponse,
+)
+from langchain_coze.local.runtime.event_queue import EventQueue
+from langchain_coze.local.runtime.workflow_run import (
+    ASYNC,
+    NOT_STREAMED,
+    STREAM,
+    SYNC,
+    RunOrigin,
+    ServedRun,
+)
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import generate_id
-from langchain_coze.local.wire.workflow_replies import get_workflow_profile
+from langchain_coze.local.wire.studio_workflows import get_workflow_profile
 from langchain_coze.local.wire.workflow_request import (
     ResumeRequest,
     RunRequest,
@@ -29,7 +39,10 @@ from langchain_coze.local.workflow_parts import RunContext
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from starlette.responses import Response
+
     from langchain_coze.local.routes.state import ServerState
+    from langchain_coze.local.wire.workflow_replies import RunDetails
     from langchain_coze.local.workflows import LocalWorkflow
 
 
@@ -61,16 +74,16 @@ class WorkflowRoutes:
         return await self._wait_for_response(run, context)
 
     async def _stream_run(self, context: RequestContext) -> Response:
-        request = read_run_request(context.json_object)
         try:
+            request = read_run_request(context.json_object)
             run = self._start_run(request, context, STREAM)
         except ApiError as error:
             return self._build_stream_error_response(error, context)
         return RunStreamResponse(run, context.faults, self._state.connections)
 
     async def _stream_resume(self, context: RequestContext) -> Response:
-        request = read_resume_request(context.json_object)
         try:
+            request = read_resume_request(context.json_object)
             run = self._resume_run(request, context, streamed=True)
         except ApiError as error:
             return self._build_stream_error_response(error, context)
@@ -89,12 +102,13 @@ class WorkflowRoutes:
     def _start_run(self, request: RunRequest, context: RequestContext, mode: int) -> ServedRun:
         """Check a request and start its run."""
         state, owner = self._state, context.owner
-        workflow = self._get_workflow(request)
+        workflow = self._get_workflow(request, streamed=mode == STREAM)
         if mode == ASYNC and not workflow.paid and self._profile.requires_plan_for_async:
             raise ApiError(6003)
         uploads = state.store.get_files(owner)
         inputs = workflow.signature.read_inputs(request.parameters, uploads)
-        state.consume_quota(workflow.workflow_id, workflow.quota)
+        if not state.consume_quota(workflow.workflow_id, workflow.quota):
+            raise ApiError(4028)
         run_context = RunContext(
             workflow=workflow,
             execute_id=generate_id(),
@@ -107,15 +121,14 @@ class WorkflowRoutes:
         origin = RunOrigin(owner, context.logid, mode)
         run = ServedRun(workflow, inputs, run_context, origin, self._profile)
         state.workflow_runs[run.execute_id] = run
-        state.start_task(run.execute())
+        state.start_task(run.execute(faults=context.faults))
         return run
 
-    def _get_workflow(self, request: RunRequest) -> LocalWorkflow:
+    def _get_workflow(self, request: RunRequest, *, streamed: bool) -> LocalWorkflow:
         workflow = self._state.find_workflow(request.workflow_id)
         if workflow is None or not workflow.published:
-            raise ApiError(
-                self._profile.not_published_code,
-                f"workflow_id {request.workflow_id!r} does not exist or is not published",
+            raise self._profile.create_lookup_error(
+                request.workflow_id, exists=workflow is not None, streamed=streamed
             )
         if workflow.app_id and request.app_id != workflow.app_id:
             raise ApiError(
@@ -152,7 +165,7 @@ class WorkflowRoutes:
         if run.workflow.workflow_id != request.workflow_id:
             raise ApiError(4314)
         if run.ended:
-            raise ApiError(4315)
+            raise self._profile.create_late_answer_error(ApiError(4315), execute_id)
         if run.pending is None or run.pending.event_id != request.event_id:
             raise ApiError(4000, f"event_id {request.event_id!r} is not what the run waits for")
         if run.pending.type != request.interrupt_type:
@@ -164,36 +177,42 @@ class WorkflowRoutes:
     async def _wait_for_response(self, run: ServedRun, context: RequestContext) -> Response:
         """Wait for the run, as long as a gateway would, and return its result."""
         if run.origin.mode == ASYNC:
-            return build_json_response(self._profile.build_started_reply(run.info))
+            return self._build_response(self._profile.build_started_reply(run.info))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(run.stopped.wait(), run.workflow.gateway_timeout)
         if run.pending is not None:
             if self._profile.allows_interrupt_without_stream:
                 reply = self._profile.build_interrupt_reply(run.info, run.pending, context.logid)
-                return build_json_response(reply)
+                return self._build_response(reply)
             await run.abandon()
         if run.failure is not None:
-            fields = self._profile.build_failure_fields(run.info)
-            return self._build_error_response(ApiError(*run.failure), context, fields)
+            # Studio tells of a run that asks as of one that was not started.
+            info = None if run.failure[0] == NOT_STREAMED else run.info
+            return self._build_error_response(ApiError(*run.failure), context, info)
         if run.output is None:
             # The run continues, or the server is being stopped.
             return DroppedResponse(self._state.connections)
-        return build_json_response(self._profile.build_reply(run.info, run.output.value))
+        reply = self._profile.build_reply(run.info, run.output.value, context.logid)
+        return self._build_response(reply)
+
+    def _build_response(self, reply: Mapping[str, Any], status: int = 200) -> Response:
+        return build_json_response(reply, status, raw=not self._state.profile.is_studio)
 
     def _build_error_response(
-        self,
-        error: ApiError,
-        context: RequestContext,
-        extra_fields: Mapping[str, Any] | None = None,
+        self, error: ApiError, context: RequestContext, info: RunDetails | None = None
     ) -> Response:
         real_status = self._state.settings.error_status == "real"
-        status, body = self._profile.build_error(
-            error, context.profile, context.path, context.logid, real_status=real_status
+        status, body = context.profile.build_error(
+            error, context.path, context.logid, real_status=real_status
         )
-        return build_json_response({**body, **(extra_fields or {})}, status)
+        if isinstance(body, str):
+            raise error
+        return self._build_response(body | self._profile.build_error_fields(info), status)
 
     def _build_stream_error_response(self, error: ApiError, context: RequestContext) -> Response:
-        if self._profile.hides_stream_errors:
-            # Studio writes the error where no client reads it (wire 8).
-            return Response(b"", media_type="application/json; charset=utf-8")
-        return self._build_error_response(error, context)
+        if events := self._profile.build_refusal_events(error):
+            queue, connections = EventQueue.of(events), self._state.connections
+            return EventStreamResponse(queue, self._profile, context.faults, connections)
+        response = build_json_response({"code": error.code, "msg": error.message})
+        del response.headers["content-length"]  # Studio sends it in chunks
+        return response

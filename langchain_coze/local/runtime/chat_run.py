@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import logging
 import secrets
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local import reply_parts
+from langchain_coze.local.faults.specs import Fault
 from langchain_coze.local.runtime.conversation import Conversation, SavedTurn
 from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.runtime.message_writer import MessageWriter
@@ -20,12 +23,14 @@ from langchain_coze.local.turn_context import Turn
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.chat_request import ChatRequest, EnterMessage
 from langchain_coze.local.wire.cloud_profile import ChatInfo, CloudProfile, MessageIds
-from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.errors import ApiError, get_failure_message
 from langchain_coze.local.wire.ids import generate_id
+from langchain_coze.local.wire.studio_cards import build_interrupt_meta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
+    from langchain_coze.local.faults.specs import FaultSet
     from langchain_coze.local.runtime.replying_bot import ReplyingBot
     from langchain_coze.local.wire.files import StoredFile
     from langchain_coze.local.wire.recall import RecalledChunk, RecallMessage
@@ -53,6 +58,7 @@ class ChatRun:
             the id of this chat until it ends.
         profile: The profile of its messages and events.
         uploads: The files that the user has uploaded, by id.
+        faults: The faults of the request.
     """
 
     def __init__(
@@ -62,30 +68,36 @@ class ChatRun:
         conversation: Conversation,
         profile: CloudProfile,
         uploads: Mapping[str, StoredFile],
+        faults: FaultSet,
     ) -> None:
         """Create the chat; `execute` runs it."""
         self.bot, self.request, self.profile = bot, request, profile
+        self._faults = faults
         self.conversation = conversation
         self.ids = MessageIds(
             conversation.id, bot.wire_id, generate_id(), conversation.section_id, request.parent_id
         )
         self.status = "created"
-        self._info = ChatInfo(self.ids, int(time.time()), meta_data=request.meta_data)
         self._entries = (*conversation.history, *request.additional_messages)
         self._uploads = _select_uploads(self._entries, uploads)
         self._saved_turn = SavedTurn(
             list(request.additional_messages),
             chat_id=self.ids.chat_id,
-            bot_id=bot.wire_id,
+            bot_id=(request.parent_id or "0") if bot.is_chatflow else bot.wire_id,
             section_id=conversation.section_id,
+            of_chatflow=bot.is_chatflow,
+        )
+        inserted_ids = [meta.id for meta in self._saved_turn.message_metas]
+        self._info = ChatInfo(
+            self.ids, int(time.time()), meta_data=request.meta_data, inserted_ids=inserted_ids
         )
         self._writer = MessageWriter(profile, self.ids, self._saved_turn, (bot.delay, bot.burst))
         self._writer.events = EventQueue(enabled=request.stream)
+        self._writer.extra_params = request.extra_params
         self._reply: AsyncGenerator[reply_parts.ReplyPart, Any] | None = None
         self._answer: Any = None  # sent to the reply when it continues
         self._returns_list = False
         self._submitted_outputs: list[str] = []
-        self._input_tokens = 0
         self._follow_ups: list[str] = []
         self._speech: list[bytes] = []
         conversation.running_chat_id = self.ids.chat_id
@@ -103,9 +115,12 @@ class ChatRun:
         return self.status in {"created", "in_progress"}
 
     def cancel(self) -> None:
-        """Cancel the chat; its stream continues, its turn is not part of the history (wire 2.8)."""
+        """Cancel the chat; its stream continues, its turn is not part of the history (wire 2.8).
+
+        On Studio this stops nothing: the chat ends as if it had not been cancelled.
+        """
         self.status = "canceled"
-        self._saved_turn.canceled = True
+        self._saved_turn.canceled = not self.profile.is_studio
         self._release_conversation()
 
     def submit_tool_outputs(self, outputs: Mapping[str, str], *, stream: bool) -> None:
@@ -134,7 +149,7 @@ class ChatRun:
         texts = [outputs[call_id] for call_id in ids]
         self._submitted_outputs = texts
         self._answer = texts if self._returns_list else texts[0]
-        self._input_tokens += sum(map(count_tokens, texts))
+        self._writer.input_tokens += sum(map(count_tokens, texts))
         for call_id, text in zip(ids, texts, strict=True):
             entry = EnterMessage("assistant", "tool_response", text, "text", (), call_id)
             self._saved_turn.add_message(entry)
@@ -146,11 +161,11 @@ class ChatRun:
             pending_part = await self._run_reply()
             await self._finish(pending_part)
         except _ReplyFailedError as failure:
-            self._fail(failure.code, failure.msg, expected=True)
+            self._fail(failure.code, failure.msg)
         except Exception as error:
             pending_part = None
             logger.exception("The reply of bot %s failed", self.bot.name)
-            self._fail(5000, f"{type(error).__name__}: {error}", expected=False)
+            self._fail(5000, f"{type(error).__name__}: {error}")
         finally:
             self._release_conversation()
             # Nobody can continue a chat that is not saved.
@@ -160,11 +175,15 @@ class ChatRun:
 
     def as_json(self) -> dict[str, Any]:
         """Return the chat object (wire 2.2)."""
-        return self.profile.build_chat(self._update_info(), self.status)
+        return self.profile.build_retrieved_chat(self._update_info(), self.status)
 
-    def as_short_json(self) -> dict[str, Any]:
-        """Return the chat object for the request that started the chat (wire 2.8)."""
-        return self.profile.build_short_chat(self._update_info())
+    def build_cancel_reply(self) -> dict[str, Any]:
+        """Return the chat object for the request that cancelled the chat (wire 2.8)."""
+        return self.profile.build_cancelled_chat(self._update_info())
+
+    def build_start_reply(self) -> dict[str, Any]:
+        """Return the reply to the request that started or continued the chat (wire 2.8)."""
+        return self.profile.build_start_reply(self._update_info())
 
     def list_messages(self) -> list[dict[str, Any]]:
         """Return the messages as `GET /v3/chat/message/list` does."""
@@ -174,6 +193,13 @@ class ChatRun:
         """Delete a message, and all messages of some types, from the chat's list of messages."""
         self._writer.delete_messages(message_id, types)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the question is empty, which Studio does not answer."""
+        questions = self.request.additional_messages[-1:]
+        asks = any(question.text or question.items for question in questions)
+        return self.profile.is_studio and not asks
+
     async def _run_reply(self) -> reply_parts.ReplyPart | None:
         """Run the reply; return the part that it waits for an answer to, or None at its end."""
         if self._reply is None:
@@ -181,7 +207,12 @@ class ChatRun:
             if self.status == "created":
                 self.status = "in_progress"
             self._send_chat_event("in_progress")
+            if (code := self._faults.failure_code) is not None:
+                raise _ReplyFailedError(code, get_failure_message(code))
+            if self.is_empty:
+                return None
             self._reply = await self._open_reply()
+            await asyncio.sleep(self._faults.get_seconds(Fault.IDLE))
         else:
             self._send_chat_event("in_progress")
             for output in self._submitted_outputs:  # Coze repeats them (wire 2.6)
@@ -202,17 +233,18 @@ class ChatRun:
             paused = self.conversation.paused.pop(self.ids.bot_id, None)
             if paused is not None:
                 self._answer = question
-                self._input_tokens = count_tokens(question)
+                self._writer.input_tokens = count_tokens(question)
                 return paused
         return self.bot.reply_source(await self._build_turn(question))
 
     async def _build_turn(self, question: str) -> Turn:
         """Search the knowledge bases, send what they found, and return the turn."""
         settings = self.bot.recall_settings
+        await asyncio.sleep(self._faults.get_seconds(Fault.RECALL_LATE))
         search = self._search_on_demand if settings.on_demand else self._search
         chunks = await search(question) if settings.bases else ()
         texts = [entry.text for entry in self._entries] + [chunk.slice for chunk in chunks]
-        self._input_tokens = sum(map(count_tokens, [self.bot.prompt, *texts]))
+        self._writer.input_tokens = sum(map(count_tokens, [self.bot.prompt, *texts]))
         return Turn(
             question=question,
             bot=self.bot,
@@ -247,10 +279,15 @@ class ChatRun:
         return chunks
 
     def _send_recall(self, recall: RecallMessage, question: str) -> None:
+        faults = self._faults.values
+        if Fault.RECALL_EMPTY in faults or Fault.RECALL_FAILED in faults:
+            status_code = int(faults.get(Fault.RECALL_FAILED, 0))
+            recall = replace(recall, chunks=(), status_code=status_code)
         content = self.profile.build_recall_content(
             recall, question, self.ids, self.request.user_id
         )
-        self._writer.write_message(self.profile.recall_message_type, content)
+        if content and Fault.RECALL_MISSING not in faults:
+            self._writer.write_message(self.profile.recall_message_type, content)
 
     async def _process_part(self, part: reply_parts.ReplyPart) -> None:
         if isinstance(part, str):
@@ -285,7 +322,7 @@ class ChatRun:
         if pending_part is None:
             self._complete()
         elif isinstance(pending_part, reply_parts.Ask):
-            await self._finish_with_question(pending_part)
+            self._finish_with_question(pending_part)
         elif not self.profile.has_client_tools:
             raise TypeError("tools of the client cannot be called here: no route takes the results")
         else:
@@ -296,26 +333,33 @@ class ChatRun:
             )
 
     def _complete(self) -> None:
-        if finish := self.profile.build_finish_content():
-            self._writer.write_message("verbose", finish)
-        question = _find_question(self._entries)
-        for text in (*self._follow_ups, *self.bot.suggest_follow_ups(question)):
-            self._writer.write_message("follow_up", text)
+        if not self.is_empty:
+            messages = [("verbose", text) for text in [self.profile.build_finish_content()] if text]
+            question = _find_question(self._entries)
+            texts = (*self._follow_ups, *self.bot.suggest_follow_ups(question))
+            follow_ups = [("follow_up", text) for text in texts]
+            in_order = (
+                (follow_ups, messages) if self.profile.follow_ups_first else (messages, follow_ups)
+            )
+            for kind, text in itertools.chain(*in_order):
+                self._writer.write_message(kind, text)
         self._finish_chat()
         for data in self._speech:
             self._writer.write_speech(base64.b64encode(data).decode())
         self.events.put(self.profile.build_done_event(self.ids))
 
-    async def _finish_with_question(self, question: reply_parts.Ask) -> None:
+    def _finish_with_question(self, question: reply_parts.Ask) -> None:
         """Finish with a question; the reply is paused until the user answers (wire 4.6)."""
-        await self._writer.write_text(question.text)
-        self._writer.close_answer()
-        for content in self.profile.build_question_contents():
-            self._writer.write_message("verbose", content)
+        self._writer.write_question(question.question, question.options)
+        meta = build_interrupt_meta(question.question, question.options)
+        for content in self.profile.build_interrupt_contents():
+            self._writer.write_message("verbose", content, meta_data=meta)
+            meta = {}
         if self._reply is not None and self.request.auto_save_history:
             self.conversation.paused[self.ids.bot_id] = self._reply
         self._info.tool_calls = self.profile.question_calls
-        self._finish_chat(self.profile.status_after_question)
+        shown = Fault.NO_ACTION not in self._faults.values
+        self._finish_chat(self.profile.status_after_question, shown=shown)
         self.events.put(self.profile.build_done_event(self.ids))
 
     def _require_action(self, calls: Sequence[reply_parts.ClientTool]) -> None:
@@ -326,37 +370,44 @@ class ChatRun:
         """
         self._info.tool_calls = [_build_tool_call(call) for call in calls]
         for call, wire_call in zip(calls, self._info.tool_calls, strict=True):
+            self._writer.write_message(
+                "function_call", self.profile.build_client_call(call.name, call.arguments)
+            )
             content = go_json.dumps({"name": call.name, "arguments": call.arguments})
             entry = EnterMessage("assistant", "function_call", content, "text", (), wire_call["id"])
             self._saved_turn.add_message(entry)
-        self.status = "requires_action"
-        self._release_conversation()
-        self._send_chat_event("requires_action")
-        # Whether hosted Coze ends with done here is not recorded (wire 2.6); the fault no_done
-        # shows the other case.
+        for content in self.profile.build_interrupt_contents():
+            self._writer.write_message("verbose", content)
+        self._finish_chat("requires_action")
+        # Whether hosted Coze ends with done here is not recorded (wire 2.6).
         self.events.put(self.profile.build_done_event(self.ids))
 
-    def _finish_chat(self, status: str = "completed") -> None:
+    def _finish_chat(self, status: str = "completed", *, shown: bool = True) -> None:
         self._info.ended_at = int(time.time())
-        if self.status != "canceled":
+        self._set_end_status(status)
+        if shown:
+            self._send_chat_event(status)
+
+    def _set_end_status(self, status: str) -> None:
+        if self.status != "canceled" or self.profile.is_studio:
             self.status = status
         self._release_conversation()
-        self._send_chat_event(status)
 
-    def _fail(self, code: int, msg: str, *, expected: bool) -> None:
+    def _fail(self, code: int, msg: str) -> None:
         self._info.ended_at = int(time.time())
         self._info.last_error = {"code": code, "msg": msg}
-        if self.status != "canceled":
-            self.status = "failed"
-        self._release_conversation()
-        for event in self.profile.build_failure_events(self._update_info(), expected=expected):
+        self._set_end_status(self.profile.get_failed_status(code))
+        for event in self.profile.build_failure_events(self._update_info()):
             self.events.put(event)
 
     def _send_chat_event(self, status: str) -> None:
         self.events.put(self.profile.build_chat_event(self._update_info(), status))
 
     def _update_info(self) -> ChatInfo:
-        self._info.usage = (self._input_tokens, self._writer.output_tokens)
+        writer = self._writer
+        has_usage = writer.called_model or not self.profile.is_studio
+        self._info.usage = (writer.input_tokens if has_usage else 0, writer.output_tokens)
+        self._info.reasoning_tokens = writer.reasoning_tokens
         return self._info
 
     def _release_conversation(self) -> None:

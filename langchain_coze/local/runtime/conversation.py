@@ -20,12 +20,13 @@ def _get_time() -> int:
 
 @dataclass(slots=True)
 class MessageMeta:
-    """Id, times and `meta_data` of a stored message."""
+    """Id, times, `meta_data` and reasoning of a stored message."""
 
     id: str = field(default_factory=generate_id)
     created_at: int = field(default_factory=_get_time)
     updated_at: int = field(default_factory=_get_time)
     meta_data: Mapping[str, str] = field(default_factory=dict)
+    reasoning: str = ""
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class SavedTurn:
     chat_id: str = ""
     bot_id: str = ""
     section_id: str = ""
+    of_chatflow: bool = False
     _message_metas: list[MessageMeta] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -52,11 +54,18 @@ class SavedTurn:
         self._add_missing_metas()
         return self._message_metas
 
-    def add_message(self, entry: EnterMessage, message_id: str = "") -> None:
+    def add_message(self, entry: EnterMessage, message: Mapping[str, Any] | None = None) -> None:
         """Add a message, with the id that the client has already received."""
         self._add_missing_metas()
         self.entries.append(entry)
-        self._message_metas.append(MessageMeta(message_id or generate_id()))
+        message = message or {}
+        self._message_metas.append(
+            MessageMeta(
+                message.get("id") or generate_id(),
+                meta_data=message.get("meta_data", {}),
+                reasoning=message.get("reasoning_content", ""),
+            )
+        )
 
     def _add_missing_metas(self) -> None:
         self._message_metas += [MessageMeta() for _ in self.entries[len(self._message_metas) :]]

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from langchain_coze.local.wire.events import SseEvent
 
@@ -24,6 +24,14 @@ class EventQueue:
         self._changed = asyncio.Event()
         self._enabled = enabled
         self._closed = False
+
+    @classmethod
+    def of(cls, events: Sequence[SseEvent]) -> EventQueue:
+        """Return a queue with all events of a stream."""
+        queue = cls(enabled=True)
+        queue._events = list(events)
+        queue.close()
+        return queue
 
     def put(self, event: SseEvent) -> None:
         """Add an event."""

@@ -16,11 +16,13 @@ from langchain_coze.local.wire.events import SseEvent
 from langchain_coze.local.wire.ids import derive_id, generate_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from langchain_coze.local.runtime.conversation import SavedTurn
     from langchain_coze.local.wire.cloud_profile import CloudProfile, MessageIds
 
-# In the list of a finished chat, tool calls and verbose messages precede the answer.
-_LIST_ORDER = {"function_call": 0, "tool_response": 0, "verbose": 1, "answer": 2, "follow_up": 3}
+# The messages that tell in Studio how long a step took.
+_TIMED_TYPES = frozenset({"function_call", "tool_response", "knowledge"})
 _DELTA, _COMPLETED = "conversation.message.delta", "conversation.message.completed"
 
 
@@ -46,7 +48,11 @@ class MessageWriter:
     Attributes:
         events: The events; a turn that is continued later gets another queue.
         messages: The messages so far.
+        input_tokens: Tokens of the questions.
         output_tokens: Tokens of the answers so far.
+        reasoning_tokens: How many of them are reasoning.
+        called_model: Whether a model has said something, in contrast to a question of a workflow.
+        extra_params: The caller's own pairs, which Studio returns in `meta_data`.
     """
 
     def __init__(
@@ -55,7 +61,9 @@ class MessageWriter:
         """Start without messages."""
         self.events = EventQueue(enabled=False)
         self.messages: list[dict[str, Any]] = []
-        self.output_tokens = 0
+        self.input_tokens = self.output_tokens = self.reasoning_tokens = 0
+        self.called_model = False
+        self.extra_params: Mapping[str, str] = {}
         self._profile, self._ids, self._saved_turn = profile, ids, saved_turn
         self._delay, self._burst = pace
         # The first answer's id is older than those of the steps before it: ids are not in order.
@@ -63,12 +71,11 @@ class MessageWriter:
         self._answer: _OpenAnswer | None = None
         self._last_answer_id = self._first_answer_id
         self._deltas_since_pause = 0
+        self._started_at = time.monotonic()
 
     def list_messages(self) -> list[dict[str, Any]]:
         """Return the messages as `GET /v3/chat/message/list` does (wire 2.8 and 8)."""
-        if self._profile.lists_questions:
-            return [*self._list_questions(), *self.messages]
-        return sorted(self.messages, key=lambda message: _LIST_ORDER.get(message["type"], 2))
+        return self._profile.list_messages(self._list_questions(), self.messages)
 
     def delete_messages(self, message_id: str, types: frozenset[str]) -> None:
         """Delete a message, and all messages of some types."""
@@ -93,7 +100,7 @@ class MessageWriter:
         if self._profile.streams_only_answers:
             return
         fields = {"type": "answer", "content": "", "reasoning_content": text}
-        message = self._profile.build_message(self._ids, answer.id, fields)
+        message = self._profile.build_message(self._ids, answer.id, fields, self.extra_params)
         self.events.put(SseEvent(_DELTA, go_json.dumps(message)))
         await self._pause()
 
@@ -103,18 +110,45 @@ class MessageWriter:
         if answer is None:
             return
         text, reasoning = "".join(answer.text), "".join(answer.reasoning)
+        self.called_model = True
+        self.reasoning_tokens += count_tokens(reasoning)
         self.output_tokens += count_tokens(text) + count_tokens(reasoning)
+        if self._profile.drops_single_chunks and len(answer.text) == 1:
+            return
         fields: dict[str, Any] = {"type": "answer", "content": text, "created_at": int(time.time())}
-        message = self._profile.build_message(self._ids, answer.id, fields)
+        meta = self._build_answer_meta()
+        message = self._profile.build_message(self._ids, answer.id, fields, meta)
         self.events.put(SseEvent(_COMPLETED, go_json.dumps(message)))
-        if reasoning:
-            # Streams leave it out of the completed message, stored messages carry it.
-            fields["reasoning_content"] = reasoning
-        self.messages.append(self._profile.build_message(self._ids, answer.id, fields))
-        self._saved_turn.add_message(EnterMessage("assistant", "answer", text, "text"), answer.id)
+        # Streams leave the reasoning out of the completed message, stored messages carry it.
+        fields["reasoning_content"] = reasoning
+        self._store_answer(answer.id, fields, meta)
 
-    def write_message(self, kind: str, content: str, content_type: str = "text") -> str:
-        """Write a complete message; return its id."""
+    def write_question(self, question: str, options: Sequence[str]) -> None:
+        """Write a question of a workflow to the user: as text, or as a card."""
+        card = self._profile.build_card(question, options)
+        answer, self._answer = self._open_answer(), None
+        content = card or "\n".join([question, *options])
+        fields: dict[str, Any] = {"type": "answer", "content": content, "asks": True}
+        fields |= {"content_type": "card" if card else "text"}
+        if not (card and self._profile.streams_only_answers):
+            delta = self._profile.build_message(self._ids, answer.id, fields, self.extra_params)
+            self.events.put(SseEvent(_DELTA, go_json.dumps(delta)))
+        if not self._profile.is_studio:
+            self.output_tokens += count_tokens(content)
+        fields["created_at"] = int(time.time())
+        meta = self._build_answer_meta()
+        message = self._profile.build_message(self._ids, answer.id, fields, meta)
+        self.events.put(SseEvent(_COMPLETED, go_json.dumps(message)))
+        self._store_answer(answer.id, fields, meta)
+
+    def write_message(
+        self,
+        kind: str,
+        content: str,
+        content_type: str = "text",
+        meta_data: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Write a complete message; return it."""
         now = int(time.time())
         fields = {
             "type": kind,
@@ -123,12 +157,14 @@ class MessageWriter:
             "created_at": now,
             "updated_at": now,
         }
-        message_id = generate_id()
-        message = self._profile.build_message(self._ids, message_id, fields)
+        meta = dict(meta_data or {})
+        if kind in _TIMED_TYPES:
+            meta["time_cost"] = self._measure_time()
+        message = self._profile.build_message(self._ids, generate_id(), fields, meta)
         self.messages.append(message)
         if kind in {"answer", "follow_up"} or not self._profile.streams_only_answers:
             self.events.put(SseEvent(_COMPLETED, go_json.dumps(message)))
-        return message_id
+        return message
 
     def write_verbose(self, part: reply_parts.Verbose) -> None:
         """Write a control message; it does not end the open answer."""
@@ -143,10 +179,13 @@ class MessageWriter:
     def write_tool_call(self, part: reply_parts.ServerTool) -> None:
         """Write a call of a tool on the server."""
         self.close_answer()
+        self.called_model = True
         plugin = derive_id("plugin", part.name.partition("-")[0])
         ids = (plugin, derive_id("api", part.name))
         call = self._profile.build_function_call(part.name, part.arguments, ids)
-        self.write_message("function_call", call)
+        self.write_message(
+            "function_call", call, meta_data={"plugin": part.name, "tool_name": part.name}
+        )
 
     def write_tool_result(self, output: Any) -> None:
         """Write the result of a tool on the server."""
@@ -155,17 +194,17 @@ class MessageWriter:
     def write_complete_answer(self, part: reply_parts.Card | reply_parts.Media) -> None:
         """Write an answer that is sent complete, with another message id."""
         self.close_answer()
+        meta = self._build_answer_meta()
         if isinstance(part, reply_parts.Media):
             items = [dict(item) for item in part.items]
             content = go_json.dumps(items)
-            message_id = self.write_message("answer", content, "object_string")
+            message = self.write_message("answer", content, "object_string", meta)
             entry = EnterMessage("assistant", "answer", content, "object_string", tuple(items))
-            self._saved_turn.add_message(entry, message_id)
+            self._saved_turn.add_message(entry, message)
         else:
             content = part.content
-            self.write_message(
-                "answer", content if isinstance(content, str) else go_json.dumps(content), "card"
-            )
+            text = content if isinstance(content, str) else go_json.dumps(content)
+            self.write_message("answer", text, "card", meta)
 
     def write_speech(self, content: str) -> None:
         """Write a part of the spoken answer; it has the message id of the last written one."""
@@ -183,9 +222,8 @@ class MessageWriter:
                 {
                     "role": "user",
                     "type": "question",
-                    "content": entry.content,
-                    "content_type": entry.content_type,
                     "created_at": meta.created_at,
+                    **self._profile.build_question(entry),
                 },
             )
             for entry, meta in saved
@@ -195,10 +233,32 @@ class MessageWriter:
     def _open_answer(self) -> _OpenAnswer:
         message_id, self._first_answer_id = self._first_answer_id or generate_id(), ""
         self._last_answer_id = message_id
-        self._answer = _OpenAnswer(
-            message_id, self._profile.build_delta_frame(self._ids, message_id)
-        )
+        frame = self._profile.build_delta_frame(self._ids, message_id, self.extra_params)
+        self._answer = _OpenAnswer(message_id, frame)
         return self._answer
+
+    def _store_answer(
+        self, message_id: str, fields: Mapping[str, Any], meta: Mapping[str, str]
+    ) -> None:
+        """Store an answer for the lists of messages and for later turns."""
+        fields = {name: value for name, value in fields.items() if name != "asks"}
+        message = self._profile.build_message(self._ids, message_id, fields, meta)
+        self.messages.append(message)
+        content_type = fields.get("content_type", "text")
+        entry = EnterMessage("assistant", "answer", fields["content"], content_type)
+        self._saved_turn.add_message(entry, message)
+
+    def _build_answer_meta(self) -> dict[str, str]:
+        """Return Studio's pairs of a completed answer: with tokens if a model was called."""
+        meta = {**self.extra_params, "time_cost": self._measure_time()}
+        if self.called_model:
+            counts = (self.input_tokens, self.output_tokens)
+            meta |= {"input_tokens": str(counts[0]), "output_tokens": str(counts[1])}
+            meta["token"] = str(sum(counts))
+        return meta
+
+    def _measure_time(self) -> str:
+        return f"{time.monotonic() - self._started_at:.1f}"
 
     async def _pause(self) -> None:
         """Let the client's stream, and other chats, run after every burst of deltas."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from langchain_coze.local.wire.ids import derive_id
 from langchain_coze.local.wire.recall import RecalledChunk, RecallMessage
@@ -25,6 +25,10 @@ class KnowledgeBase(Protocol):
 
     async def asearch(self, query: str, k: int | None = None) -> list[RecalledChunk]:
         """Return the best passages for a question, best first."""
+        ...
+
+    def as_json(self, owner_id: str, space_id: str) -> dict[str, Any]:
+        """Return the dataset object (wire 5.5)."""
         ...
 
 

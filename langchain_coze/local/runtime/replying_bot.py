@@ -25,6 +25,7 @@ class ReplyingBot:
     delay: float
     burst: int
     faults: str | Sequence[str]
+    is_chatflow = False
 
     @property
     def wire_id(self) -> str:

@@ -39,7 +39,8 @@ class Store:
         """
         conversation = self._conversations.get(conversation_id)
         if conversation is None or conversation.owner != owner:
-            raise ApiError(4002, f"Invalid conversation: {conversation_id!r} does not exist")
+            text = f"Invalid conversation: {conversation_id!r} does not exist"
+            raise ApiError(4002, text, of_other_user=conversation is not None)
         return conversation
 
     def list_conversations(self, owner: str) -> list[Conversation]:

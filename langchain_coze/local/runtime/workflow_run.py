@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from pydantic_core import to_jsonable_python
 
 from langchain_coze.local import reply_parts
+from langchain_coze.local.faults.specs import Fault
 from langchain_coze.local.runtime.stepping import END, advance
 from langchain_coze.local.runtime.workflow_stepping import iterate_function
 from langchain_coze.local.runtime.workflow_writer import RunWriter
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.errors import ApiError, get_failure_message
 from langchain_coze.local.wire.ids import generate_id
 from langchain_coze.local.wire.workflow_replies import PendingQuestion, RunDetails
 from langchain_coze.local.workflow_parts import (
@@ -32,6 +33,7 @@ from langchain_coze.local.workflow_parts import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
+    from langchain_coze.local.faults.specs import FaultSet
     from langchain_coze.local.runtime.event_queue import EventQueue
     from langchain_coze.local.runtime.workflow_signature import Signature
     from langchain_coze.local.wire.files import StoredFile
@@ -46,7 +48,7 @@ EXECUTION_FAILED = 720701013
 SYNC, STREAM, ASYNC = 0, 1, 2
 """How the result of a run is returned; the numbers are those of `run_mode` (wire 4.3)."""
 
-_NOT_STREAMED = 6039
+NOT_STREAMED = 6039
 _MAX_ANSWERS = 3
 
 Question: TypeAlias = reply_parts.Ask | AskInput
@@ -142,15 +144,21 @@ class ServedRun:
         """Whether it has an output or has failed."""
         return self.output is not None or self.failure is not None
 
-    async def execute(self, answer: Any = None) -> None:
+    async def execute(self, answer: Any = None, faults: FaultSet | None = None) -> None:
         """Run to the end or to a question.
 
         Never raises, except when the server stops.
 
         Args:
             answer: The answer to the function's question; None at the start.
+            faults: The faults of the request that starts the run.
         """
         try:
+            if faults is not None:
+                await asyncio.sleep(faults.get_seconds(Fault.IDLE))
+                if (code := faults.failure_code) is not None:
+                    self._fail(code, get_failure_message(code))
+                    return
             question = await self._run_function(answer)
             if question is not None:
                 self._interrupt(question)
@@ -184,7 +192,7 @@ class ServedRun:
     async def abandon(self) -> None:
         """Fail a run that nobody can resume."""
         self.pending = None
-        self.failure = _NOT_STREAMED, ApiError(_NOT_STREAMED).message
+        self.failure = NOT_STREAMED, ApiError(NOT_STREAMED).message
         await self._stop()
 
     async def _run_function(self, answer: Any) -> Question | None:
@@ -235,7 +243,8 @@ class ServedRun:
 
     def _fail(self, code: int, msg: str) -> None:
         self.failure = code, msg
-        self.events.put(self.profile.build_error_event(self.info, code, msg))
+        for event in self.profile.build_failure_events(self.info, code, msg):
+            self.events.put(event)
 
     def _interrupt(self, question: Question, rejected_answers: tuple[str, ...] = ()) -> None:
         """Wait for the answer to a question."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.errors import INVALID_BODY, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,6 +63,7 @@ class ChatRequest:
     parameters: Mapping[str, Any]
     publish_status: str
     parent_id: str = ""
+    extra_params: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
@@ -80,6 +81,7 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
 
     Source: Coze API, chat v3 (wire 2.1).
     """
+    check_strings(body, "bot_id", "user_id", "connector_id", "bot_version", "publish_status")
     stream = _read_boolean(body, "stream", default=False)
     saved = _read_boolean(body, "auto_save_history", default=True)
     if not stream and not saved:
@@ -99,14 +101,26 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
         meta_data=read_meta_data(body.get("meta_data")),
         parameters=_read_object(body.get("parameters"), "parameters"),
         publish_status=status,
+        extra_params=_read_string_map(body, "extra_params"),
     )
 
 
-def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
+def check_strings(body: Mapping[str, Any], *names: str) -> None:
+    """Check that fields which are given are strings: Coze takes no number for one (wire 1.6).
+
+    Raises:
+        ApiError: 4000.
+    """
+    if any(not isinstance(body.get(name) or "", str) for name in names):
+        raise ApiError(4000, INVALID_BODY)
+
+
+def read_chatflow_request(body: Mapping[str, Any], *, takes_files: bool = False) -> ChatRequest:
     """Return the checked body of `POST /v1/workflows/chat`.
 
     Args:
         body: The decoded JSON object. The route checks the account and the conversation.
+        takes_files: Whether messages may have images and files, as on Studio.
 
     Returns:
         The request as one for a chat that is streamed and saved.
@@ -116,6 +130,7 @@ def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
 
     Source: Coze API, chatflows (wire 4.6).
     """
+    check_strings(body, "workflow_id", "bot_id", "app_id", "connector_id", "workflow_version")
     messages = read_messages(
         body.get("additional_messages"), saved=False, limit=_MAX_CHATFLOW_MESSAGES
     )
@@ -123,8 +138,10 @@ def read_chatflow_request(body: Mapping[str, Any]) -> ChatRequest:
         raise ApiError(4000, "additional_messages is required")
     if messages[-1].role != "user":
         raise ApiError(4000, "the last of additional_messages must have the role user")
-    if any(message.content_type != "text" for message in messages):
+    if any(message.content_type != "text" for message in messages) and not takes_files:
         raise ApiError(4000, "additional_messages: a chatflow takes text only")
+    if not takes_files and not all(message.content for message in messages):
+        raise ApiError(4000, "additional_messages: content must not be empty")
     # The documentation requires it, but the official Python SDK sends null by default.
     if "parameters" not in body or not isinstance(body["parameters"] or {}, dict):
         raise ApiError(4000, "parameters is required and must be an object")

@@ -6,12 +6,18 @@ The key order is theirs. `langchain_coze.local.wire.studio_profile` has the prof
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.errors import ApiError, get_http_status
+from langchain_coze.local.wire.errors import (
+    INCORRECT_AUTHENTICATION,
+    INVALID_PARAMETERS,
+    ApiError,
+    get_http_status,
+)
 from langchain_coze.local.wire.events import (
     EventEncoder,
     SseEvent,
@@ -19,17 +25,16 @@ from langchain_coze.local.wire.events import (
     encode_event_with_spaces,
 )
 from langchain_coze.local.wire.ids import derive_id, generate_logid
+from langchain_coze.local.wire.recall import build_recall_payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_coze.local.wire.recall import RecalledChunk, RecallMessage
+    from langchain_coze.local.wire.chat_request import EnterMessage
+    from langchain_coze.local.wire.recall import RecallMessage
 
-# Accounts that never existed. Real recall messages carry such numbers in ori_req, bare and above
-# 2**53; a client must keep them out of documents, traces and logs.
-_FAKE_OWNER = 7_401_234_567_890_123_001
-_FAKE_SPACE = 7_402_234_567_890_123_002
-_FAKE_KEY = 7_403_234_567_890_123_003
+_INVALID_TOKEN = 700012006
+UNKNOWN_CONVERSATION_NAME = 720702204
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,9 @@ class ChatInfo:
         meta_data: The caller's own pairs.
         last_error: `code` and `msg`.
         usage: Input and output tokens so far.
+        reasoning_tokens: How many of the output tokens are reasoning.
         tool_calls: The calls that wait for the client, as on the wire.
+        inserted_ids: The ids of the user's messages.
     """
 
     ids: MessageIds
@@ -67,7 +74,9 @@ class ChatInfo:
     meta_data: Mapping[str, str] = field(default_factory=dict)
     last_error: Mapping[str, Any] = field(default_factory=lambda: {"code": 0, "msg": ""})
     usage: tuple[int, int] = (0, 0)
+    reasoning_tokens: int = 0
     tool_calls: Sequence[Mapping[str, Any]] = ()
+    inserted_ids: Sequence[str] = ()
 
 
 class CloudProfile:
@@ -75,40 +84,43 @@ class CloudProfile:
 
     Attributes:
         name: The value of `LocalCoze.profile`.
+        is_studio: Whether it is Coze Studio.
         recall_message_type: The type of recall messages.
         has_client_tools: Whether a turn can ask the client to run a tool.
-        lists_questions: Whether the list of a chat's messages has the question too.
         streams_only_answers: Whether streams have answers and suggestions only.
-        creates_named_conversations: Whether a chatflow requires the name of its conversation, and
-            creates the conversation when it does not exist.
+        drops_single_chunks: Whether an answer of one delta is neither completed nor stored.
+        follow_ups_first: Whether suggestions come before the message after all answers.
         logid_header: The header with the log id.
         status_after_question: The status event after a question to the user.
         question_calls: The entries of `tool_calls` for a question to the user (wire 2.6).
-        extra_reply_fields: Additional fields of the reply that starts a chat.
         stream_headers: Headers of every stream.
     """
 
     name = "cloud"
+    is_studio = False
     recall_message_type = "verbose"
     has_client_tools = True
-    lists_questions = False
     streams_only_answers = False
-    creates_named_conversations = False
+    drops_single_chunks = False
+    follow_ups_first = False
     logid_header = "X-Tt-Logid"
     status_after_question: str = "requires_action"
     question_calls: Sequence[Mapping[str, Any]] = (
         {"id": "", "type": "reply_message", "function": None, "require_info": None},
     )
-    extra_reply_fields: Mapping[str, None] = {}
     stream_headers: Mapping[str, str] = {
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-cache",
     }
 
+    def __init__(self, base_url: str = "") -> None:
+        """Store the address of the server."""
+        self.base_url = base_url
+
     @property
     def chatflow_profile(self) -> CloudChatflowProfile:
         """The profile of chatflows of the same installation."""
-        return CloudChatflowProfile()
+        return CloudChatflowProfile(self.base_url)
 
     # Requests and replies ---------------------------------------------------------------------
 
@@ -124,36 +136,60 @@ class CloudProfile:
         """Return the body of a chat as this installation reads it."""
         return body
 
-    def check_id(self, name: str, value: str) -> None:
-        """Check the form of an id; here every form is valid."""
+    def check_conversation_id(self, query: Mapping[str, str]) -> None:
+        """Check the form of the conversation's id in a query; here every form is valid."""
 
-    def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - Studio needs it
+    def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:
         """Return a reply with its payload (wire 1.4)."""
-        return {"code": 0, "msg": "", "data": data, **self.build_detail(logid)}
+        detail = self.build_detail(logid)
+        if path == "/v3/chat/message/list":
+            data = [dict(sorted(message.items())) for message in data]
+            if not data:
+                return {"code": 0, **detail, "msg": ""}
+        return {"code": 0, "data": data, **detail, "msg": ""}
+
+    def build_bot(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the information about a bot."""
+        return fields
 
     def build_detail(self, logid: str) -> dict[str, Any]:
-        """Return the fields that every reply has."""
+        """Return the fields that most replies have."""
         return {"detail": {"logid": logid}}
+
+    def create_token_error(self, path: str, authorization: str) -> ApiError:  # noqa: ARG002 - Studio needs it
+        """Return the error of a request without a valid token (wire 1.5)."""
+        return (
+            ApiError(4101, INCORRECT_AUTHENTICATION)
+            if path == "/v3/chat"
+            else ApiError(_INVALID_TOKEN)
+        )
 
     def build_error(
         self, error: ApiError, path: str, logid: str, *, real_status: bool
-    ) -> tuple[int, dict[str, Any]]:
-        """Return the HTTP status and the body of an error (wire 1.5).
+    ) -> tuple[int, dict[str, Any] | str]:
+        """Return the HTTP status and the body of an error (wire 1.5); a text is a plain text.
 
         Args:
             error: The error.
             path: The path of the request.
             logid: The log id.
-            real_status: Whether the status is the matching one instead of 200.
+            real_status: Whether the status is the matching one where none is recorded.
         """
         del path
-        body = {"code": error.code, "msg": error.message, **self.build_detail(logid)}
+        body = {"code": error.code, "msg": error.message}
+        if error.code == _INVALID_TOKEN:
+            return 401, body
+        body |= self.build_detail(logid)
         return (get_http_status(error.code) if real_status else 200), body
 
-    def build_no_route_body(self, method: str, path: str, logid: str) -> dict[str, Any] | str:
-        """Return the body of the reply to an unknown path."""
-        text = f"this local server does not answer {method} {path}"
-        return {"code": 4200, "msg": text, **self.build_detail(logid)}
+    def build_no_route(self, method: str, path: str, *, wrong_verb: bool) -> tuple[int, Any]:  # noqa: ARG002 - as above
+        """Return the status and body of the reply to an unknown path (wire 1.5)."""
+        text = (
+            f"The requested API endpoint {method} {path} does not exist. Please verify the URL and "
+            "try again. All available API paths are listed in the documentation: "
+            "https://www.coze.cn/docs/developer_guides/api_overview"
+        )
+        return 404, {"code": 4000, "msg": text}
 
     # Streams ----------------------------------------------------------------------------------
 
@@ -166,14 +202,14 @@ class CloudProfile:
         return SseEvent("done", '"[DONE]"')
 
     def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
-        """Return a chat object (wire 2.2)."""
+        """Return a chat object of a stream (wire 2.2)."""
         chat: dict[str, Any] = {
             "id": info.ids.chat_id,
             "conversation_id": info.ids.conversation_id,
             "bot_id": info.ids.bot_id,
             "created_at": info.created_at,
         }
-        if status in {"completed", "failed"}:
+        if info.ended_at:
             chat["completed_at"] = info.ended_at
         if status == "failed":
             chat["failed_at"] = info.ended_at
@@ -182,8 +218,10 @@ class CloudProfile:
         chat |= {"last_error": dict(info.last_error), "status": status}
         chat["usage"] = build_usage(0, 0)
         if status == "completed":
-            cached = {"input_tokens_details": {"cached_tokens": 0}}
-            chat["usage"] = build_usage(*info.usage) | cached
+            chat["usage"] = build_usage(*info.usage) | {
+                "input_tokens_details": {"cached_tokens": 0},
+                "output_tokens_details": {"reasoning_tokens": info.reasoning_tokens},
+            }
         if status == "requires_action" and info.tool_calls:
             chat["required_action"] = {
                 "type": "submit_tool_outputs",
@@ -196,23 +234,53 @@ class CloudProfile:
         """Return the event of a status."""
         return SseEvent(f"conversation.chat.{status}", go_json.dumps(self.build_chat(info, status)))
 
-    def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:  # noqa: ARG002 - as above
-        """Return the events that end a failed turn.
+    def build_retrieved_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
+        """Return the chat object of `GET /v3/chat/retrieve` (wire 2.8)."""
+        chat = self.build_chat(info, status)
+        omitted = {"section_id"} if status == "failed" else {"section_id", "last_error"}
+        if status != "completed":
+            omitted.add("usage")
+        if status == "requires_action":
+            calls = [{**call, "require_info": {}} for call in info.tool_calls]
+            chat["required_action"]["submit_tool_outputs"] = {"tool_calls": calls}
+        return {name: chat[name] for name in sorted(chat) if name not in omitted}
 
-        Args:
-            info: The chat; its `last_error` is the reason.
-            expected: Whether the reply itself has yielded `Fail`.
+    def build_cancelled_chat(self, info: ChatInfo) -> dict[str, Any]:
+        """Return the chat object of the reply to a cancel request (wire 2.8).
+
+        As in the API's sample, except that last_error.code is null there: the official Python SDK
+        rejects that, and no recording shows it.
         """
-        return [self.build_chat_event(info, "failed")]
+        return self.build_chat(info, "canceled") | {"failed_at": None, "usage": {}}
 
-    def build_short_chat(self, info: ChatInfo) -> dict[str, Any]:
-        """Return the chat object of the reply that starts a chat without a stream (wire 2.8)."""
+    def build_start_reply(self, info: ChatInfo) -> dict[str, Any]:
+        """Return the reply that starts or continues a chat without a stream (wire 2.8)."""
         chat = self.build_chat(info, "in_progress")
         omitted = {"usage", "section_id", "meta_data"}
-        return {name: value for name, value in chat.items() if name not in omitted}
+        data = {name: value for name, value in chat.items() if name not in omitted}
+        return {"data": data, "code": 0, "msg": ""}
+
+    def get_failed_status(self, code: int) -> str:  # noqa: ARG002 - Studio needs it
+        """Return the status of a chat that has failed with a code."""
+        return "failed"
+
+    def build_failure_events(self, info: ChatInfo) -> list[SseEvent]:
+        """Return the events that end a failed turn; the `last_error` of its chat is the reason."""
+        return [self.build_chat_event(info, "failed")]
+
+    def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
+        """Return the events of a request for a stream that is refused; none: it gets a JSON error.
+
+        A conversation that is occupied was recorded as an event (wire 1.5).
+        """
+        return [build_error_event(4016, error.message)] if error.code == 4016 else []  # noqa: PLR2004 - Coze's
 
     def build_message(
-        self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
+        self,
+        ids: MessageIds,
+        message_id: str,
+        fields: Mapping[str, Any],
+        meta_data: Mapping[str, str] | None = None,  # noqa: ARG002 - Studio needs it
     ) -> dict[str, Any]:
         """Return a message object.
 
@@ -222,6 +290,7 @@ class CloudProfile:
             fields: `type`, `content`, and optionally `role`, `content_type`,
                 `reasoning_content`, `created_at` and `updated_at`; the last three are
                 optional in the message too.
+            meta_data: Studio's own pairs.
         """
         message: dict[str, Any] = {
             "id": message_id,
@@ -239,16 +308,27 @@ class CloudProfile:
                 message[name] = fields[name]
         return message
 
-    def build_delta_frame(self, ids: MessageIds, message_id: str) -> tuple[str, str]:
+    def build_delta_frame(
+        self, ids: MessageIds, message_id: str, meta_data: Mapping[str, str]
+    ) -> tuple[str, str]:
         """Return the JSON text of an answer delta before and after its content.
 
         A turn has hundreds of deltas that differ in one field; the other fields are encoded once.
         """
-        text = go_json.dumps(
-            self.build_message(ids, message_id, {"type": "answer", "content": "\n"})
-        )
+        fields = {"type": "answer", "content": "\n"}
+        text = go_json.dumps(self.build_message(ids, message_id, fields, meta_data))
         prefix, _, suffix = text.partition('"\\n"')
         return prefix, suffix
+
+    def build_stored_message(
+        self,
+        message: Mapping[str, Any],
+        reasoning: str,  # noqa: ARG002 - as above
+        *,
+        of_chatflow: bool,  # noqa: ARG002 - as above
+    ) -> dict[str, Any]:
+        """Return a message of a conversation's list."""
+        return dict(message)
 
     def build_verbose_content(self, msg_type: str, data: str) -> str:
         """Return the content of a `verbose` message."""
@@ -265,19 +345,31 @@ class CloudProfile:
         data = go_json.dumps({"finish_reason": reason, "FinData": ""})
         return self.build_verbose_content("generate_answer_finish", data)
 
-    def build_question_contents(self) -> list[str]:
-        """Return the contents of the messages after a question to the user (wire 4.6)."""
+    def build_interrupt_contents(self) -> list[str]:
+        """Return the contents of the messages where a turn stops for the client (wire 2.4)."""
         return [self.build_verbose_content("interrupt", ""), self.build_finish_content(reason=1)]
+
+    def build_card(self, question: str, options: Sequence[str]) -> str:  # noqa: ARG002 - as above
+        """Return the card of a question with options; empty: the question is text."""
+        return ""
+
+    def build_question(self, entry: EnterMessage) -> dict[str, Any]:
+        """Return the fields of a user's message in a list."""
+        return {"content": entry.content, "content_type": entry.content_type}
+
+    def list_messages(
+        self,
+        questions: Sequence[dict[str, Any]],  # noqa: ARG002 - as above
+        messages: Sequence[dict[str, Any]],
+    ) -> list[dict[str, Any]]:
+        """Return the messages of a chat as they are listed: without the questions (wire 2.8)."""
+        return list(messages)
 
     def build_recall_content(
         self, recall: RecallMessage, query: str, ids: MessageIds, user_id: str
     ) -> str:
         """Return the content of a `knowledge_recall` message; without results `chunks` is `[]`."""
-        payload = {
-            "chunks": [build_chunk(chunk) for chunk in recall.chunks],
-            "ori_req": _build_original_request(query, ids, user_id, recall.agent_id or ids.bot_id),
-            "status_code": 0,
-        }
+        payload = build_recall_payload(recall, query, ids.bot_id, user_id)
         return self.build_verbose_content("knowledge_recall", go_json.dumps(payload))
 
     def build_function_call(
@@ -297,6 +389,13 @@ class CloudProfile:
                 "thought": "",
             }
         )
+
+    def build_client_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:
+        """Return the content of a `function_call` message of a local plugin (wire 2.3)."""
+        ids = derive_id("plugin", name), derive_id("api", name)
+        call = json.loads(self.build_function_call(f"ts-{name}-{name}", {}, ids))
+        names = {"plugin_name": name, "api_name": name, "plugin_type": 6}
+        return go_json.dumps(call | {"arguments": arguments} | names)
 
     def build_tool_response(self, output: Any) -> str:
         """Return the content of a `tool_response` message: text is wrapped, the rest is JSON."""
@@ -325,23 +424,29 @@ class CloudChatflowProfile(CloudProfile):
         """Return a chat object."""
         chat = super().build_chat(info, status)
         del chat["bot_id"]
-        chat["usage"].pop("input_tokens_details", None)
+        chat["inserted_additional_messages"] = [{"id": id_} for id_ in info.inserted_ids]
         return _shuffle_keys(chat, f"{info.ids.chat_id} {status}")
 
-    def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:  # noqa: ARG002 - as above
+    def build_failure_events(self, info: ChatInfo) -> list[SseEvent]:
         """Return the events that end a failed turn: not a chat, and the code is a string."""
-        return [self.build_refusal_event(info.last_error["code"], info.last_error["msg"])]
+        return [_build_failed_event(info.last_error["code"], info.last_error["msg"])]
 
-    def build_refusal_event(self, code: int, msg: str) -> SseEvent:
-        """Return the only event of a request that cannot be run."""
-        data = f'{{"code": "{code}","msg": {go_json.dumps(msg)}}}'
-        return SseEvent("conversation.chat.failed", data)
+    def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
+        """Return the only event of a request that cannot be run (wire 4.6)."""
+        if error.code not in {4000, UNKNOWN_CONVERSATION_NAME}:
+            return []
+        text = INVALID_PARAMETERS if error.code == 4000 else error.message  # noqa: PLR2004 - Coze's
+        return [_build_failed_event(error.code, text)]
 
     def build_message(
-        self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
+        self,
+        ids: MessageIds,
+        message_id: str,
+        fields: Mapping[str, Any],
+        meta_data: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Return a message object."""
-        message = super().build_message(ids, message_id, fields)
+        message = super().build_message(ids, message_id, fields, meta_data)
         del message["bot_id"]
         return _shuffle_keys(message, message_id)
 
@@ -351,8 +456,18 @@ def build_debug_url(ids: MessageIds) -> str:
     execute, space = derive_id("execute", ids.chat_id), derive_id("workspace", "local")
     return (
         "https://www.coze.cn/work_flow"
-        f"?execute_id={execute}&space_id={space}&workflow_id={ids.bot_id}"
+        f"?execute_id={execute}&space_id={space}&workflow_id={ids.bot_id}&execute_mode=2"
     )
+
+
+def _build_failed_event(code: int, msg: str) -> SseEvent:
+    data = f'{{"code": "{code}","msg": {go_json.dumps(msg)}}}'
+    return SseEvent("conversation.chat.failed", data)
+
+
+def build_error_event(code: int, msg: str) -> SseEvent:
+    """Return an `error` event."""
+    return SseEvent("error", go_json.dumps({"code": code, "msg": msg}))
 
 
 def _shuffle_keys(fields: dict[str, Any], seed: str) -> dict[str, Any]:
@@ -369,53 +484,3 @@ def build_usage(input_count: int, output_count: int) -> dict[str, Any]:
         "output_count": output_count,
         "input_count": input_count,
     }
-
-
-def build_chunk(chunk: RecalledChunk) -> dict[str, Any]:
-    """Return a passage of a recall (wire 3.2)."""
-    score = int(chunk.score) if chunk.score.is_integer() else chunk.score
-    return {
-        "slice": chunk.slice,
-        "score": score,
-        "meta": {
-            "dataset": {"id": chunk.dataset_id, "name": chunk.dataset_name},
-            "document": {
-                "id": chunk.document_id,
-                "name": chunk.document_name,
-                "format_type": chunk.format_type,
-                "source_type": chunk.source_type,
-            },
-            "link": {"title": f"{chunk.dataset_name}_{chunk.document_name}", "url": chunk.url},
-            "card": {"title": chunk.dataset_name, "con": chunk.slice, "index": str(chunk.index)},
-        },
-    }
-
-
-def _parse_id(text: str) -> int | str:
-    return int(text) if text.isdecimal() else text
-
-
-def _build_original_request(query: str, ids: MessageIds, user_id: str, agent_id: str) -> str:
-    context = {
-        "coze_api_key_id": _FAKE_KEY,
-        "coze_api_key_owner_id": _FAKE_OWNER,
-        "coze_token_space_id": _FAKE_SPACE,
-        "space_id": _FAKE_SPACE,
-        "bot_version": "1",
-        "bot_name": "local",
-    }
-    return go_json.dumps(
-        {
-            "message": {"role": "user", "content": query},
-            "bot_id": _parse_id(ids.bot_id),
-            "connector_id": 1024,
-            "connector_uid": user_id,
-            "user_id": _FAKE_OWNER,
-            "max_token": 4096,
-            "scene_context": {
-                "_WORKFLOW_INPUT": go_json.dumps({"USER_INPUT": query}),
-                "agent_id": _parse_id(agent_id),
-                "bot_context": go_json.dumps(context),
-            },
-        }
-    )

@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+INVALID_BODY = (
+    "The field http body provided is not a valid json or chat request. Please check your input."
+)
+INVALID_PARAMETERS = (
+    "Invalid request parameters. Please check your input and ensure all required fields are "
+    "correctly formatted and within allowed ranges."
+)
+INVALID_FILE = (
+    "The parameter file content or filename is invalid. It should follow the format: the file "
+    "extension matches the file content and file content is common doc, common image, csv. "
+    "Please review your input."
+)
+INCORRECT_AUTHENTICATION = (
+    "The token you entered is incorrect. Please double-check and try again. For more information, "
+    "refer to https://coze.cn/docs/developer_guides/authentication"
+)
 _MESSAGES = {
     4000: "Request parameter error",
     4001: "Invalid chat: it does not exist or was not saved",
@@ -11,8 +27,11 @@ _MESSAGES = {
     4006: "Invalid bot",
     4007: "stream=false is only allowed with auto_save_history=true",
     4015: "The bot has not been published to the channel Agent As API",
-    4016: "A chat is already running in this conversation",
-    4028: "The free quota of API calls is used up",
+    4016: "Conversation occupied: Another chat is currently active. Please wait for the ongoing "
+    "chat to complete or create a new conversation to start a separate chat. Ensure only one chat "
+    "runs at a time within the same conversation.",
+    4028: "Your free quota has been used up. Please upgrade to a paid plan to continue: "
+    "https://console.volcengine.com/coze-pro",
     4100: "authentication is invalid",
     4101: "Your token does not have permission to access resource. "
     "Please verify whether the resource ID or token is correct.",
@@ -23,7 +42,8 @@ _MESSAGES = {
     5000: "Internal server error",
     6003: "Workflow execution with is_async=true is a premium feature available only to "
     "Coze Professional users",
-    6039: "A run that is not streamed cannot wait for an answer",
+    6039: "Synchronous requests do not support interruption. Please switch to asynchronous "
+    "requests for interruptible operations.",
     700012006: "access token invalid",
 }
 
@@ -37,15 +57,24 @@ class ApiError(Exception):
     Args:
         code: Coze's error code.
         message: What is wrong with this request; a general sentence for the code when empty.
+        resource_id: The id of what does not exist or cannot be used.
+        of_other_user: Whether it exists, but belongs to another user.
 
     Source: Coze API, error codes (wire 7.1).
     """
 
-    def __init__(self, code: int, message: str = "") -> None:
+    def __init__(
+        self, code: int, message: str = "", *, resource_id: str = "", of_other_user: bool = False
+    ) -> None:
         """Use the general message of the code by default."""
-        self.code = code
+        self.code, self.resource_id, self.of_other_user = code, resource_id, of_other_user
         self.message = message or _MESSAGES.get(code, f"Request failed with code {code}")
         super().__init__(f"{code}: {self.message}")
+
+
+def get_failure_message(code: int) -> str:
+    """Return the text of a chat or run that has failed with a code."""
+    return "event interval error" if code == 5000 else ApiError(code).message  # noqa: PLR2004 - recorded pair
 
 
 def get_http_status(code: int) -> int:

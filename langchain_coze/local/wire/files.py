@@ -5,6 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+_OFFICE = {"docx", "xlsx", "pptx", "numbers", "zip"}
+# The first bytes of a kind of file, and the extensions that fit it.
+_KINDS: tuple[tuple[bytes, set[str]], ...] = (
+    (b"\x89PNG\r\n\x1a\n", {"png"}),
+    (b"\xff\xd8\xff", {"jpg", "jpeg", "jpg2"}),
+    (b"GIF8", {"gif"}),
+    (b"%PDF-", {"pdf"}),
+    (b"PK\x03\x04", _OFFICE),
+    (b"\xd0\xcf\x11\xe0", {"doc", "xls", "ppt"}),
+)
+_KNOWN_EXTENSIONS = {name for _, names in _KINDS for name in names}
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
@@ -32,3 +44,21 @@ class StoredFile:
             "file_name": self.name,
             "id": self.id,
         }
+
+
+def has_right_extension(name: str, data: bytes) -> bool:
+    """Return whether the name of a file fits its bytes, as far as their kind is known (wire 5.3).
+
+    That `.bin` fits nothing is inferred, not recorded. A name without an extension passes here.
+
+    Args:
+        name: The file name.
+        data: The bytes.
+    """
+    extension = name.rpartition(".")[2].lower() if "." in name else ""
+    fitting = next((names for start, names in _KINDS if data.startswith(start)), None)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        fitting = {"webp"}
+    if fitting is not None:
+        return not extension or extension in fitting
+    return extension not in _KNOWN_EXTENSIONS | {"bin", "webp"}

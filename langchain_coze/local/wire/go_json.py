@@ -39,9 +39,18 @@ def dumps(value: Any) -> str:
 
     Source: Coze API reference, byte recipes for a test server (wire appendix B).
     """
-    text = _encoder.encode(value)
+    text = dumps_raw(value)
     if _UNSAFE_PATTERN.search(text):
         text = _UNSAFE_PATTERN.sub(lambda match: _UNSAFE[match[0]], text)
+    return text
+
+
+def dumps_raw(value: Any) -> str:
+    """Encode `value` as `dumps` does, but leave `&`, `<` and `>` as they are.
+
+    So Coze writes the plain replies of workflow calls, and Studio the streams of workflows.
+    """
+    text = _encoder.encode(value)
     if not text.isascii() and _SURROGATE.search(text):
         text = _SURROGATE.sub("\ufffd", text)
     return text

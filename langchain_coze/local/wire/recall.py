@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+from langchain_coze.local.wire import go_json
+
+# Accounts that never existed. Real recall messages carry such numbers in ori_req, bare and above
+# 2**53; a client must keep them out of documents, traces and logs.
+_FAKE_OWNER = 7_401_234_567_890_123_001
+_FAKE_SPACE = 7_402_234_567_890_123_002
+_FAKE_KEY = 7_403_234_567_890_123_003
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,77 @@ class RecallMessage:
     Attributes:
         chunks: The passages, best first; empty when nothing was found.
         agent_id: The agent that searched; empty for the bot itself.
+        status_code: 0, or why the search has failed.
     """
 
     chunks: tuple[RecalledChunk, ...]
     agent_id: str = ""
+    status_code: int = 0
+
+
+def build_recall_payload(
+    recall: RecallMessage, query: str, bot_id: str, user_id: str
+) -> dict[str, Any]:
+    """Return the `data` of a recall message; without results `chunks` is `[]`.
+
+    Args:
+        recall: What was found.
+        query: The user's question.
+        bot_id: The bot that searched.
+        user_id: The user.
+    """
+    return {
+        "chunks": [build_chunk(chunk) for chunk in recall.chunks],
+        "ori_req": _build_original_request(query, bot_id, user_id, recall.agent_id or bot_id),
+        "status_code": recall.status_code,
+    }
+
+
+def build_chunk(chunk: RecalledChunk) -> dict[str, Any]:
+    """Return a passage of a recall (wire 3.2)."""
+    score = int(chunk.score) if chunk.score.is_integer() else chunk.score
+    return {
+        "slice": chunk.slice,
+        "score": score,
+        "meta": {
+            "dataset": {"id": chunk.dataset_id, "name": chunk.dataset_name},
+            "document": {
+                "id": chunk.document_id,
+                "name": chunk.document_name,
+                "format_type": chunk.format_type,
+                "source_type": chunk.source_type,
+            },
+            "link": {"title": f"{chunk.dataset_name}_{chunk.document_name}", "url": chunk.url},
+            "card": {"title": chunk.dataset_name, "con": chunk.slice, "index": str(chunk.index)},
+        },
+    }
+
+
+def _parse_id(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+def _build_original_request(query: str, bot_id: str, user_id: str, agent_id: str) -> str:
+    context = {
+        "coze_api_key_id": _FAKE_KEY,
+        "coze_api_key_owner_id": _FAKE_OWNER,
+        "coze_token_space_id": _FAKE_SPACE,
+        "space_id": _FAKE_SPACE,
+        "bot_version": "1",
+        "bot_name": "local",
+    }
+    return go_json.dumps(
+        {
+            "message": {"role": "user", "content": query},
+            "bot_id": _parse_id(bot_id),
+            "connector_id": 1024,
+            "connector_uid": user_id,
+            "user_id": _FAKE_OWNER,
+            "max_token": 4096,
+            "scene_context": {
+                "_WORKFLOW_INPUT": go_json.dumps({"USER_INPUT": query}),
+                "agent_id": _parse_id(agent_id),
+                "bot_context": go_json.dumps(context),
+            },
+        }
+    )

@@ -1,38 +1,70 @@
 """Replies and events of chats of a self-hosted Coze Studio (wire 8, appendix B `studio`).
 
-What the reference does not contain, such as most error codes, is as in the hosted service.
+Their forms are those of the recordings in `tests/recordings/studio`.
 """
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud_profile import (
     ChatInfo,
-    CloudChatflowProfile,
     CloudProfile,
     MessageIds,
-    build_chunk,
-    build_debug_url,
+    build_error_event,
     build_usage,
 )
 from langchain_coze.local.wire.errors import ApiError
-from langchain_coze.local.wire.events import EventEncoder, SseEvent
+from langchain_coze.local.wire.events import SseEvent
 from langchain_coze.local.wire.ids import derive_id
+from langchain_coze.local.wire.recall import build_chunk
+from langchain_coze.local.wire.studio_cards import build_question_message
+from langchain_coze.local.wire.studio_chatflows import StudioChatflowProfile
+from langchain_coze.local.wire.studio_conversations import (
+    build_conversation_reply,
+    build_listed_message,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from langchain_coze.local.wire.chat_request import EnterMessage
     from langchain_coze.local.wire.recall import RecallMessage
 
-_STATUSES = {"canceled": "cancelled", "requires_action": "required_action"}
-_BAD_REQUESTS = frozenset({4000, 4003, 4004, 4005, 4006})
-# One code of each range: the reference names the ranges only.
-_CODES = {4002: 103100001, 4015: 103200002, 4016: 103200002, 4200: 103200002}
-_RUN_FAILED = 103200002
+_CANNOT_BEGIN, _STEP_FAILED = 103100001, 103200002
 _AUTHENTICATION = 700012006
+_NOT_PUBLISHED = "invalid parameter : agent not published, agentID={} connectorID=1024"
+# Studio adds the stack of its own code to many messages.
+_STACK = (
+    "\nstack=backend/pkg/errorx/internal/status.go:140 NewByCode\n"
+    "backend/application/conversation/openapi_agent_run.go:664 (*OpenapiAgentRunApplication)"
+)
+# Errors of a chat request that is not streamed, by the code of the cloud.
+_CHAT_ERRORS = frozenset({400, 4000, 4002, 4003, 4004, 4005, 4006, 4007, 4015, 4200})
+_BAD_REQUESTS = frozenset({400, 4000, 4003, 4004, 4005})
+_AGENT_ERRORS = frozenset({4006, 4015, 4200})
+_REPLIES: Mapping[tuple[int, str], tuple[int, dict[str, Any] | str]] = {
+    (4001, "/v3/chat/retrieve"): (500, "record not found"),
+    (4001, "/v3/chat/cancel"): (400, {"code": 400, "msg": "record not found"}),
+    (4001, "/v3/chat/message/list"): (200, {"code": 0, "msg": "", "BaseResp": None}),
+    (4104, "/v3/chat/cancel"): (
+        400,
+        {"code": 400, "msg": f"code=103200005 message=in progress can not be cancelled{_STACK}"},
+    ),
+}
+_BOT_FIELDS = (
+    *("bot_id", "name", "description", "icon_url", "create_time", "update_time", "version"),
+    *("prompt_info", "bot_mode", "plugin_info_list", "workflow_info_list"),
+)
+_EMPTY_BOT_FIELDS = (
+    "shortcut_commands",
+    "suggest_reply_info",
+    "background_image_info",
+    "variables",
+)
 _IGNORED_FIELDS = ("auto_save_history", "meta_data", "publish_status", "bot_version", "enable_card")
 _ROUTES: Mapping[str, frozenset[str]] = {
     "/v3/chat": frozenset({"POST"}),
@@ -54,6 +86,7 @@ _ROUTES: Mapping[str, frozenset[str]] = {
     "/v1/bot/get_online_info": frozenset({"GET"}),
     "/v1/bots/{bot_id}": frozenset({"GET"}),
     "/v1/files/upload": frozenset({"POST"}),
+    "/v1/datasets": frozenset({"GET"}),
 }
 
 
@@ -61,13 +94,13 @@ class StudioProfile(CloudProfile):
     """Coze Studio."""
 
     name = "studio"
+    is_studio = True
     logid_header = "X-Log-ID"
     recall_message_type = "knowledge"
     has_client_tools = False
-    lists_questions = True
+    follow_ups_first = True
     status_after_question = "completed"
     question_calls = ()
-    extra_reply_fields: Mapping[str, None] = {"BaseResp": None}
     stream_headers: Mapping[str, str] = {
         "content-type": "text/event-stream",
         "cache-control": "no-cache",
@@ -77,7 +110,7 @@ class StudioProfile(CloudProfile):
     @property
     def chatflow_profile(self) -> StudioChatflowProfile:
         """The profile of chatflows of the same installation."""
-        return StudioChatflowProfile()
+        return StudioChatflowProfile(self.base_url)
 
     # Requests and replies ---------------------------------------------------------------------
 
@@ -93,10 +126,14 @@ class StudioProfile(CloudProfile):
         """Return the body of a chat as Studio reads it.
 
         Raises:
-            ApiError: 4000, a role is not allowed, or an id is no number.
+            ApiError: 400, an id is no number; 4000, a role is not allowed.
         """
         normalized = {name: value for name, value in body.items() if name not in _IGNORED_FIELDS}
-        _check_number("bot_id", normalized.get("bot_id"))
+        for name in ("bot_id", "user_id"):
+            if not normalized.get(name):
+                text = "but the request body does not have this parameter"
+                raise ApiError(400, f"'{name}' field is a 'required' parameter, {text} '{name}'")
+        _check_number(normalized["bot_id"])
         # Studio streams, unless the value is exactly false.
         normalized["stream"] = normalized.get("stream") is not False
         messages = normalized.get("additional_messages")
@@ -106,53 +143,88 @@ class StudioProfile(CloudProfile):
             ]
         return normalized
 
-    def check_id(self, name: str, value: str) -> None:
-        """Check that an id is a number.
+    def check_conversation_id(self, query: Mapping[str, str]) -> None:
+        """Check that the conversation's id in a query is a number.
 
         Raises:
-            ApiError: 4000.
+            ApiError: 400.
         """
-        _check_number(name, value)
+        if "conversation_id" in query:
+            _check_number(query["conversation_id"])
 
     def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - the cloud needs it
-        """Return a reply with its payload; three routes have other keys."""
+        """Return a reply with its payload; many routes have a form of their own."""
+        end: dict[str, Any] = {"code": 0, "msg": "", "BaseResp": None}
+        if path.startswith("/v1/conversation"):
+            return build_conversation_reply(data, path)
         if path == "/v3/chat/cancel":
             return {"ChatV3ChatDetail": data, "BaseResp": None}
-        end = {"code": 0, "msg": "", "BaseResp": None}
         if path == "/v3/chat/message/list":
             return {"Messages": data} | end
-        if path == "/v1/conversation/retrieve":
-            fields = {("creator_d" if k == "creator_id" else k): v for k, v in data.items()}
-            return {"ConversationData": fields} | end
+        if path == "/v1/bot/get_online_info":
+            return dict(data)
         if path == "/v1/files/upload":
-            fields = dict(data)
-            fields["CreatedAt"] = fields.pop("created_at")
-            data = {"uri": f"local/{data['id']}", "url": ""} | fields
+            uri = f"bot_files/{derive_id('file', data['id'])}/{data['file_name']}"
+            url = f"{self.base_url}/opencoze/{uri}?X-Amz-Expires=604800&X-Amz-Signature=0"
+            data = {
+                "uri": uri,
+                "bytes": data["bytes"],
+                "CreatedAt": data["created_at"],
+                "file_name": data["file_name"],
+                "url": url,
+                "id": data["id"],
+            }
+        if path == "/v1/datasets":
+            end["msg"] = "success"
         return {"data": data} | end
+
+    def build_bot(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return the information about a bot."""
+        kept = {name: fields[name] for name in _BOT_FIELDS}
+        memory = {"context_mode": 0, "history_round": 3}
+        model = {"model_id": "0", "temperature": 0.8, "max_tokens": 4096, "top_p": 0.7}
+        model |= {"short_memory_policy": memory, "response_format": 0}
+        kept |= {"onboarding_info": {}, "model_info": model, "default_user_input_type": ""}
+        return kept | dict.fromkeys(_EMPTY_BOT_FIELDS)
 
     def build_detail(self, logid: str) -> dict[str, Any]:  # noqa: ARG002 - only in a header
         """Return nothing."""
         return {}
 
+    def create_token_error(self, path: str, authorization: str) -> ApiError:  # noqa: ARG002 - the cloud needs it
+        """Return the error of a request without a valid token."""
+        reason = "CheckPermission failed" if authorization else "missing authorization in header"
+        return ApiError(_AUTHENTICATION, f"authentication failed: {reason}")
+
     def build_error(
         self, error: ApiError, path: str, logid: str, *, real_status: bool
-    ) -> tuple[int, dict[str, Any]]:
+    ) -> tuple[int, dict[str, Any] | str]:
         """Return the HTTP status and the body of an error (wire 1.5)."""
         del logid, real_status
-        if error.code in {4100, _AUTHENTICATION}:
-            return 200, {
-                "code": _AUTHENTICATION,
-                "msg": f"authentication failed: {error.message}",
-            }
-        if error.code in _BAD_REQUESTS:
-            return 400, {"code": 400, "msg": error.message}
-        if error.code == 5000 or (path, error.code) == ("/v3/chat/retrieve", 4001):  # noqa: PLR2004 - Coze's codes
-            return 500, {"code": 500, "msg": "internal server error"}
-        return 200, {"code": _CODES.get(error.code, error.code), "msg": error.message}
+        if (error.code, path) in _REPLIES:
+            return _REPLIES[error.code, path]
+        status, code, msg = 200, error.code, error.message
+        if path == "/v3/chat" and code in _CHAT_ERRORS:
+            status, code, msg = 400, 400, _describe_refusal(error)
+        elif path.startswith("/v1/bot") and code in _AGENT_ERRORS:
+            code, msg = 100000000, _NOT_PUBLISHED.format(error.resource_id)
+        elif code == 4002:  # noqa: PLR2004 - Coze's codes, also below
+            code, msg = 103000002, "conversation not found"
+            if error.of_other_user:
+                code, msg = 103000001, "unauthorized access : permission denied"
+        elif path.startswith("/v1/workflow"):
+            pass  # as they are
+        elif code == 5000:  # noqa: PLR2004
+            status, code, msg = 500, 500, "internal server error"
+        elif code in _BAD_REQUESTS:
+            status, code = 400, 400
+        return status, {"code": code, "msg": msg}
 
-    def build_no_route_body(self, method: str, path: str, logid: str) -> str:  # noqa: ARG002 - the cloud needs it
-        """Return the reply of Studio's web framework to an unknown path: plain text."""
-        return "404 page not found"
+    def build_no_route(self, method: str, path: str, *, wrong_verb: bool) -> tuple[int, Any]:  # noqa: ARG002 - as above
+        """Return the status and body of the reply to an unknown path, or to another verb."""
+        if wrong_verb:
+            return 404, {"code": 404, "msg": "not found"}
+        return 401, {"code": 401, "msg": "missing session_key in cookie"}
 
     # Streams ----------------------------------------------------------------------------------
 
@@ -161,20 +233,7 @@ class StudioProfile(CloudProfile):
         return SseEvent("conversation.stream.done", "")
 
     def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
-        """Return a chat object as `retrieve` does."""
-        chat = self._build_streamed_chat(info, status)
-        if status == "failed":
-            chat["last_error"] = dict(info.last_error)
-        if status == "completed":
-            chat["usage"] = build_usage(*info.usage)
-        return chat
-
-    def build_chat_event(self, info: ChatInfo, status: str) -> SseEvent:
-        """Return the event of a status; it has no usage."""
-        chat = self._build_streamed_chat(info, status)
-        return SseEvent(f"conversation.chat.{status}", go_json.dumps(chat))
-
-    def _build_streamed_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
+        """Return a chat object of a stream; it has no usage."""
         return {
             "id": info.ids.chat_id,
             "conversation_id": info.ids.conversation_id,
@@ -182,23 +241,58 @@ class StudioProfile(CloudProfile):
             "created_at": info.created_at,
             "completed_at": info.ended_at if status == "completed" else 0,
             "failed_at": info.ended_at if status == "failed" else 0,
-            "status": _STATUSES.get(status, status),
+            "status": "in_progress" if status == "created" else status,
             "section_id": info.ids.section_id,
         }
 
-    def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:
-        """Return an error event; after an error of the model the stream still ends normally."""
-        if not expected:
-            return [_build_error_event(_RUN_FAILED, info.last_error["msg"])]
-        error = _build_error_event(info.last_error["code"], info.last_error["msg"])
-        return [error, self.build_chat_event(info, "completed"), self.build_done_event(info.ids)]
+    def build_retrieved_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
+        """Return the chat object of `GET /v3/chat/retrieve`."""
+        if status == "canceled":
+            return self.build_cancelled_chat(info)
+        chat = self.build_chat(info, status)
+        section = chat.pop("section_id")
+        if status == "completed" and any(info.usage):
+            chat["usage"] = build_usage(*info.usage)
+        return chat | {"section_id": section}
+
+    def build_cancelled_chat(self, info: ChatInfo) -> dict[str, Any]:
+        """Return the chat object of a chat that was cancelled, until it ends."""
+        return self.build_chat(info, "canceled") | {"status": "conversation.chat.cancelled"}
+
+    def build_start_reply(self, info: ChatInfo) -> dict[str, Any]:
+        """Return the reply that starts a chat without a stream."""
+        return self.build_envelope(self.build_chat(info, "in_progress"), "/v3/chat", "")
+
+    def get_failed_status(self, code: int) -> str:
+        """Return the status of a chat that has failed: Studio hides most failures."""
+        return "failed" if code == _CANNOT_BEGIN else "completed"
+
+    def build_failure_events(self, info: ChatInfo) -> list[SseEvent]:
+        """Return an error; unless the turn could not begin, the stream then ends as all do."""
+        code, msg = info.last_error["code"], info.last_error["msg"]
+        if code == _CANNOT_BEGIN:
+            return [build_error_event(code, msg)]
+        completed = self.build_chat_event(info, "completed")
+        return [build_error_event(_STEP_FAILED, msg), completed, self.build_done_event(info.ids)]
+
+    def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
+        """Return the event of a request that cannot be run; none when it cannot be read."""
+        if error.code == 400:  # noqa: PLR2004 - as an HTTP status
+            return []
+        return [build_error_event(_CANNOT_BEGIN, _describe_refusal(error))]
 
     def build_message(
-        self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
+        self,
+        ids: MessageIds,
+        message_id: str,
+        fields: Mapping[str, Any],
+        meta_data: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Return a message object; it contains internals that no client should rely on."""
-        state = {"bot_id": ids.bot_id, "agent_name": "", "agent_id": "0", "awaiting": ids.bot_id}
-        return {
+        """Return a message object; a question of the user has no `meta_data`.
+
+        The answers with which a workflow asks have neither a time nor `reasoning_content`.
+        """
+        message: dict[str, Any] = {
             "id": message_id,
             "conversation_id": ids.conversation_id,
             "bot_id": ids.bot_id,
@@ -206,25 +300,47 @@ class StudioProfile(CloudProfile):
             "type": fields["type"],
             "content": fields["content"],
             "content_type": fields.get("content_type", "text"),
-            "meta_data": {"bot_state": go_json.dumps(state), "time_cost": "0.1", "token": "0"},
-            "chat_id": ids.chat_id,
-            "created_at": fields.get("created_at", 0),
-            "reasoning_content": fields.get("reasoning_content", ""),
         }
+        if message["role"] == "assistant":
+            state = {"bot_id": ids.bot_id, "agent_name": "", "agent_id": ids.bot_id}
+            pairs = {"bot_state": go_json.dumps(state | {"awaiting": ids.bot_id})}
+            message["meta_data"] = dict(sorted((pairs | dict(meta_data or {})).items()))
+        message |= {"chat_id": ids.chat_id, "section_id": ids.section_id}
+        if fields.get("asks"):
+            return message | {"created_at": 0}
+        created_at = fields.get("created_at") or int(time.time())
+        reasoning = fields.get("reasoning_content", "")
+        return message | {"created_at": created_at, "reasoning_content": reasoning}
 
     def build_verbose_content(self, msg_type: str, data: str) -> str:
         """Return the content of a `verbose` message."""
-        content = {"msg_type": msg_type, "data": data, "from_module": None, "from_unit": ""}
-        return go_json.dumps(content)
+        return go_json.dumps({"msg_type": msg_type, "data": data, "from_unit": ""})
 
-    def build_finish_content(self, reason: int = 0) -> str:
-        """Return the content of the message after all answers."""
-        data = go_json.dumps({"finish_reason": reason, "fin_data": ""})
+    def build_finish_content(self, reason: int = 0) -> str:  # noqa: ARG002 - the cloud needs it
+        """Return the content of the message after all answers; also a question is a regular end."""
+        data = go_json.dumps({"finish_reason": 0, "fin_data": ""})
         return self.build_verbose_content("generate_answer_finish", data)
 
-    def build_question_contents(self) -> list[str]:
-        """Return the contents of the messages after a question to the user."""
-        return [self.build_finish_content(reason=1)]
+    def build_card(self, question: str, options: Sequence[str]) -> str:
+        """Return the card of a question with options."""
+        return go_json.dumps(build_question_message(question, options)) if options else ""
+
+    def build_question(self, entry: EnterMessage) -> dict[str, Any]:
+        """Return the fields of a user's message in a list: of one with files only the text."""
+        content_type = "mix" if entry.items else entry.content_type
+        return {"content": entry.text, "content_type": content_type}
+
+    def list_messages(
+        self, questions: Sequence[dict[str, Any]], messages: Sequence[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Return the messages of a chat as they are listed: with the questions."""
+        return [*questions, *messages]
+
+    def build_stored_message(
+        self, message: Mapping[str, Any], reasoning: str, *, of_chatflow: bool
+    ) -> dict[str, Any]:
+        """Return a message of a conversation's list."""
+        return build_listed_message(message, reasoning, of_chatflow=of_chatflow)
 
     def build_recall_content(
         self,
@@ -233,9 +349,12 @@ class StudioProfile(CloudProfile):
         ids: MessageIds,  # noqa: ARG002 - not in Studio's recalls
         user_id: str,  # noqa: ARG002 - not in Studio's recalls
     ) -> str:
-        """Return the content of a `knowledge` message; without results `chunks` is null."""
+        """Return the content of a `knowledge` message; empty: nothing was found, none is sent."""
+        if not recall.chunks and not recall.status_code:
+            return ""
         chunks = [_blank_unused_fields(build_chunk(chunk)) for chunk in recall.chunks]
-        payload = {"chunks": chunks or None, "ori_req": "", "status_code": 0}
+        # Go writes an empty slice as null.
+        payload = {"chunks": chunks or None, "ori_req": "", "status_code": recall.status_code}
         return go_json.dumps({"msg_type": "knowledge_recall", "data": go_json.dumps(payload)})
 
     def build_function_call(
@@ -243,95 +362,37 @@ class StudioProfile(CloudProfile):
     ) -> str:
         """Return the content of a `function_call` message: the call of Studio's own framework."""
         function = {"name": name, "arguments": go_json.dumps(arguments)}
-        return go_json.dumps({"id": f"call_{ids[1]}", "type": "function", "function": function})
+        call = {"index": 0, "id": f"call_{ids[1]}", "type": "function", "function": function}
+        return go_json.dumps(call)
 
     def build_tool_response(self, output: Any) -> str:
         """Return the content of a `tool_response` message: the tool's output."""
         return output if isinstance(output, str) else go_json.dumps(output)
 
 
-class StudioChatflowProfile(CloudChatflowProfile):
-    """Chatflows of Coze Studio: with id lines from 1, and answers only."""
-
-    question_calls = ()
-    streams_only_answers = True
-    creates_named_conversations = True
-
-    def create_encoder(self) -> EventEncoder:
-        """Return the encoder of one stream: with event ids and spaces."""
-        number = 0
-
-        def encode(event: SseEvent) -> bytes:
-            nonlocal number
-            number += 1
-            text = f"id: {number}\nevent: {event.name}\ndata: {event.data}\n\n"
-            return text.encode("utf-8", "replace")
-
-        return encode
-
-    def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
-        """Return a chat object; the sum of its tokens is wrong, as in Studio."""
-        chat: dict[str, Any] = {
-            "id": info.ids.chat_id,
-            "conversation_id": info.ids.conversation_id,
-        }
-        if status == "completed":
-            chat["bot_id"] = info.ids.parent_id or "0"
-        chat["status"] = status
-        if status == "completed":
-            count, output = info.usage
-            chat["usage"] = build_usage(count, output) | {"token_count": output + output}
-        return chat | {"execute_id": derive_id("execute", info.ids.chat_id), "section_id": ""}
-
-    def build_failure_events(self, info: ChatInfo, *, expected: bool) -> list[SseEvent]:  # noqa: ARG002 - all look the same
-        """Return the events that end a failed turn."""
-        error = {"code": str(info.last_error["code"]), "msg": info.last_error["msg"]}
-        return [SseEvent("error", go_json.dumps(error | {"debug_url": build_debug_url(info.ids)}))]
-
-    def build_refusal_event(self, code: int, msg: str) -> SseEvent:
-        """Return the only event of a request that cannot be run."""
-        return SseEvent("error", go_json.dumps({"code": str(code), "msg": msg}))
-
-    def build_message(
-        self, ids: MessageIds, message_id: str, fields: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Return a message object."""
-        return {
-            "id": message_id,
-            "chat_id": ids.chat_id,
-            "conversation_id": ids.conversation_id,
-            "bot_id": ids.parent_id or "0",
-            "role": "assistant",
-            "type": fields["type"],
-            "content": fields["content"],
-            "content_type": fields.get("content_type", "text"),
-            "section_id": "",
-        }
-
-    def build_finish_content(self, reason: int = 0) -> str:  # noqa: ARG002 - the base class needs it
-        """Return nothing: Studio's chatflows have no message after all answers."""
-        return ""
-
-    def build_question_contents(self) -> list[str]:
-        """Return nothing, as above."""
-        return []
+def _describe_refusal(error: ApiError) -> str:
+    if error.code in _AGENT_ERRORS:
+        return f"code=100000000 message={_NOT_PUBLISHED.format(error.resource_id)}{_STACK}"
+    return error.message
 
 
-def _build_error_event(code: int, msg: str) -> SseEvent:
-    return SseEvent("error", go_json.dumps({"code": code, "msg": msg}))
-
-
-def _check_number(name: str, value: Any) -> None:
+def _check_number(value: Any) -> None:
     if not (isinstance(value, str) and value.isdecimal()):
-        raise ApiError(4000, f"{name} must be a number in a string, not {value!r}")
+        text = f'strconv.ParseInt: parsing "{value}": invalid syntax'
+        raise ApiError(400, f"unable to decode '{value}' as int64: {text}")
 
 
 def _normalize_message(message: Any) -> Any:
-    """Return a message as Studio stores it: without a type it is a question of the user."""
+    """Return a message as Studio stores it.
+
+    Without a type it is a question of the user, without a content type it has no text.
+    """
     if not isinstance(message, dict):
         return message
     if message.get("role") not in {"user", "assistant"}:
         raise ApiError(4000, "additional message role only support user and assistant")
+    if not message.get("content_type"):
+        message = message | {"content": "", "content_type": "text"}
     if message.get("type"):
         return message
     return message | {"role": "user", "type": "question"}
@@ -339,6 +400,7 @@ def _normalize_message(message: Any) -> Any:
 
 def _blank_unused_fields(chunk: dict[str, Any]) -> dict[str, Any]:
     """Return a passage without the fields that Studio never fills in."""
+    chunk["meta"]["dataset"]["name"] = ""
     chunk["meta"]["document"] |= {"format_type": 0, "source_type": 0}
     empty = {"link": {"title": "", "url": ""}, "card": {"title": "", "con": "", "index": ""}}
     return chunk | {"meta": chunk["meta"] | empty}

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud_profile import CloudProfile, build_usage
-from langchain_coze.local.wire.events import EventEncoder, SseEvent
+from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.events import EventEncoder, SseEvent, create_numbered_encoder
 from langchain_coze.local.wire.ids import derive_id, generate_id
 from langchain_coze.local.wire.input_node_forms import build_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_coze.local.wire.errors import ApiError
 
 END_NODE, END_NODE_ID = "End", "900001"
 _QUESTION_NODE, _INPUT_NODE = 2, 5
+_FIRST_NODE_CODE = 700_000_000  # smaller codes are those of requests
 
 
 @dataclass(slots=True)
@@ -91,30 +92,73 @@ class PendingQuestion:
         return "\n".join([self.question, *self.options])
 
 
+@dataclass(frozen=True, slots=True)
+class RunHistory:
+    """What the history of a run contains.
+
+    Attributes:
+        info: Its ids and tokens.
+        status: `Running`, `Success` or `Fail`.
+        output: The value of the End node once it has succeeded.
+        failure: Code and message once it has failed.
+        question: The question that it waits for an answer to.
+        texts: The text of each output node by its title.
+        parameters: Its parameters.
+        bot_id: The bot that it is bound to.
+        user_id: The user of the request, or the account.
+        mode: The `run_mode`.
+        logid: The log id of the request that started it.
+        created_at: Unix time in seconds.
+        updated_at: Unix time in seconds.
+    """
+
+    info: RunDetails
+    status: str
+    output: Any
+    failure: tuple[int, str] | None
+    question: PendingQuestion | None
+    texts: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    bot_id: str
+    user_id: str
+    mode: int
+    logid: str
+    created_at: int
+    updated_at: int
+
+
 class CloudWorkflowProfile:
     """Workflows of coze.cn and coze.com.
 
     Attributes:
-        not_published_code: The error code for a workflow that does not exist or is not published.
         max_resumes: How often a run may be resumed; None for any number of times.
         allows_interrupt_without_stream: Whether a run that is not streamed may wait for an answer.
         requires_plan_for_async: Whether only paid plans have asynchronous runs.
-        hides_stream_errors: Whether errors of requests for a stream have no body.
         sends_pings: Whether streams have heartbeats.
         continues_sequence: Whether a node that is executed again continues its sequence numbers.
         form_content_type: The `content_type` of an input node's form.
         stream_headers: Headers of every stream.
     """
 
-    not_published_code = 4200
     max_resumes: int | None = 3
     allows_interrupt_without_stream = True
     requires_plan_for_async = True
-    hides_stream_errors = False
     sends_pings = True
     continues_sequence = False
     form_content_type = "text"
     stream_headers: Mapping[str, str] = CloudProfile.stream_headers
+
+    def __init__(self, base_url: str = "") -> None:
+        """Store the address of the server."""
+        self.base_url = base_url
+
+    def create_lookup_error(self, workflow_id: str, *, exists: bool, streamed: bool) -> ApiError:  # noqa: ARG002 - Studio needs it
+        """Return the error of a workflow that does not exist or is not published."""
+        return ApiError(4200, "Workflow not found. Please verify the workflow exists.")
+
+    def create_late_answer_error(self, error: ApiError, execute_id: str) -> ApiError:  # noqa: ARG002 - as above
+        """Return the error of an answer that no run waits for."""
+        return error
 
     def render_output(self, info: RunDetails, value: Any) -> str:
         """Return the text of the End node: the JSON of its variables, or its text."""
@@ -141,18 +185,21 @@ class CloudWorkflowProfile:
         return (
             f"https://www.coze.cn/work_flow?execute_id={info.execute_id}"
             f"&space_id={derive_id('workspace', 'local')}&workflow_id={info.workflow_id}"
+            "&execute_mode=2"
         )
 
     # Replies ----------------------------------------------------------------------------------
 
-    def build_reply(self, info: RunDetails, value: Any) -> dict[str, Any]:
-        """Return the reply with the output of a run."""
+    def build_reply(self, info: RunDetails, value: Any, logid: str) -> dict[str, Any]:
+        """Return the reply with the output of a run (recorded 2026, wire 4.2)."""
         return {
             "code": 0,
+            "msg": "",
             "data": self.build_output_data(info, value),
             "debug_url": self.build_debug_url(info),
-            "msg": "",
             "usage": build_run_usage(info),
+            "execute_id": info.execute_id,
+            "detail": {"logid": logid},
         }
 
     def build_interrupt_reply(
@@ -169,33 +216,31 @@ class CloudWorkflowProfile:
         }
 
     def build_started_reply(self, info: RunDetails) -> dict[str, Any]:
-        """Return the reply of an asynchronous run; the API's sample has no code."""
+        """Return the reply of an asynchronous run."""
         return {
+            "code": 0,
             "debug_url": self.build_debug_url(info),
             "execute_id": info.execute_id,
-            "msg": "",
+            "msg": "Success",
         }
 
-    def build_error(
-        self, error: ApiError, profile: CloudProfile, path: str, logid: str, *, real_status: bool
-    ) -> tuple[int, dict[str, Any]]:
-        """Return the HTTP status and the body of an error.
-
-        Args:
-            error: The error.
-            profile: The profile of the installation.
-            path: The path of the request.
-            logid: The log id.
-            real_status: Whether the status is the matching one instead of 200.
-        """
-        return profile.build_error(error, path, logid, real_status=real_status)
-
-    def build_failure_fields(self, info: RunDetails) -> dict[str, Any]:
-        """Return what the error of a failed run has besides code and message.
+    def build_error_fields(self, info: RunDetails | None) -> dict[str, Any]:
+        """Return what the error of a run has besides code and message.
 
         The API's page lists `debug_url` for every reply; no failed one is recorded.
+
+        Args:
+            info: The run that has failed; None when it was not started.
         """
-        return {"debug_url": self.build_debug_url(info)}
+        return {"debug_url": self.build_debug_url(info)} if info else {}
+
+    def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
+        """Return the event of a request for a stream that cannot be run (wire 4.4).
+
+        None: it gets a JSON error.
+        """
+        data = {"node_execute_uuid": "", "error_message": error.message, "error_code": error.code}
+        return [SseEvent("Error", go_json.dumps(data))]
 
     def build_question_data(self, question: PendingQuestion) -> str:
         """Return the `data` of an interrupt: its question or form."""
@@ -215,33 +260,24 @@ class CloudWorkflowProfile:
 
     def create_encoder(self) -> EventEncoder:
         """Return the encoder of one stream: events are numbered from 0, with spaces."""
-        number = -1
-
-        def encode(event: SseEvent) -> bytes:
-            nonlocal number
-            number += 1
-            text = f"id: {number}\nevent: {event.name}\ndata: {event.data}\n\n"
-            return text.encode("utf-8", "replace")
-
-        return encode
+        return create_numbered_encoder(0)
 
     def build_message_event(
         self, info: RunDetails, node: OutputNode, text: str, *, finished: bool
     ) -> SseEvent:
-        """Return a message of a node; the last one of the End node has the cost."""
-        data: dict[str, Any] = {"content": text, "content_type": "text"}
-        is_last = node.title == END_NODE and finished
-        if is_last:
-            data["cost"] = "0.00"
-        data |= {
-            "node_execute_uuid": node.execute_uuid,
-            "node_id": node.id,
+        """Return a message of a node; the last one of the End node has the usage."""
+        data: dict[str, Any] = {
+            "content_type": "text",
             "node_is_finish": finished,
             "node_seq_id": str(node.sequence),
             "node_title": node.title,
+            "content": text,
+            "node_type": node.node_type,
+            "node_id": node.id,
+            "node_execute_uuid": "",
         }
-        if is_last:
-            data |= {"token": sum(info.usage), "usage": build_run_usage(info)}
+        if node.id == END_NODE_ID and finished:
+            data["usage"] = build_run_usage(info)
         return SseEvent("Message", go_json.dumps(data))
 
     def build_question_text(self, question: PendingQuestion) -> str:
@@ -262,135 +298,53 @@ class CloudWorkflowProfile:
         body = {"interrupt_data": sorted_data, "node_title": node.title}
         return SseEvent("Interrupt", go_json.dumps(body))
 
-    def build_error_event(self, info: RunDetails, code: int, msg: str) -> SseEvent:  # noqa: ARG002 - as above
-        """Return the event of a run that has failed."""
-        return SseEvent("Error", go_json.dumps({"error_code": code, "error_message": msg}))
+    def build_failure_events(self, info: RunDetails, code: int, msg: str) -> list[SseEvent]:
+        """Return the events of a run that has failed; the code of a node is in the message."""
+        if code >= _FIRST_NODE_CODE:
+            code, msg = 5000, f"[{code}] {msg}"
+        url = self.build_debug_url(info)
+        data = {"error_code": code, "node_execute_uuid": "", "error_message": msg, "debug_url": url}
+        return [SseEvent("Error", go_json.dumps(data)), self.build_done_event(info)]
 
     def build_done_event(self, info: RunDetails) -> SseEvent:
-        """Return the last event of a run that has succeeded."""
-        return SseEvent("Done", go_json.dumps({"debug_url": self.build_debug_url(info)}))
+        """Return the last event of a run."""
+        data = {"node_execute_uuid": "", "debug_url": self.build_debug_url(info)}
+        return SseEvent("Done", go_json.dumps(data))
 
+    # Histories --------------------------------------------------------------------------------
 
-class StudioWorkflowProfile(CloudWorkflowProfile):
-    """Workflows of Coze Studio."""
+    def build_history(self, run: RunHistory) -> dict[str, Any]:
+        """Return a run; its output is JSON inside JSON: of the End node, and of each output node.
 
-    not_published_code = 6031
-    max_resumes = None
-    allows_interrupt_without_stream = False
-    requires_plan_for_async = False
-    hides_stream_errors = True
-    sends_pings = False
-    continues_sequence = True
-    form_content_type = "form_schema"
-    stream_headers: Mapping[str, str] = {
-        "content-type": "text/event-stream; charset=utf-8",
-        "cache-control": "no-cache",
-        "access-control-allow-origin": "*",
-    }
-
-    def build_wrapper(self, text: str) -> dict[str, Any]:
-        """Return the wrapper around the text of an End node."""
-        return {"content_type": 1, "data": text, "type_for_model": 2}
-
-    def build_reply(self, info: RunDetails, value: Any) -> dict[str, Any]:
-        """Return the reply with the output of a run."""
-        return self.build_started_reply(info) | {
-            "data": self.build_output_data(info, value),
-            "token": sum(info.usage),
-            "cost": "0.00000",
+        Recorded for a good run (wire 4.3).
+        """
+        output = ""
+        if run.status == "Success":
+            data = self.build_output_data(run.info, run.output)
+            output = go_json.dumps({"node_status": "{}", "Output": data, **run.texts})
+        code, message = run.failure or ("0", "")
+        history: dict[str, Any] = {
+            "execute_id": run.info.execute_id,
+            "execute_status": run.status,
+            "bot_id": run.bot_id or "0",
+            "connector_id": "1024",
+            "connector_uid": run.user_id,
+            "run_mode": run.mode,
+            "output": output,
+            "create_time": run.created_at,
+            "update_time": run.updated_at,
+            "usage": build_run_usage(run.info),
+            "token": "0",
+            "logid": run.logid,
+            "debug_url": self.build_debug_url(run.info),
+            "error_code": str(code),
+            "error_message": message,
+            "is_output_trimmed": False,
+            "node_execute_status": {},
         }
-
-    def build_started_reply(self, info: RunDetails) -> dict[str, Any]:
-        """Return the reply of an asynchronous run."""
-        return {
-            "code": 0,
-            "msg": None,
-            "data": None,
-            "token": None,
-            "cost": None,
-            "debug_url": self.build_debug_url(info),
-            "execute_id": info.execute_id,
-            "BaseResp": None,
-        }
-
-    def build_error(
-        self, error: ApiError, profile: CloudProfile, path: str, logid: str, *, real_status: bool
-    ) -> tuple[int, dict[str, Any]]:
-        """Return the status and body of an error: 200 with its own code (wire 1.5, 4.8)."""
-        del profile, path, logid, real_status
-        return 200, {"code": error.code, "msg": error.message}
-
-    def build_failure_fields(self, info: RunDetails) -> dict[str, Any]:  # noqa: ARG002 - the cloud needs it
-        """Return nothing."""
-        return {}
-
-    def build_question_data(self, question: PendingQuestion) -> str:
-        """Return the `data` of an interrupt; that of a question node has all messages so far."""
-        if question.form is not None:
-            return super().build_question_data(question)
-        message: dict[str, Any] = {"type": "question", "content_type": "text"}
-        message["content"] = question.question
-        if question.options:
-            options = [{"name": option} for option in question.options]
-            message["content_type"] = "option"
-            message["content"] = {"options": options, "question": question.question}
-        messages = [message]
-        for text in question.rejected_answers:
-            messages += [{"type": "answer", "content_type": "text", "content": text}, message]
-        return go_json.dumps({"messages": messages})
-
-    def build_message_event(
-        self, info: RunDetails, node: OutputNode, text: str, *, finished: bool
-    ) -> SseEvent:
-        """Return a message of a node."""
-        data: dict[str, Any] = {
-            "content": text,
-            "content_type": "text",
-            "node_seq_id": str(node.sequence),
-            "node_id": node.id,
-            "node_is_finish": finished,
-            "node_type": node.node_type,
-            "node_title": node.title,
-        }
-        if node.title == END_NODE and finished:
-            data["token"] = sum(info.usage)
-        return SseEvent("Message", go_json.dumps(data))
-
-    def build_question_text(self, question: PendingQuestion) -> str:
-        """Return the message of a node that asks a question: the `data` of the interrupt."""
-        return self.build_question_data(question)
-
-    def build_interrupt_event(
-        self,
-        info: RunDetails,
-        question: PendingQuestion,
-        node: OutputNode,  # noqa: ARG002 - the cloud needs it
-    ) -> SseEvent:
-        """Return the event of an interrupt."""
-        data = {
-            "event_id": question.event_id,
-            "type": question.type,
-            "data": self.build_question_data(question),
-        }
-        body = {"debug_url": self.build_debug_url(info), "interrupt_data": data}
-        return SseEvent("Interrupt", go_json.dumps(body))
-
-    def build_error_event(self, info: RunDetails, code: int, msg: str) -> SseEvent:
-        """Return the event of a run that has failed."""
-        error = {"error_code": code, "error_message": msg}
-        body = {"debug_url": self.build_debug_url(info), **error}
-        return SseEvent("Error", go_json.dumps(body))
-
-
-_PROFILES: Mapping[str, type[CloudWorkflowProfile]] = {
-    "cloud": CloudWorkflowProfile,
-    "studio": StudioWorkflowProfile,
-}
-
-
-def get_workflow_profile(profile: CloudProfile) -> CloudWorkflowProfile:
-    """Return the workflow profile of the same installation."""
-    return _PROFILES[profile.name]()
+        if run.question is not None:
+            history["interrupt_data"] = self.build_interrupt_data(run.question)
+        return history
 
 
 def build_run_usage(info: RunDetails) -> dict[str, Any]:

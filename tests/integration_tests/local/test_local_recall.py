@@ -11,8 +11,9 @@ from langchain_core.documents import Document
 
 from langchain_coze.local import LocalBot, LocalCoze, LocalKnowledge, RecalledChunk
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud_profile import CloudProfile, MessageIds, build_chunk
+from langchain_coze.local.wire.cloud_profile import CloudProfile, MessageIds
 from langchain_coze.local.wire.events import SseEvent
+from langchain_coze.local.wire.recall import build_chunk
 from tests.integration_tests.local.local_client import LocalClient, answers, events, user
 from tests.integration_tests.local.polling import wait_for_chat
 

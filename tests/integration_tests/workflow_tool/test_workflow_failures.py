@@ -27,6 +27,7 @@ from langchain_coze.local import (
 )
 from tests.conftest import serve, wait_until
 from tests.integration_tests.scripted_server import ScriptedServer, serve_script
+from tests.integration_tests.stream_faults import serve_with_faults
 from tests.integration_tests.workflow_tools import (
     BY_NAME,
     WORKFLOWS,
@@ -105,13 +106,31 @@ def test_wrong_parameters_are_reported_before_any_request(
 
 
 @both_call_styles
-@pytest.mark.parametrize("fault", ["cut_at=150", "cut_mid_line", "no_terminal"])
+@pytest.mark.parametrize("fault", ["cut_at=150", "cut_mid_line"])
 def test_a_stream_that_breaks_is_no_result_and_is_not_repeated(
     cloud: LocalCoze, call_tool: ToolCallStyle, fault: str
 ) -> None:
     cloud.faults = fault
     with pytest.raises(CozeStreamError):
         call_tool(make_tool(cloud, "天气 weather"), {"city": "x"})
+    assert count_started_runs(cloud) == 1
+
+
+@both_call_styles
+@pytest.mark.parametrize(
+    ("fault", "mode", "kind"),
+    [
+        ("no_terminal", "stream", CozeStreamError),
+        ("empty_body", "stream", CozeServerError),
+    ],
+)
+def test_a_stream_without_its_end_is_no_result(
+    cloud: LocalCoze, call_tool: ToolCallStyle, fault: str, mode: str, kind: type[Exception]
+) -> None:
+    with serve_with_faults(cloud, fault) as base_url:
+        tool = make_tool(cloud, "text", run_mode=mode, base_url=base_url)
+        with pytest.raises(kind):
+            call_tool(tool, {"question": "x"})
     assert count_started_runs(cloud) == 1
 
 
@@ -124,10 +143,10 @@ def test_temporary_refusals_are_repeated(cloud: LocalCoze, call_tool: ToolCallSt
 
 @both_call_styles
 def test_an_empty_reply_is_no_empty_result(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
-    cloud.faults = "empty_body"
-    for mode in ("stream", "sync"):
+    with serve_script(content_type="application/json", replies=[b""]) as server:
+        tool = make_tool(cloud, "text", run_mode="sync", base_url=server.base_url)
         with pytest.raises(CozeServerError):
-            call_tool(make_tool(cloud, "text", run_mode=mode), {"question": "x"})
+            call_tool(tool, {"question": "x"})
 
 
 @both_call_styles

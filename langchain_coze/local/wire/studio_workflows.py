@@ -1,0 +1,185 @@
+"""Replies and events of workflows of Coze Studio (wire 8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_coze.local.wire import go_json
+from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.events import SseEvent
+from langchain_coze.local.wire.studio_cards import build_question_message
+from langchain_coze.local.wire.studio_chatflows import build_studio_debug_url
+from langchain_coze.local.wire.workflow_replies import (
+    END_NODE_ID,
+    CloudWorkflowProfile,
+    OutputNode,
+    PendingQuestion,
+    RunDetails,
+    RunHistory,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_coze.local.wire.cloud_profile import CloudProfile
+
+_UNKNOWN, _NOT_PUBLISHED, _NOT_PUBLISHED_STREAM = 720702004, 6031, 720702011
+_EXECUTION_FAILED = 720701013
+_END_TITLE = "结束"
+
+
+class StudioWorkflowProfile(CloudWorkflowProfile):
+    """Workflows of Coze Studio."""
+
+    max_resumes = None
+    allows_interrupt_without_stream = False
+    requires_plan_for_async = False
+    sends_pings = False
+    continues_sequence = True
+    form_content_type = "form_schema"
+    stream_headers: Mapping[str, str] = {
+        "content-type": "text/event-stream; charset=utf-8",
+        "cache-control": "no-cache",
+        "access-control-allow-origin": "*",
+    }
+
+    def create_lookup_error(self, workflow_id: str, *, exists: bool, streamed: bool) -> ApiError:
+        """Return the error of a workflow that does not exist or is not published."""
+        if not exists:
+            text = "not found, please check if the workflow exists and not deleted"
+            return ApiError(_UNKNOWN, f"workflow {workflow_id} {text}")
+        return ApiError(
+            _NOT_PUBLISHED_STREAM if streamed else _NOT_PUBLISHED,
+            "Workflow not published. The requested operation cannot be performed on an "
+            "unpublished workflow. Please publish the workflow and try again.",
+        )
+
+    def create_late_answer_error(self, error: ApiError, execute_id: str) -> ApiError:  # noqa: ARG002 - the cloud needs it
+        """Return the error of an answer that no run waits for."""
+        text = f"workflow execution {execute_id} is not interrupted, status is 2, cannot resume"
+        return ApiError(_EXECUTION_FAILED, f"Workflow execution failure: {text}")
+
+    def build_wrapper(self, text: str) -> dict[str, Any]:
+        """Return the wrapper around the text of an End node."""
+        return {"content_type": 1, "data": text, "type_for_model": 2}
+
+    def build_debug_url(self, info: RunDetails) -> str:
+        """Return the address of the page that would show a run."""
+        return build_studio_debug_url(self.base_url, info.execute_id, info.workflow_id)
+
+    def build_reply(self, info: RunDetails, value: Any, logid: str) -> dict[str, Any]:  # noqa: ARG002 - as above
+        """Return the reply with the output of a run."""
+        return self.build_started_reply(info) | {
+            "data": self.build_output_data(info, value),
+            "token": sum(info.usage),
+            "cost": "0.00000",
+        }
+
+    def build_started_reply(self, info: RunDetails) -> dict[str, Any]:
+        """Return the reply of an asynchronous run."""
+        fields = self.build_error_fields(info) | {"execute_id": info.execute_id}
+        return {"code": 0, "msg": None} | fields
+
+    def build_error_fields(self, info: RunDetails | None) -> dict[str, Any]:
+        """Return what the error of a run has besides code and message; before a run ids are 0."""
+        url = self.build_debug_url(info) if info else build_studio_debug_url(self.base_url)
+        nothing = {"data": None, "token": None, "cost": None}
+        return nothing | {"debug_url": url, "execute_id": None, "BaseResp": None}
+
+    def build_refusal_events(self, error: ApiError) -> list[SseEvent]:  # noqa: ARG002 - as above
+        """Return nothing: a request that cannot be run gets a JSON error."""
+        return []
+
+    def build_question_data(self, question: PendingQuestion) -> str:
+        """Return the `data` of an interrupt; that of a question node has all messages so far."""
+        if question.form is not None:
+            return super().build_question_data(question)
+        messages = [build_question_message(question.question, question.options)]
+        for number, text in enumerate(question.rejected_answers, 1):
+            messages.append({"type": "answer", "content_type": "text", "content": text})
+            asked = build_question_message(question.question, question.options, number)
+            messages.append(asked)
+        return go_json.dumps({"messages": messages})
+
+    def build_message_event(
+        self,
+        info: RunDetails,  # noqa: ARG002 - as above
+        node: OutputNode,
+        text: str,
+        *,
+        finished: bool,
+    ) -> SseEvent:
+        """Return a message of a node."""
+        data: dict[str, Any] = {
+            "content": text,
+            "content_type": "text",
+            "node_seq_id": str(node.sequence),
+            "node_id": node.id,
+            "node_is_finish": finished,
+            "node_type": node.node_type,
+            "node_title": _END_TITLE if node.id == END_NODE_ID else node.title,
+        }
+        return SseEvent("Message", go_json.dumps_raw(data))
+
+    def build_question_text(self, question: PendingQuestion) -> str:
+        """Return the message of a node that asks a question: the `data` of the interrupt."""
+        return self.build_question_data(question)
+
+    def build_interrupt_event(
+        self,
+        info: RunDetails,
+        question: PendingQuestion,
+        node: OutputNode,  # noqa: ARG002 - as above
+    ) -> SseEvent:
+        """Return the event of an interrupt."""
+        data = {
+            "event_id": question.event_id,
+            "type": question.type,
+            "data": self.build_question_data(question),
+        }
+        body = {"debug_url": self.build_debug_url(info), "interrupt_data": data}
+        return SseEvent("Interrupt", go_json.dumps_raw(body))
+
+    def build_failure_events(self, info: RunDetails, code: int, msg: str) -> list[SseEvent]:
+        """Return the event of a run that has failed; nothing follows it."""
+        error = {"error_code": code, "error_message": msg}
+        body = {"debug_url": self.build_debug_url(info), **error}
+        return [SseEvent("Error", go_json.dumps_raw(body))]
+
+    def build_done_event(self, info: RunDetails) -> SseEvent:
+        """Return the last event of a run that has succeeded."""
+        return SseEvent("Done", go_json.dumps_raw({"debug_url": self.build_debug_url(info)}))
+
+    def build_history(self, run: RunHistory) -> dict[str, Any]:
+        """Return a run: ids are numbers, the output is not wrapped, a question is not told."""
+        output = ""
+        if run.status == "Success":
+            value = {"output": run.output} if run.info.returns_text else run.output
+            output = self.render_output(RunDetails("", ""), value)
+        code, message = run.failure or ("", "")
+        return {
+            "execute_id": int(run.info.execute_id),
+            "execute_status": "<UNSET>" if run.question else run.status,
+            "bot_id": int(run.bot_id) if run.bot_id.isdecimal() else None,
+            "connector_id": 1024,
+            "connector_uid": run.user_id,
+            "run_mode": run.mode,
+            "log_id": run.logid,
+            "create_time": run.created_at,
+            "update_time": run.updated_at,
+            "debug_url": self.build_debug_url(run.info),
+            "input": go_json.dumps(run.parameters),
+            "output": output,
+            "token": sum(run.info.usage),
+            "cost": "0.00000",
+            "cost_unit": None,
+            "ext": None,
+            "error_code": str(code),
+            "error_msg": message,
+        }
+
+
+def get_workflow_profile(profile: CloudProfile) -> CloudWorkflowProfile:
+    """Return the profile of workflows of the same installation."""
+    kind = StudioWorkflowProfile if profile.is_studio else CloudWorkflowProfile
+    return kind(profile.base_url)
