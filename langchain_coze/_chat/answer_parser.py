@@ -29,6 +29,7 @@ from langchain_coze._convert.from_coze import (
     build_result_block,
     is_answer_finish,
     is_interrupt,
+    is_local_plugin,
     parse_object_string,
     prevent_repair,
     to_usage_metadata,
@@ -295,6 +296,8 @@ class AnswerParser(ChatStreamParser):
         self._follow_ups.append(message.content)
 
     def _handle_function_call(self, message: CozeMessage) -> None:
+        if is_local_plugin(message.content):
+            return  # a call for the client: the turn's end has it as a tool call
         self._pending_call_ids.append(message.id)
         self._assembler.add_block(build_call_block(message.id, message.content))
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Block = dict[str, Any]
 
 _ANSWER_FINISH = "generate_answer_finish"
+_LOCAL_PLUGIN = 6  # a plugin_type: the client runs it
 
 
 def build_card_block(content: str) -> Block:
@@ -31,6 +32,16 @@ def build_card_block(content: str) -> Block:
     card = parse_json(content.encode())
     value = {"type": "card", "content": content if card is None else card}
     return {"type": "non_standard", "value": value}
+
+
+def is_local_plugin(content: str) -> bool:
+    """Return whether a call is for a tool of the client (wire section 2.3).
+
+    Args:
+        content: The content of a `function_call` message.
+    """
+    call = parse_json(content.encode())
+    return isinstance(call, dict) and call.get("plugin_type") == _LOCAL_PLUGIN
 
 
 def build_call_block(message_id: str, content: str) -> Block:

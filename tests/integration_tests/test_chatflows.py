@@ -75,7 +75,8 @@ def test_a_chatflow_asks_questions_and_continues(coze: LocalCoze, ask: CallStyle
     assert answers[0].tool_calls == []
     for message in answers:
         assert message.response_metadata["model_name"] == ORDER.workflow_id
-        assert message.response_metadata["debug_url"].startswith("https://")
+        place = coze.base_url if coze.profile == "studio" else "https://www.coze.cn"
+        assert message.response_metadata["debug_url"].startswith(f"{place}/work_flow?")
         assert "&" in message.response_metadata["debug_url"]
     first, *later = list_chat_requests(coze)
     assert "conversation_id" not in first.body

@@ -91,7 +91,7 @@ def test_a_wrong_token_is_an_authentication_error_and_not_tried_twice(
     error = catch_error(
         ask, make_chat(coze, api_key="pat_wrong", response_mode=mode), CozeAuthenticationError
     )
-    assert error.code == 4100
+    assert error.code == 4101
     assert error.logid
     assert f"logid {error.logid}" in str(error)
     assert error.request_id == error.logid

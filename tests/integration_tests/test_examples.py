@@ -121,7 +121,7 @@ def test_a_wrong_token_is_reported_with_a_hint_and_not_shown(name: str) -> None:
     with LocalCoze() as coze:
         done = run_example(name, env=build_account_environment(coze, token=WRONG_TOKEN))
     assert done.returncode == 1
-    assert "code 4100" in done.stderr
+    assert "code 4101" in done.stderr
     assert "Hint: Check COZE_API_TOKEN" in done.stderr
     assert "提示：请检查 COZE_API_TOKEN" in done.stderr
     assert "Traceback" not in done.stderr

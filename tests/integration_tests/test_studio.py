@@ -15,6 +15,7 @@ from langchain_coze import (
     recalled_documents,
 )
 from langchain_coze.local import (
+    Card,
     Fail,
     LocalBot,
     LocalCoze,
@@ -38,7 +39,9 @@ def tea(question: str, turn: Turn) -> Iterator[Any]:
 
 BOT = LocalBot(tea, name="tea", knowledge=LocalKnowledge(["茶树长在山上。"]))
 
-studio = serve(BOT, profiles=["studio"])
+SHOW = LocalBot(lambda _: Card({"card_type": 3}), name="show")
+
+studio = serve([BOT, SHOW], profiles=["studio"])
 
 
 def list_paths(studio: LocalCoze) -> list[str]:
@@ -62,16 +65,23 @@ def test_an_answer_has_reasoning_tools_and_documents(
     metadata = answer.response_metadata
     assert (metadata["finish_reason"], metadata["model_name"]) == ("stop", BOT.bot_id)
     assert metadata["logid"]
-    assert (answer.usage_metadata is None) == (mode == "stream")
+    assert answer.usage_metadata
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_token_counts_of_the_stream_need_no_request(studio: LocalCoze, ask: CallStyle) -> None:
+    answer = ask(make_chat(studio, stream_usage=True), "Hi")
+    assert answer.usage_metadata
+    assert answer.usage_metadata["total_tokens"] > 0
+    assert list_paths(studio) == ["POST /v3/chat"]
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
 def test_token_counts_are_requested_once_with_stream_usage(
     studio: LocalCoze, ask: CallStyle
 ) -> None:
-    answer = ask(make_chat(studio, stream_usage=True), "Hi")
-    assert answer.usage_metadata
-    assert answer.usage_metadata["total_tokens"] > 0
+    # No model was called: the stream has no counts.
+    answer = ask(make_chat(studio, SHOW, stream_usage=True), "Hi")
     assert list_paths(studio) == ["POST /v3/chat", "GET /v3/chat/retrieve"]
     assert studio.requests[1].query == {
         "conversation_id": answer.response_metadata["conversation_id"],
@@ -83,8 +93,9 @@ def test_token_counts_are_requested_once_with_stream_usage(
 def test_an_answer_is_not_lost_when_its_token_counts_are(studio: LocalCoze, ask: CallStyle) -> None:
     studio.faults = "error=5000,on=/v3/chat/retrieve"
     with pytest.warns(UserWarning, match="token counts of an answer could not be asked for"):
-        answer = ask(make_chat(studio, stream_usage=True, max_retries=0), "Hi")
-    assert (answer.content, answer.usage_metadata) == ("user: Hi", None)
+        answer = ask(make_chat(studio, SHOW, stream_usage=True, max_retries=0), "Hi")
+    assert [block["type"] for block in answer.content_blocks] == ["non_standard"]
+    assert answer.usage_metadata is None
 
 
 def test_token_counts_of_a_stream_are_not_requested_again() -> None:

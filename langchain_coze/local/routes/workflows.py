@@ -86,7 +86,9 @@ class WorkflowRoutes:
             request = read_resume_request(context.json_object)
             run = self._resume_run(request, context, streamed=True)
         except ApiError as error:
-            return self._build_stream_error_response(error, context)
+            if self._state.profile.is_studio:
+                return self._build_stream_error_response(error, context)
+            return self._build_error_response(error, context)
         return RunStreamResponse(run, context.faults, self._state.connections)
 
     async def _resume(self, context: RequestContext) -> Response:

@@ -46,6 +46,8 @@ cloud = serve(workflows=WORKFLOWS, stop_timeout=0)
 
 # --- Questions ------------------------------------------------------------------------------------
 
+PNG = b"\x89PNG\r\n\x1a\n" + b"tea"
+
 
 @both_resume_styles
 def test_a_run_that_asks_twice_is_resumed_twice(
@@ -140,9 +142,9 @@ def test_an_answer_may_hold_files(cloud: LocalCoze) -> None:
         fields = {"workflow_id": asking.workflow_id, "base_url": other.base_url}
         made = make_tool(cloud, "text", **fields, api_key=other.token)
         for answer, expected in (
-            ({"photo": b"tea"}, {"bytes": 3, "url": ""}),
+            ({"photo": PNG}, {"bytes": len(PNG), "url": ""}),
             ({"photo": "https://h/t.png"}, {"bytes": 0, "url": "https://h/t.png"}),
-            (b"tea", {"bytes": 3, "url": ""}),  # the only required value
+            (PNG, {"bytes": len(PNG), "url": ""}),  # the only required value
         ):
             with pytest.raises(CozeWorkflowInterrupt) as caught:
                 made.invoke({})
