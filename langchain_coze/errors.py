@@ -248,6 +248,14 @@ class CozeWorkflowError(CozeError, ToolException, ValueError):
         return (str(self),)
 
 
+class CozeUnknownResultError(CozeError, ValueError):
+    """Coze may have started a run or received an answer, but the result is not known here.
+
+    A process that ended while it sent the request leaves this state behind, or a broken
+    connection. Nothing is sent again; the message has what is known for looking the run up.
+    """
+
+
 class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - an interrupt, as in LangGraph
     """A workflow asks its user a question outside a graph, where nobody can answer it.
 

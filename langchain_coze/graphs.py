@@ -175,7 +175,11 @@ def create_workflow_graph(
     """Create a graph of one workflow, to use in another graph or to serve with `langgraph dev`.
 
     A question of the workflow is an `interrupt`; `Command(resume=answer)` continues the same run.
-    This requires a checkpointer, in this graph or in its parent.
+    This requires a checkpointer, in this graph or in its parent. It then also announces each
+    request in a checkpoint before it is sent. If the process is killed, whoever continues the
+    thread gets `CozeUnknownResultError`, and nothing is sent again. That holds for
+    `durability="sync"` and `"async"` (the default), not for `"exit"`, which stores no checkpoint
+    before the graph ends or asks.
 
     Args:
         tool: The workflow.
@@ -184,8 +188,8 @@ def create_workflow_graph(
 
     Returns:
         A compiled graph: `{"parameters": dict}` in, `{"output": …, "run": dict}` out; `run` has the
-        fields of a `WorkflowRun`. When it runs, it raises `CozeWorkflowError` and other
-        `CozeError`s.
+        fields of a `WorkflowRun`. When it runs, it raises `CozeWorkflowError`,
+        `CozeUnknownResultError` and other `CozeError`s.
 
     Raises:
         CozeInvalidRequestError: The name is not valid.

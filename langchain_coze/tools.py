@@ -47,7 +47,13 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
     The output of the workflow is the content for the model; the artifact is a `WorkflowRun`. A
     question of the workflow becomes a LangGraph `interrupt`, and `Command(resume=answer)` continues
     the same run, even in another process. Outside a graph with a checkpointer the tool raises
-    `CozeWorkflowInterrupt`, and `resume` continues the run. Each call starts exactly one run.
+    `CozeWorkflowInterrupt`, and `resume` continues the run.
+
+    Each call starts one run. In a graph with a checkpointer that also holds if the process is
+    killed: a checkpoint announces each request before it is sent, and whoever continues the thread
+    gets `CozeUnknownResultError`. With `durability="sync"` and `"async"` (the default) this holds
+    for starts and answers; with `"exit"` only for answers, because LangGraph stores nothing at the
+    start.
 
     Setup:
         Publish the workflow, create a token with the permission `run`, and set it:
@@ -109,6 +115,7 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
     Raises:
         CozeWorkflowError: The workflow failed; an agent gets it as text, see `handle_tool_error`.
         CozeWorkflowInterrupt: The workflow asks a question outside a graph with a checkpointer.
+        CozeUnknownResultError: Earlier, the call may have started the run or sent the answer.
         CozeError: Any other error, one class for each condition.
 
     Source: Coze API, workflow run, stream run and resume (wire section 4).

@@ -111,7 +111,7 @@ class WorkflowEngine:
     ) -> None:
         """Create an engine; nothing is sent yet."""
         self._driver = driver
-        self._make_options = make_options
+        self.make_options = make_options
         self._schema = schema
 
     def prepare_inputs(
@@ -137,11 +137,11 @@ class WorkflowEngine:
 
     def start(self, parameters: Mapping[str, Any], reporter: Any = None) -> RunState:
         """Start a run; see `start_run`."""
-        return self._driver.run(start_run(self._make_options(), parameters, reporter))
+        return self._driver.run(start_run(self.make_options(), parameters, reporter))
 
     async def astart(self, parameters: Mapping[str, Any], reporter: Any = None) -> RunState:
         """Async version of `start`."""
-        return await self._driver.arun(start_run(self._make_options(), parameters, reporter))
+        return await self._driver.arun(start_run(self.make_options(), parameters, reporter))
 
     def resume(
         self,
@@ -155,7 +155,7 @@ class WorkflowEngine:
         """Answer the interrupt of a run; see `prepare_answer` and `resume_run`."""
         prepared = prepare_answer(pending, answer, source=source)
         flow = resume_run(
-            self._make_options(),
+            self.make_options(),
             pending,
             prepared,
             earlier_messages=earlier_messages,
@@ -175,7 +175,7 @@ class WorkflowEngine:
         """Async version of `resume`."""
         prepared = await asyncio.to_thread(prepare_answer, pending, answer, source=source)
         flow = resume_run(
-            self._make_options(),
+            self.make_options(),
             pending,
             prepared,
             earlier_messages=earlier_messages,
@@ -296,9 +296,13 @@ def _upload_files(
         return value
 
     _map_leaves(values, collect)
-    ids = yield from upload_all(
-        files, _runtime.uploaded_file_ids, options.base_url, options.retry_policy
-    )
+    try:
+        ids = yield from upload_all(
+            files, _runtime.uploaded_file_ids, options.base_url, options.retry_policy
+        )
+    except CozeError as error:
+        error.may_have_started = False  # no run, whatever happened to the file
+        raise
     return _map_leaves(
         values, lambda v: to_reference(ids[v.upload.digest]) if isinstance(v, Attachment) else v
     )
@@ -369,9 +373,11 @@ def _read_reply(parser: RunParser, options: RunOptions, reply: Reply) -> Flow[No
         return
     parser.feed_reply(run)
     if "data" not in reply.json and not (run.interrupt or run.execute_id or run.debug_url):
-        raise CozeServerError(
+        unclear = CozeServerError(
             "Coze returned nothing about the run.", **collect_error_context(reply)
         )
+        unclear.may_have_started = True
+        raise unclear
 
 
 def _read_stream(parser: RunParser, stream: Any, reporter: Any) -> Flow[None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze._api.error_codes import is_listed, make_error
 from langchain_coze.errors import (
@@ -14,11 +15,16 @@ from langchain_coze.errors import (
     CozeQuotaError,
     CozeRateLimitError,
     CozeServerError,
+    CozeUnknownResultError,
     CozeWorkflowError,
     CozeWorkflowInterrupt,
     bilingual_hint,
     convert_error,
+    redact,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _NOT_FOR_MODELS = (
     CozeAuthenticationError,
@@ -28,6 +34,7 @@ _NOT_FOR_MODELS = (
     CozeRateLimitError,
 )
 _BAD_REQUEST = 4000
+_MAX_PARAMETERS = 300  # characters of the parameters that an error quotes
 
 
 def make_run_error(code: int | None, message: str, **context: Any) -> CozeError:
@@ -71,9 +78,61 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     if is_late:
         workflow_error = _to_workflow_error(error)
         workflow_error.hint = _LATE_ANSWER
+        workflow_error.may_have_started = True
         return workflow_error
     is_run_error = not is_known or error.code == _BAD_REQUEST
     return _to_workflow_error(error) if is_run_error else error
+
+
+_UNKNOWN_START = bilingual_hint(
+    "The process that was starting the workflow ended, or lost the connection, before it knew the "
+    "result. Look in Coze for a run of this workflow at this time. If there is one, put its result "
+    "into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, "
+    "as_node='tools'). If there is none, graph.invoke(None, graph.get_state(config).config) starts "
+    "it; a graph of a workflow alone takes its input again for that.",
+    "启动该工作流的进程在得知结果之前已退出或断开连接。请在扣子中查找该工作流在此时间的运行记录。"
+    "如果存在，请将其结果写入线程，在 agent 中使用 graph.update_state(config, {'messages': "
+    "[ToolMessage(…)]}, as_node='tools')。如果不存在，graph.invoke(None, "
+    "graph.get_state(config).config) 会启动它；单独的工作流图请重新传入输入。",
+)
+_UNKNOWN_ANSWER = bilingual_hint(
+    "The process that was sending the answer ended, or lost the connection, before it knew the "
+    "result. Look at the run in Coze and put its result into the thread, in an agent with "
+    "graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Another run "
+    "would do everything a second time.",
+    "发送该回答的进程在得知结果之前已退出或断开连接。请在扣子中查看该次运行，并将其结果写入线程，"
+    "在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, "
+    "as_node='tools')。再发起一次会把所有操作重复执行。",
+)
+
+
+def make_unknown_result(state: Mapping[str, Any], *, is_answer: bool) -> CozeUnknownResultError:
+    """Return the error for an attempt that was announced, but whose result is not known.
+
+    Args:
+        state: The state of the workflow's graph, with its `attempt`.
+        is_answer: Whether an answer was to be sent, and not a run to be started.
+    """
+    attempt: Mapping[str, Any] = state["attempt"]
+    details = {"workflow_id": attempt["workflow_id"], "time": attempt["time"]}
+    run: Mapping[str, Any] = (state.get("run") or {}) if is_answer else {}
+    if is_answer:
+        pending = state.get("pending") or {}
+        details |= {"execute_id": run.get("execute_id"), "event_id": pending.get("event_id")}
+    else:
+        values = json.dumps(state.get("parameters") or {}, ensure_ascii=False, default=str)
+        details["parameters"] = redact(values)[:_MAX_PARAMETERS]
+    details["tool_call_id"] = attempt["tool_call_id"]
+    known = ", ".join(f"{name} {value}" for name, value in details.items() if value)
+    subject = "answer may have been received" if is_answer else "run may have been started"
+    error = CozeUnknownResultError(
+        f"The {subject} by Coze already; the result is not known ({known}).",
+        hint=_UNKNOWN_ANSWER if is_answer else _UNKNOWN_START,
+        debug_url=run.get("debug_url"),
+        logid=run.get("logid"),
+    )
+    error.may_have_started = True
+    return error
 
 
 def make_unknown_interrupt(execute_id: str, **context: Any) -> CozeWorkflowInterrupt:

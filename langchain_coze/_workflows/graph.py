@@ -1,61 +1,50 @@
 """A workflow as a LangGraph graph, so that its questions are LangGraph interrupts.
 
 On `Command(resume=…)` LangGraph reruns the whole interrupted node, and so the whole tool. To start
-a run only once per call, the tool runs a small nested graph: start, then ask and resume for each
-question. Its state is kept with the checkpoints of the outer graph, under the id of the tool call.
+a run only once per call, the tool runs a small nested graph: start and run, then ask and resume for
+each question. Its state is kept with the checkpoints of the outer graph, under the id of the tool
+call. The nodes `start` and `ask` announce the request that the next node sends, so that a
+checkpoint tells of it if the process dies meanwhile; see `attempts`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.runnables.config import set_config_context
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
-from typing_extensions import TypedDict
 
+from langchain_coze._workflows.attempts import ANSWER, START_RUN, Attempts
 from langchain_coze._workflows.engine import prepare_answer
-from langchain_coze._workflows.langgraph_internals import build_child_config, call_with_siblings
+from langchain_coze._workflows.graph_state import (
+    OutputWithFailure,
+    WorkflowInput,
+    WorkflowOutput,
+    WorkflowState,
+)
+from langchain_coze._workflows.langgraph_internals import (
+    await_until_saved,
+    build_child_config,
+    call_with_siblings,
+    wait_until_saved,
+)
 from langchain_coze._workflows.plain_data import make_serializable
 from langchain_coze._workflows.workflow_run import WorkflowRun
 from langchain_coze.errors import CozeError, CozeWorkflowError, ErrorResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from langgraph.graph.state import CompiledStateGraph
-    from langgraph.types import Checkpointer
+    from langgraph.types import Checkpointer, Durability
 
     from langchain_coze._workflows.engine import RunState, WorkflowEngine
 
 _NAME = "coze_workflow"
-_ERROR_FIELDS = ("message", "code", "status_code", "logid", "debug_url", "hint")
-
-
-class WorkflowInput(TypedDict, total=False):
-    """Input of a workflow's graph: values for the start node."""
-
-    parameters: dict[str, Any]
-
-
-class WorkflowOutput(TypedDict, total=False):
-    """Output of a workflow's graph: the workflow's output, and its `WorkflowRun` as a dict."""
-
-    output: Any
-    run: dict[str, Any]
-
-
-class _OutputWithFailure(WorkflowOutput, total=False):
-    failure: dict[str, Any] | None
-
-
-class WorkflowState(WorkflowInput, _OutputWithFailure, total=False):
-    """State of a workflow's graph: plain data, so that any checkpointer can store it."""
-
-    pending: dict[str, Any] | None
-    answer: Any
+_DURABILITY: Durability = "sync"  # of the nested graph, whatever that of the outer one
 
 
 def build_workflow_graph(
@@ -82,20 +71,24 @@ def build_workflow_graph(
         make_reporter: Returns the reporter for each start and resume; see `Notify`.
     """
     nodes = _Nodes(engine, read_parameters, make_reporter, keep_failures=keep_failures)
-    output = WorkflowOutput if read_parameters is None else _OutputWithFailure
+    output = WorkflowOutput if read_parameters is None else OutputWithFailure
     graph = StateGraph(WorkflowState, input_schema=WorkflowInput, output_schema=output)
-    graph.add_node("start", RunnableLambda(nodes.start, nodes.astart, name="start"))
-    graph.add_node("ask", _ask_user)
-    graph.add_node("resume", RunnableLambda(nodes.resume, nodes.aresume, name="resume"))
+    graph.add_node("start", nodes.announce_start)
+    graph.add_node(START_RUN, RunnableLambda(nodes.start, nodes.astart, name=START_RUN))
+    graph.add_node("ask", nodes.ask)
+    graph.add_node(ANSWER, RunnableLambda(nodes.resume, nodes.aresume, name=ANSWER))
+    graph.add_node("report", nodes.report)
     graph.add_edge(START, "start")
-    graph.add_conditional_edges("start", _route, ["ask", END])
-    graph.add_edge("ask", "resume")
-    graph.add_conditional_edges("resume", _route, ["ask", END])
+    graph.add_edge("start", START_RUN)
+    graph.add_edge("ask", ANSWER)
+    for sender in (START_RUN, ANSWER):
+        graph.add_conditional_edges(sender, _route, ["ask", "report", END])
+    graph.add_conditional_edges("report", _get_attempt_kind, [START_RUN, ANSWER])
     return graph.compile(name=name, checkpointer=checkpointer)
 
 
 class _Nodes:
-    """The nodes that call Coze."""
+    """The nodes of the graph."""
 
     def __init__(
         self,
@@ -109,59 +102,63 @@ class _Nodes:
         self._read_given_parameters = read_parameters
         self._keep_start_failure = read_parameters is not None and keep_failures
         self._keep_resume_failure = read_parameters is not None
+        self._attempts = Attempts()
 
-    def start(self, state: WorkflowState) -> WorkflowState:
-        parameters = self._read_parameters(state)
-        with _FailureRecorder(keep=self._keep_start_failure) as failure:
+    def announce_start(self, state: WorkflowState) -> WorkflowState:
+        if self._read_given_parameters is not None:  # a tool call that is repeated
+            self._attempts.check_settled(state)
+        return {"attempt": self._announce(START_RUN), "pending": None}
+
+    def _announce(self, kind: str) -> dict[str, Any]:
+        options = self._engine.make_options()
+        return self._attempts.announce(kind, options.workflow_id, options.tool_call_id)
+
+    def start(self, state: WorkflowState, config: RunnableConfig) -> WorkflowState:
+        wait_until_saved(config)
+        with self._attempts.send(state, keep_failure=self._keep_start_failure) as attempt:
+            parameters = self._read_parameters(state)
             return _to_state(self._engine.start(parameters, self._make_reporter()))
-        return failure.state
+        return attempt.state
 
-    async def astart(self, state: WorkflowState) -> WorkflowState:
-        # in a thread, because it may read files
-        parameters = await asyncio.to_thread(self._read_parameters, state)
-        with _FailureRecorder(keep=self._keep_start_failure) as failure:
+    async def astart(self, state: WorkflowState, config: RunnableConfig) -> WorkflowState:
+        await await_until_saved(config)
+        with self._attempts.send(state, keep_failure=self._keep_start_failure) as attempt:
+            # in a thread, because it may read files
+            parameters = await asyncio.to_thread(self._read_parameters, state)
             return _to_state(await self._engine.astart(parameters, self._make_reporter()))
-        return failure.state
+        return attempt.state
 
     def _read_parameters(self, state: WorkflowState) -> Mapping[str, Any]:
         if self._read_given_parameters is not None:
             return self._read_given_parameters()
         return self._engine.prepare_inputs(state.get("parameters") or {}, source="network")
 
-    def resume(self, state: WorkflowState) -> WorkflowState:
-        with _FailureRecorder(keep=self._keep_resume_failure) as failure:
+    def ask(self, state: WorkflowState, config: RunnableConfig) -> WorkflowState:
+        # `interrupt` reads the config from a context variable, which may hold another task's: set
+        with set_config_context(config) as context:
+            answer = context.run(_interrupt_until_valid, state["pending"] or {})
+        return {"answer": answer, "attempt": self._announce(ANSWER)}
+
+    def resume(self, state: WorkflowState, config: RunnableConfig) -> WorkflowState:
+        wait_until_saved(config)
+        with self._attempts.send(state, keep_failure=self._keep_resume_failure) as attempt:
             return _to_state(
                 self._engine.resume(*_get_resume_arguments(state), self._make_reporter())
             )
-        return failure.state
+        return attempt.state
 
-    async def aresume(self, state: WorkflowState) -> WorkflowState:
-        with _FailureRecorder(keep=self._keep_resume_failure) as failure:
+    async def aresume(self, state: WorkflowState, config: RunnableConfig) -> WorkflowState:
+        await await_until_saved(config)
+        with self._attempts.send(state, keep_failure=self._keep_resume_failure) as attempt:
             return _to_state(
                 await self._engine.aresume(*_get_resume_arguments(state), self._make_reporter())
             )
-        return failure.state
+        return attempt.state
 
-
-class _FailureRecorder:
-    """Catches the failure of a run and keeps it as plain state, if `keep` is true."""
-
-    def __init__(self, *, keep: bool) -> None:
-        self._keep = keep
-        self.state: WorkflowState = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        if not (self._keep and isinstance(error, CozeWorkflowError)):
-            return False
-        failure = {name: getattr(error, name) for name in _ERROR_FIELDS}
-        if error.response is not None:
-            status, headers, text = error.response
-            failure["response"] = [status, dict(headers), text]
-        self.state = {"failure": failure, "pending": None}
-        return True
+    def report(self, state: WorkflowState) -> WorkflowState:
+        """Raise the error of an attempt that is over; when run again, announce another one."""
+        self._attempts.raise_failure(state)
+        return {"attempt": self._announce(_get_attempt_kind(state))}
 
 
 def _get_resume_arguments(state: WorkflowState) -> tuple[dict[str, Any], Any, list[Any]]:
@@ -171,21 +168,21 @@ def _get_resume_arguments(state: WorkflowState) -> tuple[dict[str, Any], Any, li
 
 def _to_state(run_state: RunState) -> WorkflowState:
     run = run_state.run.model_dump()
-    return {"run": run, "pending": run_state.pending, "output": run["output"]}
+    return {"run": run, "pending": run_state.pending, "output": run["output"], "attempt": None}
 
 
 def _route(state: WorkflowState) -> str:
+    if state.get("attempt"):
+        return "report"
     return "ask" if state.get("pending") else END
 
 
-def _ask_user(state: WorkflowState, config: RunnableConfig) -> WorkflowState:
-    # `interrupt` reads the config from a context variable, which may hold another task's: set it
-    with set_config_context(config) as context:
-        return context.run(_interrupt_until_valid, state["pending"] or {})
+def _get_attempt_kind(state: WorkflowState) -> str:
+    return str((state["attempt"] or {})["kind"])
 
 
-def _interrupt_until_valid(pending: dict[str, Any]) -> WorkflowState:
-    """Interrupt until the answer is meant for this question and can be sent."""
+def _interrupt_until_valid(pending: dict[str, Any]) -> Any:
+    """Interrupt until the answer is meant for this question and can be sent; return it."""
     while True:
         answer = interrupt(pending)
         if isinstance(answer, dict) and answer.keys() >= {"event_id", "answer"}:
@@ -197,7 +194,7 @@ def _interrupt_until_valid(pending: dict[str, Any]) -> WorkflowState:
         except CozeError as error:  # ask again, with the reason
             pending = {**pending, "error": error.message}
             continue
-        return {"answer": answer}
+        return answer
 
 
 # --- Inside a tool call --------------------------------------------------------------------------
@@ -233,13 +230,17 @@ class NestedRun:
             GraphInterrupt: The workflow asks a question.
             CozeWorkflowError: The run failed.
         """
-        return read_run(self._graph.invoke(self._input, self._child_config))
+        wait_until_saved(self._config)
+        return read_run(self._graph.invoke(self._input, self._child_config, durability=_DURABILITY))
 
     async def arun(self) -> WorkflowRun:
         """Async version of `run`; waits for the other calls of its task before an interrupt."""
 
-        def run() -> Awaitable[dict[str, Any]]:
-            return self._graph.ainvoke(self._input, self._child_config)
+        async def run() -> dict[str, Any]:
+            await await_until_saved(self._config)
+            return await self._graph.ainvoke(
+                self._input, self._child_config, durability=_DURABILITY
+            )
 
         return read_run(await call_with_siblings(self._config, run))
 

@@ -3,13 +3,15 @@
 `ToolNode` does not pass the ids of its tool calls to LangGraph. So the checkpoint namespace of a
 graph nested in a tool would depend on the order in which calls happen to start; see
 `build_child_config`. And the first call that interrupts would leave its siblings running; see
-`call_with_siblings`.
+`call_with_siblings`. And LangGraph writes checkpoints in the background while the next step runs;
+see `wait_until_saved`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import time
 from typing import TYPE_CHECKING, Any
 
 from langgraph.errors import GraphInterrupt
@@ -26,7 +28,10 @@ _TASK = "__pregel_task_id"
 _SCRATCHPAD = "__pregel_scratchpad"
 _CHECKPOINTER = "__pregel_checkpointer"
 _CHECKPOINT_NS = "checkpoint_ns"
+_CHECKPOINT_MAP = "checkpoint_map"
+_DURABILITY = "__pregel_durability"
 _MAX_ATTEMPTS = 256  # attempts to remember
+_SAVE_PAUSES = (*(0.001 * 2**n for n in range(8)), *[0.25] * 7)  # seconds between look-ups: 2 s
 
 
 def build_child_config(
@@ -57,6 +62,49 @@ def build_child_config(
 
 def _return_zero() -> int:
     return 0
+
+
+def wait_until_saved(config: RunnableConfig) -> None:
+    """Wait until the checkpoints that a step continues from are stored, its parents' too.
+
+    With durability "async", LangGraph stores them while the step runs. If the process died now, the
+    thread would continue from an earlier step, which knows nothing of this one. With "sync" they
+    are stored already, with "exit" they are not stored before the end. Gives up after 2 s, because
+    a parent graph may have no checkpoints.
+
+    Args:
+        config: The config of the step.
+    """
+    saver, lookups = _list_checkpoints(config)
+    for lookup in lookups:
+        for pause in _SAVE_PAUSES:
+            if saver.get_tuple(lookup) is not None:
+                break
+            time.sleep(pause)
+
+
+async def await_until_saved(config: RunnableConfig) -> None:
+    """Async version of `wait_until_saved`."""
+    saver, lookups = _list_checkpoints(config)
+    for lookup in lookups:
+        for pause in _SAVE_PAUSES:
+            if await saver.aget_tuple(lookup) is not None:
+                break
+            await asyncio.sleep(pause)
+
+
+def _list_checkpoints(config: RunnableConfig) -> tuple[Any, list[RunnableConfig]]:
+    """Return the checkpointer, and the checkpoints that it may be storing just now."""
+    configurable = config.get("configurable") or {}
+    saver: Any = configurable.get(_CHECKPOINTER)
+    if not saver or configurable.get(_DURABILITY, "async") != "async":
+        return None, []
+    checkpoints = configurable.get(_CHECKPOINT_MAP) or {}
+    thread_id = configurable.get("thread_id")
+    return saver, [
+        {"configurable": {"thread_id": thread_id, _CHECKPOINT_NS: ns, "checkpoint_id": id_}}
+        for ns, id_ in checkpoints.items()
+    ]
 
 
 class _SiblingCalls:

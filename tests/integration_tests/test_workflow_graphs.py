@@ -222,11 +222,13 @@ def test_langgraph_still_has_the_private_keys_that_are_used(
         savers.append(saver)
         return build_tool_node_graph(peek, calls, saver)
 
-    run_thread(build, tmp_path)
+    run_thread(build, tmp_path, durability="sync")
     first, second = (config["configurable"] for config in peek.configs)
     assert isinstance(first["__pregel_task_id"], str)
     assert first["checkpoint_ns"] == f"tools:{first['__pregel_task_id']}"
     assert first["__pregel_checkpointer"] is savers[0]
+    assert first["__pregel_durability"] == "sync"
+    assert list(first["checkpoint_map"]) == [""]  # the id of the checkpoint, by namespace
     pad = first["__pregel_scratchpad"]
     assert dataclasses.is_dataclass(type(pad))
     assert (pad.subgraph_counter(), pad.subgraph_counter()) == (0, 1)
