@@ -151,6 +151,7 @@ class Chat(CozeModel):
     id: LenientStr = ""
     conversation_id: LenientStr = ""
     status: Annotated[str, BeforeValidator(_to_status)] = ""
+    completed_at: LenientInt = 0
     required_action: RequiredAction = Field(default_factory=RequiredAction)
     usage: Usage = Field(default_factory=Usage)
 

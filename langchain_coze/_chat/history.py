@@ -25,6 +25,7 @@ OPEN = "open"
 """State of a turn whose end has not been seen."""
 
 TOOL_CALLS = "tool_calls"
+INTERRUPT = "interrupt"
 
 
 class LastTurn(NamedTuple):
@@ -35,12 +36,14 @@ class LastTurn(NamedTuple):
         state: Its finish reason, or `OPEN`.
         open_calls: Ids of the tool calls it waits for; a turn may have several rounds of calls.
         message_ids: Ids of the messages received so far.
+        task: The LangGraph task that gave the bot what it waited for; empty if there is none.
     """
 
     chat_id: str
     state: str
     open_calls: frozenset[str] = frozenset()
     message_ids: frozenset[str] = frozenset()
+    task: str = ""
 
     def is_same_turn(self, other: LastTurn) -> bool:
         """Return whether both are the same turn in the same state."""
@@ -88,6 +91,12 @@ class TurnPlan(NamedTuple):
     reopened_messages: Sequence[BaseMessage] = ()
     explicit_conversation_id: str | None = None
 
+    @property
+    def gives_what_bot_waits_for(self) -> bool:
+        """Whether it answers tool calls or a question of the bot."""
+        last = self.expected_last_turn
+        return self.outputs is not None or (last is not None and last.state == INTERRUPT)
+
     def for_new_conversation(self) -> TurnPlan:
         """Return a new plan for a history that no longer matches its conversation."""
         if self.explicit_conversation_id is not None:
@@ -123,14 +132,14 @@ def plan_turn(messages: Sequence[BaseMessage], scope: ConversationScope) -> Turn
         if outputs is not None:
             return _plan_submit(messages, scope, position, outputs)
         _check_answered(calls, following)
-    if state == "interrupt" and not was_saved:
+    if state == INTERRUPT and not was_saved:
         warn_user(
             "The bot had asked its user a question in a chat that was not saved, so a new turn "
             "starts. Use conversation='thread' or auto_save_history=True to continue such turns. "
             "智能体的提问所在的对话未保存，将重新开始；请使用 conversation='thread' "
             "或 auto_save_history=True。"
         )
-    interrupted = state == "interrupt" and was_saved
+    interrupted = state == INTERRUPT and was_saved
     plan = _plan_new_message(messages, scope, position, interrupted=interrupted)
     if not (calls and was_saved):
         return plan
@@ -214,7 +223,7 @@ def needs_conversation(messages: Sequence[BaseMessage], scope: ConversationScope
         return True
     position = _find_last_answer(messages, scope.model_name)
     state = messages[position].response_metadata.get("finish_reason") if position >= 0 else None
-    return state in {TOOL_CALLS, "interrupt"}
+    return state in {TOOL_CALLS, INTERRUPT}
 
 
 def is_own_answer(message: BaseMessage, model_name: str) -> bool:

@@ -13,16 +13,22 @@ from langchain_coze import _runtime
 from langchain_coze._api.chats import (
     cancel_chat,
     create_conversation,
-    find_newest_chat,
     retrieve_chat,
 )
 from langchain_coze._api.conversation_lock import LockHandle, acquire
-from langchain_coze._api.error_codes import is_missing_route, make_deadline_error
+from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import Chat
 from langchain_coze._api.polling import start_and_poll_chat
 from langchain_coze._api.retry import send_with_retry
 from langchain_coze._chat.answer_parser import AnswerParser
+from langchain_coze._chat.continuation import (
+    check_fork,
+    find_last_turn,
+    find_task,
+    is_refusal_of_results,
+    restart_if_forked,
+)
 from langchain_coze._chat.history import OPEN, LastTurn, TurnPlan, is_own_answer, plan_turn
 from langchain_coze._chat.options import CONVERSATION_NAME
 from langchain_coze._chat.request import build_request, draft_messages
@@ -32,8 +38,6 @@ from langchain_coze._warnings import warn_user
 from langchain_coze.errors import (
     CozeConversationBusyError,
     CozeError,
-    CozeInvalidRequestError,
-    CozeNotFoundError,
     CozeServerError,
     CozeStreamError,
 )
@@ -74,6 +78,8 @@ class TurnRun(Generic[P]):
         chat: Polled turn: the chat in its final state, as Coze sent it.
         messages: Polled turn: its messages, as Coze sent them.
         token: The token that was sent.
+        began_at: When the call began, by `time.monotonic()`.
+        task: See `LastTurn`.
         requested_conversation_id: The conversation that the turn was to run in.
     """
 
@@ -96,6 +102,8 @@ class TurnRun(Generic[P]):
         self.token = ""
         self.requested_conversation_id: str | None = None
         self.lock: LockHandle | None = None
+        self.began_at = time.monotonic()
+        self.task = ""
         self._started: dict[str, str] = {}
 
     @property
@@ -124,10 +132,14 @@ class TurnRun(Generic[P]):
         if self.options.is_saved:
             ids, parser = self.ids, self.parser
             if ids.get("conversation_id") and ids.get("chat_id"):
-                last_turn = LastTurn(ids["chat_id"], OPEN)
+                last_turn = LastTurn(ids["chat_id"], OPEN, task=self.task)
                 if parser is not None:
                     last_turn = LastTurn(
-                        ids["chat_id"], parser.state, parser.open_calls, parser.message_ids
+                        ids["chat_id"],
+                        parser.state,
+                        parser.open_calls,
+                        parser.message_ids,
+                        self.task,
                     )
                 # also for the requested one: if the server has lost it, the next turn must see that
                 for conversation_id in {ids["conversation_id"], self.requested_conversation_id}:
@@ -182,9 +194,12 @@ def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
     plan = plan_turn(messages, options.scope)
     planned_messages = plan.messages
     draft = draft_messages(options, plan)  # raises before any request
+    known_turn = find_last_turn(options, plan)
+    if plan.gives_what_bot_waits_for:
+        turn.task = find_task()
     turn.lock = yield from _acquire_lock(options, plan)
     locked_conversation_id = plan.conversation_id
-    plan = yield from _restart_if_continued_elsewhere(options, plan)
+    plan = yield from restart_if_forked(options, plan, known_turn, turn.began_at)
     if plan.conversation_id not in {None, locked_conversation_id}:
         yield from _switch_lock(turn, plan)
     plan, cancel_failed = yield from _cancel_open_chat(options, plan)
@@ -194,9 +209,10 @@ def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
         parser = yield from _send_turn(turn, plan, draft)
     except CozeError as error:
         busy = cancel_failed and isinstance(error, CozeConversationBusyError)
-        if not (busy and plan.explicit_conversation_id is None) and not _results_rejected(
-            options, plan, error
-        ):
+        if plan.open_chat is not None and is_refusal_of_results(options, plan, error):
+            chat_id = plan.open_chat.chat_id
+            yield from check_fork(options, plan, chat_id, turn.began_at, error)
+        elif not busy or plan.explicit_conversation_id is not None:
             raise
         plan = plan.for_new_conversation()
         yield from _switch_lock(turn, plan)
@@ -210,19 +226,6 @@ def _switch_lock(turn: TurnRun[P], plan: TurnPlan) -> Flow[None]:
     """Release the lock of the turn and acquire that of the changed plan's conversation."""
     turn.release_lock()
     turn.lock = yield from _acquire_lock(turn.options, plan)
-
-
-def _results_rejected(options: ChatOptions, plan: TurnPlan, error: CozeError) -> bool:
-    """Return whether Coze rejects results because it no longer waits for them.
-
-    That happens after a step back into a turn that has continued, unseen by this process.
-    """
-    if plan.outputs is None or plan.expected_last_turn is None or plan.conversation_id is None:
-        return False
-    last_turn = _runtime.last_turns.get(options.base_url, plan.conversation_id)
-    unseen = last_turn is None or last_turn.chat_id != plan.expected_last_turn.chat_id
-    refused = isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
-    return unseen and refused and error.code is not None and not is_missing_route(error)
 
 
 def _acquire_lock(options: ChatOptions, plan: TurnPlan) -> Flow[LockHandle | None]:
@@ -243,34 +246,6 @@ def _acquire_lock(options: ChatOptions, plan: TurnPlan) -> Flow[LockHandle | Non
         if deadline is not None and time.monotonic() >= deadline:
             raise make_deadline_error() from None
         raise
-
-
-def _restart_if_continued_elsewhere(options: ChatOptions, plan: TurnPlan) -> Flow[TurnPlan]:
-    """Return the plan, restarted if the conversation has continued without this history.
-
-    A fork, a replay or a step back in time has the `conversation_id` of the original history. The
-    bot must not see the messages that were added there later.
-    """
-    if plan.expected_last_turn is None or plan.conversation_id is None:
-        return plan
-    last_turn = _runtime.last_turns.get(options.base_url, plan.conversation_id)
-    if last_turn is not None and last_turn.is_same_turn(plan.expected_last_turn):
-        return plan
-    if last_turn is not None and last_turn.chat_id == plan.expected_last_turn.chat_id:
-        return plan.for_new_conversation()  # a step back into a turn that has continued
-    if plan.outputs is not None:
-        return plan  # Coze itself rejects results that it does not wait for
-    try:
-        newest = yield from find_newest_chat(plan.conversation_id, options.retry_policy)
-    except CozeError as error:
-        warn_user(
-            "It cannot be seen whether this history is still that of its conversation "
-            f"({error.message}): a new conversation begins, with the whole history. Where it is "
-            "the token that may not, give it the permission listMessage. "
-            "无法确认会话状态，将新建会话并发送全部历史；如为权限问题，请为令牌勾选 listMessage。"
-        )
-        return plan.for_new_conversation()
-    return plan if newest == plan.expected_last_turn.chat_id else plan.for_new_conversation()
 
 
 def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPlan, bool]]:
