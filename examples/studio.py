@@ -13,7 +13,7 @@ QUESTION = "What is a Coze workflow?"
 
 
 def main() -> None:
-    """Ask for an answer, its sources, and its token counts, which a stream of Studio lacks."""
+    """Ask for an answer, its sources, and its token counts."""
     with LocalCoze(profile="studio") as coze:
         bot = ChatCoze(
             bot_id=coze.bots[0].bot_id,
@@ -29,13 +29,7 @@ def main() -> None:
         answer = bot.invoke(QUESTION)
         for document in recalled_documents(answer):
             print(f"source {document.metadata['score']:.2f}: {document.metadata['source']}")
-        print("usage of a stream:", answer.usage_metadata)
-
-        counting = bot.model_copy(update={"stream_usage": True})
-        coze.reset()
-        usage = counting.invoke(QUESTION).usage_metadata
-        print("usage with stream_usage=True:", usage)
-        print("requests:", *(f"{request.method} {request.path}" for request in coze.requests))
+        print("usage:", answer.usage_metadata)
 
 
 if __name__ == "__main__":

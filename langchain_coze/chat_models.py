@@ -18,7 +18,7 @@ from langchain_coze._base.unsupported import (
     reject_structured_output,
 )
 from langchain_coze._chat.history import needs_conversation
-from langchain_coze._chat.turn import create_answer_turn, fetch_usage, start_turn
+from langchain_coze._chat.turn import create_answer_turn, start_turn
 from langchain_coze._convert import block_order  # noqa: F401 - registers our block translator
 from langchain_coze._convert.chunks import awith_callbacks, to_chat_result, with_callbacks
 from langchain_coze._convert.to_coze import SystemMessageMode
@@ -176,10 +176,6 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
 
     poll_timeout: float = Field(default=600.0, gt=0)
     """Poll mode: seconds before `CozeTimeoutError` is raised."""
-
-    stream_usage: bool = False
-    """Whether to request token counts that a stream does not include (Coze Studio). Costs one more
-    request."""
 
     # --- Construction --------------------------------------------------------------------------
 
@@ -376,8 +372,6 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
                         yield from parser.feed(data)
             except CozeError as error:
                 parser.handle_connection_lost(error)
-            if self.stream_usage:
-                driver.run(fetch_usage(turn))
             yield from parser.finish()
         except ABANDONED:
             self._cancel_if_abandoned(driver, turn)
@@ -413,8 +407,6 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
                             yield chunk
             except CozeError as error:
                 parser.handle_connection_lost(error)
-            if self.stream_usage:
-                await driver.arun(fetch_usage(turn))
             for chunk in parser.finish():
                 yield chunk
         except ABANDONED:
@@ -438,6 +430,5 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
             is_thread=self.conversation == "thread",
             system_message_mode=self.system_message_mode,
             system_message_variable=self.system_message_variable,
-            late_usage=self.stream_usage,
             **model_options,
         )

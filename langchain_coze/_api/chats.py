@@ -65,19 +65,6 @@ def _to_id_pair(chat: Chat) -> dict[str, str]:
     return {"conversation_id": chat.conversation_id, "chat_id": chat.id}
 
 
-def retrieve_chat(chat: Chat, policy: RetryPolicy) -> Flow[Chat]:
-    """Return the current state of a turn.
-
-    Args:
-        chat: A chat with its `id` and `conversation_id`.
-        policy: The retry policy.
-
-    Raises:
-        CozeError: Coze reported an error or could not be reached.
-    """
-    return Chat.model_validate((yield from fetch_object(build_retrieve_request(chat), policy)))
-
-
 def cancel_chat(chat: Chat, policy: RetryPolicy) -> Flow[Chat]:
     """Cancel a turn and return its state.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import to_json
 
-from langchain_coze._api.models import CozeMessage, Usage, parse_json
+from langchain_coze._api.models import CozeMessage, parse_json
 from langchain_coze._chat.assembly import AnswerAssembler, get_delta_text, is_answer_delta
 from langchain_coze._chat.stream_parser import DELTA_EVENT, ChatStreamParser
 from langchain_coze._convert.chunks import build_text_chunk
@@ -68,7 +68,6 @@ class AnswerParser(ChatStreamParser):
         saved: bool = True,
         already_seen_ids: Iterable[str] = (),
         submitted_outputs: Iterable[str] = (),
-        late_usage: bool = False,
     ) -> None:
         """Create a parser for one turn.
 
@@ -80,11 +79,9 @@ class AnswerParser(ChatStreamParser):
             saved: Whether Coze saves the turn; see `SAVED_KEY`.
             already_seen_ids: Ids of messages to skip, from earlier rounds of the turn.
             submitted_outputs: The tool outputs that the turn has submitted.
-            late_usage: Whether to hold back the last chunk until `finish`, to allow `add_usage`.
         """
         super().__init__(logid=logid, token=token, already_seen_ids=already_seen_ids)
         self._saved = saved
-        self._late_usage = late_usage
         self._submitted_outputs = frozenset(submitted_outputs)
         metadata = {"model_name": model_name, **({"logid": logid} if logid else {})}
         self._single_chunk = single_chunk
@@ -99,19 +96,9 @@ class AnswerParser(ChatStreamParser):
         self._follow_ups: list[str] = []
         self._last_chunk_emitted = False
 
-    @property
-    def is_missing_usage(self) -> bool:
-        """Whether the turn has succeeded but its token counts are missing and wanted."""
-        is_needed = self._late_usage and self.state == "stop"
-        return is_needed and self._read_usage() is None
-
     def _read_usage(self) -> UsageMetadata | None:
         """Return the token counts of the turn, or those of its answer (Coze Studio)."""
         return to_usage_metadata(self._chat.usage) or to_usage_metadata(self._answer_usage)
-
-    def add_usage(self, usage: Usage) -> None:
-        """Add token counts that the stream did not include (Coze Studio)."""
-        self._chat = self._chat.model_copy(update={"usage": usage})
 
     # --- Input ---------------------------------------------------------------------------------
 
@@ -316,7 +303,7 @@ class AnswerParser(ChatStreamParser):
     def _handle_done(self, body: Any) -> None:
         super()._handle_done(body)
         self.is_finished = self.is_done = self.is_finished or self._assembler.has_answers
-        if self.is_finished and not self._late_usage:
+        if self.is_finished:
             self._emit_last_chunk()
 
     _EVENT_HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {

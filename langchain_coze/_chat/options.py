@@ -45,7 +45,6 @@ class ChatOptions(NamedTuple):
         system_message_mode: How system messages are sent.
         system_message_variable: The prompt variable for them in mode `variable`.
         request_fields: The `STRING_MAP_OPTIONS` and `PLAIN_OPTIONS` that are set.
-        late_usage: Whether to request missing token counts at the end.
         retry_policy: How often requests are repeated, and until when.
         polling: When to request the state of a polled turn.
     """
@@ -65,7 +64,6 @@ class ChatOptions(NamedTuple):
     system_message_mode: SystemMessageMode = "context"
     system_message_variable: str | None = None
     request_fields: Mapping[str, Any] = {}
-    late_usage: bool = False
     retry_policy: RetryPolicy = RetryPolicy()
     polling: Polling = Polling()
 

@@ -13,7 +13,6 @@ from langchain_coze import _runtime
 from langchain_coze._api.chats import (
     cancel_chat,
     create_conversation,
-    retrieve_chat,
 )
 from langchain_coze._api.conversation_lock import LockHandle, acquire
 from langchain_coze._api.error_codes import make_deadline_error
@@ -34,7 +33,6 @@ from langchain_coze._chat.options import CONVERSATION_NAME
 from langchain_coze._chat.request import build_request, draft_messages
 from langchain_coze._chat.stream_parser import ChatStreamParser
 from langchain_coze._convert.to_coze import list_attachments
-from langchain_coze._warnings import warn_user
 from langchain_coze.errors import (
     CozeConversationBusyError,
     CozeError,
@@ -169,7 +167,6 @@ def create_answer_turn(
             saved=options.is_saved,
             already_seen_ids=earlier.message_ids,
             submitted_outputs=earlier.outputs,
-            late_usage=options.late_usage,
         )
 
     return TurnRun(options, make_parser)
@@ -326,16 +323,3 @@ def _create_chatflow_conversation(options: ChatOptions, plan: TurnPlan) -> Flow[
         return plan
     conversation_id = yield from create_conversation(options.bot_id, options.retry_policy)
     return plan._replace(conversation_id=conversation_id or None)
-
-
-def fetch_usage(turn: TurnRun[AnswerParser]) -> Flow[None]:
-    """Request the token counts of a turn once if its stream had none (Coze Studio)."""
-    parser, ids = turn.parser, turn.ids
-    if parser is None or not parser.is_missing_usage or not ids.get("chat_id"):
-        return
-    chat = Chat(id=ids["chat_id"], conversation_id=ids.get("conversation_id"))
-    try:
-        chat = yield from retrieve_chat(chat, turn.options.retry_policy)
-        parser.add_usage(chat.usage)
-    except CozeError as error:
-        warn_user(f"The token counts of an answer could not be asked for: {error.message}")

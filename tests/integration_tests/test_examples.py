@@ -343,14 +343,12 @@ def test_toolkit_lists_the_workspace_of_the_environment() -> None:
     assert WRONG_TOKEN not in wrong.stdout + wrong.stderr
 
 
-def test_studio_reports_usage_on_request() -> None:
+def test_studio_reports_usage() -> None:
     done = run_example("studio.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("According to “Workflows in Coze”")
     assert "source 0.83: Workflows in Coze\n" in done.stdout
-    assert "usage of a stream: None\n" in done.stdout
-    assert re.search(r"usage with stream_usage=True: .*'total_tokens': [1-9]", done.stdout)
-    assert "requests: POST /v3/chat GET /v3/chat/retrieve\n" in done.stdout
+    assert re.search(r"^usage: .*'total_tokens': [1-9]", done.stdout, re.MULTILINE)
 
 
 def test_tracing_shows_a_run_and_a_failed_one() -> None:

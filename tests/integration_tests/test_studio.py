@@ -70,38 +70,10 @@ def test_an_answer_has_reasoning_tools_and_documents(
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
 def test_token_counts_of_the_stream_need_no_request(studio: LocalCoze, ask: CallStyle) -> None:
-    answer = ask(make_chat(studio, stream_usage=True), "Hi")
+    answer = ask(make_chat(studio), "Hi")
     assert answer.usage_metadata
     assert answer.usage_metadata["total_tokens"] > 0
     assert list_paths(studio) == ["POST /v3/chat"]
-
-
-@pytest.mark.parametrize("ask", CALL_STYLES)
-def test_token_counts_are_requested_once_with_stream_usage(
-    studio: LocalCoze, ask: CallStyle
-) -> None:
-    # No model was called: the stream has no counts.
-    answer = ask(make_chat(studio, SHOW, stream_usage=True), "Hi")
-    assert list_paths(studio) == ["POST /v3/chat", "GET /v3/chat/retrieve"]
-    assert studio.requests[1].query == {
-        "conversation_id": answer.response_metadata["conversation_id"],
-        "chat_id": answer.response_metadata["chat_id"],
-    }
-
-
-@pytest.mark.parametrize("ask", CALL_STYLES)
-def test_an_answer_is_not_lost_when_its_token_counts_are(studio: LocalCoze, ask: CallStyle) -> None:
-    studio.faults = "error=5000,on=/v3/chat/retrieve"
-    with pytest.warns(UserWarning, match="token counts of an answer could not be asked for"):
-        answer = ask(make_chat(studio, SHOW, stream_usage=True, max_retries=0), "Hi")
-    assert [block["type"] for block in answer.content_blocks] == ["non_standard"]
-    assert answer.usage_metadata is None
-
-
-def test_token_counts_of_a_stream_are_not_requested_again() -> None:
-    with LocalCoze(BOT) as cloud:
-        assert make_chat(cloud, stream_usage=True).invoke("Hi").usage_metadata
-        assert list_paths(cloud) == ["POST /v3/chat"]
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)

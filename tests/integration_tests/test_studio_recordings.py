@@ -186,7 +186,6 @@ def test_a_question_on_a_card_has_text(
 # --- Token counts ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stream_usage", [True, False])
 @pytest.mark.parametrize(
     ("name", "fields", "counts"),
     [
@@ -202,11 +201,9 @@ def test_token_counts_need_no_further_request(
     name: str,
     fields: dict[str, str],
     counts: tuple[int, int],
-    *,
-    stream_usage: bool,
 ) -> None:
     with serve_script(read_recording(name)) as server:
-        message = ask(make_model(server, stream_usage=stream_usage, **fields), "q")
+        message = ask(make_model(server, **fields), "q")
     assert message.usage_metadata is not None
     assert len(server.paths) == 1
     usage = message.usage_metadata

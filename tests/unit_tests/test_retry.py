@@ -11,7 +11,6 @@ import pytest
 from langchain_coze._api.chats import (
     build_chat_request,
     cancel_chat,
-    retrieve_chat,
 )
 from langchain_coze._api.effects import Close, Read, RefreshToken, Reply, Request, Sleep
 from langchain_coze._api.models import Chat
@@ -300,17 +299,8 @@ def test_chat_request_has_the_conversation_in_the_query() -> None:
     assert build_chat_request({"stream": False}).query == {}
 
 
-def test_retrieve_and_cancel_name_the_chat() -> None:
+def test_a_cancel_names_the_chat() -> None:
     chat = Chat(id="7", conversation_id="9")
-    commands, state = drive(retrieve_chat(chat, RetryPolicy()), [OK])
-    assert commands == [
-        Request(
-            method="GET",
-            path="/v3/chat/retrieve",
-            query={"conversation_id": "9", "chat_id": "7"},
-        )
-    ]
-    assert state.id == "7"
     canceled = b'{"ChatV3ChatDetail":{"id":"7","status":"cancelled"},"BaseResp":null}'  # Studio
     commands, state = drive(
         cancel_chat(chat, RetryPolicy()), [Reply(status_code=200, body=canceled)]
