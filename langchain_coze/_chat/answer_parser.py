@@ -87,7 +87,7 @@ class AnswerParser(ChatStreamParser):
         self._single_chunk = single_chunk
         self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
         self._unparsed_prefix = _DELTA_PREFIX  # start of a single-delta read, or of a delta to skip
-        self._unparsed_deltas: list[bytes] = []
+        self._unparsed_deltas: list[str | bytes] = []
         self._before_text = self._after_text = _NO_MATCH  # bytes around the text of a plain delta
         self._pending_call_ids: deque[str] = deque()
         self._audio_parts: list[str] = []
@@ -240,7 +240,7 @@ class AnswerParser(ChatStreamParser):
                 prefix = b'{"id":' + to_json(raw_id) + b","
                 if payload.startswith(prefix):
                     self._unparsed_prefix = _DELTA_PREFIX + prefix
-                    self._unparsed_deltas = answer.raw_deltas
+                    self._unparsed_deltas = answer.text_parts
 
     def _handle_answer(self, message: CozeMessage) -> None:
         self._unparsed_prefix = _DELTA_PREFIX

@@ -24,14 +24,14 @@ class AnswerMessage:
 
     Attributes:
         id: The message id; empty if the server sends none.
-        text_parts: Buffered texts of its deltas.
-        raw_deltas: Unparsed deltas that follow `text_parts`.
+        text_parts: Buffered texts of its deltas; bytes are deltas that have not been parsed.
         reasoning_parts: Buffered reasoning of its deltas.
         full_text: The text of its completed message; None until that arrives.
         has_text: Whether any text has arrived.
         has_reasoning: Whether any reasoning has arrived.
         is_waiting: Whether an earlier answer must end before this one is emitted.
         is_finished: Whether the answer is complete.
+        is_whole: Whether its text is that of the completed message; later deltas are ignored.
     """
 
     __slots__ = (
@@ -41,7 +41,7 @@ class AnswerMessage:
         "id",
         "is_finished",
         "is_waiting",
-        "raw_deltas",
+        "is_whole",
         "reasoning_parts",
         "text_parts",
     )
@@ -49,14 +49,14 @@ class AnswerMessage:
     def __init__(self, message_id: str, *, is_waiting: bool) -> None:
         """Create an answer without text."""
         self.id = message_id
-        self.text_parts: list[str] = []
-        self.raw_deltas: list[bytes] = []
+        self.text_parts: list[str | bytes] = []
         self.reasoning_parts: list[str] = []
         self.full_text: str | None = None
         self.has_text = False
         self.has_reasoning = False
         self.is_waiting = is_waiting
         self.is_finished = False
+        self.is_whole = False
 
     def get_text(self, parse: Callable[[bytes], Any]) -> str:
         """Return the text of the completed message if it has any, else that of the deltas.
@@ -69,9 +69,10 @@ class AnswerMessage:
         """
         if self.full_text:
             return self.full_text
-        deltas = (parse(data.partition(b"data:")[2]) for data in self.raw_deltas)
-        texts = (get_delta_text(delta) for delta in deltas if is_answer_delta(delta))
-        return "".join([*self.text_parts, *texts])
+        return "".join(
+            part if isinstance(part, str) else _read_delta(parse(part.partition(b"data:")[2]))
+            for part in self.text_parts
+        )
 
 
 _NO_ID = object()
@@ -97,6 +98,10 @@ def get_delta_text(delta: Mapping[str, Any]) -> str:
     """Return the text of a delta of an answer; null counts as empty."""
     text = delta.get("content")
     return text if isinstance(text, str) else ""
+
+
+def _read_delta(delta: Any) -> str:
+    return get_delta_text(delta) if is_answer_delta(delta) else ""
 
 
 class AnswerAssembler:
@@ -165,6 +170,8 @@ class AnswerAssembler:
     def add_text(self, message_id: str, text: str) -> AnswerMessage:
         """Add text to an answer and return the answer."""
         answer = self.get_answer(message_id)
+        if answer.is_whole:
+            return answer
         answer.has_text = True
         if answer.is_waiting or self._single_chunk:
             answer.text_parts.append(text)
@@ -200,6 +207,7 @@ class AnswerAssembler:
             self.add_reasoning(message_id, reasoning)
         if text and not answer.has_text:
             self.add_text(message_id, text)
+            answer.is_whole = True
         answer.full_text = text
         answer.is_finished = True
         self.plain_answer_id = _NO_ID
@@ -238,7 +246,7 @@ class AnswerAssembler:
             text = SEPARATOR + text if needs_separator else text
             if self._order.is_first("text", answer):
                 self._first_text_answer = answer
-                self.plain_answer_id = answer.id or _NO_ID
+                self.plain_answer_id = _NO_ID if answer.is_finished else answer.id or _NO_ID
         extra: dict[str, Any] = {"reasoning_content": reasoning} if reasoning else {}
         if markers:
             extra[MARKERS_KEY] = markers
@@ -302,7 +310,7 @@ class AnswerAssembler:
                     self._order.add_text(kind, answer, 0)  # type: ignore[arg-type] # kind is inferred as str
             return
         self._reasoning += answer.reasoning_parts
-        self._text += answer.text_parts
+        self._text += [part for part in answer.text_parts if isinstance(part, str)]
         self.flush()
 
     def _join_answers(self, parse: Callable[[bytes], Any]) -> tuple[str, dict[str, Any]]:

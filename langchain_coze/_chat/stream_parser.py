@@ -175,12 +175,12 @@ class ChatStreamParser:
         return body
 
     def _record_ids(self, body: Any) -> None:
-        """Record the ids of the turn."""
+        """Record the ids of the turn; the first ones count, because a stream has emitted them."""
         if isinstance(body, dict):
             for key, name in _ID_KEYS.items():
                 value = body.get(key)
                 if value and isinstance(value, (str, int)):
-                    self.ids[name] = str(value)
+                    self.ids.setdefault(name, str(value))
             self._check_conversation()
 
     def _check_conversation(self) -> None:

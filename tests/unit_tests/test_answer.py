@@ -122,6 +122,37 @@ def test_a_delta_that_only_looks_plain_is_read() -> None:
         turn.feed(raw_line_end)
 
 
+@pytest.mark.parametrize("number", ["1", ""])
+def test_deltas_after_their_completed_message_are_not_repeated(number: str) -> None:
+    late = make_delta(number, "one", content_type="text") if number else b""
+    reads = [make_completed(number, "one"), late, late, make_completed("2", "two"), COMPLETED, DONE]
+    for data in (reads, [b"".join(reads)]):
+        assert read_stream(*data).content == "one\n\ntwo"
+    assert read_whole(b"".join(reads)).content == "one\n\ntwo"
+
+
+def test_deltas_keep_their_order_whatever_is_parsed() -> None:
+    """Without a completed message; a delta with the key of reasoning is parsed at once."""
+    reads = [
+        make_delta("1", "a"),
+        make_delta("1", "b"),
+        make_delta("1", "c", reasoning_content=""),
+        make_delta("1", "d"),
+        COMPLETED,
+        DONE,
+    ]
+    assert read_whole(b"".join(reads)).content == "abcd" == read_stream(*reads).content
+
+
+def test_the_first_ids_of_a_turn_count() -> None:
+    """They are on the first chunk of a stream, so that a cancelled stream has them."""
+    created = b'event:conversation.chat.created\ndata:{"id":"1","conversation_id":"2"}\n\n'
+    reads = [created, make_delta("1", "a"), make_completed("1", "a"), COMPLETED, DONE]
+    for message in (read_stream(*reads), read_whole(b"".join(reads))):
+        assert message.response_metadata["chat_id"] == "1"
+        assert message.response_metadata["conversation_id"] == "2"
+
+
 def test_a_recorded_turn_gives_text_metadata_and_usage() -> None:
     message = read_stream(TURN)
     assert message.content == TURN_TEXT
