@@ -98,7 +98,8 @@ class ChatStreamParser:
     def expect_conversation(self, conversation_id: str | None, *, needed: bool) -> None:
         """Check the conversation of the turn once its id arrives.
 
-        Coze Studio runs a turn in a new conversation if it does not know the requested one.
+        Coze Studio runs a turn in a new conversation if it does not know the requested one; Coze
+        itself rejects the request.
 
         Args:
             conversation_id: The requested conversation; None for any.

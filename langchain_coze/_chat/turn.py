@@ -302,10 +302,11 @@ def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) 
     turn.token = reply.token
     turn.requested_conversation_id = plan.conversation_id
     turn.parser = parser = turn.make_parser(reply, earlier)
-    parser.expect_conversation(
-        plan.conversation_id,
-        needed=options.is_thread or len(plan.messages) < len(plan.full_history),
-    )
+    if plan.outputs is None:
+        has_history_there = options.is_thread or len(plan.messages) < len(plan.full_history)
+        parser.expect_conversation(
+            plan.conversation_id, needed=options.is_studio and has_history_there
+        )
     return parser
 
 

@@ -23,6 +23,13 @@ def make_model(address: ScriptedServer, /, **fields: Any) -> ChatCoze:
     return ChatCoze(**(known | place | fields))
 
 
+def with_head(body: bytes) -> bytes:
+    """Return a recorded body as a whole reply, with the content type that it had."""
+    kind = "application/json" if body.startswith(b"{") else "text/event-stream"
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nX-Log-Id: 1\r\nConnection: close\r\n\r\n"
+    return head.encode() + body
+
+
 def make_poll_replies(retrieve: str, messages: str) -> list[bytes]:
     """Return the replies of a polled turn: its start, its end, its messages."""
     end = json.loads(read_recording(retrieve))

@@ -26,6 +26,7 @@ from tests.integration_tests.studio_recordings import (
     make_model,
     make_poll_replies,
     read_recording,
+    with_head,
 )
 
 HISTORY = [SystemMessage("Be brief."), HumanMessage("one"), AIMessage("first"), HumanMessage("two")]
@@ -40,8 +41,9 @@ NAMED = {"parameters": {"CONVERSATION_NAME": "n"}}
 @contextmanager
 def serve_recordings(*names: str | bytes) -> Iterator[ScriptedServer]:
     """Serve recordings, or bytes, one after the other; the last one again and again."""
-    replies = [read_recording(name) if isinstance(name, str) else name for name in names]
-    with serve_script(replies=replies) as server:
+    bodies = [read_recording(name) if isinstance(name, str) else name for name in names]
+    with serve_script(replies=[with_head(body) for body in bodies]) as server:
+        server.head = b""  # each reply has its own
         yield server
 
 
@@ -116,7 +118,8 @@ def test_a_fork_of_a_thread_replays_its_history_as_a_transcript(ask: CallStyle) 
         first = ask(model, "one")
         metadata = {**first.response_metadata, "chat_id": "1"}  # an earlier turn
         earlier = first.model_copy(update={"response_metadata": metadata})
-        server.replies[:] = [b'{"code":0,"data":[]}', read_recording("122-unknown-conv")]
+        nothing = b'{"code":0,"data":[]}'
+        server.replies[:] = map(with_head, [nothing, read_recording("122-unknown-conv")])
         ask(model, [HumanMessage("one"), earlier, HumanMessage("fork")])
     assert server.paths[-1] == "/v3/chat"  # another conversation
     assert list_sent(server)[1:] == ["fork"]
@@ -273,6 +276,15 @@ def test_an_unknown_conversation_of_a_thread_is_an_error(ask: CallStyle) -> None
         config = {"configurable": {"coze_conversation_id": "123"}}
         with pytest.raises(CozeNotFoundError, match="the conversation 123"):
             ask(model, "q", config=config)
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_elsewhere_another_conversation_of_a_thread_is_warned_about(ask: CallStyle) -> None:
+    """Coze itself rejects an unknown conversation, so the answer is not thrown away there."""
+    with serve_recordings(UNKNOWN) as server:
+        model = make_model(server, server="cloud", conversation="thread", conversation_id="123")
+        with pytest.warns(UserWarning, match="conversation 123"):
+            assert ask(model, "q").content == "你好！(第1问)"
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)

@@ -28,6 +28,7 @@ from tests.integration_tests.studio_recordings import (
     make_model,
     make_poll_replies,
     read_recording,
+    with_head,
 )
 
 NO_ANSWER = "completed without an answer"
@@ -213,10 +214,6 @@ def test_token_counts_need_no_further_request(
 
 # --- Streams instead of JSON ----------------------------------------------------------------------
 
-HEAD = "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nConnection: close\r\n\r\n"
-JSON_HEAD = HEAD.format("application/json").encode()
-STREAM_HEAD = HEAD.format("text/event-stream").encode()
-
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
 def test_poll_mode_reads_a_stream_that_the_server_sends(ask: CallStyle) -> None:
@@ -264,10 +261,8 @@ def test_a_polled_chat_that_streams_the_rest_of_a_tool_turn_is_read(*, use_async
     action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": [call]}}
     start = json.dumps({"code": 0, "msg": "", "data": {**chat, "required_action": action}}).encode()
     listing = json.dumps({"code": 0, "msg": "", "data": []}).encode()
-    heads = [JSON_HEAD, JSON_HEAD, STREAM_HEAD]
     bodies = [start, listing, read_recording("01-chat-stream")]
-    replies = [head + body for head, body in zip(heads, bodies, strict=True)]
-    with serve_script(replies=replies) as server:
+    with serve_script(replies=[with_head(body) for body in bodies]) as server:
         server.head = b""  # each reply has its own
         agent = create_coze_agent(
             make_model(server, response_mode="poll"), [get_weather], name="weather"
