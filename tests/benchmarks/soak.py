@@ -130,7 +130,7 @@ class Server:
         elif kind == "workflow":
             path, body = "/v1/workflow/stream_run", {"workflow_id": workflow}
         content = json.dumps(body).encode()
-        lines = [f"POST {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {self.token}"]
+        lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {self.token}"]
         lines += [f"Content-Length: {len(content)}", "Connection: close", "", ""]
         return "\r\n".join(lines).encode() + content
 

@@ -422,6 +422,7 @@ def _build_tool_call(call: reply_parts.ClientTool) -> dict[str, Any]:
         "id": base64.b64encode(secrets.token_bytes(_TOOL_CALL_ID_BYTES)).decode(),
         "type": "function",
         "function": {"name": call.name, "arguments": arguments},
+        "require_info": None,
     }
 
 

@@ -83,12 +83,16 @@ def test_a_turn_has_the_events_of_a_chatflow(client: LocalClient) -> None:
     created, completed = got[0][1], got[-2][1]
     assert created.keys() == {
         *("id", "conversation_id", "created_at", "last_error", "status", "usage", "section_id"),
+        "inserted_additional_messages",
     }
+    inserted = [data["inserted_additional_messages"] for _, data in got if "status" in data]
+    assert len(inserted) == 3
+    assert all(re.fullmatch(r"\d+", ids[0]["id"]) and len(ids) == 1 for ids in inserted)
     assert completed["usage"]["token_count"] > 0
-    assert completed["usage"].keys() == {"token_count", "output_count", "input_count"}
+    assert completed["usage"].keys() >= {"token_count", "output_count", "input_count"}
     assert re.fullmatch(
         r"https://www\.coze\.cn/work_flow\?execute_id=\d+\\u0026space_id=\d+"
-        rf"\\u0026workflow_id={FLOWS[0].workflow_id}",
+        rf"\\u0026workflow_id={FLOWS[0].workflow_id}\\u0026execute_mode=2",
         re.findall(r'event: done\ndata: {"debug_url":"(.*)"}\n\n$', response.text)[0],
     )
 
@@ -165,16 +169,9 @@ def test_parameters_may_be_null(client: LocalClient) -> None:
     [
         (0, {"workflow_id": "7000000000000000001"}, 4200),
         (5, {}, 4200),
-        (0, {"additional_messages": []}, 4000),
-        (0, {"additional_messages": [user(role="assistant", type="answer")]}, 4000),
         (0, {"additional_messages": [user()] * 51}, 4004),
-        (0, {"additional_messages": [user("[]", content_type="object_string")]}, 4000),
-        (0, {"parameters": "x"}, 4000),
-        (0, {"app_id": APP}, 4000),
-        (0, {"bot_id": None}, 4000),
         (0, {"bot_id": "7000000000000000001"}, 4200),
         (0, {"conversation_id": "7000000000000000001"}, 4002),
-        (1, {}, 4000),
     ],
 )
 def test_invalid_requests_are_refused_without_a_stream(
@@ -183,6 +180,32 @@ def test_invalid_requests_are_refused_without_a_stream(
     response = run(client, FLOWS[flow], **changes)
     assert response.headers["content-type"].startswith("application/json")
     assert response.json()["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("flow", "changes"),
+    [
+        (0, {"additional_messages": []}),
+        (0, {"additional_messages": [user("")]}),
+        (0, {"additional_messages": [user(content_type=None)]}),
+        (0, {"additional_messages": [user(role=None)]}),
+        (0, {"additional_messages": [user(role="assistant", type="answer")]}),
+        (0, {"additional_messages": [user("[]", content_type="object_string")]}),
+        (0, {"parameters": "x"}),
+        (0, {"connector_id": 1024}),
+        (0, {"app_id": APP}),
+        (0, {"bot_id": None}),
+        (1, {}),
+    ],
+)
+def test_invalid_parameters_fail_in_the_stream(
+    client: LocalClient, flow: int, changes: dict[str, Any]
+) -> None:
+    assert run(client, FLOWS[flow], **changes).text == (
+        'event: conversation.chat.failed\ndata: {"code": "4000","msg": "Invalid request '
+        "parameters. Please check your input and ensure all required fields are correctly "
+        'formatted and within allowed ranges."}\n\n'
+    )
 
 
 def test_faults_hit_the_chatflow_and_not_the_bot_it_runs_in(
@@ -194,19 +217,12 @@ def test_faults_hit_the_chatflow_and_not_the_bot_it_runs_in(
         assert answers(run(client, FLOWS[0])) == [": hi &  1"]
     finally:
         coze.faults = ()
-    unknown = client.http.post(
-        "/v1/workflows/chat",
-        headers={"X-Local-Fault": "unknown_type,no_done"},
-        json={
-            "workflow_id": FLOWS[0].workflow_id,
-            "bot_id": client.bot.bot_id,
-            "additional_messages": [user()],
-            "parameters": {},
-        },
-    )
-    names = [name for name, _ in spaced(unknown)]
-    assert names[-1] == "conversation.chat.completed"
-    assert "local_unknown" in [data.get("type") for _, data in spaced(unknown)]
+    coze.faults = "failed=720712000,on=/v1/workflows/chat"
+    try:
+        *_, (name, data) = spaced(run(client, FLOWS[0]))
+    finally:
+        coze.faults = ()
+    assert (name, data["code"]) == ("conversation.chat.failed", "720712000")
 
 
 def test_two_chatflows_of_one_name_are_refused() -> None:

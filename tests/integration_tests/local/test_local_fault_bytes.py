@@ -1,5 +1,6 @@
 """Every fault as bytes on a socket, in every kind of stream."""
 
+import contextlib
 import json
 import re
 import secrets
@@ -69,7 +70,7 @@ def parsed(body: bytes) -> list[tuple[str, Any]]:
 def comparable(events: list[tuple[str, Any]]) -> str:
     """Events without what differs from turn to turn: ids, times, order of keys."""
     lines = [n + json.dumps(d, sort_keys=True, separators=(",", ":")) for n, d in events]
-    return masked("\n".join(lines).encode())
+    return re.sub(r"time_cost(\W+)[\d.]+", "time_cost", masked("\n".join(lines).encode()))
 
 
 def target(kind: str) -> tuple[str, dict[str, Any]]:
@@ -97,13 +98,22 @@ def ask(coze: LocalCoze, kind: str, fault: str = "", **fields: Any) -> Raw:
     begin = time.monotonic()
     with socket.create_connection((coze.host, coze.port), timeout=10) as client:
         client.sendall("\r\n".join([*lines, "", ""]).encode() + content)
-        received = b"".join(iter(lambda: client.recv(65536), b""))
+        received = receive(client)
     seconds = time.monotonic() - begin
     head, _, rest = received.partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" not in head.lower():
         return Raw(head.decode(), [rest], complete=True, seconds=seconds)
     chunks, complete = unchunked(rest)
     return Raw(head.decode(), chunks, complete, seconds)
+
+
+def receive(client: socket.socket) -> bytes:
+    """Read until the connection ends, however it ends."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := client.recv(65536):
+            received += chunk
+    return received
 
 
 def unchunked(rest: bytes) -> tuple[list[bytes], bool]:
@@ -250,7 +260,7 @@ def plain(coze: LocalCoze, path: str, fault: str) -> Raw:
     lines += [f"X-Local-Fault: {fault}", f"Content-Length: {len(body)}", "Connection: close"]
     with socket.create_connection((coze.host, coze.port), timeout=10) as client:
         client.sendall("\r\n".join([*lines, "", ""]).encode() + body)
-        received = b"".join(iter(lambda: client.recv(65536), b""))
+        received = receive(client)
     head, _, rest = received.partition(b"\r\n\r\n")
     if b"transfer-encoding: chunked" not in head.lower():
         return Raw(head.decode(), [rest], complete=True, seconds=0)

@@ -185,7 +185,7 @@ def test_stop_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
 def test_stop_ends_requests_that_wait(caplog: pytest.LogCaptureFixture) -> None:
     with LocalCoze(BOT, stop_timeout=0.05) as coze, LocalClient(coze) as client:
         dropped: list[str] = []
-        for fault in ("slow_start=3600", "idle=3600"):
+        for fault in ("slow_start=3600", "slow_start=3601"):
             arguments = (client, fault, dropped)
             threading.Thread(target=note_drop, args=arguments, daemon=True).start()
         wait_until(lambda: len(coze.requests) == 2)

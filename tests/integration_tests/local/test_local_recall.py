@@ -14,7 +14,7 @@ from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud_profile import CloudProfile, MessageIds
 from langchain_coze.local.wire.events import SseEvent
 from langchain_coze.local.wire.recall import build_chunk
-from tests.integration_tests.local.local_client import LocalClient, answers, events, user
+from tests.integration_tests.local.local_client import LocalClient, events, user
 from tests.integration_tests.local.polling import wait_for_chat
 
 # The sample line of wire 3.1, word for word.
@@ -192,18 +192,9 @@ def events_of(content: bytes) -> list[tuple[str, Any]]:
     return [(name, json.loads(data)) for name, data in pairs]
 
 
-def test_an_empty_recall_is_still_sent(
-    client: LocalClient, studio: LocalClient, bots: dict[str, LocalBot]
-) -> None:
+def test_an_empty_recall_is_still_sent(client: LocalClient, bots: dict[str, LocalBot]) -> None:
     ((_, _, payload),) = told(client, bots["one"], **ask("coffee"))
     assert (payload["chunks"], payload["status_code"]) == ([], 0)
-    stream = studio.chat(bot_id=bots["one"].bot_id, **ask("coffee"))
-    message = events_of(stream.content)[2][1]
-    assert message["type"] == "knowledge"
-    assert message["content"] == (
-        r'{"msg_type":"knowledge_recall","data":'
-        r'"{\"chunks\":null,\"ori_req\":\"\",\"status_code\":0}"}'
-    )
     assert told(client, bots["none"], **ask("green")) == []
 
 
@@ -214,25 +205,11 @@ def test_recall_faults_change_the_sent_recall(
         response = client.chat(fault=fault, bot_id=bots["one"].bot_id, **ask("green tea"))
         return [data["content"] for _, data in events(response)[2:4] if data["type"] != "answer"]
 
-    (cut,) = content("recall_cut")
-    assert json.loads(cut)["data"].endswith('"slice":"g')
-    (plain,) = content("recall_variant")
-    assert plain.startswith("---\nrecall slice 1:green tea\n")
+    (empty,) = content("recall_empty")
+    assert json.loads(empty)["data"].startswith('{"chunks":[],')
     (failed,) = content("recall_failed")
     assert json.loads(failed)["data"].endswith(r',"status_code":708882003}')
     assert content("recall_missing") == []
-    response = client.chat(fault="recall_split=0.1", bot_id=bots["one"].bot_id, **ask("green tea"))
-    messages = [data for _, data in events(response)[2:5]]
-    payloads = [json.loads(json.loads(message["content"])["data"]) for message in messages]
-    assert [names(payload) for payload in payloads] == [["kb"], ["kb"], ["paints"]]
-    assert len({message["id"] for message in messages}) == 3
-
-
-def test_an_answer_may_tell_of_recalls() -> None:
-    bot = LocalBot(lambda _: "look for knowledge_recall", name="teller", knowledge=TEAS)
-    with LocalCoze(bot) as coze, LocalClient(coze) as other:
-        for fault in ("recall_split", "recall_cut", "recall_broken"):
-            assert answers(other.chat(fault=fault)) == ["look for knowledge_recall"]
 
 
 def test_recalls_of_a_polled_chat_are_listed(

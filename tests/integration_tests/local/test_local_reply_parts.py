@@ -129,7 +129,9 @@ def test_uploaded_files_reach_the_reply() -> None:
     )
     bots = [LocalBot(look), LocalBot(model, name="model")]
     with LocalCoze(bots) as coze, LocalClient(coze) as client:
-        uploaded = client.http.post("/v1/files/upload", files={"file": ("a.png", b"\x89PNG")})
+        uploaded = client.http.post(
+            "/v1/files/upload", files={"file": ("a.png", b"\x89PNG\r\n\x1a\n")}
+        )
         question = items(
             {"type": "text", "text": "What is it?"},
             {"type": "image", "file_id": uploaded.json()["data"]["id"]},
@@ -141,13 +143,13 @@ def test_uploaded_files_reach_the_reply() -> None:
     assert answers(told) == ["What is it?"]
     assert seen == [
         (
-            TurnFile("image", name="a.png", data=b"\x89PNG"),
+            TurnFile("image", name="a.png", data=b"\x89PNG\r\n\x1a\n"),
             TurnFile("file", url="https://example.com/b.pdf"),
         )
     ]
     assert json.loads(answers(blocks)[0]) == [
         {"type": "text", "text": "What is it?"},
-        {"type": "image", "base64": "iVBORw==", "mime_type": "image/png"},
+        {"type": "image", "base64": "iVBORw0KGgo=", "mime_type": "image/png"},
         {"type": "file", "url": "https://example.com/b.pdf"},
     ]
     refused = unknown.json()

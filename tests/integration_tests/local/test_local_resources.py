@@ -159,7 +159,9 @@ def test_messages_are_listed_in_pages(client: LocalClient) -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        ({"limit": 51}, 4000),
+        ({"limit": 100}, 0),  # fewer come
+        ({"limit": 0}, 0),
+        ({"limit": -1}, 4000),
         ({"limit": "5"}, 4000),
         ({"order": "up"}, 4000),
         ({"after_id": "7"}, 4005),
@@ -249,13 +251,37 @@ def upload(client: LocalClient, *parts: tuple[str, Any]) -> Any:
 
 
 def test_a_file_is_uploaded_and_found(client: LocalClient) -> None:
-    data = bytes(range(256)) * 8192  # 2 MB: goes to disk on its way
+    data = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8192  # 2 MB: goes to disk on its way
     reply = upload(client, ("file", ("茶.png", data, "image/png")))
     assert reply["code"] == 0
     told = reply["data"]
     assert (told["bytes"], told["file_name"]) == (len(data), "茶.png")
     assert told["id"].isdecimal()
     assert client.get("/v1/files/retrieve", file_id=told["id"])["data"] == told
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "fits"),
+    [
+        ("a.png", b"\x89PNG\r\n\x1a\n", True),
+        ("A.JPEG", b"\xff\xd8\xff\xe0", True),
+        ("a.webp", b"RIFF0000WEBP", True),
+        ("a.docx", b"PK\x03\x04", True),
+        ("a.csv", b"a,b", True),
+        ("noname", b"\xff\xd8\xff\xe0", True),
+        ("a.png", b"\xff\xd8\xff\xe0", False),
+        ("a.png", b"text", False),
+        ("a.pdf", b"PK\x03\x04", False),
+        ("file.bin", b"\xff\xd8\xff\xe0", False),
+        ("file.bin", b"text", False),
+    ],
+)
+def test_a_name_must_fit_the_bytes(
+    client: LocalClient, name: str, data: bytes, *, fits: bool
+) -> None:
+    reply = upload(client, ("file", (name, data)))
+    assert reply["code"] == (0 if fits else 4000)
+    assert fits or "the file extension matches the file content" in reply["msg"]
 
 
 def test_a_chat_gets_the_uploaded_bytes() -> None:

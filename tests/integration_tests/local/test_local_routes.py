@@ -74,10 +74,11 @@ def test_the_message_list_has_the_documented_order() -> None:
         ids = {"conversation_id": chat["conversation_id"], "chat_id": chat["id"]}
         listed = client.get("/v3/chat/message/list", **ids)["data"]
     assert [message["type"] for message in listed] == [
-        *("function_call", "tool_response", "verbose", "verbose", "answer", "follow_up"),
+        *("verbose", "function_call", "tool_response", "answer", "verbose", "follow_up"),
     ]
-    assert listed[4]["reasoning_content"] == "think"
-    assert listed[1]["content"] == '{"ok":1}'
+    assert listed[3]["reasoning_content"] == "think"
+    assert listed[2]["content"] == '{"ok":1}'
+    assert list(listed[0]) == sorted(listed[0])
 
 
 def test_a_conversation_keeps_its_history() -> None:
@@ -146,8 +147,38 @@ def test_the_draft_of_an_unpublished_bot_can_be_tried(client: LocalClient) -> No
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer pat_x"}, {"Authorization": "x"}])
 def test_a_wrong_token_is_refused(coze: LocalCoze, header: dict[str, str]) -> None:
-    reply = httpx.post(f"{coze.base_url}/v3/chat", json={}, headers=header).json()
-    assert (reply["code"], reply["msg"]) == (4100, "authentication is invalid")
+    # As probed in 2026-10: 4101 with status 200 for a chat, 401 for all other calls (wire 1.5).
+    chat = httpx.post(f"{coze.base_url}/v3/chat", json={"bot_id": ECHO.bot_id}, headers=header)
+    reply = chat.json()
+    assert (chat.status_code, reply["code"]) == (200, 4101)
+    assert reply["msg"].startswith("The token you entered is incorrect. Please double-check")
+    assert list(reply) == ["code", "msg", "detail"]
+    other = httpx.get(f"{coze.base_url}/v3/chat/retrieve", headers=header)
+    assert (other.status_code, other.json()) == (
+        *(401,),
+        {"code": 700012006, "msg": "access token invalid"},
+    )
+
+
+def test_an_unknown_bot_is_reported_before_a_wrong_token(coze: LocalCoze) -> None:
+    headers = {"Authorization": "Bearer pat_x"}
+    reply = httpx.post(f"{coze.base_url}/v3/chat", json={"bot_id": "1"}, headers=headers).json()
+    assert reply["code"] == 4200
+    assert reply["msg"] == (
+        "Requested resource bot_id=1 does not exist. Ensure you are the correct resource "
+        "identifier."
+    )
+
+
+@pytest.mark.parametrize(
+    "field", [{"user_id": 42}, {"bot_id": 7}, {"connector_id": 1024}, {"bot_version": 3}]
+)
+def test_a_number_is_no_string(client: LocalClient, field: dict[str, Any]) -> None:
+    reply = client.chat(**field).json()
+    assert reply["code"] == 4000
+    assert reply["msg"] == (
+        "The field http body provided is not a valid json or chat request. Please check your input."
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff"])
@@ -170,10 +201,18 @@ def test_replies_on_a_kept_connection_are_not_delayed(client: LocalClient) -> No
     assert time.monotonic() - begin < 0.6
 
 
-def test_unknown_routes_are_404_and_wrong_methods_405(client: LocalClient) -> None:
-    assert client.http.get("/v1/nothing").status_code == 404
-    assert client.get("/v1/nothing")["code"] == 4200
-    assert client.http.get("/v3/chat").status_code == 405
+def test_unknown_routes_are_404(client: LocalClient) -> None:
+    reply = client.http.post("/v2/chat")
+    assert (reply.status_code, reply.json()) == (
+        404,
+        {
+            "code": 4000,
+            "msg": "The requested API endpoint POST /v2/chat does not exist. Please verify the "
+            "URL and try again. All available API paths are listed in the documentation: "
+            "https://www.coze.cn/docs/developer_guides/api_overview",
+        },
+    )
+    assert client.http.get("/v3/chat").status_code == 404
 
 
 def test_a_conversation_has_one_chat_at_a_time_until_it_is_cancelled() -> None:
@@ -191,7 +230,10 @@ def test_a_conversation_has_one_chat_at_a_time_until_it_is_cancelled() -> None:
             "POST", "/v3/chat", json=client.body(), params={"conversation_id": conversation}
         ) as response:
             assert started.wait(5)
-            assert client.chat(conversation_id=conversation).json()["code"] == 4016
+            ((name, busy),) = events(client.chat(conversation_id=conversation))
+            assert (name, busy["code"]) == ("error", 4016)
+            polled = client.chat(conversation_id=conversation, stream=False)
+            assert polled.json()["code"] == 4016
             chunks = response.iter_raw()
             first = next(chunks).decode()
             chat_id = json.loads(first.split("data:")[1].split("\n")[0])["id"]
@@ -226,11 +268,20 @@ def test_a_finished_chat_cannot_be_cancelled(client: LocalClient) -> None:
 def test_quotas_of_bot_and_server_are_enforced() -> None:
     limited = LocalBot(lambda _: "x", name="limited", quota=1)
     with LocalCoze([limited, ECHO], quota=3) as coze, LocalClient(coze) as client:
-        codes = [client.chat(stream=False).json()["code"] for _ in range(2)]
-        other = [client.chat(stream=False, bot_id=ECHO.bot_id).json()["code"] for _ in range(3)]
+
+        def ask(bot: LocalBot) -> int:
+            chat = events(client.chat(bot_id=bot.bot_id))[-1]
+            return 0 if chat[0] == "done" else chat[1]["last_error"]["code"]
+
+        codes = [ask(limited) for _ in range(2)]
+        other = [ask(ECHO) for _ in range(3)]
         assert (codes, other) == ([0, 4028], [0, 0, 4028])
+        created = client.created()  # it starts all the same, as on Coze
+        failed = wait_for_chat(client, created)["data"]
+        assert (failed["status"], failed["last_error"]["code"]) == ("failed", 4028)
+        assert "Your free quota has been used up" in failed["last_error"]["msg"]
         coze.reset()
-        assert client.chat(stream=False).json()["code"] == 0
+        assert ask(limited) == 0
 
 
 @pytest.mark.parametrize(

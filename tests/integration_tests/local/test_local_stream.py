@@ -50,7 +50,7 @@ event:conversation.message.completed
 data:{"id":"<5>","conversation_id":"<1>","bot_id":"<2>","role":"assistant","type":"follow_up","content":"提供一些话术","content_type":"text","chat_id":"<0>","section_id":"<1>","created_at":0,"updated_at":0}
 
 event:conversation.chat.completed
-data:{"id":"<0>","conversation_id":"<1>","bot_id":"<2>","created_at":0,"completed_at":0,"last_error":{"code":0,"msg":""},"status":"completed","usage":{"token_count":6,"output_count":5,"input_count":1,"input_tokens_details":{"cached_tokens":0}},"section_id":"<1>"}
+data:{"id":"<0>","conversation_id":"<1>","bot_id":"<2>","created_at":0,"completed_at":0,"last_error":{"code":0,"msg":""},"status":"completed","usage":{"token_count":6,"output_count":5,"input_count":1,"input_tokens_details":{"cached_tokens":0},"output_tokens_details":{"reasoning_tokens":2}},"section_id":"<1>"}
 
 event:done
 data:"[DONE]"
@@ -218,4 +218,4 @@ def test_servers_side_by_side_are_independent() -> None:
         wrong = httpx.get(
             f"{two.base_url}/v1/users/me", headers={"Authorization": f"Bearer {one.token}"}
         )
-        assert wrong.json()["code"] == 4100
+        assert wrong.json()["code"] == 700012006

@@ -79,9 +79,19 @@ def test_a_call_and_its_result_are_streamed(reply: Any) -> None:
             "/v3/chat/message/list", conversation_id=chat["conversation_id"], chat_id=chat["id"]
         )["data"]
     assert [name.rpartition(".")[2] for name, _ in events(stopped)] == [
-        *("created", "in_progress", "delta", "completed", "requires_action", "done"),
+        *("created", "in_progress", "delta", "completed"),  # the text before the call
+        *("completed", "completed", "completed", "requires_action", "done"),
     ]
+    steps = [data for _, data in events(stopped)[4:7]]
+    assert [step["type"] for step in steps] == ["function_call", "verbose", "verbose"]
+    local_plugin = json.loads(steps[0]["content"])
+    assert (local_plugin["name"], local_plugin["plugin_type"]) == ("ts-get_weather-get_weather", 6)
+    assert [json.loads(step["content"])["msg_type"] for step in steps[1:]] == [
+        *("interrupt", "generate_answer_finish"),
+    ]
+    assert r"\"finish_reason\":1" in steps[2]["content"]
     assert chat["status"] == "requires_action"
+    assert chat["completed_at"]
     assert list(chat)[-3:] == ["usage", "required_action", "section_id"]
     assert chat["required_action"]["type"] == "submit_tool_outputs"
     (call,) = calls_of(stopped)
@@ -89,6 +99,7 @@ def test_a_call_and_its_result_are_streamed(reply: Any) -> None:
         "id": call["id"],
         "type": "function",
         "function": {"name": "get_weather", "arguments": '{"city":"杭州 \\u0026 more"}'},
+        "require_info": None,
     }
     # As long as the recorded id of wire 2.6.
     assert len(base64.b64decode(call["id"])) == 44
@@ -111,15 +122,16 @@ def test_the_event_byte_for_byte() -> None:
     with LocalCoze(LocalBot(weather)) as coze, LocalClient(coze) as client:
         response = client.chat()
         call_id = calls_of(response)[0]["id"]
-    end = masked(response.content).replace(call_id, "<call>").split("\n\n", 4)[-1]
+    end = masked(response.content).replace(call_id, "<call>").split("\n\n", 7)[-1]
     assert end == (
         "event:conversation.chat.requires_action\n"
         'data:{"id":"<0>","conversation_id":"<1>","bot_id":"<2>","created_at":0,'
-        '"last_error":{"code":0,"msg":""},"status":"requires_action",'
+        '"completed_at":0,"last_error":{"code":0,"msg":""},"status":"requires_action",'
         '"usage":{"token_count":0,"output_count":0,"input_count":0},'
         '"required_action":{"type":"submit_tool_outputs","submit_tool_outputs":{"tool_calls":['
         '{"id":"<call>","type":"function","function":{"name":"get_weather",'
-        '"arguments":"{\\"city\\":\\"杭州 \\\\u0026 more\\"}"}}]}},"section_id":"<1>"}\n\n'
+        '"arguments":"{\\"city\\":\\"杭州 \\\\u0026 more\\"}"},"require_info":null}]}},'
+        '"section_id":"<1>"}\n\n'
         'event:done\ndata:"[DONE]"\n\n'
     )
 
@@ -210,12 +222,6 @@ def test_a_chat_that_waits_does_not_block_its_conversation() -> None:
     # The call that nobody has answered is no history that a model would take.
     assert answers(asked) == ["human | ai | human"]
     assert answers(late) == ["It is x."]
-
-
-def test_no_done_removes_the_last_event_of_an_action() -> None:
-    with LocalCoze(LocalBot(weather)) as coze, LocalClient(coze) as client:
-        response = client.chat(fault="no_done")
-    assert events(response)[-1][0] == "conversation.chat.requires_action"
 
 
 @pytest.mark.parametrize("kind", ["model", "chunks", "graph"])
@@ -312,7 +318,8 @@ def test_a_graph_runs_its_own_tools_and_leaves_the_others() -> None:
         stopped = client.chat()
         went_on = submit(client, action_of(stopped), {calls_of(stopped)[0]["id"]: "x"})
     types = [data["type"] for name, data in events(stopped) if "message.completed" in name]
-    assert types == ["function_call", "tool_response"]
+    # its own call and result, then the call that is left to the client
+    assert types == ["function_call", "tool_response", "function_call", "verbose", "verbose"]
     assert [call["function"]["name"] for call in calls_of(stopped)] == ["theirs"]
     assert answers(went_on) == ["done"]
 

@@ -147,6 +147,10 @@ def interrupt_of(response: httpx.Response) -> dict[str, Any]:
     return found
 
 
+def end_title(client: LocalClient) -> str:
+    return "End" if is_cloud(client) else "结束"
+
+
 def test_messages_come_node_by_node(client: LocalClient) -> None:
     response = stream(client, "joke", {"text": "尺子"})
     events = told(response)
@@ -155,13 +159,13 @@ def test_messages_come_node_by_node(client: LocalClient) -> None:
         ("Message", "1", "什么 & 尺子", False),
         ("Message", "2", "", True),
         ("Search", "0", "3 found", True),
-        ("End", "0", '{"output":"尺子"}', True),
+        (end_title(client), "0", '{"output":"尺子"}', True),
     ]
     name, done = events[-1]
     assert name == "Done"
-    assert done["debug_url"].endswith(f"&workflow_id={WORKFLOWS['joke'].workflow_id}")
+    assert f"&workflow_id={WORKFLOWS['joke'].workflow_id}" in done["debug_url"]
     last = events[-2][1]
-    assert last["token"] == 150
+    assert "token" not in last
     if is_cloud(client):
         assert last["usage"] == {"input_count": 50, "token_count": 150, "output_count": 100}
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -186,28 +190,21 @@ def test_a_node_that_speaks_again_has_a_new_message(client: LocalClient) -> None
 
 CLOUD_BYTES = r"""id: 0
 event: Message
-data: {"content":"请问你想查看哪个城市的天气呢","content_type":"text","node_execute_uuid":"N","node_id":"1NODE","node_is_finish":true,"node_seq_id":"0","node_title":"问答"}
+data: {"content_type":"text","node_is_finish":true,"node_seq_id":"0","node_title":"问答","content":"请问你想查看哪个城市的天气呢","node_type":"Question","node_id":"1NODE","node_execute_uuid":""}
 
 id: 1
 event: Interrupt
 data: {"interrupt_data":{"data":"","event_id":"N/N","type":2},"node_title":"问答"}
 
 """  # noqa: E501 - as on the wire
-STUDIO_BYTES = r"""id: 0
-event: Message
-data: {"content":"{\"messages\":[{\"type\":\"question\",\"content_type\":\"text\",\"content\":\"请问你想查看哪个城市的天气呢\"}]}","content_type":"text","node_seq_id":"0","node_id":"1NODE","node_is_finish":true,"node_type":"Question","node_title":"问答"}
-
-id: 1
-event: Interrupt
-data: {"debug_url":"https://www.coze.cn/work_flow?execute_id=N\u0026space_id=N\u0026workflow_id=N","interrupt_data":{"event_id":"N/N","type":2,"data":"{\"messages\":[{\"type\":\"question\",\"content_type\":\"text\",\"content\":\"请问你想查看哪个城市的天气呢\"}]}"}}
-
-"""  # noqa: E501 - as on the wire
 
 
 def test_the_bytes_of_a_question(client: LocalClient) -> None:
+    if not is_cloud(client):
+        pytest.skip("test_local_studio_recordings compares them with a recording")
     text = re.sub(r"\d{19}", "N", stream(client, "weather").text)
     text = re.sub(r'"1\d{5}"', '"1NODE"', text)
-    assert text == (CLOUD_BYTES if is_cloud(client) else STUDIO_BYTES)
+    assert text == CLOUD_BYTES
 
 
 def test_a_run_may_ask_two_questions_in_a_row(client: LocalClient) -> None:
@@ -216,7 +213,7 @@ def test_a_run_may_ask_two_questions_in_a_row(client: LocalClient) -> None:
     third = resume(client, "weather", interrupt_of(second), "today")
     assert interrupt_of(first)["event_id"] != interrupt_of(second)["event_id"]
     assert len({interrupt_of(r)["event_id"].split("/")[0] for r in (first, second)}) == 1
-    assert said(told(third)) == [("End", "0", '{"output":"杭州 today: rain"}', True)]
+    assert said(told(third)) == [(end_title(client), "0", '{"output":"杭州 today: rain"}', True)]
     assert told(third)[-1][0] == "Done"
 
 
@@ -235,6 +232,7 @@ def test_a_question_lists_its_options(client: LocalClient) -> None:
                 "options": [{"name": "today"}, {"name": "tomorrow"}],
                 "question": "Which day?",
             },
+            "id": "400001_0",
         }
     ]
 
@@ -255,7 +253,8 @@ def test_an_input_node_lists_its_parameters(client: LocalClient) -> None:
             "nights": {"type": "integer", "required": False, "default_value": "1"},
         }
     answered = resume(client, "book", interrupt, '{"city":"杭州","nights":2}')
-    assert said(told(answered)) == [("End", "0", '{"booked":{"city":"杭州","nights":2}}', True)]
+    (end,) = said(told(answered))
+    assert end == (end_title(client), "0", '{"booked":{"city":"杭州","nights":2}}', True)
 
 
 @pytest.mark.parametrize(
@@ -291,38 +290,36 @@ def test_a_third_unusable_answer_fails_the_run(client: LocalClient) -> None:
         interrupt = interrupt_of(resume(client, "book", interrupt, "?"))
     response = resume(client, "book", interrupt, "?")
     (name, error), *rest = told(response)
-    assert (name, error["error_code"], rest) == ("Error", 720701013, [])
+    assert (name, len(rest)) == ("Error", is_cloud(client))
+    assert "720701013" in f"{error['error_code']} {error['error_message']}"
     assert "no usable answer in 3" in error["error_message"]
-    refused(client, resume(client, "book", interrupt, '{"city":"x"}'), 4315)
+    refused(resume(client, "book", interrupt, '{"city":"x"}'), 4315, 720701013)
 
 
 def test_a_run_is_resumed_three_times_at_most(client: LocalClient) -> None:
     interrupt = interrupt_of(stream(client, "endless"))
     for _ in range(2):
         interrupt = interrupt_of(resume(client, "endless", interrupt, "yes"))
-    name, _ = told(resume(client, "endless", interrupt, "yes"))[-1]
-    assert name == ("Error" if is_cloud(client) else "Interrupt")
+    names = [name for name, _ in told(resume(client, "endless", interrupt, "yes"))]
+    assert names[-2:] == (["Error", "Done"] if is_cloud(client) else ["Message", "Interrupt"])
 
 
-def refused(client: LocalClient, response: httpx.Response, code: int) -> None:
-    """No stream but an error; Studio loses its body (wire 8)."""
+def refused(response: httpx.Response, *codes: int) -> None:
+    """No stream but an error."""
     assert response.headers["content-type"].startswith("application/json")
-    if is_cloud(client):
-        assert response.json()["code"] == code
-    else:
-        assert response.content == b""
+    assert response.json()["code"] in codes
 
 
 def test_answers_without_a_waiting_run_are_refused(client: LocalClient) -> None:
     interrupt = interrupt_of(stream(client, "weather"))
     unknown = "7000000000000000001/7000000000000000002"
-    refused(client, resume(client, "weather", interrupt, "x", event_id=unknown), 4314)
-    refused(client, resume(client, "book", interrupt, "x"), 4314)
-    refused(client, resume(client, "weather", interrupt, "x", interrupt_type=5), 4000)
+    refused(resume(client, "weather", interrupt, "x", event_id=unknown), 4314)
+    refused(resume(client, "book", interrupt, "x"), 4314)
+    refused(resume(client, "weather", interrupt, "x", interrupt_type=5), 4000)
     second = interrupt_of(resume(client, "weather", interrupt, "x"))
-    refused(client, resume(client, "weather", interrupt, "x"), 4000)
+    refused(resume(client, "weather", interrupt, "x"), 4000)
     assert told(resume(client, "weather", second, "today"))[-1][0] == "Done"
-    refused(client, resume(client, "weather", second, "today"), 4315)
+    refused(resume(client, "weather", second, "today"), 4315, 720701013)
 
 
 @pytest.mark.parametrize(
@@ -331,7 +328,7 @@ def test_answers_without_a_waiting_run_are_refused(client: LocalClient) -> None:
 )
 def test_an_incomplete_resume_is_refused(client: LocalClient, fields: dict[str, Any]) -> None:
     response = resume(client, "weather", {"event_id": "1/2", "type": 2}, "x", **fields)
-    assert response.json()["code"] == (4000 if is_cloud(client) else 400)
+    refused(response, 4000)
 
 
 def test_a_text_of_the_end_node_comes_in_pieces(client: LocalClient) -> None:
@@ -340,7 +337,7 @@ def test_a_text_of_the_end_node_comes_in_pieces(client: LocalClient) -> None:
     assert "".join(text for _, _, text, _ in pieces) == "Tea grows. 茶"
     assert [finished for *_, finished in pieces] == [False] * (len(pieces) - 1) + [True]
     assert [int(sequence) for _, sequence, _, _ in pieces] == list(range(len(pieces)))
-    assert said(told(stream(client, "silent"))) == [("End", "0", "", True)]
+    assert said(told(stream(client, "silent"))) == [(end_title(client), "0", "", True)]
 
 
 def test_an_async_generator_may_ask(client: LocalClient) -> None:
@@ -356,22 +353,38 @@ def test_an_async_generator_may_ask(client: LocalClient) -> None:
 
 def test_a_failure_ends_the_stream_with_an_error_event(client: LocalClient) -> None:
     events = told(stream(client, "fails"))
-    assert [name for name, _ in events] == ["Error"]
+    # On the hosted service the code of the node is in the text, and Done follows (wire 4.4).
+    assert [name for name, _ in events] == (["Error", "Done"] if is_cloud(client) else ["Error"])
     error = events[0][1]
-    assert ("debug_url" in error) != is_cloud(client)
-    assert (error["error_code"], error["error_message"]) == (702093001, "node & failed")
-    name, error = told(stream(client, "client_tool"))[-1]
-    assert (name, error["error_code"]) == ("Error", 720701013)
+    assert error["debug_url"]
+    expected = (702093001, "node & failed")
+    if is_cloud(client):
+        expected = (5000, "[702093001] node & failed")
+    assert (error["error_code"], error["error_message"]) == expected
+    name, error = told(stream(client, "client_tool"))[0]
+    assert (name, "720701013" in str(error)) == ("Error", True)
 
 
 @pytest.mark.parametrize(
-    ("name", "fields", "wanted"),
-    [("hidden", {}, 4200), ("joke", {}, 4000), ("joke", {"parameters": {"text": 3}}, 4000)],
+    ("name", "fields", "cloud_code", "studio_code"),
+    [
+        ("hidden", {}, 4200, 720702011),
+        ("joke", {}, 4000, 4000),
+        ("joke", {"parameters": {"text": 3}}, 4000, 4000),
+    ],
 )
 def test_invalid_runs_are_refused(
-    client: LocalClient, name: str, fields: dict[str, Any], wanted: int
+    client: LocalClient, name: str, fields: dict[str, Any], cloud_code: int, studio_code: int
 ) -> None:
-    refused(client, stream(client, name, **fields), wanted)
+    response = stream(client, name, **fields)
+    if not is_cloud(client):
+        refused(response, studio_code)
+        return
+    ((event, error),) = told(response)
+    assert (event, error["error_code"], list(error)) == (
+        *("Error", cloud_code),
+        ["node_execute_uuid", "error_message", "error_code"],
+    )
 
 
 def test_only_the_cloud_sends_heartbeats(client: LocalClient) -> None:
@@ -379,7 +392,25 @@ def test_only_the_cloud_sends_heartbeats(client: LocalClient) -> None:
     names = [name for name, _ in told(response)]
     assert names[-2:] == ["Message", "Done"]
     assert (names.count("PING") >= 2) == is_cloud(client)
-    assert ("event: PING\ndata: \n\n" in response.text) == is_cloud(client)
+    ping = 'id: 0\nevent: PING\ndata: {"content":"{}","node_execute_uuid":""}\n\n'
+    assert response.text.startswith(ping) == is_cloud(client)
+
+
+def test_the_head_of_a_silent_run_comes_with_its_first_heartbeat(client: LocalClient) -> None:
+    if not is_cloud(client):
+        pytest.skip("Studio sends no heartbeats")
+    begun = time.monotonic()
+    body = {"workflow_id": WORKFLOWS["quiet"].workflow_id}
+    with client.http.stream("POST", "/v1/workflow/stream_run", json=body) as response:
+        assert time.monotonic() - begun >= 0.1
+        arrived = [time.monotonic() for line in response.iter_lines() if line == "event: PING"]
+    later = len(arrived) - 1
+    assert later >= 1
+    assert arrived[-1] - begun >= 0.1 + later * 0.1 * 35 / 30  # 30 s, then 35 s each
+
+
+def test_by_default_the_first_heartbeat_comes_after_thirty_seconds() -> None:
+    assert LocalWorkflow(joke).ping == 30
 
 
 def test_messages_arrive_while_the_run_continues(client: LocalClient) -> None:
@@ -408,9 +439,6 @@ def test_a_run_continues_when_its_client_is_gone(client: LocalClient) -> None:
     ("fault", "names"),
     [
         ("failed=4009", ["Error"]),
-        ("error_event", ["Error"]),
-        ("no_done", ["Message"] * 5),
-        ("unknown_event", ["LocalUnknown", *["Message"] * 5, "Done"]),
         ("idle=0.1", [*["Message"] * 5, "Done"]),
         ("error=5000,on=/v3/chat", [*["Message"] * 5, "Done"]),
     ],
@@ -419,22 +447,23 @@ def test_faults_change_the_events_of_a_run(
     client: LocalClient, fault: str, names: list[str]
 ) -> None:
     response = stream(client, "joke", {"text": "x"}, fault=fault)
-    assert [name for name, _ in told(response)] == names
+    after = ["Done"] if is_cloud(client) and fault == "failed=4009" else []
+    assert [name for name, _ in told(response)] == names + after
     if fault == "failed=4009":
         assert told(response)[0][1]["error_code"] == 4009
 
 
-@pytest.mark.parametrize("fault", ["cut_mid_line", "cut_utf8", "no_terminal", "cut_at=200"])
+@pytest.mark.parametrize("fault", ["cut_mid_line", "cut_at=200"])
 def test_cut_streams_have_no_done(client: LocalClient, fault: str) -> None:
     text = stream(client, "joke", {"text": "尺子"}, fault=fault).content
     assert b"event: Message" in text
     assert b"event: Done" not in text
-    assert (text[-2:] == b"\n\n") == (fault == "no_terminal")
+    assert not text.endswith(b"\n\n")
 
 
 def test_a_workflow_may_have_its_own_faults(client: LocalClient) -> None:
-    names = [told(stream(client, "broken", {"text": "x"}))[-1][0] for _ in range(2)]
-    assert names == ["Error", "Done"]
+    names = [told(stream(client, "broken", {"text": "x"}))[0][0] for _ in range(2)]
+    assert names == ["Error", "Message"]
 
 
 def test_a_run_belongs_to_its_token() -> None:
@@ -449,7 +478,7 @@ def test_a_run_belongs_to_its_token() -> None:
             client.http.headers["Authorization"],
             f"Bearer {token}",
         )
-        refused(client, resume(client, "weather", interrupt, "x"), 4314)
+        refused(resume(client, "weather", interrupt, "x"), 4314)
         history = f"/v1/workflows/{WORKFLOWS['weather'].workflow_id}/run_histories/"
         execute_id = interrupt["event_id"].partition("/")[0]
         assert client.get(history + execute_id)["code"] == 4314
