@@ -28,6 +28,15 @@ _TIMED_OUT = bilingual_hint(
     "Raise timeout=, or look in Coze at what the bot is waiting for.",
     "请调大 timeout=，或在扣子中查看智能体在等待什么。",
 )
+_UNTRUSTED = bilingual_hint(
+    "The certificate of the server (or of a proxy that inspects traffic) is not trusted here. For "
+    "a private certificate authority set SSL_CERT_FILE to a PEM file with its certificate (it "
+    "replaces the public ones) before the program starts, or pass "
+    "http_client=httpx.Client(verify=ssl_context).",
+    "服务器（或检查流量的代理）的证书在本机不受信任。若使用私有 CA，请在程序启动前将 SSL_CERT_FILE "
+    "设为包含其证书的 PEM 文件（它会取代公共证书），"
+    "或传入 http_client=httpx.Client(verify=ssl_context)。",
+)
 _HTTPX_ERRORS = frozenset({"HTTPError", "InvalidURL", "StreamError"})
 _INVALID = frozenset(  # the last two: a host or port of a user-supplied client, or its proxy
     {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError", "UnicodeError", "OverflowError"}
@@ -62,7 +71,8 @@ def map_httpx_error(
         return CozeInvalidRequestError(message, hint=_CHECK_REQUEST)
     if names & _UNREACHABLE:
         message = f"Coze could not be reached at {way} ({details})."
-        return CozeConnectionError(message, hint=route.hint)
+        hint = _UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in details else route.hint
+        return CozeConnectionError(message, hint=hint)
     if "TimeoutException" in names:
         return _make_timeout(details)
     message = f"The connection to Coze broke: {way} ({details})."

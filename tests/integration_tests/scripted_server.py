@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +39,9 @@ class ScriptedServer:
         replies: Sequence[bytes],
         raw_replies: Mapping[str, Sequence[Step]],
         status: int = 200,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.tls = tls
         self.steps = list(steps)
         self.raw_replies = raw_replies
         self.replies = list(replies)
@@ -49,7 +52,8 @@ class ScriptedServer:
         self.step_times: list[float] = []
         self.client_left = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.base_url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port = self._listener.getsockname()[1]
+        self.base_url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
 
     def serve(self) -> None:
         with suppress(OSError):  # closed
@@ -65,6 +69,11 @@ class ScriptedServer:
 
     def _answer(self, client: socket.socket) -> None:
         client.settimeout(_MAX_SECONDS)
+        if self.tls is not None:
+            try:
+                client = self.tls.wrap_socket(client, server_side=True)
+            except OSError:  # the client does not trust the server, or the other way round
+                return
         with client, suppress(OSError):
             self._read(client)
             self.step_times = []
@@ -132,6 +141,7 @@ def serve_script(
     replies: Sequence[bytes] = (),
     status: int = 200,
     raw_replies: Mapping[str, Sequence[Step]] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[ScriptedServer]:
     """Serve these steps for each request, or the replies one after the other.
 
@@ -144,6 +154,7 @@ def serve_script(
         replies=replies,
         raw_replies=raw_replies or {},
         status=status,
+        tls=tls,
     )
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
