@@ -186,7 +186,7 @@ def test_cancels_that_do_not_get_through_are_dropped_together() -> None:
         """
         command = [sys.executable, "-c", textwrap.dedent(program)]
         ended = subprocess.run(command, timeout=LONG, check=True, capture_output=True)
-        assert time.time() - float(ended.stdout) < 4.5
+        assert time.time() - float(ended.stdout) < 8  # not 3 s for each of them
         assert "/v3/chat/cancel" in server.paths
 
 
