@@ -22,6 +22,8 @@ DEFAULT_BASE_URL = "https://api.coze.cn"
 SERVERS = ("auto", "cloud", "studio")
 """The values of the field `server`."""
 
+_PROJECT_DOMAIN = "coze.site"
+_SITE_EXAMPLE = f"https://abcdefghij.{_PROJECT_DOMAIN}"
 _STUDIO_PORT = 8888  # the default port of Coze Studio (wire section 8)
 
 
@@ -64,17 +66,8 @@ def _is_host(host: str | None) -> bool:
     return _HOST.fullmatch(host) is not None
 
 
-def clean_base_url(value: str) -> str:
-    """Validate a base URL and return it without trailing slashes.
-
-    Args:
-        value: The `base_url` from the user.
-
-    Raises:
-        ValueError: The value is not an HTTP or HTTPS URL, has an impossible host or port, contains
-            credentials, or is certainly not the address of an API: the website, or the path of a
-            call.
-    """
+def _check_url(value: str, example: str) -> str:
+    """Return the URL of a server without trailing slashes; see `clean_base_url`."""
     url = value.strip().rstrip("/")
     scheme, _, address = url.partition("://")
     is_valid = scheme.lower() in {"http", "https"} and has_valid_address(url)
@@ -92,9 +85,24 @@ def clean_base_url(value: str) -> str:
         )
     if not is_valid:
         raise ValueError(
-            f"base_url must be an address like https://api.coze.cn, not {value!r}. "
-            "base_url 应为 https://api.coze.cn 这样的地址。"
+            f"base_url must be an address like {example}, not {value!r}. "
+            f"base_url 应为 {example} 这样的地址。"
         )
+    return url
+
+
+def clean_base_url(value: str) -> str:
+    """Validate a base URL and return it without trailing slashes.
+
+    Args:
+        value: The `base_url` from the user.
+
+    Raises:
+        ValueError: The value is not an HTTP or HTTPS URL, has an impossible host or port, contains
+            credentials, or is certainly not the address of an API: the website, or the path of a
+            call.
+    """
+    url = _check_url(value, "https://api.coze.cn")
     host, path = str(urlsplit(url).hostname), urlsplit(url).path
     site = host.removeprefix("www.").removeprefix("api.")
     is_website = site in _SITES and not host.startswith("api.")
@@ -106,6 +114,45 @@ def clean_base_url(value: str) -> str:
             f"base_url 应为 API 地址，请使用 base_url={address!r}。"
         )
     return url
+
+
+def clean_site_url(value: str) -> str:
+    """Validate the address of a coze.site project and return it without trailing slashes.
+
+    Args:
+        value: The `base_url` from the user.
+
+    Raises:
+        ValueError: There is no value, or it is not the address of a project: see `clean_base_url`.
+    """
+    if not value or not value.strip():
+        raise ValueError(
+            "No address is set: pass base_url= or set COZE_SITE_BASE, for instance to "
+            f"{_SITE_EXAMPLE!r}. 未设置地址：请传入 base_url= 或设置 COZE_SITE_BASE，"
+            f"例如 {_SITE_EXAMPLE!r}。"
+        )
+    url = _check_url(value, _SITE_EXAMPLE)
+    parts = urlsplit(url)
+    host = str(parts.hostname)
+    if is_coze_host(host) or host.removeprefix("www.") == _PROJECT_DOMAIN:
+        raise ValueError(
+            f"base_url={value!r} is an address of Coze itself, not of a project: use the address "
+            f"on the project's deployment page, like {_SITE_EXAMPLE}. "
+            f"base_url={value!r} 不是项目地址：请使用项目部署页上的地址，例如 {_SITE_EXAMPLE}。"
+        )
+    if parts.path:
+        address = url.removesuffix(parts.path)
+        raise ValueError(
+            f"base_url={value!r} has a path: use base_url={address!r}. "
+            f"base_url 不能包含路径，请使用 base_url={address!r}。"
+        )
+    return url
+
+
+def get_project_name(base_url: str) -> str:
+    """Return the name of a coze.site project: the label of its host, or the host elsewhere."""
+    host = urlsplit(base_url).hostname or ""
+    return host.partition(".")[0] if host.endswith(f".{_PROJECT_DOMAIN}") else host
 
 
 def is_coze_host(host: str) -> bool:

@@ -104,6 +104,9 @@ class CozeError(ModelError):
         response: The server's response as an `ErrorResponse`, or None.
         chat_id: The chat that was started, or None if none was.
         conversation_id: Its conversation, or None.
+        reason: A code that is a word, for instance `TIMEOUT` (coze.site), or None.
+        run_id: The run at coze.site, or None.
+        session_id: Its session, or None.
         retry_after: Seconds to wait, as requested by the server, or None.
 
     Source: wire sections 1.3 to 1.5 and 7.
@@ -127,6 +130,9 @@ class CozeError(ModelError):
         response: ErrorResponse | None = None,
         chat_id: str | None = None,
         conversation_id: str | None = None,
+        reason: str | None = None,
+        run_id: str | None = None,
+        session_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         """Create the error; tokens in `message` are masked."""
@@ -140,6 +146,9 @@ class CozeError(ModelError):
         self.response = response
         self.chat_id = chat_id
         self.conversation_id = conversation_id
+        self.reason = reason
+        self.run_id = run_id
+        self.session_id = session_id
         self.retry_after = retry_after
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -157,10 +166,13 @@ class CozeError(ModelError):
         """Return the message with code, log id, ids of the turn and hint."""
         values = {
             "code": self.code,
+            "reason": self.reason,
             "HTTP": self.status_code if self.code is None else None,
             "logid": self.logid,
             "chat_id": self.chat_id,
             "conversation_id": self.conversation_id,
+            "run_id": self.run_id,
+            "session_id": self.session_id,
             "debug_url": self.debug_url,
         }
         context = ", ".join(

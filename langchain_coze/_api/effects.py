@@ -57,6 +57,7 @@ class Request(NamedTuple):
         path: The path below `base_url`, starting with `/`.
         query: Query parameters.
         body: The JSON body, or None.
+        headers: Further headers, names in lower case.
         stream: Whether server-sent events are expected; None accepts events and JSON.
         read_timeout: Read timeout in seconds; applies only if shorter than the usual one.
         file: The `file` field of a multipart form, sent instead of a body.
@@ -67,6 +68,7 @@ class Request(NamedTuple):
     path: str
     query: Mapping[str, str] = _EMPTY
     body: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = _EMPTY
     stream: bool | None = False
     read_timeout: float | None = None
     file: Upload | None = None

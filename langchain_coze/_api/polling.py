@@ -25,23 +25,25 @@ class Polling(NamedTuple):
         interval: Seconds between status requests during the first 10 seconds.
         timeout: Seconds until polling gives up.
         min_interval: Lower limit of the interval in seconds: 1.0 on coze.cn and coze.com.
+        max_pause: Upper limit of a growing pause in seconds.
         clock: A monotonic clock in seconds.
     """
 
     interval: float = 1.0
     timeout: float = 600.0
     min_interval: float = 0.0
+    max_pause: float = 3.0
     clock: Callable[[], float] = time.monotonic
 
     def iter_pauses(self) -> Iterator[float]:
-        """Yield the pauses in seconds: constant for 10 s, then a tenth of the time so far, up to 3.
+        """Yield the pauses in seconds: constant for 10 s, then a tenth of the time so far.
 
-        Never shorter than `interval` and `min_interval`.
+        At most `max_pause`, but never shorter than `interval` and `min_interval`.
         """
         passed = 0.0
-        steady, max_pause = 10.0, 3.0
+        steady = 10.0
         while True:
-            growing = min(passed / 10, max_pause) if passed >= steady else 0.0
+            growing = min(passed / 10, self.max_pause) if passed >= steady else 0.0
             pause = max(self.interval, growing, self.min_interval)
             passed += pause
             yield pause
@@ -108,14 +110,20 @@ def _poll_chat(
         seconds_left = gives_up_at - polling.clock()
         if seconds_left <= 0:
             break
-        yield _limit_pause(pause, seconds_left, policy)
+        yield limit_pause(pause, seconds_left, policy)
         request = build_retrieve_request(chat)._replace(read_timeout=max(seconds_left, 1.0))
         raw = {**raw, **(yield from fetch_object(request, policy))}
     return None
 
 
-def _limit_pause(pause: float, seconds_left: float, policy: RetryPolicy) -> Sleep:
-    """Return a pause that ends no later than polling and the deadline."""
+def limit_pause(pause: float, seconds_left: float, policy: RetryPolicy) -> Sleep:
+    """Return a pause that ends no later than polling and the deadline.
+
+    Args:
+        pause: The seconds to wait.
+        seconds_left: The seconds until polling gives up.
+        policy: The retry policy, with the deadline.
+    """
     if policy.deadline is not None:
         seconds_left = min(seconds_left, policy.deadline - time.monotonic())
     return Sleep(max(min(pause, seconds_left), 0.0))
@@ -158,7 +166,7 @@ def poll_workflow_run(
             break
         if policy.deadline is not None and policy.deadline <= time.monotonic():
             raise make_deadline_error(may_have_started=True)
-        yield _limit_pause(pause, seconds_left, policy)
+        yield limit_pause(pause, seconds_left, policy)
         try:
             read_timeout = max(seconds_left, 1.0)
             flow = fetch_run_history(workflow_id, execute_id, policy, read_timeout=read_timeout)

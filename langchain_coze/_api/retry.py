@@ -25,7 +25,9 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    ErrorFinder = Callable[[Request, Reply], CozeError | None]
 
 _MAX_RETRY_AFTER = 60.0  # seconds; a longer Retry-After is not waited for
 
@@ -50,7 +52,24 @@ class RetryPolicy(NamedTuple):
         return min(self.backoff * 2.0**attempt, 8.0) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
 
 
-def send_with_retry(request: Request, policy: RetryPolicy) -> Flow[Reply]:
+def find_reported_error(request: Request, reply: Reply) -> CozeError | None:
+    """Return the error that a complete reply of the Coze API reports, or None.
+
+    Args:
+        request: The request.
+        reply: Its reply, with its body.
+    """
+    reported = find_error(reply, stream=bool(request.stream))
+    if reported is not None and is_missing_route(reported):
+        reported.hint = find_missing_route_hint(request, reported, is_studio=reply.is_studio)
+    elif reported is not None:
+        reported.hint = find_size_hint(request, reported) or reported.hint
+    return reported
+
+
+def send_with_retry(
+    request: Request, policy: RetryPolicy, find_error: ErrorFinder = find_reported_error
+) -> Flow[Reply]:
     """Send a request and return the reply; retry only if the request cannot have started anything.
 
     That is after a failed connect, HTTP 429 and the "busy" codes; for a GET also after broken
@@ -60,13 +79,14 @@ def send_with_retry(request: Request, policy: RetryPolicy) -> Flow[Reply]:
     Args:
         request: The request.
         policy: The retry policy.
+        find_error: Returns the error that a complete reply reports.
 
     Raises:
         CozeError: Coze reported an error or could not be reached.
     """
     attempt, renewed = 0, False
     while True:
-        reply, error = yield from _send_once(_with_deadline(request, policy.deadline))
+        reply, error = yield from _send_once(_with_deadline(request, policy.deadline), find_error)
         if error is None:
             return reply
         if isinstance(error, CozeAuthenticationError) and not renewed:
@@ -94,22 +114,19 @@ def _with_deadline(request: Request, deadline: float | None) -> Request:
     return request._replace(read_timeout=read_timeout, deadline=deadline)
 
 
-def _send_once(request: Request) -> Flow[tuple[Reply, CozeError | None]]:
+def _send_once(request: Request, find_error: ErrorFinder) -> Flow[tuple[Reply, CozeError | None]]:
     try:
         reply: Reply = yield request
     except CozeConnectionError as error:
         return Reply(status_code=0), error
     if reply.stream is not None:
-        return (yield from _read_first_event(reply))
-    reported = find_error(reply, stream=bool(request.stream))
-    if reported is not None and is_missing_route(reported):
-        reported.hint = find_missing_route_hint(request, reported, is_studio=reply.is_studio)
-    elif reported is not None:
-        reported.hint = find_size_hint(request, reported) or reported.hint
-    return reply, reported
+        return (yield from _read_first_event(request, reply, find_error))
+    return reply, find_error(request, reply)
 
 
-def _read_first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
+def _read_first_event(
+    request: Request, reply: Reply, find_error: ErrorFinder
+) -> Flow[tuple[Reply, CozeError | None]]:
     """Read up to the first event: if that is an error, nothing has been started."""
     decoder, head, events = Decoder(), bytearray(), list[Event]()
     try:
@@ -130,7 +147,7 @@ def _read_first_event(reply: Reply) -> Flow[tuple[Reply, CozeError | None]]:
     if find_failure(error_reply.json) is None:
         return reply, None
     yield Close(reply.stream)
-    return error_reply, find_error(error_reply, stream=False)
+    return error_reply, find_error(request._replace(stream=False), error_reply)
 
 
 def _may_retry(request: Request, error: CozeError) -> bool:

@@ -43,6 +43,7 @@ def _build_headers(request: Request, settings: Settings, token: SecretStr) -> di
         "user-agent": _USER_AGENT,
         **({} if request.body is None else {"content-type": "application/json"}),
         **{name.lower(): value for name, value in settings.headers.items()},
+        **request.headers,
     }
     if request.file is not None:
         headers.pop("content-type", None)  # httpx adds the boundary of the form

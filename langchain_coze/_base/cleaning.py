@@ -59,24 +59,25 @@ def hide_secrets(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 _CLEANERS: Mapping[str, Callable[[Any], Any]] = {
     "api_key": lambda value: SecretStr(value) if isinstance(value, str) else value,
-    "base_url": clean_base_url,
     "default_headers": check_headers,
     "tool_options": hide_secrets,
 }
 _OTHER_NAMES = {"coze_api_key": "api_key", "coze_api_base": "base_url"}
 
 
-def clean_field(name: str, value: Any) -> Any:
+def clean_field(name: str, value: Any, clean_url: Callable[[str], str] = clean_base_url) -> Any:
     """Return the value of a field as a constructor would store it; most are returned unchanged.
 
     Args:
         name: The name of the field, or the other name that its constructor accepts.
         value: The value.
+        clean_url: Validates a `base_url`.
 
     Raises:
         CozeInvalidRequestError: The value is invalid.
     """
-    clean = _CLEANERS.get(_OTHER_NAMES.get(name, name))
+    name = _OTHER_NAMES.get(name, name)
+    clean = clean_url if name == "base_url" else _CLEANERS.get(name)
     if clean is None or value is None:
         return value
     try:
@@ -85,12 +86,17 @@ def clean_field(name: str, value: Any) -> Any:
         raise CozeInvalidRequestError(str(error)) from None
 
 
-def clean_update(model: type[BaseModel], update: Mapping[str, Any] | None) -> dict[str, Any]:
+def clean_update(
+    model: type[BaseModel],
+    update: Mapping[str, Any] | None,
+    clean_url: Callable[[str], str] = clean_base_url,
+) -> dict[str, Any]:
     """Return the `update` of `model_copy` by the names of the fields, with clean values.
 
     Args:
         model: The class of the object.
         update: The new values, by any name that the constructor accepts.
+        clean_url: Validates a `base_url`.
 
     Raises:
         CozeInvalidRequestError: A value is invalid.
@@ -102,5 +108,6 @@ def clean_update(model: type[BaseModel], update: Mapping[str, Any] | None) -> di
         for choice in field.validation_alias.choices
     }
     return {
-        names.get(name, name): clean_field(name, value) for name, value in (update or {}).items()
+        names.get(name, name): clean_field(name, value, clean_url)
+        for name, value in (update or {}).items()
     }

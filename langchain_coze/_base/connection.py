@@ -72,8 +72,8 @@ TimeLimit = Annotated[float | None, BeforeValidator(to_time_limit)]
 """The type of a time limit in seconds; None, infinity and numbers beyond any timer: no limit."""
 
 
-class CozeConnectionFields(BaseModel):
-    """The fields for reaching Coze, and methods to close the connections.
+class ConnectionFields(BaseModel):
+    """The fields for reaching a server, and methods to close the connections.
 
     No field holds a client or a socket, except a client that you pass. So an object can be pickled,
     copied, and used from several threads and event loops.
@@ -87,26 +87,9 @@ class CozeConnectionFields(BaseModel):
     if not TYPE_CHECKING:
         __signature__ = _FieldSignature()
 
-    api_key: SecretStr | Callable[[], Any] | Any = Field(
-        default_factory=secret_from_env("COZE_API_TOKEN", "COZE_API_KEY"),
-        validation_alias=AliasChoices("api_key", "coze_api_key"),
-        repr=False,
-    )
-    """The token: a str, a function that returns one, an object with a `token` attribute, or a
-    `CozeJWTAuth`. Env `COZE_API_TOKEN`, then `COZE_API_KEY`."""
-
-    base_url: str = Field(
-        default_factory=from_env("COZE_API_BASE", default=DEFAULT_BASE_URL),
-        validate_default=True,
-        validation_alias=AliasChoices("base_url", "coze_api_base"),
-    )
-    """The server: `https://api.coze.cn`, `https://api.coze.com`, or your Coze Studio.
-    Env `COZE_API_BASE`."""
-
-    server: Literal["auto", "cloud", "studio"] = "auto"
-    """Which server answers at `base_url`: `cloud` is coze.cn or coze.com, `studio` a self-hosted
-    Coze Studio. `auto`: coze.cn, coze.com, their subdomains and loopback addresses are `cloud`;
-    port 8888 of a loopback address and all other addresses are `studio`."""
+    if TYPE_CHECKING:  # each subclass has them, with its own defaults
+        api_key: SecretStr | Callable[[], Any] | Any
+        base_url: str
 
     timeout: Any = Field(default=120.0, validation_alias=AliasChoices("timeout", "request_timeout"))
     """Read timeout in seconds, an `httpx.Timeout`, or None for no limit. Unless you pass an
@@ -140,20 +123,15 @@ class CozeConnectionFields(BaseModel):
             if value is not None or name not in _DEFAULT_IF_NONE
         }
 
-    @field_validator("base_url")
+    @field_validator("base_url", check_fields=False)
     @classmethod
     def _clean_base_url(cls, value: str) -> str:
-        return clean_base_url(value)
+        return cls._clean_url(value)
 
-    @field_validator("server", mode="before")
-    @classmethod
-    def _check_server(cls, value: Any) -> Any:
-        if value in SERVERS:
-            return value
-        raise ValueError(
-            f"server is one of {', '.join(map(repr, SERVERS))}, not {value!r}. "
-            f"server 只能是 {'、'.join(map(repr, SERVERS))}，不能是 {value!r}。"
-        )
+    @staticmethod
+    def _clean_url(value: str) -> str:
+        """Return a valid `base_url`."""
+        return clean_base_url(value)
 
     @field_validator("default_headers")
     @classmethod
@@ -183,16 +161,11 @@ class CozeConnectionFields(BaseModel):
                 _reject_timeout_of_fork(name, getattr(self, name))
         return self
 
-    @property
-    def _is_studio(self) -> bool:
-        """Whether the server is a self-hosted Coze Studio."""
-        return is_studio(self.server, self.base_url)
-
     if not TYPE_CHECKING:  # type checkers would accept any attribute
 
         def __setattr__(self, name: str, value: Any) -> None:
             """Set an attribute; a token becomes a secret, the address and headers are checked."""
-            super().__setattr__(name, clean_field(name, value))
+            super().__setattr__(name, clean_field(name, value, self._clean_url))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy; see `BaseModel.model_copy`. New values are cleaned as in an assignment.
@@ -204,7 +177,12 @@ class CozeConnectionFields(BaseModel):
         Raises:
             CozeInvalidRequestError: The address or a header is invalid.
         """
-        return super().model_copy(update=clean_update(type(self), update), deep=deep)
+        cleaned = clean_update(type(self), update, self._clean_url)
+        return super().model_copy(update=cleaned, deep=deep)
+
+    @property
+    def _is_studio(self) -> bool:
+        return False
 
     def _make_driver(self) -> Driver:
         """Return a driver for the server; it holds no connection, so creating one is cheap."""
@@ -281,3 +259,43 @@ def _reject_timeout_of_fork(name: str, client: Any) -> None:
             f"timeout cannot be used with a client of {package}: set it in the client that you "
             f"pass as {name}. timeout 不能与 {package} 的客户端一起使用，请在客户端中设置。"
         )
+
+
+class CozeConnectionFields(ConnectionFields):
+    """The fields for reaching the Coze API."""
+
+    api_key: SecretStr | Callable[[], Any] | Any = Field(
+        default_factory=secret_from_env("COZE_API_TOKEN", "COZE_API_KEY"),
+        validation_alias=AliasChoices("api_key", "coze_api_key"),
+        repr=False,
+    )
+    """The token: a str, a function that returns one, an object with a `token` attribute, or a
+    `CozeJWTAuth`. Env `COZE_API_TOKEN`, then `COZE_API_KEY`."""
+
+    base_url: str = Field(
+        default_factory=from_env("COZE_API_BASE", default=DEFAULT_BASE_URL),
+        validate_default=True,
+        validation_alias=AliasChoices("base_url", "coze_api_base"),
+    )
+    """The server: `https://api.coze.cn`, `https://api.coze.com`, or your Coze Studio.
+    Env `COZE_API_BASE`."""
+
+    server: Literal["auto", "cloud", "studio"] = "auto"
+    """Which server answers at `base_url`: `cloud` is coze.cn or coze.com, `studio` a self-hosted
+    Coze Studio. `auto`: coze.cn, coze.com, their subdomains and loopback addresses are `cloud`;
+    port 8888 of a loopback address and all other addresses are `studio`."""
+
+    @field_validator("server", mode="before")
+    @classmethod
+    def _check_server(cls, value: Any) -> Any:
+        if value in SERVERS:
+            return value
+        raise ValueError(
+            f"server is one of {', '.join(map(repr, SERVERS))}, not {value!r}. "
+            f"server 只能是 {'、'.join(map(repr, SERVERS))}，不能是 {value!r}。"
+        )
+
+    @property
+    def _is_studio(self) -> bool:
+        """Whether the server is a self-hosted Coze Studio."""
+        return is_studio(self.server, self.base_url)
