@@ -5,22 +5,18 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
-from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import LangSmithParams, ModelProfile
-from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, model_validator
 
 from langchain_coze._base.bot import ABANDONED, CACHE_KEY_FIELDS, PER_CALL_FIELDS, BotFields
-from langchain_coze._base.config_aware_model import ConfigAwareChatModel
+from langchain_coze._base.turn_model import TurnChatModel
 from langchain_coze._base.unsupported import (
     reject_forced_tool_choice,
     reject_structured_output,
 )
 from langchain_coze._chat.history import needs_conversation
 from langchain_coze._chat.turn import create_answer_turn, start_turn
-from langchain_coze._convert import block_order  # noqa: F401 - registers our block translator
-from langchain_coze._convert.chunks import awith_callbacks, to_chat_result, with_callbacks
 from langchain_coze._convert.to_coze import SystemMessageMode
 from langchain_coze._version import __version__
 from langchain_coze.errors import CozeError
@@ -28,18 +24,15 @@ from langchain_coze.errors import CozeError
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
-        AsyncIterator,
         Callable,
         Generator,
-        Iterator,
         Mapping,
         Sequence,
     )
 
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.outputs import ChatGenerationChunk, ChatResult
+    from langchain_core.outputs import ChatGenerationChunk
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
@@ -56,7 +49,7 @@ _CACHE_KEY_FIELDS = (
 _KNOWN_ARGUMENTS = PER_CALL_FIELDS | {"stream", "tools", "tool_choice"}
 
 
-class ChatCoze(BotFields, ConfigAwareChatModel):
+class ChatCoze(BotFields, TurnChatModel):
     """A Coze bot as a LangChain chat model.
 
     The answer is plain text. Recalled documents, follow-up questions, reasoning, tool calls and
@@ -204,24 +197,6 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
             params.pop(name, None)  # type: ignore[misc] # not a literal key
         return params
 
-    def get_num_tokens(self, text: str) -> int:
-        """Return the approximate token count of a text; Coze reports it only after a turn.
-
-        Args:
-            text: Any text.
-        """
-        return count_tokens_approximately([text])
-
-    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Any = None) -> int:
-        """Return the approximate token count of messages; Coze reports it only after a turn.
-
-        Args:
-            messages: Any messages.
-            tools: Ignored.
-        """
-        del tools
-        return count_tokens_approximately(messages)
-
     def _resolve_model_profile(self) -> ModelProfile | None:
         return ModelProfile(
             text_inputs=True,
@@ -282,72 +257,12 @@ class ChatCoze(BotFields, ConfigAwareChatModel):
 
     # --- One turn --------------------------------------------------------------------------------
 
-    def _generate_with_cache(
-        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
-    ) -> ChatResult:
-        model = self._without_unsafe_cache(messages, **kwargs)
-        return super(ChatCoze, model)._generate_with_cache(messages, *args, **kwargs)
-
-    async def _agenerate_with_cache(
-        self, messages: list[BaseMessage], *args: Any, **kwargs: Any
-    ) -> ChatResult:
-        model = self._without_unsafe_cache(messages, **kwargs)
-        return await super(ChatCoze, model)._agenerate_with_cache(messages, *args, **kwargs)
-
-    def _without_unsafe_cache(
-        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
-    ) -> Self:
-        """Return this model, or a copy without cache if a cached answer could be wrong."""
-        del stop, run_manager
-        if self.cache is False or (self.cache is None and get_llm_cache() is None):
-            return self
-
+    def _is_cacheable(self, messages: list[BaseMessage], kwargs: Mapping[str, Any]) -> bool:
         options = self._build_options(kwargs)
         session_name = getattr(self.api_key, "session_name", None)  # not in the cache key
-        if session_name or options.has_tools or needs_conversation(messages, options.scope):
-            return self.model_copy(update={"cache": False})
-        return self
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        del run_manager
-        return to_chat_result(list(self._stream_turn(messages, stop, kwargs, single_chunk=True)))
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        del run_manager
-        chunks = self._astream_turn(messages, stop, kwargs, single_chunk=True)
-        return to_chat_result([chunk async for chunk in chunks])
-
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
-        chunks = self._stream_turn(messages, stop, kwargs)
-        return with_callbacks(chunks, run_manager) if run_manager else chunks
-
-    def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        chunks = self._astream_turn(messages, stop, kwargs)
-        return awith_callbacks(chunks, run_manager) if run_manager else chunks
+        return not (
+            session_name or options.has_tools or needs_conversation(messages, options.scope)
+        )
 
     def _stream_turn(
         self,

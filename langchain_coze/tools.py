@@ -10,28 +10,28 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain evaluates annotations
-from langchain_core.tools import BaseTool, BaseToolkit
+from langchain_core.tools import BaseToolkit
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.cleaning import hide_secrets
 from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
-from langchain_coze._base.unsupported import drop_secrets
+from langchain_coze._base.parameter_tool import ParameterTool
 from langchain_coze._chat.options import validate_bot_or_app
 from langchain_coze._convert.to_coze import stringify_values
 from langchain_coze._workflows.engine import RunOptions, WorkflowEngine
 from langchain_coze._workflows.input_schema import make_tool_name
 from langchain_coze._workflows.metadata import describe_workflow, describe_workspace_workflows
-from langchain_coze._workflows.plain_data import to_plain_data
 from langchain_coze._workflows.progress import ProgressReporter
 from langchain_coze.errors import (
-    CozeInvalidRequestError,
     CozeWorkflowInterrupt,
     bilingual_hint,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from langchain_core.tools import BaseTool
 
     from langchain_coze._api.effects import Flow
     from langchain_coze._workflows.engine import InputSource, RunState
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 
-class CozeWorkflowTool(CozeConnectionFields, BaseTool):
+class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     """A Coze workflow as a LangChain tool.
 
     The output of the workflow is the content for the model; the artifact is a `WorkflowRun`. A
@@ -164,13 +164,6 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
     """Maximum seconds from a start or an answer to the end of the run or its next question; then
     `CozeTimeoutError`. None for no limit."""
 
-    response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
-    """Fixed; required by LangChain."""
-
-    handle_tool_error: Any = True
-    """How a `CozeWorkflowError` is reported: `True` returns its text to the model, `False` raises
-    it. See `BaseTool` for other values."""
-
     _async_unavailable: bool = PrivateAttr(default=False)  # set if Coze refuses asynchronous runs
 
     @model_validator(mode="after")
@@ -217,30 +210,6 @@ class CozeWorkflowTool(CozeConnectionFields, BaseTool):
         )
 
     # --- Calls -----------------------------------------------------------------------------------
-
-    def _to_args_and_kwargs(
-        self, tool_input: str | dict[str, Any], tool_call_id: str | None
-    ) -> tuple[tuple[str, ...], dict[str, Any]]:
-        """Return the arguments of `_run`; a dict holds the parameters, which may have any name."""
-        if isinstance(tool_input, str) and isinstance(self.args_schema, dict):
-            tool_input = {_get_single_parameter_name(self.args_schema): tool_input}
-        _, values = super()._to_args_and_kwargs(tool_input, tool_call_id)
-        named = {_get_wire_name(self.args_schema, name): value for name, value in values.items()}
-        return (), {"values": to_plain_data(named), "tool_call_id": tool_call_id}
-
-    if not TYPE_CHECKING:  # type checkers use the methods of BaseTool
-
-        def bind(self, **kwargs: Any) -> Any:
-            """Bind arguments; see `Runnable.bind`. Secrets cannot be bound."""
-            return super().bind(**drop_secrets(kwargs, owner=type(self).__name__))
-
-        def run(self, *args: Any, **kwargs: Any) -> Any:
-            """Run the workflow; see `BaseTool.run`, which shows its arguments to tracers."""
-            return super().run(*args, **drop_secrets(kwargs, owner=type(self).__name__))
-
-        async def arun(self, *args: Any, **kwargs: Any) -> Any:
-            """Async version of `run`."""
-            return await super().arun(*args, **drop_secrets(kwargs, owner=type(self).__name__))
 
     def _run(
         self,
@@ -447,24 +416,6 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
             CozeWorkflowTool(**{**fields, **self.tool_options, **workflow})
             for workflow in workflows
         ]
-
-
-def _get_wire_name(schema: Any, name: str) -> str:
-    """Return Coze's name of a parameter: a pydantic field may have it as its alias."""
-    field = getattr(schema, "model_fields", {}).get(name)
-    return (field.serialization_alias or field.alias or name) if field is not None else name
-
-
-def _get_single_parameter_name(schema: Mapping[str, Any]) -> str:
-    """Return the name of the only parameter, which gets the value of a plain str."""
-    names = schema.get("required") or list(schema.get("properties") or ())
-    if len(names) == 1:
-        return str(names[0])
-    problem = f"takes {len(names)} parameters" if names else "has parameters that are not known"
-    raise CozeInvalidRequestError(
-        f"The workflow {problem}: a plain string cannot be assigned to one of them.",
-        hint=bilingual_hint("Give a dict of parameters.", "请以字典形式传入参数。"),
-    )
 
 
 def _require_finished(state: RunState) -> WorkflowRun:

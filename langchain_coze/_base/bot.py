@@ -8,15 +8,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.runnables import ensure_config
-from pydantic import AliasChoices, Field, PrivateAttr
+from pydantic import AliasChoices, Field
 
 from langchain_coze._api.retry import RetryPolicy
+from langchain_coze._base.call_arguments import CallArguments
 from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
-from langchain_coze._base.unsupported import (
-    drop_secrets,
-    get_argument_names,
-    handle_unknown_argument,
-)
 from langchain_coze._chat.cancel import cancel_in_background
 from langchain_coze._chat.options import (
     DEFAULT_USER_ID,
@@ -29,8 +25,6 @@ from langchain_coze._environment import from_env
 from langchain_coze.errors import CozeInvalidRequestError, CozeTimeoutError, bilingual_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
     from langchain_coze._api.driver import Driver
     from langchain_coze._chat.turn import TurnRun
 
@@ -77,7 +71,7 @@ _OPTION_FIELDS = (*STRING_MAP_OPTIONS, *PLAIN_OPTIONS)
 _NUMBER_LIKE_OPTIONS = frozenset({"bot_version", "connector_id"})  # Coze rejects JSON numbers
 
 
-class BotFields(CozeConnectionFields):
+class BotFields(CallArguments, CozeConnectionFields):
     """The fields that select and configure a bot or a chatflow."""
 
     bot_id: str | None = Field(
@@ -144,21 +138,6 @@ class BotFields(CozeConnectionFields):
     cancel_on_close: bool = False
     """Cancel the chat in Coze when the consumer stops reading early. Output generated so far is
     still billed."""
-
-    _warned: set[str] = PrivateAttr(default_factory=set)
-
-    if not TYPE_CHECKING:  # type checkers use the method of Runnable
-
-        def bind(self, **kwargs: Any) -> Any:
-            """Bind arguments; see `Runnable.bind`. Secrets cannot be bound."""
-            return super().bind(**drop_secrets(kwargs, owner=type(self).__name__))
-
-    def _warn_unknown_arguments(self, names: Iterable[str], accepted: Collection[str]) -> None:
-        """Warn once about each unknown argument of a call."""
-        for name in sorted(set(names) - set(accepted) - self._warned):
-            self._warned.add(name)
-            init_only = get_argument_names(type(self))
-            handle_unknown_argument(name, accepted, init_only=init_only, owner=type(self).__name__)
 
     @property
     def model(self) -> str:

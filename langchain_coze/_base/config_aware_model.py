@@ -6,7 +6,7 @@ LangChain's tracers see the input before the model does. So each public method h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.prompt_values import ChatPromptValue
@@ -19,59 +19,62 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_CONFIG_NAMES = {CONFIG_KEY: "conversation_id", USER_CONFIG_KEY: "user_id"}
-
-
 class ConfigAwareChatModel(BaseChatModel):
     """A chat model that reads the conversation id and the user id in the config of each call."""
+
+    _CONFIG_ARGUMENTS: ClassVar[Mapping[str, str]] = {
+        CONFIG_KEY: "conversation_id",
+        USER_CONFIG_KEY: "user_id",
+    }
 
     if not TYPE_CHECKING:  # type checkers use the overloads of BaseChatModel
 
         def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.invoke`. The config may hold a conversation id."""
             return super().invoke(
-                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
+                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
             )
 
         async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Async version of `invoke`."""
             return await super().ainvoke(
-                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
+                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
             )
 
         def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.stream`. The config may hold a conversation id."""
             return super().stream(
-                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
+                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
             )
 
         def astream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Async version of `stream`."""
             return super().astream(
-                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
+                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
             )
 
         def stream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.stream_events`. For the config see `invoke`."""
             return super().stream_events(
-                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
+                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
             )
 
         def astream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.astream_events`. For the config see `invoke`."""
             return super().astream_events(
-                make_traceable_input(input), config, **prepare_arguments(config, kwargs)
+                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
             )
 
+    def _prepare_arguments(
+        self, config: Mapping[str, Any] | None, kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the arguments of a call: without secrets, with the ids from its config.
 
-def prepare_arguments(config: Mapping[str, Any] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call: without secrets, with the ids from its config.
-
-    Args:
-        config: The config of the call.
-        kwargs: The arguments of the call.
-    """
-    return add_config_arguments(config, drop_secrets(kwargs), _CONFIG_NAMES)
+        Only a model that is called on its own needs them; inside a graph it finds the config
+        itself.
+        """
+        kwargs = drop_secrets(kwargs, owner=type(self).__name__)
+        return add_config_arguments(config, kwargs, self._CONFIG_ARGUMENTS)
 
 
 def make_traceable_input(model_input: Any) -> Any:

@@ -110,7 +110,7 @@ class ConnectionFields(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _prepare_arguments(cls, values: Any) -> Any:
+    def _prepare_fields(cls, values: Any) -> Any:
         """Reject or report unknown arguments; None means the default where None is no value."""
         if not isinstance(values, dict):
             return values

@@ -1,0 +1,67 @@
+"""A tool that runs a workflow with named parameters, and returns its output and the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.tools import BaseTool
+
+from langchain_coze._base.call_arguments import CallArguments
+from langchain_coze._base.unsupported import drop_secrets
+from langchain_coze._workflows.plain_data import to_plain_data
+from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ParameterTool(CallArguments, BaseTool):
+    """A tool whose `_run` gets the parameters of a call as one dict.
+
+    Subclasses implement `_run(values, tool_call_id=…, config=…)` and its async twin.
+    """
+
+    response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
+    """Fixed; required by LangChain."""
+
+    handle_tool_error: Any = True
+    """How a `CozeWorkflowError` is reported: `True` returns its text to the model, `False` raises
+    it. See `BaseTool` for other values."""
+
+    def _to_args_and_kwargs(
+        self, tool_input: str | dict[str, Any], tool_call_id: str | None
+    ) -> tuple[tuple[str, ...], dict[str, Any]]:
+        """Return the arguments of `_run`; a dict holds the parameters, which may have any name."""
+        if isinstance(tool_input, str) and isinstance(self.args_schema, dict):
+            tool_input = {_get_single_parameter_name(self.args_schema): tool_input}
+        _, values = super()._to_args_and_kwargs(tool_input, tool_call_id)
+        named = {_get_wire_name(self.args_schema, name): value for name, value in values.items()}
+        return (), {"values": to_plain_data(named), "tool_call_id": tool_call_id}
+
+    if not TYPE_CHECKING:  # type checkers use the methods of BaseTool
+
+        def run(self, *args: Any, **kwargs: Any) -> Any:
+            """Run the workflow; see `BaseTool.run`, which shows its arguments to tracers."""
+            return super().run(*args, **drop_secrets(kwargs, owner=type(self).__name__))
+
+        async def arun(self, *args: Any, **kwargs: Any) -> Any:
+            """Async version of `run`."""
+            return await super().arun(*args, **drop_secrets(kwargs, owner=type(self).__name__))
+
+
+def _get_wire_name(schema: Any, name: str) -> str:
+    """Return Coze's name of a parameter: a pydantic field may have it as its alias."""
+    field = getattr(schema, "model_fields", {}).get(name)
+    return (field.serialization_alias or field.alias or name) if field is not None else name
+
+
+def _get_single_parameter_name(schema: Mapping[str, Any]) -> str:
+    """Return the name of the only parameter, which gets the value of a plain str."""
+    names = schema.get("required") or list(schema.get("properties") or ())
+    if len(names) == 1:
+        return str(names[0])
+    problem = f"takes {len(names)} parameters" if names else "has parameters that are not known"
+    raise CozeInvalidRequestError(
+        f"The workflow {problem}: a plain string cannot be assigned to one of them.",
+        hint=bilingual_hint("Give a dict of parameters.", "请以字典形式传入参数。"),
+    )
