@@ -213,6 +213,13 @@ class AnswerAssembler:
         self.plain_answer_id = _NO_ID
         self._advance()
 
+    def finish_open(self) -> None:
+        """Finish all answers: no more text of theirs arrives."""
+        for answer in self._queue:
+            answer.is_finished = True
+        self.plain_answer_id = _NO_ID
+        self._advance()
+
     def add_block(self, block: Mapping[str, Any]) -> None:
         """Add a block that is not text.
 
@@ -274,10 +281,7 @@ class AnswerAssembler:
             cited: Whether the answer has sources; they are cited on its last text block.
             **fields: Further fields of `AIMessageChunk`.
         """
-        for answer in self._queue:
-            answer.is_finished = True
-        self.plain_answer_id = _NO_ID
-        self._advance()
+        self.finish_open()
         self.flush()
         text, extra = (
             self._join_answers(parse)

@@ -141,7 +141,9 @@ def _has_file_id(fields: Mapping[str, Any]) -> bool:
 
 def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attachment:
     if fields["url"]:
-        return Attachment(kind, url=_require_public_url(str(fields["url"])))
+        url = _require_public_url(str(fields["url"]))
+        name, mime_type = str(fields["name"] or ""), str(fields["mime_type"] or "")
+        return Attachment(kind, url=url, name=name, mime_type=mime_type)
     if fields["file_id"]:
         return Attachment(kind, file_id=str(fields["file_id"]))
     if fields["data"] is None:

@@ -20,7 +20,7 @@ from langchain_core.messages import (
 
 from langchain_coze._convert.attachments import FILE_BLOCK_TYPES, Attachment, parse_block
 from langchain_coze._convert.chunks import PROVIDER
-from langchain_coze._convert.transcript import TranscriptEntry, write_transcript
+from langchain_coze._convert.transcript import Part, TranscriptEntry, write_transcript
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
@@ -47,11 +47,18 @@ EnterMessage: TypeAlias = dict[str, Any]
 """A message of a request; if `content` is a list, its files have not been uploaded yet."""
 
 
-class _Entry(NamedTuple):
-    """A converted message and its kind: system, said, or a note that may move before a question."""
+class HistoryEntry(NamedTuple):
+    """A converted message.
+
+    Attributes:
+        kind: A system message, a message, or a note, which may move before a question.
+        message: The message in Coze's format.
+        parts: The texts and files of a user message, as the user ordered them.
+    """
 
     kind: Literal["system", "message", "context"]
     message: EnterMessage
+    parts: Sequence[Part] = ()
 
 
 def to_coze_messages(
@@ -80,6 +87,29 @@ def to_coze_messages(
     Raises:
         CozeInvalidRequestError: There is no question, or a message cannot be sent.
     """
+    entries = convert_history(messages, system_mode=system_mode, model_name=model_name)
+    if history_format == "messages":
+        entries = _trim_to_limit(entries, limit)
+    else:
+        entries = _join_history(entries, with_question=history_format == "one_message")
+    coze_messages = [entry.message for entry in entries]
+    _check_files_have_text(coze_messages)
+    return coze_messages
+
+
+def convert_history(
+    messages: Sequence[BaseMessage], *, system_mode: SystemMessageMode, model_name: str | None
+) -> list[HistoryEntry]:
+    """Return the messages to send, converted one by one; the last one is the question.
+
+    Args:
+        messages: The conversation so far.
+        system_mode: See `to_coze_messages`.
+        model_name: See `to_coze_messages`.
+
+    Raises:
+        CozeInvalidRequestError: There is no question, or a message cannot be sent.
+    """
     sendable = (
         messages if system_mode == "context" else [m for m in messages if _get_role(m) != "system"]
     )
@@ -91,16 +121,10 @@ def to_coze_messages(
     ]
     entries = _move_question_last(entries)
     _check_question(entries)
-    if history_format == "messages":
-        entries = _trim_to_limit(entries, limit)
-    else:
-        entries = _join_history(entries, with_question=history_format == "one_message")
-    coze_messages = [entry.message for entry in entries]
-    _check_files_have_text(coze_messages)
-    return coze_messages
+    return entries
 
 
-def _check_question(entries: Sequence[_Entry]) -> None:
+def _check_question(entries: Sequence[HistoryEntry]) -> None:
     """Reject a history that does not end with a question."""
     if not entries:
         raise CozeInvalidRequestError(
@@ -212,26 +236,31 @@ def _describe_own_calls(messages: Sequence[BaseMessage], model_name: str | None)
 
 def _convert_message(
     message: BaseMessage, model_name: str | None, calls: Mapping[str, str]
-) -> _Entry | None:
+) -> HistoryEntry | None:
     """Return one message in Coze's format, or None if the bot does not need it."""
     role = _get_role(message)
     if isinstance(message, ToolMessage):
         call = calls.get(getattr(message, "tool_call_id", ""))  # of an ended chat
-        return _Entry("context", _build_user_message(f"[{call}] {message.text}")) if call else None
+        return (
+            HistoryEntry("context", _build_user_message(f"[{call}] {message.text}"))
+            if call
+            else None
+        )
     if role == "assistant":
         return _convert_assistant(message, model_name)
     if role == "user":
-        return _Entry("message", _build_user_message(*_read_parts(message)))
+        parts = _read_parts(message)
+        return HistoryEntry("message", _build_user_message(*parts), parts)
     if role == "system":
-        return _Entry("system", _build_user_message(str(message.text)))
+        return HistoryEntry("system", _build_user_message(str(message.text)))
     if role == "remove":
         return None  # an instruction for a graph, without content
     text = f"[{message.name or role}] {message.text}"
     is_result = role in {"tool", "function"}  # of no known call
-    return _Entry("context" if is_result else "message", _build_user_message(text))
+    return HistoryEntry("context" if is_result else "message", _build_user_message(text))
 
 
-def _convert_assistant(message: BaseMessage, model_name: str | None) -> _Entry | None:
+def _convert_assistant(message: BaseMessage, model_name: str | None) -> HistoryEntry | None:
     """Convert an assistant message; to this bot, another agent is a user."""
     if not isinstance(message.content, str) and any(map(_is_file, message.content)):
         warn_user(
@@ -241,9 +270,9 @@ def _convert_assistant(message: BaseMessage, model_name: str | None) -> _Entry |
     if not message.text or message.response_metadata.get(_HANDOFF_BACK):
         return None  # only a handoff
     if _is_foreign(message, model_name):  # context for the user's question, not a question itself
-        return _Entry("context", _build_user_message(f"[{message.name}] {message.text}"))
+        return HistoryEntry("context", _build_user_message(f"[{message.name}] {message.text}"))
     is_context = isinstance(message, AIMessage) and bool(message.tool_calls)
-    return _Entry("context" if is_context else "message", _build_answer(str(message.text)))
+    return HistoryEntry("context" if is_context else "message", _build_answer(str(message.text)))
 
 
 def _is_file(block: Any) -> bool:
@@ -343,7 +372,7 @@ def collect_system_variables(
     return {variable: "\n\n".join(message.text for message in system)}
 
 
-def _move_question_last(entries: list[_Entry]) -> list[_Entry]:
+def _move_question_last(entries: list[HistoryEntry]) -> list[HistoryEntry]:
     """Move trailing system messages and notes before the question, which drives the recall."""
     positions = [number for number, entry in enumerate(entries) if entry.kind == "message"]
     if not positions or entries[positions[-1]].message["role"] != "user":
@@ -352,7 +381,7 @@ def _move_question_last(entries: list[_Entry]) -> list[_Entry]:
     return [*entries[:last], *entries[last + 1 :], entries[last]]
 
 
-def _join_history(entries: list[_Entry], *, with_question: bool) -> list[_Entry]:
+def _join_history(entries: list[HistoryEntry], *, with_question: bool) -> list[HistoryEntry]:
     """Return the history as one message, and the question as another or in the same one.
 
     A system message that stands alone before the question is sent as it is: two messages keep
@@ -362,29 +391,45 @@ def _join_history(entries: list[_Entry], *, with_question: bool) -> list[_Entry]
     is_only_system = len(earlier) == 1 and earlier[0].kind == "system"
     if not earlier or (is_only_system and not with_question):
         return entries
-    transcript = write_transcript(
-        [_to_transcript_entry(entry) for entry in earlier],
-        _get_parts(question) if with_question else (),
-    )
-    joined = _Entry("message", _build_user_message(*transcript))
+    transcript = write_history(entries if with_question else earlier, with_question=with_question)
+    joined = HistoryEntry("message", _build_user_message(*transcript))
     return [joined] if with_question else [joined, question]
 
 
-def _to_transcript_entry(entry: _Entry) -> TranscriptEntry:
+def write_history(entries: Sequence[HistoryEntry], *, with_question: bool = True) -> list[Part]:
+    """Return a history as one text, followed by its files.
+
+    Args:
+        entries: The result of `convert_history`.
+        with_question: Whether the last entry is the question.
+    """
+    earlier = entries[:-1] if with_question else entries
+    return write_transcript(
+        [_to_transcript_entry(entry) for entry in earlier],
+        get_parts(entries[-1]) if with_question else (),
+    )
+
+
+def _to_transcript_entry(entry: HistoryEntry) -> TranscriptEntry:
     role = entry.message["role"]
     if entry.kind == "system":
         role = "system"
     elif entry.kind == "context" and role == "user":  # it names its agent or tool call
         role = "note"
-    return TranscriptEntry(role, _get_parts(entry))
+    return TranscriptEntry(role, get_parts(entry))
 
 
-def _get_parts(entry: _Entry) -> list[str | Attachment]:
+def get_parts(entry: HistoryEntry) -> Sequence[Part]:
+    """Return the text and the files of an entry.
+
+    Args:
+        entry: An entry of `convert_history`.
+    """
     content = entry.message["content"]
     return content if isinstance(content, list) else [content]
 
 
-def _trim_to_limit(entries: list[_Entry], limit: int) -> list[_Entry]:
+def _trim_to_limit(entries: list[HistoryEntry], limit: int) -> list[HistoryEntry]:
     """Return up to `limit` messages: all system ones, and the newest others from a question on."""
     surplus = len(entries) - limit
     if surplus <= 0:
@@ -395,7 +440,7 @@ def _trim_to_limit(entries: list[_Entry], limit: int) -> list[_Entry]:
             f"There are {system} system messages; Coze takes {limit} messages in all.",
             hint=bilingual_hint("Join them into one.", "请合并为一条。"),
         )
-    kept: list[_Entry] = []
+    kept: list[HistoryEntry] = []
     for entry in entries:
         if entry.kind == "system":
             kept.append(entry)

@@ -1,0 +1,252 @@
+"""The routes of a coze.site project as flows; see `langchain_coze._api.effects`.
+
+A project is generated Python that its owner may edit: routes are a convention (docs/wire.md,
+section 9).
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from langchain_coze._api.effects import Flow, Reply, Request, Sleep
+from langchain_coze._api.error_codes import make_deadline_error
+from langchain_coze._api.models import parse_json
+from langchain_coze._api.polling import Polling, limit_pause
+from langchain_coze._api.replies import collect_error_context
+from langchain_coze._api.retry import RetryPolicy, send_with_retry
+from langchain_coze._api.site_errors import find_site_error, make_site_error
+from langchain_coze.errors import (
+    CozeError,
+    CozeNotFoundError,
+    CozeServerError,
+    CozeStreamError,
+    CozeTimeoutError,
+    bilingual_hint,
+    redact,
+)
+
+if TYPE_CHECKING:
+    from langchain_coze._api.retry import ErrorFinder
+
+RUN_ID = "x-run-id"
+"""The header with the id of a run or task; for an agent's `/run` also its session."""
+
+_DEBUG = "x-workflow-stream-mode"
+_CANCELLED_KEYS = {"status", "run_id", "message"}
+_ENDED = frozenset({"failed", "timeout"})
+_UNKNOWN_OUTCOME = (CozeServerError, CozeTimeoutError, CozeStreamError)
+
+
+def send_to_site(
+    request: Request, policy: RetryPolicy, *, is_workflow: bool = False
+) -> Flow[Reply]:
+    """Send a request to a project; see `send_with_retry`.
+
+    Args:
+        request: The request.
+        policy: The retry policy.
+        is_workflow: Whether the project is a workflow.
+
+    Raises:
+        CozeError: The project reported an error or could not be reached.
+    """
+    finder: ErrorFinder = functools.partial(find_site_error, is_workflow=is_workflow)
+    return send_with_retry(request, policy, finder)
+
+
+def build_stream_request(body: Mapping[str, Any], *, debug: bool = False) -> Request:
+    """Return the request that runs an agent or workflow as a stream.
+
+    Args:
+        body: The question of an agent, or the inputs of a workflow.
+        debug: Whether a workflow also reports its nodes.
+    """
+    headers = {_DEBUG: "debug"} if debug else {}
+    return Request(method="POST", path="/stream_run", body=body, headers=headers, stream=True)
+
+
+def run_project(
+    body: Mapping[str, Any], run_id: str, policy: RetryPolicy, *, is_workflow: bool = False
+) -> Flow[tuple[Reply, dict[str, Any]]]:
+    """Run an agent or workflow with one request; return the reply and its output.
+
+    Args:
+        body: The inputs of the graph.
+        run_id: The id of the run, and of the session of an agent.
+        policy: The retry policy.
+        is_workflow: Whether the project is a workflow.
+
+    Raises:
+        CozeTimeoutError: The run was cancelled or took longer than 900 s: the server reports both
+            in the same way.
+        CozeError: The project reported an error or could not be reached.
+    """
+    request = Request(method="POST", path="/run", body=body, headers={RUN_ID: run_id})
+    reply = yield from send_to_site(request, policy, is_workflow=is_workflow)
+    output = dict(reply.json)
+    if output.keys() == _CANCELLED_KEYS and output["status"] in {"cancelled", "timeout"}:
+        context = {**collect_error_context(reply), "status_code": None}
+        error = CozeTimeoutError(
+            "The run was cancelled, or took longer than the 900 s that a project allows.",
+            reason=output["status"],
+            run_id=str(output["run_id"]),
+            hint=bilingual_hint(
+                "Use the mode 'async' for work that takes longer.",
+                "耗时更长的任务请使用 'async' 模式。",
+            ),
+            **context,
+        )
+        error.may_have_started = True
+        raise error
+    return reply, output
+
+
+def fetch_schemas(policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
+    """Return `input_schema` and `output_schema` of a project; both are empty for an agent.
+
+    Args:
+        policy: The retry policy.
+
+    Raises:
+        CozeError: The project reported an error or could not be reached.
+    """
+    reply = yield from send_to_site(Request(method="GET", path="/graph_parameter"), policy)
+    schemas: Mapping[str, Any] = reply.json
+    return schemas
+
+
+def cancel_run(run_id: str, policy: RetryPolicy) -> Flow[None]:
+    """Cancel a run of `/run` or `/stream_run`; the project answers alike if there is none.
+
+    Args:
+        run_id: The id of the run.
+        policy: The retry policy.
+
+    Raises:
+        CozeError: The project reported an error or could not be reached.
+    """
+    request = Request(method="POST", path=f"/cancel/{quote(run_id, safe='')}")
+    yield from send_to_site(request, policy)
+
+
+# --- Asynchronous runs ---------------------------------------------------------------------------
+
+
+def run_task(
+    body: Mapping[str, Any],
+    task_id: str,
+    policy: RetryPolicy,
+    polling: Polling,
+    *,
+    is_workflow: bool = False,
+) -> Flow[tuple[Reply, Any]]:
+    """Run an agent or workflow as a task and poll it; return the last reply and the output.
+
+    Args:
+        body: The inputs of the graph.
+        task_id: The id of the task, chosen by the caller: by it, a task whose submission had an
+            unknown outcome is looked up before it is sent again.
+        policy: The retry policy of each request.
+        polling: How often, and for how long, to poll.
+        is_workflow: Whether the project is a workflow.
+
+    Raises:
+        CozeTimeoutError: The task did not end in time.
+        CozeError: The project reported an error or could not be reached.
+    """
+    try:
+        yield from _submit_task(body, task_id, policy)
+        return (yield from _poll_task(task_id, policy, polling, is_workflow=is_workflow))
+    except CozeError as error:
+        error.run_id = error.run_id or task_id
+        raise
+
+
+def _submit_task(body: Mapping[str, Any], task_id: str, policy: RetryPolicy) -> Flow[None]:
+    request = Request(method="POST", path="/async_run", body=body, headers={RUN_ID: task_id})
+    for attempt in range(policy.max_retries + 1):
+        try:
+            yield from send_to_site(request, policy)
+        except CozeError as error:
+            if not (error.may_have_started or isinstance(error, _UNKNOWN_OUTCOME)):
+                raise
+            if not (yield from _is_stored(task_id, policy, error)):
+                if attempt == policy.max_retries:
+                    raise
+                yield Sleep(policy.get_pause(attempt, error.retry_after))
+                continue
+        return
+
+
+def _is_stored(task_id: str, policy: RetryPolicy, cause: CozeError) -> Flow[bool]:
+    """Return whether a task was stored although its submission failed.
+
+    Args:
+        task_id: The task.
+        policy: The retry policy.
+        cause: The error of the submission, which is raised if that cannot be found out.
+    """
+    try:
+        yield from send_to_site(_build_task_request(task_id), policy)
+    except CozeNotFoundError:
+        return False
+    except CozeError:
+        cause.may_have_started = True
+        raise cause from None
+    return True
+
+
+def _build_task_request(task_id: str, read_timeout: float | None = None) -> Request:
+    path = f"/task/{quote(task_id, safe='')}"
+    return Request(method="GET", path=path, read_timeout=read_timeout)
+
+
+def _poll_task(
+    task_id: str, policy: RetryPolicy, polling: Polling, *, is_workflow: bool
+) -> Flow[tuple[Reply, Any]]:
+    started_at = polling.clock()
+    for pause in polling.iter_pauses():
+        seconds_left = started_at + polling.timeout - polling.clock()
+        if seconds_left <= 0:
+            break
+        if policy.deadline is not None and policy.deadline <= time.monotonic():
+            raise make_deadline_error(may_have_started=True)
+        yield limit_pause(pause, seconds_left, policy)
+        try:
+            request = _build_task_request(task_id, max(seconds_left, 1.0))
+            reply = yield from send_to_site(request, policy)
+        except CozeError as error:
+            error.may_have_started = True
+            raise
+        task: Mapping[str, Any] = reply.json
+        if task.get("status") == "completed":
+            return reply, _read_result(task.get("result"))
+        if task.get("status") in _ENDED:
+            raise _make_task_error(reply, task, is_workflow=is_workflow)
+    timeout_error = CozeTimeoutError(
+        f"The task had not ended within poll_timeout={polling.timeout:g} s; it is still running.",
+        hint=bilingual_hint("Raise poll_timeout.", "请调大 poll_timeout。"),
+    )
+    timeout_error.may_have_started = True
+    raise timeout_error
+
+
+def _read_result(result: Any) -> Any:
+    """Return the output of a task, which may be JSON in a str."""
+    parsed = parse_json(result.encode("utf-8", "replace")) if isinstance(result, str) else None
+    return result if parsed is None else parsed
+
+
+def _make_task_error(reply: Reply, task: Mapping[str, Any], *, is_workflow: bool) -> CozeError:
+    failure = task.get("error")
+    failure = failure if isinstance(failure, Mapping) else {"message": failure}
+    code = failure.get("code") or task.get("status")
+    message = redact(str(failure.get("message") or f"The task ended: {code}."), reply.token)
+    context = {**collect_error_context(reply), "status_code": None, "is_workflow": is_workflow}
+    error = make_site_error(code, message, **context)
+    error.may_have_started = True
+    return error

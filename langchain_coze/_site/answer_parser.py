@@ -1,0 +1,366 @@
+"""Parse the answer of an agent at coze.site into LangChain message chunks. No I/O.
+
+A stream has frames `{"type": …, "content": {<type>: …}}` (docs/wire.md, section 9). The texts of
+one model message have one `msg_id`; not every message says that it has ended. Unknown frames are
+ignored, because the owner of a project may add some. The reply of `/run` and the result of a task
+hold LangChain messages, which take the same way.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langchain_core.messages.ai import UsageMetadata, add_usage
+from pydantic_core import to_json
+
+from langchain_coze._api.error_codes import make_truncated_error
+from langchain_coze._api.models import parse_json
+from langchain_coze._api.replies import build_event_response
+from langchain_coze._api.site_errors import make_site_error
+from langchain_coze._api.sse import Decoder
+from langchain_coze._chat.assembly import AnswerAssembler
+from langchain_coze.errors import CozeError, CozeInvalidRequestError, bilingual_hint, redact
+
+if TYPE_CHECKING:
+    from langchain_core.outputs import ChatGenerationChunk
+
+Frame = Mapping[str, Any]
+
+_NO_KEY = object()
+_SUCCESS = "0"
+_CALL_BLOCKS = frozenset({"tool_use", "function_call", "tool_call", "input_json_delta"})
+
+
+class SiteAnswerParser:
+    """Returns the answer of one turn as message chunks.
+
+    Attributes:
+        ids: `session_id`, `run_id`, `reply_id` and `logid`, each once it is known.
+        is_finished: Whether the turn has ended, also with an error.
+        is_done: The same: nothing follows the end.
+        succeeded: Whether the turn has ended without an error.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        ids: Mapping[str, str],
+        *,
+        token: str = "",
+        single_chunk: bool = False,
+        is_session_kept: bool = False,
+    ) -> None:
+        """Create a parser for one turn.
+
+        Args:
+            model_name: The name of the project, reported in `response_metadata`.
+            ids: The ids that are known before the answer.
+            token: The token to mask in errors.
+            single_chunk: Whether to return one chunk at the end.
+            is_session_kept: Whether the session will be used again even if the turn fails: the
+                question is then in its memory, and must not be repeated.
+        """
+        self.ids = dict(ids)
+        self.is_finished = False
+        self._token = token
+        self._single_chunk = single_chunk
+        self._is_session_kept = is_session_kept
+        self._decoder = Decoder()
+        metadata = {"model_name": model_name}
+        self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
+        self._keys: dict[str, str] = {}  # the open answers: their keys by `msg_id`
+        self._thinking: set[str] = set()  # those of them that have only reasoning so far
+        self._answer_count = 0
+        self._has_frames = False
+        self._has_output = False
+        self._usage: UsageMetadata | None = None
+        self._error: CozeError | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing follows."""
+        return self.is_finished
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the turn has ended without an error."""
+        return self.is_finished and self._error is None
+
+    # --- Input ---------------------------------------------------------------------------------
+
+    def feed(self, data: bytes) -> Sequence[ChatGenerationChunk]:
+        """Parse the next bytes of a stream and return the chunks they produce.
+
+        An error is raised by `finish`, after the text before it.
+
+        Args:
+            data: Bytes as read; any length.
+        """
+        for event in self._decoder.feed(data):
+            if self.is_finished:
+                break
+            self._handle_frame(event.data)
+        return self._assembler.take_chunks()
+
+    def feed_state(self, messages: Sequence[Any]) -> None:
+        """Read the messages of a whole turn: those after its question.
+
+        Args:
+            messages: All messages of the graph's state, as LangChain writes them.
+        """
+        humans = [n for n, m in enumerate(messages) if _get(m, "type") in {"human", "user"}]
+        for message in messages[humans[-1] + 1 if humans else 0 :]:
+            self._read_message(message)
+        self.is_finished = True
+
+    def handle_connection_lost(self, error: CozeError) -> None:
+        """Keep the error of a lost connection for `finish`, unless the turn has already ended.
+
+        Args:
+            error: The error that ended the stream.
+        """
+        if not self.is_finished:
+            self._fail(error)
+
+    def finish(self) -> Iterator[ChatGenerationChunk]:
+        """Yield the last chunks.
+
+        Raises:
+            CozeStreamError: The stream ended before the turn did.
+            CozeError: The turn failed.
+        """
+        if not self.is_finished:
+            self._fail(self._make_truncated_error())
+        if self._error is None:
+            self._assembler.build_last_chunk(
+                {"finish_reason": "stop"}, parse_json, usage_metadata=self._usage
+            )
+        else:
+            self._assembler.finish_open()
+        yield from self._assembler.take_chunks()
+        if self._error is not None:
+            raise self._error
+
+    # --- Frames --------------------------------------------------------------------------------
+
+    def _handle_frame(self, payload: bytes) -> None:
+        frame = parse_json(payload)
+        if not isinstance(frame, dict):
+            if payload.lstrip().startswith(b"{"):  # else a marker of the project's owner
+                self._fail(make_truncated_error("The stream has a frame that is not JSON."))
+            return
+        kind = str(frame.get("type"))
+        handler = self._HANDLERS.get(kind)
+        if handler is None:
+            return
+        self._has_frames = True
+        self._record_ids({"reply_id": frame.get("reply_id"), "logid": frame.get("log_id")})
+        handler(self, _get(frame.get("content"), kind), frame)
+
+    def _record_ids(self, ids: Mapping[str, Any]) -> None:
+        for name, value in ids.items():
+            if value and isinstance(value, str):
+                self.ids.setdefault(name, value)
+
+    def _handle_start(self, part: Any, frame: Frame) -> None:
+        del frame
+        self._record_ids({"run_id": _get(part, "execute_id")})
+
+    def _handle_answer(self, part: Any, frame: Frame) -> None:
+        message_id = str(frame.get("msg_id") or "")
+        if isinstance(part, list):
+            for block in part:
+                self._add_content_block(message_id, block)
+        elif isinstance(part, str) and part:
+            self._add_text(message_id, part)
+        if frame.get("finish"):
+            self._finish_answer(message_id)
+
+    def _handle_thinking(self, part: Any, frame: Frame) -> None:
+        message_id = str(frame.get("msg_id") or "")
+        if isinstance(part, str) and part:
+            self._add_reasoning(message_id, part)
+        if frame.get("finish"):
+            self._finish_answer(message_id)
+
+    def _handle_tool_request(self, part: Any, frame: Frame) -> None:
+        del frame
+        name = str(_get(part, "tool_name") or "")
+        parameters = _get(part, "parameters")
+        arguments = parameters.get(name, parameters) if isinstance(parameters, dict) else parameters
+        if not isinstance(arguments, dict):
+            arguments = {} if arguments is None else {"input": arguments}
+        call_id = str(_get(part, "tool_call_id") or "")
+        self._add_block(
+            {"type": "server_tool_call", "id": call_id, "name": name, "args": arguments}
+        )
+
+    def _handle_tool_response(self, part: Any, frame: Frame) -> None:
+        del frame
+        is_success = str(_get(part, "code") or _SUCCESS) == _SUCCESS
+        result = {
+            "type": "server_tool_result",
+            "tool_call_id": str(_get(part, "tool_call_id") or ""),
+            "status": "success" if is_success else "error",
+            "output": _get(part, "result"),
+        }
+        self._add_block(result)
+
+    def _handle_end(self, part: Any, frame: Frame) -> None:
+        code = _get(part, "code")
+        if code is None or str(code) == _SUCCESS:
+            self._usage = read_usage(_get(part, "token_cost"))
+            self.is_finished = True
+        else:
+            self._fail_run(code, _get(part, "message"), frame)
+
+    def _handle_error(self, part: Any, frame: Frame) -> None:
+        failure = part if isinstance(part, dict) else frame
+        self._fail_run(
+            failure.get("code"), failure.get("error_msg") or failure.get("message"), frame
+        )
+
+    def _handle_workflow(self, part: Any, frame: Frame) -> None:
+        del part, frame
+        message = "This project is a workflow, not an agent."
+        hint = bilingual_hint("Use CozeSiteTool.", "请使用 CozeSiteTool。")
+        self._fail(CozeInvalidRequestError(message, hint=hint))
+
+    _HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any, Frame], None]]] = {
+        "message_start": _handle_start,
+        "answer": _handle_answer,
+        "thinking": _handle_thinking,
+        "tool_request": _handle_tool_request,
+        "tool_response": _handle_tool_response,
+        "message_end": _handle_end,
+        "error": _handle_error,
+        "workflow_start": _handle_workflow,
+        "workflow_end": _handle_workflow,
+    }
+
+    # --- Messages of a state -------------------------------------------------------------------
+
+    def _read_message(self, message: Any) -> None:
+        """Read one message, as LangChain writes it."""
+        kind, content = _get(message, "type"), _get(message, "content")
+        if kind == "tool":
+            is_error = _get(message, "status") == "error"
+            part = {"tool_call_id": _get(message, "tool_call_id"), "result": content}
+            self._handle_tool_response({**part, "code": "1" if is_error else _SUCCESS}, {})
+        if kind not in {"ai", "AIMessageChunk", "assistant"}:
+            return
+        message_id = _get(message, "id")
+        if isinstance(message_id, str):
+            self.ids["reply_id"] = message_id
+        frame = {"msg_id": message_id, "finish": True}
+        reasoning = _get(_get(message, "additional_kwargs"), "reasoning_content")
+        self._handle_thinking(reasoning, {**frame, "finish": False})
+        self._handle_answer(content, frame)
+        for call in _get(message, "tool_calls") or ():
+            name = str(_get(call, "name") or "")
+            part = {"tool_call_id": _get(call, "id"), "tool_name": name}
+            self._handle_tool_request({**part, "parameters": {name: _get(call, "args")}}, {})
+        usage = read_usage(_get(message, "usage_metadata"))
+        self._usage = add_usage(self._usage, usage) if usage else self._usage
+
+    # --- Output --------------------------------------------------------------------------------
+
+    def _get_key(self, message_id: str) -> str:
+        """Return the key of an open answer, or of a new one."""
+        key = self._keys.get(message_id)
+        if key is None:
+            self._answer_count += 1
+            key = self._keys[message_id] = f"{message_id}#{self._answer_count}"
+        return key
+
+    def _finish_answer(self, message_id: str) -> None:
+        self._thinking.discard(message_id)
+        key = self._keys.pop(message_id, None)
+        if key is not None:
+            self._assembler.finish_message(key, "")
+
+    def _add_text(self, message_id: str, text: str) -> None:
+        self._has_output = True
+        self._thinking.discard(message_id)
+        for thinking_id in list(self._thinking):  # what was thought in another message is over
+            self._finish_answer(thinking_id)
+        self._assembler.add_text(self._get_key(message_id), text)
+
+    def _add_reasoning(self, message_id: str, text: str) -> None:
+        self._has_output = True
+        if message_id not in self._keys:
+            self._thinking.add(message_id)
+        self._assembler.add_reasoning(self._get_key(message_id), text)
+
+    def _add_content_block(self, message_id: str, block: Any) -> None:
+        """Add a block of an answer that is a list."""
+        kind = _get(block, "type")
+        text = block if isinstance(block, str) else _get(block, "text")
+        reasoning = _get(block, "thinking") or _get(block, "reasoning")
+        if isinstance(text, str):
+            self._add_text(message_id, text)
+        elif kind in {"thinking", "reasoning"} and isinstance(reasoning, str):
+            self._add_reasoning(message_id, reasoning)
+        elif kind not in _CALL_BLOCKS:  # which are among the `tool_calls`
+            self._has_output = True
+            self._assembler.add_block({"type": "non_standard", "value": block})
+
+    def _add_block(self, block: dict[str, Any]) -> None:
+        """Add a block that ends all answers before it."""
+        self._has_output = True
+        self._keys.clear()
+        self._thinking.clear()
+        self._assembler.finish_open()
+        self._assembler.add_block(block)
+
+    # --- Errors --------------------------------------------------------------------------------
+
+    def _fail_run(self, code: Any, message: Any, frame: Frame) -> None:
+        """End the turn with the error that it reports."""
+        text = redact(str(message or ""), self._token)
+        error = make_site_error(
+            code, text, response=build_event_response(to_json(frame).decode(), self._token)
+        )
+        error.may_have_started = self._has_output or self._is_session_kept
+        self._fail(error)
+
+    def _fail(self, error: CozeError) -> None:
+        error.run_id = error.run_id or self.ids.get("run_id")
+        error.session_id = error.session_id or self.ids.get("session_id")
+        error.logid = error.logid or self.ids.get("logid")
+        self._error = error
+        self.is_finished = True
+
+    def _make_truncated_error(self) -> CozeError:
+        if self._has_frames:
+            return make_truncated_error("The stream ended before the turn was over.")
+        error = make_truncated_error("The project answered with an empty stream.")
+        error.hint = bilingual_hint(
+            "Its code may have been changed, so that it sends other frames than an agent: test it "
+            "in Coze. Or base_url is not that of the project.",
+            "其代码可能已被修改，发送的不是智能体的数据帧：请在扣子中测试该项目；"
+            "也可能是 base_url 不是该项目的地址。",
+        )
+        return error
+
+
+def read_usage(counts: Any) -> UsageMetadata | None:
+    """Return token counts in LangChain's format; None if they are all zero.
+
+    Args:
+        counts: `token_cost` of a frame, or `usage_metadata` of a message.
+    """
+    values = [_get(counts, name) for name in ("input_tokens", "output_tokens", "total_tokens")]
+    incoming, outgoing, total = (v if isinstance(v, int) else 0 for v in values)
+    if not (incoming or outgoing or total):
+        return None
+    return UsageMetadata(
+        input_tokens=incoming, output_tokens=outgoing, total_tokens=total or incoming + outgoing
+    )
+
+
+def _get(value: Any, key: str) -> Any:
+    """Return the value of a key; None if it is no object or lacks the key."""
+    return value.get(key) if isinstance(value, Mapping) else None
