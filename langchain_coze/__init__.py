@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from langchain_coze._workflows.workflow_run import WorkflowRun
     from langchain_coze.auth import CozeJWTAuth
     from langchain_coze.chat_models import ChatCoze
+    from langchain_coze.coze_site import ChatCozeSite, CozeSiteTool
     from langchain_coze.errors import (
         CozeAuthenticationError,
         CozeChatError,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChatCoze",
+    "ChatCozeSite",
     "CozeAuthenticationError",
     "CozeChatError",
     "CozeConnectionError",
@@ -66,6 +68,7 @@ __all__ = [
     "CozeRecallError",
     "CozeRecallRetriever",
     "CozeServerError",
+    "CozeSiteTool",
     "CozeStreamError",
     "CozeTimeoutError",
     "CozeToolkit",
@@ -83,9 +86,11 @@ __all__ = [
 
 _MODULES = {
     "ChatCoze": "chat_models",
+    "ChatCozeSite": "coze_site",
     "CozeContext": "graphs",
     "CozeJWTAuth": "auth",
     "CozeRecallRetriever": "retrievers",
+    "CozeSiteTool": "coze_site",
     "CozeToolkit": "tools",
     "CozeWorkflowTool": "tools",
     "WorkflowRun": "_workflows.workflow_run",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -20,9 +21,11 @@ from langchain_coze._api.token_sources import StaticToken
 from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
+    from langchain_coze._api.driver import Driver
+    from langchain_coze._api.effects import Flow
     from langchain_coze._api.settings import Settings
 
 _TIMEOUT = 3.0  # seconds after the stream was left; what has not been sent by then is dropped
@@ -46,11 +49,24 @@ def cancel_in_background(
     if "chat_id" not in ids or "conversation_id" not in ids:
         return None
     chat = Chat(id=ids["chat_id"], conversation_id=ids["conversation_id"])
-    policy = RetryPolicy(max_retries=0, deadline=time.monotonic() + _TIMEOUT)
-    return _runtime.get_cancel_executor().submit(_send_cancel, settings, token, chat, policy)
-
-
-def _send_cancel(settings: Settings, token: str, chat: Chat, policy: RetryPolicy) -> None:
     driver = _runtime.make_driver(settings, StaticToken(SecretStr(token)))
+    return send_in_background(driver, partial(cancel_chat, chat))
+
+
+def send_in_background(driver: Driver, cancel: Callable[[RetryPolicy], Flow[Any]]) -> Future[None]:
+    """Send a request for which nobody waits, and ignore its errors.
+
+    Args:
+        driver: Reaches the server.
+        cancel: Returns the flow that sends the request.
+
+    Returns:
+        The future of the request.
+    """
+    policy = RetryPolicy(max_retries=0, deadline=time.monotonic() + _TIMEOUT)
+    return _runtime.get_cancel_executor().submit(_send, driver, cancel, policy)
+
+
+def _send(driver: Driver, cancel: Callable[[RetryPolicy], Flow[Any]], policy: RetryPolicy) -> None:
     with contextlib.suppress(CozeError):  # the chat may have ended already
-        driver.run(cancel_chat(chat, policy))
+        driver.run(cancel(policy))

@@ -38,7 +38,7 @@ class SiteAnswerParser:
 
     Attributes:
         ids: `session_id`, `run_id`, `reply_id` and `logid`, each once it is known.
-        is_finished: Whether the turn has ended, also with an error.
+        is_finished: Whether the server has reported the end of the turn, also with an error.
         is_done: The same: nothing follows the end.
         succeeded: Whether the turn has ended without an error.
     """
@@ -122,7 +122,7 @@ class SiteAnswerParser:
             error: The error that ended the stream.
         """
         if not self.is_finished:
-            self._fail(error)
+            self._keep_error(error)
 
     def finish(self) -> Iterator[ChatGenerationChunk]:
         """Yield the last chunks.
@@ -131,8 +131,8 @@ class SiteAnswerParser:
             CozeStreamError: The stream ended before the turn did.
             CozeError: The turn failed.
         """
-        if not self.is_finished:
-            self._fail(self._make_truncated_error())
+        if not self.is_finished and self._error is None:
+            self._keep_error(self._make_truncated_error())
         if self._error is None:
             self._assembler.build_last_chunk(
                 {"finish_reason": "stop"}, parse_json, usage_metadata=self._usage
@@ -327,11 +327,16 @@ class SiteAnswerParser:
         self._fail(error)
 
     def _fail(self, error: CozeError) -> None:
+        """End the turn with an error."""
+        self._keep_error(error)
+        self.is_finished = True
+
+    def _keep_error(self, error: CozeError) -> None:
+        """Keep an error for `finish`, with the ids of the turn."""
         error.run_id = error.run_id or self.ids.get("run_id")
         error.session_id = error.session_id or self.ids.get("session_id")
         error.logid = error.logid or self.ids.get("logid")
         self._error = error
-        self.is_finished = True
 
     def _make_truncated_error(self) -> CozeError:
         if self._has_frames:

@@ -26,6 +26,7 @@ class ScriptedServer:
     Attributes:
         bodies: The JSON of the requests.
         paths: The paths of the requests, with their queries.
+        headers: The headers of the requests, names and values in lower case.
         step_times: When each step of the last request was done, by `time.monotonic()`.
         client_left: Set when a client has closed its connection before the last step.
     """
@@ -49,6 +50,7 @@ class ScriptedServer:
         self.head = _HEAD.format(status, content_type, _CHUNKED if chunked else "").encode()
         self.bodies: list[Any] = []
         self.paths: list[str] = []
+        self.headers: list[dict[str, str]] = []
         self.step_times: list[float] = []
         self.client_left = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -115,6 +117,7 @@ class ScriptedServer:
         while len(body) < int(fields.get(b"content-length", b"0")):
             body += client.recv(65536)
         self.paths.append(head.split(b" ")[1].decode())
+        self.headers.append({k.decode(): v.decode() for k, v in fields.items()})
         is_json = b"json" in fields.get(b"content-type", b"")
         self.bodies.append(json.loads(body) if is_json and body else None)
 

@@ -1,0 +1,169 @@
+"""Plan the next turn of a history: which messages to send, and in which session. Pure.
+
+A session is the memory of the server. It has no route that reads, forks or checks it, and a failed
+turn leaves its question in it (docs/wire.md, section 9). So a session is continued only while this
+process knows that it ends where the history does; otherwise a new one gets the whole history.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+
+from langchain_coze._convert.chunks import PROVIDER
+from langchain_coze._warnings import warn_user
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_coze._convert.to_coze import SystemMessageMode
+
+
+class LastSiteTurn(NamedTuple):
+    """The last turn of a session, if it succeeded.
+
+    Attributes:
+        reply_id: The id of its answer.
+        answer: A fingerprint of the text of its answer.
+        history: A fingerprint of each message before its answer.
+    """
+
+    reply_id: str
+    answer: int
+    history: tuple[int, ...]
+
+
+OPEN_TURN = LastSiteTurn("", 0, ())
+"""The last turn of a session whose end has not been seen, or is a failure."""
+
+
+class SitePlan(NamedTuple):
+    """The plan for the next turn.
+
+    Attributes:
+        messages: The messages to send.
+        session_id: The session to continue; None to start a new one.
+        expected_last_turn: The turn that must be the last one of the session; None for a session
+            of the caller, which is not checked.
+        full_history: All messages; sent to a new session.
+    """
+
+    messages: Sequence[BaseMessage]
+    session_id: str | None = None
+    expected_last_turn: LastSiteTurn | None = None
+    full_history: Sequence[BaseMessage] = ()
+
+    def for_new_session(self) -> SitePlan:
+        """Return the plan for a history that no longer matches its session."""
+        return SitePlan(self.full_history, full_history=self.full_history)
+
+    def matches(self, last_turn: LastSiteTurn | None) -> bool:
+        """Return whether the session ends where the history does.
+
+        Args:
+            last_turn: The last turn of the session, as this process knows it. Its history may be
+                longer: a caller may trim the oldest messages.
+        """
+        expected = self.expected_last_turn
+        if expected is None or last_turn is None or not expected.reply_id:
+            return False
+        start = len(last_turn.history) - len(expected.history)
+        return (
+            expected[:2] == last_turn[:2]
+            and start >= 0
+            and expected.history == last_turn.history[start:]
+        )
+
+
+def plan_site_turn(
+    messages: Sequence[BaseMessage],
+    model_name: str,
+    *,
+    is_thread: bool,
+    session_id: str | None,
+    system_mode: SystemMessageMode,
+) -> SitePlan:
+    """Return the plan for the next turn.
+
+    Args:
+        messages: The full history.
+        model_name: The name of the project.
+        is_thread: Whether to take the session from the history.
+        session_id: The session that the caller names, if any.
+        system_mode: How system messages are sent.
+    """
+    if session_id is not None:
+        position = _find_last_answer(messages, model_name, session_id)
+        new = _omit_system_messages(messages, messages[position + 1 :], system_mode)
+        return SitePlan(new, session_id, full_history=messages)
+    position = _find_last_answer(messages, model_name) if is_thread else -1
+    whole = SitePlan(messages, full_history=messages)
+    if position < 0:
+        return whole
+    answer = messages[position]
+    last_session_id = answer.response_metadata.get("session_id")
+    if not last_session_id:
+        return whole
+    expected = LastSiteTurn(
+        str(answer.response_metadata.get("reply_id") or ""),
+        get_text_fingerprint(str(answer.text)),
+        get_history_fingerprint(messages[:position]),
+    )
+    return SitePlan(messages[position + 1 :], last_session_id, expected, messages)
+
+
+def _omit_system_messages(
+    messages: Sequence[BaseMessage], new: Sequence[BaseMessage], system_mode: SystemMessageMode
+) -> Sequence[BaseMessage]:
+    """Return the new messages of a session of the caller: only its first turn has system ones."""
+    has_answer = any(isinstance(message, AIMessage) for message in messages)
+    has_system = any(isinstance(message, SystemMessage) for message in messages)
+    if not (has_answer and has_system):
+        return new
+    if system_mode == "context":
+        warn_user(
+            "A session that the caller names gets system messages only before its first answer; "
+            "later ones are not sent. "
+            "指定 session_id 时，系统消息仅在首次回答前发送，之后不再发送。"
+        )
+    return [message for message in new if not isinstance(message, SystemMessage)]
+
+
+def _find_last_answer(
+    messages: Sequence[BaseMessage], model_name: str, session_id: str | None = None
+) -> int:
+    """Return the position of the last answer of a project, or of one of its sessions; else -1."""
+    for position in reversed(range(len(messages))):
+        metadata = messages[position].response_metadata
+        if (
+            isinstance(messages[position], AIMessage)
+            and metadata.get("model_provider") == PROVIDER
+            and metadata.get("model_name") == model_name
+            and session_id in {None, metadata.get("session_id")}
+        ):
+            return position
+    return -1
+
+
+def get_text_fingerprint(text: str) -> int:
+    """Return a number for the text of an answer, in which white space does not count.
+
+    Args:
+        text: The text; its blocks may be joined in different ways.
+    """
+    return hash("".join(text.split()))
+
+
+def get_history_fingerprint(messages: Sequence[BaseMessage]) -> tuple[int, ...]:
+    """Return a number for each message: an edited history is another one.
+
+    Args:
+        messages: Any messages.
+    """
+    return tuple(
+        get_text_fingerprint(str(message.text))
+        if isinstance(message, AIMessage)
+        else hash((message.type, repr(message.content)))
+        for message in messages
+    )

@@ -1,0 +1,107 @@
+"""Build the body of a turn: one user message for a stream, a list of messages otherwise. Pure.
+
+`/stream_run` takes one user message (docs/wire.md, section 9): a history goes into it as a
+transcript. `/run` and `/async_run` take messages with their true roles.
+"""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from langchain_coze._convert.to_coze import HistoryEntry, convert_history, get_parts, write_history
+from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.messages import BaseMessage
+
+    from langchain_coze._convert.attachments import Attachment
+    from langchain_coze._convert.to_coze import SystemMessageMode
+    from langchain_coze._convert.transcript import Part
+
+_LINK_HINT = bilingual_hint(
+    "Give a link with url=. An image may also be sent as base64 with response_mode='run' or "
+    "'async'.",
+    "请用 url= 提供链接；图片也可以用 base64 配合 response_mode='run' 或 'async' 发送。",
+)
+_IMAGE_HINT = bilingual_hint(
+    "Only images can be sent in this mode, as base64 or as a link. Use response_mode='stream' for "
+    "links to other files.",
+    "此模式只能以 base64 或链接发送图片；其他文件请使用 response_mode='stream' 并提供链接。",
+)
+_DEFAULT_EXTENSIONS = {"image": ".png", "audio": ".mp3", "file": ""}
+
+
+def draft_turn(
+    messages: Sequence[BaseMessage],
+    *,
+    is_stream: bool,
+    system_mode: SystemMessageMode,
+    model_name: str,
+) -> dict[str, Any]:
+    """Return the body of a turn, without its session.
+
+    Args:
+        messages: The messages to send; the last one is the question.
+        is_stream: Whether the body is for `/stream_run`.
+        system_mode: How system messages are sent.
+        model_name: The name of the project; answers of other agents are labelled with their name.
+
+    Raises:
+        CozeInvalidRequestError: There is no question, or a message cannot be sent.
+    """
+    entries = convert_history(messages, system_mode=system_mode, model_name=model_name)
+    if not is_stream:
+        return {"messages": [_build_message(entry) for entry in entries]}
+    (first, *rest) = entries
+    parts = write_history(entries) if rest else (first.parts or get_parts(first))
+    prompts = [_build_prompt(part) for part in parts if part]
+    prompt = prompts or [_build_prompt("")]
+    return {"content": {"query": {"prompt": prompt}}, "type": "query"}
+
+
+def _build_prompt(part: Part) -> dict[str, Any]:
+    """Return a text or file of a question in the format of `/stream_run`."""
+    if isinstance(part, str):
+        return {"type": "text", "content": {"text": part}}
+    if not part.url:
+        raise _make_file_error(part, _LINK_HINT)
+    file = {"url": part.url, "file_name": _get_file_name(part)}
+    return {"type": "upload_file", "content": {"upload_file": file}}
+
+
+def _get_file_name(file: Attachment) -> str:
+    """Return a name with an extension, by which the server tells what the file is."""
+    name = file.name or unquote(urlsplit(file.url).path.rpartition("/")[2]) or file.kind
+    if "." in name:
+        return name
+    extension = mimetypes.guess_extension(file.mime_type)
+    return name + (extension or _DEFAULT_EXTENSIONS[file.kind])
+
+
+def _build_message(entry: HistoryEntry) -> dict[str, Any]:
+    """Return a message in the format of `/run`, which is that of OpenAI."""
+    role = "system" if entry.kind == "system" else entry.message["role"]
+    content = entry.message["content"]
+    if not isinstance(content, str):
+        content = [_build_part(part) for part in entry.parts or content if part]
+    return {"role": role, "content": content}
+
+
+def _build_part(part: Part) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if part.kind != "image" or part.file_id:
+        raise _make_file_error(part, _IMAGE_HINT)
+    url = part.url or f"data:{part.mime_type};base64,{base64.b64encode(part.data).decode()}"
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _make_file_error(file: Attachment, hint: str) -> CozeInvalidRequestError:
+    form = "an id" if file.file_id else "bytes" if file.data else "a link"
+    message = f"A file of type {file.kind!r} is given as {form}, which coze.site does not take."
+    return CozeInvalidRequestError(message, hint=hint)

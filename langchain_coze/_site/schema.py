@@ -1,0 +1,91 @@
+"""The schemas of a workflow at coze.site, in the form that tools use. Pure.
+
+`/graph_parameter` returns what pydantic writes: references, optional values as `anyOf`, and files
+as objects with a `url` (docs/wire.md, section 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_coze._workflows.validation import COZE_TYPE
+from langchain_coze.errors import CozeWorkflowError
+
+_FILE = "file-upload"
+_FILE_DESCRIPTION = "(file: an http(s) URL)"
+_MAX_DEPTH = 10  # levels of nested objects; a recursive model has no end
+
+
+def build_tool_schema(input_schema: Mapping[str, Any], title: str) -> dict[str, Any]:
+    """Return the `args_schema` of a tool.
+
+    Args:
+        input_schema: `input_schema` of the workflow.
+        title: The name of the tool.
+    """
+    definitions = input_schema.get("$defs") or {}
+    schema = _simplify({**input_schema, "type": "object"}, definitions, _MAX_DEPTH)
+    description = str(input_schema.get("description") or "")
+    return {**schema, "title": title, "description": description, "additionalProperties": False}
+
+
+def _simplify(schema: Any, definitions: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    """Return a schema without references and optional types; a file is a str."""
+    if not isinstance(schema, Mapping) or not depth:
+        return {}
+    schema = _resolve(schema, definitions)
+    if schema.get("x-component") == _FILE:
+        description = f"{schema.get('description') or ''} {_FILE_DESCRIPTION}".strip()
+        return {"type": "string", COZE_TYPE: "file", "description": description}
+    simple = {key: value for key, value in schema.items() if key not in {"$defs", "title"}}
+    if "items" in simple:
+        simple["items"] = _simplify(simple["items"], definitions, depth - 1)
+    if isinstance(simple.get("properties"), Mapping):
+        simple["properties"] = {
+            name: _simplify(inner, definitions, depth - 1)
+            for name, inner in simple["properties"].items()
+        }
+    return simple
+
+
+def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a schema with its reference, and the only type of an optional value, put in place."""
+    choices = [c for c in schema.get("anyOf") or () if c.get("type") != "null"]
+    inner = choices[0] if len(choices) == 1 else schema.get("allOf", [{}])[0]
+    reference = schema.get("$ref") or inner.get("$ref")
+    if reference:
+        inner = definitions.get(str(reference).rpartition("/")[2]) or {}
+    own = {k: v for k, v in schema.items() if k not in {"$ref", "allOf", *_single(choices)}}
+    if own.get("default", ...) is None:
+        del own["default"]
+    return {**inner, **own}
+
+
+def _single(choices: list[Any]) -> tuple[str, ...]:
+    return ("anyOf",) if len(choices) == 1 else ()
+
+
+def to_site_file(value: Any) -> Any:
+    """Return a file parameter in the form of a workflow: an object with a `url`.
+
+    Args:
+        value: An http(s) URL, or an object with one.
+
+    Raises:
+        CozeWorkflowError: It is anything else: the server would open it as one of its own files.
+    """
+    file = dict(value) if isinstance(value, Mapping) else {"url": value}
+    if not str(file.get("url")).lower().startswith(("http://", "https://")):
+        raise CozeWorkflowError("A file of a coze.site workflow must be a public http(s) URL.")
+    return file
+
+
+def find_missing_outputs(output_schema: Mapping[str, Any], output: Mapping[str, Any]) -> list[str]:
+    """Return the required outputs that a run lacks.
+
+    Args:
+        output_schema: `output_schema` of the workflow.
+        output: The outputs of the run.
+    """
+    return [name for name in output_schema.get("required") or () if name not in output]

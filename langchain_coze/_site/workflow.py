@@ -1,0 +1,185 @@
+"""Run a workflow at coze.site in one of three ways, and return its whole output."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
+
+from langchain_coze._api.effects import Close, Flow, Notify, Read
+from langchain_coze._api.polling import Polling
+from langchain_coze._api.retry import RetryPolicy
+from langchain_coze._api.settings import DRAIN_SECONDS
+from langchain_coze._api.site import (
+    build_stream_request,
+    fetch_schemas,
+    run_project,
+    run_task,
+    send_to_site,
+)
+from langchain_coze._site.run_parser import AGENT_HINT, SiteRunParser
+from langchain_coze._site.schema import find_missing_outputs
+from langchain_coze.errors import (
+    CozeError,
+    CozeInvalidRequestError,
+    CozeNotFoundError,
+    CozeServerError,
+    CozeStreamError,
+    CozeWorkflowError,
+    bilingual_hint,
+)
+
+if TYPE_CHECKING:
+    from langchain_coze._api.effects import Reply
+
+_INTERRUPT = "__interrupt__"
+_MESSAGE_KEYS = {"type", "content", "additional_kwargs"}  # of a message that LangChain writes
+
+
+class SiteRun(NamedTuple):
+    """A finished run.
+
+    Attributes:
+        output: Its output.
+        run_id: The id of the run, if it is known.
+        logid: The log id, if it is known.
+        messages: The node events, as the project sent them.
+    """
+
+    output: Any
+    run_id: str | None
+    logid: str | None
+    messages: list[dict[str, Any]]
+
+
+class SiteRunOptions(NamedTuple):
+    """How to run a workflow.
+
+    Attributes:
+        mode: The route.
+        output_schema: The schema of its outputs; None if unknown.
+        retry_policy: How often requests are repeated, and until when.
+        polling: How to poll a task.
+    """
+
+    mode: Literal["run", "stream", "async"] = "run"
+    output_schema: Mapping[str, Any] | None = None
+    retry_policy: RetryPolicy = RetryPolicy()
+    polling: Polling = Polling()
+
+
+def run_site_workflow(
+    options: SiteRunOptions, inputs: Mapping[str, Any], reporter: Any = None
+) -> Flow[SiteRun]:
+    """Run a workflow and wait for its end.
+
+    Args:
+        options: How to run it.
+        inputs: Its inputs.
+        reporter: Receives the progress of a stream; see `Notify`.
+
+    Raises:
+        CozeWorkflowError: The run failed, or stopped at a question.
+        CozeError: Any other error.
+    """
+    try:
+        if options.mode == "stream":
+            return (yield from _stream_run(options, inputs, reporter))
+        if options.mode == "run":
+            run_id = str(uuid.uuid4())
+            reply, output = yield from run_project(
+                inputs, run_id, options.retry_policy, is_workflow=True
+            )
+            run_id = str(output.pop("run_id", run_id))
+        else:
+            run_id = uuid.uuid4().hex
+            reply, output = yield from run_task(
+                inputs, run_id, options.retry_policy, options.polling, is_workflow=True
+            )
+    except CozeError as error:
+        if isinstance(error, (CozeServerError, CozeStreamError)):
+            error.may_have_started = True  # the project received the request
+        raise
+    _check_output(reply, output, run_id)
+    return SiteRun(output, run_id, reply.logid, [])
+
+
+def _check_output(reply: Reply, output: Any, run_id: str) -> None:
+    """Reject the output of an agent, and that of a run that has stopped at a question."""
+    if not isinstance(output, Mapping):
+        return
+    if _INTERRUPT in output:
+        _raise_interrupt(output[_INTERRUPT], logid=reply.logid, run_id=run_id)
+    messages = output.get("messages")
+    first = messages[0] if isinstance(messages, list) and messages else None
+    if isinstance(first, Mapping) and first.keys() >= _MESSAGE_KEYS:
+        raise CozeInvalidRequestError(
+            "This project is an agent, not a workflow.", hint=AGENT_HINT, run_id=run_id
+        )
+
+
+def _raise_interrupt(question: Any, **context: Any) -> NoReturn:
+    raise CozeWorkflowError(
+        f"The workflow stopped at a question, and cannot be resumed: {question}",
+        hint=bilingual_hint(
+            "coze.site has no way to answer an interrupt (__interrupt__): pass the answer as an "
+            "input of the workflow.",
+            "coze.site 无法回答中断（__interrupt__）：请将答案作为工作流的输入传入。",
+        ),
+        **context,
+    )
+
+
+def _stream_run(options: SiteRunOptions, inputs: Mapping[str, Any], reporter: Any) -> Flow[SiteRun]:
+    schema = options.output_schema
+    if schema is None:
+        schema = yield from _fetch_output_schema(options.retry_policy)
+    request = build_stream_request(inputs, debug=True)
+    reply = yield from send_to_site(request, options.retry_policy, is_workflow=True)
+    parser = SiteRunParser(logid=reply.logid, token=reply.token)
+    yield from _read_stream(parser, reply.stream, reporter)
+    names = (schema.get("properties") or {}).keys()
+    output = {name: value for name, value in parser.outputs.items() if name in names or not names}
+    missing = find_missing_outputs(schema, output)
+    if missing or isinstance(parser.last_output, list):  # a list holds the question
+        question = parser.last_output if isinstance(parser.last_output, list) else ""
+        _raise_interrupt(
+            question or f"it has no {', '.join(missing)}", **parser.collect_error_context()
+        )
+    return SiteRun(output, parser.run_id, parser.logid, parser.messages)
+
+
+def _fetch_output_schema(policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
+    """Return the schema of the outputs; empty if the project has no route for it."""
+    try:
+        schemas = yield from fetch_schemas(policy)
+    except CozeNotFoundError:
+        return {}
+    schema = schemas.get("output_schema")
+    return schema if isinstance(schema, Mapping) else {}
+
+
+def _read_stream(parser: SiteRunParser, stream: Any, reporter: Any) -> Flow[None]:
+    """Read a stream until the run ends."""
+    data: bytes | None = stream.buffered
+    try:
+        while data is not None:
+            for message in parser.feed(data):
+                if reporter is not None:
+                    yield Notify(reporter, message)
+            if parser.is_finished:
+                break
+            data = yield Read(stream)
+        parser.close()
+        with contextlib.suppress(CozeError):  # drain the end of the response
+            yield Read(stream, time.monotonic() + DRAIN_SECONDS)
+    except CozeError as error:
+        error.run_id = error.run_id or parser.run_id
+        yield Close(stream)
+        raise
+    except BaseException:
+        yield Close(stream)
+        raise
+    yield Close(stream)

@@ -1,0 +1,532 @@
+"""`ChatCozeSite`: an agent served at coze.site. `CozeSiteTool`: a workflow served there."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self
+
+from langchain_core.language_models import LangSmithParams, ModelProfile
+from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.runnables import ensure_config
+from pydantic import Field, model_validator
+
+from langchain_coze._api.retry import RetryPolicy
+from langchain_coze._api.site import cancel_run, fetch_schemas
+from langchain_coze._base.bot import ABANDONED
+from langchain_coze._base.call_arguments import CallArguments
+from langchain_coze._base.parameter_tool import ParameterTool
+from langchain_coze._base.site import SiteFields
+from langchain_coze._base.turn_model import TurnChatModel
+from langchain_coze._chat.cancel import send_in_background
+from langchain_coze._convert.workflow_output import format_output
+from langchain_coze._site.run_parser import AGENT_HINT
+from langchain_coze._site.schema import build_tool_schema, to_site_file
+from langchain_coze._site.turn import SiteOptions, SiteTurn, start_site_turn
+from langchain_coze._site.workflow import SiteRunOptions, run_site_workflow
+from langchain_coze._version import __version__
+from langchain_coze._workflows.file_parameters import map_files
+from langchain_coze._workflows.input_schema import make_tool_name
+from langchain_coze._workflows.progress import ProgressReporter
+from langchain_coze._workflows.validation import validate_inputs
+from langchain_coze._workflows.workflow_run import WorkflowRun
+from langchain_coze.errors import CozeError, CozeInvalidRequestError, bilingual_hint
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator
+
+    from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import ChatGenerationChunk
+
+    from langchain_coze._api.driver import Driver
+    from langchain_coze._api.effects import Flow
+    from langchain_coze._site.workflow import SiteRun
+
+_CACHE_KEY_FIELDS = (
+    "base_url",
+    "session",
+    "session_id",
+    "response_mode",
+    "system_message_mode",
+    "project_id",
+)
+_PER_CALL_ARGUMENTS = frozenset({"session_id", "stream"})
+
+
+class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
+    """An agent that is served at `https://<name>.coze.site`, as a LangChain chat model.
+
+    Such agents are projects of 扣子编程 (Coze's agents since 2026). The API of bots, and so
+    `ChatCoze`, does not reach them.
+
+    Setup:
+        Deploy the project, create an API token on its deployment page, and set both:
+
+        ```bash
+        pip install langchain-coze
+        export COZE_SITE_BASE="https://abcdefghij.coze.site"
+        export COZE_SITE_TOKEN="eyJ…"
+        ```
+
+    Key init args — agent:
+        base_url: The address of the project.
+        session: Who keeps the history: LangChain (`stateless`, default) or the project (`thread`).
+        session_id: A session that you manage yourself.
+        response_mode: `stream` (default), `run` or `async`.
+        system_message_mode: How system messages are sent.
+
+    Key init args — client:
+        api_key: The project's API token or its source.
+        timeout: The read timeout in seconds.
+        max_retries: The number of retries while nothing can have started.
+        max_duration: The maximum seconds for a whole turn.
+
+    Instantiate:
+        ```python
+        from langchain_coze import ChatCozeSite
+
+        agent = ChatCozeSite(base_url="https://abcdefghij.coze.site", api_key="eyJ…")
+        ```
+
+    Invoke:
+        ```python no-run
+        answer = agent.invoke("杭州今天天气怎么样？")
+        print(answer.content)
+        ```
+
+    Stream:
+        ```python no-run
+        for chunk in agent.stream("杭州今天天气怎么样？"):
+            print(chunk.text, end="")
+        ```
+
+    Async:
+        ```python no-run
+        answer = await agent.ainvoke("What is the weather like in Hangzhou?")
+        ```
+
+    Tools of the agent:
+        They run on the server, and are content blocks of the types `server_tool_call` and
+        `server_tool_result`. An agent of coze.site takes no tools from a client.
+
+    Token usage:
+        The server counts tokens in the modes `run` and `async`, not in a stream.
+
+    Response metadata:
+        `session_id`, `run_id`, `reply_id`, `logid`, `finish_reason`.
+
+    Raises:
+        CozeError: On use; one class per condition. `code` is the number that the project reports,
+            `reason` a code that is a word, for instance `TIMEOUT`.
+
+    Source: docs/wire.md, section 9.
+    """
+
+    session: Literal["stateless", "thread"] = "stateless"
+    """Who keeps the history. `stateless`: LangChain does, and sends all of it each time, to a new
+    session. `thread`: the project does, in the session that the history itself names, as long as
+    that session ends where the history does."""
+
+    session_id: str | None = None
+    """A session that you manage: only messages that it does not have yet are sent. Whoever has the
+    token can continue any session, so choose ids that nobody can guess. Per call too, or as
+    `config={"configurable": {"coze_session_id": …}}`."""
+
+    response_mode: Literal["stream", "run", "async"] = "stream"
+    """How the answer is fetched. `stream`: piece by piece, with the history as a transcript in one
+    message. `run`: in one reply with token usage, within 5 minutes. `async`: as a task that is
+    polled, for hours; without sessions. In the last two modes the history is sent as messages with
+    their roles, and `stream()` yields one chunk."""
+
+    system_message_mode: Literal["context", "ignore", "raise"] = "context"
+    """How system messages are sent: `context` sends them before the question (`run` and `async`:
+    with their role), `ignore` drops them, `raise` raises an error."""
+
+    cancel_on_close: bool = True
+    """Cancel the run when the consumer stops reading early. Output generated so far is still
+    billed."""
+
+    project_id: int | None = None
+    """The id of the project, as Coze's samples send it; the server does not use it today."""
+
+    streaming: bool | None = None
+    """See `BaseChatModel`: whether `invoke` uses `stream`. None leaves it to LangChain."""
+
+    _CONFIG_KEY: ClassVar[str] = "coze_session_id"
+    _CONFIG_ARGUMENT: ClassVar[str] = "session_id"
+
+    # --- Construction --------------------------------------------------------------------------
+
+    @model_validator(mode="after")
+    def _set_coze_version(self) -> Self:
+        self._add_version("langchain-coze", __version__)
+        return self
+
+    @model_validator(mode="after")
+    def _check_session(self) -> Self:
+        if self.response_mode == "async" and (self.session == "thread" or self.session_id):
+            raise ValueError(
+                "response_mode='async' has no sessions: leave session and session_id unset. "
+                "response_mode='async' 不支持会话：请不要设置 session 和 session_id。"
+            )
+        return self
+
+    # --- Information for LangChain ---------------------------------------------------------------
+
+    @property
+    def _llm_type(self) -> str:
+        return "chat-coze-site"
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Return True: traces and cache keys contain the fields, without the token."""
+        return True
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in _CACHE_KEY_FIELDS}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = "coze"
+        params["ls_model_type"] = "chat"
+        params["ls_model_name"] = kwargs.get("model") or self._project_name
+        for name in ("ls_temperature", "ls_max_tokens", "ls_stop"):  # set in the project
+            params.pop(name, None)  # type: ignore[misc] # not a literal key
+        return params
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return ModelProfile(
+            text_inputs=True,
+            text_outputs=True,
+            image_inputs=self.response_mode != "stream",
+            image_url_inputs=True,
+            tool_calling=False,
+            tool_choice=False,
+            structured_output=False,
+        )
+
+    def _is_cacheable(self, messages: list[BaseMessage], kwargs: Mapping[str, Any]) -> bool:
+        del messages
+        return self.session == "stateless" and self._resolve_session_id(kwargs) is None
+
+    # --- What an agent of coze.site cannot do ----------------------------------------------------
+
+    def bind_tools(self, tools: Any, *, tool_choice: Any = None, **kwargs: Any) -> NoReturn:
+        """Raise an error: an agent of coze.site takes no tools from a client.
+
+        Args:
+            tools: Ignored.
+            tool_choice: Ignored.
+            **kwargs: Ignored.
+
+        Raises:
+            CozeInvalidRequestError: Always; its hint lists the alternatives.
+        """
+        del tools, tool_choice, kwargs
+        raise CozeInvalidRequestError(
+            "An agent of coze.site runs its own tools and takes none from a client.",
+            hint=bilingual_hint(
+                "Add the tools to the project in Coze; or use the agent as a node of a graph or as "
+                "a worker of another model that calls your tools; or use ChatCoze with a bot.",
+                "请在扣子的项目中添加工具；或将该智能体用作图的节点，或由其他能调用您的工具的模型"
+                "来调度；或改用 ChatCoze 和智能体端插件。",
+            ),
+        )
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
+    ) -> NoReturn:
+        """Raise an error: a request cannot set the output format of an agent of coze.site.
+
+        Args:
+            schema: Ignored.
+            include_raw: Ignored.
+            **kwargs: Ignored.
+
+        Raises:
+            CozeInvalidRequestError: Always; its hint lists the alternatives.
+        """
+        del schema, include_raw, kwargs
+        raise CozeInvalidRequestError(
+            "A request cannot set the output format of an agent of coze.site.",
+            hint=bilingual_hint(
+                "Ask for JSON in the project's prompt and put a JsonOutputParser or "
+                "PydanticOutputParser after the agent; or call a workflow with CozeSiteTool, whose "
+                "outputs are typed; or let another chat model structure the answer.",
+                "请在项目提示词中要求输出 JSON，并接上 JsonOutputParser 或 PydanticOutputParser；"
+                "或用 CozeSiteTool 调用输出带类型的工作流；或用其他模型整理回答。",
+            ),
+        )
+
+    # --- One turn --------------------------------------------------------------------------------
+
+    def _stream_turn(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        kwargs: Mapping[str, Any],
+        *,
+        single_chunk: bool = False,
+    ) -> Generator[ChatGenerationChunk]:
+        driver = self._make_driver()
+        turn = SiteTurn(self._build_options(kwargs, stop), single_chunk=single_chunk)
+        try:
+            parser = driver.run(start_site_turn(turn, messages))
+            if turn.stream is not None:
+                try:
+                    with turn.stream as stream:
+                        for data in stream.read_until_done(parser):
+                            yield from turn.record(parser.feed(data))
+                except CozeError as error:
+                    parser.handle_connection_lost(error)
+            yield from turn.record(parser.finish())
+        except ABANDONED:
+            self._cancel_if_abandoned(driver, turn)
+            raise
+        finally:
+            turn.finish()
+
+    async def _astream_turn(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        kwargs: Mapping[str, Any],
+        *,
+        single_chunk: bool = False,
+    ) -> AsyncGenerator[ChatGenerationChunk]:
+        driver = self._make_driver()
+        turn = SiteTurn(self._build_options(kwargs, stop), single_chunk=single_chunk)
+        try:
+            parser = await driver.arun(start_site_turn(turn, messages))
+            if turn.stream is not None:
+                try:
+                    async with (
+                        turn.stream as stream,
+                        aclosing(stream.read_until_done(parser)) as reads,
+                    ):
+                        async for data in reads:
+                            for chunk in turn.record(parser.feed(data)):
+                                yield chunk
+                except CozeError as error:
+                    parser.handle_connection_lost(error)
+            for chunk in turn.record(parser.finish()):
+                yield chunk
+        except ABANDONED:
+            self._cancel_if_abandoned(driver, turn)
+            raise
+        finally:
+            turn.finish()
+
+    def _cancel_if_abandoned(self, driver: Driver, turn: SiteTurn) -> None:
+        """Cancel an unfinished run in the background if `cancel_on_close` is set."""
+        if self.cancel_on_close and turn.run_id and not turn.is_finished:
+            send_in_background(driver, partial(cancel_run, turn.run_id))
+
+    def _build_options(self, kwargs: Mapping[str, Any], stop: list[str] | None) -> SiteOptions:
+        """Return the validated options of one call.
+
+        Raises:
+            CozeInvalidRequestError: The session does not fit the mode.
+        """
+        names = {name for name, value in kwargs.items() if value is not None}
+        self._warn_unknown_arguments(names | ({"stop"} if stop else set()), _PER_CALL_ARGUMENTS)
+        session_id = self._resolve_session_id(kwargs)
+        if session_id is not None and self.response_mode == "async":
+            raise CozeInvalidRequestError(
+                "response_mode='async' has no sessions: the server ignores a session_id.",
+                hint=bilingual_hint(
+                    "Leave session_id out, or use another mode.",
+                    "请不要设置 session_id，或使用其他模式。",
+                ),
+            )
+        deadline = None if self.max_duration is None else time.monotonic() + self.max_duration
+        return SiteOptions(
+            self.base_url,
+            self._project_name,
+            mode=self.response_mode,
+            is_thread=self.session == "thread",
+            session_id=session_id,
+            system_mode=self.system_message_mode,
+            project_id=self.project_id,
+            retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=deadline),
+            polling=self._build_site_polling(),
+        )
+
+    def _resolve_session_id(self, kwargs: Mapping[str, Any]) -> str | None:
+        """Return the session that the caller names: in an argument, the config or the field."""
+        session_id = kwargs.get("session_id")
+        if session_id is None:
+            session_id = (ensure_config().get("configurable") or {}).get(self._CONFIG_KEY)
+        if session_id is None:
+            session_id = self.session_id
+        return str(session_id).strip() or None if session_id is not None else None
+
+
+class CozeSiteTool(SiteFields, ParameterTool):
+    """A workflow that is served at `https://<name>.coze.site`, as a LangChain tool.
+
+    The output of the workflow is the content for the model; the artifact is a `WorkflowRun`.
+
+    Setup:
+        Deploy the project, create an API token on its deployment page, and set both:
+
+        ```bash
+        pip install langchain-coze
+        export COZE_SITE_BASE="https://abcdefghij.coze.site"
+        export COZE_SITE_TOKEN="eyJ…"
+        ```
+
+    Key init args:
+        base_url: The address of the project.
+        name: The name of the tool for a model.
+        description: When a model should call the tool.
+        args_schema: The parameters; `from_site` reads them from the project.
+        run_mode: How to run the workflow.
+
+    Instantiate:
+        ```python
+        from langchain_coze import CozeSiteTool
+
+        tool = CozeSiteTool(base_url="https://abcdefghij.coze.site", api_key="eyJ…")
+        ```
+
+    Invoke:
+        ```python no-run
+        tool = CozeSiteTool.from_site("https://abcdefghij.coze.site")
+        print(tool.invoke({"a": 1, "b": 2}))
+        ```
+
+    Raises:
+        CozeWorkflowError: The workflow failed; an agent gets it as text, see `handle_tool_error`.
+        CozeError: Any other error, one class for each condition.
+
+    Source: docs/wire.md, section 9.
+    """
+
+    name: str = ""
+    """The name of the tool for a model; by default that of the project."""
+
+    description: str = ""
+    """When a model should call the tool."""
+
+    run_mode: Literal["run", "stream", "async"] = "run"
+    """How to run the workflow. `run` waits for one reply, within 5 minutes. `stream` also reports
+    its nodes on the way, within 15 minutes. `async` starts a task and polls it, for hours; a task
+    whose start has an unknown outcome is looked up, and never started twice."""
+
+    result_schema: Mapping[str, Any] | None = Field(default=None, repr=False)
+    """The JSON schema of the outputs, which a stream is read by. None reads it from the project."""
+
+    rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True)
+    """Limits how often runs are started; see LangChain's `InMemoryRateLimiter`."""
+
+    @model_validator(mode="after")
+    def _fill_defaults(self) -> Self:
+        if not self.name:
+            self.name = make_tool_name(self._project_name, self._project_name)
+        if not self.description:
+            self.description = f"Runs the workflow {self._project_name} of coze.site."
+        if self.args_schema is None:
+            header = {"title": self.name, "description": self.description}
+            self.args_schema = {**header, "type": "object", "properties": {}}
+        return self
+
+    # --- Metadata from the project ---------------------------------------------------------------
+
+    @classmethod
+    def from_site(cls, base_url: str | None = None, **fields: Any) -> Self:
+        """Return the tool for a workflow, with its description and parameters from the project.
+
+        Args:
+            base_url: The address of the project; None for `COZE_SITE_BASE`.
+            **fields: Fields of the tool; they take precedence over the metadata.
+
+        Raises:
+            CozeInvalidRequestError: The project is an agent.
+            CozeError: Any other error.
+
+        Source: docs/wire.md, section 9.
+        """
+        bare = cls(**_with_address(base_url, fields))
+        return bare.model_copy(update=bare._make_driver().run(bare._describe(fields)))
+
+    @classmethod
+    async def afrom_site(cls, base_url: str | None = None, **fields: Any) -> Self:
+        """Async version of `from_site`."""
+        bare = cls(**_with_address(base_url, fields))
+        return bare.model_copy(update=await bare._make_driver().arun(bare._describe(fields)))
+
+    def _describe(self, known_fields: Mapping[str, Any]) -> Flow[dict[str, Any]]:
+        """Return the metadata of the project as fields of the tool."""
+        schemas = yield from fetch_schemas(RetryPolicy(max_retries=self.max_retries))
+        inputs, outputs = schemas.get("input_schema"), schemas.get("output_schema")
+        if not inputs:
+            raise CozeInvalidRequestError(
+                f"The project {self._project_name} is an agent, not a workflow.", hint=AGENT_HINT
+            )
+        schema = build_tool_schema(inputs, self.name)
+        update: dict[str, Any] = {"args_schema": schema, "result_schema": outputs or None}
+        if schema["description"]:
+            update["description"] = schema["description"]
+        else:
+            schema["description"] = self.description
+        known = {name for name, value in known_fields.items() if value is not None}
+        return {name: value for name, value in update.items() if name not in known}
+
+    # --- Calls -----------------------------------------------------------------------------------
+
+    def _run(
+        self, values: dict[str, Any], *, tool_call_id: str | None = None
+    ) -> tuple[str, WorkflowRun]:
+        flow = self._build_run(values, tool_call_id)
+        if self.rate_limiter is not None:
+            self.rate_limiter.acquire(blocking=True)
+        return self._to_result(self._make_driver().run(flow))
+
+    async def _arun(
+        self, values: dict[str, Any], *, tool_call_id: str | None = None
+    ) -> tuple[str, WorkflowRun]:
+        flow = self._build_run(values, tool_call_id)
+        if self.rate_limiter is not None:
+            await self.rate_limiter.aacquire(blocking=True)
+        return self._to_result(await self._make_driver().arun(flow))
+
+    def _build_run(self, values: dict[str, Any], tool_call_id: str | None) -> Flow[SiteRun]:
+        """Return the flow of a run.
+
+        Raises:
+            CozeWorkflowError: A parameter is invalid.
+        """
+        schema = self.args_schema if isinstance(self.args_schema, dict) else {}
+        inputs = map_files(schema, validate_inputs(schema, values), to_site_file)
+        deadline = None if self.max_duration is None else time.monotonic() + self.max_duration
+        options = SiteRunOptions(
+            self.run_mode,
+            self.result_schema,
+            RetryPolicy(max_retries=self.max_retries, deadline=deadline),
+            self._build_site_polling(),
+        )
+        reporter = ProgressReporter(self._project_name, tool_call_id)
+        return run_site_workflow(options, inputs, reporter)
+
+    def _to_result(self, run: SiteRun) -> tuple[str, WorkflowRun]:
+        data = json.dumps(run.output, ensure_ascii=False)
+        content = format_output(run.output, data)
+        return content, WorkflowRun(
+            workflow_id=self._project_name,
+            content=content,
+            output=run.output,
+            data=data,
+            messages=run.messages,
+            execute_id=run.run_id,
+            logid=run.logid,
+        )
+
+
+def _with_address(base_url: str | None, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    return fields if base_url is None else {"base_url": base_url, **fields}
