@@ -56,6 +56,9 @@ _CACHE_KEY_FIELDS = (
 _PER_CALL_ARGUMENTS = frozenset({"session_id", "stream"})
 
 
+_CONFIG_KEY = "coze_session_id"
+
+
 class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
     """An agent that is served at `https://<name>.coze.site`, as a LangChain chat model.
 
@@ -155,8 +158,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
     streaming: bool | None = None
     """See `BaseChatModel`: whether `invoke` uses `stream`. None leaves it to LangChain."""
 
-    _CONFIG_KEY: ClassVar[str] = "coze_session_id"
-    _CONFIG_ARGUMENT: ClassVar[str] = "session_id"
+    _CONFIG_ARGUMENTS: ClassVar[Mapping[str, str]] = {_CONFIG_KEY: "session_id"}
 
     # --- Construction --------------------------------------------------------------------------
 
@@ -361,7 +363,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         """Return the session that the caller names: in an argument, the config or the field."""
         session_id = kwargs.get("session_id")
         if session_id is None:
-            session_id = (ensure_config().get("configurable") or {}).get(self._CONFIG_KEY)
+            session_id = (ensure_config().get("configurable") or {}).get(_CONFIG_KEY)
         if session_id is None:
             session_id = self.session_id
         return str(session_id).strip() or None if session_id is not None else None
