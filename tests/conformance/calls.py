@@ -86,10 +86,6 @@ _MESSAGES = Defect(
 _CONVERSATION = Defect(
     "does not know Studio's `ConversationData`", "不认识 Studio 的 `ConversationData`"
 )
-_SILENT_CUT = Defect(
-    "a stream that is cut off ends as if all were well", "流中途断开时静默结束，如同正常完成"
-)
-_COMMENTS = Defect("raises on comment lines, which SSE allows", "遇到 SSE 允许的注释行会抛出异常")
 _LOOPS = Defect("polls a cancelled chat for ever", "对已取消的对话无限轮询")
 _GENERATOR = Defect(
     "`submitToolOutputs` with `stream: false` gives a generator without items; the chat is only in "
@@ -100,13 +96,21 @@ _ERROR_EVENT = Defect(
     "a refused stream is no exception but an event `error`",
     "流式请求被拒时不抛异常，只给出 `error` 事件",
 )
-_BARE_EXCEPTION = Defect(
-    "an `error` event becomes a bare `Exception`, its code only in the text",
-    "`error` 事件变成裸的 `Exception`，错误码只在文本里",
+_EMPTY_ID = Defect(
+    "sends an empty `conversation_id` with a chat without conversation, which Studio refuses",
+    "对话未指定会话时发送空的 `conversation_id`，被 Studio 拒绝",
 )
-_PING = Defect(
-    "the documented heartbeat `PING` has no data, which is parsed as JSON",
-    "文档中的心跳事件 `PING` 没有数据，却被当作 JSON 解析",
+_NO_PAIRS = Defect(
+    "does not take `meta_data: null`, which Studio writes where a conversation has no pairs",
+    "不接受 `meta_data: null`，而 Studio 对没有键值对的会话就这样写",
+)
+_NO_DATA = Defect(
+    "does not take a list of messages without `data`, as an empty one comes",
+    "不接受没有 `data` 的消息列表，而空列表就是这样返回的",
+)
+_NO_CHANNEL = Defect(
+    "asks `get_online_info` without `connector_id`, which Studio answers with HTTP 500",
+    "请求 `get_online_info` 时不带 `connector_id`，Studio 返回 HTTP 500",
 )
 _ID_LINES = Defect(
     "raises on the `id:` lines of Studio's chatflows", "遇到 Studio 对话流中的 `id:` 行会抛出异常"
@@ -118,12 +122,14 @@ _NODE_TITLE = Defect(
 
 _PARSE = "Could not parse message into JSON:"
 _NO_END = raises(_EMPTY_END, "CozeError", _PARSE)
+_NULL_PAIRS = raises(_NO_PAIRS, "ValidationError", "1 validation error for Conversation")
 _NOWHERE = {
-    "cozepy/studio": Told({"error": ["CozeAPIError", 404]}, "nowhere"),
-    "coze-js/studio": Told({"error": ["NotFoundError", 404]}, "nowhere"),
+    "cozepy/studio": Told({"error": ["CozeAPIError", 401]}, "nowhere"),
+    "coze-js/studio": Told({"error": ["AuthenticationError", 401]}, "nowhere"),
 }
+_WITHOUT_CONVERSATION = {"cozepy/studio": raises(_EMPTY_ID, "CozeAPIError", 400)}
 _BY_POST = {
-    "cozepy/studio": raises(_POST, "CozeAPIError", 404),
+    **_WITHOUT_CONVERSATION,
     "coze-js/studio": raises(_POST, "NotFoundError", 404),
 }
 _UNPLAYED = {"studio": Told({}, "nowhere")}
@@ -138,7 +144,7 @@ _TURN = {
     "failed": [],
 }
 _OUTPUT = {"output": "杭州 & 116.4°E"}
-_LISTED = ["tea", "weather", "slow", "read", "broken", "cut", "comments", "forbidden", "shelf"]
+_LISTED = ["tea", "weather", "slow", "read", "broken", "forbidden", "shelf"]
 
 
 def _undefined(defect: Defect, name: str) -> Told:
@@ -159,36 +165,27 @@ def _refused(kind: str, code: int, studio: int, studio_kind: str = "APIError") -
 CALLS: Mapping[str, Mapping[str, Told]] = {
     "chat.stream": {
         "": saw(_TURN),
-        "studio": saw(_TURN | {"usage": False}),
+        **_WITHOUT_CONVERSATION,
         "coze-js/studio": _NO_END,
     },
     "chat.stream.failed": {
         "": saw(["conversation.chat.failed", [5000, "event interval error"]]),
-        "cozepy/studio": raises(
-            _BARE_EXCEPTION,
-            "Exception",
-            'error event: {"code":5000,"msg":"event interval error"}',
-        ),
+        **_WITHOUT_CONVERSATION,
         "coze-js/studio": _NO_END,
     },
     "chat.stream.refused": {
         "cozepy": fails("CozeAPIError", 4015),
-        "cozepy/studio": fails("CozeAPIError", 103200002),
+        **_WITHOUT_CONVERSATION,
         "coze-js": wrong(_ERROR_EVENT, {"saw": ["error"]}),
-    },
-    "chat.stream.cut": {"": wrong(_SILENT_CUT, {"saw": "conversation.chat.in_progress"})},
-    "chat.stream.comments": {
-        "": saw(["tea: 杯 & <1>"]),
-        "cozepy": raises(_COMMENTS, "CozeInvalidEventError", "invalid event, data: : still here"),
-        "coze-js/studio": _NO_END,
     },
     "chat.create_and_poll": {"": saw(["completed", True, [_ANSWER]]), **_BY_POST},
     "chat.create_and_poll.failed": {
         "": saw(["failed", 5000, "event interval error"]),
+        "cozepy": raises(_NO_DATA, "ValidationError", "1 validation error for Message"),
         **_BY_POST,
     },
     "chat.create_and_poll.cancelled": {
-        "": saw("canceled"),
+        "cozepy": raises(_NO_DATA, "ValidationError", "1 validation error for Message"),
         "coze-js": wrong(_LOOPS, {"saw": "still polling"}),
         "cozepy/studio": raises(_CANCEL, "ValidationError", "2 validation errors for Chat"),
         "coze-js/studio": raises(_POST, "NotFoundError", 404),
@@ -196,12 +193,12 @@ CALLS: Mapping[str, Mapping[str, Told]] = {
     "chat.retrieve": {"": saw(["in_progress", True, "in_progress"]), **_BY_POST},
     "chat.cancel": {
         "": saw("canceled"),
-        "cozepy/studio": raises(_CANCEL, "ValidationError", "2 validation errors for Chat"),
+        **_WITHOUT_CONVERSATION,
         "coze-js/studio": _undefined(_CANCEL, "status"),
     },
     "chat.messages.list": {
-        "": saw(["verbose", "verbose", "answer", "follow_up"]),
-        "cozepy/studio": raises(_MESSAGES, "ValidationError", "1 validation error for Message"),
+        "": saw(["verbose", "answer", "verbose", "follow_up"]),
+        **_WITHOUT_CONVERSATION,
         "coze-js/studio": _undefined(_MESSAGES, "map"),
     },
     "chat.conversation": {
@@ -219,9 +216,14 @@ CALLS: Mapping[str, Mapping[str, Told]] = {
     },
     "chat.file": {
         "": saw(["茶.txt: Tea grows on hills."]),
+        **_WITHOUT_CONVERSATION,
         "coze-js/studio": _NO_END,
     },
-    "conversations.create": {"": saw([True, {"case": "42"}])},
+    "conversations.create": {
+        "": saw([True, {}]),
+        "cozepy/studio": _NULL_PAIRS,
+        "coze-js/studio": saw([True, None]),
+    },
     "conversations.retrieve": {
         "": saw([True, {"case": "42"}]),
         "cozepy/studio": raises(
@@ -229,16 +231,29 @@ CALLS: Mapping[str, Mapping[str, Told]] = {
         ),
         "coze-js/studio": _undefined(_CONVERSATION, "id"),
     },
-    "conversations.list": {"": saw([2, True, True])},
-    "conversations.update": {"": saw("renamed"), "coze-js": lacks("conversations.update")},
+    "conversations.list": {"": saw([2, True, True]), "cozepy/studio": _NULL_PAIRS},
+    "conversations.update": {
+        "": saw("renamed"),
+        "coze-js": lacks("conversations.update"),
+        "cozepy/studio": _NULL_PAIRS,
+    },
     "conversations.delete": {
         "": saw([4002, True]),
         "coze-js": lacks("conversations.delete"),
-        "cozepy/studio": saw([103100001, False]),
+        "cozepy/studio": raises(
+            _CONVERSATION, "ValidationError", "4 validation errors for Conversation"
+        ),
     },
     "conversations.clear": {"": saw([True, True])},
     "conversations.messages.create": {"": saw(["one", "user", True]), **_NOWHERE},
-    "conversations.messages.list": {"": saw([["one", "two"], True, ["one", "two", "three"]])},
+    "conversations.messages.list": {
+        "": saw([["one", "two"], True, ["one", "two", "three"]]),
+        # Studio ignores the messages of a new conversation.
+        "cozepy/studio": raises(
+            _NO_DATA, "ValidationError", "1 validation error for _PrivateListMessageResp"
+        ),
+        "coze-js/studio": _undefined(_NO_DATA, "map"),
+    },
     "conversations.messages.retrieve": {"": saw("one"), **_NOWHERE},
     "conversations.messages.update": {"": saw([True, "two"]), **_NOWHERE},
     "conversations.messages.delete": {"": saw(["one", ["two"]]), **_NOWHERE},
@@ -251,11 +266,12 @@ CALLS: Mapping[str, Mapping[str, Told]] = {
     },
     "workflows.runs.create.async": {"": saw(["Success", 2, 0, _OUTPUT]), **_NOWHERE},
     "workflows.runs.stream": {"": saw([_OUTPUT, False])},
-    "workflows.runs.stream.failed": {"": saw([["Error"], ["ValueError: no room"]])},
-    "workflows.runs.stream.ping": {
-        "": saw("杭州"),
-        "coze-js/cloud": raises(_PING, "CozeError", _PARSE),
+    "workflows.runs.stream.failed": {
+        "": saw([["Error"], ["[720701013] ValueError: no room"]]),
+        "coze-js/cloud": saw([["Error", "Done"], ["[720701013] ValueError: no room"]]),
+        "studio": saw([["Error"], ["ValueError: no room"]]),
     },
+    "workflows.runs.stream.ping": {"": saw("杭州")},
     "workflows.runs.resume": {
         "": saw([2, {"booked": "yes", "nights": 2}]),
         "cozepy/studio": raises(
@@ -277,14 +293,18 @@ CALLS: Mapping[str, Mapping[str, Told]] = {
         "coze-js": lacks("workflows.retrieve"),
         "cozepy/studio": Told({"error": ["CozeAPIError", 777777780]}, "nowhere"),
     },
-    "bots.retrieve": {"": saw("tea")},
+    "bots.retrieve": {
+        "": saw("tea"),
+        "cozepy/studio": raises(_NO_CHANNEL, "CozeAPIError", 500),
+        "coze-js/studio": raises(_NO_CHANNEL, "InternalServerError", 500),
+    },
     "bots.list": {"": saw(_LISTED), **_NOWHERE},
     "workspaces.list": {"": saw([True]), **_NOWHERE},
     "users.me": {"": saw([True]), **_NOWHERE},
     "oauth.jwt": {"": saw([True]), **_NOWHERE},
     "error.4000": _refused("BadRequestError", 4000, 400, "BadRequestError"),
-    "error.4015": _refused("APIError", 4015, 103200002),
-    "error.4100": _refused("AuthenticationError", 4100, 700012006),
+    "error.4015": _refused("APIError", 4015, 400, "BadRequestError"),
+    "error.4100": _refused("PermissionDeniedError", 4101, 700012006),
     "error.4101": _refused("PermissionDeniedError", 4101, 4101, "PermissionDeniedError"),
     "error.4200": _refused("NotFoundError", 4200, 6031),
 }

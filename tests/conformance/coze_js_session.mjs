@@ -146,11 +146,6 @@ const calls = {
     'chat.stream',
     async () => (await collected(coze.chat.stream(ask('draft')))).map((event) => event.event),
   ],
-  'chat.stream.cut': ['chat.stream', async () => (await told(coze.chat.stream(ask('cut')))).end],
-  'chat.stream.comments': [
-    'chat.stream',
-    async () => (await told(coze.chat.stream(ask('comments')))).answers,
-  ],
   'chat.create_and_poll': [
     'chat.createAndPoll',
     async () => {
@@ -242,7 +237,7 @@ const calls = {
   'conversations.create': [
     'conversations.create',
     async () => {
-      const made = await coze.conversations.create({ meta_data: { case: '42' } });
+      const made = await coze.conversations.create({});
       return [/^\d+$/.test(made.id), made.meta_data];
     },
   ],
@@ -423,8 +418,8 @@ const calls = {
   'workflows.list': ['workflows.list', null],
   'workflows.retrieve': ['workflows.retrieve', null],
   'bots.retrieve': [
-    'bots.retrieveNew',
-    async () => (await coze.bots.retrieveNew(bots.tea)).name,
+    'bots.retrieve',
+    async () => (await coze.bots.retrieve({ bot_id: bots.tea })).name,
   ],
   'bots.list': [
     'bots.listNew',
@@ -460,7 +455,7 @@ const calls = {
   ],
   'error.4000': [
     'chat.create',
-    async () => (await coze.chat.create(ask('tea', { additional_messages: [] }))).id,
+    async () => (await coze.chat.create(ask('tea', { bot_id: '' }))).id,
   ],
   'error.4015': ['chat.create', async () => (await coze.chat.create(ask('draft'))).id],
   'error.4100': [
