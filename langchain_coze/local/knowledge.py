@@ -109,7 +109,7 @@ class LocalKnowledge:
         return f"LocalKnowledge(name={self.name!r}, passages={len(self)})"
 
     def as_json(self, owner_id: str, space_id: str) -> dict[str, Any]:
-        """Return the dataset object of `GET /v1/datasets` (wire 5.5)."""
+        """Return the dataset object of `GET /v1/datasets`."""
         names = list(dict.fromkeys(passage.document_name for passage in self._passages))
         size = sum(len(passage.text.encode("utf-8", "replace")) for passage in self._passages)
         return {

@@ -42,7 +42,7 @@ def local_coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
         TypeError: The marker has a positional argument.
 
     Example:
-        >>> # With @pytest.mark.local_coze(bots=str.upper, faults="crlf") it serves another bot.
+        >>> # With @pytest.mark.local_coze(bots=str.upper, faults="idle=1") it serves another bot.
         >>> def test_answer(local_coze):
         ...     assert local_coze.bots[0].knowledge
     """

@@ -51,7 +51,7 @@ def test_studio_has_no_route_for_what_is_not_tried_there() -> None:
             headers={"Authorization": f"Bearer {coze.token}"},
             json={"tool_outputs": []},
         )
-    assert answer.status_code == 404
+    assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

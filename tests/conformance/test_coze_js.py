@@ -24,7 +24,6 @@ def test_errors_with_their_http_status() -> None:
     refused = {
         4000: "BadRequestError",
         4015: "BadRequestError",  # with the status 200 it is a mere APIError
-        4100: "AuthenticationError",
         4101: "PermissionDeniedError",
         4200: "NotFoundError",
     }

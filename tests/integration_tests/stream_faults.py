@@ -24,26 +24,26 @@ _ENDS = {"done", "Done", "conversation.stream.done"}
 _TERMINALS = _ENDS | {"conversation.chat.completed", "Error", "Interrupt"}
 
 
-class Event(NamedTuple):
+class StreamEvent(NamedTuple):
     """One event as it stands in the stream."""
 
     name: str
     text: str  # its lines, with the blank line at the end
     data: Any
 
-    def with_data(self, data: Any) -> Event:
+    def with_data(self, data: Any) -> StreamEvent:
         """Return the event with other data."""
         text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
-        return Event(
+        return StreamEvent(
             self.name, re.sub(r"data:( ?).*", lambda m: f"data:{m[1]}{text}", self.text), data
         )
 
-    def with_name(self, name: str) -> Event:
+    def with_name(self, name: str) -> StreamEvent:
         """Return the event with another name."""
-        return Event(name, self.text.replace(f"{self.name}\n", f"{name}\n", 1), self.data)
+        return StreamEvent(name, self.text.replace(f"{self.name}\n", f"{name}\n", 1), self.data)
 
 
-def split_events(body: bytes) -> list[Event]:
+def split_events(body: bytes) -> list[StreamEvent]:
     """Return the events of a stream."""
     events = []
     for block in body.decode().split("\n\n")[:-1]:
@@ -52,19 +52,19 @@ def split_events(body: bytes) -> list[Event]:
             data = json.loads(fields["data"])
         except ValueError:
             data = fields["data"]
-        events.append(Event(fields["event"], block + "\n\n", data))
+        events.append(StreamEvent(fields["event"], block + "\n\n", data))
     return events
 
 
 # --- Changes of events ----------------------------------------------------------------------------
 
 
-def is_answer(event: Event) -> bool:
+def is_answer(event: StreamEvent) -> bool:
     kind = event.data.get("type") if isinstance(event.data, dict) else None
     return event.name in {_DELTA, "Message"} or (event.name == _COMPLETED and kind == "answer")
 
 
-def read_recall(event: Event) -> dict[str, Any] | None:
+def read_recall(event: StreamEvent) -> dict[str, Any] | None:
     """Return the content of a recall message."""
     if event.name != _COMPLETED or event.data["type"] not in {"verbose", "knowledge"}:
         return None
@@ -72,22 +72,24 @@ def read_recall(event: Event) -> dict[str, Any] | None:
     return content if content["msg_type"] == "knowledge_recall" else None
 
 
-def insert_before_answer(events: list[Event], name: str, changes: dict[str, Any]) -> list[Event]:
+def insert_before_answer(
+    events: list[StreamEvent], name: str, changes: dict[str, Any]
+) -> list[StreamEvent]:
     """Insert a copy of the first event of an answer, with changes."""
     position = next(i for i, event in enumerate(events) if is_answer(event))
     inserted = events[position].with_data(events[position].data | changes).with_name(name)
     return [*events[:position], inserted, *events[position:]]
 
 
-def end_before_answer(events: list[Event], name: str, data: Any) -> list[Event]:
+def end_before_answer(events: list[StreamEvent], name: str, data: Any) -> list[StreamEvent]:
     """Replace the answer, and all that follows, by one event."""
     position = next(i for i, event in enumerate(events) if is_answer(event))
     return [*events[:position], events[position].with_data(data).with_name(name)]
 
 
 def change_recalls(
-    events: list[Event], change: Callable[[Event, dict[str, Any]], list[Event]]
-) -> list[Event]:
+    events: list[StreamEvent], change: Callable[[StreamEvent, dict[str, Any]], list[StreamEvent]]
+) -> list[StreamEvent]:
     changed = []
     for event in events:
         content = read_recall(event)
@@ -95,17 +97,19 @@ def change_recalls(
     return changed
 
 
-def with_content(event: Event, content: Any, **changes: str) -> Event:
+def with_content(event: StreamEvent, content: Any, **changes: str) -> StreamEvent:
     text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
     return event.with_data(event.data | {"content": text} | changes)
 
 
-def with_chunks(event: Event, content: dict[str, Any], chunks: Any, **changes: str) -> Event:
+def with_chunks(
+    event: StreamEvent, content: dict[str, Any], chunks: Any, **changes: str
+) -> StreamEvent:
     data = json.loads(content["data"]) | {"chunks": chunks}
     return with_content(event, content | {"data": json.dumps(data)}, **changes)
 
 
-def split_chunks(event: Event, content: dict[str, Any]) -> list[Event]:
+def split_chunks(event: StreamEvent, content: dict[str, Any]) -> list[StreamEvent]:
     chunks = json.loads(content["data"])["chunks"]
     return [
         with_chunks(event, content, [chunk], id=f"{event.data['id']}{number}")
@@ -113,47 +117,47 @@ def split_chunks(event: Event, content: dict[str, Any]) -> list[Event]:
     ]
 
 
-def break_chunk(event: Event, content: dict[str, Any]) -> list[Event]:
+def break_chunk(event: StreamEvent, content: dict[str, Any]) -> list[StreamEvent]:
     chunks = json.loads(content["data"])["chunks"]
     broken = {"slice": None, "score": "high", "meta": "none"}
     return [with_chunks(event, content, [broken, *chunks[1:]])]
 
 
-def cut_chunk(event: Event, content: dict[str, Any]) -> list[Event]:
+def cut_chunk(event: StreamEvent, content: dict[str, Any]) -> list[StreamEvent]:
     text = content["data"]
     text = text[: text.rfind('"slice"') + len('"slice":"') + 1]
     return [with_content(event, content | {"data": text})]
 
 
-def write_plain(event: Event, content: dict[str, Any]) -> list[Event]:
+def write_plain(event: StreamEvent, content: dict[str, Any]) -> list[StreamEvent]:
     chunks = json.loads(content["data"])["chunks"]
     slices = [f"---\nrecall slice {n}:{c['slice']}\n" for n, c in enumerate(chunks, 1)]
     return [with_content(event, "".join(slices), type="knowledge")]
 
 
-def write_flat(event: Event, content: dict[str, Any]) -> list[Event]:
+def write_flat(event: StreamEvent, content: dict[str, Any]) -> list[StreamEvent]:
     chunks = json.loads(content["data"])["chunks"]
     return [with_content(event, {"verbose_type": "knowledge", "chunks": chunks})]
 
 
-def write_object(event: Event, content: dict[str, Any]) -> list[Event]:
+def write_object(event: StreamEvent, content: dict[str, Any]) -> list[StreamEvent]:
     return [with_content(event, content | {"data": json.loads(content["data"])})]
 
 
-def write_null(event: Event, content: dict[str, Any]) -> list[Event]:
+def write_null(event: StreamEvent, content: dict[str, Any]) -> list[StreamEvent]:
     return [with_chunks(event, content, None)]
 
 
-def add_verbose(events: list[Event], content: str) -> list[Event]:
+def add_verbose(events: list[StreamEvent], content: str) -> list[StreamEvent]:
     return insert_before_answer(events, _COMPLETED, {"type": "verbose", "content": content})
 
 
-def end_with_failure(events: list[Event], *, done: bool) -> list[Event]:
+def end_with_failure(events: list[StreamEvent], *, done: bool) -> list[StreamEvent]:
     chat = events[1].data | {"status": "failed", "last_error": {"code": 4028, "msg": "no quota"}}
     return end_before_answer(events, "conversation.chat.failed", chat) + events[-1:] * done
 
 
-EVENT_FAULTS: dict[str, Callable[[list[Event]], list[Event]]] = {
+EVENT_FAULTS: dict[str, Callable[[list[StreamEvent]], list[StreamEvent]]] = {
     "no_deltas": lambda events: [e for e in events if e.name != _DELTA],
     "no_done": lambda events: [e for e in events if e.name not in _ENDS],
     "no_terminal": lambda events: [e for e in events if e.name not in _TERMINALS],

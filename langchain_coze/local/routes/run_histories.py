@@ -11,7 +11,7 @@ from langchain_coze.local.routes.request_context import (
     build_json_response,
 )
 from langchain_coze.local.wire.errors import ApiError
-from langchain_coze.local.wire.workflow_replies import RunHistory
+from langchain_coze.local.wire.workflow_replies import RunRecord
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -61,7 +61,7 @@ class RunHistoryRoutes:
 def _build_history(run: ServedRun) -> dict[str, Any]:
     status = "Fail" if run.failure else "Success" if run.output else "Running"
     return run.profile.build_history(
-        RunHistory(
+        RunRecord(
             info=run.info,
             status=status,
             output=run.output.value if run.output else None,

@@ -80,13 +80,7 @@ class ChatRun:
         self.status = "created"
         self._entries = (*conversation.history, *request.additional_messages)
         self._uploads = _select_uploads(self._entries, uploads)
-        self._saved_turn = SavedTurn(
-            list(request.additional_messages),
-            chat_id=self.ids.chat_id,
-            bot_id=(request.parent_id or "0") if bot.is_chatflow else bot.wire_id,
-            section_id=conversation.section_id,
-            of_chatflow=bot.is_chatflow,
-        )
+        self._saved_turn = self._create_turn()
         inserted_ids = [meta.id for meta in self._saved_turn.message_metas]
         self._info = ChatInfo(
             self.ids, int(time.time()), meta_data=request.meta_data, inserted_ids=inserted_ids
@@ -103,6 +97,16 @@ class ChatRun:
         conversation.running_chat_id = self.ids.chat_id
         if request.auto_save_history:
             conversation.turns.append(self._saved_turn)
+
+    def _create_turn(self) -> SavedTurn:
+        is_flow = self.bot.is_chatflow
+        return SavedTurn(
+            list(self.request.additional_messages),
+            chat_id=self.ids.chat_id,
+            bot_id=(self.ids.parent_id or "0") if is_flow else self.ids.bot_id,
+            section_id=self.ids.section_id,
+            of_chatflow=is_flow,
+        )
 
     @property
     def events(self) -> EventQueue:

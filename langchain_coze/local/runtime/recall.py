@@ -28,7 +28,7 @@ class KnowledgeBase(Protocol):
         ...
 
     def as_json(self, owner_id: str, space_id: str) -> dict[str, Any]:
-        """Return the dataset object (wire 5.5)."""
+        """Return the dataset object."""
         ...
 
 

@@ -214,7 +214,7 @@ class StudioProfile(CloudProfile):
                 code, msg = 103000001, "unauthorized access : permission denied"
         elif path.startswith("/v1/workflow"):
             pass  # as they are
-        elif code == 5000:  # noqa: PLR2004
+        elif code == 5000:  # noqa: PLR2004 - as above
             status, code, msg = 500, 500, "internal server error"
         elif code in _BAD_REQUESTS:
             status, code = 400, 400

@@ -15,7 +15,7 @@ from langchain_coze.local.wire.workflow_replies import (
     OutputNode,
     PendingQuestion,
     RunDetails,
-    RunHistory,
+    RunRecord,
 )
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
         """Return the last event of a run that has succeeded."""
         return SseEvent("Done", go_json.dumps_raw({"debug_url": self.build_debug_url(info)}))
 
-    def build_history(self, run: RunHistory) -> dict[str, Any]:
+    def build_history(self, run: RunRecord) -> dict[str, Any]:
         """Return a run: ids are numbers, the output is not wrapped, a question is not told."""
         output = ""
         if run.status == "Success":

@@ -93,7 +93,7 @@ class PendingQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class RunHistory:
+class RunRecord:
     """What the history of a run contains.
 
     Attributes:
@@ -313,7 +313,7 @@ class CloudWorkflowProfile:
 
     # Histories --------------------------------------------------------------------------------
 
-    def build_history(self, run: RunHistory) -> dict[str, Any]:
+    def build_history(self, run: RunRecord) -> dict[str, Any]:
         """Return a run; its output is JSON inside JSON: of the End node, and of each output node.
 
         Recorded for a good run (wire 4.3).
