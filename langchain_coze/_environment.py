@@ -99,10 +99,17 @@ def clean_base_url(value: str) -> str:
 
     Raises:
         ValueError: The value is not an HTTP or HTTPS URL, has an impossible host or port, contains
-            credentials, or is certainly not the address of an API: the website, or the path of a
-            call.
+            credentials, or is certainly not the address of the Coze API: the website, the path
+            of a call, or a project of coze.site.
     """
     url = _check_url(value, "https://api.coze.cn")
+    if str(urlsplit(url).hostname).endswith(".coze.site"):
+        raise ValueError(
+            f"base_url={value!r} is an agent or a workflow of coze.site, which has an API of its "
+            f"own: use ChatCozeSite(base_url={value!r}) or CozeSiteTool. "
+            f"该地址属于 coze.site 上的智能体或工作流，请使用 ChatCozeSite(base_url={value!r}) "
+            "或 CozeSiteTool。"
+        )
     host, path = str(urlsplit(url).hostname), urlsplit(url).path
     site = host.removeprefix("www.").removeprefix("api.")
     is_website = site in _SITES and not host.startswith("api.")

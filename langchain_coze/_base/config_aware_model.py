@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_coze._base.bot import CONFIG_KEY, USER_CONFIG_KEY, add_config_arguments
@@ -84,9 +85,13 @@ def make_traceable_input(model_input: Any) -> Any:
         model_input: The input of a chat model: a str, messages, or a prompt value.
     """
     messages = model_input.messages if isinstance(model_input, ChatPromptValue) else model_input
-    if not isinstance(messages, (list, tuple)) or all(
-        isinstance(getattr(message, "content", ""), str) for message in messages
-    ):
+    if not isinstance(messages, (list, tuple)) or all(map(_has_plain_text, messages)):
         return model_input
+    return make_traceable(convert_to_messages(messages))
 
-    return make_traceable(messages)
+
+def _has_plain_text(message: Any) -> bool:
+    """Return whether a message in any form that a chat model accepts holds only text."""
+    if isinstance(message, (str, BaseMessage)):
+        return isinstance(getattr(message, "content", ""), str)
+    return all(isinstance(value, str) for value in getattr(message, "values", lambda: message)())

@@ -179,3 +179,26 @@ def test_a_name_that_coze_rejects_is_explained(ask: CallStyle) -> None:
     assert caught.value.code == 4000
     assert "extension of the name matches the content" in str(caught.value)
     assert not caught.value.may_have_started
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_image_without_a_mime_type_can_be_sent_in_each_form(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
+    content: list[Any] = ["Look.", {"type": "image", "base64": TEXT}]
+    forms: list[Any] = [
+        [HumanMessage(content)],
+        [("user", content)],
+        [{"role": "user", "content": content}],
+        ChatPromptValue(messages=[HumanMessage(content)]),
+    ]
+    for form in forms:
+        assert json.loads(ask(make_chat(coze), form).text.partition("\n")[0])
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_data_that_is_no_image_is_refused_in_each_form(coze: LocalCoze, ask: CallStyle) -> None:
+    content = ["Look.", {"type": "image", "base64": "aGVsbG8="}]
+    for form in ([("user", content)], [{"role": "user", "content": content}]):
+        with pytest.raises(CozeInvalidRequestError, match="not a known image format"):
+            ask(make_chat(coze), form)

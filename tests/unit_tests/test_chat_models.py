@@ -135,6 +135,13 @@ def test_an_address_that_is_not_of_the_api_is_rejected(base_url: str, right: str
     assert make_model(base_url=right).base_url == right
 
 
+@pytest.mark.parametrize("made", [ChatCoze, CozeRecallRetriever])
+def test_the_address_of_a_site_names_the_class_for_it(made: Any) -> None:
+    with pytest.raises(ValueError, match="use ChatCozeSite") as caught:
+        made(bot_id=BOT, api_key=SECRET, base_url="https://abc.coze.site/stream_run")
+    assert "CozeSiteTool" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("name", "right"), [("top_k", "k"), ("search_kwargs", "k"), ("token", "api_key")]
 )
