@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 
 from langchain_core import exceptions as core
 from langchain_core.exceptions import ModelError
@@ -88,11 +88,8 @@ class ErrorResponse(NamedTuple):
         return json.loads(self.text)
 
 
-_STARTED_ATTRIBUTES = frozenset({"may_have_started", "chat_id"})  # something may have started
-
-
 class CozeError(ModelError):
-    """Base class of the errors of this package.
+    """Base class of the errors of this package. Errors do not change: see `with_context`.
 
     Attributes:
         code: Coze's error code (int), or None if Coze returned none.
@@ -108,15 +105,11 @@ class CozeError(ModelError):
         run_id: The run at coze.site, or None.
         session_id: Its session, or None.
         retry_after: Seconds to wait, as requested by the server, or None.
+        may_have_started: Whether the request may have started something in Coze.
+        retries_exhausted: Whether all allowed retries have been used.
 
     Source: wire sections 1.3 to 1.5 and 7.
     """
-
-    may_have_started: bool = False
-    """Whether the request may have started something in Coze although no response arrived."""
-
-    retries_exhausted: bool = False
-    """Whether all allowed retries have been used, so that outer layers do not retry again."""
 
     def __init__(  # noqa: PLR0913 - each is a named attribute of the error
         self,
@@ -134,28 +127,50 @@ class CozeError(ModelError):
         run_id: str | None = None,
         session_id: str | None = None,
         retry_after: float | None = None,
+        may_have_started: bool = False,
+        retries_exhausted: bool = False,
     ) -> None:
         """Create the error; tokens in `message` are masked."""
-        self.message = redact(message)
+        self.message: Final = redact(message)
         super().__init__(self.message)
-        self.code = code
-        self.status_code = status_code
-        self.logid = logid
-        self.debug_url = debug_url
-        self.hint = hint
-        self.response = response
-        self.chat_id = chat_id
-        self.conversation_id = conversation_id
-        self.reason = reason
-        self.run_id = run_id
-        self.session_id = session_id
-        self.retry_after = retry_after
+        self.code: Final = code
+        self.status_code: Final = status_code
+        self.logid: Final = logid
+        self.debug_url: Final = debug_url
+        self.hint: Final = hint
+        self.response: Final = response
+        self.chat_id: Final = chat_id
+        self.conversation_id: Final = conversation_id
+        self.reason: Final = reason
+        self.run_id: Final = run_id
+        self.session_id: Final = session_id
+        self.retry_after: Final = retry_after
+        self.may_have_started: Final = may_have_started
+        self.retries_exhausted: Final = retries_exhausted
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; the error of a request that may have started is not retryable."""
-        super().__setattr__(name, value)
-        if name in _STARTED_ATTRIBUTES and value:
-            super().__setattr__("is_retryable", False)
+    if not TYPE_CHECKING:  # LangChain declares a class attribute
+
+        @property
+        def is_retryable(self) -> bool:
+            """Whether the same call may succeed later, and has started nothing in Coze."""
+            return super().is_retryable and not (self.may_have_started or self.chat_id)
+
+    def with_context(self, **attributes: Any) -> Self:
+        """Return a copy of this error with other values for some attributes.
+
+        Args:
+            **attributes: The new values, by name.
+
+        Example:
+            ```python
+            from langchain_coze.errors import CozeTimeoutError
+
+            error = CozeTimeoutError("Coze did not answer.")
+            assert error.is_retryable
+            assert not error.with_context(may_have_started=True).is_retryable
+            ```
+        """
+        return convert_error(self, type(self), **attributes)
 
     @property
     def request_id(self) -> str | None:
@@ -218,10 +233,14 @@ class CozeQuotaError(CozeError, ValueError):
     """A quota is used up or a bill is unpaid (4008, 4011, 4019, 4022, 4027, 4028)."""
 
 
-class CozeConversationBusyError(CozeError):
-    """A chat is already running in this conversation (4016)."""
+class _TemporaryError(ModelError):
+    """Base of errors that LangChain has no class for and that may pass."""
 
     is_retryable = True
+
+
+class CozeConversationBusyError(CozeError, _TemporaryError):
+    """A chat is already running in this conversation (4016)."""
 
 
 class CozeServerError(CozeError, core.ModelAPIError):
@@ -254,10 +273,12 @@ class CozeWorkflowError(CozeError, ToolException, ValueError):
     It is a `ToolException`: an agent can get its text as the tool's result and react to it.
     """
 
-    @property
-    def args(self) -> tuple[str]:  # type: ignore[override] # BaseException has a setter
-        """The text that LangChain passes to a model: message, code and hint."""
-        return (str(self),)
+    if not TYPE_CHECKING:  # BaseException declares an attribute
+
+        @property
+        def args(self) -> tuple[str]:
+            """The text that LangChain passes to a model: message, code and hint."""
+            return (str(self),)
 
 
 class CozeUnknownResultError(CozeError, ValueError):
@@ -295,13 +316,15 @@ class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - an interrupt
     ) -> None:
         """Create the error from a pending question and the run so far."""
         super().__init__(message, **context)
-        self.pending: dict[str, Any] = dict(pending or {})
-        self.run: dict[str, Any] = dict(run or {})
-        self.event_id: str = self.pending.get("event_id", "")
-        self.type: int = self.pending.get("type", 0)
-        self.question: str = self.pending.get("question", "")
-        self.required_parameters: dict[str, Any] = self.pending.get("required_parameters", {})
-        self.workflow_id: str = self.pending.get("workflow_id", "")
+        self.pending: Final[dict[str, Any]] = dict(pending or {})
+        self.run: Final[dict[str, Any]] = dict(run or {})
+        self.event_id: Final[str] = self.pending.get("event_id", "")
+        self.type: Final[int] = self.pending.get("type", 0)
+        self.question: Final[str] = self.pending.get("question", "")
+        self.required_parameters: Final[dict[str, Any]] = self.pending.get(
+            "required_parameters", {}
+        )
+        self.workflow_id: Final[str] = self.pending.get("workflow_id", "")
 
 
 def bilingual_hint(en: str, zh: str) -> str:
@@ -324,12 +347,16 @@ def bilingual_hint(en: str, zh: str) -> str:
 _E = TypeVar("_E", bound=CozeError)
 
 
-def convert_error(error: CozeError, error_class: type[_E]) -> _E:
-    """Return a copy of an error as another class, with all attributes.
+def convert_error(error: CozeError, error_class: type[_E], **attributes: Any) -> _E:
+    """Return a copy of an error as another class, with all attributes, cause and traceback.
 
     Args:
         error: Any error.
         error_class: The class of the copy.
+        **attributes: New values of attributes, by name.
+
+    Raises:
+        TypeError: There is no attribute with one of the names.
 
     Example:
         ```python
@@ -338,9 +365,13 @@ def convert_error(error: CozeError, error_class: type[_E]) -> _E:
         assert convert_error(CozeError("oh", code=7), CozeRecallError).code == 7
         ```
     """
-    error_of_kind = error_class(error.message)
-    error_of_kind.__dict__.update(error.__dict__)
-    return error_of_kind
+    if unknown := attributes.keys() - vars(error).keys():
+        raise TypeError(f"A {error_class.__name__} has no {', '.join(unknown)}.")
+    message = redact(attributes.get("message", error.message))
+    converted = error_class(message)
+    converted.__setstate__({**vars(error), **attributes, "message": message})
+    converted.__cause__ = error.__cause__
+    return converted.with_traceback(error.__traceback__)
 
 
 def is_retryable(error: BaseException) -> bool:

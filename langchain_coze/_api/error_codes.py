@@ -429,9 +429,7 @@ def make_truncated_error(message: str, **context: Any) -> CozeStreamError:
         "The answer is not whole. Ask again; check proxies that cut long connections.",
         "回答不完整。请重试；并检查会中断长连接的代理。",
     )
-    error = CozeStreamError(message, hint=hint, **context)
-    error.may_have_started = True
-    return error
+    return CozeStreamError(message, hint=hint, may_have_started=True, **context)
 
 
 def make_deadline_error(*, may_have_started: bool = False) -> CozeTimeoutError:
@@ -444,6 +442,5 @@ def make_deadline_error(*, may_have_started: bool = False) -> CozeTimeoutError:
         "Raise max_duration, or look in Coze at what takes so long.",
         "请调大 max_duration，或在扣子中查看耗时原因。",
     )
-    error = CozeTimeoutError("The call took longer than max_duration allows.", hint=hint)
-    error.may_have_started = may_have_started
-    return error
+    message = "The call took longer than max_duration allows."
+    return CozeTimeoutError(message, hint=hint, may_have_started=may_have_started)

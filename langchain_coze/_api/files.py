@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze._api.effects import Flow, GetAccountKey, Request, Upload
 from langchain_coze._api.models import UploadedFile
@@ -41,11 +41,11 @@ def upload_file(file: Upload, policy: RetryPolicy) -> Flow[str]:
     try:
         reply = yield from send_with_retry(request, policy)
     except CozeError as error:
-        error.may_have_started = False  # an upload starts no turn and no run
+        context: dict[str, Any] = {"may_have_started": False}  # no turn and no run
         if _WRONG_EXTENSION in error.message:
-            error.hint = _WRONG_EXTENSION_HINT
-            error.message = f"{file.name!r}: {error.message}"
-        raise
+            context["hint"] = _WRONG_EXTENSION_HINT
+            context["message"] = f"{file.name!r}: {error.message}"
+        raise error.with_context(**context) from error.__cause__
     file_id = UploadedFile.model_validate(read_object(reply)).id
     if not file_id:
         raise CozeServerError(

@@ -76,9 +76,7 @@ def map_httpx_error(
     if "TimeoutException" in names:
         return _make_timeout(details)
     message = f"The connection to Coze broke: {way} ({details})."
-    broken = CozeConnectionError(message, hint=route.hint)
-    broken.may_have_started = True
-    return broken
+    return CozeConnectionError(message, hint=route.hint, may_have_started=True)
 
 
 def _map_stream_error(names: set[str], details: str) -> CozeError:
@@ -89,6 +87,5 @@ def _map_stream_error(names: set[str], details: str) -> CozeError:
 
 
 def _make_timeout(details: str) -> CozeTimeoutError:
-    timed_out = CozeTimeoutError(f"Coze was silent for too long ({details}).", hint=_TIMED_OUT)
-    timed_out.may_have_started = True
-    return timed_out
+    message = f"Coze was silent for too long ({details})."
+    return CozeTimeoutError(message, hint=_TIMED_OUT, may_have_started=True)

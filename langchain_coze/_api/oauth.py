@@ -135,8 +135,8 @@ def _request_or_error(
     except CozeError as error:
         if policy.deadline is not None and time.monotonic() >= policy.deadline:
             raise  # it is the deadline of this caller only
-        error.retries_exhausted = True  # the retries have been made here
-        return error.with_traceback(None), _FAILURE_CACHE_SECONDS
+        final = error.with_context(retries_exhausted=True)  # the retries have been made here
+        return final.with_traceback(None), _FAILURE_CACHE_SECONDS
 
 
 def _request_token(token_request: TokenRequest, policy: RetryPolicy) -> Flow[tuple[str, float]]:
@@ -146,8 +146,7 @@ def _request_token(token_request: TokenRequest, policy: RetryPolicy) -> Flow[tup
     try:
         reply: Reply = yield from send_with_retry(http_request, policy)
     except CozeError as error:
-        error.may_have_started = False  # no turn and no run has been started
-        raise _explain_refusal(error) from None
+        raise _explain_refusal(error).with_context(may_have_started=False) from None
     body = reply.json if "access_token" in reply.json else get_payload(reply.json)
     token = body.get("access_token") if isinstance(body, Mapping) else None
     if not isinstance(token, str) or not token:

@@ -92,9 +92,10 @@ def start_and_poll_chat(
             return first, ended, []
         listing = yield from send_with_retry(build_message_list_request(chat), policy)
     except CozeError as error:  # the turn has started: give the caller its ids
-        error.chat_id = error.chat_id or chat.id
-        error.conversation_id = error.conversation_id or chat.conversation_id
-        raise
+        raise error.with_context(
+            chat_id=error.chat_id or chat.id,
+            conversation_id=error.conversation_id or chat.conversation_id,
+        ) from error.__cause__
     messages = get_payload(listing.json)
     return first, ended, messages if isinstance(messages, list) else []
 
@@ -173,15 +174,13 @@ def poll_workflow_run(
             reply, history = yield from flow
         except CozeError as error:
             if error.code != RUN_NOT_FOUND and not isinstance(error, RunNotFoundYetError):
-                error.may_have_started = True
-                raise
+                raise error.with_context(may_have_started=True) from error.__cause__
             continue
         if history.interrupt or history.execute_status not in _RUNNING:
             return reply, history
-    timeout_error = CozeTimeoutError(
+    raise CozeTimeoutError(
         f"The run had not ended within poll_timeout={polling.timeout:g} s; "
         f"it is still running in Coze (execute_id {execute_id}).",
         hint=bilingual_hint("Raise poll_timeout.", "请调大 poll_timeout。"),
+        may_have_started=True,
     )
-    timeout_error.may_have_started = True
-    raise timeout_error

@@ -130,9 +130,8 @@ def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
     if reply.status_code >= HTTP_ERROR:
         message = f"Coze answered with HTTP {reply.status_code}: {text}"
         error = make_error(None, message, **context)
-        if is_html(body) and isinstance(error, (CozePermissionError, CozeServerError)):
-            error.hint = GATEWAY_HINT
-        return error
+        is_gateway = is_html(body) and isinstance(error, (CozePermissionError, CozeServerError))
+        return error.with_context(hint=GATEWAY_HINT) if is_gateway else error
     hint = bilingual_hint(
         "Check base_url: it is the address of the API, for instance https://api.coze.cn, "
         "not that of the website.",

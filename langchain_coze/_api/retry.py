@@ -22,6 +22,7 @@ from langchain_coze.errors import (
     CozeError,
     CozeRateLimitError,
     CozeServerError,
+    CozeStreamError,
 )
 
 if TYPE_CHECKING:
@@ -60,11 +61,13 @@ def find_reported_error(request: Request, reply: Reply) -> CozeError | None:
         reply: Its reply, with its body.
     """
     reported = find_error(reply, stream=bool(request.stream))
-    if reported is not None and is_missing_route(reported):
-        reported.hint = find_missing_route_hint(request, reported, is_studio=reply.is_studio)
-    elif reported is not None:
-        reported.hint = find_size_hint(request, reported) or reported.hint
-    return reported
+    if reported is None:
+        return None
+    if is_missing_route(reported):
+        hint = find_missing_route_hint(request, reported, is_studio=reply.is_studio)
+    else:
+        hint = find_size_hint(request, reported) or reported.hint
+    return reported.with_context(hint=hint)
 
 
 def send_with_retry(
@@ -159,6 +162,17 @@ def _may_retry(request: Request, error: CozeError) -> bool:
     if error.code in BUSY_CODES or isinstance(error, CozeRateLimitError):
         return True
     return safe and isinstance(error, CozeServerError)
+
+
+def mark_received(error: CozeError) -> CozeError:
+    """Return the error of a request that starts a turn or run, which the server may have received.
+
+    Args:
+        error: The error that `send_with_retry` raised.
+    """
+    if isinstance(error, (CozeServerError, CozeStreamError)):
+        return error.with_context(may_have_started=True)
+    return error
 
 
 def fetch_object(request: Request, policy: RetryPolicy) -> Flow[Mapping[str, Any]]:

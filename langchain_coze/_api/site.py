@@ -90,7 +90,7 @@ def run_project(
     output = dict(reply.json)
     if output.keys() == _CANCELLED_KEYS and output["status"] in {"cancelled", "timeout"}:
         context = {**collect_error_context(reply), "status_code": None}
-        error = CozeTimeoutError(
+        raise CozeTimeoutError(
             "The run was cancelled, or took longer than the 900 s that a project allows.",
             reason=output["status"],
             run_id=str(output["run_id"]),
@@ -98,10 +98,9 @@ def run_project(
                 "Use the mode 'async' for work that takes longer.",
                 "耗时更长的任务请使用 'async' 模式。",
             ),
+            may_have_started=True,
             **context,
         )
-        error.may_have_started = True
-        raise error
     return reply, output
 
 
@@ -162,8 +161,7 @@ def run_task(
         yield from _submit_task(body, task_id, policy)
         return (yield from _poll_task(task_id, policy, polling, is_workflow=is_workflow))
     except CozeError as error:
-        error.run_id = error.run_id or task_id
-        raise
+        raise error.with_context(run_id=error.run_id or task_id) from error.__cause__
 
 
 def _submit_task(body: Mapping[str, Any], task_id: str, policy: RetryPolicy) -> Flow[None]:
@@ -195,8 +193,7 @@ def _is_stored(task_id: str, policy: RetryPolicy, cause: CozeError) -> Flow[bool
     except CozeNotFoundError:
         return False
     except CozeError:
-        cause.may_have_started = True
-        raise cause from None
+        raise cause.with_context(may_have_started=True) from None
     return True
 
 
@@ -220,19 +217,17 @@ def _poll_task(
             request = _build_task_request(task_id, max(seconds_left, 1.0))
             reply = yield from send_to_site(request, policy)
         except CozeError as error:
-            error.may_have_started = True
-            raise
+            raise error.with_context(may_have_started=True) from error.__cause__
         task: Mapping[str, Any] = reply.json
         if task.get("status") == "completed":
             return reply, _read_result(task.get("result"))
         if task.get("status") in _ENDED:
             raise _make_task_error(reply, task, is_workflow=is_workflow)
-    timeout_error = CozeTimeoutError(
+    raise CozeTimeoutError(
         f"The task had not ended within poll_timeout={polling.timeout:g} s; it is still running.",
         hint=bilingual_hint("Raise poll_timeout.", "请调大 poll_timeout。"),
+        may_have_started=True,
     )
-    timeout_error.may_have_started = True
-    raise timeout_error
 
 
 def _read_result(result: Any) -> Any:
@@ -247,6 +242,4 @@ def _make_task_error(reply: Reply, task: Mapping[str, Any], *, is_workflow: bool
     code = failure.get("code") or task.get("status")
     message = redact(str(failure.get("message") or f"The task ended: {code}."), reply.token)
     context = {**collect_error_context(reply), "status_code": None, "is_workflow": is_workflow}
-    error = make_site_error(code, message, **context)
-    error.may_have_started = True
-    return error
+    return make_site_error(code, message, may_have_started=True, **context)

@@ -228,9 +228,7 @@ def find_site_error(
     if isinstance(detail, Mapping) and "error_code" in detail:  # a failed run
         context = {**collect_error_context(reply), "is_workflow": is_workflow}
         message = redact(str(detail.get("error_message") or ""), reply.token)
-        error = make_site_error(detail["error_code"], message, **context)
-        error.may_have_started = True
-        return error
+        return make_site_error(detail["error_code"], message, may_have_started=True, **context)
     return _make_http_error(request, reply, body)
 
 
@@ -259,6 +257,5 @@ def _make_http_error(request: Request, reply: Reply, body: Mapping[str, Any]) ->
     elif said.startswith(_NO_STORAGE):
         hint = _NO_STORAGE_HINT
     message = f"The project answered with HTTP {reply.status_code}: {text or 'nothing'}"
-    error = error_class(message, code=code, hint=hint, **context)
-    error.may_have_started = status == _GATEWAY_TIMEOUT
-    return error
+    may_have_started = status == _GATEWAY_TIMEOUT
+    return error_class(message, code=code, hint=hint, may_have_started=may_have_started, **context)

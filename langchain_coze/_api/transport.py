@@ -155,7 +155,7 @@ def _find_encoding_error(response: httpx.Response, settings: Settings) -> CozeSe
     encoding = response.headers.get("content-encoding", "")
     if not is_compressed(response) or encoding.lower() in accepted.get("accept-encoding", ""):
         return None
-    error = CozeServerError(
+    return CozeServerError(
         f"The response is compressed ({encoding}), which was not requested.",
         status_code=response.status_code,
         hint=bilingual_hint(
@@ -165,9 +165,8 @@ def _find_encoding_error(response: httpx.Response, settings: Settings) -> CozeSe
             "base_url 前的代理或网关可能压缩了响应，这会延迟流式输出。请在那里关闭压缩，"
             f'或声明接受：default_headers={{"accept-encoding": "{encoding}"}}。',
         ),
+        may_have_started=True,
     )
-    error.may_have_started = True
-    return error
 
 
 def send(request: Request, settings: Settings, token: SecretStr, pools: ConnectionPools) -> Reply:

@@ -76,8 +76,7 @@ class SiteFields(ConnectionFields):
         try:
             return super()._make_driver()
         except CozeAuthenticationError as error:
-            error.hint = TOKEN_HINT
-            raise
+            raise error.with_context(hint=TOKEN_HINT) from error.__cause__
 
     def _build_site_polling(self) -> Polling:
         """Return the polling settings of asynchronous runs."""

@@ -194,16 +194,15 @@ def _find_server_time(reply: Reply, moment: float) -> float:
 def _make_continued_error(
     plan: TurnPlan, refusal: CozeError | None = None
 ) -> CozeInvalidRequestError:
-    error = CozeInvalidRequestError()
-    if refusal is not None:
-        error = convert_error(refusal, CozeInvalidRequestError)
+    error = refusal or CozeInvalidRequestError()
     told = f" (Coze: {error.message})" if error.message else ""
-    error.message = (
-        "Another process or call has continued this chat already, for instance after a double "
-        f"click, so what this one gives was not taken{told}."
+    turn = plan.expected_last_turn
+    return convert_error(
+        error,
+        CozeInvalidRequestError,
+        message="Another process or call has continued this chat already, for instance after a "
+        f"double click, so what this one gives was not taken{told}.",
+        hint=_CONTINUED,
+        conversation_id=plan.conversation_id,
+        chat_id=error.chat_id if turn is None else turn.chat_id,
     )
-    error.hint = _CONTINUED
-    error.conversation_id = plan.conversation_id
-    if plan.expected_last_turn is not None:
-        error.chat_id = plan.expected_last_turn.chat_id
-    return error

@@ -153,9 +153,7 @@ class ChatStreamParser:
             CozeError: The same error, with the ids of the turn.
         """
         if not self.is_finished:
-            for name, value in self.collect_error_context().items():
-                setattr(error, name, value)
-            raise error
+            raise error.with_context(**self.collect_error_context()) from error.__cause__
 
     def collect_error_context(self) -> dict[str, Any]:
         """Return the log id and the ids that every error of this turn carries."""

@@ -19,7 +19,7 @@ from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import Chat
 from langchain_coze._api.polling import start_and_poll_chat
-from langchain_coze._api.retry import send_with_retry
+from langchain_coze._api.retry import mark_received, send_with_retry
 from langchain_coze._chat.answer_parser import AnswerParser
 from langchain_coze._chat.continuation import (
     check_fork,
@@ -36,8 +36,6 @@ from langchain_coze._convert.to_coze import list_attachments
 from langchain_coze.errors import (
     CozeConversationBusyError,
     CozeError,
-    CozeServerError,
-    CozeStreamError,
 )
 
 if TYPE_CHECKING:
@@ -294,11 +292,11 @@ def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) 
             reply, turn.chat, turn.messages = yield from flow
         turn.stream = reply.stream
     except CozeError as error:
-        if isinstance(error, (CozeServerError, CozeStreamError)):
-            error.may_have_started = True  # Coze received the request
+        error = mark_received(error)
         if plan.outputs is not None and plan.open_chat is not None:
-            error.chat_id, error.conversation_id = plan.open_chat.chat_id, plan.conversation_id
-        raise
+            ids = {"chat_id": plan.open_chat.chat_id, "conversation_id": plan.conversation_id}
+            error = error.with_context(**ids)
+        raise error from error.__cause__
     turn.token = reply.token
     turn.requested_conversation_id = plan.conversation_id
     turn.parser = parser = turn.make_parser(reply, earlier)

@@ -67,7 +67,7 @@ def recall_from_workflow(
         if type(error) is CozeError:  # a node's code, which is not in the table
             raise convert_error(error, CozeRecallError) from error
         if error.code == _BAD_REQUEST_CODE:
-            error.hint = _PARAMETERS_HINT
+            raise error.with_context(hint=_PARAMETERS_HINT) from error.__cause__
         raise
     context = {
         **collect_error_context(reply),
@@ -89,6 +89,5 @@ def recall_from_workflow(
     try:
         items = find_list(output, output_path)
     except CozeInvalidRequestError as error:
-        error.__dict__.update(context)
-        raise
+        raise error.with_context(**context) from error.__cause__
     return collect_chunks([parse_items(items)], context)

@@ -321,9 +321,11 @@ class SiteAnswerParser:
         """End the turn with the error that it reports."""
         text = redact(str(message or ""), self._token)
         error = make_site_error(
-            code, text, response=build_event_response(to_json(frame).decode(), self._token)
+            code,
+            text,
+            response=build_event_response(to_json(frame).decode(), self._token),
+            may_have_started=self._has_output or self._is_session_kept,
         )
-        error.may_have_started = self._has_output or self._is_session_kept
         self._fail(error)
 
     def _fail(self, error: CozeError) -> None:
@@ -333,22 +335,23 @@ class SiteAnswerParser:
 
     def _keep_error(self, error: CozeError) -> None:
         """Keep an error for `finish`, with the ids of the turn."""
-        error.run_id = error.run_id or self.ids.get("run_id")
-        error.session_id = error.session_id or self.ids.get("session_id")
-        error.logid = error.logid or self.ids.get("logid")
-        self._error = error
+        self._error = error.with_context(
+            run_id=error.run_id or self.ids.get("run_id"),
+            session_id=error.session_id or self.ids.get("session_id"),
+            logid=error.logid or self.ids.get("logid"),
+        )
 
     def _make_truncated_error(self) -> CozeError:
         if self._has_frames:
             return make_truncated_error("The stream ended before the turn was over.")
         error = make_truncated_error("The project answered with an empty stream.")
-        error.hint = bilingual_hint(
+        hint = bilingual_hint(
             "Its code may have been changed, so that it sends other frames than an agent: test it "
             "in Coze. Or base_url is not that of the project.",
             "其代码可能已被修改，发送的不是智能体的数据帧：请在扣子中测试该项目；"
             "也可能是 base_url 不是该项目的地址。",
         )
-        return error
+        return error.with_context(hint=hint)
 
 
 def read_usage(counts: Any) -> UsageMetadata | None:

@@ -109,9 +109,8 @@ class SiteRunParser:
         text = str(body.get("error_msg") or body.get("message") or "")
         response = build_event_response(json.dumps(body, ensure_ascii=False), self._token)
         context = {**self.collect_error_context(), "response": response, "is_workflow": True}
-        error = make_site_error(body.get("code"), redact(text, self._token), **context)
-        error.may_have_started = True
-        return error
+        message = redact(text, self._token)
+        return make_site_error(body.get("code"), message, may_have_started=True, **context)
 
 
 def _to_id(value: Any) -> str | None:

@@ -13,7 +13,7 @@ from langchain_coze import _runtime
 from langchain_coze._api.conversation_lock import LockHandle, acquire
 from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.polling import Polling
-from langchain_coze._api.retry import RetryPolicy
+from langchain_coze._api.retry import RetryPolicy, mark_received
 from langchain_coze._api.site import build_stream_request, run_project, run_task, send_to_site
 from langchain_coze._convert.to_coze import collect_system_variables
 from langchain_coze._site.answer_parser import SiteAnswerParser
@@ -30,8 +30,6 @@ from langchain_coze.errors import (
     CozeConversationBusyError,
     CozeError,
     CozeInvalidRequestError,
-    CozeServerError,
-    CozeStreamError,
     bilingual_hint,
 )
 
@@ -180,10 +178,9 @@ def start_site_turn(turn: SiteTurn, messages: Sequence[BaseMessage]) -> Flow[Sit
     try:
         return (yield from _send_turn(turn, body))
     except CozeError as error:
-        if isinstance(error, (CozeServerError, CozeStreamError)):
-            error.may_have_started = True  # the project received the request
-        error.session_id = error.session_id or turn.session_id
-        raise
+        raise mark_received(error).with_context(
+            session_id=error.session_id or turn.session_id
+        ) from error.__cause__
 
 
 def _draft(options: SiteOptions, plan: SitePlan) -> dict[str, Any]:
@@ -234,8 +231,7 @@ def _acquire_lock(options: SiteOptions, session_id: str) -> Flow[LockHandle]:
     except CozeConversationBusyError as error:
         if deadline is not None and time.monotonic() >= deadline:
             raise make_deadline_error() from None
-        error.session_id = session_id
-        raise
+        raise error.with_context(session_id=session_id) from error.__cause__
 
 
 def _send_turn(turn: SiteTurn, body: dict[str, Any]) -> Flow[SiteAnswerParser]:
@@ -260,8 +256,7 @@ def _run(turn: SiteTurn, body: Mapping[str, Any]) -> Flow[SiteAnswerParser]:
     try:
         reply, output = yield from run_project(body, run_id, turn.options.retry_policy)
     except CozeError as error:
-        error.run_id = error.run_id or run_id
-        raise
+        raise error.with_context(run_id=error.run_id or run_id) from error.__cause__
     actual_id = str(output.get("run_id") or run_id)
     if actual_id != run_id and turn.session_id is not None:
         return (yield from _run_without_session(turn, reply, output, actual_id))

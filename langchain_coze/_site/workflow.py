@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
 from langchain_coze._api.effects import Close, Flow, Notify, Read
 from langchain_coze._api.polling import Polling
-from langchain_coze._api.retry import RetryPolicy
+from langchain_coze._api.retry import RetryPolicy, mark_received
 from langchain_coze._api.settings import DRAIN_SECONDS
 from langchain_coze._api.site import (
     build_stream_request,
@@ -25,8 +25,6 @@ from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
     CozeNotFoundError,
-    CozeServerError,
-    CozeStreamError,
     CozeWorkflowError,
     bilingual_hint,
 )
@@ -99,9 +97,7 @@ def run_site_workflow(
                 inputs, run_id, options.retry_policy, options.polling, is_workflow=True
             )
     except CozeError as error:
-        if isinstance(error, (CozeServerError, CozeStreamError)):
-            error.may_have_started = True  # the project received the request
-        raise
+        raise mark_received(error) from error.__cause__
     _check_output(reply, output, run_id)
     return SiteRun(output, run_id, reply.logid, [])
 
@@ -176,9 +172,8 @@ def _read_stream(parser: SiteRunParser, stream: Any, reporter: Any) -> Flow[None
         with contextlib.suppress(CozeError):  # drain the end of the response
             yield Read(stream, time.monotonic() + DRAIN_SECONDS)
     except CozeError as error:
-        error.run_id = error.run_id or parser.run_id
         yield Close(stream)
-        raise
+        raise error.with_context(run_id=error.run_id or parser.run_id) from error.__cause__
     except BaseException:
         yield Close(stream)
         raise

@@ -134,10 +134,9 @@ class Sending:
         is_run_failure = self._keep and isinstance(error, CozeWorkflowError)
         if error.may_have_started:
             if is_run_failure:  # a refused answer: no model may act on it
-                refused = convert_error(error, CozeUnknownResultError)
                 run = self._given_state.get("run") or {}
-                refused.debug_url = refused.debug_url or run.get("debug_url")
-                raise refused from error
+                debug_url = error.debug_url or run.get("debug_url")
+                raise convert_error(error, CozeUnknownResultError, debug_url=debug_url) from error
             return False
         if is_run_failure:
             self.state = {"failure": _to_failure(error), "pending": None, "attempt": None}

@@ -17,7 +17,7 @@ from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import RunReply
 from langchain_coze._api.polling import Polling, poll_workflow_run
 from langchain_coze._api.replies import collect_error_context
-from langchain_coze._api.retry import RetryPolicy, send_with_retry
+from langchain_coze._api.retry import RetryPolicy, mark_received, send_with_retry
 from langchain_coze._api.settings import DRAIN_SECONDS
 from langchain_coze._api.workflows import build_resume_request, build_run_request
 from langchain_coze._convert.attachments import Attachment
@@ -33,7 +33,6 @@ from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
     CozeServerError,
-    CozeStreamError,
     bilingual_hint,
 )
 
@@ -301,8 +300,8 @@ def _upload_files(
             files, _runtime.uploaded_file_ids, options.base_url, options.retry_policy
         )
     except CozeError as error:
-        error.may_have_started = False  # no run, whatever happened to the file
-        raise
+        no_run = error.with_context(may_have_started=False)  # whatever happened to the file
+        raise no_run from error.__cause__
     return _map_leaves(
         values, lambda v: to_reference(ids[v.upload.digest]) if isinstance(v, Attachment) else v
     )
@@ -349,12 +348,7 @@ def _send(request: Request, policy: RetryPolicy, *, answering: bool = False) -> 
     try:
         return (yield from send_with_retry(request, policy))
     except CozeError as error:
-        if isinstance(error, (CozeServerError, CozeStreamError)):
-            error.may_have_started = True  # Coze received the request
-        mapped = map_refusal(error, is_answer=answering)
-        if mapped is error:
-            raise
-        raise mapped from error
+        raise map_refusal(mark_received(error), is_answer=answering) from error.__cause__
 
 
 def _read_reply(parser: RunParser, options: RunOptions, reply: Reply) -> Flow[None]:
@@ -367,17 +361,17 @@ def _read_reply(parser: RunParser, options: RunOptions, reply: Reply) -> Flow[No
                 options.workflow_id, run.execute_id, options.retry_policy, options.polling
             )
         except CozeError as error:
-            error.debug_url = error.debug_url or run.debug_url or None  # the run continues in Coze
-            raise
+            debug_url = error.debug_url or run.debug_url or None  # the run continues in Coze
+            raise error.with_context(debug_url=debug_url) from error.__cause__
         parser.feed_history(polled[1])
         return
     parser.feed_reply(run)
     if "data" not in reply.json and not (run.interrupt or run.execute_id or run.debug_url):
-        unclear = CozeServerError(
-            "Coze returned nothing about the run.", **collect_error_context(reply)
+        raise CozeServerError(
+            "Coze returned nothing about the run.",
+            may_have_started=True,
+            **collect_error_context(reply),
         )
-        unclear.may_have_started = True
-        raise unclear
 
 
 def _read_stream(parser: RunParser, stream: Any, reporter: Any) -> Flow[None]:

@@ -76,10 +76,7 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     is_known = error.code is None or is_listed(error) or isinstance(error, CozeServerError)
     is_late = is_answer and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
     if is_late:
-        workflow_error = _to_workflow_error(error)
-        workflow_error.hint = _LATE_ANSWER
-        workflow_error.may_have_started = True
-        return workflow_error
+        return convert_error(error, CozeWorkflowError, hint=_LATE_ANSWER, may_have_started=True)
     is_run_error = not is_known or error.code == _BAD_REQUEST
     return _to_workflow_error(error) if is_run_error else error
 
@@ -125,14 +122,13 @@ def make_unknown_result(state: Mapping[str, Any], *, is_answer: bool) -> CozeUnk
     details["tool_call_id"] = attempt["tool_call_id"]
     known = ", ".join(f"{name} {value}" for name, value in details.items() if value)
     subject = "answer may have been received" if is_answer else "run may have been started"
-    error = CozeUnknownResultError(
+    return CozeUnknownResultError(
         f"The {subject} by Coze already; the result is not known ({known}).",
         hint=_UNKNOWN_ANSWER if is_answer else _UNKNOWN_START,
         debug_url=run.get("debug_url"),
         logid=run.get("logid"),
+        may_have_started=True,
     )
-    error.may_have_started = True
-    return error
 
 
 def make_unknown_interrupt(execute_id: str, **context: Any) -> CozeWorkflowInterrupt:
@@ -155,10 +151,10 @@ def make_unknown_interrupt(execute_id: str, **context: Any) -> CozeWorkflowInter
 
 
 def _to_workflow_error(error: CozeError) -> CozeWorkflowError:
-    workflow_error = convert_error(error, CozeWorkflowError)
+    hint = error.hint
     if not is_listed(error):  # the code comes from a node
-        workflow_error.hint = bilingual_hint(
+        hint = bilingual_hint(
             "A node of the workflow failed: try other parameters, or look at its trace in Coze.",
             "工作流的某个节点运行失败：请更换参数，或在扣子中查看运行日志。",
         )
-    return workflow_error
+    return convert_error(error, CozeWorkflowError, hint=hint)

@@ -75,13 +75,13 @@ def test_classes_fit_langchain_and_langgraph(name: str) -> None:
     kind = CLASSES[name]
     error = kind("message")
     assert issubclass(kind, core.ModelError)
-    assert kind.is_retryable == (name in RETRYABLE)
+    assert error.is_retryable == (name in RETRYABLE)
     assert is_retryable(error) == (name in RETRYABLE)
     if name in CORE:
         assert isinstance(error, CORE[name])
     assert not isinstance(error, OSError)
     if isinstance(error, ValueError):
-        assert not kind.is_retryable
+        assert not error.is_retryable
         assert not default_retry_on(error)
 
 
@@ -91,8 +91,8 @@ def test_a_turn_that_had_started_is_not_retryable() -> None:
     assert not is_retryable(TimeoutError("m"))
     unheard = errors.CozeTimeoutError("m")
     assert is_retryable(unheard)
-    unheard.may_have_started = True  # an unanswered POST may have started a turn
-    assert not is_retryable(unheard)
+    # an unanswered POST may have started a turn
+    assert not is_retryable(unheard.with_context(may_have_started=True))
 
 
 def test_statuses_decide_what_codes_do_not() -> None:
@@ -164,8 +164,20 @@ def test_every_class_is_found_among_the_errors() -> None:
 
 def test_requests_that_may_have_started_are_not_retryable() -> None:
     late, cut = errors.CozeTimeoutError("late"), errors.CozeStreamError("cut", chat_id="7")
-    assert late.is_retryable
-    late.may_have_started = True
-    assert (late.is_retryable, cut.is_retryable) == (False, False)
-    assert errors.CozeTimeoutError.is_retryable
-    assert not pickle.loads(pickle.dumps(late)).is_retryable
+    started = late.with_context(may_have_started=True)
+    assert (late.is_retryable, started.is_retryable, cut.is_retryable) == (True, False, False)
+    assert not pickle.loads(pickle.dumps(started)).is_retryable
+    assert started.with_context(may_have_started=False).is_retryable
+
+
+def test_with_context_returns_a_copy_and_keeps_the_rest() -> None:
+    error = errors.CozeWorkflowInterrupt("asked", pending={"event_id": "7"}, logid="L")
+    error.__cause__ = OSError("cut")
+    error.add_note("at night")
+    copied = error.with_context(message="token pat_abcdef123", run_id="9", logid="M")
+    assert (copied.message, copied.run_id, copied.logid) == ("token pat_***", "9", "M")
+    assert (copied.event_id, copied.__notes__) == ("7", ["at night"])
+    assert copied.__cause__ is error.__cause__
+    assert (error.message, error.run_id, error.logid) == ("asked", None, "L")
+    with pytest.raises(TypeError, match="CozeWorkflowInterrupt has no log_id"):
+        error.with_context(log_id="M")

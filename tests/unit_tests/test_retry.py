@@ -33,8 +33,7 @@ GET = Request(method="GET", path="/v3/chat/retrieve")
 STREAM = Request(method="POST", path="/v3/chat", body={}, stream=True)
 OK = Reply(status_code=200, body=b'{"code":0,"data":{"id":"7"}}')
 UNREACHABLE = CozeConnectionError("no route")
-BROKEN = CozeConnectionError("reset")
-BROKEN.may_have_started = True
+BROKEN = CozeConnectionError("reset", may_have_started=True)
 
 
 def make_refusal(code: int, status: int = 200, **headers: str) -> Reply:
