@@ -95,41 +95,24 @@ __all__ = [
 # The traceback of a failed reply is logged, but only in programs that set up logging.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-_MODULES = {
-    "FAULTS": "faults.specs",
-    "Ask": "reply_parts",
-    "AskInput": "workflow_parts",
-    "Card": "reply_parts",
-    "ClientTool": "reply_parts",
-    "Fail": "reply_parts",
-    "Fault": "faults.specs",
-    "FileKind": "workflow_parts",
-    "FollowUp": "reply_parts",
-    "LocalBot": "bots",
-    "LocalChatflow": "chatflows",
-    "LocalCoze": "server",
-    "LocalKnowledge": "knowledge",
-    "LocalOAuthApp": "oauth_apps",
-    "LocalWorkflow": "workflows",
-    "Media": "reply_parts",
-    "Message": "workflow_parts",
-    "NewAnswer": "reply_parts",
-    "Output": "workflow_parts",
-    "Pause": "reply_parts",
-    "Reasoning": "reply_parts",
-    "RecalledChunk": "wire.recall",
-    "RecordedRequest": "request_log",
-    "RunContext": "workflow_parts",
-    "ServerTool": "reply_parts",
-    "Speech": "reply_parts",
-    "TokenUsage": "workflow_parts",
-    "Turn": "turn_context",
-    "TurnFile": "turn_context",
-    "Verbose": "reply_parts",
-    "knowledge_workflow": "knowledge_workflows",
-    "local_coze": "pytest_plugin",
-    "local_coze_env": "pytest_plugin",
+_NAMES = {
+    "bots": "LocalBot",
+    "chatflows": "LocalChatflow",
+    "faults.specs": "FAULTS Fault",
+    "knowledge": "LocalKnowledge",
+    "knowledge_workflows": "knowledge_workflow",
+    "oauth_apps": "LocalOAuthApp",
+    "pytest_plugin": "local_coze local_coze_env",
+    "reply_parts": "Ask Card ClientTool Fail FollowUp Media NewAnswer Pause Reasoning ServerTool "
+    "Speech Verbose",
+    "request_log": "RecordedRequest",
+    "server": "LocalCoze",
+    "turn_context": "Turn TurnFile",
+    "wire.recall": "RecalledChunk",
+    "workflow_parts": "AskInput FileKind Message Output RunContext TokenUsage",
+    "workflows": "LocalWorkflow",
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 _EXTRA = frozenset({"starlette", "uvicorn"})
 
 

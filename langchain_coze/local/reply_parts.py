@@ -20,8 +20,14 @@ class WorkflowQuestion:
     __slots__ = ()
 
 
+class Part:
+    """The base of all parts but text."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class Reasoning:
+class Reasoning(Part):
     """Reasoning text of the model: deltas with `reasoning_content` and empty `content`.
 
     Attributes:
@@ -36,7 +42,7 @@ class Reasoning:
 
 
 @dataclass(frozen=True, slots=True)
-class NewAnswer:
+class NewAnswer(Part):
     """Close the answer message that is open; text that follows goes to another message id.
 
     Example:
@@ -46,7 +52,7 @@ class NewAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerTool:
+class ServerTool(Part):
     """A plugin that the bot called on the server: messages `function_call` and `tool_response`.
 
     Attributes:
@@ -66,7 +72,7 @@ class ServerTool:
 
 
 @dataclass(frozen=True, slots=True)
-class ClientTool:
+class ClientTool(Part):
     """A call of a tool that the client runs: a local plugin (wire 2.6).
 
     The turn stops with `conversation.chat.requires_action`. When the client has submitted the
@@ -88,7 +94,7 @@ class ClientTool:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Part):
     """A question to the user, as the question node of a workflow sends it (wire 2.5, 4.6).
 
     The turn ends with the question as its answer, and a `verbose` message `interrupt`. The next
@@ -115,7 +121,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class FollowUp:
+class FollowUp(Part):
     """A question the user might ask next; sent after all answers, as on Coze.
 
     Attributes:
@@ -130,7 +136,7 @@ class FollowUp:
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class Card(Part):
     """An answer with `content_type` card: sent once, complete, with another message id.
 
     Attributes:
@@ -145,7 +151,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class Media(Part):
     """An answer with images, files or audio: `content_type` object_string, sent complete.
 
     Attributes:
@@ -171,7 +177,7 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class Speech(Part):
     """Spoken sound: `conversation.audio.delta` after `chat.completed` (wire 2.4).
 
     Attributes:
@@ -186,7 +192,7 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
-class Verbose:
+class Verbose(Part):
     """A `verbose` message of any kind.
 
     Attributes:
@@ -203,7 +209,7 @@ class Verbose:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(Part):
     """Silence in the middle of the turn.
 
     Attributes:
@@ -218,7 +224,7 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Fail:
+class Fail(Part):
     """End the turn with `conversation.chat.failed`; nothing after it is sent.
 
     Attributes:
@@ -234,29 +240,9 @@ class Fail:
     msg: str = "event interval error"
 
 
-_ClientTools: TypeAlias = tuple[ClientTool, ...]
-ReplyPart: TypeAlias = (
-    str
-    | Reasoning
-    | NewAnswer
-    | ServerTool
-    | ClientTool
-    | _ClientTools
-    | Ask
-    | FollowUp
-    | Card
-    | Media
-    | Speech
-    | Verbose
-    | Pause
-    | Fail
-)
-
-# The types of the parts, for isinstance; a tuple is one only if it has calls, see `needs_answer`.
-PART_TYPES = (
-    *(str, Reasoning, NewAnswer, ServerTool, ClientTool, Ask, FollowUp),
-    *(Card, Media, Speech, Verbose, Pause, Fail),
-)
+# A tuple is several calls at once, see `needs_answer`.
+ReplyPart: TypeAlias = str | Part | tuple[ClientTool, ...]
+PART_TYPES = (str, Part)
 
 
 def needs_answer(item: Any) -> bool:

@@ -31,6 +31,7 @@ class Fault(StrEnum):
     FAILED = "failed"
     IDLE = "idle"
     NO_ACTION = "no_action"
+    NO_DONE = "no_done"
     RECALL_EMPTY = "recall_empty"
     RECALL_FAILED = "recall_failed"
     RECALL_MISSING = "recall_missing"
@@ -57,6 +58,7 @@ FAULTS: Mapping[Fault, tuple[str | None, str]] = {
     ),
     Fault.IDLE: ("30", "this many seconds of silence before the answer or the first message"),
     Fault.NO_ACTION: (None, "a question to the user without the event requires_action (wire 4.6)"),
+    Fault.NO_DONE: (None, "a stream without its last event, done"),
     Fault.RECALL_EMPTY: (None, "the recall has no chunks"),
     Fault.RECALL_FAILED: ("708882003", "the recall has no chunks and this status_code"),
     Fault.RECALL_MISSING: (None, "no recall message"),

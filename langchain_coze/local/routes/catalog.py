@@ -6,23 +6,20 @@ from typing import TYPE_CHECKING
 
 from langchain_coze.local.routes.request_context import (
     RequestContext,
+    RouteGroup,
     RouteSpec,
     build_data_response,
     select_page,
 )
-from langchain_coze.local.routes.state import OWNER_ID, WORKSPACE_ID, ServerState, check_workspace
+from langchain_coze.local.routes.state import OWNER_ID, WORKSPACE_ID, check_workspace
 from langchain_coze.local.wire.errors import ApiError
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
 
-class CatalogRoutes:
+class CatalogRoutes(RouteGroup):
     """Bots, workspaces and the user."""
-
-    def __init__(self, state: ServerState) -> None:
-        """Store the server's state."""
-        self._state = state
 
     def build_routes(self) -> list[RouteSpec]:
         """Return the routes."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from langchain_coze.local.routes.request_context import (
     RequestContext,
+    RouteGroup,
     RouteSpec,
     build_data_response,
     build_json_response,
@@ -22,16 +23,11 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from langchain_coze.local.routes.state import ServerState
     from langchain_coze.local.wire.files import StoredFile
 
 
-class ChatRoutes:
+class ChatRoutes(RouteGroup):
     """Chats with bots."""
-
-    def __init__(self, state: ServerState) -> None:
-        """Store the server's state."""
-        self._state = state
 
     def build_routes(self) -> list[RouteSpec]:
         """Return the routes."""

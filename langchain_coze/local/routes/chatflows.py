@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.routes.request_context import RequestContext, RouteSpec
+from langchain_coze.local.routes.request_context import RequestContext, RouteGroup, RouteSpec
 from langchain_coze.local.routes.stream_responses import EventStreamResponse
 from langchain_coze.local.runtime.chat_run import ChatRun
 from langchain_coze.local.runtime.conversation import Conversation
@@ -20,17 +20,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from langchain_coze.local.chatflows import LocalChatflow
-    from langchain_coze.local.routes.state import ServerState
 
 _STUDIO_FAILURE, _FAILURE = 777777775, "Workflow operation failure"
 
 
-class ChatflowRoutes:
+class ChatflowRoutes(RouteGroup):
     """Chats with chatflows."""
-
-    def __init__(self, state: ServerState) -> None:
-        """Store the server's state."""
-        self._state = state
 
     def build_routes(self) -> list[RouteSpec]:
         """Return the routes."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_coze.local.routes.request_context import (
     MAX_PAGE_SIZE,
     RequestContext,
+    RouteGroup,
     RouteSpec,
     build_data_response,
     build_json_response,
@@ -34,12 +35,8 @@ _NO_CURSORS = {None, "", "0"}
 _NEIGHBOUR_MESSAGE = {"role": "user", "content": "", "content_type": "text"}
 
 
-class ConversationRoutes:
+class ConversationRoutes(RouteGroup):
     """Conversations: the context of chats."""
-
-    def __init__(self, state: ServerState) -> None:
-        """Store the server's state."""
-        self._state = state
 
     def build_routes(self) -> list[RouteSpec]:
         """Return the routes."""
@@ -146,12 +143,8 @@ class _StoredMessage(NamedTuple):
         }
 
 
-class MessageRoutes:
+class MessageRoutes(RouteGroup):
     """The messages of a conversation."""
-
-    def __init__(self, state: ServerState) -> None:
-        """Store the server's state."""
-        self._state = state
 
     def build_routes(self) -> list[RouteSpec]:
         """Return the routes."""

@@ -11,6 +11,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from langchain_coze.local.routes.body_reader import iterate_body
 from langchain_coze.local.routes.request_context import (
     RequestContext,
+    RouteGroup,
     RouteSpec,
     build_data_response,
 )
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from langchain_coze.local.routes.state import ServerState
 
 MAX_FILE_SIZE = 512 * 1024 * 1024
 """The largest file that is accepted, in bytes."""
@@ -33,16 +33,12 @@ _MAX_FILES = 100
 _TOO_LARGE = "the uploaded file is too large"
 
 
-class FileRoutes:
+class FileRoutes(RouteGroup):
     """Uploads; they are kept until the server stops.
 
     The API's page lists the types that it accepts, but its sample uploads one that is not on the
     list (`.jpeg`): every type is accepted here whose name fits its bytes.
     """
-
-    def __init__(self, state: ServerState) -> None:
-        """Store the server's state."""
-        self._state = state
 
     def build_routes(self) -> list[RouteSpec]:
         """Return the routes."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze.local.oauth_apps import MAX_TOKEN_SECONDS, LocalOAuthApp
 from langchain_coze.local.routes.request_context import (
     RequestContext,
+    RouteGroup,
     RouteSpec,
     build_json_response,
 )
@@ -41,12 +42,12 @@ class _TokenError(Exception):
         self.error_code, self.error_message = error_code, error_message
 
 
-class OAuthRoutes:
+class OAuthRoutes(RouteGroup):
     """The token endpoint."""
 
     def __init__(self, state: ServerState) -> None:
         """Store the server's state."""
-        self._state = state
+        super().__init__(state)
         self._used_jwt_ids: set[str] = set()
 
     def build_routes(self) -> list[RouteSpec]:

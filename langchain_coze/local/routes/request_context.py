@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from starlette.responses import Response
 
@@ -97,15 +97,20 @@ class RouteSpec(NamedTuple):
     public: bool = False
 
 
-class RouteGroup(Protocol):
-    """Routes that belong together."""
+class RouteGroup:
+    """Routes that belong together.
+
+    Args:
+        state: The server's state.
+    """
 
     def __init__(self, state: ServerState) -> None:
         """Store the server's state."""
+        self._state = state
 
     def build_routes(self) -> list[RouteSpec]:
         """Return the routes."""
-        ...
+        raise NotImplementedError
 
 
 def select_page(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.routes.request_context import (
     RequestContext,
+    RouteGroup,
     RouteSpec,
     build_data_response,
     build_json_response,
@@ -16,18 +17,13 @@ from langchain_coze.local.wire.workflow_replies import RunRecord
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from langchain_coze.local.routes.state import ServerState
     from langchain_coze.local.runtime.workflow_run import ServedRun
 
 _FAILED = 777777775  # Studio's own
 
 
-class RunHistoryRoutes:
+class RunHistoryRoutes(RouteGroup):
     """Histories of runs; Studio has them on another path."""
-
-    def __init__(self, state: ServerState) -> None:
-        """Store the server's state."""
-        self._state = state
 
     def build_routes(self) -> list[RouteSpec]:
         """Return the routes."""

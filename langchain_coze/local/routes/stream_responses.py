@@ -32,6 +32,7 @@ _RESET_DELAY = 0.05
 _POLL_INTERVAL, _MAX_POLLS = 0.001, 1000
 _PING = SseEvent("PING", '{"content":"{}","node_execute_uuid":""}')
 _LATER_PING = 35 / 30
+_DONE = frozenset({"done", "Done", "conversation.stream.done"})
 
 
 class StreamProfile(Protocol):
@@ -165,9 +166,10 @@ class EventStreamResponse(_ChunkedResponse):
     async def _iterate_chunks(self) -> AsyncIterator[bytes]:
         encode = self._profile.create_encoder()
         async for batch in self._iterate_batches():
-            if self._faults.values:  # cuts are between events
+            if self._faults.values:  # they tell events apart
                 for event in batch:
-                    yield encode(event)
+                    if event.name not in _DONE or Fault.NO_DONE not in self._faults.values:
+                        yield encode(event)
             else:
                 yield encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze.local.chatflows import LocalChatflow
 from langchain_coze.local.routes.request_context import (
     RequestContext,
+    RouteGroup,
     RouteSpec,
     build_data_response,
     build_json_response,
 )
-from langchain_coze.local.routes.state import OWNER_ID, ServerState, check_workspace
+from langchain_coze.local.routes.state import OWNER_ID, check_workspace
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.studio_workflows import get_workflow_profile
 from langchain_coze.local.workflows import LocalWorkflow
@@ -23,12 +24,8 @@ _DEFAULT_PAGE_SIZE, _MAX_PAGE_SIZE = 10, 30
 _NOT_A_CHATFLOW = 777777780  # Studio's own
 
 
-class WorkflowCatalogRoutes:
+class WorkflowCatalogRoutes(RouteGroup):
     """Workflows and chatflows."""
-
-    def __init__(self, state: ServerState) -> None:
-        """Store the server's state."""
-        self._state = state
 
     def build_routes(self) -> list[RouteSpec]:
         """Return the routes."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.routes.request_context import (
     RequestContext,
+    RouteGroup,
     RouteSpec,
     build_json_response,
 )
@@ -46,12 +47,12 @@ if TYPE_CHECKING:
     from langchain_coze.local.workflows import LocalWorkflow
 
 
-class WorkflowRoutes:
+class WorkflowRoutes(RouteGroup):
     """Runs of workflows."""
 
     def __init__(self, state: ServerState) -> None:
         """Store the server's state."""
-        self._state = state
+        super().__init__(state)
         self._profile = get_workflow_profile(state.profile)
 
     def build_routes(self) -> list[RouteSpec]:

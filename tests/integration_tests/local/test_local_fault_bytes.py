@@ -173,6 +173,11 @@ def idle(raw: Raw, sound: Raw, _kind: str) -> None:
     assert raw.seconds >= 0.3
 
 
+@check("no_done")
+def no_done(raw: Raw, sound: Raw, _kind: str) -> None:
+    assert comparable(raw.events) == comparable(sound.events[:-1])
+
+
 @check("failed=720712000")
 def failed(raw: Raw, _sound: Raw, kind: str) -> None:
     assert "720712000" in raw.body.decode()

@@ -15,7 +15,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
-from langchain_coze.local import ClientTool, LocalBot, LocalCoze, ServerTool, Turn
+from langchain_coze.local import Ask, ClientTool, LocalBot, LocalCoze, ServerTool, Turn
 from tests.integration_tests.local.local_client import LocalClient, answers, events, masked, user
 from tests.integration_tests.local.polling import wait_for_chat
 
@@ -222,6 +222,14 @@ def test_a_chat_that_waits_does_not_block_its_conversation() -> None:
     # The call that nobody has answered is no history that a model would take.
     assert answers(asked) == ["human | ai | human"]
     assert answers(late) == ["It is x."]
+
+
+def test_a_question_may_come_without_the_event_of_an_action() -> None:
+    """Both forms are documented (wire 4.6)."""
+    with LocalCoze(LocalBot(lambda _: Ask("Which?"), name="ask")) as coze, LocalClient(coze) as own:
+        names = [[name for name, _ in events(own.chat(fault=f))] for f in ("", "no_action")]
+    assert names[0][-2:] == ["conversation.chat.requires_action", "done"]
+    assert names[1] == [*names[0][:-2], "done"]
 
 
 @pytest.mark.parametrize("kind", ["model", "chunks", "graph"])
