@@ -233,13 +233,13 @@ def apply_faults(body: bytes, faults: str) -> list[bytes]:
     return chunks
 
 
-class _Proxy(ThreadingHTTPServer):
+class _FaultProxy(ThreadingHTTPServer):
     """Passes requests on, and changes the streams that come back."""
 
     daemon_threads = True
 
     def __init__(self, base_url: str, faults: str, times: int | None) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _FaultHandler)
         self.base_url, self.faults, self.times = base_url, faults, times
         unknown = set(faults.split(",")) - EVENT_FAULTS.keys() - BYTE_FAULTS.keys()
         assert not unknown
@@ -251,9 +251,9 @@ class _Proxy(ThreadingHTTPServer):
         return self.times is None or self.times >= 0
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _FaultHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Proxy
+    server: _FaultProxy
 
     def _pass_on(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -293,7 +293,7 @@ def serve_with_faults(coze: LocalCoze, faults: str, times: int | None = None) ->
         faults: Names from `EVENT_FAULTS` and `BYTE_FAULTS`, joined by commas.
         times: How many streams are changed; all when None.
     """
-    proxy = _Proxy(coze.base_url, faults, times)
+    proxy = _FaultProxy(coze.base_url, faults, times)
     thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
