@@ -266,9 +266,10 @@ def test_a_tool_without_a_name_gets_one() -> None:
     assert (given.workflow_id, given.name, given.description) == ("7374", "n", "d")
 
 
-def test_a_misspelt_field_is_warned_about() -> None:
-    with pytest.warns(UserWarning, match=r"CozeWorkflowTool has no argument run_mod.*run_mode\?"):
+def test_a_misspelt_field_is_refused() -> None:
+    with pytest.raises(ValueError, match="CozeWorkflowTool has no argument 'run_mod'") as caught:
         CozeWorkflowTool(workflow_id="7374", api_key="pat_x", run_mod="sync")
+    assert "Did you mean run_mode?" in str(caught.value)
 
 
 def test_no_token_is_shown(cloud: LocalCoze) -> None:
