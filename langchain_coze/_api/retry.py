@@ -147,10 +147,13 @@ def _read_first_event(
     if not events or events[0].name not in {"", "error"}:
         return reply, None
     error_reply = Reply(reply.status_code, reply.headers, events[0].data, token=reply.token)
-    if find_failure(error_reply.json) is None:
+    error = None
+    if find_failure(error_reply.json) is not None:
+        error = find_error(request._replace(stream=False), error_reply)
+    if error is None:
         return reply, None
     yield Close(reply.stream)
-    return error_reply, find_error(request._replace(stream=False), error_reply)
+    return error_reply, error
 
 
 def _may_retry(request: Request, error: CozeError) -> bool:

@@ -41,8 +41,10 @@ class ScriptedServer:
         raw_replies: Mapping[str, Sequence[Step]],
         status: int = 200,
         tls: ssl.SSLContext | None = None,
+        headless: bool = False,
     ) -> None:
         self.tls = tls
+        self.headless = headless
         self.steps = list(steps)
         self.raw_replies = raw_replies
         self.replies = list(replies)
@@ -82,7 +84,7 @@ class ScriptedServer:
             raw = self.raw_replies.get(self.paths[-1].partition("?")[0])
             chunked = self.chunked and raw is None
             steps = self._next_steps() if raw is None else raw
-            if raw is None:
+            if raw is None and not self.headless:
                 client.sendall(self._choose_head(steps))
             for step in steps:
                 if isinstance(step, bytes):
@@ -145,10 +147,12 @@ def serve_script(
     status: int = 200,
     raw_replies: Mapping[str, Sequence[Step]] | None = None,
     tls: ssl.SSLContext | None = None,
+    headless: bool = False,
 ) -> Iterator[ScriptedServer]:
     """Serve these steps for each request, or the replies one after the other.
 
-    A chunked body is never completed. `raw_replies` are steps by path that include the head.
+    A chunked body is never completed. `raw_replies` are steps by path that include the head; with
+    `headless`, so do all others.
     """
     server = ScriptedServer(
         steps,
@@ -158,6 +162,7 @@ def serve_script(
         raw_replies=raw_replies or {},
         status=status,
         tls=tls,
+        headless=headless,
     )
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
