@@ -21,6 +21,8 @@ from langchain_coze._api.replies import build_event_response
 from langchain_coze._api.site_errors import make_site_error
 from langchain_coze._api.sse import Decoder
 from langchain_coze._chat.assembly import AnswerAssembler
+from langchain_coze._convert.chunks import build_text_chunk
+from langchain_coze._site.delta_pattern import DeltaPattern
 from langchain_coze.errors import CozeError, CozeInvalidRequestError, bilingual_hint, redact
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ class SiteAnswerParser:
         self._answer_count = 0
         self._has_frames = False
         self._has_output = False
+        self._pattern = DeltaPattern()
+        self._is_plain_delta = False  # the last frame has only text, of the first answer
         self._usage: UsageMetadata | None = None
         self._error: CozeError | None = None
 
@@ -98,11 +102,18 @@ class SiteAnswerParser:
         Args:
             data: Bytes as read; any length.
         """
-        for event in self._decoder.feed(data):
+        if self._decoder.at_event_boundary and (text := self._pattern.match(data)) is not None:
+            return (build_text_chunk(text),)
+        self._pattern.clear()
+        events = self._decoder.feed(data)
+        for event in events:
             if self.is_finished:
                 break
             self._handle_frame(event.data)
-        return self._assembler.take_chunks()
+        chunks = self._assembler.take_chunks()
+        if len(events) == len(chunks) == 1 and self._is_plain_delta:
+            self._pattern.learn(data, chunks[0].text)
+        return chunks
 
     def feed_state(self, messages: Sequence[Any]) -> None:
         """Read the messages of a whole turn: those after its question.
@@ -157,7 +168,11 @@ class SiteAnswerParser:
             return
         self._has_frames = True
         self._record_ids({"reply_id": frame.get("reply_id"), "logid": frame.get("log_id")})
-        handler(self, _get(frame.get("content"), kind), frame)
+        part = _get(frame.get("content"), kind)
+        handler(self, part, frame)
+        key = self._keys.get(str(frame.get("msg_id") or ""))
+        is_first_answer = kind == "answer" and key == self._assembler.plain_answer_id
+        self._is_plain_delta = is_first_answer and isinstance(part, str)
 
     def _record_ids(self, ids: Mapping[str, Any]) -> None:
         for name, value in ids.items():

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk
 
@@ -124,6 +126,39 @@ def test_text_before_a_tool_call_is_streamed_at_once_and_stays_first() -> None:
     assert message is not None
     kinds = [block["type"] for block in message.content_blocks]
     assert kinds == ["text", "server_tool_call", "text"]
+
+
+TEXTS = st.lists(st.text(st.characters(codec="utf-8"), max_size=8), max_size=14)
+
+
+@given(texts=TEXTS, is_compact=st.booleans(), last=st.sampled_from(["end", "type", '"', "\\", ""]))
+def test_reads_of_one_frame_are_parsed_like_all_others(
+    *texts: list[str],
+    is_compact: bool,
+    last: str,
+) -> None:
+    separators = (",", ":") if is_compact else (", ", ": ")
+    frames = [
+        b"event: message\ndata: %b\n\n"
+        % json.dumps(
+            {
+                "type": "answer",
+                "msg_id": "a" if number < 10 else "b",
+                "sequence_id": number,
+                "finish": number == 9,
+                "content": {"answer": text, "thinking": None},
+                "log_id": "1",
+            },
+            ensure_ascii=False,
+            separators=separators,
+        ).encode()
+        for number, text in enumerate([*texts, last])
+    ]
+    text, message, _ = read([*frames, END])
+    assert message is not None
+    assert message == read([b"".join(frames) + END])[1]
+    parts = [*texts, last]
+    assert text == "\n\n".join(filter(None, ("".join(parts[:10]), "".join(parts[10:]))))
 
 
 def test_interleaved_answers_do_not_mix() -> None:
