@@ -133,9 +133,7 @@ TEXTS = st.lists(st.text(st.characters(codec="utf-8"), max_size=8), max_size=14)
 
 @given(texts=TEXTS, is_compact=st.booleans(), last=st.sampled_from(["end", "type", '"', "\\", ""]))
 def test_reads_of_one_frame_are_parsed_like_all_others(
-    *texts: list[str],
-    is_compact: bool,
-    last: str,
+    *, texts: list[str], is_compact: bool, last: str
 ) -> None:
     separators = (",", ":") if is_compact else (", ", ": ")
     frames = [
@@ -158,7 +156,8 @@ def test_reads_of_one_frame_are_parsed_like_all_others(
     assert message is not None
     assert message == read([b"".join(frames) + END])[1]
     parts = [*texts, last]
-    assert text == "\n\n".join(filter(None, ("".join(parts[:10]), "".join(parts[10:]))))
+    answers = ["".join(parts[:10]), "".join(parts[10:])]
+    assert text == "\n\n".join(answer for answer in answers if answer)
 
 
 def test_interleaved_answers_do_not_mix() -> None:
