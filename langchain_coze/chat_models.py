@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 from langchain_core.language_models import LangSmithParams, ModelProfile
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, model_validator
 
-from langchain_coze._base.bot import ABANDONED, CACHE_KEY_FIELDS, PER_CALL_FIELDS, BotFields
+from langchain_coze._base.bot import CACHE_KEY_FIELDS, PER_CALL_FIELDS, BotFields
 from langchain_coze._base.turn_model import TurnChatModel
 from langchain_coze._base.unsupported import (
     reject_forced_tool_choice,
     reject_structured_output,
 )
 from langchain_coze._chat.history import needs_conversation
-from langchain_coze._chat.turn import create_answer_turn, start_turn
+from langchain_coze._chat.turn import AnswerTurnRun, create_answer_turn
 from langchain_coze._convert.to_coze import SystemMessageMode
 from langchain_coze._version import __version__
-from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
     from collections.abc import (
-        AsyncGenerator,
         Callable,
-        Generator,
         Mapping,
         Sequence,
     )
 
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.outputs import ChatGenerationChunk
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
@@ -264,71 +259,10 @@ class ChatCoze(BotFields, TurnChatModel):
             session_name or options.has_tools or needs_conversation(messages, options.scope)
         )
 
-    def _stream_turn(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        kwargs: Mapping[str, Any],
-        *,
-        single_chunk: bool = False,
-    ) -> Generator[ChatGenerationChunk]:
-
-        driver = self._make_driver()
-        options = self._build_options(kwargs, stop=stop)
-        turn = create_answer_turn(options, single_chunk=single_chunk)
-        try:
-            parser = driver.run(start_turn(turn, messages))
-            if turn.stream is None:
-                yield from parser.feed_polled(turn.chat, turn.messages)
-                return
-            try:
-                with turn.stream as stream:
-                    for data in stream.read_until_done(parser):
-                        yield from parser.feed(data)
-            except CozeError as error:
-                parser.handle_connection_lost(error)
-            yield from parser.finish()
-        except ABANDONED:
-            self._cancel_if_abandoned(driver, turn)
-            raise
-        finally:
-            turn.finish()
-
-    async def _astream_turn(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        kwargs: Mapping[str, Any],
-        *,
-        single_chunk: bool = False,
-    ) -> AsyncGenerator[ChatGenerationChunk]:
-
-        driver = self._make_driver()
-        options = self._build_options(kwargs, stop=stop)
-        turn = create_answer_turn(options, single_chunk=single_chunk)
-        try:
-            parser = await driver.arun(start_turn(turn, messages))
-            if turn.stream is None:
-                for chunk in parser.feed_polled(turn.chat, turn.messages):
-                    yield chunk
-                return
-            try:
-                async with (
-                    turn.stream as stream,
-                    aclosing(stream.read_until_done(parser)) as reads,
-                ):
-                    async for data in reads:
-                        for chunk in parser.feed(data):
-                            yield chunk
-            except CozeError as error:
-                parser.handle_connection_lost(error)
-            for chunk in parser.finish():
-                yield chunk
-        except ABANDONED:
-            self._cancel_if_abandoned(driver, turn)
-            raise
-        finally:
-            turn.finish()
+    def _create_turn(
+        self, kwargs: Mapping[str, Any], stop: list[str] | None, *, single_chunk: bool
+    ) -> AnswerTurnRun:
+        return create_answer_turn(self._build_options(kwargs, stop=stop), single_chunk=single_chunk)
 
     def _build_options(
         self, kwargs: Mapping[str, Any], *, stop: list[str] | None = None, **model_options: Any

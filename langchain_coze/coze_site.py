@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self
 
@@ -16,7 +15,6 @@ from pydantic import Field, model_validator
 
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.site import cancel_run, fetch_schemas
-from langchain_coze._base.bot import ABANDONED
 from langchain_coze._base.call_arguments import CallArguments
 from langchain_coze._base.parameter_tool import ParameterTool
 from langchain_coze._base.site import SiteFields
@@ -25,7 +23,7 @@ from langchain_coze._chat.cancel import send_in_background
 from langchain_coze._convert.workflow_output import format_output
 from langchain_coze._site.run_parser import AGENT_HINT
 from langchain_coze._site.schema import build_tool_schema, to_site_file
-from langchain_coze._site.turn import SiteOptions, SiteTurn, start_site_turn
+from langchain_coze._site.turn import SiteOptions, SiteTurn
 from langchain_coze._site.workflow import SiteRunOptions, run_site_workflow
 from langchain_coze._version import __version__
 from langchain_coze._workflows.file_parameters import map_files
@@ -33,13 +31,10 @@ from langchain_coze._workflows.input_schema import make_tool_name
 from langchain_coze._workflows.progress import ProgressReporter
 from langchain_coze._workflows.validation import validate_inputs
 from langchain_coze._workflows.workflow_run import WorkflowRun
-from langchain_coze.errors import CozeError, CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
-
     from langchain_core.messages import BaseMessage
-    from langchain_core.outputs import ChatGenerationChunk
 
     from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Flow
@@ -267,62 +262,10 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
 
     # --- One turn --------------------------------------------------------------------------------
 
-    def _stream_turn(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        kwargs: Mapping[str, Any],
-        *,
-        single_chunk: bool = False,
-    ) -> Generator[ChatGenerationChunk]:
-        driver = self._make_driver()
-        turn = SiteTurn(self._build_options(kwargs, stop), single_chunk=single_chunk)
-        try:
-            parser = driver.run(start_site_turn(turn, messages))
-            if turn.stream is not None:
-                try:
-                    with turn.stream as stream:
-                        for data in stream.read_until_done(parser):
-                            yield from turn.record(parser.feed(data))
-                except CozeError as error:
-                    parser.handle_connection_lost(error)
-            yield from turn.record(parser.finish())
-        except ABANDONED:
-            self._cancel_if_abandoned(driver, turn)
-            raise
-        finally:
-            turn.finish()
-
-    async def _astream_turn(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        kwargs: Mapping[str, Any],
-        *,
-        single_chunk: bool = False,
-    ) -> AsyncGenerator[ChatGenerationChunk]:
-        driver = self._make_driver()
-        turn = SiteTurn(self._build_options(kwargs, stop), single_chunk=single_chunk)
-        try:
-            parser = await driver.arun(start_site_turn(turn, messages))
-            if turn.stream is not None:
-                try:
-                    async with (
-                        turn.stream as stream,
-                        aclosing(stream.read_until_done(parser)) as reads,
-                    ):
-                        async for data in reads:
-                            for chunk in turn.record(parser.feed(data)):
-                                yield chunk
-                except CozeError as error:
-                    parser.handle_connection_lost(error)
-            for chunk in turn.record(parser.finish()):
-                yield chunk
-        except ABANDONED:
-            self._cancel_if_abandoned(driver, turn)
-            raise
-        finally:
-            turn.finish()
+    def _create_turn(
+        self, kwargs: Mapping[str, Any], stop: list[str] | None, *, single_chunk: bool
+    ) -> SiteTurn:
+        return SiteTurn(self._build_options(kwargs, stop), single_chunk=single_chunk)
 
     def _cancel_if_abandoned(self, driver: Driver, turn: SiteTurn) -> None:
         """Cancel an unfinished run in the background if `cancel_on_close` is set."""

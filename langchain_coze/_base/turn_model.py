@@ -3,47 +3,72 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from langchain_core.globals import get_llm_cache
 from langchain_core.messages.utils import count_tokens_approximately
 
+from langchain_coze._base.bot import ABANDONED
 from langchain_coze._base.config_aware_model import ConfigAwareChatModel
 from langchain_coze._convert import block_order  # noqa: F401 - registers our block translator
 from langchain_coze._convert.chunks import awith_callbacks, to_chat_result, with_callbacks
+from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
+    from langchain_coze._api.driver import Driver
+    from langchain_coze._api.effects import Flow
+
+
+class AnswerTurn(Protocol):
+    """One turn of a chat model, from before it starts until after it ends.
+
+    Attributes:
+        stream: Its open stream once it has started; None if the whole answer is there.
+    """
+
+    stream: Any
+
+    def start(self, messages: Sequence[BaseMessage]) -> Flow[Any]:
+        """Start the turn, and return the parser of its stream."""
+
+    def take_last_chunks(self) -> Iterable[ChatGenerationChunk]:
+        """Return the chunks after those of the stream."""
+
+    def finish(self) -> None:
+        """Record how the turn ended, and let the next one of its conversation start."""
+
 
 class TurnChatModel(ConfigAwareChatModel):
-    """A chat model that implements LangChain's methods with `_stream_turn` and its async twin."""
+    """A chat model whose answers come from turns: see `AnswerTurn`."""
+
+    if TYPE_CHECKING:  # a method of `ConnectionFields`
+
+        def _make_driver(self) -> Driver: ...
 
     @abstractmethod
-    def _stream_turn(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        kwargs: Mapping[str, Any],
-        *,
-        single_chunk: bool = False,
-    ) -> Generator[ChatGenerationChunk]:
-        """Yield the chunks of a turn, or its only chunk."""
+    def _create_turn(
+        self, kwargs: Mapping[str, Any], stop: list[str] | None, *, single_chunk: bool
+    ) -> AnswerTurn:
+        """Return the turn of one call, before anything is sent."""
 
     @abstractmethod
-    def _astream_turn(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        kwargs: Mapping[str, Any],
-        *,
-        single_chunk: bool = False,
-    ) -> AsyncGenerator[ChatGenerationChunk]:
-        """Async version of `_stream_turn`."""
+    def _cancel_if_abandoned(self, driver: Driver, turn: Any) -> None:
+        """Cancel an unfinished turn in the background, if the model is set so."""
 
     @abstractmethod
     def _is_cacheable(self, messages: list[BaseMessage], kwargs: Mapping[str, Any]) -> bool:
@@ -131,3 +156,62 @@ class TurnChatModel(ConfigAwareChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         chunks = self._astream_turn(messages, stop, kwargs)
         return awith_callbacks(chunks, run_manager) if run_manager else chunks
+
+    def _stream_turn(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        kwargs: Mapping[str, Any],
+        *,
+        single_chunk: bool = False,
+    ) -> Generator[ChatGenerationChunk]:
+        """Yield the chunks of a turn, or its only chunk."""
+        driver = self._make_driver()
+        turn = self._create_turn(kwargs, stop, single_chunk=single_chunk)
+        try:
+            parser = driver.run(turn.start(messages))
+            if turn.stream is not None:
+                try:
+                    with turn.stream as stream:
+                        for data in stream.read_until_done(parser):
+                            yield from parser.feed(data)
+                except CozeError as error:
+                    parser.handle_connection_lost(error)
+            yield from turn.take_last_chunks()
+        except ABANDONED:
+            self._cancel_if_abandoned(driver, turn)
+            raise
+        finally:
+            turn.finish()
+
+    async def _astream_turn(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        kwargs: Mapping[str, Any],
+        *,
+        single_chunk: bool = False,
+    ) -> AsyncGenerator[ChatGenerationChunk]:
+        """Async version of `_stream_turn`."""
+        driver = self._make_driver()
+        turn = self._create_turn(kwargs, stop, single_chunk=single_chunk)
+        try:
+            parser = await driver.arun(turn.start(messages))
+            if turn.stream is not None:
+                try:
+                    async with (
+                        turn.stream as stream,
+                        aclosing(stream.read_until_done(parser)) as reads,
+                    ):
+                        async for data in reads:
+                            for chunk in parser.feed(data):
+                                yield chunk
+                except CozeError as error:
+                    parser.handle_connection_lost(error)
+            for chunk in turn.take_last_chunks():
+                yield chunk
+        except ABANDONED:
+            self._cancel_if_abandoned(driver, turn)
+            raise
+        finally:
+            turn.finish()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import ChatGenerationChunk
 
     from langchain_coze._api.effects import Flow, Reply
     from langchain_coze._chat.options import ChatOptions
@@ -146,9 +147,23 @@ class TurnRun(Generic[P]):
         self.release_lock()
 
 
-def create_answer_turn(
-    options: ChatOptions, *, single_chunk: bool = False
-) -> TurnRun[AnswerParser]:
+class AnswerTurnRun(TurnRun[AnswerParser]):
+    """The run of a turn that collects the answer."""
+
+    def start(self, messages: Sequence[BaseMessage]) -> Flow[AnswerParser]:
+        """Start the turn; see `start_turn`."""
+        return start_turn(self, messages)
+
+    def take_last_chunks(self) -> Sequence[ChatGenerationChunk]:
+        """Return the chunks after those of the stream, or all chunks of a polled turn."""
+        if self.parser is None:
+            return ()
+        if self.stream is None:
+            return self.parser.feed_polled(self.chat, self.messages)
+        return self.parser.finish()
+
+
+def create_answer_turn(options: ChatOptions, *, single_chunk: bool = False) -> AnswerTurnRun:
     """Return the run of a turn that collects the answer.
 
     Args:
@@ -167,7 +182,7 @@ def create_answer_turn(
             submitted_outputs=earlier.outputs,
         )
 
-    return TurnRun(options, make_parser)
+    return AnswerTurnRun(options, make_parser)
 
 
 def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:

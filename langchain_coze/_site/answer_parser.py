@@ -40,6 +40,7 @@ class SiteAnswerParser:
 
     Attributes:
         ids: `session_id`, `run_id`, `reply_id` and `logid`, each once it is known.
+        texts: The texts of the chunks so far.
         is_finished: Whether the server has reported the end of the turn, also with an error.
         is_done: The same: nothing follows the end.
         succeeded: Whether the turn has ended without an error.
@@ -65,6 +66,7 @@ class SiteAnswerParser:
                 question is then in its memory, and must not be repeated.
         """
         self.ids = dict(ids)
+        self.texts: list[str] = []
         self.is_finished = False
         self._token = token
         self._single_chunk = single_chunk
@@ -103,6 +105,7 @@ class SiteAnswerParser:
             data: Bytes as read; any length.
         """
         if self._decoder.at_event_boundary and (text := self._pattern.match(data)) is not None:
+            self.texts.append(text)
             return (build_text_chunk(text),)
         self._pattern.clear()
         events = self._decoder.feed(data)
@@ -110,7 +113,7 @@ class SiteAnswerParser:
             if self.is_finished:
                 break
             self._handle_frame(event.data)
-        chunks = self._assembler.take_chunks()
+        chunks = self._take_chunks()
         if len(events) == len(chunks) == 1 and self._is_plain_delta:
             self._pattern.learn(data, chunks[0].text)
         return chunks
@@ -150,7 +153,7 @@ class SiteAnswerParser:
             )
         else:
             self._assembler.finish_open()
-        yield from self._assembler.take_chunks()
+        yield from self._take_chunks()
         if self._error is not None:
             raise self._error
 
@@ -281,6 +284,11 @@ class SiteAnswerParser:
         self._usage = add_usage(self._usage, usage) if usage else self._usage
 
     # --- Output --------------------------------------------------------------------------------
+
+    def _take_chunks(self) -> list[ChatGenerationChunk]:
+        chunks = self._assembler.take_chunks()
+        self.texts += [chunk.text for chunk in chunks]
+        return chunks
 
     def _get_key(self, message_id: str) -> str:
         """Return the key of an open answer, or of a new one."""

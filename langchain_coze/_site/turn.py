@@ -34,7 +34,7 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk
@@ -93,7 +93,6 @@ class SiteTurn:
         self.plan = SitePlan(())
         self.session_id: str | None = None
         self._run_id: str | None = None
-        self._texts: list[str] = []
 
     @property
     def run_id(self) -> str | None:
@@ -123,12 +122,13 @@ class SiteTurn:
         )
         return self.parser
 
-    def record(self, chunks: Iterable[ChatGenerationChunk]) -> Iterator[ChatGenerationChunk]:
-        """Yield chunks of the answer; a later turn of the session must have the same text."""
-        for chunk in chunks:
-            if self.options.is_thread:
-                self._texts.append(chunk.text)
-            yield chunk
+    def start(self, messages: Sequence[BaseMessage]) -> Flow[SiteAnswerParser]:
+        """Start the turn; see `start_site_turn`."""
+        return start_site_turn(self, messages)
+
+    def take_last_chunks(self) -> Iterable[ChatGenerationChunk]:
+        """Return the chunks after those of the stream, or all chunks of another mode."""
+        return () if self.parser is None else self.parser.finish()
 
     def finish(self) -> None:
         """Record how the turn ended, and let the next one of its session start."""
@@ -137,7 +137,7 @@ class SiteTurn:
         if self.options.is_thread and parser is not None and parser.succeeded and session_id:
             last_turn = LastSiteTurn(
                 parser.ids.get("reply_id", ""),
-                get_text_fingerprint("".join(self._texts)),
+                get_text_fingerprint("".join(parser.texts)),
                 get_history_fingerprint(self.plan.full_history),
             )
             _runtime.last_turns.record(self.options.base_url, session_id, last_turn)
