@@ -111,7 +111,7 @@ def convert_history(
         CozeInvalidRequestError: There is no question, or a message cannot be sent.
     """
     sendable = (
-        messages if system_mode == "context" else [m for m in messages if _get_role(m) != "system"]
+        messages if system_mode == "context" else [m for m in messages if get_role(m) != "system"]
     )
     calls = _describe_own_calls(messages, model_name)
     entries = [
@@ -211,7 +211,7 @@ def stringify_values(values: Mapping[str, Any]) -> dict[str, str]:
         raise CozeInvalidRequestError(message) from error
 
 
-def _get_role(message: BaseMessage) -> str:
+def get_role(message: BaseMessage) -> str:
     """Return the role of a message: user, assistant, system, tool, function, or a custom role."""
     if isinstance(message, HumanMessage):
         return "user"
@@ -238,7 +238,7 @@ def _convert_message(
     message: BaseMessage, model_name: str | None, calls: Mapping[str, str]
 ) -> HistoryEntry | None:
     """Return one message in Coze's format, or None if the bot does not need it."""
-    role = _get_role(message)
+    role = get_role(message)
     if isinstance(message, ToolMessage):
         call = calls.get(getattr(message, "tool_call_id", ""))  # of an ended chat
         return (
@@ -350,7 +350,7 @@ def collect_system_variables(
         CozeInvalidRequestError: There are system messages, and the mode is `raise` or the name is
             missing.
     """
-    system = [message for message in messages if _get_role(message) == "system"]
+    system = [message for message in messages if get_role(message) == "system"]
     if not system or mode in {"context", "ignore"}:
         return {}
     if mode == "raise":

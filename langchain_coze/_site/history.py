@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 
 from langchain_coze._convert.chunks import PROVIDER
+from langchain_coze._convert.to_coze import get_role
 from langchain_coze._warnings import warn_user
 
 if TYPE_CHECKING:
@@ -47,16 +48,22 @@ class SitePlan(NamedTuple):
         expected_last_turn: The turn that must be the last one of the session; None for a session
             of the caller, which is not checked.
         full_history: All messages; sent to a new session.
+        has_other_agents: Whether named answers of the project are those of other agents.
     """
 
     messages: Sequence[BaseMessage]
     session_id: str | None = None
     expected_last_turn: LastSiteTurn | None = None
     full_history: Sequence[BaseMessage] = ()
+    has_other_agents: bool = False
 
     def for_new_session(self) -> SitePlan:
         """Return the plan for a history that no longer matches its session."""
-        return SitePlan(self.full_history, full_history=self.full_history)
+        return SitePlan(
+            self.full_history,
+            full_history=self.full_history,
+            has_other_agents=self.has_other_agents,
+        )
 
     def matches(self, last_turn: LastSiteTurn | None) -> bool:
         """Return whether the session ends where the history does.
@@ -93,13 +100,17 @@ def plan_site_turn(
         session_id: The session that the caller names, if any.
         system_mode: How system messages are sent.
     """
+    position = _find_last_answer(messages, model_name, session_id)
+    is_asked = any(get_role(message) == "user" for message in messages[position + 1 :])
+    if position >= 0 and not is_asked:  # another agent of the same project has answered
+        start = max((n for n, m in enumerate(messages) if get_role(m) == "user"), default=0)
+        new = messages if session_id is None else messages[start:]
+        return SitePlan(new, session_id, full_history=messages, has_other_agents=True)
     if session_id is not None:
-        position = _find_last_answer(messages, model_name, session_id)
         new = _omit_system_messages(messages, messages[position + 1 :], system_mode)
         return SitePlan(new, session_id, full_history=messages)
-    position = _find_last_answer(messages, model_name) if is_thread else -1
     whole = SitePlan(messages, full_history=messages)
-    if position < 0:
+    if position < 0 or not is_thread:
         return whole
     answer = messages[position]
     last_session_id = answer.response_metadata.get("session_id")

@@ -41,7 +41,7 @@ def draft_turn(
     *,
     is_stream: bool,
     system_mode: SystemMessageMode,
-    model_name: str,
+    model_name: str | None,
 ) -> dict[str, Any]:
     """Return the body of a turn, without its session.
 
@@ -49,7 +49,7 @@ def draft_turn(
         messages: The messages to send; the last one is the question.
         is_stream: Whether the body is for `/stream_run`.
         system_mode: How system messages are sent.
-        model_name: The name of the project; answers of other agents are labelled with their name.
+        model_name: The name of the project; other named answers are labelled with their name.
 
     Raises:
         CozeInvalidRequestError: There is no question, or a message cannot be sent.

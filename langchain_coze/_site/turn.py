@@ -188,7 +188,7 @@ def _draft(options: SiteOptions, plan: SitePlan) -> dict[str, Any]:
         plan.messages,
         is_stream=options.mode == "stream",
         system_mode=options.system_mode,
-        model_name=options.model_name,
+        model_name=None if plan.has_other_agents else options.model_name,
     )
 
 

@@ -95,7 +95,7 @@ def make_frame(kind: str, part: Any, session_id: str, **fields: Any) -> bytes:
     return f"event: message\ndata: {json.dumps(frame, ensure_ascii=False)}\n\n".encode()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _SiteHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     site: SiteServer
 
@@ -207,7 +207,7 @@ class _Handler(BaseHTTPRequestHandler):
 def run_site() -> Iterator[SiteServer]:
     """Run a project."""
     site = SiteServer()
-    handler = type("_SiteHandler", (_Handler,), {"site": site})
+    handler = type("SiteHandler", (_SiteHandler,), {"site": site})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
