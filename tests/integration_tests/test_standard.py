@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool
 from langchain_tests.integration_tests import (
@@ -18,7 +19,7 @@ from langchain_tests.integration_tests import (
 )
 from pydantic import BaseModel
 
-from langchain_coze import CozeRecallRetriever, CozeWorkflowTool
+from langchain_coze import ChatCozeSite, CozeRecallRetriever, CozeSiteTool, CozeWorkflowTool
 from langchain_coze.local import (
     LocalBot,
     LocalCoze,
@@ -27,6 +28,9 @@ from langchain_coze.local import (
     Reasoning,
     knowledge_workflow,
 )
+from tests.integration_tests.scripted_server import serve_script
+from tests.integration_tests.site_server import run_site
+from tests.site_recordings import read_site_reply
 from tests.standard_suite import CozeCapabilities
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is set on the bot in Coze.*")
@@ -182,3 +186,87 @@ class TestToolWithAModel(_ToolIntegrationSuite):
     @property
     def tool_constructor_params(self) -> dict[str, Any]:
         return {**self.fields, "args_schema": StayModel}
+
+
+class _SiteSuite(CozeCapabilities, ChatModelIntegrationTests):
+    response_mode = "stream"
+    base_url: str
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _server(cls) -> Iterator[None]:
+        with run_site() as site:
+            cls.base_url = site.base_url
+            yield
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatCozeSite
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {
+            "base_url": self.base_url,
+            "api_key": "eyJtoken0000",
+            "response_mode": self.response_mode,
+            "poll_interval": 0.02,
+        }
+
+    @property
+    def standard_chat_model_params(self) -> dict[str, Any]:
+        return {}  # temperature and the like are set in the project
+
+    @property
+    def returns_usage_metadata(self) -> bool:
+        return self.response_mode != "stream"  # a stream reports zeros
+
+    @property
+    def supports_model_override(self) -> bool:
+        return False  # the address is the model
+
+
+class TestSiteThatStreams(_SiteSuite):
+    pass
+
+
+class TestSiteThatRuns(_SiteSuite):
+    response_mode = "run"
+
+
+class TestSiteThatPolls(_SiteSuite):
+    response_mode = "async"
+
+
+class _SiteToolSuite(ToolsIntegrationTests):
+    run_mode = "run"
+    base_url: str
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _server(cls) -> Iterator[None]:
+        names = {
+            "/graph_parameter": "16b_graph_parameter_wf",
+            "/run": "13_wf_run",
+            "/stream_run": "10b_wf_stream_debug",
+        }
+        replies = {path: [read_site_reply(name)] for path, name in names.items()}
+        with serve_script(raw_replies=replies) as server:
+            cls.base_url = server.base_url
+            yield
+
+    @property
+    def tool_constructor(self) -> type[BaseTool] | BaseTool:
+        fields: dict[str, Any] = {"run_mode": self.run_mode, "api_key": "eyJtoken0000"}
+        return CozeSiteTool.from_site(self.base_url, **fields)
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"a": 1, "b": 2}
+
+
+class TestSiteToolThatRuns(_SiteToolSuite):
+    pass
+
+
+class TestSiteToolThatStreams(_SiteToolSuite):
+    run_mode = "stream"
