@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 COZEPY := .venv-conformance
 COZE_JS := .node-conformance
+COZE_SITE := .venv-conformance-site
 # One process per core; the tests of a file stay together, so that they share one server.
 PARALLEL := -n auto --dist loadfile
 
@@ -30,6 +31,7 @@ unit: $(READY) ## run the fast tests, in well under a minute
 test: $(READY) ## run every test, offline, on all cores
 	@$(BIN)/python tests/conformance/install.py cozepy $(COZEPY)
 	@$(BIN)/python tests/conformance/install.py coze-js $(COZE_JS)
+	@$(BIN)/python tests/conformance/install.py coze-site $(COZE_SITE)
 	$(BIN)/python -m pytest $(PARALLEL)
 
 conformance: $(READY) ## try the official SDKs on the local server, print the results as a table

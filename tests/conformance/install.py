@@ -70,7 +70,7 @@ class Sdk:
             return None
         if reason.exists():
             return reason.read_text(encoding="utf-8")
-        name = next(name for name, sdk in SDKS.items() if sdk is self)
+        name = next(name for name, sdk in ALL.items() if sdk is self)
         how = f"python tests/conformance/install.py {name} {directory.name}"
         return f"{self.title} is not installed: run `{how}`"
 
@@ -96,11 +96,17 @@ SDKS = {
     "cozepy": Sdk(("cozepy==0.20.0",), "pyvenv.cfg", _by_pip),
     "coze-js": Sdk(("@coze/api@1.3.9", "axios@1.21.1"), "package.json", _by_npm),
 }
+_SITE = ("coze-coding-utils==0.2.8", "langgraph", "fastapi", "uvicorn")
+_SITE_IMPORTS = ("chardet", "cozeloop", "python-pptx", "requests", "sqlalchemy")  # by the first one
+SERVERS = {"coze-site": Sdk(_SITE + _SITE_IMPORTS, "pyvenv.cfg", _by_pip)}
+"""What serves a project of coze.site, with the frames of the real server."""
+
+ALL = SDKS | SERVERS
 
 
 def main() -> int:
     """Install where that is needed; always 0, so that the other tests run."""
-    sdk, directory = SDKS[sys.argv[1]], Path(sys.argv[2])
+    sdk, directory = ALL[sys.argv[1]], Path(sys.argv[2])
     if sdk.why_not_ready(directory) is None:
         return 0
     problem = sdk.install(directory)

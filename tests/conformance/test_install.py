@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.install import SDKS
+from tests.conformance.install import ALL, SDKS
 
 SCRIPT = Path(__file__).with_name("install.py")
 
@@ -33,7 +33,7 @@ def test_without_node_the_javascript_sdk_is_skipped(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("sdk", SDKS)
+@pytest.mark.parametrize("sdk", ALL)
 def test_directories_of_others_are_left_alone(sdk: str, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work", encoding="utf-8")
     done = install(sdk, tmp_path)
@@ -42,8 +42,8 @@ def test_directories_of_others_are_left_alone(sdk: str, tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 
 
-@pytest.mark.parametrize("sdk", SDKS)
+@pytest.mark.parametrize("sdk", ALL)
 def test_a_missing_sdk_says_how_to_install_it(sdk: str, tmp_path: Path) -> None:
-    problem = SDKS[sdk].why_not_ready(tmp_path)
+    problem = ALL[sdk].why_not_ready(tmp_path)
     assert problem is not None
     assert problem.endswith(f"run `python tests/conformance/install.py {sdk} {tmp_path.name}`")
