@@ -120,7 +120,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         CozeError: On use; one class per condition. `code` is the number that the project reports,
             `reason` a code that is a word, for instance `TIMEOUT`.
 
-    Source: docs/wire.md, section 9.
+    Source: wire section 9.
     """
 
     session: Literal["stateless", "thread"] = "stateless"
@@ -350,7 +350,7 @@ class CozeSiteTool(SiteFields, ParameterTool):
         CozeWorkflowError: The workflow failed; an agent gets it as text, see `handle_tool_error`.
         CozeError: Any other error, one class for each condition.
 
-    Source: docs/wire.md, section 9.
+    Source: wire section 9.
     """
 
     name: str = ""
@@ -395,7 +395,7 @@ class CozeSiteTool(SiteFields, ParameterTool):
             CozeInvalidRequestError: The project is an agent.
             CozeError: Any other error.
 
-        Source: docs/wire.md, section 9.
+        Source: wire section 9.
         """
         bare = cls(**_with_address(base_url, fields))
         return bare.model_copy(update=bare._make_driver().run(bare._describe(fields)))

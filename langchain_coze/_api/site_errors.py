@@ -1,6 +1,6 @@
 """The errors of coze.site: those that a run reports, and those of a project's routes.
 
-The codes are not those of the Coze API (docs/wire.md, section 9). They come from a list of words in
+The codes are not those of the Coze API (wire section 9.7). They come from a list of words in
 the text of an exception, so they are hints; unknown exceptions are told apart by their class.
 """
 
@@ -136,7 +136,7 @@ _KINDS: Mapping[str, _ErrorKind] = {
     "deadline_exceeded": _TIMEOUT,
     "worker_heartbeat_lost": _SERVER,
 }
-"""The errors by code, or by the first three digits of a code (docs/wire.md, section 9)."""
+"""The errors by code, or by the first three digits of a code (wire section 9.7)."""
 
 _CLASS_KINDS: Mapping[str, _ErrorKind] = {
     "RateLimitError": _RATE,

@@ -1,6 +1,6 @@
 """Parse the answer of an agent at coze.site into LangChain message chunks. No I/O.
 
-A stream has frames `{"type": …, "content": {<type>: …}}` (docs/wire.md, section 9). The texts of
+A stream has frames `{"type": …, "content": {<type>: …}}` (wire section 9.2). The texts of
 one model message have one `msg_id`; not every message says that it has ended. Unknown frames are
 ignored, because the owner of a project may add some. The reply of `/run` and the result of a task
 hold LangChain messages, which take the same way.

@@ -1,7 +1,7 @@
 """Plan the next turn of a history: which messages to send, and in which session. Pure.
 
 A session is the memory of the server. It has no route that reads, forks or checks it, and a failed
-turn leaves its question in it (docs/wire.md, section 9). So a session is continued only while this
+turn leaves its question in it (wire section 9.6). So a session is continued only while this
 process knows that it ends where the history does; otherwise a new one gets the whole history.
 """
 

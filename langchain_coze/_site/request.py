@@ -1,6 +1,6 @@
 """Build the body of a turn: one user message for a stream, a list of messages otherwise. Pure.
 
-`/stream_run` takes one user message (docs/wire.md, section 9): a history goes into it as a
+`/stream_run` takes one user message (wire section 9.2): a history goes into it as a
 transcript. `/run` and `/async_run` take messages with their true roles.
 """
 

@@ -1,7 +1,7 @@
 """Parse the event stream of a workflow at coze.site. No I/O.
 
 `workflow_end` holds the update of the last node only, so the output is merged from the outputs of
-all nodes (docs/wire.md, section 9).
+all nodes (wire section 9.3).
 """
 
 from __future__ import annotations

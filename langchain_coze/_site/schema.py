@@ -1,7 +1,7 @@
 """The schemas of a workflow at coze.site, in the form that tools use. Pure.
 
 `/graph_parameter` returns what pydantic writes: references, optional values as `anyOf`, and files
-as objects with a `url` (docs/wire.md, section 9).
+as objects with a `url` (wire section 9.1).
 """
 
 from __future__ import annotations
