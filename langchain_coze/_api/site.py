@@ -174,9 +174,7 @@ def _submit_task(body: Mapping[str, Any], task_id: str, policy: RetryPolicy) -> 
                 raise
             if not (yield from _is_stored(task_id, policy, error)):
                 if attempt == policy.max_retries:
-                    error.may_have_started = False
-                    error.is_retryable = type(error).is_retryable
-                    raise
+                    raise error.with_context(may_have_started=False) from error.__cause__
                 yield Sleep(policy.get_pause(attempt, error.retry_after))
                 continue
         return
