@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -20,7 +19,6 @@ from langchain_coze._base.parameter_tool import ParameterTool
 from langchain_coze._base.site import SiteFields
 from langchain_coze._base.turn_model import TurnChatModel
 from langchain_coze._chat.cancel import send_in_background
-from langchain_coze._convert.workflow_output import format_output
 from langchain_coze._site.run_parser import AGENT_HINT
 from langchain_coze._site.schema import build_tool_schema, to_site_file
 from langchain_coze._site.turn import SiteOptions, SiteTurn
@@ -30,7 +28,6 @@ from langchain_coze._workflows.file_parameters import map_files
 from langchain_coze._workflows.input_schema import make_tool_name
 from langchain_coze._workflows.progress import ProgressReporter
 from langchain_coze._workflows.validation import validate_inputs
-from langchain_coze._workflows.workflow_run import WorkflowRun
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
 
     from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Flow
-    from langchain_coze._site.workflow import SiteRun
+    from langchain_coze._workflows.workflow_run import WorkflowRun
 
 _CACHE_KEY_FIELDS = (
     "base_url",
@@ -425,23 +422,23 @@ class CozeSiteTool(SiteFields, ParameterTool):
 
     # --- Calls -----------------------------------------------------------------------------------
 
-    def _run(
-        self, values: dict[str, Any], *, tool_call_id: str | None = None
-    ) -> tuple[str, WorkflowRun]:
+    def _run(self, values: dict[str, Any], *, tool_call_id: str | None = None) -> tuple[str, Any]:
         flow = self._build_run(values, tool_call_id)
         if self.rate_limiter is not None:
             self.rate_limiter.acquire(blocking=True)
-        return self._to_result(self._make_driver().run(flow))
+        run = self._make_driver().run(flow)
+        return run.content, run
 
     async def _arun(
         self, values: dict[str, Any], *, tool_call_id: str | None = None
-    ) -> tuple[str, WorkflowRun]:
+    ) -> tuple[str, Any]:
         flow = self._build_run(values, tool_call_id)
         if self.rate_limiter is not None:
             await self.rate_limiter.aacquire(blocking=True)
-        return self._to_result(await self._make_driver().arun(flow))
+        run = await self._make_driver().arun(flow)
+        return run.content, run
 
-    def _build_run(self, values: dict[str, Any], tool_call_id: str | None) -> Flow[SiteRun]:
+    def _build_run(self, values: dict[str, Any], tool_call_id: str | None) -> Flow[WorkflowRun]:
         """Return the flow of a run.
 
         Raises:
@@ -451,6 +448,7 @@ class CozeSiteTool(SiteFields, ParameterTool):
         inputs = map_files(schema, validate_inputs(schema, values), to_site_file)
         deadline = None if self.max_duration is None else time.monotonic() + self.max_duration
         options = SiteRunOptions(
+            self._project_name,
             self.run_mode,
             self.result_schema,
             RetryPolicy(max_retries=self.max_retries, deadline=deadline),
@@ -458,19 +456,6 @@ class CozeSiteTool(SiteFields, ParameterTool):
         )
         reporter = ProgressReporter(self._project_name, tool_call_id)
         return run_site_workflow(options, inputs, reporter)
-
-    def _to_result(self, run: SiteRun) -> tuple[str, WorkflowRun]:
-        data = json.dumps(run.output, ensure_ascii=False)
-        content = format_output(run.output, data)
-        return content, WorkflowRun(
-            workflow_id=self._project_name,
-            content=content,
-            output=run.output,
-            data=data,
-            messages=run.messages,
-            execute_id=run.run_id,
-            logid=run.logid,
-        )
 
 
 def _with_address(base_url: str | None, fields: Mapping[str, Any]) -> Mapping[str, Any]:

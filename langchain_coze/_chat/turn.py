@@ -207,7 +207,9 @@ def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
     known_turn = find_last_turn(options, plan)
     if plan.gives_what_bot_waits_for:
         turn.task = find_task()
-    turn.lock = yield from _acquire_lock(options, plan)
+    turn.lock = yield from acquire_turn_lock(
+        options.base_url, plan.conversation_id, options.retry_policy.deadline
+    )
     locked_conversation_id = plan.conversation_id
     plan = yield from restart_if_forked(options, plan, known_turn, turn.began_at)
     if plan.conversation_id not in {None, locked_conversation_id}:
@@ -235,23 +237,33 @@ def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
 def _switch_lock(turn: TurnRun[P], plan: TurnPlan) -> Flow[None]:
     """Release the lock of the turn and acquire that of the changed plan's conversation."""
     turn.release_lock()
-    turn.lock = yield from _acquire_lock(turn.options, plan)
+    turn.lock = yield from acquire_turn_lock(
+        turn.options.base_url, plan.conversation_id, turn.options.retry_policy.deadline
+    )
 
 
-def _acquire_lock(options: ChatOptions, plan: TurnPlan) -> Flow[LockHandle | None]:
-    """Wait for other turns of the conversation: Coze accepts one at a time (error 4016)."""
-    if plan.conversation_id is None:
+def acquire_turn_lock(
+    base_url: str, conversation_id: str | None, deadline: float | None
+) -> Flow[LockHandle | None]:
+    """Wait for other turns of a conversation: a server accepts one at a time (error 4016).
+
+    Args:
+        base_url: The server.
+        conversation_id: The conversation, or the session of a site; None needs no lock.
+        deadline: When to stop waiting, by `time.monotonic()`.
+
+    Raises:
+        CozeConversationBusyError: The wait was in vain.
+        CozeTimeoutError: The deadline has passed.
+    """
+    if conversation_id is None:
         return None
-    deadline = options.retry_policy.deadline
     seconds_left = (
         _MAX_LOCK_WAIT if deadline is None else min(deadline - time.monotonic(), _MAX_LOCK_WAIT)
     )
+    key = (base_url, conversation_id)
     try:
-        return (
-            yield from acquire(
-                _runtime.conversation_locks, (options.base_url, plan.conversation_id), seconds_left
-            )
-        )
+        return (yield from acquire(_runtime.conversation_locks, key, seconds_left))
     except CozeConversationBusyError:
         if deadline is not None and time.monotonic() >= deadline:
             raise make_deadline_error() from None

@@ -79,13 +79,3 @@ def to_site_file(value: Any) -> Any:
     if not str(file.get("url")).lower().startswith(("http://", "https://")):
         raise CozeWorkflowError("A file of a coze.site workflow must be a public http(s) URL.")
     return file
-
-
-def find_missing_outputs(output_schema: Mapping[str, Any], output: Mapping[str, Any]) -> list[str]:
-    """Return the required outputs that a run lacks.
-
-    Args:
-        output_schema: `output_schema` of the workflow.
-        output: The outputs of the run.
-    """
-    return [name for name in output_schema.get("required") or () if name not in output]

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from langchain_coze import _runtime
-from langchain_coze._api.conversation_lock import LockHandle, acquire
-from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy, mark_received
 from langchain_coze._api.site import build_stream_request, run_project, run_task, send_to_site
+from langchain_coze._chat.turn import acquire_turn_lock
 from langchain_coze._convert.to_coze import collect_system_variables
 from langchain_coze._site.answer_parser import SiteAnswerParser
 from langchain_coze._site.history import (
@@ -27,7 +25,6 @@ from langchain_coze._site.history import (
 )
 from langchain_coze._site.request import draft_turn
 from langchain_coze.errors import (
-    CozeConversationBusyError,
     CozeError,
     CozeInvalidRequestError,
     bilingual_hint,
@@ -39,10 +36,9 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk
 
+    from langchain_coze._api.conversation_lock import LockHandle
     from langchain_coze._api.effects import Flow, Reply
     from langchain_coze._convert.to_coze import SystemMessageMode
-
-_MAX_LOCK_WAIT = 900.0  # seconds to wait for another turn of the session: the limit of a run
 
 
 class SiteOptions(NamedTuple):
@@ -196,7 +192,9 @@ def _claim_session(turn: SiteTurn) -> Flow[None]:
     """Lock the session to continue; start a new one if it does not end where the history does."""
     options, session_id = turn.options, turn.plan.session_id
     if session_id is not None and _is_current(turn):
-        turn.lock = yield from _acquire_lock(options, session_id)
+        turn.lock = yield from acquire_turn_lock(
+            options.base_url, session_id, options.retry_policy.deadline
+        )
         if _is_current(turn):  # no other call has continued it in the meantime
             if options.session_id is None:
                 _runtime.last_turns.record(options.base_url, session_id, OPEN_TURN)
@@ -219,19 +217,6 @@ def _is_current(turn: SiteTurn) -> bool:
     if options.session_id is not None or plan.session_id is None:
         return True
     return plan.matches(_runtime.last_turns.get(options.base_url, plan.session_id))
-
-
-def _acquire_lock(options: SiteOptions, session_id: str) -> Flow[LockHandle]:
-    """Wait for other turns of the session: of two at once, the server keeps only one."""
-    deadline = options.retry_policy.deadline
-    seconds = _MAX_LOCK_WAIT if deadline is None else deadline - time.monotonic()
-    key = (options.base_url, session_id)
-    try:
-        return (yield from acquire(_runtime.conversation_locks, key, min(seconds, _MAX_LOCK_WAIT)))
-    except CozeConversationBusyError as error:
-        if deadline is not None and time.monotonic() >= deadline:
-            raise make_deadline_error() from None
-        raise error.with_context(session_id=session_id) from error.__cause__
 
 
 def _send_turn(turn: SiteTurn, body: dict[str, Any]) -> Flow[SiteAnswerParser]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
+import json
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
-from langchain_coze._api.effects import Close, Flow, Notify, Read
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy, mark_received
-from langchain_coze._api.settings import DRAIN_SECONDS
 from langchain_coze._api.site import (
     build_stream_request,
     fetch_schemas,
@@ -19,8 +16,10 @@ from langchain_coze._api.site import (
     run_task,
     send_to_site,
 )
+from langchain_coze._convert.workflow_output import format_output
 from langchain_coze._site.run_parser import AGENT_HINT, SiteRunParser
-from langchain_coze._site.schema import find_missing_outputs
+from langchain_coze._workflows.run_stream import read_run_stream
+from langchain_coze._workflows.workflow_run import WorkflowRun
 from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
@@ -30,38 +29,24 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
-    from langchain_coze._api.effects import Reply
+    from langchain_coze._api.effects import Flow, Reply
 
 _INTERRUPT = "__interrupt__"
 _MESSAGE_KEYS = {"type", "content", "additional_kwargs"}  # of a message that LangChain writes
-
-
-class SiteRun(NamedTuple):
-    """A finished run.
-
-    Attributes:
-        output: Its output.
-        run_id: The id of the run, if it is known.
-        logid: The log id, if it is known.
-        messages: The node events, as the project sent them.
-    """
-
-    output: Any
-    run_id: str | None
-    logid: str | None
-    messages: list[dict[str, Any]]
 
 
 class SiteRunOptions(NamedTuple):
     """How to run a workflow.
 
     Attributes:
+        name: The name of the project.
         mode: The route.
         output_schema: The schema of its outputs; None if unknown.
         retry_policy: How often requests are repeated, and until when.
         polling: How to poll a task.
     """
 
+    name: str
     mode: Literal["run", "stream", "async"] = "run"
     output_schema: Mapping[str, Any] | None = None
     retry_policy: RetryPolicy = RetryPolicy()
@@ -70,7 +55,7 @@ class SiteRunOptions(NamedTuple):
 
 def run_site_workflow(
     options: SiteRunOptions, inputs: Mapping[str, Any], reporter: Any = None
-) -> Flow[SiteRun]:
+) -> Flow[WorkflowRun]:
     """Run a workflow and wait for its end.
 
     Args:
@@ -99,7 +84,7 @@ def run_site_workflow(
     except CozeError as error:
         raise mark_received(error) from error.__cause__
     _check_output(reply, output, run_id)
-    return SiteRun(output, run_id, reply.logid, [])
+    return _build_run(options, output, execute_id=run_id, logid=reply.logid)
 
 
 def _check_output(reply: Reply, output: Any, run_id: str) -> None:
@@ -128,23 +113,42 @@ def _raise_interrupt(question: Any, **context: Any) -> NoReturn:
     )
 
 
-def _stream_run(options: SiteRunOptions, inputs: Mapping[str, Any], reporter: Any) -> Flow[SiteRun]:
+def _stream_run(
+    options: SiteRunOptions, inputs: Mapping[str, Any], reporter: Any
+) -> Flow[WorkflowRun]:
     schema = options.output_schema
     if schema is None:
         schema = yield from _fetch_output_schema(options.retry_policy)
     request = build_stream_request(inputs, debug=True)
     reply = yield from send_to_site(request, options.retry_policy, is_workflow=True)
     parser = SiteRunParser(logid=reply.logid, token=reply.token)
-    yield from _read_stream(parser, reply.stream, reporter)
+    try:
+        yield from read_run_stream(parser, reply.stream, reporter)
+    except CozeError as error:
+        raise error.with_context(run_id=error.run_id or parser.run_id) from error.__cause__
     names = (schema.get("properties") or {}).keys()
     output = {name: value for name, value in parser.outputs.items() if name in names or not names}
-    missing = find_missing_outputs(schema, output)
+    missing = [name for name in schema.get("required") or () if name not in output]
     if missing or isinstance(parser.last_output, list):  # a list holds the question
         question = parser.last_output if isinstance(parser.last_output, list) else ""
         _raise_interrupt(
             question or f"it has no {', '.join(missing)}", **parser.collect_error_context()
         )
-    return SiteRun(output, parser.run_id, parser.logid, parser.messages)
+    return _build_run(
+        options,
+        output,
+        execute_id=parser.run_id,
+        logid=parser.logid,
+        messages=parser.messages,
+    )
+
+
+def _build_run(options: SiteRunOptions, output: Any, **fields: Any) -> WorkflowRun:
+    data = json.dumps(output, ensure_ascii=False)
+    content = format_output(output, data)
+    return WorkflowRun(
+        workflow_id=options.name, content=content, output=output, data=data, **fields
+    )
 
 
 def _fetch_output_schema(policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
@@ -155,26 +159,3 @@ def _fetch_output_schema(policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
         return {}
     schema = schemas.get("output_schema")
     return schema if isinstance(schema, Mapping) else {}
-
-
-def _read_stream(parser: SiteRunParser, stream: Any, reporter: Any) -> Flow[None]:
-    """Read a stream until the run ends."""
-    data: bytes | None = stream.buffered
-    try:
-        while data is not None:
-            for message in parser.feed(data):
-                if reporter is not None:
-                    yield Notify(reporter, message)
-            if parser.is_finished:
-                break
-            data = yield Read(stream)
-        parser.close()
-        with contextlib.suppress(CozeError):  # drain the end of the response
-            yield Read(stream, time.monotonic() + DRAIN_SECONDS)
-    except CozeError as error:
-        yield Close(stream)
-        raise error.with_context(run_id=error.run_id or parser.run_id) from error.__cause__
-    except BaseException:
-        yield Close(stream)
-        raise
-    yield Close(stream)

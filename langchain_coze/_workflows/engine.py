@@ -6,19 +6,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from langchain_coze import _runtime
-from langchain_coze._api.effects import Close, Flow, Notify, Read, Upload
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import RunReply
 from langchain_coze._api.polling import Polling, poll_workflow_run
 from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.retry import RetryPolicy, mark_received, send_with_retry
-from langchain_coze._api.settings import DRAIN_SECONDS
 from langchain_coze._api.workflows import build_resume_request, build_run_request
 from langchain_coze._convert.attachments import Attachment
 from langchain_coze._convert.questions import name_answer, serialize_answer
@@ -28,6 +24,7 @@ from langchain_coze._workflows.file_parameters import map_files, parse_file, to_
 from langchain_coze._workflows.input_schema import build_fields_schema
 from langchain_coze._workflows.plain_data import to_plain_data
 from langchain_coze._workflows.run_parser import RunParser
+from langchain_coze._workflows.run_stream import read_run_stream
 from langchain_coze._workflows.validation import validate_inputs
 from langchain_coze.errors import (
     CozeError,
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from langchain_coze._api.driver import Driver
-    from langchain_coze._api.effects import Reply, Request
+    from langchain_coze._api.effects import Flow, Reply, Request, Upload
     from langchain_coze._workflows.workflow_run import WorkflowRun
 
 _NO_ASYNC = 6003  # "asynchronous runs need a paid plan"
@@ -333,7 +330,7 @@ def _collect(
     """Read a run until it ends or is interrupted."""
     parser = RunParser(logid=reply.logid, token=reply.token, earlier_messages=earlier_messages)
     if reply.stream is not None:
-        yield from _read_stream(parser, reply.stream, reporter)
+        yield from read_run_stream(parser, reply.stream, reporter)
     else:
         yield from _read_reply(parser, options, reply)
     pending = parser.build_interrupt(options.workflow_id)
@@ -372,23 +369,3 @@ def _read_reply(parser: RunParser, options: RunOptions, reply: Reply) -> Flow[No
             may_have_started=True,
             **collect_error_context(reply),
         )
-
-
-def _read_stream(parser: RunParser, stream: Any, reporter: Any) -> Flow[None]:
-    """Read a stream until the run ends or is interrupted."""
-    data: bytes | None = stream.buffered
-    try:
-        while data is not None:
-            for message in parser.feed(data):
-                if reporter is not None:
-                    yield Notify(reporter, message)
-            if parser.is_finished:
-                break
-            data = yield Read(stream)
-        parser.close()
-        with contextlib.suppress(CozeError):  # drain the end of the response
-            yield Read(stream, time.monotonic() + DRAIN_SECONDS)
-    except BaseException:
-        yield Close(stream)
-        raise
-    yield Close(stream)
