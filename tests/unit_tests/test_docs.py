@@ -37,8 +37,10 @@ from pydantic import AliasChoices
 import langchain_coze
 from langchain_coze import (
     ChatCoze,
+    ChatCozeSite,
     CozeError,
     CozeRecallRetriever,
+    CozeSiteTool,
     CozeWorkflowTool,
     WorkflowRun,
 )
@@ -399,6 +401,28 @@ def test_the_table_of_tool_fields_matches(page: Path, heading: str) -> None:
     for name, field in own.items():
         wanted = "" if field.is_required() else f"`{field.default!r}`"
         assert table[name][1] == wanted, name
+
+
+@for_pages("site.md", "Field of `ChatCozeSite`", "`ChatCozeSite` 的字段")
+def test_the_table_of_site_fields_matches(page: Path, heading: str) -> None:
+    table = parse_rows(page, heading)
+    shared = {"http_client", "http_async_client", "http_backend", "default_headers"}
+    own = {
+        name: field
+        for name, field in ChatCozeSite.model_fields.items()
+        if name not in BaseChatModel.model_fields and name not in shared
+    }
+    assert table.keys() == own.keys()
+    for name, field in own.items():
+        wanted = "" if field.default_factory else f"`{field.default!r}`"
+        assert table[name][0] == wanted, name
+
+
+@for_pages("site.md", "`run_mode`", "`run_mode`")
+def test_the_table_of_site_run_modes_matches(page: Path, heading: str) -> None:
+    modes = get_args(CozeSiteTool.model_fields["run_mode"].annotation)
+    listed = [cell.partition("`")[0].strip('"') for cell in parse_rows(page, heading)]
+    assert listed == list(modes)
 
 
 @for_pages("workflows.md", "Mode", "模式")
