@@ -2,12 +2,12 @@
 
 An answer arrives twice: as deltas and as completed messages (wire section 2.4). Several answers may
 interleave, with recalls, tool calls, suggestions and control messages between them. `AnswerParser`
-selects by message type, never by position. It has two modes:
+selects by message type, never by position. It has two modes, which produce the same message:
 
 * streaming: each read returns chunks, built from the deltas;
-* single chunk: deltas are not parsed; one chunk at the end, built from the completed messages.
+* single chunk: one chunk at the end, built from the completed messages.
 
-Both modes keep the same order and produce the same message.
+`FastAnswerParser` (`fast_path`) does the same with less work.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ from __future__ import annotations
 from collections import ChainMap, deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic_core import to_json
-
-from langchain_coze._api.models import CozeMessage, parse_json
 from langchain_coze._chat.assembly import AnswerAssembler, get_delta_text, is_answer_delta
 from langchain_coze._chat.stream_parser import DELTA_EVENT, ChatStreamParser
-from langchain_coze._convert.chunks import build_text_chunk
 from langchain_coze._convert.from_coze import (
     Block,
     build_audio_block,
@@ -40,19 +36,15 @@ from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeChatError, bilingual_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_core.messages.ai import UsageMetadata
     from langchain_core.outputs import ChatGenerationChunk
 
+    from langchain_coze._api.models import CozeMessage
+
 SAVED_KEY = "auto_save_history"
 """Key in `response_metadata`: False if an answer waits for its user in a chat that is not saved."""
-
-_DELTA_PREFIX = b"event:conversation.message.delta\ndata:"
-_CONTENT_KEY = b'"content":"'
-_NO_MATCH = b"\0"
-_NO_CHUNKS: tuple[ChatGenerationChunk, ...] = ()
-_REASONING_KEY = b"reasoning_content"
 
 
 class AnswerParser(ChatStreamParser):
@@ -62,33 +54,25 @@ class AnswerParser(ChatStreamParser):
         self,
         model_name: str,
         *,
-        logid: str | None = None,
-        token: str = "",
         single_chunk: bool = False,
         saved: bool = True,
-        already_seen_ids: Iterable[str] = (),
-        submitted_outputs: Iterable[str] = (),
+        logid: str | None = None,
+        **parser_options: Any,
     ) -> None:
         """Create a parser for one turn.
 
         Args:
             model_name: The bot or workflow id, reported in `response_metadata`.
-            logid: The log id of the response.
-            token: The token to mask in errors.
             single_chunk: Whether to return one chunk at the end instead of chunks for each read.
             saved: Whether Coze saves the turn; see `SAVED_KEY`.
-            already_seen_ids: Ids of messages to skip, from earlier rounds of the turn.
-            submitted_outputs: The tool outputs that the turn has submitted.
+            logid: The log id of the response.
+            **parser_options: See `ChatStreamParser`.
         """
-        super().__init__(logid=logid, token=token, already_seen_ids=already_seen_ids)
+        super().__init__(logid=logid, **parser_options)
         self._saved = saved
-        self._submitted_outputs = frozenset(submitted_outputs)
         metadata = {"model_name": model_name, **({"logid": logid} if logid else {})}
         self._single_chunk = single_chunk
         self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
-        self._unparsed_prefix = _DELTA_PREFIX  # start of a single-delta read, or of a delta to skip
-        self._unparsed_deltas: list[str | bytes] = []
-        self._before_text = self._after_text = _NO_MATCH  # bytes around the text of a plain delta
         self._pending_call_ids: deque[str] = deque()
         self._audio_parts: list[str] = []
         self._has_answer = False  # or a card, or the mark of a finished answer
@@ -111,83 +95,11 @@ class AnswerParser(ChatStreamParser):
         Raises:
             CozeError: The bot, or Coze, reports an error.
         """
-        # Fast path: nearly all reads hold exactly one delta, and the deltas of one answer differ
-        # only in their text. Comparing the bytes around the text identifies them.
-        if (
-            data.startswith(self._before_text)
-            and data.endswith(self._after_text)
-            and self._decoder.at_event_boundary
-        ):
-            raw_text = data[len(self._before_text) : -len(self._after_text)]
-            if (
-                raw_text
-                and b'"' not in raw_text
-                and b"\\" not in raw_text
-                and b"\n" not in raw_text
-            ):
-                return (build_text_chunk(raw_text.decode("utf-8", "replace")),)
-            text = parse_json(b'"%s"' % raw_text)  # has escapes; None if not a single string
-            if text:
-                return (build_text_chunk(text),)
-        if (
-            data.startswith(self._unparsed_prefix)
-            and data.endswith(b"}\n\n")
-            and data.find(b"\n", len(_DELTA_PREFIX)) == len(data) - 2
-            and self._decoder.at_event_boundary
-        ):
-            if self._can_stay_unparsed(data):
-                self._unparsed_deltas.append(data)
-                return _NO_CHUNKS
-            return self._feed_single_delta(data[len(_DELTA_PREFIX) :])
-        self._feed_events(data)
-        return self._assembler.take_chunks()
-
-    def _feed_events(self, data: bytes) -> None:
-        """Handle the events that the next bytes complete, one by one."""
         for name, payload in self._decoder.feed(data):
             if self._last_chunk_emitted:
                 break
-            if name != DELTA_EVENT:
-                self.handle_event(name, payload)
-                continue
-            raw_delta = _DELTA_PREFIX + payload
-            if raw_delta.startswith(self._unparsed_prefix) and self._can_stay_unparsed(raw_delta):
-                self._unparsed_deltas.append(raw_delta)
-            else:
-                self._handle_delta(self._parse_message(payload), payload)
-
-    def _can_stay_unparsed(self, raw_delta: bytes) -> bool:
-        """Return whether a delta that starts with `_unparsed_prefix` needs no parsing."""
-        return self._unparsed_prefix is not _DELTA_PREFIX and _REASONING_KEY not in raw_delta
-
-    def _feed_single_delta(self, payload: bytes) -> Sequence[ChatGenerationChunk]:
-        """Handle a delta that arrived alone; most need only a chunk with their text."""
-        delta = self._parse_message(payload)
-        try:
-            if (
-                delta["id"] == self._assembler.plain_answer_id
-                and delta["type"] == "answer"
-                and delta["content_type"] == "text"
-                and not delta.get("reasoning_content")
-            ):
-                text = delta["content"]
-                if text and isinstance(text, str):
-                    if self._before_text is _NO_MATCH:
-                        self._learn_surrounding_bytes(payload, text)
-                    return (build_text_chunk(text),)
-        except (KeyError, TypeError):
-            pass  # not a plain text delta
-        if not self._last_chunk_emitted:
-            self._handle_delta(delta, payload)
+            self.handle_event(name, payload)
         return self._assembler.take_chunks()
-
-    def _learn_surrounding_bytes(self, payload: bytes, text: str) -> None:
-        """Remember the bytes before and after the text of a plain delta."""
-        start = payload.find(_CONTENT_KEY) + len(_CONTENT_KEY)
-        end = payload.find(b'"', start)
-        if payload[start:end] == text.encode("utf-8", "replace"):
-            self._before_text = _DELTA_PREFIX + payload[:start]
-            self._after_text = payload[end:]
 
     def feed_polled(
         self, chat: Mapping[str, Any], messages: Iterable[Any]
@@ -220,31 +132,20 @@ class AnswerParser(ChatStreamParser):
 
     # --- Events --------------------------------------------------------------------------------
 
-    def _handle_delta(self, delta: Any, payload: bytes) -> None:
-        """Handle a delta of an answer."""
-        if not is_answer_delta(delta):
+    def _handle_delta(self, body: Any) -> None:
+        if not is_answer_delta(body):
             return
         if not self.ids:
-            self._record_ids({**delta, "id": delta.get("chat_id")})
-        raw_id = delta.get("id")
-        message_id = "" if raw_id is None else str(raw_id)
-        reasoning = delta.get("reasoning_content")
+            self._record_ids({**body, "id": body.get("chat_id")})
+        message_id = str(body.get("id") or "")
+        reasoning = body.get("reasoning_content")
         if reasoning and isinstance(reasoning, str):
             self._assembler.add_reasoning(message_id, reasoning)
-        text = get_delta_text(delta)
+        text = get_delta_text(body)
         if text:
-            answer = self._assembler.add_text(message_id, text)
-            if (
-                self._single_chunk and not answer.is_waiting
-            ):  # the completed message has the full text
-                prefix = b'{"id":' + to_json(raw_id) + b","
-                if payload.startswith(prefix):
-                    self._unparsed_prefix = _DELTA_PREFIX + prefix
-                    self._unparsed_deltas = answer.text_parts
+            self._assembler.add_text(message_id, text)
 
     def _handle_answer(self, message: CozeMessage) -> None:
-        self._unparsed_prefix = _DELTA_PREFIX
-        self._before_text = _NO_MATCH
         self._has_answer = True
         if message.content_type == "card":
             question = read_card_question(message.content)
@@ -306,20 +207,20 @@ class AnswerParser(ChatStreamParser):
         if self.is_finished:
             self._emit_last_chunk()
 
-    _EVENT_HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {
-        **ChatStreamParser._EVENT_HANDLERS,  # noqa: SLF001 - extends the base class's table
-        "conversation.audio.delta": _handle_audio,
-        **dict.fromkeys(("done", "Done", "conversation.stream.done"), _handle_done),
+    EVENT_HANDLERS: ClassVar[Mapping[str, str]] = {
+        **ChatStreamParser.EVENT_HANDLERS,
+        DELTA_EVENT: "_handle_delta",
+        "conversation.audio.delta": "_handle_audio",
     }
 
-    _MESSAGE_HANDLERS: ClassVar[Mapping[str, Callable[[Any, CozeMessage], None]]] = {
-        "answer": _handle_answer,
-        "follow_up": _handle_follow_up,
-        "verbose": _handle_verbose,
-        "knowledge": _handle_verbose,
-        "function_call": _handle_function_call,
-        "tool_output": _handle_tool_output,
-        "tool_response": _handle_tool_output,
+    MESSAGE_HANDLERS: ClassVar[Mapping[str, str]] = {
+        "answer": "_handle_answer",
+        "follow_up": "_handle_follow_up",
+        "verbose": "_handle_verbose",
+        "knowledge": "_handle_verbose",
+        "function_call": "_handle_function_call",
+        "tool_output": "_handle_tool_output",
+        "tool_response": "_handle_tool_output",
     }
 
     # --- Output --------------------------------------------------------------------------------
@@ -349,7 +250,6 @@ class AnswerParser(ChatStreamParser):
     def _emit_last_chunk(self) -> None:
         if self._last_chunk_emitted:
             return
-        self._before_text = _NO_MATCH
         self._require_answer()
         audio = build_audio_block(self._audio_parts)
         if audio:

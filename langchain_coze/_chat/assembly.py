@@ -8,9 +8,10 @@ buffered, so that a stream adds up to the same message as a single chunk.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._convert.block_order import MARKERS_KEY, SEPARATOR, BlockMarker, BlockOrder
+from langchain_coze._convert.block_order import MARKERS_KEY, SEPARATOR, BlockOrder, TextKind
 from langchain_coze._convert.chunks import build_chunk, build_text_chunk
 
 if TYPE_CHECKING:
@@ -18,71 +19,49 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import ChatGenerationChunk
 
+_JSON_TYPES = ("card", "object_string")  # a tuple: the type may be unhashable
 
+
+@dataclass(slots=True, eq=False)
 class AnswerMessage:
     """One answer message of a turn.
 
     Attributes:
         id: The message id; empty if the server sends none.
-        text_parts: Buffered texts of its deltas; bytes are deltas that have not been parsed.
+        is_waiting: Whether an earlier answer must end before this one is emitted.
+        text_parts: Buffered texts of its deltas; bytes are events that the fast path has skipped.
         reasoning_parts: Buffered reasoning of its deltas.
-        full_text: The text of its completed message; None until that arrives.
+        full_text: The text of its completed message; empty until that arrives.
         has_text: Whether any text has arrived.
         has_reasoning: Whether any reasoning has arrived.
-        is_waiting: Whether an earlier answer must end before this one is emitted.
         is_finished: Whether the answer is complete.
         is_whole: Whether its text is that of the completed message; later deltas are ignored.
     """
 
-    __slots__ = (
-        "full_text",
-        "has_reasoning",
-        "has_text",
-        "id",
-        "is_finished",
-        "is_waiting",
-        "is_whole",
-        "reasoning_parts",
-        "text_parts",
-    )
-
-    def __init__(self, message_id: str, *, is_waiting: bool) -> None:
-        """Create an answer without text."""
-        self.id = message_id
-        self.text_parts: list[str | bytes] = []
-        self.reasoning_parts: list[str] = []
-        self.full_text: str | None = None
-        self.has_text = False
-        self.has_reasoning = False
-        self.is_waiting = is_waiting
-        self.is_finished = False
-        self.is_whole = False
+    id: str
+    is_waiting: bool
+    text_parts: list[str | bytes] = field(default_factory=list)
+    reasoning_parts: list[str] = field(default_factory=list)
+    full_text: str = ""
+    has_text: bool = False
+    has_reasoning: bool = False
+    is_finished: bool = False
+    is_whole: bool = False
 
     def get_text(self, parse: Callable[[bytes], Any]) -> str:
         """Return the text of the completed message if it has any, else that of the deltas.
 
         Args:
-            parse: Parses the data of an unparsed delta.
-
-        Raises:
-            CozeStreamError: A delta is not JSON, and no completed message has its text.
+            parse: Parses the data of a skipped delta; may raise.
         """
-        if self.full_text:
-            return self.full_text
-        return "".join(
-            part if isinstance(part, str) else _read_delta(parse(part.partition(b"data:")[2]))
+        return self.full_text or "".join(
+            part if isinstance(part, str) else get_delta_text(parse(part.partition(b"data:")[2]))
             for part in self.text_parts
         )
 
 
-_NO_ID = object()
-
-
-_JSON_TYPES = ("card", "object_string")  # a tuple: the type may be unhashable
-
-
 def is_answer_delta(delta: Any) -> bool:
-    """Return whether a delta has text of an answer.
+    """Return whether a delta may have text of an answer.
 
     The deltas of cards and of `object_string` are parts of JSON, which the completed message has in
     full.
@@ -94,57 +73,38 @@ def is_answer_delta(delta: Any) -> bool:
     )
 
 
-def get_delta_text(delta: Mapping[str, Any]) -> str:
-    """Return the text of a delta of an answer; null counts as empty."""
-    text = delta.get("content")
+def get_delta_text(delta: Any) -> str:
+    """Return the text that a delta adds to an answer."""
+    text = delta.get("content") if is_answer_delta(delta) else ""
     return text if isinstance(text, str) else ""
-
-
-def _read_delta(delta: Any) -> str:
-    return get_delta_text(delta) if is_answer_delta(delta) else ""
 
 
 class AnswerAssembler:
     """Collects the answers of one turn and builds message chunks from them.
 
     Attributes:
-        plain_answer_id: Id of the answer whose deltas need only a chunk with their text: the first
-            answer, from its second delta to its end.
-
-    Args:
-        first_metadata: The `response_metadata` of the first chunk. Keys added later go into the
-            last chunk.
-        single_chunk: Whether to build one chunk at the end instead of chunks on the way.
+        plain_answer_id: Id of the answer whose deltas have no effect but their text; else empty.
+            In a stream this is the first answer, from its second delta to its end. With a single
+            chunk it is any answer that no other one precedes.
     """
 
-    __slots__ = (
-        "_by_id",
-        "_chunks",
-        "_current",
-        "_first_metadata",
-        "_first_text_answer",
-        "_order",
-        "_queue",
-        "_reasoning",
-        "_sent_keys",
-        "_single_chunk",
-        "_text",
-        "plain_answer_id",
-    )
-
     def __init__(self, first_metadata: Mapping[str, Any], *, single_chunk: bool = False) -> None:
-        """Create an assembler without answers."""
+        """Create an assembler without answers.
+
+        Args:
+            first_metadata: The `response_metadata` of the first chunk. Keys added later go into the
+                last chunk.
+            single_chunk: Whether to build one chunk at the end instead of chunks on the way.
+        """
+        self.plain_answer_id = ""
         self._first_metadata = first_metadata
         self._sent_keys: set[str] = set()
         self._single_chunk = single_chunk
         self._order = BlockOrder()
         self._by_id: dict[str, AnswerMessage] = {}
         self._queue: deque[AnswerMessage] = deque()
-        self._current: AnswerMessage | None = None  # the answer being collected
-        self._first_text_answer: AnswerMessage | None = (
-            None  # the answer whose text needs no markers
-        )
-        self.plain_answer_id: Any = _NO_ID
+        self._current: AnswerMessage | None = None  # the answer that `_text` belongs to
+        self._first_text_answer: AnswerMessage | None = None  # its text needs no markers
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._chunks: list[ChatGenerationChunk] = []
@@ -161,42 +121,44 @@ class AnswerAssembler:
         """
         answer = self._by_id.get(message_id)
         if answer is None or (answer.is_finished and not message_id):
-            answer = self._by_id[message_id] = AnswerMessage(
-                message_id, is_waiting=bool(self._queue)
-            )
+            answer = AnswerMessage(message_id, is_waiting=bool(self._queue))
+            self._by_id[message_id] = answer
             self._queue.append(answer)
         return answer
 
-    def add_text(self, message_id: str, text: str) -> AnswerMessage:
-        """Add text to an answer and return the answer."""
+    def add_text(self, message_id: str, text: str) -> None:
+        """Add text to an answer."""
         answer = self.get_answer(message_id)
         if answer.is_whole:
-            return answer
+            return
         answer.has_text = True
-        if answer.is_waiting or self._single_chunk:
+        if self._is_buffered(answer, "text"):
             answer.text_parts.append(text)
             if not answer.is_waiting:
-                self._order.add_text("text", answer, 0)
-            return answer
+                self.plain_answer_id = answer.id
+            return
         if answer is not self._current:
             self.flush()
             self._current = answer
         self._text.append(text)
-        return answer
 
     def add_reasoning(self, message_id: str, text: str) -> None:
         """Add reasoning to an answer."""
         answer = self.get_answer(message_id)
         answer.has_reasoning = True
-        if answer.is_waiting or self._single_chunk:
+        if self._is_buffered(answer, "reasoning"):
             answer.reasoning_parts.append(text)
-            if not answer.is_waiting:
-                self._order.add_text("reasoning", answer, 0)
             return
         if answer is not self._current or self._text:
             self.flush()
             self._current = answer
         self._reasoning.append(text)
+
+    def _is_buffered(self, answer: AnswerMessage, kind: TextKind) -> bool:
+        """Return whether the text of an answer is kept until later; record its place if known."""
+        if self._single_chunk and not answer.is_waiting:
+            self._order.add_text(kind, answer, 0)
+        return self._single_chunk or answer.is_waiting
 
     def finish_message(self, message_id: str, text: str, reasoning: str = "") -> None:
         """Finish an answer with its full text, without repeating the text of its deltas."""
@@ -210,22 +172,16 @@ class AnswerAssembler:
             answer.is_whole = True
         answer.full_text = text
         answer.is_finished = True
-        self.plain_answer_id = _NO_ID
         self._advance()
 
     def finish_open(self) -> None:
-        """Finish all answers: no more text of theirs arrives."""
+        """Finish all answers: no more text arrives for them."""
         for answer in self._queue:
             answer.is_finished = True
-        self.plain_answer_id = _NO_ID
         self._advance()
 
     def add_block(self, block: Mapping[str, Any]) -> None:
-        """Add a block that is not text.
-
-        Args:
-            block: A standard content block.
-        """
+        """Add a standard content block that is not text."""
         self.flush()
         markers = self._order.add_block(block)
         if not self._single_chunk:
@@ -246,14 +202,13 @@ class AnswerAssembler:
         self._reasoning.clear()
         markers = self._order.add_text("reasoning", answer, len(reasoning)) if reasoning else []
         if text and answer:
-            needs_separator = (
-                not self._order.has_block("text", answer) and self._first_text_answer is not None
-            )
+            is_new = not self._order.has_block("text", answer)
             markers = markers + self._order.add_text("text", answer, len(text))
-            text = SEPARATOR + text if needs_separator else text
+            if is_new and self._first_text_answer is not None:
+                text = SEPARATOR + text
             if self._order.is_first("text", answer):
                 self._first_text_answer = answer
-                self.plain_answer_id = _NO_ID if answer.is_finished else answer.id or _NO_ID
+                self.plain_answer_id = "" if answer.is_finished else answer.id
         extra: dict[str, Any] = {"reasoning_content": reasoning} if reasoning else {}
         if markers:
             extra[MARKERS_KEY] = markers
@@ -277,25 +232,23 @@ class AnswerAssembler:
 
         Args:
             result: Its `response_metadata`.
-            parse: Parses the data of an unparsed delta.
+            parse: Parses the data of a skipped delta.
             cited: Whether the answer has sources; they are cited on its last text block.
             **fields: Further fields of `AIMessageChunk`.
         """
         self.finish_open()
         self.flush()
-        text, extra = (
-            self._join_answers(parse)
-            if self._single_chunk
-            else ("", self._build_citation_markers(cited=cited))
-        )
-        self._chunks.append(
-            self._build_chunk(
-                text, result, additional_kwargs=extra, chunk_position="last", **fields
-            )
-        )
+        text, extra = "", dict[str, Any]()
+        if self._single_chunk:
+            text, extra = self._join_answers(parse)
+        elif cited and (markers := self._order.mark_citations()):
+            extra = {MARKERS_KEY: markers}
+        fields |= {"additional_kwargs": extra, "chunk_position": "last"}
+        self._chunks.append(self._build_chunk(text, result, **fields))
 
     def _advance(self) -> None:
         """Emit waiting answers once those before them have finished."""
+        self.plain_answer_id = ""
         while self._queue and self._queue[0].is_finished:
             finished = self._queue.popleft()
             if finished.is_waiting:
@@ -309,9 +262,10 @@ class AnswerAssembler:
         answer.is_waiting = False
         self._current = answer
         if self._single_chunk:
-            for kind, has_any in (("reasoning", answer.has_reasoning), ("text", answer.has_text)):
-                if has_any:
-                    self._order.add_text(kind, answer, 0)  # type: ignore[arg-type] # kind is inferred as str
+            if answer.has_reasoning:
+                self._order.add_text("reasoning", answer, 0)
+            if answer.has_text:
+                self._order.add_text("text", answer, 0)
             return
         self._reasoning += answer.reasoning_parts
         self._text += [part for part in answer.text_parts if isinstance(part, str)]
@@ -319,11 +273,8 @@ class AnswerAssembler:
 
     def _join_answers(self, parse: Callable[[bytes], Any]) -> tuple[str, dict[str, Any]]:
         """Return the joined text of all answers, and the `additional_kwargs` that belong to it."""
-        texts = {answer: answer.get_text(parse) for answer in self._order.list_owners("text")}
-        reasoning = {
-            answer: "".join(answer.reasoning_parts)
-            for answer in self._order.list_owners("reasoning")
-        }
+        texts = {a: a.get_text(parse) for a in self._order.list_owners("text")}
+        reasoning = {a: "".join(a.reasoning_parts) for a in self._order.list_owners("reasoning")}
         lengths = {("text", a): len(t) for a, t in texts.items()}
         lengths |= {("reasoning", a): len(t) for a, t in reasoning.items()}
         extra: dict[str, Any] = {}
@@ -334,20 +285,13 @@ class AnswerAssembler:
             extra[MARKERS_KEY] = markers
         return SEPARATOR.join(texts.values()), extra
 
-    def _build_citation_markers(self, *, cited: bool) -> dict[str, Any]:
-        markers: list[BlockMarker] = self._order.mark_citations() if cited else []
-        return {MARKERS_KEY: markers} if markers else {}
-
     def _build_chunk(
         self, text: str, last_metadata: Mapping[str, Any] | None = None, **fields: Any
     ) -> ChatGenerationChunk:
         """Return a chunk; the first and the last one carry the metadata, each key once."""
         metadata: dict[str, Any] = {}
         if last_metadata is not None or not self._sent_keys:
-            metadata = {
-                key: self._first_metadata[key]
-                for key in self._first_metadata
-                if key not in self._sent_keys
-            }
+            known = self._first_metadata
+            metadata = {key: known[key] for key in known if key not in self._sent_keys}
             self._sent_keys.update(metadata)
         return build_chunk(text, {**metadata, **(last_metadata or {})}, **fields)

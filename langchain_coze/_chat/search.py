@@ -33,7 +33,7 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_coze._api.models import CozeMessage
     from langchain_coze._chat.options import ChatOptions
@@ -141,10 +141,9 @@ class RecallParser(ChatStreamParser):
         else:
             self.recalls.append(recall)
 
-    _MESSAGE_HANDLERS: ClassVar[Mapping[str, Callable[[Any, CozeMessage], None]]] = {
-        "verbose": _handle_verbose,
-        "knowledge": _handle_verbose,
-    }
+    MESSAGE_HANDLERS: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("verbose", "knowledge"), "_handle_verbose"
+    )
 
 
 def create_recall_turn(options: ChatOptions) -> TurnRun[RecallParser]:

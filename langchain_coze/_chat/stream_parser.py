@@ -30,7 +30,7 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
 DELTA_EVENT = "conversation.message.delta"
 """The name of the event with a part of an answer."""
@@ -38,6 +38,7 @@ DELTA_EVENT = "conversation.message.delta"
 COMPLETED_EVENT = "conversation.message.completed"
 """The name of the event with a complete message."""
 
+_MESSAGE_EVENTS = frozenset({DELTA_EVENT, COMPLETED_EVENT})
 _ID_KEYS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
 _UNKNOWN_CHAT = Chat()  # until its end arrives
 _SIDE_CHANNEL_TYPES = frozenset({"verbose", "knowledge"})  # messages for programs, not users
@@ -54,14 +55,20 @@ class ChatStreamParser:
     """
 
     def __init__(
-        self, *, logid: str | None = None, token: str = "", already_seen_ids: Iterable[str] = ()
+        self,
+        *,
+        logid: str | None = None,
+        token: str = "",
+        already_seen_ids: Iterable[str] = (),
+        submitted_outputs: Iterable[str] = (),
     ) -> None:
         """Create a parser for one chat.
 
         Args:
             logid: The log id of the response.
             token: The token to mask in errors.
-            already_seen_ids: Ids of messages to skip.
+            already_seen_ids: Ids of messages to skip, from earlier rounds of the turn.
+            submitted_outputs: The tool outputs that the turn has submitted; Coze repeats them.
         """
         self.ids: dict[str, str] = {}
         self.is_finished = False
@@ -71,6 +78,7 @@ class ChatStreamParser:
         self._decoder = Decoder()
         self._already_seen_ids = frozenset(already_seen_ids)
         self._seen_ids: set[str] = set(self._already_seen_ids)
+        self._submitted_outputs = frozenset(submitted_outputs)
         self._last_metadata: dict[str, Any] = {"finish_reason": "stop"}
         self._chat = _UNKNOWN_CHAT
         self._answer_usage = Usage()
@@ -109,19 +117,17 @@ class ChatStreamParser:
         self._needs_conversation = needed
 
     def handle_event(self, name: str, payload: bytes) -> None:
-        """Handle an event that is not a delta.
+        """Handle one event; raise the error that it reports.
 
         Args:
-            name: Its name, or an empty string.
+            name: Its name; empty for a raw JSON line.
             payload: Its data.
-
-        Raises:
-            CozeError: The bot, or Coze, reports an error.
         """
-        body = self._parse_message(payload) if name == COMPLETED_EVENT else parse_json(payload)
-        handler = self._EVENT_HANDLERS.get(name)
+        parse = self._parse_message if name in _MESSAGE_EVENTS else parse_json
+        body = parse(payload)
+        handler = self.EVENT_HANDLERS.get(name)
         if handler is not None:
-            handler(self, body)
+            getattr(self, handler)(body)
         elif name in {"", "error"}:
             if name or find_failure(body) is not None:
                 self._handle_failure(body if isinstance(body, dict) else {"msg": _decode(payload)})
@@ -226,11 +232,7 @@ class ChatStreamParser:
         if message.id and key in self._seen_ids:
             return
         self._seen_ids |= {message.id, key}
-        handler = self._MESSAGE_HANDLERS.get(message.type)
-        if handler is not None:
-            handler(self, message)
-        else:
-            self._handle_other(message)
+        getattr(self, self.MESSAGE_HANDLERS.get(message.type, "_handle_other"))(message)
 
     def _handle_other(self, message: CozeMessage) -> None:
         """Handle a message of any other type; does nothing unless overridden."""
@@ -277,20 +279,22 @@ class ChatStreamParser:
             self.is_finished = True
         self.is_done = self.is_finished
 
-    _EVENT_HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any], None]]] = {
-        "conversation.chat.created": _record_ids,
-        "conversation.chat.in_progress": _record_ids,
-        COMPLETED_EVENT: _handle_completed,
-        "conversation.chat.completed": _handle_chat_end,
-        "conversation.chat.requires_action": _handle_requires_action,
-        "conversation.chat.required_action": _handle_requires_action,
-        "conversation.chat.failed": _handle_failure,
-        "done": _handle_done,
-        "Done": _handle_done,
-        "conversation.stream.done": _handle_done,
+    EVENT_HANDLERS: ClassVar[Mapping[str, str]] = {
+        "conversation.chat.created": "_record_ids",
+        "conversation.chat.in_progress": "_record_ids",
+        COMPLETED_EVENT: "_handle_completed",
+        "conversation.chat.completed": "_handle_chat_end",
+        "conversation.chat.requires_action": "_handle_requires_action",
+        "conversation.chat.required_action": "_handle_requires_action",
+        "conversation.chat.failed": "_handle_failure",
+        "done": "_handle_done",
+        "Done": "_handle_done",
+        "conversation.stream.done": "_handle_done",
     }
+    """The names of the methods that handle events, by event name."""
 
-    _MESSAGE_HANDLERS: ClassVar[Mapping[str, Callable[[Any, CozeMessage], None]]] = {}
+    MESSAGE_HANDLERS: ClassVar[Mapping[str, str]] = {}
+    """The names of the methods that handle complete messages, by message type."""
 
 
 def parse_chat(body: Any) -> Chat:

@@ -20,7 +20,7 @@ from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import Chat
 from langchain_coze._api.polling import start_and_poll_chat
 from langchain_coze._api.retry import mark_received, send_with_retry
-from langchain_coze._chat.answer_parser import AnswerParser
+from langchain_coze._chat.fast_path import FastAnswerParser
 from langchain_coze._chat.continuation import (
     check_fork,
     find_last_turn,
@@ -147,10 +147,10 @@ class TurnRun(Generic[P]):
         self.release_lock()
 
 
-class AnswerTurnRun(TurnRun[AnswerParser]):
+class AnswerTurnRun(TurnRun[FastAnswerParser]):
     """The run of a turn that collects the answer."""
 
-    def start(self, messages: Sequence[BaseMessage]) -> Flow[AnswerParser]:
+    def start(self, messages: Sequence[BaseMessage]) -> Flow[FastAnswerParser]:
         """Start the turn; see `start_turn`."""
         return start_turn(self, messages)
 
@@ -171,8 +171,8 @@ def create_answer_turn(options: ChatOptions, *, single_chunk: bool = False) -> A
         single_chunk: Whether to return the answer in one chunk.
     """
 
-    def make_parser(reply: Reply, earlier: EarlierRounds) -> AnswerParser:
-        return AnswerParser(
+    def make_parser(reply: Reply, earlier: EarlierRounds) -> FastAnswerParser:
+        return FastAnswerParser(
             options.model_name,
             logid=reply.logid,
             token=reply.token,

@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGenerationChunk
 
-from langchain_coze._chat.answer_parser import AnswerParser
+from langchain_coze._chat.fast_path import FastAnswerParser
 from tests.unit_tests.wire_fixtures import (
     REASONING,
     RECALL,
@@ -137,7 +137,7 @@ TURNS = {
 
 
 def parse_chunks(reads: list[bytes], *, whole: bool = False) -> list[ChatGenerationChunk]:
-    turn = AnswerParser(BOT, logid="log1", single_chunk=whole)
+    turn = FastAnswerParser(BOT, logid="log1", single_chunk=whole)
     chunks = [chunk for read in reads for chunk in turn.feed(read)]
     return chunks + turn.finish()
 

@@ -11,9 +11,6 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 
 from langchain_coze._chat.answer_parser import AnswerParser
-from langchain_coze.errors import (
-    CozeStreamError,
-)
 from tests.unit_tests.answer_streams import (
     BOT,
     COMPLETED,
@@ -77,51 +74,6 @@ def test_blocks_of_streamed_chunks_add_up_as_langchain_merges_them(name: str) ->
     assert blocks == read_whole(TURNS[name]).content_blocks
 
 
-@given(
-    texts=st.lists(st.text(max_size=12), min_size=1, max_size=12),
-    escape=st.booleans(),
-    together=st.booleans(),
-)
-def test_any_texts_arrive_as_they_were_sent(
-    texts: list[str], *, escape: bool, together: bool
-) -> None:
-    """Plain deltas are read by their bytes: quotes, escapes and odd characters must not matter."""
-    text = "".join(texts)
-    end = make_completed("1", text) + COMPLETED + DONE
-    for separators in ((", ", ": "), (",", ":")):
-        sent = []
-        for part in texts:
-            body = {"id": "1", "role": "assistant", "type": "answer", "content": part}
-            body |= {"content_type": "text", "chat_id": "7"}
-            payload = json.dumps(body, ensure_ascii=escape, separators=separators)
-            event = f"event:conversation.message.delta\ndata:{payload}\n\n"
-            sent.append(event.encode("utf-8", "replace"))
-        whole_reads = [b"".join(sent), end] if together else [*sent, end]
-        message = read_stream(*whole_reads)
-        if escape:
-            assert message.content == text
-        else:  # lone surrogates have no UTF-8 form
-            assert message.content == text.encode("utf-8", "replace").decode()
-
-
-def test_a_delta_that_only_looks_plain_is_read() -> None:
-    plain = make_delta("1", "a", content_type="text")
-    thinks = make_delta("1", "b", content_type="text", reasoning_content="hm")
-    other = make_delta("2", "c", content_type="text")
-    raw_line_end = plain.replace(b'"content":"a"', b'"content":"a\n"')
-    turn = AnswerParser(BOT)
-    for _ in range(3):
-        assert [c.text for c in turn.feed(plain)] == ["a"]
-    (chunk,) = turn.feed(thinks)
-    assert (chunk.text, chunk.message.additional_kwargs["reasoning_content"]) == ("b", "hm")
-    assert turn.feed(other) == []
-    assert turn.feed(plain.replace(b'"content":"a"', b'"content":""')) == []
-    assert [c.text for c in turn.feed(plain + plain)] == ["aa"]
-    assert [c.text for c in turn.feed(plain.replace(b'"a"', b'"\\u0026"'))] == ["&"]
-    with pytest.raises(CozeStreamError):
-        turn.feed(raw_line_end)
-
-
 @pytest.mark.parametrize("number", ["1", ""])
 def test_deltas_after_their_completed_message_are_not_repeated(number: str) -> None:
     late = make_delta(number, "one", content_type="text") if number else b""
@@ -129,19 +81,6 @@ def test_deltas_after_their_completed_message_are_not_repeated(number: str) -> N
     for data in (reads, [b"".join(reads)]):
         assert read_stream(*data).content == "one\n\ntwo"
     assert read_whole(b"".join(reads)).content == "one\n\ntwo"
-
-
-def test_deltas_keep_their_order_whatever_is_parsed() -> None:
-    """Without a completed message; a delta with the key of reasoning is parsed at once."""
-    reads = [
-        make_delta("1", "a"),
-        make_delta("1", "b"),
-        make_delta("1", "c", reasoning_content=""),
-        make_delta("1", "d"),
-        COMPLETED,
-        DONE,
-    ]
-    assert read_whole(b"".join(reads)).content == "abcd" == read_stream(*reads).content
 
 
 def test_the_first_ids_of_a_turn_count() -> None:

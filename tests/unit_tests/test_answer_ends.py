@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from langchain_coze._chat.answer_parser import AnswerParser
+from langchain_coze._chat.fast_path import FastAnswerParser
 from langchain_coze.errors import (
     CozeChatError,
     CozeInvalidRequestError,
@@ -54,7 +54,7 @@ def test_a_delta_that_is_not_json_is_an_error_without_the_completed_text(
 def test_a_token_at_the_cut_of_an_error_body_is_masked_first(before: int) -> None:
     token = "opaque-gateway-key"
     failed = {"code": 5000, "msg": "no", "padding": "x" * before, "echo": token}
-    turn = AnswerParser(BOT, token=token)
+    turn = FastAnswerParser(BOT, token=token)
     with pytest.raises(CozeServerError) as caught:
         turn.feed(f"event:conversation.chat.failed\ndata:{json.dumps(failed)}\n\n".encode())
     assert caught.value.response is not None
@@ -222,14 +222,14 @@ def test_server_tools_of_studio_are_blocks_too() -> None:
 
 
 def test_the_token_that_was_sent_is_masked_in_errors() -> None:
-    turn = AnswerParser(BOT, token="opaque-gateway-key")
+    turn = FastAnswerParser(BOT, token="opaque-gateway-key")
     with pytest.raises(CozeQuotaError) as caught:
         turn.feed(b'event:error\ndata:{"code":4028,"msg":"key opaque-gateway-key"}\n\n')
     assert "opaque" not in str(caught.value)
 
 
 def test_a_broken_connection_after_the_end_is_ignored() -> None:
-    turn = AnswerParser(BOT)
+    turn = FastAnswerParser(BOT)
     turn.feed(TURN[: -len(DONE)])
     turn.handle_connection_lost(CozeStreamError("reset"))
     (last,) = turn.finish()
@@ -237,7 +237,7 @@ def test_a_broken_connection_after_the_end_is_ignored() -> None:
 
 
 def test_a_broken_connection_before_the_end_has_the_ids() -> None:
-    turn = AnswerParser(BOT, logid="log1")
+    turn = FastAnswerParser(BOT, logid="log1")
     turn.feed(TURN[:900])
     with pytest.raises(CozeStreamError) as caught:
         turn.handle_connection_lost(CozeStreamError("reset"))
@@ -252,7 +252,7 @@ def test_a_polled_turn_is_the_same_message() -> None:
     chat = json.loads(TURN.split(b"\n\n")[-3].split(b"\ndata:")[1])
     question = {"id": "1", "role": "user", "type": "question", "content": "运费？"}
     listed = [question, *messages[1:], messages[0]]
-    (chunk,) = AnswerParser(BOT, logid="log1", single_chunk=True).feed_polled(chat, listed)
+    (chunk,) = FastAnswerParser(BOT, logid="log1", single_chunk=True).feed_polled(chat, listed)
     assert isinstance(chunk.message, AIMessageChunk)
     assert summarize(chunk.message) == summarize(read_whole(TURN))
 
@@ -261,28 +261,19 @@ def test_a_polled_turn_is_the_same_message() -> None:
 def test_a_polled_turn_that_failed_raises_its_error(status: str) -> None:
     chat = {"id": "7", "conversation_id": "9", "status": status, "last_error": {"code": 0}}
     with pytest.raises(CozeChatError) as caught:
-        AnswerParser(BOT, single_chunk=True).feed_polled(chat, [])
+        FastAnswerParser(BOT, single_chunk=True).feed_polled(chat, [])
     assert caught.value.chat_id == "7"
 
 
 @pytest.mark.parametrize("as_whole", [False, True])
 def test_nothing_is_emitted_after_the_end(*, as_whole: bool) -> None:
-    turn = AnswerParser(BOT, single_chunk=as_whole)
+    turn = FastAnswerParser(BOT, single_chunk=as_whole)
     turn.feed(make_delta("1", "a"))
     turn.feed(make_delta("1", "b", content_type="text"))
     assert turn.feed(DONE)
     assert list(turn.feed(make_delta("1", "c", content_type="text"))) == []
     assert list(turn.feed(make_delta("1", "d") + make_delta("2", "e"))) == []
     assert turn.finish() == []
-
-
-def test_deltas_are_passed_over_in_one_large_read_too() -> None:
-    """Their content is not parsed when a completed message follows."""
-    broken = make_delta("1", "b").replace(b'"content"', b'"content')
-    data = make_delta("1", "a") + broken + broken + make_completed("1", "abb") + COMPLETED + DONE
-    assert read_whole(data).content == "abb"
-    with pytest.raises(CozeStreamError):
-        read_stream(data)
 
 
 def test_many_chunks_keep_no_state_in_common() -> None:
