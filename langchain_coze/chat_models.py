@@ -15,7 +15,7 @@ from langchain_coze._base.unsupported import (
     reject_structured_output,
 )
 from langchain_coze._chat.history import needs_conversation
-from langchain_coze._chat.turn import AnswerTurnRun, create_answer_turn
+from langchain_coze._chat.turn import AnswerTurnRun
 from langchain_coze._convert.to_coze import SystemMessageMode
 from langchain_coze._version import __version__
 
@@ -255,14 +255,12 @@ class ChatCoze(BotFields, TurnChatModel):
     def _is_cacheable(self, messages: list[BaseMessage], kwargs: Mapping[str, Any]) -> bool:
         options = self._build_options(kwargs)
         session_name = getattr(self.api_key, "session_name", None)  # not in the cache key
-        return not (
-            session_name or options.has_tools or needs_conversation(messages, options.scope)
-        )
+        return not (session_name or options.has_tools or needs_conversation(messages, options))
 
     def _create_turn(
         self, kwargs: Mapping[str, Any], stop: list[str] | None, *, single_chunk: bool
     ) -> AnswerTurnRun:
-        return create_answer_turn(self._build_options(kwargs, stop=stop), single_chunk=single_chunk)
+        return AnswerTurnRun(self._build_options(kwargs, stop=stop), single_chunk=single_chunk)
 
     def _build_options(
         self, kwargs: Mapping[str, Any], *, stop: list[str] | None = None, **model_options: Any

@@ -16,7 +16,8 @@ from langchain_coze._base.bot import (
     BotFields,
     add_config_arguments,
 )
-from langchain_coze._chat.search import create_recall_turn, recall_from_bot
+from langchain_coze._chat.search import RecallParser, recall_from_bot
+from langchain_coze._chat.turn import TurnRun
 from langchain_coze._chat.workflow_search import recall_from_workflow
 from langchain_coze._convert.recall import to_documents
 from langchain_coze._warnings import warn_user
@@ -214,7 +215,7 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
                 recall_from_workflow(options, {self.query_parameter: query}, self.output_path),
             )
             return
-        turn = create_recall_turn(options)
+        turn = TurnRun(options, RecallParser)
         try:
             yield driver, recall_from_bot(turn, query, self.recall_grace)
         except ABANDONED:

@@ -16,6 +16,7 @@ from collections import ChainMap, deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_coze._chat.assembly import AnswerAssembler, get_delta_text, is_answer_delta
+from langchain_coze._chat.history import SAVED_KEY
 from langchain_coze._chat.stream_parser import DELTA_EVENT, ChatStreamParser
 from langchain_coze._convert.from_coze import (
     Block,
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk
 
     from langchain_coze._api.models import CozeMessage
-
-SAVED_KEY = "auto_save_history"
-"""Key in `response_metadata`: False if an answer waits for its user in a chat that is not saved."""
 
 
 class AnswerParser(ChatStreamParser):

@@ -11,9 +11,9 @@ single chunk the text is not needed, because the completed message has all of it
 answer is enough: such deltas are kept unparsed, in case no completed message arrives.
 
 When it falls back: all other bytes take the way through `AnswerParser`. Examples are the first
-delta of an answer, a part of an event, reasoning, a second answer, `\r\n`, ids that are numbers, and
-all events that are not deltas. If a read has several events, the decoder splits it first. The bytes
-are forgotten when a message is completed and when the turn ends.
+delta of an answer, a part of an event, reasoning, a second answer, `\r\n`, ids that are numbers,
+and all events that are not deltas. If a read has several events, the decoder splits it first. The
+bytes are forgotten when a message is completed and when the turn ends.
 
 How it is tested: `tests/unit_tests/test_fast_path.py` gives the same streams to both parsers, cut
 at every byte and with random texts, and compares the chunks. It also counts the parsed deltas.

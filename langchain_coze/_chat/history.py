@@ -9,17 +9,22 @@ forked, edited, stored or read by another process, and still leads to the right 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
-from langchain_coze._chat.answer_parser import SAVED_KEY
 from langchain_coze._convert.chunks import PROVIDER
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from langchain_coze._chat.options import ChatOptions
+
+SAVED_KEY = "auto_save_history"
+"""Key in `response_metadata`: False if an answer waits for its user in a chat that is not saved."""
 
 OPEN = "open"
 """State of a turn whose end has not been seen."""
@@ -28,7 +33,8 @@ TOOL_CALLS = "tool_calls"
 INTERRUPT = "interrupt"
 
 
-class LastTurn(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class LastTurn:
     """The last known turn of a conversation.
 
     Attributes:
@@ -36,37 +42,26 @@ class LastTurn(NamedTuple):
         state: Its finish reason, or `OPEN`.
         open_calls: Ids of the tool calls it waits for; a turn may have several rounds of calls.
         message_ids: Ids of the messages received so far.
-        task: The LangGraph task that gave the bot what it waited for; empty if there is none.
+        task: The LangGraph task that gave the bot what it waited for, or an empty string.
     """
 
     chat_id: str
-    state: str
+    state: str = OPEN
     open_calls: frozenset[str] = frozenset()
     message_ids: frozenset[str] = frozenset()
     task: str = ""
 
     def is_same_turn(self, other: LastTurn) -> bool:
         """Return whether both are the same turn in the same state."""
-        return self[:3] == other[:3]
+        return (self.chat_id, self.state, self.open_calls) == (
+            other.chat_id,
+            other.state,
+            other.open_calls,
+        )
 
 
-class ConversationScope(NamedTuple):
-    """The settings that determine which conversation a call belongs to.
-
-    Attributes:
-        model_name: The bot or workflow id.
-        is_thread: Whether to take the conversation from the history.
-        conversation_id: The conversation that the caller names, if any.
-        auto_save_history: Whether Coze saves the turn; None if the caller does not set it.
-    """
-
-    model_name: str
-    is_thread: bool = False
-    conversation_id: str | None = None
-    auto_save_history: bool | None = None
-
-
-class TurnPlan(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class TurnPlan:
     """The plan for the next turn.
 
     Attributes:
@@ -74,6 +69,7 @@ class TurnPlan(NamedTuple):
         conversation_id: The conversation to continue; None to start without one.
         outputs: Results of the bot's tool calls, by call id; sent instead of messages.
         open_chat: The chat that waits for its user: to receive `outputs`, or to be cancelled.
+        open_conversation_id: The conversation of `open_chat`.
         expected_last_turn: The turn that must still be the last one of the conversation; None if
             this need not be checked.
         full_history: All messages; sent when the conversation has continued without this history.
@@ -83,11 +79,12 @@ class TurnPlan(NamedTuple):
     """
 
     messages: Sequence[BaseMessage]
+    full_history: Sequence[BaseMessage]
     conversation_id: str | None = None
     outputs: Mapping[str, str] | None = None
     open_chat: LastTurn | None = None
+    open_conversation_id: str = ""
     expected_last_turn: LastTurn | None = None
-    full_history: Sequence[BaseMessage] = ()
     reopened_messages: Sequence[BaseMessage] = ()
     explicit_conversation_id: str | None = None
 
@@ -99,97 +96,100 @@ class TurnPlan(NamedTuple):
 
     def for_new_conversation(self) -> TurnPlan:
         """Return a new plan for a history that no longer matches its conversation."""
-        if self.explicit_conversation_id is not None:
-            return TurnPlan(
-                self.reopened_messages,
-                self.explicit_conversation_id,
-                full_history=self.full_history,
-            )
-        return TurnPlan(self.full_history, full_history=self.full_history)
+        explicit = self.explicit_conversation_id
+        return TurnPlan(
+            messages=self.full_history if explicit is None else self.reopened_messages,
+            full_history=self.full_history,
+            conversation_id=explicit,
+        )
 
 
-def plan_turn(messages: Sequence[BaseMessage], scope: ConversationScope) -> TurnPlan:
-    """Return the plan for the next turn.
-
-    Args:
-        messages: The full history.
-        scope: The settings that determine its conversation.
+def plan_turn(messages: Sequence[BaseMessage], options: ChatOptions) -> TurnPlan:
+    """Return the plan for the next turn of a history.
 
     Raises:
         CozeInvalidRequestError: The history ends with tool calls that have no results, or with the
             result of a call that is unknown or cannot be answered.
     """
     _check_tail(messages)
-    position = _find_last_answer(messages, scope.model_name)
+    position = _find_last_answer(messages, options.model_name)
     if position < 0:
-        return TurnPlan(messages, scope.conversation_id, full_history=messages)
+        conversation_id = options.conversation_id
+        return TurnPlan(messages=messages, full_history=messages, conversation_id=conversation_id)
     answer, following = messages[position], messages[position + 1 :]
-    state = _read_last_turn(answer).state
+    last_turn = _read_last_turn(answer)
     was_saved = answer.response_metadata.get(SAVED_KEY) is not False
-    calls = _list_calls(answer) if state == TOOL_CALLS else {}
+    calls = _list_calls(answer) if last_turn.state == TOOL_CALLS else {}
     if calls:
         outputs = _collect_outputs(calls, following)
         if outputs is not None:
-            return _plan_submit(messages, scope, position, outputs)
+            return _plan_submit(messages, options, position, outputs)
         _check_answered(calls, following)
-    if state == INTERRUPT and not was_saved:
+    is_interrupted = last_turn.state == INTERRUPT
+    if is_interrupted and not was_saved:
         warn_user(
             "The bot had asked its user a question in a chat that was not saved, so a new turn "
             "starts. Use conversation='thread' or auto_save_history=True to continue such turns. "
             "智能体的提问所在的对话未保存，将重新开始；请使用 conversation='thread' "
             "或 auto_save_history=True。"
         )
-    interrupted = state == INTERRUPT and was_saved
-    plan = _plan_new_message(messages, scope, position, interrupted=interrupted)
+    plan = _plan_new_message(messages, options, position, continues=is_interrupted and was_saved)
     if not (calls and was_saved):
         return plan
     reopened = messages
     if plan.conversation_id:
-        reopened = _find_messages_since(messages, position, scope.model_name)
-    return plan._replace(open_chat=_read_last_turn(answer), reopened_messages=reopened)
+        reopened = _find_messages_since(messages, position, options.model_name)
+    return replace(
+        plan,
+        open_chat=last_turn,
+        open_conversation_id=answer.response_metadata["conversation_id"],
+        reopened_messages=reopened,
+    )
 
 
 def _plan_submit(
     messages: Sequence[BaseMessage],
-    scope: ConversationScope,
+    options: ChatOptions,
     position: int,
     outputs: Mapping[str, str],
 ) -> TurnPlan:
     """Return the plan for the results of the tool calls of an answer."""
     metadata = messages[position].response_metadata
-    _check_saved(metadata, scope)
+    _check_saved(metadata, options)
     last_turn = _read_last_turn(messages[position])
     return TurnPlan(
-        messages[position + 1 :],
-        metadata["conversation_id"],
+        messages=messages[position + 1 :],
+        full_history=messages,
+        conversation_id=metadata["conversation_id"],
         outputs=outputs,
         open_chat=last_turn,
+        open_conversation_id=metadata["conversation_id"],
         expected_last_turn=last_turn,
-        full_history=messages,
-        reopened_messages=_find_messages_since(messages, position, scope.model_name),
-        explicit_conversation_id=scope.conversation_id,
+        reopened_messages=_find_messages_since(messages, position, options.model_name),
+        explicit_conversation_id=options.conversation_id,
     )
 
 
 def _plan_new_message(
-    messages: Sequence[BaseMessage], scope: ConversationScope, position: int, *, interrupted: bool
+    messages: Sequence[BaseMessage], options: ChatOptions, position: int, *, continues: bool
 ) -> TurnPlan:
-    """Return the plan for a new user message."""
-    if scope.conversation_id:
-        explicit = scope.conversation_id
-        position_there = _find_last_answer(messages, scope.model_name, explicit)
+    """Return the plan for a new user message; it `continues` the chat of the last answer."""
+    explicit = options.conversation_id
+    if explicit:
+        position = _find_last_answer(messages, options.model_name, explicit)
         return TurnPlan(
-            messages[position_there + 1 :],
-            explicit,
+            messages=messages[position + 1 :],
             full_history=messages,
+            conversation_id=explicit,
             explicit_conversation_id=explicit,
         )
-    if not (scope.is_thread or interrupted):
-        return TurnPlan(messages, full_history=messages)
-    conversation_id = messages[position].response_metadata["conversation_id"]
-    last = _read_last_turn(messages[position])
+    if not (options.is_thread or continues):
+        return TurnPlan(messages=messages, full_history=messages)
     return TurnPlan(
-        messages[position + 1 :], conversation_id, expected_last_turn=last, full_history=messages
+        messages=messages[position + 1 :],
+        full_history=messages,
+        conversation_id=messages[position].response_metadata["conversation_id"],
+        expected_last_turn=_read_last_turn(messages[position]),
     )
 
 
@@ -197,7 +197,9 @@ def _read_last_turn(message: BaseMessage) -> LastTurn:
     """Return the turn of an answer, as its metadata records it."""
     metadata = message.response_metadata
     return LastTurn(
-        metadata["chat_id"], str(metadata.get("finish_reason")), frozenset(_list_calls(message))
+        chat_id=metadata["chat_id"],
+        state=str(metadata.get("finish_reason")),
+        open_calls=frozenset(_list_calls(message)),
     )
 
 
@@ -212,27 +214,17 @@ def _find_messages_since(
     return messages[earlier + 1 :]
 
 
-def needs_conversation(messages: Sequence[BaseMessage], scope: ConversationScope) -> bool:
-    """Return whether a call continues something that Coze keeps, so no cache can answer it.
-
-    Args:
-        messages: The full history.
-        scope: The settings that determine its conversation.
-    """
-    if scope.is_thread or scope.conversation_id:
+def needs_conversation(messages: Sequence[BaseMessage], options: ChatOptions) -> bool:
+    """Return whether a call continues something that Coze keeps, so no cache can answer it."""
+    if options.is_thread or options.conversation_id:
         return True
-    position = _find_last_answer(messages, scope.model_name)
+    position = _find_last_answer(messages, options.model_name)
     state = messages[position].response_metadata.get("finish_reason") if position >= 0 else None
     return state in {TOOL_CALLS, INTERRUPT}
 
 
 def is_own_answer(message: BaseMessage, model_name: str) -> bool:
-    """Return whether a message is an answer of this bot or workflow, with its ids.
-
-    Args:
-        message: Any message.
-        model_name: The bot or workflow id.
-    """
+    """Return whether a message is an answer of this bot or workflow, with its ids."""
     metadata = message.response_metadata
     return (
         isinstance(message, AIMessage)
@@ -300,8 +292,8 @@ def _check_answered(calls: Mapping[str, str], following: Sequence[BaseMessage]) 
         )
 
 
-def _check_saved(metadata: Mapping[str, Any], scope: ConversationScope) -> None:
-    if metadata.get(SAVED_KEY) is False or scope.auto_save_history is False:
+def _check_saved(metadata: Mapping[str, Any], options: ChatOptions) -> None:
+    if metadata.get(SAVED_KEY) is False or options.auto_save_history is False:
         raise CozeInvalidRequestError(
             "The bot's tool call cannot be answered: its chat was not saved in Coze "
             "(auto_save_history=False).",

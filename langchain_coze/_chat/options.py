@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy
-from langchain_coze._chat.history import ConversationScope
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ DEFAULT_USER_ID = "langchain-coze"
 """The end user if the caller sets none."""
 
 
-class ChatOptions(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class ChatOptions:
     """The options of one call; see the fields of `ChatCoze`.
 
     Attributes:
@@ -63,9 +64,9 @@ class ChatOptions(NamedTuple):
     is_thread: bool = False
     system_message_mode: SystemMessageMode = "context"
     system_message_variable: str | None = None
-    request_fields: Mapping[str, Any] = {}
-    retry_policy: RetryPolicy = RetryPolicy()
-    polling: Polling = Polling()
+    request_fields: Mapping[str, Any] = field(default_factory=dict)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
+    polling: Polling = field(default_factory=Polling)
 
     @property
     def model_name(self) -> str:
@@ -85,20 +86,9 @@ class ChatOptions(NamedTuple):
         memory = self.is_thread or self.conversation_id is not None
         return not self.stream or memory or self.has_tools or bool(self.workflow_id)
 
-    @property
-    def scope(self) -> ConversationScope:
-        """The settings that determine which conversation the call belongs to."""
-        return ConversationScope(
-            self.model_name, self.is_thread, self.conversation_id, self.auto_save_history
-        )
-
 
 def validate_options(options: ChatOptions) -> None:
-    """Reject options that cannot be sent together.
-
-    Raises:
-        CozeInvalidRequestError: A required id is missing, or two options exclude each other.
-    """
+    """Reject options without a required id, and options that exclude each other."""
     for name in (*STRING_MAP_OPTIONS, "parameters"):
         _require_mapping(name, options.request_fields.get(name, {}))
     if options.workflow_id:
@@ -148,17 +138,7 @@ def validate_bot_or_app(
     *,
     required: bool,
 ) -> None:
-    """Reject a workflow or chatflow that would run both in a bot and in an app.
-
-    Args:
-        kind: The kind of workflow, for the error message.
-        bot_id: The bot that it runs in.
-        app_id: The app that it belongs to.
-        required: Whether one of them must be set.
-
-    Raises:
-        CozeInvalidRequestError: Both are set, or neither although one is required.
-    """
+    """Reject a workflow that has both a bot and an app, or neither although one is required."""
     both, neither = bot_id and app_id, not (bot_id or app_id)
     if both or (neither and required):
         zh = {"workflow": "工作流", "chatflow": "对话流"}[kind]

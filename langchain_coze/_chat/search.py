@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.messages import HumanMessage
 
 from langchain_coze import _runtime
-from langchain_coze._api.effects import Close, Flow, Read, Reply
+from langchain_coze._api.effects import Close, Flow, Read
 from langchain_coze._api.models import parse_json
 from langchain_coze._chat.stream_parser import COMPLETED_EVENT, DELTA_EVENT, ChatStreamParser
-from langchain_coze._chat.turn import EarlierRounds, TurnRun, start_turn
+from langchain_coze._chat.turn import TurnRun, start_turn
 from langchain_coze._convert.recall import (
     Recall,
     list_warnings,
@@ -144,21 +144,6 @@ class RecallParser(ChatStreamParser):
     MESSAGE_HANDLERS: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("verbose", "knowledge"), "_handle_verbose"
     )
-
-
-def create_recall_turn(options: ChatOptions) -> TurnRun[RecallParser]:
-    """Return the run of a turn that collects the recall.
-
-    Args:
-        options: The options of the call.
-    """
-
-    def make_parser(reply: Reply, earlier: EarlierRounds) -> RecallParser:
-        return RecallParser(
-            logid=reply.logid, token=reply.token, already_seen_ids=earlier.message_ids
-        )
-
-    return TurnRun(options, make_parser)
 
 
 def recall_from_bot(

@@ -90,16 +90,14 @@ class ChatStreamParser:
         """The finish reason, or `open` until the turn ends."""
         return str(self._last_metadata["finish_reason"]) if self.is_finished else "open"
 
-    @property
-    def open_calls(self) -> frozenset[str]:
-        """The ids of the tool calls that the bot waits for."""
+    def describe_state(self) -> dict[str, Any]:
+        """Return the state of the turn: the fields of `LastTurn` that the stream determines."""
         is_waiting = self.state == "tool_calls"
-        return frozenset(call.id for call in self._chat.function_calls if is_waiting)
-
-    @property
-    def message_ids(self) -> frozenset[str]:
-        """The ids of the messages that the turn has sent so far."""
-        return frozenset(self._seen_ids)
+        return {
+            "state": self.state,
+            "open_calls": frozenset(call.id for call in self._chat.function_calls if is_waiting),
+            "message_ids": frozenset(self._seen_ids),
+        }
 
     # --- Input ---------------------------------------------------------------------------------
 

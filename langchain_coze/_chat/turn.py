@@ -1,26 +1,25 @@
-"""Start a turn: lock its conversation, verify the history, upload files, send the request.
+"""One turn of a bot or chatflow, from the history to an open stream, and to its end.
 
-`start_turn` is a single flow: it also cancels an abandoned chat first. Sync and async callers
-differ only in the client method that runs it. `TurnRun.finish` records how the turn ended.
+`start_turn` is the whole start in order: plan, lock, verify, cancel, upload, send. The functions
+below it are its steps. It is one flow for sync and async callers (see `_api/effects`). The caller
+then gives the bytes of the stream to the parser and calls `TurnRun.finish`.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from langchain_coze import _runtime
-from langchain_coze._api.chats import (
-    cancel_chat,
-    create_conversation,
-)
+from langchain_coze._api.chats import cancel_chat, create_conversation
 from langchain_coze._api.conversation_lock import LockHandle, acquire
 from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import Chat
 from langchain_coze._api.polling import start_and_poll_chat
 from langchain_coze._api.retry import mark_received, send_with_retry
-from langchain_coze._chat.fast_path import FastAnswerParser
 from langchain_coze._chat.continuation import (
     check_fork,
     find_last_turn,
@@ -28,15 +27,13 @@ from langchain_coze._chat.continuation import (
     is_refusal_of_results,
     restart_if_forked,
 )
-from langchain_coze._chat.history import OPEN, LastTurn, TurnPlan, is_own_answer, plan_turn
+from langchain_coze._chat.fast_path import FastAnswerParser
+from langchain_coze._chat.history import LastTurn, TurnPlan, is_own_answer, plan_turn
 from langchain_coze._chat.options import CONVERSATION_NAME
 from langchain_coze._chat.request import build_request, draft_messages
 from langchain_coze._chat.stream_parser import ChatStreamParser
 from langchain_coze._convert.to_coze import list_attachments
-from langchain_coze.errors import (
-    CozeConversationBusyError,
-    CozeError,
-)
+from langchain_coze.errors import CozeConversationBusyError, CozeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk
 
-    from langchain_coze._api.effects import Flow, Reply
+    from langchain_coze._api.effects import Flow, Reply, Request
     from langchain_coze._chat.options import ChatOptions
     from langchain_coze._convert.to_coze import EnterMessage
 
@@ -53,25 +50,14 @@ _MAX_LOCK_WAIT = 600.0  # seconds to wait for other turns of the conversation
 P = TypeVar("P", bound=ChatStreamParser)
 
 
-class EarlierRounds(NamedTuple):
-    """What the earlier rounds of a turn, before its tool outputs were submitted, have exchanged.
-
-    Attributes:
-        message_ids: Ids of the messages received.
-        outputs: The tool outputs submitted.
-    """
-
-    message_ids: frozenset[str] = frozenset()
-    outputs: tuple[str, ...] = ()
-
-
 class TurnRun(Generic[P]):
     """The run of one turn, from before it starts until after it ends.
 
     Attributes:
         options: The options of the call.
-        parser: The parser of its stream; None until the turn has started.
-        stream: Its open stream; None if the turn was polled.
+        make_parser: Creates the parser of the stream; see `ChatStreamParser`.
+        parser: That parser; None until the turn has started.
+        stream: The open stream; None if the turn was polled.
         chat: Polled turn: the chat in its final state, as Coze sent it.
         messages: Polled turn: its messages, as Coze sent them.
         token: The token that was sent.
@@ -80,16 +66,8 @@ class TurnRun(Generic[P]):
         requested_conversation_id: The conversation that the turn was to run in.
     """
 
-    def __init__(
-        self, options: ChatOptions, make_parser: Callable[[Reply, EarlierRounds], P]
-    ) -> None:
-        """Create a run without sending anything.
-
-        Args:
-            options: The options of the call.
-            make_parser: Creates the stream parser from the reply that starts the turn and the
-                earlier rounds of the turn.
-        """
+    def __init__(self, options: ChatOptions, make_parser: Callable[..., P]) -> None:
+        """Create a run without sending anything."""
         self.options = options
         self.make_parser = make_parser
         self.parser: P | None = None
@@ -98,15 +76,16 @@ class TurnRun(Generic[P]):
         self.messages: Sequence[Any] = ()
         self.token = ""
         self.requested_conversation_id: str | None = None
-        self.lock: LockHandle | None = None
         self.began_at = time.monotonic()
         self.task = ""
-        self._started: dict[str, str] = {}
+        self._lock: LockHandle | None = None
+        self._locked_conversation_id: str | None = None
+        self._polled_ids: dict[str, str] = {}
 
     @property
     def ids(self) -> Mapping[str, str]:
         """The `chat_id` and `conversation_id` of the turn, each once it is known."""
-        return self._started if self.parser is None else {**self._started, **self.parser.ids}
+        return self._polled_ids if self.parser is None else {**self._polled_ids, **self.parser.ids}
 
     @property
     def is_finished(self) -> bool:
@@ -116,39 +95,46 @@ class TurnRun(Generic[P]):
     def record_polled_start(self, reply: Reply, chat: Chat) -> None:
         """Record that Coze has started a polled turn."""
         self.token = reply.token
-        self._started = {"chat_id": chat.id, "conversation_id": chat.conversation_id}
+        self._polled_ids = {"chat_id": chat.id, "conversation_id": chat.conversation_id}
 
-    def release_lock(self) -> None:
-        """Let the next turn of the conversation start."""
-        if self.lock is not None:
-            self.lock.release()
-            self.lock = None
+    def lock(self, conversation_id: str | None) -> Flow[None]:
+        """Hold the lock of a conversation, and no other."""
+        if conversation_id != self._locked_conversation_id:
+            self._release_lock()
+            self._lock = yield from acquire_turn_lock(
+                self.options.base_url, conversation_id, self.options.retry_policy.deadline
+            )
+            self._locked_conversation_id = conversation_id
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = self._locked_conversation_id = None
 
     def finish(self) -> None:
         """Record how the turn ended, and let the next one of its conversation start."""
-        if self.options.is_saved:
-            ids, parser = self.ids, self.parser
-            if ids.get("conversation_id") and ids.get("chat_id"):
-                last_turn = LastTurn(ids["chat_id"], OPEN, task=self.task)
-                if parser is not None:
-                    last_turn = LastTurn(
-                        ids["chat_id"],
-                        parser.state,
-                        parser.open_calls,
-                        parser.message_ids,
-                        self.task,
-                    )
-                # also for the requested one: if the server has lost it, the next turn must see that
-                for conversation_id in {ids["conversation_id"], self.requested_conversation_id}:
-                    if conversation_id is not None:
-                        _runtime.last_turns.record(
-                            self.options.base_url, conversation_id, last_turn
-                        )
-        self.release_lock()
+        chat_id, conversation_id = self.ids.get("chat_id"), self.ids.get("conversation_id")
+        if self.options.is_saved and chat_id and conversation_id:
+            state = {} if self.parser is None else self.parser.describe_state()
+            last_turn = LastTurn(chat_id=chat_id, task=self.task, **state)
+            # also for the requested one: if the server has lost it, the next turn must see that
+            for place in {conversation_id, self.requested_conversation_id or conversation_id}:
+                _runtime.last_turns.record(self.options.base_url, place, last_turn)
+        self._release_lock()
 
 
 class AnswerTurnRun(TurnRun[FastAnswerParser]):
     """The run of a turn that collects the answer."""
+
+    def __init__(self, options: ChatOptions, *, single_chunk: bool = False) -> None:
+        """Create a run that returns the answer in chunks, or in a single one."""
+        make_parser = partial(
+            FastAnswerParser,
+            options.model_name,
+            single_chunk=single_chunk or not options.stream,
+            saved=options.is_saved,
+        )
+        super().__init__(options, make_parser)
 
     def start(self, messages: Sequence[BaseMessage]) -> Flow[FastAnswerParser]:
         """Start the turn; see `start_turn`."""
@@ -163,30 +149,8 @@ class AnswerTurnRun(TurnRun[FastAnswerParser]):
         return self.parser.finish()
 
 
-def create_answer_turn(options: ChatOptions, *, single_chunk: bool = False) -> AnswerTurnRun:
-    """Return the run of a turn that collects the answer.
-
-    Args:
-        options: The options of the call.
-        single_chunk: Whether to return the answer in one chunk.
-    """
-
-    def make_parser(reply: Reply, earlier: EarlierRounds) -> FastAnswerParser:
-        return FastAnswerParser(
-            options.model_name,
-            logid=reply.logid,
-            token=reply.token,
-            single_chunk=single_chunk or not options.stream,
-            saved=options.is_saved,
-            already_seen_ids=earlier.message_ids,
-            submitted_outputs=earlier.outputs,
-        )
-
-    return AnswerTurnRun(options, make_parser)
-
-
 def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
-    """Start the next turn of a history.
+    """Start the next turn of a history and return its parser.
 
     The caller must call `turn.finish` afterwards, also after an error.
 
@@ -194,52 +158,33 @@ def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
         turn: The turn; it receives the stream, the parser and the lock.
         messages: The full history.
 
-    Returns:
-        The parser of the turn.
-
     Raises:
         CozeError: The history cannot be sent, or Coze rejects it.
     """
     options = turn.options
-    plan = plan_turn(messages, options.scope)
-    planned_messages = plan.messages
-    draft = draft_messages(options, plan)  # raises before any request
+    plan = planned = plan_turn(messages, options)
+    draft = draft_messages(options, plan)  # rejects wrong input before any request
     known_turn = find_last_turn(options, plan)
-    if plan.gives_what_bot_waits_for:
-        turn.task = find_task()
-    turn.lock = yield from acquire_turn_lock(
-        options.base_url, plan.conversation_id, options.retry_policy.deadline
-    )
-    locked_conversation_id = plan.conversation_id
+    turn.task = find_task() if plan.gives_what_bot_waits_for else ""
+
+    yield from turn.lock(plan.conversation_id)
     plan = yield from restart_if_forked(options, plan, known_turn, turn.began_at)
-    if plan.conversation_id not in {None, locked_conversation_id}:
-        yield from _switch_lock(turn, plan)
+    yield from turn.lock(plan.conversation_id)
     plan, cancel_failed = yield from _cancel_open_chat(options, plan)
     try:
-        if plan.messages is not planned_messages:
+        if plan.messages is not planned.messages:
             draft = draft_messages(options, plan)
-        parser = yield from _send_turn(turn, plan, draft)
+        return (yield from _send_turn(turn, plan, draft))
     except CozeError as error:
-        busy = cancel_failed and isinstance(error, CozeConversationBusyError)
+        is_blocked = cancel_failed and isinstance(error, CozeConversationBusyError)
         if plan.open_chat is not None and is_refusal_of_results(options, plan, error):
-            chat_id = plan.open_chat.chat_id
-            yield from check_fork(options, plan, chat_id, turn.began_at, error)
-        elif not busy or plan.explicit_conversation_id is not None:
+            yield from check_fork(options, plan, plan.open_chat.chat_id, turn.began_at, error)
+        elif not is_blocked or plan.explicit_conversation_id is not None:
             raise
-        plan = plan.for_new_conversation()
-        yield from _switch_lock(turn, plan)
-        parser = yield from _send_turn(turn, plan, draft_messages(options, plan))
-    if plan.conversation_id is None:
-        turn.release_lock()
-    return parser
-
-
-def _switch_lock(turn: TurnRun[P], plan: TurnPlan) -> Flow[None]:
-    """Release the lock of the turn and acquire that of the changed plan's conversation."""
-    turn.release_lock()
-    turn.lock = yield from acquire_turn_lock(
-        turn.options.base_url, plan.conversation_id, turn.options.retry_policy.deadline
-    )
+    # the conversation cannot be continued: send the whole history in a new one
+    plan = plan.for_new_conversation()
+    yield from turn.lock(plan.conversation_id)
+    return (yield from _send_turn(turn, plan, draft_messages(options, plan)))
 
 
 def acquire_turn_lock(
@@ -253,14 +198,14 @@ def acquire_turn_lock(
         deadline: When to stop waiting, by `time.monotonic()`.
 
     Raises:
-        CozeConversationBusyError: The wait was in vain.
+        CozeConversationBusyError: Another turn did not end in time.
         CozeTimeoutError: The deadline has passed.
     """
     if conversation_id is None:
         return None
-    seconds_left = (
-        _MAX_LOCK_WAIT if deadline is None else min(deadline - time.monotonic(), _MAX_LOCK_WAIT)
-    )
+    seconds_left = _MAX_LOCK_WAIT
+    if deadline is not None:
+        seconds_left = min(deadline - time.monotonic(), _MAX_LOCK_WAIT)
     key = (base_url, conversation_id)
     try:
         return (yield from acquire(_runtime.conversation_locks, key, seconds_left))
@@ -272,30 +217,21 @@ def acquire_turn_lock(
 
 def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPlan, bool]]:
     """Cancel a chat that the user has abandoned; also return whether that failed."""
-    if plan.open_chat is None or plan.outputs is not None or not plan.reopened_messages:
+    if plan.open_chat is None or plan.outputs is not None:
         return plan, False
-    conversation_id = _find_conversation_id(plan, plan.open_chat.chat_id)
-    last_turn = _runtime.last_turns.get(options.base_url, conversation_id)
+    last_turn = _runtime.last_turns.get(options.base_url, plan.open_conversation_id)
     if last_turn is not None and not last_turn.is_same_turn(plan.open_chat):
         return plan, False  # it has continued in another history
-    chat = Chat(id=plan.open_chat.chat_id, conversation_id=conversation_id)
+    chat = Chat(id=plan.open_chat.chat_id, conversation_id=plan.open_conversation_id)
     try:
         yield from cancel_chat(chat, options.retry_policy)
     except CozeError:  # it may have expired; Coze documents 4104 for a waiting chat
         return plan, True
-    return plan._replace(messages=plan.reopened_messages), False  # Coze forgets the cancelled turn
-
-
-def _find_conversation_id(plan: TurnPlan, chat_id: str) -> str:
-    """Return the conversation of a chat in the history, even if the new turn has none."""
-    return next(
-        str(message.response_metadata["conversation_id"])
-        for message in reversed(plan.full_history)
-        if message.response_metadata.get("chat_id") == chat_id
-    )
+    return replace(plan, messages=plan.reopened_messages), False  # Coze forgets the cancelled turn
 
 
 def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) -> Flow[P]:
+    """Upload the files, send the request, and create the parser of its reply."""
     options = turn.options
     plan = yield from _create_chatflow_conversation(options, plan)
     files = [attachment.upload for attachment in list_attachments(draft) if attachment.data]
@@ -303,30 +239,24 @@ def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) 
         files, _runtime.uploaded_file_ids, options.base_url, options.retry_policy
     )
     request = build_request(options, plan, draft, file_ids)
-    earlier = EarlierRounds()
-    if plan.outputs is not None and plan.conversation_id is not None:
-        last_turn = _runtime.last_turns.get(options.base_url, plan.conversation_id)
-        seen_ids = last_turn.message_ids if last_turn is not None else earlier.message_ids
-        earlier = EarlierRounds(seen_ids, tuple(plan.outputs.values()))
     try:
-        reply: Reply
-        if request.stream:
-            reply = yield from send_with_retry(request, options.retry_policy)
-        else:
-            flow = start_and_poll_chat(
-                request, options.retry_policy, options.polling, on_started=turn.record_polled_start
-            )
-            reply, turn.chat, turn.messages = yield from flow
-        turn.stream = reply.stream
+        reply = yield from _send_request(turn, request)
     except CozeError as error:
         error = mark_received(error)
         if plan.outputs is not None and plan.open_chat is not None:
             ids = {"chat_id": plan.open_chat.chat_id, "conversation_id": plan.conversation_id}
             error = error.with_context(**ids)
         raise error from error.__cause__
+    turn.stream = reply.stream
     turn.token = reply.token
     turn.requested_conversation_id = plan.conversation_id
-    turn.parser = parser = turn.make_parser(reply, earlier)
+    earlier = find_last_turn(options, plan) if plan.outputs is not None else None
+    turn.parser = parser = turn.make_parser(
+        logid=reply.logid,
+        token=reply.token,
+        already_seen_ids=earlier.message_ids if earlier is not None else (),
+        submitted_outputs=(plan.outputs or {}).values(),
+    )
     if plan.outputs is None:
         has_history_there = options.is_thread or len(plan.messages) < len(plan.full_history)
         parser.expect_conversation(
@@ -348,4 +278,15 @@ def _create_chatflow_conversation(options: ChatOptions, plan: TurnPlan) -> Flow[
     if plan.conversation_id is not None or (is_named and is_first):
         return plan
     conversation_id = yield from create_conversation(options.bot_id, options.retry_policy)
-    return plan._replace(conversation_id=conversation_id or None)
+    return replace(plan, conversation_id=conversation_id or None)
+
+
+def _send_request(turn: TurnRun[P], request: Request) -> Flow[Reply]:
+    """Send the request of a turn; without streaming, poll until the turn ends."""
+    policy = turn.options.retry_policy
+    if request.stream:
+        return (yield from send_with_retry(request, policy))
+    reply, turn.chat, turn.messages = yield from start_and_poll_chat(
+        request, policy, turn.options.polling, on_started=turn.record_polled_start
+    )
+    return reply

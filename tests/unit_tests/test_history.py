@@ -15,17 +15,17 @@ from langchain_core.messages import (
 )
 
 from langchain_coze._chat.history import (
-    ConversationScope,
     LastTurn,
     TurnPlan,
     needs_conversation,
     plan_turn,
 )
+from langchain_coze._chat.options import ChatOptions
 from langchain_coze._runtime import LastTurns
 from langchain_coze.errors import CozeInvalidRequestError
 
 BOT = "7374724495711502387"
-STATELESS, THREAD = ConversationScope(BOT), ConversationScope(BOT, is_thread=True)
+STATELESS, THREAD = ChatOptions(bot_id=BOT), ChatOptions(bot_id=BOT, is_thread=True)
 
 
 def make_answer(text: str, chat: str = "c1", conversation: str = "v1", **more: Any) -> AIMessage:
@@ -70,7 +70,7 @@ def test_a_thread_sends_what_follows_the_last_answer_of_this_bot() -> None:
     other = make_answer("b1", chat="c9", conversation="v9", model="7777")
     plan = plan_turn([Q1, make_answer("a1"), other, Q2], THREAD)
     assert (get_texts(plan.messages), plan.conversation_id) == (["b1", "q2"], "v1")
-    assert plan.expected_last_turn == LastTurn("c1", "stop")
+    assert plan.expected_last_turn == LastTurn(chat_id="c1", state="stop")
     assert get_texts(plan.for_new_conversation().messages) == ["q1", "a1", "b1", "q2"]
     assert plan.for_new_conversation().conversation_id is None
 
@@ -92,7 +92,7 @@ def test_a_named_conversation_gets_what_follows_its_own_last_answer() -> None:
     ]
     history.append(HumanMessage("q3"))
     for named, sent in (("v1", ["q2", "a2", "q3"]), ("v2", ["q3"]), ("v3", get_texts(history))):
-        plan = plan_turn(history, ConversationScope(BOT, conversation_id=named))
+        plan = plan_turn(history, ChatOptions(bot_id=BOT, conversation_id=named))
         assert (get_texts(plan.messages), plan.conversation_id, plan.expected_last_turn) == (
             sent,
             named,
@@ -100,8 +100,10 @@ def test_a_named_conversation_gets_what_follows_its_own_last_answer() -> None:
         )
 
 
-@pytest.mark.parametrize("scope", [STATELESS, THREAD, ConversationScope(BOT, conversation_id="v5")])
-def test_results_go_to_the_chat_that_asked(scope: ConversationScope) -> None:
+@pytest.mark.parametrize(
+    "scope", [STATELESS, THREAD, ChatOptions(bot_id=BOT, conversation_id="v5")]
+)
+def test_results_go_to_the_chat_that_asked(scope: ChatOptions) -> None:
     history = [
         Q1,
         make_answer("", calls=["1", "2"]),
@@ -112,7 +114,9 @@ def test_results_go_to_the_chat_that_asked(scope: ConversationScope) -> None:
     plan = plan_turn([*history, SystemMessage("Be brief.")], scope)
     assert plan.outputs == {"1": "sunny", "2": "rain"}
     assert (plan.open_chat, plan.conversation_id) == (plan.expected_last_turn, "v1")
-    assert plan.expected_last_turn == LastTurn("c1", "tool_calls", frozenset({"1", "2"}))
+    assert plan.expected_last_turn == LastTurn(
+        chat_id="c1", state="tool_calls", open_calls=frozenset({"1", "2"})
+    )
 
 
 def test_each_call_gets_an_output() -> None:
@@ -149,7 +153,9 @@ def test_a_user_who_goes_on_abandons_the_calls(went_on: list[BaseMessage]) -> No
     stateless, thread = (plan_turn(history, scope) for scope in (STATELESS, THREAD))
     for plan in (stateless, thread):
         assert plan.outputs is None
-        assert plan.open_chat == LastTurn("c2", "tool_calls", frozenset({"1"}))
+        assert plan.open_chat == LastTurn(
+            chat_id="c2", state="tool_calls", open_calls=frozenset({"1"})
+        )
     assert stateless.messages == history
     assert thread.messages == went_on
     assert thread.reopened_messages == [
@@ -195,11 +201,11 @@ def test_a_hand_over_by_another_agent_is_not_refused() -> None:
     ("metadata", "scope"),
     [
         ({"auto_save_history": False}, STATELESS),
-        ({}, ConversationScope(BOT, auto_save_history=False)),
+        ({}, ChatOptions(bot_id=BOT, auto_save_history=False)),
     ],
 )
 def test_the_calls_of_a_chat_that_was_not_saved_cannot_be_answered(
-    metadata: dict[str, Any], scope: ConversationScope
+    metadata: dict[str, Any], scope: ChatOptions
 ) -> None:
     history = [Q1, make_answer("", calls=["1"], metadata=metadata), make_tool_result("1")]
     with pytest.raises(CozeInvalidRequestError, match="was not saved") as caught:
@@ -215,7 +221,7 @@ def test_an_interrupted_turn_goes_on_in_its_conversation_whatever_the_mode() -> 
     question = make_answer("Which city?", finish="interrupt")
     plan = plan_turn([Q1, question, Q2], STATELESS)
     assert (get_texts(plan.messages), plan.conversation_id) == (["q2"], "v1")
-    assert plan.expected_last_turn == LastTurn("c1", "interrupt")
+    assert plan.expected_last_turn == LastTurn(chat_id="c1", state="interrupt")
     unsaved = make_answer("Which city?", finish="interrupt", metadata={"auto_save_history": False})
     with pytest.warns(UserWarning, match="had asked its user a question in a chat that was not"):
         plan = plan_turn([Q1, unsaved, Q2], STATELESS)
@@ -224,7 +230,7 @@ def test_an_interrupted_turn_goes_on_in_its_conversation_whatever_the_mode() -> 
 
 def test_turns_of_a_conversation_are_not_cached() -> None:
     assert needs_conversation([Q1], THREAD)
-    assert needs_conversation([Q1], ConversationScope(BOT, conversation_id="v1"))
+    assert needs_conversation([Q1], ChatOptions(bot_id=BOT, conversation_id="v1"))
     assert needs_conversation([Q1, make_answer("", calls=["1"]), make_tool_result("1")], STATELESS)
     assert needs_conversation([Q1, make_answer("?", finish="interrupt"), Q2], STATELESS)
     assert not needs_conversation([Q1, make_answer("a1"), Q2], STATELESS)
@@ -234,14 +240,14 @@ def test_turns_of_a_conversation_are_not_cached() -> None:
 def test_heads_forget_the_conversations_that_were_used_least() -> None:
     heads = LastTurns(max_size=2)
     for conversation in ("v1", "v2"):
-        heads.record("http://a", conversation, LastTurn("c", "stop"))
-    heads.record("http://a", "v1", LastTurn("d", "stop"))
-    heads.record("http://b", "v1", LastTurn("e", "stop"))
+        heads.record("http://a", conversation, LastTurn(chat_id="c", state="stop"))
+    heads.record("http://a", "v1", LastTurn(chat_id="d", state="stop"))
+    heads.record("http://b", "v1", LastTurn(chat_id="e", state="stop"))
     found = [
         heads.get(*key) for key in (("http://a", "v1"), ("http://a", "v2"), ("http://b", "v1"))
     ]
-    assert found == [LastTurn("d", "stop"), None, LastTurn("e", "stop")]
+    assert found == [LastTurn(chat_id="d", state="stop"), None, LastTurn(chat_id="e", state="stop")]
 
 
 def test_a_plan_is_plain_data() -> None:
-    assert TurnPlan([Q1]).for_new_conversation().messages == ()
+    assert TurnPlan(messages=[], full_history=[Q1]).for_new_conversation().messages == [Q1]
