@@ -87,9 +87,6 @@ class AnswerParser(ChatStreamParser):
     def feed(self, data: bytes) -> Sequence[ChatGenerationChunk]:
         """Parse the next bytes of the stream and return the chunks they produce.
 
-        Args:
-            data: Bytes as read; any length.
-
         Raises:
             CozeError: The bot, or Coze, reports an error.
         """

@@ -34,15 +34,7 @@ _TIMEOUT = 3.0  # seconds after the stream was left; what has not been sent by t
 def cancel_in_background(
     settings: Settings, token: str, ids: Mapping[str, str]
 ) -> Future[None] | None:
-    """Cancel a chat in Coze without waiting for it.
-
-    Args:
-        settings: The connection settings.
-        token: The token that started the chat.
-        ids: The `chat_id` and `conversation_id` of the chat.
-
-    Returns:
-        The future of the request, or None if the ids are not known yet.
+    """Cancel a chat in Coze without waiting for it, unless its ids are not known yet.
 
     Source: Coze API, cancel chat (wire section 2.8).
     """
@@ -54,15 +46,7 @@ def cancel_in_background(
 
 
 def send_in_background(driver: Driver, cancel: Callable[[RetryPolicy], Flow[Any]]) -> Future[None]:
-    """Send a request for which nobody waits, and ignore its errors.
-
-    Args:
-        driver: Reaches the server.
-        cancel: Returns the flow that sends the request.
-
-    Returns:
-        The future of the request.
-    """
+    """Run the flow that `cancel` returns in the background, and ignore its errors."""
     policy = RetryPolicy(max_retries=0, deadline=time.monotonic() + _TIMEOUT)
     return _runtime.get_cancel_executor().submit(_send, driver, cancel, policy)
 

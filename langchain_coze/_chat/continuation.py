@@ -1,9 +1,9 @@
-"""Tell a fork of a history from one that another process or call continues at the same time.
+"""Distinguish a fork of a history from a double answer: two calls that continue it at once.
 
-Both find a conversation that has gone on without this history. A fork (also a replay or a step
-back in time) begins a new conversation with the whole history. But if two calls give the bot what
-it waits for, for instance after a double click, the second one must not: the bot would begin its
-task anew, with every workflow that it has started.
+Both find that the conversation has continued without this history. A fork (also a replay or a step
+back in time) starts a new conversation with the whole history. A double answer gives the bot
+something that it no longer waits for, for instance after a double click. It must not start a new
+conversation: the bot would repeat its task there, with every workflow that it had started.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from langchain_coze._chat.history import LastTurn, TurnPlan
     from langchain_coze._chat.options import ChatOptions
 
-_CLOCK_STEP = 1  # seconds; Coze tells times in whole seconds
+_CLOCK_STEP = 1  # seconds; Coze returns times in whole seconds
 _CHECKPOINTER = "__pregel_checkpointer"  # tests/integration_tests/test_workflow_graphs.py checks it
 _CONTINUED = bilingual_hint(
     "Nothing was started. The other call has the result; in LangGraph it is a checkpoint in "
@@ -59,8 +59,7 @@ def restart_if_forked(
 ) -> Flow[TurnPlan]:
     """Return the plan, restarted if the conversation has continued without this history.
 
-    A fork, a replay or a step back in time has the `conversation_id` of the original history. The
-    bot must not see the messages that were added there later.
+    The bot must not see the messages that were added to the conversation later.
 
     Args:
         options: The options of the call.
@@ -69,56 +68,52 @@ def restart_if_forked(
         began_at: When the call began, by `time.monotonic()`.
 
     Raises:
-        CozeInvalidRequestError: Another call gives the bot what it waits for.
+        CozeInvalidRequestError: Another call answers the bot at the same time.
     """
-    if plan.expected_last_turn is None or plan.conversation_id is None:
+    expected = plan.expected_last_turn
+    if expected is None or plan.conversation_id is None:
         return plan
     last_turn = find_last_turn(options, plan)
-    if last_turn is not None and last_turn.is_same_turn(plan.expected_last_turn):
-        return plan
-    if plan.gives_what_bot_waits_for and last_turn is not None:
-        changed_meanwhile = last_turn != earlier  # while this call waited for its lock
-        by_other_task = last_turn.task not in {"", find_task()} and _continues_thread()
-        if changed_meanwhile or by_other_task:
-            raise _make_continued_error(plan)
-    if last_turn is not None and last_turn.chat_id == plan.expected_last_turn.chat_id:
-        return plan.for_new_conversation()  # a step back into a turn that has continued
+    if last_turn is not None:
+        if last_turn.is_same_turn(expected):
+            return plan
+        if plan.gives_what_bot_waits_for:
+            changed_meanwhile = last_turn != earlier  # while this call waited for its lock
+            by_other_task = last_turn.task not in {"", find_task()} and _continues_thread()
+            if changed_meanwhile or by_other_task:
+                raise _make_continued_error(plan)
+        if last_turn.chat_id == expected.chat_id:
+            return plan.for_new_conversation()  # a step back into a turn that has continued
     if plan.outputs is not None:
         return plan  # Coze itself rejects results that it does not wait for
-    return (yield from _restart_if_newer_chat(options, plan, began_at))
-
-
-def _restart_if_newer_chat(options: ChatOptions, plan: TurnPlan, began_at: float) -> Flow[TurnPlan]:
-    """Return the plan, restarted if Coze has a newer chat in its conversation."""
-    if plan.expected_last_turn is None or plan.conversation_id is None:
-        return plan
-    try:
-        newest = yield from find_newest_chat(plan.conversation_id, options.retry_policy)
-    except CozeError as error:
-        warn_user(
-            "It cannot be seen whether this history is still that of its conversation "
-            f"({error.message}): a new conversation begins, with the whole history. Where it is "
-            "the token that may not, give it the permission listMessage. "
-            "无法确认会话状态，将新建会话并发送全部历史；如为权限问题，请为令牌勾选 listMessage。"
-        )
-        return plan.for_new_conversation()
-    if newest == plan.expected_last_turn.chat_id:
+    newest = yield from _find_newest_chat(options, plan.conversation_id)
+    if newest == expected.chat_id:
         return plan
     if plan.gives_what_bot_waits_for and newest:
         yield from check_fork(options, plan, newest, began_at)
     return plan.for_new_conversation()
 
 
+def _find_newest_chat(options: ChatOptions, conversation_id: str) -> Flow[str]:
+    """Return the id of the newest chat in a conversation; empty, with a warning, if unknown."""
+    try:
+        return (yield from find_newest_chat(conversation_id, options.retry_policy))
+    except CozeError as error:
+        warn_user(
+            "The newest turn of the conversation could not be read "
+            f"({error.message}). The whole history is sent in a new conversation. If the token "
+            "lacks the permission listMessage, add it. "
+            "无法读取会话的最新一轮，将新建会话并发送全部历史；"
+            "如令牌缺少 listMessage 权限，请为其勾选。"
+        )
+        return ""
+
+
 def is_refusal_of_results(options: ChatOptions, plan: TurnPlan, error: CozeError) -> bool:
     """Return whether Coze rejects results because it no longer waits for them.
 
-    That happens after a step back into a turn that has continued, unseen by this process, and if
-    another process has given the results.
-
-    Args:
-        options: The options of the call.
-        plan: The plan.
-        error: The error of the request.
+    This happens after a step back into a turn that has continued in another process, and if another
+    process has already sent the results.
     """
     if plan.outputs is None or plan.expected_last_turn is None:
         return False
@@ -135,11 +130,11 @@ def check_fork(
     began_at: float,
     refusal: CozeError | None = None,
 ) -> Flow[None]:
-    """Reject a history that another process continues at the same time, because it is no fork.
+    """Reject a plan if another process continues the same history at the same time.
 
-    Three facts tell that: the history is that of a LangGraph thread, continued from its newest
-    checkpoint; the chat that has continued the conversation still runs; or it has ended after this
-    call began. The last two take one request.
+    Three facts show this: the history is that of a LangGraph thread, continued from its newest
+    checkpoint; the chat that continued the conversation is still running; or it ended after this
+    call began. Checking the last two takes one request.
 
     Args:
         options: The options of the call.
@@ -150,7 +145,7 @@ def check_fork(
 
     Raises:
         CozeInvalidRequestError: Another process has continued the conversation.
-        CozeError: That cannot be seen.
+        CozeError: The state of the chat could not be read.
     """
     if _continues_thread():
         raise _make_continued_error(plan, refusal) from refusal
@@ -168,12 +163,12 @@ def check_fork(
 
 
 def find_task() -> str:
-    """Return the LangGraph task that this is part of; empty outside LangGraph."""
+    """Return the LangGraph task of this call; empty outside LangGraph."""
     return str(ensure_config().get("metadata", {}).get("langgraph_checkpoint_ns", ""))
 
 
 def _continues_thread() -> bool:
-    """Return whether this is a run of LangGraph that continues a thread where it ended.
+    """Return whether LangGraph continues a thread from its newest checkpoint in this call.
 
     A run from an older checkpoint has a `checkpoint_id`, which LangChain copies to the metadata.
     """
@@ -195,13 +190,13 @@ def _make_continued_error(
     plan: TurnPlan, refusal: CozeError | None = None
 ) -> CozeInvalidRequestError:
     error = refusal or CozeInvalidRequestError()
-    told = f" (Coze: {error.message})" if error.message else ""
+    reason = f" (Coze: {error.message})" if error.message else ""
     turn = plan.expected_last_turn
     return convert_error(
         error,
         CozeInvalidRequestError,
         message="Another process or call has continued this chat already, for instance after a "
-        f"double click, so what this one gives was not taken{told}.",
+        f"double click. The input of this call was not used{reason}.",
         hint=_CONTINUED,
         conversation_id=plan.conversation_id,
         chat_id=error.chat_id if turn is None else turn.chat_id,

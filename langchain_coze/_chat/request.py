@@ -47,12 +47,15 @@ def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
     if plan.outputs is not None:
         return []
     chatflow = bool(options.workflow_id)
+    history_format: HistoryFormat = "messages"
+    if options.is_studio:  # it cannot take a history as messages (wire section 8)
+        history_format = "one_message" if chatflow else "transcript"
     messages = to_coze_messages(
         plan.messages,
         system_mode=options.system_message_mode,
         model_name=options.model_name,
         limit=MAX_CHATFLOW_MESSAGES if chatflow else MAX_MESSAGES,
-        history_format=_choose_history_format(options),
+        history_format=history_format,
     )
     if chatflow and not options.is_studio and list_attachments(messages):
         raise CozeInvalidRequestError(
@@ -65,18 +68,11 @@ def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
     return messages
 
 
-def _choose_history_format(options: ChatOptions) -> HistoryFormat:
-    """Return how the server takes a history (wire section 8)."""
-    if not options.is_studio:
-        return "messages"
-    return "one_message" if options.workflow_id else "transcript"
-
-
 def build_request(
     options: ChatOptions,
     plan: TurnPlan,
     draft: Sequence[EnterMessage],
-    file_ids: Mapping[str, str] | None = None,
+    file_ids: Mapping[str, str],
 ) -> Request:
     """Return the request that starts or continues a turn.
 
@@ -92,7 +88,7 @@ def build_request(
     if plan.outputs is not None and plan.open_chat is not None:
         chat = Chat(id=plan.open_chat.chat_id, conversation_id=plan.conversation_id)
         return build_submit_request(chat, plan.outputs, stream=options.stream)
-    messages = with_file_ids(draft, file_ids or {})
+    messages = with_file_ids(draft, file_ids)
     variables = collect_system_variables(
         plan.full_history, options.system_message_mode, options.system_message_variable
     )
@@ -103,8 +99,7 @@ def build_request(
             {**body, "additional_messages": messages}, plan.conversation_id
         )
     if variables:
-        earlier = serialized.get("custom_variables", {})
-        serialized["custom_variables"] = {**earlier, **variables}
+        serialized["custom_variables"] = {**serialized.get("custom_variables", {}), **variables}
     body = {
         "bot_id": options.bot_id,
         "user_id": options.user_id,
@@ -127,12 +122,7 @@ def _serialize_options(options: ChatOptions) -> dict[str, Any]:
 def build_run_body(options: ChatOptions, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of the request that runs a workflow (wire section 4.2).
 
-    Args:
-        options: The options of the call.
-        inputs: Start-node values, in addition to the `parameters` of the call.
-
-    Raises:
-        CozeInvalidRequestError: An option cannot be sent.
+    The `inputs` of its start node are added to the `parameters` of the call.
     """
     return _build_workflow_body(options, _serialize_options(options), inputs)
 

@@ -18,11 +18,7 @@ from langchain_coze._api.effects import Close, Flow, Read
 from langchain_coze._api.models import parse_json
 from langchain_coze._chat.stream_parser import COMPLETED_EVENT, DELTA_EVENT, ChatStreamParser
 from langchain_coze._chat.turn import TurnRun, start_turn
-from langchain_coze._convert.recall import (
-    Recall,
-    list_warnings,
-    parse_recall,
-)
+from langchain_coze._convert.recall import Recall, list_warnings, parse_recall
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import (
     CozeError,
@@ -40,8 +36,6 @@ if TYPE_CHECKING:
 
 _HEARTBEATS = frozenset({"", "PING", "ping"})
 _AGENT_HANDOFF_PREFIX = "multi_agents_"  # `msg_type` of messages between the agents of a bot
-
-
 _DRIVE_UNAUTHORIZED_STATUS = 708882003
 _NO_RECALL = (
     "The bot {} sent no recall. Either nothing was found (Coze Studio sends no message then), or "
@@ -72,14 +66,7 @@ class RecallParser(ChatStreamParser):
         return self._decoder.has_partial_event
 
     def feed(self, data: bytes) -> None:
-        """Parse the next bytes of the stream.
-
-        Args:
-            data: Bytes as read; any length.
-
-        Raises:
-            CozeError: The bot, or Coze, reports an error before any recall.
-        """
+        """Parse the next bytes of the stream; raise if it reports an error before any recall."""
         for name, payload in self._decoder.feed(data):
             if self.is_complete:
                 return
@@ -89,31 +76,18 @@ class RecallParser(ChatStreamParser):
                 self.handle_event(name, payload)
 
     def handle_connection_lost(self, error: CozeError) -> None:
-        """Raise the error that ended the stream, or only warn if there already is a recall.
-
-        Args:
-            error: The error that ended the stream.
-
-        Raises:
-            CozeError: The same error, with the ids of the turn.
-        """
+        """Raise the error that ended the stream, or only warn if there already is a recall."""
         if not self.recalls:
             super().handle_connection_lost(error)
         # a timeout between two events only means that no other recall came in time
         elif self.has_partial_event or not isinstance(error, CozeTimeoutError):
             warn_user(
-                "The turn broke off after its recall, so there may have been more "
-                f"({error.message}). 召回之后连接或对话中断，可能还有未收到的内容。"
+                f"The turn ended early after its recall ({error.message}): documents may be "
+                "missing. 召回之后连接或对话中断，可能还有未收到的文档。"
             )
 
     def require_end(self) -> None:
-        """Handle the end of the stream, which completes the recall.
-
-        Raises:
-            CozeStreamError: The stream ended within an event, or without a recall before the turn
-                did.
-            CozeError: Its last bytes report an error.
-        """
+        """Handle the end of the stream, which completes a recall unless it cuts an event short."""
         was_partial = self.has_partial_event
         try:
             super().require_end()
@@ -125,7 +99,7 @@ class RecallParser(ChatStreamParser):
         """Return the JSON of a message; invalid JSON matters only in a recall."""
         body = parse_json(payload)
         if body is None and b"knowledge_recall" in payload:
-            self.recalls.append(Recall([], parse_error="its message is no JSON"))
+            self.recalls.append(Recall([], parse_error="its message is not JSON"))
         return body
 
     def _handle_other(self, message: CozeMessage) -> None:
@@ -149,7 +123,7 @@ class RecallParser(ChatStreamParser):
 def recall_from_bot(
     turn: TurnRun[RecallParser], query: str, grace: float
 ) -> Flow[list[dict[str, Any]]]:
-    """Call a bot, and close the stream as soon as its recall is complete.
+    """Call a bot, close the stream as soon as its recall is complete, and return the chunks.
 
     The caller must call `turn.finish` afterwards.
 
@@ -158,33 +132,29 @@ def recall_from_bot(
         query: The question.
         grace: Seconds of silence after which a recall is complete.
 
-    Returns:
-        The chunks, in the bot's order; see `Recall`.
-
     Raises:
         CozeRecallError: The search failed.
         CozeError: The turn failed before any recall.
     """
     parser = yield from start_turn(turn, [HumanMessage(query)])
-    failure: CozeError | None = None
     try:
         yield from _read_recall(parser, turn.stream, grace)
     except CozeError as error:
-        failure = error
+        yield Close(turn.stream)
+        parser.handle_connection_lost(error)
     except BaseException:
         yield Close(turn.stream)
         raise
-    yield Close(turn.stream)
-    if failure is not None:
-        parser.handle_connection_lost(failure)
-    _note_recall(turn.options, found=bool(parser.recalls))
+    else:
+        yield Close(turn.stream)
+    _warn_without_recall(turn.options, parser.recalls)
     return collect_chunks(parser.recalls, parser.collect_error_context())
 
 
-def _note_recall(options: ChatOptions, *, found: bool) -> None:
+def _warn_without_recall(options: ChatOptions, recalls: Sequence[Recall]) -> None:
     """Warn once per bot about a missing recall, unless the bot has recalled something before."""
     key = (options.base_url, options.bot_id)
-    if not found and _runtime.searched_bots.get(key) is None:
+    if not recalls and _runtime.searched_bots.get(key) is None:
         warn_user(_NO_RECALL.format(options.bot_id, options.bot_id))
     _runtime.searched_bots.store(key, value=True, seconds=math.inf)
 
@@ -217,7 +187,7 @@ def collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> lis
     failed = next((recall for recall in recalls if recall.status_code or recall.parse_error), None)
     if failed is not None and not chunks:
         code = failed.status_code or None
-        outcome = "failed" if code else f"gave what cannot be read: {failed.parse_error}"
+        outcome = "failed" if code else f"returned unreadable data: {failed.parse_error}"
         message = f"The search in the knowledge base {outcome}."
         raise CozeRecallError(message, code=code, hint=_choose_hint(code), **context)
     for recall in recalls:
@@ -229,11 +199,11 @@ def collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> lis
 def _choose_hint(status_code: int | None) -> str:
     if status_code == _DRIVE_UNAUTHORIZED_STATUS:
         return bilingual_hint(
-            "The authorisation of a cloud drive behind the knowledge base has ended: renew it in "
+            "The authorization of a cloud drive behind the knowledge base has expired: renew it in "
             "Coze.",
             "知识库所连接的云盘授权已失效，请在扣子中重新授权。",
         )
     return bilingual_hint(
-        "Try the question in the preview of the bot in Coze, and look at its knowledge base there.",
+        "Test the question in the bot's preview in Coze, and check its knowledge base there.",
         "请在扣子的智能体预览中测试该问题，并检查知识库状态。",
     )

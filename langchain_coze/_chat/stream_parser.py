@@ -133,29 +133,21 @@ class ChatStreamParser:
             self._handle_failure(body)
 
     def require_end(self) -> None:
-        """Handle the end of the stream.
+        """Handle the end of the stream; raise if its last bytes report an error.
 
         Raises:
             CozeStreamError: The stream ended before the turn did.
-            CozeError: Its last bytes report an error.
         """
         for name, payload in self._decoder.close():
             self.handle_event(name, payload)
         if not self.is_finished:
-            progress = "before the turn was over" if self.ids else "before anything was said"
+            progress = "before the turn was over" if self.ids else "before the turn started"
             raise make_truncated_error(
                 f"The stream ended {progress}.", **self.collect_error_context()
             )
 
     def handle_connection_lost(self, error: CozeError) -> None:
-        """Raise the error of a lost connection, unless the turn has already ended.
-
-        Args:
-            error: The error that ended the stream.
-
-        Raises:
-            CozeError: The same error, with the ids of the turn.
-        """
+        """Raise the error of a lost connection, with the ids, unless the turn has already ended."""
         if not self.is_finished:
             raise error.with_context(**self.collect_error_context()) from error.__cause__
 
@@ -170,10 +162,10 @@ class ChatStreamParser:
     # --- Events --------------------------------------------------------------------------------
 
     def _parse_message(self, payload: bytes) -> Any:
-        """Return the JSON of a part of an answer; invalid JSON raises, so that no text is lost."""
+        """Return the JSON of a message; raise if it is invalid, so that no text is lost."""
         body = parse_json(payload)
         if body is None and payload.strip() != b"null":
-            message = "The stream has a piece of an answer that is not JSON."
+            message = "The stream contains a part of an answer that is not JSON."
             raise make_truncated_error(message, **self.collect_error_context())
         return body
 
@@ -296,11 +288,7 @@ class ChatStreamParser:
 
 
 def parse_chat(body: Any) -> Chat:
-    """Return the chat in a response body; its fields are empty if the body lacks them.
-
-    Args:
-        body: JSON, or None.
-    """
+    """Return the chat in an event; its fields are empty if the event is not an object."""
     return Chat.model_validate(body if isinstance(body, dict) else {})
 
 

@@ -8,10 +8,7 @@ from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.workflows import build_run_request, run_workflow
 from langchain_coze._chat.request import build_run_body
 from langchain_coze._chat.search import collect_chunks
-from langchain_coze._convert.recall import (
-    parse_items,
-    parse_payload,
-)
+from langchain_coze._convert.recall import parse_items, parse_payload
 from langchain_coze._convert.workflow_output import find_list, unwrap
 from langchain_coze.errors import (
     CozeError,
@@ -27,16 +24,11 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Flow
     from langchain_coze._chat.options import ChatOptions
 
-
 _PAYLOAD_KEYS = frozenset({"chunks", "status_code"})  # a bot's recall, as the output of a workflow
-
-
 _BAD_REQUEST_CODE = 4000
-
-
 _PARAMETERS_HINT = bilingual_hint(
-    "Say with query_parameter= which variable of the start node takes the question; give values of "
-    "the others with parameters=.",
+    "Name the start-node variable for the question with query_parameter=; pass values of the other "
+    "variables with parameters=.",
     "请用 query_parameter= 指定接收问题的开始节点变量，其他变量用 parameters= 传入。",
 )
 
@@ -50,9 +42,6 @@ def recall_from_workflow(
         options: The options of the call.
         inputs: Values of its start node.
         output_path: The path of the list in its output; see `find_list`.
-
-    Returns:
-        The chunks, in the order of the output; see `Recall`.
 
     Raises:
         CozeInvalidRequestError: The output has no list, or several.
@@ -76,9 +65,9 @@ def recall_from_workflow(
     }
     if run.interrupt is not None:
         raise CozeRecallError(
-            "The workflow asks its user something, and so gives no documents.",
+            "The workflow asked its user a question instead of returning documents.",
             hint=bilingual_hint(
-                "A retriever needs a workflow that runs to its end: remove the question.",
+                "A retriever needs a workflow that ends without questions: remove the question.",
                 "检索器需要能直接运行结束的工作流：请去掉问答或输入节点。",
             ),
             **context,

@@ -217,7 +217,7 @@ def test_a_conversation_begins_where_the_last_turn_cannot_be_verified(
     history += [ask(model, history), HumanMessage("two")]
     forget_conversations()
     coze.faults = f"{fault},on=/v1/conversation/message/list"
-    with pytest.warns(UserWarning, match="cannot be seen whether .*give it the permission"):
+    with pytest.warns(UserWarning, match="could not be read .*add it"):
         assert ask(model, history).content == "one | two"
     assert get_sent_texts(list_chats(coze)[-1]) == ["one", "one", "two"]
     assert list_chats(coze)[-1].query == {}

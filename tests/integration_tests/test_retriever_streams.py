@@ -89,7 +89,7 @@ def test_a_second_recall_that_is_slow_to_arrive_is_not_lost(search: SearchStyle)
         assert get_texts(found) == ["text", "more"]
     with (
         serve_script(CREATED, RECALL, MORE[:80], 20.0) as server,
-        pytest.warns(UserWarning, match="broke off"),
+        pytest.warns(UserWarning, match="ended early"),
     ):
         assert get_texts(search(make_retriever_at(server.base_url, recall_grace=0.1), "Tea?")) == [
             "text"
@@ -123,7 +123,7 @@ def test_what_was_recalled_before_a_break_is_kept(search: SearchStyle) -> None:
         assert get_texts(search(make_retriever_at(server.base_url), "Tea?")) == ["text"]
     with (
         serve_script(CREATED, RECALL, 0.05, ConnectionResetError()) as server,
-        pytest.warns(UserWarning, match="broke off"),
+        pytest.warns(UserWarning, match="ended early"),
     ):
         assert get_texts(search(make_retriever_at(server.base_url), "Tea?")) == ["text"]
 

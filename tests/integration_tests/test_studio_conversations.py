@@ -262,7 +262,7 @@ def test_a_thread_whose_conversation_is_lost_is_an_error(ask: CallStyle) -> None
         assert "Check the id" in str(error)
         assert "请检查会话 ID" in str(error)
         assert not is_retryable(error)
-        with pytest.warns(UserWarning, match="a new conversation begins"):
+        with pytest.warns(UserWarning, match="in a new conversation"):
             ask(model, history)  # the next call starts over, with the whole history
     assert server.paths[-1] == "/v3/chat"
     assert list_sent(server)[1:] == ["two"]

@@ -354,7 +354,7 @@ def test_an_empty_stream_is_an_error(ask: CallStyle) -> None:
     assert read_recording("121d-long-100k") == b""
     with (
         serve_script(read_recording("121d-long-100k")) as server,
-        pytest.raises(CozeStreamError, match="ended before anything was said"),
+        pytest.raises(CozeStreamError, match="ended before the turn started"),
     ):
         ask(make_model(server), "q")
     assert len(server.paths) == 1

@@ -169,7 +169,7 @@ def test_a_broken_connection_loses_no_recall() -> None:
     with pytest.raises(CozeStreamError):
         search.handle_connection_lost(CozeStreamError("reset"))
     search.feed(RECALL)
-    with pytest.warns(UserWarning, match="broke off after its recall"):
+    with pytest.warns(UserWarning, match="ended early after its recall"):
         search.handle_connection_lost(CozeStreamError("reset"))
     assert get_texts(search) == ["text"]
 
@@ -205,7 +205,7 @@ def test_messages_that_cannot_be_read_do_not_hide_a_recall(payload: bytes) -> No
 def test_a_recall_whose_message_is_no_json_is_damaged_and_not_missing() -> None:
     cut = RECALL.replace(b'"chat_id":', b'"chat_id"')
     search = read_recalls(CREATED, cut)
-    assert [found.parse_error for found in search.recalls] == ["its message is no JSON"]
+    assert [found.parse_error for found in search.recalls] == ["its message is not JSON"]
 
 
 def test_two_recalls_with_one_id_are_two() -> None:
