@@ -266,8 +266,8 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
 
     def _cancel_if_abandoned(self, driver: Driver, turn: SiteTurn) -> None:
         """Cancel an unfinished run in the background if `cancel_on_close` is set."""
-        if self.cancel_on_close and turn.run_id and not turn.is_finished:
-            send_in_background(driver, partial(cancel_run, turn.run_id))
+        if self.cancel_on_close and turn.cancel_id and not turn.is_finished:
+            send_in_background(driver, partial(cancel_run, turn.cancel_id))
 
     def _build_options(self, kwargs: Mapping[str, Any], stop: list[str] | None) -> SiteOptions:
         """Return the validated options of one call.

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 RUN_ID = "x-run-id"
 """The header with the id of a run or task; for an agent's `/run` also its session."""
 
-_DEBUG = "x-workflow-stream-mode"
+DEBUG = {"x-workflow-stream-mode": "debug"}
+"""The header with which the stream of a workflow also reports its nodes."""
+
 _CANCELLED_KEYS = {"status", "run_id", "message"}
 _ENDED = frozenset({"failed", "timeout"})
 _UNKNOWN_OUTCOME = (CozeServerError, CozeTimeoutError, CozeStreamError)
@@ -58,14 +60,13 @@ def send_to_site(
     return send_with_retry(request, policy, finder)
 
 
-def build_stream_request(body: Mapping[str, Any], *, debug: bool = False) -> Request:
+def build_stream_request(body: Mapping[str, Any], headers: Mapping[str, str]) -> Request:
     """Return the request that runs an agent or workflow as a stream.
 
     Args:
         body: The question of an agent, or the inputs of a workflow.
-        debug: Whether a workflow also reports its nodes.
+        headers: `RUN_ID`, or `DEBUG` for the nodes of a workflow.
     """
-    headers = {_DEBUG: "debug"} if debug else {}
     return Request(method="POST", path="/stream_run", body=body, headers=headers, stream=True)
 
 

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from langchain_coze import _runtime
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy, mark_received
-from langchain_coze._api.site import build_stream_request, run_project, run_task, send_to_site
+from langchain_coze._api.site import (
+    RUN_ID,
+    build_stream_request,
+    run_project,
+    run_task,
+    send_to_site,
+)
 from langchain_coze._chat.turn import acquire_turn_lock
 from langchain_coze._convert.to_coze import collect_system_variables
 from langchain_coze._site.answer_parser import SiteAnswerParser
@@ -74,8 +80,7 @@ class SiteTurn:
         options: The options of the call.
         parser: The parser of the answer; None until the server has replied.
         stream: The open stream; None in the other modes.
-        token: The token that was sent.
-        run_id: The id of the run, as far as it is known.
+        run_id: The id that the run was asked to have.
     """
 
     def __init__(self, options: SiteOptions, *, single_chunk: bool = False) -> None:
@@ -84,29 +89,23 @@ class SiteTurn:
         self.single_chunk = single_chunk or options.mode != "stream"
         self.parser: SiteAnswerParser | None = None
         self.stream: Any = None
-        self.token = ""
         self.lock: LockHandle | None = None
         self.plan = SitePlan(())
         self.session_id: str | None = None
-        self._run_id: str | None = None
+        self.run_id: str | None = None
 
     @property
-    def run_id(self) -> str | None:
+    def cancel_id(self) -> str | None:
         """The id of the run, for `/cancel`; None of a task, which cannot be cancelled."""
-        return self._run_id if self.parser is None else self.parser.ids.get("run_id")
+        return (self.parser and self.parser.ids.get("run_id")) or self.run_id
 
     @property
     def is_finished(self) -> bool:
         """Whether the server has reported the end of the turn."""
         return self.parser is not None and self.parser.is_finished
 
-    def record_request(self, run_id: str, token: str) -> None:
-        """Record the id that a run gets, and the token that it is started with."""
-        self._run_id, self.token = run_id, token
-
     def make_parser(self, reply: Reply, ids: Mapping[str, str | None]) -> SiteAnswerParser:
         """Create the parser of the answer from the reply that holds or begins it."""
-        self.token = reply.token
         self.stream = reply.stream
         known = {"session_id": self.session_id, **ids, "logid": reply.logid}
         self.parser = SiteAnswerParser(
@@ -225,7 +224,9 @@ def _send_turn(turn: SiteTurn, body: dict[str, Any]) -> Flow[SiteAnswerParser]:
         body["session_id"] = turn.session_id
         if options.project_id is not None:
             body["project_id"] = options.project_id
-        reply: Reply = yield from send_to_site(build_stream_request(body), options.retry_policy)
+        turn.run_id = str(uuid.uuid4())  # an old project chooses another one, and reports it
+        request = build_stream_request(body, {RUN_ID: turn.run_id})
+        reply: Reply = yield from send_to_site(request, options.retry_policy)
         return turn.make_parser(reply, {})
     if options.mode == "run":
         return (yield from _run(turn, body))
@@ -237,7 +238,7 @@ def _send_turn(turn: SiteTurn, body: dict[str, Any]) -> Flow[SiteAnswerParser]:
 def _run(turn: SiteTurn, body: Mapping[str, Any]) -> Flow[SiteAnswerParser]:
     """Run a turn with one request. Its run id is its session id: so they share a memory."""
     run_id = turn.session_id or str(uuid.uuid4())
-    turn.record_request(run_id, "")
+    turn.run_id = run_id
     try:
         reply, output = yield from run_project(body, run_id, turn.options.retry_policy)
     except CozeError as error:

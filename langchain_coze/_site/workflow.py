@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy, mark_received
 from langchain_coze._api.site import (
+    DEBUG,
     build_stream_request,
     fetch_schemas,
     run_project,
@@ -119,7 +120,7 @@ def _stream_run(
     schema = options.output_schema
     if schema is None:
         schema = yield from _fetch_output_schema(options.retry_policy)
-    request = build_stream_request(inputs, debug=True)
+    request = build_stream_request(inputs, DEBUG)
     reply = yield from send_to_site(request, options.retry_policy, is_workflow=True)
     parser = SiteRunParser(logid=reply.logid, token=reply.token)
     try:

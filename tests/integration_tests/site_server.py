@@ -32,7 +32,8 @@ class SiteServer:
     Attributes:
         seen: What the model has seen in each turn: pairs of role and text.
         requests: Method, path, headers and body of each request.
-        failures: How the next turns fail: an HTTP status, an end code, `cut`, or `hang`. For tasks:
+        failures: How the next turns fail: an HTTP status, an end code, `cut`, `hang` after
+            the first text, or `silent` before any byte. For tasks:
             `lost` (stored, without a reply) or `dropped` (neither).
         reads_run_id: Whether `/run` takes its id from the header, unlike an old project.
         started: Set when a turn has started.
@@ -141,6 +142,8 @@ class _SiteHandler(BaseHTTPRequestHandler):
             return
         run_id = header if header and self.site.reads_run_id else uuid.uuid4().hex
         messages = [(message["role"], message["content"]) for message in body["messages"]]
+        if failure == "silent":
+            self._hang()
         text = self.site.answer(run_id, messages)
         self.site.finish(run_id, None if failure else text)
         if failure:
@@ -163,12 +166,14 @@ class _SiteHandler(BaseHTTPRequestHandler):
     def _stream(self, body: Any, failure: Any) -> None:
         session_id = body["session_id"]
         text = self.site.answer(session_id, [("user", read_prompt(body))])
+        if failure == "silent":
+            self._hang()
         self.send_response(200)
         self.send_header("content-type", "text/event-stream; charset=utf-8")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         ids = {"reply_id": str(uuid.uuid4()), "msg_id": "m"}
-        run_id = f"run-{len(self.site.requests)}"
+        run_id = f"run-{len(self.site.requests)}" if failure != "silent" else None
         self._send(make_frame("message_start", {"execute_id": run_id}, session_id, **ids))
         self.site.started.set()
         try:
@@ -190,6 +195,10 @@ class _SiteHandler(BaseHTTPRequestHandler):
             self.site.finish(session_id, None)
             self.close_connection = True
 
+    def _hang(self) -> None:
+        self.site.started.set()
+        self.site.released.wait(10)
+
     def _send(self, data: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
         self.wfile.flush()
@@ -203,13 +212,19 @@ class _SiteHandler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of clients that have left."""
+
+
 @contextmanager
 def run_site() -> Iterator[SiteServer]:
     """Run a project."""
     site = SiteServer()
     handler = type("SiteHandler", (_SiteHandler,), {"site": site})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _QuietServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     site.base_url = f"http://127.0.0.1:{server.server_address[1]}"

@@ -488,6 +488,20 @@ async def test_leaving_an_async_stream_cancels_its_run(site: SiteServer) -> None
     await asyncio.to_thread(wait_until, lambda: "/cancel/run-1" in site.paths)
 
 
+@pytest.mark.parametrize("mode", ["stream", "run"])
+async def test_a_silent_run_is_cancelled_by_the_id_that_it_was_given(
+    site: SiteServer, mode: Any
+) -> None:
+    site.failures = ["silent"]
+    task = asyncio.create_task(make_site(site.base_url, response_mode=mode).ainvoke("hi"))
+    await asyncio.to_thread(site.started.wait)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    run_id = site.requests[0][2]["x-run-id"]
+    await asyncio.to_thread(wait_until, lambda: f"/cancel/{run_id}" in site.paths)
+
+
 def test_a_run_is_not_cancelled_where_that_is_off_or_it_has_ended(site: SiteServer) -> None:
     list(make_site(site.base_url).stream("hi"))
     site.failures = ["hang"]
