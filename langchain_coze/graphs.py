@@ -45,7 +45,6 @@ from typing_extensions import TypedDict
 from langchain_coze._base.bot import PER_CALL_FIELDS
 from langchain_coze._base.unsupported import reject_misspelt
 from langchain_coze._workflows.graph import build_workflow_graph
-from langchain_coze._workflows.progress import ProgressReporter
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
@@ -218,10 +217,9 @@ def create_workflow_graph(
     name = tool.name if name is None else name
     _check_name(name)
     return build_workflow_graph(
-        tool._make_engine(),  # noqa: SLF001 - the graph runs the tool's engine
+        tool._make_engine,  # noqa: SLF001 - the graph runs the tool's engine
         name=name,
         checkpointer=checkpointer,
-        make_reporter=lambda: ProgressReporter(tool.workflow_id, None),
     )
 
 

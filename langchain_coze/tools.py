@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections.abc import Mapping
@@ -19,23 +18,20 @@ from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
 from langchain_coze._base.parameter_tool import ParameterTool
 from langchain_coze._chat.options import validate_bot_or_app
 from langchain_coze._convert.to_coze import stringify_values
-from langchain_coze._workflows.engine import RunOptions, WorkflowEngine
+from langchain_coze._workflows.engine import WorkflowEngine
+from langchain_coze._workflows.graph_state import read_run
 from langchain_coze._workflows.input_schema import make_tool_name
 from langchain_coze._workflows.metadata import describe_workflow, describe_workspace_workflows
 from langchain_coze._workflows.progress import ProgressReporter
-from langchain_coze.errors import (
-    CozeWorkflowInterrupt,
-    bilingual_hint,
-)
+from langchain_coze.errors import CozeWorkflowInterrupt, bilingual_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from langchain_core.tools import BaseTool
 
     from langchain_coze._api.effects import Flow
-    from langchain_coze._workflows.engine import InputSource, RunState
+    from langchain_coze._workflows.file_parameters import InputSource
     from langchain_coze._workflows.graph import NestedRun
+    from langchain_coze._workflows.graph_state import WorkflowState
     from langchain_coze._workflows.workflow_run import WorkflowRun
 
 _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
@@ -218,12 +214,11 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
         tool_call_id: str | None = None,
         config: RunnableConfig,
     ) -> tuple[str, Any]:  # LangChain evaluates these annotations at run time
-        engine, prepare, reporter = self._prepare_call(values, tool_call_id)
-        nested = self._build_nested_run(engine, prepare, reporter, values, tool_call_id, config)
-        if nested is None:
-            return _to_result(engine.start(prepare(), reporter))
-        run = nested.run()
-        return run.content, run
+        source, engine = self._get_input_source(tool_call_id), self._make_engine(tool_call_id)
+        nested = self._nest_run(engine, values, source, config)
+        if nested is not None:
+            return _to_result(nested.run())
+        return _to_result(engine.run(lambda: engine.start(values, source)))
 
     async def _arun(
         self,
@@ -232,44 +227,33 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
         tool_call_id: str | None = None,
         config: RunnableConfig,
     ) -> tuple[str, Any]:
-        engine, prepare, reporter = self._prepare_call(values, tool_call_id)
-        nested = self._build_nested_run(engine, prepare, reporter, values, tool_call_id, config)
-        if nested is None:  # `prepare` in a thread, because it may read files
-            return _to_result(await engine.astart(await asyncio.to_thread(prepare), reporter))
-        run = await nested.arun()
-        return run.content, run
+        source, engine = self._get_input_source(tool_call_id), self._make_engine(tool_call_id)
+        nested = self._nest_run(engine, values, source, config)
+        if nested is not None:
+            return _to_result(await nested.arun())
+        return _to_result(await engine.arun(lambda: engine.start(values, source)))
 
-    def _prepare_call(
-        self, values: dict[str, Any], tool_call_id: str | None
-    ) -> tuple[WorkflowEngine, Callable[[], dict[str, Any]], ProgressReporter]:
-        """Return the engine, a function that prepares the inputs (it blocks), and the reporter."""
-        engine = self._make_engine(tool_call_id)
-        source = self._get_input_source(tool_call_id)
-        reporter = ProgressReporter(self.workflow_id, tool_call_id)
-        return engine, partial(engine.prepare_inputs, values, source=source), reporter
-
-    def _build_nested_run(
+    def _nest_run(
         self,
         engine: WorkflowEngine,
-        prepare: Callable[[], dict[str, Any]],
-        reporter: ProgressReporter,
         values: dict[str, Any],
-        tool_call_id: str | None,
+        source: InputSource,
         config: RunnableConfig,
     ) -> NestedRun | None:
         """Return the nested graph of a call, or None outside a graph with a checkpointer."""
         if "langgraph" not in sys.modules:
             return None
-        from langchain_coze._workflows.graph import build_nested_run  # noqa: PLC0415 - importing langgraph takes 150 ms
+        from langchain_coze._workflows.graph import nest_run  # noqa: PLC0415 - importing langgraph takes 150 ms
 
-        return build_nested_run(
-            engine,
-            values,
+        # the reporter is that of the tool, outside the nested graph
+        make_engine = partial(self._make_engine, engine.tool_call_id, engine.reporter)
+        return nest_run(
             config,
-            tool_call_id,
-            read_parameters=prepare,
+            engine.tool_call_id,
+            make_engine,
+            values,
+            source=source,
             keep_failures=bool(self.handle_tool_error),
-            make_reporter=lambda: reporter,
         )
 
     def _get_input_source(self, tool_call_id: str | None) -> InputSource:
@@ -278,34 +262,31 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
             return "program"
         return "network" if isinstance(self.args_schema, dict) else "coercion"
 
-    def _make_engine(self, tool_call_id: str | None = None) -> WorkflowEngine:
-
-        schema = self.args_schema if isinstance(self.args_schema, dict) else {}
-        return WorkflowEngine(
-            self._make_driver(), lambda: self._build_run_options(tool_call_id), schema
-        )
-
-    def _build_run_options(self, tool_call_id: str | None) -> RunOptions:
-        """Return the options of a start or a resume.
+    def _make_engine(
+        self, tool_call_id: str | None = None, reporter: ProgressReporter | None = None
+    ) -> WorkflowEngine:
+        """Return the engine of a start or a resume; its deadline counts from now.
 
         Raises:
             CozeInvalidRequestError: Both `bot_id` and `app_id` are set.
         """
         validate_bot_or_app("workflow", self.bot_id, self.app_id, required=False)
         body_fields = ("bot_id", "app_id", "workflow_version", "connector_id")
-        body = {name: value for name in body_fields if (value := getattr(self, name))}
+        body: dict[str, Any] = {name: v for name in body_fields if (v := getattr(self, name))}
         if self.ext:
             body["ext"] = stringify_values(self.ext)
         deadline = None if self.max_duration is None else time.monotonic() + self.max_duration
-        is_sync = self.run_mode == "sync" or (self.run_mode == "auto" and self.endpoint)
-        return RunOptions(
-            self.workflow_id,
-            body,
-            base_url=self.base_url,
-            stream=not is_sync,
-            is_async=self.run_mode == "async" and not self._async_unavailable,
+        default_mode: Literal["sync", "stream"] = "sync" if self.endpoint else "stream"
+        mode = default_mode if self.run_mode == "auto" else self.run_mode
+        return WorkflowEngine(
+            driver=self._make_driver(),
+            workflow_id=self.workflow_id,
+            schema=self.args_schema if isinstance(self.args_schema, dict) else {},
+            body=body,
+            mode="stream" if mode == "async" and self._async_unavailable else mode,
             endpoint=self.endpoint,
             tool_call_id=tool_call_id,
+            reporter=reporter or ProgressReporter(self.workflow_id, tool_call_id),
             on_async_unavailable=self._record_async_unavailable,
             retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=deadline),
             polling=self._build_polling(self.poll_interval, self.poll_timeout),
@@ -334,22 +315,13 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
 
         Source: wire sections 4.4 and 4.5.
         """
-        earlier_messages = interrupt.run.get("messages") or []
-        reporter = ProgressReporter(self.workflow_id, None)
         engine = self._make_engine()
-        return _require_finished(
-            engine.resume(interrupt.pending, answer, earlier_messages, reporter, source="program")
-        )
+        return _require_finished(engine.run(lambda: _resume(engine, interrupt, answer)))
 
     async def aresume(self, interrupt: CozeWorkflowInterrupt, answer: Any) -> WorkflowRun:
         """Async version of `resume`."""
-        earlier_messages = interrupt.run.get("messages") or []
-        reporter = ProgressReporter(self.workflow_id, None)
         engine = self._make_engine()
-        state = await engine.aresume(
-            interrupt.pending, answer, earlier_messages, reporter, source="program"
-        )
-        return _require_finished(state)
+        return _require_finished(await engine.arun(lambda: _resume(engine, interrupt, answer)))
 
 
 class CozeToolkit(CozeConnectionFields, BaseToolkit):
@@ -418,20 +390,30 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
         ]
 
 
-def _require_finished(state: RunState) -> WorkflowRun:
+def _resume(
+    engine: WorkflowEngine, interrupt: CozeWorkflowInterrupt, answer: Any
+) -> Flow[WorkflowState]:
+    earlier_messages = interrupt.run.get("messages") or []
+    return engine.resume(interrupt.pending, answer, earlier_messages, "program")
+
+
+def _require_finished(state: Mapping[str, Any]) -> WorkflowRun:
     """Return a run that has ended.
 
     Raises:
-        CozeWorkflowInterrupt: The run waits for an answer.
+        CozeWorkflowError: It failed.
+        CozeWorkflowInterrupt: It waits for an answer.
     """
-    if state.pending is None:
-        return state.run
+    pending = state.get("pending")
+    if pending is None:
+        return read_run(state)
+    run = state["run"]
     raise CozeWorkflowInterrupt(
-        f"The workflow asks: {state.pending['question']}",
-        pending=state.pending,
-        run=state.run.model_dump(),
-        logid=state.run.logid,
-        debug_url=state.run.debug_url,
+        f"The workflow asks: {pending['question']}",
+        pending=pending,
+        run=run,
+        logid=run["logid"],
+        debug_url=run["debug_url"],
         hint=bilingual_hint(
             "Continue with tool.resume(interrupt, answer), or run it in a graph with a "
             "checkpointer, and answer with Command(resume=answer).",
@@ -441,6 +423,6 @@ def _require_finished(state: RunState) -> WorkflowRun:
     )
 
 
-def _to_result(state: RunState) -> tuple[str, WorkflowRun]:
+def _to_result(state: Mapping[str, Any]) -> tuple[str, WorkflowRun]:
     run = _require_finished(state)
     return run.content, run

@@ -1,13 +1,15 @@
 """Start or resume a workflow run and read it to its end or its next interrupt.
 
-`start_run` and `resume_run` are flows; `WorkflowEngine` runs them for sync and async callers.
+The runs are flows; `WorkflowEngine.run` and `arun` run them for sync and async callers.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from langchain_coze import _runtime
 from langchain_coze._api.files import upload_all
@@ -38,155 +40,97 @@ if TYPE_CHECKING:
 
     from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Flow, Reply, Request, Upload
-    from langchain_coze._workflows.workflow_run import WorkflowRun
+    from langchain_coze._workflows.file_parameters import InputSource
+    from langchain_coze._workflows.graph_state import WorkflowState
+
+T = TypeVar("T")
 
 _NO_ASYNC = 6003  # "asynchronous runs need a paid plan"
 _STREAMED_KEY = "streamed"
 
-InputSource: TypeAlias = Literal["program", "network", "coercion"]
-"""Where inputs come from, which decides whether a file may be a path. `program`: a str or a `Path`.
-`network` (a model or a remote caller): only a `Path`, because text must not reach local files.
-`coercion`: never, because a schema may turn a model's text into a `Path`."""
 
-
-class RunOptions(NamedTuple):
-    """What to run, and how.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkflowEngine:
+    """Starts or resumes a run: make one for each, because the deadline counts from then.
 
     Attributes:
+        driver: Runs the flows.
         workflow_id: The workflow.
+        schema: The JSON schema of the parameters; empty if unknown.
         body: Other fields of the request body than the parameters.
-        base_url: The server.
-        stream: Whether to stream events.
-        is_async: Whether to start the run asynchronously and poll it.
+        mode: Whether to stream events, to wait for one reply, or to start the run and poll it.
         endpoint: Another path for starting the run, or None.
         tool_call_id: The tool call that needs the run, or None; interrupts contain it.
-        on_async_unavailable: Called if asynchronous runs need a paid plan; may be None.
+        reporter: Receives each message of the run; see `Notify`.
+        on_async_unavailable: Called if asynchronous runs need a paid plan.
         retry_policy: The retry policy and deadline of the requests.
         polling: How to poll an asynchronous run.
     """
 
+    driver: Driver
     workflow_id: str
-    body: Mapping[str, Any] = {}
-    base_url: str = ""
-    stream: bool = True
-    is_async: bool = False
-    endpoint: str | None = None
-    tool_call_id: str | None = None
-    on_async_unavailable: Callable[[], None] | None = None
-    retry_policy: RetryPolicy = RetryPolicy()
-    polling: Polling = Polling()
+    schema: Mapping[str, Any]
+    body: Mapping[str, Any]
+    mode: Literal["stream", "sync", "async"]
+    endpoint: str | None
+    tool_call_id: str | None
+    reporter: Any
+    on_async_unavailable: Callable[[], None]
+    retry_policy: RetryPolicy
+    polling: Polling
 
+    def run(self, make_flow: Callable[[], Flow[T]]) -> T:
+        """Run the flow that a function returns; see `start` and `resume`."""
+        return self.driver.run(make_flow())
 
-class RunState(NamedTuple):
-    """A run after a start or a resume.
+    async def arun(self, make_flow: Callable[[], Flow[T]]) -> T:
+        """Async version of `run`; calls the function in a thread, because it may read files."""
+        return await self.driver.arun(await asyncio.to_thread(make_flow))
 
-    Attributes:
-        run: The run so far.
-        pending: The interrupt that it waits on, as plain data, or None if the run has ended.
-    """
-
-    run: WorkflowRun
-    pending: dict[str, Any] | None
-
-
-# --- Sync and async callers ----------------------------------------------------------------------
-
-
-class WorkflowEngine:
-    """Starts and resumes runs of one workflow, sync or async.
-
-    Args:
-        driver: Runs the flows.
-        make_options: Returns the options; called for each start and resume, because the deadline
-            counts from then.
-        schema: The JSON schema of the parameters; empty if unknown.
-    """
-
-    def __init__(
-        self, driver: Driver, make_options: Callable[[], RunOptions], schema: Mapping[str, Any]
-    ) -> None:
-        """Create an engine; nothing is sent yet."""
-        self._driver = driver
-        self.make_options = make_options
-        self._schema = schema
-
-    def prepare_inputs(
-        self, values: Mapping[str, Any], *, source: InputSource = "program"
-    ) -> dict[str, Any]:
-        """Return parameters for `start`: validate them and read their files (this blocks).
+    def start(self, values: Mapping[str, Any], source: InputSource) -> Flow[WorkflowState]:
+        """Return the flow that starts a run; validate its parameters and read their files first.
 
         Args:
             values: The parameters.
             source: Where they come from.
 
         Raises:
-            CozeWorkflowError: The parameters are invalid.
+            CozeWorkflowError: The parameters are invalid, or the run failed.
+            CozeError: Any other error.
         """
-        prepared: dict[str, Any] = map_files(
-            self._schema,
-            validate_inputs(self._schema, to_plain_data(values)),
-            lambda value: parse_file(
-                value, allow_path_strings=source == "program", allow_paths=source != "coercion"
-            ),
+        validated = validate_inputs(self.schema, to_plain_data(values))
+        return _start_run(
+            self, map_files(self.schema, validated, partial(parse_file, source=source))
         )
-        return prepared
-
-    def start(self, parameters: Mapping[str, Any], reporter: Any = None) -> RunState:
-        """Start a run; see `start_run`."""
-        return self._driver.run(start_run(self.make_options(), parameters, reporter))
-
-    async def astart(self, parameters: Mapping[str, Any], reporter: Any = None) -> RunState:
-        """Async version of `start`."""
-        return await self._driver.arun(start_run(self.make_options(), parameters, reporter))
 
     def resume(
         self,
         pending: Mapping[str, Any],
         answer: Any,
-        earlier_messages: Sequence[Any] = (),
-        reporter: Any = None,
-        *,
-        source: InputSource = "network",
-    ) -> RunState:
-        """Answer the interrupt of a run; see `prepare_answer` and `resume_run`."""
-        prepared = prepare_answer(pending, answer, source=source)
-        flow = resume_run(
-            self.make_options(),
-            pending,
-            prepared,
-            earlier_messages=earlier_messages,
-            reporter=reporter,
-        )
-        return self._driver.run(flow)
+        earlier_messages: Sequence[Any],
+        source: InputSource,
+    ) -> Flow[WorkflowState]:
+        """Return the flow that answers the interrupt of a run; read the files of the answer first.
 
-    async def aresume(
-        self,
-        pending: Mapping[str, Any],
-        answer: Any,
-        earlier_messages: Sequence[Any] = (),
-        reporter: Any = None,
-        *,
-        source: InputSource = "network",
-    ) -> RunState:
-        """Async version of `resume`."""
-        prepared = await asyncio.to_thread(prepare_answer, pending, answer, source=source)
-        flow = resume_run(
-            self.make_options(),
-            pending,
-            prepared,
-            earlier_messages=earlier_messages,
-            reporter=reporter,
-        )
-        return await self._driver.arun(flow)
+        Args:
+            pending: The interrupt that the run waits on.
+            answer: The answer of the user.
+            earlier_messages: The messages of the run so far.
+            source: Where the answer comes from.
+
+        Raises:
+            CozeInvalidRequestError: There is no answer or no question.
+            CozeWorkflowError: The answer is invalid, or the run failed or no longer waits for it.
+            CozeError: Any other error.
+        """
+        prepared = prepare_answer(pending, answer, source)
+        workflow_id = pending.get("workflow_id") or self.workflow_id
+        engine = dataclasses.replace(self, workflow_id=workflow_id)
+        return _resume_run(engine, pending, prepared, earlier_messages)
 
 
-def prepare_answer(pending: Mapping[str, Any], answer: Any, *, source: InputSource) -> Any:
-    """Return an answer for `resume_run`: name its values and read its files (this blocks).
-
-    Args:
-        pending: The interrupt that the run waits on.
-        answer: The answer of the user.
-        source: Where the answer comes from.
+def prepare_answer(pending: Mapping[str, Any], answer: Any, source: InputSource) -> Any:
+    """Return an answer to send: name its values and read its files (this blocks).
 
     Raises:
         CozeInvalidRequestError: The answer is None, or the interrupt has no `event_id`.
@@ -194,9 +138,7 @@ def prepare_answer(pending: Mapping[str, Any], answer: Any, *, source: InputSour
     """
 
     def convert_file(value: Any) -> Any:
-        parsed = parse_file(
-            value, allow_path_strings=source == "program", allow_paths=source != "coercion"
-        )
+        parsed = parse_file(value, source)
         is_reference = isinstance(parsed, str) and parsed.startswith("{")
         return json.loads(parsed) if is_reference else parsed  # in an answer it is an object
 
@@ -215,73 +157,42 @@ def prepare_answer(pending: Mapping[str, Any], answer: Any, *, source: InputSour
 # --- Flows ---------------------------------------------------------------------------------------
 
 
-def start_run(
-    options: RunOptions, parameters: Mapping[str, Any], reporter: Any = None
-) -> Flow[RunState]:
-    """Start a run.
-
-    Args:
-        options: What to run, and how.
-        parameters: Values for the start node, with an `Attachment` for each file to upload.
-        reporter: Receives each message; see `Notify`.
-
-    Raises:
-        CozeWorkflowError: The run failed.
-        CozeError: Any other error.
-    """
-    values = yield from _upload_files(options, parameters, to_file_reference)
-    body = {"workflow_id": options.workflow_id, **options.body, "parameters": values}
-    if options.is_async:
-        request = build_run_request({**body, "is_async": True}, endpoint=options.endpoint)
-        try:
-            reply = yield from _send(request, options.retry_policy)
-        except CozeError as error:
-            if error.code != _NO_ASYNC:
-                raise
-            options = _fall_back_to_stream(options)
-        else:
-            return (yield from _collect(options, reply, reporter))
-    request = build_run_request(body, stream=options.stream, endpoint=options.endpoint)
-    reply = yield from _send(request, options.retry_policy)
-    return (yield from _collect(options, reply, reporter))
+def _start_run(engine: WorkflowEngine, parameters: Mapping[str, Any]) -> Flow[WorkflowState]:
+    values = yield from _upload_files(engine, parameters, to_file_reference)
+    body = {"workflow_id": engine.workflow_id, **engine.body, "parameters": values}
+    is_async = engine.mode == "async"
+    if is_async:
+        body["is_async"] = True
+    request = build_run_request(body, stream=engine.mode == "stream", endpoint=engine.endpoint)
+    try:
+        reply = yield from _send(request, engine.retry_policy)
+    except CozeError as error:
+        if not is_async or error.code != _NO_ASYNC:
+            raise
+        return (yield from _start_run(_fall_back_to_stream(engine), values))
+    return (yield from _read_run(engine, reply))
 
 
-def resume_run(
-    options: RunOptions,
+def _resume_run(
+    engine: WorkflowEngine,
     pending: Mapping[str, Any],
     answer: Any,
-    *,
-    earlier_messages: Sequence[Any] = (),
-    reporter: Any = None,
-) -> Flow[RunState]:
-    """Answer the interrupt of a run.
-
-    Args:
-        options: What to run, and how.
-        pending: The interrupt that the run waits on.
-        answer: Text, or the values of an input node, with an `Attachment` for each file to upload.
-        earlier_messages: The messages of the run so far.
-        reporter: Receives each new message; see `Notify`.
-
-    Raises:
-        CozeWorkflowError: The run failed or no longer waits for this answer.
-        CozeError: Any other error.
-    """
-    resume_data = yield from _upload_files(options, answer, lambda file_id: {"file_id": file_id})
-    options = options._replace(workflow_id=pending.get("workflow_id") or options.workflow_id)
+    earlier_messages: Sequence[Any],
+) -> Flow[WorkflowState]:
+    resume_data = yield from _upload_files(engine, answer, lambda file_id: {"file_id": file_id})
     body = {
-        "workflow_id": options.workflow_id,
+        "workflow_id": engine.workflow_id,
         "event_id": pending["event_id"],
         "interrupt_type": pending.get("type", 0),
         "resume_data": serialize_answer(resume_data),
     }
     request = build_resume_request(body, stream=bool(pending.get(_STREAMED_KEY, True)))
-    reply = yield from _send(request, options.retry_policy, answering=True)
-    return (yield from _collect(options, reply, reporter, earlier_messages=earlier_messages))
+    reply = yield from _send(request, engine.retry_policy, is_answer=True)
+    return (yield from _read_run(engine, reply, earlier_messages))
 
 
 def _upload_files(
-    options: RunOptions, values: Any, to_reference: Callable[[str], Any]
+    engine: WorkflowEngine, values: Any, to_reference: Callable[[str], Any]
 ) -> Flow[Any]:
     """Upload the files in some values; return the values with `to_reference(id)` in their place."""
     files: list[Upload] = []
@@ -294,7 +205,10 @@ def _upload_files(
     _map_leaves(values, collect)
     try:
         ids = yield from upload_all(
-            files, _runtime.uploaded_file_ids, options.base_url, options.retry_policy
+            files,
+            _runtime.uploaded_file_ids,
+            engine.driver.settings.base_url,
+            engine.retry_policy,
         )
     except CozeError as error:
         no_run = error.with_context(may_have_started=False)  # whatever happened to the file
@@ -313,54 +227,54 @@ def _map_leaves(values: Any, change: Callable[[Any], Any]) -> Any:
     return change(values)
 
 
-def _fall_back_to_stream(options: RunOptions) -> RunOptions:
-    """Return options for a streamed run, because asynchronous runs are not available."""
-    if options.on_async_unavailable is not None:
-        options.on_async_unavailable()
+def _fall_back_to_stream(engine: WorkflowEngine) -> WorkflowEngine:
+    """Return an engine for a streamed run, because asynchronous runs are not available."""
+    engine.on_async_unavailable()
     warn_user(
         "Asynchronous runs need a paid plan (6003): the workflow is run as a stream. "
         "异步运行需要付费套餐（6003），已改为流式运行。"
     )
-    return options._replace(stream=True, is_async=False)
+    return dataclasses.replace(engine, mode="stream")
 
 
-def _collect(
-    options: RunOptions, reply: Reply, reporter: Any, *, earlier_messages: Sequence[Any] = ()
-) -> Flow[RunState]:
-    """Read a run until it ends or is interrupted."""
-    parser = RunParser(logid=reply.logid, token=reply.token, earlier_messages=earlier_messages)
-    if reply.stream is not None:
-        yield from read_run_stream(parser, reply.stream, reporter)
-    else:
-        yield from _read_reply(parser, options, reply)
-    pending = parser.build_interrupt(options.workflow_id)
-    if pending is not None:
-        streamed = reply.stream is not None
-        pending |= {_STREAMED_KEY: streamed, "tool_call_id": options.tool_call_id}
-    return RunState(parser.build_run(options.workflow_id), pending)
-
-
-def _send(request: Request, policy: RetryPolicy, *, answering: bool = False) -> Flow[Reply]:
+def _send(request: Request, policy: RetryPolicy, *, is_answer: bool = False) -> Flow[Reply]:
     """Send a request and return the reply; map errors with `map_refusal`."""
     try:
         return (yield from send_with_retry(request, policy))
     except CozeError as error:
-        raise map_refusal(mark_received(error), is_answer=answering) from error.__cause__
+        raise map_refusal(mark_received(error), is_answer=is_answer) from error.__cause__
 
 
-def _read_reply(parser: RunParser, options: RunOptions, reply: Reply) -> Flow[None]:
+def _read_run(
+    engine: WorkflowEngine, reply: Reply, earlier_messages: Sequence[Any] = ()
+) -> Flow[WorkflowState]:
+    """Read a run until it ends or is interrupted."""
+    parser = RunParser(logid=reply.logid, token=reply.token, earlier_messages=earlier_messages)
+    if reply.stream is not None:
+        yield from read_run_stream(parser, reply.stream, engine.reporter)
+    else:
+        yield from _read_reply(parser, engine, reply)
+    pending = parser.build_interrupt(engine.workflow_id)
+    if pending is not None:
+        is_streamed = reply.stream is not None
+        pending |= {_STREAMED_KEY: is_streamed, "tool_call_id": engine.tool_call_id}
+    run = parser.build_run(engine.workflow_id).model_dump()
+    return {"run": run, "output": run["output"], "pending": pending, "attempt": None}
+
+
+def _read_reply(parser: RunParser, engine: WorkflowEngine, reply: Reply) -> Flow[None]:
     """Read the reply to a run that is not streamed; poll an asynchronous run."""
     run = RunReply.model_validate(reply.json)
-    if options.is_async and run.execute_id and not run.data and run.interrupt is None:
-        parser.record_start(run)
+    if engine.mode == "async" and run.execute_id and not run.data and run.interrupt is None:
+        parser.record_info(run)
         try:
-            polled = yield from poll_workflow_run(
-                options.workflow_id, run.execute_id, options.retry_policy, options.polling
+            _, history = yield from poll_workflow_run(
+                engine.workflow_id, run.execute_id, engine.retry_policy, engine.polling
             )
         except CozeError as error:
             debug_url = error.debug_url or run.debug_url or None  # the run continues in Coze
             raise error.with_context(debug_url=debug_url) from error.__cause__
-        parser.feed_history(polled[1])
+        parser.feed_history(history)
         return
     parser.feed_reply(run)
     if "data" not in reply.json and not (run.interrupt or run.execute_id or run.debug_url):

@@ -26,6 +26,8 @@ from langchain_coze.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from langchain_coze._workflows.graph_state import WorkflowState
+
 _NOT_FOR_MODELS = (
     CozeAuthenticationError,
     CozePermissionError,
@@ -103,28 +105,23 @@ _UNKNOWN_ANSWER = bilingual_hint(
 )
 
 
-def make_unknown_result(state: Mapping[str, Any], *, is_answer: bool) -> CozeUnknownResultError:
-    """Return the error for an attempt that was announced, but whose result is not known.
-
-    Args:
-        state: The state of the workflow's graph, with its `attempt`.
-        is_answer: Whether an answer was to be sent, and not a run to be started.
-    """
-    attempt: Mapping[str, Any] = state["attempt"]
+def make_unknown_result(state: WorkflowState) -> CozeUnknownResultError:
+    """Return the error for the announced attempt of a state, whose result is not known."""
+    attempt, pending = state["attempt"] or {}, state.get("pending")
     details = {"workflow_id": attempt["workflow_id"], "time": attempt["time"]}
-    run: Mapping[str, Any] = (state.get("run") or {}) if is_answer else {}
-    if is_answer:
-        pending = state.get("pending") or {}
+    run: Mapping[str, Any] = {}
+    if pending:
+        run = state.get("run") or {}
         details |= {"execute_id": run.get("execute_id"), "event_id": pending.get("event_id")}
     else:
         values = json.dumps(state.get("parameters") or {}, ensure_ascii=False, default=str)
         details["parameters"] = redact(values)[:_MAX_PARAMETERS]
     details["tool_call_id"] = attempt["tool_call_id"]
     known = ", ".join(f"{name} {value}" for name, value in details.items() if value)
-    subject = "answer may have been received" if is_answer else "run may have been started"
+    subject = "answer may have been received" if pending else "run may have been started"
     return CozeUnknownResultError(
         f"The {subject} by Coze already; the result is not known ({known}).",
-        hint=_UNKNOWN_ANSWER if is_answer else _UNKNOWN_START,
+        hint=_UNKNOWN_ANSWER if pending else _UNKNOWN_START,
         debug_url=run.get("debug_url"),
         logid=run.get("logid"),
         may_have_started=True,

@@ -7,13 +7,18 @@ import mimetypes
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, TypeAlias
 
 from langchain_coze._convert.attachments import parse_block
 from langchain_coze._workflows.input_schema import FILE_HINT
 from langchain_coze._workflows.plain_data import shorten_repr
 from langchain_coze._workflows.validation import COZE_TYPE
 from langchain_coze.errors import CozeInvalidRequestError, CozeWorkflowError, convert_error
+
+InputSource: TypeAlias = Literal["program", "network", "coercion"]
+"""Where inputs come from, which decides whether a file may be a path. `program`: a str or a `Path`.
+`network` (a model or a remote caller): only a `Path`, because text must not reach local files.
+`coercion`: never, because a schema may turn a model's text into a `Path`."""
 
 _FILE_ID = re.compile(r"\d+|[A-Za-z0-9]+[_*-][A-Za-z0-9_*-]+")
 
@@ -39,33 +44,27 @@ def map_files(schema: Mapping[str, Any], values: Any, convert: Callable[[Any], A
     return values
 
 
-def parse_file(value: Any, *, allow_path_strings: bool = True, allow_paths: bool = True) -> Any:
+def parse_file(value: Any, source: InputSource = "program") -> Any:
     """Return a file in Coze's form, or an `Attachment` that must be uploaded first.
 
     Args:
         value: Bytes, a path, a URL, the id of an uploaded file, a dict or content block with one
             of these, or a list of them.
-        allow_path_strings: Whether a str may be a path. Must be False for text from a model or
-            from the network, which must not reach local files.
-        allow_paths: Whether a `Path` object is accepted. Must be False if a schema may turn a
-            model's text into a `Path`.
+        source: Where the value comes from.
 
     Raises:
         CozeWorkflowError: The value is not a file, is a path that is not allowed, or cannot be
             read.
     """
     if isinstance(value, (list, tuple)):
-        return [
-            parse_file(item, allow_path_strings=allow_path_strings, allow_paths=allow_paths)
-            for item in value
-        ]
+        return [parse_file(item, source) for item in value]
     if isinstance(value, (bytes, bytearray)):
         return _parse_attachment({"type": "file", "base64": bytes(value)})
     if isinstance(value, PurePath):
-        return _read_file(value) if allow_paths else _reject_path(str(value))
+        return _reject_path(str(value)) if source == "coercion" else _read_file(value)
     if isinstance(value, Mapping):
-        return _parse_mapping(value, allow_path_strings=allow_path_strings)
-    return _parse_text(str(value).strip(), allow_path_strings=allow_path_strings)
+        return _parse_mapping(value, source)
+    return _parse_text(value, source)
 
 
 def to_file_reference(file_id: str) -> str:
@@ -77,30 +76,33 @@ def to_file_reference(file_id: str) -> str:
     return json.dumps({"file_id": file_id}, separators=(",", ":"))
 
 
-def _parse_mapping(value: Mapping[str, Any], *, allow_path_strings: bool) -> Any:
+def _parse_mapping(value: Mapping[str, Any], source: InputSource) -> Any:
     if value.get("file_id"):
         return to_file_reference(str(value["file_id"]))
     if "type" in value:
         return _parse_attachment(value)
     if value.get("url"):
-        return _parse_text(str(value["url"]), allow_path_strings=allow_path_strings)
-    raise CozeWorkflowError(f"A dict is no file without a file_id or a url: {shorten_repr(value)}.")
+        return _parse_text(value["url"], source)
+    raise CozeWorkflowError(
+        f"A file given as a dict needs a file_id or a url: {shorten_repr(value)} has neither."
+    )
 
 
-def _parse_text(text: str, *, allow_path_strings: bool) -> Any:
+def _parse_text(value: Any, source: InputSource) -> Any:
+    text, is_path_allowed = str(value).strip(), source == "program"
     if text.lower().startswith(("http://", "https://")) or text.startswith("{"):
         return text
     if text.startswith("data:"):
         return _parse_attachment({"type": "file", "url": text})
-    if _FILE_ID.fullmatch(text) and not (allow_path_strings and _is_file(text)):
+    if _FILE_ID.fullmatch(text) and not (is_path_allowed and _is_file(text)):
         return to_file_reference(text)
-    return _read_file(PurePath(text)) if allow_path_strings else _reject_path(text)
+    return _read_file(PurePath(text)) if is_path_allowed else _reject_path(text)
 
 
 def _reject_path(text: str) -> NoReturn:
     raise CozeWorkflowError(
-        f"{shorten_repr(text)} is no file: give {FILE_HINT}. "
-        "Only a program may give a path, as a Path."
+        f"{shorten_repr(text)} is not a file: pass {FILE_HINT}. Only a program may pass a path, as "
+        "a pathlib.Path."
     )
 
 
@@ -131,7 +133,7 @@ def _parse_attachment(block: Mapping[str, Any]) -> Any:
     except CozeInvalidRequestError as error:
         raise convert_error(error, CozeWorkflowError) from error
     if isinstance(attachment, str):
-        raise CozeWorkflowError("A text is no file.")
+        raise CozeWorkflowError("Expected a file, got text.")
     if attachment.url:
         return attachment.url
     return to_file_reference(attachment.file_id) if attachment.file_id else attachment

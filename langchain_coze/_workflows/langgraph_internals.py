@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langgraph.errors import GraphInterrupt
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import RunnableConfig
 
+T = TypeVar("T")
+
 # Private keys of LangGraph. tests/integration_tests/test_workflow_graphs.py fails if one changes.
 _TASK = "__pregel_task_id"
 _SCRATCHPAD = "__pregel_scratchpad"
@@ -30,38 +32,37 @@ _CHECKPOINTER = "__pregel_checkpointer"
 _CHECKPOINT_NS = "checkpoint_ns"
 _CHECKPOINT_MAP = "checkpoint_map"
 _DURABILITY = "__pregel_durability"
+GRAPH_NAME = "coze_workflow"
+"""The name of the nested graph of a tool call, which its checkpoint namespace contains."""
+
 _MAX_ATTEMPTS = 256  # attempts to remember
 _SAVE_PAUSES = (*(0.001 * 2**n for n in range(8)), *[0.25] * 7)  # seconds between look-ups: 2 s
 
 
 def build_child_config(
-    config: RunnableConfig | None, tool_call_id: str | None, *, name: str
+    config: RunnableConfig | None, tool_call_id: str | None
 ) -> RunnableConfig | None:
     """Return the config for the nested graph of a tool call, or None if it cannot interrupt.
 
-    That is outside LangGraph, and in a graph without a checkpointer, which cannot be resumed.
+    It cannot outside LangGraph, nor in a graph without a checkpointer, which cannot be resumed.
 
     Args:
-        config: The config of the tool.
+        config: The config of the tool, None outside LangChain.
         tool_call_id: The id of the call, which becomes part of the checkpoint namespace.
-        name: The name of the nested graph.
     """
-    configurable = dict((config or {}).get("configurable") or {})
+    config = config or {}
+    configurable = dict(config.get("configurable") or {})
     if _TASK not in configurable or not configurable.get(_CHECKPOINTER):
         return None
     if tool_call_id:
         safe = "".join("_" if char in ":|" else char for char in tool_call_id)
-        configurable[_CHECKPOINT_NS] = f"{configurable.get(_CHECKPOINT_NS, '')}|{name}:{safe}"
+        configurable[_CHECKPOINT_NS] = f"{configurable.get(_CHECKPOINT_NS, '')}|{GRAPH_NAME}:{safe}"
         scratchpad: Any = configurable.get(_SCRATCHPAD)
         if dataclasses.is_dataclass(scratchpad) and hasattr(scratchpad, "subgraph_counter"):
-            # LangGraph appends the counter to the namespace unless it is 0
-            changes: Any = {"subgraph_counter": _return_zero}
-            configurable[_SCRATCHPAD] = dataclasses.replace(scratchpad, **changes)  # type: ignore[type-var] # an instance, not a class
-    return {**(config or {}), "configurable": configurable}
-
-
-def _return_zero() -> int:
-    return 0
+            # LangGraph appends the counter to the namespace unless it is 0, which `int()` is
+            changed = dataclasses.replace(cast("Any", scratchpad), subgraph_counter=int)
+            configurable[_SCRATCHPAD] = changed
+    return {**config, "configurable": configurable}
 
 
 def wait_until_saved(config: RunnableConfig) -> None:
@@ -71,9 +72,6 @@ def wait_until_saved(config: RunnableConfig) -> None:
     thread would continue from an earlier step, which knows nothing of this one. With "sync" they
     are stored already, with "exit" they are not stored before the end. Gives up after 2 s, because
     a parent graph may have no checkpoints.
-
-    Args:
-        config: The config of the step.
     """
     saver, lookups = _list_checkpoints(config)
     for lookup in lookups:
@@ -107,6 +105,7 @@ def _list_checkpoints(config: RunnableConfig) -> tuple[Any, list[RunnableConfig]
     ]
 
 
+@dataclasses.dataclass(kw_only=True)
 class _SiblingCalls:
     """The tool calls of one attempt of a task.
 
@@ -115,14 +114,11 @@ class _SiblingCalls:
         interrupted: Whether a call has interrupted, which ends the attempt.
     """
 
-    def __init__(self) -> None:
-        self.calls: list[asyncio.Event] = []
-        self.interrupted = False
+    calls: list[asyncio.Event] = dataclasses.field(default_factory=list)
+    interrupted: bool = False
 
 
-async def call_with_siblings(
-    config: RunnableConfig, call: Callable[[], Awaitable[dict[str, Any]]]
-) -> dict[str, Any]:
+async def call_with_siblings(config: RunnableConfig, call: Callable[[], Awaitable[T]]) -> T:
     """Await one of a task's tool calls; delay its interrupt until all have finished or interrupted.
 
     `ToolNode` awaits its calls together. The first interrupt would leave the others behind as

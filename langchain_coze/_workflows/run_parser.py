@@ -103,14 +103,10 @@ class RunParser:
         if not self.is_finished:
             raise make_truncated_error("The stream ended before the run did.", logid=self._logid)
 
-    def record_start(self, run: RunReply) -> None:
-        """Record the reply that starts an asynchronous run."""
-        self._record_info(run)
-
     def feed_reply(self, run: RunReply) -> None:
         """Read the reply of a run that was not streamed (wire section 4.2)."""
         self._data = run.data
-        self._record_info(run)
+        self.record_info(run)
         self.pending = run.interrupt
         self.is_finished = True
 
@@ -121,7 +117,7 @@ class RunParser:
             CozeWorkflowInterrupt: The run waits for its user, and the server does not say for what.
             CozeError: The run failed.
         """
-        self._record_info(history)
+        self.record_info(history)
         if history.execute_status == _WAITING_ON_STUDIO:
             raise make_unknown_interrupt(self._execute_id, **self._collect_error_context())
         self.pending = history.interrupt
@@ -147,7 +143,7 @@ class RunParser:
             self._handle_message(body)
         elif name == "interrupt" and isinstance(body, dict):
             reply = RunReply.model_validate(body)
-            self._record_info(reply)
+            self.record_info(reply)
             self._node_title = NodeMessage.model_validate(body).node_title
             self.pending = reply.interrupt
             if self.pending is None:
@@ -156,7 +152,7 @@ class RunParser:
                 )
             self.is_finished = True
         elif name == "done":
-            self._record_info(RunReply.model_validate(body if isinstance(body, dict) else {}))
+            self.record_info(RunReply.model_validate(body if isinstance(body, dict) else {}))
             self.is_finished = True
         elif name == "error" or (not name and find_failure(body) is not None):
             self._handle_failure(body, payload)
@@ -187,7 +183,7 @@ class RunParser:
         context = {**self._collect_error_context(), "response": response}
         raise make_run_error(failure.code or None, message, **context)
 
-    def _record_info(self, info: RunReply | RunHistory) -> None:
+    def record_info(self, info: RunReply | RunHistory) -> None:
         """Keep the trace URL, the id and the usage of a reply, a history or the last event."""
         self._debug_url = info.debug_url or self._debug_url
         self._execute_id = info.execute_id or self._execute_id

@@ -233,7 +233,7 @@ def test_langgraph_still_has_the_private_keys_that_are_used(
     assert dataclasses.is_dataclass(type(pad))
     assert (pad.subgraph_counter(), pad.subgraph_counter()) == (0, 1)
     assert second["__pregel_scratchpad"].subgraph_counter is pad.subgraph_counter
-    made = langgraph_internals.build_child_config(peek.configs[0], "a:b|c", name="coze_workflow")
+    made = langgraph_internals.build_child_config(peek.configs[0], "a:b|c")
     assert made is not None
     inside = made["configurable"]
     assert inside["checkpoint_ns"] == f"tools:{first['__pregel_task_id']}|coze_workflow:a_b_c"
@@ -262,7 +262,7 @@ def test_a_config_without_a_checkpointer_is_recognized(
     (config,) = peek.configs
     assert config["configurable"]["__pregel_task_id"]
     assert config["configurable"].get("__pregel_checkpointer") is None
-    assert langgraph_internals.build_child_config(config, "c_a", name="coze_workflow") is None
+    assert langgraph_internals.build_child_config(config, "c_a") is None
 
 
 @pytest.mark.parametrize("run_thread", THREAD_RUNNERS)

@@ -240,11 +240,11 @@ def test_files_are_accepted_in_every_form(tmp_path: Path) -> None:
 def test_a_model_must_not_read_files_of_this_machine(tmp_path: Path) -> None:
     path = tmp_path / "secret.txt"
     path.write_text("SECRET")
-    with pytest.raises(CozeWorkflowError, match="Only a program may give a path"):
-        parse_file(str(path), allow_path_strings=False)
-    with pytest.raises(CozeWorkflowError, match="Only a program may give a path"):
-        parse_file(path, allow_path_strings=False, allow_paths=False)  # made from a string
-    assert parse_file(path, allow_path_strings=False).data == b"SECRET"  # from a program
+    with pytest.raises(CozeWorkflowError, match="Only a program may pass a path"):
+        parse_file(str(path), "network")
+    with pytest.raises(CozeWorkflowError, match="Only a program may pass a path"):
+        parse_file(path, "coercion")  # made from a string
+    assert parse_file(path, "network").data == b"SECRET"  # from a program
 
 
 @pytest.mark.parametrize(
@@ -269,10 +269,10 @@ def test_values_that_are_not_files_are_refused(value: Any) -> None:
 def test_file_ids_need_not_be_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert parse_file("file_abc") == '{"file_id":"file_abc"}'
-    assert parse_file("7369****", allow_path_strings=False) == '{"file_id":"7369****"}'
+    assert parse_file("7369****", "network") == '{"file_id":"7369****"}'
     (tmp_path / "file_abc").write_text("Tea.")
     assert parse_file("file_abc").data == b"Tea."
-    assert parse_file("file_abc", allow_path_strings=False) == '{"file_id":"file_abc"}'
+    assert parse_file("file_abc", "network") == '{"file_id":"file_abc"}'
 
 
 def test_a_missing_path_is_refused(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_parameters_take_files_in_every_form(
     assert json.loads(call_tool(flow, {"photo": "https://h/t.png"}))["url"] == "https://h/t.png"
     message = call_tool(flow, make_call({"photo": str(path)}))
     assert message.status == "error"
-    assert "Only a program may give a path" in message.content
+    assert "Only a program may pass a path" in message.content
 
 
 # --- Names and parameters from Coze ---------------------------------------------------------------
