@@ -31,9 +31,9 @@ Example:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall, ToolCall, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, InvalidToolCall, ToolMessage
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig, RunnableLambda
 from langchain_core.runnables.configurable import DynamicRunnable
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -44,12 +44,13 @@ from typing_extensions import TypedDict
 
 from langchain_coze._base.bot import PER_CALL_FIELDS
 from langchain_coze._base.unsupported import reject_misspelt
-from langchain_coze._workflows.graph import build_workflow_graph
+from langchain_coze._workflows.graph import WorkflowNodes, build_workflow_graph
 from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from langchain_core.language_models import BaseChatModel
     from langchain_core.tools import BaseTool
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.store.base import BaseStore
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
 
 _MODEL, _TOOLS, _INVALID = "model", "tools", "refuse"
 _CONTEXT_ARGUMENTS = PER_CALL_FIELDS - {"model"}
-_FORBIDDEN_IN_NAMES = frozenset("|:")  # LangGraph's separators of nested graphs
 
 
 class CozeContext(TypedDict, total=False):
@@ -151,7 +151,8 @@ def create_coze_agent(  # noqa: PLR0913 - the options of `compile`
     _check_name(name)
     node = tools if isinstance(tools, ToolNode) else ToolNode(tools)
     graph = StateGraph(state_schema, context_schema=context_schema)
-    graph.add_node(_MODEL, _build_model_node(model, node, name))
+    bound = _bind_tools(model, list(node.tools_by_name.values()))
+    graph.add_node(_MODEL, _build_model_node(bound, name))
     graph.add_edge(START, _MODEL)
     if node.tools_by_name:
         graph.add_node(_TOOLS, node)
@@ -216,15 +217,13 @@ def create_workflow_graph(
     """
     name = tool.name if name is None else name
     _check_name(name)
-    return build_workflow_graph(
-        tool._make_engine,  # noqa: SLF001 - the graph runs the tool's engine
-        name=name,
-        checkpointer=checkpointer,
-    )
+    nodes = WorkflowNodes(make_engine=tool._make_engine)  # noqa: SLF001 - an internal of the tool
+    return build_workflow_graph(nodes, name=name, checkpointer=checkpointer)
 
 
 def _check_name(name: str) -> None:
-    if not isinstance(name, str) or not name.strip() or _FORBIDDEN_IN_NAMES & set(name):
+    # | and : are LangGraph's separators of nested graphs
+    if not isinstance(name, str) or not name.strip() or set(name) & {"|", ":"}:
         raise CozeInvalidRequestError(
             f"A graph cannot be named {name!r}.",
             hint=bilingual_hint(
@@ -237,20 +236,19 @@ def _check_name(name: str) -> None:
 # --- The model -----------------------------------------------------------------------------------
 
 
-def _build_model_node(
-    model: Runnable[Any, Any], node: ToolNode, name: str
-) -> RunnableLambda[Any, Any]:
+def _build_model_node(bound: Runnable[Any, Any], name: str) -> RunnableLambda[Any, Any]:
     """Return the node that calls the bot."""
-    tools = list(node.tools_by_name.values())
-    bound = _bind_tools(model, tools)
+
+    def name_answer(answer: BaseMessage) -> dict[str, Any]:
+        return {"messages": [answer.model_copy(update={"name": name})]}
 
     def call_model(state: Any, config: RunnableConfig) -> dict[str, Any]:
-        answer = bound.invoke(_get_messages(state), config, **_read_context_arguments())
-        return _name_answer(answer, name)
+        arguments = _read_context_arguments()
+        return name_answer(bound.invoke(_get_messages(state), config, **arguments))
 
     async def acall_model(state: Any, config: RunnableConfig) -> dict[str, Any]:
-        answer = await bound.ainvoke(_get_messages(state), config, **_read_context_arguments())
-        return _name_answer(answer, name)
+        arguments = _read_context_arguments()
+        return name_answer(await bound.ainvoke(_get_messages(state), config, **arguments))
 
     return RunnableLambda(call_model, acall_model, name=_MODEL)
 
@@ -262,40 +260,26 @@ def _bind_tools(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnabl
     if isinstance(model, RunnableBinding):  # its bind_tools would drop the existing bindings
         return model.model_copy(update={"bound": _bind_tools(model.bound, tools)})
     if isinstance(model, DynamicRunnable):
-        return _ConfigurableModel(model, tools)
-    bind_tools = getattr(model, "bind_tools", None)
-    if bind_tools is None:
+        return _ConfigurableModel(default=model, tools=list(tools))
+    if not hasattr(model, "bind_tools"):
         raise CozeInvalidRequestError(
             f"A {type(model).__name__} takes no tools: it has no bind_tools.",
             hint=bilingual_hint("Pass a chat model.", "请传入聊天模型。"),
         )
-    bound: Runnable[Any, Any] = bind_tools(tools)
-    return bound
+    return cast("BaseChatModel", model).bind_tools(tools)
 
 
-class _ConfigurableModel(Runnable[Any, Any]):
+class _ConfigurableModel(DynamicRunnable[Any, Any]):
     """A configurable model; tools are bound once the config of a call has selected the model."""
 
-    def __init__(self, model: DynamicRunnable[Any, Any], tools: Sequence[BaseTool]) -> None:
-        self._model, self._tools = model, tools
+    default: Any
+    tools: list[Any]
 
-    def invoke(
-        self,
-        input: Any,  # noqa: A002 - a parameter of `Runnable.invoke`
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        model, config = self._model.prepare(config)
-        return _bind_tools(model, self._tools).invoke(input, config, **kwargs)
-
-    async def ainvoke(
-        self,
-        input: Any,  # noqa: A002 - a parameter of `Runnable.ainvoke`
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> Any:
-        model, config = self._model.prepare(config)
-        return await _bind_tools(model, self._tools).ainvoke(input, config, **kwargs)
+    def _prepare(
+        self, config: RunnableConfig | None = None
+    ) -> tuple[Runnable[Any, Any], RunnableConfig]:
+        model, config = self.default.prepare(config)
+        return _bind_tools(model, self.tools), config
 
 
 def _read_context_arguments() -> dict[str, Any]:
@@ -310,15 +294,8 @@ def _read_context_arguments() -> dict[str, Any]:
     return {key: value for key in _CONTEXT_ARGUMENTS if (value := get(key)) is not None}
 
 
-def _name_answer(answer: BaseMessage, name: str) -> dict[str, Any]:
-    return {"messages": [answer.model_copy(update={"name": name})]}
-
-
 def _get_messages(state: Any) -> list[BaseMessage]:
-    messages: list[BaseMessage] = (
-        state["messages"] if isinstance(state, Mapping) else state.messages
-    )
-    return messages
+    return list(state["messages"] if isinstance(state, Mapping) else state.messages)
 
 
 # --- The tools -----------------------------------------------------------------------------------
@@ -326,40 +303,31 @@ def _get_messages(state: Any) -> list[BaseMessage]:
 
 def _route_tool_calls(state: Any) -> str | list[Send]:
     """Return the targets of the last answer: a task for each of its calls, or the end."""
-    asking, following = _find_last_answer(state)
+    asking, results = _find_last_answer(state)
     if not (asking.tool_calls or asking.invalid_tool_calls):
         return END
     # results may already be in the state, for example through update_state
-    done = {m.tool_call_id for m in following if isinstance(m, ToolMessage)}
-    calls: list[tuple[str, ToolCall | InvalidToolCall]] = [
-        *((_TOOLS, call) for call in asking.tool_calls),
-        *((_INVALID, call) for call in asking.invalid_tool_calls),
-    ]
-    return [Send(to, [call]) for to, call in calls if call["id"] not in done] or _MODEL
+    done = {m.tool_call_id for m in results if isinstance(m, ToolMessage)}
+    sends = [Send(_TOOLS, [call]) for call in asking.tool_calls]
+    sends += [Send(_INVALID, [call]) for call in asking.invalid_tool_calls]
+    return [send for send in sends if send.arg[0]["id"] not in done] or _MODEL
 
 
 def _answer_invalid_calls(state: list[InvalidToolCall]) -> dict[str, Any]:
-    """Return error results for calls whose arguments are not JSON, so that the bot can retry."""
-    return {
-        "messages": [
-            ToolMessage(
-                f"The arguments of this call are not valid JSON: {call['args']}",
-                name=call["name"],
-                tool_call_id=call["id"],
-                status="error",
-            )
-            for call in state
-        ]
-    }
+    """Return the error of a call whose arguments are not JSON, so that the bot can retry."""
+    (call,) = state
+    text = f"The arguments of this call are not valid JSON: {call['args']}"
+    result = ToolMessage(text, name=call["name"], tool_call_id=call["id"], status="error")
+    return {"messages": [result]}
 
 
 def _route_results(node: ToolNode) -> Callable[[Any], str]:
     """Return the router of tool results: to the bot, or to the end after `return_direct`."""
-    return_direct_tools = {name for name, tool in node.tools_by_name.items() if tool.return_direct}
+    direct = {name for name, tool in node.tools_by_name.items() if tool.return_direct}
 
     def route(state: Any) -> str:
-        called = {call["name"] for call in _find_last_answer(state)[0].tool_calls}
-        return END if called & return_direct_tools else _MODEL
+        calls = _find_last_answer(state)[0].tool_calls
+        return END if any(call["name"] in direct for call in calls) else _MODEL
 
     return route
 

@@ -19,10 +19,10 @@ from langchain_coze._base.parameter_tool import ParameterTool
 from langchain_coze._chat.options import validate_bot_or_app
 from langchain_coze._convert.to_coze import stringify_values
 from langchain_coze._workflows.engine import WorkflowEngine
-from langchain_coze._workflows.graph_state import read_run
 from langchain_coze._workflows.input_schema import make_tool_name
 from langchain_coze._workflows.metadata import describe_workflow, describe_workspace_workflows
 from langchain_coze._workflows.progress import ProgressReporter
+from langchain_coze._workflows.workflow_run import read_run
 from langchain_coze.errors import CozeWorkflowInterrupt, bilingual_hint
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Flow
     from langchain_coze._workflows.file_parameters import InputSource
     from langchain_coze._workflows.graph import NestedRun
-    from langchain_coze._workflows.graph_state import WorkflowState
-    from langchain_coze._workflows.workflow_run import WorkflowRun
+    from langchain_coze._workflows.workflow_run import WorkflowRun, WorkflowState
 
 _UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
@@ -243,18 +242,20 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
         """Return the nested graph of a call, or None outside a graph with a checkpointer."""
         if "langgraph" not in sys.modules:
             return None
-        from langchain_coze._workflows.graph import nest_run  # noqa: PLC0415 - importing langgraph takes 150 ms
+        from langchain_coze._workflows import graph, langgraph_internals  # noqa: PLC0415 - importing langgraph takes 150 ms
 
-        # the reporter is that of the tool, outside the nested graph
-        make_engine = partial(self._make_engine, engine.tool_call_id, engine.reporter)
-        return nest_run(
-            config,
-            engine.tool_call_id,
-            make_engine,
-            values,
+        tool_call_id = engine.tool_call_id
+        child_config = langgraph_internals.build_child_config(config, tool_call_id)
+        if child_config is None:
+            return None
+        nodes = graph.WorkflowNodes(
+            # the reporter is that of the tool, outside the nested graph
+            make_engine=partial(self._make_engine, tool_call_id, engine.reporter),
+            values=values,
             source=source,
             keep_failures=bool(self.handle_tool_error),
         )
+        return graph.NestedRun(nodes=nodes, config=config, child_config=child_config)
 
     def _get_input_source(self, tool_call_id: str | None) -> InputSource:
         """Return where the parameters of a call come from."""

@@ -13,7 +13,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze._workflows.errors import make_unknown_result
-from langchain_coze._workflows.graph_state import dump_failure
+from langchain_coze._workflows.workflow_run import dump_failure
 from langchain_coze.errors import (
     CozeError,
     CozeUnknownResultError,
@@ -25,7 +25,7 @@ from langchain_coze.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from langchain_coze._workflows.graph_state import WorkflowState
+    from langchain_coze._workflows.workflow_run import WorkflowState
 
 
 class Attempts:

@@ -18,7 +18,6 @@ from langchain_coze._api.polling import Polling, poll_workflow_run
 from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.retry import RetryPolicy, mark_received, send_with_retry
 from langchain_coze._api.workflows import build_resume_request, build_run_request
-from langchain_coze._convert.attachments import Attachment
 from langchain_coze._convert.questions import name_answer, serialize_answer
 from langchain_coze._warnings import warn_user
 from langchain_coze._workflows.errors import map_refusal
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Flow, Reply, Request, Upload
     from langchain_coze._workflows.file_parameters import InputSource
-    from langchain_coze._workflows.graph_state import WorkflowState
+    from langchain_coze._workflows.workflow_run import WorkflowState
 
 T = TypeVar("T")
 
@@ -90,10 +89,6 @@ class WorkflowEngine:
     def start(self, values: Mapping[str, Any], source: InputSource) -> Flow[WorkflowState]:
         """Return the flow that starts a run; validate its parameters and read their files first.
 
-        Args:
-            values: The parameters.
-            source: Where they come from.
-
         Raises:
             CozeWorkflowError: The parameters are invalid, or the run failed.
             CozeError: Any other error.
@@ -111,12 +106,6 @@ class WorkflowEngine:
         source: InputSource,
     ) -> Flow[WorkflowState]:
         """Return the flow that answers the interrupt of a run; read the files of the answer first.
-
-        Args:
-            pending: The interrupt that the run waits on.
-            answer: The answer of the user.
-            earlier_messages: The messages of the run so far.
-            source: Where the answer comes from.
 
         Raises:
             CozeInvalidRequestError: There is no answer or no question.
@@ -196,35 +185,14 @@ def _upload_files(
 ) -> Flow[Any]:
     """Upload the files in some values; return the values with `to_reference(id)` in their place."""
     files: list[Upload] = []
-
-    def collect(value: Any) -> Any:
-        if isinstance(value, Attachment):
-            files.append(value.upload)
-        return value
-
-    _map_leaves(values, collect)
+    map_files({}, values, lambda file: files.append(file.upload))
+    cache, base_url = _runtime.uploaded_file_ids, engine.driver.settings.base_url
     try:
-        ids = yield from upload_all(
-            files,
-            _runtime.uploaded_file_ids,
-            engine.driver.settings.base_url,
-            engine.retry_policy,
-        )
+        ids = yield from upload_all(files, cache, base_url, engine.retry_policy)
     except CozeError as error:
         no_run = error.with_context(may_have_started=False)  # whatever happened to the file
         raise no_run from error.__cause__
-    return _map_leaves(
-        values, lambda v: to_reference(ids[v.upload.digest]) if isinstance(v, Attachment) else v
-    )
-
-
-def _map_leaves(values: Any, change: Callable[[Any], Any]) -> Any:
-    """Return plain data with `change` applied to each leaf."""
-    if isinstance(values, dict):
-        return {key: _map_leaves(value, change) for key, value in values.items()}
-    if isinstance(values, list):
-        return [_map_leaves(value, change) for value in values]
-    return change(values)
+    return map_files({}, values, lambda file: to_reference(ids[file.upload.digest]))
 
 
 def _fall_back_to_stream(engine: WorkflowEngine) -> WorkflowEngine:

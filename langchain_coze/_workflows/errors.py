@@ -26,7 +26,7 @@ from langchain_coze.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from langchain_coze._workflows.graph_state import WorkflowState
+    from langchain_coze._workflows.workflow_run import WorkflowState
 
 _NOT_FOR_MODELS = (
     CozeAuthenticationError,
@@ -40,16 +40,10 @@ _MAX_PARAMETERS = 300  # characters of the parameters that an error quotes
 
 
 def make_run_error(code: int | None, message: str, **context: Any) -> CozeError:
-    """Return the error for a failure that a run reports.
+    """Return the error for a failure that a run reports, with Coze's code and message.
 
-    Args:
-        code: Coze's code, or None.
-        message: Coze's message.
-        **context: Other attributes of `CozeError`: logid, debug_url, …
-
-    Returns:
-        A `CozeWorkflowError`, or the class of the code if other parameters cannot help: token,
-        permission, publishing, quota, rate.
+    It is a `CozeWorkflowError`, or has the class of its code if other parameters cannot help:
+    token, permission, publishing, quota, rate.
     """
     error = make_error(code, message, default=CozeWorkflowError, **context)
     return error if isinstance(error, _NOT_FOR_MODELS) else _to_workflow_error(error)
@@ -67,20 +61,13 @@ _LATE_ANSWER = bilingual_hint(
 def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     """Return the error for a start or an answer that Coze refused.
 
-    Args:
-        error: The error that the reply reports.
-        is_answer: Whether an answer was refused, which means that the run no longer waits for it.
-
-    Returns:
-        A `CozeWorkflowError` if the parameters, a node or the answer are at fault, or if the run
-        has ended; otherwise the same error.
+    It is a `CozeWorkflowError` if the parameters, a node or the answer are at fault, or if the run
+    no longer waits for the answer; otherwise it is the same error.
     """
-    is_known = error.code is None or is_listed(error) or isinstance(error, CozeServerError)
-    is_late = is_answer and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError))
-    if is_late:
+    if is_answer and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError)):
         return convert_error(error, CozeWorkflowError, hint=_LATE_ANSWER, may_have_started=True)
-    is_run_error = not is_known or error.code == _BAD_REQUEST
-    return _to_workflow_error(error) if is_run_error else error
+    is_known = error.code is None or is_listed(error) or isinstance(error, CozeServerError)
+    return error if is_known and error.code != _BAD_REQUEST else _to_workflow_error(error)
 
 
 _UNKNOWN_START = bilingual_hint(
@@ -129,15 +116,10 @@ def make_unknown_result(state: WorkflowState) -> CozeUnknownResultError:
 
 
 def make_unknown_interrupt(execute_id: str, **context: Any) -> CozeWorkflowInterrupt:
-    """Return the error of a run that waits for its user if the server does not say for what.
-
-    Args:
-        execute_id: The run.
-        **context: Further arguments of the error.
-    """
+    """Return the error of a run that asks a question which the server does not return."""
     return CozeWorkflowInterrupt(
-        f"The workflow waits for its user, but the server names no question (execute_id "
-        f"{execute_id}).",
+        "The workflow waits for an answer, but the server does not return the question "
+        f"(execute_id {execute_id}).",
         hint=bilingual_hint(
             "Coze Studio does not report the questions of asynchronous runs: use "
             "run_mode='stream' (or 'auto').",

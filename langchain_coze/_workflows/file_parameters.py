@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Any, Literal, NoReturn, TypeAlias
 
-from langchain_coze._convert.attachments import parse_block
+from langchain_coze._convert.attachments import Attachment, parse_block
 from langchain_coze._workflows.input_schema import FILE_HINT
 from langchain_coze._workflows.plain_data import shorten_repr
 from langchain_coze._workflows.validation import COZE_TYPE
@@ -20,21 +20,18 @@ InputSource: TypeAlias = Literal["program", "network", "coercion"]
 `network` (a model or a remote caller): only a `Path`, because text must not reach local files.
 `coercion`: never, because a schema may turn a model's text into a `Path`."""
 
+_FILE_TYPES = (bytes, bytearray, PurePath, Attachment)
 _FILE_ID = re.compile(r"\d+|[A-Za-z0-9]+[_*-][A-Za-z0-9_*-]+")
 
 
 def map_files(schema: Mapping[str, Any], values: Any, convert: Callable[[Any], Any]) -> Any:
-    """Return values with each file in them converted.
+    """Return plain data with each file in it converted.
 
-    Args:
-        schema: The JSON schema of the values, which marks files. Bytes and `Path` objects are
-            always files.
-        values: The parameters, or an answer.
-        convert: Converts one file.
+    The schema of the data marks files. Bytes, `Path` objects and attachments are always files.
     """
     if values is None:
         return None
-    if COZE_TYPE in schema or isinstance(values, (bytes, bytearray, PurePath)):
+    if COZE_TYPE in schema or isinstance(values, _FILE_TYPES):
         return convert(values)
     if isinstance(values, Mapping):
         properties = schema.get("properties") or {}
@@ -47,10 +44,8 @@ def map_files(schema: Mapping[str, Any], values: Any, convert: Callable[[Any], A
 def parse_file(value: Any, source: InputSource = "program") -> Any:
     """Return a file in Coze's form, or an `Attachment` that must be uploaded first.
 
-    Args:
-        value: Bytes, a path, a URL, the id of an uploaded file, a dict or content block with one
-            of these, or a list of them.
-        source: Where the value comes from.
+    A file is bytes, a path, a URL, the id of an uploaded file, a dict or content block with one of
+    these, or a list of them.
 
     Raises:
         CozeWorkflowError: The value is not a file, is a path that is not allowed, or cannot be
@@ -68,11 +63,7 @@ def parse_file(value: Any, source: InputSource = "program") -> Any:
 
 
 def to_file_reference(file_id: str) -> str:
-    """Return the parameter value for an uploaded file: JSON in a str (wire section 4.2).
-
-    Args:
-        file_id: The id from the upload.
-    """
+    """Return the parameter value for an uploaded file: JSON in a str (wire section 4.2)."""
     return json.dumps({"file_id": file_id}, separators=(",", ":"))
 
 

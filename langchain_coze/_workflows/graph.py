@@ -20,20 +20,19 @@ from langgraph.types import interrupt
 
 from langchain_coze._workflows.attempts import Attempts, check_settled
 from langchain_coze._workflows.engine import prepare_answer
-from langchain_coze._workflows.graph_state import (
+from langchain_coze._workflows.langgraph_internals import (
+    GRAPH_NAME,
+    await_until_saved,
+    call_with_siblings,
+    wait_until_saved,
+)
+from langchain_coze._workflows.plain_data import make_serializable
+from langchain_coze._workflows.workflow_run import (
     OutputWithFailure,
     WorkflowInput,
     WorkflowOutput,
     WorkflowState,
 )
-from langchain_coze._workflows.langgraph_internals import (
-    GRAPH_NAME,
-    await_until_saved,
-    build_child_config,
-    call_with_siblings,
-    wait_until_saved,
-)
-from langchain_coze._workflows.plain_data import make_serializable
 from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
@@ -49,60 +48,30 @@ if TYPE_CHECKING:
 _DURABILITY: Durability = "sync"  # of the nested graph, whatever that of the outer one
 
 
-def build_workflow_graph(
-    make_engine: Callable[[], WorkflowEngine],
-    *,
-    name: str = GRAPH_NAME,
-    checkpointer: Checkpointer = None,
-    values: Mapping[str, Any] | None = None,
-    source: InputSource = "network",
-    keep_failures: bool = False,
-) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """Return the graph of one workflow.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WorkflowNodes:
+    """The nodes of the graph of one workflow.
 
-    Args:
+    Attributes:
         make_engine: Returns the engine of each start and resume.
-        name: The name of the graph.
-        checkpointer: Stores the threads of a stand-alone graph.
         values: The parameters of a tool call; None takes them from the state. They are prepared
             only once: files may be gone when a question is answered.
         source: Where the parameters come from.
-        keep_failures: Whether a run that fails before any answer ends the graph with the failure
-            in its state, which `read_run` raises. So it does not start again when a sibling call
-            is resumed. After an answer this is always so in a tool call, because an answer cannot
-            be given twice.
+        keep_failures: Whether a run of a tool call that fails before any answer ends the graph with
+            the failure in its state, which `read_run` raises. So it does not start again when a
+            sibling call is resumed. After an answer, which cannot be given twice, this is always
+            so.
+        attempts: The attempts of this graph.
     """
-    nodes = _Nodes(make_engine, values, source, keep_failures=keep_failures)
-    output = WorkflowOutput if values is None else OutputWithFailure
-    graph = StateGraph(WorkflowState, input_schema=WorkflowInput, output_schema=output)
-    graph.add_node("start", nodes.start)
-    graph.add_node("send", RunnableLambda(nodes.send, nodes.asend, name="send"))
-    graph.add_node("ask", nodes.ask)
-    graph.add_node("report", nodes.report)
-    graph.add_edge(START, "start")
-    for announcer in ("start", "ask", "report"):
-        graph.add_edge(announcer, "send")
-    graph.add_conditional_edges("send", _route, ["ask", "report", END])
-    return graph.compile(name=name, checkpointer=checkpointer)
 
-
-class _Nodes:
-    """The nodes of the graph."""
-
-    def __init__(
-        self,
-        make_engine: Callable[[], WorkflowEngine],
-        values: Mapping[str, Any] | None,
-        source: InputSource,
-        *,
-        keep_failures: bool,
-    ) -> None:
-        self._make_engine = make_engine
-        self._values, self._source, self._keep_failures = values, source, keep_failures
-        self._attempts = Attempts()
+    make_engine: Callable[[], WorkflowEngine]
+    values: Mapping[str, Any] | None = None
+    source: InputSource = "network"
+    keep_failures: bool = False
+    attempts: Attempts = dataclasses.field(default_factory=Attempts)
 
     def start(self, state: WorkflowState) -> WorkflowState:
-        if self._values is not None:  # a tool call, which may be a repetition
+        if self.values is not None:  # a tool call, which may be a repetition
             check_settled(state)
         return {"attempt": self._announce(), "pending": None}
 
@@ -114,39 +83,56 @@ class _Nodes:
 
     def report(self, state: WorkflowState) -> WorkflowState:
         """Raise the error of an attempt that is over; when run again, announce another one."""
-        self._attempts.raise_error(state)
+        self.attempts.raise_error(state)
         return {"attempt": self._announce()}
 
     def _announce(self) -> dict[str, Any]:
-        engine = self._make_engine()
-        return self._attempts.announce(engine.workflow_id, engine.tool_call_id)
+        engine = self.make_engine()
+        return self.attempts.announce(engine.workflow_id, engine.tool_call_id)
 
     def send(self, state: WorkflowState, config: RunnableConfig) -> WorkflowState:
         """Start the run, or answer its question if it is pending."""
         wait_until_saved(config)
-        engine = self._make_engine()
-        with self._attempts.send(state, keep_failure=self._keeps_failure(state)) as update:
+        engine = self.make_engine()
+        with self.attempts.send(state, keep_failure=self._keeps_failure(state)) as update:
             update.update(engine.run(partial(self._make_flow, engine, state)))
         return update
 
     async def asend(self, state: WorkflowState, config: RunnableConfig) -> WorkflowState:
         await await_until_saved(config)
-        engine = self._make_engine()
-        with self._attempts.send(state, keep_failure=self._keeps_failure(state)) as update:
+        engine = self.make_engine()
+        with self.attempts.send(state, keep_failure=self._keeps_failure(state)) as update:
             update.update(await engine.arun(partial(self._make_flow, engine, state)))
         return update
 
     def _keeps_failure(self, state: WorkflowState) -> bool:
         is_answer = bool(state.get("pending"))
-        return self._values is not None and (self._keep_failures or is_answer)
+        return self.values is not None and (self.keep_failures or is_answer)
 
     def _make_flow(self, engine: WorkflowEngine, state: WorkflowState) -> Flow[WorkflowState]:
         pending = state.get("pending")
         if pending:
             earlier_messages = state["run"].get("messages") or []
             return engine.resume(pending, state["answer"], earlier_messages, "network")
-        values = self._values if self._values is not None else state.get("parameters") or {}
-        return engine.start(values, self._source)
+        values = self.values if self.values is not None else state.get("parameters") or {}
+        return engine.start(values, self.source)
+
+
+def build_workflow_graph(
+    nodes: WorkflowNodes, *, name: str = GRAPH_NAME, checkpointer: Checkpointer = None
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Return the graph of one workflow; `checkpointer` stores the threads of a stand-alone one."""
+    output = WorkflowOutput if nodes.values is None else OutputWithFailure
+    graph = StateGraph(WorkflowState, input_schema=WorkflowInput, output_schema=output)
+    graph.add_node("start", nodes.start)
+    graph.add_node("send", RunnableLambda(nodes.send, nodes.asend, name="send"))
+    graph.add_node("ask", nodes.ask)
+    graph.add_node("report", nodes.report)
+    graph.add_edge(START, "start")
+    for announcer in ("start", "ask", "report"):
+        graph.add_edge(announcer, "send")
+    graph.add_conditional_edges("send", _route, ["ask", "report", END])
+    return graph.compile(name=name, checkpointer=checkpointer)
 
 
 def _route(state: WorkflowState) -> str:
@@ -179,14 +165,12 @@ class NestedRun:
     """The graph of one tool call, nested in the graph that runs the tool.
 
     Attributes:
-        graph: The graph of the workflow.
-        parameters: The parameters of the call, for checkpoints and traces.
+        nodes: The nodes of the graph, with the parameters of the call.
         config: The config of the tool.
         child_config: The config of the nested graph; see `build_child_config`.
     """
 
-    graph: CompiledStateGraph[Any, Any, Any, Any]
-    parameters: Mapping[str, Any]
+    nodes: WorkflowNodes
     config: RunnableConfig
     child_config: RunnableConfig
 
@@ -198,41 +182,21 @@ class NestedRun:
             CozeError: Any error that is not kept in the output.
         """
         wait_until_saved(self.config)
-        graph_input: Any = {"parameters": self.parameters}
-        return self.graph.invoke(graph_input, self.child_config, durability=_DURABILITY)
+        graph, graph_input = self._build()
+        return graph.invoke(graph_input, self.child_config, durability=_DURABILITY)
 
     async def arun(self) -> Mapping[str, Any]:
         """Async version of `run`; waits for the other calls of its task before an interrupt."""
-        return await call_with_siblings(self.config, self._ainvoke)
 
-    async def _ainvoke(self) -> Mapping[str, Any]:
-        await await_until_saved(self.config)
-        graph_input: Any = {"parameters": self.parameters}
-        return await self.graph.ainvoke(graph_input, self.child_config, durability=_DURABILITY)
+        async def run() -> Mapping[str, Any]:
+            await await_until_saved(self.config)
+            graph, graph_input = self._build()
+            return await graph.ainvoke(graph_input, self.child_config, durability=_DURABILITY)
 
+        return await call_with_siblings(self.config, run)
 
-def nest_run(
-    config: RunnableConfig,
-    tool_call_id: str | None,
-    make_engine: Callable[[], WorkflowEngine],
-    values: Mapping[str, Any],
-    **options: Any,
-) -> NestedRun | None:
-    """Return the nested graph of a tool call, or None outside a graph with a checkpointer.
-
-    Args:
-        config: The config of the tool.
-        tool_call_id: The id of the call, or None.
-        make_engine: Returns the engine of each start and resume.
-        values: The parameters of the call.
-        **options: See `build_workflow_graph`.
-    """
-    child_config = build_child_config(config, tool_call_id)
-    if child_config is None:
-        return None
-    return NestedRun(
-        graph=build_workflow_graph(make_engine, values=values, **options),
-        parameters=make_serializable(values),
-        config=config,
-        child_config=child_config,
-    )
+    def _build(self) -> tuple[CompiledStateGraph[Any, Any, Any, Any], Any]:
+        """Return the graph and its input, in which checkpoints and traces show the parameters."""
+        return build_workflow_graph(self.nodes), {
+            "parameters": make_serializable(self.nodes.values)
+        }

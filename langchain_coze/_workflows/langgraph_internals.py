@@ -1,10 +1,9 @@
 """Access to private keys of LangGraph, which nested graphs of concurrent tool calls need.
 
-`ToolNode` does not pass the ids of its tool calls to LangGraph. So the checkpoint namespace of a
-graph nested in a tool would depend on the order in which calls happen to start; see
-`build_child_config`. And the first call that interrupts would leave its siblings running; see
-`call_with_siblings`. And LangGraph writes checkpoints in the background while the next step runs;
-see `wait_until_saved`.
+- `build_child_config`: `ToolNode` does not pass the ids of its tool calls to LangGraph. So the
+  checkpoint namespace of a graph nested in a tool would depend on the order in which calls start.
+- `call_with_siblings`: the first call that interrupts would leave its siblings running.
+- `wait_until_saved`: LangGraph writes checkpoints in the background while the next step runs.
 """
 
 from __future__ import annotations
@@ -44,11 +43,8 @@ def build_child_config(
 ) -> RunnableConfig | None:
     """Return the config for the nested graph of a tool call, or None if it cannot interrupt.
 
-    It cannot outside LangGraph, nor in a graph without a checkpointer, which cannot be resumed.
-
-    Args:
-        config: The config of the tool, None outside LangChain.
-        tool_call_id: The id of the call, which becomes part of the checkpoint namespace.
+    It cannot outside LangGraph, nor in a graph without a checkpointer, which cannot be resumed. The
+    id of the call becomes part of the checkpoint namespace.
     """
     config = config or {}
     configurable = dict(config.get("configurable") or {})
@@ -68,10 +64,9 @@ def build_child_config(
 def wait_until_saved(config: RunnableConfig) -> None:
     """Wait until the checkpoints that a step continues from are stored, its parents' too.
 
-    With durability "async", LangGraph stores them while the step runs. If the process died now, the
-    thread would continue from an earlier step, which knows nothing of this one. With "sync" they
-    are stored already, with "exit" they are not stored before the end. Gives up after 2 s, because
-    a parent graph may have no checkpoints.
+    With durability "async", LangGraph stores them while the step runs. If the process died before
+    that, the thread would continue from an earlier step. With "sync" they are stored already, with
+    "exit" not before the end. Gives up after 2 s, because a parent graph may have no checkpoints.
     """
     saver, lookups = _list_checkpoints(config)
     for lookup in lookups:
@@ -125,10 +120,6 @@ async def call_with_siblings(config: RunnableConfig, call: Callable[[], Awaitabl
     orphans, which keep running and use up the questions of their runs, while their results are
     lost. A call that starts after the interrupt, because callbacks took long, does nothing: it will
     be called again.
-
-    Args:
-        config: The config of the tool.
-        call: Starts the call.
     """
     scratchpad = config["configurable"].get(_SCRATCHPAD)
     attempt = getattr(scratchpad, "subgraph_counter", None)  # a new object for each attempt

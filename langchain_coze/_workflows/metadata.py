@@ -28,30 +28,25 @@ _FIELDS = ("name", "description", "args_schema")
 def describe_workflow(
     workflow_id: str, known_fields: Mapping[str, Any], policy: RetryPolicy
 ) -> Flow[dict[str, Any]]:
-    """Return the name, description and `args_schema` of a tool for a workflow.
-
-    Args:
-        workflow_id: The published workflow.
-        known_fields: The fields that are already known, which take precedence.
-        policy: The retry policy.
+    """Return the name, description and `args_schema` of a tool; known ones take precedence.
 
     Raises:
         CozeInvalidRequestError: Neither the server nor `known_fields` provides the inputs.
         CozeError: Any other error.
     """
-    fields = {name: known_fields[name] for name in _FIELDS if known_fields.get(name)}
-    if known_fields.get("args_schema") is not None:
-        fields["args_schema"] = known_fields["args_schema"]
+    fields = {
+        name: value for name in _FIELDS if (value := known_fields.get(name)) not in (None, "")
+    }
     if len(fields) == len(_FIELDS):
         return fields
     info: Mapping[str, Any] = {}
+    unsupported: CozeError | None = None
     try:
         info = yield from fetch_workflow_info(workflow_id, policy)
     except CozeError as error:
         if not is_unsupported(error):
             raise
-        if "args_schema" not in fields:
-            raise _make_inputs_error(workflow_id, error.message) from error
+        unsupported = error
     detail, inputs = _get_mapping(info, "workflow_detail"), _get_mapping(info, "input")
     title = str(detail.get("workflow_name") or "")
     name = fields.get("name") or make_tool_name(title, workflow_id)
@@ -59,7 +54,7 @@ def describe_workflow(
     description = fields.get("description") or summary or f"Runs the Coze workflow {workflow_id}."
     if "args_schema" not in fields:
         if "parameters" not in inputs:
-            raise _make_inputs_error(workflow_id)
+            raise _make_inputs_error(workflow_id, unsupported) from unsupported
         fields["args_schema"] = build_json_schema(
             name, _get_mapping(inputs, "parameters"), description
         )
@@ -72,12 +67,8 @@ def describe_workspace_workflows(
     """Return the id, name, description and `args_schema` of each workflow of a workspace.
 
     Unusable workflows are left out: unpublished ones silently, and with a warning those that the
-    token may not see or whose inputs the server does not provide.
-
-    Args:
-        query: Which workflows; see `list_workflows`.
-        known_fields: The fields that are already known, for all workflows.
-        policy: The retry policy of each request.
+    token may not see or whose inputs the server does not provide. Known fields, which all tools
+    have, take precedence.
 
     Raises:
         CozeError: Coze reported an error or could not be reached.
@@ -113,10 +104,11 @@ def _get_mapping(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _make_inputs_error(workflow_id: str, reason: str = "") -> CozeInvalidRequestError:
+def _make_inputs_error(workflow_id: str, cause: CozeError | None) -> CozeInvalidRequestError:
+    reason = f" ({cause.message})" if cause else ""
     return CozeInvalidRequestError(
-        f"The server does not list the inputs of the workflow {workflow_id}"
-        f"{reason and f' ({reason})'}. Coze Studio never lists them.",
+        f"The server does not list the inputs of the workflow {workflow_id}{reason}. "
+        "Coze Studio never lists them.",
         hint=bilingual_hint(
             "Give args_schema=: a JSON schema or a pydantic model of the start node's variables.",
             "请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。",

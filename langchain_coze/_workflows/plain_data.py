@@ -21,9 +21,6 @@ def to_plain_data(value: Any) -> Any:
 
     Bytes and paths stay: they are files.
 
-    Args:
-        value: A value, or values in dicts and lists.
-
     Raises:
         CozeWorkflowError: The value cannot be converted to JSON.
     """
@@ -34,16 +31,15 @@ def to_plain_data(value: Any) -> Any:
     elif isinstance(value, Enum):
         value = value.value
     if isinstance(value, Mapping):
-        return {_to_key(key): to_plain_data(inner) for key, inner in value.items()}
+        return {
+            str(key.value if isinstance(key, Enum) else key): to_plain_data(inner)
+            for key, inner in value.items()
+        }
     if isinstance(value, (list, tuple, set, frozenset)):
         return [to_plain_data(inner) for inner in value]
     if value is None or isinstance(value, (str, bool, int, bytes, bytearray, PurePath)):
         return value
     return _to_json_value(value)
-
-
-def _to_key(key: Any) -> str:
-    return str(key.value if isinstance(key, Enum) else key)
 
 
 def _to_json_value(value: Any) -> Any:
@@ -59,21 +55,13 @@ def _to_json_value(value: Any) -> Any:
 
 
 def shorten_repr(value: Any) -> str:
-    """Return the repr of a value for an error message, or its type if the repr is long.
-
-    Args:
-        value: Any value.
-    """
+    """Return the repr of a value for an error message, or its type if the repr is long."""
     text = repr(value)
     return text if len(text) <= 40 else f"a {type(value).__name__}"  # noqa: PLR2004 - characters
 
 
 def make_serializable(values: Any) -> Any:
-    """Return parameters in a form for checkpoints and traces: without bytes and `Path` objects.
-
-    Args:
-        values: Plain data, paths and bytes.
-    """
+    """Return plain data in a form for checkpoints and traces: no bytes and no `Path` objects."""
     if isinstance(values, Mapping):
         return {str(key): make_serializable(value) for key, value in values.items()}
     if isinstance(values, (list, tuple)):

@@ -31,21 +31,14 @@ class ProgressReporter:
 
     def __init__(self, workflow_id: str, tool_call_id: str | None) -> None:
         """Capture the current config, context and LangGraph writers."""
-        self._event_base = {
-            "type": EVENT_NAME,
-            "tool_call_id": tool_call_id,
-            "workflow_id": workflow_id,
-        }
+        ids = {"tool_call_id": tool_call_id, "workflow_id": workflow_id}
+        self._event_base = {"type": EVENT_NAME, **ids}
         self._config = ensure_config()
         self._context = contextvars.copy_context()
         self._write_custom, self._emit_delta = _find_writers(tool_call_id)
 
     def emit(self, message: Mapping[str, Any]) -> None:
-        """Report a message.
-
-        Args:
-            message: The data of a `Message` event, as Coze sent it.
-        """
+        """Report the data of a `Message` event, as Coze sent it."""
         event = self._write_event(message)
         if self._has_handlers:
             dispatch_custom_event(EVENT_NAME, event, config=self._config)
@@ -93,12 +86,6 @@ def _find_writers(tool_call_id: str | None) -> tuple[Any, Any]:
         return writer, None
     from langgraph.prebuilt import ToolRuntime  # noqa: PLC0415 - only where it is in use
 
-    runtime: Any = ToolRuntime(
-        state=None,
-        context=None,
-        config={},
-        stream_writer=writer,
-        tool_call_id=tool_call_id,
-        store=None,
-    )
+    unused: Any = {"state": None, "context": None, "config": {}, "store": None}
+    runtime: Any = ToolRuntime(stream_writer=writer, tool_call_id=tool_call_id, **unused)
     return writer, getattr(runtime, "emit_output_delta", None)

@@ -7,6 +7,7 @@ end node.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -35,10 +36,24 @@ from langchain_coze.errors import redact
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from langchain_coze.errors import CozeError
+
 _END_TITLES = frozenset({"", "End", "结束"})
 _END_TYPES = frozenset({"End", "Exit"})
 _END_NODE_KEY = "Output"  # the key of the end node's output in a run history
-_WAITING_ON_STUDIO = "<UNSET>"  # the status of an asynchronous run that waits for its user
+_WAITING_ON_STUDIO = "<UNSET>"  # the status of an asynchronous run that waits for an answer
+
+
+@dataclasses.dataclass(kw_only=True)
+class _NodeOutput:
+    """The output of a node, in chunks."""
+
+    is_end: bool
+    parts: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.parts)
 
 
 class RunParser:
@@ -52,13 +67,7 @@ class RunParser:
     def __init__(
         self, *, logid: str | None = None, token: str = "", earlier_messages: Sequence[Any] = ()
     ) -> None:
-        """Create a parser.
-
-        Args:
-            logid: The log id of the response.
-            token: The token, to be redacted in errors.
-            earlier_messages: The messages of earlier responses of the run.
-        """
+        """Create a parser; it masks `token` in errors, and adds to the messages of the run."""
         self.is_finished = False
         self.pending: RunInterrupt | None = None
         self._logid = logid
@@ -79,9 +88,6 @@ class RunParser:
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         """Parse the next bytes of a stream; return the messages that they complete.
 
-        Args:
-            data: The bytes of one read, of any length.
-
         Raises:
             CozeError: The run failed.
         """
@@ -92,7 +98,7 @@ class RunParser:
         return self._messages[count:]
 
     def close(self) -> None:
-        """Parse what is left at the end of a stream.
+        """Parse the rest at the end of a stream.
 
         Raises:
             CozeStreamError: The stream was cut off: the run has neither ended nor interrupted.
@@ -103,10 +109,16 @@ class RunParser:
         if not self.is_finished:
             raise make_truncated_error("The stream ended before the run did.", logid=self._logid)
 
+    def record_info(self, info: RunReply | RunHistory) -> None:
+        """Keep the trace URL, the id and the usage of a reply, a history or the last event."""
+        self._debug_url = info.debug_url or self._debug_url
+        self._execute_id = info.execute_id or self._execute_id
+        self._record_usage(info.usage, info.token)
+
     def feed_reply(self, run: RunReply) -> None:
         """Read the reply of a run that was not streamed (wire section 4.2)."""
-        self._data = run.data
         self.record_info(run)
+        self._data = run.data
         self.pending = run.interrupt
         self.is_finished = True
 
@@ -114,7 +126,8 @@ class RunParser:
         """Read the history of a run that has ended or is interrupted (wire section 4.3).
 
         Raises:
-            CozeWorkflowInterrupt: The run waits for its user, and the server does not say for what.
+            CozeWorkflowInterrupt: The run waits for its user, and the server does not return the
+                question.
             CozeError: The run failed.
         """
         self.record_info(history)
@@ -122,11 +135,9 @@ class RunParser:
             raise make_unknown_interrupt(self._execute_id, **self._collect_error_context())
         self.pending = history.interrupt
         if history.execute_status != "Success" and self.pending is None:
-            code = int(history.error_code) if history.error_code.isdecimal() else None
+            code = int(history.error_code) if history.error_code.isdecimal() else 0
             message = history.error_message or f"The run has ended: {history.execute_status}."
-            raise make_run_error(
-                code or None, redact(message, self._token), **self._collect_error_context()
-            )
+            raise self._make_error(code, message)
         outputs = parse_json(history.output.encode("utf-8", "replace"))
         self._data = history.output
         # Coze Studio has one level less: no key for the end node
@@ -142,20 +153,16 @@ class RunParser:
         if name == "message" and isinstance(body, dict):
             self._handle_message(body)
         elif name == "interrupt" and isinstance(body, dict):
-            reply = RunReply.model_validate(body)
-            self.record_info(reply)
-            self._node_title = NodeMessage.model_validate(body).node_title
-            self.pending = reply.interrupt
-            if self.pending is None:
-                raise make_truncated_error(
-                    "The run asks something without an event_id.", **self._collect_error_context()
-                )
-            self.is_finished = True
+            self._handle_interrupt(body)
         elif name == "done":
             self.record_info(RunReply.model_validate(body if isinstance(body, dict) else {}))
             self.is_finished = True
         elif name == "error" or (not name and find_failure(body) is not None):
-            self._handle_failure(body, payload)
+            text = payload.decode("utf-8", "replace")
+            failure = read_failure(body if isinstance(body, dict) else {"msg": text})
+            self._debug_url = failure.debug_url or self._debug_url
+            response = build_event_response(text, self._token)
+            raise self._make_error(failure.code, failure.message, response=response)
         elif name == "message":
             raise make_truncated_error(
                 "The stream has a message that is not JSON.", logid=self._logid
@@ -168,26 +175,23 @@ class RunParser:
         key = message.node_execute_uuid or message.node_id or message.node_title
         output = self._unfinished.get(key)
         if output is None:
-            output = self._unfinished[key] = _NodeOutput(message)
+            is_end = message.node_type in _END_TYPES or message.node_title in _END_TITLES
+            output = self._unfinished[key] = _NodeOutput(is_end=is_end)
             self._node_outputs.append(output)
         output.parts.append(message.content)
         if message.node_is_finish:
             del self._unfinished[key]
 
-    def _handle_failure(self, body: Any, payload: bytes) -> None:
-        fields = body if isinstance(body, dict) else {"msg": payload.decode("utf-8", "replace")}
-        failure = read_failure(fields)
-        self._debug_url = failure.debug_url or self._debug_url
-        message = redact(failure.message, self._token) or "The run has failed."
-        response = build_event_response(payload.decode("utf-8", "replace"), self._token)
-        context = {**self._collect_error_context(), "response": response}
-        raise make_run_error(failure.code or None, message, **context)
-
-    def record_info(self, info: RunReply | RunHistory) -> None:
-        """Keep the trace URL, the id and the usage of a reply, a history or the last event."""
-        self._debug_url = info.debug_url or self._debug_url
-        self._execute_id = info.execute_id or self._execute_id
-        self._record_usage(info.usage, info.token)
+    def _handle_interrupt(self, body: dict[str, Any]) -> None:
+        reply = RunReply.model_validate(body)
+        self.record_info(reply)
+        self._node_title = NodeMessage.model_validate(body).node_title
+        self.pending = reply.interrupt
+        if self.pending is None:
+            raise make_truncated_error(
+                "The run asked a question without an event_id.", **self._collect_error_context()
+            )
+        self.is_finished = True
 
     def _record_usage(self, usage: Usage, token: int) -> None:
         if usage.token_count or usage.input_count or usage.output_count:
@@ -195,17 +199,17 @@ class RunParser:
         elif token:  # older accounts and Coze Studio get only a total
             self._usage = Usage(token_count=token)
 
+    def _make_error(self, code: int, message: str, **context: Any) -> CozeError:
+        text = redact(message, self._token) or "The run has failed."
+        return make_run_error(code or None, text, **self._collect_error_context(), **context)
+
     def _collect_error_context(self) -> dict[str, Any]:
         return {"logid": self._logid, "debug_url": self._debug_url or None}
 
     # --- Output --------------------------------------------------------------------------------
 
     def build_run(self, workflow_id: str) -> WorkflowRun:
-        """Return the run so far.
-
-        Args:
-            workflow_id: The workflow.
-        """
+        """Return the run so far."""
         data = self._find_result() if self._data is None else self._data
         output = None if self.pending is not None else unwrap(data)
         return WorkflowRun(
@@ -221,23 +225,18 @@ class RunParser:
         )
 
     def build_interrupt(self, workflow_id: str) -> dict[str, Any] | None:
-        """Return the interrupt as plain data, or None if the run has ended.
-
-        Args:
-            workflow_id: The workflow.
-        """
+        """Return the interrupt as plain data, or None if the run has ended."""
         if self.pending is None:
             return None
-        question_text, options = parse_question(self.pending.data)
+        question, options = parse_question(self.pending.data)
         last_output = self._node_outputs[-1].text if self._node_outputs else ""
         if parse_fields(last_output):  # the fields of an input node, not a question
             last_output = ""
         fields = self.pending.required_parameters or parse_fields(self.pending.data)
-        question = question_text or last_output or describe_fields(fields)
         return {
             "event_id": self.pending.event_id,
             "type": self.pending.type,
-            "question": question,
+            "question": question or last_output or describe_fields(fields),
             "options": options,
             "node": self._node_title,
             "required_parameters": fields,
@@ -248,18 +247,6 @@ class RunParser:
         """Return the output of the end node, or else of the node that started last."""
         ends = [output for output in self._node_outputs if output.is_end]
         return (ends or self._node_outputs)[-1].text if self._node_outputs else ""
-
-
-class _NodeOutput:
-    """The output of a node, in chunks."""
-
-    def __init__(self, message: NodeMessage) -> None:
-        self.is_end = message.node_type in _END_TYPES or message.node_title in _END_TITLES
-        self.parts: list[str] = []
-
-    @property
-    def text(self) -> str:
-        return "".join(self.parts)
 
 
 def _read_only_output(outputs: Any) -> str | None:

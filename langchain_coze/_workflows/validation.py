@@ -15,13 +15,9 @@ COZE_TYPE = "coze_type"
 
 
 def validate_inputs(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Validate the parameters of a call; return those to send.
+    """Validate parameters against a JSON schema; return those to send.
 
     None values are left out. Numbers and flags may be passed as text.
-
-    Args:
-        schema: The JSON schema of the tool.
-        values: The parameters of the call.
 
     Raises:
         CozeWorkflowError: A parameter is missing, of the wrong type, or unknown.
@@ -80,6 +76,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "object": lambda v: isinstance(v, Mapping),
     "array": lambda v: isinstance(v, (list, tuple)),
 }
+JSON_TYPES = _CHECKS.keys()
 
 
 def matches_type(kind: Any, value: Any) -> bool:

@@ -17,7 +17,7 @@ from langgraph.prebuilt import ToolRuntime
 from langgraph.types import Command
 
 from langchain_coze import create_workflow_graph
-from langchain_coze._workflows.graph_state import WorkflowState
+from langchain_coze._workflows.workflow_run import WorkflowState
 from langchain_coze.local import Ask, LocalCoze, LocalWorkflow, Message
 from tests.conftest import serve
 from tests.integration_tests.agent_fixtures import make_thread_config, stream_v3_events
