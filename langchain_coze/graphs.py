@@ -145,7 +145,7 @@ def create_coze_agent(  # noqa: PLR0913 - the options of `compile`
     """
     if not isinstance(model, Runnable):
         raise CozeInvalidRequestError(
-            f"create_coze_agent takes a chat model, not {model!r:.80}.",
+            f"create_coze_agent needs a chat model, got {model!r:.80}.",
             hint=bilingual_hint("Pass a ChatCoze.", "请传入 ChatCoze。"),
         )
     _check_name(name)
@@ -176,8 +176,8 @@ def create_workflow_graph(
 
     A question of the workflow is an `interrupt`; `Command(resume=answer)` continues the same run.
     This requires a checkpointer, in this graph or in its parent. It then also announces each
-    request in a checkpoint before it is sent. If the process is killed, whoever continues the
-    thread gets `CozeUnknownResultError`, and nothing is sent again. That holds for
+    request in a checkpoint before it is sent. If the process is killed, continuing the thread
+    raises `CozeUnknownResultError`, and nothing is sent again. That holds for
     `durability="sync"` and `"async"` (the default), not for `"exit"`, which stores no checkpoint
     before the graph ends or asks.
 
@@ -225,7 +225,7 @@ def _check_name(name: str) -> None:
     # | and : are LangGraph's separators of nested graphs
     if not isinstance(name, str) or not name.strip() or set(name) & {"|", ":"}:
         raise CozeInvalidRequestError(
-            f"A graph cannot be named {name!r}.",
+            f"{name!r} is not a valid name for a graph.",
             hint=bilingual_hint(
                 "Pass a different name= for each graph, without | and :.",
                 "请传入 name=：每个图使用不同的名称，且不含 | 和 :。",
@@ -263,7 +263,7 @@ def _bind_tools(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnabl
         return _ConfigurableModel(default=model, tools=list(tools))
     if not hasattr(model, "bind_tools"):
         raise CozeInvalidRequestError(
-            f"A {type(model).__name__} takes no tools: it has no bind_tools.",
+            f"A {type(model).__name__} does not support tools: it has no bind_tools.",
             hint=bilingual_hint("Pass a chat model.", "请传入聊天模型。"),
         )
     return cast("BaseChatModel", model).bind_tools(tools)

@@ -45,8 +45,8 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     `CozeWorkflowInterrupt`, and `resume` continues the run.
 
     Each call starts one run. In a graph with a checkpointer that also holds if the process is
-    killed: a checkpoint announces each request before it is sent, and whoever continues the thread
-    gets `CozeUnknownResultError`. With `durability="sync"` and `"async"` (the default) this holds
+    killed: a checkpoint announces each request before it is sent, and continuing the thread raises
+    `CozeUnknownResultError`. With `durability="sync"` and `"async"` (the default) this holds
     for starts and answers; with `"exit"` only for answers, because LangGraph stores nothing at the
     start.
 
@@ -110,7 +110,7 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     Raises:
         CozeWorkflowError: The workflow failed; an agent gets it as text, see `handle_tool_error`.
         CozeWorkflowInterrupt: The workflow asks a question outside a graph with a checkpointer.
-        CozeUnknownResultError: Earlier, the call may have started the run or sent the answer.
+        CozeUnknownResultError: The call may have started the run or sent the answer before.
         CozeError: Any other error, one class for each condition.
 
     Source: Coze API, workflow run, stream run and resume (wire section 4).

@@ -108,7 +108,7 @@ class WorkflowEngine:
         """Return the flow that answers the interrupt of a run; read the files of the answer first.
 
         Raises:
-            CozeInvalidRequestError: There is no answer or no question.
+            CozeInvalidRequestError: The answer is None, or the interrupt has no `event_id`.
             CozeWorkflowError: The answer is invalid, or the run failed or no longer waits for it.
             CozeError: Any other error.
         """
@@ -133,9 +133,9 @@ def prepare_answer(pending: Mapping[str, Any], answer: Any, source: InputSource)
 
     if answer is None or not pending.get("event_id"):
         raise CozeInvalidRequestError(
-            f"There is no {'answer' if answer is None else 'question that could be answered'}.",
+            "The answer is None." if answer is None else "The interrupt has no event_id to answer.",
             hint=bilingual_hint(
-                "Give the CozeWorkflowInterrupt that was raised, and a text or a dict of values.",
+                "Pass the CozeWorkflowInterrupt that was raised, and text or a dict of values.",
                 "请传入抛出的 CozeWorkflowInterrupt，以及文本或字典形式的回答。",
             ),
         )
@@ -199,7 +199,7 @@ def _fall_back_to_stream(engine: WorkflowEngine) -> WorkflowEngine:
     """Return an engine for a streamed run, because asynchronous runs are not available."""
     engine.on_async_unavailable()
     warn_user(
-        "Asynchronous runs need a paid plan (6003): the workflow is run as a stream. "
+        "Asynchronous runs need a paid plan (6003): the workflow runs as a stream instead. "
         "异步运行需要付费套餐（6003），已改为流式运行。"
     )
     return dataclasses.replace(engine, mode="stream")

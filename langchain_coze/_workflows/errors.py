@@ -51,10 +51,10 @@ def make_run_error(code: int | None, message: str, **context: Any) -> CozeError:
 
 _LATE_ANSWER = bilingual_hint(
     "Coze refused the answer. The run may have received it already, for instance from a process "
-    "that was killed, and its result is not known here; or the answer does not fit the question. "
-    "Look at the run in Coze first: another run would do everything a second time.",
-    "扣子拒绝了该回答。该次运行可能此前已收到它（例如由被终止的进程发送），其结果在此处未知；"
-    "也可能回答与问题不符。请先在扣子中查看该次运行：再发起一次会把所有操作重复执行。",
+    "that was killed, and then its result is not known; or the answer does not fit the question. "
+    "Look at the run in Coze first: another run would repeat all of its actions.",
+    "扣子拒绝了该回答。该次运行可能此前已收到该回答（例如由已被终止的进程发送），此时结果未知；"
+    "也可能回答与问题不符。请先在扣子中查看该次运行：再次运行会重复执行所有操作。",
 )
 
 
@@ -71,24 +71,24 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
 
 
 _UNKNOWN_START = bilingual_hint(
-    "The process that was starting the workflow ended, or lost the connection, before it knew the "
+    "The process that started the workflow ended, or lost the connection, before it knew the "
     "result. Look in Coze for a run of this workflow at this time. If there is one, put its result "
     "into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, "
-    "as_node='tools'). If there is none, graph.invoke(None, graph.get_state(config).config) starts "
-    "it; a graph of a workflow alone takes its input again for that.",
+    "as_node='tools'). Otherwise graph.invoke(None, graph.get_state(config).config) starts it; "
+    "for a graph of create_workflow_graph, pass the input again.",
     "启动该工作流的进程在得知结果之前已退出或断开连接。请在扣子中查找该工作流在此时间的运行记录。"
     "如果存在，请将其结果写入线程，在 agent 中使用 graph.update_state(config, {'messages': "
-    "[ToolMessage(…)]}, as_node='tools')。如果不存在，graph.invoke(None, "
-    "graph.get_state(config).config) 会启动它；单独的工作流图请重新传入输入。",
+    "[ToolMessage(…)]}, as_node='tools')。如果不存在，请用 graph.invoke(None, "
+    "graph.get_state(config).config) 启动；create_workflow_graph 创建的图请重新传入输入。",
 )
 _UNKNOWN_ANSWER = bilingual_hint(
-    "The process that was sending the answer ended, or lost the connection, before it knew the "
+    "The process that sent the answer ended, or lost the connection, before it knew the "
     "result. Look at the run in Coze and put its result into the thread, in an agent with "
     "graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Another run "
-    "would do everything a second time.",
+    "would repeat all of its actions.",
     "发送该回答的进程在得知结果之前已退出或断开连接。请在扣子中查看该次运行，并将其结果写入线程，"
     "在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, "
-    "as_node='tools')。再发起一次会把所有操作重复执行。",
+    "as_node='tools')。再次运行会重复执行所有操作。",
 )
 
 
@@ -105,9 +105,9 @@ def make_unknown_result(state: WorkflowState) -> CozeUnknownResultError:
         details["parameters"] = redact(values)[:_MAX_PARAMETERS]
     details["tool_call_id"] = attempt["tool_call_id"]
     known = ", ".join(f"{name} {value}" for name, value in details.items() if value)
-    subject = "answer may have been received" if pending else "run may have been started"
+    action = "received the answer" if pending else "started the run"
     return CozeUnknownResultError(
-        f"The {subject} by Coze already; the result is not known ({known}).",
+        f"Coze may already have {action}; the result is not known ({known}).",
         hint=_UNKNOWN_ANSWER if pending else _UNKNOWN_START,
         debug_url=run.get("debug_url"),
         logid=run.get("logid"),
@@ -116,7 +116,7 @@ def make_unknown_result(state: WorkflowState) -> CozeUnknownResultError:
 
 
 def make_unknown_interrupt(execute_id: str, **context: Any) -> CozeWorkflowInterrupt:
-    """Return the error of a run that asks a question which the server does not return."""
+    """Return the error of a run that asks a question, which the server does not return."""
     return CozeWorkflowInterrupt(
         "The workflow waits for an answer, but the server does not return the question "
         f"(execute_id {execute_id}).",

@@ -110,7 +110,7 @@ def _make_inputs_error(workflow_id: str, cause: CozeError | None) -> CozeInvalid
         f"The server does not list the inputs of the workflow {workflow_id}{reason}. "
         "Coze Studio never lists them.",
         hint=bilingual_hint(
-            "Give args_schema=: a JSON schema or a pydantic model of the start node's variables.",
+            "Pass args_schema=: a JSON schema or a pydantic model of the start node's variables.",
             "请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。",
         ),
     )

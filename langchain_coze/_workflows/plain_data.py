@@ -50,7 +50,9 @@ def _to_json_value(value: Any) -> Any:
         with contextlib.suppress(ValueError):
             json_value = to_jsonable_python(value)
     if json_value is None:
-        raise CozeWorkflowError(f"{shorten_repr(value)} cannot be sent: it has no form in JSON.")
+        raise CozeWorkflowError(
+            f"{shorten_repr(value)} cannot be sent: it cannot be converted to JSON."
+        )
     return json_value
 
 

@@ -136,7 +136,9 @@ class RunParser:
         self.pending = history.interrupt
         if history.execute_status != "Success" and self.pending is None:
             code = int(history.error_code) if history.error_code.isdecimal() else 0
-            message = history.error_message or f"The run has ended: {history.execute_status}."
+            message = (
+                history.error_message or f"The run ended with the status {history.execute_status}."
+            )
             raise self._make_error(code, message)
         outputs = parse_json(history.output.encode("utf-8", "replace"))
         self._data = history.output

@@ -95,7 +95,7 @@ def test_a_booking_asks_a_person_and_is_run_once() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
-def test_a_booking_takes_what_is_typed_at_the_terminal() -> None:
+def test_a_booking_reads_answers_from_the_terminal() -> None:
     import pty  # noqa: PLC0415 - not on Windows
 
     ours, theirs = pty.openpty()

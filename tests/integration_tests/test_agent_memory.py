@@ -144,7 +144,7 @@ def run_three_turns(coze: LocalCoze, build_agent: AgentBuilder, saver: Any) -> t
 
 
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_a_fork_hears_nothing_of_later_turns(
+def test_a_fork_does_not_see_later_turns(
     coze: LocalCoze, build_agent: AgentBuilder, saver: Any
 ) -> None:
     agent, end = run_three_turns(coze, build_agent, saver)
@@ -170,9 +170,7 @@ def test_the_first_branch_continues_in_its_conversation(
 
 
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_a_replay_is_not_heard_twice(
-    coze: LocalCoze, build_agent: AgentBuilder, saver: Any
-) -> None:
+def test_a_replay_is_not_sent_twice(coze: LocalCoze, build_agent: AgentBuilder, saver: Any) -> None:
     agent, end = run_three_turns(coze, build_agent, saver)
     state = agent.invoke(None, find_checkpoint_before_model(agent, 3, make_thread_config()))
     assert list_chats(coze) == [("chat", None, ["q1", "asked: q1", "q2"])]
@@ -204,7 +202,7 @@ def test_time_travel_before_answered_calls_starts_a_new_chat(
 # --- Shortened histories -------------------------------------------------------------------------
 
 
-def test_a_trimmed_history_begins_a_conversation(coze: LocalCoze) -> None:
+def test_a_trimmed_history_starts_a_conversation(coze: LocalCoze) -> None:
     shorten = trim_messages(max_tokens=1, token_counter=len, strategy="last", start_on="human")
     model = shorten | make_chat(coze, conversation="thread")
     agent = create_coze_agent(model, name="weather", checkpointer=InMemorySaver())
@@ -216,7 +214,7 @@ def test_a_trimmed_history_begins_a_conversation(coze: LocalCoze) -> None:
     assert get_last_text(second) == "asked: q2"
 
 
-def test_a_summary_begins_a_conversation(coze: LocalCoze) -> None:
+def test_a_summary_starts_a_conversation(coze: LocalCoze) -> None:
     middleware = pytest.importorskip("langchain.agents.middleware")
     summarize = middleware.SummarizationMiddleware(
         FakeListChatModel(responses=["They talked."]), trigger=("messages", 3), keep=("messages", 1)
@@ -307,7 +305,7 @@ def test_a_thread_continues_in_another_process(
     assert get_last_text(state) == "asked: q1 | q2 | q3"
 
 
-def test_a_fork_in_another_process_hears_nothing_of_later_turns(
+def test_a_fork_in_another_process_does_not_see_later_turns(
     coze: LocalCoze, program: Callable[..., Any], tmp_path: Path
 ) -> None:
     program("q1")

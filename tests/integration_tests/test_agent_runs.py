@@ -278,7 +278,7 @@ def test_a_context_may_have_a_schema_of_the_user(
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_what_is_bound_to_a_model_stays(coze: LocalCoze, run: RunStyle) -> None:
+def test_bound_arguments_of_a_model_are_kept(coze: LocalCoze, run: RunStyle) -> None:
     model = make_chat(coze).bind(user_id="44").with_config(tags=["mine"])
     state = run(create_coze_agent(model, [get_weather], name="weather"), make_input("one"))
     assert coze.requests[0].body["user_id"] == "44"

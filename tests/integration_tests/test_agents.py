@@ -168,7 +168,7 @@ def test_calls_beside_one_with_invalid_json_are_run(coze: LocalCoze) -> None:
     assert get_last_text(state) == f"{refused} / sunny in Hangzhou"
 
 
-def test_langchain_s_agent_ends_at_a_call_with_invalid_json(coze: LocalCoze) -> None:
+def test_the_agent_of_langchain_ends_at_a_call_with_invalid_json(coze: LocalCoze) -> None:
     agent = build_langchain_agent(make_chat(coze), [get_weather], checkpointer=InMemorySaver())
     state = agent.invoke(make_input("broken"), make_thread_config())
     assert state["messages"][-1].invalid_tool_calls
@@ -204,7 +204,7 @@ def test_the_error_message_of_a_tool_is_submitted(
 
 
 @pytest.mark.parametrize("build_agent", AGENT_BUILDERS)
-def test_what_a_tool_raises_is_raised_and_the_next_turn_works(
+def test_the_exception_of_a_tool_is_raised_and_the_next_turn_works(
     coze: LocalCoze, build_agent: AgentBuilder
 ) -> None:
     broken = [True]
@@ -267,13 +267,13 @@ def test_errors_of_the_bot_are_raised(coze: LocalCoze) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a|b", "a:b", None])
-def test_a_name_is_needed(coze: LocalCoze, name: Any) -> None:
-    with pytest.raises(CozeInvalidRequestError, match="cannot be named"):
+def test_an_agent_needs_a_valid_name(coze: LocalCoze, name: Any) -> None:
+    with pytest.raises(CozeInvalidRequestError, match="is not a valid name"):
         create_coze_agent(make_chat(coze), name=name)
 
 
-def test_a_model_that_takes_no_tools_is_refused() -> None:
-    with pytest.raises(CozeInvalidRequestError, match="takes no tools"):
+def test_a_model_without_bind_tools_is_refused() -> None:
+    with pytest.raises(CozeInvalidRequestError, match="does not support tools"):
         create_coze_agent(RunnableLambda(lambda _: "no"), [get_weather], name="weather")
 
 

@@ -142,7 +142,7 @@ def test_each_bot_is_asked_the_question_of_the_user(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_each_bot_keeps_a_conversation_of_its_own(coze: LocalCoze, mode: str) -> None:
+def test_each_bot_keeps_its_own_conversation(coze: LocalCoze, mode: str) -> None:
     graph = build_supervised_graph(build_two_agents(coze, conversation="thread"), output_mode=mode)
     first = graph.invoke(make_input("hello"), make_thread_config())
     graph.invoke(make_input("second"), make_thread_config())

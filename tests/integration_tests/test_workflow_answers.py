@@ -238,7 +238,7 @@ def test_a_run_that_fails_when_resumed_is_reported_to_the_model(
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_a_failure_may_be_raised_and_stays_what_it_was(
+def test_a_failure_that_is_raised_stays_the_result(
     coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
 ) -> None:
     tool = make_tool(coze, BREAKS, handle_tool_error=False)
@@ -255,7 +255,7 @@ def test_a_failure_may_be_raised_and_stays_what_it_was(
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_an_answer_that_was_not_taken_is_kept(
+def test_an_answer_that_coze_did_not_accept_is_sent_again(
     coze: LocalCoze, build_graph: GraphBuilder, run: RunStyle
 ) -> None:
     graph = build_graph(make_tool(coze, max_retries=0), ONE_QUESTION, InMemorySaver())

@@ -240,7 +240,7 @@ def test_langgraph_still_has_the_private_keys_that_are_used(
     assert [inside["__pregel_scratchpad"].subgraph_counter() for _ in range(2)] == [0, 0]
 
 
-def test_each_attempt_of_a_task_has_a_counter_of_its_own(tmp_path: Path) -> None:
+def test_each_attempt_of_a_task_has_its_own_counter(tmp_path: Path) -> None:
     peek = ConfigRecorder()
     calls = [make_call("peek")]
     with memory_saver(tmp_path) as saver:
@@ -308,7 +308,7 @@ class SlowStart(AsyncCallbackHandler):
             await asyncio.sleep(0.2)  # a slow tracer
 
 
-def test_a_call_that_begins_late_is_started_once(coze: LocalCoze, tmp_path: Path) -> None:
+def test_a_call_that_starts_late_is_run_once(coze: LocalCoze, tmp_path: Path) -> None:
     tool, calls = make_tool(coze), make_two_calls(a=0, b=0.3)
     config = make_thread_config(callbacks=[SlowStart()])
     done = run_thread_async(

@@ -121,7 +121,7 @@ def test_a_run_is_started_once_although_its_process_is_killed(
     with sqlite_saver(tmp_path) as saver:
         graph = open_graph(coze, builder, saver)
         for _ in range(2):
-            with pytest.raises(CozeUnknownResultError, match="may have been started") as raised:
+            with pytest.raises(CozeUnknownResultError, match="may already have started") as raised:
                 graph.invoke(None, make_thread_config())
             check_unknown_result(raised, "by the window")
     assert len(list_started_runs(coze)) == 1
@@ -153,7 +153,7 @@ def test_an_answer_is_sent_once_although_its_process_is_killed(
         graph = open_graph(coze, builder, saver, "ask")
         inputs: list[Any] = [None, Command(resume="Friday")]
         for given in inputs:
-            with pytest.raises(CozeUnknownResultError, match="may have been received") as raised:
+            with pytest.raises(CozeUnknownResultError, match="may already have received") as raised:
                 graph.invoke(given, make_thread_config())
             check_unknown_result(raised, "event_id")
     assert (len(list_started_runs(coze)), list_sent_answers(coze)) == (1, ["Friday"])
@@ -167,7 +167,7 @@ CALLS = [make_call(name="a", questions=0)]
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_a_run_whose_connection_was_cut_is_started_only_by_who_asks_for_it(
+def test_a_run_whose_connection_was_cut_is_started_again_only_on_request(
     coze: LocalCoze, run: RunStyle
 ) -> None:
     graph = build_tool_node_graph(make_tool(coze), CALLS, InMemorySaver())
@@ -211,7 +211,7 @@ def test_an_answer_that_did_not_arrive_can_be_sent_by_hand(coze: LocalCoze, run:
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_an_answer_that_is_refused_reaches_no_model(coze: LocalCoze, run: RunStyle) -> None:
+def test_an_answer_that_is_refused_does_not_reach_the_model(coze: LocalCoze, run: RunStyle) -> None:
     tool = make_tool(coze)
     graph = build_send_graph(tool, [make_call(name="a")], InMemorySaver())
     (wait,) = run(graph, START_INPUT, make_thread_config())["__interrupt__"]

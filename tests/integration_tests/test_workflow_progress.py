@@ -145,7 +145,7 @@ def test_messages_before_and_after_a_question_reach_every_channel_once(
             assert {event["event"] for event in deltas} == {"tool-output-delta"}
 
 
-def test_an_event_names_workflow_node_and_call(coze: LocalCoze) -> None:
+def test_an_event_has_the_workflow_the_node_and_the_call(coze: LocalCoze) -> None:
     graph = build_tool_node_graph(
         make_tool(coze, BREW), [make_call("brew", leaf="oolong")], InMemorySaver()
     )
@@ -162,7 +162,7 @@ def test_an_event_names_workflow_node_and_call(coze: LocalCoze) -> None:
 
 @pytest.mark.parametrize("stream", STREAM_STYLES)
 @pytest.mark.parametrize("build_graph", GRAPH_BUILDERS)
-def test_events_name_their_call(
+def test_events_have_the_id_of_their_call(
     coze: LocalCoze, build_graph: GraphBuilder, stream: StreamStyle
 ) -> None:
     leaves = ["oolong", "sencha", "assam"]

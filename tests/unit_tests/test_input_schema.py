@@ -94,14 +94,14 @@ def test_any_parameters_give_a_schema(parameters: dict[str, Any]) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(list(PARAMETERS)), junk))
-def test_any_values_are_taken_or_refused(values: dict[str, Any]) -> None:
+def test_any_values_are_accepted_or_refused(values: dict[str, Any]) -> None:
     try:
         validate_inputs(SCHEMA, values)
     except CozeWorkflowError as error:
         assert "parameters of the workflow" in str(error)  # noqa: PT017 - only some are refused
 
 
-def test_values_are_sent_as_they_are() -> None:
+def test_valid_values_are_sent_unchanged() -> None:
     values = {
         "city": "杭州",
         "nights": 3,
@@ -209,7 +209,7 @@ def test_a_workflow_name_gives_a_tool_name(name: str, made: str) -> None:
 
 
 @given(st.text(max_size=99), st.text(max_size=30))
-def test_any_name_gives_one_that_models_take(name: str, workflow_id: str) -> None:
+def test_any_name_gives_a_tool_name_that_models_accept(name: str, workflow_id: str) -> None:
     made = make_tool_name(name, workflow_id)
     assert made == make_tool_name(name, workflow_id)
     assert 0 < len(made) <= 64

@@ -38,11 +38,11 @@ def make_message(text: str, title: str, *, last: bool = True, seq: int = 0, **mo
 
 
 def read_run_stream(*reads: bytes) -> RunParser:
-    leg = RunParser(logid="0217")
+    parser = RunParser(logid="0217")
     for read in reads:
-        leg.feed(read)
-    leg.close()
-    return leg
+        parser.feed(read)
+    parser.close()
+    return parser
 
 
 def read_run(*reads: bytes) -> WorkflowRun:
@@ -59,28 +59,28 @@ def test_the_recorded_run_gives_output_and_messages() -> None:
 
 def test_any_split_gives_the_same_run() -> None:
     stream = SPOKEN + JOKE + DONE
-    whole = read_run(stream)
+    expected = read_run(stream)
     for cut in range(len(stream)):
-        assert read_run(stream[:cut], stream[cut:]) == whole
+        assert read_run(stream[:cut], stream[cut:]) == expected
 
 
 @given(st.lists(st.integers(0, len(SPOKEN + ASKED)), max_size=5))
 def test_any_splits_give_the_same_question(cuts: list[int]) -> None:
     stream = SPOKEN + ASKED
     edges = [0, *sorted(cuts), len(stream)]
-    leg = read_run_stream(*(stream[a:b] for a, b in itertools.pairwise(edges)))
-    assert leg.build_interrupt("73") == read_run_stream(stream).build_interrupt("73")
+    parser = read_run_stream(*(stream[a:b] for a, b in itertools.pairwise(edges)))
+    assert parser.build_interrupt("73") == read_run_stream(stream).build_interrupt("73")
 
 
 def test_messages_are_emitted_as_they_arrive() -> None:
-    leg = RunParser()
-    assert [m["content"] for m in leg.feed(SPOKEN)] == ["msg", "坐不下！"]
-    assert leg.feed(b"event: PING\n\n") == []
-    assert len(leg.feed(JOKE + DONE)) == 1
+    parser = RunParser()
+    assert [m["content"] for m in parser.feed(SPOKEN)] == ["msg", "坐不下！"]
+    assert parser.feed(b"event: PING\n\n") == []
+    assert len(parser.feed(JOKE + DONE)) == 1
 
 
 @pytest.mark.parametrize("title", ["End", "", "结束"])
-def test_the_end_node_says_the_result_wherever_it_stands(title: str) -> None:
+def test_the_output_of_the_end_node_is_the_result_wherever_it_stands(title: str) -> None:
     stream = (
         make_message("Tea", title, last=False),
         make_message("!", title, seq=1),
@@ -89,7 +89,7 @@ def test_the_end_node_says_the_result_wherever_it_stands(title: str) -> None:
     assert read_run(*stream, DONE).output == "Tea!"
 
 
-def test_without_an_end_node_the_last_node_says_it() -> None:
+def test_without_an_end_node_the_output_of_the_last_node_is_the_result() -> None:
     stream = (
         make_message("a", "A"),
         make_message("b", "B", last=False),
@@ -172,19 +172,19 @@ def test_a_failure_has_the_debug_url() -> None:
 
 
 def test_a_failure_does_not_show_the_token() -> None:
-    leg = RunParser(token="sesame-open-now")
+    parser = RunParser(token="sesame-open-now")
     with pytest.raises(CozeWorkflowError) as caught:
-        leg.feed(b'event: Error\ndata: {"error_message":"sesame-open-now is wrong"}\n\n')
+        parser.feed(b'event: Error\ndata: {"error_message":"sesame-open-now is wrong"}\n\n')
     assert "sesame" not in str(caught.value)
 
 
 @pytest.mark.parametrize("stream", [b"", SPOKEN, SPOKEN + JOKE, JOKE[:-30], DONE[:9]])
-def test_a_stream_that_is_cut_is_no_result(stream: bytes) -> None:
+def test_a_stream_that_is_cut_is_an_error(stream: bytes) -> None:
     with pytest.raises(CozeStreamError):
         read_run_stream(stream)
 
 
-def test_a_message_that_is_no_json_does_not_go_unnoticed() -> None:
+def test_a_message_that_is_not_json_is_an_error() -> None:
     with pytest.raises(CozeStreamError):
         read_run_stream(b"event: Message\ndata: {half\n\n", DONE)
 
@@ -205,8 +205,8 @@ def make_question(**interrupt: Any) -> dict[str, Any]:
 
 
 def test_the_recorded_question_gives_an_interrupt() -> None:
-    leg = read_run_stream(make_message("Which city?", "问答"), ASKED)
-    assert leg.build_interrupt("73") == {
+    parser = read_run_stream(make_message("Which city?", "问答"), ASKED)
+    assert parser.build_interrupt("73") == {
         "event_id": "7404830425073352713/2769808280134765896",
         "type": 2,
         "question": "Which city?",
@@ -215,7 +215,7 @@ def test_the_recorded_question_gives_an_interrupt() -> None:
         "required_parameters": {},
         "workflow_id": "73",
     }
-    assert leg.build_run("73").output is None
+    assert parser.build_run("73").output is None
 
 
 def test_a_question_of_studio_is_the_last_of_its_node() -> None:
@@ -250,12 +250,12 @@ def test_an_input_node_has_its_required_parameters() -> None:
     body = {"interrupt_data": {"event_id": "1", "type": 5, "data": data}}
     event = b"event: Interrupt\ndata: " + json.dumps(body).encode() + b"\n\n"
     # the fields are in the text of the message
-    spoken = read_run_stream(make_message(data, "Form"), event).build_interrupt("73")
-    assert spoken is not None
-    assert spoken["question"] == "img (string)"
-    leg = RunParser()
-    leg.feed_reply(RunReply(interrupt_data=RunInterrupt(data=data, event_id="1", type=5)))
-    asked_alone = leg.build_interrupt("73")
+    asked_in_message = read_run_stream(make_message(data, "Form"), event).build_interrupt("73")
+    assert asked_in_message is not None
+    assert asked_in_message["question"] == "img (string)"
+    parser = RunParser()
+    parser.feed_reply(RunReply(interrupt_data=RunInterrupt(data=data, event_id="1", type=5)))
+    asked_alone = parser.build_interrupt("73")
     assert asked_alone is not None
     assert asked_alone["question"] == "img (string)"
 
@@ -305,9 +305,9 @@ def test_answers_are_sent_as_text(pending: dict[str, Any], answer: Any, sent: st
     ],
 )
 def test_every_form_of_a_reply_is_read(data: str, output: Any, content: str) -> None:
-    leg = RunParser()
-    leg.feed_reply(RunReply(data=data))
-    run = leg.build_run("73")
+    parser = RunParser()
+    parser.feed_reply(RunReply(data=data))
+    run = parser.build_run("73")
     assert (run.output, run.content, run.data) == (output, content, data)
 
 
@@ -317,19 +317,19 @@ def test_a_history_has_three_levels() -> None:
     reported = RunHistory(
         execute_status="Success", execute_id="7", output=json.dumps({"Output": inner})
     )
-    leg = RunParser()
-    leg.feed_history(reported)
-    assert (leg.build_run("73").output, leg.build_run("73").execute_id) == ("Tea.", "7")
-    leg.feed_history(RunHistory(execute_status="Success", output='{"Output":"{\\"a\\":1}"}'))
-    assert leg.build_run("73").output == {"a": 1}
-    leg.feed_history(RunHistory(execute_status="Success", output='{"Output":{"a":1}}'))
-    assert leg.build_run("73").output == {"a": 1}
-    leg.feed_history(
+    parser = RunParser()
+    parser.feed_history(reported)
+    assert (parser.build_run("73").output, parser.build_run("73").execute_id) == ("Tea.", "7")
+    parser.feed_history(RunHistory(execute_status="Success", output='{"Output":"{\\"a\\":1}"}'))
+    assert parser.build_run("73").output == {"a": 1}
+    parser.feed_history(RunHistory(execute_status="Success", output='{"Output":{"a":1}}'))
+    assert parser.build_run("73").output == {"a": 1}
+    parser.feed_history(
         RunHistory(execute_status="Success", output='{"a":"1","b":"2"}')
     )  # Coze Studio
-    assert leg.build_run("73").output == {"a": "1", "b": "2"}
-    leg.feed_history(RunHistory(execute_status="Success", output="text"))
-    assert leg.build_run("73").output == "text"
+    assert parser.build_run("73").output == {"a": "1", "b": "2"}
+    parser.feed_history(RunHistory(execute_status="Success", output="text"))
+    assert parser.build_run("73").output == "text"
 
 
 @pytest.mark.parametrize("status", ["Fail", "Cancel", "new"])
@@ -346,6 +346,6 @@ def test_an_output_is_formatted_for_models() -> None:
     assert format_output({"a": float("inf")}, '{"a":1e999}') == '{"a":1e999}'
 
 
-def test_a_run_goes_through_json() -> None:
+def test_a_run_can_be_stored_as_json() -> None:
     run = read_run(SPOKEN, JOKE, DONE)
     assert WorkflowRun.model_validate(json.loads(run.model_dump_json())) == run

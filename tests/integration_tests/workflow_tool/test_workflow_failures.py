@@ -107,7 +107,7 @@ def test_wrong_parameters_are_reported_before_any_request(
 
 @both_call_styles
 @pytest.mark.parametrize("fault", ["cut_at=150", "cut_mid_line"])
-def test_a_stream_that_breaks_is_no_result_and_is_not_repeated(
+def test_a_stream_that_breaks_is_an_error_and_is_not_repeated(
     cloud: LocalCoze, call_tool: ToolCallStyle, fault: str
 ) -> None:
     cloud.faults = fault
@@ -124,7 +124,7 @@ def test_a_stream_that_breaks_is_no_result_and_is_not_repeated(
         ("empty_body", "stream", CozeServerError),
     ],
 )
-def test_a_stream_without_its_end_is_no_result(
+def test_a_stream_without_its_end_is_an_error(
     cloud: LocalCoze, call_tool: ToolCallStyle, fault: str, mode: str, kind: type[Exception]
 ) -> None:
     with serve_with_faults(cloud, fault) as base_url:
@@ -142,7 +142,7 @@ def test_temporary_refusals_are_repeated(cloud: LocalCoze, call_tool: ToolCallSt
 
 
 @both_call_styles
-def test_an_empty_reply_is_no_empty_result(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
+def test_an_empty_reply_is_an_error(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
     with serve_script(content_type="application/json", replies=[b""]) as server:
         tool = make_tool(cloud, "text", run_mode="sync", base_url=server.base_url)
         with pytest.raises(CozeServerError):

@@ -132,7 +132,7 @@ def test_the_third_unusable_answer_ends_the_run(
     assert count_started_runs(cloud) == 1
 
 
-def test_an_answer_may_hold_files(cloud: LocalCoze) -> None:
+def test_an_answer_may_contain_files(cloud: LocalCoze) -> None:
     def show() -> Generator[Any, Any, dict[str, Any]]:
         form = yield AskInput({"photo": Annotated[TurnFile, FileKind("image")]})
         return {"bytes": len(form["photo"].data), "url": form["photo"].url}
@@ -165,7 +165,7 @@ def test_a_sync_run_of_studio_cannot_ask(coze: LocalCoze, call_tool: ToolCallSty
 
 
 @both_call_styles
-def test_parameters_take_files_in_every_form(
+def test_parameters_accept_files_in_every_form(
     cloud: LocalCoze, call_tool: ToolCallStyle, tmp_path: Path
 ) -> None:
     path = tmp_path / "tea.png"
@@ -230,7 +230,7 @@ def test_studio_lists_no_workflows() -> None:
             toolkit.get_tools()
 
 
-def test_workflows_of_one_name_are_numbered_whatever_the_list_says() -> None:
+def test_workflows_with_the_same_name_have_their_ids_in_their_tool_names() -> None:
     info = (
         '{"code":0,"data":{"workflow_detail":{"workflow_name":"Same"},"input":{"parameters":{}}}}'
     )
@@ -244,7 +244,7 @@ def test_workflows_of_one_name_are_numbered_whatever_the_list_says() -> None:
     assert [made.name for made in tools] == ["same_1", "same_3"]
 
 
-def test_errors_of_the_workflow_list_are_raised_unless_everything_is_given(
+def test_errors_of_the_workflow_list_are_raised_unless_all_fields_are_given(
     cloud: LocalCoze,
 ) -> None:
     known = {"api_key": cloud.token, "base_url": cloud.base_url}
@@ -258,7 +258,7 @@ def test_errors_of_the_workflow_list_are_raised_unless_everything_is_given(
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_a_toolkit_makes_a_tool_of_each_published_workflow(*, asynchronous: bool) -> None:
+def test_a_toolkit_has_a_tool_for_each_published_workflow(*, asynchronous: bool) -> None:
     flows = [LocalWorkflow(text, name=f"flow {n}") for n in range(34)]
     twins = [LocalWorkflow(text, name="a b"), LocalWorkflow(text, name="a_b")]
     hidden = BY_NAME["hidden"]

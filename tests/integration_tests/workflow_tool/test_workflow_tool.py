@@ -106,7 +106,7 @@ def test_every_mode_gives_the_same_result(
 
 @both_call_styles
 @pytest.mark.parametrize("mode", ["stream", "sync", "async"])
-def test_a_text_is_returned_as_it_is(coze: LocalCoze, call_tool: ToolCallStyle, mode: str) -> None:
+def test_a_text_is_returned_unchanged(coze: LocalCoze, call_tool: ToolCallStyle, mode: str) -> None:
     assert call_tool(make_tool(coze, "text", run_mode=mode), {"question": "茶?"}) == "A: 茶?"
 
 
@@ -142,7 +142,9 @@ def test_parameters_may_have_names_of_langchain(coze: LocalCoze, call_tool: Tool
 
 
 @both_call_styles
-def test_a_text_is_taken_for_the_only_parameter(cloud: LocalCoze, call_tool: ToolCallStyle) -> None:
+def test_a_string_is_the_value_of_the_only_parameter(
+    cloud: LocalCoze, call_tool: ToolCallStyle
+) -> None:
     flow = CozeWorkflowTool.from_workflow(
         BY_NAME["text"].workflow_id, api_key=cloud.token, base_url=cloud.base_url
     )
@@ -207,7 +209,7 @@ def test_a_connection_lost_after_the_end_loses_nothing(
 
 @both_call_styles
 @pytest.mark.parametrize("interrupt", ["{}", '{"event_id":""}', '"x"', "null"])
-def test_an_interrupt_without_an_event_is_no_question(
+def test_an_interrupt_without_an_event_id_is_an_error(
     call_tool: ToolCallStyle, interrupt: str
 ) -> None:
     reply = f'{{"code":0,"data":"{{\\"o\\":1}}","interrupt_data":{interrupt}}}'.encode()
@@ -256,7 +258,7 @@ def test_heartbeats_keep_a_slow_run_alive(cloud: LocalCoze, call_tool: ToolCallS
 # --- A tool like any other ------------------------------------------------------------------------
 
 
-def test_a_tool_without_a_name_gets_one() -> None:
+def test_a_tool_without_a_name_is_named_after_its_workflow() -> None:
     made = CozeWorkflowTool(workflow_id="7374", api_key="pat_x")
     assert (made.name, made.description) == (
         "coze_workflow_7374",
