@@ -228,9 +228,10 @@ def test_the_answer_goes_to_the_workflow_that_asked() -> None:
         with pytest.raises(CozeWorkflowInterrupt):
             other.resume(caught.value, "x")
         assert server.bodies[1]["workflow_id"] == "73"
-        for answer, interrupt in ((None, caught.value), ("x", CozeWorkflowInterrupt("?"))):
-            with pytest.raises(CozeInvalidRequestError, match="There is no"):
-                one.resume(interrupt, answer)
+        with pytest.raises(CozeInvalidRequestError, match="The answer is None"):
+            one.resume(caught.value, None)
+        with pytest.raises(CozeInvalidRequestError, match="The interrupt has no event_id"):
+            one.resume(CozeWorkflowInterrupt("?"), "x")
         assert len(server.bodies) == 2
 
 
