@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
 import secrets
-import socket
-import threading
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, Self
-
-import uvicorn
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.app import LocalApp
+from langchain_coze.local.base_server import BaseServer
 from langchain_coze.local.bots import LocalBot, as_bots
 from langchain_coze.local.chatflows import LocalChatflow, as_chatflows
 from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.oauth_apps import LocalOAuthApp, as_oauth_apps
-from langchain_coze.local.request_log import RecordedRequest, RequestLog
-from langchain_coze.local.routes.access import is_loopback
 from langchain_coze.local.routes.state import WORKSPACE_ID
 from langchain_coze.local.samples.bot import create_sample_bot
 from langchain_coze.local.samples.workflows import create_sample_workflows
@@ -29,17 +21,12 @@ from langchain_coze.local.workflows import LocalWorkflow, as_workflows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
 _PROFILES: Mapping[str, type[CloudProfile]] = {"cloud": CloudProfile, "studio": StudioProfile}
-_START_TIMEOUT, _CANCEL_TIMEOUT = 30.0, 1.0  # seconds
-_BACKLOG = 2048
-# Clients cannot connect to these addresses, only servers listen on them.
-_LOOPBACK: Mapping[str, str] = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared
 
 
 @dataclass(eq=False)
-class LocalCoze:
+class LocalCoze(BaseServer):
     """A server on this machine that speaks the Coze API, for development, demos and tests.
 
     It runs in a thread; several can run at once. Conversations live as long as the server does.
@@ -82,23 +69,16 @@ class LocalCoze:
     _: KW_ONLY
     chatflows: Any = ()
     workflows: Any = None
-    host: str = "127.0.0.1"
-    port: int = 0
-    token: str = field(default="", repr=False)
     profile: str = "cloud"
     error_status: str = "200"
     quota: int | None = None
-    faults: str | Sequence[str] = ()
-    request_log: int = 1000
-    stop_timeout: float = 0.5
     oauth_apps: Any = ()
     clock_offset: float = 0.0
     more_tokens: Sequence[str] = field(default=(), repr=False)
-    any_host: bool = False
-    _server: _UvicornThread | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Reject settings that cannot be used."""
+        super().__post_init__()
         if self.profile not in _PROFILES:
             raise ValueError(f"profile must be one of {sorted(_PROFILES)}, not {self.profile!r}")
         if self.error_status not in {"200", "real"}:
@@ -117,30 +97,6 @@ class LocalCoze:
         tokens = {self.token, *self.more_tokens}
         if "" in tokens or len(tokens) <= len(self.more_tokens):
             raise ValueError("more_tokens: every user needs a different token")
-        self._request_log = RequestLog(self.request_log)
-
-    @property
-    def base_url(self) -> str:
-        """The address for clients on this machine, without a slash at the end.
-
-        Raises:
-            RuntimeError: The server has not been started.
-        """
-        if self._server is None:
-            raise RuntimeError(
-                "the server is not running: use `with LocalCoze() as coze:` or start()"
-            )
-        return self._format_base_url()
-
-    def _format_base_url(self) -> str:
-        host = _LOOPBACK.get(self.host, self.host)
-        host = f"[{host}]" if ":" in host else host
-        return f"http://{host}:{self.port}"
-
-    @property
-    def accepts_any_host(self) -> bool:
-        """Whether requests may name any host."""
-        return self.any_host or not is_loopback(self.host)
 
     @property
     def workspace_id(self) -> str:
@@ -160,149 +116,6 @@ class LocalCoze:
             variables["COZE_BOT_ID"] = self.bots[0].bot_id
         return variables
 
-    @property
-    def requests(self) -> list[RecordedRequest]:
-        """The requests received so far, oldest first."""
-        return list(self._request_log.requests)
-
-    def reset(self) -> None:
-        """Forget recorded requests, used quotas, and how often faults were applied."""
-        self._request_log.clear()
-        if self._server is not None:
-            self._server.app.state.counters.clear()
-
-    def start(self) -> Self:
-        """Start the server; returns when it answers requests. Does nothing when it runs already.
-
-        Raises:
-            OSError: It cannot listen on the address, for example because the port is in use.
-        """
-        if self._server is None:
-            listener = _listen(self.host, self.port)
-            self.port = listener.getsockname()[1]
-            profile = _PROFILES[self.profile](self._format_base_url())
-            app = LocalApp(self, self._request_log, profile)
-            self._server = _UvicornThread(app, listener, self.stop_timeout)
-            self._server.start()
-        return self
-
-    def stop(self) -> None:
-        """Stop listening, end running chats, and wait until they have ended."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.stop()
-
-    def __enter__(self) -> Self:
-        """Start."""
-        return self.start()
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        self.stop()
-
-
-async def _finish_tasks(tasks: set[asyncio.Task[None]], timeout: float) -> None:  # noqa: ASYNC109 - they are cancelled afterwards
-    """Wait for tasks to end, then cancel those that have not."""
-    if tasks:
-        await asyncio.wait(set(tasks), timeout=timeout)
-    for task in (unfinished := set(tasks)):
-        task.cancel()
-    if unfinished:
-        await asyncio.wait(unfinished, timeout=_CANCEL_TIMEOUT)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is required: asyncio switches Nagle's algorithm off only for sockets that declare
-    # TCP, and with it every reply on a kept-alive connection takes 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        if os.name == "posix":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(_BACKLOG)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
-
-
-class _UvicornThread(uvicorn.Server):
-    """uvicorn in a thread, stopped by an event instead of by polling."""
-
-    def __init__(self, app: LocalApp, listener: socket.socket, stop_timeout: float) -> None:
-        config = uvicorn.Config(
-            app.asgi,
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=_BACKLOG,
-        )
-        super().__init__(config)
-        self.app = app
-        app.state.connections.find_transports = self._find_transports
-        self._listener = listener
-        self._stop_timeout = stop_timeout
-        self._ready = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run_thread, name="local-coze", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-        if not self._ready.wait(_START_TIMEOUT) or self._error is not None:
-            self._listener.close()
-            raise RuntimeError("the local server did not start") from self._error
-
-    def stop(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
-
-    def _run_thread(self) -> None:
-        try:
-            asyncio.run(self.serve(sockets=[self._listener]))
-        except BaseException as error:  # noqa: BLE001 - start() raises it in the caller's thread
-            self._error = error
-        finally:
-            self._ready.set()
-
-    async def main_loop(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        self._ready.set()
-        await self._stopping.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening; wait for running chats; then cancel them and close all connections."""
-        for server in self.servers:
-            server.close()
-        for listener in sockets or []:
-            listener.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-        # A stream ends when its chat does, and a request when its stream does.
-        for tasks in (
-            self.app.state.running_tasks,
-            self.app.state.connections.streams,
-            self.server_state.tasks,
-        ):
-            await _finish_tasks(tasks, self._stop_timeout)
-        for transport in self._find_transports().values():
-            transport.abort()
-        for server in self.servers:
-            await server.wait_closed()
-
-    def _find_transports(self) -> dict[tuple[Any, ...], asyncio.Transport]:
-        """Return the transports of all connections, by the address of their client."""
-        connections: set[Any] = set(self.server_state.connections)
-        return {c.client: c.transport for c in connections if c.client is not None}
+    def _create_app(self) -> LocalApp:
+        profile = _PROFILES[self.profile](self._format_base_url())
+        return LocalApp(self, self._request_log, profile)
