@@ -7,12 +7,13 @@ with LocalCoze(LocalBot(knowledge=LocalKnowledge(["Tea grows on hills."]))) as c
     print(coze.base_url, coze.token, coze.bots[0].bot_id)
 ```
 
-The pytest fixtures `local_coze` and `local_coze_env` can be imported from here too; only they need
-pytest.
+`LocalSite` is a project of coze.site. The pytest fixtures `local_coze`, `local_coze_env` and
+`local_site` can be imported from here too; only they need pytest.
 
 Layers, each imports only from those before it: `wire` (requests, replies, events and plain data),
 `faults`, the parts of replies and workflows, `runtime` (chats and runs), the public classes (bots,
-chatflows, workflows, knowledge, OAuth apps), `routes` and `samples`, `app`, `server`.
+chatflows, workflows, knowledge, OAuth apps), `routes` and `samples`, `app` and `project`,
+`base_server`, `server` and `site`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langchain_coze.local.bots import LocalBot
     from langchain_coze.local.chatflows import LocalChatflow
-    from langchain_coze.local.faults.specs import FAULTS, Fault
+    from langchain_coze.local.faults.specs import FAULTS, SITE_FAULTS, Fault, SiteFault
     from langchain_coze.local.knowledge import LocalKnowledge
     from langchain_coze.local.knowledge_workflows import knowledge_workflow
     from langchain_coze.local.oauth_apps import LocalOAuthApp
     from langchain_coze.local.pytest_plugin import local_coze as local_coze
     from langchain_coze.local.pytest_plugin import local_coze_env as local_coze_env
+    from langchain_coze.local.pytest_plugin import local_site as local_site
     from langchain_coze.local.reply_parts import (
         Ask,
         Card,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     )
     from langchain_coze.local.request_log import RecordedRequest
     from langchain_coze.local.server import LocalCoze
+    from langchain_coze.local.site import LocalSite
     from langchain_coze.local.turn_context import Turn, TurnFile
     from langchain_coze.local.wire.recall import RecalledChunk
     from langchain_coze.local.workflow_parts import (
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAULTS",
+    "SITE_FAULTS",
     "Ask",
     "AskInput",
     "Card",
@@ -73,6 +77,7 @@ __all__ = [
     "LocalCoze",
     "LocalKnowledge",
     "LocalOAuthApp",
+    "LocalSite",
     "LocalWorkflow",
     "Media",
     "Message",
@@ -84,6 +89,7 @@ __all__ = [
     "RecordedRequest",
     "RunContext",
     "ServerTool",
+    "SiteFault",
     "Speech",
     "TokenUsage",
     "Turn",
@@ -98,15 +104,16 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 _NAMES = {
     "bots": "LocalBot",
     "chatflows": "LocalChatflow",
-    "faults.specs": "FAULTS Fault",
+    "faults.specs": "FAULTS SITE_FAULTS Fault SiteFault",
     "knowledge": "LocalKnowledge",
     "knowledge_workflows": "knowledge_workflow",
     "oauth_apps": "LocalOAuthApp",
-    "pytest_plugin": "local_coze local_coze_env",
+    "pytest_plugin": "local_coze local_coze_env local_site",
     "reply_parts": "Ask Card ClientTool Fail FollowUp Media NewAnswer Pause Reasoning ServerTool "
     "Speech Verbose",
     "request_log": "RecordedRequest",
     "server": "LocalCoze",
+    "site": "LocalSite",
     "turn_context": "Turn TurnFile",
     "wire.recall": "RecalledChunk",
     "workflow_parts": "AskInput FileKind Message Output RunContext TokenUsage",

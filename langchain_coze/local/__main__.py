@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import errno
 import importlib
+import inspect
 import ipaddress
 import logging
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.chatflows import LocalChatflow
+from langchain_coze.local.runtime.naming import derive_name
 from langchain_coze.local.workflows import LocalWorkflow
 
 if TYPE_CHECKING:
@@ -39,9 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = _build_parser().parse_args(argv)
     try:
-        from langchain_coze.local.server import LocalCoze  # noqa: PLC0415 - the extra may be missing
-
-        coze = _create_server(LocalCoze, arguments)
+        coze = _create_server(arguments)
         if not arguments.quiet:
             _log_to_stderr()
         coze.start()
@@ -79,11 +79,13 @@ def _build_parser() -> argparse.ArgumentParser:
         nargs="?",
         metavar="module:object",
         help="a LocalBot, a LocalChatflow, a LocalWorkflow, a LocalCoze, a list of bots, a "
-        "function or a LangChain Runnable; a sample bot with a knowledge base when left out",
+        "function or a LangChain Runnable; a sample bot with a knowledge base when left out. With "
+        "--profile site: a LocalSite, a graph, a Runnable or a function; a function whose first "
+        "parameter is `question` is an agent, another one a workflow",
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=_parse_port, help="port to listen on (any free one)")
-    parser.add_argument("--profile", help="whose bytes to speak: cloud or studio")
+    parser.add_argument("--profile", help="whose bytes to speak: cloud, studio or site")
     parser.add_argument("--token", help="token that clients must send (made up)")
     parser.add_argument(
         "--quiet", action="store_true", help="log no requests and no tracebacks to stderr"
@@ -98,19 +100,40 @@ def _log_to_stderr() -> None:
     logger.setLevel(logging.INFO)
 
 
-def _create_server(server_class: Any, arguments: argparse.Namespace) -> Any:
+def _create_server(arguments: argparse.Namespace) -> Any:
+    # The extra may be missing.
+    from langchain_coze.local.server import LocalCoze  # noqa: PLC0415
+
     target = _load_target(arguments.target) if arguments.target else None
     names = ("host", "port", "profile", "token")
     options = {name: v for name in names if (v := getattr(arguments, name)) is not None}
     if arguments.host is not None:
         options["any_host"] = True
-    if isinstance(target, server_class):
+    if arguments.profile == "site":
+        del options["profile"]
+        return _create_site(target, options)
+    if isinstance(target, LocalCoze):
         return dataclasses.replace(target, **options)
     if isinstance(target, LocalChatflow):
-        return server_class(chatflows=target, **options)
+        return LocalCoze(chatflows=target, **options)
     if isinstance(target, LocalWorkflow):
-        return server_class(workflows=target, **options)
-    return server_class(target, **options)
+        return LocalCoze(workflows=target, **options)
+    return LocalCoze(target, **options)
+
+
+def _create_site(target: Any, options: dict[str, Any]) -> Any:
+    from langchain_coze.local.site import LocalSite  # noqa: PLC0415
+
+    if isinstance(target, LocalSite):
+        return dataclasses.replace(target, **options)
+    channels = getattr(target, "channels", None)
+    if channels is not None:
+        is_agent = "messages" in channels
+    elif inspect.isroutine(target):
+        is_agent = next(iter(inspect.signature(target).parameters), "") == "question"
+    else:
+        is_agent = True
+    return LocalSite(**{"agent" if is_agent else "workflow": target}, **options)
 
 
 def _load_target(target: str) -> Any:
@@ -158,18 +181,34 @@ def _warn_if_reachable(coze: Any) -> None:
     )
 
 
-def _format_greeting(coze: Any) -> str:
-    bots = "".join(f"  {bot.bot_id}  {bot.name}\n" for bot in coze.bots)
-    workflows = _format_list("Chatflows / 对话流", coze.chatflows)
-    workflows += _format_list("Workflows / 工作流", coze.workflows)
-    exports = "".join(f"export {name}={value}\n" for name, value in coze.environment.items())
+def _format_greeting(server: Any) -> str:
+    exports = "".join(f"export {name}={value}\n" for name, value in server.environment.items())
+    is_site = not hasattr(server, "bots")
+    title = (
+        "Local coze.site project / 本地扣子编程项目"
+        if is_site
+        else "Local Coze server / 本地扣子服务"
+    )
     return (
-        f"Local Coze server / 本地扣子服务: {coze.base_url}\n"
-        f"Token / 令牌: {coze.token}\n"
-        f"Bots / 智能体:\n{bots}{workflows}\n"
+        f"{title}: {server.base_url}\n"
+        f"Token / 令牌: {server.token}\n"
+        f"{_format_site(server) if is_site else _format_served(server)}\n"
         f"{exports}\n"
         "Ctrl-C ends it / 按 Ctrl-C 结束\n"
     )
+
+
+def _format_site(site: Any) -> str:
+    if site.workflow is None:
+        return f"Agent / 智能体:\n  {derive_name(site.agent)}\n"
+    return f"Workflow / 工作流:\n  {derive_name(site.workflow)}\n"
+
+
+def _format_served(coze: Any) -> str:
+    bots = "".join(f"  {bot.bot_id}  {bot.name}\n" for bot in coze.bots)
+    workflows = _format_list("Chatflows / 对话流", coze.chatflows)
+    workflows += _format_list("Workflows / 工作流", coze.workflows)
+    return f"Bots / 智能体:\n{bots}{workflows}"
 
 
 def _format_list(title: str, workflows: Sequence[Any]) -> str:

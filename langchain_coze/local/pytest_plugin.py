@@ -1,4 +1,4 @@
-"""pytest fixtures with a local Coze server.
+"""pytest fixtures with a local server.
 
 Load them with `pytest_plugins = ["langchain_coze.local.pytest_plugin"]` in `conftest.py`, or
 with `pytest -p langchain_coze.local.pytest_plugin`. They are not loaded by themselves: other test
@@ -7,7 +7,7 @@ suites of the same environment should not pay for a server that they do not use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,16 +16,18 @@ from langchain_coze.local.server import LocalCoze
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from langchain_coze.local.site import LocalSite
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker.
+    """Register the markers.
 
     Args:
         config: pytest's own.
     """
-    config.addinivalue_line(
-        "markers", "local_coze(bots=…, **fields): arguments of the fixture's LocalCoze, by name"
-    )
+    for name, fields in (("LocalCoze", "bots=…"), ("LocalSite", "agent=…")):
+        marker = f"local_{name.removeprefix('Local').lower()}({fields}, **fields)"
+        config.addinivalue_line("markers", f"{marker}: arguments of the fixture's {name}, by name")
 
 
 @pytest.fixture
@@ -46,12 +48,16 @@ def local_coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
         >>> def test_answer(local_coze):
         ...     assert local_coze.bots[0].knowledge
     """
-    marker = request.node.get_closest_marker("local_coze")
+    with LocalCoze(**_read_marker(request, "local_coze", "bots")) as coze:
+        yield coze
+
+
+def _read_marker(request: pytest.FixtureRequest, name: str, field: str) -> dict[str, Any]:
+    marker = request.node.get_closest_marker(name)
     if marker and marker.args:
         # A single function as argument never arrives here: pytest marks the function instead.
-        raise TypeError("local_coze takes its arguments by name: @pytest.mark.local_coze(bots=…)")
-    with LocalCoze(**(marker.kwargs if marker else {})) as coze:
-        yield coze
+        raise TypeError(f"{name} takes its arguments by name: @pytest.mark.{name}({field}=…)")
+    return dict(marker.kwargs) if marker else {}
 
 
 @pytest.fixture
@@ -71,3 +77,32 @@ def local_coze_env(local_coze: LocalCoze, monkeypatch: pytest.MonkeyPatch) -> Lo
     for name, value in local_coze.environment.items():
         monkeypatch.setenv(name, value)
     return local_coze
+
+
+@pytest.fixture
+def local_site(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[LocalSite]:
+    """Return a running `LocalSite`, stopped after the test.
+
+    It serves the sample agent, unless there is a marker `local_site` with the arguments of
+    `LocalSite` by name. `COZE_SITE_BASE` and `COZE_SITE_TOKEN` point to it during the test.
+
+    Args:
+        request: The test that uses it.
+        monkeypatch: pytest's own.
+
+    Raises:
+        TypeError: The marker has a positional argument.
+
+    Example:
+        >>> # With @pytest.mark.local_site(agent=str.upper, faults="cut") it serves another agent.
+        >>> def test_address(local_site):
+        ...     assert os.environ["COZE_SITE_BASE"] == local_site.base_url
+    """
+    from langchain_coze.local.site import LocalSite  # noqa: PLC0415 - it imports langgraph
+
+    with LocalSite(**_read_marker(request, "local_site", "agent")) as site:
+        for name, value in site.environment.items():
+            monkeypatch.setenv(name, value)
+        yield site

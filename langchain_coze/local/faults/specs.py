@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +38,26 @@ class Fault(StrEnum):
     CUT_AT = "cut_at"
     CUT_MID_LINE = "cut_mid_line"
     CUT_RESET = "cut_reset"
+    TIMES = "times"
+    ON = "on"
+
+
+class SiteFault(StrEnum):
+    """A fault of a `LocalSite` by name; `SITE_FAULTS` describes each one.
+
+    Example:
+        >>> SiteFault.END_CODE == "end_code"
+        True
+    """
+
+    END_CODE = "end_code"
+    ERROR_FRAME = "error_frame"
+    CUT = "cut"
+    SILENCE = "silence"
+    TOOL_HANGS = "tool_hangs"
+    HTTP_401 = "http_401"
+    HTTP_504 = "http_504"
+    NO_ASYNC = "no_async"
     TIMES = "times"
     ON = "on"
 
@@ -78,14 +97,34 @@ FAULTS: Mapping[Fault, tuple[str | None, str]] = {
     ),
 }
 
+SITE_FAULTS: Mapping[SiteFault, tuple[str | None, str]] = {
+    SiteFault.END_CODE: (
+        "301001",
+        "the run ends with this code instead of success, after its answer was streamed",
+    ),
+    SiteFault.ERROR_FRAME: ("101004", "a stream is one error with this code; nothing is run"),
+    SiteFault.CUT: ("2", "a stream ends after this many frames, other replies in the middle"),
+    SiteFault.SILENCE: (
+        "30",
+        "this many seconds without a byte, in a stream after its first frame",
+    ),
+    SiteFault.TOOL_HANGS: (None, "a tool is called, or a node started, that never ends"),
+    SiteFault.HTTP_401: (None, "status 401, as from the gateway without a valid token"),
+    SiteFault.HTTP_504: (None, "status 504 as plain text, as from the gateway; nothing is run"),
+    SiteFault.NO_ASYNC: (None, "an older project: it has no /async_run and no /task"),
+    SiteFault.TIMES: ("1", "only the first so many requests are hit, then all is well"),
+    SiteFault.ON: ("/stream_run", "only this path is hit; unless given, all that start a run"),
+}
+
 CUTS = frozenset({Fault.CUT_AT, Fault.CUT_MID_LINE, Fault.CUT_RESET})
 """Faults of the bytes of a reply."""
 
 _START_PATHS = frozenset(
     {"/v3/chat", "/v1/workflows/chat", "/v1/workflow/run", "/v1/workflow/stream_run"}
-)
+) | {"/stream_run", "/run", "/async_run"}
 
-_SECONDS = {Fault.SLOW_START, Fault.RECALL_LATE, Fault.IDLE, Fault.HTTP_429}
+_SECONDS = {Fault.SLOW_START, Fault.RECALL_LATE, Fault.IDLE, Fault.HTTP_429, SiteFault.SILENCE}
+_TEXTS = {Fault.ON, SiteFault.ON, SiteFault.END_CODE}
 
 
 @dataclass(frozen=True)
@@ -97,7 +136,7 @@ class FaultSet:
         text: The faults as the user wrote them.
     """
 
-    values: Mapping[Fault, str] = field(default_factory=dict)
+    values: Mapping[Any, str] = field(default_factory=dict)
     text: str = ""
 
     @property
@@ -110,7 +149,7 @@ class FaultSet:
         """The code with which the chat or run fails."""
         return int(self.values[Fault.FAILED]) if Fault.FAILED in self.values else None
 
-    def get_seconds(self, fault: Fault) -> float:
+    def get_seconds(self, fault: str) -> float:
         """Return the value of a fault in seconds; 0 without it."""
         return float(self.values.get(fault, 0))
 
@@ -125,11 +164,14 @@ class FaultSet:
         return path in _START_PATHS
 
 
-def read_faults(faults: str | Sequence[str]) -> FaultSet:
+def read_faults(
+    faults: str | Sequence[str], known: Mapping[Any, tuple[str | None, str]] = FAULTS
+) -> FaultSet:
     """Read faults as a user writes them.
 
     Args:
         faults: `"cut_mid_line,times=2"`, or a sequence of such texts.
+        known: The faults that there are: those of a `LocalCoze`, or of a `LocalSite`.
 
     Raises:
         ValueError: A name is not known, a value is missing, not wanted, or not a number.
@@ -138,33 +180,27 @@ def read_faults(faults: str | Sequence[str]) -> FaultSet:
         >>> dict(read_faults(["error=4009", "times=2"]).values)
         {<Fault.ERROR: 'error'>: '4009', <Fault.TIMES: 'times'>: '2'}
     """
-    return _parse_faults(faults if isinstance(faults, str) else ",".join(faults))
-
-
-@lru_cache(maxsize=256)
-def _parse_faults(text: str) -> FaultSet:
+    text = faults if isinstance(faults, str) else ",".join(faults)
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    return FaultSet(dict(_parse_fault(part) for part in parts), text)
+    return FaultSet(dict(_parse_fault(part, known) for part in parts), text)
 
 
-def _is_number(fault: Fault, value: str) -> bool:
+def _is_number(fault: str, value: str) -> bool:
     return (value.replace(".", "", 1) if fault in _SECONDS else value).isdecimal()
 
 
-def _parse_fault(part: str) -> tuple[Fault, str]:
+def _parse_fault(part: str, known: Mapping[Any, tuple[str | None, str]]) -> tuple[Any, str]:
     name, separator, value = (item.strip() for item in part.partition("="))
-    try:
-        fault = Fault(name)
-    except ValueError:
-        names = ", ".join(FAULTS)
-        raise ValueError(f"unknown fault {name!r}; known are: {names}") from None
-    default, _description = FAULTS[fault]
+    fault = next((fault for fault in known if fault == name), None)
+    if fault is None:
+        raise ValueError(f"unknown fault {name!r}; known are: {', '.join(known)}")
+    default, _description = known[fault]
     if default is None:
         if separator:
             raise ValueError(f"the fault {name} takes no value")
         return fault, ""
     value = value or default
-    if fault is not Fault.ON and not _is_number(fault, value):
+    if fault not in _TEXTS and not _is_number(fault, value):
         kind = "number" if fault in _SECONDS else "whole number"
         raise ValueError(f"the fault {name} needs a {kind}: {name}=…")
     return fault, value

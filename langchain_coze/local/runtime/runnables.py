@@ -48,7 +48,7 @@ async def stream_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[ReplyPart
         reader = _GraphReader(messages) if is_graph else _MessageReader(messages)
         value = {"messages": messages} if is_graph else messages
         options = {"stream_mode": _GRAPH_MODES} if is_graph else {}
-        async with aclosing(_stream_items(runnable, value, options)) as items:
+        async with aclosing(stream_items(runnable, value, options)) as items:
             async for item in items:
                 for part in reader.read(item):
                     yield part
@@ -59,7 +59,7 @@ async def stream_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[ReplyPart
         messages += _build_tool_messages(calls, outputs)
 
 
-async def _stream_items(
+async def stream_items(
     runnable: Any, value: Any, options: Mapping[str, Any]
 ) -> AsyncGenerator[Any, None]:
     """Yield what a Runnable streams; one without an async version runs in a thread."""

@@ -42,13 +42,13 @@ class Signature:
             raise TypeError(f"a workflow is a function, not {type(function).__name__}")
         self._function = function
         try:
-            signature = _inspect_signature(function)
+            signature = inspect_signature(function)
         except (NameError, ValueError) as error:
             raise TypeError(f"the signature of {function!r} cannot be read: {error}") from None
         self._context_names: list[str] = []
         self._accepts_any_name = False
         self._positional_names: list[str] = []
-        descriptions = dict(_parse_argument_docs(inspect.getdoc(function) or ""))
+        descriptions = dict(parse_argument_docs(inspect.getdoc(function) or ""))
         self.parameters = [
             build_parameter(parameter, descriptions.get(parameter.name, ""))
             for parameter in signature.parameters.values()
@@ -118,7 +118,7 @@ def read_first_paragraph(function: Any) -> str:
     return " ".join(text.partition("\n\n")[0].split())
 
 
-def _inspect_signature(function: Callable[..., Any]) -> inspect.Signature:
+def inspect_signature(function: Callable[..., Any]) -> inspect.Signature:
     """Return the signature of a function; the return type may exist for type checkers only."""
     try:
         return inspect.signature(function, eval_str=True)
@@ -134,7 +134,7 @@ def _inspect_signature(function: Callable[..., Any]) -> inspect.Signature:
         return signature.replace(parameters=parameters, return_annotation=Any)
 
 
-def _parse_argument_docs(docstring: str) -> Iterator[tuple[str, str]]:
+def parse_argument_docs(docstring: str) -> Iterator[tuple[str, str]]:
     """Yield the names and descriptions of the `Args` section of a docstring."""
     _, _, rest = docstring.partition("\nArgs:\n")
     section = textwrap.dedent(re.split(r"\n(?=\S)", rest, maxsplit=1)[0])

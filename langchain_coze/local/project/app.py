@@ -1,0 +1,365 @@
+"""The application of a `LocalSite`: the gateway, and the routes behind it (wire 9)."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import traceback
+import uuid
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from pydantic_core import to_json
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from langchain_coze.local.faults.specs import SITE_FAULTS, FaultSet, SiteFault, read_faults
+from langchain_coze.local.project.failures import FailedRunError, build_failure_detail
+from langchain_coze.local.project.streams import (
+    AgentStream,
+    Run,
+    WorkflowStream,
+    build_user_message,
+    read_blocks,
+)
+from langchain_coze.local.project.tasks import Task
+from langchain_coze.local.request_log import RecordedRequest, RequestLog
+from langchain_coze.local.routes.access import AccessMiddleware
+from langchain_coze.local.routes.state import hash_token
+from langchain_coze.local.routes.stream_responses import DroppedResponse, StreamConnections
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Mapping, Sequence
+
+    from starlette.types import Receive, Scope, Send
+
+    from langchain_coze.local.project.project import Project
+
+logger = logging.getLogger(__name__)
+
+_NO_TOKEN = (
+    "Missing authorization header. Please provide a valid Bearer token in the Authorization header"  # noqa: S105 - the gateway's text
+)
+_CANCEL_TEXTS = {
+    "success": "Cancellation signal sent, task will be cancelled at next await point",
+    "not_found": "No active task found with this run_id. Task may have already completed or "
+    "run_id is invalid.",
+}
+_CANCELLED_CODES = frozenset({"1", "TIMEOUT", "CANCELED"})
+# The routes of OpenAI need modules that a generated project does not have.
+_BROKEN = {"message": "No module named 'utils.helper'", "type": "internal_error", "code": "103002"}
+
+
+class SiteSettings(NamedTuple):
+    """What the routes read from their `LocalSite`."""
+
+    token: str
+    run_timeout: float
+    ping: float
+    any_host: bool
+    read_faults: Callable[[], str | Sequence[str]]
+
+
+@dataclass
+class SiteState:
+    """What runs on a site.
+
+    Attributes:
+        connections: The open connections.
+        running_tasks: The runs that are not finished.
+        counters: How often faults were applied.
+        runs: The runs that can be cancelled, by id.
+        tasks: The asynchronous runs, by id.
+    """
+
+    connections: StreamConnections = field(default_factory=StreamConnections)
+    running_tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    counters: Counter[str] = field(default_factory=Counter)
+    runs: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+
+    def start(self, coroutine: Coroutine[Any, Any, Any], run_id: str = "") -> asyncio.Task[Any]:
+        """Start a run; one with an id can be cancelled."""
+        task = asyncio.create_task(coroutine)
+        self.running_tasks.add(task)
+        task.add_done_callback(self.running_tasks.discard)
+        if run_id:
+            self.runs[run_id] = task
+            task.add_done_callback(lambda _: self.runs.pop(run_id, None))
+        return task
+
+
+class SiteRequest(NamedTuple):
+    """One request while a route handles it."""
+
+    headers: Mapping[str, str]
+    content: bytes
+    path_id: str
+    faults: FaultSet
+
+    def parse(self, complaint: str) -> Any:
+        """Return the decoded JSON.
+
+        Raises:
+            HTTPException: 400, it is none.
+        """
+        try:
+            return json.loads(self.content)
+        except ValueError as error:
+            lines = "".join(traceback.format_exception(error)).splitlines()
+            raise HTTPException(400, f"{complaint}{lines[:1] + lines[-1:]}") from None
+
+
+Handler: TypeAlias = Callable[[SiteRequest], Awaitable[Response]]
+
+
+class SiteApp:
+    """The application behind a `LocalSite`; lives in one event loop."""
+
+    def __init__(self, settings: SiteSettings, project: Project, requests: RequestLog) -> None:
+        """Build the routes."""
+        self.state = SiteState()
+        self._settings, self._project, self._requests = settings, project, requests
+        routes: dict[str, Handler] = {
+            "POST /stream_run": self._stream_run,
+            "POST /run": self._run,
+            "POST /async_run": self._async_run,
+            "GET /task/{id}": self._get_task,
+            "POST /cancel/{id}": self._cancel,
+            "GET /graph_parameter": self._get_schemas,
+            "GET /health": self._get_health,
+            "POST /v1/chat/completions": self._complete_chat,
+        }
+        self.asgi = Starlette(
+            routes=[
+                Route(route.split()[1], self._build_endpoint(handler), methods=[route.split()[0]])
+                for route, handler in routes.items()
+            ],
+            middleware=[Middleware(AccessMiddleware, any_host=settings.any_host)],
+            exception_handlers={HTTPException: _handle_http_error},
+        )
+
+    # The gateway ------------------------------------------------------------------------------
+
+    def _build_endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            try:
+                content = await request.body()
+            except (ClientDisconnect, asyncio.CancelledError):
+                return DroppedResponse(self.state.connections)
+            path, headers = request.url.path, dict(request.headers)
+            token = headers.get("authorization", "").removeprefix("Bearer ")
+            is_known = hmac.compare_digest(hash_token(token), hash_token(self._settings.token))
+            recorded = content if is_known else b""
+            query = dict(request.query_params)
+            self._requests.append(RecordedRequest(request.method, path, query, headers, recorded))
+            faults = self._collect_faults(path, headers) if is_known else FaultSet()
+            if not is_known or SiteFault.HTTP_401 in faults.values:
+                return _reply({"msg": _NO_TOKEN}, 401)
+            if SiteFault.HTTP_504 in faults.values:
+                return PlainTextResponse("upstream failed to respond", 504)
+            path_id = request.path_params.get("id", "")
+            response = await handler(SiteRequest(headers, content, path_id, faults))
+            if SiteFault.CUT in faults.values and type(response) is Response:
+                half = response.body[: len(response.body) // 2]
+                return Response(half, response.status_code, media_type=response.media_type)
+            return response
+
+        return endpoint
+
+    def _collect_faults(self, path: str, headers: Mapping[str, str]) -> FaultSet:
+        """Return the faults of the site and of the request, as long as they apply."""
+        values: dict[Any, str] = {}
+        for text in (self._settings.read_faults(), headers.get("x-local-fault", "")):
+            faults = read_faults(text, SITE_FAULTS)
+            is_poll = path.startswith("/task/") and SiteFault.NO_ASYNC in faults.values
+            if faults.values and (is_poll or faults.applies_to(path)):
+                self.state.counters[faults.text] += 1
+                if faults.times is None or self.state.counters[faults.text] <= faults.times:
+                    values |= faults.values
+        return FaultSet(values)
+
+    # Runs -------------------------------------------------------------------------------------
+
+    def _create_run(self, request: SiteRequest) -> Run:
+        headers = request.headers
+        return Run(
+            run_id=headers.get("x-run-id") or str(uuid.uuid4()),
+            log_id=headers.get("x-tt-logid", ""),
+            timeout=self._settings.run_timeout,
+            ping=self._settings.ping,
+            is_debug=headers.get("x-workflow-stream-mode", "").lower() == "debug",
+            faults=request.faults,
+        )
+
+    async def _stream_run(self, request: SiteRequest) -> Response:
+        body, run = request.parse("Invalid JSON format:"), self._create_run(request)
+        stream_class = AgentStream if self._project.is_agent else WorkflowStream
+        return _RunResponse(self.state, run, lambda: stream_class(self._project, body, run))
+
+    async def _run(self, request: SiteRequest) -> Response:
+        body, run = request.parse("Invalid JSON format, "), self._create_run(request)
+        task = self.state.start(self._execute(body, run), run.run_id)
+        await asyncio.wait({task}, timeout=run.timeout)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, FailedRunError) and error.failure.code in _CANCELLED_CODES:
+            error = asyncio.CancelledError()
+        if task.cancelled() or isinstance(error, asyncio.CancelledError):
+            # The same for a run that took too long.
+            text = "Execution was cancelled"
+            return _reply({"status": "cancelled", "run_id": run.run_id, "message": text})
+        if error is not None:
+            logger.error("The run failed", exc_info=error)
+            return _reply({"detail": build_failure_detail(error)}, 500)
+        return _reply({**task.result(), "run_id": run.run_id})
+
+    async def _execute(self, body: Any, run: Run) -> Any:
+        await run.wait_for_faults()
+        output = await self._project.run(body, run.run_id)
+        run.fail_at_end()
+        return output
+
+    async def _async_run(self, request: SiteRequest) -> Response:
+        _refuse_older_project(request.faults)
+        body, run = request.parse("Invalid JSON: "), self._create_run(request)
+        task_id = request.headers.get("x-run-id") or uuid.uuid4().hex
+        if task_id in self.state.tasks:
+            text = (
+                "(psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint"
+            )
+            text += f' "async_tasks_pkey"\nDETAIL:  Key (task_id)=({task_id}) already exists.\n'
+            raise HTTPException(503, f"async-task storage unavailable: {text}")
+        if self._project.is_agent and isinstance(body, dict) and "content" in body:
+            body = {"messages": [build_user_message(read_blocks(body))]}
+        task = Task(task_id, _read_deadline(request.headers.get("x-task-deadline-sec")))
+        self.state.tasks[task_id] = task
+        submission = task.build_submission()
+        self.state.start(task.execute(self._execute(body, replace(run, run_id=task_id))))
+        return _reply(submission)
+
+    async def _get_task(self, request: SiteRequest) -> Response:
+        _refuse_older_project(request.faults)
+        if request.path_id not in self.state.tasks:
+            raise HTTPException(404, "task not found")
+        return _reply(self.state.tasks[request.path_id].build_reply())
+
+    async def _cancel(self, request: SiteRequest) -> Response:
+        run_id = request.path_id
+        task = self.state.runs.get(run_id)
+        status = "not_found" if task is None else "success"
+        if task is not None:
+            task.cancel()
+        return _reply({"status": status, "run_id": run_id, "message": _CANCEL_TEXTS[status]})
+
+    # The rest ---------------------------------------------------------------------------------
+
+    async def _get_schemas(self, _request: SiteRequest) -> Response:
+        return _reply(self._project.schemas)
+
+    async def _get_health(self, _request: SiteRequest) -> Response:
+        return _reply({"status": "ok", "message": "Service is running"})
+
+    async def _complete_chat(self, request: SiteRequest) -> Response:
+        try:
+            body = dict(json.loads(request.content))
+        except (ValueError, TypeError):
+            raise HTTPException(400, "Invalid JSON format") from None
+        error = {"type": "invalid_request_error"}
+        if not body.get("session_id"):
+            text = "session_id is required"
+            return _reply({"error": {"message": text, **error, "code": "400001"}}, 400)
+        if not any(message.get("role") == "user" for message in body.get("messages") or ()):
+            text = "No user message found"
+            return _reply({"error": {"message": text, **error, "code": "400002"}}, 400)
+        if not body.get("stream"):
+            return _reply({"error": _BROKEN}, 500)
+        chunk = {"id": f"chatcmpl-{uuid.uuid4()}", "object": "chat.completion.chunk"}
+        text = json.dumps({**chunk, "error": _BROKEN})
+        return Response(f"data: {text}\n\ndata: [DONE]\n\n", media_type="text/event-stream")
+
+
+class _RunResponse(Response):
+    """The stream of a run, which ends when its client leaves."""
+
+    def __init__(
+        self, state: SiteState, run: Run, open_stream: Callable[[], AgentStream | WorkflowStream]
+    ) -> None:
+        super().__init__(media_type="text/event-stream")
+        del self.headers["content-length"]
+        self._state, self._run, self._open_stream = state, run, open_stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the frames; a run that was cancelled has no regular end."""
+        writer = self._state.start(self._write(send), self._run.run_id)
+        left = asyncio.ensure_future(receive())  # the body was read: it is the end
+        try:
+            await asyncio.wait({writer, left}, return_when=asyncio.FIRST_COMPLETED)
+            if not writer.done():
+                writer.cancel()
+                await asyncio.wait({writer})
+        finally:
+            left.cancel()
+        if writer.cancelled() or writer.exception():
+            await self._state.connections.drop(scope)
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _write(self, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(start)
+        stream = self._open_stream()
+        remaining = int(self._run.faults.values.get(SiteFault.CUT, 0))
+        try:
+            async with aclosing(stream.iterate_bytes()) as chunks:
+                async for chunk in chunks:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    remaining -= 1
+                    if remaining == 0:
+                        return
+        except asyncio.CancelledError:
+            last = stream.encode_cancelled()
+            await send({"type": "http.response.body", "body": last, "more_body": True})
+            raise
+
+
+def _reply(value: Any, status: int = 200) -> Response:
+    content = to_json(value, fallback=str, inf_nan_mode="null")
+    return Response(content, status, media_type="application/json")
+
+
+async def _handle_http_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    response = _reply({"detail": error.detail}, error.status_code)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _refuse_older_project(faults: FaultSet) -> None:
+    if SiteFault.NO_ASYNC in faults.values:
+        raise HTTPException(404)
+
+
+def _read_deadline(text: str | None) -> int | None:
+    if not text:
+        return None
+    complaint = f"invalid x-task-deadline-sec {text!r}: "
+    try:
+        seconds = int(text)
+    except ValueError as error:
+        raise HTTPException(400, f"{complaint}{error}") from None
+    if seconds <= 0:
+        raise HTTPException(400, f"{complaint}must be positive")
+    return seconds
