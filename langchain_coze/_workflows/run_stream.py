@@ -14,25 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class RunStreamParser(Protocol):
-    """Parses the bytes of a run."""
-
+class _Parser(Protocol):
     is_finished: bool
 
-    def feed(self, data: bytes) -> Iterable[Any]:
-        """Parse the next bytes and return the progress they hold."""
+    def feed(self, data: bytes) -> Iterable[Any]: ...
 
-    def close(self) -> None:
-        """Handle the end of the stream."""
+    def close(self) -> None: ...
 
 
-def read_run_stream(parser: RunStreamParser, stream: Any, reporter: Any) -> Flow[None]:
-    """Read a stream until the run ends or is interrupted, and close it.
-
-    Args:
-        parser: Parses the stream.
-        stream: The open stream.
-        reporter: Receives the progress; see `Notify`.
+def read_run_stream(parser: _Parser, stream: Any, reporter: Any) -> Flow[None]:
+    """Read a stream until the run ends or is interrupted, and close it; report what is parsed.
 
     Raises:
         CozeError: The run failed, or the stream ended before it.

@@ -152,7 +152,7 @@ def test_arguments_of_other_retrievers_are_named(name: str, right: str) -> None:
 
 @pytest.mark.parametrize("model", [None, "coze:123"])
 def test_an_agent_needs_a_model(model: Any) -> None:
-    with pytest.raises(CozeInvalidRequestError, match=f"takes a chat model, not {model!r}"):
+    with pytest.raises(CozeInvalidRequestError, match=f"needs a chat model, got {model!r}"):
         create_coze_agent(model, [], name="a")
 
 
