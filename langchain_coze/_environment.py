@@ -1,4 +1,4 @@
-"""Defaults from environment variables, and what `base_url` says: its validity, and the server."""
+"""Defaults from environment variables, and the checks of `base_url`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
+
+from langchain_coze import _hints as hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +30,7 @@ _STUDIO_PORT = 8888  # the default port of Coze Studio (wire section 8)
 
 
 def from_env(*names: str, default: str | None = None) -> Callable[[], Any]:
-    """Return a function that reads the first environment variable that is set and not empty.
-
-    Args:
-        *names: The names of the variables.
-        default: The value if no variable is set.
-    """
+    """Return a function that reads the first environment variable that is set and not empty."""
     return lambda: next((value for name in names if (value := os.environ.get(name))), default)
 
 
@@ -44,15 +41,11 @@ def secret_from_env(*names: str) -> Callable[[], SecretStr | None]:
 
 
 def has_valid_address(url: str) -> bool:
-    """Return whether a URL has a host name and a port that a request can be sent to.
-
-    Args:
-        url: An absolute URL.
-    """
+    """Return whether an absolute URL has a host name and a port that can receive a request."""
     try:
         parts = urlsplit(url)
         return url.isprintable() and " " not in url and parts.port != 0 and _is_host(parts.hostname)
-    except ValueError:  # a port or an IPv6 address that is none
+    except ValueError:  # an invalid port or IPv6 address
         return False
 
 
@@ -72,22 +65,11 @@ def _check_url(value: str, example: str) -> str:
     scheme, _, address = url.partition("://")
     is_valid = scheme.lower() in {"http", "https"} and has_valid_address(url)
     if "@" in address.partition("/")[0] or ("@" in url and not is_valid):
-        raise ValueError(  # does not quote the value: it has a password
-            "base_url must not contain a user name or password: pass a gateway's credentials in "
-            "default_headers=, and the token as api_key=. "
-            "base_url 不能包含用户名或密码：网关凭证请放在 default_headers= 中，"
-            "令牌请通过 api_key= 传入。"
-        )
-    if "?" in url or "#" in url:  # does not quote the value: a query may have a key
-        raise ValueError(
-            "base_url must not contain a query (?) or a fragment (#). "
-            "base_url 不能包含查询参数（?）或片段（#）。"
-        )
+        raise ValueError(hints.URL_CREDENTIALS)  # does not quote the value: it has a password
+    if "?" in url or "#" in url:
+        raise ValueError(hints.URL_QUERY)  # does not quote the value: a query may have a key
     if not is_valid:
-        raise ValueError(
-            f"base_url must be an address like {example}, not {value!r}. "
-            f"base_url 应为 {example} 这样的地址。"
-        )
+        raise ValueError(hints.URL_FORM.format(example=example, value=value))
     return url
 
 
@@ -104,55 +86,29 @@ def clean_base_url(value: str) -> str:
     """
     url = _check_url(value, "https://api.coze.cn")
     if str(urlsplit(url).hostname).endswith(".coze.site"):
-        raise ValueError(
-            f"base_url={value!r} is an agent or a workflow of coze.site, which has an API of its "
-            f"own: use ChatCozeSite(base_url={value!r}) or CozeSiteTool. "
-            f"该地址属于 coze.site 上的智能体或工作流，请使用 ChatCozeSite(base_url={value!r}) "
-            "或 CozeSiteTool。"
-        )
+        raise ValueError(hints.URL_OF_PROJECT.format(value=value))
     host, path = str(urlsplit(url).hostname), urlsplit(url).path
     site = host.removeprefix("www.").removeprefix("api.")
     is_website = site in _SITES and not host.startswith("api.")
     if is_website or (site in _SITES and path) or path.endswith("/v3/chat"):
         address = f"https://api.{site}" if site in _SITES else url.removesuffix("/v3/chat")
-        what = "the address of the website" if is_website else "the address of one call"
-        raise ValueError(
-            f"base_url={value!r} is {what}, not of the API: use base_url={address!r}. "
-            f"base_url 应为 API 地址，请使用 base_url={address!r}。"
-        )
+        text = hints.URL_OF_WEBSITE if is_website else hints.URL_OF_CALL
+        raise ValueError(text.format(value=value, address=address))
     return url
 
 
 def clean_site_url(value: str) -> str:
-    """Validate the address of a coze.site project and return it without trailing slashes.
-
-    Args:
-        value: The `base_url` from the user.
-
-    Raises:
-        ValueError: There is no value, or it is not the address of a project: see `clean_base_url`.
-    """
+    """Validate the address of a coze.site project; see `clean_base_url`."""
     if not value or not value.strip():
-        raise ValueError(
-            "No address is set: pass base_url= or set COZE_SITE_BASE, for instance to "
-            f"{_SITE_EXAMPLE!r}. 未设置地址：请传入 base_url= 或设置 COZE_SITE_BASE，"
-            f"例如 {_SITE_EXAMPLE!r}。"
-        )
+        raise ValueError(hints.SITE_URL_MISSING.format(example=_SITE_EXAMPLE))
     url = _check_url(value, _SITE_EXAMPLE)
     parts = urlsplit(url)
     host = str(parts.hostname)
     if is_coze_host(host) or host.removeprefix("www.") == _PROJECT_DOMAIN:
-        raise ValueError(
-            f"base_url={value!r} is an address of Coze itself, not of a project: use the address "
-            f"on the project's deployment page, like {_SITE_EXAMPLE}. "
-            f"base_url={value!r} 不是项目地址：请使用项目部署页上的地址，例如 {_SITE_EXAMPLE}。"
-        )
+        raise ValueError(hints.SITE_URL_OF_COZE.format(value=value, example=_SITE_EXAMPLE))
     if parts.path:
         address = url.removesuffix(parts.path)
-        raise ValueError(
-            f"base_url={value!r} has a path: use base_url={address!r}. "
-            f"base_url 不能包含路径，请使用 base_url={address!r}。"
-        )
+        raise ValueError(hints.SITE_URL_PATH.format(value=value, address=address))
     return url
 
 

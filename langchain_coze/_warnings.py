@@ -9,17 +9,13 @@ _LIBRARIES = ("langchain_coze", "langchain_core", "langgraph", "pydantic", "asyn
 
 
 def warn_user(message: str) -> None:
-    """Issue a `UserWarning` that points at the innermost line outside of `_LIBRARIES`.
-
-    Args:
-        message: The text of the warning.
-    """
+    """Issue a one-line `UserWarning` that points at the innermost line outside of `_LIBRARIES`."""
     level = 1
     frame = sys._getframe(1)  # noqa: SLF001 - `warnings` counts the same frames
     while frame.f_back is not None and _is_library(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
         level += 1
-    warnings.warn(message, stacklevel=level + 1)
+    warnings.warn(message.replace("\n", " "), stacklevel=level + 1)
 
 
 def _is_library(module: str) -> bool:

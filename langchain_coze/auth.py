@@ -35,12 +35,13 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from langchain_coze import _hints as hints
 from langchain_coze import _runtime
 from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.settings import Settings
 from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env
-from langchain_coze.errors import CozeAuthenticationError, CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeAuthenticationError, CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from langchain_coze._api.driver import Driver
@@ -50,20 +51,6 @@ _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _JWT_SECONDS = 600  # lifetime of a JWT, which is sent only once; not of the token
 _JTI_BYTES = 32
 _MAX_DURATION_SECONDS = 86399
-
-_SETUP = bilingual_hint(
-    "Set COZE_JWT_OAUTH_CLIENT_ID, COZE_JWT_OAUTH_PRIVATE_KEY (or …_PRIVATE_KEY_FILE_PATH) and "
-    "COZE_JWT_OAUTH_PUBLIC_KEY_ID, or pass client_id=, private_key= and public_key_id=.",
-    "请设置环境变量 COZE_JWT_OAUTH_CLIENT_ID、COZE_JWT_OAUTH_PRIVATE_KEY"
-    "（或 …_PRIVATE_KEY_FILE_PATH）和 COZE_JWT_OAUTH_PUBLIC_KEY_ID，"
-    "或传入 client_id=、private_key= 和 public_key_id=。",
-)
-_KEY = bilingual_hint(
-    "private_key is the text of the private_key.pem that Coze offered when the key was made, or a "
-    "pathlib.Path to that file.",
-    "private_key 应为创建密钥时扣子提供下载的 private_key.pem 的内容，"
-    "或指向该文件的 pathlib.Path。",
-)
 
 
 def _read_private_key_from_env() -> Any:
@@ -146,12 +133,14 @@ class CozeJWTAuth(BaseModel):
                 value = Path(value).read_text("utf-8")
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "it is not text"
-                raise ValueError(f"The private key cannot be read: {reason}.\n{_KEY}") from None
+                raise ValueError(
+                    f"The private key cannot be read: {reason}.\n{hints.PRIVATE_KEY}"
+                ) from None
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if not text:
-            raise ValueError(f"No private key is given.\n{_SETUP}")
+            raise ValueError(f"No private key is set.\n{hints.OAUTH_SETUP}")
         if not isinstance(text, str) or "PRIVATE KEY-----" not in text:
-            raise ValueError(f"This is no private key in PEM form.\n{_KEY}")
+            raise ValueError(f"`private_key` is not a PEM private key.\n{hints.PRIVATE_KEY}")
         return SecretStr(text.replace("\\n", "\n"))  # environment files escape line ends
 
     @field_validator("base_url")
@@ -164,12 +153,9 @@ class CozeJWTAuth(BaseModel):
         _require_extra()
         for name in ("client_id", "public_key_id"):
             if not getattr(self, name):
-                raise ValueError(f"No {name} is given.\n{_SETUP}")
+                raise ValueError(f"No {name} is set.\n{hints.OAUTH_SETUP}")
         if self.account_id and self.enterprise_id:
-            raise ValueError(
-                "Give account_id or enterprise_id, not both. "
-                "account_id 与 enterprise_id 只能二选一。"
-            )
+            raise ValueError(hints.ACCOUNT_OR_ENTERPRISE)
         return self
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -355,13 +341,12 @@ def _load_private_key(private_key: SecretStr) -> Any:
         return RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(private_key.get_secret_value())
     except (PyJWTError, TypeError, UnsupportedAlgorithm, ValueError):
         message = "private_key cannot be read as an RSA key without a password."
-        raise CozeAuthenticationError(message, hint=_KEY) from None  # the cause may quote the key
+        raise CozeAuthenticationError(
+            message, hint=hints.PRIVATE_KEY
+        ) from None  # the cause may quote the key
 
 
 def _require_extra() -> None:
     for module, package in (("jwt", "PyJWT"), ("cryptography", "cryptography")):
         if importlib.util.find_spec(module) is None:
-            raise ImportError(
-                f"CozeJWTAuth needs {package}, which is missing: "
-                f'pip install "langchain-coze[oauth]" / 缺少 {package}，请运行上面的命令安装'
-            )
+            raise ImportError(hints.OAUTH_EXTRA.format(package=package))

@@ -13,7 +13,7 @@ from langchain_coze._api.retry import RetryPolicy, fetch_object, send_with_retry
 def build_chat_request(body: Mapping[str, Any], conversation_id: str | None = None) -> Request:
     """Return the request that starts a turn; the conversation goes into the query (wire 2.1).
 
-    Some servers stream although the body asks for JSON, so a turn that is polled accepts both.
+    Some servers stream although the body requests JSON, so a polled turn accepts both.
     """
     query = {"conversation_id": conversation_id} if conversation_id else {}
     stream = True if body.get("stream") else None
@@ -22,20 +22,13 @@ def build_chat_request(body: Mapping[str, Any], conversation_id: str | None = No
 
 def build_chatflow_request(body: Mapping[str, Any], conversation_id: str | None = None) -> Request:
     """Return the request that runs a chatflow; the conversation goes into the body (wire 4.6)."""
-    conversation = {"conversation_id": conversation_id} if conversation_id else {}
-    return Request(
-        method="POST", path="/v1/workflows/chat", body={**body, **conversation}, stream=True
-    )
+    if conversation_id:
+        body = {**body, "conversation_id": conversation_id}
+    return Request(method="POST", path="/v1/workflows/chat", body=body, stream=True)
 
 
 def build_submit_request(chat: Chat, outputs: Mapping[str, str], *, stream: bool) -> Request:
-    """Return the request that submits the results of a bot's tool calls (wire section 2.6).
-
-    Args:
-        chat: The interrupted chat, with its `id` and `conversation_id`.
-        outputs: The result of each call, by call id.
-        stream: Whether the rest of the turn is streamed.
-    """
+    """Return the request that submits the results of a bot's tool calls, by id (wire 2.6)."""
     tool_outputs = [{"tool_call_id": id_, "output": output} for id_, output in outputs.items()]
     return Request(
         method="POST",
@@ -56,58 +49,31 @@ def build_message_list_request(chat: Chat) -> Request:
     return Request(method="GET", path="/v3/chat/message/list", query=_to_id_pair(chat))
 
 
-def build_cancel_request(chat: Chat) -> Request:
-    """Return the request that cancels a turn; it does not stop billing (wire section 2.8)."""
-    return Request(method="POST", path="/v3/chat/cancel", body=_to_id_pair(chat))
-
-
 def _to_id_pair(chat: Chat) -> dict[str, str]:
     return {"conversation_id": chat.conversation_id, "chat_id": chat.id}
 
 
 def cancel_chat(chat: Chat, policy: RetryPolicy) -> Flow[Chat]:
-    """Cancel a turn and return its state.
-
-    Args:
-        chat: A chat with its `id` and `conversation_id`.
-        policy: The retry policy.
+    """Cancel a turn, which does not stop billing, and return its state (wire section 2.8).
 
     Raises:
         CozeInvalidRequestError: The turn has already ended (4104).
-        CozeError: Any other error.
     """
-    return Chat.model_validate((yield from fetch_object(build_cancel_request(chat), policy)))
+    request = Request(method="POST", path="/v3/chat/cancel", body=_to_id_pair(chat))
+    return Chat.model_validate((yield from fetch_object(request, policy)))
 
 
 def create_conversation(bot_id: str, policy: RetryPolicy) -> Flow[str]:
-    """Create a conversation of a bot and return its id (wire section 5.1).
-
-    Args:
-        bot_id: The bot.
-        policy: The retry policy.
-
-    Raises:
-        CozeError: Coze reported an error or could not be reached.
-    """
-    body = {"bot_id": bot_id}
-    created = yield from fetch_object(
-        Request(method="POST", path="/v1/conversation/create", body=body), policy
-    )
-    return str(created.get("id") or "")
+    """Create a conversation of a bot and return its id (wire section 5.1)."""
+    request = Request(method="POST", path="/v1/conversation/create", body={"bot_id": bot_id})
+    return str((yield from fetch_object(request, policy)).get("id") or "")
 
 
 def find_newest_chat(conversation_id: str, policy: RetryPolicy) -> Flow[str]:
     """Return the chat of the newest message in a conversation (wire section 5.2).
 
-    Args:
-        conversation_id: The conversation.
-        policy: The retry policy.
-
     Returns:
         The chat id; empty if there is no message or the newest one was created by hand.
-
-    Raises:
-        CozeError: Coze reported an error or could not be reached.
     """
     request = Request(
         method="POST",

@@ -7,8 +7,9 @@ from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.effects import Flow, Wait
-from langchain_coze.errors import CozeConversationBusyError, bilingual_hint
+from langchain_coze.errors import CozeConversationBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -85,15 +86,7 @@ class LockHandle:
 
 
 def acquire(locks: ConversationLocks, key: Hashable, seconds: float) -> Flow[LockHandle]:
-    """Wait for a lock and take it.
-
-    Args:
-        locks: The locks.
-        key: The key of the lock.
-        seconds: The maximum time to wait.
-
-    Returns:
-        A handle to release the lock.
+    """Wait for a lock, at most for some seconds, and take it; return a handle to release it.
 
     Raises:
         CozeConversationBusyError: The wait timed out, or this thread already holds the lock.
@@ -110,10 +103,7 @@ def acquire(locks: ConversationLocks, key: Hashable, seconds: float) -> Flow[Loc
             raise CozeConversationBusyError(
                 "Another call on this conversation has not ended yet.",
                 code=_BUSY,
-                hint=bilingual_hint(
-                    "Read or close the other stream first; a conversation has one turn at a time.",
-                    "请先读完或关闭另一个流：同一会话一次只能进行一轮对话。",
-                ),
+                hint=hints.OTHER_STREAM,
             )
         locks.set_holder(key)
     return LockHandle(locks, key)

@@ -177,12 +177,6 @@ class MessageMetadata(CozeModel):
         )
 
 
-class UploadedFile(CozeModel):
-    """A file that was uploaded (wire section 5.3)."""
-
-    id: LenientStr = ""
-
-
 class CozeMessage(CozeModel):
     """One message of a turn (wire section 2.3)."""
 

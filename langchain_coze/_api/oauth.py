@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.effects import Flow, Reply, Request
 from langchain_coze._api.error_codes import is_missing_route
 from langchain_coze._api.models import get_payload
@@ -20,7 +22,7 @@ from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeError,
     CozeServerError,
-    bilingual_hint,
+    convert_error,
 )
 
 _MIN_TIMESTAMP = 10**9  # an `expires_in` above this is a Unix time, below it a duration
@@ -30,33 +32,12 @@ _FAILURE_CACHE_SECONDS = 0.25  # concurrent callers get the same error for this 
 _UNKNOWN_KEY = "invalid jwt: kid"
 _MIN_CLOCK_SKEW = 30.0  # seconds; report clock skew above this
 
-_CLIENT = bilingual_hint(
-    "Check that client_id is the app's id, that public_key_id is the fingerprint of the public key "
-    "that belongs to this private_key, and the site: an app of coze.cn works only with "
-    "base_url='https://api.coze.cn', one of coze.com only with 'https://api.coze.com'.",
-    "请检查 client_id 是否为应用 ID、public_key_id 是否为与该 private_key 对应的公钥指纹，"
-    "以及所属站点：coze.cn 的应用只能配合 base_url='https://api.coze.cn'，"
-    "coze.com 的只能配合 'https://api.coze.com'。",
-)
-_REQUEST = bilingual_hint(
-    "Check duration_seconds, scope, session_context, account_id and enterprise_id.",
-    "请检查 duration_seconds、scope、session_context、account_id 和 enterprise_id。",
-)
 _HINTS: Mapping[str, str] = {
-    "invalid_client": _CLIENT,
-    "access_deny": bilingual_hint(
-        "Enable the OAuth app in Coze and authorize it for the workspace.",
-        "请在扣子中启用该 OAuth 应用，并为工作空间授权。",
-    ),
-    "invalid_request": _REQUEST,
-    "unsupported_grant_type": _REQUEST,
+    "invalid_client": hints.OAUTH_APP,
+    "access_deny": hints.OAUTH_DISABLED,
+    "invalid_request": hints.OAUTH_REQUEST,
+    "unsupported_grant_type": hints.OAUTH_REQUEST,
 }
-_NO_OAUTH = bilingual_hint(
-    "This server has no OAuth: self-hosted Coze Studio takes personal access tokens only. "
-    "For coze.cn and coze.com check base_url and account_id.",
-    "该服务没有 OAuth：自建的 Coze Studio 只支持个人访问令牌；"
-    "coze.cn 和 coze.com 请检查 base_url 和 account_id。",
-)
 
 
 class TokenRequest(NamedTuple):
@@ -106,22 +87,14 @@ def fetch_token(token_request: TokenRequest, cache: TTLCache, policy: RetryPolic
 
     A token is replaced when a tenth of its lifetime, at most a minute, is left. Callers that wait
     for a request which fails get the same error, so an outage does not cause a thousand requests.
-
-    Args:
-        token_request: The request; the driver must send it with `JWTSigner` as token source.
-        cache: The tokens of this process.
-        policy: The retry policy.
+    The driver must use a `JWTSigner` as token source.
 
     Raises:
         CozeAuthenticationError: The server rejected the app or the JWT.
         CozeError: Any other error.
     """
-    token = yield from get_or_create(
-        cache,
-        token_request.key,
-        lambda: _request_or_error(token_request, policy),
-        deadline=policy.deadline,
-    )
+    create = functools.partial(_request_or_error, token_request, policy)
+    token = yield from get_or_create(cache, token_request.key, create, deadline=policy.deadline)
     if isinstance(token, str):
         return token
     raise copy.copy(token)  # each caller adds its traceback to a copy
@@ -159,12 +132,12 @@ def _request_token(token_request: TokenRequest, policy: RetryPolicy) -> Flow[tup
 
 
 def _explain_missing_token(reply: Reply) -> CozeError:
-    """Return the error for a reply without a token, which may still say why in its text."""
+    """Return the error for a reply without a token; its text may contain the reason."""
     reason = str(reply.json.get("error_message") or reply.json.get("msg") or "")
     message = f"Coze answered the OAuth app without an access token. {reason}".strip()
     context = collect_error_context(reply)
     if _UNKNOWN_KEY in reason:
-        return CozeAuthenticationError(message, hint=_CLIENT, **context)
+        return CozeAuthenticationError(message, hint=hints.OAUTH_APP, **context)
     return CozeServerError(message, **context)
 
 
@@ -195,20 +168,21 @@ def _explain_refusal(error: CozeError) -> CozeError:
     if error.response is None:
         return error
     word = _read_error_word(error)
-    context = {name: getattr(error, name) for name in ("code", "status_code", "logid", "response")}
     if word == "internal_error":
-        return CozeServerError(error.message, hint=error.hint, **context)
+        return convert_error(error, CozeServerError)
     if not word and is_missing_route(error):
-        hint = _NO_OAUTH
+        hint = hints.NO_OAUTH
     elif _UNKNOWN_KEY in error.message:  # Coze sends it with several words, and without one
-        hint = _CLIENT
+        hint = hints.OAUTH_APP
     elif word in _HINTS or isinstance(error, CozeAuthenticationError):
-        hint = _HINTS.get(word, _CLIENT)
+        hint = _HINTS.get(word, hints.OAUTH_APP)
     else:
         return error
     message = f"Coze gave the OAuth app no access token: {error.message.rstrip('.')}."
     clock_message, clock_hint = _describe_clock_skew(error)
-    return CozeAuthenticationError(message + clock_message, hint=clock_hint + hint, **context)
+    return convert_error(
+        error, CozeAuthenticationError, message=message + clock_message, hint=clock_hint + hint
+    )
 
 
 def _read_error_word(error: CozeError) -> str:
@@ -227,9 +201,8 @@ def _describe_clock_skew(error: CozeError) -> tuple[str, str]:
     if abs(ahead) < _MIN_CLOCK_SKEW:
         return "", ""
     seconds = f"{abs(ahead):,.0f}"
-    en, zh = ("ahead of", "快") if ahead > 0 else ("behind", "慢")
-    hint = bilingual_hint(
-        "Set this computer's clock right (NTP): a JWT is valid only for a while.",
-        f"本机时钟比扣子{zh} {seconds} 秒，请先校准（NTP）：JWT 只在一段时间内有效。",
+    direction, hint = (
+        ("ahead of", hints.CLOCK_AHEAD) if ahead > 0 else ("behind", hints.CLOCK_BEHIND)
     )
-    return f" This computer's clock is {seconds} s {en} Coze's.", f"{hint}\n"
+    message = f" This computer's clock is {seconds} s {direction} Coze's."
+    return message, f"{hint.format(seconds=seconds)}\n"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from langchain_coze import _hints as hints
 from langchain_coze._environment import has_valid_address
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from langchain_coze._api.settings import Settings
@@ -34,17 +35,9 @@ class Proxy:
     url: str = field(repr=False)
     source: str
 
-    def hide_credentials(self) -> str:
-        """Return the address without user name and password."""
-        return _CREDENTIALS.sub(r"\1***@", self.url)
-
 
 def find_proxy(base_url: str) -> Proxy | None:
-    """Return the proxy for a server, or None; never one for a loopback address.
-
-    Args:
-        base_url: The server.
-    """
+    """Return the proxy for a server, or None; never one for a loopback address."""
     host = urlsplit(base_url).hostname or ""
     return None if host in _LOOPBACK or proxy_bypass(host) else _find_set_proxy(base_url)
 
@@ -67,33 +60,19 @@ def _find_variable(name: str) -> str | None:
 
 
 def require_usable(proxy: Proxy) -> None:
-    """Raise if a proxy cannot be used.
-
-    Args:
-        proxy: A proxy from the environment.
-
-    Raises:
-        CozeInvalidRequestError: Its address is invalid, or it needs a package that is missing.
-    """
-    shown = f"{proxy.source}={proxy.hide_credentials()!r}"
+    """Raise if the address of a proxy is invalid, or a package that it needs is missing."""
+    address = _CREDENTIALS.sub(r"\1***@", proxy.url)
+    setting = f"{proxy.source}={address!r}"
     scheme = proxy.url.partition("://")[0].lower()
     if scheme not in _SCHEMES or not has_valid_address(proxy.url):
         raise CozeInvalidRequestError(
-            f"{shown} is not the address of a proxy that can be used.",
-            hint=bilingual_hint(
-                f"Set {proxy.source} to http://host:port, https://host:port or socks5://host:port, "
-                "or unset it; NO_PROXY lists hosts that need no proxy.",
-                f"请将 {proxy.source} 设为 http://host:port、https://host:port 或 "
-                "socks5://host:port，或取消设置；NO_PROXY 可列出不经代理的主机。",
-            ),
+            f"{setting} is not the address of a proxy that can be used.",
+            hint=hints.PROXY_ADDRESS.format(source=proxy.source),
         )
     if scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
         raise CozeInvalidRequestError(
-            f"{shown} is a SOCKS proxy, which httpx needs socksio for.",
-            hint=bilingual_hint(
-                f'Install it: pip install "httpx[socks]", or unset {proxy.source}.',
-                f'请安装：pip install "httpx[socks]"，或取消 {proxy.source}。',
-            ),
+            f"{setting} is a SOCKS proxy, for which httpx needs socksio.",
+            hint=hints.SOCKS.format(source=proxy.source),
         )
 
 
@@ -105,7 +84,7 @@ class Route(NamedTuple):
 
     Attributes:
         address: Host and port of the server.
-        proxy: A clause about the proxy, or that there is none.
+        proxy: The proxy as a clause, for instance "without a proxy".
         hint: What to check.
     """
 
@@ -114,33 +93,21 @@ class Route(NamedTuple):
     hint: str
 
 
-_CHECK_ADDRESS = bilingual_hint(
-    "Check the network, the proxy settings and base_url.", "请检查网络、代理设置和 base_url。"
-)
-
-
 def describe_route(settings: Settings, client: Any = None) -> Route:
-    """Return how the requests to a server reach it. Never shows credentials.
+    """Return how requests reach a server, with a user-supplied client or not.
 
-    Args:
-        settings: How to reach the server.
-        client: The user-supplied client that sends the requests, or None.
+    Never shows credentials.
     """
     base_url = settings.base_url
     address = _format_address(base_url)
     if client is not None:
-        return Route(address, _describe_client_proxy(client, base_url), _CHECK_ADDRESS)
+        return Route(address, _describe_client_proxy(client, base_url), hints.UNREACHABLE)
     proxy = find_proxy(base_url)
-    if proxy is not None:
-        host = address.rpartition(":")[0]
-        hint = bilingual_hint(
-            f"Check that the proxy runs and that {proxy.source} is right, or add {host} to "
-            "NO_PROXY; check the network and base_url.",
-            f"请检查代理是否可用、{proxy.source} 是否正确，或将 {host} 加入 NO_PROXY；"
-            "并检查网络和 base_url。",
-        )
-        return Route(address, f"through the proxy {_format_proxy(proxy.url, proxy.source)}", hint)
-    return Route(address, f"without a proxy{_explain_exception(base_url)}", _CHECK_ADDRESS)
+    if proxy is None:
+        return Route(address, f"without a proxy{_explain_exception(base_url)}", hints.UNREACHABLE)
+    host = address.rpartition(":")[0]
+    hint = hints.UNREACHABLE_BY_PROXY.format(source=proxy.source, host=host)
+    return Route(address, f"through the proxy {_format_proxy(proxy.url)} ({proxy.source})", hint)
 
 
 def _explain_exception(base_url: str) -> str:
@@ -154,7 +121,7 @@ def _explain_exception(base_url: str) -> str:
 
 
 def _describe_client_proxy(client: Any, base_url: str) -> str:
-    """Return a clause about the proxy of a user-supplied client, as far as it can be seen."""
+    """Return the proxy of a user-supplied client as a clause, if its parts are known."""
     try:
         address = client.build_request("GET", base_url).url
         transport = client._transport_for_url(address)  # noqa: SLF001 - httpx has no public way
@@ -165,9 +132,9 @@ def _describe_client_proxy(client: Any, base_url: str) -> str:
         return "with your own HTTP client, without a proxy"
     host = url.host.decode()
     proxy = f"{url.scheme.decode()}://{f'[{host}]' if ':' in host else host}:{url.port}"
-    found = _find_set_proxy(base_url)
-    is_from_environment = found is not None and _format_proxy(found.url) == proxy
-    source = found.source if found is not None and is_from_environment else "set on the client"
+    environment = _find_set_proxy(base_url)
+    is_same = environment is not None and _format_proxy(environment.url) == proxy
+    source = environment.source if environment is not None and is_same else "set on the client"
     return f"with your own HTTP client, through the proxy {proxy} ({source})"
 
 
@@ -179,7 +146,6 @@ def _format_address(url: str) -> str:
     return f"{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _format_proxy(url: str, source: str = "") -> str:
-    """Return a proxy without its credentials, with where it comes from."""
-    shown = f"{urlsplit(url).scheme}://{_format_address(url)}"
-    return f"{shown} ({source})" if source else shown
+def _format_proxy(url: str) -> str:
+    """Return the address of a proxy without its credentials."""
+    return f"{urlsplit(url).scheme}://{_format_address(url)}"

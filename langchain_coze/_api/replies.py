@@ -1,4 +1,4 @@
-"""What a reply holds: its object, or the error that it reports (wire sections 1.4 and 1.5)."""
+"""Read replies: their payload, or the error that they report (wire sections 1.4 and 1.5)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.error_codes import (
-    GATEWAY_HINT,
     is_html,
+    is_missing_route,
     is_studio_missing_route,
     make_error,
     shorten_message,
@@ -24,7 +25,6 @@ from langchain_coze.errors import (
     CozePermissionError,
     CozeServerError,
     ErrorResponse,
-    bilingual_hint,
     redact,
 )
 
@@ -36,60 +36,34 @@ _MAX_BODY = 2000  # characters
 _HTTP_OK = 200
 _HTTP_TOO_LARGE = 413
 _FILE_TOO_LARGE = 4302
-_MAX_MASKED = 100_000  # bytes of a body that are looked at
+_MAX_MASKED = 100_000  # bytes of a body that an error can quote
 HTTP_ERROR = 400
 """The lowest HTTP status that is an error."""
 _HTTP_REDIRECT = 300
-_NOT_IN_STUDIO = (
+_NOT_IN_STUDIO = (  # a `?` at the end requires an exact match
     ("/v3/chat/submit_tool_outputs", "results of tool calls (submit_tool_outputs)"),
-    ("/v1/files/retrieve", "a look at an uploaded file"),
+    ("/v1/files/retrieve", "details of uploaded files"),
     ("/v1/workflows/resume", "answers to runs that are not streamed"),
     ("/v1/workflows?", "a list of workflows"),
 )
 _SUPPORT_HEADERS = ("content-type", "date", "retry-after", "x-tt-logid", "x-log-id")
 
 
-def find_missing_route_hint(request: Request, error: CozeError, *, is_studio: bool) -> str | None:
-    """Return the hint for an endpoint that the server does not have (wire sections 1.5 and 8).
-
-    Where the server has the endpoint, `base_url` is wrong, as the hint of the error says.
-
-    Args:
-        request: The request.
-        error: The error that the reply reports.
-        is_studio: Whether the server is a Coze Studio.
-    """
-    path = f"{request.path}?"  # a `?` at the end of a table entry requires an exact match
-    feature = next((what for prefix, what in _NOT_IN_STUDIO if path.startswith(prefix)), None)
-    if feature is None or not (is_studio or is_studio_missing_route(error)):
-        return error.hint
-    return bilingual_hint(
-        f"This server does not offer {feature}. Self-hosted Coze Studio does not; coze.cn and "
-        "coze.com do.",
-        f"该服务不提供 {request.path}：自建的 Coze Studio 没有此接口，coze.cn 和 coze.com 有。",
-    )
-
-
-def find_size_hint(request: Request, error: CozeError) -> str | None:
-    """Return the hint for a request that is too large, with its size; None for other errors."""
+def find_special_hint(request: Request, reply: Reply, error: CozeError) -> str | None:
+    """Return the hint for a feature that Studio lacks, or with the size of a large request."""
+    if is_missing_route(error):
+        path = f"{request.path}?"
+        feature = next((text for prefix, text in _NOT_IN_STUDIO if path.startswith(prefix)), None)
+        if feature is None or not (reply.is_studio or is_studio_missing_route(error)):
+            return None
+        return hints.NOT_IN_STUDIO.format(feature=feature, path=request.path)
     if error.status_code != _HTTP_TOO_LARGE and error.code != _FILE_TOO_LARGE:
         return None
     if request.file is not None:
-        size = _format_size(len(request.file.data))
-        return bilingual_hint(
-            f"The file has {size}. Coze takes files of up to 512 MB, and a gateway may take less: "
-            "shorten the file, or give a public link to it.",
-            f"文件大小为 {size}。扣子的上限为 512 MB，网关的限制可能更小："
-            "请缩小文件，或提供公开链接。",
-        )
-    size = _format_size(len(dump_json(request.body)))
+        return hints.FILE_TOO_LARGE.format(size=_format_size(len(request.file.data)))
     limit = "20 MB" if request.path.startswith("/v1/workflow") else "15 MB"
-    return bilingual_hint(
-        f"The request has {size}. Coze takes up to {limit} here, and a gateway may take less: "
-        "send files as uploads or links, and shorten the messages or parameters.",
-        f"请求大小为 {size}。扣子此接口的上限为 {limit}，网关的限制可能更小："
-        "请以上传或链接方式发送文件，并缩短消息或参数。",
-    )
+    size = _format_size(len(dump_json(request.body)))
+    return hints.BODY_TOO_LARGE.format(size=size, limit=limit)
 
 
 def dump_json(body: Any) -> bytes:
@@ -119,34 +93,31 @@ def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
         reply: A reply with its body.
         stream: Whether the request expected events, so that any other body is an error.
     """
-    context = collect_error_context(reply)
     failure = find_failure(reply.json)
+    is_object = isinstance(reply.json, Mapping)
+    if failure is None and is_object and not stream and reply.status_code < _HTTP_REDIRECT:
+        return None
+    context = collect_error_context(reply)
     if failure is not None:
         context["logid"] = context["logid"] or failure.logid or None
         context["debug_url"] = failure.debug_url or None
         return make_error(failure.code or None, redact(failure.message, reply.token), **context)
     body = _decode_masked(reply)
     text = shorten_message(body)[:_MAX_EXCERPT]
+    answer = f"Coze answered with HTTP {reply.status_code}"
     if reply.status_code >= HTTP_ERROR:
-        message = f"Coze answered with HTTP {reply.status_code}: {text}"
-        error = make_error(None, message, **context)
+        error = make_error(None, f"{answer}: {text}", **context)
         is_gateway = is_html(body) and isinstance(error, (CozePermissionError, CozeServerError))
-        return error.with_context(hint=GATEWAY_HINT) if is_gateway else error
-    hint = bilingual_hint(
-        "Check base_url: it is the address of the API, for instance https://api.coze.cn, "
-        "not that of the website.",
-        "请检查 base_url：应为 API 地址，例如 https://api.coze.cn，而不是网站地址。",
-    )
+        return error.with_context(hint=hints.GATEWAY) if is_gateway else error
+    error_class: type[CozeError] = CozeInvalidRequestError
     if reply.status_code >= _HTTP_REDIRECT:
-        message = f"Coze answered with HTTP {reply.status_code}, a redirect, which is not followed."
-        return CozeInvalidRequestError(message, hint=hint, **context)
-    if not reply.body:
-        return CozeServerError("Coze answered with an empty body.", hint=hint, **context)
-    if stream or not isinstance(reply.json, Mapping):
+        message = f"{answer}, a redirect, which is not followed."
+    elif not reply.body:
+        error_class, message = CozeServerError, "Coze answered with an empty body."
+    else:
         expected = "a stream of events" if stream else "JSON"
         message = f"Coze was expected to answer with {expected}, but sent: {text}"
-        return CozeInvalidRequestError(message, hint=hint, **context)
-    return None
+    return error_class(message, hint=hints.API_ADDRESS, **context)
 
 
 def collect_error_context(reply: Reply) -> dict[str, Any]:
@@ -164,17 +135,12 @@ def collect_error_context(reply: Reply) -> dict[str, Any]:
 
 
 def build_event_response(text: str, token: str) -> ErrorResponse:
-    """Return the response of an error that an event reports, with the event's data as its body.
-
-    Args:
-        text: The data of the event.
-        token: The token to mask.
-    """
+    """Return the response of an error that an event reports, with the event's data as its body."""
     return ErrorResponse(status_code=_HTTP_OK, headers={}, text=redact(text, token)[:_MAX_BODY])
 
 
 def _decode_masked(reply: Reply) -> str:
-    """Return the start of a body as text. Mask before you cut: half a token is no token's form."""
+    """Return the start of a body as text. Mask before cutting: half a token is not recognized."""
     return redact(reply.body[:_MAX_MASKED].decode("utf-8", "replace"), reply.token)
 
 

@@ -7,14 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_coze._api.effects import Close, Flow, Read, RefreshToken, Reply, Request, Sleep
-from langchain_coze._api.error_codes import BUSY_CODES, is_missing_route, make_deadline_error
+from langchain_coze._api.error_codes import BUSY_CODES, make_deadline_error
 from langchain_coze._api.models import find_failure
-from langchain_coze._api.replies import (
-    find_error,
-    find_missing_route_hint,
-    find_size_hint,
-    read_object,
-)
+from langchain_coze._api.replies import find_error, find_special_hint, read_object
 from langchain_coze._api.sse import Decoder, Event
 from langchain_coze.errors import (
     CozeAuthenticationError,
@@ -54,20 +49,10 @@ class RetryPolicy(NamedTuple):
 
 
 def find_reported_error(request: Request, reply: Reply) -> CozeError | None:
-    """Return the error that a complete reply of the Coze API reports, or None.
-
-    Args:
-        request: The request.
-        reply: Its reply, with its body.
-    """
-    reported = find_error(reply, stream=bool(request.stream))
-    if reported is None:
-        return None
-    if is_missing_route(reported):
-        hint = find_missing_route_hint(request, reported, is_studio=reply.is_studio)
-    else:
-        hint = find_size_hint(request, reported) or reported.hint
-    return reported.with_context(hint=hint)
+    """Return the error that a complete reply of the Coze API reports, or None."""
+    error = find_error(reply, stream=bool(request.stream))
+    hint = error and find_special_hint(request, reply, error)
+    return error.with_context(hint=hint) if error and hint else error
 
 
 def send_with_retry(
@@ -78,11 +63,6 @@ def send_with_retry(
     That is after a failed connect, HTTP 429 and the "busy" codes; for a GET also after broken
     connections and server errors. A rejected token is refreshed once. A stream is returned open;
     the bytes read so far are in its `buffered`.
-
-    Args:
-        request: The request.
-        policy: The retry policy.
-        find_error: Returns the error that a complete reply reports.
 
     Raises:
         CozeError: Coze reported an error or could not be reached.
@@ -111,9 +91,7 @@ def _with_deadline(request: Request, deadline: float | None) -> Request:
     seconds_left = deadline - time.monotonic()
     if seconds_left <= 0:
         raise make_deadline_error()
-    read_timeout = (
-        seconds_left if request.read_timeout is None else min(seconds_left, request.read_timeout)
-    )
+    read_timeout = min(seconds_left, request.read_timeout or seconds_left)
     return request._replace(read_timeout=read_timeout, deadline=deadline)
 
 
@@ -130,7 +108,7 @@ def _send_once(request: Request, find_error: ErrorFinder) -> Flow[tuple[Reply, C
 def _read_first_event(
     request: Request, reply: Reply, find_error: ErrorFinder
 ) -> Flow[tuple[Reply, CozeError | None]]:
-    """Read up to the first event: if that is an error, nothing has been started."""
+    """Read up to the first event; if that is an error, nothing has been started."""
     decoder, head, events = Decoder(), bytearray(), list[Event]()
     try:
         while not events:
@@ -168,14 +146,9 @@ def _may_retry(request: Request, error: CozeError) -> bool:
 
 
 def mark_received(error: CozeError) -> CozeError:
-    """Return the error of a request that starts a turn or run, which the server may have received.
-
-    Args:
-        error: The error that `send_with_retry` raised.
-    """
-    if isinstance(error, (CozeServerError, CozeStreamError)):
-        return error.with_context(may_have_started=True)
-    return error
+    """Return the error of a request that starts something; a failed server may have started it."""
+    is_received = isinstance(error, (CozeServerError, CozeStreamError))
+    return error.with_context(may_have_started=True) if is_received else error
 
 
 def fetch_object(request: Request, policy: RetryPolicy) -> Flow[Mapping[str, Any]]:

@@ -7,15 +7,13 @@ section 9).
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.effects import Flow, Reply, Request, Sleep
-from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.models import parse_json
-from langchain_coze._api.polling import Polling, limit_pause
 from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze._api.site_errors import find_site_error, make_site_error
@@ -30,6 +28,7 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
+    from langchain_coze._api.polling import Polling
     from langchain_coze._api.retry import ErrorFinder
 
 RUN_ID = "x-run-id"
@@ -206,16 +205,10 @@ def _build_task_request(task_id: str, read_timeout: float | None = None) -> Requ
 def _poll_task(
     task_id: str, policy: RetryPolicy, polling: Polling, *, is_workflow: bool
 ) -> Flow[tuple[Reply, Any]]:
-    started_at = polling.clock()
-    for pause in polling.iter_pauses():
-        seconds_left = started_at + polling.timeout - polling.clock()
-        if seconds_left <= 0:
-            break
-        if policy.deadline is not None and policy.deadline <= time.monotonic():
-            raise make_deadline_error(may_have_started=True)
-        yield limit_pause(pause, seconds_left, policy)
+    for pause, read_timeout in polling.iter_attempts(policy, polling.clock()):
+        yield pause
         try:
-            request = _build_task_request(task_id, max(seconds_left, 1.0))
+            request = _build_task_request(task_id, read_timeout)
             reply = yield from send_to_site(request, policy)
         except CozeError as error:
             raise error.with_context(may_have_started=True) from error.__cause__
@@ -225,8 +218,8 @@ def _poll_task(
         if task.get("status") in _ENDED:
             raise _make_task_error(reply, task, is_workflow=is_workflow)
     raise CozeTimeoutError(
-        f"The task had not ended within poll_timeout={polling.timeout:g} s; it is still running.",
-        hint=bilingual_hint("Raise poll_timeout.", "请调大 poll_timeout。"),
+        f"The task did not end within poll_timeout={polling.timeout:g} s; it is still running.",
+        hint=hints.POLL_TIMEOUT,
         may_have_started=True,
     )
 

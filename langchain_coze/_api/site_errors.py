@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from langchain_coze._api.error_codes import GATEWAY_HINT, is_html, shorten_message
+from langchain_coze import _hints as hints
+from langchain_coze._api.error_codes import is_html, shorten_message
 from langchain_coze._api.replies import HTTP_ERROR, collect_error_context
 from langchain_coze.errors import (
     CozeAuthenticationError,
@@ -253,7 +254,7 @@ def _make_http_error(request: Request, reply: Reply, body: Mapping[str, Any]) ->
     default = CozeServerError if status >= _HTTP_SERVER_ERROR else CozeInvalidRequestError
     error_class, hint = _STATUS_ERRORS.get(status, (default, None))
     if is_html(raw) and status not in _STATUS_ERRORS:
-        hint = GATEWAY_HINT
+        hint = hints.GATEWAY
     elif said.startswith(_NO_STORAGE):
         hint = _NO_STORAGE_HINT
     message = f"The project answered with HTTP {reply.status_code}: {text or 'nothing'}"

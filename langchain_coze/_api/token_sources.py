@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import SecretStr
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.deadlines import compute_seconds_left
 from langchain_coze._api.error_codes import make_deadline_error
-from langchain_coze.errors import CozeAuthenticationError, bilingual_hint
+from langchain_coze.errors import CozeAuthenticationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,14 +20,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.retry import RetryPolicy
     from langchain_coze._api.settings import Settings
 
-_HINT = bilingual_hint(
-    "Create a token in Coze (coze.cn → API & SDK → Authorization) and set COZE_API_TOKEN or pass "
-    "api_key=. Without an account: python -m langchain_coze.local",
-    "请在扣子（coze.cn → API & SDK → 授权）创建令牌，设置环境变量 COZE_API_TOKEN "
-    "或传入 api_key=。没有账号可运行：python -m langchain_coze.local",
-)
-
-
+_TOKEN = re.compile(r"[!-~]+")  # printable ASCII without spaces
 _PASTED_CHARACTERS = " \t\r\n\"'`“”‘’"  # pasted around a token: white space and quotes
 
 
@@ -49,7 +44,6 @@ class TokenSource(Protocol):
 class StaticToken:
     """A token that never changes: a personal or service access token (wire section 6)."""
 
-    __slots__ = ("_token",)
     cache_key = None
 
     def __init__(self, token: SecretStr) -> None:
@@ -63,8 +57,7 @@ class StaticToken:
 
     async def aget(self, deadline: float | None = None) -> SecretStr:
         """Return the token."""
-        del deadline
-        return self._token
+        return self.get(deadline)
 
     def invalidate(self) -> bool:
         """Return False: there is no other token."""
@@ -78,7 +71,6 @@ class CallableToken:
     here, so a function that fetches a token should cache it.
     """
 
-    __slots__ = ("_function",)
     cache_key = None
 
     def __init__(self, function: Any) -> None:
@@ -97,7 +89,7 @@ class CallableToken:
             if inspect.iscoroutine(value):
                 value.close()
             message = "api_key is a coroutine function, which only ainvoke and astream can await."
-            raise CozeAuthenticationError(message, hint=_HINT)
+            raise CozeAuthenticationError(message, hint=hints.NO_API_KEY)
         return _validate_token(value)
 
     async def aget(self, deadline: float | None = None) -> SecretStr:
@@ -132,9 +124,6 @@ def make_token_source(
             calls only), an object with such a `token` attribute, or a `CozeJWTAuth`.
         settings: How to reach the server that the tokens are for.
         policy: The retry policy of token requests.
-
-    Raises:
-        CozeAuthenticationError: The token is missing or invalid.
     """
     api_key = _to_secret(api_key)
     if isinstance(api_key, SecretStr):
@@ -146,7 +135,7 @@ def make_token_source(
         return CallableToken(api_key)
     if hasattr(api_key, "token"):
         return CallableToken(lambda: _read_attribute(api_key))
-    raise CozeAuthenticationError("No Coze token is set.", hint=_HINT)
+    raise CozeAuthenticationError("No Coze token is set.", hint=hints.NO_API_KEY)
 
 
 def _read_attribute(source: Any) -> Any:
@@ -160,22 +149,20 @@ def _to_secret(value: Any) -> Any:
 
 
 def _validate_token(value: Any) -> SecretStr:
-    """Return the stripped token; `value` is a `SecretStr`, and no local variable holds its text."""
-    problem = _find_problem(_strip(value))
-    if problem:
-        raise CozeAuthenticationError(problem, hint=_HINT)
-    return SecretStr(_strip(value))
+    """Return the token without white space, quotes and a pasted `Bearer ` around it.
 
-
-def _strip(value: Any) -> str:
-    """Return the text of a secret without white space, quotes and a pasted `Bearer `."""
-    text = value.get_secret_value() if isinstance(value, SecretStr) else ""
-    return text.strip(_PASTED_CHARACTERS).removeprefix("Bearer ").strip(_PASTED_CHARACTERS)
-
-
-def _find_problem(token: str) -> str:
+    No local variable of this module holds its text: a traceback may show them.
+    """
+    token = SecretStr(_strip(value.get_secret_value() if isinstance(value, SecretStr) else ""))
     if not token:
-        return "No Coze token is set."
-    if not token.isascii() or not token.isprintable() or " " in token:
-        return "The Coze token has characters that no token has (spaces, Chinese, …)."
-    return ""
+        raise CozeAuthenticationError("No Coze token is set.", hint=hints.NO_API_KEY)
+    if not _TOKEN.fullmatch(token.get_secret_value()):
+        message = (
+            "The Coze token contains characters that a token cannot have (spaces, Chinese, …)."
+        )
+        raise CozeAuthenticationError(message, hint=hints.NO_API_KEY)
+    return token
+
+
+def _strip(text: str) -> str:
+    return text.strip(_PASTED_CHARACTERS).removeprefix("Bearer ").strip(_PASTED_CHARACTERS)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.deadlines import Deadline
 from langchain_coze._api.effects import Reply, Request
 from langchain_coze._api.proxies import describe_route
@@ -21,7 +22,7 @@ from langchain_coze._api.replies import HTTP_ERROR, dump_json
 from langchain_coze._api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
 from langchain_coze._api.streams import AsyncStream, Stream, is_compressed, raise_mapped
 from langchain_coze._version import __version__
-from langchain_coze.errors import CozeServerError, bilingual_hint
+from langchain_coze.errors import CozeServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,13 +159,7 @@ def _find_encoding_error(response: httpx.Response, settings: Settings) -> CozeSe
     return CozeServerError(
         f"The response is compressed ({encoding}), which was not requested.",
         status_code=response.status_code,
-        hint=bilingual_hint(
-            "A proxy or gateway in front of base_url may compress responses, which delays a "
-            "stream. Switch that off there, or accept it: "
-            f'default_headers={{"accept-encoding": "{encoding}"}}.',
-            "base_url 前的代理或网关可能压缩了响应，这会延迟流式输出。请在那里关闭压缩，"
-            f'或声明接受：default_headers={{"accept-encoding": "{encoding}"}}。',
-        ),
+        hint=hints.COMPRESSED.format(encoding=encoding),
         may_have_started=True,
     )
 

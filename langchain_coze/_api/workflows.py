@@ -8,18 +8,13 @@ from typing import Any
 from langchain_coze._api.effects import Flow, Reply, Request
 from langchain_coze._api.error_codes import is_missing_route
 from langchain_coze._api.models import RunHistory, RunReply, get_payload
-from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
-from langchain_coze.errors import CozeError, CozeServerError
+from langchain_coze.errors import CozeError
 
 _PAGE_SIZE = 30  # the maximum (wire section 4.7)
 _MAX_PAGES = 1000
-RUN_NOT_FOUND = 4314  # no record of the run, for instance right after its start
+_RUN_NOT_FOUND = 4314  # no record of the run, for instance right after its start
 _STUDIO_CODES = range(777777700, 777777800)  # Studio's workflow errors (wire section 4.8)
-
-
-class RunNotFoundYetError(CozeServerError):
-    """The history does not contain the run yet: it may have only just started."""
 
 
 def build_run_request(
@@ -32,11 +27,10 @@ def build_run_request(
         stream: Whether to stream events; if not, both events and JSON are accepted.
         endpoint: The path on a gateway, which may reply with events or JSON.
     """
-    path = "/v1/workflow/stream_run" if stream else "/v1/workflow/run"
     if endpoint:
-        path = f"/{endpoint.lstrip('/')}"
-    expected = None if endpoint or not stream else True
-    return Request(method="POST", path=path, body=body, stream=expected)
+        return Request(method="POST", path=f"/{endpoint.lstrip('/')}", body=body, stream=None)
+    path = "/v1/workflow/stream_run" if stream else "/v1/workflow/run"
+    return Request(method="POST", path=path, body=body, stream=stream or None)
 
 
 def build_resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
@@ -51,67 +45,43 @@ def build_resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
 
 
 def run_workflow(request: Request, policy: RetryPolicy) -> Flow[tuple[Reply, RunReply]]:
-    """Start or resume a run without streaming; return the reply, raw and parsed.
-
-    Only JSON is accepted.
-
-    Args:
-        request: A request from `build_run_request` or `build_resume_request`, not streaming.
-        policy: The retry policy.
-
-    Raises:
-        CozeError: Coze reported an error or could not be reached.
-    """
+    """Start or resume a run without streaming; return the reply, raw and parsed."""
     reply = yield from send_with_retry(request._replace(stream=False), policy)
     return reply, RunReply.model_validate(reply.json)
 
 
 def fetch_run_history(
-    workflow_id: str, execute_id: str, policy: RetryPolicy, *, read_timeout: float | None = None
-) -> Flow[tuple[Reply, RunHistory]]:
-    """Return the history of a run; Coze Studio has another endpoint for it (wire section 4.3).
+    workflow_id: str, execute_id: str, policy: RetryPolicy, read_timeout: float
+) -> Flow[RunHistory | None]:
+    """Return the history of a run, or None if Coze has no record of it yet (wire section 4.3).
 
-    Args:
-        workflow_id: The workflow.
-        execute_id: The run.
-        policy: The retry policy.
-        read_timeout: Read timeout in seconds; applies only if shorter than the usual one.
-
-    Raises:
-        CozeError: Coze reported an error, could not be reached, or has no record of the run.
+    Coze Studio has another endpoint for it.
     """
     path = f"/v1/workflows/{workflow_id}/run_histories/{execute_id}"
+    query = {"workflow_id": workflow_id, "execute_id": execute_id}
+    cloud = Request(method="GET", path=path, read_timeout=read_timeout)
+    studio = cloud._replace(path="/v1/workflow/get_run_history", query=query)
     try:
-        reply = yield from send_with_retry(
-            Request(method="GET", path=path, read_timeout=read_timeout), policy
-        )
+        try:
+            reply = yield from send_with_retry(cloud, policy)
+        except CozeError as error:
+            if not is_missing_route(error):
+                raise
+            reply = yield from send_with_retry(studio, policy)
     except CozeError as error:
-        if not is_missing_route(error):
+        if error.code != _RUN_NOT_FOUND:
             raise
-        query = {"workflow_id": workflow_id, "execute_id": execute_id}
-        path = "/v1/workflow/get_run_history"
-        studio = Request(method="GET", path=path, query=query, read_timeout=read_timeout)
-        reply = yield from send_with_retry(studio, policy)
+        return None
     runs = get_payload(reply.json)
-    if not isinstance(runs, list) or not runs or not isinstance(runs[0], Mapping):
-        raise RunNotFoundYetError(
-            "Coze returned nothing about the run.", **collect_error_context(reply)
-        )
-    return reply, RunHistory.model_validate(runs[0])
+    found = isinstance(runs, list) and runs and isinstance(runs[0], Mapping)
+    return RunHistory.model_validate(runs[0]) if found else None
 
 
 def fetch_workflow_info(workflow_id: str, policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
-    """Return the metadata of a workflow, with its inputs and outputs (wire section 4.7).
-
-    Args:
-        workflow_id: The workflow.
-        policy: The retry policy.
+    """Return the metadata of a workflow (wire section 4.7).
 
     Returns:
         `workflow_detail`, `input` and `output`, if the server provides them.
-
-    Raises:
-        CozeError: Coze reported an error or could not be reached.
     """
     request = Request(
         method="GET",
@@ -123,11 +93,7 @@ def fetch_workflow_info(workflow_id: str, policy: RetryPolicy) -> Flow[Mapping[s
 
 
 def is_unsupported(error: CozeError) -> bool:
-    """Return whether the server has no workflow metadata, like Coze Studio (wire section 4.7).
-
-    Args:
-        error: The error from `fetch_workflow_info`.
-    """
+    """Return whether the server has no workflow metadata, like Coze Studio (wire section 4.7)."""
     return is_missing_route(error) or error.code in _STUDIO_CODES
 
 
@@ -137,9 +103,6 @@ def list_workflows(query: Mapping[str, str], policy: RetryPolicy) -> Flow[list[M
     Args:
         query: `workspace_id` and optional filters of the API.
         policy: The retry policy of each request.
-
-    Raises:
-        CozeError: Coze reported an error or could not be reached.
     """
     by_id: dict[str, Mapping[str, Any]] = {}
     for number in range(1, _MAX_PAGES + 1):

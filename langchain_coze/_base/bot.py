@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.runnables import ensure_config
 from pydantic import AliasChoices, Field
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.call_arguments import CallArguments
 from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
@@ -22,7 +23,7 @@ from langchain_coze._chat.options import (
     validate_options,
 )
 from langchain_coze._environment import from_env
-from langchain_coze.errors import CozeInvalidRequestError, CozeTimeoutError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError, CozeTimeoutError
 
 if TYPE_CHECKING:
     from langchain_coze._api.driver import Driver
@@ -224,10 +225,7 @@ class BotFields(CallArguments, CozeConnectionFields):
         if conversation_id is not None and not isinstance(conversation_id, (str, int)):
             raise CozeInvalidRequestError(
                 f"{CONFIG_KEY} is a {type(conversation_id).__name__}.",
-                hint=bilingual_hint(
-                    "Give an id, or a map of bot ids to ids.",
-                    "请提供会话 ID，或智能体 ID 到会话 ID 的映射。",
-                ),
+                hint=hints.CONVERSATION_ID,
             )
         return _to_id(conversation_id) or None
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import AliasChoices, BaseModel, SecretStr
 
+from langchain_coze import _hints as hints
 from langchain_coze._environment import clean_base_url
 from langchain_coze.errors import CozeInvalidRequestError
 
@@ -32,19 +33,10 @@ def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     """
     for name, value in headers.items():
         if name.strip().lower() == "authorization":
-            raise ValueError(
-                "default_headers must not contain Authorization: pass the token as api_key=. "
-                "default_headers 不能包含 Authorization：令牌请通过 api_key= 传入。"
-            )
+            raise ValueError(hints.HEADER_AUTHORIZATION)
         is_plain = value.isascii() and value.isprintable() and value == value.strip()
         if not is_plain or not _HEADER_NAME.fullmatch(name):
-            raise ValueError(
-                f"The header {name!r} in default_headers cannot be sent: names and values are "
-                "printable ASCII, without spaces around them. Encode other text, for instance with "
-                "urllib.parse.quote. "
-                f"default_headers 中的 {name!r} 无法发送：名称和值只能是可打印的 ASCII 字符，"
-                "首尾不能有空格；其他文本请先编码，例如使用 urllib.parse.quote。"
-            )
+            raise ValueError(hints.HEADER_FORM.format(name=name))
     return headers
 
 

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from langchain_coze import _hints as hints
 from langchain_coze import _runtime
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy
@@ -50,6 +51,7 @@ def to_time_limit(value: Any) -> Any:
     return None if is_endless else value
 
 
+_CLIENTS = {"http_client": "Client", "http_async_client": "AsyncClient"}
 _DEFAULT_IF_NONE = frozenset(
     {"api_key", "coze_api_key", "base_url", "coze_api_base", "server", "user_id", "user"}
 )
@@ -145,19 +147,16 @@ class ConnectionFields(BaseModel):
         seconds = isinstance(value, (int, float)) and not isinstance(value, bool)
         if value is None or (seconds and value > 0) or hasattr(value, "as_dict"):
             return value
-        raise ValueError(
-            f"timeout is a number of seconds above 0, an httpx.Timeout or None, not {value!r}. "
-            "timeout 应为大于 0 的秒数、httpx.Timeout 或 None。"
-        )
+        raise ValueError(hints.TIMEOUT_FORM.format(value=value))
 
     @model_validator(mode="after")
     def _check_clients(self) -> Self:
-        if self.http_client is not None and hasattr(self.http_client, "aclose"):
-            raise ValueError("http_client takes an httpx.Client, not an AsyncClient.")
-        if self.http_async_client is not None and not hasattr(self.http_async_client, "aclose"):
-            raise ValueError("http_async_client takes an httpx.AsyncClient.")
+        for name, expected in _CLIENTS.items():
+            client = getattr(self, name)
+            if client is not None and hasattr(client, "aclose") != (expected == "AsyncClient"):
+                raise ValueError(hints.CLIENT_KIND.format(name=name, expected=expected))
         if "timeout" in self.model_fields_set:
-            for name in ("http_client", "http_async_client"):
+            for name in _CLIENTS:
                 _reject_timeout_of_fork(name, getattr(self, name))
         return self
 
@@ -240,13 +239,9 @@ class ConnectionFields(BaseModel):
         Raises:
             TypeError: The object holds a user-supplied HTTP client, which cannot be pickled.
         """
-        for name in ("http_client", "http_async_client"):
+        for name in _CLIENTS:
             if getattr(self, name) is not None:
-                raise TypeError(
-                    f"This object holds your own HTTP client ({name}=), which cannot be pickled. "
-                    "Leave it out: clients are made and shared without it. "
-                    f"此对象持有您传入的 {name}，无法序列化；请不要传入，连接会自动创建并共享。"
-                )
+                raise TypeError(hints.CLIENT_IN_PICKLE.format(name=name))
         return super().__getstate__()
 
 
@@ -255,10 +250,7 @@ def _reject_timeout_of_fork(name: str, client: Any) -> None:
     classes = {f"{c.__module__.partition('.')[0]}.{c.__name__}" for c in type(client).__mro__}
     if client is not None and not classes & {"httpx.Client", "httpx.AsyncClient"}:
         package = type(client).__module__.partition(".")[0]
-        raise ValueError(
-            f"timeout cannot be used with a client of {package}: set it in the client that you "
-            f"pass as {name}. timeout 不能与 {package} 的客户端一起使用，请在客户端中设置。"
-        )
+        raise ValueError(hints.TIMEOUT_OF_FORK.format(package=package, name=name))
 
 
 class CozeConnectionFields(ConnectionFields):
@@ -290,10 +282,7 @@ class CozeConnectionFields(ConnectionFields):
     def _check_server(cls, value: Any) -> Any:
         if value in SERVERS:
             return value
-        raise ValueError(
-            f"server is one of {', '.join(map(repr, SERVERS))}, not {value!r}. "
-            f"server 只能是 {'、'.join(map(repr, SERVERS))}，不能是 {value!r}。"
-        )
+        raise ValueError(hints.SERVER_CHOICE.format(value=value))
 
     @property
     def _is_studio(self) -> bool:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.tools import BaseTool
 
+from langchain_coze import _hints as hints
 from langchain_coze._base.call_arguments import CallArguments
 from langchain_coze._base.unsupported import drop_secrets
 from langchain_coze._workflows.plain_data import to_plain_data
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,5 +64,5 @@ def _get_single_parameter_name(schema: Mapping[str, Any]) -> str:
     problem = f"takes {len(names)} parameters" if names else "has parameters that are not known"
     raise CozeInvalidRequestError(
         f"The workflow {problem}: a plain string cannot be assigned to one of them.",
-        hint=bilingual_hint("Give a dict of parameters.", "请以字典形式传入参数。"),
+        hint=hints.PARAMETER_DICT,
     )

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from langchain_core.tools import StructuredTool
 from pydantic import AliasChoices, BaseModel
 
+from langchain_coze import _hints as hints
 from langchain_coze._warnings import warn_user
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -82,23 +83,15 @@ def handle_unknown_argument(
             call another bot, or mix the data of users.
     """
     if name in init_only:
-        message = (
-            f"{owner} takes {name} when it is made, not for a call; ignored. "
-            f"{name} 需在构造 {owner} 时传入，已忽略。"
-        )
+        text = hints.INIT_ONLY
     elif _OTHER_NAMES.get(name) in accepted:
-        message = (
-            f"{owner} has no argument {name}; ignored. Use {_OTHER_NAMES[name]}. "
-            f"{owner} 没有参数 {name}，已忽略；请使用 {_OTHER_NAMES[name]}。"
-        )
+        text = hints.OTHER_NAME
     elif name in _BOT_SETTINGS:
-        message = (
-            f"{name} is set on the bot in Coze; ignored. {name} 在扣子智能体中设置，此处忽略。"
-        )
+        text = hints.BOT_SETTING
     else:
         reject_misspelt(name, accepted, owner=owner)
-        message = f"{owner} has no argument {name}; ignored. {owner} 没有参数 {name}，已忽略。"
-    warn_user(message)
+        text = hints.NO_ARGUMENT
+    warn_user(text.format(owner=owner, name=name, other=_OTHER_NAMES.get(name)))
 
 
 def reject_misspelt(name: str, accepted: Collection[str], *, owner: str) -> None:
@@ -116,7 +109,7 @@ def reject_misspelt(name: str, accepted: Collection[str], *, owner: str) -> None
     if close:
         raise CozeInvalidRequestError(
             f"{owner} has no argument {name!r}.",
-            hint=bilingual_hint(f"Did you mean {close[0]}?", f"您是否想写 {close[0]}？"),
+            hint=hints.MISSPELT.format(name=close[0]),
         )
 
 
@@ -150,10 +143,7 @@ def reject_forced_tool_choice(tool_choice: Any, tools: Iterable[Any] = ()) -> No
         reject_structured_output()
     raise CozeInvalidRequestError(
         f"tool_choice={tool_choice!r}: a bot decides itself which tools it calls.",
-        hint=bilingual_hint(
-            "Remove tool_choice, and describe in the bot's prompt in Coze when to call a tool.",
-            "请不要设置 tool_choice，在扣子的智能体提示词中说明何时调用工具。",
-        ),
+        hint=hints.TOOL_CHOICE,
     )
 
 
@@ -170,13 +160,5 @@ def reject_structured_output() -> NoReturn:
         CozeInvalidRequestError: Always; its hint lists the alternatives.
     """
     raise CozeInvalidRequestError(
-        "Coze has no way to ask a bot for structured output.",
-        hint=bilingual_hint(
-            "Leave response_format out. Set the output format of the bot's model to JSON in Coze "
-            "and put a JsonOutputParser or PydanticOutputParser after it; or call a workflow, "
-            "whose outputs are typed; or let another chat model structure the bot's answer.",
-            "请不要设置 response_format；可在扣子中将智能体模型的输出格式设为 JSON，并接上 "
-            "JsonOutputParser 或 PydanticOutputParser；或调用输出带类型的工作流；"
-            "或用其他模型整理回答。",
-        ),
+        "Coze cannot return structured output from a bot.", hint=hints.STRUCTURED_OUTPUT
     )

@@ -236,7 +236,7 @@ def _read_reply(parser: RunParser, engine: WorkflowEngine, reply: Reply) -> Flow
     if engine.mode == "async" and run.execute_id and not run.data and run.interrupt is None:
         parser.record_info(run)
         try:
-            _, history = yield from poll_workflow_run(
+            history = yield from poll_workflow_run(
                 engine.workflow_id, run.execute_id, engine.retry_policy, engine.polling
             )
         except CozeError as error:

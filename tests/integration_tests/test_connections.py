@@ -365,9 +365,12 @@ def _get_address(model: ChatCoze) -> dict[str, Any]:
 
 
 def test_clients_of_the_wrong_kind_are_refused_at_once(coze: LocalCoze) -> None:
-    with pytest.raises(ValueError, match=r"takes an httpx\.Client"):
+    with pytest.raises(ValueError, match=r"must be an httpx\.Client"):
         make_chat(coze, http_client=httpx.AsyncClient())
-    with httpx.Client() as client, pytest.raises(ValueError, match=r"takes an httpx\.AsyncClient"):
+    with (
+        httpx.Client() as client,
+        pytest.raises(ValueError, match=r"must be an httpx\.AsyncClient"),
+    ):
         make_chat(coze, http_async_client=client)
 
 

@@ -127,7 +127,7 @@ def test_a_page_of_a_gateway_is_no_error_of_coze(
     error = catch(CALLS[name], status, PAGE % (status, status), "text/html")
     assert type(error) is kind
     assert f"Coze answered with HTTP {status}: {status} Page {status} Page nginx" in str(error)
-    assert "Hint: A gateway or proxy on the way answered, not Coze" in str(error)
+    assert "Hint: A gateway or proxy answered, not Coze" in str(error)
     assert "响应来自中间的网关或代理" in str(error)
 
 
@@ -136,7 +136,7 @@ def test_an_error_of_coze_itself_keeps_its_hint() -> None:
     error = catch(ask(), 500, body, "application/json")
     assert (error.code, "internal error" in str(error)) == (5000, True)
     body = json.dumps({"code": 4101, "msg": "no permission"}).encode()
-    assert "Give the token the permissions" in str(catch(ask(), 403, body, "application/json"))
+    assert "Grant the token the permissions" in str(catch(ask(), 403, body, "application/json"))
 
 
 @pytest.mark.parametrize("body", [PAGE % (413, 413), b"", b'{"message":"too large"}'])
@@ -166,4 +166,4 @@ def test_a_file_that_coze_finds_too_large_has_its_size_and_the_limit() -> None:
     body = json.dumps({"code": 4302, "msg": "file too large"}).encode()
     error = catch(CALLS["upload"], 200, body, "application/json")
     assert isinstance(error, CozeInvalidRequestError)
-    assert "The file has 2.9 MB. Coze takes files of up to 512 MB" in str(error)
+    assert "The file has 2.9 MB. Coze accepts files of up to 512 MB" in str(error)

@@ -78,7 +78,7 @@ def test_a_private_key_of_a_copy_stays_a_secret(tmp_path: Path, *, deep: bool) -
         assert changed.private_key == SecretStr(OTHER.private_key)
         shown = f"{changed!r}{vars(changed)}{changed.model_dump()}"
         assert OTHER.private_key.splitlines()[1] not in shown
-    with pytest.raises(ValueError, match="no private key"):
+    with pytest.raises(ValueError, match="not a PEM private key"):
         make_auth().model_copy(update={"private_key": "hunter2"}, deep=deep)
     with pytest.raises(ValidationError, match="frozen"):
         make_auth().private_key = "hunter2"  # type: ignore[misc] # it is frozen
@@ -103,11 +103,11 @@ def test_the_key_is_text_or_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
-        ({"client_id": ""}, "No client_id is given"),
+        ({"client_id": ""}, "No client_id is set"),
         ({"public_key_id": ""}, "COZE_JWT_OAUTH_PUBLIC_KEY_ID"),
-        ({"private_key": ""}, "No private key is given"),
-        ({"private_key": "private_key.pem"}, "no private key in PEM form"),
-        ({"private_key": APP.public_key}, "no private key in PEM form"),
+        ({"private_key": ""}, "No private key is set"),
+        ({"private_key": "private_key.pem"}, "not a PEM private key"),
+        ({"private_key": APP.public_key}, "not a PEM private key"),
         ({"private_key": Path("no such file.pem")}, "cannot be read: No such file"),
         ({"duration_seconds": 86400}, "duration_seconds"),
         ({"duration_seconds": 0}, "duration_seconds"),
@@ -164,7 +164,8 @@ def test_a_missing_extra_is_explained() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, timeout=60
     )
-    assert 'pip install "langchain-coze[oauth]" / 缺少 PyJWT' in done.stdout
+    assert "CozeJWTAuth needs PyJWT, which is missing. Run: pip install" in done.stdout
+    assert "CozeJWTAuth 缺少 PyJWT，请运行：pip install" in done.stdout
 
 
 def test_importing_it_imports_neither_httpx_nor_jwt() -> None:

@@ -66,7 +66,9 @@ def test_a_source_without_a_token_is_an_error(given: Any) -> None:
 
 @pytest.mark.parametrize("given", ["pat_“x”", "pat x", "pat\nx", "pat_密钥"])
 def test_invalid_tokens_are_refused(given: str) -> None:
-    with pytest.raises(CozeAuthenticationError, match="characters that no token has") as caught:
+    with pytest.raises(
+        CozeAuthenticationError, match="characters that a token cannot have"
+    ) as caught:
         make_token_source(given)
     assert given not in str(caught.value)
 

@@ -1,0 +1,294 @@
+"""Hints and messages in English and Chinese, in one place to proof-read.
+
+Each text has one line for each language. Braces stand for values that the place of the error fills
+in: `hints.UNKNOWN_NAME.format(name="…")`. A hint says what to do; a text without "Hint:" is a whole
+message or warning.
+"""
+
+# --- Error codes and HTTP statuses of Coze (`_api/error_codes.py`) -------------------------------
+
+PUBLISH = """\
+Hint: Publish it in Coze with the API channel ticked, wait for the review, and check the id.
+提示：请在扣子中发布，并在发布渠道勾选 API，等待审核通过，同时核对 ID。"""
+PUBLISH_OR_SITE = """\
+Hint: Publish it in Coze with the API channel ticked, and check the id and the site: resources of coze.cn exist only at base_url='https://api.coze.cn', those of coze.com only at 'https://api.coze.com'.
+提示：请在扣子中发布，并在发布渠道勾选 API，同时核对 ID 和站点：coze.cn 的资源只能通过 base_url='https://api.coze.cn' 访问，coze.com 的只能通过 'https://api.coze.com' 访问。"""
+AUTHENTICATION = """\
+Hint: Check COZE_API_TOKEN, its expiry date and its site: tokens of coze.cn work only with base_url='https://api.coze.cn', those of coze.com only with 'https://api.coze.com'.
+提示：请检查 COZE_API_TOKEN 及其有效期和所属站点：coze.cn 的令牌只能配合 base_url='https://api.coze.cn'，coze.com 的只能配合 'https://api.coze.com'。"""
+PERMISSION = """\
+Hint: Grant the token the permissions that it needs (chat, listMessage, …) in the right workspace.
+提示：请为令牌勾选所需权限（chat、listMessage 等），并选择正确的工作空间。"""
+ID = """\
+Hint: Check the id: it must belong to this site and this account.
+提示：请检查 ID：必须属于当前站点和当前账号。"""
+PARAMETERS = """\
+Hint: Check the parameters of the request against the Coze API page of this call.
+提示：请对照扣子该接口的文档检查请求参数。"""
+RATE = """\
+Hint: Slow down: use rate_limiter= or a smaller max_concurrency.
+提示：请求过快：请使用 rate_limiter= 或减小 max_concurrency。"""
+RATE_OR_DAILY_LIMIT = """\
+Hint: Either the requests come too fast (use rate_limiter= or a smaller max_concurrency), or the daily limit of the bot is used up (try again tomorrow or upgrade the plan).
+提示：可能是请求过快（请使用 rate_limiter= 或减小 max_concurrency），也可能是智能体当日额度已用尽（请明天再试或升级套餐）。"""
+QUOTA = """\
+Hint: The quota of this account is used up: wait for the next period or upgrade the plan.
+提示：账号额度已用尽：请等待下一周期或升级套餐。"""
+BILL = """\
+Hint: Top up or settle the account that pays for the model.
+提示：请为支付模型费用的账号充值或结清欠费。"""
+SERVER = """\
+Hint: Coze had an internal error: try again later, or give the logid to its support.
+提示：扣子内部错误：请稍后重试，或向客服提供 logid。"""
+CONTENT = """\
+Hint: Coze rejects this content: rephrase the question.
+提示：内容未通过扣子的审核：请调整提问。"""
+UPLOAD = """\
+Hint: Upload exactly one file, not empty, at most 512 MB, of a type that Coze lists.
+提示：每次只能上传一个文件，不能为空，不超过 512 MB，且类型受支持。"""
+NOT_RUNNING = """\
+Hint: Only a chat that is still running can be canceled.
+提示：只有进行中的对话才能取消。"""
+GATEWAY = """\
+Hint: A gateway or proxy answered, not Coze: try again later, and check the proxy settings and the gateway.
+提示：响应来自中间的网关或代理，而不是扣子：请稍后重试，并检查代理设置和网关。"""
+TOO_LARGE = """\
+Hint: Coze accepts request bodies of up to 15 MB (20 MB for workflows) and uploads of up to 512 MB; a gateway may accept less. Send files as uploads or links, and shorten the messages.
+提示：扣子的请求体上限为 15 MB（工作流为 20 MB），上传文件上限为 512 MB，网关的限制可能更小。请以上传或链接方式发送文件，并缩短消息。"""
+WRONG_URL = """\
+Hint: Check base_url: it is the address of the API (https://api.coze.cn, https://api.coze.com or your Coze Studio), without a path.
+提示：请检查 base_url：应为 API 地址（https://api.coze.cn、https://api.coze.com 或自建的 Coze Studio），不带路径。"""
+NO_ROUTE = """\
+Hint: This server has no such route: self-hosted Coze Studio offers fewer calls than coze.cn and coze.com. Check base_url if it should be one of those.
+提示：该服务没有此接口：自建的 Coze Studio 提供的接口少于 coze.cn 和 coze.com。如应连接后者，请检查 base_url。"""
+CRASHED = """\
+Hint: The server crashed on this request: check that all ids are numbers, and report it with the logid.
+提示：服务处理该请求时崩溃：请确认所有 ID 均为数字，并附上 logid 反馈。"""
+ALREADY_RESUMED = """\
+Hint: The run has already continued with another answer. Look at its result; do not start it again.
+提示：该次运行已收到其他回答并继续执行。请查看其结果，不要重新发起。"""
+NO_CONVERSATION = """\
+Hint: On Coze Studio a chatflow needs a conversation: name one with parameters={'CONVERSATION_NAME': …}, or use bot_id= with conversation='thread'.
+提示：在 Coze Studio 中，对话流必须有会话：请用 parameters={'CONVERSATION_NAME': …} 指定会话名，或使用 bot_id= 和 conversation='thread'。"""
+UNKNOWN_CODE = """\
+Hint: This code is not documented: look at debug_url if there is one, or give the logid to Coze's support.
+提示：该错误码未公开：请查看 debug_url（如有），或向扣子客服提供 logid。"""
+NO_CODE = """\
+Hint: Coze returned no error code: try again, look at debug_url if there is one, or give the logid to Coze's support.
+提示：扣子未返回错误码：请重试，查看 debug_url（如有），或向扣子客服提供 logid。"""
+META_DATA = """\
+Hint: meta_data takes at most 16 pairs, keys of 1 to 64 and values of 1 to 512 characters.
+提示：meta_data 最多 16 对，键长 1 到 64，值长 1 到 512 个字符。"""
+TOO_MANY_MESSAGES = """\
+Hint: Coze takes at most 100 messages: shorten the history, for instance with trim_messages.
+提示：扣子最多接受 100 条消息：请缩短历史，例如使用 trim_messages。"""
+POLLED_IS_SAVED = """\
+Hint: Without streaming Coze must save the chat: leave auto_save_history unset.
+提示：非流式请求必须保存历史：请不要设置 auto_save_history=False。"""
+CONTEXT_LENGTH = """\
+Hint: Shorten the messages, or choose a model with a longer context for the bot.
+提示：请缩短消息，或为智能体选择上下文更长的模型。"""
+MODEL = """\
+Hint: Choose an available model for the bot and publish it again.
+提示：请为智能体选择可用的模型并重新发布。"""
+BUSY = """\
+Hint: Wait until the running chat of this conversation has ended, or cancel it.
+提示：该会话中还有进行中的对话：请等待其结束或先取消。"""
+NO_WORKFLOW = """\
+Hint: Configure a workflow for this bot in Coze and publish it again.
+提示：请在扣子中为智能体配置工作流并重新发布。"""
+NO_RECORD = """\
+Hint: Coze has no record of this run yet: try again shortly after its start, or check the id.
+提示：暂无该次运行的记录：请在启动后稍候再查，或核对 ID。"""
+RUN_ENDED = """\
+Hint: This run has ended and takes no answer: look at its result in Coze.
+提示：该次运行已结束，不再接受回答：请在扣子中查看其结果。"""
+ASYNC_PLAN = """\
+Hint: Asynchronous runs need a paid plan.
+提示：异步运行需要付费套餐。"""
+SYNC_QUESTION = """\
+Hint: The workflow asks its user a question, which a synchronous run cannot do: use run_mode='stream' (or 'auto').
+提示：该工作流会向用户提问，同步运行不支持：请使用 run_mode='stream'（或 'auto'）。"""
+AGENT_STEP = """\
+Hint: A step of the agent failed, often its model or a plugin: test the agent in Coze Studio and look at the log of the server.
+提示：智能体的某个步骤失败（常见于模型或插件）：请在 Coze Studio 中测试该智能体并查看服务日志。"""
+CONVERSATION_NAME = """\
+Hint: The conversation name does not exist: pass conversation_id, or create the conversation first.
+提示：会话名不存在：请提供 conversation_id 或先创建会话。"""
+
+# --- Requests, replies and streams (`_api`) ------------------------------------------------------
+
+TRUNCATED = """\
+Hint: The answer is incomplete. Try again; check proxies that cut long connections.
+提示：回答不完整。请重试；并检查会中断长连接的代理。"""
+MAX_DURATION = """\
+Hint: Raise max_duration, or look in Coze at what takes so long.
+提示：请调大 max_duration，或在扣子中查看耗时原因。"""
+READ_TIMEOUT = """\
+Hint: Raise timeout=, or look in Coze at what the bot is waiting for.
+提示：请调大 timeout=，或在扣子中查看智能体在等待什么。"""
+POLL_TIMEOUT = """\
+Hint: Raise poll_timeout.
+提示：请调大 poll_timeout。"""
+POLL_OR_STREAM = """\
+Hint: Raise poll_timeout, or leave response_mode='stream', which needs no polling.
+提示：请调大 poll_timeout，或使用默认的 response_mode='stream'（无需轮询）。"""
+TRY_LATER = """\
+Hint: Try again later.
+提示：请稍后重试。"""
+API_ADDRESS = """\
+Hint: Check base_url: it is the address of the API, for instance https://api.coze.cn, not that of the website.
+提示：请检查 base_url：应为 API 地址，例如 https://api.coze.cn，而不是网站地址。"""
+NOT_IN_STUDIO = """\
+Hint: This server does not offer {feature}. Self-hosted Coze Studio does not; coze.cn and coze.com do.
+提示：该服务不提供 {path}：自建的 Coze Studio 没有此接口，coze.cn 和 coze.com 有。"""
+FILE_TOO_LARGE = """\
+Hint: The file has {size}. Coze accepts files of up to 512 MB, and a gateway may accept less: shorten the file, or pass a public link to it.
+提示：文件大小为 {size}。扣子的上限为 512 MB，网关的限制可能更小：请缩小文件，或提供公开链接。"""
+BODY_TOO_LARGE = """\
+Hint: The request has {size}. Coze accepts up to {limit} here, and a gateway may accept less: send files as uploads or links, and shorten the messages or parameters.
+提示：请求大小为 {size}。扣子此接口的上限为 {limit}，网关的限制可能更小：请以上传或链接方式发送文件，并缩短消息或参数。"""
+WRONG_EXTENSION = """\
+Hint: Coze checks that the extension of the name matches the content, and accepts common documents, images, audio, video and archives. Give the file a name with the right extension: filename="report.pdf" in its content block.
+提示：扣子会检查文件名的扩展名与内容是否一致，并只接受常见的文档、图片、音频、视频和压缩包。请为文件指定正确的扩展名：在内容块中设置 filename="report.pdf"。"""
+COMPRESSED = """\
+Hint: A proxy or gateway in front of base_url may compress responses, which delays a stream. Switch that off there, or accept it: default_headers={{"accept-encoding": "{encoding}"}}.
+提示：base_url 前的代理或网关可能压缩了响应，这会延迟流式输出。请在那里关闭压缩，或声明接受：default_headers={{"accept-encoding": "{encoding}"}}。"""
+OTHER_STREAM = """\
+Hint: Read or close the other stream first; a conversation has one turn at a time.
+提示：请先读完或关闭另一个流：同一会话一次只能进行一轮对话。"""
+
+# --- Connections (`_api`) ------------------------------------------------------------------------
+
+UNSENDABLE = """\
+Hint: Check base_url (it starts with https:// or http://), the proxy, and that the token and default_headers are plain ASCII.
+提示：请检查 base_url（以 https:// 或 http:// 开头）和代理；令牌和 default_headers 只能含 ASCII 字符。"""
+UNTRUSTED = """\
+Hint: The certificate of the server (or of a proxy that inspects traffic) is not trusted here. For a private certificate authority set SSL_CERT_FILE to a PEM file with its certificate (it replaces the public ones) before the program starts, or pass http_client=httpx.Client(verify=ssl_context).
+提示：服务器（或检查流量的代理）的证书在本机不受信任。若使用私有 CA，请在程序启动前将 SSL_CERT_FILE 设为包含其证书的 PEM 文件（它会取代公共证书），或传入 http_client=httpx.Client(verify=ssl_context)。"""
+UNREACHABLE = """\
+Hint: Check the network, the proxy settings and base_url.
+提示：请检查网络、代理设置和 base_url。"""
+UNREACHABLE_BY_PROXY = """\
+Hint: Check that the proxy runs and that {source} is right, or add {host} to NO_PROXY; check the network and base_url.
+提示：请检查代理是否可用、{source} 是否正确，或将 {host} 加入 NO_PROXY；并检查网络和 base_url。"""
+PROXY_ADDRESS = """\
+Hint: Set {source} to http://host:port, https://host:port or socks5://host:port, or unset it; NO_PROXY lists hosts that need no proxy.
+提示：请将 {source} 设为 http://host:port、https://host:port 或 socks5://host:port，或取消设置；NO_PROXY 可列出不经代理的主机。"""
+SOCKS = """\
+Hint: Install it: pip install "httpx[socks]", or unset {source}.
+提示：请安装：pip install "httpx[socks]"，或取消 {source}。"""
+
+# --- Tokens and OAuth (`_api`, `auth.py`) --------------------------------------------------------
+
+NO_API_KEY = """\
+Hint: Create a token in Coze (coze.cn → API & SDK → Authorization) and set COZE_API_TOKEN or pass api_key=. Without an account: python -m langchain_coze.local
+提示：请在扣子（coze.cn → API & SDK → 授权）创建令牌，设置环境变量 COZE_API_TOKEN 或传入 api_key=。没有账号可运行：python -m langchain_coze.local"""
+OAUTH_APP = """\
+Hint: Check that client_id is the app's id, that public_key_id is the fingerprint of the public key that belongs to this private_key, and the site: an app of coze.cn works only with base_url='https://api.coze.cn', one of coze.com only with 'https://api.coze.com'.
+提示：请检查 client_id 是否为应用 ID、public_key_id 是否为与该 private_key 对应的公钥指纹，以及所属站点：coze.cn 的应用只能配合 base_url='https://api.coze.cn'，coze.com 的只能配合 'https://api.coze.com'。"""
+OAUTH_REQUEST = """\
+Hint: Check duration_seconds, scope, session_context, account_id and enterprise_id.
+提示：请检查 duration_seconds、scope、session_context、account_id 和 enterprise_id。"""
+OAUTH_DISABLED = """\
+Hint: Enable the OAuth app in Coze and authorize it for the workspace.
+提示：请在扣子中启用该 OAuth 应用，并为工作空间授权。"""
+NO_OAUTH = """\
+Hint: This server has no OAuth: self-hosted Coze Studio takes personal access tokens only. For coze.cn and coze.com check base_url and account_id.
+提示：该服务没有 OAuth：自建的 Coze Studio 只支持个人访问令牌；coze.cn 和 coze.com 请检查 base_url 和 account_id。"""
+CLOCK_AHEAD = """\
+Hint: Set this computer's clock (NTP): it is {seconds} s ahead of Coze's, and a JWT is valid only for a short time.
+提示：本机时钟比扣子快 {seconds} 秒，请先校准（NTP）：JWT 只在一段时间内有效。"""
+CLOCK_BEHIND = """\
+Hint: Set this computer's clock (NTP): it is {seconds} s behind Coze's, and a JWT is valid only for a short time.
+提示：本机时钟比扣子慢 {seconds} 秒，请先校准（NTP）：JWT 只在一段时间内有效。"""
+OAUTH_SETUP = """\
+Hint: Set COZE_JWT_OAUTH_CLIENT_ID, COZE_JWT_OAUTH_PRIVATE_KEY (or …_PRIVATE_KEY_FILE_PATH) and COZE_JWT_OAUTH_PUBLIC_KEY_ID, or pass client_id=, private_key= and public_key_id=.
+提示：请设置环境变量 COZE_JWT_OAUTH_CLIENT_ID、COZE_JWT_OAUTH_PRIVATE_KEY（或 …_PRIVATE_KEY_FILE_PATH）和 COZE_JWT_OAUTH_PUBLIC_KEY_ID，或传入 client_id=、private_key= 和 public_key_id=。"""
+PRIVATE_KEY = """\
+Hint: private_key is the text of the private_key.pem that Coze offered when the key was created, or a pathlib.Path to that file.
+提示：private_key 应为创建密钥时扣子提供下载的 private_key.pem 的内容，或指向该文件的 pathlib.Path。"""
+ACCOUNT_OR_ENTERPRISE = """\
+Pass account_id or enterprise_id, not both.
+account_id 与 enterprise_id 只能二选一。"""
+OAUTH_EXTRA = """\
+CozeJWTAuth needs {package}, which is missing. Run: pip install "langchain-coze[oauth]".
+CozeJWTAuth 缺少 {package}，请运行：pip install "langchain-coze[oauth]"。"""
+
+# --- Fields and arguments (`_environment.py`, `_base`) -------------------------------------------
+
+URL_CREDENTIALS = """\
+base_url must not contain a user name or password: pass a gateway's credentials in default_headers=, and the token as api_key=.
+base_url 不能包含用户名或密码：网关凭证请放在 default_headers= 中，令牌请通过 api_key= 传入。"""
+URL_QUERY = """\
+base_url must not contain a query (?) or a fragment (#).
+base_url 不能包含查询参数（?）或片段（#）。"""
+URL_FORM = """\
+base_url must be an address like {example}, not {value!r}.
+base_url 应为 {example} 这样的地址，而不是 {value!r}。"""
+URL_OF_WEBSITE = """\
+base_url={value!r} is the address of the website, not of the API: use base_url={address!r}.
+base_url={value!r} 是网站地址，而不是 API 地址：请使用 base_url={address!r}。"""
+URL_OF_CALL = """\
+base_url={value!r} is the address of one call, not of the API: use base_url={address!r}.
+base_url={value!r} 是单个接口的地址，而不是 API 地址：请使用 base_url={address!r}。"""
+URL_OF_PROJECT = """\
+base_url={value!r} is an agent or a workflow of coze.site, which has another API: use ChatCozeSite(base_url={value!r}) or CozeSiteTool.
+base_url={value!r} 属于 coze.site 上的智能体或工作流：请使用 ChatCozeSite(base_url={value!r}) 或 CozeSiteTool。"""
+SITE_URL_MISSING = """\
+No address is set: pass base_url= or set COZE_SITE_BASE, for instance to {example!r}.
+未设置地址：请传入 base_url= 或设置 COZE_SITE_BASE，例如 {example!r}。"""
+SITE_URL_OF_COZE = """\
+base_url={value!r} is an address of Coze itself, not of a project: use the address on the project's deployment page, like {example}.
+base_url={value!r} 不是项目地址：请使用项目部署页上的地址，例如 {example}。"""
+SITE_URL_PATH = """\
+base_url={value!r} has a path: use base_url={address!r}.
+base_url 不能包含路径：请使用 base_url={address!r}。"""
+HEADER_AUTHORIZATION = """\
+default_headers must not contain Authorization: pass the token as api_key=.
+default_headers 不能包含 Authorization：令牌请通过 api_key= 传入。"""
+HEADER_FORM = """\
+The header {name!r} in default_headers cannot be sent: names and values are printable ASCII, without spaces around them. Encode other text, for instance with urllib.parse.quote.
+default_headers 中的 {name!r} 无法发送：名称和值只能是可打印的 ASCII 字符，首尾不能有空格；其他文本请先编码，例如使用 urllib.parse.quote。"""
+TIMEOUT_FORM = """\
+timeout must be a number of seconds above 0, an httpx.Timeout or None, not {value!r}.
+timeout 应为大于 0 的秒数、httpx.Timeout 或 None，不能是 {value!r}。"""
+TIMEOUT_OF_FORK = """\
+timeout cannot be used with a client of {package}: set it in the client that you pass as {name}.
+timeout 不能与 {package} 的客户端一起使用：请在通过 {name} 传入的客户端中设置。"""
+CLIENT_KIND = """\
+{name} must be an httpx.{expected}.
+{name} 应为 httpx.{expected}。"""
+CLIENT_IN_PICKLE = """\
+This object holds your own HTTP client ({name}=), which cannot be pickled. Leave it out: clients are made and shared without it.
+此对象持有您传入的 {name}，无法序列化；请不要传入，连接会自动创建并共享。"""
+SERVER_CHOICE = """\
+server must be 'auto', 'cloud' or 'studio', not {value!r}.
+server 只能是 'auto'、'cloud' 或 'studio'，不能是 {value!r}。"""
+CONVERSATION_ID = """\
+Hint: Pass an id, or a map of bot ids to ids.
+提示：请提供会话 ID，或智能体 ID 到会话 ID 的映射。"""
+PARAMETER_DICT = """\
+Hint: Pass a dict of parameters.
+提示：请以字典形式传入参数。"""
+MISSPELT = """\
+Hint: Did you mean {name}?
+提示：您是否想写 {name}？"""
+TOOL_CHOICE = """\
+Hint: Remove tool_choice, and describe in the bot's prompt in Coze when to call a tool.
+提示：请不要设置 tool_choice，在扣子的智能体提示词中说明何时调用工具。"""
+STRUCTURED_OUTPUT = """\
+Hint: Leave response_format out. Set the output format of the bot's model to JSON in Coze and put a JsonOutputParser or PydanticOutputParser after it; or call a workflow, whose outputs are typed; or let another chat model structure the bot's answer.
+提示：请不要设置 response_format；可在扣子中将智能体模型的输出格式设为 JSON，并接上 JsonOutputParser 或 PydanticOutputParser；或调用输出带类型的工作流；或用其他模型整理回答。"""
+INIT_ONLY = """\
+{owner} takes {name} when it is created, not for a call; ignored.
+{name} 需在构造 {owner} 时传入，已忽略。"""
+OTHER_NAME = """\
+{owner} has no argument {name}; ignored. Use {other}.
+{owner} 没有参数 {name}，已忽略；请使用 {other}。"""
+BOT_SETTING = """\
+{name} is set on the bot in Coze; ignored.
+{name} 在扣子智能体中设置，此处忽略。"""
+NO_ARGUMENT = """\
+{owner} has no argument {name}; ignored.
+{owner} 没有参数 {name}，已忽略。"""
