@@ -27,13 +27,13 @@ from langchain_coze._api.proxies import find_proxy, require_usable
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
     from langchain_coze._api.deadlines import Deadline
 
 _KEEP_ALIVE = 30.0  # seconds to keep an idle connection
 _MAX_SERVERS = 64  # per process, and per event loop
-P = TypeVar("P")
+P = TypeVar("P", "ConnectionPool", "AsyncConnectionPool")
 
 
 class _Slot:
@@ -111,60 +111,56 @@ class _Slots:
         return self.take_idle(0.0)
 
 
-class _PooledStream(httpx.SyncByteStream):
+class _PooledStream(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A response stream that releases its transport when it is closed."""
 
     def __init__(self, stream: Any, slots: _Slots, slot: _Slot) -> None:
-        self._stream, self._slots, self._slot = stream, slots, slot
+        self._stream, self._slot = stream, slot
+        self._slots: _Slots | None = slots
         self.broken = False
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._stream)
 
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self._stream)
+
     def close(self) -> None:
-        slots, self._slots = self._slots, None  # type: ignore[assignment] # release only once
         broken = True
         try:
             self._stream.close()
             broken = self.broken
         finally:
-            for idle in slots.release(self._slot, broken=broken) if slots else ():
-                idle.close()
-
-
-class _AsyncPooledStream(httpx.AsyncByteStream):
-    """Async version of `_PooledStream`."""
-
-    def __init__(self, stream: Any, slots: _Slots, slot: _Slot) -> None:
-        self._stream, self._slots, self._slot = stream, slots, slot
-        self.broken = False
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self._stream)
+            for transport in self._release(broken=broken):
+                transport.close()
 
     async def aclose(self) -> None:
-        slots, self._slots = self._slots, None  # type: ignore[assignment] # release only once
         broken = True
         try:
             await self._stream.aclose()
             broken = self.broken
         finally:
-            for idle in slots.release(self._slot, broken=broken) if slots else ():
-                await idle.aclose()
+            for transport in self._release(broken=broken):
+                await transport.aclose()
+
+    def _release(self, *, broken: bool) -> list[Any]:
+        """Free the slot the first time; return the transports that the caller must close."""
+        slots, self._slots = self._slots, None
+        return slots.release(self._slot, broken=broken) if slots else []
 
 
 def mark_broken(response: httpx.Response) -> None:
     """Prevent the reuse of the connection of a response that was not read to its end."""
-    if isinstance(response.stream, (_PooledStream, _AsyncPooledStream)):
+    if isinstance(response.stream, _PooledStream):
         response.stream.broken = True
 
 
-class ConnectionPool(httpx.BaseTransport):
-    """A sync httpx transport with one connection per request in flight; keeps idle ones."""
+class ConnectionPool:
+    """The sync connections to one server: one per request in flight; idle ones are kept."""
 
-    def __init__(self, create: Callable[[], httpx.BaseTransport]) -> None:
+    def __init__(self, create: Callable[[], Any]) -> None:
         """Take the function that creates the transport of one connection."""
-        self._slots = _Slots(create)
+        self.slots = _Slots(create)
 
     def handle_request(
         self, request: httpx.Request, deadline: Deadline | None = None
@@ -172,61 +168,41 @@ class ConnectionPool(httpx.BaseTransport):
         """Send a request on the first free connection, or a new one.
 
         Args:
-            request: The request; its `trace` extension tells the deadline of a new connection.
+            request: The request; its `trace` extension watches a new connection.
             deadline: Ends the wait for the head of the response on a connection that is reused.
         """
-        slot = self._slots.acquire()
+        slot = self.slots.acquire()
         if deadline is not None:
             deadline.watch(slot.network_stream)
         try:
             response: httpx.Response = slot.transport.handle_request(request)
         except BaseException:
-            for idle in self._slots.release(slot, broken=True):
-                idle.close()
+            for transport in self.slots.release(slot, broken=True):
+                transport.close()
             raise
         slot.network_stream = response.extensions.get("network_stream")
-        response.stream = _PooledStream(response.stream, self._slots, slot)
+        response.stream = _PooledStream(response.stream, self.slots, slot)
         return response
 
-    def sweep(self) -> None:
-        """Close the connections that have been idle for long."""
-        for idle in self._slots.take_idle(_KEEP_ALIVE):
-            idle.close()
 
-    def close(self) -> None:
-        """Close idle connections now and the others when they become idle."""
-        for idle in self._slots.close():
-            idle.close()
-
-
-class AsyncConnectionPool(httpx.AsyncBaseTransport):
+class AsyncConnectionPool:
     """Async version of `ConnectionPool`."""
 
-    def __init__(self, create: Callable[[], httpx.AsyncBaseTransport]) -> None:
+    def __init__(self, create: Callable[[], Any]) -> None:
         """Take the function that creates the transport of one connection."""
-        self._slots = _Slots(create)
+        self.slots = _Slots(create)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request on the first free connection, or a new one."""
-        slot = self._slots.acquire()
+        slot = self.slots.acquire()
         try:
             response: httpx.Response = await slot.transport.handle_async_request(request)
         except BaseException:
-            for idle in self._slots.release(slot, broken=True):
-                await idle.aclose()
+            for transport in self.slots.release(slot, broken=True):
+                await transport.aclose()
             raise
-        response.stream = _AsyncPooledStream(response.stream, self._slots, slot)
+        response.stream = _PooledStream(response.stream, self.slots, slot)
         return response
-
-    async def sweep(self) -> None:
-        """Close the connections that have been idle for long."""
-        for idle in self._slots.take_idle(_KEEP_ALIVE):
-            await idle.aclose()
-
-    async def aclose(self) -> None:
-        """Close idle connections now and the others when they become idle."""
-        for idle in self._slots.close():
-            await idle.aclose()
 
 
 @functools.lru_cache(maxsize=1)
@@ -256,47 +232,38 @@ class _ByServer(Generic[P]):
     otherwise run out of file descriptors.
     """
 
-    def __init__(self, create: Callable[[str], P]) -> None:
-        self._create = create
+    def __init__(self, pool_class: Callable[[Callable[[], Any]], P], transport_class: Any) -> None:
+        self._pool_class: Callable[[Callable[[], Any]], P] = pool_class
+        self._transport_class = transport_class
         self._lock = threading.Lock()
         self._pools: OrderedDict[str, P] = OrderedDict()
         self._swept_at = time.monotonic()
 
-    def get(self, base_url: str) -> tuple[P, Sequence[P]]:
-        """Return the pool of a server, and the pool that it replaces, if any, to be closed."""
+    def get(self, base_url: str) -> tuple[P, list[Any]]:
+        """Return the pool of a server, and transports that the caller must close."""
+        unused: list[Any] = []
         with self._lock:
             pool = self._pools.get(base_url)
-            if pool is not None:
-                self._pools.move_to_end(base_url)
-                return pool, ()
-            pool = self._pools[base_url] = self._create(base_url)
-            replaced = len(self._pools) > _MAX_SERVERS
-            return pool, [self._pools.popitem(last=False)[1]] if replaced else ()
+            if pool is None:
+                options = _build_transport_options(base_url)
+                pool = self._pool_class(functools.partial(self._transport_class, **options))
+                self._pools[base_url] = pool
+            self._pools.move_to_end(base_url)
+            if len(self._pools) > _MAX_SERVERS:
+                unused += self._pools.popitem(last=False)[1].slots.close()
+            now = time.monotonic()
+            if now - self._swept_at >= _KEEP_ALIVE:
+                self._swept_at = now
+                for kept in self._pools.values():
+                    unused += kept.slots.take_idle(_KEEP_ALIVE)
+        return pool, unused
 
-    def list_due(self) -> Sequence[P]:
-        """Return the pools to sweep: all of them from time to time, else none."""
-        now = time.monotonic()
-        if now - self._swept_at < _KEEP_ALIVE:
-            return ()
-        with self._lock:
-            self._swept_at = now
-            return list(self._pools.values())
-
-    def take(self, base_url: str | None = None) -> list[P]:
-        """Remove and return the pool of a server, or all pools."""
+    def close(self, base_url: str | None = None) -> list[Any]:
+        """Forget the pool of a server, or all pools; return the transports to close."""
         with self._lock:
             names = list(self._pools) if base_url is None else [base_url]
-            return [self._pools.pop(name) for name in names if name in self._pools]
-
-
-def _create_sync_pool(base_url: str) -> ConnectionPool:
-    options = _build_transport_options(base_url)
-    return ConnectionPool(functools.partial(httpx.HTTPTransport, **options))
-
-
-def _create_async_pool(base_url: str) -> AsyncConnectionPool:
-    options = _build_transport_options(base_url)
-    return AsyncConnectionPool(functools.partial(httpx.AsyncHTTPTransport, **options))
+            pools = [self._pools.pop(name) for name in names if name in self._pools]
+        return [transport for pool in pools for transport in pool.slots.close()]
 
 
 class ConnectionPools:
@@ -308,22 +275,16 @@ class ConnectionPools:
 
     def __init__(self) -> None:
         """Create the pools without any connection."""
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget all connections without closing them: they may belong to a parent process."""
         self.timer = SocketTimer()
         self._lock = threading.Lock()
-        self._sync_pools = _ByServer(_create_sync_pool)
+        self._sync_pools = _ByServer(ConnectionPool, httpx.HTTPTransport)
         self._loop_pools: dict[asyncio.AbstractEventLoop, _LoopPools] = {}
 
     def get_sync_pool(self, base_url: str) -> ConnectionPool:
         """Return the sync connections to a server."""
-        pool, replaced = self._sync_pools.get(base_url)
-        for old in replaced:
-            old.close()
-        for due in self._sync_pools.list_due():
-            due.sweep()
+        pool, unused = self._sync_pools.get(base_url)
+        for transport in unused:
+            transport.close()
         return pool
 
     async def get_async_pool(self, base_url: str) -> AsyncConnectionPool:
@@ -336,30 +297,28 @@ class ConnectionPools:
                 for old_loop in [old for old in self._loop_pools if old.is_closed()]:
                     del self._loop_pools[old_loop]
                 self._loop_pools[loop] = loop_pools
-        pool, replaced = loop_pools.by_server.get(base_url)
-        for old in replaced:
-            await old.aclose()
-        for due in loop_pools.by_server.list_due():
-            await due.sweep()
+        pool, unused = loop_pools.by_server.get(base_url)
+        for transport in unused:
+            await transport.aclose()
         return pool
 
     def close(self, base_url: str | None = None) -> None:
         """Close the sync connections to a server, or to all; open streams are allowed to finish."""
-        for pool in self._sync_pools.take(base_url):
-            pool.close()
+        for transport in self._sync_pools.close(base_url):
+            transport.close()
 
     async def aclose(self, base_url: str) -> None:
         """Close the running event loop's connections to a server; open streams may finish."""
         loop_pools = self._loop_pools.get(asyncio.get_running_loop())
-        for pool in loop_pools.by_server.take(base_url) if loop_pools else ():
-            await pool.aclose()
+        for transport in loop_pools.by_server.close(base_url) if loop_pools else ():
+            await transport.aclose()
 
 
 class _LoopPools:
     """The connections of one event loop, closed when the loop shuts down."""
 
     def __init__(self) -> None:
-        self.by_server = _ByServer(_create_async_pool)
+        self.by_server = _ByServer(AsyncConnectionPool, httpx.AsyncHTTPTransport)
         self.closed = False
         # `asyncio.run` closes all asynchronous generators before it closes its loop. The first
         # step registers a generator with the loop; this one awaits nothing, so step it by hand.
@@ -372,5 +331,5 @@ class _LoopPools:
             yield
         finally:
             self.closed = True
-            for pool in self.by_server.take():
-                await pool.aclose()
+            for transport in self.by_server.close():
+                await transport.aclose()

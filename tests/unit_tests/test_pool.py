@@ -64,5 +64,6 @@ async def test_only_a_sound_connection_is_used_again(how: str) -> None:
     assert made[0].closed is (how != "fine")
     await (await coze.handle_async_request(request)).aclose()
     assert len(made) == (1 if how == "fine" else 2)
-    await coze.aclose()
+    for transport in coze.slots.close():
+        await transport.aclose()
     assert all(fake.closed for fake in made)
