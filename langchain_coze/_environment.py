@@ -76,9 +76,6 @@ def _check_url(value: str, example: str) -> str:
 def clean_base_url(value: str) -> str:
     """Validate a base URL and return it without trailing slashes.
 
-    Args:
-        value: The `base_url` from the user.
-
     Raises:
         ValueError: The value is not an HTTP or HTTPS URL, has an impossible host or port, contains
             credentials, or is certainly not the address of the Coze API: the website, the path

@@ -73,10 +73,6 @@ def make_driver(settings: Settings, token_source: TokenSource) -> Driver:
     """Return a driver that uses the connections of this process.
 
     It holds no connection itself, so making one costs nothing.
-
-    Args:
-        settings: The connection settings.
-        token_source: The source of the token of each request.
     """
     global _pools  # noqa: PLW0603 - created on first use
     from langchain_coze._api import driver, pool  # noqa: PLC0415 - importing httpx takes 50 ms

@@ -321,7 +321,7 @@ class JWTTokenSource:
 
     def _prepare(self, deadline: float | None) -> tuple[Driver, Flow[SecretStr]]:
         request = self._make_request()
-        driver = _runtime.make_driver(self._settings, JWTSigner(request))
+        driver = _runtime.make_driver(self._settings, JWTSigner(request.sign))
         return driver, self._fetch(request, self._policy._replace(deadline=deadline))
 
     def _fetch(self, request: TokenRequest, policy: RetryPolicy) -> Flow[SecretStr]:

@@ -14,10 +14,10 @@ from pydantic import Field, model_validator
 
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.site import cancel_run, fetch_schemas
-from langchain_coze._base.call_arguments import CallArguments
 from langchain_coze._base.parameter_tool import ParameterTool
 from langchain_coze._base.site import SiteFields
 from langchain_coze._base.turn_model import TurnChatModel
+from langchain_coze._base.unsupported import CallArguments
 from langchain_coze._chat.cancel import send_in_background
 from langchain_coze._site.run_parser import AGENT_HINT
 from langchain_coze._site.schema import build_tool_schema, to_site_file

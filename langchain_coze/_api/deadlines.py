@@ -81,12 +81,7 @@ class Deadline:
     __slots__ = ("_expires_at", "_new_socket", "_timer", "may_have_started")
 
     def __init__(self, expires_at: float, timer: SocketTimer) -> None:
-        """Create a deadline.
-
-        Args:
-            expires_at: When the response must be complete, by `time.monotonic()`.
-            timer: The timer that ends sync reads.
-        """
+        """Take the time by `time.monotonic()`, and the timer that ends sync reads."""
         self._expires_at = expires_at
         self._timer = timer
         self._new_socket: socket.socket | None = None

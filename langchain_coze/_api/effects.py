@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
@@ -137,6 +138,7 @@ class RefreshToken:
     """Discard the current token. Its result is whether the token source can provide another."""
 
 
+@dataclass(eq=False, repr=False)  # a repr would show the token
 class Reply:
     """The reply to a request.
 
@@ -149,21 +151,12 @@ class Reply:
         is_studio: Whether the server is a self-hosted Coze Studio.
     """
 
-    def __init__(
-        self,
-        status_code: int,
-        headers: Mapping[str, str] = _EMPTY,
-        body: bytes = b"",
-        stream: Any = None,
-        token: str = "",
-    ) -> None:
-        """Create a reply."""
-        self.token = token
-        self.is_studio = False
-        self.status_code = status_code
-        self.headers = headers
-        self.body = body
-        self.stream = stream
+    status_code: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    stream: Any = None
+    token: str = ""
+    is_studio: bool = False
 
     @cached_property
     def json(self) -> Any:

@@ -1,15 +1,14 @@
 """Tolerant pydantic models of Coze's objects: an unreadable field never loses the rest.
 
 Numbers may be digit strings, any value may be null or missing, enumerations may have unknown
-values, and the payload of a reply may be under other keys than `data` (wire sections 1.4, 1.6,
-2.2, 2.3 and 8).
+values, and the payload of a reply may be under another key (wire sections 1.4, 1.6, 2.2, 2.3, 8).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import (
     AliasChoices,
@@ -94,15 +93,10 @@ class LastError(CozeModel):
     msg: LenientStr = ""
 
 
-class CachedTokens(CozeModel):
-    """The number of input tokens read from a cache."""
+class TokenDetails(CozeModel):
+    """The input tokens that were cached, and the output tokens spent on reasoning."""
 
     cached_tokens: LenientInt = 0
-
-
-class ReasoningTokens(CozeModel):
-    """The number of output tokens that the model spent on reasoning."""
-
     reasoning_tokens: LenientInt = 0
 
 
@@ -112,8 +106,8 @@ class Usage(CozeModel):
     token_count: LenientInt = 0
     output_count: LenientInt = 0
     input_count: LenientInt = 0
-    input_tokens_details: CachedTokens | None = None
-    output_tokens_details: ReasoningTokens | None = None
+    input_tokens_details: TokenDetails | None = None
+    output_tokens_details: TokenDetails | None = None
 
 
 class ToolFunction(CozeModel):
@@ -245,10 +239,10 @@ class NodeMessage(CozeModel):
     token: LenientInt = 0
 
 
-class _ErrorBody(CozeModel):
-    """All fields of a body that may report an error."""
+class Failure(CozeModel):
+    """An error that a body reports: reply, `error` event, workflow, OAuth (wire section 1.4)."""
 
-    code: LenientInt = 0
+    own_code: Annotated[LenientInt, Field(validation_alias="code")] = 0
     msg: LenientStr = ""
     error_code: LenientStr = ""
     error_message: LenientStr = ""
@@ -257,21 +251,22 @@ class _ErrorBody(CozeModel):
     error: dict[str, Any] = Field(default_factory=dict)
     debug_url: LenientStr = ""
 
+    @property
+    def code(self) -> int:
+        """The code; 0 if there is none, or if it is a word."""
+        return self.own_code or self.last_error.code or _to_int(self.error_code)
 
-class Failure(NamedTuple):
-    """An error reported in a body: reply, `error` event, workflow, OAuth (wire section 1.4).
+    @property
+    def message(self) -> str:
+        """The message; if the code is a word, the word comes first."""
+        message = self.msg or self.last_error.msg or self.error_message
+        word = self.error_code if not _to_int(self.error_code) else ""
+        return f"{word}: {message}" if word and message else message or word
 
-    Attributes:
-        code: The code, or 0.
-        message: The message; if the code is a word, the word comes first.
-        logid: The log id, or an empty string.
-        debug_url: The URL of the trace, or an empty string.
-    """
-
-    code: int
-    message: str
-    logid: str
-    debug_url: str
+    @property
+    def logid(self) -> str:
+        """The log id, or an empty string."""
+        return _to_str(self.detail.get("logid") or self.error.get("logid"))
 
 
 def parse_json(body: bytes) -> Any:
@@ -290,37 +285,14 @@ def parse_json(body: bytes) -> Any:
 
 
 def find_failure(body: Any) -> Failure | None:
-    """Return the failure that a JSON body reports, or None.
-
-    Args:
-        body: The result of `parse_json`.
-    """
-    if not isinstance(body, Mapping):
-        return None
-    fields = _ErrorBody.model_validate(body)
-    failure = _to_failure(fields)
-    return failure if failure.code or fields.error_code else None
+    """Return the failure that a parsed JSON body reports, or None."""
+    failure = read_failure(body)
+    return failure if failure.code or failure.error_code else None
 
 
 def read_failure(body: Any) -> Failure:
-    """Return the failure of a body that is known to report one.
-
-    Args:
-        body: The result of `parse_json`.
-    """
-    return _to_failure(_ErrorBody.model_validate(body if isinstance(body, Mapping) else {}))
-
-
-def _to_failure(body: _ErrorBody) -> Failure:
-    code = body.code or body.last_error.code or _to_int(body.error_code)
-    message = body.msg or body.last_error.msg or body.error_message
-    word = body.error_code if not _to_int(body.error_code) else ""
-    return Failure(
-        code=code,
-        message=f"{word}: {message}" if word and message else message or word,
-        logid=_to_str(body.detail.get("logid") or body.error.get("logid")),
-        debug_url=body.debug_url,
-    )
+    """Return the failure of a parsed JSON body that is known to report one."""
+    return Failure.model_validate(body if isinstance(body, Mapping) else {})
 
 
 _PAYLOAD_KEYS = ("data", "message", "Messages", "ConversationData", "ChatV3ChatDetail")

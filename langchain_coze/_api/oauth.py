@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from pydantic import SecretStr
-
 from langchain_coze import _hints as hints
 from langchain_coze._api.effects import Flow, Reply, Request
 from langchain_coze._api.error_codes import is_missing_route
@@ -18,6 +16,7 @@ from langchain_coze._api.models import get_payload
 from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze._api.singleflight import TTLCache, get_or_create
+from langchain_coze._api.token_sources import CallableToken
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeError,
@@ -58,24 +57,8 @@ class TokenRequest(NamedTuple):
     sign: Callable[[], str]
 
 
-class JWTSigner:
+class JWTSigner(CallableToken):
     """A token source that signs a new JWT for each request; no JWT is sent twice."""
-
-    __slots__ = ("_sign",)
-    cache_key = None
-
-    def __init__(self, request: TokenRequest) -> None:
-        """Take the signing function of a token request."""
-        self._sign = request.sign
-
-    def get(self, deadline: float | None = None) -> SecretStr:
-        """Return a new JWT."""
-        del deadline
-        return SecretStr(self._sign())
-
-    async def aget(self, deadline: float | None = None) -> SecretStr:
-        """Return a new JWT."""
-        return self.get(deadline)
 
     def invalidate(self) -> bool:
         """Return False: do not retry after a rejected JWT."""

@@ -6,7 +6,6 @@ driver blocks its thread for it, the async driver does not.
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections import OrderedDict
@@ -24,11 +23,7 @@ _MAX_WAIT_SECONDS = 60.0  # for a value that another caller creates
 
 
 class TTLCache:
-    """Values by key, each with an expiry time; the least recently used are dropped first.
-
-    Args:
-        max_size: The maximum number of values.
-    """
+    """Values by key, each with an expiry time; the least recently used are dropped first."""
 
     def __init__(self, max_size: int = 1000) -> None:
         """Create an empty cache."""
@@ -93,18 +88,14 @@ def get_or_create(
         key: The key of the value.
         create: Returns a flow whose result is the value (not None) and its lifetime in seconds.
         deadline: When to stop waiting for another caller, by `time.monotonic()`.
-
-    Raises:
-        CozeTimeoutError: The deadline has passed.
-        CozeError: The flow of `create` raised it.
     """
     while (value := cache.get(key)) is None:
         in_flight = cache.reserve(key)
         if in_flight is None:
             return (yield from _create(cache, key, create))
         seconds_left = compute_seconds_left(deadline)
-        seconds = min(_MAX_WAIT_SECONDS, math.inf if seconds_left is None else seconds_left)
-        if not (yield Wait(in_flight, seconds)):
+        seconds = _MAX_WAIT_SECONDS if seconds_left is None else seconds_left
+        if not (yield Wait(in_flight, min(seconds, _MAX_WAIT_SECONDS))):
             if deadline is not None and time.monotonic() >= deadline:
                 raise make_deadline_error()
             return (yield from create())[0]  # fall back to creating it ourselves

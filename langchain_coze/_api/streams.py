@@ -27,12 +27,12 @@ def raise_mapped(
     deadline: Deadline | None = None,
     get_route: Callable[[], Route] | None = None,
 ) -> NoReturn:
-    """Raise our error for an exception of an HTTP client, or the exception itself.
+    """Raise the error for an exception of an HTTP client, or the exception itself.
 
     Args:
         error: The exception.
         deadline: The deadline of the request, which may be the cause.
-        get_route: Returns how the request reaches the server, for the error text.
+        get_route: See `map_httpx_error`.
     """
     if deadline is not None and deadline.expired and isinstance(error, Exception):
         raise make_deadline_error(may_have_started=deadline.may_have_started) from error
@@ -113,12 +113,10 @@ class Stream:
     def read_until_done(self, parser: ParserState) -> Iterator[bytes]:
         """Yield all bytes until the parser has read the last event.
 
-        Once the turn has ended, the wait for the last event and for the end of the response is
-        short, and errors do not matter: some servers keep the connection open, or send heartbeats.
-        A response that was read to its end leaves its connection to other requests.
-
-        Args:
-            parser: The parser that the caller gives each read to.
+        The caller feeds each read to the parser. Once the turn has ended, the wait for the last
+        event and for the end of the response is short, and errors do not matter: some servers keep
+        the connection open, or send heartbeats. A response that was read to its end leaves its
+        connection to other requests.
         """
         yield self.buffered
         if not parser.is_finished:
@@ -136,14 +134,7 @@ class Stream:
                 self.read(time.monotonic() + DRAIN_SECONDS)
 
     def read_body(self, error: CozeError | None = None) -> bytes:
-        """Return the whole body, and close the response.
-
-        Args:
-            error: The reason not to read it, to be raised instead.
-
-        Raises:
-            CozeServerError: The body is longer than `MAX_BODY_SIZE`.
-        """
+        """Return the whole body, and close the response; raise `error` instead if there is one."""
         body = bytearray()
         with self:
             if error is not None:

@@ -12,8 +12,8 @@ from pydantic import AliasChoices, Field
 
 from langchain_coze import _hints as hints
 from langchain_coze._api.retry import RetryPolicy
-from langchain_coze._base.call_arguments import CallArguments
 from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
+from langchain_coze._base.unsupported import CallArguments
 from langchain_coze._chat.cancel import cancel_in_background
 from langchain_coze._chat.options import (
     DEFAULT_USER_ID,
@@ -161,12 +161,7 @@ class BotFields(CallArguments, CozeConnectionFields):
             cancel_in_background(driver.settings, turn.token, turn.ids)
 
     def _build_options(self, kwargs: Mapping[str, Any], **model_options: Any) -> ChatOptions:
-        """Return the validated options of one call.
-
-        Args:
-            kwargs: The arguments of the call.
-            **model_options: Attributes of `ChatOptions` that are not fields of this class.
-        """
+        """Return the validated options of one call, with more attributes from the subclass."""
         fields = self.__dict__
         bot_id, workflow_id, app_id = self._resolve_target(kwargs)
         deadline = None if self.max_duration is None else time.monotonic() + self.max_duration

@@ -24,9 +24,6 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Return default headers that can be sent.
 
-    Args:
-        headers: The headers from the user.
-
     Raises:
         ValueError: A header is `Authorization`, or is not plain ASCII. The text never quotes a
             value, which may be a secret.
@@ -41,11 +38,7 @@ def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def hide_secrets(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return fields of another object, by name, without bare secrets.
-
-    Args:
-        options: The fields.
-    """
+    """Return fields of another object, by name, without bare secrets."""
     return {name: clean_field(name, value) for name, value in options.items()}
 
 
@@ -83,16 +76,7 @@ def clean_update(
     update: Mapping[str, Any] | None,
     clean_url: Callable[[str], str] = clean_base_url,
 ) -> dict[str, Any]:
-    """Return the `update` of `model_copy` by the names of the fields, with clean values.
-
-    Args:
-        model: The class of the object.
-        update: The new values, by any name that the constructor accepts.
-        clean_url: Validates a `base_url`.
-
-    Raises:
-        CozeInvalidRequestError: A value is invalid.
-    """
+    """Return the `update` of `model_copy` by the names of the fields; see `clean_field`."""
     names = {
         str(choice): name
         for name, field in model.model_fields.items()

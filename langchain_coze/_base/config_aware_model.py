@@ -79,11 +79,7 @@ class ConfigAwareChatModel(BaseChatModel):
 
 
 def make_traceable_input(model_input: Any) -> Any:
-    """Return the input of a call in a form for traces; see `traceable.make_traceable`.
-
-    Args:
-        model_input: The input of a chat model: a str, messages, or a prompt value.
-    """
+    """Return the input of a chat model in a form for traces; see `traceable.make_traceable`."""
     messages = model_input.messages if isinstance(model_input, ChatPromptValue) else model_input
     if not isinstance(messages, (list, tuple)) or all(map(_has_plain_text, messages)):
         return model_input

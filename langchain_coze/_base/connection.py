@@ -42,11 +42,7 @@ if TYPE_CHECKING:
 
 
 def to_time_limit(value: Any) -> Any:
-    """Return a number of seconds, or None if it is longer than any timer of Python can run.
-
-    Args:
-        value: The seconds, or any other value, which is returned unchanged.
-    """
+    """Return a value unchanged; None for seconds that are longer than a timer of Python can run."""
     is_endless = isinstance(value, (int, float)) and value > threading.TIMEOUT_MAX
     return None if is_endless else value
 

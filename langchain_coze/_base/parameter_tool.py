@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.tools import BaseTool
 
 from langchain_coze import _hints as hints
-from langchain_coze._base.call_arguments import CallArguments
-from langchain_coze._base.unsupported import drop_secrets
+from langchain_coze._base.unsupported import CallArguments, drop_secrets
 from langchain_coze._workflows.plain_data import to_plain_data
 from langchain_coze.errors import CozeInvalidRequestError
 

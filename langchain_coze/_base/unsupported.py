@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_core.tools import StructuredTool
-from pydantic import AliasChoices, BaseModel
+from pydantic import AliasChoices, BaseModel, PrivateAttr
 
 from langchain_coze import _hints as hints
 from langchain_coze._warnings import warn_user
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Arguments of other chat models that are settings of the bot in Coze.
 _BOT_SETTINGS = frozenset(
-    {
+    [
         "frequency_penalty",
         "logit_bias",
         "logprobs",
@@ -38,10 +38,8 @@ _BOT_SETTINGS = frozenset(
         "top_k",
         "top_logprobs",
         "top_p",
-    }
+    ]
 )
-
-
 _SECRET_ARGUMENTS = frozenset({"api_key", "coze_api_key", "default_headers"})
 _OTHER_NAMES = {"token": "api_key", "top_k": "k", "search_kwargs": "k"}
 """Arguments of other integrations, with the names that they have here."""
@@ -51,11 +49,7 @@ _MISSPELT_CUTOFF = 0.85  # similarity of two names, from 0 to 1
 
 @functools.cache
 def get_argument_names(model: type[BaseModel]) -> frozenset[str]:
-    """Return all names under which a model's constructor accepts its fields.
-
-    Args:
-        model: A pydantic model.
-    """
+    """Return all names under which a model's constructor accepts its fields."""
     names = set(model.model_fields)
     for field in model.model_fields.values():
         if isinstance(field.validation_alias, AliasChoices):
@@ -95,16 +89,7 @@ def handle_unknown_argument(
 
 
 def reject_misspelt(name: str, accepted: Collection[str], *, owner: str) -> None:
-    """Raise if an unknown name nearly matches an accepted one.
-
-    Args:
-        name: The unknown name.
-        accepted: The accepted names.
-        owner: Who takes them, for the error text.
-
-    Raises:
-        CozeInvalidRequestError: It nearly matches.
-    """
+    """Raise if an unknown name nearly matches an argument that `owner` accepts."""
     close = difflib.get_close_matches(name, sorted(accepted), n=1, cutoff=_MISSPELT_CUTOFF)
     if close:
         raise CozeInvalidRequestError(
@@ -114,12 +99,7 @@ def reject_misspelt(name: str, accepted: Collection[str], *, owner: str) -> None
 
 
 def drop_secrets(kwargs: dict[str, Any], *, owner: str = "ChatCoze") -> dict[str, Any]:
-    """Return arguments without those that hold a secret: tracers record the arguments of a call.
-
-    Args:
-        kwargs: The arguments of a call or of `bind`.
-        owner: The name of the class.
-    """
+    """Return the arguments of a call without secrets: tracers record them."""
     secrets = _SECRET_ARGUMENTS & kwargs.keys()
     for name in sorted(secrets):
         handle_unknown_argument(name, (), init_only=_SECRET_ARGUMENTS, owner=owner)
@@ -154,11 +134,26 @@ def _is_schema(tool: Any) -> bool:
 
 
 def reject_structured_output() -> NoReturn:
-    """Raise, because Coze cannot force an output format.
-
-    Raises:
-        CozeInvalidRequestError: Always; its hint lists the alternatives.
-    """
+    """Raise, because Coze cannot force an output format."""
     raise CozeInvalidRequestError(
         "Coze cannot return structured output from a bot.", hint=hints.STRUCTURED_OUTPUT
     )
+
+
+class CallArguments(BaseModel):
+    """Checks of the arguments of a call and of `bind`, for any Runnable."""
+
+    _warned: set[str] = PrivateAttr(default_factory=set)
+
+    if not TYPE_CHECKING:  # type checkers use the method of Runnable
+
+        def bind(self, **kwargs: Any) -> Any:
+            """Bind arguments; see `Runnable.bind`. Secrets cannot be bound."""
+            return super().bind(**drop_secrets(kwargs, owner=type(self).__name__))
+
+    def _warn_unknown_arguments(self, names: Iterable[str], accepted: Collection[str]) -> None:
+        """Warn once about each unknown argument of a call."""
+        for name in sorted(set(names) - set(accepted) - self._warned):
+            self._warned.add(name)
+            init_only = get_argument_names(type(self))
+            handle_unknown_argument(name, accepted, init_only=init_only, owner=type(self).__name__)

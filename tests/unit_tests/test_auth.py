@@ -186,7 +186,7 @@ def test_each_request_has_a_jwt_of_its_own() -> None:
     auth = make_auth(
         session_name=lambda: "ada", session_context={"device_info": {"device_id": "1"}}
     )
-    signer = JWTSigner(auth._build_token_request("https://api.coze.cn"))
+    signer = JWTSigner(auth._build_token_request("https://api.coze.cn").sign)
     first, second = (signer.get().get_secret_value() for _ in range(2))
     assert jwt.get_unverified_header(first) == {"alg": "RS256", "typ": "JWT", "kid": "k"}
     claims = jwt.decode(first, APP.public_key, algorithms=["RS256"], audience="api.coze.cn")
