@@ -1,7 +1,7 @@
 """Hints and messages in English and Chinese, in one place to proof-read.
 
-Each text has one line for each language. Braces stand for values that the place of the error fills
-in: `hints.UNKNOWN_NAME.format(name="…")`. A hint says what to do; a text without "Hint:" is a whole
+Each text has one line for each language. Braces are placeholders, which the raising code fills in:
+`hints.MISSPELT.format(name="bot_id")`. A hint says what to do; a text without "Hint:" is a complete
 message or warning.
 """
 
@@ -77,10 +77,10 @@ NO_CODE = """\
 Hint: Coze returned no error code: try again, look at debug_url if there is one, or give the logid to Coze's support.
 提示：扣子未返回错误码：请重试，查看 debug_url（如有），或向扣子客服提供 logid。"""
 META_DATA = """\
-Hint: meta_data takes at most 16 pairs, keys of 1 to 64 and values of 1 to 512 characters.
+Hint: meta_data accepts at most 16 pairs, keys of 1 to 64 and values of 1 to 512 characters.
 提示：meta_data 最多 16 对，键长 1 到 64，值长 1 到 512 个字符。"""
 TOO_MANY_MESSAGES = """\
-Hint: Coze takes at most 100 messages: shorten the history, for instance with trim_messages.
+Hint: Coze accepts at most 100 messages: shorten the history, for instance with trim_messages.
 提示：扣子最多接受 100 条消息：请缩短历史，例如使用 trim_messages。"""
 POLLED_IS_SAVED = """\
 Hint: Without streaming Coze must save the chat: leave auto_save_history unset.
@@ -101,7 +101,7 @@ NO_RECORD = """\
 Hint: Coze has no record of this run yet: try again shortly after its start, or check the id.
 提示：暂无该次运行的记录：请在启动后稍候再查，或核对 ID。"""
 RUN_ENDED = """\
-Hint: This run has ended and takes no answer: look at its result in Coze.
+Hint: This run has ended and accepts no more answers: look at its result in Coze.
 提示：该次运行已结束，不再接受回答：请在扣子中查看其结果。"""
 ASYNC_PLAN = """\
 Hint: Asynchronous runs need a paid plan.
@@ -140,13 +140,13 @@ API_ADDRESS = """\
 Hint: Check base_url: it is the address of the API, for instance https://api.coze.cn, not that of the website.
 提示：请检查 base_url：应为 API 地址，例如 https://api.coze.cn，而不是网站地址。"""
 NOT_IN_STUDIO = """\
-Hint: This server does not offer {feature}. Self-hosted Coze Studio does not; coze.cn and coze.com do.
+Hint: This server does not offer {feature} ({path}): self-hosted Coze Studio does not; coze.cn and coze.com do.
 提示：该服务不提供 {path}：自建的 Coze Studio 没有此接口，coze.cn 和 coze.com 有。"""
 FILE_TOO_LARGE = """\
-Hint: The file has {size}. Coze accepts files of up to 512 MB, and a gateway may accept less: shorten the file, or pass a public link to it.
+Hint: The file is {size}. Coze accepts files of up to 512 MB, and a gateway may accept less: shorten the file, or pass a public link to it.
 提示：文件大小为 {size}。扣子的上限为 512 MB，网关的限制可能更小：请缩小文件，或提供公开链接。"""
 BODY_TOO_LARGE = """\
-Hint: The request has {size}. Coze accepts up to {limit} here, and a gateway may accept less: send files as uploads or links, and shorten the messages or parameters.
+Hint: The request is {size}. Coze accepts up to {limit} here, and a gateway may accept less: send files as uploads or links, and shorten the messages or parameters.
 提示：请求大小为 {size}。扣子此接口的上限为 {limit}，网关的限制可能更小：请以上传或链接方式发送文件，并缩短消息或参数。"""
 WRONG_EXTENSION = """\
 Hint: Coze checks that the extension of the name matches the content, and accepts common documents, images, audio, video and archives. Give the file a name with the right extension: filename="report.pdf" in its content block.
@@ -194,7 +194,7 @@ OAUTH_DISABLED = """\
 Hint: Enable the OAuth app in Coze and authorize it for the workspace.
 提示：请在扣子中启用该 OAuth 应用，并为工作空间授权。"""
 NO_OAUTH = """\
-Hint: This server has no OAuth: self-hosted Coze Studio takes personal access tokens only. For coze.cn and coze.com check base_url and account_id.
+Hint: This server has no OAuth: self-hosted Coze Studio accepts personal access tokens only. For coze.cn and coze.com check base_url and account_id.
 提示：该服务没有 OAuth：自建的 Coze Studio 只支持个人访问令牌；coze.cn 和 coze.com 请检查 base_url 和 account_id。"""
 CLOCK_AHEAD = """\
 Hint: Set this computer's clock (NTP): it is {seconds} s ahead of Coze's, and a JWT is valid only for a short time.
@@ -281,8 +281,8 @@ STRUCTURED_OUTPUT = """\
 Hint: Leave response_format out. Set the output format of the bot's model to JSON in Coze and put a JsonOutputParser or PydanticOutputParser after it; or call a workflow, whose outputs are typed; or let another chat model structure the bot's answer.
 提示：请不要设置 response_format；可在扣子中将智能体模型的输出格式设为 JSON，并接上 JsonOutputParser 或 PydanticOutputParser；或调用输出带类型的工作流；或用其他模型整理回答。"""
 INIT_ONLY = """\
-{owner} takes {name} when it is created, not for a call; ignored.
-{name} 需在构造 {owner} 时传入，已忽略。"""
+{owner} accepts {name} only in its constructor, not in a call; ignored.
+{name} 只能在构造 {owner} 时传入，此处忽略。"""
 OTHER_NAME = """\
 {owner} has no argument {name}; ignored. Use {other}.
 {owner} 没有参数 {name}，已忽略；请使用 {other}。"""

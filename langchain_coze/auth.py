@@ -296,15 +296,7 @@ class JWTTokenSource:
         return self._make_request().key
 
     def get(self, deadline: float | None = None) -> SecretStr:
-        """Return a token that will not expire soon.
-
-        Args:
-            deadline: When it must be there, by `time.monotonic()`; None for no limit.
-
-        Raises:
-            CozeTimeoutError: The deadline has passed.
-            CozeError: No token could be obtained.
-        """
+        """Return a token that will not expire soon, in time for a deadline."""
         driver, flow = self._prepare(deadline)
         return driver.run(flow)
 

@@ -152,7 +152,7 @@ class CozeError(ModelError):
 
         @property
         def is_retryable(self) -> bool:
-            """Whether the same call may succeed later, and has started nothing in Coze."""
+            """Whether the same call may succeed later, and nothing has started in Coze."""
             return super().is_retryable and not (self.may_have_started or self.chat_id)
 
     def with_context(self, **attributes: Any) -> Self:
@@ -296,7 +296,7 @@ class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - an interrupt
 
     Attributes:
         event_id: Identifies the question; valid for one answer.
-        type: What asks: 2 a question node, 5 an input node, 6 a local plugin, 7 an authorisation.
+        type: What asked: 2 a question node, 5 an input node, 6 a local plugin, 7 an authorisation.
         question: The question as text.
         required_parameters: The values that an input node requires, by name; empty for a question.
         workflow_id: The workflow.

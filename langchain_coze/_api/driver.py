@@ -51,11 +51,7 @@ class Driver:
         self._pools = pools
 
     def run(self, flow: Flow[T]) -> T:
-        """Run a flow and return its result.
-
-        Raises:
-            CozeError: The flow raised it.
-        """
+        """Run a flow and return its result."""
         try:
             effect = next(flow)
             while True:
@@ -66,16 +62,13 @@ class Driver:
                 else:
                     effect = flow.send(result)
         except StopIteration as done:
-            return done.value  # type: ignore[no-any-return] # StopIteration.value is untyped
+            value: T = done.value
+            return value
         finally:
             flow.close()
 
     async def arun(self, flow: Flow[T]) -> T:
-        """Async version of `run`.
-
-        Raises:
-            CozeError: The flow raised it.
-        """
+        """Async version of `run`."""
         try:
             effect = next(flow)
             while True:
@@ -86,7 +79,8 @@ class Driver:
                 else:
                     effect = flow.send(result)
         except StopIteration as done:
-            return done.value  # type: ignore[no-any-return] # StopIteration.value is untyped
+            value: T = done.value
+            return value
         finally:
             flow.close()
 

@@ -108,7 +108,7 @@ _ENTRIES_BY_TEXT: tuple[tuple[int | None, str, _CodeInfo], ...] = (
     (None, "panic error:", _CodeInfo(CozeServerError, hints.CRASHED)),
     (None, "is not interrupted", _CodeInfo(CozeInvalidRequestError, hints.ALREADY_RESUMED)),
 )
-"""Codes with several meanings, which only their text tells apart: code (None: any), text, entry."""
+"""Errors that only their text identifies: code (None: any), text, entry."""
 
 NOT_FOUND_STATUSES = frozenset({404, 405})
 """The HTTP statuses of a server that does not have an endpoint."""
@@ -149,12 +149,7 @@ def make_error(
 ) -> CozeError:
     """Return the error for a Coze code, or for an HTTP status if the code is unknown.
 
-    Args:
-        code: Coze's code, or None.
-        message: Coze's message; tokens must have been masked.
-        status_code: The HTTP status, or None.
-        default: The class if both code and status are unknown.
-        **context: Other attributes of `CozeError`: logid, response, chat_id, …
+    Tokens in the message must have been masked. `default` is the class if both are unknown.
     """
     code, message = _read_inner_error(code, message)
     unknown = _CodeInfo(default, hints.NO_CODE if code is None else hints.UNKNOWN_CODE)
@@ -218,7 +213,7 @@ def is_missing_route(error: CozeError) -> bool:
 
 
 def is_studio_missing_route(error: CozeError) -> bool:
-    """Return whether Coze Studio reports a missing endpoint: with HTTP 401, whatever the token."""
+    """Return whether Coze Studio reports a missing endpoint, for which it sends HTTP 401."""
     return _MISSING_ROUTE in error.message
 
 

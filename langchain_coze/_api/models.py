@@ -239,7 +239,7 @@ class NodeMessage(CozeModel):
     token: LenientInt = 0
 
 
-class Failure(CozeModel):
+class ErrorReport(CozeModel):
     """An error that a body reports: reply, `error` event, workflow, OAuth (wire section 1.4)."""
 
     own_code: Annotated[LenientInt, Field(validation_alias="code")] = 0
@@ -284,15 +284,15 @@ def parse_json(body: bytes) -> Any:
         return None
 
 
-def find_failure(body: Any) -> Failure | None:
+def find_failure(body: Any) -> ErrorReport | None:
     """Return the failure that a parsed JSON body reports, or None."""
     failure = read_failure(body)
     return failure if failure.code or failure.error_code else None
 
 
-def read_failure(body: Any) -> Failure:
+def read_failure(body: Any) -> ErrorReport:
     """Return the failure of a parsed JSON body that is known to report one."""
-    return Failure.model_validate(body if isinstance(body, Mapping) else {})
+    return ErrorReport.model_validate(body if isinstance(body, Mapping) else {})
 
 
 _PAYLOAD_KEYS = ("data", "message", "Messages", "ConversationData", "ChatV3ChatDetail")

@@ -41,7 +41,7 @@ HTTP_ERROR = 400
 """The lowest HTTP status that is an error."""
 _HTTP_REDIRECT = 300
 _NOT_IN_STUDIO = (  # a `?` at the end requires an exact match
-    ("/v3/chat/submit_tool_outputs", "results of tool calls (submit_tool_outputs)"),
+    ("/v3/chat/submit_tool_outputs", "results of tool calls"),
     ("/v1/files/retrieve", "details of uploaded files"),
     ("/v1/workflows/resume", "answers to runs that are not streamed"),
     ("/v1/workflows?", "a list of workflows"),

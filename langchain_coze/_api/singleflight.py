@@ -99,7 +99,8 @@ def get_or_create(
             if deadline is not None and time.monotonic() >= deadline:
                 raise make_deadline_error()
             return (yield from create())[0]  # fall back to creating it ourselves
-    return value  # type: ignore[no-any-return] # the cache is untyped
+    found: T = value
+    return found
 
 
 def _create(cache: TTLCache, key: Hashable, create: Callable[[], Flow[tuple[T, float]]]) -> Flow[T]:

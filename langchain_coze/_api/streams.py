@@ -105,7 +105,7 @@ class Stream:
             self.close()
             if limit and limit.expired and isinstance(error, Exception):
                 return None
-            self._raise_mapped(error)
+            raise_mapped(error, deadline=self._deadline)
         finally:
             if limit:
                 limit.cancel()
@@ -159,10 +159,7 @@ class Stream:
             mark_broken(self._response)
         self.close()
         if isinstance(error, Exception):
-            self._raise_mapped(error)
-
-    def _raise_mapped(self, error: BaseException) -> NoReturn:
-        raise_mapped(error, deadline=self._deadline)
+            raise_mapped(error, deadline=self._deadline)
 
 
 class AsyncStream:

@@ -41,29 +41,6 @@ class TokenSource(Protocol):
         """Discard the token; return whether `get` may now return another one."""
 
 
-class StaticToken:
-    """A token that never changes: a personal or service access token (wire section 6)."""
-
-    cache_key = None
-
-    def __init__(self, token: SecretStr) -> None:
-        """Take the token; drop white space and quotes around it, and a pasted `Bearer `."""
-        self._token = _validate_token(token)
-
-    def get(self, deadline: float | None = None) -> SecretStr:
-        """Return the token."""
-        del deadline
-        return self._token
-
-    async def aget(self, deadline: float | None = None) -> SecretStr:
-        """Return the token."""
-        return self.get(deadline)
-
-    def invalidate(self) -> bool:
-        """Return False: there is no other token."""
-        return False
-
-
 class CallableToken:
     """A token source that calls a function for each request.
 
@@ -112,6 +89,19 @@ class CallableToken:
     def invalidate(self) -> bool:
         """Return True: the next request calls the function again."""
         return True
+
+
+class StaticToken(CallableToken):
+    """A token that never changes: a personal or service access token (wire section 6)."""
+
+    def __init__(self, token: SecretStr) -> None:
+        """Take the token; drop white space and quotes around it, and a pasted `Bearer `."""
+        valid_token = _validate_token(token)
+        super().__init__(lambda: valid_token)
+
+    def invalidate(self) -> bool:
+        """Return False: there is no other token."""
+        return False
 
 
 def make_token_source(

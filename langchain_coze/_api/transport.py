@@ -58,50 +58,34 @@ def _build_content(request: Request) -> dict[str, Any]:
     return {} if request.body is None else {"content": dump_json(request.body)}
 
 
-def _build_own_request(
-    request: Request, settings: Settings, token: SecretStr, trace: Callable[..., Any] | None
-) -> httpx.Request:
-    """Return the request for this package's connection pools.
-
-    They are used without an `httpx.Client`: the features that a client adds (cookies, redirects,
-    authentication flows) are not wanted, and cost a third of the time to the first byte.
-    """
-    url = _parse_url(settings.base_url + request.path)
-    extensions = {"timeout": _resolve_timeout(settings, request).as_dict()}
-    if trace is not None:
-        extensions["trace"] = trace
-    return httpx.Request(
-        request.method,
-        url.copy_merge_params(request.query) if request.query else url,
-        headers=_build_headers(request, settings, token),
-        extensions=extensions,
-        **_build_content(request),
-    )
-
-
-def _build_client_request(
+def _build_request(
     client: Any,
     request: Request,
     settings: Settings,
     token: SecretStr,
     trace: Callable[..., Any] | None,
 ) -> Any:
-    """Return the request for a user-supplied client, built by that client."""
-    options: dict[str, Any] = {}
+    """Return the request for a user-supplied client, or for this package's pools (None).
+
+    The pools are used without an `httpx.Client`: the features that a client adds (cookies,
+    redirects, authentication flows) are not wanted, and cost a third of the time to the first byte.
+    """
+    content = {"headers": _build_headers(request, settings, token), **_build_content(request)}
+    extensions = {} if trace is None else {"trace": trace}
+    if client is None:
+        url = _parse_url(settings.base_url + request.path)
+        if request.query:
+            url = url.copy_merge_params(request.query)
+        extensions["timeout"] = _resolve_timeout(settings, request).as_dict()
+        return httpx.Request(request.method, url, extensions=extensions, **content)
     if settings.timeout is not ...:
-        options["timeout"] = _resolve_timeout(settings, request)
+        content["timeout"] = _resolve_timeout(settings, request)
     elif request.deadline is not None and isinstance(client.timeout, httpx.Timeout):
-        options["timeout"] = _shorten(client.timeout, request.deadline)
-    if trace is not None:
-        options["extensions"] = {"trace": trace}
-    return client.build_request(
-        request.method,
-        settings.base_url + request.path,
-        params=dict(request.query) or None,
-        headers=_build_headers(request, settings, token),
-        **_build_content(request),
-        **options,
-    )
+        content["timeout"] = _shorten(client.timeout, request.deadline)
+    if extensions:
+        content["extensions"] = extensions
+    params, address = dict(request.query) or None, settings.base_url + request.path
+    return client.build_request(request.method, address, params=params, **content)
 
 
 @functools.lru_cache(maxsize=64)
@@ -175,13 +159,11 @@ def send(request: Request, settings: Settings, token: SecretStr, pools: Connecti
     trace = None if deadline is None else deadline.trace
     try:
         client = settings.http_client
+        built = _build_request(client, request, settings, token, trace)
         if client is None:
-            built = _build_own_request(request, settings, token, trace)
             response = pools.get_sync_pool(settings.base_url).handle_request(built, deadline)
         else:
-            response = client.send(
-                _build_client_request(client, request, settings, token, trace), stream=True
-            )
+            response = client.send(built, stream=True)
         stream = Stream(response, pools.timer, deadline)
         reply = _build_reply(response, token)
         encoding_error = _find_encoding_error(response, settings)
@@ -205,15 +187,13 @@ async def asend(
     trace = None if deadline is None else deadline.atrace
     try:
         client = settings.http_async_client
+        built = _build_request(client, request, settings, token, trace)
         async with asyncio.timeout(None if deadline is None else deadline.seconds_left):
             if client is None:
-                built = _build_own_request(request, settings, token, trace)
                 pool = await pools.get_async_pool(settings.base_url)
                 response = await pool.handle_async_request(built)
             else:
-                response = await client.send(
-                    _build_client_request(client, request, settings, token, trace), stream=True
-                )
+                response = await client.send(built, stream=True)
         stream = AsyncStream(response, deadline)
         reply = _build_reply(response, token)
         encoding_error = _find_encoding_error(response, settings)

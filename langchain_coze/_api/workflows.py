@@ -98,12 +98,7 @@ def is_unsupported(error: CozeError) -> bool:
 
 
 def list_workflows(query: Mapping[str, str], policy: RetryPolicy) -> Flow[list[Mapping[str, Any]]]:
-    """Return the workflows of a workspace, from all pages (wire section 4.7).
-
-    Args:
-        query: `workspace_id` and optional filters of the API.
-        policy: The retry policy of each request.
-    """
+    """Return the workflows of a workspace, selected by `query`, from all pages (wire 4.7)."""
     by_id: dict[str, Mapping[str, Any]] = {}
     for number in range(1, _MAX_PAGES + 1):
         paged = {**query, "page_num": str(number), "page_size": str(_PAGE_SIZE)}

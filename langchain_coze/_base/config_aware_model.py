@@ -32,43 +32,35 @@ class ConfigAwareChatModel(BaseChatModel):
 
         def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.invoke`. The config may hold a conversation id."""
-            return super().invoke(
-                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
-            )
+            return super().invoke(to_traceable(input), config, **self._prepare(config, kwargs))
 
         async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Async version of `invoke`."""
             return await super().ainvoke(
-                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
+                to_traceable(input), config, **self._prepare(config, kwargs)
             )
 
         def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.stream`. The config may hold a conversation id."""
-            return super().stream(
-                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
-            )
+            return super().stream(to_traceable(input), config, **self._prepare(config, kwargs))
 
         def astream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Async version of `stream`."""
-            return super().astream(
-                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
-            )
+            return super().astream(to_traceable(input), config, **self._prepare(config, kwargs))
 
         def stream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.stream_events`. For the config see `invoke`."""
             return super().stream_events(
-                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
+                to_traceable(input), config, **self._prepare(config, kwargs)
             )
 
         def astream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
             """Call the bot; see `BaseChatModel.astream_events`. For the config see `invoke`."""
             return super().astream_events(
-                make_traceable_input(input), config, **self._prepare_arguments(config, kwargs)
+                to_traceable(input), config, **self._prepare(config, kwargs)
             )
 
-    def _prepare_arguments(
-        self, config: Mapping[str, Any] | None, kwargs: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _prepare(self, config: Mapping[str, Any] | None, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of a call: without secrets, with the ids from its config.
 
         Only a model that is called on its own needs them; inside a graph it finds the config
@@ -78,7 +70,7 @@ class ConfigAwareChatModel(BaseChatModel):
         return add_config_arguments(config, kwargs, self._CONFIG_ARGUMENTS)
 
 
-def make_traceable_input(model_input: Any) -> Any:
+def to_traceable(model_input: Any) -> Any:
     """Return the input of a chat model in a form for traces; see `traceable.make_traceable`."""
     messages = model_input.messages if isinstance(model_input, ChatPromptValue) else model_input
     if not isinstance(messages, (list, tuple)) or all(map(_has_plain_text, messages)):

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -121,20 +122,16 @@ class ConnectionFields(BaseModel):
             if value is not None or name not in _DEFAULT_IF_NONE
         }
 
-    @field_validator("base_url", check_fields=False)
+    @field_validator("base_url", "default_headers", check_fields=False)
     @classmethod
-    def _clean_base_url(cls, value: str) -> str:
-        return cls._clean_url(value)
+    def _clean_value(cls, value: Any, info: ValidationInfo) -> Any:
+        check = cls._clean_url if info.field_name == "base_url" else check_headers
+        return None if value is None else check(value)
 
     @staticmethod
     def _clean_url(value: str) -> str:
         """Return a valid `base_url`."""
         return clean_base_url(value)
-
-    @field_validator("default_headers")
-    @classmethod
-    def _check_headers(cls, value: Mapping[str, str] | None) -> Mapping[str, str] | None:
-        return None if value is None else check_headers(value)
 
     @field_validator("timeout")
     @classmethod

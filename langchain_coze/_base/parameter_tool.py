@@ -60,8 +60,8 @@ def _get_single_parameter_name(schema: Mapping[str, Any]) -> str:
     names = schema.get("required") or list(schema.get("properties") or ())
     if len(names) == 1:
         return str(names[0])
-    problem = f"takes {len(names)} parameters" if names else "has parameters that are not known"
+    count = len(names) if names else "an unknown number of"
     raise CozeInvalidRequestError(
-        f"The workflow {problem}: a plain string cannot be assigned to one of them.",
+        f"The workflow has {count} parameters, so it needs a dict, not a string.",
         hint=hints.PARAMETER_DICT,
     )

@@ -440,7 +440,7 @@ def test_a_very_long_query_is_sent_as_it_is(coze: LocalCoze, search: SearchStyle
 def test_unknown_arguments_of_a_call_are_warned_about(coze: LocalCoze, search: SearchStyle) -> None:
     with pytest.warns(UserWarning, match="CozeRecallRetriever has no argument top"):
         search(make_retriever(coze), QUESTION, top=3)
-    with pytest.warns(UserWarning, match="takes recall_grace when it is created"):
+    with pytest.warns(UserWarning, match="accepts recall_grace only in its constructor"):
         search(make_retriever(coze), QUESTION, recall_grace=3)
 
 

@@ -82,7 +82,7 @@ def test_a_secret_of_a_call_reaches_no_tracer(name: str, call: Any) -> None:
         def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
             seen.append((args, kwargs))
 
-    warning = f"takes {name} when it is created, not for a call"
+    warning = f"accepts {name} only in its constructor"
     with pytest.warns(UserWarning, match=warning), pytest.raises(CozeError):
         call(make_model(max_retries=0), {"callbacks": [StartRecorder()]}, **{name: value})
     assert len(seen) == 1
@@ -278,7 +278,7 @@ def test_mistyped_arguments_are_refused_with_a_guess() -> None:
 
 
 def test_unknown_arguments_of_a_call_are_warned_about() -> None:
-    with pytest.warns(UserWarning, match="takes response_mode when it is created"):  # noqa: SIM117
+    with pytest.warns(UserWarning, match="accepts response_mode only in its constructor"):  # noqa: SIM117
         with pytest.raises(CozeError):
             make_model(max_retries=0).invoke("Hi", response_mode="poll")
 

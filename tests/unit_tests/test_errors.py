@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 from langchain_core import exceptions as core
 
-from langchain_coze import CozeWorkflowError, errors
+from langchain_coze import CozeWorkflowError, _hints, errors
 from langchain_coze._api.error_codes import CODES, make_error
 from langchain_coze.errors import CozeError, ErrorResponse, is_retryable, redact
 
+HINTS = {name: text for name, text in vars(_hints).items() if name.isupper()}
 # wire 7.1, the official table: code -> class of the error
 TABLE = {
     "CozeInvalidRequestError": "4000 4003 4004 4005 4007 4012 4021 4104 4201 4300 4301 4302 4303 "
@@ -66,6 +69,25 @@ def test_every_code_has_a_hint_in_both_languages(code: int) -> None:
     assert english.isascii() or "…" in english
     assert chinese.startswith("提示：")
     assert any("\u4e00" <= letter <= "\u9fff" for letter in chinese[3:])
+
+
+@pytest.mark.parametrize("name", HINTS)
+def test_every_hint_says_the_same_in_both_languages(name: str) -> None:
+    english, chinese = HINTS[name].splitlines()
+    assert english.startswith("Hint: ") == chinese.startswith("提示：")
+    assert not re.search("[\u4e00-\u9fff]", english)
+    assert re.search("[\u4e00-\u9fff]", chinese[3:])
+    assert find_placeholders(chinese) <= find_placeholders(english)
+
+
+def find_placeholders(text: str) -> set[str]:
+    return set(re.findall(r"{(\w+)", text))
+
+
+def test_every_hint_is_used() -> None:
+    package = Path(errors.__file__).parent
+    code = "".join(path.read_text("utf-8") for path in package.rglob("*.py"))
+    assert {name for name in HINTS if f"hints.{name}" not in code} == set()
 
 
 @pytest.mark.parametrize("name", CLASSES)

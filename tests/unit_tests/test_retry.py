@@ -186,7 +186,7 @@ def test_an_empty_stream_is_left_to_the_turn() -> None:
 @pytest.mark.parametrize(
     ("path", "is_studio", "hint"),
     [
-        ("/v1/workflows", True, "does not offer a list of workflows. Self-hosted Coze Studio"),
+        ("/v1/workflows", True, "does not offer a list of workflows (/v1/workflows): self-hosted"),
         ("/v1/workflows", False, "Check base_url"),
         ("/v3/chat/submit_tool_outputs", True, "does not offer results of tool calls"),
         ("/v3/chat/submit_tool_outputs", False, "Check base_url"),

@@ -68,7 +68,9 @@ def test_a_secret_of_a_call_reaches_no_tracer(cloud: LocalCoze, name: str, call:
             seen.append((args, kwargs))
 
     config = {"callbacks": [ToolRecorder()]}
-    with pytest.warns(UserWarning, match=f"CozeWorkflowTool takes {name} when it is created"):
+    with pytest.warns(
+        UserWarning, match=f"CozeWorkflowTool accepts {name} only in its constructor"
+    ):
         answer = call(make_tool(cloud, "text"), {"question": "茶?"}, config, **{name: "SECRET"})
     assert answer == "A: 茶?"
     assert len(seen) == 1
