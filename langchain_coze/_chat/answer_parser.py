@@ -101,10 +101,6 @@ class AnswerParser(ChatStreamParser):
     ) -> list[ChatGenerationChunk]:
         """Return the chunks of a polled turn.
 
-        Args:
-            chat: The chat in its final state, as Coze sent it.
-            messages: Its messages, as Coze sent them, in any order.
-
         Raises:
             CozeError: The turn did not succeed.
         """

@@ -73,11 +73,7 @@ class Attachment(NamedTuple):
         return Upload(self.name, self.data, self.mime_type)
 
     def to_item(self, file_id: str = "") -> dict[str, str]:
-        """Return the file as an `object_string` item (wire section 2.1).
-
-        Args:
-            file_id: The id from its upload, if it was uploaded.
-        """
+        """Return the file as an `object_string` item (wire section 2.1)."""
         location = {"file_url": self.url} if self.url else {"file_id": file_id or self.file_id}
         return {"type": self.kind, **location}
 

@@ -64,13 +64,7 @@ class BlockOrder:
         return [owner for owner_kind, owner in self._index if owner_kind == kind]
 
     def add_text(self, kind: TextKind, owner: object, length: int) -> list[BlockMarker]:
-        """Add text to an answer's block of a kind, and return the markers for it.
-
-        Args:
-            kind: The kind of block.
-            owner: Any object that represents the answer.
-            length: The number of characters added.
-        """
+        """Add text to an answer's block of a kind, and return the markers for it."""
         index = self._index.get((kind, owner))
         markers = []
         if index is None:
@@ -95,11 +89,7 @@ class BlockOrder:
         return [{**marker, "length": step} for step in steps]
 
     def add_block(self, block: Mapping[str, Any]) -> list[BlockMarker]:
-        """Add a block that is not text, and return the markers for it.
-
-        Args:
-            block: A standard content block.
-        """
+        """Add a block that is not text, and return the markers for it."""
         return self._add({**block, "index": f"lc_block_{len(self._order)}"})
 
     def mark_citations(self) -> list[BlockMarker]:
@@ -111,11 +101,7 @@ class BlockOrder:
         return [last if last["index"] == _FIRST_INDEX["text"] else {**last, "length": 0}]
 
     def list_markers(self, lengths: Mapping[tuple[str, object], int]) -> list[BlockMarker]:
-        """Return the markers of the whole message.
-
-        Args:
-            lengths: The number of characters of each block of text, by kind and owner.
-        """
+        """Return the markers of the whole message."""
         if self._is_default:
             return []
         by_index = {self._index[key]: length for key, length in lengths.items()}
@@ -139,11 +125,7 @@ class BlockOrder:
 
 
 def translate(message: AIMessage) -> list[ContentBlock]:
-    """Return the standard content blocks of a complete message.
-
-    Args:
-        message: A message from `ChatCoze` whose content is a str.
-    """
+    """Return the standard content blocks of a complete message."""
     blocks = _order_blocks(message)
     for block in blocks:
         del block["index"]
@@ -151,11 +133,7 @@ def translate(message: AIMessage) -> list[ContentBlock]:
 
 
 def translate_chunk(chunk: AIMessageChunk) -> list[ContentBlock]:
-    """Return the standard content blocks of a chunk, or of the sum of all chunks.
-
-    Args:
-        chunk: A chunk from `ChatCoze`, or a sum of chunks, whose content is a str.
-    """
+    """Return the standard content blocks of a chunk, or of the sum of all chunks."""
     if chunk.chunk_position == "last" and "model_name" in chunk.response_metadata:
         return translate(chunk)  # first and last chunk merged: a complete message
     calls: list[Any] = [

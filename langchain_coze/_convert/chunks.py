@@ -115,11 +115,7 @@ build_text_chunk = _build_text_chunk_fast if _fast_path_is_valid() else build_ch
 
 
 def to_chat_result(chunks: list[ChatGenerationChunk]) -> ChatResult:
-    """Return the result of a turn in single-chunk mode.
-
-    Args:
-        chunks: A list with that chunk.
-    """
+    """Return the result of a turn in single-chunk mode."""
     (chunk,) = chunks
     message = message_chunk_to_message(chunk.message)
     if not isinstance(message, AIMessage):  # pragma: no cover - our chunks are AI messages

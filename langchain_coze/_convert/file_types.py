@@ -81,11 +81,7 @@ _TEXT = FileType("text/plain", (".txt",))
 
 
 def detect_file_type(data: bytes) -> FileType | None:
-    """Return the type of a file with a known signature, or None.
-
-    Args:
-        data: The whole content.
-    """
+    """Return the type of a file with a known signature, or None."""
     if data.startswith(b"RIFF"):
         return _RIFF_FORMS.get(data[8:12])
     if data[4:8] == b"ftyp":
@@ -96,11 +92,7 @@ def detect_file_type(data: bytes) -> FileType | None:
 
 
 def detect_image_type(data: bytes) -> FileType | None:
-    """Return the type of an image, or None if the data is not a known image format.
-
-    Args:
-        data: The whole content; it may be SVG.
-    """
+    """Return the type of an image, or None if the data is not a known image format."""
     if data[:64].lstrip().startswith(_SVG_STARTS):
         return FileType("image/svg+xml", (".svg",))
     kind = detect_file_type(data.lstrip() if data[:1].isspace() else data)

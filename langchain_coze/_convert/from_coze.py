@@ -35,22 +35,13 @@ def build_card_block(content: str) -> Block:
 
 
 def is_local_plugin(content: str) -> bool:
-    """Return whether a call is for a tool of the client (wire section 2.3).
-
-    Args:
-        content: The content of a `function_call` message.
-    """
+    """Return whether a call is for a tool of the client (wire section 2.3)."""
     call = parse_json(content.encode())
     return isinstance(call, dict) and call.get("plugin_type") == _LOCAL_PLUGIN
 
 
 def build_call_block(message_id: str, content: str) -> Block:
-    """Return the block of a plugin call that ran in Coze.
-
-    Args:
-        message_id: The message id, used as the call id: Coze sends none.
-        content: The content of a `function_call` message, also in Studio's format.
-    """
+    """Return the block of a plugin call that ran in Coze."""
     body = parse_json(content.encode())
     call: Any = body if isinstance(body, dict) else {"arguments": content}
     if isinstance(call.get("function"), dict):  # Studio's format
@@ -66,12 +57,7 @@ def build_call_block(message_id: str, content: str) -> Block:
 
 
 def build_result_block(call_id: str, content: str) -> Block:
-    """Return the block of a plugin's result.
-
-    Args:
-        call_id: The id of its call's block.
-        content: The content of a `tool_response` message.
-    """
+    """Return the block of a plugin's result."""
     output = parse_json(content.encode())
     if isinstance(output, dict) and isinstance(output.get("response_for_model"), str):
         output = output["response_for_model"]
@@ -84,11 +70,7 @@ def build_result_block(call_id: str, content: str) -> Block:
 
 
 def parse_object_string(content: str) -> tuple[str, list[Block]]:
-    """Return the text of an `object_string` answer and the blocks of its images and files.
-
-    Args:
-        content: The content of the message (wire section 2.1).
-    """
+    """Return the text of an `object_string` answer and the blocks of its images and files."""
     items = parse_json(content.encode())
     if not isinstance(items, list):
         return content, []
@@ -121,9 +103,6 @@ def build_audio_block(pieces: Iterable[str]) -> Block | None:
 
     Ogg and WAV start with a signature. Audio without one is in Coze's other format: raw 16-bit PCM,
     24 kHz, one channel (wire section 2.4).
-
-    Args:
-        pieces: The contents of the audio deltas, each in base64.
     """
     audio = b"".join(map(_decode_base64, pieces))
     if not audio:
@@ -170,9 +149,6 @@ def prevent_repair(arguments: str) -> str:
 
     LangChain's chunks complete truncated JSON, which is normal while streaming. Coze sends
     arguments whole (wire section 2.6): truncated ones are invalid, and no tool may run with them.
-
-    Args:
-        arguments: JSON text, possibly invalid.
     """
     if not arguments or parse_json(arguments.encode()) is not None:
         return arguments

@@ -35,12 +35,7 @@ def parse_question(data: str) -> tuple[str, list[str]]:
 
 
 def read_card_question(content: str) -> str:
-    """Return the text of a question that is a card: with its options, or the fields of a form.
-
-    Args:
-        content: The content of a message of type `card` (wire section 8). Cards that ask nothing
-            have no such text.
-    """
+    """Return the text of a question that is a card: with its options, or the fields of a form."""
     body = parse_json(content.encode("utf-8", "replace"))
     if not isinstance(body, dict):
         return ""
@@ -97,12 +92,7 @@ def _to_list(value: Any) -> list[Any]:
 
 
 def name_answer(pending: Mapping[str, Any], answer: Any) -> Any:
-    """Return an answer; if it is a plain value for an input node with one field, add its name.
-
-    Args:
-        pending: The interrupt that the run waits on.
-        answer: Text, or a dict with the values of an input node's fields.
-    """
+    """Return an answer; if it is a plain value for an input node with one field, add its name."""
     fields = pending.get("required_parameters") or {}
     if pending.get("type") != _INPUT_NODE or isinstance(answer, Mapping) or len(fields) != 1:
         return answer
@@ -111,9 +101,5 @@ def name_answer(pending: Mapping[str, Any], answer: Any) -> Any:
 
 
 def serialize_answer(answer: Any) -> str:
-    """Return an answer in Coze's form: always a str (wire section 4.4).
-
-    Args:
-        answer: Text or plain data.
-    """
+    """Return an answer in Coze's form: always a str (wire section 4.4)."""
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)

@@ -77,13 +77,7 @@ def parse_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
 
 
 def parse_payload(payload: Any, rank: int = 1, *, is_truncated: bool = False) -> Recall:
-    """Return the recall of a payload: a dict with `chunks` and `status_code` (wire section 3.2).
-
-    Args:
-        payload: The third level of a recall.
-        rank: The rank of the first chunk.
-        is_truncated: Whether it could be parsed only in part.
-    """
+    """Return the recall of a payload: a dict with `chunks` and `status_code` (wire section 3.2)."""
     if not isinstance(payload, dict):
         return Recall([], parse_error="it is no JSON object")
     raw_chunks = payload.get("chunks")
@@ -101,11 +95,7 @@ def parse_payload(payload: Any, rank: int = 1, *, is_truncated: bool = False) ->
 
 
 def list_warnings(recall: Recall) -> list[str]:
-    """Return the warnings about a failed or damaged recall, in English and Chinese.
-
-    Args:
-        recall: Any recall.
-    """
+    """Return the warnings about a failed or damaged recall, in English and Chinese."""
     messages = []
     if recall.status_code:
         messages.append(
@@ -175,11 +165,7 @@ def recalled_documents(message: BaseMessage) -> list[Document]:
 
 
 def to_documents(chunks: Iterable[Mapping[str, Any]]) -> list[Document]:
-    """Return the chunks of a `Recall` as documents.
-
-    Args:
-        chunks: Dicts with `id`, `page_content` and `metadata`.
-    """
+    """Return the chunks of a `Recall` as documents."""
     return [
         Document(
             id=chunk.get("id"),
@@ -192,11 +178,7 @@ def to_documents(chunks: Iterable[Mapping[str, Any]]) -> list[Document]:
 
 
 def to_citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
-    """Return one citation per source of the recalled chunks, in their order.
-
-    Args:
-        chunks: Dicts with `id`, `page_content` and `metadata`.
-    """
+    """Return one citation per source of the recalled chunks, in their order."""
     by_source: dict[str, Citation] = {}
     for chunk in chunks:
         metadata = chunk.get("metadata") or {}

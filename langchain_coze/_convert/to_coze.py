@@ -47,16 +47,19 @@ EnterMessage: TypeAlias = dict[str, Any]
 """A message of a request; if `content` is a list, its files have not been uploaded yet."""
 
 
+EntryKind: TypeAlias = Literal["system", "message", "context"]
+
+
 class HistoryEntry(NamedTuple):
     """A converted message.
 
     Attributes:
-        kind: A system message, a message, or a note, which may move before a question.
+        kind: A system message, another message, or context, which may move before a question.
         message: The message in Coze's format.
         parts: The texts and files of a user message, as the user ordered them.
     """
 
-    kind: Literal["system", "message", "context"]
+    kind: EntryKind
     message: EnterMessage
     parts: Sequence[Part] = ()
 
@@ -102,24 +105,16 @@ def convert_history(
 ) -> list[HistoryEntry]:
     """Return the messages to send, converted one by one; the last one is the question.
 
-    Args:
-        messages: The conversation so far.
-        system_mode: See `to_coze_messages`.
-        model_name: See `to_coze_messages`.
-
     Raises:
         CozeInvalidRequestError: There is no question, or a message cannot be sent.
     """
-    sendable = (
-        messages if system_mode == "context" else [m for m in messages if get_role(m) != "system"]
-    )
     calls = _describe_own_calls(messages, model_name)
-    entries = [
-        entry
-        for message in sendable
-        if (entry := _convert_message(message, model_name, calls)) is not None
+    converted = [
+        _convert_message(message, model_name, calls)
+        for message in messages
+        if system_mode == "context" or get_role(message) != "system"
     ]
-    entries = _move_question_last(entries)
+    entries = _move_question_last([entry for entry in converted if entry is not None])
     _check_question(entries)
     return entries
 
@@ -149,11 +144,7 @@ def _check_question(entries: Sequence[HistoryEntry]) -> None:
 
 
 def list_attachments(coze_messages: Sequence[EnterMessage]) -> list[Attachment]:
-    """Return the files of a request.
-
-    Args:
-        coze_messages: The result of `to_coze_messages`.
-    """
+    """Return the files of a request."""
     return [
         part
         for entry in coze_messages
@@ -166,12 +157,7 @@ def list_attachments(coze_messages: Sequence[EnterMessage]) -> list[Attachment]:
 def with_file_ids(
     coze_messages: Sequence[EnterMessage], file_ids: Mapping[str, str]
 ) -> list[EnterMessage]:
-    """Return the messages in their wire format, with files as `object_string` items.
-
-    Args:
-        coze_messages: The result of `to_coze_messages`.
-        file_ids: Ids of uploaded files, by `Upload.digest`.
-    """
+    """Return the messages in their wire format; uploaded files have ids by `Upload.digest`."""
     return [
         {**entry, "content": _to_object_string(entry["content"], file_ids)}
         if isinstance(entry["content"], list)
@@ -180,7 +166,7 @@ def with_file_ids(
     ]
 
 
-def _to_object_string(parts: Sequence[str | Attachment], file_ids: Mapping[str, str]) -> str:
+def _to_object_string(parts: Sequence[Part], file_ids: Mapping[str, str]) -> str:
     items = [
         {"type": "text", "text": part}
         if isinstance(part, str)
@@ -192,9 +178,6 @@ def _to_object_string(parts: Sequence[str | Attachment], file_ids: Mapping[str, 
 
 def stringify_values(values: Mapping[str, Any]) -> dict[str, str]:
     """Return a map of strings, with all other values as JSON.
-
-    Args:
-        values: For example `custom_variables` or `meta_data`.
 
     Raises:
         CozeInvalidRequestError: A value cannot be written as JSON.
@@ -240,16 +223,14 @@ def _convert_message(
     """Return one message in Coze's format, or None if the bot does not need it."""
     role = get_role(message)
     if isinstance(message, ToolMessage):
-        call = calls.get(getattr(message, "tool_call_id", ""))  # of an ended chat
-        return (
-            HistoryEntry("context", _build_user_message(f"[{call}] {message.text}"))
-            if call
-            else None
-        )
+        call = calls.get(message.tool_call_id)  # of an ended chat
+        result = _build_user_message(f"[{call}] {message.text}")
+        return HistoryEntry("context", result) if call else None
     if role == "assistant":
         return _convert_assistant(message, model_name)
     if role == "user":
-        parts = _read_parts(message)
+        content = message.content
+        parts = [content] if isinstance(content, str) else [parse_block(b) for b in content]
         return HistoryEntry("message", _build_user_message(*parts), parts)
     if role == "system":
         return HistoryEntry("system", _build_user_message(str(message.text)))
@@ -262,28 +243,23 @@ def _convert_message(
 
 def _convert_assistant(message: BaseMessage, model_name: str | None) -> HistoryEntry | None:
     """Convert an assistant message; to this bot, another agent is a user."""
-    if not isinstance(message.content, str) and any(map(_is_file, message.content)):
+    blocks = [block for block in message.content if isinstance(block, dict)]
+    if any(str(block.get("type")) in FILE_BLOCK_TYPES for block in blocks):
         warn_user(
-            "Coze takes files from users only: those of an AIMessage are not sent. "
+            "Coze accepts files from users only: the files of an AIMessage are not sent. "
             "扣子只接受用户消息中的文件，AIMessage 中的文件未发送。"
         )
     if not message.text or message.response_metadata.get(_HANDOFF_BACK):
         return None  # only a handoff
-    if _is_foreign(message, model_name):  # context for the user's question, not a question itself
+    if message.name and not _is_own(message, model_name):  # context, not a question itself
         return HistoryEntry("context", _build_user_message(f"[{message.name}] {message.text}"))
+    answer = {"role": "assistant", "type": "answer", "content_type": "text"}
     is_context = isinstance(message, AIMessage) and bool(message.tool_calls)
-    return HistoryEntry("context" if is_context else "message", _build_answer(str(message.text)))
+    kind: EntryKind = "context" if is_context else "message"
+    return HistoryEntry(kind, {**answer, "content": str(message.text)})
 
 
-def _is_file(block: Any) -> bool:
-    return isinstance(block, dict) and str(block.get("type")) in FILE_BLOCK_TYPES
-
-
-def _build_answer(text: str) -> EnterMessage:
-    return {"role": "assistant", "type": "answer", "content": text, "content_type": "text"}
-
-
-def _build_user_message(*parts: str | Attachment) -> EnterMessage:
+def _build_user_message(*parts: Part) -> EnterMessage:
     """Return a user message: only text, or one text and files."""
     texts = [part for part in parts if isinstance(part, str) and part]
     files = [part for part in parts if isinstance(part, Attachment)]
@@ -293,34 +269,20 @@ def _build_user_message(*parts: str | Attachment) -> EnterMessage:
     return {"role": "user", "type": "question", "content": content, "content_type": kind}
 
 
-def _read_parts(message: BaseMessage) -> list[str | Attachment]:
-    """Return the texts and files of a user message."""
-    if isinstance(message.content, str):
-        return [message.content]
-    return [parse_block(block) for block in message.content]
-
-
-def _is_audio_only(parts: Sequence[Any]) -> bool:
-    """Return whether a message is only audio, which is a question by itself."""
-    return all(isinstance(part, Attachment) and part.kind == "audio" for part in parts)
-
-
 def _check_files_have_text(coze_messages: Sequence[EnterMessage]) -> None:
     """Reject files without any text next to them: Coze returns error 4000 for them (wire 2.1)."""
     for number, entry in enumerate(coze_messages):
-        parts = entry["content"]
-        if not isinstance(parts, list) or isinstance(parts[0], str) or _is_audio_only(parts):
+        files = entry["content"]
+        if isinstance(files, str) or isinstance(files[0], str):
             continue
-        neighbors = [
-            *coze_messages[max(number - 1, 0) : number],
-            *coze_messages[number + 1 : number + 2],
-        ]
-        if not any(other["content_type"] == "text" for other in neighbors):
+        is_question = all(file.kind == "audio" for file in files)
+        neighbors = coze_messages[max(number - 1, 0) : number + 2]
+        if not is_question and all(other["content_type"] != "text" for other in neighbors):
             raise CozeInvalidRequestError(
                 "A message has files but no text, and no message beside it has text.",
                 code=4000,
                 hint=bilingual_hint(
-                    "Say in a text block what the bot is to do with the file.",
+                    "Add a text block that says what the bot should do with the file.",
                     "请添加文本内容块，说明希望智能体如何处理该文件。",
                 ),
             )
@@ -331,20 +293,10 @@ def _is_own(message: BaseMessage, model_name: str | None) -> bool:
     return metadata.get("model_provider") == PROVIDER and metadata.get("model_name") == model_name
 
 
-def _is_foreign(message: BaseMessage, model_name: str | None) -> bool:
-    """Return whether a message comes from another agent."""
-    return bool(message.name) and not _is_own(message, model_name)
-
-
 def collect_system_variables(
     messages: Sequence[BaseMessage], mode: SystemMessageMode, variable: str | None
 ) -> dict[str, str]:
     """Return the prompt variable with the system messages of a history; empty in other modes.
-
-    Args:
-        messages: The full history.
-        mode: How system messages are sent.
-        variable: The name of the variable in mode `variable`.
 
     Raises:
         CozeInvalidRequestError: There are system messages, and the mode is `raise` or the name is
@@ -357,7 +309,7 @@ def collect_system_variables(
         raise CozeInvalidRequestError(
             "There is a system message, and system_message_mode is 'raise'.",
             hint=bilingual_hint(
-                "A bot's system prompt stands in Coze: change it there, or choose another mode.",
+                "A bot's system prompt is set in Coze: change it there, or choose another mode.",
                 "智能体的系统提示词在扣子中设置：请在那里修改，或选择其他模式。",
             ),
         )
@@ -365,7 +317,7 @@ def collect_system_variables(
         raise CozeInvalidRequestError(
             "system_message_mode='variable' needs system_message_variable.",
             hint=bilingual_hint(
-                "Name the prompt variable of the bot that takes the system message.",
+                "Set it to the bot's prompt variable for the system message.",
                 "请指定智能体提示词中接收系统消息的变量名。",
             ),
         )
@@ -373,7 +325,7 @@ def collect_system_variables(
 
 
 def _move_question_last(entries: list[HistoryEntry]) -> list[HistoryEntry]:
-    """Move trailing system messages and notes before the question, which drives the recall."""
+    """Move trailing system messages and context before the question, which drives the recall."""
     positions = [number for number, entry in enumerate(entries) if entry.kind == "message"]
     if not positions or entries[positions[-1]].message["role"] != "user":
         return entries
@@ -397,17 +349,10 @@ def _join_history(entries: list[HistoryEntry], *, with_question: bool) -> list[H
 
 
 def write_history(entries: Sequence[HistoryEntry], *, with_question: bool = True) -> list[Part]:
-    """Return a history as one text, followed by its files.
-
-    Args:
-        entries: The result of `convert_history`.
-        with_question: Whether the last entry is the question.
-    """
+    """Return a history as one text, followed by its files."""
     earlier = entries[:-1] if with_question else entries
-    return write_transcript(
-        [_to_transcript_entry(entry) for entry in earlier],
-        get_parts(entries[-1]) if with_question else (),
-    )
+    question = get_parts(entries[-1]) if with_question else ()
+    return write_transcript([_to_transcript_entry(entry) for entry in earlier], question)
 
 
 def _to_transcript_entry(entry: HistoryEntry) -> TranscriptEntry:
@@ -420,11 +365,7 @@ def _to_transcript_entry(entry: HistoryEntry) -> TranscriptEntry:
 
 
 def get_parts(entry: HistoryEntry) -> Sequence[Part]:
-    """Return the text and the files of an entry.
-
-    Args:
-        entry: An entry of `convert_history`.
-    """
+    """Return the text and the files of an entry."""
     content = entry.message["content"]
     return content if isinstance(content, list) else [content]
 
@@ -437,21 +378,20 @@ def _trim_to_limit(entries: list[HistoryEntry], limit: int) -> list[HistoryEntry
     system = sum(entry.kind == "system" for entry in entries)
     if system >= limit:
         raise CozeInvalidRequestError(
-            f"There are {system} system messages; Coze takes {limit} messages in all.",
+            f"There are {system} system messages; Coze accepts {limit} messages in total.",
             hint=bilingual_hint("Join them into one.", "请合并为一条。"),
         )
     kept: list[HistoryEntry] = []
     for entry in entries:
-        if entry.kind == "system":
-            kept.append(entry)
-        elif surplus > 0 or (
-            entry.message["role"] != "user" and not any(e.kind == "message" for e in kept)
+        is_answer = entry.message["role"] != "user"
+        if entry.kind != "system" and (
+            surplus > 0 or (is_answer and all(e.kind != "message" for e in kept))
         ):
             surplus -= 1  # too old, or an answer without its question
         else:
             kept.append(entry)
     warn_user(
-        f"Coze takes at most {limit} messages: the oldest {len(entries) - len(kept)} of "
+        f"Coze accepts at most {limit} messages: the oldest {len(entries) - len(kept)} of "
         f"{len(entries)} are not sent. Shorten the history yourself with trim_messages. "
         f"扣子最多接受 {limit} 条消息，最早的消息未发送。"
     )

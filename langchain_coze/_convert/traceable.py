@@ -18,9 +18,6 @@ def make_traceable(messages: Sequence[Any]) -> list[Any]:
 
     LangChain's tracers write the bytes of a block unchanged, and reject a block without a MIME
     type.
-
-    Args:
-        messages: Any list that a chat model accepts; messages without such files are unchanged.
     """
     return [
         message.model_copy(

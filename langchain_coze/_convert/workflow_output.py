@@ -21,9 +21,6 @@ _MAX_DEPTH = 8  # levels of a workflow's output to search
 def unwrap(data: str) -> Any:
     """Return the output of a run: the parsed JSON without its wrapper, or the plain text.
 
-    Args:
-        data: The `data` of a run.
-
     Source: wire section 4.2.
     """
     value = parse_json(data.encode("utf-8", "replace"))
