@@ -144,9 +144,9 @@ def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attach
         return Attachment(kind, file_id=str(fields["file_id"]))
     if fields["data"] is None:
         raise CozeInvalidRequestError(
-            f"A content block of type {kind!r} has neither a link nor bytes nor a file id.",
+            f"A content block of type {kind!r} has no link, no bytes and no file id.",
             hint=bilingual_hint(
-                "Give url=, base64= or file_id=.", "请提供 url、base64 或 file_id。"
+                "Pass url=, base64= or file_id=.", "请提供 url、base64 或 file_id。"
             ),
         )
     if not isinstance(fields["data"], (str, bytes, bytearray)):
@@ -170,7 +170,7 @@ def _check_mime_type(mime_type: str) -> str:
         raise CozeInvalidRequestError(
             f"{mime_type[:80]!r} is not a MIME type.",
             hint=bilingual_hint(
-                "Give one like image/png, or leave mime_type out.",
+                "Use a type such as image/png, or omit mime_type.",
                 "请使用 image/png 这样的类型，或不设置 mime_type。",
             ),
         )
@@ -182,7 +182,7 @@ def _require_public_url(url: str) -> str:
         raise CozeInvalidRequestError(
             f"Coze cannot fetch a file from {url[:80]!r}.",
             hint=bilingual_hint(
-                "Give a public link that starts with https://, or the bytes with base64=.",
+                "Pass a public link that starts with https://, or the bytes with base64=.",
                 "请提供以 https:// 开头的公开链接，或用 base64= 传入文件内容。",
             ),
         )
@@ -200,10 +200,10 @@ def _read_bytes(value: str | bytes | bytearray) -> bytes:
     size = len(value) * 3 // 4 if isinstance(value, str) else len(value)
     if size > MAX_FILE_SIZE + 2:  # base64 padding adds up to two
         raise CozeInvalidRequestError(
-            f"A file has {size / 1024**2:.0f} MB; Coze takes at most 512 MB.",
+            f"A file has {size / 1024**2:.0f} MB; Coze accepts at most 512 MB.",
             code=4302,
             hint=bilingual_hint(
-                "Shorten it, or give a public link with url=.",
+                "Make the file smaller, or pass a public link with url=.",
                 "请缩小文件，或用 url= 提供公开链接。",
             ),
         )
@@ -212,7 +212,7 @@ def _read_bytes(value: str | bytes | bytearray) -> bytes:
         raise CozeInvalidRequestError(
             "A file is empty.",
             code=4300,
-            hint=bilingual_hint("Give its bytes.", "请提供文件内容。"),
+            hint=bilingual_hint("Pass its bytes.", "请提供文件内容。"),
         )
     return data
 
@@ -227,9 +227,9 @@ def _decode_base64(value: str) -> bytes:
 
 def _make_base64_error() -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
-        "A file of a message is not base64.",
+        "The content of a file is not valid base64.",
         hint=bilingual_hint(
-            "Encode its bytes with base64.b64encode(…).decode(), or give the bytes.",
+            "Encode its bytes with base64.b64encode(…).decode(), or pass the bytes.",
             "请用 base64.b64encode(…).decode() 编码，或直接传入 bytes。",
         ),
     )
@@ -253,7 +253,7 @@ def _require_image_type(data: bytes, declared: str) -> FileType:
 
 def _make_unsupported_error(kind: str) -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
-        f"A message has content of type {kind!r}, which Coze does not take.",
+        f"A message has content of type {kind!r}, which Coze does not accept.",
         hint=bilingual_hint(
             "Send text, images, files and audio.", "请发送文本、图片、文件或音频内容块。"
         ),

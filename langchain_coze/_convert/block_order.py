@@ -64,7 +64,10 @@ class BlockOrder:
         return [owner for owner_kind, owner in self._index if owner_kind == kind]
 
     def add_text(self, kind: TextKind, owner: object, length: int) -> list[BlockMarker]:
-        """Add text to an answer's block of a kind, and return the markers for it."""
+        """Add a number of characters to an answer's block of a kind, and return the markers.
+
+        The `owner` is any object that represents the answer.
+        """
         index = self._index.get((kind, owner))
         markers = []
         if index is None:
@@ -101,7 +104,7 @@ class BlockOrder:
         return [last if last["index"] == _FIRST_INDEX["text"] else {**last, "length": 0}]
 
     def list_markers(self, lengths: Mapping[tuple[str, object], int]) -> list[BlockMarker]:
-        """Return the markers of the whole message."""
+        """Return the markers of the whole message, from the length of each block of text."""
         if self._is_default:
             return []
         by_index = {self._index[key]: length for key, length in lengths.items()}
@@ -113,15 +116,11 @@ class BlockOrder:
         ]
 
     def _add(self, marker: BlockMarker) -> list[BlockMarker]:
+        """Append a marker and return it, or all markers when the order stops being the default."""
         self._order.append(marker)
-        was_default, self._is_default = (
-            self._is_default,
-            self._is_default and self._has_default_order(),
-        )
+        was_default = self._is_default
+        self._is_default = was_default and [m["type"] for m in self._order] in _DEFAULT_ORDERS
         return self._order.copy() if was_default and not self._is_default else [marker]
-
-    def _has_default_order(self) -> bool:
-        return [marker["type"] for marker in self._order] in _DEFAULT_ORDERS
 
 
 def translate(message: AIMessage) -> list[ContentBlock]:
@@ -143,22 +142,9 @@ def translate_chunk(chunk: AIMessageChunk) -> list[ContentBlock]:
     return _order_blocks(chunk) + calls
 
 
-def _build_tool_call_blocks(message: AIMessage) -> list[ContentBlock]:
-    calls: list[ContentBlock] = [
-        {"type": "tool_call", "id": call["id"], "name": call["name"], "args": call["args"]}
-        for call in message.tool_calls
-    ]
-    invalid: list[ContentBlock] = [
-        {
-            "type": "invalid_tool_call",
-            "id": call["id"],
-            "name": call["name"],
-            "args": call["args"],
-            "error": call["error"],
-        }
-        for call in message.invalid_tool_calls
-    ]
-    return calls + invalid
+def _build_tool_call_blocks(message: AIMessage) -> list[Any]:
+    calls = [{**call, "type": "tool_call"} for call in message.tool_calls]
+    return calls + [{**call, "type": "invalid_tool_call"} for call in message.invalid_tool_calls]
 
 
 def _order_blocks(message: AIMessage) -> list[Any]:
@@ -170,10 +156,9 @@ def _order_blocks(message: AIMessage) -> list[Any]:
         **_split_text("reasoning", reasoning, markers, ""),
         **_split_text("text", text, markers, SEPARATOR),
     }
-    order = [marker["index"] for marker in markers]
-    order = [
-        _FIRST_INDEX[kind] for kind in ("reasoning", "text") if _FIRST_INDEX[kind] not in order
-    ] + order
+    marked = [marker["index"] for marker in markers]
+    first = (_FIRST_INDEX["reasoning"], _FIRST_INDEX["text"])
+    order = [*(index for index in first if index not in marked), *marked]
     others = {mark["index"]: mark for mark in markers if mark["type"] not in _FIRST_INDEX}
     cited = to_citations(message.response_metadata.get("knowledge_recall") or [])
     last = next((i for i in reversed(order) if i.startswith("lc_txt_")), "") if cited else ""

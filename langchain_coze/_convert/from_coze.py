@@ -41,7 +41,10 @@ def is_local_plugin(content: str) -> bool:
 
 
 def build_call_block(message_id: str, content: str) -> Block:
-    """Return the block of a plugin call that ran in Coze."""
+    """Return the block of a plugin call that ran in Coze, also in Studio's format.
+
+    Coze sends no call id: the message id takes its place.
+    """
     body = parse_json(content.encode())
     call: Any = body if isinstance(body, dict) else {"arguments": content}
     if isinstance(call.get("function"), dict):  # Studio's format
@@ -57,7 +60,7 @@ def build_call_block(message_id: str, content: str) -> Block:
 
 
 def build_result_block(call_id: str, content: str) -> Block:
-    """Return the block of a plugin's result."""
+    """Return the block of a plugin's result (a `tool_response` message)."""
     output = parse_json(content.encode())
     if isinstance(output, dict) and isinstance(output.get("response_for_model"), str):
         output = output["response_for_model"]
@@ -125,12 +128,11 @@ def _decode_base64(piece: str) -> bytes:
 def is_interrupt(content: str) -> bool:
     """Return whether a `verbose` message reports that the bot waits for its user (wire 2.5)."""
     body = _parse_control(content)
-    if body.get("msg_type") == "interrupt":
-        return True
+    if body.get("msg_type") != _ANSWER_FINISH:
+        return body.get("msg_type") == "interrupt"
     data = body.get("data")
     finish = parse_json(data.encode()) if isinstance(data, str) else data
-    is_stopped = isinstance(finish, dict) and finish.get("finish_reason") == 1
-    return is_stopped and body.get("msg_type") == _ANSWER_FINISH
+    return isinstance(finish, dict) and finish.get("finish_reason") == 1
 
 
 def is_answer_finish(content: str) -> bool:
@@ -139,7 +141,7 @@ def is_answer_finish(content: str) -> bool:
 
 
 def _parse_control(content: str) -> Mapping[str, Any]:
-    """Return the JSON of a `verbose` message; empty if it is no object."""
+    """Return the JSON object in a `verbose` message, or an empty one."""
     body = parse_json(content.encode())
     return body if isinstance(body, dict) else {}
 
@@ -148,7 +150,7 @@ def prevent_repair(arguments: str) -> str:
     """Return the arguments of a client-side call in a form that LangChain does not repair.
 
     LangChain's chunks complete truncated JSON, which is normal while streaming. Coze sends
-    arguments whole (wire section 2.6): truncated ones are invalid, and no tool may run with them.
+    arguments in one piece (wire section 2.6): truncated ones are invalid, and no tool may run.
     """
     if not arguments or parse_json(arguments.encode()) is not None:
         return arguments
@@ -171,11 +173,9 @@ def to_usage_metadata(usage: Usage) -> UsageMetadata | None:
         "total_tokens": total_tokens,
     }
     if usage.input_tokens_details is not None:
-        usage_metadata["input_token_details"] = {
-            "cache_read": usage.input_tokens_details.cached_tokens
-        }
+        cached = usage.input_tokens_details.cached_tokens
+        usage_metadata["input_token_details"] = {"cache_read": cached}
     if usage.output_tokens_details is not None:
-        usage_metadata["output_token_details"] = {
-            "reasoning": usage.output_tokens_details.reasoning_tokens
-        }
+        reasoning = usage.output_tokens_details.reasoning_tokens
+        usage_metadata["output_token_details"] = {"reasoning": reasoning}
     return usage_metadata

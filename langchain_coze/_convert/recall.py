@@ -77,9 +77,12 @@ def parse_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
 
 
 def parse_payload(payload: Any, rank: int = 1, *, is_truncated: bool = False) -> Recall:
-    """Return the recall of a payload: a dict with `chunks` and `status_code` (wire section 3.2)."""
+    """Return the recall of a payload: a dict with `chunks` and `status_code` (wire section 3.2).
+
+    `rank` is that of the first chunk; a truncated payload could be parsed only in part.
+    """
     if not isinstance(payload, dict):
-        return Recall([], parse_error="it is no JSON object")
+        return Recall([], parse_error="it is not a JSON object")
     raw_chunks = payload.get("chunks")
     items = raw_chunks if isinstance(raw_chunks, list) else []
     readable = [item for item in items if _has_text(item)]
@@ -87,11 +90,11 @@ def parse_payload(payload: Any, rank: int = 1, *, is_truncated: bool = False) ->
     if is_truncated:
         parse_error = "its JSON is broken"
     elif raw_chunks is not None and not isinstance(raw_chunks, list):
-        parse_error = "its chunks are no list"
+        parse_error = "its chunks are not a list"
     elif len(readable) < len(items):
         parse_error = f"{len(items) - len(readable)} of its {len(items)} chunks have no text"
     chunks = [_build_chunk(item, number) for number, item in enumerate(readable, rank)]
-    return Recall(chunks, _to_int(payload.get("status_code")), parse_error)
+    return Recall(chunks, int(_to_float(payload.get("status_code")) or 0), parse_error)
 
 
 def list_warnings(recall: Recall) -> list[str]:
@@ -104,7 +107,7 @@ def list_warnings(recall: Recall) -> list[str]:
         )
     if recall.parse_error:
         messages.append(
-            f"What the knowledge base gave is damaged ({recall.parse_error}): of it, "
+            f"The knowledge base returned damaged data ({recall.parse_error}): only "
             f"{len(recall.chunks)} chunks could be read. "
             f"知识库返回的数据有损坏，仅读取到 {len(recall.chunks)} 个片段。"
         )
@@ -249,16 +252,7 @@ _ITEM_FIELDS: Mapping[str, tuple[str, str]] = {
 """Where the values of a workflow's item go in a chunk, by name in lower case without `_`."""
 
 _NODE_ITEM = frozenset({"documentId", "output"})
-_PRIVATE_PREFIXES = (
-    "orireq",
-    "userid",
-    "connector",
-    "space",
-    "coze",
-    "botcontext",
-    "scenecontext",
-    "meta",
-)
+_PRIVATE = ("orireq", "userid", "connector", "space", "coze", "botcontext", "scenecontext", "meta")
 """Prefixes of the names of values that identify accounts (wire section 3.2)."""
 
 
@@ -282,7 +276,7 @@ def _normalize_item(item: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         if name in _ITEM_FIELDS and value is not None:
             part, field = _ITEM_FIELDS[name]
             parts[part].setdefault(field, value)
-        elif _is_scalar(value) and not name.startswith(_PRIVATE_PREFIXES):
+        elif _is_scalar(value) and not name.startswith(_PRIVATE):
             extra[key] = value
     return {**parts.pop("chunk"), "meta": parts}, extra
 
@@ -299,15 +293,15 @@ def _build_chunk(item: Mapping[str, Any], rank: int) -> dict[str, Any]:
     meta = _get_dict(item, "meta")
     dataset, document = _get_dict(meta, "dataset"), _get_dict(meta, "document")
     link = _get_dict(meta, "link")
-    url = _clean_url(link.get("url"))
+    url, document_name = _clean_url(link.get("url")), _to_str(document.get("name"))
     metadata: dict[str, Any] = {
         "score": _to_float(item.get("score")),
-        "source": url or _to_str(document.get("name")) or None,
-        "title": _to_str(link.get("title")) or _to_str(document.get("name")),
+        "source": url or document_name or None,
+        "title": _to_str(link.get("title")) or document_name,
         "dataset_id": _to_str(dataset.get("id")),
         "dataset_name": _to_str(dataset.get("name")),
         "document_id": _to_str(document.get("id")),
-        "document_name": _to_str(document.get("name")),
+        "document_name": document_name,
         "link": url,
         "format_type": _to_enum(document.get("format_type")),
         "source_type": _to_enum(document.get("source_type")),
@@ -346,11 +340,6 @@ def _to_float(value: Any) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
-
-
-def _to_int(value: Any) -> int:
-    number = _to_float(value)
-    return int(number) if number is not None else 0
 
 
 def _clean_url(value: Any) -> str | None:

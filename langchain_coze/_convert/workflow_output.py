@@ -48,12 +48,8 @@ def find_list(output: Any, path: str | None = None) -> list[Any]:
     if isinstance(output, dict) and KNOWLEDGE_OUTPUT_KEY in output:
         return _to_list(output[KNOWLEDGE_OUTPUT_KEY], KNOWLEDGE_OUTPUT_KEY)
     lists = dict(_find_lists(output, "", _MAX_DEPTH))
-    preferred = {
-        list_path: value
-        for list_path, value in lists.items()
-        if list_path.endswith(f".{KNOWLEDGE_OUTPUT_KEY}")
-    }
-    candidates = preferred or lists
+    suffix = f".{KNOWLEDGE_OUTPUT_KEY}"
+    candidates = {name: lists[name] for name in lists if name.endswith(suffix)} or lists
     if len(candidates) == 1:
         return next(iter(candidates.values()))
     if not lists and isinstance(output, dict) and None in output.values():
@@ -95,11 +91,10 @@ def _find_lists(value: Any, path: str, depth: int) -> list[tuple[str, list[Any]]
         return [(path, [])]
     if not isinstance(value, dict) or not depth:
         return []
-    inner_values = [(f"{path}.{key}".lstrip("."), inner) for key, inner in value.items()]
     return [
-        found_list
-        for inner_path, inner in inner_values
-        for found_list in _find_lists(inner, inner_path, depth - 1)
+        inner_list
+        for key, inner in value.items()
+        for inner_list in _find_lists(inner, f"{path}.{key}".lstrip("."), depth - 1)
     ]
 
 
@@ -113,8 +108,8 @@ def _parse_nested_json(value: Any) -> Any:
 
 def _make_path_error(path: str, part: str, value: Any) -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
-        f"output_path={path!r} leads to no list in the workflow's output: at {part!r} there is "
-        f"{_describe_type(value)}.",
+        f"output_path={path!r} does not lead to a list in the workflow's output: at {part!r} there "
+        f"is {_describe_type(value)}.",
         hint=bilingual_hint(
             "Correct output_path=, or the outputs of the workflow's end node.",
             "请修改 output_path=，或工作流结束节点的输出。",
@@ -131,7 +126,7 @@ def _make_choice_error(output: Any, paths: list[str]) -> CozeInvalidRequestError
         message,
         hint=bilingual_hint(
             f"Return the {KNOWLEDGE_OUTPUT_KEY} of the knowledge node as a variable of the end "
-            "node, or say with output_path= where the list is.",
+            "node, or set output_path= to the path of the list.",
             f"请将知识库检索节点的 {KNOWLEDGE_OUTPUT_KEY} 设为结束节点的返回变量，"
             "或用 output_path= 指定列表位置。",
         ),

@@ -96,7 +96,7 @@ def test_unsupported_files_are_refused_before_any_request(coze: LocalCoze, ask: 
         ({**IMAGE, "base64": base64.b64encode(b"Hello").decode()}, "not a known image format"),
         ({**FILE, "base64": b""}, "empty"),
         ({**FILE, "base64": bytes(513 * 1024**2)}, "at most 512 MB"),
-        ({"type": "tool_use", "id": "1"}, "does not take"),
+        ({"type": "tool_use", "id": "1"}, "does not accept"),
     ):
         with pytest.raises(CozeInvalidRequestError, match=message):
             ask(make_chat(coze), make_question(block))

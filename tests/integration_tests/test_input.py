@@ -306,7 +306,7 @@ def test_a_mime_type_that_is_none_is_refused(
 
 @pytest.mark.parametrize("kind", [7, None])
 def test_a_block_whose_type_is_no_text_is_refused(coze: LocalCoze, kind: Any) -> None:
-    with pytest.raises(CozeError, match="which Coze does not take"):
+    with pytest.raises(CozeError, match="which Coze does not accept"):
         invoke(make_chat(coze), [HumanMessage(["Hi", {"type": kind}])])
     history = [HumanMessage("Hi"), AIMessage([{"type": kind}]), HumanMessage("And now?")]
     assert invoke(make_chat(coze), history).content

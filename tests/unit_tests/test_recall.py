@@ -98,14 +98,14 @@ def test_an_empty_recall_has_no_chunks(chunks: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "damage"),
     [
-        ('{"chunks":"junk"}', "its chunks are no list"),
-        ('{"chunks":{}}', "its chunks are no list"),
+        ('{"chunks":"junk"}', "its chunks are not a list"),
+        ('{"chunks":{}}', "its chunks are not a list"),
         ('{"chunks":[{"score":1},{"slice":"good"}]}', "1 of its 2 chunks have no text"),
         ('{"chunks":[{"slice":"good"},{"sli', "its JSON is broken"),
         ('{"chunks":[{"slice":"good"},{"slice":oops},{"slice":"well"}]}', "its JSON is broken"),
-        ("[]", "it is no JSON object"),
-        ("", "it is no JSON object"),
-        ("junk", "it is no JSON object"),
+        ("[]", "it is not a JSON object"),
+        ("", "it is not a JSON object"),
+        ("junk", "it is not a JSON object"),
     ],
 )
 def test_a_parse_error_is_reported_and_loses_nothing_else(data: str, damage: str) -> None:
@@ -204,7 +204,7 @@ def test_a_recall_in_a_broken_message_is_a_recall(broken: str) -> None:
     assert recall.parse_error
     recall = parse_recall("verbose", '{"msg_type":"knowledge_recall","data":nul}')
     assert recall is not None
-    assert (recall.chunks, recall.parse_error) == ([], "it is no JSON object")
+    assert (recall.chunks, recall.parse_error) == ([], "it is not a JSON object")
 
 
 def test_line_ends_in_a_text_are_no_damage() -> None:

@@ -156,7 +156,7 @@ def test_files_of_an_answer_are_left_out_with_a_word() -> None:
     image = {"type": "image", "url": "https://h/p.png"}
     shown: list[Any] = [{"type": "text", "text": "Here."}, image]
     history = [HumanMessage("Draw."), AIMessage(shown), HumanMessage("Again.")]
-    with pytest.warns(UserWarning, match="those of an AIMessage are not sent"):
+    with pytest.warns(UserWarning, match="the files of an AIMessage are not sent"):
         assert convert(history)[1] == ("assistant", "answer", "Here.")
 
 
@@ -193,5 +193,5 @@ def test_a_block_whose_type_is_no_text_is_not_a_file(kind: Any) -> None:
     history = [HumanMessage("Hi"), AIMessage("Hello"), HumanMessage("And now?")]
     history[1].content = [{"type": kind}]  # LangChain itself rejects it in a call
     assert [m["content"] for m in to_coze_messages(history)] == ["Hi", "And now?"]
-    with pytest.raises(CozeInvalidRequestError, match="which Coze does not take"):
+    with pytest.raises(CozeInvalidRequestError, match="which Coze does not accept"):
         to_coze_messages([HumanMessage(["Hi", {"type": kind}])])

@@ -100,11 +100,11 @@ def test_empty_outputs_give_no_chunks(output: Any, path: str | None) -> None:
         (
             {"a": {"b": 1}},
             "a.c",
-            r"'a\.c' leads to no list .* at 'c' there is an object with the keys b",
+            r"'a\.c' does not lead to a list .* at 'c' there is an object with the keys b",
         ),
-        ({"a": {"b": 1}}, "a.b", "leads to no list"),
-        ({"a": [1]}, "a.1", "leads to no list"),
-        ({"a": [1]}, "a.²", "leads to no list"),
+        ({"a": {"b": 1}}, "a.b", "does not lead to a list"),
+        ({"a": [1]}, "a.1", "does not lead to a list"),
+        ({"a": [1]}, "a.²", "does not lead to a list"),
     ],
 )
 def test_an_output_without_a_list_is_refused_with_a_reason(
