@@ -187,19 +187,19 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
             problem = "empty" if isinstance(query, str) else f"a {type(query).__name__}"
             raise CozeInvalidRequestError(
                 f"The query is {problem}.",
-                hint=bilingual_hint("A query is a str with some text.", "检索内容应为非空字符串。"),
+                hint=bilingual_hint("Pass a str that is not empty.", "检索内容应为非空字符串。"),
             )
-        self._warn_unknown_arguments(
-            {n for n, value in kwargs.items() if value is not None}, _KNOWN_ARGUMENTS
-        )
+        names = {name for name, value in kwargs.items() if value is not None}
+        self._warn_unknown_arguments(names, _KNOWN_ARGUMENTS)
         k = kwargs.get("k", self.k)
         threshold = kwargs.get("score_threshold", self.score_threshold)
-        if k is not None and (not isinstance(k, int) or isinstance(k, bool) or k < 1):
-            raise _make_option_error("k", k, "a whole number from 1 on", "大于等于 1 的整数")
-        is_number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
-        if threshold is not None and not (is_number and 0 <= threshold < math.inf):
+        if k is not None and (not _is_number(k, int) or k < 1):
+            raise _make_option_error("k", k, "a positive whole number", "大于等于 1 的整数")
+        if threshold is not None and not (
+            _is_number(threshold, int, float) and 0 <= threshold < math.inf
+        ):
             raise _make_option_error(
-                "score_threshold", threshold, "a number from 0 on", "大于等于 0 的数"
+                "score_threshold", threshold, "a number that is at least 0", "大于等于 0 的数"
             )
         return k, threshold
 
@@ -210,10 +210,8 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
         """Yield the driver and the search flow; finish the turn afterwards."""
         driver, options = self._make_driver(), self._build_options(kwargs, is_workflow=True)
         if options.workflow_id:
-            yield (
-                driver,
-                recall_from_workflow(options, {self.query_parameter: query}, self.output_path),
-            )
+            inputs = {self.query_parameter: query}
+            yield driver, recall_from_workflow(options, inputs, self.output_path)
             return
         turn = TurnRun(options, RecallParser)
         try:
@@ -236,12 +234,11 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
     def _resolve_conversation_id(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
         """Return the conversation set for this search, never that of a config.
 
-        The config names the conversation between the user and a bot, which a search must not
-        disturb.
+        A config has the conversation of the user with a bot, which a search must not change.
         """
         del model_name
-        named = kwargs.get("conversation_id") or self.conversation_id
-        return None if named is None else str(named)
+        conversation_id = kwargs.get("conversation_id") or self.conversation_id
+        return None if conversation_id is None else str(conversation_id)
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
         params = super()._get_ls_params(**kwargs)
@@ -256,16 +253,18 @@ def _select_documents(
     if threshold is not None:
         if chunks and all("score" not in chunk["metadata"] for chunk in chunks):
             warn_user(
-                "score_threshold has no effect: what was found has no scores. "
+                "score_threshold has no effect: the documents have no scores. "
                 "检索结果没有分数，score_threshold 不起作用。"
             )
-        chunks = [
-            chunk for chunk in chunks if chunk["metadata"].get("score", math.inf) >= threshold
-        ]
+        chunks = [c for c in chunks if c["metadata"].get("score", math.inf) >= threshold]
     return to_documents(chunks[:k])
+
+
+def _is_number(value: Any, *types: type) -> bool:
+    return isinstance(value, types) and not isinstance(value, bool)
 
 
 def _make_option_error(name: str, value: Any, expected: str, zh: str) -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
-        f"{name} is {value!r}.", hint=bilingual_hint(f"Give {expected}.", f"{name} 应为{zh}。")
+        f"{name} is {value!r}.", hint=bilingual_hint(f"Pass {expected}.", f"{name} 应为{zh}。")
     )

@@ -300,7 +300,7 @@ def _check_saved(metadata: Mapping[str, Any], options: ChatOptions) -> None:
             chat_id=metadata["chat_id"],
             conversation_id=metadata["conversation_id"],
             hint=bilingual_hint(
-                "Use bind_tools(…) or auto_save_history=True, and ask again from the question on.",
+                "Use bind_tools(…) or auto_save_history=True, and start again from the question.",
                 "请使用 bind_tools(…) 或 auto_save_history=True，并从用户提问处重新开始。",
             ),
         )
@@ -314,8 +314,8 @@ def _check_tail(messages: Sequence[BaseMessage]) -> None:
     calls = {id_ for message in messages for id_ in _list_calls(message)}
     if last.tool_call_id not in calls:
         raise CozeInvalidRequestError(
-            f"The last message is the result of a tool call {last.tool_call_id!r} that no message "
-            "before it makes.",
+            f"The last message is the result of the tool call {last.tool_call_id!r}, which no "
+            "earlier message contains.",
             hint=bilingual_hint(
                 "Keep the AIMessage with the tool_calls before its ToolMessages, for instance when "
                 "trimming.",

@@ -28,23 +28,15 @@ DEFAULT_USER_ID = "langchain-coze"
 
 @dataclass(frozen=True, kw_only=True)
 class ChatOptions:
-    """The options of one call; see the fields of `ChatCoze`.
+    """The options of one call. Those that are not described here are fields of `ChatCoze`.
 
     Attributes:
-        bot_id: The bot.
-        workflow_id: The chatflow to call instead of the bot, or the workflow to run.
-        app_id: The app that the chatflow belongs to.
-        base_url: The server.
-        is_studio: Whether it is a self-hosted Coze Studio.
-        user_id: The end user.
+        is_studio: Whether the server is a self-hosted Coze Studio.
         stream: Whether the answer is streamed.
         auto_save_history: Whether Coze saves the turn, as set by the user; None: see `is_saved`.
         has_tools: Whether the client runs the bot's tool calls.
         is_workflow: Whether `workflow_id` is a workflow (no conversation) and not a chatflow.
-        conversation_id: The conversation that the user names.
         is_thread: Whether to take the conversation from the history.
-        system_message_mode: How system messages are sent.
-        system_message_variable: The prompt variable for them in mode `variable`.
         request_fields: The `STRING_MAP_OPTIONS` and `PLAIN_OPTIONS` that are set.
         retry_policy: How often requests are repeated, and until when.
         polling: When to request the state of a polled turn.
@@ -104,14 +96,13 @@ def validate_options(options: ChatOptions) -> None:
         )
     if options.auto_save_history is False and options.is_thread:
         raise CozeInvalidRequestError(
-            "conversation='thread' lets Coze keep the history, which auto_save_history=False "
-            "forbids.",
+            "conversation='thread' needs a history saved by Coze, but auto_save_history is False.",
             hint=bilingual_hint("Leave auto_save_history unset.", "请不要设置 auto_save_history。"),
         )
     if options.auto_save_history is False and not options.stream:
         raise CozeInvalidRequestError(
-            "auto_save_history=False goes only with response_mode='stream': a chat that is not "
-            "saved cannot be polled for.",
+            "auto_save_history=False requires response_mode='stream': a chat that is not saved "
+            "cannot be polled.",
             code=4007,
             hint=bilingual_hint(
                 "Leave auto_save_history unset, or use response_mode='stream'.",
@@ -125,7 +116,7 @@ def _require_mapping(name: str, value: Any) -> None:
         raise CozeInvalidRequestError(
             f"{name} is a {type(value).__name__}, not a dict.",
             hint=bilingual_hint(
-                f'Give a dict of names and values: {name}={{"city": "Hangzhou"}}.',
+                f'Pass a dict of names and values: {name}={{"city": "Hangzhou"}}.',
                 f'请传入名称与值的字典：{name}={{"city": "杭州"}}。',
             ),
         )
@@ -147,7 +138,7 @@ def validate_bot_or_app(
             f"A {kind} runs in a bot or in an app: {problem} set.",
             code=4000,
             hint=bilingual_hint(
-                f"Give app_id= for a {kind} of an app, bot_id= for one of a bot, not both.",
+                f"Pass app_id= for a {kind} of an app, or bot_id= for one of a bot, not both.",
                 f"应用中的{zh}请传入 app_id=，智能体中的请传入 bot_id=，不能同时传入。",
             ),
         )
@@ -161,7 +152,7 @@ def _validate_workflow(options: ChatOptions) -> None:
         raise CozeInvalidRequestError(
             "A chatflow only streams, but response_mode is 'poll'.",
             hint=bilingual_hint(
-                "Leave response_mode unset: invoke() works with it.",
+                "Leave response_mode unset: invoke() works with streaming, too.",
                 "请不要设置 response_mode，invoke() 可直接使用。",
             ),
         )

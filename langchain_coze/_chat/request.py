@@ -59,9 +59,9 @@ def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
     )
     if chatflow and not options.is_studio and list_attachments(messages):
         raise CozeInvalidRequestError(
-            "A chatflow takes text messages only.",
+            "A chatflow accepts only text messages.",
             hint=bilingual_hint(
-                "Give the file to a parameter of its start node, with parameters=.",
+                "Pass the file to a parameter of its start node, with parameters=.",
                 "请通过 parameters= 将文件传给对话流开始节点的参数。",
             ),
         )
@@ -134,10 +134,10 @@ def _build_workflow_body(
     unsupported = [name for name in _BOT_ONLY_OPTIONS if name in serialized]
     if unsupported:
         raise CozeInvalidRequestError(
-            f"A {'workflow' if options.is_workflow else 'chatflow'} does not take "
+            f"A {'workflow' if options.is_workflow else 'chatflow'} does not support "
             f"{', '.join(unsupported)}.",
             hint=bilingual_hint(
-                "Give values of its start node with parameters=.",
+                "Pass the values of its start node with parameters=.",
                 "请使用 parameters= 传入开始节点的参数。",
             ),
         )

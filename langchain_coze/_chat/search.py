@@ -47,7 +47,7 @@ _NO_RECALL = (
 
 
 class RecallParser(ChatStreamParser):
-    """Stream parser that collects the recalls of a turn and nothing else.
+    """Stream parser that collects only the recalls of a turn.
 
     Attributes:
         recalls: The recalls so far, in order of arrival.

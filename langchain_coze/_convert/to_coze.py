@@ -124,7 +124,7 @@ def _check_question(entries: Sequence[HistoryEntry]) -> None:
     if not entries:
         raise CozeInvalidRequestError(
             "There is no message to send.",
-            hint=bilingual_hint("Give at least one HumanMessage.", "请至少提供一条 HumanMessage。"),
+            hint=bilingual_hint("Pass at least one HumanMessage.", "请至少提供一条 HumanMessage。"),
         )
     if entries[-1].message["role"] != "user":
         raise CozeInvalidRequestError(
@@ -137,9 +137,7 @@ def _check_question(entries: Sequence[HistoryEntry]) -> None:
     if isinstance(content, str) and not content.strip():
         raise CozeInvalidRequestError(
             "The question is empty.",
-            hint=bilingual_hint(
-                "Give the last message some text.", "请为最后一条消息提供文本内容。"
-            ),
+            hint=bilingual_hint("Add text to the last message.", "请为最后一条消息提供文本内容。"),
         )
 
 

@@ -175,12 +175,12 @@ def test_unsupported_arguments_are_refused_before_any_request(coze: LocalCoze) -
     image = HumanMessage([{"type": "text", "text": "?"}, {"type": "image", "url": "https://h/p"}])
     only_cloud: list[Any] = [
         (make_flow(coze, bot_id=None), "Hi", "neither bot_id nor app_id is set"),
-        (make_flow(coze), [image], "text messages only"),
+        (make_flow(coze), [image], "accepts only text messages"),
     ]
     for model, question, message in (
         (make_flow(coze, app_id="7500000000000000001"), "Hi", "both bot_id and app_id are set"),
         (make_flow(coze, response_mode="poll"), "Hi", "only streams"),
-        (make_flow(coze, custom_variables={"a": 1}), "Hi", "does not take custom_variables"),
+        (make_flow(coze, custom_variables={"a": 1}), "Hi", "does not support custom_variables"),
         *(only_cloud if coze.profile == "cloud" else ()),
     ):
         with pytest.raises(CozeInvalidRequestError, match=message):

@@ -304,7 +304,7 @@ def test_sessions_of_an_app_never_share_a_cached_answer(coze: LocalCoze, ask: Ca
 
 
 def test_a_thread_that_is_not_saved_is_refused(coze: LocalCoze) -> None:
-    with pytest.raises(CozeInvalidRequestError, match="auto_save_history=False forbids"):
+    with pytest.raises(CozeInvalidRequestError, match="auto_save_history is False"):
         make_chat(coze, conversation="thread", auto_save_history=False).invoke("one")
 
 

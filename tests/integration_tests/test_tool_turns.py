@@ -292,7 +292,7 @@ def test_a_chat_that_was_not_saved_cannot_be_answered(coze: LocalCoze, ask: Call
 
 def test_invalid_tool_messages_and_choices_are_refused_before_any_request(coze: LocalCoze) -> None:
     model = make_chat(coze)
-    with pytest.raises(CozeInvalidRequestError, match="no message before it makes"):
+    with pytest.raises(CozeInvalidRequestError, match="no earlier message contains"):
         model.invoke([QUESTION, ToolMessage("x", tool_call_id="unknown")])
     for choice in ("any", "get_weather", "none", {"type": "function"}):
         with pytest.raises(CozeInvalidRequestError, match="decides itself which tools"):

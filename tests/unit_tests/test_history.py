@@ -185,7 +185,7 @@ def test_a_result_that_nobody_has_asked_for_is_refused() -> None:
         [Q1, make_tool_result("x")],
         [Q1, make_answer("", calls=["1"]), make_tool_result("x")],
     ):
-        with pytest.raises(CozeInvalidRequestError, match="result of a tool call 'x' that no"):
+        with pytest.raises(CozeInvalidRequestError, match="result of the tool call 'x', which no"):
             plan_turn(history, STATELESS)
 
 

@@ -58,7 +58,7 @@ def test_a_misspelt_field_is_refused() -> None:
     [
         ({"bot_id": ""}, "No bot is set"),
         ({"workflow_id": "7", "app_id": "8"}, "A workflow runs in a bot or in an app: both"),
-        ({"workflow_id": "7", "custom_variables": {"a": "b"}}, "does not take custom_variables"),
+        ({"workflow_id": "7", "custom_variables": {"a": "b"}}, "does not support custom_variables"),
     ],
 )
 def test_invalid_settings_are_refused_before_any_request(
