@@ -75,10 +75,10 @@ def restart_if_forked(
         return plan
     last_turn = find_last_turn(options, plan)
     if last_turn is not None:
-        if last_turn.is_same_turn(expected):
+        if last_turn == expected:
             return plan
-        if plan.gives_what_bot_waits_for:
-            changed_meanwhile = last_turn != earlier  # while this call waited for its lock
+        if plan.answers_bot:
+            changed_meanwhile = last_turn is not earlier  # while this call waited for its lock
             by_other_task = last_turn.task not in {"", find_task()} and _continues_thread()
             if changed_meanwhile or by_other_task:
                 raise _make_continued_error(plan)
@@ -89,7 +89,7 @@ def restart_if_forked(
     newest = yield from _find_newest_chat(options, plan.conversation_id)
     if newest == expected.chat_id:
         return plan
-    if plan.gives_what_bot_waits_for and newest:
+    if plan.answers_bot and newest:
         yield from check_fork(options, plan, newest, began_at)
     return plan.for_new_conversation()
 

@@ -9,7 +9,7 @@ forked, edited, stored or read by another process, and still leads to the right 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
@@ -35,29 +35,21 @@ INTERRUPT = "interrupt"
 
 @dataclass(frozen=True, kw_only=True)
 class LastTurn:
-    """The last known turn of a conversation.
+    """The last known turn of a conversation. It equals the same turn in the same state.
 
     Attributes:
         chat_id: The chat id of the turn.
         state: Its finish reason, or `OPEN`.
         open_calls: Ids of the tool calls it waits for; a turn may have several rounds of calls.
         message_ids: Ids of the messages received so far.
-        task: The LangGraph task that gave the bot what it waited for, or an empty string.
+        task: The LangGraph task that answered the bot's call or question, or an empty string.
     """
 
     chat_id: str
     state: str = OPEN
     open_calls: frozenset[str] = frozenset()
-    message_ids: frozenset[str] = frozenset()
-    task: str = ""
-
-    def is_same_turn(self, other: LastTurn) -> bool:
-        """Return whether both are the same turn in the same state."""
-        return (self.chat_id, self.state, self.open_calls) == (
-            other.chat_id,
-            other.state,
-            other.open_calls,
-        )
+    message_ids: frozenset[str] = field(default=frozenset(), compare=False)
+    task: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +81,7 @@ class TurnPlan:
     explicit_conversation_id: str | None = None
 
     @property
-    def gives_what_bot_waits_for(self) -> bool:
+    def answers_bot(self) -> bool:
         """Whether it answers tool calls or a question of the bot."""
         last = self.expected_last_turn
         return self.outputs is not None or (last is not None and last.state == INTERRUPT)
@@ -264,11 +256,11 @@ def _list_calls(message: BaseMessage) -> dict[str, str]:
 def _collect_outputs(
     calls: Mapping[str, str], following: Sequence[BaseMessage]
 ) -> dict[str, str] | None:
-    """Return an output for each call, or None if there are no results or the user moved on."""
+    """Return an output for each call; None without results, or if the user sent a message."""
     outputs: dict[str, str] = {}
     for message in following:
         if isinstance(message, ToolMessage):
-            outputs[message.tool_call_id] = message.text or _render_content(message.content)
+            outputs[message.tool_call_id] = message.text or _dump(message.content)
         elif not isinstance(message, SystemMessage):
             return None
     if not calls.keys() & outputs.keys():
@@ -276,7 +268,7 @@ def _collect_outputs(
     return {call: outputs.get(call, problem or "(no result)") for call, problem in calls.items()}
 
 
-def _render_content(content: Any) -> str:
+def _dump(content: Any) -> str:
     """Return the content of a result without text, as JSON."""
     return json.dumps(content, ensure_ascii=False, default=str) if content else ""
 

@@ -92,12 +92,10 @@ def build_request(
     variables = collect_system_variables(
         plan.full_history, options.system_message_mode, options.system_message_variable
     )
-    serialized = _serialize_options(options)
     if options.workflow_id:
-        body = _build_workflow_body(options, serialized, variables)
-        return build_chatflow_request(
-            {**body, "additional_messages": messages}, plan.conversation_id
-        )
+        body = {**build_run_body(options, variables), "additional_messages": messages}
+        return build_chatflow_request(body, plan.conversation_id)
+    serialized = _serialize_options(options)
     if variables:
         serialized["custom_variables"] = {**serialized.get("custom_variables", {}), **variables}
     body = {
@@ -120,17 +118,14 @@ def _serialize_options(options: ChatOptions) -> dict[str, Any]:
 
 
 def build_run_body(options: ChatOptions, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of the request that runs a workflow (wire section 4.2).
+    """Return the body of a request that runs a workflow (wire section 4.2), also as a chatflow.
 
     The `inputs` of its start node are added to the `parameters` of the call.
+
+    Raises:
+        CozeInvalidRequestError: An option cannot be sent.
     """
-    return _build_workflow_body(options, _serialize_options(options), inputs)
-
-
-def _build_workflow_body(
-    options: ChatOptions, serialized: Mapping[str, Any], inputs: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the body fields that workflows and chatflows share."""
+    serialized = _serialize_options(options)
     unsupported = [name for name in _BOT_ONLY_OPTIONS if name in serialized]
     if unsupported:
         raise CozeInvalidRequestError(

@@ -104,7 +104,7 @@ class ChatStreamParser:
     def expect_conversation(self, conversation_id: str | None, *, needed: bool) -> None:
         """Check the conversation of the turn once its id arrives.
 
-        Coze Studio runs a turn in a new conversation if it does not know the requested one; Coze
+        Coze Studio runs a turn in a new conversation if it does not know the requested one. Coze
         itself rejects the request.
 
         Args:
@@ -186,10 +186,10 @@ class ChatStreamParser:
         self._expected_conversation_id = None
         if actual == expected:
             return
+        lost = f"The server does not know the conversation {expected}"
         if self._needs_conversation:
             raise CozeNotFoundError(
-                f"The server does not know the conversation {expected}: this turn ran in a new "
-                f"one, {actual}, without the earlier messages.",
+                f"{lost}: this turn ran in a new one, {actual}, without the earlier messages.",
                 hint=bilingual_hint(
                     "Check the id and base_url. If the server has lost the conversation, leave out "
                     "conversation_id and call again: the whole history is then sent in a new one.",
@@ -199,10 +199,9 @@ class ChatStreamParser:
                 **self.collect_error_context(),
             )
         warn_user(
-            f"The server does not know the conversation {expected}: this turn runs in a new one, "
-            f"{actual}, without earlier messages. Check conversation_id and base_url. "
-            f"服务端不存在会话 {expected}，本轮在新会话 {actual} 中进行，没有之前的消息；"
-            "请检查 conversation_id 和 base_url。"
+            f"{lost}: this turn runs in a new one, {actual}, without earlier messages. Check "
+            f"conversation_id and base_url. 服务端不存在会话 {expected}，本轮在新会话 {actual} "
+            "中进行，没有之前的消息；请检查 conversation_id 和 base_url。"
         )
 
     def _handle_completed(self, body: Any) -> None:

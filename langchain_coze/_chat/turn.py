@@ -165,7 +165,7 @@ def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
     plan = planned = plan_turn(messages, options)
     draft = draft_messages(options, plan)  # rejects wrong input before any request
     known_turn = find_last_turn(options, plan)
-    turn.task = find_task() if plan.gives_what_bot_waits_for else ""
+    turn.task = find_task() if plan.answers_bot else ""
 
     yield from turn.lock(plan.conversation_id)
     plan = yield from restart_if_forked(options, plan, known_turn, turn.began_at)
@@ -220,8 +220,8 @@ def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPl
     if plan.open_chat is None or plan.outputs is not None:
         return plan, False
     last_turn = _runtime.last_turns.get(options.base_url, plan.open_conversation_id)
-    if last_turn is not None and not last_turn.is_same_turn(plan.open_chat):
-        return plan, False  # it has continued in another history
+    if last_turn not in {None, plan.open_chat}:
+        return plan, False  # the chat has continued in another history
     chat = Chat(id=plan.open_chat.chat_id, conversation_id=plan.open_conversation_id)
     try:
         yield from cancel_chat(chat, options.retry_policy)

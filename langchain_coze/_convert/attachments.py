@@ -158,7 +158,10 @@ def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attach
     if file_type is None and kind == "file" and not (name or declared):
         file_type = detect_text_type(data)
     mime_type = declared or _DEFAULT_MIME[kind]
-    name = name or f"{kind}{_guess_extension(mime_type)}"
+    if not name:  # Coze derives the type of the file from its extension
+        subtype = mime_type.partition("/")[2]
+        extension = f".{subtype}" if subtype.isalnum() else ""
+        name = kind + (mimetypes.guess_extension(mime_type) or extension)
     if file_type is not None:  # Coze checks the name against the content
         name, mime_type = file_type.correct_name(name), file_type.mime_type
     return Attachment(kind, data=data, name=name, mime_type=mime_type)
@@ -187,12 +190,6 @@ def _require_public_url(url: str) -> str:
             ),
         )
     return url
-
-
-def _guess_extension(mime_type: str) -> str:
-    """Return a file name extension, from which Coze derives the type of the file."""
-    subtype = mime_type.partition("/")[2]
-    return mimetypes.guess_extension(mime_type) or (f".{subtype}" if subtype.isalnum() else "")
 
 
 def _read_bytes(value: str | bytes | bytearray) -> bytes:
