@@ -1,7 +1,7 @@
 """Build the request of a turn, and the body of a workflow run. Pure.
 
 A bot is called through `/v3/chat` (wire section 2.1), a chatflow through `/v1/workflows/chat`,
-which has other fields and takes the conversation in its body (wire section 4.6).
+which has other fields and expects the conversation id in its body (wire section 4.6).
 """
 
 from __future__ import annotations

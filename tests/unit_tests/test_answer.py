@@ -116,7 +116,7 @@ def test_a_recorded_turn_gives_text_metadata_and_usage() -> None:
     assert message.content_blocks == [{"type": "text", "text": TURN_TEXT}]
 
 
-def test_ids_stand_on_the_first_chunk_and_the_outcome_on_the_last() -> None:
+def test_ids_are_on_the_first_chunk_and_the_outcome_on_the_last() -> None:
     first, *between, last = parse_chunks([TURN[i : i + 300] for i in range(0, len(TURN), 300)])
     assert first.message.response_metadata["chat_id"] == "7516861354884710427"
     assert first.message.response_metadata["logid"] == "log1"
@@ -168,7 +168,7 @@ def test_the_first_answer_is_streamed_while_another_waits() -> None:
     assert [c.text for c in turn.feed(make_delta("2", "y"))] == ["y"]
 
 
-def test_reasoning_stands_beside_the_answer() -> None:
+def test_reasoning_is_not_part_of_the_text() -> None:
     message = read_whole(REASONING + COMPLETED + DONE)
     assert message.content == "\n\n你好"
     assert message.additional_kwargs == {"reasoning_content": "好的，用户"}
@@ -262,7 +262,7 @@ def test_an_interrupt_is_in_the_metadata(verbose: dict[str, str]) -> None:
         b'event:conversation.message.delta\ndata:{"id":null,"content":null}\n\n',
     ],
 )
-def test_what_is_not_known_changes_nothing(noise: bytes) -> None:
+def test_unknown_events_and_messages_change_nothing(noise: bytes) -> None:
     assert summarize(read_whole(noise + TURN)) == summarize(read_whole(TURN))
     assert summarize(read_stream(noise + TURN)) == summarize(read_whole(TURN))
 

@@ -68,7 +68,7 @@ def test_a_content_type_of_any_kind_is_tolerated(content_type: Any) -> None:
 
 
 @pytest.mark.parametrize("extra", [{"content_type": "card"}, {"type": "brand_new"}])
-def test_deltas_that_are_no_text_of_an_answer_are_never_content(extra: dict[str, str]) -> None:
+def test_deltas_of_cards_and_unknown_types_are_never_content(extra: dict[str, str]) -> None:
     other = make_delta("1", '{"card":1}', **extra)
     data = [make_delta("1", "a"), make_delta("1", "b"), other, make_delta("1", "c"), COMPLETED]
     assert read_stream(*data, DONE).content == "abc"
@@ -155,7 +155,7 @@ def test_a_broken_piece_of_an_answer_is_an_error(
     ],
 )
 @pytest.mark.parametrize("name", ["delta", "completed"])
-def test_what_is_no_character_loses_nothing_else(name: str, written: bytes, text: str) -> None:
+def test_an_invalid_character_loses_no_other_text(name: str, written: bytes, text: str) -> None:
     event = b'event:conversation.message.%s\ndata:{"id":"1","type":"answer","content":%s}\n\n'
     data = event % (name.encode(), written) + COMPLETED + DONE
     assert read_whole(data).content == text
@@ -163,7 +163,7 @@ def test_what_is_no_character_loses_nothing_else(name: str, written: bytes, text
 
 
 @pytest.mark.parametrize("number", [b'"id":123,', b'"id":null,', b""])
-def test_odd_or_missing_ids_double_nothing(number: bytes) -> None:
+def test_odd_or_missing_ids_repeat_no_text(number: bytes) -> None:
     def event(kind: bytes, text: bytes) -> bytes:
         body = b'{%s"type":"answer","content":"%s","content_type":"text"}' % (number, text)
         return b"event:conversation.message.%s\ndata:%s\n\n" % (kind, body)
@@ -189,7 +189,7 @@ def test_answers_without_ids_are_separated_by_their_ends() -> None:
 
 
 @pytest.mark.parametrize("status", ["failed", "canceled", "cancelled", "expired"])
-def test_an_end_that_says_that_it_failed_is_a_failure(status: str) -> None:
+def test_an_end_with_a_failed_status_is_a_failure(status: str) -> None:
     end = b'event:conversation.chat.completed\ndata:{"id":"7","status":"%s"}\n\n'
     with pytest.raises(CozeChatError) as caught:
         parse_chunks([make_delta("1", "a") + end % status.encode() + DONE])
@@ -205,7 +205,7 @@ def test_every_spelling_of_a_required_action_gives_tool_calls(name: bytes) -> No
 
 
 @pytest.mark.parametrize("sent", [DONE, TURN[:480] + b"\n\n" + DONE])
-def test_the_end_of_nothing_is_no_success(sent: bytes) -> None:
+def test_an_end_without_messages_is_an_error(sent: bytes) -> None:
     with pytest.raises(CozeStreamError):
         parse_chunks([sent])
 

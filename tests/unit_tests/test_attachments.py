@@ -189,7 +189,7 @@ def test_the_type_of_an_image_is_that_of_its_bytes(data: bytes, mime_type: str) 
         (7, None, "'int', which Coze does not accept"),
     ],
 )
-def test_invalid_blocks_are_refused_with_a_reason(
+def test_invalid_blocks_are_rejected_with_a_reason(
     block: Any, code: int | None, message: str
 ) -> None:
     with pytest.raises(CozeInvalidRequestError, match=message) as caught:
@@ -198,7 +198,7 @@ def test_invalid_blocks_are_refused_with_a_reason(
     assert "提示：" in str(caught.value)
 
 
-def test_a_file_that_is_too_large_is_refused_before_it_is_decoded(
+def test_an_oversized_file_is_rejected_before_it_is_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(attachments, "MAX_FILE_SIZE", 1000)

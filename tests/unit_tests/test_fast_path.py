@@ -111,7 +111,7 @@ def test_any_texts_arrive_as_they_were_sent(
             assert message.content == text.encode("utf-8", "replace").decode()
 
 
-def test_a_delta_that_only_looks_plain_is_read() -> None:
+def test_a_delta_that_only_looks_plain_is_parsed() -> None:
     plain = make_delta("1", "a", content_type="text")
     thinks = make_delta("1", "b", content_type="text", reasoning_content="hm")
     other = make_delta("2", "c", content_type="text")

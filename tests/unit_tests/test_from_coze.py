@@ -216,7 +216,7 @@ def test_an_action_of_another_type_is_a_question_and_no_tool_call(
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_calls_and_questions_of_one_action_are_told_apart_by_type(*, whole: bool) -> None:
+def test_calls_and_questions_of_one_action_are_distinguished_by_type(*, whole: bool) -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     untyped = {"id": "2", "function": {"name": "g", "arguments": "{}"}}
     message = read_message(make_action(REPLY_MESSAGE, call, untyped), whole=whole)
@@ -276,13 +276,13 @@ def test_an_item_of_an_unknown_type_is_kept(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("arguments", ["{}", "", {}, None])
-def test_a_plugin_call_without_arguments_has_none(arguments: Any) -> None:
+def test_a_plugin_call_without_arguments_has_empty_arguments(arguments: Any) -> None:
     content = json.dumps({"name": "s", "arguments": arguments})
     assert build_call_block("1", content)["args"] == {}
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_what_follows_a_required_action_counts(*, whole: bool) -> None:
+def test_events_after_a_required_action_count(*, whole: bool) -> None:
     chat = {"id": "6", "conversation_id": "5", "status": "requires_action"}
     action = make_event("conversation.chat.requires_action", **chat, required_action=ACTION)
     went_on = action + make_event("conversation.chat.completed", **{**chat, "status": "completed"})
@@ -329,7 +329,7 @@ def test_cached_and_reasoning_tokens_are_details() -> None:
     }
 
 
-def test_missing_token_counts_give_none() -> None:
+def test_missing_token_counts_give_no_usage_metadata() -> None:
     assert to_usage_metadata(Usage()) is None
 
 

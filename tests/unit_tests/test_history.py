@@ -66,7 +66,7 @@ def test_stateless_sends_everything_and_names_no_conversation(
     assert not recwarn
 
 
-def test_a_thread_sends_what_follows_the_last_answer_of_this_bot() -> None:
+def test_a_thread_sends_the_messages_after_the_last_answer_of_this_bot() -> None:
     other = make_answer("b1", chat="c9", conversation="v9", model="7777")
     plan = plan_turn([Q1, make_answer("a1"), other, Q2], THREAD)
     assert (get_texts(plan.messages), plan.conversation_id) == (["b1", "q2"], "v1")
@@ -75,7 +75,7 @@ def test_a_thread_sends_what_follows_the_last_answer_of_this_bot() -> None:
     assert plan.for_new_conversation().conversation_id is None
 
 
-def test_a_thread_without_an_answer_of_this_bot_begins_a_conversation() -> None:
+def test_a_thread_without_an_answer_of_this_bot_starts_a_conversation() -> None:
     foreign = AIMessage("x", response_metadata={"model_provider": "openai", "chat_id": "c1"})
     no_ids = make_answer("x", metadata={"conversation_id": ""})
     for answer in (foreign, no_ids, make_answer("x", model="7777")):
@@ -83,7 +83,7 @@ def test_a_thread_without_an_answer_of_this_bot_begins_a_conversation() -> None:
         assert (len(plan.messages), plan.conversation_id) == (3, None)
 
 
-def test_a_named_conversation_gets_what_follows_its_own_last_answer() -> None:
+def test_a_named_conversation_gets_the_messages_after_its_own_last_answer() -> None:
     history = [
         Q1,
         make_answer("a1", conversation="v1"),
@@ -133,7 +133,7 @@ def test_each_call_gets_an_output() -> None:
     }
 
 
-def test_a_result_that_is_no_text_is_sent_as_json() -> None:
+def test_a_result_without_text_is_sent_as_json() -> None:
     image = ToolMessage([{"type": "image", "url": "https://h/茶.png"}], tool_call_id="1")
     outputs = plan_turn([Q1, make_answer("", calls=["1"]), image], STATELESS).outputs
     assert outputs == {"1": '[{"type": "image", "url": "https://h/茶.png"}]'}
@@ -148,7 +148,7 @@ def test_a_result_that_is_no_text_is_sent_as_json() -> None:
         [make_tool_result("1"), AIMessage("I take over.", name="other")],
     ],
 )
-def test_a_user_who_goes_on_abandons_the_calls(went_on: list[BaseMessage]) -> None:
+def test_a_new_user_message_abandons_the_calls(went_on: list[BaseMessage]) -> None:
     history = [Q1, make_answer("a1"), Q2, make_answer("", chat="c2", calls=["1"]), *went_on]
     stateless, thread = (plan_turn(history, scope) for scope in (STATELESS, THREAD))
     for plan in (stateless, thread):
@@ -165,7 +165,7 @@ def test_a_user_who_goes_on_abandons_the_calls(went_on: list[BaseMessage]) -> No
     ]  # when the turn is cancelled, it is forgotten
 
 
-def test_the_turn_that_is_forgotten_begins_at_its_question_also_after_several_rounds() -> None:
+def test_a_cancelled_turn_is_sent_again_from_its_question_on() -> None:
     rounds = [
         make_answer("", chat="c2", calls=["1"]),
         make_tool_result("1"),
@@ -175,12 +175,12 @@ def test_the_turn_that_is_forgotten_begins_at_its_question_also_after_several_ro
     assert plan_turn(history, THREAD).reopened_messages == [Q2, *rounds, history[-1]]
 
 
-def test_open_calls_without_results_are_refused_by_id() -> None:
+def test_open_calls_without_results_are_rejected_by_id() -> None:
     with pytest.raises(CozeInvalidRequestError, match=r"waits for the results .*: 1, 2\."):
         plan_turn([Q1, make_answer("", calls=["1", "2"])], STATELESS)
 
 
-def test_a_result_that_nobody_has_asked_for_is_refused() -> None:
+def test_a_result_of_an_unknown_call_is_rejected() -> None:
     for history in (
         [Q1, make_tool_result("x")],
         [Q1, make_answer("", calls=["1"]), make_tool_result("x")],
@@ -189,7 +189,7 @@ def test_a_result_that_nobody_has_asked_for_is_refused() -> None:
             plan_turn(history, STATELESS)
 
 
-def test_a_hand_over_by_another_agent_is_not_refused() -> None:
+def test_a_handoff_by_another_agent_is_accepted() -> None:
     hand_over = AIMessage(
         "", name="supervisor", tool_calls=[ToolCall(name="transfer_to_bot", args={}, id="h")]
     )
@@ -217,7 +217,7 @@ def test_the_calls_of_a_chat_that_was_not_saved_cannot_be_answered(
     assert (plan.open_chat is None) == bool(metadata)
 
 
-def test_an_interrupted_turn_goes_on_in_its_conversation_whatever_the_mode() -> None:
+def test_an_interrupted_turn_continues_in_its_conversation_in_every_mode() -> None:
     question = make_answer("Which city?", finish="interrupt")
     plan = plan_turn([Q1, question, Q2], STATELESS)
     assert (get_texts(plan.messages), plan.conversation_id) == (["q2"], "v1")
@@ -249,5 +249,5 @@ def test_heads_forget_the_conversations_that_were_used_least() -> None:
     assert found == [LastTurn(chat_id="d", state="stop"), None, LastTurn(chat_id="e", state="stop")]
 
 
-def test_a_plan_is_plain_data() -> None:
+def test_a_restarted_plan_sends_the_whole_history() -> None:
     assert TurnPlan(messages=[], full_history=[Q1]).for_new_conversation().messages == [Q1]

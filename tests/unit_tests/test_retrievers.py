@@ -42,12 +42,12 @@ def test_fields_have_their_documented_defaults() -> None:
         {"max_duration": 0},
     ],
 )
-def test_wrong_fields_are_refused_by_name(field: dict[str, float]) -> None:
+def test_invalid_fields_are_rejected_by_name(field: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match=next(iter(field))):
         make_retriever(**field)
 
 
-def test_a_misspelt_field_is_refused() -> None:
+def test_a_misspelt_field_is_rejected() -> None:
     with pytest.raises(ValueError, match="no argument 'score_treshold'") as caught:
         make_retriever(score_treshold=0.5)
     assert "Did you mean score_threshold?" in str(caught.value)
@@ -61,7 +61,7 @@ def test_a_misspelt_field_is_refused() -> None:
         ({"workflow_id": "7", "custom_variables": {"a": "b"}}, "does not support custom_variables"),
     ],
 )
-def test_invalid_settings_are_refused_before_any_request(
+def test_invalid_settings_are_rejected_before_any_request(
     fields: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COZE_BOT_ID", raising=False)

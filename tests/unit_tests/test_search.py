@@ -202,7 +202,7 @@ def test_messages_that_cannot_be_read_do_not_hide_a_recall(payload: bytes) -> No
     assert get_texts(search) == ["text"]
 
 
-def test_a_recall_whose_message_is_no_json_is_damaged_and_not_missing() -> None:
+def test_a_recall_in_invalid_json_is_damaged_and_not_missing() -> None:
     cut = RECALL.replace(b'"chat_id":', b'"chat_id"')
     search = read_recalls(CREATED, cut)
     assert [found.parse_error for found in search.recalls] == ["its message is not JSON"]

@@ -57,7 +57,7 @@ def test_a_message_with_files_is_an_object_string_as_the_wire_has_it() -> None:
     }
 
 
-def test_texts_of_a_message_are_one_and_stand_first() -> None:
+def test_the_texts_of_a_message_are_joined_before_its_files() -> None:
     image = {"type": "image", "url": "https://h/p.png"}
     blocks: list[Any] = [
         image,
@@ -89,7 +89,7 @@ def test_files_need_a_text_beside_them() -> None:
         to_coze_messages([HumanMessage("Look:"), image, image])
 
 
-def test_own_tool_calls_of_the_past_are_told_before_the_question() -> None:
+def test_earlier_tool_results_of_the_bot_come_before_the_question() -> None:
     history = [
         HumanMessage("Weather?"),
         make_calling_message(),
@@ -121,7 +121,7 @@ def test_tool_calls_of_others_are_left_out() -> None:
     assert convert(history) == [("user", "question", "[f] old"), ("user", "question", "Weather?")]
 
 
-def test_what_others_say_is_told_with_their_name() -> None:
+def test_messages_of_other_agents_have_their_name() -> None:
     history = [
         HumanMessage("Hi"),
         AIMessage("I am the boss.", name="boss"),
@@ -138,7 +138,7 @@ def test_what_others_say_is_told_with_their_name() -> None:
     ]
 
 
-def test_what_others_say_does_not_displace_the_question() -> None:
+def test_messages_of_other_agents_do_not_displace_the_question() -> None:
     """Coze answers the last message and searches its knowledge bases for it."""
     back = {"__is_handoff_back": True}
     history = [
@@ -152,7 +152,7 @@ def test_what_others_say_does_not_displace_the_question() -> None:
     assert convert(history)[-1] == note  # the question has been answered
 
 
-def test_files_of_an_answer_are_left_out_with_a_word() -> None:
+def test_files_of_an_answer_are_dropped_with_a_warning() -> None:
     image = {"type": "image", "url": "https://h/p.png"}
     shown: list[Any] = [{"type": "text", "text": "Here."}, image]
     history = [HumanMessage("Draw."), AIMessage(shown), HumanMessage("Again.")]
@@ -189,7 +189,7 @@ def test_system_messages_as_a_variable_come_from_the_whole_history() -> None:
 
 
 @pytest.mark.parametrize("kind", [["image"], {"a": 1}])
-def test_a_block_whose_type_is_no_text_is_not_a_file(kind: Any) -> None:
+def test_a_block_with_an_odd_type_is_not_a_file(kind: Any) -> None:
     history = [HumanMessage("Hi"), AIMessage("Hello"), HumanMessage("And now?")]
     history[1].content = [{"type": kind}]  # LangChain itself rejects it in a call
     assert [m["content"] for m in to_coze_messages(history)] == ["Hi", "And now?"]

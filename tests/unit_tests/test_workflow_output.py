@@ -107,7 +107,7 @@ def test_empty_outputs_give_no_chunks(output: Any, path: str | None) -> None:
         ({"a": [1]}, "a.²", "does not lead to a list"),
     ],
 )
-def test_an_output_without_a_list_is_refused_with_a_reason(
+def test_an_output_without_a_list_is_rejected_with_a_reason(
     output: Any, path: str | None, message: str
 ) -> None:
     with pytest.raises(CozeInvalidRequestError, match=message):
