@@ -10,21 +10,14 @@ from pydantic import Field, model_validator
 
 from langchain_coze._base.bot import CACHE_KEY_FIELDS, PER_CALL_FIELDS, BotFields
 from langchain_coze._base.turn_model import TurnChatModel
-from langchain_coze._base.unsupported import (
-    reject_forced_tool_choice,
-    reject_structured_output,
-)
+from langchain_coze._base.unsupported import reject_forced_tool_choice, reject_structured_output
 from langchain_coze._chat.history import needs_conversation
 from langchain_coze._chat.turn import AnswerTurnRun
 from langchain_coze._convert.to_coze import SystemMessageMode
 from langchain_coze._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        Callable,
-        Mapping,
-        Sequence,
-    )
+    from collections.abc import Callable, Mapping, Sequence
 
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage, BaseMessage
@@ -188,8 +181,9 @@ class ChatCoze(BotFields, TurnChatModel):
         params["ls_provider"] = "coze"
         params["ls_model_type"] = "chat"
         params["ls_model_name"] = self._resolve_model_name(kwargs) or "unknown"
-        for name in ("ls_temperature", "ls_max_tokens", "ls_stop"):  # configured on the bot in Coze
-            params.pop(name, None)  # type: ignore[misc] # not a literal key
+        params.pop("ls_temperature", None)  # these three are configured on the bot in Coze
+        params.pop("ls_max_tokens", None)
+        params.pop("ls_stop", None)
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
