@@ -30,7 +30,7 @@ from langchain_coze import (
     CozeTimeoutError,
 )
 from tests.conftest import finish_cancels, wait_until
-from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke, stream
 from tests.integration_tests.scripted_server import ScriptedServer, serve_script
 from tests.integration_tests.site_server import SiteServer, run_site
 from tests.site_recordings import read_site_reply
@@ -81,12 +81,27 @@ def test_an_answer_streams_frame_by_frame_and_its_ids_come_first() -> None:
     cut = reply.rindex(b'event: message\ndata: {"type": "message_end"')
     with serve_script(raw_replies={STREAM: [reply[:cut], 0.5, reply[cut:]]}) as server:
         started = time.monotonic()
-        stream = make_site(server.base_url).stream("北京天气")
-        first = next(stream)
+        chunks = make_site(server.base_url).stream("北京天气")
+        first = next(chunks)
         assert time.monotonic() - started < 0.4
         assert first.response_metadata["run_id"]
         assert first.response_metadata["session_id"]
-        assert list(stream)[-1].chunk_position == "last"
+        assert list(chunks)[-1].chunk_position == "last"
+
+
+@pytest.mark.parametrize("name", ["R02_tool", "28_variant_nonstream_nodes"])
+def test_every_way_to_call_gives_the_same_blocks(name: str) -> None:
+    def list_blocks(message: Any) -> list[Any]:
+        return [{k: v for k, v in b.items() if k != "index"} for b in message.content_blocks]
+
+    with replay(name) as server:
+        model = make_site(server.base_url)
+        expected = list_blocks(model.invoke("hi"))
+        assert list_blocks(stream(model, "hi")) == expected
+        assert list_blocks(model.stream_events("hi", version="v3").output) == expected
+        standard = make_site(server.base_url, output_version="v1").invoke("hi")
+        assert standard.content == expected
+    assert "server_tool_call" in [block["type"] for block in expected]
 
 
 def test_project_id_is_sent_as_a_number() -> None:
@@ -383,12 +398,12 @@ def test_a_stream_that_is_still_open_does_not_block_its_history(site: SiteServer
     model = make_site(site.base_url, session="thread")
     history = [HumanMessage("one"), model.invoke("one"), HumanMessage("two")]
     site.failures = ["hang"]
-    stream: Any = model.stream(history)
-    next(stream)
+    chunks: Any = model.stream(history)
+    next(chunks)
     assert model.invoke(history).text
     assert len(site.sessions) == 2
     site.released.set()
-    stream.close()
+    chunks.close()
 
 
 def test_async_mode_has_no_sessions() -> None:
