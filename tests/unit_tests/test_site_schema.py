@@ -34,7 +34,7 @@ class Node(BaseModel):
     children: list["Node"] = []
 
 
-class GraphInput(BaseModel):
+class BookingInput(BaseModel):
     """Book a room."""
 
     city: str = Field(description="Which city")
@@ -46,7 +46,7 @@ class GraphInput(BaseModel):
     tree: Node | None = None
 
 
-SCHEMA: dict[str, Any] = build_tool_schema(GraphInput.model_json_schema(), "book")
+SCHEMA: dict[str, Any] = build_tool_schema(BookingInput.model_json_schema(), "book")
 
 
 def test_the_schema_has_no_references_and_names_its_tool() -> None:
