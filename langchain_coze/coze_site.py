@@ -82,24 +82,26 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
     Instantiate:
         ```python
         from langchain_coze import ChatCozeSite
+        from langchain_coze.local import LocalSite
 
-        agent = ChatCozeSite(base_url="https://abcdefghij.coze.site", api_key="eyJ…")
+        site = LocalSite().start()
+        agent = ChatCozeSite(base_url=site.base_url, api_key=site.token)
         ```
 
     Invoke:
-        ```python no-run
+        ```python
         answer = agent.invoke("杭州今天天气怎么样？")
         print(answer.content)
         ```
 
     Stream:
-        ```python no-run
+        ```python
         for chunk in agent.stream("杭州今天天气怎么样？"):
             print(chunk.text, end="")
         ```
 
     Async:
-        ```python no-run
+        ```python
         answer = await agent.ainvoke("What is the weather like in Hangzhou?")
         ```
 
@@ -333,13 +335,19 @@ class CozeSiteTool(SiteFields, ParameterTool):
     Instantiate:
         ```python
         from langchain_coze import CozeSiteTool
+        from langchain_coze.local import LocalSite
 
-        tool = CozeSiteTool(base_url="https://abcdefghij.coze.site", api_key="eyJ…")
+
+        def add(a: float, b: float) -> dict:
+            return {"total": a + b}
+
+
+        site = LocalSite(workflow=add).start()
+        tool = CozeSiteTool.from_site(site.base_url, api_key=site.token)
         ```
 
     Invoke:
-        ```python no-run
-        tool = CozeSiteTool.from_site("https://abcdefghij.coze.site")
+        ```python
         print(tool.invoke({"a": 1, "b": 2}))
         ```
 

@@ -72,6 +72,11 @@ _PROJECT = _ErrorKind(
     "The project's own code failed: look at its log in Coze with the log id or the run id.",
     "项目自身的代码出错：请在扣子中用 log id 或 run id 查看项目日志。",
 )
+_WORKFLOW = _ErrorKind(
+    CozeWorkflowError,
+    "The workflow failed: try other parameters, or look at its log in Coze with the run id.",
+    "工作流运行失败：请更换参数，或在扣子中用 run id 查看其日志。",
+)
 _RATE = _ErrorKind(
     CozeRateLimitError,
     "The project's model or integration is called too often: use rate_limiter= or a smaller "
@@ -190,6 +195,8 @@ def make_site_error(
     text = "" if code is None else str(code)
     number = int(text) if text.isdecimal() and int(text) >= _MIN_CODE else None
     kind = _KINDS.get(text) or _find_kind(text, message)
+    if kind is _PROJECT and is_workflow:
+        kind = _WORKFLOW
     error_class = kind.error or (CozeWorkflowError if is_workflow else CozeChatError)
     reason = text if number is None else None
     hint = bilingual_hint(kind.en, kind.zh)

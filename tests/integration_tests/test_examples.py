@@ -18,6 +18,7 @@ from langchain_coze.local import (
     LocalCoze,
     LocalKnowledge,
     LocalOAuthApp,
+    LocalSite,
     LocalWorkflow,
 )
 
@@ -311,6 +312,43 @@ def test_workflow_tool_is_used_by_programs_and_agents() -> None:
     refused, unsent = re.findall(r"^error: (.*)", failures, re.MULTILINE)
     assert refused.startswith("lines is at most 2")
     assert unsent == "topic is missing. The parameters of the workflow: topic, lines."
+
+
+def test_site_agent_remembers_and_forks() -> None:
+    done = run_example("site_agent.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    _, streamed, tools, memory, fork, usage = re.split(r"^> .*\n", done.stdout, flags=re.MULTILINE)
+    assert streamed.startswith("Question 1: A Coze workflow")
+    assert tools == "search_documents({'query': 'What is a knowledge base in Coze?'})\n"
+    assert memory.startswith("Question 2: ")
+    assert memory.endswith("same session: True\n")
+    assert fork == "same session: False\n"
+    assert re.fullmatch(r"tokens: \d+\n", usage)
+
+
+def test_site_agent_asks_the_project_of_the_environment() -> None:
+    with LocalSite(agent=lambda question: f"heard {question}") as site:
+        done = run_example("site_agent.py", env=build_environment() | site.environment)
+        assert done.returncode == 0
+        assert "heard And what is a plugin?" in done.stdout
+        wrong = run_example(
+            "site_agent.py",
+            env=build_environment(SITE_BASE=site.base_url, SITE_TOKEN="eyJ" + "x" * 40),
+        )
+    assert wrong.returncode == 1
+    assert "COZE_SITE_TOKEN" in wrong.stderr
+    assert "xxxx" not in wrong.stderr
+
+
+def test_site_workflow_is_used_by_programs_and_agents() -> None:
+    done = run_example("site_workflow.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    schema, program, progress, task, failure = re.split(r"^> .*\n", done.stdout, flags=re.MULTILINE)
+    assert schema.splitlines()[1] == "  city (string): Which city."
+    assert json.loads(program) == {"booked": "2 night(s) in 杭州"}
+    assert progress.split() == ["book:", "running", "book:", "done"]
+    assert task.splitlines()[1] == "output: 1 night(s) in 北京"
+    assert "nights is at most 7 (code 201003)" in failure
 
 
 def test_toolkit_makes_a_tool_of_each_workflow() -> None:

@@ -47,7 +47,14 @@ from langchain_coze import (
 from langchain_coze._api.error_codes import CODES
 from langchain_coze._base.bot import PER_CALL_FIELDS
 from langchain_coze._base.connection import CozeConnectionFields
-from langchain_coze.local import FAULTS, LocalBot, LocalChatflow, LocalCoze, LocalWorkflow
+from langchain_coze.local import (
+    FAULTS,
+    LocalBot,
+    LocalChatflow,
+    LocalCoze,
+    LocalSite,
+    LocalWorkflow,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +140,7 @@ def run_blocks(blocks: list[Block], where: str) -> None:
                     function(local_coze=coze)
     finally:
         for value in namespace.values():
-            if isinstance(value, LocalCoze):
+            if isinstance(value, (LocalCoze, LocalSite)):
                 value.stop()
 
 
