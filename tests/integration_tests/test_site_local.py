@@ -1,4 +1,4 @@
-"""Both classes of coze.site against the local server, which was written from the recordings alone."""
+"""Both classes of coze.site against the local server, which was written from the recordings."""
 
 from __future__ import annotations
 
