@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -17,7 +18,7 @@ from langchain_coze.local.routes.access import is_loopback
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from starlette.applications import Starlette
@@ -173,6 +174,29 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+class _DaemonExecutor(ThreadPoolExecutor):
+    """A daemon thread for each call, such as that of a graph's node that is not `async`.
+
+    Slow calls do not wait for each other, and one that never ends does not delay `stop`.
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_running_or_notify_cancel()  # from now on it cannot be cancelled
+
+        def call() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
+                future.set_exception(error)
+
+        threading.Thread(target=call, name="local-coze-call", daemon=True).start()
+        return future
+
+    def shutdown(self, *_: Any, **__: Any) -> None:
+        """Wait for nothing."""
+
+
 class _UvicornThread(uvicorn.Server):
     """uvicorn in a thread, stopped by an event instead of by polling."""
 
@@ -219,6 +243,7 @@ class _UvicornThread(uvicorn.Server):
 
     async def main_loop(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(_DaemonExecutor())
         self._stopping = asyncio.Event()
         self._ready.set()
         await self._stopping.wait()

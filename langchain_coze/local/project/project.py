@@ -7,7 +7,7 @@ import inspect
 import json
 import uuid
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints, is_typeddict
 
 from langchain_core.messages import (
     AIMessageChunk,
@@ -20,6 +20,7 @@ from langgraph.func import entrypoint
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import StreamWriter  # noqa: TC002 - LangGraph reads the annotation
 from pydantic import BaseModel, Field, TypeAdapter, create_model
+from pydantic.errors import PydanticUserError
 from pydantic_core import to_jsonable_python
 
 from langchain_coze.local import reply_parts
@@ -69,7 +70,7 @@ class Project:
             graph = graph.copy({"checkpointer": memory})
         elif is_graph:
             graph = served
-            schemas = graph.get_input_jsonschema(), graph.get_output_jsonschema()
+            schemas = _read_schemas(graph)
         else:
             graph, schemas = _build_workflow(served)
         if not self.is_agent:
@@ -197,10 +198,28 @@ def _build_workflow(function: Callable[..., Any]) -> tuple[Any, tuple[Any, Any]]
         return plain if isinstance(plain, dict) else {"output": plain}
 
     run.__name__ = derive_name(function)
-    schema = TypeAdapter(result_type).json_schema(mode="serialization")
+    schema = _build_schema(result_type)
     if schema and schema.get("type") != "object":
         schema = {"properties": {"output": schema}, "required": ["output"], "type": "object"}
     return entrypoint()(run), (model.model_json_schema(), schema)
+
+
+def _read_schemas(graph: Any) -> tuple[Any, Any]:
+    try:
+        return graph.get_input_jsonschema(), graph.get_output_jsonschema()
+    except PydanticUserError:
+        builder = graph.builder
+        return _build_schema(builder.input_schema), _build_schema(builder.output_schema)
+
+
+def _build_schema(kind: Any) -> dict[str, Any]:
+    """Return the schema of a type; before Python 3.12 pydantic refuses `typing.TypedDict`."""
+    if not is_typeddict(kind):
+        return TypeAdapter(kind).json_schema(mode="serialization")
+    hints = get_type_hints(kind, include_extras=True).items()
+    fields: Any = {k: (hint, ... if k in kind.__required_keys__ else None) for k, hint in hints}
+    model: type[BaseModel] = create_model(kind.__name__, **fields)
+    return model.model_json_schema()
 
 
 def _read_signature(function: Callable[..., Any]) -> tuple[type[BaseModel], Any]:

@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 _PING: Final = object()
 _FAULT_TEXT = "a fault of the local server"
+_REMOTE = ("http://", "https://", "data:")
 _IMAGE = re.compile(
     r"\.(?:apng|avif|bmp|gif|heic|ico|jpe?g|png|svg|tiff|webp)(?:\?|$)", re.IGNORECASE
 )
@@ -268,7 +269,7 @@ def build_user_message(blocks: Any) -> dict[str, Any]:
             content.append({"type": "text", "text": block["text"]})
         elif kind == "upload_file" and (file := block.get("upload_file")):
             url, name = file.get("url", ""), file.get("file_name", "")
-            if _IMAGE.search(url) or _IMAGE.search(name):
+            if url.startswith(_REMOTE) and (_IMAGE.search(url) or _IMAGE.search(name)):
                 content.append({"type": "text", "text": url})
                 content.append({"type": "image_url", "image_url": {"url": url}})
             else:
