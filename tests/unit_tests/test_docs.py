@@ -49,6 +49,7 @@ from langchain_coze._base.bot import PER_CALL_FIELDS
 from langchain_coze._base.connection import CozeConnectionFields
 from langchain_coze.local import (
     FAULTS,
+    SITE_FAULTS,
     LocalBot,
     LocalChatflow,
     LocalCoze,
@@ -477,12 +478,12 @@ def test_the_readme_names_every_error(page: Path, heading: str) -> None:
     assert parse_rows(page, heading).keys() == list_error_classes().keys()
 
 
-@pytest.mark.parametrize("kind", [LocalBot, LocalChatflow, LocalCoze, LocalWorkflow])
+@pytest.mark.parametrize("kind", [LocalBot, LocalChatflow, LocalCoze, LocalSite, LocalWorkflow])
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_tables_of_the_local_server_match(language: str, kind: Any) -> None:
     table = parse_rows(ROOT / "docs" / language / "local-server.md", f"`{kind.__name__}(…)`")
     public = [field for field in dataclasses.fields(kind) if field.init]
-    assert list(table) == [field.name for field in public]
+    assert table.keys() == {field.name for field in public}
     needed = dataclasses.MISSING
     defaults = ["" if f.default is needed else f"`{f.default!r}`" for f in public]
     assert [table[field.name][0] for field in public] == defaults
@@ -490,8 +491,16 @@ def test_the_tables_of_the_local_server_match(language: str, kind: Any) -> None:
 
 @for_pages("local-server.md", "Fault", "故障")
 def test_the_table_of_faults_matches(page: Path, heading: str) -> None:
-    table = parse_rows(page, heading)
-    assert table.keys() == {fault.value for fault in FAULTS}
-    for fault, (default, _) in FAULTS.items():
+    check_faults(parse_rows(page, heading), FAULTS)
+
+
+@for_pages("local-server.md", "Fault of a site", "站点故障")
+def test_the_table_of_faults_of_a_site_matches(page: Path, heading: str) -> None:
+    check_faults(parse_rows(page, heading), SITE_FAULTS)
+
+
+def check_faults(table: dict[str, list[str]], faults: Any) -> None:
+    assert table.keys() == {fault.value for fault in faults}
+    for fault, (default, _) in faults.items():
         wanted = {None: "", "": "–"}.get(default, f"`{default}`")
         assert table[fault.value][0] == wanted, fault
