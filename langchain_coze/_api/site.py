@@ -45,27 +45,13 @@ _UNKNOWN_OUTCOME = (CozeServerError, CozeTimeoutError, CozeStreamError)
 def send_to_site(
     request: Request, policy: RetryPolicy, *, is_workflow: bool = False
 ) -> Flow[Reply]:
-    """Send a request to a project; see `send_with_retry`.
-
-    Args:
-        request: The request.
-        policy: The retry policy.
-        is_workflow: Whether the project is a workflow.
-
-    Raises:
-        CozeError: The project reported an error or could not be reached.
-    """
+    """Send a request to a project; see `send_with_retry`."""
     finder: ErrorFinder = functools.partial(find_site_error, is_workflow=is_workflow)
     return send_with_retry(request, policy, finder)
 
 
 def build_stream_request(body: Mapping[str, Any], headers: Mapping[str, str]) -> Request:
-    """Return the request that runs an agent or workflow as a stream.
-
-    Args:
-        body: The question of an agent, or the inputs of a workflow.
-        headers: `RUN_ID`, or `DEBUG` for the nodes of a workflow.
-    """
+    """Return the request that runs an agent or workflow as a stream."""
     return Request(method="POST", path="/stream_run", body=body, headers=headers, stream=True)
 
 
@@ -105,29 +91,14 @@ def run_project(
 
 
 def fetch_schemas(policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
-    """Return `input_schema` and `output_schema` of a project; both are empty for an agent.
-
-    Args:
-        policy: The retry policy.
-
-    Raises:
-        CozeError: The project reported an error or could not be reached.
-    """
+    """Return `input_schema` and `output_schema` of a project; both are empty for an agent."""
     reply = yield from send_to_site(Request(method="GET", path="/graph_parameter"), policy)
     schemas: Mapping[str, Any] = reply.json
     return schemas
 
 
 def cancel_run(run_id: str, policy: RetryPolicy) -> Flow[None]:
-    """Cancel a run of `/run` or `/stream_run`; the project answers alike if there is none.
-
-    Args:
-        run_id: The id of the run.
-        policy: The retry policy.
-
-    Raises:
-        CozeError: The project reported an error or could not be reached.
-    """
+    """Cancel a run of `/run` or `/stream_run`; the project answers alike if there is none."""
     request = Request(method="POST", path=f"/cancel/{quote(run_id, safe='')}")
     yield from send_to_site(request, policy)
 
@@ -181,13 +152,7 @@ def _submit_task(body: Mapping[str, Any], task_id: str, policy: RetryPolicy) -> 
 
 
 def _is_stored(task_id: str, policy: RetryPolicy, cause: CozeError) -> Flow[bool]:
-    """Return whether a task was stored although its submission failed.
-
-    Args:
-        task_id: The task.
-        policy: The retry policy.
-        cause: The error of the submission, which is raised if that cannot be found out.
-    """
+    """Return whether a task was stored although its submission failed."""
     try:
         yield from send_to_site(_build_task_request(task_id), policy)
     except CozeNotFoundError:

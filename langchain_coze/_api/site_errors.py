@@ -184,14 +184,7 @@ _STATUS_OF_CODE = {4100: 401, 4101: 403, 4200: 404}
 def make_site_error(
     code: Any, message: str, *, is_workflow: bool = False, **context: Any
 ) -> CozeError:
-    """Return the error that a run reports.
-
-    Args:
-        code: Its code: digits, or a word, which becomes the `reason` of the error.
-        message: Its text; tokens must have been masked.
-        is_workflow: Whether the project is a workflow.
-        **context: Other attributes of `CozeError`.
-    """
+    """Return the error that a run reports."""
     text = "" if code is None else str(code)
     number = int(text) if text.isdecimal() and int(text) >= _MIN_CODE else None
     kind = _KINDS.get(text) or _find_kind(text, message)
@@ -223,11 +216,6 @@ def find_site_error(
     """Return the error that a complete reply of a project reports, or None.
 
     The body of a successful reply is the output of the project, whatever its keys.
-
-    Args:
-        request: The request.
-        reply: Its reply, with its body.
-        is_workflow: Whether the project is a workflow.
     """
     body = reply.json if isinstance(reply.json, Mapping) else {}
     if reply.status_code < HTTP_ERROR and body and not request.stream:

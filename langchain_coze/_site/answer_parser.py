@@ -100,9 +100,6 @@ class SiteAnswerParser:
         """Parse the next bytes of a stream and return the chunks they produce.
 
         An error is raised by `finish`, after the text before it.
-
-        Args:
-            data: Bytes as read; any length.
         """
         if self._decoder.at_event_boundary and (text := self._pattern.match(data)) is not None:
             self.texts.append(text)
@@ -119,32 +116,19 @@ class SiteAnswerParser:
         return chunks
 
     def feed_state(self, messages: Sequence[Any]) -> None:
-        """Read the messages of a whole turn: those after its question.
-
-        Args:
-            messages: All messages of the graph's state, as LangChain writes them.
-        """
+        """Read the messages of a whole turn: those after its question."""
         humans = [n for n, m in enumerate(messages) if _get(m, "type") in {"human", "user"}]
         for message in messages[humans[-1] + 1 if humans else 0 :]:
             self._read_message(message)
         self.is_finished = True
 
     def handle_connection_lost(self, error: CozeError) -> None:
-        """Keep the error of a lost connection for `finish`, unless the turn has already ended.
-
-        Args:
-            error: The error that ended the stream.
-        """
+        """Keep the error of a lost connection for `finish`, unless the turn has already ended."""
         if not self.is_finished:
             self._keep_error(error)
 
     def finish(self) -> Iterator[ChatGenerationChunk]:
-        """Yield the last chunks.
-
-        Raises:
-            CozeStreamError: The stream ended before the turn did.
-            CozeError: The turn failed.
-        """
+        """Yield the last chunks."""
         if not self.is_finished and self._error is None:
             self._keep_error(self._make_truncated_error())
         if self._error is None:
@@ -378,11 +362,7 @@ class SiteAnswerParser:
 
 
 def read_usage(counts: Any) -> UsageMetadata | None:
-    """Return token counts in LangChain's format; None if they are all zero.
-
-    Args:
-        counts: `token_cost` of a frame, or `usage_metadata` of a message.
-    """
+    """Return token counts in LangChain's format; None if they are all zero."""
     values = [_get(counts, name) for name in ("input_tokens", "output_tokens", "total_tokens")]
     incoming, outgoing, total = (v if isinstance(v, int) else 0 for v in values)
     if not (incoming or outgoing or total):

@@ -28,12 +28,7 @@ class DeltaPattern:
         self._before = self._between = self._after = _NO_MATCH
 
     def learn(self, data: bytes, text: str) -> None:
-        """Remember the bytes of a frame.
-
-        Args:
-            data: A read that holds one text frame.
-            text: Its text.
-        """
+        """Remember the bytes of a frame."""
         number = data.find(_SEQUENCE) + len(_SEQUENCE)
         while data[number : number + 1] == b" ":
             number += 1
@@ -47,11 +42,7 @@ class DeltaPattern:
             self._between, self._after = data[end:start], data[start + len(raw_text) :]
 
     def match(self, data: bytes) -> str | None:
-        """Return the text of a read that holds one frame of the same message, else None.
-
-        Args:
-            data: The read.
-        """
+        """Return the text of a read that holds one frame of the same message, else None."""
         before, after = self._before, self._after
         if not (data.startswith(before) and data.endswith(after)):
             return None

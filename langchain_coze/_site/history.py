@@ -91,15 +91,7 @@ def plan_site_turn(
     session_id: str | None,
     system_mode: SystemMessageMode,
 ) -> SitePlan:
-    """Return the plan for the next turn.
-
-    Args:
-        messages: The full history.
-        model_name: The name of the project.
-        is_thread: Whether to take the session from the history.
-        session_id: The session that the caller names, if any.
-        system_mode: How system messages are sent.
-    """
+    """Return the plan for the next turn."""
     position = _find_last_answer(messages, model_name, session_id)
     is_asked = any(get_role(message) == "user" for message in messages[position + 1 :])
     if position >= 0 and not is_asked:  # another agent of the same project has answered
@@ -158,20 +150,12 @@ def _find_last_answer(
 
 
 def get_text_fingerprint(text: str) -> int:
-    """Return a number for the text of an answer, in which white space does not count.
-
-    Args:
-        text: The text; its blocks may be joined in different ways.
-    """
+    """Return a number for the text of an answer, in which white space does not count."""
     return hash("".join(text.split()))
 
 
 def get_history_fingerprint(messages: Sequence[BaseMessage]) -> tuple[int, ...]:
-    """Return a number for each message: an edited history is another one.
-
-    Args:
-        messages: Any messages.
-    """
+    """Return a number for each message: an edited history is another one."""
     return tuple(
         get_text_fingerprint(str(message.text))
         if isinstance(message, AIMessage)

@@ -38,12 +38,7 @@ class SiteRunParser:
     """
 
     def __init__(self, *, logid: str | None = None, token: str = "") -> None:
-        """Create a parser for one run.
-
-        Args:
-            logid: The log id of the response.
-            token: The token to mask in errors.
-        """
+        """Create a parser for one run."""
         self.run_id: str | None = None
         self.logid = logid
         self.outputs: dict[str, Any] = {}
@@ -54,14 +49,7 @@ class SiteRunParser:
         self._decoder = Decoder()
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """Parse the next bytes; return the new progress, in the form of a `ProgressReporter`.
-
-        Args:
-            data: Bytes as read; any length.
-
-        Raises:
-            CozeError: The run failed.
-        """
+        """Parse the next bytes; return the new progress, in the form of a `ProgressReporter`."""
         progress: list[dict[str, Any]] = []
         for event in self._decoder.feed(data):
             body = parse_json(event.data)
@@ -71,11 +59,7 @@ class SiteRunParser:
         return progress
 
     def close(self) -> None:
-        """Handle the end of the stream.
-
-        Raises:
-            CozeStreamError: It came before the end of the run.
-        """
+        """Handle the end of the stream."""
         if not self.is_finished:
             message = "The stream ended before the workflow did."
             raise make_truncated_error(message, **self.collect_error_context())

@@ -18,12 +18,7 @@ _MAX_DEPTH = 10  # levels of nested objects; a recursive model has no end
 
 
 def build_tool_schema(input_schema: Mapping[str, Any], title: str) -> dict[str, Any]:
-    """Return the `args_schema` of a tool.
-
-    Args:
-        input_schema: `input_schema` of the workflow.
-        title: The name of the tool.
-    """
+    """Return the `args_schema` of a tool."""
     definitions = input_schema.get("$defs") or {}
     schema = _simplify({**input_schema, "type": "object"}, definitions, _MAX_DEPTH)
     description = str(input_schema.get("description") or "")
@@ -67,14 +62,7 @@ def _single(choices: list[Any]) -> tuple[str, ...]:
 
 
 def to_site_file(value: Any) -> Any:
-    """Return a file parameter in the form of a workflow: an object with a `url`.
-
-    Args:
-        value: An http(s) URL, or an object with one.
-
-    Raises:
-        CozeWorkflowError: It is anything else: the server would open it as one of its own files.
-    """
+    """Return a file parameter in the form of a workflow: an object with a `url`."""
     file = dict(value) if isinstance(value, Mapping) else {"url": value}
     if not str(file.get("url")).lower().startswith(("http://", "https://")):
         raise CozeWorkflowError("A file of a coze.site workflow must be a public http(s) URL.")

@@ -149,13 +149,6 @@ def start_site_turn(turn: SiteTurn, messages: Sequence[BaseMessage]) -> Flow[Sit
     """Start the next turn of a history; in the modes without a stream, also wait for its end.
 
     The caller must call `turn.finish` afterwards, also after an error.
-
-    Args:
-        turn: The turn; it receives the stream, the parser and the lock.
-        messages: The full history.
-
-    Raises:
-        CozeError: The history cannot be sent, or the project reports an error.
     """
     options = turn.options
     turn.plan = plan_site_turn(

@@ -57,17 +57,7 @@ class SiteRunOptions(NamedTuple):
 def run_site_workflow(
     options: SiteRunOptions, inputs: Mapping[str, Any], reporter: Any = None
 ) -> Flow[WorkflowRun]:
-    """Run a workflow and wait for its end.
-
-    Args:
-        options: How to run it.
-        inputs: Its inputs.
-        reporter: Receives the progress of a stream; see `Notify`.
-
-    Raises:
-        CozeWorkflowError: The run failed, or stopped at a question.
-        CozeError: Any other error.
-    """
+    """Run a workflow and wait for its end."""
     try:
         if options.mode == "stream":
             return (yield from _stream_run(options, inputs, reporter))
