@@ -23,7 +23,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from langchain_coze.local.faults.specs import SITE_FAULTS, FaultSet, SiteFault, read_faults
-from langchain_coze.local.project.failures import FailedRunError, build_failure_detail
+from langchain_coze.local.project.failures import (
+    FailedRunError,
+    build_failure_detail,
+    classify_error,
+)
 from langchain_coze.local.project.streams import (
     AgentStream,
     Run,
@@ -94,8 +98,12 @@ class SiteState:
         task.add_done_callback(self.running_tasks.discard)
         if run_id:
             self.runs[run_id] = task
-            task.add_done_callback(lambda _: self.runs.pop(run_id, None))
+            task.add_done_callback(lambda done: self._forget(run_id, done))
         return task
+
+    def _forget(self, run_id: str, task: asyncio.Task[Any]) -> None:
+        if self.runs.get(run_id) is task:
+            del self.runs[run_id]
 
 
 class SiteRequest(NamedTuple):
@@ -157,8 +165,9 @@ class SiteApp:
             except (ClientDisconnect, asyncio.CancelledError):
                 return DroppedResponse(self.state.connections)
             path, headers = request.url.path, dict(request.headers)
-            token = headers.get("authorization", "").removeprefix("Bearer ")
-            is_known = hmac.compare_digest(hash_token(token), hash_token(self._settings.token))
+            authorization = headers.get("authorization", "")
+            wanted = f"Bearer {self._settings.token}"
+            is_known = hmac.compare_digest(hash_token(authorization), hash_token(wanted))
             recorded = content if is_known else b""
             query = dict(request.query_params)
             self._requests.append(RecordedRequest(request.method, path, query, headers, recorded))
@@ -180,7 +189,10 @@ class SiteApp:
         """Return the faults of the site and of the request, as long as they apply."""
         values: dict[Any, str] = {}
         for text in (self._settings.read_faults(), headers.get("x-local-fault", "")):
-            faults = read_faults(text, SITE_FAULTS)
+            try:
+                faults = read_faults(text, SITE_FAULTS)
+            except ValueError as error:
+                raise HTTPException(400, str(error)) from None
             is_poll = path.startswith("/task/") and SiteFault.NO_ASYNC in faults.values
             if faults.values and (is_poll or faults.applies_to(path)):
                 self.state.counters[faults.text] += 1
@@ -214,14 +226,12 @@ class SiteApp:
             task.cancel()
             await asyncio.wait({task})
         error = None if task.cancelled() else task.exception()
-        if isinstance(error, FailedRunError) and error.failure.code in _CANCELLED_CODES:
-            error = asyncio.CancelledError()
-        if task.cancelled() or isinstance(error, asyncio.CancelledError):
-            # The same for a run that took too long.
-            text = "Execution was cancelled"
+        if task.cancelled() or (error and classify_error(error).code in _CANCELLED_CODES):
+            text = "Execution was cancelled"  # the same for a run that took too long
             return _reply({"status": "cancelled", "run_id": run.run_id, "message": text})
         if error is not None:
-            logger.error("The run failed", exc_info=error)
+            if not isinstance(error, FailedRunError):
+                logger.error("The run failed", exc_info=error)
             return _reply({"detail": build_failure_detail(error)}, 500)
         return _reply({**task.result(), "run_id": run.run_id})
 
