@@ -96,38 +96,38 @@ def build_agent() -> Any:
     return graph.compile(checkpointer=InMemorySaver())
 
 
-class GraphInput(BaseModel):
+class SumInput(BaseModel):
     """两数相加的输入"""
 
     a: float = Field(description="第一个数")
     b: float = Field(description="第二个数")
 
 
-class GraphOutput(BaseModel):
+class SumOutput(BaseModel):
     """工作流的输出"""
 
     total: float = Field(description="和")
     note: str = Field(default="", description="说明")
 
 
-class GraphState(GraphInput, GraphOutput):
+class SumState(SumInput, SumOutput):
     """All values."""
 
     total: float = 0
 
 
-def add(state: GraphState) -> dict[str, Any]:
+def add(state: SumState) -> dict[str, Any]:
     if state.b < 0:
         raise ValueError("负数")
     return {"total": state.a + state.b}
 
 
-def note(state: GraphState) -> dict[str, Any]:
+def note(state: SumState) -> dict[str, Any]:
     return {"note": f"完成：{state.total}"}
 
 
 def build_workflow() -> Any:
-    graph = StateGraph(GraphState, input_schema=GraphInput, output_schema=GraphOutput)
+    graph = StateGraph(SumState, input_schema=SumInput, output_schema=SumOutput)
     graph.add_node("add", add)
     graph.add_node("note", note)
     graph.add_edge(START, "add")
@@ -197,8 +197,8 @@ async def cancel(request: Request) -> Response:
 async def graph_parameter(_: Request) -> Response:
     schemas: dict[str, Any] = {"input_schema": {}, "output_schema": {}}
     if not is_agent:
-        schemas["input_schema"] = GraphInput.model_json_schema()
-        schemas["output_schema"] = GraphOutput.model_json_schema()
+        schemas["input_schema"] = SumInput.model_json_schema()
+        schemas["output_schema"] = SumOutput.model_json_schema()
     return JSONResponse(schemas)
 
 

@@ -12,7 +12,7 @@ from langchain_coze import CozeWorkflowError
 from langchain_coze._site.schema import build_tool_schema, to_site_file
 
 
-class File(BaseModel):
+class LinkedFile(BaseModel):
     """A file."""
 
     model_config = ConfigDict(json_schema_extra={"x-component": "file-upload"})
@@ -27,7 +27,7 @@ class Tone(Enum):
 
 class Guest(BaseModel):
     name: str = Field(description="Who")
-    photo: File | None = None
+    photo: LinkedFile | None = None
 
 
 class Node(BaseModel):
@@ -41,7 +41,7 @@ class BookingInput(BaseModel):
     nights: int | None = None
     tone: Tone = Tone.SHORT
     guest: Guest
-    photos: list[File] = []
+    photos: list[LinkedFile] = []
     either: int | str = 1
     tree: Node | None = None
 
