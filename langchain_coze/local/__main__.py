@@ -101,8 +101,7 @@ def _log_to_stderr() -> None:
 
 
 def _create_server(arguments: argparse.Namespace) -> Any:
-    # The extra may be missing.
-    from langchain_coze.local.server import LocalCoze  # noqa: PLC0415
+    from langchain_coze.local.server import LocalCoze  # noqa: PLC0415 - the extra may be missing
 
     target = _load_target(arguments.target) if arguments.target else None
     names = ("host", "port", "profile", "token")
@@ -122,7 +121,7 @@ def _create_server(arguments: argparse.Namespace) -> Any:
 
 
 def _create_site(target: Any, options: dict[str, Any]) -> Any:
-    from langchain_coze.local.site import LocalSite  # noqa: PLC0415
+    from langchain_coze.local.site import LocalSite  # noqa: PLC0415 - the extra may be missing
 
     if isinstance(target, LocalSite):
         return dataclasses.replace(target, **options)

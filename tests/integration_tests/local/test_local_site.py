@@ -328,14 +328,14 @@ def test_the_faults_have_the_names_of_the_design() -> None:
 # Workflows ----------------------------------------------------------------------------------------
 
 
-class Room(TypedDict):
+class BookedRoom(TypedDict):
     """What was booked."""
 
     city: str
     nights: int
 
 
-def book(city: str, nights: int = 1) -> Room:
+def book(city: str, nights: int = 1) -> BookedRoom:
     """Book a room.
 
     Args:
@@ -347,7 +347,7 @@ def book(city: str, nights: int = 1) -> Room:
     return {"city": city, "nights": nights}
 
 
-async def book_slowly(city: str, nights: int = 1) -> Room:
+async def book_slowly(city: str, nights: int = 1) -> BookedRoom:
     return book(city, nights)
 
 
