@@ -123,11 +123,7 @@ class Deadline:
             self.may_have_started = True
 
     def watch(self, connection: Any) -> None:
-        """Shut a connection down at the deadline, unless its socket is unknown.
-
-        Args:
-            connection: The `network_stream` of an httpx response, or None.
-        """
+        """Shut a connection (a `network_stream` of httpx) down at the deadline, if it is known."""
         raw_socket = connection.get_extra_info("socket") if connection is not None else None
         if self._new_socket is None and isinstance(raw_socket, socket.socket):
             self._timer.start(self, self._expires_at, raw_socket)

@@ -124,9 +124,7 @@ _STATUS: Mapping[int, _CodeInfo] = {
     405: _WRONG_URL,
     413: _CodeInfo(CozeInvalidRequestError, hints.TOO_LARGE),
     429: _RATE,
-    502: _GATEWAY,
-    503: _GATEWAY,
-    504: _GATEWAY,
+    **dict.fromkeys((502, 503, 504), _GATEWAY),
 }
 _HTTP_TOO_MANY_REQUESTS = 429
 _HTTP_SERVER_ERROR = 500

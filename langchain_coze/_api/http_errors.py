@@ -30,11 +30,8 @@ def map_httpx_error(
 ) -> BaseException:
     """Return the error for an exception of an HTTP client; return anything else unchanged.
 
-    Classes are matched by name: a user-supplied client may come from a fork of httpx.
-
-    Args:
-        error: The exception.
-        get_route: Returns how the request reaches its server; None while a response is read.
+    Classes are matched by name: a user-supplied client may come from a fork of httpx. While a
+    request is sent, `get_route` returns how it reaches its server; afterwards it is None.
     """
     cause = error
     while isinstance(cause, BaseExceptionGroup):  # of anyio, which tries several addresses

@@ -167,9 +167,7 @@ class ConnectionPool:
     ) -> httpx.Response:
         """Send a request on the first free connection, or a new one.
 
-        Args:
-            request: The request; its `trace` extension watches a new connection.
-            deadline: Ends the wait for the head of the response on a connection that is reused.
+        The deadline watches a connection that is reused, the `trace` of the request a new one.
         """
         slot = self.slots.acquire()
         if deadline is not None:

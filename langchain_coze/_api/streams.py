@@ -27,13 +27,7 @@ def raise_mapped(
     deadline: Deadline | None = None,
     get_route: Callable[[], Route] | None = None,
 ) -> NoReturn:
-    """Raise the error for an exception of an HTTP client, or the exception itself.
-
-    Args:
-        error: The exception.
-        deadline: The deadline of the request, which may be the cause.
-        get_route: See `map_httpx_error`.
-    """
+    """Raise the error for an exception of an HTTP client or a deadline, or the exception itself."""
     if deadline is not None and deadline.expired and isinstance(error, Exception):
         raise make_deadline_error(may_have_started=deadline.may_have_started) from error
     mapped = map_httpx_error(error, get_route)

@@ -70,11 +70,7 @@ class CallableToken:
         return _validate_token(value)
 
     async def aget(self, deadline: float | None = None) -> SecretStr:
-        """Async version of `get`; also accepts an awaitable, which a deadline interrupts.
-
-        Raises:
-            CozeTimeoutError: The deadline has passed.
-        """
+        """Async version of `get`; also accepts an awaitable, which a deadline interrupts."""
         value = _to_secret(self._function())
         if inspect.isawaitable(value):
             try:
