@@ -17,11 +17,9 @@ from starlette.routing import Route
 from langchain_coze.local.faults.specs import CUTS, Fault, FaultSet, read_faults
 from langchain_coze.local.request_log import RecordedRequest, RequestLog, decode_json
 from langchain_coze.local.routes.access import AccessMiddleware
-from langchain_coze.local.routes.body_reader import discard_body, read_body
 from langchain_coze.local.routes.catalog import CatalogRoutes
 from langchain_coze.local.routes.chat import ChatRoutes
-from langchain_coze.local.routes.chatflows import ChatflowRoutes
-from langchain_coze.local.routes.conversations import ConversationRoutes, MessageRoutes
+from langchain_coze.local.routes.conversations import ConversationRoutes
 from langchain_coze.local.routes.files import FileRoutes
 from langchain_coze.local.routes.oauth import OAuthRoutes
 from langchain_coze.local.routes.request_context import (
@@ -30,10 +28,8 @@ from langchain_coze.local.routes.request_context import (
     RouteSpec,
     build_json_response,
 )
-from langchain_coze.local.routes.run_histories import RunHistoryRoutes
 from langchain_coze.local.routes.state import ServerSettings, ServerState
-from langchain_coze.local.routes.stream_responses import DroppedResponse, FaultyResponse
-from langchain_coze.local.routes.workflow_catalog import WorkflowCatalogRoutes
+from langchain_coze.local.routes.stream_responses import DroppedResponse, apply_byte_faults
 from langchain_coze.local.routes.workflows import WorkflowRoutes
 from langchain_coze.local.wire.errors import ApiError
 
@@ -46,12 +42,8 @@ logger = logging.getLogger(__name__)
 
 _GROUPS: tuple[type[RouteGroup], ...] = (
     ChatRoutes,
-    ChatflowRoutes,
     WorkflowRoutes,
-    RunHistoryRoutes,
-    WorkflowCatalogRoutes,
     ConversationRoutes,
-    MessageRoutes,
     FileRoutes,
     OAuthRoutes,
     CatalogRoutes,
@@ -62,13 +54,7 @@ _FAULT_HEADER = "x-local-fault"
 
 
 class LocalApp:
-    """The application behind a `LocalCoze`; lives in one event loop.
-
-    Args:
-        settings: Bots, token and switches.
-        requests: Requests are recorded here.
-        profile: The profile of the replies.
-    """
+    """The application behind a `LocalCoze`; lives in one event loop."""
 
     def __init__(
         self, settings: ServerSettings, requests: RequestLog, profile: CloudProfile
@@ -79,9 +65,7 @@ class LocalApp:
         specs = [spec for group in _GROUPS for spec in group(self.state).build_routes()]
         self.asgi = Starlette(
             routes=[
-                Route(spec.path, self._build_endpoint(spec), methods=methods)
-                for spec in specs
-                if (methods := profile.filter_methods(spec.path, spec.methods))
+                Route(spec.path, self._build_endpoint(spec), methods=spec.methods) for spec in specs
             ],
             middleware=[Middleware(AccessMiddleware, any_host=settings.accepts_any_host)],
             exception_handlers={HTTPException: self._handle_no_route},
@@ -96,10 +80,8 @@ class LocalApp:
                 response = await self._handle(request, spec, logid)
             except ApiError as error:
                 response = self._build_error_response(error, request, logid)
-            except ClientDisconnect:
-                response = DroppedResponse(self.state.connections)
-            except asyncio.CancelledError:
-                # The server stops. uvicorn would log the cancellation as an error.
+            except (ClientDisconnect, asyncio.CancelledError):
+                # Cancelled: the server stops. uvicorn would log the cancellation as an error.
                 response = DroppedResponse(self.state.connections)
             except Exception as error:
                 logger.exception("%s %s failed", request.method, request.url.path)
@@ -117,22 +99,28 @@ class LocalApp:
         owner = self._authenticate(spec, authorization)
         # A route that takes files reads them itself.
         is_multipart = headers.get("content-type", "").startswith("multipart/")
-        keep = owner is not None or (path == "/v3/chat" and bool(authorization))
-        content = b"" if is_multipart else await _read_content(request, keep=keep)
+        content = b"" if is_multipart else await _read_content(request)
         body = decode_json(content)
         recorded = b"" if owner is None else content
         self._requests.append(RecordedRequest(request.method, path, query, headers, recorded))
         if owner is None:
             raise self._create_token_error(path, authorization, body)
         faults = self._collect_faults(path, headers, body)
-        query |= request.path_params
         if faulty := await self._apply_faults_before_reply(faults):
             return faulty
-        profile = self.state.profile
-        context = RequestContext(request, path, query, body, logid, faults, owner, profile)
+        context = RequestContext(
+            request=request,
+            path=path,
+            query=query | request.path_params,
+            body=body,
+            logid=logid,
+            faults=faults,
+            owner=owner,
+            profile=self.state.profile,
+        )
         response = await spec.handler(context)
         if type(response) is Response and not CUTS.isdisjoint(faults.values):
-            return FaultyResponse(response, faults, self.state.connections)
+            return apply_byte_faults(response, faults, self.state.connections)
         return response
 
     def _authenticate(self, spec: RouteSpec, authorization: str) -> str | None:
@@ -145,10 +133,11 @@ class LocalApp:
     def _create_token_error(self, path: str, authorization: str, body: Any) -> ApiError:
         """Return the error of a request without a valid token.
 
-        The hosted service looks for the bot before it judges a token (wire 1.5).
+        For a chat the hosted service looks for the bot before it judges a token (wire 1.5).
         """
         profile = self.state.profile
-        bot_id = body.get("bot_id") if isinstance(body, dict) else None
+        names_bot = path == "/v3/chat" and authorization and isinstance(body, dict)
+        bot_id = body.get("bot_id") if names_bot else None
         if isinstance(bot_id, str) and bot_id.isdecimal() and not profile.is_studio:
             try:
                 self.state.get_bot(bot_id)
@@ -219,12 +208,15 @@ class LocalApp:
         return response
 
 
-async def _read_content(request: Request, *, keep: bool) -> bytes:
-    """Return the body; nothing when it is not to be kept."""
-    if not keep:
-        await discard_body(request)
-        return b""
+async def _read_content(request: Request) -> bytes:
+    """Return the body; one that is too large is read to its end, so the client sees the error."""
     is_run = request.url.path.startswith(("/v1/workflow/", "/v1/workflows/"))
     max_size = _MAX_RUN_BODY_SIZE if is_run else _MAX_BODY_SIZE
-    too_large = ApiError(4000, f"the request body is over {max_size // _MEGABYTE} MB")
-    return await read_body(request, max_size, too_large)
+    size, chunks = 0, []
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= max_size:
+            chunks.append(chunk)
+    if size > max_size:
+        raise ApiError(4000, f"the request body is over {max_size // _MEGABYTE} MB")
+    return b"".join(chunks)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import asyncio
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_coze.local.knowledge import as_knowledge_bases
+from langchain_coze.local.knowledge import LocalKnowledge, as_knowledge_bases
 from langchain_coze.local.runtime.extractive_reply import extract_reply
 from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
-from langchain_coze.local.runtime.recall import KnowledgeSearch
 from langchain_coze.local.runtime.replying_bot import ReplyingBot
 from langchain_coze.local.wire.ids import derive_id
+from langchain_coze.local.wire.recall import RecallMessage, sort_by_score
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 
 @dataclass(eq=False)
@@ -75,6 +78,8 @@ class LocalBot(ReplyingBot):
     quota: int | None = None
     faults: str | Sequence[str] = ()
 
+    is_chatflow = False
+
     def __post_init__(self) -> None:
         """Set the name and id; reject settings that cannot be used."""
         self.name = self.name or derive_name(self.reply)
@@ -82,9 +87,11 @@ class LocalBot(ReplyingBot):
         bases = as_knowledge_bases(self.knowledge)
         check_unique_ids("knowledge bases", [base.dataset_id for base in bases])
         self.knowledge = bases[0] if len(bases) == 1 else bases or None
-        self.recall_settings = KnowledgeSearch(
-            bases, self.k, self.recalls, on_demand=self.on_demand
-        )
+        self.bases: tuple[LocalKnowledge, ...] = bases
+        if self.recalls not in {"one", "each"}:
+            raise ValueError(f"recalls is 'one' or 'each', not {self.recalls!r}")
+        if self.k is not None and self.k < 1:
+            raise ValueError("k must be at least 1")
         self._set_reply(extract_reply if self.reply is None else self.reply)
 
     @property
@@ -92,9 +99,20 @@ class LocalBot(ReplyingBot):
         """The id that its chats carry."""
         return self.bot_id
 
+    async def search(self, question: str) -> AsyncIterator[RecallMessage]:
+        """Search the knowledge bases; yield the content of each recall message."""
+        if self.recalls == "each":
+            for base in self.bases:
+                chunks = await base.asearch(question, self.k)
+                yield RecallMessage(tuple(chunks), derive_id("agent", base.dataset_id))
+        elif self.bases:
+            results = await asyncio.gather(*(b.asearch(question, self.k) for b in self.bases))
+            limit = self.k or max(base.k for base in self.bases)
+            yield RecallMessage(sort_by_score(c for chunks in results for c in chunks)[:limit])
+
     def as_json(self) -> dict[str, Any]:
         """Return the bot object of `GET /v1/bots/{bot_id}` (wire 5.4)."""
-        bases = self.recall_settings.bases
+        bases = [{"id": base.dataset_id, "name": base.name} for base in self.bases]
         return {
             "bot_id": self.bot_id,
             "name": self.name,
@@ -108,7 +126,7 @@ class LocalBot(ReplyingBot):
             "bot_mode": 0,
             "plugin_info_list": [],
             "model_info": {"model_id": "0", "model_name": "local"},
-            "knowledge": {"knowledge_infos": [{"id": b.dataset_id, "name": b.name} for b in bases]},
+            "knowledge": {"knowledge_infos": bases},
             "workflow_info_list": [],
             "shortcut_commands": [],
             "variables": [],
@@ -138,27 +156,3 @@ class LocalBot(ReplyingBot):
             "icon_url": "",
             "publish_time": str(self.created_at),
         }
-
-
-def as_bots(bots: Any) -> tuple[LocalBot, ...]:
-    """Return bots as a tuple of `LocalBot`.
-
-    Args:
-        bots: A `LocalBot`; a reply, as `LocalBot` takes it; or an iterable of these.
-
-    Raises:
-        TypeError: Something among them cannot be a reply.
-        ValueError: Two bots have the same id.
-
-    Example:
-        >>> [bot.name for bot in as_bots([LocalBot(name="a"), LocalBot(name="b")])]
-        ['a', 'b']
-    """
-    several = isinstance(bots, Iterable) and not callable(bots) and not isinstance(bots, str)
-    local_bots = tuple(_as_bot(bot) for bot in (bots if several else (bots,)))
-    check_unique_ids("bots", [bot.bot_id for bot in local_bots])
-    return local_bots
-
-
-def _as_bot(bot: Any) -> LocalBot:
-    return bot if isinstance(bot, LocalBot) else LocalBot(bot)

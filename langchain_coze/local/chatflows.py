@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
-from langchain_coze.local.runtime.recall import KnowledgeSearch
+from langchain_coze.local.runtime.naming import derive_name
 from langchain_coze.local.runtime.replying_bot import ReplyingBot
 from langchain_coze.local.wire.ids import derive_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(eq=False)
@@ -55,11 +56,6 @@ class LocalChatflow(ReplyingBot):
     quota: int | None = None
     faults: str | Sequence[str] = ()
 
-    # Settings of bots only: the nodes of a chatflow search and prompt by themselves.
-    is_chatflow = True
-    prompt = ""
-    recall_settings = KnowledgeSearch()
-
     def __post_init__(self) -> None:
         """Set the name and id; reject settings that cannot be used."""
         self.name = self.name or derive_name(self.reply)
@@ -70,29 +66,3 @@ class LocalChatflow(ReplyingBot):
     def wire_id(self) -> str:
         """The id that its chats carry."""
         return self.workflow_id
-
-
-def as_chatflows(chatflows: Any) -> tuple[LocalChatflow, ...]:
-    """Return chatflows as a tuple of `LocalChatflow`.
-
-    Args:
-        chatflows: A `LocalChatflow`; a reply, as `LocalBot` takes it; or an iterable of these.
-
-    Raises:
-        TypeError: Something among them cannot be a reply.
-        ValueError: Two chatflows have the same id.
-
-    Example:
-        >>> [flow.name for flow in as_chatflows(LocalChatflow(len, name="a"))]
-        ['a']
-    """
-    several = isinstance(chatflows, Iterable) and not callable(chatflows)
-    local_chatflows = tuple(
-        _as_chatflow(chatflow) for chatflow in (chatflows if several else (chatflows,))
-    )
-    check_unique_ids("chatflows", [chatflow.workflow_id for chatflow in local_chatflows])
-    return local_chatflows
-
-
-def _as_chatflow(chatflow: Any) -> LocalChatflow:
-    return chatflow if isinstance(chatflow, LocalChatflow) else LocalChatflow(chatflow)

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_coze.local.app import LocalApp
 from langchain_coze.local.base_server import BaseServer
-from langchain_coze.local.bots import LocalBot, as_bots
-from langchain_coze.local.chatflows import LocalChatflow, as_chatflows
+from langchain_coze.local.bots import LocalBot
+from langchain_coze.local.chatflows import LocalChatflow
 from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.oauth_apps import LocalOAuthApp, as_oauth_apps
 from langchain_coze.local.routes.state import WORKSPACE_ID
+from langchain_coze.local.runtime.naming import check_unique_ids
 from langchain_coze.local.samples.bot import create_sample_bot
 from langchain_coze.local.samples.workflows import create_sample_workflows
 from langchain_coze.local.wire.cloud_profile import CloudProfile
 from langchain_coze.local.wire.studio_profile import StudioProfile
-from langchain_coze.local.workflows import LocalWorkflow, as_workflows
+from langchain_coze.local.workflows import LocalWorkflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_ServedT = TypeVar("_ServedT", LocalBot, LocalChatflow, LocalWorkflow)
 _PROFILES: Mapping[str, type[CloudProfile]] = {"cloud": CloudProfile, "studio": StudioProfile}
 
 
@@ -86,11 +89,17 @@ class LocalCoze(BaseServer):
         read_faults(self.faults)
         if self.workflows is None:
             self.workflows = create_sample_workflows() if self.bots is None else ()
-        self.workflows: tuple[LocalWorkflow, ...] = as_workflows(self.workflows)
-        self.bots: tuple[LocalBot, ...] = (
-            (create_sample_bot(),) if self.bots is None else as_bots(self.bots)
+        self.workflows: tuple[LocalWorkflow, ...] = _as_served(
+            self.workflows, LocalWorkflow, "workflows"
         )
-        self.chatflows: tuple[LocalChatflow, ...] = as_chatflows(self.chatflows)
+        self.bots: tuple[LocalBot, ...] = (
+            (create_sample_bot(),)
+            if self.bots is None
+            else _as_served(self.bots, LocalBot, "bots")
+        )
+        self.chatflows: tuple[LocalChatflow, ...] = _as_served(
+            self.chatflows, LocalChatflow, "chatflows"
+        )
         self.oauth_apps: tuple[LocalOAuthApp, ...] = as_oauth_apps(self.oauth_apps)
         self.token = self.token or f"pat_{secrets.token_urlsafe(32)}"
         self.more_tokens = tuple(self.more_tokens)
@@ -119,3 +128,15 @@ class LocalCoze(BaseServer):
     def _create_app(self) -> LocalApp:
         profile = _PROFILES[self.profile](self._format_base_url())
         return LocalApp(self, self._request_log, profile)
+
+
+def _as_served(served: Any, kind: type[_ServedT], plural: str) -> tuple[_ServedT, ...]:
+    """Return bots, chatflows or workflows as a tuple of `kind`.
+
+    `served` is one of `kind`, its first argument, or an iterable of these.
+    """
+    several = isinstance(served, Iterable) and not callable(served) and not isinstance(served, str)
+    items = served if several else (served,)
+    instances = tuple(item if isinstance(item, kind) else kind(item) for item in items)
+    check_unique_ids(plural, [item.wire_id for item in instances])
+    return instances

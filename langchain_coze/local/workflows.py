@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import time
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.faults.specs import read_faults
-from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
+from langchain_coze.local.runtime.naming import derive_name
+from langchain_coze.local.runtime.stepping import is_async_function
 from langchain_coze.local.runtime.workflow_signature import Signature, read_first_paragraph
 from langchain_coze.local.wire.ids import derive_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _TERMINATE_PLANS = ("return_variables", "use_answer_content")
 
@@ -87,9 +89,7 @@ class LocalWorkflow:
         self.description = self.description or read_first_paragraph(self.function)
         read_faults(self.faults)
         self.created_at = int(time.time())
-        plain = inspect.isroutine(self.function)
-        body = self.function if plain else getattr(self.function, "__call__", None)  # noqa: B004 - its body is inspected
-        self.is_async = inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
+        self.is_async = is_async_function(self.function)
 
     @property
     def wire_id(self) -> str:
@@ -100,30 +100,3 @@ class LocalWorkflow:
     def returns_text(self) -> bool:
         """Whether its End node returns a text instead of variables."""
         return self.terminate_plan == "use_answer_content"
-
-
-def as_workflows(workflows: Any) -> tuple[LocalWorkflow, ...]:
-    """Return workflows as a tuple of `LocalWorkflow`.
-
-    Args:
-        workflows: A `LocalWorkflow`, a function, or an iterable of these.
-
-    Raises:
-        TypeError: Something among them cannot be a workflow.
-        ValueError: Two workflows have the same id.
-
-    Example:
-        >>> def greet(name: str) -> str: ...
-        >>> [workflow.name for workflow in as_workflows(greet)]
-        ['greet']
-    """
-    several = isinstance(workflows, Iterable) and not callable(workflows)
-    local_workflows = tuple(
-        _as_workflow(workflow) for workflow in (workflows if several else (workflows,))
-    )
-    check_unique_ids("workflows", [workflow.workflow_id for workflow in local_workflows])
-    return local_workflows
-
-
-def _as_workflow(workflow: Any) -> LocalWorkflow:
-    return workflow if isinstance(workflow, LocalWorkflow) else LocalWorkflow(workflow)

@@ -1,47 +1,48 @@
-"""Routes of chats (wire 2)."""
+"""Routes of chats with bots (wire 2) and with chatflows (wire 4.6)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteGroup,
-    RouteSpec,
-    build_data_response,
     build_json_response,
+    route,
 )
+from langchain_coze.local.routes.state import find_by_id
 from langchain_coze.local.routes.stream_responses import EventStreamResponse
 from langchain_coze.local.runtime.chat_run import ChatRun
 from langchain_coze.local.runtime.conversation import Conversation
 from langchain_coze.local.runtime.event_queue import EventQueue
-from langchain_coze.local.wire.chat_request import ChatRequest, read_chat_request, read_tool_outputs
+from langchain_coze.local.wire.chat_request import (
+    ChatRequest,
+    read_chat_request,
+    read_chatflow_request,
+    read_tool_outputs,
+)
+from langchain_coze.local.wire.cloud_profile import UNKNOWN_CONVERSATION_NAME, CloudProfile
 from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.studio_workflows import get_workflow_profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.responses import Response
 
+    from langchain_coze.local.chatflows import LocalChatflow
+    from langchain_coze.local.runtime.replying_bot import ReplyingBot
     from langchain_coze.local.wire.files import StoredFile
+
+_STUDIO_FAILURE, _FAILURE = 777777775, "Workflow operation failure"
 
 
 class ChatRoutes(RouteGroup):
-    """Chats with bots."""
+    """Chats with bots and chatflows."""
 
-    def build_routes(self) -> list[RouteSpec]:
-        """Return the routes."""
-        return [
-            RouteSpec("/v3/chat", ["POST"], self._create_chat),
-            # GET in the docs; the official Python and JavaScript SDKs POST (wire 2.8).
-            RouteSpec("/v3/chat/retrieve", ["GET", "POST"], self._retrieve),
-            RouteSpec("/v3/chat/message/list", ["GET"], self._list_messages),
-            RouteSpec("/v3/chat/cancel", ["POST"], self._cancel),
-            RouteSpec("/v3/chat/submit_tool_outputs", ["POST"], self._submit_tool_outputs),
-        ]
-
+    @route("/v3/chat", "POST", "POST")
     async def _create_chat(self, context: RequestContext) -> Response:
-        profile, body = self._state.profile, context.json_object
+        profile, body = context.profile, context.json_object
         # Studio streams, unless `stream` is exactly false.
         streamed = body.get("stream") is not False if profile.is_studio else body.get("stream")
         try:
@@ -50,35 +51,107 @@ class ChatRoutes(RouteGroup):
             events = profile.build_refusal_events(error) if streamed else []
             if not events:
                 raise
-            return self._stream(EventQueue.of(events), context)
+            return self._stream(EventQueue.of(events), profile, context)
         if run.request.stream:
-            return self._stream(run.events, context)
+            return self._stream(run.events, profile, context)
         return build_json_response(run.build_start_reply())
 
+    @route("/v1/workflows/chat", "POST", "POST")
+    async def _create_chatflow_chat(self, context: RequestContext) -> Response:
+        profile = context.profile.chatflow_profile
+        try:
+            events = self._start_chatflow_chat(context, profile).events
+        except ApiError as error:
+            if not (refusal := profile.build_refusal_events(error)):
+                raise
+            events = EventQueue.of(refusal)
+        return self._stream(events, profile, context)
+
+    # GET in the docs; the official Python and JavaScript SDKs POST (wire 2.8).
+    @route("/v3/chat/retrieve", "GET POST", "GET")
+    async def _retrieve(self, context: RequestContext) -> Response:
+        return context.reply(self._get_run(context).as_json())
+
+    @route("/v3/chat/message/list", "GET", "GET")
+    async def _list_messages(self, context: RequestContext) -> Response:
+        return context.reply(self._get_run(context).list_messages())
+
+    @route("/v3/chat/cancel", "POST", "POST")
+    async def _cancel(self, context: RequestContext) -> Response:
+        body = context.json_object
+        ids = str(body.get("conversation_id")), str(body.get("chat_id"))
+        run = self._state.store.get_chat(*ids, context.owner)
+        if not run.is_cancelable:
+            raise ApiError(4104)
+        run.cancel()
+        return context.reply(run.build_cancel_reply())
+
+    @route("/v3/chat/submit_tool_outputs", "POST")
+    async def _submit_tool_outputs(self, context: RequestContext) -> Response:
+        ids = context.require_query("conversation_id"), context.require_query("chat_id")
+        stream, outputs = read_tool_outputs(context.json_object)
+        if self._state.store.was_unsaved(ids[1], context.owner):
+            raise ApiError(5000, "tool outputs need a chat with auto_save_history=true")
+        run = self._state.store.get_chat(*ids, context.owner)
+        run.submit_tool_outputs(outputs, stream=stream)
+        self._state.start_task(run.execute())
+        if stream:
+            return self._stream(run.events, context.profile, context)
+        return build_json_response(run.build_start_reply())
+
+    def _stream(
+        self, events: EventQueue, profile: CloudProfile, context: RequestContext
+    ) -> Response:
+        return EventStreamResponse(events, profile, context.faults, self._state.connections)
+
+    def _get_run(self, context: RequestContext) -> ChatRun:
+        ids = context.require_query("conversation_id"), context.require_query("chat_id")
+        return self._state.store.get_chat(*ids, context.owner)
+
     def _start_chat(self, context: RequestContext) -> ChatRun:
-        state, profile = self._state, self._state.profile
+        profile = context.profile
         request = read_chat_request(profile.normalize_chat_body(context.json_object))
         profile.check_conversation_id(context.query)
-        bot = state.get_bot(request.bot_id)
+        bot = self._state.get_bot(request.bot_id)
         if not bot.published and request.publish_status != "unpublished_draft":
             raise ApiError(4015, resource_id=bot.bot_id)
         conversation = self._open_conversation(context, request)
-        uploads = state.store.get_files(context.owner)
-        _check_files(request, uploads)
-        faults = context.faults
-        if not state.consume_quota(bot.bot_id, bot.quota):
+        _check_files(request, self._state.store.get_files(context.owner))
+        return self._start_run(bot, request, conversation, profile, context)
+
+    def _start_chatflow_chat(self, context: RequestContext, profile: CloudProfile) -> ChatRun:
+        body = context.json_object
+        request = read_chatflow_request(body, takes_files=profile.is_studio)
+        chatflow = find_by_id(self._state.settings.chatflows, request.bot_id)
+        if chatflow is None or not chatflow.published:
+            raise get_workflow_profile(context.profile).create_lookup_error(
+                request.bot_id, exists=chatflow is not None, streamed=True
+            )
+        self._check_parent(chatflow, body)
+        conversation = self._open_flow_conversation(context, request)
+        if conversation.running_chat_id is not None and not profile.is_studio:
+            raise ApiError(4016)
+        return self._start_run(chatflow, request, conversation, profile, context)
+
+    def _start_run(
+        self,
+        bot: ReplyingBot,
+        request: ChatRequest,
+        conversation: Conversation,
+        profile: CloudProfile,
+        context: RequestContext,
+    ) -> ChatRun:
+        state, faults = self._state, context.faults
+        if not state.consume_quota(bot.wire_id, bot.quota):
             faults = faults.with_failure(4028)
+        uploads = state.store.get_files(context.owner)
         run = ChatRun(bot, request, conversation, profile, uploads, faults)
         state.store.add_chat(run)
         state.start_task(run.execute())
         return run
 
-    def _stream(self, events: EventQueue, context: RequestContext) -> Response:
-        state = self._state
-        return EventStreamResponse(events, state.profile, context.faults, state.connections)
-
     def _open_conversation(self, context: RequestContext, request: ChatRequest) -> Conversation:
-        messages, profile = request.additional_messages, self._state.profile
+        messages, is_studio = request.additional_messages, context.profile.is_studio
         if messages and messages[-1].role != "user":
             raise ApiError(4000, "the last of additional_messages must have the role user")
         store = self._state.store
@@ -87,52 +160,53 @@ class ChatRoutes(RouteGroup):
             try:
                 conversation = store.get_conversation(conversation_id, context.owner)
             except ApiError:
-                if not profile.is_studio:  # which starts a new one without a word
+                if not is_studio:  # which starts a new one without a word
                     raise
-        if profile.is_studio:
-            return conversation or self._add_conversation(context, request)
-        if not messages and not (conversation and conversation.history):
+        if not (is_studio or messages or (conversation and conversation.history)):
             raise ApiError(
                 4000, "additional_messages is empty and the conversation has no messages"
             )
-        if conversation is not None and conversation.running_chat_id is not None:
+        if not is_studio and conversation and conversation.running_chat_id is not None:
             raise ApiError(4016)
-        return conversation or self._add_conversation(context, request)
-
-    def _add_conversation(self, context: RequestContext, request: ChatRequest) -> Conversation:
         new = Conversation(context.owner, bot_id=request.bot_id)
-        return self._state.store.add_conversation(new)
+        return conversation or store.add_conversation(new)
 
-    async def _retrieve(self, context: RequestContext) -> Response:
-        return build_data_response(self._get_run(context).as_json(), context)
+    def _check_parent(self, chatflow: LocalChatflow, body: Mapping[str, Any]) -> None:
+        """Check the bot or app that a chatflow runs in."""
+        bot_id, app_id = body.get("bot_id"), body.get("app_id")
+        if (bot_id and app_id) or not (bot_id or app_id or self._state.profile.is_studio):
+            raise ApiError(4000, "one of app_id and bot_id is required, and only one")
+        if chatflow.app_id and app_id != chatflow.app_id:
+            raise ApiError(
+                4000, f"the chatflow belongs to an app: app_id must be {chatflow.app_id}"
+            )
+        if bot_id:
+            self._state.get_bot(str(bot_id))
 
-    async def _list_messages(self, context: RequestContext) -> Response:
-        return build_data_response(self._get_run(context).list_messages(), context)
-
-    def _get_run(self, context: RequestContext) -> ChatRun:
-        ids = context.require_query("conversation_id"), context.require_query("chat_id")
-        return self._state.store.get_chat(*ids, context.owner)
-
-    async def _cancel(self, context: RequestContext) -> Response:
-        body = context.json_object
-        ids = str(body.get("conversation_id")), str(body.get("chat_id"))
-        run = self._state.store.get_chat(*ids, context.owner)
-        if not run.is_cancelable:
-            raise ApiError(4104)
-        run.cancel()
-        return build_data_response(run.build_cancel_reply(), context)
-
-    async def _submit_tool_outputs(self, context: RequestContext) -> Response:
-        ids = context.require_query("conversation_id"), context.require_query("chat_id")
-        stream, outputs = read_tool_outputs(context.json_object)
-        if self._state.store.was_unsaved(*ids, context.owner):
-            raise ApiError(5000, "tool outputs need a chat with auto_save_history=true")
-        run = self._state.store.get_chat(*ids, context.owner)
-        run.submit_tool_outputs(outputs, stream=stream)
-        self._state.start_task(run.execute())
-        if stream:
-            return self._stream(run.events, context)
-        return build_json_response(run.build_start_reply())
+    def _open_flow_conversation(
+        self, context: RequestContext, request: ChatRequest
+    ) -> Conversation:
+        store, body, is_studio = self._state.store, context.json_object, context.profile.is_studio
+        conversations = store.list_conversations(context.owner)
+        if conversation_id := body.get("conversation_id"):
+            found = [c for c in conversations if c.id == conversation_id and c.name]
+            if is_studio and not body.get("bot_id") and not found:
+                raise ApiError(_STUDIO_FAILURE, f"{_FAILURE}: conversation not found")
+            return store.get_conversation(str(conversation_id), context.owner)
+        name = request.parameters.get("CONVERSATION_NAME")
+        named = next((c for c in conversations if name and c.name == name), None)
+        if is_studio and not name:
+            raise ApiError(_STUDIO_FAILURE, f"{_FAILURE}: conversation name is requried")
+        if not is_studio and body.get("app_id") and name:
+            if named is None:
+                raise ApiError(UNKNOWN_CONVERSATION_NAME, "会话名不存在")
+            return named
+        if not is_studio:
+            # Without a name this is the app's default conversation, which is not documented
+            # further: here it is a new one, as for a bot.
+            name, named = "", None
+        new = Conversation(context.owner, name=str(name), bot_id=request.bot_id)
+        return named or store.add_conversation(new)
 
 
 def _check_files(request: ChatRequest, uploads: Mapping[str, StoredFile]) -> None:

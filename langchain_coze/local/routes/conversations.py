@@ -5,26 +5,28 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_coze.local.routes.request_context import (
     MAX_PAGE_SIZE,
     RequestContext,
     RouteGroup,
-    RouteSpec,
-    build_data_response,
     build_json_response,
+    route,
 )
-from langchain_coze.local.runtime.conversation import Conversation, MessageMeta, SavedTurn
+from langchain_coze.local.runtime.conversation import (
+    Conversation,
+    SavedTurn,
+    StoredMessage,
+    store_messages,
+)
 from langchain_coze.local.wire.chat_request import EnterMessage, read_messages, read_meta_data
 from langchain_coze.local.wire.errors import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.responses import Response
-
-    from langchain_coze.local.routes.state import ServerState
 
 _MAX_NAME_LENGTH = 100
 _API_CHANNEL = "1024"
@@ -33,41 +35,35 @@ _STEP_TYPES = frozenset({"function_call", "tool_output", "tool_response", "verbo
 _NO_CURSORS = {None, "", "0"}
 # For the check of a single message: one of files only needs a text message beside it.
 _NEIGHBOUR_MESSAGE = {"role": "user", "content": "", "content_type": "text"}
+_CONVERSATION = "/v1/conversations/{conversation_id}"
+_MESSAGE = "/v1/conversation/message"
+
+_TurnMessage: TypeAlias = tuple[SavedTurn, StoredMessage]
 
 
 class ConversationRoutes(RouteGroup):
-    """Conversations: the context of chats."""
+    """Conversations, which are the context of chats, and their messages."""
 
-    def build_routes(self) -> list[RouteSpec]:
-        """Return the routes."""
-        path = "/v1/conversations/{conversation_id}"
-        return [
-            RouteSpec("/v1/conversation/create", ["POST"], self._create),
-            RouteSpec("/v1/conversation/retrieve", ["GET"], self._retrieve),
-            RouteSpec("/v1/conversations", ["GET"], self._list),
-            RouteSpec(path, ["PUT"], self._rename),
-            RouteSpec(path, ["DELETE"], self._delete),
-            RouteSpec(f"{path}/clear", ["POST"], self._clear),
-        ]
-
+    @route("/v1/conversation/create", "POST", "POST")
     async def _create(self, context: RequestContext) -> Response:
-        body = context.body if isinstance(context.body, dict) else {}
+        body = context.optional_object
         name = _read_name(body.get("name"))
-        bot_id = str(body.get("bot_id") or "")
-        if bot_id:
+        if bot_id := str(body.get("bot_id") or ""):
             self._state.get_bot(bot_id)
         meta_data = read_meta_data(body.get("meta_data"))
         conversation = Conversation(context.owner, name=name, meta_data=meta_data, bot_id=bot_id)
-        messages = read_messages(body.get("messages"), saved=True)
-        if messages and not self._state.profile.is_studio:  # which ignores them
-            turn = SavedTurn(list(messages), section_id=conversation.section_id)
+        entries = read_messages(body.get("messages"), saved=True)
+        if entries and not context.profile.is_studio:  # which ignores them
+            turn = SavedTurn(store_messages(entries), section_id=conversation.section_id)
             conversation.turns.append(turn)
         self._state.store.add_conversation(conversation)
-        return build_data_response(conversation.as_json(), context)
+        return context.reply(conversation.as_json())
 
+    @route("/v1/conversation/retrieve", "GET", "GET")
     async def _retrieve(self, context: RequestContext) -> Response:
-        return build_data_response(_get_conversation(self._state, context).as_json(), context)
+        return context.reply(self._get_conversation(context).as_json())
 
+    @route("/v1/conversations", "GET", "GET")
     async def _list(self, context: RequestContext) -> Response:
         bot_id = context.require_query("bot_id")
         order = context.query.get("sort_order") or "DESC"
@@ -79,127 +75,77 @@ class ConversationRoutes(RouteGroup):
             for conversation in self._state.store.list_conversations(context.owner)
             if conversation.bot_id == bot_id and channel == _API_CHANNEL
         ]
-        if order == "DESC":
-            conversations.reverse()
-        size = min(context.read_positive_query("page_size", MAX_PAGE_SIZE), MAX_PAGE_SIZE)
-        start = (context.read_positive_query("page_num", 1) - 1) * size
-        items = [conversation.as_json() for conversation in conversations[start : start + size]]
-        return build_data_response(
-            {"has_more": len(conversations) > start + size, "conversations": items}, context
+        page, has_more = context.select_page(
+            conversations if order == "ASC" else conversations[::-1]
         )
+        items = [conversation.as_json() for conversation in page]
+        return context.reply({"has_more": has_more, "conversations": items})
 
+    @route(_CONVERSATION, "PUT", "PUT")
     async def _rename(self, context: RequestContext) -> Response:
-        conversation = _get_conversation(self._state, context)
+        conversation = self._get_conversation(context)
         conversation.name = _read_name(context.json_object.get("name"))
         conversation.updated_at = int(time.time())
-        return build_data_response(conversation.as_json(), context)
+        return context.reply(conversation.as_json())
 
+    @route(_CONVERSATION, "DELETE", "DELETE")
     async def _delete(self, context: RequestContext) -> Response:
-        conversation = _get_conversation(self._state, context)
-        if self._state.profile.is_studio:  # where it has no effect
-            return build_json_response({"code": 0, "msg": "", "BaseResp": None})
+        conversation = self._get_conversation(context)
+        reply: dict[str, Any] = {"code": 0, "msg": ""}
+        if context.profile.is_studio:  # where it has no effect
+            return build_json_response(reply | {"BaseResp": None})
         self._state.store.delete_conversation(conversation)
-        return build_json_response(
-            {"code": 0, "msg": "", **context.profile.build_detail(context.logid)}
-        )
+        return build_json_response(reply | context.profile.build_detail(context.logid))
 
+    @route(f"{_CONVERSATION}/clear", "POST", "POST")
     async def _clear(self, context: RequestContext) -> Response:
-        conversation = _get_conversation(self._state, context)
+        conversation = self._get_conversation(context)
         conversation.clear()
         section = {"id": conversation.section_id, "conversation_id": conversation.id}
-        return build_data_response(section, context)
+        return context.reply(section)
 
+    # Messages ---------------------------------------------------------------------------------
 
-class _StoredMessage(NamedTuple):
-    """A message and its position in the conversation."""
-
-    turn: SavedTurn
-    position: int
-
-    @property
-    def entry(self) -> EnterMessage:
-        return self.turn.entries[self.position]
-
-    @property
-    def meta(self) -> MessageMeta:
-        return self.turn.message_metas[self.position]
-
-    def as_json(self, conversation_id: str) -> dict[str, Any]:
-        """Return the message object, with the key order of the API's samples."""
-        entry, meta = self.entry, self.meta
-        return {
-            "bot_id": self.turn.bot_id,
-            "chat_id": self.turn.chat_id,
-            "content": entry.content,
-            "content_type": entry.content_type,
-            "conversation_id": conversation_id,
-            "created_at": meta.created_at,
-            "id": meta.id,
-            "meta_data": dict(meta.meta_data),
-            "role": entry.role,
-            "section_id": self.turn.section_id,
-            "type": entry.type if self.turn.chat_id else "",
-            "updated_at": str(meta.updated_at),
-        }
-
-
-class MessageRoutes(RouteGroup):
-    """The messages of a conversation."""
-
-    def build_routes(self) -> list[RouteSpec]:
-        """Return the routes."""
-        return [
-            RouteSpec("/v1/conversation/message/create", ["POST"], self._create),
-            RouteSpec("/v1/conversation/message/list", ["POST"], self._list),
-            RouteSpec("/v1/conversation/message/retrieve", ["GET"], self._retrieve),
-            RouteSpec("/v1/conversation/message/modify", ["POST"], self._modify),
-            RouteSpec("/v1/conversation/message/delete", ["POST"], self._delete),
-            RouteSpec(
-                "/v1/conversations/{conversation_id}/messages/{message_id}/feedback",
-                ["POST", "DELETE"],
-                self._accept_feedback,
-            ),
-        ]
-
+    @route(f"{_CONVERSATION}/messages/{{message_id}}/feedback", "POST DELETE")
     async def _accept_feedback(self, context: RequestContext) -> Response:
         """Accept or remove feedback; it is not stored."""
-        _find_message(_get_conversation(self._state, context), context)
-        return build_data_response({}, context)
+        _find_message(self._get_conversation(context), context)
+        return context.reply({})
 
-    async def _create(self, context: RequestContext) -> Response:
-        conversation = _get_conversation(self._state, context)
+    @route(f"{_MESSAGE}/create", "POST")
+    async def _create_message(self, context: RequestContext) -> Response:
+        conversation = self._get_conversation(context)
         body = context.json_object
-        entry = _read_message(body)
-        meta_data = read_meta_data(body.get("meta_data"))
-        turn = SavedTurn([entry], section_id=conversation.section_id)
-        turn.message_metas[0].meta_data = meta_data
+        entry, meta_data = _read_message(body), read_meta_data(body.get("meta_data"))
+        message = StoredMessage(entry, meta_data=meta_data)
+        turn = SavedTurn([message], section_id=conversation.section_id)
         conversation.turns.append(turn)
-        return build_data_response(_StoredMessage(turn, 0).as_json(conversation.id), context)
+        return context.reply(turn.message_as_json(message, conversation.id))
 
-    async def _list(self, context: RequestContext) -> Response:
-        conversation = _get_conversation(self._state, context)
-        body = context.body if isinstance(context.body, dict) else {}
-        order = body.get("order") or "desc"
+    @route(f"{_MESSAGE}/list", "POST", "POST")
+    async def _list_messages(self, context: RequestContext) -> Response:
+        conversation = self._get_conversation(context)
+        body, profile = context.optional_object, context.profile
+        order, chat_id = body.get("order") or "desc", body.get("chat_id")
         if order not in {"asc", "desc"}:
             raise ApiError(4000, f"order: {order!r} is not asc or desc")
-        messages = list(_iterate_messages(conversation))
-        if chat_id := body.get("chat_id"):
-            # The question is missing then, as users of the API report (wire 5.2).
-            messages = [
-                m for m in messages if m.turn.chat_id == chat_id and m.entry.type != "question"
-            ]
+        # With a chat_id the question is missing, as users of the API report (wire 5.2).
+        messages = [
+            (turn, message)
+            for turn, message in _list_messages(conversation)
+            if not chat_id or (turn.chat_id == chat_id and message.entry.type != "question")
+        ]
         if order == "desc":
             messages.reverse()
         page, has_more = _select_messages(messages, body)
-        ids = [message.meta.id for message in page] or ["0"]
-        profile = context.profile
+        ids = [message.id for _, message in page] or ["0"]
         items = [
             profile.build_stored_message(
-                message.as_json(conversation.id),
-                message.meta.reasoning,
-                of_chatflow=message.turn.of_chatflow,
+                turn.message_as_json(message, conversation.id),
+                message.reasoning,
+                of_chatflow=turn.of_chatflow,
             )
-            for message in page
+            for turn, message in page
         ]
         reply: dict[str, Any] = {"data": items} if items or not profile.is_studio else {}
         reply |= {"has_more": has_more, "first_id": ids[0], "last_id": ids[-1]}
@@ -207,50 +153,46 @@ class MessageRoutes(RouteGroup):
             reply | {"code": 0, "msg": "", **profile.build_detail(context.logid)}
         )
 
-    async def _retrieve(self, context: RequestContext) -> Response:
-        conversation = _get_conversation(self._state, context)
-        return build_data_response(
-            _find_message(conversation, context).as_json(conversation.id), context
-        )
+    @route(f"{_MESSAGE}/retrieve", "GET")
+    async def _retrieve_message(self, context: RequestContext) -> Response:
+        conversation = self._get_conversation(context)
+        turn, message = _find_message(conversation, context)
+        return context.reply(turn.message_as_json(message, conversation.id))
 
-    async def _modify(self, context: RequestContext) -> Response:
-        conversation = _get_conversation(self._state, context)
-        message, body = _find_message(conversation, context), context.json_object
-        if not any(body.get(name) for name in ("content", "content_type", "meta_data")):
+    @route(f"{_MESSAGE}/modify", "POST")
+    async def _modify_message(self, context: RequestContext) -> Response:
+        conversation = self._get_conversation(context)
+        (turn, message), body = _find_message(conversation, context), context.json_object
+        changes = {n: body[n] for n in ("content", "content_type", "meta_data") if body.get(n)}
+        if not changes:
             raise ApiError(4000, "one of content, content_type and meta_data is required")
-        old = message.entry
-        new = _read_message(
-            {
-                "role": old.role,
-                "type": old.type,
-                "content": body.get("content") or old.content,
-                "content_type": body.get("content_type") or old.content_type,
-            }
-        )
-        if body.get("meta_data"):
-            message.meta.meta_data = read_meta_data(body["meta_data"])
-        message.turn.entries[message.position] = replace(
-            old, content=new.content, content_type=new.content_type, items=new.items
-        )
-        message.meta.updated_at = int(time.time())
-        item = message.as_json(conversation.id)
+        old, meta_data = message.entry, changes.pop("meta_data", None)
+        fields = {"content": old.content, "content_type": old.content_type}
+        new = _read_message({"role": old.role, "type": old.type} | fields | changes)
+        if meta_data:
+            message.meta_data = read_meta_data(meta_data)
+        message.entry = replace(new, tool_call_id=old.tool_call_id)
+        message.updated_at = int(time.time())
+        item = turn.message_as_json(message, conversation.id)
         return build_json_response(
             {"code": 0, "message": item, "msg": "", "detail": {"logid": context.logid}}
         )
 
-    async def _delete(self, context: RequestContext) -> Response:
-        conversation = _get_conversation(self._state, context)
-        message = _find_message(conversation, context)
-        item = message.as_json(conversation.id)
-        if message.turn.chat_id:
+    @route(f"{_MESSAGE}/delete", "POST")
+    async def _delete_message(self, context: RequestContext) -> Response:
+        conversation = self._get_conversation(context)
+        turn, message = _find_message(conversation, context)
+        if turn.chat_id:
             with contextlib.suppress(ApiError):  # it may belong to a chat that is not kept
-                run = self._state.store.get_chat(
-                    conversation.id, message.turn.chat_id, context.owner
-                )
+                run = self._state.store.get_chat(conversation.id, turn.chat_id, context.owner)
                 types = _STEP_TYPES if message.entry.type == "answer" else frozenset()
-                run.delete_messages(message.meta.id, types)
-        del message.turn.message_metas[message.position], message.turn.entries[message.position]
-        return build_data_response(item, context)
+                run.delete_messages(message.id, types)
+        turn.messages.remove(message)
+        return context.reply(turn.message_as_json(message, conversation.id))
+
+    def _get_conversation(self, context: RequestContext) -> Conversation:
+        conversation_id = context.require_query("conversation_id")
+        return self._state.store.get_conversation(conversation_id, context.owner)
 
 
 def _read_name(value: Any) -> str:
@@ -258,10 +200,6 @@ def _read_name(value: Any) -> str:
     if not isinstance(name, str) or len(name) > _MAX_NAME_LENGTH:
         raise ApiError(4000, f"name must be a string of at most {_MAX_NAME_LENGTH} characters")
     return name
-
-
-def _get_conversation(state: ServerState, context: RequestContext) -> Conversation:
-    return state.store.get_conversation(context.require_query("conversation_id"), context.owner)
 
 
 def _read_message(body: Mapping[str, Any]) -> EnterMessage:
@@ -272,40 +210,41 @@ def _read_message(body: Mapping[str, Any]) -> EnterMessage:
         raise ApiError(error.code, text) from None
 
 
-def _iterate_messages(conversation: Conversation) -> Iterator[_StoredMessage]:
-    """Yield questions and answers, oldest first, without tool calls and other steps."""
-    for turn in conversation.turns:
-        for position, entry in enumerate(turn.entries):
-            if entry.type in _LISTED_TYPES:
-                yield _StoredMessage(turn, position)
+def _list_messages(conversation: Conversation) -> list[_TurnMessage]:
+    """Return questions and answers, oldest first, without tool calls and other steps."""
+    return [
+        (turn, message)
+        for turn in conversation.turns
+        for message in turn.messages
+        if message.entry.type in _LISTED_TYPES
+    ]
 
 
-def _find_message(conversation: Conversation, context: RequestContext) -> _StoredMessage:
+def _find_message(conversation: Conversation, context: RequestContext) -> _TurnMessage:
     message_id = context.require_query("message_id")
-    for message in _iterate_messages(conversation):
-        if message.meta.id == message_id:
-            return message
+    for turn, message in _list_messages(conversation):
+        if message.id == message_id:
+            return turn, message
     raise ApiError(4005, f"message_id {message_id!r} does not exist in this conversation")
 
 
 def _select_messages(
-    messages: Sequence[_StoredMessage], body: Mapping[str, Any]
-) -> tuple[Sequence[_StoredMessage], bool]:
+    messages: Sequence[_TurnMessage], body: Mapping[str, Any]
+) -> tuple[Sequence[_TurnMessage], bool]:
     """Return the messages of the requested page, and whether there are more."""
     limit = body.get("limit") or MAX_PAGE_SIZE
     if not isinstance(limit, int) or limit < 1:
         raise ApiError(4000, "limit must be a whole number from 1")
     limit = min(limit, MAX_PAGE_SIZE)
-    before, after = body.get("before_id"), body.get("after_id")
-    start = 0 if after in _NO_CURSORS else _find_position(messages, after, "after_id") + 1
-    if before in _NO_CURSORS:
+
+    def find_position(name: str) -> int:
+        for position, (_, message) in enumerate(messages):
+            if message.id == body[name]:
+                return position
+        raise ApiError(4005, f"{name} {body[name]!r} is not in this list")
+
+    start = 0 if body.get("after_id") in _NO_CURSORS else find_position("after_id") + 1
+    if body.get("before_id") in _NO_CURSORS:
         return messages[start : start + limit], len(messages) > start + limit
-    end = _find_position(messages, before, "before_id")
+    end = find_position("before_id")
     return messages[max(start, end - limit) : end], end - limit > start
-
-
-def _find_position(messages: Sequence[_StoredMessage], message_id: Any, name: str) -> int:
-    for position, message in enumerate(messages):
-        if message.meta.id == message_id:
-            return position
-    raise ApiError(4005, f"{name} {message_id!r} is not in this list")

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from langchain_coze.local.routes.body_reader import iterate_body
-from langchain_coze.local.routes.request_context import (
-    RequestContext,
-    RouteGroup,
-    RouteSpec,
-    build_data_response,
-)
+from langchain_coze.local.routes.request_context import RequestContext, RouteGroup, route
 from langchain_coze.local.wire.errors import INVALID_FILE, ApiError
 from langchain_coze.local.wire.files import StoredFile, has_right_extension
 from langchain_coze.local.wire.ids import generate_id
@@ -28,9 +22,7 @@ MAX_FILE_SIZE = 512 * 1024 * 1024
 """The largest file that is accepted, in bytes."""
 
 _PART = "file"
-_FORM_OVERHEAD = 64 * 1024  # for the form around a file
 _MAX_FILES = 100
-_TOO_LARGE = "the uploaded file is too large"
 
 
 class FileRoutes(RouteGroup):
@@ -40,13 +32,7 @@ class FileRoutes(RouteGroup):
     list (`.jpeg`): every type is accepted here whose name fits its bytes.
     """
 
-    def build_routes(self) -> list[RouteSpec]:
-        """Return the routes."""
-        return [
-            RouteSpec("/v1/files/upload", ["POST"], self._upload),
-            RouteSpec("/v1/files/retrieve", ["GET"], self._retrieve),
-        ]
-
+    @route("/v1/files/upload", "POST", "POST")
     async def _upload(self, context: RequestContext) -> Response:
         is_studio = self._state.profile.is_studio
         name, data = await _read_file(context.request, is_studio=is_studio)
@@ -54,14 +40,15 @@ class FileRoutes(RouteGroup):
             _check_file(name, data)
         stored = StoredFile(generate_id(), name, data, int(time.time()), context.owner)
         self._state.store.files[stored.id] = stored
-        return build_data_response(stored.as_json(), context)
+        return context.reply(stored.as_json())
 
+    @route("/v1/files/retrieve", "GET")
     async def _retrieve(self, context: RequestContext) -> Response:
         file_id = context.require_query("file_id")
         stored = self._state.store.files.get(file_id)
         if stored is None or stored.owner != context.owner:
             raise ApiError(4000, f"file_id {file_id!r} does not exist")
-        return build_data_response(stored.as_json(), context)
+        return context.reply(stored.as_json())
 
 
 def _check_file(name: str, data: bytes) -> None:
@@ -69,7 +56,7 @@ def _check_file(name: str, data: bytes) -> None:
     if not data:
         raise ApiError(4300, "the uploaded file is empty")
     if len(data) > MAX_FILE_SIZE:
-        raise ApiError(4302, _TOO_LARGE)
+        raise ApiError(4302, "the uploaded file is too large")
     if not has_right_extension(name, data):
         raise ApiError(4000, INVALID_FILE)
 
@@ -77,10 +64,10 @@ def _check_file(name: str, data: bytes) -> None:
 async def _read_file(request: Request, *, is_studio: bool) -> tuple[str, bytes]:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ApiError(4000, "a file is uploaded as multipart/form-data")
-    parts = iterate_body(request, MAX_FILE_SIZE + _FORM_OVERHEAD, ApiError(4302, _TOO_LARGE))
     try:
-        parser = MultiPartParser(request.headers, parts, max_files=_MAX_FILES)
-        form = await parser.parse()
+        form = await MultiPartParser(
+            request.headers, request.stream(), max_files=_MAX_FILES
+        ).parse()
     except (MultiPartException, ValueError) as error:  # older versions pass the parser's own on
         raise ApiError(4304, f"the form cannot be read: {error}") from None
     try:

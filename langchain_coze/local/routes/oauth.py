@@ -10,10 +10,10 @@ from langchain_coze.local.oauth_apps import MAX_TOKEN_SECONDS, LocalOAuthApp
 from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteGroup,
-    RouteSpec,
     build_json_response,
+    route,
 )
-from langchain_coze.local.routes.state import IssuedToken, ServerState, hash_token
+from langchain_coze.local.routes.state import IssuedToken, ServerState
 from langchain_coze.local.wire.ids import derive_id
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
+_BASE = "/api/permission/oauth2"
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _DEFAULT_TOKEN_SECONDS = 900
 _LEEWAY = 60  # seconds that a JWT's iat may be in the future
@@ -30,12 +31,7 @@ _HTTP_STATUSES = {"invalid_client": 401}
 
 
 class _TokenError(Exception):
-    """An error of the token endpoint.
-
-    Args:
-        error_code: Its code, as in RFC 6749.
-        error_message: Its message.
-    """
+    """An error of the token endpoint; its code is one of RFC 6749."""
 
     def __init__(self, error_code: str, error_message: str) -> None:
         super().__init__(error_message)
@@ -50,14 +46,10 @@ class OAuthRoutes(RouteGroup):
         super().__init__(state)
         self._used_jwt_ids: set[str] = set()
 
-    def build_routes(self) -> list[RouteSpec]:
-        """Return the routes; their requests have a JWT instead of a token."""
-        base = "/api/permission/oauth2"
-        paths = ("token", "account/{account_id}/token", "enterprise_id/{enterprise_id}/token")
-        return [
-            RouteSpec(f"{base}/{path}", ["POST"], self._issue_token, public=True) for path in paths
-        ]
-
+    # Their requests have a JWT instead of a token.
+    @route(f"{_BASE}/token", "POST", public=True)
+    @route(f"{_BASE}/account/{{account_id}}/token", "POST", public=True)
+    @route(f"{_BASE}/enterprise_id/{{enterprise_id}}/token", "POST", public=True)
     async def _issue_token(self, context: RequestContext) -> Response:
         try:
             app, claims = self._verify_jwt(context)
@@ -70,7 +62,7 @@ class OAuthRoutes(RouteGroup):
         owner = derive_id("owner", app.client_id, account, claims.get("session_name") or "")
         token = f"czs_{secrets.token_urlsafe(48)}"
         expires_at = math.ceil(self._state.now + min(seconds, app.max_seconds))
-        self._state.issued_tokens[hash_token(token)] = IssuedToken(owner, expires_at)
+        self._state.issued_tokens[token] = IssuedToken(owner, expires_at)
         # expires_in is a point in time, in spite of its name.
         return build_json_response(
             {"access_token": token, "expires_in": expires_at, "token_type": "Bearer"}

@@ -1,14 +1,13 @@
 """What the groups of routes share: the context of a request, and the usual replies.
 
-A group is a class that is created with the `ServerState` and whose `build_routes()` returns
-`RouteSpec` items. The groups are listed in `langchain_coze.local.app`.
+A group is a class of handlers, each with a `route` above it. `langchain_coze.local.app` lists them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from starlette.responses import Response
 
@@ -27,19 +26,15 @@ if TYPE_CHECKING:
 MAX_PAGE_SIZE = 50
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class RequestContext:
     """One request while a route handles it.
 
     Attributes:
         request: Starlette's request; its body has been read, unless it is multipart.
-        path: Path without query.
         query: Query parameters and path parameters.
         body: The decoded JSON; None when the body is empty or not JSON.
-        logid: The log id of the reply.
-        faults: The faults of the reply.
         owner: The account that sent it; empty on routes without a token.
-        profile: The profile of the reply.
     """
 
     request: Request
@@ -53,39 +48,53 @@ class RequestContext:
 
     @property
     def json_object(self) -> Mapping[str, Any]:
-        """The body, which must be a JSON object.
-
-        Raises:
-            ApiError: 4000, it is not.
-        """
+        """The body, which must be a JSON object: else 4000."""
         if not isinstance(self.body, dict):
             raise ApiError(4000, INVALID_BODY)
         return self.body
 
-    def require_query(self, name: str) -> str:
-        """Return a required query parameter.
+    @property
+    def optional_object(self) -> Mapping[str, Any]:
+        """The body, or an empty object when it is not one."""
+        return self.body if isinstance(self.body, dict) else {}
 
-        Raises:
-            ApiError: 4000, it is missing.
-        """
+    def require_query(self, name: str) -> str:
+        """Return a query parameter; 4000 when it is missing."""
         value = self.query.get(name)
         if not value:
             raise ApiError(4000, f"query parameter {name} is required")
         return value
 
     def read_positive_query(self, name: str, default: int) -> int:
-        """Return a query parameter that is a whole number from 1.
-
-        Raises:
-            ApiError: 4000, it is not.
-        """
+        """Return a query parameter that is a whole number from 1; 4000 when it is not."""
         value = self.query.get(name, str(default))
         if not value.isdecimal() or int(value) < 1:
             raise ApiError(4000, f"query parameter {name} must be a whole number from 1")
         return int(value)
 
+    def select_page(
+        self,
+        items: list[Any],
+        size: int = MAX_PAGE_SIZE,
+        *,
+        number: str = "page_num",
+        max_size: int = MAX_PAGE_SIZE,
+    ) -> tuple[list[Any], bool]:
+        """Return the items of the requested page, and whether there are more.
+
+        `size` is that of a page unless the query has one, `number` the parameter with its number.
+        """
+        size = min(self.read_positive_query("page_size", size), max_size)
+        start = (self.read_positive_query(number, 1) - 1) * size
+        return items[start : start + size], len(items) > start + size
+
+    def reply(self, data: Any) -> Response:
+        """Return `data` in the usual envelope (wire 1.4)."""
+        return build_json_response(self.profile.build_envelope(data, self.path, self.logid))
+
 
 Handler: TypeAlias = Callable[[RequestContext], Awaitable[Response]]
+MethodT = TypeVar("MethodT", bound=Callable[..., Awaitable[Response]])
 
 
 class RouteSpec(NamedTuple):
@@ -97,36 +106,45 @@ class RouteSpec(NamedTuple):
     public: bool = False
 
 
-class RouteGroup:
-    """Routes that belong together.
+class _Registration(NamedTuple):
+    """The path of a handler, its HTTP methods by profile, and whether it is public."""
 
-    Args:
-        state: The server's state.
-    """
+    path: str
+    methods: Mapping[str, str]
+    public: bool
+
+
+_REGISTRATIONS: dict[str, list[_Registration]] = {}
+
+
+def route(
+    path: str, cloud: str = "", studio: str = "", *, public: bool = False
+) -> Callable[[MethodT], MethodT]:
+    """Register a method of a `RouteGroup` for a path; `"GET POST"` are its methods there."""
+
+    def register(method: MethodT) -> MethodT:
+        entry = _Registration(path, {"cloud": cloud, "studio": studio}, public)
+        _REGISTRATIONS.setdefault(method.__qualname__, []).append(entry)
+        return method
+
+    return register
+
+
+class RouteGroup:
+    """Routes that belong together."""
 
     def __init__(self, state: ServerState) -> None:
         """Store the server's state."""
         self._state = state
 
     def build_routes(self) -> list[RouteSpec]:
-        """Return the routes."""
-        raise NotImplementedError
-
-
-def select_page(
-    items: list[Any], context: RequestContext, page_size: int, number: str = "page_num"
-) -> list[Any]:
-    """Return the items of the requested page.
-
-    Args:
-        items: All items.
-        context: The request.
-        page_size: The size of a page, unless the request has one.
-        number: The name of the query parameter with the number of the page.
-    """
-    page_size = min(context.read_positive_query("page_size", page_size), MAX_PAGE_SIZE)
-    start = (context.read_positive_query(number, 1) - 1) * page_size
-    return items[start : start + page_size]
+        """Return the routes that the server's profile has."""
+        return [
+            RouteSpec(entry.path, methods.split(), getattr(self, name), entry.public)
+            for name, member in vars(type(self)).items()
+            for entry in _REGISTRATIONS.get(getattr(member, "__qualname__", ""), ())
+            if (methods := entry.methods[self._state.profile.name])
+        ]
 
 
 def build_json_response(value: Any, status: int = 200, *, raw: bool = False) -> Response:
@@ -134,8 +152,3 @@ def build_json_response(value: Any, status: int = 200, *, raw: bool = False) -> 
     text = go_json.dumps_raw(value) if raw else go_json.dumps(value)
     body = text.encode("utf-8", "replace")
     return Response(body, status, media_type="application/json; charset=utf-8")
-
-
-def build_data_response(data: Any, context: RequestContext) -> Response:
-    """Return `data` in the usual envelope (wire 1.4)."""
-    return build_json_response(context.profile.build_envelope(data, context.path, context.logid))

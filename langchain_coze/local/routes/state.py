@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from langchain_coze.local.routes.stream_responses import StreamConnections
 from langchain_coze.local.runtime.store import Store
@@ -16,7 +15,7 @@ from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import derive_id
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Iterable, Sequence
 
     from langchain_coze.local.bots import LocalBot
     from langchain_coze.local.chatflows import LocalChatflow
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 OWNER_ID = derive_id("owner", "local")
 WORKSPACE_ID = derive_id("workspace", "local")
 
+ServedT = TypeVar("ServedT", "LocalBot", "LocalChatflow", "LocalWorkflow")
+
 
 class ServerSettings(Protocol):
     """What the routes read from their `LocalCoze`, again at each request."""
@@ -36,16 +37,12 @@ class ServerSettings(Protocol):
     chatflows: tuple[LocalChatflow, ...]
     workflows: tuple[LocalWorkflow, ...]
     token: str
+    more_tokens: Sequence[str]
     error_status: str
     quota: int | None
     faults: str | Sequence[str]
     oauth_apps: tuple[LocalOAuthApp, ...]
     clock_offset: float
-
-    @property
-    def more_tokens(self) -> Sequence[str]:
-        """The tokens of other users."""
-        ...
 
     @property
     def accepts_any_host(self) -> bool:
@@ -65,13 +62,9 @@ class ServerState:
     """The state of one running server.
 
     Attributes:
-        settings: The settings of its `LocalCoze`.
-        profile: The profile of its replies.
-        store: Conversations, chats and files.
-        connections: The open connections.
         running_tasks: The chats and runs that are not finished.
         counters: How often quotas were used and faults were applied.
-        issued_tokens: Access tokens of OAuth apps, by hash.
+        issued_tokens: Access tokens of OAuth apps.
         workflow_runs: The runs of workflows, by id.
     """
 
@@ -81,7 +74,7 @@ class ServerState:
     connections: StreamConnections = field(default_factory=StreamConnections)
     running_tasks: set[asyncio.Task[None]] = field(default_factory=set)
     counters: Counter[str] = field(default_factory=Counter)
-    issued_tokens: dict[bytes, IssuedToken] = field(default_factory=dict)
+    issued_tokens: dict[str, IssuedToken] = field(default_factory=dict, repr=False)
     workflow_runs: dict[str, ServedRun] = field(default_factory=dict)
 
     @property
@@ -94,62 +87,27 @@ class ServerState:
 
         Conversations, chats, files and runs belong to an account.
         """
-        # Hashes are compared and looked up, so the time this takes reveals nothing about a token.
-        token_hash = hash_token(token)
         for number, known in enumerate((self.settings.token, *self.settings.more_tokens)):
-            if hmac.compare_digest(token_hash, hash_token(known)):
+            if hmac.compare_digest(_encode(token), _encode(known)):
                 return derive_id("owner", "local", str(number)) if number else OWNER_ID
-        issued = self.issued_tokens.get(token_hash)
+        issued = self.issued_tokens.get(token)
         return issued.owner if issued and issued.expires_at > self.now else None
-
-    def find_bot(self, bot_id: Any) -> LocalBot | None:
-        """Return the bot with this id, if there is one."""
-        return next((bot for bot in self.settings.bots if bot.bot_id == bot_id), None)
 
     def get_bot(self, bot_id: str) -> LocalBot:
         """Return the bot with this id.
 
         An id that is not a number is an invalid bot (4006); a number that no bot has is a resource
         that does not exist (4200). The hosted service's behaviour is not documented.
-
-        Raises:
-            ApiError: 4006 or 4200.
         """
-        bot = self.find_bot(bot_id)
+        bot = find_by_id(self.settings.bots, bot_id)
         if bot is None:
-            code = 4200 if bot_id.isdecimal() else 4006
             raise ApiError(
-                code,
+                4200 if bot_id.isdecimal() else 4006,
                 f"Requested resource bot_id={bot_id} does not exist. "
                 "Ensure you are the correct resource identifier.",
                 resource_id=bot_id,
             )
         return bot
-
-    def find_chatflow(self, workflow_id: Any) -> LocalChatflow | None:
-        """Return the chatflow with this id, if there is one."""
-        chatflows = self.settings.chatflows
-        return next(
-            (chatflow for chatflow in chatflows if chatflow.workflow_id == workflow_id), None
-        )
-
-    def find_workflow(self, workflow_id: Any) -> LocalWorkflow | None:
-        """Return the workflow with this id, if there is one."""
-        workflows = self.settings.workflows
-        return next(
-            (workflow for workflow in workflows if workflow.workflow_id == workflow_id), None
-        )
-
-    def get_workflow_run(self, execute_id: str, owner: str) -> ServedRun:
-        """Return a run of a workflow.
-
-        Raises:
-            ApiError: 4314, its owner has no run with this id.
-        """
-        run = self.workflow_runs.get(execute_id)
-        if run is None or run.origin.owner != owner:
-            raise ApiError(4314)
-        return run
 
     def find_target(self, path: str, body: Any) -> LocalBot | LocalChatflow | LocalWorkflow | None:
         """Return the bot, chatflow or workflow that a request is for."""
@@ -157,22 +115,16 @@ class ServerState:
             return None
         # The bot that a chatflow or workflow runs in is not the target.
         if path == "/v1/workflows/chat":
-            return self.find_chatflow(body.get("workflow_id"))
+            return find_by_id(self.settings.chatflows, body.get("workflow_id"))
         if path.startswith(("/v1/workflow/", "/v1/workflows/")):
-            return self.find_workflow(body.get("workflow_id"))
-        return self.find_bot(body.get("bot_id"))
+            return find_by_id(self.settings.workflows, body.get("workflow_id"))
+        return find_by_id(self.settings.bots, body.get("bot_id"))
 
     def consume_quota(self, target_id: str, target_quota: int | None) -> bool:
-        """Count a chat or run; return whether no quota was used up before.
-
-        Args:
-            target_id: The id of the bot, chatflow or workflow.
-            target_quota: Its quota.
-        """
+        """Count a chat or run of a target; return whether no quota was used up before."""
         limits = (("chats", self.settings.quota), (f"chats {target_id}", target_quota))
-        for key, quota in limits:
-            if quota is not None and self.counters[key] >= quota:
-                return False
+        if any(quota is not None and self.counters[key] >= quota for key, quota in limits):
+            return False
         self.counters.update(key for key, _ in limits)
         return True
 
@@ -183,16 +135,16 @@ class ServerState:
         task.add_done_callback(self.running_tasks.discard)
 
 
-def hash_token(token: str) -> bytes:
-    """Return the hash of a token; a server keeps only this of those it has issued."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+def find_by_id(served: Iterable[ServedT], wire_id: Any) -> ServedT | None:
+    """Return the bot, chatflow or workflow with this id, if there is one."""
+    return next((item for item in served if item.wire_id == wire_id), None)
+
+
+def _encode(token: str) -> bytes:
+    return token.encode("utf-8", "surrogatepass")
 
 
 def check_workspace(workspace_id: str) -> None:
-    """Check that a workspace is the server's.
-
-    Raises:
-        ApiError: 4101.
-    """
+    """Check that a workspace is the server's; 4101 when it is not."""
     if workspace_id != WORKSPACE_ID:
         raise ApiError(4101)

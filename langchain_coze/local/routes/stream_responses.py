@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.faults.specs import FaultSet
     from langchain_coze.local.runtime.event_queue import EventQueue
-    from langchain_coze.local.runtime.workflow_run import ServedRun
 
     Transports: TypeAlias = Callable[[], dict[tuple[Any, ...], asyncio.Transport]]
     Batches: TypeAlias = AsyncGenerator[list[SseEvent], None]
@@ -38,10 +37,7 @@ _DONE = frozenset({"done", "Done", "conversation.stream.done"})
 class StreamProfile(Protocol):
     """How the events of a stream are encoded."""
 
-    @property
-    def stream_headers(self) -> Mapping[str, str]:
-        """Headers of every stream."""
-        ...
+    stream_headers: Mapping[str, str]
 
     def create_encoder(self) -> EventEncoder:
         """Return the encoder of one stream."""
@@ -49,16 +45,11 @@ class StreamProfile(Protocol):
 
 
 class StreamConnections:
-    """The open connections of a server, by the address of their client.
-
-    Attributes:
-        find_transports: Returns the transports; the server sets it when it starts.
-        streams: The tasks that send streams.
-    """
+    """The open connections of a server, and the tasks that send streams."""
 
     def __init__(self) -> None:
         """Start without connections."""
-        self.find_transports: Transports = dict
+        self.find_transports: Transports = dict  # by the client's address; the server sets it
         self.streams: set[asyncio.Task[None]] = set()
 
     async def drop(self, scope: Scope, *, reset: bool = False) -> None:
@@ -95,15 +86,22 @@ class DroppedResponse(Response):
         await self._connections.drop(scope)
 
 
-class _ChunkedResponse(Response):
+class ChunkedResponse(Response):
     """A response that is sent in chunks, to which faults may be applied."""
 
     def __init__(
-        self, headers: Mapping[str, str], faults: FaultSet, connections: StreamConnections
+        self,
+        chunks: AsyncIterator[bytes],
+        headers: Mapping[str, str],
+        faults: FaultSet,
+        connections: StreamConnections,
+        status: int = 200,
     ) -> None:
-        super().__init__(headers=dict(headers))
+        """Prepare the headers; nothing is sent yet."""
+        super().__init__(status_code=status, headers=dict(headers))
         del self.headers["content-length"]
-        self._faults = faults
+        self._chunks = apply_cuts(faults, chunks)
+        self._resets = Fault.CUT_RESET in faults.values
         self._connections = connections
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
@@ -114,38 +112,28 @@ class _ChunkedResponse(Response):
         self._connections.streams.add(writer)
         writer.add_done_callback(self._connections.streams.discard)
         await asyncio.wait({writer})
-        resets = Fault.CUT_RESET in self._faults.values
-        if resets or writer.cancelled() or writer.exception():
-            await self._connections.drop(scope, reset=resets)
+        if self._resets or writer.cancelled() or writer.exception():
+            await self._connections.drop(scope, reset=self._resets)
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _write(self, send: Send) -> None:
+        head = {"type": "http.response.start", "status": self.status_code}
+        head["headers"] = self.raw_headers
         started = False
-        async for chunk in apply_cuts(self._faults, self._iterate_chunks()):
+        async for chunk in self._chunks:
             if not started:  # the head comes with the first bytes (wire 4.4)
-                await self._send_head(send)
+                await send(head)
                 started = True
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         if not started:
-            await self._send_head(send)
-
-    async def _send_head(self, send: Send) -> None:
-        head = {"type": "http.response.start", "status": self.status_code}
-        await send({**head, "headers": self.raw_headers})
-
-    def _iterate_chunks(self) -> AsyncIterator[bytes]:
-        raise NotImplementedError
+            await send(head)
 
 
-class EventStreamResponse(_ChunkedResponse):
-    """The events of a chat as `text/event-stream`.
+class EventStreamResponse(ChunkedResponse):
+    """The events of a chat or run as `text/event-stream`.
 
-    Args:
-        events: The events.
-        profile: How they are encoded.
-        faults: The faults of the request.
-        connections: The server's connections.
+    `ping_interval` is the silence in seconds before a heartbeat; 0 for none.
     """
 
     def __init__(
@@ -154,52 +142,31 @@ class EventStreamResponse(_ChunkedResponse):
         profile: StreamProfile,
         faults: FaultSet,
         connections: StreamConnections,
+        ping_interval: float = 0.0,
     ) -> None:
         """Prepare the headers; nothing is sent yet."""
-        super().__init__(profile.stream_headers, faults, connections)
-        self._events = events
-        self._profile = profile
-
-    def _iterate_batches(self) -> Batches:
-        return self._events.iterate_batches()
-
-    async def _iterate_chunks(self) -> AsyncIterator[bytes]:
-        encode = self._profile.create_encoder()
-        async for batch in self._iterate_batches():
-            if self._faults.values:  # they tell events apart
-                for event in batch:
-                    if event.name not in _DONE or Fault.NO_DONE not in self._faults.values:
-                        yield encode(event)
-            else:
-                yield encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
+        batches = events.iterate_batches()
+        if ping_interval:
+            batches = _insert_pings(batches, ping_interval)
+        chunks = _encode(batches, profile.create_encoder(), faults)
+        super().__init__(chunks, profile.stream_headers, faults, connections)
 
 
-class RunStreamResponse(EventStreamResponse):
-    """The events of a workflow's run as `text/event-stream`.
-
-    Args:
-        run: The run.
-        faults: The faults of the request.
-        connections: The server's connections.
-    """
-
-    def __init__(self, run: ServedRun, faults: FaultSet, connections: StreamConnections) -> None:
-        """Prepare the headers; nothing is sent yet."""
-        super().__init__(run.events, run.profile, faults, connections)
-        self._ping_interval = run.workflow.ping if run.profile.sends_pings else 0.0
-
-    def _iterate_batches(self) -> Batches:
-        batches = super()._iterate_batches()
-        return _insert_pings(batches, self._ping_interval) if self._ping_interval else batches
+async def _encode(batches: Batches, encode: EventEncoder, faults: FaultSet) -> AsyncIterator[bytes]:
+    without_done = Fault.NO_DONE in faults.values
+    async for batch in batches:
+        if faults.values:  # they tell events apart
+            for event in batch:
+                if not (without_done and event.name in _DONE):
+                    yield encode(event)
+        else:
+            yield encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
 
 
 async def _insert_pings(batches: Batches, seconds: float) -> Batches:
-    """Yield the batches, and heartbeats while there are no events.
+    """Yield the batches, and heartbeats after so many seconds without events.
 
-    Args:
-        batches: The batches.
-        seconds: The silence before the first heartbeat; that before a further one is longer, as
-            recorded: 30 s, then 35 s.
+    The silence before a further heartbeat is longer, as recorded: 30 s, then 35 s.
     """
     next_batch = asyncio.ensure_future(anext(batches, None))
     wait = seconds
@@ -221,22 +188,13 @@ async def _insert_pings(batches: Batches, seconds: float) -> Batches:
         await batches.aclose()
 
 
-class FaultyResponse(_ChunkedResponse):
-    """A JSON response to which faults of bytes are applied.
+def apply_byte_faults(
+    response: Response, faults: FaultSet, connections: StreamConnections
+) -> Response:
+    """Return a JSON response with the faults of bytes of its request."""
 
-    Args:
-        response: The response without faults.
-        faults: The faults of the request.
-        connections: The server's connections.
-    """
+    async def iterate_once() -> AsyncIterator[bytes]:
+        yield bytes(response.body)
 
-    def __init__(
-        self, response: Response, faults: FaultSet, connections: StreamConnections
-    ) -> None:
-        """Prepare the headers; nothing is sent yet."""
-        super().__init__(dict(response.headers), faults, connections)
-        self.status_code = response.status_code
-        self._content = bytes(response.body)
-
-    async def _iterate_chunks(self) -> AsyncIterator[bytes]:
-        yield self._content
+    headers, status = dict(response.headers), response.status_code
+    return ChunkedResponse(iterate_once(), headers, faults, connections, status)

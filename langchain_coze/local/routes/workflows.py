@@ -1,4 +1,4 @@
-"""Routes that run and resume workflows (wire 4)."""
+"""Routes that run and resume workflows, and that return the histories of runs (wire 4)."""
 
 from __future__ import annotations
 
@@ -9,26 +9,23 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteGroup,
-    RouteSpec,
     build_json_response,
+    route,
 )
-from langchain_coze.local.routes.stream_responses import (
-    DroppedResponse,
-    EventStreamResponse,
-    RunStreamResponse,
-)
+from langchain_coze.local.routes.state import find_by_id
+from langchain_coze.local.routes.stream_responses import DroppedResponse, EventStreamResponse
 from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.runtime.workflow_run import (
     ASYNC,
     NOT_STREAMED,
     STREAM,
     SYNC,
-    RunOrigin,
     ServedRun,
 )
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import generate_id
 from langchain_coze.local.wire.studio_workflows import get_workflow_profile
+from langchain_coze.local.wire.workflow_replies import RunDetails
 from langchain_coze.local.wire.workflow_request import (
     ResumeRequest,
     RunRequest,
@@ -43,29 +40,21 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from langchain_coze.local.routes.state import ServerState
-    from langchain_coze.local.wire.workflow_replies import RunDetails
     from langchain_coze.local.workflows import LocalWorkflow
+
+_STREAM_RESUME, _RESUME = "/v1/workflow/stream_resume", "/v1/workflows/resume"
+_STUDIO_FAILURE = 777777775
 
 
 class WorkflowRoutes(RouteGroup):
-    """Runs of workflows."""
+    """Runs of workflows, and their histories."""
 
     def __init__(self, state: ServerState) -> None:
         """Store the server's state."""
         super().__init__(state)
         self._profile = get_workflow_profile(state.profile)
 
-    def build_routes(self) -> list[RouteSpec]:
-        """Return the routes."""
-        return [
-            RouteSpec("/v1/workflow/run", ["POST"], self._run),
-            RouteSpec("/v1/workflow/stream_run", ["POST"], self._stream_run),
-            RouteSpec("/v1/workflow/stream_resume", ["POST"], self._stream_resume),
-            RouteSpec("/v1/workflows/resume", ["POST"], self._resume),
-        ]
-
-    # Routes -----------------------------------------------------------------------------------
-
+    @route("/v1/workflow/run", "POST", "POST")
     async def _run(self, context: RequestContext) -> Response:
         request = read_run_request(context.json_object)
         try:
@@ -74,24 +63,27 @@ class WorkflowRoutes(RouteGroup):
             return self._build_error_response(error, context)
         return await self._wait_for_response(run, context)
 
+    @route("/v1/workflow/stream_run", "POST", "POST")
     async def _stream_run(self, context: RequestContext) -> Response:
         try:
             request = read_run_request(context.json_object)
             run = self._start_run(request, context, STREAM)
         except ApiError as error:
             return self._build_stream_error_response(error, context)
-        return RunStreamResponse(run, context.faults, self._state.connections)
+        return self._stream(run, context)
 
+    @route(_STREAM_RESUME, "POST", "POST")
     async def _stream_resume(self, context: RequestContext) -> Response:
         try:
             request = read_resume_request(context.json_object)
             run = self._resume_run(request, context, streamed=True)
         except ApiError as error:
-            if self._state.profile.is_studio:
+            if context.profile.is_studio:
                 return self._build_stream_error_response(error, context)
             return self._build_error_response(error, context)
-        return RunStreamResponse(run, context.faults, self._state.connections)
+        return self._stream(run, context)
 
+    @route(_RESUME, "POST")
     async def _resume(self, context: RequestContext) -> Response:
         request = read_resume_request(context.json_object)
         try:
@@ -99,6 +91,26 @@ class WorkflowRoutes(RouteGroup):
         except ApiError as error:
             return self._build_error_response(error, context)
         return await self._wait_for_response(run, context)
+
+    @route("/v1/workflows/{workflow_id}/run_histories/{execute_id}", cloud="GET")
+    async def _retrieve_history(self, context: RequestContext) -> Response:
+        run = self._get_run(context.require_query("execute_id"), context)
+        if run.workflow.workflow_id != context.require_query("workflow_id"):
+            raise ApiError(4314)
+        return context.reply([self._profile.build_history(run.info)])
+
+    @route("/v1/workflow/get_run_history", studio="GET")
+    async def _retrieve_studio_history(self, context: RequestContext) -> Response:
+        execute_id = context.require_query("execute_id")
+        workflow_id = context.require_query("workflow_id")
+        run = self._state.workflow_runs.get(execute_id)
+        ids = (context.owner, workflow_id)
+        if run is None or (run.info.owner, run.info.workflow_id) != ids:
+            text = f"user {context.owner} does not have access to space 0"
+            error = {"code": _STUDIO_FAILURE, "msg": f"Workflow operation failure: {text}"}
+            return build_json_response(error | {"BaseResp": None})
+        history = self._profile.build_history(run.info)
+        return build_json_response({"data": [history], "BaseResp": None})
 
     # Runs -------------------------------------------------------------------------------------
 
@@ -112,23 +124,34 @@ class WorkflowRoutes(RouteGroup):
         inputs = workflow.signature.read_inputs(request.parameters, uploads)
         if not state.consume_quota(workflow.workflow_id, workflow.quota):
             raise ApiError(4028)
+        info = RunDetails(
+            execute_id=generate_id(),
+            workflow_id=workflow.workflow_id,
+            returns_text=workflow.returns_text,
+            wraps_text=workflow.wrapped,
+            owner=owner,
+            logid=context.logid,
+            mode=mode,
+            parameters=request.parameters,
+            bot_id=request.bot_id,
+            user_id=request.ext.get("user_id") or owner,
+        )
         run_context = RunContext(
             workflow=workflow,
-            execute_id=generate_id(),
+            execute_id=info.execute_id,
             parameters=request.parameters,
             bot_id=request.bot_id,
             app_id=request.app_id,
             ext=request.ext,
             profile=state.profile.name,
         )
-        origin = RunOrigin(owner, context.logid, mode)
-        run = ServedRun(workflow, inputs, run_context, origin, self._profile)
-        state.workflow_runs[run.execute_id] = run
+        run = ServedRun(workflow, inputs, run_context, info, self._profile)
+        state.workflow_runs[info.execute_id] = run
         state.start_task(run.execute(faults=context.faults))
         return run
 
     def _get_workflow(self, request: RunRequest, *, streamed: bool) -> LocalWorkflow:
-        workflow = self._state.find_workflow(request.workflow_id)
+        workflow = find_by_id(self._state.settings.workflows, request.workflow_id)
         if workflow is None or not workflow.published:
             raise self._profile.create_lookup_error(
                 request.workflow_id, exists=workflow is not None, streamed=streamed
@@ -141,68 +164,71 @@ class WorkflowRoutes(RouteGroup):
             self._state.get_bot(request.bot_id)
         return workflow
 
+    def _get_run(self, execute_id: str, context: RequestContext) -> ServedRun:
+        """Return a run; 4314 when the account has no run with this id."""
+        run = self._state.workflow_runs.get(execute_id)
+        if run is None or run.info.owner != context.owner:
+            raise ApiError(4314)
+        return run
+
     def _resume_run(
         self, request: ResumeRequest, context: RequestContext, *, streamed: bool
     ) -> ServedRun:
-        """Resume a run with the answer that it waits for."""
-        run = self._get_pending_run(request, context)
-        if streamed != (run.origin.mode == STREAM):
-            # The API's pages say which route resumes which run, not what the other one returns.
-            path = (
-                "/v1/workflow/stream_resume"
-                if run.origin.mode == STREAM
-                else "/v1/workflows/resume"
-            )
-            raise ApiError(4000, f"this run is resumed with {path}")
-        uploads = self._state.store.get_files(context.owner)
-        self._state.start_task(run.resume(request.resume_data, uploads))
-        return run
+        """Resume a run with the answer that it waits for.
 
-    def _get_pending_run(self, request: ResumeRequest, context: RequestContext) -> ServedRun:
-        """Return the run that waits for the answer of a request.
-
-        Of these errors only the codes of the first two are documented.
+        Of the errors only 4314 and 4315 are documented.
         """
         execute_id = request.event_id.partition("/")[0]
-        run = self._state.get_workflow_run(execute_id, context.owner)
+        run = self._get_run(execute_id, context)
+        pending, is_stream = run.info.pending, run.info.mode == STREAM
         if run.workflow.workflow_id != request.workflow_id:
             raise ApiError(4314)
         if run.ended:
-            raise self._profile.create_late_answer_error(ApiError(4315), execute_id)
-        if run.pending is None or run.pending.event_id != request.event_id:
+            raise self._profile.create_late_answer_error(execute_id)
+        if pending is None or pending.event_id != request.event_id:
             raise ApiError(4000, f"event_id {request.event_id!r} is not what the run waits for")
-        if run.pending.type != request.interrupt_type:
-            raise ApiError(4000, f"interrupt_type must be {run.pending.type}")
+        if pending.type != request.interrupt_type:
+            raise ApiError(4000, f"interrupt_type must be {pending.type}")
+        if streamed != is_stream:
+            path = _STREAM_RESUME if is_stream else _RESUME
+            raise ApiError(4000, f"this run is resumed with {path}")
+        uploads = self._state.store.get_files(context.owner)
+        self._state.start_task(run.resume(request.resume_data, uploads))
         return run
 
     # Responses --------------------------------------------------------------------------------
 
     async def _wait_for_response(self, run: ServedRun, context: RequestContext) -> Response:
         """Wait for the run, as long as a gateway would, and return its result."""
-        if run.origin.mode == ASYNC:
-            return self._build_response(self._profile.build_started_reply(run.info))
+        info = run.info
+        if info.mode == ASYNC:
+            return self._build_response(self._profile.build_started_reply(info))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(run.stopped.wait(), run.workflow.gateway_timeout)
-        if run.pending is not None:
+        if info.pending is not None:
             if self._profile.allows_interrupt_without_stream:
-                reply = self._profile.build_interrupt_reply(run.info, run.pending, context.logid)
+                reply = self._profile.build_interrupt_reply(info, info.pending, context.logid)
                 return self._build_response(reply)
             await run.abandon()
-        if run.failure is not None:
-            # Studio tells of a run that asks as of one that was not started.
-            info = None if run.failure[0] == NOT_STREAMED else run.info
-            return self._build_error_response(ApiError(*run.failure), context, info)
-        if run.output is None:
+        if info.failure is not None:
+            # Studio's error of a run that asks is that of a run that was not started.
+            started = None if info.failure[0] == NOT_STREAMED else info
+            return self._build_error_response(ApiError(*info.failure), context, started)
+        if not run.ended:
             # The run continues, or the server is being stopped.
             return DroppedResponse(self._state.connections)
-        reply = self._profile.build_reply(run.info, run.output.value, context.logid)
-        return self._build_response(reply)
+        return self._build_response(self._profile.build_reply(info, context.logid))
+
+    def _stream(self, run: ServedRun, context: RequestContext) -> Response:
+        ping = run.workflow.ping if self._profile.sends_pings else 0.0
+        connections = self._state.connections
+        return EventStreamResponse(run.events, self._profile, context.faults, connections, ping)
 
     def _build_response(self, reply: Mapping[str, Any], status: int = 200) -> Response:
         return build_json_response(reply, status, raw=not self._state.profile.is_studio)
 
     def _build_error_response(
-        self, error: ApiError, context: RequestContext, info: RunDetails | None = None
+        self, error: ApiError, context: RequestContext, run: RunDetails | None = None
     ) -> Response:
         real_status = self._state.settings.error_status == "real"
         status, body = context.profile.build_error(
@@ -210,7 +236,7 @@ class WorkflowRoutes(RouteGroup):
         )
         if isinstance(body, str):
             raise error
-        return self._build_response(body | self._profile.build_error_fields(info), status)
+        return self._build_response(body | self._profile.build_error_fields(run), status)
 
     def _build_stream_error_response(self, error: ApiError, context: RequestContext) -> Response:
         if events := self._profile.build_refusal_events(error):

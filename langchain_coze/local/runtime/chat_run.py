@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
 import logging
 import secrets
 import time
@@ -13,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local import reply_parts
 from langchain_coze.local.faults.specs import Fault
-from langchain_coze.local.runtime.conversation import Conversation, SavedTurn
+from langchain_coze.local.runtime.conversation import Conversation, SavedTurn, store_messages
 from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.runtime.message_writer import MessageWriter
-from langchain_coze.local.runtime.recall import ON_DEMAND_TOOL, sort_by_score
 from langchain_coze.local.runtime.stepping import END, advance, close_iterator
 from langchain_coze.local.runtime.text import count_tokens
 from langchain_coze.local.turn_context import Turn
@@ -25,6 +23,7 @@ from langchain_coze.local.wire.chat_request import ChatRequest, EnterMessage
 from langchain_coze.local.wire.cloud_profile import ChatInfo, CloudProfile, MessageIds
 from langchain_coze.local.wire.errors import ApiError, get_failure_message
 from langchain_coze.local.wire.ids import generate_id
+from langchain_coze.local.wire.recall import sort_by_score
 from langchain_coze.local.wire.studio_cards import build_interrupt_meta
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# How Coze names the plugin of an on-demand recall is not recorded: this name is ours.
+_ON_DEMAND_TOOL = "knowledge-recall"
 _TOOL_CALL_ID_BYTES = 44  # base64 of so many is as long as the recorded ids (wire 2.6)
 
 
@@ -51,14 +52,7 @@ class _ReplyFailedError(Exception):
 class ChatRun:
     """A chat that runs on the server, whether or not a client streams it.
 
-    Args:
-        bot: The bot or chatflow.
-        request: The checked request.
-        conversation: The conversation it runs in; its `running_chat_id` is
-            the id of this chat until it ends.
-        profile: The profile of its messages and events.
-        uploads: The files that the user has uploaded, by id.
-        faults: The faults of the request.
+    The `running_chat_id` of the conversation is the id of this chat until it ends.
     """
 
     def __init__(
@@ -75,13 +69,24 @@ class ChatRun:
         self._faults = faults
         self.conversation = conversation
         self.ids = MessageIds(
-            conversation.id, bot.wire_id, generate_id(), conversation.section_id, request.parent_id
+            conversation.id,
+            (request.parent_id or "0") if bot.is_chatflow else bot.wire_id,
+            generate_id(),
+            conversation.section_id,
+            bot.wire_id if bot.is_chatflow else "",
         )
         self.status = "created"
         self._entries = (*conversation.history, *request.additional_messages)
+        self._question = _find_question(self._entries)
         self._uploads = _select_uploads(self._entries, uploads)
-        self._saved_turn = self._create_turn()
-        inserted_ids = [meta.id for meta in self._saved_turn.message_metas]
+        self._saved_turn = SavedTurn(
+            store_messages(request.additional_messages),
+            chat_id=self.ids.chat_id,
+            bot_id=self.ids.bot_id,
+            section_id=self.ids.section_id,
+            of_chatflow=bot.is_chatflow,
+        )
+        inserted_ids = [message.id for message in self._saved_turn.messages]
         self._info = ChatInfo(
             self.ids, int(time.time()), meta_data=request.meta_data, inserted_ids=inserted_ids
         )
@@ -97,16 +102,6 @@ class ChatRun:
         conversation.running_chat_id = self.ids.chat_id
         if request.auto_save_history:
             conversation.turns.append(self._saved_turn)
-
-    def _create_turn(self) -> SavedTurn:
-        is_flow = self.bot.is_chatflow
-        return SavedTurn(
-            list(self.request.additional_messages),
-            chat_id=self.ids.chat_id,
-            bot_id=(self.ids.parent_id or "0") if is_flow else self.ids.bot_id,
-            section_id=self.ids.section_id,
-            of_chatflow=is_flow,
-        )
 
     @property
     def events(self) -> EventQueue:
@@ -128,15 +123,9 @@ class ChatRun:
         self._release_conversation()
 
     def submit_tool_outputs(self, outputs: Mapping[str, str], *, stream: bool) -> None:
-        """Accept the results of the calls that the chat waits for; `execute` continues it.
+        """Accept the results of the calls that the chat waits for, by id; `execute` continues it.
 
-        Args:
-            outputs: The results by the ids of their calls.
-            stream: Whether the client wants the events of what follows.
-
-        Raises:
-            ApiError: 4000, the chat waits for no calls or for others; 4016, another chat of the
-                conversation is running.
+        It raises 4000 when the chat waits for other calls, 4016 when another chat is running.
         """
         ids = [call["id"] for call in self._info.tool_calls if call["type"] == "function"]
         if self.status != "requires_action" or not ids:
@@ -150,13 +139,12 @@ class ChatRun:
             raise ApiError(4016)
         self.conversation.running_chat_id, self.status = self.ids.chat_id, "in_progress"
         self._writer.events = EventQueue(enabled=stream)
-        texts = [outputs[call_id] for call_id in ids]
-        self._submitted_outputs = texts
+        texts = self._submitted_outputs = [outputs[call_id] for call_id in ids]
         self._answer = texts if self._returns_list else texts[0]
         self._writer.input_tokens += sum(map(count_tokens, texts))
         for call_id, text in zip(ids, texts, strict=True):
             entry = EnterMessage("assistant", "tool_response", text, "text", (), call_id)
-            self._saved_turn.add_message(entry)
+            self._saved_turn.add(entry)
 
     async def execute(self) -> None:
         """Run the chat to its end or until it waits. Never raises, except when the server stops."""
@@ -193,7 +181,7 @@ class ChatRun:
         """Return the messages as `GET /v3/chat/message/list` does."""
         return self._writer.list_messages()
 
-    def delete_messages(self, message_id: str, types: frozenset[str] = frozenset()) -> None:
+    def delete_messages(self, message_id: str, types: frozenset[str]) -> None:
         """Delete a message, and all messages of some types, from the chat's list of messages."""
         self._writer.delete_messages(message_id, types)
 
@@ -232,28 +220,25 @@ class ChatRun:
 
     async def _open_reply(self) -> AsyncGenerator[reply_parts.ReplyPart, Any]:
         """Return a new reply, or the one whose question this turn answers."""
-        question = _find_question(self._entries)
         if self.request.additional_messages:
-            paused = self.conversation.paused.pop(self.ids.bot_id, None)
+            paused = self.conversation.paused.pop(self.bot.wire_id, None)
             if paused is not None:
-                self._answer = question
-                self._writer.input_tokens = count_tokens(question)
+                self._answer = self._question
+                self._writer.input_tokens = count_tokens(self._question)
                 return paused
-        return self.bot.reply_source(await self._build_turn(question))
+        return self.bot.reply_source(await self._build_turn())
 
-    async def _build_turn(self, question: str) -> Turn:
+    async def _build_turn(self) -> Turn:
         """Search the knowledge bases, send what they found, and return the turn."""
-        settings = self.bot.recall_settings
         await asyncio.sleep(self._faults.get_seconds(Fault.RECALL_LATE))
-        search = self._search_on_demand if settings.on_demand else self._search
-        chunks = await search(question) if settings.bases else ()
+        chunks = await self._search() if self.bot.bases else ()
         texts = [entry.text for entry in self._entries] + [chunk.slice for chunk in chunks]
         self._writer.input_tokens = sum(map(count_tokens, [self.bot.prompt, *texts]))
         return Turn(
-            question=question,
+            question=self._question,
             bot=self.bot,
             chunks=chunks,
-            has_knowledge=bool(settings.bases),
+            has_knowledge=bool(self.bot.bases),
             user_id=self.request.user_id,
             custom_variables=self.request.custom_variables,
             parameters=self.request.parameters,
@@ -264,31 +249,30 @@ class ChatRun:
             uploads=self._uploads,
         )
 
-    async def _search(self, question: str) -> tuple[RecalledChunk, ...]:
-        chunks: list[RecalledChunk] = []
-        async for recall in self.bot.recall_settings.search(question):
-            self._send_recall(recall, question)
-            chunks += recall.chunks
-        return sort_by_score(chunks)
-
-    async def _search_on_demand(self, question: str) -> tuple[RecalledChunk, ...]:
-        self._writer.write_tool_call(reply_parts.ServerTool(ON_DEMAND_TOOL, {"query": question}))
-        recalls = [
-            recall async for recall in self.bot.recall_settings.search(question) if recall.chunks
-        ]
+    async def _search(self) -> tuple[RecalledChunk, ...]:
+        on_demand, recalls = self.bot.on_demand, []
+        if on_demand:
+            call = reply_parts.ServerTool(_ON_DEMAND_TOOL, {"query": self._question})
+            self._writer.write_tool_call(call)
+        async for recall in self.bot.search(self._question):
+            if not on_demand:
+                self._send_recall(recall)
+            recalls.append(recall)
         chunks = sort_by_score(chunk for recall in recalls for chunk in recall.chunks)
-        self._writer.write_tool_result("\n\n".join(chunk.slice for chunk in chunks))
-        for recall in recalls:
-            self._send_recall(recall, question)
+        if on_demand:
+            self._writer.write_tool_result("\n\n".join(chunk.slice for chunk in chunks))
+            for recall in recalls:
+                if recall.chunks:
+                    self._send_recall(recall)
         return chunks
 
-    def _send_recall(self, recall: RecallMessage, question: str) -> None:
+    def _send_recall(self, recall: RecallMessage) -> None:
         faults = self._faults.values
         if Fault.RECALL_EMPTY in faults or Fault.RECALL_FAILED in faults:
             status_code = int(faults.get(Fault.RECALL_FAILED, 0))
             recall = replace(recall, chunks=(), status_code=status_code)
         content = self.profile.build_recall_content(
-            recall, question, self.ids, self.request.user_id
+            recall, self._question, self.ids, self.request.user_id
         )
         if content and Fault.RECALL_MISSING not in faults:
             self._writer.write_message(self.profile.recall_message_type, content)
@@ -307,17 +291,7 @@ class ChatRun:
         elif isinstance(part, reply_parts.Speech):
             self._speech.append(part.data)
         else:
-            self._write_part(part)
-
-    def _write_part(self, part: reply_parts.ReplyPart) -> None:
-        if isinstance(part, reply_parts.Verbose):
-            self._writer.write_verbose(part)
-        elif isinstance(part, reply_parts.ServerTool):
-            self._writer.write_tool(part)
-        elif isinstance(part, reply_parts.Card | reply_parts.Media):
-            self._writer.write_complete_answer(part)
-        else:
-            self._writer.close_answer()
+            self._writer.write_part(part)
 
     # Ends -------------------------------------------------------------------------------------
 
@@ -338,14 +312,13 @@ class ChatRun:
 
     def _complete(self) -> None:
         if not self.is_empty:
-            messages = [("verbose", text) for text in [self.profile.build_finish_content()] if text]
-            question = _find_question(self._entries)
-            texts = (*self._follow_ups, *self.bot.suggest_follow_ups(question))
-            follow_ups = [("follow_up", text) for text in texts]
-            in_order = (
-                (follow_ups, messages) if self.profile.follow_ups_first else (messages, follow_ups)
-            )
-            for kind, text in itertools.chain(*in_order):
+            finish = self.profile.build_finish_content()
+            texts = (*self._follow_ups, *self.bot.suggest_follow_ups(self._question))
+            messages = [("verbose", finish)] * bool(finish)
+            messages += [("follow_up", text) for text in texts]
+            if self.profile.follow_ups_first:
+                messages.sort(key=lambda message: message[0])
+            for kind, text in messages:
                 self._writer.write_message(kind, text)
         self._finish_chat()
         for data in self._speech:
@@ -360,7 +333,7 @@ class ChatRun:
             self._writer.write_message("verbose", content, meta_data=meta)
             meta = {}
         if self._reply is not None and self.request.auto_save_history:
-            self.conversation.paused[self.ids.bot_id] = self._reply
+            self.conversation.paused[self.bot.wire_id] = self._reply
         self._info.tool_calls = self.profile.question_calls
         shown = Fault.NO_ACTION not in self._faults.values
         self._finish_chat(self.profile.status_after_question, shown=shown)
@@ -379,7 +352,7 @@ class ChatRun:
             )
             content = go_json.dumps({"name": call.name, "arguments": call.arguments})
             entry = EnterMessage("assistant", "function_call", content, "text", (), wire_call["id"])
-            self._saved_turn.add_message(entry)
+            self._saved_turn.add(entry)
         for content in self.profile.build_interrupt_contents():
             self._writer.write_message("verbose", content)
         self._finish_chat("requires_action")
@@ -387,18 +360,17 @@ class ChatRun:
         self.events.put(self.profile.build_done_event(self.ids))
 
     def _finish_chat(self, status: str = "completed", *, shown: bool = True) -> None:
-        self._info.ended_at = int(time.time())
         self._set_end_status(status)
         if shown:
             self._send_chat_event(status)
 
     def _set_end_status(self, status: str) -> None:
+        self._info.ended_at = int(time.time())
         if self.status != "canceled" or self.profile.is_studio:
             self.status = status
         self._release_conversation()
 
     def _fail(self, code: int, msg: str) -> None:
-        self._info.ended_at = int(time.time())
         self._info.last_error = {"code": code, "msg": msg}
         self._set_end_status(self.profile.get_failed_status(code))
         for event in self.profile.build_failure_events(self._update_info()):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze.local.wire.ids import generate_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
 
     from langchain_coze.local.wire.chat_request import EnterMessage
 
@@ -19,14 +19,15 @@ def _get_time() -> int:
 
 
 @dataclass(slots=True)
-class MessageMeta:
-    """Id, times, `meta_data` and reasoning of a stored message."""
+class StoredMessage:
+    """A message of a conversation, with what the server adds to it."""
 
+    entry: EnterMessage
     id: str = field(default_factory=generate_id)
-    created_at: int = field(default_factory=_get_time)
-    updated_at: int = field(default_factory=_get_time)
     meta_data: Mapping[str, str] = field(default_factory=dict)
     reasoning: str = ""
+    created_at: int = field(default_factory=_get_time)
+    updated_at: int = field(default_factory=_get_time)
 
 
 @dataclass(slots=True)
@@ -36,39 +37,40 @@ class SavedTurn:
     Messages that were created without a chat are a turn without a `chat_id`.
     """
 
-    entries: list[EnterMessage]
+    messages: list[StoredMessage]
     canceled: bool = False
     chat_id: str = ""
     bot_id: str = ""
     section_id: str = ""
     of_chatflow: bool = False
-    _message_metas: list[MessageMeta] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        """Create the ids and times of the messages."""
-        self._add_missing_metas()
+    def add(self, entry: EnterMessage, message: Mapping[str, Any] | None = None) -> None:
+        """Add a message; `message` is its object, if the client has already received it."""
+        known = message or {"id": generate_id()}
+        meta_data, reasoning = known.get("meta_data", {}), known.get("reasoning_content", "")
+        self.messages.append(StoredMessage(entry, known["id"], meta_data, reasoning))
 
-    @property
-    def message_metas(self) -> list[MessageMeta]:
-        """The ids and times of the messages, in their order."""
-        self._add_missing_metas()
-        return self._message_metas
+    def message_as_json(self, message: StoredMessage, conversation_id: str) -> dict[str, Any]:
+        """Return the object of one of its messages, with the key order of the API's samples."""
+        return {
+            "bot_id": self.bot_id,
+            "chat_id": self.chat_id,
+            "content": message.entry.content,
+            "content_type": message.entry.content_type,
+            "conversation_id": conversation_id,
+            "created_at": message.created_at,
+            "id": message.id,
+            "meta_data": dict(message.meta_data),
+            "role": message.entry.role,
+            "section_id": self.section_id,
+            "type": message.entry.type if self.chat_id else "",
+            "updated_at": str(message.updated_at),
+        }
 
-    def add_message(self, entry: EnterMessage, message: Mapping[str, Any] | None = None) -> None:
-        """Add a message, with the id that the client has already received."""
-        self._add_missing_metas()
-        self.entries.append(entry)
-        message = message or {}
-        self._message_metas.append(
-            MessageMeta(
-                message.get("id") or generate_id(),
-                meta_data=message.get("meta_data", {}),
-                reasoning=message.get("reasoning_content", ""),
-            )
-        )
 
-    def _add_missing_metas(self) -> None:
-        self._message_metas += [MessageMeta() for _ in self.entries[len(self._message_metas) :]]
+def store_messages(entries: Iterable[EnterMessage]) -> list[StoredMessage]:
+    """Return messages of a request, with new ids and times."""
+    return [StoredMessage(entry) for entry in entries]
 
 
 @dataclass(slots=True)
@@ -99,8 +101,8 @@ class Conversation:
     @property
     def history(self) -> list[EnterMessage]:
         """The saved messages, oldest first, without those of cancelled turns (wire 2.8)."""
-        section = self.turns[self.cleared_turns :]
-        return [entry for turn in section if not turn.canceled for entry in turn.entries]
+        turns = [turn for turn in self.turns[self.cleared_turns :] if not turn.canceled]
+        return [message.entry for turn in turns for message in turn.messages]
 
     def clear(self) -> None:
         """Start a new section: earlier messages are kept, but they are no longer context."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.runtime.conversation import SavedTurn
     from langchain_coze.local.wire.cloud_profile import CloudProfile, MessageIds
 
-# The messages that tell in Studio how long a step took.
+# The messages that have in Studio the time that a step took.
 _TIMED_TYPES = frozenset({"function_call", "tool_response", "knowledge"})
 _DELTA, _COMPLETED = "conversation.message.delta", "conversation.message.completed"
 
@@ -39,18 +39,8 @@ class _OpenAnswer:
 class MessageWriter:
     """Writes the messages of a turn from the parts of a reply.
 
-    Args:
-        profile: The profile of the messages.
-        ids: The ids of the turn.
-        saved_turn: Stores the answers for later turns.
-        pace: Seconds between two deltas, and the largest number of deltas in one network write.
-
     Attributes:
         events: The events; a turn that is continued later gets another queue.
-        messages: The messages so far.
-        input_tokens: Tokens of the questions.
-        output_tokens: Tokens of the answers so far.
-        reasoning_tokens: How many of them are reasoning.
         called_model: Whether a model has said something, in contrast to a question of a workflow.
         extra_params: The caller's own pairs, which Studio returns in `meta_data`.
     """
@@ -58,12 +48,12 @@ class MessageWriter:
     def __init__(
         self, profile: CloudProfile, ids: MessageIds, saved_turn: SavedTurn, pace: tuple[float, int]
     ) -> None:
-        """Start without messages."""
+        """Start without messages; `pace` is the `delay` and `burst` of the bot."""
         self.events = EventQueue(enabled=False)
-        self.messages: list[dict[str, Any]] = []
         self.input_tokens = self.output_tokens = self.reasoning_tokens = 0
         self.called_model = False
         self.extra_params: Mapping[str, str] = {}
+        self._messages: list[dict[str, Any]] = []
         self._profile, self._ids, self._saved_turn = profile, ids, saved_turn
         self._delay, self._burst = pace
         # The first answer's id is older than those of the steps before it: ids are not in order.
@@ -75,12 +65,21 @@ class MessageWriter:
 
     def list_messages(self) -> list[dict[str, Any]]:
         """Return the messages as `GET /v3/chat/message/list` does (wire 2.8 and 8)."""
-        return self._profile.list_messages(self._list_questions(), self.messages)
+        if not self._profile.lists_questions:
+            return self._messages
+        questions = []
+        for message in self._saved_turn.messages:
+            if message.entry.role == "user":
+                fields: dict[str, Any] = {"role": "user", "type": "question"}
+                fields |= self._profile.build_question(message.entry)
+                fields["created_at"] = message.created_at
+                questions.append(self._profile.build_message(self._ids, message.id, fields))
+        return questions + self._messages
 
     def delete_messages(self, message_id: str, types: frozenset[str]) -> None:
         """Delete a message, and all messages of some types."""
-        self.messages = [
-            m for m in self.messages if m["id"] != message_id and m["type"] not in types
+        self._messages = [
+            m for m in self._messages if m["id"] != message_id and m["type"] not in types
         ]
 
     async def write_text(self, text: str) -> None:
@@ -99,9 +98,7 @@ class MessageWriter:
         answer.reasoning.append(text)
         if self._profile.streams_only_answers:
             return
-        fields = {"type": "answer", "content": "", "reasoning_content": text}
-        message = self._profile.build_message(self._ids, answer.id, fields, self.extra_params)
-        self.events.put(SseEvent(_DELTA, go_json.dumps(message)))
+        self._send_delta(answer.id, {"type": "answer", "content": "", "reasoning_content": text})
         await self._pause()
 
     def close_answer(self) -> None:
@@ -113,33 +110,22 @@ class MessageWriter:
         self.called_model = True
         self.reasoning_tokens += count_tokens(reasoning)
         self.output_tokens += count_tokens(text) + count_tokens(reasoning)
-        if self._profile.drops_single_chunks and len(answer.text) == 1:
-            return
-        fields: dict[str, Any] = {"type": "answer", "content": text, "created_at": int(time.time())}
-        meta = self._build_answer_meta()
-        message = self._profile.build_message(self._ids, answer.id, fields, meta)
-        self.events.put(SseEvent(_COMPLETED, go_json.dumps(message)))
-        # Streams leave the reasoning out of the completed message, stored messages carry it.
-        fields["reasoning_content"] = reasoning
-        self._store_answer(answer.id, fields, meta)
+        if not (self._profile.drops_single_chunks and len(answer.text) == 1):
+            # Streams leave the reasoning out of the completed message, stored messages carry it.
+            fields = {"type": "answer", "content": text}
+            self._complete_answer(answer.id, fields, {"reasoning_content": reasoning})
 
     def write_question(self, question: str, options: Sequence[str]) -> None:
         """Write a question of a workflow to the user: as text, or as a card."""
         card = self._profile.build_card(question, options)
         answer, self._answer = self._open_answer(), None
-        content = card or "\n".join([question, *options])
-        fields: dict[str, Any] = {"type": "answer", "content": content, "asks": True}
-        fields |= {"content_type": "card" if card else "text"}
+        fields = {"type": "answer", "content": card or "\n".join([question, *options])}
+        fields["content_type"] = "card" if card else "text"
         if not (card and self._profile.streams_only_answers):
-            delta = self._profile.build_message(self._ids, answer.id, fields, self.extra_params)
-            self.events.put(SseEvent(_DELTA, go_json.dumps(delta)))
+            self._send_delta(answer.id, fields | {"asks": True})
         if not self._profile.is_studio:
-            self.output_tokens += count_tokens(content)
-        fields["created_at"] = int(time.time())
-        meta = self._build_answer_meta()
-        message = self._profile.build_message(self._ids, answer.id, fields, meta)
-        self.events.put(SseEvent(_COMPLETED, go_json.dumps(message)))
-        self._store_answer(answer.id, fields, meta)
+            self.output_tokens += count_tokens(fields["content"])
+        self._complete_answer(answer.id, fields, {}, asks=True)
 
     def write_message(
         self,
@@ -150,31 +136,39 @@ class MessageWriter:
     ) -> dict[str, Any]:
         """Write a complete message; return it."""
         now = int(time.time())
-        fields = {
-            "type": kind,
-            "content": content,
-            "content_type": content_type,
-            "created_at": now,
-            "updated_at": now,
-        }
+        fields = {"type": kind, "content": content, "content_type": content_type}
         meta = dict(meta_data or {})
         if kind in _TIMED_TYPES:
             meta["time_cost"] = self._measure_time()
-        message = self._profile.build_message(self._ids, generate_id(), fields, meta)
-        self.messages.append(message)
+        times = {"created_at": now, "updated_at": now}
+        message = self._profile.build_message(self._ids, generate_id(), fields | times, meta)
+        self._messages.append(message)
         if kind in {"answer", "follow_up"} or not self._profile.streams_only_answers:
             self.events.put(SseEvent(_COMPLETED, go_json.dumps(message)))
         return message
 
-    def write_verbose(self, part: reply_parts.Verbose) -> None:
-        """Write a control message; it does not end the open answer."""
-        data = part.data if isinstance(part.data, str) else go_json.dumps(part.data)
-        self.write_message("verbose", self._profile.build_verbose_content(part.msg_type, data))
+    def write_part(self, part: reply_parts.ReplyPart) -> None:
+        """Write a part that is a complete message, or begin another answer.
 
-    def write_tool(self, part: reply_parts.ServerTool) -> None:
-        """Write a call of a tool on the server, and its result."""
-        self.write_tool_call(part)
-        self.write_tool_result(part.output)
+        Only a control message does not end the open answer.
+        """
+        if isinstance(part, reply_parts.Verbose):
+            content = self._profile.build_verbose_content(part.msg_type, _as_text(part.data))
+            self.write_message("verbose", content)
+            return
+        self.close_answer()
+        if isinstance(part, reply_parts.ServerTool):
+            self.write_tool_call(part)
+            self.write_tool_result(part.output)
+        elif isinstance(part, reply_parts.Media):
+            items = [dict(item) for item in part.items]
+            content, meta = go_json.dumps(items), self._build_answer_meta()
+            message = self.write_message("answer", content, "object_string", meta)
+            entry = EnterMessage("assistant", "answer", content, "object_string", tuple(items))
+            self._saved_turn.add(entry, message)
+        elif isinstance(part, reply_parts.Card):
+            content, meta = _as_text(part.content), self._build_answer_meta()
+            self.write_message("answer", content, "card", meta)
 
     def write_tool_call(self, part: reply_parts.ServerTool) -> None:
         """Write a call of a tool on the server."""
@@ -191,44 +185,15 @@ class MessageWriter:
         """Write the result of a tool on the server."""
         self.write_message("tool_response", self._profile.build_tool_response(output))
 
-    def write_complete_answer(self, part: reply_parts.Card | reply_parts.Media) -> None:
-        """Write an answer that is sent complete, with another message id."""
-        self.close_answer()
-        meta = self._build_answer_meta()
-        if isinstance(part, reply_parts.Media):
-            items = [dict(item) for item in part.items]
-            content = go_json.dumps(items)
-            message = self.write_message("answer", content, "object_string", meta)
-            entry = EnterMessage("assistant", "answer", content, "object_string", tuple(items))
-            self._saved_turn.add_message(entry, message)
-        else:
-            content = part.content
-            text = content if isinstance(content, str) else go_json.dumps(content)
-            self.write_message("answer", text, "card", meta)
-
     def write_speech(self, content: str) -> None:
         """Write a part of the spoken answer; it has the message id of the last written one."""
         fields = {"type": "answer", "content": content, "content_type": "audio"}
         message = self._profile.build_message(self._ids, self._last_answer_id, fields)
         self.events.put(SseEvent("conversation.audio.delta", go_json.dumps(message)))
 
-    def _list_questions(self) -> list[dict[str, Any]]:
-        """Return the user's messages of this turn."""
-        saved = zip(self._saved_turn.entries, self._saved_turn.message_metas, strict=True)
-        return [
-            self._profile.build_message(
-                self._ids,
-                meta.id,
-                {
-                    "role": "user",
-                    "type": "question",
-                    "created_at": meta.created_at,
-                    **self._profile.build_question(entry),
-                },
-            )
-            for entry, meta in saved
-            if entry.role == "user"
-        ]
+    def _send_delta(self, message_id: str, fields: Mapping[str, Any]) -> None:
+        message = self._profile.build_message(self._ids, message_id, fields, self.extra_params)
+        self.events.put(SseEvent(_DELTA, go_json.dumps(message)))
 
     def _open_answer(self) -> _OpenAnswer:
         message_id, self._first_answer_id = self._first_answer_id or generate_id(), ""
@@ -237,16 +202,26 @@ class MessageWriter:
         self._answer = _OpenAnswer(message_id, frame)
         return self._answer
 
-    def _store_answer(
-        self, message_id: str, fields: Mapping[str, Any], meta: Mapping[str, str]
+    def _complete_answer(
+        self,
+        message_id: str,
+        fields: Mapping[str, Any],
+        stored_fields: Mapping[str, Any],
+        *,
+        asks: bool = False,
     ) -> None:
-        """Store an answer for the lists of messages and for later turns."""
-        fields = {name: value for name, value in fields.items() if name != "asks"}
-        message = self._profile.build_message(self._ids, message_id, fields, meta)
-        self.messages.append(message)
+        """Send the end of an answer; store it for the lists of messages and for later turns."""
+        fields = {**fields, "created_at": int(time.time())}
+        meta = self._build_answer_meta()
+        message = self._profile.build_message(self._ids, message_id, {**fields, "asks": asks}, meta)
+        self.events.put(SseEvent(_COMPLETED, go_json.dumps(message)))
+        stored = self._profile.build_message(
+            self._ids, message_id, {**fields, **stored_fields}, meta
+        )
+        self._messages.append(stored)
         content_type = fields.get("content_type", "text")
         entry = EnterMessage("assistant", "answer", fields["content"], content_type)
-        self._saved_turn.add_message(entry, message)
+        self._saved_turn.add(entry, stored)
 
     def _build_answer_meta(self) -> dict[str, str]:
         """Return Studio's pairs of a completed answer: with tokens if a model was called."""
@@ -266,3 +241,7 @@ class MessageWriter:
         if self._delay or self._deltas_since_pause >= self._burst:
             self._deltas_since_pause = 0
             await asyncio.sleep(self._delay)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else go_json.dumps(value)

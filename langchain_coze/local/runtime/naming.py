@@ -17,15 +17,7 @@ def derive_name(function: Any) -> str:
 
 
 def check_unique_ids(plural: str, ids: Sequence[str]) -> None:
-    """Check that no id occurs twice.
-
-    Args:
-        plural: What the ids belong to, for the message: "bots".
-        ids: The ids.
-
-    Raises:
-        ValueError: Two have the same id.
-    """
+    """Check that no id occurs twice; `plural` is what has them, for the message."""
     for known in ids:
         if ids.count(known) > 1:
             raise ValueError(f"two {plural} have the id {known}: give them different names or ids")

@@ -9,9 +9,9 @@ from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.runtime.replies import as_reply_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
-    from langchain_coze.local.runtime.recall import KnowledgeSearch
+    from langchain_coze.local.wire.recall import RecallMessage
 
 
 class ReplyingBot:
@@ -19,17 +19,26 @@ class ReplyingBot:
 
     name: str
     description: str
-    prompt: str
-    recall_settings: KnowledgeSearch
     follow_ups: Sequence[str] | Callable[[str], Sequence[str]]
+    published: bool
     delay: float
     burst: int
+    quota: int | None
     faults: str | Sequence[str]
-    is_chatflow = False
+
+    # Settings of bots only: the nodes of a chatflow search and prompt by themselves.
+    is_chatflow = True
+    prompt: str = ""
+    bases: tuple[Any, ...] = ()
+    on_demand: bool = False
 
     @property
     def wire_id(self) -> str:
         """The id that its chats carry."""
+        raise NotImplementedError
+
+    def search(self, question: str) -> AsyncIterator[RecallMessage]:
+        """Search the knowledge bases; yield the content of each recall message."""
         raise NotImplementedError
 
     def _set_reply(self, reply: Any) -> None:

@@ -8,7 +8,7 @@ import contextvars
 import inspect
 import queue
 import threading
-from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +25,13 @@ def is_runnable(value: Any) -> bool:
     return not isinstance(value, type) and hasattr(value, "astream") and hasattr(value, "ainvoke")
 
 
+def is_async_function(function: Any) -> bool:
+    """Return whether a function, or what is called of an object, is `async`."""
+    plain = inspect.isroutine(function)
+    body = function if plain else getattr(function, "__call__", None)  # noqa: B004 - its body is inspected
+    return inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
+
+
 @dataclass(frozen=True, slots=True)
 class Deferred:
     """A call whose result needs the event loop."""
@@ -33,11 +40,7 @@ class Deferred:
 
 
 def as_items(result: Any) -> Iterable[Any]:
-    """Return the parts of a reply function's result.
-
-    Raises:
-        TypeError: It cannot be a reply.
-    """
+    """Return the parts of a reply function's result."""
     if result is None:
         return ()
     if isinstance(result, str):
@@ -47,6 +50,35 @@ def as_items(result: Any) -> Iterable[Any]:
     if isinstance(result, Iterable):
         return result
     raise TypeError(f"a reply cannot be a {type(result).__name__}")
+
+
+async def iterate_call(
+    call: Callable[[], Any],
+    open_result: Callable[[Any], Any],
+    *,
+    in_loop: bool,
+    check: Callable[[Any], None] = lambda _item: None,
+) -> AsyncGenerator[Any, Any]:
+    """Yield what a call yields; what is sent here becomes the value of its own `yield`.
+
+    A call that is not `in_loop` runs in its own thread. `open_result` returns an iterator over a
+    result that needs the event loop, `check` rejects an item.
+    """
+    iterator: Any = iter((Deferred(call),)) if in_loop else ReplyThread(call)
+    answer = None
+    try:
+        while (item := await advance(iterator, answer)) is not END:
+            if isinstance(item, Deferred):
+                await close_iterator(iterator)
+                result = item.call()
+                if inspect.isawaitable(result):
+                    result = await result
+                iterator, answer = open_result(result), None
+            else:
+                check(item)
+                answer = yield item
+    finally:
+        await close_iterator(iterator)
 
 
 async def advance(iterator: Any, answer: Any) -> Any:
@@ -80,11 +112,8 @@ class ReplyThread:
     """A function that may block, in its own thread; its items are passed on as it yields them.
 
     A thread for each call, not a pool: slow replies must not wait for each other, and a daemon
-    thread that never returns does not keep the process alive.
-
-    Args:
-        call: The function. Its result may be anything that `as_items` accepts, or something that
-            needs the event loop, which is passed on as `Deferred`.
+    thread that never returns does not keep the process alive. A result that needs the event loop is
+    passed on as `Deferred`.
     """
 
     def __init__(self, call: Callable[[], Any]) -> None:

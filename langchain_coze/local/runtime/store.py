@@ -20,7 +20,7 @@ class Store:
         self.files: dict[str, StoredFile] = {}
         self._conversations: dict[str, Conversation] = {}
         self._chats: dict[str, ChatRun] = {}
-        self._unsaved: set[tuple[str, str, str]] = set()
+        self._unsaved: set[tuple[str, str]] = set()
 
     def get_files(self, owner: str) -> dict[str, StoredFile]:
         """Return the files that a user has uploaded and may use, by id (wire 5.3)."""
@@ -32,11 +32,7 @@ class Store:
         return conversation
 
     def get_conversation(self, conversation_id: str, owner: str) -> Conversation:
-        """Return a conversation.
-
-        Raises:
-            ApiError: 4002, its owner has none with this id.
-        """
+        """Return a conversation; 4002 when its owner has none with this id."""
         conversation = self._conversations.get(conversation_id)
         if conversation is None or conversation.owner != owner:
             text = f"Invalid conversation: {conversation_id!r} does not exist"
@@ -45,11 +41,7 @@ class Store:
 
     def list_conversations(self, owner: str) -> list[Conversation]:
         """Return all conversations of an owner, oldest first."""
-        return [
-            conversation
-            for conversation in self._conversations.values()
-            if conversation.owner == owner
-        ]
+        return [c for c in self._conversations.values() if c.owner == owner]
 
     def delete_conversation(self, conversation: Conversation) -> None:
         """Delete a conversation and its chats."""
@@ -63,23 +55,15 @@ class Store:
         if run.request.auto_save_history:
             self._chats[run.ids.chat_id] = run
         else:
-            owner = run.conversation.owner
-            self._unsaved.add((run.ids.conversation_id, run.ids.chat_id, owner))
+            self._unsaved.add((run.ids.chat_id, run.conversation.owner))
 
-    def was_unsaved(self, conversation_id: str, chat_id: str, owner: str) -> bool:
+    def was_unsaved(self, chat_id: str, owner: str) -> bool:
         """Return whether there was a chat of this owner that was not saved."""
-        return (conversation_id, chat_id, owner) in self._unsaved
+        return (chat_id, owner) in self._unsaved
 
     def get_chat(self, conversation_id: str, chat_id: str, owner: str) -> ChatRun:
-        """Return a saved chat.
-
-        Raises:
-            ApiError: 4001, it does not exist, was not saved, or belongs to another conversation or
-                owner.
-        """
+        """Return a saved chat; 4001 when this conversation and owner have none with this id."""
         run = self._chats.get(chat_id)
-        if run is None or run.conversation.id != conversation_id:
-            raise ApiError(4001)
-        if run.conversation.owner != owner:
-            raise ApiError(4001)
-        return run
+        if run and (run.conversation.id, run.conversation.owner) == (conversation_id, owner):
+            return run
+        raise ApiError(4001)

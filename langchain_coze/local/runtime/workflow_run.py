@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
 import time
+from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -13,8 +15,7 @@ from pydantic_core import to_jsonable_python
 
 from langchain_coze.local import reply_parts
 from langchain_coze.local.faults.specs import Fault
-from langchain_coze.local.runtime.stepping import END, advance
-from langchain_coze.local.runtime.workflow_stepping import iterate_function
+from langchain_coze.local.runtime.stepping import END, Deferred, advance, iterate_call
 from langchain_coze.local.runtime.workflow_writer import RunWriter
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import ApiError, get_failure_message
@@ -31,7 +32,7 @@ from langchain_coze.local.workflow_parts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 
     from langchain_coze.local.faults.specs import FaultSet
     from langchain_coze.local.runtime.event_queue import EventQueue
@@ -59,30 +60,9 @@ class RunnableWorkflow(WorkflowInfo, Protocol):
 
     signature: Signature
     is_async: bool
-    wrapped: bool
     delay: float
     ping: float
     gateway_timeout: float
-
-    @property
-    def returns_text(self) -> bool:
-        """Whether the End node returns a text instead of variables."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RunOrigin:
-    """The request that started a run.
-
-    Attributes:
-        owner: The account that sent it.
-        logid: Its log id.
-        mode: `SYNC`, `STREAM` or `ASYNC`.
-    """
-
-    owner: str
-    logid: str
-    mode: int = SYNC
 
 
 @dataclass
@@ -90,68 +70,48 @@ class ServedRun:
     """A run of a workflow, whether or not a client is waiting for it.
 
     Attributes:
-        workflow: The workflow.
         inputs: The checked parameters, as `Signature.read_inputs` returns them.
-        context: The context for the function; its `execute_id` is the id of this run.
-        origin: The request that started it.
-        profile: The profile of its replies and events.
-        failure: Code and message once it has failed.
-        output: The output of the End node once it has succeeded.
-        pending: The question that it waits for an answer to, if any.
-        resume_count: How often it has been resumed.
+        context: The context for the function.
+        info: The state of the run.
         stopped: Set at the end, and while the run waits for an answer.
     """
 
     workflow: RunnableWorkflow
     inputs: Mapping[str, Any]
     context: RunContext
-    origin: RunOrigin
+    info: RunDetails
     profile: CloudWorkflowProfile
-    failure: tuple[int, str] | None = None
-    output: Output | None = None
-    pending: PendingQuestion | None = None
     resume_count: int = 0
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         """Prepare the run; `execute` starts it."""
-        self.created_at = self.updated_at = int(time.time())
-        self.info = RunDetails(
-            execute_id=self.context.execute_id,
-            workflow_id=self.workflow.workflow_id,
-            returns_text=self.workflow.returns_text,
-            wraps_text=self.workflow.wrapped,
-        )
-        self.writer = RunWriter(self.info, self.profile, streamed=self.origin.mode == STREAM)
+        self._writer = RunWriter(self.info, self.profile, streamed=self.info.mode == STREAM)
         self._question: Question | None = None
-        self._items: AsyncGenerator[Any, Any] = iterate_function(
-            lambda: self.workflow.signature.call(self.inputs, self.context),
-            is_async=self.workflow.is_async,
+        is_async = self.workflow.is_async
+        self._items: AsyncGenerator[Any, Any] = iterate_call(
+            self._call if is_async else lambda: _iterate_with_output(self._call),
+            _open_result,
+            in_loop=is_async,
         )
 
-    @property
-    def execute_id(self) -> str:
-        """The id of the run."""
-        return self.info.execute_id
+    def _call(self) -> Any:
+        return self.workflow.signature.call(self.inputs, self.context)
 
     @property
     def events(self) -> EventQueue:
         """The events of the current stream."""
-        return self.writer.events
+        return self._writer.events
 
     @property
     def ended(self) -> bool:
         """Whether it has an output or has failed."""
-        return self.output is not None or self.failure is not None
+        return self.info.status != "Running"
 
     async def execute(self, answer: Any = None, faults: FaultSet | None = None) -> None:
-        """Run to the end or to a question.
+        """Run to the end or to a question. Never raises, except when the server stops.
 
-        Never raises, except when the server stops.
-
-        Args:
-            answer: The answer to the function's question; None at the start.
-            faults: The faults of the request that starts the run.
+        `answer` is the answer to the function's question, `faults` are those of the first request.
         """
         try:
             if faults is not None:
@@ -169,21 +129,14 @@ class ServedRun:
             await self._stop()
 
     def resume(self, text: str, uploads: Mapping[str, StoredFile]) -> Any:
-        """Accept the answer to the pending question.
-
-        Returns:
-            The coroutine that continues the run.
-
-        Raises:
-            ApiError: 4315, there is no such question.
-        """
-        pending, self.pending = self.pending, None
+        """Return the coroutine that continues the run; 4315 when it waits for no answer."""
+        pending, self.info.pending = self.info.pending, None
         if pending is None or self._question is None:
             raise ApiError(4315)
         self.resume_count += 1
-        self.updated_at = int(time.time())
+        self.info.updated_at = int(time.time())
         self.stopped.clear()
-        self.writer.start_stream(streamed=self.origin.mode == STREAM)
+        self._writer.start_stream(streamed=self.info.mode == STREAM)
         try:
             return self.execute(_read_answer(self._question, text, uploads))
         except ApiError as error:
@@ -191,8 +144,8 @@ class ServedRun:
 
     async def abandon(self) -> None:
         """Fail a run that nobody can resume."""
-        self.pending = None
-        self.failure = NOT_STREAMED, ApiError(NOT_STREAMED).message
+        self.info.pending = None
+        self.info.status, self.info.failure = "Fail", (NOT_STREAMED, ApiError(NOT_STREAMED).message)
         await self._stop()
 
     async def _run_function(self, answer: Any) -> Question | None:
@@ -205,14 +158,15 @@ class ServedRun:
             if self.ended:
                 return None
         # An async generator that yields no output has none.
-        await self._finish(Output(None))
+        await self._finish(None)
         return None
 
     async def _process_item(self, item: Any) -> None:
         if isinstance(item, str):
-            await self._send_message(Message(item, MESSAGE_NODE, finished=False))
-        elif isinstance(item, Message):
-            await self._send_message(item)
+            item = Message(item, MESSAGE_NODE, finished=False)
+        if isinstance(item, Message):
+            self._writer.write_message(item)
+            await asyncio.sleep(self.workflow.delay)
         elif isinstance(item, TokenUsage):
             input_count, output_count = self.info.usage
             self.info.usage = input_count + item.input_count, output_count + item.output_count
@@ -221,28 +175,24 @@ class ServedRun:
         elif isinstance(item, reply_parts.Fail):
             self._fail(item.code, item.msg)
         elif isinstance(item, Output):
-            await self._finish(item)
+            await self._finish(item.value)
         else:
             raise TypeError(f"a workflow cannot yield a {type(item).__name__}")
 
-    async def _send_message(self, message: Message) -> None:
-        self.writer.write_message(message)
-        await asyncio.sleep(self.workflow.delay)
-
-    async def _finish(self, output: Output) -> None:
-        if isinstance(output.value, reply_parts.Fail):
-            self._fail(output.value.code, output.value.msg)
+    async def _finish(self, value: Any) -> None:
+        if isinstance(value, reply_parts.Fail):
+            self._fail(value.code, value.msg)
             return
         # A value that JSON cannot hold fails here, not in the reply.
-        value = json.loads(go_json.dumps(to_jsonable_python(output.value)))
-        for event in self.writer.build_output_events(value):
+        value = json.loads(go_json.dumps(to_jsonable_python(value)))
+        for event in self._writer.build_output_events(value):
             self.events.put(event)
             await asyncio.sleep(self.workflow.delay)
-        self.output = Output(value)
+        self.info.status, self.info.output = "Success", value
         self.events.put(self.profile.build_done_event(self.info))
 
     def _fail(self, code: int, msg: str) -> None:
-        self.failure = code, msg
+        self.info.status, self.info.failure = "Fail", (code, msg)
         for event in self.profile.build_failure_events(self.info, code, msg):
             self.events.put(event)
 
@@ -253,9 +203,16 @@ class ServedRun:
             self._fail(EXECUTION_FAILED, f"the run has been resumed {limit} times and asks again")
             return
         self._question = question
-        event_id = f"{self.execute_id}/{generate_id()}"
-        self.pending = _build_pending_question(question, event_id, rejected_answers)
-        self.writer.write_question(self.pending)
+        event_id = f"{self.info.execute_id}/{generate_id()}"
+        if isinstance(question, AskInput):
+            form = {parameter.name: parameter.as_json() for parameter in question.parameters}
+            pending = PendingQuestion(event_id, "", (), form, rejected_answers)
+        else:
+            pending = PendingQuestion(
+                event_id, question.question, question.options, None, rejected_answers
+            )
+        self.info.pending = pending
+        self._writer.write_question(pending)
 
     async def _repeat_question(
         self, question: Question, answers: tuple[str, ...], error: ApiError
@@ -267,32 +224,14 @@ class ServedRun:
         await self._stop()
 
     async def _stop(self) -> None:
-        if self.pending is None:
+        if self.info.pending is None:
             await self._items.aclose()
         self.stopped.set()
         self.events.close()
 
 
-def _build_pending_question(
-    question: Question, event_id: str, rejected_answers: tuple[str, ...]
-) -> PendingQuestion:
-    if isinstance(question, AskInput):
-        form = {parameter.name: parameter.as_json() for parameter in question.parameters}
-        return PendingQuestion(event_id, form=form, rejected_answers=rejected_answers)
-    return PendingQuestion(
-        event_id,
-        question=question.question,
-        options=question.options,
-        rejected_answers=rejected_answers,
-    )
-
-
 def _read_answer(question: Question, text: str, uploads: Mapping[str, StoredFile]) -> Any:
-    """Return an answer as the function gets it.
-
-    Raises:
-        ApiError: 4000, the answer is not valid.
-    """
+    """Return an answer as the function gets it; 4000 when it is not valid."""
     if isinstance(question, AskInput):
         return question.read_answer(text, uploads)
     if not text.strip():
@@ -300,3 +239,21 @@ def _read_answer(question: Question, text: str, uploads: Mapping[str, StoredFile
     if question.options and text not in question.options:
         raise ApiError(4000, f"resume_data must be one of {list(question.options)}")
     return text
+
+
+def _open_result(result: Any) -> Any:
+    """Return an iterator over a result that needs the event loop."""
+    if isinstance(result, AsyncIterable):
+        return aiter(result)
+    return _iterate_with_output(lambda: result)
+
+
+def _iterate_with_output(call: Callable[[], Any]) -> Generator[Any, Any, None]:
+    """Yield what a generator yields, then the output; of any other result only the output."""
+    result = call()
+    if inspect.isawaitable(result) or isinstance(result, AsyncIterable):
+        yield Deferred(lambda: result)
+        return
+    if inspect.isgenerator(result):
+        result = yield from result
+    yield result if isinstance(result, Output) else Output(result)

@@ -7,7 +7,6 @@ The key order is theirs. `langchain_coze.local.wire.studio_profile` has the prof
 from __future__ import annotations
 
 import json
-import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -41,27 +40,22 @@ UNKNOWN_CONVERSATION_NAME = 720702204
 class MessageIds:
     """The ids that every message of one turn carries.
 
-    For a chatflow, `bot_id` is the id of the workflow, which is not in its messages, and
-    `parent_id` that of the bot or app that it runs in.
+    In a chatflow `bot_id` is that of the bot or app that it runs in; only there is a `workflow_id`.
     """
 
     conversation_id: str
     bot_id: str
     chat_id: str
     section_id: str
-    parent_id: str = ""
+    workflow_id: str = ""
 
 
 @dataclass(slots=True)
 class ChatInfo:
-    """What a chat object contains besides its status.
+    """The fields of a chat object besides its status.
 
     Attributes:
-        ids: The ids of the chat.
-        created_at: Unix time in seconds.
-        ended_at: Unix time in seconds; 0 until it ends.
-        meta_data: The caller's own pairs.
-        last_error: `code` and `msg`.
+        created_at: Unix time in seconds, as `ended_at`, which is 0 until the chat ends.
         usage: Input and output tokens so far.
         reasoning_tokens: How many of the output tokens are reasoning.
         tool_calls: The calls that wait for the client, as on the wire.
@@ -84,16 +78,16 @@ class CloudProfile:
 
     Attributes:
         name: The value of `LocalCoze.profile`.
-        is_studio: Whether it is Coze Studio.
         recall_message_type: The type of recall messages.
         has_client_tools: Whether a turn can ask the client to run a tool.
         streams_only_answers: Whether streams have answers and suggestions only.
         drops_single_chunks: Whether an answer of one delta is neither completed nor stored.
         follow_ups_first: Whether suggestions come before the message after all answers.
+        lists_questions: Whether the list of a chat's messages has the questions (wire 2.8).
         logid_header: The header with the log id.
         status_after_question: The status event after a question to the user.
         question_calls: The entries of `tool_calls` for a question to the user (wire 2.6).
-        stream_headers: Headers of every stream.
+        message_fields: The fields of a message object, in order.
     """
 
     name = "cloud"
@@ -103,8 +97,9 @@ class CloudProfile:
     streams_only_answers = False
     drops_single_chunks = False
     follow_ups_first = False
+    lists_questions = False
     logid_header = "X-Tt-Logid"
-    status_after_question: str = "requires_action"
+    status_after_question = "requires_action"
     question_calls: Sequence[Mapping[str, Any]] = (
         {"id": "", "type": "reply_message", "function": None, "require_info": None},
     )
@@ -112,6 +107,10 @@ class CloudProfile:
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-cache",
     }
+    message_fields: Sequence[str] = (
+        *("id", "conversation_id", "bot_id", "role", "type", "content", "content_type", "chat_id"),
+        *("section_id", "reasoning_content", "created_at", "updated_at"),
+    )
 
     def __init__(self, base_url: str = "") -> None:
         """Store the address of the server."""
@@ -123,10 +122,6 @@ class CloudProfile:
         return CloudChatflowProfile(self.base_url)
 
     # Requests and replies ---------------------------------------------------------------------
-
-    def filter_methods(self, path: str, methods: list[str]) -> list[str]:  # noqa: ARG002 - Studio needs it
-        """Return the methods that a path has here; none when the path does not exist."""
-        return methods
 
     def create_logid(self) -> str:
         """Return a log id (wire 1.3)."""
@@ -158,22 +153,16 @@ class CloudProfile:
 
     def create_token_error(self, path: str, authorization: str) -> ApiError:  # noqa: ARG002 - Studio needs it
         """Return the error of a request without a valid token (wire 1.5)."""
-        return (
-            ApiError(4101, INCORRECT_AUTHENTICATION)
-            if path == "/v3/chat"
-            else ApiError(_INVALID_TOKEN)
-        )
+        if path == "/v3/chat":
+            return ApiError(4101, INCORRECT_AUTHENTICATION)
+        return ApiError(_INVALID_TOKEN)
 
     def build_error(
         self, error: ApiError, path: str, logid: str, *, real_status: bool
     ) -> tuple[int, dict[str, Any] | str]:
         """Return the HTTP status and the body of an error (wire 1.5); a text is a plain text.
 
-        Args:
-            error: The error.
-            path: The path of the request.
-            logid: The log id.
-            real_status: Whether the status is the matching one where none is recorded.
+        `real_status`: the status is the matching one where none is recorded.
         """
         del path
         body = {"code": error.code, "msg": error.message}
@@ -191,7 +180,7 @@ class CloudProfile:
         )
         return 404, {"code": 4000, "msg": text}
 
-    # Streams ----------------------------------------------------------------------------------
+    # Chats ------------------------------------------------------------------------------------
 
     def create_encoder(self) -> EventEncoder:
         """Return the encoder of one stream: no space after the colon, one data line."""
@@ -269,44 +258,38 @@ class CloudProfile:
         return [self.build_chat_event(info, "failed")]
 
     def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
-        """Return the events of a request for a stream that is refused; none: it gets a JSON error.
+        """Return the events of a refused stream; without them it gets a JSON error.
 
         A conversation that is occupied was recorded as an event (wire 1.5).
         """
         return [build_error_event(4016, error.message)] if error.code == 4016 else []  # noqa: PLR2004 - Coze's
+
+    # Messages ---------------------------------------------------------------------------------
 
     def build_message(
         self,
         ids: MessageIds,
         message_id: str,
         fields: Mapping[str, Any],
-        meta_data: Mapping[str, str] | None = None,  # noqa: ARG002 - Studio needs it
+        meta_data: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Return a message object.
 
-        Args:
-            ids: Ids of its turn.
-            message_id: Its own id.
-            fields: `type`, `content`, and optionally `role`, `content_type`,
-                `reasoning_content`, `created_at` and `updated_at`; the last three are
-                optional in the message too.
-            meta_data: Studio's own pairs.
+        `fields` are its `type`, `content` and others of `message_fields`; an answer that `asks` is
+        a question of a workflow. `meta_data` are Studio's own pairs.
         """
-        message: dict[str, Any] = {
+        message = {
             "id": message_id,
             "conversation_id": ids.conversation_id,
             "bot_id": ids.bot_id,
-            "role": fields.get("role", "assistant"),
-            "type": fields["type"],
-            "content": fields["content"],
-            "content_type": fields.get("content_type", "text"),
             "chat_id": ids.chat_id,
             "section_id": ids.section_id,
+            "role": "assistant",
+            "content_type": "text",
+            "meta_data": meta_data,
+            **fields,
         }
-        for name in ("reasoning_content", "created_at", "updated_at"):
-            if name in fields:
-                message[name] = fields[name]
-        return message
+        return {name: message[name] for name in self.message_fields if name in message}
 
     def build_delta_frame(
         self, ids: MessageIds, message_id: str, meta_data: Mapping[str, str]
@@ -323,7 +306,7 @@ class CloudProfile:
     def build_stored_message(
         self,
         message: Mapping[str, Any],
-        reasoning: str,  # noqa: ARG002 - as above
+        reasoning: str,  # noqa: ARG002 - Studio needs it
         *,
         of_chatflow: bool,  # noqa: ARG002 - as above
     ) -> dict[str, Any]:
@@ -339,8 +322,7 @@ class CloudProfile:
     def build_finish_content(self, reason: int = 0) -> str:
         """Return the content of the message after all answers; empty when there is none.
 
-        Args:
-            reason: 0 in general; 1 when a question to the user has stopped the turn (wire 2.5).
+        The reason is 1 when a question to the user has stopped the turn (wire 2.5).
         """
         data = go_json.dumps({"finish_reason": reason, "FinData": ""})
         return self.build_verbose_content("generate_answer_finish", data)
@@ -356,14 +338,6 @@ class CloudProfile:
     def build_question(self, entry: EnterMessage) -> dict[str, Any]:
         """Return the fields of a user's message in a list."""
         return {"content": entry.content, "content_type": entry.content_type}
-
-    def list_messages(
-        self,
-        questions: Sequence[dict[str, Any]],  # noqa: ARG002 - as above
-        messages: Sequence[dict[str, Any]],
-    ) -> list[dict[str, Any]]:
-        """Return the messages of a chat as they are listed: without the questions (wire 2.8)."""
-        return list(messages)
 
     def build_recall_content(
         self, recall: RecallMessage, query: str, ids: MessageIds, user_id: str
@@ -407,10 +381,11 @@ class CloudProfile:
 class CloudChatflowProfile(CloudProfile):
     """Chatflows of coze.cn and coze.com (wire 4.6, appendix B `cloud.chatflow`).
 
-    Objects have no `bot_id`, and their keys are in random order.
+    Objects have no `bot_id`. The random order of their keys is not reproduced.
     """
 
     has_client_tools = False
+    message_fields = tuple(name for name in CloudProfile.message_fields if name != "bot_id")
 
     def create_encoder(self) -> EventEncoder:
         """Return the encoder of one stream: with a space after the colon."""
@@ -418,14 +393,14 @@ class CloudChatflowProfile(CloudProfile):
 
     def build_done_event(self, ids: MessageIds) -> SseEvent:
         """Return the last event: the address of the run's page."""
-        return SseEvent("done", go_json.dumps({"debug_url": build_debug_url(ids)}))
+        url = build_debug_url(derive_id("execute", ids.chat_id), ids.workflow_id)
+        return SseEvent("done", go_json.dumps({"debug_url": url}))
 
     def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
         """Return a chat object."""
         chat = super().build_chat(info, status)
         del chat["bot_id"]
-        chat["inserted_additional_messages"] = [{"id": id_} for id_ in info.inserted_ids]
-        return _shuffle_keys(chat, f"{info.ids.chat_id} {status}")
+        return chat | {"inserted_additional_messages": [{"id": id_} for id_ in info.inserted_ids]}
 
     def build_failure_events(self, info: ChatInfo) -> list[SseEvent]:
         """Return the events that end a failed turn: not a chat, and the code is a string."""
@@ -438,25 +413,12 @@ class CloudChatflowProfile(CloudProfile):
         text = INVALID_PARAMETERS if error.code == 4000 else error.message  # noqa: PLR2004 - Coze's
         return [_build_failed_event(error.code, text)]
 
-    def build_message(
-        self,
-        ids: MessageIds,
-        message_id: str,
-        fields: Mapping[str, Any],
-        meta_data: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
-        """Return a message object."""
-        message = super().build_message(ids, message_id, fields, meta_data)
-        del message["bot_id"]
-        return _shuffle_keys(message, message_id)
 
-
-def build_debug_url(ids: MessageIds) -> str:
-    """Return the address of the page that would show a run of a chatflow."""
-    execute, space = derive_id("execute", ids.chat_id), derive_id("workspace", "local")
+def build_debug_url(execute_id: str, workflow_id: str) -> str:
+    """Return the address of the page that would show a run of a workflow or chatflow."""
     return (
-        "https://www.coze.cn/work_flow"
-        f"?execute_id={execute}&space_id={space}&workflow_id={ids.bot_id}&execute_mode=2"
+        f"https://www.coze.cn/work_flow?execute_id={execute_id}"
+        f"&space_id={derive_id('workspace', 'local')}&workflow_id={workflow_id}&execute_mode=2"
     )
 
 
@@ -468,13 +430,6 @@ def _build_failed_event(code: int, msg: str) -> SseEvent:
 def build_error_event(code: int, msg: str) -> SseEvent:
     """Return an `error` event."""
     return SseEvent("error", go_json.dumps({"code": code, "msg": msg}))
-
-
-def _shuffle_keys(fields: dict[str, Any], seed: str) -> dict[str, Any]:
-    """Return the fields in random order; the order is the same for all deltas of a message."""
-    names = list(fields)
-    random.Random(seed).shuffle(names)  # noqa: S311 - not for security
-    return {name: fields[name] for name in names}
 
 
 def build_usage(input_count: int, output_count: int) -> dict[str, Any]:

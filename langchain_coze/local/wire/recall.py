@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire import go_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Accounts that never existed. Real recall messages carry such numbers in ori_req, bare and above
 # 2**53; a client must keep them out of documents, traces and logs.
@@ -58,17 +61,15 @@ class RecallMessage:
     status_code: int = 0
 
 
+def sort_by_score(chunks: Iterable[RecalledChunk]) -> tuple[RecalledChunk, ...]:
+    """Return passages, best first; those with equal scores keep their order."""
+    return tuple(sorted(chunks, key=lambda chunk: -chunk.score))
+
+
 def build_recall_payload(
     recall: RecallMessage, query: str, bot_id: str, user_id: str
 ) -> dict[str, Any]:
-    """Return the `data` of a recall message; without results `chunks` is `[]`.
-
-    Args:
-        recall: What was found.
-        query: The user's question.
-        bot_id: The bot that searched.
-        user_id: The user.
-    """
+    """Return the `data` of a recall message; without results `chunks` is `[]`."""
     return {
         "chunks": [build_chunk(chunk) for chunk in recall.chunks],
         "ori_req": _build_original_request(query, bot_id, user_id, recall.agent_id or bot_id),

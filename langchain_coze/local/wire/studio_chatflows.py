@@ -16,7 +16,7 @@ from langchain_coze.local.wire.ids import derive_id
 from langchain_coze.local.wire.studio_cards import build_card
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from langchain_coze.local.wire.errors import ApiError
 
@@ -28,6 +28,10 @@ class StudioChatflowProfile(CloudChatflowProfile):
     question_calls = ()
     streams_only_answers = True
     drops_single_chunks = True
+    message_fields = (
+        *("id", "chat_id", "conversation_id", "bot_id", "role", "type", "content"),
+        *("content_type", "section_id"),
+    )
 
     def create_encoder(self) -> EventEncoder:
         """Return the encoder of one stream: with event ids and spaces."""
@@ -36,17 +40,15 @@ class StudioChatflowProfile(CloudChatflowProfile):
     def build_done_event(self, ids: MessageIds) -> SseEvent:
         """Return the last event: the address of the run's page."""
         execute_id = derive_id("execute", ids.chat_id)
-        url = build_studio_debug_url(self.base_url, execute_id, ids.bot_id)
+        url = build_studio_debug_url(self.base_url, execute_id, ids.workflow_id)
         return SseEvent("done", go_json.dumps_raw({"debug_url": url}))
 
     def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
         """Return a chat object; the sum of its tokens is wrong, as in Studio."""
-        chat: dict[str, Any] = {
-            "id": info.ids.chat_id,
-            "conversation_id": info.ids.conversation_id,
-        }
+        ids = info.ids
+        chat: dict[str, Any] = {"id": ids.chat_id, "conversation_id": ids.conversation_id}
         if status == "completed":
-            chat["bot_id"] = info.ids.parent_id or "0"
+            chat["bot_id"] = info.ids.bot_id
         chat["status"] = status
         if status == "completed":
             count, output = info.usage
@@ -59,7 +61,7 @@ class StudioChatflowProfile(CloudChatflowProfile):
         return {
             "id": info.ids.chat_id,
             "conversation_id": info.ids.conversation_id,
-            "bot_id": info.ids.parent_id or "0",
+            "bot_id": info.ids.bot_id,
             "created_at": info.created_at,
             "completed_at": 0,
             "failed_at": 0,
@@ -76,26 +78,6 @@ class StudioChatflowProfile(CloudChatflowProfile):
     def build_refusal_events(self, error: ApiError) -> list[SseEvent]:  # noqa: ARG002 - the cloud needs it
         """Return nothing: a request that cannot be run gets a JSON error."""
         return []
-
-    def build_message(
-        self,
-        ids: MessageIds,
-        message_id: str,
-        fields: Mapping[str, Any],
-        meta_data: Mapping[str, str] | None = None,  # noqa: ARG002 - agents have it
-    ) -> dict[str, Any]:
-        """Return a message object."""
-        return {
-            "id": message_id,
-            "chat_id": ids.chat_id,
-            "conversation_id": ids.conversation_id,
-            "bot_id": ids.parent_id or "0",
-            "role": fields.get("role", "assistant"),
-            "type": fields["type"],
-            "content": fields["content"],
-            "content_type": fields.get("content_type", "text"),
-            "section_id": ids.section_id,
-        }
 
     def build_finish_content(self, reason: int = 0) -> str:  # noqa: ARG002 - the base class needs it
         """Return nothing: Studio's chatflows have no message after all answers."""

@@ -66,28 +66,6 @@ _EMPTY_BOT_FIELDS = (
     "variables",
 )
 _IGNORED_FIELDS = ("auto_save_history", "meta_data", "publish_status", "bot_version", "enable_card")
-_ROUTES: Mapping[str, frozenset[str]] = {
-    "/v3/chat": frozenset({"POST"}),
-    "/v3/chat/cancel": frozenset({"POST"}),
-    "/v3/chat/retrieve": frozenset({"GET"}),
-    "/v3/chat/message/list": frozenset({"GET"}),
-    "/v1/conversation/create": frozenset({"POST"}),
-    "/v1/conversation/retrieve": frozenset({"GET"}),
-    "/v1/conversation/message/list": frozenset({"POST"}),
-    "/v1/conversations": frozenset({"GET"}),
-    "/v1/conversations/{conversation_id}": frozenset({"PUT", "DELETE"}),
-    "/v1/conversations/{conversation_id}/clear": frozenset({"POST"}),
-    "/v1/workflow/run": frozenset({"POST"}),
-    "/v1/workflow/stream_run": frozenset({"POST"}),
-    "/v1/workflow/stream_resume": frozenset({"POST"}),
-    "/v1/workflow/get_run_history": frozenset({"GET"}),
-    "/v1/workflows/chat": frozenset({"POST"}),
-    "/v1/workflows/{workflow_id}": frozenset({"GET"}),
-    "/v1/bot/get_online_info": frozenset({"GET"}),
-    "/v1/bots/{bot_id}": frozenset({"GET"}),
-    "/v1/files/upload": frozenset({"POST"}),
-    "/v1/datasets": frozenset({"GET"}),
-}
 
 
 class StudioProfile(CloudProfile):
@@ -99,8 +77,13 @@ class StudioProfile(CloudProfile):
     recall_message_type = "knowledge"
     has_client_tools = False
     follow_ups_first = True
+    lists_questions = True
     status_after_question = "completed"
     question_calls = ()
+    message_fields = (
+        *("id", "conversation_id", "bot_id", "role", "type", "content", "content_type"),
+        *("meta_data", "chat_id", "section_id", "created_at", "reasoning_content"),
+    )
     stream_headers: Mapping[str, str] = {
         "content-type": "text/event-stream",
         "cache-control": "no-cache",
@@ -114,20 +97,12 @@ class StudioProfile(CloudProfile):
 
     # Requests and replies ---------------------------------------------------------------------
 
-    def filter_methods(self, path: str, methods: list[str]) -> list[str]:
-        """Return the methods that a path has here; none when the path does not exist."""
-        return [verb for verb in methods if verb in _ROUTES.get(path, ())]
-
     def create_logid(self) -> str:
         """Return a log id: a UUID."""
         return str(uuid.uuid4())
 
     def normalize_chat_body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the body of a chat as Studio reads it.
-
-        Raises:
-            ApiError: 400, an id is no number; 4000, a role is not allowed.
-        """
+        """Return the body of a chat as Studio reads it."""
         normalized = {name: value for name, value in body.items() if name not in _IGNORED_FIELDS}
         for name in ("bot_id", "user_id"):
             if not normalized.get(name):
@@ -144,11 +119,7 @@ class StudioProfile(CloudProfile):
         return normalized
 
     def check_conversation_id(self, query: Mapping[str, str]) -> None:
-        """Check that the conversation's id in a query is a number.
-
-        Raises:
-            ApiError: 400.
-        """
+        """Check that the conversation's id in a query is a number; 400 when it is not."""
         if "conversation_id" in query:
             _check_number(query["conversation_id"])
 
@@ -292,25 +263,19 @@ class StudioProfile(CloudProfile):
 
         The answers with which a workflow asks have neither a time nor `reasoning_content`.
         """
-        message: dict[str, Any] = {
-            "id": message_id,
-            "conversation_id": ids.conversation_id,
-            "bot_id": ids.bot_id,
-            "role": fields.get("role", "assistant"),
-            "type": fields["type"],
-            "content": fields["content"],
-            "content_type": fields.get("content_type", "text"),
-        }
-        if message["role"] == "assistant":
+        role, pairs = fields.get("role", "assistant"), None
+        if role == "assistant":
             state = {"bot_id": ids.bot_id, "agent_name": "", "agent_id": ids.bot_id}
-            pairs = {"bot_state": go_json.dumps(state | {"awaiting": ids.bot_id})}
-            message["meta_data"] = dict(sorted((pairs | dict(meta_data or {})).items()))
-        message |= {"chat_id": ids.chat_id, "section_id": ids.section_id}
-        if fields.get("asks"):
-            return message | {"created_at": 0}
-        created_at = fields.get("created_at") or int(time.time())
-        reasoning = fields.get("reasoning_content", "")
-        return message | {"created_at": created_at, "reasoning_content": reasoning}
+            bot_state = go_json.dumps(state | {"awaiting": ids.bot_id})
+            pairs = dict(sorted({"bot_state": bot_state, **(meta_data or {})}.items()))
+        times: dict[str, Any] = {"created_at": 0}
+        if not fields.get("asks"):
+            times["created_at"] = fields.get("created_at") or int(time.time())
+            times["reasoning_content"] = fields.get("reasoning_content", "")
+        message = super().build_message(ids, message_id, {**fields, **times}, pairs)
+        if pairs is None:
+            del message["meta_data"]
+        return message
 
     def build_verbose_content(self, msg_type: str, data: str) -> str:
         """Return the content of a `verbose` message."""
@@ -329,12 +294,6 @@ class StudioProfile(CloudProfile):
         """Return the fields of a user's message in a list: of one with files only the text."""
         content_type = "mix" if entry.items else entry.content_type
         return {"content": entry.text, "content_type": content_type}
-
-    def list_messages(
-        self, questions: Sequence[dict[str, Any]], messages: Sequence[dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        """Return the messages of a chat as they are listed: with the questions."""
-        return [*questions, *messages]
 
     def build_stored_message(
         self, message: Mapping[str, Any], reasoning: str, *, of_chatflow: bool

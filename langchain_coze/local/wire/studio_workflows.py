@@ -15,7 +15,7 @@ from langchain_coze.local.wire.workflow_replies import (
     OutputNode,
     PendingQuestion,
     RunDetails,
-    RunRecord,
+    render_output,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
             "unpublished workflow. Please publish the workflow and try again.",
         )
 
-    def create_late_answer_error(self, error: ApiError, execute_id: str) -> ApiError:  # noqa: ARG002 - the cloud needs it
+    def create_late_answer_error(self, execute_id: str) -> ApiError:
         """Return the error of an answer that no run waits for."""
         text = f"workflow execution {execute_id} is not interrupted, status is 2, cannot resume"
         return ApiError(_EXECUTION_FAILED, f"Workflow execution failure: {text}")
@@ -63,26 +63,26 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
         """Return the wrapper around the text of an End node."""
         return {"content_type": 1, "data": text, "type_for_model": 2}
 
-    def build_debug_url(self, info: RunDetails) -> str:
+    def build_debug_url(self, run: RunDetails) -> str:
         """Return the address of the page that would show a run."""
-        return build_studio_debug_url(self.base_url, info.execute_id, info.workflow_id)
+        return build_studio_debug_url(self.base_url, run.execute_id, run.workflow_id)
 
-    def build_reply(self, info: RunDetails, value: Any, logid: str) -> dict[str, Any]:  # noqa: ARG002 - as above
+    def build_reply(self, run: RunDetails, logid: str) -> dict[str, Any]:  # noqa: ARG002 - the cloud needs it
         """Return the reply with the output of a run."""
-        return self.build_started_reply(info) | {
-            "data": self.build_output_data(info, value),
-            "token": sum(info.usage),
+        return self.build_started_reply(run) | {
+            "data": self.build_output_data(run, run.output),
+            "token": sum(run.usage),
             "cost": "0.00000",
         }
 
-    def build_started_reply(self, info: RunDetails) -> dict[str, Any]:
+    def build_started_reply(self, run: RunDetails) -> dict[str, Any]:
         """Return the reply of an asynchronous run."""
-        fields = self.build_error_fields(info) | {"execute_id": info.execute_id}
+        fields = self.build_error_fields(run) | {"execute_id": run.execute_id}
         return {"code": 0, "msg": None} | fields
 
-    def build_error_fields(self, info: RunDetails | None) -> dict[str, Any]:
+    def build_error_fields(self, run: RunDetails | None) -> dict[str, Any]:
         """Return what the error of a run has besides code and message; before a run ids are 0."""
-        url = self.build_debug_url(info) if info else build_studio_debug_url(self.base_url)
+        url = self.build_debug_url(run) if run else build_studio_debug_url(self.base_url)
         nothing = {"data": None, "token": None, "cost": None}
         return nothing | {"debug_url": url, "execute_id": None, "BaseResp": None}
 
@@ -103,7 +103,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
 
     def build_message_event(
         self,
-        info: RunDetails,  # noqa: ARG002 - as above
+        run: RunDetails,  # noqa: ARG002 - as above
         node: OutputNode,
         text: str,
         *,
@@ -127,7 +127,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
 
     def build_interrupt_event(
         self,
-        info: RunDetails,
+        run: RunDetails,
         question: PendingQuestion,
         node: OutputNode,  # noqa: ARG002 - as above
     ) -> SseEvent:
@@ -137,29 +137,29 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
             "type": question.type,
             "data": self.build_question_data(question),
         }
-        body = {"debug_url": self.build_debug_url(info), "interrupt_data": data}
+        body = {"debug_url": self.build_debug_url(run), "interrupt_data": data}
         return SseEvent("Interrupt", go_json.dumps_raw(body))
 
-    def build_failure_events(self, info: RunDetails, code: int, msg: str) -> list[SseEvent]:
+    def build_failure_events(self, run: RunDetails, code: int, msg: str) -> list[SseEvent]:
         """Return the event of a run that has failed; nothing follows it."""
         error = {"error_code": code, "error_message": msg}
-        body = {"debug_url": self.build_debug_url(info), **error}
+        body = {"debug_url": self.build_debug_url(run), **error}
         return [SseEvent("Error", go_json.dumps_raw(body))]
 
-    def build_done_event(self, info: RunDetails) -> SseEvent:
+    def build_done_event(self, run: RunDetails) -> SseEvent:
         """Return the last event of a run that has succeeded."""
-        return SseEvent("Done", go_json.dumps_raw({"debug_url": self.build_debug_url(info)}))
+        return SseEvent("Done", go_json.dumps_raw({"debug_url": self.build_debug_url(run)}))
 
-    def build_history(self, run: RunRecord) -> dict[str, Any]:
+    def build_history(self, run: RunDetails) -> dict[str, Any]:
         """Return a run: ids are numbers, the output is not wrapped, a question is not told."""
         output = ""
         if run.status == "Success":
-            value = {"output": run.output} if run.info.returns_text else run.output
-            output = self.render_output(RunDetails("", ""), value)
+            value = {"output": run.output} if run.returns_text else run.output
+            output = render_output(value, as_text=False)
         code, message = run.failure or ("", "")
         return {
-            "execute_id": int(run.info.execute_id),
-            "execute_status": "<UNSET>" if run.question else run.status,
+            "execute_id": int(run.execute_id),
+            "execute_status": "<UNSET>" if run.pending else run.status,
             "bot_id": int(run.bot_id) if run.bot_id.isdecimal() else None,
             "connector_id": 1024,
             "connector_uid": run.user_id,
@@ -167,10 +167,10 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
             "log_id": run.logid,
             "create_time": run.created_at,
             "update_time": run.updated_at,
-            "debug_url": self.build_debug_url(run.info),
+            "debug_url": self.build_debug_url(run),
             "input": go_json.dumps(run.parameters),
             "output": output,
-            "token": sum(run.info.usage),
+            "token": sum(run.usage),
             "cost": "0.00000",
             "cost_unit": None,
             "ext": None,

@@ -1,15 +1,16 @@
-"""Replies and events of workflows: of coze.cn and coze.com, and of Coze Studio (wire 4 and 8)."""
+"""Replies and events of workflows of coze.cn and coze.com (wire 4)."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.cloud_profile import CloudProfile, build_usage
+from langchain_coze.local.wire.cloud_profile import CloudProfile, build_debug_url, build_usage
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.events import EventEncoder, SseEvent, create_numbered_encoder
-from langchain_coze.local.wire.ids import derive_id, generate_id
+from langchain_coze.local.wire.ids import derive_id
 from langchain_coze.local.wire.input_node_forms import build_form
 
 if TYPE_CHECKING:
@@ -21,41 +22,50 @@ _QUESTION_NODE, _INPUT_NODE = 2, 5
 _FIRST_NODE_CODE = 700_000_000  # smaller codes are those of requests
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RunDetails:
-    """What the replies and events of a run contain besides its output.
+    """A run, as its replies, events and history show it.
 
     Attributes:
-        execute_id: The id of the run.
-        workflow_id: The id of the workflow.
         returns_text: Whether the End node returns a text instead of variables.
         wraps_text: Whether that text is wrapped where the run is not streamed (wire 4.2).
+        owner: The account that started it.
+        mode: The `run_mode` (wire 4.3).
         usage: Input and output tokens so far.
+        texts: The text of each output node so far, by its title.
+        status: `Running`, `Success` or `Fail`.
+        output: The value of the End node once it has succeeded.
+        failure: Code and message once it has failed.
+        pending: The question that it waits for an answer to.
     """
 
     execute_id: str
     workflow_id: str
-    returns_text: bool = False
-    wraps_text: bool = True
+    returns_text: bool
+    wraps_text: bool
+    owner: str
+    logid: str
+    mode: int
+    parameters: Mapping[str, Any]
+    bot_id: str
+    user_id: str
+    created_at: int = field(default_factory=lambda: int(time.time()))
+    updated_at: int = field(default_factory=lambda: int(time.time()))
     usage: tuple[int, int] = (0, 0)
+    texts: dict[str, str] = field(default_factory=dict)
+    status: str = "Running"
+    output: Any = None
+    failure: tuple[int, str] | None = None
+    pending: PendingQuestion | None = None
 
 
 @dataclass
 class OutputNode:
-    """A node that sends messages.
-
-    Attributes:
-        title: Its name.
-        kind: Its type, as Studio names it.
-        id: Its id in the workflow.
-        execute_uuid: The id of this execution of it.
-        sequence: How many messages it has sent.
-    """
+    """A node that sends messages; `sequence` counts them."""
 
     title: str
     node_type: str = "Message"
     id: str = ""
-    execute_uuid: str = field(default_factory=generate_id)
     sequence: int = 0
 
     def __post_init__(self) -> None:
@@ -92,41 +102,6 @@ class PendingQuestion:
         return "\n".join([self.question, *self.options])
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """What the history of a run contains.
-
-    Attributes:
-        info: Its ids and tokens.
-        status: `Running`, `Success` or `Fail`.
-        output: The value of the End node once it has succeeded.
-        failure: Code and message once it has failed.
-        question: The question that it waits for an answer to.
-        texts: The text of each output node by its title.
-        parameters: Its parameters.
-        bot_id: The bot that it is bound to.
-        user_id: The user of the request, or the account.
-        mode: The `run_mode`.
-        logid: The log id of the request that started it.
-        created_at: Unix time in seconds.
-        updated_at: Unix time in seconds.
-    """
-
-    info: RunDetails
-    status: str
-    output: Any
-    failure: tuple[int, str] | None
-    question: PendingQuestion | None
-    texts: Mapping[str, str]
-    parameters: Mapping[str, Any]
-    bot_id: str
-    user_id: str
-    mode: int
-    logid: str
-    created_at: int
-    updated_at: int
-
-
 class CloudWorkflowProfile:
     """Workflows of coze.cn and coze.com.
 
@@ -156,89 +131,65 @@ class CloudWorkflowProfile:
         """Return the error of a workflow that does not exist or is not published."""
         return ApiError(4200, "Workflow not found. Please verify the workflow exists.")
 
-    def create_late_answer_error(self, error: ApiError, execute_id: str) -> ApiError:  # noqa: ARG002 - as above
+    def create_late_answer_error(self, execute_id: str) -> ApiError:  # noqa: ARG002 - as above
         """Return the error of an answer that no run waits for."""
-        return error
+        return ApiError(4315)
 
-    def render_output(self, info: RunDetails, value: Any) -> str:
-        """Return the text of the End node: the JSON of its variables, or its text."""
-        if info.returns_text:
-            if isinstance(value, str):
-                return value
-            return "" if value is None else go_json.dumps(value)
-        if value is None:
-            return "{}"
-        return go_json.dumps(value if isinstance(value, dict) else {"output": value})
-
-    def build_output_data(self, info: RunDetails, value: Any) -> str:
+    def build_output_data(self, run: RunDetails, value: Any) -> str:
         """Return the output of a run as its reply has it: always a string (wire 4.2)."""
-        text = self.render_output(info, value)
-        wrapped = info.returns_text and info.wraps_text
+        text = render_output(value, as_text=run.returns_text)
+        wrapped = run.returns_text and run.wraps_text
         return go_json.dumps(self.build_wrapper(text)) if wrapped else text
 
     def build_wrapper(self, text: str) -> dict[str, Any]:
         """Return the wrapper around the text of an End node."""
         return {"content_type": 1, "data": text, "original_result": None, "type_for_model": 2}
 
-    def build_debug_url(self, info: RunDetails) -> str:
+    def build_debug_url(self, run: RunDetails) -> str:
         """Return the address of the page that would show a run."""
-        return (
-            f"https://www.coze.cn/work_flow?execute_id={info.execute_id}"
-            f"&space_id={derive_id('workspace', 'local')}&workflow_id={info.workflow_id}"
-            "&execute_mode=2"
-        )
+        return build_debug_url(run.execute_id, run.workflow_id)
 
     # Replies ----------------------------------------------------------------------------------
 
-    def build_reply(self, info: RunDetails, value: Any, logid: str) -> dict[str, Any]:
+    def build_reply(self, run: RunDetails, logid: str) -> dict[str, Any]:
         """Return the reply with the output of a run (recorded 2026, wire 4.2)."""
         return {
             "code": 0,
             "msg": "",
-            "data": self.build_output_data(info, value),
-            "debug_url": self.build_debug_url(info),
-            "usage": build_run_usage(info),
-            "execute_id": info.execute_id,
+            "data": self.build_output_data(run, run.output),
+            "debug_url": self.build_debug_url(run),
+            "usage": build_run_usage(run),
+            "execute_id": run.execute_id,
             "detail": {"logid": logid},
         }
 
     def build_interrupt_reply(
-        self, info: RunDetails, question: PendingQuestion, logid: str
+        self, run: RunDetails, question: PendingQuestion, logid: str
     ) -> dict[str, Any]:
         """Return the reply of a run that waits for an answer."""
         return {
             "code": 0,
             "msg": "",
-            "debug_url": self.build_debug_url(info),
+            "debug_url": self.build_debug_url(run),
             "interrupt_data": self.build_interrupt_data(question),
-            "execute_id": info.execute_id,
+            "execute_id": run.execute_id,
             "detail": {"logid": logid},
         }
 
-    def build_started_reply(self, info: RunDetails) -> dict[str, Any]:
+    def build_started_reply(self, run: RunDetails) -> dict[str, Any]:
         """Return the reply of an asynchronous run."""
-        return {
-            "code": 0,
-            "debug_url": self.build_debug_url(info),
-            "execute_id": info.execute_id,
-            "msg": "Success",
-        }
+        ids = {"debug_url": self.build_debug_url(run), "execute_id": run.execute_id}
+        return {"code": 0, **ids, "msg": "Success"}
 
-    def build_error_fields(self, info: RunDetails | None) -> dict[str, Any]:
-        """Return what the error of a run has besides code and message.
+    def build_error_fields(self, run: RunDetails | None) -> dict[str, Any]:
+        """Return the additional fields of an error; `run` is None when it was not started.
 
         The API's page lists `debug_url` for every reply; no failed one is recorded.
-
-        Args:
-            info: The run that has failed; None when it was not started.
         """
-        return {"debug_url": self.build_debug_url(info)} if info else {}
+        return {"debug_url": self.build_debug_url(run)} if run else {}
 
     def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
-        """Return the event of a request for a stream that cannot be run (wire 4.4).
-
-        None: it gets a JSON error.
-        """
+        """Return the event of a refused stream (wire 4.4); without one it gets a JSON error."""
         data = {"node_execute_uuid": "", "error_message": error.message, "error_code": error.code}
         return [SseEvent("Error", go_json.dumps(data))]
 
@@ -263,7 +214,7 @@ class CloudWorkflowProfile:
         return create_numbered_encoder(0)
 
     def build_message_event(
-        self, info: RunDetails, node: OutputNode, text: str, *, finished: bool
+        self, run: RunDetails, node: OutputNode, text: str, *, finished: bool
     ) -> SseEvent:
         """Return a message of a node; the last one of the End node has the usage."""
         data: dict[str, Any] = {
@@ -277,7 +228,7 @@ class CloudWorkflowProfile:
             "node_execute_uuid": "",
         }
         if node.id == END_NODE_ID and finished:
-            data["usage"] = build_run_usage(info)
+            data["usage"] = build_run_usage(run)
         return SseEvent("Message", go_json.dumps(data))
 
     def build_question_text(self, question: PendingQuestion) -> str:
@@ -286,7 +237,7 @@ class CloudWorkflowProfile:
 
     def build_interrupt_event(
         self,
-        info: RunDetails,  # noqa: ARG002 - Studio needs it
+        run: RunDetails,  # noqa: ARG002 - Studio needs it
         question: PendingQuestion,
         node: OutputNode,
     ) -> SseEvent:
@@ -298,33 +249,33 @@ class CloudWorkflowProfile:
         body = {"interrupt_data": sorted_data, "node_title": node.title}
         return SseEvent("Interrupt", go_json.dumps(body))
 
-    def build_failure_events(self, info: RunDetails, code: int, msg: str) -> list[SseEvent]:
+    def build_failure_events(self, run: RunDetails, code: int, msg: str) -> list[SseEvent]:
         """Return the events of a run that has failed; the code of a node is in the message."""
         if code >= _FIRST_NODE_CODE:
             code, msg = 5000, f"[{code}] {msg}"
-        url = self.build_debug_url(info)
+        url = self.build_debug_url(run)
         data = {"error_code": code, "node_execute_uuid": "", "error_message": msg, "debug_url": url}
-        return [SseEvent("Error", go_json.dumps(data)), self.build_done_event(info)]
+        return [SseEvent("Error", go_json.dumps(data)), self.build_done_event(run)]
 
-    def build_done_event(self, info: RunDetails) -> SseEvent:
+    def build_done_event(self, run: RunDetails) -> SseEvent:
         """Return the last event of a run."""
-        data = {"node_execute_uuid": "", "debug_url": self.build_debug_url(info)}
+        data = {"node_execute_uuid": "", "debug_url": self.build_debug_url(run)}
         return SseEvent("Done", go_json.dumps(data))
 
     # Histories --------------------------------------------------------------------------------
 
-    def build_history(self, run: RunRecord) -> dict[str, Any]:
+    def build_history(self, run: RunDetails) -> dict[str, Any]:
         """Return a run; its output is JSON inside JSON: of the End node, and of each output node.
 
         Recorded for a good run (wire 4.3).
         """
         output = ""
         if run.status == "Success":
-            data = self.build_output_data(run.info, run.output)
+            data = self.build_output_data(run, run.output)
             output = go_json.dumps({"node_status": "{}", "Output": data, **run.texts})
         code, message = run.failure or ("0", "")
         history: dict[str, Any] = {
-            "execute_id": run.info.execute_id,
+            "execute_id": run.execute_id,
             "execute_status": run.status,
             "bot_id": run.bot_id or "0",
             "connector_id": "1024",
@@ -333,21 +284,30 @@ class CloudWorkflowProfile:
             "output": output,
             "create_time": run.created_at,
             "update_time": run.updated_at,
-            "usage": build_run_usage(run.info),
+            "usage": build_run_usage(run),
             "token": "0",
             "logid": run.logid,
-            "debug_url": self.build_debug_url(run.info),
+            "debug_url": self.build_debug_url(run),
             "error_code": str(code),
             "error_message": message,
             "is_output_trimmed": False,
             "node_execute_status": {},
         }
-        if run.question is not None:
-            history["interrupt_data"] = self.build_interrupt_data(run.question)
+        if run.pending is not None:
+            history["interrupt_data"] = self.build_interrupt_data(run.pending)
         return history
 
 
-def build_run_usage(info: RunDetails) -> dict[str, Any]:
+def render_output(value: Any, *, as_text: bool) -> str:
+    """Return the text of the End node: the JSON of its variables, or its text."""
+    if as_text and (value is None or isinstance(value, str)):
+        return value or ""
+    if not as_text and not isinstance(value, dict):
+        value = {} if value is None else {"output": value}
+    return go_json.dumps(value)
+
+
+def build_run_usage(run: RunDetails) -> dict[str, Any]:
     """Return the tokens of a run."""
-    counts = build_usage(*info.usage)
+    counts = build_usage(*run.usage)
     return {name: counts[name] for name in ("input_count", "token_count", "output_count")}

@@ -7,7 +7,6 @@ from langchain_core.documents import Document
 
 from langchain_coze.local import LocalBot, LocalKnowledge
 from langchain_coze.local.knowledge import split_passages
-from langchain_coze.local.runtime.recall import KnowledgeSearch
 from langchain_coze.local.runtime.text import (
     count_tokens,
     extract_index_terms,
@@ -80,33 +79,34 @@ def test_k_and_min_score_limit_what_is_found() -> None:
     assert LocalKnowledge(texts, min_score=0).search(weak) != []
 
 
-async def recalled(plan: KnowledgeSearch, question: str) -> list[list[tuple[str, str]]]:
-    recalls = [recall async for recall in plan.search(question)]
+async def recalled(bot: LocalBot, question: str) -> list[list[tuple[str, str]]]:
+    recalls = [recall async for recall in bot.search(question)]
     return [[(chunk.dataset_name, chunk.slice) for chunk in recall.chunks] for recall in recalls]
 
 
 async def test_several_bases_are_searched_and_merged_best_first() -> None:
-    plan = KnowledgeSearch((PAINTS, TEAS))
-    ((*found,),) = await recalled(plan, "green tea")
+    bot = LocalBot(knowledge=[PAINTS, TEAS])
+    ((*found,),) = await recalled(bot, "green tea")
     alone = [*TEAS.search("green tea"), *PAINTS.search("green tea")]
     best = sorted(alone, key=lambda chunk: -chunk.score)[:3]
     assert [text for _, text in found] == [chunk.slice for chunk in best]
     assert {name for name, _ in found} == {"teas", "paints"}
     ids = {TEAS.dataset_id: "teas", PAINTS.dataset_id: "paints"}
-    (recall,) = [recall async for recall in plan.search("green tea")]
+    (recall,) = [recall async for recall in bot.search("green tea")]
     assert all(ids[chunk.dataset_id] == chunk.dataset_name for chunk in recall.chunks)
 
 
 async def test_a_bot_has_a_limit_of_its_own() -> None:
-    assert [len(r) for r in await recalled(KnowledgeSearch((TEAS, PAINTS), 1), "green tea")] == [1]
-    assert [len(r) for r in await recalled(KnowledgeSearch((TEAS, PAINTS), 9), "green tea")] == [4]
-    each = KnowledgeSearch((TEAS, PAINTS), 1, "each")
+    one, nine = (LocalBot(knowledge=[TEAS, PAINTS], k=k) for k in (1, 9))
+    assert [len(r) for r in await recalled(one, "green tea")] == [1]
+    assert [len(r) for r in await recalled(nine, "green tea")] == [4]
+    each = LocalBot(knowledge=[TEAS, PAINTS], k=1, recalls="each")
     assert [len(r) for r in await recalled(each, "green tea")] == [1, 1]
 
 
 async def test_each_base_may_have_a_recall_of_its_own() -> None:
-    plan = KnowledgeSearch((TEAS, PAINTS, LocalKnowledge(["coffee"])), None, "each")
-    recalls = [recall async for recall in plan.search("green")]
+    bot = LocalBot(knowledge=[TEAS, PAINTS, LocalKnowledge(["coffee"])], recalls="each")
+    recalls = [recall async for recall in bot.search("green")]
     assert [{c.dataset_name for c in r.chunks} for r in recalls] == [{"teas"}, {"paints"}, set()]
     assert len({recall.agent_id for recall in recalls}) == 3
 
@@ -114,7 +114,7 @@ async def test_each_base_may_have_a_recall_of_its_own() -> None:
 async def test_a_search_may_take_a_while_without_holding_up_the_loop() -> None:
     bases = [LocalKnowledge(["tea"], name=str(n), delay=0.2) for n in range(3)]
     start = time.monotonic()
-    await recalled(KnowledgeSearch(tuple(bases)), "tea")
+    await recalled(LocalBot(knowledge=bases), "tea")
     assert 0.2 <= time.monotonic() - start < 0.5  # together, not one after the other
     start = time.monotonic()
     assert bases[0].search("tea")
