@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import logging
 import math
-import struct
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.runtime.text import (
@@ -27,16 +26,6 @@ if TYPE_CHECKING:
 
 # Passages are short: that a term occurs matters more than how often, and length matters little.
 _K1, _B = 0.6, 0.4
-
-
-@dataclass(frozen=True, slots=True)
-class _Passage:
-    text: str
-    document_id: str
-    document_name: str
-    url: str
-    types: tuple[int, int]
-    index: int
 
 
 class LocalKnowledge:
@@ -96,8 +85,7 @@ class LocalKnowledge:
             for passage in self._split_document(document, number)
         ]
         self._index: Any = None
-        self._idf: dict[str, float] = {}
-        self._max_idf = 1.0
+        self._frequency: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -111,7 +99,7 @@ class LocalKnowledge:
     def as_json(self, owner_id: str, space_id: str) -> dict[str, Any]:
         """Return the dataset object of `GET /v1/datasets`."""
         names = list(dict.fromkeys(passage.document_name for passage in self._passages))
-        size = sum(len(passage.text.encode("utf-8", "replace")) for passage in self._passages)
+        size = sum(len(passage.slice.encode("utf-8", "replace")) for passage in self._passages)
         return {
             "dataset_id": self.dataset_id,
             "name": self.name,
@@ -152,7 +140,7 @@ class LocalKnowledge:
 
         Returns:
             Passages, best first. Empty when nothing matches. A score is the share of the question's
-            rarity-weighted terms that the passage covers, rounded to half precision as on Coze.
+            rarity-weighted terms that the passage covers.
 
         Raises:
             ImportError: The search library is missing (extra `local`).
@@ -165,17 +153,17 @@ class LocalKnowledge:
         if not terms or not self._passages:
             return []
         self._build_index()
-        known_terms = [term for term in terms if term in self._idf]
+        known_terms = [term for term in terms if term in self._frequency]
         if not known_terms:
             return []
         # A term of the question that is in no passage lowers every score.
-        max_score = sum(self._idf.get(term, self._max_idf) for term in terms)
+        max_score = sum(map(self._compute_idf, terms))
         scores = self._index.get_scores(known_terms)
         ranked = sorted(
             ((float(s) / max_score, -i) for i, s in enumerate(scores) if s > 0), reverse=True
         )
         return [
-            self._build_chunk(self._passages[-position], score)
+            replace(self._passages[-position], score=min(score, 1.0))
             for score, position in ranked[: k or self.k]
             if score >= self.min_score
         ]
@@ -197,7 +185,7 @@ class LocalKnowledge:
         # The first search builds the index and may take a while.
         return await asyncio.to_thread(self.search, query, k)
 
-    def _split_document(self, document: Document | str, number: int) -> list[_Passage]:
+    def _split_document(self, document: Document | str, number: int) -> list[RecalledChunk]:
         text, metadata = _read_document(document)
         source = str(metadata.get("source") or "")
         name = str(metadata.get("title") or source or f"{self.name}_{number}")
@@ -205,12 +193,19 @@ class LocalKnowledge:
             metadata.get("document_id") or derive_id(self.dataset_id, str(number), name)
         )
         url = source if source.startswith(("http://", "https://")) else ""
-        types = (
-            _as_int(metadata.get("format_type"), 0),
-            _as_int(metadata.get("source_type"), 1 if url else 0),
-        )
         return [
-            _Passage(part, document_id, name, url, types, index)
+            RecalledChunk(
+                slice=part,
+                score=0.0,
+                document_id=document_id,
+                document_name=name,
+                url=url,
+                index=index,
+                dataset_id=self.dataset_id,
+                dataset_name=self.name,
+                format_type=_as_int(metadata.get("format_type"), 0),
+                source_type=_as_int(metadata.get("source_type"), 1 if url else 0),
+            )
             for index, part in enumerate(split_passages(text, self.chunk_size), 1)
         ]
 
@@ -224,29 +219,17 @@ class LocalKnowledge:
                 raise ImportError(
                     'Searching a knowledge base needs bm25s: pip install "langchain-coze[local]"'
                 ) from error
-            terms = [extract_index_terms(f"{p.document_name}\n{p.text}") for p in self._passages]
-            frequency = Counter(term for passage in terms for term in set(passage))
-            total = len(terms)
-            self._idf = {term: _compute_idf(count, total) for term, count in frequency.items()}
-            self._max_idf = _compute_idf(1, total)
+            terms = [extract_index_terms(f"{p.document_name}\n{p.slice}") for p in self._passages]
+            self._frequency = Counter(term for passage in terms for term in set(passage))
             index = bm25s.BM25(method="lucene", k1=_K1, b=_B)
             with _suppress_progress(logging.getLogger("bm25s")):
                 index.index(terms, show_progress=False)
             self._index = index
 
-    def _build_chunk(self, passage: _Passage, score: float) -> RecalledChunk:
-        return RecalledChunk(
-            slice=passage.text,
-            score=_round_to_half_precision(min(score, 1.0)),
-            document_id=passage.document_id,
-            document_name=passage.document_name,
-            url=passage.url,
-            index=passage.index,
-            dataset_id=self.dataset_id,
-            dataset_name=self.name,
-            format_type=passage.types[0],
-            source_type=passage.types[1],
-        )
+    def _compute_idf(self, term: str) -> float:
+        """Return Lucene's inverse document frequency of a term."""
+        count, total = self._frequency[term], len(self._passages)
+        return math.log(1 + (total - count + 0.5) / (count + 0.5))
 
 
 def _read_document(document: Any) -> tuple[str, Mapping[str, Any]]:
@@ -263,11 +246,6 @@ def _as_int(value: Any, default: int) -> int:
     return value if isinstance(value, int) else default
 
 
-def _compute_idf(count: int, total: int) -> float:
-    """Return Lucene's inverse document frequency of a term in `count` of `total` passages."""
-    return math.log(1 + (total - count + 0.5) / (count + 0.5))
-
-
 @contextlib.contextmanager
 def _suppress_progress(logger: logging.Logger) -> Iterator[None]:
     """Hide the progress messages of a library whose logger has no level."""
@@ -279,25 +257,10 @@ def _suppress_progress(logger: logging.Logger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _round_to_half_precision(score: float) -> float:
-    rounded: float = struct.unpack("e", struct.pack("e", score))[0]
-    # The smallest scores would round to 0, which means "not found".
-    return rounded or 2.0**-24
-
-
 def split_passages(text: str, size: int) -> list[str]:
     """Split a text at paragraph ends, then at sentence ends, then anywhere.
 
-    Args:
-        text: Any text; blank lines separate paragraphs.
-        size: Longest passage, in characters.
-
-    Returns:
-        Passages in order, each at most `size` characters long; empty for blank text.
-
-    Example:
-        >>> split_passages("One two. Three four.", 12)
-        ['One two.', 'Three four.']
+    Each passage has at most `size` characters.
     """
     passages: list[str] = []
     for paragraph in text.replace("\r\n", "\n").split("\n\n"):
@@ -332,18 +295,7 @@ def _join_short(passages: list[str], size: int) -> list[str]:
 
 
 def as_knowledge_bases(knowledge: Any) -> tuple[LocalKnowledge, ...]:
-    """Return knowledge as a tuple of knowledge bases.
-
-    Args:
-        knowledge: None; a `LocalKnowledge`, or several; documents or texts for one.
-
-    Raises:
-        TypeError: Knowledge bases and documents are mixed, or something is neither.
-
-    Example:
-        >>> [base.name for base in as_knowledge_bases(["Tea grows on hills."])]
-        ['local_knowledge']
-    """
+    """Return what `LocalBot.knowledge` accepts as a tuple of knowledge bases."""
     if knowledge is None:
         return ()
     if isinstance(knowledge, LocalKnowledge):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import KW_ONLY, dataclass, field
 from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_coze.local.app import LocalApp
@@ -93,9 +93,7 @@ class LocalCoze(BaseServer):
             self.workflows, LocalWorkflow, "workflows"
         )
         self.bots: tuple[LocalBot, ...] = (
-            (create_sample_bot(),)
-            if self.bots is None
-            else _as_served(self.bots, LocalBot, "bots")
+            (create_sample_bot(),) if self.bots is None else _as_served(self.bots, LocalBot, "bots")
         )
         self.chatflows: tuple[LocalChatflow, ...] = _as_served(
             self.chatflows, LocalChatflow, "chatflows"

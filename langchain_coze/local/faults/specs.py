@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-class Fault(StrEnum):
+class DescribedFault(StrEnum):
+    """A fault with a default value, None when it takes none, and a description."""
+
+    default: str | None
+    description: str
+
+    def __new__(cls, name: str, default: str | None, description: str) -> Self:
+        """Create a member."""
+        member = str.__new__(cls, name)
+        member._value_, member.default, member.description = name, default, description
+        return member
+
+
+class Fault(DescribedFault):
     """A fault by name; `FAULTS` describes each one.
 
     A fault is written as its name, or as `name=value` where it takes a value; several are
@@ -22,27 +35,35 @@ class Fault(StrEnum):
         True
     """
 
-    ERROR = "error"
-    HTTP_502 = "http_502"
-    HTTP_429 = "http_429"
-    CLOSE = "close"
-    SLOW_START = "slow_start"
-    FAILED = "failed"
-    IDLE = "idle"
-    NO_ACTION = "no_action"
-    NO_DONE = "no_done"
-    RECALL_EMPTY = "recall_empty"
-    RECALL_FAILED = "recall_failed"
-    RECALL_MISSING = "recall_missing"
-    RECALL_LATE = "recall_late"
-    CUT_AT = "cut_at"
-    CUT_MID_LINE = "cut_mid_line"
-    CUT_RESET = "cut_reset"
-    TIMES = "times"
-    ON = "on"
+    # Instead of a reply; the chat or run is not started.
+    ERROR = "error", "5000", "a JSON error with this code, also where a stream was asked for"
+    HTTP_502 = "http_502", None, "an HTML page with status 502, as from a gateway"
+    HTTP_429 = "http_429", "1", "status 429 as plain text with Retry-After: this many seconds"
+    CLOSE = "close", None, "the connection is closed before any byte of a reply"
+    SLOW_START = "slow_start", "30", "this many seconds pass before the reply begins"
+    # What happens in a chat or run.
+    FAILED = "failed", "5000", "the chat or run fails with this code; from 700000000 a node does"
+    IDLE = "idle", "30", "this many seconds of silence before the answer or the first message"
+    NO_ACTION = "no_action", None, "a question to the user without requires_action (wire 4.6)"
+    NO_DONE = "no_done", None, "a stream without its last event, done"
+    RECALL_EMPTY = "recall_empty", None, "the recall has no chunks"
+    RECALL_FAILED = "recall_failed", "708882003", "the recall has no chunks and this status_code"
+    RECALL_MISSING = "recall_missing", None, "no recall message"
+    RECALL_LATE = "recall_late", "0.3", "this many seconds of silence before the recall"
+    # What the network does to the reply.
+    CUT_AT = "cut_at", "", "the reply ends after this many bytes"
+    CUT_MID_LINE = "cut_mid_line", None, "the reply ends in the middle of the second delta's line"
+    CUT_RESET = "cut_reset", None, "with or without a cut: a TCP reset, its last bytes may be lost"
+    # How often, and where.
+    TIMES = "times", "1", "only the first so many requests are hit, then all is well"
+    ON = (
+        "on",
+        "/v3/chat",
+        "only this path is hit, * for all; by default all that begin a turn or run",
+    )
 
 
-class SiteFault(StrEnum):
+class SiteFault(DescribedFault):
     """A fault of a `LocalSite` by name; `SITE_FAULTS` describes each one.
 
     Example:
@@ -50,71 +71,25 @@ class SiteFault(StrEnum):
         True
     """
 
-    END_CODE = "end_code"
-    ERROR_FRAME = "error_frame"
-    CUT = "cut"
-    SILENCE = "silence"
-    TOOL_HANGS = "tool_hangs"
-    HTTP_401 = "http_401"
-    HTTP_504 = "http_504"
-    NO_ASYNC = "no_async"
-    TIMES = "times"
-    ON = "on"
+    END_CODE = "end_code", "301001", "the run ends with this code after its answer was streamed"
+    ERROR_FRAME = "error_frame", "101004", "a stream is one error with this code; nothing is run"
+    CUT = "cut", "2", "a stream ends after this many frames, other replies in the middle"
+    SILENCE = "silence", "30", "this many seconds without a byte, in a stream after its first frame"
+    TOOL_HANGS = "tool_hangs", None, "a tool is called, or a node started, that never ends"
+    HTTP_401 = "http_401", None, "status 401, as from the gateway without a valid token"
+    HTTP_504 = "http_504", None, "status 504 as plain text, as from the gateway; nothing is run"
+    NO_ASYNC = "no_async", None, "an older project: it has no /async_run and no /task"
+    TIMES = "times", "1", "only the first so many requests are hit, then all is well"
+    ON = "on", "/stream_run", "only this path is hit; unless given, all that start a run"
 
 
-# name -> (default value, or None without a value; description).
-FAULTS: Mapping[Fault, tuple[str | None, str]] = {
-    # Instead of a reply; the chat or run is not started.
-    Fault.ERROR: ("5000", "a JSON error with this code, also where a stream was asked for"),
-    Fault.HTTP_502: (None, "an HTML page with status 502, as from a gateway"),
-    Fault.HTTP_429: ("1", "status 429 as plain text with Retry-After: this many seconds"),
-    Fault.CLOSE: (None, "the connection is closed before any byte of a reply"),
-    Fault.SLOW_START: ("30", "this many seconds pass before the reply begins"),
-    # What happens in a chat or run.
-    Fault.FAILED: (
-        "5000",
-        "the chat or run starts and fails with this code; from 700000000 a node has failed",
-    ),
-    Fault.IDLE: ("30", "this many seconds of silence before the answer or the first message"),
-    Fault.NO_ACTION: (None, "a question to the user without the event requires_action (wire 4.6)"),
-    Fault.NO_DONE: (None, "a stream without its last event, done"),
-    Fault.RECALL_EMPTY: (None, "the recall has no chunks"),
-    Fault.RECALL_FAILED: ("708882003", "the recall has no chunks and this status_code"),
-    Fault.RECALL_MISSING: (None, "no recall message"),
-    Fault.RECALL_LATE: ("0.3", "this many seconds of silence before the recall"),
-    # What the network does to the reply.
-    Fault.CUT_AT: ("", "the reply ends after this many bytes"),
-    Fault.CUT_MID_LINE: (None, "the reply ends in the middle of the second delta's line"),
-    Fault.CUT_RESET: (
-        None,
-        "with or without a cut: a TCP reset; the body is unfinished, its last bytes may be lost",
-    ),
-    # How often, and where.
-    Fault.TIMES: ("1", "only the first so many requests are hit, then all is well"),
-    Fault.ON: (
-        "/v3/chat",
-        "only this path is hit; unless given, all that begin a turn or a run; * for all",
-    ),
-}
+FAULTS: Mapping[Fault, tuple[str | None, str]] = {f: (f.default, f.description) for f in Fault}
+"""The default value of each fault, or None without a value, and its description."""
 
 SITE_FAULTS: Mapping[SiteFault, tuple[str | None, str]] = {
-    SiteFault.END_CODE: (
-        "301001",
-        "the run ends with this code instead of success, after its answer was streamed",
-    ),
-    SiteFault.ERROR_FRAME: ("101004", "a stream is one error with this code; nothing is run"),
-    SiteFault.CUT: ("2", "a stream ends after this many frames, other replies in the middle"),
-    SiteFault.SILENCE: (
-        "30",
-        "this many seconds without a byte, in a stream after its first frame",
-    ),
-    SiteFault.TOOL_HANGS: (None, "a tool is called, or a node started, that never ends"),
-    SiteFault.HTTP_401: (None, "status 401, as from the gateway without a valid token"),
-    SiteFault.HTTP_504: (None, "status 504 as plain text, as from the gateway; nothing is run"),
-    SiteFault.NO_ASYNC: (None, "an older project: it has no /async_run and no /task"),
-    SiteFault.TIMES: ("1", "only the first so many requests are hit, then all is well"),
-    SiteFault.ON: ("/stream_run", "only this path is hit; unless given, all that start a run"),
+    fault: (fault.default, fault.description) for fault in SiteFault
 }
+"""The same for the faults of a `LocalSite`."""
 
 CUTS = frozenset({Fault.CUT_AT, Fault.CUT_MID_LINE, Fault.CUT_RESET})
 """Faults of the bytes of a reply."""
@@ -129,12 +104,7 @@ _TEXTS = {Fault.ON, SiteFault.ON, SiteFault.END_CODE}
 
 @dataclass(frozen=True)
 class FaultSet:
-    """Faults that apply together.
-
-    Attributes:
-        values: The faults and their values; an empty string for a fault without a value.
-        text: The faults as the user wrote them.
-    """
+    """Faults that apply together, with their values, and as the user wrote them."""
 
     values: Mapping[Any, str] = field(default_factory=dict)
     text: str = ""
@@ -167,18 +137,9 @@ class FaultSet:
 def read_faults(
     faults: str | Sequence[str], known: Mapping[Any, tuple[str | None, str]] = FAULTS
 ) -> FaultSet:
-    """Read faults as a user writes them.
+    """Read faults as a user writes them: `"cut_mid_line,times=2"`, or a sequence of such texts.
 
-    Args:
-        faults: `"cut_mid_line,times=2"`, or a sequence of such texts.
-        known: The faults that there are: those of a `LocalCoze`, or of a `LocalSite`.
-
-    Raises:
-        ValueError: A name is not known, a value is missing, not wanted, or not a number.
-
-    Example:
-        >>> dict(read_faults(["error=4009", "times=2"]).values)
-        {<Fault.ERROR: 'error'>: '4009', <Fault.TIMES: 'times'>: '2'}
+    `known` are the faults of a `LocalCoze` or of a `LocalSite`; others are a `ValueError`.
     """
     text = faults if isinstance(faults, str) else ",".join(faults)
     parts = [part.strip() for part in text.split(",") if part.strip()]

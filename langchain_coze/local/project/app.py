@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import logging
 import traceback
@@ -38,7 +37,7 @@ from langchain_coze.local.project.streams import (
 from langchain_coze.local.project.tasks import Task
 from langchain_coze.local.request_log import RecordedRequest, RequestLog
 from langchain_coze.local.routes.access import AccessMiddleware
-from langchain_coze.local.routes.state import hash_token
+from langchain_coze.local.routes.state import is_same_token
 from langchain_coze.local.routes.stream_responses import DroppedResponse, StreamConnections
 
 if TYPE_CHECKING:
@@ -166,8 +165,7 @@ class SiteApp:
                 return DroppedResponse(self.state.connections)
             path, headers = request.url.path, dict(request.headers)
             authorization = headers.get("authorization", "")
-            wanted = f"Bearer {self._settings.token}"
-            is_known = hmac.compare_digest(hash_token(authorization), hash_token(wanted))
+            is_known = is_same_token(authorization, f"Bearer {self._settings.token}")
             recorded = content if is_known else b""
             query = dict(request.query_params)
             self._requests.append(RecordedRequest(request.method, path, query, headers, recorded))

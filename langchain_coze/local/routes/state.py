@@ -88,7 +88,7 @@ class ServerState:
         Conversations, chats, files and runs belong to an account.
         """
         for number, known in enumerate((self.settings.token, *self.settings.more_tokens)):
-            if hmac.compare_digest(_encode(token), _encode(known)):
+            if is_same_token(token, known):
                 return derive_id("owner", "local", str(number)) if number else OWNER_ID
         issued = self.issued_tokens.get(token)
         return issued.owner if issued and issued.expires_at > self.now else None
@@ -140,8 +140,10 @@ def find_by_id(served: Iterable[ServedT], wire_id: Any) -> ServedT | None:
     return next((item for item in served if item.wire_id == wire_id), None)
 
 
-def _encode(token: str) -> bytes:
-    return token.encode("utf-8", "surrogatepass")
+def is_same_token(token: str, known: str) -> bool:
+    """Return whether a token is the known one."""
+    first, second = (text.encode("utf-8", "surrogatepass") for text in (token, known))
+    return hmac.compare_digest(first, second)
 
 
 def check_workspace(workspace_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Reading and checking the body of `POST /v3/chat`."""
+"""Reading and checking the bodies of requests for chats."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire.errors import INVALID_BODY, ApiError
+from langchain_coze.local.wire.fields import (
+    read_boolean,
+    read_object,
+    read_string,
+    read_string_map,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,12 +29,8 @@ class EnterMessage:
     """One message of the request.
 
     Attributes:
-        role: `user` or `assistant`.
-        type: `question`, `answer` and so on.
-        content: The text, or the JSON text of a list of items.
-        content_type: `text` or `object_string`.
-        items: The items of an `object_string`; empty for text.
-        tool_call_id: Of a saved call of a client's tool, and of its result: what joins them.
+        content: The text, or the JSON text of a list of `items` (an `object_string`).
+        tool_call_id: Of a saved call of a client's tool, and of its result.
     """
 
     role: str
@@ -50,7 +52,7 @@ class EnterMessage:
 class ChatRequest:
     """A checked request for a chat; fields as on the wire.
 
-    For a chatflow, `bot_id` is the `workflow_id`, and `parent_id` the bot or app that it runs in.
+    For a chatflow, `bot_id` is the `workflow_id`, and `parent_id` the bot or app it runs in.
     """
 
     bot_id: str
@@ -67,23 +69,13 @@ class ChatRequest:
 
 
 def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
-    """Return the checked body of `POST /v3/chat`.
+    """Return the checked body of `POST /v3/chat` (wire 2.1).
 
-    Args:
-        body: The decoded JSON object. Unknown fields are ignored, as on Coze; so is a
-            `conversation_id`, which belongs in the query.
-
-    Returns:
-        The request with every default filled in.
-
-    Raises:
-        ApiError: 4000, 4003, 4004 or 4007, with a sentence that names the field.
-
-    Source: Coze API, chat v3 (wire 2.1).
+    Unknown fields are ignored, as on Coze; so is a `conversation_id`, which belongs in the query.
     """
     check_strings(body, "bot_id", "user_id", "connector_id", "bot_version", "publish_status")
-    stream = _read_boolean(body, "stream", default=False)
-    saved = _read_boolean(body, "auto_save_history", default=True)
+    stream = read_boolean(body, "stream", default=False)
+    saved = read_boolean(body, "auto_save_history", default=True)
     if not stream and not saved:
         raise ApiError(4007)
     status = body.get("publish_status") or "published_online"
@@ -92,43 +84,29 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
     if body.get("bot_version") and status == "unpublished_draft":
         raise ApiError(4000, "bot_version cannot be combined with publish_status unpublished_draft")
     return ChatRequest(
-        bot_id=_read_required(body, "bot_id"),
-        user_id=_read_required(body, "user_id"),
+        bot_id=read_string(body, "bot_id", required=True),
+        user_id=read_string(body, "user_id", required=True),
         additional_messages=read_messages(body.get("additional_messages"), saved=saved),
         stream=stream,
         auto_save_history=saved,
-        custom_variables=_read_string_map(body, "custom_variables"),
+        custom_variables=read_string_map(body, "custom_variables"),
         meta_data=read_meta_data(body.get("meta_data")),
-        parameters=_read_object(body.get("parameters"), "parameters"),
+        parameters=read_object(body.get("parameters"), "parameters"),
         publish_status=status,
-        extra_params=_read_string_map(body, "extra_params"),
+        extra_params=read_string_map(body, "extra_params"),
     )
 
 
 def check_strings(body: Mapping[str, Any], *names: str) -> None:
-    """Check that fields which are given are strings: Coze takes no number for one (wire 1.6).
-
-    Raises:
-        ApiError: 4000.
-    """
+    """Check that fields which are given are strings: Coze takes no number for one (wire 1.6)."""
     if any(not isinstance(body.get(name) or "", str) for name in names):
         raise ApiError(4000, INVALID_BODY)
 
 
 def read_chatflow_request(body: Mapping[str, Any], *, takes_files: bool = False) -> ChatRequest:
-    """Return the checked body of `POST /v1/workflows/chat`.
+    """Return the checked body of `POST /v1/workflows/chat` (wire 4.6): a streamed, saved chat.
 
-    Args:
-        body: The decoded JSON object. The route checks the account and the conversation.
-        takes_files: Whether messages may have images and files, as on Studio.
-
-    Returns:
-        The request as one for a chat that is streamed and saved.
-
-    Raises:
-        ApiError: 4000, 4003 or 4004, with a sentence that names the field.
-
-    Source: Coze API, chatflows (wire 4.6).
+    The route checks the account and the conversation. On Studio it `takes_files`.
     """
     check_strings(body, "workflow_id", "bot_id", "app_id", "connector_id", "workflow_version")
     messages = read_messages(
@@ -146,8 +124,8 @@ def read_chatflow_request(body: Mapping[str, Any], *, takes_files: bool = False)
     if "parameters" not in body or not isinstance(body["parameters"] or {}, dict):
         raise ApiError(4000, "parameters is required and must be an object")
     return ChatRequest(
-        bot_id=_read_required(body, "workflow_id"),
-        user_id=_read_string_map(body, "ext").get("user_id", ""),
+        bot_id=read_string(body, "workflow_id", required=True),
+        user_id=read_string_map(body, "ext").get("user_id", ""),
         additional_messages=messages,
         stream=True,
         auto_save_history=True,
@@ -164,13 +142,7 @@ def read_messages(
 ) -> tuple[EnterMessage, ...]:
     """Return the checked `additional_messages`, or the `messages` of a new conversation.
 
-    Args:
-        value: The decoded list; None stands for an empty one.
-        saved: Whether history is saved, which allows fewer message types.
-        limit: The largest number of messages.
-
-    Raises:
-        ApiError: 4004 for more messages, 4003 for too much meta data, else 4000.
+    History that is `saved` allows fewer message types.
     """
     if value is None:
         return ()
@@ -188,12 +160,8 @@ def read_messages(
 
 
 def read_meta_data(value: Any) -> dict[str, str]:
-    """Return a checked `meta_data` map: at most 16 pairs, with limits of length.
-
-    Raises:
-        ApiError: 4003 for a size, 4000 for anything that is not a map of strings.
-    """
-    pairs = _read_string_map({"meta_data": value}, "meta_data")
+    """Return a checked `meta_data` map; 4003 when it is too large."""
+    pairs = read_string_map({"meta_data": value}, "meta_data")
     if len(pairs) > _MAX_META_DATA_PAIRS:
         raise ApiError(4003)
     for key, text in pairs.items():
@@ -203,27 +171,15 @@ def read_meta_data(value: Any) -> dict[str, str]:
 
 
 def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
-    """Return the checked body of `POST /v3/chat/submit_tool_outputs`.
-
-    Args:
-        body: The decoded JSON object.
-
-    Returns:
-        Whether to stream, and the outputs by the ids of their calls.
-
-    Raises:
-        ApiError: 4000, with a sentence that names the field.
-
-    Source: Coze API, submit tool outputs (wire 2.6).
-    """
-    stream = _read_boolean(body, "stream", default=False)
+    """Return whether to stream, and the outputs by the ids of their calls (wire 2.6)."""
+    stream = read_boolean(body, "stream", default=False)
     items = body.get("tool_outputs")
     if not isinstance(items, list) or not items:
         raise ApiError(4000, "tool_outputs is required and must be a list")
     outputs: dict[str, str] = {}
     for position, item in enumerate(items):
         field = f"tool_outputs[{position}]"
-        output = _read_object(item, field)
+        output = read_object(item, field)
         call_id, text = output.get("tool_call_id"), output.get("output")
         if not isinstance(call_id, str) or not call_id:
             raise ApiError(4000, f"{field}.tool_call_id is required and must be a string")
@@ -236,7 +192,7 @@ def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
 
 
 def _read_message(value: Any, field: str, allowed_types: frozenset[str]) -> EnterMessage:
-    message = _read_object(value, field)
+    message = read_object(value, field)
     role, content = message.get("role"), message.get("content")
     if role not in {"user", "assistant"}:
         raise ApiError(4000, f"{field}.role: only user and assistant are supported, not {role!r}")
@@ -289,34 +245,3 @@ def _check_files_have_text(messages: tuple[EnterMessage, ...]) -> None:
         )
         if not any(neighbour.content_type == "text" for neighbour in neighbours):
             raise ApiError(4000, "a message with only files needs a text message beside it")
-
-
-def _read_required(body: Mapping[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str) or not value:
-        raise ApiError(4000, f"{name} is required and must be a string")
-    return value
-
-
-def _read_boolean(body: Mapping[str, Any], name: str, *, default: bool) -> bool:
-    value = body.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise ApiError(4000, f"{name} must be true or false")
-    return value
-
-
-def _read_object(value: Any, name: str) -> Mapping[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ApiError(4000, f"{name} must be an object")
-    return value
-
-
-def _read_string_map(body: Mapping[str, Any], name: str) -> dict[str, str]:
-    pairs = _read_object(body.get(name), name)
-    if not all(isinstance(value, str) for value in pairs.values()):
-        raise ApiError(4000, f"{name}: every value must be a string")
-    return dict(pairs)

