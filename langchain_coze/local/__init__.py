@@ -22,44 +22,45 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from langchain_coze.local.bots import LocalBot
+from langchain_coze.local.chatflows import LocalChatflow
+from langchain_coze.local.faults.specs import FAULTS, SITE_FAULTS, Fault, SiteFault
+from langchain_coze.local.knowledge import LocalKnowledge
+from langchain_coze.local.knowledge_workflows import knowledge_workflow
+from langchain_coze.local.oauth_apps import LocalOAuthApp
+from langchain_coze.local.reply_parts import (
+    Ask,
+    Card,
+    ClientTool,
+    Fail,
+    FollowUp,
+    Media,
+    NewAnswer,
+    Pause,
+    Reasoning,
+    ServerTool,
+    Speech,
+    Verbose,
+)
+from langchain_coze.local.request_log import RecordedRequest
+from langchain_coze.local.turn_context import Turn, TurnFile
+from langchain_coze.local.wire.recall import RecalledChunk
+from langchain_coze.local.workflow_parts import (
+    AskInput,
+    FileKind,
+    Message,
+    Output,
+    RunContext,
+    TokenUsage,
+)
+from langchain_coze.local.workflows import LocalWorkflow
+
 if TYPE_CHECKING:
-    from langchain_coze.local.bots import LocalBot
-    from langchain_coze.local.chatflows import LocalChatflow
-    from langchain_coze.local.faults.specs import FAULTS, SITE_FAULTS, Fault, SiteFault
-    from langchain_coze.local.knowledge import LocalKnowledge
-    from langchain_coze.local.knowledge_workflows import knowledge_workflow
-    from langchain_coze.local.oauth_apps import LocalOAuthApp
     from langchain_coze.local.pytest_plugin import local_coze as local_coze
     from langchain_coze.local.pytest_plugin import local_coze_env as local_coze_env
     from langchain_coze.local.pytest_plugin import local_site as local_site
-    from langchain_coze.local.reply_parts import (
-        Ask,
-        Card,
-        ClientTool,
-        Fail,
-        FollowUp,
-        Media,
-        NewAnswer,
-        Pause,
-        Reasoning,
-        ServerTool,
-        Speech,
-        Verbose,
-    )
-    from langchain_coze.local.request_log import RecordedRequest
     from langchain_coze.local.server import LocalCoze
     from langchain_coze.local.site import LocalSite
-    from langchain_coze.local.turn_context import Turn, TurnFile
-    from langchain_coze.local.wire.recall import RecalledChunk
-    from langchain_coze.local.workflow_parts import (
-        AskInput,
-        FileKind,
-        Message,
-        Output,
-        RunContext,
-        TokenUsage,
-    )
-    from langchain_coze.local.workflows import LocalWorkflow
 
 __all__ = [
     "FAULTS",
@@ -101,34 +102,23 @@ __all__ = [
 # The traceback of a failed reply is logged, but only in programs that set up logging.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-_NAMES = {
-    "bots": "LocalBot",
-    "chatflows": "LocalChatflow",
-    "faults.specs": "FAULTS SITE_FAULTS Fault SiteFault",
-    "knowledge": "LocalKnowledge",
-    "knowledge_workflows": "knowledge_workflow",
-    "oauth_apps": "LocalOAuthApp",
-    "pytest_plugin": "local_coze local_coze_env local_site",
-    "reply_parts": "Ask Card ClientTool Fail FollowUp Media NewAnswer Pause Reasoning ServerTool "
-    "Speech Verbose",
-    "request_log": "RecordedRequest",
-    "server": "LocalCoze",
-    "site": "LocalSite",
-    "turn_context": "Turn TurnFile",
-    "wire.recall": "RecalledChunk",
-    "workflow_parts": "AskInput FileKind Message Output RunContext TokenUsage",
-    "workflows": "LocalWorkflow",
+# What needs an extra, or pytest.
+_LAZY = {
+    "LocalCoze": "server",
+    "LocalSite": "site",
+    "local_coze": "pytest_plugin",
+    "local_coze_env": "pytest_plugin",
+    "local_site": "pytest_plugin",
 }
-_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
 _EXTRA = frozenset({"starlette", "uvicorn"})
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    if name not in _MODULES:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in _EXTRA:
