@@ -24,7 +24,7 @@ from langchain_coze.local.wire.cloud_profile import ChatInfo, CloudProfile, Mess
 from langchain_coze.local.wire.errors import ApiError, get_failure_message
 from langchain_coze.local.wire.ids import generate_id
 from langchain_coze.local.wire.recall import sort_by_score
-from langchain_coze.local.wire.studio_cards import build_interrupt_meta
+from langchain_coze.local.wire.studio_chatflows import build_interrupt_meta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence

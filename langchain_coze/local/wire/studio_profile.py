@@ -9,6 +9,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud_profile import (
     ChatInfo,
@@ -21,11 +23,9 @@ from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.events import SseEvent
 from langchain_coze.local.wire.ids import derive_id
 from langchain_coze.local.wire.recall import build_chunk
-from langchain_coze.local.wire.studio_cards import build_question_message
-from langchain_coze.local.wire.studio_chatflows import StudioChatflowProfile
-from langchain_coze.local.wire.studio_conversations import (
-    build_conversation_reply,
-    build_listed_message,
+from langchain_coze.local.wire.studio_chatflows import (
+    StudioChatflowProfile,
+    build_question_message,
 )
 
 if TYPE_CHECKING:
@@ -60,10 +60,12 @@ _BOT_FIELDS = (
     *("prompt_info", "bot_mode", "plugin_info_list", "workflow_info_list"),
 )
 _EMPTY_BOT_FIELDS = (
-    "shortcut_commands",
-    "suggest_reply_info",
-    "background_image_info",
-    "variables",
+    *("shortcut_commands", "suggest_reply_info", "background_image_info", "variables"),
+)
+_CONVERSATION_FIELDS = ("id", "created_at", "meta_data", "connector_id", "last_section_id")
+_LISTED_FIELDS = (
+    *("id", "bot_id", "role", "content", "conversation_id", "meta_data", "created_at"),
+    *("updated_at", "chat_id", "content_type", "type", "section_id", "reasoning_content"),
 )
 _IGNORED_FIELDS = ("auto_save_history", "meta_data", "publish_status", "bot_version", "enable_card")
 
@@ -91,18 +93,18 @@ class StudioProfile(CloudProfile):
     }
 
     @property
+    @override
     def chatflow_profile(self) -> StudioChatflowProfile:
-        """The profile of chatflows of the same installation."""
         return StudioChatflowProfile(self.base_url)
 
     # Requests and replies ---------------------------------------------------------------------
 
+    @override
     def create_logid(self) -> str:
-        """Return a log id: a UUID."""
         return str(uuid.uuid4())
 
+    @override
     def normalize_chat_body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the body of a chat as Studio reads it."""
         normalized = {name: value for name, value in body.items() if name not in _IGNORED_FIELDS}
         for name in ("bot_id", "user_id"):
             if not normalized.get(name):
@@ -113,21 +115,19 @@ class StudioProfile(CloudProfile):
         normalized["stream"] = normalized.get("stream") is not False
         messages = normalized.get("additional_messages")
         if isinstance(messages, list):
-            normalized["additional_messages"] = [
-                _normalize_message(message) for message in messages
-            ]
+            normalized["additional_messages"] = [_normalize_message(m) for m in messages]
         return normalized
 
+    @override
     def check_conversation_id(self, query: Mapping[str, str]) -> None:
-        """Check that the conversation's id in a query is a number; 400 when it is not."""
         if "conversation_id" in query:
             _check_number(query["conversation_id"])
 
-    def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:  # noqa: ARG002 - the cloud needs it
-        """Return a reply with its payload; many routes have a form of their own."""
+    @override
+    def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:
         end: dict[str, Any] = {"code": 0, "msg": "", "BaseResp": None}
         if path.startswith("/v1/conversation"):
-            return build_conversation_reply(data, path)
+            return _build_conversation_reply(data, path)
         if path == "/v3/chat/cancel":
             return {"ChatV3ChatDetail": data, "BaseResp": None}
         if path == "/v3/chat/message/list":
@@ -137,20 +137,14 @@ class StudioProfile(CloudProfile):
         if path == "/v1/files/upload":
             uri = f"bot_files/{derive_id('file', data['id'])}/{data['file_name']}"
             url = f"{self.base_url}/opencoze/{uri}?X-Amz-Expires=604800&X-Amz-Signature=0"
-            data = {
-                "uri": uri,
-                "bytes": data["bytes"],
-                "CreatedAt": data["created_at"],
-                "file_name": data["file_name"],
-                "url": url,
-                "id": data["id"],
-            }
+            start = {"uri": uri, "bytes": data["bytes"], "CreatedAt": data["created_at"]}
+            data = start | {"file_name": data["file_name"], "url": url, "id": data["id"]}
         if path == "/v1/datasets":
             end["msg"] = "success"
         return {"data": data} | end
 
+    @override
     def build_bot(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Return the information about a bot."""
         kept = {name: fields[name] for name in _BOT_FIELDS}
         memory = {"context_mode": 0, "history_round": 3}
         model = {"model_id": "0", "temperature": 0.8, "max_tokens": 4096, "top_p": 0.7}
@@ -158,20 +152,19 @@ class StudioProfile(CloudProfile):
         kept |= {"onboarding_info": {}, "model_info": model, "default_user_input_type": ""}
         return kept | dict.fromkeys(_EMPTY_BOT_FIELDS)
 
-    def build_detail(self, logid: str) -> dict[str, Any]:  # noqa: ARG002 - only in a header
-        """Return nothing."""
-        return {}
+    @override
+    def build_detail(self, logid: str) -> dict[str, Any]:
+        return {}  # the log id is only in a header
 
-    def create_token_error(self, path: str, authorization: str) -> ApiError:  # noqa: ARG002 - the cloud needs it
-        """Return the error of a request without a valid token."""
+    @override
+    def create_token_error(self, path: str, authorization: str) -> ApiError:
         reason = "CheckPermission failed" if authorization else "missing authorization in header"
         return ApiError(_AUTHENTICATION, f"authentication failed: {reason}")
 
+    @override
     def build_error(
         self, error: ApiError, path: str, logid: str, *, real_status: bool
     ) -> tuple[int, dict[str, Any] | str]:
-        """Return the HTTP status and the body of an error (wire 1.5)."""
-        del logid, real_status
         if (error.code, path) in _REPLIES:
             return _REPLIES[error.code, path]
         status, code, msg = 200, error.code, error.message
@@ -191,18 +184,19 @@ class StudioProfile(CloudProfile):
             status, code = 400, 400
         return status, {"code": code, "msg": msg}
 
-    def build_no_route(self, method: str, path: str, *, wrong_verb: bool) -> tuple[int, Any]:  # noqa: ARG002 - as above
-        """Return the status and body of the reply to an unknown path, or to another verb."""
+    @override
+    def build_no_route(self, method: str, path: str, *, wrong_verb: bool) -> tuple[int, Any]:
         if wrong_verb:
             return 404, {"code": 404, "msg": "not found"}
         return 401, {"code": 401, "msg": "missing session_key in cookie"}
 
-    # Streams ----------------------------------------------------------------------------------
+    # Chats ------------------------------------------------------------------------------------
 
-    def build_done_event(self, ids: MessageIds) -> SseEvent:  # noqa: ARG002 - the cloud needs it
-        """Return the last event of a stream; its data is empty."""
+    @override
+    def build_done_event(self, ids: MessageIds) -> SseEvent:
         return SseEvent("conversation.stream.done", "")
 
+    @override
     def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
         """Return a chat object of a stream; it has no usage."""
         return {
@@ -216,8 +210,8 @@ class StudioProfile(CloudProfile):
             "section_id": info.ids.section_id,
         }
 
+    @override
     def build_retrieved_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
-        """Return the chat object of `GET /v3/chat/retrieve`."""
         if status == "canceled":
             return self.build_cancelled_chat(info)
         chat = self.build_chat(info, status)
@@ -226,18 +220,21 @@ class StudioProfile(CloudProfile):
             chat["usage"] = build_usage(*info.usage)
         return chat | {"section_id": section}
 
+    @override
     def build_cancelled_chat(self, info: ChatInfo) -> dict[str, Any]:
         """Return the chat object of a chat that was cancelled, until it ends."""
         return self.build_chat(info, "canceled") | {"status": "conversation.chat.cancelled"}
 
+    @override
     def build_start_reply(self, info: ChatInfo) -> dict[str, Any]:
-        """Return the reply that starts a chat without a stream."""
         return self.build_envelope(self.build_chat(info, "in_progress"), "/v3/chat", "")
 
+    @override
     def get_failed_status(self, code: int) -> str:
         """Return the status of a chat that has failed: Studio hides most failures."""
         return "failed" if code == _CANNOT_BEGIN else "completed"
 
+    @override
     def build_failure_events(self, info: ChatInfo) -> list[SseEvent]:
         """Return an error; unless the turn could not begin, the stream then ends as all do."""
         code, msg = info.last_error["code"], info.last_error["msg"]
@@ -246,12 +243,15 @@ class StudioProfile(CloudProfile):
         completed = self.build_chat_event(info, "completed")
         return [build_error_event(_STEP_FAILED, msg), completed, self.build_done_event(info.ids)]
 
+    @override
     def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
-        """Return the event of a request that cannot be run; none when it cannot be read."""
-        if error.code == 400:  # noqa: PLR2004 - as an HTTP status
+        if error.code == 400:  # noqa: PLR2004 - a body that cannot be read
             return []
         return [build_error_event(_CANNOT_BEGIN, _describe_refusal(error))]
 
+    # Messages ---------------------------------------------------------------------------------
+
+    @override
     def build_message(
         self,
         ids: MessageIds,
@@ -263,59 +263,69 @@ class StudioProfile(CloudProfile):
 
         The answers with which a workflow asks have neither a time nor `reasoning_content`.
         """
-        role, pairs = fields.get("role", "assistant"), None
-        if role == "assistant":
-            state = {"bot_id": ids.bot_id, "agent_name": "", "agent_id": ids.bot_id}
-            bot_state = go_json.dumps(state | {"awaiting": ids.bot_id})
-            pairs = dict(sorted({"bot_state": bot_state, **(meta_data or {})}.items()))
         times: dict[str, Any] = {"created_at": 0}
         if not fields.get("asks"):
             times["created_at"] = fields.get("created_at") or int(time.time())
             times["reasoning_content"] = fields.get("reasoning_content", "")
-        message = super().build_message(ids, message_id, {**fields, **times}, pairs)
-        if pairs is None:
+        state = {"bot_id": ids.bot_id, "agent_name": "", "agent_id": ids.bot_id}
+        pairs = {"bot_state": go_json.dumps(state | {"awaiting": ids.bot_id}), **(meta_data or {})}
+        message = super().build_message(
+            ids, message_id, {**fields, **times}, dict(sorted(pairs.items()))
+        )
+        if message["role"] == "user":
             del message["meta_data"]
         return message
 
+    @override
     def build_verbose_content(self, msg_type: str, data: str) -> str:
-        """Return the content of a `verbose` message."""
         return go_json.dumps({"msg_type": msg_type, "data": data, "from_unit": ""})
 
-    def build_finish_content(self, reason: int = 0) -> str:  # noqa: ARG002 - the cloud needs it
+    @override
+    def build_finish_content(self, reason: int = 0) -> str:
         """Return the content of the message after all answers; also a question is a regular end."""
         data = go_json.dumps({"finish_reason": 0, "fin_data": ""})
         return self.build_verbose_content("generate_answer_finish", data)
 
+    @override
     def build_card(self, question: str, options: Sequence[str]) -> str:
-        """Return the card of a question with options."""
         return go_json.dumps(build_question_message(question, options)) if options else ""
 
+    @override
     def build_question(self, entry: EnterMessage) -> dict[str, Any]:
         """Return the fields of a user's message in a list: of one with files only the text."""
         content_type = "mix" if entry.items else entry.content_type
         return {"content": entry.text, "content_type": content_type}
 
+    @override
     def build_stored_message(
         self, message: Mapping[str, Any], reasoning: str, *, of_chatflow: bool
     ) -> dict[str, Any]:
-        """Return a message of a conversation's list."""
-        return build_listed_message(message, reasoning, of_chatflow=of_chatflow)
+        fields = {
+            **message,
+            "meta_data": None if of_chatflow else message["meta_data"],
+            "updated_at": int(message["updated_at"]),
+            "reasoning_content": reasoning,
+        }
+        return {name: fields[name] for name in _LISTED_FIELDS}
 
+    @override
     def build_recall_content(
-        self,
-        recall: RecallMessage,
-        query: str,  # noqa: ARG002 - not in Studio's recalls
-        ids: MessageIds,  # noqa: ARG002 - not in Studio's recalls
-        user_id: str,  # noqa: ARG002 - not in Studio's recalls
+        self, recall: RecallMessage, query: str, ids: MessageIds, user_id: str
     ) -> str:
         """Return the content of a `knowledge` message; empty: nothing was found, none is sent."""
         if not recall.chunks and not recall.status_code:
             return ""
-        chunks = [_blank_unused_fields(build_chunk(chunk)) for chunk in recall.chunks]
+        chunks = [build_chunk(chunk) for chunk in recall.chunks]
+        for chunk in chunks:  # Studio never fills these in
+            chunk["meta"]["dataset"]["name"] = ""
+            chunk["meta"]["document"] |= {"format_type": 0, "source_type": 0}
+            chunk["meta"]["link"] = {"title": "", "url": ""}
+            chunk["meta"]["card"] = {"title": "", "con": "", "index": ""}
         # Go writes an empty slice as null.
         payload = {"chunks": chunks or None, "ori_req": "", "status_code": recall.status_code}
         return go_json.dumps({"msg_type": "knowledge_recall", "data": go_json.dumps(payload)})
 
+    @override
     def build_function_call(
         self, name: str, arguments: Mapping[str, Any], ids: tuple[str, str]
     ) -> str:
@@ -324,8 +334,8 @@ class StudioProfile(CloudProfile):
         call = {"index": 0, "id": f"call_{ids[1]}", "type": "function", "function": function}
         return go_json.dumps(call)
 
+    @override
     def build_tool_response(self, output: Any) -> str:
-        """Return the content of a `tool_response` message: the tool's output."""
         return output if isinstance(output, str) else go_json.dumps(output)
 
 
@@ -357,9 +367,22 @@ def _normalize_message(message: Any) -> Any:
     return message | {"role": "user", "type": "question"}
 
 
-def _blank_unused_fields(chunk: dict[str, Any]) -> dict[str, Any]:
-    """Return a passage without the fields that Studio never fills in."""
-    chunk["meta"]["dataset"]["name"] = ""
-    chunk["meta"]["document"] |= {"format_type": 0, "source_type": 0}
-    empty = {"link": {"title": "", "url": ""}, "card": {"title": "", "con": "", "index": ""}}
-    return chunk | {"meta": chunk["meta"] | empty}
+def _build_conversation_reply(data: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """Return the reply of a route of conversations, from the payload that the cloud sends."""
+    end: dict[str, Any] = {"code": 0, "msg": ""}
+    if path == "/v1/conversation/create":
+        return end | {"data": _build_conversation(data) | {"user_id": ""}}
+    if path == "/v1/conversation/retrieve":
+        names = {"creator_d": data["creator_id"], "name": data["name"]}
+        return {"ConversationData": _build_conversation(data) | names} | end | {"BaseResp": None}
+    if "conversations" in data:
+        items = [_build_conversation(c) | {"name": c["name"]} for c in data["conversations"]]
+        data = {**data, "conversations": items}
+    elif "last_section_id" in data:
+        data = _build_conversation(data) | {"name": data["name"]}
+    return end | {"data": dict(data), "BaseResp": None}
+
+
+def _build_conversation(fields: Mapping[str, Any]) -> dict[str, Any]:
+    fields = {**fields, "meta_data": fields["meta_data"] or None}
+    return {name: fields[name] for name in _CONVERSATION_FIELDS}

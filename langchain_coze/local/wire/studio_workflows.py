@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.events import SseEvent
-from langchain_coze.local.wire.studio_cards import build_question_message
-from langchain_coze.local.wire.studio_chatflows import build_studio_debug_url
+from langchain_coze.local.wire.studio_chatflows import (
+    build_question_message,
+    build_studio_debug_url,
+)
 from langchain_coze.local.wire.workflow_replies import (
     END_NODE_ID,
     CloudWorkflowProfile,
@@ -43,8 +47,8 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
         "access-control-allow-origin": "*",
     }
 
+    @override
     def create_lookup_error(self, workflow_id: str, *, exists: bool, streamed: bool) -> ApiError:
-        """Return the error of a workflow that does not exist or is not published."""
         if not exists:
             text = "not found, please check if the workflow exists and not deleted"
             return ApiError(_UNKNOWN, f"workflow {workflow_id} {text}")
@@ -54,42 +58,44 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
             "unpublished workflow. Please publish the workflow and try again.",
         )
 
+    @override
     def create_late_answer_error(self, execute_id: str) -> ApiError:
-        """Return the error of an answer that no run waits for."""
         text = f"workflow execution {execute_id} is not interrupted, status is 2, cannot resume"
         return ApiError(_EXECUTION_FAILED, f"Workflow execution failure: {text}")
 
+    @override
     def build_wrapper(self, text: str) -> dict[str, Any]:
-        """Return the wrapper around the text of an End node."""
         return {"content_type": 1, "data": text, "type_for_model": 2}
 
+    @override
     def build_debug_url(self, run: RunDetails) -> str:
-        """Return the address of the page that would show a run."""
         return build_studio_debug_url(self.base_url, run.execute_id, run.workflow_id)
 
-    def build_reply(self, run: RunDetails, logid: str) -> dict[str, Any]:  # noqa: ARG002 - the cloud needs it
-        """Return the reply with the output of a run."""
+    @override
+    def build_reply(self, run: RunDetails, logid: str) -> dict[str, Any]:
         return self.build_started_reply(run) | {
             "data": self.build_output_data(run, run.output),
             "token": sum(run.usage),
             "cost": "0.00000",
         }
 
+    @override
     def build_started_reply(self, run: RunDetails) -> dict[str, Any]:
-        """Return the reply of an asynchronous run."""
         fields = self.build_error_fields(run) | {"execute_id": run.execute_id}
         return {"code": 0, "msg": None} | fields
 
+    @override
     def build_error_fields(self, run: RunDetails | None) -> dict[str, Any]:
-        """Return what the error of a run has besides code and message; before a run ids are 0."""
+        """Return the additional fields of an error; before a run ids are 0."""
         url = self.build_debug_url(run) if run else build_studio_debug_url(self.base_url)
         nothing = {"data": None, "token": None, "cost": None}
         return nothing | {"debug_url": url, "execute_id": None, "BaseResp": None}
 
-    def build_refusal_events(self, error: ApiError) -> list[SseEvent]:  # noqa: ARG002 - as above
-        """Return nothing: a request that cannot be run gets a JSON error."""
+    @override
+    def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
         return []
 
+    @override
     def build_question_data(self, question: PendingQuestion) -> str:
         """Return the `data` of an interrupt; that of a question node has all messages so far."""
         if question.form is not None:
@@ -101,15 +107,10 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
             messages.append(asked)
         return go_json.dumps({"messages": messages})
 
+    @override
     def build_message_event(
-        self,
-        run: RunDetails,  # noqa: ARG002 - as above
-        node: OutputNode,
-        text: str,
-        *,
-        finished: bool,
+        self, run: RunDetails, node: OutputNode, text: str, *, finished: bool
     ) -> SseEvent:
-        """Return a message of a node."""
         data: dict[str, Any] = {
             "content": text,
             "content_type": "text",
@@ -121,17 +122,15 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
         }
         return SseEvent("Message", go_json.dumps_raw(data))
 
+    @override
     def build_question_text(self, question: PendingQuestion) -> str:
         """Return the message of a node that asks a question: the `data` of the interrupt."""
         return self.build_question_data(question)
 
+    @override
     def build_interrupt_event(
-        self,
-        run: RunDetails,
-        question: PendingQuestion,
-        node: OutputNode,  # noqa: ARG002 - as above
+        self, run: RunDetails, question: PendingQuestion, node: OutputNode
     ) -> SseEvent:
-        """Return the event of an interrupt."""
         data = {
             "event_id": question.event_id,
             "type": question.type,
@@ -140,18 +139,21 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
         body = {"debug_url": self.build_debug_url(run), "interrupt_data": data}
         return SseEvent("Interrupt", go_json.dumps_raw(body))
 
+    @override
     def build_failure_events(self, run: RunDetails, code: int, msg: str) -> list[SseEvent]:
         """Return the event of a run that has failed; nothing follows it."""
         error = {"error_code": code, "error_message": msg}
         body = {"debug_url": self.build_debug_url(run), **error}
         return [SseEvent("Error", go_json.dumps_raw(body))]
 
+    @override
     def build_done_event(self, run: RunDetails) -> SseEvent:
         """Return the last event of a run that has succeeded."""
         return SseEvent("Done", go_json.dumps_raw({"debug_url": self.build_debug_url(run)}))
 
+    @override
     def build_history(self, run: RunDetails) -> dict[str, Any]:
-        """Return a run: ids are numbers, the output is not wrapped, a question is not told."""
+        """Return a run: ids are numbers, the output is not wrapped, a question is not shown."""
         output = ""
         if run.status == "Success":
             value = {"output": run.output} if run.returns_text else run.output
