@@ -75,7 +75,7 @@ class Turn:
         conversation_id: Conversation the turn belongs to.
         chat_id: Id of the turn.
         entries: The messages of the conversation as requests had them, oldest first.
-        uploads: The user's uploaded files that the messages refer to, by file id.
+        uploads: The user's uploaded files, by file id.
     """
 
     question: str
@@ -98,15 +98,12 @@ class Turn:
         for entry in reversed(self.entries):
             if entry.role != "user":
                 break
-            items = [item for item in entry.items if item["type"] != "text"]
-            files.extendleft(self._build_file(item) for item in reversed(items))
+            for item in reversed(entry.items):
+                if stored := self.uploads.get(item.get("file_id") or ""):
+                    files.appendleft(TurnFile(item["type"], stored.name, stored.data))
+                elif item["type"] != "text":
+                    files.appendleft(TurnFile(item["type"], url=str(item.get("file_url") or "")))
         return tuple(files)
-
-    def _build_file(self, item: Mapping[str, Any]) -> TurnFile:
-        stored = self.uploads.get(item.get("file_id") or "")
-        if stored is None:
-            return TurnFile(item["type"], url=str(item.get("file_url") or ""))
-        return TurnFile(item["type"], stored.name, stored.data)
 
     @cached_property
     def prompt(self) -> str:
@@ -124,17 +121,13 @@ class Turn:
         messages: list[BaseMessage] = [SystemMessage(system)] if system else []
         for entry in self.entries:
             if entry.role == "user":
-                messages.append(HumanMessage(self._build_content(entry)))
+                blocks: Any = [_build_block(item, self.uploads) for item in entry.items]
+                messages.append(HumanMessage(blocks or entry.content))
             elif entry.type == "answer":
                 messages.append(AIMessage(entry.text))
             else:
                 _add_tool_step(messages, entry)
         return _drop_open_calls(messages)
-
-    def _build_content(self, entry: EnterMessage) -> Any:
-        if entry.content_type == "text":
-            return entry.content
-        return [_build_block(item, self.uploads) for item in entry.items]
 
 
 def _format_chunks(chunks: Iterable[RecalledChunk]) -> str:
@@ -195,11 +188,10 @@ def _drop_open_calls(messages: list[BaseMessage]) -> list[BaseMessage]:
     open_ids = set(_find_open_calls(messages))
     remaining: list[BaseMessage] = []
     for message in messages:
-        if isinstance(message, AIMessage) and message.tool_calls:
-            calls = [call for call in message.tool_calls if call["id"] not in open_ids]
-            if not calls and not message.content:
-                continue
-            remaining.append(message.model_copy(update={"tool_calls": calls}))
-        else:
+        calls = getattr(message, "tool_calls", [])
+        answered = [call for call in calls if call["id"] not in open_ids]
+        if len(answered) < len(calls):
+            message = message.model_copy(update={"tool_calls": answered})  # noqa: PLW2901 - a copy
+        if answered or message.content or not calls:
             remaining.append(message)
     return remaining

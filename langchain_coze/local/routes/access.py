@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
@@ -18,14 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class AccessMiddleware:
-    """Refuses host names of other machines, and logs each request in one line.
+    """Refuses host names of other machines, unless `any_host`, and logs each request in one line.
 
-    A page of another site can reach a server on this machine under a name of its own (DNS
-    rebinding); only the `Host` header shows that.
-
-    Args:
-        app: The application.
-        any_host: Whether every name is accepted.
+    A page of another site can reach a server on this machine under another name (DNS rebinding);
+    only the `Host` header shows that.
     """
 
     def __init__(self, app: ASGIApp, *, any_host: bool) -> None:
@@ -37,7 +34,8 @@ class AccessMiddleware:
         started, reply = time.monotonic(), _Reply(send)
         try:
             host = Headers(scope=scope).get("host", "")
-            if self._any_host or is_loopback(_split_port(host)):
+            name = host[1:].partition("]")[0] if host[:1] == "[" else host.partition(":")[0]
+            if self._any_host or is_loopback(name):
                 await self._app(scope, receive, reply.send)
             else:
                 text = f"{host!r} is not this machine: start the server with --host to allow it"
@@ -64,31 +62,13 @@ class _Reply:
             self._is_json = "json" in Headers(raw=message["headers"]).get("content-type", "")
         elif self._is_json and logger.isEnabledFor(logging.INFO):
             self._is_json = False  # a reply is one message, unless a fault cuts it
-            self.code = _read_code(message["body"])
+            with contextlib.suppress(ValueError, AttributeError):  # not a JSON object
+                self.code = str(json.loads(message["body"]).get("code", "-"))
         await self._send(message)
 
 
-def _read_code(body: bytes) -> str:
-    try:
-        reply: Any = json.loads(body)
-    except ValueError:
-        reply = None
-    return str(reply.get("code", "-")) if isinstance(reply, dict) else "-"
-
-
-def _split_port(host: str) -> str:
-    """Return the name in a `Host` header, without port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
-
-
 def is_loopback(host: str) -> bool:
-    """Return whether a name or address means this machine.
-
-    Args:
-        host: `localhost`, a name below it, or an IP address.
-    """
+    """Return whether a name or IP address means this machine."""
     name = host.rstrip(".").lower()
     try:
         return ipaddress.ip_address(name).is_loopback

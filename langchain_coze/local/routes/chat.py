@@ -54,7 +54,7 @@ class ChatRoutes(RouteGroup):
             return self._stream(EventQueue.of(events), profile, context)
         if run.request.stream:
             return self._stream(run.events, profile, context)
-        return build_json_response(run.build_start_reply())
+        return build_json_response(run.profile.build_start_reply(run.info))
 
     @route("/v1/workflows/chat", "POST", "POST")
     async def _create_chatflow_chat(self, context: RequestContext) -> Response:
@@ -70,11 +70,12 @@ class ChatRoutes(RouteGroup):
     # GET in the docs; the official Python and JavaScript SDKs POST (wire 2.8).
     @route("/v3/chat/retrieve", "GET POST", "GET")
     async def _retrieve(self, context: RequestContext) -> Response:
-        return context.reply(self._get_run(context).as_json())
+        run = self._get_run(context)
+        return context.reply(run.profile.build_retrieved_chat(run.info, run.status))
 
     @route("/v3/chat/message/list", "GET", "GET")
     async def _list_messages(self, context: RequestContext) -> Response:
-        return context.reply(self._get_run(context).list_messages())
+        return context.reply(self._get_run(context).writer.list_messages())
 
     @route("/v3/chat/cancel", "POST", "POST")
     async def _cancel(self, context: RequestContext) -> Response:
@@ -84,7 +85,7 @@ class ChatRoutes(RouteGroup):
         if not run.is_cancelable:
             raise ApiError(4104)
         run.cancel()
-        return context.reply(run.build_cancel_reply())
+        return context.reply(run.profile.build_cancelled_chat(run.info))
 
     @route("/v3/chat/submit_tool_outputs", "POST")
     async def _submit_tool_outputs(self, context: RequestContext) -> Response:
@@ -97,7 +98,7 @@ class ChatRoutes(RouteGroup):
         self._state.start_task(run.execute())
         if stream:
             return self._stream(run.events, context.profile, context)
-        return build_json_response(run.build_start_reply())
+        return build_json_response(run.profile.build_start_reply(run.info))
 
     def _stream(
         self, events: EventQueue, profile: CloudProfile, context: RequestContext

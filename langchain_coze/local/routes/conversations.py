@@ -186,7 +186,7 @@ class ConversationRoutes(RouteGroup):
             with contextlib.suppress(ApiError):  # it may belong to a chat that is not kept
                 run = self._state.store.get_chat(conversation.id, turn.chat_id, context.owner)
                 types = _STEP_TYPES if message.entry.type == "answer" else frozenset()
-                run.delete_messages(message.id, types)
+                run.writer.delete_messages(message.id, types)
         turn.messages.remove(message)
         return context.reply(turn.message_as_json(message, conversation.id))
 

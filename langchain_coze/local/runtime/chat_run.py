@@ -78,7 +78,7 @@ class ChatRun:
         self.status = "created"
         self._entries = (*conversation.history, *request.additional_messages)
         self._question = _find_question(self._entries)
-        self._uploads = _select_uploads(self._entries, uploads)
+        self._uploads = uploads
         self._saved_turn = SavedTurn(
             store_messages(request.additional_messages),
             chat_id=self.ids.chat_id,
@@ -90,9 +90,9 @@ class ChatRun:
         self._info = ChatInfo(
             self.ids, int(time.time()), meta_data=request.meta_data, inserted_ids=inserted_ids
         )
-        self._writer = MessageWriter(profile, self.ids, self._saved_turn, (bot.delay, bot.burst))
-        self._writer.events = EventQueue(enabled=request.stream)
-        self._writer.extra_params = request.extra_params
+        self.writer = MessageWriter(profile, self.ids, self._saved_turn, (bot.delay, bot.burst))
+        self.writer.events = EventQueue(enabled=request.stream)
+        self.writer.extra_params = request.extra_params
         self._reply: AsyncGenerator[reply_parts.ReplyPart, Any] | None = None
         self._answer: Any = None  # sent to the reply when it continues
         self._returns_list = False
@@ -106,7 +106,7 @@ class ChatRun:
     @property
     def events(self) -> EventQueue:
         """The events of the current stream."""
-        return self._writer.events
+        return self.writer.events
 
     @property
     def is_cancelable(self) -> bool:
@@ -138,10 +138,10 @@ class ChatRun:
         if self.conversation.running_chat_id is not None:
             raise ApiError(4016)
         self.conversation.running_chat_id, self.status = self.ids.chat_id, "in_progress"
-        self._writer.events = EventQueue(enabled=stream)
+        self.writer.events = EventQueue(enabled=stream)
         texts = self._submitted_outputs = [outputs[call_id] for call_id in ids]
         self._answer = texts if self._returns_list else texts[0]
-        self._writer.input_tokens += sum(map(count_tokens, texts))
+        self.writer.input_tokens += sum(map(count_tokens, texts))
         for call_id, text in zip(ids, texts, strict=True):
             entry = EnterMessage("assistant", "tool_response", text, "text", (), call_id)
             self._saved_turn.add(entry)
@@ -165,28 +165,17 @@ class ChatRun:
                 await close_iterator(self._reply)
             self.events.close()
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the chat object (wire 2.2)."""
-        return self.profile.build_retrieved_chat(self._update_info(), self.status)
-
-    def build_cancel_reply(self) -> dict[str, Any]:
-        """Return the chat object for the request that cancelled the chat (wire 2.8)."""
-        return self.profile.build_cancelled_chat(self._update_info())
-
-    def build_start_reply(self) -> dict[str, Any]:
-        """Return the reply to the request that started or continued the chat (wire 2.8)."""
-        return self.profile.build_start_reply(self._update_info())
-
-    def list_messages(self) -> list[dict[str, Any]]:
-        """Return the messages as `GET /v3/chat/message/list` does."""
-        return self._writer.list_messages()
-
-    def delete_messages(self, message_id: str, types: frozenset[str]) -> None:
-        """Delete a message, and all messages of some types, from the chat's list of messages."""
-        self._writer.delete_messages(message_id, types)
+    @property
+    def info(self) -> ChatInfo:
+        """The fields of the chat object, with the tokens so far."""
+        writer = self.writer
+        has_usage = writer.called_model or not self.profile.is_studio
+        self._info.usage = (writer.input_tokens if has_usage else 0, writer.output_tokens)
+        self._info.reasoning_tokens = writer.reasoning_tokens
+        return self._info
 
     @property
-    def is_empty(self) -> bool:
+    def _is_empty(self) -> bool:
         """Whether the question is empty, which Studio does not answer."""
         questions = self.request.additional_messages[-1:]
         asks = any(question.text or question.items for question in questions)
@@ -201,14 +190,14 @@ class ChatRun:
             self._send_chat_event("in_progress")
             if (code := self._faults.failure_code) is not None:
                 raise _ReplyFailedError(code, get_failure_message(code))
-            if self.is_empty:
+            if self._is_empty:
                 return None
             self._reply = await self._open_reply()
             await asyncio.sleep(self._faults.get_seconds(Fault.IDLE))
         else:
             self._send_chat_event("in_progress")
             for output in self._submitted_outputs:  # Coze repeats them (wire 2.6)
-                self._writer.write_message("tool_response", output)
+                self.writer.write_message("tool_response", output)
         answer, self._answer = self._answer, None
         while (part := await advance(self._reply, answer)) is not END:
             if reply_parts.needs_answer(part):
@@ -224,7 +213,7 @@ class ChatRun:
             paused = self.conversation.paused.pop(self.bot.wire_id, None)
             if paused is not None:
                 self._answer = self._question
-                self._writer.input_tokens = count_tokens(self._question)
+                self.writer.input_tokens = count_tokens(self._question)
                 return paused
         return self.bot.reply_source(await self._build_turn())
 
@@ -233,7 +222,7 @@ class ChatRun:
         await asyncio.sleep(self._faults.get_seconds(Fault.RECALL_LATE))
         chunks = await self._search() if self.bot.bases else ()
         texts = [entry.text for entry in self._entries] + [chunk.slice for chunk in chunks]
-        self._writer.input_tokens = sum(map(count_tokens, [self.bot.prompt, *texts]))
+        self.writer.input_tokens = sum(map(count_tokens, [self.bot.prompt, *texts]))
         return Turn(
             question=self._question,
             bot=self.bot,
@@ -253,14 +242,14 @@ class ChatRun:
         on_demand, recalls = self.bot.on_demand, []
         if on_demand:
             call = reply_parts.ServerTool(_ON_DEMAND_TOOL, {"query": self._question})
-            self._writer.write_tool_call(call)
+            self.writer.write_tool_call(call)
         async for recall in self.bot.search(self._question):
             if not on_demand:
                 self._send_recall(recall)
             recalls.append(recall)
         chunks = sort_by_score(chunk for recall in recalls for chunk in recall.chunks)
         if on_demand:
-            self._writer.write_tool_result("\n\n".join(chunk.slice for chunk in chunks))
+            self.writer.write_tool_result("\n\n".join(chunk.slice for chunk in chunks))
             for recall in recalls:
                 if recall.chunks:
                     self._send_recall(recall)
@@ -275,13 +264,13 @@ class ChatRun:
             recall, self._question, self.ids, self.request.user_id
         )
         if content and Fault.RECALL_MISSING not in faults:
-            self._writer.write_message(self.profile.recall_message_type, content)
+            self.writer.write_message(self.profile.recall_message_type, content)
 
     async def _process_part(self, part: reply_parts.ReplyPart) -> None:
         if isinstance(part, str):
-            await self._writer.write_text(part)
+            await self.writer.write_text(part)
         elif isinstance(part, reply_parts.Reasoning):
-            await self._writer.write_reasoning(part.text)
+            await self.writer.write_reasoning(part.text)
         elif isinstance(part, reply_parts.Pause):
             await asyncio.sleep(part.seconds)
         elif isinstance(part, reply_parts.Fail):
@@ -291,12 +280,12 @@ class ChatRun:
         elif isinstance(part, reply_parts.Speech):
             self._speech.append(part.data)
         else:
-            self._writer.write_part(part)
+            self.writer.write_part(part)
 
     # Ends -------------------------------------------------------------------------------------
 
     async def _finish(self, pending_part: reply_parts.ReplyPart | None) -> None:
-        self._writer.close_answer()
+        self.writer.close_answer()
         if pending_part is None:
             self._complete()
         elif isinstance(pending_part, reply_parts.Ask):
@@ -311,7 +300,7 @@ class ChatRun:
             )
 
     def _complete(self) -> None:
-        if not self.is_empty:
+        if not self._is_empty:
             finish = self.profile.build_finish_content()
             texts = (*self._follow_ups, *self.bot.suggest_follow_ups(self._question))
             messages = [("verbose", finish)] * bool(finish)
@@ -319,18 +308,18 @@ class ChatRun:
             if self.profile.follow_ups_first:
                 messages.sort(key=lambda message: message[0])
             for kind, text in messages:
-                self._writer.write_message(kind, text)
+                self.writer.write_message(kind, text)
         self._finish_chat()
         for data in self._speech:
-            self._writer.write_speech(base64.b64encode(data).decode())
+            self.writer.write_speech(base64.b64encode(data).decode())
         self.events.put(self.profile.build_done_event(self.ids))
 
     def _finish_with_question(self, question: reply_parts.Ask) -> None:
         """Finish with a question; the reply is paused until the user answers (wire 4.6)."""
-        self._writer.write_question(question.question, question.options)
+        self.writer.write_question(question.question, question.options)
         meta = build_interrupt_meta(question.question, question.options)
         for content in self.profile.build_interrupt_contents():
-            self._writer.write_message("verbose", content, meta_data=meta)
+            self.writer.write_message("verbose", content, meta_data=meta)
             meta = {}
         if self._reply is not None and self.request.auto_save_history:
             self.conversation.paused[self.bot.wire_id] = self._reply
@@ -347,14 +336,14 @@ class ChatRun:
         """
         self._info.tool_calls = [_build_tool_call(call) for call in calls]
         for call, wire_call in zip(calls, self._info.tool_calls, strict=True):
-            self._writer.write_message(
+            self.writer.write_message(
                 "function_call", self.profile.build_client_call(call.name, call.arguments)
             )
             content = go_json.dumps({"name": call.name, "arguments": call.arguments})
             entry = EnterMessage("assistant", "function_call", content, "text", (), wire_call["id"])
             self._saved_turn.add(entry)
         for content in self.profile.build_interrupt_contents():
-            self._writer.write_message("verbose", content)
+            self.writer.write_message("verbose", content)
         self._finish_chat("requires_action")
         # Whether hosted Coze ends with done here is not recorded (wire 2.6).
         self.events.put(self.profile.build_done_event(self.ids))
@@ -373,18 +362,11 @@ class ChatRun:
     def _fail(self, code: int, msg: str) -> None:
         self._info.last_error = {"code": code, "msg": msg}
         self._set_end_status(self.profile.get_failed_status(code))
-        for event in self.profile.build_failure_events(self._update_info()):
+        for event in self.profile.build_failure_events(self.info):
             self.events.put(event)
 
     def _send_chat_event(self, status: str) -> None:
-        self.events.put(self.profile.build_chat_event(self._update_info(), status))
-
-    def _update_info(self) -> ChatInfo:
-        writer = self._writer
-        has_usage = writer.called_model or not self.profile.is_studio
-        self._info.usage = (writer.input_tokens if has_usage else 0, writer.output_tokens)
-        self._info.reasoning_tokens = writer.reasoning_tokens
-        return self._info
+        self.events.put(self.profile.build_chat_event(self.info, status))
 
     def _release_conversation(self) -> None:
         if self.conversation.running_chat_id == self.ids.chat_id:
@@ -400,14 +382,6 @@ def _build_tool_call(call: reply_parts.ClientTool) -> dict[str, Any]:
         "function": {"name": call.name, "arguments": arguments},
         "require_info": None,
     }
-
-
-def _select_uploads(
-    entries: tuple[EnterMessage, ...], uploads: Mapping[str, StoredFile]
-) -> dict[str, StoredFile]:
-    """Return the files that messages refer to, so that a chat does not keep all uploads."""
-    ids = {str(item.get("file_id") or "") for entry in entries for item in entry.items}
-    return {file_id: uploads[file_id] for file_id in ids if file_id in uploads}
 
 
 def _find_question(entries: tuple[EnterMessage, ...]) -> str:

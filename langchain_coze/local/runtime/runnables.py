@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+import functools
+import operator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -25,22 +27,11 @@ _GRAPH_MODES = ["messages", "values"]
 
 
 async def stream_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[ReplyPart, Any]:
-    """Stream a Runnable's reply.
+    """Stream a Runnable's reply: of a graph also the tools it ran.
 
-    Tool calls that nobody has answered when the Runnable ends are for the client: they are yielded
-    together, and the Runnable is called again with the results that this generator is sent.
-
-    Args:
-        runnable: Called with the list of messages; a LangGraph graph whose state has `messages`
-            with `{"messages": [...]}`.
-        turn: The turn to answer.
-
-    Yields:
-        Text and reasoning as they are generated. Of a graph also the tools it ran; text of another
-        AI message goes to another answer.
-
-    Raises:
-        TypeError: The Runnable gave something that is neither text nor a message.
+    It is called with the list of messages, a LangGraph graph whose state has `messages` with
+    `{"messages": [...]}`. Tool calls that nobody has answered when it ends are for the client: they
+    are yielded together, and it is called again with the results that this generator is sent.
     """
     messages: list[Any] = list(turn.messages)
     is_graph = "messages" in (getattr(runnable, "channels", None) or {})
@@ -56,7 +47,8 @@ async def stream_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[ReplyPart
         if not calls:
             return
         outputs = yield tuple(ClientTool(call["name"], call["args"]) for call in calls)
-        messages += _build_tool_messages(calls, outputs)
+        answered = zip(calls, outputs, strict=True)
+        messages += [ToolMessage(o, tool_call_id=c["id"], name=c["name"]) for c, o in answered]
 
 
 async def stream_items(
@@ -76,11 +68,6 @@ async def stream_items(
                 yield item
 
 
-def _build_tool_messages(calls: Sequence[Any], outputs: Sequence[str]) -> list[Any]:
-    answered = zip(calls, outputs, strict=True)
-    return [ToolMessage(text, tool_call_id=c["id"], name=c["name"]) for c, text in answered]
-
-
 class _MessageReader:
     """Reads the stream of a chat model or chain."""
 
@@ -94,8 +81,8 @@ class _MessageReader:
         elif hasattr(item, "content"):
             self._chunks.append(item)
             yield from _read_parts(item)
-        elif isinstance(item, Mapping) and isinstance(text := _find_text(item), str):
-            yield text
+        elif isinstance(item, Mapping) and (texts := _find_texts(item)):
+            yield texts[0]
         elif isinstance(item, Mapping) and isinstance(item.get("messages"), list):
             self._chunks = item["messages"][-1:]
             yield from _read_parts(item["messages"][-1])
@@ -108,7 +95,9 @@ class _MessageReader:
         """Return the messages so far, and the tool calls that wait for the client."""
         if not any(_get_calls(part) or _get_call_chunks(part) for part in self._chunks):
             return self._messages, []
-        message = _join_chunks(self._chunks)
+        message = functools.reduce(operator.add, self._chunks)
+        if isinstance(message, AIMessageChunk):
+            message = message_chunk_to_message(message)
         return [*self._messages, message], _get_calls(message)
 
 
@@ -122,15 +111,8 @@ def _get_call_chunks(message: Any) -> list[Any]:
     return getattr(message, "tool_call_chunks", None) or []
 
 
-def _join_chunks(chunks: Sequence[Any]) -> Any:
-    joined, *rest = chunks
-    for part in rest:
-        joined += part
-    return message_chunk_to_message(joined) if isinstance(joined, AIMessageChunk) else joined
-
-
-def _find_text(item: Mapping[str, Any]) -> Any:
-    return next((item[key] for key in ("answer", "output", "text") if key in item), None)
+def _find_texts(item: Mapping[str, Any]) -> list[str]:
+    return [v for key in ("answer", "output", "text") if isinstance(v := item.get(key), str)]
 
 
 def _read_parts(message: Any) -> Iterator[ReplyPart]:

@@ -33,14 +33,7 @@ _MIN_STEM_LENGTH = 4
 
 
 def is_chinese(text: str) -> bool:
-    """Return whether a text is Chinese rather than English.
-
-    Args:
-        text: A question or a passage.
-
-    Returns:
-        True when it has at least as many Chinese characters as Latin words, and at least one.
-    """
+    """Return whether a text has at least as many Chinese characters as Latin words, and one."""
     characters = len(_CJK_CHARACTER.findall(text))
     return characters > 0 and characters >= len(_LATIN_WORD.findall(text))
 
@@ -55,49 +48,38 @@ def _stem(word: str) -> str:
 
 
 def _split_runs(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield words and runs of Chinese text, and whether it is the latter."""
     for match in _RUN.finditer(unicodedata.normalize("NFKC", text).casefold()):
         yield match[0], match["cjk"] is not None
 
 
+def _pair(run: str) -> list[str]:
+    return [run[i : i + 2] for i in range(len(run) - 1)]
+
+
 def extract_index_terms(text: str) -> list[str]:
-    """Return the terms that a passage can be found by.
+    """Return the terms that a passage can be found by, as often as they occur.
 
-    Args:
-        text: The passage.
-
-    Returns:
-        Lower-cased Latin words reduced to a plain stem; for Chinese both the single characters
-        and every overlapping pair of neighbours. Repeated as often as they occur.
+    Latin words are lower-cased and reduced to a plain stem; of Chinese text both the single
+    characters and every pair of neighbours are terms.
     """
     terms: list[str] = []
     for run, is_cjk in _split_runs(text):
-        if is_cjk:
-            terms.extend(run)
-            terms.extend(run[i : i + 2] for i in range(len(run) - 1))
-        else:
-            terms.append(_stem(run))
+        terms += [*run, *_pair(run)] if is_cjk else [_stem(run)]
     return terms
 
 
 def extract_query_terms(text: str) -> list[str]:
-    """Return the terms of a question, without question words and filler words.
+    """Return the distinct terms of a question, without question words and filler words.
 
-    Args:
-        text: The question.
-
-    Returns:
-        Distinct terms in order of appearance; Chinese as overlapping pairs, a character that
-        stands alone as itself. Empty when the question has only filler words.
+    Of Chinese text these are the pairs of neighbours, and a character that stands alone.
     """
     terms: list[str] = []
     for run, is_cjk in _split_runs(_CHINESE_STOP_WORDS.sub(" ", text)):
-        if not is_cjk:
-            if run not in _ENGLISH_STOP_WORDS:
-                terms.append(_stem(run))
-        elif len(run) == 1:
-            terms.append(run)
-        else:
-            terms.extend(run[i : i + 2] for i in range(len(run) - 1))
+        if is_cjk:
+            terms += _pair(run) or [run]
+        elif run not in _ENGLISH_STOP_WORDS:
+            terms.append(_stem(run))
     return list(dict.fromkeys(terms))
 
 
@@ -112,9 +94,6 @@ def split_deltas(text: str) -> list[str]:
 
 
 def count_tokens(text: str) -> int:
-    """Estimate a token count: one per Chinese character, one per four other characters.
-
-    The same text always has the same count. It is an estimate for a server without a model.
-    """
+    """Estimate a token count: one per Chinese character, one per four other characters."""
     chinese = len(_CJK_CHARACTER.findall(text))
     return chinese + -(-(len(text) - chinese) // 4)

@@ -28,12 +28,6 @@ class Signature:
     Types are those that pydantic knows. A parameter without an annotation accepts any value and is
     shown as a string. Descriptions come from `Annotated[type, "description"]`, or from the
     `Args` section of the docstring.
-
-    Args:
-        function: The function.
-
-    Raises:
-        TypeError: It is not a function, or has an annotation that cannot be checked.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -75,13 +69,7 @@ class Signature:
     ) -> dict[str, Any]:
         """Return the checked parameters of a request.
 
-        Args:
-            values: The parameters of the request. Names that the workflow does not have are
-                ignored, unless the function takes `**names`.
-            uploads: The files that the caller has uploaded, by id.
-
-        Raises:
-            ApiError: 4000, with a sentence that names the parameter.
+        Other names are ignored, unless the function takes `**names`.
         """
         inputs = {p.name: p.read_value(values, uploads) for p in self.parameters}
         return {**values, **inputs} if self._accepts_any_name else inputs

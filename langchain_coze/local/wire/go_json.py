@@ -11,42 +11,24 @@ import json
 import re
 from typing import Any
 
-_UNSAFE = {
-    "&": "\\u0026",
-    "<": "\\u003c",
-    ">": "\\u003e",
-    "\u2028": "\\u2028",
-    "\u2029": "\\u2029",
-}
 _UNSAFE_PATTERN = re.compile("[&<>\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def dumps(value: Any) -> str:
-    r"""Encode `value` as one line of compact JSON in Go's style.
+    r"""Encode `value` as one line of compact JSON in Go's style (wire appendix B).
 
-    Args:
-        value: Anything the standard `json` module can encode, with finite numbers.
-
-    Returns:
-        The JSON text. `&`, `<`, `>`, U+2028 and U+2029 are written as `\uXXXX`; all other
-        non-ASCII characters stand as they are; a lone surrogate becomes U+FFFD, as in Go.
-
-    Raises:
-        TypeError: `value` holds something JSON has no form for.
-        ValueError: `value` holds NaN or an infinity.
-
-    Source: Coze API reference, byte recipes for a test server (wire appendix B).
+    `&`, `<`, `>`, U+2028 and U+2029 become `\uXXXX`; a lone surrogate becomes U+FFFD, as in Go.
     """
     text = dumps_raw(value)
     if _UNSAFE_PATTERN.search(text):
-        text = _UNSAFE_PATTERN.sub(lambda match: _UNSAFE[match[0]], text)
+        text = _UNSAFE_PATTERN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return text
 
 
 def dumps_raw(value: Any) -> str:
-    """Encode `value` as `dumps` does, but leave `&`, `<` and `>` as they are.
+    """Encode `value`, but leave `&`, `<` and `>` as they are.
 
     So Coze writes the plain replies of workflow calls, and Studio the streams of workflows.
     """

@@ -26,11 +26,7 @@ REQUIRED: Any = inspect.Parameter.empty
 class Parameter:
     """One parameter of a workflow's start node, or one field of a form.
 
-    Attributes:
-        name: Its name.
-        adapter: Checks and converts its values; None accepts any value.
-        default: The value used when a request has none.
-        description: What it is for.
+    `adapter` checks and converts its values; None accepts any value.
     """
 
     name: str
@@ -38,37 +34,24 @@ class Parameter:
     default: Any = REQUIRED
     description: str = ""
 
-    @property
-    def required(self) -> bool:
-        """Whether a request must have a value."""
-        return self.default is REQUIRED
-
     def as_json(self) -> dict[str, Any]:
         """Return the parameter in the schema of `GET /v1/workflows/{workflow_id}` (wire 4.7)."""
         schema: dict[str, Any] = {"type": "string"}
         if self.adapter is not None:
             schema = build_schema(self.adapter)
-        schema["required"] = self.required
+        schema["required"] = self.default is REQUIRED
         if self.description:
             schema["description"] = self.description
-        if not self.required and (default := _format_default(self.default)) is not None:
+        if (default := _format_default(self.default)) is not None:
             schema["default_value"] = default
         return schema
 
     def read_value(self, values: Mapping[str, Any], uploads: Mapping[str, StoredFile]) -> Any:
-        """Return the checked value of this parameter.
-
-        Args:
-            values: The values of all parameters, by name.
-            uploads: The files that the caller has uploaded, by id.
-
-        Raises:
-            ApiError: 4000, the value is missing or has the wrong type.
-        """
-        value = values.get(self.name, REQUIRED)
-        if value is REQUIRED or (value is None and not self.required):
-            if self.required:
-                raise ApiError(4000, f"parameters.{self.name} is required")
+        """Return the checked value of this parameter; `uploads` are the files of the caller."""
+        value = values.get(self.name, self.default)
+        if value is REQUIRED:
+            raise ApiError(4000, f"parameters.{self.name} is required")
+        if self.name not in values or (value is None and self.default is not REQUIRED):
             return self.default
         if self.adapter is None:
             return value
@@ -82,32 +65,18 @@ class Parameter:
 
 
 def build_parameters(fields: Mapping[str, Any]) -> tuple[Parameter, ...]:
-    """Build parameters from their types.
-
-    Args:
-        fields: A type by name, or a tuple of a type and a default.
-
-    Raises:
-        TypeError: A type cannot be checked.
-    """
-    parameters = []
+    """Build parameters from a type by name, or from a tuple of a type and a default."""
+    kind, parameters = inspect.Parameter.KEYWORD_ONLY, []
     for name, field in fields.items():
         annotation, default = field if isinstance(field, tuple) else (field, REQUIRED)
-        kind = inspect.Parameter.KEYWORD_ONLY
-        parameter = inspect.Parameter(name, kind, annotation=annotation, default=default)
-        parameters.append(build_parameter(parameter))
-    return tuple(parameters)
+        parameters.append(inspect.Parameter(name, kind, annotation=annotation, default=default))
+    return tuple(map(build_parameter, parameters))
 
 
 def build_parameter(parameter: inspect.Parameter, description: str = "") -> Parameter:
     """Build the workflow parameter for a parameter of a function.
 
-    Args:
-        parameter: The parameter of the function.
-        description: Its description; one in `Annotated` has precedence.
-
-    Raises:
-        TypeError: Its type cannot be checked.
+    A description in `Annotated` has precedence. A type that cannot be checked is a `TypeError`.
     """
     annotation, default = parameter.annotation, parameter.default
     if annotation is REQUIRED and default is not REQUIRED and default is not None:
@@ -133,12 +102,11 @@ def build_schema(adapter: TypeAdapter[Any], mode: Any = "validation") -> dict[st
 
 def _format_default(default: Any) -> str | None:
     """Return a default as the schema has it: always a string (wire 4.7)."""
-    if default is None or isinstance(default, str):
-        return default
     try:
-        return go_json.dumps(default)
-    except (TypeError, ValueError):
-        return None
+        text = default if isinstance(default, str) else go_json.dumps(default)
+    except (TypeError, ValueError):  # REQUIRED, too
+        text = None
+    return None if default is None else text
 
 
 def _convert_schema(
@@ -151,22 +119,14 @@ def _convert_schema(
     if kind == "array":
         converted["items"] = _convert_schema(schema.get("items", {}), definitions, parents)
     if kind == "object" and schema.get("properties"):
-        converted["properties"] = {
-            name: _convert_property(name, schema, _convert_schema(inner, definitions, parents))
-            for name, inner in schema["properties"].items()
-        }
-    return converted
-
-
-def _convert_property(
-    name: str, schema: Mapping[str, Any], converted: dict[str, Any]
-) -> dict[str, Any]:
-    original = schema["properties"][name]
-    converted["required"] = name in schema.get("required", ())
-    if original.get("description"):
-        converted["description"] = original["description"]
-    if original.get("default") is not None:
-        converted["default_value"] = _format_default(original["default"])
+        properties = converted["properties"] = {}
+        for name, inner in schema["properties"].items():
+            field = properties[name] = _convert_schema(inner, definitions, parents)
+            field["required"] = name in schema.get("required", ())
+            if inner.get("description"):
+                field["description"] = inner["description"]
+            if inner.get("default") is not None:
+                field["default_value"] = _format_default(inner["default"])
     return converted
 
 
