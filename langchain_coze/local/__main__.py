@@ -105,7 +105,9 @@ def _create_server(arguments: argparse.Namespace) -> Any:
 
     target = _load_target(arguments.target) if arguments.target else None
     names = ("host", "port", "profile", "token")
-    options = {name: v for name in names if (v := getattr(arguments, name)) is not None}
+    options: dict[str, Any] = {
+        name: v for name in names if (v := getattr(arguments, name)) is not None
+    }
     if arguments.host is not None:
         options["any_host"] = True
     if arguments.profile == "site":
@@ -113,11 +115,9 @@ def _create_server(arguments: argparse.Namespace) -> Any:
         return _create_site(target, options)
     if isinstance(target, LocalCoze):
         return dataclasses.replace(target, **options)
-    if isinstance(target, LocalChatflow):
-        return LocalCoze(chatflows=target, **options)
-    if isinstance(target, LocalWorkflow):
-        return LocalCoze(workflows=target, **options)
-    return LocalCoze(target, **options)
+    fields = {LocalChatflow: "chatflows", LocalWorkflow: "workflows"}
+    options[fields.get(type(target), "bots")] = target
+    return LocalCoze(**options)
 
 
 def _create_site(target: Any, options: dict[str, Any]) -> Any:
@@ -182,36 +182,27 @@ def _warn_if_reachable(coze: Any) -> None:
 
 def _format_greeting(server: Any) -> str:
     exports = "".join(f"export {name}={value}\n" for name, value in server.environment.items())
-    is_site = not hasattr(server, "bots")
-    title = (
-        "Local coze.site project / 本地扣子编程项目"
-        if is_site
-        else "Local Coze server / 本地扣子服务"
-    )
+    title = "Local coze.site project / 本地扣子编程项目"
+    if hasattr(server, "bots"):
+        title = "Local Coze server / 本地扣子服务"
+        served = _format_list("Bots / 智能体", server.bots)
+        served += _format_list("Chatflows / 对话流", server.chatflows)
+        served += _format_list("Workflows / 工作流", server.workflows)
+    elif server.workflow is None:
+        served = f"Agent / 智能体:\n  {derive_name(server.agent)}\n"
+    else:
+        served = f"Workflow / 工作流:\n  {derive_name(server.workflow)}\n"
     return (
         f"{title}: {server.base_url}\n"
         f"Token / 令牌: {server.token}\n"
-        f"{_format_site(server) if is_site else _format_served(server)}\n"
+        f"{served}\n"
         f"{exports}\n"
         "Ctrl-C ends it / 按 Ctrl-C 结束\n"
     )
 
 
-def _format_site(site: Any) -> str:
-    if site.workflow is None:
-        return f"Agent / 智能体:\n  {derive_name(site.agent)}\n"
-    return f"Workflow / 工作流:\n  {derive_name(site.workflow)}\n"
-
-
-def _format_served(coze: Any) -> str:
-    bots = "".join(f"  {bot.bot_id}  {bot.name}\n" for bot in coze.bots)
-    workflows = _format_list("Chatflows / 对话流", coze.chatflows)
-    workflows += _format_list("Workflows / 工作流", coze.workflows)
-    return f"Bots / 智能体:\n{bots}{workflows}"
-
-
-def _format_list(title: str, workflows: Sequence[Any]) -> str:
-    lines = "".join(f"  {workflow.workflow_id}  {workflow.name}\n" for workflow in workflows)
+def _format_list(title: str, served: Sequence[Any]) -> str:
+    lines = "".join(f"  {item.wire_id}  {item.name}\n" for item in served)
     return f"{title}:\n{lines}" if lines else ""
 
 

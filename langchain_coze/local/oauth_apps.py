@@ -57,18 +57,7 @@ class LocalOAuthApp:
 
 
 def as_oauth_apps(apps: Any) -> tuple[LocalOAuthApp, ...]:
-    """Return the apps as a tuple.
-
-    Args:
-        apps: A `LocalOAuthApp`, or an iterable of them.
-
-    Raises:
-        TypeError: Something else is among them.
-
-    Example:
-        >>> as_oauth_apps(())
-        ()
-    """
+    """Return a `LocalOAuthApp`, or an iterable of them, as a tuple."""
     is_one = isinstance(apps, LocalOAuthApp) or not isinstance(apps, Iterable)
     oauth_apps = (apps,) if is_one else tuple(apps)
     for app in oauth_apps:

@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers.
-
-    Args:
-        config: pytest's own.
-    """
+    """Register the markers."""
     for name, fields in (("LocalCoze", "bots=…"), ("LocalSite", "agent=…")):
         marker = f"local_{name.removeprefix('Local').lower()}({fields}, **fields)"
         config.addinivalue_line("markers", f"{marker}: arguments of the fixture's {name}, by name")

@@ -38,11 +38,9 @@ class RecordedRequest:
 
 
 class RequestLog:
-    """The last requests, oldest first.
+    """The last `max_requests` requests, oldest first.
 
-    Args:
-        max_requests: How many are kept; fewer when their bodies have more than 32 MB. The last
-            one is always kept.
+    It keeps fewer when their bodies have more than 32 MB, but always the last one.
     """
 
     def __init__(self, max_requests: int) -> None:

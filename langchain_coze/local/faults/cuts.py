@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.faults.specs import FaultSet
 
+_DELTA_MARKERS = (b"conversation.message.delta", b"event: Message\n")
 _END_MARKERS = (
     *(b"conversation.chat.completed", b"conversation.chat.failed"),
     *(b"event: Done\n", b"event: Error\n", b"event: Interrupt\n"),
@@ -18,12 +19,7 @@ _END_MARKERS = (
 
 
 def apply_cuts(faults: FaultSet, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Return the chunks of a body up to where it is cut.
-
-    Args:
-        faults: The faults; those of other kinds are ignored.
-        chunks: Encoded events, one each, or the JSON of a reply.
-    """
+    """Return the chunks of a body up to its cut; they are events, or the JSON of a reply."""
     if Fault.CUT_AT in faults.values:
         chunks = _truncate_at(int(faults.values[Fault.CUT_AT]), chunks)
     if Fault.CUT_MID_LINE in faults.values:
@@ -41,21 +37,14 @@ async def _truncate_at(limit: int, chunks: AsyncIterator[bytes]) -> AsyncIterato
         yield chunk
 
 
-def _is_delta(chunk: bytes) -> bool:
-    return b"conversation.message.delta" in chunk or b"event: Message\n" in chunk
-
-
-def _ends_turn(chunk: bytes) -> bool:
-    # A reply that is no stream is one JSON object.
-    return chunk.startswith(b"{") or any(marker in chunk for marker in _END_MARKERS)
-
-
 async def _truncate_in_line(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     deltas = 0
     async for chunk in chunks:
-        deltas += _is_delta(chunk)
-        # A turn with fewer than two deltas is cut in its last chat event.
-        if deltas == 2 or _ends_turn(chunk):  # noqa: PLR2004 - the second
+        deltas += any(marker in chunk for marker in _DELTA_MARKERS)
+        # A turn with fewer than two deltas is cut in its last chat event; a reply without a stream
+        # is one JSON object.
+        ends = chunk.startswith(b"{") or any(marker in chunk for marker in _END_MARKERS)
+        if deltas == 2 or ends:  # noqa: PLR2004 - the second
             # Between two characters.
             yield chunk[: len(chunk) * 2 // 3].decode("utf-8", "ignore").encode()
             return

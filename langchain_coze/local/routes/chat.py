@@ -81,7 +81,7 @@ class ChatRoutes(RouteGroup):
     async def _cancel(self, context: RequestContext) -> Response:
         body = context.json_object
         ids = str(body.get("conversation_id")), str(body.get("chat_id"))
-        run = self._state.store.get_chat(*ids, context.owner)
+        run = self._state.get_chat(*ids, context.owner)
         if not run.is_cancelable:
             raise ApiError(4104)
         run.cancel()
@@ -91,9 +91,9 @@ class ChatRoutes(RouteGroup):
     async def _submit_tool_outputs(self, context: RequestContext) -> Response:
         ids = context.require_query("conversation_id"), context.require_query("chat_id")
         stream, outputs = read_tool_outputs(context.json_object)
-        if self._state.store.was_unsaved(ids[1], context.owner):
+        if self._state.was_unsaved(ids[1], context.owner):
             raise ApiError(5000, "tool outputs need a chat with auto_save_history=true")
-        run = self._state.store.get_chat(*ids, context.owner)
+        run = self._state.get_chat(*ids, context.owner)
         run.submit_tool_outputs(outputs, stream=stream)
         self._state.start_task(run.execute())
         if stream:
@@ -107,7 +107,7 @@ class ChatRoutes(RouteGroup):
 
     def _get_run(self, context: RequestContext) -> ChatRun:
         ids = context.require_query("conversation_id"), context.require_query("chat_id")
-        return self._state.store.get_chat(*ids, context.owner)
+        return self._state.get_chat(*ids, context.owner)
 
     def _start_chat(self, context: RequestContext) -> ChatRun:
         profile = context.profile
@@ -117,7 +117,7 @@ class ChatRoutes(RouteGroup):
         if not bot.published and request.publish_status != "unpublished_draft":
             raise ApiError(4015, resource_id=bot.bot_id)
         conversation = self._open_conversation(context, request)
-        _check_files(request, self._state.store.get_files(context.owner))
+        _check_files(request, self._state.get_files(context.owner))
         return self._start_run(bot, request, conversation, profile, context)
 
     def _start_chatflow_chat(self, context: RequestContext, profile: CloudProfile) -> ChatRun:
@@ -145,9 +145,9 @@ class ChatRoutes(RouteGroup):
         state, faults = self._state, context.faults
         if not state.consume_quota(bot.wire_id, bot.quota):
             faults = faults.with_failure(4028)
-        uploads = state.store.get_files(context.owner)
+        uploads = state.get_files(context.owner)
         run = ChatRun(bot, request, conversation, profile, uploads, faults)
-        state.store.add_chat(run)
+        state.add_chat(run)
         state.start_task(run.execute())
         return run
 
@@ -155,7 +155,7 @@ class ChatRoutes(RouteGroup):
         messages, is_studio = request.additional_messages, context.profile.is_studio
         if messages and messages[-1].role != "user":
             raise ApiError(4000, "the last of additional_messages must have the role user")
-        store = self._state.store
+        store = self._state
         conversation: Conversation | None = None
         if conversation_id := context.query.get("conversation_id"):
             try:
@@ -187,7 +187,7 @@ class ChatRoutes(RouteGroup):
     def _open_flow_conversation(
         self, context: RequestContext, request: ChatRequest
     ) -> Conversation:
-        store, body, is_studio = self._state.store, context.json_object, context.profile.is_studio
+        store, body, is_studio = self._state, context.json_object, context.profile.is_studio
         conversations = store.list_conversations(context.owner)
         if conversation_id := body.get("conversation_id"):
             found = [c for c in conversations if c.id == conversation_id and c.name]

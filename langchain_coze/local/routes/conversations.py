@@ -56,7 +56,7 @@ class ConversationRoutes(RouteGroup):
         if entries and not context.profile.is_studio:  # which ignores them
             turn = SavedTurn(store_messages(entries), section_id=conversation.section_id)
             conversation.turns.append(turn)
-        self._state.store.add_conversation(conversation)
+        self._state.add_conversation(conversation)
         return context.reply(conversation.as_json())
 
     @route("/v1/conversation/retrieve", "GET", "GET")
@@ -72,7 +72,7 @@ class ConversationRoutes(RouteGroup):
         channel = context.query.get("connector_id") or _API_CHANNEL
         conversations = [
             conversation
-            for conversation in self._state.store.list_conversations(context.owner)
+            for conversation in self._state.list_conversations(context.owner)
             if conversation.bot_id == bot_id and channel == _API_CHANNEL
         ]
         page, has_more = context.select_page(
@@ -94,7 +94,7 @@ class ConversationRoutes(RouteGroup):
         reply: dict[str, Any] = {"code": 0, "msg": ""}
         if context.profile.is_studio:  # where it has no effect
             return build_json_response(reply | {"BaseResp": None})
-        self._state.store.delete_conversation(conversation)
+        self._state.delete_conversation(conversation)
         return build_json_response(reply | context.profile.build_detail(context.logid))
 
     @route(f"{_CONVERSATION}/clear", "POST", "POST")
@@ -184,7 +184,7 @@ class ConversationRoutes(RouteGroup):
         turn, message = _find_message(conversation, context)
         if turn.chat_id:
             with contextlib.suppress(ApiError):  # it may belong to a chat that is not kept
-                run = self._state.store.get_chat(conversation.id, turn.chat_id, context.owner)
+                run = self._state.get_chat(conversation.id, turn.chat_id, context.owner)
                 types = _STEP_TYPES if message.entry.type == "answer" else frozenset()
                 run.writer.delete_messages(message.id, types)
         turn.messages.remove(message)
@@ -192,7 +192,7 @@ class ConversationRoutes(RouteGroup):
 
     def _get_conversation(self, context: RequestContext) -> Conversation:
         conversation_id = context.require_query("conversation_id")
-        return self._state.store.get_conversation(conversation_id, context.owner)
+        return self._state.get_conversation(conversation_id, context.owner)
 
 
 def _read_name(value: Any) -> str:

@@ -39,13 +39,13 @@ class FileRoutes(RouteGroup):
         if not is_studio:  # which checks nothing
             _check_file(name, data)
         stored = StoredFile(generate_id(), name, data, int(time.time()), context.owner)
-        self._state.store.files[stored.id] = stored
+        self._state.files[stored.id] = stored
         return context.reply(stored.as_json())
 
     @route("/v1/files/retrieve", "GET")
     async def _retrieve(self, context: RequestContext) -> Response:
         file_id = context.require_query("file_id")
-        stored = self._state.store.files.get(file_id)
+        stored = self._state.files.get(file_id)
         if stored is None or stored.owner != context.owner:
             raise ApiError(4000, f"file_id {file_id!r} does not exist")
         return context.reply(stored.as_json())

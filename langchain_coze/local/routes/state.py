@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from langchain_coze.local.routes.stream_responses import StreamConnections
-from langchain_coze.local.runtime.store import Store
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import derive_id
 
@@ -20,8 +19,11 @@ if TYPE_CHECKING:
     from langchain_coze.local.bots import LocalBot
     from langchain_coze.local.chatflows import LocalChatflow
     from langchain_coze.local.oauth_apps import LocalOAuthApp
+    from langchain_coze.local.runtime.chat_run import ChatRun
+    from langchain_coze.local.runtime.conversation import Conversation
     from langchain_coze.local.runtime.workflow_run import ServedRun
     from langchain_coze.local.wire.cloud_profile import CloudProfile
+    from langchain_coze.local.wire.files import StoredFile
     from langchain_coze.local.workflows import LocalWorkflow
 
 OWNER_ID = derive_id("owner", "local")
@@ -62,15 +64,18 @@ class ServerState:
     """The state of one running server.
 
     Attributes:
+        chats: The chats that were saved; `unsaved` has the id and owner of the others.
         running_tasks: The chats and runs that are not finished.
         counters: How often quotas were used and faults were applied.
         issued_tokens: Access tokens of OAuth apps.
-        workflow_runs: The runs of workflows, by id.
     """
 
     settings: ServerSettings
     profile: CloudProfile
-    store: Store = field(default_factory=Store)
+    files: dict[str, StoredFile] = field(default_factory=dict)
+    conversations: dict[str, Conversation] = field(default_factory=dict)
+    chats: dict[str, ChatRun] = field(default_factory=dict)
+    unsaved: set[tuple[str, str]] = field(default_factory=set)
     connections: StreamConnections = field(default_factory=StreamConnections)
     running_tasks: set[asyncio.Task[None]] = field(default_factory=set)
     counters: Counter[str] = field(default_factory=Counter)
@@ -133,6 +138,54 @@ class ServerState:
         task = asyncio.create_task(coroutine)
         self.running_tasks.add(task)
         task.add_done_callback(self.running_tasks.discard)
+
+    # Conversations, chats and files ----------------------------------------------------------
+
+    def get_files(self, owner: str) -> dict[str, StoredFile]:
+        """Return the files that a user has uploaded and may use, by id (wire 5.3)."""
+        return {file_id: file for file_id, file in self.files.items() if file.owner == owner}
+
+    def add_conversation(self, conversation: Conversation) -> Conversation:
+        """Store a new conversation."""
+        self.conversations[conversation.id] = conversation
+        return conversation
+
+    def get_conversation(self, conversation_id: str, owner: str) -> Conversation:
+        """Return a conversation; 4002 when its owner has none with this id."""
+        conversation = self.conversations.get(conversation_id)
+        if conversation is None or conversation.owner != owner:
+            text = f"Invalid conversation: {conversation_id!r} does not exist"
+            raise ApiError(4002, text, of_other_user=conversation is not None)
+        return conversation
+
+    def list_conversations(self, owner: str) -> list[Conversation]:
+        """Return all conversations of an owner, oldest first."""
+        return [c for c in self.conversations.values() if c.owner == owner]
+
+    def delete_conversation(self, conversation: Conversation) -> None:
+        """Delete a conversation and its chats."""
+        del self.conversations[conversation.id]
+        for chat_id, run in list(self.chats.items()):
+            if run.conversation is conversation:
+                del self.chats[chat_id]
+
+    def add_chat(self, run: ChatRun) -> None:
+        """Store a chat whose history is saved; of another one store only its ids."""
+        if run.request.auto_save_history:
+            self.chats[run.ids.chat_id] = run
+        else:
+            self.unsaved.add((run.ids.chat_id, run.conversation.owner))
+
+    def was_unsaved(self, chat_id: str, owner: str) -> bool:
+        """Return whether there was a chat of this owner that was not saved."""
+        return (chat_id, owner) in self.unsaved
+
+    def get_chat(self, conversation_id: str, chat_id: str, owner: str) -> ChatRun:
+        """Return a saved chat; 4001 when this conversation and owner have none with this id."""
+        run = self.chats.get(chat_id)
+        if run and (run.conversation.id, run.conversation.owner) == (conversation_id, owner):
+            return run
+        raise ApiError(4001)
 
 
 def find_by_id(served: Iterable[ServedT], wire_id: Any) -> ServedT | None:

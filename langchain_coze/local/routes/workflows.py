@@ -120,7 +120,7 @@ class WorkflowRoutes(RouteGroup):
         workflow = self._get_workflow(request, streamed=mode == STREAM)
         if mode == ASYNC and not workflow.paid and self._profile.requires_plan_for_async:
             raise ApiError(6003)
-        uploads = state.store.get_files(owner)
+        uploads = state.get_files(owner)
         inputs = workflow.signature.read_inputs(request.parameters, uploads)
         if not state.consume_quota(workflow.workflow_id, workflow.quota):
             raise ApiError(4028)
@@ -192,7 +192,7 @@ class WorkflowRoutes(RouteGroup):
         if streamed != is_stream:
             path = _STREAM_RESUME if is_stream else _RESUME
             raise ApiError(4000, f"this run is resumed with {path}")
-        uploads = self._state.store.get_files(context.owner)
+        uploads = self._state.get_files(context.owner)
         self._state.start_task(run.resume(request.resume_data, uploads))
         return run
 

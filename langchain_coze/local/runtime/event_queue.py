@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 class EventQueue:
     """The events of one stream, in batches of those that are ready.
 
-    Args:
-        enabled: False: nobody streams the events, and they are discarded.
+    One that is not `enabled` has no reader, and discards them.
     """
 
     def __init__(self, *, enabled: bool) -> None:

@@ -52,15 +52,10 @@ _HTTP_STATUSES = {4100: 401, 700012006: 401, 4101: 403, 4200: 404, 4013: 429, 40
 
 
 class ApiError(Exception):
-    """A request that is answered with an error.
+    """A request that is answered with an error (wire 7.1).
 
-    Args:
-        code: Coze's error code.
-        message: What is wrong with this request; a general sentence for the code when empty.
-        resource_id: The id of what does not exist or cannot be used.
-        of_other_user: Whether it exists, but belongs to another user.
-
-    Source: Coze API, error codes (wire 7.1).
+    `message` says what is wrong, or is the general sentence of the code. `resource_id` is what
+    does not exist or cannot be used, or exists, but is `of_other_user`.
     """
 
     def __init__(
@@ -78,8 +73,5 @@ def get_failure_message(code: int) -> str:
 
 
 def get_http_status(code: int) -> int:
-    """Return the HTTP status of a code, for servers whose status is not always 200.
-
-    Source: the mapping that the official JavaScript SDK accepts (wire 1.5).
-    """
+    """Return the status of a code that the official JavaScript SDK accepts (wire 1.5)."""
     return _HTTP_STATUSES.get(code, 400) if code else 200

@@ -20,15 +20,7 @@ _KNOWN_EXTENSIONS = {name for _, names in _KINDS for name in names}
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """An uploaded file.
-
-    Attributes:
-        id: Its id.
-        name: Its file name.
-        data: Its bytes.
-        created_at: Unix time in seconds.
-        owner: Id of the account that uploaded it.
-    """
+    """An uploaded file, and the account that uploaded it."""
 
     id: str
     name: str
@@ -50,10 +42,6 @@ def has_right_extension(name: str, data: bytes) -> bool:
     """Return whether the name of a file fits its bytes, as far as their kind is known (wire 5.3).
 
     That `.bin` fits nothing is inferred, not recorded. A name without an extension passes here.
-
-    Args:
-        name: The file name.
-        data: The bytes.
     """
     extension = name.rpartition(".")[2].lower() if "." in name else ""
     fitting = next((names for start, names in _KINDS if data.startswith(start)), None)

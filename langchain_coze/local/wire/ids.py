@@ -18,14 +18,7 @@ def generate_id() -> str:
 
 
 def derive_id(*parts: str) -> str:
-    """Return the id of these names; it is always the same.
-
-    Args:
-        *parts: Names that together mean one thing, for example a data set and a document.
-
-    Returns:
-        A string of 19 digits, below 2**63.
-    """
+    """Return the 19-digit id of names that together mean one thing; it is always the same."""
     digest = hashlib.sha256("\x00".join(parts).encode("utf-8", "replace")).digest()
     return str(7_000_000_000_000_000_000 + int.from_bytes(digest[:8]) % 10**18)
 

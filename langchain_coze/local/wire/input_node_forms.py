@@ -28,11 +28,7 @@ _ANY_FILE = 1
 
 
 def build_form(schemas: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the fields of a form.
-
-    Args:
-        schemas: The schema of each field by its name, as `Parameter.as_json` returns it.
-    """
+    """Return the fields of a form from the schemas that `Parameter.as_json` returns."""
     return [_build_field(name, schema) for name, schema in schemas.items()]
 
 

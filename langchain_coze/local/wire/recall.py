@@ -50,10 +50,7 @@ class RecalledChunk:
 class RecallMessage:
     """The content of one recall message.
 
-    Attributes:
-        chunks: The passages, best first; empty when nothing was found.
-        agent_id: The agent that searched; empty for the bot itself.
-        status_code: 0, or why the search has failed.
+    `agent_id` is empty for the bot itself; `status_code` is 0, or why the search has failed.
     """
 
     chunks: tuple[RecalledChunk, ...]
@@ -97,11 +94,8 @@ def build_chunk(chunk: RecalledChunk) -> dict[str, Any]:
     }
 
 
-def _parse_id(text: str) -> int | str:
-    return int(text) if text.isdecimal() else text
-
-
 def _build_original_request(query: str, bot_id: str, user_id: str, agent_id: str) -> str:
+    numbers = [int(text) if text.isdecimal() else text for text in (bot_id, agent_id)]
     context = {
         "coze_api_key_id": _FAKE_KEY,
         "coze_api_key_owner_id": _FAKE_OWNER,
@@ -113,14 +107,14 @@ def _build_original_request(query: str, bot_id: str, user_id: str, agent_id: str
     return go_json.dumps(
         {
             "message": {"role": "user", "content": query},
-            "bot_id": _parse_id(bot_id),
+            "bot_id": numbers[0],
             "connector_id": 1024,
             "connector_uid": user_id,
             "user_id": _FAKE_OWNER,
             "max_token": 4096,
             "scene_context": {
                 "_WORKFLOW_INPUT": go_json.dumps({"USER_INPUT": query}),
-                "agent_id": _parse_id(agent_id),
+                "agent_id": numbers[1],
                 "bot_context": go_json.dumps(context),
             },
         }
