@@ -22,8 +22,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.bots import LocalBot
-from langchain_coze.local.chatflows import LocalChatflow
+from langchain_coze.local.bots import LocalBot, LocalChatflow
 from langchain_coze.local.faults.specs import FAULTS, SITE_FAULTS, Fault, SiteFault
 from langchain_coze.local.knowledge import LocalKnowledge
 from langchain_coze.local.knowledge_workflows import knowledge_workflow

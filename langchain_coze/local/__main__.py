@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.chatflows import LocalChatflow
+from langchain_coze.local.bots import LocalChatflow
 from langchain_coze.local.runtime.naming import derive_name
 from langchain_coze.local.workflows import LocalWorkflow
 

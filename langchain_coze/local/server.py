@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_coze.local.app import LocalApp
 from langchain_coze.local.base_server import BaseServer
-from langchain_coze.local.bots import LocalBot
-from langchain_coze.local.chatflows import LocalChatflow
+from langchain_coze.local.bots import LocalBot, LocalChatflow
 from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.oauth_apps import LocalOAuthApp, as_oauth_apps
 from langchain_coze.local.routes.state import WORKSPACE_ID

@@ -23,9 +23,9 @@ from langchain_core.messages import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from langchain_coze.local.wire.chat_request import EnterMessage
     from langchain_coze.local.wire.files import StoredFile
     from langchain_coze.local.wire.recall import RecalledChunk
+    from langchain_coze.local.wire.requests import EnterMessage
 
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.chatflows import LocalChatflow
+from langchain_coze.local.bots import LocalChatflow
 from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteGroup,

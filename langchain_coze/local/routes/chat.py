@@ -15,14 +15,14 @@ from langchain_coze.local.routes.stream_responses import EventStreamResponse
 from langchain_coze.local.runtime.chat_run import ChatRun
 from langchain_coze.local.runtime.conversation import Conversation
 from langchain_coze.local.runtime.event_queue import EventQueue
-from langchain_coze.local.wire.chat_request import (
+from langchain_coze.local.wire.cloud_profile import UNKNOWN_CONVERSATION_NAME, CloudProfile
+from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.requests import (
     ChatRequest,
     read_chat_request,
     read_chatflow_request,
     read_tool_outputs,
 )
-from langchain_coze.local.wire.cloud_profile import UNKNOWN_CONVERSATION_NAME, CloudProfile
-from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.studio_workflows import get_workflow_profile
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from langchain_coze.local.chatflows import LocalChatflow
+    from langchain_coze.local.bots import LocalChatflow
     from langchain_coze.local.runtime.replying_bot import ReplyingBot
     from langchain_coze.local.wire.files import StoredFile
 

@@ -20,8 +20,8 @@ from langchain_coze.local.runtime.conversation import (
     StoredMessage,
     store_messages,
 )
-from langchain_coze.local.wire.chat_request import EnterMessage, read_messages, read_meta_data
 from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.requests import EnterMessage, read_messages, read_meta_data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

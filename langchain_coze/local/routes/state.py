@@ -16,8 +16,7 @@ from langchain_coze.local.wire.ids import derive_id
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
-    from langchain_coze.local.bots import LocalBot
-    from langchain_coze.local.chatflows import LocalChatflow
+    from langchain_coze.local.bots import LocalBot, LocalChatflow
     from langchain_coze.local.oauth_apps import LocalOAuthApp
     from langchain_coze.local.runtime.chat_run import ChatRun
     from langchain_coze.local.runtime.conversation import Conversation

@@ -24,14 +24,14 @@ from langchain_coze.local.runtime.workflow_run import (
 )
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import generate_id
-from langchain_coze.local.wire.studio_workflows import get_workflow_profile
-from langchain_coze.local.wire.workflow_replies import RunDetails
-from langchain_coze.local.wire.workflow_request import (
+from langchain_coze.local.wire.requests import (
     ResumeRequest,
     RunRequest,
     read_resume_request,
     read_run_request,
 )
+from langchain_coze.local.wire.studio_workflows import get_workflow_profile
+from langchain_coze.local.wire.workflow_replies import RunDetails
 from langchain_coze.local.workflow_parts import RunContext
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from langchain_coze.local.runtime.stepping import END, advance, close_iterator
 from langchain_coze.local.runtime.text import count_tokens
 from langchain_coze.local.turn_context import Turn
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.chat_request import ChatRequest, EnterMessage
 from langchain_coze.local.wire.cloud_profile import ChatInfo, CloudProfile, MessageIds
 from langchain_coze.local.wire.errors import ApiError, get_failure_message
 from langchain_coze.local.wire.ids import generate_id
 from langchain_coze.local.wire.recall import sort_by_score
+from langchain_coze.local.wire.requests import ChatRequest, EnterMessage
 from langchain_coze.local.wire.studio_chatflows import build_interrupt_meta
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from langchain_coze.local.wire.ids import generate_id
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
 
-    from langchain_coze.local.wire.chat_request import EnterMessage
+    from langchain_coze.local.wire.requests import EnterMessage
 
 
 def _get_time() -> int:

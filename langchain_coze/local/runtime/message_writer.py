@@ -11,9 +11,9 @@ from langchain_coze.local import reply_parts
 from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.runtime.text import count_tokens
 from langchain_coze.local.wire import go_json
-from langchain_coze.local.wire.chat_request import EnterMessage
 from langchain_coze.local.wire.events import SseEvent
 from langchain_coze.local.wire.ids import derive_id, generate_id
+from langchain_coze.local.wire.requests import EnterMessage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

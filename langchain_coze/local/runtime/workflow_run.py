@@ -13,30 +13,29 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from pydantic_core import to_jsonable_python
 
-from langchain_coze.local import reply_parts
+from langchain_coze.local import reply_parts, workflow_parts
 from langchain_coze.local.faults.specs import Fault
+from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.runtime.stepping import END, Deferred, advance, iterate_call
-from langchain_coze.local.runtime.workflow_writer import RunWriter
+from langchain_coze.local.runtime.text import split_deltas
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import ApiError, get_failure_message
 from langchain_coze.local.wire.ids import generate_id
-from langchain_coze.local.wire.workflow_replies import PendingQuestion, RunDetails
-from langchain_coze.local.workflow_parts import (
-    MESSAGE_NODE,
-    AskInput,
-    Message,
-    Output,
-    RunContext,
-    TokenUsage,
-    WorkflowInfo,
+from langchain_coze.local.wire.workflow_replies import (
+    END_NODE,
+    END_NODE_ID,
+    OutputNode,
+    PendingQuestion,
+    RunDetails,
+    render_output,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping
 
     from langchain_coze.local.faults.specs import FaultSet
-    from langchain_coze.local.runtime.event_queue import EventQueue
     from langchain_coze.local.runtime.workflow_signature import Signature
+    from langchain_coze.local.wire.events import SseEvent
     from langchain_coze.local.wire.files import StoredFile
     from langchain_coze.local.wire.workflow_replies import CloudWorkflowProfile
 
@@ -52,10 +51,10 @@ SYNC, STREAM, ASYNC = 0, 1, 2
 NOT_STREAMED = 6039
 _MAX_ANSWERS = 3
 
-Question: TypeAlias = reply_parts.Ask | AskInput
+Question: TypeAlias = reply_parts.Ask | workflow_parts.AskInput
 
 
-class RunnableWorkflow(WorkflowInfo, Protocol):
+class RunnableWorkflow(workflow_parts.WorkflowInfo, Protocol):
     """What a run reads from its workflow: a `LocalWorkflow`."""
 
     signature: Signature
@@ -78,7 +77,7 @@ class ServedRun:
 
     workflow: RunnableWorkflow
     inputs: Mapping[str, Any]
-    context: RunContext
+    context: workflow_parts.RunContext
     info: RunDetails
     profile: CloudWorkflowProfile
     resume_count: int = 0
@@ -163,18 +162,18 @@ class ServedRun:
 
     async def _process_item(self, item: Any) -> None:
         if isinstance(item, str):
-            item = Message(item, MESSAGE_NODE, finished=False)
-        if isinstance(item, Message):
+            item = workflow_parts.Message(item, workflow_parts.MESSAGE_NODE, finished=False)
+        if isinstance(item, workflow_parts.Message):
             self._writer.write_message(item)
             await asyncio.sleep(self.workflow.delay)
-        elif isinstance(item, TokenUsage):
+        elif isinstance(item, workflow_parts.TokenUsage):
             input_count, output_count = self.info.usage
             self.info.usage = input_count + item.input_count, output_count + item.output_count
         elif isinstance(item, reply_parts.Pause):
             await asyncio.sleep(item.seconds)
         elif isinstance(item, reply_parts.Fail):
             self._fail(item.code, item.msg)
-        elif isinstance(item, Output):
+        elif isinstance(item, workflow_parts.Output):
             await self._finish(item.value)
         else:
             raise TypeError(f"a workflow cannot yield a {type(item).__name__}")
@@ -204,7 +203,7 @@ class ServedRun:
             return
         self._question = question
         event_id = f"{self.info.execute_id}/{generate_id()}"
-        if isinstance(question, AskInput):
+        if isinstance(question, workflow_parts.AskInput):
             form = {parameter.name: parameter.as_json() for parameter in question.parameters}
             pending = PendingQuestion(event_id, "", (), form, rejected_answers)
         else:
@@ -232,7 +231,7 @@ class ServedRun:
 
 def _read_answer(question: Question, text: str, uploads: Mapping[str, StoredFile]) -> Any:
     """Return an answer as the function gets it; 4000 when it is not valid."""
-    if isinstance(question, AskInput):
+    if isinstance(question, workflow_parts.AskInput):
         return question.read_answer(text, uploads)
     if not text.strip():
         raise ApiError(4000, "resume_data is empty")
@@ -256,4 +255,62 @@ def _iterate_with_output(call: Callable[[], Any]) -> Generator[Any, Any, None]:
         return
     if inspect.isgenerator(result):
         result = yield from result
-    yield result if isinstance(result, Output) else Output(result)
+    yield result if isinstance(result, workflow_parts.Output) else workflow_parts.Output(result)
+
+
+class RunWriter:
+    """Builds the events of a run; one that is resumed gets another queue of `events`."""
+
+    def __init__(self, info: RunDetails, profile: CloudWorkflowProfile, *, streamed: bool) -> None:
+        """Start without messages."""
+        self._info, self._profile = info, profile
+        self._node: OutputNode | None = None
+        self.start_stream(streamed=streamed)
+
+    def start_stream(self, *, streamed: bool) -> None:
+        """Start another stream."""
+        self.events = EventQueue(enabled=streamed)
+        self._next_sequences: dict[str, int] = {}
+
+    def write_message(self, message: workflow_parts.Message) -> None:
+        """Write a message of an output node."""
+        if self._node is not None and self._node.title != message.node_title:
+            self._close_node()
+        node = self._node = self._node or OutputNode(message.node_title)
+        texts = self._info.texts
+        texts[node.title] = texts.get(node.title, "") + message.text
+        self.events.put(self._build_event(node, message.text, finished=message.finished))
+        if message.finished:
+            self._node = None
+
+    def build_output_events(self, value: Any) -> Iterator[SseEvent]:
+        """Yield the events of the End node: variables in one event, a text in several."""
+        self._close_node()
+        node = OutputNode(END_NODE, END_NODE, END_NODE_ID)
+        text = render_output(value, as_text=self._info.returns_text)
+        deltas = (split_deltas(text) or [""]) if self._info.returns_text else [text]
+        for number, delta in enumerate(deltas, 1):
+            yield self._build_event(node, delta, finished=number == len(deltas))
+
+    def write_question(self, question: PendingQuestion) -> None:
+        """Write a question, and the interrupt that waits for its answer."""
+        self._close_node()
+        is_form = question.form is not None
+        node = OutputNode("输入", "Input") if is_form else OutputNode("问答", "Question")
+        text = self._profile.build_question_text(question)
+        self.events.put(self._build_event(node, text, finished=True))
+        self.events.put(self._profile.build_interrupt_event(self._info, question, node))
+
+    def _close_node(self) -> None:
+        """End the node that is open: only now is it known that its last message was the last."""
+        if self._node is not None:
+            self.events.put(self._build_event(self._node, "", finished=True))
+            self._node = None
+
+    def _build_event(self, node: OutputNode, text: str, *, finished: bool) -> SseEvent:
+        if self._profile.continues_sequence:
+            node.sequence = self._next_sequences.get(node.id, 0)
+            self._next_sequences[node.id] = node.sequence + 1
+        event = self._profile.build_message_event(self._info, node, text, finished=finished)
+        node.sequence += 1
+        return event

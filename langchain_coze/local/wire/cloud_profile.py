@@ -29,8 +29,8 @@ from langchain_coze.local.wire.recall import build_recall_payload
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_coze.local.wire.chat_request import EnterMessage
     from langchain_coze.local.wire.recall import RecallMessage
+    from langchain_coze.local.wire.requests import EnterMessage
 
 _INVALID_TOKEN = 700012006
 UNKNOWN_CONVERSATION_NAME = 720702204

@@ -31,8 +31,8 @@ from langchain_coze.local.wire.studio_chatflows import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_coze.local.wire.chat_request import EnterMessage
     from langchain_coze.local.wire.recall import RecallMessage
+    from langchain_coze.local.wire.requests import EnterMessage
 
 _CANNOT_BEGIN, _STEP_FAILED = 103100001, 103200002
 _AUTHENTICATION = 700012006

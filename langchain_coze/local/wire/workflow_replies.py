@@ -11,7 +11,7 @@ from langchain_coze.local.wire.cloud_profile import CloudProfile, build_debug_ur
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.events import EventEncoder, SseEvent, create_numbered_encoder
 from langchain_coze.local.wire.ids import derive_id
-from langchain_coze.local.wire.input_node_forms import build_form
+from langchain_coze.local.wire.parameters import build_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

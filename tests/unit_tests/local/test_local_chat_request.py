@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from langchain_coze.local.wire.chat_request import read_chat_request
 from langchain_coze.local.wire.errors import ApiError, get_http_status
+from langchain_coze.local.wire.requests import read_chat_request
 
 USER = {"role": "user", "type": "question", "content": "hi", "content_type": "text"}
 BASE = {"bot_id": "7", "user_id": "u", "additional_messages": [USER]}

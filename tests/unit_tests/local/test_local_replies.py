@@ -24,7 +24,7 @@ from langchain_coze.local import (
     Turn,
 )
 from langchain_coze.local.reply_parts import needs_answer
-from langchain_coze.local.wire.chat_request import EnterMessage
+from langchain_coze.local.wire.requests import EnterMessage
 
 
 def turn_of(bot: LocalBot, question: str = "hi", **fields: Any) -> Turn:

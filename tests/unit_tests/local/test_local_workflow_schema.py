@@ -11,7 +11,7 @@ from langchain_coze.local import AskInput, FileKind, LocalCoze, LocalWorkflow, R
 from langchain_coze.local.runtime.workflow_signature import Signature
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.files import StoredFile
-from langchain_coze.local.wire.input_node_forms import build_form
+from langchain_coze.local.wire.parameters import build_form
 
 
 class Traveller(BaseModel):

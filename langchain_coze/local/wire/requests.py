@@ -1,4 +1,4 @@
-"""Reading and checking the bodies of requests for chats."""
+"""Reading and checking the bodies of requests; a wrong field is an error 4000 that names it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.wire.errors import INVALID_BODY, ApiError
-from langchain_coze.local.wire.fields import (
-    read_boolean,
-    read_object,
-    read_string,
-    read_string_map,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,8 +68,8 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
     Unknown fields are ignored, as on Coze; so is a `conversation_id`, which belongs in the query.
     """
     check_strings(body, "bot_id", "user_id", "connector_id", "bot_version", "publish_status")
-    stream = read_boolean(body, "stream", default=False)
-    saved = read_boolean(body, "auto_save_history", default=True)
+    stream = _read_boolean(body, "stream", default=False)
+    saved = _read_boolean(body, "auto_save_history", default=True)
     if not stream and not saved:
         raise ApiError(4007)
     status = body.get("publish_status") or "published_online"
@@ -84,16 +78,16 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
     if body.get("bot_version") and status == "unpublished_draft":
         raise ApiError(4000, "bot_version cannot be combined with publish_status unpublished_draft")
     return ChatRequest(
-        bot_id=read_string(body, "bot_id", required=True),
-        user_id=read_string(body, "user_id", required=True),
+        bot_id=_read_string(body, "bot_id", required=True),
+        user_id=_read_string(body, "user_id", required=True),
         additional_messages=read_messages(body.get("additional_messages"), saved=saved),
         stream=stream,
         auto_save_history=saved,
-        custom_variables=read_string_map(body, "custom_variables"),
+        custom_variables=_read_string_map(body, "custom_variables"),
         meta_data=read_meta_data(body.get("meta_data")),
-        parameters=read_object(body.get("parameters"), "parameters"),
+        parameters=_read_object(body.get("parameters"), "parameters"),
         publish_status=status,
-        extra_params=read_string_map(body, "extra_params"),
+        extra_params=_read_string_map(body, "extra_params"),
     )
 
 
@@ -124,8 +118,8 @@ def read_chatflow_request(body: Mapping[str, Any], *, takes_files: bool = False)
     if "parameters" not in body or not isinstance(body["parameters"] or {}, dict):
         raise ApiError(4000, "parameters is required and must be an object")
     return ChatRequest(
-        bot_id=read_string(body, "workflow_id", required=True),
-        user_id=read_string_map(body, "ext").get("user_id", ""),
+        bot_id=_read_string(body, "workflow_id", required=True),
+        user_id=_read_string_map(body, "ext").get("user_id", ""),
         additional_messages=messages,
         stream=True,
         auto_save_history=True,
@@ -161,7 +155,7 @@ def read_messages(
 
 def read_meta_data(value: Any) -> dict[str, str]:
     """Return a checked `meta_data` map; 4003 when it is too large."""
-    pairs = read_string_map({"meta_data": value}, "meta_data")
+    pairs = _read_string_map({"meta_data": value}, "meta_data")
     if len(pairs) > _MAX_META_DATA_PAIRS:
         raise ApiError(4003)
     for key, text in pairs.items():
@@ -172,14 +166,14 @@ def read_meta_data(value: Any) -> dict[str, str]:
 
 def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
     """Return whether to stream, and the outputs by the ids of their calls (wire 2.6)."""
-    stream = read_boolean(body, "stream", default=False)
+    stream = _read_boolean(body, "stream", default=False)
     items = body.get("tool_outputs")
     if not isinstance(items, list) or not items:
         raise ApiError(4000, "tool_outputs is required and must be a list")
     outputs: dict[str, str] = {}
     for position, item in enumerate(items):
         field = f"tool_outputs[{position}]"
-        output = read_object(item, field)
+        output = _read_object(item, field)
         call_id, text = output.get("tool_call_id"), output.get("output")
         if not isinstance(call_id, str) or not call_id:
             raise ApiError(4000, f"{field}.tool_call_id is required and must be a string")
@@ -192,7 +186,7 @@ def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
 
 
 def _read_message(value: Any, field: str, allowed_types: frozenset[str]) -> EnterMessage:
-    message = read_object(value, field)
+    message = _read_object(value, field)
     role, content = message.get("role"), message.get("content")
     if role not in {"user", "assistant"}:
         raise ApiError(4000, f"{field}.role: only user and assistant are supported, not {role!r}")
@@ -245,3 +239,106 @@ def _check_files_have_text(messages: tuple[EnterMessage, ...]) -> None:
         )
         if not any(neighbour.content_type == "text" for neighbour in neighbours):
             raise ApiError(4000, "a message with only files needs a text message beside it")
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A checked request for a run; fields as on the wire."""
+
+    workflow_id: str
+    parameters: Mapping[str, Any]
+    bot_id: str = ""
+    app_id: str = ""
+    ext: Mapping[str, str] = field(default_factory=dict)
+    is_async: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRequest:
+    """A checked request to resume a run; fields as on the wire."""
+
+    workflow_id: str
+    event_id: str
+    interrupt_type: int
+    resume_data: str
+
+
+def read_run_request(body: Mapping[str, Any]) -> RunRequest:
+    """Return the checked body of a request that starts a run (wire 4.2)."""
+    request = RunRequest(
+        workflow_id=_read_string(body, "workflow_id", required=True),
+        parameters=_read_parameters(body.get("parameters")),
+        bot_id=_read_string(body, "bot_id"),
+        app_id=_read_string(body, "app_id"),
+        ext=_read_string_map(body, "ext"),
+        is_async=_read_boolean(body, "is_async", default=False),
+    )
+    if request.bot_id and request.app_id:
+        raise ApiError(4000, "bot_id and app_id cannot be given together")
+    return request
+
+
+def read_resume_request(body: Mapping[str, Any]) -> ResumeRequest:
+    """Return the checked body of a request that resumes a run (wire 4.4, 4.5)."""
+    kind = body.get("interrupt_type")
+    if not isinstance(kind, int) or isinstance(kind, bool):
+        raise ApiError(4000, "interrupt_type is required and must be a whole number")
+    if not isinstance(body.get("resume_data"), str):
+        raise ApiError(4000, "resume_data is required and must be a string")
+    return ResumeRequest(
+        workflow_id=_read_string(body, "workflow_id", required=True),
+        event_id=_read_string(body, "event_id", required=True),
+        interrupt_type=kind,
+        resume_data=body["resume_data"],
+    )
+
+
+def _read_parameters(value: Any) -> Mapping[str, Any]:
+    """Return the parameters: an object, or its JSON text, which the API's pages also allow."""
+    if isinstance(value, str) and value:
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ApiError(4000, "parameters is a string, but no JSON text") from None
+    if value in (None, ""):
+        return {}
+    if not isinstance(value, dict):
+        raise ApiError(4000, "parameters must be an object, or the JSON text of one")
+    return value
+
+
+def _read_string(body: Mapping[str, Any], name: str, *, required: bool = False) -> str:
+    """Return a string; an empty one when it is missing and not required."""
+    value = body.get(name) or ""
+    if required and not (isinstance(value, str) and value):
+        raise ApiError(4000, f"{name} is required and must be a string")
+    if not isinstance(value, str):
+        raise ApiError(4000, f"{name} must be a string")
+    return value
+
+
+def _read_boolean(body: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    """Return a boolean."""
+    value = body.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise ApiError(4000, f"{name} must be true or false")
+    return value
+
+
+def _read_object(value: Any, name: str) -> Mapping[str, Any]:
+    """Return an object; an empty one for null."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ApiError(4000, f"{name} must be an object")
+    return value
+
+
+def _read_string_map(body: Mapping[str, Any], name: str) -> dict[str, str]:
+    """Return an object of strings."""
+    pairs = _read_object(body.get(name), name)
+    if not all(isinstance(value, str) for value in pairs.values()):
+        raise ApiError(4000, f"{name}: every value must be a string")
+    return dict(pairs)
