@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_coze.local.knowledge import LocalKnowledge, as_knowledge_bases
+from langchain_coze.local.knowledge import as_knowledge_bases
 from langchain_coze.local.runtime.extractive_reply import extract_reply
 from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
 from langchain_coze.local.runtime.replying_bot import ReplyingBot
@@ -14,7 +14,7 @@ from langchain_coze.local.wire.ids import derive_id
 from langchain_coze.local.wire.recall import RecallMessage, sort_by_score
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator
 
 
 @dataclass(eq=False)
@@ -64,19 +64,11 @@ class LocalBot(ReplyingBot):
     reply: Any = None
     _: KW_ONLY
     bot_id: str = ""
-    name: str = ""
-    description: str = ""
     prompt: str = ""
     knowledge: Any = None
     k: int | None = None
     recalls: Literal["one", "each"] = "one"
     on_demand: bool = False
-    follow_ups: Sequence[str] | Callable[[str], Sequence[str]] = ()
-    published: bool = True
-    delay: float = 0.0
-    burst: int = 1
-    quota: int | None = None
-    faults: str | Sequence[str] = ()
 
     is_chatflow = False
 
@@ -87,17 +79,12 @@ class LocalBot(ReplyingBot):
         bases = as_knowledge_bases(self.knowledge)
         check_unique_ids("knowledge bases", [base.dataset_id for base in bases])
         self.knowledge = bases[0] if len(bases) == 1 else bases or None
-        self.bases: tuple[LocalKnowledge, ...] = bases
+        self.bases = bases
         if self.recalls not in {"one", "each"}:
             raise ValueError(f"recalls is 'one' or 'each', not {self.recalls!r}")
         if self.k is not None and self.k < 1:
             raise ValueError("k must be at least 1")
-        self._set_reply(extract_reply if self.reply is None else self.reply)
-
-    @property
-    def wire_id(self) -> str:
-        """The id that its chats carry."""
-        return self.bot_id
+        self._set_reply(extract_reply if self.reply is None else self.reply, self.bot_id)
 
     async def search(self, question: str) -> AsyncIterator[RecallMessage]:
         """Search the knowledge bases; yield the content of each recall message."""
@@ -191,23 +178,10 @@ class LocalChatflow(ReplyingBot):
     reply: Any
     _: KW_ONLY
     workflow_id: str = ""
-    name: str = ""
     app_id: str = ""
-    description: str = ""
-    follow_ups: Sequence[str] | Callable[[str], Sequence[str]] = ()
-    published: bool = True
-    delay: float = 0.0
-    burst: int = 1
-    quota: int | None = None
-    faults: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Set the name and id; reject settings that cannot be used."""
         self.name = self.name or derive_name(self.reply)
         self.workflow_id = self.workflow_id or derive_id("chatflow", self.name)
-        self._set_reply(self.reply)
-
-    @property
-    def wire_id(self) -> str:
-        """The id that its chats carry."""
-        return self.workflow_id
+        self._set_reply(self.reply, self.workflow_id)

@@ -43,7 +43,7 @@ def knowledge_workflow(
         return {output: items or (None if _run.profile == "studio" else [])}
 
     parameter_class = inspect.Parameter
-    search.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # set on purpose
+    search.__dict__["__signature__"] = inspect.Signature(
         [
             parameter_class("_run", parameter_class.KEYWORD_ONLY, annotation=RunContext),
             parameter_class(parameter, parameter_class.KEYWORD_ONLY, annotation=str),

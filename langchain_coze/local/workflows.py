@@ -86,15 +86,11 @@ class LocalWorkflow:
         self.signature = Signature(self.function)
         self.name = self.name or derive_name(self.function)
         self.workflow_id = self.workflow_id or derive_id("workflow", self.name)
+        self.wire_id = self.workflow_id
         self.description = self.description or read_first_paragraph(self.function)
         read_faults(self.faults)
         self.created_at = int(time.time())
         self.is_async = is_async_function(self.function)
-
-    @property
-    def wire_id(self) -> str:
-        """The id that requests use."""
-        return self.workflow_id
 
     @property
     def returns_text(self) -> bool:

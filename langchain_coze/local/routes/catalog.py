@@ -8,12 +8,11 @@ from langchain_coze.local.bots import LocalChatflow
 from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteGroup,
-    build_json_response,
     route,
 )
 from langchain_coze.local.routes.state import OWNER_ID, WORKSPACE_ID, check_workspace, find_by_id
 from langchain_coze.local.wire.errors import ApiError
-from langchain_coze.local.wire.studio_workflows import get_workflow_profile
+from langchain_coze.local.wire.workflow_replies import get_workflow_profile
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -115,7 +114,7 @@ class CatalogRoutes(RouteGroup):
         if context.profile.is_studio:  # only chatflows have information, and here none
             if workflow:
                 raise ApiError(_NOT_A_CHATFLOW, "ChatFlowRole operation failure: {cause}")
-            return build_json_response({"BaseResp": None})
+            return context.reply_plain({"BaseResp": None})
         info: dict[str, Any] = {"workflow_detail": _build_detail(found, found.created_at)}
         if context.query.get("include_input_output", "").lower() == "true":
             info |= _build_schema(found)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteGroup,
-    build_json_response,
     route,
 )
 from langchain_coze.local.routes.state import find_by_id
@@ -23,7 +22,7 @@ from langchain_coze.local.wire.requests import (
     read_chatflow_request,
     read_tool_outputs,
 )
-from langchain_coze.local.wire.studio_workflows import get_workflow_profile
+from langchain_coze.local.wire.workflow_replies import get_workflow_profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +53,7 @@ class ChatRoutes(RouteGroup):
             return self._stream(EventQueue.of(events), profile, context)
         if run.request.stream:
             return self._stream(run.events, profile, context)
-        return build_json_response(run.profile.build_start_reply(run.info))
+        return context.reply_plain(run.profile.build_start_reply(run.info))
 
     @route("/v1/workflows/chat", "POST", "POST")
     async def _create_chatflow_chat(self, context: RequestContext) -> Response:
@@ -98,7 +97,7 @@ class ChatRoutes(RouteGroup):
         self._state.start_task(run.execute())
         if stream:
             return self._stream(run.events, context.profile, context)
-        return build_json_response(run.profile.build_start_reply(run.info))
+        return context.reply_plain(run.profile.build_start_reply(run.info))
 
     def _stream(
         self, events: EventQueue, profile: CloudProfile, context: RequestContext

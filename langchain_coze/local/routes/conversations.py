@@ -11,7 +11,6 @@ from langchain_coze.local.routes.request_context import (
     MAX_PAGE_SIZE,
     RequestContext,
     RouteGroup,
-    build_json_response,
     route,
 )
 from langchain_coze.local.runtime.conversation import (
@@ -93,9 +92,9 @@ class ConversationRoutes(RouteGroup):
         conversation = self._get_conversation(context)
         reply: dict[str, Any] = {"code": 0, "msg": ""}
         if context.profile.is_studio:  # where it has no effect
-            return build_json_response(reply | {"BaseResp": None})
+            return context.reply_plain(reply | {"BaseResp": None})
         self._state.delete_conversation(conversation)
-        return build_json_response(reply | context.profile.build_detail(context.logid))
+        return context.reply_plain(reply | context.profile.build_detail(context.logid))
 
     @route(f"{_CONVERSATION}/clear", "POST", "POST")
     async def _clear(self, context: RequestContext) -> Response:
@@ -149,7 +148,7 @@ class ConversationRoutes(RouteGroup):
         ]
         reply: dict[str, Any] = {"data": items} if items or not profile.is_studio else {}
         reply |= {"has_more": has_more, "first_id": ids[0], "last_id": ids[-1]}
-        return build_json_response(
+        return context.reply_plain(
             reply | {"code": 0, "msg": "", **profile.build_detail(context.logid)}
         )
 
@@ -174,7 +173,7 @@ class ConversationRoutes(RouteGroup):
         message.entry = replace(new, tool_call_id=old.tool_call_id)
         message.updated_at = int(time.time())
         item = turn.message_as_json(message, conversation.id)
-        return build_json_response(
+        return context.reply_plain(
             {"code": 0, "message": item, "msg": "", "detail": {"logid": context.logid}}
         )
 

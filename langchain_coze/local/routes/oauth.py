@@ -10,7 +10,6 @@ from langchain_coze.local.oauth_apps import MAX_TOKEN_SECONDS, LocalOAuthApp
 from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteGroup,
-    build_json_response,
     route,
 )
 from langchain_coze.local.routes.state import IssuedToken, ServerState
@@ -57,14 +56,14 @@ class OAuthRoutes(RouteGroup):
         except _TokenError as error:
             body = {"error_code": error.error_code, "error_message": error.error_message}
             body["error"] = error.error_code
-            return build_json_response(body, _HTTP_STATUSES.get(error.error_code, 400))
+            return context.reply_plain(body, _HTTP_STATUSES.get(error.error_code, 400))
         account = context.query.get("account_id") or context.query.get("enterprise_id") or ""
         owner = derive_id("owner", app.client_id, account, claims.get("session_name") or "")
         token = f"czs_{secrets.token_urlsafe(48)}"
         expires_at = math.ceil(self._state.now + min(seconds, app.max_seconds))
         self._state.issued_tokens[token] = IssuedToken(owner, expires_at)
         # expires_in is a point in time, in spite of its name.
-        return build_json_response(
+        return context.reply_plain(
             {"access_token": token, "expires_in": expires_at, "token_type": "Bearer"}
         )
 

@@ -92,6 +92,10 @@ class RequestContext:
         """Return `data` in the usual envelope (wire 1.4)."""
         return build_json_response(self.profile.build_envelope(data, self.path, self.logid))
 
+    def reply_plain(self, value: Any, status: int = 200, *, raw: bool = False) -> Response:
+        """Return JSON without an envelope."""
+        return build_json_response(value, status, raw=raw)
+
 
 Handler: TypeAlias = Callable[[RequestContext], Awaitable[Response]]
 MethodT = TypeVar("MethodT", bound=Callable[..., Awaitable[Response]])

@@ -30,8 +30,7 @@ from langchain_coze.local.wire.requests import (
     read_resume_request,
     read_run_request,
 )
-from langchain_coze.local.wire.studio_workflows import get_workflow_profile
-from langchain_coze.local.wire.workflow_replies import RunDetails
+from langchain_coze.local.wire.workflow_replies import RunDetails, get_workflow_profile
 from langchain_coze.local.workflow_parts import RunContext
 
 if TYPE_CHECKING:
@@ -205,16 +204,14 @@ class WorkflowRoutes(RouteGroup):
             return self._build_response(self._profile.build_started_reply(info))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(run.stopped.wait(), run.workflow.gateway_timeout)
-        if info.pending is not None:
-            if self._profile.allows_interrupt_without_stream:
-                reply = self._profile.build_interrupt_reply(info, info.pending, context.logid)
-                return self._build_response(reply)
+        asks = info.pending is not None
+        if asks and not self._profile.allows_interrupt_without_stream:
             await run.abandon()
         if info.failure is not None:
             # Studio's error of a run that asks is that of a run that was not started.
             started = None if info.failure[0] == NOT_STREAMED else info
             return self._build_error_response(ApiError(*info.failure), context, started)
-        if not run.ended:
+        if not (run.ended or asks):
             # The run continues, or the server is being stopped.
             return DroppedResponse(self._state.connections)
         return self._build_response(self._profile.build_reply(info, context.logid))

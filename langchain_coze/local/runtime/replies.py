@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
+import operator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
-from langchain_coze.local.reply_parts import PART_TYPES, ReplyPart, WorkflowQuestion, needs_answer
-from langchain_coze.local.runtime.runnables import stream_runnable
+from langchain_core.messages import AIMessageChunk, ToolMessage, message_chunk_to_message
+
+from langchain_coze.local.reply_parts import (
+    PART_TYPES,
+    ClientTool,
+    NewAnswer,
+    Reasoning,
+    ReplyPart,
+    ServerTool,
+    WorkflowQuestion,
+    needs_answer,
+)
 from langchain_coze.local.runtime.stepping import (
+    END,
+    ReplyThread,
     as_items,
     is_async_function,
     is_runnable,
     iterate_call,
 )
 from langchain_coze.local.turn_context import Turn
+
+_GRAPH_MODES = ["messages", "values"]
 
 ReplySource: TypeAlias = Callable[[Turn], AsyncGenerator[ReplyPart, Any]]
 
@@ -64,3 +81,154 @@ def _check_part(item: Any) -> None:
     is_part = isinstance(item, PART_TYPES) or needs_answer(item)
     if isinstance(item, WorkflowQuestion) or not is_part:
         raise TypeError(f"a reply cannot yield a {type(item).__name__}")
+
+
+async def stream_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[ReplyPart, Any]:
+    """Stream a Runnable's reply: of a graph also the tools it ran.
+
+    It is called with the list of messages, a LangGraph graph whose state has `messages` with
+    `{"messages": [...]}`. Tool calls that nobody has answered when it ends are for the client: they
+    are yielded together, and it is called again with the results that this generator is sent.
+    """
+    messages: list[Any] = list(turn.messages)
+    is_graph = "messages" in (getattr(runnable, "channels", None) or {})
+    while True:
+        reader = _GraphReader(messages) if is_graph else _MessageReader(messages)
+        value = {"messages": messages} if is_graph else messages
+        options = {"stream_mode": _GRAPH_MODES} if is_graph else {}
+        async with aclosing(stream_items(runnable, value, options)) as items:
+            async for item in items:
+                for part in reader.read(item):
+                    yield part
+        messages, calls = reader.get_messages_and_calls()
+        if not calls:
+            return
+        outputs = yield tuple(ClientTool(call["name"], call["args"]) for call in calls)
+        answered = zip(calls, outputs, strict=True)
+        messages += [ToolMessage(o, tool_call_id=c["id"], name=c["name"]) for c, o in answered]
+
+
+async def stream_items(
+    runnable: Any, value: Any, options: Mapping[str, Any]
+) -> AsyncGenerator[Any, None]:
+    """Yield what a Runnable streams; one without an async version runs in a thread."""
+    started = False
+    try:
+        async for item in runnable.astream(value, **options):
+            started = True
+            yield item
+    except NotImplementedError:
+        if started:
+            raise
+        async with aclosing(ReplyThread(lambda: runnable.stream(value, **options))) as thread:
+            while (item := await thread.asend(None)) is not END:
+                yield item
+
+
+class _MessageReader:
+    """Reads the stream of a chat model or chain."""
+
+    def __init__(self, messages: list[Any]) -> None:
+        self._messages = messages
+        self._chunks: list[Any] = []
+
+    def read(self, item: Any) -> Iterator[ReplyPart]:
+        if isinstance(item, PART_TYPES):
+            yield item
+        elif hasattr(item, "content"):
+            self._chunks.append(item)
+            yield from _read_parts(item)
+        elif isinstance(item, Mapping) and (texts := _find_texts(item)):
+            yield texts[0]
+        elif isinstance(item, Mapping) and isinstance(item.get("messages"), list):
+            self._chunks = item["messages"][-1:]
+            yield from _read_parts(item["messages"][-1])
+        else:
+            raise TypeError(
+                f"the Runnable gave a {type(item).__name__}; it must end in text or a message"
+            )
+
+    def get_messages_and_calls(self) -> tuple[list[Any], list[Any]]:
+        """Return the messages so far, and the tool calls that wait for the client."""
+        if not any(_get_calls(part) or _get_call_chunks(part) for part in self._chunks):
+            return self._messages, []
+        message = functools.reduce(operator.add, self._chunks)
+        if isinstance(message, AIMessageChunk):
+            message = message_chunk_to_message(message)
+        return [*self._messages, message], _get_calls(message)
+
+
+def _get_calls(message: Any) -> list[Any]:
+    """Return the calls of a message, also those whose arguments are not valid JSON."""
+    invalid = getattr(message, "invalid_tool_calls", None) or []
+    return [*(getattr(message, "tool_calls", None) or []), *invalid]
+
+
+def _get_call_chunks(message: Any) -> list[Any]:
+    return getattr(message, "tool_call_chunks", None) or []
+
+
+def _find_texts(item: Mapping[str, Any]) -> list[str]:
+    return [v for key in ("answer", "output", "text") if isinstance(v := item.get(key), str)]
+
+
+def _read_parts(message: Any) -> Iterator[ReplyPart]:
+    reasoning = message.additional_kwargs.get("reasoning_content")
+    if isinstance(reasoning, str) and reasoning:
+        yield Reasoning(reasoning)
+    if isinstance(message.content, list):
+        for block in message.content:
+            if isinstance(block, dict) and block.get("type") in {"reasoning", "thinking"}:
+                text = block.get("reasoning") or block.get("thinking")
+                if isinstance(text, str) and text:
+                    yield Reasoning(text)
+    if text := str(message.text):
+        yield text
+
+
+class _GraphReader:
+    """Reads a graph's streams: answers apart, tool calls joined with their results."""
+
+    def __init__(self, messages: list[Any]) -> None:
+        self._messages = messages
+        self._answer_id: str | None = None
+        self._partial_messages: dict[str, Any] = {}
+        self._call_arguments: dict[str, Mapping[str, Any]] = {}
+
+    def read(self, item: Any) -> Iterator[ReplyPart]:
+        mode, value = item
+        if mode == "values":
+            self._messages = list(value.get("messages") or [])
+        else:
+            yield from self._read_message(value[0])
+
+    def get_messages_and_calls(self) -> tuple[list[Any], list[Any]]:
+        """Return the messages so far, and the tool calls that wait for the client."""
+        last = self._messages[-1] if self._messages else None
+        return self._messages, _get_calls(last)
+
+    def _read_message(self, message: Any) -> Iterator[ReplyPart]:
+        if message.type == "tool":
+            yield ServerTool(
+                message.name or "tool",
+                self._call_arguments.pop(message.tool_call_id, {}),
+                str(message.text),
+            )
+        elif message.type in {"ai", "AIMessageChunk"}:
+            self._record_calls(message)
+            for part in _read_parts(message):
+                if self._answer_id not in {None, message.id}:
+                    yield NewAnswer()
+                self._answer_id = message.id
+                yield part
+
+    def _record_calls(self, message: Any) -> None:
+        if _get_call_chunks(message):
+            # Arguments of a streamed call are complete only in the sum of its chunks.
+            earlier = self._partial_messages.get(message.id)
+            message = self._partial_messages[message.id] = (
+                message if earlier is None else earlier + message
+            )
+        for call in message.tool_calls:
+            if call["id"]:
+                self._call_arguments[call["id"]] = call["args"]

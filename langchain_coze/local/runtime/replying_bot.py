@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.faults.specs import read_faults
@@ -14,35 +15,33 @@ if TYPE_CHECKING:
     from langchain_coze.local.wire.recall import RecallMessage
 
 
+@dataclass(eq=False, kw_only=True)
 class ReplyingBot:
     """The base of bots and chatflows; a chat reads these settings."""
 
-    name: str
-    description: str
-    follow_ups: Sequence[str] | Callable[[str], Sequence[str]]
-    published: bool
-    delay: float
-    burst: int
-    quota: int | None
-    faults: str | Sequence[str]
+    name: str = ""
+    description: str = ""
+    follow_ups: Sequence[str] | Callable[[str], Sequence[str]] = ()
+    published: bool = True
+    delay: float = 0.0
+    burst: int = 1
+    quota: int | None = None
+    faults: str | Sequence[str] = ()
+    wire_id: str = field(default="", init=False, repr=False)
+    bases: tuple[Any, ...] = field(default=(), init=False, repr=False)
 
     # Settings of bots only: the nodes of a chatflow search and prompt by themselves.
     is_chatflow = True
-    prompt: str = ""
-    bases: tuple[Any, ...] = ()
-    on_demand: bool = False
-
-    @property
-    def wire_id(self) -> str:
-        """The id that its chats carry."""
-        raise NotImplementedError
+    prompt = ""
+    on_demand = False
 
     def search(self, question: str) -> AsyncIterator[RecallMessage]:
         """Search the knowledge bases; yield the content of each recall message."""
         raise NotImplementedError
 
-    def _set_reply(self, reply: Any) -> None:
-        """Store the reply; reject settings that cannot be used."""
+    def _set_reply(self, reply: Any, wire_id: str) -> None:
+        """Store the reply and the id of its chats; reject settings that cannot be used."""
+        self.wire_id = wire_id
         if self.burst < 1:
             raise ValueError("burst must be at least 1")
         self.reply_source = as_reply_source(reply)
