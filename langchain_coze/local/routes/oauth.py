@@ -25,16 +25,10 @@ _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _DEFAULT_TOKEN_SECONDS = 900
 _LEEWAY = 60  # seconds that a JWT's iat may be in the future
 _REQUIRED_CLAIMS = ("iss", "aud", "iat", "exp", "jti")
-# The API's page lists the error codes (wire 6.2), not their statuses; these are those of RFC 6749.
-_HTTP_STATUSES = {"invalid_client": 401}
 
 
 class _TokenError(Exception):
-    """An error of the token endpoint; its code is one of RFC 6749."""
-
-    def __init__(self, error_code: str, error_message: str) -> None:
-        super().__init__(error_message)
-        self.error_code, self.error_message = error_code, error_message
+    """An error of the token endpoint: a code of RFC 6749, and a message."""
 
 
 class OAuthRoutes(RouteGroup):
@@ -54,9 +48,10 @@ class OAuthRoutes(RouteGroup):
             app, claims = self._verify_jwt(context)
             seconds = _read_duration(context.body)
         except _TokenError as error:
-            body = {"error_code": error.error_code, "error_message": error.error_message}
-            body["error"] = error.error_code
-            return context.reply_plain(body, _HTTP_STATUSES.get(error.error_code, 400))
+            code, message = error.args
+            body = {"error_code": code, "error_message": message, "error": code}
+            # The API's page lists the codes (wire 6.2), not their statuses; these are RFC 6749's.
+            return context.reply_plain(body, 401 if code == "invalid_client" else 400)
         account = context.query.get("account_id") or context.query.get("enterprise_id") or ""
         owner = derive_id("owner", app.client_id, account, claims.get("session_name") or "")
         token = f"czs_{secrets.token_urlsafe(48)}"

@@ -28,22 +28,15 @@ MAX_PAGE_SIZE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class RequestContext:
-    """One request while a route handles it.
+    """One request while a route handles it."""
 
-    Attributes:
-        request: Starlette's request; its body has been read, unless it is multipart.
-        query: Query parameters and path parameters.
-        body: The decoded JSON; None when the body is empty or not JSON.
-        owner: The account that sent it; empty on routes without a token.
-    """
-
-    request: Request
+    request: Request  # its body has been read, unless it is multipart
     path: str
-    query: Mapping[str, str]
-    body: Any
+    query: Mapping[str, str]  # with the path parameters
+    body: Any  # None when it is empty or not JSON
     logid: str
     faults: FaultSet
-    owner: str
+    owner: str  # empty on routes without a token
     profile: CloudProfile
 
     @property

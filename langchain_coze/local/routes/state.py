@@ -60,23 +60,18 @@ class IssuedToken(NamedTuple):
 
 @dataclass
 class ServerState:
-    """The state of one running server.
-
-    Attributes:
-        chats: The chats that were saved; `unsaved` has the id and owner of the others.
-        running_tasks: The chats and runs that are not finished.
-        counters: How often quotas were used and faults were applied.
-        issued_tokens: Access tokens of OAuth apps.
-    """
+    """The state of one running server."""
 
     settings: ServerSettings
     profile: CloudProfile
     files: dict[str, StoredFile] = field(default_factory=dict)
     conversations: dict[str, Conversation] = field(default_factory=dict)
     chats: dict[str, ChatRun] = field(default_factory=dict)
+    # Id and owner of the chats that were not saved.
     unsaved: set[tuple[str, str]] = field(default_factory=set)
     connections: StreamConnections = field(default_factory=StreamConnections)
     running_tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    # How often quotas were used and faults were applied.
     counters: Counter[str] = field(default_factory=Counter)
     issued_tokens: dict[str, IssuedToken] = field(default_factory=dict, repr=False)
     workflow_runs: dict[str, ServedRun] = field(default_factory=dict)

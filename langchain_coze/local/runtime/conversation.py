@@ -75,11 +75,7 @@ def store_messages(entries: Iterable[EnterMessage]) -> list[StoredMessage]:
 
 @dataclass(slots=True)
 class Conversation:
-    """A conversation: its context and the chat that is running in it, if any.
-
-    Attributes:
-        paused: Replies that have asked the user a question, by the id of their bot.
-    """
+    """A conversation: its context and the chat that is running in it, if any."""
 
     owner: str
     id: str = field(default_factory=generate_id)
@@ -89,6 +85,7 @@ class Conversation:
     section_id: str = ""
     turns: list[SavedTurn] = field(default_factory=list)
     running_chat_id: str | None = None
+    # Replies that have asked the user a question, by the id of their bot.
     paused: dict[str, AsyncGenerator[Any, Any]] = field(default_factory=dict)
     bot_id: str = ""
     updated_at: int = field(default_factory=_get_time)

@@ -37,22 +37,16 @@ class _OpenAnswer:
 
 
 class MessageWriter:
-    """Writes the messages of a turn from the parts of a reply.
-
-    Attributes:
-        events: The events; a turn that is continued later gets another queue.
-        called_model: Whether a model has said something, in contrast to a question of a workflow.
-        extra_params: The caller's own pairs, which Studio returns in `meta_data`.
-    """
+    """Writes the messages of a turn from the parts of a reply."""
 
     def __init__(
         self, profile: CloudProfile, ids: MessageIds, saved_turn: SavedTurn, pace: tuple[float, int]
     ) -> None:
         """Start without messages; `pace` is the `delay` and `burst` of the bot."""
-        self.events = EventQueue(enabled=False)
+        self.events = EventQueue(enabled=False)  # a turn that continues later gets another one
         self.input_tokens = self.output_tokens = self.reasoning_tokens = 0
-        self.called_model = False
-        self.extra_params: Mapping[str, str] = {}
+        self.called_model = False  # in contrast to a question of a workflow
+        self.extra_params: Mapping[str, str] = {}  # which Studio returns in `meta_data`
         self._messages: list[dict[str, Any]] = []
         self._profile, self._ids, self._saved_turn = profile, ids, saved_turn
         self._delay, self._burst = pace

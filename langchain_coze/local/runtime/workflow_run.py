@@ -66,21 +66,15 @@ class RunnableWorkflow(workflow_parts.WorkflowInfo, Protocol):
 
 @dataclass
 class ServedRun:
-    """A run of a workflow, whether or not a client is waiting for it.
-
-    Attributes:
-        inputs: The checked parameters, as `Signature.read_inputs` returns them.
-        context: The context for the function.
-        info: The state of the run.
-        stopped: Set at the end, and while the run waits for an answer.
-    """
+    """A run of a workflow, whether or not a client is waiting for it."""
 
     workflow: RunnableWorkflow
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, Any]  # the checked parameters
     context: workflow_parts.RunContext
     info: RunDetails
     profile: CloudWorkflowProfile
     resume_count: int = 0
+    # Set at the end, and while the run waits for an answer.
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:

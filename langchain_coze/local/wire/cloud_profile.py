@@ -6,7 +6,6 @@ The key order is theirs. `langchain_coze.local.wire.studio_profile` has the prof
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,54 +51,33 @@ class MessageIds:
 
 @dataclass(slots=True)
 class ChatInfo:
-    """The fields of a chat object besides its status.
-
-    Attributes:
-        created_at: Unix time in seconds, as `ended_at`, which is 0 until the chat ends.
-        usage: Input and output tokens so far.
-        reasoning_tokens: How many of the output tokens are reasoning.
-        tool_calls: The calls that wait for the client, as on the wire.
-        inserted_ids: The ids of the user's messages.
-    """
+    """The fields of a chat object besides its status."""
 
     ids: MessageIds
-    created_at: int
-    ended_at: int = 0
+    created_at: int  # Unix time in seconds
+    ended_at: int = 0  # 0 until the chat ends
     meta_data: Mapping[str, str] = field(default_factory=dict)
     last_error: Mapping[str, Any] = field(default_factory=lambda: {"code": 0, "msg": ""})
-    usage: tuple[int, int] = (0, 0)
-    reasoning_tokens: int = 0
-    tool_calls: Sequence[Mapping[str, Any]] = ()
-    inserted_ids: Sequence[str] = ()
+    usage: tuple[int, int] = (0, 0)  # input and output tokens so far
+    reasoning_tokens: int = 0  # of the output tokens
+    tool_calls: Sequence[Mapping[str, Any]] = ()  # those that wait for the client
+    inserted_ids: Sequence[str] = ()  # of the user's messages
 
 
 class CloudProfile:
-    """coze.cn and coze.com (wire 2 and 3, appendix B `cloud.chat`).
+    """coze.cn and coze.com (wire 2 and 3, appendix B `cloud.chat`)."""
 
-    Attributes:
-        name: The value of `LocalCoze.profile`.
-        recall_message_type: The type of recall messages.
-        has_client_tools: Whether a turn can ask the client to run a tool.
-        streams_only_answers: Whether streams have answers and suggestions only.
-        drops_single_chunks: Whether an answer of one delta is neither completed nor stored.
-        follow_ups_first: Whether suggestions come before the message after all answers.
-        lists_questions: Whether the list of a chat's messages has the questions (wire 2.8).
-        logid_header: The header with the log id.
-        status_after_question: The status event after a question to the user.
-        question_calls: The entries of `tool_calls` for a question to the user (wire 2.6).
-        message_fields: The fields of a message object, in order.
-    """
-
-    name = "cloud"
+    name = "cloud"  # the value of `LocalCoze.profile`
     is_studio = False
     recall_message_type = "verbose"
-    has_client_tools = True
-    streams_only_answers = False
-    drops_single_chunks = False
-    follow_ups_first = False
-    lists_questions = False
+    has_client_tools = True  # a turn can ask the client to run a tool
+    streams_only_answers = False  # and suggestions
+    drops_single_chunks = False  # an answer of one delta is neither completed nor stored
+    follow_ups_first = False  # before the message after all answers
+    lists_questions = False  # in the list of a chat's messages (wire 2.8)
     logid_header = "X-Tt-Logid"
-    status_after_question = "requires_action"
+    status_after_question = "requires_action"  # after a question to the user
+    # The entries of `tool_calls` for a question to the user (wire 2.6).
     question_calls: Sequence[Mapping[str, Any]] = (
         {"id": "", "type": "reply_message", "function": None, "require_info": None},
     )
@@ -351,25 +329,13 @@ class CloudProfile:
     ) -> str:
         """Return the content of a `function_call` message; `ids` are plugin id and API id."""
         plugin, _, api = name.partition("-")
-        return go_json.dumps(
-            {
-                "name": name,
-                "arguments": arguments,
-                "plugin_id": int(ids[0]),
-                "plugin_name": plugin,
-                "api_id": int(ids[1]),
-                "api_name": api or plugin,
-                "plugin_type": 1,
-                "thought": "",
-            }
-        )
+        return go_json.dumps(_build_call(name, arguments, ids, (plugin, api or plugin)))
 
     def build_client_call(self, name: str, arguments: Mapping[str, Any] | str) -> str:
         """Return the content of a `function_call` message of a local plugin (wire 2.3)."""
         ids = derive_id("plugin", name), derive_id("api", name)
-        call = json.loads(self.build_function_call(f"ts-{name}-{name}", {}, ids))
-        names = {"plugin_name": name, "api_name": name, "plugin_type": 6}
-        return go_json.dumps(call | {"arguments": arguments} | names)
+        call = _build_call(f"ts-{name}-{name}", arguments, ids, (name, name))
+        return go_json.dumps(call | {"plugin_type": 6})
 
     def build_tool_response(self, output: Any) -> str:
         """Return the content of a `tool_response` message: text is wrapped, the rest is JSON."""
@@ -412,6 +378,21 @@ class CloudChatflowProfile(CloudProfile):
             return []
         text = INVALID_PARAMETERS if error.code == 4000 else error.message  # noqa: PLR2004 - Coze's
         return [_build_failed_event(error.code, text)]
+
+
+def _build_call(
+    name: str, arguments: Any, ids: tuple[str, str], names: tuple[str, str]
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "arguments": arguments,
+        "plugin_id": int(ids[0]),
+        "plugin_name": names[0],
+        "api_id": int(ids[1]),
+        "api_name": names[1],
+        "plugin_type": 1,
+        "thought": "",
+    }
 
 
 def build_debug_url(execute_id: str, workflow_id: str) -> str:

@@ -20,19 +20,14 @@ _ITEM_TYPES = frozenset({"text", "file", "image", "audio"})
 
 @dataclass(frozen=True, slots=True)
 class EnterMessage:
-    """One message of the request.
-
-    Attributes:
-        content: The text, or the JSON text of a list of `items` (an `object_string`).
-        tool_call_id: Of a saved call of a client's tool, and of its result.
-    """
+    """One message of the request."""
 
     role: str
     type: str
     content: str
     content_type: str
-    items: tuple[Mapping[str, Any], ...] = ()
-    tool_call_id: str = ""
+    items: tuple[Mapping[str, Any], ...] = ()  # of an `object_string`
+    tool_call_id: str = ""  # of a saved call of a client's tool, and of its result
 
     @property
     def text(self) -> str:

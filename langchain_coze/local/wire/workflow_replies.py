@@ -33,39 +33,26 @@ _FIRST_NODE_CODE = 700_000_000  # smaller codes are those of requests
 
 @dataclass(slots=True, kw_only=True)
 class RunDetails:
-    """A run, as its replies, events and history show it.
-
-    Attributes:
-        returns_text: Whether the End node returns a text instead of variables.
-        wraps_text: Whether that text is wrapped where the run is not streamed (wire 4.2).
-        owner: The account that started it.
-        mode: The `run_mode` (wire 4.3).
-        usage: Input and output tokens so far.
-        texts: The text of each output node so far, by its title.
-        status: `Running`, `Success` or `Fail`.
-        output: The value of the End node once it has succeeded.
-        failure: Code and message once it has failed.
-        pending: The question that it waits for an answer to.
-    """
+    """A run, as its replies, events and history show it."""
 
     execute_id: str
     workflow_id: str
-    returns_text: bool
-    wraps_text: bool
+    returns_text: bool  # the End node returns a text instead of variables
+    wraps_text: bool  # that text is wrapped where the run is not streamed (wire 4.2)
     owner: str
     logid: str
-    mode: int
+    mode: int  # the `run_mode` (wire 4.3)
     parameters: Mapping[str, Any]
     bot_id: str
     user_id: str
     created_at: int = field(default_factory=lambda: int(time.time()))
     updated_at: int = field(default_factory=lambda: int(time.time()))
-    usage: tuple[int, int] = (0, 0)
-    texts: dict[str, str] = field(default_factory=dict)
-    status: str = "Running"
-    output: Any = None
-    failure: tuple[int, str] | None = None
-    pending: PendingQuestion | None = None
+    usage: tuple[int, int] = (0, 0)  # input and output tokens so far
+    texts: dict[str, str] = field(default_factory=dict)  # of output nodes, by title
+    status: str = "Running"  # or Success or Fail
+    output: Any = None  # the value of the End node
+    failure: tuple[int, str] | None = None  # code and message
+    pending: PendingQuestion | None = None  # it waits for an answer
 
 
 @dataclass
@@ -84,20 +71,12 @@ class OutputNode:
 
 @dataclass(frozen=True, slots=True)
 class PendingQuestion:
-    """The question that a run waits for an answer to.
+    """The question that a run waits for an answer to."""
 
-    Attributes:
-        event_id: The id of the interrupt.
-        question: The question of a question node.
-        options: Answers to choose from.
-        form: The schemas of an input node's fields by name; None for a question node.
-        rejected_answers: The answers so far; none of them was valid.
-    """
-
-    event_id: str
+    event_id: str  # the id of the interrupt
     question: str = ""
     options: Sequence[str] = ()
-    form: Mapping[str, Mapping[str, Any]] | None = None
+    form: Mapping[str, Mapping[str, Any]] | None = None  # the schemas of an input node's fields
     rejected_answers: tuple[str, ...] = ()
 
     @property
@@ -112,24 +91,14 @@ class PendingQuestion:
 
 
 class CloudWorkflowProfile:
-    """Workflows of coze.cn and coze.com.
+    """Workflows of coze.cn and coze.com."""
 
-    Attributes:
-        max_resumes: How often a run may be resumed; None for any number of times.
-        allows_interrupt_without_stream: Whether a run that is not streamed may wait for an answer.
-        requires_plan_for_async: Whether only paid plans have asynchronous runs.
-        sends_pings: Whether streams have heartbeats.
-        continues_sequence: Whether a node that is executed again continues its sequence numbers.
-        form_content_type: The `content_type` of an input node's form.
-        stream_headers: Headers of every stream.
-    """
-
-    max_resumes: int | None = 3
+    max_resumes: int | None = 3  # None for any number of times
     allows_interrupt_without_stream = True
-    requires_plan_for_async = True
+    requires_plan_for_async = True  # only paid plans have asynchronous runs
     sends_pings = True
-    continues_sequence = False
-    form_content_type = "text"
+    continues_sequence = False  # of a node that is executed again
+    form_content_type = "text"  # of an input node's form
     stream_headers: Mapping[str, str] = CloudProfile.stream_headers
 
     def __init__(self, base_url: str = "") -> None:
