@@ -28,7 +28,7 @@ from langchain_coze.local.routes.request_context import (
     RouteSpec,
     build_json_response,
 )
-from langchain_coze.local.routes.state import ServerSettings, ServerState
+from langchain_coze.local.routes.state import BaseApp, ServerSettings, ServerState
 from langchain_coze.local.routes.stream_responses import DroppedResponse, apply_byte_faults
 from langchain_coze.local.routes.workflows import WorkflowRoutes
 from langchain_coze.local.wire.errors import ApiError
@@ -53,14 +53,14 @@ _MAX_BODY_SIZE, _MAX_RUN_BODY_SIZE = 15 * _MEGABYTE, 20 * _MEGABYTE  # wire 1.6
 _FAULT_HEADER = "x-local-fault"
 
 
-class LocalApp:
+class LocalApp(BaseApp):
     """The application behind a `LocalCoze`; lives in one event loop."""
 
     def __init__(
         self, settings: ServerSettings, requests: RequestLog, profile: CloudProfile
     ) -> None:
         """Build the routes."""
-        self.state = ServerState(settings, profile)
+        self.state: ServerState = ServerState(settings, profile)
         self._requests = requests
         specs = [spec for group in _GROUPS for spec in group(self.state).build_routes()]
         self.asgi = Starlette(

@@ -9,7 +9,7 @@ import socket
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 
@@ -17,37 +17,15 @@ from langchain_coze.local.request_log import RecordedRequest, RequestLog
 from langchain_coze.local.routes.access import is_loopback
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
-    from starlette.applications import Starlette
-
-    from langchain_coze.local.routes.stream_responses import StreamConnections
+    from langchain_coze.local.routes.state import BaseApp
 
 _START_TIMEOUT, _CANCEL_TIMEOUT = 30.0, 1.0  # seconds
 _BACKLOG = 2048
 # Clients cannot connect to these addresses, only servers listen on them.
 _LOOPBACK: Mapping[str, str] = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared
-
-
-class ServedState(Protocol):
-    """What a server reads from the state of its application."""
-
-    connections: StreamConnections
-    running_tasks: set[asyncio.Task[None]]
-    counters: Counter[str]
-
-
-class ServedApp(Protocol):
-    """The application of a server."""
-
-    asgi: Starlette
-
-    @property
-    def state(self) -> ServedState:
-        """Its state."""
-        ...
 
 
 @dataclass(eq=False, kw_only=True)
@@ -78,7 +56,7 @@ class BaseServer:
         """Start with an empty log."""
         self._request_log = RequestLog(self.request_log)
 
-    def _create_app(self) -> ServedApp:
+    def _create_app(self) -> BaseApp:
         raise NotImplementedError
 
     @property
@@ -200,7 +178,7 @@ class _DaemonExecutor(ThreadPoolExecutor):
 class _UvicornThread(uvicorn.Server):
     """uvicorn in a thread, stopped by an event instead of by polling."""
 
-    def __init__(self, app: ServedApp, listener: socket.socket, stop_timeout: float) -> None:
+    def __init__(self, app: BaseApp, listener: socket.socket, stop_timeout: float) -> None:
         config = uvicorn.Config(
             app.asgi,
             loop="asyncio",

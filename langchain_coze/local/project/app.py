@@ -7,7 +7,6 @@ import json
 import logging
 import traceback
 import uuid
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -37,8 +36,8 @@ from langchain_coze.local.project.streams import (
 from langchain_coze.local.project.tasks import Task
 from langchain_coze.local.request_log import RecordedRequest, RequestLog
 from langchain_coze.local.routes.access import AccessMiddleware
-from langchain_coze.local.routes.state import is_same_token
-from langchain_coze.local.routes.stream_responses import DroppedResponse, StreamConnections
+from langchain_coze.local.routes.state import AppState, BaseApp, is_same_token
+from langchain_coze.local.routes.stream_responses import DroppedResponse
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
@@ -73,28 +72,20 @@ class SiteSettings(NamedTuple):
 
 
 @dataclass
-class SiteState:
+class SiteState(AppState):
     """What runs on a site.
 
     Attributes:
-        connections: The open connections.
-        running_tasks: The runs that are not finished.
-        counters: How often faults were applied.
         runs: The runs that can be cancelled, by id.
         tasks: The asynchronous runs, by id.
     """
 
-    connections: StreamConnections = field(default_factory=StreamConnections)
-    running_tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    counters: Counter[str] = field(default_factory=Counter)
     runs: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
 
     def start(self, coroutine: Coroutine[Any, Any, Any], run_id: str = "") -> asyncio.Task[Any]:
         """Start a run; one with an id can be cancelled."""
-        task = asyncio.create_task(coroutine)
-        self.running_tasks.add(task)
-        task.add_done_callback(self.running_tasks.discard)
+        task = self.start_task(coroutine)
         if run_id:
             self.runs[run_id] = task
             task.add_done_callback(lambda done: self._forget(run_id, done))
@@ -129,12 +120,12 @@ class SiteRequest(NamedTuple):
 Handler: TypeAlias = Callable[[SiteRequest], Awaitable[Response]]
 
 
-class SiteApp:
+class SiteApp(BaseApp):
     """The application behind a `LocalSite`; lives in one event loop."""
 
     def __init__(self, settings: SiteSettings, project: Project, requests: RequestLog) -> None:
         """Build the routes."""
-        self.state = SiteState()
+        self.state: SiteState = SiteState()
         self._settings, self._project, self._requests = settings, project, requests
         routes: dict[str, Handler] = {
             "POST /stream_run": self._stream_run,

@@ -13,12 +13,7 @@ from langchain_coze.local.routes.request_context import (
     RouteGroup,
     route,
 )
-from langchain_coze.local.runtime.conversation import (
-    Conversation,
-    SavedTurn,
-    StoredMessage,
-    store_messages,
-)
+from langchain_coze.local.runtime.conversation import Conversation, SavedTurn, StoredMessage
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.requests import EnterMessage, read_messages, read_meta_data
 
@@ -53,7 +48,7 @@ class ConversationRoutes(RouteGroup):
         conversation = Conversation(context.owner, name=name, meta_data=meta_data, bot_id=bot_id)
         entries = read_messages(body.get("messages"), saved=True)
         if entries and not context.profile.is_studio:  # which ignores them
-            turn = SavedTurn(store_messages(entries), section_id=conversation.section_id)
+            turn = SavedTurn(list(map(StoredMessage, entries)), section_id=conversation.section_id)
             conversation.turns.append(turn)
         self._state.add_conversation(conversation)
         return context.reply(conversation.as_json())

@@ -16,6 +16,8 @@ from langchain_coze.local.wire.ids import derive_id
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
+    from starlette.applications import Starlette
+
     from langchain_coze.local.bots import LocalBot, LocalChatflow
     from langchain_coze.local.oauth_apps import LocalOAuthApp
     from langchain_coze.local.runtime.chat_run import ChatRun
@@ -58,8 +60,32 @@ class IssuedToken(NamedTuple):
     expires_at: float
 
 
+@dataclass(kw_only=True)
+class AppState:
+    """What runs in the application of a local server."""
+
+    connections: StreamConnections = field(default_factory=StreamConnections)
+    running_tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    # How often quotas were used and faults were applied.
+    counters: Counter[str] = field(default_factory=Counter)
+
+    def start_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a chat or workflow to its end, whether or not its client stays."""
+        task = asyncio.create_task(coroutine)
+        self.running_tasks.add(task)
+        task.add_done_callback(self.running_tasks.discard)
+        return task
+
+
+class BaseApp:
+    """The application of a local server."""
+
+    asgi: Starlette
+    state: AppState
+
+
 @dataclass
-class ServerState:
+class ServerState(AppState):
     """The state of one running server."""
 
     settings: ServerSettings
@@ -69,10 +95,6 @@ class ServerState:
     chats: dict[str, ChatRun] = field(default_factory=dict)
     # Id and owner of the chats that were not saved.
     unsaved: set[tuple[str, str]] = field(default_factory=set)
-    connections: StreamConnections = field(default_factory=StreamConnections)
-    running_tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    # How often quotas were used and faults were applied.
-    counters: Counter[str] = field(default_factory=Counter)
     issued_tokens: dict[str, IssuedToken] = field(default_factory=dict, repr=False)
     workflow_runs: dict[str, ServedRun] = field(default_factory=dict)
 
@@ -126,12 +148,6 @@ class ServerState:
             return False
         self.counters.update(key for key, _ in limits)
         return True
-
-    def start_task(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a chat or workflow to its end, whether or not its client stays."""
-        task = asyncio.create_task(coroutine)
-        self.running_tasks.add(task)
-        task.add_done_callback(self.running_tasks.discard)
 
     # Conversations, chats and files ----------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local import reply_parts
 from langchain_coze.local.faults.specs import Fault
-from langchain_coze.local.runtime.conversation import Conversation, SavedTurn, store_messages
+from langchain_coze.local.runtime.conversation import Conversation, SavedTurn, StoredMessage
 from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.runtime.message_writer import MessageWriter
 from langchain_coze.local.runtime.stepping import END, advance, close_iterator
@@ -80,7 +80,7 @@ class ChatRun:
         self._question = _find_question(self._entries)
         self._uploads = uploads
         self._saved_turn = SavedTurn(
-            store_messages(request.additional_messages),
+            list(map(StoredMessage, request.additional_messages)),
             chat_id=self.ids.chat_id,
             bot_id=self.ids.bot_id,
             section_id=self.ids.section_id,

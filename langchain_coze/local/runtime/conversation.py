@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze.local.wire.ids import generate_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from langchain_coze.local.wire.requests import EnterMessage
 
@@ -66,11 +66,6 @@ class SavedTurn:
             "type": message.entry.type if self.chat_id else "",
             "updated_at": str(message.updated_at),
         }
-
-
-def store_messages(entries: Iterable[EnterMessage]) -> list[StoredMessage]:
-    """Return messages of a request, with new ids and times."""
-    return [StoredMessage(entry) for entry in entries]
 
 
 @dataclass(slots=True)

@@ -49,10 +49,10 @@ class ChatRequest:
     additional_messages: tuple[EnterMessage, ...]
     stream: bool
     auto_save_history: bool
-    custom_variables: Mapping[str, str]
-    meta_data: Mapping[str, str]
     parameters: Mapping[str, Any]
-    publish_status: str
+    custom_variables: Mapping[str, str] = field(default_factory=dict)
+    meta_data: Mapping[str, str] = field(default_factory=dict)
+    publish_status: str = "published_online"
     parent_id: str = ""
     extra_params: Mapping[str, str] = field(default_factory=dict)
 
@@ -118,10 +118,7 @@ def read_chatflow_request(body: Mapping[str, Any], *, takes_files: bool = False)
         additional_messages=messages,
         stream=True,
         auto_save_history=True,
-        custom_variables={},
-        meta_data={},
         parameters=body["parameters"] or {},
-        publish_status="published_online",
         parent_id=str(body.get("app_id") or body.get("bot_id") or ""),
     )
 
