@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.bots import LocalChatflow
-from langchain_coze.local.runtime.naming import derive_name
+from langchain_coze.local.runtime.replying_bot import derive_name
 from langchain_coze.local.workflows import LocalWorkflow
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_coze.local.knowledge import as_knowledge_bases
 from langchain_coze.local.runtime.extractive_reply import extract_reply
-from langchain_coze.local.runtime.naming import check_unique_ids, derive_name
-from langchain_coze.local.runtime.replying_bot import ReplyingBot
+from langchain_coze.local.runtime.replying_bot import ReplyingBot, check_unique_ids, derive_name
 from langchain_coze.local.wire.ids import derive_id
 from langchain_coze.local.wire.recall import RecallMessage, sort_by_score
 

@@ -126,11 +126,6 @@ class LocalKnowledge:
             "project_id": "0",
         }
 
-    @property
-    def is_indexed(self) -> bool:
-        """Whether the search index exists, so that a search is quick."""
-        return self._index is not None or not self._passages
-
     def search(self, query: str, k: int | None = None) -> list[RecalledChunk]:
         """Find the passages that answer a question best.
 
@@ -180,7 +175,7 @@ class LocalKnowledge:
         """
         if self.delay:
             await asyncio.sleep(self.delay)
-        if self.is_indexed:
+        if self._index is not None or not self._passages:
             return self.search(query, k)
         # The first search builds the index and may take a while.
         return await asyncio.to_thread(self.search, query, k)

@@ -13,9 +13,8 @@ from langchain_coze.local.bots import LocalBot, LocalChatflow
 from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.oauth_apps import LocalOAuthApp, as_oauth_apps
 from langchain_coze.local.routes.state import WORKSPACE_ID
-from langchain_coze.local.runtime.naming import check_unique_ids
-from langchain_coze.local.samples.bot import create_sample_bot
-from langchain_coze.local.samples.workflows import create_sample_workflows
+from langchain_coze.local.runtime.replying_bot import check_unique_ids
+from langchain_coze.local.samples.served import create_sample_bot, create_sample_workflows
 from langchain_coze.local.wire.cloud_profile import CloudProfile
 from langchain_coze.local.wire.studio_profile import StudioProfile
 from langchain_coze.local.workflows import LocalWorkflow

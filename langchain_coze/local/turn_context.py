@@ -21,7 +21,7 @@ from langchain_core.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from langchain_coze.local.wire.files import StoredFile
     from langchain_coze.local.wire.recall import RecalledChunk
@@ -117,7 +117,9 @@ class Turn:
         The first one is a system message when the bot has a prompt or its knowledge base found
         something: the model of a Coze bot sees both, too.
         """
-        system = "\n\n".join(filter(None, [self.prompt, _format_chunks(self.chunks)]))
+        passages = [f"[{n}] {c.document_name}\n{c.slice}" for n, c in enumerate(self.chunks, 1)]
+        recalled = ["Recalled from the knowledge base:", *passages] if passages else []
+        system = "\n\n".join(filter(None, [self.prompt, *recalled]))
         messages: list[BaseMessage] = [SystemMessage(system)] if system else []
         for entry in self.entries:
             if entry.role == "user":
@@ -128,11 +130,6 @@ class Turn:
             else:
                 _add_tool_step(messages, entry)
         return _drop_open_calls(messages)
-
-
-def _format_chunks(chunks: Iterable[RecalledChunk]) -> str:
-    passages = [f"[{n}] {c.document_name}\n{c.slice}" for n, c in enumerate(chunks, 1)]
-    return "Recalled from the knowledge base:\n\n" + "\n\n".join(passages) if passages else ""
 
 
 def _build_block(item: Mapping[str, Any], uploads: Mapping[str, StoredFile]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -202,15 +203,10 @@ class FileKind:
         if value.startswith(("http://", "https://")):
             return TurnFile(self.kind, url=value)
         uploads: Mapping[str, StoredFile] = info.context or {}
-        stored = uploads.get(_parse_file_id(value))
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+        file_id = value.get("file_id") if isinstance(value, dict) else None
+        stored = uploads.get(str(file_id))
         if stored is None:
             raise ValueError(f"no file with this file_id was uploaded; {_FILE_HINT}")
         return TurnFile(self.kind, stored.name, stored.data)
-
-
-def _parse_file_id(text: str) -> str:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    return str(value.get("file_id", "")) if isinstance(value, dict) else ""

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.faults.specs import read_faults
-from langchain_coze.local.runtime.naming import derive_name
+from langchain_coze.local.runtime.replying_bot import derive_name
 from langchain_coze.local.runtime.stepping import is_async_function
 from langchain_coze.local.runtime.workflow_signature import Signature, read_first_paragraph
 from langchain_coze.local.wire.ids import derive_id

@@ -26,7 +26,7 @@ from pydantic_core import to_jsonable_python
 from langchain_coze.local import reply_parts
 from langchain_coze.local.bots import LocalBot
 from langchain_coze.local.project.failures import FailedRunError
-from langchain_coze.local.runtime.naming import derive_name
+from langchain_coze.local.runtime.replying_bot import derive_name
 from langchain_coze.local.runtime.stepping import ReplyThread
 from langchain_coze.local.runtime.text import count_tokens
 from langchain_coze.local.runtime.workflow_signature import (

@@ -31,40 +31,31 @@ class AccessMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        started, reply = time.monotonic(), _Reply(send)
+        started, status, code, is_json = time.monotonic(), "closed", "-", False
+
+        async def note_and_send(message: Message) -> None:
+            nonlocal status, code, is_json
+            if message["type"] == "http.response.start":
+                status = str(message["status"])
+                is_json = "json" in Headers(raw=message["headers"]).get("content-type", "")
+            elif is_json and logger.isEnabledFor(logging.INFO):
+                is_json = False  # a reply is one message, unless a fault cuts it
+                with contextlib.suppress(ValueError, AttributeError):  # not a JSON object
+                    code = str(json.loads(message["body"]).get("code", "-"))
+            await send(message)
+
         try:
             host = Headers(scope=scope).get("host", "")
             name = host[1:].partition("]")[0] if host[:1] == "[" else host.partition(":")[0]
             if self._any_host or is_loopback(name):
-                await self._app(scope, receive, reply.send)
+                await self._app(scope, receive, note_and_send)
             else:
                 text = f"{host!r} is not this machine: start the server with --host to allow it"
-                await PlainTextResponse(text, 400)(scope, receive, reply.send)
+                await PlainTextResponse(text, 400)(scope, receive, note_and_send)
         finally:
             milliseconds = (time.monotonic() - started) * 1000
-            logger.info(
-                "%s %s %s %s %.0f ms",
-                *(scope["method"], scope["path"], reply.status, reply.code, milliseconds),
-            )
-
-
-class _Reply:
-    """Passes a response on; remembers its status, and the `code` of a JSON body."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._is_json = False
-        self.status, self.code = "closed", "-"
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = str(message["status"])
-            self._is_json = "json" in Headers(raw=message["headers"]).get("content-type", "")
-        elif self._is_json and logger.isEnabledFor(logging.INFO):
-            self._is_json = False  # a reply is one message, unless a fault cuts it
-            with contextlib.suppress(ValueError, AttributeError):  # not a JSON object
-                self.code = str(json.loads(message["body"]).get("code", "-"))
-        await self._send(message)
+            values = (scope["method"], scope["path"], status, code, milliseconds)
+            logger.info("%s %s %s %s %.0f ms", *values)
 
 
 def is_loopback(host: str) -> bool:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.bots import LocalChatflow
     from langchain_coze.local.runtime.replying_bot import ReplyingBot
-    from langchain_coze.local.wire.files import StoredFile
 
 _STUDIO_FAILURE, _FAILURE = 777777775, "Workflow operation failure"
 
@@ -116,7 +115,11 @@ class ChatRoutes(RouteGroup):
         if not bot.published and request.publish_status != "unpublished_draft":
             raise ApiError(4015, resource_id=bot.bot_id)
         conversation = self._open_conversation(context, request)
-        _check_files(request, self._state.get_files(context.owner))
+        uploads = self._state.get_files(context.owner)
+        items = [item for message in request.additional_messages for item in message.items]
+        for file_id in filter(None, (item.get("file_id") for item in items)):
+            if file_id not in uploads:  # an upload of the same account (wire 5.3)
+                raise ApiError(4000, f"file_id {file_id!r} does not exist")
         return self._start_run(bot, request, conversation, profile, context)
 
     def _start_chatflow_chat(self, context: RequestContext, profile: CloudProfile) -> ChatRun:
@@ -207,11 +210,3 @@ class ChatRoutes(RouteGroup):
             name, named = "", None
         new = Conversation(context.owner, name=str(name), bot_id=request.bot_id)
         return named or store.add_conversation(new)
-
-
-def _check_files(request: ChatRequest, uploads: Mapping[str, StoredFile]) -> None:
-    """Check that the files are uploads of the same account (wire 5.3)."""
-    for message in request.additional_messages:
-        for file_id in filter(None, (item.get("file_id") for item in message.items)):
-            if file_id not in uploads:
-                raise ApiError(4000, f"file_id {file_id!r} does not exist")

@@ -34,10 +34,15 @@ class FileRoutes(RouteGroup):
 
     @route("/v1/files/upload", "POST", "POST")
     async def _upload(self, context: RequestContext) -> Response:
-        is_studio = self._state.profile.is_studio
+        is_studio = context.profile.is_studio
         name, data = await _read_file(context.request, is_studio=is_studio)
-        if not is_studio:  # which checks nothing
-            _check_file(name, data)
+        if not is_studio:  # which checks nothing (wire 5.3)
+            if not data:
+                raise ApiError(4300, "the uploaded file is empty")
+            if len(data) > MAX_FILE_SIZE:
+                raise ApiError(4302, "the uploaded file is too large")
+            if not has_right_extension(name, data):
+                raise ApiError(4000, INVALID_FILE)
         stored = StoredFile(generate_id(), name, data, int(time.time()), context.owner)
         self._state.files[stored.id] = stored
         return context.reply(stored.as_json())
@@ -49,16 +54,6 @@ class FileRoutes(RouteGroup):
         if stored is None or stored.owner != context.owner:
             raise ApiError(4000, f"file_id {file_id!r} does not exist")
         return context.reply(stored.as_json())
-
-
-def _check_file(name: str, data: bytes) -> None:
-    """Check a file as the hosted service does: its name must fit its bytes (wire 5.3)."""
-    if not data:
-        raise ApiError(4300, "the uploaded file is empty")
-    if len(data) > MAX_FILE_SIZE:
-        raise ApiError(4302, "the uploaded file is too large")
-    if not has_right_extension(name, data):
-        raise ApiError(4000, INVALID_FILE)
 
 
 async def _read_file(request: Request, *, is_studio: bool) -> tuple[str, bytes]:

@@ -1,4 +1,4 @@
-"""What bots and chatflows share: the source of their replies, and how a reply is sent."""
+"""What bots and chatflows share, and the names and ids of all that a server has."""
 
 from __future__ import annotations
 
@@ -51,3 +51,18 @@ class ReplyingBot:
     def suggest_follow_ups(self, question: str) -> Sequence[str]:
         """Return the follow-up questions for a question."""
         return self.follow_ups(question) if callable(self.follow_ups) else self.follow_ups
+
+
+def derive_name(function: Any) -> str:
+    """Return the name of a reply or function; that of its class when it has none."""
+    if function is None:
+        return "local_bot"
+    name = getattr(function, "__name__", None) or getattr(function, "name", None)
+    return name if isinstance(name, str) and name else type(function).__name__
+
+
+def check_unique_ids(plural: str, ids: Sequence[str]) -> None:
+    """Check that no id occurs twice; `plural` is what has them, for the message."""
+    for known in ids:
+        if ids.count(known) > 1:
+            raise ValueError(f"two {plural} have the id {known}: give them different names or ids")

@@ -105,14 +105,10 @@ _DOCUMENTS = (
 )
 
 
-def create_sample_documents() -> list[Document]:
-    """Return the built-in documents, as LangChain `Document` objects."""
-    return [
+def create_sample_knowledge() -> LocalKnowledge:
+    """Return a knowledge base of the built-in documents."""
+    documents = [
         Document(text, metadata={"title": title, "source": source})
         for title, source, text in _DOCUMENTS
     ]
-
-
-def create_sample_knowledge() -> LocalKnowledge:
-    """Return a knowledge base of the built-in documents."""
-    return LocalKnowledge(create_sample_documents(), name="Local Coze help")
+    return LocalKnowledge(documents, name="Local Coze help")
