@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 import threading
@@ -20,7 +19,7 @@ from langchain_coze.local.wire.ids import derive_id
 from langchain_coze.local.wire.recall import RecalledChunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from langchain_core.documents import Document
 
@@ -158,7 +157,7 @@ class LocalKnowledge:
             ((float(s) / max_score, -i) for i, s in enumerate(scores) if s > 0), reverse=True
         )
         return [
-            replace(self._passages[-position], score=min(score, 1.0))
+            replace(self._passages[-position], score=round(min(score, 1.0), 4))
             for score, position in ranked[: k or self.k]
             if score >= self.min_score
         ]
@@ -217,8 +216,8 @@ class LocalKnowledge:
             terms = [extract_index_terms(f"{p.document_name}\n{p.slice}") for p in self._passages]
             self._frequency = Counter(term for passage in terms for term in set(passage))
             index = bm25s.BM25(method="lucene", k1=_K1, b=_B)
-            with _suppress_progress(logging.getLogger("bm25s")):
-                index.index(terms, show_progress=False)
+            logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets DEBUG itself
+            index.index(terms, show_progress=False)
             self._index = index
 
     def _compute_idf(self, term: str) -> float:
@@ -239,17 +238,6 @@ def _read_document(document: Any) -> tuple[str, Mapping[str, Any]]:
 def _as_int(value: Any, default: int) -> int:
     """Return a number, or the default; other loaders use the same keys for strings."""
     return value if isinstance(value, int) else default
-
-
-@contextlib.contextmanager
-def _suppress_progress(logger: logging.Logger) -> Iterator[None]:
-    """Hide the progress messages of a library whose logger has no level."""
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def split_passages(text: str, size: int) -> list[str]:
