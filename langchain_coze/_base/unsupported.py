@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_core.tools import StructuredTool
-from pydantic import AliasChoices, BaseModel, PrivateAttr
+from pydantic import AliasChoices, BaseModel, ConfigDict, PrivateAttr
 
 from langchain_coze import _hints as hints
 from langchain_coze._warnings import warn_user
@@ -142,6 +142,9 @@ def reject_structured_output() -> NoReturn:
 
 class CallArguments(BaseModel):
     """Checks of the arguments of a call and of `bind`, for any Runnable."""
+
+    # Without a schema of its own, it has no signature that would hide that of a subclass.
+    model_config = ConfigDict(defer_build=True)
 
     _warned: set[str] = PrivateAttr(default_factory=set)
 
