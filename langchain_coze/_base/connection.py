@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -27,7 +26,11 @@ from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.settings import Settings
 from langchain_coze._api.token_sources import make_token_source
 from langchain_coze._base.cleaning import check_headers, clean_field, clean_update
-from langchain_coze._base.unsupported import get_argument_names, handle_unknown_argument
+from langchain_coze._base.unsupported import (
+    FieldSignature,
+    get_argument_names,
+    handle_unknown_argument,
+)
 from langchain_coze._environment import (
     DEFAULT_BASE_URL,
     SERVERS,
@@ -54,19 +57,6 @@ _DEFAULT_IF_NONE = frozenset(
 )
 
 
-class _FieldSignature:
-    """The signature of a class whose pydantic schema has not been built yet.
-
-    Building it on import would cost time. Once it is built, pydantic replaces this descriptor.
-    """
-
-    def __get__(self, instance: object, owner: type[BaseModel]) -> inspect.Signature:
-        if instance is not None:
-            raise AttributeError("__signature__")
-        owner.model_rebuild()
-        return inspect.signature(owner)
-
-
 TimeLimit = Annotated[float | None, BeforeValidator(to_time_limit)]
 """The type of a time limit in seconds; None, infinity and numbers beyond any timer: no limit."""
 
@@ -84,7 +74,7 @@ class ConnectionFields(BaseModel):
     )
 
     if not TYPE_CHECKING:
-        __signature__ = _FieldSignature()
+        __signature__ = FieldSignature()
 
     if TYPE_CHECKING:  # each subclass has them, with its own defaults
         api_key: SecretStr | Callable[[], Any] | Any

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.tools import BaseTool
+from pydantic import ConfigDict
 
 from langchain_coze import _hints as hints
 from langchain_coze._base.unsupported import CallArguments, drop_secrets
@@ -20,6 +21,8 @@ class ParameterTool(CallArguments, BaseTool):
 
     Subclasses implement `_run(values, tool_call_id=…, config=…)` and its async twin.
     """
+
+    model_config = ConfigDict(defer_build=True)  # as for `CallArguments`
 
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     """Fixed; required by LangChain."""

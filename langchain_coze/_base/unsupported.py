@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_core.tools import StructuredTool
@@ -140,11 +141,28 @@ def reject_structured_output() -> NoReturn:
     )
 
 
+class FieldSignature:
+    """The signature of a class whose pydantic schema has not been built yet.
+
+    Building it on import would cost time. Once it is built, pydantic replaces this descriptor.
+    """
+
+    def __get__(self, instance: object, owner: type[BaseModel]) -> inspect.Signature:
+        if instance is not None:
+            raise AttributeError("__signature__")
+        owner.model_rebuild()
+        return inspect.signature(owner)
+
+
 class CallArguments(BaseModel):
     """Checks of the arguments of a call and of `bind`, for any Runnable."""
 
-    # Without a schema of its own, it has no signature that would hide that of a subclass.
-    model_config = ConfigDict(defer_build=True)
+    model_config = ConfigDict(
+        defer_build=True
+    )  # pydantic's signature would hide that of subclasses
+
+    if not TYPE_CHECKING:
+        __signature__ = FieldSignature()
 
     _warned: set[str] = PrivateAttr(default_factory=set)
 
