@@ -299,11 +299,11 @@ def test_invalid_tool_messages_and_choices_are_refused_before_any_request(coze: 
             model.bind_tools([TOOL], tool_choice=choice)  # type: ignore[arg-type] # a dict
         with pytest.raises(ValueError, match="decides itself which tools"):
             model.invoke("Hi", tool_choice=choice)
-    with pytest.raises(CozeInvalidRequestError, match="no way to ask a bot for structured"):
+    with pytest.raises(CozeInvalidRequestError, match="cannot return structured output"):
         model.with_structured_output(TOOL)
-    with pytest.raises(CozeInvalidRequestError, match="no way to ask a bot for structured"):
+    with pytest.raises(CozeInvalidRequestError, match="cannot return structured output"):
         model.bind_tools([], response_format=TOOL)
-    with pytest.raises(CozeInvalidRequestError, match="no way to ask a bot for structured"):
+    with pytest.raises(CozeInvalidRequestError, match="cannot return structured output"):
         model.bind_tools([Place], tool_choice="Place")
     assert list_paths(coze) == []
     assert model.bind_tools([TOOL], tool_choice="auto")
