@@ -253,7 +253,7 @@ class ErrorReport(CozeModel):
 
     @property
     def code(self) -> int:
-        """The code; 0 if there is none, or if it is a word."""
+        """The code; 0 if it is missing or a word."""
         return self.own_code or self.last_error.code or _to_int(self.error_code)
 
     @property
