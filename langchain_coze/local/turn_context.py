@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import mimetypes
 import re
 from collections import deque
@@ -19,6 +18,8 @@ from langchain_core.messages import (
     ToolCall,
     ToolMessage,
 )
+
+from langchain_coze.local.wire import go_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,10 +165,7 @@ def _add_tool_step(messages: list[BaseMessage], entry: EnterMessage) -> None:
 
 
 def _parse_call(content: str) -> tuple[str, dict[str, Any]]:
-    try:
-        call = json.loads(content)
-    except ValueError:
-        call = None
+    call = go_json.loads(content)
     if not isinstance(call, dict):
         return "tool", {}
     arguments = call.get("arguments")

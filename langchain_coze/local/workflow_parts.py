@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +9,7 @@ from pydantic_core import core_schema
 
 from langchain_coze.local.reply_parts import WorkflowQuestion
 from langchain_coze.local.turn_context import TurnFile
+from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.parameters import Parameter, build_parameters
 
@@ -98,10 +97,7 @@ class AskInput(WorkflowQuestion):
         Raises:
             ApiError: 4000, it is not an object, or a value is missing or has the wrong type.
         """
-        try:
-            values = json.loads(text)
-        except ValueError:
-            values = None
+        values = go_json.loads(text)
         if not isinstance(values, dict):
             raise ApiError(4000, "resume_data must be the JSON text of an object")
         return {p.name: p.read_value(values, uploads) for p in self.parameters}
@@ -196,17 +192,14 @@ class FileKind:
         return {"type": self.kind}
 
     def _read_file(self, value: Any, info: core_schema.ValidationInfo) -> TurnFile:
-        if isinstance(value, dict):  # in the values of a form (wire 4.4)
-            value = json.dumps(value)
-        if not isinstance(value, str) or not value:
+        if not isinstance(value, dict | str) or not value:
             raise ValueError(_FILE_HINT)
-        if value.startswith(("http://", "https://")):
-            return TurnFile(self.kind, url=value)
+        if isinstance(value, str):  # an object in the values of a form (wire 4.4)
+            if value.startswith(("http://", "https://")):
+                return TurnFile(self.kind, url=value)
+            value = go_json.loads(value)
         uploads: Mapping[str, StoredFile] = info.context or {}
-        with contextlib.suppress(ValueError):
-            value = json.loads(value)
-        file_id = value.get("file_id") if isinstance(value, dict) else None
-        stored = uploads.get(str(file_id))
+        stored = uploads.get(str(value.get("file_id"))) if isinstance(value, dict) else None
         if stored is None:
             raise ValueError(f"no file with this file_id was uploaded; {_FILE_HINT}")
         return TurnFile(self.kind, stored.name, stored.data)

@@ -36,3 +36,11 @@ def dumps_raw(value: Any) -> str:
     if not text.isascii() and _SURROGATE.search(text):
         text = _SURROGATE.sub("\ufffd", text)
     return text
+
+
+def loads(text: str) -> Any:
+    """Return the decoded JSON; None when the text is not JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import INVALID_BODY, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+FieldT = TypeVar("FieldT")
+
 _MAX_MESSAGES, _MAX_CHATFLOW_MESSAGES = 100, 50
 _MAX_META_DATA_PAIRS, _MAX_META_DATA_KEY, _MAX_META_DATA_VALUE = 16, 64, 512
 _SAVED_TYPES = frozenset({"question", "answer"})
 _UNSAVED_TYPES = _SAVED_TYPES | {"function_call", "tool_output", "tool_response"}
+_KINDS = {str: "a string", bool: "true or false", dict: "an object"}
 _ITEM_TYPES = frozenset({"text", "file", "image", "audio"})
 
 
@@ -63,8 +66,8 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
     Unknown fields are ignored, as on Coze; so is a `conversation_id`, which belongs in the query.
     """
     check_strings(body, "bot_id", "user_id", "connector_id", "bot_version", "publish_status")
-    stream = _read_boolean(body, "stream", default=False)
-    saved = _read_boolean(body, "auto_save_history", default=True)
+    stream = _read_field(body, "stream", default=False)
+    saved = _read_field(body, "auto_save_history", default=True)
     if not stream and not saved:
         raise ApiError(4007)
     status = body.get("publish_status") or "published_online"
@@ -73,14 +76,14 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
     if body.get("bot_version") and status == "unpublished_draft":
         raise ApiError(4000, "bot_version cannot be combined with publish_status unpublished_draft")
     return ChatRequest(
-        bot_id=_read_string(body, "bot_id", required=True),
-        user_id=_read_string(body, "user_id", required=True),
+        bot_id=_require_string(body, "bot_id"),
+        user_id=_require_string(body, "user_id"),
         additional_messages=read_messages(body.get("additional_messages"), saved=saved),
         stream=stream,
         auto_save_history=saved,
         custom_variables=_read_string_map(body, "custom_variables"),
         meta_data=read_meta_data(body.get("meta_data")),
-        parameters=_read_object(body.get("parameters"), "parameters"),
+        parameters=_read_field(body, "parameters", default={}),
         publish_status=status,
         extra_params=_read_string_map(body, "extra_params"),
     )
@@ -113,7 +116,7 @@ def read_chatflow_request(body: Mapping[str, Any], *, takes_files: bool = False)
     if "parameters" not in body or not isinstance(body["parameters"] or {}, dict):
         raise ApiError(4000, "parameters is required and must be an object")
     return ChatRequest(
-        bot_id=_read_string(body, "workflow_id", required=True),
+        bot_id=_require_string(body, "workflow_id"),
         user_id=_read_string_map(body, "ext").get("user_id", ""),
         additional_messages=messages,
         stream=True,
@@ -158,14 +161,14 @@ def read_meta_data(value: Any) -> dict[str, str]:
 
 def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
     """Return whether to stream, and the outputs by the ids of their calls (wire 2.6)."""
-    stream = _read_boolean(body, "stream", default=False)
+    stream = _read_field(body, "stream", default=False)
     items = body.get("tool_outputs")
     if not isinstance(items, list) or not items:
         raise ApiError(4000, "tool_outputs is required and must be a list")
     outputs: dict[str, str] = {}
     for position, item in enumerate(items):
         field = f"tool_outputs[{position}]"
-        output = _read_object(item, field)
+        output: Mapping[str, Any] = _read_field({field: item}, field, default={})
         call_id, text = output.get("tool_call_id"), output.get("output")
         if not isinstance(call_id, str) or not call_id:
             raise ApiError(4000, f"{field}.tool_call_id is required and must be a string")
@@ -178,7 +181,7 @@ def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
 
 
 def _read_message(value: Any, field: str, allowed_types: frozenset[str]) -> EnterMessage:
-    message = _read_object(value, field)
+    message: Mapping[str, Any] = _read_field({field: value}, field, default={})
     role, content = message.get("role"), message.get("content")
     if role not in {"user", "assistant"}:
         raise ApiError(4000, f"{field}.role: only user and assistant are supported, not {role!r}")
@@ -198,10 +201,7 @@ def _read_message(value: Any, field: str, allowed_types: frozenset[str]) -> Ente
 
 
 def _read_items(content: str, field: str) -> tuple[Mapping[str, Any], ...]:
-    try:
-        items = json.loads(content)
-    except ValueError:
-        items = None
+    items = go_json.loads(content)
     if not isinstance(items, list) or not items or not all(isinstance(i, dict) for i in items):
         raise ApiError(
             4000, f"{field}.content: an object_string is the JSON text of a list of objects"
@@ -258,12 +258,12 @@ class ResumeRequest:
 def read_run_request(body: Mapping[str, Any]) -> RunRequest:
     """Return the checked body of a request that starts a run (wire 4.2)."""
     request = RunRequest(
-        workflow_id=_read_string(body, "workflow_id", required=True),
+        workflow_id=_require_string(body, "workflow_id"),
         parameters=_read_parameters(body.get("parameters")),
-        bot_id=_read_string(body, "bot_id"),
-        app_id=_read_string(body, "app_id"),
+        bot_id=_read_field(body, "bot_id", default=""),
+        app_id=_read_field(body, "app_id", default=""),
         ext=_read_string_map(body, "ext"),
-        is_async=_read_boolean(body, "is_async", default=False),
+        is_async=_read_field(body, "is_async", default=False),
     )
     if request.bot_id and request.app_id:
         raise ApiError(4000, "bot_id and app_id cannot be given together")
@@ -278,8 +278,8 @@ def read_resume_request(body: Mapping[str, Any]) -> ResumeRequest:
     if not isinstance(body.get("resume_data"), str):
         raise ApiError(4000, "resume_data is required and must be a string")
     return ResumeRequest(
-        workflow_id=_read_string(body, "workflow_id", required=True),
-        event_id=_read_string(body, "event_id", required=True),
+        workflow_id=_require_string(body, "workflow_id"),
+        event_id=_require_string(body, "event_id"),
         interrupt_type=kind,
         resume_data=body["resume_data"],
     )
@@ -287,50 +287,32 @@ def read_resume_request(body: Mapping[str, Any]) -> ResumeRequest:
 
 def _read_parameters(value: Any) -> Mapping[str, Any]:
     """Return the parameters: an object, or its JSON text, which the API's pages also allow."""
-    if isinstance(value, str) and value:
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise ApiError(4000, "parameters is a string, but no JSON text") from None
     if value in (None, ""):
         return {}
+    value = go_json.loads(value) if isinstance(value, str) else value
     if not isinstance(value, dict):
         raise ApiError(4000, "parameters must be an object, or the JSON text of one")
     return value
 
 
-def _read_string(body: Mapping[str, Any], name: str, *, required: bool = False) -> str:
-    """Return a string; an empty one when it is missing and not required."""
-    value = body.get(name) or ""
-    if required and not (isinstance(value, str) and value):
-        raise ApiError(4000, f"{name} is required and must be a string")
-    if not isinstance(value, str):
-        raise ApiError(4000, f"{name} must be a string")
-    return value
-
-
-def _read_boolean(body: Mapping[str, Any], name: str, *, default: bool) -> bool:
-    """Return a boolean."""
-    value = body.get(name)
+def _read_field(body: Mapping[str, Any], name: str, *, default: FieldT) -> FieldT:
+    """Return a field that has the type of its default, which stands for null, too."""
+    value, kind = body.get(name), type(default)
     if value is None:
         return default
-    if not isinstance(value, bool):
-        raise ApiError(4000, f"{name} must be true or false")
+    if not isinstance(value, kind):
+        raise ApiError(4000, f"{name} must be {_KINDS[kind]}")
     return value
 
 
-def _read_object(value: Any, name: str) -> Mapping[str, Any]:
-    """Return an object; an empty one for null."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ApiError(4000, f"{name} must be an object")
-    return value
+def _require_string(body: Mapping[str, Any], name: str) -> str:
+    if value := _read_field(body, name, default=""):
+        return value
+    raise ApiError(4000, f"{name} is required and must be a string")
 
 
 def _read_string_map(body: Mapping[str, Any], name: str) -> dict[str, str]:
-    """Return an object of strings."""
-    pairs = _read_object(body.get(name), name)
+    pairs: dict[str, Any] = _read_field(body, name, default={})
     if not all(isinstance(value, str) for value in pairs.values()):
         raise ApiError(4000, f"{name}: every value must be a string")
-    return dict(pairs)
+    return pairs
