@@ -96,7 +96,8 @@ class LocalApp(BaseApp):
     async def _handle(self, request: Request, spec: RouteSpec, logid: str) -> Response:
         path, query, headers = request.url.path, dict(request.query_params), dict(request.headers)
         authorization = headers.get("authorization", "")
-        owner = self._authenticate(spec, authorization)
+        scheme, _, token = authorization.partition(" ")
+        owner = "" if spec.public else self.state.authenticate(token if scheme == "Bearer" else "")
         # A route that takes files reads them itself.
         is_multipart = headers.get("content-type", "").startswith("multipart/")
         content = b"" if is_multipart else await _read_content(request)
@@ -122,13 +123,6 @@ class LocalApp(BaseApp):
         if type(response) is Response and not CUTS.isdisjoint(faults.values):
             return apply_byte_faults(response, faults, self.state.connections)
         return response
-
-    def _authenticate(self, spec: RouteSpec, authorization: str) -> str | None:
-        """Return the account that a request's token belongs to; None when it is not valid."""
-        scheme, _, token = authorization.partition(" ")
-        if spec.public:
-            return ""
-        return self.state.authenticate(token if scheme == "Bearer" else "")
 
     def _create_token_error(self, path: str, authorization: str, body: Any) -> ApiError:
         """Return the error of a request without a valid token.
@@ -159,15 +153,12 @@ class LocalApp(BaseApp):
             raise ApiError(4000, str(error)) from None
         values: dict[Fault, str] = {}
         for source, faults in sources.items():
-            key = f"{source} {faults.text}"
-            if faults.values and faults.applies_to(path) and self._count_use(key, faults):
-                values |= faults.values
+            if faults.values and faults.applies_to(path):
+                key = f"{source} {faults.text}"
+                self.state.counters[key] += 1
+                if faults.times is None or self.state.counters[key] <= faults.times:
+                    values |= faults.values
         return FaultSet({f: v for f, v in values.items() if f not in {Fault.TIMES, Fault.ON}})
-
-    def _count_use(self, key: str, faults: FaultSet) -> bool:
-        """Count a use of a set of faults; return whether it still applies."""
-        self.state.counters[key] += 1
-        return faults.times is None or self.state.counters[key] <= faults.times
 
     async def _apply_faults_before_reply(self, faults: FaultSet) -> Response | None:
         """Return the response that replaces the reply, if any."""

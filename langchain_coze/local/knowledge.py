@@ -19,7 +19,7 @@ from langchain_coze.local.wire.ids import derive_id
 from langchain_coze.local.wire.recall import RecalledChunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from langchain_core.documents import Document
 
@@ -180,7 +180,12 @@ class LocalKnowledge:
         return await asyncio.to_thread(self.search, query, k)
 
     def _split_document(self, document: Document | str, number: int) -> list[RecalledChunk]:
-        text, metadata = _read_document(document)
+        text = document if isinstance(document, str) else getattr(document, "page_content", None)
+        if not isinstance(text, str):
+            raise TypeError(
+                f"documents must be strings or Documents, not {type(document).__name__}"
+            )
+        metadata = getattr(document, "metadata", None) or {}
         source = str(metadata.get("source") or "")
         name = str(metadata.get("title") or source or f"{self.name}_{number}")
         document_id = str(
@@ -224,15 +229,6 @@ class LocalKnowledge:
         """Return Lucene's inverse document frequency of a term."""
         count, total = self._frequency[term], len(self._passages)
         return math.log(1 + (total - count + 0.5) / (count + 0.5))
-
-
-def _read_document(document: Any) -> tuple[str, Mapping[str, Any]]:
-    if isinstance(document, str):
-        return document, {}
-    text = getattr(document, "page_content", None)
-    if not isinstance(text, str):
-        raise TypeError(f"documents must be strings or Documents, not {type(document).__name__}")
-    return text, document.metadata or {}
 
 
 def _as_int(value: Any, default: int) -> int:

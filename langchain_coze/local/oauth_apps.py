@@ -53,7 +53,8 @@ class LocalOAuthApp:
         self.client_id = self.client_id or generate_id()
         if not self.public_key:
             self.private_key, self.public_key = _generate_key_pair()
-        self.key_id = self.key_id or _compute_fingerprint(self.public_key)
+        digest = hashlib.sha256("".join(self.public_key.split()).encode()).digest()
+        self.key_id = self.key_id or base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def as_oauth_apps(apps: Any) -> tuple[LocalOAuthApp, ...]:
@@ -90,8 +91,3 @@ def _generate_key_pair() -> tuple[str, str]:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     return private_key.decode(), public_key.decode()
-
-
-def _compute_fingerprint(public_key: str) -> str:
-    digest = hashlib.sha256("".join(public_key.split()).encode()).digest()
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")

@@ -33,9 +33,6 @@ def local_coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
     It serves the sample bot, unless there is a marker `local_coze`. The marker takes the arguments
     of `LocalCoze` by name; put it on a test, a class, or a module.
 
-    Args:
-        request: The test that uses it.
-
     Raises:
         TypeError: The marker has a positional argument.
 
@@ -62,10 +59,6 @@ def local_coze_env(local_coze: LocalCoze, monkeypatch: pytest.MonkeyPatch) -> Lo
 
     So code that makes a `ChatCoze()` without arguments is tested as it is.
 
-    Args:
-        local_coze: The server.
-        monkeypatch: pytest's own.
-
     Example:
         >>> def test_address(local_coze_env):
         ...     assert os.environ["COZE_API_BASE"] == local_coze_env.base_url
@@ -83,10 +76,6 @@ def local_site(
 
     It serves the sample agent, unless there is a marker `local_site` with the arguments of
     `LocalSite` by name. `COZE_SITE_BASE` and `COZE_SITE_TOKEN` point to it during the test.
-
-    Args:
-        request: The test that uses it.
-        monkeypatch: pytest's own.
 
     Raises:
         TypeError: The marker has a positional argument.

@@ -246,16 +246,7 @@ PART_TYPES = (str, Part)
 
 
 def needs_answer(item: Any) -> bool:
-    """Return whether a reply that yields `item` waits for an answer to it.
-
-    Example:
-        >>> (
-        ...     needs_answer(Ask("Which city?")),
-        ...     needs_answer((ClientTool("a"), ClientTool("b"))),
-        ...     needs_answer("text"),
-        ... )
-        (True, True, False)
-    """
+    """Return whether a reply that yields `item` waits for an answer to it."""
     if isinstance(item, tuple):
         return bool(item) and all(isinstance(call, ClientTool) for call in item)
     return isinstance(item, ClientTool | Ask | WorkflowQuestion)

@@ -88,15 +88,7 @@ class AskInput(WorkflowQuestion):
         object.__setattr__(self, "parameters", build_parameters(self.fields))
 
     def read_answer(self, text: str, uploads: Mapping[str, StoredFile]) -> dict[str, Any]:
-        """Return the values of an answer.
-
-        Args:
-            text: The JSON text of an object.
-            uploads: The files that the caller has uploaded, by id.
-
-        Raises:
-            ApiError: 4000, it is not an object, or a value is missing or has the wrong type.
-        """
+        """Return the values of an answer, which is the JSON text of an object."""
         values = go_json.loads(text)
         if not isinstance(values, dict):
             raise ApiError(4000, "resume_data must be the JSON text of an object")

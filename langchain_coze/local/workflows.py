@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.runtime.replying_bot import derive_name
 from langchain_coze.local.runtime.stepping import is_async_function
 from langchain_coze.local.runtime.workflow_signature import Signature, read_first_paragraph
-from langchain_coze.local.wire.ids import derive_id
+from langchain_coze.local.wire.ids import derive_id, get_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,7 +88,7 @@ class LocalWorkflow:
         self.wire_id = self.workflow_id
         self.description = self.description or read_first_paragraph(self.function)
         read_faults(self.faults)
-        self.created_at = int(time.time())
+        self.created_at = get_time()
         self.is_async = is_async_function(self.function)
 
     @property

@@ -105,8 +105,7 @@ class CatalogRoutes(RouteGroup):
     async def _retrieve_workflow(self, context: RequestContext) -> Response:
         workflow_id, settings = context.require_query("workflow_id"), self._state.settings
         workflow = find_by_id(settings.workflows, workflow_id)
-        chatflow = find_by_id(settings.chatflows, workflow_id)
-        found = workflow or chatflow
+        found = workflow or find_by_id(settings.chatflows, workflow_id)
         if found is None:
             raise get_workflow_profile(context.profile).create_lookup_error(
                 workflow_id, exists=False, streamed=True

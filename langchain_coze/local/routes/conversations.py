@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,6 +14,7 @@ from langchain_coze.local.routes.request_context import (
 )
 from langchain_coze.local.runtime.conversation import Conversation, SavedTurn, StoredMessage
 from langchain_coze.local.wire.errors import ApiError
+from langchain_coze.local.wire.ids import get_time
 from langchain_coze.local.wire.requests import EnterMessage, read_messages, read_meta_data
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class ConversationRoutes(RouteGroup):
     async def _rename(self, context: RequestContext) -> Response:
         conversation = self._get_conversation(context)
         conversation.name = _read_name(context.json_object.get("name"))
-        conversation.updated_at = int(time.time())
+        conversation.updated_at = get_time()
         return context.reply(conversation.as_json())
 
     @route(_CONVERSATION, "DELETE", "DELETE")
@@ -166,7 +166,7 @@ class ConversationRoutes(RouteGroup):
         if meta_data:
             message.meta_data = read_meta_data(meta_data)
         message.entry = replace(new, tool_call_id=old.tool_call_id)
-        message.updated_at = int(time.time())
+        message.updated_at = get_time()
         item = turn.message_as_json(message, conversation.id)
         return context.reply_plain(
             {"code": 0, "message": item, "msg": "", "detail": {"logid": context.logid}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import UploadFile
@@ -11,7 +10,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from langchain_coze.local.routes.request_context import RequestContext, RouteGroup, route
 from langchain_coze.local.wire.errors import INVALID_FILE, ApiError
 from langchain_coze.local.wire.files import StoredFile, has_right_extension
-from langchain_coze.local.wire.ids import generate_id
+from langchain_coze.local.wire.ids import generate_id, get_time
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -43,7 +42,7 @@ class FileRoutes(RouteGroup):
                 raise ApiError(4302, "the uploaded file is too large")
             if not has_right_extension(name, data):
                 raise ApiError(4000, INVALID_FILE)
-        stored = StoredFile(generate_id(), name, data, int(time.time()), context.owner)
+        stored = StoredFile(generate_id(), name, data, get_time(), context.owner)
         self._state.files[stored.id] = stored
         return context.reply(stored.as_json())
 

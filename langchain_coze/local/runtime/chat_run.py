@@ -6,7 +6,6 @@ import asyncio
 import base64
 import logging
 import secrets
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from langchain_coze.local.turn_context import Turn
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud_profile import ChatInfo, CloudProfile, MessageIds
 from langchain_coze.local.wire.errors import ApiError, get_failure_message
-from langchain_coze.local.wire.ids import generate_id
+from langchain_coze.local.wire.ids import generate_id, get_time
 from langchain_coze.local.wire.recall import sort_by_score
 from langchain_coze.local.wire.requests import ChatRequest, EnterMessage
 from langchain_coze.local.wire.studio_chatflows import build_interrupt_meta
@@ -88,7 +87,7 @@ class ChatRun:
         )
         inserted_ids = [message.id for message in self._saved_turn.messages]
         self._info = ChatInfo(
-            self.ids, int(time.time()), meta_data=request.meta_data, inserted_ids=inserted_ids
+            self.ids, get_time(), meta_data=request.meta_data, inserted_ids=inserted_ids
         )
         self.writer = MessageWriter(profile, self.ids, self._saved_turn, (bot.delay, bot.burst))
         self.writer.events = EventQueue(enabled=request.stream)
@@ -354,7 +353,7 @@ class ChatRun:
             self._send_chat_event(status)
 
     def _set_end_status(self, status: str) -> None:
-        self._info.ended_at = int(time.time())
+        self._info.ended_at = get_time()
         if self.status != "canceled" or self.profile.is_studio:
             self.status = status
         self._release_conversation()

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.wire.ids import generate_id
+from langchain_coze.local.wire.ids import generate_id, get_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from langchain_coze.local.wire.requests import EnterMessage
-
-
-def _get_time() -> int:
-    return int(time.time())
 
 
 @dataclass(slots=True)
@@ -26,8 +21,8 @@ class StoredMessage:
     id: str = field(default_factory=generate_id)
     meta_data: Mapping[str, str] = field(default_factory=dict)
     reasoning: str = ""
-    created_at: int = field(default_factory=_get_time)
-    updated_at: int = field(default_factory=_get_time)
+    created_at: int = field(default_factory=get_time)
+    updated_at: int = field(default_factory=get_time)
 
 
 @dataclass(slots=True)
@@ -76,14 +71,14 @@ class Conversation:
     id: str = field(default_factory=generate_id)
     name: str = ""
     meta_data: Mapping[str, str] = field(default_factory=dict)
-    created_at: int = field(default_factory=_get_time)
+    created_at: int = field(default_factory=get_time)
     section_id: str = ""
     turns: list[SavedTurn] = field(default_factory=list)
     running_chat_id: str | None = None
     # Replies that have asked the user a question, by the id of their bot.
     paused: dict[str, AsyncGenerator[Any, Any]] = field(default_factory=dict)
     bot_id: str = ""
-    updated_at: int = field(default_factory=_get_time)
+    updated_at: int = field(default_factory=get_time)
     cleared_turns: int = 0
 
     def __post_init__(self) -> None:

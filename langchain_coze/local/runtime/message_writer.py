@@ -12,7 +12,7 @@ from langchain_coze.local.runtime.event_queue import EventQueue
 from langchain_coze.local.runtime.text import count_tokens
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.events import SseEvent
-from langchain_coze.local.wire.ids import derive_id, generate_id
+from langchain_coze.local.wire.ids import derive_id, generate_id, get_time
 from langchain_coze.local.wire.requests import EnterMessage
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class MessageWriter:
         meta_data: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """Write a complete message; return it."""
-        now = int(time.time())
+        now = get_time()
         fields = {"type": kind, "content": content, "content_type": content_type}
         meta = dict(meta_data or {})
         if kind in _TIMED_TYPES:
@@ -205,7 +205,7 @@ class MessageWriter:
         asks: bool = False,
     ) -> None:
         """Send the end of an answer; store it for the lists of messages and for later turns."""
-        fields = {**fields, "created_at": int(time.time())}
+        fields = {**fields, "created_at": get_time()}
         meta = self._build_answer_meta()
         message = self._profile.build_message(self._ids, message_id, {**fields, "asks": asks}, meta)
         self.events.put(SseEvent(_COMPLETED, go_json.dumps(message)))

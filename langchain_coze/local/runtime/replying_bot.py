@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.faults.specs import read_faults
 from langchain_coze.local.runtime.replies import as_reply_source
+from langchain_coze.local.wire.ids import get_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -46,7 +46,7 @@ class ReplyingBot:
             raise ValueError("burst must be at least 1")
         self.reply_source = as_reply_source(reply)
         read_faults(self.faults)
-        self.created_at = int(time.time())
+        self.created_at = get_time()
 
     def suggest_follow_ups(self, question: str) -> Sequence[str]:
         """Return the follow-up questions for a question."""

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import json
 import logging
-import time
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -20,7 +19,7 @@ from langchain_coze.local.runtime.stepping import END, Deferred, advance, iterat
 from langchain_coze.local.runtime.text import split_deltas
 from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.errors import ApiError, get_failure_message
-from langchain_coze.local.wire.ids import generate_id
+from langchain_coze.local.wire.ids import generate_id, get_time
 from langchain_coze.local.wire.workflow_replies import (
     END_NODE,
     END_NODE_ID,
@@ -127,7 +126,7 @@ class ServedRun:
         if pending is None or self._question is None:
             raise ApiError(4315)
         self.resume_count += 1
-        self.info.updated_at = int(time.time())
+        self.info.updated_at = get_time()
         self.stopped.clear()
         self._writer.start_stream(streamed=self.info.mode == STREAM)
         try:

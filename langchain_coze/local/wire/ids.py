@@ -1,4 +1,4 @@
-"""Identifiers as Coze writes them: decimal 64-bit numbers sent as strings of 19 digits."""
+"""Times and identifiers as Coze writes them: decimal 64-bit numbers, as strings of 19 digits."""
 
 from __future__ import annotations
 
@@ -26,3 +26,8 @@ def derive_id(*parts: str) -> str:
 def generate_logid() -> str:
     """Return a log id in the form of Coze's gateway: local time, then 20 hexadecimal digits."""
     return time.strftime("%Y%m%d%H%M%S") + secrets.token_hex(10).upper()
+
+
+def get_time() -> int:
+    """Return the Unix time in seconds."""
+    return int(time.time())

@@ -5,7 +5,6 @@ Their forms are those of the recordings in `tests/recordings/studio`.
 
 from __future__ import annotations
 
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from langchain_coze.local.wire.cloud_profile import (
 )
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.events import SseEvent
-from langchain_coze.local.wire.ids import derive_id
+from langchain_coze.local.wire.ids import derive_id, get_time
 from langchain_coze.local.wire.recall import build_chunk
 from langchain_coze.local.wire.studio_chatflows import (
     StudioChatflowProfile,
@@ -265,7 +264,7 @@ class StudioProfile(CloudProfile):
         """
         times: dict[str, Any] = {"created_at": 0}
         if not fields.get("asks"):
-            times["created_at"] = fields.get("created_at") or int(time.time())
+            times["created_at"] = fields.get("created_at") or get_time()
             times["reasoning_content"] = fields.get("reasoning_content", "")
         state = {"bot_id": ids.bot_id, "agent_name": "", "agent_id": ids.bot_id}
         pairs = {"bot_state": go_json.dumps(state | {"awaiting": ids.bot_id}), **(meta_data or {})}

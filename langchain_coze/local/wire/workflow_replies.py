@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from langchain_coze.local.wire import go_json
 from langchain_coze.local.wire.cloud_profile import CloudProfile, build_debug_url, build_usage
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.events import EventEncoder, SseEvent, create_numbered_encoder
-from langchain_coze.local.wire.ids import derive_id
+from langchain_coze.local.wire.ids import derive_id, get_time
 from langchain_coze.local.wire.parameters import build_form
 from langchain_coze.local.wire.studio_chatflows import (
     build_question_message,
@@ -45,8 +44,8 @@ class RunDetails:
     parameters: Mapping[str, Any]
     bot_id: str
     user_id: str
-    created_at: int = field(default_factory=lambda: int(time.time()))
-    updated_at: int = field(default_factory=lambda: int(time.time()))
+    created_at: int = field(default_factory=get_time)
+    updated_at: int = field(default_factory=get_time)
     usage: tuple[int, int] = (0, 0)  # input and output tokens so far
     texts: dict[str, str] = field(default_factory=dict)  # of output nodes, by title
     status: str = "Running"  # or Success or Fail
