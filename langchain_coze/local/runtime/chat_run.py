@@ -67,13 +67,7 @@ class ChatRun:
         self.bot, self.request, self.profile = bot, request, profile
         self._faults = faults
         self.conversation = conversation
-        self.ids = MessageIds(
-            conversation.id,
-            (request.parent_id or "0") if bot.is_chatflow else bot.wire_id,
-            generate_id(),
-            conversation.section_id,
-            bot.wire_id if bot.is_chatflow else "",
-        )
+        self.ids = _create_ids(bot, request, conversation)
         self.status = "created"
         self._entries = (*conversation.history, *request.additional_messages)
         self._question = _find_question(self._entries)
@@ -370,6 +364,13 @@ class ChatRun:
     def _release_conversation(self) -> None:
         if self.conversation.running_chat_id == self.ids.chat_id:
             self.conversation.running_chat_id = None
+
+
+def _create_ids(bot: ReplyingBot, request: ChatRequest, conversation: Conversation) -> MessageIds:
+    ids = conversation.id, bot.wire_id, generate_id(), conversation.section_id
+    if not bot.is_chatflow:
+        return MessageIds(*ids)
+    return MessageIds(ids[0], request.parent_id or "0", *ids[2:], bot.wire_id)
 
 
 def _build_tool_call(call: reply_parts.ClientTool) -> dict[str, Any]:
