@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.bots import LocalChatflow
-from langchain_coze.local.routes.request_context import (
-    RequestContext,
-    RouteGroup,
-    route,
-)
+from langchain_coze.local.routes.request_context import RequestContext, RouteGroup, route
 from langchain_coze.local.routes.state import OWNER_ID, WORKSPACE_ID, check_workspace, find_by_id
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.workflow_replies import get_workflow_profile

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.routes.request_context import (
-    RequestContext,
-    RouteGroup,
-    route,
-)
+from langchain_coze.local.routes.request_context import RequestContext, RouteGroup, route
 from langchain_coze.local.routes.state import find_by_id
 from langchain_coze.local.routes.stream_responses import EventStreamResponse
 from langchain_coze.local.runtime.chat_run import ChatRun

@@ -7,11 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.oauth_apps import MAX_TOKEN_SECONDS, LocalOAuthApp
-from langchain_coze.local.routes.request_context import (
-    RequestContext,
-    RouteGroup,
-    route,
-)
+from langchain_coze.local.routes.request_context import RequestContext, RouteGroup, route
 from langchain_coze.local.routes.state import IssuedToken, ServerState
 from langchain_coze.local.wire.ids import derive_id
 

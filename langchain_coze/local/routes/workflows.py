@@ -15,13 +15,7 @@ from langchain_coze.local.routes.request_context import (
 from langchain_coze.local.routes.state import find_by_id
 from langchain_coze.local.routes.stream_responses import DroppedResponse, EventStreamResponse
 from langchain_coze.local.runtime.event_queue import EventQueue
-from langchain_coze.local.runtime.workflow_run import (
-    ASYNC,
-    NOT_STREAMED,
-    STREAM,
-    SYNC,
-    ServedRun,
-)
+from langchain_coze.local.runtime.workflow_run import ASYNC, NOT_STREAMED, STREAM, SYNC, ServedRun
 from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import generate_id
 from langchain_coze.local.wire.requests import (

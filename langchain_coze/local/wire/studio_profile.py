@@ -22,10 +22,7 @@ from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.events import SseEvent
 from langchain_coze.local.wire.ids import derive_id, get_time
 from langchain_coze.local.wire.recall import build_chunk
-from langchain_coze.local.wire.studio_chatflows import (
-    StudioChatflowProfile,
-    build_question_message,
-)
+from langchain_coze.local.wire.studio_chatflows import StudioChatflowProfile, build_question_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
