@@ -18,7 +18,6 @@ from langchain_coze.local.routes.access import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
 
     from langchain_coze.local.routes.state import BaseApp
 
@@ -116,12 +115,7 @@ class BaseServer:
         """Start."""
         return self.start()
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop."""
         self.stop()
 

@@ -66,23 +66,18 @@ class WorkflowRoutes(RouteGroup):
         return self._stream(run, context)
 
     @route(_STREAM_RESUME, "POST", "POST")
-    async def _stream_resume(self, context: RequestContext) -> Response:
-        try:
-            request = read_resume_request(context.json_object)
-            run = self._resume_run(request, context, streamed=True)
-        except ApiError as error:
-            if context.profile.is_studio:
-                return self._build_stream_error_response(error, context)
-            return self._build_error_response(error, context)
-        return self._stream(run, context)
-
     @route(_RESUME, "POST")
     async def _resume(self, context: RequestContext) -> Response:
-        request = read_resume_request(context.json_object)
+        streamed = context.path == _STREAM_RESUME
         try:
-            run = self._resume_run(request, context, streamed=False)
+            request = read_resume_request(context.json_object)
+            run = self._resume_run(request, context, streamed=streamed)
         except ApiError as error:
+            if context.profile.is_studio:  # it only streams
+                return self._build_stream_error_response(error, context)
             return self._build_error_response(error, context)
+        if streamed:
+            return self._stream(run, context)
         return await self._wait_for_response(run, context)
 
     @route("/v1/workflows/{workflow_id}/run_histories/{execute_id}", cloud="GET")

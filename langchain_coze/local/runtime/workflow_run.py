@@ -137,7 +137,7 @@ class ServedRun:
     async def abandon(self) -> None:
         """Fail a run that nobody can resume."""
         self.info.pending = None
-        self.info.status, self.info.failure = "Fail", (NOT_STREAMED, ApiError(NOT_STREAMED).message)
+        self._fail(NOT_STREAMED, ApiError(NOT_STREAMED).message)
         await self._stop()
 
     async def _run_function(self, answer: Any) -> Question | None:
