@@ -76,7 +76,7 @@ class ChatRoutes(RouteGroup):
         body = context.json_object
         ids = str(body.get("conversation_id")), str(body.get("chat_id"))
         run = self._state.get_chat(*ids, context.owner)
-        if not run.is_cancelable:
+        if run.status not in {"created", "in_progress"}:
             raise ApiError(4104)
         run.cancel()
         return context.reply(run.profile.build_cancelled_chat(run.info))
@@ -85,7 +85,7 @@ class ChatRoutes(RouteGroup):
     async def _submit_tool_outputs(self, context: RequestContext) -> Response:
         ids = context.require_query("conversation_id"), context.require_query("chat_id")
         stream, outputs = read_tool_outputs(context.json_object)
-        if self._state.was_unsaved(ids[1], context.owner):
+        if (ids[1], context.owner) in self._state.unsaved:
             raise ApiError(5000, "tool outputs need a chat with auto_save_history=true")
         run = self._state.get_chat(*ids, context.owner)
         run.submit_tool_outputs(outputs, stream=stream)

@@ -25,11 +25,7 @@ _MAX_FILES = 100
 
 
 class FileRoutes(RouteGroup):
-    """Uploads; they are kept until the server stops.
-
-    The API's page lists the types that it accepts, but its sample uploads one that is not on the
-    list (`.jpeg`): every type is accepted here whose name fits its bytes.
-    """
+    """Uploads of any type whose name fits its bytes; they are kept until the server stops."""
 
     @route("/v1/files/upload", "POST", "POST")
     async def _upload(self, context: RequestContext) -> Response:

@@ -186,10 +186,6 @@ class ServerState(AppState):
         else:
             self.unsaved.add((run.ids.chat_id, run.conversation.owner))
 
-    def was_unsaved(self, chat_id: str, owner: str) -> bool:
-        """Return whether there was a chat of this owner that was not saved."""
-        return (chat_id, owner) in self.unsaved
-
     def get_chat(self, conversation_id: str, chat_id: str, owner: str) -> ChatRun:
         """Return a saved chat; 4001 when this conversation and owner have none with this id."""
         run = self.chats.get(chat_id)

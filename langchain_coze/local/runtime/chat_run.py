@@ -101,15 +101,10 @@ class ChatRun:
         """The events of the current stream."""
         return self.writer.events
 
-    @property
-    def is_cancelable(self) -> bool:
-        """Whether the chat can be cancelled."""
-        return self.status in {"created", "in_progress"}
-
     def cancel(self) -> None:
         """Cancel the chat; its stream continues, its turn is not part of the history (wire 2.8).
 
-        On Studio this stops nothing: the chat ends as if it had not been cancelled.
+        On Studio this has no effect on either.
         """
         self.status = "canceled"
         self._saved_turn.canceled = not self.profile.is_studio
@@ -295,9 +290,10 @@ class ChatRun:
     def _complete(self) -> None:
         if not self._is_empty:
             finish = self.profile.build_finish_content()
-            texts = (*self._follow_ups, *self.bot.suggest_follow_ups(self._question))
+            suggested = self.bot.follow_ups
+            texts = suggested(self._question) if callable(suggested) else suggested
             messages = [("verbose", finish)] * bool(finish)
-            messages += [("follow_up", text) for text in texts]
+            messages += [("follow_up", text) for text in (*self._follow_ups, *texts)]
             if self.profile.follow_ups_first:
                 messages.sort(key=lambda message: message[0])
             for kind, text in messages:

@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 
 class EventQueue:
-    """The events of one stream, in batches of those that are ready.
-
-    One that is not `enabled` has no reader, and discards them.
-    """
+    """The events of one stream, in batches of those that are ready; discarded unless `enabled`."""
 
     def __init__(self, *, enabled: bool) -> None:
         """Create an empty queue."""

@@ -48,10 +48,6 @@ class ReplyingBot:
         read_faults(self.faults)
         self.created_at = get_time()
 
-    def suggest_follow_ups(self, question: str) -> Sequence[str]:
-        """Return the follow-up questions for a question."""
-        return self.follow_ups(question) if callable(self.follow_ups) else self.follow_ups
-
 
 def derive_name(function: Any) -> str:
     """Return the name of a reply or function; that of its class when it has none."""

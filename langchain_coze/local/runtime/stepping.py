@@ -112,8 +112,7 @@ class ReplyThread:
     """A function that may block, in its own thread; its items are passed on as it yields them.
 
     A thread for each call, not a pool: slow replies must not wait for each other, and a daemon
-    thread that never returns does not keep the process alive. A result that needs the event loop is
-    passed on as `Deferred`.
+    thread that never returns does not keep the process alive.
     """
 
     def __init__(self, call: Callable[[], Any]) -> None:

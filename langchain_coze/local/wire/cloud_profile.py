@@ -1,7 +1,6 @@
 """Replies and events of chats, as a Coze installation writes them.
 
-`CloudProfile` is that of coze.cn and coze.com, `CloudChatflowProfile` that of their chatflows.
-The key order is theirs. `langchain_coze.local.wire.studio_profile` has the profiles of Coze Studio.
+`CloudProfile` is that of coze.cn and coze.com, with their key order; `StudioProfile` overrides it.
 """
 
 from __future__ import annotations

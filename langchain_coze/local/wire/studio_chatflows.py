@@ -64,16 +64,7 @@ class StudioChatflowProfile(CloudChatflowProfile):
     @override
     def build_retrieved_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
         """Return the chat object of `GET /v3/chat/retrieve`: it stays as it was created."""
-        return {
-            "id": info.ids.chat_id,
-            "conversation_id": info.ids.conversation_id,
-            "bot_id": info.ids.bot_id,
-            "created_at": info.created_at,
-            "completed_at": 0,
-            "failed_at": 0,
-            "status": "created",
-            "section_id": info.ids.section_id,
-        }
+        return build_studio_chat(info, "created")
 
     @override
     def build_failure_events(self, info: ChatInfo) -> list[SseEvent]:
@@ -123,6 +114,20 @@ def build_studio_debug_url(base_url: str, execute_id: str = "0", workflow_id: st
         f"{base_url}/work_flow?execute_id={execute_id}&execute_mode=2"
         f"&space_id={space_id}&workflow_id={workflow_id}"
     )
+
+
+def build_studio_chat(info: ChatInfo, status: str) -> dict[str, Any]:
+    """Return a chat object; it has no usage."""
+    return {
+        "id": info.ids.chat_id,
+        "conversation_id": info.ids.conversation_id,
+        "bot_id": info.ids.bot_id,
+        "created_at": info.created_at,
+        "completed_at": info.ended_at if status == "completed" else 0,
+        "failed_at": info.ended_at if status == "failed" else 0,
+        "status": status,
+        "section_id": info.ids.section_id,
+    }
 
 
 def build_question_message(

@@ -22,7 +22,11 @@ from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.events import SseEvent
 from langchain_coze.local.wire.ids import derive_id, get_time
 from langchain_coze.local.wire.recall import build_chunk
-from langchain_coze.local.wire.studio_chatflows import StudioChatflowProfile, build_question_message
+from langchain_coze.local.wire.studio_chatflows import (
+    StudioChatflowProfile,
+    build_question_message,
+    build_studio_chat,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -194,17 +198,7 @@ class StudioProfile(CloudProfile):
 
     @override
     def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
-        """Return a chat object of a stream; it has no usage."""
-        return {
-            "id": info.ids.chat_id,
-            "conversation_id": info.ids.conversation_id,
-            "bot_id": info.ids.bot_id,
-            "created_at": info.created_at,
-            "completed_at": info.ended_at if status == "completed" else 0,
-            "failed_at": info.ended_at if status == "failed" else 0,
-            "status": "in_progress" if status == "created" else status,
-            "section_id": info.ids.section_id,
-        }
+        return build_studio_chat(info, "in_progress" if status == "created" else status)
 
     @override
     def build_retrieved_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
