@@ -175,7 +175,7 @@ def _warn_if_reachable(coze: Any) -> None:
     sys.stderr.write(
         f"Warning: other machines can reach {address}. Whoever knows the token can run your code; "
         "it travels unencrypted. Leave out --host for this machine only.\n"
-        f"警告：其他机器可以访问 {address}。任何知道令牌的人都能运行你的代码，且令牌以明文传输。"
+        f"警告：其他机器可以访问 {address}。任何知道令牌的人都能运行您的代码，且令牌以明文传输。"
         "不指定 --host 则仅限本机访问。\n"
     )
 

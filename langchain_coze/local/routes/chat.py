@@ -188,8 +188,8 @@ class ChatRoutes(RouteGroup):
         store, body, is_studio = self._state, context.json_object, context.profile.is_studio
         conversations = store.list_conversations(context.owner)
         if conversation_id := body.get("conversation_id"):
-            found = [c for c in conversations if c.id == conversation_id and c.name]
-            if is_studio and not body.get("bot_id") and not found:
+            is_named = any(c.id == conversation_id and c.name for c in conversations)
+            if is_studio and not body.get("bot_id") and not is_named:
                 raise ApiError(_STUDIO_FAILURE, f"{_FAILURE}: conversation not found")
             return store.get_conversation(str(conversation_id), context.owner)
         name = request.parameters.get("CONVERSATION_NAME")

@@ -106,7 +106,7 @@ class ChunkedResponse(Response):
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Send all chunks; a chat continues even when the client has left."""
-        # In a separate task: a server that stops cancels it instead of its own request task,
+        # In a separate task: a server that stops cancels it instead of the request task,
         # which would log an error.
         writer = asyncio.ensure_future(self._write(send))
         self._connections.streams.add(writer)

@@ -313,8 +313,8 @@ class ChatRun:
         if self._reply is not None and self.request.auto_save_history:
             self.conversation.paused[self.bot.wire_id] = self._reply
         self._info.tool_calls = self.profile.question_calls
-        shown = Fault.NO_ACTION not in self._faults.values
-        self._finish_chat(self.profile.status_after_question, shown=shown)
+        sends_event = Fault.NO_ACTION not in self._faults.values
+        self._finish_chat(self.profile.status_after_question, sends_event=sends_event)
         self.events.put(self.profile.build_done_event(self.ids))
 
     def _require_action(self, calls: Sequence[reply_parts.ClientTool]) -> None:
@@ -337,9 +337,9 @@ class ChatRun:
         # Whether hosted Coze ends with done here is not recorded (wire 2.6).
         self.events.put(self.profile.build_done_event(self.ids))
 
-    def _finish_chat(self, status: str = "completed", *, shown: bool = True) -> None:
+    def _finish_chat(self, status: str = "completed", *, sends_event: bool = True) -> None:
         self._set_end_status(status)
-        if shown:
+        if sends_event:
             self._send_chat_event(status)
 
     def _set_end_status(self, status: str) -> None:

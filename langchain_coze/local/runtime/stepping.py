@@ -59,7 +59,7 @@ async def iterate_call(
     in_loop: bool,
     check: Callable[[Any], None] = lambda _item: None,
 ) -> AsyncGenerator[Any, Any]:
-    """Yield what a call yields; what is sent here becomes the value of its own `yield`.
+    """Yield what a call yields; what is sent here becomes the value of its `yield`.
 
     A call that is not `in_loop` runs in its own thread. `open_result` returns an iterator over a
     result that needs the event loop, `check` rejects an item.

@@ -297,7 +297,7 @@ class CloudProfile:
         )
 
     def build_finish_content(self, reason: int = 0) -> str:
-        """Return the content of the message after all answers; empty when there is none.
+        """Return the content of the message after all answers; empty on Studio's chatflows.
 
         The reason is 1 when a question to the user has stopped the turn (wire 2.5).
         """

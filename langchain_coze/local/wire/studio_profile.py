@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _CANNOT_BEGIN, _STEP_FAILED = 103100001, 103200002
 _AUTHENTICATION = 700012006
 _NOT_PUBLISHED = "invalid parameter : agent not published, agentID={} connectorID=1024"
-# Studio adds the stack of its own code to many messages.
+# Studio adds the stack of its code to many messages.
 _STACK = (
     "\nstack=backend/pkg/errorx/internal/status.go:140 NewByCode\n"
     "backend/application/conversation/openapi_agent_run.go:664 (*OpenapiAgentRunApplication)"

@@ -333,8 +333,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
         messages = [build_question_message(question.question, question.options)]
         for number, text in enumerate(question.rejected_answers, 1):
             messages.append({"type": "answer", "content_type": "text", "content": text})
-            asked = build_question_message(question.question, question.options, number)
-            messages.append(asked)
+            messages.append(build_question_message(question.question, question.options, number))
         return go_json.dumps({"messages": messages})
 
     @override
