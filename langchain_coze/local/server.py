@@ -87,15 +87,11 @@ class LocalCoze(BaseServer):
         read_faults(self.faults)
         if self.workflows is None:
             self.workflows = create_sample_workflows() if self.bots is None else ()
-        self.workflows: tuple[LocalWorkflow, ...] = _as_served(
-            self.workflows, LocalWorkflow, "workflows"
-        )
+        self.workflows: tuple[LocalWorkflow, ...] = _as_served(self.workflows, LocalWorkflow)
         self.bots: tuple[LocalBot, ...] = (
-            (create_sample_bot(),) if self.bots is None else _as_served(self.bots, LocalBot, "bots")
+            (create_sample_bot(),) if self.bots is None else _as_served(self.bots, LocalBot)
         )
-        self.chatflows: tuple[LocalChatflow, ...] = _as_served(
-            self.chatflows, LocalChatflow, "chatflows"
-        )
+        self.chatflows: tuple[LocalChatflow, ...] = _as_served(self.chatflows, LocalChatflow)
         self.oauth_apps: tuple[LocalOAuthApp, ...] = as_oauth_apps(self.oauth_apps)
         self.token = self.token or f"pat_{secrets.token_urlsafe(32)}"
         self.more_tokens = tuple(self.more_tokens)
@@ -126,7 +122,7 @@ class LocalCoze(BaseServer):
         return LocalApp(self, self._request_log, profile)
 
 
-def _as_served(served: Any, kind: type[_ServedT], plural: str) -> tuple[_ServedT, ...]:
+def _as_served(served: Any, kind: type[_ServedT]) -> tuple[_ServedT, ...]:
     """Return bots, chatflows or workflows as a tuple of `kind`.
 
     `served` is one of `kind`, its first argument, or an iterable of these.
@@ -134,5 +130,6 @@ def _as_served(served: Any, kind: type[_ServedT], plural: str) -> tuple[_ServedT
     several = isinstance(served, Iterable) and not callable(served) and not isinstance(served, str)
     items = served if several else (served,)
     instances = tuple(item if isinstance(item, kind) else kind(item) for item in items)
+    plural = kind.__name__.removeprefix("Local").lower() + "s"
     check_unique_ids(plural, [item.wire_id for item in instances])
     return instances

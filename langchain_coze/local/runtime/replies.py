@@ -150,7 +150,9 @@ class _MessageReader:
 
     def get_messages_and_calls(self) -> tuple[list[Any], list[Any]]:
         """Return the messages so far, and the tool calls that wait for the client."""
-        if not any(_get_calls(part) or _get_call_chunks(part) for part in self._chunks):
+        if not any(
+            _get_calls(part) or getattr(part, "tool_call_chunks", None) for part in self._chunks
+        ):
             return self._messages, []
         message = functools.reduce(operator.add, self._chunks)
         if isinstance(message, AIMessageChunk):
@@ -162,10 +164,6 @@ def _get_calls(message: Any) -> list[Any]:
     """Return the calls of a message, also those whose arguments are not valid JSON."""
     invalid = getattr(message, "invalid_tool_calls", None) or []
     return [*(getattr(message, "tool_calls", None) or []), *invalid]
-
-
-def _get_call_chunks(message: Any) -> list[Any]:
-    return getattr(message, "tool_call_chunks", None) or []
 
 
 def _find_texts(item: Mapping[str, Any]) -> list[str]:
@@ -223,7 +221,7 @@ class _GraphReader:
                 yield part
 
     def _record_calls(self, message: Any) -> None:
-        if _get_call_chunks(message):
+        if getattr(message, "tool_call_chunks", None):
             # Arguments of a streamed call are complete only in the sum of its chunks.
             earlier = self._partial_messages.get(message.id)
             message = self._partial_messages[message.id] = (

@@ -43,13 +43,10 @@ REQUIRED: Any = inspect.Parameter.empty
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a workflow's start node, or one field of a form.
-
-    `adapter` checks and converts its values; None accepts any value.
-    """
+    """One parameter of a workflow's start node, or one field of a form."""
 
     name: str
-    adapter: TypeAdapter[Any] | None
+    adapter: TypeAdapter[Any] | None  # checks and converts values; None accepts any
     default: Any = REQUIRED
     description: str = ""
 
@@ -93,10 +90,7 @@ def build_parameters(fields: Mapping[str, Any]) -> tuple[Parameter, ...]:
 
 
 def build_parameter(parameter: inspect.Parameter, description: str = "") -> Parameter:
-    """Build the workflow parameter for a parameter of a function.
-
-    A description in `Annotated` has precedence. A type that cannot be checked is a `TypeError`.
-    """
+    """Build a parameter from one of a function; a description in `Annotated` has precedence."""
     annotation, default = parameter.annotation, parameter.default
     if annotation is REQUIRED and default is not REQUIRED and default is not None:
         annotation = type(default)

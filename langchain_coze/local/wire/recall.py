@@ -48,13 +48,10 @@ class RecalledChunk:
 
 @dataclass(frozen=True, slots=True)
 class RecallMessage:
-    """The content of one recall message.
-
-    `agent_id` is empty for the bot itself; `status_code` is 0, or why the search has failed.
-    """
+    """The content of one recall message; a `status_code` other than 0 is a failed search."""
 
     chunks: tuple[RecalledChunk, ...]
-    agent_id: str = ""
+    agent_id: str = ""  # empty for the bot itself
     status_code: int = 0
 
 
