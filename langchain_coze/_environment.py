@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import re
@@ -120,6 +121,7 @@ def is_coze_host(host: str) -> bool:
     return any(host == site or host.endswith(f".{site}") for site in _SITES)
 
 
+@functools.lru_cache(maxsize=64)
 def is_studio(server: str, base_url: str) -> bool:
     """Return whether the server is a self-hosted Coze Studio.
 
