@@ -292,3 +292,69 @@ BOT_SETTING = """\
 NO_ARGUMENT = """\
 {owner} has no argument {name}; ignored.
 {owner} 没有参数 {name}，已忽略。"""
+
+# --- Messages and files (`_convert`) -------------------------------------------------------------
+
+NO_HUMAN_MESSAGE = """\
+Hint: Pass at least one HumanMessage.
+提示：请至少提供一条 HumanMessage。"""
+ANSWER_LAST = """\
+Hint: End the messages with a HumanMessage.
+提示：消息列表应以 HumanMessage 结尾。"""
+EMPTY_QUESTION = """\
+Hint: Add text to the last message.
+提示：请为最后一条消息提供文本内容。"""
+FILE_WITHOUT_TEXT = """\
+Hint: Add a text block that says what the bot should do with the file.
+提示：请添加文本内容块，说明希望智能体如何处理该文件。"""
+ANSWER_FILES = """\
+Coze accepts files from users only: the files of an AIMessage are not sent.
+扣子只接受用户消息中的文件，AIMessage 中的文件未发送。"""
+SYSTEM_MESSAGE = """\
+Hint: A bot's system prompt is set in Coze: change it there, or choose another mode.
+提示：智能体的系统提示词在扣子中设置：请在那里修改，或选择其他模式。"""
+SYSTEM_VARIABLE = """\
+Hint: Set it to the bot's prompt variable for the system message.
+提示：请指定智能体提示词中接收系统消息的变量名。"""
+TOO_MANY_SYSTEM_MESSAGES = """\
+Hint: Join them into one.
+提示：请合并为一条。"""
+MESSAGES_LEFT_OUT = """\
+Coze accepts at most {limit} messages: the oldest {surplus} of {total} are not sent. Shorten the history yourself with trim_messages.
+扣子最多接受 {limit} 条消息，最早的消息未发送。"""
+FILE_SOURCE = """\
+Hint: Pass url=, base64= or file_id=.
+提示：请提供 url、base64 或 file_id。"""
+MIME_TYPE = """\
+Hint: Use a type such as image/png, or omit mime_type.
+提示：请使用 image/png 这样的类型，或不设置 mime_type。"""
+PUBLIC_LINK = """\
+Hint: Pass a public link that starts with https://, or the bytes with base64=.
+提示：请提供以 https:// 开头的公开链接，或用 base64= 传入文件内容。"""
+LARGE_ATTACHMENT = """\
+Hint: Make the file smaller, or pass a public link with url=.
+提示：请缩小文件，或用 url= 提供公开链接。"""
+EMPTY_FILE = """\
+Hint: Pass its bytes.
+提示：请提供文件内容。"""
+BASE64 = """\
+Hint: Encode its bytes with base64.b64encode(…).decode(), or pass the bytes.
+提示：请用 base64.b64encode(…).decode() 编码，或直接传入 bytes。"""
+IMAGE_FORMAT = """\
+Hint: Send a PNG, JPEG, GIF or WebP, or send it as a block of type 'file'.
+提示：请发送 PNG、JPEG、GIF 或 WebP 图片，或用 type 为 'file' 的内容块发送。"""
+BLOCK_TYPE = """\
+Hint: Send text, images, files and audio.
+提示：请发送文本、图片、文件或音频内容块。"""
+RECALL_FAILED = """\
+The search in the knowledge base failed (status_code {status_code}): sources are missing.
+知识库检索失败（status_code {status_code}），引用来源不完整。"""
+RECALL_DAMAGED = """\
+The knowledge base returned damaged data ({problem}): only {count} chunks could be read.
+知识库返回的数据有损坏，仅读取到 {count} 个片段。"""
+OUTPUT_PATH = """\
+Hint: Correct output_path=, or the outputs of the workflow's end node.
+提示：请修改 output_path=，或工作流结束节点的输出。"""
+OUTPUT_LIST = """\
+Hint: Return the {key} of the knowledge node as a variable of the end node, or set output_path= to the path of the list.
+提示：请将知识库检索节点的 {key} 设为结束节点的返回变量，或用 output_path= 指定列表位置。"""

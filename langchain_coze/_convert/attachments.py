@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.effects import Upload
 from langchain_coze._convert.file_types import (
     FileType,
@@ -20,7 +21,7 @@ from langchain_coze._convert.file_types import (
     detect_image_type,
     detect_text_type,
 )
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 MAX_FILE_SIZE = 512 * 1024 * 1024
 """The maximum size of an uploaded file in bytes (wire section 5.3)."""
@@ -145,9 +146,7 @@ def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attach
     if fields["data"] is None:
         raise CozeInvalidRequestError(
             f"A content block of type {kind!r} has no link, no bytes and no file id.",
-            hint=bilingual_hint(
-                "Pass url=, base64= or file_id=.", "请提供 url、base64 或 file_id。"
-            ),
+            hint=hints.FILE_SOURCE,
         )
     if not isinstance(fields["data"], (str, bytes, bytearray)):
         raise _make_base64_error()
@@ -171,11 +170,7 @@ def _check_mime_type(mime_type: str) -> str:
     """Return a MIME type that is safe in a header of the upload form."""
     if mime_type and not _MIME_TYPE.fullmatch(mime_type):
         raise CozeInvalidRequestError(
-            f"{mime_type[:80]!r} is not a MIME type.",
-            hint=bilingual_hint(
-                "Use a type such as image/png, or omit mime_type.",
-                "请使用 image/png 这样的类型，或不设置 mime_type。",
-            ),
+            f"{mime_type[:80]!r} is not a MIME type.", hint=hints.MIME_TYPE
         )
     return mime_type
 
@@ -183,11 +178,7 @@ def _check_mime_type(mime_type: str) -> str:
 def _require_public_url(url: str) -> str:
     if not url.lower().startswith(("http://", "https://")):
         raise CozeInvalidRequestError(
-            f"Coze cannot fetch a file from {url[:80]!r}.",
-            hint=bilingual_hint(
-                "Pass a public link that starts with https://, or the bytes with base64=.",
-                "请提供以 https:// 开头的公开链接，或用 base64= 传入文件内容。",
-            ),
+            f"Coze cannot fetch a file from {url[:80]!r}.", hint=hints.PUBLIC_LINK
         )
     return url
 
@@ -199,18 +190,11 @@ def _read_bytes(value: str | bytes | bytearray) -> bytes:
         raise CozeInvalidRequestError(
             f"A file has {size / 1024**2:.0f} MB; Coze accepts at most 512 MB.",
             code=4302,
-            hint=bilingual_hint(
-                "Make the file smaller, or pass a public link with url=.",
-                "请缩小文件，或用 url= 提供公开链接。",
-            ),
+            hint=hints.LARGE_ATTACHMENT,
         )
     data = _decode_base64(value) if isinstance(value, str) else bytes(value)
     if not data:
-        raise CozeInvalidRequestError(
-            "A file is empty.",
-            code=4300,
-            hint=bilingual_hint("Pass its bytes.", "请提供文件内容。"),
-        )
+        raise CozeInvalidRequestError("A file is empty.", code=4300, hint=hints.EMPTY_FILE)
     return data
 
 
@@ -223,13 +207,7 @@ def _decode_base64(value: str) -> bytes:
 
 
 def _make_base64_error() -> CozeInvalidRequestError:
-    return CozeInvalidRequestError(
-        "The content of a file is not valid base64.",
-        hint=bilingual_hint(
-            "Encode its bytes with base64.b64encode(…).decode(), or pass the bytes.",
-            "请用 base64.b64encode(…).decode() 编码，或直接传入 bytes。",
-        ),
-    )
+    return CozeInvalidRequestError("The content of a file is not valid base64.", hint=hints.BASE64)
 
 
 def _require_image_type(data: bytes, declared: str) -> FileType:
@@ -240,10 +218,7 @@ def _require_image_type(data: bytes, declared: str) -> FileType:
             f"A content block is declared as an image ({declared or 'no MIME type'}), but its data "
             "is not a known image format.",
             code=4303,
-            hint=bilingual_hint(
-                "Send a PNG, JPEG, GIF or WebP, or send it as a block of type 'file'.",
-                "请发送 PNG、JPEG、GIF 或 WebP 图片，或用 type 为 'file' 的内容块发送。",
-            ),
+            hint=hints.IMAGE_FORMAT,
         )
     return file_type
 
@@ -251,7 +226,5 @@ def _require_image_type(data: bytes, declared: str) -> FileType:
 def _make_unsupported_error(kind: str) -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
         f"A message has content of type {kind!r}, which Coze does not accept.",
-        hint=bilingual_hint(
-            "Send text, images, files and audio.", "请发送文本、图片、文件或音频内容块。"
-        ),
+        hint=hints.BLOCK_TYPE,
     )

@@ -18,6 +18,7 @@ from langchain_core.documents import Document
 from langchain_core.messages.content import Citation, create_citation
 from pydantic_core import from_json
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.models import parse_json
 
 if TYPE_CHECKING:
@@ -101,15 +102,10 @@ def list_warnings(recall: Recall) -> list[str]:
     """Return the warnings about a failed or damaged recall, in English and Chinese."""
     messages = []
     if recall.status_code:
-        messages.append(
-            f"The search in the knowledge base failed (status_code {recall.status_code}): sources "
-            f"are missing. 知识库检索失败（status_code {recall.status_code}），引用来源不完整。"
-        )
+        messages.append(hints.RECALL_FAILED.format(status_code=recall.status_code))
     if recall.parse_error:
         messages.append(
-            f"The knowledge base returned damaged data ({recall.parse_error}): only "
-            f"{len(recall.chunks)} chunks could be read. "
-            f"知识库返回的数据有损坏，仅读取到 {len(recall.chunks)} 个片段。"
+            hints.RECALL_DAMAGED.format(problem=recall.parse_error, count=len(recall.chunks))
         )
     return messages
 

@@ -18,11 +18,12 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from langchain_coze import _hints as hints
 from langchain_coze._convert.attachments import FILE_BLOCK_TYPES, Attachment, parse_block
 from langchain_coze._convert.chunks import PROVIDER
 from langchain_coze._convert.transcript import Part, TranscriptEntry, write_transcript
 from langchain_coze._warnings import warn_user
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -122,23 +123,14 @@ def convert_history(
 def _check_question(entries: Sequence[HistoryEntry]) -> None:
     """Reject a history that does not end with a question."""
     if not entries:
-        raise CozeInvalidRequestError(
-            "There is no message to send.",
-            hint=bilingual_hint("Pass at least one HumanMessage.", "请至少提供一条 HumanMessage。"),
-        )
+        raise CozeInvalidRequestError("There is no message to send.", hint=hints.NO_HUMAN_MESSAGE)
     if entries[-1].message["role"] != "user":
         raise CozeInvalidRequestError(
-            "The last message is an answer: there is no question.",
-            hint=bilingual_hint(
-                "End the messages with a HumanMessage.", "消息列表应以 HumanMessage 结尾。"
-            ),
+            "The last message is an answer: there is no question.", hint=hints.ANSWER_LAST
         )
     content = entries[-1].message["content"]
     if isinstance(content, str) and not content.strip():
-        raise CozeInvalidRequestError(
-            "The question is empty.",
-            hint=bilingual_hint("Add text to the last message.", "请为最后一条消息提供文本内容。"),
-        )
+        raise CozeInvalidRequestError("The question is empty.", hint=hints.EMPTY_QUESTION)
 
 
 def list_attachments(coze_messages: Sequence[EnterMessage]) -> list[Attachment]:
@@ -243,10 +235,7 @@ def _convert_assistant(message: BaseMessage, model_name: str | None) -> HistoryE
     """Convert an assistant message; to this bot, another agent is a user."""
     blocks = [block for block in message.content if isinstance(block, dict)]
     if any(str(block.get("type")) in FILE_BLOCK_TYPES for block in blocks):
-        warn_user(
-            "Coze accepts files from users only: the files of an AIMessage are not sent. "
-            "扣子只接受用户消息中的文件，AIMessage 中的文件未发送。"
-        )
+        warn_user(hints.ANSWER_FILES)
     if not message.text or message.response_metadata.get(_HANDOFF_BACK):
         return None  # only a handoff
     if message.name and not _is_own(message, model_name):  # context, not a question itself
@@ -279,10 +268,7 @@ def _check_files_have_text(coze_messages: Sequence[EnterMessage]) -> None:
             raise CozeInvalidRequestError(
                 "A message has files but no text, and no message beside it has text.",
                 code=4000,
-                hint=bilingual_hint(
-                    "Add a text block that says what the bot should do with the file.",
-                    "请添加文本内容块，说明希望智能体如何处理该文件。",
-                ),
+                hint=hints.FILE_WITHOUT_TEXT,
             )
 
 
@@ -306,18 +292,12 @@ def collect_system_variables(
     if mode == "raise":
         raise CozeInvalidRequestError(
             "There is a system message, and system_message_mode is 'raise'.",
-            hint=bilingual_hint(
-                "A bot's system prompt is set in Coze: change it there, or choose another mode.",
-                "智能体的系统提示词在扣子中设置：请在那里修改，或选择其他模式。",
-            ),
+            hint=hints.SYSTEM_MESSAGE,
         )
     if not variable:
         raise CozeInvalidRequestError(
             "system_message_mode='variable' needs system_message_variable.",
-            hint=bilingual_hint(
-                "Set it to the bot's prompt variable for the system message.",
-                "请指定智能体提示词中接收系统消息的变量名。",
-            ),
+            hint=hints.SYSTEM_VARIABLE,
         )
     return {variable: "\n\n".join(message.text for message in system)}
 
@@ -377,7 +357,7 @@ def _trim_to_limit(entries: list[HistoryEntry], limit: int) -> list[HistoryEntry
     if system >= limit:
         raise CozeInvalidRequestError(
             f"There are {system} system messages; Coze accepts {limit} messages in total.",
-            hint=bilingual_hint("Join them into one.", "请合并为一条。"),
+            hint=hints.TOO_MANY_SYSTEM_MESSAGES,
         )
     kept: list[HistoryEntry] = []
     for entry in entries:
@@ -389,8 +369,8 @@ def _trim_to_limit(entries: list[HistoryEntry], limit: int) -> list[HistoryEntry
         else:
             kept.append(entry)
     warn_user(
-        f"Coze accepts at most {limit} messages: the oldest {len(entries) - len(kept)} of "
-        f"{len(entries)} are not sent. Shorten the history yourself with trim_messages. "
-        f"扣子最多接受 {limit} 条消息，最早的消息未发送。"
+        hints.MESSAGES_LEFT_OUT.format(
+            limit=limit, surplus=len(entries) - len(kept), total=len(entries)
+        )
     )
     return kept

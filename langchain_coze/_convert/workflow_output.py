@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.models import parse_json
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 KNOWLEDGE_OUTPUT_KEY = "outputList"
 """The name of a knowledge node's output variable (wire section 3.5)."""
@@ -110,10 +111,7 @@ def _make_path_error(path: str, part: str, value: Any) -> CozeInvalidRequestErro
     return CozeInvalidRequestError(
         f"output_path={path!r} does not lead to a list in the workflow's output: at {part!r} there "
         f"is {_describe_type(value)}.",
-        hint=bilingual_hint(
-            "Correct output_path=, or the outputs of the workflow's end node.",
-            "请修改 output_path=，或工作流结束节点的输出。",
-        ),
+        hint=hints.OUTPUT_PATH,
     )
 
 
@@ -122,15 +120,7 @@ def _make_choice_error(output: Any, paths: list[str]) -> CozeInvalidRequestError
         message = f"The workflow's output has several lists: {', '.join(paths)}."
     else:
         message = f"The workflow's output has no list: it is {_describe_type(output)}."
-    return CozeInvalidRequestError(
-        message,
-        hint=bilingual_hint(
-            f"Return the {KNOWLEDGE_OUTPUT_KEY} of the knowledge node as a variable of the end "
-            "node, or set output_path= to the path of the list.",
-            f"请将知识库检索节点的 {KNOWLEDGE_OUTPUT_KEY} 设为结束节点的返回变量，"
-            "或用 output_path= 指定列表位置。",
-        ),
-    )
+    return CozeInvalidRequestError(message, hint=hints.OUTPUT_LIST.format(key=KNOWLEDGE_OUTPUT_KEY))
 
 
 def _describe_type(value: Any) -> str:
