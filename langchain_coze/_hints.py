@@ -358,3 +358,75 @@ Hint: Correct output_path=, or the outputs of the workflow's end node.
 OUTPUT_LIST = """\
 Hint: Return the {key} of the knowledge node as a variable of the end node, or set output_path= to the path of the list.
 提示：请将知识库检索节点的 {key} 设为结束节点的返回变量，或用 output_path= 指定列表位置。"""
+
+# --- Turns and searches (`_chat`) ----------------------------------------------------------------
+
+NO_BOT = """\
+Hint: Pass bot_id= or set COZE_BOT_ID: the number after /bot/ in the bot's address.
+提示：请传入 bot_id= 或设置 COZE_BOT_ID：即智能体网址中 /bot/ 后面的数字。"""
+THREAD_IS_SAVED = """\
+Hint: Leave auto_save_history unset.
+提示：请不要设置 auto_save_history。"""
+UNSAVED_STREAMS = """\
+Hint: Leave auto_save_history unset, or use response_mode='stream'.
+提示：请不要设置 auto_save_history，或使用 response_mode='stream'。"""
+NAMES_AND_VALUES = """\
+Hint: Pass a dict of names and values: {name}={{"city": "Hangzhou"}}.
+提示：请传入名称与值的字典：{name}={{"city": "杭州"}}。"""
+BOT_OR_APP = """\
+Hint: Pass app_id= for a {kind} of an app, or bot_id= for one of a bot, not both.
+提示：在应用中运行请传入 app_id=，在智能体中运行请传入 bot_id=，不能同时传入。"""
+CHATFLOW_STREAMS = """\
+Hint: Leave response_mode unset: invoke() works with streaming, too.
+提示：请不要设置 response_mode，invoke() 可直接使用。"""
+CHATFLOW_FILE = """\
+Hint: Pass the file to a parameter of its start node, with parameters=.
+提示：请通过 parameters= 将文件传给对话流开始节点的参数。"""
+CHATFLOW_PARAMETERS = """\
+Hint: Pass the values of its start node with parameters=.
+提示：请使用 parameters= 传入开始节点的参数。"""
+UNANSWERED_CALLS = """\
+Hint: Add a ToolMessage for each call, or a HumanMessage to continue without them.
+提示：请为每个调用添加 ToolMessage，或添加 HumanMessage 以放弃这些调用。"""
+UNSAVED_CALL = """\
+Hint: Use bind_tools(…) or auto_save_history=True, and start again from the question.
+提示：请使用 bind_tools(…) 或 auto_save_history=True，并从用户提问处重新开始。"""
+MISSING_CALL = """\
+Hint: Keep the AIMessage with the tool_calls before its ToolMessages, for instance when trimming.
+提示：请保留 ToolMessage 之前带有 tool_calls 的 AIMessage（例如裁剪历史时）。"""
+UNSAVED_QUESTION = """\
+The bot had asked its user a question in a chat that was not saved, so a new turn starts. Use conversation='thread' or auto_save_history=True to continue such turns.
+智能体的提问所在的对话未保存，将重新开始；请使用 conversation='thread' 或 auto_save_history=True。"""
+ALREADY_CONTINUED = """\
+Hint: Nothing was started. The other call has the result; in LangGraph it is a checkpoint in graph.get_state_history(config). If that call failed or its process ended, continue with a new message. For a fork in LangGraph, name its checkpoint_id in the config.
+提示：本次调用未启动任何运行。结果在另一次调用中；在 LangGraph 中，可在 graph.get_state_history(config) 的检查点中找到。如果那次调用失败或其进程已退出，请发送新的消息继续。如需在 LangGraph 中分叉，请在 config 中指定 checkpoint_id。"""
+TURN_UNREADABLE = """\
+The newest turn of the conversation could not be read ({problem}). The whole history is sent in a new conversation. If the token lacks the permission listMessage, add it.
+无法读取会话的最新一轮，将新建会话并发送全部历史；如令牌缺少 listMessage 权限，请为其勾选。"""
+NO_ANSWER = """\
+Hint: Coze Studio reports failures of the model or of a plugin that way, and empty questions: test the agent in Coze, and look at the log of the server.
+提示：Coze Studio 的模型或插件调用失败、或问题为空时会出现这种情况：请在扣子中测试该智能体，并查看服务日志。"""
+CONVERSATION_UNKNOWN = """\
+Hint: Check the id and base_url. If the server has lost the conversation, leave out conversation_id and call again: the whole history is then sent in a new one.
+提示：请检查会话 ID 和 base_url。如果服务端已丢失该会话，请去掉 conversation_id 并再次调用：将在新会话中发送全部历史。"""
+CONVERSATION_LOST = """\
+The server does not know the conversation {expected}: this turn runs in a new one, {actual}, without earlier messages. Check conversation_id and base_url.
+服务端找不到会话 {expected}，本轮在新会话 {actual} 中进行，没有之前的消息；请检查 conversation_id 和 base_url。"""
+NO_RECALL = """\
+The bot {bot_id} sent no recall. Either nothing was found (Coze Studio sends no message then), or no knowledge base is bound. Bind a knowledge base to it in Coze, have it called automatically rather than on demand, and publish the bot again.
+智能体 {bot_id} 没有返回召回内容：可能没有检索到内容（此时 Coze Studio 不发送召回消息），也可能未绑定知识库。请在扣子中为其添加知识库，将调用方式设为“自动调用”，并重新发布。"""
+TURN_CUT = """\
+The turn ended early after its recall ({problem}): documents may be missing.
+召回之后连接或对话中断，可能还有未收到的文档。"""
+DRIVE_UNAUTHORIZED = """\
+Hint: The authorization of a cloud drive behind the knowledge base has expired: renew it in Coze.
+提示：知识库所连接的云盘授权已失效，请在扣子中重新授权。"""
+KNOWLEDGE_BASE = """\
+Hint: Test the question in the bot's preview in Coze, and check its knowledge base there.
+提示：请在扣子的智能体预览中测试该问题，并检查知识库状态。"""
+QUERY_PARAMETER = """\
+Hint: Name the start-node variable for the question with query_parameter=; pass values of the other variables with parameters=.
+提示：请用 query_parameter= 指定接收问题的开始节点变量，其他变量用 parameters= 传入。"""
+SEARCH_WITH_QUESTION = """\
+Hint: A retriever needs a workflow that ends without questions: remove the question.
+提示：检索器需要能直接运行结束的工作流：请去掉问答或输入节点。"""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import ChainMap, deque
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from langchain_coze import _hints as hints
 from langchain_coze._chat.assembly import AnswerAssembler, get_delta_text, is_answer_delta
 from langchain_coze._chat.history import SAVED_KEY
 from langchain_coze._chat.stream_parser import DELTA_EVENT, ChatStreamParser
@@ -34,7 +35,7 @@ from langchain_coze._convert.from_coze import (
 from langchain_coze._convert.questions import read_card_question
 from langchain_coze._convert.recall import list_warnings, parse_recall
 from langchain_coze._warnings import warn_user
-from langchain_coze.errors import CozeChatError, bilingual_hint
+from langchain_coze.errors import CozeChatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -229,12 +230,7 @@ class AnswerParser(ChatStreamParser):
             return
         raise CozeChatError(
             "The turn completed without an answer.",
-            hint=bilingual_hint(
-                "Coze Studio reports failures of the model or of a plugin that way, and empty "
-                "questions: test the agent in Coze, and look at the log of the server.",
-                "Coze Studio 的模型或插件失败、或问题为空时会出现这种情况："
-                "请在扣子中测试该智能体，并查看服务日志。",
-            ),
+            hint=hints.NO_ANSWER,
             **self.collect_error_context(),
         )
 

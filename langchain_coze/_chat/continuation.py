@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from langchain_core.runnables import ensure_config
 
+from langchain_coze import _hints as hints
 from langchain_coze import _runtime
 from langchain_coze._api.chats import build_retrieve_request, find_newest_chat
 from langchain_coze._api.error_codes import is_missing_route
@@ -25,7 +26,6 @@ from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
     CozeNotFoundError,
-    bilingual_hint,
     convert_error,
 )
 
@@ -36,14 +36,6 @@ if TYPE_CHECKING:
 
 _CLOCK_STEP = 1  # seconds; Coze returns times in whole seconds
 _CHECKPOINTER = "__pregel_checkpointer"  # tests/integration_tests/test_workflow_graphs.py checks it
-_CONTINUED = bilingual_hint(
-    "Nothing was started. The other call has the result; in LangGraph it is a checkpoint in "
-    "graph.get_state_history(config). If that call failed or its process ended, continue with a "
-    "new message. For a fork in LangGraph, name its checkpoint_id in the config.",
-    "没有启动任何内容。结果在另一处调用中；在 LangGraph 中是 graph.get_state_history(config) "
-    "里的一个检查点。如果那次调用失败或其进程已退出，请以新的消息继续。"
-    "如需在 LangGraph 中分叉，请在 config 中给出 checkpoint_id。",
-)
 
 
 def find_last_turn(options: ChatOptions, plan: TurnPlan) -> LastTurn | None:
@@ -99,13 +91,7 @@ def _find_newest_chat(options: ChatOptions, conversation_id: str) -> Flow[str]:
     try:
         return (yield from find_newest_chat(conversation_id, options.retry_policy))
     except CozeError as error:
-        warn_user(
-            "The newest turn of the conversation could not be read "
-            f"({error.message}). The whole history is sent in a new conversation. If the token "
-            "lacks the permission listMessage, add it. "
-            "无法读取会话的最新一轮，将新建会话并发送全部历史；"
-            "如令牌缺少 listMessage 权限，请为其勾选。"
-        )
+        warn_user(hints.TURN_UNREADABLE.format(problem=error.message))
         return ""
 
 
@@ -197,7 +183,7 @@ def _make_continued_error(
         CozeInvalidRequestError,
         message="Another process or call has continued this chat already, for instance after a "
         f"double click. The input of this call was not used{reason}.",
-        hint=_CONTINUED,
+        hint=hints.ALREADY_CONTINUED,
         conversation_id=plan.conversation_id,
         chat_id=error.chat_id if turn is None else turn.chat_id,
     )

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
+from langchain_coze import _hints as hints
 from langchain_coze._convert.chunks import PROVIDER
 from langchain_coze._warnings import warn_user
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,12 +120,7 @@ def plan_turn(messages: Sequence[BaseMessage], options: ChatOptions) -> TurnPlan
         _check_answered(calls, following)
     is_interrupted = last_turn.state == INTERRUPT
     if is_interrupted and not was_saved:
-        warn_user(
-            "The bot had asked its user a question in a chat that was not saved, so a new turn "
-            "starts. Use conversation='thread' or auto_save_history=True to continue such turns. "
-            "智能体的提问所在的对话未保存，将重新开始；请使用 conversation='thread' "
-            "或 auto_save_history=True。"
-        )
+        warn_user(hints.UNSAVED_QUESTION)
     plan = _plan_new_message(messages, options, position, continues=is_interrupted and was_saved)
     if not (calls and was_saved):
         return plan
@@ -277,10 +273,7 @@ def _check_answered(calls: Mapping[str, str], following: Sequence[BaseMessage]) 
     if not following:
         raise CozeInvalidRequestError(
             f"The bot waits for the results of its tool calls: {', '.join(calls)}.",
-            hint=bilingual_hint(
-                "Add a ToolMessage for each call, or a HumanMessage to continue without them.",
-                "请为每个调用添加 ToolMessage，或添加 HumanMessage 以放弃这些调用。",
-            ),
+            hint=hints.UNANSWERED_CALLS,
         )
 
 
@@ -291,10 +284,7 @@ def _check_saved(metadata: Mapping[str, Any], options: ChatOptions) -> None:
             "(auto_save_history=False).",
             chat_id=metadata["chat_id"],
             conversation_id=metadata["conversation_id"],
-            hint=bilingual_hint(
-                "Use bind_tools(…) or auto_save_history=True, and start again from the question.",
-                "请使用 bind_tools(…) 或 auto_save_history=True，并从用户提问处重新开始。",
-            ),
+            hint=hints.UNSAVED_CALL,
         )
 
 
@@ -308,9 +298,5 @@ def _check_tail(messages: Sequence[BaseMessage]) -> None:
         raise CozeInvalidRequestError(
             f"The last message is the result of the tool call {last.tool_call_id!r}, which no "
             "earlier message contains.",
-            hint=bilingual_hint(
-                "Keep the AIMessage with the tool_calls before its ToolMessages, for instance when "
-                "trimming.",
-                "请保留 ToolMessage 之前带有 tool_calls 的 AIMessage（例如裁剪历史时）。",
-            ),
+            hint=hints.MISSING_CALL,
         )

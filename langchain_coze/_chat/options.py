@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from langchain_coze._convert.to_coze import SystemMessageMode
@@ -87,27 +88,18 @@ def validate_options(options: ChatOptions) -> None:
         _validate_workflow(options)
         return
     if not options.bot_id:
-        raise CozeInvalidRequestError(
-            "No bot is set.",
-            hint=bilingual_hint(
-                "Pass bot_id= or set COZE_BOT_ID: the number after /bot/ in the bot's address.",
-                "请传入 bot_id= 或设置 COZE_BOT_ID：即智能体网址中 /bot/ 后面的数字。",
-            ),
-        )
+        raise CozeInvalidRequestError("No bot is set.", hint=hints.NO_BOT)
     if options.auto_save_history is False and options.is_thread:
         raise CozeInvalidRequestError(
             "conversation='thread' needs a history saved by Coze, but auto_save_history is False.",
-            hint=bilingual_hint("Leave auto_save_history unset.", "请不要设置 auto_save_history。"),
+            hint=hints.THREAD_IS_SAVED,
         )
     if options.auto_save_history is False and not options.stream:
         raise CozeInvalidRequestError(
             "auto_save_history=False requires response_mode='stream': a chat that is not saved "
             "cannot be polled.",
             code=4007,
-            hint=bilingual_hint(
-                "Leave auto_save_history unset, or use response_mode='stream'.",
-                "请不要设置 auto_save_history，或使用 response_mode='stream'。",
-            ),
+            hint=hints.UNSAVED_STREAMS,
         )
 
 
@@ -115,10 +107,7 @@ def _require_mapping(name: str, value: Any) -> None:
     if not isinstance(value, Mapping):
         raise CozeInvalidRequestError(
             f"{name} is a {type(value).__name__}, not a dict.",
-            hint=bilingual_hint(
-                f'Pass a dict of names and values: {name}={{"city": "Hangzhou"}}.',
-                f'请传入名称与值的字典：{name}={{"city": "杭州"}}。',
-            ),
+            hint=hints.NAMES_AND_VALUES.format(name=name),
         )
 
 
@@ -132,15 +121,11 @@ def validate_bot_or_app(
     """Reject a workflow that has both a bot and an app, or neither although one is required."""
     both, neither = bot_id and app_id, not (bot_id or app_id)
     if both or (neither and required):
-        zh = {"workflow": "工作流", "chatflow": "对话流"}[kind]
         problem = "both bot_id and app_id are" if both else "neither bot_id nor app_id is"
         raise CozeInvalidRequestError(
             f"A {kind} runs in a bot or in an app: {problem} set.",
             code=4000,
-            hint=bilingual_hint(
-                f"Pass app_id= for a {kind} of an app, or bot_id= for one of a bot, not both.",
-                f"应用中的{zh}请传入 app_id=，智能体中的请传入 bot_id=，不能同时传入。",
-            ),
+            hint=hints.BOT_OR_APP.format(kind=kind),
         )
 
 
@@ -150,9 +135,5 @@ def _validate_workflow(options: ChatOptions) -> None:
     validate_bot_or_app(kind, options.bot_id, options.app_id, required=required)
     if not options.stream:
         raise CozeInvalidRequestError(
-            "A chatflow only streams, but response_mode is 'poll'.",
-            hint=bilingual_hint(
-                "Leave response_mode unset: invoke() works with streaming, too.",
-                "请不要设置 response_mode，invoke() 可直接使用。",
-            ),
+            "A chatflow only streams, but response_mode is 'poll'.", hint=hints.CHATFLOW_STREAMS
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.chats import (
     build_chat_request,
     build_chatflow_request,
@@ -26,7 +27,7 @@ from langchain_coze._convert.to_coze import (
     to_coze_messages,
     with_file_ids,
 )
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,11 +60,7 @@ def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
     )
     if chatflow and not options.is_studio and list_attachments(messages):
         raise CozeInvalidRequestError(
-            "A chatflow accepts only text messages.",
-            hint=bilingual_hint(
-                "Pass the file to a parameter of its start node, with parameters=.",
-                "请通过 parameters= 将文件传给对话流开始节点的参数。",
-            ),
+            "A chatflow accepts only text messages.", hint=hints.CHATFLOW_FILE
         )
     return messages
 
@@ -131,10 +128,7 @@ def build_run_body(options: ChatOptions, inputs: Mapping[str, Any]) -> dict[str,
         raise CozeInvalidRequestError(
             f"A {'workflow' if options.is_workflow else 'chatflow'} does not support "
             f"{', '.join(unsupported)}.",
-            hint=bilingual_hint(
-                "Pass the values of its start node with parameters=.",
-                "请使用 parameters= 传入开始节点的参数。",
-            ),
+            hint=hints.CHATFLOW_PARAMETERS,
         )
     ext = dict(serialized.get("extra_params", {}))
     if options.user_id != DEFAULT_USER_ID:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages import HumanMessage
 
+from langchain_coze import _hints as hints
 from langchain_coze import _runtime
 from langchain_coze._api.effects import Close, Flow, Read
 from langchain_coze._api.models import parse_json
@@ -25,7 +26,6 @@ from langchain_coze.errors import (
     CozeRecallError,
     CozeStreamError,
     CozeTimeoutError,
-    bilingual_hint,
 )
 
 if TYPE_CHECKING:
@@ -37,13 +37,6 @@ if TYPE_CHECKING:
 _HEARTBEATS = frozenset({"", "PING", "ping"})
 _AGENT_HANDOFF_PREFIX = "multi_agents_"  # `msg_type` of messages between the agents of a bot
 _DRIVE_UNAUTHORIZED_STATUS = 708882003
-_NO_RECALL = (
-    "The bot {} sent no recall. Either nothing was found (Coze Studio sends no message then), or "
-    "no knowledge base is bound. Bind a knowledge base to it in Coze, have it called automatically "
-    "(自动调用) rather than on demand, and publish the bot again. "
-    "智能体 {} 没有返回召回内容：可能没有检索到内容（此时 Coze Studio 不发送召回消息），"
-    "也可能未绑定知识库。请在扣子中为其添加知识库，将调用方式设为“自动调用”，并重新发布。"
-)
 
 
 class RecallParser(ChatStreamParser):
@@ -81,10 +74,7 @@ class RecallParser(ChatStreamParser):
             super().handle_connection_lost(error)
         # a timeout between two events only means that no other recall came in time
         elif self.has_partial_event or not isinstance(error, CozeTimeoutError):
-            warn_user(
-                f"The turn ended early after its recall ({error.message}): documents may be "
-                "missing. 召回之后连接或对话中断，可能还有未收到的文档。"
-            )
+            warn_user(hints.TURN_CUT.format(problem=error.message))
 
     def require_end(self) -> None:
         """Handle the end of the stream, which completes a recall unless it cuts an event short."""
@@ -155,7 +145,7 @@ def _warn_without_recall(options: ChatOptions, recalls: Sequence[Recall]) -> Non
     """Warn once per bot about a missing recall, unless the bot has recalled something before."""
     key = (options.base_url, options.bot_id)
     if not recalls and _runtime.searched_bots.get(key) is None:
-        warn_user(_NO_RECALL.format(options.bot_id, options.bot_id))
+        warn_user(hints.NO_RECALL.format(bot_id=options.bot_id))
     _runtime.searched_bots.store(key, value=True, seconds=math.inf)
 
 
@@ -198,12 +188,5 @@ def collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> lis
 
 def _choose_hint(status_code: int | None) -> str:
     if status_code == _DRIVE_UNAUTHORIZED_STATUS:
-        return bilingual_hint(
-            "The authorization of a cloud drive behind the knowledge base has expired: renew it in "
-            "Coze.",
-            "知识库所连接的云盘授权已失效，请在扣子中重新授权。",
-        )
-    return bilingual_hint(
-        "Test the question in the bot's preview in Coze, and check its knowledge base there.",
-        "请在扣子的智能体预览中测试该问题，并检查知识库状态。",
-    )
+        return hints.DRIVE_UNAUTHORIZED
+    return hints.KNOWLEDGE_BASE

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic_core import to_json
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.error_codes import make_error, make_truncated_error
 from langchain_coze._api.models import (
     Chat,
@@ -25,7 +26,6 @@ from langchain_coze.errors import (
     CozeChatError,
     CozeError,
     CozeNotFoundError,
-    bilingual_hint,
     redact,
 )
 
@@ -186,23 +186,14 @@ class ChatStreamParser:
         self._expected_conversation_id = None
         if actual == expected:
             return
-        lost = f"The server does not know the conversation {expected}"
         if self._needs_conversation:
             raise CozeNotFoundError(
-                f"{lost}: this turn ran in a new one, {actual}, without the earlier messages.",
-                hint=bilingual_hint(
-                    "Check the id and base_url. If the server has lost the conversation, leave out "
-                    "conversation_id and call again: the whole history is then sent in a new one.",
-                    "请检查会话 ID 和 base_url。如果服务端已丢失该会话，请去掉 conversation_id "
-                    "并再次调用：将在新会话中发送全部历史。",
-                ),
+                f"The server does not know the conversation {expected}: this turn ran in a new "
+                f"one, {actual}, without the earlier messages.",
+                hint=hints.CONVERSATION_UNKNOWN,
                 **self.collect_error_context(),
             )
-        warn_user(
-            f"{lost}: this turn runs in a new one, {actual}, without earlier messages. Check "
-            f"conversation_id and base_url. 服务端不存在会话 {expected}，本轮在新会话 {actual} "
-            "中进行，没有之前的消息；请检查 conversation_id 和 base_url。"
-        )
+        warn_user(hints.CONVERSATION_LOST.format(expected=expected, actual=actual))
 
     def _handle_completed(self, body: Any) -> None:
         if not isinstance(body, dict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.workflows import build_run_request, run_workflow
 from langchain_coze._chat.request import build_run_body
@@ -14,7 +15,6 @@ from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
     CozeRecallError,
-    bilingual_hint,
     convert_error,
 )
 
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 
 _PAYLOAD_KEYS = frozenset({"chunks", "status_code"})  # a bot's recall, as the output of a workflow
 _BAD_REQUEST_CODE = 4000
-_PARAMETERS_HINT = bilingual_hint(
-    "Name the start-node variable for the question with query_parameter=; pass values of the other "
-    "variables with parameters=.",
-    "请用 query_parameter= 指定接收问题的开始节点变量，其他变量用 parameters= 传入。",
-)
 
 
 def recall_from_workflow(
@@ -56,7 +51,7 @@ def recall_from_workflow(
         if type(error) is CozeError:  # a node's code, which is not in the table
             raise convert_error(error, CozeRecallError) from error
         if error.code == _BAD_REQUEST_CODE:
-            raise error.with_context(hint=_PARAMETERS_HINT) from error.__cause__
+            raise error.with_context(hint=hints.QUERY_PARAMETER) from error.__cause__
         raise
     context = {
         **collect_error_context(reply),
@@ -66,10 +61,7 @@ def recall_from_workflow(
     if run.interrupt is not None:
         raise CozeRecallError(
             "The workflow asked its user a question instead of returning documents.",
-            hint=bilingual_hint(
-                "A retriever needs a workflow that ends without questions: remove the question.",
-                "检索器需要能直接运行结束的工作流：请去掉问答或输入节点。",
-            ),
+            hint=hints.SEARCH_WITH_QUESTION,
             **context,
         )
     output = unwrap(run.data)

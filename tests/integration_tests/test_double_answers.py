@@ -88,7 +88,7 @@ def check_continued(error: CozeInvalidRequestError, asked: AIMessage) -> None:
     assert error.chat_id == asked.response_metadata["chat_id"]
     assert error.conversation_id == asked.response_metadata["conversation_id"]
     assert not is_retryable(error)
-    assert "没有启动" in str(error)
+    assert "未启动" in str(error)
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
