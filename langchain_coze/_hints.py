@@ -430,3 +430,33 @@ Hint: Name the start-node variable for the question with query_parameter=; pass 
 SEARCH_WITH_QUESTION = """\
 Hint: A retriever needs a workflow that ends without questions: remove the question.
 提示：检索器需要能直接运行结束的工作流：请去掉问答或输入节点。"""
+
+# --- Workflows (`_workflows`) --------------------------------------------------------------------
+
+RESUME = """\
+Hint: Pass the CozeWorkflowInterrupt that was raised, and text or a dict of values.
+提示：请传入抛出的 CozeWorkflowInterrupt，以及文本或字典形式的回答。"""
+STREAM_INSTEAD = """\
+Asynchronous runs need a paid plan (6003): the workflow runs as a stream instead.
+异步运行需要付费套餐（6003），已改为流式运行。"""
+ANSWER_REFUSED = """\
+Hint: Coze refused the answer. The run may have received it already, for instance from a process that was killed, and then its result is not known; or the answer does not fit the question. Look at the run in Coze first: another run would repeat all of its actions.
+提示：扣子拒绝了该回答。该次运行可能此前已收到该回答（例如由已被终止的进程发送），此时结果未知；也可能回答与问题不符。请先在扣子中查看该次运行：再次运行会重复执行所有操作。"""
+UNKNOWN_START = """\
+Hint: The process that started the workflow ended, or lost the connection, before it knew the result. Look in Coze for a run of this workflow at this time. If there is one, put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Otherwise graph.invoke(None, graph.get_state(config).config) starts it; for a graph of create_workflow_graph, pass the input again.
+提示：启动该工作流的进程在得知结果之前已退出或断开连接。请在扣子中查找该工作流在此时间的运行记录。如果存在，请将其结果写入线程，在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。如果不存在，请用 graph.invoke(None, graph.get_state(config).config) 启动；create_workflow_graph 创建的图请重新传入输入。"""
+UNKNOWN_ANSWER = """\
+Hint: The process that sent the answer ended, or lost the connection, before it knew the result. Look at the run in Coze and put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Another run would repeat all of its actions.
+提示：发送该回答的进程在得知结果之前已退出或断开连接。请在扣子中查看该次运行，并将其结果写入线程，在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。再次运行会重复执行所有操作。"""
+UNKNOWN_QUESTION = """\
+Hint: Coze Studio does not report the questions of asynchronous runs: use run_mode='stream' (or 'auto').
+提示：Coze Studio 不返回异步运行中的提问：请使用 run_mode='stream'（或 'auto'）。"""
+NODE_FAILED = """\
+Hint: A node of the workflow failed: try other parameters, or look at its trace in Coze.
+提示：工作流的某个节点运行失败：请更换参数，或在扣子中查看运行日志。"""
+WORKFLOW_LEFT_OUT = """\
+The workflow {title} is left out: {problem}
+工作流 {title} 已跳过。"""
+ARGS_SCHEMA = """\
+Hint: Pass args_schema=: a JSON schema or a pydantic model of the start node's variables.
+提示：请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。"""

@@ -11,6 +11,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from langchain_coze import _hints as hints
 from langchain_coze import _runtime
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import RunReply
@@ -31,7 +32,6 @@ from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
     CozeServerError,
-    bilingual_hint,
 )
 
 if TYPE_CHECKING:
@@ -134,10 +134,7 @@ def prepare_answer(pending: Mapping[str, Any], answer: Any, source: InputSource)
     if answer is None or not pending.get("event_id"):
         raise CozeInvalidRequestError(
             "The answer is None." if answer is None else "The interrupt has no event_id to answer.",
-            hint=bilingual_hint(
-                "Pass the CozeWorkflowInterrupt that was raised, and text or a dict of values.",
-                "请传入抛出的 CozeWorkflowInterrupt，以及文本或字典形式的回答。",
-            ),
+            hint=hints.RESUME,
         )
     schema = build_fields_schema(pending.get("required_parameters") or {})
     return map_files(schema, name_answer(pending, to_plain_data(answer)), convert_file)
@@ -198,10 +195,7 @@ def _upload_files(
 def _fall_back_to_stream(engine: WorkflowEngine) -> WorkflowEngine:
     """Return an engine for a streamed run, because asynchronous runs are not available."""
     engine.on_async_unavailable()
-    warn_user(
-        "Asynchronous runs need a paid plan (6003): the workflow runs as a stream instead. "
-        "异步运行需要付费套餐（6003），已改为流式运行。"
-    )
+    warn_user(hints.STREAM_INSTEAD)
     return dataclasses.replace(engine, mode="stream")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.error_codes import is_listed, make_error
 from langchain_coze.errors import (
     CozeAuthenticationError,
@@ -18,7 +19,6 @@ from langchain_coze.errors import (
     CozeUnknownResultError,
     CozeWorkflowError,
     CozeWorkflowInterrupt,
-    bilingual_hint,
     convert_error,
     redact,
 )
@@ -49,15 +49,6 @@ def make_run_error(code: int | None, message: str, **context: Any) -> CozeError:
     return error if isinstance(error, _NOT_FOR_MODELS) else _to_workflow_error(error)
 
 
-_LATE_ANSWER = bilingual_hint(
-    "Coze refused the answer. The run may have received it already, for instance from a process "
-    "that was killed, and then its result is not known; or the answer does not fit the question. "
-    "Look at the run in Coze first: another run would repeat all of its actions.",
-    "扣子拒绝了该回答。该次运行可能此前已收到该回答（例如由已被终止的进程发送），此时结果未知；"
-    "也可能回答与问题不符。请先在扣子中查看该次运行：再次运行会重复执行所有操作。",
-)
-
-
 def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     """Return the error for a start or an answer that Coze refused.
 
@@ -65,31 +56,11 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     no longer waits for the answer; otherwise it is the same error.
     """
     if is_answer and isinstance(error, (CozeInvalidRequestError, CozeNotFoundError)):
-        return convert_error(error, CozeWorkflowError, hint=_LATE_ANSWER, may_have_started=True)
+        return convert_error(
+            error, CozeWorkflowError, hint=hints.ANSWER_REFUSED, may_have_started=True
+        )
     is_known = error.code is None or is_listed(error) or isinstance(error, CozeServerError)
     return error if is_known and error.code != _BAD_REQUEST else _to_workflow_error(error)
-
-
-_UNKNOWN_START = bilingual_hint(
-    "The process that started the workflow ended, or lost the connection, before it knew the "
-    "result. Look in Coze for a run of this workflow at this time. If there is one, put its result "
-    "into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, "
-    "as_node='tools'). Otherwise graph.invoke(None, graph.get_state(config).config) starts it; "
-    "for a graph of create_workflow_graph, pass the input again.",
-    "启动该工作流的进程在得知结果之前已退出或断开连接。请在扣子中查找该工作流在此时间的运行记录。"
-    "如果存在，请将其结果写入线程，在 agent 中使用 graph.update_state(config, {'messages': "
-    "[ToolMessage(…)]}, as_node='tools')。如果不存在，请用 graph.invoke(None, "
-    "graph.get_state(config).config) 启动；create_workflow_graph 创建的图请重新传入输入。",
-)
-_UNKNOWN_ANSWER = bilingual_hint(
-    "The process that sent the answer ended, or lost the connection, before it knew the "
-    "result. Look at the run in Coze and put its result into the thread, in an agent with "
-    "graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Another run "
-    "would repeat all of its actions.",
-    "发送该回答的进程在得知结果之前已退出或断开连接。请在扣子中查看该次运行，并将其结果写入线程，"
-    "在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, "
-    "as_node='tools')。再次运行会重复执行所有操作。",
-)
 
 
 def make_unknown_result(state: WorkflowState) -> CozeUnknownResultError:
@@ -108,7 +79,7 @@ def make_unknown_result(state: WorkflowState) -> CozeUnknownResultError:
     action = "received the answer" if pending else "started the run"
     return CozeUnknownResultError(
         f"Coze may already have {action}; the result is not known ({known}).",
-        hint=_UNKNOWN_ANSWER if pending else _UNKNOWN_START,
+        hint=hints.UNKNOWN_ANSWER if pending else hints.UNKNOWN_START,
         debug_url=run.get("debug_url"),
         logid=run.get("logid"),
         may_have_started=True,
@@ -120,11 +91,7 @@ def make_unknown_interrupt(execute_id: str, **context: Any) -> CozeWorkflowInter
     return CozeWorkflowInterrupt(
         "The workflow waits for an answer, but the server does not return the question "
         f"(execute_id {execute_id}).",
-        hint=bilingual_hint(
-            "Coze Studio does not report the questions of asynchronous runs: use "
-            "run_mode='stream' (or 'auto').",
-            "Coze Studio 不会给出异步运行中的提问：请使用 run_mode='stream'（或 'auto'）。",
-        ),
+        hint=hints.UNKNOWN_QUESTION,
         **context,
     )
 
@@ -132,8 +99,5 @@ def make_unknown_interrupt(execute_id: str, **context: Any) -> CozeWorkflowInter
 def _to_workflow_error(error: CozeError) -> CozeWorkflowError:
     hint = error.hint
     if not is_listed(error):  # the code comes from a node
-        hint = bilingual_hint(
-            "A node of the workflow failed: try other parameters, or look at its trace in Coze.",
-            "工作流的某个节点运行失败：请更换参数，或在扣子中查看运行日志。",
-        )
+        hint = hints.NODE_FAILED
     return convert_error(error, CozeWorkflowError, hint=hint)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.workflows import fetch_workflow_info, is_unsupported, list_workflows
 from langchain_coze._warnings import warn_user
 from langchain_coze._workflows.input_schema import build_json_schema, make_tool_name
@@ -14,7 +15,6 @@ from langchain_coze.errors import (
     CozeInvalidRequestError,
     CozeNotFoundError,
     CozePermissionError,
-    bilingual_hint,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def describe_workspace_workflows(
             if type(error) not in _ERRORS_OF_ONE_WORKFLOW:
                 raise
             title = str(item.get("workflow_name") or workflow_id)
-            warn_user(f"The workflow {title} is left out: {error.message} 工作流 {title} 已跳过。")
+            warn_user(hints.WORKFLOW_LEFT_OUT.format(title=title, problem=error.message))
             continue
         tools.append({"workflow_id": workflow_id, **fields})
     names = Counter(tool["name"] for tool in tools)
@@ -109,8 +109,5 @@ def _make_inputs_error(workflow_id: str, cause: CozeError | None) -> CozeInvalid
     return CozeInvalidRequestError(
         f"The server does not list the inputs of the workflow {workflow_id}{reason}. "
         "Coze Studio never lists them.",
-        hint=bilingual_hint(
-            "Pass args_schema=: a JSON schema or a pydantic model of the start node's variables.",
-            "请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。",
-        ),
+        hint=hints.ARGS_SCHEMA,
     )
