@@ -460,3 +460,30 @@ The workflow {title} is left out: {problem}
 ARGS_SCHEMA = """\
 Hint: Pass args_schema=: a JSON schema or a pydantic model of the start node's variables.
 提示：请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。"""
+
+# --- Components (`tools.py`, `retrievers.py`, `graphs.py`) ---------------------------------------
+
+WORKFLOW_WAITS = """\
+Hint: Continue with tool.resume(interrupt, answer), or run it in a graph with a checkpointer, and answer with Command(resume=answer).
+提示：请使用 tool.resume(interrupt, answer) 继续；或在带检查点的图中运行，并用 Command(resume=answer) 回答。"""
+EMPTY_QUERY = """\
+Hint: Pass a str that is not empty.
+提示：检索内容应为非空字符串。"""
+RESULT_LIMIT = """\
+Hint: Pass a positive whole number.
+提示：k 应为大于等于 1 的整数。"""
+SCORE_THRESHOLD = """\
+Hint: Pass a number that is at least 0.
+提示：score_threshold 应为大于等于 0 的数。"""
+NO_SCORES = """\
+score_threshold has no effect: the documents have no scores.
+检索结果没有分数，score_threshold 不起作用。"""
+CHAT_COZE = """\
+Hint: Pass a ChatCoze.
+提示：请传入 ChatCoze。"""
+GRAPH_NAME = """\
+Hint: Pass a different name= for each graph, without | and :.
+提示：请传入 name=：每个图使用不同的名称，且不含 | 和 :。"""
+CHAT_MODEL = """\
+Hint: Pass a chat model.
+提示：请传入聊天模型。"""

@@ -42,10 +42,11 @@ from langgraph.runtime import get_runtime
 from langgraph.types import Send
 from typing_extensions import TypedDict
 
+from langchain_coze import _hints as hints
 from langchain_coze._base.bot import PER_CALL_FIELDS
 from langchain_coze._base.unsupported import reject_misspelt
 from langchain_coze._workflows.graph import WorkflowNodes, build_workflow_graph
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -145,8 +146,7 @@ def create_coze_agent(  # noqa: PLR0913 - the options of `compile`
     """
     if not isinstance(model, Runnable):
         raise CozeInvalidRequestError(
-            f"create_coze_agent needs a chat model, got {model!r:.80}.",
-            hint=bilingual_hint("Pass a ChatCoze.", "请传入 ChatCoze。"),
+            f"create_coze_agent needs a chat model, got {model!r:.80}.", hint=hints.CHAT_COZE
         )
     _check_name(name)
     node = tools if isinstance(tools, ToolNode) else ToolNode(tools)
@@ -225,11 +225,7 @@ def _check_name(name: str) -> None:
     # | and : are LangGraph's separators of nested graphs
     if not isinstance(name, str) or not name.strip() or set(name) & {"|", ":"}:
         raise CozeInvalidRequestError(
-            f"{name!r} is not a valid name for a graph.",
-            hint=bilingual_hint(
-                "Pass a different name= for each graph, without | and :.",
-                "请传入 name=：每个图使用不同的名称，且不含 | 和 :。",
-            ),
+            f"{name!r} is not a valid name for a graph.", hint=hints.GRAPH_NAME
         )
 
 
@@ -264,7 +260,7 @@ def _bind_tools(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnabl
     if not hasattr(model, "bind_tools"):
         raise CozeInvalidRequestError(
             f"A {type(model).__name__} does not support tools: it has no bind_tools.",
-            hint=bilingual_hint("Pass a chat model.", "请传入聊天模型。"),
+            hint=hints.CHAT_MODEL,
         )
     return cast("BaseChatModel", model).bind_tools(tools)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
+from langchain_coze import _hints as hints
 from langchain_coze._base.bot import (
     ABANDONED,
     PER_CALL_FIELDS,
@@ -21,7 +22,7 @@ from langchain_coze._chat.turn import TurnRun
 from langchain_coze._chat.workflow_search import recall_from_workflow
 from langchain_coze._convert.recall import to_documents
 from langchain_coze._warnings import warn_user
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -185,22 +186,17 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
         """Return the document limit and the minimum score; reject invalid values."""
         if not isinstance(query, str) or not query.strip():
             problem = "empty" if isinstance(query, str) else f"a {type(query).__name__}"
-            raise CozeInvalidRequestError(
-                f"The query is {problem}.",
-                hint=bilingual_hint("Pass a str that is not empty.", "检索内容应为非空字符串。"),
-            )
+            raise CozeInvalidRequestError(f"The query is {problem}.", hint=hints.EMPTY_QUERY)
         names = {name for name, value in kwargs.items() if value is not None}
         self._warn_unknown_arguments(names, _KNOWN_ARGUMENTS)
         k = kwargs.get("k", self.k)
         threshold = kwargs.get("score_threshold", self.score_threshold)
         if k is not None and (not _is_number(k, int) or k < 1):
-            raise _make_option_error("k", k, "a positive whole number", "大于等于 1 的整数")
+            raise _make_option_error("k", k, hints.RESULT_LIMIT)
         if threshold is not None and not (
             _is_number(threshold, int, float) and 0 <= threshold < math.inf
         ):
-            raise _make_option_error(
-                "score_threshold", threshold, "a number that is at least 0", "大于等于 0 的数"
-            )
+            raise _make_option_error("score_threshold", threshold, hints.SCORE_THRESHOLD)
         return k, threshold
 
     @contextlib.contextmanager
@@ -252,10 +248,7 @@ def _select_documents(
     """Return the first `k` chunks that reach the threshold, as documents."""
     if threshold is not None:
         if chunks and all("score" not in chunk["metadata"] for chunk in chunks):
-            warn_user(
-                "score_threshold has no effect: the documents have no scores. "
-                "检索结果没有分数，score_threshold 不起作用。"
-            )
+            warn_user(hints.NO_SCORES)
         chunks = [c for c in chunks if c["metadata"].get("score", math.inf) >= threshold]
     return to_documents(chunks[:k])
 
@@ -264,7 +257,5 @@ def _is_number(value: Any, *types: type) -> bool:
     return isinstance(value, types) and not isinstance(value, bool)
 
 
-def _make_option_error(name: str, value: Any, expected: str, zh: str) -> CozeInvalidRequestError:
-    return CozeInvalidRequestError(
-        f"{name} is {value!r}.", hint=bilingual_hint(f"Pass {expected}.", f"{name} 应为{zh}。")
-    )
+def _make_option_error(name: str, value: Any, hint: str) -> CozeInvalidRequestError:
+    return CozeInvalidRequestError(f"{name} is {value!r}.", hint=hint)

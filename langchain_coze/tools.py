@@ -12,6 +12,7 @@ from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangChain e
 from langchain_core.tools import BaseToolkit
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.cleaning import hide_secrets
 from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
@@ -23,7 +24,7 @@ from langchain_coze._workflows.input_schema import make_tool_name
 from langchain_coze._workflows.metadata import describe_workflow, describe_workspace_workflows
 from langchain_coze._workflows.progress import ProgressReporter
 from langchain_coze._workflows.workflow_run import read_run
-from langchain_coze.errors import CozeWorkflowInterrupt, bilingual_hint
+from langchain_coze.errors import CozeWorkflowInterrupt
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -415,12 +416,7 @@ def _require_finished(state: Mapping[str, Any]) -> WorkflowRun:
         run=run,
         logid=run["logid"],
         debug_url=run["debug_url"],
-        hint=bilingual_hint(
-            "Continue with tool.resume(interrupt, answer), or run it in a graph with a "
-            "checkpointer, and answer with Command(resume=answer).",
-            "请使用 tool.resume(interrupt, answer) 继续；"
-            "或在带检查点的图中运行，并用 Command(resume=answer) 回答。",
-        ),
+        hint=hints.WORKFLOW_WAITS,
     )
 
 
