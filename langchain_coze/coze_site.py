@@ -12,6 +12,7 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ensure_config
 from pydantic import Field, model_validator
 
+from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.site import cancel_run, fetch_schemas
 from langchain_coze._base.parameter_tool import ParameterTool
@@ -19,7 +20,6 @@ from langchain_coze._base.site import SiteFields
 from langchain_coze._base.turn_model import TurnChatModel
 from langchain_coze._base.unsupported import CallArguments
 from langchain_coze._chat.cancel import send_in_background
-from langchain_coze._site.run_parser import AGENT_HINT
 from langchain_coze._site.schema import build_tool_schema, to_site_file
 from langchain_coze._site.turn import SiteOptions, SiteTurn
 from langchain_coze._site.workflow import SiteRunOptions, run_site_workflow
@@ -28,7 +28,7 @@ from langchain_coze._workflows.file_parameters import map_files
 from langchain_coze._workflows.input_schema import make_tool_name
 from langchain_coze._workflows.progress import ProgressReporter
 from langchain_coze._workflows.validation import validate_inputs
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -164,10 +164,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
     @model_validator(mode="after")
     def _check_session(self) -> Self:
         if self.response_mode == "async" and (self.session == "thread" or self.session_id):
-            raise ValueError(
-                "response_mode='async' has no sessions: leave session and session_id unset. "
-                "response_mode='async' 不支持会话：请不要设置 session 和 session_id。"
-            )
+            raise ValueError(site_hints.ASYNC_HAS_NO_SESSION)
         return self
 
     # --- Information for LangChain ---------------------------------------------------------------
@@ -226,12 +223,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         del tools, tool_choice, kwargs
         raise CozeInvalidRequestError(
             "An agent of coze.site runs its own tools and takes none from a client.",
-            hint=bilingual_hint(
-                "Add the tools to the project in Coze; or use the agent as a node of a graph or as "
-                "a worker of another model that calls your tools; or use ChatCoze with a bot.",
-                "请在扣子的项目中添加工具；或将该智能体用作图的节点，或由其他能调用您的工具的模型"
-                "来调度；或改用 ChatCoze 和智能体端插件。",
-            ),
+            hint=site_hints.NO_CLIENT_TOOLS,
         )
 
     def with_structured_output(
@@ -250,13 +242,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         del schema, include_raw, kwargs
         raise CozeInvalidRequestError(
             "A request cannot set the output format of an agent of coze.site.",
-            hint=bilingual_hint(
-                "Ask for JSON in the project's prompt and put a JsonOutputParser or "
-                "PydanticOutputParser after the agent; or call a workflow with CozeSiteTool, whose "
-                "outputs are typed; or let another chat model structure the answer.",
-                "请在项目提示词中要求输出 JSON，并接上 JsonOutputParser 或 PydanticOutputParser；"
-                "或用 CozeSiteTool 调用输出带类型的工作流；或用其他模型整理回答。",
-            ),
+            hint=site_hints.STRUCTURED_OUTPUT,
         )
 
     # --- One turn --------------------------------------------------------------------------------
@@ -283,10 +269,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         if session_id is not None and self.response_mode == "async":
             raise CozeInvalidRequestError(
                 "response_mode='async' has no sessions: the server ignores a session_id.",
-                hint=bilingual_hint(
-                    "Leave session_id out, or use another mode.",
-                    "请不要设置 session_id，或使用其他模式。",
-                ),
+                hint=site_hints.ASYNC_IGNORES_SESSION,
             )
         deadline = None if self.max_duration is None else time.monotonic() + self.max_duration
         return SiteOptions(
@@ -417,7 +400,8 @@ class CozeSiteTool(SiteFields, ParameterTool):
         inputs, outputs = schemas.get("input_schema"), schemas.get("output_schema")
         if not inputs:
             raise CozeInvalidRequestError(
-                f"The project {self._project_name} is an agent, not a workflow.", hint=AGENT_HINT
+                f"The project {self._project_name} is an agent, not a workflow.",
+                hint=site_hints.AGENT_PROJECT,
             )
         schema = build_tool_schema(inputs, self.name)
         update: dict[str, Any] = {"args_schema": schema, "result_schema": outputs or None}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from langchain_coze import _hints as hints
+from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.effects import Flow, Reply, Request, Sleep
 from langchain_coze._api.models import parse_json
 from langchain_coze._api.replies import collect_error_context
@@ -23,7 +24,6 @@ from langchain_coze.errors import (
     CozeServerError,
     CozeStreamError,
     CozeTimeoutError,
-    bilingual_hint,
     redact,
 )
 
@@ -80,10 +80,7 @@ def run_project(
             "The run was cancelled, or took longer than the 900 s that a project allows.",
             reason=output["status"],
             run_id=str(output["run_id"]),
-            hint=bilingual_hint(
-                "Use the mode 'async' for work that takes longer.",
-                "耗时更长的任务请使用 'async' 模式。",
-            ),
+            hint=site_hints.LONG_WORK,
             may_have_started=True,
             **context,
         )

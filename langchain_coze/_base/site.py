@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SecretStr
 
-from langchain_coze._api.site_errors import TOKEN_HINT
+from langchain_coze import _site_hints as site_hints
 from langchain_coze._base.connection import ConnectionFields, TimeLimit
 from langchain_coze._environment import (
     clean_site_url,
@@ -76,7 +76,7 @@ class SiteFields(ConnectionFields):
         try:
             return super()._make_driver()
         except CozeAuthenticationError as error:
-            raise error.with_context(hint=TOKEN_HINT) from error.__cause__
+            raise error.with_context(hint=site_hints.AUTHENTICATION) from error.__cause__
 
     def _build_site_polling(self) -> Polling:
         """Return the polling settings of asynchronous runs."""

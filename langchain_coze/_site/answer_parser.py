@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.messages.ai import UsageMetadata, add_usage
 from pydantic_core import to_json
 
+from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.error_codes import make_truncated_error
 from langchain_coze._api.models import parse_json
 from langchain_coze._api.replies import build_event_response
@@ -23,7 +24,7 @@ from langchain_coze._api.sse import Decoder
 from langchain_coze._chat.assembly import AnswerAssembler
 from langchain_coze._convert.chunks import build_text_chunk
 from langchain_coze._site.delta_pattern import DeltaPattern
-from langchain_coze.errors import CozeError, CozeInvalidRequestError, bilingual_hint, redact
+from langchain_coze.errors import CozeError, CozeInvalidRequestError, redact
 
 if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk
@@ -227,7 +228,7 @@ class SiteAnswerParser:
     def _handle_workflow(self, part: Any, frame: Frame) -> None:
         del part, frame
         message = "This project is a workflow, not an agent."
-        hint = bilingual_hint("Use CozeSiteTool.", "请使用 CozeSiteTool。")
+        hint = site_hints.WORKFLOW_PROJECT
         self._fail(CozeInvalidRequestError(message, hint=hint))
 
     _HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any, Frame], None]]] = {
@@ -352,12 +353,7 @@ class SiteAnswerParser:
         if self._has_frames:
             return make_truncated_error("The stream ended before the turn was over.")
         error = make_truncated_error("The project answered with an empty stream.")
-        hint = bilingual_hint(
-            "Its code may have been changed, so that it sends other frames than an agent: test it "
-            "in Coze. Or base_url is not that of the project.",
-            "其代码可能已被修改，发送的不是智能体的数据帧：请在扣子中测试该项目；"
-            "也可能是 base_url 不是该项目的地址。",
-        )
+        hint = site_hints.OTHER_FRAMES
         return error.with_context(hint=hint)
 
 

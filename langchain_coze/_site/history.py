@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 
+from langchain_coze import _site_hints as site_hints
 from langchain_coze._convert.chunks import PROVIDER
 from langchain_coze._convert.to_coze import get_role
 from langchain_coze._warnings import warn_user
@@ -125,11 +126,7 @@ def _omit_system_messages(
     if not (has_answer and has_system):
         return new
     if system_mode == "context":
-        warn_user(
-            "A session that the caller names gets system messages only before its first answer; "
-            "later ones are not sent. "
-            "指定 session_id 时，系统消息仅在首次回答前发送，之后不再发送。"
-        )
+        warn_user(site_hints.SYSTEM_MESSAGE)
     return [message for message in new if not isinstance(message, SystemMessage)]
 
 

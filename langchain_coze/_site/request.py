@@ -11,8 +11,9 @@ import mimetypes
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from langchain_coze import _site_hints as site_hints
 from langchain_coze._convert.to_coze import HistoryEntry, convert_history, get_parts, write_history
-from langchain_coze.errors import CozeInvalidRequestError, bilingual_hint
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,16 +24,6 @@ if TYPE_CHECKING:
     from langchain_coze._convert.to_coze import SystemMessageMode
     from langchain_coze._convert.transcript import Part
 
-_LINK_HINT = bilingual_hint(
-    "Give a link with url=. An image may also be sent as base64 with response_mode='run' or "
-    "'async'.",
-    "请用 url= 提供链接；图片也可以用 base64 配合 response_mode='run' 或 'async' 发送。",
-)
-_IMAGE_HINT = bilingual_hint(
-    "Only images can be sent in this mode, as base64 or as a link. Use response_mode='stream' for "
-    "links to other files.",
-    "此模式只能以 base64 或链接发送图片；其他文件请使用 response_mode='stream' 并提供链接。",
-)
 _DEFAULT_EXTENSIONS = {"image": ".png", "audio": ".mp3", "file": ""}
 
 
@@ -69,7 +60,7 @@ def _build_prompt(part: Part) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "content": {"text": part}}
     if not part.url:
-        raise _make_file_error(part, _LINK_HINT)
+        raise _make_file_error(part, site_hints.LINK)
     file = {"url": part.url, "file_name": _get_file_name(part)}
     return {"type": "upload_file", "content": {"upload_file": file}}
 
@@ -96,7 +87,7 @@ def _build_part(part: Part) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": part}
     if part.kind != "image" or part.file_id:
-        raise _make_file_error(part, _IMAGE_HINT)
+        raise _make_file_error(part, site_hints.IMAGE)
     url = part.url or f"data:{part.mime_type};base64,{base64.b64encode(part.data).decode()}"
     return {"type": "image_url", "image_url": {"url": url}}
 

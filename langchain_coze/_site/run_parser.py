@@ -10,18 +10,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.error_codes import make_truncated_error
 from langchain_coze._api.models import parse_json
 from langchain_coze._api.replies import build_event_response
 from langchain_coze._api.site_errors import make_site_error
 from langchain_coze._api.sse import Decoder
-from langchain_coze.errors import CozeError, CozeInvalidRequestError, bilingual_hint, redact
+from langchain_coze.errors import CozeError, CozeInvalidRequestError, redact
 
 _ENDS = frozenset({"workflow_end", "done"})  # Coze's page names the second one
 _NODE_EVENTS = frozenset({"node_start", "node_end"})
 _AGENT_FRAMES = frozenset({"message_start", "answer", "message_end"})
 
-AGENT_HINT = bilingual_hint("Use ChatCozeSite.", "请使用 ChatCozeSite。")
 """What to do with the project of an agent."""
 
 
@@ -76,7 +76,9 @@ class SiteRunParser:
             raise self._make_error(body)
         if kind in _AGENT_FRAMES:
             message = "This project is an agent, not a workflow."
-            raise CozeInvalidRequestError(message, hint=AGENT_HINT, **self.collect_error_context())
+            raise CozeInvalidRequestError(
+                message, hint=site_hints.AGENT_PROJECT, **self.collect_error_context()
+            )
         if kind in _ENDS:
             self.last_output = output
             self.is_finished = True

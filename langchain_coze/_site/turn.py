@@ -9,6 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from langchain_coze import _runtime
+from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy, mark_received
 from langchain_coze._api.site import (
@@ -33,7 +34,6 @@ from langchain_coze._site.request import draft_turn
 from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
-    bilingual_hint,
 )
 
 if TYPE_CHECKING:
@@ -250,10 +250,7 @@ def _run_without_session(
         raise CozeInvalidRequestError(
             "The project ignores sessions in response_mode='run': it chose the id of the run.",
             run_id=run_id,
-            hint=bilingual_hint(
-                "Use response_mode='stream', or leave session_id out.",
-                "请使用 response_mode='stream'，或不要设置 session_id。",
-            ),
+            hint=site_hints.RUN_IGNORES_SESSION,
         )
     if turn.plan.expected_last_turn is not None:  # it has not seen the history
         _start_session(turn)
@@ -270,7 +267,7 @@ def _read_output(turn: SiteTurn, reply: Reply, output: Any, run_id: str) -> Site
         raise CozeInvalidRequestError(
             "The project returned no messages, so it is no agent.",
             run_id=run_id,
-            hint=bilingual_hint("Use CozeSiteTool for a workflow.", "工作流请使用 CozeSiteTool。"),
+            hint=site_hints.NO_AGENT,
         )
     parser.feed_state(messages)
     return parser

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
 
+from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy, mark_received
 from langchain_coze._api.site import (
@@ -18,7 +19,7 @@ from langchain_coze._api.site import (
     send_to_site,
 )
 from langchain_coze._convert.workflow_output import format_output
-from langchain_coze._site.run_parser import AGENT_HINT, SiteRunParser
+from langchain_coze._site.run_parser import SiteRunParser
 from langchain_coze._workflows.run_stream import read_run_stream
 from langchain_coze._workflows.workflow_run import WorkflowRun
 from langchain_coze.errors import (
@@ -26,7 +27,6 @@ from langchain_coze.errors import (
     CozeInvalidRequestError,
     CozeNotFoundError,
     CozeWorkflowError,
-    bilingual_hint,
 )
 
 if TYPE_CHECKING:
@@ -88,18 +88,16 @@ def _check_output(reply: Reply, output: Any, run_id: str) -> None:
     first = messages[0] if isinstance(messages, list) and messages else None
     if isinstance(first, Mapping) and first.keys() >= _MESSAGE_KEYS:
         raise CozeInvalidRequestError(
-            "This project is an agent, not a workflow.", hint=AGENT_HINT, run_id=run_id
+            "This project is an agent, not a workflow.",
+            hint=site_hints.AGENT_PROJECT,
+            run_id=run_id,
         )
 
 
 def _raise_interrupt(question: Any, **context: Any) -> NoReturn:
     raise CozeWorkflowError(
         f"The workflow stopped at a question, and cannot be resumed: {question}",
-        hint=bilingual_hint(
-            "coze.site has no way to answer an interrupt (__interrupt__): pass the answer as an "
-            "input of the workflow.",
-            "coze.site 无法回答中断（__interrupt__）：请将答案作为工作流的输入传入。",
-        ),
+        hint=site_hints.INTERRUPT,
         **context,
     )
 

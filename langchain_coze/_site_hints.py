@@ -1,0 +1,98 @@
+"""Hints and messages for coze.site in English and Chinese, in one place to proof-read.
+
+Each text has one line for each language. Braces are placeholders, which the raising code fills in:
+see `_hints.py`.
+"""
+
+# --- Requests and replies (`_api`) ---------------------------------------------------------------
+
+LONG_WORK = """\
+Hint: Use the mode 'async' for work that takes longer.
+提示：耗时更长的任务请使用 'async' 模式。"""
+AUTHENTICATION = """\
+Hint: Pass the project's API token (eyJ…) as api_key= or set COZE_SITE_TOKEN. It is made on the project's deployment page, under its API. Tokens of the Coze API (pat_…, COZE_API_TOKEN) belong to another service.
+提示：请通过 api_key= 传入项目的 API Token（eyJ…），或设置 COZE_SITE_TOKEN；它在项目部署页的“API 请求示例及接口说明”中创建。扣子 API 的令牌（pat_…、COZE_API_TOKEN）属于另一项服务。"""
+NO_ROUTE = """\
+Hint: The project is older than this route, or its owner removed it: use another mode, or let the project's AI bring its code up to date and deploy it again. Or base_url is not that of the project.
+提示：该项目早于此接口，或其所有者已将其移除：请使用其他模式，或让 AI 更新项目代码后重新部署；也可能是 base_url 不是该项目的地址。"""
+ADDRESS = """\
+Hint: Check base_url: it is the address on the project's deployment page (https://<name>.coze.site), and the project must be deployed.
+提示：请检查 base_url：应为项目部署页上的地址（https://<名称>.coze.site），且项目已部署。"""
+GATEWAY_TIMEOUT = """\
+Hint: The gateway ends a request that is silent for some minutes; the run may continue. Use the mode 'stream', or 'async' for long work.
+提示：网关会中断数分钟没有输出的请求，而运行可能仍在继续。请使用 'stream' 模式，耗时较长的任务请使用 'async' 模式。"""
+NO_STORAGE = """\
+Hint: Asynchronous runs are stored in the project's database: it has none, or it cannot be reached. Use the mode 'stream' or 'run'.
+提示：异步运行保存在项目数据库中：该项目没有数据库，或数据库无法访问。请使用 'stream' 或 'run' 模式。"""
+PROJECT = """\
+Hint: The project's own code failed: look at its log in Coze with the log id or the run id.
+提示：项目自身的代码出错：请在扣子中用 log id 或 run id 查看项目日志。"""
+WORKFLOW = """\
+Hint: The workflow failed: try other parameters, or look at its log in Coze with the run id.
+提示：工作流运行失败：请更换参数，或在扣子中用 run id 查看其日志。"""
+RATE = """\
+Hint: The project's model or integration is called too often: use rate_limiter= or a smaller max_concurrency.
+提示：项目的模型或集成被调用过于频繁：请使用 rate_limiter= 或减小 max_concurrency。"""
+QUOTA = """\
+Hint: The credits or the quota of the project's owner are used up: top up or upgrade the plan.
+提示：项目所有者的资源点或额度已用尽：请充值或升级套餐。"""
+CONTEXT_LENGTH = """\
+Hint: Shorten the messages, or choose a model with a longer context in the project.
+提示：请缩短消息，或在项目中选择上下文更长的模型。"""
+CONTENT = """\
+Hint: The project's model refuses this content: rephrase the question.
+提示：项目的模型拒绝了该内容：请调整提问。"""
+SERVER = """\
+Hint: The project could not reach its model, a service or its database: try again a little later.
+提示：项目无法连接其模型、服务或数据库：请稍后重试。"""
+TIMEOUT = """\
+Hint: A run ends after 900 s: use the mode 'async' for longer work.
+提示：单次运行上限为 900 秒：耗时更长的任务请使用 'async' 模式。"""
+CANCELED = """\
+Hint: Somebody cancelled the run, or a cancelled call did.
+提示：运行已被取消（由他人取消，或因调用被取消）。"""
+BROKEN_SESSION = """\
+Hint: An earlier turn left a tool call without result in the session, so the model refuses it from now on: use a new session_id.
+提示：之前某一轮在会话中留下了没有结果的工具调用，模型会一直拒绝该会话：请使用新的 session_id。"""
+
+# --- Agents and workflows (`_site`, `coze_site.py`) ----------------------------------------------
+
+LINK = """\
+Hint: Give a link with url=. An image may also be sent as base64 with response_mode='run' or 'async'.
+提示：请用 url= 提供链接；图片也可以用 base64 配合 response_mode='run' 或 'async' 发送。"""
+IMAGE = """\
+Hint: Only images can be sent in this mode, as base64 or as a link. Use response_mode='stream' for links to other files.
+提示：此模式只能以 base64 或链接发送图片；其他文件请使用 response_mode='stream' 并提供链接。"""
+SYSTEM_MESSAGE = """\
+A session that the caller names gets system messages only before its first answer; later ones are not sent.
+指定 session_id 时，系统消息仅在首次回答前发送，之后不再发送。"""
+RUN_IGNORES_SESSION = """\
+Hint: Use response_mode='stream', or leave session_id out.
+提示：请使用 response_mode='stream'，或不要设置 session_id。"""
+NO_AGENT = """\
+Hint: Use CozeSiteTool for a workflow.
+提示：工作流请使用 CozeSiteTool。"""
+WORKFLOW_PROJECT = """\
+Hint: Use CozeSiteTool.
+提示：请使用 CozeSiteTool。"""
+OTHER_FRAMES = """\
+Hint: Its code may have been changed, so that it sends other frames than an agent: test it in Coze. Or base_url is not that of the project.
+提示：项目代码可能已被修改，发送的不是智能体的数据帧：请在扣子中测试该项目；也可能是 base_url 不是该项目的地址。"""
+AGENT_PROJECT = """\
+Hint: Use ChatCozeSite.
+提示：请使用 ChatCozeSite。"""
+INTERRUPT = """\
+Hint: coze.site has no way to answer an interrupt (__interrupt__): pass the answer as an input of the workflow.
+提示：coze.site 无法回答中断（__interrupt__）：请将答案作为工作流的输入传入。"""
+ASYNC_HAS_NO_SESSION = """\
+response_mode='async' has no sessions: leave session and session_id unset.
+response_mode='async' 不支持会话：请不要设置 session 和 session_id。"""
+NO_CLIENT_TOOLS = """\
+Hint: Add the tools to the project in Coze; or use the agent as a node of a graph or as a worker of another model that calls your tools; or use ChatCoze with a bot.
+提示：请在扣子的项目中添加工具；或将该智能体用作图的节点，或由其他能调用您的工具的模型来调度；或改用 ChatCoze 和智能体端插件。"""
+STRUCTURED_OUTPUT = """\
+Hint: Ask for JSON in the project's prompt and put a JsonOutputParser or PydanticOutputParser after the agent; or call a workflow with CozeSiteTool, whose outputs are typed; or let another chat model structure the answer.
+提示：请在项目提示词中要求输出 JSON，并接上 JsonOutputParser 或 PydanticOutputParser；或用 CozeSiteTool 调用输出带类型的工作流；或用其他模型整理回答。"""
+ASYNC_IGNORES_SESSION = """\
+Hint: Leave session_id out, or use another mode.
+提示：请不要设置 session_id，或使用其他模式。"""
