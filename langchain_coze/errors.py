@@ -327,23 +327,6 @@ class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - an interrupt
         self.workflow_id: Final[str] = self.pending.get("workflow_id", "")
 
 
-def bilingual_hint(en: str, zh: str) -> str:
-    """Return a hint of two lines, in the format of `CozeError.hint`.
-
-    Args:
-        en: What to do, in English.
-        zh: The same in Chinese.
-
-    Example:
-        ```python
-        from langchain_coze.errors import bilingual_hint
-
-        assert bilingual_hint("Wait.", "请等待。").splitlines() == ["Hint: Wait.", "提示：请等待。"]
-        ```
-    """
-    return f"Hint: {en}\n提示：{zh}"
-
-
 _E = TypeVar("_E", bound=CozeError)
 
 
