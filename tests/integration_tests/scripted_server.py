@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import threading
@@ -13,6 +14,7 @@ from typing import Any
 
 _HEAD = "HTTP/1.1 {} -\r\nContent-Type: {}\r\nX-Tt-Logid: 0217\r\nConnection: close\r\n{}\r\n"
 _CHUNKED = "Transfer-Encoding: chunked\r\n"
+_FINAL_STATUS = re.compile(rb"\AHTTP/1\.1 [2-5][^\r]*\r\n")  # only one request for a connection
 _MAX_SECONDS = 30.0  # the longest that a connection is kept, in seconds
 
 Step = bytes | float | BaseException
@@ -88,7 +90,8 @@ class ScriptedServer:
                 client.sendall(self._choose_head(steps))
             for step in steps:
                 if isinstance(step, bytes):
-                    client.sendall(b"%x\r\n%s\r\n" % (len(step), step) if chunked else step)
+                    data = _FINAL_STATUS.sub(rb"\g<0>Connection: close\r\n", step, count=1)
+                    client.sendall(b"%x\r\n%s\r\n" % (len(data), data) if chunked else data)
                 elif isinstance(step, (int, float)):
                     if self._client_leaves(client, step):
                         return

@@ -236,8 +236,7 @@ def test_the_token_that_another_caller_fetches(ask: CallStyle) -> None:
 
 def test_a_deadline_is_no_error_for_others_who_wait_for_the_token() -> None:
     reply = b'{"access_token":"czs_1","expires_in":900,"token_type":"Bearer"}'
-    # the server takes one request for each connection
-    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
     turn = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + TURN
     token: list[Step] = [0.8, head % len(reply) + reply]
     with serve_raw({TOKEN: token, CHAT: [turn]}) as server, ThreadPoolExecutor() as pool:
