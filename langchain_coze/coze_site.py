@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self
@@ -271,7 +270,6 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
                 "response_mode='async' has no sessions: the server ignores a session_id.",
                 hint=site_hints.ASYNC_IGNORES_SESSION,
             )
-        deadline = None if self.max_duration is None else time.monotonic() + self.max_duration
         return SiteOptions(
             self.base_url,
             self._project_name,
@@ -280,7 +278,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
             session_id=session_id,
             system_mode=self.system_message_mode,
             project_id=self.project_id,
-            retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=deadline),
+            retry_policy=RetryPolicy.for_call(self.max_retries, self.max_duration),
             polling=self._build_site_polling(),
         )
 
@@ -438,12 +436,11 @@ class CozeSiteTool(SiteFields, ParameterTool):
         """
         schema = self.args_schema if isinstance(self.args_schema, dict) else {}
         inputs = map_files(schema, validate_inputs(schema, values), to_site_file)
-        deadline = None if self.max_duration is None else time.monotonic() + self.max_duration
         options = SiteRunOptions(
             self._project_name,
             self.run_mode,
             self.result_schema,
-            RetryPolicy(max_retries=self.max_retries, deadline=deadline),
+            RetryPolicy.for_call(self.max_retries, self.max_duration),
             self._build_site_polling(),
         )
         reporter = ProgressReporter(self._project_name, tool_call_id)

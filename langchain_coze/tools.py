@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -277,7 +276,6 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
         body: dict[str, Any] = {name: v for name in body_fields if (v := getattr(self, name))}
         if self.ext:
             body["ext"] = stringify_values(self.ext)
-        deadline = None if self.max_duration is None else time.monotonic() + self.max_duration
         default_mode: Literal["sync", "stream"] = "sync" if self.endpoint else "stream"
         mode = default_mode if self.run_mode == "auto" else self.run_mode
         return WorkflowEngine(
@@ -290,7 +288,7 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
             tool_call_id=tool_call_id,
             reporter=reporter or ProgressReporter(self.workflow_id, tool_call_id),
             on_async_unavailable=self._record_async_unavailable,
-            retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=deadline),
+            retry_policy=RetryPolicy.for_call(self.max_retries, self.max_duration),
             polling=self._build_polling(self.poll_interval, self.poll_timeout),
         )
 

@@ -27,6 +27,11 @@ def compute_seconds_left(deadline: float | None) -> float | None:
     return None if deadline is None else max(deadline - time.monotonic(), 0.0)
 
 
+def has_passed(deadline: float | None) -> bool:
+    """Return whether a deadline by `time.monotonic()` has passed; False without one."""
+    return deadline is not None and time.monotonic() >= deadline
+
+
 class SocketTimer:
     """Shuts each socket down when its time is up; one daemon thread serves all of them."""
 

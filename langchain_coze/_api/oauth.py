@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from langchain_coze import _hints as hints
+from langchain_coze._api.deadlines import has_passed
 from langchain_coze._api.effects import Flow, Reply, Request
 from langchain_coze._api.error_codes import is_missing_route
 from langchain_coze._api.models import get_payload
@@ -89,7 +90,7 @@ def _request_or_error(
     try:
         return (yield from _request_token(token_request, policy))
     except CozeError as error:
-        if policy.deadline is not None and time.monotonic() >= policy.deadline:
+        if has_passed(policy.deadline):
             raise  # it is the deadline of this caller only
         final = error.with_context(retries_exhausted=True)  # the retries have been made here
         return final.with_traceback(None), _FAILURE_CACHE_SECONDS

@@ -41,6 +41,12 @@ class RetryPolicy(NamedTuple):
     backoff: float = 0.5
     deadline: float | None = None
 
+    @classmethod
+    def for_call(cls, max_retries: int, max_duration: float | None) -> RetryPolicy:
+        """Return the policy of a call that begins now and may take `max_duration` seconds."""
+        deadline = None if max_duration is None else time.monotonic() + max_duration
+        return cls(max_retries=max_retries, deadline=deadline)
+
     def get_pause(self, attempt: int, retry_after: float | None) -> float:
         """Return the seconds to wait after an attempt (the first is 0)."""
         if retry_after is not None:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._api.deadlines import compute_seconds_left
+from langchain_coze._api.deadlines import compute_seconds_left, has_passed
 from langchain_coze._api.effects import Flow, T, Wait
 from langchain_coze._api.error_codes import make_deadline_error
 
@@ -96,11 +96,11 @@ def get_or_create(
         seconds_left = compute_seconds_left(deadline)
         seconds = _MAX_WAIT_SECONDS if seconds_left is None else seconds_left
         if not (yield Wait(in_flight, min(seconds, _MAX_WAIT_SECONDS))):
-            if deadline is not None and time.monotonic() >= deadline:
+            if has_passed(deadline):
                 raise make_deadline_error()
             return (yield from create())[0]  # fall back to creating it ourselves
-    found: T = value
-    return found
+    shared: T = value
+    return shared
 
 
 def _create(cache: TTLCache, key: Hashable, create: Callable[[], Flow[tuple[T, float]]]) -> Flow[T]:

@@ -95,7 +95,7 @@ def fetch_schemas(policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
 
 
 def cancel_run(run_id: str, policy: RetryPolicy) -> Flow[None]:
-    """Cancel a run of `/run` or `/stream_run`; the project answers alike if there is none."""
+    """Cancel a run of `/run` or `/stream_run`; an unknown run gets the same reply."""
     request = Request(method="POST", path=f"/cancel/{quote(run_id, safe='')}")
     yield from send_to_site(request, policy)
 

@@ -157,11 +157,11 @@ def _make_http_error(request: Request, reply: Reply, body: Mapping[str, Any]) ->
     context = collect_error_context(reply)
     raw = redact(reply.body[:100_000].decode("utf-8", "replace"), reply.token)
     texts = (body.get(key) for key in ("detail", "msg", "message", "error", "error_msg"))
-    said = next((text for text in texts if isinstance(text, str) and text), "")
-    text = shorten_message(_INTERNAL.sub("", redact(said, reply.token)) or raw)
+    stated = next((text for text in texts if isinstance(text, str) and text), "")
+    text = shorten_message(_INTERNAL.sub("", redact(stated, reply.token)) or raw)
     code = body.get("code") if isinstance(body.get("code"), int) else None
     status = _STATUS_OF_CODE.get(code or 0, reply.status_code)
-    if status in _MISSING and said in _MISSING_ROUTE:
+    if status in _MISSING and stated in _MISSING_ROUTE:
         message = f"The project has no route {request.method} {request.path}."
         return CozeNotFoundError(message, code=code, hint=site_hints.NO_ROUTE, **context)
     error_class: type[CozeError]
@@ -174,7 +174,7 @@ def _make_http_error(request: Request, reply: Reply, body: Mapping[str, Any]) ->
     error_class, hint = _STATUS_ERRORS.get(status, (default, None))
     if is_html(raw) and status not in _STATUS_ERRORS:
         hint = hints.GATEWAY
-    elif said.startswith(_NO_STORAGE):
+    elif stated.startswith(_NO_STORAGE):
         hint = site_hints.NO_STORAGE
     message = f"The project answered with HTTP {reply.status_code}: {text or 'nothing'}"
     may_have_started = status == _GATEWAY_TIMEOUT

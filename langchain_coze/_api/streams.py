@@ -7,7 +7,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
 
-from langchain_coze._api.deadlines import Deadline
+from langchain_coze._api.deadlines import Deadline, compute_seconds_left
 from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.http_errors import map_httpx_error
 from langchain_coze._api.pool import mark_broken
@@ -173,9 +173,8 @@ class AsyncStream:
 
     async def read(self, deadline: float | None = None) -> bytes | None:
         """Async version of `Stream.read`; the deadline always works."""
-        seconds_left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
         try:
-            async with asyncio.timeout(seconds_left) as limit:
+            async with asyncio.timeout(compute_seconds_left(deadline)) as limit:
                 return await anext(self.chunks, None)
         except BaseException as error:  # noqa: BLE001 - closes, then `raise_mapped` re-raises
             mark_broken(self._response)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -164,7 +163,6 @@ class BotFields(CallArguments, CozeConnectionFields):
         """Return the validated options of one call, with more attributes from the subclass."""
         fields = self.__dict__
         bot_id, workflow_id, app_id = self._resolve_target(kwargs)
-        deadline = None if self.max_duration is None else time.monotonic() + self.max_duration
         options = ChatOptions(
             bot_id=bot_id,
             workflow_id=workflow_id,
@@ -180,7 +178,7 @@ class BotFields(CallArguments, CozeConnectionFields):
                 for name in _OPTION_FIELDS
                 if (value := kwargs.get(name, fields[name])) is not None
             },
-            retry_policy=RetryPolicy(max_retries=self.max_retries, deadline=deadline),
+            retry_policy=RetryPolicy.for_call(self.max_retries, self.max_duration),
             **model_options,
         )
         validate_options(options)

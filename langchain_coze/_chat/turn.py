@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from langchain_coze import _runtime
 from langchain_coze._api.chats import cancel_chat, create_conversation
 from langchain_coze._api.conversation_lock import LockHandle, acquire
+from langchain_coze._api.deadlines import has_passed
 from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import Chat
@@ -210,7 +211,7 @@ def acquire_turn_lock(
     try:
         return (yield from acquire(_runtime.conversation_locks, key, seconds_left))
     except CozeConversationBusyError:
-        if deadline is not None and time.monotonic() >= deadline:
+        if has_passed(deadline):
             raise make_deadline_error() from None
         raise
 
