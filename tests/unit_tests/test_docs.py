@@ -39,6 +39,7 @@ from langchain_coze import (
     ChatCoze,
     ChatCozeSite,
     CozeError,
+    CozeJWTAuth,
     CozeRecallRetriever,
     CozeSiteTool,
     CozeWorkflowTool,
@@ -426,6 +427,15 @@ def test_the_table_of_retriever_fields_matches(page: Path, heading: str) -> None
     assert table.keys() == own.keys() > {"k", "output_path", "auto_save_history"}
     for name, field in own.items():
         assert table[name][1] == f"`{field.default!r}`", name
+
+
+@for_pages("authentication.md", "Field of `CozeJWTAuth`", "`CozeJWTAuth` 的字段")
+def test_the_table_of_oauth_fields_matches(page: Path, heading: str) -> None:
+    table = parse_rows(page, heading)
+    assert table.keys() == CozeJWTAuth.model_fields.keys()
+    for name, field in CozeJWTAuth.model_fields.items():
+        wanted = "" if field.default_factory else f"`{field.default!r}`"
+        assert table[name][0] == wanted, name
 
 
 @for_pages("workflows.md", "Field", "字段")
