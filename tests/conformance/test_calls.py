@@ -58,5 +58,5 @@ def test_studio_has_no_route_for_what_is_not_tried_there() -> None:
 def test_the_documentation_has_the_matrix(language: str, matrix: Matrix) -> None:
     if problems := [problem for sdk in SDKS if (problem := why_not_ready(sdk))]:
         pytest.skip("; ".join(problems))
-    page = ROOT / "docs" / language / "local-server.md"
+    page = ROOT / "docs" / language / "local-api.md"
     assert f"\n{matrix.markdown(language)}\n" in page.read_text("utf-8")
