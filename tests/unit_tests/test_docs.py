@@ -25,6 +25,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -68,6 +69,7 @@ CHINESE = [ROOT / "README.zh-CN.md", *sorted(ROOT.glob("docs/zh/*.md"))]
 OTHERS = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
 PAGES = sorted([*ENGLISH, *CHINESE, *OTHERS])
 MAX_NOT_RUN = 1  # in each language
+MIGRATING = "migrating.md"  # a page that shows the code of other packages, which does not run
 FILES = "testing.md"  # the page whose blocks are files
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -225,6 +227,7 @@ def test_the_doctests_of_a_module_pass(module: ModuleType) -> None:
 
 @pytest.mark.parametrize("pages", [ENGLISH, CHINESE], ids=["en", "zh"])
 def test_almost_every_python_block_runs(pages: list[Path]) -> None:
+    pages = [page for page in pages if page.name != MIGRATING]
     blocks = [block for page in pages for block in parse_blocks(page.read_text("utf-8"))]
     python = [block for block in blocks if block.info.startswith(("python", "py"))]
     not_run = [block for block in python if not block.runs]
@@ -380,6 +383,15 @@ def for_pages(name: str, *headings: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(
         ("page", "heading"), [(ROOT / "docs" / code / name, heading) for code, heading in languages]
     )
+
+
+@for_pages("versions.md", "Package", "软件包")
+def test_the_table_of_packages_matches(page: Path, heading: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = itertools.chain(*project["optional-dependencies"].values())
+    wanted = {*project["dependencies"], *extras}
+    rows = parse_rows(page, heading)
+    assert {name + cells[0].strip("`") for name, cells in rows.items()} == wanted
 
 
 def parse_numbers(cell: str) -> set[int]:
