@@ -1,4 +1,4 @@
-"""Retries outside the tool, and how often each starts a run: the table of docs/en/workflow-runs.md."""
+"""Retries outside the tool, and the runs each starts: the table of docs/en/workflow-runs.md."""
 
 from __future__ import annotations
 
