@@ -69,6 +69,7 @@ CHINESE = [ROOT / "README.zh-CN.md", *sorted(ROOT.glob("docs/zh/*.md"))]
 OTHERS = [ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
 PAGES = sorted([*ENGLISH, *CHINESE, *OTHERS])
 MAX_NOT_RUN = 1  # in each language
+MAX_LINES = 400  # of a page
 MIGRATING = "migrating.md"  # a page that shows the code of other packages, which does not run
 FILES = "testing.md"  # the page whose blocks are files
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -307,6 +308,18 @@ def test_both_languages_have_the_same_code(english: Path, chinese: Path) -> None
 def test_both_languages_have_the_same_tables(english: Path, chinese: Path) -> None:
     one, other = ([line.count("|") for line in list_tables(page)] for page in (english, chinese))
     assert one == other
+
+
+@pytest.mark.parametrize("page", [*ENGLISH, *CHINESE], ids=get_page_name)
+def test_no_page_is_too_long(page: Path) -> None:
+    assert len(page.read_text("utf-8").splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("page", CHINESE[1:], ids=get_page_name)
+def test_a_chinese_page_asks_in_chinese(page: Path) -> None:
+    code = "\n".join(block.text for block in parse_blocks(page.read_text("utf-8")) if block.runs)
+    questions = re.findall(r"(?:invoke|stream|Message)\(f?\"([^\"]+)\"", code)
+    assert [text for text in questions if " " in text and not CHINESE_CHARACTER.search(text)] == []
 
 
 # --- Links ---------------------------------------------------------------------------------------
