@@ -310,7 +310,7 @@ def test_both_languages_have_the_same_tables(english: Path, chinese: Path) -> No
     assert one == other
 
 
-@pytest.mark.parametrize("page", [*ENGLISH, *CHINESE], ids=get_page_name)
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")), ids=get_page_name)
 def test_no_page_is_too_long(page: Path) -> None:
     assert len(page.read_text("utf-8").splitlines()) <= MAX_LINES
 
