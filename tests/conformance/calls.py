@@ -67,57 +67,62 @@ def raises(defect: Defect, kind: str, what: Any) -> Told:
 
 
 _EMPTY_END = Defect(
-    "Studio's last event, `conversation.stream.done` without data, is parsed as JSON: every stream "
-    "ends with an error",
-    "把 Studio 的结束事件 `conversation.stream.done` 的空数据当作 JSON 解析：流总以报错结束",
+    "parses the empty data of Studio's last event, `conversation.stream.done`, as JSON: "
+    "every stream ends with an error",
+    "把 Studio 最后的事件 `conversation.stream.done` 的空数据当作 JSON 解析，流总是以报错结束",
 )
 _POST = Defect(
-    "asks `/v3/chat/retrieve` by POST, which only the hosted service takes",
+    "calls `/v3/chat/retrieve` by POST, which only the hosted service accepts",
     "用 POST 请求 `/v3/chat/retrieve`，只有扣子云端接受",
 )
 _CANCEL = Defect(
-    "does not know Studio's `ChatV3ChatDetail` in the reply of a cancelled chat",
+    "does not know Studio's `ChatV3ChatDetail` in the response for a cancelled chat",
     "不认识 Studio 取消对话时返回的 `ChatV3ChatDetail`",
 )
 _MESSAGES = Defect(
     "does not know Studio's `Messages` in the list of a chat's messages",
-    "不认识 Studio 的对话消息列表里的 `Messages`",
+    "不认识 Studio 的对话消息列表中的 `Messages`",
 )
 _CONVERSATION = Defect(
-    "does not know Studio's `ConversationData`", "不认识 Studio 的 `ConversationData`"
+    "does not know Studio's `ConversationData`",
+    "不认识 Studio 的 `ConversationData`",
 )
-_LOOPS = Defect("polls a cancelled chat for ever", "对已取消的对话无限轮询")
+_LOOPS = Defect(
+    "polls a cancelled chat forever",
+    "对已取消的对话无限轮询",
+)
 _GENERATOR = Defect(
-    "`submitToolOutputs` with `stream: false` gives a generator without items; the chat is only in "
-    "its return value",
-    "`submitToolOutputs` 在 `stream: false` 时返回没有元素的生成器；对话只在生成器的返回值里",
+    "`submitToolOutputs` with `stream: false` returns a generator without items; the chat is "
+    "only in its return value",
+    "`submitToolOutputs` 设置 `stream: false` 时返回没有元素的生成器，对话只在生成器的返回值中",
 )
 _ERROR_EVENT = Defect(
-    "a refused stream is no exception but an event `error`",
-    "流式请求被拒时不抛异常，只给出 `error` 事件",
+    "reports a refused stream as an event `error`, not as an exception",
+    "流式请求被拒绝时不抛出异常，只给出 `error` 事件",
 )
 _EMPTY_ID = Defect(
-    "sends an empty `conversation_id` with a chat without conversation, which Studio refuses",
+    "sends an empty `conversation_id` with a chat that has no conversation; Studio refuses it",
     "对话未指定会话时发送空的 `conversation_id`，被 Studio 拒绝",
 )
 _NO_PAIRS = Defect(
-    "does not take `meta_data: null`, which Studio writes where a conversation has no pairs",
-    "不接受 `meta_data: null`，而 Studio 对没有键值对的会话就这样写",
+    "does not accept `meta_data: null`, which Studio sends for a conversation without pairs",
+    "不接受 `meta_data: null`，而 Studio 对没有键值对的会话就是这样返回的",
 )
 _NO_DATA = Defect(
-    "does not take a list of messages without `data`, as an empty one comes",
+    "does not accept a list of messages without `data`, which is how an empty list is sent",
     "不接受没有 `data` 的消息列表，而空列表就是这样返回的",
 )
 _NO_CHANNEL = Defect(
-    "asks `get_online_info` without `connector_id`, which Studio answers with HTTP 500",
+    "calls `get_online_info` without `connector_id`; Studio answers with HTTP 500",
     "请求 `get_online_info` 时不带 `connector_id`，Studio 返回 HTTP 500",
 )
 _ID_LINES = Defect(
-    "raises on the `id:` lines of Studio's chatflows", "遇到 Studio 对话流中的 `id:` 行会抛出异常"
+    "raises on the `id:` lines of Studio's chatflows",
+    "遇到 Studio 对话流中的 `id:` 行时抛出异常",
 )
 _NODE_TITLE = Defect(
-    "wants a `node_title` in interrupts, which Studio does not send",
-    "要求中断事件带 `node_title`，而 Studio 不发送",
+    "requires a `node_title` in interrupts, which Studio does not send",
+    "要求中断事件带有 `node_title`，而 Studio 不发送",
 )
 
 _PARSE = "Could not parse message into JSON:"
