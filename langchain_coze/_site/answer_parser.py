@@ -102,17 +102,18 @@ class SiteAnswerParser:
 
         An error is raised by `finish`, after the text before it.
         """
-        if self._decoder.at_event_boundary and (text := self._pattern.match(data)) is not None:
+        is_whole = self._decoder.at_event_boundary
+        if is_whole and (text := self._pattern.match(data)):
             self.texts.append(text)
             return (build_text_chunk(text),)
-        self._pattern.clear()
         events = self._decoder.feed(data)
         for event in events:
             if self.is_finished:
                 break
             self._handle_frame(event.data)
         chunks = self._take_chunks()
-        if len(events) == len(chunks) == 1 and self._is_plain_delta:
+        is_whole = is_whole and self._decoder.at_event_boundary
+        if is_whole and len(events) == len(chunks) == 1 and self._is_plain_delta:
             self._pattern.learn(data, chunks[0].text)
         return chunks
 
@@ -161,6 +162,8 @@ class SiteAnswerParser:
         key = self._keys.get(str(frame.get("msg_id") or ""))
         is_first_answer = kind == "answer" and key == self._assembler.plain_answer_id
         self._is_plain_delta = is_first_answer and isinstance(part, str)
+        if not self._is_plain_delta:
+            self._pattern.clear()
 
     def _record_ids(self, ids: Mapping[str, Any]) -> None:
         for name, value in ids.items():

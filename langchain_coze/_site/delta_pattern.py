@@ -2,14 +2,19 @@
 
 Nearly all reads hold exactly one frame, and the text frames of one message differ only in their
 `sequence_id` and their text. `DeltaPattern` keeps the bytes around these two, from a frame that was
-parsed. A read that has the same bytes there is such a frame, if the text between them has no quote,
-no escape and no line end; any other read is parsed. The tests compare both ways at every split.
+parsed. A read that has the same bytes there is such a frame, if the bytes between them are the
+inside of one JSON string; any other read is parsed. The tests compare both ways at every split.
 """
 
 from __future__ import annotations
 
-_SEQUENCE = b'"sequence_id":'
-_ANSWER = b'"answer":'
+import re
+
+from langchain_coze._api.models import parse_json
+
+_TEXT_FRAME = re.compile(
+    rb'(.*?"sequence_id": ?)\d+(.*?"answer": ?")([^"\\\n]*)("[^\n]*\n\n)', re.DOTALL
+)
 _MAX_DIGITS = 12
 _NO_MATCH = b"\0"
 
@@ -28,30 +33,24 @@ class DeltaPattern:
         self._before = self._between = self._after = _NO_MATCH
 
     def learn(self, data: bytes, text: str) -> None:
-        """Remember the bytes of a frame."""
-        number = data.find(_SEQUENCE) + len(_SEQUENCE)
-        while data[number : number + 1] == b" ":
-            number += 1
-        end = number
-        while data[end : end + 1].isdigit():
-            end += 1
-        start = data.find(b'"', data.find(_ANSWER, end) + len(_ANSWER)) + 1
-        raw_text = text.encode("utf-8", "replace")
-        if data.find(_SEQUENCE) >= 0 and data.startswith(raw_text + b'"', start):
-            self._before = data[:number]
-            self._between, self._after = data[end:start], data[start + len(raw_text) :]
+        """Remember the bytes of a read that holds one frame with this text."""
+        found = _TEXT_FRAME.fullmatch(data)
+        if found is not None and found[3].decode("utf-8", "replace") == text:
+            self._before, self._between, self._after = found.group(1, 2, 4)
 
     def match(self, data: bytes) -> str | None:
         """Return the text of a read that holds one frame of the same message, else None."""
-        before, after = self._before, self._after
+        before, between, after = self._before, self._between, self._after
         if not (data.startswith(before) and data.endswith(after)):
             return None
-        start = data.find(
-            self._between, len(before), len(before) + _MAX_DIGITS + len(self._between)
-        )
-        if start < 0 or not data[len(before) : start].isdigit():
+        number = len(before)
+        start = data.find(between, number, number + _MAX_DIGITS + len(between))
+        if start < 0 or not data[number:start].isdigit():
             return None
-        raw_text = data[start + len(self._between) : -len(after)]
-        if not raw_text or b'"' in raw_text or b"\\" in raw_text or b"\n" in raw_text:
-            return None
+        raw_text = data[start + len(between) : -len(after)]
+        if b"\n" in raw_text:
+            return None  # several frames
+        if b'"' in raw_text or b"\\" in raw_text:
+            text: str | None = parse_json(b'"%b"' % raw_text)  # None if this is not one string
+            return text
         return raw_text.decode("utf-8", "replace")

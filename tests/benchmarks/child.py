@@ -17,8 +17,10 @@ from tests.benchmarks import jobs, server
 
 CLIENTS = {
     "raw httpx": ("tests.benchmarks.clients", "RawHttpx", "httpx"),
+    "raw httpx, coze.site": ("tests.benchmarks.clients", "RawSite", "httpx"),
     "naive model": ("tests.benchmarks.clients", "Naive", "langchain-core"),
     "ChatCoze": ("tests.benchmarks.clients", "Coze", "langchain-coze"),
+    "ChatCozeSite": ("tests.benchmarks.clients", "Site", "langchain-coze"),
     "CozeRecallRetriever": ("tests.benchmarks.clients", "Retriever", "langchain-coze"),
     "ChatOpenAI": ("tests.benchmarks.clients", "OpenAI", "langchain-openai"),
     "ChatMistralAI": ("tests.benchmarks.clients", "Mistral", "langchain-mistralai"),

@@ -35,6 +35,9 @@ def _run(model: Any) -> None:
 class RawHttpx:
     """httpx reading the bytes and parsing nothing: the floor under every httpx model."""
 
+    path = "/v3/chat"
+    dialect = "coze"
+
     def __init__(self, port: int) -> None:
         url = f"http://127.0.0.1:{port}"
         headers = {"Authorization": f"Bearer {wire.TOKEN}"}
@@ -59,29 +62,30 @@ class RawHttpx:
         }
 
     def drain(self, question: str) -> list[bytes]:
-        with self._sync.stream("POST", "/v3/chat", json=self._body(question)) as response:
+        with self._sync.stream("POST", self.path, json=self._body(question)) as response:
             return list(response.iter_raw())
 
     async def adrain(self, question: str) -> list[bytes]:
         body = self._body(question)
-        async with self._async.stream("POST", "/v3/chat", json=body) as response:
+        async with self._async.stream("POST", self.path, json=body) as response:
             return [piece async for piece in response.aiter_raw()]
 
     def stream(self, question: str) -> Iterator[bytes]:
-        with self._sync.stream("POST", "/v3/chat", json=self._body(question)) as response:
+        with self._sync.stream("POST", self.path, json=self._body(question)) as response:
             yield from response.iter_raw()
 
     async def astream(self, question: str) -> AsyncIterator[bytes]:
         body = self._body(question)
-        async with self._async.stream("POST", "/v3/chat", json=body) as response:
+        async with self._async.stream("POST", self.path, json=body) as response:
             async for piece in response.aiter_raw():
                 yield piece
 
-    @staticmethod
-    def _text(question: str, items: list[bytes]) -> str:
+    def _text(self, question: str, items: list[bytes]) -> str:
         """Return the text asked for if as many bytes came; nothing is parsed on the clock."""
         asked = wire.understand(question.encode())
-        if asked is None or sum(map(len, items)) != len(wire.stream_bytes("coze", asked.deltas)):
+        if asked is None:
+            return ""
+        if sum(map(len, items)) != len(wire.stream_bytes(self.dialect, asked.deltas)):
             return ""
         return wire.text(asked.deltas)
 
@@ -96,7 +100,7 @@ class RawHttpx:
 
     def recall(self, question: str) -> list[str]:
         body = b""
-        with self._sync.stream("POST", "/v3/chat", json=self._body(question)) as response:
+        with self._sync.stream("POST", self.path, json=self._body(question)) as response:
             for piece in response.iter_raw():
                 body += piece
                 if names := wire.recalled(body):
@@ -105,7 +109,7 @@ class RawHttpx:
 
     async def arecall(self, question: str) -> list[str]:
         body, asked = b"", self._body(question)
-        async with self._async.stream("POST", "/v3/chat", json=asked) as response:
+        async with self._async.stream("POST", self.path, json=asked) as response:
             async for piece in response.aiter_raw():
                 body += piece
                 if names := wire.recalled(body):
@@ -116,7 +120,7 @@ class RawHttpx:
         return "x" if item else ""
 
     def complete(self, items: list[bytes], deltas: int) -> bool:
-        return b"".join(items) == wire.stream_bytes("coze", deltas)
+        return b"".join(items) == wire.stream_bytes(self.dialect, deltas)
 
     def construct(self) -> float:
         start = time.process_time()
@@ -125,6 +129,18 @@ class RawHttpx:
 
     def touch_tls(self) -> list[bool]:
         return []
+
+
+class RawSite(RawHttpx):
+    """The same for the bytes of an agent at coze.site."""
+
+    path = "/stream_run"
+    dialect = "site"
+
+    @staticmethod
+    def _body(question: str) -> dict[str, Any]:
+        prompt = [{"type": "text", "content": {"text": question}}]
+        return {"content": {"query": {"prompt": prompt}}, "type": "query", "session_id": "bench"}
 
 
 class LangChainClient:
@@ -196,6 +212,14 @@ class Coze(LangChainClient):
     def _names(message: Any) -> list[str]:
         read = importlib.import_module("langchain_coze").recalled_documents
         return [document.metadata["document_name"] for document in read(message)]
+
+
+class Site(LangChainClient):
+    """The model of this package for agents at coze.site, with its default constructor."""
+
+    def make(self, origin: str, **more: Any) -> Any:
+        model = importlib.import_module("langchain_coze").ChatCozeSite
+        return model(api_key=wire.TOKEN, base_url=origin, **more)
 
 
 class Retriever:

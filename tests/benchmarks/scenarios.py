@@ -6,6 +6,7 @@ from tests.benchmarks.jobs import Job
 
 RAW, NAIVE, COZE = "raw httpx", "naive model", "ChatCoze"
 RETRIEVER = "CozeRecallRetriever"
+SITE, RAW_SITE = "ChatCozeSite", "raw httpx, coze.site"
 OPENAI, MISTRAL, SDK = "ChatOpenAI", "ChatMistralAI", "cozepy"
 EVERYONE = (COZE, RAW, SDK, NAIVE, MISTRAL, OPENAI)
 
@@ -104,6 +105,32 @@ def _per_delta(deltas: int, paced: int) -> list[Scenario]:
             _against("`astream()`, one delta per wake-up", openai=0.45, raw=1.3),
             rounds=7,
         ),
+    ]
+
+
+def _site(deltas: int, paced: int) -> list[Scenario]:
+    """Build the scenarios of an agent at coze.site: the same answers, framed in another way."""
+    burst = Job("stream", deltas=deltas)
+    waking = Job("stream", mode="paced", deltas=paced)
+    clients = (SITE, RAW_SITE, OPENAI)
+    return [
+        Scenario(
+            f"site-{kind}-{pace}",
+            f"`ChatCozeSite.{kind}()`, {told}",
+            "CPU µs per frame",
+            _beside(replace(job, kind=kind), clients),
+            tuple(
+                Goal(f"`ChatCozeSite.{kind}()`, {short}", limit, top=SITE, bottom=peer)
+                for limit, peer in ((of_raw, RAW_SITE), (of_openai, OPENAI))
+            ),
+            rounds=7,
+            bases=(RAW_SITE, OPENAI),
+        )
+        for pace, job, told, short, of_raw, of_openai in (
+            ("burst", burst, f"burst, answer of {deltas:,} frames", "burst", 2.4, 0.20),
+            ("paced", waking, f"one of {paced:,} frames per wake-up", "one per wake-up", 1.5, 0.35),
+        )
+        for kind in ("stream", "astream")
     ]
 
 
@@ -318,6 +345,7 @@ def all_scenarios(*, quick: bool) -> list[Scenario]:
     if not quick:
         return [
             *_per_delta(1000, 300),
+            *_site(1000, 300),
             *_per_call(1000, 20),
             _growth((100, 1000, 10_000)),
             _recall((1, 5, 20), 8),
@@ -328,6 +356,7 @@ def all_scenarios(*, quick: bool) -> list[Scenario]:
         ]
     small = [
         *_per_delta(200, 30),
+        *_site(200, 30),
         *_per_call(200, 3),
         _growth((20, 100, 1000)),
         _recall((0.3, 0.6, 1.2), 4),

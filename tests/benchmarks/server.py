@@ -127,9 +127,10 @@ class Connection(asyncio.Protocol):
     def _answer(self, path: str, body: bytes) -> None:
         asked = wire.understand(body)
         dialect = path.split("/")[1] if "/chat/completions" in path else "coze"
-        if asked is None or dialect not in {"coze", "openai", "mistral"}:
+        dialect = "site" if path == "/stream_run" else dialect
+        if asked is None or dialect not in {"coze", "site", "openai", "mistral"}:
             self._transport.write(_plain("404 Not Found", b'{"code":4200,"msg":"unknown"}'))
-        elif not asked.stream:
+        elif not asked.stream and dialect != "site":
             self._transport.write(_plain("200 OK", wire.whole(dialect, asked.deltas)))
         else:
             self._stream(dialect, asked)

@@ -1,10 +1,11 @@
-"""The bytes of one answer in three dialects: Coze, OpenAI, Mistral.
+"""The bytes of one answer in four dialects: Coze, coze.site, OpenAI, Mistral.
 
 The question itself says which answer is wanted (`ask`), so one model object, with one
 warm connection, can be asked for every size and every pace. Standard library only: the
 environment of the official SDK imports this module too.
 """
 
+import itertools
 import json
 import re
 import time
@@ -296,12 +297,56 @@ def _mistral(count: int) -> Answer:
     )
 
 
-_DIALECTS = {"coze": _coze, "recall": _recall, "openai": _openai, "mistral": _mistral}
+_SITE_PARTS = (
+    *("answer", "thinking", "tool_request", "tool_response"),
+    *("error", "message_start", "message_end"),
+)
+
+
+def _site(count: int) -> Answer:
+    """Return the frames of an agent at coze.site, as its Python server writes them."""
+    numbers = itertools.count(1)
+
+    def frame(kind: str, part: object, message_id: str, *, finish: bool = True) -> bytes:
+        body = {
+            "type": kind,
+            "session_id": "5f1d0d4e-6a58-4b3c-9d58-1c3f0f6a7b21",
+            "query_msg_id": "",
+            "reply_id": "d5ccfb36-e56c-4f8e-b9a6-433d81fd650b",
+            "msg_id": message_id,
+            "sequence_id": next(numbers),
+            "finish": finish,
+            "content": dict.fromkeys(_SITE_PARTS) | {kind: part},
+            "log_id": "20261130100000ABCDEF",
+        }
+        return f"event: message\ndata: {json.dumps(body, ensure_ascii=False)}\n\n".encode()
+
+    answer_id = "1a61d406-f812-4e86-b4b8-9937f8701e3a"
+    start_id = "53d63d2c-797d-465e-95f3-574a0346b8cd"
+    end_id = "6b2a06ec-320d-4f7a-97f4-8f1221b3ccdd"
+    run_id = "7ddf5409-0ddb-4cb3-af01-25f3533792da"
+    start = {"local_msg_id": "", "msg_id": "", "execute_id": run_id}
+    cost = dict.fromkeys(("input_tokens", "output_tokens", "total_tokens"), 0)
+    end = {"code": "0", "message": "", "token_cost": cost, "time_cost_ms": 61000}
+    return Answer(
+        prologue=(frame("message_start", start, start_id),),
+        deltas=tuple(frame("answer", piece, answer_id, finish=False) for piece in pieces(count)),
+        tail=(frame("answer", "", answer_id), frame("message_end", end, end_id)),
+    )
+
+
+_DIALECTS = {
+    "coze": _coze,
+    "recall": _recall,
+    "site": _site,
+    "openai": _openai,
+    "mistral": _mistral,
+}
 
 
 @lru_cache(maxsize=64)
 def answer(dialect: str, count: int) -> Answer:
-    """Return the stream of `count` deltas in a dialect: coze, openai, mistral; or a recall."""
+    """Return the stream of `count` deltas in one of the `_DIALECTS`."""
     return _DIALECTS[dialect](count)
 
 

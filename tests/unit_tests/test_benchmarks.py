@@ -5,18 +5,19 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.benchmarks import jobs, naive, server, wire
-from tests.benchmarks.clients import Coze, RawHttpx, refused
+from tests.benchmarks.clients import Coze, RawHttpx, RawSite, refused
 from tests.benchmarks.fleet import Child
 from tests.benchmarks.jobs import Job, Sample
 from tests.benchmarks.scenarios import COZE, OPENAI, RAW, Cell, Goal, Scenario, all_scenarios
 from tests.benchmarks.table import Results, document, judge, number
 
 
-def parse_events(data: bytes) -> list[tuple[str, object]]:
+def parse_events(data: bytes) -> list[tuple[str, Any]]:
     events = []
     for block in data.decode().split("\n\n")[:-1]:
         name, payload = block.split("\n")
@@ -50,6 +51,14 @@ def test_coze_bytes_are_escaped_as_go_does() -> None:
     assert b"&" not in data
 
 
+def test_site_stream_is_a_whole_turn() -> None:
+    frames = [frame for _, frame in parse_events(wire.stream_bytes("site", 40))]
+    assert [frame["sequence_id"] for frame in frames] == list(range(1, 44))
+    assert "".join(frame["content"]["answer"] or "" for frame in frames) == wire.text(40)
+    kinds = [frame["type"] for frame in frames]
+    assert (kinds[0], set(kinds[1:-1]), kinds[-1]) == ("message_start", {"answer"}, "message_end")
+
+
 @pytest.mark.parametrize("dialect", ["openai", "mistral"])
 def test_peers_get_the_same_text(dialect: str) -> None:
     lines = wire.stream_bytes(dialect, 40).decode().split("\n\n")[:-1]
@@ -78,6 +87,8 @@ def test_server_sends_one_chunk_per_event() -> None:
             response = connection.getresponse()
             assert response.getheader("Content-Type") == "text/event-stream; charset=utf-8"
             assert response.read() == wire.stream_bytes("coze", 5)
+        connection.request("POST", "/stream_run", json.dumps(RawSite._body(wire.ask("burst", 5))))
+        assert connection.getresponse().read() == wire.stream_bytes("site", 5)
         connection.request("POST", "/mistral/v1/chat/completions", wire.ask("burst", 5))
         assert connection.getresponse().read() == wire.whole("mistral", 5)
         connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -23,6 +24,7 @@ from langchain_coze import (
     CozeTimeoutError,
 )
 from langchain_coze._site.answer_parser import SiteAnswerParser
+from tests.benchmarks import wire
 from tests.site_recordings import read_site_body, read_site_json
 
 
@@ -158,6 +160,41 @@ def test_reads_of_one_frame_are_parsed_like_all_others(
     parts = [*texts, last]
     answers = ["".join(parts[:10]), "".join(parts[10:])]
     assert text == "\n\n".join(answer for answer in answers if answer)
+
+
+PARTS = st.lists(st.sampled_from(["answer a", "answer b", "thinking a", "thinking t", "ping a"]))
+
+
+@given(parts=PARTS, cuts=st.lists(st.integers(0, 3000)))
+def test_what_comes_between_the_text_frames_is_never_skipped(
+    *, parts: list[str], cuts: list[int]
+) -> None:
+    frames = [
+        frame(kind, f"{number} ", msg_id=message_id, sequence_id=number)
+        for number, (kind, message_id) in enumerate(part.split() for part in parts)
+    ]
+    data = b"".join([*frames, END])
+    places = [0, *sorted(cuts), len(data)]
+    reads = [data[a:b] for a, b in itertools.pairwise(places)]
+    whole = read([data], single_chunk=True)[1]
+    assert read([*frames, END])[1] == read(reads)[1] == whole
+
+
+def test_frames_of_one_message_are_parsed_until_their_bytes_are_known() -> None:
+    parsed = 0
+
+    class CountingSiteParser(SiteAnswerParser):
+        def _handle_frame(self, payload: bytes) -> None:
+            nonlocal parsed
+            parsed += 1
+            super()._handle_frame(payload)
+
+    answer = wire.answer("site", 40)  # with quotes and line ends in some texts
+    parser = CountingSiteParser("tea", {})
+    chunks = [chunk for data in (b"", *answer.events) for chunk in parser.feed(data)]
+    chunks += parser.finish()
+    assert "".join(chunk.text for chunk in chunks) == wire.text(40)
+    assert parsed == len(answer.prologue) + 2 + len(answer.tail)
 
 
 def test_interleaved_answers_do_not_mix() -> None:
