@@ -69,18 +69,15 @@ A session that the caller names gets system messages only before its first answe
 RUN_IGNORES_SESSION = """\
 Hint: Use response_mode='stream', or leave session_id out.
 提示：请使用 response_mode='stream'，或不要设置 session_id。"""
-NO_AGENT = """\
+WORKFLOW_PROJECT = """\
 Hint: Use CozeSiteTool for a workflow.
 提示：工作流请使用 CozeSiteTool。"""
-WORKFLOW_PROJECT = """\
-Hint: Use CozeSiteTool.
-提示：请使用 CozeSiteTool。"""
 OTHER_FRAMES = """\
 Hint: Its code may have been changed, so that it sends other frames than an agent: test it in Coze. Or base_url is not that of the project.
 提示：项目代码可能已被修改，发送的不是智能体的数据帧：请在扣子中测试该项目；也可能是 base_url 不是该项目的地址。"""
 AGENT_PROJECT = """\
-Hint: Use ChatCozeSite.
-提示：请使用 ChatCozeSite。"""
+Hint: Use ChatCozeSite for an agent.
+提示：智能体请使用 ChatCozeSite。"""
 INTERRUPT = """\
 Hint: coze.site has no way to answer an interrupt (__interrupt__): pass the answer as an input of the workflow.
 提示：coze.site 无法回答中断（__interrupt__）：请将答案作为工作流的输入传入。"""

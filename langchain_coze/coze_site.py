@@ -12,16 +12,16 @@ from langchain_core.runnables import ensure_config
 from pydantic import Field, model_validator
 
 from langchain_coze import _site_hints as site_hints
-from langchain_coze._api.retry import RetryPolicy
-from langchain_coze._api.site import cancel_run, fetch_schemas
+from langchain_coze._api.site import SiteOptions, cancel_run, fetch_schemas
 from langchain_coze._base.parameter_tool import ParameterTool
 from langchain_coze._base.site import SiteFields
 from langchain_coze._base.turn_model import TurnChatModel
 from langchain_coze._base.unsupported import CallArguments
 from langchain_coze._chat.cancel import send_in_background
+from langchain_coze._site.history import AgentOptions
 from langchain_coze._site.schema import build_tool_schema, to_site_file
-from langchain_coze._site.turn import SiteOptions, SiteTurn
-from langchain_coze._site.workflow import SiteRunOptions, run_site_workflow
+from langchain_coze._site.turn import SiteTurn
+from langchain_coze._site.workflow import run_site_workflow
 from langchain_coze._version import __version__
 from langchain_coze._workflows.file_parameters import map_files
 from langchain_coze._workflows.input_schema import make_tool_name
@@ -256,7 +256,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         if self.cancel_on_close and turn.cancel_id and not turn.is_finished:
             send_in_background(driver, partial(cancel_run, turn.cancel_id))
 
-    def _build_options(self, kwargs: Mapping[str, Any], stop: list[str] | None) -> SiteOptions:
+    def _build_options(self, kwargs: Mapping[str, Any], stop: list[str] | None) -> AgentOptions:
         """Return the validated options of one call.
 
         Raises:
@@ -270,16 +270,14 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
                 "response_mode='async' has no sessions: the server ignores a session_id.",
                 hint=site_hints.ASYNC_IGNORES_SESSION,
             )
-        return SiteOptions(
-            self.base_url,
-            self._project_name,
+        return AgentOptions(
+            base_url=self.base_url,
             mode=self.response_mode,
             is_thread=self.session == "thread",
             session_id=session_id,
             system_mode=self.system_message_mode,
             project_id=self.project_id,
-            retry_policy=RetryPolicy.for_call(self.max_retries, self.max_duration),
-            polling=self._build_site_polling(),
+            **self._collect_site_options(),
         )
 
     def _resolve_session_id(self, kwargs: Mapping[str, Any]) -> str | None:
@@ -383,18 +381,18 @@ class CozeSiteTool(SiteFields, ParameterTool):
 
         Source: wire section 9.
         """
-        bare = cls(**_with_address(base_url, fields))
+        bare = cls(base_url=base_url, **fields)
         return bare.model_copy(update=bare._make_driver().run(bare._describe(fields)))
 
     @classmethod
     async def afrom_site(cls, base_url: str | None = None, **fields: Any) -> Self:
         """Async version of `from_site`."""
-        bare = cls(**_with_address(base_url, fields))
+        bare = cls(base_url=base_url, **fields)
         return bare.model_copy(update=await bare._make_driver().arun(bare._describe(fields)))
 
     def _describe(self, known_fields: Mapping[str, Any]) -> Flow[dict[str, Any]]:
         """Return the metadata of the project as fields of the tool."""
-        schemas = yield from fetch_schemas(RetryPolicy(max_retries=self.max_retries))
+        schemas = yield from fetch_schemas(self._build_options())
         inputs, outputs = schemas.get("input_schema"), schemas.get("output_schema")
         if not inputs:
             raise CozeInvalidRequestError(
@@ -436,16 +434,8 @@ class CozeSiteTool(SiteFields, ParameterTool):
         """
         schema = self.args_schema if isinstance(self.args_schema, dict) else {}
         inputs = map_files(schema, validate_inputs(schema, values), to_site_file)
-        options = SiteRunOptions(
-            self._project_name,
-            self.run_mode,
-            self.result_schema,
-            RetryPolicy.for_call(self.max_retries, self.max_duration),
-            self._build_site_polling(),
-        )
         reporter = ProgressReporter(self._project_name, tool_call_id)
-        return run_site_workflow(options, inputs, reporter)
+        return run_site_workflow(self._build_options(), inputs, self.result_schema, reporter)
 
-
-def _with_address(base_url: str | None, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    return fields if base_url is None else {"base_url": base_url, **fields}
+    def _build_options(self) -> SiteOptions:
+        return SiteOptions(mode=self.run_mode, is_workflow=True, **self._collect_site_options())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from langchain_coze import _hints as hints
 from langchain_coze import _site_hints as site_hints
@@ -35,32 +35,26 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Reply, Request
 
 
-class _ErrorKind(NamedTuple):
-    error: type[CozeError] | None  # None: the class for failures of the project's own code
-    hint: str
+_ErrorKind: TypeAlias = tuple[type[CozeError], str]
 
-
-_PROJECT = _ErrorKind(None, site_hints.PROJECT)
-_WORKFLOW = _ErrorKind(CozeWorkflowError, site_hints.WORKFLOW)
-_RATE = _ErrorKind(CozeRateLimitError, site_hints.RATE)
-_QUOTA = _ErrorKind(CozeQuotaError, site_hints.QUOTA)
-_LENGTH = _ErrorKind(CozeContextLengthError, site_hints.CONTEXT_LENGTH)
-_CONTENT = _ErrorKind(CozeContentError, site_hints.CONTENT)
-_SERVER = _ErrorKind(CozeServerError, site_hints.SERVER)
-_TIMEOUT = _ErrorKind(CozeTimeoutError, site_hints.TIMEOUT)
-_CANCELED = _ErrorKind(None, site_hints.CANCELED)
-_BROKEN_SESSION = _ErrorKind(None, site_hints.BROKEN_SESSION)
+_PROJECT: _ErrorKind = (CozeChatError, site_hints.PROJECT)
+_RATE = (CozeRateLimitError, site_hints.RATE)
+_CONTENT = (CozeContentError, site_hints.CONTENT)
+_SERVER = (CozeServerError, site_hints.SERVER)
+_TIMEOUT = (CozeTimeoutError, site_hints.TIMEOUT)
+_CANCELED = (CozeChatError, site_hints.CANCELED)
+_BROKEN_SESSION = (CozeChatError, site_hints.BROKEN_SESSION)
 
 _KINDS: Mapping[str, _ErrorKind] = {
     "301001": _SERVER,
     "301002": _RATE,
-    "301003": _LENGTH,
+    "301003": (CozeContextLengthError, site_hints.CONTEXT_LENGTH),
     "301007": _CONTENT,
     "305004": _PROJECT,  # an invalid URL
     "305": _SERVER,
     "503002": _PROJECT,  # an invalid query
     "503": _SERVER,
-    "604": _QUOTA,
+    "604": (CozeQuotaError, site_hints.QUOTA),
     "1": _CANCELED,
     "CANCELED": _CANCELED,
     "TIMEOUT": _TIMEOUT,
@@ -94,12 +88,12 @@ _HTTP_SERVER_ERROR = 500
 _MISSING_ROUTE = ("Not Found", "Method Not Allowed")  # the words of FastAPI
 _NO_STORAGE = "async-task storage unavailable"
 _MISSING = frozenset({404, 405})
-_STATUS_ERRORS: Mapping[int, tuple[type[CozeError], str | None]] = {
+_STATUS_ERRORS: Mapping[int, _ErrorKind] = {
     401: (CozeAuthenticationError, site_hints.AUTHENTICATION),
     403: (CozePermissionError, site_hints.AUTHENTICATION),
     404: (CozeNotFoundError, site_hints.ADDRESS),
     405: (CozeNotFoundError, site_hints.ADDRESS),
-    429: (CozeRateLimitError, _RATE.hint),
+    429: (CozeRateLimitError, site_hints.RATE),
     _GATEWAY_TIMEOUT: (CozeTimeoutError, site_hints.GATEWAY_TIMEOUT),
 }
 _STATUS_OF_CODE = {4100: 401, 4101: 403, 4200: 404}
@@ -113,12 +107,13 @@ def make_site_error(
     text = "" if code is None else str(code)
     number = int(text) if text.isdecimal() and int(text) >= _MIN_CODE else None
     kind = _KINDS.get(text) or _find_kind(text, message)
-    if kind is _PROJECT and is_workflow:
-        kind = _WORKFLOW
-    error_class = kind.error or (CozeWorkflowError if is_workflow else CozeChatError)
+    error_class, hint = kind
+    if is_workflow and error_class is CozeChatError:
+        error_class = CozeWorkflowError
+        hint = site_hints.WORKFLOW if kind is _PROJECT else hint
     reason = text if number is None else None
     message = shorten_message(message) or f"The run ended with the code {text or 'none'}."
-    return error_class(message, code=number, reason=reason or None, hint=kind.hint, **context)
+    return error_class(message, code=number, reason=reason or None, hint=hint, **context)
 
 
 def _find_kind(code: str, message: str) -> _ErrorKind:

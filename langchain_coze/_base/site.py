@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, SecretStr
 
 from langchain_coze import _site_hints as site_hints
+from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.connection import ConnectionFields, TimeLimit
 from langchain_coze._environment import (
     clean_site_url,
@@ -19,7 +20,6 @@ from langchain_coze.errors import CozeAuthenticationError
 
 if TYPE_CHECKING:
     from langchain_coze._api.driver import Driver
-    from langchain_coze._api.polling import Polling
 
 _DAY = 86_400.0  # seconds; a project ends every task after a day
 _MAX_PAUSE = 15.0  # seconds between two status requests
@@ -78,7 +78,11 @@ class SiteFields(ConnectionFields):
         except CozeAuthenticationError as error:
             raise error.with_context(hint=site_hints.AUTHENTICATION) from error.__cause__
 
-    def _build_site_polling(self) -> Polling:
-        """Return the polling settings of asynchronous runs."""
+    def _collect_site_options(self) -> dict[str, Any]:
+        """Return the options of a call that are the same for agents and workflows."""
         polling = self._build_polling(self.poll_interval, self.poll_timeout)
-        return polling._replace(max_pause=max(_MAX_PAUSE, self.poll_interval))
+        return {
+            "name": self._project_name,
+            "retry_policy": RetryPolicy.for_call(self.max_retries, self.max_duration),
+            "polling": polling._replace(max_pause=max(_MAX_PAUSE, self.poll_interval)),
+        }

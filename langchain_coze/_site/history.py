@@ -7,11 +7,13 @@ process knows that it ends where the history does; otherwise a new one gets the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 
 from langchain_coze import _site_hints as site_hints
+from langchain_coze._api.site import SiteOptions
 from langchain_coze._convert.chunks import PROVIDER
 from langchain_coze._convert.to_coze import get_role
 from langchain_coze._warnings import warn_user
@@ -20,6 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from langchain_coze._convert.to_coze import SystemMessageMode
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentOptions(SiteOptions):
+    """The options of one call of an agent. Those that are not described are fields of the model.
+
+    Attributes:
+        is_thread: Whether to take the session from the history.
+        session_id: The session that the caller names.
+    """
+
+    base_url: str
+    is_thread: bool
+    session_id: str | None
+    system_mode: SystemMessageMode
+    project_id: int | None
 
 
 class LastSiteTurn(NamedTuple):
@@ -45,26 +63,22 @@ class SitePlan(NamedTuple):
 
     Attributes:
         messages: The messages to send.
+        full_history: All messages; sent to a new session.
         session_id: The session to continue; None to start a new one.
         expected_last_turn: The turn that must be the last one of the session; None for a session
             of the caller, which is not checked.
-        full_history: All messages; sent to a new session.
         has_other_agents: Whether named answers of the project are those of other agents.
     """
 
     messages: Sequence[BaseMessage]
+    full_history: Sequence[BaseMessage]
     session_id: str | None = None
     expected_last_turn: LastSiteTurn | None = None
-    full_history: Sequence[BaseMessage] = ()
     has_other_agents: bool = False
 
     def for_new_session(self) -> SitePlan:
         """Return the plan for a history that no longer matches its session."""
-        return SitePlan(
-            self.full_history,
-            full_history=self.full_history,
-            has_other_agents=self.has_other_agents,
-        )
+        return self._replace(messages=self.full_history, session_id=None, expected_last_turn=None)
 
     def matches(self, last_turn: LastSiteTurn | None) -> bool:
         """Return whether the session ends where the history does.
@@ -84,37 +98,25 @@ class SitePlan(NamedTuple):
         )
 
 
-def plan_site_turn(
-    messages: Sequence[BaseMessage],
-    model_name: str,
-    *,
-    is_thread: bool,
-    session_id: str | None,
-    system_mode: SystemMessageMode,
-) -> SitePlan:
-    """Return the plan for the next turn."""
-    position = _find_last_answer(messages, model_name, session_id)
-    is_asked = any(get_role(message) == "user" for message in messages[position + 1 :])
+def plan_site_turn(messages: Sequence[BaseMessage], options: AgentOptions) -> SitePlan:
+    """Return the plan for the next turn of a history."""
+    session_id = options.session_id
+    position = _find_last_answer(messages, options.name, session_id)
+    plan, new = SitePlan(messages, messages, session_id), messages[position + 1 :]
+    is_asked = any(get_role(message) == "user" for message in new)
     if position >= 0 and not is_asked:  # another agent of the same project has answered
-        start = max((n for n, m in enumerate(messages) if get_role(m) == "user"), default=0)
-        new = messages if session_id is None else messages[start:]
-        return SitePlan(new, session_id, full_history=messages, has_other_agents=True)
+        if session_id is not None:
+            questions = [n for n, m in enumerate(messages) if get_role(m) == "user"]
+            plan = plan._replace(messages=messages[max(questions, default=0) :])
+        return plan._replace(has_other_agents=True)
     if session_id is not None:
-        new = _omit_system_messages(messages, messages[position + 1 :], system_mode)
-        return SitePlan(new, session_id, full_history=messages)
-    whole = SitePlan(messages, full_history=messages)
-    if position < 0 or not is_thread:
-        return whole
-    answer = messages[position]
-    last_session_id = answer.response_metadata.get("session_id")
-    if not last_session_id:
-        return whole
-    expected = LastSiteTurn(
-        str(answer.response_metadata.get("reply_id") or ""),
-        get_text_fingerprint(str(answer.text)),
-        get_history_fingerprint(messages[:position]),
-    )
-    return SitePlan(messages[position + 1 :], last_session_id, expected, messages)
+        return plan._replace(messages=_omit_system_messages(messages, new, options.system_mode))
+    metadata = messages[position].response_metadata if position >= 0 else {}
+    if not (options.is_thread and metadata.get("session_id")):
+        return plan
+    answer = str(messages[position].text)
+    expected = describe_turn(metadata.get("reply_id"), answer, messages[:position])
+    return SitePlan(new, messages, metadata["session_id"], expected)
 
 
 def _omit_system_messages(
@@ -146,16 +148,17 @@ def _find_last_answer(
     return -1
 
 
-def get_text_fingerprint(text: str) -> int:
-    """Return a number for the text of an answer, in which white space does not count."""
-    return hash("".join(text.split()))
-
-
-def get_history_fingerprint(messages: Sequence[BaseMessage]) -> tuple[int, ...]:
-    """Return a number for each message: an edited history is another one."""
-    return tuple(
-        get_text_fingerprint(str(message.text))
+def describe_turn(reply_id: str | None, text: str, history: Sequence[BaseMessage]) -> LastSiteTurn:
+    """Return a turn that succeeded, by the text of its answer and the messages before it."""
+    fingerprints = tuple(
+        _hash_text(str(message.text))
         if isinstance(message, AIMessage)
         else hash((message.type, repr(message.content)))
-        for message in messages
+        for message in history
     )
+    return LastSiteTurn(reply_id or "", _hash_text(text), fingerprints)
+
+
+def _hash_text(text: str) -> int:
+    """Return a number for the text of an answer, in which white space does not count."""
+    return hash("".join(text.split()))

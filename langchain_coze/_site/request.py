@@ -16,43 +16,30 @@ from langchain_coze._convert.to_coze import HistoryEntry, convert_history, get_p
 from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from langchain_core.messages import BaseMessage
-
     from langchain_coze._convert.attachments import Attachment
-    from langchain_coze._convert.to_coze import SystemMessageMode
     from langchain_coze._convert.transcript import Part
+    from langchain_coze._site.history import AgentOptions, SitePlan
 
 _DEFAULT_EXTENSIONS = {"image": ".png", "audio": ".mp3", "file": ""}
 
 
-def draft_turn(
-    messages: Sequence[BaseMessage],
-    *,
-    is_stream: bool,
-    system_mode: SystemMessageMode,
-    model_name: str | None,
-) -> dict[str, Any]:
+def draft_turn(plan: SitePlan, options: AgentOptions) -> dict[str, Any]:
     """Return the body of a turn, without its session.
-
-    Args:
-        messages: The messages to send; the last one is the question.
-        is_stream: Whether the body is for `/stream_run`.
-        system_mode: How system messages are sent.
-        model_name: The name of the project; other named answers are labelled with their name.
 
     Raises:
         CozeInvalidRequestError: There is no question, or a message cannot be sent.
     """
-    entries = convert_history(messages, system_mode=system_mode, model_name=model_name)
-    if not is_stream:
+    entries = convert_history(
+        plan.messages,
+        system_mode=options.system_mode,
+        model_name=None if plan.has_other_agents else options.name,
+    )
+    if options.mode != "stream":
         return {"messages": [_build_message(entry) for entry in entries]}
     (first, *rest) = entries
     parts = write_history(entries) if rest else (first.parts or get_parts(first))
     prompts = [_build_prompt(part) for part in parts if part]
-    prompt = prompts or [_build_prompt("")]
-    return {"content": {"query": {"prompt": prompt}}, "type": "query"}
+    return {"content": {"query": {"prompt": prompts or [_build_prompt("")]}}, "type": "query"}
 
 
 def _build_prompt(part: Part) -> dict[str, Any]:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_coze import _site_hints as site_hints
-from langchain_coze._api.polling import Polling
-from langchain_coze._api.retry import RetryPolicy, mark_received
+from langchain_coze._api.retry import mark_received
 from langchain_coze._api.site import (
-    DEBUG,
-    build_stream_request,
+    ProjectRun,
+    SiteOptions,
     fetch_schemas,
+    open_stream,
     run_project,
-    run_task,
-    send_to_site,
 )
 from langchain_coze._convert.workflow_output import format_output
 from langchain_coze._site.run_parser import SiteRunParser
@@ -30,67 +28,53 @@ from langchain_coze.errors import (
 )
 
 if TYPE_CHECKING:
-    from langchain_coze._api.effects import Flow, Reply
+    from langchain_coze._api.effects import Flow
 
 _INTERRUPT = "__interrupt__"
 _MESSAGE_KEYS = {"type", "content", "additional_kwargs"}  # of a message that LangChain writes
 
 
-class SiteRunOptions(NamedTuple):
-    """How to run a workflow.
-
-    Attributes:
-        name: The name of the project.
-        mode: The route.
-        output_schema: The schema of its outputs; None if unknown.
-        retry_policy: How often requests are repeated, and until when.
-        polling: How to poll a task.
-    """
-
-    name: str
-    mode: Literal["run", "stream", "async"] = "run"
-    output_schema: Mapping[str, Any] | None = None
-    retry_policy: RetryPolicy = RetryPolicy()
-    polling: Polling = Polling()
-
-
 def run_site_workflow(
-    options: SiteRunOptions, inputs: Mapping[str, Any], reporter: Any = None
+    options: SiteOptions,
+    inputs: Mapping[str, Any],
+    output_schema: Mapping[str, Any] | None,
+    reporter: Any,
 ) -> Flow[WorkflowRun]:
-    """Run a workflow and wait for its end."""
+    """Run a workflow and wait for its end.
+
+    Args:
+        options: The options of the call.
+        inputs: The inputs of the workflow.
+        output_schema: The schema of its outputs; None if unknown.
+        reporter: The `ProgressReporter` of a stream.
+    """
+    run_id = str(uuid.uuid4())
     try:
         if options.mode == "stream":
-            return (yield from _stream_run(options, inputs, reporter))
-        if options.mode == "run":
-            run_id = str(uuid.uuid4())
-            reply, output = yield from run_project(
-                inputs, run_id, options.retry_policy, is_workflow=True
-            )
-            run_id = str(output.pop("run_id", run_id))
-        else:
-            run_id = uuid.uuid4().hex
-            reply, output = yield from run_task(
-                inputs, run_id, options.retry_policy, options.polling, is_workflow=True
-            )
+            schema = output_schema
+            if schema is None:
+                schema = yield from _fetch_output_schema(options)
+            return (yield from _stream_run(options, inputs, schema, reporter, run_id))
+        run = yield from run_project(inputs, options, run_id)
     except CozeError as error:
         raise mark_received(error) from error.__cause__
-    _check_output(reply, output, run_id)
-    return _build_run(options, output, execute_id=run_id, logid=reply.logid)
+    _check_output(run)
+    return _build_run(options, run.output, execute_id=run.id, logid=run.reply.logid)
 
 
-def _check_output(reply: Reply, output: Any, run_id: str) -> None:
+def _check_output(run: ProjectRun) -> None:
     """Reject the output of an agent, and that of a run that has stopped at a question."""
-    if not isinstance(output, Mapping):
+    if not isinstance(run.output, Mapping):
         return
-    if _INTERRUPT in output:
-        _raise_interrupt(output[_INTERRUPT], logid=reply.logid, run_id=run_id)
-    messages = output.get("messages")
+    if _INTERRUPT in run.output:
+        _raise_interrupt(run.output[_INTERRUPT], logid=run.reply.logid, run_id=run.id)
+    messages = run.output.get("messages")
     first = messages[0] if isinstance(messages, list) and messages else None
     if isinstance(first, Mapping) and first.keys() >= _MESSAGE_KEYS:
         raise CozeInvalidRequestError(
             "This project is an agent, not a workflow.",
             hint=site_hints.AGENT_PROJECT,
-            run_id=run_id,
+            run_id=run.id,
         )
 
 
@@ -103,13 +87,13 @@ def _raise_interrupt(question: Any, **context: Any) -> NoReturn:
 
 
 def _stream_run(
-    options: SiteRunOptions, inputs: Mapping[str, Any], reporter: Any
+    options: SiteOptions,
+    inputs: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    reporter: Any,
+    run_id: str,
 ) -> Flow[WorkflowRun]:
-    schema = options.output_schema
-    if schema is None:
-        schema = yield from _fetch_output_schema(options.retry_policy)
-    request = build_stream_request(inputs, DEBUG)
-    reply = yield from send_to_site(request, options.retry_policy, is_workflow=True)
+    reply = yield from open_stream(inputs, options, run_id)
     parser = SiteRunParser(logid=reply.logid, token=reply.token)
     try:
         yield from read_run_stream(parser, reply.stream, reporter)
@@ -132,7 +116,7 @@ def _stream_run(
     )
 
 
-def _build_run(options: SiteRunOptions, output: Any, **fields: Any) -> WorkflowRun:
+def _build_run(options: SiteOptions, output: Any, **fields: Any) -> WorkflowRun:
     data = json.dumps(output, ensure_ascii=False)
     content = format_output(output, data)
     return WorkflowRun(
@@ -140,10 +124,10 @@ def _build_run(options: SiteRunOptions, output: Any, **fields: Any) -> WorkflowR
     )
 
 
-def _fetch_output_schema(policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
+def _fetch_output_schema(options: SiteOptions) -> Flow[Mapping[str, Any]]:
     """Return the schema of the outputs; empty if the project has no route for it."""
     try:
-        schemas = yield from fetch_schemas(policy)
+        schemas = yield from fetch_schemas(options)
     except CozeNotFoundError:
         return {}
     schema = schemas.get("output_schema")
