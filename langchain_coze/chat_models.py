@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from langchain_core.language_models import LangSmithParams, ModelProfile
+from langchain_core.language_models import ModelProfile
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from langchain_coze._base.bot import CACHE_KEY_FIELDS, PER_CALL_FIELDS, BotFields
 from langchain_coze._base.turn_model import TurnChatModel
@@ -14,7 +14,6 @@ from langchain_coze._base.unsupported import reject_forced_tool_choice, reject_s
 from langchain_coze._chat.history import needs_conversation
 from langchain_coze._chat.turn import AnswerTurnRun
 from langchain_coze._convert.to_coze import SystemMessageMode
-from langchain_coze._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,13 +25,6 @@ if TYPE_CHECKING:
 
     from langchain_coze._chat.options import ChatOptions
 
-_CACHE_KEY_FIELDS = (
-    *CACHE_KEY_FIELDS,
-    "conversation",
-    "response_mode",
-    "system_message_mode",
-    "system_message_variable",
-)
 # LangChain or its tracers read the last three
 _KNOWN_ARGUMENTS = PER_CALL_FIELDS | {"stream", "tools", "tool_choice"}
 
@@ -148,9 +140,6 @@ class ChatCoze(BotFields, TurnChatModel):
     """Who keeps the history. `stateless`: LangChain does, and sends all of it each time. `thread`:
     Coze does, in the conversation that the history itself names; forks get a new one."""
 
-    streaming: bool | None = None
-    """See `BaseChatModel`: whether `invoke` uses `stream`. None leaves it to LangChain."""
-
     poll_interval: float = Field(default=1.0, gt=0)
     """Poll mode: seconds between status requests during the first 10 s; at least 1 on coze.cn and
     coze.com. The interval then grows to a tenth of the elapsed time, up to 3 s."""
@@ -158,33 +147,19 @@ class ChatCoze(BotFields, TurnChatModel):
     poll_timeout: float = Field(default=600.0, gt=0)
     """Poll mode: seconds before `CozeTimeoutError` is raised."""
 
-    # --- Construction --------------------------------------------------------------------------
-
-    @model_validator(mode="after")
-    def _set_coze_version(self) -> Self:
-        self._add_version("langchain-coze", __version__)
-        return self
+    _CACHE_KEY_FIELDS: ClassVar[tuple[str, ...]] = (
+        *CACHE_KEY_FIELDS,
+        "conversation",
+        "response_mode",
+        "system_message_mode",
+        "system_message_variable",
+    )
 
     # --- Information for LangChain ---------------------------------------------------------------
 
     @property
     def _llm_type(self) -> str:
         return "chat-coze"
-
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in _CACHE_KEY_FIELDS}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
-        params["ls_provider"] = "coze"
-        params["ls_model_type"] = "chat"
-        params["ls_model_name"] = self._resolve_model_name(kwargs) or "unknown"
-        params.pop("ls_temperature", None)  # these three are configured on the bot in Coze
-        params.pop("ls_max_tokens", None)
-        params.pop("ls_stop", None)
-        return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         return ModelProfile(
@@ -227,22 +202,6 @@ class ChatCoze(BotFields, TurnChatModel):
             reject_structured_output()
         reject_forced_tool_choice(tool_choice, tools)
         return self.bind(tools=[convert_to_openai_tool(tool) for tool in tools], **kwargs)
-
-    def with_structured_output(
-        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
-    ) -> NoReturn:
-        """Raise an error: Coze cannot request structured output from a bot.
-
-        Args:
-            schema: Ignored.
-            include_raw: Ignored.
-            **kwargs: Ignored.
-
-        Raises:
-            CozeInvalidRequestError: Always; its hint lists the alternatives.
-        """
-        del schema, include_raw, kwargs
-        reject_structured_output()
 
     # --- One turn --------------------------------------------------------------------------------
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self
 
-from langchain_core.language_models import LangSmithParams, ModelProfile
+from langchain_core.language_models import ModelProfile
 from langchain_core.rate_limiters import BaseRateLimiter
-from langchain_core.runnables import ensure_config
 from pydantic import Field, model_validator
 
 from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.site import SiteOptions, cancel_run, fetch_schemas
+from langchain_coze._base.bot import read_argument
 from langchain_coze._base.parameter_tool import ParameterTool
 from langchain_coze._base.site import SiteFields
 from langchain_coze._base.turn_model import TurnChatModel
@@ -22,7 +22,6 @@ from langchain_coze._site.history import AgentOptions
 from langchain_coze._site.schema import build_tool_schema, to_site_file
 from langchain_coze._site.turn import SiteTurn
 from langchain_coze._site.workflow import run_site_workflow
-from langchain_coze._version import __version__
 from langchain_coze._workflows.file_parameters import map_files
 from langchain_coze._workflows.input_schema import make_tool_name
 from langchain_coze._workflows.progress import ProgressReporter
@@ -36,17 +35,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Flow
     from langchain_coze._workflows.workflow_run import WorkflowRun
 
-_CACHE_KEY_FIELDS = (
-    "base_url",
-    "session",
-    "session_id",
-    "response_mode",
-    "system_message_mode",
-    "project_id",
-)
 _PER_CALL_ARGUMENTS = frozenset({"session_id", "stream"})
-
-
 _CONFIG_KEY = "coze_session_id"
 
 
@@ -148,17 +137,18 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
     project_id: int | None = None
     """The id of the project, as Coze's samples send it; the server does not use it today."""
 
-    streaming: bool | None = None
-    """See `BaseChatModel`: whether `invoke` uses `stream`. None leaves it to LangChain."""
-
+    _CACHE_KEY_FIELDS: ClassVar[tuple[str, ...]] = (
+        "base_url",
+        "session",
+        "session_id",
+        "response_mode",
+        "system_message_mode",
+        "project_id",
+    )
+    _STRUCTURED_OUTPUT_HINT: ClassVar[str] = site_hints.STRUCTURED_OUTPUT
     _CONFIG_ARGUMENTS: ClassVar[Mapping[str, str]] = {_CONFIG_KEY: "session_id"}
 
     # --- Construction --------------------------------------------------------------------------
-
-    @model_validator(mode="after")
-    def _set_coze_version(self) -> Self:
-        self._add_version("langchain-coze", __version__)
-        return self
 
     @model_validator(mode="after")
     def _check_session(self) -> Self:
@@ -177,19 +167,8 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         """Return True: traces and cache keys contain the fields, without the token."""
         return True
 
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in _CACHE_KEY_FIELDS}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
-        params["ls_provider"] = "coze"
-        params["ls_model_type"] = "chat"
-        params["ls_model_name"] = kwargs.get("model") or self._project_name
-        for name in ("ls_temperature", "ls_max_tokens", "ls_stop"):  # set in the project
-            params.pop(name, None)  # type: ignore[misc] # not a literal key
-        return params
+    def _resolve_model_name(self, kwargs: Mapping[str, Any]) -> str:
+        return kwargs.get("model") or self._project_name
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         return ModelProfile(
@@ -223,25 +202,6 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         raise CozeInvalidRequestError(
             "An agent of coze.site runs its own tools and takes none from a client.",
             hint=site_hints.NO_CLIENT_TOOLS,
-        )
-
-    def with_structured_output(
-        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
-    ) -> NoReturn:
-        """Raise an error: a request cannot set the output format of an agent of coze.site.
-
-        Args:
-            schema: Ignored.
-            include_raw: Ignored.
-            **kwargs: Ignored.
-
-        Raises:
-            CozeInvalidRequestError: Always; its hint lists the alternatives.
-        """
-        del schema, include_raw, kwargs
-        raise CozeInvalidRequestError(
-            "A request cannot set the output format of an agent of coze.site.",
-            hint=site_hints.STRUCTURED_OUTPUT,
         )
 
     # --- One turn --------------------------------------------------------------------------------
@@ -282,9 +242,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
 
     def _resolve_session_id(self, kwargs: Mapping[str, Any]) -> str | None:
         """Return the session that the caller names: in an argument, the config or the field."""
-        session_id = kwargs.get("session_id")
-        if session_id is None:
-            session_id = (ensure_config().get("configurable") or {}).get(_CONFIG_KEY)
+        session_id = read_argument(kwargs, "session_id", _CONFIG_KEY)
         if session_id is None:
             session_id = self.session_id
         return str(session_id).strip() or None if session_id is not None else None

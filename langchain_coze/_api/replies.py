@@ -102,7 +102,7 @@ def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
         context["logid"] = context["logid"] or failure.logid or None
         context["debug_url"] = failure.debug_url or None
         return make_error(failure.code or None, redact(failure.message, reply.token), **context)
-    body = _decode_masked(reply)
+    body = decode_masked(reply)
     text = shorten_message(body)[:_MAX_EXCERPT]
     answer = f"Coze answered with HTTP {reply.status_code}"
     if reply.status_code >= HTTP_ERROR:
@@ -129,7 +129,7 @@ def collect_error_context(reply: Reply) -> dict[str, Any]:
         "response": ErrorResponse(
             status_code=reply.status_code,
             headers={k: reply.headers[k] for k in _SUPPORT_HEADERS if k in reply.headers},
-            text=_decode_masked(reply)[:_MAX_BODY],
+            text=decode_masked(reply)[:_MAX_BODY],
         ),
     }
 
@@ -139,7 +139,7 @@ def build_event_response(text: str, token: str) -> ErrorResponse:
     return ErrorResponse(status_code=_HTTP_OK, headers={}, text=redact(text, token)[:_MAX_BODY])
 
 
-def _decode_masked(reply: Reply) -> str:
+def decode_masked(reply: Reply) -> str:
     """Return the start of a body as text. Mask before cutting: half a token is not recognized."""
     return redact(reply.body[:_MAX_MASKED].decode("utf-8", "replace"), reply.token)
 

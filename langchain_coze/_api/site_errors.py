@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from langchain_coze import _hints as hints
 from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.error_codes import is_html, shorten_message
-from langchain_coze._api.replies import HTTP_ERROR, collect_error_context
+from langchain_coze._api.replies import HTTP_ERROR, collect_error_context, decode_masked
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeChatError,
@@ -150,7 +150,7 @@ def find_site_error(
 def _make_http_error(request: Request, reply: Reply, body: Mapping[str, Any]) -> CozeError:
     """Return the error for a reply that holds neither a run nor its failure."""
     context = collect_error_context(reply)
-    raw = redact(reply.body[:100_000].decode("utf-8", "replace"), reply.token)
+    raw = decode_masked(reply)
     texts = (body.get(key) for key in ("detail", "msg", "message", "error", "error_msg"))
     stated = next((text for text in texts if isinstance(text, str) and text), "")
     text = shorten_message(_INTERNAL.sub("", redact(stated, reply.token)) or raw)

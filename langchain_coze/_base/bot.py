@@ -201,16 +201,13 @@ class BotFields(CallArguments, CozeConnectionFields):
 
     def _resolve_user_id(self, kwargs: Mapping[str, Any]) -> str:
         """Return the end user of a call, from its arguments, its config or the field."""
-        named = kwargs.get("user") or kwargs.get("user_id")  # a config sets `user_id`
-        if named is None:
-            named = (ensure_config().get("configurable") or {}).get(USER_CONFIG_KEY)
+        # a config sets `user_id`
+        named = kwargs.get("user") or read_argument(kwargs, "user_id", USER_CONFIG_KEY)
         return _to_id(named) or self.user_id or DEFAULT_USER_ID
 
     def _resolve_conversation_id(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
         """Return the conversation id of a call, from its arguments, its config or the field."""
-        conversation_id = kwargs.get("conversation_id")
-        if conversation_id is None:
-            conversation_id = (ensure_config().get("configurable") or {}).get(CONFIG_KEY)
+        conversation_id = read_argument(kwargs, "conversation_id", CONFIG_KEY)
         if isinstance(conversation_id, Mapping):  # conversation ids by bot
             conversation_id = conversation_id.get(model_name)
         if conversation_id is None:
@@ -221,6 +218,15 @@ class BotFields(CallArguments, CozeConnectionFields):
                 hint=hints.CONVERSATION_ID,
             )
         return _to_id(conversation_id) or None
+
+
+def read_argument(kwargs: Mapping[str, Any], name: str, key: str) -> Any:
+    """Return an argument of a call; without it, the value of `key` in the config around the call.
+
+    Inside a graph, an object finds the config itself.
+    """
+    value = kwargs.get(name)
+    return (ensure_config().get("configurable") or {}).get(key) if value is None else value
 
 
 def add_config_arguments(

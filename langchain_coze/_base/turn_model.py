@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, Self
 
 from langchain_core.globals import get_llm_cache
 from langchain_core.messages.utils import count_tokens_approximately
+from pydantic import model_validator
 
+from langchain_coze import _hints as hints
 from langchain_coze._base.bot import ABANDONED
 from langchain_coze._base.config_aware_model import ConfigAwareChatModel
+from langchain_coze._base.unsupported import reject_structured_output
 from langchain_coze._convert import block_order  # noqa: F401 - registers our block translator
 from langchain_coze._convert.chunks import awith_callbacks, to_chat_result, with_callbacks
+from langchain_coze._version import __version__
 from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     )
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.language_models import LangSmithParams
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
@@ -56,9 +61,53 @@ class AnswerTurn(Protocol):
 class TurnChatModel(ConfigAwareChatModel):
     """A chat model whose answers come from turns: see `AnswerTurn`."""
 
-    if TYPE_CHECKING:  # a method of `ConnectionFields`
+    streaming: bool | None = None
+    """See `BaseChatModel`: whether `invoke` uses `stream`. None leaves it to LangChain."""
+
+    _CACHE_KEY_FIELDS: ClassVar[tuple[str, ...]]
+    _STRUCTURED_OUTPUT_HINT: ClassVar[str] = hints.STRUCTURED_OUTPUT
+
+    if TYPE_CHECKING:  # methods of the classes with the fields
 
         def _make_driver(self) -> Driver: ...
+
+        def _resolve_model_name(self, kwargs: Mapping[str, Any]) -> str: ...
+
+    @model_validator(mode="after")
+    def _set_coze_version(self) -> Self:
+        self._add_version("langchain-coze", __version__)
+        return self
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in self._CACHE_KEY_FIELDS}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = "coze"
+        params["ls_model_type"] = "chat"
+        params["ls_model_name"] = self._resolve_model_name(kwargs) or "unknown"
+        params.pop("ls_temperature", None)  # these three are set in Coze
+        params.pop("ls_max_tokens", None)
+        params.pop("ls_stop", None)
+        return params
+
+    def with_structured_output(
+        self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
+    ) -> NoReturn:
+        """Raise an error: a request to Coze cannot set the format of the answer.
+
+        Args:
+            schema: Ignored.
+            include_raw: Ignored.
+            **kwargs: Ignored.
+
+        Raises:
+            CozeInvalidRequestError: Always; its hint lists the alternatives.
+        """
+        del schema, include_raw, kwargs
+        reject_structured_output(self._STRUCTURED_OUTPUT_HINT)
 
     @abstractmethod
     def _create_turn(

@@ -134,10 +134,10 @@ def _is_schema(tool: Any) -> bool:
     return has_no_code or isinstance(tool, type)
 
 
-def reject_structured_output() -> NoReturn:
+def reject_structured_output(hint: str = hints.STRUCTURED_OUTPUT) -> NoReturn:
     """Raise, because Coze cannot force an output format."""
     raise CozeInvalidRequestError(
-        "Coze cannot return structured output from a bot.", hint=hints.STRUCTURED_OUTPUT
+        "Coze cannot return structured output from a bot or agent.", hint=hint
     )
 
 

@@ -43,8 +43,6 @@ class SiteAnswerParser:
         ids: `session_id`, `run_id`, `reply_id` and `logid`, each once it is known.
         texts: The texts of the chunks so far.
         is_finished: Whether the server has reported the end of the turn, also with an error.
-        is_done: The same: nothing follows the end.
-        succeeded: Whether the turn has ended without an error.
     """
 
     def __init__(
@@ -87,7 +85,7 @@ class SiteAnswerParser:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing follows."""
+        """Whether nothing follows, as after every end."""
         return self.is_finished
 
     @property
@@ -176,11 +174,8 @@ class SiteAnswerParser:
 
     def _handle_answer(self, part: Any, frame: Frame) -> None:
         message_id = str(frame.get("msg_id") or "")
-        if isinstance(part, list):
-            for block in part:
-                self._add_content_block(message_id, block)
-        elif isinstance(part, str) and part:
-            self._add_text(message_id, part)
+        for block in part if isinstance(part, list) else [part]:
+            self._add_content_block(message_id, block)
         if frame.get("finish"):
             self._finish_answer(message_id)
 
@@ -224,15 +219,13 @@ class SiteAnswerParser:
 
     def _handle_error(self, part: Any, frame: Frame) -> None:
         failure = part if isinstance(part, dict) else frame
-        self._fail_run(
-            failure.get("code"), failure.get("error_msg") or failure.get("message"), frame
-        )
+        message = failure.get("error_msg") or failure.get("message")
+        self._fail_run(failure.get("code"), message, frame)
 
     def _handle_workflow(self, part: Any, frame: Frame) -> None:
         del part, frame
         message = "This project is a workflow, not an agent."
-        hint = site_hints.WORKFLOW_PROJECT
-        self._fail(CozeInvalidRequestError(message, hint=hint))
+        self._fail(CozeInvalidRequestError(message, hint=site_hints.WORKFLOW_PROJECT))
 
     _HANDLERS: ClassVar[Mapping[str, Callable[[Any, Any, Frame], None]]] = {
         "message_start": _handle_start,
@@ -293,6 +286,8 @@ class SiteAnswerParser:
             self._assembler.finish_message(key, "")
 
     def _add_text(self, message_id: str, text: str) -> None:
+        if not text:
+            return
         self._has_output = True
         self._thinking.discard(message_id)
         for thinking_id in list(self._thinking):  # what was thought in another message is over
@@ -312,6 +307,8 @@ class SiteAnswerParser:
         reasoning = _get(block, "thinking") or _get(block, "reasoning")
         if isinstance(text, str):
             self._add_text(message_id, text)
+        elif block is None:
+            return
         elif kind in {"thinking", "reasoning"} and isinstance(reasoning, str):
             self._add_reasoning(message_id, reasoning)
         elif kind not in _CALL_BLOCKS:  # which are among the `tool_calls`
@@ -356,8 +353,7 @@ class SiteAnswerParser:
         if self._has_frames:
             return make_truncated_error("The stream ended before the turn was over.")
         error = make_truncated_error("The project answered with an empty stream.")
-        hint = site_hints.OTHER_FRAMES
-        return error.with_context(hint=hint)
+        return error.with_context(hint=site_hints.OTHER_FRAMES)
 
 
 def read_usage(counts: Any) -> UsageMetadata | None:

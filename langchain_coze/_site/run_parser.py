@@ -22,8 +22,6 @@ _ENDS = frozenset({"workflow_end", "done"})  # Coze's page names the second one
 _NODE_EVENTS = frozenset({"node_start", "node_end"})
 _AGENT_FRAMES = frozenset({"message_start", "answer", "message_end"})
 
-"""What to do with the project of an agent."""
-
 
 class SiteRunParser:
     """Collects the outputs of a run.

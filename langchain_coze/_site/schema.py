@@ -51,14 +51,11 @@ def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mappi
     reference = schema.get("$ref") or inner.get("$ref")
     if reference:
         inner = definitions.get(str(reference).rpartition("/")[2]) or {}
-    own = {k: v for k, v in schema.items() if k not in {"$ref", "allOf", *_single(choices)}}
+    replaced = {"$ref", "allOf", "anyOf"} if len(choices) == 1 else {"$ref", "allOf"}
+    own = {key: value for key, value in schema.items() if key not in replaced}
     if own.get("default", ...) is None:
         del own["default"]
     return {**inner, **own}
-
-
-def _single(choices: list[Any]) -> tuple[str, ...]:
-    return ("anyOf",) if len(choices) == 1 else ()
 
 
 def to_site_file(value: Any) -> Any:

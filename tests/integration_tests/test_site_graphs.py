@@ -51,7 +51,7 @@ def test_tools_are_refused_with_a_sentence(site: SiteServer) -> None:
     agent: Any = create_agent(model, [get_weather])
     with pytest.raises(CozeInvalidRequestError, match="takes none from a client"):
         agent.invoke({"messages": [("user", "hi")]})
-    with pytest.raises(CozeInvalidRequestError, match="output format"):
+    with pytest.raises(CozeInvalidRequestError, match="cannot return structured output"):
         model.with_structured_output({"title": "x"})
     assert site.requests == []
 
