@@ -153,11 +153,7 @@ class LocalApp(BaseApp):
             raise ApiError(4000, str(error)) from None
         values: dict[Fault, str] = {}
         for source, faults in sources.items():
-            if faults.values and faults.applies_to(path):
-                key = f"{source} {faults.text}"
-                self.state.counters[key] += 1
-                if faults.times is None or self.state.counters[key] <= faults.times:
-                    values |= faults.values
+            values |= self.state.use_faults(source, faults, path)
         return FaultSet({f: v for f, v in values.items() if f not in {Fault.TIMES, Fault.ON}})
 
     async def _apply_faults_before_reply(self, faults: FaultSet) -> Response | None:

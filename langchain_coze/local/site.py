@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_coze.local.base_server import BaseServer
 from langchain_coze.local.faults.specs import SITE_FAULTS, read_faults
-from langchain_coze.local.project.app import SiteApp, SiteSettings
+from langchain_coze.local.project.app import SiteApp
 from langchain_coze.local.project.project import Project
 from langchain_coze.local.samples.site import answer_about_coze
 
@@ -72,10 +72,7 @@ class LocalSite(BaseServer):
         return {"COZE_SITE_BASE": self.base_url, "COZE_SITE_TOKEN": self.token}
 
     def _create_app(self) -> SiteApp:
-        settings = SiteSettings(
-            self.token, self.run_timeout, self.ping, self.accepts_any_host, lambda: self.faults
-        )
-        return SiteApp(settings, self._project, self._request_log)
+        return SiteApp(self, self._project, self._request_log)
 
 
 def _create_token() -> str:

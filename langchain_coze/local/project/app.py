@@ -40,11 +40,12 @@ from langchain_coze.local.routes.state import AppState, BaseApp, is_same_token
 from langchain_coze.local.routes.stream_responses import DroppedResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping, Sequence
+    from collections.abc import Coroutine, Mapping
 
     from starlette.types import Receive, Scope, Send
 
     from langchain_coze.local.project.project import Project
+    from langchain_coze.local.site import LocalSite
 
 logger = logging.getLogger(__name__)
 
@@ -59,16 +60,6 @@ _CANCEL_TEXTS = {
 _CANCELLED_CODES = frozenset({"1", "TIMEOUT", "CANCELED"})
 # The routes of OpenAI need modules that a generated project does not have.
 _BROKEN = {"message": "No module named 'utils.helper'", "type": "internal_error", "code": "103002"}
-
-
-class SiteSettings(NamedTuple):
-    """What the routes read from their `LocalSite`."""
-
-    token: str
-    run_timeout: float
-    ping: float
-    any_host: bool
-    read_faults: Callable[[], str | Sequence[str]]
 
 
 @dataclass
@@ -123,10 +114,10 @@ Handler: TypeAlias = Callable[[SiteRequest], Awaitable[Response]]
 class SiteApp(BaseApp):
     """The application behind a `LocalSite`; lives in one event loop."""
 
-    def __init__(self, settings: SiteSettings, project: Project, requests: RequestLog) -> None:
-        """Build the routes."""
+    def __init__(self, site: LocalSite, project: Project, requests: RequestLog) -> None:
+        """Build the routes; the settings of the site are read again at each request."""
         self.state: SiteState = SiteState()
-        self._settings, self._project, self._requests = settings, project, requests
+        self._site, self._project, self._requests = site, project, requests
         routes: dict[str, Handler] = {
             "POST /stream_run": self._stream_run,
             "POST /run": self._run,
@@ -142,7 +133,7 @@ class SiteApp(BaseApp):
                 Route(route.split()[1], self._build_endpoint(handler), methods=[route.split()[0]])
                 for route, handler in routes.items()
             ],
-            middleware=[Middleware(AccessMiddleware, any_host=settings.any_host)],
+            middleware=[Middleware(AccessMiddleware, any_host=site.accepts_any_host)],
             exception_handlers={HTTPException: _handle_http_error},
         )
 
@@ -156,7 +147,7 @@ class SiteApp(BaseApp):
                 return DroppedResponse(self.state.connections)
             path, headers = request.url.path, dict(request.headers)
             authorization = headers.get("authorization", "")
-            is_known = is_same_token(authorization, f"Bearer {self._settings.token}")
+            is_known = is_same_token(authorization, f"Bearer {self._site.token}")
             recorded = content if is_known else b""
             query = dict(request.query_params)
             self._requests.append(RecordedRequest(request.method, path, query, headers, recorded))
@@ -176,17 +167,15 @@ class SiteApp(BaseApp):
 
     def _collect_faults(self, path: str, headers: Mapping[str, str]) -> FaultSet:
         """Return the faults of the site and of the request, as long as they apply."""
+        sources = {"site": self._site.faults, "header": headers.get("x-local-fault", "")}
         values: dict[Any, str] = {}
-        for text in (self._settings.read_faults(), headers.get("x-local-fault", "")):
+        for source, text in sources.items():
             try:
                 faults = read_faults(text, SITE_FAULTS)
             except ValueError as error:
                 raise HTTPException(400, str(error)) from None
             is_poll = path.startswith("/task/") and SiteFault.NO_ASYNC in faults.values
-            if faults.values and (is_poll or faults.applies_to(path)):
-                self.state.counters[faults.text] += 1
-                if faults.times is None or self.state.counters[faults.text] <= faults.times:
-                    values |= faults.values
+            values |= self.state.use_faults(source, faults, "/async_run" if is_poll else path)
         return FaultSet(values)
 
     # Runs -------------------------------------------------------------------------------------
@@ -196,8 +185,8 @@ class SiteApp(BaseApp):
         return Run(
             run_id=headers.get("x-run-id") or str(uuid.uuid4()),
             log_id=headers.get("x-tt-logid", ""),
-            timeout=self._settings.run_timeout,
-            ping=self._settings.ping,
+            timeout=self._site.run_timeout,
+            ping=self._site.ping,
             is_debug=headers.get("x-workflow-stream-mode", "").lower() == "debug",
             faults=request.faults,
         )

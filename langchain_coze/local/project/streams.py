@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import time
@@ -22,6 +21,7 @@ from langchain_coze.local.project.frames import (
     MessageReader,
     dump_frame,
 )
+from langchain_coze.local.routes.stream_responses import insert_pings
 from langchain_coze.local.wire.events import (
     SseEvent,
     create_numbered_encoder,
@@ -162,7 +162,7 @@ class WorkflowStream:
             yield encode_event_with_spaces(event)
             return
         encode = create_numbered_encoder(1)
-        async with aclosing(_insert_pings(self._iterate_events(), self._run.ping)) as events:
+        async with aclosing(insert_pings(self._iterate_events(), _PING, self._run.ping)) as events:
             async for event in events:
                 yield encode(self._build("ping") if event is _PING else event)
 
@@ -217,30 +217,6 @@ def _log_failure(error: Exception) -> Failure:
     if not isinstance(error, FailedRunError):
         logger.error("The run failed", exc_info=error)
     return classify_error(error)
-
-
-async def _insert_pings(
-    items: AsyncGenerator[Any, None], seconds: float
-) -> AsyncGenerator[Any, None]:
-    """Yield items, and a ping each time that so many seconds have passed."""
-    following = asyncio.ensure_future(anext(items, None))
-    due = time.monotonic() + seconds
-    try:
-        while True:
-            await asyncio.wait({following}, timeout=max(due - time.monotonic(), 0))
-            if not following.done():
-                due += seconds
-                yield _PING
-            elif (item := following.result()) is None:
-                return
-            else:
-                following = asyncio.ensure_future(anext(items, None))
-                yield item
-    finally:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
-        await items.aclose()
 
 
 def read_blocks(body: Any) -> list[tuple[str, dict[str, Any]]]:

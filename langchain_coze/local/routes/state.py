@@ -14,11 +14,12 @@ from langchain_coze.local.wire.errors import ApiError
 from langchain_coze.local.wire.ids import derive_id
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Sequence
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
 
     from starlette.applications import Starlette
 
     from langchain_coze.local.bots import LocalBot, LocalChatflow
+    from langchain_coze.local.faults.specs import FaultSet
     from langchain_coze.local.oauth_apps import LocalOAuthApp
     from langchain_coze.local.runtime.chat_run import ChatRun
     from langchain_coze.local.runtime.conversation import Conversation
@@ -68,6 +69,20 @@ class AppState:
     running_tasks: set[asyncio.Task[None]] = field(default_factory=set)
     # How often quotas were used and faults were applied.
     counters: Counter[str] = field(default_factory=Counter)
+
+    def use_faults(self, source: str, faults: FaultSet, path: str) -> Mapping[Any, str]:
+        """Return the faults that hit a request for this path, and count it.
+
+        Args:
+            source: Who wants them; each has its own count.
+            faults: The faults.
+            path: The path of the request.
+        """
+        if not (faults.values and faults.applies_to(path)):
+            return {}
+        key = f"{source} {faults.text}"
+        self.counters[key] += 1
+        return faults.values if faults.times is None or self.counters[key] <= faults.times else {}
 
     def start_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a chat or workflow to its end, whether or not its client stays."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from starlette.responses import Response
@@ -147,7 +148,8 @@ class EventStreamResponse(ChunkedResponse):
         """Prepare the headers; nothing is sent yet."""
         batches = events.iterate_batches()
         if ping_interval:
-            batches = _insert_pings(batches, ping_interval)
+            # the silence before a further one is longer, as recorded: 30 s, then 35 s
+            batches = insert_pings(batches, [_PING], ping_interval, ping_interval * _LATER_PING)
         chunks = _encode(batches, profile.create_encoder(), faults)
         super().__init__(chunks, profile.stream_headers, faults, connections)
 
@@ -163,29 +165,37 @@ async def _encode(batches: Batches, encode: EventEncoder, faults: FaultSet) -> A
             yield encode(batch[0]) if len(batch) == 1 else b"".join(map(encode, batch))
 
 
-async def _insert_pings(batches: Batches, seconds: float) -> Batches:
-    """Yield the batches, and heartbeats after so many seconds without events.
+async def insert_pings(
+    items: AsyncGenerator[Any, None], ping: Any, seconds: float, later: float | None = None
+) -> AsyncGenerator[Any, None]:
+    """Yield the items, and heartbeats between them.
 
-    The silence before a further heartbeat is longer, as recorded: 30 s, then 35 s.
+    Args:
+        items: What is streamed.
+        ping: The heartbeat.
+        seconds: The silence before a heartbeat.
+        later: The silence before a further one. None: items do not count, so that a heartbeat comes
+            each time that so many seconds have passed.
     """
-    next_batch = asyncio.ensure_future(anext(batches, None))
-    wait = seconds
+    following = asyncio.ensure_future(anext(items, None))
+    due = time.monotonic() + seconds
     try:
         while True:
-            await asyncio.wait({next_batch}, timeout=wait)
-            if not next_batch.done():
-                wait = seconds * _LATER_PING
-                yield [_PING]
+            await asyncio.wait({following}, timeout=max(due - time.monotonic(), 0))
+            if not following.done():
+                due += later or seconds
+                yield ping
                 continue
-            if (batch := next_batch.result()) is None:
+            if (item := following.result()) is None:
                 return
-            next_batch, wait = asyncio.ensure_future(anext(batches, None)), seconds
-            yield batch
+            following = asyncio.ensure_future(anext(items, None))
+            yield item
+            due = time.monotonic() + seconds if later else due
     finally:
-        next_batch.cancel()
+        following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await next_batch
-        await batches.aclose()
+            await following
+        await items.aclose()
 
 
 def apply_byte_faults(
