@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from langchain_coze import _hints as hints
+from langchain_coze import _site_hints as site_hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,15 +99,15 @@ def clean_base_url(value: str) -> str:
 def clean_site_url(value: str) -> str:
     """Validate the address of a coze.site project; see `clean_base_url`."""
     if not value or not value.strip():
-        raise ValueError(hints.SITE_URL_MISSING.format(example=_SITE_EXAMPLE))
+        raise ValueError(site_hints.URL_MISSING.format(example=_SITE_EXAMPLE))
     url = _check_url(value, _SITE_EXAMPLE)
     parts = urlsplit(url)
     host = str(parts.hostname)
     if is_coze_host(host) or host.removeprefix("www.") == _PROJECT_DOMAIN:
-        raise ValueError(hints.SITE_URL_OF_COZE.format(value=value, example=_SITE_EXAMPLE))
+        raise ValueError(site_hints.URL_OF_COZE.format(value=value, example=_SITE_EXAMPLE))
     if parts.path:
         address = url.removesuffix(parts.path)
-        raise ValueError(hints.SITE_URL_PATH.format(value=value, address=address))
+        raise ValueError(site_hints.URL_PATH.format(value=value, address=address))
     return url
 
 

@@ -235,15 +235,6 @@ base_url={value!r} 是单个接口的地址，而不是 API 地址：请使用 b
 URL_OF_PROJECT = """\
 base_url={value!r} is an agent or a workflow of coze.site, which has another API: use ChatCozeSite(base_url={value!r}) or CozeSiteTool.
 base_url={value!r} 属于 coze.site 上的智能体或工作流：请使用 ChatCozeSite(base_url={value!r}) 或 CozeSiteTool。"""
-SITE_URL_MISSING = """\
-No address is set: pass base_url= or set COZE_SITE_BASE, for instance to {example!r}.
-未设置地址：请传入 base_url= 或设置 COZE_SITE_BASE，例如 {example!r}。"""
-SITE_URL_OF_COZE = """\
-base_url={value!r} is an address of Coze itself, not of a project: use the address on the project's deployment page, like {example}.
-base_url={value!r} 不是项目地址：请使用项目部署页上的地址，例如 {example}。"""
-SITE_URL_PATH = """\
-base_url={value!r} has a path: use base_url={address!r}.
-base_url 不能包含路径：请使用 base_url={address!r}。"""
 HEADER_AUTHORIZATION = """\
 default_headers must not contain Authorization: pass the token as api_key=.
 default_headers 不能包含 Authorization：令牌请通过 api_key= 传入。"""

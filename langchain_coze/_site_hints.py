@@ -4,17 +4,29 @@ Each text has one line for each language. Braces are placeholders, which the rai
 see `_hints.py`.
 """
 
+# --- Addresses (`_environment`) ------------------------------------------------------------------
+
+URL_MISSING = """\
+No address is set: pass base_url= or set COZE_SITE_BASE, for instance to {example!r}.
+未设置地址：请传入 base_url= 或设置 COZE_SITE_BASE，例如 {example!r}。"""
+URL_OF_COZE = """\
+base_url={value!r} is an address of Coze itself, not of a project: use the address on the project's deployment page, like {example}.
+base_url={value!r} 是扣子自身的地址，而不是项目地址：请使用项目部署页上的地址，例如 {example}。"""
+URL_PATH = """\
+base_url={value!r} has a path: use base_url={address!r}.
+base_url={value!r} 包含路径：请使用 base_url={address!r}。"""
+
 # --- Requests and replies (`_api`) ---------------------------------------------------------------
 
 LONG_WORK = """\
 Hint: Use the mode 'async' for work that takes longer.
 提示：耗时更长的任务请使用 'async' 模式。"""
 AUTHENTICATION = """\
-Hint: Pass the project's API token (eyJ…) as api_key= or set COZE_SITE_TOKEN. It is made on the project's deployment page, under its API. Tokens of the Coze API (pat_…, COZE_API_TOKEN) belong to another service.
+Hint: Pass the project's API token (eyJ…) as api_key= or set COZE_SITE_TOKEN. Create one on the project's deployment page, where it shows how to call the API. Tokens of the Coze API (pat_…, COZE_API_TOKEN) belong to another service.
 提示：请通过 api_key= 传入项目的 API Token（eyJ…），或设置 COZE_SITE_TOKEN；它在项目部署页的“API 请求示例及接口说明”中创建。扣子 API 的令牌（pat_…、COZE_API_TOKEN）属于另一项服务。"""
 NO_ROUTE = """\
-Hint: The project is older than this route, or its owner removed it: use another mode, or let the project's AI bring its code up to date and deploy it again. Or base_url is not that of the project.
-提示：该项目早于此接口，或其所有者已将其移除：请使用其他模式，或让 AI 更新项目代码后重新部署；也可能是 base_url 不是该项目的地址。"""
+Hint: The project is older than this route, or its owner removed it: use another mode, or let Coze's AI update the project's code and deploy it again. Or base_url is not the address of a project.
+提示：项目生成时还没有此接口，或其所有者已将其移除：请使用其他模式，或让扣子的 AI 更新项目代码后重新部署；也可能是 base_url 不是项目的地址。"""
 ADDRESS = """\
 Hint: Check base_url: it is the address on the project's deployment page (https://<name>.coze.site), and the project must be deployed.
 提示：请检查 base_url：应为项目部署页上的地址（https://<名称>.coze.site），且项目已部署。"""
@@ -49,11 +61,11 @@ TIMEOUT = """\
 Hint: A run ends after 900 s: use the mode 'async' for longer work.
 提示：单次运行上限为 900 秒：耗时更长的任务请使用 'async' 模式。"""
 CANCELED = """\
-Hint: Somebody cancelled the run, or a cancelled call did.
-提示：运行已被取消（由他人取消，或因调用被取消）。"""
+Hint: Somebody cancelled the run by its id, or a cancelled call did. Ask again if the answer is still needed.
+提示：有人用运行 ID 取消了运行，或发起运行的调用已被取消。如仍需要回答，请重新提问。"""
 BROKEN_SESSION = """\
-Hint: An earlier turn left a tool call without result in the session, so the model refuses it from now on: use a new session_id.
-提示：之前某一轮在会话中留下了没有结果的工具调用，模型会一直拒绝该会话：请使用新的 session_id。"""
+Hint: An earlier turn left a tool call without a result in the session, so the model rejects every further turn: use a new session_id.
+提示：之前某一轮在会话中留下了没有结果的工具调用，模型会拒绝该会话之后的每一轮：请使用新的 session_id。"""
 
 # --- Agents and workflows (`_site`, `coze_site.py`) ----------------------------------------------
 
@@ -67,26 +79,29 @@ SYSTEM_MESSAGE = """\
 A session that the caller names gets system messages only before its first answer; later ones are not sent.
 指定 session_id 时，系统消息仅在首次回答前发送，之后不再发送。"""
 RUN_IGNORES_SESSION = """\
-Hint: Use response_mode='stream', or leave session_id out.
-提示：请使用 response_mode='stream'，或不要设置 session_id。"""
+Hint: The project is of an older kind. Use response_mode='stream', or leave session_id out.
+提示：该项目版本较旧。请使用 response_mode='stream'，或不要设置 session_id。"""
 WORKFLOW_PROJECT = """\
 Hint: Use CozeSiteTool for a workflow.
 提示：工作流请使用 CozeSiteTool。"""
 OTHER_FRAMES = """\
-Hint: Its code may have been changed, so that it sends other frames than an agent: test it in Coze. Or base_url is not that of the project.
-提示：项目代码可能已被修改，发送的不是智能体的数据帧：请在扣子中测试该项目；也可能是 base_url 不是该项目的地址。"""
+Hint: The project's code may have been changed to send other frames than an agent does: test the project in Coze. Or base_url is not the address of a project.
+提示：项目代码可能已被修改，发送的不是智能体的数据帧：请在扣子中测试该项目；也可能是 base_url 不是项目的地址。"""
 AGENT_PROJECT = """\
 Hint: Use ChatCozeSite for an agent.
 提示：智能体请使用 ChatCozeSite。"""
 INTERRUPT = """\
-Hint: coze.site has no way to answer an interrupt (__interrupt__): pass the answer as an input of the workflow.
-提示：coze.site 无法回答中断（__interrupt__）：请将答案作为工作流的输入传入。"""
+Hint: coze.site cannot continue a run that asked a question (interrupt): change the workflow so that it takes the answer as an input.
+提示：coze.site 无法继续停在提问处（interrupt）的运行：请修改工作流，把答案作为输入参数传入。"""
 ASYNC_HAS_NO_SESSION = """\
 response_mode='async' has no sessions: leave session and session_id unset.
 response_mode='async' 不支持会话：请不要设置 session 和 session_id。"""
+FILE_URL = """\
+Hint: Pass an http(s) URL that the project can download without a login.
+提示：请传入项目无需登录即可下载的 http(s) 链接。"""
 NO_CLIENT_TOOLS = """\
 Hint: Add the tools to the project in Coze; or use the agent as a node of a graph or as a worker of another model that calls your tools; or use ChatCoze with a bot.
-提示：请在扣子的项目中添加工具；或将该智能体用作图的节点，或由其他能调用您的工具的模型来调度；或改用 ChatCoze 和智能体端插件。"""
+提示：请在扣子的项目中添加工具；或将该智能体用作图的节点，或由其他能调用您的工具的模型来调度；或改用 ChatCoze 和带端插件的智能体。"""
 STRUCTURED_OUTPUT = """\
 Hint: Ask for JSON in the project's prompt and put a JsonOutputParser or PydanticOutputParser after the agent; or call a workflow with CozeSiteTool, whose outputs are typed; or let another chat model structure the answer.
 提示：请在项目提示词中要求输出 JSON，并接上 JsonOutputParser 或 PydanticOutputParser；或用 CozeSiteTool 调用输出带类型的工作流；或用其他模型整理回答。"""

@@ -352,7 +352,9 @@ class SiteAnswerParser:
     def _make_truncated_error(self) -> CozeError:
         if self._has_frames:
             return make_truncated_error("The stream ended before the turn was over.")
-        error = make_truncated_error("The project answered with an empty stream.")
+        error = make_truncated_error(
+            "The project answered with an empty stream, or with unknown frames only."
+        )
         return error.with_context(hint=site_hints.OTHER_FRAMES)
 
 

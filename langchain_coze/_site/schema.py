@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from langchain_coze import _site_hints as site_hints
+from langchain_coze._workflows.plain_data import shorten_repr
 from langchain_coze._workflows.validation import COZE_TYPE
 from langchain_coze.errors import CozeWorkflowError
 
@@ -59,8 +61,16 @@ def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mappi
 
 
 def to_site_file(value: Any) -> Any:
-    """Return a file parameter in the form of a workflow: an object with a `url`."""
+    """Return a file parameter in the form of a workflow: an object with a `url`.
+
+    Raises:
+        CozeWorkflowError: It is not an http(s) URL, or an object with one.
+    """
     file = dict(value) if isinstance(value, Mapping) else {"url": value}
-    if not str(file.get("url")).lower().startswith(("http://", "https://")):
-        raise CozeWorkflowError("A file of a coze.site workflow must be a public http(s) URL.")
+    url = file.get("url")
+    if not (isinstance(url, str) and url.lower().startswith(("http://", "https://"))):
+        raise CozeWorkflowError(
+            f"A file of a coze.site workflow must be a URL, not {shorten_repr(url)}.",
+            hint=site_hints.FILE_URL,
+        )
     return file

@@ -168,7 +168,7 @@ def _send_turn(turn: SiteTurn, body: dict[str, Any]) -> Flow[SiteAnswerParser]:
         return _read_run(turn, run)
     if options.session_id is not None:  # an older project, which ignores the session of a run
         raise CozeInvalidRequestError(
-            "The project ignores sessions in response_mode='run': it chose the id of the run.",
+            "The project ignored the session in response_mode='run': it gave the run its own id.",
             run_id=run.id,
             hint=site_hints.RUN_IGNORES_SESSION,
         )
@@ -185,7 +185,7 @@ def _read_run(turn: SiteTurn, run: ProjectRun) -> SiteAnswerParser:
     parser = turn.make_parser(run.reply, run.id)
     if not isinstance(messages, list):
         raise CozeInvalidRequestError(
-            "The project returned no messages, so it is no agent.",
+            "The project returned no messages, so it is not an agent.",
             run_id=run.id,
             hint=site_hints.WORKFLOW_PROJECT,
         )

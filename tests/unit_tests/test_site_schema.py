@@ -82,5 +82,5 @@ def test_a_link_becomes_an_object(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["/etc/passwd", "file:///etc/passwd", b"bytes", {}, 7])
 def test_anything_else_is_no_file(value: Any) -> None:
-    with pytest.raises(CozeWorkflowError, match="http"):
+    with pytest.raises(CozeWorkflowError, match=r"must be a URL, not (.*)\n.*http"):
         to_site_file(value)

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from pydantic_core import to_json
 from starlette.applications import Starlette
@@ -40,12 +40,11 @@ from langchain_coze.local.routes.state import AppState, BaseApp, is_same_token
 from langchain_coze.local.routes.stream_responses import DroppedResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
 
     from langchain_coze.local.project.project import Project
-    from langchain_coze.local.site import LocalSite
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +59,20 @@ _CANCEL_TEXTS = {
 _CANCELLED_CODES = frozenset({"1", "TIMEOUT", "CANCELED"})
 # The routes of OpenAI need modules that a generated project does not have.
 _BROKEN = {"message": "No module named 'utils.helper'", "type": "internal_error", "code": "103002"}
+
+
+class SiteSettings(Protocol):
+    """What the routes read from their `LocalSite`, again at each request."""
+
+    token: str
+    run_timeout: float
+    ping: float
+    faults: str | Sequence[str]
+
+    @property
+    def accepts_any_host(self) -> bool:
+        """Whether requests may name any host."""
+        ...
 
 
 @dataclass
@@ -114,8 +127,8 @@ Handler: TypeAlias = Callable[[SiteRequest], Awaitable[Response]]
 class SiteApp(BaseApp):
     """The application behind a `LocalSite`; lives in one event loop."""
 
-    def __init__(self, site: LocalSite, project: Project, requests: RequestLog) -> None:
-        """Build the routes; the settings of the site are read again at each request."""
+    def __init__(self, site: SiteSettings, project: Project, requests: RequestLog) -> None:
+        """Build the routes."""
         self.state: SiteState = SiteState()
         self._site, self._project, self._requests = site, project, requests
         routes: dict[str, Handler] = {
