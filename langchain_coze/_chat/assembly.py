@@ -88,18 +88,26 @@ class AnswerAssembler:
             chunk it is any answer that no other one precedes.
     """
 
-    def __init__(self, first_metadata: Mapping[str, Any], *, single_chunk: bool = False) -> None:
+    def __init__(
+        self,
+        first_metadata: Mapping[str, Any],
+        *,
+        single_chunk: bool = False,
+        reuses_ids: bool = False,
+    ) -> None:
         """Create an assembler without answers.
 
         Args:
             first_metadata: The `response_metadata` of the first chunk. Keys added later go into the
                 last chunk.
             single_chunk: Whether to build one chunk at the end instead of chunks on the way.
+            reuses_ids: Whether a finished answer may be followed by a new one with the same id.
         """
         self.plain_answer_id = ""
         self._first_metadata = first_metadata
         self._sent_keys: set[str] = set()
         self._single_chunk = single_chunk
+        self._reuses_ids = reuses_ids
         self._order = BlockOrder()
         self._by_id: dict[str, AnswerMessage] = {}
         self._queue: deque[AnswerMessage] = deque()
@@ -117,10 +125,10 @@ class AnswerAssembler:
     def get_answer(self, message_id: str) -> AnswerMessage:
         """Return the answer with this id; a new one waits for those before it.
 
-        If the server sends no ids, a finished answer is followed by a new one.
+        If the server sends no ids, or reuses them, a finished answer is followed by a new one.
         """
         answer = self._by_id.get(message_id)
-        if answer is None or (answer.is_finished and not message_id):
+        if answer is None or (answer.is_finished and (self._reuses_ids or not message_id)):
             answer = AnswerMessage(message_id, is_waiting=bool(self._queue))
             self._by_id[message_id] = answer
             self._queue.append(answer)

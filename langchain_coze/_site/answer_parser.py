@@ -71,11 +71,9 @@ class SiteAnswerParser:
         self._single_chunk = single_chunk
         self._is_session_kept = is_session_kept
         self._decoder = Decoder()
-        metadata = {"model_name": model_name}
-        self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
-        self._keys: dict[str, str] = {}  # the open answers: their keys by `msg_id`
-        self._thinking: set[str] = set()  # those of them that have only reasoning so far
-        self._answer_count = 0
+        metadata = ChainMap(self.ids, {"model_name": model_name})
+        self._assembler = AnswerAssembler(metadata, single_chunk=single_chunk, reuses_ids=True)
+        self._thinking: set[str] = set()  # the open answers that have only reasoning so far
         self._has_frames = False
         self._has_output = False
         self._pattern = DeltaPattern()
@@ -157,9 +155,9 @@ class SiteAnswerParser:
         self._record_ids({"reply_id": frame.get("reply_id"), "logid": frame.get("log_id")})
         part = _get(frame.get("content"), kind)
         handler(self, part, frame)
-        key = self._keys.get(str(frame.get("msg_id") or ""))
-        is_first_answer = kind == "answer" and key == self._assembler.plain_answer_id
-        self._is_plain_delta = is_first_answer and isinstance(part, str)
+        answer_id = self._assembler.plain_answer_id
+        is_first_answer = bool(answer_id) and frame.get("msg_id") == answer_id
+        self._is_plain_delta = is_first_answer and kind == "answer" and isinstance(part, str)
         if not self._is_plain_delta:
             self._pattern.clear()
 
@@ -271,19 +269,9 @@ class SiteAnswerParser:
         self.texts += [chunk.text for chunk in chunks]
         return chunks
 
-    def _get_key(self, message_id: str) -> str:
-        """Return the key of an open answer, or of a new one."""
-        key = self._keys.get(message_id)
-        if key is None:
-            self._answer_count += 1
-            key = self._keys[message_id] = f"{message_id}#{self._answer_count}"
-        return key
-
     def _finish_answer(self, message_id: str) -> None:
         self._thinking.discard(message_id)
-        key = self._keys.pop(message_id, None)
-        if key is not None:
-            self._assembler.finish_message(key, "")
+        self._assembler.finish_message(message_id, "")
 
     def _add_text(self, message_id: str, text: str) -> None:
         if not text:
@@ -292,13 +280,13 @@ class SiteAnswerParser:
         self._thinking.discard(message_id)
         for thinking_id in list(self._thinking):  # what was thought in another message is over
             self._finish_answer(thinking_id)
-        self._assembler.add_text(self._get_key(message_id), text)
+        self._assembler.add_text(message_id, text)
 
     def _add_reasoning(self, message_id: str, text: str) -> None:
         self._has_output = True
-        if message_id not in self._keys:
+        if not self._assembler.get_answer(message_id).has_text:
             self._thinking.add(message_id)
-        self._assembler.add_reasoning(self._get_key(message_id), text)
+        self._assembler.add_reasoning(message_id, text)
 
     def _add_content_block(self, message_id: str, block: Any) -> None:
         """Add a block of an answer that is a list."""
@@ -318,7 +306,6 @@ class SiteAnswerParser:
     def _add_block(self, block: dict[str, Any]) -> None:
         """Add a block that ends all answers before it."""
         self._has_output = True
-        self._keys.clear()
         self._thinking.clear()
         self._assembler.finish_open()
         self._assembler.add_block(block)
