@@ -254,13 +254,7 @@ class CozeSiteTool(SiteFields, ParameterTool):
     The output of the workflow is the content for the model; the artifact is a `WorkflowRun`.
 
     Setup:
-        Deploy the project, create an API token on its deployment page, and set both:
-
-        ```bash
-        pip install langchain-coze
-        export COZE_SITE_BASE="https://abcdefghij.coze.site"
-        export COZE_SITE_TOKEN="eyJ…"
-        ```
+        The address and the token of the project are set as for `ChatCozeSite`.
 
     Key init args:
         base_url: The address of the project.
@@ -295,12 +289,6 @@ class CozeSiteTool(SiteFields, ParameterTool):
     Source: wire section 9.
     """
 
-    name: str = ""
-    """The name of the tool for a model; by default that of the project."""
-
-    description: str = ""
-    """When a model should call the tool."""
-
     run_mode: Literal["run", "stream", "async"] = "run"
     """How to run the workflow. `run` waits for one reply, within 5 minutes. `stream` also reports
     its nodes on the way, within 15 minutes. `async` starts a task and polls it, for hours; a task
@@ -314,14 +302,9 @@ class CozeSiteTool(SiteFields, ParameterTool):
 
     @model_validator(mode="after")
     def _fill_defaults(self) -> Self:
-        if not self.name:
-            self.name = make_tool_name(self._project_name, self._project_name)
-        if not self.description:
-            self.description = f"Runs the workflow {self._project_name} of coze.site."
-        if self.args_schema is None:
-            header = {"title": self.name, "description": self.description}
-            self.args_schema = {**header, "type": "object", "properties": {}}
-        return self
+        project = self._project_name
+        name = make_tool_name(project, project)
+        return self._set_defaults(name, f"Runs the workflow {project} of coze.site.")
 
     # --- Metadata from the project ---------------------------------------------------------------
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from langchain_coze._workflows.graph import NestedRun
     from langchain_coze._workflows.workflow_run import WorkflowRun, WorkflowState
 
-_UNKNOWN_INPUTS: Mapping[str, Any] = {"type": "object", "properties": {}}
-
 
 class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     """A Coze workflow as a LangChain tool.
@@ -116,12 +114,6 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     Source: Coze API, workflow run, stream run and resume (wire section 4).
     """
 
-    name: str = ""
-    """The name of the tool for a model; derived from the id by default."""
-
-    description: str = ""
-    """When a model should call the tool."""
-
     workflow_id: str = Field(coerce_numbers_to_str=True, min_length=1)
     """The published workflow, a decimal id."""
 
@@ -163,14 +155,8 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
 
     @model_validator(mode="after")
     def _fill_defaults(self) -> Self:
-        if not self.name:
-            self.name = make_tool_name("", self.workflow_id)
-        if not self.description:
-            self.description = f"Runs the Coze workflow {self.workflow_id}."
-        if self.args_schema is None:
-            header = {"title": self.name, "description": self.description}
-            self.args_schema = {**header, **_UNKNOWN_INPUTS}
-        return self
+        name = make_tool_name("", self.workflow_id)
+        return self._set_defaults(name, f"Runs the Coze workflow {self.workflow_id}.")
 
     # --- Metadata from Coze ----------------------------------------------------------------------
 

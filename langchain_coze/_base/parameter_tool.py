@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.tools import BaseTool
 from pydantic import ConfigDict
@@ -24,12 +24,27 @@ class ParameterTool(CallArguments, BaseTool):
 
     model_config = ConfigDict(defer_build=True)  # as for `CallArguments`
 
+    name: str = ""
+    """The name of the tool for a model; derived from the workflow by default."""
+
+    description: str = ""
+    """When a model should call the tool."""
+
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     """Fixed; required by LangChain."""
 
     handle_tool_error: Any = True
     """How a `CozeWorkflowError` is reported: `True` returns its text to the model, `False` raises
     it. See `BaseTool` for other values."""
+
+    def _set_defaults(self, name: str, description: str) -> Self:
+        """Fill the name, the description and the schema (any parameters) where they are unset."""
+        self.name = self.name or name
+        self.description = self.description or description
+        if self.args_schema is None:
+            header = {"title": self.name, "description": self.description}
+            self.args_schema = {**header, "type": "object", "properties": {}}
+        return self
 
     def _to_args_and_kwargs(
         self, tool_input: str | dict[str, Any], tool_call_id: str | None
