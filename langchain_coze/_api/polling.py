@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from langchain_coze import _hints as hints
 from langchain_coze._api.chats import build_message_list_request, build_retrieve_request
@@ -17,6 +17,8 @@ from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 _RUNNING = frozenset({"", "Running"})
 
@@ -150,17 +152,40 @@ def poll_workflow_run(
         CozeTimeoutError: The run did not end within `polling.timeout` seconds or by the deadline.
         CozeError: Any other error of a request. A failed run does not raise: check its status.
     """
+
+    def fetch(read_timeout: float) -> Flow[RunHistory | None]:
+        history = yield from fetch_run_history(workflow_id, execute_id, policy, read_timeout)
+        is_over = history and (history.interrupt or history.execute_status not in _RUNNING)
+        return history if is_over else None
+
+    return poll_run(fetch, policy, polling, f"in Coze (execute_id {execute_id})")
+
+
+def poll_run(
+    fetch: Callable[[float], Flow[T | None]], policy: RetryPolicy, polling: Polling, place: str
+) -> Flow[T]:
+    """Poll a run until it ends.
+
+    Args:
+        fetch: Returns the ended run, or None; its argument is the read timeout.
+        policy: The retry policy of each request.
+        polling: How often, and for how long, to poll.
+        place: Where it runs, for the error.
+
+    Raises:
+        CozeTimeoutError: The run did not end within `polling.timeout` seconds or by the deadline.
+    """
     for pause, read_timeout in polling.iter_attempts(policy, polling.clock()):
         yield pause
         try:
-            history = yield from fetch_run_history(workflow_id, execute_id, policy, read_timeout)
+            run = yield from fetch(read_timeout)
         except CozeError as error:
             raise error.with_context(may_have_started=True) from error.__cause__
-        if history and (history.interrupt or history.execute_status not in _RUNNING):
-            return history
+        if run is not None:
+            return run
     raise CozeTimeoutError(
-        f"The run did not end within poll_timeout={polling.timeout:g} s; it is still running in "
-        f"Coze (execute_id {execute_id}).",
+        f"The run did not end within poll_timeout={polling.timeout:g} s; it is still running "
+        f"{place}.",
         hint=hints.POLL_TIMEOUT,
         may_have_started=True,
     )

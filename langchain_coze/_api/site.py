@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
-from langchain_coze import _hints as hints
 from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.effects import Flow, Reply, Request, Sleep
 from langchain_coze._api.models import parse_json
+from langchain_coze._api.polling import poll_run
 from langchain_coze._api.replies import collect_error_context
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze._api.site_errors import find_site_error, make_site_error
@@ -111,11 +111,17 @@ def run_project(body: Mapping[str, Any], options: SiteOptions, run_id: str) -> F
             in the same way. Or the task did not end in time.
         CozeError: The project reported an error or could not be reached.
     """
+
+    def fetch(read_timeout: float) -> Flow[ProjectRun | None]:
+        reply = yield from _fetch_task(options, run_id, read_timeout)
+        return _read_task(reply, options, run_id)
+
     try:
         if options.mode == "run":
             return (yield from _run_at_once(body, options, run_id))
         yield from _submit_task(body, options, run_id)
-        return (yield from _poll_task(options, run_id))
+        place = "in the project"
+        return (yield from poll_run(fetch, options.retry_policy, options.polling, place))
     except CozeError as error:
         raise error.with_context(run_id=error.run_id or run_id) from error.__cause__
 
@@ -177,38 +183,24 @@ def _fetch_task(
     return _send(Request("GET", path, read_timeout=read_timeout), options)
 
 
-def _poll_task(options: SiteOptions, task_id: str) -> Flow[ProjectRun]:
-    polling = options.polling
-    for pause, read_timeout in polling.iter_attempts(options.retry_policy, polling.clock()):
-        yield pause
-        try:
-            reply = yield from _fetch_task(options, task_id, read_timeout)
-        except CozeError as error:
-            raise error.with_context(may_have_started=True) from error.__cause__
-        task: Mapping[str, Any] = reply.json
-        if task.get("status") == "completed":
-            return ProjectRun(reply, _read_result(task.get("result")), task_id)
-        if task.get("status") in _ENDED:
-            raise _make_task_error(reply, task, options)
-    raise CozeTimeoutError(
-        f"The task did not end within poll_timeout={polling.timeout:g} s; it is still running.",
-        hint=hints.POLL_TIMEOUT,
-        may_have_started=True,
-    )
+def _read_task(reply: Reply, options: SiteOptions, task_id: str) -> ProjectRun | None:
+    """Return a task that was completed; None if it still runs.
 
-
-def _read_result(result: Any) -> Any:
-    """Return the output of a task, which may be JSON in a str."""
-    parsed = parse_json(result.encode("utf-8", "replace")) if isinstance(result, str) else None
-    return result if parsed is None else parsed
-
-
-def _make_task_error(reply: Reply, task: Mapping[str, Any], options: SiteOptions) -> CozeError:
+    Raises:
+        CozeError: It failed.
+    """
+    task: Mapping[str, Any] = reply.json
+    status, result = task.get("status"), task.get("result")
+    if status == "completed":
+        parsed = parse_json(result.encode("utf-8", "replace")) if isinstance(result, str) else None
+        return ProjectRun(reply, result if parsed is None else parsed, task_id)
+    if status not in _ENDED:
+        return None
     failure = task.get("error")
     failure = failure if isinstance(failure, Mapping) else {"message": failure}
-    code = failure.get("code") or task.get("status")
+    code = failure.get("code") or status
     message = redact(str(failure.get("message") or f"The task ended: {code}."), reply.token)
     context = {**collect_error_context(reply), "status_code": None}
-    return make_site_error(
+    raise make_site_error(
         code, message, is_workflow=options.is_workflow, may_have_started=True, **context
     )

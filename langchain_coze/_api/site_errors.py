@@ -10,10 +10,17 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pydantic_core import to_json
+
 from langchain_coze import _hints as hints
 from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.error_codes import is_html, shorten_message
-from langchain_coze._api.replies import HTTP_ERROR, collect_error_context, decode_masked
+from langchain_coze._api.replies import (
+    HTTP_ERROR,
+    build_event_response,
+    collect_error_context,
+    decode_masked,
+)
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeChatError,
@@ -114,6 +121,14 @@ def make_site_error(
     reason = text if number is None else None
     message = shorten_message(message) or f"The run ended with the code {text or 'none'}."
     return error_class(message, code=number, reason=reason or None, hint=hint, **context)
+
+
+def make_event_error(
+    event: Mapping[str, Any], code: Any, message: Any, token: str, **context: Any
+) -> CozeError:
+    """Return the error that an event of a stream reports."""
+    response = build_event_response(to_json(event).decode(), token)
+    return make_site_error(code, redact(str(message or ""), token), response=response, **context)
 
 
 def _find_kind(code: str, message: str) -> _ErrorKind:

@@ -13,18 +13,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages.ai import UsageMetadata, add_usage
-from pydantic_core import to_json
 
 from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.error_codes import make_truncated_error
-from langchain_coze._api.models import parse_json
-from langchain_coze._api.replies import build_event_response
-from langchain_coze._api.site_errors import make_site_error
+from langchain_coze._api.models import Usage, parse_json
+from langchain_coze._api.site_errors import make_event_error
 from langchain_coze._api.sse import Decoder
 from langchain_coze._chat.assembly import AnswerAssembler
 from langchain_coze._convert.chunks import build_text_chunk
+from langchain_coze._convert.from_coze import to_usage_metadata
 from langchain_coze._site.delta_pattern import DeltaPattern
-from langchain_coze.errors import CozeError, CozeInvalidRequestError, redact
+from langchain_coze.errors import CozeError, CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk
@@ -210,7 +209,7 @@ class SiteAnswerParser:
     def _handle_end(self, part: Any, frame: Frame) -> None:
         code = _get(part, "code")
         if code is None or str(code) == _SUCCESS:
-            self._usage = read_usage(_get(part, "token_cost"))
+            self._usage = _read_usage(_get(part, "token_cost"))
             self.is_finished = True
         else:
             self._fail_run(code, _get(part, "message"), frame)
@@ -259,7 +258,7 @@ class SiteAnswerParser:
             name = str(_get(call, "name") or "")
             part = {"tool_call_id": _get(call, "id"), "tool_name": name}
             self._handle_tool_request({**part, "parameters": {name: _get(call, "args")}}, {})
-        usage = read_usage(_get(message, "usage_metadata"))
+        usage = _read_usage(_get(message, "usage_metadata"))
         self._usage = add_usage(self._usage, usage) if usage else self._usage
 
     # --- Output --------------------------------------------------------------------------------
@@ -314,14 +313,10 @@ class SiteAnswerParser:
 
     def _fail_run(self, code: Any, message: Any, frame: Frame) -> None:
         """End the turn with the error that it reports."""
-        text = redact(str(message or ""), self._token)
-        error = make_site_error(
-            code,
-            text,
-            response=build_event_response(to_json(frame).decode(), self._token),
-            may_have_started=self._has_output or self._is_session_kept,
+        may_have_started = self._has_output or self._is_session_kept
+        self._fail(
+            make_event_error(frame, code, message, self._token, may_have_started=may_have_started)
         )
-        self._fail(error)
 
     def _fail(self, error: CozeError) -> None:
         """End the turn with an error."""
@@ -345,15 +340,14 @@ class SiteAnswerParser:
         return error.with_context(hint=site_hints.OTHER_FRAMES)
 
 
-def read_usage(counts: Any) -> UsageMetadata | None:
+def _read_usage(counts: Any) -> UsageMetadata | None:
     """Return token counts in LangChain's format; None if they are all zero."""
-    values = [_get(counts, name) for name in ("input_tokens", "output_tokens", "total_tokens")]
-    incoming, outgoing, total = (v if isinstance(v, int) else 0 for v in values)
-    if not (incoming or outgoing or total):
-        return None
-    return UsageMetadata(
-        input_tokens=incoming, output_tokens=outgoing, total_tokens=total or incoming + outgoing
-    )
+    usage = {
+        "input_count": _get(counts, "input_tokens"),
+        "output_count": _get(counts, "output_tokens"),
+        "token_count": _get(counts, "total_tokens"),
+    }
+    return to_usage_metadata(Usage.model_validate(usage))
 
 
 def _get(value: Any, key: str) -> Any:

@@ -13,10 +13,9 @@ from typing import Any
 from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.error_codes import make_truncated_error
 from langchain_coze._api.models import parse_json
-from langchain_coze._api.replies import build_event_response
-from langchain_coze._api.site_errors import make_site_error
+from langchain_coze._api.site_errors import make_event_error
 from langchain_coze._api.sse import Decoder
-from langchain_coze.errors import CozeError, CozeInvalidRequestError, redact
+from langchain_coze.errors import CozeError, CozeInvalidRequestError
 
 _ENDS = frozenset({"workflow_end", "done"})  # Coze's page names the second one
 _NODE_EVENTS = frozenset({"node_start", "node_end"})
@@ -90,11 +89,9 @@ class SiteRunParser:
         return [{"node_title": body.get("node_name"), "content": text, "node_is_finish": is_end}]
 
     def _make_error(self, body: Mapping[str, Any]) -> CozeError:
-        text = str(body.get("error_msg") or body.get("message") or "")
-        response = build_event_response(json.dumps(body, ensure_ascii=False), self._token)
-        context = {**self.collect_error_context(), "response": response, "is_workflow": True}
-        message = redact(text, self._token)
-        return make_site_error(body.get("code"), message, may_have_started=True, **context)
+        message = body.get("error_msg") or body.get("message")
+        context = {**self.collect_error_context(), "is_workflow": True, "may_have_started": True}
+        return make_event_error(body, body.get("code"), message, self._token, **context)
 
 
 def _to_id(value: Any) -> str | None:
