@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from langchain_coze import _runtime
 from langchain_coze._api.chats import cancel_chat, create_conversation
-from langchain_coze._api.conversation_lock import LockHandle, acquire
-from langchain_coze._api.deadlines import has_passed
-from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze._api.files import upload_all
 from langchain_coze._api.models import Chat
 from langchain_coze._api.polling import start_and_poll_chat
@@ -33,6 +30,7 @@ from langchain_coze._chat.history import LastTurn, TurnPlan, is_own_answer, plan
 from langchain_coze._chat.options import CONVERSATION_NAME
 from langchain_coze._chat.request import build_request, draft_messages
 from langchain_coze._chat.stream_parser import ChatStreamParser
+from langchain_coze._chat.turn_lock import TurnLock
 from langchain_coze._convert.to_coze import list_attachments
 from langchain_coze.errors import CozeConversationBusyError, CozeError
 
@@ -45,8 +43,6 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Flow, Reply, Request
     from langchain_coze._chat.options import ChatOptions
     from langchain_coze._convert.to_coze import EnterMessage
-
-_MAX_LOCK_WAIT = 600.0  # seconds to wait for other turns of the conversation
 
 P = TypeVar("P", bound=ChatStreamParser)
 
@@ -65,6 +61,7 @@ class TurnRun(Generic[P]):
         began_at: When the call began, by `time.monotonic()`.
         task: See `LastTurn`.
         requested_conversation_id: The conversation that the turn was to run in.
+        lock: The lock of that conversation.
     """
 
     def __init__(self, options: ChatOptions, make_parser: Callable[..., P]) -> None:
@@ -79,8 +76,7 @@ class TurnRun(Generic[P]):
         self.requested_conversation_id: str | None = None
         self.began_at = time.monotonic()
         self.task = ""
-        self._lock: LockHandle | None = None
-        self._locked_conversation_id: str | None = None
+        self.lock = TurnLock(options.base_url, options.retry_policy.deadline)
         self._polled_ids: dict[str, str] = {}
 
     @property
@@ -98,20 +94,6 @@ class TurnRun(Generic[P]):
         self.token = reply.token
         self._polled_ids = {"chat_id": chat.id, "conversation_id": chat.conversation_id}
 
-    def lock(self, conversation_id: str | None) -> Flow[None]:
-        """Hold the lock of a conversation, and no other."""
-        if conversation_id != self._locked_conversation_id:
-            self._release_lock()
-            self._lock = yield from acquire_turn_lock(
-                self.options.base_url, conversation_id, self.options.retry_policy.deadline
-            )
-            self._locked_conversation_id = conversation_id
-
-    def _release_lock(self) -> None:
-        if self._lock is not None:
-            self._lock.release()
-        self._lock = self._locked_conversation_id = None
-
     def finish(self) -> None:
         """Record how the turn ended, and let the next one of its conversation start."""
         chat_id, conversation_id = self.ids.get("chat_id"), self.ids.get("conversation_id")
@@ -121,7 +103,7 @@ class TurnRun(Generic[P]):
             # also for the requested one: if the server has lost it, the next turn must see that
             for place in {conversation_id, self.requested_conversation_id or conversation_id}:
                 _runtime.last_turns.record(self.options.base_url, place, last_turn)
-        self._release_lock()
+        self.lock.release()
 
 
 class AnswerTurnRun(TurnRun[FastAnswerParser]):
@@ -168,9 +150,9 @@ def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
     known_turn = find_last_turn(options, plan)
     turn.task = find_task() if plan.answers_bot else ""
 
-    yield from turn.lock(plan.conversation_id)
+    yield from turn.lock.hold(plan.conversation_id)
     plan = yield from restart_if_forked(options, plan, known_turn, turn.began_at)
-    yield from turn.lock(plan.conversation_id)
+    yield from turn.lock.hold(plan.conversation_id)
     plan, cancel_failed = yield from _cancel_open_chat(options, plan)
     try:
         if plan.messages is not planned.messages:
@@ -184,36 +166,8 @@ def start_turn(turn: TurnRun[P], messages: Sequence[BaseMessage]) -> Flow[P]:
             raise
     # the conversation cannot be continued: send the whole history in a new one
     plan = plan.for_new_conversation()
-    yield from turn.lock(plan.conversation_id)
+    yield from turn.lock.hold(plan.conversation_id)
     return (yield from _send_turn(turn, plan, draft_messages(options, plan)))
-
-
-def acquire_turn_lock(
-    base_url: str, conversation_id: str | None, deadline: float | None
-) -> Flow[LockHandle | None]:
-    """Wait for other turns of a conversation: a server accepts one at a time (error 4016).
-
-    Args:
-        base_url: The server.
-        conversation_id: The conversation, or the session of a site; None needs no lock.
-        deadline: When to stop waiting, by `time.monotonic()`.
-
-    Raises:
-        CozeConversationBusyError: Another turn did not end in time.
-        CozeTimeoutError: The deadline has passed.
-    """
-    if conversation_id is None:
-        return None
-    seconds_left = _MAX_LOCK_WAIT
-    if deadline is not None:
-        seconds_left = min(deadline - time.monotonic(), _MAX_LOCK_WAIT)
-    key = (base_url, conversation_id)
-    try:
-        return (yield from acquire(_runtime.conversation_locks, key, seconds_left))
-    except CozeConversationBusyError:
-        if has_passed(deadline):
-            raise make_deadline_error() from None
-        raise
 
 
 def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPlan, bool]]:

@@ -12,7 +12,7 @@ from langchain_coze import _runtime
 from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.retry import mark_received
 from langchain_coze._api.site import ProjectRun, open_stream, run_project
-from langchain_coze._chat.turn import acquire_turn_lock
+from langchain_coze._chat.turn_lock import TurnLock
 from langchain_coze._convert.to_coze import collect_system_variables
 from langchain_coze._site.answer_parser import SiteAnswerParser
 from langchain_coze._site.history import (
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk
 
-    from langchain_coze._api.conversation_lock import LockHandle
     from langchain_coze._api.effects import Flow, Reply
 
 
@@ -42,6 +41,7 @@ class SiteTurn:
         options: The options of the call.
         parser: The parser of the answer; None until the server has replied.
         stream: The open stream; None in the other modes.
+        lock: The lock of the session.
         session_id: The session that the turn runs in.
         run_id: The id that the run was asked to have; None of a task, which cannot be cancelled.
     """
@@ -52,7 +52,7 @@ class SiteTurn:
         self.single_chunk = single_chunk or options.mode != "stream"
         self.parser: SiteAnswerParser | None = None
         self.stream: Any = None
-        self.lock: LockHandle | None = None
+        self.lock = TurnLock(options.base_url, options.retry_policy.deadline)
         self.plan = SitePlan((), ())
         self.session_id: str | None = None
         self.run_id: str | None = None
@@ -96,13 +96,7 @@ class SiteTurn:
             reply_id, text = parser.ids.get("reply_id"), "".join(parser.texts)
             last_turn = describe_turn(reply_id, text, self.plan.full_history)
             _runtime.last_turns.record(self.options.base_url, session_id, last_turn)
-        self.release_lock()
-
-    def release_lock(self) -> None:
-        """Let the next turn of the session start."""
-        if self.lock is not None:
-            self.lock.release()
-            self.lock = None
+        self.lock.release()
 
 
 def start_site_turn(turn: SiteTurn, messages: Sequence[BaseMessage]) -> Flow[SiteAnswerParser]:
@@ -128,15 +122,13 @@ def _claim_session(turn: SiteTurn) -> Flow[None]:
     """Lock the session to continue; start a new one if it does not end where the history does."""
     options, session_id = turn.options, turn.plan.session_id
     if session_id is not None and _is_current(turn, session_id):
-        turn.lock = yield from acquire_turn_lock(
-            options.base_url, session_id, options.retry_policy.deadline
-        )
+        yield from turn.lock.hold(session_id)
         if _is_current(turn, session_id):  # no other call has continued it in the meantime
             if options.session_id is None:
                 _runtime.last_turns.record(options.base_url, session_id, OPEN_TURN)
             turn.session_id = session_id
             return
-        turn.release_lock()
+        turn.lock.release()
     _start_session(turn)
 
 
