@@ -105,7 +105,7 @@ def _stream_run(
     if missing or isinstance(parser.last_output, list):  # a list holds the question
         question = parser.last_output if isinstance(parser.last_output, list) else ""
         _raise_interrupt(
-            question or f"it has no {', '.join(missing)}", **parser.collect_error_context()
+            question or f"its output lacks {', '.join(missing)}", **parser.collect_error_context()
         )
     return _build_run(
         options,
