@@ -348,7 +348,7 @@ def test_site_workflow_is_used_by_programs_and_agents() -> None:
     assert json.loads(program) == {"booked": "2 night(s) in 杭州"}
     assert progress.split() == ["book:", "running", "book:", "done"]
     assert task.splitlines()[1] == "output: 1 night(s) in 北京"
-    assert "nights is at most 7 (code 201003)" in failure
+    assert "nights is at most 7 (code 201003, run_id " in failure
 
 
 def test_toolkit_makes_a_tool_of_each_workflow() -> None:
