@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
 from langchain_coze import _hints as hints
-from langchain_coze._convert.chunks import PROVIDER
+from langchain_coze._convert.to_coze import is_answer_of
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError
 
@@ -216,8 +216,7 @@ def is_own_answer(message: BaseMessage, model_name: str) -> bool:
     metadata = message.response_metadata
     return (
         isinstance(message, AIMessage)
-        and metadata.get("model_provider") == PROVIDER
-        and metadata.get("model_name") == model_name
+        and is_answer_of(message, model_name)
         and bool(metadata.get("chat_id") and metadata.get("conversation_id"))
     )
 

@@ -202,7 +202,7 @@ def _describe_own_calls(messages: Sequence[BaseMessage], model_name: str | None)
     return {
         str(call["id"]): f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})"
         for message in messages
-        if isinstance(message, AIMessage) and _is_own(message, model_name)
+        if isinstance(message, AIMessage) and is_answer_of(message, model_name)
         for call in message.tool_calls
     }
 
@@ -238,7 +238,7 @@ def _convert_assistant(message: BaseMessage, model_name: str | None) -> HistoryE
         warn_user(hints.ANSWER_FILES)
     if not message.text or message.response_metadata.get(_HANDOFF_BACK):
         return None  # only a handoff
-    if message.name and not _is_own(message, model_name):  # context, not a question itself
+    if message.name and not is_answer_of(message, model_name):  # context, not a question itself
         return HistoryEntry("context", _build_user_message(f"[{message.name}] {message.text}"))
     answer = {"role": "assistant", "type": "answer", "content_type": "text"}
     is_context = isinstance(message, AIMessage) and bool(message.tool_calls)
@@ -272,7 +272,8 @@ def _check_files_have_text(coze_messages: Sequence[EnterMessage]) -> None:
             )
 
 
-def _is_own(message: BaseMessage, model_name: str | None) -> bool:
+def is_answer_of(message: BaseMessage, model_name: str | None) -> bool:
+    """Return whether an answer is that of a bot, chatflow or project of coze.site."""
     metadata = message.response_metadata
     return metadata.get("model_provider") == PROVIDER and metadata.get("model_name") == model_name
 

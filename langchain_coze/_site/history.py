@@ -14,8 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 
 from langchain_coze import _site_hints as site_hints
 from langchain_coze._api.site import SiteOptions
-from langchain_coze._convert.chunks import PROVIDER
-from langchain_coze._convert.to_coze import get_role
+from langchain_coze._convert.to_coze import get_role, is_answer_of
 from langchain_coze._warnings import warn_user
 
 if TYPE_CHECKING:
@@ -137,13 +136,9 @@ def _find_last_answer(
 ) -> int:
     """Return the position of the last answer of a project, or of one of its sessions; else -1."""
     for position in reversed(range(len(messages))):
-        metadata = messages[position].response_metadata
-        if (
-            isinstance(messages[position], AIMessage)
-            and metadata.get("model_provider") == PROVIDER
-            and metadata.get("model_name") == model_name
-            and session_id in {None, metadata.get("session_id")}
-        ):
+        message = messages[position]
+        is_own = isinstance(message, AIMessage) and is_answer_of(message, model_name)
+        if is_own and session_id in {None, message.response_metadata.get("session_id")}:
             return position
     return -1
 
