@@ -23,9 +23,9 @@ from langchain_coze._site.schema import build_tool_schema, to_site_file
 from langchain_coze._site.turn import SiteTurn
 from langchain_coze._site.workflow import run_site_workflow
 from langchain_coze._workflows.file_parameters import map_files
-from langchain_coze._workflows.input_schema import make_tool_name
+from langchain_coze._workflows.metadata import make_tool_name
+from langchain_coze._workflows.parameters import validate_inputs
 from langchain_coze._workflows.progress import ProgressReporter
-from langchain_coze._workflows.validation import validate_inputs
 from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:

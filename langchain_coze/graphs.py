@@ -3,29 +3,6 @@
 Coze itself runs the loop of a bot's model and plugins. Only the bot's local plugins (端插件) are
 left to the client. `create_coze_agent` runs their calls and submits the results to the same chat
 (wire section 2.6) until the bot is done.
-
-Example:
-    ```python
-    from langchain_coze import ChatCoze, create_coze_agent
-    from langchain_coze.local import ClientTool, LocalBot, LocalCoze
-
-
-    def weather_bot(question: str):
-        weather = yield ClientTool("get_weather", {"city": "Hangzhou"})
-        yield f"The weather: {weather}"
-
-
-    def get_weather(city: str) -> str:
-        "Return the weather of a city."
-        return f"sunny in {city}"
-
-
-    coze = LocalCoze(LocalBot(weather_bot)).start()
-    bot = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url)
-    agent = create_coze_agent(bot, [get_weather], name="weather")
-    state = agent.invoke({"messages": [("user", "What is the weather like?")]})
-    assert state["messages"][-1].text == "The weather: sunny in Hangzhou"
-    ```
 """
 
 from __future__ import annotations
@@ -134,12 +111,23 @@ def create_coze_agent(  # noqa: PLR0913 - the options of `compile`
     Example:
         ```python
         from langchain_coze import ChatCoze, create_coze_agent
-        from langchain_coze.local import LocalCoze
+        from langchain_coze.local import ClientTool, LocalBot, LocalCoze
 
-        coze = LocalCoze().start()
+
+        def weather_bot(question: str):
+            weather = yield ClientTool("get_weather", {"city": "Hangzhou"})
+            yield f"The weather: {weather}"
+
+
+        def get_weather(city: str) -> str:
+            "Return the weather of a city."
+            return f"sunny in {city}"
+
+
+        coze = LocalCoze(LocalBot(weather_bot)).start()
         bot = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=coze.token, base_url=coze.base_url)
-        agent = create_coze_agent(bot, name="coze")
-        question = {"messages": [("user", "What is a Coze workflow?")]}
+        agent = create_coze_agent(bot, [get_weather], name="weather")
+        question = {"messages": [("user", "What is the weather like?")]}
         for chunk, _ in agent.stream(question, stream_mode="messages"):
             print(chunk.text, end="")
         ```
@@ -175,11 +163,10 @@ def create_workflow_graph(
     """Create a graph of one workflow, to use in another graph or to serve with `langgraph dev`.
 
     A question of the workflow is an `interrupt`; `Command(resume=answer)` continues the same run.
-    This requires a checkpointer, in this graph or in its parent. It then also announces each
-    request in a checkpoint before it is sent. If the process is killed, continuing the thread
-    raises `CozeUnknownResultError`, and nothing is sent again. That holds for
-    `durability="sync"` and `"async"` (the default), not for `"exit"`, which stores no checkpoint
-    before the graph ends or asks.
+    This requires a checkpointer, in this graph or in its parent. With one, a request is announced
+    in a checkpoint before it is sent: if the process is killed, continuing the thread raises
+    `CozeUnknownResultError`, and nothing is sent again. With `durability="exit"`, LangGraph stores
+    no checkpoint before the graph ends or asks, so this does not hold.
 
     Args:
         tool: The workflow.
@@ -283,11 +270,11 @@ def _read_context_arguments() -> dict[str, Any]:
     context = get_runtime().context
     if context is None:
         return {}
-    if isinstance(context, Mapping):
-        for key in context.keys() - _CONTEXT_ARGUMENTS:
-            reject_misspelt(str(key), _CONTEXT_ARGUMENTS, owner="The context of a run")
-    get = context.get if isinstance(context, Mapping) else lambda key: getattr(context, key, None)
-    return {key: value for key in _CONTEXT_ARGUMENTS if (value := get(key)) is not None}
+    if not isinstance(context, Mapping):  # a dataclass or a pydantic model
+        context = {key: getattr(context, key, None) for key in _CONTEXT_ARGUMENTS}
+    for key in context.keys() - _CONTEXT_ARGUMENTS:
+        reject_misspelt(str(key), _CONTEXT_ARGUMENTS, owner="The context of a run")
+    return {key: context[key] for key in _CONTEXT_ARGUMENTS if context.get(key) is not None}
 
 
 def _get_messages(state: Any) -> list[BaseMessage]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.callbacks import (
         AsyncCallbackManagerForRetrieverRun,
@@ -166,57 +165,53 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         del run_manager
-        search_options = self._read_search_options(query, kwargs)
-        with self._searching(query, kwargs) as (driver, flow):
-            chunks = driver.run(flow)
-        return _select_documents(chunks, *search_options)
+        limits, driver = self._read_limits(query, kwargs), self._make_driver()
+        return _select_documents(driver.run(self._search(driver, query, kwargs)), *limits)
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
         del run_manager
-        search_options = self._read_search_options(query, kwargs)
-        with self._searching(query, kwargs) as (driver, flow):
-            chunks = await driver.arun(flow)
-        return _select_documents(chunks, *search_options)
+        limits, driver = self._read_limits(query, kwargs), self._make_driver()
+        return _select_documents(await driver.arun(self._search(driver, query, kwargs)), *limits)
 
-    def _read_search_options(
+    def _read_limits(
         self, query: Any, kwargs: Mapping[str, Any]
     ) -> tuple[int | None, float | None]:
         """Return the document limit and the minimum score; reject invalid values."""
         if not isinstance(query, str) or not query.strip():
-            problem = "empty" if isinstance(query, str) else f"a {type(query).__name__}"
+            problem = "empty" if isinstance(query, str) else f"of type {type(query).__name__}"
             raise CozeInvalidRequestError(f"The query is {problem}.", hint=hints.EMPTY_QUERY)
         names = {name for name, value in kwargs.items() if value is not None}
         self._warn_unknown_arguments(names, _KNOWN_ARGUMENTS)
         k = kwargs.get("k", self.k)
+        if k is not None and (type(k) is not int or k < 1):
+            raise CozeInvalidRequestError(f"k is {k!r}.", hint=hints.RESULT_LIMIT)
         threshold = kwargs.get("score_threshold", self.score_threshold)
-        if k is not None and (not _is_number(k, int) or k < 1):
-            raise _make_option_error("k", k, hints.RESULT_LIMIT)
-        if threshold is not None and not (
-            _is_number(threshold, int, float) and 0 <= threshold < math.inf
-        ):
-            raise _make_option_error("score_threshold", threshold, hints.SCORE_THRESHOLD)
+        is_number = isinstance(threshold, (int, float)) and not isinstance(threshold, bool)
+        if threshold is not None and not (is_number and 0 <= threshold < math.inf):
+            raise CozeInvalidRequestError(
+                f"score_threshold is {threshold!r}.", hint=hints.SCORE_THRESHOLD
+            )
         return k, threshold
 
-    @contextlib.contextmanager
-    def _searching(
-        self, query: str, kwargs: Mapping[str, Any]
-    ) -> Iterator[tuple[Driver, Flow[list[dict[str, Any]]]]]:
-        """Yield the driver and the search flow; finish the turn afterwards."""
-        driver, options = self._make_driver(), self._build_options(kwargs, is_workflow=True)
+    def _search(
+        self, driver: Driver, query: str, kwargs: Mapping[str, Any]
+    ) -> Flow[list[dict[str, Any]]]:
+        """Return the chunks that the workflow or the bot recalls; finish the turn of the bot."""
+        options = self._build_options(kwargs, is_workflow=True)
         if options.workflow_id:
             inputs = {self.query_parameter: query}
-            yield driver, recall_from_workflow(options, inputs, self.output_path)
-            return
+            return (yield from recall_from_workflow(options, inputs, self.output_path))
         turn = TurnRun(options, RecallParser)
         try:
-            yield driver, recall_from_bot(turn, query, self.recall_grace)
+            chunks = yield from recall_from_bot(turn, query, self.recall_grace)
         except ABANDONED:
             self._cancel_if_abandoned(driver, turn)
             raise
         else:
             self._cancel_if_abandoned(driver, turn)
+            return chunks
         finally:
             turn.finish()
 
@@ -251,11 +246,3 @@ def _select_documents(
             warn_user(hints.NO_SCORES)
         chunks = [c for c in chunks if c["metadata"].get("score", math.inf) >= threshold]
     return to_documents(chunks[:k])
-
-
-def _is_number(value: Any, *types: type) -> bool:
-    return isinstance(value, types) and not isinstance(value, bool)
-
-
-def _make_option_error(name: str, value: Any, hint: str) -> CozeInvalidRequestError:
-    return CozeInvalidRequestError(f"{name} is {value!r}.", hint=hint)

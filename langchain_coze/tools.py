@@ -18,9 +18,12 @@ from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
 from langchain_coze._base.parameter_tool import ParameterTool
 from langchain_coze._chat.options import validate_bot_or_app
 from langchain_coze._convert.to_coze import stringify_values
-from langchain_coze._workflows.engine import WorkflowEngine
-from langchain_coze._workflows.input_schema import make_tool_name
-from langchain_coze._workflows.metadata import describe_workflow, describe_workspace_workflows
+from langchain_coze._workflows.engine import PreparedRun, WorkflowEngine
+from langchain_coze._workflows.metadata import (
+    describe_workflow,
+    describe_workspace_workflows,
+    make_tool_name,
+)
 from langchain_coze._workflows.progress import ProgressReporter
 from langchain_coze._workflows.workflow_run import read_run
 from langchain_coze.errors import CozeWorkflowInterrupt
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Flow
     from langchain_coze._workflows.file_parameters import InputSource
     from langchain_coze._workflows.graph import NestedRun
-    from langchain_coze._workflows.workflow_run import WorkflowRun, WorkflowState
+    from langchain_coze._workflows.workflow_run import WorkflowRun
 
 
 class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
@@ -186,54 +189,36 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
 
     def _describe(self, known_fields: Mapping[str, Any]) -> Flow[dict[str, Any]]:
         """Return the metadata of the workflow as fields of the tool."""
-        return describe_workflow(
-            self.workflow_id, known_fields, RetryPolicy(max_retries=self.max_retries)
-        )
+        policy = RetryPolicy(max_retries=self.max_retries)
+        return describe_workflow(self.workflow_id, known_fields, policy)
 
     # --- Calls -----------------------------------------------------------------------------------
 
     def _run(
-        self,
-        values: dict[str, Any],
-        *,
-        tool_call_id: str | None = None,
-        config: RunnableConfig,
+        self, values: dict[str, Any], *, tool_call_id: str | None = None, config: RunnableConfig
     ) -> tuple[str, Any]:  # LangChain evaluates these annotations at run time
-        source, engine = self._get_input_source(tool_call_id), self._make_engine(tool_call_id)
-        nested = self._nest_run(engine, values, source, config)
-        if nested is not None:
-            return _to_result(nested.run())
-        return _to_result(engine.run(lambda: engine.start(values, source)))
+        return _to_result(self._prepare_run(values, tool_call_id, config).run())
 
     async def _arun(
-        self,
-        values: dict[str, Any],
-        *,
-        tool_call_id: str | None = None,
-        config: RunnableConfig,
+        self, values: dict[str, Any], *, tool_call_id: str | None = None, config: RunnableConfig
     ) -> tuple[str, Any]:
-        source, engine = self._get_input_source(tool_call_id), self._make_engine(tool_call_id)
-        nested = self._nest_run(engine, values, source, config)
-        if nested is not None:
-            return _to_result(await nested.arun())
-        return _to_result(await engine.arun(lambda: engine.start(values, source)))
+        return _to_result(await self._prepare_run(values, tool_call_id, config).arun())
 
-    def _nest_run(
-        self,
-        engine: WorkflowEngine,
-        values: dict[str, Any],
-        source: InputSource,
-        config: RunnableConfig,
-    ) -> NestedRun | None:
-        """Return the nested graph of a call, or None outside a graph with a checkpointer."""
+    def _prepare_run(
+        self, values: dict[str, Any], tool_call_id: str | None, config: RunnableConfig
+    ) -> NestedRun | PreparedRun:
+        """Return the run of a call: in a nested graph if a checkpointer can resume it."""
+        engine = self._make_engine(tool_call_id)
+        source: InputSource = "network" if isinstance(self.args_schema, dict) else "coercion"
+        if tool_call_id is None:
+            source = "program"
         if "langgraph" not in sys.modules:
-            return None
+            return engine.start(values, source)
         from langchain_coze._workflows import graph, langgraph_internals  # noqa: PLC0415 - importing langgraph takes 150 ms
 
-        tool_call_id = engine.tool_call_id
         child_config = langgraph_internals.build_child_config(config, tool_call_id)
         if child_config is None:
-            return None
+            return engine.start(values, source)
         nodes = graph.WorkflowNodes(
             # the reporter is that of the tool, outside the nested graph
             make_engine=partial(self._make_engine, tool_call_id, engine.reporter),
@@ -243,20 +228,10 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
         )
         return graph.NestedRun(nodes=nodes, config=config, child_config=child_config)
 
-    def _get_input_source(self, tool_call_id: str | None) -> InputSource:
-        """Return where the parameters of a call come from."""
-        if tool_call_id is None:
-            return "program"
-        return "network" if isinstance(self.args_schema, dict) else "coercion"
-
     def _make_engine(
         self, tool_call_id: str | None = None, reporter: ProgressReporter | None = None
     ) -> WorkflowEngine:
-        """Return the engine of a start or a resume; its deadline counts from now.
-
-        Raises:
-            CozeInvalidRequestError: Both `bot_id` and `app_id` are set.
-        """
+        """Return the engine of a start or a resume; its deadline counts from now."""
         validate_bot_or_app("workflow", self.bot_id, self.app_id, required=False)
         body_fields = ("bot_id", "app_id", "workflow_version", "connector_id")
         body: dict[str, Any] = {name: v for name in body_fields if (v := getattr(self, name))}
@@ -273,13 +248,10 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
             endpoint=self.endpoint,
             tool_call_id=tool_call_id,
             reporter=reporter or ProgressReporter(self.workflow_id, tool_call_id),
-            on_async_unavailable=self._record_async_unavailable,
+            on_async_unavailable=partial(setattr, self, "_async_unavailable", True),  # noqa: FBT003 - setattr is positional
             retry_policy=RetryPolicy.for_call(self.max_retries, self.max_duration),
             polling=self._build_polling(self.poll_interval, self.poll_timeout),
         )
-
-    def _record_async_unavailable(self) -> None:
-        self._async_unavailable = True
 
     # --- Resuming outside a graph ----------------------------------------------------------------
 
@@ -301,13 +273,15 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
 
         Source: wire sections 4.4 and 4.5.
         """
-        engine = self._make_engine()
-        return _require_finished(engine.run(lambda: _resume(engine, interrupt, answer)))
+        return _require_finished(self._prepare_resume(interrupt, answer).run())
 
     async def aresume(self, interrupt: CozeWorkflowInterrupt, answer: Any) -> WorkflowRun:
         """Async version of `resume`."""
+        return _require_finished(await self._prepare_resume(interrupt, answer).arun())
+
+    def _prepare_resume(self, interrupt: CozeWorkflowInterrupt, answer: Any) -> PreparedRun:
         engine = self._make_engine()
-        return _require_finished(await engine.arun(lambda: _resume(engine, interrupt, answer)))
+        return engine.resume(interrupt.run, interrupt.pending, answer, "program")
 
 
 class CozeToolkit(CozeConnectionFields, BaseToolkit):
@@ -357,39 +331,22 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
         return self._build_tools(await self._make_driver().arun(self._list_workflows()))
 
     def _list_workflows(self) -> Flow[list[dict[str, Any]]]:
-
         query = {"workspace_id": self.workspace_id, "workflow_mode": "workflow"}
         if self.app_id:
             query["app_id"] = self.app_id
-        return describe_workspace_workflows(
-            query, self.tool_options, RetryPolicy(max_retries=self.max_retries)
-        )
+        policy = RetryPolicy(max_retries=self.max_retries)
+        return describe_workspace_workflows(query, self.tool_options, policy)
 
     def _build_tools(self, workflows: list[dict[str, Any]]) -> list[BaseTool]:
-        """Return the tools for the listed workflows."""
         fields = {name: getattr(self, name) for name in CozeConnectionFields.model_fields}
         if self.app_id:
             fields["app_id"] = self.app_id
-        return [
-            CozeWorkflowTool(**{**fields, **self.tool_options, **workflow})
-            for workflow in workflows
-        ]
-
-
-def _resume(
-    engine: WorkflowEngine, interrupt: CozeWorkflowInterrupt, answer: Any
-) -> Flow[WorkflowState]:
-    earlier_messages = interrupt.run.get("messages") or []
-    return engine.resume(interrupt.pending, answer, earlier_messages, "program")
+        fields |= self.tool_options
+        return [CozeWorkflowTool(**{**fields, **workflow}) for workflow in workflows]
 
 
 def _require_finished(state: Mapping[str, Any]) -> WorkflowRun:
-    """Return a run that has ended.
-
-    Raises:
-        CozeWorkflowError: It failed.
-        CozeWorkflowInterrupt: It waits for an answer.
-    """
+    """Return a run that has ended; raise its failure, or the question that it waits on."""
     pending = state.get("pending")
     if pending is None:
         return read_run(state)

@@ -269,15 +269,15 @@ class ErrorReport(CozeModel):
         return _to_str(self.detail.get("logid") or self.error.get("logid"))
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes | str) -> Any:
     """Return the parsed JSON of a body, or None if it is not JSON.
 
-    Invalid UTF-8 and lone surrogate escapes become U+FFFD, so that they do not lose the rest.
+    Invalid UTF-8 and lone surrogates become U+FFFD or `?`, so that they do not lose the rest.
     """
     try:
         return from_json(body)
-    except ValueError:
-        pass
+    except (ValueError, TypeError):  # a TypeError: a str with a lone surrogate
+        body = body.encode("utf-8", "replace") if isinstance(body, str) else body
     try:
         return from_json(_LONE_SURROGATE.sub(r"\\ufffd", body.decode("utf-8", "replace")))
     except ValueError:

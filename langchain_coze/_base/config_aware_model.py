@@ -14,7 +14,7 @@ from langchain_core.prompt_values import ChatPromptValue
 
 from langchain_coze._base.bot import CONFIG_KEY, USER_CONFIG_KEY, add_config_arguments
 from langchain_coze._base.unsupported import drop_secrets
-from langchain_coze._convert.traceable import make_traceable
+from langchain_coze._convert.attachments import make_traceable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 
 from langchain_coze import _hints as hints
 from langchain_coze._base.unsupported import CallArguments, drop_secrets
-from langchain_coze._workflows.plain_data import to_plain_data
+from langchain_coze._workflows.parameters import to_plain_data
 from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:

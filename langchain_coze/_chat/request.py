@@ -19,13 +19,11 @@ from langchain_coze._chat.options import DEFAULT_USER_ID, STRING_MAP_OPTIONS, Ch
 from langchain_coze._convert.to_coze import (
     MAX_CHATFLOW_MESSAGES,
     MAX_MESSAGES,
-    EnterMessage,
     HistoryFormat,
     collect_system_variables,
-    list_attachments,
+    select_entries,
+    serialize_entries,
     stringify_values,
-    to_coze_messages,
-    with_file_ids,
 )
 from langchain_coze.errors import CozeInvalidRequestError
 
@@ -34,12 +32,13 @@ if TYPE_CHECKING:
 
     from langchain_coze._api.effects import Request
     from langchain_coze._chat.history import TurnPlan
+    from langchain_coze._convert.to_coze import HistoryEntry
 
 
 _BOT_ONLY_OPTIONS = ("custom_variables", "meta_data", "publish_status", "enable_card")
 
 
-def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
+def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[HistoryEntry]:
     """Return the messages of a request, before their files are uploaded.
 
     Raises:
@@ -51,24 +50,24 @@ def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[EnterMessage]:
     history_format: HistoryFormat = "messages"
     if options.is_studio:  # it cannot take a history as messages (wire section 8)
         history_format = "one_message" if chatflow else "transcript"
-    messages = to_coze_messages(
+    entries = select_entries(
         plan.messages,
         system_mode=options.system_message_mode,
         model_name=options.model_name,
         limit=MAX_CHATFLOW_MESSAGES if chatflow else MAX_MESSAGES,
         history_format=history_format,
     )
-    if chatflow and not options.is_studio and list_attachments(messages):
+    if chatflow and not options.is_studio and any(entry.files for entry in entries):
         raise CozeInvalidRequestError(
             "A chatflow accepts only text messages.", hint=hints.CHATFLOW_FILE
         )
-    return messages
+    return entries
 
 
 def build_request(
     options: ChatOptions,
     plan: TurnPlan,
-    draft: Sequence[EnterMessage],
+    draft: Sequence[HistoryEntry],
     file_ids: Mapping[str, str],
 ) -> Request:
     """Return the request that starts or continues a turn.
@@ -85,7 +84,7 @@ def build_request(
     if plan.outputs is not None and plan.open_chat is not None:
         chat = Chat(id=plan.open_chat.chat_id, conversation_id=plan.conversation_id)
         return build_submit_request(chat, plan.outputs, stream=options.stream)
-    messages = with_file_ids(draft, file_ids)
+    messages = serialize_entries(draft, file_ids)
     variables = collect_system_variables(
         plan.full_history, options.system_message_mode, options.system_message_variable
     )

@@ -166,7 +166,7 @@ def _read_recall(parser: RecallParser, stream: Any, grace: float) -> Flow[None]:
 
 def _is_agent_handoff(content: str) -> bool:
     """Return whether a message only hands over to another agent of the bot."""
-    body = parse_json(content.encode("utf-8", "replace"))
+    body = parse_json(content)
     kind = body.get("msg_type") if isinstance(body, dict) else None
     return isinstance(kind, str) and kind.startswith(_AGENT_HANDOFF_PREFIX)
 

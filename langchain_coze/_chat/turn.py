@@ -31,7 +31,6 @@ from langchain_coze._chat.options import CONVERSATION_NAME
 from langchain_coze._chat.request import build_request, draft_messages
 from langchain_coze._chat.stream_parser import ChatStreamParser
 from langchain_coze._chat.turn_lock import TurnLock
-from langchain_coze._convert.to_coze import list_attachments
 from langchain_coze.errors import CozeConversationBusyError, CozeError
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
     from langchain_coze._api.effects import Flow, Reply, Request
     from langchain_coze._chat.options import ChatOptions
-    from langchain_coze._convert.to_coze import EnterMessage
+    from langchain_coze._convert.to_coze import HistoryEntry
 
 P = TypeVar("P", bound=ChatStreamParser)
 
@@ -185,11 +184,11 @@ def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPl
     return replace(plan, messages=plan.reopened_messages), False  # Coze forgets the cancelled turn
 
 
-def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[EnterMessage]) -> Flow[P]:
+def _send_turn(turn: TurnRun[P], plan: TurnPlan, draft: Sequence[HistoryEntry]) -> Flow[P]:
     """Upload the files, send the request, and create the parser of its reply."""
     options = turn.options
     plan = yield from _create_chatflow_conversation(options, plan)
-    files = [attachment.upload for attachment in list_attachments(draft) if attachment.data]
+    files = [file.upload for entry in draft for file in entry.files if file.data]
     file_ids = yield from upload_all(
         files, _runtime.uploaded_file_ids, options.base_url, options.retry_policy
     )

@@ -1,30 +1,26 @@
 """Convert images, files and audio from LangChain's content blocks to Coze attachments. Pure.
 
 Links are passed on, bytes are uploaded first, ids of uploaded files are used as is (wire sections
-2.1 and 5.3). Errors that can be detected locally are raised here, before any request.
+2.1 and 5.3).
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import mimetypes
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, Literal, NamedTuple
+
+from langchain_core.messages import BaseMessage
 
 from langchain_coze import _hints as hints
 from langchain_coze._api.effects import Upload
-from langchain_coze._convert.file_types import (
-    FileType,
-    detect_file_type,
-    detect_image_type,
-    detect_text_type,
-)
+from langchain_coze._convert.file_types import detect_file_type, detect_image_type, is_text
 from langchain_coze.errors import CozeInvalidRequestError
 
-MAX_FILE_SIZE = 512 * 1024 * 1024
-"""The maximum size of an uploaded file in bytes (wire section 5.3)."""
+MAX_FILE_SIZE = 512 * 1024 * 1024  # bytes (wire section 5.3)
 
 AttachmentKind = Literal["image", "file", "audio"]
 
@@ -41,25 +37,12 @@ FILE_BLOCK_TYPES: Mapping[str, AttachmentKind] = {
 """The types of content blocks that hold files, and Coze's type for each."""
 
 _MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+*-]+(\s*;[ -~]*)?", re.ASCII)
-DATA_KEYS = ("base64", "data", "file_data", "bytes")
-_DEFAULT_MIME: Mapping[AttachmentKind, str] = {
-    "image": "image/png",
-    "audio": "audio/wav",
-    "file": "application/octet-stream",
-}
+_DATA_KEYS = ("base64", "data", "file_data", "bytes")
+_DEFAULT_MIME = {"image": "image/png", "audio": "audio/wav", "file": "application/octet-stream"}
 
 
 class Attachment(NamedTuple):
-    """One file of a message; exactly one of `url`, `file_id` and `data` is set.
-
-    Attributes:
-        kind: Coze's type for it.
-        url: A public link.
-        file_id: The id of an uploaded file.
-        data: Its bytes, to be uploaded.
-        name: Its file name.
-        mime_type: Its MIME type.
-    """
+    """One file of a message: a public `url`, the `file_id` of an upload, or `data` to upload."""
 
     kind: AttachmentKind
     url: str = ""
@@ -73,19 +56,19 @@ class Attachment(NamedTuple):
         """The file to upload, if `data` is set."""
         return Upload(self.name, self.data, self.mime_type)
 
-    def to_item(self, file_id: str = "") -> dict[str, str]:
+    def to_item(self, file_ids: Mapping[str, str]) -> dict[str, str]:
         """Return the file as an `object_string` item (wire section 2.1)."""
-        location = {"file_url": self.url} if self.url else {"file_id": file_id or self.file_id}
-        return {"type": self.kind, **location}
+        if self.url:
+            return {"type": self.kind, "file_url": self.url}
+        file_id = file_ids.get(self.upload.digest, "") if self.data else self.file_id
+        return {"type": self.kind, "file_id": file_id}
 
 
 def parse_block(block: Any) -> str | Attachment:
     """Return the text of a content block, or the file that it holds.
 
-    Args:
-        block: A str; a standard content block with `url`, `base64` or `file_id`, in the current or
-            the earlier format; or a block in OpenAI's or Anthropic's format. Bytes are accepted in
-            place of base64.
+    The block is a str, a standard content block with `url`, `base64` or `file_id`, in the current
+    or the earlier format, or in the format of OpenAI or Anthropic. Bytes may replace base64.
 
     Raises:
         CozeInvalidRequestError: Coze does not accept the block, or its data is empty, too large, or
@@ -93,13 +76,14 @@ def parse_block(block: Any) -> str | Attachment:
     """
     if isinstance(block, str):
         return block
-    if not isinstance(block, Mapping):
-        raise _make_unsupported_error(type(block).__name__)
-    kind = str(block.get("type"))
+    kind = str(block.get("type")) if isinstance(block, Mapping) else type(block).__name__
+    if not isinstance(block, Mapping) or kind not in {"text", "input_text", *FILE_BLOCK_TYPES}:
+        raise CozeInvalidRequestError(
+            f"A message has content of type {kind!r}, which Coze does not accept.",
+            hint=hints.BLOCK_TYPE,
+        )
     if isinstance(block.get("text"), str) and kind in {"text", "text-plain", "file", "input_text"}:
         return str(block["text"])
-    if kind not in FILE_BLOCK_TYPES:
-        raise _make_unsupported_error(kind)
     return _build_attachment(FILE_BLOCK_TYPES[kind], _normalize(block))
 
 
@@ -114,12 +98,15 @@ def _normalize(block: Mapping[str, Any]) -> dict[str, Any]:
         **(inner if isinstance(inner, Mapping) else {}),
     }
     mime_type = fields.get("mime_type") or fields.get("media_type")
-    if fields.get("format"):  # OpenAI's input_audio
-        mime_type = mime_type or f"audio/{fields['format']}"
+    if not mime_type and fields.get("format"):  # OpenAI's input_audio
+        mime_type = f"audio/{fields['format']}"
+    file_id = fields.get("file_id")
+    if not file_id and fields.get("source_type") == "id":  # otherwise it is the id of the block
+        file_id = fields.get("id")
     normalized: dict[str, Any] = {
         "url": fields.get("url"),
-        "file_id": fields.get("file_id") or fields.get("id") if _has_file_id(fields) else None,
-        "data": next((fields[k] for k in DATA_KEYS if fields.get(k) is not None), None),
+        "file_id": file_id,
+        "data": next((fields[k] for k in _DATA_KEYS if fields.get(k) is not None), None),
         "mime_type": mime_type,
         "name": fields.get("filename") or fields.get("name") or fields.get("title"),
     }
@@ -131,16 +118,15 @@ def _normalize(block: Mapping[str, Any]) -> dict[str, Any]:
     return normalized
 
 
-def _has_file_id(fields: Mapping[str, Any]) -> bool:
-    """Return whether a file id is set; in the standard format, `id` is the id of the block."""
-    return bool(fields.get("file_id")) or fields.get("source_type") == "id"
-
-
 def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attachment:
+    declared, name = str(fields["mime_type"] or ""), str(fields["name"] or "")
     if fields["url"]:
-        url = _require_public_url(str(fields["url"]))
-        name, mime_type = str(fields["name"] or ""), str(fields["mime_type"] or "")
-        return Attachment(kind, url=url, name=name, mime_type=mime_type)
+        url = str(fields["url"])
+        if not url.lower().startswith(("http://", "https://")):
+            raise CozeInvalidRequestError(
+                f"Coze cannot fetch a file from {url[:80]!r}.", hint=hints.PUBLIC_LINK
+            )
+        return Attachment(kind, url=url, name=name, mime_type=declared)
     if fields["file_id"]:
         return Attachment(kind, file_id=str(fields["file_id"]))
     if fields["data"] is None:
@@ -148,83 +134,92 @@ def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attach
             f"A content block of type {kind!r} has no link, no bytes and no file id.",
             hint=hints.FILE_SOURCE,
         )
-    if not isinstance(fields["data"], (str, bytes, bytearray)):
-        raise _make_base64_error()
     data = _read_bytes(fields["data"])
-    declared = _check_mime_type(str(fields["mime_type"] or ""))
-    file_type = _require_image_type(data, declared) if kind == "image" else detect_file_type(data)
-    name = str(fields["name"] or "").encode("utf-8", "replace").decode()  # no lone surrogates
-    if file_type is None and kind == "file" and not (name or declared):
-        file_type = detect_text_type(data)
-    mime_type = declared or _DEFAULT_MIME[kind]
-    if not name:  # Coze derives the type of the file from its extension
-        subtype = mime_type.partition("/")[2]
-        extension = f".{subtype}" if subtype.isalnum() else ""
-        name = kind + (mimetypes.guess_extension(mime_type) or extension)
-    if file_type is not None:  # Coze checks the name against the content
-        name, mime_type = file_type.correct_name(name), file_type.mime_type
+    if declared and not _MIME_TYPE.fullmatch(declared):  # not safe in a header of the upload form
+        raise CozeInvalidRequestError(
+            f"{declared[:80]!r} is not a MIME type.", hint=hints.MIME_TYPE
+        )
+    name = name.encode("utf-8", "replace").decode()  # no lone surrogates
+    name, mime_type = _correct_type(kind, data, name, declared)
     return Attachment(kind, data=data, name=name, mime_type=mime_type)
 
 
-def _check_mime_type(mime_type: str) -> str:
-    """Return a MIME type that is safe in a header of the upload form."""
-    if mime_type and not _MIME_TYPE.fullmatch(mime_type):
-        raise CozeInvalidRequestError(
-            f"{mime_type[:80]!r} is not a MIME type.", hint=hints.MIME_TYPE
-        )
-    return mime_type
-
-
-def _require_public_url(url: str) -> str:
-    if not url.lower().startswith(("http://", "https://")):
-        raise CozeInvalidRequestError(
-            f"Coze cannot fetch a file from {url[:80]!r}.", hint=hints.PUBLIC_LINK
-        )
-    return url
-
-
-def _read_bytes(value: str | bytes | bytearray) -> bytes:
-    """Return the bytes of a file, checked against the limits that Coze documents."""
-    size = len(value) * 3 // 4 if isinstance(value, str) else len(value)
-    if size > MAX_FILE_SIZE + 2:  # base64 padding adds up to two
-        raise CozeInvalidRequestError(
-            f"A file has {size / 1024**2:.0f} MB; Coze accepts at most 512 MB.",
-            code=4302,
-            hint=hints.LARGE_ATTACHMENT,
-        )
-    data = _decode_base64(value) if isinstance(value, str) else bytes(value)
-    if not data:
-        raise CozeInvalidRequestError("A file is empty.", code=4300, hint=hints.EMPTY_FILE)
-    return data
-
-
-def _decode_base64(value: str) -> bytes:
-    try:
-        text = "".join(value.split()).replace("-", "+").replace("_", "/")
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (ValueError, binascii.Error) as error:
-        raise _make_base64_error() from error
-
-
-def _make_base64_error() -> CozeInvalidRequestError:
-    return CozeInvalidRequestError("The content of a file is not valid base64.", hint=hints.BASE64)
-
-
-def _require_image_type(data: bytes, declared: str) -> FileType:
-    """Return the type of an image, detected from its content."""
-    file_type = detect_image_type(data)
-    if file_type is None:
+def _correct_type(kind: AttachmentKind, data: bytes, name: str, declared: str) -> tuple[str, str]:
+    """Return the name and the MIME type of a file, which Coze checks against its content."""
+    types = detect_image_type(data) if kind == "image" else detect_file_type(data)
+    if not types and kind == "image":
         raise CozeInvalidRequestError(
             f"A content block is declared as an image ({declared or 'no MIME type'}), but its data "
             "is not a known image format.",
             code=4303,
             hint=hints.IMAGE_FORMAT,
         )
-    return file_type
+    if not types and kind == "file" and not (name or declared) and is_text(data):
+        types = ["text/plain", ".txt"]
+    mime_type = declared or _DEFAULT_MIME[kind]
+    if not name:  # Coze derives the type of the file from its extension
+        subtype = mime_type.partition("/")[2]
+        extension = f".{subtype}" if subtype.isalnum() else ""
+        name = kind + (mimetypes.guess_extension(mime_type) or extension)
+    if not types:
+        return name, mime_type
+    mime_type, *extensions = types
+    path = PurePath(name)
+    if path.suffix.lower() not in extensions:
+        name = (path.stem if path.suffix else name) + extensions[0]
+    return name, mime_type
 
 
-def _make_unsupported_error(kind: str) -> CozeInvalidRequestError:
-    return CozeInvalidRequestError(
-        f"A message has content of type {kind!r}, which Coze does not accept.",
-        hint=hints.BLOCK_TYPE,
+def _read_bytes(value: Any) -> bytes:
+    """Return the bytes of a file, checked against the limits that Coze documents."""
+    is_bytes = isinstance(value, (bytes, bytearray))
+    size = len(value) if is_bytes else len(str(value)) * 3 // 4
+    if size > MAX_FILE_SIZE + 2:  # base64 padding adds up to two
+        raise CozeInvalidRequestError(
+            f"A file is {size / 1024**2:.0f} MB in size; Coze accepts at most 512 MB.",
+            code=4302,
+            hint=hints.LARGE_ATTACHMENT,
+        )
+    data = bytes(value) if is_bytes else _decode_base64(value)
+    if not data:
+        raise CozeInvalidRequestError("A file is empty.", code=4300, hint=hints.EMPTY_FILE)
+    return data
+
+
+def _decode_base64(value: Any) -> bytes:
+    try:
+        text = "".join(value.split()).replace("-", "+").replace("_", "/")
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (AttributeError, ValueError) as error:  # an AttributeError: it is not a str
+        raise CozeInvalidRequestError(
+            "The content of a file is not valid base64.", hint=hints.BASE64
+        ) from error
+
+
+def make_traceable(messages: Sequence[Any]) -> list[Any]:
+    """Return messages whose files LangChain can trace: bytes as base64, with a MIME type."""
+    return [_make_message_traceable(message) for message in messages]
+
+
+def _make_message_traceable(message: Any) -> Any:
+    if not isinstance(message, BaseMessage) or isinstance(message.content, str):
+        return message
+    content = [_make_block_traceable(block) for block in message.content]
+    is_same = all(new is old for new, old in zip(content, message.content, strict=True))
+    return message if is_same else message.model_copy(update={"content": content})
+
+
+def _make_block_traceable(block: Any) -> Any:
+    key = next(
+        (k for k in _DATA_KEYS if isinstance(block, dict) and block.get(k) is not None), None
     )
+    if key is None or block.get("type") not in FILE_BLOCK_TYPES:
+        return block
+    value = block[key]
+    if isinstance(value, str) and block.get("mime_type"):
+        return block
+    parsed = parse_block(block)
+    if not isinstance(parsed, Attachment):
+        return block
+    text = value if isinstance(value, str) else base64.b64encode(parsed.data).decode()
+    return {**block, key: text, "mime_type": block.get("mime_type") or parsed.mime_type}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessage, AIMessageChunk, message_chunk_to_message
+from langchain_core.messages import AIMessageChunk, message_chunk_to_message
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import BaseModel
 
@@ -23,19 +23,13 @@ if TYPE_CHECKING:
 PROVIDER = "coze"
 """The name of this provider in `response_metadata["model_provider"]`."""
 
-_SLOTS = ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
-
 
 def build_chunk(
     content: str, more_metadata: Mapping[str, Any] | None = None, **fields: Any
 ) -> ChatGenerationChunk:
-    """Return a validated chunk with any fields.
+    """Return a validated chunk with any fields of `AIMessageChunk`.
 
-    Args:
-        content: The text that this chunk adds.
-        more_metadata: Its `response_metadata`. Every chunk also names its provider, by which
-            LangChain finds our block translator.
-        **fields: Further fields of `AIMessageChunk`.
+    Every chunk names its provider, by which LangChain finds our block translator.
     """
     metadata = {"model_provider": PROVIDER, **(more_metadata or {})}
     message = AIMessageChunk(content=content, response_metadata=metadata, **fields)
@@ -88,24 +82,17 @@ def _build_text_chunk_fast(content: str) -> ChatGenerationChunk:
     return chunk
 
 
-def _is_same(one: Any, other: Any) -> bool:
-    """Return whether two pydantic objects are equal in type and slots."""
-    return type(one) is type(other) and all(
-        getattr(one, slot) == getattr(other, slot) for slot in _SLOTS
-    )
+def _get_state(value: Any) -> tuple[Any, ...]:
+    """Return the type and all slots of a pydantic object, and the order of its fields."""
+    return type(value), value.__getstate__(), list(value.__dict__)
 
 
 def _fast_path_is_valid() -> bool:
     """Return whether a chunk built without validation equals a validated one."""
     try:
         built, right = _build_text_chunk_fast("probe"), build_chunk("probe")
-        return (
-            _is_same(built, right)
-            and _is_same(built.message, right.message)
-            and _is_same(built + built, right + right)
-            and list(built.__dict__) == list(right.__dict__)
-            and list(built.message.__dict__) == list(right.message.__dict__)
-        )
+        pairs = ((built, right), (built.message, right.message), (built + built, right + right))
+        return all(_get_state(one) == _get_state(other) for one, other in pairs)
     except Exception:  # noqa: BLE001 - after any failure, chunks are validated
         return False
 
@@ -118,8 +105,6 @@ def to_chat_result(chunks: list[ChatGenerationChunk]) -> ChatResult:
     """Return the result of a turn in single-chunk mode."""
     (chunk,) = chunks
     message = message_chunk_to_message(chunk.message)
-    if not isinstance(message, AIMessage):  # pragma: no cover - our chunks are AI messages
-        raise TypeError(type(message))
     return ChatResult(generations=[ChatGeneration(message=message)])
 
 

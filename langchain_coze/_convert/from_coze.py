@@ -7,7 +7,6 @@ Plugin calls, cards, images, files and audio arrive as JSON in a message's `cont
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.utils.json import parse_partial_json
@@ -15,7 +14,7 @@ from langchain_core.utils.json import parse_partial_json
 from langchain_coze._api.models import parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from langchain_core.messages.ai import UsageMetadata
 
@@ -27,17 +26,26 @@ _ANSWER_FINISH = "generate_answer_finish"
 _LOCAL_PLUGIN = 6  # a plugin_type: the client runs it
 
 
+def parse_object(text: str) -> dict[str, Any]:
+    """Return the JSON object in a text, or an empty dict."""
+    value = parse_json(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _parse_or_keep(text: str) -> Any:
+    """Return the parsed JSON of a text, or the text if it is not JSON."""
+    value = parse_json(text)
+    return text if value is None else value
+
+
 def build_card_block(content: str) -> Block:
-    """Return the block of a card: the parsed JSON, or the raw text if it is not JSON."""
-    card = parse_json(content.encode())
-    value = {"type": "card", "content": content if card is None else card}
-    return {"type": "non_standard", "value": value}
+    """Return the block of a card."""
+    return _build_other_block("card", _parse_or_keep(content))
 
 
 def is_local_plugin(content: str) -> bool:
     """Return whether a call is for a tool of the client (wire section 2.3)."""
-    call = parse_json(content.encode())
-    return isinstance(call, dict) and call.get("plugin_type") == _LOCAL_PLUGIN
+    return parse_object(content).get("plugin_type") == _LOCAL_PLUGIN
 
 
 def build_call_block(message_id: str, content: str) -> Block:
@@ -45,14 +53,13 @@ def build_call_block(message_id: str, content: str) -> Block:
 
     Coze sends no call id: the message id takes its place.
     """
-    body = parse_json(content.encode())
+    body = parse_json(content)
     call: Any = body if isinstance(body, dict) else {"arguments": content}
     if isinstance(call.get("function"), dict):  # Studio's format
         call = call["function"]
     arguments = call.get("arguments")
     if isinstance(arguments, str):
-        parsed = parse_json(arguments.encode()) if arguments else {}
-        arguments = arguments if parsed is None else parsed
+        arguments = _parse_or_keep(arguments) if arguments else {}
     if not isinstance(arguments, dict):
         arguments = {} if arguments is None else {"input": arguments}
     name = str(call.get("name") or call.get("plugin_name") or "")
@@ -61,20 +68,16 @@ def build_call_block(message_id: str, content: str) -> Block:
 
 def build_result_block(call_id: str, content: str) -> Block:
     """Return the block of a plugin's result (a `tool_response` message)."""
-    output = parse_json(content.encode())
+    output = _parse_or_keep(content)
     if isinstance(output, dict) and isinstance(output.get("response_for_model"), str):
         output = output["response_for_model"]
-    return {
-        "type": "server_tool_result",
-        "tool_call_id": call_id,
-        "status": "success",
-        "output": content if output is None else output,
-    }
+    head = {"type": "server_tool_result", "tool_call_id": call_id}
+    return {**head, "status": "success", "output": output}
 
 
 def parse_object_string(content: str) -> tuple[str, list[Block]]:
     """Return the text of an `object_string` answer and the blocks of its images and files."""
-    items = parse_json(content.encode())
+    items = parse_json(content)
     if not isinstance(items, list):
         return content, []
     texts: list[str] = []
@@ -86,8 +89,12 @@ def parse_object_string(content: str) -> tuple[str, list[Block]]:
         elif kind in {"image", "file", "audio"}:
             blocks.append(_build_file_block(item))
         else:
-            blocks.append({"type": "non_standard", "value": {"type": "item", "content": item}})
+            blocks.append(_build_other_block("item", item))
     return "\n".join(text for text in texts if text), blocks
+
+
+def _build_other_block(kind: str, content: Any) -> Block:
+    return {"type": "non_standard", "value": {"type": kind, "content": content}}
 
 
 def _build_file_block(item: Block) -> Block:
@@ -110,40 +117,31 @@ def build_audio_block(pieces: Iterable[str]) -> Block | None:
     audio = b"".join(map(_decode_base64, pieces))
     if not audio:
         return None
-    mime_type = "audio/ogg" if audio.startswith(b"OggS") else "audio/pcm"
-    return {
-        "type": "audio",
-        "base64": base64.b64encode(audio).decode(),
-        "mime_type": "audio/wav" if audio.startswith(b"RIFF") else mime_type,
-    }
+    formats = {b"OggS": "audio/ogg", b"RIFF": "audio/wav"}
+    mime_type = formats.get(audio[:4], "audio/pcm")
+    return {"type": "audio", "base64": base64.b64encode(audio).decode(), "mime_type": mime_type}
 
 
 def _decode_base64(piece: str) -> bytes:
     try:
         return base64.b64decode(piece + "=" * (-len(piece) % 4))
-    except (ValueError, binascii.Error):
+    except ValueError:
         return b""
 
 
 def is_interrupt(content: str) -> bool:
     """Return whether a `verbose` message reports that the bot waits for its user (wire 2.5)."""
-    body = _parse_control(content)
+    body = parse_object(content)
     if body.get("msg_type") != _ANSWER_FINISH:
         return body.get("msg_type") == "interrupt"
     data = body.get("data")
-    finish = parse_json(data.encode()) if isinstance(data, str) else data
+    finish = parse_json(data) if isinstance(data, str) else data
     return isinstance(finish, dict) and finish.get("finish_reason") == 1
 
 
 def is_answer_finish(content: str) -> bool:
     """Return whether a `verbose` message reports that the bot has answered (wire 2.5)."""
-    return _parse_control(content).get("msg_type") == _ANSWER_FINISH
-
-
-def _parse_control(content: str) -> Mapping[str, Any]:
-    """Return the JSON object in a `verbose` message, or an empty one."""
-    body = parse_json(content.encode())
-    return body if isinstance(body, dict) else {}
+    return parse_object(content).get("msg_type") == _ANSWER_FINISH
 
 
 def prevent_repair(arguments: str) -> str:
@@ -152,7 +150,7 @@ def prevent_repair(arguments: str) -> str:
     LangChain's chunks complete truncated JSON, which is normal while streaming. Coze sends
     arguments in one piece (wire section 2.6): truncated ones are invalid, and no tool may run.
     """
-    if not arguments or parse_json(arguments.encode()) is not None:
+    if not arguments or parse_json(arguments) is not None:
         return arguments
     try:
         parse_partial_json(arguments)
@@ -172,10 +170,8 @@ def to_usage_metadata(usage: Usage) -> UsageMetadata | None:
         "output_tokens": usage.output_count,
         "total_tokens": total_tokens,
     }
-    if usage.input_tokens_details is not None:
-        cached = usage.input_tokens_details.cached_tokens
-        usage_metadata["input_token_details"] = {"cache_read": cached}
-    if usage.output_tokens_details is not None:
-        reasoning = usage.output_tokens_details.reasoning_tokens
-        usage_metadata["output_token_details"] = {"reasoning": reasoning}
+    if (inputs := usage.input_tokens_details) is not None:
+        usage_metadata["input_token_details"] = {"cache_read": inputs.cached_tokens}
+    if (outputs := usage.output_tokens_details) is not None:
+        usage_metadata["output_token_details"] = {"reasoning": outputs.reasoning_tokens}
     return usage_metadata

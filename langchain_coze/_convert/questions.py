@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_coze._api.models import parse_json
+from langchain_coze._convert.from_coze import parse_object
 
 _INPUT_NODE = 5  # the interrupt type of an input node
 
 
 def parse_question(data: str) -> tuple[str, list[str]]:
-    """Return the question in the data of an interrupt, and its options.
+    """Return the question in the data of an interrupt, and its options (wire section 4.4).
 
     The data is text, the questions and answers of a node (the last one is open), or the fields of
-    an input node, which are not a question (wire section 4.4).
+    an input node, which are not a question.
     """
-    body = parse_json(data.encode("utf-8", "replace"))
+    body = parse_json(data)
     if not isinstance(body, dict):
         is_json = data.lstrip().startswith(("{", "[")) or data.strip() == "null"
         return ("" if is_json else data.strip()), []
@@ -25,70 +26,62 @@ def parse_question(data: str) -> tuple[str, list[str]]:
     item = messages[-1] if isinstance(messages, list) and messages else body
     content = item.get("content") if isinstance(item, Mapping) else None
     if isinstance(content, str) and item.get("content_type") == "option":
-        content = parse_json(content.encode("utf-8", "replace"))
+        content = parse_json(content)
     if isinstance(content, Mapping):
-        names = [_get_option_name(option) for option in _to_list(content.get("options"))]
-        return str(content.get("question") or ""), [name for name in names if name]
-    if not isinstance(content, str) or isinstance(parse_json(content.encode()), list):
-        return "", []
-    return content, []
+        return str(content.get("question") or ""), _list_names(content.get("options"))
+    if isinstance(content, str) and not isinstance(parse_json(content), list):
+        return content, []
+    return "", []
 
 
 def read_card_question(content: str) -> str:
     """Return the text of a question that is a card: with its options, or the fields of a form."""
-    body = parse_json(content.encode("utf-8", "replace"))
-    if not isinstance(body, dict):
-        return ""
+    body = parse_object(content)
     properties = body.get("x_properties")
     info = properties.get("workflow_card_info") if isinstance(properties, dict) else None
-    card = parse_json(info.encode("utf-8", "replace")) if isinstance(info, str) else None
-    if isinstance(card, dict):  # a chatflow
-        question, fields = card.get("question_card_data"), card.get("input_card_data")
-        if isinstance(question, dict):
-            names = [_get_option_name(option) for option in _to_list(question.get("Options"))]
-            return "\n".join(filter(None, [str(question.get("Title") or ""), *names]))
-        return describe_fields(_index_fields(fields))
-    if body.get("content_type") == "form_schema":  # an agent
+    text, options = "", list[str]()
+    if isinstance(info, str):  # a chatflow
+        card = parse_object(info)
+        question = card.get("question_card_data")
+        if not isinstance(question, dict):
+            return describe_fields(_index_fields(card.get("input_card_data")))
+        text, options = str(question.get("Title") or ""), _list_names(question.get("Options"))
+    elif body.get("content_type") == "form_schema":  # an agent
         return describe_fields(parse_fields(content))
-    if body.get("type") != "question":
-        return ""
-    text, options = parse_question(content)
+    elif body.get("type") == "question":
+        text, options = parse_question(content)
     return "\n".join(filter(None, [text, *options]))
 
 
 def parse_fields(data: str) -> dict[str, Any]:
     """Return the fields of an input node by name, from the data of its interrupt."""
-    body = parse_json(data.encode("utf-8", "replace"))
+    body = parse_json(data)
     content = body.get("content") if isinstance(body, dict) else body
-    items = parse_json(content.encode("utf-8", "replace")) if isinstance(content, str) else content
-    return _index_fields(items)
+    return _index_fields(parse_json(content) if isinstance(content, str) else content)
 
 
 def _index_fields(items: Any) -> dict[str, Any]:
     """Return the fields of a form by name."""
     return {
         str(item["name"]): {k: v for k, v in item.items() if k != "name"}
-        for item in _to_list(items)
+        for item in (items if isinstance(items, list) else [])
         if isinstance(item, Mapping) and item.get("name")
     }
 
 
 def describe_fields(fields: Mapping[str, Any]) -> str:
     """Return a question for an input node without one: the names and types of its fields."""
-    descriptions = [
+    return ", ".join(
         f"{name} ({field.get('type', 'string')})" if isinstance(field, Mapping) else name
         for name, field in fields.items()
-    ]
-    return ", ".join(descriptions)
+    )
 
 
-def _get_option_name(option: Any) -> str:
-    named = option.get("name") if isinstance(option, Mapping) else option
-    return named if isinstance(named, str) else ""
-
-
-def _to_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _list_names(options: Any) -> list[str]:
+    """Return the names of the options of a question."""
+    items = options if isinstance(options, list) else []
+    names = [item.get("name") if isinstance(item, Mapping) else item for item in items]
+    return [name for name in names if name and isinstance(name, str)]
 
 
 def name_answer(pending: Mapping[str, Any], answer: Any) -> Any:
@@ -96,8 +89,8 @@ def name_answer(pending: Mapping[str, Any], answer: Any) -> Any:
     fields = pending.get("required_parameters") or {}
     if pending.get("type") != _INPUT_NODE or isinstance(answer, Mapping) or len(fields) != 1:
         return answer
-    parsed = parse_json(answer.encode("utf-8", "replace")) if isinstance(answer, str) else None
-    return answer if isinstance(parsed, dict) else {next(iter(fields)): answer}
+    is_object = isinstance(answer, str) and isinstance(parse_json(answer), dict)
+    return answer if is_object else {next(iter(fields)): answer}
 
 
 def serialize_answer(answer: Any) -> str:

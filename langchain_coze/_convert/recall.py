@@ -20,6 +20,7 @@ from pydantic_core import from_json
 
 from langchain_coze import _hints as hints
 from langchain_coze._api.models import parse_json
+from langchain_coze._convert.from_coze import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,15 +30,15 @@ if TYPE_CHECKING:
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:langchain-coze:recall")
 _CHUNK_START = '{"slice"'
 _TYPE_KEYS = frozenset({"msg_type", "verbose_type"})
+_CITATION_FIELDS = ("score", "source", "dataset_id", "dataset_name", "document_id", "document_name")
 _BARE_ESCAPE = re.compile(r"(?<=[?\w%=])u0026(?=\w+=)")
 
 
 class Recall(NamedTuple):
-    """One recall of a turn.
+    """One recall of a turn; its chunks have the fields of `langchain_core.documents.Document`.
 
     Attributes:
-        chunks: The recalled chunks, each a dict with `id`, `page_content` and flat `metadata`, the
-            fields of `langchain_core.documents.Document`. Empty if nothing was found.
+        chunks: The recalled chunks as dicts; empty if nothing was found.
         status_code: 0, or the error code of a failed search.
         parse_error: Which part of the payload could not be parsed, or an empty string.
     """
@@ -48,16 +49,10 @@ class Recall(NamedTuple):
 
 
 def parse_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
-    """Return the recall in a message, or None if it has no recall.
+    """Return the recall in a message, or None if it has no recall (wire section 3.3).
 
-    One broken chunk never loses the others, nor does a truncated payload.
-
-    Args:
-        kind: The message's `type`.
-        content: Its `content`.
-        rank: The rank of the first chunk, for turns with several recalls.
-
-    Source: wire section 3.3.
+    One broken chunk never loses the others, nor does a truncated payload. The first chunk has the
+    rank `rank`, for turns with several recalls.
     """
     if kind not in {"verbose", "knowledge"}:
         return None
@@ -71,22 +66,19 @@ def parse_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
     elif fields.get("verbose_type") == "knowledge":
         inner = fields
     elif kind == "knowledge" and not _TYPE_KEYS & fields.keys() and content.strip():
-        return Recall([_build_chunk({"slice": content}, rank)])
+        return Recall([_build_chunk(_read_fields({"slice": content}), {}, rank)])
     else:
         return None
     return parse_payload(inner, rank, is_truncated=is_truncated)
 
 
 def parse_payload(payload: Any, rank: int = 1, *, is_truncated: bool = False) -> Recall:
-    """Return the recall of a payload: a dict with `chunks` and `status_code` (wire section 3.2).
-
-    `rank` is that of the first chunk; a truncated payload could be parsed only in part.
-    """
+    """Return the recall of a payload: a dict with `chunks` and `status_code` (wire section 3.2)."""
     if not isinstance(payload, dict):
         return Recall([], parse_error="it is not a JSON object")
     raw_chunks = payload.get("chunks")
     items = raw_chunks if isinstance(raw_chunks, list) else []
-    readable = [item for item in items if _has_text(item)]
+    readable = [item for item in map(_read_fields, items) if isinstance(item["slice"], str)]
     parse_error = ""
     if is_truncated:
         parse_error = "its JSON is broken"
@@ -94,39 +86,29 @@ def parse_payload(payload: Any, rank: int = 1, *, is_truncated: bool = False) ->
         parse_error = "its chunks are not a list"
     elif len(readable) < len(items):
         parse_error = f"{len(items) - len(readable)} of its {len(items)} chunks have no text"
-    chunks = [_build_chunk(item, number) for number, item in enumerate(readable, rank)]
+    chunks = [_build_chunk(fields, {}, number) for number, fields in enumerate(readable, rank)]
     return Recall(chunks, int(_to_float(payload.get("status_code")) or 0), parse_error)
 
 
 def list_warnings(recall: Recall) -> list[str]:
-    """Return the warnings about a failed or damaged recall, in English and Chinese."""
-    messages = []
-    if recall.status_code:
-        messages.append(hints.RECALL_FAILED.format(status_code=recall.status_code))
-    if recall.parse_error:
-        messages.append(
-            hints.RECALL_DAMAGED.format(problem=recall.parse_error, count=len(recall.chunks))
-        )
-    return messages
+    """Return the warnings about a failed or damaged recall."""
+    failed = hints.RECALL_FAILED.format(status_code=recall.status_code)
+    damaged = hints.RECALL_DAMAGED.format(problem=recall.parse_error, count=len(recall.chunks))
+    return [*([failed] if recall.status_code else []), *([damaged] if recall.parse_error else [])]
 
 
 def parse_items(items: Sequence[Any]) -> Recall:
-    """Return the recall in the output of a workflow.
+    """Return the recall in the output of a workflow (wire section 3.5).
 
-    Args:
-        items: The results of its knowledge node: texts, dicts of a text with its document (`output`
-            and `documentId` from the node itself, other names from later nodes), or chunks in the
-            format of a bot's recall. Further scalar values of a dict are kept as metadata.
-
-    Source: wire section 3.5.
+    The items are the results of its knowledge node: texts, dicts of a text with its document
+    (`output` and `documentId` from the node itself, other names from later nodes), or chunks in the
+    format of a bot's recall. Further scalar values of a dict are kept as metadata.
     """
     chunks: list[dict[str, Any]] = []
     for item in items:
-        chunk, extra = _normalize_item(_parse_item(item))
-        if _has_text(chunk) and chunk["slice"]:
-            read = _build_chunk(chunk, len(chunks) + 1)
-            read["metadata"] = {**extra, **read["metadata"]}
-            chunks.append(read)
+        fields, extra = _read_item(item)
+        if fields["slice"] and isinstance(fields["slice"], str):
+            chunks.append(_build_chunk(fields, extra, len(chunks) + 1))
     lost = len(items) - len(chunks)
     parse_error = f"{lost} of its {len(items)} items have no text" if lost else ""
     return Recall(chunks, parse_error=parse_error)
@@ -196,18 +178,11 @@ def to_citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
     return list(by_source.values())
 
 
-_CITATION_FIELDS = ("score", "source", "dataset_id", "dataset_name", "document_id", "document_name")
-
-
 def _parse_partial_json(
     text: str, *, allow_partial: bool | Literal["trailing-strings"]
 ) -> tuple[Any, bool]:
-    """Return the parsed JSON of a text, and whether it is damaged.
-
-    A damaged object is returned up to the damage. `allow_partial` is that of
-    `pydantic_core.from_json`: True drops an unterminated string.
-    """
-    value = parse_json(text.encode("utf-8", "replace"))
+    """Return the parsed JSON of a text, up to any damage, and whether it is damaged."""
+    value = parse_json(text)
     if value is not None or not text.lstrip().startswith("{"):
         return value, value is None
     end = 0
@@ -235,75 +210,72 @@ def _parse_each_chunk(text: str) -> list[Any]:
     return chunks
 
 
-_ITEM_FIELDS: Mapping[str, tuple[str, str]] = {
-    **dict.fromkeys(("slice", "output", "content", "text", "pagecontent"), ("chunk", "slice")),
-    "score": ("chunk", "score"),
-    **dict.fromkeys(("documentid", "docid"), ("document", "id")),
-    **dict.fromkeys(("documentname", "docname", "filename"), ("document", "name")),
-    **dict.fromkeys(("datasetid", "knowledgeid"), ("dataset", "id")),
-    **dict.fromkeys(("datasetname", "knowledgename"), ("dataset", "name")),
-    "title": ("link", "title"),
-    **dict.fromkeys(("url", "link"), ("link", "url")),
+_ITEM_FIELDS: Mapping[str, str] = {
+    **dict.fromkeys(("slice", "output", "content", "text", "pagecontent"), "slice"),
+    **dict.fromkeys(("documentid", "docid"), "document_id"),
+    **dict.fromkeys(("documentname", "docname", "filename"), "document_name"),
+    **dict.fromkeys(("datasetid", "knowledgeid"), "dataset_id"),
+    **dict.fromkeys(("datasetname", "knowledgename"), "dataset_name"),
+    "score": "score",
+    "title": "title",
+    "url": "link",
+    "link": "link",
 }
-"""Where the values of a workflow's item go in a chunk, by name in lower case without `_`."""
+"""The fields in the item of a workflow, by name in lower case without `_`."""
 
 _NODE_ITEM = frozenset({"documentId", "output"})
 _PRIVATE = ("orireq", "userid", "connector", "space", "coze", "botcontext", "scenecontext", "meta")
 """Prefixes of the names of values that identify accounts (wire section 3.2)."""
 
 
-def _parse_item(item: Any) -> Any:
-    """Return an item as a dict; a text may be the JSON of a knowledge node's result."""
-    if not isinstance(item, str):
-        return item
-    fields = parse_json(item.encode("utf-8", "replace")) if item.startswith("{") else None
-    return fields if isinstance(fields, dict) and fields.keys() >= _NODE_ITEM else {"slice": item}
+def _read_fields(item: Any) -> dict[str, Any]:
+    """Return the fields of a bot's chunk, None for those it lacks (wire section 3.2)."""
+    chunk = item if isinstance(item, dict) else {}
+    meta = _get_dict(chunk, "meta")
+    dataset, document, link = (_get_dict(meta, name) for name in ("dataset", "document", "link"))
+    return {
+        "slice": chunk.get("slice"),
+        "score": chunk.get("score"),
+        "title": link.get("title"),
+        "link": link.get("url"),
+        **{f"dataset_{name}": dataset.get(name) for name in ("id", "name")},
+        **{f"document_{name}": document.get(name) for name in ("id", "name")},
+        **{name: document.get(name) for name in ("format_type", "source_type")},
+    }
 
 
-def _normalize_item(item: Any) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Return a workflow's item in the format of a bot's chunk, and its other values."""
-    if not isinstance(item, dict):
-        return item, {}
-    meta = _get_dict(item, "meta")
-    parts = {name: dict(_get_dict(meta, name)) for name in ("chunk", "document", "dataset", "link")}
-    extra: dict[str, Any] = {}
-    for key, value in item.items():
+def _read_item(item: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the fields of a workflow's item as those of a bot's chunk, and its other values."""
+    if isinstance(item, str):
+        parsed = parse_object(item)
+        item = parsed if parsed.keys() >= _NODE_ITEM else {"slice": item}
+    fields, extra = _read_fields(item), dict[str, Any]()
+    for key, value in item.items() if isinstance(item, dict) else ():
         name = key.replace("_", "").lower()
         if name in _ITEM_FIELDS and value is not None:
-            part, field = _ITEM_FIELDS[name]
-            parts[part].setdefault(field, value)
-        elif _is_scalar(value) and not name.startswith(_PRIVATE):
+            if fields[_ITEM_FIELDS[name]] is None:
+                fields[_ITEM_FIELDS[name]] = value
+        elif not name.startswith(_PRIVATE) and (
+            isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
+        ):
             extra[key] = value
-    return {**parts.pop("chunk"), "meta": parts}, extra
+    return fields, extra
 
 
-def _is_scalar(value: Any) -> bool:
-    return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _has_text(item: Any) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("slice"), str)
-
-
-def _build_chunk(item: Mapping[str, Any], rank: int) -> dict[str, Any]:
-    meta = _get_dict(item, "meta")
-    dataset, document = _get_dict(meta, "dataset"), _get_dict(meta, "document")
-    link = _get_dict(meta, "link")
-    url, document_name = _clean_url(link.get("url")), _to_str(document.get("name"))
+def _build_chunk(fields: Mapping[str, Any], extra: Mapping[str, Any], rank: int) -> dict[str, Any]:
+    url, document_name = _clean_url(fields["link"]), _to_str(fields["document_name"])
     metadata: dict[str, Any] = {
-        "score": _to_float(item.get("score")),
+        **extra,
+        "score": _to_float(fields["score"]),
         "source": url or document_name or None,
-        "title": _to_str(link.get("title")) or document_name,
-        "dataset_id": _to_str(dataset.get("id")),
-        "dataset_name": _to_str(dataset.get("name")),
-        "document_id": _to_str(document.get("id")),
+        "title": _to_str(fields["title"]) or document_name,
+        **{name: _to_str(fields[name]) for name in ("dataset_id", "dataset_name", "document_id")},
         "document_name": document_name,
         "link": url,
-        "format_type": _to_enum(document.get("format_type")),
-        "source_type": _to_enum(document.get("source_type")),
+        **{name: _to_enum(fields[name]) for name in ("format_type", "source_type")},
         "rank": rank,
     }
-    text: str = item["slice"]
+    text: str = fields["slice"]
     key = "\n".join((metadata["dataset_id"] or "", metadata["document_id"] or "", text))
     return {
         "id": str(uuid.uuid5(_NAMESPACE, key)),
@@ -317,17 +289,15 @@ def _get_dict(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _to_str(value: Any) -> str | None:
-    """Return an id or a name as text: ids may be numbers."""
-    if isinstance(value, (str, int)) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError):  # an int with thousands of digits
-            return str(value)
-    return None
-
-
 def _to_enum(value: Any) -> int | str | None:
     """Return the value of an enum, which may be a number or a name."""
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+
+
+def _to_str(value: Any) -> str | None:
+    """Return an id or a name as text: ids may be numbers."""
+    value = _to_enum(value)
+    return None if value is None else str(value)
 
 
 def _to_float(value: Any) -> float | None:

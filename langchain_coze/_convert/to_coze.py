@@ -1,7 +1,9 @@
 """Convert LangChain messages to the messages of a Coze request. Pure.
 
 Coze has two roles, user and assistant (wire section 2.1). Studio rejects all others, and treats an
-assistant message without `type: answer` as a question of the user.
+assistant message without `type: answer` as a question of the user. It also loses the order of the
+messages of a request, and the model node of its chatflows sees only the last one (wire section 8):
+it gets a history as a transcript.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ from langchain_core.messages import (
 from langchain_coze import _hints as hints
 from langchain_coze._convert.attachments import FILE_BLOCK_TYPES, Attachment, parse_block
 from langchain_coze._convert.chunks import PROVIDER
-from langchain_coze._convert.transcript import Part, TranscriptEntry, write_transcript
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError
 
@@ -35,7 +36,12 @@ MAX_MESSAGES = 100
 MAX_CHATFLOW_MESSAGES = 50
 """The maximum number of messages in a request to a chatflow (wire section 4.6)."""
 
+_LABELS = {"system": "System: ", "user": "User: ", "assistant": "Assistant: ", "note": ""}
+_TURNS_HEADER = "Earlier messages of this conversation:"
+_QUESTION_HEADER = "The message to answer:"
 _HANDOFF_BACK = "__is_handoff_back"  # langgraph-supervisor sets it on "Transferring back to …"
+
+Part: TypeAlias = str | Attachment
 
 SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
 """How system messages are sent; see `ChatCoze.system_message_mode`."""
@@ -44,134 +50,112 @@ HistoryFormat: TypeAlias = Literal["messages", "transcript", "one_message"]
 """How a history is sent: each message as it is; the earlier ones as a transcript, followed by the
 question; or transcript and question in one message."""
 
-EnterMessage: TypeAlias = dict[str, Any]
-"""A message of a request; if `content` is a list, its files have not been uploaded yet."""
-
-
-EntryKind: TypeAlias = Literal["system", "message", "context"]
-
 
 class HistoryEntry(NamedTuple):
-    """A converted message.
+    """One message of a history.
 
     Attributes:
-        kind: A system message, another message, or context, which may move before a question.
-        message: The message in Coze's format.
-        parts: The texts and files of a user message, as the user ordered them.
+        role: Who wrote it. A `note` is a tool result or an answer of another agent; its text names
+            the tool or the agent.
+        parts: Its texts and files, in the order of their author.
+        has_calls: Whether it is an answer with tool calls.
     """
 
-    kind: EntryKind
-    message: EnterMessage
-    parts: Sequence[Part] = ()
+    role: Literal["system", "user", "assistant", "note"]
+    parts: Sequence[Part]
+    has_calls: bool = False
+
+    @property
+    def is_turn(self) -> bool:
+        """Whether it is a question or an answer; other entries may move before a question."""
+        return self.role in {"user", "assistant"} and not self.has_calls
+
+    @property
+    def text(self) -> str:
+        """Its texts, joined."""
+        return "\n".join(part for part in self.parts if isinstance(part, str) and part)
+
+    @property
+    def files(self) -> list[Attachment]:
+        """Its files."""
+        return [part for part in self.parts if isinstance(part, Attachment)]
 
 
-def to_coze_messages(
+def select_entries(
     messages: Sequence[BaseMessage],
     *,
     system_mode: SystemMessageMode = "context",
     model_name: str | None = None,
     limit: int = MAX_MESSAGES,
     history_format: HistoryFormat = "messages",
-) -> list[EnterMessage]:
-    """Return the `additional_messages` of a request.
+) -> list[HistoryEntry]:
+    """Return the entries of a request; the last message is the question.
 
     Args:
-        messages: The conversation so far; the last message is the question.
-        system_mode: How system messages are sent: `context` sends each as a separate user message,
-            before the question; in the other modes they are not sent.
-        model_name: The bot or chatflow that gets the request; answers of other agents are labelled
-            with their name.
-        limit: The maximum number of messages in the request.
+        messages: The conversation so far.
+        system_mode: `context` sends each system message as a user message, before the question; in
+            the other modes they are not sent.
+        model_name: The bot or chatflow that gets the request; answers of other agents are labelled.
+        limit: The maximum number of messages; older ones are left out, except from a transcript.
         history_format: How the messages before the question are sent.
-
-    Returns:
-        The newest messages; with a transcript, all of them. If one has files, its `content` is a
-        list of its text and its `Attachment`s, which `with_file_ids` converts.
-
-    Raises:
-        CozeInvalidRequestError: There is no question, or a message cannot be sent.
     """
     entries = convert_history(messages, system_mode=system_mode, model_name=model_name)
     if history_format == "messages":
         entries = _trim_to_limit(entries, limit)
     else:
         entries = _join_history(entries, with_question=history_format == "one_message")
-    coze_messages = [entry.message for entry in entries]
-    _check_files_have_text(coze_messages)
-    return coze_messages
+    _check_files_have_text(entries)
+    return entries
 
 
 def convert_history(
     messages: Sequence[BaseMessage], *, system_mode: SystemMessageMode, model_name: str | None
 ) -> list[HistoryEntry]:
-    """Return the messages to send, converted one by one; the last one is the question.
-
-    Raises:
-        CozeInvalidRequestError: There is no question, or a message cannot be sent.
-    """
-    calls = _describe_own_calls(messages, model_name)
+    """Return the messages to send, converted one by one; the last one is the question."""
+    calls = {  # descriptions of the calls of this bot
+        str(call["id"]): f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})"
+        for message in messages
+        if isinstance(message, AIMessage) and is_answer_of(message, model_name)
+        for call in message.tool_calls
+    }
     converted = [
         _convert_message(message, model_name, calls)
         for message in messages
         if system_mode == "context" or get_role(message) != "system"
     ]
     entries = _move_question_last([entry for entry in converted if entry is not None])
-    _check_question(entries)
-    return entries
-
-
-def _check_question(entries: Sequence[HistoryEntry]) -> None:
-    """Reject a history that does not end with a question."""
     if not entries:
         raise CozeInvalidRequestError("There is no message to send.", hint=hints.NO_HUMAN_MESSAGE)
-    if entries[-1].message["role"] != "user":
+    if entries[-1].role == "assistant":
         raise CozeInvalidRequestError(
             "The last message is an answer: there is no question.", hint=hints.ANSWER_LAST
         )
-    content = entries[-1].message["content"]
-    if isinstance(content, str) and not content.strip():
+    if not (entries[-1].files or entries[-1].text.strip()):
         raise CozeInvalidRequestError("The question is empty.", hint=hints.EMPTY_QUESTION)
+    return entries
 
 
-def list_attachments(coze_messages: Sequence[EnterMessage]) -> list[Attachment]:
-    """Return the files of a request."""
-    return [
-        part
-        for entry in coze_messages
-        if isinstance(entry["content"], list)
-        for part in entry["content"]
-        if isinstance(part, Attachment)
-    ]
+def serialize_entries(
+    entries: Sequence[HistoryEntry], file_ids: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Return the `additional_messages` of a request; uploaded files have ids by `Upload.digest`."""
+    return [_serialize_entry(entry, file_ids) for entry in entries]
 
 
-def with_file_ids(
-    coze_messages: Sequence[EnterMessage], file_ids: Mapping[str, str]
-) -> list[EnterMessage]:
-    """Return the messages in their wire format; uploaded files have ids by `Upload.digest`."""
-    return [
-        {**entry, "content": _to_object_string(entry["content"], file_ids)}
-        if isinstance(entry["content"], list)
-        else entry
-        for entry in coze_messages
-    ]
-
-
-def _to_object_string(parts: Sequence[Part], file_ids: Mapping[str, str]) -> str:
-    items = [
-        {"type": "text", "text": part}
-        if isinstance(part, str)
-        else part.to_item(file_ids.get(part.upload.digest, "") if part.data else "")
-        for part in parts
-    ]
-    return json.dumps(items, ensure_ascii=False, separators=(",", ":"))
+def _serialize_entry(entry: HistoryEntry, file_ids: Mapping[str, str]) -> dict[str, str]:
+    is_answer = entry.role == "assistant"
+    role, kind = ("assistant", "answer") if is_answer else ("user", "question")
+    message = {"role": role, "type": kind, "content": entry.text, "content_type": "text"}
+    if not entry.files:
+        return message
+    items = [{"type": "text", "text": entry.text}] if entry.text else []
+    items += [file.to_item(file_ids) for file in entry.files]
+    content = json.dumps(items, ensure_ascii=False, separators=(",", ":"))
+    return {**message, "content": content, "content_type": "object_string"}
 
 
 def stringify_values(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return a map of strings, with all other values as JSON.
-
-    Raises:
-        CozeInvalidRequestError: A value cannot be written as JSON.
-    """
+    """Return a map of strings, with all other values as JSON."""
     try:
         return {
             str(key): value
@@ -197,38 +181,27 @@ def get_role(message: BaseMessage) -> str:
     return message.type
 
 
-def _describe_own_calls(messages: Sequence[BaseMessage], model_name: str | None) -> dict[str, str]:
-    """Return a description of each tool call of this bot, by call id."""
-    return {
-        str(call["id"]): f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})"
-        for message in messages
-        if isinstance(message, AIMessage) and is_answer_of(message, model_name)
-        for call in message.tool_calls
-    }
-
-
 def _convert_message(
     message: BaseMessage, model_name: str | None, calls: Mapping[str, str]
 ) -> HistoryEntry | None:
-    """Return one message in Coze's format, or None if the bot does not need it."""
+    """Return the entry of a message, or None if the bot does not need it."""
     role = get_role(message)
     if isinstance(message, ToolMessage):
-        call = calls.get(message.tool_call_id)  # of an ended chat
-        result = _build_user_message(f"[{call}] {message.text}")
-        return HistoryEntry("context", result) if call else None
+        call = calls.get(message.tool_call_id)  # the chat of the call has ended
+        return HistoryEntry("note", [f"[{call}] {message.text}"]) if call else None
     if role == "assistant":
         return _convert_assistant(message, model_name)
     if role == "user":
         content = message.content
         parts = [content] if isinstance(content, str) else [parse_block(b) for b in content]
-        return HistoryEntry("message", _build_user_message(*parts), parts)
+        return HistoryEntry("user", parts)
     if role == "system":
-        return HistoryEntry("system", _build_user_message(str(message.text)))
+        return HistoryEntry("system", [str(message.text)])
     if role == "remove":
         return None  # an instruction for a graph, without content
+    is_result = role in {"tool", "function"}  # its call is unknown
     text = f"[{message.name or role}] {message.text}"
-    is_result = role in {"tool", "function"}  # of no known call
-    return HistoryEntry("context" if is_result else "message", _build_user_message(text))
+    return HistoryEntry("note" if is_result else "user", [text])
 
 
 def _convert_assistant(message: BaseMessage, model_name: str | None) -> HistoryEntry | None:
@@ -238,33 +211,18 @@ def _convert_assistant(message: BaseMessage, model_name: str | None) -> HistoryE
         warn_user(hints.ANSWER_FILES)
     if not message.text or message.response_metadata.get(_HANDOFF_BACK):
         return None  # only a handoff
-    if message.name and not is_answer_of(message, model_name):  # context, not a question itself
-        return HistoryEntry("context", _build_user_message(f"[{message.name}] {message.text}"))
-    answer = {"role": "assistant", "type": "answer", "content_type": "text"}
-    is_context = isinstance(message, AIMessage) and bool(message.tool_calls)
-    kind: EntryKind = "context" if is_context else "message"
-    return HistoryEntry(kind, {**answer, "content": str(message.text)})
+    if message.name and not is_answer_of(message, model_name):
+        return HistoryEntry("note", [f"[{message.name}] {message.text}"])
+    has_calls = isinstance(message, AIMessage) and bool(message.tool_calls)
+    return HistoryEntry("assistant", [str(message.text)], has_calls)
 
 
-def _build_user_message(*parts: Part) -> EnterMessage:
-    """Return a user message: only text, or one text and files."""
-    texts = [part for part in parts if isinstance(part, str) and part]
-    files = [part for part in parts if isinstance(part, Attachment)]
-    text = "\n".join(texts)
-    content: Any = [*([text] if text else []), *files] if files else text
-    kind = "object_string" if files else "text"
-    return {"role": "user", "type": "question", "content": content, "content_type": kind}
-
-
-def _check_files_have_text(coze_messages: Sequence[EnterMessage]) -> None:
+def _check_files_have_text(entries: Sequence[HistoryEntry]) -> None:
     """Reject files without any text next to them: Coze returns error 4000 for them (wire 2.1)."""
-    for number, entry in enumerate(coze_messages):
-        files = entry["content"]
-        if isinstance(files, str) or isinstance(files[0], str):
+    for number, entry in enumerate(entries):
+        if entry.text or all(file.kind == "audio" for file in entry.files):
             continue
-        is_question = all(file.kind == "audio" for file in files)
-        neighbors = coze_messages[max(number - 1, 0) : number + 2]
-        if not is_question and all(other["content_type"] != "text" for other in neighbors):
+        if all(other.files for other in entries[max(number - 1, 0) : number + 2]):
             raise CozeInvalidRequestError(
                 "A message has files but no text, and no message beside it has text.",
                 code=4000,
@@ -281,12 +239,7 @@ def is_answer_of(message: BaseMessage, model_name: str | None) -> bool:
 def collect_system_variables(
     messages: Sequence[BaseMessage], mode: SystemMessageMode, variable: str | None
 ) -> dict[str, str]:
-    """Return the prompt variable with the system messages of a history; empty in other modes.
-
-    Raises:
-        CozeInvalidRequestError: There are system messages, and the mode is `raise` or the name is
-            missing.
-    """
+    """Return the prompt variable with the system messages of a history; empty in other modes."""
     system = [message for message in messages if get_role(message) == "system"]
     if not system or mode in {"context", "ignore"}:
         return {}
@@ -304,11 +257,10 @@ def collect_system_variables(
 
 
 def _move_question_last(entries: list[HistoryEntry]) -> list[HistoryEntry]:
-    """Move trailing system messages and context before the question, which drives the recall."""
-    positions = [number for number, entry in enumerate(entries) if entry.kind == "message"]
-    if not positions or entries[positions[-1]].message["role"] != "user":
+    """Move trailing system messages and notes before the question, which drives the recall."""
+    last = next((n for n in reversed(range(len(entries))) if entries[n].is_turn), None)
+    if last is None or entries[last].role != "user":
         return entries
-    last = positions[-1]
     return [*entries[:last], *entries[last + 1 :], entries[last]]
 
 
@@ -319,34 +271,12 @@ def _join_history(entries: list[HistoryEntry], *, with_question: bool) -> list[H
     their order.
     """
     *earlier, question = entries
-    is_only_system = len(earlier) == 1 and earlier[0].kind == "system"
+    is_only_system = len(earlier) == 1 and earlier[0].role == "system"
     if not earlier or (is_only_system and not with_question):
         return entries
-    transcript = write_history(entries if with_question else earlier, with_question=with_question)
-    joined = HistoryEntry("message", _build_user_message(*transcript))
-    return [joined] if with_question else [joined, question]
-
-
-def write_history(entries: Sequence[HistoryEntry], *, with_question: bool = True) -> list[Part]:
-    """Return a history as one text, followed by its files."""
-    earlier = entries[:-1] if with_question else entries
-    question = get_parts(entries[-1]) if with_question else ()
-    return write_transcript([_to_transcript_entry(entry) for entry in earlier], question)
-
-
-def _to_transcript_entry(entry: HistoryEntry) -> TranscriptEntry:
-    role = entry.message["role"]
-    if entry.kind == "system":
-        role = "system"
-    elif entry.kind == "context" and role == "user":  # it names its agent or tool call
-        role = "note"
-    return TranscriptEntry(role, get_parts(entry))
-
-
-def get_parts(entry: HistoryEntry) -> Sequence[Part]:
-    """Return the text and the files of an entry."""
-    content = entry.message["content"]
-    return content if isinstance(content, list) else [content]
+    if with_question:
+        return [HistoryEntry("user", write_transcript(earlier, question))]
+    return [HistoryEntry("user", write_transcript(earlier)), question]
 
 
 def _trim_to_limit(entries: list[HistoryEntry], limit: int) -> list[HistoryEntry]:
@@ -354,7 +284,7 @@ def _trim_to_limit(entries: list[HistoryEntry], limit: int) -> list[HistoryEntry
     surplus = len(entries) - limit
     if surplus <= 0:
         return entries
-    system = sum(entry.kind == "system" for entry in entries)
+    system = sum(entry.role == "system" for entry in entries)
     if system >= limit:
         raise CozeInvalidRequestError(
             f"There are {system} system messages; Coze accepts {limit} messages in total.",
@@ -362,16 +292,35 @@ def _trim_to_limit(entries: list[HistoryEntry], limit: int) -> list[HistoryEntry
         )
     kept: list[HistoryEntry] = []
     for entry in entries:
-        is_answer = entry.message["role"] != "user"
-        if entry.kind != "system" and (
-            surplus > 0 or (is_answer and all(e.kind != "message" for e in kept))
-        ):
-            surplus -= 1  # too old, or an answer without its question
+        lacks_question = entry.role == "assistant" and not any(other.is_turn for other in kept)
+        if entry.role != "system" and (surplus > 0 or lacks_question):
+            surplus -= 1  # too old, or without its question
         else:
             kept.append(entry)
-    warn_user(
-        hints.MESSAGES_LEFT_OUT.format(
-            limit=limit, surplus=len(entries) - len(kept), total=len(entries)
-        )
-    )
+    left_out = len(entries) - len(kept)
+    warn_user(hints.MESSAGES_LEFT_OUT.format(limit=limit, surplus=left_out, total=len(entries)))
     return kept
+
+
+def write_transcript(
+    earlier: Sequence[HistoryEntry], question: HistoryEntry | None = None
+) -> list[Part]:
+    """Return one text with the system messages, the earlier turns and the question, and all files.
+
+    The text marks where each file of an earlier message belongs.
+    """
+    files: list[Attachment] = []
+    system: list[str] = []
+    turns: list[str] = []
+    for entry in earlier:
+        lines = [entry.text] if entry.text else []
+        for file in entry.files:
+            files.append(file)
+            lines.append(f"[{file.kind} {len(files)}]")
+        paragraphs = system if entry.role == "system" else turns
+        paragraphs.append(_LABELS[entry.role] + "\n".join(lines))
+    sections = [*system, *([_TURNS_HEADER, *turns] if turns else [])]
+    if question:
+        sections += [_QUESTION_HEADER, *([question.text] if question.text else [])]
+        files += question.files
+    return ["\n\n".join(sections), *files]

@@ -1,6 +1,7 @@
 """Read the output of a workflow: unwrap its JSON, and find a list in it by path. Pure.
 
 A run's `data` is a JSON string, possibly with a second wrapper, or plain text (wire section 4.2).
+Strings in an output are searched too if they contain JSON, as the variables of an end node may.
 """
 
 from __future__ import annotations
@@ -20,34 +21,24 @@ _MAX_DEPTH = 8  # levels of a workflow's output to search
 
 
 def unwrap(data: str) -> Any:
-    """Return the output of a run: the parsed JSON without its wrapper, or the plain text.
-
-    Source: wire section 4.2.
-    """
-    value = parse_json(data.encode("utf-8", "replace"))
+    """Return the output of a run: the parsed JSON without its wrapper, or the plain text."""
+    value = parse_json(data)
     if isinstance(value, dict) and value.keys() >= _WRAPPER_KEYS:
         return value["data"]
     return data if value is None else value
 
 
 def find_list(output: Any, path: str | None = None) -> list[Any]:
-    """Return the list in an output.
+    """Return the list in an output; a single text or object at the path is one item.
 
-    Strings are searched too if they contain JSON, as the variables of an end node may.
-
-    Args:
-        output: The result of `unwrap`.
-        path: The path of the list: keys and indexes, separated by dots. None for `outputList`, or
-            else the only list in the output.
-
-    Raises:
-        CozeInvalidRequestError: There is no such list, or the choice is ambiguous.
+    The path has keys and indexes, separated by dots; None means `outputList`, or else the only
+    list in the output. Raise `CozeInvalidRequestError` if there is no such list, or several.
     """
     output = _parse_nested_json(output)
+    if path is None and isinstance(output, dict) and KNOWLEDGE_OUTPUT_KEY in output:
+        path = KNOWLEDGE_OUTPUT_KEY
     if path is not None:
-        return _to_list(_follow_path(output, path), path)
-    if isinstance(output, dict) and KNOWLEDGE_OUTPUT_KEY in output:
-        return _to_list(output[KNOWLEDGE_OUTPUT_KEY], KNOWLEDGE_OUTPUT_KEY)
+        return _follow_path(output, path)
     lists = dict(_find_lists(output, "", _MAX_DEPTH))
     suffix = f".{KNOWLEDGE_OUTPUT_KEY}"
     candidates = {name: lists[name] for name in lists if name.endswith(suffix)} or lists
@@ -55,11 +46,14 @@ def find_list(output: Any, path: str | None = None) -> list[Any]:
         return next(iter(candidates.values()))
     if not lists and isinstance(output, dict) and None in output.values():
         return []  # Go writes an empty list as null
-    raise _make_choice_error(output, sorted(candidates))
+    message = f"The workflow's output has no list: it is {_describe_type(output)}."
+    if candidates:
+        message = f"The workflow's output has several lists: {', '.join(sorted(candidates))}."
+    raise CozeInvalidRequestError(message, hint=hints.OUTPUT_LIST.format(key=KNOWLEDGE_OUTPUT_KEY))
 
 
-def _follow_path(value: Any, path: str) -> Any:
-    """Return the value at a path."""
+def _follow_path(value: Any, path: str) -> list[Any]:
+    """Return the list at a path."""
     for part in path.split("."):
         inner = _parse_nested_json(value)
         if isinstance(inner, list) and part.isdecimal() and int(part) < len(inner):
@@ -68,28 +62,21 @@ def _follow_path(value: Any, path: str) -> Any:
             value = inner[part]
         else:
             raise _make_path_error(path, part, inner)
-    return value
-
-
-def _to_list(value: Any, path: str) -> list[Any]:
-    """Return a value as a list of items; a single text or object is one item."""
     value = _parse_nested_json(value)
     if value is None or value == "":
         return []
-    if isinstance(value, list):
-        return value
-    if isinstance(value, (str, dict)):
-        return [value]
-    raise _make_path_error(path, path, value)
+    if not isinstance(value, (list, str, dict)):
+        raise _make_path_error(path, path, value)
+    return value if isinstance(value, list) else [value]
 
 
 def _find_lists(value: Any, path: str, depth: int) -> list[tuple[str, list[Any]]]:
     """Return the lists in an output with their paths; lists inside lists are not searched."""
     value = _parse_nested_json(value)
+    if value is None and path.endswith(f".{KNOWLEDGE_OUTPUT_KEY}"):
+        value = []
     if isinstance(value, list):
         return [(path, value)]
-    if value is None and path.endswith(f".{KNOWLEDGE_OUTPUT_KEY}"):
-        return [(path, [])]
     if not isinstance(value, dict) or not depth:
         return []
     return [
@@ -103,8 +90,8 @@ def _parse_nested_json(value: Any) -> Any:
     """Return the JSON object or array in a string; any other value unchanged."""
     if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
         return value
-    inner = parse_json(value.encode("utf-8", "replace"))
-    return inner if isinstance(inner, (dict, list)) else value
+    inner = parse_json(value)
+    return value if inner is None else inner
 
 
 def _make_path_error(path: str, part: str, value: Any) -> CozeInvalidRequestError:
@@ -115,30 +102,21 @@ def _make_path_error(path: str, part: str, value: Any) -> CozeInvalidRequestErro
     )
 
 
-def _make_choice_error(output: Any, paths: list[str]) -> CozeInvalidRequestError:
-    if paths:
-        message = f"The workflow's output has several lists: {', '.join(paths)}."
-    else:
-        message = f"The workflow's output has no list: it is {_describe_type(output)}."
-    return CozeInvalidRequestError(message, hint=hints.OUTPUT_LIST.format(key=KNOWLEDGE_OUTPUT_KEY))
-
-
 def _describe_type(value: Any) -> str:
     if isinstance(value, dict):
         return f"an object with the keys {', '.join(value)}" if value else "an empty object"
-    if value == "":
+    if value is None or value == "":
         return "nothing"
-    names = {str: "text", type(None): "nothing", list: "a list"}
-    return names.get(type(value), f"a {type(value).__name__}")
+    if isinstance(value, (str, list)):
+        return "text" if isinstance(value, str) else "a list"
+    return f"a value of type {type(value).__name__}"
 
 
 def format_output(output: Any, data: str) -> str:
     """Return an output as text for a model.
 
-    Args:
-        output: The output of a workflow.
-        data: The same output as Coze sent it. It is used for text that is JSON by chance, such as
-            numbers: `1.10` stays `1.10`.
+    Text that is JSON by chance, such as the number `1.10`, is returned from `data`, the same output
+    as Coze sent it.
     """
     if isinstance(output, str):
         return output

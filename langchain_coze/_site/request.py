@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from langchain_coze import _site_hints as site_hints
-from langchain_coze._convert.to_coze import HistoryEntry, convert_history, get_parts, write_history
+from langchain_coze._convert.to_coze import convert_history, write_transcript
 from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from langchain_coze._convert.attachments import Attachment
-    from langchain_coze._convert.transcript import Part
+    from langchain_coze._convert.to_coze import HistoryEntry, Part
     from langchain_coze._site.history import AgentOptions, SitePlan
 
 _DEFAULT_EXTENSIONS = {"image": ".png", "audio": ".mp3", "file": ""}
@@ -36,8 +36,8 @@ def draft_turn(plan: SitePlan, options: AgentOptions) -> dict[str, Any]:
     )
     if options.mode != "stream":
         return {"messages": [_build_message(entry) for entry in entries]}
-    (first, *rest) = entries
-    parts = write_history(entries) if rest else (first.parts or get_parts(first))
+    *earlier, question = entries
+    parts = write_transcript(earlier, question) if earlier else question.parts
     prompts = [_build_prompt(part) for part in parts if part]
     return {"content": {"query": {"prompt": prompts or [_build_prompt("")]}}, "type": "query"}
 
@@ -63,10 +63,8 @@ def _get_file_name(file: Attachment) -> str:
 
 def _build_message(entry: HistoryEntry) -> dict[str, Any]:
     """Return a message in the format of `/run`, which is that of OpenAI."""
-    role = "system" if entry.kind == "system" else entry.message["role"]
-    content = entry.message["content"]
-    if not isinstance(content, str):
-        content = [_build_part(part) for part in entry.parts or content if part]
+    role = "user" if entry.role == "note" else entry.role
+    content = [_build_part(part) for part in entry.parts if part] if entry.files else entry.text
     return {"role": role, "content": content}
 
 

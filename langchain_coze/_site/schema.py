@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_coze import _site_hints as site_hints
-from langchain_coze._workflows.plain_data import shorten_repr
-from langchain_coze._workflows.validation import COZE_TYPE
+from langchain_coze._workflows.parameters import COZE_TYPE, shorten_repr
 from langchain_coze.errors import CozeWorkflowError
 
 _FILE = "file-upload"

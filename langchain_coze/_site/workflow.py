@@ -18,7 +18,7 @@ from langchain_coze._api.site import (
 )
 from langchain_coze._convert.workflow_output import format_output
 from langchain_coze._site.run_parser import SiteRunParser
-from langchain_coze._workflows.run_stream import read_run_stream
+from langchain_coze._workflows.run_parser import read_run_stream
 from langchain_coze._workflows.workflow_run import WorkflowRun
 from langchain_coze.errors import (
     CozeError,

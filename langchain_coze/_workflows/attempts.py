@@ -1,18 +1,18 @@
 """Attempts to start or resume a run, each announced in a checkpoint before its request is sent.
 
-A process that dies while the request is on its way leaves only the announcement. Whoever continues
-the thread from there must not send the request again: Coze may have received it. So an attempt can
-only be sent by the process that has announced it, and only once.
+If the process dies while the request is on its way, only the announcement is left, and Coze may
+have received the request. So only the process that has announced an attempt can send it, once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze._workflows.errors import make_unknown_result
+from langchain_coze import _hints as hints
 from langchain_coze._workflows.workflow_run import dump_failure
 from langchain_coze.errors import (
     CozeError,
@@ -20,12 +20,15 @@ from langchain_coze.errors import (
     CozeWorkflowError,
     CozeWorkflowInterrupt,
     convert_error,
+    redact,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from langchain_coze._workflows.workflow_run import WorkflowState
+
+_MAX_PARAMETERS = 300  # characters of the parameters that an error quotes
 
 
 class Attempts:
@@ -53,15 +56,10 @@ class Attempts:
 
     @contextlib.contextmanager
     def send(self, state: WorkflowState, *, keep_failure: bool) -> Iterator[WorkflowState]:
-        """Return the context in which the request of the announced attempt is sent.
+        """Yield the update of the state, to be filled with the result of the announced attempt.
 
-        Its value is the update of the state, to be filled with the result. If nothing runs in Coze
-        after an error, the context suppresses it, and the update holds the failure of the run or
-        the failed attempt; see `raise_error`.
-
-        Args:
-            state: The state of the graph.
-            keep_failure: Whether the failure of a run becomes part of the state.
+        If nothing runs in Coze after an error, the error is suppressed. The update then holds the
+        failure of the run, if `keep_failure`, or the failed attempt; see `raise_error`.
 
         Raises:
             CozeUnknownResultError: The attempt has been sent, or was announced by another process;
@@ -71,7 +69,7 @@ class Attempts:
         try:
             self._unsent.remove(attempt["id"])
         except KeyError:
-            raise make_unknown_result(state) from None
+            raise _make_unknown_result(state) from None
         update: WorkflowState = {}
         try:
             yield update
@@ -99,11 +97,29 @@ class Attempts:
 
 
 def check_settled(state: WorkflowState) -> None:
-    """Reject a new attempt while the result of the last one is not known.
-
-    Raises:
-        CozeUnknownResultError: The last attempt may have started something.
-    """
+    """Raise `CozeUnknownResultError` if the last attempt may have started something."""
     attempt = state.get("attempt")
     if attempt and not attempt.get("failed"):
-        raise make_unknown_result(state)
+        raise _make_unknown_result(state)
+
+
+def _make_unknown_result(state: WorkflowState) -> CozeUnknownResultError:
+    """Return the error for the announced attempt of a state, whose result is not known."""
+    attempt, pending = state["attempt"] or {}, state.get("pending")
+    run: Mapping[str, Any] = (state.get("run") or {}) if pending else {}
+    details = {"workflow_id": attempt["workflow_id"], "time": attempt["time"]}
+    if pending:
+        details |= {"execute_id": run.get("execute_id"), "event_id": pending.get("event_id")}
+    else:
+        values = json.dumps(state.get("parameters") or {}, ensure_ascii=False, default=str)
+        details["parameters"] = redact(values)[:_MAX_PARAMETERS]
+    details["tool_call_id"] = attempt["tool_call_id"]
+    known = ", ".join(f"{name} {value}" for name, value in details.items() if value)
+    action = "received the answer" if pending else "started the run"
+    return CozeUnknownResultError(
+        f"Coze may already have {action}; the result is not known ({known}).",
+        hint=hints.UNKNOWN_ANSWER if pending else hints.UNKNOWN_START,
+        debug_url=run.get("debug_url"),
+        logid=run.get("logid"),
+        may_have_started=True,
+    )

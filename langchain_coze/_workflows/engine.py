@@ -1,7 +1,4 @@
-"""Start or resume a workflow run and read it to its end or its next interrupt.
-
-The runs are flows; `WorkflowEngine.run` and `arun` run them for sync and async callers.
-"""
+"""Start or resume a workflow run and read it to its end or its next interrupt."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import asyncio
 import dataclasses
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_coze import _hints as hints
 from langchain_coze import _runtime
@@ -22,30 +19,38 @@ from langchain_coze._api.workflows import build_resume_request, build_run_reques
 from langchain_coze._convert.questions import name_answer, serialize_answer
 from langchain_coze._warnings import warn_user
 from langchain_coze._workflows.errors import map_refusal
-from langchain_coze._workflows.file_parameters import map_files, parse_file, to_file_reference
-from langchain_coze._workflows.input_schema import build_fields_schema
-from langchain_coze._workflows.plain_data import to_plain_data
-from langchain_coze._workflows.run_parser import RunParser
-from langchain_coze._workflows.run_stream import read_run_stream
-from langchain_coze._workflows.validation import validate_inputs
-from langchain_coze.errors import (
-    CozeError,
-    CozeInvalidRequestError,
-    CozeServerError,
-)
+from langchain_coze._workflows.file_parameters import map_files, parse_file
+from langchain_coze._workflows.parameters import build_json_schema, to_plain_data, validate_inputs
+from langchain_coze._workflows.run_parser import RunParser, read_run_stream
+from langchain_coze.errors import CozeError, CozeInvalidRequestError, CozeServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from langchain_coze._api.driver import Driver
-    from langchain_coze._api.effects import Flow, Reply, Request, Upload
+    from langchain_coze._api.effects import Flow, Reply, Request
+    from langchain_coze._convert.attachments import Attachment
     from langchain_coze._workflows.file_parameters import InputSource
     from langchain_coze._workflows.workflow_run import WorkflowState
 
-T = TypeVar("T")
-
 _NO_ASYNC = 6003  # "asynchronous runs need a paid plan"
 _STREAMED_KEY = "streamed"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PreparedRun:
+    """A start or a resume of a run. `make_flow` returns its flow; it may read files first."""
+
+    driver: Driver
+    make_flow: Callable[[], Flow[WorkflowState]]
+
+    def run(self) -> WorkflowState:
+        """Run until the end or the next interrupt; raise a `CozeError` if it fails."""
+        return self.driver.run(self.make_flow())
+
+    async def arun(self) -> WorkflowState:
+        """Async version of `run`; reads the files in a thread."""
+        return await self.driver.arun(await asyncio.to_thread(self.make_flow))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,8 +58,6 @@ class WorkflowEngine:
     """Starts or resumes a run: make one for each, because the deadline counts from then.
 
     Attributes:
-        driver: Runs the flows.
-        workflow_id: The workflow.
         schema: The JSON schema of the parameters; empty if unknown.
         body: Other fields of the request body than the parameters.
         mode: Whether to stream events, to wait for one reply, or to start the run and poll it.
@@ -62,8 +65,6 @@ class WorkflowEngine:
         tool_call_id: The tool call that needs the run, or None; interrupts contain it.
         reporter: Receives each message of the run; see `Notify`.
         on_async_unavailable: Called if asynchronous runs need a paid plan.
-        retry_policy: The retry policy and deadline of the requests.
-        polling: How to poll an asynchronous run.
     """
 
     driver: Driver
@@ -78,73 +79,53 @@ class WorkflowEngine:
     retry_policy: RetryPolicy
     polling: Polling
 
-    def run(self, make_flow: Callable[[], Flow[T]]) -> T:
-        """Run the flow that a function returns; see `start` and `resume`."""
-        return self.driver.run(make_flow())
+    def start(self, values: Mapping[str, Any], source: InputSource) -> PreparedRun:
+        """Return the run that starts with these parameters."""
 
-    async def arun(self, make_flow: Callable[[], Flow[T]]) -> T:
-        """Async version of `run`; calls the function in a thread, because it may read files."""
-        return await self.driver.arun(await asyncio.to_thread(make_flow))
+        def make_flow() -> Flow[WorkflowState]:
+            validated = validate_inputs(self.schema, to_plain_data(values))
+            parse = partial(parse_file, source=source)
+            return _start_run(self, map_files(self.schema, validated, parse))
 
-    def start(self, values: Mapping[str, Any], source: InputSource) -> Flow[WorkflowState]:
-        """Return the flow that starts a run; validate its parameters and read their files first.
-
-        Raises:
-            CozeWorkflowError: The parameters are invalid, or the run failed.
-            CozeError: Any other error.
-        """
-        validated = validate_inputs(self.schema, to_plain_data(values))
-        return _start_run(
-            self, map_files(self.schema, validated, partial(parse_file, source=source))
-        )
+        return PreparedRun(driver=self.driver, make_flow=make_flow)
 
     def resume(
         self,
+        run: Mapping[str, Any],
         pending: Mapping[str, Any],
         answer: Any,
-        earlier_messages: Sequence[Any],
         source: InputSource,
-    ) -> Flow[WorkflowState]:
-        """Return the flow that answers the interrupt of a run; read the files of the answer first.
+    ) -> PreparedRun:
+        """Return the run that continues with the answer to its interrupt."""
 
-        Raises:
-            CozeInvalidRequestError: The answer is None, or the interrupt has no `event_id`.
-            CozeWorkflowError: The answer is invalid, or the run failed or no longer waits for it.
-            CozeError: Any other error.
-        """
-        prepared = prepare_answer(pending, answer, source)
-        workflow_id = pending.get("workflow_id") or self.workflow_id
-        engine = dataclasses.replace(self, workflow_id=workflow_id)
-        return _resume_run(engine, pending, prepared, earlier_messages)
+        def make_flow() -> Flow[WorkflowState]:
+            prepared = prepare_answer(pending, answer, source)
+            workflow_id = pending.get("workflow_id") or self.workflow_id
+            engine = dataclasses.replace(self, workflow_id=workflow_id)
+            return _resume_run(engine, pending, prepared, run.get("messages") or [])
+
+        return PreparedRun(driver=self.driver, make_flow=make_flow)
 
 
 def prepare_answer(pending: Mapping[str, Any], answer: Any, source: InputSource) -> Any:
-    """Return an answer to send: name its values and read its files (this blocks).
-
-    Raises:
-        CozeInvalidRequestError: The answer is None, or the interrupt has no `event_id`.
-        CozeWorkflowError: The answer cannot be sent.
-    """
-
-    def convert_file(value: Any) -> Any:
-        parsed = parse_file(value, source)
-        is_reference = isinstance(parsed, str) and parsed.startswith("{")
-        return json.loads(parsed) if is_reference else parsed  # in an answer it is an object
-
+    """Return an answer to send: name its values and read its files (this blocks)."""
     if answer is None or not pending.get("event_id"):
         raise CozeInvalidRequestError(
             "The answer is None." if answer is None else "The interrupt has no event_id to answer.",
             hint=hints.RESUME,
         )
-    schema = build_fields_schema(pending.get("required_parameters") or {})
-    return map_files(schema, name_answer(pending, to_plain_data(answer)), convert_file)
+    schema = build_json_schema("", pending.get("required_parameters") or {})
+    named = name_answer(pending, to_plain_data(answer))
+    return map_files(schema, named, partial(parse_file, source=source))
 
 
 # --- Flows ---------------------------------------------------------------------------------------
 
 
 def _start_run(engine: WorkflowEngine, parameters: Mapping[str, Any]) -> Flow[WorkflowState]:
-    values = yield from _upload_files(engine, parameters, to_file_reference)
+    values = yield from _upload_files(  # a file is JSON in a str (wire section 4.2)
+        engine, parameters, lambda file_id: json.dumps({"file_id": file_id}, separators=(",", ":"))
+    )
     body = {"workflow_id": engine.workflow_id, **engine.body, "parameters": values}
     is_async = engine.mode == "async"
     if is_async:
@@ -155,7 +136,10 @@ def _start_run(engine: WorkflowEngine, parameters: Mapping[str, Any]) -> Flow[Wo
     except CozeError as error:
         if not is_async or error.code != _NO_ASYNC:
             raise
-        return (yield from _start_run(_fall_back_to_stream(engine), values))
+        engine.on_async_unavailable()
+        warn_user(hints.STREAM_INSTEAD)
+        engine = dataclasses.replace(engine, mode="stream")
+        return (yield from _start_run(engine, values))
     return (yield from _read_run(engine, reply))
 
 
@@ -181,22 +165,16 @@ def _upload_files(
     engine: WorkflowEngine, values: Any, to_reference: Callable[[str], Any]
 ) -> Flow[Any]:
     """Upload the files in some values; return the values with `to_reference(id)` in their place."""
-    files: list[Upload] = []
-    map_files({}, values, lambda file: files.append(file.upload))
+    files: list[Attachment] = []
+    map_files({}, values, files.append)
+    uploads = [file.upload for file in files if file.data]
     cache, base_url = _runtime.uploaded_file_ids, engine.driver.settings.base_url
     try:
-        ids = yield from upload_all(files, cache, base_url, engine.retry_policy)
+        ids = yield from upload_all(uploads, cache, base_url, engine.retry_policy)
     except CozeError as error:
         no_run = error.with_context(may_have_started=False)  # whatever happened to the file
         raise no_run from error.__cause__
-    return map_files({}, values, lambda file: to_reference(ids[file.upload.digest]))
-
-
-def _fall_back_to_stream(engine: WorkflowEngine) -> WorkflowEngine:
-    """Return an engine for a streamed run, because asynchronous runs are not available."""
-    engine.on_async_unavailable()
-    warn_user(hints.STREAM_INSTEAD)
-    return dataclasses.replace(engine, mode="stream")
+    return map_files({}, values, lambda file: to_reference(file.file_id or ids[file.upload.digest]))
 
 
 def _send(request: Request, policy: RetryPolicy, *, is_answer: bool = False) -> Flow[Reply]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_coze import _hints as hints
 from langchain_coze._api.error_codes import is_listed, make_error
@@ -16,17 +15,9 @@ from langchain_coze.errors import (
     CozeQuotaError,
     CozeRateLimitError,
     CozeServerError,
-    CozeUnknownResultError,
     CozeWorkflowError,
-    CozeWorkflowInterrupt,
     convert_error,
-    redact,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from langchain_coze._workflows.workflow_run import WorkflowState
 
 _NOT_FOR_MODELS = (
     CozeAuthenticationError,
@@ -36,7 +27,6 @@ _NOT_FOR_MODELS = (
     CozeRateLimitError,
 )
 _BAD_REQUEST = 4000
-_MAX_PARAMETERS = 300  # characters of the parameters that an error quotes
 
 
 def make_run_error(code: int | None, message: str, **context: Any) -> CozeError:
@@ -63,41 +53,6 @@ def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
     return error if is_known and error.code != _BAD_REQUEST else _to_workflow_error(error)
 
 
-def make_unknown_result(state: WorkflowState) -> CozeUnknownResultError:
-    """Return the error for the announced attempt of a state, whose result is not known."""
-    attempt, pending = state["attempt"] or {}, state.get("pending")
-    details = {"workflow_id": attempt["workflow_id"], "time": attempt["time"]}
-    run: Mapping[str, Any] = {}
-    if pending:
-        run = state.get("run") or {}
-        details |= {"execute_id": run.get("execute_id"), "event_id": pending.get("event_id")}
-    else:
-        values = json.dumps(state.get("parameters") or {}, ensure_ascii=False, default=str)
-        details["parameters"] = redact(values)[:_MAX_PARAMETERS]
-    details["tool_call_id"] = attempt["tool_call_id"]
-    known = ", ".join(f"{name} {value}" for name, value in details.items() if value)
-    action = "received the answer" if pending else "started the run"
-    return CozeUnknownResultError(
-        f"Coze may already have {action}; the result is not known ({known}).",
-        hint=hints.UNKNOWN_ANSWER if pending else hints.UNKNOWN_START,
-        debug_url=run.get("debug_url"),
-        logid=run.get("logid"),
-        may_have_started=True,
-    )
-
-
-def make_unknown_interrupt(execute_id: str, **context: Any) -> CozeWorkflowInterrupt:
-    """Return the error of a run that asks a question, which the server does not return."""
-    return CozeWorkflowInterrupt(
-        "The workflow waits for an answer, but the server does not return the question "
-        f"(execute_id {execute_id}).",
-        hint=hints.UNKNOWN_QUESTION,
-        **context,
-    )
-
-
 def _to_workflow_error(error: CozeError) -> CozeWorkflowError:
-    hint = error.hint
-    if not is_listed(error):  # the code comes from a node
-        hint = hints.NODE_FAILED
+    hint = error.hint if is_listed(error) else hints.NODE_FAILED  # the code comes from a node
     return convert_error(error, CozeWorkflowError, hint=hint)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import mimetypes
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from langchain_coze._convert.attachments import Attachment, parse_block
-from langchain_coze._workflows.input_schema import FILE_HINT
-from langchain_coze._workflows.plain_data import shorten_repr
-from langchain_coze._workflows.validation import COZE_TYPE
+from langchain_coze._convert.from_coze import parse_object
+from langchain_coze._workflows.parameters import COZE_TYPE, FILE_HINT, shorten_repr
 from langchain_coze.errors import CozeInvalidRequestError, CozeWorkflowError, convert_error
 
 InputSource: TypeAlias = Literal["program", "network", "coercion"]
@@ -42,7 +41,7 @@ def map_files(schema: Mapping[str, Any], values: Any, convert: Callable[[Any], A
 
 
 def parse_file(value: Any, source: InputSource = "program") -> Any:
-    """Return a file in Coze's form, or an `Attachment` that must be uploaded first.
+    """Return a file as a URL, or as an `Attachment` with bytes to upload or with a file id.
 
     A file is bytes, a path, a URL, the id of an uploaded file, a dict or content block with one of
     these, or a list of them.
@@ -58,35 +57,32 @@ def parse_file(value: Any, source: InputSource = "program") -> Any:
     if isinstance(value, PurePath):
         return _reject_path(str(value)) if source == "coercion" else _read_file(value)
     if isinstance(value, Mapping):
-        return _parse_mapping(value, source)
-    return _parse_text(value, source)
+        if value.get("file_id"):
+            return Attachment("file", file_id=str(value["file_id"]))
+        if "type" in value:
+            return _parse_attachment(value)
+        if not value.get("url"):
+            raise CozeWorkflowError(
+                f"A file given as a dict needs a file_id or a url: {shorten_repr(value)} has "
+                "neither."
+            )
+        value = value["url"]
+    return _parse_text(str(value).strip(), source)
 
 
-def to_file_reference(file_id: str) -> str:
-    """Return the parameter value for an uploaded file: JSON in a str (wire section 4.2)."""
-    return json.dumps({"file_id": file_id}, separators=(",", ":"))
-
-
-def _parse_mapping(value: Mapping[str, Any], source: InputSource) -> Any:
-    if value.get("file_id"):
-        return to_file_reference(str(value["file_id"]))
-    if "type" in value:
-        return _parse_attachment(value)
-    if value.get("url"):
-        return _parse_text(value["url"], source)
-    raise CozeWorkflowError(
-        f"A file given as a dict needs a file_id or a url: {shorten_repr(value)} has neither."
-    )
-
-
-def _parse_text(value: Any, source: InputSource) -> Any:
-    text, is_path_allowed = str(value).strip(), source == "program"
-    if text.lower().startswith(("http://", "https://")) or text.startswith("{"):
+def _parse_text(text: str, source: InputSource) -> Any:
+    is_path_allowed = source == "program"
+    if text.lower().startswith(("http://", "https://")):
         return text
+    if text.startswith("{"):  # Coze's own form
+        fields = parse_object(text)
+        is_id = fields.keys() == {"file_id"} and fields["file_id"]
+        return Attachment("file", file_id=str(fields["file_id"])) if is_id else text
     if text.startswith("data:"):
         return _parse_attachment({"type": "file", "url": text})
-    if _FILE_ID.fullmatch(text) and not (is_path_allowed and _is_file(text)):
-        return to_file_reference(text)
+    is_file = is_path_allowed and os.path.isfile(text)  # noqa: PTH113 - Path.is_file may raise
+    if _FILE_ID.fullmatch(text) and not is_file:
+        return Attachment("file", file_id=text)
     return _read_file(PurePath(text)) if is_path_allowed else _reject_path(text)
 
 
@@ -95,13 +91,6 @@ def _reject_path(text: str) -> NoReturn:
         f"{shorten_repr(text)} is not a file: pass {FILE_HINT}. Only a program may pass a path, as "
         "a pathlib.Path."
     )
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return Path(text).is_file()
-    except (OSError, ValueError):
-        return False
 
 
 def _read_file(path: PurePath) -> Any:
@@ -125,6 +114,4 @@ def _parse_attachment(block: Mapping[str, Any]) -> Any:
         raise convert_error(error, CozeWorkflowError) from error
     if isinstance(attachment, str):
         raise CozeWorkflowError("Expected a file, got text.")
-    if attachment.url:
-        return attachment.url
-    return to_file_reference(attachment.file_id) if attachment.file_id else attachment
+    return attachment.url or attachment

@@ -10,7 +10,7 @@ checkpoint shows it if the process dies meanwhile; see `attempts`.
 from __future__ import annotations
 
 import dataclasses
-from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig, RunnableLambda
@@ -20,13 +20,13 @@ from langgraph.types import interrupt
 
 from langchain_coze._workflows.attempts import Attempts, check_settled
 from langchain_coze._workflows.engine import prepare_answer
+from langchain_coze._workflows.file_parameters import map_files
 from langchain_coze._workflows.langgraph_internals import (
     GRAPH_NAME,
     await_until_saved,
     call_with_siblings,
     wait_until_saved,
 )
-from langchain_coze._workflows.plain_data import make_serializable
 from langchain_coze._workflows.workflow_run import (
     OutputWithFailure,
     WorkflowInput,
@@ -41,11 +41,10 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.types import Checkpointer, Durability
 
-    from langchain_coze._api.effects import Flow
-    from langchain_coze._workflows.engine import WorkflowEngine
+    from langchain_coze._workflows.engine import PreparedRun, WorkflowEngine
     from langchain_coze._workflows.file_parameters import InputSource
 
-_DURABILITY: Durability = "sync"  # of the nested graph, whatever that of the outer one
+_DURABILITY: Durability = "sync"  # of the nested graph; the outer one may have another
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,14 +53,11 @@ class WorkflowNodes:
 
     Attributes:
         make_engine: Returns the engine of each start and resume.
-        values: The parameters of a tool call; None takes them from the state. They are prepared
-            only once: files may be gone when a question is answered.
+        values: The parameters of a tool call, read only at its start; None: those in the state.
         source: Where the parameters come from.
         keep_failures: Whether a run of a tool call that fails before any answer ends the graph with
             the failure in its state, which `read_run` raises. So it does not start again when a
-            sibling call is resumed. After an answer, which cannot be given twice, this is always
-            so.
-        attempts: The attempts of this graph.
+            sibling call is resumed. After an answer, which cannot be given twice, it always does.
     """
 
     make_engine: Callable[[], WorkflowEngine]
@@ -93,27 +89,24 @@ class WorkflowNodes:
     def send(self, state: WorkflowState, config: RunnableConfig) -> WorkflowState:
         """Start the run, or answer its question if it is pending."""
         wait_until_saved(config)
-        engine = self.make_engine()
         with self.attempts.send(state, keep_failure=self._keeps_failure(state)) as update:
-            update.update(engine.run(partial(self._make_flow, engine, state)))
+            update.update(self._prepare_run(state).run())
         return update
 
     async def asend(self, state: WorkflowState, config: RunnableConfig) -> WorkflowState:
         await await_until_saved(config)
-        engine = self.make_engine()
         with self.attempts.send(state, keep_failure=self._keeps_failure(state)) as update:
-            update.update(await engine.arun(partial(self._make_flow, engine, state)))
+            update.update(await self._prepare_run(state).arun())
         return update
 
     def _keeps_failure(self, state: WorkflowState) -> bool:
         is_answer = bool(state.get("pending"))
         return self.values is not None and (self.keep_failures or is_answer)
 
-    def _make_flow(self, engine: WorkflowEngine, state: WorkflowState) -> Flow[WorkflowState]:
-        pending = state.get("pending")
+    def _prepare_run(self, state: WorkflowState) -> PreparedRun:
+        pending, engine = state.get("pending"), self.make_engine()
         if pending:
-            earlier_messages = state["run"].get("messages") or []
-            return engine.resume(pending, state["answer"], earlier_messages, "network")
+            return engine.resume(state["run"], pending, state["answer"], "network")
         values = self.values if self.values is not None else state.get("parameters") or {}
         return engine.start(values, self.source)
 
@@ -162,41 +155,33 @@ def _interrupt_until_valid(pending: dict[str, Any]) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NestedRun:
-    """The graph of one tool call, nested in the graph that runs the tool.
-
-    Attributes:
-        nodes: The nodes of the graph, with the parameters of the call.
-        config: The config of the tool.
-        child_config: The config of the nested graph; see `build_child_config`.
-    """
+    """The graph of one tool call, nested in the graph that runs the tool with `config`."""
 
     nodes: WorkflowNodes
     config: RunnableConfig
     child_config: RunnableConfig
 
     def run(self) -> Mapping[str, Any]:
-        """Run the graph until the workflow ends; return its output, for `read_run`.
-
-        Raises:
-            GraphInterrupt: The workflow asks a question.
-            CozeError: Any error that is not kept in the output.
-        """
+        """Run the graph until the workflow ends; return its output, for `read_run`."""
         wait_until_saved(self.config)
-        graph, graph_input = self._build()
-        return graph.invoke(graph_input, self.child_config, durability=_DURABILITY)
+        graph = build_workflow_graph(self.nodes)
+        return graph.invoke(self._input, self.child_config, durability=_DURABILITY)
 
     async def arun(self) -> Mapping[str, Any]:
         """Async version of `run`; waits for the other calls of its task before an interrupt."""
 
         async def run() -> Mapping[str, Any]:
             await await_until_saved(self.config)
-            graph, graph_input = self._build()
-            return await graph.ainvoke(graph_input, self.child_config, durability=_DURABILITY)
+            graph = build_workflow_graph(self.nodes)
+            return await graph.ainvoke(self._input, self.child_config, durability=_DURABILITY)
 
         return await call_with_siblings(self.config, run)
 
-    def _build(self) -> tuple[CompiledStateGraph[Any, Any, Any, Any], Any]:
-        """Return the graph and its input, in which checkpoints and traces show the parameters."""
-        return build_workflow_graph(self.nodes), {
-            "parameters": make_serializable(self.nodes.values)
-        }
+    @property
+    def _input(self) -> Any:
+        """The input, in which checkpoints and traces show the parameters."""
+
+        def describe(file: Any) -> str:
+            return str(file) if isinstance(file, PurePath) else f"<{len(file)} bytes>"
+
+        return {"parameters": map_files({}, self.nodes.values, describe)}

@@ -1,10 +1,4 @@
-"""Access to private keys of LangGraph, which nested graphs of concurrent tool calls need.
-
-- `build_child_config`: `ToolNode` does not pass the ids of its tool calls to LangGraph. So the
-  checkpoint namespace of a graph nested in a tool would depend on the order in which calls start.
-- `call_with_siblings`: the first call that interrupts would leave its siblings running.
-- `wait_until_saved`: LangGraph writes checkpoints in the background while the next step runs.
-"""
+"""Access to private keys of LangGraph, which nested graphs of concurrent tool calls need."""
 
 from __future__ import annotations
 
@@ -41,10 +35,11 @@ _SAVE_PAUSES = (*(0.001 * 2**n for n in range(8)), *[0.25] * 7)  # seconds betwe
 def build_child_config(
     config: RunnableConfig | None, tool_call_id: str | None
 ) -> RunnableConfig | None:
-    """Return the config for the nested graph of a tool call, or None if it cannot interrupt.
+    """Return the config for the nested graph of a tool call.
 
-    It cannot outside LangGraph, nor in a graph without a checkpointer, which cannot be resumed. The
-    id of the call becomes part of the checkpoint namespace.
+    The checkpoint namespace gets the id of the call, which `ToolNode` does not pass on: otherwise
+    it would depend on the order in which calls start. None if the call cannot interrupt: outside
+    LangGraph, or without a checkpointer.
     """
     config = config or {}
     configurable = dict(config.get("configurable") or {})
@@ -102,12 +97,7 @@ def _list_checkpoints(config: RunnableConfig) -> tuple[Any, list[RunnableConfig]
 
 @dataclasses.dataclass(kw_only=True)
 class _SiblingCalls:
-    """The tool calls of one attempt of a task.
-
-    Attributes:
-        calls: An event per call, set when the call has finished or interrupted.
-        interrupted: Whether a call has interrupted, which ends the attempt.
-    """
+    """The tool calls of one attempt of a task, each with an event for its end."""
 
     calls: list[asyncio.Event] = dataclasses.field(default_factory=list)
     interrupted: bool = False
@@ -116,10 +106,9 @@ class _SiblingCalls:
 async def call_with_siblings(config: RunnableConfig, call: Callable[[], Awaitable[T]]) -> T:
     """Await one of a task's tool calls; delay its interrupt until all have finished or interrupted.
 
-    `ToolNode` awaits its calls together. The first interrupt would leave the others behind as
-    orphans, which keep running and use up the questions of their runs, while their results are
-    lost. A call that starts after the interrupt, because callbacks took long, does nothing: it will
-    be called again.
+    The first interrupt would leave the others behind as orphans, which use up the questions of
+    their runs, while their results are lost. A call that starts after the interrupt, because
+    callbacks took long, does nothing: it will be called again.
     """
     scratchpad = config["configurable"].get(_SCRATCHPAD)
     attempt = getattr(scratchpad, "subgraph_counter", None)  # a new object for each attempt
@@ -140,11 +129,6 @@ async def call_with_siblings(config: RunnableConfig, call: Callable[[], Awaitabl
         finished.set()
         if not group.interrupted and all(event.is_set() for event in group.calls):
             _runtime.sibling_calls.pop(key, None)
-        _drop_old_attempts()
-
-
-def _drop_old_attempts() -> None:
-    """Forget the oldest interrupted attempts, whose calls have long started."""
-    for key, group in list(_runtime.sibling_calls.items())[:-_MAX_ATTEMPTS]:
-        if group.interrupted:
-            _runtime.sibling_calls.pop(key, None)
+        for old, calls in list(_runtime.sibling_calls.items())[:-_MAX_ATTEMPTS]:
+            if calls.interrupted:  # its calls have long started
+                _runtime.sibling_calls.pop(old, None)

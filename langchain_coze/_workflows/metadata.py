@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze import _hints as hints
 from langchain_coze._api.workflows import fetch_workflow_info, is_unsupported, list_workflows
 from langchain_coze._warnings import warn_user
-from langchain_coze._workflows.input_schema import build_json_schema, make_tool_name
+from langchain_coze._workflows.parameters import build_json_schema
 from langchain_coze.errors import (
     CozeError,
     CozeInvalidRequestError,
@@ -24,16 +27,13 @@ if TYPE_CHECKING:
 _ERRORS_OF_ONE_WORKFLOW = {CozePermissionError, CozeInvalidRequestError, CozeError}
 _FIELDS = ("name", "description", "args_schema")
 
+_MAX_NAME_LENGTH = 64  # characters; the limit of models for tool names
+
 
 def describe_workflow(
     workflow_id: str, known_fields: Mapping[str, Any], policy: RetryPolicy
 ) -> Flow[dict[str, Any]]:
-    """Return the name, description and `args_schema` of a tool; known ones take precedence.
-
-    Raises:
-        CozeInvalidRequestError: Neither the server nor `known_fields` provides the inputs.
-        CozeError: Any other error.
-    """
+    """Return the name, description and `args_schema` of a tool; known ones take precedence."""
     fields = {
         name: value for name in _FIELDS if (value := known_fields.get(name)) not in (None, "")
     }
@@ -54,10 +54,14 @@ def describe_workflow(
     description = fields.get("description") or summary or f"Runs the Coze workflow {workflow_id}."
     if "args_schema" not in fields:
         if "parameters" not in inputs:
-            raise _make_inputs_error(workflow_id, unsupported) from unsupported
-        fields["args_schema"] = build_json_schema(
-            name, _get_mapping(inputs, "parameters"), description
-        )
+            reason = f" ({unsupported.message})" if unsupported else ""
+            raise CozeInvalidRequestError(
+                f"The server does not list the inputs of the workflow {workflow_id}{reason}. "
+                "Coze Studio never lists them.",
+                hint=hints.ARGS_SCHEMA,
+            ) from unsupported
+        parameters = _get_mapping(inputs, "parameters")
+        fields["args_schema"] = build_json_schema(name, parameters, description)
     return {**fields, "name": name, "description": description}
 
 
@@ -67,11 +71,7 @@ def describe_workspace_workflows(
     """Return the id, name, description and `args_schema` of each workflow of a workspace.
 
     Unusable workflows are left out: unpublished ones silently, and with a warning those that the
-    token may not see or whose inputs the server does not provide. Known fields, which all tools
-    have, take precedence.
-
-    Raises:
-        CozeError: Coze reported an error or could not be reached.
+    token may not see or whose inputs the server does not provide.
     """
     tools: list[dict[str, Any]] = []
     for item in (yield from list_workflows(query, policy)):
@@ -88,15 +88,12 @@ def describe_workspace_workflows(
             continue
         tools.append({"workflow_id": workflow_id, **fields})
     names = Counter(tool["name"] for tool in tools)
-    return [tool if names[tool["name"]] == 1 else _add_id_to_name(tool) for tool in tools]
-
-
-def _add_id_to_name(tool: dict[str, Any]) -> dict[str, Any]:
-    """Return a tool with its id in its name, because other tools have the same name."""
-    name = make_tool_name(tool["name"], tool["workflow_id"], with_id=True)
-    schema = tool["args_schema"]
-    titled = {**schema, "title": name} if isinstance(schema, dict) else schema
-    return {**tool, "name": name, "args_schema": titled}
+    for tool in tools:
+        if names[tool["name"]] > 1:
+            tool["name"] = make_tool_name(tool["name"], tool["workflow_id"], with_id=True)
+            if isinstance(tool["args_schema"], dict):
+                tool["args_schema"] = {**tool["args_schema"], "title": tool["name"]}
+    return tools
 
 
 def _get_mapping(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -104,10 +101,16 @@ def _get_mapping(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _make_inputs_error(workflow_id: str, cause: CozeError | None) -> CozeInvalidRequestError:
-    reason = f" ({cause.message})" if cause else ""
-    return CozeInvalidRequestError(
-        f"The server does not list the inputs of the workflow {workflow_id}{reason}. "
-        "Coze Studio never lists them.",
-        hint=hints.ARGS_SCHEMA,
-    )
+def make_tool_name(name: str, workflow_id: str, *, with_id: bool = False) -> str:
+    """Return the name of a workflow's tool: ASCII, and the same each time.
+
+    The id is part of it if the workflow's name is not a tool name, or is used twice.
+    """
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^A-Za-z0-9]+", "_", ascii_name).strip("_").lower()
+    is_name = slug[:1].isalpha()
+    if is_name and name.isascii() and not with_id:
+        return slug[:_MAX_NAME_LENGTH].strip("_")
+    number = re.sub(r"[^A-Za-z0-9]+", "", workflow_id) or hashlib.sha256(name.encode()).hexdigest()
+    head = slug if is_name else "coze_workflow"
+    return f"{head[: _MAX_NAME_LENGTH - 21]}_{number[-20:]}"

@@ -22,12 +22,7 @@ EVENT_NAME = "coze_workflow_message"
 
 
 class ProgressReporter:
-    """Reports the messages of one run.
-
-    Args:
-        workflow_id: The workflow.
-        tool_call_id: The id of the tool call that needs the run, or None.
-    """
+    """Reports the messages of one run."""
 
     def __init__(self, workflow_id: str, tool_call_id: str | None) -> None:
         """Capture the current config, context and LangGraph writers."""
@@ -36,6 +31,9 @@ class ProgressReporter:
         self._config = ensure_config()
         self._context = contextvars.copy_context()
         self._write_custom, self._emit_delta = _find_writers(tool_call_id)
+        manager: Any = self._config.get("callbacks")
+        has_parent = getattr(manager, "parent_run_id", None) is not None  # custom events need one
+        self._has_handlers = has_parent and (manager.handlers or manager.inheritable_handlers)
 
     def emit(self, message: Mapping[str, Any]) -> None:
         """Report the data of a `Message` event, as Coze sent it."""
@@ -63,13 +61,6 @@ class ProgressReporter:
         if self._emit_delta is not None and event["content"]:
             self._context.run(self._emit_delta, event["content"])
         return event
-
-    @property
-    def _has_handlers(self) -> bool:
-        manager: Any = self._config.get("callbacks")
-        if manager is None or getattr(manager, "parent_run_id", None) is None:
-            return False  # custom events need a parent run
-        return bool(manager.handlers or manager.inheritable_handlers)
 
 
 def _find_writers(tool_call_id: str | None) -> tuple[Any, Any]:

@@ -2,17 +2,20 @@
 
 The start of a run, and each answer, gets one response, which ends when the run ends or is
 interrupted (wire section 4.4). Nodes send their output in chunks; the result is the output of the
-end node.
+end node, or else of the node that started last.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from pydantic_core import to_json
 
+from langchain_coze import _hints as hints
+from langchain_coze._api.effects import Close, Flow, Notify, Read
 from langchain_coze._api.error_codes import make_truncated_error
 from langchain_coze._api.models import (
     NodeMessage,
@@ -25,35 +28,22 @@ from langchain_coze._api.models import (
     read_failure,
 )
 from langchain_coze._api.replies import build_event_response
+from langchain_coze._api.settings import DRAIN_SECONDS
 from langchain_coze._api.sse import Decoder
 from langchain_coze._convert.from_coze import to_usage_metadata
 from langchain_coze._convert.questions import describe_fields, parse_fields, parse_question
 from langchain_coze._convert.workflow_output import format_output, unwrap
-from langchain_coze._workflows.errors import make_run_error, make_unknown_interrupt
+from langchain_coze._workflows.errors import make_run_error
 from langchain_coze._workflows.workflow_run import WorkflowRun
-from langchain_coze.errors import redact
+from langchain_coze.errors import CozeError, CozeWorkflowInterrupt, redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from langchain_coze.errors import CozeError
 
 _END_TITLES = frozenset({"", "End", "结束"})
 _END_TYPES = frozenset({"End", "Exit"})
 _END_NODE_KEY = "Output"  # the key of the end node's output in a run history
 _WAITING_ON_STUDIO = "<UNSET>"  # the status of an asynchronous run that waits for an answer
-
-
-@dataclasses.dataclass(kw_only=True)
-class _NodeOutput:
-    """The output of a node, in chunks."""
-
-    is_end: bool
-    parts: list[str] = dataclasses.field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        return "".join(self.parts)
 
 
 class RunParser:
@@ -67,14 +57,15 @@ class RunParser:
     def __init__(
         self, *, logid: str | None = None, token: str = "", earlier_messages: Sequence[Any] = ()
     ) -> None:
-        """Create a parser; it masks `token` in errors, and adds to the messages of the run."""
+        """Create a parser; it masks `token` in errors, and adds to the earlier messages."""
         self.is_finished = False
         self.pending: RunInterrupt | None = None
         self._logid = logid
         self._token = token
         self._messages: list[dict[str, Any]] = list(earlier_messages)
-        self._node_outputs: list[_NodeOutput] = []
-        self._unfinished: dict[str, _NodeOutput] = {}  # by node
+        self._last_output: list[str] = []  # of the node that started last, in chunks
+        self._end_output: list[str] = []
+        self._unfinished: dict[str, list[str]] = {}  # by node
         self._decoder = Decoder()
         self._debug_url = ""
         self._execute_id = ""
@@ -86,11 +77,7 @@ class RunParser:
     # --- Input ---------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """Parse the next bytes of a stream; return the messages that they complete.
-
-        Raises:
-            CozeError: The run failed.
-        """
+        """Parse the next bytes of a stream; return the messages that they complete."""
         count = len(self._messages)
         for name, payload in self._decoder.feed(data):
             if not self.is_finished:
@@ -98,12 +85,7 @@ class RunParser:
         return self._messages[count:]
 
     def close(self) -> None:
-        """Parse the rest at the end of a stream.
-
-        Raises:
-            CozeStreamError: The stream was cut off: the run has neither ended nor interrupted.
-            CozeError: The last bytes report an error.
-        """
+        """Parse the rest at the end of a stream; raise if the run has neither ended nor asked."""
         for name, payload in self._decoder.close():
             self._handle_event(name.lower(), payload)
         if not self.is_finished:
@@ -123,31 +105,29 @@ class RunParser:
         self.is_finished = True
 
     def feed_history(self, history: RunHistory) -> None:
-        """Read the history of a run that has ended or is interrupted (wire section 4.3).
-
-        Raises:
-            CozeWorkflowInterrupt: The run waits for its user, and the server does not return the
-                question.
-            CozeError: The run failed.
-        """
+        """Read the history of a run that has ended or is interrupted (wire section 4.3)."""
         self.record_info(history)
         if history.execute_status == _WAITING_ON_STUDIO:
-            raise make_unknown_interrupt(self._execute_id, **self._collect_error_context())
+            raise CozeWorkflowInterrupt(
+                "The workflow waits for an answer, but the server does not return the question "
+                f"(execute_id {self._execute_id}).",
+                hint=hints.UNKNOWN_QUESTION,
+                **self._collect_error_context(),
+            )
         self.pending = history.interrupt
         if history.execute_status != "Success" and self.pending is None:
             code = int(history.error_code) if history.error_code.isdecimal() else 0
-            message = (
-                history.error_message or f"The run ended with the status {history.execute_status}."
-            )
-            raise self._make_error(code, message)
-        outputs = parse_json(history.output.encode("utf-8", "replace"))
+            ended = f"The run ended with the status {history.execute_status}."
+            raise self._make_error(code, history.error_message or ended)
+        outputs = parse_json(history.output)
         self._data = history.output
-        # Coze Studio has one level less: no key for the end node
+        # Coze Studio has one level less: no key for the end node. An end node with text and one
+        # with the variable `output` look the same there (wire section 4.3).
         if isinstance(outputs, dict) and _END_NODE_KEY in outputs:
             end_output = outputs[_END_NODE_KEY]
             self._data = end_output if isinstance(end_output, str) else to_json(end_output).decode()
-        else:
-            self._text = _read_only_output(outputs)
+        elif isinstance(outputs, dict) and outputs.keys() == {"output"}:
+            self._text = outputs["output"] if isinstance(outputs["output"], str) else None
         self.is_finished = True
 
     def _handle_event(self, name: str, payload: bytes) -> None:
@@ -166,21 +146,19 @@ class RunParser:
             response = build_event_response(text, self._token)
             raise self._make_error(failure.code, failure.message, response=response)
         elif name == "message":
-            raise make_truncated_error(
-                "The stream has a message that is not JSON.", logid=self._logid
-            )
+            text = "The stream has a message that is not JSON."
+            raise make_truncated_error(text, logid=self._logid)
 
     def _handle_message(self, body: dict[str, Any]) -> None:
         message = NodeMessage.model_validate(body)
         self._messages.append(body)
         self._record_usage(message.usage, message.token)
         key = message.node_execute_uuid or message.node_id or message.node_title
-        output = self._unfinished.get(key)
-        if output is None:
-            is_end = message.node_type in _END_TYPES or message.node_title in _END_TITLES
-            output = self._unfinished[key] = _NodeOutput(is_end=is_end)
-            self._node_outputs.append(output)
-        output.parts.append(message.content)
+        if key not in self._unfinished:
+            self._last_output = self._unfinished[key] = []
+            if message.node_type in _END_TYPES or message.node_title in _END_TITLES:
+                self._end_output = self._last_output
+        self._unfinished[key].append(message.content)
         if message.node_is_finish:
             del self._unfinished[key]
 
@@ -212,7 +190,9 @@ class RunParser:
 
     def build_run(self, workflow_id: str) -> WorkflowRun:
         """Return the run so far."""
-        data = self._find_result() if self._data is None else self._data
+        data = self._data
+        if data is None:
+            data = "".join(self._end_output or self._last_output)
         output = None if self.pending is not None else unwrap(data)
         return WorkflowRun(
             workflow_id=workflow_id,
@@ -231,7 +211,7 @@ class RunParser:
         if self.pending is None:
             return None
         question, options = parse_question(self.pending.data)
-        last_output = self._node_outputs[-1].text if self._node_outputs else ""
+        last_output = "".join(self._last_output)
         if parse_fields(last_output):  # the fields of an input node, not a question
             last_output = ""
         fields = self.pending.required_parameters or parse_fields(self.pending.data)
@@ -245,21 +225,27 @@ class RunParser:
             "workflow_id": workflow_id,
         }
 
-    def _find_result(self) -> str:
-        """Return the output of the end node, or else of the node that started last."""
-        ends = [output for output in self._node_outputs if output.is_end]
-        return (ends or self._node_outputs)[-1].text if self._node_outputs else ""
-
-
-def _read_only_output(outputs: Any) -> str | None:
-    """Return the text of an end node in a history of Coze Studio.
-
-    An end node with text and one with the variable `output` look the same there (wire section 4.3).
-    """
-    is_only = isinstance(outputs, dict) and outputs.keys() == {"output"}
-    return outputs["output"] if is_only and isinstance(outputs["output"], str) else None
-
 
 def _get_query_value(url: str, name: str) -> str | None:
     values = parse_qs(urlsplit(url).query).get(name)
     return values[0] if values else None
+
+
+def read_run_stream(parser: Any, stream: Any, reporter: Any) -> Flow[None]:
+    """Read a stream until the run ends or is interrupted, and close it; report what is parsed."""
+    data: bytes | None = stream.buffered
+    try:
+        while data is not None:
+            for message in parser.feed(data):
+                if reporter is not None:
+                    yield Notify(reporter, message)
+            if parser.is_finished:
+                break
+            data = yield Read(stream)
+        parser.close()
+        with contextlib.suppress(CozeError):  # drain the end of the response
+            yield Read(stream, time.monotonic() + DRAIN_SECONDS)
+    except BaseException:
+        yield Close(stream)
+        raise
+    yield Close(stream)

@@ -92,21 +92,14 @@ class WorkflowState(WorkflowInput, OutputWithFailure, total=False):
 def dump_failure(error: CozeError) -> dict[str, Any]:
     """Return the failure of a run as plain data, for `read_run`."""
     failure = {name: getattr(error, name) for name in _ERROR_FIELDS}
-    if error.response is not None:
-        status, headers, text = error.response
-        failure["response"] = [status, dict(headers), text]
-    return failure
+    response = error.response
+    return {**failure, "response": response and [response[0], dict(response[1]), response[2]]}
 
 
 def read_run(state: Mapping[str, Any]) -> WorkflowRun:
-    """Return the run of a state.
-
-    Raises:
-        CozeWorkflowError: The run failed.
-    """
+    """Return the run of a state, or raise its failure as a `CozeWorkflowError`."""
     failure = state.get("failure")
     if failure:
-        response = failure.get("response")
-        fields = {**failure, "response": ErrorResponse(*response) if response else None}
-        raise CozeWorkflowError(**fields)
+        response = failure["response"]
+        raise CozeWorkflowError(**{**failure, "response": response and ErrorResponse(*response)})
     return WorkflowRun.model_validate(state["run"])

@@ -410,8 +410,8 @@ def test_a_wrong_token_is_an_authentication_error(coze: LocalCoze, search: Searc
     [
         ("", {}, "The query is empty"),
         (" \n", {}, "The query is empty"),
-        ({"question": "Tea?"}, {}, "The query is a dict"),
-        (None, {}, "The query is a NoneType"),
+        ({"question": "Tea?"}, {}, "The query is of type dict"),
+        (None, {}, "The query is of type NoneType"),
         ("Tea?", {"k": 0}, "k is 0"),
         ("Tea?", {"k": -1}, "k is -1"),
         ("Tea?", {"k": "3"}, "k is '3'"),

@@ -111,14 +111,14 @@ def test_heartbeats_do_not_stretch_the_grace(search: SearchStyle) -> None:
 
 
 @both_search_styles
-def test_a_stream_that_ends_before_the_recall_is_no_empty_result(search: SearchStyle) -> None:
+def test_a_stream_that_ends_before_the_recall_is_not_an_empty_result(search: SearchStyle) -> None:
     with serve_script(CREATED) as server, pytest.raises(CozeStreamError) as caught:
         search(make_retriever_at(server.base_url), "Tea?")
     assert caught.value.chat_id == "7516861354884710427"
 
 
 @both_search_styles
-def test_what_was_recalled_before_a_break_is_kept(search: SearchStyle) -> None:
+def test_chunks_recalled_before_a_break_are_kept(search: SearchStyle) -> None:
     with serve_script(CREATED, RECALL) as server:
         assert get_texts(search(make_retriever_at(server.base_url), "Tea?")) == ["text"]
     with (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langchain_coze import ChatCozeSite, CozeError
-from langchain_coze._convert.transcript import (
+from langchain_coze._convert.to_coze import (
     _LABELS,
     _QUESTION_HEADER,
     _TURNS_HEADER,

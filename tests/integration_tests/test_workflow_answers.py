@@ -15,7 +15,7 @@ from langgraph.types import Command
 from typing_extensions import TypedDict
 
 from langchain_coze import CozeRateLimitError, CozeWorkflowError, CozeWorkflowInterrupt
-from langchain_coze._workflows.input_schema import build_json_schema
+from langchain_coze._workflows.parameters import build_json_schema
 from langchain_coze.local import Ask, AskInput, Fail, FileKind, LocalCoze, LocalWorkflow, TurnFile
 from tests.conftest import serve
 from tests.integration_tests.agent_fixtures import (

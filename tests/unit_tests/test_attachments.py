@@ -15,8 +15,7 @@ from langchain_core.messages.content import (
 )
 
 from langchain_coze._convert import attachments
-from langchain_coze._convert.attachments import Attachment, parse_block
-from langchain_coze._convert.traceable import make_traceable
+from langchain_coze._convert.attachments import Attachment, make_traceable, parse_block
 from langchain_coze.errors import CozeInvalidRequestError
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 16
@@ -37,7 +36,7 @@ URL = "https://example.com/tea.png"
 def test_a_link_is_passed_on(block: Any) -> None:
     found = parse_block(block)
     assert isinstance(found, Attachment)
-    assert found.to_item() == {"type": "image", "file_url": URL}
+    assert found.to_item({}) == {"type": "image", "file_url": URL}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +58,7 @@ def test_bytes_are_read_in_every_form(block: Any) -> None:
     found = parse_block(block)
     assert isinstance(found, Attachment)
     assert (found.data, found.name, found.mime_type) == (PNG, "image.png", "image/png")
-    assert found.to_item("77") == {"type": "image", "file_id": "77"}
+    assert found.to_item({found.upload.digest: "77"}) == {"type": "image", "file_id": "77"}
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ def test_bytes_are_read_in_every_form(block: Any) -> None:
 def test_an_uploaded_file_is_named_by_its_id(block: Any, kind: str) -> None:
     found = parse_block(block)
     assert isinstance(found, Attachment)
-    assert found.to_item() == {"type": kind, "file_id": "77"}
+    assert found.to_item({}) == {"type": kind, "file_id": "77"}
 
 
 def test_files_get_names_and_types() -> None:

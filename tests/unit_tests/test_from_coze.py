@@ -204,9 +204,7 @@ def make_action(*calls: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("kind", ["reply_message", "require_info"])
 @pytest.mark.parametrize("whole", [True, False])
-def test_an_action_of_another_type_is_a_question_and_no_tool_call(
-    *, kind: str, whole: bool
-) -> None:
+def test_an_action_of_another_type_is_a_question_not_a_tool_call(*, kind: str, whole: bool) -> None:
     question = make_event("conversation.message.completed", **make_answer("1", "哪一天？"))
     stream = question + make_action(REPLY_MESSAGE | {"type": kind})
     message = read_message(stream + b'event:done\ndata:"[DONE]"\n\n', whole=whole)
@@ -233,7 +231,7 @@ OWN_OUTPUT = {"id": "576", "role": "assistant", "type": "tool_response"} | {
 
 @pytest.mark.parametrize("content", ['{"probability":0.5}', '{"probability": 0.5}'])
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_submitted_output_that_comes_back_is_no_block(*, content: str, whole: bool) -> None:
+def test_a_submitted_output_that_comes_back_is_not_a_block(*, content: str, whole: bool) -> None:
     own = make_event("conversation.message.completed", **(OWN_OUTPUT | {"content": content}))
     turn = AnswerParser("7", single_chunk=whole, submitted_outputs=['{"probability":0.5}'])
     answer = make_event("conversation.message.completed", **make_answer("2", "河南"))

@@ -133,7 +133,7 @@ def test_a_failed_search_is_reported() -> None:
         ("knowledge", ""),
     ],
 )
-def test_other_messages_are_no_recall(kind: str, content: str) -> None:
+def test_other_messages_are_not_recalls(kind: str, content: str) -> None:
     assert parse_recall(kind, content) is None
 
 
@@ -183,7 +183,7 @@ def test_a_payload_cut_anywhere_keeps_the_chunks_before_the_cut() -> None:
     assert len(recall.chunks) >= 2
 
 
-def test_chunks_are_found_in_a_payload_that_is_no_json() -> None:
+def test_chunks_are_found_in_invalid_json() -> None:
     chunks = [
         f'{{"slice":"{text}","score":0.5,"meta":{{"document":{{"id":"{text}"}}}}}}'
         for text in ("one", "bad \\x", "three")
@@ -207,7 +207,7 @@ def test_a_recall_in_a_broken_message_is_a_recall(broken: str) -> None:
     assert (recall.chunks, recall.parse_error) == ([], "it is not a JSON object")
 
 
-def test_line_ends_in_a_text_are_no_damage() -> None:
+def test_line_breaks_in_a_text_are_not_damage() -> None:
     recall = parse_recall("verbose", make_content('{"chunks":[{"slice":"a\nb"}]}'))
     assert recall is not None
     assert (recall.chunks[0]["page_content"], recall.parse_error) == ("a\nb", "")
@@ -216,7 +216,7 @@ def test_line_ends_in_a_text_are_no_damage() -> None:
 @pytest.mark.parametrize(
     "content", ['{"chunks":[' + '{"slice":[1,1,' * 20_000 + "x", '{"slice":' * 60_000]
 )
-def test_hostile_payloads_take_no_time(content: str) -> None:
+def test_hostile_payloads_are_rejected_quickly(content: str) -> None:
     begin = time.process_time()
     recall = parse_recall("verbose", make_content(content))
     assert recall is not None
@@ -231,7 +231,7 @@ def test_plain_text_may_look_like_json(text: str) -> None:
     assert [chunk["page_content"] for chunk in recall.chunks] == [text]
 
 
-def test_junk_in_the_metadata_of_a_message_is_passed_over() -> None:
+def test_junk_in_the_metadata_of_a_message_is_ignored() -> None:
     junk: list[Any] = [None, 5, "x", {}, {"page_content": 5}, {"page_content": "good"}]
     message = AIMessage("", response_metadata={"knowledge_recall": junk})
     assert [found.page_content for found in recalled_documents(message)] == ["good"]

@@ -19,9 +19,8 @@ from langchain_core.messages import (
 
 from langchain_coze._convert.to_coze import (
     collect_system_variables,
-    list_attachments,
-    to_coze_messages,
-    with_file_ids,
+    select_entries,
+    serialize_entries,
 )
 from langchain_coze.errors import CozeInvalidRequestError
 
@@ -31,7 +30,7 @@ OURS = {"model_provider": "coze", "model_name": BOT, "chat_id": "c1", "conversat
 
 
 def convert(messages: list[BaseMessage], **options: Any) -> list[tuple[str, str, str]]:
-    sent = with_file_ids(to_coze_messages(messages, model_name=BOT, **options), {})
+    sent = serialize_entries(select_entries(messages, model_name=BOT, **options), {})
     return [(entry["role"], entry["type"], entry["content"]) for entry in sent]
 
 
@@ -47,7 +46,7 @@ def test_a_message_with_files_is_an_object_string_as_the_wire_has_it() -> None:
             {"type": "image", "file_id": "736949598110202"},
         ]
     )
-    (entry,) = with_file_ids(to_coze_messages([question]), {})
+    (entry,) = serialize_entries(select_entries([question]), {})
     assert entry == {  # wire section 2.1
         "role": "user",
         "type": "question",
@@ -65,9 +64,9 @@ def test_the_texts_of_a_message_are_joined_before_its_files() -> None:
         {"type": "image", "base64": PNG},
         "Well?",
     ]
-    sent = to_coze_messages([HumanMessage(blocks)])
-    (upload,) = [file for file in list_attachments(sent) if file.data]
-    (entry,) = with_file_ids(sent, {upload.upload.digest: "77"})
+    sent = select_entries([HumanMessage(blocks)])
+    (upload,) = [file for file in sent[0].files if file.data]
+    (entry,) = serialize_entries(sent, {upload.upload.digest: "77"})
     assert json.loads(entry["content"]) == [
         {"type": "text", "text": "Look.\nWell?"},
         {"type": "image", "file_url": "https://h/p.png"},
@@ -80,13 +79,13 @@ def test_the_texts_of_a_message_are_joined_before_its_files() -> None:
 def test_files_need_a_text_beside_them() -> None:
     image = HumanMessage([{"type": "image", "url": "https://h/p.png"}])
     with pytest.raises(CozeInvalidRequestError, match="files but no text") as caught:
-        to_coze_messages([image])
+        select_entries([image])
     assert caught.value.code == 4000
-    assert len(to_coze_messages([HumanMessage("Look:"), image])) == 2
+    assert len(select_entries([HumanMessage("Look:"), image])) == 2
     spoken = {"type": "audio", "url": "https://h/question.wav"}
-    assert len(to_coze_messages([HumanMessage([spoken])])) == 1  # a question alone
+    assert len(select_entries([HumanMessage([spoken])])) == 1  # a question alone
     with pytest.raises(CozeInvalidRequestError, match="files but no text"):
-        to_coze_messages([HumanMessage("Look:"), image, image])
+        select_entries([HumanMessage("Look:"), image, image])
 
 
 def test_earlier_tool_results_of_the_bot_come_before_the_question() -> None:
@@ -192,6 +191,6 @@ def test_system_messages_as_a_variable_come_from_the_whole_history() -> None:
 def test_a_block_with_an_odd_type_is_not_a_file(kind: Any) -> None:
     history = [HumanMessage("Hi"), AIMessage("Hello"), HumanMessage("And now?")]
     history[1].content = [{"type": kind}]  # LangChain itself rejects it in a call
-    assert [m["content"] for m in to_coze_messages(history)] == ["Hi", "And now?"]
+    assert [text for *_, text in convert(history)] == ["Hi", "And now?"]
     with pytest.raises(CozeInvalidRequestError, match="which Coze does not accept"):
-        to_coze_messages([HumanMessage(["Hi", {"type": kind}])])
+        select_entries([HumanMessage(["Hi", {"type": kind}])])

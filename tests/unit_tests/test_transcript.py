@@ -17,8 +17,12 @@ from langchain_core.messages import (
 )
 
 from langchain_coze._convert.attachments import Attachment
-from langchain_coze._convert.to_coze import to_coze_messages, with_file_ids
-from langchain_coze._convert.transcript import TranscriptEntry, write_transcript
+from langchain_coze._convert.to_coze import (
+    HistoryEntry,
+    select_entries,
+    serialize_entries,
+    write_transcript,
+)
 from langchain_coze.errors import CozeInvalidRequestError
 
 BOT = "7374724495711502387"
@@ -27,8 +31,8 @@ IMAGE, AUDIO = Attachment("image", url="https://h/1.png"), Attachment("audio", f
 
 
 def convert(messages: list[BaseMessage], history_format: Any) -> list[dict[str, Any]]:
-    sent = to_coze_messages(messages, model_name=BOT, history_format=history_format)
-    return with_file_ids(sent, {})
+    sent = select_entries(messages, model_name=BOT, history_format=history_format)
+    return serialize_entries(sent, {})
 
 
 def get_texts(messages: list[BaseMessage], history_format: Any) -> list[str]:
@@ -46,13 +50,13 @@ def make_image(url: str) -> dict[str, str]:
 def test_a_transcript_has_system_messages_turns_question_and_files_in_order() -> None:
     parts = write_transcript(
         [
-            TranscriptEntry("user", ["one", IMAGE]),
-            TranscriptEntry("assistant", ["first\nline"]),
-            TranscriptEntry("system", ["Be brief."]),
-            TranscriptEntry("note", ["[researcher] found"]),
-            TranscriptEntry("user", [AUDIO]),
+            HistoryEntry("user", ["one", IMAGE]),
+            HistoryEntry("assistant", ["first\nline"]),
+            HistoryEntry("system", ["Be brief."]),
+            HistoryEntry("note", ["[researcher] found"]),
+            HistoryEntry("user", [AUDIO]),
         ],
-        ["two", Attachment("file", file_id="8")],
+        HistoryEntry("user", ["two", Attachment("file", file_id="8")]),
     )
     text = (
         "System: Be brief.\n\n"
@@ -68,7 +72,7 @@ def test_a_transcript_has_system_messages_turns_question_and_files_in_order() ->
 
 
 def test_a_transcript_without_a_question_ends_with_the_last_turn() -> None:
-    (text,) = write_transcript([TranscriptEntry("user", ["one"])])
+    (text,) = write_transcript([HistoryEntry("user", ["one"])])
     assert text == "Earlier messages of this conversation:\n\nUser: one"
 
 

@@ -96,7 +96,7 @@ def test_empty_outputs_give_no_chunks(output: Any, path: str | None) -> None:
         ({}, None, "an empty object"),
         (None, None, "nothing"),
         ("", None, "it is nothing"),
-        (7, None, "a int"),
+        (7, None, "a value of type int"),
         (
             {"a": {"b": 1}},
             "a.c",
@@ -160,6 +160,7 @@ def test_items_of_other_nodes_keep_their_values() -> None:
         "document_name": "tea.md",
         "url": "https://h/p?a=1\\u0026b=2",
         "page": 3,
+        "rank": 9,
         "nested": {"dropped": 1},
         "ori_req": "SECRET",
         "user_id": "SECRET",

@@ -15,9 +15,13 @@ from pydantic import SecretStr
 from langchain_coze import CozeWorkflowError
 from langchain_coze._convert.attachments import Attachment
 from langchain_coze._workflows.file_parameters import map_files, parse_file
-from langchain_coze._workflows.input_schema import build_json_schema, make_tool_name
-from langchain_coze._workflows.plain_data import to_plain_data
-from langchain_coze._workflows.validation import COZE_TYPE, validate_inputs
+from langchain_coze._workflows.metadata import make_tool_name
+from langchain_coze._workflows.parameters import (
+    COZE_TYPE,
+    build_json_schema,
+    to_plain_data,
+    validate_inputs,
+)
 
 # wire 4.7, the sample of the API page, with the other types beside it
 PARAMETERS = {
@@ -224,10 +228,10 @@ def test_files_are_accepted_in_every_form(tmp_path: Path) -> None:
     path = tmp_path / "茶.txt"
     path.write_text("Tea.")
     assert parse_file("https://h/p.png") == "https://h/p.png"
-    assert parse_file("7374724495711502387") == '{"file_id":"7374724495711502387"}'
+    assert parse_file("7374724495711502387").file_id == "7374724495711502387"
     assert parse_file({"url": "HTTPS://h/x"}) == "HTTPS://h/x"
-    assert parse_file({"file_id": "7"}) == '{"file_id":"7"}'
-    assert parse_file('{"file_id":"7"}') == '{"file_id":"7"}'
+    assert parse_file({"file_id": "7"}).file_id == "7"
+    assert parse_file('{"file_id":"7"}').file_id == "7"
     for value in (path, str(path)):
         found = parse_file(value)
         assert (found.data, found.name, found.mime_type) == (b"Tea.", "茶.txt", "text/plain")
@@ -268,11 +272,11 @@ def test_values_that_are_not_files_are_refused(value: Any) -> None:
 
 def test_file_ids_need_not_be_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert parse_file("file_abc") == '{"file_id":"file_abc"}'
-    assert parse_file("7369****", "network") == '{"file_id":"7369****"}'
+    assert parse_file("file_abc").file_id == "file_abc"
+    assert parse_file("7369****", "network").file_id == "7369****"
     (tmp_path / "file_abc").write_text("Tea.")
     assert parse_file("file_abc").data == b"Tea."
-    assert parse_file("file_abc", "network") == '{"file_id":"file_abc"}'
+    assert parse_file("file_abc", "network").file_id == "file_abc"
 
 
 def test_a_missing_path_is_refused(tmp_path: Path) -> None:
