@@ -18,13 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SITES = frozenset({"coze.cn", "coze.com"})
-_LABEL = r"[\w-]{1,63}"  # what stands between two dots of a host name
+_LABEL = r"[\w-]{1,63}"  # one label of a host name
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
 DEFAULT_BASE_URL = "https://api.coze.cn"
 """The default server."""
-
-SERVERS = ("auto", "cloud", "studio")
-"""The values of the field `server`."""
 
 _PROJECT_DOMAIN = "coze.site"
 _SITE_EXAMPLE = f"https://abcdefghij.{_PROJECT_DOMAIN}"
@@ -76,7 +73,7 @@ def _check_url(value: str, example: str) -> str:
 
 
 def clean_base_url(value: str) -> str:
-    """Validate a base URL and return it without trailing slashes.
+    """Return a base URL without trailing slashes.
 
     Raises:
         ValueError: The value is not an HTTP or HTTPS URL, has an impossible host or port, contains
@@ -84,9 +81,9 @@ def clean_base_url(value: str) -> str:
             of a call, or a project of coze.site.
     """
     url = _check_url(value, "https://api.coze.cn")
-    if str(urlsplit(url).hostname).endswith(".coze.site"):
-        raise ValueError(hints.URL_OF_PROJECT.format(value=value))
     host, path = str(urlsplit(url).hostname), urlsplit(url).path
+    if host.endswith(f".{_PROJECT_DOMAIN}"):
+        raise ValueError(hints.URL_OF_PROJECT.format(value=value))
     site = host.removeprefix("www.").removeprefix("api.")
     is_website = site in _SITES and not host.startswith("api.")
     if is_website or (site in _SITES and path) or path.endswith("/v3/chat"):
@@ -97,7 +94,7 @@ def clean_base_url(value: str) -> str:
 
 
 def clean_site_url(value: str) -> str:
-    """Validate the address of a coze.site project; see `clean_base_url`."""
+    """Return the address of a coze.site project; see `clean_base_url`."""
     if not value or not value.strip():
         raise ValueError(site_hints.URL_MISSING.format(example=_SITE_EXAMPLE))
     url = _check_url(value, _SITE_EXAMPLE)
@@ -126,11 +123,9 @@ def is_coze_host(host: str) -> bool:
 def is_studio(server: str, base_url: str) -> bool:
     """Return whether the server is a self-hosted Coze Studio.
 
-    Args:
-        server: `"cloud"` or `"studio"` decides; with `"auto"` the address does: coze.cn, coze.com,
-            their subdomains and loopback addresses are Coze, except for Studio's default port on a
-            loopback address. All other addresses are Studio.
-        base_url: The base URL of the server.
+    If `server` is `"auto"`, the address decides: coze.cn, coze.com, their subdomains and loopback
+    addresses are Coze, except for Studio's default port on a loopback address. All others are
+    Studio.
     """
     if server != "auto":
         return server == "studio"

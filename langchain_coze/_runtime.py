@@ -8,7 +8,6 @@ empty state: it must not use its parent's connections, threads and locks.
 from __future__ import annotations
 
 import atexit
-import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -23,28 +22,6 @@ if TYPE_CHECKING:
     from langchain_coze._api.settings import Settings
     from langchain_coze._api.token_sources import TokenSource
 
-_CANCEL_WORKERS = 4
-
-
-class LastTurns:
-    """The last turn of each conversation that this process has seen."""
-
-    def __init__(self, max_size: int = 10_000) -> None:
-        """Create an empty store for at most `max_size` conversations."""
-        self._turns = TTLCache(max_size)
-
-    def record(self, base_url: str, conversation_id: str, turn: Any) -> None:
-        """Remember the last turn of a conversation."""
-        self._turns.store((base_url, conversation_id), turn, math.inf)
-
-    def get(self, base_url: str, conversation_id: str) -> Any:
-        """Return the last turn of a conversation, or None if it is not known."""
-        return self._turns.get((base_url, conversation_id))
-
-    def clear(self) -> None:
-        """Forget all conversations."""
-        self._turns.clear()
-
 
 oauth_tokens = TTLCache()
 """Access tokens of OAuth apps, by the digest of their token request."""
@@ -52,8 +29,8 @@ oauth_tokens = TTLCache()
 uploaded_file_ids = TTLCache()
 """Ids of uploaded files, by server, account and digest."""
 
-last_turns = LastTurns()
-"""The last turns of this process."""
+last_turns = TTLCache(10_000)
+"""The last turn of each conversation that this process has seen, by server and conversation id."""
 
 conversation_locks = ConversationLocks()
 """One turn at a time in each conversation, by server and conversation id."""
@@ -64,15 +41,22 @@ searched_bots = TTLCache(10_000)
 sibling_calls: dict[Any, Any] = {}
 """Tool calls that run in one LangGraph task; see `_workflows.langgraph_internals`."""
 
+
+def _create_cancel_executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(4, thread_name_prefix="coze-cancel")  # starts no thread yet
+
+
+cancel_executor = _create_cancel_executor()
+"""The threads that cancel abandoned chats in the background."""
+
 _lock = threading.Lock()
 _pools: ConnectionPools | None = None
-_cancel_executor: ThreadPoolExecutor | None = None
 
 
 def make_driver(settings: Settings, token_source: TokenSource) -> Driver:
     """Return a driver that uses the connections of this process.
 
-    It holds no connection itself, so making one costs nothing.
+    It holds no connection itself, so creating one is cheap.
     """
     global _pools  # noqa: PLW0603 - created on first use
     from langchain_coze._api import driver, pool  # noqa: PLC0415 - importing httpx takes 50 ms
@@ -83,23 +67,14 @@ def make_driver(settings: Settings, token_source: TokenSource) -> Driver:
     return driver.Driver(settings, token_source, _pools)
 
 
-def get_cancel_executor() -> ThreadPoolExecutor:
-    """Return the threads that cancel abandoned chats in the background."""
-    global _cancel_executor  # noqa: PLW0603 - created on first use
-    with _lock:
-        if _cancel_executor is None:
-            _cancel_executor = ThreadPoolExecutor(_CANCEL_WORKERS, thread_name_prefix="coze-cancel")
-        return _cancel_executor
-
-
 def reset() -> None:
     """Drop all state, for a forked child or a test.
 
     Nothing is closed: in a child, the connections belong to the parent.
     """
-    global _lock, _pools, _cancel_executor  # noqa: PLW0603 - the state itself
+    global _lock, _pools, cancel_executor  # noqa: PLW0603 - the state itself
     _lock = threading.Lock()  # a thread of the parent may have held it
-    _pools = _cancel_executor = None
+    _pools, cancel_executor = None, _create_cancel_executor()
     for state in (
         oauth_tokens,
         uploaded_file_ids,

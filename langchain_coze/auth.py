@@ -1,22 +1,4 @@
-"""OAuth service apps: access tokens, fetched and refreshed as needed (wire section 6.1).
-
-Example:
-    ```python
-    from langchain_coze import ChatCoze, CozeJWTAuth
-    from langchain_coze.local import LocalCoze, LocalOAuthApp
-
-    app = LocalOAuthApp()  # in Coze: API & SDK → Authorization → OAuth apps
-    auth = CozeJWTAuth(
-        client_id=app.client_id,
-        private_key=app.private_key,
-        public_key_id=app.key_id,
-        session_name="user-42",
-    )
-    with LocalCoze(oauth_apps=app) as coze:
-        bot = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=auth, base_url=coze.base_url)
-        assert bot.invoke("What is Coze?").text
-    ```
-"""
+"""OAuth service apps: access tokens, fetched and refreshed as needed (wire section 6.1)."""
 
 from __future__ import annotations
 
@@ -87,19 +69,19 @@ class CozeJWTAuth(BaseModel):
 
     Example:
         ```python
-        from langchain_coze import CozeJWTAuth
+        from langchain_coze import ChatCoze, CozeJWTAuth
         from langchain_coze.local import LocalCoze, LocalOAuthApp
 
-        app = LocalOAuthApp()
+        app = LocalOAuthApp()  # in Coze: API & SDK → Authorization → OAuth apps
+        auth = CozeJWTAuth(
+            client_id=app.client_id,
+            private_key=app.private_key,
+            public_key_id=app.key_id,
+            session_name="user-42",
+        )
         with LocalCoze(oauth_apps=app) as coze:
-            auth = CozeJWTAuth(
-                client_id=app.client_id,
-                private_key=app.private_key,
-                public_key_id=app.key_id,
-                base_url=coze.base_url,
-            )
-            assert auth.token == auth()
-            assert auth.for_session("user-42").token != auth.token
+            bot = ChatCoze(bot_id=coze.bots[0].bot_id, api_key=auth, base_url=coze.base_url)
+            assert bot.invoke("What is Coze?").text
         assert app.private_key not in repr(auth)
         ```
     """
@@ -150,7 +132,9 @@ class CozeJWTAuth(BaseModel):
 
     @model_validator(mode="after")
     def _check_fields(self) -> Self:
-        _require_extra()
+        for module, package in (("jwt", "PyJWT"), ("cryptography", "cryptography")):
+            if importlib.util.find_spec(module) is None:
+                raise ImportError(hints.OAUTH_EXTRA.format(package=package))
         for name in ("client_id", "public_key_id"):
             if not getattr(self, name):
                 raise ValueError(f"No {name} is set.\n{hints.OAUTH_SETUP}")
@@ -221,9 +205,8 @@ class CozeJWTAuth(BaseModel):
         elif self.base_url not in {None, settings.base_url}:
             # The default headers are meant for the other server.
             settings = dataclasses.replace(settings, base_url=self.base_url, headers={})
-        return JWTTokenSource(
-            functools.partial(self._build_token_request, settings.base_url), settings, policy
-        )
+        make_request = functools.partial(self._build_token_request, settings.base_url)
+        return JWTTokenSource(make_request, settings, policy or RetryPolicy())
 
     def _build_token_request(self, base_url: str) -> TokenRequest:
         name = self.session_name
@@ -231,26 +214,20 @@ class CozeJWTAuth(BaseModel):
         fields = self.model_dump(exclude={"session_name", "base_url"})
         secret = self.private_key.get_secret_value()
         identity = json.dumps([base_url, session_name, fields, secret], sort_keys=True, default=str)
+        owner = f"account/{self.account_id}/" if self.account_id else ""
+        if self.enterprise_id:
+            owner = f"enterprise_id/{self.enterprise_id}/"
         body: dict[str, Any] = {
             "grant_type": _GRANT_TYPE,
             "duration_seconds": self.duration_seconds,
         }
         return TokenRequest(
             key=hashlib.sha256(identity.encode()).hexdigest(),
-            path=self._token_path,
+            path=f"/api/permission/oauth2/{owner}token",
             body=body | ({"scope": dict(self.scope)} if self.scope else {}),
             seconds=self.duration_seconds,
             sign=functools.partial(self._sign_jwt, urlsplit(base_url).netloc, session_name),
         )
-
-    @property
-    def _token_path(self) -> str:
-        prefix = ""
-        if self.account_id:
-            prefix = f"account/{self.account_id}/"
-        elif self.enterprise_id:
-            prefix = f"enterprise_id/{self.enterprise_id}/"
-        return f"/api/permission/oauth2/{prefix}token"
 
     def _sign_jwt(self, audience: str, session_name: str | None) -> str:
         import jwt  # noqa: PLC0415 - needs the extra `oauth`
@@ -279,15 +256,12 @@ class JWTTokenSource:
     __slots__ = ("_last_issued", "_make_request", "_policy", "_settings")
 
     def __init__(
-        self,
-        make_request: Callable[[], TokenRequest],
-        settings: Settings,
-        policy: RetryPolicy | None = None,
+        self, make_request: Callable[[], TokenRequest], settings: Settings, policy: RetryPolicy
     ) -> None:
         """Take a function that returns the current token request; nothing is fetched yet."""
         self._make_request = make_request
         self._settings = settings
-        self._policy = policy or RetryPolicy()
+        self._policy = policy
         self._last_issued: tuple[str, str] | None = None
 
     @property
@@ -333,12 +307,5 @@ def _load_private_key(private_key: SecretStr) -> Any:
         return RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(private_key.get_secret_value())
     except (PyJWTError, TypeError, UnsupportedAlgorithm, ValueError):
         message = "private_key cannot be read as an RSA key without a password."
-        raise CozeAuthenticationError(
-            message, hint=hints.PRIVATE_KEY
-        ) from None  # the cause may quote the key
-
-
-def _require_extra() -> None:
-    for module, package in (("jwt", "PyJWT"), ("cryptography", "cryptography")):
-        if importlib.util.find_spec(module) is None:
-            raise ImportError(hints.OAUTH_EXTRA.format(package=package))
+        error = CozeAuthenticationError(message, hint=hints.PRIVATE_KEY)
+        raise error from None  # the cause may quote the key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from langchain_core.language_models import ModelProfile
@@ -11,8 +12,9 @@ from pydantic import Field
 from langchain_coze._base.bot import CACHE_KEY_FIELDS, PER_CALL_FIELDS, BotFields
 from langchain_coze._base.turn_model import TurnChatModel
 from langchain_coze._base.unsupported import reject_forced_tool_choice, reject_structured_output
+from langchain_coze._chat.fast_path import FastAnswerParser
 from langchain_coze._chat.history import needs_conversation
-from langchain_coze._chat.turn import AnswerTurnRun
+from langchain_coze._chat.turn import TurnRun
 from langchain_coze._convert.to_coze import SystemMessageMode
 
 if TYPE_CHECKING:
@@ -212,8 +214,15 @@ class ChatCoze(BotFields, TurnChatModel):
 
     def _create_turn(
         self, kwargs: Mapping[str, Any], stop: list[str] | None, *, single_chunk: bool
-    ) -> AnswerTurnRun:
-        return AnswerTurnRun(self._build_options(kwargs, stop=stop), single_chunk=single_chunk)
+    ) -> TurnRun[FastAnswerParser]:
+        options = self._build_options(kwargs, stop=stop)
+        make_parser = partial(
+            FastAnswerParser,
+            options.model_name,
+            single_chunk=single_chunk or not options.stream,
+            saved=options.is_saved,
+        )
+        return TurnRun(options, make_parser)
 
     def _build_options(
         self, kwargs: Mapping[str, Any], *, stop: list[str] | None = None, **model_options: Any

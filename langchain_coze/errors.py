@@ -4,16 +4,6 @@ Coze reports errors as a JSON `code`, often with HTTP status 200 (wire sections 
 Every failure is a `CozeError`. Most classes also derive from the matching `ModelError` of
 `langchain_core.exceptions`, so that existing handlers of LangChain's errors work. Permanent errors
 are also `ValueError`s, because LangGraph's default retry policy does not retry those.
-
-Example:
-    ```python
-    from langchain_coze.errors import CozeError, CozeNotFoundError, is_retryable
-
-    error = CozeNotFoundError("The bot is not published.", code=4015, logid="0217")
-    assert isinstance(error, CozeError)
-    assert not is_retryable(error)
-    assert "4015" in str(error)
-    ```
 """
 
 from __future__ import annotations
@@ -92,14 +82,14 @@ class CozeError(ModelError):
     """Base class of the errors of this package. Errors do not change: see `with_context`.
 
     Attributes:
-        code: Coze's error code (int), or None if Coze returned none.
+        code: Coze's error code (int), or None.
         message: What happened, in Coze's words if it sent any.
         status_code: The HTTP status, or None.
         logid: Coze's log id, which Coze's support needs. Also available as `request_id`.
         debug_url: The page with the trace of a run, if Coze sent one.
         hint: What to do, one line in English and one in Chinese, or None.
         response: The server's response as an `ErrorResponse`, or None.
-        chat_id: The chat that was started, or None if none was.
+        chat_id: The chat that was started, or None.
         conversation_id: Its conversation, or None.
         reason: A code that is a word, for instance `TIMEOUT` (coze.site), or None.
         run_id: The run at coze.site, or None.
@@ -234,7 +224,7 @@ class CozeQuotaError(CozeError, ValueError):
 
 
 class _TemporaryError(ModelError):
-    """Base of errors that LangChain has no class for and that may pass."""
+    """Base of temporary errors that LangChain has no class for."""
 
     is_retryable = True
 
@@ -260,7 +250,7 @@ class CozeStreamError(CozeError, core.ModelConnectionError):
 
 
 class CozeChatError(CozeError):
-    """The chat failed, was canceled or expired, for a reason that the code table lacks."""
+    """The chat failed, was canceled or expired, and its code has no other class."""
 
 
 class CozeRecallError(CozeError):
@@ -284,8 +274,8 @@ class CozeWorkflowError(CozeError, ToolException, ValueError):
 class CozeUnknownResultError(CozeError, ValueError):
     """Coze may have started a run or received an answer, but the result is not known here.
 
-    A process that ended while it sent the request leaves this state behind, or a broken
-    connection. Nothing is sent again; the message has what is known for looking the run up.
+    This happens if a process ends, or a connection breaks, while the request is sent. Nothing is
+    sent again; the message has the known ids, so that you can look the run up in Coze.
     """
 
 
@@ -296,7 +286,7 @@ class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - an interrupt
 
     Attributes:
         event_id: Identifies the question; valid for one answer.
-        type: What asked: 2 a question node, 5 an input node, 6 a local plugin, 7 an authorisation.
+        type: Its kind: 2 a question node, 5 an input node, 6 a local plugin, 7 an authorisation.
         question: The question as text.
         required_parameters: The values that an input node requires, by name; empty for a question.
         workflow_id: The workflow.
@@ -340,13 +330,6 @@ def convert_error(error: CozeError, error_class: type[_E], **attributes: Any) ->
 
     Raises:
         TypeError: There is no attribute with one of the names.
-
-    Example:
-        ```python
-        from langchain_coze.errors import CozeError, CozeRecallError, convert_error
-
-        assert convert_error(CozeError("oh", code=7), CozeRecallError).code == 7
-        ```
     """
     if unknown := attributes.keys() - vars(error).keys():
         raise TypeError(f"A {error_class.__name__} has no {', '.join(unknown)}.")

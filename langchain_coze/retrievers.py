@@ -16,9 +16,8 @@ from langchain_coze._base.bot import (
     BotFields,
     add_config_arguments,
 )
-from langchain_coze._chat.search import RecallParser, recall_from_bot
+from langchain_coze._chat.search import RecallParser, recall_from_bot, recall_from_workflow
 from langchain_coze._chat.turn import TurnRun
-from langchain_coze._chat.workflow_search import recall_from_workflow
 from langchain_coze._convert.recall import to_documents
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError

@@ -13,8 +13,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from langchain_coze import _hints as hints
 from langchain_coze._api.retry import RetryPolicy
-from langchain_coze._base.cleaning import hide_secrets
-from langchain_coze._base.connection import CozeConnectionFields, TimeLimit
+from langchain_coze._base.connection import CozeConnectionFields, TimeLimit, hide_secrets
 from langchain_coze._base.parameter_tool import ParameterTool
 from langchain_coze._chat.options import validate_bot_or_app
 from langchain_coze._convert.to_coze import stringify_values

@@ -118,9 +118,9 @@ def finish_cancels() -> None:
 
     After this, a test can assert that no turn was cancelled.
     """
-    executor, _runtime._cancel_executor = _runtime._cancel_executor, None  # recreated when needed
-    if executor is not None:
-        executor.shutdown(wait=True)
+    executor = _runtime.cancel_executor
+    _runtime.cancel_executor = _runtime._create_cancel_executor()
+    executor.shutdown(wait=True)
 
 
 def forget_conversations() -> None:

@@ -54,11 +54,7 @@ def _to_id_pair(chat: Chat) -> dict[str, str]:
 
 
 def cancel_chat(chat: Chat, policy: RetryPolicy) -> Flow[Chat]:
-    """Cancel a turn, which does not stop billing, and return its state (wire section 2.8).
-
-    Raises:
-        CozeInvalidRequestError: The turn has already ended (4104).
-    """
+    """Cancel a turn, which does not stop billing, and return its state (wire section 2.8)."""
     request = Request(method="POST", path="/v3/chat/cancel", body=_to_id_pair(chat))
     return Chat.model_validate((yield from fetch_object(request, policy)))
 
@@ -70,10 +66,9 @@ def create_conversation(bot_id: str, policy: RetryPolicy) -> Flow[str]:
 
 
 def find_newest_chat(conversation_id: str, policy: RetryPolicy) -> Flow[str]:
-    """Return the chat of the newest message in a conversation (wire section 5.2).
+    """Return the chat id of the newest message in a conversation (wire section 5.2).
 
-    Returns:
-        The chat id; empty if there is no message or the newest one was created by hand.
+    It is empty if there is no message, or the newest one was created by hand.
     """
     request = Request(
         method="POST",

@@ -8,13 +8,16 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from langchain_coze import _hints as hints
+from langchain_coze._api.deadlines import compute_seconds_left, has_passed
 from langchain_coze._api.effects import Flow, Wait
+from langchain_coze._api.error_codes import make_deadline_error
 from langchain_coze.errors import CozeConversationBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 _BUSY = 4016
+_MAX_WAIT = 600.0  # seconds
 
 
 class ConversationLocks:
@@ -31,10 +34,9 @@ class ConversationLocks:
         self._holder_threads: dict[Hashable, int] = {}
 
     def try_acquire(self, key: Hashable) -> tuple[Future[None] | None, int]:
-        """Take the lock if it is free; otherwise join its queue.
+        """Take the lock, or join its queue; return the future to wait for and the holder's thread.
 
-        Returns:
-            The future to wait for, or None if the lock was free; and the thread of its holder.
+        The future is None if the lock was free.
         """
         with self._mutex:
             waiters = self._waiters.get(key)
@@ -68,42 +70,33 @@ class ConversationLocks:
             following.set_result(None)
 
 
-class LockHandle:
-    """A held lock. Only the first call of `release` has an effect."""
-
-    __slots__ = ("_key", "_locks")
-
-    def __init__(self, locks: ConversationLocks, key: Hashable) -> None:
-        """Wrap a lock that is already held."""
-        self._locks: ConversationLocks | None = locks
-        self._key = key
-
-    def release(self) -> None:
-        """Hand the lock to the next caller."""
-        locks, self._locks = self._locks, None
-        if locks is not None:
-            locks.release(self._key)
-
-
-def acquire(locks: ConversationLocks, key: Hashable, seconds: float) -> Flow[LockHandle]:
-    """Wait for a lock, at most for some seconds, and take it; return a handle to release it.
+def acquire(
+    locks: ConversationLocks,
+    key: Hashable,
+    deadline: float | None,
+    max_wait: float = _MAX_WAIT,
+) -> Flow[None]:
+    """Wait for a lock until a deadline (`time.monotonic()`); the caller must release it.
 
     Raises:
-        CozeConversationBusyError: The wait timed out, or this thread already holds the lock.
+        CozeConversationBusyError: `max_wait` seconds have passed, or this thread holds the lock.
+        CozeTimeoutError: The deadline has passed.
     """
     waiter, holder_thread = locks.try_acquire(key)
     if waiter is not None:
         try:
+            seconds = compute_seconds_left(deadline, max_wait)
             in_time = yield Wait(waiter, seconds, holder_thread)
         except BaseException:  # also when the driver is cancelled
             locks.release(key, waiter)
             raise
         if not in_time:
             locks.release(key, waiter)
+            if has_passed(deadline):
+                raise make_deadline_error()
             raise CozeConversationBusyError(
                 "Another call on this conversation has not ended yet.",
                 code=_BUSY,
                 hint=hints.OTHER_STREAM,
             )
         locks.set_holder(key)
-    return LockHandle(locks, key)

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping
 
 
-def compute_seconds_left(deadline: float | None) -> float | None:
-    """Return the seconds until a deadline by `time.monotonic()`, at least 0; None without one."""
-    return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+def compute_seconds_left(deadline: float | None, limit: float | None = None) -> float | None:
+    """Return the seconds until a deadline by `time.monotonic()`, at least 0 and at most `limit`."""
+    if deadline is None:
+        return limit
+    seconds_left = max(deadline - time.monotonic(), 0.0)
+    return seconds_left if limit is None else min(seconds_left, limit)
 
 
 def has_passed(deadline: float | None) -> bool:
@@ -64,16 +67,12 @@ class SocketTimer:
                 for key, (expires_at, connection) in list(self._sockets.items()):
                     if expires_at <= now:
                         del self._sockets[key]
-                        _shut_down(connection)
+                        with contextlib.suppress(OSError):  # already closed
+                            # bypass `SSLSocket.shutdown`, which no other thread may call
+                            socket.socket.shutdown(connection, socket.SHUT_RDWR)
                 times = [expires_at for expires_at, _ in self._sockets.values()]
                 self._wakes_at = min(times, default=math.inf)
                 self._changed.wait(self._wakes_at - now if times else None)
-
-
-def _shut_down(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # already closed
-        # bypass `SSLSocket.shutdown`, which is not safe to call from another thread
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class Deadline:
@@ -95,12 +94,7 @@ class Deadline:
     @property
     def expired(self) -> bool:
         """Whether the deadline has passed."""
-        return time.monotonic() >= self._expires_at
-
-    @property
-    def seconds_left(self) -> float:
-        """The seconds until the deadline, at least 0."""
-        return max(self._expires_at - time.monotonic(), 0.0)
+        return has_passed(self._expires_at)
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Follow a sync request: the `trace` extension of httpx calls this at each step."""
@@ -129,7 +123,7 @@ class Deadline:
 
     def watch(self, connection: Any) -> None:
         """Shut a connection (a `network_stream` of httpx) down at the deadline, if it is known."""
-        raw_socket = connection.get_extra_info("socket") if connection is not None else None
+        raw_socket = connection and connection.get_extra_info("socket")
         if self._new_socket is None and isinstance(raw_socket, socket.socket):
             self._timer.start(self, self._expires_at, raw_socket)
 
@@ -139,11 +133,7 @@ class Deadline:
             self.watch(extensions.get("network_stream"))
 
     def enforce(self, chunks: Iterator[bytes]) -> Generator[bytes]:
-        """Yield the parts that arrive before the deadline.
-
-        Raises:
-            CozeTimeoutError: The deadline has passed.
-        """
+        """Yield the parts that arrive before the deadline; raise once it has passed."""
         for part in chunks:
             if self.expired:
                 raise make_deadline_error(may_have_started=True)
@@ -155,7 +145,7 @@ class Deadline:
         """Async version of `enforce`; it also ends a read that waits for bytes."""
         while True:
             try:
-                async with asyncio.timeout(self.seconds_left):
+                async with asyncio.timeout(compute_seconds_left(self._expires_at)):
                     part = await anext(chunks, None)
             except TimeoutError as error:
                 raise make_deadline_error(may_have_started=True) from error

@@ -33,12 +33,7 @@ if TYPE_CHECKING:
 
 
 class Driver:
-    """Runs flows against one server, sync or async. Holds no connection itself.
-
-    Attributes:
-        settings: How to reach the server.
-        token_source: The source of the token of each request.
-    """
+    """Runs flows against one server, sync or async. Holds no connection itself."""
 
     __slots__ = ("_pools", "settings", "token_source")
 
@@ -90,7 +85,6 @@ class Driver:
             case Request():
                 token = self.token_source.get(effect.deadline)
                 result = transport.send(effect, self.settings, token, self._pools)
-                result.is_studio = self.settings.is_studio
             case Read(stream, deadline):
                 result = stream.read(deadline)
             case Sleep(seconds):
@@ -113,7 +107,6 @@ class Driver:
             case Request():
                 token = await self.token_source.aget(effect.deadline)
                 result = await transport.asend(effect, self.settings, token, self._pools)
-                result.is_studio = self.settings.is_studio
             case Read(stream, deadline):
                 result = await stream.read(deadline)
             case Sleep(seconds):

@@ -32,13 +32,7 @@ _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Upload(NamedTuple):
-    """A file to upload.
-
-    Attributes:
-        name: The file name, with an extension that shows the type.
-        data: The content.
-        mime_type: The MIME type.
-    """
+    """A file to upload; the extension of its name shows the type."""
 
     name: str
     data: bytes
@@ -46,7 +40,7 @@ class Upload(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """SHA-256 hash of the name and the content."""
+        """The SHA-256 hash of the name and the content."""
         return hashlib.sha256(b"\0".join([self.name.encode(), self.data])).hexdigest()
 
 
@@ -54,9 +48,7 @@ class Request(NamedTuple):
     """A request to send. Its result is a `Reply`.
 
     Attributes:
-        method: The HTTP method.
         path: The path below `base_url`, starting with `/`.
-        query: Query parameters.
         body: The JSON body, or None.
         headers: Further headers, names in lower case.
         stream: Whether server-sent events are expected; None accepts events and JSON.
@@ -85,10 +77,8 @@ class Sleep(NamedTuple):
 class Read(NamedTuple):
     """Read the next bytes of a stream. Its result is bytes, or None at the end.
 
-    Attributes:
-        stream: The open stream of a `Reply`.
-        deadline: When to stop waiting, by `time.monotonic()`: the stream is then closed and the
-            result is None. Without a deadline only the timeouts of the stream apply.
+    At the deadline, by `time.monotonic()`, the stream is closed and the result is None. Without one
+    only the timeouts of the stream apply.
     """
 
     stream: Any
@@ -104,27 +94,19 @@ class Close(NamedTuple):
 class Wait(NamedTuple):
     """Wait until another caller completes a future. Its result is whether that was in time.
 
-    The result of the future itself is not returned.
-
     Attributes:
-        future: The future to wait for.
-        seconds: The maximum time to wait.
+        seconds: The maximum time to wait; None for no limit.
         thread: The id of the thread that will complete the future, or 0 if unknown. The sync
             driver does not wait in that thread: it would wait for itself.
     """
 
     future: Future[Any]
-    seconds: float
+    seconds: float | None
     thread: int = 0
 
 
 class Notify(NamedTuple):
-    """Report a message before the flow continues. Its result is None.
-
-    Attributes:
-        reporter: An object with the methods `emit` (sync driver) and `aemit` (async driver).
-        message: The argument of that method.
-    """
+    """Report a message with the method `emit` (sync) or `aemit` (async). Its result is None."""
 
     reporter: Any
     message: Any
@@ -143,7 +125,6 @@ class Reply:
     """The reply to a request.
 
     Attributes:
-        status_code: The HTTP status.
         headers: The headers, names in lower case.
         body: The complete body; empty if `stream` is set.
         stream: The open stream of server-sent events, or None.

@@ -19,8 +19,8 @@ _WRONG_EXTENSION = "file content or filename is invalid"
 _CACHE_SECONDS = 24 * 3600.0  # well below the three months that Coze keeps a file
 
 
-def upload_file(file: Upload, policy: RetryPolicy) -> Flow[str]:
-    """Upload a file and return its id, valid for this account for three months (wire 5.3)."""
+def _upload(file: Upload, policy: RetryPolicy) -> Flow[tuple[str, float]]:
+    """Upload a file; return its id, valid for this account, and the seconds to cache it."""
     request = Request(method="POST", path="/v1/files/upload", file=file)
     try:
         reply = yield from send_with_retry(request, policy)
@@ -34,7 +34,7 @@ def upload_file(file: Upload, policy: RetryPolicy) -> Flow[str]:
     if not file_id:
         context = collect_error_context(reply)
         raise CozeServerError("Coze accepted the file but returned no id for it.", **context)
-    return str(file_id)
+    return str(file_id), _CACHE_SECONDS
 
 
 def upload_all(
@@ -49,7 +49,3 @@ def upload_all(
         create = partial(_upload, file, policy)
         ids[file.digest] = yield from get_or_create(cache, key, create, deadline=policy.deadline)
     return ids
-
-
-def _upload(file: Upload, policy: RetryPolicy) -> Flow[tuple[str, float]]:
-    return (yield from upload_file(file, policy)), _CACHE_SECONDS

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from langchain_coze import _hints as hints
-from langchain_coze._api.error_codes import make_truncated_error
+from langchain_coze._api.error_codes import make_deadline_error, make_truncated_error
 from langchain_coze.errors import (
     CozeConnectionError,
     CozeError,
@@ -16,7 +16,9 @@ from langchain_coze.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_coze._api.proxies import Route
+    from langchain_coze._api.deadlines import Deadline
+
+    GetRoute = Callable[[], tuple[str, str]]
 
 _HTTPX_ERRORS = frozenset({"HTTPError", "InvalidURL", "StreamError"})
 _INVALID = frozenset(  # the last two: a host or port of a user-supplied client, or its proxy
@@ -25,44 +27,47 @@ _INVALID = frozenset(  # the last two: a host or port of a user-supplied client,
 _UNREACHABLE = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
 
 
-def map_httpx_error(
-    error: BaseException, get_route: Callable[[], Route] | None = None
-) -> BaseException:
+def raise_mapped(
+    error: BaseException, *, deadline: Deadline | None = None, get_route: GetRoute | None = None
+) -> NoReturn:
+    """Raise the error for an exception of an HTTP client or a deadline, or the exception itself.
+
+    While a request is sent, `get_route` returns how it reaches its server; see `describe_route`.
+    """
+    if deadline is not None and deadline.expired and isinstance(error, Exception):
+        raise make_deadline_error(may_have_started=deadline.may_have_started) from error
+    mapped = _map_httpx_error(error, get_route)
+    if mapped is error:
+        raise error
+    raise mapped from error
+
+
+def _map_httpx_error(error: BaseException, get_route: GetRoute | None) -> BaseException:
     """Return the error for an exception of an HTTP client; return anything else unchanged.
 
-    Classes are matched by name: a user-supplied client may come from a fork of httpx. While a
-    request is sent, `get_route` returns how it reaches its server; afterwards it is None.
+    Classes are matched by name: a user-supplied client may come from a fork of httpx.
     """
     cause = error
     while isinstance(cause, BaseExceptionGroup):  # of anyio, which tries several addresses
         cause = cause.exceptions[0]
     names = {error_class.__name__ for error_class in type(cause).__mro__}
     details = f"{type(cause).__name__}: {cause}".rstrip(": ")
-    if get_route is None:
-        return _map_stream_error(names, details) if names & _HTTPX_ERRORS else error
-    if isinstance(error, CozeError) or not names & (_HTTPX_ERRORS | _INVALID):
+    known = _HTTPX_ERRORS if get_route is None else _HTTPX_ERRORS | _INVALID
+    if isinstance(error, CozeError) or not names & known:
         return error
-    route = get_route()
-    way = f"{route.address}, {route.proxy}"
+    if "TimeoutException" in names and not names & _UNREACHABLE:
+        message = f"Coze was silent for too long ({details})."
+        return CozeTimeoutError(message, hint=hints.READ_TIMEOUT, may_have_started=True)
+    if get_route is None:
+        message = f"The connection broke in the middle of the stream ({details})."
+        return make_truncated_error(message)
+    way, hint = get_route()
     if names & _INVALID:  # its text may quote a header, and thus the token
         message = f"No request can be sent to {way} ({type(cause).__name__})."
         return CozeInvalidRequestError(message, hint=hints.UNSENDABLE)
     if names & _UNREACHABLE:
         message = f"Coze could not be reached at {way} ({details})."
-        hint = hints.UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in details else route.hint
+        hint = hints.UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in details else hint
         return CozeConnectionError(message, hint=hint)
-    if "TimeoutException" in names:
-        return _make_timeout(details)
     message = f"The connection to Coze broke: {way} ({details})."
-    return CozeConnectionError(message, hint=route.hint, may_have_started=True)
-
-
-def _map_stream_error(names: set[str], details: str) -> CozeError:
-    if "TimeoutException" in names:
-        return _make_timeout(details)
-    return make_truncated_error(f"The connection broke in the middle of the stream ({details}).")
-
-
-def _make_timeout(details: str) -> CozeTimeoutError:
-    message = f"Coze was silent for too long ({details})."
-    return CozeTimeoutError(message, hint=hints.READ_TIMEOUT, may_have_started=True)
+    return CozeConnectionError(message, hint=hint, may_have_started=True)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AliasChoices,
+    AliasPath,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -75,6 +76,11 @@ class CozeModel(BaseModel):
     # defer_build: validators are built on first use, which keeps the import fast
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
+    @classmethod
+    def parse(cls, body: Any) -> Self:
+        """Return the object in a body; its fields are empty if the body is not an object."""
+        return cls.model_validate(body if isinstance(body, Mapping) else {})
+
     @field_validator("*", mode="wrap")
     @classmethod
     def _tolerate(
@@ -86,13 +92,6 @@ class CozeModel(BaseModel):
             return cls.model_fields[info.field_name or ""].get_default(call_default_factory=True)
 
 
-class LastError(CozeModel):
-    """The error of a chat; code 0 means none (wire section 2.2)."""
-
-    code: LenientInt = 0
-    msg: LenientStr = ""
-
-
 class TokenDetails(CozeModel):
     """The input tokens that were cached, and the output tokens spent on reasoning."""
 
@@ -101,74 +100,51 @@ class TokenDetails(CozeModel):
 
 
 class Usage(CozeModel):
-    """The token counts of a turn or run; all 0 until it is completed (wire section 2.2)."""
+    """The token counts of a turn or run; all 0 until it is completed (wire section 2.2).
 
-    token_count: LenientInt = 0
-    output_count: LenientInt = 0
-    input_count: LenientInt = 0
+    Coze Studio has other names for those of an answer (wire section 8).
+    """
+
+    token_count: LenientInt = Field(0, validation_alias=AliasChoices("token_count", "token"))
+    output_count: LenientInt = Field(
+        0, validation_alias=AliasChoices("output_count", "output_tokens")
+    )
+    input_count: LenientInt = Field(0, validation_alias=AliasChoices("input_count", "input_tokens"))
     input_tokens_details: TokenDetails | None = None
     output_tokens_details: TokenDetails | None = None
 
 
-class ToolFunction(CozeModel):
-    """The name and arguments of a tool call; `arguments` is a JSON string (wire section 2.6)."""
-
-    name: LenientStr = ""
-    arguments: LenientStr = ""
-
-
 class ToolCall(CozeModel):
-    """An entry of `tool_calls`: by its type a call for a tool or a question (wire section 2.6)."""
+    """An entry of `tool_calls`: by its type a call for a tool or a question (wire section 2.6).
+
+    `arguments` is a JSON string.
+    """
 
     id: LenientStr = ""
     type: LenientStr = ""
-    function: ToolFunction = Field(default_factory=ToolFunction)
-
-
-class SubmitToolOutputs(CozeModel):
-    """The tool calls and questions of a required action."""
-
-    tool_calls: Annotated[list[ToolCall], BeforeValidator(_keep_objects)] = Field(
-        default_factory=list
+    name: LenientStr = Field("", validation_alias=AliasPath("function", "name"))
+    arguments: Annotated[LenientStr, Field(validation_alias=AliasPath("function", "arguments"))] = (
+        ""
     )
 
 
-class RequiredAction(CozeModel):
-    """The action that a chat waits for; may be present but empty (wire section 2.2)."""
-
-    submit_tool_outputs: SubmitToolOutputs = Field(default_factory=SubmitToolOutputs)
-
-
 class Chat(CozeModel):
-    """One turn of a bot (wire section 2.2)."""
+    """One turn of a bot; its required action may be present but empty (wire section 2.2)."""
 
     id: LenientStr = ""
     conversation_id: LenientStr = ""
     status: Annotated[str, BeforeValidator(_to_status)] = ""
     completed_at: LenientInt = 0
-    required_action: RequiredAction = Field(default_factory=RequiredAction)
+    tool_calls: Annotated[list[ToolCall], BeforeValidator(_keep_objects)] = Field(
+        default_factory=list,
+        validation_alias=AliasPath("required_action", "submit_tool_outputs", "tool_calls"),
+    )
     usage: Usage = Field(default_factory=Usage)
 
     @property
     def function_calls(self) -> list[ToolCall]:
         """The calls that the client must run; other types (`reply_message`) ask the user."""
-        calls = self.required_action.submit_tool_outputs.tool_calls
-        return [c for c in calls if c.type == "function" or (not c.type and c.function.name)]
-
-
-class MessageMetadata(CozeModel):
-    """The token counts of an answer of Coze Studio (wire section 8)."""
-
-    input_tokens: LenientInt = 0
-    output_tokens: LenientInt = 0
-    token: LenientInt = 0
-
-    @property
-    def usage(self) -> Usage:
-        """The token counts in the form that chats have."""
-        return Usage(
-            token_count=self.token, input_count=self.input_tokens, output_count=self.output_tokens
-        )
+        return [c for c in self.tool_calls if c.type == "function" or (not c.type and c.name)]
 
 
 class CozeMessage(CozeModel):
@@ -181,7 +157,7 @@ class CozeMessage(CozeModel):
     content: LenientStr = ""
     content_type: LenientStr = ""
     reasoning_content: LenientStr = ""
-    meta_data: MessageMetadata = Field(default_factory=MessageMetadata)
+    meta_data: Usage = Field(default_factory=Usage)
 
 
 class RunInterrupt(CozeModel):
@@ -221,9 +197,9 @@ class RunHistory(_RunInfo):
     execute_status: LenientStr = ""
     output: LenientStr = ""
     error_code: LenientStr = ""
-    error_message: Annotated[
-        LenientStr, Field(validation_alias=AliasChoices("error_message", "error_msg"))
-    ] = ""
+    error_message: LenientStr = Field(
+        "", validation_alias=AliasChoices("error_message", "error_msg")
+    )
 
 
 class NodeMessage(CozeModel):
@@ -242,11 +218,12 @@ class NodeMessage(CozeModel):
 class ErrorReport(CozeModel):
     """An error that a body reports: reply, `error` event, workflow, OAuth (wire section 1.4)."""
 
-    own_code: Annotated[LenientInt, Field(validation_alias="code")] = 0
+    own_code: LenientInt = Field(0, validation_alias="code")
     msg: LenientStr = ""
     error_code: LenientStr = ""
     error_message: LenientStr = ""
-    last_error: LastError = Field(default_factory=LastError)
+    last_code: LenientInt = Field(0, validation_alias=AliasPath("last_error", "code"))
+    last_msg: LenientStr = Field("", validation_alias=AliasPath("last_error", "msg"))
     detail: dict[str, Any] = Field(default_factory=dict)
     error: dict[str, Any] = Field(default_factory=dict)
     debug_url: LenientStr = ""
@@ -254,12 +231,12 @@ class ErrorReport(CozeModel):
     @property
     def code(self) -> int:
         """The code; 0 if it is missing or a word."""
-        return self.own_code or self.last_error.code or _to_int(self.error_code)
+        return self.own_code or self.last_code or _to_int(self.error_code)
 
     @property
     def message(self) -> str:
         """The message; if the code is a word, the word comes first."""
-        message = self.msg or self.last_error.msg or self.error_message
+        message = self.msg or self.last_msg or self.error_message
         word = self.error_code if not _to_int(self.error_code) else ""
         return f"{word}: {message}" if word and message else message or word
 
@@ -286,13 +263,8 @@ def parse_json(body: bytes | str) -> Any:
 
 def find_failure(body: Any) -> ErrorReport | None:
     """Return the failure that a parsed JSON body reports, or None."""
-    failure = read_failure(body)
+    failure = ErrorReport.parse(body)
     return failure if failure.code or failure.error_code else None
-
-
-def read_failure(body: Any) -> ErrorReport:
-    """Return the failure of a parsed JSON body that is known to report one."""
-    return ErrorReport.model_validate(body if isinstance(body, Mapping) else {})
 
 
 _PAYLOAD_KEYS = ("data", "message", "Messages", "ConversationData", "ChatV3ChatDetail")

@@ -6,15 +6,14 @@ import copy
 import functools
 import time
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from langchain_coze import _hints as hints
 from langchain_coze._api.deadlines import has_passed
 from langchain_coze._api.effects import Flow, Reply, Request
 from langchain_coze._api.error_codes import is_missing_route
-from langchain_coze._api.models import get_payload
-from langchain_coze._api.replies import collect_error_context
+from langchain_coze._api.models import ErrorReport, get_payload, parse_json
+from langchain_coze._api.replies import collect_error_context, parse_date
 from langchain_coze._api.retry import RetryPolicy, send_with_retry
 from langchain_coze._api.singleflight import TTLCache, get_or_create
 from langchain_coze._api.token_sources import CallableToken
@@ -41,15 +40,7 @@ _HINTS: Mapping[str, str] = {
 
 
 class TokenRequest(NamedTuple):
-    """An OAuth app's request for an access token.
-
-    Attributes:
-        key: The cache key of the token; requests with the same key share it.
-        path: The path of the token endpoint.
-        body: The JSON body.
-        seconds: The requested lifetime of the token.
-        sign: Returns a new JWT.
-    """
+    """An OAuth app's request for a token of `seconds`; requests with the same key share it."""
 
     key: str
     path: str
@@ -72,10 +63,6 @@ def fetch_token(token_request: TokenRequest, cache: TTLCache, policy: RetryPolic
     A token is replaced when a tenth of its lifetime, at most a minute, is left. Callers that wait
     for a request which fails get the same error, so an outage does not cause a thousand requests.
     The driver must use a `JWTSigner` as token source.
-
-    Raises:
-        CozeAuthenticationError: The server rejected the app or the JWT.
-        CozeError: Any other error.
     """
     create = functools.partial(_request_or_error, token_request, policy)
     token = yield from get_or_create(cache, token_request.key, create, deadline=policy.deadline)
@@ -91,8 +78,8 @@ def _request_or_error(
         return (yield from _request_token(token_request, policy))
     except CozeError as error:
         if has_passed(policy.deadline):
-            raise  # it is the deadline of this caller only
-        final = error.with_context(retries_exhausted=True)  # the retries have been made here
+            raise  # other callers have other deadlines
+        final = error.with_context(retries_exhausted=True)  # they have been made here
         return final.with_traceback(None), _FAILURE_CACHE_SECONDS
 
 
@@ -133,25 +120,18 @@ def _compute_lifetime(expires: Any, reply: Reply, requested: float) -> float:
         return requested
     if seconds <= _MIN_TIMESTAMP:
         return seconds
-    date = _parse_date(reply.headers)
+    date = parse_date(reply.headers.get("date"))
     if date is not None:  # the server's clock, in whole seconds; ours may be off
         return seconds - date - 1
     remaining = seconds - time.time()
     return remaining if remaining > 0 else requested
 
 
-def _parse_date(headers: Mapping[str, str]) -> float | None:
-    try:
-        return parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, ValueError):
-        return None
-
-
 def _explain_refusal(error: CozeError) -> CozeError:
     """Return the error for a refused token request, with a hint about the cause."""
     if error.response is None:
         return error
-    word = _read_error_word(error)
+    word = ErrorReport.parse(parse_json(error.response.text.encode())).error_code
     if word == "internal_error":
         return convert_error(error, CozeServerError)
     if not word and is_missing_route(error):
@@ -163,24 +143,15 @@ def _explain_refusal(error: CozeError) -> CozeError:
     else:
         return error
     message = f"Coze gave the OAuth app no access token: {error.message.rstrip('.')}."
-    clock_message, clock_hint = _describe_clock_skew(error)
+    clock_message, clock_hint = _describe_clock_skew(error.response.headers)
     return convert_error(
         error, CozeAuthenticationError, message=message + clock_message, hint=clock_hint + hint
     )
 
 
-def _read_error_word(error: CozeError) -> str:
-    """Return the OAuth error word, which replaces a code, or an empty string."""
-    try:
-        body = error.response.json() if error.response else None
-    except ValueError:
-        return ""
-    return str(body.get("error_code") or "") if isinstance(body, Mapping) else ""
-
-
-def _describe_clock_skew(error: CozeError) -> tuple[str, str]:
+def _describe_clock_skew(headers: Mapping[str, str]) -> tuple[str, str]:
     """Return a sentence and a hint about clock skew; both empty if it is small or unknown."""
-    date = _parse_date(error.response.headers) if error.response else None
+    date = parse_date(headers.get("date"))
     ahead = 0.0 if date is None else time.time() - date
     if abs(ahead) < _MIN_CLOCK_SKEW:
         return "", ""

@@ -1,4 +1,4 @@
-"""Polling: start a chat without streaming, or follow an asynchronous run, until it ends."""
+"""Polling: request the state of a chat or of an asynchronous run until it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from langchain_coze._api.workflows import fetch_run_history
 from langchain_coze.errors import CozeError, CozeServerError, CozeTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 T = TypeVar("T")
 
@@ -53,16 +53,11 @@ class Polling(NamedTuple):
             passed += pause
             yield pause
 
-    def iter_attempts(
-        self, policy: RetryPolicy, started_at: float
-    ) -> Iterator[tuple[Sleep, float]]:
-        """Yield the pause before each request, and its read timeout, until `timeout` is over.
-
-        Raises:
-            CozeTimeoutError: The deadline of the policy has passed.
-        """
+    def iter_attempts(self, policy: RetryPolicy) -> Iterator[tuple[Sleep, float]]:
+        """Yield the pause before each request, and its read timeout, until `timeout` is over."""
+        ends_at = self.clock() + self.timeout
         for pause in self.iter_pauses():
-            seconds_left = longest = started_at + self.timeout - self.clock()
+            seconds_left = longest = ends_at - self.clock()
             if seconds_left <= 0:
                 return
             if policy.deadline is not None:
@@ -72,75 +67,48 @@ class Polling(NamedTuple):
             yield Sleep(min(pause, longest)), max(seconds_left, 1.0)
 
 
-def start_and_poll_chat(
-    request: Request,
-    policy: RetryPolicy,
-    polling: Polling,
-    on_started: Callable[[Reply, Chat], None] | None = None,
-) -> Flow[tuple[Reply, Any, list[Any]]]:
-    """Start a turn without streaming and poll until it ends (wire section 2.8).
-
-    Args:
-        request: A request from `build_chat_request` or `build_submit_request`, not streaming.
-        policy: The retry policy of each request.
-        polling: How often, and for how long, to poll.
-        on_started: Called with the first reply and the chat as soon as the turn has started.
-
-    Returns:
-        The first reply, the final state of the chat, and its messages, as Coze sent them. If the
-        server streams the turn all the same, the reply has the open stream, and the rest is empty.
-
-    Raises:
-        CozeTimeoutError: The turn did not end within `polling.timeout` seconds or by the deadline.
-        CozeError: Any other error of a request. A failed turn does not raise: check its status.
-    """
-    started_at = polling.clock()
-    first = yield from send_with_retry(request, policy)
-    if first.stream is not None:
-        return first, {}, []
-    chat_ids = {"id": request.query.get("chat_id"), **request.query}  # of a submit request
-    raw = {**chat_ids, **read_object(first)}
-    chat = Chat.model_validate(raw)
-    if not chat.id:
-        context = collect_error_context(first)
+def read_started_chat(request: Request, reply: Reply) -> dict[str, Any]:
+    """Return the chat that a request without streaming has started, as Coze sent it."""
+    chat = {"id": request.query.get("chat_id"), **request.query, **read_object(reply)}
+    if not chat.get("id"):
         message = "Coze accepted the request but returned no chat id."
-        raise CozeServerError(message, hint=hints.TRY_LATER, **context)
-    if on_started is not None:
-        on_started(first, chat)
+        raise CozeServerError(message, hint=hints.TRY_LATER, **collect_error_context(reply))
+    return chat
+
+
+def poll_chat(
+    raw: Mapping[str, Any], logid: str | None, policy: RetryPolicy, polling: Polling
+) -> Flow[tuple[Mapping[str, Any], list[Any]]]:
+    """Poll a chat until it ends; return its final state and its messages (wire section 2.8).
+
+    A failed turn does not raise: check its status.
+    """
+    chat = Chat.model_validate(raw)
+    attempts = polling.iter_attempts(policy)
     try:
-        ended = yield from _poll_chat(raw, started_at, policy, polling)
-        if Chat.model_validate(ended).status not in {"completed", "requires_action"}:
-            return first, ended, []
+        while chat.status not in TERMINAL_STATUSES:
+            pause, read_timeout = next(attempts, (None, 0.0))
+            if pause is None:
+                raise CozeTimeoutError(
+                    f"The bot did not answer within poll_timeout={polling.timeout:g} s; it is "
+                    "still running in Coze.",
+                    hint=hints.POLL_OR_STREAM,
+                )
+            yield pause
+            request = build_retrieve_request(chat)._replace(read_timeout=read_timeout)
+            raw = {**raw, **(yield from fetch_object(request, policy))}
+            chat = Chat.model_validate(raw)
+        if chat.status not in {"completed", "requires_action"}:
+            return raw, []
         listing = yield from send_with_retry(build_message_list_request(chat), policy)
     except CozeError as error:  # the turn has started: give the caller its ids
         raise error.with_context(
-            logid=error.logid or first.logid,
+            logid=error.logid or logid,
             chat_id=error.chat_id or chat.id,
             conversation_id=error.conversation_id or chat.conversation_id,
         ) from error.__cause__
     messages = get_payload(listing.json)
-    return first, ended, messages if isinstance(messages, list) else []
-
-
-def _poll_chat(
-    raw: dict[str, Any], started_at: float, policy: RetryPolicy, polling: Polling
-) -> Flow[dict[str, Any]]:
-    """Poll the state of a chat until it is final, and return it."""
-    chat = Chat.model_validate(raw)
-    if chat.status in TERMINAL_STATUSES:
-        return raw
-    for pause, read_timeout in polling.iter_attempts(policy, started_at):
-        yield pause
-        request = build_retrieve_request(chat)._replace(read_timeout=read_timeout)
-        raw = {**raw, **(yield from fetch_object(request, policy))}
-        chat = Chat.model_validate(raw)
-        if chat.status in TERMINAL_STATUSES:
-            return raw
-    raise CozeTimeoutError(
-        f"The bot did not answer within poll_timeout={polling.timeout:g} s; it is still running "
-        "in Coze.",
-        hint=hints.POLL_OR_STREAM,
-    )
+    return raw, messages if isinstance(messages, list) else []
 
 
 def poll_workflow_run(
@@ -148,9 +116,7 @@ def poll_workflow_run(
 ) -> Flow[RunHistory]:
     """Poll an asynchronous run until it ends or is interrupted (wire section 4.3).
 
-    Raises:
-        CozeTimeoutError: The run did not end within `polling.timeout` seconds or by the deadline.
-        CozeError: Any other error of a request. A failed run does not raise: check its status.
+    A failed run does not raise: check its status.
     """
 
     def fetch(read_timeout: float) -> Flow[RunHistory | None]:
@@ -164,18 +130,11 @@ def poll_workflow_run(
 def poll_run(
     fetch: Callable[[float], Flow[T | None]], policy: RetryPolicy, polling: Polling, place: str
 ) -> Flow[T]:
-    """Poll a run until it ends.
+    """Poll a run until it ends; `fetch` returns it, or None, within a read timeout.
 
-    Args:
-        fetch: Returns the ended run, or None; its argument is the read timeout.
-        policy: The retry policy of each request.
-        polling: How often, and for how long, to poll.
-        place: Where it runs, for the error.
-
-    Raises:
-        CozeTimeoutError: The run did not end within `polling.timeout` seconds or by the deadline.
+    The error of a run that takes too long says at which `place` it still runs.
     """
-    for pause, read_timeout in polling.iter_attempts(policy, polling.clock()):
+    for pause, read_timeout in polling.iter_attempts(policy):
         yield pause
         try:
             run = yield from fetch(read_timeout)

@@ -18,7 +18,7 @@ import heapq
 import threading
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -26,14 +26,12 @@ from langchain_coze._api.deadlines import SocketTimer
 from langchain_coze._api.proxies import find_proxy, require_usable
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
     from langchain_coze._api.deadlines import Deadline
 
 _KEEP_ALIVE = 30.0  # seconds to keep an idle connection
 _MAX_SERVERS = 64  # per process, and per event loop
-P = TypeVar("P", "ConnectionPool", "AsyncConnectionPool")
 
 
 class _Slot:
@@ -42,7 +40,6 @@ class _Slot:
     Attributes:
         transport: The transport; None if it has been closed.
         network_stream: The connection that it used last, if that is known.
-        released_at: When it became free, by `time.monotonic()`.
     """
 
     __slots__ = ("network_stream", "number", "released_at", "transport")
@@ -62,13 +59,14 @@ class _Slot:
         return transport
 
 
-class _Slots:
-    """Slots of the connections to one server; the lowest free one is used first.
+class ConnectionPool:
+    """The connections to one server: one per request in flight; idle ones are kept.
 
-    So in quiet times only few stay in use, and the others can be closed.
+    The lowest free slot is used first. In quiet times, few are in use and the others are closed.
     """
 
     def __init__(self, create: Callable[[], Any]) -> None:
+        """Take the function that creates the transport of one connection, sync or async."""
         self._create = create
         self._lock = threading.Lock()
         self._count = 0
@@ -86,6 +84,38 @@ class _Slots:
             if slot.transport is None:
                 slot.transport = self._create()
             return slot
+
+    def handle_request(
+        self, request: httpx.Request, deadline: Deadline | None = None
+    ) -> httpx.Response:
+        """Send a request on the first free connection, or a new one.
+
+        The deadline watches a reused connection here, and a new one by the `trace` of the request.
+        """
+        slot = self.acquire()
+        if deadline is not None:
+            deadline.watch(slot.network_stream)
+        try:
+            response: httpx.Response = slot.transport.handle_request(request)
+        except BaseException:
+            for transport in self.release(slot, broken=True):
+                transport.close()
+            raise
+        slot.network_stream = response.extensions.get("network_stream")
+        response.stream = _PooledStream(response.stream, self, slot)
+        return response
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Async version of `handle_request`; the caller enforces the deadline."""
+        slot = self.acquire()
+        try:
+            response: httpx.Response = await slot.transport.handle_async_request(request)
+        except BaseException:
+            for transport in self.release(slot, broken=True):
+                await transport.aclose()
+            raise
+        response.stream = _PooledStream(response.stream, self, slot)
+        return response
 
     def release(self, slot: _Slot, *, broken: bool = False) -> list[Any]:
         """Free a slot; return the transports that the caller must close.
@@ -114,9 +144,9 @@ class _Slots:
 class _PooledStream(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A response stream that releases its transport when it is closed."""
 
-    def __init__(self, stream: Any, slots: _Slots, slot: _Slot) -> None:
+    def __init__(self, stream: Any, pool: ConnectionPool, slot: _Slot) -> None:
         self._stream, self._slot = stream, slot
-        self._slots: _Slots | None = slots
+        self._pool: ConnectionPool | None = pool
         self.broken = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -145,8 +175,8 @@ class _PooledStream(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     def _release(self, *, broken: bool) -> list[Any]:
         """Free the slot the first time; return the transports that the caller must close."""
-        slots, self._slots = self._slots, None
-        return slots.release(self._slot, broken=broken) if slots else []
+        pool, self._pool = self._pool, None
+        return pool.release(self._slot, broken=broken) if pool else []
 
 
 def mark_broken(response: httpx.Response) -> None:
@@ -155,57 +185,7 @@ def mark_broken(response: httpx.Response) -> None:
         response.stream.broken = True
 
 
-class ConnectionPool:
-    """The sync connections to one server: one per request in flight; idle ones are kept."""
-
-    def __init__(self, create: Callable[[], Any]) -> None:
-        """Take the function that creates the transport of one connection."""
-        self.slots = _Slots(create)
-
-    def handle_request(
-        self, request: httpx.Request, deadline: Deadline | None = None
-    ) -> httpx.Response:
-        """Send a request on the first free connection, or a new one.
-
-        The deadline watches a connection that is reused, the `trace` of the request a new one.
-        """
-        slot = self.slots.acquire()
-        if deadline is not None:
-            deadline.watch(slot.network_stream)
-        try:
-            response: httpx.Response = slot.transport.handle_request(request)
-        except BaseException:
-            for transport in self.slots.release(slot, broken=True):
-                transport.close()
-            raise
-        slot.network_stream = response.extensions.get("network_stream")
-        response.stream = _PooledStream(response.stream, self.slots, slot)
-        return response
-
-
-class AsyncConnectionPool:
-    """Async version of `ConnectionPool`."""
-
-    def __init__(self, create: Callable[[], Any]) -> None:
-        """Take the function that creates the transport of one connection."""
-        self.slots = _Slots(create)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request on the first free connection, or a new one."""
-        slot = self.slots.acquire()
-        try:
-            response: httpx.Response = await slot.transport.handle_async_request(request)
-        except BaseException:
-            for transport in self.slots.release(slot, broken=True):
-                await transport.aclose()
-            raise
-        response.stream = _PooledStream(response.stream, self.slots, slot)
-        return response
-
-
-@functools.lru_cache(maxsize=1)
-def _create_ssl_context() -> ssl.SSLContext:
-    return httpx.create_ssl_context()  # takes 20 ms: once per process
+_create_ssl_context = functools.lru_cache(httpx.create_ssl_context)  # 20 ms: once per process
 
 
 def _build_transport_options(base_url: str) -> dict[str, Any]:
@@ -223,37 +203,36 @@ def _build_transport_options(base_url: str) -> dict[str, Any]:
     }
 
 
-class _ByServer(Generic[P]):
+class _ByServer:
     """The pools of a process or of an event loop, by base URL.
 
-    Only the `_MAX_SERVERS` used last are kept: a program with a server for each tenant would
-    otherwise run out of file descriptors.
+    Only the `_MAX_SERVERS` that were used last are kept: otherwise a program with a server for each
+    tenant would run out of file descriptors.
     """
 
-    def __init__(self, pool_class: Callable[[Callable[[], Any]], P], transport_class: Any) -> None:
-        self._pool_class: Callable[[Callable[[], Any]], P] = pool_class
+    def __init__(self, transport_class: Any) -> None:
         self._transport_class = transport_class
         self._lock = threading.Lock()
-        self._pools: OrderedDict[str, P] = OrderedDict()
+        self._pools: OrderedDict[str, ConnectionPool] = OrderedDict()
         self._swept_at = time.monotonic()
 
-    def get(self, base_url: str) -> tuple[P, list[Any]]:
+    def get(self, base_url: str) -> tuple[ConnectionPool, list[Any]]:
         """Return the pool of a server, and transports that the caller must close."""
         unused: list[Any] = []
         with self._lock:
             pool = self._pools.get(base_url)
             if pool is None:
                 options = _build_transport_options(base_url)
-                pool = self._pool_class(functools.partial(self._transport_class, **options))
+                pool = ConnectionPool(functools.partial(self._transport_class, **options))
                 self._pools[base_url] = pool
             self._pools.move_to_end(base_url)
             if len(self._pools) > _MAX_SERVERS:
-                unused += self._pools.popitem(last=False)[1].slots.close()
+                unused += self._pools.popitem(last=False)[1].close()
             now = time.monotonic()
             if now - self._swept_at >= _KEEP_ALIVE:
                 self._swept_at = now
                 for kept in self._pools.values():
-                    unused += kept.slots.take_idle(_KEEP_ALIVE)
+                    unused += kept.take_idle(_KEEP_ALIVE)
         return pool, unused
 
     def close(self, base_url: str | None = None) -> list[Any]:
@@ -261,21 +240,17 @@ class _ByServer(Generic[P]):
         with self._lock:
             names = list(self._pools) if base_url is None else [base_url]
             pools = [self._pools.pop(name) for name in names if name in self._pools]
-        return [transport for pool in pools for transport in pool.slots.close()]
+        return [transport for pool in pools for transport in pool.close()]
 
 
 class ConnectionPools:
-    """The connections of this process: sync by server, async by event loop and server.
-
-    Attributes:
-        timer: Ends sync requests at their deadlines.
-    """
+    """The connections of this process: sync by server, async by event loop and server."""
 
     def __init__(self) -> None:
         """Create the pools without any connection."""
         self.timer = SocketTimer()
         self._lock = threading.Lock()
-        self._sync_pools = _ByServer(ConnectionPool, httpx.HTTPTransport)
+        self._sync_pools = _ByServer(httpx.HTTPTransport)
         self._loop_pools: dict[asyncio.AbstractEventLoop, _LoopPools] = {}
 
     def get_sync_pool(self, base_url: str) -> ConnectionPool:
@@ -285,7 +260,7 @@ class ConnectionPools:
             transport.close()
         return pool
 
-    async def get_async_pool(self, base_url: str) -> AsyncConnectionPool:
+    async def get_async_pool(self, base_url: str) -> ConnectionPool:
         """Return the connections of the running event loop to a server."""
         loop = asyncio.get_running_loop()
         loop_pools = self._loop_pools.get(loop)
@@ -316,7 +291,7 @@ class _LoopPools:
     """The connections of one event loop, closed when the loop shuts down."""
 
     def __init__(self) -> None:
-        self.by_server = _ByServer(AsyncConnectionPool, httpx.AsyncHTTPTransport)
+        self.by_server = _ByServer(httpx.AsyncHTTPTransport)
         self.closed = False
         # `asyncio.run` closes all asynchronous generators before it closes its loop. The first
         # step registers a generator with the loop; this one awaits nothing, so step it by hand.

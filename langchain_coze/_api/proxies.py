@@ -6,7 +6,7 @@ import importlib.util
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -25,14 +25,9 @@ _CREDENTIALS = re.compile(r"^([^/@]*://)?.*@", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy.
+    """A proxy, and where it is set: an environment variable, or the settings of the system."""
 
-    Attributes:
-        url: Its address, which may contain a user name and a password.
-        source: Where it comes from: an environment variable, or the settings of the system.
-    """
-
-    url: str = field(repr=False)
+    url: str = field(repr=False)  # may contain a password
     source: str
 
 
@@ -79,35 +74,21 @@ def require_usable(proxy: Proxy) -> None:
 # --- The way to a server, for errors -------------------------------------------------------------
 
 
-class Route(NamedTuple):
-    """How a request reaches its server, in words for an error.
+def describe_route(settings: Settings, client: Any = None) -> tuple[str, str]:
+    """Return the way to a server, for instance "host:443, without a proxy", and a hint.
 
-    Attributes:
-        address: Host and port of the server.
-        proxy: The proxy as a clause, for instance "without a proxy".
-        hint: What to check.
-    """
-
-    address: str
-    proxy: str
-    hint: str
-
-
-def describe_route(settings: Settings, client: Any = None) -> Route:
-    """Return how requests reach a server, with a user-supplied client or not.
-
-    Never shows credentials.
+    Never shows credentials. `client` is the user-supplied client, if there is one.
     """
     base_url = settings.base_url
     address = _format_address(base_url)
     if client is not None:
-        return Route(address, _describe_client_proxy(client, base_url), hints.UNREACHABLE)
+        return f"{address}, {_describe_client_proxy(client, base_url)}", hints.UNREACHABLE
     proxy = find_proxy(base_url)
     if proxy is None:
-        return Route(address, f"without a proxy{_explain_exception(base_url)}", hints.UNREACHABLE)
+        return f"{address}, without a proxy{_explain_exception(base_url)}", hints.UNREACHABLE
     host = address.rpartition(":")[0]
     hint = hints.UNREACHABLE_BY_PROXY.format(source=proxy.source, host=host)
-    return Route(address, f"through the proxy {_format_proxy(proxy.url)} ({proxy.source})", hint)
+    return f"{address}, through the proxy {_format_proxy(proxy.url)} ({proxy.source})", hint
 
 
 def _explain_exception(base_url: str) -> str:

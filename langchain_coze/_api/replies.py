@@ -67,11 +67,7 @@ def find_special_hint(request: Request, reply: Reply, error: CozeError) -> str |
 
 
 def dump_json(body: Any) -> bytes:
-    """Return a body as JSON; lone surrogates, which cannot be encoded, are replaced.
-
-    Raises:
-        CozeInvalidRequestError: It cannot be written as JSON.
-    """
+    """Return a body as JSON; lone surrogates, which cannot be encoded, are replaced."""
     try:
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -87,11 +83,8 @@ def _format_size(size: int) -> str:
 def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
     """Return the error that a complete reply reports, or None (wire section 1.5).
 
-    An error in the JSON body takes precedence over the HTTP status.
-
-    Args:
-        reply: A reply with its body.
-        stream: Whether the request expected events, so that any other body is an error.
+    An error in the JSON body takes precedence over the HTTP status. If the request expected a
+    stream, any body is an error.
     """
     failure = find_failure(reply.json)
     is_object = isinstance(reply.json, Mapping)
@@ -151,8 +144,14 @@ def _parse_retry_after(value: str | None) -> float | None:
     with contextlib.suppress(ValueError):
         seconds = float(value)
         return seconds if 0 <= seconds < math.inf else None
+    date = parse_date(value)
+    return None if date is None else max(date - time.time(), 0.0)
+
+
+def parse_date(value: str | None) -> float | None:
+    """Return the Unix time of a date in a header; None if it is missing or invalid."""
     try:
-        return max(parsedate_to_datetime(value).timestamp() - time.time(), 0.0)
+        return parsedate_to_datetime(value or "").timestamp()
     except ValueError:
         return None
 

@@ -6,6 +6,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_coze._api.deadlines import compute_seconds_left, has_passed
 from langchain_coze._api.effects import Close, Flow, Read, RefreshToken, Reply, Request, Sleep
 from langchain_coze._api.error_codes import BUSY_CODES, make_deadline_error
 from langchain_coze._api.models import find_failure
@@ -69,13 +70,10 @@ def send_with_retry(
     That is after a failed connect, HTTP 429 and the "busy" codes; for a GET also after broken
     connections and server errors. A rejected token is refreshed once. A stream is returned open;
     the bytes read so far are in its `buffered`.
-
-    Raises:
-        CozeError: Coze reported an error or could not be reached.
     """
     attempt, renewed = 0, False
     while True:
-        reply, error = yield from _send_once(_with_deadline(request, policy.deadline), find_error)
+        reply, error = yield from _send_once(request, policy.deadline, find_error)
         if error is None:
             return reply
         if isinstance(error, CozeAuthenticationError) and not renewed:
@@ -91,17 +89,13 @@ def send_with_retry(
         attempt += 1
 
 
-def _with_deadline(request: Request, deadline: float | None) -> Request:
-    if deadline is None:
-        return request
-    seconds_left = deadline - time.monotonic()
-    if seconds_left <= 0:
+def _send_once(
+    request: Request, deadline: float | None, find_error: ErrorFinder
+) -> Flow[tuple[Reply, CozeError | None]]:
+    if has_passed(deadline):
         raise make_deadline_error()
-    read_timeout = min(seconds_left, request.read_timeout or seconds_left)
-    return request._replace(read_timeout=read_timeout, deadline=deadline)
-
-
-def _send_once(request: Request, find_error: ErrorFinder) -> Flow[tuple[Reply, CozeError | None]]:
+    read_timeout = compute_seconds_left(deadline, request.read_timeout)
+    request = request._replace(read_timeout=read_timeout, deadline=deadline)
     try:
         reply: Reply = yield request
     except CozeConnectionError as error:

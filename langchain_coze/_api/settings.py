@@ -18,16 +18,12 @@ DRAIN_SECONDS = 0.05  # for the end of a response after its last event, to reuse
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to reach a server.
+    """How to reach a server; see the fields of `ConnectionFields`.
 
     Attributes:
         base_url: The base URL, without a trailing slash.
-        is_studio: Whether the server is a self-hosted Coze Studio.
-        timeout: Read timeout in seconds, an `httpx.Timeout`, or None for no limit; `...` keeps
-            the timeout of a user-supplied client.
-        headers: Additional headers of each request.
-        http_client: A user-supplied `httpx.Client`, or None.
-        http_async_client: A user-supplied `httpx.AsyncClient`, or None.
+        timeout: As in the field; `...` keeps the timeout of a user-supplied client.
+        headers: The `default_headers`.
     """
 
     base_url: str

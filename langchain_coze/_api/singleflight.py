@@ -6,6 +6,7 @@ driver blocks its thread for it, the async driver does not.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -59,7 +60,7 @@ class TTLCache:
                 self._in_flight[key] = Future()
             return in_flight
 
-    def store(self, key: Hashable, value: Any = None, seconds: float = 0.0) -> None:
+    def store(self, key: Hashable, value: Any, seconds: float = math.inf) -> None:
         """Store a value for some seconds (None: store nothing) and wake the waiting callers."""
         with self._lock:
             if value is not None:
@@ -81,33 +82,22 @@ def get_or_create(
 ) -> Flow[T]:
     """Return a value from the cache, or create it once for all concurrent callers.
 
-    If the creation fails, its caller gets the error and the next caller tries.
-
-    Args:
-        cache: The cache.
-        key: The key of the value.
-        create: Returns a flow whose result is the value (not None) and its lifetime in seconds.
-        deadline: When to stop waiting for another caller, by `time.monotonic()`.
+    The result of `create` is the value (not None) and its lifetime in seconds. If it fails, its
+    caller gets the error and the next caller tries. The deadline ends the wait for another caller.
     """
     while (value := cache.get(key)) is None:
         in_flight = cache.reserve(key)
         if in_flight is None:
-            return (yield from _create(cache, key, create))
-        seconds_left = compute_seconds_left(deadline)
-        seconds = _MAX_WAIT_SECONDS if seconds_left is None else seconds_left
-        if not (yield Wait(in_flight, min(seconds, _MAX_WAIT_SECONDS))):
+            created: T | None = None
+            seconds = 0.0
+            try:
+                created, seconds = yield from create()
+            finally:  # also when the driver is cancelled
+                cache.store(key, created, seconds)
+            return created
+        if not (yield Wait(in_flight, compute_seconds_left(deadline, _MAX_WAIT_SECONDS))):
             if has_passed(deadline):
                 raise make_deadline_error()
-            return (yield from create())[0]  # fall back to creating it ourselves
+            return (yield from create())[0]  # do not wait any longer
     shared: T = value
     return shared
-
-
-def _create(cache: TTLCache, key: Hashable, create: Callable[[], Flow[tuple[T, float]]]) -> Flow[T]:
-    try:
-        value, seconds = yield from create()
-    except BaseException:  # also when the driver is cancelled
-        cache.store(key)
-        raise
-    cache.store(key, value, seconds)
-    return value

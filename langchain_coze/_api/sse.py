@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
+from langchain_coze._api.models import parse_json
 from langchain_coze._api.settings import MAX_EVENT_SIZE
 from langchain_coze.errors import CozeStreamError
 
@@ -21,12 +22,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class Event(NamedTuple):
-    """One server-sent event.
-
-    Attributes:
-        name: The event name; empty for data without a name and for a raw JSON line.
-        data: The data as bytes, several data lines joined by a newline; may be empty.
-    """
+    """One server-sent event; data without a name, or a raw JSON line, has an empty name."""
 
     name: str
     data: bytes
@@ -60,14 +56,7 @@ class Decoder:
         return bool(self._buffer)
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the events that the next bytes complete.
-
-        Args:
-            data: The bytes of one read, of any length.
-
-        Raises:
-            CozeStreamError: An event is longer than `MAX_EVENT_SIZE`.
-        """
+        """Return the events that the next bytes complete."""
         if self._at_start or self._after_cr or b"\r" in data:
             data = self._normalize_newlines(data)
         if not self._buffer and data.endswith(b"\n\n"):  # only complete events: the usual case
@@ -97,7 +86,7 @@ class Decoder:
         return [
             event
             for event in _split_events(rest)
-            if event.name in FAILURE_EVENTS and _is_json(event.data)
+            if event.name in FAILURE_EVENTS and parse_json(event.data) is not None
         ]
 
     def _normalize_newlines(self, data: bytes) -> bytes:
@@ -158,18 +147,9 @@ def _parse_block(block: bytes) -> list[Event]:
 
 def _parse_unnamed(data: bytes) -> Event:
     """Return the event for data without a name; its JSON may hold both name and data."""
-    if b'"event"' in data and _is_json(data):
-        inner = from_json(data)
-        if isinstance(inner, dict) and isinstance(inner.get("event"), str):
-            payload = inner.get("data")
-            text = payload.encode() if isinstance(payload, str) else to_json(payload)
-            return Event(inner["event"], text)
+    inner = parse_json(data) if b'"event"' in data else None
+    if isinstance(inner, dict) and isinstance(inner.get("event"), str):
+        payload = inner.get("data")
+        text = payload.encode() if isinstance(payload, str) else to_json(payload)
+        return Event(inner["event"], text)
     return Event("", data)
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        from_json(data)
-    except ValueError:
-        return False
-    return True

@@ -5,35 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from langchain_coze._api.deadlines import Deadline, compute_seconds_left
-from langchain_coze._api.error_codes import make_deadline_error
-from langchain_coze._api.http_errors import map_httpx_error
+from langchain_coze._api.http_errors import raise_mapped
 from langchain_coze._api.pool import mark_broken
 from langchain_coze._api.settings import DRAIN_SECONDS, LAST_EVENT_SECONDS, MAX_BODY_SIZE
 from langchain_coze.errors import CozeError, CozeServerError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
     from langchain_coze._api.deadlines import SocketTimer
-    from langchain_coze._api.proxies import Route
-
-
-def raise_mapped(
-    error: BaseException,
-    *,
-    deadline: Deadline | None = None,
-    get_route: Callable[[], Route] | None = None,
-) -> NoReturn:
-    """Raise the error for an exception of an HTTP client or a deadline, or the exception itself."""
-    if deadline is not None and deadline.expired and isinstance(error, Exception):
-        raise make_deadline_error(may_have_started=deadline.may_have_started) from error
-    mapped = map_httpx_error(error, get_route)
-    if mapped is error:
-        raise error
-    raise mapped from error
 
 
 def is_compressed(response: Any) -> bool:
@@ -82,12 +65,10 @@ class Stream:
             self.chunks = deadline.enforce(self.chunks)
 
     def read(self, deadline: float | None = None) -> bytes | None:
-        """Return the next bytes, or None at the end.
+        """Return the next bytes, or None at the end or the deadline, which closes the stream.
 
-        Args:
-            deadline: When to stop waiting, by `time.monotonic()`; the stream is then closed. Works
-                only with access to the socket, which a user-supplied client may not expose or may
-                share (HTTP/2).
+        The deadline works only with access to the socket, which a user-supplied client may not
+        expose or may share (HTTP/2).
         """
         limit = None if deadline is None else Deadline(deadline, self._timer)
         try:

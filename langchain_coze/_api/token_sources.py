@@ -55,11 +55,7 @@ class CallableToken:
         self._function = function
 
     def get(self, deadline: float | None = None) -> SecretStr:
-        """Return the token from the function, which a deadline cannot interrupt.
-
-        Raises:
-            CozeAuthenticationError: The function returned no valid token, or an awaitable.
-        """
+        """Return the token from the function, which a deadline cannot interrupt."""
         del deadline
         value = _to_secret(self._function())
         if inspect.isawaitable(value):
@@ -105,11 +101,8 @@ def make_token_source(
 ) -> TokenSource:
     """Return the token source for an `api_key`.
 
-    Args:
-        api_key: A str or SecretStr, a function that returns one (or an awaitable of one, for async
-            calls only), an object with such a `token` attribute, or a `CozeJWTAuth`.
-        settings: How to reach the server that the tokens are for.
-        policy: The retry policy of token requests.
+    It is a str or SecretStr, a function that returns one (or an awaitable of one, for async calls
+    only), an object with such a `token` attribute, or a `CozeJWTAuth`, which requests its tokens.
     """
     api_key = _to_secret(api_key)
     if isinstance(api_key, SecretStr):

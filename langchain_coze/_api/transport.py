@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import platform
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from langchain_coze import _hints as hints
-from langchain_coze._api.deadlines import Deadline
+from langchain_coze._api.deadlines import Deadline, compute_seconds_left
 from langchain_coze._api.effects import Reply, Request
+from langchain_coze._api.http_errors import raise_mapped
 from langchain_coze._api.proxies import describe_route
 from langchain_coze._api.replies import HTTP_ERROR, dump_json
 from langchain_coze._api.settings import CONNECT_TIMEOUT, READ_TIMEOUT
-from langchain_coze._api.streams import AsyncStream, Stream, is_compressed, raise_mapped
+from langchain_coze._api.streams import AsyncStream, Stream, is_compressed
 from langchain_coze._version import __version__
 from langchain_coze.errors import CozeServerError
 
@@ -107,9 +107,8 @@ def _resolve_timeout(settings: Settings, request: Request) -> Any:
 
 def _shorten(timeout: Any, deadline: float) -> httpx.Timeout:
     """Return an `httpx.Timeout` that waits no longer than until the deadline."""
-    left = max(deadline - time.monotonic(), 0.0)
     limits = httpx.Timeout(timeout).as_dict().items()
-    return httpx.Timeout(**{name: left if v is None else min(v, left) for name, v in limits})
+    return httpx.Timeout(**{name: compute_seconds_left(deadline, limit) for name, limit in limits})
 
 
 @functools.lru_cache(maxsize=64)
@@ -126,18 +125,22 @@ def _is_event_stream(request: Request, reply: Reply) -> bool:
     return expected and reply.status_code < HTTP_ERROR
 
 
-def _build_reply(response: httpx.Response, token: SecretStr) -> Reply:
-    headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in response.headers.raw}
-    return Reply(status_code=response.status_code, headers=headers, token=token.get_secret_value())
+def _build_reply(response: Any, settings: Settings, token: SecretStr) -> Reply:
+    return Reply(
+        status_code=response.status_code,
+        headers={
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in response.headers.raw
+        },
+        token=token.get_secret_value(),
+        is_studio=settings.is_studio,
+    )
 
 
 def _find_encoding_error(response: httpx.Response, settings: Settings) -> CozeServerError | None:
-    """Return the error for a compressed response that was not requested, or None.
-
-    A small one may become gigabytes.
-    """
-    accepted = {name.lower(): value for name, value in settings.headers.items()}
+    """Return the error for a compressed response that was not requested; it may be huge."""
     encoding = response.headers.get("content-encoding", "")
+    accepted = {name.lower(): value for name, value in settings.headers.items()}
     if not is_compressed(response) or encoding.lower() in accepted.get("accept-encoding", ""):
         return None
     return CozeServerError(
@@ -149,12 +152,7 @@ def _find_encoding_error(response: httpx.Response, settings: Settings) -> CozeSe
 
 
 def send(request: Request, settings: Settings, token: SecretStr, pools: ConnectionPools) -> Reply:
-    """Send a request and return the reply; an event stream is returned open.
-
-    Raises:
-        CozeConnectionError: The server could not be reached, or the connection broke.
-        CozeTimeoutError: The server was silent for too long, or the deadline has passed.
-    """
+    """Send a request and return the reply; an event stream is returned open."""
     deadline = None if request.deadline is None else Deadline(request.deadline, pools.timer)
     trace = None if deadline is None else deadline.trace
     try:
@@ -165,7 +163,7 @@ def send(request: Request, settings: Settings, token: SecretStr, pools: Connecti
         else:
             response = client.send(built, stream=True)
         stream = Stream(response, pools.timer, deadline)
-        reply = _build_reply(response, token)
+        reply = _build_reply(response, settings, token)
         encoding_error = _find_encoding_error(response, settings)
         if encoding_error is None and _is_event_stream(request, reply):
             reply.stream = stream
@@ -188,14 +186,14 @@ async def asend(
     try:
         client = settings.http_async_client
         built = _build_request(client, request, settings, token, trace)
-        async with asyncio.timeout(None if deadline is None else deadline.seconds_left):
+        async with asyncio.timeout(compute_seconds_left(request.deadline)):
             if client is None:
                 pool = await pools.get_async_pool(settings.base_url)
                 response = await pool.handle_async_request(built)
             else:
                 response = await client.send(built, stream=True)
         stream = AsyncStream(response, deadline)
-        reply = _build_reply(response, token)
+        reply = _build_reply(response, settings, token)
         encoding_error = _find_encoding_error(response, settings)
         if encoding_error is None and _is_event_stream(request, reply):
             reply.stream = stream

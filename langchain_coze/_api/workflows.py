@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_coze._api.effects import Flow, Reply, Request
+from langchain_coze._api.effects import Flow, Request
 from langchain_coze._api.error_codes import is_missing_route
-from langchain_coze._api.models import RunHistory, RunReply, get_payload
-from langchain_coze._api.retry import RetryPolicy, send_with_retry
+from langchain_coze._api.models import RunHistory, get_payload
+from langchain_coze._api.retry import RetryPolicy, fetch_object, send_with_retry
 from langchain_coze.errors import CozeError
 
 _PAGE_SIZE = 30  # the maximum (wire section 4.7)
@@ -22,10 +22,7 @@ def build_run_request(
 ) -> Request:
     """Return the request that runs a workflow (wire sections 4.2 and 4.4).
 
-    Args:
-        body: `workflow_id`, `parameters` and optional fields of the API.
-        stream: Whether to stream events; if not, both events and JSON are accepted.
-        endpoint: The path on a gateway, which may reply with events or JSON.
+    Without `stream`, and from the `endpoint` of a gateway, both events and JSON are accepted.
     """
     if endpoint:
         return Request(method="POST", path=f"/{endpoint.lstrip('/')}", body=body, stream=None)
@@ -36,18 +33,10 @@ def build_run_request(
 def build_resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
     """Return the request that answers an interrupt of a run (wire sections 4.4 and 4.5).
 
-    Args:
-        body: `workflow_id`, `event_id`, `interrupt_type` and `resume_data`.
-        stream: Whether the run was started as a stream; the two kinds do not mix.
+    `stream` is whether the run was started as a stream; the two kinds do not mix.
     """
     path = "/v1/workflow/stream_resume" if stream else "/v1/workflows/resume"
     return Request(method="POST", path=path, body=body, stream=stream or None)
-
-
-def run_workflow(request: Request, policy: RetryPolicy) -> Flow[tuple[Reply, RunReply]]:
-    """Start or resume a run without streaming; return the reply, raw and parsed."""
-    reply = yield from send_with_retry(request._replace(stream=False), policy)
-    return reply, RunReply.model_validate(reply.json)
 
 
 def fetch_run_history(
@@ -73,23 +62,17 @@ def fetch_run_history(
             raise
         return None
     runs = get_payload(reply.json)
-    found = isinstance(runs, list) and runs and isinstance(runs[0], Mapping)
-    return RunHistory.model_validate(runs[0]) if found else None
+    return RunHistory.parse(runs[0]) if isinstance(runs, list) and runs else None
 
 
 def fetch_workflow_info(workflow_id: str, policy: RetryPolicy) -> Flow[Mapping[str, Any]]:
-    """Return the metadata of a workflow (wire section 4.7).
-
-    Returns:
-        `workflow_detail`, `input` and `output`, if the server provides them.
-    """
+    """Return `workflow_detail`, `input` and `output` of a workflow (wire section 4.7)."""
     request = Request(
         method="GET",
         path=f"/v1/workflows/{workflow_id}",
         query={"include_input_output": "true"},
     )
-    info = get_payload((yield from send_with_retry(request, policy)).json)
-    return info if isinstance(info, Mapping) else {}
+    return (yield from fetch_object(request, policy))
 
 
 def is_unsupported(error: CozeError) -> bool:
@@ -103,10 +86,9 @@ def list_workflows(query: Mapping[str, str], policy: RetryPolicy) -> Flow[list[M
     for number in range(1, _MAX_PAGES + 1):
         paged = {**query, "page_num": str(number), "page_size": str(_PAGE_SIZE)}
         request = Request(method="GET", path="/v1/workflows", query=paged)
-        page = get_payload((yield from send_with_retry(request, policy)).json)
-        items = page.get("items") if isinstance(page, Mapping) else None
+        page = yield from fetch_object(request, policy)
         count = len(by_id)
-        for item in items or []:
+        for item in page.get("items") or []:
             if isinstance(item, Mapping) and item.get("workflow_id"):
                 by_id.setdefault(str(item["workflow_id"]), item)
         if len(by_id) == count or not page.get("has_more"):

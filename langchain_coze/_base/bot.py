@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from langchain_coze._api.driver import Driver
     from langchain_coze._chat.turn import TurnRun
 
+_OPTION_FIELDS = (*STRING_MAP_OPTIONS, *PLAIN_OPTIONS)
+
 PER_CALL_FIELDS = frozenset(
     {
         "app_id",
@@ -38,8 +40,7 @@ PER_CALL_FIELDS = frozenset(
         "user",
         "user_id",
         "workflow_id",
-        *STRING_MAP_OPTIONS,
-        *PLAIN_OPTIONS,
+        *_OPTION_FIELDS,
     }
 )
 """The fields that a single call can override."""
@@ -53,8 +54,7 @@ CACHE_KEY_FIELDS = (
     "user_id",
     "conversation_id",
     "auto_save_history",
-    *STRING_MAP_OPTIONS,
-    *PLAIN_OPTIONS,
+    *_OPTION_FIELDS,
 )
 """The fields that change an answer, for traces and cache keys."""
 
@@ -67,7 +67,6 @@ USER_CONFIG_KEY = "coze_user_id"
 ABANDONED = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeoutError)
 """Exceptions that end a call here while its turn continues in Coze."""
 
-_OPTION_FIELDS = (*STRING_MAP_OPTIONS, *PLAIN_OPTIONS)
 _NUMBER_LIKE_OPTIONS = frozenset({"bot_version", "connector_id"})  # Coze rejects JSON numbers
 
 
@@ -90,7 +89,7 @@ class BotFields(CallArguments, CozeConnectionFields):
     """The app that a chatflow belongs to. Per call too."""
 
     user_id: str = Field(
-        default_factory=from_env("COZE_USER_ID", default="langchain-coze"),
+        default_factory=from_env("COZE_USER_ID", default=DEFAULT_USER_ID),
         validation_alias=AliasChoices("user_id", "user"),
         coerce_numbers_to_str=True,
     )
@@ -156,8 +155,8 @@ class BotFields(CallArguments, CozeConnectionFields):
 
     def _cancel_if_abandoned(self, driver: Driver, turn: TurnRun[Any]) -> None:
         """Cancel an unfinished turn in the background if `cancel_on_close` is set."""
-        if self.cancel_on_close and not turn.is_finished:
-            cancel_in_background(driver.settings, turn.token, turn.ids)
+        if self.cancel_on_close and turn.parser is not None and not turn.parser.is_finished:
+            cancel_in_background(driver.settings, turn.parser.token, turn.parser.ids)
 
     def _build_options(self, kwargs: Mapping[str, Any], **model_options: Any) -> ChatOptions:
         """Return the validated options of one call, with more attributes from the subclass."""
@@ -235,11 +234,7 @@ def add_config_arguments(
     """Return the arguments of a call with those from its config; the arguments win.
 
     Only an object that is called on its own needs them: inside a graph it finds the config itself.
-
-    Args:
-        config: The config of the call.
-        kwargs: The arguments of the call.
-        names: The names of the arguments, by their keys in the `configurable` part.
+    `names` has the arguments by their keys in the `configurable` part.
     """
     configurable = (config.get("configurable") or {}) if config else {}
     found = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -25,7 +26,6 @@ from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._api.settings import Settings
 from langchain_coze._api.token_sources import make_token_source
-from langchain_coze._base.cleaning import check_headers, clean_field, clean_update
 from langchain_coze._base.unsupported import (
     FieldSignature,
     get_argument_names,
@@ -33,32 +33,73 @@ from langchain_coze._base.unsupported import (
 )
 from langchain_coze._environment import (
     DEFAULT_BASE_URL,
-    SERVERS,
     clean_base_url,
     from_env,
     is_coze_host,
     is_studio,
     secret_from_env,
 )
+from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from langchain_coze._api.driver import Driver
 
 
-def to_time_limit(value: Any) -> Any:
-    """Return a value unchanged; None for seconds that are longer than a timer of Python can run."""
-    is_endless = isinstance(value, (int, float)) and value > threading.TIMEOUT_MAX
-    return None if is_endless else value
-
-
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CLIENTS = {"http_client": "Client", "http_async_client": "AsyncClient"}
 _DEFAULT_IF_NONE = frozenset(
     {"api_key", "coze_api_key", "base_url", "coze_api_base", "server", "user_id", "user"}
 )
 
 
-TimeLimit = Annotated[float | None, BeforeValidator(to_time_limit)]
+def _to_time_limit(value: Any) -> Any:
+    """Return a value unchanged; None for seconds that are longer than a timer of Python can run."""
+    is_endless = isinstance(value, (int, float)) and value > threading.TIMEOUT_MAX
+    return None if is_endless else value
+
+
+TimeLimit = Annotated[float | None, BeforeValidator(_to_time_limit)]
 """The type of a time limit in seconds; None, infinity and numbers beyond any timer: no limit."""
+
+
+def _check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return default headers that can be sent; an error never quotes a value, maybe a secret."""
+    for name, value in headers.items():
+        if name.strip().lower() == "authorization":
+            raise ValueError(hints.HEADER_AUTHORIZATION)
+        is_plain = value.isascii() and value.isprintable() and value == value.strip()
+        if not is_plain or not _HEADER_NAME.fullmatch(name):
+            raise ValueError(hints.HEADER_FORM.format(name=name))
+    return headers
+
+
+def hide_secrets(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return fields of another object, by name, without bare secrets."""
+    return {name: clean_field(name, value) for name, value in options.items()}
+
+
+_CLEANERS: Mapping[str, Callable[[Any], Any]] = {
+    "api_key": lambda value: SecretStr(value) if isinstance(value, str) else value,
+    "default_headers": _check_headers,
+    "tool_options": hide_secrets,
+}
+_OTHER_NAMES = {"coze_api_key": "api_key", "coze_api_base": "base_url"}
+
+
+def clean_field(name: str, value: Any, clean_url: Callable[[str], str] = clean_base_url) -> Any:
+    """Return the value of a field as a constructor stores it; most are returned unchanged.
+
+    Pydantic validates the arguments of a constructor, but neither an assignment nor the `update` of
+    `model_copy`: a token would stay a bare str, which `vars` and `model_dump` show.
+    """
+    name = _OTHER_NAMES.get(name, name)
+    clean = clean_url if name == "base_url" else _CLEANERS.get(name)
+    if clean is None or value is None:
+        return value
+    try:
+        return clean(value)
+    except ValueError as error:
+        raise CozeInvalidRequestError(str(error)) from None
 
 
 class ConnectionFields(BaseModel):
@@ -100,11 +141,11 @@ class ConnectionFields(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _prepare_fields(cls, values: Any) -> Any:
-        """Reject or report unknown arguments; None means the default where None is no value."""
+        """Reject or report unknown arguments; in some fields None stands for the default."""
         if not isinstance(values, dict):
             return values
         accepted = get_argument_names(cls)
-        for name in sorted(set(values) - accepted):
+        for name in sorted(values.keys() - accepted.keys()):
             handle_unknown_argument(name, accepted, owner=cls.__name__)
         return {
             name: value
@@ -115,8 +156,7 @@ class ConnectionFields(BaseModel):
     @field_validator("base_url", "default_headers", check_fields=False)
     @classmethod
     def _clean_value(cls, value: Any, info: ValidationInfo) -> Any:
-        check = cls._clean_url if info.field_name == "base_url" else check_headers
-        return None if value is None else check(value)
+        return clean_field(info.field_name or "", value, cls._clean_url)
 
     @staticmethod
     def _clean_url(value: str) -> str:
@@ -126,7 +166,7 @@ class ConnectionFields(BaseModel):
     @field_validator("timeout")
     @classmethod
     def _check_timeout(cls, value: Any) -> Any:
-        value = to_time_limit(value)
+        value = _to_time_limit(value)
         seconds = isinstance(value, (int, float)) and not isinstance(value, bool)
         if value is None or (seconds and value > 0) or hasattr(value, "as_dict"):
             return value
@@ -136,11 +176,17 @@ class ConnectionFields(BaseModel):
     def _check_clients(self) -> Self:
         for name, expected in _CLIENTS.items():
             client = getattr(self, name)
-            if client is not None and hasattr(client, "aclose") != (expected == "AsyncClient"):
+            if client is None:
+                continue
+            if hasattr(client, "aclose") != (expected == "AsyncClient"):
                 raise ValueError(hints.CLIENT_KIND.format(name=name, expected=expected))
-        if "timeout" in self.model_fields_set:
-            for name in _CLIENTS:
-                _reject_timeout_of_fork(name, getattr(self, name))
+            # a client of a fork of httpx does not take our timeouts
+            classes = {
+                f"{c.__module__.partition('.')[0]}.{c.__name__}" for c in type(client).__mro__
+            }
+            if "timeout" in self.model_fields_set and f"httpx.{expected}" not in classes:
+                package = type(client).__module__.partition(".")[0]
+                raise ValueError(hints.TIMEOUT_OF_FORK.format(package=package, name=name))
         return self
 
     if not TYPE_CHECKING:  # type checkers would accept any attribute
@@ -159,7 +205,11 @@ class ConnectionFields(BaseModel):
         Raises:
             CozeInvalidRequestError: The address or a header is invalid.
         """
-        cleaned = clean_update(type(self), update, self._clean_url)
+        names = get_argument_names(type(self))
+        cleaned = {
+            names.get(name, name): clean_field(name, value, self._clean_url)
+            for name, value in (update or {}).items()
+        }
         return super().model_copy(update=cleaned, deep=deep)
 
     @property
@@ -228,14 +278,6 @@ class ConnectionFields(BaseModel):
         return super().__getstate__()
 
 
-def _reject_timeout_of_fork(name: str, client: Any) -> None:
-    """Reject `timeout` beside a client of a fork of httpx, which does not take our timeouts."""
-    classes = {f"{c.__module__.partition('.')[0]}.{c.__name__}" for c in type(client).__mro__}
-    if client is not None and not classes & {"httpx.Client", "httpx.AsyncClient"}:
-        package = type(client).__module__.partition(".")[0]
-        raise ValueError(hints.TIMEOUT_OF_FORK.format(package=package, name=name))
-
-
 class CozeConnectionFields(ConnectionFields):
     """The fields for reaching the Coze API."""
 
@@ -263,7 +305,7 @@ class CozeConnectionFields(ConnectionFields):
     @field_validator("server", mode="before")
     @classmethod
     def _check_server(cls, value: Any) -> Any:
-        if value in SERVERS:
+        if isinstance(value, str) and value in {"auto", "cloud", "studio"}:
             return value
         raise ValueError(hints.SERVER_CHOICE.format(value=value))
 

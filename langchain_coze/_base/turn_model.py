@@ -1,4 +1,9 @@
-"""A chat model whose answers come from one generator for sync and one for async calls."""
+"""A chat model whose answers come from turns: the same path for `ChatCoze` and `ChatCozeSite`.
+
+A model that is called on its own never sees the config of the call (inside a graph it does), and
+LangChain's tracers see the input before the model does. So each public method has to be wrapped.
+Then LangChain calls `_generate` or `_stream`, and these call `_stream_turn`.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +12,17 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, Self
 
 from langchain_core.globals import get_llm_cache
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.messages.utils import count_tokens_approximately
+from langchain_core.prompt_values import ChatPromptValue
 from pydantic import model_validator
 
 from langchain_coze import _hints as hints
-from langchain_coze._base.bot import ABANDONED
-from langchain_coze._base.config_aware_model import ConfigAwareChatModel
-from langchain_coze._base.unsupported import reject_structured_output
+from langchain_coze._base.bot import ABANDONED, CONFIG_KEY, USER_CONFIG_KEY, add_config_arguments
+from langchain_coze._base.unsupported import drop_secrets, reject_structured_output
 from langchain_coze._convert import block_order  # noqa: F401 - registers our block translator
+from langchain_coze._convert.attachments import make_traceable
 from langchain_coze._convert.chunks import awith_callbacks, to_chat_result, with_callbacks
 from langchain_coze._version import __version__
 from langchain_coze.errors import CozeError
@@ -24,7 +32,6 @@ if TYPE_CHECKING:
         AsyncGenerator,
         AsyncIterator,
         Generator,
-        Iterable,
         Iterator,
         Mapping,
         Sequence,
@@ -32,7 +39,6 @@ if TYPE_CHECKING:
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LangSmithParams
-    from langchain_core.messages import BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     from langchain_coze._api.driver import Driver
@@ -40,25 +46,18 @@ if TYPE_CHECKING:
 
 
 class AnswerTurn(Protocol):
-    """One turn of a chat model, from before it starts until after it ends.
-
-    Attributes:
-        stream: Its open stream once it has started; None if the whole answer is there.
-    """
+    """One turn of a chat model; `stream` is None if the whole answer is there once it starts."""
 
     stream: Any
 
     def start(self, messages: Sequence[BaseMessage]) -> Flow[Any]:
         """Start the turn, and return the parser of its stream."""
 
-    def take_last_chunks(self) -> Iterable[ChatGenerationChunk]:
-        """Return the chunks after those of the stream."""
-
     def finish(self) -> None:
         """Record how the turn ended, and let the next one of its conversation start."""
 
 
-class TurnChatModel(ConfigAwareChatModel):
+class TurnChatModel(BaseChatModel):
     """A chat model whose answers come from turns: see `AnswerTurn`."""
 
     streaming: bool | None = None
@@ -66,6 +65,45 @@ class TurnChatModel(ConfigAwareChatModel):
 
     _CACHE_KEY_FIELDS: ClassVar[tuple[str, ...]]
     _STRUCTURED_OUTPUT_HINT: ClassVar[str] = hints.STRUCTURED_OUTPUT
+
+    _CONFIG_ARGUMENTS: ClassVar[Mapping[str, str]] = {
+        CONFIG_KEY: "conversation_id",
+        USER_CONFIG_KEY: "user_id",
+    }
+
+    if not TYPE_CHECKING:  # type checkers use the overloads of BaseChatModel
+
+        def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Call the bot; see `BaseChatModel.invoke`. The config may hold a conversation id."""
+            return super().invoke(**self._prepare(input, config, kwargs))
+
+        async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Async version of `invoke`."""
+            return await super().ainvoke(**self._prepare(input, config, kwargs))
+
+        def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Call the bot; see `BaseChatModel.stream`. The config may hold a conversation id."""
+            return super().stream(**self._prepare(input, config, kwargs))
+
+        def astream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Async version of `stream`."""
+            return super().astream(**self._prepare(input, config, kwargs))
+
+        def stream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Call the bot; see `BaseChatModel.stream_events`. For the config see `invoke`."""
+            return super().stream_events(**self._prepare(input, config, kwargs))
+
+        def astream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+            """Call the bot; see `BaseChatModel.astream_events`. For the config see `invoke`."""
+            return super().astream_events(**self._prepare(input, config, kwargs))
+
+    def _prepare(
+        self, model_input: Any, config: Mapping[str, Any] | None, kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the arguments of a call: traceable, without secrets, with ids from the config."""
+        kwargs = drop_secrets(kwargs, owner=type(self).__name__)
+        kwargs = add_config_arguments(config, kwargs, self._CONFIG_ARGUMENTS)
+        return {"input": to_traceable(model_input), "config": config, **kwargs}
 
     if TYPE_CHECKING:  # methods of the classes with the fields
 
@@ -117,11 +155,11 @@ class TurnChatModel(ConfigAwareChatModel):
 
     @abstractmethod
     def _cancel_if_abandoned(self, driver: Driver, turn: Any) -> None:
-        """Cancel an unfinished turn in the background, if the model is set so."""
+        """Cancel an unfinished turn in the background if `cancel_on_close` is set."""
 
     @abstractmethod
     def _is_cacheable(self, messages: list[BaseMessage], kwargs: Mapping[str, Any]) -> bool:
-        """Return whether a cached answer to a call cannot be wrong."""
+        """Return whether a cached answer to a call is always right."""
 
     def get_num_tokens(self, text: str) -> int:
         """Return the approximate token count of a text; Coze reports it only after a turn.
@@ -226,7 +264,7 @@ class TurnChatModel(ConfigAwareChatModel):
                             yield from parser.feed(data)
                 except CozeError as error:
                     parser.handle_connection_lost(error)
-            yield from turn.take_last_chunks()
+            yield from parser.finish()
         except ABANDONED:
             self._cancel_if_abandoned(driver, turn)
             raise
@@ -257,10 +295,25 @@ class TurnChatModel(ConfigAwareChatModel):
                                 yield chunk
                 except CozeError as error:
                     parser.handle_connection_lost(error)
-            for chunk in turn.take_last_chunks():
+            for chunk in parser.finish():
                 yield chunk
         except ABANDONED:
             self._cancel_if_abandoned(driver, turn)
             raise
         finally:
             turn.finish()
+
+
+def to_traceable(model_input: Any) -> Any:
+    """Return the input of a chat model in a form for traces; see `attachments.make_traceable`."""
+    messages = model_input.messages if isinstance(model_input, ChatPromptValue) else model_input
+    if not isinstance(messages, (list, tuple)) or all(map(_has_plain_text, messages)):
+        return model_input
+    return make_traceable(convert_to_messages(messages))
+
+
+def _has_plain_text(message: Any) -> bool:
+    """Return whether a message in any form that a chat model accepts holds only text."""
+    if isinstance(message, (str, BaseMessage)):
+        return isinstance(getattr(message, "content", ""), str)
+    return all(isinstance(value, str) for value in getattr(message, "values", lambda: message)())

@@ -1,6 +1,6 @@
 """Arguments that Coze does not support: ignored with a warning or rejected, never silently.
 
-A promise that a bot cannot keep is rejected: a forced tool call, structured output.
+A forced tool call and structured output raise an error, because a bot cannot guarantee them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
 # Arguments of other chat models that are settings of the bot in Coze.
 _BOT_SETTINGS = frozenset(
@@ -49,13 +49,13 @@ _MISSPELT_CUTOFF = 0.85  # similarity of two names, from 0 to 1
 
 
 @functools.cache
-def get_argument_names(model: type[BaseModel]) -> frozenset[str]:
-    """Return all names under which a model's constructor accepts its fields."""
-    names = set(model.model_fields)
-    for field in model.model_fields.values():
+def get_argument_names(model: type[BaseModel]) -> Mapping[str, str]:
+    """Return all names under which a model's constructor accepts its fields, and the fields."""
+    names = {name: name for name in model.model_fields}
+    for name, field in model.model_fields.items():
         if isinstance(field.validation_alias, AliasChoices):
-            names.update(str(choice) for choice in field.validation_alias.choices)
-    return frozenset(names)
+            names |= {str(choice): name for choice in field.validation_alias.choices}
+    return names
 
 
 def handle_unknown_argument(
@@ -65,13 +65,7 @@ def handle_unknown_argument(
     init_only: Collection[str] = (),
     owner: str = "ChatCoze",
 ) -> None:
-    """Warn that an argument is ignored, or raise if it is a misspelt one.
-
-    Args:
-        name: The argument.
-        accepted: The accepted arguments.
-        init_only: The arguments that only the constructor accepts.
-        owner: The name of the class.
+    """Warn that `owner` ignores an argument; only its constructor accepts those in `init_only`.
 
     Raises:
         CozeInvalidRequestError: The name nearly matches an accepted argument. Ignoring it could
@@ -108,15 +102,10 @@ def drop_secrets(kwargs: dict[str, Any], *, owner: str = "ChatCoze") -> dict[str
 
 
 def reject_forced_tool_choice(tool_choice: Any, tools: Iterable[Any] = ()) -> None:
-    """Raise if a tool call is forced, which Coze cannot do.
+    """Raise for any `tool_choice` but None and `"auto"`: Coze cannot force a tool call.
 
-    Args:
-        tool_choice: The argument of `bind_tools`. None and `"auto"` leave the choice to the bot.
-        tools: The tools to bind. With `response_format`, agents of LangChain bind a schema as a
-            tool and force its call.
-
-    Raises:
-        CozeInvalidRequestError: `tool_choice` has any other value.
+    With `response_format`, agents of LangChain bind a schema as one of the `tools` and force its
+    call.
     """
     if tool_choice is None or tool_choice == "auto":
         return
@@ -157,9 +146,8 @@ class FieldSignature:
 class CallArguments(BaseModel):
     """Checks of the arguments of a call and of `bind`, for any Runnable."""
 
-    model_config = ConfigDict(
-        defer_build=True
-    )  # pydantic's signature would hide that of subclasses
+    # pydantic's signature would hide that of subclasses
+    model_config = ConfigDict(defer_build=True)
 
     if not TYPE_CHECKING:
         __signature__ = FieldSignature()

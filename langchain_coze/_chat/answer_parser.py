@@ -38,9 +38,8 @@ from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeChatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from langchain_core.messages.ai import UsageMetadata
     from langchain_core.outputs import ChatGenerationChunk
 
     from langchain_coze._api.models import CozeMessage
@@ -58,15 +57,7 @@ class AnswerParser(ChatStreamParser):
         logid: str | None = None,
         **parser_options: Any,
     ) -> None:
-        """Create a parser for one turn.
-
-        Args:
-            model_name: The bot or workflow id, reported in `response_metadata`.
-            single_chunk: Whether to return one chunk at the end instead of chunks for each read.
-            saved: Whether Coze saves the turn; see `SAVED_KEY`.
-            logid: The log id of the response.
-            **parser_options: See `ChatStreamParser`.
-        """
+        """Create a parser for one turn; `saved` is whether Coze saves it, see `SAVED_KEY`."""
         super().__init__(logid=logid, **parser_options)
         self._saved = saved
         metadata = {"model_name": model_name, **({"logid": logid} if logid else {})}
@@ -74,50 +65,23 @@ class AnswerParser(ChatStreamParser):
         self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
         self._pending_call_ids: deque[str] = deque()
         self._audio_parts: list[str] = []
-        self._has_answer = False  # or a card, or the mark of a finished answer
+        self._has_answer = False  # an answer, a card, or the message that an answer is finished
         self._recalled_chunks: list[dict[str, Any]] = []
         self._follow_ups: list[str] = []
         self._last_chunk_emitted = False
 
-    def _read_usage(self) -> UsageMetadata | None:
-        """Return the token counts of the turn, or those of its answer (Coze Studio)."""
-        return to_usage_metadata(self._chat.usage) or to_usage_metadata(self._answer_usage)
-
     # --- Input ---------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> Sequence[ChatGenerationChunk]:
-        """Parse the next bytes of the stream and return the chunks they produce.
-
-        Raises:
-            CozeError: The bot, or Coze, reports an error.
-        """
+        """Parse the next bytes of the stream and return the chunks; raise a reported error."""
         for name, payload in self._decoder.feed(data):
             if self._last_chunk_emitted:
                 break
             self.handle_event(name, payload)
         return self._assembler.take_chunks()
 
-    def feed_polled(
-        self, chat: Mapping[str, Any], messages: Iterable[Any]
-    ) -> list[ChatGenerationChunk]:
-        """Return the chunks of a polled turn.
-
-        Raises:
-            CozeError: The turn did not succeed.
-        """
-        self._record_ids(chat)
-        for message in messages:
-            self._handle_completed(message)
-        self._handle_chat_end(chat)
-        return self.finish()
-
     def finish(self) -> list[ChatGenerationChunk]:
-        """Handle the end of the stream and return the last chunks.
-
-        Raises:
-            CozeStreamError: The stream ended before the turn did.
-            CozeError: Its last bytes report an error.
-        """
+        """Handle the end of the stream and return the last chunks; see `require_end`."""
         self.require_end()
         self._emit_last_chunk()
         return self._assembler.take_chunks()
@@ -128,7 +92,7 @@ class AnswerParser(ChatStreamParser):
         if not is_answer_delta(body):
             return
         if not self.ids:
-            self._record_ids({**body, "id": body.get("chat_id")})
+            self.record_ids({**body, "id": body.get("chat_id")})
         message_id = str(body.get("id") or "")
         reasoning = body.get("reasoning_content")
         if reasoning and isinstance(reasoning, str):
@@ -155,7 +119,7 @@ class AnswerParser(ChatStreamParser):
 
     def _set_pending_reason(self) -> None:
         super()._set_pending_reason()
-        self._has_answer = True  # a call or a question is one, too
+        self._has_answer = True  # a call or a question counts as an answer
 
     def _handle_audio(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("content"), str):
@@ -182,16 +146,12 @@ class AnswerParser(ChatStreamParser):
         self._assembler.add_block(build_call_block(message.id, message.content))
 
     def _handle_tool_output(self, message: CozeMessage) -> None:
-        if self._is_own_output(message.content):
-            return  # the history has it as a ToolMessage
+        is_unmatched = bool(self._submitted_outputs) and not self._pending_call_ids
+        if is_unmatched or message.content in self._submitted_outputs:
+            return  # Coze repeats a submitted output (wire 2.6); the history has a ToolMessage
         # results carry no call id: they arrive in the order of the calls
         call_id = self._pending_call_ids.popleft() if self._pending_call_ids else message.id
         self._assembler.add_block(build_result_block(call_id, message.content))
-
-    def _is_own_output(self, content: str) -> bool:
-        """Return whether Coze repeats an output that this turn has submitted (wire 2.6)."""
-        is_unmatched = bool(self._submitted_outputs) and not self._pending_call_ids
-        return is_unmatched or content in self._submitted_outputs
 
     def _handle_done(self, body: Any) -> None:
         super()._handle_done(body)
@@ -250,13 +210,14 @@ class AnswerParser(ChatStreamParser):
             self._last_metadata,
             self._parse_message,
             cited=bool(self._recalled_chunks),
-            usage_metadata=self._read_usage(),
+            usage_metadata=to_usage_metadata(self._chat.usage)
+            or to_usage_metadata(self._answer_usage),  # of Coze Studio
             tool_call_chunks=[
                 {
                     "type": "tool_call_chunk",
                     "id": call.id,
-                    "name": call.function.name,
-                    "args": prevent_repair(call.function.arguments),
+                    "name": call.name,
+                    "args": prevent_repair(call.arguments),
                     "index": index,
                 }
                 for index, call in enumerate(self._chat.function_calls if has_calls else ())

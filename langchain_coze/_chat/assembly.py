@@ -49,11 +49,7 @@ class AnswerMessage:
     is_whole: bool = False
 
     def get_text(self, parse: Callable[[bytes], Any]) -> str:
-        """Return the text of the completed message if it has any, else that of the deltas.
-
-        Args:
-            parse: Parses the data of a skipped delta; may raise.
-        """
+        """Return the text of the completed message, or of the deltas; `parse` reads their JSON."""
         return self.full_text or "".join(
             part if isinstance(part, str) else get_delta_text(parse(part.partition(b"data:")[2]))
             for part in self.text_parts
@@ -61,11 +57,7 @@ class AnswerMessage:
 
 
 def is_answer_delta(delta: Any) -> bool:
-    """Return whether a delta may have text of an answer.
-
-    The deltas of cards and of `object_string` are parts of JSON, which the completed message has in
-    full.
-    """
+    """Return whether a delta may have text; the completed message has the JSON of the others."""
     return (
         isinstance(delta, dict)
         and delta.get("type", "answer") == "answer"
@@ -97,11 +89,9 @@ class AnswerAssembler:
     ) -> None:
         """Create an assembler without answers.
 
-        Args:
-            first_metadata: The `response_metadata` of the first chunk. Keys added later go into the
-                last chunk.
-            single_chunk: Whether to build one chunk at the end instead of chunks on the way.
-            reuses_ids: Whether a finished answer may be followed by a new one with the same id.
+        `first_metadata` is the `response_metadata` of the first chunk. Keys that are added later go
+        into the last chunk. With `single_chunk` that is the only one. With `reuses_ids`, a finished
+        answer may be followed by a new one with the same id.
         """
         self.plain_answer_id = ""
         self._first_metadata = first_metadata
@@ -236,13 +226,9 @@ class AnswerAssembler:
         cited: bool = False,
         **fields: Any,
     ) -> None:
-        """Build the last chunk.
+        """Build the last chunk, with `result` as its `response_metadata`.
 
-        Args:
-            result: Its `response_metadata`.
-            parse: Parses the data of a skipped delta.
-            cited: Whether the answer has sources; they are cited on its last text block.
-            **fields: Further fields of `AIMessageChunk`.
+        For `parse` see `AnswerMessage.get_text`. With `cited`, its last text block has citations.
         """
         self.finish_open()
         self.flush()

@@ -22,7 +22,6 @@ from langchain_coze.errors import CozeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from concurrent.futures import Future
 
     from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Flow
@@ -31,26 +30,23 @@ if TYPE_CHECKING:
 _TIMEOUT = 3.0  # seconds after the stream was left; what has not been sent by then is dropped
 
 
-def cancel_in_background(
-    settings: Settings, token: str, ids: Mapping[str, str]
-) -> Future[None] | None:
+def cancel_in_background(settings: Settings, token: str, ids: Mapping[str, str]) -> None:
     """Cancel a chat in Coze without waiting for it, unless its ids are not known yet.
 
     Source: Coze API, cancel chat (wire section 2.8).
     """
-    if "chat_id" not in ids or "conversation_id" not in ids:
-        return None
-    chat = Chat(id=ids["chat_id"], conversation_id=ids["conversation_id"])
-    driver = _runtime.make_driver(settings, StaticToken(SecretStr(token)))
-    return send_in_background(driver, partial(cancel_chat, chat))
+    if "chat_id" in ids and "conversation_id" in ids:
+        chat = Chat(id=ids["chat_id"], conversation_id=ids["conversation_id"])
+        driver = _runtime.make_driver(settings, StaticToken(SecretStr(token)))
+        send_in_background(driver, partial(cancel_chat, chat))
 
 
-def send_in_background(driver: Driver, cancel: Callable[[RetryPolicy], Flow[Any]]) -> Future[None]:
+def send_in_background(driver: Driver, cancel: Callable[[RetryPolicy], Flow[Any]]) -> None:
     """Run the flow that `cancel` returns in the background, and ignore its errors."""
     policy = RetryPolicy(max_retries=0, deadline=time.monotonic() + _TIMEOUT)
-    return _runtime.get_cancel_executor().submit(_send, driver, cancel, policy)
 
+    def send() -> None:
+        with contextlib.suppress(CozeError):  # the chat may have ended already
+            driver.run(cancel(policy))
 
-def _send(driver: Driver, cancel: Callable[[RetryPolicy], Flow[Any]], policy: RetryPolicy) -> None:
-    with contextlib.suppress(CozeError):  # the chat may have ended already
-        driver.run(cancel(policy))
+    _runtime.cancel_executor.submit(send)

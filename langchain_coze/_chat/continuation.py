@@ -1,15 +1,14 @@
 """Distinguish a fork of a history from a double answer: two calls that continue it at once.
 
 Both find that the conversation has continued without this history. A fork (also a replay or a step
-back in time) starts a new conversation with the whole history. A double answer gives the bot
-something that it no longer waits for, for instance after a double click. It must not start a new
-conversation: the bot would repeat its task there, with every workflow that it had started.
+back in time) starts a new conversation with the whole history. A double answer answers the bot a
+second time, for instance after a double click. It must not start a new conversation: the bot would
+repeat its task there, with every workflow that it had started.
 """
 
 from __future__ import annotations
 
 import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from langchain_core.runnables import ensure_config
@@ -19,7 +18,7 @@ from langchain_coze import _runtime
 from langchain_coze._api.chats import build_retrieve_request, find_newest_chat
 from langchain_coze._api.error_codes import is_missing_route
 from langchain_coze._api.models import TERMINAL_STATUSES, Chat
-from langchain_coze._api.replies import read_object
+from langchain_coze._api.replies import parse_date, read_object
 from langchain_coze._api.retry import send_with_retry
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import (
@@ -42,7 +41,7 @@ def find_last_turn(options: ChatOptions, plan: TurnPlan) -> LastTurn | None:
     """Return the last turn of a plan's conversation, as far as this process knows it."""
     if plan.conversation_id is None:
         return None
-    last_turn: LastTurn | None = _runtime.last_turns.get(options.base_url, plan.conversation_id)
+    last_turn: LastTurn | None = _runtime.last_turns.get((options.base_url, plan.conversation_id))
     return last_turn
 
 
@@ -51,13 +50,8 @@ def restart_if_forked(
 ) -> Flow[TurnPlan]:
     """Return the plan, restarted if the conversation has continued without this history.
 
-    The bot must not see the messages that were added to the conversation later.
-
-    Args:
-        options: The options of the call.
-        plan: The plan.
-        earlier: The last turn that this process knew when the call began.
-        began_at: When the call began, by `time.monotonic()`.
+    The bot must not see the messages that were added to the conversation later. `earlier` is the
+    last turn that this process knew when the call began, `began_at`.
 
     Raises:
         CozeInvalidRequestError: Another call answers the bot at the same time.
@@ -120,14 +114,8 @@ def check_fork(
 
     Three facts show this: the history is that of a LangGraph thread, continued from its newest
     checkpoint; the chat that continued the conversation is still running; or it ended after this
-    call began. Checking the last two takes one request.
-
-    Args:
-        options: The options of the call.
-        plan: The plan.
-        chat_id: The chat that has continued the conversation.
-        began_at: When the call began, by `time.monotonic()`.
-        refusal: The error by which Coze rejected the results, if it did.
+    call began. Checking the last two takes one request. `refusal` is the error by which Coze has
+    rejected the results.
 
     Raises:
         CozeInvalidRequestError: Another process has continued the conversation.
@@ -139,7 +127,7 @@ def check_fork(
     try:
         reply = yield from send_with_retry(build_retrieve_request(chat), options.retry_policy)
     except (CozeInvalidRequestError, CozeNotFoundError):
-        return  # nobody continues a chat that is gone
+        return  # the chat no longer exists
     except CozeError as error:
         raise refusal or error from error
     chat = Chat.model_validate(read_object(reply))
@@ -165,10 +153,7 @@ def _continues_thread() -> bool:
 
 def _find_server_time(reply: Reply, moment: float) -> float:
     """Return a moment of `time.monotonic()` by the clock of the server, as a Unix time."""
-    try:
-        now = parsedate_to_datetime(reply.headers["date"]).timestamp()
-    except (KeyError, ValueError):
-        now = time.time()
+    now = parse_date(reply.headers.get("date")) or time.time()
     return now - (time.monotonic() - moment)
 
 

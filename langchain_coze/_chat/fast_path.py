@@ -10,7 +10,7 @@ with these bytes is such a delta, if the bytes between them are the inside of on
 single chunk the text is not needed, because the completed message has all of it. Then the id of the
 answer is enough: such deltas are kept unparsed, in case no completed message arrives.
 
-When it falls back: all other bytes take the way through `AnswerParser`. Examples are the first
+When it falls back: all other bytes go through `AnswerParser`. Examples are the first
 delta of an answer, a part of an event, reasoning, a second answer, `\r\n`, ids that are numbers,
 and all events that are not deltas. If a read has several events, the decoder splits it first. The
 bytes are forgotten when a message is completed and when the turn ends.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 
@@ -39,7 +39,6 @@ class LastTurn:
     """The last known turn of a conversation. It equals the same turn in the same state.
 
     Attributes:
-        chat_id: The chat id of the turn.
         state: Its finish reason, or `OPEN`.
         open_calls: Ids of the tool calls it waits for; a turn may have several rounds of calls.
         message_ids: Ids of the messages received so far.
@@ -47,6 +46,7 @@ class LastTurn:
     """
 
     chat_id: str
+    conversation_id: str = field(default="", compare=False)
     state: str = OPEN
     open_calls: frozenset[str] = frozenset()
     message_ids: frozenset[str] = field(default=frozenset(), compare=False)
@@ -62,7 +62,6 @@ class TurnPlan:
         conversation_id: The conversation to continue; None to start without one.
         outputs: Results of the bot's tool calls, by call id; sent instead of messages.
         open_chat: The chat that waits for its user: to receive `outputs`, or to be cancelled.
-        open_conversation_id: The conversation of `open_chat`.
         expected_last_turn: The turn that must still be the last one of the conversation; None if
             this need not be checked.
         full_history: All messages; sent when the conversation has continued without this history.
@@ -76,7 +75,6 @@ class TurnPlan:
     conversation_id: str | None = None
     outputs: Mapping[str, str] | None = None
     open_chat: LastTurn | None = None
-    open_conversation_id: str = ""
     expected_last_turn: LastTurn | None = None
     reopened_messages: Sequence[BaseMessage] = ()
     explicit_conversation_id: str | None = None
@@ -107,8 +105,7 @@ def plan_turn(messages: Sequence[BaseMessage], options: ChatOptions) -> TurnPlan
     _check_tail(messages)
     position = _find_last_answer(messages, options.model_name)
     if position < 0:
-        conversation_id = options.conversation_id
-        return TurnPlan(messages=messages, full_history=messages, conversation_id=conversation_id)
+        return _plan_new_message(messages, options, position, continues=False)
     answer, following = messages[position], messages[position + 1 :]
     last_turn = _read_last_turn(answer)
     was_saved = answer.response_metadata.get(SAVED_KEY) is not False
@@ -117,7 +114,11 @@ def plan_turn(messages: Sequence[BaseMessage], options: ChatOptions) -> TurnPlan
         outputs = _collect_outputs(calls, following)
         if outputs is not None:
             return _plan_submit(messages, options, position, outputs)
-        _check_answered(calls, following)
+        if not following:
+            raise CozeInvalidRequestError(
+                f"The bot waits for the results of its tool calls: {', '.join(calls)}.",
+                hint=hints.UNANSWERED_CALLS,
+            )
     is_interrupted = last_turn.state == INTERRUPT
     if is_interrupted and not was_saved:
         warn_user(hints.UNSAVED_QUESTION)
@@ -130,7 +131,6 @@ def plan_turn(messages: Sequence[BaseMessage], options: ChatOptions) -> TurnPlan
     return replace(
         plan,
         open_chat=last_turn,
-        open_conversation_id=answer.response_metadata["conversation_id"],
         reopened_messages=reopened,
     )
 
@@ -142,16 +142,22 @@ def _plan_submit(
     outputs: Mapping[str, str],
 ) -> TurnPlan:
     """Return the plan for the results of the tool calls of an answer."""
-    metadata = messages[position].response_metadata
-    _check_saved(metadata, options)
     last_turn = _read_last_turn(messages[position])
+    was_saved = messages[position].response_metadata.get(SAVED_KEY) is not False
+    if not was_saved or options.auto_save_history is False:
+        raise CozeInvalidRequestError(
+            "The bot's tool call cannot be answered: its chat was not saved in Coze "
+            "(auto_save_history=False).",
+            chat_id=last_turn.chat_id,
+            conversation_id=last_turn.conversation_id,
+            hint=hints.UNSAVED_CALL,
+        )
     return TurnPlan(
         messages=messages[position + 1 :],
         full_history=messages,
-        conversation_id=metadata["conversation_id"],
+        conversation_id=last_turn.conversation_id,
         outputs=outputs,
         open_chat=last_turn,
-        open_conversation_id=metadata["conversation_id"],
         expected_last_turn=last_turn,
         reopened_messages=_find_messages_since(messages, position, options.model_name),
         explicit_conversation_id=options.conversation_id,
@@ -165,20 +171,18 @@ def _plan_new_message(
     explicit = options.conversation_id
     if explicit:
         position = _find_last_answer(messages, options.model_name, explicit)
-        return TurnPlan(
-            messages=messages[position + 1 :],
-            full_history=messages,
-            conversation_id=explicit,
-            explicit_conversation_id=explicit,
-        )
-    if not (options.is_thread or continues):
-        return TurnPlan(messages=messages, full_history=messages)
-    return TurnPlan(
+    elif not (options.is_thread or continues):
+        position = -1
+    plan = TurnPlan(
         messages=messages[position + 1 :],
         full_history=messages,
-        conversation_id=messages[position].response_metadata["conversation_id"],
-        expected_last_turn=_read_last_turn(messages[position]),
+        conversation_id=explicit,
+        explicit_conversation_id=explicit,
     )
+    if explicit or position < 0:
+        return plan
+    last = _read_last_turn(messages[position])
+    return replace(plan, conversation_id=last.conversation_id, expected_last_turn=last)
 
 
 def _read_last_turn(message: BaseMessage) -> LastTurn:
@@ -186,6 +190,7 @@ def _read_last_turn(message: BaseMessage) -> LastTurn:
     metadata = message.response_metadata
     return LastTurn(
         chat_id=metadata["chat_id"],
+        conversation_id=metadata["conversation_id"],
         state=str(metadata.get("finish_reason")),
         open_calls=frozenset(_list_calls(message)),
     )
@@ -255,36 +260,15 @@ def _collect_outputs(
     outputs: dict[str, str] = {}
     for message in following:
         if isinstance(message, ToolMessage):
-            outputs[message.tool_call_id] = message.text or _dump(message.content)
+            content = message.content and json.dumps(
+                message.content, ensure_ascii=False, default=str
+            )
+            outputs[message.tool_call_id] = message.text or content or ""
         elif not isinstance(message, SystemMessage):
             return None
     if not calls.keys() & outputs.keys():
         return None
     return {call: outputs.get(call, problem or "(no result)") for call, problem in calls.items()}
-
-
-def _dump(content: Any) -> str:
-    """Return the content of a result without text, as JSON."""
-    return json.dumps(content, ensure_ascii=False, default=str) if content else ""
-
-
-def _check_answered(calls: Mapping[str, str], following: Sequence[BaseMessage]) -> None:
-    if not following:
-        raise CozeInvalidRequestError(
-            f"The bot waits for the results of its tool calls: {', '.join(calls)}.",
-            hint=hints.UNANSWERED_CALLS,
-        )
-
-
-def _check_saved(metadata: Mapping[str, Any], options: ChatOptions) -> None:
-    if metadata.get(SAVED_KEY) is False or options.auto_save_history is False:
-        raise CozeInvalidRequestError(
-            "The bot's tool call cannot be answered: its chat was not saved in Coze "
-            "(auto_save_history=False).",
-            chat_id=metadata["chat_id"],
-            conversation_id=metadata["conversation_id"],
-            hint=hints.UNSAVED_CALL,
-        )
 
 
 def _check_tail(messages: Sequence[BaseMessage]) -> None:

@@ -29,18 +29,14 @@ DEFAULT_USER_ID = "langchain-coze"
 
 @dataclass(frozen=True, kw_only=True)
 class ChatOptions:
-    """The options of one call. Those that are not described here are fields of `ChatCoze`.
+    """The options of one call; for the others see the fields of `ChatCoze`.
 
     Attributes:
-        is_studio: Whether the server is a self-hosted Coze Studio.
-        stream: Whether the answer is streamed.
         auto_save_history: Whether Coze saves the turn, as set by the user; None: see `is_saved`.
         has_tools: Whether the client runs the bot's tool calls.
         is_workflow: Whether `workflow_id` is a workflow (no conversation) and not a chatflow.
         is_thread: Whether to take the conversation from the history.
         request_fields: The `STRING_MAP_OPTIONS` and `PLAIN_OPTIONS` that are set.
-        retry_policy: How often requests are repeated, and until when.
-        polling: When to request the state of a polled turn.
     """
 
     bot_id: str = ""
@@ -73,7 +69,7 @@ class ChatOptions:
 
     @property
     def requests_saving(self) -> bool:
-        """Whether Coze is to save the turn: as the user sets it, else if the turn requires it."""
+        """Whether the request makes Coze save the turn: the user chose so, or the turn needs it."""
         if self.auto_save_history is not None:
             return self.auto_save_history
         memory = self.is_thread or self.conversation_id is not None
@@ -83,9 +79,21 @@ class ChatOptions:
 def validate_options(options: ChatOptions) -> None:
     """Reject options without a required id, and options that exclude each other."""
     for name in (*STRING_MAP_OPTIONS, "parameters"):
-        _require_mapping(name, options.request_fields.get(name, {}))
+        value = options.request_fields.get(name, {})
+        if not isinstance(value, Mapping):
+            raise CozeInvalidRequestError(
+                f"{name} is a {type(value).__name__}, not a dict.",
+                hint=hints.NAMES_AND_VALUES.format(name=name),
+            )
     if options.workflow_id:
-        _validate_workflow(options)
+        kind: Literal["workflow", "chatflow"] = "workflow" if options.is_workflow else "chatflow"
+        required = not (options.is_workflow or options.is_studio)  # Studio finds it by its name
+        validate_bot_or_app(kind, options.bot_id, options.app_id, required=required)
+        if not options.stream:
+            raise CozeInvalidRequestError(
+                "A chatflow only streams, but response_mode is 'poll'.",
+                hint=hints.CHATFLOW_STREAMS,
+            )
         return
     if not options.bot_id:
         raise CozeInvalidRequestError("No bot is set.", hint=hints.NO_BOT)
@@ -100,14 +108,6 @@ def validate_options(options: ChatOptions) -> None:
             "cannot be polled.",
             code=4007,
             hint=hints.UNSAVED_STREAMS,
-        )
-
-
-def _require_mapping(name: str, value: Any) -> None:
-    if not isinstance(value, Mapping):
-        raise CozeInvalidRequestError(
-            f"{name} is a {type(value).__name__}, not a dict.",
-            hint=hints.NAMES_AND_VALUES.format(name=name),
         )
 
 
@@ -126,14 +126,4 @@ def validate_bot_or_app(
             f"A {kind} runs in a bot or in an app: {problem} set.",
             code=4000,
             hint=hints.BOT_OR_APP.format(kind=kind),
-        )
-
-
-def _validate_workflow(options: ChatOptions) -> None:
-    kind: Literal["workflow", "chatflow"] = "workflow" if options.is_workflow else "chatflow"
-    required = not (options.is_workflow or options.is_studio)  # Studio finds it by its name
-    validate_bot_or_app(kind, options.bot_id, options.app_id, required=required)
-    if not options.stream:
-        raise CozeInvalidRequestError(
-            "A chatflow only streams, but response_mode is 'poll'.", hint=hints.CHATFLOW_STREAMS
         )

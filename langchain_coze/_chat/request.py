@@ -39,11 +39,7 @@ _BOT_ONLY_OPTIONS = ("custom_variables", "meta_data", "publish_status", "enable_
 
 
 def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[HistoryEntry]:
-    """Return the messages of a request, before their files are uploaded.
-
-    Raises:
-        CozeInvalidRequestError: A message cannot be sent.
-    """
+    """Return the messages of a request before their files are uploaded; reject invalid ones."""
     if plan.outputs is not None:
         return []
     chatflow = bool(options.workflow_id)
@@ -70,17 +66,7 @@ def build_request(
     draft: Sequence[HistoryEntry],
     file_ids: Mapping[str, str],
 ) -> Request:
-    """Return the request that starts or continues a turn.
-
-    Args:
-        options: The options of the call.
-        plan: The plan for the turn.
-        draft: The result of `draft_messages`.
-        file_ids: Ids of uploaded files, by `Upload.digest`.
-
-    Raises:
-        CozeInvalidRequestError: An option cannot be sent.
-    """
+    """Return the request that starts or continues a turn, with the ids of uploaded files."""
     if plan.outputs is not None and plan.open_chat is not None:
         chat = Chat(id=plan.open_chat.chat_id, conversation_id=plan.conversation_id)
         return build_submit_request(chat, plan.outputs, stream=options.stream)
@@ -117,9 +103,6 @@ def build_run_body(options: ChatOptions, inputs: Mapping[str, Any]) -> dict[str,
     """Return the body of a request that runs a workflow (wire section 4.2), also as a chatflow.
 
     The `inputs` of its start node are added to the `parameters` of the call.
-
-    Raises:
-        CozeInvalidRequestError: An option cannot be sent.
     """
     serialized = _serialize_options(options)
     unsupported = [name for name in _BOT_ONLY_OPTIONS if name in serialized]

@@ -1,13 +1,12 @@
-"""Search a knowledge base through a bot's turn, up to its recall.
+"""Search a knowledge base, for which Coze has no API (wire section 3), with a bot or a workflow.
 
-Coze has no API to search a knowledge base (wire section 3). A bot with a knowledge base sends its
-recall before it answers, so the search starts a turn and closes its stream once the recall is
-complete. See `workflow_search` for the search with a workflow, which needs no model.
+A bot with a knowledge base sends its recall before it answers, so the search starts a turn and
+closes its stream once the recall is complete. A workflow has the chunks in its output, and needs no
+model.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,16 +15,28 @@ from langchain_core.messages import HumanMessage
 from langchain_coze import _hints as hints
 from langchain_coze import _runtime
 from langchain_coze._api.effects import Close, Flow, Read
-from langchain_coze._api.models import parse_json
+from langchain_coze._api.models import RunReply, parse_json
+from langchain_coze._api.replies import collect_error_context
+from langchain_coze._api.retry import send_with_retry
+from langchain_coze._api.workflows import build_run_request
+from langchain_coze._chat.request import build_run_body
 from langchain_coze._chat.stream_parser import COMPLETED_EVENT, DELTA_EVENT, ChatStreamParser
-from langchain_coze._chat.turn import TurnRun, start_turn
-from langchain_coze._convert.recall import Recall, list_warnings, parse_recall
+from langchain_coze._convert.recall import (
+    Recall,
+    list_warnings,
+    parse_items,
+    parse_payload,
+    parse_recall,
+)
+from langchain_coze._convert.workflow_output import find_list, unwrap
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import (
     CozeError,
+    CozeInvalidRequestError,
     CozeRecallError,
     CozeStreamError,
     CozeTimeoutError,
+    convert_error,
 )
 
 if TYPE_CHECKING:
@@ -33,10 +44,13 @@ if TYPE_CHECKING:
 
     from langchain_coze._api.models import CozeMessage
     from langchain_coze._chat.options import ChatOptions
+    from langchain_coze._chat.turn import TurnRun
 
 _HEARTBEATS = frozenset({"", "PING", "ping"})
 _AGENT_HANDOFF_PREFIX = "multi_agents_"  # `msg_type` of messages between the agents of a bot
 _DRIVE_UNAUTHORIZED_STATUS = 708882003
+_PAYLOAD_KEYS = frozenset({"chunks", "status_code"})  # a bot's recall, as the output of a workflow
+_BAD_REQUEST_CODE = 4000
 
 
 class RecallParser(ChatStreamParser):
@@ -115,38 +129,21 @@ def recall_from_bot(
 ) -> Flow[list[dict[str, Any]]]:
     """Call a bot, close the stream as soon as its recall is complete, and return the chunks.
 
-    The caller must call `turn.finish` afterwards.
-
-    Args:
-        turn: The turn.
-        query: The question.
-        grace: Seconds of silence after which a recall is complete.
-
-    Raises:
-        CozeRecallError: The search failed.
-        CozeError: The turn failed before any recall.
+    A recall is complete after `grace` seconds of silence. The caller must call `turn.finish`.
     """
-    parser = yield from start_turn(turn, [HumanMessage(query)])
+    parser = yield from turn.start([HumanMessage(query)])
     try:
-        yield from _read_recall(parser, turn.stream, grace)
+        try:
+            yield from _read_recall(parser, turn.stream, grace)
+        finally:
+            yield Close(turn.stream)
     except CozeError as error:
-        yield Close(turn.stream)
         parser.handle_connection_lost(error)
-    except BaseException:
-        yield Close(turn.stream)
-        raise
-    else:
-        yield Close(turn.stream)
-    _warn_without_recall(turn.options, parser.recalls)
-    return collect_chunks(parser.recalls, parser.collect_error_context())
-
-
-def _warn_without_recall(options: ChatOptions, recalls: Sequence[Recall]) -> None:
-    """Warn once per bot about a missing recall, unless the bot has recalled something before."""
-    key = (options.base_url, options.bot_id)
-    if not recalls and _runtime.searched_bots.get(key) is None:
-        warn_user(hints.NO_RECALL.format(bot_id=options.bot_id))
-    _runtime.searched_bots.store(key, value=True, seconds=math.inf)
+    bot = (turn.options.base_url, turn.options.bot_id)
+    if not parser.recalls and _runtime.searched_bots.get(bot) is None:  # warn once
+        warn_user(hints.NO_RECALL.format(bot_id=turn.options.bot_id))
+    _runtime.searched_bots.store(bot, value=True)
+    return _collect_chunks(parser.recalls, parser.collect_error_context())
 
 
 def _read_recall(parser: RecallParser, stream: Any, grace: float) -> Flow[None]:
@@ -171,22 +168,56 @@ def _is_agent_handoff(content: str) -> bool:
     return isinstance(kind, str) and kind.startswith(_AGENT_HANDOFF_PREFIX)
 
 
-def collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> list[dict[str, Any]]:
+def recall_from_workflow(
+    options: ChatOptions, inputs: Mapping[str, Any], output_path: str | None
+) -> Flow[list[dict[str, Any]]]:
+    """Run a workflow and return the chunks in its output; for `output_path` see `find_list`."""
+    request = build_run_request(build_run_body(options, inputs))._replace(stream=False)
+    try:
+        reply = yield from send_with_retry(request, options.retry_policy)
+    except CozeError as error:
+        if type(error) is CozeError:  # a node's code, which is not in the table
+            raise convert_error(error, CozeRecallError) from error
+        if error.code == _BAD_REQUEST_CODE:
+            raise error.with_context(hint=hints.QUERY_PARAMETER) from error.__cause__
+        raise
+    run = RunReply.model_validate(reply.json)
+    context = {
+        **collect_error_context(reply),
+        "status_code": None,
+        "debug_url": run.debug_url or None,
+    }
+    if run.interrupt is not None:
+        raise CozeRecallError(
+            "The workflow asked its user a question instead of returning documents.",
+            hint=hints.SEARCH_WITH_QUESTION,
+            **context,
+        )
+    output = unwrap(run.data)
+    if output_path is None and isinstance(output, dict) and output.keys() >= _PAYLOAD_KEYS:
+        return _collect_chunks([parse_payload(output)], context)
+    try:
+        items = find_list(output, output_path)
+    except CozeInvalidRequestError as error:
+        raise error.with_context(**context) from error.__cause__
+    return _collect_chunks([parse_items(items)], context)
+
+
+def _collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the chunks of all recalls; warn about failed ones, or raise if no chunk is left."""
     chunks = [chunk for recall in recalls for chunk in recall.chunks]
     failed = next((recall for recall in recalls if recall.status_code or recall.parse_error), None)
     if failed is not None and not chunks:
         code = failed.status_code or None
         outcome = "failed" if code else f"returned unreadable data: {failed.parse_error}"
-        message = f"The search in the knowledge base {outcome}."
-        raise CozeRecallError(message, code=code, hint=_choose_hint(code), **context)
+        is_drive = code == _DRIVE_UNAUTHORIZED_STATUS
+        raise CozeRecallError(
+            f"The search in the knowledge base {outcome}.",
+            code=code,
+            hint=hints.DRIVE_UNAUTHORIZED if is_drive else hints.KNOWLEDGE_BASE,
+            **context,
+        )
     for recall in recalls:
         for warning in list_warnings(recall):
             warn_user(warning)
     return chunks
-
-
-def _choose_hint(status_code: int | None) -> str:
-    if status_code == _DRIVE_UNAUTHORIZED_STATUS:
-        return hints.DRIVE_UNAUTHORIZED
-    return hints.KNOWLEDGE_BASE

@@ -14,20 +14,16 @@ from langchain_coze._api.error_codes import make_error, make_truncated_error
 from langchain_coze._api.models import (
     Chat,
     CozeMessage,
+    ErrorReport,
     Usage,
     find_failure,
     parse_json,
-    read_failure,
 )
 from langchain_coze._api.replies import build_event_response
 from langchain_coze._api.sse import Decoder
+from langchain_coze._chat.history import INTERRUPT, OPEN, TOOL_CALLS, LastTurn
 from langchain_coze._warnings import warn_user
-from langchain_coze.errors import (
-    CozeChatError,
-    CozeError,
-    CozeNotFoundError,
-    redact,
-)
+from langchain_coze.errors import CozeChatError, CozeError, CozeNotFoundError, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,20 +57,25 @@ class ChatStreamParser:
         token: str = "",
         already_seen_ids: Iterable[str] = (),
         submitted_outputs: Iterable[str] = (),
+        expected_conversation_id: str | None = None,
+        needs_conversation: bool = False,
     ) -> None:
         """Create a parser for one chat.
 
         Args:
             logid: The log id of the response.
-            token: The token to mask in errors.
+            token: The token of the request, to mask in errors.
             already_seen_ids: Ids of messages to skip, from earlier rounds of the turn.
             submitted_outputs: The tool outputs that the turn has submitted; Coze repeats them.
+            expected_conversation_id: The requested conversation; None for any. Coze Studio runs a
+                turn in a new conversation if it does not know this one. Coze rejects the request.
+            needs_conversation: Whether the turn needs the earlier ones of that conversation.
         """
         self.ids: dict[str, str] = {}
         self.is_finished = False
         self.is_done = False
         self._logid = logid
-        self._token = token
+        self.token = token
         self._decoder = Decoder()
         self._already_seen_ids = frozenset(already_seen_ids)
         self._seen_ids: set[str] = set(self._already_seen_ids)
@@ -82,45 +83,39 @@ class ChatStreamParser:
         self._last_metadata: dict[str, Any] = {"finish_reason": "stop"}
         self._chat = _UNKNOWN_CHAT
         self._answer_usage = Usage()
-        self._expected_conversation_id: str | None = None
-        self._needs_conversation = False
+        self._expected_conversation_id = expected_conversation_id
+        self._needs_conversation = needs_conversation
 
     @property
     def state(self) -> str:
-        """The finish reason, or `open` until the turn ends."""
-        return str(self._last_metadata["finish_reason"]) if self.is_finished else "open"
+        """The finish reason, or `OPEN` until the turn ends."""
+        return str(self._last_metadata["finish_reason"]) if self.is_finished else OPEN
 
-    def describe_state(self) -> dict[str, Any]:
-        """Return the state of the turn: the fields of `LastTurn` that the stream determines."""
-        is_waiting = self.state == "tool_calls"
-        return {
-            "state": self.state,
-            "open_calls": frozenset(call.id for call in self._chat.function_calls if is_waiting),
-            "message_ids": frozenset(self._seen_ids),
-        }
+    def build_last_turn(self, task: str) -> LastTurn | None:
+        """Return the turn in its present state; None if its ids are not known yet."""
+        if "chat_id" not in self.ids or "conversation_id" not in self.ids:
+            return None
+        calls = self._chat.function_calls if self.state == TOOL_CALLS else ()
+        return LastTurn(
+            chat_id=self.ids["chat_id"],
+            conversation_id=self.ids["conversation_id"],
+            state=self.state,
+            open_calls=frozenset(call.id for call in calls),
+            message_ids=frozenset(self._seen_ids),
+            task=task,
+        )
 
     # --- Input ---------------------------------------------------------------------------------
 
-    def expect_conversation(self, conversation_id: str | None, *, needed: bool) -> None:
-        """Check the conversation of the turn once its id arrives.
-
-        Coze Studio runs a turn in a new conversation if it does not know the requested one. Coze
-        itself rejects the request.
-
-        Args:
-            conversation_id: The requested conversation; None for any.
-            needed: Whether the turn is wrong in another one, because earlier turns are missing.
-        """
-        self._expected_conversation_id = conversation_id
-        self._needs_conversation = needed
+    def read_polled(self, chat: Mapping[str, Any], messages: Iterable[Any]) -> None:
+        """Handle the final state and the messages of a polled turn; raise if it has failed."""
+        self.record_ids(chat)
+        for message in messages:
+            self._handle_completed(message)
+        self._handle_chat_end(chat)
 
     def handle_event(self, name: str, payload: bytes) -> None:
-        """Handle one event; raise the error that it reports.
-
-        Args:
-            name: Its name; empty for a raw JSON line.
-            payload: Its data.
-        """
+        """Handle one event; raise the error that it reports. A raw JSON line has no name."""
         parse = self._parse_message if name in _MESSAGE_EVENTS else parse_json
         body = parse(payload)
         handler = self.EVENT_HANDLERS.get(name)
@@ -128,16 +123,13 @@ class ChatStreamParser:
             getattr(self, handler)(body)
         elif name in {"", "error"}:
             if name or find_failure(body) is not None:
-                self._handle_failure(body if isinstance(body, dict) else {"msg": _decode(payload)})
-        elif name.startswith("conversation.chat.") and parse_chat(body).status in _FAILED_STATUSES:
+                text = payload.decode("utf-8", "replace").strip()
+                self._handle_failure(body if isinstance(body, dict) else {"msg": text})
+        elif name.startswith("conversation.chat.") and Chat.parse(body).status in _FAILED_STATUSES:
             self._handle_failure(body)
 
     def require_end(self) -> None:
-        """Handle the end of the stream; raise if its last bytes report an error.
-
-        Raises:
-            CozeStreamError: The stream ended before the turn did.
-        """
+        """Handle the end of the stream; raise if it reports an error or the turn has not ended."""
         for name, payload in self._decoder.close():
             self.handle_event(name, payload)
         if not self.is_finished:
@@ -169,7 +161,7 @@ class ChatStreamParser:
             raise make_truncated_error(message, **self.collect_error_context())
         return body
 
-    def _record_ids(self, body: Any) -> None:
+    def record_ids(self, body: Any) -> None:
         """Record the ids of the turn; the first ones count, because a stream has emitted them."""
         if isinstance(body, dict):
             for key, name in _ID_KEYS.items():
@@ -201,8 +193,8 @@ class ChatStreamParser:
         message = CozeMessage.model_validate(body)
         if message.role == "user":
             return  # Studio lists the user's question among the messages of a turn
-        if message.meta_data.output_tokens:  # Studio repeats an answer, with its token counts
-            self._answer_usage = message.meta_data.usage
+        if message.meta_data.output_count:  # Studio repeats an answer, with its token counts
+            self._answer_usage = message.meta_data
         # several side-channel messages may share an id
         is_side_channel = (
             message.type in _SIDE_CHANNEL_TYPES and message.id not in self._already_seen_ids
@@ -224,31 +216,31 @@ class ChatStreamParser:
     def _set_pending_reason(self) -> None:
         """Record what the bot waits for: the results of its calls, or an answer if it has none."""
         has_calls = bool(self._chat.function_calls)
-        self._last_metadata["finish_reason"] = "tool_calls" if has_calls else "interrupt"
+        self._last_metadata["finish_reason"] = TOOL_CALLS if has_calls else INTERRUPT
 
     def _handle_chat_end(self, body: Any) -> None:
         """Handle the event that ends the turn; more messages, or `done`, may follow."""
-        self._chat = parse_chat(body)
+        self._chat = Chat.parse(body)
         if self._chat.status in _FAILED_STATUSES:
             self._handle_failure(body)
         if self._chat.status == "requires_action":
             self._set_pending_reason()
-        elif self._last_metadata["finish_reason"] == "tool_calls":
+        elif self._last_metadata["finish_reason"] == TOOL_CALLS:
             self._last_metadata["finish_reason"] = "stop"  # it continued without results
-        self._record_ids(body)
+        self.record_ids(body)
         self.is_finished = True
 
     def _handle_failure(self, body: Any) -> None:
-        if self.is_finished and self.state != "tool_calls":
+        if self.is_finished and self.state != TOOL_CALLS:
             return  # the answer is already complete
-        self._record_ids(body)
-        failure = read_failure(body)
-        message = redact(failure.message, self._token)
-        message = message or f"The chat has ended: {parse_chat(body).status or 'error'}."
+        self.record_ids(body)
+        failure = ErrorReport.parse(body)
+        message = redact(failure.message, self.token)
+        message = message or f"The chat has ended: {Chat.parse(body).status or 'error'}."
         context = {
             **self.collect_error_context(),
             "debug_url": failure.debug_url or None,
-            "response": build_event_response(to_json(body).decode(), self._token),
+            "response": build_event_response(to_json(body).decode(), self.token),
         }
         raise make_error(failure.code or None, message, default=CozeChatError, **context)
 
@@ -260,8 +252,8 @@ class ChatStreamParser:
         self.is_done = self.is_finished
 
     EVENT_HANDLERS: ClassVar[Mapping[str, str]] = {
-        "conversation.chat.created": "_record_ids",
-        "conversation.chat.in_progress": "_record_ids",
+        "conversation.chat.created": "record_ids",
+        "conversation.chat.in_progress": "record_ids",
         COMPLETED_EVENT: "_handle_completed",
         "conversation.chat.completed": "_handle_chat_end",
         "conversation.chat.requires_action": "_handle_requires_action",
@@ -275,12 +267,3 @@ class ChatStreamParser:
 
     MESSAGE_HANDLERS: ClassVar[Mapping[str, str]] = {}
     """The names of the methods that handle complete messages, by message type."""
-
-
-def parse_chat(body: Any) -> Chat:
-    """Return the chat in an event; its fields are empty if the event is not an object."""
-    return Chat.model_validate(body if isinstance(body, dict) else {})
-
-
-def _decode(payload: bytes) -> str:
-    return payload.decode("utf-8", "replace").strip()

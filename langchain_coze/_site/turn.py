@@ -26,10 +26,9 @@ from langchain_coze._site.request import draft_turn
 from langchain_coze.errors import CozeError, CozeInvalidRequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from langchain_core.messages import BaseMessage
-    from langchain_core.outputs import ChatGenerationChunk
 
     from langchain_coze._api.effects import Flow, Reply
 
@@ -84,10 +83,6 @@ class SiteTurn:
         """Start the turn; see `start_site_turn`."""
         return start_site_turn(self, messages)
 
-    def take_last_chunks(self) -> Iterable[ChatGenerationChunk]:
-        """Return the chunks after those of the stream, or all chunks of another mode."""
-        return () if self.parser is None else self.parser.finish()
-
     def finish(self) -> None:
         """Record how the turn ended, and let the next one of its session start."""
         parser = self.parser
@@ -95,7 +90,7 @@ class SiteTurn:
         if self.options.is_thread and parser is not None and parser.succeeded and session_id:
             reply_id, text = parser.ids.get("reply_id"), "".join(parser.texts)
             last_turn = describe_turn(reply_id, text, self.plan.full_history)
-            _runtime.last_turns.record(self.options.base_url, session_id, last_turn)
+            _runtime.last_turns.store((self.options.base_url, session_id), last_turn)
         self.lock.release()
 
 
@@ -125,7 +120,7 @@ def _claim_session(turn: SiteTurn) -> Flow[None]:
         yield from turn.lock.hold(session_id)
         if _is_current(turn, session_id):  # no other call has continued it in the meantime
             if options.session_id is None:
-                _runtime.last_turns.record(options.base_url, session_id, OPEN_TURN)
+                _runtime.last_turns.store((options.base_url, session_id), OPEN_TURN)
             turn.session_id = session_id
             return
         turn.lock.release()
@@ -141,7 +136,7 @@ def _start_session(turn: SiteTurn) -> None:
 
 def _is_current(turn: SiteTurn, session_id: str) -> bool:
     """Return whether the session belongs to the caller, or ends where the history does."""
-    last_turn = _runtime.last_turns.get(turn.options.base_url, session_id)
+    last_turn = _runtime.last_turns.get((turn.options.base_url, session_id))
     return turn.options.session_id is not None or turn.plan.matches(last_turn)
 
 

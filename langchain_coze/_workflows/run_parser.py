@@ -18,6 +18,7 @@ from langchain_coze import _hints as hints
 from langchain_coze._api.effects import Close, Flow, Notify, Read
 from langchain_coze._api.error_codes import make_truncated_error
 from langchain_coze._api.models import (
+    ErrorReport,
     NodeMessage,
     RunHistory,
     RunInterrupt,
@@ -25,7 +26,6 @@ from langchain_coze._api.models import (
     Usage,
     find_failure,
     parse_json,
-    read_failure,
 )
 from langchain_coze._api.replies import build_event_response
 from langchain_coze._api.settings import DRAIN_SECONDS
@@ -141,7 +141,7 @@ class RunParser:
             self.is_finished = True
         elif name == "error" or (not name and find_failure(body) is not None):
             text = payload.decode("utf-8", "replace")
-            failure = read_failure(body if isinstance(body, dict) else {"msg": text})
+            failure = ErrorReport.parse(body if isinstance(body, dict) else {"msg": text})
             self._debug_url = failure.debug_url or self._debug_url
             response = build_event_response(text, self._token)
             raise self._make_error(failure.code, failure.message, response=response)

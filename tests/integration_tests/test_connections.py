@@ -375,7 +375,7 @@ def test_clients_of_the_wrong_kind_are_refused_at_once(coze: LocalCoze) -> None:
 
 
 def test_the_first_free_connection_is_used_so_that_others_become_idle() -> None:
-    slots = pool._Slots(object)
+    slots = pool.ConnectionPool(object)
     taken = [slots.acquire() for _ in range(3)]
     assert [slot.number for slot in taken] == [0, 1, 2]
     transports = [slot.transport for slot in taken]

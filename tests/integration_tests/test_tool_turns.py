@@ -13,6 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel
 
 from langchain_coze import (
+    ChatCoze,
     CozeError,
     CozeInvalidRequestError,
     CozeNotFoundError,
@@ -22,7 +23,8 @@ from langchain_coze import (
 )
 from langchain_coze.local import Ask, ClientTool, LocalBot, LocalCoze, RecordedRequest, Turn
 from tests.conftest import forget_conversations, make_chat, serve
-from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
+from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
+from tests.integration_tests.scripted_server import serve_script
 
 TOOL = {
     "name": "get_weather",
@@ -347,3 +349,38 @@ def test_a_failed_submit_is_not_sent_twice(coze: LocalCoze, ask: CallStyle) -> N
     assert caught.value.chat_id == metadata["chat_id"]
     assert caught.value.conversation_id == metadata["conversation_id"]
     assert not is_retryable(caught.value)
+
+
+@pytest.mark.parametrize("ask", [invoke, ainvoke])
+def test_results_that_were_accepted_are_not_sent_in_a_new_conversation(ask: CallStyle) -> None:
+    """A status request that fails afterwards does not mean that Coze rejects the results."""
+    asking = AIMessage(
+        "",
+        tool_calls=[{"name": "get_weather", "args": {}, "id": "call1"}],
+        response_metadata={
+            "model_provider": "coze",
+            "model_name": "7001",
+            "chat_id": "7002",
+            "conversation_id": "7003",
+            "finish_reason": "tool_calls",
+        },
+    )
+    accepted = (
+        b'{"code":0,"msg":"","data":{"id":"7002","conversation_id":"7003","status":"in_progress"}}'
+    )
+    missing = b'{"code":4200,"msg":"Requested resource chat_id=7002 does not exist."}'
+    with serve_script(replies=[accepted, missing]) as server:
+        model = ChatCoze(
+            bot_id="7001",
+            api_key="pat_example",
+            base_url=server.base_url,
+            response_mode="poll",
+            poll_interval=0.01,
+        )
+        with pytest.raises(CozeNotFoundError) as caught:
+            ask(model, [QUESTION, asking, ToolMessage("sunny", tool_call_id="call1")])
+    assert (caught.value.code, caught.value.chat_id) == (4200, "7002")
+    assert [path.partition("?")[0] for path in server.paths] == [
+        "/v3/chat/submit_tool_outputs",
+        "/v3/chat/retrieve",
+    ]

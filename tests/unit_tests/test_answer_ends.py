@@ -252,7 +252,9 @@ def test_a_polled_turn_is_the_same_message() -> None:
     chat = json.loads(TURN.split(b"\n\n")[-3].split(b"\ndata:")[1])
     question = {"id": "1", "role": "user", "type": "question", "content": "运费？"}
     listed = [question, *messages[1:], messages[0]]
-    (chunk,) = FastAnswerParser(BOT, logid="log1", single_chunk=True).feed_polled(chat, listed)
+    parser = FastAnswerParser(BOT, logid="log1", single_chunk=True)
+    parser.read_polled(chat, listed)
+    (chunk,) = parser.finish()
     assert isinstance(chunk.message, AIMessageChunk)
     assert summarize(chunk.message) == summarize(read_whole(TURN))
 
@@ -261,7 +263,7 @@ def test_a_polled_turn_is_the_same_message() -> None:
 def test_a_polled_turn_that_failed_raises_its_error(status: str) -> None:
     chat = {"id": "7", "conversation_id": "9", "status": status, "last_error": {"code": 0}}
     with pytest.raises(CozeChatError) as caught:
-        FastAnswerParser(BOT, single_chunk=True).feed_polled(chat, [])
+        FastAnswerParser(BOT, single_chunk=True).read_polled(chat, [])
     assert caught.value.chat_id == "7"
 
 

@@ -362,5 +362,12 @@ def test_importing_is_light() -> None:
 
 def test_argument_names_know_every_alias() -> None:
     names = get_argument_names(ChatCoze)
-    assert {"bot_id", "model", "coze_api_key", "coze_api_base", "user", "request_timeout"} <= names
-    assert {"callbacks", "tags", "metadata", "rate_limiter", "cache", "profile"} <= names
+    assert {
+        "bot_id",
+        "model",
+        "coze_api_key",
+        "coze_api_base",
+        "user",
+        "request_timeout",
+    } <= names.keys()
+    assert {"callbacks", "tags", "metadata", "rate_limiter", "cache", "profile"} <= names.keys()

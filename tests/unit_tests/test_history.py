@@ -14,6 +14,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from langchain_coze._api.singleflight import TTLCache
 from langchain_coze._chat.history import (
     LastTurn,
     TurnPlan,
@@ -21,7 +22,6 @@ from langchain_coze._chat.history import (
     plan_turn,
 )
 from langchain_coze._chat.options import ChatOptions
-from langchain_coze._runtime import LastTurns
 from langchain_coze.errors import CozeInvalidRequestError
 
 BOT = "7374724495711502387"
@@ -238,14 +238,12 @@ def test_turns_of_a_conversation_are_not_cached() -> None:
 
 
 def test_heads_forget_the_conversations_that_were_used_least() -> None:
-    heads = LastTurns(max_size=2)
+    heads = TTLCache(max_size=2)
     for conversation in ("v1", "v2"):
-        heads.record("http://a", conversation, LastTurn(chat_id="c", state="stop"))
-    heads.record("http://a", "v1", LastTurn(chat_id="d", state="stop"))
-    heads.record("http://b", "v1", LastTurn(chat_id="e", state="stop"))
-    found = [
-        heads.get(*key) for key in (("http://a", "v1"), ("http://a", "v2"), ("http://b", "v1"))
-    ]
+        heads.store(("http://a", conversation), LastTurn(chat_id="c", state="stop"))
+    heads.store(("http://a", "v1"), LastTurn(chat_id="d", state="stop"))
+    heads.store(("http://b", "v1"), LastTurn(chat_id="e", state="stop"))
+    found = [heads.get(key) for key in (("http://a", "v1"), ("http://a", "v2"), ("http://b", "v1"))]
     assert found == [LastTurn(chat_id="d", state="stop"), None, LastTurn(chat_id="e", state="stop")]
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from langchain_coze._api.models import (
     Chat,
     CozeMessage,
+    ErrorReport,
     find_failure,
     get_payload,
     parse_json,
-    read_failure,
 )
 
 junk = st.recursive(
@@ -35,7 +35,7 @@ def test_a_strange_field_never_loses_the_others(kind: Any, data: st.DataObject) 
 
 @given(body=st.dictionaries(st.sampled_from(["code", "error_code", "last_error", "detail"]), junk))
 def test_a_strange_error_body_never_loses_its_message(body: dict[str, Any]) -> None:
-    assert read_failure({**body, "msg": "m"}).message.endswith("m")
+    assert ErrorReport.parse({**body, "msg": "m"}).message.endswith("m")
 
 
 def test_a_chat_with_odd_fields_is_read() -> None:
@@ -52,8 +52,8 @@ def test_a_chat_with_odd_fields_is_read() -> None:
     assert chat.id == "7390342853760696354"
     assert chat.status == "requires_action"
     assert (chat.usage.token_count, chat.usage.output_count, chat.usage.input_count) == (12, 0, 0)
-    (call,) = chat.required_action.submit_tool_outputs.tool_calls
-    assert (call.id, call.function.name) == ("1", "")
+    (call,) = chat.tool_calls
+    assert (call.id, call.name) == ("1", "")
     assert Chat.model_validate({"status": "brand_new"}).status == "brand_new"
 
 
@@ -76,7 +76,7 @@ def test_all_forms_of_a_failure_are_found(body: Any, code: int, message: str) ->
     failure = find_failure(body)
     assert failure is not None
     assert (failure.code, failure.message) == (code, message)
-    assert read_failure(body) == failure
+    assert ErrorReport.parse(body) == failure
 
 
 @pytest.mark.parametrize(

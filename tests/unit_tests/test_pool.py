@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from langchain_coze._api.pool import AsyncConnectionPool, mark_broken
+from langchain_coze._api.pool import ConnectionPool, mark_broken
 
 
 class EndlessBody(httpx.AsyncByteStream):
@@ -47,7 +47,7 @@ async def test_only_a_sound_connection_is_used_again(how: str) -> None:
         made.append(FakeTransport(["fine"] if made else [how, "fine"]))
         return made[-1]
 
-    coze = AsyncConnectionPool(make)
+    coze = ConnectionPool(make)
     request = httpx.Request("GET", "http://127.0.0.1")
 
     async def once() -> None:
@@ -64,6 +64,6 @@ async def test_only_a_sound_connection_is_used_again(how: str) -> None:
     assert made[0].closed is (how != "fine")
     await (await coze.handle_async_request(request)).aclose()
     assert len(made) == (1 if how == "fine" else 2)
-    for transport in coze.slots.close():
+    for transport in coze.close():
         await transport.aclose()
     assert all(fake.closed for fake in made)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from langchain_coze import _runtime
-from langchain_coze._api.conversation_lock import ConversationLocks, LockHandle, acquire
+from langchain_coze._api.conversation_lock import ConversationLocks, acquire
 from langchain_coze._api.effects import Flow, Sleep
 from langchain_coze._api.settings import Settings
 from langchain_coze._api.singleflight import TTLCache, get_or_create
@@ -112,20 +112,19 @@ def test_the_least_used_values_go() -> None:
 
 
 def hold_lock(locks: ConversationLocks, log: list[str], name: str) -> None:
-    place = CLIENT.run(acquire(locks, "v1", LONG))
+    CLIENT.run(acquire(locks, "v1", None, LONG))
     log.append(f"{name} in")
     time.sleep(0.02)  # hold the lock for a while
     log.append(f"{name} out")
-    place.release()
-    place.release()  # releasing twice does not release the next one's lock
+    locks.release("v1")
 
 
 async def hold_lock_async(locks: ConversationLocks, log: list[str], name: str) -> None:
-    place = await CLIENT.arun(acquire(locks, "v1", LONG))
+    await CLIENT.arun(acquire(locks, "v1", None, LONG))
     log.append(f"{name} in")
     await asyncio.sleep(0.02)  # hold the lock for a while
     log.append(f"{name} out")
-    place.release()
+    locks.release("v1")
 
 
 def test_a_lock_has_one_holder_across_threads_and_loops() -> None:
@@ -147,27 +146,27 @@ def test_a_lock_has_one_holder_across_threads_and_loops() -> None:
 
 def test_other_keys_do_not_wait() -> None:
     locks = ConversationLocks()
-    places = [CLIENT.run(acquire(locks, key, 0.0)) for key in ("v1", "v2")]
-    assert all(isinstance(place, LockHandle) for place in places)
+    for key in ("v1", "v2"):
+        CLIENT.run(acquire(locks, key, None, 0.0))
 
 
 def test_the_holder_of_a_lock_cannot_wait_for_itself() -> None:
     locks = ConversationLocks()
-    place = CLIENT.run(acquire(locks, "v1", LONG))
+    CLIENT.run(acquire(locks, "v1", None, LONG))
     before = time.monotonic()
     with pytest.raises(CozeConversationBusyError, match="has not ended yet") as caught:
-        CLIENT.run(acquire(locks, "v1", LONG))
+        CLIENT.run(acquire(locks, "v1", None, LONG))
     assert time.monotonic() - before < LONG / 2
     assert caught.value.code == 4016
-    place.release()
-    CLIENT.run(acquire(locks, "v1", LONG)).release()
+    locks.release("v1")
+    CLIENT.run(acquire(locks, "v1", None, LONG))
 
 
 def test_the_last_holder_of_a_lock_may_queue_again() -> None:
     locks = ConversationLocks()
-    place = CLIENT.run(acquire(locks, "v1", LONG))
+    CLIENT.run(acquire(locks, "v1", None, LONG))
     ticket, _ = locks.try_acquire("v1")
-    place.release()  # the next one has the lock, but it has not woken up yet
+    locks.release("v1")  # the next one has the lock, but it has not woken up yet
     assert ticket is not None
     assert ticket.done()
     _, thread = locks.try_acquire("v1")
@@ -178,23 +177,25 @@ def test_waiters_that_time_out_or_are_cancelled_do_not_block_the_others() -> Non
     locks = ConversationLocks()
 
     async def run() -> None:
-        place = await CLIENT.arun(acquire(locks, "v1", LONG))
+        await CLIENT.arun(acquire(locks, "v1", None, LONG))
         with pytest.raises(CozeConversationBusyError):
-            await CLIENT.arun(acquire(locks, "v1", 0.02))
-        gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
-        late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
+            await CLIENT.arun(acquire(locks, "v1", None, 0.02))
+        gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", None, LONG)))
+        late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", None, LONG)))
         await asyncio.sleep(0)  # let it run until it waits
         gone.cancel()
-        place.release()
-        (await asyncio.wait_for(late, LONG)).release()
+        locks.release("v1")
+        await asyncio.wait_for(late, LONG)
+        locks.release("v1")
         # cancelled just after it got the lock: the next one gets it
-        place = await CLIENT.arun(acquire(locks, "v1", LONG))
-        gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
-        late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", LONG)))
+        await CLIENT.arun(acquire(locks, "v1", None, LONG))
+        gone = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", None, LONG)))
+        late = asyncio.create_task(CLIENT.arun(acquire(locks, "v1", None, LONG)))
         await asyncio.sleep(0)  # let it run until it waits
-        place.release()
+        locks.release("v1")
         gone.cancel()
-        (await asyncio.wait_for(late, LONG)).release()
+        await asyncio.wait_for(late, LONG)
+        locks.release("v1")
 
     asyncio.run(run())
     assert locks.try_acquire("v1")[0] is None
@@ -203,16 +204,16 @@ def test_waiters_that_time_out_or_are_cancelled_do_not_block_the_others() -> Non
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_does_not_wait_for_its_parent() -> None:
     locks, cache = _runtime.conversation_locks, _runtime.uploaded_file_ids
-    lock = CLIENT.run(acquire(locks, "v1", LONG))
+    CLIENT.run(acquire(locks, "v1", None, LONG))
     assert cache.reserve("k") is None  # a thread of the parent creates it
     child = os.fork()
     if not child:
         try:
-            CLIENT.run(acquire(locks, "v1", 1.0))
+            CLIENT.run(acquire(locks, "v1", None, 1.0))
             good = CLIENT.run(get_or_create(cache, "k", CountingFactory())) == 1
         except CozeError:
             good = False
         os._exit(0 if good else 1)
-    lock.release()
-    cache.store("k")
+    locks.release("v1")
+    cache.store("k", None)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
