@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from langchain_coze import _site_hints as site_hints
 from langchain_coze._convert.to_coze import convert_history, write_transcript
@@ -54,7 +55,8 @@ def _build_prompt(part: Part) -> dict[str, Any]:
 
 def _get_file_name(file: Attachment) -> str:
     """Return a name with an extension, by which the server tells what the file is."""
-    name = file.name or unquote(urlsplit(file.url).path.rpartition("/")[2]) or file.kind
+    path = file.url.partition("://")[2].partition("/")[2]  # `urlsplit` rejects some addresses
+    name = file.name or unquote(re.split("[?#]", path)[0].rpartition("/")[2]) or file.kind
     if "." in name:
         return name
     extension = mimetypes.guess_extension(file.mime_type)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from pydantic_core import to_json
 
@@ -227,7 +227,8 @@ class RunParser:
 
 
 def _get_query_value(url: str, name: str) -> str | None:
-    values = parse_qs(urlsplit(url).query).get(name)
+    query = url.partition("?")[2].partition("#")[0]  # `urlsplit` rejects some damaged addresses
+    values = parse_qs(query).get(name)
     return values[0] if values else None
 
 

@@ -49,7 +49,8 @@ class WireEvent(NamedTuple):
 
 def serialize(events: list[WireEvent]) -> bytes:
     return b"".join(
-        f"event:{event.name}\ndata:".encode() + event.data + b"\n\n" for event in events
+        f"event:{event.name}\ndata:".encode() + event.data.replace(b"\n", b"\ndata:") + b"\n\n"
+        for event in events
     )
 
 
@@ -195,6 +196,26 @@ def without_texts(outcome: Any) -> Any:
     return {key: value for key, value in outcome.items() if key not in texts}
 
 
+def check_agreement(events: list[WireEvent], data: bytes, *, one_read: bool) -> None:
+    """Assert that `invoke` and the sum of the stream agree on the bytes of some events."""
+    *parts, last = data.split(b"\n\n")
+    reads = [data] if one_read else [*(part + b"\n\n" for part in parts), last]
+    streamed = get_outcome(lambda: read_stream(*reads))
+    whole = get_outcome(lambda: read_whole(data))
+    intact = [event for event in events if not is_damaged(event)]
+    if len(intact) < len(events):  # only the completed text may replace a damaged delta
+        repaired = get_outcome(lambda: read_whole(serialize(intact)))
+        assert whole == repaired or whole[0] is CozeStreamError
+        if isinstance(streamed, tuple):
+            assert streamed == whole or streamed[0] is CozeStreamError
+        else:  # the turn was over before
+            assert without_texts(streamed) == without_texts(whole)
+    elif differ(events):
+        assert without_texts(streamed) == without_texts(whole)
+    else:
+        assert streamed == whole
+
+
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     name=st.sampled_from(sorted(STREAMS)),
@@ -213,19 +234,4 @@ def test_invoke_and_stream_agree(
     if end is not None:
         data = data[: end % (len(data) + 1)]
         events = split_events(data)
-    *parts, last = data.split(b"\n\n")
-    reads = [data] if one_read else [*(part + b"\n\n" for part in parts), last]
-    streamed = get_outcome(lambda: read_stream(*reads))
-    whole = get_outcome(lambda: read_whole(data))
-    intact = [event for event in events if not is_damaged(event)]
-    if len(intact) < len(events):  # only the completed text may replace a damaged delta
-        repaired = get_outcome(lambda: read_whole(serialize(intact)))
-        assert whole == repaired or whole[0] is CozeStreamError
-        if isinstance(streamed, tuple):
-            assert streamed == whole or streamed[0] is CozeStreamError
-        else:  # the turn was over before
-            assert without_texts(streamed) == without_texts(whole)
-    elif differ(events):
-        assert without_texts(streamed) == without_texts(whole)
-    else:
-        assert streamed == whole
+    check_agreement(events, data, one_read=one_read)

@@ -1,0 +1,1 @@
+"""Fuzz targets for the parsers; see `__main__`."""
