@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -25,7 +27,6 @@ import pyarrow.parquet
 import ray
 import ray.data
 from _demo_bot import coze_bot
-from langchain_core.messages import AIMessage
 from langchain_core.rate_limiters import BaseRateLimiter
 
 from langchain_coze import (
@@ -37,6 +38,9 @@ from langchain_coze import (
     CozeQuotaError,
     recalled_documents,
 )
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
 
 ROWS = 30  # rows of one part
 PARTS = 20  # parts of one Ray task; a worker answers up to 16 parts at a time
@@ -52,7 +56,9 @@ ANSWER_COLUMNS = [
     ),
     pa.field(
         "sources",
-        pa.list_(pa.struct([("title", pa.string()), ("source", pa.string()), ("text", pa.string())])),
+        pa.list_(
+            pa.struct([("title", pa.string()), ("source", pa.string()), ("text", pa.string())])
+        ),
     ),
 ]
 
@@ -65,7 +71,9 @@ def read_questions(path: Path) -> pa.Table:
     read = pa.parquet.read_table if path.suffix == ".parquet" else pa.csv.read_csv
     table = read(path)
     if missing := {"id", "question"} - set(table.column_names):
-        sys.exit(f"{path} has no column {' and '.join(sorted(missing))}: found {table.column_names}.")
+        sys.exit(
+            f"{path} has no column {' and '.join(sorted(missing))}: found {table.column_names}."
+        )
     ids = table["id"]
     if ids.null_count or len(ids.unique()) < len(ids):
         sys.exit(f"{path}: each row needs an id of its own, but some ids are empty or repeated.")
@@ -192,7 +200,7 @@ class AnswerParts:
         except STOPS:
             raise
         except CozeError as error:
-            return row | {"error": str(error)}
+            return row | {"answer": None, "error": str(error)}
 
 
 # --- The driver ----------------------------------------------------------------------------------
@@ -221,8 +229,19 @@ def answer_table(bot: ChatCoze, table: pa.Table, folder: Path, *, qps: float, wo
             sys.exit(part["stop"])
         asked += part["asked"]
         failed += part["failed"]
+        print(f"\r{asked} of {left}", end="", file=sys.stderr, flush=True)
     rate = asked / (time.monotonic() - began)
-    print(f"{asked} asked, {failed} failed, {rate:.1f} per second, answers in {folder}")
+    print(f"\n{asked} asked, {failed} failed, {rate:.1f} per second, answers in {folder}")
+
+
+def start_ray() -> None:
+    """Start Ray on this machine, or join the cluster of `RAY_ADDRESS`, without its log lines."""
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    ray.init(log_to_driver=False, logging_level="error")
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    for name in ("ray.data", "ray"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def main() -> None:
@@ -236,8 +255,7 @@ def main() -> None:
     if options.qps <= 0 or options.workers < 1:
         parser.error("--qps must be above 0, and --workers at least 1")
     table = read_questions(options.questions)
-    ray.init(log_to_driver=False, logging_level="error")
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    start_ray()
     with coze_bot() as bot:
         answer_table(bot, table, options.answers, qps=options.qps, workers=options.workers)
 

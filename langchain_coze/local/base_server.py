@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _START_TIMEOUT, _CANCEL_TIMEOUT = 30.0, 1.0  # seconds
 _BACKLOG = 2048
+_KEEP_ALIVE = 75  # seconds; longer than clients keep idle connections, so that they close them
 # Clients cannot connect to these addresses, only servers listen on them.
 _LOOPBACK: Mapping[str, str] = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only compared
 
@@ -184,6 +185,7 @@ class _UvicornThread(uvicorn.Server):
             server_header=False,
             proxy_headers=False,
             backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE,
         )
         super().__init__(config)
         self.app = app

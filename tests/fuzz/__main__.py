@@ -32,7 +32,9 @@ MAX_FAILURES = 20  # of one target; after these it stops
 
 def find_targets() -> dict[str, Callable[[bytes], None]]:
     """Import the targets; the coverage of what they import is measured if atheris is ready."""
-    targets: dict[str, Callable[[bytes], None]] = importlib.import_module("tests.fuzz.targets").TARGETS
+    targets: dict[str, Callable[[bytes], None]] = importlib.import_module(
+        "tests.fuzz.targets"
+    ).TARGETS
     return targets
 
 
@@ -52,12 +54,18 @@ def run_target(name: str, seconds: float) -> None:
         inputs += 1
         try:
             check(data)
-        except Exception:  # any error is a failure of the code under test
+        except Exception:  # noqa: BLE001 - any error is a failure of the code under test
             failures += 1
             keep_failure(name, data)
 
     with tempfile.TemporaryDirectory() as found:
-        options = [f"-dict={DICTIONARY}", "-max_len=20000", "-len_control=0", "-verbosity=0", "-timeout=20"]
+        options = [
+            f"-dict={DICTIONARY}",
+            "-max_len=20000",
+            "-len_control=0",
+            "-verbosity=0",
+            "-timeout=20",
+        ]
         atheris.Setup([sys.argv[0], *options, found, str(FOLDER / "corpus")], run_one)
         atheris.Fuzz()
 

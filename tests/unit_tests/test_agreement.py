@@ -168,6 +168,8 @@ def differ(events: list[WireEvent]) -> bool:
         if not isinstance(body, dict):
             continue
         key = str(body.get("id") or "")
+        if event.name == DELTA and key in completed and body.get("reasoning_content"):
+            return True
         if event.name == DELTA and (text := read_delta(body)):
             if key in completed and key in sent:
                 return True

@@ -1,0 +1,1 @@
+"""Tests on Ray, the distributed engine; they need the dependency group `engine`."""

@@ -1,0 +1,1 @@
+"""Many clients for a long time on a server with faults; see `__main__`."""
