@@ -10,7 +10,7 @@ COZE_SITE := .venv-conformance-site
 PARALLEL := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test conformance lint format docs bench bench-smoke clean
+.PHONY: help demo unit test conformance lint format docs bench bench-smoke soak fuzz engine nightly clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -61,5 +61,19 @@ bench-smoke: $(READY) ## check that the benchmarks still run
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
 	$(BIN)/python -m tests.benchmarks --quick --only stream-burst invoke
 
+soak: $(READY) ## run many clients against a server with faults, MINUTES=30
+	@$(BIN)/python -m tests.soak $(or $(MINUTES),30)
+
+fuzz: ## change recordings at random and parse them, SECONDS=60
+	@$(PYTHON) .ci/environment.py .venv-fuzz fuzz
+	@.venv-fuzz/bin/python -m tests.fuzz $(or $(SECONDS),60)
+
+engine: ## test the example of a distributed engine (Ray)
+	@$(PYTHON) .ci/environment.py .venv-engine engine
+	.venv-engine/bin/python -m pytest -q tests/engine
+
+nightly: $(READY) ## run what takes too long for each change
+	@$(PYTHON) .ci/nightly.py
+
 clean: ## remove environments and caches
-	rm -rf $(VENV) $(COZEPY) $(COZE_JS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-* $(COZE_JS) .mypy_cache .ruff_cache .pytest_cache .hypothesis

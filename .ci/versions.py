@@ -2,7 +2,8 @@
 
 `newest` proves that the package resolves together with the newest langchain, langgraph, langsmith
 and langchain-openai; `floor` runs the tests with the oldest versions that the ranges allow; `wheel`
-builds the package and imports it where nothing else is installed.
+builds the package and imports it where nothing else is installed; `tests` runs the tests with the
+newest versions on the Python that runs this.
 """
 
 from __future__ import annotations
@@ -62,10 +63,21 @@ def floor(python: Path) -> None:
     pins = [re.sub(r">=([\d.]+).*", r"==\1", requirement) for requirement in wanted]
     print("lower ends:", ", ".join(pins))
     run(python, "-m", "pip", "install", "-q", "-e", ".", "--group", "test", *pins)
-    tests = ("tests/unit_tests", "tests/integration_tests")
+    run_tests(python, "--ignore", "tests/unit_tests/test_docs.py")
+
+
+def tests(python: Path) -> None:
+    """Run the tests with the newest versions."""
+    groups = ("--group", "test", "--group", "agents")
+    run(python, "-m", "pip", "install", "-q", "-e", ".[local,oauth]", *groups)
+    run_tests(python)
+
+
+def run_tests(python: Path, *options: str) -> None:
+    """Run the tests that need no environment but this one."""
+    folders = ("tests/unit_tests", "tests/integration_tests")
     parallel = ("-n", "auto", "--dist", "loadfile")  # as in the Makefile
-    docs = ("--ignore", "tests/unit_tests/test_docs.py")
-    run(python, "-m", "pytest", "-q", "-r", "fE", *parallel, *docs, *tests)
+    run(python, "-m", "pytest", "-q", "-r", "fE", *parallel, *options, *folders)
 
 
 def wheel(python: Path) -> None:
@@ -80,7 +92,7 @@ def wheel(python: Path) -> None:
 
 def main() -> None:
     """Run the checks named on the command line."""
-    checks = {"newest": newest, "floor": floor, "wheel": wheel}
+    checks = {"newest": newest, "floor": floor, "wheel": wheel, "tests": tests}
     for name in sys.argv[1:]:
         with tempfile.TemporaryDirectory() as folder:
             checks[name](environment(Path(folder, "venv")))
