@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self
 
 from langchain_core.language_models import ModelProfile
-from langchain_core.rate_limiters import BaseRateLimiter
 from pydantic import Field, model_validator
 
 from langchain_coze import _site_hints as site_hints
@@ -297,9 +296,6 @@ class CozeSiteTool(SiteFields, ParameterTool):
     result_schema: Mapping[str, Any] | None = Field(default=None, repr=False)
     """The JSON schema of the outputs, which a stream is read by. None reads it from the project."""
 
-    rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True)
-    """Limits how often runs are started; see LangChain's `InMemoryRateLimiter`."""
-
     @model_validator(mode="after")
     def _fill_defaults(self) -> Self:
         project = self._project_name
@@ -352,19 +348,15 @@ class CozeSiteTool(SiteFields, ParameterTool):
     # --- Calls -----------------------------------------------------------------------------------
 
     def _run(self, values: dict[str, Any], *, tool_call_id: str | None = None) -> tuple[str, Any]:
-        flow = self._build_run(values, tool_call_id)
-        if self.rate_limiter is not None:
-            self.rate_limiter.acquire(blocking=True)
-        run = self._make_driver().run(flow)
+        self._acquire_rate()
+        run = self._make_driver().run(self._build_run(values, tool_call_id))
         return run.content, run
 
     async def _arun(
         self, values: dict[str, Any], *, tool_call_id: str | None = None
     ) -> tuple[str, Any]:
-        flow = self._build_run(values, tool_call_id)
-        if self.rate_limiter is not None:
-            await self.rate_limiter.aacquire(blocking=True)
-        run = await self._make_driver().arun(flow)
+        await self._aacquire_rate()
+        run = await self._make_driver().arun(self._build_run(values, tool_call_id))
         return run.content, run
 
     def _build_run(self, values: dict[str, Any], tool_call_id: str | None) -> Flow[WorkflowRun]:

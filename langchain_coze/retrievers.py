@@ -16,6 +16,7 @@ from langchain_coze._base.bot import (
     BotFields,
     add_config_arguments,
 )
+from langchain_coze._base.rate_limit import RateLimitField
 from langchain_coze._chat.search import RecallParser, recall_from_bot, recall_from_workflow
 from langchain_coze._chat.turn import TurnRun
 from langchain_coze._convert.recall import to_documents
@@ -39,7 +40,7 @@ _CONFIG_NAMES = {USER_CONFIG_KEY: "user_id"}
 _KNOWN_ARGUMENTS = PER_CALL_FIELDS | {"k", "score_threshold", "verbose"}
 
 
-class CozeRecallRetriever(BotFields, BaseRetriever):
+class CozeRecallRetriever(RateLimitField, BotFields, BaseRetriever):
     r"""The knowledge bases of a Coze bot or workflow as a LangChain retriever.
 
     Coze has no API to search a knowledge base. With a bot, the retriever starts a turn and returns
@@ -165,6 +166,7 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
     ) -> list[Document]:
         del run_manager
         limits, driver = self._read_limits(query, kwargs), self._make_driver()
+        self._acquire_rate()
         return _select_documents(driver.run(self._search(driver, query, kwargs)), *limits)
 
     async def _aget_relevant_documents(
@@ -172,6 +174,7 @@ class CozeRecallRetriever(BotFields, BaseRetriever):
     ) -> list[Document]:
         del run_manager
         limits, driver = self._read_limits(query, kwargs), self._make_driver()
+        await self._aacquire_rate()
         return _select_documents(await driver.arun(self._search(driver, query, kwargs)), *limits)
 
     def _read_limits(

@@ -230,7 +230,7 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     def _make_engine(
         self, tool_call_id: str | None = None, reporter: ProgressReporter | None = None
     ) -> WorkflowEngine:
-        """Return the engine of a start or a resume; its deadline counts from now."""
+        """Return the engine of the starts and resumes of a call."""
         validate_bot_or_app("workflow", self.bot_id, self.app_id, required=False)
         body_fields = ("bot_id", "app_id", "workflow_version", "connector_id")
         body: dict[str, Any] = {name: v for name in body_fields if (v := getattr(self, name))}
@@ -248,7 +248,9 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
             tool_call_id=tool_call_id,
             reporter=reporter or ProgressReporter(self.workflow_id, tool_call_id),
             on_async_unavailable=partial(setattr, self, "_async_unavailable", True),  # noqa: FBT003 - setattr is positional
-            retry_policy=RetryPolicy.for_call(self.max_retries, self.max_duration),
+            max_retries=self.max_retries,
+            max_duration=self.max_duration,
+            rate_limiter=self.rate_limiter,
             polling=self._build_polling(self.poll_interval, self.poll_timeout),
         )
 

@@ -8,6 +8,7 @@ from langchain_core.tools import BaseTool
 from pydantic import ConfigDict
 
 from langchain_coze import _hints as hints
+from langchain_coze._base.rate_limit import RateLimitField
 from langchain_coze._base.unsupported import CallArguments, drop_secrets
 from langchain_coze._workflows.parameters import to_plain_data
 from langchain_coze.errors import CozeInvalidRequestError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class ParameterTool(CallArguments, BaseTool):
+class ParameterTool(RateLimitField, CallArguments, BaseTool):
     """A tool whose `_run` gets the parameters of a call as one dict.
 
     Subclasses implement `_run(values, tool_call_id=…, config=…)` and its async twin.

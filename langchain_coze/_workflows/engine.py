@@ -27,6 +27,8 @@ from langchain_coze.errors import CozeError, CozeInvalidRequestError, CozeServer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from langchain_core.rate_limiters import BaseRateLimiter
+
     from langchain_coze._api.driver import Driver
     from langchain_coze._api.effects import Flow, Reply, Request
     from langchain_coze._convert.attachments import Attachment
@@ -43,19 +45,24 @@ class PreparedRun:
 
     driver: Driver
     make_flow: Callable[[], Flow[WorkflowState]]
+    rate_limiter: BaseRateLimiter | None = None
 
     def run(self) -> WorkflowState:
         """Run until the end or the next interrupt; raise a `CozeError` if it fails."""
+        if self.rate_limiter is not None:
+            self.rate_limiter.acquire(blocking=True)
         return self.driver.run(self.make_flow())
 
     async def arun(self) -> WorkflowState:
         """Async version of `run`; reads the files in a thread."""
+        if self.rate_limiter is not None:
+            await self.rate_limiter.aacquire(blocking=True)
         return await self.driver.arun(await asyncio.to_thread(self.make_flow))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkflowEngine:
-    """Starts or resumes a run: make one for each, because the deadline counts from then.
+    """Starts or resumes runs.
 
     Attributes:
         schema: The JSON schema of the parameters; empty if unknown.
@@ -65,6 +72,8 @@ class WorkflowEngine:
         tool_call_id: The tool call that needs the run, or None; interrupts contain it.
         reporter: Receives each message of the run; see `Notify`.
         on_async_unavailable: Called if asynchronous runs need a paid plan.
+        rate_limiter: Waits before each start and resume, or None.
+        retry_policy: The policy of the run that has begun, with its deadline.
     """
 
     driver: Driver
@@ -76,18 +85,22 @@ class WorkflowEngine:
     tool_call_id: str | None
     reporter: Any
     on_async_unavailable: Callable[[], None]
-    retry_policy: RetryPolicy
+    max_retries: int
+    max_duration: float | None
     polling: Polling
+    rate_limiter: BaseRateLimiter | None
+    retry_policy: RetryPolicy = dataclasses.field(default_factory=RetryPolicy)
 
     def start(self, values: Mapping[str, Any], source: InputSource) -> PreparedRun:
         """Return the run that starts with these parameters."""
 
         def make_flow() -> Flow[WorkflowState]:
+            engine = self._begin(self.workflow_id)
             validated = validate_inputs(self.schema, to_plain_data(values))
             parse = partial(parse_file, source=source)
-            return _start_run(self, map_files(self.schema, validated, parse))
+            return _start_run(engine, map_files(self.schema, validated, parse))
 
-        return PreparedRun(driver=self.driver, make_flow=make_flow)
+        return self._prepare(make_flow)
 
     def resume(
         self,
@@ -100,11 +113,18 @@ class WorkflowEngine:
 
         def make_flow() -> Flow[WorkflowState]:
             prepared = prepare_answer(pending, answer, source)
-            workflow_id = pending.get("workflow_id") or self.workflow_id
-            engine = dataclasses.replace(self, workflow_id=workflow_id)
+            engine = self._begin(pending.get("workflow_id") or self.workflow_id)
             return _resume_run(engine, pending, prepared, run.get("messages") or [])
 
-        return PreparedRun(driver=self.driver, make_flow=make_flow)
+        return self._prepare(make_flow)
+
+    def _prepare(self, make_flow: Callable[[], Flow[WorkflowState]]) -> PreparedRun:
+        return PreparedRun(driver=self.driver, make_flow=make_flow, rate_limiter=self.rate_limiter)
+
+    def _begin(self, workflow_id: str) -> WorkflowEngine:
+        """Return this engine for a run whose deadline counts from now."""
+        policy = RetryPolicy.for_call(self.max_retries, self.max_duration)
+        return dataclasses.replace(self, workflow_id=workflow_id, retry_policy=policy)
 
 
 def prepare_answer(pending: Mapping[str, Any], answer: Any, source: InputSource) -> Any:

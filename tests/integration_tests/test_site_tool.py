@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, ToolMessage
-from langchain_core.rate_limiters import InMemoryRateLimiter
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
@@ -207,15 +206,6 @@ def test_parameters_are_checked_before_the_request() -> None:
         assert server.paths == [SCHEMAS]
         tool.invoke({**INPUTS, "doc": "https://example.com/a.pdf"})
     assert server.bodies[-1]["doc"] == {"url": "https://example.com/a.pdf"}
-
-
-def test_runs_are_rate_limited() -> None:
-    limiter = InMemoryRateLimiter(requests_per_second=5, check_every_n_seconds=0.01)
-    with replay(run="13_wf_run") as server:
-        tool = make_tool(server.base_url, rate_limiter=limiter)
-        tool.invoke(INPUTS)
-        asyncio.run(tool.ainvoke(INPUTS))
-    assert limiter.last is not None
 
 
 # --- Failures ------------------------------------------------------------------------------------

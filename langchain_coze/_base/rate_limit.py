@@ -1,0 +1,24 @@
+"""The rate limiter of components that are not chat models, which have one of LangChain."""
+
+from __future__ import annotations
+
+from langchain_core.rate_limiters import BaseRateLimiter
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RateLimitField(BaseModel):
+    """Adds `rate_limiter` to a component."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True)
+    """Waits before each run, as on chat models. Share one limiter between all components that use
+    the same Coze account, for instance `InMemoryRateLimiter(requests_per_second=5)`."""
+
+    def _acquire_rate(self) -> None:
+        if self.rate_limiter is not None:
+            self.rate_limiter.acquire(blocking=True)
+
+    async def _aacquire_rate(self) -> None:
+        if self.rate_limiter is not None:
+            await self.rate_limiter.aacquire(blocking=True)
