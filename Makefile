@@ -6,11 +6,12 @@ READY := $(VENV)/.ready
 COZEPY := .venv-conformance
 COZE_JS := .node-conformance
 COZE_SITE := .venv-conformance-site
+AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 # One process per core; the tests of a file stay together, so that they share one server.
 PARALLEL := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test conformance lint format docs bench bench-smoke soak fuzz engine nightly clean
+.PHONY: help demo unit test browser conformance lint format docs bench bench-smoke soak fuzz engine nightly clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -33,6 +34,9 @@ test: $(READY) ## run every test, offline, on all cores
 	@$(BIN)/python tests/conformance/install.py coze-js $(COZE_JS)
 	@$(BIN)/python tests/conformance/install.py coze-site $(COZE_SITE)
 	$(BIN)/python -m pytest $(PARALLEL)
+
+browser: $(READY) ## install Debian's Chromium for the browser tests, unless it is there
+	@command -v chromium >/dev/null || { $(AS_ROOT) apt-get update -qq && $(AS_ROOT) apt-get install -y -qq --no-install-recommends chromium; }
 
 conformance: $(READY) ## try the official SDKs on the local server, print the results as a table
 	@$(BIN)/python tests/conformance/install.py cozepy $(COZEPY)

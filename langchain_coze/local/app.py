@@ -22,6 +22,7 @@ from langchain_coze.local.routes.chat import ChatRoutes
 from langchain_coze.local.routes.conversations import ConversationRoutes
 from langchain_coze.local.routes.files import FileRoutes
 from langchain_coze.local.routes.oauth import OAuthRoutes
+from langchain_coze.local.routes.page import PageMiddleware, PageSettings, list_served
 from langchain_coze.local.routes.request_context import (
     RequestContext,
     RouteGroup,
@@ -63,11 +64,22 @@ class LocalApp(BaseApp):
         self.state: ServerState = ServerState(settings, profile)
         self._requests = requests
         specs = [spec for group in _GROUPS for spec in group(self.state).build_routes()]
+        routes = [
+            Route(spec.path, self._build_endpoint(spec), methods=spec.methods) for spec in specs
+        ]
+        page = PageSettings(
+            profile=profile.name,
+            token=lambda: settings.token,
+            gives_token=not settings.accepts_any_host,
+            is_known=lambda token: self.state.authenticate(token) is not None,
+            list_served=lambda: list_served(settings),
+        )
         self.asgi = Starlette(
-            routes=[
-                Route(spec.path, self._build_endpoint(spec), methods=spec.methods) for spec in specs
+            routes=routes,
+            middleware=[
+                Middleware(AccessMiddleware, any_host=settings.accepts_any_host),
+                Middleware(PageMiddleware, settings=page),
             ],
-            middleware=[Middleware(AccessMiddleware, any_host=settings.accepts_any_host)],
             exception_handlers={HTTPException: self._handle_no_route},
         )
         # A path with an additional slash is another path.

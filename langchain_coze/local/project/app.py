@@ -36,6 +36,7 @@ from langchain_coze.local.project.streams import (
 from langchain_coze.local.project.tasks import Task
 from langchain_coze.local.request_log import RecordedRequest, RequestLog
 from langchain_coze.local.routes.access import AccessMiddleware
+from langchain_coze.local.routes.page import PageMiddleware, PageSettings, convert_json_schema
 from langchain_coze.local.routes.state import AppState, BaseApp, is_same_token
 from langchain_coze.local.routes.stream_responses import DroppedResponse
 
@@ -141,14 +142,32 @@ class SiteApp(BaseApp):
             "GET /health": self._get_health,
             "POST /v1/chat/completions": self._complete_chat,
         }
+        page = PageSettings(
+            profile="site",
+            token=lambda: site.token,
+            gives_token=not site.accepts_any_host,
+            is_known=lambda token: is_same_token(token, site.token),
+            list_served=self._list_served,
+        )
         self.asgi = Starlette(
             routes=[
                 Route(route.split()[1], self._build_endpoint(handler), methods=[route.split()[0]])
                 for route, handler in routes.items()
             ],
-            middleware=[Middleware(AccessMiddleware, any_host=site.accepts_any_host)],
+            middleware=[
+                Middleware(AccessMiddleware, any_host=site.accepts_any_host),
+                Middleware(PageMiddleware, settings=page),
+            ],
             exception_handlers={HTTPException: _handle_http_error},
         )
+
+    def _list_served(self) -> list[dict[str, Any]]:
+        """Return the agent or the workflow for the page."""
+        project = self._project
+        kind = "agent" if project.is_agent else "flow"
+        inputs = convert_json_schema(project.schemas["input_schema"])
+        served = {"kind": kind, "id": kind, "name": project.name, "description": ""}
+        return [served | {"inputs": inputs}]
 
     # The gateway ------------------------------------------------------------------------------
 

@@ -47,6 +47,7 @@ class Project:
 
     Attributes:
         is_agent: Whether it is an agent.
+        name: The name of the graph or function.
         schemas: The reply of `/graph_parameter`.
 
     Raises:
@@ -59,6 +60,7 @@ class Project:
             raise TypeError("a site has an agent or a workflow: LocalSite(agent=…) or (workflow=…)")
         self.is_agent = agent is not None
         served = agent if self.is_agent else workflow
+        self.name = derive_name(served)
         is_graph = hasattr(served, "channels")
         self._mode = "messages" if is_graph else "custom"
         self.schemas: dict[str, Any] = {"input_schema": {}, "output_schema": {}}
