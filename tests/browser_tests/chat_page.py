@@ -34,3 +34,20 @@ class ChatPage:
     def wait_for_end(self) -> None:
         """Wait until the newest turn has ended."""
         self.page.locator(".turn:last-child[aria-busy=false]").wait_for()
+
+
+def compose(input_: Locator, word: str) -> None:
+    """Write a word with an input method, and press Enter while its candidates are open."""
+    page = input_.page
+    input_.focus()
+    keyboard = page.context.new_cdp_session(page)
+    for text in ("n", "ni", "ni hao"):
+        selection = {"selectionStart": len(text), "selectionEnd": len(text)}
+        keyboard.send("Input.imeSetComposition", {"text": text, **selection})
+    # Browsers mark this Enter with isComposing, or with the code 229.
+    enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}
+    for kind in ("rawKeyDown", "keyUp"):
+        keyboard.send("Input.dispatchKeyEvent", {"type": kind, **enter})
+    late_enter = "{key: 'Enter', keyCode: 229, bubbles: true, cancelable: true}"
+    input_.evaluate(f"node => node.dispatchEvent(new KeyboardEvent('keydown', {late_enter}))")
+    keyboard.send("Input.insertText", {"text": word})

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.browser_tests import chat_bots
 from tests.browser_tests.chat_bots import BOTS, MEGABYTE, WORKFLOWS
-from tests.browser_tests.chat_page import ChatPage
+from tests.browser_tests.chat_page import ChatPage, compose
 from tests.browser_tests.conftest import Open
 from tests.conftest import find_free_port, serve, wait_until
 
@@ -24,21 +24,8 @@ def count_chats(coze: LocalCoze) -> int:
 
 def test_enter_of_an_input_method_does_not_send(coze: LocalCoze, open_page: Open) -> None:
     chat = ChatPage(open_page(coze.base_url))
-    chat.input.focus()
-    keyboard = chat.page.context.new_cdp_session(chat.page)
-    for text in ("n", "ni", "ni hao"):
-        keyboard.send(
-            "Input.imeSetComposition",
-            {"text": text, "selectionStart": len(text), "selectionEnd": len(text)},
-        )
-    # Enter while the candidates are open: browsers say so with isComposing, or with the code 229.
-    enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}
-    for kind in ("rawKeyDown", "keyUp"):
-        keyboard.send("Input.dispatchKeyEvent", {"type": kind, **enter})
-    late_enter = "{key: 'Enter', keyCode: 229, bubbles: true, cancelable: true}"
-    chat.input.evaluate(f"node => node.dispatchEvent(new KeyboardEvent('keydown', {late_enter}))")
+    compose(chat.input, "你好")
     assert (chat.turns.count(), count_chats(coze)) == (0, 0)
-    keyboard.send("Input.insertText", {"text": "你好"})
     expect(chat.input).to_have_value("你好")
     chat.input.press("Shift+Enter")
     chat.page.keyboard.insert_text("世界")
