@@ -15,6 +15,7 @@ import sys
 import tempfile
 import tomllib
 import venv
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,6 +89,12 @@ def wheel(python: Path) -> None:
         run(python, "-m", "pip", "install", "-q", str(built))
         code = "from langchain_coze import ChatCoze; ChatCoze(bot_id='1', api_key='x')"
         run(python, "-c", code, cwd=Path(folder))
+        with zipfile.ZipFile(built) as archive:
+            names = set(archive.namelist())
+        page = ROOT / "langchain_coze" / "local" / "page"
+        missing = {str(path.relative_to(ROOT)) for path in page.iterdir()} - names
+        if missing:
+            sys.exit(f"the wheel lacks files of the chat page: {sorted(missing)}")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,10 +24,16 @@ Open = Callable[..., Page]
 expect.set_options(timeout=10_000)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if CHROMIUM is None:
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason=MISSING))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if CHROMIUM is None and any(
-        "browser_tests" in r.nodeid for r in terminalreporter.stats.get("skipped", ())
-    ):
+    skipped = terminalreporter.stats.get("skipped", ())
+    if any(MISSING in str(report.longrepr) for report in skipped):
         terminalreporter.section("BROWSER TESTS WERE NOT RUN", sep="!", red=True, bold=True)
         terminalreporter.line(MISSING, red=True, bold=True)
 
@@ -34,8 +41,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 # Of a module: Playwright keeps an event loop running in its thread, which async tests do not bear.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip(MISSING)
     with sync_playwright() as playwright:
         # All tabs share one process: a hundred of them fit into a small machine.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--process-per-site"])
