@@ -194,6 +194,7 @@ def _format_greeting(server: Any) -> str:
         served = f"Workflow / 工作流:\n  {derive_name(server.workflow)}\n"
     return (
         f"{title}: {server.base_url}\n"
+        "Open it in a browser to chat / 在浏览器中打开即可对话\n"
         f"Token / 令牌: {server.token}\n"
         f"{served}\n"
         f"{exports}\n"

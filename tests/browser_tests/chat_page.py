@@ -50,4 +50,7 @@ def compose(input_: Locator, word: str) -> None:
         keyboard.send("Input.dispatchKeyEvent", {"type": kind, **enter})
     late_enter = "{key: 'Enter', keyCode: 229, bubbles: true, cancelable: true}"
     input_.evaluate(f"node => node.dispatchEvent(new KeyboardEvent('keydown', {late_enter}))")
+    input_.dispatch_event("compositionstart")
+    page.keyboard.press("Enter")
+    input_.dispatch_event("compositionend")
     keyboard.send("Input.insertText", {"text": word})

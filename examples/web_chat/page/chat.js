@@ -235,9 +235,18 @@ $("composer").addEventListener("submit", (event) => {
   $("input").value = "";
   return question ? ask(question) : undefined;
 });
+// Enter also chooses a word of an input method: then it must reach neither the page nor a form.
+let composing = null;
+document.addEventListener("compositionstart", (event) => (composing = event.target));
+document.addEventListener("compositionend", () => (composing = null));
+document.addEventListener("keydown", (event) => {
+  const isOfWord = event.isComposing || event.keyCode === 229 || composing === event.target;
+  if (event.key !== "Enter" || !isOfWord) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
 $("input").addEventListener("keydown", (event) => {
-  // Enter also chooses a word of an input method: that is not for us.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+  if (event.key !== "Enter" || event.shiftKey) return;
   event.preventDefault();
   if (!running) $("composer").requestSubmit();
 });

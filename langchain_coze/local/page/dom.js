@@ -36,10 +36,21 @@ export function parse(content) {
   }
 }
 
-/** Whether a key is part of writing Chinese with an input method, and not meant for the page. */
-export function isComposing(event) {
-  return event.isComposing || event.keyCode === 229;
-}
+const composing = new WeakSet(); // inputs in which a word is being written with an input method
+
+document.addEventListener("compositionstart", (event) => composing.add(event.target));
+document.addEventListener("compositionend", (event) => composing.delete(event.target));
+// Enter then chooses a word: it must reach neither the page nor the form.
+document.addEventListener(
+  "keydown",
+  (event) => {
+    const isOfWord = event.isComposing || event.keyCode === 229 || composing.has(event.target);
+    if (event.key !== "Enter" || !isOfWord) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  },
+  true,
+);
 
 let count = 0;
 

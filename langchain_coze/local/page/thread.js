@@ -2,7 +2,7 @@
 
 import * as chat from "./chat.js";
 import { CutError, ServerError, openStream, post } from "./client.js";
-import { createForm, el, isComposing } from "./dom.js";
+import { createForm, el } from "./dom.js";
 import { EventList } from "./events.js";
 import * as site from "./site.js";
 import { language, say, text, translate } from "./texts.js";
@@ -82,7 +82,7 @@ export class Thread {
       submit();
     });
     input.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || isComposing(event)) return;
+      if (event.key !== "Enter" || event.shiftKey) return;
       event.preventDefault();
       if (!this.running) submit();
     });

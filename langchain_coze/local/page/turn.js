@@ -1,6 +1,6 @@
 // How one turn is shown: the question, and everything that the server sends for it.
 
-import { createForm, el, isComposing, link, pretty } from "./dom.js";
+import { createForm, el, link, pretty } from "./dom.js";
 import { say, text } from "./texts.js";
 
 const FLUSH_MS = 40; // a stream may have thousands of deltas; the page shows them together
@@ -158,9 +158,6 @@ export class Turn {
     }
     const input = el("input", { type: "text", autocomplete: "off", "aria-label": text("answer"), placeholder: text("answer") });
     const form = el("form", { class: "one-line" }, input, el("button", { class: "primary", type: "submit", say: "submit" }));
-    input.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && isComposing(event)) event.preventDefault();
-    });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (input.value.trim()) done(input.value);
