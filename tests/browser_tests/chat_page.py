@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator, Page
 
+# Boxes that are wider than the column they stand in.
+OVERFLOWING = """() => [...document.querySelectorAll('#thread *, header *, form *')]
+  .filter((node) => node.getClientRects().length && !node.closest('.sr, .preview, pre'))
+  .filter((node) => node.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+  .map((node) => node.outerHTML.slice(0, 80))"""
+
 
 class ChatPage:
     """What the tests do with the page."""

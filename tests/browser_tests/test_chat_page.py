@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from langchain_coze.local import LocalChatflow, LocalCoze, LocalSite
 from tests.browser_tests import chat_bots
 from tests.browser_tests.chat_bots import BOTS, ENDLESS, HTML, WORKFLOWS, gates
-from tests.browser_tests.chat_page import ChatPage
+from tests.browser_tests.chat_page import OVERFLOWING, ChatPage
 from tests.browser_tests.conftest import Open
 from tests.conftest import serve, wait_until
 
@@ -224,12 +224,6 @@ def test_theme_and_language_are_kept(samples: LocalCoze, open_page: Open) -> Non
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     expect(page.locator("html")).to_have_attribute("lang", "en")
 
-
-# Boxes that are wider than the column they stand in.
-OVERFLOWING = """() => [...document.querySelectorAll('#thread *, .bar *, .dock *')]
-  .filter((node) => node.getClientRects().length && !node.closest('.sr, .preview, pre'))
-  .filter((node) => node.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
-  .map((node) => node.outerHTML.slice(0, 80))"""
 
 # The contrast of the texts that matter, by selector (WCAG 2.2, 1.4.3).
 CONTRASTS = """() => {

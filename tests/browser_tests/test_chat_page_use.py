@@ -198,3 +198,18 @@ def test_a_hundred_tabs(coze: LocalCoze, open_page: Open) -> None:
     page.evaluate(f"{inputs}.forEach({SEND})")
     answers = "tabs.map((tab) => tab.document.querySelector('.turn .text')?.textContent)"
     page.wait_for_function(f"() => {answers}.every((text, i) => text === `You said: tab ${{i}}`)")
+
+
+def test_overlays_of_a_narrow_screen_from_the_keyboard(coze: LocalCoze, open_page: Open) -> None:
+    chat = ChatPage(open_page(coze.base_url, width=360))
+    served, events = chat.page.locator("#served"), chat.page.locator("#events")
+    opener = chat.page.get_by_role("button", name="Bots and workflows")
+    opener.press("Enter")
+    expect(served.locator(".entry").first).to_be_focused()
+    chat.page.keyboard.press("Escape")
+    expect(served).to_be_hidden()
+    expect(opener).to_be_focused()
+    chat.page.get_by_role("button", name="Raw events").press("Enter")
+    expect(events.get_by_role("button", name="Copy")).to_be_focused()
+    events.get_by_role("button", name="Close").press("Enter")
+    expect(events).to_be_hidden()

@@ -16,8 +16,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Pause, Reasoning, ServerTool
-from tests.browser_tests.chat_bots import HTML, book
-from tests.browser_tests.chat_page import compose
+from tests.browser_tests.chat_bots import HTML, LINE, MEGABYTE, book
+from tests.browser_tests.chat_page import OVERFLOWING, compose
 from tests.browser_tests.conftest import Open
 from tests.conftest import find_free_port, serve, wait_until
 
@@ -31,7 +31,9 @@ def host(question: str) -> Generator[Any, Any, None]:
         for number in range(100_000):
             yield f"{number} "
             yield Pause(0.02)
-    if question == "html":
+    if question == "long":
+        yield from [LINE * 500] * (MEGABYTE // len(LINE * 500) + 1)
+    elif question == "html":
         yield HTML
     elif question == "book":
         yield Reasoning("A room is wanted.")
@@ -47,7 +49,7 @@ coze = serve(BOT, workflows=book)
 
 
 @contextmanager
-def run_site(folder: Path, coze: LocalCoze, **settings: str) -> Iterator[str]:
+def run_site(folder: Path, coze: LocalCoze, port: int = 0, **settings: str) -> Iterator[str]:
     """Run the example as its README says; yield its address."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COZE_")}
     env = kept | {
@@ -56,7 +58,7 @@ def run_site(folder: Path, coze: LocalCoze, **settings: str) -> Iterator[str]:
         "COZE_BOT_ID": coze.bots[0].bot_id,
         "COZE_WORKFLOW_ID": coze.workflows[0].workflow_id,
     }
-    port = find_free_port()
+    port = port or find_free_port()
     command = [sys.executable, "-m", "uvicorn", "app:app", "--workers", "2", "--port", str(port)]
     with (folder / "log").open("w") as log:
         site = subprocess.Popen(command, cwd=folder, env=env | settings, stdout=log, stderr=log)
@@ -200,14 +202,43 @@ def test_nothing_is_read_as_html(site: str, open_page: Open) -> None:
     assert page.locator("#thread script, #thread b, #thread img").count() == 0
 
 
-def test_a_wrong_token_and_a_lost_site_are_readable(
-    coze: LocalCoze, folder: Path, open_page: Open
-) -> None:
+def test_a_wrong_token_is_readable(coze: LocalCoze, folder: Path, open_page: Open) -> None:
     with run_site(folder, coze, COZE_API_TOKEN="pat_wrong") as address:
         page = open_page(address)
-        alert = page.get_by_role("alert")
-        expect(alert).to_contain_text("COZE_API_TOKEN")
+        expect(page.get_by_role("alert")).to_contain_text("COZE_API_TOKEN")
         assert "pat_wrong" not in page.content()
+
+
+def test_a_thread_survives_a_restart(coze: LocalCoze, folder: Path, open_page: Open) -> None:
+    port = find_free_port()
+    with run_site(folder, coze, port) as address:
+        page = open_page(address)
+        send(page, "before")
+        expect(get_last(page, "text")).to_have_text("You said: before")
     send(page, "Hello?")
-    expect(alert.last).to_contain_text("The connection broke")
-    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("The connection broke")
+    with run_site(folder, coze, port):
+        send(page, "after")
+        expect(get_last(page, "text")).to_have_text("You said: after")
+        page.reload()
+        texts = ["You said: before", "You said: after"]
+        expect(page.locator(".text")).to_have_text(texts)
+
+
+def test_an_answer_of_a_megabyte(site: str, open_page: Open) -> None:
+    page = open_page(site)
+    send(page, "long")
+    expect(get_last(page, "foot")).to_contain_text("tokens", timeout=60_000)
+    assert get_last(page, "text").evaluate("node => node.textContent.length") >= MEGABYTE
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_it_fits(width: int, theme: Any, site: str, open_page: Open) -> None:
+    page = open_page(site, width, color_scheme=theme)
+    send(page, "Where does tea grow?" + "x" * 200)
+    expect(get_last(page, "foot")).to_contain_text("tokens")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(OVERFLOWING) == []
+    background = "getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"
+    assert (int(page.evaluate(background)) > 200) == (theme == "light")

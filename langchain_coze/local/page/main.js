@@ -94,7 +94,7 @@ function open(item) {
   current = threads.get(item.id);
   show(current);
   showList();
-  toggle("served", false);
+  if (!wide.matches) toggle("served", false);
   current.composer.querySelector("textarea, input, button").focus();
 }
 
@@ -152,10 +152,12 @@ $("thread").addEventListener("grown", () => isAtEnd && scrollDown());
 
 // Buttons -----------------------------------------------------------------------------------------
 
-/** Show or hide the list or the events; they are overlays on a narrow screen. */
+/** Show or hide the list or the events. On a narrow screen they are overlays, which take the focus. */
 function toggle(id, isOpen) {
+  const isChange = document.body.classList.contains(`shows-${id}`) !== isOpen;
   document.body.classList.toggle(`shows-${id}`, isOpen);
   $(`open-${id}`).setAttribute("aria-expanded", String(isOpen));
+  if (isChange && !wide.matches) (isOpen ? $(id).querySelector("button") : $(`open-${id}`)).focus();
 }
 
 function setTheme(theme) {
@@ -180,6 +182,7 @@ $("theme").addEventListener("click", () => setTheme(isDark() ? "light" : "dark")
 for (const id of ["served", "events"]) {
   $(`open-${id}`).addEventListener("click", () => toggle(id, !document.body.classList.contains(`shows-${id}`)));
 }
+wide.addEventListener("change", () => toggle("events", wide.matches));
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.isComposing) return;
   if (!wide.matches && document.body.matches(".shows-served, .shows-events")) {
