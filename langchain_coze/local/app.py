@@ -68,9 +68,8 @@ class LocalApp(BaseApp):
             Route(spec.path, self._build_endpoint(spec), methods=spec.methods) for spec in specs
         ]
         page = PageSettings(
+            server=settings,
             profile=profile.name,
-            token=lambda: settings.token,
-            gives_token=not settings.accepts_any_host,
             is_known=lambda token: self.state.authenticate(token) is not None,
             list_served=lambda: list_served(settings),
         )

@@ -31,7 +31,10 @@ const connection = {
     const token = reply.token ?? this.token; // only a page without a valid one is given it
     Object.assign(this, { token, profile: reply.profile, serverId: reply.server_id });
     served = reply.served;
-    if (isOther) for (const thread of threads.values()) thread.forget();
+    if (isOther) {
+      for (const thread of threads.values()) thread.forget();
+      showList();
+    }
     return isOther && Boolean(current?.node.querySelector(".turn"));
   },
 

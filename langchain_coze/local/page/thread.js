@@ -40,7 +40,7 @@ export class Thread {
     this.forget();
     this.events = new EventList();
     this.node.replaceChildren(this.createIntro());
-    this.connection.changed?.(this);
+    this.connection.changed(this);
   }
 
   /** Begin a new conversation. */
@@ -115,7 +115,7 @@ export class Thread {
     if (this.running) return;
     const turn = new Turn(this, describe(content), () => this.send(content));
     this.node.append(turn.node);
-    this.connection.sent?.(turn.node);
+    this.connection.sent(turn.node);
     await this.proceed(turn, async () => {
       if (await this.connection.refresh()) turn.note("restarted");
       await (this.calls.run ?? this.calls.ask)(this, turn, content);
@@ -139,7 +139,7 @@ export class Thread {
       this.setRunning(false);
     }
     turn.finish();
-    this.connection.announce?.("complete");
+    this.connection.announce("complete");
   }
 
   showFailure(turn, error, signal) {
@@ -147,7 +147,7 @@ export class Thread {
     else if (error instanceof ServerError) turn.fail(...chat.describe(error), error.logid);
     else if (error instanceof CutError || this.arrived) turn.fail(text("cut"), text("cutText"));
     else if (error instanceof TypeError) turn.fail(text("notSent"), text("notSentText"));
-    else throw error;
+    else if (error.name !== "AbortError") throw error; // else the page asks for the token
     if (!signal.aborted && !(error instanceof ServerError)) this.connection.check();
   }
 

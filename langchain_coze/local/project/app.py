@@ -36,9 +36,10 @@ from langchain_coze.local.project.streams import (
 from langchain_coze.local.project.tasks import Task
 from langchain_coze.local.request_log import RecordedRequest, RequestLog
 from langchain_coze.local.routes.access import AccessMiddleware
-from langchain_coze.local.routes.page import PageMiddleware, PageSettings, convert_json_schema
+from langchain_coze.local.routes.page import PageMiddleware, PageSettings
 from langchain_coze.local.routes.state import AppState, BaseApp, is_same_token
 from langchain_coze.local.routes.stream_responses import DroppedResponse
+from langchain_coze.local.wire.parameters import convert_json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
@@ -143,9 +144,8 @@ class SiteApp(BaseApp):
             "POST /v1/chat/completions": self._complete_chat,
         }
         page = PageSettings(
+            server=site,
             profile="site",
-            token=lambda: site.token,
-            gives_token=not site.accepts_any_host,
             is_known=lambda token: is_same_token(token, site.token),
             list_served=self._list_served,
         )
@@ -165,7 +165,7 @@ class SiteApp(BaseApp):
         """Return the agent or the workflow for the page."""
         project = self._project
         kind = "agent" if project.is_agent else "flow"
-        inputs = convert_json_schema(project.schemas["input_schema"])
+        inputs = convert_json_schema(project.schemas["input_schema"]).get("properties", {})
         served = {"kind": kind, "id": kind, "name": project.name, "description": ""}
         return [served | {"inputs": inputs}]
 

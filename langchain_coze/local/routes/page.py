@@ -13,13 +13,13 @@ import secrets
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -51,21 +51,30 @@ _HEADERS = {
 _MAX_TOPICS = 40
 
 
+class PageServer(Protocol):
+    """What the page reads of a `LocalCoze` or `LocalSite`, again at each request."""
+
+    token: str
+
+    @property
+    def accepts_any_host(self) -> bool:
+        """Whether requests may name any host; then the user has to know the token."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class PageSettings:
     """What the page shows of a server.
 
     Attributes:
+        server: The server.
         profile: `"cloud"`, `"studio"` or `"site"`.
-        token: Returns the token of the server.
-        gives_token: Whether the page gets it; else its user has to know it.
         is_known: Returns whether a token is valid.
         list_served: Returns what the server serves, as the page reads it.
     """
 
+    server: PageServer
     profile: str
-    token: Callable[[], str]
-    gives_token: bool
     is_known: Callable[[str], bool]
     list_served: Callable[[], list[dict[str, Any]]]
 
@@ -81,24 +90,22 @@ class PageMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        folder, _, name = scope["path"][1:].partition("/")
-        if folder not in {"", "page"} or scope["method"] not in {"GET", "HEAD"}:
+        name = "index.html" if scope["path"] == "/" else scope["path"].removeprefix("/page/")
+        if name == scope["path"] or scope["method"] not in {"GET", "HEAD"}:
             await self._app(scope, receive, send)
             return
-        if (folder, name) == ("page", "served.json"):
-            response = self._describe_server(Request(scope))
-        else:
-            response = _load_file(name if folder else "index.html")
+        is_list = name == "served.json"
+        response = self._describe_server(Request(scope)) if is_list else _load_file(name)
         await response(scope, receive, send)
 
     def _describe_server(self, request: Request) -> Response:
-        settings, headers = self._settings, request.headers
+        settings, server, headers = self._settings, self._settings.server, request.headers
         reply: dict[str, Any] = {"server_id": self._server_id, "profile": settings.profile}
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if not (scheme == "Bearer" and settings.is_known(token)):
-            if not settings.gives_token or headers.get("sec-fetch-site") != "same-origin":
+            if server.accepts_any_host or headers.get("sec-fetch-site") != "same-origin":
                 return JSONResponse(reply, 401, _HEADERS)
-            reply["token"] = settings.token()
+            reply["token"] = server.token
         return JSONResponse(reply | {"served": settings.list_served()}, 200, _HEADERS)
 
 
@@ -113,18 +120,6 @@ def list_served(settings: ServerSettings) -> list[dict[str, Any]]:
     ]
     workflows = [_describe_workflow(workflow) for workflow in settings.workflows]
     return [item for item in bots + chatflows + workflows if item.pop("published")]
-
-
-def convert_json_schema(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the properties of a JSON schema in the form of wire 4.7."""
-    required = schema.get("required", ())
-    inputs = {}
-    for name, field in schema.get("properties", {}).items():
-        inputs[name] = {"type": field.get("type", "string"), "required": name in required}
-        inputs[name]["description"] = field.get("description", "")
-        if field.get("default") is not None:
-            inputs[name]["default_value"] = str(field["default"])
-    return inputs
 
 
 @lru_cache

@@ -109,7 +109,11 @@ def build_parameter(parameter: inspect.Parameter, description: str = "") -> Para
 
 def build_schema(adapter: TypeAdapter[Any], mode: Any = "validation") -> dict[str, Any]:
     """Return the schema of a type in the form of wire 4.7."""
-    schema = adapter.json_schema(mode=mode)
+    return convert_json_schema(adapter.json_schema(mode=mode))
+
+
+def convert_json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a JSON schema in the form of wire 4.7."""
     return _convert_schema(schema, schema.get("$defs", {}), frozenset())
 
 

@@ -59,6 +59,7 @@ def test_a_browser_gets_the_page_under_a_policy(http: httpx.Client) -> None:
     for name in ("nothing.js", "..%2Fapp.py", "%2e%2e/app.py", "__init__.py"):
         assert http.get(f"/page/{name}").status_code == 404
     assert http.post("/").status_code == 404
+    assert http.get("/page").status_code == http.get(f"{http.base_url}//page").status_code == 404
 
 
 def test_the_page_reads_what_is_served(coze: LocalCoze, http: httpx.Client) -> None:
@@ -127,13 +128,8 @@ def test_a_site_lists_its_inputs() -> None:
                 "name": "add",
                 "description": "",
                 "inputs": {
-                    "first": {"type": "integer", "required": True, "description": ""},
-                    "second": {
-                        "type": "integer",
-                        "required": False,
-                        "description": "",
-                        "default_value": "2",
-                    },
+                    "first": {"type": "integer", "required": True},
+                    "second": {"type": "integer", "required": False, "default_value": "2"},
                 },
             }
         ]
