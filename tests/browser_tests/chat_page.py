@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from playwright.sync_api import Locator, Page
 
+# What can be scrolled: no more than what is seen.
+PAGE_SIZE = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+
 # Boxes that are wider than the column they stand in.
 OVERFLOWING = """() => [...document.querySelectorAll('#thread *, header *, form *')]
   .filter((node) => node.getClientRects().length && !node.closest('.sr, .preview, pre'))

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from langchain_coze.local import LocalChatflow, LocalCoze, LocalSite
 from tests.browser_tests import chat_bots
 from tests.browser_tests.chat_bots import BOTS, ENDLESS, HTML, WORKFLOWS, gates
-from tests.browser_tests.chat_page import OVERFLOWING, ChatPage
+from tests.browser_tests.chat_page import OVERFLOWING, PAGE_SIZE, ChatPage
 from tests.browser_tests.conftest import Open
 from tests.conftest import serve, wait_until
 
@@ -199,9 +199,11 @@ def test_it_fits_and_can_be_read(
     width: int, theme: Any, samples: LocalCoze, open_page: Open
 ) -> None:
     chat = ChatPage(open_page(samples.base_url, width, color_scheme=theme))
-    chat.send("What is a Coze workflow?")
-    chat.wait_for_end()
-    assert chat.page.evaluate("document.documentElement.scrollWidth") <= width
+    for number in range(1, 4):  # until the thread is longer than the screen
+        chat.send("What is a Coze workflow?")
+        expect(chat.page.locator(".turn .foot")).to_have_count(number)
+        chat.wait_for_end()
+    assert chat.page.evaluate(PAGE_SIZE) == [width, 760]
     assert chat.page.evaluate(OVERFLOWING) == []
     contrasts = chat.page.evaluate(CONTRASTS)
     assert min(contrasts.values()) >= 4.5, contrasts

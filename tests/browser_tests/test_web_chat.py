@@ -17,7 +17,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Pause, Reasoning, ServerTool
 from tests.browser_tests.chat_bots import HTML, LINE, MEGABYTE, book
-from tests.browser_tests.chat_page import OVERFLOWING, compose
+from tests.browser_tests.chat_page import OVERFLOWING, PAGE_SIZE, compose
 from tests.browser_tests.conftest import Open
 from tests.conftest import find_free_port, serve, wait_until
 
@@ -238,7 +238,7 @@ def test_it_fits(width: int, theme: Any, site: str, open_page: Open) -> None:
     page = open_page(site, width, color_scheme=theme)
     send(page, "Where does tea grow?" + "x" * 200)
     expect(get_last(page, "foot")).to_contain_text("tokens")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(PAGE_SIZE) == [width, 760]
     assert page.evaluate(OVERFLOWING) == []
     background = "getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]"
     assert (int(page.evaluate(background)) > 200) == (theme == "light")

@@ -62,8 +62,7 @@ const connection = {
     if (thread === current) show(thread);
   },
 
-  sent(node) {
-    node.scrollIntoView({ block: "start" });
+  sent() {
     scrollDown();
   },
 

@@ -10,6 +10,7 @@ import { Turn } from "./turn.js";
 import * as workflow from "./workflow.js";
 
 const MAX_TOPICS = 6;
+const MAX_NAME = 20; // characters of a name in the empty input
 // How a question is asked, or a workflow run, and how that is cancelled where it can be.
 const CALLS = {
   bot: chat,
@@ -65,9 +66,9 @@ export class Thread {
   }
 
   createComposer() {
-    const input = el("textarea", { rows: 1, "aria-label": text("placeholder", this.served.name), "aria-describedby": "keys" });
-    input.placeholder = text("placeholder", this.served.name);
+    const input = el("textarea", { rows: 1, "aria-describedby": "keys" });
     this.input = input;
+    this.nameInput();
     this.button = el("button", { class: "primary send", type: "submit", say: "send" });
     const form = el("form", { class: "composer" }, input, this.button);
     const submit = () => {
@@ -89,6 +90,12 @@ export class Thread {
     return el("div", { class: "dock" }, form, el("p", { class: "hint keys", id: "keys", say: "keys" }));
   }
 
+  nameInput() {
+    const { name } = this.served;
+    this.input.ariaLabel = text("placeholder", name);
+    this.input.placeholder = text("placeholder", name.length > MAX_NAME ? `${name.slice(0, MAX_NAME)}…` : name);
+  }
+
   createRunForm() {
     const form = createForm(this.served.inputs, "run", (values) => this.send(values));
     this.button = form.querySelector("button[type=submit]");
@@ -106,7 +113,7 @@ export class Thread {
     translate(this.node);
     translate(this.composer);
     translate(this.events.node);
-    if (this.input) this.input.placeholder = this.input.ariaLabel = text("placeholder", this.served.name);
+    if (this.input) this.nameInput();
     if (this.node.firstElementChild?.matches(".intro:only-child")) this.node.replaceChildren(this.createIntro());
   }
 
@@ -115,7 +122,7 @@ export class Thread {
     if (this.running) return;
     const turn = new Turn(this, describe(content), () => this.send(content));
     this.node.append(turn.node);
-    this.connection.sent(turn.node);
+    this.connection.sent();
     await this.proceed(turn, async () => {
       if (await this.connection.refresh()) turn.note("restarted");
       await (this.calls.run ?? this.calls.ask)(this, turn, content);
