@@ -63,6 +63,12 @@ def use_tools(_: str) -> Iterator[Any]:
     yield FollowUp("And tomorrow?")
 
 
+def linger(question: str) -> Iterator[Any]:
+    """Answer, and take a moment to end."""
+    yield f"You said: {question}"
+    yield Pause(0.3)
+
+
 def fail(_: str) -> Iterator[Any]:
     """Fail after a few words."""
     yield "I begin, "
@@ -117,5 +123,6 @@ EVIL_DOCUMENTS = LocalKnowledge(
 STEPS, ENDLESS, MEMORY = LocalBot(step), LocalBot(endless), LocalBot(remember)
 TOOLS, FAILING, LONG = LocalBot(use_tools), LocalBot(fail), LocalBot(write_megabyte)
 EVIL = LocalBot(inject, name=f"evil {HTML}", description=HTML, knowledge=EVIL_DOCUMENTS)
-BOTS = [MEMORY, STEPS, ENDLESS, TOOLS, FAILING, LONG, EVIL]
+LINGERING = LocalBot(linger)
+BOTS = [MEMORY, LINGERING, STEPS, ENDLESS, TOOLS, FAILING, LONG, EVIL]
 WORKFLOWS = [LocalWorkflow(book), LocalWorkflow(break_down)]

@@ -54,6 +54,15 @@ def test_an_answer_is_stopped_and_the_conversation_goes_on(
     expect(chat.page.get_by_role("button", name="Send")).to_be_visible()
 
 
+def test_a_question_just_before_the_end_is_sent(coze: LocalCoze, open_page: Open) -> None:
+    chat = ChatPage(open_page(coze.base_url))
+    chat.pick("linger")
+    for word in ("first", "second", "third"):
+        chat.send(word)
+        expect(chat.last).to_contain_text(f"You said: {word}")
+    assert chat.turns.count() == count_chats(coze) == 3
+
+
 def test_two_tabs_are_two_conversations(coze: LocalCoze, open_page: Open) -> None:
     first = ChatPage(open_page(coze.base_url))
     tab = first.page.context.new_page()

@@ -9,6 +9,7 @@ const $ = (id) => document.getElementById(id);
 
 let thread = sessionStorage.getItem("thread") || createThread();
 let running = null; // aborts what runs
+let ended = null; // a promise that what runs has ended
 let turn = null; // the elements of the newest turn, by what they show
 
 function text(key, ...values) {
@@ -152,13 +153,22 @@ function read(type, value) {
 
 // Requests ----------------------------------------------------------------------------------------
 
-function ask(question) {
+/** Wait for a turn that is about to end: its last words are seen before its last event. */
+async function waitForEnd() {
+  if (running) await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 1000))]);
+}
+
+async function ask(question) {
+  await waitForEnd();
   if (running) return;
   beginTurn(question);
   run("ask", { text: question });
 }
 
 async function run(path, body) {
+  if (running) await waitForEnd();
+  let end;
+  ended = new Promise((resolve) => (end = resolve));
   running = new AbortController();
   const { signal } = running;
   setRunning(true);
@@ -173,6 +183,7 @@ async function run(path, body) {
   }
   if (running?.signal === signal) running = null;
   setRunning(false);
+  end();
 }
 
 /** Show the events of a stream; return whether it came to its end. */
@@ -228,13 +239,20 @@ function startWorkflow({ name, description, properties }) {
 for (const node of document.querySelectorAll("[data-text]")) node.textContent = text(node.dataset.text);
 document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
 $("input").placeholder = $("input").ariaLabel = text("ask");
+
+async function submit() {
+  await waitForEnd();
+  const question = $("input").value.trim();
+  if (running || !question) return;
+  $("input").value = "";
+  ask(question);
+}
 $("composer").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (running) return running.abort();
-  const question = $("input").value.trim();
-  $("input").value = "";
-  return question ? ask(question) : undefined;
+  if (running) running.abort();
+  else submit();
 });
+
 // Enter also chooses a word of an input method: then it must reach neither the page nor a form.
 let composing = null;
 document.addEventListener("compositionstart", (event) => (composing = event.target));
@@ -248,7 +266,7 @@ document.addEventListener("keydown", (event) => {
 $("input").addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey) return;
   event.preventDefault();
-  if (!running) $("composer").requestSubmit();
+  submit();
 });
 document.addEventListener("keydown", (event) => event.key === "Escape" && running?.abort());
 $("restart").addEventListener("click", () => {

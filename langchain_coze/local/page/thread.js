@@ -9,6 +9,7 @@ import { language, say, text, translate } from "./texts.js";
 import { Turn } from "./turn.js";
 import * as workflow from "./workflow.js";
 
+const GRACE_MS = 1000;
 const MAX_TOPICS = 6;
 const MAX_NAME = 20; // characters of a name in the empty input
 // How a question is asked, or a workflow run, and how that is cancelled where it can be.
@@ -71,21 +72,22 @@ export class Thread {
     this.nameInput();
     this.button = el("button", { class: "primary send", type: "submit", say: "send" });
     const form = el("form", { class: "composer" }, input, this.button);
-    const submit = () => {
-      if (this.running) return this.stop();
+    const submit = async () => {
+      await this.waitForEnd();
       const question = input.value.trim();
-      if (!question) return undefined;
+      if (this.running || !question) return;
       input.value = "";
-      return this.send(question);
+      this.send(question);
     };
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      submit();
+      if (this.running) this.stop();
+      else submit();
     });
     input.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey) return;
       event.preventDefault();
-      if (!this.running) submit();
+      submit();
     });
     return el("div", { class: "dock" }, form, el("p", { class: "hint keys", id: "keys", say: "keys" }));
   }
@@ -119,6 +121,7 @@ export class Thread {
 
   /** Send a question, or the inputs of a workflow. */
   async send(content) {
+    await this.waitForEnd();
     if (this.running) return;
     const turn = new Turn(this, describe(content), () => this.send(content));
     this.node.append(turn.node);
@@ -129,8 +132,16 @@ export class Thread {
     });
   }
 
+  /** Wait for a turn that is about to end: its last words are seen before its last event. */
+  async waitForEnd() {
+    if (this.running) await Promise.race([this.ended, new Promise((resolve) => setTimeout(resolve, GRACE_MS))]);
+  }
+
   /** Run a part of a turn: its beginning, or what follows an answer of the user. */
   async proceed(turn, act) {
+    if (this.running) await this.waitForEnd();
+    let end;
+    this.ended = new Promise((resolve) => (end = resolve));
     this.running = new AbortController();
     this.arrived = 0;
     this.setRunning(true);
@@ -145,6 +156,7 @@ export class Thread {
       this.running = null;
       this.setRunning(false);
     }
+    end();
     turn.finish();
     this.connection.announce("complete");
   }
