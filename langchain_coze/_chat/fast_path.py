@@ -86,10 +86,10 @@ class FastAnswerParser(AnswerParser):
         raw_text = data[len(self._before) : -len(self._after)]
         if b"\n" in raw_text:
             return None  # several events
-        if b'"' in raw_text or b"\\" in raw_text:
-            text: str | None = parse_json(b'"%b"' % raw_text)  # None if this is not one string
-            return text
-        return raw_text.decode("utf-8", "replace")
+        text: str | None = raw_text.decode("utf-8", "replace")
+        if b'"' in raw_text or b"\\" in raw_text or not (text and text.isprintable()):
+            text = parse_json(b'"%b"' % raw_text)  # None if this is not one string of JSON
+        return text
 
     def _learn(self, payload: bytes, answer_id: str) -> None:
         """Keep the bytes around the text of a delta, or its id, if it belongs to this answer."""

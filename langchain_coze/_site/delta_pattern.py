@@ -50,7 +50,7 @@ class DeltaPattern:
         raw_text = data[start + len(between) : -len(after)]
         if b"\n" in raw_text:
             return None  # several frames
-        if b'"' in raw_text or b"\\" in raw_text:
-            text: str | None = parse_json(b'"%b"' % raw_text)  # None if this is not one string
-            return text
-        return raw_text.decode("utf-8", "replace")
+        text: str | None = raw_text.decode("utf-8", "replace")
+        if b'"' in raw_text or b"\\" in raw_text or not (text and text.isprintable()):
+            text = parse_json(b'"%b"' % raw_text)  # None if this is not one string of JSON
+        return text

@@ -6,6 +6,8 @@ corpus by coverage of `langchain_coze`.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -105,11 +107,28 @@ def decode(data: bytes) -> Iterator[WireEvent]:
             yield WireEvent(event.name, event.data)
 
 
+def has_repeated_keys(data: bytes) -> bool:
+    """Return whether an object has a key twice: then JSON does not say which value counts."""
+    found = False
+
+    def read(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal found
+        result = dict(pairs)
+        found = found or len(result) < len(pairs)
+        return result
+
+    with contextlib.suppress(ValueError):
+        json.loads(data.decode("utf-8", "replace"), object_pairs_hook=read, strict=False)
+    return found
+
+
 def check_invoke_and_stream(data: bytes) -> None:
     """`invoke` and the sum of the stream agree on the events of a turn."""
     try:
         events = list(decode(data))
     except CozeError:
+        return
+    if any(has_repeated_keys(event.data) for event in events):
         return
     check_agreement(events, serialize(events), one_read=bool(crc32(data) % 2))
 
