@@ -10,10 +10,17 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from langchain_coze import ChatCoze, _runtime
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.integration_tests.local.local_client import LocalClient
+
+# A busy machine is not a failure.
+settings.register_profile(
+    "no time limit", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("no time limit")
 
 T = TypeVar("T")
 _running: list[LocalCoze] = []

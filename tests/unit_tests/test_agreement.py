@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_coze._api.models import parse_json
@@ -218,7 +218,7 @@ def check_agreement(events: list[WireEvent], data: bytes, *, one_read: bool) -> 
         assert streamed == whole
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(
     name=st.sampled_from(sorted(STREAMS)),
     changes=st.lists(CHANGES, max_size=4),

@@ -168,14 +168,14 @@ def test_long_text_is_cut_at_sentences() -> None:
     assert "第一句话。第二句话！" in passages
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=200))
 def test_pieces_join_to_the_text(text: str) -> None:
     assert "".join(split_deltas(text)) == text
     assert count_tokens(text) >= (1 if text else 0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(alphabet="ab 中。.!\n", max_size=120), st.integers(1, 20))
 def test_splitting_loses_nothing_but_space(text: str, size: int) -> None:
     passages = split_passages(text, size)
