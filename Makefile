@@ -10,7 +10,7 @@ COZE_SITE := .venv-conformance-site
 PARALLEL := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test conformance lint format docs bench bench-smoke soak fuzz engine nightly clean
+.PHONY: help demo unit test conformance lint format docs docs-site bench bench-smoke soak fuzz engine nightly clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -51,6 +51,9 @@ format: $(READY) ## format the code and apply automatic fixes
 
 docs: $(READY) ## run every snippet of the README, the docs and the docstrings
 	$(BIN)/python -m pytest -q tests/unit_tests/test_docs.py
+
+docs-site: $(READY) ## build the documentation site, in English and Chinese, into build/site
+	$(BIN)/python docs/sphinx/build_site.py
 
 bench: $(READY) ## compare timings with other integrations
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
