@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 COZEPY := .venv-conformance
 COZE_JS := .node-conformance
@@ -10,19 +11,23 @@ COZE_SITE := .venv-conformance-site
 PARALLEL := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test conformance lint format docs docs-site bench bench-smoke soak fuzz engine nightly clean
+.PHONY: help demo unit test conformance lint format docs docs-site pictures bench bench-smoke soak fuzz engine nightly clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
-$(READY): pyproject.toml
+$(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("langchain-coze needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 … / 需要 Python 3.11 或更新版本" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local]"
+	@touch $@
+
+$(READY): $(INSTALLED)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,oauth]" --group dev
 	@touch $@
 
-demo: $(READY) ## stream an answer with its sources from a local bot, no account needed
+demo: $(INSTALLED) ## see an agent answer with sources and run a workflow, no account needed
 	@$(BIN)/python examples/quickstart.py
 
 unit: $(READY) ## run the fast tests, in well under a minute
@@ -51,6 +56,9 @@ format: $(READY) ## format the code and apply automatic fixes
 
 docs: $(READY) ## run every snippet of the README, the docs and the docstrings
 	$(BIN)/python -m pytest -q tests/unit_tests/test_docs.py
+
+pictures: $(READY) ## draw the pictures of the README from runs of the demo
+	$(BIN)/python docs/pictures/draw.py
 
 docs-site: $(READY) ## build the documentation site, in English and Chinese, into build/site
 	$(BIN)/python docs/sphinx/build_site.py
