@@ -11,7 +11,7 @@ COZE_SITE := .venv-conformance-site
 PARALLEL := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test conformance lint format docs docs-site pictures bench bench-smoke soak fuzz engine nightly clean
+.PHONY: help demo unit test conformance lint format docs docs-site pictures dist bench bench-smoke soak fuzz engine nightly clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -63,6 +63,9 @@ pictures: $(READY) ## draw the pictures of the README from runs of the demo
 docs-site: $(READY) ## build the documentation site, in English and Chinese, into build/site
 	$(BIN)/python docs/sphinx/build_site.py
 
+dist: $(READY) ## build the wheel and the source archive twice, compare them, check the wheel
+	@$(BIN)/python .ci/build.py dist
+
 bench: $(READY) ## compare timings with other integrations
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
 	@$(BIN)/python tests/conformance/install.py cozepy $(COZEPY)
@@ -87,4 +90,4 @@ nightly: $(READY) ## run what takes too long for each change
 	@$(PYTHON) .ci/nightly.py
 
 clean: ## remove environments and caches
-	rm -rf $(VENV) .venv-* $(COZE_JS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist $(VENV) .venv-* $(COZE_JS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
