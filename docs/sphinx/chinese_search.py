@@ -1,11 +1,13 @@
-"""Search of Chinese text in the built site, without a dictionary.
+"""Search of the built site: Chinese text without a dictionary, English words, and numbers.
 
 Sphinx indexes Chinese by the words that jieba finds, and looks up the whole query as one word: the
 browser has no jieba. So a question of several words finds nothing, and from Sphinx 9 on even one
 word finds nothing (sphinx#14229). Here both sides, `split` in Python and `splitQuery` in the
 browser, cut Chinese into overlapping pairs of characters: "工作流" becomes "工作" and "作流". A
-page is found when it has all pairs of the query. The query first loses its question words, and the
-pairs that no page has: they join two words by accident.
+page is found when it has all pairs of the query. The query first loses its question words, and is
+cut into words where the browser can (`Intl.Segmenter`), so that no pair joins two words. Pairs that
+no page has are left out. Numbers, such as error codes, get an "n" on both sides: Sphinx drops
+numbers from a query.
 """
 
 from __future__ import annotations
@@ -28,15 +30,18 @@ var splitQuery = (query) => {
   const terms = Search._index.terms;
   const asking = /为什么|怎么样?|怎样|如何|什么|哪些|哪个|是否|能否|可以|[的了吗呢]/g;
   const words = /[\u4e00-\u9fff]+|((?![\u4e00-\u9fff])[\p{Letter}\p{Number}_])+/gu;
-  return (query.match(words) || [])
-    .flatMap((word) => {
-      if (!/[\u4e00-\u9fff]/.test(word)) return [word];
-      const parts = word.replace(asking, " ").split(" ").filter((part) => part);
-      const pairs = parts.flatMap((part) =>
-        part.length > 1 ? [...part].slice(1).map((next, at) => part[at] + next) : [part]);
-      const known = pairs.filter((pair) => terms.hasOwnProperty(pair));
-      return known.length ? known : pairs;
-    });
+  const segmenter = window.Intl?.Segmenter && new Intl.Segmenter("zh", { granularity: "word" });
+  const segment = (text) =>
+    segmenter ? [...segmenter.segment(text)].map((part) => part.segment.trim()) : text.split(" ");
+  return (query.match(words) || []).flatMap((word) => {
+    if (/^[0-9]+$/.test(word)) return ["n" + word];
+    if (!/[\u4e00-\u9fff]/.test(word)) return [word];
+    const parts = segment(word.replace(asking, " ")).filter((part) => part);
+    const pairs = parts.flatMap((part) =>
+      part.length > 1 ? [...part].slice(1).map((next, at) => part[at] + next) : [part]);
+    const known = pairs.filter((pair) => terms.hasOwnProperty(pair));
+    return known.length ? known : pairs;
+  });
 };
 """
 
@@ -48,11 +53,11 @@ def split_words(text: str) -> Iterator[str]:
             yield from word
             yield from (word[at : at + 2] for at in range(len(word) - 1))
         else:
-            yield word
+            yield f"n{word}" if word.isdecimal() else word
 
 
 class PairSearch(SearchLanguage):
-    """The search language `zh`: pairs of Chinese characters, and stems of English words."""
+    """Pairs of Chinese characters, stems of English words, and numbers; for the Chinese site."""
 
     lang = "zh"
     language_name = "Chinese"
@@ -76,3 +81,10 @@ class PairSearch(SearchLanguage):
     def word_filter(self, word: str) -> bool:
         """Return whether a word belongs into the index."""
         return word not in self.stopwords
+
+
+class EnglishPairSearch(PairSearch):
+    """The same for the English site, whose examples have some Chinese."""
+
+    lang = "en"
+    language_name = "English"

@@ -82,10 +82,11 @@ def translate_theme(
 
 def setup(app: Sphinx) -> None:
     """Register the search of Chinese and the reader of our docstrings."""
-    from chinese_search import PairSearch  # noqa: PLC0415 - found through the path above
+    from chinese_search import EnglishPairSearch, PairSearch  # noqa: PLC0415 - found through the path above
     from docstrings import convert_docstring, shorten_signature  # noqa: PLC0415
 
     app.add_search_language(PairSearch)
+    app.add_search_language(EnglishPairSearch)
     app.connect("html-page-context", translate_theme)
     app.connect("autodoc-process-docstring", convert_docstring, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", shorten_signature)

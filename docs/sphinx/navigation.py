@@ -18,11 +18,16 @@ class Group(NamedTuple):
 
 GROUPS = (
     Group("Start", "开始", "overview migrating faq"),
-    Group("Components", "组件", "chat retriever workflows langgraph site conversations"),
+    Group("Bots", "智能体", "chat streaming files conversations chatflows retriever"),
+    Group("Workflows", "工作流", "workflows workflow-questions workflow-runs"),
+    Group("Agents", "Agent", "langgraph site"),
+    Group("Connection", "连接", "authentication connections errors studio"),
+    Group("In production", "上线", "deployment security performance versions"),
     Group(
-        "In production", "上线", "authentication errors deployment security performance versions"
+        "Testing",
+        "测试",
+        "testing local-server local-bots local-workflows local-faults local-site local-api",
     ),
-    Group("Testing", "测试", "testing local-server"),
     Group("Reference", "参考", "reference/index examples wire"),
     Group("Project", "项目", "changelog contributing architecture releasing security-policy"),
 )

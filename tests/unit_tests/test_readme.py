@@ -27,7 +27,6 @@ ASKS_FOR_PLACEHOLDER = re.compile(
     r"(?:\bpip3?|\buv|\bpoetry|\bpipx|\bpdm)\s[^\n]*?\b(?:install|add|run|download|wheel)\b[^\n]*?"
     r"(?<![\w./\\-])[\"']?langchain[-_]coze(?![\w./-]|[\[\w\]]*-\d)"
 )
-REWRITTEN = {"langgraph.md", "local-server.md", "testing.md"}  # pages whose rewrite is under way
 REMARKS = ("Why is there no", "为什么不能")  # of the FAQ, which warns of it
 
 
@@ -143,7 +142,7 @@ def test_no_line_fetches_the_placeholder_of_somebody_else() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for path in list_texts()
-        if path != Path(__file__) and path.name not in REWRITTEN
+        if path != Path(__file__)
         for line in path.read_text("utf-8", "replace").splitlines()
         if ASKS_FOR_PLACEHOLDER.search(line) and not line.lstrip("# ").startswith(REMARKS)
     ]
