@@ -100,6 +100,17 @@ def collect_sources(language: str, folder: Path) -> None:
         index.write(build_toctree(language, names))
 
 
+def write_llms(output: Path) -> None:
+    """Write `llms.txt` for the site: its links lead to the English pages."""
+    text = (ROOT / "llms.txt").read_text("utf-8")
+    text = rewrite_links(text, "llms.txt", "en", output / "en")
+    pages = list_pages("en").values()
+    text = _LINK.sub(
+        lambda link: "en/" + (f"{link[1][:-3]}.html" if link[1] in pages else link[1]), text
+    )
+    (output / "llms.txt").write_text(text, "utf-8")
+
+
 def build_language(language: str, output: Path) -> str:
     """Build the site of one language and return what Sphinx complains about."""
     with tempfile.TemporaryDirectory() as name:
@@ -126,6 +137,7 @@ def main() -> None:
     (output / "index.html").write_text(_START, "utf-8")
     with ThreadPoolExecutor() as pool:
         problems = list(pool.map(lambda language: build_language(language, output), LANGUAGES))
+    write_llms(output)
     problems += check_links(output)
     if any(problems):
         sys.exit("\n".join(filter(None, problems)))

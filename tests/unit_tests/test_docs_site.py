@@ -125,6 +125,14 @@ def test_the_search_finds_pages_in_a_browser(
     assert page in re.findall(r'<li class="kind-(?:text|title)"><a href="([^"#]+)', results)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_site_has_an_llms_txt_whose_links_lead_to_its_pages(site: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", (site / "llms.txt").read_text("utf-8"))
+    assert {"en/chat.html", "en/index.html", "en/SKILL.md", "en/changelog.html"} <= set(links)
+    assert [link for link in links if not (site / link).is_file()] == []
+
+
 # --- What fails a build --------------------------------------------------------------------------
 
 

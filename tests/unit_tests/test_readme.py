@@ -1,4 +1,4 @@
-"""The READMEs: short, the same in both languages, and each block runs alone when pasted."""
+"""What people and programs paste runs alone: the READMEs, the skill, the pages for LangChain."""
 
 from __future__ import annotations
 
@@ -20,55 +20,128 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent.parent
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+SKILL = ROOT / "skills" / "langchain-coze" / "SKILL.md"
+LANGCHAIN_PAGES = sorted(ROOT.glob("docs/langchain/*/*.mdx"))
 MAX_LINES = 200
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w+)(.*)\n((?s:.*?))^```$", re.MULTILINE)
 # Asks a package index for the placeholder of somebody else: `pip install langchain-coze` and kin.
 ASKS_FOR_PLACEHOLDER = re.compile(
-    r"(?:\bpip3?|\buv|\bpoetry|\bpipx|\bpdm)\s[^\n]*?\b(?:install|add|run|download|wheel)\b[^\n]*?"
+    r"(?:\bpip3?|\buv|\bpoetry|\bpipx|\bpdm)\s[^\n`]*?\b(?:install|add|run|download|wheel)\b[^\n`]*?"
     r"(?<![\w./\\-])[\"']?langchain[-_]coze(?![\w./-]|[\[\w\]]*-\d)"
 )
 REMARKS = ("Why is there no", "为什么不能")  # of the FAQ, which warns of it
 
 
 def list_blocks(page: Path) -> list[tuple[str, str]]:
-    return FENCE.findall(page.read_text("utf-8"))
+    """Return the kind and the text of each block, except those that connect to LangSmith."""
+    blocks = FENCE.findall(page.read_text("utf-8"))
+    return [(kind, text) for kind, title, text in blocks if "Enable tracing" not in title]
 
 
 def list_programs() -> Iterator[object]:
-    """Yield each python block, with the text that it prints."""
-    for page in READMES:
-        blocks = list_blocks(page)
+    """Yield each python block with the text that it prints, if the page shows it."""
+    for page in (*READMES, SKILL):
+        blocks = [*list_blocks(page), ("", "")]
         for number, (kind, source) in enumerate(blocks):
             if kind == "python":
-                yield pytest.param(source, blocks[number + 1], id=f"{page.name}-{number}")
+                after, text = blocks[number + 1]
+                printed = text if after == "text" else ""
+                yield pytest.param(source, printed, id=f"{page.name}-{number}")
+    for page in LANGCHAIN_PAGES:  # here a block may need the ones before it
+        blocks = list_blocks(page)
+        source = "".join(text for kind, text in blocks if kind == "python")
+        printed = "…".join(text for kind, text in blocks if kind == "text")
+        yield pytest.param(source, printed, id=f"{page.parent.name}-{page.name}")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("source", "after"), list_programs())
-def test_a_block_runs_alone_with_the_variables_of_the_readme(
-    source: str, after: tuple[str, str], tmp_path: Path
+@pytest.mark.parametrize(("source", "printed"), list_programs())
+def test_a_block_runs_alone_in_the_environment_of_a_user(
+    source: str, printed: str, tmp_path: Path
 ) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("COZE_")}
     with LocalCoze() as coze:
+        workflows = {workflow.name: workflow.workflow_id for workflow in coze.workflows}
         account = {
             "COZE_API_TOKEN": coze.token,
             "COZE_BOT_ID": coze.bots[0].bot_id,
             "COZE_API_BASE": coze.base_url,
+            "COZE_WORKFLOW_ID": workflows["book_room" if "resume" in source else "count_words"],
+            "PYTHONIOENCODING": "utf-8",
         }
+        if "count_words" in printed:
+            account["COZE_WORKFLOW_ID"] = workflows["count_words"]
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", source],
             cwd=tmp_path,
-            env={**kept, **account, "PYTHONIOENCODING": "utf-8"},
+            env=kept | account,
             capture_output=True,
             encoding="utf-8",
             timeout=60,
             check=False,
         )
     assert (done.returncode, done.stderr) == (0, "")
-    kind, expected = after
-    assert kind == "text"
-    pattern = ".*?".join(re.escape(part) for part in expected.rstrip().split("…"))
+    pattern = ".*?".join(re.escape(part.strip()) for part in printed.split("…"))
     assert re.fullmatch(pattern, done.stdout.rstrip(), re.DOTALL), done.stdout
+
+
+def test_the_skill_has_the_standard_form() -> None:
+    yaml = pytest.importorskip("yaml")
+    _, front_matter, body = SKILL.read_text("utf-8").split("---\n", 2)
+    fields = yaml.safe_load(front_matter)
+    assert set(fields) <= {"name", "description", "license", "compatibility", "metadata"}
+    assert fields["name"] == SKILL.parent.name
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", fields["name"])
+    assert len(fields["name"]) <= 64
+    assert 0 < len(fields["description"]) <= 1024
+    assert "Use it when" in fields["description"]
+    assert len(body.splitlines()) < 500
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "llms.txt", ROOT / "docs" / "langchain" / "README.md"], ids=lambda p: p.name
+)
+def test_the_links_for_machines_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)", page.read_text("utf-8"))
+    assert len(links) > 4
+    assert [link for link in links if not (page.parent / link).is_file()] == []
+
+
+def test_llms_txt_has_its_form_and_every_page() -> None:
+    text = (ROOT / "llms.txt").read_text("utf-8")
+    assert re.match(r"# .+\n\n> .+\n\n", text)
+    lines = [line for line in text.partition("\n## ")[2].splitlines()[1:] if line]
+    assert all(re.fullmatch(r"## .+|- \[.+\]\(.+\): .+", line) for line in lines)
+    pages = {path.name for path in ROOT.glob("docs/en/*.md")}
+    inner = {"index.md", "connections.md", "studio.md"}
+    listed = set(re.findall(r"docs/en/([\w-]+\.md)", text))
+    assert {name for name in pages - listed if not name.startswith("local-")} <= inner
+
+
+@pytest.mark.parametrize("page", LANGCHAIN_PAGES, ids=lambda page: page.parent.name)
+def test_a_page_for_langchain_has_the_sections_of_its_template(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert re.match(
+        r'---\ntitle: ".+ integrations?"\ndescription: "Integrate with .+"\n---\n', text
+    )
+    assert "Install line: waits for the name" in text
+    sections = re.findall(r"^## (.+)", text, re.MULTILINE)
+    expected = {
+        "chat": ["Overview", "Setup", "Instantiation", "Invocation", "API reference"],
+        "tools": ["Overview", "Setup", "Instantiation", "Invocation", "API reference"],
+        "retrievers": ["Setup", "Instantiation", "Usage", "Use within a chain", "API reference"],
+        "providers": ["Installation and setup"],
+    }[page.parent.name]
+    assert [section for section in sections if section in expected] == expected
+
+
+def test_the_entries_for_langchain_name_public_classes() -> None:
+    yaml = pytest.importorskip("yaml")
+    path = ROOT / "docs" / "langchain" / "integration_external_docs.yaml"
+    entries = yaml.safe_load(path.read_text("utf-8"))["python"]
+    assert entries.keys() == {"chat", "tools", "retrievers"}
+    names = [entry["name"] for component in entries.values() for entry in component]
+    assert set(names) <= set(langchain_coze.__all__)
 
 
 @pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
@@ -163,6 +236,7 @@ def test_no_line_fetches_the_placeholder_of_somebody_else() -> None:
         ("pip install dist/langchain_coze-0.2.0-py3-none-any.whl", False),
         ("pip install langchain_coze-0.2.0-py3-none-any.whl", False),
         ("pip install starlette", False),
+        ('`pip install ".[local]"`. Not by name: `langchain-coze` is not ours', False),
     ],
 )
 def test_lines_that_fetch_the_placeholder_are_recognised(line: str, asks: bool) -> None:  # noqa: FBT001 - the expectation
