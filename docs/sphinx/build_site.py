@@ -131,6 +131,7 @@ def build_language(language: str, output: Path) -> str:
 
 def main() -> None:
     """Build both languages side by side, then follow every link."""
+    sys.path.insert(0, str(ROOT))  # describe this checkout, not an installed package
     output = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "site").resolve()
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)

@@ -65,5 +65,15 @@ def _build_groups(chinese: bool, pages: set[str]) -> Iterator[str]:  # noqa: FBT
 def _build_group(caption: str, names: list[str], chinese: bool) -> str:  # noqa: FBT001 - as above
     titles = CHINESE_TITLES if chinese else {}
     entries = [f"{titles[name]} <{name}>" if name in titles else name for name in names]
-    lines = ("", "```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```", "")
+    lines = (
+        "",
+        "```{toctree}",
+        ":hidden:",
+        ":titlesonly:",
+        f":caption: {caption}",
+        "",
+        *entries,
+        "```",
+        "",
+    )
     return "\n".join(lines)

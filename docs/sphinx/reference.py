@@ -43,7 +43,14 @@ def write_reference(folder: Path, language: str) -> None:
         title = _choose(TITLES[page], language) if page in TITLES else page
         body = "\n".join(_document(name) for name in names)
         (folder / f"{page}.rst").write_text(_heading(title) + body, "utf-8")
-    lines = (".. toctree::", "   :maxdepth: 1", "", *(f"   {page}" for page in pages), "")
+    lines = (
+        ".. toctree::",
+        "   :titlesonly:",
+        "   :maxdepth: 1",
+        "",
+        *(f"   {page}" for page in pages),
+        "",
+    )
     text = _heading(_choose(TITLES["index"], language)) + _choose(INTRODUCTIONS["index"], language)
     (folder / "index.rst").write_text(text + "\n\n" + "\n".join(lines), "utf-8")
 
