@@ -21,7 +21,6 @@ CHINESE = os.environ["DOCS_LANGUAGE"] == "zh"
 
 project = "langchain-coze"
 author = "the authors of langchain-coze"
-project_copyright = author
 version = release = langchain_coze.__version__
 language = "zh_CN" if CHINESE else "en"
 html_title = f"langchain-coze {release}"
@@ -34,6 +33,7 @@ html_css_files = ["site.css"]
 html_js_files = ["chinese.js"] if CHINESE else []
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 html_sidebars = {
     "**": [
         "sidebar/brand.html",
