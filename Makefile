@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 COZEPY := .venv-conformance
 COZE_JS := .node-conformance
@@ -11,19 +12,23 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo)
 PARALLEL := -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test browser conformance lint format docs bench bench-smoke soak fuzz engine nightly clean
+.PHONY: help demo unit test browser conformance lint format docs docs-site pictures dist bench bench-smoke soak fuzz engine nightly clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
 
-$(READY): pyproject.toml
+$(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("langchain-coze needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 … / 需要 Python 3.11 或更新版本" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local]"
+	@touch $@
+
+$(READY): $(INSTALLED)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,oauth]" --group dev
 	@touch $@
 
-demo: $(READY) ## stream an answer with its sources from a local bot, no account needed
+demo: $(INSTALLED) ## see an agent answer with sources and run a workflow, no account needed
 	@$(BIN)/python examples/quickstart.py
 
 unit: $(READY) ## run the fast tests, in well under a minute
@@ -56,6 +61,15 @@ format: $(READY) ## format the code and apply automatic fixes
 docs: $(READY) ## run every snippet of the README, the docs and the docstrings
 	$(BIN)/python -m pytest -q tests/unit_tests/test_docs.py
 
+pictures: $(READY) ## draw the pictures of the README from runs of the demo
+	$(BIN)/python docs/pictures/draw.py
+
+docs-site: $(READY) ## build the documentation site, in English and Chinese, into build/site
+	$(BIN)/python docs/sphinx/build_site.py
+
+dist: $(READY) ## build the wheel and the source archive twice, compare them, check the wheel
+	@$(BIN)/python .ci/build.py dist
+
 bench: $(READY) ## compare timings with other integrations
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --group bench
 	@$(BIN)/python tests/conformance/install.py cozepy $(COZEPY)
@@ -80,4 +94,4 @@ nightly: $(READY) ## run what takes too long for each change
 	@$(PYTHON) .ci/nightly.py
 
 clean: ## remove environments and caches
-	rm -rf $(VENV) .venv-* $(COZE_JS) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist $(VENV) .venv-* $(COZE_JS) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,114 +1,218 @@
-"""Ask a Coze bot, watch the answer arrive, and see its sources, its cost and what to ask next.
+"""An agent answers with its sources, runs a workflow that asks a person, and goes on.
 
-    python examples/quickstart.py
-    python examples/quickstart.py "How do I test without an account?" "怎么看回答的来源？"
+    python examples/quickstart.py [--lang en|zh] [question ...]
 
-Without an account it starts a local server, whose bot has the documentation of this project as its
-knowledge base. With COZE_API_TOKEN and COZE_BOT_ID set it asks your bot in Coze instead.
+Without an account it starts a local server with the help desk of a shop. With COZE_API_TOKEN and
+COZE_BOT_ID set, you ask your own bot in Coze instead. Without `--lang` the language is that of your
+environment.
 """
 
 from __future__ import annotations
 
-import re
+import argparse
+import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from _demo_bot import coze_bot
-from langchain_core.documents import Document
+from _demo_shop import serve_shop
+from _terminal import Paragraph, ask, find_language, run_quietly, say
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
-from langchain_coze import ChatCoze, CozeError, recalled_documents
-from langchain_coze.local import LocalBot, LocalKnowledge
+from langchain_coze import (
+    ChatCoze,
+    CozeWorkflowTool,
+    create_coze_agent,
+    recalled_documents,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from langchain_core.messages import AIMessage
+    from langchain_core.runnables import RunnableConfig
 
-QUESTIONS = ("When is a request repeated?", "没有扣子账号，怎么测试智能体？")
-FOLLOW_UPS = {
-    "en": ("When should I choose poll mode?", "What does is_retryable tell?"),
-    "zh": ("流式输出中断了会怎样？", "轮询模式什么时候用？"),
+THREAD: RunnableConfig = {"configurable": {"thread_id": "demo"}}
+TEXTS = {
+    "en": {
+        "you": "You",
+        "bot": "Bot",
+        "workflow": "Flow",
+        "local": "A server on this machine plays Coze: no account needed.",
+        "account": "To ask your own bot, set COZE_API_TOKEN and COZE_BOT_ID.",
+        "own": "Bot {bot_id} at {base_url}.",
+        "hello": "What can you do?",
+        "first": "What can I do if an item arrives damaged?",
+        "second": "Then please refund the cup of order 1024.",
+        "answer": "yes",
+        "calls": "runs the workflow {name} with {args}",
+        "asks": "asks you: {question}",
+        "sources": "Source",
+        "tokens": "Tokens",
+        "used": "{input_tokens} in, {output_tokens} out",
+        "next": "Next",
+        "runs": "Requests: {run} to start the workflow, {resume} to resume it with the answer.",
+        "yours": "Type a question, or press Enter to end.",
+    },
+    "zh": {
+        "you": "您",
+        "bot": "智能体",
+        "workflow": "工作流",
+        "local": "本机的服务模拟扣子，无需账号。",
+        "account": "想使用自己的智能体，请设置 COZE_API_TOKEN 和 COZE_BOT_ID。",
+        "own": "智能体 {bot_id}，地址 {base_url}。",
+        "hello": "您能做什么？",
+        "first": "商品收到时已破损怎么办？",
+        "second": "请给订单 1024 的杯子退款。",
+        "answer": "同意",
+        "calls": "运行工作流 {name}，参数 {args}",
+        "asks": "向您提问：{question}",
+        "sources": "来源",
+        "tokens": "用量",
+        "used": "输入 {input_tokens} token，输出 {output_tokens} token",
+        "next": "接着问",
+        "runs": "请求次数：启动工作流 {run} 次，用您的回答恢复运行 {resume} 次。",
+        "yours": "请输入问题，直接按回车结束。",
+    },
 }
-CHINESE = re.compile(r"[\u4e00-\u9fff]")
-ROOT = Path(__file__).parent.parent
-NOT_PROSE = re.compile(r"^```.*?^```|^\|.*?$", re.MULTILINE | re.DOTALL)
-MARKUP = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
-def say(text: str, style: str = "", end: str = "\n") -> None:
-    """Print, in colour where rich is installed and a person is looking."""
-    if CONSOLE:
-        CONSOLE.out(text, style=style or None, end=end, highlight=False)
-    else:
-        print(text, end=end, flush=True)
+class Demo:
+    """A conversation with an agent, printed as it happens."""
+
+    def __init__(self, model: ChatCoze, tools: list[CozeWorkflowTool], language: str) -> None:
+        """Create the agent; the checkpointer keeps the thread while the workflow waits."""
+        self.texts = TEXTS[language]
+        self._agent = create_coze_agent(model, tools, name="bot", checkpointer=InMemorySaver())
+        self._paragraph: Paragraph | None = None
+        self._answer: Any = None
+        self._progress = ""
+
+    def ask(self, question: str) -> None:
+        """Ask the agent, and answer what its workflow asks, until it has finished."""
+        given: Any = {"messages": [("user", question)]}
+        while given is not None:
+            given = self._run(given)
+        print()
+
+    def _run(self, given: Any) -> Command[Any] | None:
+        """Print what comes from one run of the graph; return the answer to its question."""
+        parts: Any = self._agent.stream(
+            given, THREAD, stream_mode=["messages", "custom", "updates"]
+        )
+        reply = None
+        for mode, part in parts:
+            if mode == "messages" and part[0].type == "AIMessageChunk":
+                self._print_chunk(part[0])
+            elif mode == "custom":
+                self._print_progress(part["content"])
+            elif mode == "updates" and "model" in part:
+                self._end_answer()
+            elif mode == "updates" and "__interrupt__" in part:
+                reply = self._ask_person(part["__interrupt__"][0].value["question"])
+        self._print_progress("")
+        return reply
+
+    def _print_chunk(self, chunk: AIMessage) -> None:
+        """Print the text of a piece of the answer at once."""
+        self._answer = chunk if self._answer is None else self._answer + chunk
+        if chunk.text:
+            self._print_progress("")
+            self._paragraph = self._paragraph or Paragraph(self.texts["bot"], "green")
+            self._paragraph.write(chunk.text)
+
+    def _print_progress(self, text: str) -> None:
+        """Print the message before this one: the last one may be the question."""
+        if self._progress:
+            say(self.texts["workflow"], self._progress, "yellow")
+        self._progress = text
+
+    def _ask_person(self, question: str) -> Command[Any]:
+        """Show a question of the workflow, and return the answer as the graph takes it."""
+        self._progress = ""
+        asked, *options = question.split("\n")
+        choices = f" ({' / '.join(options)})" if options else ""
+        text = self.texts["asks"].format(question=asked + choices)
+        say(self.texts["workflow"], text, "yellow")
+        return Command(resume=ask(self.texts["you"], self.texts["answer"]))
+
+    def _end_answer(self) -> None:
+        """Print what came with an answer: calls, or sources, tokens and suggestions."""
+        if self._paragraph:
+            self._paragraph.end()
+        answer, self._answer, self._paragraph = self._answer, None, None
+        for call in answer.tool_calls:
+            args = ", ".join(f"{name}={value}" for name, value in call["args"].items())
+            text = self.texts["calls"].format(name=call["name"], args=args)
+            say(self.texts["bot"], text, "green")
+        if not answer.tool_calls:
+            self._print_sources(answer)
+
+    def _print_sources(self, answer: AIMessage) -> None:
+        texts = self.texts
+        for number, document in enumerate(recalled_documents(answer)):
+            about = document.metadata
+            link = about["source"] if about["source"] != about.get("document_name") else ""
+            text = f"{about.get('score', 0):.2f}  {about.get('document_name', '')}  {link}"
+            say("" if number else texts["sources"], text, "bold")
+        if answer.usage_metadata:
+            say(texts["tokens"], texts["used"].format_map(answer.usage_metadata), "dim", "dim")
+        for question in answer.response_metadata.get("follow_up_questions", ()):
+            say(texts["next"], question, "dim", "dim")
 
 
-try:
-    from rich.console import Console
-
-    CONSOLE = Console() if sys.stdout.isatty() else None
-except ImportError:
-    CONSOLE = None
-
-
-def docs() -> Iterator[Document]:
-    """Give the sections of our own documentation, in English and Chinese."""
-    for path in sorted(ROOT.glob("docs/??/*.md")):
-        source = path.relative_to(ROOT).as_posix()
-        for section in re.split(r"^##? ", path.read_text("utf-8"), flags=re.MULTILINE)[1:]:
-            heading, _, text = section.partition("\n")
-            prose = MARKUP.sub(r"\1", NOT_PROSE.sub("", text))
-            yield Document(prose, metadata={"title": f"{heading} ({source})", "source": source})
+def ask_own_bot(questions: list[str], language: str) -> None:
+    """Ask the bot of the environment."""
+    texts = TEXTS[language]
+    with ChatCoze() as bot:
+        print(texts["own"].format(bot_id=bot.bot_id, base_url=bot.base_url) + "\n")
+        demo = Demo(bot, [], language)
+        ask_all(demo, questions or ([] if sys.stdin.isatty() else [texts["hello"]]))
+        if not questions:
+            ask_more(demo)
 
 
-def local_bot() -> LocalBot:
-    """Make the bot for people without an account; a real one is set up in Coze."""
-    return LocalBot(
-        name="langchain-coze docs",
-        knowledge=LocalKnowledge(docs(), name="langchain-coze docs"),
-        follow_ups=lambda question: FOLLOW_UPS["zh" if CHINESE.search(question) else "en"],
-        delay=0.02 if sys.stdout.isatty() else 0,
-    )
+def ask_shop(questions: list[str], language: str) -> None:
+    """Ask the bot of the local server, which calls a workflow for a refund."""
+    texts = TEXTS[language]
+    with serve_shop(language, delay=0.02 if sys.stdout.isatty() else 0) as coze:
+        print(texts["local"], texts["account"], "", sep="\n")
+        connection = {"api_key": coze.token, "base_url": coze.base_url}
+        tool = CozeWorkflowTool.from_workflow(coze.workflows[0].workflow_id, **connection)
+        demo = Demo(ChatCoze(bot_id=coze.bots[0].bot_id, **connection), [tool], language)
+        ask_all(demo, questions or [texts["first"], texts["second"]])
+        paths = [request.path.rpartition("/")[2] for request in coze.requests]
+        if not questions:
+            print(
+                texts["runs"].format(
+                    run=paths.count("stream_run"), resume=paths.count("stream_resume")
+                )
+            )
+            ask_more(demo)
 
 
-def ask(bot: ChatCoze, question: str) -> None:
-    """Stream the answer to one question, then tell what came with it."""
-    say(f"> {question}", "bold cyan")
-    answer = None
-    for chunk in bot.stream(question):
-        say(chunk.text, end="")
-        answer = chunk if answer is None else answer + chunk
-    say("\n")
-    if answer is not None:
-        tell(answer)
+def ask_all(demo: Demo, questions: list[str]) -> None:
+    """Ask questions that are known before."""
+    for question in questions:
+        say(demo.texts["you"], question, "cyan")
+        demo.ask(question)
 
 
-def tell(answer: AIMessage) -> None:
-    """Print the sources of an answer, its tokens, and what could be asked next."""
-    documents = recalled_documents(answer)
-    say("Sources / 来源" if documents else "No sources / 没有来源", "bold")
-    for document in documents:
-        about = document.metadata
-        say(f"  {about.get('score', 0):.2f}  {about.get('document_name') or about.get('source')}")
-    if usage := answer.usage_metadata:
-        told = "{input_tokens} in + {output_tokens} out = {total_tokens}".format_map(usage)
-        say(f"Tokens / 用量\n  {told}", "dim")
-    say("Ask next / 还可以问", "bold")
-    for follow_up in answer.response_metadata["follow_up_questions"]:
-        say(f"  - {follow_up}")
-    say("")
+def ask_more(demo: Demo) -> None:
+    """Let the person at the terminal ask."""
+    if sys.stdin.isatty():
+        print(demo.texts["yours"])
+        while question := ask(demo.texts["you"], ""):
+            demo.ask(question)
 
 
 def main() -> None:
-    """Ask the questions of the command line, or two of our own."""
-    with coze_bot(local_bot()) as bot:
-        for question in sys.argv[1:] or QUESTIONS:
-            ask(bot, question)
+    """Read the command line, and ask the bot of the environment or the local one."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--lang", choices=sorted(TEXTS), default=find_language())
+    parser.add_argument("questions", nargs="*")
+    options = parser.parse_args()
+    own = all(os.environ.get(name) for name in ("COZE_API_TOKEN", "COZE_BOT_ID"))
+    (ask_own_bot if own else ask_shop)(options.questions, options.lang)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except CozeError as error:
-        sys.exit(str(error))  # what happened, Coze's code and log id, and what to do
+    run_quietly(main)

@@ -41,7 +41,6 @@ class ChatCoze(BotFields, TurnChatModel):
         Publish a bot with the API channel, create a token, and set both:
 
         ```bash
-        pip install langchain-coze
         export COZE_API_TOKEN="pat_…"
         export COZE_BOT_ID="7374724495711502387"
         ```

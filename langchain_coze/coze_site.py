@@ -48,7 +48,6 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         Deploy the project, create an API token on its deployment page, and set both:
 
         ```bash
-        pip install langchain-coze
         export COZE_SITE_BASE="https://abcdefghij.coze.site"
         export COZE_SITE_TOKEN="eyJ…"
         ```

@@ -52,7 +52,6 @@ class CozeRecallRetriever(RateLimitField, BotFields, BaseRetriever):
         with the API channel, and create a token:
 
         ```bash
-        pip install langchain-coze
         export COZE_API_TOKEN="pat_…"
         export COZE_BOT_ID="7374724495711502387"
         ```

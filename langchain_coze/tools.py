@@ -54,7 +54,6 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
         Publish the workflow, create a token with the permission `run`, and set it:
 
         ```bash
-        pip install langchain-coze
         export COZE_API_TOKEN="pat_…"
         ```
 

@@ -122,7 +122,8 @@ def __getattr__(name: str) -> Any:
         package = (error.name or "").partition(".")[0]
         if package in _EXTRA:
             raise ImportError(
-                f'{name} needs {package}, which is missing: pip install "langchain-coze[local]"'
+                f"{name} needs {package}, which is missing: "
+                "pip install starlette uvicorn bm25s python-multipart"
                 f" / 缺少 {package}，请运行上面的命令安装"
             ) from error
         raise

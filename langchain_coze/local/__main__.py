@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-_MISSING_EXTRA = (
-    'The local server needs its extra: pip install "langchain-coze[local]"\n'
-    '本地服务需要先安装附加依赖：pip install "langchain-coze[local]"'
+_MISSING_EXTRA = """\
+The local server needs the packages of the extra `local`. Run: {command}
+本地服务需要附加依赖 local 中的软件包，请运行：{command}""".format(
+    command="pip install starlette uvicorn bm25s python-multipart"
 )
 
 

@@ -216,7 +216,7 @@ class LocalKnowledge:
                 import bm25s  # noqa: PLC0415 - it brings numpy, which not every server needs
             except ImportError as error:
                 raise ImportError(
-                    'Searching a knowledge base needs bm25s: pip install "langchain-coze[local]"'
+                    "Searching a knowledge base needs bm25s: pip install bm25s"
                 ) from error
             terms = [extract_index_terms(f"{p.document_name}\n{p.slice}") for p in self._passages]
             self._frequency = Counter(term for passage in terms for term in set(passage))

@@ -71,7 +71,7 @@ def _check_extra() -> None:
     for module, package in (("jwt", "PyJWT"), ("cryptography", "cryptography")):
         if importlib.util.find_spec(module) is None:
             raise ImportError(
-                f'OAuth needs {package}, which is missing: pip install "langchain-coze[oauth]"'
+                f'OAuth needs {package}, which is missing: pip install "PyJWT[crypto]"'
                 f" / 缺少 {package}，请运行上面的命令安装"
             )
 

@@ -164,8 +164,8 @@ def test_a_missing_extra_is_explained() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, timeout=60
     )
-    assert "CozeJWTAuth needs PyJWT, which is missing. Run: pip install" in done.stdout
-    assert "CozeJWTAuth 缺少 PyJWT，请运行：pip install" in done.stdout
+    assert 'CozeJWTAuth needs PyJWT, which is missing. Run: pip install "PyJWT' in done.stdout
+    assert 'CozeJWTAuth 缺少 PyJWT，请运行：pip install "PyJWT' in done.stdout
 
 
 def test_importing_it_imports_neither_httpx_nor_jwt() -> None:

@@ -223,7 +223,7 @@ def test_a_missing_extra_is_explained() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert 'pip install "langchain-coze[oauth]"' in done.stdout
+    assert 'pip install "PyJWT[crypto]"' in done.stdout
 
 
 def test_a_body_that_is_not_json_is_refused(coze: LocalCoze) -> None:
