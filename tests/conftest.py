@@ -22,6 +22,9 @@ settings.register_profile(
 )
 settings.load_profile("no time limit")
 
+WITHOUT_AIOHTTP = "import sys; sys.modules['httpx_aiohttp'] = None"
+"""For a script that looks at imports: langsmith imports httpx where httpx-aiohttp is installed."""
+
 T = TypeVar("T")
 _running: list[LocalCoze] = []
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from langchain_core.rate_limiters import BaseRateLimiter
 from pydantic import BaseModel, ConfigDict, Field
+
+from langchain_coze._base.unsupported import FieldSignature
 
 
 class RateLimitField(BaseModel):
     """Adds `rate_limiter` to a component."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, defer_build=True)
+
+    if not TYPE_CHECKING:
+        __signature__ = FieldSignature()
 
     rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True)
     """Waits before each run, as on chat models. Share one limiter between all components that use

@@ -34,6 +34,7 @@ from langchain_coze.errors import (
     is_retryable,
 )
 from langchain_coze.local import LocalOAuthApp
+from tests.conftest import WITHOUT_AIOHTTP
 
 APP = LocalOAuthApp("310000000002", key_id="gdehvaDegW")
 OTHER = LocalOAuthApp("310000000003")
@@ -170,7 +171,7 @@ def test_a_missing_extra_is_explained() -> None:
 
 def test_importing_it_imports_neither_httpx_nor_jwt() -> None:
     code = (
-        "import sys; from langchain_coze import CozeJWTAuth\n"
+        f"{WITHOUT_AIOHTTP}; from langchain_coze import CozeJWTAuth\n"
         "print([name for name in ('httpx', 'jwt', 'cryptography') if name in sys.modules])"
     )
     done = subprocess.run(

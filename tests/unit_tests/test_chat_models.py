@@ -28,6 +28,7 @@ from langchain_coze import (
 )
 from langchain_coze._base.unsupported import get_argument_names
 from langchain_coze.local import LocalCoze
+from tests.conftest import WITHOUT_AIOHTTP
 
 SECRET = "pat_verysecret1234567890"
 BOT = "7374724495711502387"
@@ -349,7 +350,7 @@ def test_every_public_name_can_be_imported() -> None:
 def test_importing_is_light() -> None:
     """Importing the class imports neither httpx nor langgraph nor the local server."""
     script = (
-        "import sys\n"
+        f"{WITHOUT_AIOHTTP}\n"
         "import langchain_coze\n"
         "assert 'langchain_core' not in sys.modules\n"
         "langchain_coze.ChatCoze(bot_id='1', api_key='x')\n"

@@ -10,6 +10,7 @@ from langchain_core.retrievers import BaseRetriever
 from pydantic import ValidationError
 
 from langchain_coze import CozeInvalidRequestError, CozeRecallRetriever
+from tests.conftest import WITHOUT_AIOHTTP
 
 TOKEN = "pat_abcdefghijkl"
 
@@ -82,7 +83,7 @@ def test_tracers_get_the_name_of_the_retriever() -> None:
 
 def test_importing_is_light() -> None:
     code = (
-        "import sys, langchain_coze; "
+        f"{WITHOUT_AIOHTTP}; import langchain_coze; "
         "langchain_coze.CozeRecallRetriever(bot_id='1', api_key='x'); "
         "print(sorted({'httpx', 'langgraph'} & set(sys.modules)))"
     )
