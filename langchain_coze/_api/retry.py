@@ -63,7 +63,7 @@ def find_reported_error(request: Request, reply: Reply) -> CozeError | None:
 
 
 def send_with_retry(
-    request: Request, policy: RetryPolicy, find_error: ErrorFinder = find_reported_error
+    request: Request, policy: RetryPolicy, read_error: ErrorFinder = find_reported_error
 ) -> Flow[Reply]:
     """Send a request and return the reply; retry only if the request cannot have started anything.
 
@@ -73,7 +73,7 @@ def send_with_retry(
     """
     attempt, renewed = 0, False
     while True:
-        reply, error = yield from _send_once(request, policy.deadline, find_error)
+        reply, error = yield from _send_once(request, policy.deadline, read_error)
         if error is None:
             return reply
         if isinstance(error, CozeAuthenticationError) and not renewed:
@@ -90,7 +90,7 @@ def send_with_retry(
 
 
 def _send_once(
-    request: Request, deadline: float | None, find_error: ErrorFinder
+    request: Request, deadline: float | None, read_error: ErrorFinder
 ) -> Flow[tuple[Reply, CozeError | None]]:
     if has_passed(deadline):
         raise make_deadline_error()
@@ -101,12 +101,12 @@ def _send_once(
     except CozeConnectionError as error:
         return Reply(status_code=0), error
     if reply.stream is not None:
-        return (yield from _read_first_event(request, reply, find_error))
-    return reply, find_error(request, reply)
+        return (yield from _read_first_event(request, reply, read_error))
+    return reply, read_error(request, reply)
 
 
 def _read_first_event(
-    request: Request, reply: Reply, find_error: ErrorFinder
+    request: Request, reply: Reply, read_error: ErrorFinder
 ) -> Flow[tuple[Reply, CozeError | None]]:
     """Read up to the first event; if that is an error, nothing has been started."""
     decoder, head, events = Decoder(), bytearray(), list[Event]()
@@ -127,7 +127,7 @@ def _read_first_event(
     error_reply = Reply(reply.status_code, reply.headers, events[0].data, token=reply.token)
     error = None
     if find_failure(error_reply.json) is not None:
-        error = find_error(request._replace(stream=False), error_reply)
+        error = read_error(request._replace(stream=False), error_reply)
     if error is None:
         return reply, None
     yield Close(reply.stream)

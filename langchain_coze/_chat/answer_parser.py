@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_coze import _hints as hints
 from langchain_coze._chat.assembly import AnswerAssembler, get_delta_text, is_answer_delta
-from langchain_coze._chat.history import SAVED_KEY
+from langchain_coze._chat.history import INTERRUPT, SAVED_KEY, STOP, TOOL_CALLS
 from langchain_coze._chat.stream_parser import DELTA_EVENT, ChatStreamParser
 from langchain_coze._convert.from_coze import (
     Block,
@@ -65,17 +65,19 @@ class AnswerParser(ChatStreamParser):
         self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
         self._pending_call_ids: deque[str] = deque()
         self._audio_parts: list[str] = []
-        self._has_answer = False  # an answer, a card, or the message that an answer is finished
+        self._has_completed_answer = (
+            False  # an answer, a card, or the message that an answer is finished
+        )
         self._recalled_chunks: list[dict[str, Any]] = []
         self._follow_ups: list[str] = []
-        self._last_chunk_emitted = False
+        self._has_last_chunk = False
 
     # --- Input ---------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> Sequence[ChatGenerationChunk]:
         """Parse the next bytes of the stream and return the chunks; raise a reported error."""
         for name, payload in self._decoder.feed(data):
-            if self._last_chunk_emitted:
+            if self._has_last_chunk:
                 break
             self.handle_event(name, payload)
         return self._assembler.take_chunks()
@@ -83,7 +85,7 @@ class AnswerParser(ChatStreamParser):
     def finish(self) -> list[ChatGenerationChunk]:
         """Handle the end of the stream and return the last chunks; see `require_end`."""
         self.require_end()
-        self._emit_last_chunk()
+        self._add_last_chunk()
         return self._assembler.take_chunks()
 
     # --- Events --------------------------------------------------------------------------------
@@ -102,7 +104,7 @@ class AnswerParser(ChatStreamParser):
             self._assembler.add_text(message_id, text)
 
     def _handle_answer(self, message: CozeMessage) -> None:
-        self._has_answer = True
+        self._has_completed_answer = True
         if message.content_type == "card":
             question = read_card_question(message.content)
             if question:
@@ -119,7 +121,7 @@ class AnswerParser(ChatStreamParser):
 
     def _set_pending_reason(self) -> None:
         super()._set_pending_reason()
-        self._has_answer = True  # a call or a question counts as an answer
+        self._has_completed_answer = True  # a call or a question counts as an answer
 
     def _handle_audio(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("content"), str):
@@ -132,9 +134,9 @@ class AnswerParser(ChatStreamParser):
             for warning in list_warnings(recall):
                 warn_user(warning)
             return
-        self._has_answer = self._has_answer or is_answer_finish(message.content)
+        self._has_completed_answer = self._has_completed_answer or is_answer_finish(message.content)
         if is_interrupt(message.content):
-            self._last_metadata["finish_reason"] = "interrupt"
+            self._last_metadata["finish_reason"] = INTERRUPT
 
     def _handle_follow_up(self, message: CozeMessage) -> None:
         self._follow_ups.append(message.content)
@@ -157,7 +159,7 @@ class AnswerParser(ChatStreamParser):
         super()._handle_done(body)
         self.is_finished = self.is_done = self.is_finished or self._assembler.has_answers
         if self.is_finished:
-            self._emit_last_chunk()
+            self._add_last_chunk()
 
     EVENT_HANDLERS: ClassVar[Mapping[str, str]] = {
         **ChatStreamParser.EVENT_HANDLERS,
@@ -183,10 +185,10 @@ class AnswerParser(ChatStreamParser):
         Coze Studio hides the failures of its model that way (wire section 8). Of a turn that has
         submitted tool outputs, an earlier round may have answered.
         """
-        has_answer = self._has_answer or self._assembler.has_answers or self._audio_parts
+        has_answer = self._has_completed_answer or self._assembler.has_answers or self._audio_parts
         if has_answer or self._submitted_outputs or self._chat.status != "completed":
             return
-        if self._last_metadata["finish_reason"] != "stop":
+        if self._last_metadata["finish_reason"] != STOP:
             return
         raise CozeChatError(
             "The turn completed without an answer.",
@@ -194,19 +196,19 @@ class AnswerParser(ChatStreamParser):
             **self.collect_error_context(),
         )
 
-    def _emit_last_chunk(self) -> None:
-        if self._last_chunk_emitted:
+    def _add_last_chunk(self) -> None:
+        if self._has_last_chunk:
             return
         self._require_answer()
         audio = build_audio_block(self._audio_parts)
         if audio:
             self._assembler.add_block(audio)
-        if not self._saved and self._last_metadata["finish_reason"] != "stop":
+        if not self._saved and self._last_metadata["finish_reason"] != STOP:
             self._last_metadata[SAVED_KEY] = False  # cannot be continued: see `history`
         self._last_metadata["follow_up_questions"] = self._follow_ups
         self._last_metadata["knowledge_recall"] = self._recalled_chunks
-        has_calls = self._last_metadata["finish_reason"] == "tool_calls"
-        self._assembler.build_last_chunk(
+        has_calls = self._last_metadata["finish_reason"] == TOOL_CALLS
+        self._assembler.add_last_chunk(
             self._last_metadata,
             self._parse_message,
             cited=bool(self._recalled_chunks),
@@ -223,4 +225,4 @@ class AnswerParser(ChatStreamParser):
                 for index, call in enumerate(self._chat.function_calls if has_calls else ())
             ],
         )
-        self._last_chunk_emitted = True  # not before: an unreadable delta must raise every time
+        self._has_last_chunk = True  # not before: an unreadable delta must raise every time

@@ -112,7 +112,7 @@ class AnswerAssembler:
         """Whether any answer has started."""
         return bool(self._by_id)
 
-    def get_answer(self, message_id: str) -> AnswerMessage:
+    def get_or_add_answer(self, message_id: str) -> AnswerMessage:
         """Return the answer with this id; a new one waits for those before it.
 
         If the server sends no ids, or reuses them, a finished answer is followed by a new one.
@@ -126,7 +126,7 @@ class AnswerAssembler:
 
     def add_text(self, message_id: str, text: str) -> None:
         """Add text to an answer."""
-        answer = self.get_answer(message_id)
+        answer = self.get_or_add_answer(message_id)
         if answer.is_whole:
             return
         answer.has_text = True
@@ -142,7 +142,7 @@ class AnswerAssembler:
 
     def add_reasoning(self, message_id: str, text: str) -> None:
         """Add reasoning to an answer."""
-        answer = self.get_answer(message_id)
+        answer = self.get_or_add_answer(message_id)
         answer.has_reasoning = True
         if self._is_buffered(answer, "reasoning"):
             answer.reasoning_parts.append(text)
@@ -160,7 +160,7 @@ class AnswerAssembler:
 
     def finish_message(self, message_id: str, text: str, reasoning: str = "") -> None:
         """Finish an answer with its full text, without repeating the text of its deltas."""
-        answer = self.get_answer(message_id)
+        answer = self.get_or_add_answer(message_id)
         if answer.is_finished:
             return
         if reasoning and not answer.has_reasoning:
@@ -218,7 +218,7 @@ class AnswerAssembler:
         chunks, self._chunks = self._chunks, []
         return chunks
 
-    def build_last_chunk(
+    def add_last_chunk(
         self,
         result: Mapping[str, Any],
         parse: Callable[[bytes], Any],

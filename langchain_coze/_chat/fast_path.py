@@ -62,7 +62,7 @@ class FastAnswerParser(AnswerParser):
         return super().feed(data)
 
     def handle_event(self, name: str, payload: bytes) -> None:
-        """Handle one event; see `AnswerParser.handle_event`."""
+        """Handle one event; see `ChatStreamParser.handle_event`."""
         if name != DELTA_EVENT:
             super().handle_event(name, payload)
             return
@@ -98,7 +98,7 @@ class FastAnswerParser(AnswerParser):
             return
         if self._single_chunk:
             self._before, self._after = _PREFIX + start, b"}\n\n"
-            self._skipped = self._assembler.get_answer(answer_id).text_parts
+            self._skipped = self._assembler.get_or_add_answer(answer_id).text_parts
             return
         self._answer_id = answer_id
         head, key, rest = payload.partition(_CONTENT_KEY)
@@ -120,6 +120,6 @@ class FastAnswerParser(AnswerParser):
         self._forget()
         super()._handle_answer(message)
 
-    def _emit_last_chunk(self) -> None:
+    def _add_last_chunk(self) -> None:
         self._forget()
-        super()._emit_last_chunk()
+        super()._add_last_chunk()

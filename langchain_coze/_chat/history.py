@@ -32,6 +32,7 @@ OPEN = "open"
 
 TOOL_CALLS = "tool_calls"
 INTERRUPT = "interrupt"
+STOP = "stop"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from langchain_coze._api.models import (
 )
 from langchain_coze._api.replies import build_event_response
 from langchain_coze._api.sse import Decoder
-from langchain_coze._chat.history import INTERRUPT, OPEN, TOOL_CALLS, LastTurn
+from langchain_coze._chat.history import INTERRUPT, OPEN, STOP, TOOL_CALLS, LastTurn
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeChatError, CozeError, CozeNotFoundError, redact
 
@@ -80,7 +80,7 @@ class ChatStreamParser:
         self._already_seen_ids = frozenset(already_seen_ids)
         self._seen_ids: set[str] = set(self._already_seen_ids)
         self._submitted_outputs = frozenset(submitted_outputs)
-        self._last_metadata: dict[str, Any] = {"finish_reason": "stop"}
+        self._last_metadata: dict[str, Any] = {"finish_reason": STOP}
         self._chat = _UNKNOWN_CHAT
         self._answer_usage = Usage()
         self._expected_conversation_id = expected_conversation_id
@@ -226,7 +226,7 @@ class ChatStreamParser:
         if self._chat.status == "requires_action":
             self._set_pending_reason()
         elif self._last_metadata["finish_reason"] == TOOL_CALLS:
-            self._last_metadata["finish_reason"] = "stop"  # it continued without results
+            self._last_metadata["finish_reason"] = STOP  # it continued without results
         self.record_ids(body)
         self.is_finished = True
 

@@ -59,7 +59,6 @@ class TurnRun(Generic[P]):
         self._make_parser = make_parser
         self._began_at = time.monotonic()
         self._task = ""  # see `LastTurn`
-        self._polled: tuple[Mapping[str, Any], Sequence[Any]] = {}, ()  # the chat, its messages
         self._requested_conversation_id: str | None = None
         self._lock = TurnLock(options.base_url, options.retry_policy.deadline)
 
@@ -86,17 +85,16 @@ class TurnRun(Generic[P]):
         except CozeError as error:
             if self.parser is not None:
                 raise  # the turn has started
-            is_blocked = cancel_failed and isinstance(error, CozeConversationBusyError)
+            is_busy = cancel_failed and isinstance(error, CozeConversationBusyError)
+            is_blocked = is_busy and plan.explicit_conversation_id is None
             if plan.open_chat is not None and is_refusal_of_results(options, plan, error):
                 yield from check_fork(options, plan, plan.open_chat.chat_id, self._began_at, error)
-            elif not is_blocked or plan.explicit_conversation_id is not None:
+            elif not is_blocked:
                 raise
         if parser is None:  # the conversation cannot be continued: send the history in a new one
             plan = plan.for_new_conversation()
             yield from self._lock.hold(plan.conversation_id)
             parser = yield from self._send(plan, draft_messages(options, plan))
-        if self.stream is None:
-            parser.read_polled(*self._polled)
         return parser
 
     def _send(self, plan: TurnPlan, draft: Sequence[HistoryEntry]) -> Flow[P]:
@@ -107,6 +105,7 @@ class TurnRun(Generic[P]):
         cache = _runtime.uploaded_file_ids
         file_ids = yield from upload_all(files, cache, options.base_url, policy)
         request = build_request(options, plan, draft, file_ids)
+        polled: tuple[Mapping[str, Any], Sequence[Any]] | None = None  # the chat, its messages
         try:
             reply = yield from send_with_retry(request, policy)
             self.stream = reply.stream
@@ -114,13 +113,15 @@ class TurnRun(Generic[P]):
             if self.stream is None:
                 chat = read_started_chat(request, reply)
                 parser.record_ids(chat)
-                self._polled = yield from poll_chat(chat, reply.logid, policy, options.polling)
+                polled = yield from poll_chat(chat, reply.logid, policy, options.polling)
         except CozeError as error:
             error = mark_received(error)
             if plan.outputs is not None and plan.open_chat is not None:
                 ids = {"chat_id": plan.open_chat.chat_id, "conversation_id": plan.conversation_id}
                 error = error.with_context(**ids)
             raise error from error.__cause__
+        if polled is not None:
+            parser.read_polled(*polled)
         return parser
 
     def _create_parser(self, plan: TurnPlan, reply: Reply) -> P:

@@ -111,7 +111,10 @@ def to_chat_result(chunks: list[ChatGenerationChunk]) -> ChatResult:
 def with_callbacks(
     chunks: Generator[ChatGenerationChunk], run_manager: CallbackManagerForLLMRun
 ) -> Iterator[ChatGenerationChunk]:
-    """Yield chunks, and report each to the callbacks."""
+    """Yield chunks, and report each to the callbacks.
+
+    LangChain reports the chunks of `stream` itself, and passes a run manager only for its events.
+    """
     with closing(chunks):
         for chunk in chunks:
             run_manager.on_llm_new_token(chunk.text, chunk=chunk)

@@ -129,7 +129,7 @@ class SiteAnswerParser:
         if not self.is_finished and self._error is None:
             self._keep_error(self._make_truncated_error())
         if self._error is None:
-            self._assembler.build_last_chunk(
+            self._assembler.add_last_chunk(
                 {"finish_reason": "stop"}, parse_json, usage_metadata=self._usage
             )
         else:
@@ -283,7 +283,7 @@ class SiteAnswerParser:
 
     def _add_reasoning(self, message_id: str, text: str) -> None:
         self._has_output = True
-        if not self._assembler.get_answer(message_id).has_text:
+        if not self._assembler.get_or_add_answer(message_id).has_text:
             self._thinking.add(message_id)
         self._assembler.add_reasoning(message_id, text)
 
