@@ -21,10 +21,10 @@ Hint: Grant the token the permissions that it needs (chat, listMessage, …) in 
 提示：请为令牌勾选所需权限（chat、listMessage 等），并选择正确的工作空间。"""
 ID = """\
 Hint: Check the id: it must belong to this site and this account.
-提示：请检查 ID：必须属于当前站点和当前账号。"""
+提示：请检查 ID：该 ID 必须属于当前站点和当前账号。"""
 PARAMETERS = """\
 Hint: Check the parameters of the request against the Coze API page of this call.
-提示：请对照扣子该接口的文档检查请求参数。"""
+提示：请对照扣子文档中该接口的说明，检查请求参数。"""
 RATE = """\
 Hint: Slow down: use rate_limiter= or a smaller max_concurrency.
 提示：请求过快：请使用 rate_limiter= 或减小 max_concurrency。"""
@@ -39,13 +39,13 @@ Hint: Top up or settle the account that pays for the model.
 提示：请为支付模型费用的账号充值或结清欠费。"""
 SERVER = """\
 Hint: Coze had an internal error: try again later, or give the logid to its support.
-提示：扣子内部错误：请稍后重试，或向客服提供 logid。"""
+提示：扣子内部错误：请稍后重试，或向扣子客服提供 logid。"""
 CONTENT = """\
 Hint: Coze rejects this content: rephrase the question.
 提示：内容未通过扣子的审核：请调整提问。"""
 UPLOAD = """\
 Hint: Upload exactly one file, not empty, at most 512 MB, of a type that Coze lists.
-提示：每次只能上传一个文件，不能为空，不超过 512 MB，且类型受支持。"""
+提示：每次只能上传一个文件，文件不能为空，不能超过 512 MB，且须为扣子支持的类型。"""
 NOT_RUNNING = """\
 Hint: Only a chat that is still running can be canceled.
 提示：只有进行中的对话才能取消。"""
@@ -60,31 +60,31 @@ Hint: Check base_url: it is the address of the API (https://api.coze.cn, https:/
 提示：请检查 base_url：应为 API 地址（https://api.coze.cn、https://api.coze.com 或自建的 Coze Studio），不带路径。"""
 NO_ROUTE = """\
 Hint: This server has no such route: self-hosted Coze Studio offers fewer calls than coze.cn and coze.com. Check base_url if it should be one of those.
-提示：该服务没有此接口：自建的 Coze Studio 提供的接口少于 coze.cn 和 coze.com。如应连接后者，请检查 base_url。"""
+提示：该服务没有此接口：自建的 Coze Studio 提供的接口比 coze.cn 和 coze.com 少。如果您要连接的是后者，请检查 base_url。"""
 CRASHED = """\
 Hint: The server crashed on this request: check that all ids are numbers, and report it with the logid.
-提示：服务处理该请求时崩溃：请确认所有 ID 均为数字，并附上 logid 反馈。"""
+提示：服务端处理该请求时崩溃：请确认所有 ID 均为数字，并附上 logid 反馈问题。"""
 ALREADY_RESUMED = """\
 Hint: The run has already continued with another answer. Look at its result; do not start it again.
 提示：该次运行已收到其他回答并继续执行。请查看其结果，不要重新发起。"""
 NO_CONVERSATION = """\
 Hint: On Coze Studio a chatflow needs a conversation: name one with parameters={'CONVERSATION_NAME': …}, or use bot_id= with conversation='thread'.
-提示：在 Coze Studio 中，对话流必须有会话：请用 parameters={'CONVERSATION_NAME': …} 指定会话名，或使用 bot_id= 和 conversation='thread'。"""
+提示：在 Coze Studio 中，对话流必须有会话：请用 parameters={'CONVERSATION_NAME': …} 指定会话名称，或使用 bot_id= 和 conversation='thread'。"""
 UNKNOWN_CODE = """\
 Hint: This code is not documented: look at debug_url if there is one, or give the logid to Coze's support.
-提示：该错误码未公开：请查看 debug_url（如有），或向扣子客服提供 logid。"""
+提示：扣子文档中没有该错误码：请查看 debug_url（如有），或向扣子客服提供 logid。"""
 NO_CODE = """\
 Hint: Coze returned no error code: try again, look at debug_url if there is one, or give the logid to Coze's support.
 提示：扣子未返回错误码：请重试，查看 debug_url（如有），或向扣子客服提供 logid。"""
 META_DATA = """\
 Hint: meta_data accepts at most 16 pairs, keys of 1 to 64 and values of 1 to 512 characters.
-提示：meta_data 最多 16 对，键长 1 到 64，值长 1 到 512 个字符。"""
+提示：meta_data 最多 16 对键值，键为 1 到 64 个字符，值为 1 到 512 个字符。"""
 TOO_MANY_MESSAGES = """\
 Hint: Coze accepts at most 100 messages: shorten the history, for instance with trim_messages.
 提示：扣子最多接受 100 条消息：请缩短历史，例如使用 trim_messages。"""
 POLLED_IS_SAVED = """\
 Hint: Without streaming Coze must save the chat: leave auto_save_history unset.
-提示：非流式请求必须保存历史：请不要设置 auto_save_history=False。"""
+提示：非流式请求要求扣子保存对话：请不要设置 auto_save_history。"""
 CONTEXT_LENGTH = """\
 Hint: Shorten the messages, or choose a model with a longer context for the bot.
 提示：请缩短消息，或为智能体选择上下文更长的模型。"""
@@ -99,7 +99,7 @@ Hint: Configure a workflow for this bot in Coze and publish it again.
 提示：请在扣子中为智能体配置工作流并重新发布。"""
 NO_RECORD = """\
 Hint: Coze has no record of this run yet: try again shortly after its start, or check the id.
-提示：暂无该次运行的记录：请在启动后稍候再查，或核对 ID。"""
+提示：扣子暂时没有该次运行的记录：请在启动后稍等片刻再查，或核对 ID。"""
 RUN_ENDED = """\
 Hint: This run has ended and accepts no more answers: look at its result in Coze.
 提示：该次运行已结束，不再接受回答：请在扣子中查看其结果。"""
@@ -111,10 +111,10 @@ Hint: The workflow asks its user a question, which a synchronous run cannot do: 
 提示：该工作流会向用户提问，同步运行不支持：请使用 run_mode='stream'（或 'auto'）。"""
 AGENT_STEP = """\
 Hint: A step of the agent failed, often its model or a plugin: test the agent in Coze Studio and look at the log of the server.
-提示：智能体的某个步骤失败（常见于模型或插件）：请在 Coze Studio 中测试该智能体并查看服务日志。"""
+提示：智能体的某个步骤失败（常见于模型或插件）：请在 Coze Studio 中测试该智能体，并查看服务端日志。"""
 CONVERSATION_NAME = """\
 Hint: The conversation name does not exist: pass conversation_id, or create the conversation first.
-提示：会话名不存在：请提供 conversation_id 或先创建会话。"""
+提示：会话名称不存在：请传入 conversation_id，或先创建会话。"""
 
 # --- Requests, replies and streams (`_api`) ------------------------------------------------------
 
@@ -153,7 +153,7 @@ Hint: Coze checks that the extension of the name matches the content, and accept
 提示：扣子会检查文件名的扩展名与内容是否一致，并只接受常见的文档、图片、音频、视频和压缩包。请为文件指定正确的扩展名：在内容块中设置 filename="report.pdf"。"""
 COMPRESSED = """\
 Hint: A proxy or gateway in front of base_url may compress responses, which delays a stream. Switch that off there, or accept it: default_headers={{"accept-encoding": "{encoding}"}}.
-提示：base_url 前的代理或网关可能压缩了响应，这会延迟流式输出。请在那里关闭压缩，或声明接受：default_headers={{"accept-encoding": "{encoding}"}}。"""
+提示：base_url 前面的代理或网关可能压缩了响应，这会使流式输出变慢。请在代理或网关上关闭压缩；如果可以接受，请设置 default_headers={{"accept-encoding": "{encoding}"}}。"""
 OTHER_STREAM = """\
 Hint: Read or close the other stream first; a conversation has one turn at a time.
 提示：请先读完或关闭另一个流：同一会话一次只能进行一轮对话。"""
@@ -165,7 +165,7 @@ Hint: Check base_url (it starts with https:// or http://), the proxy, and that t
 提示：请检查 base_url（以 https:// 或 http:// 开头）和代理；令牌和 default_headers 只能含 ASCII 字符。"""
 UNTRUSTED = """\
 Hint: The certificate of the server (or of a proxy that inspects traffic) is not trusted here. For a private certificate authority set SSL_CERT_FILE to a PEM file with its certificate (it replaces the public ones) before the program starts, or pass http_client=httpx.Client(verify=ssl_context).
-提示：服务器（或检查流量的代理）的证书在本机不受信任。若使用私有 CA，请在程序启动前将 SSL_CERT_FILE 设为包含其证书的 PEM 文件（它会取代公共证书），或传入 http_client=httpx.Client(verify=ssl_context)。"""
+提示：服务器（或检查流量的代理）的证书在本机不受信任。若使用私有 CA，请在程序启动前将 SSL_CERT_FILE 设为包含其证书的 PEM 文件（它会取代公共 CA 的证书），或传入 http_client=httpx.Client(verify=ssl_context)。"""
 UNREACHABLE = """\
 Hint: Check the network, the proxy settings and base_url.
 提示：请检查网络、代理设置和 base_url。"""
@@ -174,16 +174,16 @@ Hint: Check that the proxy runs and that {source} is right, or add {host} to NO_
 提示：请检查代理是否可用、{source} 是否正确，或将 {host} 加入 NO_PROXY；并检查网络和 base_url。"""
 PROXY_ADDRESS = """\
 Hint: Set {source} to http://host:port, https://host:port or socks5://host:port, or unset it; NO_PROXY lists hosts that need no proxy.
-提示：请将 {source} 设为 http://host:port、https://host:port 或 socks5://host:port，或取消设置；NO_PROXY 可列出不经代理的主机。"""
+提示：请将 {source} 设为 http://host:port、https://host:port 或 socks5://host:port，或取消该设置；不需要代理的主机可以写在 NO_PROXY 中。"""
 SOCKS = """\
 Hint: Install it: pip install "httpx[socks]", or unset {source}.
-提示：请安装：pip install "httpx[socks]"，或取消 {source}。"""
+提示：请安装：pip install "httpx[socks]"，或取消设置 {source}。"""
 
 # --- Tokens and OAuth (`_api`, `auth.py`) --------------------------------------------------------
 
 NO_API_KEY = """\
 Hint: Create a token in Coze (coze.cn → API & SDK → Authorization) and set COZE_API_TOKEN or pass api_key=. Without an account: python -m langchain_coze.local
-提示：请在扣子（coze.cn → API & SDK → 授权）创建令牌，设置环境变量 COZE_API_TOKEN 或传入 api_key=。没有账号可运行：python -m langchain_coze.local"""
+提示：请在扣子中创建令牌（coze.cn → API & SDK → 授权），然后设置环境变量 COZE_API_TOKEN 或传入 api_key=。没有账号时可以运行：python -m langchain_coze.local"""
 OAUTH_APP = """\
 Hint: Check that client_id is the app's id, that public_key_id is the fingerprint of the public key that belongs to this private_key, and the site: an app of coze.cn works only with base_url='https://api.coze.cn', one of coze.com only with 'https://api.coze.com'.
 提示：请检查 client_id 是否为应用 ID、public_key_id 是否为与该 private_key 对应的公钥指纹，以及所属站点：coze.cn 的应用只能配合 base_url='https://api.coze.cn'，coze.com 的只能配合 'https://api.coze.com'。"""
@@ -195,13 +195,13 @@ Hint: Enable the OAuth app in Coze and authorize it for the workspace.
 提示：请在扣子中启用该 OAuth 应用，并为工作空间授权。"""
 NO_OAUTH = """\
 Hint: This server has no OAuth: self-hosted Coze Studio accepts personal access tokens only. For coze.cn and coze.com check base_url and account_id.
-提示：该服务没有 OAuth：自建的 Coze Studio 只支持个人访问令牌；coze.cn 和 coze.com 请检查 base_url 和 account_id。"""
+提示：该服务没有 OAuth：自建的 Coze Studio 只支持个人访问令牌。如果您要连接的是 coze.cn 或 coze.com，请检查 base_url 和 account_id。"""
 CLOCK_AHEAD = """\
 Hint: Set this computer's clock (NTP): it is {seconds} s ahead of Coze's, and a JWT is valid only for a short time.
-提示：本机时钟比扣子快 {seconds} 秒，请先校准（NTP）：JWT 只在一段时间内有效。"""
+提示：本机时钟比扣子快 {seconds} 秒，请先校准（NTP）：JWT 的有效时间很短。"""
 CLOCK_BEHIND = """\
 Hint: Set this computer's clock (NTP): it is {seconds} s behind Coze's, and a JWT is valid only for a short time.
-提示：本机时钟比扣子慢 {seconds} 秒，请先校准（NTP）：JWT 只在一段时间内有效。"""
+提示：本机时钟比扣子慢 {seconds} 秒，请先校准（NTP）：JWT 的有效时间很短。"""
 OAUTH_SETUP = """\
 Hint: Set COZE_JWT_OAUTH_CLIENT_ID, COZE_JWT_OAUTH_PRIVATE_KEY (or …_PRIVATE_KEY_FILE_PATH) and COZE_JWT_OAUTH_PUBLIC_KEY_ID, or pass client_id=, private_key= and public_key_id=.
 提示：请设置环境变量 COZE_JWT_OAUTH_CLIENT_ID、COZE_JWT_OAUTH_PRIVATE_KEY（或 …_PRIVATE_KEY_FILE_PATH）和 COZE_JWT_OAUTH_PUBLIC_KEY_ID，或传入 client_id=、private_key= 和 public_key_id=。"""
@@ -234,7 +234,7 @@ base_url={value!r} is the address of one call, not of the API: use base_url={add
 base_url={value!r} 是单个接口的地址，而不是 API 地址：请使用 base_url={address!r}。"""
 URL_OF_PROJECT = """\
 base_url={value!r} is an agent or a workflow of coze.site, which has another API: use ChatCozeSite(base_url={value!r}) or CozeSiteTool.
-base_url={value!r} 属于 coze.site 上的智能体或工作流：请使用 ChatCozeSite(base_url={value!r}) 或 CozeSiteTool。"""
+base_url={value!r} 是 coze.site 上的智能体或工作流，其 API 不同：请使用 ChatCozeSite(base_url={value!r}) 或 CozeSiteTool。"""
 HEADER_AUTHORIZATION = """\
 default_headers must not contain Authorization: pass the token as api_key=.
 default_headers 不能包含 Authorization：令牌请通过 api_key= 传入。"""
@@ -252,7 +252,7 @@ CLIENT_KIND = """\
 {name} 应为 httpx.{expected}。"""
 CLIENT_IN_PICKLE = """\
 This object holds your own HTTP client ({name}=), which cannot be pickled. Leave it out: clients are made and shared without it.
-此对象持有您传入的 {name}，无法序列化；请不要传入，连接会自动创建并共享。"""
+此对象持有您传入的 HTTP 客户端（{name}=），无法用 pickle 序列化。请不要传入：不传时会自动创建并共用客户端。"""
 SERVER_CHOICE = """\
 server must be 'auto', 'cloud' or 'studio', not {value!r}.
 server 只能是 'auto'、'cloud' 或 'studio'，不能是 {value!r}。"""
@@ -264,22 +264,22 @@ Hint: Pass a dict of parameters.
 提示：请以字典形式传入参数。"""
 MISSPELT = """\
 Hint: Did you mean {name}?
-提示：您是否想写 {name}？"""
+提示：您要写的是 {name} 吗？"""
 TOOL_CHOICE = """\
 Hint: Remove tool_choice, and describe in the bot's prompt in Coze when to call a tool.
-提示：请不要设置 tool_choice，在扣子的智能体提示词中说明何时调用工具。"""
+提示：请不要设置 tool_choice，并在扣子中智能体的提示词里说明何时调用工具。"""
 STRUCTURED_OUTPUT = """\
 Hint: Leave response_format out. Set the output format of the bot's model to JSON in Coze and put a JsonOutputParser or PydanticOutputParser after it; or call a workflow, whose outputs are typed; or let another chat model structure the bot's answer.
-提示：请不要设置 response_format；可在扣子中将智能体模型的输出格式设为 JSON，并接上 JsonOutputParser 或 PydanticOutputParser；或调用输出带类型的工作流；或用其他模型整理回答。"""
+提示：请不要设置 response_format；可在扣子中将智能体模型的输出格式设为 JSON，并在其后接 JsonOutputParser 或 PydanticOutputParser；或调用输出带类型的工作流；或由另一个聊天模型把回答整理成结构化数据。"""
 INIT_ONLY = """\
 {owner} accepts {name} only in its constructor, not in a call; ignored.
-{name} 只能在构造 {owner} 时传入，此处忽略。"""
+{name} 只能在创建 {owner} 时传入，不能单次指定，已忽略。"""
 OTHER_NAME = """\
 {owner} has no argument {name}; ignored. Use {other}.
 {owner} 没有参数 {name}，已忽略；请使用 {other}。"""
 BOT_SETTING = """\
 {name} is set on the bot in Coze; ignored.
-{name} 在扣子智能体中设置，此处忽略。"""
+{name} 需要在扣子的智能体中设置，已忽略。"""
 NO_ARGUMENT = """\
 {owner} has no argument {name}; ignored.
 {owner} 没有参数 {name}，已忽略。"""
@@ -312,10 +312,10 @@ Hint: Join them into one.
 提示：请合并为一条。"""
 MESSAGES_LEFT_OUT = """\
 Coze accepts at most {limit} messages: the oldest {surplus} of {total} are not sent. Shorten the history yourself with trim_messages.
-扣子最多接受 {limit} 条消息，最早的消息未发送。"""
+扣子最多接受 {limit} 条消息：共有 {total} 条，最早的 {surplus} 条未发送。请用 trim_messages 自行缩短历史。"""
 FILE_SOURCE = """\
 Hint: Pass url=, base64= or file_id=.
-提示：请提供 url、base64 或 file_id。"""
+提示：请传入 url=、base64= 或 file_id=。"""
 MIME_TYPE = """\
 Hint: Use a type such as image/png, or omit mime_type.
 提示：请使用 image/png 这样的类型，或不设置 mime_type。"""
@@ -342,7 +342,7 @@ The search in the knowledge base failed (status_code {status_code}): sources are
 知识库检索失败（status_code {status_code}），引用来源不完整。"""
 RECALL_DAMAGED = """\
 The knowledge base returned damaged data ({problem}): only {count} chunks could be read.
-知识库返回的数据有损坏，仅读取到 {count} 个片段。"""
+知识库返回的数据已损坏，只读取到 {count} 个片段。"""
 OUTPUT_PATH = """\
 Hint: Correct output_path=, or the outputs of the workflow's end node.
 提示：请修改 output_path=，或工作流结束节点的输出。"""
@@ -366,10 +366,10 @@ Hint: Pass a dict of names and values: {name}={{"city": "Hangzhou"}}.
 提示：请传入名称与值的字典：{name}={{"city": "杭州"}}。"""
 BOT_OR_APP = """\
 Hint: Pass app_id= for a {kind} of an app, or bot_id= for one of a bot, not both.
-提示：在应用中运行请传入 app_id=，在智能体中运行请传入 bot_id=，不能同时传入。"""
+提示：属于应用的请传入 app_id=，属于智能体的请传入 bot_id=，不能同时传入。"""
 CHATFLOW_STREAMS = """\
 Hint: Leave response_mode unset: invoke() works with streaming, too.
-提示：请不要设置 response_mode，invoke() 可直接使用。"""
+提示：请不要设置 response_mode：流式响应同样支持 invoke()。"""
 CHATFLOW_FILE = """\
 Hint: Pass the file to a parameter of its start node, with parameters=.
 提示：请通过 parameters= 将文件传给对话流开始节点的参数。"""
@@ -387,31 +387,31 @@ Hint: Keep the AIMessage with the tool_calls before its ToolMessages, for instan
 提示：请保留 ToolMessage 之前带有 tool_calls 的 AIMessage（例如裁剪历史时）。"""
 UNSAVED_QUESTION = """\
 The bot had asked its user a question in a chat that was not saved, so a new turn starts. Use conversation='thread' or auto_save_history=True to continue such turns.
-智能体的提问所在的对话未保存，将重新开始；请使用 conversation='thread' 或 auto_save_history=True。"""
+智能体曾向用户提问，但那轮对话没有保存，因此将开始新的一轮。如果要继续这样的对话，请使用 conversation='thread' 或 auto_save_history=True。"""
 ALREADY_CONTINUED = """\
 Hint: Nothing was started. The other call has the result; in LangGraph it is a checkpoint in graph.get_state_history(config). If that call failed or its process ended, continue with a new message. For a fork in LangGraph, name its checkpoint_id in the config.
 提示：本次调用未启动任何运行。结果在另一次调用中；在 LangGraph 中，可在 graph.get_state_history(config) 的检查点中找到。如果那次调用失败或其进程已退出，请发送新的消息继续。如需在 LangGraph 中分叉，请在 config 中指定 checkpoint_id。"""
 TURN_UNREADABLE = """\
 The newest turn of the conversation could not be read ({problem}). The whole history is sent in a new conversation. If the token lacks the permission listMessage, add it.
-无法读取会话的最新一轮，将新建会话并发送全部历史；如令牌缺少 listMessage 权限，请为其勾选。"""
+无法读取会话中最后一轮对话，将新建会话并发送全部历史。如果令牌缺少 listMessage 权限，请为其勾选。"""
 NO_ANSWER = """\
 Hint: Coze Studio reports failures of the model or of a plugin that way, and empty questions: test the agent in Coze, and look at the log of the server.
-提示：Coze Studio 的模型或插件调用失败、或问题为空时会出现这种情况：请在扣子中测试该智能体，并查看服务日志。"""
+提示：在 Coze Studio 上，模型或插件调用失败，或者问题为空时，会出现这种情况：请在扣子中测试该智能体，并查看服务端日志。"""
 CONVERSATION_UNKNOWN = """\
 Hint: Check the id and base_url. If the server has lost the conversation, leave out conversation_id and call again: the whole history is then sent in a new one.
-提示：请检查会话 ID 和 base_url。如果服务端已丢失该会话，请去掉 conversation_id 并再次调用：将在新会话中发送全部历史。"""
+提示：请检查会话 ID 和 base_url。如果服务端已丢失该会话，请去掉 conversation_id 再调用一次，这样会在新会话中发送全部历史。"""
 CONVERSATION_LOST = """\
 The server does not know the conversation {expected}: this turn runs in a new one, {actual}, without earlier messages. Check conversation_id and base_url.
-服务端找不到会话 {expected}，本轮在新会话 {actual} 中进行，没有之前的消息；请检查 conversation_id 和 base_url。"""
+服务端找不到会话 {expected}，本轮对话在新会话 {actual} 中进行，不包含之前的消息；请检查 conversation_id 和 base_url。"""
 NO_RECALL = """\
 The bot {bot_id} sent no recall. Either nothing was found (Coze Studio sends no message then), or no knowledge base is bound. Bind a knowledge base to it in Coze, have it called automatically rather than on demand, and publish the bot again.
 智能体 {bot_id} 没有返回召回内容：可能没有检索到内容（此时 Coze Studio 不发送召回消息），也可能未绑定知识库。请在扣子中为其添加知识库，将调用方式设为“自动调用”，并重新发布。"""
 TURN_CUT = """\
 The turn ended early after its recall ({problem}): documents may be missing.
-召回之后连接或对话中断，可能还有未收到的文档。"""
+召回之后，这轮对话提前结束，可能缺少部分文档。"""
 DRIVE_UNAUTHORIZED = """\
 Hint: The authorization of a cloud drive behind the knowledge base has expired: renew it in Coze.
-提示：知识库所连接的云盘授权已失效，请在扣子中重新授权。"""
+提示：知识库所用云盘的授权已过期，请在扣子中重新授权。"""
 KNOWLEDGE_BASE = """\
 Hint: Test the question in the bot's preview in Coze, and check its knowledge base there.
 提示：请在扣子的智能体预览中测试该问题，并检查知识库状态。"""
@@ -420,7 +420,7 @@ Hint: Name the start-node variable for the question with query_parameter=; pass 
 提示：请用 query_parameter= 指定接收问题的开始节点变量，其他变量用 parameters= 传入。"""
 SEARCH_WITH_QUESTION = """\
 Hint: A retriever needs a workflow that ends without questions: remove the question.
-提示：检索器需要能直接运行结束的工作流：请去掉问答或输入节点。"""
+提示：检索器使用的工作流不能向用户提问：请去掉其中的问答节点或输入节点。"""
 
 # --- Workflows (`_workflows`) --------------------------------------------------------------------
 
@@ -435,10 +435,10 @@ Hint: Coze refused the answer. The run may have received it already, for instanc
 提示：扣子拒绝了该回答。该次运行可能此前已收到该回答（例如由已被终止的进程发送），此时结果未知；也可能回答与问题不符。请先在扣子中查看该次运行：再次运行会重复执行所有操作。"""
 UNKNOWN_START = """\
 Hint: The process that started the workflow ended, or lost the connection, before it knew the result. Look in Coze for a run of this workflow at this time. If there is one, put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Otherwise graph.invoke(None, graph.get_state(config).config) starts it; for a graph of create_workflow_graph, pass the input again.
-提示：启动该工作流的进程在得知结果之前已退出或断开连接。请在扣子中查找该工作流在此时间的运行记录。如果存在，请将其结果写入线程，在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。如果不存在，请用 graph.invoke(None, graph.get_state(config).config) 启动；create_workflow_graph 创建的图请重新传入输入。"""
+提示：启动该工作流的进程在得知结果之前已退出或断开连接。请在扣子中查找该工作流在此时间的运行记录。如果存在，请将其结果写入线程：在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。如果不存在，请用 graph.invoke(None, graph.get_state(config).config) 启动；create_workflow_graph 创建的图请重新传入输入。"""
 UNKNOWN_ANSWER = """\
 Hint: The process that sent the answer ended, or lost the connection, before it knew the result. Look at the run in Coze and put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Another run would repeat all of its actions.
-提示：发送该回答的进程在得知结果之前已退出或断开连接。请在扣子中查看该次运行，并将其结果写入线程，在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。再次运行会重复执行所有操作。"""
+提示：发送该回答的进程在得知结果之前已退出或断开连接。请在扣子中查看该次运行，并将其结果写入线程：在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。再次运行会重复执行所有操作。"""
 UNKNOWN_QUESTION = """\
 Hint: Coze Studio does not report the questions of asynchronous runs: use run_mode='stream' (or 'auto').
 提示：Coze Studio 不返回异步运行中的提问：请使用 run_mode='stream'（或 'auto'）。"""
@@ -447,7 +447,7 @@ Hint: A node of the workflow failed: try other parameters, or look at its trace 
 提示：工作流的某个节点运行失败：请更换参数，或在扣子中查看运行日志。"""
 WORKFLOW_LEFT_OUT = """\
 The workflow {title} is left out: {problem}
-工作流 {title} 已跳过。"""
+已跳过工作流 {title}。"""
 ARGS_SCHEMA = """\
 Hint: Pass args_schema=: a JSON schema or a pydantic model of the start node's variables.
 提示：请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。"""
@@ -456,7 +456,7 @@ Hint: Pass args_schema=: a JSON schema or a pydantic model of the start node's v
 
 WORKFLOW_WAITS = """\
 Hint: Continue with tool.resume(interrupt, answer), or run it in a graph with a checkpointer, and answer with Command(resume=answer).
-提示：请使用 tool.resume(interrupt, answer) 继续；或在带检查点的图中运行，并用 Command(resume=answer) 回答。"""
+提示：请使用 tool.resume(interrupt, answer) 继续；或在带检查点存储（checkpointer）的图中运行，并用 Command(resume=answer) 回答。"""
 EMPTY_QUERY = """\
 Hint: Pass a str that is not empty.
 提示：检索内容应为非空字符串。"""
@@ -474,7 +474,7 @@ Hint: Pass a ChatCoze.
 提示：请传入 ChatCoze。"""
 GRAPH_NAME = """\
 Hint: Pass a different name= for each graph, without | and :.
-提示：请传入 name=：每个图使用不同的名称，且不含 | 和 :。"""
+提示：请为每个图传入不同的 name=，其中不能有 | 和 :。"""
 CHAT_MODEL = """\
 Hint: Pass a chat model.
 提示：请传入聊天模型。"""

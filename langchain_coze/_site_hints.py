@@ -11,7 +11,7 @@ No address is set: pass base_url= or set COZE_SITE_BASE, for instance to {exampl
 未设置地址：请传入 base_url= 或设置 COZE_SITE_BASE，例如 {example!r}。"""
 URL_OF_COZE = """\
 base_url={value!r} is an address of Coze itself, not of a project: use the address on the project's deployment page, like {example}.
-base_url={value!r} 是扣子自身的地址，而不是项目地址：请使用项目部署页上的地址，例如 {example}。"""
+base_url={value!r} 是扣子平台的地址，而不是项目的地址：请使用项目部署页上的地址，例如 {example}。"""
 URL_PATH = """\
 base_url={value!r} has a path: use base_url={address!r}.
 base_url={value!r} 包含路径：请使用 base_url={address!r}。"""
@@ -23,7 +23,7 @@ Hint: Use the mode 'async' for work that takes longer.
 提示：耗时更长的任务请使用 'async' 模式。"""
 AUTHENTICATION = """\
 Hint: Pass the project's API token (eyJ…) as api_key= or set COZE_SITE_TOKEN. Create one on the project's deployment page, where it shows how to call the API. Tokens of the Coze API (pat_…, COZE_API_TOKEN) belong to another service.
-提示：请通过 api_key= 传入项目的 API Token（eyJ…），或设置 COZE_SITE_TOKEN；它在项目部署页的“API 请求示例及接口说明”中创建。扣子 API 的令牌（pat_…、COZE_API_TOKEN）属于另一项服务。"""
+提示：请通过 api_key= 传入项目的 API Token（eyJ…），或设置 COZE_SITE_TOKEN。API Token 在项目部署页的“API 请求示例及接口说明”中创建。扣子 API 的令牌（pat_…、COZE_API_TOKEN）用于另一个服务，在这里无效。"""
 NO_ROUTE = """\
 Hint: The project is older than this route, or its owner removed it: use another mode, or let Coze's AI update the project's code and deploy it again. Or base_url is not the address of a project.
 提示：项目生成时还没有此接口，或其所有者已将其移除：请使用其他模式，或让扣子的 AI 更新项目代码后重新部署；也可能是 base_url 不是项目的地址。"""
@@ -38,13 +38,13 @@ Hint: Asynchronous runs are stored in the project's database: it has none, or it
 提示：异步运行保存在项目数据库中：该项目没有数据库，或数据库无法访问。请使用 'stream' 或 'run' 模式。"""
 PROJECT = """\
 Hint: The project's own code failed: look at its log in Coze with the log id or the run id.
-提示：项目自身的代码出错：请在扣子中用 log id 或 run id 查看项目日志。"""
+提示：项目自身的代码出错：请在扣子中用 logid 或 run_id 查看项目日志。"""
 WORKFLOW = """\
 Hint: The workflow failed: try other parameters, or look at its log in Coze with the run id.
-提示：工作流运行失败：请更换参数，或在扣子中用 run id 查看其日志。"""
+提示：工作流运行失败：请更换参数，或在扣子中用 run_id 查看其日志。"""
 RATE = """\
 Hint: The project's model or integration is called too often: use rate_limiter= or a smaller max_concurrency.
-提示：项目的模型或集成被调用过于频繁：请使用 rate_limiter= 或减小 max_concurrency。"""
+提示：项目调用模型或集成过于频繁：请使用 rate_limiter= 或减小 max_concurrency。"""
 QUOTA = """\
 Hint: The credits or the quota of the project's owner are used up: top up or upgrade the plan.
 提示：项目所有者的资源点或额度已用尽：请充值或升级套餐。"""
@@ -62,7 +62,7 @@ Hint: A run ends after 900 s: use the mode 'async' for longer work.
 提示：单次运行上限为 900 秒：耗时更长的任务请使用 'async' 模式。"""
 CANCELED = """\
 Hint: Somebody cancelled the run by its id, or a cancelled call did. Ask again if the answer is still needed.
-提示：有人用运行 ID 取消了运行，或发起运行的调用已被取消。如仍需要回答，请重新提问。"""
+提示：有人通过 run_id 取消了这次运行，或者发起运行的调用已被取消。如果仍需要回答，请重新提问。"""
 BROKEN_SESSION = """\
 Hint: An earlier turn left a tool call without a result in the session, so the model rejects every further turn: use a new session_id.
 提示：之前某一轮在会话中留下了没有结果的工具调用，模型会拒绝该会话之后的每一轮：请使用新的 session_id。"""
@@ -74,7 +74,7 @@ Hint: Give a link with url=. An image may also be sent as base64 with response_m
 提示：请用 url= 提供链接；图片也可以用 base64 配合 response_mode='run' 或 'async' 发送。"""
 IMAGE = """\
 Hint: Only images can be sent in this mode, as base64 or as a link. Use response_mode='stream' for links to other files.
-提示：此模式只能以 base64 或链接发送图片；其他文件请使用 response_mode='stream' 并提供链接。"""
+提示：此模式只能发送图片（base64 或链接）；其他文件请使用 response_mode='stream' 并提供链接。"""
 SYSTEM_MESSAGE = """\
 A session that the caller names gets system messages only before its first answer; later ones are not sent.
 指定 session_id 时，系统消息仅在首次回答前发送，之后不再发送。"""
@@ -86,13 +86,13 @@ Hint: Use CozeSiteTool for a workflow.
 提示：工作流请使用 CozeSiteTool。"""
 OTHER_FRAMES = """\
 Hint: The project's code may have been changed to send other frames than an agent does: test the project in Coze. Or base_url is not the address of a project.
-提示：项目代码可能已被修改，发送的不是智能体的数据帧：请在扣子中测试该项目；也可能是 base_url 不是项目的地址。"""
+提示：项目代码可能被修改过，发送的数据帧与智能体的不同：请在扣子中测试该项目；也可能是 base_url 不是项目的地址。"""
 AGENT_PROJECT = """\
 Hint: Use ChatCozeSite for an agent.
 提示：智能体请使用 ChatCozeSite。"""
 INTERRUPT = """\
 Hint: coze.site cannot continue a run that asked a question (interrupt): change the workflow so that it takes the answer as an input.
-提示：coze.site 无法继续停在提问处（interrupt）的运行：请修改工作流，把答案作为输入参数传入。"""
+提示：运行停在提问处（interrupt）之后，coze.site 无法继续：请修改工作流，让它以输入参数接收答案。"""
 ASYNC_HAS_NO_SESSION = """\
 response_mode='async' has no sessions: leave session and session_id unset.
 response_mode='async' 不支持会话：请不要设置 session 和 session_id。"""
@@ -101,10 +101,10 @@ Hint: Pass an http(s) URL that the project can download without a login.
 提示：请传入项目无需登录即可下载的 http(s) 链接。"""
 NO_CLIENT_TOOLS = """\
 Hint: Add the tools to the project in Coze; or use the agent as a node of a graph or as a worker of another model that calls your tools; or use ChatCoze with a bot.
-提示：请在扣子的项目中添加工具；或将该智能体用作图的节点，或由其他能调用您的工具的模型来调度；或改用 ChatCoze 和带端插件的智能体。"""
+提示：请在扣子的项目中添加工具；或将该智能体用作图的节点；或由另一个能调用您的工具的模型来调度它；或改用 ChatCoze 连接带端插件的智能体。"""
 STRUCTURED_OUTPUT = """\
 Hint: Ask for JSON in the project's prompt and put a JsonOutputParser or PydanticOutputParser after the agent; or call a workflow with CozeSiteTool, whose outputs are typed; or let another chat model structure the answer.
-提示：请在项目提示词中要求输出 JSON，并接上 JsonOutputParser 或 PydanticOutputParser；或用 CozeSiteTool 调用输出带类型的工作流；或用其他模型整理回答。"""
+提示：请在项目的提示词中要求输出 JSON，并在其后接 JsonOutputParser 或 PydanticOutputParser；或用 CozeSiteTool 调用输出带类型的工作流；或由另一个聊天模型把回答整理成结构化数据。"""
 ASYNC_IGNORES_SESSION = """\
 Hint: Leave session_id out, or use another mode.
 提示：请不要设置 session_id，或使用其他模式。"""

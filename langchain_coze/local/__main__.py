@@ -66,14 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse_port(text: str) -> int:
     port = int(text)
     if not 0 <= port <= 65535:  # noqa: PLR2004 - what TCP has
-        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535 / 端口为 0 到 65535")
+        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535 / 端口应为 0 到 65535 的整数")
     return port
 
 
 def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m langchain_coze.local",
-        description="A Coze-compatible server on this machine / 在本机运行的扣子兼容服务",
+        description="A Coze-compatible server on this machine / 在本机运行、与扣子兼容的服务",
     )
     parser.add_argument(
         "target",
@@ -82,14 +82,28 @@ def _build_parser() -> argparse.ArgumentParser:
         help="a LocalBot, a LocalChatflow, a LocalWorkflow, a LocalCoze, a list of bots, a "
         "function or a LangChain Runnable; a sample bot with a knowledge base when left out. With "
         "--profile site: a LocalSite, a graph, a Runnable or a function; a function whose first "
-        "parameter is `question` is an agent, another one a workflow",
+        "parameter is `question` is an agent, another one a workflow / 要提供的对象，不写时为带"
+        "知识库的示例智能体；配合 --profile site 时，第一个参数名为 question 的函数是智能体，其他函数"
+        "是工作流",
     )
-    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=_parse_port, help="port to listen on (any free one)")
-    parser.add_argument("--profile", help="whose bytes to speak: cloud, studio or site")
-    parser.add_argument("--token", help="token that clients must send (made up)")
+    parser.add_argument("--host", help="address to listen on (127.0.0.1) / 监听地址")
     parser.add_argument(
-        "--quiet", action="store_true", help="log no requests and no tracebacks to stderr"
+        "--port",
+        type=_parse_port,
+        help="port to listen on (any free one) / 监听端口，默认任选一个空闲端口",
+    )
+    parser.add_argument(
+        "--profile",
+        help="the service to imitate: cloud (default), studio or site / 模拟哪种服务，默认为 cloud",
+    )
+    parser.add_argument(
+        "--token",
+        help="token that clients must send (generated) / 客户端必须发送的令牌，默认自动生成",
+    )
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        help="log no requests and no tracebacks to stderr / 不输出请求日志和调用栈",
     )
     return parser
 
@@ -139,7 +153,9 @@ def _create_site(target: Any, options: dict[str, Any]) -> Any:
 def _load_target(target: str) -> Any:
     module_name, colon, path = target.partition(":")
     if not colon or not path:
-        raise ValueError(f"{target!r} is not of the form module:object")
+        raise ValueError(
+            f"{target!r} is not of the form module:object / {target!r} 应为 module:object 的形式"
+        )
     # As `python -m` does: modules of the current directory come first.
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
@@ -154,7 +170,7 @@ def _format_address_error(error: OSError, arguments: argparse.Namespace) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"{address} is already in use: choose another --port, or leave it out for a free one.\n"
-            f"{address} 已被占用：请用 --port 指定其他端口，或不指定以自动选择空闲端口。"
+            f"{address} 已被占用：请用 --port 指定其他端口；不指定时会自动选择空闲端口。"
         )
     return (
         f"Cannot listen on {address}: {error.strerror or error}\n"
@@ -176,14 +192,14 @@ def _warn_if_reachable(coze: Any) -> None:
     sys.stderr.write(
         f"Warning: other machines can reach {address}. Whoever knows the token can run your code; "
         "it travels unencrypted. Leave out --host for this machine only.\n"
-        f"警告：其他机器可以访问 {address}。任何知道令牌的人都能运行您的代码，且令牌以明文传输。"
-        "不指定 --host 则仅限本机访问。\n"
+        f"警告：其他机器可以访问 {address}。任何知道令牌的人都能运行您的代码，而且令牌以明文传输。"
+        "如果只需要本机访问，请不要指定 --host。\n"
     )
 
 
 def _format_greeting(server: Any) -> str:
     exports = "".join(f"export {name}={value}\n" for name, value in server.environment.items())
-    title = "Local coze.site project / 本地扣子编程项目"
+    title = "Local coze.site project / 本地 coze.site 项目"
     if hasattr(server, "bots"):
         title = "Local Coze server / 本地扣子服务"
         served = _format_list("Bots / 智能体", server.bots)
