@@ -55,7 +55,7 @@ def main() -> None:
         asked: Any = {"messages": [("user", QUESTION)]}
         for message in agent.invoke(asked)["messages"]:
             for call in getattr(message, "tool_calls", []):
-                print(f"agent calls / 调用: {call['name']}({call['args']['query']!r})")
+                print(f"agent calls / agent 调用: {call['name']}({call['args']['query']!r})")
             if message.type == "tool":
                 print(f"tool / 工具: {len(message.artifact)} documents / 文档")
             elif message.text:

@@ -33,9 +33,10 @@ def main() -> None:
     if os.environ.get("COZE_API_TOKEN") and workspace_id:
         show(CozeToolkit(workspace_id=workspace_id))
         return
-    table = LocalWorkflow(book_table, name="订位", description="订一张桌子")
+    table = LocalWorkflow(book_table, name="订位", description="预订餐位")
     with LocalCoze(workflows=[*LocalCoze().workflows, table]) as coze:
-        print("To list your own / 列出自己的工作流: set COZE_API_TOKEN, COZE_WORKSPACE_ID\n")
+        print("To list your own, set COZE_API_TOKEN and COZE_WORKSPACE_ID")
+        print("要列出您自己的工作流，请设置 COZE_API_TOKEN 和 COZE_WORKSPACE_ID\n")
         toolkit = CozeToolkit(
             workspace_id=coze.workspace_id, api_key=coze.token, base_url=coze.base_url
         )

@@ -68,7 +68,7 @@ def main() -> None:
 def show(message: Any) -> None:
     """Print a message of the agent or of its tool."""
     for call in getattr(message, "tool_calls", []):
-        print(f"agent calls / 调用: {call['name']}({call['args']})")
+        print(f"agent calls / agent 调用: {call['name']}({call['args']})")
     if message.type == "tool":
         print(f"tool / 工具 ({message.status}): {message.content}")
     elif message.text:

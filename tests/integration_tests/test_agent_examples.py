@@ -49,7 +49,7 @@ def test_the_retriever_is_a_tool_of_an_agent() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     question, call, found, answer = done.stdout.splitlines()[-4:]
     text = question.removeprefix("human: ")
-    assert call == f"agent calls / 调用: search_knowledge({text!r})"
+    assert call == f"agent calls / agent 调用: search_knowledge({text!r})"
     assert found == "tool / 工具: 2 documents / 文档"
     assert answer.startswith("ai: I have looked it up: A Coze workflow joins nodes")
     assert answer.endswith("(https://www.coze.com/open/docs/guides/workflow)")
@@ -64,14 +64,14 @@ def test_an_agent_corrects_its_call_of_a_workflow() -> None:
         (who, what) for who, _, what in steps if not who.startswith(("Hint", "提示"))
     ]
     assert steps_without_hints[1] == (
-        "agent calls / 调用",
+        "agent calls / agent 调用",
         "plan_trip({'city': 'Hangzhou', 'days': 20})",
     )
     assert steps_without_hints[2][0] == "tool / 工具 (error)"
     assert "days is 20, but must be from 1 to 3" in steps_without_hints[2][1]
     plan = '{"plan": ["Day 1: West Lake", "Day 2: Lingyin Temple"]}'
     assert steps_without_hints[3:] == [
-        ("agent calls / 调用", "plan_trip({'city': 'Hangzhou', 'days': 2})"),
+        ("agent calls / agent 调用", "plan_trip({'city': 'Hangzhou', 'days': 2})"),
         ("  Search", "Looking for sights in Hangzhou"),
         ("  Plan", "Planning 2 days"),
         ("  End", plan.replace('": [', '":[').replace('", "', '","')),

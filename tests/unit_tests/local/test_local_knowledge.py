@@ -33,7 +33,7 @@ PAINTS = LocalKnowledge(["green paint", "green tea cups, green paint"], name="pa
         ),
         ("What is LangGraph for?", "What LangChain is"),
         ("怎么把智能体发布到 API 渠道？", "把智能体发布到 API"),
-        ("知识库的分片是怎么召回的？", "扣子知识库"),
+        ("知识库的片段是怎么召回的？", "扣子知识库"),
         ("继续一个会话要传什么参数？", "会话与记忆"),
         ("LangChain 的检索器有统一的接口吗？", "LangChain 简介"),
     ],
