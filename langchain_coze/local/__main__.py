@@ -30,6 +30,16 @@ The local server needs the packages of the extra `local`. Run: {command}
     command="pip install starlette uvicorn bm25s python-multipart"
 )
 
+_TARGET_HELP = (
+    "a LocalBot, a LocalChatflow, a LocalWorkflow, a LocalCoze, a list of bots, a function or a "
+    "LangChain Runnable; a sample bot with a knowledge base when left out. With --profile site: a "
+    "LocalSite, a graph, a Runnable or a function; a function whose first parameter is `question` "
+    "is an agent, another one a workflow / "
+    "LocalBot、LocalChatflow、LocalWorkflow、LocalCoze、智能体列表、函数或 LangChain Runnable；"
+    "不写时提供带知识库的示例智能体。使用 --profile site 时为 LocalSite、图、Runnable 或函数；"
+    "第一个参数名为 question 的函数是智能体，其他函数是工作流"
+)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve bots until Ctrl-C or SIGTERM.
@@ -66,7 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse_port(text: str) -> int:
     port = int(text)
     if not 0 <= port <= 65535:  # noqa: PLR2004 - what TCP has
-        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535 / 端口应为 0 到 65535 的整数")
+        raise argparse.ArgumentTypeError(
+            "a port is a number from 0 to 65535 / 端口应为 0 到 65535 的整数"
+        )
     return port
 
 
@@ -79,14 +91,11 @@ def _build_parser() -> argparse.ArgumentParser:
         "target",
         nargs="?",
         metavar="module:object",
-        help="a LocalBot, a LocalChatflow, a LocalWorkflow, a LocalCoze, a list of bots, a "
-        "function or a LangChain Runnable; a sample bot with a knowledge base when left out. With "
-        "--profile site: a LocalSite, a graph, a Runnable or a function; a function whose first "
-        "parameter is `question` is an agent, another one a workflow / 要提供的对象，不写时为带"
-        "知识库的示例智能体；配合 --profile site 时，第一个参数名为 question 的函数是智能体，其他函数"
-        "是工作流",
+        help=_TARGET_HELP,
     )
-    parser.add_argument("--host", help="address to listen on (127.0.0.1) / 监听地址")
+    parser.add_argument(
+        "--host", help="address to listen on (127.0.0.1) / 监听地址，默认 127.0.0.1"
+    )
     parser.add_argument(
         "--port",
         type=_parse_port,
@@ -154,7 +163,7 @@ def _load_target(target: str) -> Any:
     module_name, colon, path = target.partition(":")
     if not colon or not path:
         raise ValueError(
-            f"{target!r} is not of the form module:object / {target!r} 应为 module:object 的形式"
+            f"{target!r} is not of the form module:object / 参数应为 module:object 的形式"
         )
     # As `python -m` does: modules of the current directory come first.
     if (here := str(Path.cwd())) not in sys.path:

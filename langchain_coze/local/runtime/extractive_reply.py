@@ -27,7 +27,7 @@ def _build_answer(question: str, turn: Turn) -> str:
     chinese, chunks = text.is_chinese(question), turn.chunks
     if not chunks:
         if chinese:
-            return "我在知识库里没有找到与此有关的内容。"
+            return "我在知识库中没有找到相关内容。"
         return "I found nothing in my knowledge base about this."
     # The best sentences of the best passage, in their original order.
     terms = set(text.extract_query_terms(question))

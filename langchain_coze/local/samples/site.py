@@ -24,7 +24,7 @@ def answer_about_coze(question: str, turn: Turn) -> Iterator[Any]:
     yield ServerTool("search_documents", {"query": question}, [chunk.slice for chunk in found])
     if is_chinese(question):
         yield f"第 {number} 个问题："
-        yield found[0].slice if found else "没有找到与此有关的内容。"
+        yield found[0].slice if found else "没有找到相关内容。"
     else:
         yield f"Question {number}: "
         yield found[0].slice if found else "I found nothing about this."

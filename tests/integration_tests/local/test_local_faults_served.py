@@ -257,7 +257,11 @@ def test_the_command_reports_errors_in_one_sentence(coze: LocalCoze) -> None:
     problems = [
         (("--port", str(coze.port)), "already in use", "已被占用"),
         (("no_such_module:bot",), "no_such_module", ""),
-        (("langchain_coze.local",), "module:object", ""),
+        (
+            ("langchain_coze.local",),
+            "is not of the form module:object",
+            "应为 module:object 的形式",
+        ),
         (("--profile", "stadium"), "profile", ""),
     ]
     for arguments, english, chinese in problems:

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from typing import Any
@@ -6,6 +7,7 @@ import pytest
 
 import langchain_coze.local as package
 from langchain_coze.local import LocalBot, LocalCoze
+from langchain_coze.local.__main__ import main
 from langchain_coze.local.wire.ids import derive_id, generate_id
 
 
@@ -79,3 +81,15 @@ def test_ids_look_like_those_of_coze() -> None:
     assert len(set(made)) == 100
     assert all(len(i) == 19 and i.isdecimal() and int(i) < 2**63 for i in (*made, derive_id("a")))
     assert derive_id("a", "b") != derive_id("ab")
+
+
+def test_the_help_of_the_command_is_in_both_languages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    described = capsys.readouterr().out.partition("positional arguments:")[2]
+    entries = re.split(r"\n  (?=-|module)", described)[1:]
+    own = [entry for entry in entries if not entry.startswith("-h")]
+    assert len(own) == 6
+    for entry in own:
+        assert re.search(r" /\s", entry)
+        assert re.search("[\u4e00-\u9fff]", entry)

@@ -210,7 +210,7 @@ async def test_graph_streams_the_tokens_of_its_model() -> None:
         ("Where does tea grow?", "According to “tea_1”", "on hills"),
         ("茶叶长在哪里？", "根据知识库中的《tea_2》：", "山上"),
         ("How are cars built?", "I found nothing", "knowledge base"),
-        ("汽车怎么制造？", "我在知识库里没有找到", "内容"),
+        ("汽车怎么制造？", "我在知识库中没有找到", "内容"),
     ],
 )
 async def test_default_reply_is_extractive(question: str, begin: str, needle: str) -> None:
