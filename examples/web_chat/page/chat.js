@@ -2,7 +2,7 @@
 
 const TEXTS = {
   en: { restart: "New", send: "Send", stop: "Stop", ask: "Ask a question", start: "Run {0}", thinking: "Reasoning", result: "Result", arguments: "Arguments", answer: "Your answer", submit: "Submit", sources: "Sources", next: "Ask next", tokens: "{0} tokens: {1} in, {2} out", asks: "The workflow asks", stopped: "Stopped.", lost: "The connection broke before the answer was complete", lostText: "Check that the site still runs, and send it again.", session: "Your session has ended: reload the page.", hello: "Ask the bot, or run the workflow. Reloading the page keeps the thread." },
-  zh: { restart: "新对话", send: "发送", stop: "停止", ask: "请输入问题", start: "运行 {0}", thinking: "思考过程", result: "结果", arguments: "参数", answer: "您的回答", submit: "提交", sources: "来源", next: "还可以问", tokens: "{0} 个 token：输入 {1}，输出 {2}", asks: "工作流提问", stopped: "已停止。", lost: "回答尚未完成，连接已中断", lostText: "请确认网站仍在运行，然后重新发送。", session: "会话已失效，请刷新页面。", hello: "向智能体提问，或运行工作流。刷新页面后对话仍在。" },
+  zh: { restart: "新对话", send: "发送", stop: "停止", ask: "请输入问题", start: "运行 {0}", thinking: "思考过程", result: "结果", arguments: "参数", answer: "您的回答", submit: "提交", sources: "引用来源", next: "还可以问", tokens: "{0} 个 token：输入 {1}，输出 {2}", asks: "工作流提问", stopped: "已停止。", lost: "回答尚未完成，连接已中断", lostText: "请确认网站仍在运行，然后重新发送。", session: "会话已失效，请刷新页面。", hello: "向智能体提问，或运行工作流。刷新页面后对话仍在。" },
 };
 const language = /^zh/i.test(navigator.language) ? "zh" : "en";
 const $ = (id) => document.getElementById(id);
