@@ -22,11 +22,12 @@ GROUPS = (
     Group("Workflows", "工作流", "workflows workflow-questions workflow-runs"),
     Group("Agents", "Agent", "langgraph site"),
     Group("Connection", "连接", "authentication connections errors studio"),
-    Group("In production", "上线", "deployment security performance versions"),
+    Group("In production", "上线", "deployment batches security performance versions"),
     Group(
         "Testing",
         "测试",
-        "testing local-server local-bots local-workflows local-faults local-site local-api",
+        "testing local-server chat-page local-bots local-workflows local-faults local-site"
+        " local-api",
     ),
     Group("Reference", "参考", "reference/index examples wire"),
     Group("Project", "项目", "changelog contributing architecture releasing security-policy"),
