@@ -75,9 +75,7 @@ class ChatRoutes(RouteGroup):
     async def _cancel(self, context: RequestContext) -> Response:
         body = context.json_object
         ids = str(body.get("conversation_id")), str(body.get("chat_id"))
-        run = self._state.get_chat(*ids, context.owner)
-        if run.status not in {"created", "in_progress"}:
-            raise ApiError(4104)
+        run = self._state.get_running_chat(*ids, context.owner)
         run.cancel()
         return context.reply(run.profile.build_cancelled_chat(run.info))
 

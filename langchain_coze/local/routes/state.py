@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from langchain_coze.local.routes.stream_responses import StreamConnections
 from langchain_coze.local.wire.errors import ApiError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 OWNER_ID = derive_id("owner", "local")
 WORKSPACE_ID = derive_id("workspace", "local")
+_RUNNING = frozenset({"created", "in_progress"})
 
 ServedT = TypeVar("ServedT", "LocalBot", "LocalChatflow", "LocalWorkflow")
 
@@ -110,6 +112,7 @@ class ServerState(AppState):
     chats: dict[str, ChatRun] = field(default_factory=dict)
     # Id and owner of the chats that were not saved.
     unsaved: set[tuple[str, str]] = field(default_factory=set)
+    running_unsaved: WeakValueDictionary[str, ChatRun] = field(default_factory=WeakValueDictionary)
     issued_tokens: dict[str, IssuedToken] = field(default_factory=dict, repr=False)
     workflow_runs: dict[str, ServedRun] = field(default_factory=dict)
 
@@ -200,6 +203,7 @@ class ServerState(AppState):
             self.chats[run.ids.chat_id] = run
         else:
             self.unsaved.add((run.ids.chat_id, run.conversation.owner))
+            self.running_unsaved[run.ids.chat_id] = run
 
     def get_chat(self, conversation_id: str, chat_id: str, owner: str) -> ChatRun:
         """Return a saved chat; 4001 when this conversation and owner have none with this id."""
@@ -207,6 +211,19 @@ class ServerState(AppState):
         if run and (run.conversation.id, run.conversation.owner) == (conversation_id, owner):
             return run
         raise ApiError(4001)
+
+    def get_running_chat(self, conversation_id: str, chat_id: str, owner: str) -> ChatRun:
+        """Return a chat to cancel, saved or not; 4104 if it has ended.
+
+        Whether Coze can cancel a chat that is not saved is not documented (wire 2.8).
+        """
+        run = self.running_unsaved.get(chat_id)
+        ids = run and (run.conversation.id, run.conversation.owner)
+        if run is None or ids != (conversation_id, owner) or run.status not in _RUNNING:
+            run = self.get_chat(conversation_id, chat_id, owner)
+        if run.status not in _RUNNING:
+            raise ApiError(4104)
+        return run
 
 
 def find_by_id(served: Iterable[ServedT], wire_id: Any) -> ServedT | None:

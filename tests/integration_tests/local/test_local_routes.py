@@ -258,6 +258,25 @@ def test_a_conversation_has_one_chat_at_a_time_until_it_is_cancelled() -> None:
     assert kept["status"] == "canceled"
 
 
+def test_a_running_chat_that_is_not_saved_can_be_cancelled() -> None:
+    async def reply(_question: str) -> AsyncIterator[Any]:
+        yield "half"
+        yield Pause(0.3)
+        yield " whole"
+
+    with LocalCoze(LocalBot(reply)) as coze, LocalClient(coze) as client:
+        body = client.body() | {"auto_save_history": False}
+        with client.http.stream("POST", "/v3/chat", json=body) as response:
+            chunks = response.iter_raw()
+            created = json.loads(next(chunks).decode().split("data:")[1].split("\n")[0])
+            ids = {"conversation_id": created["conversation_id"], "chat_id": created["id"]}
+            cancelled = client.http.post("/v3/chat/cancel", json=ids).json()
+            assert (cancelled["code"], cancelled["data"]["status"]) == (0, "canceled")
+            other = client.http.post("/v3/chat/cancel", json=ids | {"conversation_id": "1"}).json()
+            assert other["code"] == 4001
+            list(chunks)
+
+
 def test_a_finished_chat_cannot_be_cancelled(client: LocalClient) -> None:
     chat = client.created()
     wait_for_chat(client, chat)
