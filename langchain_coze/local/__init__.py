@@ -10,7 +10,7 @@ with LocalCoze(LocalBot(knowledge=LocalKnowledge(["Tea grows on hills."]))) as c
 `LocalSite` is a project of coze.site. The pytest fixtures `local_coze`, `local_coze_env` and
 `local_site` can be imported from here too; only they need pytest.
 
-Layers, each imports only from those before it: `wire` (requests, replies, events and plain data),
+Layers; each imports only from earlier ones: `wire` (requests, replies, events and plain data),
 `faults`, the parts of replies and workflows, `runtime` (chats and runs), the public classes (bots,
 chatflows, workflows, knowledge, OAuth apps), `routes` and `samples`, `app` and `project`,
 `base_server`, `server` and `site`.
@@ -98,10 +98,10 @@ __all__ = [
     "knowledge_workflow",
 ]
 
-# The traceback of a failed reply is logged, but only in programs that set up logging.
+# Tracebacks of failed replies are logged, but shown only in programs that configure logging.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-# What needs an extra, or pytest.
+# Names whose modules need an extra or pytest.
 _LAZY = {
     "LocalCoze": "server",
     "LocalSite": "site",

@@ -45,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve bots until Ctrl-C or SIGTERM.
 
     Args:
-        argv: Command line without the program's name; that of the process when None.
+        argv: The command-line arguments; None for those of the process.
 
     Returns:
-        Exit status: 0 after a regular end, 1 when the server could not be started.
+        The exit status: 0 after a normal exit, 1 if the server could not be started.
     """
     arguments = _build_parser().parse_args(argv)
     try:
@@ -75,9 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse_port(text: str) -> int:
     port = int(text)
-    if not 0 <= port <= 65535:  # noqa: PLR2004 - what TCP has
+    if not 0 <= port <= 65535:  # noqa: PLR2004 - the range of TCP ports
         raise argparse.ArgumentTypeError(
-            "a port is a number from 0 to 65535 / 端口应为 0 到 65535 的整数"
+            "a port must be a number from 0 to 65535 / 端口应为 0 到 65535 的整数"
         )
     return port
 
@@ -112,13 +112,13 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quiet",
         action="store_true",
-        help="log no requests and no tracebacks to stderr / 不输出请求日志和调用栈",
+        help="do not log requests and tracebacks to stderr / 不输出请求日志和调用栈",
     )
     return parser
 
 
 def _log_to_stderr() -> None:
-    """Show one line per request, and the tracebacks of what is served."""
+    """Log one line per request, and the tracebacks of failed replies."""
     logger = logging.getLogger("langchain_coze.local")
     logger.addHandler(logging.StreamHandler())
     logger.setLevel(logging.INFO)
@@ -163,9 +163,9 @@ def _load_target(target: str) -> Any:
     module_name, colon, path = target.partition(":")
     if not colon or not path:
         raise ValueError(
-            f"{target!r} is not of the form module:object / 参数应为 module:object 的形式"
+            f"{target!r} does not have the form module:object / 参数应为 module:object 的形式"
         )
-    # As `python -m` does: modules of the current directory come first.
+    # Like `python -m`: modules in the current directory take precedence.
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
     value: Any = importlib.import_module(module_name)
@@ -178,7 +178,7 @@ def _format_address_error(error: OSError, arguments: argparse.Namespace) -> str:
     address = f"{arguments.host or '127.0.0.1'}:{arguments.port or 0}"
     if error.errno == errno.EADDRINUSE:
         return (
-            f"{address} is already in use: choose another --port, or leave it out for a free one.\n"
+            f"{address} is already in use: choose another --port, or omit it to use a free one.\n"
             f"{address} 已被占用：请用 --port 指定其他端口；不指定时会自动选择空闲端口。"
         )
     return (
@@ -199,8 +199,8 @@ def _warn_if_reachable(coze: Any) -> None:
             return
     address = f"{coze.host}:{coze.port}"
     sys.stderr.write(
-        f"Warning: other machines can reach {address}. Whoever knows the token can run your code; "
-        "it travels unencrypted. Leave out --host for this machine only.\n"
+        f"Warning: other machines can reach {address}. Anyone with the token can run your "
+        "code, and the token is sent unencrypted. Omit --host to allow only this machine.\n"
         f"警告：其他机器可以访问 {address}。任何知道令牌的人都能运行您的代码，而且令牌以明文传输。"
         "如果只需要本机访问，请不要指定 --host。\n"
     )
@@ -224,7 +224,7 @@ def _format_greeting(server: Any) -> str:
         f"Token / 令牌: {server.token}\n"
         f"{served}\n"
         f"{exports}\n"
-        "Ctrl-C ends it / 按 Ctrl-C 结束\n"
+        "Press Ctrl-C to stop / 按 Ctrl-C 结束\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""The application of a local server: routes, tokens, faults and errors of every request."""
+"""The application of a local server: it checks tokens, applies faults and builds error replies."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _FAULT_HEADER = "x-local-fault"
 
 
 class LocalApp(BaseApp):
-    """The application behind a `LocalCoze`; lives in one event loop."""
+    """The application behind a `LocalCoze`; it belongs to one event loop."""
 
     def __init__(
         self, settings: ServerSettings, requests: RequestLog, profile: CloudProfile
@@ -81,7 +81,7 @@ class LocalApp(BaseApp):
             ],
             exception_handlers={HTTPException: self._handle_no_route},
         )
-        # A path with an additional slash is another path.
+        # A path with a trailing slash is a different path.
         self.asgi.router.redirect_slashes = False
 
     def _build_endpoint(self, spec: RouteSpec) -> Callable[[Request], Awaitable[Response]]:
@@ -92,7 +92,7 @@ class LocalApp(BaseApp):
             except ApiError as error:
                 response = self._build_error_response(error, request, logid)
             except (ClientDisconnect, asyncio.CancelledError):
-                # Cancelled: the server stops. uvicorn would log the cancellation as an error.
+                # The server is stopping. uvicorn would log the cancellation as an error.
                 response = DroppedResponse(self.state.connections)
             except Exception as error:
                 logger.exception("%s %s failed", request.method, request.url.path)
@@ -109,7 +109,7 @@ class LocalApp(BaseApp):
         authorization = headers.get("authorization", "")
         scheme, _, token = authorization.partition(" ")
         owner = "" if spec.public else self.state.authenticate(token if scheme == "Bearer" else "")
-        # A route that takes files reads them itself.
+        # A route for uploads reads the form itself.
         is_multipart = headers.get("content-type", "").startswith("multipart/")
         content = b"" if is_multipart else await _read_content(request)
         body = decode_json(content)
@@ -136,9 +136,9 @@ class LocalApp(BaseApp):
         return response
 
     def _create_token_error(self, path: str, authorization: str, body: Any) -> ApiError:
-        """Return the error of a request without a valid token.
+        """Return the error for a request without a valid token.
 
-        For a chat the hosted service looks for the bot before it judges a token (wire 1.5).
+        For a chat, the hosted service looks up the bot before it checks the token (wire 1.5).
         """
         profile = self.state.profile
         names_bot = path == "/v3/chat" and authorization and isinstance(body, dict)
@@ -153,7 +153,7 @@ class LocalApp(BaseApp):
     # Faults -----------------------------------------------------------------------------------
 
     def _collect_faults(self, path: str, headers: Mapping[str, str], body: Any) -> FaultSet:
-        """Return the faults for a request: those of the server, of its target, and its own."""
+        """Return the faults for a request: from the server, its target and its header."""
         try:
             sources = {"server": read_faults(self.state.settings.faults)}
             if target := self.state.find_target(path, body):
@@ -207,7 +207,7 @@ class LocalApp(BaseApp):
 
 
 async def _read_content(request: Request) -> bytes:
-    """Return the body; one that is too large is read to its end, so the client sees the error."""
+    """Return the body; read one that is too large to its end, so that the client sees the error."""
     is_run = request.url.path.startswith(("/v1/workflow/", "/v1/workflows/"))
     max_size = _MAX_RUN_BODY_SIZE if is_run else _MAX_BODY_SIZE
     size, chunks = 0, []

@@ -1,4 +1,4 @@
-"""The bots and chatflows that a local server has."""
+"""The bots and chatflows of a local server."""
 
 from __future__ import annotations
 
@@ -21,37 +21,39 @@ class LocalBot(ReplyingBot):
     """A bot of a `LocalCoze` server.
 
     Attributes:
-        reply: Its reply. A LangChain Runnable (chat model, chain, LangGraph graph) is
-            called with the messages of the conversation and streamed. A function is called with the
-            question; with a second parameter it also gets a `Turn`. It may be `async`; it may
-            return a string, or yield strings and parts such as `Reasoning` and `ClientTool`. None:
-            the bot answers with sentences from its knowledge base, in the language of the question.
-        bot_id: Its id; by default a decimal string of 19 digits made from the name.
-        name: Its name; by default the function's name.
-        description: What it is for.
-        prompt: Its system prompt; `{{name}}` stands for a prompt variable of the request
-            (`custom_variables`). Seen by Runnables and in `Turn.prompt`.
-        knowledge: Its knowledge base, or several as a list of `LocalKnowledge`, or documents or
-            texts for one. Every turn of a bot with knowledge starts with a recall: the best
-            passages of all knowledge bases, each with the id and name of its knowledge base.
-        k: The largest number of passages in a recall; None: the largest `k` of the knowledge
+        reply: The reply. A LangChain Runnable (chat model, chain, LangGraph graph) gets the
+            messages of the conversation, and its output is streamed. A function gets the question,
+            and a `Turn` if it has a second parameter. It may be `async`; it may return a string,
+            or yield strings and parts such as `Reasoning` and `ClientTool`. None answers with
+            sentences from the knowledge base, in the language of the question.
+        bot_id: The id; by default 19 digits derived from the name.
+        name: The name; by default the function's name.
+        description: The description.
+        prompt: The system prompt; `{{name}}` stands for a prompt variable of the request
+            (`custom_variables`). Runnables get it as a system message, functions as
+            `Turn.prompt`.
+        knowledge: One `LocalKnowledge`, a list of several, or documents or texts for a new one.
+            Every turn of a bot with knowledge starts with a recall of the best passages of all its
+            knowledge bases; each passage has the id and name of its knowledge base.
+        k: The maximum number of passages in a recall; None uses the largest `k` of the knowledge
             bases.
-        recalls: `"one"` message for all knowledge bases, or one for `"each"`, in their order
-            and each of a different agent, as bots with several agents send their recalls.
-        on_demand: The model calls the search: a `function_call` and a `tool_response` of the
-            knowledge plugin come before the recall, and no recall when nothing was found. How
-            Coze shows such a call is not recorded (wire 3.5); names and output are our choice.
-        follow_ups: Questions to suggest after each answer, or a function from the question to them.
-        published: False: requests fail with 4015, unless they are for the draft.
+        recalls: `"one"` sends one message for all knowledge bases. `"each"` sends one for each of
+            them in order, from different agents, as bots with several agents do.
+        on_demand: Whether the model calls the search: a `function_call` and a `tool_response` of
+            the knowledge plugin precede the recall, and nothing found means no recall. No recording
+            shows such a call (wire 3.5); its names and output are our choice.
+        follow_ups: Questions to suggest after each answer, or a function that returns them for a
+            question.
+        published: If False, requests fail with 4015, except those for the draft.
         delay: Seconds between two deltas.
-        burst: How many deltas may reach the client in one network write.
-        quota: After this many chats, requests fail with 4028; None: never.
-        faults: Faults of its replies, see `Fault`.
+        burst: The maximum number of deltas in one network write.
+        quota: The number of chats after which requests fail with 4028; None for no limit.
+        faults: Faults to inject into its replies; see `Fault`.
 
     Raises:
-        TypeError: `reply` cannot be used as a reply, or `knowledge` as knowledge.
-        ValueError: A fault is unknown, `burst` or `k` is below 1, `recalls` has another value, or
-            two knowledge bases have the same id.
+        TypeError: `reply` or `knowledge` has an unsupported type.
+        ValueError: A fault or the value of `recalls` is unknown, `burst` or `k` is below 1, or two
+            knowledge bases have the same id.
 
     Example:
         >>> def shout(question: str) -> str:
@@ -72,7 +74,7 @@ class LocalBot(ReplyingBot):
     is_chatflow = False
 
     def __post_init__(self) -> None:
-        """Set the name and id; reject settings that cannot be used."""
+        """Set the name and id; reject invalid settings."""
         self.name = self.name or derive_name(self.reply)
         self.bot_id = self.bot_id or derive_id("bot", self.name)
         bases = as_knowledge_bases(self.knowledge)
@@ -80,13 +82,13 @@ class LocalBot(ReplyingBot):
         self.knowledge = bases[0] if len(bases) == 1 else bases or None
         self.bases = bases
         if self.recalls not in {"one", "each"}:
-            raise ValueError(f"recalls is 'one' or 'each', not {self.recalls!r}")
+            raise ValueError(f"recalls must be 'one' or 'each', not {self.recalls!r}")
         if self.k is not None and self.k < 1:
             raise ValueError("k must be at least 1")
         self._set_reply(extract_reply if self.reply is None else self.reply, self.bot_id)
 
     async def search(self, question: str) -> AsyncIterator[RecallMessage]:
-        """Search the knowledge bases; yield the content of each recall message."""
+        """Search the knowledge bases, and yield the content of each recall message."""
         if self.recalls == "each":
             for base in self.bases:
                 chunks = await base.asearch(question, self.k)
@@ -149,22 +151,22 @@ class LocalChatflow(ReplyingBot):
     """A chatflow of a `LocalCoze` server (wire 4.6).
 
     Attributes:
-        reply: Its reply, as that of a `LocalBot`. `Turn.parameters` has the
-            values of its start node.
-        workflow_id: Its id; by default a decimal string of 19 digits made from the name.
-        name: Its name; by default the function's name.
-        app_id: The app that it belongs to; requests must name it. A chatflow without one is from
-            the library: requests name a bot of the server, or any app.
-        description: What it is for.
-        follow_ups: Questions to suggest after each answer, or a function from the question to them.
-        published: False: requests fail with 4200.
+        reply: The reply, as for a `LocalBot`. `Turn.parameters` has the values of the start node.
+        workflow_id: The id; by default 19 digits derived from the name.
+        name: The name; by default the function's name.
+        app_id: The app of the chatflow, which requests must name. Without one, the chatflow is in
+            the library, and requests name a bot of the server, or any app.
+        description: The description.
+        follow_ups: Questions to suggest after each answer, or a function that returns them for a
+            question.
+        published: If False, requests fail with 4200.
         delay: Seconds between two deltas.
-        burst: How many deltas may reach the client in one network write.
-        quota: After this many runs, requests fail with 4028; None: never.
-        faults: Faults of its replies, see `Fault`.
+        burst: The maximum number of deltas in one network write.
+        quota: The number of runs after which requests fail with 4028; None for no limit.
+        faults: Faults to inject into its replies; see `Fault`.
 
     Raises:
-        TypeError: `reply` cannot be used as a reply.
+        TypeError: `reply` has an unsupported type.
         ValueError: A fault is unknown, or `burst` is below 1.
 
     Example:
@@ -180,7 +182,7 @@ class LocalChatflow(ReplyingBot):
     app_id: str = ""
 
     def __post_init__(self) -> None:
-        """Set the name and id; reject settings that cannot be used."""
+        """Set the name and id; reject invalid settings."""
         self.name = self.name or derive_name(self.reply)
         self.workflow_id = self.workflow_id or derive_id("chatflow", self.name)
         self._set_reply(self.reply, self.workflow_id)

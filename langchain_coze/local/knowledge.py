@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
     from langchain_core.documents import Document
 
-# Passages are short: that a term occurs matters more than how often, and length matters little.
+# Passages are short: whether a term occurs matters more than how often, and length hardly matters.
 _K1, _B = 0.6, 0.4
 
 
 class LocalKnowledge:
     """Documents that a `LocalBot` searches before it answers.
 
-    Long texts are cut into passages at paragraph and sentence ends. Searching uses BM25; Chinese is
-    matched by pairs of neighbouring characters, other languages by lower-cased words.
+    Long texts are cut into passages at paragraph and sentence ends. The search uses BM25, with
+    pairs of adjacent characters for Chinese and lower-cased words for other languages.
 
     Args:
-        documents: LangChain `Document` objects or plain strings. Of the metadata, `title` is
-            the document's name, `source` its address (used as link when it is an http address,
-            as name when there is no title), `document_id` its id; `format_type` and
-            `source_type` are its types, by default a text, from a web page if it has a link.
+        documents: LangChain `Document` objects or plain strings. These metadata are used: `title`
+            (the document's name), `source` (its link if it is an http address, its name if there is
+            no title), `document_id`, `format_type` and `source_type` (by default a text, from a web
+            page if it has a link).
         name: Name of the knowledge base.
-        dataset_id: Its id, a decimal string; by default made from the name.
-        k: The largest number of passages that a search returns.
-        chunk_size: The longest passage, in characters.
-        min_score: Passages scored lower are left out; 0 keeps every passage that shares a term with
-            the question.
-        delay: Additional seconds for a bot's search; `search` itself does not wait.
+        dataset_id: The id, a decimal string; by default derived from the name.
+        k: The maximum number of passages that a search returns.
+        chunk_size: The maximum length of a passage, in characters.
+        min_score: The minimum score of a passage; 0 keeps every passage that shares a term with the
+            question.
+        delay: Seconds by which a bot's search is delayed; `search` itself does not wait.
 
     Raises:
         ValueError: `k` or `chunk_size` is below 1, or `delay` below 0.
@@ -92,7 +92,7 @@ class LocalKnowledge:
         return len(self._passages)
 
     def __repr__(self) -> str:
-        """Return name and size."""
+        """Return the name and the number of passages."""
         return f"LocalKnowledge(name={self.name!r}, passages={len(self)})"
 
     def as_json(self, owner_id: str, space_id: str) -> dict[str, Any]:
@@ -126,11 +126,11 @@ class LocalKnowledge:
         }
 
     def search(self, query: str, k: int | None = None) -> list[RecalledChunk]:
-        """Find the passages that answer a question best.
+        """Return the passages that best match a question.
 
         Args:
             query: The question, in any mix of languages.
-            k: The largest number of passages; None: the knowledge base's `k`.
+            k: The maximum number of passages; None uses the `k` of the knowledge base.
 
         Returns:
             Passages, best first. Empty when nothing matches. A score is the share of the question's
@@ -150,7 +150,7 @@ class LocalKnowledge:
         known_terms = [term for term in terms if term in self._frequency]
         if not known_terms:
             return []
-        # A term of the question that is in no passage lowers every score.
+        # Terms of the question that occur in no passage lower every score.
         max_score = sum(map(self._compute_idf, terms))
         scores = self._index.get_scores(known_terms)
         ranked = sorted(
@@ -167,7 +167,7 @@ class LocalKnowledge:
 
         Args:
             query: The question, in any mix of languages.
-            k: The largest number of passages; None: the knowledge base's `k`.
+            k: The maximum number of passages; None uses the `k` of the knowledge base.
 
         Raises:
             ImportError: The search library is missing (extra `local`).
@@ -213,7 +213,7 @@ class LocalKnowledge:
             if self._index is not None:
                 return
             try:
-                import bm25s  # noqa: PLC0415 - it brings numpy, which not every server needs
+                import bm25s  # noqa: PLC0415 - imports numpy, which not every server needs
             except ImportError as error:
                 raise ImportError(
                     "Searching a knowledge base needs bm25s: pip install bm25s"
@@ -221,7 +221,7 @@ class LocalKnowledge:
             terms = [extract_index_terms(f"{p.document_name}\n{p.slice}") for p in self._passages]
             self._frequency = Counter(term for passage in terms for term in set(passage))
             index = bm25s.BM25(method="lucene", k1=_K1, b=_B)
-            logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets DEBUG itself
+            logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets it to DEBUG
             index.index(terms, show_progress=False)
             self._index = index
 
@@ -232,7 +232,7 @@ class LocalKnowledge:
 
 
 def _as_int(value: Any, default: int) -> int:
-    """Return a number, or the default; other loaders use the same keys for strings."""
+    """Return an int unchanged, or the default: some loaders store strings under the same keys."""
     return value if isinstance(value, int) else default
 
 
@@ -263,7 +263,7 @@ def _pack_sentences(paragraph: str, size: int) -> list[str]:
 
 
 def _join_short(passages: list[str], size: int) -> list[str]:
-    """Join headings and one-line paragraphs to their neighbour: alone they have little content."""
+    """Join headings and one-line paragraphs with their neighbour, because they say little alone."""
     joined: list[str] = []
     for passage in passages:
         if joined and len(joined[-1]) + 1 + len(passage) <= size // 2:
@@ -274,7 +274,7 @@ def _join_short(passages: list[str], size: int) -> list[str]:
 
 
 def as_knowledge_bases(knowledge: Any) -> tuple[LocalKnowledge, ...]:
-    """Return what `LocalBot.knowledge` accepts as a tuple of knowledge bases."""
+    """Return a value of `LocalBot.knowledge` as a tuple of knowledge bases."""
     if knowledge is None:
         return ()
     if isinstance(knowledge, LocalKnowledge):
@@ -284,5 +284,5 @@ def as_knowledge_bases(knowledge: Any) -> tuple[LocalKnowledge, ...]:
     if not bases:
         return (LocalKnowledge(items),)
     if len(bases) < len(items):
-        raise TypeError("knowledge is one or several LocalKnowledge, or documents: not both")
+        raise TypeError("knowledge must be LocalKnowledge objects or documents, not both")
     return bases

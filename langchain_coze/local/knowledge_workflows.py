@@ -1,4 +1,4 @@
-"""A workflow that searches a knowledge base, as the one that a retriever runs (wire 3.5)."""
+"""A workflow that searches a knowledge base, for a retriever (wire 3.5)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from langchain_coze.local.workflows import LocalWorkflow
 def knowledge_workflow(
     knowledge: Any, *, parameter: str = "input", output: str = "outputList", **fields: Any
 ) -> LocalWorkflow:
-    """Return a workflow of a start node, a knowledge node and an End node.
+    """Return a workflow with a start node, a knowledge node and an End node.
 
     Args:
-        knowledge: A `LocalKnowledge`, or documents or texts to make one of.
-        parameter: Name of the start node's parameter, a string: the question.
-        output: Name of the End node's variable: a list of `{"documentId": …, "output": …}`, best
-            first, with the slice as `output`. Nothing found is an empty list, on Studio null.
-        **fields: Other fields of the `LocalWorkflow`; the default name is that of the knowledge
+        knowledge: A `LocalKnowledge`, or documents or texts for a new one.
+        parameter: The name of the start node's parameter for the question, a string.
+        output: The name of the End node's variable: a list of `{"documentId": …, "output": …}`,
+            best first; `output` is the slice. If nothing is found, the list is empty, or null on
+            Studio.
+        **fields: Other fields of the `LocalWorkflow`; `name` defaults to the name of the knowledge
             base.
 
-    Source: the knowledge node of Coze Studio (wire 3.5); the hosted service is believed to return
-    the same.
+    Source: the knowledge node of Coze Studio (wire 3.5); the hosted service probably returns the
+    same.
 
     Example:
         >>> workflow = knowledge_workflow(["Tea grows on hills."], name="find_tea")
@@ -55,5 +56,5 @@ def knowledge_workflow(
 
 
 def _parse_document_id(document_id: str) -> int:
-    """Return a document id as Studio writes it: a number, too large for a double."""
+    """Return a document id as a number, as Studio does; it is too large for a double."""
     return int(document_id if document_id.isdecimal() else derive_id("document", document_id))

@@ -1,8 +1,8 @@
 """pytest fixtures with a local server.
 
 Load them with `pytest_plugins = ["langchain_coze.local.pytest_plugin"]` in `conftest.py`, or
-with `pytest -p langchain_coze.local.pytest_plugin`. They are not loaded by themselves: other test
-suites of the same environment should not pay for a server that they do not use.
+with `pytest -p langchain_coze.local.pytest_plugin`. They are not loaded automatically, so that
+other test suites in the same environment do not pay for an unused server.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
     for name, fields in (("LocalCoze", "bots=…"), ("LocalSite", "agent=…")):
         marker = f"local_{name.removeprefix('Local').lower()}({fields}, **fields)"
-        config.addinivalue_line("markers", f"{marker}: arguments of the fixture's {name}, by name")
+        config.addinivalue_line("markers", f"{marker}: keyword arguments for {name}")
 
 
 @pytest.fixture
 def local_coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
-    """Return a running `LocalCoze`, stopped after the test.
+    """Return a running `LocalCoze`, which is stopped after the test.
 
-    It serves the sample bot, unless there is a marker `local_coze`. The marker takes the arguments
-    of `LocalCoze` by name; put it on a test, a class, or a module.
+    It serves the sample bot by default. A marker `local_coze` on a test, a class or a module passes
+    keyword arguments to `LocalCoze`.
 
     Raises:
         TypeError: The marker has a positional argument.
 
     Example:
-        >>> # With @pytest.mark.local_coze(bots=str.upper, faults="idle=1") it serves another bot.
+        >>> # With @pytest.mark.local_coze(bots=str.upper, faults="idle=1") another bot is served.
         >>> def test_answer(local_coze):
         ...     assert local_coze.bots[0].knowledge
     """
@@ -48,16 +48,16 @@ def local_coze(request: pytest.FixtureRequest) -> Iterator[LocalCoze]:
 def _read_marker(request: pytest.FixtureRequest, name: str, field: str) -> dict[str, Any]:
     marker = request.node.get_closest_marker(name)
     if marker and marker.args:
-        # A single function as argument never arrives here: pytest marks the function instead.
-        raise TypeError(f"{name} takes its arguments by name: @pytest.mark.{name}({field}=…)")
+        # A single function as argument is never seen here: pytest marks that function instead.
+        raise TypeError(f"{name} accepts only keyword arguments: @pytest.mark.{name}({field}=…)")
     return dict(marker.kwargs) if marker else {}
 
 
 @pytest.fixture
 def local_coze_env(local_coze: LocalCoze, monkeypatch: pytest.MonkeyPatch) -> LocalCoze:
-    """Return the same server; environment variables point to it during the test.
+    """Return the same server; set environment variables to it during the test.
 
-    So code that makes a `ChatCoze()` without arguments is tested as it is.
+    Code that creates a `ChatCoze()` without arguments can then be tested unchanged.
 
     Example:
         >>> def test_address(local_coze_env):
@@ -72,10 +72,10 @@ def local_coze_env(local_coze: LocalCoze, monkeypatch: pytest.MonkeyPatch) -> Lo
 def local_site(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[LocalSite]:
-    """Return a running `LocalSite`, stopped after the test.
+    """Return a running `LocalSite`, which is stopped after the test.
 
-    It serves the sample agent, unless there is a marker `local_site` with the arguments of
-    `LocalSite` by name. `COZE_SITE_BASE` and `COZE_SITE_TOKEN` point to it during the test.
+    It serves the sample agent by default. A marker `local_site` passes keyword arguments to
+    `LocalSite`. During the test, `COZE_SITE_BASE` and `COZE_SITE_TOKEN` are set to it.
 
     Raises:
         TypeError: The marker has a positional argument.
@@ -85,7 +85,7 @@ def local_site(
         >>> def test_address(local_site):
         ...     assert os.environ["COZE_SITE_BASE"] == local_site.base_url
     """
-    from langchain_coze.local.site import LocalSite  # noqa: PLC0415 - it imports langgraph
+    from langchain_coze.local.site import LocalSite  # noqa: PLC0415 - imports langgraph
 
     with LocalSite(**_read_marker(request, "local_site", "agent")) as site:
         for name, value in site.environment.items():

@@ -1,8 +1,7 @@
 """The parts of a reply, besides plain text.
 
-A reply function that is a generator yields these, mixed with `str` (text of the answer). At
-`ClientTool` and `Ask` the generator waits: `output = yield ClientTool(…)` continues when the client
-has answered.
+A reply generator yields these parts, mixed with `str` (text of the answer). At a `ClientTool` or an
+`Ask` it is paused: `output = yield ClientTool(…)` continues after the client has answered.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class WorkflowQuestion:
-    """A part that needs an answer; the base of those that are defined elsewhere."""
+    """The base of questions to the user that are defined in other modules."""
 
     __slots__ = ()
 
 
 class Part:
-    """The base of all parts but text."""
+    """The base of all parts except text."""
 
     __slots__ = ()
 
@@ -43,7 +42,7 @@ class Reasoning(Part):
 
 @dataclass(frozen=True, slots=True)
 class NewAnswer(Part):
-    """Close the answer message that is open; text that follows goes to another message id.
+    """Close the open answer message; the following text gets another message id.
 
     Example:
         >>> NewAnswer()
@@ -53,13 +52,13 @@ class NewAnswer(Part):
 
 @dataclass(frozen=True, slots=True)
 class ServerTool(Part):
-    """A plugin that the bot called on the server: messages `function_call` and `tool_response`.
+    """A plugin call on the server: the messages `function_call` and `tool_response`.
 
     Attributes:
-        name: `plugin-api`, as Coze names it; without a hyphen plugin and API are named alike.
+        name: `plugin-api`, as Coze names it; without a hyphen, both have this name.
         arguments: The arguments of the call.
-        output: Its output. A string is wrapped as Coze's own plugins wrap text
-            (`response_for_model`); anything else is sent as its JSON.
+        output: The output. A string is wrapped like the text of Coze's plugins
+            (`response_for_model`); any other value is sent as JSON.
 
     Example:
         >>> ServerTool("weather-today", {"city": "杭州"}, "22 degrees").name
@@ -73,16 +72,15 @@ class ServerTool(Part):
 
 @dataclass(frozen=True, slots=True)
 class ClientTool(Part):
-    """A call of a tool that the client runs: a local plugin (wire 2.6).
+    """A call of a local plugin, a tool that the client runs (wire 2.6).
 
-    The turn stops with `conversation.chat.requires_action`. When the client has submitted the
-    result, the generator continues: `output = yield ClientTool(…)` is that result, a string. A
-    tuple of them makes several calls at once and returns the list of their results, in order.
+    The turn stops with `conversation.chat.requires_action`. After the client has submitted the
+    result, the generator continues: `output = yield ClientTool(…)` returns the result as a string.
+    A tuple of calls makes them at once and returns a list of their results, in order.
 
     Attributes:
         name: The name of the tool.
-        arguments: The arguments of the call. A string is sent as is, which allows arguments that
-            are not valid JSON.
+        arguments: The arguments of the call. A string is sent unchanged, so it may be invalid JSON.
 
     Example:
         >>> ClientTool("get_weather", {"city": "杭州"}).arguments
@@ -95,16 +93,16 @@ class ClientTool(Part):
 
 @dataclass(frozen=True, slots=True)
 class Ask(Part):
-    """A question to the user, as the question node of a workflow sends it (wire 2.5, 4.6).
+    """A question to the user, like that of a workflow's question node (wire 2.5, 4.6).
 
-    The turn ends with the question as its answer, and a `verbose` message `interrupt`. The next
-    message of the user in the same conversation resumes the generator: `answer = yield Ask(…)` is
-    its text.
+    The turn ends with the question as its answer, and with a `verbose` message `interrupt`. The
+    user's next message in the same conversation resumes the generator: `answer = yield Ask(…)`
+    returns its text.
 
     Attributes:
         question: The question.
-        options: Answers to choose from. They are below the question, one per line; how Coze
-            writes them as text is not recorded.
+        options: Answers to choose from, appended to the question, one per line. No recording shows
+            how Coze writes them as text.
 
     Example:
         >>> Ask("Which city?", ["Hangzhou", "Suzhou"]).text.splitlines()
@@ -122,7 +120,7 @@ class Ask(Part):
 
 @dataclass(frozen=True, slots=True)
 class FollowUp(Part):
-    """A question the user might ask next; sent after all answers, as on Coze.
+    """A suggested question; sent after all answers, as on Coze.
 
     Attributes:
         text: The question.
@@ -137,7 +135,7 @@ class FollowUp(Part):
 
 @dataclass(frozen=True, slots=True)
 class Card(Part):
-    """An answer with `content_type` card: sent once, complete, with another message id.
+    """An answer with `content_type` card: sent in one piece, with another message id.
 
     Attributes:
         content: The card's JSON text, or any JSON value.
@@ -152,15 +150,15 @@ class Card(Part):
 
 @dataclass(frozen=True, slots=True)
 class Media(Part):
-    """An answer with images, files or audio: `content_type` object_string, sent complete.
+    """An answer with images, files or audio: `content_type` object_string, sent in one piece.
 
     Attributes:
-        items: As on the wire: each has a `type` (text, image, file or audio) and `text`,
-            `file_url` or `file_id` (wire 2.1). That a bot's answers have this form is an
-            assumption: the API's pages document it for questions.
+        items: The items in wire format: each has a `type` (text, image, file or audio) and `text`,
+            `file_url` or `file_id` (wire 2.1). It is an assumption that answers have this form:
+            Coze documents it only for questions.
 
     Raises:
-        ValueError: An item has no known type.
+        ValueError: The type of an item is unknown.
 
     Example:
         >>> Media([{"type": "image", "file_url": "https://example.com/tea.png"}]).items[0]["type"]
@@ -170,18 +168,18 @@ class Media(Part):
     items: Sequence[Mapping[str, str]]
 
     def __post_init__(self) -> None:
-        """Reject items that no client can read."""
+        """Reject items with an unknown type."""
         for item in self.items:
             if item.get("type") not in {"text", "image", "file", "audio"}:
-                raise ValueError(f"an item's type is text, image, file or audio: {item!r}")
+                raise ValueError(f"an item must have the type text, image, file or audio: {item!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Speech(Part):
-    """Spoken sound: `conversation.audio.delta` after `chat.completed` (wire 2.4).
+    """Spoken audio: `conversation.audio.delta` after `chat.completed` (wire 2.4).
 
     Attributes:
-        data: A part of the sound; Coze sends raw 16-bit samples at 24 kHz, one channel.
+        data: A piece of audio; Coze sends raw 16-bit samples at 24 kHz, one channel.
 
     Example:
         >>> len(Speech(bytes(480)).data)
@@ -197,7 +195,7 @@ class Verbose(Part):
 
     Attributes:
         msg_type: For example `multi_agents_jump_to_agent`.
-        data: A string is sent as it is, anything else as its JSON text.
+        data: A string is sent unchanged, any other value as JSON.
 
     Example:
         >>> Verbose("time_capsule_recall", "").msg_type
@@ -213,7 +211,7 @@ class Pause(Part):
     """Silence in the middle of the turn.
 
     Attributes:
-        seconds: How long.
+        seconds: The duration.
 
     Example:
         >>> Pause(0.5).seconds
@@ -240,7 +238,7 @@ class Fail(Part):
     msg: str = "event interval error"
 
 
-# A tuple is several calls at once, see `needs_answer`.
+# A tuple means several calls at once; see `needs_answer`.
 ReplyPart: TypeAlias = str | Part | tuple[ClientTool, ...]
 PART_TYPES = (str, Part)
 

@@ -1,4 +1,4 @@
-"""The requests that a server received, bounded in number and bytes."""
+"""The requests that a server has received, limited in number and bytes."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _MAX_BYTES = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """A request that the server received.
+    """A request that the server has received.
 
     Attributes:
         method: `GET` or `POST`.
         path: Path without query.
         query: Query parameters.
         headers: Headers, with lower-case names.
-        content: The bytes of the body; empty for files, and without a valid token.
+        content: The bytes of the body; empty for uploads, and for requests without a valid token.
     """
 
     method: str
     path: str
     query: Mapping[str, str]
-    headers: Mapping[str, str] = field(repr=False)  # they include a token
+    headers: Mapping[str, str] = field(repr=False)  # they contain a token
     content: bytes = field(repr=False)
 
     @property
@@ -40,7 +40,7 @@ class RecordedRequest:
 class RequestLog:
     """The last `max_requests` requests, oldest first.
 
-    It keeps fewer when their bodies have more than 32 MB, but always the last one.
+    It keeps fewer if their bodies exceed 32 MB, but always the last one.
     """
 
     def __init__(self, max_requests: int) -> None:
@@ -50,7 +50,7 @@ class RequestLog:
         self.requests: deque[RecordedRequest] = deque()
 
     def append(self, request: RecordedRequest) -> None:
-        """Add a request; forget the oldest ones when there are too many."""
+        """Add a request; drop the oldest ones above the limit."""
         self.requests.append(request)
         self._size += len(request.content)
         while len(self.requests) > self._max_requests or (
@@ -59,7 +59,7 @@ class RequestLog:
             self._size -= len(self.requests.popleft().content)
 
     def clear(self) -> None:
-        """Forget all requests."""
+        """Drop all requests."""
         self.requests.clear()
         self._size = 0
 

@@ -33,13 +33,13 @@ _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 
 @dataclass(frozen=True, slots=True)
 class TurnFile:
-    """A file, image or sound of a question.
+    """A file, image or audio of a question.
 
     Attributes:
         kind: `file`, `image` or `audio`.
-        name: Name of the uploaded file; empty for an address.
-        data: Bytes of the uploaded file; empty for an address.
-        url: Address of the file; empty for an uploaded one.
+        name: The name of an uploaded file; empty for a URL.
+        data: The bytes of an uploaded file; empty for a URL.
+        url: The URL of the file; empty for an uploaded file.
 
     Example:
         >>> TurnFile("image", url="https://example.com/tea.png").data
@@ -53,7 +53,7 @@ class TurnFile:
 
 
 class BotInfo(Protocol):
-    """The bot or chatflow of a turn, as its reply sees it: a `LocalBot` or `LocalChatflow`."""
+    """The attributes of a `LocalBot` or `LocalChatflow` that its reply can read."""
 
     name: str
     description: str
@@ -62,20 +62,20 @@ class BotInfo(Protocol):
 
 @dataclass(frozen=True)
 class Turn:
-    """One question, with everything that the server knows about it.
+    """One question and its context, for a reply function.
 
     Attributes:
         question: Text of the user's last message.
         bot: The `LocalBot` or `LocalChatflow`.
-        chunks: The passages that its knowledge bases have for the question, best first.
-        has_knowledge: Whether the bot has a knowledge base at all.
+        chunks: The recalled passages of its knowledge bases, best first.
+        has_knowledge: Whether the bot has a knowledge base.
         user_id: The `user_id` of the request.
         custom_variables: Values for the bot's prompt variables.
         parameters: The `parameters` of the request, for the start node of a chatflow.
         meta_data: The `meta_data` of the request.
-        conversation_id: Conversation the turn belongs to.
-        chat_id: Id of the turn.
-        entries: The messages of the conversation as requests had them, oldest first.
+        conversation_id: The id of the conversation.
+        chat_id: The id of the chat.
+        entries: The messages of the conversation in request format, oldest first.
         uploads: The user's uploaded files, by file id.
     """
 
@@ -94,7 +94,7 @@ class Turn:
 
     @cached_property
     def files(self) -> tuple[TurnFile, ...]:
-        """The files of the question: those of the user's messages after the last answer."""
+        """The files of the question, from the user's messages after the last answer."""
         files: deque[TurnFile] = deque()
         for entry in reversed(self.entries):
             if entry.role != "user":
@@ -108,15 +108,15 @@ class Turn:
 
     @cached_property
     def prompt(self) -> str:
-        """The bot's prompt with the request's values for its `{{variables}}`."""
+        """The bot's prompt, with its `{{variables}}` replaced by values of the request."""
         return _VARIABLE.sub(lambda m: self.custom_variables.get(m[1], ""), self.bot.prompt)
 
     @cached_property
     def messages(self) -> list[BaseMessage]:
         """The conversation as LangChain messages, oldest first.
 
-        The first one is a system message when the bot has a prompt or its knowledge base found
-        something: the model of a Coze bot sees both, too.
+        The first one is a system message if the bot has a prompt or recalled something, because the
+        model of a Coze bot sees both.
         """
         passages = [f"[{n}] {c.document_name}\n{c.slice}" for n, c in enumerate(self.chunks, 1)]
         recalled = ["Recalled from the knowledge base:", *passages] if passages else []
@@ -147,7 +147,7 @@ def _build_block(item: Mapping[str, Any], uploads: Mapping[str, StoredFile]) -> 
 
 
 def _add_tool_step(messages: list[BaseMessage], entry: EnterMessage) -> None:
-    """Add a call to the AI message before it, or the result of the oldest call without one."""
+    """Add a call to the previous AI message, or add the result of the oldest pending call."""
     if entry.type == "function_call":
         if not (messages and isinstance(messages[-1], AIMessage)):
             messages.append(AIMessage(""))
@@ -179,7 +179,7 @@ def _find_open_calls(messages: list[BaseMessage]) -> list[str]:
 
 
 def _drop_open_calls(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """Drop calls that the client never answered: models reject a history with them."""
+    """Drop calls without a result: models reject a history that contains them."""
     open_ids = set(_find_open_calls(messages))
     remaining: list[BaseMessage] = []
     for message in messages:

@@ -1,4 +1,4 @@
-"""What the function of a workflow gets and yields, besides text."""
+"""The objects that a workflow function gets and yields, apart from text."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from langchain_coze.local.wire.files import StoredFile
 
 MESSAGE_NODE = "Message"
-_FILE_HINT = 'a file is given as its address, or as the JSON text {"file_id":"…"}'
+_FILE_HINT = 'pass a file as a URL, or as the JSON text {"file_id":"…"}'
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message of an output node: a `Message` event of a streamed run (wire 4.4).
 
-    A plain string is a message of the node `Message`, which stays open for more.
+    A plain string is a message of the node `Message`, which accepts more messages.
 
     Attributes:
         text: The text of the message.
-        node_title: The node that sends it. Another title ends the node before it.
+        node_title: The title of the node that sends it. A new title ends the previous node.
         finished: Whether this is the node's last message.
 
     Example:
@@ -48,7 +48,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens that a model used, for the `usage` of the run.
+    """Token counts of a model, for the `usage` of the run.
 
     Attributes:
         input_count: Input tokens.
@@ -65,15 +65,16 @@ class TokenUsage:
 
 @dataclass(frozen=True)
 class AskInput(WorkflowQuestion):
-    """A form for the user, as an input node shows it: an interrupt of type 5 (wire 4.4).
+    """A form for the user, like that of an input node: an interrupt of type 5 (wire 4.4).
 
-    The run stops. When it is resumed, `answer = yield AskInput(…)` is a dictionary of the values.
+    The run is interrupted. When it is resumed, `answer = yield AskInput(…)` returns a dict of
+    values.
 
     Attributes:
         fields: The type of each value by its name, or a tuple of a type and a default.
 
     Raises:
-        TypeError: A type cannot be checked.
+        TypeError: A type cannot be validated.
 
     Example:
         >>> [parameter.name for parameter in AskInput({"city": str, "nights": (int, 1)}).parameters]
@@ -84,11 +85,11 @@ class AskInput(WorkflowQuestion):
     parameters: tuple[Parameter, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Reject types that cannot be checked."""
+        """Reject types that cannot be validated."""
         object.__setattr__(self, "parameters", build_parameters(self.fields))
 
     def read_answer(self, text: str, uploads: Mapping[str, StoredFile]) -> dict[str, Any]:
-        """Return the values of an answer, which is the JSON text of an object."""
+        """Return the values in an answer, which must be the JSON text of an object."""
         values = go_json.loads(text)
         if not isinstance(values, dict):
             raise ApiError(4000, "resume_data must be the JSON text of an object")
@@ -99,7 +100,7 @@ class AskInput(WorkflowQuestion):
 class Output:
     """The end of a run: the output of its End node.
 
-    A function returns its value. An async generator cannot return one and yields this.
+    For async generators, which cannot return a value; other functions return it.
 
     Attributes:
         value: A mapping is the End node's variables; any other value is its variable `output`.
@@ -113,7 +114,7 @@ class Output:
 
 
 class WorkflowInfo(Protocol):
-    """The workflow of a run, as its function sees it: a `LocalWorkflow`."""
+    """The attributes of a `LocalWorkflow` that its function can read."""
 
     workflow_id: str
     name: str
@@ -123,14 +124,15 @@ class WorkflowInfo(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """The run of a workflow's function: everything besides its parameters.
+    """The run of a workflow function: everything except its parameters.
 
-    A parameter that is annotated with this class is filled in by the server; clients do not see it.
+    The server passes it to a parameter annotated with this class; clients do not see that
+    parameter.
 
     Attributes:
         workflow: The `LocalWorkflow` that runs.
         execute_id: The id of the run.
-        parameters: The parameters of the request, unchecked.
+        parameters: The parameters of the request, before validation.
         bot_id: The bot that the run is bound to, or an empty string.
         app_id: The app that the run belongs to, or an empty string.
         ext: The `ext` of the request: `user_id`, `latitude`, `longitude`.
@@ -158,8 +160,7 @@ class FileKind:
     `{"file_id":"…"}` of an upload.
 
     Attributes:
-        kind: The type in the workflow's schema. Coze's pages show `image`; its other names are
-            not documented.
+        kind: The type in the workflow's schema. Coze documents `image`, but no other names.
 
     Source: Coze API, workflow run and workflow info (wire 4.2, 4.7).
 
@@ -174,13 +175,13 @@ class FileKind:
     def __get_pydantic_core_schema__(
         self, _source: Any, _handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Read the value of a request."""
+        """Return the schema that reads the value of a request."""
         return core_schema.with_info_plain_validator_function(self._read_file)
 
     def __get_pydantic_json_schema__(
         self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Return Coze's name of the type."""
+        """Return the schema with Coze's name of the type."""
         return {"type": self.kind}
 
     def _read_file(self, value: Any, info: core_schema.ValidationInfo) -> TurnFile:
@@ -193,5 +194,5 @@ class FileKind:
         uploads: Mapping[str, StoredFile] = info.context or {}
         stored = uploads.get(str(value.get("file_id"))) if isinstance(value, dict) else None
         if stored is None:
-            raise ValueError(f"no file with this file_id was uploaded; {_FILE_HINT}")
+            raise ValueError(f"there is no uploaded file with this file_id; {_FILE_HINT}")
         return TurnFile(self.kind, stored.name, stored.data)

@@ -1,4 +1,4 @@
-"""The workflows that a local server has."""
+"""The workflows of a local server."""
 
 from __future__ import annotations
 
@@ -22,33 +22,34 @@ class LocalWorkflow:
     """A workflow of a `LocalCoze` server (wire 4).
 
     Attributes:
-        function: Its function. Its parameters are those of the start node: names, types, defaults
-            and descriptions come from its signature and docstring. What it returns is the output
-            of the End node: a mapping is its variables, any other value its variable `output`.
-            It may be `async`. When it raises, or returns `Fail`, the run fails. A generator may
-            yield text and `Message` before its end, and the questions `Ask` and `AskInput`: the run
-            stops there, and the answer becomes the value of `yield`. It may also yield
+        function: The function that runs. The parameters of the start node (names, types, defaults,
+            descriptions) come from its signature and docstring. The return value is the output of
+            the End node: a mapping of its variables, or any other value for its variable `output`.
+            The function may be `async`. If it raises, or returns `Fail`, the run fails. A generator
+            may yield text and `Message`. At the questions `Ask` and `AskInput` the run is
+            interrupted, and the answer becomes the value of `yield`. It may also yield
             `TokenUsage`, `Pause` and `Fail`; an async generator ends with `Output`.
-        workflow_id: Its id; by default a decimal string of 19 digits made from the name.
-        name: Its name; by default the function's name.
-        description: What it is for; by default the first paragraph of the docstring.
-        app_id: The app that it belongs to; requests must name it. A workflow without one is from
+        workflow_id: The id; by default 19 digits derived from the name.
+        name: The name; by default the function's name.
+        description: The description; by default the first paragraph of the docstring.
+        app_id: The app of the workflow, which requests must name. Without one, the workflow is in
             the library.
-        published: False: requests fail with 4200.
-        terminate_plan: What the End node returns: `"return_variables"`, or
-            `"use_answer_content"`, a text.
-        wrapped: Whether a text is wrapped where the run is not streamed (wire 4.2).
+        published: If False, requests fail with 4200.
+        terminate_plan: The output of the End node: `"return_variables"` for variables,
+            `"use_answer_content"` for a text.
+        wrapped: Whether a text is wrapped unless the run is streamed (wire 4.2).
         delay: Seconds after each message of a stream.
-        ping: Seconds of silence after which a stream gets a heartbeat; 0 for none. Until then it
-            has no response head either, and later heartbeats come after 7/6 of the time (wire 4.4).
-        paid: False: asynchronous runs fail with 6003, as on a free plan.
-        gateway_timeout: Seconds that a request without a stream may take; then the connection is
+        ping: Seconds of silence before a stream sends a heartbeat; 0 for none. Before the first
+            heartbeat or event, no headers are sent. Later heartbeats come after 7/6 of the time
+            (wire 4.4).
+        paid: If False, asynchronous runs fail with 6003, as on a free plan.
+        gateway_timeout: The maximum seconds of a request without streaming; then the connection is
             closed, and the run continues.
-        quota: After this many runs, requests fail with 4028; None: never.
-        faults: Faults of its replies, see `Fault`.
+        quota: The number of runs after which requests fail with 4028; None for no limit.
+        faults: Faults to inject into its replies; see `Fault`.
 
     Raises:
-        TypeError: `function` is not a function, or its parameters cannot be a workflow's.
+        TypeError: `function` is not a function, or its parameters are not supported.
         ValueError: A fault or `terminate_plan` is unknown.
 
     Example:
@@ -77,10 +78,10 @@ class LocalWorkflow:
     faults: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Set the name, id and description; reject settings that cannot be used."""
+        """Set the name, id and description; reject invalid settings."""
         if self.terminate_plan not in _TERMINATE_PLANS:
             raise ValueError(
-                f"terminate_plan is one of {_TERMINATE_PLANS}, not {self.terminate_plan!r}"
+                f"terminate_plan must be one of {_TERMINATE_PLANS}, not {self.terminate_plan!r}"
             )
         self.signature = Signature(self.function)
         self.name = self.name or derive_name(self.function)
@@ -93,5 +94,5 @@ class LocalWorkflow:
 
     @property
     def returns_text(self) -> bool:
-        """Whether its End node returns a text instead of variables."""
+        """Whether the End node returns a text instead of variables."""
         return self.terminate_plan == "use_answer_content"

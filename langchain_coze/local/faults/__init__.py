@@ -1,1 +1,1 @@
-"""The faults of replies that users can switch on."""
+"""The faults that a local server can inject into its replies."""

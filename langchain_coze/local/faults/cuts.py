@@ -1,4 +1,4 @@
-"""Faults that end a response early, as transforms of its bytes."""
+"""Faults that end a response early by truncating its bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _END_MARKERS = (
 
 
 def apply_cuts(faults: FaultSet, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Return the chunks of a body up to its cut; they are events, or the JSON of a reply."""
+    """Return the chunks of a body up to the cut; each chunk holds events or the JSON of a reply."""
     if Fault.CUT_AT in faults.values:
         chunks = _truncate_at(int(faults.values[Fault.CUT_AT]), chunks)
     if Fault.CUT_MID_LINE in faults.values:
@@ -45,7 +45,7 @@ async def _truncate_in_line(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes
         # is one JSON object.
         ends = chunk.startswith(b"{") or any(marker in chunk for marker in _END_MARKERS)
         if deltas == 2 or ends:  # noqa: PLR2004 - the second
-            # Between two characters.
+            # Never cut inside a character.
             yield chunk[: len(chunk) * 2 // 3].decode("utf-8", "ignore").encode()
             return
         yield chunk

@@ -1,4 +1,4 @@
-"""The faults of a local server: their names, their values, and how users write them."""
+"""The faults of a local server: names, default values, descriptions, and parsing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class DescribedFault(StrEnum):
-    """A fault with a default value, None when it takes none, and a description."""
+    """A fault with a description and a default value; the value is None if the fault takes none."""
 
     default: str | None
     description: str
@@ -26,40 +26,40 @@ class DescribedFault(StrEnum):
 class Fault(DescribedFault):
     """A fault by name; `FAULTS` describes each one.
 
-    A fault is written as its name, or as `name=value` where it takes a value; several are
-    separated by commas. Three places accept them: `LocalBot(faults=…)`, `LocalCoze(faults=…)`
-    and the request header `X-Local-Fault`; chatflows and workflows have `faults` as bots have.
+    Write a fault as `name`, or as `name=value` if it takes a value; separate several with commas.
+    They can be set in `LocalBot(faults=…)`, in `LocalCoze(faults=…)` and in the request header
+    `X-Local-Fault`. Chatflows and workflows have `faults`, too.
 
     Example:
         >>> Fault.CUT_MID_LINE == "cut_mid_line"
         True
     """
 
-    # Instead of a reply; the chat or run is not started.
-    ERROR = "error", "5000", "a JSON error with this code, also where a stream was asked for"
+    # These replace the reply; no chat or run is started.
+    ERROR = "error", "5000", "a JSON error with this code, even if a stream was requested"
     HTTP_502 = "http_502", None, "an HTML page with status 502, as from a gateway"
-    HTTP_429 = "http_429", "1", "status 429 as plain text with Retry-After: this many seconds"
-    CLOSE = "close", None, "the connection is closed before any byte of a reply"
-    SLOW_START = "slow_start", "30", "this many seconds pass before the reply begins"
-    # What happens in a chat or run.
-    FAILED = "failed", "5000", "the chat or run fails with this code; from 700000000 a node does"
+    HTTP_429 = "http_429", "1", "status 429 as plain text, with this Retry-After in seconds"
+    CLOSE = "close", None, "the connection is closed before the first byte of the reply"
+    SLOW_START = "slow_start", "30", "the reply starts after this many seconds"
+    # These change the chat or run itself.
+    FAILED = "failed", "5000", "the chat or run fails with this code, a node's from 700000000"
     IDLE = "idle", "30", "this many seconds of silence before the answer or the first message"
     NO_ACTION = "no_action", None, "a question to the user without requires_action (wire 4.6)"
     NO_DONE = "no_done", None, "a stream without its last event, done"
     RECALL_EMPTY = "recall_empty", None, "the recall has no chunks"
-    RECALL_FAILED = "recall_failed", "708882003", "the recall has no chunks and this status_code"
+    RECALL_FAILED = "recall_failed", "708882003", "the recall has this status_code and no chunks"
     RECALL_MISSING = "recall_missing", None, "no recall message"
     RECALL_LATE = "recall_late", "0.3", "this many seconds of silence before the recall"
-    # What the network does to the reply.
+    # These damage the reply on its way to the client.
     CUT_AT = "cut_at", "", "the reply ends after this many bytes"
     CUT_MID_LINE = "cut_mid_line", None, "the reply ends in the middle of the second delta's line"
-    CUT_RESET = "cut_reset", None, "with or without a cut: a TCP reset, its last bytes may be lost"
-    # How often, and where.
-    TIMES = "times", "1", "only the first so many requests are hit, then all is well"
+    CUT_RESET = "cut_reset", None, "a TCP reset, with or without a cut; the last bytes may be lost"
+    # How many requests are affected, and which.
+    TIMES = "times", "1", "only this many requests are affected, the first ones"
     ON = (
         "on",
         "/v3/chat",
-        "only this path is hit, * for all; by default all that begin a turn or run",
+        "only this path is affected, * for all; by default all paths that start a turn or run",
     )
 
 
@@ -72,19 +72,19 @@ class SiteFault(DescribedFault):
     """
 
     END_CODE = "end_code", "301001", "the run ends with this code after its answer was streamed"
-    ERROR_FRAME = "error_frame", "101004", "a stream is one error with this code; nothing is run"
-    CUT = "cut", "2", "a stream ends after this many frames, other replies in the middle"
-    SILENCE = "silence", "30", "this many seconds without a byte, in a stream after its first frame"
-    TOOL_HANGS = "tool_hangs", None, "a tool is called, or a node started, that never ends"
+    ERROR_FRAME = "error_frame", "101004", "the stream is one error with this code; nothing runs"
+    CUT = "cut", "2", "a stream ends after this many frames; other replies end in the middle"
+    SILENCE = "silence", "30", "silence for this many seconds, in a stream after its first frame"
+    TOOL_HANGS = "tool_hangs", None, "a tool call or a node never ends"
     HTTP_401 = "http_401", None, "status 401, as from the gateway without a valid token"
-    HTTP_504 = "http_504", None, "status 504 as plain text, as from the gateway; nothing is run"
-    NO_ASYNC = "no_async", None, "an older project: it has no /async_run and no /task"
-    TIMES = "times", "1", "only the first so many requests are hit, then all is well"
-    ON = "on", "/stream_run", "only this path is hit; unless given, all that start a run"
+    HTTP_504 = "http_504", None, "status 504 as plain text, as from the gateway; nothing runs"
+    NO_ASYNC = "no_async", None, "an older project, without /async_run and /task"
+    TIMES = "times", "1", "only this many requests are affected, the first ones"
+    ON = "on", "/stream_run", "only this path is affected; by default all paths that start a run"
 
 
 FAULTS: Mapping[Fault, tuple[str | None, str]] = {f: (f.default, f.description) for f in Fault}
-"""The default value of each fault, or None without a value, and its description."""
+"""The default value (None if it takes none) and the description of each fault."""
 
 SITE_FAULTS: Mapping[SiteFault, tuple[str | None, str]] = {
     fault: (fault.default, fault.description) for fault in SiteFault
@@ -92,7 +92,7 @@ SITE_FAULTS: Mapping[SiteFault, tuple[str | None, str]] = {
 """The same for the faults of a `LocalSite`."""
 
 CUTS = frozenset({Fault.CUT_AT, Fault.CUT_MID_LINE, Fault.CUT_RESET})
-"""Faults of the bytes of a reply."""
+"""Faults that change the bytes of a reply."""
 
 _START_PATHS = frozenset(
     {"/v3/chat", "/v1/workflows/chat", "/v1/workflow/run", "/v1/workflow/stream_run"}
@@ -104,7 +104,7 @@ _TEXTS = {Fault.ON, SiteFault.ON, SiteFault.END_CODE}
 
 @dataclass(frozen=True)
 class FaultSet:
-    """Faults that apply together, with their values, and as the user wrote them."""
+    """Faults that apply together: their values, and the text that the user wrote."""
 
     values: Mapping[Any, str] = field(default_factory=dict)
     text: str = ""
@@ -116,19 +116,19 @@ class FaultSet:
 
     @property
     def failure_code(self) -> int | None:
-        """The code with which the chat or run fails."""
+        """The error code of the failed chat or run."""
         return int(self.values[Fault.FAILED]) if Fault.FAILED in self.values else None
 
     def get_seconds(self, fault: str) -> float:
-        """Return the value of a fault in seconds; 0 without it."""
+        """Return the value of a fault in seconds, or 0 if the fault is not set."""
         return float(self.values.get(fault, 0))
 
     def with_failure(self, code: int) -> FaultSet:
-        """Return these faults and `failed` with a code."""
+        """Return a copy with the fault `failed` and this code."""
         return FaultSet({**self.values, Fault.FAILED: str(code)})
 
     def applies_to(self, path: str) -> bool:
-        """Return whether the faults apply to a path; by default to those that start something."""
+        """Return whether the faults apply to a path; by default to those that start a run."""
         if Fault.ON in self.values:
             return self.values[Fault.ON] in {"*", path}
         return path in _START_PATHS
@@ -137,9 +137,9 @@ class FaultSet:
 def read_faults(
     faults: str | Sequence[str], known: Mapping[Any, tuple[str | None, str]] = FAULTS
 ) -> FaultSet:
-    """Read faults as a user writes them: `"cut_mid_line,times=2"`, or a sequence of such texts.
+    """Parse faults: a string such as `"cut_mid_line,times=2"`, or a sequence of such strings.
 
-    `known` are the faults of a `LocalCoze` or of a `LocalSite`; others are a `ValueError`.
+    `known` contains the faults of a `LocalCoze` or of a `LocalSite`; any other raises `ValueError`.
     """
     text = faults if isinstance(faults, str) else ",".join(faults)
     parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -154,11 +154,11 @@ def _parse_fault(part: str, known: Mapping[Any, tuple[str | None, str]]) -> tupl
     name, separator, value = (item.strip() for item in part.partition("="))
     fault = next((fault for fault in known if fault == name), None)
     if fault is None:
-        raise ValueError(f"unknown fault {name!r}; known are: {', '.join(known)}")
+        raise ValueError(f"unknown fault {name!r}; choose one of {', '.join(known)}")
     default, _description = known[fault]
     if default is None:
         if separator:
-            raise ValueError(f"the fault {name} takes no value")
+            raise ValueError(f"the fault {name} does not take a value")
         return fault, ""
     value = value or default
     if fault not in _TEXTS and not _is_number(fault, value):

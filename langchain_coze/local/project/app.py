@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _NO_TOKEN = (
-    "Missing authorization header. Please provide a valid Bearer token in the Authorization header"  # noqa: S105 - the gateway's text
+    "Missing authorization header. Please provide a valid Bearer token in the Authorization header"  # noqa: S105 - a message of the gateway
 )
 _CANCEL_TEXTS = {
     "success": "Cancellation signal sent, task will be cancelled at next await point",
@@ -59,12 +59,12 @@ _CANCEL_TEXTS = {
     "run_id is invalid.",
 }
 _CANCELLED_CODES = frozenset({"1", "TIMEOUT", "CANCELED"})
-# The routes of OpenAI need modules that a generated project does not have.
+# The OpenAI routes fail: they need modules that a generated project does not contain.
 _BROKEN = {"message": "No module named 'utils.helper'", "type": "internal_error", "code": "103002"}
 
 
 class SiteSettings(Protocol):
-    """What the routes read from their `LocalSite`, again at each request."""
+    """The settings of a `LocalSite`, which the routes read at each request."""
 
     token: str
     run_timeout: float
@@ -73,13 +73,13 @@ class SiteSettings(Protocol):
 
     @property
     def accepts_any_host(self) -> bool:
-        """Whether requests may name any host."""
+        """Whether any host name is accepted."""
         ...
 
 
 @dataclass
 class SiteState(AppState):
-    """What runs on a site.
+    """The state of a running site.
 
     Attributes:
         runs: The runs that can be cancelled, by id.
@@ -90,7 +90,7 @@ class SiteState(AppState):
     tasks: dict[str, Task] = field(default_factory=dict)
 
     def start(self, coroutine: Coroutine[Any, Any, Any], run_id: str = "") -> asyncio.Task[Any]:
-        """Start a run; one with an id can be cancelled."""
+        """Start a run; a run with an id can be cancelled."""
         task = self.start_task(coroutine)
         if run_id:
             self.runs[run_id] = task
@@ -103,7 +103,7 @@ class SiteState(AppState):
 
 
 class SiteRequest(NamedTuple):
-    """One request while a route handles it."""
+    """A request that a route is handling."""
 
     headers: Mapping[str, str]
     content: bytes
@@ -114,7 +114,7 @@ class SiteRequest(NamedTuple):
         """Return the decoded JSON.
 
         Raises:
-            HTTPException: 400, it is none.
+            HTTPException: 400, the body is not JSON.
         """
         try:
             return json.loads(self.content)
@@ -127,7 +127,7 @@ Handler: TypeAlias = Callable[[SiteRequest], Awaitable[Response]]
 
 
 class SiteApp(BaseApp):
-    """The application behind a `LocalSite`; lives in one event loop."""
+    """The application behind a `LocalSite`; it belongs to one event loop."""
 
     def __init__(self, site: SiteSettings, project: Project, requests: RequestLog) -> None:
         """Build the routes."""
@@ -198,7 +198,7 @@ class SiteApp(BaseApp):
         return endpoint
 
     def _collect_faults(self, path: str, headers: Mapping[str, str]) -> FaultSet:
-        """Return the faults of the site and of the request, as long as they apply."""
+        """Return the faults of the site and of the request that still apply."""
         sources = {"site": self._site.faults, "header": headers.get("x-local-fault", "")}
         values: dict[Any, str] = {}
         for source, text in sources.items():
@@ -237,7 +237,7 @@ class SiteApp(BaseApp):
             await asyncio.wait({task})
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or (error and classify_error(error).code in _CANCELLED_CODES):
-            text = "Execution was cancelled"  # the same for a run that took too long
+            text = "Execution was cancelled"  # the same text for a run that took too long
             return _reply({"status": "cancelled", "run_id": run.run_id, "message": text})
         if error is not None:
             if not isinstance(error, FailedRunError):
@@ -248,11 +248,11 @@ class SiteApp(BaseApp):
     async def _execute(self, body: Any, run: Run) -> Any:
         await run.wait_for_faults()
         output = await self._project.run(body, run.run_id)
-        run.fail_at_end()
+        run.apply_end_fault()
         return output
 
     async def _async_run(self, request: SiteRequest) -> Response:
-        _refuse_older_project(request.faults)
+        _reject_older_project(request.faults)
         body, run = request.parse("Invalid JSON: "), self._create_run(request)
         task_id = request.headers.get("x-run-id") or uuid.uuid4().hex
         if task_id in self.state.tasks:
@@ -270,7 +270,7 @@ class SiteApp(BaseApp):
         return _reply(submission)
 
     async def _get_task(self, request: SiteRequest) -> Response:
-        _refuse_older_project(request.faults)
+        _reject_older_project(request.faults)
         if request.path_id not in self.state.tasks:
             raise HTTPException(404, "task not found")
         return _reply(self.state.tasks[request.path_id].build_reply())
@@ -283,7 +283,7 @@ class SiteApp(BaseApp):
             task.cancel()
         return _reply({"status": status, "run_id": run_id, "message": _CANCEL_TEXTS[status]})
 
-    # The rest ---------------------------------------------------------------------------------
+    # Other routes ---------------------------------------------------------------------------------
 
     async def _get_schemas(self, _request: SiteRequest) -> Response:
         return _reply(self._project.schemas)
@@ -311,7 +311,7 @@ class SiteApp(BaseApp):
 
 
 class _RunResponse(Response):
-    """The stream of a run, which ends when its client leaves."""
+    """The stream of a run; the run is cancelled if the client disconnects."""
 
     def __init__(
         self, state: SiteState, run: Run, open_stream: Callable[[], AgentStream | WorkflowStream]
@@ -321,16 +321,16 @@ class _RunResponse(Response):
         self._state, self._run, self._open_stream = state, run, open_stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the frames; a run that was cancelled has no regular end."""
+        """Send the frames; drop the connection if the run was cancelled."""
         writer = self._state.start(self._write(send), self._run.run_id)
-        left = asyncio.ensure_future(receive())  # the body was read: it is the end
+        disconnected = asyncio.ensure_future(receive())  # the body has been read: no other message
         try:
-            await asyncio.wait({writer, left}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({writer, disconnected}, return_when=asyncio.FIRST_COMPLETED)
             if not writer.done():
                 writer.cancel()
                 await asyncio.wait({writer})
         finally:
-            left.cancel()
+            disconnected.cancel()
         if writer.cancelled() or writer.exception():
             await self._state.connections.drop(scope)
         else:
@@ -367,7 +367,7 @@ async def _handle_http_error(_request: Request, error: Exception) -> Response:
     return response
 
 
-def _refuse_older_project(faults: FaultSet) -> None:
+def _reject_older_project(faults: FaultSet) -> None:
     if SiteFault.NO_ASYNC in faults.values:
         raise HTTPException(404)
 

@@ -1,4 +1,4 @@
-"""The codes of exceptions (wire 9): by the name of their class, else by words of their text."""
+"""The codes of exceptions (wire 9): from the class name, or else from words in the message."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ _MISSING_FIELD = re.compile(r"\n(\w+)\n  Field required")
 
 
 class Failure(NamedTuple):
-    """How a run ends: a code of six digits or a word, and a text."""
+    """The end of a run: a code of six digits, or a word, and a message."""
 
     code: str
     message: str
 
 
 class FailedRunError(Exception):
-    """A run ends with a code of its own."""
+    """Ends a run with a given code."""
 
     def __init__(self, code: object, message: str) -> None:
-        """Store how it ends."""
+        """Store the code and the message."""
         super().__init__(message)
         self.failure = Failure(str(code), message)
 
 
 def classify_error(error: BaseException) -> Failure:
-    """Return the code and the text with which a project reports an exception."""
+    """Return the code and the message of an exception, as a project reports them."""
     name, text = type(error).__name__, str(error)
     if isinstance(error, FailedRunError):
         return error.failure
@@ -59,7 +59,7 @@ def classify_error(error: BaseException) -> Failure:
 
 
 def build_failure_detail(error: BaseException) -> dict[str, Any]:
-    """Return the `detail` of a `/run` that failed."""
+    """Return the `detail` of a failed `/run`."""
     code, message = classify_error(error)
     lines = "".join(traceback.format_exception(error)).splitlines()
     return {

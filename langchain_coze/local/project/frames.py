@@ -23,7 +23,7 @@ _PARTS = (
 
 
 def dump_frame(frame: Mapping[str, Any]) -> str:
-    """Return the JSON text of a frame; what JSON does not know becomes its `str`."""
+    """Return a frame as JSON; values of other types become their `str`."""
     return json.dumps(frame, ensure_ascii=False, default=_to_plain)
 
 
@@ -34,7 +34,7 @@ def _to_plain(value: Any) -> Any:
 
 
 class FrameWriter:
-    """Numbers the frames of one turn.
+    """Builds and numbers the frames of one turn.
 
     Args:
         body: The request; its `session_id` and `local_msg_id` are repeated in each frame.
@@ -57,10 +57,11 @@ class FrameWriter:
         """Return the next frame.
 
         Args:
-            kind: Its type.
-            part: What it holds.
-            key: Frames with the same key have the same `msg_id`; without one it is a new id.
-            finish: Whether its message ends with it.
+            kind: The type of the frame.
+            part: The content.
+            key: Frames with the same key have the same `msg_id`; without one, each frame gets a new
+                id.
+            finish: Whether this frame ends its message.
         """
         self._count += 1
         new_id = str(uuid.uuid4())
@@ -82,7 +83,7 @@ class FrameWriter:
         return self.write("message_start", {**ids, "execute_id": self._run_id})
 
     def write_end(self, end: Failure, seconds: float) -> dict[str, Any]:
-        """Return the last frame. That of a cancelled run belongs to no reply."""
+        """Return the last frame; for a cancelled run it has no reply id."""
         cost = dict.fromkeys(("input_tokens", "output_tokens", "total_tokens"), 0)
         part = {"code": end.code, "message": end.message, "token_cost": cost}
         frame = self.write("message_end", part | {"time_cost_ms": int(seconds * 1000)})
@@ -96,10 +97,10 @@ class FrameWriter:
 
 
 class MessageReader:
-    """Turns what a graph streams into frames.
+    """Converts the stream of a graph to frames.
 
-    Calls of tools are written when their arguments are complete. Messages of a node with the name
-    `tools` are hidden, other than the results of tools.
+    Tool calls are written once their arguments are complete. From a node named `tools`, only the
+    results of tools are written.
 
     Args:
         writer: Writes the frames.
@@ -158,7 +159,7 @@ class MessageReader:
     def _write_calls(self, message: AIMessage) -> Iterator[dict[str, Any]]:
         for call in [*message.tool_calls, *message.invalid_tool_calls]:
             name, args = call["name"] or "", call["args"]
-            # Arguments are wrapped once more; those that are no JSON object are lost.
+            # Arguments are wrapped once more; arguments that are not a JSON object are lost.
             parameters = {name: args if isinstance(args, dict) else {}}
             ids = {"tool_call_id": call["id"] or "", "tool_name": name}
             yield self._writer.write("tool_request", {**ids, "parameters": parameters}, call["id"])

@@ -1,4 +1,4 @@
-"""What a site serves: an agent or a workflow as one graph, whatever it was before."""
+"""The project that a site serves: an agent or a workflow, converted to a graph."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from langchain_core.messages import (
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.types import StreamWriter  # noqa: TC002 - LangGraph reads the annotation
+from langgraph.types import StreamWriter  # noqa: TC002 - LangGraph evaluates the annotation
 from pydantic import BaseModel, Field, TypeAdapter, create_model
 from pydantic.errors import PydanticUserError
 from pydantic_core import to_jsonable_python
@@ -43,7 +43,7 @@ _MAX_STEPS = 100  # of a stream; a graph's own limit elsewhere
 
 
 class Project:
-    """An agent or a workflow; its graph keeps the sessions.
+    """An agent or a workflow; its graph stores the sessions.
 
     Attributes:
         is_agent: Whether it is an agent.
@@ -51,13 +51,13 @@ class Project:
         schemas: The reply of `/graph_parameter`.
 
     Raises:
-        TypeError: There is not exactly one of them, or it cannot be served.
+        TypeError: Both or neither are set, or the object cannot be served.
     """
 
     def __init__(self, agent: Any, workflow: Any) -> None:
         """Build the graph."""
         if (agent is None) == (workflow is None):
-            raise TypeError("a site has an agent or a workflow: LocalSite(agent=…) or (workflow=…)")
+            raise TypeError("a site needs an agent or a workflow, not both: agent=… or workflow=…")
         self.is_agent = agent is not None
         served = agent if self.is_agent else workflow
         self.name = derive_name(served)
@@ -66,7 +66,7 @@ class Project:
         self.schemas: dict[str, Any] = {"input_schema": {}, "output_schema": {}}
         if self.is_agent:
             if is_graph and "messages" not in served.channels:
-                raise TypeError("the state of an agent has `messages`; use workflow=… without them")
+                raise TypeError("an agent's state needs `messages`; else pass it as workflow=…")
             graph = served if is_graph else _build_agent(served)
             memory = graph.checkpointer or InMemorySaver()
             graph = graph.copy({"checkpointer": memory})
@@ -87,7 +87,7 @@ class Project:
         return await self._graph.ainvoke(body, {"configurable": {"thread_id": thread_id}})
 
     def stream(self, body: Any, thread_id: Any, mode: str = "") -> AsyncGenerator[Any, None]:
-        """Yield what LangGraph yields; of an agent the messages, with their metadata."""
+        """Yield the stream of LangGraph; for an agent, messages with their metadata."""
         config = {"configurable": {"thread_id": thread_id}, "recursion_limit": _MAX_STEPS}
         items: AsyncGenerator[Any, None] = self._graph.astream(
             body, config, stream_mode=mode or self._mode
@@ -95,11 +95,11 @@ class Project:
         return items
 
 
-# An agent that is no graph -----------------------------------------------------------------------
+# Agents that are not graphs -----------------------------------------------------------------------
 
 
 def _build_agent(reply: Any) -> Any:
-    """Return a graph of one node that writes what a reply streams, and keeps its messages."""
+    """Return a graph with one node that streams a reply and stores its messages."""
     bot = LocalBot(reply)
 
     async def answer(state: MessagesState, writer: StreamWriter) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _build_agent(reply: Any) -> Any:
 
 
 async def _iterate_reply(bot: LocalBot, history: list[Any]) -> AsyncGenerator[Any, None]:
-    """Yield the parts of a reply as chunks, reasoning, and results of tools."""
+    """Yield the parts of a reply as chunks, reasoning, and tool results."""
     turn = Turn(history[-1].text, bot)
     vars(turn)["messages"] = history  # instead of those of a chat's request
     answer_id, text = str(uuid.uuid4()), ""
@@ -136,18 +136,18 @@ async def _iterate_reply(bot: LocalBot, history: list[Any]) -> AsyncGenerator[An
                 elif text:
                     yield _build_end(answer_id, history, text)
                 answer_id, text = str(uuid.uuid4()), ""
-            elif await _is_written(part):
+            elif await _process_part(part):
                 yield part
     if text:
         yield _build_end(answer_id, history, text)
 
 
-async def _is_written(part: Any) -> bool:
-    """Do what a part without text says; return whether it belongs into the stream.
+async def _process_part(part: Any) -> bool:
+    """Process a part without text; return whether to stream it.
 
     Raises:
-        FailedRunError: The part says so.
-        TypeError: An agent of coze.site does not have such parts.
+        FailedRunError: The part is a `Fail`.
+        TypeError: Agents of coze.site do not support this part.
     """
     if isinstance(part, reply_parts.Fail):
         raise FailedRunError(part.code, part.msg)
@@ -177,14 +177,14 @@ def _build_tool_messages(tool: reply_parts.ServerTool, answer_id: str) -> list[B
     ]
 
 
-# A workflow that is a function -------------------------------------------------------------------
+# Workflows that are functions -------------------------------------------------------------------
 
 
 def _build_workflow(function: Callable[..., Any]) -> tuple[Any, tuple[Any, Any]]:
     """Return a graph with one node, and the schemas of its input and output."""
     if not callable(function):
         name = type(function).__name__
-        raise TypeError(f"a workflow is a compiled graph or a function, not a {name}")
+        raise TypeError(f"a workflow must be a compiled graph or a function, not a {name}")
     model, result_type = _read_signature(function)
 
     async def run(body: Any) -> Mapping[str, Any]:
@@ -215,7 +215,7 @@ def _read_schemas(graph: Any) -> tuple[Any, Any]:
 
 
 def _build_schema(kind: Any) -> dict[str, Any]:
-    """Return the schema of a type; before Python 3.12 pydantic refuses `typing.TypedDict`."""
+    """Return the schema of a type; before Python 3.12, pydantic rejects `typing.TypedDict`."""
     if not is_typeddict(kind):
         return TypeAdapter(kind).json_schema(mode="serialization")
     hints = get_type_hints(kind, include_extras=True).items()
@@ -225,7 +225,7 @@ def _build_schema(kind: Any) -> dict[str, Any]:
 
 
 def _read_signature(function: Callable[..., Any]) -> tuple[type[BaseModel], Any]:
-    """Return the model of a function's parameters, and the type of what it returns."""
+    """Return a model of a function's parameters, and its return type."""
     signature = inspect_signature(function)
     texts = dict(parse_argument_docs(inspect.getdoc(function) or ""))
     fields: dict[str, Any] = {}

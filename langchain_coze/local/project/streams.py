@@ -49,7 +49,7 @@ class Run:
     """One run: its id, the log id of its request, and its settings.
 
     Attributes:
-        timeout: Seconds that it may take; checked when it produces something.
+        timeout: Maximum seconds; checked at each output.
         ping: Seconds between two heartbeats of a workflow's stream.
         is_debug: Whether the stream of a workflow also reports its nodes.
         faults: The faults of the request.
@@ -65,22 +65,22 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """How long it has run."""
+        """The seconds since the start."""
         return time.monotonic() - self.started_at
 
-    def fail_late(self) -> None:
-        """Raise a `FailedRunError` when it has run for too long."""
+    def check_timeout(self) -> None:
+        """Raise a `FailedRunError` if the run takes too long."""
         if self.seconds > self.timeout:
             text = f"Execution timeout: exceeded {self.timeout:g} seconds"
             raise FailedRunError("TIMEOUT", text)
 
-    def fail_at_end(self) -> None:
-        """Raise a `FailedRunError` when a fault says so."""
+    def apply_end_fault(self) -> None:
+        """Raise a `FailedRunError` if the fault `end_code` is set."""
         if code := self.faults.values.get(SiteFault.END_CODE):
             raise FailedRunError(code, CANCELLED.message if code == CANCELLED.code else _FAULT_TEXT)
 
     async def wait_for_faults(self) -> None:
-        """Be silent: for some seconds, or for ever."""
+        """Wait for the seconds of a fault, or forever."""
         await asyncio.sleep(self.faults.get_seconds(SiteFault.SILENCE))
         if SiteFault.TOOL_HANGS in self.faults.values:
             await asyncio.Event().wait()
@@ -90,7 +90,7 @@ class AgentStream:
     """The frames of an agent's turn.
 
     Raises:
-        Exception: The body has a wrong shape.
+        Exception: The body has an invalid structure.
     """
 
     def __init__(self, project: Project, body: Any, run: Run) -> None:
@@ -101,7 +101,7 @@ class AgentStream:
         self._writer = FrameWriter(body, run.run_id, run.log_id)
 
     def encode_cancelled(self) -> bytes:
-        """Return the frame that ends a run that was cancelled."""
+        """Return the frame that ends a cancelled run."""
         return _encode(self._writer.write_end(CANCELLED, self._run.seconds))
 
     async def iterate_bytes(self) -> AsyncGenerator[bytes, None]:
@@ -112,7 +112,7 @@ class AgentStream:
             return
         try:
             message = build_user_message(self._blocks)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a file
+        except Exception as error:  # noqa: BLE001 - any problem with a file
             yield _encode(writer.write_error(Failure(classify_error(error).code, str(error))))
             return
         yield _encode(writer.write_start())
@@ -120,8 +120,8 @@ class AgentStream:
             async with aclosing(self._iterate_frames(message)) as frames:
                 async for frame in frames:
                     yield _encode(frame)
-            self._run.fail_at_end()
-        except Exception as error:  # noqa: BLE001 - whatever the agent raises
+            self._run.apply_end_fault()
+        except Exception as error:  # noqa: BLE001 - any exception of the agent
             end = _log_failure(error)
         yield _encode(writer.write_end(end, self._run.seconds))
 
@@ -130,7 +130,7 @@ class AgentStream:
         items = self._project.stream({"messages": [message]}, self._session_id)
         async with aclosing(items):
             async for item, metadata in items:
-                self._run.fail_late()
+                self._run.check_timeout()
                 if not is_started:
                     is_started = True
                     if SiteFault.TOOL_HANGS in self._run.faults.values:
@@ -151,7 +151,7 @@ class WorkflowStream:
         self._node_starts: dict[str, float] = {}
 
     def encode_cancelled(self) -> bytes:
-        """Return the event that ends a run that was cancelled; it has no number."""
+        """Return the event that ends a cancelled run; it has no number."""
         event = self._build("error", code="CANCELED", error_msg=CANCELLED.message)
         return encode_event_with_spaces(event)
 
@@ -174,11 +174,11 @@ class WorkflowStream:
             mode = "debug" if run.is_debug else "updates"
             async with aclosing(self._project.stream(self._body, run.run_id, mode)) as items:
                 async for item in items:
-                    run.fail_late()
+                    run.check_timeout()
                     if event := self._read_item(item):
                         yield event
-            run.fail_at_end()
-        except Exception as error:  # noqa: BLE001 - whatever the workflow raises
+            run.apply_end_fault()
+        except Exception as error:  # noqa: BLE001 - any exception of the workflow
             code, text = _log_failure(error)
             key = "message" if code == "TIMEOUT" else "error_msg"
             yield self._build("error", code=code, **{key: text})
@@ -187,7 +187,7 @@ class WorkflowStream:
             yield self._build("workflow_end", output=self._output, time_cost_ms=cost)
 
     def _read_item(self, item: Any) -> SseEvent | None:
-        """Keep the output of a node; return its event in the debug mode."""
+        """Store the output of a node; return its event in debug mode."""
         if not self._run.is_debug:
             self._output = list(item.values())[-1] or {}
             return None
@@ -223,7 +223,7 @@ def read_blocks(body: Any) -> list[tuple[str, dict[str, Any]]]:
     """Return the type and the content of each block of an agent's request.
 
     Raises:
-        Exception: The body has a wrong shape.
+        Exception: The body has an invalid structure.
     """
     blocks = body.get("content", {}).get("query", {}).get("prompt", [])
     pairs = [(block.get("type", "text"), block.get("content")) for block in blocks]
@@ -231,13 +231,13 @@ def read_blocks(body: Any) -> list[tuple[str, dict[str, Any]]]:
 
 
 def build_user_message(blocks: Any) -> dict[str, Any]:
-    """Return the blocks of a question as one message; files as on coze.site, but not fetched.
+    """Return the blocks of a question as one message; files are converted but not downloaded.
 
     Args:
         blocks: The type and the content of each.
 
     Raises:
-        AttributeError: A file has no address.
+        AttributeError: A file has no URL.
     """
     content: list[dict[str, Any]] = []
     for kind, block in blocks:

@@ -25,11 +25,11 @@ class Task:
 
     Args:
         task_id: Its id.
-        seconds: How long it may take; None for a day.
+        seconds: The maximum duration; None for a day.
     """
 
     def __init__(self, task_id: str, seconds: int | None) -> None:
-        """Store it; it does not run yet."""
+        """Create a task without running it."""
         now = datetime.now(UTC)
         self._deadline = now + timedelta(seconds=seconds or _DEFAULT_DEADLINE)
         self._row: dict[str, Any] = {
@@ -50,13 +50,13 @@ class Task:
         return {name: self._row[name] for name in ("task_id", "status", "created_at", "deadline")}
 
     def build_reply(self) -> dict[str, Any]:
-        """Return the reply of `/task`. What runs longer than it may goes on, but has failed."""
+        """Return the reply of `/task`. A late task continues to run, but is reported as failed."""
         if self._row["completed_at"] is None and datetime.now(UTC) > self._deadline:
             self._end("timeout", error={"code": "deadline_exceeded", "message": None})
         return self._row
 
     async def execute(self, run: Awaitable[Any]) -> None:
-        """Run it to its end. Never raises, except when the server stops."""
+        """Run the task to its end. Raises nothing unless the server stops."""
         now = datetime.now(UTC).isoformat()
         self._row |= {"status": "running", "claim_count": 1, "started_at": now, "heartbeat_at": now}
         try:
@@ -80,7 +80,7 @@ class Task:
 
 
 def _sort_keys(value: Any) -> Any:
-    """Order keys as the database does: by length, then by their bytes."""
+    """Sort keys like the database: by length, then by their bytes."""
     if isinstance(value, Mapping):
         keys = sorted(value, key=lambda key: (len(key.encode()), key.encode()))
         return {key: _sort_keys(value[key]) for key in keys}

@@ -1,1 +1,1 @@
-"""The routes of the server, one module per group of the Coze API."""
+"""The routes of the server, one module per group of API routes."""

@@ -1,4 +1,4 @@
-"""What happens around every request: its `Host` header is checked, and a line is logged."""
+"""A middleware that checks the `Host` header and logs each request."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 class AccessMiddleware:
-    """Refuses host names of other machines, unless `any_host`, and logs each request in one line.
+    """Rejects host names of other machines, unless `any_host` is set; logs each request.
 
-    A page of another site can reach a server on this machine under another name (DNS rebinding);
-    only the `Host` header shows that.
+    A page from another site can reach a server on this machine under its own host name (DNS
+    rebinding); only the `Host` header reveals that.
     """
 
     def __init__(self, app: ASGIApp, *, any_host: bool) -> None:
@@ -33,13 +33,13 @@ class AccessMiddleware:
         """Handle one request."""
         started, status, code, is_json = time.monotonic(), "closed", "-", False
 
-        async def note_and_send(message: Message) -> None:
+        async def record_and_send(message: Message) -> None:
             nonlocal status, code, is_json
             if message["type"] == "http.response.start":
                 status = str(message["status"])
                 is_json = "json" in Headers(raw=message["headers"]).get("content-type", "")
             elif is_json and logger.isEnabledFor(logging.INFO):
-                is_json = False  # a reply is one message, unless a fault cuts it
+                is_json = False  # the body is one message, unless a fault cuts it
                 with contextlib.suppress(ValueError, AttributeError):  # not a JSON object
                     code = str(json.loads(message["body"]).get("code", "-"))
             await send(message)
@@ -48,10 +48,10 @@ class AccessMiddleware:
             host = Headers(scope=scope).get("host", "")
             name = host[1:].partition("]")[0] if host[:1] == "[" else host.partition(":")[0]
             if self._any_host or is_loopback(name):
-                await self._app(scope, receive, note_and_send)
+                await self._app(scope, receive, record_and_send)
             else:
                 text = f"{host!r} is not this machine: start the server with --host to allow it"
-                await PlainTextResponse(text, 400)(scope, receive, note_and_send)
+                await PlainTextResponse(text, 400)(scope, receive, record_and_send)
         finally:
             milliseconds = (time.monotonic() - started) * 1000
             values = (scope["method"], scope["path"], status, code, milliseconds)
@@ -59,7 +59,7 @@ class AccessMiddleware:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a name or IP address means this machine."""
+    """Return whether a host name or IP address is a loopback address."""
     name = host.rstrip(".").lower()
     try:
         return ipaddress.ip_address(name).is_loopback

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.workflows import LocalWorkflow
 
 _MAX_WORKFLOWS = 30
-_NOT_A_CHATFLOW = 777777780  # Studio's own
+_NOT_A_CHATFLOW = 777777780  # a code of Studio
 _WORKSPACE = {
     "id": WORKSPACE_ID,
     "name": "Local Coze",
@@ -28,7 +28,7 @@ _WORKSPACE = {
 
 
 class CatalogRoutes(RouteGroup):
-    """What the server has: bots, knowledge bases, workflows, a workspace and the user."""
+    """Lists and details of bots, workflows, knowledge bases, workspaces and the user."""
 
     @route("/v1/bots/{bot_id}", "GET", "GET")
     async def _retrieve_bot(self, context: RequestContext) -> Response:
@@ -37,7 +37,7 @@ class CatalogRoutes(RouteGroup):
             raise ApiError(4015, resource_id=bot.bot_id)
         return context.reply(context.profile.build_bot(bot.as_json()))
 
-    # The official Python SDK still calls this older version, and that of the list, first.
+    # The official Python SDK calls this older route first, and the older list route, too.
     @route("/v1/bot/get_online_info", "GET", "GET")
     async def _retrieve_online_info(self, context: RequestContext) -> Response:
         if context.profile.is_studio and not context.query.get("connector_id"):
@@ -106,7 +106,7 @@ class CatalogRoutes(RouteGroup):
             raise get_workflow_profile(context.profile).create_lookup_error(
                 workflow_id, exists=False, streamed=True
             )
-        if context.profile.is_studio:  # only chatflows have information, and here none
+        if context.profile.is_studio:  # Studio describes only chatflows, and has none here
             if workflow:
                 raise ApiError(_NOT_A_CHATFLOW, "ChatFlowRole operation failure: {cause}")
             return context.reply_plain({"BaseResp": None})
@@ -137,7 +137,7 @@ def _build_detail(workflow: LocalWorkflow | LocalChatflow, time: int | str) -> d
 
 def _build_schema(workflow: LocalWorkflow | LocalChatflow) -> dict[str, Any]:
     if isinstance(workflow, LocalChatflow):
-        # The parameters that every chatflow has; its others are unknown here.
+        # The parameters that every chatflow has; the server does not know others.
         names = ("CONVERSATION_NAME", "USER_INPUT")
         inputs: dict[str, Any] = {name: {"type": "string", "required": False} for name in names}
         return {"input": {"parameters": inputs}}

@@ -112,7 +112,7 @@ class ChatRoutes(RouteGroup):
         uploads = self._state.get_files(context.owner)
         items = [item for message in request.additional_messages for item in message.items]
         for file_id in filter(None, (item.get("file_id") for item in items)):
-            if file_id not in uploads:  # an upload of the same account (wire 5.3)
+            if file_id not in uploads:  # uploads belong to an account (wire 5.3)
                 raise ApiError(4000, f"file_id {file_id!r} does not exist")
         return self._start_run(bot, request, conversation, profile, context)
 
@@ -157,7 +157,7 @@ class ChatRoutes(RouteGroup):
             try:
                 conversation = store.get_conversation(conversation_id, context.owner)
             except ApiError:
-                if not is_studio:  # which starts a new one without a word
+                if not is_studio:  # Studio silently starts a new one
                     raise
         if not (is_studio or messages or (conversation and conversation.history)):
             raise ApiError(
@@ -169,10 +169,10 @@ class ChatRoutes(RouteGroup):
         return conversation or store.add_conversation(new)
 
     def _check_parent(self, chatflow: LocalChatflow, body: Mapping[str, Any]) -> None:
-        """Check the bot or app that a chatflow runs in."""
+        """Validate the bot or app that a chatflow runs in."""
         bot_id, app_id = body.get("bot_id"), body.get("app_id")
         if (bot_id and app_id) or not (bot_id or app_id or self._state.profile.is_studio):
-            raise ApiError(4000, "one of app_id and bot_id is required, and only one")
+            raise ApiError(4000, "exactly one of app_id and bot_id is required")
         if chatflow.app_id and app_id != chatflow.app_id:
             raise ApiError(
                 4000, f"the chatflow belongs to an app: app_id must be {chatflow.app_id}"
@@ -200,7 +200,7 @@ class ChatRoutes(RouteGroup):
             return named
         if not is_studio:
             # Without a name this is the app's default conversation, which is not documented
-            # further: here it is a new one, as for a bot.
+            # further. This server creates a new one, as for a bot.
             name, named = "", None
         new = Conversation(context.owner, name=str(name), bot_id=request.bot_id)
         return named or store.add_conversation(new)

@@ -27,7 +27,7 @@ _API_CHANNEL = "1024"
 _LISTED_TYPES = frozenset({"question", "answer"})
 _STEP_TYPES = frozenset({"function_call", "tool_output", "tool_response", "verbose"})
 _NO_CURSORS = {None, "", "0"}
-# For the check of a single message: one of files only needs a text message beside it.
+# A placeholder to validate a single message: one with only files needs a text message next to it.
 _NEIGHBOUR_MESSAGE = {"role": "user", "content": "", "content_type": "text"}
 _CONVERSATION = "/v1/conversations/{conversation_id}"
 _MESSAGE = "/v1/conversation/message"
@@ -36,7 +36,7 @@ _TurnMessage: TypeAlias = tuple[SavedTurn, StoredMessage]
 
 
 class ConversationRoutes(RouteGroup):
-    """Conversations, which are the context of chats, and their messages."""
+    """Conversations and their messages, which are the context of chats."""
 
     @route("/v1/conversation/create", "POST", "POST")
     async def _create(self, context: RequestContext) -> Response:
@@ -47,7 +47,7 @@ class ConversationRoutes(RouteGroup):
         meta_data = read_meta_data(body.get("meta_data"))
         conversation = Conversation(context.owner, name=name, meta_data=meta_data, bot_id=bot_id)
         entries = read_messages(body.get("messages"), saved=True)
-        if entries and not context.profile.is_studio:  # which ignores them
+        if entries and not context.profile.is_studio:  # Studio ignores them
             turn = SavedTurn(list(map(StoredMessage, entries)), section_id=conversation.section_id)
             conversation.turns.append(turn)
         self._state.add_conversation(conversation)
@@ -86,7 +86,7 @@ class ConversationRoutes(RouteGroup):
     async def _delete(self, context: RequestContext) -> Response:
         conversation = self._get_conversation(context)
         reply: dict[str, Any] = {"code": 0, "msg": ""}
-        if context.profile.is_studio:  # where it has no effect
+        if context.profile.is_studio:  # no effect in Studio
             return context.reply_plain(reply | {"BaseResp": None})
         self._state.delete_conversation(conversation)
         return context.reply_plain(reply | context.profile.build_detail(context.logid))
@@ -123,7 +123,7 @@ class ConversationRoutes(RouteGroup):
         order, chat_id = body.get("order") or "desc", body.get("chat_id")
         if order not in {"asc", "desc"}:
             raise ApiError(4000, f"order: {order!r} is not asc or desc")
-        # With a chat_id the question is missing, as users of the API report (wire 5.2).
+        # With a chat_id the list lacks the question, as users of the API report (wire 5.2).
         messages = [
             (turn, message)
             for turn, message in _list_messages(conversation)
@@ -177,7 +177,7 @@ class ConversationRoutes(RouteGroup):
         conversation = self._get_conversation(context)
         turn, message = _find_message(conversation, context)
         if turn.chat_id:
-            with contextlib.suppress(ApiError):  # it may belong to a chat that is not kept
+            with contextlib.suppress(ApiError):  # its chat may not be stored
                 run = self._state.get_chat(conversation.id, turn.chat_id, context.owner)
                 types = _STEP_TYPES if message.entry.type == "answer" else frozenset()
                 run.writer.delete_messages(message.id, types)
@@ -228,7 +228,7 @@ def _select_messages(
     """Return the messages of the requested page, and whether there are more."""
     limit = body.get("limit") or MAX_PAGE_SIZE
     if not isinstance(limit, int) or limit < 1:
-        raise ApiError(4000, "limit must be a whole number from 1")
+        raise ApiError(4000, "limit must be an integer of at least 1")
     limit = min(limit, MAX_PAGE_SIZE)
 
     def find_position(name: str) -> int:

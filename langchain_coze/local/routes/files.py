@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 MAX_FILE_SIZE = 512 * 1024 * 1024
-"""The largest file that is accepted, in bytes."""
+"""The maximum file size in bytes."""
 
 _PART = "file"
 _MAX_FILES = 100
 
 
 class FileRoutes(RouteGroup):
-    """Uploads of any type whose name fits its bytes; they are kept until the server stops."""
+    """Uploads of any type, if the file name matches the content; stored until the server stops."""
 
     @route("/v1/files/upload", "POST", "POST")
     async def _upload(self, context: RequestContext) -> Response:
         is_studio = context.profile.is_studio
         name, data = await _read_file(context.request, is_studio=is_studio)
-        if not is_studio:  # which checks nothing (wire 5.3)
+        if not is_studio:  # Studio checks nothing (wire 5.3)
             if not data:
                 raise ApiError(4300, "the uploaded file is empty")
             if len(data) > MAX_FILE_SIZE:
@@ -53,12 +53,12 @@ class FileRoutes(RouteGroup):
 
 async def _read_file(request: Request, *, is_studio: bool) -> tuple[str, bytes]:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise ApiError(4000, "a file is uploaded as multipart/form-data")
+        raise ApiError(4000, "the upload must be multipart/form-data")
     try:
         form = await MultiPartParser(
             request.headers, request.stream(), max_files=_MAX_FILES
         ).parse()
-    except (MultiPartException, ValueError) as error:  # older versions pass the parser's own on
+    except (MultiPartException, ValueError) as error:  # older ones raise the parser's error
         raise ApiError(4304, f"the form cannot be read: {error}") from None
     try:
         files = [part for part in form.getlist(_PART) if isinstance(part, UploadFile)]

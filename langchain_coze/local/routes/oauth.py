@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _BASE = "/api/permission/oauth2"
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _DEFAULT_TOKEN_SECONDS = 900
-_LEEWAY = 60  # seconds that a JWT's iat may be in the future
+_LEEWAY = 60  # seconds; the iat of a JWT may be this far in the future
 _REQUIRED_CLAIMS = ("iss", "aud", "iat", "exp", "jti")
 
 
 class _TokenError(Exception):
-    """An error of the token endpoint: a code of RFC 6749, and a message."""
+    """An error of the token endpoint: an RFC 6749 code and a message."""
 
 
 class OAuthRoutes(RouteGroup):
@@ -35,7 +35,7 @@ class OAuthRoutes(RouteGroup):
         super().__init__(state)
         self._used_jwt_ids: set[str] = set()
 
-    # Their requests have a JWT instead of a token.
+    # Requests carry a JWT instead of a token.
     @route(f"{_BASE}/token", "POST", public=True)
     @route(f"{_BASE}/account/{{account_id}}/token", "POST", public=True)
     @route(f"{_BASE}/enterprise_id/{{enterprise_id}}/token", "POST", public=True)
@@ -53,7 +53,7 @@ class OAuthRoutes(RouteGroup):
         token = f"czs_{secrets.token_urlsafe(48)}"
         expires_at = math.ceil(self._state.now + min(seconds, app.max_seconds))
         self._state.issued_tokens[token] = IssuedToken(owner, expires_at)
-        # expires_in is a point in time, in spite of its name.
+        # Despite its name, expires_in is a point in time.
         return context.reply_plain(
             {"access_token": token, "expires_in": expires_at, "token_type": "Bearer"}
         )
@@ -97,9 +97,9 @@ class OAuthRoutes(RouteGroup):
         issued_at, expires_at = claims["iat"], claims["exp"]
         are_numbers = isinstance(issued_at, int) and isinstance(expires_at, int)
         if not are_numbers or issued_at >= expires_at:
-            raise _TokenError("invalid_client", "iat and exp must be whole seconds, exp the later")
+            raise _TokenError("invalid_client", "iat and exp must be integers, with iat before exp")
         if issued_at > self._state.now + _LEEWAY:
-            raise _TokenError("invalid_client", "the JWT is not valid yet: iat lies in the future")
+            raise _TokenError("invalid_client", "the JWT is not valid yet: iat is in the future")
         if expires_at <= self._state.now:
             raise _TokenError("invalid_client", "the JWT has expired: exp has passed")
 
@@ -107,7 +107,7 @@ class OAuthRoutes(RouteGroup):
 def _decode_jwt(token: str, app: LocalOAuthApp) -> Mapping[str, Any]:
     import jwt  # noqa: PLC0415 - an extra
 
-    # Times are checked by the server's own clock, which may be shifted on purpose.
+    # The times are checked against the server's clock, which `clock_offset` may shift.
     options: Any = {"require": list(_REQUIRED_CLAIMS), "verify_aud": False, "verify_exp": False}
     options |= {"verify_iat": False, "verify_jti": False}
     try:
@@ -115,7 +115,7 @@ def _decode_jwt(token: str, app: LocalOAuthApp) -> Mapping[str, Any]:
     except jwt.MissingRequiredClaimError as error:
         raise _TokenError("invalid_client", f"the JWT has no {error.claim}") from None
     except jwt.PyJWTError:
-        raise _TokenError("invalid_client", "the signature does not fit the public key") from None
+        raise _TokenError("invalid_client", "the signature does not match the public key") from None
 
 
 def _read_duration(body: Any) -> int:

@@ -1,4 +1,4 @@
-"""What the groups of routes share: the context of a request, and the usual replies.
+"""The context of a request, the usual replies, and the registration of routes.
 
 A group is a class of handlers, each with a `route` above it. `langchain_coze.local.app` lists them.
 """
@@ -28,11 +28,11 @@ MAX_PAGE_SIZE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class RequestContext:
-    """One request while a route handles it."""
+    """A request that a route is handling."""
 
     request: Request  # its body has been read, unless it is multipart
     path: str
-    query: Mapping[str, str]  # with the path parameters
+    query: Mapping[str, str]  # includes the path parameters
     body: Any  # None when it is empty or not JSON
     logid: str
     faults: FaultSet
@@ -41,28 +41,28 @@ class RequestContext:
 
     @property
     def json_object(self) -> Mapping[str, Any]:
-        """The body, which must be a JSON object: else 4000."""
+        """The body; error 4000 if it is not a JSON object."""
         if not isinstance(self.body, dict):
             raise ApiError(4000, INVALID_BODY)
         return self.body
 
     @property
     def optional_object(self) -> Mapping[str, Any]:
-        """The body, or an empty object when it is not one."""
+        """The body, or an empty object if it is not a JSON object."""
         return self.body if isinstance(self.body, dict) else {}
 
     def require_query(self, name: str) -> str:
-        """Return a query parameter; 4000 when it is missing."""
+        """Return a query parameter; error 4000 if it is missing."""
         value = self.query.get(name)
         if not value:
             raise ApiError(4000, f"query parameter {name} is required")
         return value
 
     def read_positive_query(self, name: str, default: int) -> int:
-        """Return a query parameter that is a whole number from 1; 4000 when it is not."""
+        """Return a positive integer from the query; error 4000 if it is not one."""
         value = self.query.get(name, str(default))
         if not value.isdecimal() or int(value) < 1:
-            raise ApiError(4000, f"query parameter {name} must be a whole number from 1")
+            raise ApiError(4000, f"query parameter {name} must be an integer of at least 1")
         return int(value)
 
     def select_page(
@@ -75,7 +75,8 @@ class RequestContext:
     ) -> tuple[list[Any], bool]:
         """Return the items of the requested page, and whether there are more.
 
-        `size` is that of a page unless the query has one, `number` the parameter with its number.
+        `size` is the default page size, and `number` the name of the parameter with the page
+        number.
         """
         size = min(self.read_positive_query("page_size", size), max_size)
         start = (self.read_positive_query(number, 1) - 1) * size
@@ -95,7 +96,7 @@ MethodT = TypeVar("MethodT", bound=Callable[..., Awaitable[Response]])
 
 
 class RouteSpec(NamedTuple):
-    """One route; a `public` route needs no token of the server."""
+    """One route; a `public` route does not require a token of the server."""
 
     path: str
     methods: list[str]
@@ -117,7 +118,7 @@ _REGISTRATIONS: dict[str, list[_Registration]] = {}
 def route(
     path: str, cloud: str = "", studio: str = "", *, public: bool = False
 ) -> Callable[[MethodT], MethodT]:
-    """Register a method of a `RouteGroup` for a path; `"GET POST"` are its methods there."""
+    """Register a method of a `RouteGroup` for a path and its HTTP methods, such as `"GET POST"`."""
 
     def register(method: MethodT) -> MethodT:
         entry = _Registration(path, {"cloud": cloud, "studio": studio}, public)
@@ -135,7 +136,7 @@ class RouteGroup:
         self._state = state
 
     def build_routes(self) -> list[RouteSpec]:
-        """Return the routes that the server's profile has."""
+        """Return the routes that exist in the server's profile."""
         return [
             RouteSpec(entry.path, methods.split(), getattr(self, name), entry.public)
             for name, member in vars(type(self)).items()
@@ -145,7 +146,7 @@ class RouteGroup:
 
 
 def build_json_response(value: Any, status: int = 200, *, raw: bool = False) -> Response:
-    """Return a JSON response in Go's style; a raw one has `&`, `<` and `>` as they are."""
+    """Return a JSON response in Go's style; `raw` does not escape `&`, `<` and `>`."""
     text = go_json.dumps_raw(value) if raw else go_json.dumps(value)
     body = text.encode("utf-8", "replace")
     return Response(body, status, media_type="application/json; charset=utf-8")

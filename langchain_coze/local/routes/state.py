@@ -1,4 +1,4 @@
-"""The state of one running server: what it serves, who uses it, and what runs."""
+"""The state of a running server: settings, accounts, conversations, chats and runs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ServedT = TypeVar("ServedT", "LocalBot", "LocalChatflow", "LocalWorkflow")
 
 
 class ServerSettings(Protocol):
-    """What the routes read from their `LocalCoze`, again at each request."""
+    """The settings of a `LocalCoze`, which the routes read at each request."""
 
     bots: tuple[LocalBot, ...]
     chatflows: tuple[LocalChatflow, ...]
@@ -52,12 +52,12 @@ class ServerSettings(Protocol):
 
     @property
     def accepts_any_host(self) -> bool:
-        """Whether requests may name any host."""
+        """Whether any host name is accepted."""
         ...
 
 
 class IssuedToken(NamedTuple):
-    """An access token that an OAuth app got: whose it is, and when it expires (Unix time)."""
+    """An access token issued to an OAuth app: its owner and its expiry as a Unix time."""
 
     owner: str
     expires_at: float
@@ -65,18 +65,18 @@ class IssuedToken(NamedTuple):
 
 @dataclass(kw_only=True)
 class AppState:
-    """What runs in the application of a local server."""
+    """The connections, tasks and counters of a local server."""
 
     connections: StreamConnections = field(default_factory=StreamConnections)
     running_tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    # How often quotas were used and faults were applied.
+    # Uses of quotas and applications of faults.
     counters: Counter[str] = field(default_factory=Counter)
 
     def use_faults(self, source: str, faults: FaultSet, path: str) -> Mapping[Any, str]:
-        """Return the faults that hit a request for this path, and count it.
+        """Return the faults that apply to a request for this path, and count the request.
 
         Args:
-            source: Who wants them; each has its own count.
+            source: Where the faults were set; each source has its own counter.
             faults: The faults.
             path: The path of the request.
         """
@@ -87,7 +87,7 @@ class AppState:
         return faults.values if faults.times is None or self.counters[key] <= faults.times else {}
 
     def start_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a chat or workflow to its end, whether or not its client stays."""
+        """Run a chat or workflow to its end, even if the client disconnects."""
         task = asyncio.create_task(coroutine)
         self.running_tasks.add(task)
         task.add_done_callback(self.running_tasks.discard)
@@ -103,14 +103,14 @@ class BaseApp:
 
 @dataclass
 class ServerState(AppState):
-    """The state of one running server."""
+    """The state of a running `LocalCoze`."""
 
     settings: ServerSettings
     profile: CloudProfile
     files: dict[str, StoredFile] = field(default_factory=dict)
     conversations: dict[str, Conversation] = field(default_factory=dict)
     chats: dict[str, ChatRun] = field(default_factory=dict)
-    # Id and owner of the chats that were not saved.
+    # Ids and owners of chats that were not saved.
     unsaved: set[tuple[str, str]] = field(default_factory=set)
     running_unsaved: WeakValueDictionary[str, ChatRun] = field(default_factory=WeakValueDictionary)
     issued_tokens: dict[str, IssuedToken] = field(default_factory=dict, repr=False)
@@ -118,11 +118,11 @@ class ServerState(AppState):
 
     @property
     def now(self) -> float:
-        """The time by the server's clock, which `clock_offset` shifts."""
+        """The Unix time by the server's clock, including `clock_offset`."""
         return time.time() + self.settings.clock_offset
 
     def authenticate(self, token: str) -> str | None:
-        """Return the account that a token belongs to; None when it is not valid.
+        """Return the account of a token, or None if the token is invalid.
 
         Conversations, chats, files and runs belong to an account.
         """
@@ -135,8 +135,8 @@ class ServerState(AppState):
     def get_bot(self, bot_id: str) -> LocalBot:
         """Return the bot with this id.
 
-        An id that is not a number is an invalid bot (4006); a number that no bot has is a resource
-        that does not exist (4200). The hosted service's behaviour is not documented.
+        An id that is not a number raises 4006 (invalid bot), an unknown number 4200 (resource does
+        not exist). The behaviour of the hosted service is not documented.
         """
         bot = find_by_id(self.settings.bots, bot_id)
         if bot is None:
@@ -160,7 +160,7 @@ class ServerState(AppState):
         return find_by_id(self.settings.bots, body.get("bot_id"))
 
     def consume_quota(self, target_id: str, target_quota: int | None) -> bool:
-        """Count a chat or run of a target; return whether no quota was used up before."""
+        """Count a chat or run of a target; return whether all quotas allow it."""
         limits = (("chats", self.settings.quota), (f"chats {target_id}", target_quota))
         if any(quota is not None and self.counters[key] >= quota for key, quota in limits):
             return False
@@ -170,7 +170,7 @@ class ServerState(AppState):
     # Conversations, chats and files ----------------------------------------------------------
 
     def get_files(self, owner: str) -> dict[str, StoredFile]:
-        """Return the files that a user has uploaded and may use, by id (wire 5.3)."""
+        """Return the uploaded files of a user, by id (wire 5.3)."""
         return {file_id: file for file_id, file in self.files.items() if file.owner == owner}
 
     def add_conversation(self, conversation: Conversation) -> Conversation:
@@ -179,7 +179,7 @@ class ServerState(AppState):
         return conversation
 
     def get_conversation(self, conversation_id: str, owner: str) -> Conversation:
-        """Return a conversation; 4002 when its owner has none with this id."""
+        """Return a conversation; error 4002 if the owner has none with this id."""
         conversation = self.conversations.get(conversation_id)
         if conversation is None or conversation.owner != owner:
             text = f"Invalid conversation: {conversation_id!r} does not exist"
@@ -198,7 +198,7 @@ class ServerState(AppState):
                 del self.chats[chat_id]
 
     def add_chat(self, run: ChatRun) -> None:
-        """Store a chat whose history is saved; of another one store only its ids."""
+        """Store a chat if its history is saved; otherwise store only its ids."""
         if run.request.auto_save_history:
             self.chats[run.ids.chat_id] = run
         else:
@@ -206,7 +206,7 @@ class ServerState(AppState):
             self.running_unsaved[run.ids.chat_id] = run
 
     def get_chat(self, conversation_id: str, chat_id: str, owner: str) -> ChatRun:
-        """Return a saved chat; 4001 when this conversation and owner have none with this id."""
+        """Return a saved chat; error 4001 if the owner's conversation has none with this id."""
         run = self.chats.get(chat_id)
         if run and (run.conversation.id, run.conversation.owner) == (conversation_id, owner):
             return run
@@ -227,17 +227,17 @@ class ServerState(AppState):
 
 
 def find_by_id(served: Iterable[ServedT], wire_id: Any) -> ServedT | None:
-    """Return the bot, chatflow or workflow with this id, if there is one."""
+    """Return the bot, chatflow or workflow with this id, or None."""
     return next((item for item in served if item.wire_id == wire_id), None)
 
 
 def is_same_token(token: str, known: str) -> bool:
-    """Return whether a token is the known one."""
+    """Return whether two tokens are equal, in constant time."""
     first, second = (text.encode("utf-8", "surrogatepass") for text in (token, known))
     return hmac.compare_digest(first, second)
 
 
 def check_workspace(workspace_id: str) -> None:
-    """Check that a workspace is the server's; 4101 when it is not."""
+    """Raise error 4101 unless the workspace belongs to the server."""
     if workspace_id != WORKSPACE_ID:
         raise ApiError(4101)

@@ -1,4 +1,4 @@
-"""Responses that stream, with the faults of a request, and responses that drop the connection."""
+"""Streaming responses with faults, and responses that drop the connection."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class StreamConnections:
 
     def __init__(self) -> None:
         """Start without connections."""
-        self.find_transports: Transports = dict  # by the client's address; the server sets it
+        self.find_transports: Transports = dict  # by client address; set by the server
         self.streams: set[asyncio.Task[None]] = set()
 
     async def drop(self, scope: Scope, *, reset: bool = False) -> None:
         """Close a request's connection without finishing the response."""
-        # A client that left before its request was read has no address.
+        # A client that disconnected before its request was read has no address.
         client = tuple(scope["client"] or ())
         transport = self.find_transports().get(client)
         if transport is None:
@@ -67,7 +67,7 @@ class StreamConnections:
             transport.abort()
         else:
             transport.close()
-        # uvicorn must see the lost connection before the request returns without a response.
+        # uvicorn must notice the lost connection before the handler returns without a response.
         for _ in range(_MAX_POLLS):
             if client not in self.find_transports():
                 return
@@ -75,7 +75,7 @@ class StreamConnections:
 
 
 class DroppedResponse(Response):
-    """No response: the connection is closed."""
+    """Closes the connection without a response."""
 
     def __init__(self, connections: StreamConnections) -> None:
         """Store the connections."""
@@ -88,7 +88,7 @@ class DroppedResponse(Response):
 
 
 class ChunkedResponse(Response):
-    """A response that is sent in chunks, to which faults may be applied."""
+    """A response in chunks, to which faults can be applied."""
 
     def __init__(
         self,
@@ -106,9 +106,9 @@ class ChunkedResponse(Response):
         self._connections = connections
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send all chunks; a chat continues even when the client has left."""
-        # In a separate task: a server that stops cancels it instead of the request task,
-        # which would log an error.
+        """Send all chunks; a chat continues even if the client disconnects."""
+        # In a separate task, which a stopping server cancels: cancelling the request task would log
+        # an error.
         writer = asyncio.ensure_future(self._write(send))
         self._connections.streams.add(writer)
         writer.add_done_callback(self._connections.streams.discard)
@@ -123,7 +123,7 @@ class ChunkedResponse(Response):
         head["headers"] = self.raw_headers
         started = False
         async for chunk in self._chunks:
-            if not started:  # the head comes with the first bytes (wire 4.4)
+            if not started:  # the headers are sent with the first bytes (wire 4.4)
                 await send(head)
                 started = True
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -134,7 +134,7 @@ class ChunkedResponse(Response):
 class EventStreamResponse(ChunkedResponse):
     """The events of a chat or run as `text/event-stream`.
 
-    `ping_interval` is the silence in seconds before a heartbeat; 0 for none.
+    A heartbeat is sent after `ping_interval` seconds of silence; 0 disables heartbeats.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class EventStreamResponse(ChunkedResponse):
         """Prepare the headers; nothing is sent yet."""
         batches = events.iterate_batches()
         if ping_interval:
-            # the silence before a further one is longer, as recorded: 30 s, then 35 s
+            # later intervals are longer, as recorded: 30 s, then 35 s
             batches = insert_pings(batches, [_PING], ping_interval, ping_interval * _LATER_PING)
         chunks = _encode(batches, profile.create_encoder(), faults)
         super().__init__(chunks, profile.stream_headers, faults, connections)
@@ -157,7 +157,7 @@ class EventStreamResponse(ChunkedResponse):
 async def _encode(batches: Batches, encode: EventEncoder, faults: FaultSet) -> AsyncIterator[bytes]:
     without_done = Fault.NO_DONE in faults.values
     async for batch in batches:
-        if faults.values:  # they tell events apart
+        if faults.values:  # faults need separate events
             for event in batch:
                 if not (without_done and event.name in _DONE):
                     yield encode(event)
@@ -171,11 +171,11 @@ async def insert_pings(
     """Yield the items, and heartbeats between them.
 
     Args:
-        items: What is streamed.
+        items: The items of the stream.
         ping: The heartbeat.
-        seconds: The silence before a heartbeat.
-        later: The silence before a further one. None: items do not count, so that a heartbeat comes
-            each time that so many seconds have passed.
+        seconds: Seconds of silence before the first heartbeat.
+        later: Seconds of silence before each further one. None sends a heartbeat every `seconds`
+            seconds, whether or not there are items.
     """
     following = asyncio.ensure_future(anext(items, None))
     due = time.monotonic() + seconds
@@ -201,7 +201,7 @@ async def insert_pings(
 def apply_byte_faults(
     response: Response, faults: FaultSet, connections: StreamConnections
 ) -> Response:
-    """Return a JSON response with the faults of bytes of its request."""
+    """Return a JSON response to which the byte faults of its request are applied."""
 
     async def iterate_once() -> AsyncIterator[bytes]:
         yield bytes(response.body)

@@ -1,4 +1,4 @@
-"""Routes that run and resume workflows, and that return the histories of runs (wire 4)."""
+"""Routes that run and resume workflows and return run histories (wire 4)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class WorkflowRoutes(RouteGroup):
             request = read_resume_request(context.json_object)
             run = self._resume_run(request, context, streamed=streamed)
         except ApiError as error:
-            if context.profile.is_studio:  # it only streams
+            if context.profile.is_studio:  # Studio only streams
                 return self._build_stream_error_response(error, context)
             return self._build_error_response(error, context)
         if streamed:
@@ -103,7 +103,7 @@ class WorkflowRoutes(RouteGroup):
     # Runs -------------------------------------------------------------------------------------
 
     def _start_run(self, request: RunRequest, context: RequestContext, mode: int) -> ServedRun:
-        """Check a request and start its run."""
+        """Validate a request and start its run."""
         state, owner = self._state, context.owner
         workflow = self._get_workflow(request, streamed=mode == STREAM)
         if mode == ASYNC and not workflow.paid and self._profile.requires_plan_for_async:
@@ -153,7 +153,7 @@ class WorkflowRoutes(RouteGroup):
         return workflow
 
     def _get_run(self, execute_id: str, context: RequestContext) -> ServedRun:
-        """Return a run; 4314 when the account has no run with this id."""
+        """Return a run; error 4314 if the account has no run with this id."""
         run = self._state.workflow_runs.get(execute_id)
         if run is None or run.info.owner != context.owner:
             raise ApiError(4314)
@@ -164,7 +164,7 @@ class WorkflowRoutes(RouteGroup):
     ) -> ServedRun:
         """Resume a run with the answer that it waits for.
 
-        Of the errors only 4314 and 4315 are documented.
+        Only the errors 4314 and 4315 are documented.
         """
         execute_id = request.event_id.partition("/")[0]
         run = self._get_run(execute_id, context)
@@ -174,12 +174,12 @@ class WorkflowRoutes(RouteGroup):
         if run.ended:
             raise self._profile.create_late_answer_error(execute_id)
         if pending is None or pending.event_id != request.event_id:
-            raise ApiError(4000, f"event_id {request.event_id!r} is not what the run waits for")
+            raise ApiError(4000, f"event_id {request.event_id!r} is not the pending one")
         if pending.type != request.interrupt_type:
             raise ApiError(4000, f"interrupt_type must be {pending.type}")
         if streamed != is_stream:
             path = _STREAM_RESUME if is_stream else _RESUME
-            raise ApiError(4000, f"this run is resumed with {path}")
+            raise ApiError(4000, f"resume this run with {path}")
         uploads = self._state.get_files(context.owner)
         self._state.start_task(run.resume(request.resume_data, uploads))
         return run
@@ -187,20 +187,20 @@ class WorkflowRoutes(RouteGroup):
     # Responses --------------------------------------------------------------------------------
 
     async def _wait_for_response(self, run: ServedRun, context: RequestContext) -> Response:
-        """Wait for the run, as long as a gateway would, and return its result."""
+        """Wait for the run, up to the gateway timeout, and return its result."""
         info = run.info
         if info.mode == ASYNC:
             return self._build_response(self._profile.build_started_reply(info))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(run.stopped.wait(), run.workflow.gateway_timeout)
-        asks = info.pending is not None
-        if asks and not self._profile.allows_interrupt_without_stream:
+        is_interrupted = info.pending is not None
+        if is_interrupted and not self._profile.allows_interrupt_without_stream:
             await run.abandon()
         if info.failure is not None:
-            # Studio's error of a run that asks is that of a run that was not started.
+            # Studio reports an interrupted run like one that was not started.
             started = None if info.failure[0] == NOT_STREAMED else info
             return self._build_error_response(ApiError(*info.failure), context, started)
-        if not (run.ended or asks):
+        if not (run.ended or is_interrupted):
             # The run continues, or the server is being stopped.
             return DroppedResponse(self._state.connections)
         return self._build_response(self._profile.build_reply(info, context.logid))

@@ -1,4 +1,4 @@
-"""One chat: runs the reply of a bot and sends the events of the turn."""
+"""One chat: runs the bot's reply and sends the events of the turn."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# How Coze names the plugin of an on-demand recall is not recorded: this name is ours.
+# No recording shows the plugin of an on-demand recall: this name is our choice.
 _ON_DEMAND_TOOL = "knowledge-recall"
-_TOOL_CALL_ID_BYTES = 44  # base64 of so many is as long as the recorded ids (wire 2.6)
+_TOOL_CALL_ID_BYTES = 44  # encoded in base64, they are as long as the recorded ids (wire 2.6)
 
 
 class _ReplyFailedError(Exception):
-    """A reply has yielded `Fail`."""
+    """Raised when a reply yields `Fail`."""
 
     def __init__(self, code: int, msg: str) -> None:
         super().__init__(msg)
@@ -51,7 +51,7 @@ class _ReplyFailedError(Exception):
 class ChatRun:
     """A chat that runs on the server, whether or not a client streams it.
 
-    The `running_chat_id` of the conversation is the id of this chat until it ends.
+    Until the chat ends, the conversation's `running_chat_id` is its id.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class ChatRun:
         self.writer.events = EventQueue(enabled=request.stream)
         self.writer.extra_params = request.extra_params
         self._reply: AsyncGenerator[reply_parts.ReplyPart, Any] | None = None
-        self._answer: Any = None  # sent to the reply when it continues
+        self._answer: Any = None  # sent to the reply when it is resumed
         self._returns_list = False
         self._submitted_outputs: list[str] = []
         self._follow_ups: list[str] = []
@@ -102,18 +102,18 @@ class ChatRun:
         return self.writer.events
 
     def cancel(self) -> None:
-        """Cancel the chat; its stream continues, its turn is not part of the history (wire 2.8).
+        """Cancel the chat; its stream continues, its turn is no part of the history (wire 2.8).
 
-        On Studio this has no effect on either.
+        On Studio this affects neither.
         """
         self.status = "canceled"
         self._saved_turn.canceled = not self.profile.is_studio
         self._release_conversation()
 
     def submit_tool_outputs(self, outputs: Mapping[str, str], *, stream: bool) -> None:
-        """Accept the results of the calls that the chat waits for, by id; `execute` continues it.
+        """Store the results of the pending calls, by call id; `execute` then continues the chat.
 
-        It raises 4000 when the chat waits for other calls, 4016 when another chat is running.
+        Raises 4000 if the chat waits for other calls, and 4016 if another chat is running.
         """
         ids = [call["id"] for call in self._info.tool_calls if call["type"] == "function"]
         if self.status != "requires_action" or not ids:
@@ -135,7 +135,7 @@ class ChatRun:
             self._saved_turn.add(entry)
 
     async def execute(self) -> None:
-        """Run the chat to its end or until it waits. Never raises, except when the server stops."""
+        """Run the chat until it ends or waits. Raises nothing unless the server stops."""
         pending_part: reply_parts.ReplyPart | None = None
         try:
             pending_part = await self._run_reply()
@@ -148,7 +148,7 @@ class ChatRun:
             self._fail(5000, f"{type(error).__name__}: {error}")
         finally:
             self._release_conversation()
-            # Nobody can continue a chat that is not saved.
+            # A chat that is not saved cannot be continued.
             if self._reply and not (pending_part and self.request.auto_save_history):
                 await close_iterator(self._reply)
             self.events.close()
@@ -164,13 +164,13 @@ class ChatRun:
 
     @property
     def _is_empty(self) -> bool:
-        """Whether the question is empty, which Studio does not answer."""
+        """Whether the question is empty: Studio does not answer empty questions."""
         questions = self.request.additional_messages[-1:]
-        asks = any(question.text or question.items for question in questions)
-        return self.profile.is_studio and not asks
+        has_question = any(question.text or question.items for question in questions)
+        return self.profile.is_studio and not has_question
 
     async def _run_reply(self) -> reply_parts.ReplyPart | None:
-        """Run the reply; return the part that it waits for an answer to, or None at its end."""
+        """Run the reply to its end, or to a part that needs an answer; return that part or None."""
         if self._reply is None:
             self._send_chat_event("created")
             if self.status == "created":
@@ -184,19 +184,19 @@ class ChatRun:
             await asyncio.sleep(self._faults.get_seconds(Fault.IDLE))
         else:
             self._send_chat_event("in_progress")
-            for output in self._submitted_outputs:  # Coze repeats them (wire 2.6)
+            for output in self._submitted_outputs:  # Coze sends them again (wire 2.6)
                 self.writer.write_message("tool_response", output)
         answer, self._answer = self._answer, None
         while (part := await advance(self._reply, answer)) is not END:
             if reply_parts.needs_answer(part):
-                # A cancelled chat does not wait; it finishes.
+                # A cancelled chat finishes instead of waiting.
                 return part if self.status != "canceled" else None
             answer = None
             await self._process_part(part)
         return None
 
     async def _open_reply(self) -> AsyncGenerator[reply_parts.ReplyPart, Any]:
-        """Return a new reply, or the one whose question this turn answers."""
+        """Return a new reply, or the paused reply whose question this turn answers."""
         if self.request.additional_messages:
             paused = self.conversation.paused.pop(self.bot.wire_id, None)
             if paused is not None:
@@ -206,7 +206,7 @@ class ChatRun:
         return self.bot.reply_source(await self._build_turn())
 
     async def _build_turn(self) -> Turn:
-        """Search the knowledge bases, send what they found, and return the turn."""
+        """Search the knowledge bases, send the recalls, and return the turn."""
         await asyncio.sleep(self._faults.get_seconds(Fault.RECALL_LATE))
         chunks = await self._search() if self.bot.bases else ()
         texts = [entry.text for entry in self._entries] + [chunk.slice for chunk in chunks]
@@ -279,7 +279,7 @@ class ChatRun:
         elif isinstance(pending_part, reply_parts.Ask):
             self._finish_with_question(pending_part)
         elif not self.profile.has_client_tools:
-            raise TypeError("tools of the client cannot be called here: no route takes the results")
+            raise TypeError("client tools cannot be called here: no route accepts their results")
         else:
             self._returns_list = isinstance(pending_part, tuple)
             calls = pending_part if isinstance(pending_part, tuple) else (pending_part,)
@@ -304,7 +304,7 @@ class ChatRun:
         self.events.put(self.profile.build_done_event(self.ids))
 
     def _finish_with_question(self, question: reply_parts.Ask) -> None:
-        """Finish with a question; the reply is paused until the user answers (wire 4.6)."""
+        """End the turn with a question; pause the reply until the user answers (wire 4.6)."""
         self.writer.write_question(question.question, question.options)
         meta = build_interrupt_meta(question.question, question.options)
         for content in self.profile.build_interrupt_contents():
@@ -318,10 +318,11 @@ class ChatRun:
         self.events.put(self.profile.build_done_event(self.ids))
 
     def _require_action(self, calls: Sequence[reply_parts.ClientTool]) -> None:
-        """Finish until the client has run its tools.
+        """End the stream until the client has run its tools.
 
-        Other chats can run in the conversation meanwhile: 4016 is about chats that run (our choice,
-        the hosted service's is not documented). So a client need not submit the results.
+        Meanwhile other chats can run in the conversation, so a client may abandon the calls: 4016
+        applies only to running chats. This is our choice; the hosted service's behaviour is not
+        documented.
         """
         self._info.tool_calls = [_build_tool_call(call) for call in calls]
         for call, wire_call in zip(calls, self._info.tool_calls, strict=True):
@@ -334,7 +335,7 @@ class ChatRun:
         for content in self.profile.build_interrupt_contents():
             self.writer.write_message("verbose", content)
         self._finish_chat("requires_action")
-        # Whether hosted Coze ends with done here is not recorded (wire 2.6).
+        # No recording shows whether hosted Coze sends done here (wire 2.6).
         self.events.put(self.profile.build_done_event(self.ids))
 
     def _finish_chat(self, status: str = "completed", *, sends_event: bool = True) -> None:
@@ -370,7 +371,7 @@ def _create_ids(bot: ReplyingBot, request: ChatRequest, conversation: Conversati
 
 
 def _build_tool_call(call: reply_parts.ClientTool) -> dict[str, Any]:
-    """Return a call as `required_action` lists it: its arguments are a JSON string (wire 2.6)."""
+    """Return a call as `required_action` has it, with arguments as a JSON string (wire 2.6)."""
     arguments = call.arguments if isinstance(call.arguments, str) else go_json.dumps(call.arguments)
     return {
         "id": base64.b64encode(secrets.token_bytes(_TOOL_CALL_ID_BYTES)).decode(),
@@ -381,6 +382,6 @@ def _build_tool_call(call: reply_parts.ClientTool) -> dict[str, Any]:
 
 
 def _find_question(entries: tuple[EnterMessage, ...]) -> str:
-    """Return the text of the last user message that has one."""
+    """Return the text of the last user message with any text."""
     users = [entry.text for entry in entries if entry.role == "user"]
     return next((text for text in reversed(users) if text), "")

@@ -1,4 +1,4 @@
-"""A conversation: its saved messages, and the chat that runs in it."""
+"""A conversation: its saved messages and its running chat."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class StoredMessage:
-    """A message of a conversation, with what the server adds to it."""
+    """A message of a conversation, with the fields that the server adds."""
 
     entry: EnterMessage
     id: str = field(default_factory=generate_id)
@@ -27,9 +27,9 @@ class StoredMessage:
 
 @dataclass(slots=True)
 class SavedTurn:
-    """Messages of one turn that later turns of the conversation see.
+    """The messages of one turn, which later turns of the conversation see.
 
-    Messages that were created without a chat are a turn without a `chat_id`.
+    A message that was created without a chat is a turn without a `chat_id`.
     """
 
     messages: list[StoredMessage]
@@ -40,13 +40,13 @@ class SavedTurn:
     of_chatflow: bool = False
 
     def add(self, entry: EnterMessage, message: Mapping[str, Any] | None = None) -> None:
-        """Add a message; `message` is its object, if the client has already received it."""
+        """Add a message; `message` is the object that the client has already received, if any."""
         known = message or {"id": generate_id()}
         meta_data, reasoning = known.get("meta_data", {}), known.get("reasoning_content", "")
         self.messages.append(StoredMessage(entry, known["id"], meta_data, reasoning))
 
     def message_as_json(self, message: StoredMessage, conversation_id: str) -> dict[str, Any]:
-        """Return the object of one of its messages, with the key order of the API's samples."""
+        """Return the API object of a message, with the key order of Coze's samples."""
         return {
             "bot_id": self.bot_id,
             "chat_id": self.chat_id,
@@ -65,7 +65,7 @@ class SavedTurn:
 
 @dataclass(slots=True)
 class Conversation:
-    """A conversation: its context and the chat that is running in it, if any."""
+    """A conversation with its turns, its paused replies and its running chat, if any."""
 
     owner: str
     id: str = field(default_factory=generate_id)
@@ -75,14 +75,14 @@ class Conversation:
     section_id: str = ""
     turns: list[SavedTurn] = field(default_factory=list)
     running_chat_id: str | None = None
-    # Replies that have asked the user a question, by the id of their bot.
+    # Replies that wait for the user's answer, by bot id.
     paused: dict[str, AsyncGenerator[Any, Any]] = field(default_factory=dict)
     bot_id: str = ""
     updated_at: int = field(default_factory=get_time)
     cleared_turns: int = 0
 
     def __post_init__(self) -> None:
-        """Set the first section's id, which is the conversation's, as on Coze."""
+        """Set the id of the first section: that of the conversation, as on Coze."""
         self.section_id = self.section_id or self.id
 
     @property
@@ -92,7 +92,7 @@ class Conversation:
         return [message.entry for turn in turns for message in turn.messages]
 
     def clear(self) -> None:
-        """Start a new section: earlier messages are kept, but they are no longer context."""
+        """Start a new section: earlier messages are kept, but are no longer context."""
         self.section_id = generate_id()
         self.cleared_turns = len(self.turns)
         self.paused.clear()

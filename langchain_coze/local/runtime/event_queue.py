@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class EventQueue:
-    """The events of one stream, in batches of those that are ready; discarded unless `enabled`."""
+    """The events of one stream, read in batches; events are discarded unless `enabled`."""
 
     def __init__(self, *, enabled: bool) -> None:
         """Create an empty queue."""
@@ -36,12 +36,12 @@ class EventQueue:
             self._changed.set()
 
     def close(self) -> None:
-        """End the stream after the events that were added."""
+        """End the stream after the events in the queue."""
         self._closed = True
         self._changed.set()
 
     async def iterate_batches(self) -> AsyncGenerator[list[SseEvent], None]:
-        """Yield all events that are ready, as soon as there are any."""
+        """Yield the available events, as soon as there are any."""
         while True:
             if self._events:
                 batch, self._events = self._events, []

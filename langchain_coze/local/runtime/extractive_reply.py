@@ -15,9 +15,9 @@ _MAX_SENTENCES = 3
 
 
 async def extract_reply(question: str, turn: Turn) -> AsyncIterator[str]:
-    """Answer with the recalled sentences that have most terms in common with the question.
+    """Answer with the recalled sentences that share the most terms with the question.
 
-    The answer is in the language of the question; the same question always gets the same answer.
+    The answer is in the language of the question and deterministic.
     """
     for delta in text.split_deltas(_build_answer(question, turn)):
         yield delta

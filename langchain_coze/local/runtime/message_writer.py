@@ -1,4 +1,4 @@
-"""The messages of one turn: written from the parts of a reply, stored, and sent as events."""
+"""Builds the messages of one turn from the parts of a reply, stores them and sends their events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from langchain_coze.local.runtime.conversation import SavedTurn
     from langchain_coze.local.wire.cloud_profile import CloudProfile, MessageIds
 
-# The messages that have in Studio the time that a step took.
+# The messages to which Studio adds the duration of a step.
 _TIMED_TYPES = frozenset({"function_call", "tool_response", "knowledge"})
 _DELTA, _COMPLETED = "conversation.message.delta", "conversation.message.completed"
 
@@ -43,14 +43,14 @@ class MessageWriter:
         self, profile: CloudProfile, ids: MessageIds, saved_turn: SavedTurn, pace: tuple[float, int]
     ) -> None:
         """Start without messages; `pace` is the `delay` and `burst` of the bot."""
-        self.events = EventQueue(enabled=False)  # a turn that continues later gets another one
+        self.events = EventQueue(enabled=False)  # replaced when the turn is continued
         self.input_tokens = self.output_tokens = self.reasoning_tokens = 0
-        self.called_model = False  # in contrast to a question of a workflow
-        self.extra_params: Mapping[str, str] = {}  # which Studio returns in `meta_data`
+        self.called_model = False  # False for a question of a workflow
+        self.extra_params: Mapping[str, str] = {}  # Studio returns them in `meta_data`
         self._messages: list[dict[str, Any]] = []
         self._profile, self._ids, self._saved_turn = profile, ids, saved_turn
         self._delay, self._burst = pace
-        # The first answer's id is older than those of the steps before it: ids are not in order.
+        # The id of the first answer is older than those of the earlier steps: ids are not in order.
         self._first_answer_id = generate_id()
         self._answer: _OpenAnswer | None = None
         self._last_answer_id = self._first_answer_id
@@ -71,7 +71,7 @@ class MessageWriter:
         return questions + self._messages
 
     def delete_messages(self, message_id: str, types: frozenset[str]) -> None:
-        """Delete a message, and all messages of some types."""
+        """Delete a message, and all messages of the given types."""
         self._messages = [
             m for m in self._messages if m["id"] != message_id and m["type"] not in types
         ]
@@ -87,7 +87,7 @@ class MessageWriter:
         await self._pause()
 
     async def write_reasoning(self, text: str) -> None:
-        """Write a delta of the reasoning; it has the message id of the answer that follows."""
+        """Write a delta of the reasoning, with the message id of the following answer."""
         answer = self._answer or self._open_answer()
         answer.reasoning.append(text)
         if self._profile.streams_only_answers:
@@ -96,7 +96,7 @@ class MessageWriter:
         await self._pause()
 
     def close_answer(self) -> None:
-        """Complete the answer that is open, if there is one."""
+        """Complete the open answer, if there is one."""
         answer, self._answer = self._answer, None
         if answer is None:
             return
@@ -105,21 +105,21 @@ class MessageWriter:
         self.reasoning_tokens += count_tokens(reasoning)
         self.output_tokens += count_tokens(text) + count_tokens(reasoning)
         if not (self._profile.drops_single_chunks and len(answer.text) == 1):
-            # Streams leave the reasoning out of the completed message, stored messages carry it.
+            # Streams omit the reasoning from the completed message, stored messages contain it.
             fields = {"type": "answer", "content": text}
             self._complete_answer(answer.id, fields, {"reasoning_content": reasoning})
 
     def write_question(self, question: str, options: Sequence[str]) -> None:
-        """Write a question of a workflow to the user: as text, or as a card."""
+        """Write a workflow's question to the user, as text or as a card."""
         card = self._profile.build_card(question, options)
         answer, self._answer = self._open_answer(), None
         fields = {"type": "answer", "content": card or "\n".join([question, *options])}
         fields["content_type"] = "card" if card else "text"
         if not (card and self._profile.streams_only_answers):
-            self._send_delta(answer.id, fields | {"asks": True})
+            self._send_delta(answer.id, fields | {"is_question": True})
         if not self._profile.is_studio:
             self.output_tokens += count_tokens(fields["content"])
-        self._complete_answer(answer.id, fields, {}, asks=True)
+        self._complete_answer(answer.id, fields, {}, is_question=True)
 
     def write_message(
         self,
@@ -128,7 +128,7 @@ class MessageWriter:
         content_type: str = "text",
         meta_data: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Write a complete message; return it."""
+        """Write a complete message, and return it."""
         now = get_time()
         fields = {"type": kind, "content": content, "content_type": content_type}
         meta = dict(meta_data or {})
@@ -142,9 +142,9 @@ class MessageWriter:
         return message
 
     def write_part(self, part: reply_parts.ReplyPart) -> None:
-        """Write a part that is a complete message, or begin another answer.
+        """Write a part that is a complete message, or start another answer.
 
-        Only a control message does not end the open answer.
+        All messages except control messages end the open answer.
         """
         if isinstance(part, reply_parts.Verbose):
             content = self._profile.build_verbose_content(part.msg_type, _as_text(part.data))
@@ -180,7 +180,7 @@ class MessageWriter:
         self.write_message("tool_response", self._profile.build_tool_response(output))
 
     def write_speech(self, content: str) -> None:
-        """Write a part of the spoken answer; it has the message id of the last written one."""
+        """Write a piece of the spoken answer, with the message id of the last written answer."""
         fields = {"type": "answer", "content": content, "content_type": "audio"}
         message = self._profile.build_message(self._ids, self._last_answer_id, fields)
         self.events.put(SseEvent("conversation.audio.delta", go_json.dumps(message)))
@@ -202,12 +202,14 @@ class MessageWriter:
         fields: Mapping[str, Any],
         stored_fields: Mapping[str, Any],
         *,
-        asks: bool = False,
+        is_question: bool = False,
     ) -> None:
-        """Send the end of an answer; store it for the lists of messages and for later turns."""
+        """Send the completed answer; store it for message lists and later turns."""
         fields = {**fields, "created_at": get_time()}
         meta = self._build_answer_meta()
-        message = self._profile.build_message(self._ids, message_id, {**fields, "asks": asks}, meta)
+        message = self._profile.build_message(
+            self._ids, message_id, {**fields, "is_question": is_question}, meta
+        )
         self.events.put(SseEvent(_COMPLETED, go_json.dumps(message)))
         stored = self._profile.build_message(
             self._ids, message_id, {**fields, **stored_fields}, meta
@@ -218,7 +220,7 @@ class MessageWriter:
         self._saved_turn.add(entry, stored)
 
     def _build_answer_meta(self) -> dict[str, str]:
-        """Return Studio's pairs of a completed answer: with tokens if a model was called."""
+        """Return Studio's `meta_data` of an answer, with token counts if a model was called."""
         meta = {**self.extra_params, "time_cost": self._measure_time()}
         if self.called_model:
             counts = (self.input_tokens, self.output_tokens)
@@ -230,7 +232,7 @@ class MessageWriter:
         return f"{time.monotonic() - self._started_at:.1f}"
 
     async def _pause(self) -> None:
-        """Let the client's stream, and other chats, run after every burst of deltas."""
+        """Yield to the client's stream and to other chats after every burst of deltas."""
         self._deltas_since_pause += 1
         if self._delay or self._deltas_since_pause >= self._burst:
             self._deltas_since_pause = 0

@@ -39,9 +39,9 @@ ReplySource: TypeAlias = Callable[[Turn], AsyncGenerator[ReplyPart, Any]]
 def as_reply_source(reply: Any) -> ReplySource:
     """Return a function that streams the parts of a reply.
 
-    `reply` is what `LocalBot` accepts; a function that is not `async` runs in its own thread, and
-    a second parameter gets the turn if it has no default or is named `turn`. After a part that
-    needs an answer, send the answer: it becomes the value of the reply's own `yield`.
+    `reply` has any form that `LocalBot` accepts. A sync function runs in its own thread. A second
+    parameter gets the turn if it has no default or is named `turn`. After a part that needs an
+    answer, send the answer, which becomes the value of `yield` in the reply.
     """
     if is_runnable(reply):
         return lambda turn: stream_runnable(reply, turn)
@@ -72,23 +72,23 @@ def _takes_turn(reply: Callable[..., Any]) -> bool:
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if not positional:
         raise TypeError("a reply function needs a parameter for the question")
-    # A second parameter with a default (`lambda q, i=i: …`) is the function's own affair.
+    # A second parameter with a default (`lambda q, i=i: …`) belongs to the function itself.
     return any(p.default is p.empty or p.name == "turn" for p in positional[1:2])
 
 
 def _check_part(item: Any) -> None:
-    # Forms are for workflows only: a chat cannot show one.
+    # Forms exist only in workflows: a chat cannot show one.
     is_part = isinstance(item, PART_TYPES) or needs_answer(item)
     if isinstance(item, WorkflowQuestion) or not is_part:
         raise TypeError(f"a reply cannot yield a {type(item).__name__}")
 
 
 async def stream_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[ReplyPart, Any]:
-    """Stream a Runnable's reply: of a graph also the tools it ran.
+    """Stream the reply of a Runnable; for a graph, also the tools that it ran.
 
-    It is called with the list of messages, a LangGraph graph whose state has `messages` with
-    `{"messages": [...]}`. Tool calls that nobody has answered when it ends are for the client: they
-    are yielded together, and it is called again with the results that this generator is sent.
+    The Runnable gets the list of messages; a LangGraph graph whose state has `messages` gets
+    `{"messages": [...]}`. Tool calls without a result at its end are for the client: they are
+    yielded together, and the Runnable is called again with the results sent to this generator.
     """
     messages: list[Any] = list(turn.messages)
     is_graph = "messages" in (getattr(runnable, "channels", None) or {})
@@ -111,7 +111,7 @@ async def stream_runnable(runnable: Any, turn: Turn) -> AsyncGenerator[ReplyPart
 async def stream_items(
     runnable: Any, value: Any, options: Mapping[str, Any]
 ) -> AsyncGenerator[Any, None]:
-    """Yield what a Runnable streams; one without an async version runs in a thread."""
+    """Yield the stream of a Runnable; one without an async version runs in a thread."""
     started = False
     try:
         async for item in runnable.astream(value, **options):
@@ -144,12 +144,10 @@ class _MessageReader:
             self._chunks = item["messages"][-1:]
             yield from _read_parts(item["messages"][-1])
         else:
-            raise TypeError(
-                f"the Runnable gave a {type(item).__name__}; it must end in text or a message"
-            )
+            raise TypeError(f"the Runnable returned a {type(item).__name__}, not text or a message")
 
     def get_messages_and_calls(self) -> tuple[list[Any], list[Any]]:
-        """Return the messages so far, and the tool calls that wait for the client."""
+        """Return the messages so far, and the pending tool calls of the client."""
         if not any(
             _get_calls(part) or getattr(part, "tool_call_chunks", None) for part in self._chunks
         ):
@@ -161,7 +159,7 @@ class _MessageReader:
 
 
 def _get_calls(message: Any) -> list[Any]:
-    """Return the calls of a message, also those whose arguments are not valid JSON."""
+    """Return the calls of a message, including those with invalid JSON arguments."""
     invalid = getattr(message, "invalid_tool_calls", None) or []
     return [*(getattr(message, "tool_calls", None) or []), *invalid]
 
@@ -185,7 +183,7 @@ def _read_parts(message: Any) -> Iterator[ReplyPart]:
 
 
 class _GraphReader:
-    """Reads a graph's streams: answers apart, tool calls joined with their results."""
+    """Reads the streams of a graph: separates answers, and joins tool calls with their results."""
 
     def __init__(self, messages: list[Any]) -> None:
         self._messages = messages
@@ -201,7 +199,7 @@ class _GraphReader:
             yield from self._read_message(value[0])
 
     def get_messages_and_calls(self) -> tuple[list[Any], list[Any]]:
-        """Return the messages so far, and the tool calls that wait for the client."""
+        """Return the messages so far, and the pending tool calls of the client."""
         last = self._messages[-1] if self._messages else None
         return self._messages, _get_calls(last)
 
@@ -222,7 +220,7 @@ class _GraphReader:
 
     def _record_calls(self, message: Any) -> None:
         if getattr(message, "tool_call_chunks", None):
-            # Arguments of a streamed call are complete only in the sum of its chunks.
+            # The arguments of a streamed call are complete only once its chunks are added.
             earlier = self._partial_messages.get(message.id)
             message = self._partial_messages[message.id] = (
                 message if earlier is None else earlier + message

@@ -1,4 +1,4 @@
-"""What bots and chatflows share, and the names and ids of all that a server has."""
+"""The base of bots and chatflows, and helpers for the names and ids of served objects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, kw_only=True)
 class ReplyingBot:
-    """The base of bots and chatflows; a chat reads these settings."""
+    """The base of bots and chatflows, with the settings that a chat reads."""
 
     name: str = ""
     description: str = ""
@@ -30,17 +30,17 @@ class ReplyingBot:
     wire_id: str = field(default="", init=False, repr=False)
     bases: tuple[Any, ...] = field(default=(), init=False, repr=False)
 
-    # Settings of bots only: the nodes of a chatflow search and prompt by themselves.
+    # Only bots have these: the nodes of a chatflow have their own prompts and searches.
     is_chatflow = True
     prompt = ""
     on_demand = False
 
     def search(self, question: str) -> AsyncIterator[RecallMessage]:
-        """Search the knowledge bases; yield the content of each recall message."""
+        """Search the knowledge bases, and yield the content of each recall message."""
         raise NotImplementedError
 
     def _set_reply(self, reply: Any, wire_id: str) -> None:
-        """Store the reply and the id of its chats; reject settings that cannot be used."""
+        """Store the reply and the id for requests; reject invalid settings."""
         self.wire_id = wire_id
         if self.burst < 1:
             raise ValueError("burst must be at least 1")
@@ -50,7 +50,7 @@ class ReplyingBot:
 
 
 def derive_name(function: Any) -> str:
-    """Return the name of a reply or function; that of its class when it has none."""
+    """Return the name of a reply or function, or of its class if it has none."""
     if function is None:
         return "local_bot"
     name = getattr(function, "__name__", None) or getattr(function, "name", None)
@@ -58,7 +58,7 @@ def derive_name(function: Any) -> str:
 
 
 def check_unique_ids(plural: str, ids: Sequence[str]) -> None:
-    """Check that no id occurs twice; `plural` is what has them, for the message."""
+    """Raise if an id occurs twice; `plural` names the objects in the message."""
     for known in ids:
         if ids.count(known) > 1:
             raise ValueError(f"two {plural} have the id {known}: give them different names or ids")

@@ -1,4 +1,4 @@
-"""Iterating over a reply, and sending it the answers that it waits for."""
+"""Iterate over a reply, and send it the answers that it waits for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, Final
 from langchain_coze.local.reply_parts import PART_TYPES, needs_answer
 from langchain_coze.local.runtime.text import split_deltas
 
-# How far a generator in a thread may run ahead of what has been sent.
+# How many items a generator in a thread may be ahead of the stream.
 _MAX_READ_AHEAD = 256
 END: Final = object()
 
@@ -26,15 +26,15 @@ def is_runnable(value: Any) -> bool:
 
 
 def is_async_function(function: Any) -> bool:
-    """Return whether a function, or what is called of an object, is `async`."""
+    """Return whether a function, or the `__call__` of an object, is `async`."""
     plain = inspect.isroutine(function)
-    body = function if plain else getattr(function, "__call__", None)  # noqa: B004 - its body is inspected
+    body = function if plain else getattr(function, "__call__", None)  # noqa: B004 - the method itself is inspected
     return inspect.iscoroutinefunction(body) or inspect.isasyncgenfunction(body)
 
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """A call whose result needs the event loop."""
+    """A call that must run in the event loop."""
 
     call: Callable[[], Any]
 
@@ -59,10 +59,10 @@ async def iterate_call(
     in_loop: bool,
     check: Callable[[Any], None] = lambda _item: None,
 ) -> AsyncGenerator[Any, Any]:
-    """Yield what a call yields; what is sent here becomes the value of its `yield`.
+    """Yield the items of a call; a value sent to this generator becomes the value of its `yield`.
 
     A call that is not `in_loop` runs in its own thread. `open_result` returns an iterator over a
-    result that needs the event loop, `check` rejects an item.
+    result that needs the event loop; `check` raises for invalid items.
     """
     iterator: Any = iter((Deferred(call),)) if in_loop else ReplyThread(call)
     answer = None
@@ -82,7 +82,7 @@ async def iterate_call(
 
 
 async def advance(iterator: Any, answer: Any) -> Any:
-    """Return the next item of any iterator, or `END`; generators are sent `answer`."""
+    """Return the next item of any iterator, or `END`; send `answer` to a generator."""
     if isinstance(iterator, Iterator):
         return _get_next(iterator, answer)
     try:
@@ -101,7 +101,7 @@ def _get_next(iterator: Iterator[Any], answer: Any) -> Any:
 
 
 async def close_iterator(iterator: Any) -> None:
-    """Close a generator; other iterators need no closing."""
+    """Close a generator; do nothing for other iterators."""
     if isinstance(iterator, Generator):
         iterator.close()
     elif hasattr(iterator, "aclose"):
@@ -109,10 +109,10 @@ async def close_iterator(iterator: Any) -> None:
 
 
 class ReplyThread:
-    """A function that may block, in its own thread; its items are passed on as it yields them.
+    """Runs a blocking function in its own thread, and returns its items as they are yielded.
 
-    A thread for each call, not a pool: slow replies must not wait for each other, and a daemon
-    thread that never returns does not keep the process alive.
+    Each call has its own thread instead of a pool: slow replies must not wait for each other, and a
+    daemon thread that never returns does not keep the process alive.
     """
 
     def __init__(self, call: Callable[[], Any]) -> None:
@@ -126,7 +126,7 @@ class ReplyThread:
         self._is_waiting = False
 
     async def asend(self, answer: Any) -> Any:
-        """Return the next item, or `END`; a generator that waits for an answer gets `answer`."""
+        """Return the next item, or `END`; send `answer` to a generator that waits for one."""
         if self._items is None:
             self._items = self._start()
         if self._is_waiting:
@@ -149,7 +149,7 @@ class ReplyThread:
         items: asyncio.Queue[Any] = asyncio.Queue()
 
         def put_item(item: Any) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            with contextlib.suppress(RuntimeError):  # the loop has been closed
                 loop.call_soon_threadsafe(items.put_nowait, item)
 
         context = contextvars.copy_context()
@@ -161,7 +161,7 @@ class ReplyThread:
     def _run(self, put_item: Callable[[Any], None]) -> None:
         try:
             self._iterate(put_item)
-        except Exception as error:  # noqa: BLE001 - it is raised again where the reply is awaited
+        except Exception as error:  # noqa: BLE001 - raised again where the reply is awaited
             self._error = error
         finally:
             put_item(END)

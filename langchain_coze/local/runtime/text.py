@@ -17,7 +17,7 @@ _DELTA = re.compile(rf"[{CJK}]{{1,2}}|\s*[^\s{CJK}]{{1,12}}|\s+")
 _SENTENCE = re.compile(r"[^。！？!?\n]*?(?:[。！？!?]+[”’」』）)]*|\.(?=\s|$)|\n|$)")
 _LATIN_WORD = re.compile(rf"(?:(?![{CJK}])[^\W\d_])+")
 
-# Words of the question form, not of its subject.
+# Words that form a question but do not describe its subject.
 _ENGLISH_STOP_WORD_LIST = (
     "a about am an and any are as at be been but by can could did do does for from had has have "
     "how i if in into is it its me my no not of on or our please shall should so some tell than "
@@ -33,7 +33,7 @@ _MIN_STEM_LENGTH = 4
 
 
 def is_chinese(text: str) -> bool:
-    """Return whether a text has at least as many Chinese characters as Latin words, and one."""
+    """Return whether a text has Chinese characters, and at least as many as Latin words."""
     characters = len(_CJK_CHARACTER.findall(text))
     return characters > 0 and characters >= len(_LATIN_WORD.findall(text))
 
@@ -48,7 +48,7 @@ def _stem(word: str) -> str:
 
 
 def _split_runs(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield words and runs of Chinese text, and whether it is the latter."""
+    """Yield words and runs of Chinese text, each with whether it is Chinese."""
     for match in _RUN.finditer(unicodedata.normalize("NFKC", text).casefold()):
         yield match[0], match["cjk"] is not None
 
@@ -58,10 +58,10 @@ def _pair(run: str) -> list[str]:
 
 
 def extract_index_terms(text: str) -> list[str]:
-    """Return the terms that a passage can be found by, as often as they occur.
+    """Return the index terms of a passage, with repetitions.
 
-    Latin words are lower-cased and reduced to a plain stem; of Chinese text both the single
-    characters and every pair of neighbours are terms.
+    Latin words are lower-cased and reduced to a simple stem. In Chinese text, single characters and
+    pairs of adjacent characters are terms.
     """
     terms: list[str] = []
     for run, is_cjk in _split_runs(text):
@@ -72,7 +72,7 @@ def extract_index_terms(text: str) -> list[str]:
 def extract_query_terms(text: str) -> list[str]:
     """Return the distinct terms of a question, without question words and filler words.
 
-    Of Chinese text these are the pairs of neighbours, and a character that stands alone.
+    In Chinese text, the terms are pairs of adjacent characters, and isolated characters.
     """
     terms: list[str] = []
     for run, is_cjk in _split_runs(_CHINESE_STOP_WORDS.sub(" ", text)):
@@ -89,7 +89,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def split_deltas(text: str) -> list[str]:
-    """Split a text as a model streams it: a word or one or two Chinese characters at a time."""
+    """Split a text like the stream of a model: into words, or one or two Chinese characters."""
     return _DELTA.findall(text)
 
 

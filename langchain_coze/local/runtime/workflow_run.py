@@ -1,4 +1,4 @@
-"""One run of a workflow: from its parameters to the output of its End node."""
+"""One run of a workflow, from its parameters to the output of its End node."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Studio's code of a run whose function fails. The hosted service's codes for this are not listed
-# (wire 4.8); that it uses the same one is our choice.
+# Studio's code for a failed function. The codes of the hosted service are not documented (wire
+# 4.8); using the same one for it is our choice.
 EXECUTION_FAILED = 720701013
 
 SYNC, STREAM, ASYNC = 0, 1, 2
-"""How the result of a run is returned; the numbers are those of `run_mode` (wire 4.3)."""
+"""How the result of a run is returned; the values of `run_mode` (wire 4.3)."""
 
 NOT_STREAMED = 6039
 _MAX_ANSWERS = 3
@@ -54,7 +54,7 @@ Question: TypeAlias = reply_parts.Ask | workflow_parts.AskInput
 
 
 class RunnableWorkflow(workflow_parts.WorkflowInfo, Protocol):
-    """What a run reads from its workflow: a `LocalWorkflow`."""
+    """The attributes of a `LocalWorkflow` that a run reads."""
 
     signature: Signature
     is_async: bool
@@ -65,15 +65,15 @@ class RunnableWorkflow(workflow_parts.WorkflowInfo, Protocol):
 
 @dataclass
 class ServedRun:
-    """A run of a workflow, whether or not a client is waiting for it."""
+    """A run of a workflow; it continues even if no client waits for it."""
 
     workflow: RunnableWorkflow
-    inputs: Mapping[str, Any]  # the checked parameters
+    inputs: Mapping[str, Any]  # the validated parameters
     context: workflow_parts.RunContext
     info: RunDetails
     profile: CloudWorkflowProfile
     resume_count: int = 0
-    # Set at the end, and while the run waits for an answer.
+    # Set when the run has ended, and while it waits for an answer.
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -97,13 +97,13 @@ class ServedRun:
 
     @property
     def ended(self) -> bool:
-        """Whether it has an output or has failed."""
+        """Whether the run has succeeded or failed."""
         return self.info.status != "Running"
 
     async def execute(self, answer: Any = None, faults: FaultSet | None = None) -> None:
-        """Run to the end or to a question. Never raises, except when the server stops.
+        """Run to the end or to the next question. Raises nothing unless the server stops.
 
-        `answer` is the answer to the function's question, `faults` are those of the first request.
+        `answer` answers the function's question; `faults` are passed only for the first request.
         """
         try:
             if faults is not None:
@@ -121,7 +121,7 @@ class ServedRun:
             await self._stop()
 
     def resume(self, text: str, uploads: Mapping[str, StoredFile]) -> Any:
-        """Return the coroutine that continues the run; 4315 when it waits for no answer."""
+        """Return the coroutine that continues the run; error 4315 if it waits for no answer."""
         pending, self.info.pending = self.info.pending, None
         if pending is None or self._question is None:
             raise ApiError(4315)
@@ -135,13 +135,13 @@ class ServedRun:
             return self._repeat_question(self._question, (*pending.rejected_answers, text), error)
 
     async def abandon(self) -> None:
-        """Fail a run that nobody can resume."""
+        """Fail a run that cannot be resumed."""
         self.info.pending = None
         self._fail(NOT_STREAMED, ApiError(NOT_STREAMED).message)
         await self._stop()
 
     async def _run_function(self, answer: Any) -> Question | None:
-        """Run the function to its end or to a question, and return the question."""
+        """Run the function to its end or to a question; return the question or None."""
         while (item := await advance(self._items, answer)) is not END:
             answer = None
             if isinstance(item, Question):
@@ -149,7 +149,7 @@ class ServedRun:
             await self._process_item(item)
             if self.ended:
                 return None
-        # An async generator that yields no output has none.
+        # The output of an async generator is None unless it yields one.
         await self._finish(None)
         return None
 
@@ -175,7 +175,7 @@ class ServedRun:
         if isinstance(value, reply_parts.Fail):
             self._fail(value.code, value.msg)
             return
-        # A value that JSON cannot hold fails here, not in the reply.
+        # A value that is not JSON fails here, not in the reply.
         value = json.loads(go_json.dumps(to_jsonable_python(value)))
         for event in self._writer.build_output_events(value):
             self.events.put(event)
@@ -189,10 +189,10 @@ class ServedRun:
             self.events.put(event)
 
     def _interrupt(self, question: Question, rejected_answers: tuple[str, ...] = ()) -> None:
-        """Wait for the answer to a question."""
+        """Interrupt the run until a question is answered."""
         limit = self.profile.max_resumes
         if limit is not None and self.resume_count >= limit:
-            self._fail(EXECUTION_FAILED, f"the run has been resumed {limit} times and asks again")
+            self._fail(EXECUTION_FAILED, f"the run asks a question after {limit} resumes")
             return
         self._question = question
         event_id = f"{self.info.execute_id}/{generate_id()}"
@@ -210,7 +210,7 @@ class ServedRun:
         self, question: Question, answers: tuple[str, ...], error: ApiError
     ) -> None:
         if len(answers) >= _MAX_ANSWERS:
-            self._fail(EXECUTION_FAILED, f"no usable answer in {len(answers)}: {error.message}")
+            self._fail(EXECUTION_FAILED, f"{len(answers)} invalid answers: {error.message}")
         else:
             self._interrupt(question, answers)
         await self._stop()
@@ -223,7 +223,7 @@ class ServedRun:
 
 
 def _read_answer(question: Question, text: str, uploads: Mapping[str, StoredFile]) -> Any:
-    """Return an answer as the function gets it; 4000 when it is not valid."""
+    """Return an answer in the form for the function; error 4000 if it is invalid."""
     if isinstance(question, workflow_parts.AskInput):
         return question.read_answer(text, uploads)
     if not text.strip():
@@ -241,7 +241,7 @@ def _open_result(result: Any) -> Any:
 
 
 def _iterate_with_output(call: Callable[[], Any]) -> Generator[Any, Any, None]:
-    """Yield what a generator yields, then the output; of any other result only the output."""
+    """Yield the items of a generator and its output; for any other result only the output."""
     result = call()
     if inspect.isawaitable(result) or isinstance(result, AsyncIterable):
         yield Deferred(lambda: result)
@@ -252,7 +252,7 @@ def _iterate_with_output(call: Callable[[], Any]) -> Generator[Any, Any, None]:
 
 
 class RunWriter:
-    """Builds the events of a run; one that is resumed gets another queue of `events`."""
+    """Builds the events of a run; each resume starts a new queue of `events`."""
 
     def __init__(self, info: RunDetails, profile: CloudWorkflowProfile, *, streamed: bool) -> None:
         """Start without messages."""
@@ -266,7 +266,7 @@ class RunWriter:
         self._next_sequences: dict[str, int] = {}
 
     def write_message(self, message: workflow_parts.Message) -> None:
-        """Write a message of an output node."""
+        """Write the message of an output node."""
         if self._node is not None and self._node.title != message.node_title:
             self._close_node()
         node = self._node = self._node or OutputNode(message.node_title)
@@ -277,7 +277,7 @@ class RunWriter:
             self._node = None
 
     def build_output_events(self, value: Any) -> Iterator[SseEvent]:
-        """Yield the events of the End node: variables in one event, a text in several."""
+        """Yield the events of the End node: one for variables, several for a text."""
         self._close_node()
         node = OutputNode(END_NODE, END_NODE, END_NODE_ID)
         text = render_output(value, as_text=self._info.returns_text)
@@ -286,7 +286,7 @@ class RunWriter:
             yield self._build_event(node, delta, finished=number == len(deltas))
 
     def write_question(self, question: PendingQuestion) -> None:
-        """Write a question, and the interrupt that waits for its answer."""
+        """Write a question and its interrupt."""
         self._close_node()
         is_form = question.form is not None
         node = OutputNode("输入", "Input") if is_form else OutputNode("问答", "Question")
@@ -295,7 +295,7 @@ class RunWriter:
         self.events.put(self._profile.build_interrupt_event(self._info, question, node))
 
     def _close_node(self) -> None:
-        """End the node that is open: only now is it known that its last message was the last."""
+        """Finish the open node: only now its last message can be marked as the last one."""
         if self._node is not None:
             self.events.put(self._build_event(self._node, "", finished=True))
             self._node = None

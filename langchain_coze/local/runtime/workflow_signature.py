@@ -1,4 +1,4 @@
-"""The parameters and the output of a workflow, read from the signature of its function."""
+"""The parameters and the output of a workflow, from the signature of its function."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _ARGUMENT = re.compile(r"(\w+)(?: \([^)]*\))?:(.*)", re.DOTALL)
 class Signature:
     """The inputs and the output of a workflow's function.
 
-    Types are those that pydantic knows. A parameter without an annotation accepts any value and is
-    shown as a string. Descriptions come from `Annotated[type, "description"]`, or from the
-    `Args` section of the docstring.
+    All types that pydantic supports are allowed. A parameter without an annotation accepts any
+    value; its schema is that of a string. Descriptions come from `Annotated[type, "description"]`,
+    or from the `Args` section of the docstring.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         """Read the signature."""
         if not callable(function):
-            raise TypeError(f"a workflow is a function, not {type(function).__name__}")
+            raise TypeError(f"a workflow must be a function, not {type(function).__name__}")
         self._function = function
         try:
             signature = inspect_signature(function)
@@ -51,9 +51,9 @@ class Signature:
         self._return_type = signature.return_annotation
 
     def _classify(self, parameter: inspect.Parameter) -> bool:
-        """Note how to pass a parameter; return whether requests have it."""
+        """Record how a parameter is passed; return whether requests contain it."""
         if parameter.kind is parameter.VAR_POSITIONAL:
-            raise TypeError(f"*{parameter.name}: the parameters of a workflow have names")
+            raise TypeError(f"*{parameter.name}: the parameters of a workflow need names")
         if parameter.kind is parameter.VAR_KEYWORD:
             self._accepts_any_name = True
             return False
@@ -67,15 +67,15 @@ class Signature:
     def read_inputs(
         self, values: Mapping[str, Any], uploads: Mapping[str, StoredFile]
     ) -> dict[str, Any]:
-        """Return the checked parameters of a request.
+        """Return the validated parameters of a request.
 
-        Other names are ignored, unless the function takes `**names`.
+        Unknown names are ignored unless the function has a `**` parameter.
         """
         inputs = {p.name: p.read_value(values, uploads) for p in self.parameters}
         return {**values, **inputs} if self._accepts_any_name else inputs
 
     def call(self, inputs: Mapping[str, Any], context: RunContext) -> Any:
-        """Call the function with checked parameters."""
+        """Call the function with validated parameters."""
         keywords = {**inputs, **dict.fromkeys(self._context_names, context)}
         positional = [keywords.pop(name) for name in self._positional_names]
         return self._function(*positional, **keywords)
@@ -85,7 +85,7 @@ class Signature:
         return {parameter.name: parameter.as_json() for parameter in self.parameters}
 
     def outputs_as_json(self) -> dict[str, Any]:
-        """Return the schemas of the End node's variables; empty without an annotation."""
+        """Return the schemas of the End node's variables; empty without a return annotation."""
         result_type = _get_result_type(self._return_type)
         if result_type in (REQUIRED, None, Any):
             return {}
@@ -107,14 +107,14 @@ def read_first_paragraph(function: Any) -> str:
 
 
 def inspect_signature(function: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature of a function; the return type may exist for type checkers only."""
+    """Return the signature of a function; its return type may exist only for type checkers."""
     try:
         return inspect.signature(function, eval_str=True)
     except NameError:
         signature = inspect.signature(function)
         names = {**getattr(inspect.unwrap(function), "__globals__", {})}
         parameters = [
-            parameter.replace(annotation=eval(parameter.annotation, names))  # noqa: S307 - as inspect does
+            parameter.replace(annotation=eval(parameter.annotation, names))  # noqa: S307 - inspect does the same
             if isinstance(parameter.annotation, str)
             else parameter
             for parameter in signature.parameters.values()
@@ -132,7 +132,7 @@ def parse_argument_docs(docstring: str) -> Iterator[tuple[str, str]]:
 
 
 def _get_result_type(return_type: Any) -> Any:
-    """Return the type of a function's result; of a generator that of its `return`."""
+    """Return the type of a function's result; for a generator, that of its `return`."""
     origin = get_origin(return_type)
     if origin is Generator:
         arguments = get_args(return_type)

@@ -1,1 +1,1 @@
-"""The bot, the knowledge base and the workflows of a server that is started without any."""
+"""The sample bot, knowledge base, workflows and agent that a server has by default."""

@@ -6,7 +6,7 @@ from langchain_core.documents import Document
 
 from langchain_coze.local.knowledge import LocalKnowledge
 
-# Each is a title, a source and a text.
+# Each document has a title, a source and a text.
 _DOCUMENTS = (
     (
         "Knowledge bases in Coze",

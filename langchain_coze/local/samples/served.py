@@ -1,4 +1,4 @@
-"""The bot and the workflows of a server that is started without any."""
+"""The sample bot and workflows that a server has by default."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def count_words(text: str, longest_only: bool = False) -> dict[str, Any]:  # noq
 
     Args:
         text: Any text.
-        longest_only: Whether only the longest word is wanted.
+        longest_only: Whether to return only the longest word.
     """
     words = text.split()
     longest = max(words, key=len, default="")
@@ -57,10 +57,10 @@ def count_words(text: str, longest_only: bool = False) -> dict[str, Any]:  # noq
 
 
 def book_room(city: str) -> Generator[Any, Any, dict[str, Any]]:
-    """Book a hotel room; asks for the guest and the nights, then for confirmation.
+    """Book a hotel room: request the guest and the number of nights, then a confirmation.
 
     Args:
-        city: Where to sleep.
+        city: The city of the hotel.
     """
     yield Message(f"Looking for rooms in {city}", node_title="Search")
     values: dict[str, Any] = yield AskInput({"guest": str, "nights": (int, 1)})

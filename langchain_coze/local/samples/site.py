@@ -1,4 +1,4 @@
-"""The agent of a site that is started without one."""
+"""The sample agent that a site has by default."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _knowledge = lru_cache(create_sample_knowledge)
 
 
 def answer_about_coze(question: str, turn: Turn) -> Iterator[Any]:
-    """Search a few built-in documents on Coze and LangChain, and say what the best one tells."""
+    """Search a few built-in documents on Coze and LangChain, and answer with the best passage."""
     found = _knowledge().search(question, 1)
     number = sum(message.type == "human" for message in turn.messages)
     yield ServerTool("search_documents", {"query": question}, [chunk.slice for chunk in found])

@@ -1,1 +1,1 @@
-"""Requests, replies and events as they are on the wire; imports no other part of the server."""
+"""The wire format of requests, replies and events; imports no other part of the server."""

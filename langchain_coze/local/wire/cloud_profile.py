@@ -1,6 +1,7 @@
-"""Replies and events of chats, as a Coze installation writes them.
+"""Replies and events of chats, in the format of a Coze installation.
 
-`CloudProfile` is that of coze.cn and coze.com, with their key order; `StudioProfile` overrides it.
+`CloudProfile` has the formats and the key order of coze.cn and coze.com; `StudioProfile` overrides
+it.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ UNKNOWN_CONVERSATION_NAME = 720702204
 
 @dataclass(frozen=True, slots=True)
 class MessageIds:
-    """The ids that every message of one turn carries.
+    """The ids in every message of one turn.
 
-    In a chatflow `bot_id` is that of the bot or app that it runs in; only there is a `workflow_id`.
+    For a chatflow, `bot_id` is the id of the bot or app that it runs in; `workflow_id` is set only
+    then.
     """
 
     conversation_id: str
@@ -50,7 +52,7 @@ class MessageIds:
 
 @dataclass(slots=True)
 class ChatInfo:
-    """The fields of a chat object besides its status."""
+    """The fields of a chat object except its status."""
 
     ids: MessageIds
     created_at: int  # Unix time in seconds
@@ -59,7 +61,7 @@ class ChatInfo:
     last_error: Mapping[str, Any] = field(default_factory=lambda: {"code": 0, "msg": ""})
     usage: tuple[int, int] = (0, 0)  # input and output tokens so far
     reasoning_tokens: int = 0  # of the output tokens
-    tool_calls: Sequence[Mapping[str, Any]] = ()  # those that wait for the client
+    tool_calls: Sequence[Mapping[str, Any]] = ()  # those without a result
     inserted_ids: Sequence[str] = ()  # of the user's messages
 
 
@@ -69,11 +71,11 @@ class CloudProfile:
     name = "cloud"  # the value of `LocalCoze.profile`
     is_studio = False
     recall_message_type = "verbose"
-    has_client_tools = True  # a turn can ask the client to run a tool
-    streams_only_answers = False  # and suggestions
-    drops_single_chunks = False  # an answer of one delta is neither completed nor stored
-    follow_ups_first = False  # before the message after all answers
-    lists_questions = False  # in the list of a chat's messages (wire 2.8)
+    has_client_tools = True  # whether a turn can contain client tool calls
+    streams_only_answers = False  # answers and suggestions
+    drops_single_chunks = False  # an answer with one delta is neither completed nor stored
+    follow_ups_first = False  # suggestions precede the message after all answers
+    lists_questions = False  # whether a chat's message list has the question (wire 2.8)
     logid_header = "X-Tt-Logid"
     status_after_question = "requires_action"  # after a question to the user
     # The entries of `tool_calls` for a question to the user (wire 2.6).
@@ -105,14 +107,14 @@ class CloudProfile:
         return generate_logid()
 
     def normalize_chat_body(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the body of a chat as this installation reads it."""
+        """Return the body of a chat request as this installation interprets it."""
         return body
 
     def check_conversation_id(self, query: Mapping[str, str]) -> None:
-        """Check the form of the conversation's id in a query; here every form is valid."""
+        """Validate the conversation id in a query; here any id is valid."""
 
     def build_envelope(self, data: Any, path: str, logid: str) -> dict[str, Any]:
-        """Return a reply with its payload (wire 1.4)."""
+        """Return a reply with a payload (wire 1.4)."""
         detail = self.build_detail(logid)
         if path == "/v3/chat/message/list":
             data = [dict(sorted(message.items())) for message in data]
@@ -129,7 +131,7 @@ class CloudProfile:
         return {"detail": {"logid": logid}}
 
     def create_token_error(self, path: str, authorization: str) -> ApiError:  # noqa: ARG002 - Studio needs it
-        """Return the error of a request without a valid token (wire 1.5)."""
+        """Return the error for a request without a valid token (wire 1.5)."""
         if path == "/v3/chat":
             return ApiError(4101, INCORRECT_AUTHENTICATION)
         return ApiError(_INVALID_TOKEN)
@@ -137,9 +139,9 @@ class CloudProfile:
     def build_error(
         self, error: ApiError, path: str, logid: str, *, real_status: bool
     ) -> tuple[int, dict[str, Any] | str]:
-        """Return the HTTP status and the body of an error (wire 1.5); a text is a plain text.
+        """Return the HTTP status and the body of an error (wire 1.5); a str is sent as plain text.
 
-        `real_status`: the status is the matching one where none is recorded.
+        With `real_status`, an error without a recorded status has the matching one.
         """
         del path
         body = {"code": error.code, "msg": error.message}
@@ -160,7 +162,7 @@ class CloudProfile:
     # Chats ------------------------------------------------------------------------------------
 
     def create_encoder(self) -> EventEncoder:
-        """Return the encoder of one stream: no space after the colon, one data line."""
+        """Return the encoder of one stream: no space after the colon, a single data line."""
         return encode_event
 
     def build_done_event(self, ids: MessageIds) -> SseEvent:  # noqa: ARG002 - chatflows need it
@@ -197,7 +199,7 @@ class CloudProfile:
         return chat
 
     def build_chat_event(self, info: ChatInfo, status: str) -> SseEvent:
-        """Return the event of a status."""
+        """Return the event that reports a status."""
         return SseEvent(f"conversation.chat.{status}", go_json.dumps(self.build_chat(info, status)))
 
     def build_retrieved_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
@@ -214,8 +216,8 @@ class CloudProfile:
     def build_cancelled_chat(self, info: ChatInfo) -> dict[str, Any]:
         """Return the chat object of the reply to a cancel request (wire 2.8).
 
-        As in the API's sample, except that last_error.code is null there: the official Python SDK
-        rejects that, and no recording shows it.
+        The format is that of Coze's sample, except for `last_error.code`: it is null there, which
+        the official Python SDK rejects and no recording shows.
         """
         return self.build_chat(info, "canceled") | {"failed_at": None, "usage": {}}
 
@@ -227,17 +229,17 @@ class CloudProfile:
         return {"data": data, "code": 0, "msg": ""}
 
     def get_failed_status(self, code: int) -> str:  # noqa: ARG002 - Studio needs it
-        """Return the status of a chat that has failed with a code."""
+        """Return the status of a chat that failed with a code."""
         return "failed"
 
     def build_failure_events(self, info: ChatInfo) -> list[SseEvent]:
-        """Return the events that end a failed turn; the `last_error` of its chat is the reason."""
+        """Return the events that end a failed turn, with the reason in `last_error`."""
         return [self.build_chat_event(info, "failed")]
 
     def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
-        """Return the events of a refused stream; without them it gets a JSON error.
+        """Return the events of a rejected stream request; if empty, the reply is a JSON error.
 
-        A conversation that is occupied was recorded as an event (wire 1.5).
+        For an occupied conversation, an event was recorded (wire 1.5).
         """
         return [build_error_event(4016, error.message)] if error.code == 4016 else []  # noqa: PLR2004 - Coze's
 
@@ -252,8 +254,8 @@ class CloudProfile:
     ) -> dict[str, Any]:
         """Return a message object.
 
-        `fields` are its `type`, `content` and others of `message_fields`; an answer that `asks` is
-        a question of a workflow. `meta_data` are Studio's own pairs.
+        `fields` has its `type`, `content` and other `message_fields`, and `is_question` for a
+        question of a workflow. `meta_data` is filled only by Studio.
         """
         message = {
             "id": message_id,
@@ -273,7 +275,7 @@ class CloudProfile:
     ) -> tuple[str, str]:
         """Return the JSON text of an answer delta before and after its content.
 
-        A turn has hundreds of deltas that differ in one field; the other fields are encoded once.
+        Hundreds of deltas of a turn differ in one field only; the other fields are encoded once.
         """
         fields = {"type": "answer", "content": "\n"}
         text = go_json.dumps(self.build_message(ids, message_id, fields, meta_data))
@@ -287,7 +289,7 @@ class CloudProfile:
         *,
         of_chatflow: bool,  # noqa: ARG002 - as above
     ) -> dict[str, Any]:
-        """Return a message of a conversation's list."""
+        """Return a message for the list of a conversation."""
         return dict(message)
 
     def build_verbose_content(self, msg_type: str, data: str) -> str:
@@ -297,29 +299,29 @@ class CloudProfile:
         )
 
     def build_finish_content(self, reason: int = 0) -> str:
-        """Return the content of the message after all answers; empty on Studio's chatflows.
+        """Return the content of the message after all answers; empty for Studio's chatflows.
 
-        The reason is 1 when a question to the user has stopped the turn (wire 2.5).
+        The reason is 1 if a question to the user ended the turn (wire 2.5).
         """
         data = go_json.dumps({"finish_reason": reason, "FinData": ""})
         return self.build_verbose_content("generate_answer_finish", data)
 
     def build_interrupt_contents(self) -> list[str]:
-        """Return the contents of the messages where a turn stops for the client (wire 2.4)."""
+        """Return the contents of the messages of a turn that waits for the client (wire 2.4)."""
         return [self.build_verbose_content("interrupt", ""), self.build_finish_content(reason=1)]
 
     def build_card(self, question: str, options: Sequence[str]) -> str:  # noqa: ARG002 - as above
-        """Return the card of a question with options; empty: the question is text."""
+        """Return the card of a question with options; empty if the question is sent as text."""
         return ""
 
     def build_question(self, entry: EnterMessage) -> dict[str, Any]:
-        """Return the fields of a user's message in a list."""
+        """Return the fields of a user message in a list."""
         return {"content": entry.content, "content_type": entry.content_type}
 
     def build_recall_content(
         self, recall: RecallMessage, query: str, ids: MessageIds, user_id: str
     ) -> str:
-        """Return the content of a `knowledge_recall` message; without results `chunks` is `[]`."""
+        """Return the content of a `knowledge_recall` message; `chunks` is `[]` without results."""
         payload = build_recall_payload(recall, query, ids.bot_id, user_id)
         return self.build_verbose_content("knowledge_recall", go_json.dumps(payload))
 
@@ -337,7 +339,7 @@ class CloudProfile:
         return go_json.dumps(call | {"plugin_type": 6})
 
     def build_tool_response(self, output: Any) -> str:
-        """Return the content of a `tool_response` message: text is wrapped, the rest is JSON."""
+        """Return the content of a `tool_response` message: wrapped text, or JSON."""
         if isinstance(output, str):
             output = {"content_type": 1, "response_for_model": output, "type_for_model": 1}
         return go_json.dumps(output)
@@ -346,7 +348,7 @@ class CloudProfile:
 class CloudChatflowProfile(CloudProfile):
     """Chatflows of coze.cn and coze.com (wire 4.6, appendix B `cloud.chatflow`).
 
-    Objects have no `bot_id`. The random order of their keys is not reproduced.
+    Objects have no `bot_id`. The random key order of Coze is not reproduced.
     """
 
     has_client_tools = False
@@ -357,7 +359,7 @@ class CloudChatflowProfile(CloudProfile):
         return encode_event_with_spaces
 
     def build_done_event(self, ids: MessageIds) -> SseEvent:
-        """Return the last event: the address of the run's page."""
+        """Return the last event, with the URL of the run's trace."""
         url = build_debug_url(derive_id("execute", ids.chat_id), ids.workflow_id)
         return SseEvent("done", go_json.dumps({"debug_url": url}))
 
@@ -368,11 +370,11 @@ class CloudChatflowProfile(CloudProfile):
         return chat | {"inserted_additional_messages": [{"id": id_} for id_ in info.inserted_ids]}
 
     def build_failure_events(self, info: ChatInfo) -> list[SseEvent]:
-        """Return the events that end a failed turn: not a chat, and the code is a string."""
+        """Return the events that end a failed turn, without a chat; the code is a string."""
         return [_build_failed_event(info.last_error["code"], info.last_error["msg"])]
 
     def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
-        """Return the only event of a request that cannot be run (wire 4.6)."""
+        """Return the only event of a rejected request (wire 4.6)."""
         if error.code not in {4000, UNKNOWN_CONVERSATION_NAME}:
             return []
         text = INVALID_PARAMETERS if error.code == 4000 else error.message  # noqa: PLR2004 - Coze's
@@ -395,7 +397,7 @@ def _build_call(
 
 
 def build_debug_url(execute_id: str, workflow_id: str) -> str:
-    """Return the address of the page that would show a run of a workflow or chatflow."""
+    """Return the URL of the trace of a workflow or chatflow run; the page does not exist."""
     return (
         f"https://www.coze.cn/work_flow?execute_id={execute_id}"
         f"&space_id={derive_id('workspace', 'local')}&workflow_id={workflow_id}&execute_mode=2"

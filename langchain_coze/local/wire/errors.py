@@ -1,4 +1,4 @@
-"""Errors of the API, as the server answers them."""
+"""Errors of the API: codes, messages and HTTP statuses."""
 
 from __future__ import annotations
 
@@ -47,15 +47,16 @@ _MESSAGES = {
     700012006: "access token invalid",
 }
 
-# The pairs that the SDKs' error classes know; every other code is a plain bad request.
+# Statuses for which the SDKs have error classes; all other codes are a bad request.
 _HTTP_STATUSES = {4100: 401, 700012006: 401, 4101: 403, 4200: 404, 4013: 429, 4009: 429, 5000: 500}
 
 
 class ApiError(Exception):
-    """A request that is answered with an error (wire 7.1).
+    """An error reply to a request (wire 7.1).
 
-    `message` says what is wrong, or is the general sentence of the code. `resource_id` is what
-    does not exist or cannot be used, or exists, but is `of_other_user`.
+    `message` describes the problem; by default it is the general message of the code. `resource_id`
+    is the object that does not exist or cannot be used; `of_other_user` if it belongs to another
+    user.
     """
 
     def __init__(
@@ -68,10 +69,10 @@ class ApiError(Exception):
 
 
 def get_failure_message(code: int) -> str:
-    """Return the text of a chat or run that has failed with a code."""
+    """Return the message of a chat or run that failed with a code."""
     return "event interval error" if code == 5000 else ApiError(code).message  # noqa: PLR2004 - recorded pair
 
 
 def get_http_status(code: int) -> int:
-    """Return the status of a code that the official JavaScript SDK accepts (wire 1.5)."""
+    """Return the HTTP status that the official JavaScript SDK expects for a code (wire 1.5)."""
     return _HTTP_STATUSES.get(code, 400) if code else 200

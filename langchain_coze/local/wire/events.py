@@ -1,4 +1,4 @@
-"""Server-sent events: one event, and how it is written in each dialect."""
+"""Server-sent events, and their encoding in each dialect."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _OFFICE = {"docx", "xlsx", "pptx", "numbers", "zip"}
-# The first bytes of a kind of file, and the extensions that fit it.
+# Signatures of file types, and the extensions that match them.
 _KINDS: tuple[tuple[bytes, set[str]], ...] = (
     (b"\x89PNG\r\n\x1a\n", {"png"}),
     (b"\xff\xd8\xff", {"jpg", "jpeg", "jpg2"}),
@@ -39,9 +39,10 @@ class StoredFile:
 
 
 def has_right_extension(name: str, data: bytes) -> bool:
-    """Return whether the name of a file fits its bytes, as far as their kind is known (wire 5.3).
+    """Return whether a file's extension matches its content, if the type is known (wire 5.3).
 
-    That `.bin` fits nothing is inferred, not recorded. A name without an extension passes here.
+    It is inferred, not recorded, that `.bin` matches nothing. Names without an extension are
+    accepted.
     """
     extension = name.rpartition(".")[2].lower() if "." in name else ""
     fitting = next((names for start, names in _KINDS if data.startswith(start)), None)

@@ -1,8 +1,8 @@
-"""JSON the way Coze's Go services write it.
+"""JSON in the format of Coze's Go services.
 
-Go's encoder leaves non-ASCII text as it is, uses no spaces, and escapes five characters that are
-unsafe inside HTML or JavaScript. Clients that search the bytes for a bare `&` or `<` therefore
-never find one. Payloads nested as strings are encoded at every level before they are embedded.
+Go's encoder keeps non-ASCII text, adds no spaces, and escapes five characters that are unsafe in
+HTML or JavaScript, so the bytes never contain a bare `&` or `<`. Payloads nested as strings are
+encoded at every level before they are embedded.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def dumps(value: Any) -> str:
 
 
 def dumps_raw(value: Any) -> str:
-    """Encode `value`, but leave `&`, `<` and `>` as they are.
+    """Encode `value` without escaping `&`, `<` and `>`.
 
-    So Coze writes the plain replies of workflow calls, and Studio the streams of workflows.
+    Coze uses this for plain replies of workflow runs, and Studio for workflow streams.
     """
     text = _encoder.encode(value)
     if not text.isascii() and _SURROGATE.search(text):
@@ -39,7 +39,7 @@ def dumps_raw(value: Any) -> str:
 
 
 def loads(text: str) -> Any:
-    """Return the decoded JSON; None when the text is not JSON."""
+    """Return the decoded JSON, or None if the text is not JSON."""
     try:
         return json.loads(text)
     except ValueError:

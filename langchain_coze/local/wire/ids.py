@@ -1,4 +1,4 @@
-"""Times and identifiers as Coze writes them: decimal 64-bit numbers, as strings of 19 digits."""
+"""Times, and ids in Coze's format: decimal 64-bit numbers, as strings of 19 digits."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _counter = itertools.count(
 
 
 def generate_id() -> str:
-    """Return a new id: unique in this process, too large for a double-precision number."""
+    """Return a new id that is unique in this process and too large for a double."""
     return str(next(_counter))
 
 
 def derive_id(*parts: str) -> str:
-    """Return the 19-digit id of names that together mean one thing; it is always the same."""
+    """Return the 19-digit id of an object, always the same for the same names."""
     digest = hashlib.sha256("\x00".join(parts).encode("utf-8", "replace")).digest()
     return str(7_000_000_000_000_000_000 + int.from_bytes(digest[:8]) % 10**18)
 
 
 def generate_logid() -> str:
-    """Return a log id in the form of Coze's gateway: local time, then 20 hexadecimal digits."""
+    """Return a log id in the format of Coze's gateway: local time and 20 hexadecimal digits."""
     return time.strftime("%Y%m%d%H%M%S") + secrets.token_hex(10).upper()
 
 

@@ -1,4 +1,4 @@
-"""Parameters of a workflow: the check of their values, their schema, and forms of them."""
+"""Parameters of a workflow: validation, schemas and forms."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.wire.files import StoredFile
 
-# Names of types in a workflow's canvas where they differ from the API's schema, and the kind of
-# file a string stands for: both from Coze Studio.
+# Type names of a workflow's canvas that differ from the API's schema, and the file type that a
+# string represents; both from Coze Studio.
 _CANVAS_TYPES = {"number": "float", "array": "list"}
 _PLAIN_TYPES = frozenset({"string", "integer", "number", "boolean", "object", "array"})
 _FILE_TYPES = {
@@ -46,7 +46,7 @@ class Parameter:
     """One parameter of a workflow's start node, or one field of a form."""
 
     name: str
-    adapter: TypeAdapter[Any] | None  # checks and converts values; None accepts any
+    adapter: TypeAdapter[Any] | None  # validates and converts values; None accepts any
     default: Any = REQUIRED
     description: str = ""
 
@@ -63,7 +63,7 @@ class Parameter:
         return schema
 
     def read_value(self, values: Mapping[str, Any], uploads: Mapping[str, StoredFile]) -> Any:
-        """Return the checked value of this parameter; `uploads` are the files of the caller."""
+        """Return the validated value of this parameter; `uploads` are the files of the caller."""
         value = values.get(self.name, self.default)
         if value is REQUIRED:
             raise ApiError(4000, f"parameters.{self.name} is required")
@@ -81,7 +81,7 @@ class Parameter:
 
 
 def build_parameters(fields: Mapping[str, Any]) -> tuple[Parameter, ...]:
-    """Build parameters from a type by name, or from a tuple of a type and a default."""
+    """Build parameters from types by name; a tuple has a type and a default."""
     kind, parameters = inspect.Parameter.KEYWORD_ONLY, []
     for name, field in fields.items():
         annotation, default = field if isinstance(field, tuple) else (field, REQUIRED)
@@ -90,7 +90,7 @@ def build_parameters(fields: Mapping[str, Any]) -> tuple[Parameter, ...]:
 
 
 def build_parameter(parameter: inspect.Parameter, description: str = "") -> Parameter:
-    """Build a parameter from one of a function; a description in `Annotated` has precedence."""
+    """Build one from a function parameter; a description in `Annotated` takes precedence."""
     annotation, default = parameter.annotation, parameter.default
     if annotation is REQUIRED and default is not REQUIRED and default is not None:
         annotation = type(default)
@@ -101,27 +101,27 @@ def build_parameter(parameter: inspect.Parameter, description: str = "") -> Para
         description = next(texts, description)
     try:
         adapter = TypeAdapter[Any](annotation)
-        build_schema(adapter)  # a type without a schema is rejected now, not at the first request
+        build_schema(adapter)  # reject a type without a schema now, not at the first request
     except PydanticUserError as error:
         raise TypeError(f"{parameter.name}: {error.message}") from None
     return Parameter(parameter.name, adapter, default, description)
 
 
 def build_schema(adapter: TypeAdapter[Any], mode: Any = "validation") -> dict[str, Any]:
-    """Return the schema of a type in the form of wire 4.7."""
+    """Return the schema of a type in the format of wire 4.7."""
     return convert_json_schema(adapter.json_schema(mode=mode))
 
 
 def convert_json_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a JSON schema in the form of wire 4.7."""
+    """Return a JSON schema in the format of wire 4.7."""
     return _convert_schema(schema, schema.get("$defs", {}), frozenset())
 
 
 def _format_default(default: Any) -> str | None:
-    """Return a default as the schema has it: always a string (wire 4.7)."""
+    """Return a default in the format of the schema, always a string (wire 4.7)."""
     try:
         text = default if isinstance(default, str) else go_json.dumps(default)
-    except (TypeError, ValueError):  # REQUIRED, too
+    except (TypeError, ValueError):  # also for REQUIRED
         text = None
     return None if default is None else text
 
@@ -129,7 +129,7 @@ def _format_default(default: Any) -> str | None:
 def _convert_schema(
     schema: Mapping[str, Any], definitions: Mapping[str, Any], parents: frozenset[str]
 ) -> dict[str, Any]:
-    """Convert a JSON schema; `parents` are the definitions that contain it."""
+    """Convert a JSON schema; `parents` are the definitions around it."""
     schema, parents = _resolve_schema(schema, definitions, parents)
     kind = schema.get("type", "string")
     converted: dict[str, Any] = {"type": kind}
@@ -150,7 +150,7 @@ def _convert_schema(
 def _resolve_schema(
     schema: Mapping[str, Any], definitions: Mapping[str, Any], parents: frozenset[str]
 ) -> tuple[Mapping[str, Any], frozenset[str]]:
-    """Follow references and alternatives; Coze has neither, nor types that contain themselves."""
+    """Resolve references and alternatives; Coze supports neither, nor recursive types."""
     while True:
         if "$ref" in schema:
             name = schema["$ref"].rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""What a `knowledge_recall` message holds (wire 3.2)."""
+"""The content of a `knowledge_recall` message (wire 3.2)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from langchain_coze.local.wire import go_json
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Accounts that never existed. Real recall messages carry such numbers in ori_req, bare and above
-# 2**53; a client must keep them out of documents, traces and logs.
+# Invented accounts. Real recall messages contain such ids in ori_req, as numbers above 2**53; a
+# client must keep them out of documents, traces and logs.
 _FAKE_OWNER = 7_401_234_567_890_123_001
 _FAKE_SPACE = 7_402_234_567_890_123_002
 _FAKE_KEY = 7_403_234_567_890_123_003
@@ -24,14 +24,14 @@ class RecalledChunk:
     Attributes:
         slice: The text of the passage.
         score: Relevance, above 0 and at most 1; higher is better.
-        document_id: Id of the document it was cut from, a decimal string.
+        document_id: Id of its document, a decimal string.
         document_name: Name of that document.
-        url: Where the document came from; empty when unknown.
+        url: Link to the document; empty if unknown.
         index: Position of the passage within its document, from 1.
         dataset_id: Id of the knowledge base, a decimal string.
         dataset_name: Name of the knowledge base.
         format_type: 0 text, 1 table, 2 image (wire 3.2).
-        source_type: 0 local file, 1 web page, 2 another, 5 an uploaded file.
+        source_type: 0 local file, 1 web page, 2 other, 5 uploaded file.
     """
 
     slice: str
@@ -48,7 +48,7 @@ class RecalledChunk:
 
 @dataclass(frozen=True, slots=True)
 class RecallMessage:
-    """The content of one recall message; a `status_code` other than 0 is a failed search."""
+    """The content of one recall message; the search failed if `status_code` is not 0."""
 
     chunks: tuple[RecalledChunk, ...]
     agent_id: str = ""  # empty for the bot itself
@@ -56,14 +56,14 @@ class RecallMessage:
 
 
 def sort_by_score(chunks: Iterable[RecalledChunk]) -> tuple[RecalledChunk, ...]:
-    """Return passages, best first; those with equal scores keep their order."""
+    """Return passages sorted by score, best first; equal scores keep their order."""
     return tuple(sorted(chunks, key=lambda chunk: -chunk.score))
 
 
 def build_recall_payload(
     recall: RecallMessage, query: str, bot_id: str, user_id: str
 ) -> dict[str, Any]:
-    """Return the `data` of a recall message; without results `chunks` is `[]`."""
+    """Return the `data` of a recall message; `chunks` is `[]` without results."""
     return {
         "chunks": [build_chunk(chunk) for chunk in recall.chunks],
         "ori_req": _build_original_request(query, bot_id, user_id, recall.agent_id or bot_id),

@@ -1,4 +1,4 @@
-"""Reading and checking the bodies of requests; a wrong field is an error 4000 that names it."""
+"""Parse and validate request bodies; an invalid field raises error 4000 with its name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class EnterMessage:
     content: str
     content_type: str
     items: tuple[Mapping[str, Any], ...] = ()  # of an `object_string`
-    tool_call_id: str = ""  # of a saved call of a client's tool, and of its result
+    tool_call_id: str = ""  # of a saved client tool call and its result
 
     @property
     def text(self) -> str:
@@ -42,9 +42,9 @@ class EnterMessage:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A checked request for a chat; fields as on the wire.
+    """A validated request for a chat; field names as on the wire.
 
-    For a chatflow, `bot_id` is the `workflow_id`, and `parent_id` the bot or app it runs in.
+    For a chatflow, `bot_id` is the `workflow_id`, and `parent_id` the id of its bot or app.
     """
 
     bot_id: str
@@ -61,9 +61,9 @@ class ChatRequest:
 
 
 def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
-    """Return the checked body of `POST /v3/chat` (wire 2.1).
+    """Return the validated body of `POST /v3/chat` (wire 2.1).
 
-    Unknown fields are ignored, as on Coze; so is a `conversation_id`, which belongs in the query.
+    Unknown fields are ignored, as on Coze, including `conversation_id`, which belongs in the query.
     """
     check_strings(body, "bot_id", "user_id", "connector_id", "bot_version", "publish_status")
     stream = _read_field(body, "stream", default=False)
@@ -72,7 +72,7 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
         raise ApiError(4007)
     status = body.get("publish_status") or "published_online"
     if status not in {"published_online", "unpublished_draft"}:
-        raise ApiError(4000, f"publish_status: {status!r} is not known")
+        raise ApiError(4000, f"publish_status: {status!r} is unknown")
     if body.get("bot_version") and status == "unpublished_draft":
         raise ApiError(4000, "bot_version cannot be combined with publish_status unpublished_draft")
     return ChatRequest(
@@ -90,15 +90,16 @@ def read_chat_request(body: Mapping[str, Any]) -> ChatRequest:
 
 
 def check_strings(body: Mapping[str, Any], *names: str) -> None:
-    """Check that fields which are given are strings: Coze takes no number for one (wire 1.6)."""
+    """Check that the fields that are present are strings: Coze rejects numbers (wire 1.6)."""
     if any(not isinstance(body.get(name) or "", str) for name in names):
         raise ApiError(4000, INVALID_BODY)
 
 
 def read_chatflow_request(body: Mapping[str, Any], *, takes_files: bool = False) -> ChatRequest:
-    """Return the checked body of `POST /v1/workflows/chat` (wire 4.6): a streamed, saved chat.
+    """Return the validated body of `POST /v1/workflows/chat` (wire 4.6): a streamed, saved chat.
 
-    The route checks the account and the conversation. On Studio it `takes_files`.
+    The route checks the account and the conversation. With `takes_files` (Studio), messages may
+    have files.
     """
     check_strings(body, "workflow_id", "bot_id", "app_id", "connector_id", "workflow_version")
     messages = read_messages(
@@ -109,7 +110,7 @@ def read_chatflow_request(body: Mapping[str, Any], *, takes_files: bool = False)
     if messages[-1].role != "user":
         raise ApiError(4000, "the last of additional_messages must have the role user")
     if any(message.content_type != "text" for message in messages) and not takes_files:
-        raise ApiError(4000, "additional_messages: a chatflow takes text only")
+        raise ApiError(4000, "additional_messages: a chatflow accepts only text")
     if not takes_files and not all(message.content for message in messages):
         raise ApiError(4000, "additional_messages: content must not be empty")
     # The documentation requires it, but the official Python SDK sends null by default.
@@ -129,9 +130,9 @@ def read_chatflow_request(body: Mapping[str, Any], *, takes_files: bool = False)
 def read_messages(
     value: Any, *, saved: bool, limit: int = _MAX_MESSAGES
 ) -> tuple[EnterMessage, ...]:
-    """Return the checked `additional_messages`, or the `messages` of a new conversation.
+    """Return the validated `additional_messages`, or the `messages` of a new conversation.
 
-    History that is `saved` allows fewer message types.
+    With `saved`, fewer message types are allowed.
     """
     if value is None:
         return ()
@@ -149,7 +150,7 @@ def read_messages(
 
 
 def read_meta_data(value: Any) -> dict[str, str]:
-    """Return a checked `meta_data` map; 4003 when it is too large."""
+    """Return a validated `meta_data` map; error 4003 if it is too large."""
     pairs = _read_string_map({"meta_data": value}, "meta_data")
     if len(pairs) > _MAX_META_DATA_PAIRS:
         raise ApiError(4003)
@@ -160,7 +161,7 @@ def read_meta_data(value: Any) -> dict[str, str]:
 
 
 def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
-    """Return whether to stream, and the outputs by the ids of their calls (wire 2.6)."""
+    """Return whether to stream, and the outputs by call id (wire 2.6)."""
     stream = _read_field(body, "stream", default=False)
     items = body.get("tool_outputs")
     if not isinstance(items, list) or not items:
@@ -175,7 +176,7 @@ def read_tool_outputs(body: Mapping[str, Any]) -> tuple[bool, dict[str, str]]:
         if not isinstance(text, str):
             raise ApiError(4000, f"{field}.output must be a string")
         if call_id in outputs:
-            raise ApiError(4000, f"{field}.tool_call_id: {call_id!r} stands there twice")
+            raise ApiError(4000, f"{field}.tool_call_id: {call_id!r} occurs twice")
         outputs[call_id] = text
     return stream, outputs
 
@@ -204,11 +205,11 @@ def _read_items(content: str, field: str) -> tuple[Mapping[str, Any], ...]:
     items = go_json.loads(content)
     if not isinstance(items, list) or not items or not all(isinstance(i, dict) for i in items):
         raise ApiError(
-            4000, f"{field}.content: an object_string is the JSON text of a list of objects"
+            4000, f"{field}.content: an object_string must be the JSON text of a list of objects"
         )
     for item in items:
         if item.get("type") not in _ITEM_TYPES:
-            raise ApiError(4000, f"{field}.content: item type {item.get('type')!r} is not known")
+            raise ApiError(4000, f"{field}.content: item type {item.get('type')!r} is unknown")
         if item["type"] != "text" and not (item.get("file_id") or item.get("file_url")):
             raise ApiError(
                 4000, f"{field}.content: a {item['type']} item needs file_id or file_url"
@@ -223,19 +224,19 @@ def _read_items(content: str, field: str) -> tuple[Mapping[str, Any], ...]:
 
 def _check_files_have_text(messages: tuple[EnterMessage, ...]) -> None:
     for position, message in enumerate(messages):
-        only_audio = all(item["type"] == "audio" for item in message.items)  # a question by itself
+        only_audio = all(item["type"] == "audio" for item in message.items)  # it is the question
         if message.content_type == "text" or message.text or only_audio:
             continue
         neighbours = (
             messages[max(position - 1, 0) : position] + messages[position + 1 : position + 2]
         )
         if not any(neighbour.content_type == "text" for neighbour in neighbours):
-            raise ApiError(4000, "a message with only files needs a text message beside it")
+            raise ApiError(4000, "a message with only files needs a text message next to it")
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """A checked request for a run; fields as on the wire."""
+    """A validated request for a run; field names as on the wire."""
 
     workflow_id: str
     parameters: Mapping[str, Any]
@@ -247,7 +248,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResumeRequest:
-    """A checked request to resume a run; fields as on the wire."""
+    """A validated request to resume a run; field names as on the wire."""
 
     workflow_id: str
     event_id: str
@@ -256,7 +257,7 @@ class ResumeRequest:
 
 
 def read_run_request(body: Mapping[str, Any]) -> RunRequest:
-    """Return the checked body of a request that starts a run (wire 4.2)."""
+    """Return the validated body of a request that starts a run (wire 4.2)."""
     request = RunRequest(
         workflow_id=_require_string(body, "workflow_id"),
         parameters=_read_parameters(body.get("parameters")),
@@ -266,15 +267,15 @@ def read_run_request(body: Mapping[str, Any]) -> RunRequest:
         is_async=_read_field(body, "is_async", default=False),
     )
     if request.bot_id and request.app_id:
-        raise ApiError(4000, "bot_id and app_id cannot be given together")
+        raise ApiError(4000, "bot_id and app_id cannot be combined")
     return request
 
 
 def read_resume_request(body: Mapping[str, Any]) -> ResumeRequest:
-    """Return the checked body of a request that resumes a run (wire 4.4, 4.5)."""
+    """Return the validated body of a request that resumes a run (wire 4.4, 4.5)."""
     kind = body.get("interrupt_type")
     if not isinstance(kind, int) or isinstance(kind, bool):
-        raise ApiError(4000, "interrupt_type is required and must be a whole number")
+        raise ApiError(4000, "interrupt_type is required and must be an integer")
     if not isinstance(body.get("resume_data"), str):
         raise ApiError(4000, "resume_data is required and must be a string")
     return ResumeRequest(
@@ -286,7 +287,7 @@ def read_resume_request(body: Mapping[str, Any]) -> ResumeRequest:
 
 
 def _read_parameters(value: Any) -> Mapping[str, Any]:
-    """Return the parameters: an object, or its JSON text, which the API's pages also allow."""
+    """Return the parameters: an object, or its JSON text, which Coze documents, too."""
     if value in (None, ""):
         return {}
     value = go_json.loads(value) if isinstance(value, str) else value
@@ -296,7 +297,7 @@ def _read_parameters(value: Any) -> Mapping[str, Any]:
 
 
 def _read_field(body: Mapping[str, Any], name: str, *, default: FieldT) -> FieldT:
-    """Return a field that has the type of its default, which stands for null, too."""
+    """Return a field, which must have the type of its default; null means the default."""
     value, kind = body.get(name), type(default)
     if value is None:
         return default

@@ -1,4 +1,4 @@
-"""Replies and events of chatflows of Coze Studio, and its cards (wire 8)."""
+"""Replies and events of Coze Studio's chatflows, and its cards (wire 8)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NODE_ID = "400001"
 
 
 class StudioChatflowProfile(CloudChatflowProfile):
-    """Chatflows of Coze Studio (appendix B `studio.chatflow`): answers only."""
+    """Chatflows of Coze Studio (appendix B `studio.chatflow`); only answers are sent."""
 
     is_studio = True
     question_calls = ()
@@ -49,7 +49,7 @@ class StudioChatflowProfile(CloudChatflowProfile):
 
     @override
     def build_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
-        """Return a chat object; the sum of its tokens is wrong, as in Studio."""
+        """Return a chat object; the total token count is wrong, as in Studio."""
         ids = info.ids
         chat: dict[str, Any] = {"id": ids.chat_id, "conversation_id": ids.conversation_id}
         if status == "completed":
@@ -63,7 +63,7 @@ class StudioChatflowProfile(CloudChatflowProfile):
 
     @override
     def build_retrieved_chat(self, info: ChatInfo, status: str) -> dict[str, Any]:
-        """Return the chat object of `GET /v3/chat/retrieve`: it stays as it was created."""
+        """Return the chat object of `GET /v3/chat/retrieve`, which never changes."""
         return build_studio_chat(info, "created")
 
     @override
@@ -88,7 +88,7 @@ class StudioChatflowProfile(CloudChatflowProfile):
     def build_card(self, question: str, options: Sequence[str]) -> str:
         """Return the card of a question with options.
 
-        Its `data` draws the buttons and is left out here; clients read `x_properties`.
+        Its `data`, which describes the layout, is omitted here; clients read `x_properties`.
         """
         if not options:
             return ""
@@ -108,7 +108,7 @@ class StudioChatflowProfile(CloudChatflowProfile):
 
 
 def build_studio_debug_url(base_url: str, execute_id: str = "0", workflow_id: str = "0") -> str:
-    """Return the address of the page that would show a run; before a run its ids are 0."""
+    """Return the URL of the trace of a run; its ids are 0 before the run."""
     space_id = derive_id("workspace", "local") if workflow_id != "0" else "0"
     return (
         f"{base_url}/work_flow?execute_id={execute_id}&execute_mode=2"
@@ -133,7 +133,7 @@ def build_studio_chat(info: ChatInfo, status: str) -> dict[str, Any]:
 def build_question_message(
     question: str, options: Sequence[str] = (), number: int = 0
 ) -> dict[str, Any]:
-    """Return a question of a question node, which has asked `number` times before."""
+    """Return the message of a question node that has asked `number` questions before."""
     content: Any = question
     if options:
         content = {"options": [{"name": option} for option in options], "question": question}
@@ -143,7 +143,7 @@ def build_question_message(
 
 
 def build_interrupt_meta(question: str, options: Sequence[str]) -> dict[str, str]:
-    """Return Studio's own pairs of an `interrupt` message: how it continues the run."""
+    """Return Studio's `meta_data` of an `interrupt` message, by which it resumes the run."""
     action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": None}}
     messages = {"messages": [build_question_message(question, options)]}
     event = {"node_key": _NODE_ID, "interrupt_data": go_json.dumps(messages), "event_type": 2}

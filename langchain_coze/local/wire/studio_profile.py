@@ -1,6 +1,6 @@
-"""Replies and events of chats of a self-hosted Coze Studio (wire 8, appendix B `studio`).
+"""Replies and events of chats of self-hosted Coze Studio (wire 8, appendix B `studio`).
 
-Their forms are those of the recordings in `tests/recordings/studio`.
+The formats come from the recordings in `tests/recordings/studio`.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 _CANNOT_BEGIN, _STEP_FAILED = 103100001, 103200002
 _AUTHENTICATION = 700012006
 _NOT_PUBLISHED = "invalid parameter : agent not published, agentID={} connectorID=1024"
-# Studio adds the stack of its code to many messages.
+# Studio adds its stack trace to many messages.
 _STACK = (
     "\nstack=backend/pkg/errorx/internal/status.go:140 NewByCode\n"
     "backend/application/conversation/openapi_agent_run.go:664 (*OpenapiAgentRunApplication)"
 )
-# Errors of a chat request that is not streamed, by the code of the cloud.
+# Errors of chat requests without streaming, by the code of the hosted service.
 _CHAT_ERRORS = frozenset({400, 4000, 4002, 4003, 4004, 4005, 4006, 4007, 4015, 4200})
 _BAD_REQUESTS = frozenset({400, 4000, 4003, 4004, 4005})
 _AGENT_ERRORS = frozenset({4006, 4015, 4200})
@@ -177,7 +177,7 @@ class StudioProfile(CloudProfile):
             if error.of_other_user:
                 code, msg = 103000001, "unauthorized access : permission denied"
         elif path.startswith("/v1/workflow"):
-            pass  # as they are
+            pass  # unchanged
         elif code == 5000:  # noqa: PLR2004 - as above
             status, code, msg = 500, 500, "internal server error"
         elif code in _BAD_REQUESTS:
@@ -212,7 +212,7 @@ class StudioProfile(CloudProfile):
 
     @override
     def build_cancelled_chat(self, info: ChatInfo) -> dict[str, Any]:
-        """Return the chat object of a chat that was cancelled, until it ends."""
+        """Return the chat object of a cancelled chat that has not ended yet."""
         return self.build_chat(info, "canceled") | {"status": "conversation.chat.cancelled"}
 
     @override
@@ -221,12 +221,12 @@ class StudioProfile(CloudProfile):
 
     @override
     def get_failed_status(self, code: int) -> str:
-        """Return the status of a chat that has failed: Studio hides most failures."""
+        """Return the status of a failed chat: Studio hides most failures."""
         return "failed" if code == _CANNOT_BEGIN else "completed"
 
     @override
     def build_failure_events(self, info: ChatInfo) -> list[SseEvent]:
-        """Return an error; unless the turn could not begin, the stream then ends as all do."""
+        """Return an error event, followed by the usual end of a stream if the turn had started."""
         code, msg = info.last_error["code"], info.last_error["msg"]
         if code == _CANNOT_BEGIN:
             return [build_error_event(code, msg)]
@@ -235,7 +235,7 @@ class StudioProfile(CloudProfile):
 
     @override
     def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
-        if error.code == 400:  # noqa: PLR2004 - a body that cannot be read
+        if error.code == 400:  # noqa: PLR2004 - an invalid body
             return []
         return [build_error_event(_CANNOT_BEGIN, _describe_refusal(error))]
 
@@ -249,12 +249,12 @@ class StudioProfile(CloudProfile):
         fields: Mapping[str, Any],
         meta_data: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Return a message object; a question of the user has no `meta_data`.
+        """Return a message object; a user's question has no `meta_data`.
 
-        The answers with which a workflow asks have neither a time nor `reasoning_content`.
+        A workflow's questions have neither a time nor `reasoning_content`.
         """
         times: dict[str, Any] = {"created_at": 0}
-        if not fields.get("asks"):
+        if not fields.get("is_question"):
             times["created_at"] = fields.get("created_at") or get_time()
             times["reasoning_content"] = fields.get("reasoning_content", "")
         state = {"bot_id": ids.bot_id, "agent_name": "", "agent_id": ids.bot_id}
@@ -272,7 +272,7 @@ class StudioProfile(CloudProfile):
 
     @override
     def build_finish_content(self, reason: int = 0) -> str:
-        """Return the content of the message after all answers; also a question is a regular end."""
+        """Return the content of the message after all answers; a question is a normal end, too."""
         data = go_json.dumps({"finish_reason": 0, "fin_data": ""})
         return self.build_verbose_content("generate_answer_finish", data)
 
@@ -282,7 +282,7 @@ class StudioProfile(CloudProfile):
 
     @override
     def build_question(self, entry: EnterMessage) -> dict[str, Any]:
-        """Return the fields of a user's message in a list: of one with files only the text."""
+        """Return the fields of a user message in a list; files are omitted."""
         content_type = "mix" if entry.items else entry.content_type
         return {"content": entry.text, "content_type": content_type}
 
@@ -302,7 +302,7 @@ class StudioProfile(CloudProfile):
     def build_recall_content(
         self, recall: RecallMessage, query: str, ids: MessageIds, user_id: str
     ) -> str:
-        """Return the content of a `knowledge` message; empty: nothing was found, none is sent."""
+        """Return the content of a `knowledge` message; if empty, none is sent."""
         if not recall.chunks and not recall.status_code:
             return ""
         chunks = [build_chunk(chunk) for chunk in recall.chunks]
@@ -319,7 +319,7 @@ class StudioProfile(CloudProfile):
     def build_function_call(
         self, name: str, arguments: Mapping[str, Any], ids: tuple[str, str]
     ) -> str:
-        """Return the content of a `function_call` message: the call of Studio's own framework."""
+        """Return the content of a `function_call` message in the format of Studio's framework."""
         function = {"name": name, "arguments": go_json.dumps(arguments)}
         call = {"index": 0, "id": f"call_{ids[1]}", "type": "function", "function": function}
         return go_json.dumps(call)
@@ -342,9 +342,9 @@ def _check_number(value: Any) -> None:
 
 
 def _normalize_message(message: Any) -> Any:
-    """Return a message as Studio stores it.
+    """Return a message in the form that Studio stores.
 
-    Without a type it is a question of the user, without a content type it has no text.
+    Without a type it becomes a question, and without a content type it loses its text.
     """
     if not isinstance(message, dict):
         return message
@@ -358,7 +358,7 @@ def _normalize_message(message: Any) -> Any:
 
 
 def _build_conversation_reply(data: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Return the reply of a route of conversations, from the payload that the cloud sends."""
+    """Return the reply of a conversation route, from the payload of the hosted service."""
     end: dict[str, Any] = {"code": 0, "msg": ""}
     if path == "/v1/conversation/create":
         return end | {"data": _build_conversation(data) | {"user_id": ""}}

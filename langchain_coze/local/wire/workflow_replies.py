@@ -32,12 +32,12 @@ _FIRST_NODE_CODE = 700_000_000  # smaller codes are those of requests
 
 @dataclass(slots=True, kw_only=True)
 class RunDetails:
-    """A run, as its replies, events and history show it."""
+    """The data of a run in its replies, events and history."""
 
     execute_id: str
     workflow_id: str
     returns_text: bool  # the End node returns a text instead of variables
-    wraps_text: bool  # that text is wrapped where the run is not streamed (wire 4.2)
+    wraps_text: bool  # that text is wrapped unless the run is streamed (wire 4.2)
     owner: str
     logid: str
     mode: int  # the `run_mode` (wire 4.3)
@@ -51,12 +51,12 @@ class RunDetails:
     status: str = "Running"  # or Success or Fail
     output: Any = None  # the value of the End node
     failure: tuple[int, str] | None = None  # code and message
-    pending: PendingQuestion | None = None  # it waits for an answer
+    pending: PendingQuestion | None = None  # set while the run waits for an answer
 
 
 @dataclass
 class OutputNode:
-    """A node that sends messages; `sequence` counts them."""
+    """A node that sends messages; `sequence` is their number so far."""
 
     title: str
     node_type: str = "Message"
@@ -64,13 +64,13 @@ class OutputNode:
     sequence: int = 0
 
     def __post_init__(self) -> None:
-        """Set an id of the form that Coze's editor gives."""
+        """Set an id in the format of Coze's editor."""
         self.id = self.id or f"1{int(derive_id('node', self.title)) % 100_000:05}"
 
 
 @dataclass(frozen=True, slots=True)
 class PendingQuestion:
-    """The question that a run waits for an answer to."""
+    """The question of an interrupted run."""
 
     event_id: str  # the id of the interrupt
     question: str = ""
@@ -92,11 +92,11 @@ class PendingQuestion:
 class CloudWorkflowProfile:
     """Workflows of coze.cn and coze.com."""
 
-    max_resumes: int | None = 3  # None for any number of times
+    max_resumes: int | None = 3  # None for no limit
     allows_interrupt_without_stream = True
-    requires_plan_for_async = True  # only paid plans have asynchronous runs
+    requires_plan_for_async = True  # asynchronous runs require a paid plan
     sends_pings = True
-    continues_sequence = False  # of a node that is executed again
+    continues_sequence = False  # when a node runs again
     form_content_type = "text"  # of an input node's form
     stream_headers: Mapping[str, str] = CloudProfile.stream_headers
 
@@ -105,25 +105,25 @@ class CloudWorkflowProfile:
         self.base_url = base_url
 
     def create_lookup_error(self, workflow_id: str, *, exists: bool, streamed: bool) -> ApiError:  # noqa: ARG002 - Studio needs it
-        """Return the error of a workflow that does not exist or is not published."""
+        """Return the error for a workflow that does not exist or is not published."""
         return ApiError(4200, "Workflow not found. Please verify the workflow exists.")
 
     def create_late_answer_error(self, execute_id: str) -> ApiError:  # noqa: ARG002 - as above
-        """Return the error of an answer that no run waits for."""
+        """Return the error for an answer to a run that does not wait for one."""
         return ApiError(4315)
 
     def build_output_data(self, run: RunDetails, value: Any) -> str:
-        """Return the output of a run as its reply has it: always a string (wire 4.2)."""
+        """Return the output of a run in the format of a reply, always a string (wire 4.2)."""
         text = render_output(value, as_text=run.returns_text)
         wrapped = run.returns_text and run.wraps_text
         return go_json.dumps(self.build_wrapper(text)) if wrapped else text
 
     def build_wrapper(self, text: str) -> dict[str, Any]:
-        """Return the wrapper around the text of an End node."""
+        """Return the wrapped text of an End node."""
         return {"content_type": 1, "data": text, "original_result": None, "type_for_model": 2}
 
     def build_debug_url(self, run: RunDetails) -> str:
-        """Return the address of the page that would show a run."""
+        """Return the URL of the trace of a run."""
         return build_debug_url(run.execute_id, run.workflow_id)
 
     # Replies ----------------------------------------------------------------------------------
@@ -146,14 +146,14 @@ class CloudWorkflowProfile:
         return {"code": 0, **ids, "msg": "Success"}
 
     def build_error_fields(self, run: RunDetails | None) -> dict[str, Any]:
-        """Return the additional fields of an error; `run` is None when it was not started.
+        """Return the additional fields of an error; `run` is None if it was not started.
 
-        The API's page lists `debug_url` for every reply; no failed one is recorded.
+        Coze documents `debug_url` for every reply; no failed reply is recorded.
         """
         return {"debug_url": self.build_debug_url(run)} if run else {}
 
     def build_refusal_events(self, error: ApiError) -> list[SseEvent]:
-        """Return the event of a refused stream (wire 4.4); without one it gets a JSON error."""
+        """Return the event of a rejected stream request (wire 4.4); if empty, reply with JSON."""
         data = {"node_execute_uuid": "", "error_message": error.message, "error_code": error.code}
         return [SseEvent("Error", go_json.dumps(data))]
 
@@ -180,7 +180,7 @@ class CloudWorkflowProfile:
     def build_message_event(
         self, run: RunDetails, node: OutputNode, text: str, *, finished: bool
     ) -> SseEvent:
-        """Return a message of a node; the last one of the End node has the usage."""
+        """Return the event of a node's message; the last one of the End node has the usage."""
         data: dict[str, Any] = {
             "content_type": "text",
             "node_is_finish": finished,
@@ -196,7 +196,7 @@ class CloudWorkflowProfile:
         return SseEvent("Message", go_json.dumps(data))
 
     def build_question_text(self, question: PendingQuestion) -> str:
-        """Return the message of a node that asks a question."""
+        """Return the message text of a question node."""
         return question.text if question.form is None else self.build_question_data(question)
 
     def build_interrupt_event(
@@ -205,7 +205,7 @@ class CloudWorkflowProfile:
         question: PendingQuestion,
         node: OutputNode,
     ) -> SseEvent:
-        """Return the event of an interrupt; a message with the question was sent before it."""
+        """Return the event of an interrupt; a message with the question precedes it."""
         data = self.build_interrupt_data(question)
         if question.form is None:
             data["data"] = ""
@@ -214,7 +214,7 @@ class CloudWorkflowProfile:
         return SseEvent("Interrupt", go_json.dumps(body))
 
     def build_failure_events(self, run: RunDetails, code: int, msg: str) -> list[SseEvent]:
-        """Return the events of a run that has failed; the code of a node is in the message."""
+        """Return the events of a failed run; the code of a node is part of the message."""
         if code >= _FIRST_NODE_CODE:
             code, msg = 5000, f"[{code}] {msg}"
         url = self.build_debug_url(run)
@@ -229,9 +229,9 @@ class CloudWorkflowProfile:
     # Histories --------------------------------------------------------------------------------
 
     def build_history(self, run: RunDetails) -> dict[str, Any]:
-        """Return a run; its output is JSON inside JSON: of the End node, and of each output node.
+        """Return the history of a run, with the outputs of its nodes as nested JSON.
 
-        Recorded for a good run (wire 4.3).
+        Recorded for a successful run (wire 4.3).
         """
         output = ""
         if run.status == "Success":
@@ -316,7 +316,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
 
     @override
     def build_error_fields(self, run: RunDetails | None) -> dict[str, Any]:
-        """Return the additional fields of an error; before a run ids are 0."""
+        """Return the additional fields of an error; the ids are 0 before a run."""
         url = self.build_debug_url(run) if run else build_studio_debug_url(self.base_url)
         nothing = {"data": None, "token": None, "cost": None}
         return nothing | {"debug_url": url, "execute_id": None, "BaseResp": None}
@@ -327,7 +327,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
 
     @override
     def build_question_data(self, question: PendingQuestion) -> str:
-        """Return the `data` of an interrupt; that of a question node has all messages so far."""
+        """Return the `data` of an interrupt; for a question node it has all messages so far."""
         if question.form is not None:
             return super().build_question_data(question)
         messages = [build_question_message(question.question, question.options)]
@@ -353,7 +353,7 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
 
     @override
     def build_question_text(self, question: PendingQuestion) -> str:
-        """Return the message of a node that asks a question: the `data` of the interrupt."""
+        """Return the message text of a question node: the `data` of the interrupt."""
         return self.build_question_data(question)
 
     @override
@@ -370,19 +370,19 @@ class StudioWorkflowProfile(CloudWorkflowProfile):
 
     @override
     def build_failure_events(self, run: RunDetails, code: int, msg: str) -> list[SseEvent]:
-        """Return the event of a run that has failed; nothing follows it."""
+        """Return the last event of a failed run."""
         error = {"error_code": code, "error_message": msg}
         body = {"debug_url": self.build_debug_url(run), **error}
         return [SseEvent("Error", go_json.dumps_raw(body))]
 
     @override
     def build_done_event(self, run: RunDetails) -> SseEvent:
-        """Return the last event of a run that has succeeded."""
+        """Return the last event of a successful run."""
         return SseEvent("Done", go_json.dumps_raw({"debug_url": self.build_debug_url(run)}))
 
     @override
     def build_history(self, run: RunDetails) -> dict[str, Any]:
-        """Return a run: ids are numbers, the output is not wrapped, a question is not shown."""
+        """Return the history of a run; ids are numbers, and the output is not wrapped."""
         output = ""
         if run.status == "Success":
             value = {"output": run.output} if run.returns_text else run.output

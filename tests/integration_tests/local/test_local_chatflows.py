@@ -132,7 +132,7 @@ def test_failures_end_the_stream_with_their_code(client: LocalClient) -> None:
         {"code": "5000", "msg": "node & failed"},
     )
     name, data = spaced(run(client, FLOWS[4]))[-1]
-    assert (name, "tools of the client" in data["msg"]) == ("conversation.chat.failed", True)
+    assert (name, "client tools" in data["msg"]) == ("conversation.chat.failed", True)
     assert spaced(run(client, FLOWS[6]))[-1][1]["code"] == "4013"
 
 

@@ -86,7 +86,7 @@ def test_the_host_may_stand_without_its_port(coze: LocalCoze) -> None:
         ({"aud": "api.coze.cn"}, "aud must be"),
         ({"jti": None}, "no jti"),
         ({"exp": None}, "no exp"),
-        ({"iat": "soon"}, "whole seconds"),
+        ({"iat": "soon"}, "must be integers"),
         ({"exp": int(time.time()) - 1, "iat": int(time.time()) - 600}, "has expired"),
         ({"iat": int(time.time()) + 1800, "exp": int(time.time()) + 3600}, "not valid yet"),
     ],

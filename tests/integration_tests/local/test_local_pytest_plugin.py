@@ -131,5 +131,5 @@ def test_wrong(local_coze): ...
 """
     status, told = suite(tmp_path, conftest=NAMED, test_wrong=wrong)
     assert status == 1
-    assert "takes its arguments by name" in told
+    assert "accepts only keyword arguments" in told
     assert "1 error" in told
