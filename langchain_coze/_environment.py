@@ -1,4 +1,4 @@
-"""Defaults from environment variables, and the checks of `base_url`."""
+"""Defaults from environment variables, and the validation of `base_url`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def secret_from_env(*names: str) -> Callable[[], SecretStr | None]:
 
 
 def has_valid_address(url: str) -> bool:
-    """Return whether an absolute URL has a host name and a port that can receive a request."""
+    """Return whether an absolute URL has a valid host name and port."""
     try:
         parts = urlsplit(url)
         return url.isprintable() and " " not in url and parts.port != 0 and _is_host(parts.hostname)
@@ -54,7 +54,7 @@ def _is_host(host: str | None) -> bool:
     if not host.isascii() or "xn--" in host:
         host.encode("idna").decode("idna")  # raises a UnicodeError, which is a ValueError
     if host.rpartition(".")[2].isdigit():
-        ipaddress.IPv4Address(host)  # no top-level domain is a number; raises a ValueError
+        ipaddress.IPv4Address(host)  # a numeric last label means IPv4; raises a ValueError
     return _HOST.fullmatch(host) is not None
 
 
@@ -64,9 +64,9 @@ def _check_url(value: str, example: str) -> str:
     scheme, _, address = url.partition("://")
     is_valid = scheme.lower() in {"http", "https"} and has_valid_address(url)
     if "@" in address.partition("/")[0] or ("@" in url and not is_valid):
-        raise ValueError(hints.URL_CREDENTIALS)  # does not quote the value: it has a password
+        raise ValueError(hints.URL_CREDENTIALS)  # the value is not quoted: it contains a password
     if "?" in url or "#" in url:
-        raise ValueError(hints.URL_QUERY)  # does not quote the value: a query may have a key
+        raise ValueError(hints.URL_QUERY)  # the value is not quoted: a query may contain a key
     if not is_valid:
         raise ValueError(hints.URL_FORM.format(example=example, value=value))
     return url
@@ -77,8 +77,8 @@ def clean_base_url(value: str) -> str:
 
     Raises:
         ValueError: The value is not an HTTP or HTTPS URL, has an impossible host or port, contains
-            credentials, or is certainly not the address of the Coze API: the website, the path
-            of a call, or a project of coze.site.
+            credentials, or cannot be the address of the Coze API: the website, the path of a call,
+            or a coze.site project.
     """
     url = _check_url(value, "https://api.coze.cn")
     host, path = str(urlsplit(url).hostname), urlsplit(url).path
@@ -109,7 +109,7 @@ def clean_site_url(value: str) -> str:
 
 
 def get_project_name(base_url: str) -> str:
-    """Return the name of a coze.site project: the label of its host, or the host elsewhere."""
+    """Return the name of a coze.site project: its subdomain, or another host unchanged."""
     host = urlsplit(base_url).hostname or ""
     return host.partition(".")[0] if host.endswith(f".{_PROJECT_DOMAIN}") else host
 
@@ -124,8 +124,7 @@ def is_studio(server: str, base_url: str) -> bool:
     """Return whether the server is a self-hosted Coze Studio.
 
     If `server` is `"auto"`, the address decides: coze.cn, coze.com, their subdomains and loopback
-    addresses are Coze, except for Studio's default port on a loopback address. All others are
-    Studio.
+    addresses are Coze, except Studio's default port on a loopback address. All others are Studio.
     """
     if server != "auto":
         return server == "studio"

@@ -1,8 +1,8 @@
 """Hints and messages in English and Chinese, in one place to proof-read.
 
 Each text has one line for each language. Braces are placeholders, which the raising code fills in:
-`hints.MISSPELT.format(name="bot_id")`. A hint says what to do; a text without "Hint:" is a complete
-message or warning.
+`hints.MISSPELT.format(name="bot_id")`. A hint describes what to do; a text without "Hint:" is a
+complete message or warning.
 """
 
 # --- Error codes and HTTP statuses of Coze (`_api/error_codes.py`) -------------------------------
@@ -26,10 +26,10 @@ PARAMETERS = """\
 Hint: Check the parameters of the request against the Coze API page of this call.
 提示：请对照扣子文档中该接口的说明，检查请求参数。"""
 RATE = """\
-Hint: Slow down: use rate_limiter= or a smaller max_concurrency.
+Hint: Requests are too frequent: use rate_limiter= or a smaller max_concurrency.
 提示：请求过快：请使用 rate_limiter= 或减小 max_concurrency。"""
 RATE_OR_DAILY_LIMIT = """\
-Hint: Either the requests come too fast (use rate_limiter= or a smaller max_concurrency), or the daily limit of the bot is used up (try again tomorrow or upgrade the plan).
+Hint: Either requests are too frequent (use rate_limiter= or a smaller max_concurrency), or the daily limit of the bot is used up (try again tomorrow or upgrade the plan).
 提示：可能是请求过快（请使用 rate_limiter= 或减小 max_concurrency），也可能是智能体当日额度已用尽（请明天再试或升级套餐）。"""
 QUOTA = """\
 Hint: The quota of this account is used up: wait for the next period or upgrade the plan.
@@ -38,7 +38,7 @@ BILL = """\
 Hint: Top up or settle the account that pays for the model.
 提示：请为支付模型费用的账号充值或结清欠费。"""
 SERVER = """\
-Hint: Coze had an internal error: try again later, or give the logid to its support.
+Hint: Coze had an internal error: try again later, or give the logid to Coze's support.
 提示：扣子内部错误：请稍后重试，或向扣子客服提供 logid。"""
 CONTENT = """\
 Hint: Coze rejects this content: rephrase the question.
@@ -62,19 +62,19 @@ NO_ROUTE = """\
 Hint: This server has no such route: self-hosted Coze Studio offers fewer calls than coze.cn and coze.com. Check base_url if it should be one of those.
 提示：该服务没有此接口：自建的 Coze Studio 提供的接口比 coze.cn 和 coze.com 少。如果您要连接的是后者，请检查 base_url。"""
 CRASHED = """\
-Hint: The server crashed on this request: check that all ids are numbers, and report it with the logid.
+Hint: The server crashed on this request: check that all ids are numbers, or report the problem with the logid.
 提示：服务端处理该请求时崩溃：请确认所有 ID 均为数字，并附上 logid 反馈问题。"""
 ALREADY_RESUMED = """\
-Hint: The run has already continued with another answer. Look at its result; do not start it again.
+Hint: The run has already continued with another answer. Check its result, and do not start it again.
 提示：该次运行已收到其他回答并继续执行。请查看其结果，不要重新发起。"""
 NO_CONVERSATION = """\
 Hint: On Coze Studio a chatflow needs a conversation: name one with parameters={'CONVERSATION_NAME': …}, or use bot_id= with conversation='thread'.
 提示：在 Coze Studio 中，对话流必须有会话：请用 parameters={'CONVERSATION_NAME': …} 指定会话名称，或使用 bot_id= 和 conversation='thread'。"""
 UNKNOWN_CODE = """\
-Hint: This code is not documented: look at debug_url if there is one, or give the logid to Coze's support.
+Hint: This code is not documented: check debug_url if there is one, or give the logid to Coze's support.
 提示：扣子文档中没有该错误码：请查看 debug_url（如有），或向扣子客服提供 logid。"""
 NO_CODE = """\
-Hint: Coze returned no error code: try again, look at debug_url if there is one, or give the logid to Coze's support.
+Hint: Coze returned no error code: try again, check debug_url if there is one, or give the logid to Coze's support.
 提示：扣子未返回错误码：请重试，查看 debug_url（如有），或向扣子客服提供 logid。"""
 META_DATA = """\
 Hint: meta_data accepts at most 16 pairs, keys of 1 to 64 and values of 1 to 512 characters.
@@ -101,16 +101,16 @@ NO_RECORD = """\
 Hint: Coze has no record of this run yet: try again shortly after its start, or check the id.
 提示：扣子暂时没有该次运行的记录：请在启动后稍等片刻再查，或核对 ID。"""
 RUN_ENDED = """\
-Hint: This run has ended and accepts no more answers: look at its result in Coze.
+Hint: This run has ended and accepts no more answers: check its result in Coze.
 提示：该次运行已结束，不再接受回答：请在扣子中查看其结果。"""
 ASYNC_PLAN = """\
 Hint: Asynchronous runs need a paid plan.
 提示：异步运行需要付费套餐。"""
 SYNC_QUESTION = """\
-Hint: The workflow asks its user a question, which a synchronous run cannot do: use run_mode='stream' (or 'auto').
+Hint: The workflow asks a question, which synchronous runs do not support: use run_mode='stream' (or 'auto').
 提示：该工作流会向用户提问，同步运行不支持：请使用 run_mode='stream'（或 'auto'）。"""
 AGENT_STEP = """\
-Hint: A step of the agent failed, often its model or a plugin: test the agent in Coze Studio and look at the log of the server.
+Hint: A step of the agent failed, often its model or a plugin: test the agent in Coze Studio and check the server log.
 提示：智能体的某个步骤失败（常见于模型或插件）：请在 Coze Studio 中测试该智能体，并查看服务端日志。"""
 CONVERSATION_NAME = """\
 Hint: The conversation name does not exist: pass conversation_id, or create the conversation first.
@@ -122,16 +122,16 @@ TRUNCATED = """\
 Hint: The answer is incomplete. Try again; check proxies that cut long connections.
 提示：回答不完整。请重试；并检查会中断长连接的代理。"""
 MAX_DURATION = """\
-Hint: Raise max_duration, or look in Coze at what takes so long.
+Hint: Raise max_duration, or check in Coze what takes so long.
 提示：请调大 max_duration，或在扣子中查看耗时原因。"""
 READ_TIMEOUT = """\
-Hint: Raise timeout=, or look in Coze at what the bot is waiting for.
+Hint: Raise timeout=, or check in Coze what the bot is waiting for.
 提示：请调大 timeout=，或在扣子中查看智能体在等待什么。"""
 POLL_TIMEOUT = """\
 Hint: Raise poll_timeout.
 提示：请调大 poll_timeout。"""
 POLL_OR_STREAM = """\
-Hint: Raise poll_timeout, or leave response_mode='stream', which needs no polling.
+Hint: Raise poll_timeout, or use the default response_mode='stream', which needs no polling.
 提示：请调大 poll_timeout，或使用默认的 response_mode='stream'（无需轮询）。"""
 TRY_LATER = """\
 Hint: Try again later.
@@ -143,10 +143,10 @@ NOT_IN_STUDIO = """\
 Hint: This server does not offer {feature} ({path}): self-hosted Coze Studio does not; coze.cn and coze.com do.
 提示：该服务不提供 {path}：自建的 Coze Studio 没有此接口，coze.cn 和 coze.com 有。"""
 FILE_TOO_LARGE = """\
-Hint: The file is {size}. Coze accepts files of up to 512 MB, and a gateway may accept less: shorten the file, or pass a public link to it.
+Hint: The file size is {size}. Coze accepts files of up to 512 MB, and a gateway may accept less: use a smaller file, or pass a public link to it.
 提示：文件大小为 {size}。扣子的上限为 512 MB，网关的限制可能更小：请缩小文件，或提供公开链接。"""
 BODY_TOO_LARGE = """\
-Hint: The request is {size}. Coze accepts up to {limit} here, and a gateway may accept less: send files as uploads or links, and shorten the messages or parameters.
+Hint: The request size is {size}. Coze accepts up to {limit} here, and a gateway may accept less: send files as uploads or links, and shorten the messages or parameters.
 提示：请求大小为 {size}。扣子此接口的上限为 {limit}，网关的限制可能更小：请以上传或链接方式发送文件，并缩短消息或参数。"""
 WRONG_EXTENSION = """\
 Hint: Coze checks that the extension of the name matches the content, and accepts common documents, images, audio, video and archives. Give the file a name with the right extension: filename="report.pdf" in its content block.
@@ -155,7 +155,7 @@ COMPRESSED = """\
 Hint: A proxy or gateway in front of base_url may compress responses, which delays a stream. Switch that off there, or accept it: default_headers={{"accept-encoding": "{encoding}"}}.
 提示：base_url 前面的代理或网关可能压缩了响应，这会使流式输出变慢。请在代理或网关上关闭压缩；如果可以接受，请设置 default_headers={{"accept-encoding": "{encoding}"}}。"""
 OTHER_STREAM = """\
-Hint: Read or close the other stream first; a conversation has one turn at a time.
+Hint: Read the other stream to its end or close it first: a conversation can have only one turn at a time.
 提示：请先读完或关闭另一个流：同一会话一次只能进行一轮对话。"""
 
 # --- Connections (`_api`) ------------------------------------------------------------------------
@@ -170,7 +170,7 @@ UNREACHABLE = """\
 Hint: Check the network, the proxy settings and base_url.
 提示：请检查网络、代理设置和 base_url。"""
 UNREACHABLE_BY_PROXY = """\
-Hint: Check that the proxy runs and that {source} is right, or add {host} to NO_PROXY; check the network and base_url.
+Hint: Check that the proxy is running and that {source} is correct, or add {host} to NO_PROXY; also check the network and base_url.
 提示：请检查代理是否可用、{source} 是否正确，或将 {host} 加入 NO_PROXY；并检查网络和 base_url。"""
 PROXY_ADDRESS = """\
 Hint: Set {source} to http://host:port, https://host:port or socks5://host:port, or unset it; NO_PROXY lists hosts that need no proxy.
@@ -206,7 +206,7 @@ OAUTH_SETUP = """\
 Hint: Set COZE_JWT_OAUTH_CLIENT_ID, COZE_JWT_OAUTH_PRIVATE_KEY (or …_PRIVATE_KEY_FILE_PATH) and COZE_JWT_OAUTH_PUBLIC_KEY_ID, or pass client_id=, private_key= and public_key_id=.
 提示：请设置环境变量 COZE_JWT_OAUTH_CLIENT_ID、COZE_JWT_OAUTH_PRIVATE_KEY（或 …_PRIVATE_KEY_FILE_PATH）和 COZE_JWT_OAUTH_PUBLIC_KEY_ID，或传入 client_id=、private_key= 和 public_key_id=。"""
 PRIVATE_KEY = """\
-Hint: private_key is the text of the private_key.pem that Coze offered when the key was created, or a pathlib.Path to that file.
+Hint: Pass the text of the private_key.pem that Coze let you download when the key was created, or a pathlib.Path to that file.
 提示：private_key 应为创建密钥时扣子提供下载的 private_key.pem 的内容，或指向该文件的 pathlib.Path。"""
 ACCOUNT_OR_ENTERPRISE = """\
 Pass account_id or enterprise_id, not both.
@@ -251,7 +251,7 @@ CLIENT_KIND = """\
 {name} must be an httpx.{expected}.
 {name} 应为 httpx.{expected}。"""
 CLIENT_IN_PICKLE = """\
-This object holds your own HTTP client ({name}=), which cannot be pickled. Leave it out: clients are made and shared without it.
+This object contains your own HTTP client ({name}=), which cannot be pickled. Omit it: connections are created and shared automatically.
 此对象持有您传入的 HTTP 客户端（{name}=），无法用 pickle 序列化。请不要传入：不传时会自动创建并共用客户端。"""
 SERVER_CHOICE = """\
 server must be 'auto', 'cloud' or 'studio', not {value!r}.
@@ -269,7 +269,7 @@ TOOL_CHOICE = """\
 Hint: Remove tool_choice, and describe in the bot's prompt in Coze when to call a tool.
 提示：请不要设置 tool_choice，并在扣子中智能体的提示词里说明何时调用工具。"""
 STRUCTURED_OUTPUT = """\
-Hint: Leave response_format out. Set the output format of the bot's model to JSON in Coze and put a JsonOutputParser or PydanticOutputParser after it; or call a workflow, whose outputs are typed; or let another chat model structure the bot's answer.
+Hint: Omit response_format. Set the output format of the bot's model to JSON in Coze and add a JsonOutputParser or PydanticOutputParser after the bot; or call a workflow, whose outputs are typed; or let another chat model structure the bot's answer.
 提示：请不要设置 response_format；可在扣子中将智能体模型的输出格式设为 JSON，并在其后接 JsonOutputParser 或 PydanticOutputParser；或调用输出带类型的工作流；或由另一个聊天模型把回答整理成结构化数据。"""
 INIT_ONLY = """\
 {owner} accepts {name} only in its constructor, not in a call; ignored.
@@ -296,7 +296,7 @@ EMPTY_QUESTION = """\
 Hint: Add text to the last message.
 提示：请为最后一条消息提供文本内容。"""
 FILE_WITHOUT_TEXT = """\
-Hint: Add a text block that says what the bot should do with the file.
+Hint: Add a text block that describes what the bot should do with the file.
 提示：请添加文本内容块，说明希望智能体如何处理该文件。"""
 ANSWER_FILES = """\
 Coze accepts files from users only: the files of an AIMessage are not sent.
@@ -305,7 +305,7 @@ SYSTEM_MESSAGE = """\
 Hint: A bot's system prompt is set in Coze: change it there, or choose another mode.
 提示：智能体的系统提示词在扣子中设置：请在那里修改，或选择其他模式。"""
 SYSTEM_VARIABLE = """\
-Hint: Set it to the bot's prompt variable for the system message.
+Hint: Set it to the prompt variable of the bot that receives the system message.
 提示：请指定智能体提示词中接收系统消息的变量名。"""
 TOO_MANY_SYSTEM_MESSAGES = """\
 Hint: Join them into one.
@@ -338,7 +338,7 @@ BLOCK_TYPE = """\
 Hint: Send text, images, files and audio.
 提示：请发送文本、图片、文件或音频内容块。"""
 RECALL_FAILED = """\
-The search in the knowledge base failed (status_code {status_code}): sources are missing.
+The knowledge base search failed (status_code {status_code}): sources are missing.
 知识库检索失败（status_code {status_code}），引用来源不完整。"""
 RECALL_DAMAGED = """\
 The knowledge base returned damaged data ({problem}): only {count} chunks could be read.
@@ -365,10 +365,10 @@ NAMES_AND_VALUES = """\
 Hint: Pass a dict of names and values: {name}={{"city": "Hangzhou"}}.
 提示：请传入名称与值的字典：{name}={{"city": "杭州"}}。"""
 BOT_OR_APP = """\
-Hint: Pass app_id= for a {kind} of an app, or bot_id= for one of a bot, not both.
+Hint: Pass app_id= for a {kind} in an app, or bot_id= for one in a bot, not both.
 提示：属于应用的请传入 app_id=，属于智能体的请传入 bot_id=，不能同时传入。"""
 CHATFLOW_STREAMS = """\
-Hint: Leave response_mode unset: invoke() works with streaming, too.
+Hint: Leave response_mode unset: invoke() also works with streaming.
 提示：请不要设置 response_mode：流式响应同样支持 invoke()。"""
 CHATFLOW_FILE = """\
 Hint: Pass the file to a parameter of its start node, with parameters=.
@@ -386,19 +386,19 @@ MISSING_CALL = """\
 Hint: Keep the AIMessage with the tool_calls before its ToolMessages, for instance when trimming.
 提示：请保留 ToolMessage 之前带有 tool_calls 的 AIMessage（例如裁剪历史时）。"""
 UNSAVED_QUESTION = """\
-The bot had asked its user a question in a chat that was not saved, so a new turn starts. Use conversation='thread' or auto_save_history=True to continue such turns.
+The bot asked its question in a chat that was not saved, so a new turn starts. Use conversation='thread' or auto_save_history=True to continue such turns.
 智能体曾向用户提问，但那轮对话没有保存，因此将开始新的一轮。如果要继续这样的对话，请使用 conversation='thread' 或 auto_save_history=True。"""
 ALREADY_CONTINUED = """\
-Hint: Nothing was started. The other call has the result; in LangGraph it is a checkpoint in graph.get_state_history(config). If that call failed or its process ended, continue with a new message. For a fork in LangGraph, name its checkpoint_id in the config.
+Hint: Nothing was started. The other call has the result; in LangGraph it is a checkpoint in graph.get_state_history(config). If that call failed or its process ended, continue with a new message. For a fork in LangGraph, set checkpoint_id in the config.
 提示：本次调用未启动任何运行。结果在另一次调用中；在 LangGraph 中，可在 graph.get_state_history(config) 的检查点中找到。如果那次调用失败或其进程已退出，请发送新的消息继续。如需在 LangGraph 中分叉，请在 config 中指定 checkpoint_id。"""
 TURN_UNREADABLE = """\
 The newest turn of the conversation could not be read ({problem}). The whole history is sent in a new conversation. If the token lacks the permission listMessage, add it.
 无法读取会话中最后一轮对话，将新建会话并发送全部历史。如果令牌缺少 listMessage 权限，请为其勾选。"""
 NO_ANSWER = """\
-Hint: Coze Studio reports failures of the model or of a plugin that way, and empty questions: test the agent in Coze, and look at the log of the server.
+Hint: In Coze Studio this happens if the model or a plugin fails, or if the question is empty: test the agent in Coze, and check the server log.
 提示：在 Coze Studio 上，模型或插件调用失败，或者问题为空时，会出现这种情况：请在扣子中测试该智能体，并查看服务端日志。"""
 CONVERSATION_UNKNOWN = """\
-Hint: Check the id and base_url. If the server has lost the conversation, leave out conversation_id and call again: the whole history is then sent in a new one.
+Hint: Check the id and base_url. If the server has lost the conversation, omit conversation_id and call again: the whole history is then sent in a new one.
 提示：请检查会话 ID 和 base_url。如果服务端已丢失该会话，请去掉 conversation_id 再调用一次，这样会在新会话中发送全部历史。"""
 CONVERSATION_LOST = """\
 The server does not know the conversation {expected}: this turn runs in a new one, {actual}, without earlier messages. Check conversation_id and base_url.
@@ -431,22 +431,22 @@ STREAM_INSTEAD = """\
 Asynchronous runs need a paid plan (6003): the workflow runs as a stream instead.
 异步运行需要付费套餐（6003），已改为流式运行。"""
 ANSWER_REFUSED = """\
-Hint: Coze refused the answer. The run may have received it already, for instance from a process that was killed, and then its result is not known; or the answer does not fit the question. Look at the run in Coze first: another run would repeat all of its actions.
+Hint: Coze rejected the answer. Either the run has already received it, for instance from a process that was killed, and its result is unknown; or the answer does not match the question. Check the run in Coze first: another run would repeat all of its actions.
 提示：扣子拒绝了该回答。该次运行可能此前已收到该回答（例如由已被终止的进程发送），此时结果未知；也可能回答与问题不符。请先在扣子中查看该次运行：再次运行会重复执行所有操作。"""
 UNKNOWN_START = """\
-Hint: The process that started the workflow ended, or lost the connection, before it knew the result. Look in Coze for a run of this workflow at this time. If there is one, put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Otherwise graph.invoke(None, graph.get_state(config).config) starts it; for a graph of create_workflow_graph, pass the input again.
+Hint: The process that started the workflow ended, or lost the connection, before it got the result. Look in Coze for a run of this workflow at this time. If there is one, put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Otherwise graph.invoke(None, graph.get_state(config).config) starts it; for a graph of create_workflow_graph, pass the input again.
 提示：启动该工作流的进程在得知结果之前已退出或断开连接。请在扣子中查找该工作流在此时间的运行记录。如果存在，请将其结果写入线程：在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。如果不存在，请用 graph.invoke(None, graph.get_state(config).config) 启动；create_workflow_graph 创建的图请重新传入输入。"""
 UNKNOWN_ANSWER = """\
-Hint: The process that sent the answer ended, or lost the connection, before it knew the result. Look at the run in Coze and put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Another run would repeat all of its actions.
+Hint: The process that sent the answer ended, or lost the connection, before it got the result. Check the run in Coze and put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Another run would repeat all of its actions.
 提示：发送该回答的进程在得知结果之前已退出或断开连接。请在扣子中查看该次运行，并将其结果写入线程：在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。再次运行会重复执行所有操作。"""
 UNKNOWN_QUESTION = """\
 Hint: Coze Studio does not report the questions of asynchronous runs: use run_mode='stream' (or 'auto').
 提示：Coze Studio 不返回异步运行中的提问：请使用 run_mode='stream'（或 'auto'）。"""
 NODE_FAILED = """\
-Hint: A node of the workflow failed: try other parameters, or look at its trace in Coze.
+Hint: A node of the workflow failed: try other parameters, or check its trace in Coze.
 提示：工作流的某个节点运行失败：请更换参数，或在扣子中查看运行日志。"""
 WORKFLOW_LEFT_OUT = """\
-The workflow {title} is left out: {problem}
+The workflow {title} was skipped: {problem}
 已跳过工作流 {title}。"""
 ARGS_SCHEMA = """\
 Hint: Pass args_schema=: a JSON schema or a pydantic model of the start node's variables.
@@ -461,7 +461,7 @@ EMPTY_QUERY = """\
 Hint: Pass a str that is not empty.
 提示：检索内容应为非空字符串。"""
 RESULT_LIMIT = """\
-Hint: Pass a positive whole number.
+Hint: Pass an integer of at least 1.
 提示：k 应为大于等于 1 的整数。"""
 SCORE_THRESHOLD = """\
 Hint: Pass a number that is at least 0.
@@ -473,7 +473,7 @@ CHAT_COZE = """\
 Hint: Pass a ChatCoze.
 提示：请传入 ChatCoze。"""
 GRAPH_NAME = """\
-Hint: Pass a different name= for each graph, without | and :.
+Hint: Pass a different name= for each graph, without the characters | and :.
 提示：请为每个图传入不同的 name=，其中不能有 | 和 :。"""
 CHAT_MODEL = """\
 Hint: Pass a chat model.

@@ -1,8 +1,8 @@
 """The state of this process: connections, tokens, uploads, last turns, locks, searched bots.
 
-Everything that outlives a call is kept here and nowhere else, so that models hold plain data and
-can be pickled, copied and used from several threads and event loops. A forked child starts with
-empty state: it must not use its parent's connections, threads and locks.
+All state that outlives a call is kept here, so that models are plain data and can be pickled,
+copied and used from several threads and event loops. A forked child starts with empty state: it
+must not use its parent's connections, threads and locks.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ uploaded_file_ids = TTLCache()
 """Ids of uploaded files, by server, account and digest."""
 
 last_turns = TTLCache(10_000)
-"""The last turn of each conversation that this process has seen, by server and conversation id."""
+"""The last known turn of each conversation, by server and conversation id."""
 
 conversation_locks = ConversationLocks()
 """One turn at a time in each conversation, by server and conversation id."""
 
 searched_bots = TTLCache(10_000)
-"""Bots that have recalled something, or whose missing recall was warned about, by server and id."""
+"""Bots that have sent a recall, or have been warned about, by server and id."""
 
 sibling_calls: dict[Any, Any] = {}
 """Tool calls that run in one LangGraph task; see `_workflows.langgraph_internals`."""

@@ -1,3 +1,3 @@
-"""The version of langchain-coze: this line is the only place that holds it."""
+"""The version of langchain-coze, which is defined only here."""
 
 __version__ = "0.2.0"

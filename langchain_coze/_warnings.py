@@ -1,4 +1,4 @@
-"""Warnings that point at the user's code, not at LangChain's or this package's."""
+"""Warnings that point to the user's code instead of LangChain or this package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LIBRARIES = ("langchain_coze", "langchain_core", "langgraph", "pydantic", "asyn
 
 
 def warn_user(message: str) -> None:
-    """Issue a one-line `UserWarning` that points at the innermost line outside of `_LIBRARIES`."""
+    """Issue a one-line `UserWarning` that points to the innermost line outside `_LIBRARIES`."""
     level = 1
     frame = sys._getframe(1)  # noqa: SLF001 - `warnings` counts the same frames
     while frame.f_back is not None and _is_library(frame.f_globals.get("__name__", "")):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Flow
 
 _GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-_JWT_SECONDS = 600  # lifetime of a JWT, which is sent only once; not of the token
+_JWT_SECONDS = 600  # the lifetime of a JWT, which is sent only once, not of the token
 _JTI_BYTES = 32
 _MAX_DURATION_SECONDS = 86399
 
@@ -43,17 +43,17 @@ def _read_private_key_from_env() -> Any:
 class CozeJWTAuth(BaseModel):
     """An OAuth service app, to pass as `api_key` of a `ChatCoze`.
 
-    It is plain data: it can be pickled, copied, and used from several threads and event loops. The
-    process caches the tokens, and all objects for the same app share them. A pickle contains the
-    private key: protect it like the key. Requires the extra `oauth`.
+    It can be pickled, copied, and used from several threads and event loops. The tokens are cached
+    in the process and shared by all objects for the same app. A pickle contains the private key:
+    protect it like the key. Requires the extra `oauth`.
 
     Args:
         client_id: The id of the OAuth app. Env `COZE_JWT_OAUTH_CLIENT_ID`.
-        private_key: The private key as PEM text, or a path-like object for a PEM file. Env
-            `COZE_JWT_OAUTH_PRIVATE_KEY`, then `COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH`.
+        private_key: The private key as PEM text, or the path of a PEM file as a path-like object.
+            Env `COZE_JWT_OAUTH_PRIVATE_KEY`, then `COZE_JWT_OAUTH_PRIVATE_KEY_FILE_PATH`.
         public_key_id: The fingerprint of the public key. Env `COZE_JWT_OAUTH_PUBLIC_KEY_ID`.
-        session_name: The end user, whose conversations are kept separate, or a function that
-            returns it for each request. Each session has a separate token.
+        session_name: The end user, or a function that returns it for each request. Each session has
+            its own token and separate conversations.
         duration_seconds: The lifetime of a token, 1 to 86399 seconds.
         scope: The permissions of the token, in Coze's format; for channel apps.
         session_context: Device information for the JWT, in Coze's format.
@@ -123,7 +123,7 @@ class CozeJWTAuth(BaseModel):
             raise ValueError(f"No private key is set.\n{hints.OAUTH_SETUP}")
         if not isinstance(text, str) or "PRIVATE KEY-----" not in text:
             raise ValueError(f"`private_key` is not a PEM private key.\n{hints.PRIVATE_KEY}")
-        return SecretStr(text.replace("\\n", "\n"))  # environment files escape line ends
+        return SecretStr(text.replace("\\n", "\n"))  # env files escape line breaks
 
     @field_validator("base_url")
     @classmethod
@@ -143,14 +143,14 @@ class CozeJWTAuth(BaseModel):
         return self
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy; see `BaseModel.model_copy`. A new private key stays a secret.
+        """Return a copy; see `BaseModel.model_copy`. A new private key is stored as a secret.
 
         Args:
             update: The new values.
             deep: Whether to copy the values as well.
 
         Raises:
-            ValueError: The new private key is not one.
+            ValueError: The new private key is invalid.
         """
         if update and "private_key" in update:
             update = {**update, "private_key": self._load_key(update["private_key"])}
@@ -166,7 +166,7 @@ class CozeJWTAuth(BaseModel):
 
     @property
     def token(self) -> str:
-        """A token that will not expire soon, for use elsewhere. May block for a request.
+        """A token that will not expire soon, for use outside this package. May block for a request.
 
         Raises:
             CozeAuthenticationError: Coze rejected the app or the JWT.
@@ -200,10 +200,10 @@ class CozeJWTAuth(BaseModel):
             default = self.base_url or from_env("COZE_API_BASE", default=DEFAULT_BASE_URL)()
             try:
                 settings = Settings(base_url=clean_base_url(default))
-            except ValueError as error:  # the value of the environment variable
+            except ValueError as error:  # from the environment variable
                 raise CozeInvalidRequestError(str(error)) from None
         elif self.base_url not in {None, settings.base_url}:
-            # The default headers are meant for the other server.
+            # The default headers belong to the other server.
             settings = dataclasses.replace(settings, base_url=self.base_url, headers={})
         make_request = functools.partial(self._build_token_request, settings.base_url)
         return JWTTokenSource(make_request, settings, policy or RetryPolicy())
@@ -258,7 +258,7 @@ class JWTTokenSource:
     def __init__(
         self, make_request: Callable[[], TokenRequest], settings: Settings, policy: RetryPolicy
     ) -> None:
-        """Take a function that returns the current token request; nothing is fetched yet."""
+        """Create a source from a function that returns the current token request."""
         self._make_request = make_request
         self._settings = settings
         self._policy = policy
@@ -266,11 +266,11 @@ class JWTTokenSource:
 
     @property
     def cache_key(self) -> str:
-        """A key for the app and its session, the same for all their tokens."""
+        """A key for the app and its session, which is the same for all their tokens."""
         return self._make_request().key
 
     def get(self, deadline: float | None = None) -> SecretStr:
-        """Return a token that will not expire soon, in time for a deadline."""
+        """Return a token that will not expire soon, before a deadline."""
         driver, flow = self._prepare(deadline)
         return driver.run(flow)
 
@@ -280,7 +280,7 @@ class JWTTokenSource:
         return await driver.arun(flow)
 
     def invalidate(self) -> bool:
-        """Discard the last token unless it has been replaced in the cache; return True."""
+        """Discard the last token, unless the cache already has a new one; return True."""
         if self._last_issued is not None:
             _runtime.oauth_tokens.discard(*self._last_issued)
         return True
@@ -298,7 +298,7 @@ class JWTTokenSource:
 
 @functools.lru_cache(maxsize=16)
 def _load_private_key(private_key: SecretStr) -> Any:
-    """Return the parsed key; parsing takes a hundred times as long as signing."""
+    """Return the parsed key, from a cache: parsing takes a hundred times as long as signing."""
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - extra `oauth`
     from jwt.algorithms import RSAAlgorithm  # noqa: PLC0415 - extra `oauth`
     from jwt.exceptions import PyJWTError  # noqa: PLC0415 - extra `oauth`
@@ -306,6 +306,6 @@ def _load_private_key(private_key: SecretStr) -> Any:
     try:
         return RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(private_key.get_secret_value())
     except (PyJWTError, TypeError, UnsupportedAlgorithm, ValueError):
-        message = "private_key cannot be read as an RSA key without a password."
+        message = "private_key is not an RSA private key without a password."
         error = CozeAuthenticationError(message, hint=hints.PRIVATE_KEY)
         raise error from None  # the cause may quote the key

@@ -53,14 +53,15 @@ class ChatCoze(BotFields, TurnChatModel):
         response_mode: `stream` (default) or `poll`.
         system_message_mode: How system messages are sent.
         custom_variables: Values of the bot's prompt variables.
-        conversation: Who keeps the history: LangChain (`stateless`, default) or Coze (`thread`).
+        conversation: Where the history is kept: in LangChain (`stateless`, default) or in Coze
+            (`thread`).
         workflow_id: A chatflow to run instead of a bot.
 
     Key init args — client:
         api_key: The token or its source, for example a `CozeJWTAuth`.
         base_url: `https://api.coze.cn`, `https://api.coze.com`, or a Coze Studio.
         timeout: The read timeout in seconds.
-        max_retries: The number of retries while nothing can have started.
+        max_retries: The maximum number of retries of requests that cannot have started anything.
 
     Instantiate:
         ```python
@@ -99,7 +100,7 @@ class ChatCoze(BotFields, TurnChatModel):
         ```
 
     Tool calling:
-        The bot calls its local plugins (端插件) as its prompt describes; see `bind_tools`, and
+        The bot calls its local plugins (端插件) as its prompt describes. See `bind_tools`, or
         `create_coze_agent` for the whole loop.
 
     Image input:
@@ -121,16 +122,17 @@ class ChatCoze(BotFields, TurnChatModel):
         ```
 
     Raises:
-        CozeError: On use, not on construction; one class per condition.
+        CozeError: When called, not when constructed; one class per condition.
 
     Source: Coze API, chat v3 (wire section 2).
     """
 
     response_mode: Literal["stream", "poll"] = "stream"
-    """How the answer is fetched: in one streaming request, or by create, poll and list requests."""
+    """How the answer is fetched: with one streaming request, or with create, poll and list
+    requests."""
 
     system_message_mode: SystemMessageMode = "context"
-    """How system messages are sent. Coze has no role for them: `context` sends each as an earlier
+    """How system messages are sent. Coze has no system role: `context` sends each as an earlier
     user message, `variable` puts them into `system_message_variable`, `ignore` drops them, `raise`
     raises an error."""
 
@@ -138,8 +140,9 @@ class ChatCoze(BotFields, TurnChatModel):
     """The bot's prompt variable for system messages in mode `variable`."""
 
     conversation: Literal["stateless", "thread"] = "stateless"
-    """Who keeps the history. `stateless`: LangChain does, and sends all of it each time. `thread`:
-    Coze does, in the conversation that the history itself names; forks get a new one."""
+    """Where the history is kept. `stateless`: in LangChain, which sends all of it each time.
+    `thread`: in Coze, in the conversation that the history itself records; forks get a new
+    conversation."""
 
     poll_interval: float = Field(default=1.0, gt=0)
     """Poll mode: seconds between status requests during the first 10 s; at least 1 on coze.cn and
@@ -185,9 +188,9 @@ class ChatCoze(BotFields, TurnChatModel):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Declare which of the bot's local plugins (端插件) run on the client.
 
-        No definitions are sent: a bot's tools, and when it calls them, are configured in Coze, so
-        the names must match the plugins there. Bound tools make Coze save the turn, which is
-        required to submit results, and let agents run the calls.
+        No definitions are sent: the bot's tools, and when it calls them, are configured in Coze, so
+        the names must match the plugins there. With bound tools, Coze saves the turn, which is
+        required to submit results, and agents can run the calls.
 
         Args:
             tools: Tools, functions, models or JSON schemas.

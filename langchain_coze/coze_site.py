@@ -1,4 +1,4 @@
-"""`ChatCozeSite`: an agent served at coze.site. `CozeSiteTool`: a workflow served there."""
+"""`ChatCozeSite` for an agent at coze.site, `CozeSiteTool` for a workflow at coze.site."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _CONFIG_KEY = "coze_session_id"
 
 
 class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
-    """An agent that is served at `https://<name>.coze.site`, as a LangChain chat model.
+    """An agent at `https://<name>.coze.site` as a LangChain chat model.
 
-    Such agents are projects of 扣子编程 (Coze's agents since 2026). The API of bots, and so
-    `ChatCoze`, does not reach them.
+    Such agents are projects of 扣子编程 (Coze's agents since 2026). The bot API, and therefore
+    `ChatCoze`, cannot call them.
 
     Setup:
         Deploy the project, create an API token on its deployment page, and set both:
@@ -54,7 +54,8 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
 
     Key init args — agent:
         base_url: The address of the project.
-        session: Who keeps the history: LangChain (`stateless`, default) or the project (`thread`).
+        session: Where the history is kept: in LangChain (`stateless`, default) or in the project
+            (`thread`).
         session_id: A session that you manage yourself.
         response_mode: `stream` (default), `run` or `async`.
         system_message_mode: How system messages are sent.
@@ -62,7 +63,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
     Key init args — client:
         api_key: The project's API token or its source.
         timeout: The read timeout in seconds.
-        max_retries: The number of retries while nothing can have started.
+        max_retries: The maximum number of retries of requests that cannot have started anything.
         max_duration: The maximum seconds for a whole turn.
 
     Instantiate:
@@ -92,37 +93,37 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         ```
 
     Tools of the agent:
-        They run on the server, and are content blocks of the types `server_tool_call` and
-        `server_tool_result`. An agent of coze.site takes no tools from a client.
+        They run on the server, and appear as content blocks of the types `server_tool_call` and
+        `server_tool_result`. A coze.site agent does not accept client tools.
 
     Token usage:
-        The server counts tokens in the modes `run` and `async`, not in a stream.
+        Only available in the modes `run` and `async`; streams report no token counts.
 
     Response metadata:
         `session_id`, `run_id`, `reply_id`, `logid`, `finish_reason`.
 
     Raises:
-        CozeError: On use; one class per condition. `code` is the number that the project reports,
-            `reason` a code that is a word, for instance `TIMEOUT`.
+        CozeError: When called; one class per condition. `code` is the number that the project
+            reports; if the code is a word such as `TIMEOUT`, it is the `reason`.
 
     Source: wire section 9.
     """
 
     session: Literal["stateless", "thread"] = "stateless"
-    """Who keeps the history. `stateless`: LangChain does, and sends all of it each time, to a new
-    session. `thread`: the project does, in the session that the history itself names, as long as
-    that session ends where the history does."""
+    """Where the history is kept. `stateless`: in LangChain, which sends all of it each time, to a
+    new session. `thread`: in the project, in the session that the history itself records, as long
+    as that session ends where the history does."""
 
     session_id: str | None = None
-    """A session that you manage: only messages that it does not have yet are sent. Whoever has the
-    token can continue any session, so choose ids that nobody can guess. Per call too, or as
-    `config={"configurable": {"coze_session_id": …}}`."""
+    """A session that you manage: only messages that it does not contain yet are sent. Anyone with
+    the token can continue any session, so choose ids that cannot be guessed. Can be set per call,
+    or as `config={"configurable": {"coze_session_id": …}}`."""
 
     response_mode: Literal["stream", "run", "async"] = "stream"
-    """How the answer is fetched. `stream`: piece by piece, with the history as a transcript in one
-    message. `run`: in one reply with token usage, within 5 minutes. `async`: as a task that is
-    polled, for hours; without sessions. In the last two modes the history is sent as messages with
-    their roles, and `stream()` yields one chunk."""
+    """How the answer is fetched. `stream`: in chunks, with the history as a transcript in one
+    message. `run`: in one reply with token usage, for up to 5 minutes. `async`: as a polled task,
+    for hours, without sessions. In the last two modes the history is sent as messages with their
+    roles, and `stream()` yields one chunk."""
 
     system_message_mode: Literal["context", "ignore", "raise"] = "context"
     """How system messages are sent: `context` sends them before the question (`run` and `async`:
@@ -133,7 +134,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
     billed."""
 
     project_id: int | None = None
-    """The id of the project, as Coze's samples send it; the server does not use it today."""
+    """The id of the project, which Coze's samples send; the server currently ignores it."""
 
     _CACHE_KEY_FIELDS: ClassVar[tuple[str, ...]] = (
         "base_url",
@@ -183,10 +184,10 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         del messages
         return self.session == "stateless" and self._resolve_session_id(kwargs) is None
 
-    # --- What an agent of coze.site cannot do ----------------------------------------------------
+    # --- Unsupported features ----------------------------------------------------
 
     def bind_tools(self, tools: Any, *, tool_choice: Any = None, **kwargs: Any) -> NoReturn:
-        """Raise an error: an agent of coze.site takes no tools from a client.
+        """Raise an error: a coze.site agent does not accept client tools.
 
         Args:
             tools: Ignored.
@@ -198,7 +199,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         """
         del tools, tool_choice, kwargs
         raise CozeInvalidRequestError(
-            "An agent of coze.site runs its own tools and takes none from a client.",
+            "A coze.site agent runs its own tools and does not accept client tools.",
             hint=site_hints.NO_CLIENT_TOOLS,
         )
 
@@ -218,7 +219,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         """Return the validated options of one call.
 
         Raises:
-            CozeInvalidRequestError: The session does not fit the mode.
+            CozeInvalidRequestError: The session is incompatible with the mode.
         """
         names = {name for name, value in kwargs.items() if value is not None}
         self._warn_unknown_arguments(names | ({"stop"} if stop else set()), _PER_CALL_ARGUMENTS)
@@ -239,7 +240,7 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
         )
 
     def _resolve_session_id(self, kwargs: Mapping[str, Any]) -> str | None:
-        """Return the session that the caller names: in an argument, the config or the field."""
+        """Return the session id of a call, from its arguments, its config or the field."""
         session_id = read_argument(kwargs, "session_id", _CONFIG_KEY)
         if session_id is None:
             session_id = self.session_id
@@ -247,12 +248,12 @@ class ChatCozeSite(SiteFields, CallArguments, TurnChatModel):
 
 
 class CozeSiteTool(SiteFields, ParameterTool):
-    """A workflow that is served at `https://<name>.coze.site`, as a LangChain tool.
+    """A workflow at `https://<name>.coze.site` as a LangChain tool.
 
     The output of the workflow is the content for the model; the artifact is a `WorkflowRun`.
 
     Setup:
-        The address and the token of the project are set as for `ChatCozeSite`.
+        Set the address and the token of the project as for `ChatCozeSite`.
 
     Key init args:
         base_url: The address of the project.
@@ -282,24 +283,24 @@ class CozeSiteTool(SiteFields, ParameterTool):
 
     Raises:
         CozeWorkflowError: The workflow failed; an agent gets it as text, see `handle_tool_error`.
-        CozeError: Any other error, one class for each condition.
+        CozeError: Any other error; one class per condition.
 
     Source: wire section 9.
     """
 
     run_mode: Literal["run", "stream", "async"] = "run"
-    """How to run the workflow. `run` waits for one reply, within 5 minutes. `stream` also reports
-    its nodes on the way, within 15 minutes. `async` starts a task and polls it, for hours; a task
-    whose start has an unknown outcome is looked up, and never started twice."""
+    """How to run the workflow. `run` waits for one reply, for up to 5 minutes. `stream` also
+    reports the progress of its nodes, for up to 15 minutes. `async` starts a task and polls it, for
+    hours; if the outcome of a start is unknown, the task is looked up and never started twice."""
 
     result_schema: Mapping[str, Any] | None = Field(default=None, repr=False)
-    """The JSON schema of the outputs, which a stream is read by. None reads it from the project."""
+    """The JSON schema of the outputs, used in `stream` mode. None reads it from the project."""
 
     @model_validator(mode="after")
     def _fill_defaults(self) -> Self:
         project = self._project_name
         name = make_tool_name(project, project)
-        return self._set_defaults(name, f"Runs the workflow {project} of coze.site.")
+        return self._set_defaults(name, f"Runs the coze.site workflow {project}.")
 
     # --- Metadata from the project ---------------------------------------------------------------
 

@@ -25,7 +25,7 @@ else:  # `ModelRefusalError` is new in langchain-core 1.7.5
 
 _TOKEN = re.compile(r"\b(pat|sat|czu|czs|cztei)_[A-Za-z0-9._-]{4,}")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*")
-_MIN_SECRET_LENGTH = 8  # a shorter one may be part of an ordinary word
+_MIN_SECRET_LENGTH = 8  # a shorter secret could be part of an ordinary word
 _BEARER = re.compile(r"(?i)\b(bearer)\s+[^\s\"',;]{8,}")
 
 
@@ -61,7 +61,7 @@ class ErrorResponse(NamedTuple):
 
     Attributes:
         status_code: The HTTP status.
-        headers: The few headers that help support: content type, log id, retry-after.
+        headers: The headers that are useful for support: content type, log id, retry-after.
         text: The first 2,000 characters of the body, with tokens masked.
     """
 
@@ -79,15 +79,15 @@ class ErrorResponse(NamedTuple):
 
 
 class CozeError(ModelError):
-    """Base class of the errors of this package. Errors do not change: see `with_context`.
+    """Base class of the errors of this package. Errors are immutable: see `with_context`.
 
     Attributes:
         code: Coze's error code (int), or None.
-        message: What happened, in Coze's words if it sent any.
+        message: What happened; Coze's message if it sent one.
         status_code: The HTTP status, or None.
         logid: Coze's log id, which Coze's support needs. Also available as `request_id`.
         debug_url: The page with the trace of a run, if Coze sent one.
-        hint: What to do, one line in English and one in Chinese, or None.
+        hint: What to do, in one English and one Chinese line, or None.
         response: The server's response as an `ErrorResponse`, or None.
         chat_id: The chat that was started, or None.
         conversation_id: Its conversation, or None.
@@ -142,7 +142,7 @@ class CozeError(ModelError):
 
         @property
         def is_retryable(self) -> bool:
-            """Whether the same call may succeed later, and nothing has started in Coze."""
+            """Whether the same call may succeed later and nothing has started in Coze."""
             return super().is_retryable and not (self.may_have_started or self.chat_id)
 
     def with_context(self, **attributes: Any) -> Self:
@@ -192,7 +192,7 @@ class CozeError(ModelError):
 
 
 class CozeAuthenticationError(CozeError, core.ModelAuthenticationError, ValueError):
-    """The token is missing, wrong, expired, or of another Coze site (4100, 700012006, HTTP 401)."""
+    """The token is missing, invalid, expired or from another site (4100, 700012006, 401)."""
 
 
 class CozePermissionError(CozeError, core.ModelPermissionDeniedError, ValueError):
@@ -204,7 +204,7 @@ class CozeNotFoundError(CozeError, core.ModelNotFoundError, ValueError):
 
 
 class CozeInvalidRequestError(CozeError, core.ModelInvalidRequestError, ValueError):
-    """The request is invalid (4000 and related codes, HTTP 400); detected locally or by Coze."""
+    """The request is invalid (4000 and related codes, HTTP 400), as detected locally or by Coze."""
 
 
 class CozeContextLengthError(CozeInvalidRequestError, core.ContextOverflowError):
@@ -212,11 +212,11 @@ class CozeContextLengthError(CozeInvalidRequestError, core.ContextOverflowError)
 
 
 class CozeContentError(CozeError, _RefusalError, ValueError):
-    """Coze rejects the content (4014, 4102, 4105)."""
+    """Coze rejected the content (4014, 4102, 4105)."""
 
 
 class CozeRateLimitError(CozeError, core.ModelRateLimitError):
-    """Too many requests at the moment (4009, 4020, HTTP 429)."""
+    """There are too many requests at the moment (4009, 4020, HTTP 429)."""
 
 
 class CozeQuotaError(CozeError, ValueError):
@@ -224,7 +224,7 @@ class CozeQuotaError(CozeError, ValueError):
 
 
 class _TemporaryError(ModelError):
-    """Base of temporary errors that LangChain has no class for."""
+    """Base of temporary errors for which LangChain has no class."""
 
     is_retryable = True
 
@@ -250,17 +250,17 @@ class CozeStreamError(CozeError, core.ModelConnectionError):
 
 
 class CozeChatError(CozeError):
-    """The chat failed, was canceled or expired, and its code has no other class."""
+    """The chat failed, was canceled or expired, and its code has no class of its own."""
 
 
 class CozeRecallError(CozeError):
-    """The search in the knowledge base failed (a recall with a `status_code` other than 0)."""
+    """The knowledge base search failed (a recall with a `status_code` other than 0)."""
 
 
 class CozeWorkflowError(CozeError, ToolException, ValueError):
     """A workflow failed, or cannot run with these parameters.
 
-    It is a `ToolException`: an agent can get its text as the tool's result and react to it.
+    It is a `ToolException`: an agent can get its text as the result of the tool and react to it.
     """
 
     if not TYPE_CHECKING:  # BaseException declares an attribute
@@ -272,25 +272,25 @@ class CozeWorkflowError(CozeError, ToolException, ValueError):
 
 
 class CozeUnknownResultError(CozeError, ValueError):
-    """Coze may have started a run or received an answer, but the result is not known here.
+    """Coze may have started a run or received an answer, but the result is unknown.
 
-    This happens if a process ends, or a connection breaks, while the request is sent. Nothing is
-    sent again; the message has the known ids, so that you can look the run up in Coze.
+    This happens if the process ends, or the connection is lost, during the request. Nothing is sent
+    again; the message contains the known ids, so that you can look up the run in Coze.
     """
 
 
 class CozeWorkflowInterrupt(CozeError, ValueError):  # noqa: N818 - an interrupt, as in LangGraph
-    """A workflow asks its user a question outside a graph, where nobody can answer it.
+    """A workflow asks a question outside a graph, where it cannot be answered.
 
     `CozeWorkflowTool.resume` continues the run with an answer.
 
     Attributes:
         event_id: Identifies the question; valid for one answer.
-        type: Its kind: 2 a question node, 5 an input node, 6 a local plugin, 7 an authorisation.
+        type: The kind of interrupt: 2 question node, 5 input node, 6 local plugin, 7 authorization.
         question: The question as text.
         required_parameters: The values that an input node requires, by name; empty for a question.
         workflow_id: The workflow.
-        pending: All of the above and the other details of the question, as plain data.
+        pending: All of the above and further details of the question, as plain data.
         run: The run so far, as plain data; see `WorkflowRun`.
 
     Source: wire section 4.4.
@@ -341,10 +341,10 @@ def convert_error(error: CozeError, error_class: type[_E], **attributes: Any) ->
 
 
 def is_retryable(error: BaseException) -> bool:
-    """Return whether the same call may be repeated: it may succeed, and nothing has started.
+    """Return whether the same call may succeed later and nothing has started in Coze.
 
-    A turn that has started, or may have, is not repeated: Coze would store and bill the user's
-    message twice.
+    A call that has started a turn, or may have, must not be repeated: Coze would store and bill the
+    user's message twice.
 
     Args:
         error: Any exception.

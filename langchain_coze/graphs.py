@@ -1,8 +1,8 @@
 """LangGraph graphs: a bot with its tools, or one workflow.
 
-Coze itself runs the loop of a bot's model and plugins. Only the bot's local plugins (端插件) are
-left to the client. `create_coze_agent` runs their calls and submits the results to the same chat
-(wire section 2.6) until the bot is done.
+Coze runs the loop of a bot's model and plugins. Only the bot's local plugins (端插件) run on the
+client. `create_coze_agent` runs their calls and submits the results to the same chat (wire section
+2.6) until the bot has finished.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class CozeContext(TypedDict, total=False):
     """The bot's options for one run: `agent.invoke(…, context={"user_id": "42"})`.
 
     A custom schema may have further keys for your tools, and may be a dataclass or a pydantic
-    model. All fields that can be set per call of `ChatCoze` are passed on, except `model`.
+    model. All options that can be set per call of `ChatCoze`, except `model`, are passed to it.
 
     Attributes:
         user_id: The end user.
-        conversation_id: A conversation that Coze keeps; in a graph with several bots, a map of bot
+        conversation_id: A conversation stored by Coze; in a graph with several bots, a map of bot
             ids to conversation ids.
         custom_variables: Values of the bot's prompt variables.
         parameters: Start-node values of a bot in chatflow mode, or of a chatflow.
@@ -79,19 +79,20 @@ def create_coze_agent(  # noqa: PLR0913 - the options of `compile`
     interrupt_before: All | list[str] | None = None,
     interrupt_after: All | list[str] | None = None,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """Create a graph of one bot and the tools that it calls on the client.
+    """Create a graph of one bot and its client tools.
 
     The graph has the usual `messages` state and the nodes `model` and `tools`. Parallel calls run
     in separate tasks, so that each can `interrupt()` and be resumed. A call of an unknown tool, or
-    with arguments that are not JSON, gets an error as its result, so that the bot can continue.
-    Exceptions of a tool are raised, as in a `ToolNode`. The graph can be a node or a subgraph of
-    other graphs, or an agent of a supervisor or swarm, and `langgraph dev` can serve it.
+    with arguments that are not valid JSON, gets an error as its result, so that the bot can
+    continue. Exceptions of a tool are raised, as in a `ToolNode`. The graph can be a node or a
+    subgraph of other graphs, or an agent of a supervisor or swarm, and `langgraph dev` can serve
+    it.
 
     Args:
         model: A `ChatCoze`, or any chat model or Runnable with `bind_tools`.
-        tools: The tools that run the bot's local plugins: tools or functions with the names of
-            those plugins, or a custom `ToolNode`. Their definitions are not sent to Coze.
-        name: The agent's name, on its messages and in its parent graphs. It must be unique.
+        tools: The implementations of the bot's local plugins: tools or functions with the names of
+            the plugins, or a custom `ToolNode`. Their definitions are not sent to Coze.
+        name: The agent's name in its messages and in parent graphs. It must be unique.
         checkpointer: Where threads are stored. This and the arguments below are LangGraph's.
         store: The store for tools.
         state_schema: A state with `messages`, and with other keys for tools (`InjectedState`).
@@ -100,8 +101,8 @@ def create_coze_agent(  # noqa: PLR0913 - the options of `compile`
         interrupt_after: Nodes to stop after.
 
     Returns:
-        A compiled graph. When it runs, it raises the errors of the model and of the tools,
-        `CozeError`s among them.
+        A compiled graph. When it runs, it raises the errors of the model (such as `CozeError`) and
+        of the tools.
 
     Raises:
         CozeInvalidRequestError: The name is not valid, or the model does not support tools.
@@ -163,14 +164,15 @@ def create_workflow_graph(
     """Create a graph of one workflow, to use in another graph or to serve with `langgraph dev`.
 
     A question of the workflow is an `interrupt`; `Command(resume=answer)` continues the same run.
-    This requires a checkpointer, in this graph or in its parent. With one, a request is announced
-    in a checkpoint before it is sent: if the process is killed, continuing the thread raises
-    `CozeUnknownResultError`, and nothing is sent again. With `durability="exit"`, LangGraph stores
-    no checkpoint before the graph ends or asks, so this does not hold.
+    This requires a checkpointer, in this graph or in its parent. With one, each request is
+    announced in a checkpoint before it is sent: if the process is killed, continuing the thread
+    raises `CozeUnknownResultError`, and nothing is sent again. This does not hold with
+    `durability="exit"`, because LangGraph then stores no checkpoint before the graph ends or is
+    interrupted.
 
     Args:
         tool: The workflow.
-        name: The name of the graph; by default that of the tool.
+        name: The name of the graph; by default the name of the tool.
         checkpointer: Where threads are stored, as in LangGraph.
 
     Returns:
@@ -204,7 +206,7 @@ def create_workflow_graph(
     """
     name = tool.name if name is None else name
     _check_name(name)
-    nodes = WorkflowNodes(make_engine=tool._make_engine)  # noqa: SLF001 - an internal of the tool
+    nodes = WorkflowNodes(make_engine=tool._make_engine)  # noqa: SLF001 - internal to this package
     return build_workflow_graph(nodes, name=name, checkpointer=checkpointer)
 
 
@@ -237,10 +239,10 @@ def _build_model_node(bound: Runnable[Any, Any], name: str) -> RunnableLambda[An
 
 
 def _bind_tools(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnable[Any, Any]:
-    """Return a model with tools bound; it may already have bindings, or be configurable."""
+    """Return a model with bound tools; the model may already have bindings, or be configurable."""
     if not tools:
         return model
-    if isinstance(model, RunnableBinding):  # its bind_tools would drop the existing bindings
+    if isinstance(model, RunnableBinding):  # `bind_tools` would drop the existing bindings
         return model.model_copy(update={"bound": _bind_tools(model.bound, tools)})
     if isinstance(model, DynamicRunnable):
         return _ConfigurableModel(default=model, tools=list(tools))
@@ -253,7 +255,7 @@ def _bind_tools(model: Runnable[Any, Any], tools: Sequence[BaseTool]) -> Runnabl
 
 
 class _ConfigurableModel(DynamicRunnable[Any, Any]):
-    """A configurable model; tools are bound once the config of a call has selected the model."""
+    """A configurable model; tools are bound after a call's config has selected the model."""
 
     default: Any
     tools: list[Any]
@@ -285,11 +287,11 @@ def _get_messages(state: Any) -> list[BaseMessage]:
 
 
 def _route_tool_calls(state: Any) -> str | list[Send]:
-    """Return the targets of the last answer: a task for each of its calls, or the end."""
+    """Return the next step after the last answer: a task for each of its calls, or the end."""
     asking, results = _find_last_answer(state)
     if not (asking.tool_calls or asking.invalid_tool_calls):
         return END
-    # results may already be in the state, for example through update_state
+    # the state may already contain results, for example from update_state
     done = {m.tool_call_id for m in results if isinstance(m, ToolMessage)}
     sends = [Send(_TOOLS, [call]) for call in asking.tool_calls]
     sends += [Send(_INVALID, [call]) for call in asking.invalid_tool_calls]
@@ -297,7 +299,7 @@ def _route_tool_calls(state: Any) -> str | list[Send]:
 
 
 def _answer_invalid_calls(state: list[InvalidToolCall]) -> dict[str, Any]:
-    """Return the error of a call whose arguments are not JSON, so that the bot can retry."""
+    """Answer a call with invalid JSON arguments with an error, so that the bot can retry."""
     (call,) = state
     text = f"The arguments of this call are not valid JSON: {call['args']}"
     result = ToolMessage(text, name=call["name"], tool_call_id=call["id"], status="error")
@@ -305,7 +307,7 @@ def _answer_invalid_calls(state: list[InvalidToolCall]) -> dict[str, Any]:
 
 
 def _route_results(node: ToolNode) -> Callable[[Any], str]:
-    """Return the router of tool results: to the bot, or to the end after `return_direct`."""
+    """Return a router after the tools: to the bot, or to the end after `return_direct`."""
     direct = {name for name, tool in node.tools_by_name.items() if tool.return_direct}
 
     def route(state: Any) -> str:

@@ -45,7 +45,7 @@ class CozeRecallRetriever(RateLimitField, BotFields, BaseRetriever):
 
     Coze has no API to search a knowledge base. With a bot, the retriever starts a turn and returns
     as soon as the recall is complete, without waiting for the answer; the tokens of the turn are
-    billed. With a workflow that has a knowledge node, no model is needed.
+    billed. A workflow with a knowledge node needs no model.
 
     Setup:
         Bind a knowledge base to a bot, have it called automatically (自动调用), publish the bot
@@ -70,7 +70,7 @@ class CozeRecallRetriever(RateLimitField, BotFields, BaseRetriever):
         api_key: The token or its source, for example a `CozeJWTAuth`.
         base_url: `https://api.coze.cn`, `https://api.coze.com`, or a Coze Studio.
         timeout: The read timeout in seconds.
-        max_retries: The number of retries while nothing can have started.
+        max_retries: The maximum number of retries of requests that cannot have started anything.
 
     Instantiate:
         ```python
@@ -111,14 +111,14 @@ class CozeRecallRetriever(RateLimitField, BotFields, BaseRetriever):
         ```
 
     Returns:
-        `Document`s in the order of the recall; empty if nothing was found. `id` is stable. The
-        metadata is flat and has, if Coze sends them: `score`, `source` (the link, or else the
+        The `Document`s in the order of the recall; empty if nothing was found. `id` is stable. The
+        metadata is flat and contains, if sent by Coze: `score`, `source` (the link, or else the
         document's name), `title`, `dataset_id`, `dataset_name`, `document_id`, `document_name`,
-        `link`, `format_type`, `source_type`. It always has `rank`, which starts at 1.
+        `link`, `format_type`, `source_type`. It always contains `rank`, which starts at 1.
 
     Raises:
         CozeRecallError: The search failed.
-        CozeError: Any other failure, with one class per condition.
+        CozeError: Any other error; one class per condition.
 
     Source: Coze API, chat v3 and workflow run (wire sections 3 and 4.2).
     """
@@ -131,8 +131,8 @@ class CozeRecallRetriever(RateLimitField, BotFields, BaseRetriever):
     The recall limit itself is configured in Coze."""
 
     score_threshold: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """The minimum score of a document; None for any. Coze does not document the scale: check the
-    scores of your documents. Documents without a score are kept. Can be set per call."""
+    """The minimum score of a document; None for no minimum. Coze does not document the scale: check
+    the scores of your documents. Documents without a score are kept. Can be set per call."""
 
     query_parameter: str = Field(default="input", min_length=1)
     """Workflow: the start-node variable for the question."""
@@ -143,18 +143,18 @@ class CozeRecallRetriever(RateLimitField, BotFields, BaseRetriever):
 
     recall_grace: float = Field(default=0.25, ge=0, allow_inf_nan=False)
     """Bot: seconds of silence after a recall before the search returns. Any other event from the
-    bot ends the wait at once. Ending a blocking read requires the socket: a custom
-    `http_client` that does not expose it, or shares it (HTTP/2), waits for the next event."""
+    bot ends the wait at once. The wait needs access to the socket: a custom `http_client` that does
+    not expose it, or shares it (HTTP/2), waits for the next event."""
 
     if not TYPE_CHECKING:  # type checkers use the methods of BaseRetriever
 
-        def invoke(self, input: str, config: Any = None, **kwargs: Any) -> list[Document]:  # noqa: A002 - named so in Runnable
-            """Search; see `BaseRetriever.invoke`. The config may name the end user."""
+        def invoke(self, input: str, config: Any = None, **kwargs: Any) -> list[Document]:  # noqa: A002 - Runnable's name
+            """Search; see `BaseRetriever.invoke`. The config may contain the end user."""
             return super().invoke(
                 input, config, **add_config_arguments(config, kwargs, _CONFIG_NAMES)
             )
 
-        async def ainvoke(self, input: str, config: Any = None, **kwargs: Any) -> list[Document]:  # noqa: A002 - named so in Runnable
+        async def ainvoke(self, input: str, config: Any = None, **kwargs: Any) -> list[Document]:  # noqa: A002 - Runnable's name
             """Async version of `invoke`."""
             return await super().ainvoke(
                 input, config, **add_config_arguments(config, kwargs, _CONFIG_NAMES)
@@ -199,7 +199,7 @@ class CozeRecallRetriever(RateLimitField, BotFields, BaseRetriever):
     def _search(
         self, driver: Driver, query: str, kwargs: Mapping[str, Any]
     ) -> Flow[list[dict[str, Any]]]:
-        """Return the chunks that the workflow or the bot recalls; finish the turn of the bot."""
+        """Return the chunks recalled by the workflow or the bot; finish the turn of the bot."""
         options = self._build_options(kwargs, is_workflow=True)
         if options.workflow_id:
             inputs = {self.query_parameter: query}
@@ -220,13 +220,13 @@ class CozeRecallRetriever(RateLimitField, BotFields, BaseRetriever):
         bot_id, workflow_id, app_id = super()._resolve_target(kwargs)
         is_explicit = bool(kwargs.get("bot_id") or kwargs.get("model"))
         if workflow_id and not is_explicit and "bot_id" not in self.model_fields_set:
-            bot_id = ""  # from the environment, so meant for other calls
+            bot_id = ""  # from the environment, so not for this search
         return bot_id, workflow_id, app_id
 
     def _resolve_conversation_id(self, kwargs: Mapping[str, Any], model_name: str) -> str | None:
-        """Return the conversation set for this search, never that of a config.
+        """Return the conversation of this search, never the one in a config.
 
-        A config has the conversation of the user with a bot, which a search must not change.
+        A config contains the user's conversation with a bot, which a search must not change.
         """
         del model_name
         conversation_id = kwargs.get("conversation_id") or self.conversation_id
@@ -241,7 +241,7 @@ class CozeRecallRetriever(RateLimitField, BotFields, BaseRetriever):
 def _select_documents(
     chunks: Sequence[Mapping[str, Any]], k: int | None, threshold: float | None
 ) -> list[Document]:
-    """Return the first `k` chunks that reach the threshold, as documents."""
+    """Return the first `k` chunks with a sufficient score as documents."""
     if threshold is not None:
         if chunks and all("score" not in chunk["metadata"] for chunk in chunks):
             warn_user(hints.NO_SCORES)

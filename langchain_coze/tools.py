@@ -1,4 +1,4 @@
-"""`CozeWorkflowTool`: a Coze workflow as a LangChain tool. `CozeToolkit`: those of a workspace."""
+"""`CozeWorkflowTool` for a Coze workflow, `CozeToolkit` for all workflows of a workspace."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     the same run, even in another process. Outside a graph with a checkpointer the tool raises
     `CozeWorkflowInterrupt`, and `resume` continues the run.
 
-    Each call starts one run. In a graph with a checkpointer that also holds if the process is
-    killed: a checkpoint announces each request before it is sent, and continuing the thread raises
-    `CozeUnknownResultError`. With `durability="sync"` and `"async"` (the default) this holds
-    for starts and answers; with `"exit"` only for answers, because LangGraph stores nothing at the
-    start.
+    Each call starts one run. In a graph with a checkpointer this holds even if the process is
+    killed: each request is announced in a checkpoint before it is sent, and continuing the thread
+    raises `CozeUnknownResultError`. With `durability="sync"` and `"async"` (the default) this holds
+    for starts and answers; with `"exit"` only for answers, because LangGraph stores nothing before
+    the run starts.
 
     Setup:
         Publish the workflow, create a token with the permission `run`, and set it:
@@ -67,8 +67,8 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     Key init args — client:
         api_key: The token or its source, for instance a `CozeJWTAuth`.
         base_url: `https://api.coze.cn`, `https://api.coze.com`, or your Coze Studio.
-        timeout: Read timeout in seconds.
-        max_retries: Retries of a request that cannot have started anything.
+        timeout: The read timeout in seconds.
+        max_retries: The maximum number of retries of requests that cannot have started anything.
 
     Instantiate:
         ```python
@@ -109,22 +109,22 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     Raises:
         CozeWorkflowError: The workflow failed; an agent gets it as text, see `handle_tool_error`.
         CozeWorkflowInterrupt: The workflow asks a question outside a graph with a checkpointer.
-        CozeUnknownResultError: The call may have started the run or sent the answer before.
-        CozeError: Any other error, one class for each condition.
+        CozeUnknownResultError: An earlier attempt may have started the run or sent the answer.
+        CozeError: Any other error; one class per condition.
 
     Source: Coze API, workflow run, stream run and resume (wire section 4).
     """
 
     workflow_id: str = Field(coerce_numbers_to_str=True, min_length=1)
-    """The published workflow, a decimal id."""
+    """The id of the published workflow, a number."""
 
     run_mode: Literal["auto", "stream", "sync", "async"] = "auto"
-    """How to run the workflow. `stream` (and `auto`) reports the output of its nodes on the way and
-    is not cut off after 90 s; `sync` waits for one reply; `async` (paid plans) starts the run and
+    """How to run the workflow. `stream` (and `auto`) reports the output of its nodes as it arrives
+    and has no limit of 90 s; `sync` waits for one reply; `async` (paid plans) starts the run and
     polls it."""
 
     endpoint: str | None = None
-    """Another path for starting a run, for a gateway; it may reply with JSON or events."""
+    """Another path for starting a run, for a gateway that replies with JSON or events."""
 
     bot_id: str | None = Field(default=None, coerce_numbers_to_str=True)
     """The bot whose database and variables the workflow uses; excludes `app_id`."""
@@ -143,14 +143,14 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
 
     poll_interval: float = Field(default=1.0, gt=0)
     """Async runs: seconds between status requests during the first 10 s; at least 1 on coze.cn and
-    coze.com. Later a tenth of the elapsed time, up to 3 s, if that is longer."""
+    coze.com. The interval then grows to a tenth of the elapsed time, up to 3 s."""
 
     poll_timeout: float = Field(default=600.0, gt=0)
-    """Async runs: seconds until `CozeTimeoutError`."""
+    """Async runs: seconds before `CozeTimeoutError` is raised."""
 
     max_duration: TimeLimit = Field(default=None, gt=0)
     """Maximum seconds from a start or an answer to the end of the run or its next question; then
-    `CozeTimeoutError`. None for no limit."""
+    `CozeTimeoutError` is raised. None for no limit."""
 
     _async_unavailable: bool = PrivateAttr(default=False)  # set if Coze refuses asynchronous runs
 
@@ -205,7 +205,7 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     def _prepare_run(
         self, values: dict[str, Any], tool_call_id: str | None, config: RunnableConfig
     ) -> NestedRun | PreparedRun:
-        """Return the run of a call: in a nested graph if a checkpointer can resume it."""
+        """Prepare the run of a call, in a nested graph if a checkpointer can resume it."""
         engine = self._make_engine(tool_call_id)
         source: InputSource = "network" if isinstance(self.args_schema, dict) else "coercion"
         if tool_call_id is None:
@@ -218,7 +218,7 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
         if child_config is None:
             return engine.start(values, source)
         nodes = graph.WorkflowNodes(
-            # the reporter is that of the tool, outside the nested graph
+            # create the reporter here, outside the nested graph
             make_engine=partial(self._make_engine, tool_call_id, engine.reporter),
             values=values,
             source=source,
@@ -229,7 +229,7 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
     def _make_engine(
         self, tool_call_id: str | None = None, reporter: ProgressReporter | None = None
     ) -> WorkflowEngine:
-        """Return the engine of the starts and resumes of a call."""
+        """Return the engine for the starts and resumes of a call."""
         validate_bot_or_app("workflow", self.bot_id, self.app_id, required=False)
         body_fields = ("bot_id", "app_id", "workflow_version", "connector_id")
         body: dict[str, Any] = {name: v for name in body_fields if (v := getattr(self, name))}
@@ -259,9 +259,9 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
         """Answer the question of a run and continue it.
 
         Args:
-            interrupt: The exception that the tool raised. It can be answered once.
-            answer: Text, or a dict with the values of an input node's fields. A file may have any
-                form that a parameter accepts.
+            interrupt: The exception that the tool raised. It can be answered only once.
+            answer: Text, or a dict with the values of an input node's fields. Files may have any
+                form that parameters accept.
 
         Returns:
             The finished run; its `content` is the text that the tool would have returned.
@@ -311,7 +311,7 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
     """The workspace: the number after `/space/` in its URL."""
 
     app_id: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """List only the workflows of this app; None for those of the library."""
+    """List only the workflows of this app; None for the library."""
 
     tool_options: Annotated[Mapping[str, Any], AfterValidator(hide_secrets)] = Field(
         default={}, repr=False, exclude=True
@@ -319,7 +319,7 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
     """Fields of each tool, for instance `{"run_mode": "sync"}`."""
 
     def get_tools(self) -> list[BaseTool]:
-        """Return a tool for each published workflow; each call requests the list again.
+        """Return a tool for each published workflow; the list is not cached.
 
         Raises:
             CozeError: Coze reported an error or could not be reached.
@@ -346,7 +346,7 @@ class CozeToolkit(CozeConnectionFields, BaseToolkit):
 
 
 def _require_finished(state: Mapping[str, Any]) -> WorkflowRun:
-    """Return a run that has ended; raise its failure, or the question that it waits on."""
+    """Return a finished run; raise its failure or its pending question."""
     pending = state.get("pending")
     if pending is None:
         return read_run(state)

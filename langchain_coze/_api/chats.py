@@ -68,7 +68,7 @@ def create_conversation(bot_id: str, policy: RetryPolicy) -> Flow[str]:
 def find_newest_chat(conversation_id: str, policy: RetryPolicy) -> Flow[str]:
     """Return the chat id of the newest message in a conversation (wire section 5.2).
 
-    It is empty if there is no message, or the newest one was created by hand.
+    The id is empty if there is no message, or if the newest one was created without a chat.
     """
     request = Request(
         method="POST",

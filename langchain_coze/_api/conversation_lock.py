@@ -21,10 +21,10 @@ _MAX_WAIT = 600.0  # seconds
 
 
 class ConversationLocks:
-    """A lock for each key; waiting callers get it in the order of their requests."""
+    """A lock for each key; waiting callers acquire it in the order of their requests."""
 
     def __init__(self) -> None:
-        """Create the locks, all free."""
+        """Create an empty collection of locks."""
         self.clear()
 
     def clear(self) -> None:
@@ -54,7 +54,7 @@ class ConversationLocks:
             self._holder_threads[key] = threading.get_ident()
 
     def release(self, key: Hashable, waiter: Future[None] | None = None) -> None:
-        """Hand the lock to the next caller; a `waiter` that still waits is only dequeued."""
+        """Pass the lock to the next caller; only dequeue a `waiter` that is still waiting."""
         with self._mutex:
             waiters = self._waiters.get(key)
             if waiters is None:

@@ -1,9 +1,9 @@
 """Deadlines: limit the total time of a request and its response, sync and async.
 
-The timeouts of an HTTP client limit only each wait for bytes: a response whose bytes arrive one by
-one, or endless 1xx replies, never end a call. The async version uses `asyncio.timeout`. A sync
-read that waits for bytes can only be ended from another thread: one timer thread for all requests
-shuts their sockets down.
+The timeouts of an HTTP client limit only the wait for the next bytes: a response that trickles in,
+or endless 1xx replies, would never end a call. The async version uses `asyncio.timeout`. A blocking
+sync read can only be ended from another thread: one timer thread shuts down the sockets of all
+requests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def compute_seconds_left(deadline: float | None, limit: float | None = None) -> float | None:
-    """Return the seconds until a deadline by `time.monotonic()`, at least 0 and at most `limit`."""
+    """Return the seconds until a deadline (`time.monotonic()`), between 0 and `limit`."""
     if deadline is None:
         return limit
     seconds_left = max(deadline - time.monotonic(), 0.0)
@@ -31,12 +31,12 @@ def compute_seconds_left(deadline: float | None, limit: float | None = None) -> 
 
 
 def has_passed(deadline: float | None) -> bool:
-    """Return whether a deadline by `time.monotonic()` has passed; False without one."""
+    """Return whether a deadline (`time.monotonic()`) has passed; False without one."""
     return deadline is not None and time.monotonic() >= deadline
 
 
 class SocketTimer:
-    """Shuts each socket down when its time is up; one daemon thread serves all of them."""
+    """Shuts down each socket at its deadline; one daemon thread serves all sockets."""
 
     def __init__(self) -> None:
         """Create a timer; its thread starts with the first socket."""
@@ -56,7 +56,7 @@ class SocketTimer:
                 self._changed.notify()
 
     def stop(self, key: Any) -> None:
-        """Forget a socket. Afterwards it is never shut down, so another request may use it."""
+        """Stop watching a socket, so that another request can use it."""
         with self._changed:
             self._sockets.pop(key, None)
 
@@ -85,7 +85,7 @@ class Deadline:
     __slots__ = ("_expires_at", "_new_socket", "_timer", "may_have_started")
 
     def __init__(self, expires_at: float, timer: SocketTimer) -> None:
-        """Take the time by `time.monotonic()`, and the timer that ends sync reads."""
+        """Create a deadline at a time of `time.monotonic()`; the timer ends sync reads."""
         self._expires_at = expires_at
         self._timer = timer
         self._new_socket: socket.socket | None = None
@@ -97,13 +97,13 @@ class Deadline:
         return has_passed(self._expires_at)
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Follow a sync request: the `trace` extension of httpx calls this at each step."""
+        """Follow a sync request; httpx calls this at each step, as its `trace` extension."""
         self._follow(event)
         if event.endswith(".connect_tcp.complete"):
             raw_socket = info["return_value"].get_extra_info("socket")
             if isinstance(raw_socket, socket.socket):
                 self.cancel()
-                self._new_socket = raw_socket.dup()  # TLS takes the other one over
+                self._new_socket = raw_socket.dup()  # TLS takes over the other one
                 self._timer.start(self, self._expires_at, self._new_socket)
         elif event.endswith(".start_tls.complete"):
             tls = info["return_value"].get_extra_info("ssl_object")
@@ -122,13 +122,13 @@ class Deadline:
             self.may_have_started = True
 
     def watch(self, connection: Any) -> None:
-        """Shut a connection (a `network_stream` of httpx) down at the deadline, if it is known."""
+        """Shut down a connection (an httpx `network_stream`), if known, at the deadline."""
         raw_socket = connection and connection.get_extra_info("socket")
         if self._new_socket is None and isinstance(raw_socket, socket.socket):
             self._timer.start(self, self._expires_at, raw_socket)
 
     def watch_response(self, extensions: Mapping[str, Any]) -> None:
-        """Shut the connection of an httpx response down at the deadline, unless it is shared."""
+        """Shut down the connection of an httpx response at the deadline, unless it is shared."""
         if extensions.get("http_version") != b"HTTP/2":
             self.watch(extensions.get("network_stream"))
 

@@ -52,7 +52,7 @@ class Driver:
             while True:
                 try:
                     result = self._do(effect)
-                except BaseException as error:  # noqa: BLE001 - the flow has to clean up
+                except BaseException as error:  # noqa: BLE001 - the flow must clean up
                     effect = flow.throw(error)
                 else:
                     effect = flow.send(result)
@@ -69,7 +69,7 @@ class Driver:
             while True:
                 try:
                     result = await self._ado(effect)
-                except BaseException as error:  # noqa: BLE001 - the flow has to clean up
+                except BaseException as error:  # noqa: BLE001 - the flow must clean up
                     effect = flow.throw(error)
                 else:
                     effect = flow.send(result)

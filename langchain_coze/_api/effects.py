@@ -10,8 +10,8 @@ When an effect fails, the driver throws the exception into the flow, which may c
 Flows call each other with `yield from`; the return value of the generator is the flow's result.
 
 `Driver.run` and `Driver.arun` in `langchain_coze._api.driver` are the two drivers, one sync and
-one async. So every procedure is written once, and a test can run it without I/O: step the
-generator, check each effect, send a made-up result.
+one async. Each procedure is therefore written once, and a test can run it without I/O: step the
+generator, check each effect, and send a fake result.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Request(NamedTuple):
         stream: Whether server-sent events are expected; None accepts events and JSON.
         read_timeout: Read timeout in seconds; applies only if shorter than the usual one.
         file: The `file` field of a multipart form, sent instead of a body.
-        deadline: When the reply and its stream must be complete, by `time.monotonic()`.
+        deadline: The time (`time.monotonic()`) by which the reply and its stream must be complete.
     """
 
     method: str
@@ -77,8 +77,8 @@ class Sleep(NamedTuple):
 class Read(NamedTuple):
     """Read the next bytes of a stream. Its result is bytes, or None at the end.
 
-    At the deadline, by `time.monotonic()`, the stream is closed and the result is None. Without one
-    only the timeouts of the stream apply.
+    At the deadline (`time.monotonic()`), the stream is closed and the result is None. Without a
+    deadline, only the timeouts of the stream apply.
     """
 
     stream: Any
@@ -92,7 +92,7 @@ class Close(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Wait until another caller completes a future. Its result is whether that was in time.
+    """Wait until another caller completes a future. Its result is False after a timeout.
 
     Attributes:
         seconds: The maximum time to wait; None for no limit.

@@ -1,4 +1,4 @@
-"""Coze's error codes: their exception classes and hints, and functions that build the errors."""
+"""Coze's error codes with their exception classes and hints, and functions that build errors."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ CODES: Mapping[int, _CodeInfo] = {
 }
 """The exception class and hint of each of Coze's error codes (wire section 7.1)."""
 
-_MISSING_ROUTE = "missing session_key in cookie"  # what Coze Studio answers instead of 404
+_MISSING_ROUTE = "missing session_key in cookie"  # Coze Studio's reply instead of 404
 
 _ENTRIES_BY_TEXT: tuple[tuple[int | None, str, _CodeInfo], ...] = (
     (4101, "token you entered is incorrect", _AUTH),
@@ -108,13 +108,13 @@ _ENTRIES_BY_TEXT: tuple[tuple[int | None, str, _CodeInfo], ...] = (
     (None, "panic error:", _CodeInfo(CozeServerError, hints.CRASHED)),
     (None, "is not interrupted", _CodeInfo(CozeInvalidRequestError, hints.ALREADY_RESUMED)),
 )
-"""Errors that only their text identifies: code (None: any), text, entry."""
+"""Errors that are identified only by their text: code (None for any), text, entry."""
 
 NOT_FOUND_STATUSES = frozenset({404, 405})
 """The HTTP statuses of a server that does not have an endpoint."""
 
 BUSY_CODES = frozenset({4009, 4016, 4020})
-"""Codes that mean "busy": Coze has started nothing, so even a POST may be retried."""
+"""Codes for "busy": nothing has started in Coze, so even a POST may be retried."""
 
 _STATUS: Mapping[int, _CodeInfo] = {
     400: _REQUEST,
@@ -147,7 +147,7 @@ def make_error(
 ) -> CozeError:
     """Return the error for a Coze code, or for an HTTP status if the code is unknown.
 
-    Tokens in the message must have been masked. `default` is the class if both are unknown.
+    Tokens in the message must already be masked. `default` is the class if both are unknown.
     """
     code, message = _read_inner_error(code, message)
     unknown = _CodeInfo(default, hints.NO_CODE if code is None else hints.UNKNOWN_CODE)
@@ -156,7 +156,7 @@ def make_error(
 
 
 def _read_inner_error(code: int | None, message: str) -> tuple[int | None, str]:
-    r"""Return the code and text that a message wraps, without the stack of the server.
+    r"""Return the code and text inside a message, without the server's stack trace.
 
     Studio writes `code=N message=TEXT\nstack=…`; a failed node is 5000 with `[N] TEXT`.
     """
@@ -186,7 +186,7 @@ def is_html(text: str) -> bool:
 def _find_entry(code: int | None, message: str, status_code: int | None) -> _CodeInfo | None:
     """Return the entry of an error; None if neither code, nor text, nor HTTP status is known."""
     if status_code == _HTTP_TOO_MANY_REQUESTS:
-        return _RATE  # whatever the code: nothing was started
+        return _RATE  # for any code: nothing was started
     for known_code, text, entry in _ENTRIES_BY_TEXT:
         if known_code in {None, code} and text in message:
             return entry
@@ -199,19 +199,19 @@ def _find_entry(code: int | None, message: str, status_code: int | None) -> _Cod
 
 
 def is_listed(error: CozeError) -> bool:
-    """Return whether the code or the text of an error has an entry with its own hint."""
+    """Return whether an error has an entry with its own hint, by its code or text."""
     return _find_entry(error.code, error.message, None) is not None
 
 
 def is_missing_route(error: CozeError) -> bool:
-    """Return whether a server does not have an endpoint (wire sections 1.5 and 8)."""
+    """Return whether an error means that the server lacks an endpoint (wire sections 1.5 and 8)."""
     if error.status_code in NOT_FOUND_STATUSES:
         return error.code in {None, _BAD_REQUEST, *NOT_FOUND_STATUSES}
     return is_studio_missing_route(error)
 
 
 def is_studio_missing_route(error: CozeError) -> bool:
-    """Return whether Coze Studio reports a missing endpoint, for which it sends HTTP 401."""
+    """Return whether an error is Coze Studio's reply for a missing endpoint: HTTP 401."""
     return _MISSING_ROUTE in error.message
 
 

@@ -32,7 +32,7 @@ def raise_mapped(
 ) -> NoReturn:
     """Raise the error for an exception of an HTTP client or a deadline, or the exception itself.
 
-    While a request is sent, `get_route` returns how it reaches its server; see `describe_route`.
+    While a request is being sent, `get_route` describes its route; see `describe_route`.
     """
     if deadline is not None and deadline.expired and isinstance(error, Exception):
         raise make_deadline_error(may_have_started=deadline.may_have_started) from error
@@ -56,18 +56,18 @@ def _map_httpx_error(error: BaseException, get_route: GetRoute | None) -> BaseEx
     if isinstance(error, CozeError) or not names & known:
         return error
     if "TimeoutException" in names and not names & _UNREACHABLE:
-        message = f"Coze was silent for too long ({details})."
+        message = f"Coze sent nothing for too long ({details})."
         return CozeTimeoutError(message, hint=hints.READ_TIMEOUT, may_have_started=True)
     if get_route is None:
-        message = f"The connection broke in the middle of the stream ({details})."
+        message = f"The connection was lost in the middle of the stream ({details})."
         return make_truncated_error(message)
     way, hint = get_route()
-    if names & _INVALID:  # its text may quote a header, and thus the token
+    if names & _INVALID:  # its text may quote a header, which may be the token
         message = f"No request can be sent to {way} ({type(cause).__name__})."
         return CozeInvalidRequestError(message, hint=hints.UNSENDABLE)
     if names & _UNREACHABLE:
         message = f"Coze could not be reached at {way} ({details})."
         hint = hints.UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in details else hint
         return CozeConnectionError(message, hint=hint)
-    message = f"The connection to Coze broke: {way} ({details})."
+    message = f"The connection to Coze was lost: {way} ({details})."
     return CozeConnectionError(message, hint=hint, may_have_started=True)

@@ -1,4 +1,4 @@
-"""Tolerant pydantic models of Coze's objects: an unreadable field never loses the rest.
+"""Tolerant pydantic models of Coze's objects: an invalid field does not affect the others.
 
 Numbers may be digit strings, any value may be null or missing, enumerations may have unknown
 values, and the payload of a reply may be under another key (wire sections 1.4, 1.6, 2.2, 2.3, 8).
@@ -35,7 +35,7 @@ def _to_str(value: Any) -> str:
 
 
 def _to_int(value: Any) -> int:
-    """Return a count or a code as an int; null and words become 0."""
+    """Return a count or a code as an int; null and non-numeric text become 0."""
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
@@ -43,7 +43,7 @@ def _to_int(value: Any) -> int:
 
 
 def _keep_objects(value: Any) -> list[Any]:
-    """Return the objects of a list; ignore anything else."""
+    """Return the objects in a list; drop anything else."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
@@ -60,7 +60,7 @@ _LONE_SURROGATE = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     r"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
-_STATUS_PREFIX = "conversation.chat."  # Studio writes the event's name into a status
+_STATUS_PREFIX = "conversation.chat."  # Studio uses the event's name as a status
 _STATUS_ALIASES = {
     "cancelled": "canceled",
     "required_action": "requires_action",
@@ -71,14 +71,14 @@ TERMINAL_STATUSES = frozenset({"completed", "failed", "requires_action", "cancel
 
 
 class CozeModel(BaseModel):
-    """Base of Coze's objects: ignores unknown keys; an unreadable field gets its default."""
+    """Base of Coze's objects: ignores unknown keys; an invalid field gets its default."""
 
     # defer_build: validators are built on first use, which keeps the import fast
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
     @classmethod
     def parse(cls, body: Any) -> Self:
-        """Return the object in a body; its fields are empty if the body is not an object."""
+        """Parse a body; all fields have their defaults if it is not an object."""
         return cls.model_validate(body if isinstance(body, Mapping) else {})
 
     @field_validator("*", mode="wrap")
@@ -102,7 +102,7 @@ class TokenDetails(CozeModel):
 class Usage(CozeModel):
     """The token counts of a turn or run; all 0 until it is completed (wire section 2.2).
 
-    Coze Studio has other names for those of an answer (wire section 8).
+    Coze Studio has other names for the counts of an answer (wire section 8).
     """
 
     token_count: LenientInt = Field(0, validation_alias=AliasChoices("token_count", "token"))
@@ -115,7 +115,7 @@ class Usage(CozeModel):
 
 
 class ToolCall(CozeModel):
-    """An entry of `tool_calls`: by its type a call for a tool or a question (wire section 2.6).
+    """An entry of `tool_calls`: by its type, a tool call or a question (wire section 2.6).
 
     `arguments` is a JSON string.
     """
@@ -186,13 +186,13 @@ class _RunInfo(CozeModel):
 
 
 class RunReply(_RunInfo):
-    """A workflow run as its reply, or its last event, describes it (wire section 4.2)."""
+    """A workflow run, from its reply or its last event (wire section 4.2)."""
 
     data: LenientStr = ""
 
 
 class RunHistory(_RunInfo):
-    """A workflow run as its run history describes it (wire section 4.3)."""
+    """A workflow run, from its run history (wire section 4.3)."""
 
     execute_status: LenientStr = ""
     output: LenientStr = ""
@@ -216,7 +216,7 @@ class NodeMessage(CozeModel):
 
 
 class ErrorReport(CozeModel):
-    """An error that a body reports: reply, `error` event, workflow, OAuth (wire section 1.4)."""
+    """An error in a body: a reply, an `error` event, a workflow, OAuth (wire section 1.4)."""
 
     own_code: LenientInt = Field(0, validation_alias="code")
     msg: LenientStr = ""
@@ -230,12 +230,12 @@ class ErrorReport(CozeModel):
 
     @property
     def code(self) -> int:
-        """The code; 0 if it is missing or a word."""
+        """The code; 0 if it is missing or not a number."""
         return self.own_code or self.last_code or _to_int(self.error_code)
 
     @property
     def message(self) -> str:
-        """The message; if the code is a word, the word comes first."""
+        """The message, preceded by the code if that is a word."""
         message = self.msg or self.last_msg or self.error_message
         word = self.error_code if not _to_int(self.error_code) else ""
         return f"{word}: {message}" if word and message else message or word
@@ -249,7 +249,7 @@ class ErrorReport(CozeModel):
 def parse_json(body: bytes | str) -> Any:
     """Return the parsed JSON of a body, or None if it is not JSON.
 
-    Invalid UTF-8 and lone surrogates become U+FFFD or `?`, so that they do not lose the rest.
+    Invalid UTF-8 and lone surrogates become U+FFFD or `?`, so that the rest stays readable.
     """
     try:
         return from_json(body)

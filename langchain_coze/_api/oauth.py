@@ -1,4 +1,4 @@
-"""Exchange of a signed JWT for an access token that all callers share (wire section 6.1)."""
+"""Exchange a signed JWT for an access token, which all callers share (wire section 6.1)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from langchain_coze.errors import (
 _MIN_TIMESTAMP = 10**9  # an `expires_in` above this is a Unix time, below it a duration
 _MAX_EXPIRY_MARGIN, _EXPIRY_MARGIN_SHARE = 60.0, 0.1
 _READ_TIMEOUT = 30.0  # seconds, for the token endpoint
-_FAILURE_CACHE_SECONDS = 0.25  # concurrent callers get the same error for this long
+_FAILURE_CACHE_SECONDS = 0.25  # concurrent callers share an error for this long
 _UNKNOWN_KEY = "invalid jwt: kid"
 _MIN_CLOCK_SKEW = 30.0  # seconds; report clock skew above this
 
@@ -60,9 +60,9 @@ class JWTSigner(CallableToken):
 def fetch_token(token_request: TokenRequest, cache: TTLCache, policy: RetryPolicy) -> Flow[str]:
     """Return the access token for a token request, from the cache or newly requested.
 
-    A token is replaced when a tenth of its lifetime, at most a minute, is left. Callers that wait
-    for a request which fails get the same error, so an outage does not cause a thousand requests.
-    The driver must use a `JWTSigner` as token source.
+    A token is replaced when a tenth of its lifetime, at most a minute, remains. If a request fails,
+    all callers that wait for it get the same error, so that an outage does not cause a thousand
+    requests. The token source of the driver must be a `JWTSigner`.
     """
     create = functools.partial(_request_or_error, token_request, policy)
     token = yield from get_or_create(cache, token_request.key, create, deadline=policy.deadline)
@@ -79,7 +79,7 @@ def _request_or_error(
     except CozeError as error:
         if has_passed(policy.deadline):
             raise  # other callers have other deadlines
-        final = error.with_context(retries_exhausted=True)  # they have been made here
+        final = error.with_context(retries_exhausted=True)  # the retries have been made here
         return final.with_traceback(None), _FAILURE_CACHE_SECONDS
 
 
@@ -103,9 +103,9 @@ def _request_token(token_request: TokenRequest, policy: RetryPolicy) -> Flow[tup
 
 
 def _explain_missing_token(reply: Reply) -> CozeError:
-    """Return the error for a reply without a token; its text may contain the reason."""
+    """Return the error for a reply without a token; the body may contain the reason."""
     reason = str(reply.json.get("error_message") or reply.json.get("msg") or "")
-    message = f"Coze answered the OAuth app without an access token. {reason}".strip()
+    message = f"Coze's reply to the OAuth app contains no access token. {reason}".strip()
     context = collect_error_context(reply)
     if _UNKNOWN_KEY in reason:
         return CozeAuthenticationError(message, hint=hints.OAUTH_APP, **context)
@@ -121,7 +121,7 @@ def _compute_lifetime(expires: Any, reply: Reply, requested: float) -> float:
     if seconds <= _MIN_TIMESTAMP:
         return seconds
     date = parse_date(reply.headers.get("date"))
-    if date is not None:  # the server's clock, in whole seconds; ours may be off
+    if date is not None:  # by the server's clock, in whole seconds; the local one may be off
         return seconds - date - 1
     remaining = seconds - time.time()
     return remaining if remaining > 0 else requested
@@ -136,13 +136,13 @@ def _explain_refusal(error: CozeError) -> CozeError:
         return convert_error(error, CozeServerError)
     if not word and is_missing_route(error):
         hint = hints.NO_OAUTH
-    elif _UNKNOWN_KEY in error.message:  # Coze sends it with several words, and without one
+    elif _UNKNOWN_KEY in error.message:  # Coze sends it with different error words, or with none
         hint = hints.OAUTH_APP
     elif word in _HINTS or isinstance(error, CozeAuthenticationError):
         hint = _HINTS.get(word, hints.OAUTH_APP)
     else:
         return error
-    message = f"Coze gave the OAuth app no access token: {error.message.rstrip('.')}."
+    message = f"Coze issued no access token to the OAuth app: {error.message.rstrip('.')}."
     clock_message, clock_hint = _describe_clock_skew(error.response.headers)
     return convert_error(
         error, CozeAuthenticationError, message=message + clock_message, hint=clock_hint + hint

@@ -24,11 +24,11 @@ _RUNNING = frozenset({"", "Running"})
 
 
 class Polling(NamedTuple):
-    """How often, and for how long, the state of a chat or run is polled.
+    """How often, and for how long, to poll the state of a chat or run.
 
     Attributes:
         interval: Seconds between status requests during the first 10 seconds.
-        timeout: Seconds until polling gives up.
+        timeout: Seconds until polling fails.
         min_interval: Lower limit of the interval in seconds: 1.0 on coze.cn and coze.com.
         max_pause: Upper limit of a growing pause in seconds.
         clock: A monotonic clock in seconds.
@@ -41,9 +41,9 @@ class Polling(NamedTuple):
     clock: Callable[[], float] = time.monotonic
 
     def iter_pauses(self) -> Iterator[float]:
-        """Yield the pauses in seconds: constant for 10 s, then a tenth of the time so far.
+        """Yield the pauses in seconds: constant for 10 s, then a tenth of the elapsed time.
 
-        At most `max_pause`, but never shorter than `interval` and `min_interval`.
+        They are at most `max_pause`, but never shorter than `interval` and `min_interval`.
         """
         passed = 0.0
         steady = 10.0
@@ -54,7 +54,7 @@ class Polling(NamedTuple):
             yield pause
 
     def iter_attempts(self, policy: RetryPolicy) -> Iterator[tuple[Sleep, float]]:
-        """Yield the pause before each request, and its read timeout, until `timeout` is over."""
+        """Yield the pause and the read timeout of each request, until `timeout` has elapsed."""
         ends_at = self.clock() + self.timeout
         for pause in self.iter_pauses():
             seconds_left = longest = ends_at - self.clock()
@@ -68,7 +68,7 @@ class Polling(NamedTuple):
 
 
 def read_started_chat(request: Request, reply: Reply) -> dict[str, Any]:
-    """Return the chat that a request without streaming has started, as Coze sent it."""
+    """Return the chat that a request without streaming has started, unparsed."""
     chat = {"id": request.query.get("chat_id"), **request.query, **read_object(reply)}
     if not chat.get("id"):
         message = "Coze accepted the request but returned no chat id."
@@ -132,7 +132,7 @@ def poll_run(
 ) -> Flow[T]:
     """Poll a run until it ends; `fetch` returns it, or None, within a read timeout.
 
-    The error of a run that takes too long says at which `place` it still runs.
+    The timeout error names the `place` where the run continues.
     """
     for pause, read_timeout in polling.iter_attempts(policy):
         yield pause

@@ -1,12 +1,12 @@
-"""HTTP connection pools of this process: one connection per request in flight, proxies, TLS.
+"""The HTTP connection pools of this process: one connection per active request, proxies, TLS.
 
-Models hold no connections. Sync pools are kept by server, async pools by event loop and server;
-both are dropped after a fork. All tokens share them: no session state, such as cookies, is kept.
+Models hold no connections. Sync pools are stored by server, async pools by event loop and server;
+both are dropped after a fork. All tokens share them, because they keep no session state such as
+cookies.
 
-httpx's own pool scans every connection for every request, so each of 1,000 concurrent streams
-costs twenty times as much as a single one, and with its defaults (100 connections, 5 s to get one)
-most of them fail. Here each connection is a separate transport, and a request takes the first
-free one.
+The pool of httpx scans all connections for every request: each of 1,000 concurrent streams costs
+twenty times as much as a single one, and with its defaults (100 connections, 5 s to get one) most
+of them fail. Here each connection is a separate transport, and a request takes the first free one.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _MAX_SERVERS = 64  # per process, and per event loop
 
 
 class _Slot:
-    """A place for a transport that holds one connection.
+    """A slot for a transport with one connection.
 
     Attributes:
         transport: The transport; None if it has been closed.
-        network_stream: The connection that it used last, if that is known.
+        network_stream: The connection that it used last, if known.
     """
 
     __slots__ = ("network_stream", "number", "released_at", "transport")
@@ -54,19 +54,20 @@ class _Slot:
         return self.number < other.number
 
     def take_transport(self) -> Any:
-        """Return the transport, to be closed; the next request gets a new one."""
+        """Remove and return the transport, for closing; the next request creates a new one."""
         transport, self.transport, self.network_stream = self.transport, None, None
         return transport
 
 
 class ConnectionPool:
-    """The connections to one server: one per request in flight; idle ones are kept.
+    """The connections to one server: one per active request; idle ones are kept.
 
-    The lowest free slot is used first. In quiet times, few are in use and the others are closed.
+    The lowest free slot is used first, so that under low load the others become idle and are
+    closed.
     """
 
     def __init__(self, create: Callable[[], Any]) -> None:
-        """Take the function that creates the transport of one connection, sync or async."""
+        """Create an empty pool; `create` returns the transport of one connection, sync or async."""
         self._create = create
         self._lock = threading.Lock()
         self._count = 0
@@ -88,9 +89,9 @@ class ConnectionPool:
     def handle_request(
         self, request: httpx.Request, deadline: Deadline | None = None
     ) -> httpx.Response:
-        """Send a request on the first free connection, or a new one.
+        """Send a request on the first free connection, or on a new one.
 
-        The deadline watches a reused connection here, and a new one by the `trace` of the request.
+        The deadline watches a reused connection from here, and a new one through `trace`.
         """
         slot = self.acquire()
         if deadline is not None:
@@ -120,8 +121,8 @@ class ConnectionPool:
     def release(self, slot: _Slot, *, broken: bool = False) -> list[Any]:
         """Free a slot; return the transports that the caller must close.
 
-        A broken one is not reused: after a badly timed cancellation it may never free its only
-        connection.
+        A broken transport is not reused: after a cancellation at the wrong moment, its only
+        connection may stay occupied forever.
         """
         with self._lock:
             heapq.heappush(self._free, slot)
@@ -129,14 +130,14 @@ class ConnectionPool:
             return [slot.take_transport()] if broken or self._closed else []
 
     def take_idle(self, seconds: float) -> list[Any]:
-        """Return the transports that have been free for some seconds, to be closed."""
+        """Remove and return the transports that have been idle for some seconds, for closing."""
         with self._lock:
             latest = time.monotonic() - seconds
             idle = [s for s in self._free if s.transport is not None and s.released_at <= latest]
             return [slot.take_transport() for slot in idle]
 
     def close(self) -> list[Any]:
-        """Return the free transports, to be closed; `release` returns the others later."""
+        """Remove and return the free transports, for closing; `release` returns the others."""
         self._closed = True
         return self.take_idle(0.0)
 
@@ -174,7 +175,7 @@ class _PooledStream(httpx.SyncByteStream, httpx.AsyncByteStream):
                 await transport.aclose()
 
     def _release(self, *, broken: bool) -> list[Any]:
-        """Free the slot the first time; return the transports that the caller must close."""
+        """Free the slot once; return the transports that the caller must close."""
         pool, self._pool = self._pool, None
         return pool.release(self._slot, broken=broken) if pool else []
 
@@ -206,8 +207,8 @@ def _build_transport_options(base_url: str) -> dict[str, Any]:
 class _ByServer:
     """The pools of a process or of an event loop, by base URL.
 
-    Only the `_MAX_SERVERS` that were used last are kept: otherwise a program with a server for each
-    tenant would run out of file descriptors.
+    Only the `_MAX_SERVERS` most recently used servers are kept: otherwise a program with one server
+    per tenant would run out of file descriptors.
     """
 
     def __init__(self, transport_class: Any) -> None:
@@ -236,7 +237,7 @@ class _ByServer:
         return pool, unused
 
     def close(self, base_url: str | None = None) -> list[Any]:
-        """Forget the pool of a server, or all pools; return the transports to close."""
+        """Drop the pool of a server, or all pools; return the transports to close."""
         with self._lock:
             names = list(self._pools) if base_url is None else [base_url]
             pools = [self._pools.pop(name) for name in names if name in self._pools]
@@ -244,7 +245,7 @@ class _ByServer:
 
 
 class ConnectionPools:
-    """The connections of this process: sync by server, async by event loop and server."""
+    """The connections of this process: sync ones by server, async ones by event loop and server."""
 
     def __init__(self) -> None:
         """Create the pools without any connection."""

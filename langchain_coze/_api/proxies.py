@@ -1,4 +1,4 @@
-"""The proxy on the way to a server: from the environment, or of a user-supplied client."""
+"""The proxy for a server, from the environment or from a user-supplied client."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _CREDENTIALS = re.compile(r"^([^/@]*://)?.*@", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy, and where it is set: an environment variable, or the settings of the system."""
+    """A proxy and its source: an environment variable or the system settings."""
 
     url: str = field(repr=False)  # may contain a password
     source: str
 
 
 def find_proxy(base_url: str) -> Proxy | None:
-    """Return the proxy for a server, or None; never one for a loopback address."""
+    """Return the proxy for a server, or None; loopback addresses never have one."""
     host = urlsplit(base_url).hostname or ""
     return None if host in _LOOPBACK or proxy_bypass(host) else _find_set_proxy(base_url)
 
 
 def _find_set_proxy(base_url: str) -> Proxy | None:
-    """Return the proxy that is set for the scheme of a server, whatever its host."""
+    """Return the proxy for the scheme of a server, ignoring its host."""
     proxies = getproxies()
     for name in (urlsplit(base_url).scheme, "all"):
         url = proxies.get(name)
         if url:
-            source = _find_variable(f"{name}_proxy") or "the proxy settings of this system"
+            source = _find_variable(f"{name}_proxy") or "the system proxy settings"
             return Proxy(url if "://" in url else f"http://{url}", source)
     return None
 
@@ -55,29 +55,30 @@ def _find_variable(name: str) -> str | None:
 
 
 def require_usable(proxy: Proxy) -> None:
-    """Raise if the address of a proxy is invalid, or a package that it needs is missing."""
+    """Raise if the address of a proxy is invalid, or if a required package is missing."""
     address = _CREDENTIALS.sub(r"\1***@", proxy.url)
     setting = f"{proxy.source}={address!r}"
     scheme = proxy.url.partition("://")[0].lower()
     if scheme not in _SCHEMES or not has_valid_address(proxy.url):
         raise CozeInvalidRequestError(
-            f"{setting} is not the address of a proxy that can be used.",
+            f"{setting} is not a valid proxy address.",
             hint=hints.PROXY_ADDRESS.format(source=proxy.source),
         )
     if scheme.startswith("socks") and importlib.util.find_spec("socksio") is None:
         raise CozeInvalidRequestError(
-            f"{setting} is a SOCKS proxy, for which httpx needs socksio.",
+            f"{setting} is a SOCKS proxy, which requires the package socksio.",
             hint=hints.SOCKS.format(source=proxy.source),
         )
 
 
-# --- The way to a server, for errors -------------------------------------------------------------
+# --- The route to a server, for errors
+# -------------------------------------------------------------
 
 
 def describe_route(settings: Settings, client: Any = None) -> tuple[str, str]:
-    """Return the way to a server, for instance "host:443, without a proxy", and a hint.
+    """Return the route to a server, for instance "host:443, without a proxy", and a hint.
 
-    Never shows credentials. `client` is the user-supplied client, if there is one.
+    The route contains no credentials. `client` is the user-supplied client, if any.
     """
     base_url = settings.base_url
     address = _format_address(base_url)
@@ -92,7 +93,7 @@ def describe_route(settings: Settings, client: Any = None) -> tuple[str, str]:
 
 
 def _explain_exception(base_url: str) -> str:
-    """Return why the proxy that is set is not used for a server; empty if none is set."""
+    """Return why the configured proxy is not used for a server; empty if there is none."""
     proxy = _find_set_proxy(base_url)
     if proxy is None:
         return ""
@@ -102,13 +103,13 @@ def _explain_exception(base_url: str) -> str:
 
 
 def _describe_client_proxy(client: Any, base_url: str) -> str:
-    """Return the proxy of a user-supplied client as a clause, if its parts are known."""
+    """Return a clause about the proxy of a user-supplied client."""
     try:
         address = client.build_request("GET", base_url).url
-        transport = client._transport_for_url(address)  # noqa: SLF001 - httpx has no public way
+        transport = client._transport_for_url(address)  # noqa: SLF001 - httpx has no public API for it
         url = getattr(transport._pool, "_proxy_url", None)  # noqa: SLF001 - same
     except Exception:  # noqa: BLE001 - another version, or another transport
-        return "with your own HTTP client, whose proxy is not known"
+        return "with your own HTTP client, whose proxy is unknown"
     if url is None:
         return "with your own HTTP client, without a proxy"
     host = url.host.decode()

@@ -1,4 +1,4 @@
-"""Read replies: their payload, or the error that they report (wire sections 1.4 and 1.5)."""
+"""Parse replies: return the payload or the reported error (wire sections 1.4 and 1.5)."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _MAX_BODY = 2000  # characters
 _HTTP_OK = 200
 _HTTP_TOO_LARGE = 413
 _FILE_TOO_LARGE = 4302
-_MAX_MASKED = 100_000  # bytes of a body that an error can quote
+_MAX_MASKED = 100_000  # bytes of a body to mask for an error
 HTTP_ERROR = 400
-"""The lowest HTTP status that is an error."""
+"""The lowest HTTP status of an error."""
 _HTTP_REDIRECT = 300
 _NOT_IN_STUDIO = (  # a `?` at the end requires an exact match
     ("/v3/chat/submit_tool_outputs", "results of tool calls"),
@@ -50,7 +50,7 @@ _SUPPORT_HEADERS = ("content-type", "date", "retry-after", "x-tt-logid", "x-log-
 
 
 def find_special_hint(request: Request, reply: Reply, error: CozeError) -> str | None:
-    """Return the hint for a feature that Studio lacks, or with the size of a large request."""
+    """Return a hint about a feature that Studio lacks, or about the size of a large request."""
     if is_missing_route(error):
         path = f"{request.path}?"
         feature = next((text for prefix, text in _NOT_IN_STUDIO if path.startswith(prefix)), None)
@@ -67,11 +67,11 @@ def find_special_hint(request: Request, reply: Reply, error: CozeError) -> str |
 
 
 def dump_json(body: Any) -> bytes:
-    """Return a body as JSON; lone surrogates, which cannot be encoded, are replaced."""
+    """Return a body as JSON; replace lone surrogates, which cannot be encoded."""
     try:
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
-        message = f"The request cannot be written as JSON: {error}"
+        message = f"The request cannot be converted to JSON: {error}"
         raise CozeInvalidRequestError(message) from error
     return text.encode("utf-8", "replace")
 
@@ -83,8 +83,8 @@ def _format_size(size: int) -> str:
 def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
     """Return the error that a complete reply reports, or None (wire section 1.5).
 
-    An error in the JSON body takes precedence over the HTTP status. If the request expected a
-    stream, any body is an error.
+    An error in the JSON body takes precedence over the HTTP status. If a stream was requested, any
+    body is an error.
     """
     failure = find_failure(reply.json)
     is_object = isinstance(reply.json, Mapping)
@@ -104,12 +104,12 @@ def find_error(reply: Reply, *, stream: bool) -> CozeError | None:
         return error.with_context(hint=hints.GATEWAY) if is_gateway else error
     error_class: type[CozeError] = CozeInvalidRequestError
     if reply.status_code >= _HTTP_REDIRECT:
-        message = f"{answer}, a redirect, which is not followed."
+        message = f"{answer}, a redirect, and redirects are not followed."
     elif not reply.body:
         error_class, message = CozeServerError, "Coze answered with an empty body."
     else:
         expected = "a stream of events" if stream else "JSON"
-        message = f"Coze was expected to answer with {expected}, but sent: {text}"
+        message = f"Coze should have sent {expected}, but sent: {text}"
     return error_class(message, hint=hints.API_ADDRESS, **context)
 
 
@@ -128,12 +128,12 @@ def collect_error_context(reply: Reply) -> dict[str, Any]:
 
 
 def build_event_response(text: str, token: str) -> ErrorResponse:
-    """Return the response of an error that an event reports, with the event's data as its body."""
+    """Return the response for an error that an event reports, with the event's data as its body."""
     return ErrorResponse(status_code=_HTTP_OK, headers={}, text=redact(text, token)[:_MAX_BODY])
 
 
 def decode_masked(reply: Reply) -> str:
-    """Return the start of a body as text. Mask before cutting: half a token is not recognized."""
+    """Return the start of a body as text. Mask first: a cut token is not recognized."""
     return redact(reply.body[:_MAX_MASKED].decode("utf-8", "replace"), reply.token)
 
 

@@ -1,4 +1,4 @@
-"""Send a request, detect the errors in its reply, and retry when that is safe."""
+"""Send a request, detect errors in its reply, and retry if that is safe."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _MAX_RETRY_AFTER = 60.0  # seconds; a longer Retry-After is not waited for
 
 
 class RetryPolicy(NamedTuple):
-    """How often, and until when, a request is retried.
+    """How often, and until when, to retry a request.
 
     Attributes:
         max_retries: Retries after the first attempt.
         backoff: Seconds before the first retry; doubled each time up to 8, with jitter.
-        deadline: When all attempts must be over, by `time.monotonic()`; None for no limit.
+        deadline: The time (`time.monotonic()`) by which all attempts must end; None for no limit.
     """
 
     max_retries: int = 2
@@ -44,7 +44,7 @@ class RetryPolicy(NamedTuple):
 
     @classmethod
     def for_call(cls, max_retries: int, max_duration: float | None) -> RetryPolicy:
-        """Return the policy of a call that begins now and may take `max_duration` seconds."""
+        """Return the policy of a call that starts now and may take `max_duration` seconds."""
         deadline = None if max_duration is None else time.monotonic() + max_duration
         return cls(max_retries=max_retries, deadline=deadline)
 
@@ -67,9 +67,9 @@ def send_with_retry(
 ) -> Flow[Reply]:
     """Send a request and return the reply; retry only if the request cannot have started anything.
 
-    That is after a failed connect, HTTP 429 and the "busy" codes; for a GET also after broken
-    connections and server errors. A rejected token is refreshed once. A stream is returned open;
-    the bytes read so far are in its `buffered`.
+    These are a failed connect, HTTP 429 and the "busy" codes; for a GET also lost connections and
+    server errors. A rejected token is refreshed once. A stream is returned open, with the bytes
+    read so far in `buffered`.
     """
     attempt, renewed = 0, False
     while True:
@@ -108,7 +108,7 @@ def _send_once(
 def _read_first_event(
     request: Request, reply: Reply, read_error: ErrorFinder
 ) -> Flow[tuple[Reply, CozeError | None]]:
-    """Read up to the first event; if that is an error, nothing has been started."""
+    """Read up to the first event; if it is an error, nothing has started."""
     decoder, head, events = Decoder(), bytearray(), list[Event]()
     try:
         while not events:
@@ -146,7 +146,7 @@ def _may_retry(request: Request, error: CozeError) -> bool:
 
 
 def mark_received(error: CozeError) -> CozeError:
-    """Return the error of a request that starts something; a failed server may have started it."""
+    """Mark the error of a start: after a server error, it may have succeeded."""
     is_received = isinstance(error, (CozeServerError, CozeStreamError))
     return error.with_context(may_have_started=True) if is_received else error
 

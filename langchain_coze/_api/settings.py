@@ -1,4 +1,4 @@
-"""Settings to reach a server, as plain data."""
+"""Connection settings of a server, as plain data."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 120.0
-MAX_BODY_SIZE = 128 << 20  # bytes, of a response that is not a stream
-MAX_EVENT_SIZE = 64 << 20  # bytes, of one event of a stream
+MAX_BODY_SIZE = 128 << 20  # bytes of a response that is not a stream
+MAX_EVENT_SIZE = 64 << 20  # bytes of one event in a stream
 LAST_EVENT_SECONDS = 5.0  # for `done` after the event that ends the turn
-DRAIN_SECONDS = 0.05  # for the end of a response after its last event, to reuse its connection
+DRAIN_SECONDS = 0.05  # from the last event to the end of a response, to reuse its connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """A cache that creates a missing value only once for all concurrent callers.
 
-It works across threads and event loops: a caller that has to wait yields a `Wait` effect. The sync
-driver blocks its thread for it, the async driver does not.
+It works across threads and event loops: a caller that must wait yields a `Wait` effect, for which
+the sync driver blocks its thread and the async driver does not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from langchain_coze._api.error_codes import make_deadline_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-_MAX_WAIT_SECONDS = 60.0  # for a value that another caller creates
+_MAX_WAIT_SECONDS = 60.0  # for a value that another caller is creating
 
 
 class TTLCache:
@@ -32,7 +32,7 @@ class TTLCache:
         self.clear()
 
     def clear(self) -> None:
-        """Drop all values and forget all creations in progress."""
+        """Drop all values and all pending creations."""
         self._lock = threading.Lock()
         self._values: OrderedDict[Hashable, tuple[Any, float]] = OrderedDict()
         self._in_flight: dict[Hashable, Future[None]] = {}
@@ -61,7 +61,7 @@ class TTLCache:
             return in_flight
 
     def store(self, key: Hashable, value: Any, seconds: float = math.inf) -> None:
-        """Store a value for some seconds (None: store nothing) and wake the waiting callers."""
+        """Store a value for some seconds (None stores nothing), and wake the waiting callers."""
         with self._lock:
             if value is not None:
                 self._values[key] = value, time.monotonic() + seconds
@@ -82,8 +82,8 @@ def get_or_create(
 ) -> Flow[T]:
     """Return a value from the cache, or create it once for all concurrent callers.
 
-    The result of `create` is the value (not None) and its lifetime in seconds. If it fails, its
-    caller gets the error and the next caller tries. The deadline ends the wait for another caller.
+    `create` returns the value (not None) and its lifetime in seconds. If it fails, its caller gets
+    the error and the next caller tries again. The deadline ends the wait for another caller.
     """
     while (value := cache.get(key)) is None:
         in_flight = cache.reserve(key)
@@ -98,6 +98,6 @@ def get_or_create(
         if not (yield Wait(in_flight, compute_seconds_left(deadline, _MAX_WAIT_SECONDS))):
             if has_passed(deadline):
                 raise make_deadline_error()
-            return (yield from create())[0]  # do not wait any longer
+            return (yield from create())[0]  # waited too long
     shared: T = value
     return shared

@@ -1,7 +1,7 @@
 """The routes of a coze.site project as flows; see `langchain_coze._api.effects`.
 
-A project is generated Python that its owner may edit: routes are a convention (docs/wire.md,
-section 9).
+A project is generated Python code, which its owner may edit: its routes are only a convention
+(docs/wire.md, section 9).
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class SiteOptions:
     Attributes:
         name: The name of the project.
         mode: The route: `/stream_run`, `/run` or `/async_run`.
-        retry_policy: How often requests are repeated, and until when.
-        polling: How often, and for how long, a task is polled.
-        is_workflow: Whether the project should be a workflow, not an agent.
+        retry_policy: How often, and until when, to retry requests.
+        polling: How often, and for how long, to poll a task.
+        is_workflow: Whether the project must be a workflow, not an agent.
     """
 
     name: str
@@ -74,13 +74,13 @@ def open_stream(body: Mapping[str, Any], options: SiteOptions, run_id: str) -> F
     """Run an agent or workflow; the reply has the open stream.
 
     Args:
-        body: An agent: the question and the session. A workflow: its inputs.
+        body: The question and session of an agent, or the inputs of a workflow.
         options: The options of the call.
-        run_id: The id of the run; an old project chooses another one, and reports it.
+        run_id: The id of the run; an older project ignores it and reports its own.
     """
     headers = {_RUN_ID: run_id}
     if options.is_workflow:
-        headers["x-workflow-stream-mode"] = "debug"  # it also reports its nodes then
+        headers["x-workflow-stream-mode"] = "debug"  # to report its nodes, too
     return _send(Request("POST", "/stream_run", body=body, headers=headers, stream=True), options)
 
 
@@ -98,17 +98,17 @@ def cancel_run(run_id: str, policy: RetryPolicy) -> Flow[None]:
 
 
 def run_project(body: Mapping[str, Any], options: SiteOptions, run_id: str) -> Flow[ProjectRun]:
-    """Run an agent or workflow with one request, or as a task that is polled.
+    """Run an agent or workflow with one request, or as a polled task.
 
     Args:
         body: The inputs of the graph.
         options: The options of the call.
-        run_id: The id of the run, and of the session of an agent. By it, a task whose submission
-            had an unknown outcome is looked up before it is sent again.
+        run_id: The id of the run, and of the session of an agent. If the outcome of a submission is
+            unknown, the task is looked up by this id before it is submitted again.
 
     Raises:
-        CozeTimeoutError: The run was cancelled or took longer than 900 s: the server reports both
-            in the same way. Or the task did not end in time.
+        CozeTimeoutError: The run was cancelled or took longer than 900 s (the server does not
+            distinguish them), or the task did not end in time.
         CozeError: The project reported an error or could not be reached.
     """
 
@@ -135,7 +135,7 @@ def _run_at_once(body: Mapping[str, Any], options: SiteOptions, run_id: str) -> 
     if is_cancelled:
         context = {**collect_error_context(reply), "status_code": None}
         raise CozeTimeoutError(
-            "The run was cancelled, or took longer than the 900 s that a project allows.",
+            "The run was cancelled, or took longer than the limit of 900 s.",
             reason=output["status"],
             run_id=run_id,
             hint=site_hints.LONG_WORK,
@@ -184,10 +184,10 @@ def _fetch_task(
 
 
 def _read_task(reply: Reply, options: SiteOptions, task_id: str) -> ProjectRun | None:
-    """Return a task that was completed; None if it still runs.
+    """Return a completed task, or None if it is still running.
 
     Raises:
-        CozeError: It failed.
+        CozeError: The task failed.
     """
     task: Mapping[str, Any] = reply.json
     status, result = task.get("status"), task.get("result")

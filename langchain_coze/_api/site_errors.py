@@ -1,7 +1,8 @@
-"""The errors of coze.site: those that a run reports, and those of a project's routes.
+"""The errors of coze.site, from runs and from a project's routes.
 
-The codes are not those of the Coze API (wire section 9.7). They come from a list of words in
-the text of an exception, so they are hints; unknown exceptions are told apart by their class.
+The codes differ from those of the Coze API (wire section 9.7). The server derives them from words
+in the text of an exception, so they are only hints. Exceptions that it does not know are
+distinguished by their class.
 """
 
 from __future__ import annotations
@@ -85,14 +86,14 @@ _CLASS_KINDS: Mapping[str, _ErrorKind] = {
         _SERVER,
     ),
 }
-"""The errors by the class of an exception that the server does not know."""
+"""The errors by exception class, for exceptions without a code of the server."""
 
 _CLASS_NAME = re.compile(r"\((\w+)\): ")
 _INTERNAL = re.compile(r",?:? *(?:traceback: )?\['Traceback.*|\n.*", re.DOTALL)
-_MIN_CODE = 1000  # codes have six digits; "1" is a word
+_MIN_CODE = 1000  # real codes have six digits; "1" is a status
 _GATEWAY_TIMEOUT = 504
 _HTTP_SERVER_ERROR = 500
-_MISSING_ROUTE = ("Not Found", "Method Not Allowed")  # the words of FastAPI
+_MISSING_ROUTE = ("Not Found", "Method Not Allowed")  # FastAPI's messages
 _NO_STORAGE = "async-task storage unavailable"
 _MISSING = frozenset({404, 405})
 _STATUS_ERRORS: Mapping[int, _ErrorKind] = {
@@ -104,7 +105,7 @@ _STATUS_ERRORS: Mapping[int, _ErrorKind] = {
     _GATEWAY_TIMEOUT: (CozeTimeoutError, site_hints.GATEWAY_TIMEOUT),
 }
 _STATUS_OF_CODE = {4100: 401, 4101: 403, 4200: 404}
-"""The HTTP statuses that the codes of a gateway stand for."""
+"""The errors by HTTP status."""
 
 
 def make_site_error(
@@ -119,7 +120,7 @@ def make_site_error(
         error_class = CozeWorkflowError
         hint = site_hints.WORKFLOW if kind is _PROJECT else hint
     reason = text if number is None else None
-    message = shorten_message(message) or f"The run ended with the code {text or 'none'}."
+    message = shorten_message(message) or f"The run ended with code {text or 'none'}."
     return error_class(message, code=number, reason=reason or None, hint=hint, **context)
 
 
@@ -132,8 +133,8 @@ def make_event_error(
 
 
 def _find_kind(code: str, message: str) -> _ErrorKind:
-    """Return the error of a code that the table lacks."""
-    if code.startswith("9000") or not code.isdecimal():  # an exception, told by its class
+    """Return the kind of an error whose code is not in the table."""
+    if code.startswith("9000") or not code.isdecimal():  # an exception, identified by its class
         named = _CLASS_NAME.match(message)
         name = named[1] if named else code
         if name == "BadRequestError" and "tool_call" in message:
@@ -149,7 +150,7 @@ def find_site_error(
 ) -> CozeError | None:
     """Return the error that a complete reply of a project reports, or None.
 
-    The body of a successful reply is the output of the project, whatever its keys.
+    The body of a successful reply is the output of the project and may have any keys.
     """
     body = reply.json if isinstance(reply.json, Mapping) else {}
     if reply.status_code < HTTP_ERROR and body and not request.stream:
@@ -163,7 +164,7 @@ def find_site_error(
 
 
 def _make_http_error(request: Request, reply: Reply, body: Mapping[str, Any]) -> CozeError:
-    """Return the error for a reply that holds neither a run nor its failure."""
+    """Return the error for a reply that is neither a run nor a failed run."""
     context = collect_error_context(reply)
     raw = decode_masked(reply)
     texts = (body.get(key) for key in ("detail", "msg", "message", "error", "error_msg"))
@@ -177,7 +178,7 @@ def _make_http_error(request: Request, reply: Reply, body: Mapping[str, Any]) ->
     error_class: type[CozeError]
     if status < HTTP_ERROR:
         expected = "a stream of events" if request.stream else "a JSON object"
-        message = f"The project was expected to send {expected}, but sent: {text or 'nothing'}"
+        message = f"The project should have sent {expected}, but sent: {text or 'nothing'}"
         error_class = CozeInvalidRequestError if reply.body else CozeServerError
         return error_class(message, code=code or None, hint=site_hints.ADDRESS, **context)
     default = CozeServerError if status >= _HTTP_SERVER_ERROR else CozeInvalidRequestError

@@ -29,11 +29,11 @@ class Event(NamedTuple):
 
 
 class Decoder:
-    r"""Decodes the bytes of one response into events, wherever the reads split them.
+    r"""Decodes the bytes of one response into events, however the reads split them.
 
     Fields may come in any order, with or without the space after the colon. `\r\n` and `\r` end
     lines like `\n`. A byte order mark, comments, `retry` and unknown fields are ignored. An event
-    that the end of the stream cuts short is never returned.
+    that is incomplete at the end of the stream is never returned.
 
     Attributes:
         at_event_boundary: Whether the next byte starts an event. A read that holds exactly one
@@ -69,7 +69,7 @@ class Decoder:
             self._scanned = len(self._buffer)
             if self._scanned > MAX_EVENT_SIZE:
                 self._buffer.clear()
-                raise CozeStreamError(f"An event is longer than {MAX_EVENT_SIZE >> 20} MB.")
+                raise CozeStreamError(f"An event exceeds {MAX_EVENT_SIZE >> 20} MB.")
             return []
         complete = bytes(self._buffer[:end])
         del self._buffer[: end + 2]
@@ -77,9 +77,9 @@ class Decoder:
         return _split_events(complete)
 
     def close(self) -> list[Event]:
-        """Return the failures that are left at the end of the stream, but no partial event.
+        """Return the failures still buffered at the end of the stream, but no partial event.
 
-        A raw JSON line often has no line end, and a failure counts even without its blank line.
+        A raw JSON line often has no line end, and a failure is valid even without its blank line.
         """
         rest = bytes(self._buffer)
         self._buffer.clear()
@@ -146,7 +146,7 @@ def _parse_block(block: bytes) -> list[Event]:
 
 
 def _parse_unnamed(data: bytes) -> Event:
-    """Return the event for data without a name; its JSON may hold both name and data."""
+    """Return the event for data without a name; its JSON may contain both name and data."""
     inner = parse_json(data) if b'"event"' in data else None
     if isinstance(inner, dict) and isinstance(inner.get("event"), str):
         payload = inner.get("data")

@@ -27,11 +27,11 @@ def is_compressed(response: Any) -> bool:
 def _extend(body: bytearray, part: bytes) -> None:
     body += part
     if len(body) > MAX_BODY_SIZE:
-        raise CozeServerError(f"The response is longer than {MAX_BODY_SIZE >> 20} MB.")
+        raise CozeServerError(f"The response exceeds {MAX_BODY_SIZE >> 20} MB.")
 
 
 class ParserState(Protocol):
-    """A parser that knows whether the turn has ended and whether the last event has arrived."""
+    """A parser that reports whether the turn has ended and whether the last event has arrived."""
 
     is_finished: bool
     is_done: bool
@@ -40,18 +40,18 @@ class ParserState(Protocol):
 class Stream:
     """The bytes of an open response, for sync callers.
 
-    Use it in a `with` block: leaving the block closes the response and turns an exception of the
-    HTTP client into a `CozeStreamError` or `CozeTimeoutError`.
+    Use it in a `with` block, which closes the response and converts exceptions of the HTTP client
+    to `CozeStreamError` or `CozeTimeoutError`.
 
     Attributes:
-        buffered: Bytes that have already been read from `chunks`; process them first.
+        buffered: Bytes already read from `chunks`; process them first.
         chunks: The rest of the response.
     """
 
     __slots__ = ("_deadline", "_response", "_timer", "buffered", "chunks")
 
     def __init__(self, response: Any, timer: SocketTimer, deadline: Deadline | None = None) -> None:
-        """Take over an open response that must end by its deadline."""
+        """Wrap an open response, which must end by its deadline."""
         self._response = response
         self._timer = timer
         self.buffered = b""
@@ -65,10 +65,10 @@ class Stream:
             self.chunks = deadline.enforce(self.chunks)
 
     def read(self, deadline: float | None = None) -> bytes | None:
-        """Return the next bytes, or None at the end or the deadline, which closes the stream.
+        """Return the next bytes, or None at the end or at the deadline, which closes the stream.
 
-        The deadline works only with access to the socket, which a user-supplied client may not
-        expose or may share (HTTP/2).
+        The deadline requires access to the socket, which a user-supplied client may not expose or
+        may share (HTTP/2).
         """
         limit = None if deadline is None else Deadline(deadline, self._timer)
         try:
@@ -88,10 +88,10 @@ class Stream:
     def read_until_done(self, parser: ParserState) -> Iterator[bytes]:
         """Yield all bytes until the parser has read the last event.
 
-        The caller feeds each read to the parser. Once the turn has ended, the wait for the last
-        event and for the end of the response is short, and errors do not matter: some servers keep
-        the connection open, or send heartbeats. A response that was read to its end leaves its
-        connection to other requests.
+        The caller feeds each read to the parser. After the end of the turn, the wait for the last
+        event and for the end of the response is short, and errors are ignored: some servers keep
+        the connection open, or send heartbeats. If the response is read to its end, other requests
+        can reuse its connection.
         """
         yield self.buffered
         if not parser.is_finished:
@@ -143,7 +143,7 @@ class AsyncStream:
     __slots__ = ("_response", "buffered", "chunks")
 
     def __init__(self, response: Any, deadline: Deadline | None = None) -> None:
-        """Take over an open response that must end by its deadline."""
+        """Wrap an open response, which must end by its deadline."""
         self._response = response
         self.buffered = b""
         self.chunks: AsyncIterator[bytes] = (

@@ -29,10 +29,10 @@ class TokenSource(Protocol):
 
     @property
     def cache_key(self) -> str | None:
-        """A key for the account that stays the same when the token changes, or None."""
+        """A key for the account that does not change with the token, or None."""
 
     def get(self, deadline: float | None = None) -> SecretStr:
-        """Return the token, in time for a deadline by `time.monotonic()`."""
+        """Return the token before a deadline (`time.monotonic()`)."""
 
     async def aget(self, deadline: float | None = None) -> SecretStr:
         """Return the token without blocking the event loop."""
@@ -45,13 +45,13 @@ class CallableToken:
     """A token source that calls a function for each request.
 
     The function may be async if only `ainvoke` and `astream` are used. Its result is not cached
-    here, so a function that fetches a token should cache it.
+    here: a function that fetches a token should cache it.
     """
 
     cache_key = None
 
     def __init__(self, function: Any) -> None:
-        """Take a function without arguments that returns a str, a SecretStr, or an awaitable."""
+        """Create a source; the function returns a str, a SecretStr or an awaitable."""
         self._function = function
 
     def get(self, deadline: float | None = None) -> SecretStr:
@@ -61,7 +61,7 @@ class CallableToken:
         if inspect.isawaitable(value):
             if inspect.iscoroutine(value):
                 value.close()
-            message = "api_key is a coroutine function, which only ainvoke and astream can await."
+            message = "api_key is a coroutine function, which works only with ainvoke and astream."
             raise CozeAuthenticationError(message, hint=hints.NO_API_KEY)
         return _validate_token(value)
 
@@ -87,7 +87,7 @@ class StaticToken(CallableToken):
     """A token that never changes: a personal or service access token (wire section 6)."""
 
     def __init__(self, token: SecretStr) -> None:
-        """Take the token; drop white space and quotes around it, and a pasted `Bearer `."""
+        """Create a source; surrounding white space, quotes and a pasted `Bearer ` are dropped."""
         valid_token = _validate_token(token)
         super().__init__(lambda: valid_token)
 
@@ -108,7 +108,7 @@ def make_token_source(
     if isinstance(api_key, SecretStr):
         return StaticToken(api_key)
     build_source: Callable[..., TokenSource] | None = getattr(api_key, "make_token_source", None)
-    if build_source is not None:  # a CozeJWTAuth, which this layer must not import
+    if build_source is not None:  # a CozeJWTAuth: this layer must not import it
         return build_source(settings, policy)
     if callable(api_key):
         return CallableToken(api_key)
@@ -123,22 +123,20 @@ def _read_attribute(source: Any) -> Any:
 
 
 def _to_secret(value: Any) -> Any:
-    """Return a str as a `SecretStr`, so that no frame of a traceback shows a token."""
+    """Return a str as a `SecretStr`, so that no traceback shows a token."""
     return SecretStr(value) if isinstance(value, str) else value
 
 
 def _validate_token(value: Any) -> SecretStr:
-    """Return the token without white space, quotes and a pasted `Bearer ` around it.
+    """Return the token without surrounding white space, quotes and a pasted `Bearer `.
 
-    No local variable of this module holds its text: a traceback may show them.
+    No local variable of this module contains the text: a traceback may show local variables.
     """
     token = SecretStr(_strip(value.get_secret_value() if isinstance(value, SecretStr) else ""))
     if not token:
         raise CozeAuthenticationError("No Coze token is set.", hint=hints.NO_API_KEY)
     if not _TOKEN.fullmatch(token.get_secret_value()):
-        message = (
-            "The Coze token contains characters that a token cannot have (spaces, Chinese, …)."
-        )
+        message = "The Coze token contains characters that are not allowed (spaces, Chinese, …)."
         raise CozeAuthenticationError(message, hint=hints.NO_API_KEY)
     return token
 

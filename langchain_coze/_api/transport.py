@@ -1,7 +1,7 @@
 """HTTP with httpx: sends requests, reads replies and streams, maps timeouts and exceptions.
 
-Only this module and `langchain_coze._api.pool` import httpx. Each request carries its token in a
-header, so all tokens can share the connections.
+Only this module and `langchain_coze._api.pool` import httpx. Each request has its token in a
+header, so requests with different tokens share connections.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def _build_request(
 ) -> Any:
     """Return the request for a user-supplied client, or for this package's pools (None).
 
-    The pools are used without an `httpx.Client`: the features that a client adds (cookies,
-    redirects, authentication flows) are not wanted, and cost a third of the time to the first byte.
+    The pools are used without an `httpx.Client`: its features (cookies, redirects, authentication
+    flows) are not needed, and cost a third of the time to the first byte.
     """
     content = {"headers": _build_headers(request, settings, token), **_build_content(request)}
     extensions = {} if trace is None else {"trace": trace}
@@ -96,7 +96,7 @@ def _parse_url(url: str) -> httpx.URL:
 def _resolve_timeout(settings: Settings, request: Request) -> Any:
     """Return the httpx timeout of one request."""
     timeout = settings.timeout
-    if timeout is ...:  # the user-supplied client is of the other kind (sync or async)
+    if timeout is ...:  # only a client for the other kind of call (sync or async) is set
         timeout = READ_TIMEOUT
     if timeout is not None and not isinstance(timeout, (int, float)):
         return timeout if request.deadline is None else _shorten(timeout, request.deadline)
@@ -138,13 +138,13 @@ def _build_reply(response: Any, settings: Settings, token: SecretStr) -> Reply:
 
 
 def _find_encoding_error(response: httpx.Response, settings: Settings) -> CozeServerError | None:
-    """Return the error for a compressed response that was not requested; it may be huge."""
+    """Return the error for an unrequested compressed response, which may expand to a huge size."""
     encoding = response.headers.get("content-encoding", "")
     accepted = {name.lower(): value for name, value in settings.headers.items()}
     if not is_compressed(response) or encoding.lower() in accepted.get("accept-encoding", ""):
         return None
     return CozeServerError(
-        f"The response is compressed ({encoding}), which was not requested.",
+        f"The response is compressed ({encoding}), but compression was not requested.",
         status_code=response.status_code,
         hint=hints.COMPRESSED.format(encoding=encoding),
         may_have_started=True,

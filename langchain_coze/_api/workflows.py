@@ -33,7 +33,7 @@ def build_run_request(
 def build_resume_request(body: Mapping[str, Any], *, stream: bool) -> Request:
     """Return the request that answers an interrupt of a run (wire sections 4.4 and 4.5).
 
-    `stream` is whether the run was started as a stream; the two kinds do not mix.
+    `stream` must be the same as at the start of the run.
     """
     path = "/v1/workflow/stream_resume" if stream else "/v1/workflows/resume"
     return Request(method="POST", path=path, body=body, stream=stream or None)
@@ -44,7 +44,7 @@ def fetch_run_history(
 ) -> Flow[RunHistory | None]:
     """Return the history of a run, or None if Coze has no record of it yet (wire section 4.3).
 
-    Coze Studio has another endpoint for it.
+    Coze Studio has a different endpoint.
     """
     path = f"/v1/workflows/{workflow_id}/run_histories/{execute_id}"
     query = {"workflow_id": workflow_id, "execute_id": execute_id}
@@ -76,7 +76,7 @@ def fetch_workflow_info(workflow_id: str, policy: RetryPolicy) -> Flow[Mapping[s
 
 
 def is_unsupported(error: CozeError) -> bool:
-    """Return whether the server has no workflow metadata, like Coze Studio (wire section 4.7)."""
+    """Return whether the server lacks workflow metadata, like Coze Studio (wire section 4.7)."""
     return is_missing_route(error) or error.code in _STUDIO_CODES
 
 

@@ -1,4 +1,4 @@
-"""Pydantic fields that select and configure a bot or chatflow, and the options of one call."""
+"""Pydantic fields that select and configure a bot or chatflow, with the options of one call."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ CACHE_KEY_FIELDS = (
     "auto_save_history",
     *_OPTION_FIELDS,
 )
-"""The fields that change an answer, for traces and cache keys."""
+"""The fields that affect an answer, for traces and cache keys."""
 
 CONFIG_KEY = "coze_conversation_id"
 """The key of the conversation id in the `configurable` part of a config."""
@@ -65,7 +65,7 @@ USER_CONFIG_KEY = "coze_user_id"
 """The key of the end user in the `configurable` part of a config."""
 
 ABANDONED = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, CozeTimeoutError)
-"""Exceptions that end a call here while its turn continues in Coze."""
+"""Exceptions after which a call has ended but its turn continues in Coze."""
 
 _NUMBER_LIKE_OPTIONS = frozenset({"bot_version", "connector_id"})  # Coze rejects JSON numbers
 
@@ -78,61 +78,61 @@ class BotFields(CallArguments, CozeConnectionFields):
         validation_alias=AliasChoices("bot_id", "model"),
         coerce_numbers_to_str=True,
     )
-    """The published bot, a decimal id. Also accepted as `model`. Per call too.
-    Env `COZE_BOT_ID`."""
+    """The id of the published bot, a number. Also accepted as `model`. Can be set per call. Env
+    `COZE_BOT_ID`."""
 
     workflow_id: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """A chatflow to run instead of a bot; set either `bot_id` or `app_id` as its context. Coze
-    Studio also takes neither, with the parameter `CONVERSATION_NAME`. Per call too."""
+    """A chatflow to run instead of a bot; set either `bot_id` or `app_id` as its context. On Coze
+    Studio, the parameter `CONVERSATION_NAME` can replace both. Can be set per call."""
 
     app_id: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """The app that a chatflow belongs to. Per call too."""
+    """The app that a chatflow belongs to. Can be set per call."""
 
     user_id: str = Field(
         default_factory=from_env("COZE_USER_ID", default=DEFAULT_USER_ID),
         validation_alias=AliasChoices("user_id", "user"),
         coerce_numbers_to_str=True,
     )
-    """The end user: Coze separates context, memory and database by user. Per call too, or as
+    """The end user: Coze separates context, memory and database by user. Can be set per call, or as
     `config={"configurable": {"coze_user_id": …}}`. Env `COZE_USER_ID`."""
 
     conversation_id: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """A conversation stored by Coze: only messages that it does not have yet are sent. Per call
-    too, or as `config={"configurable": {"coze_conversation_id": …}}`."""
+    """A conversation stored by Coze: only messages that it does not contain yet are sent. Can be
+    set per call, or as `config={"configurable": {"coze_conversation_id": …}}`."""
 
     auto_save_history: bool | None = None
     """Whether Coze saves the turn. None saves it only if needed: in poll mode, in a conversation,
-    and with bound tools, whose results Coze waits for. Coze Studio saves every turn. Per call
-    too."""
+    and with bound tools, whose results Coze waits for. Coze Studio saves every turn. Can be set per
+    call."""
 
     custom_variables: Mapping[str, Any] | None = None
-    """Values of the bot's prompt variables; other values than str are sent as JSON.
-    Per call too."""
+    """Values of the bot's prompt variables; values other than str are sent as JSON. Can be set per
+    call."""
 
     parameters: Mapping[str, Any] | None = None
-    """Values for the start node of a bot in chatflow mode. Per call too."""
+    """Values for the start node of a bot in chatflow mode. Can be set per call."""
 
     meta_data: Mapping[str, Any] | None = None
-    """At most 16 key-value pairs that Coze stores with the turn. Per call too."""
+    """At most 16 key-value pairs that Coze stores with the turn. Can be set per call."""
 
     extra_params: Mapping[str, Any] | None = None
-    """`latitude` and `longitude` for the bot's plugins. Per call too."""
+    """`latitude` and `longitude` for the bot's plugins. Can be set per call."""
 
     bot_version: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """A published version of the bot; None for the newest. Per call too."""
+    """A published version of the bot; None for the newest. Can be set per call."""
 
     publish_status: Literal["published_online", "unpublished_draft"] | None = None
-    """Which state of the bot answers; None for the published one. Per call too."""
+    """Which state of the bot answers; None for the published one. Can be set per call."""
 
     enable_card: bool | None = None
-    """Whether the bot may answer with cards, which become content blocks. Per call too."""
+    """Whether the bot may answer with cards, which become content blocks. Can be set per call."""
 
     connector_id: str | None = Field(default=None, coerce_numbers_to_str=True)
-    """The channel, for instance 1024 for the API. Per call too."""
+    """The channel, for instance 1024 for the API. Can be set per call."""
 
     max_duration: TimeLimit = Field(default=None, gt=0)
-    """Maximum seconds for a whole turn, from the token of an OAuth app to the last byte; then
-    `CozeTimeoutError`. None for no limit."""
+    """Maximum seconds for a whole turn, from the request for an OAuth token to the last byte; then
+    `CozeTimeoutError` is raised. None for no limit."""
 
     cancel_on_close: bool = False
     """Cancel the chat in Coze when the consumer stops reading early. Output generated so far is
@@ -140,7 +140,7 @@ class BotFields(CallArguments, CozeConnectionFields):
 
     @property
     def model(self) -> str:
-        """The id of the chatflow or bot, under the name that other chat models have for it."""
+        """The id of the chatflow or bot, under the name that other chat models use."""
         return self._resolve_model_name({})
 
     @property
@@ -159,7 +159,7 @@ class BotFields(CallArguments, CozeConnectionFields):
             cancel_in_background(driver.settings, turn.parser.token, turn.parser.ids)
 
     def _build_options(self, kwargs: Mapping[str, Any], **model_options: Any) -> ChatOptions:
-        """Return the validated options of one call, with more attributes from the subclass."""
+        """Return the validated options of one call, with additional ones from the subclass."""
         fields = self.__dict__
         bot_id, workflow_id, app_id = self._resolve_target(kwargs)
         options = ChatOptions(
@@ -190,7 +190,7 @@ class BotFields(CallArguments, CozeConnectionFields):
         app_id = _to_id(kwargs.get("app_id") or self.app_id) if workflow_id else ""
         is_explicit = bool(kwargs.get("bot_id") or kwargs.get("model"))
         if app_id and not is_explicit and "bot_id" not in self.model_fields_set:
-            bot_id = ""  # it is only the default from the environment
+            bot_id = ""  # only a default from the environment
         return bot_id, workflow_id, app_id
 
     def _resolve_model_name(self, kwargs: Mapping[str, Any]) -> str:
@@ -220,9 +220,9 @@ class BotFields(CallArguments, CozeConnectionFields):
 
 
 def read_argument(kwargs: Mapping[str, Any], name: str, key: str) -> Any:
-    """Return an argument of a call; without it, the value of `key` in the config around the call.
+    """Return an argument of a call, or else the value of `key` in the config around the call.
 
-    Inside a graph, an object finds the config itself.
+    Inside a graph, the config comes from the context.
     """
     value = kwargs.get(name)
     return (ensure_config().get("configurable") or {}).get(key) if value is None else value
@@ -231,10 +231,10 @@ def read_argument(kwargs: Mapping[str, Any], name: str, key: str) -> Any:
 def add_config_arguments(
     config: Mapping[str, Any] | None, kwargs: dict[str, Any], names: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the arguments of a call with those from its config; the arguments win.
+    """Return the arguments of a call and those from its config; the arguments take precedence.
 
-    Only an object that is called on its own needs them: inside a graph it finds the config itself.
-    `names` has the arguments by their keys in the `configurable` part.
+    This is needed only outside a graph: inside, the config comes from the context. `names` maps
+    keys of the `configurable` part to arguments.
     """
     configurable = (config.get("configurable") or {}) if config else {}
     found = {

@@ -53,17 +53,17 @@ _DEFAULT_IF_NONE = frozenset(
 
 
 def _to_time_limit(value: Any) -> Any:
-    """Return a value unchanged; None for seconds that are longer than a timer of Python can run."""
+    """Return a value unchanged, or None if it exceeds the maximum of Python's timers."""
     is_endless = isinstance(value, (int, float)) and value > threading.TIMEOUT_MAX
     return None if is_endless else value
 
 
 TimeLimit = Annotated[float | None, BeforeValidator(_to_time_limit)]
-"""The type of a time limit in seconds; None, infinity and numbers beyond any timer: no limit."""
+"""A time limit in seconds; None, infinity and values too large for a timer mean no limit."""
 
 
 def _check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Return default headers that can be sent; an error never quotes a value, maybe a secret."""
+    """Return default headers that can be sent; errors never quote values, which may be secret."""
     for name, value in headers.items():
         if name.strip().lower() == "authorization":
             raise ValueError(hints.HEADER_AUTHORIZATION)
@@ -74,7 +74,7 @@ def _check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def hide_secrets(options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return fields of another object, by name, without bare secrets."""
+    """Return the fields of another object, by name, with secrets wrapped."""
     return {name: clean_field(name, value) for name, value in options.items()}
 
 
@@ -87,10 +87,10 @@ _OTHER_NAMES = {"coze_api_key": "api_key", "coze_api_base": "base_url"}
 
 
 def clean_field(name: str, value: Any, clean_url: Callable[[str], str] = clean_base_url) -> Any:
-    """Return the value of a field as a constructor stores it; most are returned unchanged.
+    """Return the value of a field in the form that the constructor stores.
 
-    Pydantic validates the arguments of a constructor, but neither an assignment nor the `update` of
-    `model_copy`: a token would stay a bare str, which `vars` and `model_dump` show.
+    Pydantic validates constructor arguments, but neither assignments nor the `update` of
+    `model_copy`: a token would stay a plain str, which `vars` and `model_dump` show.
     """
     name = _OTHER_NAMES.get(name, name)
     clean = clean_url if name == "base_url" else _CLEANERS.get(name)
@@ -103,10 +103,10 @@ def clean_field(name: str, value: Any, clean_url: Callable[[str], str] = clean_b
 
 
 class ConnectionFields(BaseModel):
-    """The fields for reaching a server, and methods to close the connections.
+    """The fields that define how to reach a server, and methods to close the connections.
 
-    No field holds a client or a socket, except a client that you pass. So an object can be pickled,
-    copied, and used from several threads and event loops.
+    No field holds a client or a socket, except a client that you pass. Objects can therefore be
+    pickled, copied, and used from several threads and event loops.
     """
 
     # hide_input_in_errors: an invalid value may be, or contain, a secret
@@ -117,7 +117,7 @@ class ConnectionFields(BaseModel):
     if not TYPE_CHECKING:
         __signature__ = FieldSignature()
 
-    if TYPE_CHECKING:  # each subclass has them, with its own defaults
+    if TYPE_CHECKING:  # subclasses define them, with their own defaults
         api_key: SecretStr | Callable[[], Any] | Any
         base_url: str
 
@@ -126,7 +126,7 @@ class ConnectionFields(BaseModel):
     `httpx.Timeout`, connecting may take at most 10 s."""
 
     max_retries: int = Field(default=2, ge=0)
-    """How often a request is retried, as long as it cannot have started anything."""
+    """The maximum number of retries of a request, as long as it cannot have started anything."""
 
     http_client: Any = Field(default=None, exclude=True, repr=False)
     """Your `httpx.Client` for sync calls; used as is and never closed by this package."""
@@ -136,12 +136,12 @@ class ConnectionFields(BaseModel):
 
     default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
     """Additional headers of each request, for instance for a gateway. They replace headers of the
-    same name, in any case; `Authorization` is not allowed: it carries the token."""
+    same name (case-insensitive). `Authorization` is not allowed, because it contains the token."""
 
     @model_validator(mode="before")
     @classmethod
     def _prepare_fields(cls, values: Any) -> Any:
-        """Reject or report unknown arguments; in some fields None stands for the default."""
+        """Reject or report unknown arguments; in some fields, replace None by the default."""
         if not isinstance(values, dict):
             return values
         accepted = get_argument_names(cls)
@@ -180,7 +180,7 @@ class ConnectionFields(BaseModel):
                 continue
             if hasattr(client, "aclose") != (expected == "AsyncClient"):
                 raise ValueError(hints.CLIENT_KIND.format(name=name, expected=expected))
-            # a client of a fork of httpx does not take our timeouts
+            # a client of an httpx fork does not accept httpx timeouts
             classes = {
                 f"{c.__module__.partition('.')[0]}.{c.__name__}" for c in type(client).__mro__
             }
@@ -192,7 +192,7 @@ class ConnectionFields(BaseModel):
     if not TYPE_CHECKING:  # type checkers would accept any attribute
 
         def __setattr__(self, name: str, value: Any) -> None:
-            """Set an attribute; a token becomes a secret, the address and headers are checked."""
+            """Set an attribute; a token becomes a secret, the address and headers are validated."""
             super().__setattr__(name, clean_field(name, value, self._clean_url))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -241,7 +241,7 @@ class ConnectionFields(BaseModel):
     def close(self) -> None:
         """Close the sync connections to the server; a later call opens new ones.
 
-        They belong to the process, not to this object: other objects only have to reconnect, and
+        They belong to the process, not to this object: other objects reconnect when needed, and
         open streams are allowed to finish.
         """
         self._make_driver().close()
@@ -279,7 +279,7 @@ class ConnectionFields(BaseModel):
 
 
 class CozeConnectionFields(ConnectionFields):
-    """The fields for reaching the Coze API."""
+    """The fields that define how to reach the Coze API."""
 
     api_key: SecretStr | Callable[[], Any] | Any = Field(
         default_factory=secret_from_env("COZE_API_TOKEN", "COZE_API_KEY"),

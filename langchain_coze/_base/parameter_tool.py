@@ -1,4 +1,4 @@
-"""A tool that runs a workflow with named parameters, and returns its output and the run."""
+"""The base of tools that run a workflow with named parameters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ParameterTool(RateLimitField, CallArguments, BaseTool):
     it. See `BaseTool` for other values."""
 
     def _set_defaults(self, name: str, description: str) -> Self:
-        """Fill the name, the description and the schema (any parameters) where they are unset."""
+        """Set a default for the name, the description and the schema (any parameters) if unset."""
         self.name = self.name or name
         self.description = self.description or description
         if self.args_schema is None:
@@ -60,7 +60,7 @@ class ParameterTool(RateLimitField, CallArguments, BaseTool):
     if not TYPE_CHECKING:  # type checkers use the methods of BaseTool
 
         def run(self, *args: Any, **kwargs: Any) -> Any:
-            """Run the workflow; see `BaseTool.run`, which shows its arguments to tracers."""
+            """Run the workflow; see `BaseTool.run`, which passes its arguments to tracers."""
             return super().run(*args, **drop_secrets(kwargs, owner=type(self).__name__))
 
         async def arun(self, *args: Any, **kwargs: Any) -> Any:
@@ -69,18 +69,18 @@ class ParameterTool(RateLimitField, CallArguments, BaseTool):
 
 
 def _get_wire_name(schema: Any, name: str) -> str:
-    """Return Coze's name of a parameter: a pydantic field may have it as its alias."""
+    """Return Coze's name of a parameter, which may be the alias of a pydantic field."""
     field = getattr(schema, "model_fields", {}).get(name)
     return (field.serialization_alias or field.alias or name) if field is not None else name
 
 
 def _get_single_parameter_name(schema: Mapping[str, Any]) -> str:
-    """Return the name of the only parameter, which gets the value of a plain str."""
+    """Return the name of the only parameter, for an input that is a plain str."""
     names = schema.get("required") or list(schema.get("properties") or ())
     if len(names) == 1:
         return str(names[0])
     count = len(names) if names else "an unknown number of"
     raise CozeInvalidRequestError(
-        f"The workflow has {count} parameters, so it needs a dict, not a string.",
+        f"The workflow has {count} parameters: pass a dict, not a string.",
         hint=hints.PARAMETER_DICT,
     )

@@ -1,4 +1,4 @@
-"""The rate limiter of components that are not chat models, which have one of LangChain."""
+"""A rate limiter for components other than chat models, which inherit LangChain's."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class RateLimitField(BaseModel):
         __signature__ = FieldSignature()
 
     rate_limiter: BaseRateLimiter | None = Field(default=None, exclude=True)
-    """Waits before each run, as on chat models. Share one limiter between all components that use
-    the same Coze account, for instance `InMemoryRateLimiter(requests_per_second=5)`."""
+    """Limits the rate of runs, as for chat models. Share one limiter between all components that
+    use the same Coze account, for instance `InMemoryRateLimiter(requests_per_second=5)`."""
 
     def _acquire_rate(self) -> None:
         if self.rate_limiter is not None:

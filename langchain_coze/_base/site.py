@@ -1,4 +1,4 @@
-"""Pydantic fields for reaching a coze.site project."""
+"""Pydantic fields that define how to reach a coze.site project."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from langchain_coze.errors import CozeAuthenticationError
 if TYPE_CHECKING:
     from langchain_coze._api.driver import Driver
 
-_DAY = 86_400.0  # seconds; a project ends every task after a day
+_DAY = 86_400.0  # seconds; a project stops every task after a day
 _MAX_PAUSE = 15.0  # seconds between two status requests
 
 
 class SiteFields(ConnectionFields):
-    """The fields for reaching a project that is served at coze.site."""
+    """The fields that define how to reach a coze.site project."""
 
     api_key: SecretStr | Callable[[], Any] | Any = Field(
         default_factory=secret_from_env("COZE_SITE_TOKEN"), repr=False
@@ -41,10 +41,10 @@ class SiteFields(ConnectionFields):
 
     timeout: Any = 300.0
     """Read timeout in seconds, an `httpx.Timeout`, or None for no limit. The stream of an agent is
-    silent while one of its tools works."""
+    silent while one of its tools runs."""
 
     max_duration: TimeLimit = Field(default=None, gt=0)
-    """Maximum seconds for a whole call; then `CozeTimeoutError`. None for no limit."""
+    """Maximum seconds for a whole call; then `CozeTimeoutError` is raised. None for no limit."""
 
     poll_interval: float = Field(default=1.0, gt=0)
     """Asynchronous runs: seconds between status requests during the first 10 s. The interval then
@@ -79,7 +79,7 @@ class SiteFields(ConnectionFields):
             raise error.with_context(hint=site_hints.AUTHENTICATION) from error.__cause__
 
     def _collect_site_options(self) -> dict[str, Any]:
-        """Return the options of a call that are the same for agents and workflows."""
+        """Return the call options that agents and workflows have in common."""
         polling = self._build_polling(self.poll_interval, self.poll_timeout)
         return {
             "name": self._project_name,

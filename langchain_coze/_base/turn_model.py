@@ -1,8 +1,8 @@
-"""A chat model whose answers come from turns: the same path for `ChatCoze` and `ChatCozeSite`.
+"""The base of `ChatCoze` and `ChatCozeSite`: a chat model whose answers come from turns.
 
-A model that is called on its own never sees the config of the call (inside a graph it does), and
-LangChain's tracers see the input before the model does. So each public method has to be wrapped.
-Then LangChain calls `_generate` or `_stream`, and these call `_stream_turn`.
+Outside a graph, a model cannot read the config of its call, and LangChain's tracers get the input
+before the model does. Therefore each public method is wrapped. LangChain then calls `_generate` or
+`_stream`, which call `_stream_turn`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pydantic import model_validator
 from langchain_coze import _hints as hints
 from langchain_coze._base.bot import ABANDONED, CONFIG_KEY, USER_CONFIG_KEY, add_config_arguments
 from langchain_coze._base.unsupported import drop_secrets, reject_structured_output
-from langchain_coze._convert import block_order  # noqa: F401 - registers our block translator
+from langchain_coze._convert import block_order  # noqa: F401 - registers the block translator
 from langchain_coze._convert.attachments import make_traceable
 from langchain_coze._convert.chunks import awith_callbacks, to_chat_result, with_callbacks
 from langchain_coze._version import __version__
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class AnswerTurn(Protocol):
-    """One turn of a chat model; `stream` is None if the whole answer is there once it starts."""
+    """One turn of a chat model; `stream` is None if `start` waits for the whole answer."""
 
     stream: Any
 
@@ -54,7 +54,7 @@ class AnswerTurn(Protocol):
         """Start the turn, and return the parser of its stream."""
 
     def finish(self) -> None:
-        """Record how the turn ended, and let the next one of its conversation start."""
+        """Record how the turn ended, and let the next turn of its conversation start."""
 
 
 class TurnChatModel(BaseChatModel):
@@ -73,27 +73,27 @@ class TurnChatModel(BaseChatModel):
 
     if not TYPE_CHECKING:  # type checkers use the overloads of BaseChatModel
 
-        def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+        def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - Runnable's name
             """Call the bot; see `BaseChatModel.invoke`. The config may hold a conversation id."""
             return super().invoke(**self._prepare(input, config, kwargs))
 
-        async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+        async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - Runnable's name
             """Async version of `invoke`."""
             return await super().ainvoke(**self._prepare(input, config, kwargs))
 
-        def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+        def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - Runnable's name
             """Call the bot; see `BaseChatModel.stream`. The config may hold a conversation id."""
             return super().stream(**self._prepare(input, config, kwargs))
 
-        def astream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+        def astream(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - Runnable's name
             """Async version of `stream`."""
             return super().astream(**self._prepare(input, config, kwargs))
 
-        def stream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+        def stream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - Runnable's name
             """Call the bot; see `BaseChatModel.stream_events`. For the config see `invoke`."""
             return super().stream_events(**self._prepare(input, config, kwargs))
 
-        def astream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - named so in Runnable
+        def astream_events(self, input: Any, config: Any = None, **kwargs: Any) -> Any:  # noqa: A002 - Runnable's name
             """Call the bot; see `BaseChatModel.astream_events`. For the config see `invoke`."""
             return super().astream_events(**self._prepare(input, config, kwargs))
 
@@ -151,7 +151,7 @@ class TurnChatModel(BaseChatModel):
     def _create_turn(
         self, kwargs: Mapping[str, Any], stop: list[str] | None, *, single_chunk: bool
     ) -> AnswerTurn:
-        """Return the turn of one call, before anything is sent."""
+        """Create the turn of one call; nothing is sent yet."""
 
     @abstractmethod
     def _cancel_if_abandoned(self, driver: Driver, turn: Any) -> None:
@@ -159,7 +159,7 @@ class TurnChatModel(BaseChatModel):
 
     @abstractmethod
     def _is_cacheable(self, messages: list[BaseMessage], kwargs: Mapping[str, Any]) -> bool:
-        """Return whether a cached answer to a call is always right."""
+        """Return whether an answer to this call can be reused from a cache."""
 
     def get_num_tokens(self, text: str) -> int:
         """Return the approximate token count of a text; Coze reports it only after a turn.
@@ -194,7 +194,7 @@ class TurnChatModel(BaseChatModel):
     def _without_unsafe_cache(
         self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
     ) -> Self:
-        """Return this model, or a copy without cache if a cached answer could be wrong."""
+        """Return this model, or a copy without cache if the call is not cacheable."""
         del stop, run_manager
         has_cache = self.cache is not False and (
             self.cache is not None or get_llm_cache() is not None
@@ -252,7 +252,7 @@ class TurnChatModel(BaseChatModel):
         *,
         single_chunk: bool = False,
     ) -> Generator[ChatGenerationChunk]:
-        """Yield the chunks of a turn, or its only chunk."""
+        """Yield the chunks of a turn."""
         driver = self._make_driver()
         turn = self._create_turn(kwargs, stop, single_chunk=single_chunk)
         try:
@@ -305,7 +305,7 @@ class TurnChatModel(BaseChatModel):
 
 
 def to_traceable(model_input: Any) -> Any:
-    """Return the input of a chat model in a form for traces; see `attachments.make_traceable`."""
+    """Return the input of a chat model in a traceable form; see `attachments.make_traceable`."""
     messages = model_input.messages if isinstance(model_input, ChatPromptValue) else model_input
     if not isinstance(messages, (list, tuple)) or all(map(_has_plain_text, messages)):
         return model_input
@@ -313,7 +313,7 @@ def to_traceable(model_input: Any) -> Any:
 
 
 def _has_plain_text(message: Any) -> bool:
-    """Return whether a message in any form that a chat model accepts holds only text."""
+    """Return whether a message, in any form that a chat model accepts, contains only text."""
     if isinstance(message, (str, BaseMessage)):
         return isinstance(getattr(message, "content", ""), str)
     return all(isinstance(value, str) for value in getattr(message, "values", lambda: message)())

@@ -1,4 +1,4 @@
-"""Arguments that Coze does not support: ignored with a warning or rejected, never silently.
+"""Handle arguments that Coze does not support: warn and ignore them, or reject them.
 
 A forced tool call and structured output raise an error, because a bot cannot guarantee them.
 """
@@ -43,7 +43,7 @@ _BOT_SETTINGS = frozenset(
 )
 _SECRET_ARGUMENTS = frozenset({"api_key", "coze_api_key", "default_headers"})
 _OTHER_NAMES = {"token": "api_key", "top_k": "k", "search_kwargs": "k"}
-"""Arguments of other integrations, with the names that they have here."""
+"""Arguments of other integrations, with their names in this package."""
 
 _MISSPELT_CUTOFF = 0.85  # similarity of two names, from 0 to 1
 
@@ -65,11 +65,11 @@ def handle_unknown_argument(
     init_only: Collection[str] = (),
     owner: str = "ChatCoze",
 ) -> None:
-    """Warn that `owner` ignores an argument; only its constructor accepts those in `init_only`.
+    """Warn that `owner` ignores an argument; arguments in `init_only` are for its constructor.
 
     Raises:
         CozeInvalidRequestError: The name nearly matches an accepted argument. Ignoring it could
-            call another bot, or mix the data of users.
+            call the wrong bot, or mix up users' data.
     """
     if name in init_only:
         text = hints.INIT_ONLY
@@ -104,21 +104,21 @@ def drop_secrets(kwargs: dict[str, Any], *, owner: str = "ChatCoze") -> dict[str
 def reject_forced_tool_choice(tool_choice: Any, tools: Iterable[Any] = ()) -> None:
     """Raise for any `tool_choice` but None and `"auto"`: Coze cannot force a tool call.
 
-    With `response_format`, agents of LangChain bind a schema as one of the `tools` and force its
-    call.
+    With `response_format`, LangChain's agents bind a schema as one of the `tools` and force a call
+    to it.
     """
     if tool_choice is None or tool_choice == "auto":
         return
     if any(_is_schema(tool) for tool in tools):
         reject_structured_output()
     raise CozeInvalidRequestError(
-        f"tool_choice={tool_choice!r}: a bot decides itself which tools it calls.",
+        f"tool_choice={tool_choice!r} is not supported: the bot decides which tools it calls.",
         hint=hints.TOOL_CHOICE,
     )
 
 
 def _is_schema(tool: Any) -> bool:
-    """Return whether a tool only describes an output: it is a class, or has nothing to run."""
+    """Return whether a tool only describes an output: it is a class, or has no code."""
     has_no_code = isinstance(tool, StructuredTool) and tool.func is None and tool.coroutine is None
     return has_no_code or isinstance(tool, type)
 
@@ -144,9 +144,9 @@ class FieldSignature:
 
 
 class CallArguments(BaseModel):
-    """Checks of the arguments of a call and of `bind`, for any Runnable."""
+    """Checks the arguments of calls and of `bind`, for any Runnable."""
 
-    # pydantic's signature would hide that of subclasses
+    # pydantic's signature would hide the signatures of subclasses
     model_config = ConfigDict(defer_build=True)
 
     if not TYPE_CHECKING:
@@ -157,7 +157,7 @@ class CallArguments(BaseModel):
     if not TYPE_CHECKING:  # type checkers use the method of Runnable
 
         def bind(self, **kwargs: Any) -> Any:
-            """Bind arguments; see `Runnable.bind`. Secrets cannot be bound."""
+            """Bind arguments except secrets; see `Runnable.bind`."""
             return super().bind(**drop_secrets(kwargs, owner=type(self).__name__))
 
     def _warn_unknown_arguments(self, names: Iterable[str], accepted: Collection[str]) -> None:

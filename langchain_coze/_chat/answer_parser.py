@@ -1,13 +1,14 @@
 """Parse the event stream of one turn into LangChain message chunks. No I/O.
 
-An answer arrives twice: as deltas and as completed messages (wire section 2.4). Several answers may
-interleave, with recalls, tool calls, suggestions and control messages between them. `AnswerParser`
-selects by message type, never by position. It has two modes, which produce the same message:
+An answer arrives twice: as deltas and as a completed message (wire section 2.4). Several answers
+may interleave with each other and with recalls, tool calls, suggestions and control messages.
+`AnswerParser` selects by message type, never by position. It has two modes, which produce the same
+message:
 
 * streaming: each read returns chunks, built from the deltas;
 * single chunk: one chunk at the end, built from the completed messages.
 
-`FastAnswerParser` (`fast_path`) does the same with less work.
+`FastAnswerParser` (`fast_path`) does the same faster.
 """
 
 from __future__ import annotations
@@ -65,9 +66,8 @@ class AnswerParser(ChatStreamParser):
         self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
         self._pending_call_ids: deque[str] = deque()
         self._audio_parts: list[str] = []
-        self._has_completed_answer = (
-            False  # an answer, a card, or the message that an answer is finished
-        )
+        # An answer, a card, or the message that reports a finished answer has arrived.
+        self._has_completed_answer = False
         self._recalled_chunks: list[dict[str, Any]] = []
         self._follow_ups: list[str] = []
         self._has_last_chunk = False
@@ -143,15 +143,15 @@ class AnswerParser(ChatStreamParser):
 
     def _handle_function_call(self, message: CozeMessage) -> None:
         if is_local_plugin(message.content):
-            return  # a call for the client: the turn's end has it as a tool call
+            return  # a client call: the end of the turn contains it as a tool call
         self._pending_call_ids.append(message.id)
         self._assembler.add_block(build_call_block(message.id, message.content))
 
     def _handle_tool_output(self, message: CozeMessage) -> None:
         is_unmatched = bool(self._submitted_outputs) and not self._pending_call_ids
         if is_unmatched or message.content in self._submitted_outputs:
-            return  # Coze repeats a submitted output (wire 2.6); the history has a ToolMessage
-        # results carry no call id: they arrive in the order of the calls
+            return  # a submitted output, sent again by Coze (wire 2.6); it is in the history
+        # results have no call id: they arrive in the order of the calls
         call_id = self._pending_call_ids.popleft() if self._pending_call_ids else message.id
         self._assembler.add_block(build_result_block(call_id, message.content))
 
@@ -182,8 +182,8 @@ class AnswerParser(ChatStreamParser):
     def _require_answer(self) -> None:
         """Raise if the turn has completed without an answer.
 
-        Coze Studio hides the failures of its model that way (wire section 8). Of a turn that has
-        submitted tool outputs, an earlier round may have answered.
+        Coze Studio hides failures of its model this way (wire section 8). If the turn has submitted
+        tool outputs, an earlier round may contain the answer.
         """
         has_answer = self._has_completed_answer or self._assembler.has_answers or self._audio_parts
         if has_answer or self._submitted_outputs or self._chat.status != "completed":
@@ -213,7 +213,7 @@ class AnswerParser(ChatStreamParser):
             self._parse_message,
             cited=bool(self._recalled_chunks),
             usage_metadata=to_usage_metadata(self._chat.usage)
-            or to_usage_metadata(self._answer_usage),  # of Coze Studio
+            or to_usage_metadata(self._answer_usage),  # from Coze Studio
             tool_call_chunks=[
                 {
                     "type": "tool_call_chunk",
@@ -225,4 +225,4 @@ class AnswerParser(ChatStreamParser):
                 for index, call in enumerate(self._chat.function_calls if has_calls else ())
             ],
         )
-        self._has_last_chunk = True  # not before: an unreadable delta must raise every time
+        self._has_last_chunk = True  # set last: an invalid delta must raise every time

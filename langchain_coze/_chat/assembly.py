@@ -29,13 +29,14 @@ class AnswerMessage:
     Attributes:
         id: The message id; empty if the server sends none.
         is_waiting: Whether an earlier answer must end before this one is emitted.
-        text_parts: Buffered texts of its deltas; bytes are events that the fast path has skipped.
+        text_parts: Buffered texts of its deltas; bytes are unparsed events from the fast path.
         reasoning_parts: Buffered reasoning of its deltas.
         full_text: The text of its completed message; empty until that arrives.
         has_text: Whether any text has arrived.
         has_reasoning: Whether any reasoning has arrived.
         is_finished: Whether the answer is complete.
-        is_whole: Whether its text is that of the completed message; later deltas are ignored.
+        is_whole: Whether the text of the completed message is used, so that later deltas are
+            ignored.
     """
 
     id: str
@@ -49,7 +50,7 @@ class AnswerMessage:
     is_whole: bool = False
 
     def get_text(self, parse: Callable[[bytes], Any]) -> str:
-        """Return the text of the completed message, or of the deltas; `parse` reads their JSON."""
+        """Return the text of the completed message, or of the deltas, whose JSON `parse` reads."""
         return self.full_text or "".join(
             part if isinstance(part, str) else get_delta_text(parse(part.partition(b"data:")[2]))
             for part in self.text_parts
@@ -57,7 +58,7 @@ class AnswerMessage:
 
 
 def is_answer_delta(delta: Any) -> bool:
-    """Return whether a delta may have text; the completed message has the JSON of the others."""
+    """Return whether a delta may have text; other content arrives in the completed message."""
     return (
         isinstance(delta, dict)
         and delta.get("type", "answer") == "answer"
@@ -75,9 +76,9 @@ class AnswerAssembler:
     """Collects the answers of one turn and builds message chunks from them.
 
     Attributes:
-        plain_answer_id: Id of the answer whose deltas have no effect but their text; else empty.
+        plain_answer_id: Id of the answer whose deltas only add text; empty if there is none.
             In a stream this is the first answer, from its second delta to its end. With a single
-            chunk it is any answer that no other one precedes.
+            chunk it is any answer without an earlier one.
     """
 
     def __init__(
@@ -90,8 +91,8 @@ class AnswerAssembler:
         """Create an assembler without answers.
 
         `first_metadata` is the `response_metadata` of the first chunk. Keys that are added later go
-        into the last chunk. With `single_chunk` that is the only one. With `reuses_ids`, a finished
-        answer may be followed by a new one with the same id.
+        into the last chunk, which with `single_chunk` is the only one. With `reuses_ids`, a new
+        answer may have the id of a finished one.
         """
         self.plain_answer_id = ""
         self._first_metadata = first_metadata
@@ -113,9 +114,9 @@ class AnswerAssembler:
         return bool(self._by_id)
 
     def get_or_add_answer(self, message_id: str) -> AnswerMessage:
-        """Return the answer with this id; a new one waits for those before it.
+        """Return the answer with this id; a new answer waits for earlier ones.
 
-        If the server sends no ids, or reuses them, a finished answer is followed by a new one.
+        If the server sends no ids, or reuses them, text after a finished answer starts a new one.
         """
         answer = self._by_id.get(message_id)
         if answer is None or (answer.is_finished and (self._reuses_ids or not message_id)):
@@ -153,13 +154,13 @@ class AnswerAssembler:
         self._reasoning.append(text)
 
     def _is_buffered(self, answer: AnswerMessage, kind: TextKind) -> bool:
-        """Return whether the text of an answer is kept until later; record its place if known."""
+        """Return whether the text of an answer must be buffered; record its position if known."""
         if self._single_chunk and not answer.is_waiting:
             self._order.add_text(kind, answer, 0)
         return self._single_chunk or answer.is_waiting
 
     def finish_message(self, message_id: str, text: str, reasoning: str = "") -> None:
-        """Finish an answer with its full text, without repeating the text of its deltas."""
+        """Finish an answer with its full text, without emitting the text of its deltas again."""
         answer = self.get_or_add_answer(message_id)
         if answer.is_finished:
             return
@@ -173,7 +174,7 @@ class AnswerAssembler:
         self._advance()
 
     def finish_open(self) -> None:
-        """Finish all answers: no more text arrives for them."""
+        """Finish all answers: they get no more text."""
         for answer in self._queue:
             answer.is_finished = True
         self._advance()
@@ -241,7 +242,7 @@ class AnswerAssembler:
         self._chunks.append(self._build_chunk(text, result, **fields))
 
     def _advance(self) -> None:
-        """Emit waiting answers once those before them have finished."""
+        """Emit waiting answers once all earlier answers have finished."""
         self.plain_answer_id = ""
         while self._queue and self._queue[0].is_finished:
             finished = self._queue.popleft()
@@ -282,7 +283,7 @@ class AnswerAssembler:
     def _build_chunk(
         self, text: str, last_metadata: Mapping[str, Any] | None = None, **fields: Any
     ) -> ChatGenerationChunk:
-        """Return a chunk; the first and the last one carry the metadata, each key once."""
+        """Return a chunk; the first and the last one contain the metadata, each key once."""
         metadata: dict[str, Any] = {}
         if last_metadata is not None or not self._sent_keys:
             known = self._first_metadata

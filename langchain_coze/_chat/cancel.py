@@ -1,7 +1,7 @@
 """Cancel an abandoned chat in the background.
 
-A request in the `finally` of a cancelled task is lost when its scope or loop ends, so a small pool
-of threads sends it. The interpreter waits for these threads at exit, at most `_TIMEOUT`.
+A request from the `finally` of a cancelled task is lost when its scope or loop ends. A small thread
+pool sends it instead. At exit, the interpreter waits for these threads, for at most `_TIMEOUT`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Flow
     from langchain_coze._api.settings import Settings
 
-_TIMEOUT = 3.0  # seconds after the stream was left; what has not been sent by then is dropped
+_TIMEOUT = 3.0  # seconds after the stream was closed; unsent requests are then dropped
 
 
 def cancel_in_background(settings: Settings, token: str, ids: Mapping[str, str]) -> None:
-    """Cancel a chat in Coze without waiting for it, unless its ids are not known yet.
+    """Cancel a chat in Coze without waiting for the result; do nothing if its ids are unknown.
 
     Source: Coze API, cancel chat (wire section 2.8).
     """

@@ -1,9 +1,9 @@
-"""Distinguish a fork of a history from a double answer: two calls that continue it at once.
+"""Distinguish a fork of a history from a double answer: two concurrent calls that continue it.
 
-Both find that the conversation has continued without this history. A fork (also a replay or a step
-back in time) starts a new conversation with the whole history. A double answer answers the bot a
-second time, for instance after a double click. It must not start a new conversation: the bot would
-repeat its task there, with every workflow that it had started.
+In both cases the conversation has continued without this history. A fork (also a replay or time
+travel) starts a new conversation with the whole history. A double answer answers the bot a second
+time, for instance after a double click. It must not start a new conversation: there the bot would
+repeat its task, including all workflows.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def restart_if_forked(
 ) -> Flow[TurnPlan]:
     """Return the plan, restarted if the conversation has continued without this history.
 
-    The bot must not see the messages that were added to the conversation later. `earlier` is the
-    last turn that this process knew when the call began, `began_at`.
+    The bot must not see messages that were added to the conversation later. `earlier` is the last
+    turn known to this process when the call started at `began_at`.
 
     Raises:
         CozeInvalidRequestError: Another call answers the bot at the same time.
@@ -64,14 +64,14 @@ def restart_if_forked(
         if last_turn == expected:
             return plan
         if plan.answers_bot:
-            changed_meanwhile = last_turn is not earlier  # while this call waited for its lock
+            changed_meanwhile = last_turn is not earlier  # while this call was waiting for its lock
             by_other_task = last_turn.task not in {"", find_task()} and _continues_thread()
             if changed_meanwhile or by_other_task:
                 raise _make_continued_error(plan)
         if last_turn.chat_id == expected.chat_id:
-            return plan.for_new_conversation()  # a step back into a turn that has continued
+            return plan.for_new_conversation()  # time travel to a turn that has continued
     if plan.outputs is not None:
-        return plan  # Coze itself rejects results that it does not wait for
+        return plan  # Coze rejects results that it does not wait for
     newest = yield from _find_newest_chat(options, plan.conversation_id)
     if newest == expected.chat_id:
         return plan
@@ -90,9 +90,9 @@ def _find_newest_chat(options: ChatOptions, conversation_id: str) -> Flow[str]:
 
 
 def is_refusal_of_results(options: ChatOptions, plan: TurnPlan, error: CozeError) -> bool:
-    """Return whether Coze rejects results because it no longer waits for them.
+    """Return whether Coze rejected results because it no longer waits for them.
 
-    This happens after a step back into a turn that has continued in another process, and if another
+    This happens after time travel to a turn that has continued in another process, and if another
     process has already sent the results.
     """
     if plan.outputs is None or plan.expected_last_turn is None:
@@ -112,10 +112,9 @@ def check_fork(
 ) -> Flow[None]:
     """Reject a plan if another process continues the same history at the same time.
 
-    Three facts show this: the history is that of a LangGraph thread, continued from its newest
-    checkpoint; the chat that continued the conversation is still running; or it ended after this
-    call began. Checking the last two takes one request. `refusal` is the error by which Coze has
-    rejected the results.
+    This is detected if LangGraph continues a thread from its newest checkpoint, or if the chat that
+    continued the conversation is still running or ended after the start of this call. Checking the
+    chat takes one request. `refusal` is the error with which Coze rejected the results.
 
     Raises:
         CozeInvalidRequestError: Another process has continued the conversation.
@@ -142,7 +141,7 @@ def find_task() -> str:
 
 
 def _continues_thread() -> bool:
-    """Return whether LangGraph continues a thread from its newest checkpoint in this call.
+    """Return whether this call continues a LangGraph thread from its newest checkpoint.
 
     A run from an older checkpoint has a `checkpoint_id`, which LangChain copies to the metadata.
     """
@@ -152,7 +151,7 @@ def _continues_thread() -> bool:
 
 
 def _find_server_time(reply: Reply, moment: float) -> float:
-    """Return a moment of `time.monotonic()` by the clock of the server, as a Unix time."""
+    """Convert a time of `time.monotonic()` to a Unix time by the server's clock."""
     now = parse_date(reply.headers.get("date")) or time.time()
     return now - (time.monotonic() - moment)
 
@@ -166,7 +165,7 @@ def _make_continued_error(
     return convert_error(
         error,
         CozeInvalidRequestError,
-        message="Another process or call has continued this chat already, for instance after a "
+        message="Another process or call has already continued this chat, for instance after a "
         f"double click. The input of this call was not used{reason}.",
         hint=hints.ALREADY_CONTINUED,
         conversation_id=plan.conversation_id,

@@ -1,22 +1,23 @@
 r"""The fast path of a stream: recognise the deltas of an answer by their bytes, without parsing.
 
-Most of a stream is deltas, and most reads hold exactly one. `AnswerParser` can read every stream
-by itself: it splits each read into events, parses their JSON and passes the text on. That costs
-several times as much as reading the bytes. `FastAnswerParser` gives the same chunks for less.
+Most of a stream is deltas, and most reads hold exactly one. `AnswerParser` can read every stream by
+itself: it splits each read into events, parses their JSON and emits the text. That costs several
+times as much as reading the bytes. `FastAnswerParser` produces the same chunks at a lower cost.
 
-What it assumes: the deltas of one answer differ only in their text. From one delta that
-`AnswerParser` has parsed, it keeps the bytes before and after the text. A read that starts and ends
-with these bytes is such a delta, if the bytes between them are the inside of one JSON string. For a
-single chunk the text is not needed, because the completed message has all of it. Then the id of the
-answer is enough: such deltas are kept unparsed, in case no completed message arrives.
+Assumption: the deltas of one answer differ only in their text. From one delta that `AnswerParser`
+    has parsed, the parser stores the bytes before and after the text. A read that starts and ends
+    with these bytes is another delta of the answer if the bytes between them are the inside of one
+    JSON string. A single chunk does not need the text of deltas, because the completed message
+    contains all of it. Then the id of the answer is enough: deltas with this id are kept unparsed,
+    in case no completed message arrives.
 
-When it falls back: all other bytes go through `AnswerParser`. Examples are the first
+Fallback: all other bytes go through `AnswerParser`. Examples are the first
 delta of an answer, a part of an event, reasoning, a second answer, `\r\n`, ids that are numbers,
 and all events that are not deltas. If a read has several events, the decoder splits it first. The
-bytes are forgotten when a message is completed and when the turn ends.
+stored bytes are dropped when a message is completed and when the turn ends.
 
-How it is tested: `tests/unit_tests/test_fast_path.py` gives the same streams to both parsers, cut
-at every byte and with random texts, and compares the chunks. It also counts the parsed deltas.
+Tests: `tests/unit_tests/test_fast_path.py` feeds the same streams to both parsers, split at every
+    byte and with random texts, and compares the chunks. It also counts the parsed deltas.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ _REASONING_KEY = b"reasoning_content"
 
 
 class FastAnswerParser(AnswerParser):
-    """An `AnswerParser` that does not parse deltas which it recognises by their bytes."""
+    """An `AnswerParser` that recognises most deltas by their bytes instead of parsing them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Create a parser; see `AnswerParser`."""
         super().__init__(*args, **kwargs)
         self._answer_id = ""  # the answer with the known bytes
-        self._skipped: list[str | bytes] = []  # its texts, if its deltas are skipped
+        self._skipped: list[str | bytes] = []  # its unparsed deltas, if their text is not needed
         self._forget()
 
     def feed(self, data: bytes) -> Sequence[ChatGenerationChunk]:
@@ -75,7 +76,7 @@ class FastAnswerParser(AnswerParser):
                 self._learn(payload, self._assembler.plain_answer_id)
 
     def _recognise(self, data: bytes) -> str | None:
-        """Return the text of a delta with the known bytes, or None; empty if it is skipped."""
+        """Return the text of a delta with the known bytes (empty if not needed), or None."""
         if not (data.startswith(self._before) and data.endswith(self._after)):
             return None
         if self._single_chunk:
@@ -92,7 +93,7 @@ class FastAnswerParser(AnswerParser):
         return text
 
     def _learn(self, payload: bytes, answer_id: str) -> None:
-        """Keep the bytes around the text of a delta, or its id, if it belongs to this answer."""
+        """Store the bytes around the text of a delta of this answer, or the answer's id."""
         start = b'{"id":%b,' % to_json(answer_id)
         if not payload.startswith(start):
             return

@@ -1,9 +1,9 @@
 """Plan the next turn from the message history: what to send, and in which conversation. Pure.
 
 Either LangChain keeps the history and sends all of it each time (wire section 2.1), or Coze keeps
-it in a conversation. The history itself records its conversation and open tool calls: each of our
-answers carries its `conversation_id`, `chat_id` and `finish_reason`. A history can therefore be
-forked, edited, stored or read by another process, and still leads to the right turn.
+it in a conversation. The history itself records its conversation and open tool calls: each answer
+contains its `conversation_id`, `chat_id` and `finish_reason`. A history can therefore be forked,
+edited, stored or read by another process, and the next turn is still planned correctly.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from langchain_coze._chat.options import ChatOptions
 
 SAVED_KEY = "auto_save_history"
-"""Key in `response_metadata`: False if an answer waits for its user in a chat that is not saved."""
+"""Key in `response_metadata`: False if an answer waits for the user in an unsaved chat."""
 
 OPEN = "open"
-"""State of a turn whose end has not been seen."""
+"""State of a turn whose end has not been received."""
 
 TOOL_CALLS = "tool_calls"
 INTERRUPT = "interrupt"
@@ -37,13 +37,13 @@ STOP = "stop"
 
 @dataclass(frozen=True, kw_only=True)
 class LastTurn:
-    """The last known turn of a conversation. It equals the same turn in the same state.
+    """The last known turn of a conversation; equal to the same turn in the same state.
 
     Attributes:
         state: Its finish reason, or `OPEN`.
         open_calls: Ids of the tool calls it waits for; a turn may have several rounds of calls.
         message_ids: Ids of the messages received so far.
-        task: The LangGraph task that answered the bot's call or question, or an empty string.
+        task: The LangGraph task that answered the bot's call or question; empty if none did.
     """
 
     chat_id: str
@@ -63,8 +63,8 @@ class TurnPlan:
         conversation_id: The conversation to continue; None to start without one.
         outputs: Results of the bot's tool calls, by call id; sent instead of messages.
         open_chat: The chat that waits for its user: to receive `outputs`, or to be cancelled.
-        expected_last_turn: The turn that must still be the last one of the conversation; None if
-            this need not be checked.
+        expected_last_turn: The turn that must still be the last one of the conversation; None to
+            skip this check.
         full_history: All messages; sent when the conversation has continued without this history.
         reopened_messages: The messages from the question of `open_chat` on; sent after that chat
             is cancelled, because Coze then forgets the turn.
@@ -82,7 +82,7 @@ class TurnPlan:
 
     @property
     def answers_bot(self) -> bool:
-        """Whether it answers tool calls or a question of the bot."""
+        """Whether the turn answers tool calls or a question of the bot."""
         last = self.expected_last_turn
         return self.outputs is not None or (last is not None and last.state == INTERRUPT)
 
@@ -100,7 +100,7 @@ def plan_turn(messages: Sequence[BaseMessage], options: ChatOptions) -> TurnPlan
     """Return the plan for the next turn of a history.
 
     Raises:
-        CozeInvalidRequestError: The history ends with tool calls that have no results, or with the
+        CozeInvalidRequestError: The history ends with tool calls without results, or with the
             result of a call that is unknown or cannot be answered.
     """
     _check_tail(messages)
@@ -168,7 +168,7 @@ def _plan_submit(
 def _plan_new_message(
     messages: Sequence[BaseMessage], options: ChatOptions, position: int, *, continues: bool
 ) -> TurnPlan:
-    """Return the plan for a new user message; it `continues` the chat of the last answer."""
+    """Return the plan for a new user message; `continues`: in the chat of the last answer."""
     explicit = options.conversation_id
     if explicit:
         position = _find_last_answer(messages, options.model_name, explicit)
@@ -187,7 +187,7 @@ def _plan_new_message(
 
 
 def _read_last_turn(message: BaseMessage) -> LastTurn:
-    """Return the turn of an answer, as its metadata records it."""
+    """Return the turn of an answer from its metadata."""
     metadata = message.response_metadata
     return LastTurn(
         chat_id=metadata["chat_id"],
@@ -209,7 +209,7 @@ def _find_messages_since(
 
 
 def needs_conversation(messages: Sequence[BaseMessage], options: ChatOptions) -> bool:
-    """Return whether a call continues something that Coze keeps, so no cache can answer it."""
+    """Return whether a call continues a state in Coze, so that it must not be cached."""
     if options.is_thread or options.conversation_id:
         return True
     position = _find_last_answer(messages, options.model_name)
@@ -244,7 +244,7 @@ def _find_last_answer(
 
 
 def _list_calls(message: BaseMessage) -> dict[str, str]:
-    """Return the ids of all calls of an answer, each with its problem or an empty string."""
+    """Return the ids of all calls of an answer, each with an error message or an empty string."""
     if not isinstance(message, AIMessage):
         return {}
     invalid = {
@@ -257,7 +257,7 @@ def _list_calls(message: BaseMessage) -> dict[str, str]:
 def _collect_outputs(
     calls: Mapping[str, str], following: Sequence[BaseMessage]
 ) -> dict[str, str] | None:
-    """Return an output for each call; None without results, or if the user sent a message."""
+    """Return an output for each call; None without results, or after a message of the user."""
     outputs: dict[str, str] = {}
     for message in following:
         if isinstance(message, ToolMessage):
@@ -273,7 +273,7 @@ def _collect_outputs(
 
 
 def _check_tail(messages: Sequence[BaseMessage]) -> None:
-    """Reject a history that ends with the result of a call that it does not contain."""
+    """Reject a history that ends with the result of a call that is missing."""
     last = messages[-1] if messages else None
     if not isinstance(last, ToolMessage):
         return

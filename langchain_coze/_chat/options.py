@@ -1,4 +1,4 @@
-"""`ChatOptions`: the options of one call of a bot, chatflow or workflow, and their validation."""
+"""`ChatOptions`: the validated options of one call of a bot, chatflow or workflow."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ PLAIN_OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "
 """Options that are sent unchanged."""
 
 CONVERSATION_NAME = "CONVERSATION_NAME"
-"""The parameter of a chatflow with the name of its conversation (wire section 4.6)."""
+"""The chatflow parameter for the name of the conversation (wire section 4.6)."""
 
 DEFAULT_USER_ID = "langchain-coze"
-"""The end user if the caller sets none."""
+"""The default end user."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChatOptions:
-    """The options of one call; for the others see the fields of `ChatCoze`.
+    """The options of one call; options that are not listed here are fields of `ChatCoze`.
 
     Attributes:
         auto_save_history: Whether Coze saves the turn, as set by the user; None: see `is_saved`.
@@ -69,7 +69,7 @@ class ChatOptions:
 
     @property
     def requests_saving(self) -> bool:
-        """Whether the request makes Coze save the turn: the user chose so, or the turn needs it."""
+        """Whether the request makes Coze save the turn: set by the user, or because it must."""
         if self.auto_save_history is not None:
             return self.auto_save_history
         memory = self.is_thread or self.conversation_id is not None
@@ -77,7 +77,7 @@ class ChatOptions:
 
 
 def validate_options(options: ChatOptions) -> None:
-    """Reject options without a required id, and options that exclude each other."""
+    """Reject missing ids and incompatible options."""
     for name in (*STRING_MAP_OPTIONS, "parameters"):
         value = options.request_fields.get(name, {})
         if not isinstance(value, Mapping):
@@ -87,11 +87,11 @@ def validate_options(options: ChatOptions) -> None:
             )
     if options.workflow_id:
         kind: Literal["workflow", "chatflow"] = "workflow" if options.is_workflow else "chatflow"
-        required = not (options.is_workflow or options.is_studio)  # Studio finds it by its name
+        required = not (options.is_workflow or options.is_studio)  # Studio finds it by name
         validate_bot_or_app(kind, options.bot_id, options.app_id, required=required)
         if not options.stream:
             raise CozeInvalidRequestError(
-                "A chatflow only streams, but response_mode is 'poll'.",
+                "Chatflows support only streaming, but response_mode is 'poll'.",
                 hint=hints.CHATFLOW_STREAMS,
             )
         return
@@ -118,7 +118,7 @@ def validate_bot_or_app(
     *,
     required: bool,
 ) -> None:
-    """Reject a workflow that has both a bot and an app, or neither although one is required."""
+    """Reject a workflow with both a bot and an app, or with neither although one is required."""
     both, neither = bot_id and app_id, not (bot_id or app_id)
     if both or (neither and required):
         problem = "both bot_id and app_id are" if both else "neither bot_id nor app_id is"

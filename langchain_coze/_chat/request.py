@@ -1,7 +1,7 @@
 """Build the request of a turn, and the body of a workflow run. Pure.
 
-A bot is called through `/v3/chat` (wire section 2.1), a chatflow through `/v1/workflows/chat`,
-which has other fields and expects the conversation id in its body (wire section 4.6).
+Bots use `/v3/chat` (wire section 2.1). Chatflows use `/v1/workflows/chat`, which has other fields
+and expects the conversation id in the body (wire section 4.6).
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _BOT_ONLY_OPTIONS = ("custom_variables", "meta_data", "publish_status", "enable_
 
 
 def draft_messages(options: ChatOptions, plan: TurnPlan) -> list[HistoryEntry]:
-    """Return the messages of a request before their files are uploaded; reject invalid ones."""
+    """Return the messages of a request with their files not yet uploaded; reject invalid ones."""
     if plan.outputs is not None:
         return []
     chatflow = bool(options.workflow_id)
     history_format: HistoryFormat = "messages"
-    if options.is_studio:  # it cannot take a history as messages (wire section 8)
+    if options.is_studio:  # Studio does not accept a history as messages (wire section 8)
         history_format = "one_message" if chatflow else "transcript"
     entries = select_entries(
         plan.messages,

@@ -1,8 +1,8 @@
-"""Search a knowledge base, for which Coze has no API (wire section 3), with a bot or a workflow.
+"""Search a knowledge base with a bot or a workflow: Coze has no API for it (wire section 3).
 
-A bot with a knowledge base sends its recall before it answers, so the search starts a turn and
-closes its stream once the recall is complete. A workflow has the chunks in its output, and needs no
-model.
+A bot with a knowledge base sends its recall before its answer, so the search starts a turn and
+closes the stream once the recall is complete. A workflow returns the chunks as its output, without
+a model.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _HEARTBEATS = frozenset({"", "PING", "ping"})
 _AGENT_HANDOFF_PREFIX = "multi_agents_"  # `msg_type` of messages between the agents of a bot
 _DRIVE_UNAUTHORIZED_STATUS = 708882003
-_PAYLOAD_KEYS = frozenset({"chunks", "status_code"})  # a bot's recall, as the output of a workflow
+_PAYLOAD_KEYS = frozenset({"chunks", "status_code"})  # of a bot's recall in a workflow's output
 _BAD_REQUEST_CODE = 4000
 
 
@@ -58,7 +58,7 @@ class RecallParser(ChatStreamParser):
 
     Attributes:
         recalls: The recalls so far, in order of arrival.
-        is_complete: Whether no more recalls are expected, because another event has followed.
+        is_complete: Whether the recalls are complete, because another event has followed them.
     """
 
     def __init__(self, **parser_options: Any) -> None:
@@ -69,7 +69,7 @@ class RecallParser(ChatStreamParser):
 
     @property
     def has_partial_event(self) -> bool:
-        """Whether an event has arrived only in part."""
+        """Whether an incomplete event is buffered."""
         return self._decoder.has_partial_event
 
     def feed(self, data: bytes) -> None:
@@ -83,15 +83,15 @@ class RecallParser(ChatStreamParser):
                 self.handle_event(name, payload)
 
     def handle_connection_lost(self, error: CozeError) -> None:
-        """Raise the error that ended the stream, or only warn if there already is a recall."""
+        """Raise the error that ended the stream; if there is a recall, only warn."""
         if not self.recalls:
             super().handle_connection_lost(error)
-        # a timeout between two events only means that no other recall came in time
+        # a timeout between two events means only that no further recall arrived in time
         elif self.has_partial_event or not isinstance(error, CozeTimeoutError):
             warn_user(hints.TURN_CUT.format(problem=error.message))
 
     def require_end(self) -> None:
-        """Handle the end of the stream, which completes a recall unless it cuts an event short."""
+        """Handle the end of the stream, which completes a recall unless an event is incomplete."""
         was_partial = self.has_partial_event
         try:
             super().require_end()
@@ -100,7 +100,7 @@ class RecallParser(ChatStreamParser):
                 raise
 
     def _parse_message(self, payload: bytes) -> Any:
-        """Return the JSON of a message; invalid JSON matters only in a recall."""
+        """Return the JSON of a message; ignore invalid JSON unless it is a recall."""
         body = parse_json(payload)
         if body is None and b"knowledge_recall" in payload:
             self.recalls.append(Recall([], parse_error="its message is not JSON"))
@@ -162,7 +162,7 @@ def _read_recall(parser: RecallParser, stream: Any, grace: float) -> Flow[None]:
 
 
 def _is_agent_handoff(content: str) -> bool:
-    """Return whether a message only hands over to another agent of the bot."""
+    """Return whether a message is a handoff to another agent of the bot."""
     body = parse_json(content)
     kind = body.get("msg_type") if isinstance(body, dict) else None
     return isinstance(kind, str) and kind.startswith(_AGENT_HANDOFF_PREFIX)
@@ -176,7 +176,7 @@ def recall_from_workflow(
     try:
         reply = yield from send_with_retry(request, options.retry_policy)
     except CozeError as error:
-        if type(error) is CozeError:  # a node's code, which is not in the table
+        if type(error) is CozeError:  # a code of a node, not in the table
             raise convert_error(error, CozeRecallError) from error
         if error.code == _BAD_REQUEST_CODE:
             raise error.with_context(hint=hints.QUERY_PARAMETER) from error.__cause__
@@ -189,7 +189,7 @@ def recall_from_workflow(
     }
     if run.interrupt is not None:
         raise CozeRecallError(
-            "The workflow asked its user a question instead of returning documents.",
+            "The workflow asked a question instead of returning documents.",
             hint=hints.SEARCH_WITH_QUESTION,
             **context,
         )
@@ -204,7 +204,7 @@ def recall_from_workflow(
 
 
 def _collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the chunks of all recalls; warn about failed ones, or raise if no chunk is left."""
+    """Return the chunks of all recalls; warn about failed ones, or raise if there are no chunks."""
     chunks = [chunk for recall in recalls for chunk in recall.chunks]
     failed = next((recall for recall in recalls if recall.status_code or recall.parse_error), None)
     if failed is not None and not chunks:
@@ -212,7 +212,7 @@ def _collect_chunks(recalls: Sequence[Recall], context: Mapping[str, Any]) -> li
         outcome = "failed" if code else f"returned unreadable data: {failed.parse_error}"
         is_drive = code == _DRIVE_UNAUTHORIZED_STATUS
         raise CozeRecallError(
-            f"The search in the knowledge base {outcome}.",
+            f"The knowledge base search {outcome}.",
             code=code,
             hint=hints.DRIVE_UNAUTHORIZED if is_drive else hints.KNOWLEDGE_BASE,
             **context,

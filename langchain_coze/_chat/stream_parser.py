@@ -1,6 +1,6 @@
 """Parse the state of one chat from its event stream: ids, status, errors. No I/O.
 
-Subclasses handle the messages: `AnswerParser` those of an answer, `RecallParser` those of a recall.
+Subclasses handle the messages: `AnswerParser` for answers, `RecallParser` for recalls.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 DELTA_EVENT = "conversation.message.delta"
-"""The name of the event with a part of an answer."""
+"""The name of the event with a delta of an answer."""
 
 COMPLETED_EVENT = "conversation.message.completed"
 """The name of the event with a complete message."""
 
 _MESSAGE_EVENTS = frozenset({DELTA_EVENT, COMPLETED_EVENT})
 _ID_KEYS = {"conversation_id": "conversation_id", "id": "chat_id", "section_id": "section_id"}
-_UNKNOWN_CHAT = Chat()  # until its end arrives
+_UNKNOWN_CHAT = Chat()  # until the turn ends
 _SIDE_CHANNEL_TYPES = frozenset({"verbose", "knowledge"})  # messages for programs, not users
 _FAILED_STATUSES = frozenset({"failed", "canceled", "expired"})
 
@@ -45,9 +45,9 @@ class ChatStreamParser:
     """Parser for the event stream of one chat.
 
     Attributes:
-        ids: `conversation_id`, `chat_id` and `section_id`, each once it is known.
+        ids: `conversation_id`, `chat_id` and `section_id`, as far as known.
         is_finished: Whether Coze has reported the end of the turn.
-        is_done: Whether the turn has ended and `done` has arrived: nothing follows it.
+        is_done: Whether the turn has ended and `done`, the last event, has arrived.
     """
 
     def __init__(
@@ -65,11 +65,12 @@ class ChatStreamParser:
         Args:
             logid: The log id of the response.
             token: The token of the request, to mask in errors.
-            already_seen_ids: Ids of messages to skip, from earlier rounds of the turn.
-            submitted_outputs: The tool outputs that the turn has submitted; Coze repeats them.
-            expected_conversation_id: The requested conversation; None for any. Coze Studio runs a
-                turn in a new conversation if it does not know this one. Coze rejects the request.
-            needs_conversation: Whether the turn needs the earlier ones of that conversation.
+            already_seen_ids: Ids of messages from earlier rounds of the turn, to skip.
+            submitted_outputs: The submitted tool outputs, which Coze sends again.
+            expected_conversation_id: The requested conversation; None for any. For an unknown
+                conversation, Coze Studio runs the turn in a new one, while Coze rejects the
+                request.
+            needs_conversation: Whether the turn depends on earlier turns of that conversation.
         """
         self.ids: dict[str, str] = {}
         self.is_finished = False
@@ -92,7 +93,7 @@ class ChatStreamParser:
         return str(self._last_metadata["finish_reason"]) if self.is_finished else OPEN
 
     def build_last_turn(self, task: str) -> LastTurn | None:
-        """Return the turn in its present state; None if its ids are not known yet."""
+        """Return the turn in its current state; None if its ids are not known yet."""
         if "chat_id" not in self.ids or "conversation_id" not in self.ids:
             return None
         calls = self._chat.function_calls if self.state == TOOL_CALLS else ()
@@ -157,12 +158,12 @@ class ChatStreamParser:
         """Return the JSON of a message; raise if it is invalid, so that no text is lost."""
         body = parse_json(payload)
         if body is None and payload.strip() != b"null":
-            message = "The stream contains a part of an answer that is not JSON."
+            message = "The stream contains a delta of an answer that is not valid JSON."
             raise make_truncated_error(message, **self.collect_error_context())
         return body
 
     def record_ids(self, body: Any) -> None:
-        """Record the ids of the turn; the first ones count, because a stream has emitted them."""
+        """Record the ids of the turn; keep the first ones, because they have been emitted."""
         if isinstance(body, dict):
             for key, name in _ID_KEYS.items():
                 value = body.get(key)
@@ -171,7 +172,7 @@ class ChatStreamParser:
             self._check_conversation()
 
     def _check_conversation(self) -> None:
-        """Raise or warn, once, if the turn runs in another conversation than the requested one."""
+        """Raise, or warn once, if the turn does not run in the requested conversation."""
         expected, actual = self._expected_conversation_id, self.ids.get("conversation_id")
         if expected is None or actual is None:
             return
@@ -199,7 +200,7 @@ class ChatStreamParser:
         is_side_channel = (
             message.type in _SIDE_CHANNEL_TYPES and message.id not in self._already_seen_ids
         )
-        # the hash, because ids are remembered for as long as the conversation is
+        # a hash, because ids are stored as long as the conversation
         key = f"{message.id} {hash(message.content)}" if is_side_channel else message.id
         if message.id and key in self._seen_ids:
             return
@@ -214,7 +215,7 @@ class ChatStreamParser:
         self._set_pending_reason()
 
     def _set_pending_reason(self) -> None:
-        """Record what the bot waits for: the results of its calls, or an answer if it has none."""
+        """Record what the bot waits for: results if it has made calls, else an answer."""
         has_calls = bool(self._chat.function_calls)
         self._last_metadata["finish_reason"] = TOOL_CALLS if has_calls else INTERRUPT
 
@@ -226,7 +227,7 @@ class ChatStreamParser:
         if self._chat.status == "requires_action":
             self._set_pending_reason()
         elif self._last_metadata["finish_reason"] == TOOL_CALLS:
-            self._last_metadata["finish_reason"] = STOP  # it continued without results
+            self._last_metadata["finish_reason"] = STOP  # the turn continued without results
         self.record_ids(body)
         self.is_finished = True
 
@@ -247,7 +248,7 @@ class ChatStreamParser:
     def _handle_done(self, body: Any) -> None:
         if isinstance(body, dict) and isinstance(body.get("debug_url"), str):
             self._last_metadata["debug_url"] = body["debug_url"]
-        if self._seen_ids:  # `done` without messages ends no turn: see `require_end`
+        if self._seen_ids:  # `done` without messages does not end a turn: see `require_end`
             self.is_finished = True
         self.is_done = self.is_finished
 

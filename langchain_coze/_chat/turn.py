@@ -1,8 +1,8 @@
-"""One turn of a bot or chatflow, from the history to an open stream, and to its end.
+"""One turn of a bot or chatflow, from the history to the end of its stream.
 
-`TurnRun.start` is the whole start in order: plan, lock, verify, cancel, send. The methods and
-functions below it are its steps. It is one flow for sync and async callers (see `_api/effects`).
-The caller then gives the bytes of the stream to the parser and calls `TurnRun.finish`.
+`TurnRun.start` performs all steps in order: plan, lock, verify, cancel, send. The methods and
+functions below it are these steps. It is one flow for sync and async callers (see `_api/effects`).
+The caller then feeds the stream to the parser and calls `TurnRun.finish`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ P = TypeVar("P", bound=ChatStreamParser)
 
 
 class TurnRun(Generic[P]):
-    """The run of one turn, from before it starts until after it ends.
+    """One turn: holds its lock, plan, parser and stream.
 
     Attributes:
         parser: The parser of the stream; None until Coze has started the turn.
@@ -69,7 +69,7 @@ class TurnRun(Generic[P]):
         """
         options = self.options
         plan = planned = plan_turn(messages, options)
-        draft = draft_messages(options, plan)  # rejects wrong input before any request
+        draft = draft_messages(options, plan)  # rejects invalid input before any request
         known_turn = find_last_turn(options, plan)
         self._task = find_task() if plan.answers_bot else ""
 
@@ -140,10 +140,10 @@ class TurnRun(Generic[P]):
         )
 
     def finish(self) -> None:
-        """Record how the turn ended, and let the next one of its conversation start."""
+        """Record how the turn ended, and let the next turn of its conversation start."""
         last_turn = self.parser.build_last_turn(self._task) if self.parser is not None else None
         if last_turn is not None and self.options.is_saved:
-            # also for the requested one: if the server has lost it, the next turn must see that
+            # also for the requested conversation: if it is lost, the next turn must notice
             requested_id = self._requested_conversation_id or last_turn.conversation_id
             for place in {last_turn.conversation_id, requested_id}:
                 _runtime.last_turns.store((self.options.base_url, place), last_turn)
@@ -151,7 +151,7 @@ class TurnRun(Generic[P]):
 
 
 def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPlan, bool]]:
-    """Cancel a chat that the user has abandoned; also return whether that failed."""
+    """Cancel a chat that the user has abandoned; return the new plan and whether this failed."""
     chat = plan.open_chat
     if chat is None or plan.outputs is not None:
         return plan, False
@@ -160,16 +160,16 @@ def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPl
     try:
         ids = Chat(id=chat.chat_id, conversation_id=chat.conversation_id)
         yield from cancel_chat(ids, options.retry_policy)
-    except CozeError:  # it may have expired; Coze documents 4104 for a waiting chat
+    except CozeError:  # the chat may have expired; Coze documents 4104 for a waiting chat
         return plan, True
     return replace(plan, messages=plan.reopened_messages), False  # Coze forgets the cancelled turn
 
 
 def _create_chatflow_conversation(options: ChatOptions, plan: TurnPlan) -> Flow[TurnPlan]:
-    """Create the conversation of a chatflow's thread on Studio, which does not (wire section 8).
+    """Create the conversation of a chatflow's thread, as Studio requires (wire section 8).
 
-    A name finds or creates one, but only for the first turn: a history that no longer matches its
-    conversation must not return to it.
+    A conversation name finds or creates one, but only for the first turn: a history that no longer
+    matches its conversation must not continue it.
     """
     if not (options.is_studio and options.workflow_id and options.is_thread and options.bot_id):
         return plan

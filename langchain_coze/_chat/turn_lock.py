@@ -1,4 +1,4 @@
-"""The lock of a turn: a server accepts one turn at a time in a conversation (error 4016)."""
+"""The lock of a turn: a server accepts only one turn at a time per conversation (error 4016)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class TurnLock:
-    """The lock of the conversation, or of the session of a site, that a turn runs in."""
+    """The lock of the conversation or site session that a turn runs in."""
 
     def __init__(self, base_url: str, deadline: float | None) -> None:
-        """Hold no lock yet; `deadline` ends the wait for one, by `time.monotonic()`."""
+        """Create a handle without a lock; `deadline` (`time.monotonic()`) limits each wait."""
         self._base_url, self._deadline = base_url, deadline
         self._conversation_id: str | None = None
 
     def hold(self, conversation_id: str | None) -> Flow[None]:
-        """Hold the lock of a conversation, and no other; None needs no lock. See `acquire`."""
+        """Hold only the lock of this conversation; None holds no lock. See `acquire`."""
         if conversation_id == self._conversation_id:
             return
         self.release()

@@ -1,6 +1,6 @@
 """Convert images, files and audio from LangChain's content blocks to Coze attachments. Pure.
 
-Links are passed on, bytes are uploaded first, ids of uploaded files are used as is (wire sections
+Links are sent, bytes are uploaded first, and ids of uploaded files are used as is (wire sections
 2.1 and 5.3).
 """
 
@@ -34,7 +34,7 @@ FILE_BLOCK_TYPES: Mapping[str, AttachmentKind] = {
     "video": "file",
     "text-plain": "file",
 }
-"""The types of content blocks that hold files, and Coze's type for each."""
+"""The types of content blocks with files, and Coze's type for each."""
 
 _MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+*-]+(\s*;[ -~]*)?", re.ASCII)
 _DATA_KEYS = ("base64", "data", "file_data", "bytes")
@@ -65,14 +65,15 @@ class Attachment(NamedTuple):
 
 
 def parse_block(block: Any) -> str | Attachment:
-    """Return the text of a content block, or the file that it holds.
+    """Return the text or the file of a content block.
 
-    The block is a str, a standard content block with `url`, `base64` or `file_id`, in the current
-    or the earlier format, or in the format of OpenAI or Anthropic. Bytes may replace base64.
+    The block is a str, a standard content block with `url`, `base64` or `file_id` (in the current
+    or the previous format), or a block in the format of OpenAI or Anthropic. Bytes may replace
+    base64.
 
     Raises:
         CozeInvalidRequestError: Coze does not accept the block, or its data is empty, too large, or
-            not the declared image.
+            not an image although declared as one.
     """
     if isinstance(block, str):
         return block
@@ -101,7 +102,7 @@ def _normalize(block: Mapping[str, Any]) -> dict[str, Any]:
     if not mime_type and fields.get("format"):  # OpenAI's input_audio
         mime_type = f"audio/{fields['format']}"
     file_id = fields.get("file_id")
-    if not file_id and fields.get("source_type") == "id":  # otherwise it is the id of the block
+    if not file_id and fields.get("source_type") == "id":  # otherwise `id` is the id of the block
         file_id = fields.get("id")
     normalized: dict[str, Any] = {
         "url": fields.get("url"),
@@ -135,7 +136,7 @@ def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attach
             hint=hints.FILE_SOURCE,
         )
     data = _read_bytes(fields["data"])
-    if declared and not _MIME_TYPE.fullmatch(declared):  # not safe in a header of the upload form
+    if declared and not _MIME_TYPE.fullmatch(declared):  # unsafe in a header of the upload form
         raise CozeInvalidRequestError(
             f"{declared[:80]!r} is not a MIME type.", hint=hints.MIME_TYPE
         )
@@ -145,7 +146,7 @@ def _build_attachment(kind: AttachmentKind, fields: Mapping[str, Any]) -> Attach
 
 
 def _correct_type(kind: AttachmentKind, data: bytes, name: str, declared: str) -> tuple[str, str]:
-    """Return the name and the MIME type of a file, which Coze checks against its content."""
+    """Return a file name and MIME type that match the content, because Coze checks this."""
     types = detect_image_type(data) if kind == "image" else detect_file_type(data)
     if not types and kind == "image":
         raise CozeInvalidRequestError(
@@ -171,7 +172,7 @@ def _correct_type(kind: AttachmentKind, data: bytes, name: str, declared: str) -
 
 
 def _read_bytes(value: Any) -> bytes:
-    """Return the bytes of a file, checked against the limits that Coze documents."""
+    """Return the bytes of a file; reject sizes outside of Coze's limits."""
     is_bytes = isinstance(value, (bytes, bytearray))
     size = len(value) if is_bytes else len(str(value)) * 3 // 4
     if size > MAX_FILE_SIZE + 2:  # base64 padding adds up to two
@@ -190,14 +191,14 @@ def _decode_base64(value: Any) -> bytes:
     try:
         text = "".join(value.split()).replace("-", "+").replace("_", "/")
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (AttributeError, ValueError) as error:  # an AttributeError: it is not a str
+    except (AttributeError, ValueError) as error:  # AttributeError: not a str
         raise CozeInvalidRequestError(
             "The content of a file is not valid base64.", hint=hints.BASE64
         ) from error
 
 
 def make_traceable(messages: Sequence[Any]) -> list[Any]:
-    """Return messages whose files LangChain can trace: bytes as base64, with a MIME type."""
+    """Return messages that LangChain can trace: bytes as base64, with a MIME type."""
     return [_make_message_traceable(message) for message in messages]
 
 

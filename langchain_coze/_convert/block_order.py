@@ -1,11 +1,11 @@
-"""Record the order of an answer's content blocks while streaming, and restore the blocks from it.
+"""Record the order of an answer's content blocks while streaming, and restore the blocks.
 
-The `content` of our messages is plain text, so that `print(message.content)` shows the answer. The
+The `content` of messages is plain text, so that `print(message.content)` shows the answer. The
 translator registered here builds LangChain's content blocks from it on demand. In most turns the
 blocks have the default order (reasoning, then text). Otherwise `BlockOrder` adds small markers
-under `additional_kwargs["coze_blocks"]`: the kind of each block, with its length if it is a part of
-the text, or the block itself if it is anything else. When LangChain merges streamed chunks, their
-markers add up to those of the whole message.
+under `additional_kwargs["coze_blocks"]`: the kind and length of each block of text, and other
+blocks in full. When LangChain merges streamed chunks, their markers add up to those of the whole
+message.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ MARKERS_KEY = "coze_blocks"
 TextKind = Literal["text", "reasoning"]
 BlockMarker = dict[str, Any]
 
-# An index that starts with "lc_" keeps blocks apart when LangChain merges chunks.
+# LangChain merges blocks of chunks by an index that starts with "lc_".
 _FIRST_INDEX = {"reasoning": "lc_rs_0", "text": "lc_txt_0"}
 _DEFAULT_ORDERS = (["text"], ["reasoning"], ["reasoning", "text"])
 
 # LangChain adds the numbers of merged chunks, but skips a number that equals the sum so far.
-# This is subtracted from the first length of a block: the sum stays negative and equals no length.
+# This is subtracted from the first length of a block, so that the sum stays negative and never
+# equals a length.
 _LENGTH_BASE = 10**12
 
 
@@ -59,7 +60,7 @@ class BlockOrder:
         return (kind, owner) in self._index
 
     def is_first(self, kind: TextKind, owner: object) -> bool:
-        """Return whether an answer's block is the first of its kind, which needs no markers."""
+        """Return whether an answer's block is the first of its kind and needs no markers."""
         return self._index.get((kind, owner)) == _FIRST_INDEX[kind]
 
     def list_owners(self, kind: TextKind) -> list[Any]:
@@ -86,7 +87,7 @@ class BlockOrder:
         return self._add({**block, "index": f"lc_block_{len(self._order)}"})
 
     def mark_citations(self) -> list[BlockMarker]:
-        """Return the markers of the last chunk, which locate the citations."""
+        """Return the markers of the last chunk, which show where the citations belong."""
         index = next((m["index"] for m in reversed(self._order) if m["type"] == "text"), None)
         if self._is_default or index is None:
             return []
@@ -110,7 +111,7 @@ class BlockOrder:
         ]
 
     def _add(self, marker: BlockMarker) -> list[BlockMarker]:
-        """Append a marker and return it, or all markers when the order stops being the default."""
+        """Append a marker and return it, or all markers if the order is no longer the default."""
         self._order.append(marker)
         was_default = self._is_default
         self._is_default = was_default and [m["type"] for m in self._order] in _DEFAULT_ORDERS
@@ -140,7 +141,7 @@ def _order_blocks(message: AIMessage) -> list[Any]:
     """Return the blocks of a message or chunk in order, each with its index."""
     markers = {m["index"]: m for m in message.additional_kwargs.get(MARKERS_KEY) or []}
     reasoning = message.additional_kwargs.get("reasoning_content") or ""
-    text = str(message.text)  # a plain str: LangChain does not merge its subclass with str
+    text = str(message.text)  # a plain str: LangChain does not merge the subclass with str
     pieces = {
         **_split_text("reasoning", reasoning, markers, ""),
         **_split_text("text", text, markers, SEPARATOR),
@@ -164,13 +165,13 @@ def _order_blocks(message: AIMessage) -> list[Any]:
 def _split_text(
     kind: TextKind, text: str, markers: dict[str, BlockMarker], separator: str
 ) -> dict[str, str]:
-    """Cut a text into pieces by the markers, starting at its end; the first takes the rest."""
+    """Split a text by the markers, from its end; the first piece gets the rest."""
     pieces: dict[str, str] = {}
     for index in reversed(markers):
         if markers[index]["type"] != kind or index == _FIRST_INDEX[kind]:
             continue
         start = len(text) - markers[index].get("length", 0) % _LENGTH_BASE
-        if start < 0:  # the text has been changed since
+        if start < 0:  # the text was changed later
             break
         text, pieces[index] = text[:start], text[start:]
         if pieces[index]:

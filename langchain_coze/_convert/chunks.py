@@ -1,9 +1,9 @@
 """Build the chunks of a streamed answer quickly.
 
-A stream has one chunk per delta, and validating two pydantic objects costs more than parsing the
-delta. Chunks with only text are therefore built without validation. A check at import compares such
-a chunk with a validated one. If they differ (another pydantic, another langchain-core), all chunks
-are validated.
+A stream has one chunk per delta, and validating two pydantic objects takes longer than parsing the
+delta. Text-only chunks are therefore built without validation. A check on import compares such a
+chunk with a validated one. If they differ (after a change in pydantic or langchain-core), all
+chunks are validated.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def build_chunk(
 ) -> ChatGenerationChunk:
     """Return a validated chunk with any fields of `AIMessageChunk`.
 
-    Every chunk names its provider, by which LangChain finds our block translator.
+    Every chunk names its provider, by which LangChain finds the block translator.
     """
     metadata = {"model_provider": PROVIDER, **(more_metadata or {})}
     message = AIMessageChunk(content=content, response_metadata=metadata, **fields)
@@ -83,7 +83,7 @@ def _build_text_chunk_fast(content: str) -> ChatGenerationChunk:
 
 
 def _get_state(value: Any) -> tuple[Any, ...]:
-    """Return the type and all slots of a pydantic object, and the order of its fields."""
+    """Return the type, all slots and the field order of a pydantic object."""
     return type(value), value.__getstate__(), list(value.__dict__)
 
 
@@ -93,12 +93,12 @@ def _fast_path_is_valid() -> bool:
         built, right = _build_text_chunk_fast("probe"), build_chunk("probe")
         pairs = ((built, right), (built.message, right.message), (built + built, right + right))
         return all(_get_state(one) == _get_state(other) for one, other in pairs)
-    except Exception:  # noqa: BLE001 - after any failure, chunks are validated
+    except Exception:  # noqa: BLE001 - on any failure, chunks are validated
         return False
 
 
 build_text_chunk = _build_text_chunk_fast if _fast_path_is_valid() else build_chunk
-"""Return a chunk that adds text and nothing else."""
+"""Return a chunk with only text."""
 
 
 def to_chat_result(chunks: list[ChatGenerationChunk]) -> ChatResult:
@@ -111,7 +111,7 @@ def to_chat_result(chunks: list[ChatGenerationChunk]) -> ChatResult:
 def with_callbacks(
     chunks: Generator[ChatGenerationChunk], run_manager: CallbackManagerForLLMRun
 ) -> Iterator[ChatGenerationChunk]:
-    """Yield chunks, and report each to the callbacks.
+    """Yield chunks, and report each one to the callbacks.
 
     LangChain reports the chunks of `stream` itself, and passes a run manager only for its events.
     """

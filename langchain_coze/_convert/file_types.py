@@ -1,7 +1,7 @@
 """Detect the type of a file from its content, because Coze checks its name against it. Pure.
 
-Coze rejects a file whose extension does not match its bytes, with code 4000 (wire section 5.3). So
-a JPEG that a phone has named `.png`, or that has no name at all, is uploaded as `.jpg`.
+Coze rejects a file whose extension does not match its bytes, with code 4000 (wire section 5.3). A
+JPEG that a phone has named `.png`, or that has no name, is therefore uploaded as `.jpg`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _SIGNATURES = {
     rb"PK\x03\x04": "application/zip .zip .docx .xlsx .pptx .numbers",
 }
 _OFFICE = "application/vnd.openxmlformats-officedocument."
-_OFFICE_TYPES = {  # by a folder in the archive
+_OFFICE_TYPES = {  # by a directory in the archive
     b"word/": f"{_OFFICE}wordprocessingml.document .docx",
     b"xl/": f"{_OFFICE}spreadsheetml.sheet .xlsx",
     b"ppt/": f"{_OFFICE}presentationml.presentation .pptx",
@@ -50,7 +50,7 @@ _OFFICE_TYPES = {  # by a folder in the archive
 
 
 def detect_file_type(data: bytes) -> list[str]:
-    """Return the MIME type of a file with a known signature, and its extensions; or an empty list.
+    """Return the MIME type and the extensions of a file with a known signature, or an empty list.
 
     The first extension is the usual one.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Block = dict[str, Any]
 
 _ANSWER_FINISH = "generate_answer_finish"
-_LOCAL_PLUGIN = 6  # a plugin_type: the client runs it
+_LOCAL_PLUGIN = 6  # the plugin_type of plugins that the client runs
 
 
 def parse_object(text: str) -> dict[str, Any]:
@@ -44,14 +44,14 @@ def build_card_block(content: str) -> Block:
 
 
 def is_local_plugin(content: str) -> bool:
-    """Return whether a call is for a tool of the client (wire section 2.3)."""
+    """Return whether a call is for a client tool (wire section 2.3)."""
     return parse_object(content).get("plugin_type") == _LOCAL_PLUGIN
 
 
 def build_call_block(message_id: str, content: str) -> Block:
-    """Return the block of a plugin call that ran in Coze, also in Studio's format.
+    """Return the block of a plugin call that ran in Coze or Studio.
 
-    Coze sends no call id: the message id takes its place.
+    Coze sends no call id, so the message id is used.
     """
     body = parse_json(content)
     call: Any = body if isinstance(body, dict) else {"arguments": content}
@@ -111,8 +111,8 @@ def _build_file_block(item: Block) -> Block:
 def build_audio_block(pieces: Iterable[str]) -> Block | None:
     """Return the block of a spoken answer, or None if there is no audio.
 
-    Ogg and WAV start with a signature. Audio without one is in Coze's other format: raw 16-bit PCM,
-    24 kHz, one channel (wire section 2.4).
+    Ogg and WAV have a signature. Audio without one has Coze's third format: raw 16-bit PCM, 24 kHz,
+    one channel (wire section 2.4).
     """
     audio = b"".join(map(_decode_base64, pieces))
     if not audio:
@@ -148,7 +148,7 @@ def prevent_repair(arguments: str) -> str:
     """Return the arguments of a client-side call in a form that LangChain does not repair.
 
     LangChain's chunks complete truncated JSON, which is normal while streaming. Coze sends
-    arguments in one piece (wire section 2.6): truncated ones are invalid, and no tool may run.
+    arguments in one piece (wire section 2.6), so truncated ones are invalid and no tool may run.
     """
     if not arguments or parse_json(arguments) is not None:
         return arguments
@@ -156,12 +156,12 @@ def prevent_repair(arguments: str) -> str:
         parse_partial_json(arguments)
     except ValueError:
         return arguments  # LangChain cannot repair it
-    return f"(broken off) {arguments}"
+    return f"(truncated) {arguments}"
 
 
 def to_usage_metadata(usage: Usage) -> UsageMetadata | None:
     """Return token counts in LangChain's format; None if the server sent none (wire 2.2)."""
-    # Studio counts wrongly (14 for 11 + 7), so the sum of the parts goes first (wire section 8)
+    # Studio's total is wrong (14 for 11 + 7), so the sum of the parts is preferred (wire section 8)
     total_tokens = usage.input_count + usage.output_count or usage.token_count
     if not total_tokens:
         return None

@@ -1,4 +1,4 @@
-"""Questions to the user and their answers: interrupt data and cards to text, answers to data."""
+"""Convert questions (interrupt data and cards) to text, and answers to Coze's format."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _INPUT_NODE = 5  # the interrupt type of an input node
 def parse_question(data: str) -> tuple[str, list[str]]:
     """Return the question in the data of an interrupt, and its options (wire section 4.4).
 
-    The data is text, the questions and answers of a node (the last one is open), or the fields of
-    an input node, which are not a question.
+    The data is text, the questions and answers of a node (the last question is open), or the fields
+    of an input node, which are not a question.
     """
     body = parse_json(data)
     if not isinstance(body, dict):
@@ -35,7 +35,7 @@ def parse_question(data: str) -> tuple[str, list[str]]:
 
 
 def read_card_question(content: str) -> str:
-    """Return the text of a question that is a card: with its options, or the fields of a form."""
+    """Return the text of a question card, with its options or the fields of its form."""
     body = parse_object(content)
     properties = body.get("x_properties")
     info = properties.get("workflow_card_info") if isinstance(properties, dict) else None
@@ -85,7 +85,7 @@ def _list_names(options: Any) -> list[str]:
 
 
 def name_answer(pending: Mapping[str, Any], answer: Any) -> Any:
-    """Return an answer; if it is a plain value for an input node with one field, add its name."""
+    """Return an answer; for an input node with one field, convert a plain value to a dict."""
     fields = pending.get("required_parameters") or {}
     if pending.get("type") != _INPUT_NODE or isinstance(answer, Mapping) or len(fields) != 1:
         return answer
@@ -94,5 +94,5 @@ def name_answer(pending: Mapping[str, Any], answer: Any) -> Any:
 
 
 def serialize_answer(answer: Any) -> str:
-    """Return an answer in Coze's form: always a str (wire section 4.4)."""
+    """Return an answer in Coze's format, always a str (wire section 4.4)."""
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)

@@ -1,8 +1,8 @@
 """Convert the recall of a bot or workflow (`knowledge_recall` payloads) to documents. Pure.
 
 A recall arrives as three levels of JSON in one message (wire section 3.1), in one of five forms
-(wire section 3.3). Its fourth level, `ori_req`, contains accounts and keys of the bot's owner. It
-is never read here, so it cannot leak.
+(wire section 3.3). A fourth level, `ori_req`, contains accounts and keys of the bot's owner. It is
+never read, so it cannot leak.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Recall(NamedTuple):
     Attributes:
         chunks: The recalled chunks as dicts; empty if nothing was found.
         status_code: 0, or the error code of a failed search.
-        parse_error: Which part of the payload could not be parsed, or an empty string.
+        parse_error: Why a part of the payload could not be parsed, or an empty string.
     """
 
     chunks: list[dict[str, Any]]
@@ -51,8 +51,8 @@ class Recall(NamedTuple):
 def parse_recall(kind: str, content: str, *, rank: int = 1) -> Recall | None:
     """Return the recall in a message, or None if it has no recall (wire section 3.3).
 
-    One broken chunk never loses the others, nor does a truncated payload. The first chunk has the
-    rank `rank`, for turns with several recalls.
+    The intact chunks of a broken or truncated payload are kept. The first chunk gets the rank
+    `rank`, for turns with several recalls.
     """
     if kind not in {"verbose", "knowledge"}:
         return None
@@ -100,9 +100,9 @@ def list_warnings(recall: Recall) -> list[str]:
 def parse_items(items: Sequence[Any]) -> Recall:
     """Return the recall in the output of a workflow (wire section 3.5).
 
-    The items are the results of its knowledge node: texts, dicts of a text with its document
+    The items are the results of its knowledge node: texts, dicts with a text and its document
     (`output` and `documentId` from the node itself, other names from later nodes), or chunks in the
-    format of a bot's recall. Further scalar values of a dict are kept as metadata.
+    format of a bot's recall. Other scalar values of a dict become metadata.
     """
     chunks: list[dict[str, Any]] = []
     for item in items:
@@ -117,7 +117,7 @@ def parse_items(items: Sequence[Any]) -> Recall:
 def recalled_documents(message: BaseMessage) -> list[Document]:
     """Return the documents that the bot recalled for an answer.
 
-    Works with any message from `ChatCoze`, streamed or not, also after a checkpoint.
+    Works with any message from `ChatCoze`, streamed or not, even after a checkpoint.
 
     Args:
         message: An `AIMessage` from `ChatCoze`.
@@ -181,7 +181,7 @@ def to_citations(chunks: Sequence[Mapping[str, Any]]) -> list[Citation]:
 def _parse_partial_json(
     text: str, *, allow_partial: bool | Literal["trailing-strings"]
 ) -> tuple[Any, bool]:
-    """Return the parsed JSON of a text, up to any damage, and whether it is damaged."""
+    """Return the parsed JSON of a text up to any error, and whether there is one."""
     value = parse_json(text)
     if value is not None or not text.lstrip().startswith("{"):
         return value, value is None
@@ -221,15 +221,15 @@ _ITEM_FIELDS: Mapping[str, str] = {
     "url": "link",
     "link": "link",
 }
-"""The fields in the item of a workflow, by name in lower case without `_`."""
+"""The fields of a chunk, by the key of a workflow's item in lower case without `_`."""
 
 _NODE_ITEM = frozenset({"documentId", "output"})
 _PRIVATE = ("orireq", "userid", "connector", "space", "coze", "botcontext", "scenecontext", "meta")
-"""Prefixes of the names of values that identify accounts (wire section 3.2)."""
+"""Prefixes of keys whose values identify accounts (wire section 3.2)."""
 
 
 def _read_fields(item: Any) -> dict[str, Any]:
-    """Return the fields of a bot's chunk, None for those it lacks (wire section 3.2)."""
+    """Return the fields of a bot's chunk; missing ones are None (wire section 3.2)."""
     chunk = item if isinstance(item, dict) else {}
     meta = _get_dict(chunk, "meta")
     dataset, document, link = (_get_dict(meta, name) for name in ("dataset", "document", "link"))
@@ -245,7 +245,7 @@ def _read_fields(item: Any) -> dict[str, Any]:
 
 
 def _read_item(item: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the fields of a workflow's item as those of a bot's chunk, and its other values."""
+    """Return a workflow's item as the fields of a bot's chunk, and its other values."""
     if isinstance(item, str):
         parsed = parse_object(item)
         item = parsed if parsed.keys() >= _NODE_ITEM else {"slice": item}
@@ -309,7 +309,7 @@ def _to_float(value: Any) -> float | None:
 
 
 def _clean_url(value: Any) -> str | None:
-    """Return a link, with any escaped `&` restored (wire section 3.4)."""
+    """Return a link with unescaped `&` (wire section 3.4)."""
     if not isinstance(value, str):
         return None
     url = value.replace("\\u0026", "&")

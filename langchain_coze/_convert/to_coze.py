@@ -1,9 +1,9 @@
 """Convert LangChain messages to the messages of a Coze request. Pure.
 
 Coze has two roles, user and assistant (wire section 2.1). Studio rejects all others, and treats an
-assistant message without `type: answer` as a question of the user. It also loses the order of the
-messages of a request, and the model node of its chatflows sees only the last one (wire section 8):
-it gets a history as a transcript.
+assistant message without `type: answer` as a user message. It also loses the order of the messages
+in a request, and the model node of its chatflows sees only the last one (wire section 8). A history
+is therefore sent to Studio as a transcript.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ SystemMessageMode: TypeAlias = Literal["context", "variable", "ignore", "raise"]
 """How system messages are sent; see `ChatCoze.system_message_mode`."""
 
 HistoryFormat: TypeAlias = Literal["messages", "transcript", "one_message"]
-"""How a history is sent: each message as it is; the earlier ones as a transcript, followed by the
-question; or transcript and question in one message."""
+"""How a history is sent: as separate messages; as a transcript followed by the question; or as one
+message with both."""
 
 
 class HistoryEntry(NamedTuple):
     """One message of a history.
 
     Attributes:
-        role: Who wrote it. A `note` is a tool result or an answer of another agent; its text names
-            the tool or the agent.
-        parts: Its texts and files, in the order of their author.
-        has_calls: Whether it is an answer with tool calls.
+        role: The author. A `note` is a tool result or an answer of another agent, whose name is in
+            its text.
+        parts: The texts and files, in their original order.
+        has_calls: Whether this is an answer with tool calls.
     """
 
     role: Literal["system", "user", "assistant", "note"]
@@ -67,12 +67,12 @@ class HistoryEntry(NamedTuple):
 
     @property
     def is_turn(self) -> bool:
-        """Whether it is a question or an answer; other entries may move before a question."""
+        """Whether this is a question or an answer; other entries may be moved before a question."""
         return self.role in {"user", "assistant"} and not self.has_calls
 
     @property
     def text(self) -> str:
-        """Its texts, joined."""
+        """The joined texts."""
         return "\n".join(part for part in self.parts if isinstance(part, str) and part)
 
     @property
@@ -93,10 +93,10 @@ def select_entries(
 
     Args:
         messages: The conversation so far.
-        system_mode: `context` sends each system message as a user message, before the question; in
-            the other modes they are not sent.
+        system_mode: `context` sends each system message as a user message before the question; the
+            other modes do not send them.
         model_name: The bot or chatflow that gets the request; answers of other agents are labelled.
-        limit: The maximum number of messages; older ones are left out, except from a transcript.
+        limit: The maximum number of messages; older ones are dropped, except in a transcript.
         history_format: How the messages before the question are sent.
     """
     entries = convert_history(messages, system_mode=system_mode, model_name=model_name)
@@ -111,7 +111,7 @@ def select_entries(
 def convert_history(
     messages: Sequence[BaseMessage], *, system_mode: SystemMessageMode, model_name: str | None
 ) -> list[HistoryEntry]:
-    """Return the messages to send, converted one by one; the last one is the question."""
+    """Return the converted messages to send; the last one is the question."""
     calls = {  # descriptions of the calls of this bot
         str(call["id"]): f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})"
         for message in messages
@@ -128,7 +128,7 @@ def convert_history(
         raise CozeInvalidRequestError("There is no message to send.", hint=hints.NO_HUMAN_MESSAGE)
     if entries[-1].role == "assistant":
         raise CozeInvalidRequestError(
-            "The last message is an answer: there is no question.", hint=hints.ANSWER_LAST
+            "The last message is an answer, so there is no question.", hint=hints.ANSWER_LAST
         )
     if not (entries[-1].files or entries[-1].text.strip()):
         raise CozeInvalidRequestError("The question is empty.", hint=hints.EMPTY_QUESTION)
@@ -138,7 +138,7 @@ def convert_history(
 def serialize_entries(
     entries: Sequence[HistoryEntry], file_ids: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    """Return the `additional_messages` of a request; uploaded files have ids by `Upload.digest`."""
+    """Return the `additional_messages` of a request; `file_ids` has ids by `Upload.digest`."""
     return [_serialize_entry(entry, file_ids) for entry in entries]
 
 
@@ -164,7 +164,7 @@ def stringify_values(values: Mapping[str, Any]) -> dict[str, str]:
             for key, value in values.items()
         }
     except (TypeError, ValueError) as error:
-        message = f"A value cannot be written as JSON: {error}"
+        message = f"A value cannot be converted to JSON: {error}"
         raise CozeInvalidRequestError(message) from error
 
 
@@ -184,7 +184,7 @@ def get_role(message: BaseMessage) -> str:
 def _convert_message(
     message: BaseMessage, model_name: str | None, calls: Mapping[str, str]
 ) -> HistoryEntry | None:
-    """Return the entry of a message, or None if the bot does not need it."""
+    """Return the entry of a message, or None if the message is not for the bot."""
     role = get_role(message)
     if isinstance(message, ToolMessage):
         call = calls.get(message.tool_call_id)  # the chat of the call has ended
@@ -198,14 +198,14 @@ def _convert_message(
     if role == "system":
         return HistoryEntry("system", [str(message.text)])
     if role == "remove":
-        return None  # an instruction for a graph, without content
-    is_result = role in {"tool", "function"}  # its call is unknown
+        return None  # a graph instruction without content
+    is_result = role in {"tool", "function"}  # the result of an unknown call
     text = f"[{message.name or role}] {message.text}"
     return HistoryEntry("note" if is_result else "user", [text])
 
 
 def _convert_assistant(message: BaseMessage, model_name: str | None) -> HistoryEntry | None:
-    """Convert an assistant message; to this bot, another agent is a user."""
+    """Convert an assistant message; answers of other agents become notes."""
     blocks = [block for block in message.content if isinstance(block, dict)]
     if any(str(block.get("type")) in FILE_BLOCK_TYPES for block in blocks):
         warn_user(hints.ANSWER_FILES)
@@ -218,20 +218,20 @@ def _convert_assistant(message: BaseMessage, model_name: str | None) -> HistoryE
 
 
 def _check_files_have_text(entries: Sequence[HistoryEntry]) -> None:
-    """Reject files without any text next to them: Coze returns error 4000 for them (wire 2.1)."""
+    """Reject files without adjacent text, for which Coze returns error 4000 (wire 2.1)."""
     for number, entry in enumerate(entries):
         if entry.text or all(file.kind == "audio" for file in entry.files):
             continue
         if all(other.files for other in entries[max(number - 1, 0) : number + 2]):
             raise CozeInvalidRequestError(
-                "A message has files but no text, and no message beside it has text.",
+                "A message has files but no text, and no adjacent message has text.",
                 code=4000,
                 hint=hints.FILE_WITHOUT_TEXT,
             )
 
 
 def is_answer_of(message: BaseMessage, model_name: str | None) -> bool:
-    """Return whether an answer is that of a bot, chatflow or project of coze.site."""
+    """Return whether an answer comes from this bot, chatflow or coze.site project."""
     metadata = message.response_metadata
     return metadata.get("model_provider") == PROVIDER and metadata.get("model_name") == model_name
 
@@ -239,7 +239,7 @@ def is_answer_of(message: BaseMessage, model_name: str | None) -> bool:
 def collect_system_variables(
     messages: Sequence[BaseMessage], mode: SystemMessageMode, variable: str | None
 ) -> dict[str, str]:
-    """Return the prompt variable with the system messages of a history; empty in other modes."""
+    """Return the prompt variable for the system messages of a history; empty in other modes."""
     system = [message for message in messages if get_role(message) == "system"]
     if not system or mode in {"context", "ignore"}:
         return {}
@@ -257,7 +257,7 @@ def collect_system_variables(
 
 
 def _move_question_last(entries: list[HistoryEntry]) -> list[HistoryEntry]:
-    """Move trailing system messages and notes before the question, which drives the recall."""
+    """Move trailing system messages and notes before the question, which the recall uses."""
     last = next((n for n in reversed(range(len(entries))) if entries[n].is_turn), None)
     if last is None or entries[last].role != "user":
         return entries
@@ -265,10 +265,10 @@ def _move_question_last(entries: list[HistoryEntry]) -> list[HistoryEntry]:
 
 
 def _join_history(entries: list[HistoryEntry], *, with_question: bool) -> list[HistoryEntry]:
-    """Return the history as one message, and the question as another or in the same one.
+    """Return the history as one message, with the question in a second or in the same message.
 
-    A system message that stands alone before the question is sent as it is: two messages keep
-    their order.
+    A single system message before the question is sent unchanged: the order of two messages is
+    kept.
     """
     *earlier, question = entries
     is_only_system = len(earlier) == 1 and earlier[0].role == "system"
@@ -287,14 +287,14 @@ def _trim_to_limit(entries: list[HistoryEntry], limit: int) -> list[HistoryEntry
     system = sum(entry.role == "system" for entry in entries)
     if system >= limit:
         raise CozeInvalidRequestError(
-            f"There are {system} system messages; Coze accepts {limit} messages in total.",
+            f"There are {system} system messages, but Coze accepts {limit} messages in total.",
             hint=hints.TOO_MANY_SYSTEM_MESSAGES,
         )
     kept: list[HistoryEntry] = []
     for entry in entries:
         lacks_question = entry.role == "assistant" and not any(other.is_turn for other in kept)
         if entry.role != "system" and (surplus > 0 or lacks_question):
-            surplus -= 1  # too old, or without its question
+            surplus -= 1  # too old, or an answer without its question
         else:
             kept.append(entry)
     left_out = len(entries) - len(kept)
@@ -305,9 +305,9 @@ def _trim_to_limit(entries: list[HistoryEntry], limit: int) -> list[HistoryEntry
 def write_transcript(
     earlier: Sequence[HistoryEntry], question: HistoryEntry | None = None
 ) -> list[Part]:
-    """Return one text with the system messages, the earlier turns and the question, and all files.
+    """Return a text with the system messages, earlier turns and the question, and all files.
 
-    The text marks where each file of an earlier message belongs.
+    The text marks the position of each file of an earlier message.
     """
     files: list[Attachment] = []
     system: list[str] = []

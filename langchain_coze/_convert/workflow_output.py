@@ -1,7 +1,7 @@
 """Read the output of a workflow: unwrap its JSON, and find a list in it by path. Pure.
 
 A run's `data` is a JSON string, possibly with a second wrapper, or plain text (wire section 4.2).
-Strings in an output are searched too if they contain JSON, as the variables of an end node may.
+Strings in an output are also searched if they contain JSON, as variables of an end node may.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def unwrap(data: str) -> Any:
 
 
 def find_list(output: Any, path: str | None = None) -> list[Any]:
-    """Return the list in an output; a single text or object at the path is one item.
+    """Return the list in an output; a single text or object at the path counts as one item.
 
     The path has keys and indexes, separated by dots; None means `outputList`, or else the only
-    list in the output. Raise `CozeInvalidRequestError` if there is no such list, or several.
+    list in the output. Raises `CozeInvalidRequestError` if there is no such list, or more than one.
     """
     output = _parse_nested_json(output)
     if path is None and isinstance(output, dict) and KNOWLEDGE_OUTPUT_KEY in output:
@@ -96,8 +96,8 @@ def _parse_nested_json(value: Any) -> Any:
 
 def _make_path_error(path: str, part: str, value: Any) -> CozeInvalidRequestError:
     return CozeInvalidRequestError(
-        f"output_path={path!r} does not lead to a list in the workflow's output: at {part!r} there "
-        f"is {_describe_type(value)}.",
+        f"output_path={path!r} does not lead to a list in the workflow's output: {part!r} is "
+        f"{_describe_type(value)}.",
         hint=hints.OUTPUT_PATH,
     )
 
@@ -115,8 +115,8 @@ def _describe_type(value: Any) -> str:
 def format_output(output: Any, data: str) -> str:
     """Return an output as text for a model.
 
-    Text that is JSON by chance, such as the number `1.10`, is returned from `data`, the same output
-    as Coze sent it.
+    Text that happens to be JSON, such as the number `1.10`, is returned as in `data`, the unparsed
+    output.
     """
     if isinstance(output, str):
         return output

@@ -1,1 +1,1 @@
-"""One turn of an agent, or one run of a workflow, that is served at coze.site."""
+"""One turn of a coze.site agent, or one run of a coze.site workflow."""

@@ -1,9 +1,9 @@
 """Parse the answer of an agent at coze.site into LangChain message chunks. No I/O.
 
-A stream has frames `{"type": …, "content": {<type>: …}}` (wire section 9.2). The texts of
-one model message have one `msg_id`; not every message says that it has ended. Unknown frames are
+A stream has frames `{"type": …, "content": {<type>: …}}` (wire section 9.2). The texts of one model
+message have the same `msg_id`; the end of a message is not always reported. Unknown frames are
 ignored, because the owner of a project may add some. The reply of `/run` and the result of a task
-hold LangChain messages, which take the same way.
+contain LangChain messages, which are parsed here, too.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class SiteAnswerParser:
     """Returns the answer of one turn as message chunks.
 
     Attributes:
-        ids: `session_id`, `run_id`, `reply_id` and `logid`, each once it is known.
+        ids: `session_id`, `run_id`, `reply_id` and `logid`, as far as known.
         texts: The texts of the chunks so far.
-        is_finished: Whether the server has reported the end of the turn, also with an error.
+        is_finished: Whether the server has reported the end of the turn, including an error.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class SiteAnswerParser:
             ids: The ids that are known before the answer.
             token: The token to mask in errors.
             single_chunk: Whether to return one chunk at the end.
-            is_session_kept: Whether the session will be used again even if the turn fails: the
-                question is then in its memory, and must not be repeated.
+            is_session_kept: Whether the session will be used again even if the turn fails. Its
+                memory then contains the question, which must not be sent again.
         """
         self.ids = dict(ids)
         self.texts: list[str] = []
@@ -76,13 +76,13 @@ class SiteAnswerParser:
         self._has_frames = False
         self._has_output = False
         self._pattern = DeltaPattern()
-        self._is_plain_delta = False  # the last frame has only text, of the first answer
+        self._is_plain_delta = False  # the last frame has only text of the first answer
         self._usage: UsageMetadata | None = None
         self._error: CozeError | None = None
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing follows, as after every end."""
+        """Whether no more events follow: always after the end."""
         return self.is_finished
 
     @property
@@ -95,7 +95,7 @@ class SiteAnswerParser:
     def feed(self, data: bytes) -> Sequence[ChatGenerationChunk]:
         """Parse the next bytes of a stream and return the chunks they produce.
 
-        An error is raised by `finish`, after the text before it.
+        An error is raised only by `finish`, so that earlier text is emitted first.
         """
         is_whole = self._decoder.at_event_boundary
         if is_whole and (text := self._pattern.match(data)):
@@ -113,7 +113,7 @@ class SiteAnswerParser:
         return chunks
 
     def feed_state(self, messages: Sequence[Any]) -> None:
-        """Read the messages of a whole turn: those after its question."""
+        """Parse the messages of a whole turn, without its question."""
         humans = [n for n, m in enumerate(messages) if _get(m, "type") in {"human", "user"}]
         for message in messages[humans[-1] + 1 if humans else 0 :]:
             self._read_message(message)
@@ -143,7 +143,7 @@ class SiteAnswerParser:
     def _handle_frame(self, payload: bytes) -> None:
         frame = parse_json(payload)
         if not isinstance(frame, dict):
-            if payload.lstrip().startswith(b"{"):  # else a marker of the project's owner
+            if payload.lstrip().startswith(b"{"):  # otherwise a marker added by the project's owner
                 self._fail(make_truncated_error("The stream has a frame that is not JSON."))
             return
         kind = str(frame.get("type"))
@@ -239,7 +239,7 @@ class SiteAnswerParser:
     # --- Messages of a state -------------------------------------------------------------------
 
     def _read_message(self, message: Any) -> None:
-        """Read one message, as LangChain writes it."""
+        """Parse one serialized LangChain message."""
         kind, content = _get(message, "type"), _get(message, "content")
         if kind == "tool":
             is_error = _get(message, "status") == "error"
@@ -277,7 +277,7 @@ class SiteAnswerParser:
             return
         self._has_output = True
         self._thinking.discard(message_id)
-        for thinking_id in list(self._thinking):  # what was thought in another message is over
+        for thinking_id in list(self._thinking):  # the reasoning of other messages has ended
             self._finish_answer(thinking_id)
         self._assembler.add_text(message_id, text)
 
@@ -288,7 +288,7 @@ class SiteAnswerParser:
         self._assembler.add_reasoning(message_id, text)
 
     def _add_content_block(self, message_id: str, block: Any) -> None:
-        """Add a block of an answer that is a list."""
+        """Add a content block of an answer."""
         kind = _get(block, "type")
         text = block if isinstance(block, str) else _get(block, "text")
         reasoning = _get(block, "thinking") or _get(block, "reasoning")
@@ -298,7 +298,7 @@ class SiteAnswerParser:
             return
         elif kind in {"thinking", "reasoning"} and isinstance(reasoning, str):
             self._add_reasoning(message_id, reasoning)
-        elif kind not in _CALL_BLOCKS:  # which are among the `tool_calls`
+        elif kind not in _CALL_BLOCKS:  # those are in `tool_calls`
             self._has_output = True
             self._assembler.add_block({"type": "non_standard", "value": block})
 
@@ -334,9 +334,7 @@ class SiteAnswerParser:
     def _make_truncated_error(self) -> CozeError:
         if self._has_frames:
             return make_truncated_error("The stream ended before the turn was over.")
-        error = make_truncated_error(
-            "The project answered with an empty stream, or with unknown frames only."
-        )
+        error = make_truncated_error("The project sent an empty stream, or only unknown frames.")
         return error.with_context(hint=site_hints.OTHER_FRAMES)
 
 
@@ -351,5 +349,5 @@ def _read_usage(counts: Any) -> UsageMetadata | None:
 
 
 def _get(value: Any, key: str) -> Any:
-    """Return the value of a key; None if it is no object or lacks the key."""
+    """Return the value of a key; None if `value` is not an object or lacks the key."""
     return value.get(key) if isinstance(value, Mapping) else None

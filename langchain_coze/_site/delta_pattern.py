@@ -1,9 +1,9 @@
 """The fast path of a stream: find the text of a frame without parsing its JSON.
 
-Nearly all reads hold exactly one frame, and the text frames of one message differ only in their
-`sequence_id` and their text. `DeltaPattern` keeps the bytes around these two, from a frame that was
-parsed. A read that has the same bytes there is such a frame, if the bytes between them are the
-inside of one JSON string; any other read is parsed. The tests compare both ways at every split.
+Nearly all reads contain exactly one frame, and the text frames of one message differ only in their
+`sequence_id` and their text. `DeltaPattern` stores the bytes around these two, from a parsed frame.
+A read with the same bytes is another such frame if the bytes between them are the inside of one
+JSON string; any other read is parsed. The tests compare both paths at every split.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class DeltaPattern:
         self.clear()
 
     def clear(self) -> None:
-        """Forget the bytes."""
+        """Drop the bytes."""
         self._before = self._between = self._after = _NO_MATCH
 
     def learn(self, data: bytes, text: str) -> None:
-        """Remember the bytes of a read that holds one frame with this text."""
+        """Store the bytes of a read that contains one frame with this text."""
         found = _TEXT_FRAME.fullmatch(data)
         if found is not None and found[3].decode("utf-8", "replace") == text:
             self._before, self._between, self._after = found.group(1, 2, 4)
 
     def match(self, data: bytes) -> str | None:
-        """Return the text of a read that holds one frame of the same message, else None."""
+        """Return the text of a read that contains one frame of the same message, or None."""
         before, between, after = self._before, self._between, self._after
         if not (data.startswith(before) and data.endswith(after)):
             return None

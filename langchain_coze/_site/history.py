@@ -1,8 +1,8 @@
 """Plan the next turn of a history: which messages to send, and in which session. Pure.
 
-A session is the memory of the server. It has no route that reads, forks or checks it, and a failed
-turn leaves its question in it (wire section 9.6). So a session is continued only while this
-process knows that it ends where the history does; otherwise a new one gets the whole history.
+The server keeps the memory of a session. No route reads, forks or checks it, and the question of a
+failed turn stays in it (wire section 9.6). A session is therefore continued only if this process
+knows that it ends where the history does; otherwise the whole history is sent to a new session.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentOptions(SiteOptions):
-    """The options of one call of an agent. Those that are not described are fields of the model.
+    """The options of one call of an agent; options that are not listed are fields of the model.
 
     Attributes:
         is_thread: Whether to take the session from the history.
-        session_id: The session that the caller names.
+        session_id: The session id of the caller, or None.
     """
 
     base_url: str
@@ -54,7 +54,7 @@ class LastSiteTurn(NamedTuple):
 
 
 OPEN_TURN = LastSiteTurn("", 0, ())
-"""The last turn of a session whose end has not been seen, or is a failure."""
+"""The last turn of a session if it failed or its end has not been received."""
 
 
 class SitePlan(NamedTuple):
@@ -64,9 +64,9 @@ class SitePlan(NamedTuple):
         messages: The messages to send.
         full_history: All messages; sent to a new session.
         session_id: The session to continue; None to start a new one.
-        expected_last_turn: The turn that must be the last one of the session; None for a session
-            of the caller, which is not checked.
-        has_other_agents: Whether named answers of the project are those of other agents.
+        expected_last_turn: The turn that must be the last one of the session; None for a session of
+            the caller, for which this is not checked.
+        has_other_agents: Whether named answers of the project come from other agents.
     """
 
     messages: Sequence[BaseMessage]
@@ -83,8 +83,8 @@ class SitePlan(NamedTuple):
         """Return whether the session ends where the history does.
 
         Args:
-            last_turn: The last turn of the session, as this process knows it. Its history may be
-                longer: a caller may trim the oldest messages.
+            last_turn: The last turn of the session that this process knows. Its history may be
+                longer, because callers may trim the oldest messages.
         """
         expected = self.expected_last_turn
         if expected is None or last_turn is None or not expected.reply_id:
@@ -102,8 +102,8 @@ def plan_site_turn(messages: Sequence[BaseMessage], options: AgentOptions) -> Si
     session_id = options.session_id
     position = _find_last_answer(messages, options.name, session_id)
     plan, new = SitePlan(messages, messages, session_id), messages[position + 1 :]
-    is_asked = any(get_role(message) == "user" for message in new)
-    if position >= 0 and not is_asked:  # another agent of the same project has answered
+    has_question = any(get_role(message) == "user" for message in new)
+    if position >= 0 and not has_question:  # another agent of the same project has answered
         if session_id is not None:
             questions = [n for n, m in enumerate(messages) if get_role(m) == "user"]
             plan = plan._replace(messages=messages[max(questions, default=0) :])
@@ -121,7 +121,7 @@ def plan_site_turn(messages: Sequence[BaseMessage], options: AgentOptions) -> Si
 def _omit_system_messages(
     messages: Sequence[BaseMessage], new: Sequence[BaseMessage], system_mode: SystemMessageMode
 ) -> Sequence[BaseMessage]:
-    """Return the new messages of a session of the caller: only its first turn has system ones."""
+    """Return the new messages for a caller's session; system ones only in its first turn."""
     has_answer = any(isinstance(message, AIMessage) for message in messages)
     has_system = any(isinstance(message, SystemMessage) for message in messages)
     if not (has_answer and has_system):
@@ -134,7 +134,7 @@ def _omit_system_messages(
 def _find_last_answer(
     messages: Sequence[BaseMessage], model_name: str, session_id: str | None = None
 ) -> int:
-    """Return the position of the last answer of a project, or of one of its sessions; else -1."""
+    """Return the position of the last answer of a project or session, or -1."""
     for position in reversed(range(len(messages))):
         message = messages[position]
         is_own = isinstance(message, AIMessage) and is_answer_of(message, model_name)
@@ -144,7 +144,7 @@ def _find_last_answer(
 
 
 def describe_turn(reply_id: str | None, text: str, history: Sequence[BaseMessage]) -> LastSiteTurn:
-    """Return a turn that succeeded, by the text of its answer and the messages before it."""
+    """Return the record of a successful turn, with fingerprints of its answer and history."""
     fingerprints = tuple(
         _hash_text(str(message.text))
         if isinstance(message, AIMessage)
@@ -155,5 +155,5 @@ def describe_turn(reply_id: str | None, text: str, history: Sequence[BaseMessage
 
 
 def _hash_text(text: str) -> int:
-    """Return a number for the text of an answer, in which white space does not count."""
+    """Return a hash of the text of an answer, ignoring white space."""
     return hash("".join(text.split()))

@@ -1,7 +1,7 @@
 """Build the body of a turn: one user message for a stream, a list of messages otherwise. Pure.
 
-`/stream_run` takes one user message (wire section 9.2): a history goes into it as a
-transcript. `/run` and `/async_run` take messages with their true roles.
+`/stream_run` accepts one user message (wire section 9.2), so a history is sent as a transcript.
+`/run` and `/async_run` accept messages with their roles.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _build_prompt(part: Part) -> dict[str, Any]:
 
 
 def _get_file_name(file: Attachment) -> str:
-    """Return a name with an extension, by which the server tells what the file is."""
+    """Return a name with an extension, from which the server derives the type of the file."""
     path = file.url.partition("://")[2].partition("/")[2]  # `urlsplit` rejects some addresses
     name = file.name or unquote(re.split("[?#]", path)[0].rpartition("/")[2]) or file.kind
     if "." in name:
@@ -64,7 +64,7 @@ def _get_file_name(file: Attachment) -> str:
 
 
 def _build_message(entry: HistoryEntry) -> dict[str, Any]:
-    """Return a message in the format of `/run`, which is that of OpenAI."""
+    """Return a message in the format of `/run`, which is OpenAI's."""
     role = "user" if entry.role == "note" else entry.role
     content = [_build_part(part) for part in entry.parts if part] if entry.files else entry.text
     return {"role": role, "content": content}
@@ -81,5 +81,5 @@ def _build_part(part: Part) -> dict[str, Any]:
 
 def _make_file_error(file: Attachment, hint: str) -> CozeInvalidRequestError:
     form = "an id" if file.file_id else "bytes" if file.data else "a link"
-    message = f"A file of type {file.kind!r} is given as {form}, which coze.site does not take."
+    message = f"coze.site does not accept a file of type {file.kind!r} as {form}."
     return CozeInvalidRequestError(message, hint=hint)

@@ -1,7 +1,7 @@
 """Parse the event stream of a workflow at coze.site. No I/O.
 
-`workflow_end` holds the update of the last node only, so the output is merged from the outputs of
-all nodes (wire section 9.3).
+`workflow_end` contains only the update of the last node, so the output is merged from the outputs
+of all nodes (wire section 9.3).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from langchain_coze._api.site_errors import make_event_error
 from langchain_coze._api.sse import Decoder
 from langchain_coze.errors import CozeError, CozeInvalidRequestError
 
-_ENDS = frozenset({"workflow_end", "done"})  # Coze's page names the second one
+_ENDS = frozenset({"workflow_end", "done"})  # Coze documents the second one
 _NODE_EVENTS = frozenset({"node_start", "node_end"})
 _AGENT_FRAMES = frozenset({"message_start", "answer", "message_end"})
 
@@ -26,8 +26,8 @@ class SiteRunParser:
     """Collects the outputs of a run.
 
     Attributes:
-        run_id: The id of the run, once it is known.
-        logid: The log id of the run, once it is known.
+        run_id: The id of the run; None until it is known.
+        logid: The log id of the run; None until it is known.
         outputs: The outputs of all nodes so far, merged.
         last_output: The output of the event that ended the run.
         messages: The node events so far, as the project sent them.
@@ -46,7 +46,7 @@ class SiteRunParser:
         self._decoder = Decoder()
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """Parse the next bytes; return the new progress, in the form of a `ProgressReporter`."""
+        """Parse the next bytes; return the new messages for a `ProgressReporter`."""
         progress: list[dict[str, Any]] = []
         for event in self._decoder.feed(data):
             body = parse_json(event.data)
@@ -62,7 +62,7 @@ class SiteRunParser:
             raise make_truncated_error(message, **self.collect_error_context())
 
     def collect_error_context(self) -> dict[str, Any]:
-        """Return the ids that every error of this run carries."""
+        """Return the ids for errors of this run."""
         return {"logid": self.logid, "run_id": self.run_id}
 
     def _handle_event(self, body: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""The schemas of a workflow at coze.site, in the form that tools use. Pure.
+"""Convert the schemas of a coze.site workflow for tools. Pure.
 
-`/graph_parameter` returns what pydantic writes: references, optional values as `anyOf`, and files
-as objects with a `url` (wire section 9.1).
+`/graph_parameter` returns pydantic's schemas: with references, optional values as `anyOf`, and
+files as objects with a `url` (wire section 9.1).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from langchain_coze.errors import CozeWorkflowError
 
 _FILE = "file-upload"
 _FILE_DESCRIPTION = "(file: an http(s) URL)"
-_MAX_DEPTH = 10  # levels of nested objects; a recursive model has no end
+_MAX_DEPTH = 10  # levels of nested objects, because models may be recursive
 
 
 def build_tool_schema(input_schema: Mapping[str, Any], title: str) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _simplify(schema: Any, definitions: Mapping[str, Any], depth: int) -> dict[s
 
 
 def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a schema with its reference, and the only type of an optional value, put in place."""
+    """Return a schema with references resolved and optional values reduced to their type."""
     choices = [c for c in schema.get("anyOf") or () if c.get("type") != "null"]
     inner = choices[0] if len(choices) == 1 else schema.get("allOf", [{}])[0]
     reference = schema.get("$ref") or inner.get("$ref")
@@ -60,10 +60,10 @@ def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mappi
 
 
 def to_site_file(value: Any) -> Any:
-    """Return a file parameter in the form of a workflow: an object with a `url`.
+    """Return a file parameter in the format of a workflow: an object with a `url`.
 
     Raises:
-        CozeWorkflowError: It is not an http(s) URL, or an object with one.
+        CozeWorkflowError: The value is neither an http(s) URL nor an object with one.
     """
     file = dict(value) if isinstance(value, Mapping) else {"url": value}
     url = file.get("url")

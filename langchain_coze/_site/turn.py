@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class SiteTurn:
-    """One turn, from before it starts until after it ends.
+    """One turn: holds its lock, session, parser and stream.
 
     Attributes:
         options: The options of the call.
@@ -42,7 +42,7 @@ class SiteTurn:
         stream: The open stream; None in the other modes.
         lock: The lock of the session.
         session_id: The session that the turn runs in.
-        run_id: The id that the run was asked to have; None of a task, which cannot be cancelled.
+        run_id: The requested id of the run; None for a task, which cannot be cancelled.
     """
 
     def __init__(self, options: AgentOptions, *, single_chunk: bool = False) -> None:
@@ -67,7 +67,7 @@ class SiteTurn:
         return self.parser is not None and self.parser.is_finished
 
     def make_parser(self, reply: Reply, run_id: str | None = None) -> SiteAnswerParser:
-        """Create the parser of the answer from the reply that holds or begins it."""
+        """Create the parser of the answer from the reply with the answer or its start."""
         self.stream = reply.stream
         ids = {"session_id": self.session_id, "run_id": run_id, "logid": reply.logid}
         self.parser = SiteAnswerParser(
@@ -84,7 +84,7 @@ class SiteTurn:
         return start_site_turn(self, messages)
 
     def finish(self) -> None:
-        """Record how the turn ended, and let the next one of its session start."""
+        """Record how the turn ended, and let the next turn of its session start."""
         parser = self.parser
         session_id = parser.ids.get("session_id") if parser is not None else None
         if self.options.is_thread and parser is not None and parser.succeeded and session_id:
@@ -95,7 +95,7 @@ class SiteTurn:
 
 
 def start_site_turn(turn: SiteTurn, messages: Sequence[BaseMessage]) -> Flow[SiteAnswerParser]:
-    """Start the next turn of a history; in the modes without a stream, also wait for its end.
+    """Start the next turn of a history; without a stream, also wait for its end.
 
     The caller must call `turn.finish` afterwards, also after an error.
     """
@@ -114,7 +114,7 @@ def start_site_turn(turn: SiteTurn, messages: Sequence[BaseMessage]) -> Flow[Sit
 
 
 def _claim_session(turn: SiteTurn) -> Flow[None]:
-    """Lock the session to continue; start a new one if it does not end where the history does."""
+    """Lock the session to continue; start a new session if its end differs from the history's."""
     options, session_id = turn.options, turn.plan.session_id
     if session_id is not None and _is_current(turn, session_id):
         yield from turn.lock.hold(session_id)
@@ -135,7 +135,7 @@ def _start_session(turn: SiteTurn) -> None:
 
 
 def _is_current(turn: SiteTurn, session_id: str) -> bool:
-    """Return whether the session belongs to the caller, or ends where the history does."""
+    """Return whether the session is the caller's, or ends where the history does."""
     last_turn = _runtime.last_turns.get((turn.options.base_url, session_id))
     return turn.options.session_id is not None or turn.plan.matches(last_turn)
 
@@ -149,20 +149,20 @@ def _send_turn(turn: SiteTurn, body: dict[str, Any]) -> Flow[SiteAnswerParser]:
         turn.run_id = run_id
         return turn.make_parser((yield from open_stream(body, options, run_id)))
     if options.mode == "run":
-        turn.run_id = run_id = turn.session_id or run_id  # the id of a run is also its session
+        turn.run_id = run_id = turn.session_id or run_id  # the run id is also the session id
     run = yield from run_project(body, options, run_id)
     if turn.session_id in {None, run.id}:
         return _read_run(turn, run)
-    if options.session_id is not None:  # an older project, which ignores the session of a run
+    if options.session_id is not None:  # an older project, which ignores the session in this mode
         raise CozeInvalidRequestError(
-            "The project ignored the session in response_mode='run': it gave the run its own id.",
+            "The project ignored the session in response_mode='run': the run got another id.",
             run_id=run.id,
             hint=site_hints.RUN_IGNORES_SESSION,
         )
-    if turn.plan.expected_last_turn is not None:  # it has not seen the history
+    if turn.plan.expected_last_turn is not None:  # the project has not seen the history
         _start_session(turn)
         return (yield from _send_turn(turn, draft_turn(turn.plan, options)))
-    turn.session_id = None  # nothing to continue
+    turn.session_id = None  # there is no session to continue
     return _read_run(turn, run)
 
 

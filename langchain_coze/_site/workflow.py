@@ -1,4 +1,4 @@
-"""Run a workflow at coze.site in one of three ways, and return its whole output."""
+"""Run a coze.site workflow in one of three modes, and return its whole output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.effects import Flow
 
 _INTERRUPT = "__interrupt__"
-_MESSAGE_KEYS = {"type", "content", "additional_kwargs"}  # of a message that LangChain writes
+_MESSAGE_KEYS = {"type", "content", "additional_kwargs"}  # of a serialized LangChain message
 
 
 def run_site_workflow(
@@ -63,7 +63,7 @@ def run_site_workflow(
 
 
 def _check_output(run: ProjectRun) -> None:
-    """Reject the output of an agent, and that of a run that has stopped at a question."""
+    """Reject the output of an agent, or of a run that stopped at a question."""
     if not isinstance(run.output, Mapping):
         return
     if _INTERRUPT in run.output:
@@ -80,7 +80,7 @@ def _check_output(run: ProjectRun) -> None:
 
 def _raise_interrupt(question: Any, **context: Any) -> NoReturn:
     raise CozeWorkflowError(
-        f"The workflow stopped at a question, and cannot be resumed: {question}",
+        f"The workflow stopped at a question and cannot be resumed: {question}",
         hint=site_hints.INTERRUPT,
         **context,
     )
@@ -102,7 +102,7 @@ def _stream_run(
     names = (schema.get("properties") or {}).keys()
     output = {name: value for name, value in parser.outputs.items() if name in names or not names}
     missing = [name for name in schema.get("required") or () if name not in output]
-    if missing or isinstance(parser.last_output, list):  # a list holds the question
+    if missing or isinstance(parser.last_output, list):  # a list contains the question
         question = parser.last_output if isinstance(parser.last_output, list) else ""
         _raise_interrupt(
             question or f"its output lacks {', '.join(missing)}", **parser.collect_error_context()

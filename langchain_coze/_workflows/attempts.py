@@ -1,7 +1,7 @@
-"""Attempts to start or resume a run, each announced in a checkpoint before its request is sent.
+"""Attempts to start or resume a run, announced in a checkpoint before the request is sent.
 
-If the process dies while the request is on its way, only the announcement is left, and Coze may
-have received the request. So only the process that has announced an attempt can send it, once.
+If the process dies during the request, only the announcement remains, and Coze may have received
+the request. Therefore only the process that announced an attempt can send it, and only once.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _MAX_PARAMETERS = 300  # characters of the parameters that an error quotes
 class Attempts:
     """The attempts that this process has announced.
 
-    The key `attempt` of a state holds the last one as plain data until its result is known. It
-    answers a question if the state is `pending`; otherwise it starts a run.
+    The key `attempt` of a state contains the last one as plain data until its result is known. If
+    the state is `pending`, the attempt answers a question; otherwise it starts a run.
     """
 
     def __init__(self) -> None:
@@ -56,14 +56,15 @@ class Attempts:
 
     @contextlib.contextmanager
     def send(self, state: WorkflowState, *, keep_failure: bool) -> Iterator[WorkflowState]:
-        """Yield the update of the state, to be filled with the result of the announced attempt.
+        """Yield a state update, which the caller fills with the result of the announced attempt.
 
-        If nothing runs in Coze after an error, the error is suppressed. The update then holds the
-        failure of the run, if `keep_failure`, or the failed attempt; see `raise_error`.
+        If nothing is running in Coze after an error, the error is suppressed. The update then
+        contains the failure of the run (with `keep_failure`) or the failed attempt; see
+        `raise_error`.
 
         Raises:
-            CozeUnknownResultError: The attempt has been sent, or was announced by another process;
-                or Coze refused an answer that it may have received before.
+            CozeUnknownResultError: The attempt has already been sent, or was announced by another
+                process; or Coze rejected an answer that it may have received before.
         """
         attempt = state["attempt"] or {}
         try:
@@ -77,7 +78,7 @@ class Attempts:
             raise
         except CozeError as error:
             is_run_failure = keep_failure and isinstance(error, CozeWorkflowError)
-            if error.may_have_started and is_run_failure:  # an answer: no model may act on this
+            if error.may_have_started and is_run_failure:  # an answer: not for a model
                 debug_url = error.debug_url or (state.get("run") or {}).get("debug_url")
                 raise convert_error(error, CozeUnknownResultError, debug_url=debug_url) from error
             if error.may_have_started:
@@ -90,7 +91,7 @@ class Attempts:
                 update["attempt"] = {**attempt, "failed": True}
 
     def raise_error(self, state: WorkflowState) -> None:
-        """Raise the error of a failed attempt the first time; do nothing afterwards."""
+        """Raise the error of a failed attempt, but only once."""
         error = self._errors.pop((state["attempt"] or {})["id"], None)
         if error is not None:
             raise error
@@ -117,7 +118,7 @@ def _make_unknown_result(state: WorkflowState) -> CozeUnknownResultError:
     known = ", ".join(f"{name} {value}" for name, value in details.items() if value)
     action = "received the answer" if pending else "started the run"
     return CozeUnknownResultError(
-        f"Coze may already have {action}; the result is not known ({known}).",
+        f"Coze may already have {action}, but the result is unknown ({known}).",
         hint=hints.UNKNOWN_ANSWER if pending else hints.UNKNOWN_START,
         debug_url=run.get("debug_url"),
         logid=run.get("logid"),

@@ -41,14 +41,14 @@ _STREAMED_KEY = "streamed"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PreparedRun:
-    """A start or a resume of a run. `make_flow` returns its flow; it may read files first."""
+    """A start or resume of a run. `make_flow` may read files, and returns the flow."""
 
     driver: Driver
     make_flow: Callable[[], Flow[WorkflowState]]
     rate_limiter: BaseRateLimiter | None = None
 
     def run(self) -> WorkflowState:
-        """Run until the end or the next interrupt; raise a `CozeError` if it fails."""
+        """Run until the end or the next interrupt; raise a `CozeError` if the run fails."""
         if self.rate_limiter is not None:
             self.rate_limiter.acquire(blocking=True)
         return self.driver.run(self.make_flow())
@@ -66,14 +66,14 @@ class WorkflowEngine:
 
     Attributes:
         schema: The JSON schema of the parameters; empty if unknown.
-        body: Other fields of the request body than the parameters.
-        mode: Whether to stream events, to wait for one reply, or to start the run and poll it.
+        body: The fields of the request body except the parameters.
+        mode: Stream events, wait for one reply, or start the run and poll it.
         endpoint: Another path for starting the run, or None.
-        tool_call_id: The tool call that needs the run, or None; interrupts contain it.
+        tool_call_id: The id of the tool call, or None; it is included in interrupts.
         reporter: Receives each message of the run; see `Notify`.
         on_async_unavailable: Called if asynchronous runs need a paid plan.
         rate_limiter: Waits before each start and resume, or None.
-        retry_policy: The policy of the run that has begun, with its deadline.
+        retry_policy: The policy of the started run, with its deadline.
     """
 
     driver: Driver
@@ -122,13 +122,13 @@ class WorkflowEngine:
         return PreparedRun(driver=self.driver, make_flow=make_flow, rate_limiter=self.rate_limiter)
 
     def _begin(self, workflow_id: str) -> WorkflowEngine:
-        """Return this engine for a run whose deadline counts from now."""
+        """Return a copy of this engine for a run that starts now."""
         policy = RetryPolicy.for_call(self.max_retries, self.max_duration)
         return dataclasses.replace(self, workflow_id=workflow_id, retry_policy=policy)
 
 
 def prepare_answer(pending: Mapping[str, Any], answer: Any, source: InputSource) -> Any:
-    """Return an answer to send: name its values and read its files (this blocks)."""
+    """Return an answer to send: add parameter names and read files (this blocks)."""
     if answer is None or not pending.get("event_id"):
         raise CozeInvalidRequestError(
             "The answer is None." if answer is None else "The interrupt has no event_id to answer.",
@@ -184,7 +184,7 @@ def _resume_run(
 def _upload_files(
     engine: WorkflowEngine, values: Any, to_reference: Callable[[str], Any]
 ) -> Flow[Any]:
-    """Upload the files in some values; return the values with `to_reference(id)` in their place."""
+    """Upload the files in some values; return the values with `to_reference(id)` instead."""
     files: list[Attachment] = []
     map_files({}, values, files.append)
     uploads = [file.upload for file in files if file.data]
@@ -192,7 +192,7 @@ def _upload_files(
     try:
         ids = yield from upload_all(uploads, cache, base_url, engine.retry_policy)
     except CozeError as error:
-        no_run = error.with_context(may_have_started=False)  # whatever happened to the file
+        no_run = error.with_context(may_have_started=False)  # no run was started
         raise no_run from error.__cause__
     return map_files({}, values, lambda file: to_reference(file.file_id or ids[file.upload.digest]))
 
@@ -223,7 +223,7 @@ def _read_run(
 
 
 def _read_reply(parser: RunParser, engine: WorkflowEngine, reply: Reply) -> Flow[None]:
-    """Read the reply to a run that is not streamed; poll an asynchronous run."""
+    """Read the reply of a run that is not streamed; poll an asynchronous run."""
     run = RunReply.model_validate(reply.json)
     if engine.mode == "async" and run.execute_id and not run.data and run.interrupt is None:
         parser.record_info(run)
@@ -239,7 +239,7 @@ def _read_reply(parser: RunParser, engine: WorkflowEngine, reply: Reply) -> Flow
     parser.feed_reply(run)
     if "data" not in reply.json and not (run.interrupt or run.execute_id or run.debug_url):
         raise CozeServerError(
-            "Coze returned nothing about the run.",
+            "Coze returned an empty reply for the run.",
             may_have_started=True,
             **collect_error_context(reply),
         )

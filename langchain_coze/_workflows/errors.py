@@ -1,4 +1,4 @@
-"""Errors of workflow runs: a model sees a `CozeWorkflowError`, other classes reach the program."""
+"""Errors of workflow runs: a model gets a `CozeWorkflowError` as text, other classes are raised."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _BAD_REQUEST = 4000
 
 
 def make_run_error(code: int | None, message: str, **context: Any) -> CozeError:
-    """Return the error for a failure that a run reports, with Coze's code and message.
+    """Return the error for a failed run, with Coze's code and message.
 
-    It is a `CozeWorkflowError`, or has the class of its code if other parameters cannot help:
-    token, permission, publishing, quota, rate.
+    It is a `CozeWorkflowError`, or the class for its code if other parameters cannot help: token,
+    permission, publishing, quota, rate.
     """
     error = make_error(code, message, default=CozeWorkflowError, **context)
     return error if isinstance(error, _NOT_FOR_MODELS) else _to_workflow_error(error)
 
 
 def map_refusal(error: CozeError, *, is_answer: bool = False) -> CozeError:
-    """Return the error for a start or an answer that Coze refused.
+    """Return the error for a start or an answer that Coze rejected.
 
     It is a `CozeWorkflowError` if the parameters, a node or the answer are at fault, or if the run
     no longer waits for the answer; otherwise it is the same error.

@@ -15,18 +15,18 @@ from langchain_coze._workflows.parameters import COZE_TYPE, FILE_HINT, shorten_r
 from langchain_coze.errors import CozeInvalidRequestError, CozeWorkflowError, convert_error
 
 InputSource: TypeAlias = Literal["program", "network", "coercion"]
-"""Where inputs come from, which decides whether a file may be a path. `program`: a str or a `Path`.
-`network` (a model or a remote caller): only a `Path`, because text must not reach local files.
-`coercion`: never, because a schema may turn a model's text into a `Path`."""
+"""The source of inputs, which decides whether a file may be a path. `program`: a str or a `Path`.
+`network` (a model or a remote caller): only a `Path`, because text must not access local files.
+`coercion`: never, because a schema may convert a model's text to a `Path`."""
 
 _FILE_TYPES = (bytes, bytearray, PurePath, Attachment)
 _FILE_ID = re.compile(r"\d+|[A-Za-z0-9]+[_*-][A-Za-z0-9_*-]+")
 
 
 def map_files(schema: Mapping[str, Any], values: Any, convert: Callable[[Any], Any]) -> Any:
-    """Return plain data with each file in it converted.
+    """Return plain data with all its files converted.
 
-    The schema of the data marks files. Bytes, `Path` objects and attachments are always files.
+    The schema marks files. Bytes, `Path` objects and attachments are always files.
     """
     if values is None:
         return None
@@ -41,7 +41,7 @@ def map_files(schema: Mapping[str, Any], values: Any, convert: Callable[[Any], A
 
 
 def parse_file(value: Any, source: InputSource = "program") -> Any:
-    """Return a file as a URL, or as an `Attachment` with bytes to upload or with a file id.
+    """Return a file as a URL, or as an `Attachment` with bytes to upload or a file id.
 
     A file is bytes, a path, a URL, the id of an uploaded file, a dict or content block with one of
     these, or a list of them.
@@ -63,7 +63,7 @@ def parse_file(value: Any, source: InputSource = "program") -> Any:
             return _parse_attachment(value)
         if not value.get("url"):
             raise CozeWorkflowError(
-                f"A file given as a dict needs a file_id or a url: {shorten_repr(value)} has "
+                f"A file passed as a dict needs a file_id or a url: {shorten_repr(value)} has "
                 "neither."
             )
         value = value["url"]
@@ -74,7 +74,7 @@ def _parse_text(text: str, source: InputSource) -> Any:
     is_path_allowed = source == "program"
     if text.lower().startswith(("http://", "https://")):
         return text
-    if text.startswith("{"):  # Coze's own form
+    if text.startswith("{"):  # Coze's format
         fields = parse_object(text)
         is_id = fields.keys() == {"file_id"} and fields["file_id"]
         return Attachment("file", file_id=str(fields["file_id"])) if is_id else text
@@ -88,15 +88,15 @@ def _parse_text(text: str, source: InputSource) -> Any:
 
 def _reject_path(text: str) -> NoReturn:
     raise CozeWorkflowError(
-        f"{shorten_repr(text)} is not a file: pass {FILE_HINT}. Only a program may pass a path, as "
-        "a pathlib.Path."
+        f"{shorten_repr(text)} is not a file: pass {FILE_HINT}. Paths are accepted only from "
+        "code, as a pathlib.Path."
     )
 
 
 def _read_file(path: PurePath) -> Any:
     try:
         data = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # a ValueError: not a valid path
+    except (OSError, ValueError) as error:  # ValueError: an invalid path
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise CozeWorkflowError(
             f"The file {shorten_repr(str(path))} cannot be read: {reason}."

@@ -1,10 +1,10 @@
 """A workflow as a LangGraph graph, so that its questions are LangGraph interrupts.
 
-On `Command(resume=…)` LangGraph reruns the whole interrupted node, and so the whole tool. To start
-a run only once per call, the tool runs a small nested graph: start and send, then ask and send for
-each question. Its state is kept with the checkpoints of the outer graph, under the id of the tool
-call. The nodes `start` and `ask` announce the request that the next node sends, so that a
-checkpoint shows it if the process dies meanwhile; see `attempts`.
+On `Command(resume=…)` LangGraph reruns the whole interrupted node, and with it the whole tool. To
+start a run only once per call, the tool runs a small nested graph: start and send, then ask and
+send for each question. Its state is stored with the checkpoints of the outer graph, under the id of
+the tool call. The nodes `start` and `ask` announce the request that the next node sends, so that a
+checkpoint records it in case the process dies; see `attempts`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from langchain_coze._workflows.engine import PreparedRun, WorkflowEngine
     from langchain_coze._workflows.file_parameters import InputSource
 
-_DURABILITY: Durability = "sync"  # of the nested graph; the outer one may have another
+_DURABILITY: Durability = "sync"  # of the nested graph; the outer one may differ
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,12 +52,13 @@ class WorkflowNodes:
     """The nodes of the graph of one workflow.
 
     Attributes:
-        make_engine: Returns the engine of each start and resume.
-        values: The parameters of a tool call, read only at its start; None: those in the state.
+        make_engine: Returns the engine for a start or resume.
+        values: The parameters of a tool call, used only at its start; None uses those in the state.
         source: Where the parameters come from.
-        keep_failures: Whether a run of a tool call that fails before any answer ends the graph with
-            the failure in its state, which `read_run` raises. So it does not start again when a
-            sibling call is resumed. After an answer, which cannot be given twice, it always does.
+        keep_failures: Whether the graph ends with the failure in its state, which `read_run`
+            raises, if a run of a tool call fails before any answer. The run is then not repeated
+            when a sibling call is resumed. After an answer, which cannot be sent twice, this is
+            always done.
     """
 
     make_engine: Callable[[], WorkflowEngine]
@@ -67,7 +68,7 @@ class WorkflowNodes:
     attempts: Attempts = dataclasses.field(default_factory=Attempts)
 
     def start(self, state: WorkflowState) -> WorkflowState:
-        if self.values is not None:  # a tool call, which may be a repetition
+        if self.values is not None:  # a tool call, which may be run again
             check_settled(state)
         return {"attempt": self._announce(), "pending": None}
 
@@ -78,7 +79,7 @@ class WorkflowNodes:
         return {"answer": answer, "attempt": self._announce()}
 
     def report(self, state: WorkflowState) -> WorkflowState:
-        """Raise the error of an attempt that is over; when run again, announce another one."""
+        """Raise the error of a failed attempt; if run again, announce a new attempt."""
         self.attempts.raise_error(state)
         return {"attempt": self._announce()}
 
@@ -87,7 +88,7 @@ class WorkflowNodes:
         return self.attempts.announce(engine.workflow_id, engine.tool_call_id)
 
     def send(self, state: WorkflowState, config: RunnableConfig) -> WorkflowState:
-        """Start the run, or answer its question if it is pending."""
+        """Start the run, or answer its pending question."""
         wait_until_saved(config)
         with self.attempts.send(state, keep_failure=self._keeps_failure(state)) as update:
             update.update(self._prepare_run(state).run())
@@ -114,7 +115,7 @@ class WorkflowNodes:
 def build_workflow_graph(
     nodes: WorkflowNodes, *, name: str = GRAPH_NAME, checkpointer: Checkpointer = None
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """Return the graph of one workflow; `checkpointer` stores the threads of a stand-alone one."""
+    """Return the graph of one workflow; `checkpointer` stores its threads if stand-alone."""
     output = WorkflowOutput if nodes.values is None else OutputWithFailure
     graph = StateGraph(WorkflowState, input_schema=WorkflowInput, output_schema=output)
     graph.add_node("start", nodes.start)
@@ -135,7 +136,7 @@ def _route(state: WorkflowState) -> str:
 
 
 def _interrupt_until_valid(pending: dict[str, Any]) -> Any:
-    """Interrupt until the answer is meant for this question and can be sent; return it."""
+    """Interrupt until there is a valid answer to this question; return it."""
     while True:
         answer = interrupt(pending)
         if isinstance(answer, dict) and answer.keys() >= {"event_id", "answer"}:
@@ -144,7 +145,7 @@ def _interrupt_until_valid(pending: dict[str, Any]) -> Any:
             answer = answer["answer"]
         try:
             prepare_answer(pending, answer, "network")
-        except CozeError as error:  # ask again, with the reason
+        except CozeError as error:  # ask again, and include the reason
             pending = {**pending, "error": error.message}
             continue
         return answer
@@ -155,14 +156,14 @@ def _interrupt_until_valid(pending: dict[str, Any]) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NestedRun:
-    """The graph of one tool call, nested in the graph that runs the tool with `config`."""
+    """The graph of one tool call, nested in the graph that runs the tool."""
 
     nodes: WorkflowNodes
     config: RunnableConfig
     child_config: RunnableConfig
 
     def run(self) -> Mapping[str, Any]:
-        """Run the graph until the workflow ends; return its output, for `read_run`."""
+        """Run the graph until the workflow ends; return the output for `read_run`."""
         wait_until_saved(self.config)
         graph = build_workflow_graph(self.nodes)
         return graph.invoke(self._input, self.child_config, durability=_DURABILITY)
@@ -179,7 +180,7 @@ class NestedRun:
 
     @property
     def _input(self) -> Any:
-        """The input, in which checkpoints and traces show the parameters."""
+        """The input, which shows the parameters in checkpoints and traces."""
 
         def describe(file: Any) -> str:
             return str(file) if isinstance(file, PurePath) else f"<{len(file)} bytes>"

@@ -1,4 +1,4 @@
-"""Access to private keys of LangGraph, which nested graphs of concurrent tool calls need."""
+"""Access to private keys of LangGraph, for nested graphs of concurrent tool calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CHECKPOINT_NS = "checkpoint_ns"
 _CHECKPOINT_MAP = "checkpoint_map"
 _DURABILITY = "__pregel_durability"
 GRAPH_NAME = "coze_workflow"
-"""The name of the nested graph of a tool call, which its checkpoint namespace contains."""
+"""The name of a tool call's nested graph in its checkpoint namespace."""
 
 _MAX_ATTEMPTS = 256  # attempts to remember
 _SAVE_PAUSES = (*(0.001 * 2**n for n in range(8)), *[0.25] * 7)  # seconds between look-ups: 2 s
@@ -37,9 +37,9 @@ def build_child_config(
 ) -> RunnableConfig | None:
     """Return the config for the nested graph of a tool call.
 
-    The checkpoint namespace gets the id of the call, which `ToolNode` does not pass on: otherwise
-    it would depend on the order in which calls start. None if the call cannot interrupt: outside
-    LangGraph, or without a checkpointer.
+    The id of the call is added to the checkpoint namespace, which otherwise would depend on the
+    order in which calls start. Returns None if the call cannot interrupt: outside LangGraph, or
+    without a checkpointer.
     """
     config = config or {}
     configurable = dict(config.get("configurable") or {})
@@ -50,18 +50,18 @@ def build_child_config(
         configurable[_CHECKPOINT_NS] = f"{configurable.get(_CHECKPOINT_NS, '')}|{GRAPH_NAME}:{safe}"
         scratchpad: Any = configurable.get(_SCRATCHPAD)
         if dataclasses.is_dataclass(scratchpad) and hasattr(scratchpad, "subgraph_counter"):
-            # LangGraph appends the counter to the namespace unless it is 0, which `int()` is
+            # LangGraph appends the counter to the namespace unless it is 0, and `int()` is 0
             changed = dataclasses.replace(cast("Any", scratchpad), subgraph_counter=int)
             configurable[_SCRATCHPAD] = changed
     return {**config, "configurable": configurable}
 
 
 def wait_until_saved(config: RunnableConfig) -> None:
-    """Wait until the checkpoints that a step continues from are stored, its parents' too.
+    """Wait until the checkpoints before a step, including its parents', are stored.
 
-    With durability "async", LangGraph stores them while the step runs. If the process died before
-    that, the thread would continue from an earlier step. With "sync" they are stored already, with
-    "exit" not before the end. Gives up after 2 s, because a parent graph may have no checkpoints.
+    With durability "async", LangGraph stores them during the step. If the process dies before that,
+    the thread continues from an earlier step. With "sync" they are already stored, with "exit" only
+    at the end. The wait ends after 2 s, because a parent graph may have no checkpoints.
     """
     saver, lookups = _list_checkpoints(config)
     for lookup in lookups:
@@ -82,7 +82,7 @@ async def await_until_saved(config: RunnableConfig) -> None:
 
 
 def _list_checkpoints(config: RunnableConfig) -> tuple[Any, list[RunnableConfig]]:
-    """Return the checkpointer, and the checkpoints that it may be storing just now."""
+    """Return the checkpointer, and the checkpoints that it may still be storing."""
     configurable = config.get("configurable") or {}
     saver: Any = configurable.get(_CHECKPOINTER)
     if not saver or configurable.get(_DURABILITY, "async") != "async":
@@ -97,18 +97,18 @@ def _list_checkpoints(config: RunnableConfig) -> tuple[Any, list[RunnableConfig]
 
 @dataclasses.dataclass(kw_only=True)
 class _SiblingCalls:
-    """The tool calls of one attempt of a task, each with an event for its end."""
+    """The tool calls of one attempt of a task, with an event for the end of each call."""
 
     calls: list[asyncio.Event] = dataclasses.field(default_factory=list)
     interrupted: bool = False
 
 
 async def call_with_siblings(config: RunnableConfig, call: Callable[[], Awaitable[T]]) -> T:
-    """Await one of a task's tool calls; delay its interrupt until all have finished or interrupted.
+    """Await a tool call; delay its interrupt until all calls of the task finish or interrupt.
 
-    The first interrupt would leave the others behind as orphans, which use up the questions of
-    their runs, while their results are lost. A call that starts after the interrupt, because
-    callbacks took long, does nothing: it will be called again.
+    Otherwise the first interrupt would orphan the other calls: they would consume the questions of
+    their runs, and their results would be lost. A call that starts after the interrupt, because of
+    slow callbacks, does nothing: it will be repeated.
     """
     scratchpad = config["configurable"].get(_SCRATCHPAD)
     attempt = getattr(scratchpad, "subgraph_counter", None)  # a new object for each attempt
@@ -130,5 +130,5 @@ async def call_with_siblings(config: RunnableConfig, call: Callable[[], Awaitabl
         if not group.interrupted and all(event.is_set() for event in group.calls):
             _runtime.sibling_calls.pop(key, None)
         for old, calls in list(_runtime.sibling_calls.items())[:-_MAX_ATTEMPTS]:
-            if calls.interrupted:  # its calls have long started
+            if calls.interrupted:  # its calls have already started
                 _runtime.sibling_calls.pop(old, None)

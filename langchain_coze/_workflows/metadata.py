@@ -1,4 +1,4 @@
-"""Workflow metadata from Coze, as the name, description and inputs of tools."""
+"""Convert workflow metadata from Coze to the name, description and inputs of tools."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MAX_NAME_LENGTH = 64  # characters; the limit of models for tool names
 def describe_workflow(
     workflow_id: str, known_fields: Mapping[str, Any], policy: RetryPolicy
 ) -> Flow[dict[str, Any]]:
-    """Return the name, description and `args_schema` of a tool; known ones take precedence."""
+    """Return the name, description and `args_schema` of a tool; known values take precedence."""
     fields = {
         name: value for name in _FIELDS if (value := known_fields.get(name)) not in (None, "")
     }
@@ -70,8 +70,8 @@ def describe_workspace_workflows(
 ) -> Flow[list[dict[str, Any]]]:
     """Return the id, name, description and `args_schema` of each workflow of a workspace.
 
-    Unusable workflows are left out: unpublished ones silently, and with a warning those that the
-    token may not see or whose inputs the server does not provide.
+    Unusable workflows are omitted: unpublished ones silently, others with a warning (the token
+    lacks access, or the server does not provide the inputs).
     """
     tools: list[dict[str, Any]] = []
     for item in (yield from list_workflows(query, policy)):
@@ -102,9 +102,9 @@ def _get_mapping(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def make_tool_name(name: str, workflow_id: str, *, with_id: bool = False) -> str:
-    """Return the name of a workflow's tool: ASCII, and the same each time.
+    """Return a stable ASCII name for the tool of a workflow.
 
-    The id is part of it if the workflow's name is not a tool name, or is used twice.
+    The name contains the id if the workflow's name is not a valid tool name or not unique.
     """
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^A-Za-z0-9]+", "_", ascii_name).strip("_").lower()

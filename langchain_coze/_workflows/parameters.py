@@ -1,4 +1,4 @@
-"""Parameters of a workflow: their JSON schema, and their values as plain data. No I/O.
+"""The parameters of a workflow: JSON schemas, and values as plain data. No I/O.
 
 Coze describes the parameters as a tree of types (wire section 4.7). A file, for which JSON has no
 type, becomes a string whose key `coze_type` holds Coze's type.
@@ -23,7 +23,7 @@ from langchain_coze.errors import CozeWorkflowError
 COZE_TYPE = "coze_type"
 """The key of a JSON schema that holds Coze's type of a file."""
 
-# Coze's types that are files, and those that have another name in JSON schemas.
+# Coze's file types, and the types with another name in JSON schemas.
 _MEDIA_TYPES = {"audio", "image", "svg", "video", "voice"}
 _DOCUMENT_TYPES = {"code", "default", "doc", "document", "excel", "file", "ppt", "txt", "zip"}
 _RENAMED_TYPES = {"time": "string", "float": "number", "list": "array"}
@@ -38,7 +38,7 @@ FILE_HINT = "a URL, or the id of an uploaded file"
 def build_json_schema(
     title: str, parameters: Mapping[str, Any], description: str = ""
 ) -> dict[str, Any]:
-    """Return the JSON schema of parameters, as workflow metadata and interrupts describe them."""
+    """Return the JSON schema of the parameters in workflow metadata or an interrupt."""
     return {"title": title, "description": description, **_build_object_schema(parameters)}
 
 
@@ -74,7 +74,7 @@ def _build_property_schema(field: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parse_default(value: Any, schema: Mapping[str, Any]) -> Any:
-    """Return the default of a field, or None; Coze sends each default as text, empty if unset."""
+    """Return the default of a field, or None; Coze sends defaults as text, empty if unset."""
     if value is None or value == "":
         return None
     kind = schema.get("type")
@@ -89,7 +89,7 @@ def _parse_default(value: Any, schema: Mapping[str, Any]) -> Any:
 def to_plain_data(value: Any) -> Any:
     """Return a value as plain data: convert pydantic models, dataclasses, enums and JSON types.
 
-    Bytes and paths stay: they are files. Secrets are rejected, because their JSON is masked.
+    Bytes and paths are kept: they are files. Secrets are rejected, because their JSON is masked.
 
     Raises:
         CozeWorkflowError: The value cannot be converted to JSON.
@@ -125,9 +125,9 @@ def shorten_repr(value: Any) -> str:
 
 
 def validate_inputs(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Validate parameters against a JSON schema; return those to send.
+    """Validate parameters against a JSON schema; return the parameters to send.
 
-    None values are left out. Numbers and flags may be passed as text.
+    None values are omitted. Numbers and booleans may be passed as text.
 
     Raises:
         CozeWorkflowError: A parameter is missing, of the wrong type, or unknown.
@@ -151,7 +151,7 @@ def _validate_object(
         if name not in values and (properties.get(name) or {}).get("default") is None
     ]
     if schema.get("additionalProperties") is False:
-        problems += [f"{path}{name} is not known" for name in values if name not in properties]
+        problems += [f"{path}{name} is unknown" for name in values if name not in properties]
     return {
         name: _validate_value(properties.get(name) or {}, value, f"{path}{name}", problems)
         for name, value in values.items()
@@ -192,7 +192,7 @@ def _matches_type(kind: Any, value: Any) -> bool:
 
 
 def _coerce(kind: Any, value: Any) -> Any:
-    """Return a value of the wrong type as the expected type if it can be converted."""
+    """Convert a value to the expected type if possible."""
     if isinstance(value, str) and kind != "string":
         parsed = parse_json(value)
         return value if parsed is None else parsed

@@ -2,7 +2,7 @@
 
 LangGraph has two channels (`stream_mode="custom"` and `"tools"`), LangChain has one (custom
 events). Create the reporter in the tool itself, outside the nested graph that runs the workflow:
-events from inside would be attributed to that graph, and mostly lost.
+events from inside would be attributed to that graph, and most would be lost.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class ProgressReporter:
         self._context = contextvars.copy_context()
         self._write_custom, self._emit_delta = _find_writers(tool_call_id)
         manager: Any = self._config.get("callbacks")
-        has_parent = getattr(manager, "parent_run_id", None) is not None  # custom events need one
+        has_parent = getattr(manager, "parent_run_id", None) is not None  # events require one
         self._has_handlers = has_parent and (manager.handlers or manager.inheritable_handlers)
 
     def emit(self, message: Mapping[str, Any]) -> None:
-        """Report the data of a `Message` event, as Coze sent it."""
+        """Report the unparsed data of a `Message` event."""
         event = self._write_event(message)
         if self._has_handlers:
             dispatch_custom_event(EVENT_NAME, event, config=self._config)

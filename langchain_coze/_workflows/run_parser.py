@@ -1,8 +1,8 @@
-"""Parser for workflow runs: turns events and replies into an output or an interrupt. No I/O.
+"""Parse the events or the reply of a workflow run into an output or an interrupt. No I/O.
 
-The start of a run, and each answer, gets one response, which ends when the run ends or is
-interrupted (wire section 4.4). Nodes send their output in chunks; the result is the output of the
-end node, or else of the node that started last.
+The start of a run and each answer get one response, which ends when the run ends or is interrupted
+(wire section 4.4). Nodes send their output in chunks; the result is the output of the end node, or
+else of the node that started last.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class RunParser:
     def __init__(
         self, *, logid: str | None = None, token: str = "", earlier_messages: Sequence[Any] = ()
     ) -> None:
-        """Create a parser; it masks `token` in errors, and adds to the earlier messages."""
+        """Create a parser that masks `token` in errors and continues the earlier messages."""
         self.is_finished = False
         self.pending: RunInterrupt | None = None
         self._logid = logid
@@ -77,7 +77,7 @@ class RunParser:
     # --- Input ---------------------------------------------------------------------------------
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """Parse the next bytes of a stream; return the messages that they complete."""
+        """Parse the next bytes of a stream; return the new complete messages."""
         count = len(self._messages)
         for name, payload in self._decoder.feed(data):
             if not self.is_finished:
@@ -85,14 +85,14 @@ class RunParser:
         return self._messages[count:]
 
     def close(self) -> None:
-        """Parse the rest at the end of a stream; raise if the run has neither ended nor asked."""
+        """Parse the rest of a stream; raise unless the run has ended or is interrupted."""
         for name, payload in self._decoder.close():
             self._handle_event(name.lower(), payload)
         if not self.is_finished:
             raise make_truncated_error("The stream ended before the run did.", logid=self._logid)
 
     def record_info(self, info: RunReply | RunHistory) -> None:
-        """Keep the trace URL, the id and the usage of a reply, a history or the last event."""
+        """Record the trace URL, the id and the usage from a reply, a history or the last event."""
         self._debug_url = info.debug_url or self._debug_url
         self._execute_id = info.execute_id or self._execute_id
         self._record_usage(info.usage, info.token)
@@ -121,8 +121,8 @@ class RunParser:
             raise self._make_error(code, history.error_message or ended)
         outputs = parse_json(history.output)
         self._data = history.output
-        # Coze Studio has one level less: no key for the end node. An end node with text and one
-        # with the variable `output` look the same there (wire section 4.3).
+        # Coze Studio omits the level with the key of the end node, so an end node with text and one
+        # with the variable `output` look the same (wire section 4.3).
         if isinstance(outputs, dict) and _END_NODE_KEY in outputs:
             end_output = outputs[_END_NODE_KEY]
             self._data = end_output if isinstance(end_output, str) else to_json(end_output).decode()
@@ -233,7 +233,7 @@ def _get_query_value(url: str, name: str) -> str | None:
 
 
 def read_run_stream(parser: Any, stream: Any, reporter: Any) -> Flow[None]:
-    """Read a stream until the run ends or is interrupted, and close it; report what is parsed."""
+    """Read a stream until the run ends or is interrupted; report its messages; close it."""
     data: bytes | None = stream.buffered
     try:
         while data is not None:

@@ -19,8 +19,8 @@ _ERROR_FIELDS = ("message", "code", "status_code", "logid", "debug_url", "hint")
 class WorkflowRun(BaseModel):
     """A workflow run, finished or so far; the artifact of `CozeWorkflowTool`.
 
-    After a checkpoint the artifact of a `ToolMessage` is a dict with the same keys, because that is
-    how LangGraph stores messages.
+    After a checkpoint, the artifact of a `ToolMessage` is a dict with the same keys, because
+    LangGraph stores it this way.
 
     Source: wire sections 4.2 to 4.4.
     """
@@ -52,7 +52,7 @@ class WorkflowRun(BaseModel):
     """The token counts, if Coze sent them."""
 
     logid: str | None = None
-    """Coze's log id, which Coze support asks for."""
+    """Coze's log id, for Coze's support."""
 
 
 class WorkflowInput(TypedDict, total=False):
@@ -69,7 +69,7 @@ class WorkflowOutput(TypedDict, total=False):
 
 
 class OutputWithFailure(WorkflowOutput, total=False):
-    """Output of the graph of a tool call: also the failure of a run, see `dump_failure`."""
+    """Output of the graph of a tool call, which may be the failure of a run; see `dump_failure`."""
 
     failure: dict[str, Any] | None
 
@@ -78,10 +78,10 @@ class WorkflowState(WorkflowInput, OutputWithFailure, total=False):
     """State of a workflow's graph: plain data, so that any checkpointer can store it.
 
     Attributes:
-        pending: The interrupt that the run waits on, or None. It stays until the result of its
-            answer is known.
+        pending: The interrupt of the run, or None. It is kept until the result of its answer is
+            known.
         answer: The answer of the user.
-        attempt: The request that may be on its way; see `attempts`.
+        attempt: The request that may have been sent; see `attempts`.
     """
 
     pending: dict[str, Any] | None

@@ -32,9 +32,9 @@ The local server needs the packages of the extra `local`. Run: {command}
 
 _TARGET_HELP = (
     "a LocalBot, a LocalChatflow, a LocalWorkflow, a LocalCoze, a list of bots, a function or a "
-    "LangChain Runnable; a sample bot with a knowledge base when left out. With --profile site: a "
+    "LangChain Runnable; by default a sample bot with a knowledge base. With --profile site: a "
     "LocalSite, a graph, a Runnable or a function; a function whose first parameter is `question` "
-    "is an agent, another one a workflow / "
+    "is an agent, any other function a workflow / "
     "LocalBot、LocalChatflow、LocalWorkflow、LocalCoze、智能体列表、函数或 LangChain Runnable；"
     "不写时提供带知识库的示例智能体。使用 --profile site 时为 LocalSite、图、Runnable 或函数；"
     "第一个参数名为 question 的函数是智能体，其他函数是工作流"

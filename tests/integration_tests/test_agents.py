@@ -301,7 +301,7 @@ def test_structured_output_of_an_agent_is_refused_with_its_alternatives(
     agent = build_langchain_agent(make_chat(coze), tools, response_format=response_format)
     with pytest.raises(CozeInvalidRequestError, match="structured output") as caught:
         run(agent, make_input("hello"))
-    assert "Leave response_format out" in str(caught.value)
+    assert "Omit response_format" in str(caught.value)
     assert "JsonOutputParser" in str(caught.value)
     assert "tool_choice" not in str(caught.value)
     assert coze.requests == []
@@ -314,4 +314,4 @@ def test_structured_output_of_a_react_agent_is_refused(coze: LocalCoze, run: Run
     agent = create_react_agent(make_chat(coze), [get_weather], response_format=City)
     with pytest.raises(CozeInvalidRequestError, match="structured output") as caught:
         run(agent, make_input("hello"))
-    assert "Leave response_format out" in str(caught.value)
+    assert "Omit response_format" in str(caught.value)

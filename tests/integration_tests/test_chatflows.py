@@ -179,7 +179,7 @@ def test_unsupported_arguments_are_refused_before_any_request(coze: LocalCoze) -
     ]
     for model, question, message in (
         (make_flow(coze, app_id="7500000000000000001"), "Hi", "both bot_id and app_id are set"),
-        (make_flow(coze, response_mode="poll"), "Hi", "only streams"),
+        (make_flow(coze, response_mode="poll"), "Hi", "support only streaming"),
         (make_flow(coze, custom_variables={"a": 1}), "Hi", "does not support custom_variables"),
         *(only_cloud if coze.profile == "cloud" else ()),
     ):

@@ -355,7 +355,9 @@ def test_a_turn_inside_a_turn_of_the_same_conversation_is_refused(coze: LocalCoz
     model = make_chat(coze, SLOW, conversation_id=start_conversation(coze))
     stream = model.stream("a")
     next(stream)
-    with pytest.raises(CozeConversationBusyError, match="Read or close the other stream first"):
+    with pytest.raises(
+        CozeConversationBusyError, match="Read the other stream to its end or close it first"
+    ):
         model.invoke("b")
     assert "".join(chunk.text for chunk in stream) == "aaaa"
     assert [get_sent_texts(request) for request in list_chats(coze)] == [["a"]]

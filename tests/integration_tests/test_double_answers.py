@@ -37,7 +37,7 @@ LEG_SECONDS = 0.5  # from the results to the end of the answer
 SUBMIT = "/v3/chat/submit_tool_outputs"
 QUESTION = HumanMessage("A table, please")
 TOOL = {"name": "book", "description": "Books.", "parameters": {"type": "object"}}
-CONTINUED = "Another process or call has continued this chat"
+CONTINUED = "Another process or call has already continued this chat"
 
 
 def slow(_: str) -> Generator[Any, Any, None]:

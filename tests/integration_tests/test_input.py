@@ -119,7 +119,7 @@ def test_numbers_that_json_does_not_have_are_refused(
     coze: LocalCoze, ask: CallStyle, value: float
 ) -> None:
     for name in ("parameters", "custom_variables"):
-        with pytest.raises(CozeInvalidRequestError, match="cannot be written as JSON"):
+        with pytest.raises(CozeInvalidRequestError, match="cannot be converted to JSON"):
             ask(make_chat(coze), QUESTION, **{name: {"size": value}})
     assert coze.requests == []
 

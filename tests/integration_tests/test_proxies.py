@@ -190,7 +190,7 @@ def test_an_error_names_the_proxy_of_a_client_of_the_user(monkeypatch: pytest.Mo
     )
     strange = httpx.Client(transport=OtherTransport())
     text = catch(call_at(invoke, base_url, http_client=strange))
-    assert "own HTTP client, whose proxy is not known (ConnectError: no way)" in text
+    assert "own HTTP client, whose proxy is unknown (ConnectError: no way)" in text
     monkeypatch.setenv("ALL_PROXY", DEAD_WITH_PASSWORD)
     following = httpx.Client()
     assert f"through the proxy {DEAD} (ALL_PROXY)" in catch(
@@ -257,7 +257,7 @@ def test_a_proxy_that_cannot_be_used_is_named(
     for variable in ("ALL_PROXY", "http_proxy"):
         monkeypatch.setenv(variable, value)
         text = catch(call_at(ask, f"http://{make_host()}"), CozeInvalidRequestError)
-        assert f"{variable}={shown!r} is not the address of a proxy" in text
+        assert f"{variable}={shown!r} is not a valid proxy address" in text
         assert "提示：" in text
 
 

@@ -357,7 +357,7 @@ def test_a_named_session_gets_only_new_messages(site: SiteServer) -> None:
     history += [model.invoke(history, session_id="mine"), HumanMessage("two")]
     assert "Be brief." in site.seen[0][0][1]
     config: Any = {"configurable": {"coze_session_id": "mine"}}
-    with pytest.warns(UserWarning, match="only before its first answer"):
+    with pytest.warns(UserWarning, match="only before the first answer"):
         answer = model.invoke(history, config=config)
     assert site.seen[1][-1] == ("user", "two")
     assert answer.response_metadata["session_id"] == "mine"

@@ -46,10 +46,10 @@ def test_tools_are_refused_with_a_sentence(site: SiteServer) -> None:
     from langchain.agents import create_agent  # noqa: PLC0415 - see the importorskip above
 
     model = make_site(site)
-    with pytest.raises(CozeInvalidRequestError, match="takes none from a client"):
+    with pytest.raises(CozeInvalidRequestError, match="does not accept client tools"):
         create_coze_agent(model, [get_weather], name="site")
     agent: Any = create_agent(model, [get_weather])
-    with pytest.raises(CozeInvalidRequestError, match="takes none from a client"):
+    with pytest.raises(CozeInvalidRequestError, match="does not accept client tools"):
         agent.invoke({"messages": [("user", "hi")]})
     with pytest.raises(CozeInvalidRequestError, match="cannot return structured output"):
         model.with_structured_output({"title": "x"})

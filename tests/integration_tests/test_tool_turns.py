@@ -297,9 +297,9 @@ def test_invalid_tool_messages_and_choices_are_refused_before_any_request(coze: 
     with pytest.raises(CozeInvalidRequestError, match="no earlier message contains"):
         model.invoke([QUESTION, ToolMessage("x", tool_call_id="unknown")])
     for choice in ("any", "get_weather", "none", {"type": "function"}):
-        with pytest.raises(CozeInvalidRequestError, match="decides itself which tools"):
+        with pytest.raises(CozeInvalidRequestError, match="decides which tools"):
             model.bind_tools([TOOL], tool_choice=choice)  # type: ignore[arg-type] # a dict
-        with pytest.raises(ValueError, match="decides itself which tools"):
+        with pytest.raises(ValueError, match="decides which tools"):
             model.invoke("Hi", tool_choice=choice)
     with pytest.raises(CozeInvalidRequestError, match="cannot return structured output"):
         model.with_structured_output(TOOL)

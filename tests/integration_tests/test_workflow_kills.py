@@ -216,7 +216,7 @@ def test_an_answer_that_is_refused_does_not_reach_the_model(coze: LocalCoze, run
     graph = build_send_graph(tool, [make_call(name="a")], InMemorySaver())
     (wait,) = run(graph, START_INPUT, make_thread_config())["__interrupt__"]
     tool.resume(CozeWorkflowInterrupt(pending=wait.value), "by another process")
-    with pytest.raises(CozeUnknownResultError, match="may have received it already") as raised:
+    with pytest.raises(CozeUnknownResultError, match="has already received it") as raised:
         run(graph, Command(resume="x"), make_thread_config())
     assert not is_retryable(raised.value)
     assert get_tool_messages(graph.get_state(make_thread_config()).values) == []

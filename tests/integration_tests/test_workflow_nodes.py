@@ -285,7 +285,7 @@ def test_an_answer_that_cannot_be_sent_is_requested_again(run: RunStyle, tmp_pat
         run(graph, {"parameters": {}}, make_thread_config())
         state = run(graph, Command(resume={"photo": str(path)}), make_thread_config())
         (wait,) = state["__interrupt__"]
-        assert "Only a program may pass a path" in wait.value["error"]
+        assert "Paths are accepted only from code" in wait.value["error"]
         state = run(graph, Command(resume={"photo": "https://h/t.png"}), make_thread_config())
         assert state["output"] == {"url": "https://h/t.png"}
         assert (len(list_started_runs(cloud)), len(list_sent_answers(cloud))) == (1, 1)

@@ -223,7 +223,7 @@ def test_an_interrupted_turn_continues_in_its_conversation_in_every_mode() -> No
     assert (get_texts(plan.messages), plan.conversation_id) == (["q2"], "v1")
     assert plan.expected_last_turn == LastTurn(chat_id="c1", state="interrupt")
     unsaved = make_answer("Which city?", finish="interrupt", metadata={"auto_save_history": False})
-    with pytest.warns(UserWarning, match="had asked its user a question in a chat that was not"):
+    with pytest.warns(UserWarning, match="asked its question in a chat that was not"):
         plan = plan_turn([Q1, unsaved, Q2], STATELESS)
     assert (len(plan.messages), plan.conversation_id) == (3, None)
 

@@ -244,9 +244,9 @@ def test_files_are_accepted_in_every_form(tmp_path: Path) -> None:
 def test_a_model_must_not_read_files_of_this_machine(tmp_path: Path) -> None:
     path = tmp_path / "secret.txt"
     path.write_text("SECRET")
-    with pytest.raises(CozeWorkflowError, match="Only a program may pass a path"):
+    with pytest.raises(CozeWorkflowError, match="Paths are accepted only from code"):
         parse_file(str(path), "network")
-    with pytest.raises(CozeWorkflowError, match="Only a program may pass a path"):
+    with pytest.raises(CozeWorkflowError, match="Paths are accepted only from code"):
         parse_file(path, "coercion")  # made from a string
     assert parse_file(path, "network").data == b"SECRET"  # from a program
 

@@ -111,7 +111,7 @@ def test_a_second_answer_to_a_question_is_refused(
     with pytest.raises(CozeWorkflowError) as late:
         resume_run(made, caught.value, "no")
     assert late.value.code in {4000, 4315}
-    assert "may have received it already" in str(late.value)
+    assert "has already received it" in str(late.value)
     assert "start a new" not in str(late.value)
 
 
@@ -187,7 +187,7 @@ def test_parameters_accept_files_in_every_form(
     assert json.loads(call_tool(flow, {"photo": "https://h/t.png"}))["url"] == "https://h/t.png"
     message = call_tool(flow, make_call({"photo": str(path)}))
     assert message.status == "error"
-    assert "Only a program may pass a path" in message.content
+    assert "Paths are accepted only from code" in message.content
 
 
 # --- Names and parameters from Coze ---------------------------------------------------------------
