@@ -42,7 +42,7 @@ def test_every_call_has_the_expected_result(
     assert matrix.lines(sdk, profile)[call] == told.line, what
 
 
-def test_studio_has_no_route_for_what_is_not_tried_there() -> None:
+def test_studio_lacks_the_routes_that_are_not_tried() -> None:
     not_tried = {call for call in CALLS if not expected(call, "cozepy", "studio").line}
     assert not_tried == {"chat.submit_tool_outputs.stream", "chat.submit_tool_outputs.poll"}
     with server("studio") as coze:

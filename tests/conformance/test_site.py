@@ -135,7 +135,7 @@ def test_a_failed_workflow_raises(workflow: str, mode: Any) -> None:
     assert caught.value.code == 201003
 
 
-def test_the_two_kinds_of_projects_are_told_apart(agent: str, workflow: str) -> None:
+def test_the_two_kinds_of_projects_are_distinguished(agent: str, workflow: str) -> None:
     with pytest.raises(CozeInvalidRequestError, match="ChatCozeSite"):
         CozeSiteTool.from_site(agent, **FIELDS)
     with pytest.raises(CozeInvalidRequestError, match="CozeSiteTool"):

@@ -146,7 +146,7 @@ def test_memory_survives_a_restart() -> None:
     assert "So far you have said: My name is 小明. What is my name?" in done.stdout
 
 
-def test_memory_sends_only_what_is_new() -> None:
+def test_memory_sends_only_new_messages() -> None:
     pytest.importorskip("langgraph.checkpoint.sqlite")
     with LocalCoze(LocalBot(lambda question: question, name="echo")) as coze:
         done = run_example("memory_sqlite.py", env=build_account_environment(coze))

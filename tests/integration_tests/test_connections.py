@@ -103,7 +103,7 @@ def make_model_at(server: Tap) -> ChatCoze:
     return ChatCoze(bot_id="1", api_key="pat_x", base_url=server.base_url, timeout=5)
 
 
-def test_an_error_status_is_no_stream_whatever_its_type_says() -> None:
+def test_an_error_status_is_no_stream_whatever_its_content_type() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:

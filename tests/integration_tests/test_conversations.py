@@ -147,7 +147,7 @@ def test_every_method_of_the_model_uses_the_conversation_of_the_config(coze: Loc
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_thread_sends_only_what_is_new(coze: LocalCoze, ask: CallStyle) -> None:
+def test_a_thread_sends_only_new_messages(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze, conversation="thread")
     history: list[BaseMessage] = [SystemMessage("Be brief.")]
     for question in ("one", "two", "three"):
@@ -166,7 +166,7 @@ def test_a_thread_sends_only_what_is_new(coze: LocalCoze, ask: CallStyle) -> Non
 
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_forks_and_replays_hear_nothing_of_what_came_later(
+def test_forks_and_replays_do_not_see_later_messages(
     coze: LocalCoze, ask: CallStyle, *, known: bool
 ) -> None:
     model = make_chat(coze, conversation="thread")
@@ -224,7 +224,7 @@ def test_a_conversation_begins_where_the_last_turn_cannot_be_verified(
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_turn_that_broke_off_is_not_repeated_into_its_conversation(
+def test_a_turn_that_was_cut_off_is_not_repeated_in_its_conversation(
     coze: LocalCoze, ask: CallStyle
 ) -> None:
     model = make_chat(coze, conversation="thread")
@@ -237,7 +237,7 @@ def test_a_turn_that_broke_off_is_not_repeated_into_its_conversation(
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_turn_that_was_given_up_is_not_repeated_into_its_conversation(
+def test_an_abandoned_turn_is_not_repeated_in_its_conversation(
     coze: LocalCoze, ask: CallStyle
 ) -> None:
     fields: Any = {"bot": SLOW, "conversation": "thread", "response_mode": "poll"}

@@ -117,13 +117,13 @@ def full_listener() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_connecting(full_listener: str, ask: CallStyle) -> None:
+def test_a_deadline_ends_connecting(full_listener: str, ask: CallStyle) -> None:
     expect_deadline(lambda: ask(make_model(full_listener), "Hi"), may_have_started=False)
 
 
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_the_reply_of_a_chat(ask: CallStyle, phase: str) -> None:
+def test_a_deadline_ends_the_reply_of_a_chat(ask: CallStyle, phase: str) -> None:
     with serve_raw({CHAT: PHASES[phase]}) as server:
         model = make_model(server.base_url)
         expect_deadline(lambda: ask(model, "Hi"), may_have_started=True)
@@ -258,7 +258,7 @@ def test_the_token_of_an_async_function() -> None:
 
 @pytest.mark.parametrize("phase", ["head", "1xx replies", "no head", "JSON body"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_an_upload(ask: CallStyle, phase: str) -> None:
+def test_a_deadline_ends_an_upload(ask: CallStyle, phase: str) -> None:
     with serve_raw({UPLOAD: PHASES[phase]}) as server:
         model = make_model(server.base_url)
         expect_deadline(lambda: ask(model, [IMAGE]), may_have_started=False)
@@ -266,7 +266,7 @@ def test_an_upload(ask: CallStyle, phase: str) -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_an_upload_of_another_caller(ask: CallStyle) -> None:
+def test_a_deadline_ends_the_wait_for_the_upload_of_another_caller(ask: CallStyle) -> None:
     with serve_raw({UPLOAD: [1.5]}) as server, ThreadPoolExecutor() as pool:
         other = pool.submit(make_model(server.base_url, max_duration=None).invoke, [IMAGE])
         wait_until(lambda: server.paths)
@@ -293,14 +293,14 @@ def test_the_turn_of_another_caller_in_the_conversation(ask: CallStyle) -> None:
 
 @pytest.mark.parametrize("timeout", [30.0, None])
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_client_of_the_user(phase: str, timeout: Any) -> None:
+def test_deadlines_apply_to_a_user_supplied_client(phase: str, timeout: Any) -> None:
     with serve_raw({CHAT: PHASES[phase]}) as server, httpx.Client(timeout=timeout) as client:
         model = make_model(server.base_url, http_client=client)
         expect_deadline(lambda: model.invoke("Hi"), may_have_started=True)
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_an_async_client_of_the_user(phase: str) -> None:
+def test_deadlines_apply_to_a_user_supplied_async_client(phase: str) -> None:
     async def run(base_url: str) -> None:
         async with httpx.AsyncClient(timeout=60) as client:
             await make_model(base_url, http_async_client=client).ainvoke("Hi")
@@ -316,7 +316,7 @@ def test_connecting_with_a_client_of_the_user(full_listener: str) -> None:
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_timeout_object_of_the_user(ask: CallStyle) -> None:
+def test_deadlines_apply_with_an_httpx_timeout(ask: CallStyle) -> None:
     with serve_raw({CHAT: SILENCE}) as server:
         model = make_model(server.base_url, timeout=httpx.Timeout(30.0))
         expect_deadline(lambda: ask(model, "Hi"), may_have_started=True)

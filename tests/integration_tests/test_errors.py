@@ -519,7 +519,7 @@ def make_poller(coze: LocalCoze, **fields: Any) -> ChatCoze:
     return make_chat(coze, response_mode="poll", **fields)
 
 
-def test_a_poll_that_takes_too_long_is_a_timeout() -> None:
+def test_polling_for_too_long_raises_a_timeout() -> None:
     slow = LocalBot(lambda _: "x", name="slow", delay=3)
     with LocalCoze(slow) as server:
         for ask in (invoke, ainvoke):

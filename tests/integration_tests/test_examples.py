@@ -114,7 +114,7 @@ def measure(line: str) -> int:
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in line)
 
 
-def test_quickstart_talks_to_the_account_of_the_environment() -> None:
+def test_quickstart_uses_the_account_of_the_environment() -> None:
     tea = LocalBot(name="tea", knowledge=LocalKnowledge(["Tea grows on hills."]))
     with LocalCoze(tea) as coze:
         env = build_account_environment(coze)

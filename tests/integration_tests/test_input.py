@@ -295,9 +295,7 @@ def test_a_file_name_that_cannot_be_encoded_is_corrected(coze: LocalCoze, ask: C
 
 @pytest.mark.parametrize("mime_type", ["text/plain\r\nX-Evil: 1", "text", "图片/png", "a/b c"])
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_mime_type_that_is_none_is_refused(
-    coze: LocalCoze, ask: CallStyle, mime_type: str
-) -> None:
+def test_an_invalid_mime_type_is_rejected(coze: LocalCoze, ask: CallStyle, mime_type: str) -> None:
     block = {"type": "file", "base64": b"x", "mime_type": mime_type}
     with pytest.raises(CozeInvalidRequestError, match="is not a MIME type"):
         ask(make_chat(coze), [HumanMessage(["Read it.", block])])

@@ -184,7 +184,7 @@ def test_a_blocking_call_inside_a_loop_does_not_wait_for_itself(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_fork_fetches_a_token_of_its_own(coze: LocalCoze, app: LocalOAuthApp) -> None:
+def test_a_fork_fetches_its_own_token(coze: LocalCoze, app: LocalOAuthApp) -> None:
     auth = make_auth(app, base_url=coze.base_url)
     ours = auth.token
     read, write = os.pipe()
@@ -216,7 +216,7 @@ def test_a_coroutine_function_may_return_the_token(coze: LocalCoze, app: LocalOA
 # --- Sessions ------------------------------------------------------------------------------------
 
 
-def test_each_session_has_a_token_and_conversations_of_its_own() -> None:
+def test_each_session_has_its_own_token_and_conversations() -> None:
     def count(_question: str, turn: Turn) -> str:
         return str(len(turn.messages))
 
@@ -359,7 +359,7 @@ def test_a_wrong_clock_is_reported(
     assert "NTP" in (caught.value.hint or "")
 
 
-def test_a_slightly_wrong_clock_does_no_harm(coze: LocalCoze, app: LocalOAuthApp) -> None:
+def test_a_small_clock_skew_is_tolerated(coze: LocalCoze, app: LocalOAuthApp) -> None:
     auth = make_auth(app, base_url=coze.base_url, duration_seconds=40)
     for offset in (45, -45):
         coze.clock_offset = offset
@@ -405,7 +405,7 @@ class CountingTransport(httpx.BaseTransport):
         (httpx.Response(429, headers={"retry-after": "0"}), CozeRateLimitError),
     ],
 )
-def test_a_failed_exchange_is_repeated_only_max_retries_times(
+def test_a_failed_exchange_is_retried_at_most_max_retries_times(
     app: LocalOAuthApp, answer: Any, kind: type[Exception], retries: int
 ) -> None:
     transport = CountingTransport(answer)

@@ -160,7 +160,7 @@ def test_lower_case_and_the_scheme_take_precedence(
 
 @pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
 @pytest.mark.parametrize("ask", [invoke, ainvoke])
-def test_an_error_says_why_the_proxy_is_not_used(
+def test_an_error_explains_why_the_proxy_is_not_used(
     ask: CallStyle, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", DEAD_WITH_PASSWORD)

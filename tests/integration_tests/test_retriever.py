@@ -325,7 +325,7 @@ def test_a_workflow_gives_its_documents(coze: LocalCoze, search: SearchStyle) ->
 
 
 @both_search_styles
-def test_the_bot_of_the_environment_is_not_that_of_a_workflow(
+def test_the_bot_of_the_environment_is_not_used_for_a_workflow(
     coze: LocalCoze, search: SearchStyle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COZE_BOT_ID", BOT.bot_id)

@@ -298,7 +298,7 @@ def test_system_messages_may_be_ignored_or_refused(site: SiteServer) -> None:
 
 @pytest.mark.parametrize("mode", ["stream", "run"])
 @EACH_STYLE
-def test_a_thread_sends_only_what_is_new(site: SiteServer, mode: Any, call: CallStyle) -> None:
+def test_a_thread_sends_only_new_messages(site: SiteServer, mode: Any, call: CallStyle) -> None:
     model = make_site(site.base_url, session="thread", response_mode=mode)
     history: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("one")]
     for question in ("two", "three"):
@@ -474,7 +474,7 @@ def test_base64_images_need_another_mode(mode: Any, site: SiteServer) -> None:
         {"type": "image", "file_id": "741"},
     ],
 )
-def test_any_other_file_is_rejected_before_the_request(
+def test_other_files_are_rejected_before_the_request(
     block: dict[str, Any], mode: Any, site: SiteServer
 ) -> None:
     with pytest.raises(CozeInvalidRequestError):

@@ -111,7 +111,7 @@ def test_a_failed_node_can_be_tried_again(site: SiteServer) -> None:
 
 
 @pytest.mark.parametrize("session", ["stateless", "thread"])
-def test_a_worker_of_a_supervisor(site: SiteServer, session: Any) -> None:
+def test_a_site_agent_is_a_worker_of_a_supervisor(site: SiteServer, session: Any) -> None:
     supervisor = pytest.importorskip("langgraph_supervisor")
     workers = [
         create_coze_agent(make_site(site, session=session), name=name)
@@ -127,7 +127,7 @@ def test_a_worker_of_a_supervisor(site: SiteServer, session: Any) -> None:
     assert question in site.seen[-1][-1][1]
 
 
-def test_a_member_of_a_swarm(site: SiteServer) -> None:
+def test_a_site_agent_is_a_member_of_a_swarm(site: SiteServer) -> None:
     swarm = pytest.importorskip("langgraph_swarm")
     agents = [create_coze_agent(make_site(site, session="thread"), name=name) for name in "ab"]
     team = swarm.create_swarm(agents, default_active_agent="a").compile(

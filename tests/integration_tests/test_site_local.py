@@ -88,7 +88,7 @@ def test_each_way_to_run_a_workflow(mode: Any) -> None:
         assert tool.invoke({"a": 1}) == '{"total": 3.0}'
 
 
-def test_a_project_without_tasks_says_so() -> None:
+def test_a_project_without_tasks_is_reported() -> None:
     with (
         LocalSite(workflow=add, faults="no_async") as site,
         pytest.raises(CozeNotFoundError, match="no route POST /async_run"),

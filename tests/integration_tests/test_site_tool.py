@@ -344,7 +344,7 @@ def test_a_finished_task_of_the_real_server() -> None:
     assert json.loads(text) == OUTPUT
 
 
-def test_a_task_that_never_ends_is_given_up() -> None:
+def test_polling_of_an_endless_task_times_out() -> None:
     with serve_task("17a_async_task_running") as server, pytest.raises(CozeTimeoutError) as caught:
         make_tool(server.base_url, run_mode="async", poll_timeout=0.1).invoke(INPUTS)
     assert "poll_timeout" in str(caught.value)

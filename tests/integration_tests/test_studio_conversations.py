@@ -100,7 +100,7 @@ def test_a_question_alone_is_sent_unchanged(
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_thread_sends_only_what_is_new(ask: CallStyle) -> None:
+def test_a_thread_sends_only_new_messages(ask: CallStyle) -> None:
     with serve_recordings("01-chat-stream") as server:
         model = make_model(server, server="studio", conversation="thread")
         history: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("one")]
@@ -354,7 +354,7 @@ def test_the_conversation_of_a_chatflow_is_created_first_and_kept(ask: CallStyle
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_fork_of_a_chatflow_s_thread_gets_a_conversation_of_its_own(ask: CallStyle) -> None:
+def test_a_fork_of_a_chatflow_s_thread_gets_its_own_conversation(ask: CallStyle) -> None:
     nothing = b'{"code":0,"data":[]}'
     with serve_recordings(
         "73-cf-conv-bot", nothing, make_created_reply(), "73-cf-conv-bot"

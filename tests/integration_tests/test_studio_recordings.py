@@ -69,7 +69,7 @@ def test_a_polled_turn_without_an_answer_is_an_error(
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_model_that_says_nothing_is_no_error(ask: CallStyle) -> None:
+def test_an_empty_answer_of_a_model_is_not_an_error(ask: CallStyle) -> None:
     with serve_script(read_recording("111-emptyans")) as server:
         message = ask(make_model(server), "q")
     assert (message.content, message.response_metadata["finish_reason"]) == ("", "stop")
@@ -149,7 +149,7 @@ def test_an_asynchronous_run_that_waits_is_an_interrupt(*, use_async: bool) -> N
 
 
 @pytest.mark.parametrize("use_async", [False, True])
-def test_an_asynchronous_run_that_failed_is_told_to_the_model(*, use_async: bool) -> None:
+def test_a_failed_asynchronous_run_is_reported_to_the_model(*, use_async: bool) -> None:
     with serve_run("51-run-history-failed") as (tool, _):
         message = run_tool(tool, use_async=use_async)
     assert message.status == "error"

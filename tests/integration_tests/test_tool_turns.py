@@ -326,9 +326,7 @@ def test_a_tool_turn_is_never_answered_from_a_cache(coze: LocalCoze, ask: CallSt
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)
-def test_a_server_without_submit_says_that_it_may_be_a_studio(
-    coze: LocalCoze, ask: CallStyle
-) -> None:
+def test_a_server_without_submit_gives_a_hint_about_studio(coze: LocalCoze, ask: CallStyle) -> None:
     asking = ask(make_chat(coze).bind_tools([TOOL]), [QUESTION])
     with LocalCoze(WEATHER, profile="studio") as studio:
         model = make_chat(studio).bind_tools([TOOL])

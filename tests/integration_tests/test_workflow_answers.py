@@ -338,7 +338,7 @@ def test_a_question_without_a_checkpointer_is_raised(
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_a_graph_without_a_checkpointer_runs_what_does_not_ask(
+def test_a_graph_without_a_checkpointer_runs_workflows_without_questions(
     coze: LocalCoze, run: RunStyle
 ) -> None:
     graph = build_tool_node_graph(make_tool(coze), [make_call(name="a", questions=0)])

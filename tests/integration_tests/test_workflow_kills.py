@@ -250,7 +250,7 @@ def test_a_refused_start_may_be_repeated_by_another_process(
 
 
 @pytest.mark.parametrize("run", INVOKE_STYLES)
-def test_a_retry_policy_repeats_only_what_was_refused(coze: LocalCoze, run: RunStyle) -> None:
+def test_a_retry_policy_repeats_only_refused_requests(coze: LocalCoze, run: RunStyle) -> None:
     tool, policy = make_tool(coze, max_retries=0), RetryPolicy(initial_interval=0.01, jitter=False)
     graph: Any = StateGraph(MessagesState)
     graph.add_node("tools", ToolNode([tool]), retry_policy=policy)

@@ -166,7 +166,7 @@ def test_a_plain_text_block_stays_text() -> None:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml"),
     ],
 )
-def test_the_type_of_an_image_is_that_of_its_bytes(data: bytes, mime_type: str) -> None:
+def test_the_type_of_an_image_comes_from_its_bytes(data: bytes, mime_type: str) -> None:
     found = parse_block({"type": "image", "base64": data, "mime_type": "image/png"})
     assert isinstance(found, Attachment)
     assert found.mime_type == mime_type

@@ -183,7 +183,7 @@ def test_importing_it_imports_neither_httpx_nor_jwt() -> None:
 # --- The JWT -------------------------------------------------------------------------------------
 
 
-def test_each_request_has_a_jwt_of_its_own() -> None:
+def test_each_request_has_its_own_jwt() -> None:
     auth = make_auth(
         session_name=lambda: "ada", session_context={"device_info": {"device_id": "1"}}
     )
@@ -201,7 +201,7 @@ def test_each_request_has_a_jwt_of_its_own() -> None:
     assert not signer.invalidate()
 
 
-def test_what_is_not_given_is_not_sent() -> None:
+def test_unset_options_are_not_sent() -> None:
     grant = make_auth()._build_token_request("http://127.0.0.1:8888")
     claims = jwt.decode(grant.sign(), options={"verify_signature": False})
     assert claims.keys() == {"iss", "aud", "iat", "exp", "jti"}
@@ -247,7 +247,7 @@ def test_equal_apps_and_sessions_share_a_token() -> None:
     assert len({key(), *others}) == len(others) + 1
 
 
-def test_the_server_is_that_of_the_model_unless_another_is_named() -> None:
+def test_the_server_defaults_to_that_of_the_model() -> None:
     settings = Settings(base_url="https://gateway.example", headers={"x-gateway": "1"})
     assert make_auth().make_token_source(settings)._settings == settings
     own = make_auth(base_url="https://api.coze.com/").make_token_source(settings)._settings
@@ -411,7 +411,7 @@ def test_a_reply_without_a_token_is_an_error() -> None:
             )
 
 
-def test_an_internal_error_is_the_server_s() -> None:
+def test_an_internal_error_is_a_server_error() -> None:
     with pytest.raises(CozeServerError, match="internal_error"):
         run_with_replies(
             fetch_token(make_grant(), oauth_tokens, RetryPolicy()),

@@ -136,7 +136,7 @@ def test_a_recall_is_sent_and_then_the_answer_held_back(
     assert events == parse_events(wire.stream_bytes("coze", 5))
 
 
-async def test_the_clock_of_a_recall_ends_when_documents_are_there(server_port: int) -> None:
+async def test_the_clock_of_a_recall_stops_once_documents_are_returned(server_port: int) -> None:
     job = jobs.Job("recall", mode="recall", deltas=3, width=300, repeat=3)
     left = jobs.recall(RawHttpx(server_port), job)
     also = await jobs.arecall(RawHttpx(server_port), job)

@@ -122,7 +122,7 @@ def test_a_turn_that_had_started_is_not_retryable() -> None:
     assert not is_retryable(unheard.with_context(may_have_started=True))
 
 
-def test_statuses_decide_what_codes_do_not() -> None:
+def test_http_statuses_decide_where_codes_do_not() -> None:
     kinds = {
         400: errors.CozeInvalidRequestError,
         401: errors.CozeAuthenticationError,
@@ -159,7 +159,7 @@ def test_an_error_survives_pickle_and_copy() -> None:
     assert "debug_url https://h/d" in str(error)
 
 
-def test_an_error_without_words_still_says_something() -> None:
+def test_an_error_without_a_message_has_a_default_message() -> None:
     assert str(CozeError()) == "CozeError"
     first, english, chinese = str(make_error(None, "m", status_code=418)).splitlines()
     assert first == "m (HTTP 418)"

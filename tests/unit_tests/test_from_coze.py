@@ -204,7 +204,9 @@ def make_action(*calls: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("kind", ["reply_message", "require_info"])
 @pytest.mark.parametrize("whole", [True, False])
-def test_an_action_of_another_type_is_a_question_not_a_tool_call(*, kind: str, whole: bool) -> None:
+def test_an_action_of_another_type_is_a_question_and_not_a_tool_call(
+    *, kind: str, whole: bool
+) -> None:
     question = make_event("conversation.message.completed", **make_answer("1", "哪一天？"))
     stream = question + make_action(REPLY_MESSAGE | {"type": kind})
     message = read_message(stream + b'event:done\ndata:"[DONE]"\n\n', whole=whole)

@@ -93,7 +93,7 @@ def drive(flow: Generator[Any, Any, Any], answers: list[Any]) -> tuple[list[Any]
         (STREAM, make_refusal(5000), False),
     ],
 )
-def test_only_what_has_started_nothing_is_repeated(
+def test_only_requests_that_started_nothing_are_retried(
     request_: Request, failure: Any, *, repeated: bool
 ) -> None:
     stream = FakeStream(b"event:x\ndata:1\n\n")
@@ -104,7 +104,7 @@ def test_only_what_has_started_nothing_is_repeated(
     assert sum(isinstance(command, Sleep) for command in commands) == repeated
 
 
-def test_requests_are_repeated_only_max_retries_times() -> None:
+def test_requests_are_retried_at_most_max_retries_times() -> None:
     commands, result = drive(
         send_with_retry(POST, RetryPolicy(max_retries=2)), [make_refusal(4009)] * 3
     )
@@ -194,7 +194,7 @@ def test_an_empty_stream_is_left_to_the_turn() -> None:
         ("/v3/chat", False, "Check base_url"),
     ],
 )
-def test_the_server_decides_what_a_missing_route_means(
+def test_the_meaning_of_a_missing_route_depends_on_the_server(
     status: int, path: str, hint: str, *, is_studio: bool
 ) -> None:
     reply = Reply(status_code=status, body=b"page not found")
@@ -205,7 +205,7 @@ def test_the_server_decides_what_a_missing_route_means(
     assert hint in str(error.hint)
 
 
-def test_studio_says_itself_that_it_lacks_a_route() -> None:
+def test_studio_itself_reports_a_missing_route() -> None:
     body = b'{"code":401,"msg":"missing session_key in cookie"}'  # recording 11
     reply = Reply(status_code=401, body=body)
     flow = send_with_retry(Request(method="GET", path="/v1/workflows"), RetryPolicy(0))
@@ -249,11 +249,11 @@ def test_replies_without_an_error_give_none(body: bytes) -> None:
     assert find_error(Reply(status_code=200, body=body), stream=False) is None
 
 
-def test_json_where_a_stream_was_asked_for_is_an_error() -> None:
+def test_json_instead_of_a_requested_stream_is_an_error() -> None:
     assert isinstance(find_error(OK, stream=True), CozeInvalidRequestError)
 
 
-def test_the_log_id_comes_from_wherever_it_stands() -> None:
+def test_the_log_id_is_read_from_any_of_its_places() -> None:
     for reply in (
         make_refusal(4000),
         make_refusal(4000, 200, **{"x-tt-logid": "L"}),
@@ -271,7 +271,7 @@ def test_a_token_in_an_answer_goes_nowhere() -> None:
     assert "abcdef" not in f"{error} {error!r} {error.response} {vars(error)}"
 
 
-def test_the_token_that_was_sent_is_masked_whatever_it_looks_like() -> None:
+def test_a_sent_token_of_any_form_is_masked() -> None:
     for body in (b'{"code":4100,"msg":"bad opaque-gateway-key"}', b"bad opaque-gateway-key"):
         error = find_error(Reply(401, body=body, token="opaque-gateway-key"), stream=False)
         assert "opaque" not in f"{error} {error!r} {vars(error)}"
@@ -373,7 +373,7 @@ def test_polling_gives_up_in_time() -> None:
     assert [c.seconds for c in commands if isinstance(c, Sleep)] == [1.0, 1.0]
 
 
-def test_a_reply_that_names_no_chat_is_not_asked_for() -> None:
+def test_a_reply_without_a_chat_id_is_not_polled() -> None:
     commands, error = run_polling(Reply(200, {"x-tt-logid": "L"}, b'{"code":0,"msg":""}'))
     assert isinstance(error, CozeServerError)
     assert error.logid == "L"

@@ -41,7 +41,7 @@ class CountingFactory:
         return number, self.seconds
 
 
-def test_threads_and_tasks_share_what_one_of_them_makes() -> None:
+def test_threads_and_tasks_share_a_created_value() -> None:
     cache, make = TTLCache(), CountingFactory()
 
     async def several() -> list[int]:

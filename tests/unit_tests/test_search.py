@@ -113,7 +113,7 @@ def test_heartbeats_and_other_agents_do_not_complete_a_recall(follows: bytes) ->
     assert get_texts(search) == ["text", "more"]
 
 
-def test_ranks_go_on_over_several_recalls() -> None:
+def test_ranks_continue_over_several_recalls() -> None:
     search = read_recalls(make_recall("a", "b", number="1"), make_recall("c", number="2"))
     ranks = [chunk["metadata"]["rank"] for found in search.recalls for chunk in found.chunks]
     assert ranks == [1, 2, 3]
@@ -131,7 +131,7 @@ def test_a_late_recall_is_waited_for() -> None:
     assert not search.is_complete
 
 
-def test_a_turn_without_a_recall_is_over_when_the_bot_says_so() -> None:
+def test_a_turn_without_a_recall_ends_when_the_bot_reports_it() -> None:
     search = read_recalls(TURN)
     assert (search.recalls, search.is_complete, search.is_finished) == ([], False, True)
 

@@ -166,7 +166,7 @@ PARTS = st.lists(st.sampled_from(["answer a", "answer b", "thinking a", "thinkin
 
 
 @given(parts=PARTS, cuts=st.lists(st.integers(0, 3000)))
-def test_what_comes_between_the_text_frames_is_never_skipped(
+def test_frames_between_the_text_frames_are_never_skipped(
     *, parts: list[str], cuts: list[int]
 ) -> None:
     frames = [
@@ -207,7 +207,7 @@ def test_interleaved_answers_do_not_mix() -> None:
     assert read([*frames, END])[0] == "a1 a2\n\nb1 b2"
 
 
-def test_an_answer_that_goes_on_after_a_tool_call_loses_nothing() -> None:
+def test_an_answer_that_continues_after_a_tool_call_is_complete() -> None:
     call = frame("tool_request", {"tool_call_id": "c", "tool_name": "f", "parameters": {"f": {}}})
     frames = [frame("answer", "a1", msg_id="a"), call, frame("answer", "a2", msg_id="a"), END]
     text, message, _ = read(frames)
@@ -323,7 +323,7 @@ EXCEPTIONS = {
 
 
 @pytest.mark.parametrize("message", EXCEPTIONS)
-def test_an_exception_that_the_server_does_not_know_is_told_by_its_class(message: str) -> None:
+def test_an_exception_unknown_to_the_server_is_identified_by_its_class(message: str) -> None:
     _, _, error = read([frame("message_end", {"code": "900002", "message": message})])
     assert type(error) is EXCEPTIONS[message]
     assert error.code == 900002

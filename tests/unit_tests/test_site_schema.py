@@ -65,7 +65,7 @@ def test_types_defaults_and_descriptions_stay() -> None:
     assert fields["guest"]["properties"]["name"]["description"] == "Who"
 
 
-def test_a_file_is_a_link_wherever_it_stands() -> None:
+def test_a_file_is_sent_as_a_link_at_any_position() -> None:
     fields = SCHEMA["properties"]
     for schema in (fields["guest"]["properties"]["photo"], fields["photos"]["items"]):
         assert schema["type"] == "string"

@@ -35,7 +35,7 @@ def test_the_right_answer_passes() -> None:
     check_text(RIGHT, "c7")
 
 
-def test_only_what_there_is_more_of_is_left_over() -> None:
+def test_only_an_increase_is_reported() -> None:
     before = Figures(memory=90, files=12, threads=2, tasks=1)
     assert Figures(memory=300, files=12, threads=1, tasks=0).exceed(before) == []
     more = Figures(memory=90, files=13, threads=3, tasks=2)

@@ -136,7 +136,7 @@ def test_raw_json_without_any_line_end_comes_at_the_end() -> None:
 
 
 @pytest.mark.parametrize("tail", [b"event:done\ndata:1\n", b"event:done\ndata:1", b'{"code":41'])
-def test_an_event_that_is_cut_is_never_given_out(tail: bytes) -> None:
+def test_a_truncated_event_is_never_returned(tail: bytes) -> None:
     assert decode(b"event:x\ndata:1\n\n" + tail) == [Event("x", b"1")]
 
 

@@ -80,7 +80,7 @@ def test_messages_are_emitted_as_they_arrive() -> None:
 
 
 @pytest.mark.parametrize("title", ["End", "", "结束"])
-def test_the_output_of_the_end_node_is_the_result_wherever_it_stands(title: str) -> None:
+def test_the_output_of_the_end_node_is_the_result_at_any_position(title: str) -> None:
     stream = (
         make_message("Tea", title, last=False),
         make_message("!", title, seq=1),

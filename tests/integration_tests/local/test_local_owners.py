@@ -222,7 +222,7 @@ def test_nobody_reads_the_files_of_others(coze: LocalCoze, owner: str, stranger:
         assert said == [wanted]
 
 
-def test_a_named_conversation_is_its_owners(coze: LocalCoze) -> None:
+def test_a_named_conversation_belongs_to_its_owner(coze: LocalCoze) -> None:
     mine, theirs = users(coze, "main"), users(coze, "other")
     named = {"name": "of main alone"}
     assert mine.ask("POST", "/v1/conversation/create", json=named)["code"] == 0

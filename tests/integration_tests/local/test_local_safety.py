@@ -279,7 +279,7 @@ def test_invalid_request_heads_close_the_connection(
 # --- Stopping ------------------------------------------------------------------------------------
 
 
-def test_stop_hangs_up_on_everyone(caplog: pytest.LogCaptureFixture) -> None:
+def test_stop_closes_all_connections(caplog: pytest.LogCaptureFixture) -> None:
     files, threads = open_files(), busy_threads()
     coze = served(stop_timeout=0.05).start()
     parts = [b"", b"POST /v3/ch", head(coze, "/v3/chat", 500), half_upload(coze)]

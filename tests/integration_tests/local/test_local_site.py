@@ -189,7 +189,7 @@ def test_a_function_may_fail_and_cannot_ask() -> None:
         {"agent": build_workflow()},
     ],
 )
-def test_what_cannot_be_served_is_refused(fields: dict[str, Any]) -> None:
+def test_objects_that_cannot_be_served_are_rejected(fields: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
         LocalSite(**fields)
 
@@ -221,7 +221,7 @@ def test_a_session_is_kept_and_others_are_not_seen() -> None:
 
 
 @pytest.mark.parametrize("mode", ["stream", "run"])
-async def test_threads_go_on_in_their_session(mode: Any) -> None:
+async def test_threads_continue_in_their_session(mode: Any) -> None:
     with LocalSite(agent=build_agent()) as site:
         model = connect(site, session="thread", response_mode=mode)
         history: list[Any] = [HumanMessage("一")]
@@ -272,7 +272,7 @@ async def test_a_fault_is_a_typed_error(
         assert (await ask(connect(site), "tea", way)).text == "TEA"
 
 
-def test_what_came_before_the_end_code_is_streamed() -> None:
+def test_text_before_the_end_code_is_streamed() -> None:
     with LocalSite(agent=spell, faults="end_code=604001") as site:
         texts: list[str] = []
         with pytest.raises(CozeQuotaError):
@@ -281,7 +281,7 @@ def test_what_came_before_the_end_code_is_streamed() -> None:
 
 
 @pytest.mark.parametrize("fault", ["silence=5", "tool_hangs"])
-async def test_a_turn_that_says_nothing_is_left(fault: str) -> None:
+async def test_a_silent_turn_is_abandoned(fault: str) -> None:
     with LocalSite(agent=build_agent(), faults=fault) as site:
         started = time.monotonic()
         with pytest.raises(CozeTimeoutError):
@@ -397,7 +397,7 @@ def break_off(text: str) -> Any:
     return Fail(602001, f"no {text}")
 
 
-def test_outputs_of_other_types() -> None:
+def test_outputs_of_other_types_are_converted() -> None:
     with LocalSite(workflow=add_up) as site:
         assert json.loads(connect_tool(site).invoke({"a": 1, "b": 2})) == {"total": 3.0}
     with LocalSite(workflow=count) as site:
@@ -466,7 +466,7 @@ def test_the_other_kind_of_project_is_refused() -> None:
 # Access, command, fixture -------------------------------------------------------------------------
 
 
-def test_a_token_is_wanted_and_bodies_of_others_are_not_kept() -> None:
+def test_a_token_is_required_and_other_bodies_are_not_recorded() -> None:
     with LocalSite(agent=shout) as site:
         assert re.fullmatch(r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+", site.token)
         for headers in ({}, {"Authorization": "Bearer eyJ"}, {"Authorization": site.token}):

@@ -530,7 +530,7 @@ def test_datasets_have_the_fields_of_the_recording(client: LocalClient) -> None:
     assert item["doc_count"] == 1
 
 
-def test_addresses_are_those_of_the_server(coze: LocalCoze, client: LocalClient) -> None:
+def test_addresses_belong_to_the_server(coze: LocalCoze, client: LocalClient) -> None:
     situations = Situations(client)
     streamed, plain = situations.stream("echo"), situations.run("echo")
     assert f'"debug_url":"{coze.base_url}/work_flow?execute_id=' in streamed.text
@@ -539,7 +539,7 @@ def test_addresses_are_those_of_the_server(coze: LocalCoze, client: LocalClient)
     assert coze.base_url in situations.flow("greet").text
 
 
-def test_a_cancelled_chat_goes_on(client: LocalClient) -> None:
+def test_a_cancelled_chat_continues_its_stream(client: LocalClient) -> None:
     situations = Situations(client)
     data = situations.start("linger")
     situations.cancel(data)

@@ -136,7 +136,7 @@ def history(client: LocalClient, name: str, execute_id: str, until: str = "") ->
     return entry
 
 
-def test_the_bytes_of_a_run_that_is_begun(cloud: LocalClient) -> None:
+def test_the_bytes_of_a_started_run(cloud: LocalClient) -> None:
     url = '"https://www.coze.cn/work_flow?execute_id=N&space_id=N&workflow_id=N&execute_mode=2"'
     text = re.sub(r"\d{19}", "N", run(cloud, "held", is_async=True).text)
     assert text == f'{{"code":0,"debug_url":{url},"execute_id":"N","msg":"Success"}}'

@@ -173,7 +173,7 @@ def test_messages_come_node_by_node(client: LocalClient) -> None:
     assert ("access-control-allow-origin" in response.headers) != is_cloud(client)
 
 
-def test_a_node_that_speaks_again_has_a_new_message(client: LocalClient) -> None:
+def test_a_node_that_runs_again_sends_a_new_message(client: LocalClient) -> None:
     def again() -> Generator[Any, None, None]:
         for text in ("a", "b", "c"):
             yield Message(text, node_title="Loop" if text != "b" else "Other")

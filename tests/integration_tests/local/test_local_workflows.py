@@ -141,7 +141,7 @@ def test_the_bytes_of_a_reply(client: LocalClient) -> None:
     assert response.headers["x-tt-logid" if is_cloud(client) else "x-log-id"]
 
 
-def test_a_text_stands_in_a_wrapper(client: LocalClient) -> None:
+def test_a_text_is_returned_in_a_wrapper(client: LocalClient) -> None:
     original = {"original_result": None} if is_cloud(client) else {}
     wrapper = {"content_type": 1, "data": "a & 茶", **original, "type_for_model": 2}
     assert list(data(client, "text").items()) == list(wrapper.items())

@@ -32,7 +32,7 @@ def test_every_fault_is_described_and_they_are_few() -> None:
     assert len(set(Fault) - {Fault.TIMES, Fault.ON}) <= 16
 
 
-async def test_cuts_end_where_they_say() -> None:
+async def test_cuts_end_at_the_given_byte() -> None:
     assert await read_with("") == WHOLE
     assert await read_with("cut_at=100") == WHOLE[:100]
     assert await read_with("cut_at=1000000") == WHOLE
@@ -56,7 +56,7 @@ def test_invalid_faults_are_refused(text: str) -> None:
         read_faults(text)
 
 
-def test_plans_say_where_and_how_often() -> None:
+def test_faults_have_a_path_and_a_count() -> None:
     plan = read_faults(["error=4009", "times=2, on=/v3/chat/retrieve"])
     assert plan.times == 2
     assert plan.applies_to("/v3/chat/retrieve")

@@ -48,7 +48,7 @@ def test_both_languages_find_the_right_document(question: str, title: str) -> No
 @pytest.mark.parametrize(
     "question", ["今天天气怎么样？", "Who won the cup in 1998?", "what is it", "的了吗", "", "？！"]
 )
-def test_what_is_not_there_is_not_found(question: str) -> None:
+def test_questions_about_other_subjects_find_nothing(question: str) -> None:
     assert SAMPLES.search(question) == []
 
 
@@ -96,7 +96,7 @@ async def test_several_bases_are_searched_and_merged_best_first() -> None:
     assert all(ids[chunk.dataset_id] == chunk.dataset_name for chunk in recall.chunks)
 
 
-async def test_a_bot_has_a_limit_of_its_own() -> None:
+async def test_each_bot_has_a_separate_limit() -> None:
     one, nine = (LocalBot(knowledge=[TEAS, PAINTS], k=k) for k in (1, 9))
     assert [len(r) for r in await recalled(one, "green tea")] == [1]
     assert [len(r) for r in await recalled(nine, "green tea")] == [4]
@@ -104,14 +104,14 @@ async def test_a_bot_has_a_limit_of_its_own() -> None:
     assert [len(r) for r in await recalled(each, "green tea")] == [1, 1]
 
 
-async def test_each_base_may_have_a_recall_of_its_own() -> None:
+async def test_each_knowledge_base_may_have_its_own_recall() -> None:
     bot = LocalBot(knowledge=[TEAS, PAINTS, LocalKnowledge(["coffee"])], recalls="each")
     recalls = [recall async for recall in bot.search("green")]
     assert [{c.dataset_name for c in r.chunks} for r in recalls] == [{"teas"}, {"paints"}, set()]
     assert len({recall.agent_id for recall in recalls}) == 3
 
 
-async def test_a_search_may_take_a_while_without_holding_up_the_loop() -> None:
+async def test_a_slow_search_does_not_block_the_loop() -> None:
     bases = [LocalKnowledge(["tea"], name=str(n), delay=0.2) for n in range(3)]
     start = time.monotonic()
     await recalled(LocalBot(knowledge=bases), "tea")

@@ -122,7 +122,7 @@ async def test_invalid_results_are_errors(result: Any) -> None:
 
 
 @pytest.mark.parametrize("reply", ["text", 3, lambda: "no parameter"])
-def test_replies_that_cannot_be_called(reply: Any) -> None:
+def test_replies_that_cannot_be_called_are_rejected(reply: Any) -> None:
     with pytest.raises(TypeError, match="reply"):
         LocalBot(reply, name="x")
 

@@ -59,7 +59,7 @@ def book(
     raise NotImplementedError
 
 
-def test_the_schema_is_that_of_the_signature() -> None:
+def test_the_schema_matches_the_signature() -> None:
     assert Signature(book).inputs_as_json() == {
         "city": {"type": "string", "required": True, "description": "Where to sleep: a city."},
         "day": {"type": "string", "required": True},
@@ -141,7 +141,7 @@ def returns(annotation: Any) -> dict[str, Any]:
         (Callable, {}),
     ],
 )
-def test_the_output_is_that_of_the_annotation(annotation: Any, variables: Any) -> None:
+def test_the_output_schema_comes_from_the_annotation(annotation: Any, variables: Any) -> None:
     assert returns(annotation) == variables
 
 
