@@ -224,7 +224,7 @@ def _format_greeting(server: Any) -> str:
         f"Token / 令牌: {server.token}\n"
         f"{served}\n"
         f"{exports}\n"
-        "Press Ctrl-C to stop / 按 Ctrl-C 结束\n"
+        "Ctrl-C stops the server / 按 Ctrl-C 结束\n"
     )
 
 

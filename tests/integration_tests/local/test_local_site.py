@@ -195,7 +195,7 @@ def test_objects_that_cannot_be_served_are_rejected(fields: dict[str, Any]) -> N
 
 
 def test_unknown_faults_are_refused() -> None:
-    with pytest.raises(ValueError, match="known are: end_code, error_frame, cut"):
+    with pytest.raises(ValueError, match="choose one of end_code, error_frame, cut"):
         LocalSite(agent=shout, faults="cut_mid_line")
     with pytest.raises(ValueError, match="whole number"):
         LocalSite(agent=shout, faults="cut=soon")
