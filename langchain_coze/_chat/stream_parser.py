@@ -158,7 +158,7 @@ class ChatStreamParser:
         """Return the JSON of a message; raise if it is invalid, so that no text is lost."""
         body = parse_json(payload)
         if body is None and payload.strip() != b"null":
-            message = "The stream contains a delta of an answer that is not valid JSON."
+            message = "The stream contains a delta of an answer that is not JSON."
             raise make_truncated_error(message, **self.collect_error_context())
         return body
 

@@ -156,7 +156,7 @@ def prevent_repair(arguments: str) -> str:
         parse_partial_json(arguments)
     except ValueError:
         return arguments  # LangChain cannot repair it
-    return f"(truncated) {arguments}"
+    return f"(broken off) {arguments}"
 
 
 def to_usage_metadata(usage: Usage) -> UsageMetadata | None:

@@ -199,7 +199,7 @@ def test_progress_reaches_a_graph_and_callbacks() -> None:
 def test_parameters_are_checked_before_the_request() -> None:
     with replay(graph_parameter="16b_graph_parameter_wf", run="13_wf_run") as server:
         tool = CozeSiteTool.from_site(server.base_url, api_key=TOKEN)
-        for inputs, words in (({"a": 1}, "b is missing"), ({**INPUTS, "c": 1}, "c is not known")):
+        for inputs, words in (({"a": 1}, "b is missing"), ({**INPUTS, "c": 1}, "c is unknown")):
             assert words in tool.invoke(inputs)
         for path in ("/etc/passwd", "file:///etc/passwd", {"url": "x"}):
             assert "http(s)" in tool.invoke({**INPUTS, "doc": path})

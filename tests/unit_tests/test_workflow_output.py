@@ -100,7 +100,7 @@ def test_empty_outputs_give_no_chunks(output: Any, path: str | None) -> None:
         (
             {"a": {"b": 1}},
             "a.c",
-            r"'a\.c' does not lead to a list .* at 'c' there is an object with the keys b",
+            r"'a\.c' does not lead to a list .* 'c' is an object with the keys b",
         ),
         ({"a": {"b": 1}}, "a.b", "does not lead to a list"),
         ({"a": [1]}, "a.1", "does not lead to a list"),
