@@ -259,7 +259,7 @@ def test_the_command_reports_errors_in_one_sentence(coze: LocalCoze) -> None:
         (("no_such_module:bot",), "no_such_module", ""),
         (
             ("langchain_coze.local",),
-            "is not of the form module:object",
+            "does not have the form module:object",
             "应为 module:object 的形式",
         ),
         (("--profile", "stadium"), "profile", ""),
