@@ -20,6 +20,7 @@ from langchain_coze.local.routes.access import AccessMiddleware
 from langchain_coze.local.routes.catalog import CatalogRoutes
 from langchain_coze.local.routes.chat import ChatRoutes
 from langchain_coze.local.routes.conversations import ConversationRoutes
+from langchain_coze.local.routes.datasets import DatasetRoutes
 from langchain_coze.local.routes.files import FileRoutes
 from langchain_coze.local.routes.oauth import OAuthRoutes
 from langchain_coze.local.routes.page import PageMiddleware, PageSettings, list_served
@@ -48,6 +49,7 @@ _GROUPS: tuple[type[RouteGroup], ...] = (
     FileRoutes,
     OAuthRoutes,
     CatalogRoutes,
+    DatasetRoutes,
 )
 _MEGABYTE = 1024 * 1024
 _MAX_BODY_SIZE, _MAX_RUN_BODY_SIZE = 15 * _MEGABYTE, 20 * _MEGABYTE  # wire 1.6

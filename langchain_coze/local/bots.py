@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_coze.local.knowledge import as_knowledge_bases
+from langchain_coze.local.knowledge import LocalKnowledge, as_knowledge_bases
 from langchain_coze.local.runtime.extractive_reply import extract_reply
 from langchain_coze.local.runtime.replying_bot import ReplyingBot, check_unique_ids, derive_name
 from langchain_coze.local.wire.ids import derive_id
@@ -86,6 +86,20 @@ class LocalBot(ReplyingBot):
         if self.k is not None and self.k < 1:
             raise ValueError("k must be at least 1")
         self._set_reply(extract_reply if self.reply is None else self.reply, self.bot_id)
+
+    def bind(self, *knowledge: LocalKnowledge) -> None:
+        """Give the bot further knowledge bases, also while a server runs it.
+
+        Raises:
+            ValueError: The bot has one with the same id.
+        """
+        bases = (*self.bases, *knowledge)
+        check_unique_ids("knowledge bases", [base.dataset_id for base in bases])
+        self.bases = bases
+
+    def unbind(self, dataset_id: str) -> None:
+        """Take a knowledge base from the bot; nothing happens if it does not have it."""
+        self.bases = tuple(base for base in self.bases if base.dataset_id != dataset_id)
 
     async def search(self, question: str) -> AsyncIterator[RecallMessage]:
         """Search the knowledge bases, and yield the content of each recall message."""

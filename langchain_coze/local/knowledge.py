@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
 import threading
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local.runtime.text import (
-    extract_index_terms,
-    extract_query_terms,
-    split_sentences,
-)
-from langchain_coze.local.wire.ids import derive_id
+from langchain_coze.local.runtime.passage_index import PassageIndex
+from langchain_coze.local.runtime.text import split_sentences
+from langchain_coze.local.wire.datasets import StoredDocument
+from langchain_coze.local.wire.ids import derive_id, get_time
 from langchain_coze.local.wire.recall import RecalledChunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from langchain_core.documents import Document
 
-# Passages are short: whether a term occurs matters more than how often, and length hardly matters.
-_K1, _B = 0.6, 0.4
+    from langchain_coze.local.wire.datasets import UploadedDocument
 
 
 class LocalKnowledge:
     """Documents that a `LocalBot` searches before it answers.
 
     Long texts are cut into passages at paragraph and sentence ends. The search uses BM25, with
-    pairs of adjacent characters for Chinese and lower-cased words for other languages.
+    pairs of adjacent characters for Chinese and lower-cased words for other languages. Clients of a
+    server can add and delete documents (wire 5.5).
 
     Args:
         documents: LangChain `Document` objects or plain strings. These metadata are used: `title`
@@ -68,6 +63,10 @@ class LocalKnowledge:
         delay: float = 0.0,
     ) -> None:
         """Split the documents into passages; the first search builds the index."""
+        self.description = ""
+        self.owner = ""  # the account that made it over the API
+        self.format_type = 0
+        self.created_at = get_time()
         if k < 1 or chunk_size < 1:
             raise ValueError("k and chunk_size must be at least 1")
         if delay < 0:
@@ -78,18 +77,22 @@ class LocalKnowledge:
         self.chunk_size = chunk_size
         self.min_score = min_score
         self.delay = delay
-        self._passages = [
-            passage
-            for number, document in enumerate(documents, 1)
-            for passage in self._split_document(document, number)
-        ]
-        self._index: Any = None
-        self._frequency: Counter[str] = Counter()
+        stored = (self._read_document(item, number) for number, item in enumerate(documents, 1))
+        self.documents: dict[str, StoredDocument] = {}
+        for document in stored:  # documents of one id are parts of one document
+            known = self.documents.setdefault(document.id, document)
+            if known is not document:
+                known.passages = (*known.passages, *document.passages)
+                known.size, known.char_count = (
+                    known.size + document.size,
+                    known.char_count + document.char_count,
+                )
+        self._index: tuple[Collection[str], PassageIndex] | None = None  # with the ids indexed
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """Return the number of passages."""
-        return len(self._passages)
+        """Return the number of passages that can be found."""
+        return sum(len(document.passages) for document in self._list_ready())
 
     def __repr__(self) -> str:
         """Return the name and the number of passages."""
@@ -97,33 +100,81 @@ class LocalKnowledge:
 
     def as_json(self, owner_id: str, space_id: str) -> dict[str, Any]:
         """Return the dataset object of `GET /v1/datasets`."""
-        names = list(dict.fromkeys(passage.document_name for passage in self._passages))
-        size = sum(len(passage.slice.encode("utf-8", "replace")) for passage in self._passages)
+        documents = list(self.documents.values())
+        processing = [document for document in documents if document.status == 0]
         return {
             "dataset_id": self.dataset_id,
             "name": self.name,
-            "file_list": names,
-            "all_file_size": str(size),
+            "file_list": [document.name for document in documents],
+            "all_file_size": str(sum(document.size for document in documents)),
             "bot_used_count": 1,
             "status": 1,
-            "processing_file_list": [],
-            "update_time": 0,
+            "processing_file_list": [document.name for document in processing],
+            "update_time": self.created_at,
             "icon_url": "",
-            "description": "",
+            "description": self.description,
             "icon_uri": "",
             "can_edit": True,
-            "create_time": 0,
+            "create_time": self.created_at,
             "creator_id": owner_id,
             "space_id": space_id,
-            "failed_file_list": None,
-            "format_type": 0,
-            "slice_count": len(self._passages),
+            "failed_file_list": [d.name for d in documents if d.problem and d.status] or None,
+            "format_type": self.format_type,
+            "slice_count": len(self),
             "hit_count": 0,
-            "doc_count": len(names),
+            "doc_count": len(documents),
             "chunk_strategy": {"max_tokens": self.chunk_size, "chunk_type": 1},
-            "processing_file_id_list": [],
+            "processing_file_id_list": [document.id for document in processing],
             "project_id": "0",
         }
+
+    # Documents that clients add --------------------------------------------------------------
+
+    def add(
+        self, uploaded: UploadedDocument, strategy: Mapping[str, Any], **fields: Any
+    ) -> StoredDocument:
+        """Add a document; searches find it once it has been processed.
+
+        Args:
+            uploaded: A text, or a file of another type or a web page, which is found by its name
+                or address: contents of such files are not read, and pages not downloaded.
+            strategy: How to cut it into passages (`chunk_strategy`).
+            **fields: `seconds` that the processing takes, and the `problem` that it ends with.
+        """
+        text = uploaded.data.decode("utf-8", "replace").lstrip("\ufeff")
+        if uploaded.kind != "txt":
+            text = uploaded.url or uploaded.name
+        if not uploaded.data and not uploaded.url:
+            fields["problem"] = "the document is empty"
+        document = StoredDocument(
+            name=uploaded.name,
+            kind=uploaded.kind,
+            size=len(uploaded.data),
+            char_count=len(text),
+            source_type=uploaded.source_type,
+            url=uploaded.url,
+            update_interval=uploaded.update_interval,
+            chunk_strategy=strategy,
+            format_type=self.format_type,
+            **fields,
+        )
+        document.passages = self._build_passages(self._split_text(text, strategy), document)
+        self.documents[document.id] = document
+        return document
+
+    def _split_text(self, text: str, strategy: Mapping[str, Any]) -> list[str]:
+        if strategy.get("chunk_type") != 1:
+            return split_passages(text, self.chunk_size)
+        parts = text.split(strategy["separator"])
+        return [p for part in parts for p in split_passages(part, strategy["max_tokens"])]
+
+    def rename(self, document: StoredDocument, name: str) -> None:
+        """Rename a document."""
+        document.name = name
+        document.passages = [replace(p, document_name=name) for p in document.passages]
+        self._index = None
+
+    # Searching --------------------------------------------------------------------------------
 
     def search(self, query: str, k: int | None = None) -> list[RecalledChunk]:
         """Return the passages that best match a question.
@@ -143,24 +194,8 @@ class LocalKnowledge:
             >>> LocalKnowledge(["Coze bots answer."]).search("weather tomorrow")
             []
         """
-        terms = extract_query_terms(query)
-        if not terms or not self._passages:
-            return []
-        self._build_index()
-        known_terms = [term for term in terms if term in self._frequency]
-        if not known_terms:
-            return []
-        # Terms of the question that occur in no passage lower every score.
-        max_score = sum(map(self._compute_idf, terms))
-        scores = self._index.get_scores(known_terms)
-        ranked = sorted(
-            ((float(s) / max_score, -i) for i, s in enumerate(scores) if s > 0), reverse=True
-        )
-        return [
-            replace(self._passages[-position], score=round(min(score, 1.0), 4))
-            for score, position in ranked[: k or self.k]
-            if score >= self.min_score
-        ]
+        index = self._get_index()
+        return index.search(query, k or self.k, self.min_score) if index else []
 
     async def asearch(self, query: str, k: int | None = None) -> list[RecalledChunk]:
         """Async version of `search`; waits for `delay` seconds first.
@@ -174,12 +209,29 @@ class LocalKnowledge:
         """
         if self.delay:
             await asyncio.sleep(self.delay)
-        if self._index is not None or not self._passages:
+        if self._is_indexed():
             return self.search(query, k)
-        # The first search builds the index and may take a while.
+        # A search after a change builds the index and may take a while.
         return await asyncio.to_thread(self.search, query, k)
 
-    def _split_document(self, document: Document | str, number: int) -> list[RecalledChunk]:
+    def _list_ready(self) -> list[StoredDocument]:
+        return [document for document in list(self.documents.values()) if document.is_ready]
+
+    def _is_indexed(self) -> bool:
+        index = self._index
+        return index is not None and index[0] == {d.id for d in self._list_ready()}
+
+    def _get_index(self) -> PassageIndex | None:
+        """Return the index of the documents that have been processed by now."""
+        with self._lock:
+            ready = self._list_ready()
+            ids = {document.id for document in ready}
+            if self._index is None or self._index[0] != ids:
+                passages = [passage for document in ready for passage in document.passages]
+                self._index = (ids, PassageIndex(passages)) if passages else None
+            return self._index[1] if self._index else None
+
+    def _read_document(self, document: Document | str, number: int) -> StoredDocument:
         text = document if isinstance(document, str) else getattr(document, "page_content", None)
         if not isinstance(text, str):
             raise TypeError(
@@ -188,47 +240,37 @@ class LocalKnowledge:
         metadata = getattr(document, "metadata", None) or {}
         source = str(metadata.get("source") or "")
         name = str(metadata.get("title") or source or f"{self.name}_{number}")
-        document_id = str(
-            metadata.get("document_id") or derive_id(self.dataset_id, str(number), name)
-        )
         url = source if source.startswith(("http://", "https://")) else ""
+        stored = StoredDocument(
+            id=str(metadata.get("document_id") or derive_id(self.dataset_id, str(number), name)),
+            name=name,
+            size=len(text.encode("utf-8", "replace")),
+            char_count=len(text),
+            url=url,
+            format_type=_as_int(metadata.get("format_type"), 0),
+            source_type=_as_int(metadata.get("source_type"), 1 if url else 0),
+        )
+        stored.passages = self._build_passages(split_passages(text, self.chunk_size), stored)
+        return stored
+
+    def _build_passages(
+        self, parts: Iterable[str], document: StoredDocument
+    ) -> list[RecalledChunk]:
         return [
             RecalledChunk(
                 slice=part,
                 score=0.0,
-                document_id=document_id,
-                document_name=name,
-                url=url,
+                document_id=document.id,
+                document_name=document.name,
+                url=document.url,
                 index=index,
                 dataset_id=self.dataset_id,
                 dataset_name=self.name,
-                format_type=_as_int(metadata.get("format_type"), 0),
-                source_type=_as_int(metadata.get("source_type"), 1 if url else 0),
+                format_type=document.format_type,
+                source_type=document.source_type,
             )
-            for index, part in enumerate(split_passages(text, self.chunk_size), 1)
+            for index, part in enumerate(parts, 1)
         ]
-
-    def _build_index(self) -> None:
-        with self._lock:
-            if self._index is not None:
-                return
-            try:
-                import bm25s  # noqa: PLC0415 - imports numpy, which not every server needs
-            except ImportError as error:
-                raise ImportError(
-                    "Searching a knowledge base needs bm25s: pip install bm25s"
-                ) from error
-            terms = [extract_index_terms(f"{p.document_name}\n{p.slice}") for p in self._passages]
-            self._frequency = Counter(term for passage in terms for term in set(passage))
-            index = bm25s.BM25(method="lucene", k1=_K1, b=_B)
-            logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets it to DEBUG
-            index.index(terms, show_progress=False)
-            self._index = index
-
-    def _compute_idf(self, term: str) -> float:
-        """Return Lucene's inverse document frequency of a term."""
-        count, total = self._frequency[term], len(self._passages)
-        return math.log(1 + (total - count + 0.5) / (count + 0.5))
 
 
 def _as_int(value: Any, default: int) -> int:

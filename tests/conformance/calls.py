@@ -120,6 +120,10 @@ _ID_LINES = Defect(
     "raises on the `id:` lines of Studio's chatflows",
     "遇到 Studio 对话流中的 `id:` 行时抛出异常",
 )
+_NO_FAILED = Defect(
+    "does not take `failed_file_list: null`, which Studio writes where no file has failed",
+    "不接受 `failed_file_list: null`，而 Studio 在没有失败文件时就这样写",
+)
 _NODE_TITLE = Defect(
     "requires a `node_title` in interrupts, which Studio does not send",
     "要求中断事件带有 `node_title`，而 Studio 不发送",
@@ -128,6 +132,9 @@ _NODE_TITLE = Defect(
 _PARSE = "Could not parse message into JSON:"
 _NO_END = raises(_EMPTY_END, "CozeError", _PARSE)
 _NULL_PAIRS = raises(_NO_PAIRS, "ValidationError", "1 validation error for Conversation")
+_NULL_FAILED = raises(
+    _NO_FAILED, "ValidationError", "1 validation error for _PrivateListDatasetsData"
+)
 _NOWHERE = {
     "cozepy/studio": Told({"error": ["CozeAPIError", 401]}, "nowhere"),
     "coze-js/studio": Told({"error": ["AuthenticationError", 401]}, "nowhere"),
@@ -304,6 +311,17 @@ CALLS: Mapping[str, Mapping[str, Told]] = {
         "coze-js/studio": raises(_NO_CHANNEL, "InternalServerError", 500),
     },
     "bots.list": {"": saw(_LISTED), **_NOWHERE},
+    "datasets.create": {"": saw([True, ["notes"]]), "cozepy/studio": _NULL_FAILED},
+    "datasets.update": {"": saw("renamed"), "cozepy/studio": _NULL_FAILED},
+    "datasets.delete": {"": saw([])},
+    "datasets.documents.create": {
+        "": saw([["tea.txt", "txt", 0], ["page", "", 1]]),
+        **_NOWHERE,
+    },
+    "datasets.documents.list": {"": saw([12, 12]), **_NOWHERE},
+    "datasets.documents.update": {"": saw("coffee.txt"), **_NOWHERE},
+    "datasets.documents.delete": {"": saw([]), **_NOWHERE},
+    "datasets.process": {"": saw([["tea.txt", 1, 100]]), **_NOWHERE},
     "workspaces.list": {"": saw([True]), **_NOWHERE},
     "users.me": {"": saw([True]), **_NOWHERE},
     "oauth.jwt": {"": saw([True]), **_NOWHERE},

@@ -111,6 +111,44 @@ async function uploaded() {
   }
 }
 
+/** A new knowledge base. */
+async function madeDataset(name = 'notes') {
+  const request = { name, space_id: facts.workspace, format_type: 0 };
+  return (await coze.datasets.create(request)).dataset_id;
+}
+
+/** The names of the knowledge bases with this in their names. */
+async function namedLike(name) {
+  const found = await coze.datasets.list({ space_id: facts.workspace, name });
+  return found.dataset_list.map((dataset) => dataset.name);
+}
+
+const TEXT = {
+  name: 'tea.txt',
+  source_info: { file_base64: Buffer.from('Tea grows on hills.').toString('base64'), file_type: 'txt' },
+};
+const PAGE = {
+  name: 'page',
+  source_info: { web_url: 'https://example.com/', document_source: 1 },
+};
+
+/** A document that was added. */
+async function added(dataset_id, base = TEXT) {
+  const chunk_strategy = { chunk_type: 0 };
+  const request = { dataset_id, document_bases: [base], chunk_strategy, format_type: 0 };
+  return (await coze.datasets.documents.create(request))[0];
+}
+
+/** All documents of a knowledge base. */
+async function documentsOf(dataset_id) {
+  const all = [];
+  for (let page = 1; ; page += 1) {
+    const found = await coze.datasets.documents.list({ dataset_id, page });
+    all.push(...found.document_infos);
+    if (!found.document_infos.length || all.length >= found.total) return all;
+  }
+}
+
 /** What a streamed run tells, with its questions answered. */
 async function flow(name) {
   const seen = { events: [], texts: [] };
@@ -426,6 +464,72 @@ const calls = {
     async () => {
       const { items } = await coze.bots.listNew({ workspace_id: facts.workspace, page_size: 50 });
       return items.map(({ name }) => name);
+    },
+  ],
+  'datasets.create': [
+    'datasets.create',
+    async () => [/^\d+$/.test(await madeDataset()), await namedLike('notes')],
+  ],
+  'datasets.update': [
+    'datasets.update',
+    async () => {
+      await coze.datasets.update(await madeDataset('old'), { name: 'renamed' });
+      return (await namedLike('renamed'))[0];
+    },
+  ],
+  'datasets.delete': [
+    'datasets.delete',
+    async () => {
+      await coze.datasets.delete(await madeDataset('short-lived'));
+      return namedLike('short-lived');
+    },
+  ],
+  'datasets.documents.create': [
+    'datasets.documents.create',
+    async () => {
+      const id = await madeDataset('adding');
+      const made = [await added(id), await added(id, PAGE)];
+      return made.map(({ name, type, source_type }) => [name, type, source_type]);
+    },
+  ],
+  'datasets.documents.list': [
+    'datasets.documents.list',
+    async () => {
+      const id = await madeDataset('listing');
+      const made = new Set();
+      for (let n = 0; n < 12; n += 1) made.add((await added(id)).document_id);
+      const listed = await documentsOf(id);
+      return [listed.length, listed.filter(({ document_id }) => made.has(document_id)).length];
+    },
+  ],
+  'datasets.documents.update': [
+    'datasets.documents.update',
+    async () => {
+      const id = await madeDataset('renaming');
+      const { document_id } = await added(id);
+      await coze.datasets.documents.update({ document_id, document_name: 'coffee.txt' });
+      return (await documentsOf(id))[0].name;
+    },
+  ],
+  'datasets.documents.delete': [
+    'datasets.documents.delete',
+    async () => {
+      const id = await madeDataset('deleting');
+      await coze.datasets.documents.delete({ document_ids: [(await added(id)).document_id] });
+      return (await documentsOf(id)).map(({ name }) => name);
+    },
+  ],
+  'datasets.process': [
+    'datasets.process',
+    async () => {
+      const id = await madeDataset('processing');
+      const document_ids = [(await added(id)).document_id];
+      const found = await coze.datasets.process(id, { document_ids });
+      return found.data.map(({ document_name, status, progress }) => [
+        document_name,
+        status,
+        progress,
+      ]);
     },
   ],
   'workspaces.list': [

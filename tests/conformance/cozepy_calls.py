@@ -405,6 +405,92 @@ def _bots_list() -> Any:
     return [bot.bot_name for bot in COZE.bots.list(space_id=FACTS["workspace"])]
 
 
+def made_dataset(name: str = "notes") -> str:
+    """A new knowledge base."""
+    made = COZE.datasets.create(
+        name=name, space_id=FACTS["workspace"], format_type=cozepy.DocumentFormatType.DOCUMENT
+    )
+    return str(made.dataset_id)
+
+
+def named_like(name: str) -> list[str]:
+    """The names of the knowledge bases with this in their names."""
+    found = COZE.datasets.list(space_id=FACTS["workspace"], name=name)
+    return [dataset.name for dataset in found]
+
+
+def added(dataset_id: str, *bases: Any) -> list[Any]:
+    """Documents that were added, a text unless others are given."""
+    text = cozepy.DocumentSourceInfo.build_local_file("Tea grows on hills.")
+    bases = bases or (cozepy.DocumentBase(name="tea.txt", source_info=text),)
+    strategy = cozepy.DocumentChunkStrategy.build_auto()
+    return list(
+        COZE.datasets.documents.create(
+            dataset_id=dataset_id, document_bases=list(bases), chunk_strategy=strategy
+        )
+    )
+
+
+@call("datasets.create", "datasets.create")
+def _datasets_create() -> Any:
+    return [made_dataset().isdecimal(), named_like("notes")]
+
+
+@call("datasets.update", "datasets.update")
+def _datasets_update() -> Any:
+    dataset_id = made_dataset("old")
+    COZE.datasets.update(dataset_id=dataset_id, name="renamed")
+    return named_like("renamed")[0]
+
+
+@call("datasets.delete", "datasets.delete")
+def _datasets_delete() -> Any:
+    COZE.datasets.delete(dataset_id=made_dataset("short-lived"))
+    return named_like("short-lived")
+
+
+@call("datasets.documents.create", "datasets.documents.create")
+def _documents_create() -> Any:
+    dataset_id = made_dataset("adding")
+    page = cozepy.DocumentSourceInfo.build_web_page("https://example.com/")
+    made = added(dataset_id)
+    made += added(dataset_id, cozepy.DocumentBase(name="page", source_info=page))
+    return [[document.name, document.type, document.source_type] for document in made]
+
+
+@call("datasets.documents.list", "datasets.documents.list")
+def _documents_list() -> Any:
+    dataset_id = made_dataset("listing")
+    made = {document.document_id for _ in range(12) for document in added(dataset_id)}
+    listed = list(COZE.datasets.documents.list(dataset_id=dataset_id))
+    return [len(listed), len(made & {document.document_id for document in listed})]
+
+
+@call("datasets.documents.update", "datasets.documents.update")
+def _documents_update() -> Any:
+    dataset_id = made_dataset("renaming")
+    (document,) = added(dataset_id)
+    change = {"document_id": document.document_id, "document_name": "coffee.txt"}
+    COZE.datasets.documents.update(**change)
+    return next(iter(COZE.datasets.documents.list(dataset_id=dataset_id))).name
+
+
+@call("datasets.documents.delete", "datasets.documents.delete")
+def _documents_delete() -> Any:
+    dataset_id = made_dataset("deleting")
+    ids = [document.document_id for document in added(dataset_id)]
+    COZE.datasets.documents.delete(document_ids=ids)
+    return [document.name for document in COZE.datasets.documents.list(dataset_id=dataset_id)]
+
+
+@call("datasets.process", "datasets.process")
+def _datasets_process() -> Any:
+    dataset_id = made_dataset("processing")
+    ids = [document.document_id for document in added(dataset_id)]
+    found = COZE.datasets.process(dataset_id=dataset_id, document_ids=ids)
+    return [[item.document_name, item.status, item.progress] for item in found]
+
+
 @call("workspaces.list", "workspaces.list")
 def _workspaces_list() -> Any:
     return [workspace.id == FACTS["workspace"] for workspace in COZE.workspaces.list()]

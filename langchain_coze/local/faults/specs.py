@@ -50,6 +50,13 @@ class Fault(DescribedFault):
     RECALL_FAILED = "recall_failed", "708882003", "the recall has this status_code and no chunks"
     RECALL_MISSING = "recall_missing", None, "no recall message"
     RECALL_LATE = "recall_late", "0.3", "this many seconds of silence before the recall"
+    # These affect documents that are added to a knowledge base.
+    SLOW_PROCESSING = "slow_processing", "2", "each added document is processed this many seconds"
+    FAILED_PROCESSING = (
+        "failed_processing",
+        "",
+        "added documents whose name contains this text fail; all without a text",
+    )
     # These damage the reply on its way to the client.
     CUT_AT = "cut_at", "", "the reply ends after this many bytes"
     CUT_MID_LINE = "cut_mid_line", None, "the reply ends in the middle of the second delta's line"
@@ -98,8 +105,18 @@ _START_PATHS = frozenset(
     {"/v3/chat", "/v1/workflows/chat", "/v1/workflow/run", "/v1/workflow/stream_run"}
 ) | {"/stream_run", "/run", "/async_run"}
 
-_SECONDS = {Fault.SLOW_START, Fault.RECALL_LATE, Fault.IDLE, Fault.HTTP_429, SiteFault.SILENCE}
-_TEXTS = {Fault.ON, SiteFault.ON, SiteFault.END_CODE}
+_ADD_PATH = "/open_api/knowledge/document/create"
+_ADD_FAULTS = frozenset({Fault.SLOW_PROCESSING, Fault.FAILED_PROCESSING})
+
+_SECONDS = {
+    Fault.SLOW_PROCESSING,
+    Fault.SLOW_START,
+    Fault.RECALL_LATE,
+    Fault.IDLE,
+    Fault.HTTP_429,
+    SiteFault.SILENCE,
+}
+_TEXTS = {Fault.FAILED_PROCESSING, Fault.ON, SiteFault.ON, SiteFault.END_CODE}
 
 
 @dataclass(frozen=True)
@@ -128,9 +145,14 @@ class FaultSet:
         return FaultSet({**self.values, Fault.FAILED: str(code)})
 
     def applies_to(self, path: str) -> bool:
-        """Return whether the faults apply to a path; by default to those that start a run."""
+        """Return whether the faults apply to a path.
+
+        By default to those that start a run; faults of documents, to the one that adds them.
+        """
         if Fault.ON in self.values:
             return self.values[Fault.ON] in {"*", path}
+        if path == _ADD_PATH:
+            return not _ADD_FAULTS.isdisjoint(self.values)
         return path in _START_PATHS
 
 

@@ -28,7 +28,7 @@ _WORKSPACE = {
 
 
 class CatalogRoutes(RouteGroup):
-    """Lists and details of bots, workflows, knowledge bases, workspaces and the user."""
+    """Lists and details of bots, workflows, workspaces and the user."""
 
     @route("/v1/bots/{bot_id}", "GET", "GET")
     async def _retrieve_bot(self, context: RequestContext) -> Response:
@@ -59,14 +59,6 @@ class CatalogRoutes(RouteGroup):
         page, _ = context.select_page(bots, 20, number="page_index")
         items = [bot.as_published_item() for bot in page]
         return context.reply({"space_bots": items, "total": len(bots)})
-
-    @route("/v1/datasets", "GET", "GET")
-    async def _list_datasets(self, context: RequestContext) -> Response:
-        check_workspace(context.require_query("space_id"))
-        bases = {base.dataset_id: base for bot in self._state.settings.bots for base in bot.bases}
-        page, _ = context.select_page(list(bases.values()), 10)
-        items = [base.as_json(OWNER_ID, WORKSPACE_ID) for base in page]
-        return context.reply({"dataset_list": items, "total_count": len(bases)})
 
     @route("/v1/workspaces", "GET")
     async def _list_workspaces(self, context: RequestContext) -> Response:

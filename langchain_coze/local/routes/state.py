@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from langchain_coze.local.bots import LocalBot, LocalChatflow
     from langchain_coze.local.faults.specs import FaultSet
+    from langchain_coze.local.knowledge import LocalKnowledge
     from langchain_coze.local.oauth_apps import LocalOAuthApp
     from langchain_coze.local.runtime.chat_run import ChatRun
     from langchain_coze.local.runtime.conversation import Conversation
@@ -37,11 +38,15 @@ ServedT = TypeVar("ServedT", "LocalBot", "LocalChatflow", "LocalWorkflow")
 
 
 class ServerSettings(Protocol):
-    """The settings of a `LocalCoze`, which the routes read at each request."""
+    """The settings of a `LocalCoze`, which the routes read at each request.
+
+    They add the knowledge bases that clients create.
+    """
 
     bots: tuple[LocalBot, ...]
     chatflows: tuple[LocalChatflow, ...]
     workflows: tuple[LocalWorkflow, ...]
+    knowledge: tuple[LocalKnowledge, ...]
     token: str
     more_tokens: Sequence[str]
     error_status: str
@@ -147,6 +152,11 @@ class ServerState(AppState):
                 resource_id=bot_id,
             )
         return bot
+
+    def list_datasets(self) -> list[LocalKnowledge]:
+        """Return all knowledge bases: those of bots first."""
+        bases = [base for bot in self.settings.bots for base in bot.bases]
+        return list({base.dataset_id: base for base in (*bases, *self.settings.knowledge)}.values())
 
     def find_target(self, path: str, body: Any) -> LocalBot | LocalChatflow | LocalWorkflow | None:
         """Return the bot, chatflow or workflow that a request is for."""

@@ -29,7 +29,7 @@ async def read_with(fault: str, events: list[bytes] = EVENTS) -> bytes:
 
 def test_every_fault_is_described_and_they_are_few() -> None:
     assert set(FAULTS) == set(Fault)
-    assert len(set(Fault) - {Fault.TIMES, Fault.ON}) <= 16
+    assert len(set(Fault) - {Fault.TIMES, Fault.ON}) <= 18
 
 
 async def test_cuts_end_at_the_given_byte() -> None:
