@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         CozeConversationBusyError,
         CozeError,
         CozeInvalidRequestError,
+        CozeKnowledgeError,
         CozeNotFoundError,
         CozePermissionError,
         CozeQuotaError,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         is_retryable,
     )
     from langchain_coze.graphs import CozeContext, create_coze_agent, create_workflow_graph
+    from langchain_coze.knowledge import CozeKnowledge, KnowledgeDocument
     from langchain_coze.retrievers import CozeRecallRetriever
     from langchain_coze.tools import CozeToolkit, CozeWorkflowTool
 
@@ -61,6 +63,8 @@ __all__ = [
     "CozeError",
     "CozeInvalidRequestError",
     "CozeJWTAuth",
+    "CozeKnowledge",
+    "CozeKnowledgeError",
     "CozeNotFoundError",
     "CozePermissionError",
     "CozeQuotaError",
@@ -76,6 +80,7 @@ __all__ = [
     "CozeWorkflowError",
     "CozeWorkflowInterrupt",
     "CozeWorkflowTool",
+    "KnowledgeDocument",
     "WorkflowRun",
     "__version__",
     "create_coze_agent",
@@ -89,10 +94,12 @@ _MODULES = {
     "ChatCozeSite": "coze_site",
     "CozeContext": "graphs",
     "CozeJWTAuth": "auth",
+    "CozeKnowledge": "knowledge",
     "CozeRecallRetriever": "retrievers",
     "CozeSiteTool": "coze_site",
     "CozeToolkit": "tools",
     "CozeWorkflowTool": "tools",
+    "KnowledgeDocument": "knowledge",
     "WorkflowRun": "_workflows.workflow_run",
     "create_coze_agent": "graphs",
     "create_workflow_graph": "graphs",

@@ -17,7 +17,7 @@ from langchain_core.exceptions import ModelError
 from langchain_core.tools.base import ToolException
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     _RefusalError = ModelError
 else:  # `ModelRefusalError` is new in langchain-core 1.7.5
@@ -97,6 +97,9 @@ class CozeError(ModelError):
         retry_after: Seconds to wait, as requested by the server, or None.
         may_have_started: Whether the request may have started something in Coze.
         retries_exhausted: Whether all allowed retries have been used.
+        failed: The documents of an upload that are not in the knowledge base, or not known to be
+            usable there, by id, each with the reason; or None.
+        succeeded: The ids of the others, or None.
 
     Source: wire sections 1.3 to 1.5 and 7.
     """
@@ -119,6 +122,8 @@ class CozeError(ModelError):
         retry_after: float | None = None,
         may_have_started: bool = False,
         retries_exhausted: bool = False,
+        failed: Mapping[str, str] | None = None,
+        succeeded: Sequence[str] | None = None,
     ) -> None:
         """Create the error; tokens in `message` are masked."""
         self.message: Final = redact(message)
@@ -137,6 +142,8 @@ class CozeError(ModelError):
         self.retry_after: Final = retry_after
         self.may_have_started: Final = may_have_started
         self.retries_exhausted: Final = retries_exhausted
+        self.failed: Final = None if failed is None else dict(failed)
+        self.succeeded: Final = None if succeeded is None else list(succeeded)
 
     if not TYPE_CHECKING:  # LangChain declares a class attribute
 
@@ -255,6 +262,10 @@ class CozeChatError(CozeError):
 
 class CozeRecallError(CozeError):
     """The knowledge base search failed (a recall with a `status_code` other than 0)."""
+
+
+class CozeKnowledgeError(CozeError):
+    """Coze accepted documents, but could not process all of them; see `failed`, `succeeded`."""
 
 
 class CozeWorkflowError(CozeError, ToolException, ValueError):

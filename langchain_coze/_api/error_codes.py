@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_coze import _hints as hints
+from langchain_coze import _knowledge_hints as knowledge_hints
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeChatError,
@@ -79,6 +80,7 @@ CODES: Mapping[int, _CodeInfo] = {
     4200: _CodeInfo(CozeNotFoundError, hints.PUBLISH_OR_SITE),
     4201: _REQUEST,
     **dict.fromkeys(range(4300, 4305), _UPLOAD),
+    4305: _CodeInfo(CozeInvalidRequestError, knowledge_hints.PAGE_UNREADABLE),
     4314: _CodeInfo(CozeNotFoundError, hints.NO_RECORD),
     4315: _CodeInfo(CozeInvalidRequestError, hints.RUN_ENDED),
     5000: _SERVER,

@@ -21,6 +21,7 @@ from pydantic_core import from_json
 from langchain_coze import _hints as hints
 from langchain_coze._api.models import parse_json
 from langchain_coze._convert.from_coze import parse_object
+from langchain_coze._convert.record_names import clean_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -263,12 +264,12 @@ def _read_item(item: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _build_chunk(fields: Mapping[str, Any], extra: Mapping[str, Any], rank: int) -> dict[str, Any]:
-    url, document_name = _clean_url(fields["link"]), _to_str(fields["document_name"])
+    url, document_name = _clean_url(fields["link"]), _to_name(fields["document_name"])
     metadata: dict[str, Any] = {
         **extra,
         "score": _to_float(fields["score"]),
         "source": url or document_name or None,
-        "title": _to_str(fields["title"]) or document_name,
+        "title": _to_name(fields["title"]) or document_name,
         **{name: _to_str(fields[name]) for name in ("dataset_id", "dataset_name", "document_id")},
         "document_name": document_name,
         "link": url,
@@ -287,6 +288,12 @@ def _build_chunk(fields: Mapping[str, Any], extra: Mapping[str, Any], rank: int)
 def _get_dict(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     part = item.get(key)
     return part if isinstance(part, dict) else {}
+
+
+def _to_name(value: Any) -> str | None:
+    """Return a name without the id that `CozeKnowledge` adds."""
+    name = _to_str(value)
+    return clean_name(name) if name else name
 
 
 def _to_enum(value: Any) -> int | str | None:

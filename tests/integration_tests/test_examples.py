@@ -313,6 +313,22 @@ def test_retriever_has_the_documents_long_before_the_answer() -> None:
     assert done.stdout.endswith("model: 龙井茶产自杭州西湖周围的山上。 [1]\n")
 
 
+def test_knowledge_index_keeps_a_folder_in_step_and_answers_with_sources(tmp_path: Path) -> None:
+    done = run_example("knowledge_index.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = re.findall(r": {'num_added': (\d), .*'num_skipped': (\d),", done.stdout)
+    assert (first, second) == (("2", "0"), ("0", "2"))
+    assert re.search(r"^  0\.\d\d  longjing\.md$", done.stdout, re.MULTILINE)
+    (tmp_path / "mint.md").write_text("Mint grows in shade.", "utf-8")
+    base = LocalKnowledge((), name="mine")
+    with LocalCoze(LocalBot(knowledge=base)) as coze:
+        env = build_account_environment(coze) | {"COZE_DATASET_ID": base.dataset_id}
+        done = run_example("knowledge_index.py", str(tmp_path), "Where does mint grow?", env=env)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "According to “mint.md” in my knowledge base: Mint grows in shade." in done.stdout
+    assert len(base) == 1
+
+
 def test_retriever_searches_the_account_of_the_environment() -> None:
     rice = LocalBot(name="rice", knowledge=["Rice grows in water."])
     with LocalCoze(rice) as coze:

@@ -8,20 +8,24 @@ from pathlib import Path
 import pytest
 from langchain_core import exceptions as core
 
-from langchain_coze import CozeWorkflowError, _hints, _site_hints, errors
+from langchain_coze import CozeWorkflowError, _hints, _knowledge_hints, _site_hints, errors
 from langchain_coze._api.error_codes import CODES, make_error
 from langchain_coze.errors import CozeError, ErrorResponse, is_retryable, redact
 
 HINTS = {
     f"{table}.{name}": text
-    for table, module in {"hints": _hints, "site_hints": _site_hints}.items()
+    for table, module in {
+        "hints": _hints,
+        "site_hints": _site_hints,
+        "knowledge_hints": _knowledge_hints,
+    }.items()
     for name, text in vars(module).items()
     if name.isupper()
 }
 # wire 7.1, the official table: code -> class of the error
 TABLE = {
     "CozeInvalidRequestError": "4000 4003 4004 4005 4007 4012 4021 4104 4201 4300 4301 4302 4303 "
-    "4304 4315 6003 6039 103200005 720702204",
+    "4304 4305 4315 6003 6039 103200005 720702204",
     "CozeNotFoundError": "4001 4002 4006 4015 4200 4314 6031 100000000 103000002 "
     "720702004 720702011",
     "CozeQuotaError": "4011 4019 4022 4027 4028",
@@ -92,7 +96,7 @@ def find_placeholders(text: str) -> set[str]:
 def test_every_hint_is_used() -> None:
     package = Path(errors.__file__).parent
     code = "".join(path.read_text("utf-8") for path in package.rglob("*.py"))
-    assert HINTS.keys() - re.findall(r"\b(?:site_)?hints\.[A-Z0-9_]+", code) == set()
+    assert HINTS.keys() - re.findall(r"\b(?:\w+_)?hints\.[A-Z0-9_]+", code) == set()
 
 
 @pytest.mark.parametrize("name", CLASSES)

@@ -35,6 +35,7 @@ def _build_answer(question: str, turn: Turn) -> str:
     matches = [len(terms & set(text.extract_index_terms(sentence))) for sentence in sentences]
     ranked = sorted(range(len(sentences)), key=lambda i: (-matches[i], i))[:_MAX_SENTENCES]
     best = [sentences[i] for i in sorted(ranked)]
+    name = chunks[0].document_name.partition(" [lc:")[0]  # without the id that clients add
     if chinese:
-        return f"根据知识库中的《{chunks[0].document_name}》：" + "".join(best)
-    return f"According to “{chunks[0].document_name}” in my knowledge base: " + " ".join(best)
+        return f"根据知识库中的《{name}》：" + "".join(best)
+    return f"According to “{name}” in my knowledge base: " + " ".join(best)
