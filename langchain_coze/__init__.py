@@ -18,6 +18,7 @@ from langchain_coze._version import __version__
 
 if TYPE_CHECKING:
     from langchain_coze._convert.recall import recalled_documents
+    from langchain_coze._doctor import DoctorCheck, DoctorReport, doctor
     from langchain_coze._workflows.workflow_run import WorkflowRun
     from langchain_coze.auth import CozeJWTAuth
     from langchain_coze.chat_models import ChatCoze
@@ -80,11 +81,14 @@ __all__ = [
     "CozeWorkflowError",
     "CozeWorkflowInterrupt",
     "CozeWorkflowTool",
+    "DoctorCheck",
+    "DoctorReport",
     "KnowledgeDocument",
     "WorkflowRun",
     "__version__",
     "create_coze_agent",
     "create_workflow_graph",
+    "doctor",
     "is_retryable",
     "recalled_documents",
 ]
@@ -99,10 +103,13 @@ _MODULES = {
     "CozeSiteTool": "coze_site",
     "CozeToolkit": "tools",
     "CozeWorkflowTool": "tools",
+    "DoctorCheck": "_doctor",
+    "DoctorReport": "_doctor",
     "KnowledgeDocument": "knowledge",
     "WorkflowRun": "_workflows.workflow_run",
     "create_coze_agent": "graphs",
     "create_workflow_graph": "graphs",
+    "doctor": "_doctor",
     "recalled_documents": "_convert.recall",
 }
 

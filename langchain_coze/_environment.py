@@ -130,12 +130,13 @@ def is_studio(server: str, base_url: str) -> bool:
         return server == "studio"
     address = urlsplit(base_url)
     host = (address.hostname or "").removesuffix(".")
-    if _is_loopback(host):
+    if is_loopback(host):
         return address.port == _STUDIO_PORT
     return not is_coze_host(host)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

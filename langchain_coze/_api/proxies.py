@@ -83,13 +83,13 @@ def describe_route(settings: Settings, client: Any = None) -> tuple[str, str]:
     base_url = settings.base_url
     address = _format_address(base_url)
     if client is not None:
-        return f"{address}, {_describe_client_proxy(client, base_url)}", hints.UNREACHABLE
+        return f"{address}, {describe_client_proxy(client, base_url)}", hints.UNREACHABLE
     proxy = find_proxy(base_url)
     if proxy is None:
         return f"{address}, without a proxy{_explain_exception(base_url)}", hints.UNREACHABLE
     host = address.rpartition(":")[0]
     hint = hints.UNREACHABLE_BY_PROXY.format(source=proxy.source, host=host)
-    return f"{address}, through the proxy {_format_proxy(proxy.url)} ({proxy.source})", hint
+    return f"{address}, through the proxy {format_proxy(proxy.url)} ({proxy.source})", hint
 
 
 def _explain_exception(base_url: str) -> str:
@@ -102,7 +102,7 @@ def _explain_exception(base_url: str) -> str:
     return f" ({_find_variable('no_proxy') or 'the system'} exempts this host)"
 
 
-def _describe_client_proxy(client: Any, base_url: str) -> str:
+def describe_client_proxy(client: Any, base_url: str) -> str:
     """Return a clause about the proxy of a user-supplied client."""
     try:
         address = client.build_request("GET", base_url).url
@@ -115,7 +115,7 @@ def _describe_client_proxy(client: Any, base_url: str) -> str:
     host = url.host.decode()
     proxy = f"{url.scheme.decode()}://{f'[{host}]' if ':' in host else host}:{url.port}"
     environment = _find_set_proxy(base_url)
-    is_same = environment is not None and _format_proxy(environment.url) == proxy
+    is_same = environment is not None and format_proxy(environment.url) == proxy
     source = environment.source if environment is not None and is_same else "set on the client"
     return f"with your own HTTP client, through the proxy {proxy} ({source})"
 
@@ -128,6 +128,6 @@ def _format_address(url: str) -> str:
     return f"{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _format_proxy(url: str) -> str:
+def format_proxy(url: str) -> str:
     """Return the address of a proxy without its credentials."""
     return f"{urlsplit(url).scheme}://{_format_address(url)}"

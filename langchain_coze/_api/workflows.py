@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from langchain_coze._api.accounts import fetch_pages
 from langchain_coze._api.effects import Flow, Request
 from langchain_coze._api.error_codes import is_missing_route
 from langchain_coze._api.models import RunHistory, get_payload
 from langchain_coze._api.retry import RetryPolicy, fetch_object, send_with_retry
 from langchain_coze.errors import CozeError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _PAGE_SIZE = 30  # the maximum (wire section 4.7)
-_MAX_PAGES = 1000
 _RUN_NOT_FOUND = 4314  # no record of the run, for instance right after its start
 _STUDIO_CODES = range(777777700, 777777800)  # Studio's workflow errors (wire section 4.8)
 
@@ -82,15 +84,11 @@ def is_unsupported(error: CozeError) -> bool:
 
 def list_workflows(query: Mapping[str, str], policy: RetryPolicy) -> Flow[list[Mapping[str, Any]]]:
     """Return the workflows of a workspace, selected by `query`, from all pages (wire 4.7)."""
-    by_id: dict[str, Mapping[str, Any]] = {}
-    for number in range(1, _MAX_PAGES + 1):
-        paged = {**query, "page_num": str(number), "page_size": str(_PAGE_SIZE)}
-        request = Request(method="GET", path="/v1/workflows", query=paged)
-        page = yield from fetch_object(request, policy)
-        count = len(by_id)
-        for item in page.get("items") or []:
-            if isinstance(item, Mapping) and item.get("workflow_id"):
-                by_id.setdefault(str(item["workflow_id"]), item)
-        if len(by_id) == count or not page.get("has_more"):
-            break  # a server may repeat its last page
-    return list(by_id.values())
+    return fetch_pages(
+        "/v1/workflows",
+        query,
+        policy,
+        list_key="items",
+        id_key="workflow_id",
+        page_size=_PAGE_SIZE,
+    )

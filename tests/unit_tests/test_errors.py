@@ -8,13 +8,21 @@ from pathlib import Path
 import pytest
 from langchain_core import exceptions as core
 
-from langchain_coze import CozeWorkflowError, _hints, _knowledge_hints, _site_hints, errors
+from langchain_coze import (
+    CozeWorkflowError,
+    _doctor_hints,
+    _hints,
+    _knowledge_hints,
+    _site_hints,
+    errors,
+)
 from langchain_coze._api.error_codes import CODES, make_error
 from langchain_coze.errors import CozeError, ErrorResponse, is_retryable, redact
 
 HINTS = {
     f"{table}.{name}": text
     for table, module in {
+        "doctor_hints": _doctor_hints,
         "hints": _hints,
         "site_hints": _site_hints,
         "knowledge_hints": _knowledge_hints,
@@ -85,7 +93,7 @@ def test_every_hint_says_the_same_in_both_languages(name: str) -> None:
     english, chinese = HINTS[name].splitlines()
     assert english.startswith("Hint: ") == chinese.startswith("提示：")
     assert not re.search("[\u4e00-\u9fff]", english)
-    assert re.search("[\u4e00-\u9fff]", chinese[3:])
+    assert re.search("[\u4e00-\u9fff]", chinese.removeprefix("提示："))
     assert find_placeholders(chinese) <= find_placeholders(english)
 
 

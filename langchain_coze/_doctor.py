@@ -1,0 +1,460 @@
+"""`doctor`: checks of the account, the network and what is published, one line for each."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr, ValidationError
+
+from langchain_coze import _doctor_hints as doctor_hints
+from langchain_coze._api.accounts import fetch_bot, fetch_user, list_workspaces
+from langchain_coze._api.error_codes import is_missing_route
+from langchain_coze._api.proxies import (
+    describe_client_proxy,
+    find_proxy,
+    format_proxy,
+    require_usable,
+)
+from langchain_coze._api.replies import parse_date
+from langchain_coze._api.retry import RetryPolicy
+from langchain_coze._api.site import SiteOptions, fetch_schemas
+from langchain_coze._api.workflows import fetch_workflow_info, is_unsupported
+from langchain_coze._base.connection import CozeConnectionFields
+from langchain_coze._base.site import SiteFields
+from langchain_coze._environment import is_coze_host, is_loopback
+from langchain_coze.chat_models import ChatCoze
+from langchain_coze.coze_site import ChatCozeSite
+from langchain_coze.errors import (
+    CozeAuthenticationError,
+    CozeConnectionError,
+    CozeError,
+    CozePermissionError,
+    CozeTimeoutError,
+    redact,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from langchain_coze._api.driver import Driver
+    from langchain_coze._api.effects import Flow, Reply
+
+Language = Literal["en", "zh"]
+Status = Literal["ok", "problem", "unknown"]
+
+_TIMEOUT = 20.0  # seconds without a byte
+_MAX_CLOCK_SKEW = 30.0  # seconds
+_MAX_NAMES = 10
+_MAX_TEXT = 60
+_POLICY = RetryPolicy(max_retries=1)
+_STATUS_WORDS = {
+    "en": {"ok": "ok     ", "problem": "problem", "unknown": "unknown"},
+    "zh": {"ok": "正常", "problem": "异常", "unknown": "未知"},
+}
+_NAMES = {
+    "server": "服务器",
+    "proxy": "代理",
+    "token": "令牌",
+    "clock": "时钟",
+    "workspaces": "空间",
+    "bot": "智能体",
+    "workflow": "工作流",
+    "site": "coze.site",
+    "chat": "对话",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorCheck:
+    """The result of one check.
+
+    Attributes:
+        name: What was checked: `server`, `proxy`, `token`, `clock`, `workspaces`, `bot`,
+            `workflow`, `site`, `chat`.
+        status: `"ok"`, `"problem"`, or `"unknown"` if this server does not tell.
+        message: What was found.
+        hint: What to do about a problem, or an empty string.
+    """
+
+    name: str
+    status: Status
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class DoctorReport:
+    """What the doctor found; as a str it has one line for each check.
+
+    Attributes:
+        checks: The checks, in the order of their lines.
+        lang: The language of the texts, `"en"` or `"zh"`.
+    """
+
+    checks: tuple[DoctorCheck, ...]
+    lang: Language = "en"
+
+    @property
+    def ok(self) -> bool:
+        """Whether no check has found a problem."""
+        return all(check.status != "problem" for check in self.checks)
+
+    def to_json(self) -> str:
+        """Return the report as JSON: `ok` and `checks`."""
+        checks = [asdict(check) for check in self.checks]
+        return json.dumps({"ok": self.ok, "checks": checks}, ensure_ascii=False, indent=2)
+
+    def __str__(self) -> str:
+        """Return the lines, and a summary."""
+        lines = [self._format(check) for check in self.checks]
+        count = sum(check.status == "problem" for check in self.checks)
+        summary = doctor_hints.SUMMARY_PROBLEMS if count else doctor_hints.SUMMARY_OK
+        return "\n".join([*lines, _choose(summary, self.lang).format(count=count)])
+
+    __repr__ = __str__  # for notebooks
+
+    def _format(self, check: DoctorCheck) -> str:
+        word = _STATUS_WORDS[self.lang][check.status]
+        name = check.name if self.lang == "en" else _NAMES[check.name]
+        colon = ": " if self.lang == "en" else "："
+        hint = f" → {check.hint}" if check.hint else ""
+        return f"{word}  {name}{colon}{check.message}{hint}"
+
+
+def doctor(
+    *,
+    bot_id: str | None = None,
+    workflow_id: str | None = None,
+    site: str | None = None,
+    chat: bool = False,
+    lang: Language | None = None,
+    **fields: Any,
+) -> DoctorReport:
+    """Check the account, the network and what is published. Without `chat`, nothing costs money.
+
+    Args:
+        bot_id: A bot that should be published to the API. Env `COZE_BOT_ID`.
+        workflow_id: A workflow that should be visible. Env `COZE_WORKFLOW_ID`.
+        site: The address of a coze.site project. Env `COZE_SITE_BASE`, its token
+            `COZE_SITE_TOKEN`.
+        chat: Whether to ask the bot, or the agent of the site, a question, which is billed.
+        lang: `"en"` or `"zh"`; by default the language of the system.
+        **fields: How to reach the Coze API: `api_key`, `base_url`, `server`, `default_headers`,
+            `timeout` and the other connection fields of `ChatCoze`.
+
+    Returns:
+        A `DoctorReport`: print it, or use its `ok` and `checks`. It never contains a token.
+
+    Example:
+        ```python
+        from langchain_coze import doctor
+        from langchain_coze.local import LocalCoze
+
+        with LocalCoze() as coze:
+            bot_id = coze.bots[0].bot_id
+            report = doctor(bot_id=bot_id, api_key=coze.token, base_url=coze.base_url, lang="en")
+        print(report)
+        assert report.ok
+        ```
+    """
+    examination = _Examination(
+        lang=lang or _find_language(),
+        bot_id=str(bot_id or os.environ.get("COZE_BOT_ID") or ""),
+        workflow_id=str(workflow_id or os.environ.get("COZE_WORKFLOW_ID") or ""),
+        site=site or os.environ.get("COZE_SITE_BASE") or "",
+        chat=chat,
+        fields={"timeout": _TIMEOUT, "max_retries": 1, **fields},
+    )
+    examination.run()
+    return DoctorReport(tuple(examination.checks), examination.lang)
+
+
+@dataclass(kw_only=True)
+class _Examination:
+    """The checks of one call, and what they need."""
+
+    lang: Language
+    bot_id: str
+    workflow_id: str
+    site: str
+    chat: bool
+    fields: Mapping[str, Any]
+    checks: list[DoctorCheck] = field(default_factory=list)
+    has_asked: bool = False  # the question of `chat`
+
+    def run(self) -> None:
+        """Make the checks."""
+        has_token = any(os.environ.get(n) for n in ("COZE_API_TOKEN", "COZE_API_KEY"))
+        if has_token or self.fields.get("api_key") or not self.site:
+            self._check_api()
+        if self.site:
+            self._check_site()
+        if self.chat and not self.has_asked:
+            text = self._say(doctor_hints.NOTHING_TO_CHAT)
+            self._report("chat", "problem", text, doctor_hints.NAME_A_BOT)
+
+    # --- The Coze API ----------------------------------------------------------------------------
+
+    def _check_api(self) -> None:
+        try:
+            connection = CozeConnectionFields(**self.fields)
+        except (ValidationError, ValueError) as error:
+            self._report_invalid("server", error)
+            return
+        self._check_address(connection.base_url, connection._is_studio)  # noqa: SLF001 - our own
+        if not self._check_token(connection):
+            return
+        driver = connection._make_driver()  # noqa: SLF001 - our own
+        self._attempt("workspaces", lambda: self._check_workspaces(driver))
+        if self.bot_id:
+            self._attempt("bot", lambda: self._check_bot(driver))
+        if self.workflow_id:
+            self._attempt("workflow", lambda: self._check_workflow(driver))
+        if self.chat and self.bot_id:
+            self.has_asked = True
+            bot = ChatCoze(bot_id=self.bot_id, **self.fields)
+            self._attempt("chat", lambda: self._check_answer(bot))
+
+    def _check_address(self, base_url: str, is_studio: bool) -> None:  # noqa: FBT001 - of one caller
+        host = urlsplit(base_url).hostname or ""
+        if is_studio:
+            kind = self._say(doctor_hints.STUDIO)
+        elif is_coze_host(host):
+            kind = ".".join(host.split(".")[-2:])
+        else:
+            texts = doctor_hints.LOCAL if is_loopback(host) else doctor_hints.GATEWAY
+            kind = self._say(texts)
+        self._report("server", "ok", f"{base_url} ({kind})")
+        self._check_proxy(base_url)
+
+    def _check_proxy(self, base_url: str) -> None:
+        if (client := self.fields.get("http_client")) is not None:
+            self._report("proxy", "ok", describe_client_proxy(client, base_url))
+            return
+        proxy = find_proxy(base_url)
+        if proxy is None:
+            self._report("proxy", "ok", self._say(doctor_hints.NONE))
+            return
+        try:
+            require_usable(proxy)
+        except CozeError as error:
+            self._report_error("proxy", error)
+        else:
+            self._report("proxy", "ok", f"{format_proxy(proxy.url)} ({proxy.source})")
+
+    def _check_token(self, connection: CozeConnectionFields) -> bool:
+        """Check the token and the clock; return whether the other checks make sense."""
+        token = connection.api_key
+        if isinstance(token, SecretStr) and token.get_secret_value().startswith("eyJ"):
+            text = self._say(doctor_hints.PROJECT_KEY)
+            self._report("token", "problem", text, doctor_hints.MOVE_PROJECT_KEY)
+            return False
+        try:
+            driver = connection._make_driver()  # noqa: SLF001 - our own
+            reply, name = driver.run(_verify_token(self.bot_id or "1"))
+        except (CozeAuthenticationError, CozeConnectionError, CozeTimeoutError) as error:
+            self._report_error("token", error)
+            return False
+        except CozeError as error:
+            self._report_error("token", error)
+            return True
+        user = self._say(doctor_hints.USER, name=name) if name else ""
+        self._report("token", "ok", self._say(doctor_hints.ACCEPTED, user=user))
+        self._check_clock(reply)
+        return True
+
+    def _check_clock(self, reply: Reply | None) -> None:
+        date = parse_date(reply.headers.get("date")) if reply is not None else None
+        if date is None:
+            return
+        ahead = time.time() - date
+        seconds = f"{abs(ahead):.0f}"
+        if abs(ahead) <= _MAX_CLOCK_SKEW:
+            self._report("clock", "ok", self._say(doctor_hints.CLOCK, seconds=seconds))
+            return
+        text = doctor_hints.CLOCK_AHEAD if ahead > 0 else doctor_hints.CLOCK_BEHIND
+        text = self._say(text, seconds=seconds)
+        self._report("clock", "problem", text, doctor_hints.SET_CLOCK)
+
+    def _check_workspaces(self, driver: Driver) -> None:
+        try:
+            workspaces = driver.run(list_workspaces(_POLICY))
+        except CozeError as error:
+            if not is_missing_route(error):
+                raise
+            self._report("workspaces", "unknown", self._say(doctor_hints.WORKSPACES_UNKNOWN))
+            return
+        if not workspaces:
+            text = self._say(doctor_hints.NO_WORKSPACES)
+            self._report("workspaces", "problem", text, doctor_hints.GRANT_WORKSPACE)
+            return
+        names = self._join(f"{w.get('name')} ({w.get('id')})" for w in workspaces)
+        text = self._say(doctor_hints.WORKSPACES, count=len(workspaces), names=names)
+        self._report("workspaces", "ok", text)
+
+    def _check_bot(self, driver: Driver) -> None:
+        bot = driver.run(fetch_bot(self.bot_id, _POLICY))
+        knowledge = bot.get("knowledge")
+        bases = knowledge.get("knowledge_infos") if isinstance(knowledge, dict) else ()
+        text = self._say(
+            doctor_hints.BOT,
+            id=self.bot_id,
+            name=bot.get("name"),
+            knowledge=self._list_names(bases),
+            plugins=self._list_names(bot.get("plugin_info_list")),
+            workflows=self._list_names(bot.get("workflow_info_list")),
+        )
+        self._report("bot", "ok", text)
+
+    def _check_workflow(self, driver: Driver) -> None:
+        try:
+            info = driver.run(fetch_workflow_info(self.workflow_id, _POLICY))
+        except CozeError as error:
+            if not is_unsupported(error):
+                raise
+            info = {}
+        detail, inputs = info.get("workflow_detail"), info.get("input")
+        if not isinstance(detail, dict):
+            text = self._say(doctor_hints.WORKFLOW_UNKNOWN, id=self.workflow_id)
+            self._report("workflow", "unknown", text)
+            return
+        parameters = inputs.get("parameters") if isinstance(inputs, dict) else {}
+        required = [k for k, v in (parameters or {}).items() if v.get("required")]
+        text = self._say(
+            doctor_hints.WORKFLOW,
+            id=self.workflow_id,
+            name=detail.get("workflow_name"),
+            inputs=self._list_inputs(parameters or {}, required),
+        )
+        self._report("workflow", "ok", text)
+
+    def _check_answer(self, model: Any) -> None:
+        text = " ".join(model.invoke("Hi").text.split())
+        self._report("chat", "ok", self._say(doctor_hints.CHAT, text=_shorten(text)))
+
+    # --- coze.site -------------------------------------------------------------------------------
+
+    def _check_site(self) -> None:
+        options = {k: v for k, v in self.fields.items() if k in {"timeout", "max_retries"}}
+        try:
+            project = SiteFields(base_url=self.site, **options)
+        except (ValidationError, ValueError) as error:
+            self._report_invalid("site", error)
+            return
+        if not any(check.name == "proxy" for check in self.checks):
+            self._check_proxy(project.base_url)
+        self._attempt("site", lambda: self._check_project(project))
+
+    def _check_project(self, project: SiteFields) -> None:
+        options = SiteOptions(mode="run", **project._collect_site_options())  # noqa: SLF001 - our own
+        schemas = project._make_driver().run(fetch_schemas(options))  # noqa: SLF001 - our own
+        inputs = schemas.get("input_schema")
+        if isinstance(inputs, dict) and inputs.get("properties"):
+            names = self._list_inputs(inputs["properties"], inputs.get("required") or [])
+            text = self._say(doctor_hints.SITE_WORKFLOW, address=project.base_url, inputs=names)
+            self._report("site", "ok", text)
+            return
+        text = self._say(doctor_hints.SITE_AGENT, address=project.base_url)
+        self._report("site", "ok", text)
+        if self.chat and not self.has_asked:
+            self.has_asked = True
+            agent = ChatCozeSite(base_url=project.base_url)
+            self._attempt("chat", lambda: self._check_answer(agent))
+
+    # --- Lines -----------------------------------------------------------------------------------
+
+    def _attempt(self, name: str, check: Callable[[], None]) -> None:
+        """Make a check; an error is its result."""
+        try:
+            check()
+        except CozeError as error:
+            self._report_error(name, error)
+
+    def _report_error(self, name: str, error: CozeError) -> None:
+        codes = {"code": error.code, "logid": error.logid}
+        known = ", ".join(f"{key} {value}" for key, value in codes.items() if value)
+        message = " ".join(error.message.split())
+        text = f"{message} ({known})" if known else message
+        self._report(name, "problem", text, error.hint or "")
+
+    def _report_invalid(self, name: str, error: ValueError) -> None:
+        text = str(error)
+        if isinstance(error, ValidationError):
+            text = error.errors(include_url=False, include_input=False)[0]["msg"]
+            text = text.removeprefix("Value error, ")
+        self._report(name, "problem", _choose(text, self.lang), doctor_hints.INVALID_SETTING)
+
+    def _report(self, name: str, status: Status, text: str, hint: str = "") -> None:
+        if hint:  # without its first word; that of the clock may stand before another one
+            lines = hint.splitlines()
+            hint = _choose("\n".join(lines[-2:]), self.lang)
+            hint = hint.removeprefix("Hint: ").removeprefix("提示：")
+        check = DoctorCheck(name=name, status=status, message=redact(text), hint=redact(hint))
+        self.checks.append(check)
+
+    def _say(self, text: str, /, **values: Any) -> str:
+        return _choose(text, self.lang).format(**values)
+
+    def _list_names(self, items: Any) -> str:
+        """Return the names in a list of objects."""
+        items = items if isinstance(items, list) else []
+        names = [str(item.get("name") or "?") for item in items if isinstance(item, dict)]
+        return self._join(names)
+
+    def _list_inputs(self, inputs: Mapping[str, Any], required: list[str]) -> str:
+        return self._join(
+            self._say(doctor_hints.REQUIRED, name=name) if name in required else name
+            for name in inputs
+        )
+
+    def _join(self, names: Iterable[str]) -> str:
+        listed = list(names)
+        more = [f"… ({len(listed)})"] if len(listed) > _MAX_NAMES else []
+        comma = ", " if self.lang == "en" else "、"
+        return comma.join(listed[:_MAX_NAMES] + more) or self._say(doctor_hints.NONE)
+
+
+def _verify_token(bot_id: str) -> Flow[tuple[Reply | None, str]]:
+    """Return the reply about the user and the user's name; both may be unknown.
+
+    Raises:
+        CozeAuthenticationError: The server refuses the token.
+    """
+    try:
+        reply, user = yield from fetch_user(_POLICY)
+    except CozePermissionError:
+        return None, ""  # a token that may not read its user
+    except CozeError as error:
+        if not is_missing_route(error):
+            raise
+    else:
+        return reply, str(user.get("nick_name") or user.get("user_name") or "")
+    try:  # Coze Studio: whatever it says of a bot, it has judged the token first
+        yield from fetch_bot(bot_id, _POLICY)
+    except (CozeAuthenticationError, CozeConnectionError, CozeTimeoutError):
+        raise
+    except CozeError:
+        pass
+    return None, ""
+
+
+def _choose(text: str, lang: Language) -> str:
+    """Return the line of a bilingual text in a language; the last one for Chinese."""
+    lines = text.splitlines()
+    return lines[0] if lang == "en" else lines[-1]
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
+
+
+def _find_language() -> Language:
+    """Return the language of the system, from the variables that gettext reads."""
+    names = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+    value = next((v for name in names if (v := os.environ.get(name))), "")
+    return "zh" if value.lower().startswith("zh") else "en"

@@ -1,0 +1,94 @@
+"""Lines and hints of the doctor in English and Chinese, in one place to proof-read.
+
+Each text has one line for each language; the doctor prints one of them. Braces are placeholders.
+"""
+
+# --- Lines ---------------------------------------------------------------------------------------
+
+LOCAL = """\
+a server on this machine
+本机服务"""
+STUDIO = """\
+self-hosted Coze Studio
+自建的 Coze Studio"""
+GATEWAY = """\
+a gateway to Coze
+通往扣子的网关"""
+ACCEPTED = """\
+accepted{user}
+有效{user}"""
+USER = """\
+, user {name}
+，用户 {name}"""
+CLOCK = """\
+{seconds} s apart from the server's clock
+与服务器时钟相差 {seconds} 秒"""
+WORKSPACES = """\
+{count}: {names}
+共 {count} 个：{names}"""
+WORKSPACES_UNKNOWN = """\
+this server does not list them
+该服务不提供空间列表"""
+BOT = """\
+{id} {name}, published; knowledge bases: {knowledge}; plugins: {plugins}; workflows: {workflows}
+{id} {name}，已发布；知识库：{knowledge}；插件：{plugins}；工作流：{workflows}"""
+WORKFLOW = """\
+{id} {name}; inputs: {inputs}
+{id} {name}；输入：{inputs}"""
+WORKFLOW_UNKNOWN = """\
+{id}: this server does not describe workflows
+{id}：该服务不提供工作流信息"""
+SITE_AGENT = """\
+{address}: an agent
+{address}：智能体"""
+SITE_WORKFLOW = """\
+{address}: a workflow; inputs: {inputs}
+{address}：工作流；输入：{inputs}"""
+CHAT = """\
+answered: {text}
+已回答：{text}"""
+NONE = """\
+none
+无"""
+REQUIRED = """\
+{name} (required)
+{name}（必填）"""
+SUMMARY_OK = """\
+All checks passed.
+全部检查通过。"""
+SUMMARY_PROBLEMS = """\
+Problems: {count}
+发现 {count} 个问题"""
+
+# --- Problems ------------------------------------------------------------------------------------
+
+PROJECT_KEY = """\
+COZE_API_TOKEN holds the token of a coze.site project (eyJ…), which the Coze API does not accept
+COZE_API_TOKEN 是 coze.site 项目的令牌（eyJ…），扣子 API 不接受"""
+MOVE_PROJECT_KEY = """\
+Hint: Set it as COZE_SITE_TOKEN, and pass the project's address with --site. For the Coze API create a token that begins with pat_ or sat_.
+提示：请将其设为 COZE_SITE_TOKEN，并用 --site 指定项目地址。扣子 API 请使用以 pat_ 或 sat_ 开头的令牌。"""
+CLOCK_AHEAD = """\
+this computer's clock is {seconds} s ahead
+本机时钟快 {seconds} 秒"""
+CLOCK_BEHIND = """\
+this computer's clock is {seconds} s behind
+本机时钟慢 {seconds} 秒"""
+SET_CLOCK = """\
+Hint: Set it (NTP): OAuth tokens are refused when it is wrong.
+提示：请校准时钟（NTP）：时钟不准时，OAuth 令牌会被拒绝。"""
+NO_WORKSPACES = """\
+the token sees none
+令牌无权查看任何空间"""
+GRANT_WORKSPACE = """\
+Hint: Edit the token in Coze and choose the workspace of your bots and workflows.
+提示：请在扣子中编辑令牌，选择智能体和工作流所在的空间。"""
+NOTHING_TO_CHAT = """\
+there is no bot and no agent to ask
+没有可提问的智能体"""
+NAME_A_BOT = """\
+Hint: Pass --bot with its id, or --site with the address of an agent.
+提示：请用 --bot 指定智能体 ID，或用 --site 指定智能体项目的地址。"""
+INVALID_SETTING = """\
+Hint: Correct the setting: base_url= or COZE_API_BASE, --site or COZE_SITE_BASE.
+提示：请修改设置：base_url= 或 COZE_API_BASE，--site 或 COZE_SITE_BASE。"""
