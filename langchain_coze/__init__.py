@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from langchain_coze._doctor import DoctorCheck, DoctorReport, doctor
     from langchain_coze._workflows.workflow_run import WorkflowRun
     from langchain_coze.auth import CozeJWTAuth
+    from langchain_coze.bots import BotDescription, BotPart, BotSummary, CozeBots
     from langchain_coze.chat_models import ChatCoze
+    from langchain_coze.conversations import (
+        CozeConversation,
+        CozeConversations,
+        asend_feedback,
+        send_feedback,
+    )
     from langchain_coze.coze_site import ChatCozeSite, CozeSiteTool
     from langchain_coze.errors import (
         CozeAuthenticationError,
@@ -52,15 +59,21 @@ if TYPE_CHECKING:
     from langchain_coze.tools import CozeToolkit, CozeWorkflowTool
 
 __all__ = [
+    "BotDescription",
+    "BotPart",
+    "BotSummary",
     "ChatCoze",
     "ChatCozeSite",
     "CozeAuthenticationError",
+    "CozeBots",
     "CozeChatError",
     "CozeConnectionError",
     "CozeContentError",
     "CozeContext",
     "CozeContextLengthError",
+    "CozeConversation",
     "CozeConversationBusyError",
+    "CozeConversations",
     "CozeError",
     "CozeInvalidRequestError",
     "CozeJWTAuth",
@@ -86,16 +99,24 @@ __all__ = [
     "KnowledgeDocument",
     "WorkflowRun",
     "__version__",
+    "asend_feedback",
     "create_coze_agent",
     "create_workflow_graph",
     "doctor",
     "is_retryable",
     "recalled_documents",
+    "send_feedback",
 ]
 
 _MODULES = {
+    "BotDescription": "bots",
+    "BotPart": "bots",
+    "BotSummary": "bots",
     "ChatCoze": "chat_models",
     "ChatCozeSite": "coze_site",
+    "CozeConversation": "conversations",
+    "CozeBots": "bots",
+    "CozeConversations": "conversations",
     "CozeContext": "graphs",
     "CozeJWTAuth": "auth",
     "CozeKnowledge": "knowledge",
@@ -107,10 +128,12 @@ _MODULES = {
     "DoctorReport": "_doctor",
     "KnowledgeDocument": "knowledge",
     "WorkflowRun": "_workflows.workflow_run",
+    "asend_feedback": "conversations",
     "create_coze_agent": "graphs",
     "create_workflow_graph": "graphs",
     "doctor": "_doctor",
     "recalled_documents": "_convert.recall",
+    "send_feedback": "conversations",
 }
 
 

@@ -45,6 +45,8 @@ _NOT_IN_STUDIO = (  # a `?` at the end requires an exact match
     ("/v1/files/retrieve", "details of uploaded files"),
     ("/v1/workflows/resume", "answers to runs that are not streamed"),
     ("/v1/workflows?", "a list of workflows"),
+    ("/v1/bots?", "a list of bots"),
+    ("/v1/conversations/", "feedback on answers"),
 )
 _SUPPORT_HEADERS = ("content-type", "date", "retry-after", "x-tt-logid", "x-log-id")
 

@@ -66,6 +66,7 @@ class AnswerParser(ChatStreamParser):
         self._assembler = AnswerAssembler(ChainMap(self.ids, metadata), single_chunk=single_chunk)
         self._pending_call_ids: deque[str] = deque()
         self._audio_parts: list[str] = []
+        self._last_answer_id = ""
         # An answer, a card, or the message that reports a finished answer has arrived.
         self._has_completed_answer = False
         self._recalled_chunks: list[dict[str, Any]] = []
@@ -105,6 +106,7 @@ class AnswerParser(ChatStreamParser):
 
     def _handle_answer(self, message: CozeMessage) -> None:
         self._has_completed_answer = True
+        self._last_answer_id = message.id
         if message.content_type == "card":
             question = read_card_question(message.content)
             if question:
@@ -205,6 +207,8 @@ class AnswerParser(ChatStreamParser):
             self._assembler.add_block(audio)
         if not self._saved and self._last_metadata["finish_reason"] != STOP:
             self._last_metadata[SAVED_KEY] = False  # cannot be continued: see `history`
+        if answer_id := self._last_answer_id or self._assembler.last_answer_id:
+            self._last_metadata["message_id"] = answer_id  # for feedback
         self._last_metadata["follow_up_questions"] = self._follow_ups
         self._last_metadata["knowledge_recall"] = self._recalled_chunks
         has_calls = self._last_metadata["finish_reason"] == TOOL_CALLS

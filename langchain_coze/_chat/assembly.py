@@ -113,6 +113,11 @@ class AnswerAssembler:
         """Whether any answer has started."""
         return bool(self._by_id)
 
+    @property
+    def last_answer_id(self) -> str:
+        """The id of the answer that started last; empty without one."""
+        return next(reversed(self._by_id), "")
+
     def get_or_add_answer(self, message_id: str) -> AnswerMessage:
         """Return the answer with this id; a new answer waits for earlier ones.
 

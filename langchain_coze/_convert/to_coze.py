@@ -135,6 +135,14 @@ def convert_history(
     return entries
 
 
+def convert_stored(messages: Sequence[BaseMessage]) -> list[HistoryEntry]:
+    """Return messages that a new conversation begins with; no question has to be the last one."""
+    converted = [_convert_message(message, None, {}) for message in messages]
+    entries = [entry for entry in converted if entry is not None]
+    _check_files_have_text(entries)
+    return entries
+
+
 def serialize_entries(
     entries: Sequence[HistoryEntry], file_ids: Mapping[str, str]
 ) -> list[dict[str, str]]:

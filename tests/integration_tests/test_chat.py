@@ -23,7 +23,7 @@ from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke,
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 
 coze = serve(BOT)
-IDS = {"logid", "chat_id", "conversation_id", "section_id"}
+IDS = {"logid", "chat_id", "conversation_id", "section_id", "message_id"}
 
 
 @pytest.mark.parametrize("ask", CALL_STYLES)

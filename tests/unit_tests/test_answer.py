@@ -104,6 +104,7 @@ def test_a_recorded_turn_gives_text_metadata_and_usage() -> None:
         "chat_id": "7516861354884710427",
         "section_id": "7516861345346813988",
         "finish_reason": "stop",
+        "message_id": "7516861356495323187",
         "follow_up_questions": ["提供一些处理退货运费的话术"],
         "knowledge_recall": [],
     }

@@ -10,6 +10,7 @@ from langchain_core import exceptions as core
 
 from langchain_coze import (
     CozeWorkflowError,
+    _account_hints,
     _doctor_hints,
     _hints,
     _knowledge_hints,
@@ -22,6 +23,7 @@ from langchain_coze.errors import CozeError, ErrorResponse, is_retryable, redact
 HINTS = {
     f"{table}.{name}": text
     for table, module in {
+        "account_hints": _account_hints,
         "doctor_hints": _doctor_hints,
         "hints": _hints,
         "site_hints": _site_hints,
