@@ -238,6 +238,9 @@ base_url={value!r} 是 coze.site 上的智能体或工作流，其 API 不同：
 HEADER_AUTHORIZATION = """\
 default_headers must not contain Authorization: pass the token as api_key=.
 default_headers 不能包含 Authorization：令牌请通过 api_key= 传入。"""
+HEADER_FUNCTION = """\
+Hint: A function for default_headers returns a dict of str and is not async; it is called for each request.
+提示：default_headers 的函数应返回字符串字典，且不能是异步函数；每次请求都会调用它。"""
 HEADER_FORM = """\
 The header {name!r} in default_headers cannot be sent: names and values are printable ASCII, without spaces around them. Encode other text, for instance with urllib.parse.quote.
 default_headers 中的 {name!r} 无法发送：名称和值只能是可打印的 ASCII 字符，首尾不能有空格；其他文本请先编码，例如使用 urllib.parse.quote。"""
@@ -319,6 +322,9 @@ Hint: Pass url=, base64= or file_id=.
 MIME_TYPE = """\
 Hint: Use a type such as image/png, or omit mime_type.
 提示：请使用 image/png 这样的类型，或不设置 mime_type。"""
+TOOL_FILES = """\
+Hint: Name the plugin's parameter of each file in its content block: {"type": "image", "base64": …, "extras": {"parameter": "photo"}}.
+提示：请在内容块中用 extras 指明每个文件对应的插件参数：{"type": "image", "base64": …, "extras": {"parameter": "photo"}}。"""
 PUBLIC_LINK = """\
 Hint: Pass a public link that starts with https://, or the bytes with base64=.
 提示：请提供以 https:// 开头的公开链接，或用 base64= 传入文件内容。"""

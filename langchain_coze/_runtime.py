@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from langchain_coze._api.conversation_lock import ConversationLocks
 from langchain_coze._api.singleflight import TTLCache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from langchain_coze._api.driver import Driver
     from langchain_coze._api.pool import ConnectionPools
     from langchain_coze._api.settings import Settings
@@ -64,7 +67,22 @@ def make_driver(settings: Settings, token_source: TokenSource) -> Driver:
     with _lock:
         if _pools is None:
             _pools = pool.ConnectionPools()
-    return driver.Driver(settings, token_source, _pools)
+    return driver.Driver(settings, token_source, _pools, _find_heartbeat())
+
+
+def _find_heartbeat() -> Callable[[], None] | None:
+    """Return the function that tells LangGraph that the running node makes progress, if any.
+
+    Only a node with an idle timeout needs it (langgraph 1.2).
+    """
+    runtime = sys.modules.get("langgraph.runtime")
+    if runtime is None:
+        return None  # no graph can be running
+    try:
+        heartbeat = getattr(runtime.get_runtime(), "heartbeat", None)
+    except (RuntimeError, KeyError, AttributeError):  # not in a node
+        return None
+    return None if heartbeat is getattr(runtime, "_no_op_heartbeat", None) else heartbeat
 
 
 def reset() -> None:

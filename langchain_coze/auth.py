@@ -60,6 +60,8 @@ class CozeJWTAuth(BaseModel):
         account_id: The organization to request the token for, or None.
         enterprise_id: The enterprise to request the token for, or None.
         base_url: The server of the app; None for the server of the model.
+        audience: The claim `aud` of the JWT; None for the host of the server. Set it where a
+            gateway or a private link stands before Coze, for instance to `api.coze.cn`.
 
     Raises:
         ImportError: The extra `oauth` is not installed.
@@ -106,6 +108,7 @@ class CozeJWTAuth(BaseModel):
     account_id: str | None = Field(default=None, coerce_numbers_to_str=True)
     enterprise_id: str | None = Field(default=None, coerce_numbers_to_str=True)
     base_url: str | None = None
+    audience: str | None = None
 
     @field_validator("private_key", mode="before")
     @classmethod
@@ -226,7 +229,9 @@ class CozeJWTAuth(BaseModel):
             path=f"/api/permission/oauth2/{owner}token",
             body=body | ({"scope": dict(self.scope)} if self.scope else {}),
             seconds=self.duration_seconds,
-            sign=functools.partial(self._sign_jwt, urlsplit(base_url).netloc, session_name),
+            sign=functools.partial(
+                self._sign_jwt, self.audience or urlsplit(base_url).netloc, session_name
+            ),
         )
 
     def _sign_jwt(self, audience: str, session_name: str | None) -> str:

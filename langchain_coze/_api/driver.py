@@ -18,6 +18,7 @@ from langchain_coze._api.effects import (
     Notify,
     Read,
     RefreshToken,
+    Reply,
     Request,
     Sleep,
     T,
@@ -25,6 +26,8 @@ from langchain_coze._api.effects import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
     from pydantic import SecretStr
 
     from langchain_coze._api.pool import ConnectionPools
@@ -35,12 +38,20 @@ if TYPE_CHECKING:
 class Driver:
     """Runs flows against one server, sync or async. Holds no connection itself."""
 
-    __slots__ = ("_pools", "settings", "token_source")
+    __slots__ = ("_heartbeat", "_pools", "settings", "token_source")
 
     def __init__(
-        self, settings: Settings, token_source: TokenSource, pools: ConnectionPools
+        self,
+        settings: Settings,
+        token_source: TokenSource,
+        pools: ConnectionPools,
+        heartbeat: Callable[[], None] | None = None,
     ) -> None:
-        """Create a driver without opening a connection."""
+        """Create a driver without opening a connection.
+
+        `heartbeat` is called whenever the server has sent something.
+        """
+        self._heartbeat = heartbeat
         self.settings = settings
         self.token_source = token_source
         self._pools = pools
@@ -85,6 +96,7 @@ class Driver:
             case Request():
                 token = self.token_source.get(effect.deadline)
                 result = transport.send(effect, self.settings, token, self._pools)
+                self._report(result, _beat)
             case Read(stream, deadline):
                 result = stream.read(deadline)
             case Sleep(seconds):
@@ -107,6 +119,7 @@ class Driver:
             case Request():
                 token = await self.token_source.aget(effect.deadline)
                 result = await transport.asend(effect, self.settings, token, self._pools)
+                self._report(result, _abeat)
             case Read(stream, deadline):
                 result = await stream.read(deadline)
             case Sleep(seconds):
@@ -124,6 +137,14 @@ class Driver:
                 result = self.token_source.invalidate()
         return result
 
+    def _report(self, reply: Reply, watch: Callable[..., Any]) -> None:
+        """Report a reply, and later the chunks of its stream, as signs of life."""
+        if self._heartbeat is None:
+            return
+        self._heartbeat()
+        if reply.stream is not None:
+            reply.stream.chunks = watch(reply.stream.chunks, self._heartbeat)
+
     def close(self) -> None:
         """Close the sync connections of this process to the server."""
         self._pools.close(self.settings.base_url)
@@ -131,6 +152,20 @@ class Driver:
     async def aclose(self) -> None:
         """Close the connections of the running event loop to the server."""
         await self._pools.aclose(self.settings.base_url)
+
+
+def _beat(chunks: Iterator[bytes], heartbeat: Callable[[], None]) -> Iterator[bytes]:
+    for chunk in chunks:
+        heartbeat()
+        yield chunk
+
+
+async def _abeat(
+    chunks: AsyncIterator[bytes], heartbeat: Callable[[], None]
+) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        heartbeat()
+        yield chunk
 
 
 def _wait(effect: Wait) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 120.0
@@ -29,6 +29,9 @@ class Settings:
     base_url: str
     is_studio: bool = False
     timeout: Any = READ_TIMEOUT
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold secrets
+    headers: Mapping[str, str] | Callable[[], Mapping[str, str]] = field(
+        default_factory=dict,
+        repr=False,  # may hold secrets
+    )
     http_client: Any = None
     http_async_client: Any = None

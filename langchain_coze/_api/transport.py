@@ -39,11 +39,12 @@ _USER_AGENT = f"langchain-coze/{__version__} python/{platform.python_version()}"
 
 
 def _build_headers(request: Request, settings: Settings, token: SecretStr) -> dict[str, str]:
+    more = settings.headers() if callable(settings.headers) else settings.headers
     headers = {
         "accept-encoding": "identity",  # compression would delay events
         "user-agent": _USER_AGENT,
         **({} if request.body is None else {"content-type": "application/json"}),
-        **{name.lower(): value for name, value in settings.headers.items()},
+        **{name.lower(): value for name, value in more.items()},
         **request.headers,
     }
     if request.file is not None:
@@ -137,11 +138,11 @@ def _build_reply(response: Any, settings: Settings, token: SecretStr) -> Reply:
     )
 
 
-def _find_encoding_error(response: httpx.Response, settings: Settings) -> CozeServerError | None:
+def _find_encoding_error(response: httpx.Response, request: Any) -> CozeServerError | None:
     """Return the error for an unrequested compressed response, which may expand to a huge size."""
     encoding = response.headers.get("content-encoding", "")
-    accepted = {name.lower(): value for name, value in settings.headers.items()}
-    if not is_compressed(response) or encoding.lower() in accepted.get("accept-encoding", ""):
+    accepted = request.headers.get("accept-encoding", "")
+    if not is_compressed(response) or encoding.lower() in accepted:
         return None
     return CozeServerError(
         f"The response is compressed ({encoding}), but compression was not requested.",
@@ -164,7 +165,7 @@ def send(request: Request, settings: Settings, token: SecretStr, pools: Connecti
             response = client.send(built, stream=True)
         stream = Stream(response, pools.timer, deadline)
         reply = _build_reply(response, settings, token)
-        encoding_error = _find_encoding_error(response, settings)
+        encoding_error = _find_encoding_error(response, built)
         if encoding_error is None and _is_event_stream(request, reply):
             reply.stream = stream
         else:
@@ -194,7 +195,7 @@ async def asend(
                 response = await client.send(built, stream=True)
         stream = AsyncStream(response, deadline)
         reply = _build_reply(response, settings, token)
-        encoding_error = _find_encoding_error(response, settings)
+        encoding_error = _find_encoding_error(response, built)
         if encoding_error is None and _is_event_stream(request, reply):
             reply.stream = stream
         else:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -73,6 +75,22 @@ def _check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
     return headers
 
 
+def _call_headers(function: Callable[[], Any]) -> Mapping[str, str]:
+    """Return the headers of one request from the user's function."""
+    headers = function()
+    if inspect.iscoroutine(headers):
+        headers.close()
+    if not isinstance(headers, Mapping) or not all(isinstance(v, str) for v in headers.values()):
+        raise CozeInvalidRequestError(
+            f"default_headers returned a {type(headers).__name__}, not a mapping of str to str.",
+            hint=hints.HEADER_FUNCTION,
+        )
+    try:
+        return _check_headers(headers)
+    except ValueError as error:
+        raise CozeInvalidRequestError(str(error)) from None
+
+
 def hide_secrets(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of another object, by name, with secrets wrapped."""
     return {name: clean_field(name, value) for name, value in options.items()}
@@ -80,7 +98,7 @@ def hide_secrets(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 _CLEANERS: Mapping[str, Callable[[Any], Any]] = {
     "api_key": lambda value: SecretStr(value) if isinstance(value, str) else value,
-    "default_headers": _check_headers,
+    "default_headers": lambda value: value if callable(value) else _check_headers(value),
     "tool_options": hide_secrets,
 }
 _OTHER_NAMES = {"coze_api_key": "api_key", "coze_api_base": "base_url"}
@@ -134,9 +152,13 @@ class ConnectionFields(BaseModel):
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
     """Your `httpx.AsyncClient` for async calls; used as is and never closed by this package."""
 
-    default_headers: Mapping[str, str] | None = Field(default=None, exclude=True, repr=False)
-    """Additional headers of each request, for instance for a gateway. They replace headers of the
-    same name (case-insensitive). `Authorization` is not allowed, because it contains the token."""
+    default_headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = Field(
+        default=None, exclude=True, repr=False
+    )
+    """Additional headers of each request, for instance for a gateway, or a function that returns
+    them and is called once for each request, for instance for trace headers. They replace headers
+    of the same name (case-insensitive). `Authorization` is not allowed, because it contains the
+    token."""
 
     @model_validator(mode="before")
     @classmethod
@@ -219,13 +241,14 @@ class ConnectionFields(BaseModel):
     def _make_driver(self) -> Driver:
         """Return a driver for the server; it holds no connection, so creating one is cheap."""
         uses_our_connections = self.http_client is None and self.http_async_client is None
+        headers = self.default_headers
         settings = Settings(
             base_url=self.base_url,
             is_studio=self._is_studio,
             timeout=self.timeout
             if uses_our_connections or "timeout" in self.model_fields_set
             else ...,
-            headers=self.default_headers or {},
+            headers=partial(_call_headers, headers) if callable(headers) else headers or {},
             http_client=self.http_client,
             http_async_client=self.http_async_client,
         )

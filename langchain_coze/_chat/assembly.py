@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from langchain_core.outputs import ChatGenerationChunk
 
+# as langchain-core spells them; a question to the user has no such name
+_NORMALIZED_REASONS = {"stop": "stop", "tool_calls": "tool_call"}
 _JSON_TYPES = ("card", "object_string")  # a tuple: the type may be unhashable
 
 
@@ -238,6 +240,9 @@ class AnswerAssembler:
         """
         self.finish_open()
         self.flush()
+        normalized = _NORMALIZED_REASONS.get(str(result.get("finish_reason")))
+        if normalized:
+            result = {**result, "normalized_finish_reason": normalized}
         text, extra = "", dict[str, Any]()
         if self._single_chunk:
             text, extra = self._join_answers(parse)

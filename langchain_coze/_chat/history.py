@@ -8,7 +8,6 @@ edited, stored or read by another process, and the next turn is still planned co
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 
 from langchain_coze import _hints as hints
 from langchain_coze._convert.to_coze import is_answer_of
+from langchain_coze._convert.tool_outputs import ToolOutput, read_output
 from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeInvalidRequestError
 
@@ -74,7 +74,7 @@ class TurnPlan:
     messages: Sequence[BaseMessage]
     full_history: Sequence[BaseMessage]
     conversation_id: str | None = None
-    outputs: Mapping[str, str] | None = None
+    outputs: Mapping[str, ToolOutput] | None = None
     open_chat: LastTurn | None = None
     expected_last_turn: LastTurn | None = None
     reopened_messages: Sequence[BaseMessage] = ()
@@ -140,7 +140,7 @@ def _plan_submit(
     messages: Sequence[BaseMessage],
     options: ChatOptions,
     position: int,
-    outputs: Mapping[str, str],
+    outputs: Mapping[str, ToolOutput],
 ) -> TurnPlan:
     """Return the plan for the results of the tool calls of an answer."""
     last_turn = _read_last_turn(messages[position])
@@ -256,15 +256,12 @@ def _list_calls(message: BaseMessage) -> dict[str, str]:
 
 def _collect_outputs(
     calls: Mapping[str, str], following: Sequence[BaseMessage]
-) -> dict[str, str] | None:
+) -> dict[str, ToolOutput] | None:
     """Return an output for each call; None without results, or after a message of the user."""
-    outputs: dict[str, str] = {}
+    outputs: dict[str, ToolOutput] = {}
     for message in following:
         if isinstance(message, ToolMessage):
-            content = message.content and json.dumps(
-                message.content, ensure_ascii=False, default=str
-            )
-            outputs[message.tool_call_id] = message.text or content or ""
+            outputs[message.tool_call_id] = read_output(message)
         elif not isinstance(message, SystemMessage):
             return None
     if not calls.keys() & outputs.keys():

@@ -65,11 +65,15 @@ def build_request(
     plan: TurnPlan,
     draft: Sequence[HistoryEntry],
     file_ids: Mapping[str, str],
+    outputs: Mapping[str, str],
 ) -> Request:
-    """Return the request that starts or continues a turn, with the ids of uploaded files."""
+    """Return the request that starts or continues a turn, with the ids of uploaded files.
+
+    The `outputs` are those of the plan as text.
+    """
     if plan.outputs is not None and plan.open_chat is not None:
         chat = Chat(id=plan.open_chat.chat_id, conversation_id=plan.conversation_id)
-        return build_submit_request(chat, plan.outputs, stream=options.stream)
+        return build_submit_request(chat, outputs, stream=options.stream)
     messages = serialize_entries(draft, file_ids)
     variables = collect_system_variables(
         plan.full_history, options.system_message_mode, options.system_message_variable

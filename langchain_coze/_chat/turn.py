@@ -29,6 +29,7 @@ from langchain_coze._chat.options import CONVERSATION_NAME
 from langchain_coze._chat.request import build_request, draft_messages
 from langchain_coze._chat.stream_parser import ChatStreamParser
 from langchain_coze._chat.turn_lock import TurnLock
+from langchain_coze._convert.tool_outputs import format_output, list_output_files
 from langchain_coze.errors import CozeConversationBusyError, CozeError
 
 if TYPE_CHECKING:
@@ -101,15 +102,19 @@ class TurnRun(Generic[P]):
         """Upload the files and send the request; without streaming, poll until the turn ends."""
         options, policy = self.options, self.options.retry_policy
         plan = yield from _create_chatflow_conversation(options, plan)
-        files = [file.upload for entry in draft for file in entry.files if file.data]
+        outputs = plan.outputs or {}
+        attachments = [file for entry in draft for file in entry.files]
+        attachments += list_output_files(outputs.values())
+        files = [file.upload for file in attachments if file.data]
         cache = _runtime.uploaded_file_ids
         file_ids = yield from upload_all(files, cache, options.base_url, policy)
-        request = build_request(options, plan, draft, file_ids)
+        texts = {call_id: format_output(output, file_ids) for call_id, output in outputs.items()}
+        request = build_request(options, plan, draft, file_ids, texts)
         polled: tuple[Mapping[str, Any], Sequence[Any]] | None = None  # the chat, its messages
         try:
             reply = yield from send_with_retry(request, policy)
             self.stream = reply.stream
-            self.parser = parser = self._create_parser(plan, reply)
+            self.parser = parser = self._create_parser(plan, reply, texts)
             if self.stream is None:
                 chat = read_started_chat(request, reply)
                 parser.record_ids(chat)
@@ -124,7 +129,7 @@ class TurnRun(Generic[P]):
             parser.read_polled(*polled)
         return parser
 
-    def _create_parser(self, plan: TurnPlan, reply: Reply) -> P:
+    def _create_parser(self, plan: TurnPlan, reply: Reply, outputs: Mapping[str, str]) -> P:
         options = self.options
         self._requested_conversation_id = plan.conversation_id
         is_submit = plan.outputs is not None
@@ -134,7 +139,7 @@ class TurnRun(Generic[P]):
             logid=reply.logid,
             token=reply.token,
             already_seen_ids=earlier.message_ids if earlier is not None else (),
-            submitted_outputs=(plan.outputs or {}).values(),
+            submitted_outputs=outputs.values(),
             expected_conversation_id=None if is_submit else plan.conversation_id,
             needs_conversation=options.is_studio and has_history_there,
         )

@@ -38,6 +38,7 @@ def test_a_message_has_the_whole_answer_and_only_the_answer(
         "model_provider": "coze",
         "model_name": BOT.bot_id,
         "finish_reason": "stop",
+        "normalized_finish_reason": "stop",
         "follow_up_questions": ["还有呢？"],
     }
     assert all(metadata[key] for key in IDS)

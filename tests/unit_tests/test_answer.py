@@ -104,6 +104,7 @@ def test_a_recorded_turn_gives_text_metadata_and_usage() -> None:
         "chat_id": "7516861354884710427",
         "section_id": "7516861345346813988",
         "finish_reason": "stop",
+        "normalized_finish_reason": "stop",
         "message_id": "7516861356495323187",
         "follow_up_questions": ["提供一些处理退货运费的话术"],
         "knowledge_recall": [],
@@ -228,6 +229,7 @@ def test_a_local_plugin_gives_tool_calls() -> None:
         }
     ]
     assert message.response_metadata["finish_reason"] == "tool_calls"
+    assert message.response_metadata["normalized_finish_reason"] == "tool_call"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +243,9 @@ def test_an_interrupt_is_in_the_metadata(verbose: dict[str, str]) -> None:
     data = (
         make_completed("1", "Which?") + make_completed("2", json.dumps(verbose), "verbose") + DONE
     )
-    assert read_whole(data).response_metadata["finish_reason"] == "interrupt"
+    metadata = read_whole(data).response_metadata
+    assert metadata["finish_reason"] == "interrupt"
+    assert "normalized_finish_reason" not in metadata
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,14 @@ def test_each_request_has_its_own_jwt() -> None:
     assert not signer.invalidate()
 
 
+def test_the_audience_may_be_another_host_than_the_server() -> None:
+    auth = make_auth(audience="api.coze.cn")
+    grant = auth._build_token_request("https://static-api.coze.cn")
+    claims = jwt.decode(grant.sign(), options={"verify_signature": False})
+    assert claims["aud"] == "api.coze.cn"
+    assert grant.key != make_auth()._build_token_request("https://static-api.coze.cn").key
+
+
 def test_unset_options_are_not_sent() -> None:
     grant = make_auth()._build_token_request("http://127.0.0.1:8888")
     claims = jwt.decode(grant.sign(), options={"verify_signature": False})

@@ -134,9 +134,9 @@ def test_each_call_gets_an_output() -> None:
 
 
 def test_a_result_without_text_is_sent_as_json() -> None:
-    image = ToolMessage([{"type": "image", "url": "https://h/茶.png"}], tool_call_id="1")
-    outputs = plan_turn([Q1, make_answer("", calls=["1"]), image], STATELESS).outputs
-    assert outputs == {"1": '[{"type": "image", "url": "https://h/茶.png"}]'}
+    data = ToolMessage([{"type": "json", "json": {"name": "茶"}}], tool_call_id="1")
+    outputs = plan_turn([Q1, make_answer("", calls=["1"]), data], STATELESS).outputs
+    assert outputs == {"1": '[{"type": "json", "json": {"name": "茶"}}]'}
 
 
 @pytest.mark.parametrize(

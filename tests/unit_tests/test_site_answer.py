@@ -100,6 +100,7 @@ def test_metadata_is_flat_and_there_is_no_usage_where_the_server_reports_zeros()
         "reply_id": "195c02c1-aeb8-4dc4-b5c4-d8e1b004e0fc",
         "logid": "20261130180000AB12",
         "finish_reason": "stop",
+        "normalized_finish_reason": "stop",
     }
 
 
