@@ -18,10 +18,10 @@ class Group(NamedTuple):
 
 GROUPS = (
     Group("Start", "开始", "overview migrating faq"),
-    Group("Bots", "智能体", "chat streaming files conversations chatflows retriever"),
+    Group("Bots", "智能体", "chat streaming files conversations chatflows retriever knowledge"),
     Group("Workflows", "工作流", "workflows workflow-questions workflow-runs"),
-    Group("Agents", "Agent", "langgraph site"),
-    Group("Connection", "连接", "authentication connections errors studio"),
+    Group("Agents", "Agent", "langgraph mcp site"),
+    Group("Connection", "连接", "authentication connections errors doctor accounts studio"),
     Group("In production", "上线", "deployment batches security performance versions"),
     Group(
         "Testing",
