@@ -56,7 +56,6 @@ class CozeKnowledge(CozeConnectionFields, DocumentIndex):
         permissions createDocument, listDocument, readDocumentProgress and deleteDocument:
 
         ```bash
-        pip install langchain-coze
         export COZE_API_TOKEN="pat_…"
         ```
 
