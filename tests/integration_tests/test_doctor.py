@@ -111,7 +111,7 @@ def test_chinese(coze: LocalCoze, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"workflow_id": "7400"}, "workflow", "Workflow not found", "Publish it"),
         ({"api_key": "pat_wrong_token"}, "token", "access token invalid", "expiry date"),
         ({"api_key": "eyJhbGciOi"}, "token", "coze.site project", "COZE_SITE_TOKEN"),
-        ({"api_key": "pat wrong"}, "token", "characters that a token cannot have", "Create"),
+        ({"api_key": "pat wrong"}, "token", "characters that are not allowed", "Create"),
         ({"base_url": "https://www.coze.cn"}, "server", "address of the website", "Correct"),
         ({"base_url": "coze"}, "server", "must be an address", "Correct"),
     ],
@@ -180,7 +180,7 @@ def test_the_proxy(coze: LocalCoze, monkeypatch: pytest.MonkeyPatch) -> None:
     report = doctor(api_key="pat_example", max_retries=0)  # of coze.cn; the proxy is not there
     assert find(report, "server")[1] == "https://api.coze.cn (coze.cn)"
     assert find(report, "proxy")[1] == "http://127.0.0.1:9 (HTTPS_PROXY)"
-    assert "Check that the proxy runs" in find(report, "token")[2]
+    assert "Check that the proxy is running" in find(report, "token")[2]
     assert "secret-word" not in str(report)
     monkeypatch.setenv("HTTPS_PROXY", "ftp://127.0.0.1:9")
     report = doctor(api_key="pat_example", max_retries=0)

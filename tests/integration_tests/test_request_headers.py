@@ -119,7 +119,7 @@ def _bad_headers() -> Iterator[Any]:
     yield "secret-word", "returned a str"
 
 
-@pytest.mark.parametrize(("headers", "problem"), _bad_headers())
+@pytest.mark.parametrize(("headers", "problem"), list(_bad_headers()))
 def test_headers_that_cannot_be_sent_are_refused(
     coze: LocalCoze, headers: Any, problem: str
 ) -> None:
