@@ -143,14 +143,14 @@ def test_an_error_of_coze_itself_keeps_its_hint() -> None:
 @pytest.mark.parametrize(
     ("call", "size", "limit"),
     [
-        (ask(TEXT), "The request is 2.9 MB", "up to 15 MB"),
-        (aask(TEXT), "The request is 2.9 MB", "up to 15 MB"),
-        (ask(TEXT, response_mode="poll"), "The request is 2.9 MB", "up to 15 MB"),
-        (run_tool(text=TEXT), "The request is 2.9 MB", "up to 20 MB"),
-        (arun_tool(text=TEXT), "The request is 2.9 MB", "up to 20 MB"),
-        (CALLS["upload"], "The file is 2.9 MB", "up to 512 MB"),
-        (run_tool(file=bytes(SIZE)), "The file is 2.9 MB", "up to 512 MB"),
-        (arun_tool(file=bytes(SIZE)), "The file is 2.9 MB", "up to 512 MB"),
+        (ask(TEXT), "The request size is 2.9 MB", "up to 15 MB"),
+        (aask(TEXT), "The request size is 2.9 MB", "up to 15 MB"),
+        (ask(TEXT, response_mode="poll"), "The request size is 2.9 MB", "up to 15 MB"),
+        (run_tool(text=TEXT), "The request size is 2.9 MB", "up to 20 MB"),
+        (arun_tool(text=TEXT), "The request size is 2.9 MB", "up to 20 MB"),
+        (CALLS["upload"], "The file size is 2.9 MB", "up to 512 MB"),
+        (run_tool(file=bytes(SIZE)), "The file size is 2.9 MB", "up to 512 MB"),
+        (arun_tool(file=bytes(SIZE)), "The file size is 2.9 MB", "up to 512 MB"),
     ],
 )
 def test_a_body_that_is_too_large_has_its_size_and_the_limit(
@@ -166,4 +166,4 @@ def test_a_file_that_coze_finds_too_large_has_its_size_and_the_limit() -> None:
     body = json.dumps({"code": 4302, "msg": "file too large"}).encode()
     error = catch(CALLS["upload"], 200, body, "application/json")
     assert isinstance(error, CozeInvalidRequestError)
-    assert "The file is 2.9 MB. Coze accepts files of up to 512 MB" in str(error)
+    assert "The file size is 2.9 MB. Coze accepts files of up to 512 MB" in str(error)

@@ -252,7 +252,7 @@ def test_more_than_three_questions_are_an_error(
         pytest.skip("Studio may be resumed as often as its workflow asks")
     tool = make_tool(coze)
     given = {"parameters": {"name": "a", "questions": 4}}
-    with pytest.raises(CozeWorkflowError, match="3 times"):
+    with pytest.raises(CozeWorkflowError, match="after 3 resumes"):
         run_thread(
             lambda saver: create_workflow_graph(tool, checkpointer=saver),
             tmp_path,

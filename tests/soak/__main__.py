@@ -21,7 +21,7 @@ from collections import Counter
 from typing import Any
 
 from tests.benchmarks.fleet import Child
-from tests.soak.calls import Clients, make_call
+from tests.soak.calls import Clients, call_each_once, make_call
 from tests.soak.figures import Figures, measure
 
 WARM_UP = 0.3  # of the time; caches and pools are filled then
@@ -72,8 +72,7 @@ async def soak(server: Child, seconds: float, count: int) -> Report:
     """Run all clients, close them, and compare what this process and the server hold."""
     report = Report()
     clients = Clients.create(json.loads(server.receive()))
-    for _ in range(30):  # starts what stays, such as the thread of the timer
-        await make_call(clients, "c0")
+    await call_each_once(clients)  # starts what stays, such as the thread of the timer
     await clients.close()
     before, began = measure_here(), time.monotonic()
     running = [

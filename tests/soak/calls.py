@@ -224,6 +224,13 @@ CALLS: tuple[Call, ...] = (
 )
 
 
+async def call_each_once(clients: Clients) -> None:
+    """Make one call of each kind, named `c0`."""
+    for kind in dict.fromkeys(CALLS):
+        with contextlib.suppress(CozeError):
+            await kind(clients, "c0", {})
+
+
 async def make_call(clients: Clients, call: str) -> tuple[str, str]:
     """Make a random call, sometimes with a fault.
 

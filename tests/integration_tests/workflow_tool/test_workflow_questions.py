@@ -239,7 +239,7 @@ def test_workflows_with_the_same_name_have_their_ids_in_their_tool_names() -> No
     replies = [listed.encode(), info.encode(), b'{"code":99999,"msg":"odd"}', info.encode()]
     with serve_script(content_type="application/json", replies=replies) as server:
         toolkit = CozeToolkit(workspace_id="1", api_key="pat_x", base_url=server.base_url)
-        with pytest.warns(UserWarning, match="Old 2 is left out: odd"):
+        with pytest.warns(UserWarning, match="Old 2 was skipped: odd"):
             tools = toolkit.get_tools()
     assert [made.name for made in tools] == ["same_1", "same_3"]
 
