@@ -70,17 +70,22 @@ def find_target(path: str, language: str, folder: Path) -> str:
         return posixpath.basename(path)
     if (ROOT / path).is_dir():
         path = next((f"{path}/{n}" for n in MAIN_FILES if (ROOT / path / n).exists()), path)
-    source, name = ROOT / path, posixpath.basename(path)
-    if not source.is_file():
+    if not (ROOT / path).is_file():
         sys.exit(f"A page links to {path}, which is no file of the repository")
     if path.startswith("examples/"):
-        if name in READMES.values():  # the twin of a page, in the other language
-            return f"{source.parent.name}.md"
-        name = path.removeprefix("examples/")
-        if name.endswith(".py"):
-            return "examples.md#" + re.sub(r"[^\w-]", "", name.lower())
-        name = name.replace("/", "-")
-    shutil.copy(source, folder / name)
+        return find_example(path.removeprefix("examples/"), folder)
+    shutil.copy(ROOT / path, folder)
+    return posixpath.basename(path)
+
+
+def find_example(path: str, folder: Path) -> str:
+    """Return where a file of the examples is on the site; its path begins below `examples`."""
+    if posixpath.basename(path) in READMES.values():  # the twin of a page, in the other language
+        return f"{posixpath.dirname(path)}.md"
+    if path.endswith(".py"):
+        return "examples.md#" + re.sub(r"[^\w-]", "", path.lower())
+    name = path.replace("/", "-")  # unique: several examples may have such a file
+    shutil.copy(ROOT / "examples" / path, folder / name)
     return name
 
 

@@ -28,10 +28,8 @@ INTRODUCTIONS = {
         "所有公开的名称，内容来自代码中的文档字符串（英文）。",
     ),
     "examples": (
-        "Run these programs in a clone of the repository: some import the modules at the end of"
-        " this page, which lie beside them in `examples`. Each runs without an account.",
-        "请在仓库的克隆中运行这些程序：其中一些会导入本页末尾的模块，这些模块也在 `examples` 目录中。"
-        "所有程序都不需要账号。",
+        "Run these programs in a clone: some import the modules at the end. No account is needed.",
+        "请在仓库的克隆目录中运行这些程序：有些会导入本页末尾的模块。所有程序都不需要账号。",
     ),
 }
 _NOT_FOR_READERS = {"model_config", "model_post_init"}

@@ -110,6 +110,13 @@ _LAZY = {
     "local_site": "pytest_plugin",
 }
 _EXTRA = frozenset({"starlette", "uvicorn"})
+_PACKAGES = "pip install starlette uvicorn bm25s python-multipart"
+_FROM_CLONE = 'pip install ".[local]"'
+MISSING_EXTRA = f"""\
+Install the packages of the local server: {_PACKAGES}
+(or in a clone of the repository: {_FROM_CLONE})
+请安装本地服务需要的软件包：{_PACKAGES}
+（在仓库的克隆目录中也可以运行：{_FROM_CLONE}）"""
 
 
 def __getattr__(name: str) -> Any:
@@ -121,11 +128,8 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in _EXTRA:
-            raise ImportError(
-                f"{name} needs {package}, which is missing: "
-                "pip install starlette uvicorn bm25s python-multipart"
-                f" / 缺少 {package}，请运行上面的命令安装"
-            ) from error
+            problem = f"{name} needs {package}, which is missing."
+            raise ImportError(f"{problem}\n{MISSING_EXTRA}") from error
         raise
     globals()[name] = value
     return value

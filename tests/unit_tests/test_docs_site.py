@@ -221,7 +221,7 @@ def test_links_of_the_repository_become_links_of_the_site(
 def test_a_file_that_is_no_page_can_be_downloaded(tmp_path: Path) -> None:
     assert find_target("LICENSE", "en", tmp_path) == "LICENSE"
     assert (tmp_path / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
-    assert find_target("examples/web_chat/page/icon.svg", "en", tmp_path) == "web_chat-page-icon.svg"
+    assert find_target("examples/web_chat/page/chat.js", "en", tmp_path) == "web_chat-page-chat.js"
     with pytest.raises(SystemExit, match=r"docs/gone\.md, which is no file"):
         find_target("docs/gone.md", "en", tmp_path)
 

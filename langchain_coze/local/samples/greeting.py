@@ -26,7 +26,10 @@ def greet(question: str) -> str:
         return ""
     first, second = suggest_questions(question)
     if is_chinese(question):
-        return f"您好！我根据几篇内置文档回答有关扣子和 LangChain 的问题。您可以问：“{first}”或“{second}”"
+        return (
+            "您好！我根据几篇内置文档回答有关扣子和 LangChain 的问题。"
+            f"您可以问：“{first}”或“{second}”"
+        )
     return (
         "Hello! I answer questions about Coze and LangChain from a few built-in documents. "
         f"Ask me, for example: “{first}” or “{second}”"
