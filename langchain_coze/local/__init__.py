@@ -23,6 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.bots import LocalBot, LocalChatflow
+from langchain_coze.local.extra import MISSING_EXTRA
 from langchain_coze.local.faults.specs import FAULTS, SITE_FAULTS, Fault, SiteFault
 from langchain_coze.local.knowledge import LocalKnowledge
 from langchain_coze.local.knowledge_workflows import knowledge_workflow
@@ -110,13 +111,6 @@ _LAZY = {
     "local_site": "pytest_plugin",
 }
 _EXTRA = frozenset({"starlette", "uvicorn"})
-_PACKAGES = "pip install starlette uvicorn bm25s python-multipart"
-_FROM_CLONE = 'pip install ".[local]"'
-MISSING_EXTRA = f"""\
-Install the packages of the local server: {_PACKAGES}
-(or in a clone of the repository: {_FROM_CLONE})
-请安装本地服务需要的软件包：{_PACKAGES}
-（在仓库的克隆目录中也可以运行：{_FROM_CLONE}）"""
 
 
 def __getattr__(name: str) -> Any:

@@ -16,8 +16,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_coze.local import MISSING_EXTRA
 from langchain_coze.local.bots import LocalChatflow
+from langchain_coze.local.extra import MISSING_EXTRA
 from langchain_coze.local.runtime.replying_bot import derive_name
 from langchain_coze.local.workflows import LocalWorkflow
 

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from langchain_coze.local.extra import MISSING_EXTRA
 from langchain_coze.local.runtime.text import (
     extract_index_terms,
     extract_query_terms,
@@ -36,9 +37,8 @@ class PassageIndex:
         try:
             import bm25s  # noqa: PLC0415 - it brings numpy, which not every server needs
         except ImportError as error:
-            raise ImportError(
-                "Searching a knowledge base needs bm25s: pip install bm25s"
-            ) from error
+            problem = "Searching a knowledge base needs bm25s, which is missing."
+            raise ImportError(f"{problem}\n{MISSING_EXTRA}") from error
         self._passages = passages
         terms = [extract_index_terms(f"{p.document_name}\n{p.slice}") for p in passages]
         self._is_chinese = [is_chinese(passage.slice) for passage in passages]
