@@ -212,8 +212,8 @@ ACCOUNT_OR_ENTERPRISE = """\
 Pass account_id or enterprise_id, not both.
 account_id 与 enterprise_id 只能二选一。"""
 OAUTH_EXTRA = """\
-CozeJWTAuth needs {package}, which is missing. Run: pip install "PyJWT[crypto]".
-CozeJWTAuth 缺少 {package}，请运行：pip install "PyJWT[crypto]"。"""
+CozeJWTAuth needs {package}, which is missing. Run: pip install "PyJWT[crypto]", or in a clone of the repository: pip install ".[oauth]".
+CozeJWTAuth 缺少 {package}，请运行：pip install "PyJWT[crypto]"；在仓库的克隆目录中也可以运行：pip install ".[oauth]"。"""
 
 # --- Fields and arguments (`_environment.py`, `_base`) -------------------------------------------
 

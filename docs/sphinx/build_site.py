@@ -29,11 +29,15 @@ SHARED = {  # pages at the top of the repository, and their names on the site
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security-policy.md",
 }
-LANGUAGES = ("en", "zh")
+READMES = {"en": "README.md", "zh": "README.zh-CN.md"}  # of an example that has a folder
+LANGUAGES = tuple(READMES)
+MAIN_FILES = ("app.py", "graph.py")  # of such a folder: a link to the folder leads there
 _LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
+_MERMAID = re.compile(r"^```mermaid\n.*?^```\n+", re.MULTILINE | re.DOTALL)
 _FENCED = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 _START = """<!doctype html>
 <html><head><meta charset="utf-8"><title>langchain-coze</title>
+<link rel="icon" href="en/_static/icon.svg">
 <script>location.replace((navigator.language || "").startsWith("zh") ? "zh/" : "en/")</script>
 </head><body><a href="en/index.html">English</a> <a href="zh/index.html">简体中文</a></body></html>
 """
@@ -42,6 +46,8 @@ _START = """<!doctype html>
 def list_pages(language: str) -> dict[str, str]:
     """Return the pages of one language: their paths in the repository, and their names."""
     pages = {path: name for path, name in SHARED.items() if (ROOT / path).exists()}
+    for path in ROOT.glob(f"examples/*/{READMES[language]}"):
+        pages[path.relative_to(ROOT).as_posix()] = f"{path.parent.name}.md"
     for path in (*ROOT.glob("docs/*.md"), *ROOT.glob(f"docs/{language}/*.md")):
         if path.name in pages.values():
             sys.exit(f"Two pages are named {path.name}")
@@ -60,17 +66,27 @@ def find_target(path: str, language: str, folder: Path) -> str:
         return "index.md"
     if path == "examples":
         return "examples.md"
-    if path.startswith("examples/"):
-        name = path.removeprefix("examples/")
-        name += "" if name.endswith(".py") else "/graph.py"
-        return "examples.md#" + re.sub(r"[^\w-]", "", name.lower())
     if path.startswith("docs/en/"):  # a link of a page that both languages share
         return posixpath.basename(path)
-    source = ROOT / path
-    if not source.is_file():
+    if (ROOT / path).is_dir():
+        path = next((f"{path}/{n}" for n in MAIN_FILES if (ROOT / path / n).exists()), path)
+    if not (ROOT / path).is_file():
         sys.exit(f"A page links to {path}, which is no file of the repository")
-    shutil.copy(source, folder / source.name)
-    return source.name
+    if path.startswith("examples/"):
+        return find_example(path.removeprefix("examples/"), folder)
+    shutil.copy(ROOT / path, folder)
+    return posixpath.basename(path)
+
+
+def find_example(path: str, folder: Path) -> str:
+    """Return where a file of the examples is on the site; its path begins below `examples`."""
+    if posixpath.basename(path) in READMES.values():  # the twin of a page, in the other language
+        return f"{posixpath.dirname(path)}.md"
+    if path.endswith(".py"):
+        return "examples.md#" + re.sub(r"[^\w-]", "", path.lower())
+    name = path.replace("/", "-")  # unique: several examples may have such a file
+    shutil.copy(ROOT / "examples" / path, folder / name)
+    return name
 
 
 def rewrite_links(text: str, page: str, language: str, folder: Path) -> str:
@@ -91,7 +107,7 @@ def collect_sources(language: str, folder: Path) -> None:
     """Write everything that the site of one language is made of into a folder."""
     for path, name in list_pages(language).items():
         text = rewrite_links((ROOT / path).read_text("utf-8"), path, language, folder)
-        text = text.replace("```mermaid", "```text")  # a diagram needs a script of another host
+        text = _MERMAID.sub("", text)  # a diagram needs a script of another host
         (folder / name).write_text(text, "utf-8")
     write_examples(folder / "examples.md", language)
     write_reference(folder / "reference", language)

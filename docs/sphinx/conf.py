@@ -25,12 +25,14 @@ version = release = langchain_coze.__version__
 language = "zh_CN" if CHINESE else "en"
 html_title = f"langchain-coze {release}"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
 templates_path = [str(HERE / "templates")]
 html_theme = "furo"
 html_static_path = [str(HERE / "static")]
 html_css_files = ["site.css"]
 html_js_files = ["chinese.js"] if CHINESE else []
+html_favicon = str(HERE.parent.parent / "langchain_coze" / "local" / "page" / "icon.svg")
+html_search_scorer = str(HERE / "search_scorer.js")
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
@@ -45,6 +47,8 @@ html_sidebars = {
     ]
 }
 html_context = {"languages": [("en", "English"), ("zh", "简体中文")], "language_code": language[:2]}
+
+copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"  # not what a program prints
 
 myst_heading_anchors = 4
 myst_enable_extensions = ["fieldlist"]

@@ -22,7 +22,7 @@ GROUPS = (
     Group("Workflows", "工作流", "workflows workflow-questions workflow-runs"),
     Group("Agents", "Agent", "langgraph mcp site"),
     Group("Connection", "连接", "authentication connections errors doctor accounts studio"),
-    Group("In production", "上线", "deployment batches security performance versions"),
+    Group("In production", "上线", "deployment web_chat batches security performance versions"),
     Group(
         "Testing",
         "测试",

@@ -8,6 +8,7 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from docstrings import convert_lines
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ INTRODUCTIONS = {
         "所有公开的名称，内容来自代码中的文档字符串（英文）。",
     ),
     "examples": (
-        "Programs to run and copy. Each runs without an account.",
-        "可以直接运行和复制的程序，都不需要账号。",
+        "Run these programs in a clone: some import the modules at the end. No account is needed.",
+        "请在仓库的克隆目录中运行这些程序：有些会导入本页末尾的模块。所有程序都不需要账号。",
     ),
 }
 _NOT_FOR_READERS = {"model_config", "model_post_init"}
@@ -43,16 +44,14 @@ def write_reference(folder: Path, language: str) -> None:
         title = _choose(TITLES[page], language) if page in TITLES else page
         body = "\n".join(_document(name) for name in names)
         (folder / f"{page}.rst").write_text(_heading(title) + body, "utf-8")
-    lines = (
-        ".. toctree::",
-        "   :titlesonly:",
-        "   :maxdepth: 1",
-        "",
-        *(f"   {page}" for page in pages),
-        "",
-    )
     text = _heading(_choose(TITLES["index"], language)) + _choose(INTRODUCTIONS["index"], language)
-    (folder / "index.rst").write_text(text + "\n\n" + "\n".join(lines), "utf-8")
+    text += "\n\n.. toctree::\n   :hidden:\n\n" + "".join(f"   {page}\n" for page in pages)
+    for page, names in pages.items():
+        title = _choose(TITLES[page], language) if page in TITLES else page
+        heading = f":doc:`{title} <{page}>`"
+        text += f"\n{heading}\n{'-' * 2 * len(heading)}\n\n" if len(names) > 1 else "\n"
+        text += "".join(f"* {_summarize(name)}\n" for name in names)
+    (folder / "index.rst").write_text(text, "utf-8")
 
 
 def write_examples(page: Path, language: str) -> None:
@@ -61,12 +60,19 @@ def write_examples(page: Path, language: str) -> None:
         f"# {_choose(TITLES['examples'], language)}",
         _choose(INTRODUCTIONS["examples"], language),
     ]
-    for path in sorted(ROOT.glob("examples/**/[!_]*.py")):
-        source = path.read_text("utf-8")
-        summary = (ast.get_docstring(ast.parse(source)) or "").partition("\n\n")[0]
+    paths = ROOT.glob("examples/**/*.py")
+    for path in sorted(paths, key=lambda path: (path.name.startswith("_"), path)):
+        text, source = _split_docstring(path.read_text("utf-8"))
         name = path.relative_to(ROOT / "examples").as_posix()
-        parts += [f"## {name}", summary, f"```python\n{source}```"]
+        parts += [f"## {name}", text, f"```python\n{source}```"]
     page.write_text("\n\n".join(parts) + "\n", "utf-8")
+
+
+def _split_docstring(source: str) -> tuple[str, str]:
+    """Return the docstring of a program, and the program without it."""
+    first = ast.parse(source).body[0]
+    lines = source.splitlines(keepends=True)[first.end_lineno :]
+    return ast.get_docstring(ast.parse(source)) or "", "".join(lines).lstrip("\n")
 
 
 def _sort_names(module: str) -> dict[str, list[str]]:
@@ -88,6 +94,16 @@ def _sort_names(module: str) -> dict[str, list[str]]:
 def _public(module: str) -> Iterable[str]:
     names = importlib.import_module(module).__all__
     return [name for name in names if not name.startswith("_")]
+
+
+def _summarize(path: str) -> str:
+    """Return a link to one name, with the first line of its docstring."""
+    module, _, name = path.rpartition(".")
+    value: Any = getattr(importlib.import_module(module), name)
+    link = f":py:obj:`{name} <{path}>`"
+    if not callable(value):
+        return link
+    return f"{link}: {convert_lines((inspect.getdoc(value) or '').splitlines()[:1])[0]}"
 
 
 def _document(path: str) -> str:

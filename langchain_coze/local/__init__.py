@@ -23,6 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.bots import LocalBot, LocalChatflow
+from langchain_coze.local.extra import MISSING_EXTRA
 from langchain_coze.local.faults.specs import FAULTS, SITE_FAULTS, Fault, SiteFault
 from langchain_coze.local.knowledge import LocalKnowledge
 from langchain_coze.local.knowledge_workflows import knowledge_workflow
@@ -121,11 +122,8 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in _EXTRA:
-            raise ImportError(
-                f"{name} needs {package}, which is missing: "
-                "pip install starlette uvicorn bm25s python-multipart"
-                f" / 缺少 {package}，请运行上面的命令安装"
-            ) from error
+            problem = f"{name} needs {package}, which is missing."
+            raise ImportError(f"{problem}\n{MISSING_EXTRA}") from error
         raise
     globals()[name] = value
     return value

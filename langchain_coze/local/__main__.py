@@ -17,18 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.bots import LocalChatflow
+from langchain_coze.local.extra import MISSING_EXTRA
 from langchain_coze.local.runtime.replying_bot import derive_name
 from langchain_coze.local.workflows import LocalWorkflow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
-
-_MISSING_EXTRA = """\
-The local server needs the packages of the extra `local`. Run: {command}
-本地服务需要附加依赖 local 中的软件包，请运行：{command}""".format(
-    command="pip install starlette uvicorn bm25s python-multipart"
-)
 
 _TARGET_HELP = (
     "a LocalBot, a LocalChatflow, a LocalWorkflow, a LocalCoze, a list of bots, a function or a "
@@ -59,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _warn_if_reachable(coze)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        return _print_error(_MISSING_EXTRA if package in {"starlette", "uvicorn"} else str(error))
+        return _print_error(MISSING_EXTRA if package in {"starlette", "uvicorn"} else str(error))
     except OSError as error:
         return _print_error(_format_address_error(error, arguments))
     except (ImportError, AttributeError, TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -64,7 +65,14 @@ def test_a_browser_that_disconnects_cancels_the_chat(coze: LocalCoze, address: s
     assert coze.requests[0].body["user_id"] == "ada"
 
 
-def test_an_error_in_a_stream_is_an_event(address: str) -> None:
+def test_an_error_in_a_stream_is_an_event_and_logged(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
     response = httpx.post(address, json={"text": "Fail", "user": "ada"})
     *_, last = response.text.strip().split("\n\n")
-    assert re.fullmatch(r'event: error\ndata: \{"code": ?4014, ?"logid": ?"\w+"\}', last)
+    name, data = last.split("\n")
+    problem = json.loads(data.removeprefix("data: "))
+    assert (name, problem["code"]) == ("event: error", 4014)
+    assert problem["logid"]
+    assert problem["message"]
+    assert f"logid {problem['logid']}" in caplog.text

@@ -100,6 +100,9 @@ def test_the_reference_has_every_public_name_and_its_fields(site: Path, language
         ("zh/search.html?q=错误码 4028", "errors.html"),
         ("en/search.html?q=interrupted workflows", "workflows.html"),
         ("en/search.html?q=4028", "errors.html"),
+        ("en/search.html?q=SSE", "deployment.html"),
+        ("en/search.html?q=certificates of proxies", "deployment.html#proxies-and-certificates"),
+        ("zh/search.html?q=多个 worker", "deployment.html#worker"),
     ],
 )
 def test_the_search_finds_pages_in_a_browser(
@@ -122,7 +125,27 @@ def test_the_search_finds_pages_in_a_browser(
     )
     assert "search-summary" in done.stdout, done.stderr
     results = done.stdout.partition('id="search-results"')[2]
-    assert page in re.findall(r'<li class="kind-(?:text|title)"><a href="([^"#]+)', results)
+    found = re.findall(r'<li class="kind-(?:text|title)"><a href="([^"]+)', results)
+    assert page == found[0] if "#" in page else page in [link.partition("#")[0] for link in found]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_pages_have_what_a_reader_looks_for(site: Path, language: str) -> None:
+    pages = {path.name: path.read_text("utf-8") for path in (site / language).glob("*.html")}
+    chat_page, examples = pages["chat-page.html"], pages["examples.html"]
+    assert 'href="web_chat.html"' in chat_page  # the README of an example
+    assert 'href="examples.html#web-chat-app-py"' in chat_page  # the folder
+    assert re.search(r'href="_downloads/\w+/tour\.ipynb"', chat_page)
+    assert examples.count("Answer a table of questions with a Coze bot") == 1
+    assert 'id="demo-bot-py"' in examples
+    assert f'src="_images/demo-{language}.svg"' in pages["index.html"]
+    assert 'rel="shortcut icon" href="_static/icon.svg"' in pages["index.html"]
+    assert (site / language / "_static" / "copybutton.js").is_file()
+    assert "flowchart" not in (site / language / "searchindex.js").read_text("utf-8")
+    reference = (site / language / "reference" / "index.html").read_text("utf-8")
+    assert "A Coze bot as a LangChain chat model." in reference
 
 
 @pytest.mark.slow
@@ -176,6 +199,10 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
         ("../wire.md#42-runs", "docs/zh/workflows.md", "wire.md#42-runs"),
         ("../../examples/booking.py", "docs/zh/workflows.md", "examples.md#bookingpy"),
         ("../../examples/langgraph_dev", "docs/en/index.md", "examples.md#langgraph_devgraphpy"),
+        ("../../examples/web_chat", "docs/zh/chat-page.md", "examples.md#web_chatapppy"),
+        ("../../examples/web_chat/README.zh-CN.md", "docs/zh/chat-page.md", "web_chat.md"),
+        ("README.md", "examples/web_chat/README.zh-CN.md", "web_chat.md"),
+        ("../../examples/tour.ipynb", "docs/zh/chat-page.md", "tour.ipynb"),
         ("../../README.md#install", "docs/zh/index.md", "index.md"),
         ("docs/architecture.md", "CONTRIBUTING.md", "architecture.md"),
         ("en/errors.md#classes", "docs/performance.md", "errors.md"),
@@ -194,6 +221,7 @@ def test_links_of_the_repository_become_links_of_the_site(
 def test_a_file_that_is_no_page_can_be_downloaded(tmp_path: Path) -> None:
     assert find_target("LICENSE", "en", tmp_path) == "LICENSE"
     assert (tmp_path / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert find_target("examples/web_chat/page/chat.js", "en", tmp_path) == "web_chat-page-chat.js"
     with pytest.raises(SystemExit, match=r"docs/gone\.md, which is no file"):
         find_target("docs/gone.md", "en", tmp_path)
 

@@ -8,7 +8,12 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from langchain_coze.local.runtime.text import extract_index_terms, extract_query_terms
+from langchain_coze.local.extra import MISSING_EXTRA
+from langchain_coze.local.runtime.text import (
+    extract_index_terms,
+    extract_query_terms,
+    is_chinese,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 
 # Passages are short: that a term occurs matters more than how often, and length matters little.
 _K1, _B = 0.6, 0.4
+_OTHER_LANGUAGE = 0.9  # the weight of a passage that is not in the language of the question
 
 
 class PassageIndex:
@@ -31,11 +37,11 @@ class PassageIndex:
         try:
             import bm25s  # noqa: PLC0415 - it brings numpy, which not every server needs
         except ImportError as error:
-            raise ImportError(
-                "Searching a knowledge base needs bm25s: pip install bm25s"
-            ) from error
+            problem = "Searching a knowledge base needs bm25s, which is missing."
+            raise ImportError(f"{problem}\n{MISSING_EXTRA}") from error
         self._passages = passages
         terms = [extract_index_terms(f"{p.document_name}\n{p.slice}") for p in passages]
+        self._is_chinese = [is_chinese(passage.slice) for passage in passages]
         self._frequency = Counter(term for passage in terms for term in set(passage))
         self._bm25 = bm25s.BM25(method="lucene", k1=_K1, b=_B)
         logging.getLogger("bm25s").setLevel(logging.WARNING)  # the library sets DEBUG itself
@@ -50,8 +56,11 @@ class PassageIndex:
         # A term of the question that is in no passage lowers every score.
         max_score = sum(map(self._compute_idf, terms))
         scores = self._bm25.get_scores(known_terms)
+        asked = is_chinese(query)
+        weights = [1 if told == asked else _OTHER_LANGUAGE for told in self._is_chinese]
         ranked = sorted(
-            ((float(s) / max_score, -i) for i, s in enumerate(scores) if s > 0), reverse=True
+            ((float(s) / max_score * weights[i], -i) for i, s in enumerate(scores) if s > 0),
+            reverse=True,
         )
         return [
             replace(self._passages[-position], score=round(min(score, 1.0), 4))

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 from langchain_coze.local.bots import LocalBot
 from langchain_coze.local.knowledge_workflows import knowledge_workflow
 from langchain_coze.local.reply_parts import Ask
-from langchain_coze.local.runtime.text import is_chinese
+from langchain_coze.local.runtime.extractive_reply import extract_reply
+from langchain_coze.local.samples.greeting import greet, suggest_questions
 from langchain_coze.local.samples.knowledge import create_sample_knowledge
 from langchain_coze.local.workflow_parts import AskInput, Message
 from langchain_coze.local.workflows import LocalWorkflow
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import AsyncIterator, Generator
+
+    from langchain_coze.local.turn_context import Turn
 
 
 def create_sample_bot() -> LocalBot:
@@ -22,14 +25,17 @@ def create_sample_bot() -> LocalBot:
         name="Local Coze bot",
         description="Answers from a few built-in documents, in English and Chinese",
         knowledge=create_sample_knowledge(),
-        follow_ups=_suggest_follow_ups,
+        reply=_answer,
+        follow_ups=suggest_questions,
     )
 
 
-def _suggest_follow_ups(question: str) -> Sequence[str]:
-    if is_chinese(question):
-        return ("扣子的知识库是怎么检索的？", "怎样把工作流当作工具使用？")
-    return ("How is a knowledge base searched?", "How do I use a workflow as a tool?")
+async def _answer(question: str, turn: Turn) -> AsyncIterator[str]:
+    if greeting := greet(question):
+        yield greeting
+        return
+    async for delta in extract_reply(question, turn):
+        yield delta
 
 
 def create_sample_workflows() -> tuple[LocalWorkflow, ...]:

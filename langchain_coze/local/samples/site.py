@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_coze.local.reply_parts import ServerTool
 from langchain_coze.local.runtime.text import is_chinese
+from langchain_coze.local.samples.greeting import greet
 from langchain_coze.local.samples.knowledge import create_sample_knowledge
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def answer_about_coze(question: str, turn: Turn) -> Iterator[Any]:
     found = _knowledge().search(question, 1)
     number = sum(message.type == "human" for message in turn.messages)
     yield ServerTool("search_documents", {"query": question}, [chunk.slice for chunk in found])
-    if is_chinese(question):
+    if greeting := greet(question):
+        yield greeting
+    elif is_chinese(question):
         yield f"第 {number} 个问题："
         yield found[0].slice if found else "没有找到相关内容。"
     else:

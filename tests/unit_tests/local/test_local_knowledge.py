@@ -32,6 +32,8 @@ PAINTS = LocalKnowledge(["green paint", "green tea cups, green paint"], name="pa
             "Conversations and memory",
         ),
         ("What is LangGraph for?", "What LangChain is"),
+        ("What is LangChain?", "What LangChain is"),
+        ("LangChain 是什么？", "LangChain 简介"),
         ("怎么把智能体发布到 API 渠道？", "把智能体发布到 API"),
         ("知识库的片段是怎么召回的？", "扣子知识库"),
         ("继续一个会话要传什么参数？", "会话与记忆"),

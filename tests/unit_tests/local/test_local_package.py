@@ -48,6 +48,7 @@ def test_missing_extra_says_how_to_install_it() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
     )
     assert "pip install starlette uvicorn bm25s python-multipart" in done.stderr
+    assert 'pip install ".[local]"' in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import operator
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
@@ -24,6 +25,8 @@ from langchain_coze.local import (
     Turn,
 )
 from langchain_coze.local.reply_parts import needs_answer
+from langchain_coze.local.samples.served import create_sample_bot
+from langchain_coze.local.samples.site import answer_about_coze
 from langchain_coze.local.wire.requests import EnterMessage
 
 
@@ -220,6 +223,33 @@ async def test_default_reply_is_extractive(question: str, begin: str, needle: st
     text = "".join([p async for p in bot.reply_source(turn)])  # type: ignore[misc]
     assert text.startswith(begin)
     assert needle in text
+
+
+@pytest.mark.parametrize(
+    ("question", "begin"),
+    [
+        *((text, "Hello! I answer") for text in ("hi", "Hello there!", "What can you do?")),
+        *((text, "您好！") for text in ("你好", "您好！", "你能做什么？", "您可以回答哪些问题？")),
+        ("hi, how is the weather?", "I found nothing"),
+        ("你好像不对", "我在知识库中没有找到"),
+        ("What is LangChain?", "According to “What LangChain is”"),
+    ],
+)
+async def test_the_sample_bot_greets_and_suggests_questions_that_it_can_answer(
+    question: str, begin: str
+) -> None:
+    bot = create_sample_bot()
+    assert isinstance(bot.knowledge, LocalKnowledge)
+    turn = turn_of(bot, question, chunks=tuple(bot.knowledge.search(question)))
+    text = "".join([p async for p in bot.reply_source(turn)])  # type: ignore[misc]
+    assert text.startswith(begin)
+    for suggested in re.findall("“(.*?[?？])”", text):
+        assert bot.knowledge.search(suggested)
+
+
+def test_the_sample_agent_of_a_site_greets_too() -> None:
+    pieces = list(answer_about_coze("hello", turn_of(LocalBot(name="site"), "hello")))
+    assert pieces[-1].startswith("Hello! I answer")
 
 
 async def test_a_runnable_with_only_a_blocking_way_is_read_in_a_thread() -> None:
