@@ -34,7 +34,10 @@ _LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(#[^)\s]*)?(?=\))")
 _FENCED = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 _START = """<!doctype html>
 <html><head><meta charset="utf-8"><title>langchain-coze</title>
-<script>location.replace((navigator.language || "").startsWith("zh") ? "zh/" : "en/")</script>
+<script>
+const language = (navigator.language || "").startsWith("zh") ? "zh" : "en";
+location.replace(`${language}/index.html`);  // without the name, a file:// address lists the folder
+</script>
 </head><body><a href="en/index.html">English</a> <a href="zh/index.html">简体中文</a></body></html>
 """
 
@@ -143,6 +146,7 @@ def main() -> None:
     if any(problems):
         sys.exit("\n".join(filter(None, problems)))
     print(f"The site is in {output}: open {output / 'index.html'}")
+    print(f"With a server: python -m http.server -d {output}")
 
 
 if __name__ == "__main__":
