@@ -3,11 +3,11 @@
 Sphinx indexes Chinese by the words that jieba finds, and looks up the whole query as one word: the
 browser has no jieba. So a question of several words finds nothing, and from Sphinx 9 on even one
 word finds nothing (sphinx#14229). Here both sides, `split` in Python and `splitQuery` in the
-browser (`pair_search.js`), cut Chinese into overlapping pairs of characters: "工作流" becomes "工作"
-and "作流". A page is found when it has all pairs of the query. The query first loses its question
-words, and is cut into words where the browser can (`Intl.Segmenter`), so that no pair joins two
-words. A pair that no page has finds nothing. Numbers, such as error codes, get an "n" on both sides:
-Sphinx drops numbers from a query.
+browser (`pair_search.js`), cut Chinese into overlapping pairs of characters: "工作流" becomes
+"工作" and "作流". A page is found when it has all pairs of the query. The query first loses its
+question words, and is cut into words where the browser can (`Intl.Segmenter`), so that no pair
+joins two words. A pair that no page has finds nothing. Numbers, such as error codes, get an "n" on
+both sides: Sphinx drops numbers from a query.
 """
 
 from __future__ import annotations

@@ -62,7 +62,14 @@ def book_room(city: str) -> Generator[Any, Any, dict[str, Any]]:
     Args:
         city: The city of the hotel.
     """
-    yield Message(f"Looking for rooms in {city}", node_title="Search")
+    chinese = is_chinese(city)
+    if chinese:
+        yield Message(f"正在查找{city}的房间", node_title="查找房间")
+    else:
+        yield Message(f"Looking for rooms in {city}", node_title="Search")
     values: dict[str, Any] = yield AskInput({"guest": str, "nights": (int, 1)})
-    answer: str = yield Ask(f"{values['nights']} night(s) in {city}: book it?", ["yes", "no"])
-    return {"booked": answer == "yes", "city": city, **values}
+    if chinese:
+        answer: str = yield Ask(f"在{city}住 {values['nights']} 晚，确认预订吗？", ["是", "否"])
+    else:
+        answer = yield Ask(f"{values['nights']} night(s) in {city}: book it?", ["yes", "no"])
+    return {"booked": answer in {"yes", "是"}, "city": city, **values}
