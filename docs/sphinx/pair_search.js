@@ -9,10 +9,10 @@ const isIndexed = (term) =>
 // The pairs that a page needs: those inside words, none that joins two words. The browser cuts
 // "检查点" into "检查" and "点", "超时" into "超" and "时": a single character is in a pair with its
 // neighbour, by preference a single one too, then the one before it, and one that the index has.
+const segmenter = window.Intl?.Segmenter && new Intl.Segmenter("zh", { granularity: "word" });
 const findNeeded = (run) => {
-  if (!window.Intl?.Segmenter) return findPairs(run);
-  const segments = new Intl.Segmenter("zh", { granularity: "word" }).segment(run);
-  const words = [...segments].map(({ segment }) => (PARTICLES.includes(segment) ? "" : segment));
+  if (!segmenter) return findPairs(run);
+  const words = [...segmenter.segment(run)].map(({ segment }) => (PARTICLES.includes(segment) ? "" : segment));
   return words.flatMap((word, at) => {
     if (word.length !== 1) return findPairs(word);
     const [before, after] = [words[at - 1] || "", words[at + 1] || ""];
@@ -35,26 +35,19 @@ var splitQuery = (query) => {
 };
 
 // Sphinx accepts a page without the short terms of a query, and pairs are short: here a page needs
-// every pair, and every term that the index has. Higher are pages with the phrase as it was typed,
-// with the terms in headings, and most of all in the title of the page.
+// every pair, and every term that the index has. A page with the phrase as it was typed is higher.
 const searchTerms = Search.performTermsSearch;
 Search.performTermsSearch = (terms, excluded) => {
   const results = searchTerms(terms, excluded);
-  const all = [...terms];
-  if (!all.some((term) => HAN.test(term))) return results;
-  const { terms: texts, titleterms: headings, docnames } = Search._index;
+  if (!phrase.length) return results;
+  const { terms: texts, titleterms: titles, docnames } = Search._index;
   const has = (index, term, page) => Object.hasOwn(index, term) && [index[term]].flat().includes(page);
-  const inPage = (term, page) => has(texts, term, page) || has(headings, term, page);
-  const share = (isThere) => all.filter(isThere).length / all.length;
-  const needed = all.filter((term) => HAN.test(term) || Object.hasOwn(texts, term));
+  const isIn = (page) => (term) => has(texts, term, page) || has(titles, term, page);
+  const needed = [...terms].filter((term) => HAN.test(term) || Object.hasOwn(texts, term));
   return results.flatMap((result) => {
-    const page = docnames.indexOf(result[0]);
-    if (!needed.every((term) => inPage(term, page))) return [];
-    const title = result[1].toLowerCase();
-    const whole = phrase.every((pair) => inPage(pair, page));
-    result[4] = Scorer.term * (whole ? 2 : 1)
-      + Scorer.partialTitle * share((term) => has(headings, term, page))
-      + Scorer.title * share((term) => title.includes(term));
+    const isInPage = isIn(docnames.indexOf(result[0]));
+    if (!needed.every(isInPage)) return [];
+    if (phrase.every(isInPage)) result[4] += Scorer.term;
     return [result];
   });
 };
