@@ -22,13 +22,13 @@ USER = """\
 ，用户 {name}"""
 CLOCK = """\
 {seconds} s apart from the server's clock
-与服务器时钟相差 {seconds} 秒"""
+与服务端时钟相差 {seconds} 秒"""
 WORKSPACES = """\
 {count}: {names}
 共 {count} 个：{names}"""
 WORKSPACES_UNKNOWN = """\
 this server does not list them
-该服务不提供空间列表"""
+该服务不提供工作空间列表"""
 BOT = """\
 {id} {name}, published; knowledge bases: {knowledge}; plugins: {plugins}; workflows: {workflows}
 {id} {name}，已发布；知识库：{knowledge}；插件：{plugins}；工作流：{workflows}"""
@@ -79,10 +79,10 @@ Hint: Set it (NTP): OAuth tokens are refused when it is wrong.
 提示：请校准时钟（NTP）：时钟不准时，OAuth 令牌会被拒绝。"""
 NO_WORKSPACES = """\
 the token sees none
-令牌无权查看任何空间"""
+令牌无权查看任何工作空间"""
 GRANT_WORKSPACE = """\
 Hint: Edit the token in Coze and choose the workspace of your bots and workflows.
-提示：请在扣子中编辑令牌，选择智能体和工作流所在的空间。"""
+提示：请在扣子中编辑令牌，选择智能体和工作流所在的工作空间。"""
 NOTHING_TO_CHAT = """\
 there is no bot and no agent to ask
 没有可提问的智能体"""

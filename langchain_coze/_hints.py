@@ -165,7 +165,7 @@ Hint: Check base_url (it starts with https:// or http://), the proxy, and that t
 提示：请检查 base_url（以 https:// 或 http:// 开头）和代理；令牌和 default_headers 只能含 ASCII 字符。"""
 UNTRUSTED = """\
 Hint: The certificate of the server (or of a proxy that inspects traffic) is not trusted here. For a private certificate authority set SSL_CERT_FILE to a PEM file with its certificate (it replaces the public ones) before the program starts, or pass http_client=httpx.Client(verify=ssl_context).
-提示：服务器（或检查流量的代理）的证书在本机不受信任。若使用私有 CA，请在程序启动前将 SSL_CERT_FILE 设为包含其证书的 PEM 文件（它会取代公共 CA 的证书），或传入 http_client=httpx.Client(verify=ssl_context)。"""
+提示：服务端（或检查流量的代理）的证书在本机不受信任。若使用私有 CA，请在程序启动前将 SSL_CERT_FILE 设为包含其证书的 PEM 文件（它会取代公共 CA 的证书），或传入 http_client=httpx.Client(verify=ssl_context)。"""
 UNREACHABLE = """\
 Hint: Check the network, the proxy settings and base_url.
 提示：请检查网络、代理设置和 base_url。"""
@@ -222,7 +222,7 @@ base_url must not contain a user name or password: pass a gateway's credentials 
 base_url 不能包含用户名或密码：网关凭证请放在 default_headers= 中，令牌请通过 api_key= 传入。"""
 URL_QUERY = """\
 base_url must not contain a query (?) or a fragment (#).
-base_url 不能包含查询参数（?）或片段（#）。"""
+base_url 不能包含查询参数（?）或锚点（#）。"""
 URL_FORM = """\
 base_url must be an address like {example}, not {value!r}.
 base_url 应为 {example} 这样的地址，而不是 {value!r}。"""
@@ -454,6 +454,9 @@ Hint: A node of the workflow failed: try other parameters, or check its trace in
 WORKFLOW_LEFT_OUT = """\
 The workflow {title} was skipped: {problem}
 已跳过工作流 {title}。"""
+TOOL_PARAMETERS = """\
+Hint: Pass the parameters with the names and types of the workflow: see args of the tool.
+提示：请按工作流的参数名称和类型传入，见工具的 args。"""
 ARGS_SCHEMA = """\
 Hint: Pass args_schema=: a JSON schema or a pydantic model of the start node's variables.
 提示：请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。"""

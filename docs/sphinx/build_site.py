@@ -38,7 +38,10 @@ _FENCED = re.compile(r"(^```.*?^```)", re.MULTILINE | re.DOTALL)
 _START = """<!doctype html>
 <html><head><meta charset="utf-8"><title>langchain-coze</title>
 <link rel="icon" href="en/_static/icon.svg">
-<script>location.replace((navigator.language || "").startsWith("zh") ? "zh/" : "en/")</script>
+<script>
+const language = (navigator.language || "").startsWith("zh") ? "zh" : "en";
+location.replace(`${language}/index.html`);  // without the name, a file:// address lists the folder
+</script>
 </head><body><a href="en/index.html">English</a> <a href="zh/index.html">简体中文</a></body></html>
 """
 
@@ -159,6 +162,7 @@ def main() -> None:
     if any(problems):
         sys.exit("\n".join(filter(None, problems)))
     print(f"The site is in {output}: open {output / 'index.html'}")
+    print(f"With a server: python -m http.server -d {output}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ GROUPS = (
     Group("Start", "开始", "overview migrating faq"),
     Group("Bots", "智能体", "chat streaming files conversations chatflows retriever knowledge"),
     Group("Workflows", "工作流", "workflows workflow-questions workflow-runs"),
-    Group("Agents", "Agent", "langgraph mcp site"),
+    Group("Agents", "Agent 与图", "langgraph mcp site"),
     Group("Connection", "连接", "authentication connections errors doctor accounts studio"),
     Group("In production", "上线", "deployment web_chat batches security performance versions"),
     Group(

@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from langchain_coze import _hints as hints
 from langchain_coze._api.models import parse_json
 from langchain_coze.errors import CozeWorkflowError
 
@@ -136,7 +137,10 @@ def validate_inputs(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dic
     validated = _validate_object(schema, values, "", problems)
     if problems:
         names = ", ".join(schema.get("properties") or {}) or "none"
-        raise CozeWorkflowError(f"{'; '.join(problems)}. The parameters of the workflow: {names}.")
+        raise CozeWorkflowError(
+            f"{'; '.join(problems)}. The parameters of the workflow: {names}.",
+            hint=hints.TOOL_PARAMETERS,
+        )
     return validated
 
 

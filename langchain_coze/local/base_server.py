@@ -69,7 +69,8 @@ class BaseServer:
         """
         if self._server is None:
             raise RuntimeError(
-                "the server is not running: use it in a `with` statement, or call start()"
+                "the server is not running: use it in a `with` statement, or call start()\n"
+                "服务未在运行：请在 with 语句中使用，或调用 start()"
             )
         return self._format_base_url()
 
@@ -201,7 +202,7 @@ class _UvicornThread(uvicorn.Server):
         self._thread.start()
         if not self._ready.wait(_START_TIMEOUT) or self._error is not None:
             self._listener.close()
-            raise RuntimeError("the local server did not start") from self._error
+            raise RuntimeError("the local server did not start / 本地服务未能启动") from self._error
 
     def stop(self) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has already ended

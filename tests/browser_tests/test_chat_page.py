@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -103,14 +104,38 @@ def test_a_workflow_that_asks_is_answered(profile: str, open_page: Open) -> None
 def test_a_wrong_value_of_a_form_is_named(chat: ChatPage) -> None:
     chat.pick("book")
     dock = chat.page.locator(".dock")
+    expect(dock.locator("label", has_text="city")).to_contain_text("required")
     dock.get_by_label("nights").fill("three")
     dock.get_by_role("button", name="Run").click()
+    expect(dock.get_by_text("This must not be empty")).to_be_visible()
+    expect(dock.get_by_label("city")).to_be_focused()
+    dock.get_by_label("city").fill("Hangzhou")
+    dock.get_by_role("button", name="Run").click()
+    expect(dock.get_by_text("This must not be empty")).to_be_hidden()
     expect(dock.get_by_text("This must be a number")).to_be_visible()
     expect(dock.get_by_label("nights")).to_be_focused()
     assert chat.turns.count() == 0
     dock.get_by_label("nights").fill("1.5")
     dock.get_by_role("button", name="Run").click()
     expect(chat.last.get_by_role("alert")).to_contain_text("parameters.nights")
+
+
+def test_a_question_of_an_earlier_run_cannot_be_answered(chat: ChatPage) -> None:
+    chat.pick("book")
+    dock = chat.page.locator(".dock")
+    dock.get_by_label("city").fill("Hangzhou")
+    for number in (1, 2):
+        dock.get_by_role("button", name="Run").click()
+        expect(chat.turns).to_have_count(number)
+        chat.wait_for_end()
+    first, last = chat.turns.first, chat.turns.last
+    expect(first.get_by_label("guest")).to_be_disabled()
+    expect(first.get_by_role("button", name="Submit")).to_be_disabled()
+    expect(first).to_contain_text("This was not answered")
+    expect(last.get_by_label("guest")).to_be_enabled()
+    last.get_by_label("guest").fill("Ada")
+    last.get_by_role("button", name="Submit").click()
+    expect(last.get_by_role("button", name="yes", exact=True)).to_be_enabled()
 
 
 @pytest.mark.parametrize("profile", ["cloud", "studio"])
@@ -225,6 +250,43 @@ def test_theme_and_language_are_kept(samples: LocalCoze, open_page: Open) -> Non
     expect(page.get_by_role("button", name="Send")).to_be_visible()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+def test_the_samples_speak_the_language_of_the_page(samples: LocalCoze, open_page: Open) -> None:
+    chat = ChatPage(open_page(samples.base_url, locale="zh-CN"))
+    served, title = chat.page.locator("#served"), chat.page.locator("#title")
+    expect(served).to_contain_text("根据内置的几篇中英文文档回答问题")
+    expect(title).to_have_text("本地示例智能体")
+    expect(chat.page).to_have_title("本地示例智能体 · Local Coze")
+    expect(chat.page.locator("#profile")).to_have_attribute(
+        "title", re.compile("^本服务模拟 coze.cn")
+    )
+    chat.send("什么是扣子工作流？")
+    expect(chat.last.locator(".source").first).to_contain_text("内置帮助文档")
+    chat.wait_for_end()
+    assert re.search(
+        r"0\.[1-9] 秒|不到 0.1 秒|[1-9]\.\d 秒", chat.last.locator(".foot").inner_text()
+    )
+    chat.pick("book_room")
+    dock = chat.page.locator(".dock")
+    expect(dock).to_contain_text("酒店所在城市")
+    expect(dock.locator("label")).to_contain_text("必填")
+    dock.get_by_label("city").fill("苏州")
+    dock.get_by_role("button", name="运行").click()
+    expect(chat.last.locator(".node")).to_have_text("查找房间正在查找苏州的房间")
+    chat.last.get_by_label("guest").fill("李雷")
+    chat.last.get_by_role("button", name="提交").click()
+    expect(chat.last).to_contain_text("在苏州住 1 晚，确认预订吗？")
+    chat.last.get_by_role("button", name="是", exact=True).click()
+    expect(chat.last).to_contain_text('"booked": true')
+    chat.page.get_by_role("button", name="English", exact=True).click()
+    expect(dock).to_contain_text("The city of the hotel.")
+    expect(served).to_contain_text("Local Coze bot")
+    expect(chat.page.locator("#profile")).to_have_attribute(
+        "title", re.compile("^The server plays")
+    )
+    chat.pick("Local Coze bot")
+    expect(title).to_have_text("Local Coze bot")
 
 
 # The contrast of the texts that matter, by selector (WCAG 2.2, 1.4.3).

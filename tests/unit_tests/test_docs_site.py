@@ -38,6 +38,25 @@ BROWSER = next(
 )
 
 
+def read_in_browser(address: str, profile: Path) -> str:
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=15000")
+    done = subprocess.run(
+        [BROWSER, *options, f"--user-data-dir={profile}", "--dump-dom", address],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=100,
+        check=True,
+    )
+    return done.stdout
+
+
+def search_in_browser(site_url: str, profile: Path, query: str) -> str:
+    path, _, words = query.partition("?q=")
+    page = read_in_browser(f"{site_url}/{path}?q={quote(words)}", profile)
+    assert "search-summary" in page
+    return page.partition('id="search-results"')[2]
+
+
 # --- The built site ------------------------------------------------------------------------------
 
 
@@ -108,23 +127,7 @@ def test_the_reference_has_every_public_name_and_its_fields(site: Path, language
 def test_the_search_finds_pages_in_a_browser(
     site_url: str, tmp_path: Path, query: str, page: str
 ) -> None:
-    path, _, words = query.partition("?q=")
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=15000")
-    done = subprocess.run(
-        [
-            BROWSER,
-            *options,
-            f"--user-data-dir={tmp_path}",
-            "--dump-dom",
-            f"{site_url}/{path}?q={quote(words)}",
-        ],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=100,
-        check=True,
-    )
-    assert "search-summary" in done.stdout, done.stderr
-    results = done.stdout.partition('id="search-results"')[2]
+    results = search_in_browser(site_url, tmp_path, query)
     found = re.findall(r'<li class="kind-(?:text|title)"><a href="([^"]+)', results)
     assert page == found[0] if "#" in page else page in [link.partition("#")[0] for link in found]
 
@@ -146,6 +149,49 @@ def test_the_pages_have_what_a_reader_looks_for(site: Path, language: str) -> No
     assert "flowchart" not in (site / language / "searchindex.js").read_text("utf-8")
     reference = (site / language / "reference" / "index.html").read_text("utf-8")
     assert "A Coze bot as a LangChain chat model." in reference
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not BROWSER, reason="no Chromium")
+@pytest.mark.parametrize("word", ["检查点", "超时"])  # the browser cuts both into shorter words
+def test_every_page_that_the_search_finds_has_the_whole_word(
+    site: Path, site_url: str, tmp_path: Path, word: str
+) -> None:
+    results = search_in_browser(site_url, tmp_path, f"zh/search.html?q={word}")
+    pages = re.findall(r'<li class="kind-text"><a href="([^"#]+)', results)
+    assert len(pages) > 2
+    assert [page for page in pages if word not in (site / "zh" / page).read_text("utf-8")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not BROWSER, reason="no Chromium")
+@pytest.mark.parametrize("words", ["量子化", "ChatCoze 量子化"])  # no page has 子化; many have 化
+def test_the_search_finds_no_page_for_a_word_that_no_page_has(
+    site_url: str, tmp_path: Path, words: str
+) -> None:
+    results = search_in_browser(site_url, tmp_path, f"zh/search.html?q={words}")
+    assert "没有找到相关页面" in results
+    assert "<li" not in results
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not BROWSER, reason="no Chromium")
+def test_the_page_named_like_the_query_comes_first(site_url: str, tmp_path: Path) -> None:
+    results = search_in_browser(site_url, tmp_path, "zh/search.html?q=工作流")
+    assert re.findall(r'<li class="kind-\w+"><a href="([^"#]+)', results)[0] == "workflows.html"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not BROWSER, reason="no Chromium")
+def test_the_start_page_opens_from_a_folder(site: Path, tmp_path: Path) -> None:
+    page = read_in_browser((site / "index.html").as_uri(), tmp_path)
+    assert "<title>langchain-coze" in page
+    assert "Index of" not in page
+    assert 'href="overview.html"' in page
 
 
 @pytest.mark.slow

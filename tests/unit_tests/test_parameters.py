@@ -150,8 +150,13 @@ def test_values_of_an_equivalent_type_are_converted() -> None:
     ],
 )
 def test_invalid_values_are_refused_with_a_reason(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(CozeWorkflowError, match=message):
+    with pytest.raises(CozeWorkflowError, match=message) as refused:
         validate_inputs(SCHEMA, values)
+    assert refused.value.hint == (
+        "Hint: Pass the parameters with the names and types of the workflow: see args of the tool."
+        "\n"
+        "提示：请按工作流的参数名称和类型传入，见工具的 args。"
+    )
 
 
 def test_a_required_value_with_a_default_may_be_missing() -> None:

@@ -1,12 +1,13 @@
 // Elements and forms. Everything that the server sends becomes text; nothing is read as HTML.
 
-import { say, text } from "./texts.js";
+import { say, tell, text } from "./texts.js";
 
-/** Create an element. `say` is the key of its text, `on…` a listener, anything else an attribute. */
+/** Create an element. `say` is the key of its text, `tell` words of the server, `on…` a listener, anything else an attribute. */
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name === "say") say(node, value);
+    else if (name === "tell") tell(node, value);
     else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value !== undefined) node.setAttribute(name, value);
@@ -97,15 +98,19 @@ function createField(name, schema) {
   const complaint = el("p", { class: "complaint", id: `${id}-complaint`, role: "alert" });
   input.setAttribute("aria-describedby", complaint.id);
   const label = el("label", { for: id }, name, el("span", { class: "kind" }, type));
-  if (!required) label.append(el("span", { class: "kind", say: "optional" }));
+  if (type !== "boolean") {
+    label.append(el("span", { class: "kind", say: required ? "required" : "optional" }));
+    input.ariaRequired = String(Boolean(required));
+  }
   const node = el("div", { class: type === "boolean" ? "field check" : "field" }, label, input);
-  if (description) node.append(el("p", { class: "hint" }, description));
+  if (description) node.append(el("p", { class: "hint", tell: description }));
   node.append(complaint);
 
   function read() {
     if (type === "boolean") return input.checked;
     const value = input.value.trim();
     if (!value && !required) return undefined;
+    if (!value) throw new Error(text("missing"));
     if (isText) return input.value;
     if (isJson) {
       const parsed = parse(value);
@@ -114,7 +119,7 @@ function createField(name, schema) {
     }
     // The server checks numbers; its message names the parameter.
     const number = Number(value);
-    if (value === "" || Number.isNaN(number)) throw new Error(text("notNumber"));
+    if (Number.isNaN(number)) throw new Error(text("notNumber"));
     return number;
   }
 

@@ -2,7 +2,7 @@
 
 import { readServed } from "./client.js";
 import { el } from "./dom.js";
-import { language, say, setLanguage, text, translate } from "./texts.js";
+import { language, name, say, setLanguage, tell, text, translate } from "./texts.js";
 import { Thread } from "./thread.js";
 
 const RETRY_MS = 1000;
@@ -85,8 +85,8 @@ function showList() {
 
 function createEntry(item) {
   const isCurrent = current?.served.id === item.id;
-  const node = el("button", { class: "entry", type: "button", "aria-current": isCurrent && "page", onclick: () => open(item) }, el("span", { class: "entry-name" }, item.name));
-  if (item.description) node.append(el("span", { class: "entry-description" }, item.description));
+  const node = el("button", { class: "entry", type: "button", "aria-current": isCurrent && "page", onclick: () => open(item) }, el("span", { class: "entry-name", tell: item.name }));
+  if (item.description) node.append(el("span", { class: "entry-description", tell: item.description }));
   return node;
 }
 
@@ -101,9 +101,10 @@ function open(item) {
 }
 
 function show(thread) {
-  $("title").textContent = thread.served.name;
-  document.title = `${thread.served.name} · Local Coze`;
-  $("profile").textContent = connection.profile;
+  tell($("title"), thread.served.name);
+  nameTab();
+  $("profile").textContent = $("profile").dataset.title = connection.profile;
+  $("profile").title = text(connection.profile);
   $("profile").hidden = false;
   $("thread").replaceChildren(thread.node);
   $("composer").replaceChildren(thread.composer);
@@ -111,6 +112,10 @@ function show(thread) {
   const head = el("header", {}, el("h2", { say: "events" }), thread.events.copyButton, close);
   $("events").replaceChildren(head, el("p", { class: "hint about-events", say: "eventsHint" }), thread.events.node);
   scrollDown();
+}
+
+function nameTab() {
+  if (current) document.title = `${name(current.served.name)} · Local Coze`;
 }
 
 function showTokenForm(wasWrong) {
@@ -175,6 +180,7 @@ function isDark() {
 function changeLanguage(wanted) {
   setLanguage(wanted);
   translate(document);
+  nameTab();
   for (const thread of threads.values()) thread.translate();
 }
 

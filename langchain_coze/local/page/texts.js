@@ -1,5 +1,7 @@
 // The texts of the page in both languages, and their change while the page is open.
 
+import { SAMPLES_ZH } from "./samples.js";
+
 const TEXTS = {
   en: {
     skip: "Skip to the input",
@@ -10,6 +12,9 @@ const TEXTS = {
     agent: "Agent",
     flow: "Workflow",
     restart: "New",
+    cloud: "The server plays coze.cn and coze.com (--profile cloud)",
+    studio: "The server plays a self-hosted Coze Studio (--profile studio)",
+    site: "The server plays a project at coze.site (--profile site)",
     otherLanguage: "中文",
     otherLanguageTitle: "切换到中文",
     theme: "Light or dark",
@@ -28,6 +33,8 @@ const TEXTS = {
     run: "Run",
     noInputs: "This workflow has no inputs.",
     optional: "optional",
+    required: "required",
+    missing: "This must not be empty",
     invalidJson: "This is not valid JSON",
     notNumber: "This must be a number",
     introBot: "Ask a question. It goes through the same API as on Coze; the raw events stand beside the answer.",
@@ -49,9 +56,11 @@ const TEXTS = {
     asks: "The workflow asks",
     answer: "Your answer",
     answered: "Answered: {0}",
+    unanswered: "This was not answered: something new was sent.",
     waitsForYou: "It waits for your answer.",
     tokens: "{0} tokens: {1} in, {2} out",
     seconds: "{0} s",
+    instant: "under 0.1 s",
     stopped: "Stopped.",
     complete: "The answer is complete.",
     again: "Send again",
@@ -82,6 +91,9 @@ const TEXTS = {
     agent: "智能体",
     flow: "工作流",
     restart: "新对话",
+    cloud: "本服务模拟 coze.cn 和 coze.com（--profile cloud）",
+    studio: "本服务模拟自行部署的 Coze Studio（--profile studio）",
+    site: "本服务模拟 coze.site 上的项目（--profile site）",
     otherLanguage: "English",
     otherLanguageTitle: "Switch to English",
     theme: "浅色或深色",
@@ -100,6 +112,8 @@ const TEXTS = {
     run: "运行",
     noInputs: "此工作流没有输入参数。",
     optional: "可选",
+    required: "必填",
+    missing: "请填写此项",
     invalidJson: "不是有效的 JSON",
     notNumber: "请输入数字",
     introBot: "请提问。请求所用的接口与扣子相同，回答旁边会显示原始事件。",
@@ -121,9 +135,11 @@ const TEXTS = {
     asks: "工作流提问",
     answer: "您的回答",
     answered: "已回答：{0}",
+    unanswered: "未回答：您已发送新的内容。",
     waitsForYou: "正在等待您的回答。",
     tokens: "{0} 个 token：输入 {1}，输出 {2}",
     seconds: "{0} 秒",
+    instant: "不到 0.1 秒",
     stopped: "已停止。",
     complete: "回答已完成。",
     again: "重新发送",
@@ -147,13 +163,26 @@ const TEXTS = {
   },
 };
 
-const shown = new WeakMap(); // the key and values of what a node says
+const shown = new WeakMap(); // the key and values of what a node says, or words of the server
 
 export let language = localStorage.getItem("language") || (/^zh/i.test(navigator.language) ? "zh" : "en");
 
 /** Return a text; {0} and so on are the values. */
 export function text(key, ...values) {
   return (TEXTS[language][key] ?? key).replace(/\{(\d)\}/g, (_, number) => values[number]);
+}
+
+/** Return words of the server: those of its samples in the language of the page. */
+export function name(words) {
+  return (language === "zh" && SAMPLES_ZH.get(words)) || words;
+}
+
+/** Give a node words of the server. */
+export function tell(node, words) {
+  shown.set(node, [words]);
+  node.dataset.said = "";
+  node.textContent = name(words);
+  return node;
 }
 
 /** Give a node a text that follows the language of the page. */
@@ -168,7 +197,7 @@ export function say(node, key, ...values) {
 export function translate(root) {
   for (const node of root.querySelectorAll("[data-said]")) {
     const [key, values] = shown.get(node);
-    node.textContent = text(key, ...values);
+    node.textContent = values ? text(key, ...values) : name(key);
   }
   for (const node of root.querySelectorAll("[data-text]")) node.textContent = text(node.dataset.text);
   for (const node of root.querySelectorAll("[data-title]")) node.title = text(node.dataset.title);

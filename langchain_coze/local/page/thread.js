@@ -5,7 +5,7 @@ import { CutError, ServerError, openStream, post } from "./client.js";
 import { createForm, el } from "./dom.js";
 import { EventList } from "./events.js";
 import * as site from "./site.js";
-import { language, say, text, translate } from "./texts.js";
+import { language, name as localize, say, text, translate } from "./texts.js";
 import { Turn } from "./turn.js";
 import * as workflow from "./workflow.js";
 
@@ -53,8 +53,8 @@ export class Thread {
 
   createIntro() {
     const { name, description, topics = [] } = this.served;
-    const intro = el("section", { class: "intro" }, el("h2", {}, name));
-    if (description) intro.append(el("p", { class: "description" }, description));
+    const intro = el("section", { class: "intro" }, el("h2", { tell: name }));
+    if (description) intro.append(el("p", { class: "description", tell: description }));
     intro.append(el("p", { class: "hint", say: this.calls.run ? "introWorkflow" : "introBot" }));
     const isChinese = (topic) => /[\u4e00-\u9fff]/.test(topic);
     const fitting = topics.filter((topic) => isChinese(topic) === (language === "zh"));
@@ -93,7 +93,7 @@ export class Thread {
   }
 
   nameInput() {
-    const { name } = this.served;
+    const name = localize(this.served.name);
     this.input.ariaLabel = text("placeholder", name);
     this.input.placeholder = text("placeholder", name.length > MAX_NAME ? `${name.slice(0, MAX_NAME)}…` : name);
   }
@@ -123,6 +123,7 @@ export class Thread {
   async send(content) {
     await this.waitForEnd();
     if (this.running) return;
+    for (const ask of this.node.querySelectorAll(".ask:not(:has(.answered))")) closeAsk(ask);
     const turn = new Turn(this, describe(content), () => this.send(content));
     this.node.append(turn.node);
     this.connection.sent();
@@ -199,6 +200,12 @@ export class Thread {
     say(this.button, isRunning ? "stop" : this.calls.run ? "run" : "send");
     this.button.classList.toggle("stops", isRunning);
   }
+}
+
+/** Show that a question was not answered: a new run does not wait for it. */
+function closeAsk(ask) {
+  for (const control of ask.querySelectorAll("button, input, textarea")) control.disabled = true;
+  ask.append(el("p", { class: "answered", say: "unanswered" }));
 }
 
 function describe(content) {

@@ -228,8 +228,8 @@ export class Turn {
     this.foot.replaceChildren();
     const [input, output] = this.tokens ?? [0, 0];
     if (input + output) this.foot.append(say(el("span"), "tokens", input + output, input, output));
-    const seconds = ((performance.now() - this.startedAt) / 1000).toFixed(1);
-    this.foot.append(say(el("span"), "seconds", seconds));
+    const seconds = (performance.now() - this.startedAt) / 1000;
+    this.foot.append(say(el("span"), seconds < 0.1 ? "instant" : "seconds", seconds.toFixed(1)));
     for (const part of this.body.querySelectorAll("details.reasoning")) part.open = false;
     this.node.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
   }
@@ -237,7 +237,7 @@ export class Turn {
 
 function createSource({ title, url, content, score, base }) {
   const about = el("p", { class: "about" });
-  if (base) about.append(el("span", {}, base));
+  if (base) about.append(el("span", { tell: base }));
   if (/^https?:/i.test(url)) about.append(el("span", {}, new URL(url).host));
   if (score !== undefined) about.append(say(el("span"), "score", Number(score).toFixed(2)));
   return el(

@@ -8,6 +8,7 @@ from langchain_coze.local.bots import LocalBot
 from langchain_coze.local.knowledge_workflows import knowledge_workflow
 from langchain_coze.local.reply_parts import Ask
 from langchain_coze.local.runtime.extractive_reply import extract_reply
+from langchain_coze.local.runtime.text import is_chinese
 from langchain_coze.local.samples.greeting import greet, suggest_questions
 from langchain_coze.local.samples.knowledge import create_sample_knowledge
 from langchain_coze.local.workflow_parts import AskInput, Message
@@ -68,7 +69,14 @@ def book_room(city: str) -> Generator[Any, Any, dict[str, Any]]:
     Args:
         city: The city of the hotel.
     """
-    yield Message(f"Looking for rooms in {city}", node_title="Search")
+    chinese = is_chinese(city)
+    if chinese:
+        yield Message(f"正在查找{city}的房间", node_title="查找房间")
+    else:
+        yield Message(f"Looking for rooms in {city}", node_title="Search")
     values: dict[str, Any] = yield AskInput({"guest": str, "nights": (int, 1)})
-    answer: str = yield Ask(f"{values['nights']} night(s) in {city}: book it?", ["yes", "no"])
-    return {"booked": answer == "yes", "city": city, **values}
+    if chinese:
+        answer: str = yield Ask(f"在{city}住 {values['nights']} 晚，确认预订吗？", ["是", "否"])
+    else:
+        answer = yield Ask(f"{values['nights']} night(s) in {city}: book it?", ["yes", "no"])
+    return {"booked": answer in {"yes", "是"}, "city": city, **values}

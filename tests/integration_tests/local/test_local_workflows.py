@@ -359,7 +359,7 @@ def test_the_sample_workflows_are_served_with_the_sample_bot() -> None:
         counted = post("workflow/run", "count_words", parameters={"text": "tea 茶叶 grows"})
         found = post("workflow/run", "search_knowledge", parameters={"input": "怎么发布智能体？"})
         asked = post("workflow/run", "book_room", parameters={"city": "杭州"})["interrupt_data"]
-        for answer in ('{"guest":"Ada","nights":2}', "yes"):
+        for answer in ('{"guest":"Ada","nights":2}', "是"):
             reply = post(
                 "workflows/resume",
                 "book_room",

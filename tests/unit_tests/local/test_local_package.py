@@ -73,7 +73,7 @@ def test_bots_may_be_functions_or_bots() -> None:
     assert [bot.name for bot in coze.bots] == ["shout", "second"]
     assert LocalCoze(shout).bots[0].bot_id == coze.bots[0].bot_id
     assert LocalCoze().bots[0].knowledge is not None
-    with pytest.raises(RuntimeError, match="not running"):
+    with pytest.raises(RuntimeError, match=r"not running.*\n服务未在运行"):
         _ = coze.base_url
 
 
