@@ -274,6 +274,9 @@ Hint: Remove tool_choice, and describe in the bot's prompt in Coze when to call 
 STRUCTURED_OUTPUT = """\
 Hint: Omit response_format. Set the output format of the bot's model to JSON in Coze and add a JsonOutputParser or PydanticOutputParser after the bot; or call a workflow, whose outputs are typed; or let another chat model structure the bot's answer.
 提示：请不要设置 response_format；可在扣子中将智能体模型的输出格式设为 JSON，并在其后接 JsonOutputParser 或 PydanticOutputParser；或调用输出带类型的工作流；或由另一个聊天模型把回答整理成结构化数据。"""
+REPLACED = """\
+Hint: Use {replacement}.
+提示：请使用 {replacement}。"""
 INIT_ONLY = """\
 {owner} accepts {name} only in its constructor, not in a call; ignored.
 {name} 只能在创建 {owner} 时传入，不能单次指定，已忽略。"""
@@ -304,6 +307,9 @@ Hint: Add a text block that describes what the bot should do with the file.
 ANSWER_FILES = """\
 Coze accepts files from users only: the files of an AIMessage are not sent.
 扣子只接受用户消息中的文件，AIMessage 中的文件未发送。"""
+OBJECT_STRING = """\
+Hint: With content_type 'object_string', the content is a list of items as JSON. Simpler: pass the list itself as content.
+提示：content_type 为 'object_string' 时，content 应为内容项列表的 JSON 文本；也可以直接将列表作为 content 传入。"""
 SYSTEM_MESSAGE = """\
 Hint: A bot's system prompt is set in Coze: change it there, or choose another mode.
 提示：智能体的系统提示词在扣子中设置：请在那里修改，或选择其他模式。"""
@@ -370,6 +376,9 @@ Hint: Leave auto_save_history unset, or use response_mode='stream'.
 NAMES_AND_VALUES = """\
 Hint: Pass a dict of names and values: {name}={{"city": "Hangzhou"}}.
 提示：请传入名称与值的字典：{name}={{"city": "杭州"}}。"""
+UNSAVED_CONVERSATION = """\
+Coze has no messages in the conversation {conversation_id}: its turn was not saved, so the bot does not know it. Pass auto_save_history=True with the first question, too, or use conversation='thread'.
+会话 {conversation_id} 中没有消息：上一轮未保存，智能体不知道其内容；请在第一次提问时也传入 auto_save_history=True，或使用 conversation='thread'。"""
 BOT_OR_APP = """\
 Hint: Pass app_id= for a {kind} in an app, or bot_id= for one in a bot, not both.
 提示：属于应用的请传入 app_id=，属于智能体的请传入 bot_id=，不能同时传入。"""

@@ -110,6 +110,14 @@ class CozeJWTAuth(BaseModel):
     base_url: str | None = None
     audience: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_ttl(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "ttl" in values:  # its name in cozepy
+            hint = hints.REPLACED.format(replacement="duration_seconds=")
+            raise ValueError(f"CozeJWTAuth has no argument 'ttl'.\n{hint}")
+        return values
+
     @field_validator("private_key", mode="before")
     @classmethod
     def _load_key(cls, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import math
 import subprocess
 import sys
@@ -27,9 +28,11 @@ from pydantic import SecretStr
 
 from langchain_coze import (
     ChatCoze,
+    ChatCozeSite,
     CozeError,
     CozeInvalidRequestError,
     CozeRecallRetriever,
+    CozeSiteTool,
     CozeToolkit,
     CozeWorkflowTool,
     create_coze_agent,
@@ -124,6 +127,52 @@ def test_numbers_that_json_does_not_have_are_refused(
     assert coze.requests == []
 
 
+# --- Messages in Coze's own format ---------------------------------------------------------------
+
+
+COZE_ITEMS: list[Any] = [
+    {"type": "text", "text": "What is it?"},
+    {"type": "image", "file_url": "https://example.com/tea.png"},
+    {"type": "file", "file_id": "7338"},
+]
+
+
+@pytest.mark.parametrize(
+    "content", [COZE_ITEMS, json.dumps(COZE_ITEMS), json.dumps(COZE_ITEMS, indent=1)]
+)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_messages_may_have_coze_s_own_format(ask: CallStyle, content: Any) -> None:
+    history = [
+        {"role": "user", "type": "question", "content": "Hi", "content_type": "text"},
+        {"role": "assistant", "type": "answer", "content": "Hello", "content_type": "text"},
+        {"role": "user", "content": content, "content_type": "object_string"},
+    ]
+    with serve_turn() as server:
+        assert ask(make_model(server), history).content == TURN_TEXT
+        (body,) = server.bodies
+    sent = body["additional_messages"]
+    assert [entry["content"] for entry in sent[:2]] == ["Hi", "Hello"]
+    assert [(entry["role"], entry["type"]) for entry in sent] == [
+        ("user", "question"),
+        ("assistant", "answer"),
+        ("user", "question"),
+    ]
+    assert sent[2]["content_type"] == "object_string"
+    assert json.loads(sent[2]["content"]) == COZE_ITEMS
+
+
+@pytest.mark.parametrize("content", ["What is it?", "{}", "[1", "null"])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_object_string_that_is_no_list_is_refused(
+    coze: LocalCoze, ask: CallStyle, content: str
+) -> None:
+    message = {"role": "user", "content": content, "content_type": "object_string"}
+    with pytest.raises(CozeInvalidRequestError, match="its content is not a list") as caught:
+        ask(make_chat(coze), [message])
+    assert "pass the list itself as content" in str(caught.value)
+    assert coze.requests == []
+
+
 # --- Names that are nearly right -----------------------------------------------------------------
 
 
@@ -170,6 +219,57 @@ def test_a_misspelt_argument_of_a_call_is_refused(coze: LocalCoze, ask: CallStyl
         ask(make_chat(coze), QUESTION, userid="42")
     with pytest.raises(CozeInvalidRequestError, match="no argument 'botid'"):
         ask(make_chat(coze), QUESTION, botid="42")
+    assert coze.requests == []
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "replacement"),
+    [
+        (ChatCoze, "auth", "api_key="),
+        (ChatCoze, "token", "api_key="),
+        (ChatCoze, "session_name", "api_key=auth.for_session(…)"),
+        (ChatCoze, "chat_id", "conversation_id="),
+        (ChatCoze, "additional_messages", "invoke([…])"),
+        (CozeRecallRetriever, "auth", "api_key="),
+        (CozeRecallRetriever, "additional_messages", "invoke(query)"),
+        (CozeWorkflowTool, "user_id", "ext={'user_id': …}"),
+        (CozeWorkflowTool, "is_async", "run_mode='async'"),
+        (CozeWorkflowTool, "parameters", "invoke({…})"),
+        (CozeToolkit, "space_id", "workspace_id="),
+        (CozeToolkit, "user_id", "tool_options={'ext': {'user_id': …}}"),
+        (CozeToolkit, "bot_id", "tool_options={'bot_id': …}"),
+        (ChatCozeSite, "bot_id", "base_url="),
+        (ChatCozeSite, "conversation_id", "session_id="),
+        (ChatCozeSite, "session_name", "session_id="),
+        (ChatCozeSite, "is_async", "response_mode='async'"),
+        (CozeSiteTool, "workflow_id", "base_url="),
+        (CozeSiteTool, "is_async", "run_mode='async'"),
+    ],
+)
+def test_a_field_of_another_client_names_its_replacement(
+    made: Any, name: str, replacement: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{made.__name__} has no argument '{name}'") as caught:
+        made(**{name: "x"})
+    assert f"Hint: Use {replacement}.\n提示：请使用 {replacement}。" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "replacement"),
+    [
+        ("additional_messages", "invoke([…])"),
+        ("auth", "api_key="),
+        ("chat_id", "conversation_id="),
+        ("session_name", "api_key=auth.for_session(…)"),
+    ],
+)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_argument_of_another_client_names_its_replacement(
+    coze: LocalCoze, ask: CallStyle, name: str, replacement: str
+) -> None:
+    with pytest.raises(CozeInvalidRequestError, match=f"no argument '{name}'") as caught:
+        ask(make_chat(coze), QUESTION, **{name: "x"})
+    assert f"Hint: Use {replacement}." in str(caught.value)
     assert coze.requests == []
 
 
