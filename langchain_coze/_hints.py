@@ -11,17 +11,20 @@ PUBLISH = """\
 Hint: Publish it in Coze with the API channel ticked, wait for the review, and check the id.
 提示：请在扣子中发布，并在发布渠道勾选 API，等待审核通过，同时核对 ID。"""
 PUBLISH_OR_SITE = """\
-Hint: Publish it in Coze with the API channel ticked, and check the id and the site: resources of coze.cn exist only at base_url='https://api.coze.cn', those of coze.com only at 'https://api.coze.com'.
-提示：请在扣子中发布，并在发布渠道勾选 API，同时核对 ID 和站点：coze.cn 的资源只能通过 base_url='https://api.coze.cn' 访问，coze.com 的只能通过 'https://api.coze.com' 访问。"""
+Hint: Publish it in Coze with the API channel ticked, and check the id and the site: resources of coze.cn exist only at base_url='https://api.coze.cn', those of coze.com only at 'https://api.coze.com'. A bot, a chatflow and a workflow have different ids: use bot_id= or workflow_id= of ChatCoze, or CozeWorkflowTool.
+提示：请在扣子中发布，并在发布渠道勾选 API，同时核对 ID 和站点：coze.cn 的资源只能通过 base_url='https://api.coze.cn' 访问，coze.com 的只能通过 'https://api.coze.com' 访问。智能体、对话流和工作流的 ID 各不相同：请使用 ChatCoze 的 bot_id= 或 workflow_id=，或 CozeWorkflowTool。"""
 AUTHENTICATION = """\
-Hint: Check COZE_API_TOKEN, its expiry date and its site: tokens of coze.cn work only with base_url='https://api.coze.cn', those of coze.com only with 'https://api.coze.com'.
-提示：请检查 COZE_API_TOKEN 及其有效期和所属站点：coze.cn 的令牌只能配合 base_url='https://api.coze.cn'，coze.com 的只能配合 'https://api.coze.com'。"""
+Hint: Check COZE_API_TOKEN or api_key=, its expiry date and its site: tokens of coze.cn work only with base_url='https://api.coze.cn', those of coze.com only with 'https://api.coze.com', and those of coze.site projects (eyJ…) only with ChatCozeSite and CozeSiteTool.
+提示：请检查 COZE_API_TOKEN 或 api_key= 的令牌，及其有效期和所属站点：coze.cn 的令牌只能配合 base_url='https://api.coze.cn'，coze.com 的只能配合 'https://api.coze.com'，coze.site 项目的令牌（eyJ…）只能用于 ChatCozeSite 和 CozeSiteTool。"""
 PERMISSION = """\
 Hint: Grant the token the permissions that it needs (chat, listMessage, …) in the right workspace.
 提示：请为令牌勾选所需权限（chat、listMessage 等），并选择正确的工作空间。"""
 ID = """\
 Hint: Check the id: it must belong to this site and this account.
 提示：请检查 ID：该 ID 必须属于当前站点和当前账号。"""
+CONVERSATION = """\
+Hint: Check the id: it is that of a conversation of this site and this account, not a chat_id and not the id of a message.
+提示：请检查 ID：应为当前站点和当前账号的会话 ID，而不是 chat_id 或消息 ID。"""
 PARAMETERS = """\
 Hint: Check the parameters of the request against the Coze API page of this call.
 提示：请对照扣子文档中该接口的说明，检查请求参数。"""
@@ -56,8 +59,8 @@ TOO_LARGE = """\
 Hint: Coze accepts request bodies of up to 15 MB (20 MB for workflows) and uploads of up to 512 MB; a gateway may accept less. Send files as uploads or links, and shorten the messages.
 提示：扣子的请求体上限为 15 MB（工作流为 20 MB），上传文件上限为 512 MB，网关的限制可能更小。请以上传或链接方式发送文件，并缩短消息。"""
 WRONG_URL = """\
-Hint: Check base_url: it is the address of the API (https://api.coze.cn, https://api.coze.com or your Coze Studio), without a path.
-提示：请检查 base_url：应为 API 地址（https://api.coze.cn、https://api.coze.com 或自建的 Coze Studio），不带路径。"""
+Hint: Check base_url: it is the address of the API (https://api.coze.cn, https://api.coze.com or your Coze Studio), without a path. For a coze.site project use ChatCozeSite or CozeSiteTool.
+提示：请检查 base_url：应为 API 地址（https://api.coze.cn、https://api.coze.com 或自建的 Coze Studio），不带路径。coze.site 的项目请使用 ChatCozeSite 或 CozeSiteTool。"""
 NO_ROUTE = """\
 Hint: This server has no such route: self-hosted Coze Studio offers fewer calls than coze.cn and coze.com. Check base_url if it should be one of those.
 提示：该服务没有此接口：自建的 Coze Studio 提供的接口比 coze.cn 和 coze.com 少。如果您要连接的是后者，请检查 base_url。"""
@@ -262,6 +265,9 @@ server 只能是 'auto'、'cloud' 或 'studio'，不能是 {value!r}。"""
 CONVERSATION_ID = """\
 Hint: Pass an id, or a map of bot ids to ids.
 提示：请提供会话 ID，或智能体 ID 到会话 ID 的映射。"""
+CONVERSATION_FIELD = """\
+conversation must be 'stateless' or 'thread', not {value!r}: pass the id of a conversation as conversation_id=.
+conversation 只能是 'stateless' 或 'thread'，不能是 {value!r}：会话 ID 请通过 conversation_id= 传入。"""
 PARAMETER_DICT = """\
 Hint: Pass a dict of parameters.
 提示：请以字典形式传入参数。"""
@@ -463,6 +469,9 @@ Hint: A node of the workflow failed: try other parameters, or check its trace in
 WORKFLOW_LEFT_OUT = """\
 The workflow {title} was skipped: {problem}
 已跳过工作流 {title}。"""
+WORKSPACE = """\
+Hint: Check workspace_id (the number after /space/ in the address of the workspace), and that the token may list its workflows.
+提示：请检查 workspace_id（工作空间网址中 /space/ 后面的数字），以及令牌是否有权列出其中的工作流。"""
 ARGS_SCHEMA = """\
 Hint: Pass args_schema=: a JSON schema or a pydantic model of the start node's variables.
 提示：请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。"""

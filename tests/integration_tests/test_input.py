@@ -31,13 +31,15 @@ from langchain_coze import (
     ChatCozeSite,
     CozeError,
     CozeInvalidRequestError,
+    CozeNotFoundError,
+    CozePermissionError,
     CozeRecallRetriever,
     CozeSiteTool,
     CozeToolkit,
     CozeWorkflowTool,
     create_coze_agent,
 )
-from langchain_coze.local import LocalCoze
+from langchain_coze.local import LocalCoze, LocalSite
 from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
 from tests.integration_tests.scripted_server import ScriptedServer, serve_script
@@ -271,6 +273,41 @@ def test_an_argument_of_another_client_names_its_replacement(
         ask(make_chat(coze), QUESTION, **{name: "x"})
     assert f"Hint: Use {replacement}." in str(caught.value)
     assert coze.requests == []
+
+
+def test_an_id_in_place_of_the_kind_of_conversation_names_its_field() -> None:
+    with pytest.raises(ValueError, match="pass the id of a conversation as conversation_id="):
+        ChatCoze(conversation="7374")
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_chat_id_in_place_of_a_conversation_id_is_explained(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
+    model = make_chat(coze)
+    chat_id = model.invoke(QUESTION).response_metadata["chat_id"]
+    with pytest.raises(CozeNotFoundError, match="not a chat_id") as caught:
+        ask(model, QUESTION, conversation_id=chat_id)
+    assert caught.value.code == 4002
+
+
+@pytest.mark.parametrize("use_async", [False, True])
+def test_a_wrong_workspace_is_named(coze: LocalCoze, *, use_async: bool) -> None:
+    toolkit = CozeToolkit(workspace_id="1", api_key=coze.token, base_url=coze.base_url)
+    with pytest.raises(CozePermissionError, match="Hint: Check workspace_id") as caught:
+        _ = asyncio.run(toolkit.aget_tools()) if use_async else toolkit.get_tools()
+    assert caught.value.code == 4101
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_token_and_the_address_of_a_site_name_the_class_for_it(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
+    with pytest.raises(CozeError, match="Check COZE_API_TOKEN or api_key=") as caught:
+        ask(make_chat(coze, api_key="eyJhbGciOiJSUzI1NiJ9.e30.c2ln"), QUESTION)
+    assert "(eyJ…) only with ChatCozeSite" in str(caught.value)
+    with LocalSite() as site, pytest.raises(CozeNotFoundError, match="use ChatCozeSite"):
+        ask(ChatCoze(bot_id="7", api_key=site.token, base_url=site.base_url), QUESTION)
 
 
 def test_other_unknown_arguments_are_ignored_with_a_warning(coze: LocalCoze) -> None:
