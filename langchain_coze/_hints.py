@@ -11,17 +11,20 @@ PUBLISH = """\
 Hint: Publish it in Coze with the API channel ticked, wait for the review, and check the id.
 提示：请在扣子中发布，并在发布渠道勾选 API，等待审核通过，同时核对 ID。"""
 PUBLISH_OR_SITE = """\
-Hint: Publish it in Coze with the API channel ticked, and check the id and the site: resources of coze.cn exist only at base_url='https://api.coze.cn', those of coze.com only at 'https://api.coze.com'.
-提示：请在扣子中发布，并在发布渠道勾选 API，同时核对 ID 和站点：coze.cn 的资源只能通过 base_url='https://api.coze.cn' 访问，coze.com 的只能通过 'https://api.coze.com' 访问。"""
+Hint: Publish it in Coze with the API channel ticked, and check the id and the site: resources of coze.cn exist only at base_url='https://api.coze.cn', those of coze.com only at 'https://api.coze.com'. A bot, a chatflow and a workflow have different ids: use bot_id= or workflow_id= of ChatCoze, or CozeWorkflowTool.
+提示：请在扣子中发布，并在发布渠道勾选 API，同时核对 ID 和站点：coze.cn 的资源只能通过 base_url='https://api.coze.cn' 访问，coze.com 的只能通过 'https://api.coze.com' 访问。智能体、对话流和工作流的 ID 各不相同：请使用 ChatCoze 的 bot_id= 或 workflow_id=，或 CozeWorkflowTool。"""
 AUTHENTICATION = """\
-Hint: Check COZE_API_TOKEN, its expiry date and its site: tokens of coze.cn work only with base_url='https://api.coze.cn', those of coze.com only with 'https://api.coze.com'.
-提示：请检查 COZE_API_TOKEN 及其有效期和所属站点：coze.cn 的令牌只能配合 base_url='https://api.coze.cn'，coze.com 的只能配合 'https://api.coze.com'。"""
+Hint: Check COZE_API_TOKEN or api_key=, its expiry date and its site: tokens of coze.cn work only with base_url='https://api.coze.cn', those of coze.com only with 'https://api.coze.com', and those of coze.site projects (eyJ…) only with ChatCozeSite and CozeSiteTool.
+提示：请检查 COZE_API_TOKEN 或 api_key= 的令牌，及其有效期和所属站点：coze.cn 的令牌只能配合 base_url='https://api.coze.cn'，coze.com 的只能配合 'https://api.coze.com'，coze.site 项目的令牌（eyJ…）只能用于 ChatCozeSite 和 CozeSiteTool。"""
 PERMISSION = """\
 Hint: Grant the token the permissions that it needs (chat, listMessage, …) in the right workspace.
 提示：请为令牌勾选所需权限（chat、listMessage 等），并选择正确的工作空间。"""
 ID = """\
 Hint: Check the id: it must belong to this site and this account.
 提示：请检查 ID：该 ID 必须属于当前站点和当前账号。"""
+CONVERSATION = """\
+Hint: Check the id: it is that of a conversation of this site and this account, not a chat_id and not the id of a message.
+提示：请检查 ID：应为当前站点和当前账号的会话 ID，而不是 chat_id 或消息 ID。"""
 PARAMETERS = """\
 Hint: Check the parameters of the request against the Coze API page of this call.
 提示：请对照扣子文档中该接口的说明，检查请求参数。"""
@@ -56,8 +59,8 @@ TOO_LARGE = """\
 Hint: Coze accepts request bodies of up to 15 MB (20 MB for workflows) and uploads of up to 512 MB; a gateway may accept less. Send files as uploads or links, and shorten the messages.
 提示：扣子的请求体上限为 15 MB（工作流为 20 MB），上传文件上限为 512 MB，网关的限制可能更小。请以上传或链接方式发送文件，并缩短消息。"""
 WRONG_URL = """\
-Hint: Check base_url: it is the address of the API (https://api.coze.cn, https://api.coze.com or your Coze Studio), without a path.
-提示：请检查 base_url：应为 API 地址（https://api.coze.cn、https://api.coze.com 或自建的 Coze Studio），不带路径。"""
+Hint: Check base_url: it is the address of the API (https://api.coze.cn, https://api.coze.com or your Coze Studio), without a path. For a coze.site project use ChatCozeSite or CozeSiteTool.
+提示：请检查 base_url：应为 API 地址（https://api.coze.cn、https://api.coze.com 或自建的 Coze Studio），不带路径。coze.site 的项目请使用 ChatCozeSite 或 CozeSiteTool。"""
 NO_ROUTE = """\
 Hint: This server has no such route: self-hosted Coze Studio offers fewer calls than coze.cn and coze.com. Check base_url if it should be one of those.
 提示：该服务没有此接口：自建的 Coze Studio 提供的接口比 coze.cn 和 coze.com 少。如果您要连接的是后者，请检查 base_url。"""
@@ -179,41 +182,11 @@ SOCKS = """\
 Hint: Install it: pip install "httpx[socks]", or unset {source}.
 提示：请安装：pip install "httpx[socks]"，或取消设置 {source}。"""
 
-# --- Tokens and OAuth (`_api`, `auth.py`) --------------------------------------------------------
+# --- Tokens (`_environment.py`); those of OAuth are in `_oauth_hints.py` -------------------------
 
 NO_API_KEY = """\
 Hint: Create a token in Coze (coze.cn → API & SDK → Authorization) and set COZE_API_TOKEN or pass api_key=. Without an account: python -m langchain_coze.local
 提示：请在扣子中创建令牌（coze.cn → API & SDK → 授权），然后设置环境变量 COZE_API_TOKEN 或传入 api_key=。没有账号时可以运行：python -m langchain_coze.local"""
-OAUTH_APP = """\
-Hint: Check that client_id is the app's id, that public_key_id is the fingerprint of the public key that belongs to this private_key, and the site: an app of coze.cn works only with base_url='https://api.coze.cn', one of coze.com only with 'https://api.coze.com'.
-提示：请检查 client_id 是否为应用 ID、public_key_id 是否为与该 private_key 对应的公钥指纹，以及所属站点：coze.cn 的应用只能配合 base_url='https://api.coze.cn'，coze.com 的只能配合 'https://api.coze.com'。"""
-OAUTH_REQUEST = """\
-Hint: Check duration_seconds, scope, session_context, account_id and enterprise_id.
-提示：请检查 duration_seconds、scope、session_context、account_id 和 enterprise_id。"""
-OAUTH_DISABLED = """\
-Hint: Enable the OAuth app in Coze and authorize it for the workspace.
-提示：请在扣子中启用该 OAuth 应用，并为工作空间授权。"""
-NO_OAUTH = """\
-Hint: This server has no OAuth: self-hosted Coze Studio accepts personal access tokens only. For coze.cn and coze.com check base_url and account_id.
-提示：该服务没有 OAuth：自建的 Coze Studio 只支持个人访问令牌。如果您要连接的是 coze.cn 或 coze.com，请检查 base_url 和 account_id。"""
-CLOCK_AHEAD = """\
-Hint: Set this computer's clock (NTP): it is {seconds} s ahead of Coze's, and a JWT is valid only for a short time.
-提示：本机时钟比扣子快 {seconds} 秒，请先校准（NTP）：JWT 的有效时间很短。"""
-CLOCK_BEHIND = """\
-Hint: Set this computer's clock (NTP): it is {seconds} s behind Coze's, and a JWT is valid only for a short time.
-提示：本机时钟比扣子慢 {seconds} 秒，请先校准（NTP）：JWT 的有效时间很短。"""
-OAUTH_SETUP = """\
-Hint: Set COZE_JWT_OAUTH_CLIENT_ID, COZE_JWT_OAUTH_PRIVATE_KEY (or …_PRIVATE_KEY_FILE_PATH) and COZE_JWT_OAUTH_PUBLIC_KEY_ID, or pass client_id=, private_key= and public_key_id=.
-提示：请设置环境变量 COZE_JWT_OAUTH_CLIENT_ID、COZE_JWT_OAUTH_PRIVATE_KEY（或 …_PRIVATE_KEY_FILE_PATH）和 COZE_JWT_OAUTH_PUBLIC_KEY_ID，或传入 client_id=、private_key= 和 public_key_id=。"""
-PRIVATE_KEY = """\
-Hint: Pass the text of the private_key.pem that Coze let you download when the key was created, or a pathlib.Path to that file.
-提示：private_key 应为创建密钥时扣子提供下载的 private_key.pem 的内容，或指向该文件的 pathlib.Path。"""
-ACCOUNT_OR_ENTERPRISE = """\
-Pass account_id or enterprise_id, not both.
-account_id 与 enterprise_id 只能二选一。"""
-OAUTH_EXTRA = """\
-CozeJWTAuth needs {package}, which is missing. Run: pip install "PyJWT[crypto]", or in a clone of the repository: pip install ".[oauth]".
-CozeJWTAuth 缺少 {package}，请运行：pip install "PyJWT[crypto]"；在仓库的克隆目录中也可以运行：pip install ".[oauth]"。"""
 
 # --- Fields and arguments (`_environment.py`, `_base`) -------------------------------------------
 
@@ -262,6 +235,9 @@ server 只能是 'auto'、'cloud' 或 'studio'，不能是 {value!r}。"""
 CONVERSATION_ID = """\
 Hint: Pass an id, or a map of bot ids to ids.
 提示：请提供会话 ID，或智能体 ID 到会话 ID 的映射。"""
+CONVERSATION_FIELD = """\
+conversation must be 'stateless' or 'thread', not {value!r}: pass the id of a conversation as conversation_id=.
+conversation 只能是 'stateless' 或 'thread'，不能是 {value!r}：会话 ID 请通过 conversation_id= 传入。"""
 PARAMETER_DICT = """\
 Hint: Pass a dict of parameters.
 提示：请以字典形式传入参数。"""
@@ -274,6 +250,9 @@ Hint: Remove tool_choice, and describe in the bot's prompt in Coze when to call 
 STRUCTURED_OUTPUT = """\
 Hint: Omit response_format. Set the output format of the bot's model to JSON in Coze and add a JsonOutputParser or PydanticOutputParser after the bot; or call a workflow, whose outputs are typed; or let another chat model structure the bot's answer.
 提示：请不要设置 response_format；可在扣子中将智能体模型的输出格式设为 JSON，并在其后接 JsonOutputParser 或 PydanticOutputParser；或调用输出带类型的工作流；或由另一个聊天模型把回答整理成结构化数据。"""
+REPLACED = """\
+Hint: Use {replacement}.
+提示：请使用 {replacement}。"""
 INIT_ONLY = """\
 {owner} accepts {name} only in its constructor, not in a call; ignored.
 {name} 只能在创建 {owner} 时传入，不能单次指定，已忽略。"""
@@ -304,6 +283,9 @@ Hint: Add a text block that describes what the bot should do with the file.
 ANSWER_FILES = """\
 Coze accepts files from users only: the files of an AIMessage are not sent.
 扣子只接受用户消息中的文件，AIMessage 中的文件未发送。"""
+OBJECT_STRING = """\
+Hint: With content_type 'object_string', the content is a list of items as JSON. Simpler: pass the list itself as content.
+提示：content_type 为 'object_string' 时，content 应为内容项列表的 JSON 文本；也可以直接将列表作为 content 传入。"""
 SYSTEM_MESSAGE = """\
 Hint: A bot's system prompt is set in Coze: change it there, or choose another mode.
 提示：智能体的系统提示词在扣子中设置：请在那里修改，或选择其他模式。"""
@@ -370,6 +352,9 @@ Hint: Leave auto_save_history unset, or use response_mode='stream'.
 NAMES_AND_VALUES = """\
 Hint: Pass a dict of names and values: {name}={{"city": "Hangzhou"}}.
 提示：请传入名称与值的字典：{name}={{"city": "杭州"}}。"""
+UNSAVED_CONVERSATION = """\
+Coze has no messages in the conversation {conversation_id}: its turn was not saved, so the bot does not know it. Pass auto_save_history=True with the first question, too, or use conversation='thread'.
+会话 {conversation_id} 中没有消息：上一轮未保存，智能体不知道其内容；请在第一次提问时也传入 auto_save_history=True，或使用 conversation='thread'。"""
 BOT_OR_APP = """\
 Hint: Pass app_id= for a {kind} in an app, or bot_id= for one in a bot, not both.
 提示：属于应用的请传入 app_id=，属于智能体的请传入 bot_id=，不能同时传入。"""
@@ -457,6 +442,9 @@ The workflow {title} was skipped: {problem}
 TOOL_PARAMETERS = """\
 Hint: Pass the parameters with the names and types of the workflow: see args of the tool.
 提示：请按工作流的参数名称和类型传入，见工具的 args。"""
+WORKSPACE = """\
+Hint: Check workspace_id (the number after /space/ in the address of the workspace), and that the token may list its workflows.
+提示：请检查 workspace_id（工作空间网址中 /space/ 后面的数字），以及令牌是否有权列出其中的工作流。"""
 ARGS_SCHEMA = """\
 Hint: Pass args_schema=: a JSON schema or a pydantic model of the start node's variables.
 提示：请传入 args_schema=：描述开始节点变量的 JSON Schema 或 pydantic 模型。"""

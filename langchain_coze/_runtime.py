@@ -35,6 +35,9 @@ uploaded_file_ids = TTLCache()
 last_turns = TTLCache(10_000)
 """The last known turn of each conversation, by server and conversation id."""
 
+unsaved_conversations = TTLCache(10_000)
+"""Conversations of turns that Coze has not saved, by server and conversation id."""
+
 conversation_locks = ConversationLocks()
 """One turn at a time in each conversation, by server and conversation id."""
 
@@ -97,6 +100,7 @@ def reset() -> None:
         oauth_tokens,
         uploaded_file_ids,
         last_turns,
+        unsaved_conversations,
         conversation_locks,
         searched_bots,
         sibling_calls,

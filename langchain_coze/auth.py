@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from langchain_coze import _hints as hints
+from langchain_coze import _oauth_hints as oauth_hints
 from langchain_coze import _runtime
 from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token
 from langchain_coze._api.retry import RetryPolicy
@@ -110,6 +111,14 @@ class CozeJWTAuth(BaseModel):
     base_url: str | None = None
     audience: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_ttl(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "ttl" in values:  # its name in cozepy
+            hint = hints.REPLACED.format(replacement="duration_seconds=")
+            raise ValueError(f"CozeJWTAuth has no argument 'ttl'.\n{hint}")
+        return values
+
     @field_validator("private_key", mode="before")
     @classmethod
     def _load_key(cls, value: Any) -> Any:
@@ -119,13 +128,13 @@ class CozeJWTAuth(BaseModel):
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or "it is not text"
                 raise ValueError(
-                    f"The private key cannot be read: {reason}.\n{hints.PRIVATE_KEY}"
+                    f"The private key cannot be read: {reason}.\n{oauth_hints.PRIVATE_KEY}"
                 ) from None
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         if not text:
-            raise ValueError(f"No private key is set.\n{hints.OAUTH_SETUP}")
+            raise ValueError(f"No private key is set.\n{oauth_hints.OAUTH_SETUP}")
         if not isinstance(text, str) or "PRIVATE KEY-----" not in text:
-            raise ValueError(f"`private_key` is not a PEM private key.\n{hints.PRIVATE_KEY}")
+            raise ValueError(f"`private_key` is not a PEM private key.\n{oauth_hints.PRIVATE_KEY}")
         return SecretStr(text.replace("\\n", "\n"))  # env files escape line breaks
 
     @field_validator("base_url")
@@ -137,12 +146,12 @@ class CozeJWTAuth(BaseModel):
     def _check_fields(self) -> Self:
         for module, package in (("jwt", "PyJWT"), ("cryptography", "cryptography")):
             if importlib.util.find_spec(module) is None:
-                raise ImportError(hints.OAUTH_EXTRA.format(package=package))
+                raise ImportError(oauth_hints.OAUTH_EXTRA.format(package=package))
         for name in ("client_id", "public_key_id"):
             if not getattr(self, name):
-                raise ValueError(f"No {name} is set.\n{hints.OAUTH_SETUP}")
+                raise ValueError(f"No {name} is set.\n{oauth_hints.OAUTH_SETUP}")
         if self.account_id and self.enterprise_id:
-            raise ValueError(hints.ACCOUNT_OR_ENTERPRISE)
+            raise ValueError(oauth_hints.ACCOUNT_OR_ENTERPRISE)
         return self
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -312,5 +321,5 @@ def _load_private_key(private_key: SecretStr) -> Any:
         return RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(private_key.get_secret_value())
     except (PyJWTError, TypeError, UnsupportedAlgorithm, ValueError):
         message = "private_key is not an RSA private key without a password."
-        error = CozeAuthenticationError(message, hint=hints.PRIVATE_KEY)
+        error = CozeAuthenticationError(message, hint=oauth_hints.PRIVATE_KEY)
         raise error from None  # the cause may quote the key

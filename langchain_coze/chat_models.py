@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from langchain_core.language_models import ModelProfile
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from langchain_coze import _hints as hints
 from langchain_coze._base.bot import CACHE_KEY_FIELDS, PER_CALL_FIELDS, BotFields
 from langchain_coze._base.turn_model import TurnChatModel
 from langchain_coze._base.unsupported import reject_forced_tool_choice, reject_structured_output
@@ -158,6 +159,13 @@ class ChatCoze(BotFields, TurnChatModel):
         "system_message_mode",
         "system_message_variable",
     )
+
+    @field_validator("conversation", mode="before")
+    @classmethod
+    def _check_conversation(cls, value: Any) -> Any:
+        if isinstance(value, str) and value in {"stateless", "thread"}:
+            return value
+        raise ValueError(hints.CONVERSATION_FIELD.format(value=value))
 
     # --- Information for LangChain ---------------------------------------------------------------
 

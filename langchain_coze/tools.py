@@ -25,7 +25,7 @@ from langchain_coze._workflows.metadata import (
 )
 from langchain_coze._workflows.progress import ProgressReporter
 from langchain_coze._workflows.workflow_run import read_run
-from langchain_coze.errors import CozeWorkflowInterrupt
+from langchain_coze.errors import CozeInvalidRequestError, CozeWorkflowInterrupt
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -269,6 +269,7 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
         Raises:
             CozeWorkflowInterrupt: The workflow asks another question.
             CozeWorkflowError: The run failed or no longer waits for this answer.
+            CozeInvalidRequestError: `interrupt` is not a `CozeWorkflowInterrupt`.
             CozeError: Any other error.
 
         Source: wire sections 4.4 and 4.5.
@@ -280,6 +281,11 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
         return _require_finished(await self._prepare_resume(interrupt, answer).arun())
 
     def _prepare_resume(self, interrupt: CozeWorkflowInterrupt, answer: Any) -> PreparedRun:
+        if not isinstance(interrupt, CozeWorkflowInterrupt):
+            raise CozeInvalidRequestError(
+                f"The interrupt is a {type(interrupt).__name__}, not a CozeWorkflowInterrupt.",
+                hint=hints.RESUME,
+            )
         engine = self._make_engine()
         return engine.resume(interrupt.run, interrupt.pending, answer, "program")
 

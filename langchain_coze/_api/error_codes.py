@@ -36,6 +36,7 @@ class _CodeInfo(NamedTuple):
 _AUTH = _CodeInfo(CozeAuthenticationError, hints.AUTHENTICATION)
 _BILL = _CodeInfo(CozeQuotaError, hints.BILL)
 _CONTENT = _CodeInfo(CozeContentError, hints.CONTENT)
+_CONVERSATION = _CodeInfo(CozeNotFoundError, hints.CONVERSATION)
 _GATEWAY = _CodeInfo(CozeServerError, hints.GATEWAY)
 _ID = _CodeInfo(CozeNotFoundError, hints.ID)
 _NOT_RUNNING = _CodeInfo(CozeInvalidRequestError, hints.NOT_RUNNING)
@@ -51,7 +52,7 @@ _WRONG_URL = _CodeInfo(CozeNotFoundError, hints.WRONG_URL)
 CODES: Mapping[int, _CodeInfo] = {
     4000: _REQUEST,
     4001: _ID,
-    4002: _ID,
+    4002: _CONVERSATION,
     4003: _CodeInfo(CozeInvalidRequestError, hints.META_DATA),
     4004: _CodeInfo(CozeInvalidRequestError, hints.TOO_MANY_MESSAGES),
     4005: _REQUEST,
@@ -105,7 +106,7 @@ _ENTRIES_BY_TEXT: tuple[tuple[int | None, str, _CodeInfo], ...] = (
     (4101, "token you entered is incorrect", _AUTH),
     (401, _MISSING_ROUTE, _CodeInfo(CozeNotFoundError, hints.NO_ROUTE)),
     (777777775, "conversation name", _CodeInfo(CozeInvalidRequestError, hints.NO_CONVERSATION)),
-    (777777775, "conversation", _ID),
+    (777777775, "conversation", _CONVERSATION),
     (None, "does not have access to", _PERMISSION),
     (None, "panic error:", _CodeInfo(CozeServerError, hints.CRASHED)),
     (None, "is not interrupted", _CodeInfo(CozeInvalidRequestError, hints.ALREADY_RESUMED)),

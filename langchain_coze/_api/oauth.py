@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from langchain_coze import _hints as hints
+from langchain_coze import _oauth_hints as oauth_hints
 from langchain_coze._api.deadlines import has_passed
 from langchain_coze._api.effects import Flow, Reply, Request
 from langchain_coze._api.error_codes import is_missing_route
@@ -32,10 +32,10 @@ _UNKNOWN_KEY = "invalid jwt: kid"
 _MIN_CLOCK_SKEW = 30.0  # seconds; report clock skew above this
 
 _HINTS: Mapping[str, str] = {
-    "invalid_client": hints.OAUTH_APP,
-    "access_deny": hints.OAUTH_DISABLED,
-    "invalid_request": hints.OAUTH_REQUEST,
-    "unsupported_grant_type": hints.OAUTH_REQUEST,
+    "invalid_client": oauth_hints.OAUTH_APP,
+    "access_deny": oauth_hints.OAUTH_DISABLED,
+    "invalid_request": oauth_hints.OAUTH_REQUEST,
+    "unsupported_grant_type": oauth_hints.OAUTH_REQUEST,
 }
 
 
@@ -108,7 +108,7 @@ def _explain_missing_token(reply: Reply) -> CozeError:
     message = f"Coze's reply to the OAuth app contains no access token. {reason}".strip()
     context = collect_error_context(reply)
     if _UNKNOWN_KEY in reason:
-        return CozeAuthenticationError(message, hint=hints.OAUTH_APP, **context)
+        return CozeAuthenticationError(message, hint=oauth_hints.OAUTH_APP, **context)
     return CozeServerError(message, **context)
 
 
@@ -135,11 +135,11 @@ def _explain_refusal(error: CozeError) -> CozeError:
     if word == "internal_error":
         return convert_error(error, CozeServerError)
     if not word and is_missing_route(error):
-        hint = hints.NO_OAUTH
+        hint = oauth_hints.NO_OAUTH
     elif _UNKNOWN_KEY in error.message:  # Coze sends it with different error words, or with none
-        hint = hints.OAUTH_APP
+        hint = oauth_hints.OAUTH_APP
     elif word in _HINTS or isinstance(error, CozeAuthenticationError):
-        hint = _HINTS.get(word, hints.OAUTH_APP)
+        hint = _HINTS.get(word, oauth_hints.OAUTH_APP)
     else:
         return error
     message = f"Coze issued no access token to the OAuth app: {error.message.rstrip('.')}."
@@ -157,7 +157,7 @@ def _describe_clock_skew(headers: Mapping[str, str]) -> tuple[str, str]:
         return "", ""
     seconds = f"{abs(ahead):,.0f}"
     direction, hint = (
-        ("ahead of", hints.CLOCK_AHEAD) if ahead > 0 else ("behind", hints.CLOCK_BEHIND)
+        ("ahead of", oauth_hints.CLOCK_AHEAD) if ahead > 0 else ("behind", oauth_hints.CLOCK_BEHIND)
     )
     message = f" This computer's clock is {seconds} s {direction} Coze's."
     return message, f"{hint.format(seconds=seconds)}\n"

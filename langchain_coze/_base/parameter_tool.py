@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from langchain_core.tools import BaseTool
@@ -15,6 +16,8 @@ from langchain_coze.errors import CozeInvalidRequestError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_RUN_ARGUMENTS = frozenset(inspect.signature(BaseTool.run).parameters)
 
 
 class ParameterTool(RateLimitField, CallArguments, BaseTool):
@@ -61,11 +64,17 @@ class ParameterTool(RateLimitField, CallArguments, BaseTool):
 
         def run(self, *args: Any, **kwargs: Any) -> Any:
             """Run the workflow; see `BaseTool.run`, which passes its arguments to tracers."""
-            return super().run(*args, **drop_secrets(kwargs, owner=type(self).__name__))
+            return super().run(*args, **self._check_run_arguments(kwargs))
 
         async def arun(self, *args: Any, **kwargs: Any) -> Any:
             """Async version of `run`."""
-            return await super().arun(*args, **drop_secrets(kwargs, owner=type(self).__name__))
+            return await super().arun(*args, **self._check_run_arguments(kwargs))
+
+    def _check_run_arguments(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of `run` without secrets; `BaseTool` ignores unknown ones."""
+        kwargs = drop_secrets(kwargs, owner=type(self).__name__)
+        self._warn_unknown_arguments(kwargs, _RUN_ARGUMENTS)
+        return kwargs
 
 
 def _get_wire_name(schema: Any, name: str) -> str:

@@ -41,9 +41,34 @@ _BOT_SETTINGS = frozenset(
         "top_p",
     ]
 )
-_SECRET_ARGUMENTS = frozenset({"api_key", "coze_api_key", "default_headers"})
-_OTHER_NAMES = {"token": "api_key", "top_k": "k", "search_kwargs": "k"}
+_SECRET_ARGUMENTS = frozenset({"api_key", "auth", "coze_api_key", "default_headers", "token"})
+_OTHER_NAMES = {"top_k": "k", "search_kwargs": "k"}
 """Arguments of other integrations, with their names in this package."""
+
+_SITE = {"project_id": "base_url=", "result_schema": "base_url="}
+_REPLACEMENTS: Mapping[str, Mapping[str, str]] = {
+    "additional_messages": {"streaming": "invoke([…])", "k": "invoke(query)"},
+    "auth": {"api_key": "api_key="},
+    "bot_id": {"tool_options": "tool_options={'bot_id': …}", **_SITE},
+    "chat_id": {"conversation_id": "conversation_id=", "session_id": "session_id="},
+    "conversation_id": {"session_id": "session_id="},
+    "is_async": {"run_mode": "run_mode='async'", "project_id": "response_mode='async'"},
+    "parameters": {"run_mode": "invoke({…})"},
+    "session_name": {
+        "session_id": "session_id=",
+        "api_key": "api_key=auth.for_session(…)",
+    },
+    "space_id": {"workspace_id": "workspace_id="},
+    "token": {"api_key": "api_key="},
+    "user": {"ext": "ext={'user_id': …}"},
+    "user_id": {
+        "ext": "ext={'user_id': …}",
+        "tool_options": "tool_options={'ext': {'user_id': …}}",
+    },
+    "workflow_id": _SITE,
+}
+"""Arguments of cozepy and of other classes that say who asks, whom, or what: by name, what replaces
+them in a class that has a field. Without them a call would mean something else."""
 
 _MISSPELT_CUTOFF = 0.85  # similarity of two names, from 0 to 1
 
@@ -68,9 +93,15 @@ def handle_unknown_argument(
     """Warn that `owner` ignores an argument; arguments in `init_only` are for its constructor.
 
     Raises:
-        CozeInvalidRequestError: The name nearly matches an accepted argument. Ignoring it could
-            call the wrong bot, or mix up users' data.
+        CozeInvalidRequestError: The name nearly matches an accepted argument, or is that of another
+            client for one. Ignoring it could call the wrong bot, or mix up users' data.
     """
+    for field, replacement in _REPLACEMENTS.get(name, {}).items():
+        if field in accepted or field in init_only:
+            raise CozeInvalidRequestError(
+                f"{owner} has no argument {name!r}.",
+                hint=hints.REPLACED.format(replacement=replacement),
+            )
     if name in init_only:
         text = hints.INIT_ONLY
     elif _OTHER_NAMES.get(name) in accepted:

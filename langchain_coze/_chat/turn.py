@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from langchain_coze import _hints as hints
 from langchain_coze import _runtime
 from langchain_coze._api.chats import cancel_chat, create_conversation
 from langchain_coze._api.files import upload_all
@@ -30,6 +31,7 @@ from langchain_coze._chat.request import build_request, draft_messages
 from langchain_coze._chat.stream_parser import ChatStreamParser
 from langchain_coze._chat.turn_lock import TurnLock
 from langchain_coze._convert.tool_outputs import format_output, list_output_files
+from langchain_coze._warnings import warn_user
 from langchain_coze.errors import CozeConversationBusyError, CozeError
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class TurnRun(Generic[P]):
         options = self.options
         plan = planned = plan_turn(messages, options)
         draft = draft_messages(options, plan)  # rejects invalid input before any request
+        _warn_about_unsaved_conversation(options, plan)
         known_turn = find_last_turn(options, plan)
         self._task = find_task() if plan.answers_bot else ""
 
@@ -147,12 +150,25 @@ class TurnRun(Generic[P]):
     def finish(self) -> None:
         """Record how the turn ended, and let the next turn of its conversation start."""
         last_turn = self.parser.build_last_turn(self._task) if self.parser is not None else None
+        is_new = self._requested_conversation_id is None
+        if last_turn is not None and is_new and not self.options.is_saved:
+            unsaved = (self.options.base_url, last_turn.conversation_id)
+            _runtime.unsaved_conversations.store(unsaved, last_turn.chat_id)
         if last_turn is not None and self.options.is_saved:
             # also for the requested conversation: if it is lost, the next turn must notice
             requested_id = self._requested_conversation_id or last_turn.conversation_id
             for place in {last_turn.conversation_id, requested_id}:
                 _runtime.last_turns.store((self.options.base_url, place), last_turn)
         self._lock.release()
+
+
+def _warn_about_unsaved_conversation(options: ChatOptions, plan: TurnPlan) -> None:
+    """Warn once if the conversation that the caller names is that of an unsaved turn."""
+    place = (options.base_url, plan.explicit_conversation_id)
+    chat_id = _runtime.unsaved_conversations.get(place) if plan.explicit_conversation_id else None
+    if chat_id is not None:
+        _runtime.unsaved_conversations.discard(place, chat_id)
+        warn_user(hints.UNSAVED_CONVERSATION.format(conversation_id=place[1]))
 
 
 def _cancel_open_chat(options: ChatOptions, plan: TurnPlan) -> Flow[tuple[TurnPlan, bool]]:

@@ -68,8 +68,8 @@ def parse_block(block: Any) -> str | Attachment:
     """Return the text or the file of a content block.
 
     The block is a str, a standard content block with `url`, `base64` or `file_id` (in the current
-    or the previous format), or a block in the format of OpenAI or Anthropic. Bytes may replace
-    base64.
+    or the previous format), or a block in the format of OpenAI, Anthropic or Coze. Bytes may
+    replace base64.
 
     Raises:
         CozeInvalidRequestError: Coze does not accept the block, or its data is empty, too large, or
@@ -105,7 +105,7 @@ def _normalize(block: Mapping[str, Any]) -> dict[str, Any]:
     if not file_id and fields.get("source_type") == "id":  # otherwise `id` is the id of the block
         file_id = fields.get("id")
     normalized: dict[str, Any] = {
-        "url": fields.get("url"),
+        "url": fields.get("url") or fields.get("file_url"),  # file_url: Coze's own name
         "file_id": file_id,
         "data": next((fields[k] for k in _DATA_KEYS if fields.get(k) is not None), None),
         "mime_type": mime_type,

@@ -112,6 +112,7 @@ def convert_history(
     messages: Sequence[BaseMessage], *, system_mode: SystemMessageMode, model_name: str | None
 ) -> list[HistoryEntry]:
     """Return the converted messages to send; the last one is the question."""
+    messages = [_read_object_string(message) for message in messages]
     calls = {  # descriptions of the calls of this bot
         str(call["id"]): f"{call['name']}({json.dumps(call['args'], ensure_ascii=False)})"
         for message in messages
@@ -187,6 +188,30 @@ def get_role(message: BaseMessage) -> str:
     if isinstance(message, ChatMessage):
         return {"human": "user", "ai": "assistant"}.get(message.role, message.role)
     return message.type
+
+
+def _read_object_string(message: BaseMessage) -> BaseMessage:
+    """Return a message whose content is a list, if it was given as JSON in Coze's own format.
+
+    LangChain keeps the `content_type` of a dict like `{"role": …, "content": …}`.
+
+    Raises:
+        CozeInvalidRequestError: The content is not a list of items as JSON.
+    """
+    content = message.content
+    is_object_string = message.additional_kwargs.get("content_type") == "object_string"
+    if not is_object_string or not isinstance(content, str):
+        return message
+    try:
+        items = json.loads(content)
+    except ValueError:
+        items = None
+    if not isinstance(items, list):
+        raise CozeInvalidRequestError(
+            "A message has content_type 'object_string', but its content is not a list as JSON.",
+            hint=hints.OBJECT_STRING,
+        )
+    return message.model_copy(update={"content": items})
 
 
 def _convert_message(

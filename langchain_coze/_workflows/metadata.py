@@ -74,7 +74,13 @@ def describe_workspace_workflows(
     lacks access, or the server does not provide the inputs).
     """
     tools: list[dict[str, Any]] = []
-    for item in (yield from list_workflows(query, policy)):
+    try:
+        items = yield from list_workflows(query, policy)
+    except (CozeNotFoundError, CozePermissionError) as error:
+        if is_unsupported(error):
+            raise
+        raise error.with_context(hint=hints.WORKSPACE) from error.__cause__
+    for item in items:
         workflow_id = str(item["workflow_id"])
         try:
             fields = yield from describe_workflow(workflow_id, known_fields, policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import warnings
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -61,6 +62,32 @@ def get_sent_texts(request: RecordedRequest) -> list[str]:
 
 
 # --- Named conversations -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_conversation_that_was_not_saved_is_warned_about(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze)
+    first = ask(model, "one")
+    named = first.response_metadata["conversation_id"]
+    with pytest.warns(UserWarning, match=f"no messages in the conversation {named}") as caught:
+        second = ask(model, "two", conversation_id=named)
+    assert "auto_save_history=True" in str(caught[0].message)
+    assert second.content == "two"
+    with warnings.catch_warnings():  # from now on Coze saves it
+        warnings.simplefilter("error")
+        assert ask(model, "three", conversation_id=named).content == "two | three"
+        ask(model, "four", conversation_id=named, auto_save_history=False)
+        assert ask(model, "five", conversation_id=named).content == "two | three | five"
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_conversation_may_start_with_a_saved_turn(coze: LocalCoze, ask: CallStyle) -> None:
+    model = make_chat(coze)
+    first = ask(model, "one", auto_save_history=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second = ask(model, "two", conversation_id=first.response_metadata["conversation_id"])
+    assert second.content == "one | two"
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])

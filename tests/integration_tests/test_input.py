@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import math
 import subprocess
 import sys
@@ -27,14 +28,18 @@ from pydantic import SecretStr
 
 from langchain_coze import (
     ChatCoze,
+    ChatCozeSite,
     CozeError,
     CozeInvalidRequestError,
+    CozeNotFoundError,
+    CozePermissionError,
     CozeRecallRetriever,
+    CozeSiteTool,
     CozeToolkit,
     CozeWorkflowTool,
     create_coze_agent,
 )
-from langchain_coze.local import LocalCoze
+from langchain_coze.local import LocalCoze, LocalSite
 from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
 from tests.integration_tests.scripted_server import ScriptedServer, serve_script
@@ -124,6 +129,52 @@ def test_numbers_that_json_does_not_have_are_refused(
     assert coze.requests == []
 
 
+# --- Messages in Coze's own format ---------------------------------------------------------------
+
+
+COZE_ITEMS: list[Any] = [
+    {"type": "text", "text": "What is it?"},
+    {"type": "image", "file_url": "https://example.com/tea.png"},
+    {"type": "file", "file_id": "7338"},
+]
+
+
+@pytest.mark.parametrize(
+    "content", [COZE_ITEMS, json.dumps(COZE_ITEMS), json.dumps(COZE_ITEMS, indent=1)]
+)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_messages_may_have_coze_s_own_format(ask: CallStyle, content: Any) -> None:
+    history = [
+        {"role": "user", "type": "question", "content": "Hi", "content_type": "text"},
+        {"role": "assistant", "type": "answer", "content": "Hello", "content_type": "text"},
+        {"role": "user", "content": content, "content_type": "object_string"},
+    ]
+    with serve_turn() as server:
+        assert ask(make_model(server), history).content == TURN_TEXT
+        (body,) = server.bodies
+    sent = body["additional_messages"]
+    assert [entry["content"] for entry in sent[:2]] == ["Hi", "Hello"]
+    assert [(entry["role"], entry["type"]) for entry in sent] == [
+        ("user", "question"),
+        ("assistant", "answer"),
+        ("user", "question"),
+    ]
+    assert sent[2]["content_type"] == "object_string"
+    assert json.loads(sent[2]["content"]) == COZE_ITEMS
+
+
+@pytest.mark.parametrize("content", ["What is it?", "{}", "[1", "null"])
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_object_string_that_is_no_list_is_refused(
+    coze: LocalCoze, ask: CallStyle, content: str
+) -> None:
+    message = {"role": "user", "content": content, "content_type": "object_string"}
+    with pytest.raises(CozeInvalidRequestError, match="its content is not a list") as caught:
+        ask(make_chat(coze), [message])
+    assert "pass the list itself as content" in str(caught.value)
+    assert coze.requests == []
+
+
 # --- Names that are nearly right -----------------------------------------------------------------
 
 
@@ -171,6 +222,92 @@ def test_a_misspelt_argument_of_a_call_is_refused(coze: LocalCoze, ask: CallStyl
     with pytest.raises(CozeInvalidRequestError, match="no argument 'botid'"):
         ask(make_chat(coze), QUESTION, botid="42")
     assert coze.requests == []
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "replacement"),
+    [
+        (ChatCoze, "auth", "api_key="),
+        (ChatCoze, "token", "api_key="),
+        (ChatCoze, "session_name", "api_key=auth.for_session(…)"),
+        (ChatCoze, "chat_id", "conversation_id="),
+        (ChatCoze, "additional_messages", "invoke([…])"),
+        (CozeRecallRetriever, "auth", "api_key="),
+        (CozeRecallRetriever, "additional_messages", "invoke(query)"),
+        (CozeWorkflowTool, "user_id", "ext={'user_id': …}"),
+        (CozeWorkflowTool, "is_async", "run_mode='async'"),
+        (CozeWorkflowTool, "parameters", "invoke({…})"),
+        (CozeToolkit, "space_id", "workspace_id="),
+        (CozeToolkit, "user_id", "tool_options={'ext': {'user_id': …}}"),
+        (CozeToolkit, "bot_id", "tool_options={'bot_id': …}"),
+        (ChatCozeSite, "bot_id", "base_url="),
+        (ChatCozeSite, "conversation_id", "session_id="),
+        (ChatCozeSite, "session_name", "session_id="),
+        (ChatCozeSite, "is_async", "response_mode='async'"),
+        (CozeSiteTool, "workflow_id", "base_url="),
+        (CozeSiteTool, "is_async", "run_mode='async'"),
+    ],
+)
+def test_a_field_of_another_client_names_its_replacement(
+    made: Any, name: str, replacement: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{made.__name__} has no argument '{name}'") as caught:
+        made(**{name: "x"})
+    assert f"Hint: Use {replacement}.\n提示：请使用 {replacement}。" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "replacement"),
+    [
+        ("additional_messages", "invoke([…])"),
+        ("auth", "api_key="),
+        ("chat_id", "conversation_id="),
+        ("session_name", "api_key=auth.for_session(…)"),
+    ],
+)
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_an_argument_of_another_client_names_its_replacement(
+    coze: LocalCoze, ask: CallStyle, name: str, replacement: str
+) -> None:
+    with pytest.raises(CozeInvalidRequestError, match=f"no argument '{name}'") as caught:
+        ask(make_chat(coze), QUESTION, **{name: "x"})
+    assert f"Hint: Use {replacement}." in str(caught.value)
+    assert coze.requests == []
+
+
+def test_an_id_in_place_of_the_kind_of_conversation_names_its_field() -> None:
+    with pytest.raises(ValueError, match="pass the id of a conversation as conversation_id="):
+        ChatCoze(conversation="7374")
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_a_chat_id_in_place_of_a_conversation_id_is_explained(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
+    model = make_chat(coze)
+    chat_id = model.invoke(QUESTION).response_metadata["chat_id"]
+    with pytest.raises(CozeNotFoundError, match="not a chat_id") as caught:
+        ask(model, QUESTION, conversation_id=chat_id)
+    assert caught.value.code == 4002
+
+
+@pytest.mark.parametrize("use_async", [False, True])
+def test_a_wrong_workspace_is_named(coze: LocalCoze, *, use_async: bool) -> None:
+    toolkit = CozeToolkit(workspace_id="1", api_key=coze.token, base_url=coze.base_url)
+    with pytest.raises(CozePermissionError, match="Hint: Check workspace_id") as caught:
+        _ = asyncio.run(toolkit.aget_tools()) if use_async else toolkit.get_tools()
+    assert caught.value.code == 4101
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+def test_the_token_and_the_address_of_a_site_name_the_class_for_it(
+    coze: LocalCoze, ask: CallStyle
+) -> None:
+    with pytest.raises(CozeError, match="Check COZE_API_TOKEN or api_key=") as caught:
+        ask(make_chat(coze, api_key="eyJhbGciOiJSUzI1NiJ9.e30.c2ln"), QUESTION)
+    assert "(eyJ…) only with ChatCozeSite" in str(caught.value)
+    with LocalSite() as site, pytest.raises(CozeNotFoundError, match="use ChatCozeSite"):
+        ask(ChatCoze(bot_id="7", api_key=site.token, base_url=site.base_url), QUESTION)
 
 
 def test_other_unknown_arguments_are_ignored_with_a_warning(coze: LocalCoze) -> None:

@@ -114,7 +114,7 @@ def test_the_key_is_text_or_a_file(tmp_path: Path) -> None:
         ({"duration_seconds": 0}, "duration_seconds"),
         ({"account_id": "1", "enterprise_id": "2"}, "not both"),
         ({"base_url": "api.coze.cn"}, "must be an address"),
-        ({"ttl": 900}, "ttl"),
+        ({"ttl": 900}, "no argument .ttl.\\.\nHint: Use duration_seconds="),
     ],
 )
 def test_invalid_apps_are_refused(fields: dict[str, Any], word: str) -> None:

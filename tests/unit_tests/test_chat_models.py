@@ -143,9 +143,7 @@ def test_the_address_of_a_site_names_the_class_for_it(made: Any) -> None:
     assert "CozeSiteTool" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "right"), [("top_k", "k"), ("search_kwargs", "k"), ("token", "api_key")]
-)
+@pytest.mark.parametrize(("name", "right"), [("top_k", "k"), ("search_kwargs", "k")])
 def test_arguments_of_other_retrievers_are_named(name: str, right: str) -> None:
     with pytest.warns(UserWarning, match=f"has no argument {name}; ignored. Use {right}."):
         CozeRecallRetriever(**{"bot_id": BOT, "api_key": SECRET, name: "3"})

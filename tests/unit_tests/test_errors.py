@@ -14,6 +14,7 @@ from langchain_coze import (
     _doctor_hints,
     _hints,
     _knowledge_hints,
+    _oauth_hints,
     _site_hints,
     errors,
 )
@@ -26,6 +27,7 @@ HINTS = {
         "account_hints": _account_hints,
         "doctor_hints": _doctor_hints,
         "hints": _hints,
+        "oauth_hints": _oauth_hints,
         "site_hints": _site_hints,
         "knowledge_hints": _knowledge_hints,
     }.items()

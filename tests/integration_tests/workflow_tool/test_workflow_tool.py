@@ -277,6 +277,32 @@ def test_a_misspelt_field_is_refused() -> None:
     assert "Did you mean run_mode?" in str(caught.value)
 
 
+@both_call_styles
+def test_arguments_of_a_call_are_not_ignored_silently(
+    cloud: LocalCoze, call_tool: ToolCallStyle
+) -> None:
+    made = make_tool(cloud, "text")
+    for name, replacement in {"is_async": "run_mode='async'", "token": "api_key="}.items():
+        with pytest.raises(CozeInvalidRequestError, match=f"no argument '{name}'") as caught:
+            call_tool(made.bind(**{name: "x"}), {"question": "x"})
+        assert f"Hint: Use {replacement}." in str(caught.value)
+    assert cloud.requests == []
+    with pytest.warns(UserWarning, match="accepts bot_id only in its constructor"):
+        assert call_tool(made.bind(bot_id="7"), {"question": "x"}) == "A: x"
+
+
+@pytest.mark.parametrize("interrupt", ["7400/1", None, {"event_id": "7400/1"}])
+def test_only_an_interrupt_can_be_resumed(cloud: LocalCoze, interrupt: Any) -> None:
+    made = make_tool(cloud, "text")
+    kind = type(interrupt).__name__
+    with pytest.raises(CozeInvalidRequestError, match=f"a {kind}, not a CozeWork") as caught:
+        made.resume(interrupt, "2")
+    assert "Pass the CozeWorkflowInterrupt that was raised" in str(caught.value)
+    with pytest.raises(CozeInvalidRequestError, match=f"a {kind}, not a CozeWork"):
+        asyncio.run(made.aresume(interrupt, "2"))
+    assert cloud.requests == []
+
+
 def test_no_token_is_shown(cloud: LocalCoze) -> None:
     made = make_tool(cloud, "text")
     assert cloud.token not in f"{made!r} {made}"
