@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
 _MAX_HEADER_SIZE = 100 << 10  # bytes, as with httpx
-_READ_SIZE = 64 << 10  # bytes
+_READ_SIZE = 32 << 10  # bytes; half and double of it take longer for each delta
 _MAYBE_STALE = 1.0  # seconds after which a server may have closed an idle connection
 
 

@@ -70,6 +70,12 @@ class Decoder:
             self.at_event_boundary = not self._after_cr
             return data
         self.at_event_boundary = False
+        end = data.rfind(b"\n\n")
+        if end >= 0:
+            complete = bytes(self._buffer) + data[: end + 2]
+            self._buffer[:] = data[end + 2 :]
+            self._scanned = len(self._buffer)
+            return complete
         self._buffer += data
         end = self._buffer.rfind(b"\n\n", max(self._scanned - 1, 0))
         if end < 0:

@@ -110,9 +110,9 @@ class FastAnswerParser(AnswerParser):
                 return None  # other events, or reasoning, which may exist only in deltas
             self._skipped.append(data)
             return ""
-        raw_text = data[len(self._before) : -len(self._after)]
-        if b"\n" in raw_text:
+        if data.find(b"\n", len(_PREFIX)) != len(data) - 2:
             return self._recognise_all(data)
+        raw_text = data[len(self._before) : -len(self._after)]
         if len(data) < len(self._before) + len(self._after):
             return None  # they overlap
         text: str | None = raw_text.decode("utf-8", "replace")

@@ -5,6 +5,7 @@ The first line out is a greeting with the versions in use, or with what is missi
 """
 
 import asyncio
+import contextlib
 import importlib
 import importlib.metadata
 import json
@@ -46,7 +47,9 @@ class ContextCounter:
         ssl.SSLContext.__new__ = counting  # type: ignore[method-assign,assignment]
 
 
-CONTEXTS = ContextCounter()  # from the start of the process, before anything is imported
+with contextlib.suppress(ImportError):  # aiohttp makes two contexts, and langsmith imports it
+    importlib.import_module("httpx_aiohttp")
+CONTEXTS = ContextCounter()  # from here on, before anything else is imported
 
 
 def construct(client: jobs.BenchmarkClient, job: jobs.Job) -> jobs.Sample:
