@@ -25,7 +25,7 @@ $(INSTALLED): pyproject.toml
 
 $(READY): $(INSTALLED)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,oauth]" --group dev
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[local,oauth,aiohttp]" --group dev
 	@touch $@
 
 demo: $(INSTALLED) ## see an agent answer with sources and run a workflow, no account needed

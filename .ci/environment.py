@@ -24,7 +24,7 @@ def prepare(folder: Path, group: str) -> Path:
     venv.create(folder, with_pip=True, clear=True)
     pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "-U", "pip>=25.1"], check=True)  # noqa: S603 - our own commands
-    options = ["-e", ".[local,oauth]", "--group", "test", "--group", group]
+    options = ["-e", ".[local,oauth,aiohttp]", "--group", "test", "--group", group]
     subprocess.run([*pip, *options], check=True, cwd=ROOT)  # noqa: S603 - as above
     stamp.touch()
     return python

@@ -48,7 +48,7 @@ def resolved(python: Path, *wanted: str) -> dict[str, str]:
 def newest(python: Path) -> None:
     """Resolve the companions alone and together with us: we must not hold any of them back."""
     alone = resolved(python, *COMPANIONS)
-    together = resolved(python, ".[local,oauth]", *COMPANIONS)
+    together = resolved(python, ".[local,oauth,aiohttp]", *COMPANIONS)
     for name in COMPANIONS:
         print(f"{name}: newest {alone[name]}, with langchain-coze {together[name]}")
     if any(alone[name] != together[name] for name in COMPANIONS):
@@ -70,7 +70,7 @@ def floor(python: Path) -> None:
 def tests(python: Path) -> None:
     """Run the tests with the newest versions."""
     groups = ("--group", "test", "--group", "agents")
-    run(python, "-m", "pip", "install", "-q", "-e", ".[local,oauth]", *groups)
+    run(python, "-m", "pip", "install", "-q", "-e", ".[local,oauth,aiohttp]", *groups)
     run_tests(python)
 
 

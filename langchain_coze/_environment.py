@@ -1,8 +1,9 @@
-"""Defaults from environment variables, and the validation of `base_url`."""
+"""Defaults from environment variables, and the validation of `base_url` and of an extra."""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import ipaddress
 import os
 import re
@@ -37,6 +38,23 @@ def secret_from_env(*names: str) -> Callable[[], SecretStr | None]:
     """Return a function that reads a secret; see `from_env`."""
     read = from_env(*names)
     return lambda: SecretStr(value) if (value := read()) else None
+
+
+def check_backend(value: Any) -> Any:
+    """Return a `http_backend` that can be used.
+
+    Raises:
+        ImportError: The package that it needs is missing.
+        ValueError: There is no such backend.
+    """
+    if value == "aiohttp":
+        try:
+            importlib.import_module("httpx_aiohttp")  # here, so that no call has to wait for it
+        except ModuleNotFoundError as error:
+            raise ImportError(hints.AIOHTTP_EXTRA) from error
+    elif value != "httpx":
+        raise ValueError(hints.BACKEND_CHOICE.format(value=value))
+    return value
 
 
 def has_valid_address(url: str) -> bool:

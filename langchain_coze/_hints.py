@@ -232,6 +232,12 @@ This object contains your own HTTP client ({name}=), which cannot be pickled. Om
 SERVER_CHOICE = """\
 server must be 'auto', 'cloud' or 'studio', not {value!r}.
 server 只能是 'auto'、'cloud' 或 'studio'，不能是 {value!r}。"""
+BACKEND_CHOICE = """\
+http_backend must be 'httpx' or 'aiohttp', not {value!r}.
+http_backend 只能是 'httpx' 或 'aiohttp'，不能是 {value!r}。"""
+AIOHTTP_EXTRA = """\
+http_backend='aiohttp' needs the package httpx-aiohttp, which is missing. Run: pip install httpx-aiohttp
+http_backend='aiohttp' 缺少 httpx-aiohttp，请运行：pip install httpx-aiohttp"""
 CONVERSATION_ID = """\
 Hint: Pass an id, or a map of bot ids to ids.
 提示：请提供会话 ID，或智能体 ID 到会话 ID 的映射。"""

@@ -22,8 +22,13 @@ from langchain_coze import _oauth_hints as oauth_hints
 from langchain_coze import _runtime
 from langchain_coze._api.oauth import JWTSigner, TokenRequest, fetch_token
 from langchain_coze._api.retry import RetryPolicy
-from langchain_coze._api.settings import Settings
-from langchain_coze._environment import DEFAULT_BASE_URL, clean_base_url, from_env
+from langchain_coze._api.settings import HttpBackend, Settings
+from langchain_coze._environment import (
+    DEFAULT_BASE_URL,
+    check_backend,
+    clean_base_url,
+    from_env,
+)
 from langchain_coze.errors import CozeAuthenticationError, CozeInvalidRequestError
 
 if TYPE_CHECKING:
@@ -63,6 +68,7 @@ class CozeJWTAuth(BaseModel):
         base_url: The server of the app; None for the server of the model.
         audience: The claim `aud` of the JWT; None for the host of the server. Set it where a
             gateway or a private link stands before Coze, for instance to `api.coze.cn`.
+        http_backend: As in `ChatCoze`, for `atoken`; a model fetches tokens with its own.
 
     Raises:
         ImportError: The extra `oauth` is not installed.
@@ -110,6 +116,7 @@ class CozeJWTAuth(BaseModel):
     enterprise_id: str | None = Field(default=None, coerce_numbers_to_str=True)
     base_url: str | None = None
     audience: str | None = None
+    http_backend: HttpBackend = "httpx"
 
     @model_validator(mode="before")
     @classmethod
@@ -136,6 +143,11 @@ class CozeJWTAuth(BaseModel):
         if not isinstance(text, str) or "PRIVATE KEY-----" not in text:
             raise ValueError(f"`private_key` is not a PEM private key.\n{oauth_hints.PRIVATE_KEY}")
         return SecretStr(text.replace("\\n", "\n"))  # env files escape line breaks
+
+    @field_validator("http_backend", mode="before")
+    @classmethod
+    def _check_backend(cls, value: Any) -> Any:
+        return check_backend(value)
 
     @field_validator("base_url")
     @classmethod
@@ -211,9 +223,10 @@ class CozeJWTAuth(BaseModel):
         if settings is None:
             default = self.base_url or from_env("COZE_API_BASE", default=DEFAULT_BASE_URL)()
             try:
-                settings = Settings(base_url=clean_base_url(default))
+                base_url = clean_base_url(default)
             except ValueError as error:  # from the environment variable
                 raise CozeInvalidRequestError(str(error)) from None
+            settings = Settings(base_url=base_url, http_backend=self.http_backend)
         elif self.base_url not in {None, settings.base_url}:
             # The default headers belong to the other server.
             settings = dataclasses.replace(settings, base_url=self.base_url, headers={})
@@ -223,7 +236,7 @@ class CozeJWTAuth(BaseModel):
     def _build_token_request(self, base_url: str) -> TokenRequest:
         name = self.session_name
         session_name = (name() if callable(name) else name) or None
-        fields = self.model_dump(exclude={"session_name", "base_url"})
+        fields = self.model_dump(exclude={"session_name", "base_url", "http_backend"})
         secret = self.private_key.get_secret_value()
         identity = json.dumps([base_url, session_name, fields, secret], sort_keys=True, default=str)
         owner = f"account/{self.account_id}/" if self.account_id else ""

@@ -24,6 +24,14 @@ _HTTPX_ERRORS = frozenset({"HTTPError", "InvalidURL", "StreamError"})
 _INVALID = frozenset(  # the last two: a host or port of a user-supplied client, or its proxy
     {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError", "UnicodeError", "OverflowError"}
 )
+_HTTPX_NAMES = {  # of the exceptions of aiohttp: the first class that stands here decides
+    "ConnectionTimeoutError": "ConnectTimeout",
+    "ServerTimeoutError": "ReadTimeout",
+    "ClientHttpProxyError": "ProxyError",
+    "ClientConnectorError": "ConnectError",
+    "InvalidURL": "UnsupportedProtocol",
+    "ClientError": "RemoteProtocolError",
+}
 _UNREACHABLE = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
 
 
@@ -50,8 +58,8 @@ def _map_httpx_error(error: BaseException, get_route: GetRoute | None) -> BaseEx
     cause = error
     while isinstance(cause, BaseExceptionGroup):  # of anyio, which tries several addresses
         cause = cause.exceptions[0]
-    names = {error_class.__name__ for error_class in type(cause).__mro__}
-    details = f"{type(cause).__name__}: {cause}".rstrip(": ")
+    cause, name, names = _name_classes(cause)
+    details = f"{name}: {cause}".rstrip(": ")
     known = _HTTPX_ERRORS if get_route is None else _HTTPX_ERRORS | _INVALID
     if isinstance(error, CozeError) or not names & known:
         return error
@@ -63,7 +71,7 @@ def _map_httpx_error(error: BaseException, get_route: GetRoute | None) -> BaseEx
         return make_truncated_error(message)
     way, hint = get_route()
     if names & _INVALID:  # its text may quote a header, which may be the token
-        message = f"No request can be sent to {way} ({type(cause).__name__})."
+        message = f"No request can be sent to {way} ({name})."
         return CozeInvalidRequestError(message, hint=hints.UNSENDABLE)
     if names & _UNREACHABLE:
         message = f"Coze could not be reached at {way} ({details})."
@@ -71,3 +79,19 @@ def _map_httpx_error(error: BaseException, get_route: GetRoute | None) -> BaseEx
         return CozeConnectionError(message, hint=hint)
     message = f"The connection to Coze was lost: {way} ({details})."
     return CozeConnectionError(message, hint=hint, may_have_started=True)
+
+
+def _name_classes(error: BaseException) -> tuple[BaseException, str, set[str]]:
+    """Return an exception, and the names of its class and of all its classes in httpx.
+
+    `httpx_aiohttp` takes a connection that breaks after the request for one that was never made, so
+    the exception of aiohttp behind its own decides.
+    """
+    for cause in (error, error.__cause__):
+        if cause is not None and type(cause).__module__.startswith("aiohttp."):
+            classes = [error_class.__name__ for error_class in type(cause).__mro__]
+            name = next((_HTTPX_NAMES[c] for c in classes if c in _HTTPX_NAMES), classes[0])
+            kinds = {name, "HTTPError"} | ({"TimeoutException"} if "Timeout" in name else set())
+            return cause, name, kinds
+    names = {error_class.__name__ for error_class in type(error).__mro__}
+    return error, type(error).__name__, names

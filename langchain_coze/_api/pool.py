@@ -17,6 +17,7 @@ import functools
 import heapq
 import threading
 import time
+from base64 import b64encode
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ import httpx
 
 from langchain_coze._api.deadlines import SocketTimer
 from langchain_coze._api.proxies import find_proxy, require_usable
+from langchain_coze._environment import check_backend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -189,7 +191,30 @@ def mark_broken(response: httpx.Response) -> None:
 _create_ssl_context = functools.lru_cache(httpx.create_ssl_context)  # 20 ms: once per process
 
 
-def _build_transport_options(base_url: str) -> dict[str, Any]:
+def _make_httpx_factory(transport_class: Any, base_url: str) -> Callable[[], Any]:
+    """Return a function that creates the transport of one connection to a server, with httpx."""
+    return functools.partial(transport_class, trust_env=False, **_get_transport_options(base_url))
+
+
+def _make_aiohttp_factory(base_url: str) -> Callable[[], Any]:
+    """Return a function that creates the transport of one connection to a server, with aiohttp."""
+    options = _get_transport_options(base_url)
+    proxy = options["proxy"]
+    if proxy is not None and proxy.url.scheme.startswith("socks"):  # aiohttp knows no such proxy
+        return _make_httpx_factory(httpx.AsyncHTTPTransport, base_url)
+    check_backend("aiohttp")
+    from langchain_coze._api.aiohttp_transport import (  # noqa: PLC0415 - an extra
+        OneConnectionTransport,
+    )
+
+    if proxy is not None and proxy.raw_auth is not None:
+        credentials = b64encode(b":".join(proxy.raw_auth)).decode()
+        headers = {"proxy-authorization": f"Basic {credentials}"}
+        options["proxy"] = httpx.Proxy(proxy.url, headers=headers)
+    return functools.partial(OneConnectionTransport, **options)
+
+
+def _get_transport_options(base_url: str) -> dict[str, Any]:
     proxy = find_proxy(base_url)
     if proxy is not None:
         require_usable(proxy)
@@ -199,8 +224,7 @@ def _build_transport_options(base_url: str) -> dict[str, Any]:
     return {
         "verify": _create_ssl_context(),
         "limits": limits,
-        "proxy": None if proxy is None else proxy.url,
-        "trust_env": False,
+        "proxy": None if proxy is None else httpx.Proxy(proxy.url),
     }
 
 
@@ -211,8 +235,8 @@ class _ByServer:
     per tenant would run out of file descriptors.
     """
 
-    def __init__(self, transport_class: Any) -> None:
-        self._transport_class = transport_class
+    def __init__(self, make_factory: Callable[[str], Callable[[], Any]]) -> None:
+        self._make_factory = make_factory
         self._lock = threading.Lock()
         self._pools: OrderedDict[str, ConnectionPool] = OrderedDict()
         self._swept_at = time.monotonic()
@@ -223,9 +247,7 @@ class _ByServer:
         with self._lock:
             pool = self._pools.get(base_url)
             if pool is None:
-                options = _build_transport_options(base_url)
-                pool = ConnectionPool(functools.partial(self._transport_class, **options))
-                self._pools[base_url] = pool
+                pool = self._pools[base_url] = ConnectionPool(self._make_factory(base_url))
             self._pools.move_to_end(base_url)
             if len(self._pools) > _MAX_SERVERS:
                 unused += self._pools.popitem(last=False)[1].close()
@@ -251,7 +273,7 @@ class ConnectionPools:
         """Create the pools without any connection."""
         self.timer = SocketTimer()
         self._lock = threading.Lock()
-        self._sync_pools = _ByServer(httpx.HTTPTransport)
+        self._sync_pools = _ByServer(functools.partial(_make_httpx_factory, httpx.HTTPTransport))
         self._loop_pools: dict[asyncio.AbstractEventLoop, _LoopPools] = {}
 
     def get_sync_pool(self, base_url: str) -> ConnectionPool:
@@ -261,8 +283,8 @@ class ConnectionPools:
             transport.close()
         return pool
 
-    async def get_async_pool(self, base_url: str) -> ConnectionPool:
-        """Return the connections of the running event loop to a server."""
+    async def get_async_pool(self, base_url: str, backend: str) -> ConnectionPool:
+        """Return the connections of the running event loop to a server: `httpx` or `aiohttp`."""
         loop = asyncio.get_running_loop()
         loop_pools = self._loop_pools.get(loop)
         if loop_pools is None or loop_pools.closed:
@@ -271,7 +293,7 @@ class ConnectionPools:
                 for old_loop in [old for old in self._loop_pools if old.is_closed()]:
                     del self._loop_pools[old_loop]
                 self._loop_pools[loop] = loop_pools
-        pool, unused = loop_pools.by_server.get(base_url)
+        pool, unused = loop_pools.by_backend[backend].get(base_url)
         for transport in unused:
             await transport.aclose()
         return pool
@@ -284,7 +306,7 @@ class ConnectionPools:
     async def aclose(self, base_url: str) -> None:
         """Close the running event loop's connections to a server; open streams may finish."""
         loop_pools = self._loop_pools.get(asyncio.get_running_loop())
-        for transport in loop_pools.by_server.close(base_url) if loop_pools else ():
+        for transport in loop_pools.close(base_url) if loop_pools else ():
             await transport.aclose()
 
 
@@ -292,7 +314,10 @@ class _LoopPools:
     """The connections of one event loop, closed when the loop shuts down."""
 
     def __init__(self) -> None:
-        self.by_server = _ByServer(httpx.AsyncHTTPTransport)
+        self.by_backend = {
+            "httpx": _ByServer(functools.partial(_make_httpx_factory, httpx.AsyncHTTPTransport)),
+            "aiohttp": _ByServer(_make_aiohttp_factory),
+        }
         self.closed = False
         # `asyncio.run` closes all asynchronous generators before it closes its loop. The first
         # step registers a generator with the loop; this one awaits nothing, so step it by hand.
@@ -305,5 +330,13 @@ class _LoopPools:
             yield
         finally:
             self.closed = True
-            for transport in self.by_server.close():
+            for transport in self.close():
                 await transport.aclose()
+
+    def close(self, base_url: str | None = None) -> list[Any]:
+        """Forget the pools of a server, or all pools; return the transports to close."""
+        return [
+            transport
+            for by_server in self.by_backend.values()
+            for transport in by_server.close(base_url)
+        ]

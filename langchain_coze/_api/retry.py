@@ -11,7 +11,7 @@ from langchain_coze._api.effects import Close, Flow, Read, RefreshToken, Reply, 
 from langchain_coze._api.error_codes import BUSY_CODES, make_deadline_error
 from langchain_coze._api.models import find_failure
 from langchain_coze._api.replies import find_error, find_special_hint, read_object
-from langchain_coze._api.sse import Decoder, Event
+from langchain_coze._api.sse import Decoder, split_events
 from langchain_coze.errors import (
     CozeAuthenticationError,
     CozeConnectionError,
@@ -109,22 +109,22 @@ def _read_first_event(
     request: Request, reply: Reply, read_error: ErrorFinder
 ) -> Flow[tuple[Reply, CozeError | None]]:
     """Read up to the first event; if it is an error, nothing has started."""
-    decoder, head, events = Decoder(), bytearray(), list[Event]()
+    decoder, head, event = Decoder(), bytearray(), None
     try:
-        while not events:
+        while event is None:
             data: bytes | None = yield Read(reply.stream)
             if data is None:
-                events = decoder.close()
+                event = next(iter(decoder.close()), None)
                 break
             head += data
-            events = decoder.feed(data)
+            event = next(split_events(decoder.take_complete(data)), None)
     except BaseException:
         yield Close(reply.stream)
         raise
     reply.stream.buffered = bytes(head)
-    if not events or events[0].name not in {"", "error"}:
+    if event is None or event.name not in {"", "error"}:
         return reply, None
-    error_reply = Reply(reply.status_code, reply.headers, events[0].data, token=reply.token)
+    error_reply = Reply(reply.status_code, reply.headers, event.data, token=reply.token)
     error = None
     if find_failure(error_reply.json) is not None:
         error = read_error(request._replace(stream=False), error_reply)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+HttpBackend: TypeAlias = Literal["httpx", "aiohttp"]
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 120.0
 MAX_BODY_SIZE = 128 << 20  # bytes of a response that is not a stream
@@ -35,3 +36,4 @@ class Settings:
     )
     http_client: Any = None
     http_async_client: Any = None
+    http_backend: HttpBackend = "httpx"

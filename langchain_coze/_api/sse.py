@@ -7,13 +7,16 @@ on bytes, because splitting text into lines would also cut JSON at U+2028 and U+
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic_core import to_json
 
 from langchain_coze._api.models import parse_json
 from langchain_coze._api.settings import MAX_EVENT_SIZE
 from langchain_coze.errors import CozeStreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FAILURE_EVENTS = frozenset({"", "error", "Error", "conversation.chat.failed"})
 """Names of events that report a failure; a raw JSON line has an empty name."""
@@ -57,12 +60,22 @@ class Decoder:
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that the next bytes complete."""
+        return list(split_events(self.take_complete(data)))
+
+    def take_complete(self, data: bytes) -> bytes:
+        """Return the bytes of the events that the next bytes complete, for `split_events`."""
         if self._at_start or self._after_cr or b"\r" in data:
             data = self._normalize_newlines(data)
         if not self._buffer and data.endswith(b"\n\n"):  # only complete events: the usual case
             self.at_event_boundary = not self._after_cr
-            return _split_events(data)
+            return data
         self.at_event_boundary = False
+        end = data.rfind(b"\n\n")
+        if end >= 0:
+            complete = bytes(self._buffer) + data[: end + 2]
+            self._buffer[:] = data[end + 2 :]
+            self._scanned = len(self._buffer)
+            return complete
         self._buffer += data
         end = self._buffer.rfind(b"\n\n", max(self._scanned - 1, 0))
         if end < 0:
@@ -70,11 +83,11 @@ class Decoder:
             if self._scanned > MAX_EVENT_SIZE:
                 self._buffer.clear()
                 raise CozeStreamError(f"An event exceeds {MAX_EVENT_SIZE >> 20} MB.")
-            return []
-        complete = bytes(self._buffer[:end])
+            return b""
+        complete = bytes(self._buffer[: end + 2])
         del self._buffer[: end + 2]
         self._scanned = 0
-        return _split_events(complete)
+        return complete
 
     def close(self) -> list[Event]:
         """Return the failures still buffered at the end of the stream, but no partial event.
@@ -85,7 +98,7 @@ class Decoder:
         self._buffer.clear()
         return [
             event
-            for event in _split_events(rest)
+            for event in split_events(rest)
             if event.name in FAILURE_EVENTS and parse_json(event.data) is not None
         ]
 
@@ -106,21 +119,19 @@ class Decoder:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
-def _split_events(data: bytes) -> list[Event]:
-    """Return the events of bytes that end at an event boundary."""
-    events: list[Event] = []
+def split_events(data: bytes) -> Iterator[Event]:
+    """Yield the events of bytes that end at an event boundary."""
     for block in data.split(b"\n\n"):
         if not block:
             continue
         head, _, rest = block.partition(b"\n")
         if head.startswith(b"event:") and rest.startswith(b"data:") and b"\n" not in rest:
             name = head[6:].decode("utf-8", "replace").strip()
-            events.append(Event(name, rest[6:] if rest.startswith(b"data: ") else rest[5:]))
+            yield Event(name, rest[6:] if rest.startswith(b"data: ") else rest[5:])
         elif block.lstrip(b"\n").startswith(b"{"):
-            events.append(Event("", block.strip()))
+            yield Event("", block.strip())
         else:
-            events.extend(_parse_block(block))
-    return events
+            yield from _parse_block(block)
 
 
 def _parse_block(block: bytes) -> list[Event]:

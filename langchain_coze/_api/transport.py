@@ -189,7 +189,7 @@ async def asend(
         built = _build_request(client, request, settings, token, trace)
         async with asyncio.timeout(compute_seconds_left(request.deadline)):
             if client is None:
-                pool = await pools.get_async_pool(settings.base_url)
+                pool = await pools.get_async_pool(settings.base_url, settings.http_backend)
                 response = await pool.handle_async_request(built)
             else:
                 response = await client.send(built, stream=True)

@@ -26,7 +26,7 @@ from langchain_coze import _hints as hints
 from langchain_coze import _runtime
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy
-from langchain_coze._api.settings import Settings
+from langchain_coze._api.settings import HttpBackend, Settings
 from langchain_coze._api.token_sources import make_token_source
 from langchain_coze._base.unsupported import (
     FieldSignature,
@@ -35,6 +35,7 @@ from langchain_coze._base.unsupported import (
 )
 from langchain_coze._environment import (
     DEFAULT_BASE_URL,
+    check_backend,
     clean_base_url,
     from_env,
     is_coze_host,
@@ -100,6 +101,7 @@ _CLEANERS: Mapping[str, Callable[[Any], Any]] = {
     "api_key": lambda value: SecretStr(value) if isinstance(value, str) else value,
     "default_headers": lambda value: value if callable(value) else _check_headers(value),
     "tool_options": hide_secrets,
+    "http_backend": check_backend,
 }
 _OTHER_NAMES = {"coze_api_key": "api_key", "coze_api_base": "base_url"}
 
@@ -152,6 +154,10 @@ class ConnectionFields(BaseModel):
     http_async_client: Any = Field(default=None, exclude=True, repr=False)
     """Your `httpx.AsyncClient` for async calls; used as is and never closed by this package."""
 
+    http_backend: HttpBackend = "httpx"
+    """What carries async requests: `httpx`, or `aiohttp` (extra `aiohttp`), which takes about half
+    the CPU time. Sync calls, your own client and SOCKS proxies always use httpx."""
+
     default_headers: Mapping[str, str] | Callable[[], Mapping[str, str]] | None = Field(
         default=None, exclude=True, repr=False
     )
@@ -179,6 +185,11 @@ class ConnectionFields(BaseModel):
     @classmethod
     def _clean_value(cls, value: Any, info: ValidationInfo) -> Any:
         return clean_field(info.field_name or "", value, cls._clean_url)
+
+    @field_validator("http_backend", mode="before")
+    @classmethod
+    def _check_backend(cls, value: Any) -> Any:
+        return check_backend(value)
 
     @staticmethod
     def _clean_url(value: str) -> str:
@@ -251,6 +262,7 @@ class ConnectionFields(BaseModel):
             headers=partial(_call_headers, headers) if callable(headers) else headers or {},
             http_client=self.http_client,
             http_async_client=self.http_async_client,
+            http_backend=self.http_backend,
         )
         policy = RetryPolicy(max_retries=self.max_retries)
         return _runtime.make_driver(settings, make_token_source(self.api_key, settings, policy))

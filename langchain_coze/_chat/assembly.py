@@ -54,9 +54,15 @@ class AnswerMessage:
     def get_text(self, parse: Callable[[bytes], Any]) -> str:
         """Return the text of the completed message, or of the deltas, whose JSON `parse` reads."""
         return self.full_text or "".join(
-            part if isinstance(part, str) else get_delta_text(parse(part.partition(b"data:")[2]))
+            get_delta_text(parse(text)) if isinstance(text, bytes) else text
             for part in self.text_parts
+            for text in ([part] if isinstance(part, str) else _list_payloads(part))
         )
+
+
+def _list_payloads(events: bytes) -> list[bytes]:
+    """Return the data of events."""
+    return [event.partition(b"data:")[2] for event in events.split(b"\n\n") if event]
 
 
 def is_answer_delta(delta: Any) -> bool:

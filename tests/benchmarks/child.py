@@ -5,6 +5,7 @@ The first line out is a greeting with the versions in use, or with what is missi
 """
 
 import asyncio
+import contextlib
 import importlib
 import importlib.metadata
 import json
@@ -20,6 +21,9 @@ CLIENTS = {
     "raw httpx, coze.site": ("tests.benchmarks.clients", "RawSite", "httpx"),
     "naive model": ("tests.benchmarks.clients", "Naive", "langchain-core"),
     "ChatCoze": ("tests.benchmarks.clients", "Coze", "langchain-coze"),
+    "ChatCoze, aiohttp": ("tests.benchmarks.clients", "CozeAiohttp", "aiohttp"),
+    "aiohttp, nothing parsed": ("tests.benchmarks.clients", "RawAiohttp", "aiohttp"),
+    "ChatCozeSite, aiohttp": ("tests.benchmarks.clients", "SiteAiohttp", "aiohttp"),
     "ChatCozeSite": ("tests.benchmarks.clients", "Site", "langchain-coze"),
     "CozeRecallRetriever": ("tests.benchmarks.clients", "Retriever", "langchain-coze"),
     "ChatOpenAI": ("tests.benchmarks.clients", "OpenAI", "langchain-openai"),
@@ -43,7 +47,9 @@ class ContextCounter:
         ssl.SSLContext.__new__ = counting  # type: ignore[method-assign,assignment]
 
 
-CONTEXTS = ContextCounter()  # from the start of the process, before anything is imported
+with contextlib.suppress(ImportError):  # aiohttp makes two contexts, and langsmith imports it
+    importlib.import_module("httpx_aiohttp")
+CONTEXTS = ContextCounter()  # from here on, before anything else is imported
 
 
 def construct(client: jobs.BenchmarkClient, job: jobs.Job) -> jobs.Sample:

@@ -131,6 +131,17 @@ class RawHttpx:
         return []
 
 
+class RawAiohttp(RawHttpx):
+    """The same with aiohttp below httpx."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(port)
+        client = importlib.import_module("httpx_aiohttp").HttpxAiohttpClient
+        self._async = client(
+            base_url=self._async.base_url, headers=self._async.headers, timeout=120
+        )
+
+
 class RawSite(RawHttpx):
     """The same for the bytes of an agent at coze.site."""
 
@@ -220,6 +231,20 @@ class Site(LangChainClient):
     def make(self, origin: str, **more: Any) -> Any:
         model = importlib.import_module("langchain_coze").ChatCozeSite
         return model(api_key=wire.TOKEN, base_url=origin, **more)
+
+
+class CozeAiohttp(Coze):
+    """The model of this package, with async requests by aiohttp."""
+
+    def make(self, origin: str, **more: Any) -> Any:
+        return super().make(origin, http_backend="aiohttp", **more)
+
+
+class SiteAiohttp(Site):
+    """The model for coze.site, with async requests by aiohttp."""
+
+    def make(self, origin: str, **more: Any) -> Any:
+        return super().make(origin, http_backend="aiohttp", **more)
 
 
 class Retriever:

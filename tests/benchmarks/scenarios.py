@@ -7,8 +7,11 @@ from tests.benchmarks.jobs import Job
 RAW, NAIVE, COZE = "raw httpx", "naive model", "ChatCoze"
 RETRIEVER = "CozeRecallRetriever"
 SITE, RAW_SITE = "ChatCozeSite", "raw httpx, coze.site"
+COZE_AIO, SITE_AIO = "ChatCoze, aiohttp", "ChatCozeSite, aiohttp"
+RAW_AIO = "aiohttp, nothing parsed"
 OPENAI, MISTRAL, SDK = "ChatOpenAI", "ChatMistralAI", "cozepy"
 EVERYONE = (COZE, RAW, SDK, NAIVE, MISTRAL, OPENAI)
+EVERYONE_ASYNC = (COZE, COZE_AIO, RAW, RAW_AIO, SDK, NAIVE, MISTRAL, OPENAI)
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,14 @@ def _beside(job: Job, clients: tuple[str, ...] = EVERYONE) -> tuple[Cell, ...]:
     return tuple(Cell(client, client, job) for client in clients)
 
 
-def _against(text: str, **limits: float) -> tuple[Goal, ...]:
+def _against(text: str, top: str = COZE, **limits: float) -> tuple[Goal, ...]:
     """Return one goal per peer, named raw, naive, openai or mistral."""
     peers = {"raw": RAW, "naive": NAIVE, "openai": OPENAI, "mistral": MISTRAL}
-    return tuple(Goal(text, limit, bottom=peers[peer]) for peer, limit in limits.items())
+    return tuple(Goal(text, limit, top, peers[peer]) for peer, limit in limits.items())
+
+
+def _with_aiohttp(text: str, **limits: float) -> tuple[Goal, ...]:
+    return _against(f"{text}, on aiohttp", COZE_AIO, **limits)
 
 
 def _per_delta(deltas: int, paced: int) -> list[Scenario]:
@@ -85,8 +92,11 @@ def _per_delta(deltas: int, paced: int) -> list[Scenario]:
             "astream-burst",
             f"`astream()`, burst, {size}",
             "CPU µs per delta",
-            _beside(replace(burst, kind="astream")),
-            _against("`astream()`, burst", openai=0.13, mistral=0.60, raw=2.2),
+            _beside(replace(burst, kind="astream"), EVERYONE_ASYNC),
+            (
+                *_against("`astream()`, burst", openai=0.13, mistral=0.60, raw=2.2),
+                *_with_aiohttp("`astream()`, burst", raw=0.55),
+            ),
             rounds=11,
         ),
         Scenario(
@@ -94,15 +104,18 @@ def _per_delta(deltas: int, paced: int) -> list[Scenario]:
             f"`stream()`, {wakes}",
             "CPU µs per delta",
             _beside(waking),
-            _against("`stream()`, one delta per wake-up", openai=0.30, raw=1.4),
+            _against("`stream()`, one delta per wake-up", openai=0.28, raw=1.35),
             rounds=7,
         ),
         Scenario(
             "astream-paced",
             f"`astream()`, {wakes}",
             "CPU µs per delta",
-            _beside(replace(waking, kind="astream")),
-            _against("`astream()`, one delta per wake-up", openai=0.45, raw=1.3),
+            _beside(replace(waking, kind="astream"), EVERYONE_ASYNC),
+            (
+                *_against("`astream()`, one delta per wake-up", openai=0.45, raw=1.3),
+                *_with_aiohttp("`astream()`, one delta per wake-up", raw=0.75, openai=0.27),
+            ),
             rounds=7,
         ),
     ]
@@ -112,13 +125,13 @@ def _site(deltas: int, paced: int) -> list[Scenario]:
     """Build the scenarios of an agent at coze.site: the same answers, framed in another way."""
     burst = Job("stream", deltas=deltas)
     waking = Job("stream", mode="paced", deltas=paced)
-    clients = (SITE, RAW_SITE, OPENAI)
+    clients = {"stream": (SITE, RAW_SITE, OPENAI), "astream": (SITE, SITE_AIO, RAW_SITE, OPENAI)}
     return [
         Scenario(
             f"site-{kind}-{pace}",
             f"`ChatCozeSite.{kind}()`, {told}",
             "CPU µs per frame",
-            _beside(replace(job, kind=kind), clients),
+            _beside(replace(job, kind=kind), clients[kind]),
             tuple(
                 Goal(f"`ChatCozeSite.{kind}()`, {short}", limit, top=SITE, bottom=peer)
                 for limit, peer in ((of_raw, RAW_SITE), (of_openai, OPENAI))
@@ -138,33 +151,37 @@ def _per_call(deltas: int, calls: int) -> list[Scenario]:
     whole = Job("invoke", deltas=deltas)
     quick = Job("first", deltas=1, repeat=calls)
     clients = (COZE, RAW, NAIVE, MISTRAL, OPENAI)
+    aclients = (COZE, COZE_AIO, RAW, RAW_AIO, NAIVE, MISTRAL, OPENAI)
     bases = (RAW, NAIVE, OPENAI)
     return [
         Scenario(
             name,
             f"`{name}()`, answer of {deltas:,} deltas (OpenAI and Mistral: one JSON body)",
             "CPU ms per call",
-            _beside(replace(whole, kind=name), clients),
-            _against(f"`{name}()` of {deltas:,} deltas", raw=1.35, naive=0.40),
+            _beside(replace(whole, kind=name), each),
+            (*_against(f"`{name}()` of {deltas:,} deltas", raw=1.35, naive=0.40), *more),
             rounds=11,
             bases=bases,
             scale=1e-3,
         )
-        for name in ("invoke", "ainvoke")
+        for name, each, more in (
+            ("invoke", clients, ()),
+            ("ainvoke", aclients, _with_aiohttp(f"`ainvoke()` of {deltas:,} deltas", raw=0.5)),
+        )
     ] + [
         Scenario(
             "first",
             "Call to first delta, sync, warm (raw httpx: first byte)",
             "CPU µs per call",
             _beside(quick),
-            _against("first delta, sync", raw=1.7, openai=0.45),
+            _against("first delta, sync", raw=1.65, openai=0.45),
             rounds=11,
         ),
         Scenario(
             "afirst",
             "Call to first delta, async, warm (raw httpx: first byte)",
             "CPU µs per call",
-            _beside(replace(quick, kind="afirst")),
+            _beside(replace(quick, kind="afirst"), EVERYONE_ASYNC),
             _against("first delta, async", raw=1.5, openai=0.60),
             rounds=11,
         ),
@@ -177,29 +194,27 @@ def _in_flight(few: int, many: int, calls: int) -> Scenario:
         job = Job("together", mode="gate", deltas=10, width=width, repeat=repeat)
         return Cell(f"{client}, {width}", client, job, fresh=True, rounds=rounds)
 
-    alone, crowd = f"{COZE}, 1", f"{COZE}, {many}"
+    def goal(client: str, limit: float, text: str) -> tuple[Goal, Goal]:
+        crowd = f"{client}, {many}"
+        return (
+            Goal(f"{many} in flight{text}, per request", limit, crowd, f"{client}, 1"),
+            Goal(f"{many} in flight{text}: how many fail", 0, crowd, figure="failed"),
+        )
+
     return Scenario(
         "in-flight",
         f"`astream()`, requests in flight together: 1, {few}, {many} (10 deltas each)",
         "CPU µs per request",
         (
-            *(cell(COZE, width) for width in (1, few, many)),
+            *(cell(client, width) for client in (COZE, COZE_AIO) for width in (1, few, many)),
             *(cell(OPENAI, width) for width in (1, few, many)),
             cell(RAW, 1),
             cell(RAW, few, rounds=1),
             cell(NAIVE, many, rounds=1),
         ),
-        (
-            Goal(f"{many} in flight, per request", 1.2, top=crowd, bottom=alone),
-            Goal(
-                f"{many} in flight, default constructor: how many fail",
-                0,
-                top=crowd,
-                figure="failed",
-            ),
-        ),
+        (*goal(COZE, 1.2, ", default constructor"), *goal(COZE_AIO, 1.0, ", on aiohttp")),
         rounds=3,
-        bases=(alone, f"{OPENAI}, {many}"),
+        bases=(f"{COZE}, 1", f"{COZE_AIO}, 1", f"{OPENAI}, {many}"),
     )
 
 
@@ -210,10 +225,13 @@ def _rate(width: int, deltas: int) -> Scenario:
         "rate",
         f"{text} on one loop, {deltas} deltas each ({deltas / 10:.0f} s would be perfect)",
         "CPU µs per delta",
-        tuple(Cell(client, client, job, fresh=True) for client in (COZE, OPENAI)),
+        tuple(Cell(client, client, job, fresh=True) for client in (COZE, COZE_AIO, OPENAI)),
         (
             *_against(text, openai=0.40),
             Goal(f"{text}: how many fail", 0, figure="failed"),
+            *_with_aiohttp(text, openai=0.23),
+            Goal(f"{text}, on aiohttp", deltas / 10 * 1.15, COZE_AIO, figure="wall", unit="s"),
+            Goal(f"{text}, on aiohttp: how many fail", 0, COZE_AIO, figure="failed"),
         ),
         rounds=2,
         bases=(OPENAI,),
@@ -229,10 +247,14 @@ def _batch(width: int) -> Scenario:
         "CPU ms per answer",
         (
             Cell(COZE, COZE, job, fresh=True),
+            Cell(COZE_AIO, COZE_AIO, job, fresh=True),
             Cell(OPENAI, OPENAI, job, fresh=True),
             Cell(MISTRAL, MISTRAL, job, fresh=True, rounds=1),
         ),
-        _against(f"`abatch()` of {width}", openai=0.65),
+        (
+            *_against(f"`abatch()` of {width}", openai=0.65),
+            *_with_aiohttp(f"`abatch()` of {width}", openai=0.35),
+        ),
         rounds=3,
         bases=(OPENAI,),
         extra=("wall",),
@@ -250,7 +272,7 @@ def _once(models: int, rounds: int) -> list[Scenario]:
             "CPU µs per model",
             tuple(Cell(x, x, build, fresh=True) for x in (*clients, NAIVE)),
             (
-                Goal("constructor, from the second on", 100, unit="µs"),
+                Goal("constructor, from the second on", 60, unit="µs"),
                 Goal("SSL contexts made by constructors", 0, figure="contexts made"),
                 Goal("SSL contexts in a process", 1, figure="contexts in all"),
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import gc
 import gzip
@@ -36,7 +37,16 @@ from langchain_coze import (
 from langchain_coze._api import pool, sse, streams
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
+from tests.integration_tests.call_styles import (
+    BACKEND_STYLES,
+    BACKENDS,
+    SINGLE_STYLES,
+    CallStyle,
+    ainvoke,
+    ainvoke_aiohttp,
+    invoke,
+    use_aiohttp,
+)
 from tests.integration_tests.scripted_server import Step, serve_script
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
 from tests.unit_tests.wire_fixtures import TURN, TURN_TEXT
@@ -44,7 +54,7 @@ from tests.unit_tests.wire_fixtures import TURN, TURN_TEXT
 coze = serve(BOT)
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_header_of_the_user_replaces_ours(coze: LocalCoze, ask: CallStyle) -> None:
     headers = {"User-Agent": "gateway/1", "CONTENT-TYPE": "application/json; charset=utf-8"}
     ask(make_chat(coze, default_headers=headers), QUESTION)
@@ -99,8 +109,8 @@ def run_tap() -> Iterator[Tap]:
         assert not server.thread.is_alive()
 
 
-def make_model_at(server: Tap) -> ChatCoze:
-    return ChatCoze(bot_id="1", api_key="pat_x", base_url=server.base_url, timeout=5)
+def make_model_at(server: Tap, **fields: Any) -> ChatCoze:
+    return ChatCoze(bot_id="1", api_key="pat_x", base_url=server.base_url, timeout=5, **fields)
 
 
 def test_an_error_status_is_no_stream_whatever_its_content_type() -> None:
@@ -133,15 +143,17 @@ def test_leaving_a_stream_closes_the_connection_at_once() -> None:
         assert server.client_left.wait(2)
 
 
-def test_leaving_an_async_stream_closes_the_connection_at_once() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_leaving_an_async_stream_closes_the_connection_at_once(backend: str) -> None:
     async def public(server: Tap) -> None:
-        async for _ in make_model_at(server).astream("Hi"):
+        async for _ in make_model_at(server, http_backend=backend).astream("Hi"):
             break
         # langchain-core leaves the closing to the event loop, which runs meanwhile
         assert await asyncio.to_thread(server.client_left.wait, 2)
 
     async def ours(server: Tap) -> None:
-        chunks: Any = make_model_at(server)._astream([HumanMessage("Hi")])
+        model = make_model_at(server, http_backend=backend)
+        chunks: Any = model._astream([HumanMessage("Hi")])
         async with aclosing(chunks):
             await anext(chunks)
         assert await asyncio.to_thread(server.client_left.wait, 2)
@@ -151,9 +163,10 @@ def test_leaving_an_async_stream_closes_the_connection_at_once() -> None:
             asyncio.run(run(server))
 
 
-def test_cancelling_a_call_closes_the_connection_at_once() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_cancelling_a_call_closes_the_connection_at_once(backend: str) -> None:
     async def run(server: Tap) -> None:
-        task = asyncio.create_task(make_model_at(server).ainvoke("Hi"))
+        task = asyncio.create_task(make_model_at(server, http_backend=backend).ainvoke("Hi"))
         assert await asyncio.to_thread(server.request_received.wait, 2)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -172,8 +185,23 @@ def test_no_cookie_passes_from_one_call_to_another(coze: LocalCoze) -> None:
     assert "cookie" not in coze.requests[-1].headers
 
 
-def test_a_connection_is_used_again(coze: LocalCoze) -> None:
-    model = make_chat(coze)
+def test_aiohttp_keeps_no_cookie_on_its_connection() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nSet-Cookie: session=1\r\n"
+    reply = head + b"Content-Length: %d\r\n\r\n" % len(TURN) + TURN
+
+    async def run(model: ChatCoze) -> None:
+        for _ in range(2):
+            assert (await model.ainvoke(QUESTION)).text == TURN_TEXT
+
+    with serve_script(raw_replies={"/v3/chat": [reply]}) as server:
+        model = ChatCoze(bot_id="7", api_key="t", base_url=server.base_url, http_backend="aiohttp")
+        asyncio.run(run(model))
+    assert [headers.get("cookie") for headers in server.headers] == [None, None]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_connection_is_used_again(coze: LocalCoze, backend: str) -> None:
+    model = make_chat(coze, http_backend=backend)
     model.close()
     opened = _count_connects(coze, lambda: [model.invoke(QUESTION) for _ in range(5)])
     assert opened == 1
@@ -202,8 +230,9 @@ def _count_connects(coze: LocalCoze, work: Callable[[], Any]) -> int:
     return connects
 
 
-def test_many_event_loops_leave_nothing_behind(coze: LocalCoze) -> None:
-    model = make_chat(coze)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_many_event_loops_leave_nothing_behind(coze: LocalCoze, backend: str) -> None:
+    model = make_chat(coze, http_backend=backend)
 
     async def run() -> str:
         return (await model.ainvoke(QUESTION)).text
@@ -225,11 +254,12 @@ def _open_files() -> int:
     return len(list(folder.iterdir())) if folder.is_dir() else 0
 
 
-def test_150_calls_at_once_on_one_loop_are_answered(coze: LocalCoze) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_150_calls_at_once_on_one_loop_are_answered(coze: LocalCoze, backend: str) -> None:
     """The default pool of httpx fails here: it has 100 connections and waits 5 s for one."""
 
     async def run() -> list[str]:
-        model = make_chat(coze)
+        model = make_chat(coze, http_backend=backend)
         answers = await asyncio.gather(*(model.ainvoke(QUESTION) for _ in range(150)))
         await model.aclose()
         return [answer.text for answer in answers]
@@ -246,7 +276,8 @@ def test_threads_and_batches_get_whole_answers(coze: LocalCoze) -> None:
     assert [m.text for m in abatch] == [ANSWER] * 10
 
 
-def test_closing_lets_running_streams_end(coze: LocalCoze) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_closing_lets_running_streams_end(coze: LocalCoze, backend: str) -> None:
     model = make_chat(coze)
     stream = model.stream(QUESTION)
     text = next(stream).text
@@ -258,7 +289,7 @@ def test_closing_lets_running_streams_end(coze: LocalCoze) -> None:
         assert invoke(entered, QUESTION).text == ANSWER
 
     async def run() -> None:
-        async with make_chat(coze) as model:
+        async with make_chat(coze, http_backend=backend) as model:
             chunks = model.astream(QUESTION)
             text = (await anext(chunks)).text
             await model.aclose()
@@ -267,7 +298,7 @@ def test_closing_lets_running_streams_end(coze: LocalCoze) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 @pytest.mark.parametrize(
     "change",
     [
@@ -314,6 +345,85 @@ def test_a_fork_shares_no_connection(coze: LocalCoze) -> None:
     assert invoke(model, QUESTION).text == ANSWER
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_fork_leaves_the_loop_of_its_parent_alone(coze: LocalCoze, backend: str) -> None:
+    """A child that closed connections would take their sockets from the loop of its parent."""
+    model = make_chat(coze, http_backend=backend)
+
+    async def run() -> None:
+        assert (await model.ainvoke(QUESTION)).text == ANSWER
+        complaints: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(told))
+        child = os.fork()
+        if child == 0:  # pragma: no cover - the other process
+            gc.collect()
+            os._exit(len(complaints))
+        assert (await asyncio.to_thread(os.waitpid, child, 0))[1] == 0
+        assert (await model.ainvoke(QUESTION)).text == ANSWER
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_loop_that_was_closed_in_a_hurry_is_forgotten(coze: LocalCoze, backend: str) -> None:
+    model = make_chat(coze, http_backend=backend)
+    complaints: list[Any] = []
+    for _ in range(3):
+        loop = asyncio.new_event_loop()
+        loop.set_exception_handler(lambda _, told: complaints.append(told))
+        assert loop.run_until_complete(model.ainvoke(QUESTION)).text == ANSWER
+        loop.close()  # without `shutdown_asyncgens`
+    assert ainvoke(model, QUESTION).text == ANSWER
+    gc.collect()
+    assert complaints == []
+    assert _runtime._pools is not None
+    assert len(_runtime._pools._loop_pools) <= 2
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_connection_that_the_server_has_closed_is_not_used(backend: str) -> None:
+    """Neither if the loop was busy, and could not see it."""
+
+    def answer() -> None:
+        for _ in range(2):
+            client, _ = listener.accept()
+            with client:
+                client.recv(65536)
+                head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                client.sendall(head + b"Content-Length: %d\r\n\r\n" % len(TURN) + TURN)
+                time.sleep(0.2)
+
+    async def run(model: ChatCoze) -> None:
+        assert (await model.ainvoke("Hi")).text == TURN_TEXT
+        time.sleep(1.2)  # noqa: ASYNC251 - blocks the loop
+        assert (await model.ainvoke("Hi")).text == TURN_TEXT
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        model = ChatCoze(bot_id="7", api_key="t", base_url=url, http_backend=backend, max_retries=0)
+        asyncio.run(run(model))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_server_that_stops_reading_is_a_timeout(backend: str) -> None:
+    """aiohttp itself has no time limit for writing."""
+    fields: dict[str, Any] = {"timeout": 0.3, "http_backend": backend, "max_retries": 0}
+    image = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(20_000_000)).decode()
+    blocks: list[str | dict[Any, Any]] = [
+        {"type": "text", "text": "?"},
+        {"type": "image", "base64": image, "mime_type": "image/png"},
+    ]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        model = ChatCoze(bot_id="7", api_key="t", base_url=url, **fields)
+        for question in (HumanMessage(blocks), "x" * 20_000_000):
+            begin = time.monotonic()
+            with pytest.raises(CozeTimeoutError, match="sent nothing for too long"):
+                asyncio.run(model.ainvoke([question]))
+            assert time.monotonic() - begin < 5
+
+
 def test_clients_of_the_user_are_used_and_left_open(coze: LocalCoze) -> None:
     requests: list[Any] = []
     with httpx.Client(event_hooks={"request": [requests.append]}) as client:
@@ -350,11 +460,11 @@ def test_timeouts_of_httpx_are_accepted(coze: LocalCoze) -> None:
     patient = make_chat(coze, timeout=httpx.Timeout(5, connect=1))
     impatient = make_chat(coze, timeout=httpx.Timeout(5, read=0.2))
     unlimited = make_chat(coze, timeout=None)
-    for ask in (invoke, ainvoke):
+    for ask in SINGLE_STYLES:
         assert ask(patient, QUESTION).text == ANSWER
         assert ask(unlimited, QUESTION).text == ANSWER
     coze.faults = "idle=5"
-    for ask in (invoke, ainvoke):
+    for ask in SINGLE_STYLES:
         with pytest.raises(CozeTimeoutError):
             ask(impatient, QUESTION)
 
@@ -407,6 +517,8 @@ def _call_each(servers: Sequence[LocalCoze], ask: CallStyle, pause: float = 0) -
             await model.ainvoke(QUESTION)
             count()
 
+    if ask is ainvoke_aiohttp:
+        models = [use_aiohttp(model) for model in models]
     if ask is invoke:
         for model in models:
             model.invoke(QUESTION)
@@ -416,7 +528,7 @@ def _call_each(servers: Sequence[LocalCoze], ask: CallStyle, pause: float = 0) -
     return open_files
 
 
-@pytest.mark.parametrize("ask", [invoke, ainvoke])
+@pytest.mark.parametrize("ask", SINGLE_STYLES)
 def test_connections_to_many_servers_are_limited(
     ask: CallStyle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -427,7 +539,7 @@ def test_connections_to_many_servers_are_limited(
     assert open_files[7] <= open_files[2] + 3  # a connection is two files: ours and the server's
 
 
-@pytest.mark.parametrize("ask", [invoke, ainvoke])
+@pytest.mark.parametrize("ask", SINGLE_STYLES)
 def test_idle_connections_to_other_servers_are_closed(
     ask: CallStyle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -449,7 +561,7 @@ def _compress(data: bytes, content_type: str) -> dict[str, Sequence[Step]]:
 
 
 @pytest.mark.parametrize("content_type", ["text/event-stream", "application/json"])
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_compressed_response_is_rejected_unless_it_was_requested(
     ask: CallStyle, content_type: str
 ) -> None:
@@ -462,7 +574,7 @@ def test_a_compressed_response_is_rejected_unless_it_was_requested(
         assert caught.value.may_have_started
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_compressed_response_that_was_requested_is_read(ask: CallStyle) -> None:
     replies = _compress(TURN, "text/event-stream")
     with serve_script(raw_replies=replies) as server:
@@ -475,7 +587,7 @@ def test_a_compressed_response_that_was_requested_is_read(ask: CallStyle) -> Non
         assert ask(model, QUESTION).content == TURN_TEXT
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_response_that_expands_without_end_is_not_read(
     ask: CallStyle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -488,7 +600,7 @@ def test_a_response_that_expands_without_end_is_not_read(
             ask(model, QUESTION)
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_an_event_without_end_is_not_read(ask: CallStyle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "MAX_EVENT_SIZE", 1 << 20)
     endless = b"event:conversation.message.delta\ndata:" + b"x" * (1 << 21)
@@ -499,14 +611,15 @@ def test_an_event_without_end_is_not_read(ask: CallStyle, monkeypatch: pytest.Mo
         assert server.client_left.wait(3)
 
 
-def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_warm_interpreter_ends_without_complaint(coze: LocalCoze, backend: str) -> None:
     """Sockets are closed with their loop and at exit, so `-W error` finds none open."""
     script = (
         "import asyncio, logging\n"
         "from langchain_coze import ChatCoze\n"
         "busy = 'Executing %s took'  # logged on a busy machine\n"
         "logging.getLogger('asyncio').addFilter(lambda entry: busy not in entry.msg)\n"
-        "bot = ChatCoze(timeout=5)\n"
+        f"bot = ChatCoze(timeout=5, http_backend={backend!r})\n"
         "assert bot.invoke('hi').text == asyncio.run(bot.ainvoke('hi')).text\n"
         "async def main():\n"
         "    async for _ in bot.astream('hi'): break\n"

@@ -26,7 +26,16 @@ from langchain_coze import (
 )
 from langchain_coze.local import LocalOAuthApp
 from tests.conftest import wait_until
-from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
+from tests.integration_tests.call_styles import (
+    BACKEND_STYLES,
+    SINGLE_STYLES,
+    CallStyle,
+    ainvoke,
+    astream,
+    invoke,
+    stream,
+    use_aiohttp,
+)
 from tests.integration_tests.scripted_server import ScriptedServer, Step, serve_script
 from tests.unit_tests.wire_fixtures import TURN, TURN_TEXT
 
@@ -116,13 +125,13 @@ def full_listener() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_deadline_ends_connecting(full_listener: str, ask: CallStyle) -> None:
     expect_deadline(lambda: ask(make_model(full_listener), "Hi"), may_have_started=False)
 
 
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_deadline_ends_the_reply_of_a_chat(ask: CallStyle, phase: str) -> None:
     with serve_raw({CHAT: PHASES[phase]}) as server:
         model = make_model(server.base_url)
@@ -131,7 +140,7 @@ def test_a_deadline_ends_the_reply_of_a_chat(ask: CallStyle, phase: str) -> None
 
 
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("ask", CALL_STYLES[:2])
+@pytest.mark.parametrize("ask", SINGLE_STYLES)
 def test_the_reply_of_a_polled_chat(ask: CallStyle, phase: str) -> None:
     with serve_raw({CHAT: PHASES[phase]}) as server:
         model = make_model(server.base_url, response_mode="poll")
@@ -139,7 +148,7 @@ def test_the_reply_of_a_polled_chat(ask: CallStyle, phase: str) -> None:
 
 
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("ask", CALL_STYLES[:2])
+@pytest.mark.parametrize("ask", SINGLE_STYLES)
 def test_the_reply_of_a_workflow(ask: CallStyle, phase: str) -> None:
     with serve_raw({RUN: PHASES[phase]}) as server:
         tool = CozeWorkflowTool(
@@ -155,7 +164,7 @@ def test_the_reply_of_a_workflow(ask: CallStyle, phase: str) -> None:
 
 
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.parametrize("ask", CALL_STYLES[:2])
+@pytest.mark.parametrize("ask", SINGLE_STYLES)
 def test_the_reply_of_a_search(ask: CallStyle, phase: str) -> None:
     with serve_raw({CHAT: PHASES[phase]}) as server:
         retriever = CozeRecallRetriever(
@@ -164,7 +173,7 @@ def test_the_reply_of_a_search(ask: CallStyle, phase: str) -> None:
         expect_deadline(lambda: ask(retriever, "Hi"), may_have_started=True)
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_the_head_on_a_connection_that_is_reused(ask: CallStyle) -> None:
     requests = 0
 
@@ -195,9 +204,11 @@ def test_the_head_on_a_connection_that_is_reused(ask: CallStyle) -> None:
             assert ask(model, "Hi").content == TURN_TEXT
             ask(model, "Hi")
 
-        if ask in CALL_STYLES[::2]:  # the async ones have a new loop, thus a new connection
+        if ask in (invoke, stream):  # the async ones have a new loop, thus a new connection
             expect_deadline(call_twice, may_have_started=True)
         else:
+            if ask not in (ainvoke, astream):
+                model = use_aiohttp(model)
             expect_deadline(lambda: asyncio.run(_call_twice_async(model)), may_have_started=True)
         assert requests == 2
         thread.join(5)
@@ -213,7 +224,7 @@ async def _call_twice_async(model: ChatCoze) -> None:
 
 
 @pytest.mark.parametrize("phase", ["head", "1xx replies", "no head", "JSON body"])
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_the_token_of_an_oauth_app(ask: CallStyle, phase: str) -> None:
     with serve_raw({TOKEN: PHASES[phase]}) as server:
         model = make_model(server.base_url, api_key=make_auth())
@@ -221,7 +232,7 @@ def test_the_token_of_an_oauth_app(ask: CallStyle, phase: str) -> None:
         assert server.paths == [TOKEN]
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_the_token_that_another_caller_fetches(ask: CallStyle) -> None:
     with serve_raw({TOKEN: [1.5]}) as server, ThreadPoolExecutor() as pool:
         patient = make_model(server.base_url, api_key=make_auth(), max_duration=None)
@@ -257,7 +268,7 @@ def test_the_token_of_an_async_function() -> None:
 
 
 @pytest.mark.parametrize("phase", ["head", "1xx replies", "no head", "JSON body"])
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_deadline_ends_an_upload(ask: CallStyle, phase: str) -> None:
     with serve_raw({UPLOAD: PHASES[phase]}) as server:
         model = make_model(server.base_url)
@@ -265,7 +276,7 @@ def test_a_deadline_ends_an_upload(ask: CallStyle, phase: str) -> None:
         assert server.paths == [UPLOAD]
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_deadline_ends_the_wait_for_the_upload_of_another_caller(ask: CallStyle) -> None:
     with serve_raw({UPLOAD: [1.5]}) as server, ThreadPoolExecutor() as pool:
         other = pool.submit(make_model(server.base_url, max_duration=None).invoke, [IMAGE])
@@ -276,7 +287,7 @@ def test_a_deadline_ends_the_wait_for_the_upload_of_another_caller(ask: CallStyl
         assert other.exception(10) is not None
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_the_turn_of_another_caller_in_the_conversation(ask: CallStyle) -> None:
     with serve_raw({CHAT: [1.5]}) as server, ThreadPoolExecutor() as pool:
         patient = make_model(server.base_url, max_duration=None, conversation_id="9")
@@ -315,7 +326,7 @@ def test_connecting_with_a_client_of_the_user(full_listener: str) -> None:
         expect_deadline(lambda: model.invoke("Hi"), may_have_started=False)
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_deadlines_apply_with_an_httpx_timeout(ask: CallStyle) -> None:
     with serve_raw({CHAT: SILENCE}) as server:
         model = make_model(server.base_url, timeout=httpx.Timeout(30.0))

@@ -32,10 +32,11 @@ from langchain_coze._api import streams
 from langchain_coze.local import LocalBot, LocalCoze
 from tests.conftest import make_chat, serve
 from tests.integration_tests.call_styles import (
-    CALL_STYLES,
+    BACKEND_STYLES,
+    SINGLE_STYLES,
     CallStyle,
-    ainvoke,
     astream,
+    astream_aiohttp,
     invoke,
     stream,
 )
@@ -72,7 +73,7 @@ def has_hint(error: CozeError) -> bool:
 # --- Bad input ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_missing_token_is_an_authentication_error(
     coze: LocalCoze, monkeypatch: pytest.MonkeyPatch, ask: CallStyle
 ) -> None:
@@ -84,7 +85,7 @@ def test_a_missing_token_is_an_authentication_error(
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_wrong_token_is_an_authentication_error_and_not_tried_twice(
     coze: LocalCoze, ask: CallStyle, mode: str
 ) -> None:
@@ -117,7 +118,7 @@ def test_a_wrong_token_is_an_authentication_error_and_not_tried_twice(
 def test_refusals_of_coze_are_typed_and_not_retryable(
     coze: LocalCoze, fields: dict[str, Any], kind: type[CozeError], code: int | None, mode: str
 ) -> None:
-    for ask in CALL_STYLES:
+    for ask in BACKEND_STYLES:
         error = catch_error(ask, make_chat(coze, response_mode=mode, **fields), kind)
         assert error.code == code or code is None
         assert error.logid
@@ -129,7 +130,7 @@ def test_refusals_of_coze_are_typed_and_not_retryable(
 def test_unpublished_bots_and_used_up_quotas_have_their_own_errors(status: str) -> None:
     bots = (LocalBot(name="draft", published=False), LocalBot(name="used", quota=0))
     with LocalCoze(bots, error_status=status) as coze:
-        for ask in CALL_STYLES:
+        for ask in BACKEND_STYLES:
             draft, used = (make_chat(coze, bot) for bot in bots)
             error = catch_error(ask, draft, CozeNotFoundError)
             assert error.code == 4015
@@ -162,7 +163,7 @@ def test_invalid_input_is_refused_before_any_request(
     question: Any,
 ) -> None:
     monkeypatch.delenv("COZE_BOT_ID", raising=False)
-    for ask in CALL_STYLES:
+    for ask in BACKEND_STYLES:
         catch_error(ask, make_chat(coze, **fields), CozeInvalidRequestError, question)
     assert coze.requests == []
 
@@ -272,20 +273,20 @@ def check_answer(message: AIMessage) -> None:
 @pytest.mark.parametrize("fault", HARMLESS)
 def test_unusual_streams_leave_the_answer_whole(coze: LocalCoze, fault: str) -> None:
     with serve_with_faults(coze, fault) as base_url:
-        for ask in CALL_STYLES:
+        for ask in BACKEND_STYLES:
             check_answer(ask(make_chat(coze, base_url=base_url), QUESTION))
 
 
 @pytest.mark.parametrize("fault", ["recall_empty", "recall_missing", "recall_late", "idle=0.05"])
 def test_harmless_faults_leave_the_answer_whole(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
-    for ask in CALL_STYLES:
+    for ask in BACKEND_STYLES:
         check_answer(ask(make_chat(coze), QUESTION))
 
 
 def test_a_failed_search_is_warned_about(coze: LocalCoze) -> None:
     coze.faults = "recall_failed"
-    for ask in CALL_STYLES:
+    for ask in BACKEND_STYLES:
         with pytest.warns(UserWarning, match="failed \\(status_code 708882003\\)"):
             message = ask(make_chat(coze), QUESTION)
         assert message.content == ANSWER
@@ -298,23 +299,23 @@ CUTS = ["cut_mid_line", "cut_at=1", "cut_at=900", "cut_at=0"]
 @pytest.mark.parametrize("fault", ["no_terminal", "cut_utf8"])
 def test_a_stream_without_its_end_is_never_a_success(coze: LocalCoze, fault: str) -> None:
     with serve_with_faults(coze, fault) as base_url:
-        for ask in CALL_STYLES:
+        for ask in BACKEND_STYLES:
             model = make_chat(coze, base_url=base_url, max_retries=0)
             assert has_hint(catch_error(ask, model, CozeStreamError))
-    assert len(coze.requests) == len(CALL_STYLES)
+    assert len(coze.requests) == len(BACKEND_STYLES)
 
 
 @pytest.mark.parametrize("end", ["", ",cut_reset"])
 @pytest.mark.parametrize("fault", CUTS)
 def test_a_cut_stream_is_never_a_success(coze: LocalCoze, fault: str, end: str) -> None:
     coze.faults = fault + end
-    for ask in CALL_STYLES:
+    for ask in BACKEND_STYLES:
         error = catch_error(ask, make_chat(coze, max_retries=0), CozeStreamError)
         assert has_hint(error)
-    assert len(coze.requests) == len(CALL_STYLES)
+    assert len(coze.requests) == len(BACKEND_STYLES)
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_delta_that_is_not_json_is_never_left_out(ask: CallStyle) -> None:
     broken = make_delta("1", "not ").replace(b'"not "', b'"n"ot "')
     deltas = make_delta("1", "You must ") + broken + make_delta("1", "press the button")
@@ -333,7 +334,7 @@ HEARTBEATS: list[bytes | float] = [b":\n\n", 0.05] * 200
 
 
 @pytest.mark.parametrize("rest", [[20.0], HEARTBEATS], ids=["silence", "heartbeats"])
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_completed_turn_waits_only_a_short_time_for_done(
     ask: CallStyle, rest: list[bytes | float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,7 +349,7 @@ def test_a_completed_turn_waits_only_a_short_time_for_done(
 
 @pytest.mark.parametrize("rest", [[20.0], HEARTBEATS], ids=["silence", "heartbeats"])
 @pytest.mark.parametrize("split", [0, TURN.index(b"event:done")])
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_turn_is_over_when_done_has_arrived(
     ask: CallStyle, split: int, rest: list[bytes | float]
 ) -> None:
@@ -392,7 +393,7 @@ def test_failures_are_typed_and_not_repeated(
 ) -> None:
     """A POST that may have started something is never sent twice (design 4.7)."""
     coze.faults = fault
-    for ask in CALL_STYLES:
+    for ask in BACKEND_STYLES:
         coze.reset()
         error = catch_error(ask, make_chat(coze, timeout=0.3), kind)
         assert error.code == code
@@ -415,7 +416,7 @@ def test_streams_that_fail_are_typed_and_not_repeated(
     coze: LocalCoze, fault: str, kind: type[CozeError], code: int | None
 ) -> None:
     with serve_with_faults(coze, fault) as base_url:
-        for ask in CALL_STYLES:
+        for ask in BACKEND_STYLES:
             coze.reset()
             error = catch_error(ask, make_chat(coze, base_url=base_url), kind)
             assert (error.code, has_hint(error), len(coze.requests)) == (code, True, 1)
@@ -426,7 +427,7 @@ def test_requests_that_may_have_started_a_turn_are_not_retryable(
     coze: LocalCoze, fault: str
 ) -> None:
     coze.faults = fault
-    for ask in CALL_STYLES:
+    for ask in BACKEND_STYLES:
         with pytest.raises(CozeError) as info:
             ask(make_chat(coze, timeout=0.3), QUESTION)
         assert not is_retryable(info.value)
@@ -444,14 +445,14 @@ def check_names_its_turn(ask: CallStyle, model: ChatCoze) -> None:
 @pytest.mark.parametrize("fault", ["failed=4028", "idle=9"])
 def test_errors_of_a_turn_that_had_started_name_it(coze: LocalCoze, fault: str) -> None:
     coze.faults = fault
-    for ask in CALL_STYLES:
+    for ask in BACKEND_STYLES:
         check_names_its_turn(ask, make_chat(coze, timeout=0.3))
 
 
 @pytest.mark.parametrize("fault", ["failed_bare", "error_event"])
 def test_error_events_name_the_turn_that_had_started(coze: LocalCoze, fault: str) -> None:
     with serve_with_faults(coze, fault) as base_url:
-        for ask in CALL_STYLES:
+        for ask in BACKEND_STYLES:
             check_names_its_turn(ask, make_chat(coze, base_url=base_url))
 
 
@@ -473,7 +474,7 @@ def _get_error(ask: CallStyle, model: ChatCoze) -> CozeError:
 def test_requests_that_have_started_nothing_are_repeated(
     coze: LocalCoze, fault: str, kind: type[CozeError]
 ) -> None:
-    for ask in (invoke, astream):
+    for ask in (invoke, astream, astream_aiohttp):
         coze.reset()
         coze.faults = f"{fault},times=1"
         assert ask(make_chat(coze, max_retries=1), QUESTION).content == ANSWER
@@ -486,7 +487,7 @@ def test_requests_that_have_started_nothing_are_repeated(
 
 
 def test_a_json_line_that_refuses_is_repeated(coze: LocalCoze) -> None:
-    for ask in (invoke, astream):
+    for ask in (invoke, astream, astream_aiohttp):
         with serve_with_faults(coze, "busy_line", times=1) as base_url:
             model = make_chat(coze, base_url=base_url, max_retries=1)
             assert ask(model, QUESTION).content == ANSWER
@@ -499,7 +500,7 @@ def test_a_long_retry_after_is_not_waited_for(coze: LocalCoze) -> None:
     assert len(coze.requests) == 1
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_refused_connection_is_a_retryable_error(ask: CallStyle) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -512,6 +513,20 @@ def test_a_refused_connection_is_a_retryable_error(ask: CallStyle) -> None:
         assert is_retryable(error)
 
 
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
+def test_a_reply_that_is_no_http_shows_no_token(ask: CallStyle) -> None:
+    with serve_script(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", headless=True) as server:
+        model = ChatCoze(bot_id="1", api_key="pat_x", base_url=server.base_url)
+        error = catch_error(ask, model, CozeConnectionError)
+    assert f"lost: 127.0.0.1:{server.port}, without a proxy (RemoteProtocolError: " in str(error)
+    assert error.may_have_started
+    assert len(server.paths) == 1
+    cause: BaseException | None = error
+    while cause is not None:  # tools that report errors show their causes too
+        assert "pat_x" not in f"{cause!r}{cause.args!r}"
+        cause = cause.__cause__ or cause.__context__
+
+
 # --- Polling --------------------------------------------------------------------------------------
 
 
@@ -522,7 +537,7 @@ def make_poller(coze: LocalCoze, **fields: Any) -> ChatCoze:
 def test_polling_for_too_long_raises_a_timeout() -> None:
     slow = LocalBot(lambda _: "x", name="slow", delay=3)
     with LocalCoze(slow) as server:
-        for ask in (invoke, ainvoke):
+        for ask in SINGLE_STYLES:
             model = make_poller(server, poll_timeout=0.1)
             error = catch_error(ask, model, CozeTimeoutError)
             assert error.chat_id
@@ -532,7 +547,7 @@ def test_polling_for_too_long_raises_a_timeout() -> None:
 @pytest.mark.parametrize("path", ["/v3/chat/retrieve", "/v3/chat/message/list"])
 @pytest.mark.parametrize("fault", ["http_502", "close", "error=5000", "http_429=0.01"])
 def test_a_get_that_fails_is_repeated(coze: LocalCoze, fault: str, path: str) -> None:
-    for ask in (invoke, ainvoke):
+    for ask in SINGLE_STYLES:
         coze.reset()
         coze.faults = f"{fault},times=1,on={path}"
         assert ask(make_poller(coze), QUESTION).content == ANSWER
@@ -553,7 +568,7 @@ def test_a_polled_turn_that_failed_has_its_code() -> None:
 
     bot = LocalBot(fails, name="fails")
     with LocalCoze(bot) as server:
-        for ask in (invoke, ainvoke, stream):
+        for ask in (*SINGLE_STYLES, stream):
             error = catch_error(ask, make_poller(server), CozeQuotaError)
             assert error.code == 4028
             assert error.chat_id

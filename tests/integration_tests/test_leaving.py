@@ -20,7 +20,7 @@ import pytest
 from langchain_coze import ChatCoze, CozeError, CozeTimeoutError
 from langchain_coze.local import ClientTool, LocalBot, LocalCoze, Pause
 from tests.conftest import finish_cancels, make_chat, serve, wait_until
-from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
+from tests.integration_tests.call_styles import BACKEND_STYLES, CallStyle, use_aiohttp
 from tests.integration_tests.scripted_server import serve_script
 from tests.unit_tests.wire_fixtures import TURN
 
@@ -103,7 +103,27 @@ def give_up_astream(model: ChatCoze) -> None:
         asyncio.run(read_until_the_time_is_up())
 
 
-WAYS_TO_LEAVE = [leave_stream, leave_astream, cancel_ainvoke, give_up_astream]
+def leave_astream_aiohttp(model: ChatCoze) -> Any:
+    return leave_astream(use_aiohttp(model))
+
+
+def cancel_ainvoke_aiohttp(model: ChatCoze) -> None:
+    cancel_ainvoke(use_aiohttp(model))
+
+
+def give_up_astream_aiohttp(model: ChatCoze) -> None:
+    give_up_astream(use_aiohttp(model))
+
+
+WAYS_TO_LEAVE: list[Callable[[ChatCoze], Any]] = [
+    leave_stream,
+    leave_astream,
+    cancel_ainvoke,
+    give_up_astream,
+    leave_astream_aiohttp,
+    cancel_ainvoke_aiohttp,
+    give_up_astream_aiohttp,
+]
 
 
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
@@ -137,7 +157,7 @@ def test_a_turn_that_has_ended_or_failed_is_not_cancelled(coze: LocalCoze) -> No
     assert list_cancels(coze) == []
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_polled_turn_is_cancelled_too(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze, SILENT, response_mode="poll", cancel_on_close=True)
     hurried = model.model_copy(update={"max_duration": 0.3})
@@ -194,7 +214,7 @@ def test_cancels_that_do_not_get_through_are_dropped_together() -> None:
 
 
 @pytest.mark.parametrize("local", [TALK, SILENT], ids=["talk", "silent"])
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, ask: CallStyle, local: LocalBot) -> None:
     model = make_chat(coze, local, max_duration=0.4, cancel_on_close=True, auto_save_history=True)
     begin = time.monotonic()
@@ -211,7 +231,7 @@ def test_a_turn_ends_when_its_time_is_up(coze: LocalCoze, ask: CallStyle, local:
     ]
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_max_duration_includes_the_wait_for_a_reply(coze: LocalCoze, ask: CallStyle) -> None:
     coze.faults = "slow_start=5"
     begin = time.monotonic()
@@ -220,7 +240,7 @@ def test_max_duration_includes_the_wait_for_a_reply(coze: LocalCoze, ask: CallSt
     assert time.monotonic() - begin < 2.0
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_max_duration_includes_retries(coze: LocalCoze, ask: CallStyle) -> None:
     coze.faults = "error=4009"
     begin = time.monotonic()
@@ -229,7 +249,7 @@ def test_max_duration_includes_retries(coze: LocalCoze, ask: CallStyle) -> None:
     assert time.monotonic() - begin < 2.0
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_max_duration_limits_polling(coze: LocalCoze, ask: CallStyle) -> None:
     begin = time.monotonic()
     with pytest.raises(CozeTimeoutError, match="max_duration") as caught:
@@ -238,7 +258,7 @@ def test_max_duration_limits_polling(coze: LocalCoze, ask: CallStyle) -> None:
     assert caught.value.chat_id
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_long_max_duration_changes_nothing(coze: LocalCoze, ask: CallStyle) -> None:
     model = make_chat(coze, THINK, max_duration=30)
     before = threading.active_count()

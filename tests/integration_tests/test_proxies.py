@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import functools
 import importlib.util
 import itertools
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -25,8 +28,16 @@ from langchain_coze import (
 )
 from langchain_coze.local import LocalCoze, LocalOAuthApp
 from tests.conftest import make_chat, serve
-from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke
+from tests.integration_tests.call_styles import (
+    BACKEND_STYLES,
+    SINGLE_STYLES,
+    CallStyle,
+    ainvoke,
+    invoke,
+)
+from tests.integration_tests.scripted_server import serve_script
 from tests.integration_tests.tea_bot import ANSWER, BOT, QUESTION
+from tests.unit_tests.wire_fixtures import TURN, TURN_TEXT
 
 coze = serve(BOT)
 
@@ -95,22 +106,56 @@ def test_the_environment_names_the_proxy_but_never_for_this_machine(
         assert request_lines == [b"POST http://coze.example/v3/chat HTTP/1.1"]
 
 
+@pytest.mark.parametrize("ask", SINGLE_STYLES)
+def test_a_proxy_without_a_tunnel_gets_its_password(
+    ask: CallStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_script(TURN) as proxy:
+        address = f"http://ada:h%C3%BCnter2@127.0.0.1:{proxy.port}"
+        monkeypatch.setenv("HTTP_PROXY", address)
+        assert call_at(ask, f"http://{make_host()}")().content == TURN_TEXT
+    password = base64.b64encode("ada:hünter2".encode()).decode().lower()
+    assert [h["proxy-authorization"] for h in proxy.headers] == [f"basic {password}"]
+    assert proxy.paths[0].endswith(".invalid/v3/chat")
+
+
+@pytest.mark.parametrize("ask", SINGLE_STYLES)
+def test_a_socks_proxy_carries_the_requests_of_each_backend(
+    ask: CallStyle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greetings: list[bytes] = []
+
+    def answer() -> None:
+        connection, _ = proxy.accept()
+        with connection:
+            greetings.append(connection.recv(1))
+
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.getsockname()[1]}")
+        catch(call_at(ask, f"http://{make_host()}"))
+        thread.join(5)
+    assert greetings == [b"\5"]  # the version of the protocol
+
+
 def test_a_socks_proxy_without_its_package_is_explained(
     coze: LocalCoze, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if importlib.util.find_spec("socksio"):
-        pytest.skip("socksio is installed")
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setattr(importlib.util, "find_spec", sys.modules.get)
     monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
     monkeypatch.delenv("http_proxy", raising=False)
-    with pytest.raises(CozeError, match=r'pip install "httpx\[socks\]"'):
-        invoke(make_chat(coze, base_url="http://socks.coze.example"), QUESTION)
+    for ask in SINGLE_STYLES:
+        with pytest.raises(CozeError, match=r'pip install "httpx\[socks\]"'):
+            ask(make_chat(coze, base_url="http://socks.coze.example"), QUESTION)
 
 
 # --- What a connection error says ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["stream", "poll"])
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_an_error_names_host_and_port(ask: CallStyle, mode: Any) -> None:
     host = make_host()
     addresses = {
@@ -136,7 +181,7 @@ def test_an_error_names_host_and_port(ask: CallStyle, mode: Any) -> None:
         ("http", "all_proxy"),
     ],
 )
-@pytest.mark.parametrize("ask", [invoke, ainvoke])
+@pytest.mark.parametrize("ask", SINGLE_STYLES)
 def test_an_error_names_the_proxy_and_its_variable(
     ask: CallStyle, monkeypatch: pytest.MonkeyPatch, scheme: str, variable: str
 ) -> None:
@@ -147,7 +192,7 @@ def test_an_error_names_the_proxy_and_its_variable(
     assert f"add {host} to NO_PROXY" in text
 
 
-@pytest.mark.parametrize("ask", [invoke, ainvoke])
+@pytest.mark.parametrize("ask", SINGLE_STYLES)
 def test_lower_case_and_the_scheme_take_precedence(
     ask: CallStyle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +204,7 @@ def test_lower_case_and_the_scheme_take_precedence(
 
 
 @pytest.mark.parametrize("variable", ["NO_PROXY", "no_proxy"])
-@pytest.mark.parametrize("ask", [invoke, ainvoke])
+@pytest.mark.parametrize("ask", SINGLE_STYLES)
 def test_an_error_explains_why_the_proxy_is_not_used(
     ask: CallStyle, monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
@@ -217,16 +262,16 @@ def test_every_kind_of_request_names_the_proxy(monkeypatch: pytest.MonkeyPatch) 
     model = ChatCoze(bot_id="1", **fields)
     retriever = CozeRecallRetriever(bot_id="1", **fields)
     tool = CozeWorkflowTool(workflow_id="1", **fields)
-    for call in (
+    aauth = auth.model_copy(update={"http_backend": "aiohttp"})
+    calls: list[Callable[[], Any]] = [
         lambda: auth.token,
         lambda: asyncio.run(auth.atoken()),
-        lambda: invoke(model, upload),
-        lambda: ainvoke(model, upload),
-        lambda: retriever.invoke("Hi"),
-        lambda: asyncio.run(retriever.ainvoke("Hi")),
-        lambda: tool.invoke({}),
-        lambda: asyncio.run(tool.ainvoke({})),
-    ):
+        lambda: asyncio.run(aauth.atoken()),
+        *(functools.partial(ask, model, upload) for ask in SINGLE_STYLES),
+        *(functools.partial(ask, retriever, "Hi") for ask in SINGLE_STYLES),
+        *(functools.partial(ask, tool, {}) for ask in SINGLE_STYLES),
+    ]
+    for call in calls:
         text = catch(call)
         assert f"{base_url.removeprefix('http://')}:80, through the proxy {DEAD}" in text
 
@@ -250,7 +295,7 @@ def test_every_kind_of_request_names_the_proxy(monkeypatch: pytest.MonkeyPatch) 
         ("http://", "http://"),
     ],
 )
-@pytest.mark.parametrize("ask", [invoke, ainvoke])
+@pytest.mark.parametrize("ask", SINGLE_STYLES)
 def test_a_proxy_that_cannot_be_used_is_named(
     ask: CallStyle, monkeypatch: pytest.MonkeyPatch, value: str, shown: str
 ) -> None:

@@ -14,6 +14,7 @@ from langchain_core.documents import Document
 
 from langchain_coze import CozeError, CozeRecallRetriever, CozeStreamError, CozeTimeoutError
 from tests.conftest import wait_until
+from tests.integration_tests.call_styles import use_aiohttp
 from tests.integration_tests.scripted_server import ScriptedServer, serve_script
 from tests.unit_tests.wire_fixtures import RECALL, TURN
 
@@ -32,7 +33,11 @@ def ainvoke(retriever: CozeRecallRetriever, query: str) -> list[Document]:
     return asyncio.run(retriever.ainvoke(query))
 
 
-both_search_styles = pytest.mark.parametrize("search", [invoke, ainvoke])
+def ainvoke_aiohttp(retriever: CozeRecallRetriever, query: str) -> list[Document]:
+    return ainvoke(use_aiohttp(retriever), query)
+
+
+both_search_styles = pytest.mark.parametrize("search", [invoke, ainvoke, ainvoke_aiohttp])
 
 
 def make_retriever_at(base_url: str, **fields: Any) -> CozeRecallRetriever:
@@ -122,7 +127,7 @@ def test_chunks_recalled_before_a_break_are_kept(search: SearchStyle) -> None:
     with serve_script(CREATED, RECALL) as server:
         assert get_texts(search(make_retriever_at(server.base_url), "Tea?")) == ["text"]
     with (
-        serve_script(CREATED, RECALL, 0.05, ConnectionResetError()) as server,
+        serve_script(CREATED, RECALL, 0.05, ConnectionResetError(), chunked=True) as server,
         pytest.warns(UserWarning, match="ended early"),
     ):
         assert get_texts(search(make_retriever_at(server.base_url), "Tea?")) == ["text"]

@@ -30,14 +30,14 @@ from langchain_coze import (
     CozeTimeoutError,
 )
 from tests.conftest import finish_cancels, wait_until
-from tests.integration_tests.call_styles import CALL_STYLES, CallStyle, ainvoke, invoke, stream
+from tests.integration_tests.call_styles import BACKEND_STYLES, CallStyle, ainvoke, invoke, stream
 from tests.integration_tests.scripted_server import ScriptedServer, serve_script
 from tests.integration_tests.site_server import SiteServer, run_site
 from tests.site_recordings import read_site_reply
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ0ZXN0In0.c2ln"
 STREAM = "/stream_run"
-EACH_STYLE = pytest.mark.parametrize("call", CALL_STYLES)
+EACH_STYLE = pytest.mark.parametrize("call", BACKEND_STYLES)
 
 
 def make_site(base_url: str, **fields: Any) -> ChatCozeSite:

@@ -18,7 +18,7 @@ import trustme
 
 from langchain_coze import ChatCoze, CozeConnectionError, CozeTimeoutError, _runtime
 from langchain_coze._api import pool
-from tests.integration_tests.call_styles import CALL_STYLES, CallStyle
+from tests.integration_tests.call_styles import BACKEND_STYLES, CallStyle
 from tests.integration_tests.scripted_server import ScriptedServer, serve_script
 from tests.unit_tests.wire_fixtures import TURN, TURN_TEXT
 
@@ -63,7 +63,7 @@ def make_model(base_url: str, **fields: Any) -> ChatCoze:
     return ChatCoze(**(known | {"base_url": base_url} | fields))
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_private_authority_is_named_by_the_environment(
     ask: CallStyle, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,7 +73,7 @@ def test_a_private_authority_is_named_by_the_environment(
         assert ask(make_model(server.base_url), "q").content == TURN_TEXT
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_an_untrusted_certificate_is_explained(ask: CallStyle, authority: trustme.CA) -> None:
     with serve_tls(authority) as server, pytest.raises(CozeConnectionError) as caught:
         ask(make_model(server.base_url), "q")
@@ -117,7 +117,7 @@ def test_a_missing_client_certificate_is_an_error(authority: trustme.CA) -> None
         make_model(server.base_url, http_client=client).invoke("q")
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_max_duration_ends_a_slow_head_over_tls(
     ask: CallStyle, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +189,7 @@ def proxied(
         yield proxy
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_proxy_gets_the_password_of_the_environment(
     ask: CallStyle, proxied: tuple[int, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,7 +199,7 @@ def test_a_proxy_gets_the_password_of_the_environment(
     assert heads == [f"CONNECT {HOST}:443 HTTP/1.1".encode()]
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 def test_a_wrong_password_of_a_proxy_is_an_error_without_it(
     ask: CallStyle, proxied: tuple[int, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,13 +21,18 @@ from pydantic import SecretStr
 import langchain_coze
 from langchain_coze import (
     ChatCoze,
+    ChatCozeSite,
     CozeError,
     CozeInvalidRequestError,
+    CozeJWTAuth,
     CozeRecallRetriever,
+    CozeSiteTool,
+    CozeToolkit,
+    CozeWorkflowTool,
     create_coze_agent,
 )
 from langchain_coze._base.unsupported import get_argument_names
-from langchain_coze.local import LocalCoze
+from langchain_coze.local import LocalCoze, LocalOAuthApp
 from tests.conftest import WITHOUT_AIOHTTP
 
 SECRET = "pat_verysecret1234567890"
@@ -370,3 +375,53 @@ def test_argument_names_know_every_alias() -> None:
         "request_timeout",
     } <= names.keys()
     assert {"callbacks", "tags", "metadata", "rate_limiter", "cache", "profile"} <= names.keys()
+
+
+# --- http_backend --------------------------------------------------------------------------------
+
+APP = LocalOAuthApp()
+
+
+def make_auth(**fields: Any) -> CozeJWTAuth:
+    return CozeJWTAuth(
+        client_id=APP.client_id, public_key_id=APP.key_id, private_key=APP.private_key, **fields
+    )
+
+
+ADDRESS = {"api_key": SECRET, "base_url": "http://127.0.0.1:9"}
+SITE = {"api_key": "eyJ.a.b", "base_url": "https://abc.coze.site"}
+SENDERS: dict[str, Any] = {
+    "chat": make_model,
+    "retriever": lambda **fields: CozeRecallRetriever(bot_id=BOT, **ADDRESS, **fields),
+    "tool": lambda **fields: CozeWorkflowTool(workflow_id="7", **ADDRESS, **fields),
+    "toolkit": lambda **fields: CozeToolkit(workspace_id="7", **ADDRESS, **fields),
+    "site": lambda **fields: ChatCozeSite(**SITE, **fields),
+    "site tool": lambda **fields: CozeSiteTool(name="n", description="d", **SITE, **fields),
+    "auth": make_auth,
+}
+
+
+@pytest.mark.parametrize("make", SENDERS.values(), ids=SENDERS)
+def test_every_class_that_sends_requests_has_a_backend(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert make().http_backend == "httpx"
+    assert make(http_backend="aiohttp").http_backend == "aiohttp"
+    with pytest.raises(ValueError, match="http_backend must be 'httpx' or 'aiohttp', not 'curl'"):
+        make(http_backend="curl")
+    monkeypatch.setitem(sys.modules, "httpx_aiohttp", None)
+    with pytest.raises(
+        ImportError, match="Run: pip install httpx-aiohttp\nhttp_backend="
+    ) as caught:
+        make(http_backend="aiohttp")
+    assert "请运行：pip install httpx-aiohttp" in str(caught.value)
+
+
+def test_a_copy_with_another_backend_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model()
+    assert model.model_copy(update={"http_backend": "aiohttp"}).http_backend == "aiohttp"
+    with pytest.raises(CozeInvalidRequestError, match="http_backend must be"):
+        model.model_copy(update={"http_backend": "curl"})
+    monkeypatch.setitem(sys.modules, "httpx_aiohttp", None)
+    with pytest.raises(ImportError, match="httpx-aiohttp"):
+        model.http_backend = "aiohttp"
