@@ -77,7 +77,7 @@ def describe_workspace_workflows(
     try:
         items = yield from list_workflows(query, policy)
     except (CozeNotFoundError, CozePermissionError) as error:
-        if is_unsupported(error):
+        if is_unsupported(error) or error.code is None:  # not from Coze, for instance a gateway
             raise
         raise error.with_context(hint=hints.WORKSPACE) from error.__cause__
     for item in items:
