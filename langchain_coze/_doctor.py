@@ -14,6 +14,7 @@ from pydantic import SecretStr, ValidationError
 from langchain_coze import _doctor_hints as doctor_hints
 from langchain_coze._api.accounts import fetch_bot, fetch_user, list_workspaces
 from langchain_coze._api.error_codes import is_missing_route
+from langchain_coze._api.ids import validate_ids
 from langchain_coze._api.proxies import (
     describe_client_proxy,
     find_proxy,
@@ -298,6 +299,7 @@ class _Examination:
         self._report("workspaces", "ok", text)
 
     def _check_bot(self, driver: Driver) -> None:
+        validate_ids(bot_id=self.bot_id)
         bot = driver.run(fetch_bot(self.bot_id, _POLICY))
         knowledge = bot.get("knowledge")
         bases = knowledge.get("knowledge_infos") if isinstance(knowledge, dict) else ()
@@ -312,6 +314,7 @@ class _Examination:
         self._report("bot", "ok", text)
 
     def _check_workflow(self, driver: Driver) -> None:
+        validate_ids(workflow_id=self.workflow_id)
         try:
             info = driver.run(fetch_workflow_info(self.workflow_id, _POLICY))
         except CozeError as error:

@@ -187,6 +187,9 @@ Hint: Install it: pip install "httpx[socks]", or unset {source}.
 NO_API_KEY = """\
 Hint: Create a token in Coze (coze.cn → API & SDK → Authorization) and set COZE_API_TOKEN or pass api_key=. Without an account: python -m langchain_coze.local
 提示：请在扣子中创建令牌（coze.cn → API & SDK → 授权），然后设置环境变量 COZE_API_TOKEN 或传入 api_key=。没有账号时可以运行：python -m langchain_coze.local"""
+WRONG_CHARACTER = """\
+Hint: Copy the token from Coze again, without other text: it has no spaces and only ASCII characters. An "…" comes from an example: put your token in its place.
+提示：请从扣子重新复制令牌，不要带其他文字：令牌不含空格，且只有 ASCII 字符。“…”来自示例，请替换为您的令牌。"""
 
 # --- Fields and arguments (`_environment.py`, `_base`) -------------------------------------------
 
@@ -349,6 +352,15 @@ Hint: Return the {key} of the knowledge node as a variable of the end node, or s
 NO_BOT = """\
 Hint: Pass bot_id= or set COZE_BOT_ID: the number after /bot/ in the bot's address.
 提示：请传入 bot_id= 或设置 COZE_BOT_ID：即智能体网址中 /bot/ 后面的数字。"""
+ID_IN_URL = """\
+Hint: The id is the number after {before} in the address: {name}="{id}".
+提示：ID 是网址中 {before} 后面的数字：{name}="{id}"。"""
+ID_FORM = """\
+Hint: {name} is the number after {before} in the address of its page in Coze, without other text.
+提示：{name} 是其扣子页面网址中 {before} 后面的数字，不要带其他文字。"""
+MODEL_NAME = """\
+Hint: {bot_id!r} is not a number. bot_id (or model) is the id of a bot, the number after /bot/ in the address of its page, not the name of a language model: you choose that in Coze, in the settings of the bot.
+提示：{bot_id!r} 不是数字。bot_id（或 model）是智能体的 ID，即智能体网址中 /bot/ 后面的数字，而不是大模型的名称：大模型请在扣子的智能体设置中选择。"""
 THREAD_IS_SAVED = """\
 Hint: Leave auto_save_history unset.
 提示：请不要设置 auto_save_history。"""
@@ -431,11 +443,11 @@ ANSWER_REFUSED = """\
 Hint: Coze rejected the answer. Either the run has already received it, for instance from a process that was killed, and its result is unknown; or the answer does not match the question. Check the run in Coze first: another run would repeat all of its actions.
 提示：扣子拒绝了该回答。该次运行可能此前已收到该回答（例如由已被终止的进程发送），此时结果未知；也可能回答与问题不符。请先在扣子中查看该次运行：再次运行会重复执行所有操作。"""
 UNKNOWN_START = """\
-Hint: The process that started the workflow ended, or lost the connection, before it got the result. Look in Coze for a run of this workflow at this time. If there is one, put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Otherwise graph.invoke(None, graph.get_state(config).config) starts it; for a graph of create_workflow_graph, pass the input again.
-提示：启动该工作流的进程在得知结果之前已退出或断开连接。请在扣子中查找该工作流在此时间的运行记录。如果存在，请将其结果写入线程：在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。如果不存在，请用 graph.invoke(None, graph.get_state(config).config) 启动；create_workflow_graph 创建的图请重新传入输入。"""
+Hint: The process that started the workflow ended, or lost the connection, before it got the result. Look in Coze for a run of this workflow at this time. If there is one, put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Otherwise graph.invoke(None, graph.get_state(config).config) starts it; for a graph of create_workflow_graph, pass the input again. If the result does not matter any more, send the agent a new message.
+提示：启动该工作流的进程在得知结果之前已退出或断开连接。请在扣子中查找该工作流在此时间的运行记录。如果存在，请将其结果写入线程：在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。如果不存在，请用 graph.invoke(None, graph.get_state(config).config) 启动；create_workflow_graph 创建的图请重新传入输入。如果不再需要该结果，向 agent 发送新的消息即可。"""
 UNKNOWN_ANSWER = """\
-Hint: The process that sent the answer ended, or lost the connection, before it got the result. Check the run in Coze and put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Another run would repeat all of its actions.
-提示：发送该回答的进程在得知结果之前已退出或断开连接。请在扣子中查看该次运行，并将其结果写入线程：在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。再次运行会重复执行所有操作。"""
+Hint: The process that sent the answer ended, or lost the connection, before it got the result. Check the run in Coze and put its result into the thread, in an agent with graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools'). Another run would repeat all of its actions. If the result does not matter any more, send the agent a new message.
+提示：发送该回答的进程在得知结果之前已退出或断开连接。请在扣子中查看该次运行，并将其结果写入线程：在 agent 中使用 graph.update_state(config, {'messages': [ToolMessage(…)]}, as_node='tools')。再次运行会重复执行所有操作。如果不再需要该结果，向 agent 发送新的消息即可。"""
 UNKNOWN_QUESTION = """\
 Hint: Coze Studio does not report the questions of asynchronous runs: use run_mode='stream' (or 'auto').
 提示：Coze Studio 不返回异步运行中的提问：请使用 run_mode='stream'（或 'auto'）。"""

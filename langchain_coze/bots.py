@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pydantic import Field
 
 from langchain_coze._api.accounts import fetch_bot, list_bots
+from langchain_coze._api.ids import validate_ids
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.connection import CozeConnectionFields
 
@@ -166,6 +167,7 @@ class CozeBots(CozeConnectionFields):
         return await self._make_driver().arun(self._describe(bot_id))
 
     def _describe(self, bot_id: str) -> Flow[BotDescription]:
+        validate_ids(bot_id=str(bot_id))
         bot = yield from fetch_bot(str(bot_id), RetryPolicy(max_retries=self.max_retries))
         prompt, knowledge, model = (
             _to_mapping(bot.get(key)) for key in ("prompt_info", "knowledge", "model_info")

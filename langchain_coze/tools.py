@@ -12,6 +12,7 @@ from langchain_core.tools import BaseToolkit
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from langchain_coze import _hints as hints
+from langchain_coze._api.ids import validate_ids
 from langchain_coze._api.retry import RetryPolicy
 from langchain_coze._base.connection import CozeConnectionFields, TimeLimit, hide_secrets
 from langchain_coze._base.parameter_tool import ParameterTool
@@ -230,6 +231,7 @@ class CozeWorkflowTool(ParameterTool, CozeConnectionFields):
         self, tool_call_id: str | None = None, reporter: ProgressReporter | None = None
     ) -> WorkflowEngine:
         """Return the engine for the starts and resumes of a call."""
+        validate_ids(workflow_id=self.workflow_id, bot_id=self.bot_id, app_id=self.app_id)
         validate_bot_or_app("workflow", self.bot_id, self.app_id, required=False)
         body_fields = ("bot_id", "app_id", "workflow_version", "connector_id")
         body: dict[str, Any] = {name: v for name in body_fields if (v := getattr(self, name))}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_coze._api.retry import RetryPolicy
     from langchain_coze._api.settings import Settings
 
-_TOKEN = re.compile(r"[!-~]+")  # printable ASCII without spaces
+_NOT_IN_TOKEN = re.compile(r"[^!-~]")  # a token is printable ASCII without spaces
 _PASTED_CHARACTERS = " \t\r\n\"'`“”‘’"  # pasted around a token: white space and quotes
 
 
@@ -135,9 +135,9 @@ def _validate_token(value: Any) -> SecretStr:
     token = SecretStr(_strip(value.get_secret_value() if isinstance(value, SecretStr) else ""))
     if not token:
         raise CozeAuthenticationError("No Coze token is set.", hint=hints.NO_API_KEY)
-    if not _TOKEN.fullmatch(token.get_secret_value()):
-        message = "The Coze token contains characters that are not allowed (spaces, Chinese, …)."
-        raise CozeAuthenticationError(message, hint=hints.NO_API_KEY)
+    if wrong := _NOT_IN_TOKEN.findall(token.get_secret_value()):
+        message = f"The Coze token contains {wrong[0]!r}, which a token cannot have."
+        raise CozeAuthenticationError(message, hint=hints.WRONG_CHARACTER)
     return token
 
 

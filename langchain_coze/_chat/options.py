@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_coze import _hints as hints
+from langchain_coze._api.ids import validate_ids
 from langchain_coze._api.polling import Polling
 from langchain_coze._api.retry import RetryPolicy
-from langchain_coze.errors import CozeInvalidRequestError
+from langchain_coze.errors import CozeError, CozeInvalidRequestError, CozeNotFoundError
 
 if TYPE_CHECKING:
     from langchain_coze._convert.to_coze import SystemMessageMode
@@ -22,6 +23,8 @@ PLAIN_OPTIONS = ("parameters", "bot_version", "publish_status", "enable_card", "
 
 CONVERSATION_NAME = "CONVERSATION_NAME"
 """The chatflow parameter for the name of the conversation (wire section 4.6)."""
+
+_ID_CODES = frozenset({4000, 4006})  # what Coze says of a bot id that is no number
 
 DEFAULT_USER_ID = "langchain-coze"
 """The default end user."""
@@ -78,6 +81,7 @@ class ChatOptions:
 
 def validate_options(options: ChatOptions) -> None:
     """Reject missing ids and incompatible options."""
+    validate_ids(bot_id=options.bot_id, workflow_id=options.workflow_id, app_id=options.app_id)
     for name in (*STRING_MAP_OPTIONS, "parameters"):
         value = options.request_fields.get(name, {})
         if not isinstance(value, Mapping):
@@ -109,6 +113,14 @@ def validate_options(options: ChatOptions) -> None:
             code=4007,
             hint=hints.UNSAVED_STREAMS,
         )
+
+
+def explain_bot_id(options: ChatOptions, error: CozeError) -> CozeError:
+    """Return an error of a request with another hint if the bot id is, for instance, "gpt-4"."""
+    is_about_id = isinstance(error, CozeNotFoundError) or error.code in _ID_CODES
+    if options.workflow_id or options.bot_id.isdecimal() or not is_about_id:
+        return error
+    return error.with_context(hint=hints.MODEL_NAME.format(bot_id=options.bot_id))
 
 
 def validate_bot_or_app(

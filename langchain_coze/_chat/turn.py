@@ -26,7 +26,7 @@ from langchain_coze._chat.continuation import (
     restart_if_forked,
 )
 from langchain_coze._chat.history import TurnPlan, is_own_answer, plan_turn
-from langchain_coze._chat.options import CONVERSATION_NAME
+from langchain_coze._chat.options import CONVERSATION_NAME, explain_bot_id
 from langchain_coze._chat.request import build_request, draft_messages
 from langchain_coze._chat.stream_parser import ChatStreamParser
 from langchain_coze._chat.turn_lock import TurnLock
@@ -123,7 +123,7 @@ class TurnRun(Generic[P]):
                 parser.record_ids(chat)
                 polled = yield from poll_chat(chat, reply.logid, policy, options.polling)
         except CozeError as error:
-            error = mark_received(error)
+            error = mark_received(explain_bot_id(options, error))
             if plan.outputs is not None and plan.open_chat is not None:
                 ids = {"chat_id": plan.open_chat.chat_id, "conversation_id": plan.conversation_id}
                 error = error.with_context(**ids)

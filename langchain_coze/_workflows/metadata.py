@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from langchain_coze import _hints as hints
+from langchain_coze._api.ids import validate_ids
 from langchain_coze._api.workflows import fetch_workflow_info, is_unsupported, list_workflows
 from langchain_coze._warnings import warn_user
 from langchain_coze._workflows.parameters import build_json_schema
@@ -34,6 +35,7 @@ def describe_workflow(
     workflow_id: str, known_fields: Mapping[str, Any], policy: RetryPolicy
 ) -> Flow[dict[str, Any]]:
     """Return the name, description and `args_schema` of a tool; known values take precedence."""
+    validate_ids(workflow_id=workflow_id)
     fields = {
         name: value for name in _FIELDS if (value := known_fields.get(name)) not in (None, "")
     }

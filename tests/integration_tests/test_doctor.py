@@ -111,7 +111,7 @@ def test_chinese(coze: LocalCoze, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"workflow_id": "7400"}, "workflow", "Workflow not found", "Publish it"),
         ({"api_key": "pat_wrong_token"}, "token", "access token invalid", "expiry date"),
         ({"api_key": "eyJhbGciOi"}, "token", "coze.site project", "COZE_SITE_TOKEN"),
-        ({"api_key": "pat wrong"}, "token", "characters that are not allowed", "Create"),
+        ({"api_key": "pat wrong"}, "token", "which a token cannot have", "Copy"),
         ({"base_url": "https://www.coze.cn"}, "server", "address of the website", "Correct"),
         ({"base_url": "coze"}, "server", "must be an address", "Correct"),
     ],

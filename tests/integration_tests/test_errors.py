@@ -23,9 +23,11 @@ from langchain_coze import (
     CozeNotFoundError,
     CozeQuotaError,
     CozeRateLimitError,
+    CozeRecallRetriever,
     CozeServerError,
     CozeStreamError,
     CozeTimeoutError,
+    CozeWorkflowTool,
     is_retryable,
 )
 from langchain_coze._api import streams
@@ -68,6 +70,68 @@ def has_hint(error: CozeError) -> bool:
     return any(line.startswith("Hint: ") for line in lines) and any(
         line.startswith("提示：") for line in lines
     )
+
+
+# --- Ids ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        (
+            {"bot_id": "https://www.coze.cn/space/1/bot/7374724495711502387"},
+            'the number after /bot/ in the address: bot_id="7374724495711502387"',
+        ),
+        (
+            {
+                "workflow_id": "https://www.coze.cn/work_flow?space_id=1&workflow_id=73",
+                "bot_id": "1",
+            },
+            'the number after workflow_id= in the address: workflow_id="73"',
+        ),
+        ({"bot_id": "my bot"}, "bot_id is the number after /bot/ in the address"),
+    ],
+)
+def test_an_address_or_a_name_in_place_of_an_id_is_refused_here(
+    coze: LocalCoze, ask: CallStyle, fields: dict[str, str], hint: str
+) -> None:
+    model = ChatCoze(api_key=coze.token, base_url=coze.base_url, **fields)
+    before = len(coze.requests)
+    error = catch_error(ask, model, CozeInvalidRequestError)
+    assert hint in str(error)
+    assert has_hint(error)
+    assert len(coze.requests) == before
+
+
+@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("mode", ["stream", "poll"])
+def test_the_name_of_a_language_model_is_no_bot(coze: LocalCoze, ask: CallStyle, mode: Any) -> None:
+    model = ChatCoze(model="gpt-4", api_key=coze.token, base_url=coze.base_url, response_mode=mode)
+    with pytest.raises(CozeError) as info:
+        ask(model, QUESTION)
+    assert "'gpt-4' is not a number. bot_id (or model) is the id of a bot" in str(info.value)
+    assert has_hint(info.value)
+    with pytest.raises(CozeError) as info:
+        ask(model, QUESTION, bot_id="7374724495711502387")
+    assert "is not a number" not in str(info.value)
+
+
+async def test_a_tool_and_a_retriever_refuse_an_address_too(coze: LocalCoze) -> None:
+    account: dict[str, Any] = {"api_key": coze.token, "base_url": coze.base_url}
+    address = "https://www.coze.cn/work_flow?space_id=1&workflow_id=73"
+    with pytest.raises(CozeInvalidRequestError, match='workflow_id="73"'):
+        CozeWorkflowTool.from_workflow(address, **account)
+    with pytest.raises(CozeInvalidRequestError, match='workflow_id="73"'):
+        await CozeWorkflowTool.afrom_workflow(address, **account)
+    tool = CozeWorkflowTool(workflow_id=address, **account)
+    with pytest.raises(CozeInvalidRequestError, match='workflow_id="73"'):
+        await tool.ainvoke({})
+    retriever = CozeRecallRetriever(bot_id="https://www.coze.cn/space/1/bot/73", **account)
+    with pytest.raises(CozeInvalidRequestError, match='bot_id="73"'):
+        await retriever.ainvoke(QUESTION)
+    with pytest.raises(CozeError, match="'gpt-4' is not a number"):
+        CozeRecallRetriever(bot_id="gpt-4", **account).invoke(QUESTION)
 
 
 # --- Bad input ------------------------------------------------------------------------------------

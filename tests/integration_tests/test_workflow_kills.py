@@ -101,6 +101,7 @@ def check_unknown_result(raised: pytest.ExceptionInfo[CozeUnknownResultError], *
     text = str(raised.value)
     for part in (f"workflow_id {HOLD.workflow_id}", "time 20", "扣子", *parts):
         assert part in text
+    assert "send the agent a new message" in text
     assert "start a new" not in text
 
 

@@ -64,11 +64,23 @@ def test_a_source_without_a_token_is_an_error(given: Any) -> None:
         make_token_source(given).get()
 
 
-@pytest.mark.parametrize("given", ["pat_“x”", "pat x", "pat\nx", "pat_密钥"])
-def test_invalid_tokens_are_refused(given: str) -> None:
-    with pytest.raises(CozeAuthenticationError, match="characters that are not allowed") as caught:
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("pat_“x”", "'“'"),
+        ("pat x", "' '"),
+        ("pat\nx", r"'\n'"),
+        ("pat_密钥", "'密'"),
+        ("pat_…", "'…'"),
+    ],
+)
+def test_invalid_tokens_are_refused_and_the_character_is_named(given: str, named: str) -> None:
+    with pytest.raises(CozeAuthenticationError) as caught:
         make_token_source(given)
+    assert caught.value.message == f"The Coze token contains {named}, which a token cannot have."
+    assert "put your token in its place" in str(caught.value)
     assert given not in str(caught.value)
+    assert "pat" not in str(caught.value)
 
 
 def test_a_source_is_called_for_each_request_and_can_be_renewed() -> None:
