@@ -75,7 +75,7 @@ def has_hint(error: CozeError) -> bool:
 # --- Ids ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 @pytest.mark.parametrize(
     ("fields", "hint"),
     [
@@ -104,7 +104,7 @@ def test_an_address_or_a_name_in_place_of_an_id_is_refused_here(
     assert len(coze.requests) == before
 
 
-@pytest.mark.parametrize("ask", CALL_STYLES)
+@pytest.mark.parametrize("ask", BACKEND_STYLES)
 @pytest.mark.parametrize("mode", ["stream", "poll"])
 def test_the_name_of_a_language_model_is_no_bot(coze: LocalCoze, ask: CallStyle, mode: Any) -> None:
     model = ChatCoze(model="gpt-4", api_key=coze.token, base_url=coze.base_url, response_mode=mode)
