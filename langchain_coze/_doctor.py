@@ -196,7 +196,7 @@ class _Examination:
         if self.site:
             self._check_site()
         if self.chat and not self.has_asked:
-            text = self._say(doctor_hints.NOTHING_TO_CHAT)
+            text = self._translate(doctor_hints.NOTHING_TO_CHAT)
             self._report("chat", "problem", text, doctor_hints.NAME_A_BOT)
 
     # --- The Coze API ----------------------------------------------------------------------------
@@ -224,12 +224,12 @@ class _Examination:
     def _check_address(self, base_url: str, is_studio: bool) -> None:  # noqa: FBT001 - of one caller
         host = urlsplit(base_url).hostname or ""
         if is_studio:
-            kind = self._say(doctor_hints.STUDIO)
+            kind = self._translate(doctor_hints.STUDIO)
         elif is_coze_host(host):
             kind = ".".join(host.split(".")[-2:])
         else:
             texts = doctor_hints.LOCAL if is_loopback(host) else doctor_hints.GATEWAY
-            kind = self._say(texts)
+            kind = self._translate(texts)
         self._report("server", "ok", f"{base_url} ({kind})")
         self._check_proxy(base_url)
 
@@ -239,7 +239,7 @@ class _Examination:
             return
         proxy = find_proxy(base_url)
         if proxy is None:
-            self._report("proxy", "ok", self._say(doctor_hints.NONE))
+            self._report("proxy", "ok", self._translate(doctor_hints.NONE))
             return
         try:
             require_usable(proxy)
@@ -252,7 +252,7 @@ class _Examination:
         """Check the token and the clock; return whether the other checks make sense."""
         token = connection.api_key
         if isinstance(token, SecretStr) and token.get_secret_value().startswith("eyJ"):
-            text = self._say(doctor_hints.PROJECT_KEY)
+            text = self._translate(doctor_hints.PROJECT_KEY)
             self._report("token", "problem", text, doctor_hints.MOVE_PROJECT_KEY)
             return False
         try:
@@ -264,8 +264,8 @@ class _Examination:
         except CozeError as error:
             self._report_error("token", error)
             return True
-        user = self._say(doctor_hints.USER, name=name) if name else ""
-        self._report("token", "ok", self._say(doctor_hints.ACCEPTED, user=user))
+        user = self._translate(doctor_hints.USER, name=name) if name else ""
+        self._report("token", "ok", self._translate(doctor_hints.ACCEPTED, user=user))
         self._check_clock(reply)
         return True
 
@@ -276,10 +276,10 @@ class _Examination:
         ahead = time.time() - date
         seconds = f"{abs(ahead):.0f}"
         if abs(ahead) <= _MAX_CLOCK_SKEW:
-            self._report("clock", "ok", self._say(doctor_hints.CLOCK, seconds=seconds))
+            self._report("clock", "ok", self._translate(doctor_hints.CLOCK, seconds=seconds))
             return
         text = doctor_hints.CLOCK_AHEAD if ahead > 0 else doctor_hints.CLOCK_BEHIND
-        text = self._say(text, seconds=seconds)
+        text = self._translate(text, seconds=seconds)
         self._report("clock", "problem", text, doctor_hints.SET_CLOCK)
 
     def _check_workspaces(self, driver: Driver) -> None:
@@ -288,14 +288,14 @@ class _Examination:
         except CozeError as error:
             if not is_missing_route(error):
                 raise
-            self._report("workspaces", "unknown", self._say(doctor_hints.WORKSPACES_UNKNOWN))
+            self._report("workspaces", "unknown", self._translate(doctor_hints.WORKSPACES_UNKNOWN))
             return
         if not workspaces:
-            text = self._say(doctor_hints.NO_WORKSPACES)
+            text = self._translate(doctor_hints.NO_WORKSPACES)
             self._report("workspaces", "problem", text, doctor_hints.GRANT_WORKSPACE)
             return
         names = self._join(f"{w.get('name')} ({w.get('id')})" for w in workspaces)
-        text = self._say(doctor_hints.WORKSPACES, count=len(workspaces), names=names)
+        text = self._translate(doctor_hints.WORKSPACES, count=len(workspaces), names=names)
         self._report("workspaces", "ok", text)
 
     def _check_bot(self, driver: Driver) -> None:
@@ -303,7 +303,7 @@ class _Examination:
         bot = driver.run(fetch_bot(self.bot_id, _POLICY))
         knowledge = bot.get("knowledge")
         bases = knowledge.get("knowledge_infos") if isinstance(knowledge, dict) else ()
-        text = self._say(
+        text = self._translate(
             doctor_hints.BOT,
             id=self.bot_id,
             name=bot.get("name"),
@@ -323,12 +323,12 @@ class _Examination:
             info = {}
         detail, inputs = info.get("workflow_detail"), info.get("input")
         if not isinstance(detail, dict):
-            text = self._say(doctor_hints.WORKFLOW_UNKNOWN, id=self.workflow_id)
+            text = self._translate(doctor_hints.WORKFLOW_UNKNOWN, id=self.workflow_id)
             self._report("workflow", "unknown", text)
             return
         parameters = inputs.get("parameters") if isinstance(inputs, dict) else {}
         required = [k for k, v in (parameters or {}).items() if v.get("required")]
-        text = self._say(
+        text = self._translate(
             doctor_hints.WORKFLOW,
             id=self.workflow_id,
             name=detail.get("workflow_name"),
@@ -338,7 +338,7 @@ class _Examination:
 
     def _check_answer(self, model: Any) -> None:
         text = " ".join(model.invoke("Hi").text.split())
-        self._report("chat", "ok", self._say(doctor_hints.CHAT, text=_shorten(text)))
+        self._report("chat", "ok", self._translate(doctor_hints.CHAT, text=_shorten(text)))
 
     # --- coze.site -------------------------------------------------------------------------------
 
@@ -359,10 +359,12 @@ class _Examination:
         inputs = schemas.get("input_schema")
         if isinstance(inputs, dict) and inputs.get("properties"):
             names = self._list_inputs(inputs["properties"], inputs.get("required") or [])
-            text = self._say(doctor_hints.SITE_WORKFLOW, address=project.base_url, inputs=names)
+            text = self._translate(
+                doctor_hints.SITE_WORKFLOW, address=project.base_url, inputs=names
+            )
             self._report("site", "ok", text)
             return
-        text = self._say(doctor_hints.SITE_AGENT, address=project.base_url)
+        text = self._translate(doctor_hints.SITE_AGENT, address=project.base_url)
         self._report("site", "ok", text)
         if self.chat and not self.has_asked:
             self.has_asked = True
@@ -400,7 +402,7 @@ class _Examination:
         check = DoctorCheck(name=name, status=status, message=redact(text), hint=redact(hint))
         self.checks.append(check)
 
-    def _say(self, text: str, /, **values: Any) -> str:
+    def _translate(self, text: str, /, **values: Any) -> str:
         return _choose(text, self.lang).format(**values)
 
     def _list_names(self, items: Any) -> str:
@@ -411,7 +413,7 @@ class _Examination:
 
     def _list_inputs(self, inputs: Mapping[str, Any], required: list[str]) -> str:
         return self._join(
-            self._say(doctor_hints.REQUIRED, name=name) if name in required else name
+            self._translate(doctor_hints.REQUIRED, name=name) if name in required else name
             for name in inputs
         )
 
@@ -419,7 +421,7 @@ class _Examination:
         listed = list(names)
         more = [f"… ({len(listed)})"] if len(listed) > _MAX_NAMES else []
         comma = ", " if self.lang == "en" else "、"
-        return comma.join(listed[:_MAX_NAMES] + more) or self._say(doctor_hints.NONE)
+        return comma.join(listed[:_MAX_NAMES] + more) or self._translate(doctor_hints.NONE)
 
 
 def _verify_token(bot_id: str) -> Flow[tuple[Reply | None, str]]:
