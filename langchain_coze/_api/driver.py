@@ -107,8 +107,9 @@ class Driver:
                 result = _wait(effect)
             case Notify(reporter, message):
                 reporter.emit(message)
-            case GetAccountKey():
-                result = self.token_source.cache_key or _hash_token(self.token_source.get())
+            case GetAccountKey(deadline):
+                source = self.token_source
+                result = source.cache_key or _hash_token(source.get(deadline))
             case RefreshToken():
                 result = self.token_source.invalidate()
         return result
@@ -131,8 +132,9 @@ class Driver:
                 result = bool((await asyncio.wait([waited], timeout=seconds))[0])
             case Notify(reporter, message):
                 await reporter.aemit(message)
-            case GetAccountKey():
-                result = self.token_source.cache_key or _hash_token(await self.token_source.aget())
+            case GetAccountKey(deadline):
+                source = self.token_source
+                result = source.cache_key or _hash_token(await source.aget(deadline))
             case RefreshToken():
                 result = self.token_source.invalidate()
         return result

@@ -112,8 +112,14 @@ class Notify(NamedTuple):
     message: Any
 
 
-class GetAccountKey:
-    """Get a cache key for the account. Its result is a str that never contains the token."""
+class GetAccountKey(NamedTuple):
+    """Get a cache key for the account. Its result is a str that never contains the token.
+
+    Attributes:
+        deadline: When the token must be there, by `time.monotonic()`.
+    """
+
+    deadline: float | None = None
 
 
 class RefreshToken:

@@ -44,7 +44,7 @@ def upload_all(
     ids: dict[str, str] = {}
     account = ""
     for file in files:
-        account = account or (yield GetAccountKey())
+        account = account or (yield GetAccountKey(policy.deadline))
         key = (base_url, account, file.digest)
         create = partial(_upload, file, policy)
         ids[file.digest] = yield from get_or_create(cache, key, create, deadline=policy.deadline)

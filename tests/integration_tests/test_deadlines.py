@@ -258,13 +258,14 @@ def test_a_deadline_is_no_error_for_others_who_wait_for_the_token() -> None:
         assert isinstance(hasty.exception(5), CozeTimeoutError)
 
 
-def test_the_token_of_an_async_function() -> None:
+@pytest.mark.parametrize("question", ["Hi", [IMAGE]], ids=["text", "upload"])
+def test_the_token_of_an_async_function(question: Any) -> None:
     async def fetch_token() -> str:
         await asyncio.sleep(10)
         return "t"
 
     model = make_model("http://127.0.0.1:1", api_key=fetch_token)
-    expect_deadline(lambda: asyncio.run(model.ainvoke("Hi")), may_have_started=False)
+    expect_deadline(lambda: asyncio.run(model.ainvoke(question)), may_have_started=False)
 
 
 @pytest.mark.parametrize("phase", ["head", "1xx replies", "no head", "JSON body"])
