@@ -127,12 +127,13 @@ class FastAnswerParser(AnswerParser):
         none contains the end of another: inside of a string it is not JSON.
         """
         before, after = self._before, self._after[:-2]
-        shortest = len(before) + len(after)
         events = data[:-2].split(b"\n\n")
+        if min(map(len, events)) < len(before) + len(after):
+            return None  # they overlap
         raw_texts = [
             event[len(before) : -len(after)]
             for event in events
-            if event.startswith(before) and event.endswith(after) and len(event) >= shortest
+            if event.startswith(before) and event.endswith(after)
         ]
         texts = parse_json(b'["%b"]' % b'",\n"'.join(raw_texts))
         is_plain = isinstance(texts, list) and len(texts) == len(raw_texts) == len(events)
